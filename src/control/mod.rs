@@ -1,0 +1,126 @@
+//! The control plane: which databases, groups, locations and replicas are wanted, and the rules for changing that.
+//!
+//! [`ControlPlane`] is the seam between what a user types and where databases live. It has one method an endpoint of the
+//! Platform API, is synchronous and object-safe, and knows nothing of terminals or settings, so that it could run on
+//! another machine. `embedded` implements it over files; an HTTP client and a server over it are mirror images through
+//! `routes`.
+//!
+//! # Invariants
+//!
+//! 1. The catalog never stores observed state; ids are identity, assigned once.
+//! 2. Only `reconcile` calls an `Engine` method that changes something.
+//! 3. The catalog commits before any effect; effects are idempotent; a crash in between is healed by the next pass.
+//!    Absence never deletes: data is dropped only for a row marked doomed. Unknown files are reported, never removed.
+//! 4. One process changes a catalog at a time; readers need no lock.
+//! 5. Names exist only as parsed types; SQL sees only bound parameters; storage is named by id, never by a user's name,
+//!    and a re-created database gets a new id.
+//! 6. Secrets have no `Display`.
+//! 7. A plane value already is somebody; who may do what is decided in one function.
+//! 8. A file that a running server process owns is never opened by torso's own process.
+
+pub mod embedded;
+pub mod names;
+pub mod routes;
+pub mod types;
+
+use crate::error::Result;
+use names::{DatabaseName, GroupName, LocationCode};
+use std::path::PathBuf;
+use types::{
+    Configuration, ConfigurationPatch, Connection, CreateDatabase, Database, DatabaseFilter, Finding, Group,
+    GroupConfiguration, Instance, Location, NewGroup, NewLocation, Synced,
+};
+
+/// Everything one can ask of a control plane. Mutations return when the result can be used.
+///
+/// Errors: `not_found`, `exists` and `conflict` kinds name the thing; `catalog_busy` when another process holds the
+/// catalog for longer than the deadline.
+pub trait ControlPlane {
+    // Locations.
+
+    /// Every known location, by code.
+    fn list_locations(&self) -> Result<Vec<Location>>;
+    fn get_location(&self, code: &LocationCode) -> Result<Location>;
+    /// Adds a location of the user's own, or gives a built-in one a directory.
+    fn add_location(&self, new: &NewLocation) -> Result<Location>;
+    /// Refused while instances live there. A built-in location loses only what was added to it.
+    fn remove_location(&self, code: &LocationCode) -> Result<Location>;
+
+    // Groups.
+
+    fn list_groups(&self) -> Result<Vec<Group>>;
+    fn create_group(&self, new: &NewGroup) -> Result<Group>;
+    fn get_group(&self, name: &GroupName) -> Result<Group>;
+    fn rename_group(&self, name: &GroupName, to: &GroupName) -> Result<Group>;
+    /// Destroys the group and every database in it. Refused under delete protection of the group or of any of them.
+    fn delete_group(&self, name: &GroupName) -> Result<Group>;
+    /// Replicates every database of the group, now and in future. Adding a location twice changes nothing.
+    fn add_group_location(&self, name: &GroupName, location: &LocationCode) -> Result<Group>;
+    /// Removing a location the group does not have changes nothing; the primary is refused.
+    fn remove_group_location(&self, name: &GroupName, location: &LocationCode) -> Result<Group>;
+    /// Makes a location of the group its primary, and that of all its databases.
+    fn promote_group(&self, name: &GroupName, location: &LocationCode) -> Result<Group>;
+    fn get_group_configuration(&self, name: &GroupName) -> Result<GroupConfiguration>;
+    fn update_group_configuration(&self, name: &GroupName, to: &GroupConfiguration) -> Result<GroupConfiguration>;
+
+    // Databases.
+
+    /// By name.
+    fn list_databases(&self, filter: &DatabaseFilter) -> Result<Vec<Database>>;
+    fn create_database(&self, request: &CreateDatabase) -> Result<Database>;
+    fn get_database(&self, name: &DatabaseName) -> Result<Database>;
+    fn rename_database(&self, name: &DatabaseName, to: &DatabaseName) -> Result<Database>;
+    /// Refused under delete protection.
+    fn delete_database(&self, name: &DatabaseName) -> Result<Database>;
+    fn get_configuration(&self, name: &DatabaseName) -> Result<Configuration>;
+    fn update_configuration(&self, name: &DatabaseName, patch: &ConfigurationPatch) -> Result<Configuration>;
+
+    // Instances.
+
+    /// The primary first, then replicas by location.
+    fn list_instances(&self, name: &DatabaseName) -> Result<Vec<Instance>>;
+    /// Adds a replica. Adding one that exists changes nothing; the primary's own location is refused.
+    fn add_instance(&self, name: &DatabaseName, location: &LocationCode) -> Result<Instance>;
+    /// Removes a replica. The primary is refused, and so is one that the group wants.
+    fn remove_instance(&self, name: &DatabaseName, location: &LocationCode) -> Result<()>;
+    /// Refreshes replicas that lack something: the one at `location`, else all.
+    fn sync_database(&self, name: &DatabaseName, location: Option<&LocationCode>) -> Result<Vec<Synced>>;
+    /// Makes the replica at `location` the primary, without losing a committed row. Already the primary: nothing changes.
+    fn promote_instance(&self, name: &DatabaseName, location: &LocationCode) -> Result<Database>;
+    /// How to reach the primary, or the instance at `location`. A replica that lacks something is refreshed first.
+    fn connection(&self, name: &DatabaseName, location: Option<&LocationCode>) -> Result<Connection>;
+
+    // The plane itself.
+
+    /// A fresh path, on the plane's own disk, where a caller may build a SQLite file for [`types::Seed::DatabaseUpload`].
+    /// What is left there by a caller that died is removed by a later one.
+    fn staging(&self) -> Result<Staging>;
+    /// Looks for what is wrong; with `fix`, mends what can be mended without losing data.
+    fn check(&self, fix: bool) -> Result<Vec<Finding>>;
+}
+
+/// A place for a file under construction. Dropping it removes whatever was not handed over.
+#[derive(Debug)]
+pub struct Staging {
+    /// The file to create.
+    pub path: PathBuf,
+    /// Held so that others can tell that the builder lives.
+    _lock: std::fs::File,
+}
+
+impl Staging {
+    pub(crate) fn new(path: PathBuf, lock: std::fs::File) -> Self {
+        Self { path, _lock: lock }
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        for suffix in ["", "-wal", "-shm", "-journal", ".lock"] {
+            let mut path = self.path.clone().into_os_string();
+            path.push(suffix);
+            // Nothing can be done about a failure, and a later caller tries again.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}

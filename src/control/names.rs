@@ -1,0 +1,235 @@
+//! Names as types. A database, group or location name exists only as one of these, parsed once at the edge, so that no
+//! path, URL or SQL text is ever made from something unchecked. The same `FromStr` serves clap, serde and HTTP paths.
+
+use crate::error::{Code, Error};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// Longest name, in bytes (all allowed characters are one byte).
+pub const MAX_NAME: usize = 64;
+
+/// Why a text is not a name.
+fn check(noun: &str, text: &str) -> Result<(), Error> {
+    let refuse = |why: String| {
+        Err(Error::new(
+            Code::InvalidName,
+            format!("{} is not a {noun} name: {why}", quoted(text)),
+        )
+        .hint("use 1 to 64 of a-z, 0-9 and -, starting and ending with a letter or digit"))
+    };
+    if text.is_empty() {
+        return refuse("it is empty".into());
+    }
+    if text.len() > MAX_NAME {
+        return refuse(format!(
+            "it has {} characters, more than {MAX_NAME}",
+            text.chars().count()
+        ));
+    }
+    if let Some(bad) = text
+        .chars()
+        .find(|c| !(c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '-'))
+    {
+        return refuse(if bad.is_ascii_uppercase() {
+            "it has a capital letter".into()
+        } else {
+            format!("it has the character {}", quoted(&bad.to_string()))
+        });
+    }
+    if text.starts_with('-') || text.ends_with('-') {
+        return refuse("it starts or ends with -".into());
+    }
+    if is_device_name(text) {
+        return refuse("Windows reserves it for a device".into());
+    }
+    Ok(())
+}
+
+/// The text in quotes, cut to a readable length, with everything that is not printable escaped.
+fn quoted(text: &str) -> String {
+    const SHOWN: usize = 40;
+    let mut short: String = text.chars().take(SHOWN).collect();
+    if text.chars().count() > SHOWN {
+        short.push('…');
+    }
+    format!("{short:?}")
+}
+
+/// `con`, `com1` … cannot be file names on Windows, where exports of such a database could not be written.
+fn is_device_name(text: &str) -> bool {
+    match text {
+        "con" | "prn" | "aux" | "nul" => true,
+        _ => {
+            text.len() == 4
+                && (text.starts_with("com") || text.starts_with("lpt"))
+                && text.as_bytes()[3].is_ascii_digit()
+        }
+    }
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $type:ident, $noun:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $type(String);
+
+        impl $type {
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = Error;
+            fn from_str(text: &str) -> Result<Self, Error> {
+                check($noun, text)?;
+                Ok(Self(text.to_owned()))
+            }
+        }
+
+        impl TryFrom<String> for $type {
+            type Error = Error;
+            fn try_from(text: String) -> Result<Self, Error> {
+                text.parse()
+            }
+        }
+
+        impl From<$type> for String {
+            fn from(name: $type) -> Self {
+                name.0
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+    };
+}
+
+name!(
+    /// A database's name, unique in an organization. It never becomes part of a path: storage is named by [`DatabaseId`].
+    DatabaseName, "database"
+);
+name!(
+    /// A group's name.
+    GroupName, "group"
+);
+name!(
+    /// A location's code, such as `ams` or `local`.
+    LocationCode, "location"
+);
+name!(
+    /// A context's name in the settings file.
+    ContextName, "context"
+);
+
+/// The identity of a database's storage: generated, never reused, and the only thing files are named by.
+///
+/// A UUID in its hyphenated form. Its version-7 layout keeps byte 5 free for the clock, so the byte is steered away from
+/// 0x10, which the official CLI reads as another kind of database (`platform-api.md` §A.6, 13).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct DatabaseId(String);
+
+impl DatabaseId {
+    /// A fresh one.
+    #[must_use]
+    pub fn generate() -> Self {
+        loop {
+            let id = uuid::Uuid::new_v4();
+            if id.as_bytes()[5] != 0x10 {
+                return Self(id.hyphenated().to_string());
+            }
+        }
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for DatabaseId {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match uuid::Uuid::try_parse(text) {
+            Ok(id) if text.len() == 36 => Ok(Self(id.hyphenated().to_string())),
+            _ => Err(Error::new(
+                Code::InvalidValue,
+                format!("{} is not a database id", quoted(text)),
+            )),
+        }
+    }
+}
+
+impl TryFrom<String> for DatabaseId {
+    type Error = Error;
+    fn try_from(text: String) -> Result<Self, Error> {
+        text.parse()
+    }
+}
+
+impl From<DatabaseId> for String {
+    fn from(id: DatabaseId) -> Self {
+        id.0
+    }
+}
+
+impl fmt::Display for DatabaseId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_are() {
+        for text in ["a", "0", "app", "my-app-2", &"x".repeat(64), "com", "com10", "console"] {
+            assert_eq!(text.parse::<DatabaseName>().unwrap().as_str(), text);
+        }
+    }
+
+    #[test]
+    fn names_that_are_not() {
+        for text in [
+            "",
+            "-a",
+            "a-",
+            "A",
+            "a b",
+            "a/b",
+            "..",
+            ".",
+            "a\0b",
+            "é",
+            "con",
+            "nul",
+            "com1",
+            "lpt9",
+            &"x".repeat(65),
+            "a\n",
+            "--help",
+            "a.db",
+            "a%2fb",
+        ] {
+            let error = text.parse::<DatabaseName>().unwrap_err();
+            assert_eq!(error.code(), Code::InvalidName, "{text:?}");
+            assert!(error.hint_text().is_some());
+        }
+    }
+
+    #[test]
+    fn ids_are_uuids() {
+        let id = DatabaseId::generate();
+        assert_eq!(id.as_str().parse::<DatabaseId>().unwrap(), id);
+        assert!("../../etc".parse::<DatabaseId>().is_err());
+    }
+}

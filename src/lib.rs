@@ -1,0 +1,19 @@
+//! torso: logical SQLite databases in named locations, an SQL shell on them, and their replicas.
+//!
+//! The crate's map, from the outside in:
+//!
+//! - `commands`: what a user can type, a file per noun.
+//! - `context`, `settings`, `ui`: what every command receives; contexts and directories; streams, tables and prompts.
+//! - `control`: the control plane (what is wanted, and the rules), with `embedded` over files.
+//! - `engine`: where databases run.
+//! - `sql`: a SQL connection; `shell`: the shell over it.
+//! - `error`, `secret`: used by all.
+//!
+//! Who may import whom is held by a test (`tests/layering.rs`); `docs/design.md` says why.
+
+pub mod control;
+pub mod engine;
+pub mod error;
+pub mod secret;
+pub mod shell;
+pub mod sql;

@@ -1,0 +1,132 @@
+//! A SQL connection, wherever the database is.
+//!
+//! [`Session`] is the seam between the shell and an engine: one streaming method, so that results are never held whole.
+//! `file` implements it over SQLite files; a remote one speaks Hrana. Splitting text into statements is `split`'s.
+//! Nothing here knows of control planes, accounts or terminals: a shell needs a [`Target`], not an account.
+
+use crate::secret::Secret;
+use std::path::PathBuf;
+
+/// What to connect to.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// A SQLite file.
+    File {
+        path: PathBuf,
+        /// Opened so that nothing can be changed.
+        read_only: bool,
+        /// Whether a missing file may be created (a path given by a user) or not (a database that must be there).
+        create: bool,
+    },
+    /// A private database in memory.
+    Memory,
+    /// A libSQL server.
+    Remote { url: url::Url, token: Option<Secret> },
+}
+
+/// The value types of the whole crate.
+pub use rusqlite::types::{Value, ValueRef};
+
+use std::sync::Arc;
+
+/// A column of a result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    pub name: String,
+    /// The declared type, where the column comes straight from a table.
+    pub decltype: Option<String>,
+}
+
+/// Whether the sender should go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    Continue,
+    Stop,
+}
+
+/// Receives a statement's result as it arrives, row by row. An error from it ends the statement and is handed back as
+/// [`Failure::Sink`].
+pub trait Sink {
+    /// Once, before the first row, and only for a statement that has columns.
+    fn columns(&mut self, columns: &[Column]) -> std::io::Result<()>;
+    fn row(&mut self, row: &[ValueRef<'_>]) -> std::io::Result<Flow>;
+}
+
+/// Values for a statement's parameters.
+#[derive(Debug, Clone, Default)]
+pub struct Args {
+    /// By position, from 1.
+    pub positional: Vec<Value>,
+    /// By name, with its prefix (`:x`, `@x`, `$x`). Names a statement does not have are ignored; what is not given is NULL.
+    pub named: Vec<(String, Value)>,
+}
+
+/// What a statement did.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Outcome {
+    /// Bytes of the text that the statement took, including its `;`. The rest is for the next call.
+    pub consumed: usize,
+    /// Whether the text held a statement at all (it may be only white space and comments).
+    pub ran: bool,
+    pub rows: u64,
+    /// Rows changed by this statement, as `sqlite3_changes` counts them.
+    pub changes: u64,
+    pub last_insert_rowid: i64,
+}
+
+/// When a statement failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    Prepare,
+    Step,
+}
+
+/// Why a statement failed.
+#[derive(Debug)]
+pub enum Failure {
+    /// The engine refused it, in the engine's own words, without a transport's prefixes.
+    Sql {
+        phase: Phase,
+        message: String,
+        /// SQLite's extended result code.
+        code: i32,
+        /// Byte offset of the offending token in the text given, where the engine tells.
+        offset: Option<usize>,
+    },
+    /// The sink could not take the result (a closed pipe, a full disk).
+    Sink(std::io::Error),
+    /// The connection failed: nothing to do with SQL.
+    Connection(crate::error::Error),
+}
+
+/// Stops a running statement from another thread or a signal handler's thread.
+pub type Interrupter = Arc<dyn Fn() + Send + Sync>;
+
+/// Rows for [`Session::insert_many`].
+pub trait Rows {
+    /// The next row's parameters, or none at the end.
+    fn next(&mut self) -> crate::error::Result<Option<&[ValueRef<'_>]>>;
+    /// The row handed out last was refused.
+    fn refused(&mut self, failure: Failure) -> crate::error::Result<Flow>;
+}
+
+/// One connection to one database.
+pub trait Session {
+    /// Runs the first statement of `sql` and streams its result.
+    fn run(&mut self, sql: &str, args: &Args, sink: &mut dyn Sink) -> std::result::Result<Outcome, Failure>;
+
+    /// Runs one statement for each row of parameters: prepared once, or sent in batches. Returns how many were taken.
+    /// The caller opens the transaction.
+    fn insert_many(&mut self, sql: &str, rows: &mut dyn Rows) -> std::result::Result<u64, Failure>;
+
+    /// Whether a transaction is open.
+    fn in_transaction(&mut self) -> bool;
+
+    fn interrupter(&self) -> Interrupter;
+
+    /// All rows changed since the session began.
+    fn total_changes(&mut self) -> u64;
+
+    /// The connection beneath, where the database is a file: for what only a local engine can do.
+    fn local(&mut self) -> Option<&mut rusqlite::Connection>;
+}
