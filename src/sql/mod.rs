@@ -4,6 +4,9 @@
 //! `file` implements it over SQLite files; a remote one speaks Hrana. Splitting text into statements is `split`'s.
 //! Nothing here knows of control planes, accounts or terminals: a shell needs a [`Target`], not an account.
 
+mod file;
+pub mod split;
+
 use crate::secret::Secret;
 use std::path::PathBuf;
 
@@ -37,6 +40,25 @@ pub struct Column {
     pub decltype: Option<String>,
 }
 
+/// How a statement asks to be explained rather than run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Explain {
+    #[default]
+    No,
+    /// `EXPLAIN`: the program.
+    Program,
+    /// `EXPLAIN QUERY PLAN`.
+    Plan,
+}
+
+/// What a statement is, known before it runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Prepared {
+    pub explain: Explain,
+    /// It cannot change the database.
+    pub read_only: bool,
+}
+
 /// Whether the sender should go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flow {
@@ -47,7 +69,12 @@ pub enum Flow {
 /// Receives a statement's result as it arrives, row by row. An error from it ends the statement and is handed back as
 /// [`Failure::Sink`].
 pub trait Sink {
-    /// Once, before the first row, and only for a statement that has columns.
+    /// Once, when the engine has understood the statement and before it runs.
+    fn prepared(&mut self, _statement: &Prepared) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    /// Once the statement has run as far as its first row or its end, and only for a statement that has columns.
     fn columns(&mut self, columns: &[Column]) -> std::io::Result<()>;
     fn row(&mut self, row: &[ValueRef<'_>]) -> std::io::Result<Flow>;
 }
@@ -99,6 +126,29 @@ pub enum Failure {
     Connection(crate::error::Error),
 }
 
+impl Failure {
+    /// SQLite's primary result code, where SQLite was asked.
+    #[must_use]
+    pub fn primary_code(&self) -> Option<i32> {
+        match self {
+            Self::Sql { code, .. } => Some(code & 0xff),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Sql { message, .. } => f.write_str(message),
+            Self::Sink(error) => error.fmt(f),
+            Self::Connection(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
 /// Stops a running statement from another thread or a signal handler's thread.
 pub type Interrupter = Arc<dyn Fn() + Send + Sync>;
 
@@ -129,4 +179,15 @@ pub trait Session {
 
     /// The connection beneath, where the database is a file: for what only a local engine can do.
     fn local(&mut self) -> Option<&mut rusqlite::Connection>;
+}
+
+/// Connects to `target`. A file that does not exist is made at once where the target allows it.
+pub fn open(target: &Target) -> crate::error::Result<Box<dyn Session>> {
+    match target {
+        Target::File { .. } | Target::Memory => Ok(Box::new(file::FileSession::open(target)?)),
+        Target::Remote { url, .. } => Err(crate::error::Error::new(
+            crate::error::Code::Unsupported,
+            format!("cannot connect to {url}: this build speaks to files only"),
+        )),
+    }
 }

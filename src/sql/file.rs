@@ -1,0 +1,391 @@
+//! A session on a SQLite file, through `rusqlite`.
+//!
+//! It behaves as a connection of the `sqlite3` shell does: foreign keys off, URI names understood, SQLite's own messages.
+//! A file opened read-only may be replaced as a whole by another program (a replica that is refreshed); the session then
+//! opens the new one between statements.
+
+use super::{Args, Column, Explain, Failure, Flow, Interrupter, Outcome, Phase, Prepared, Rows, Session, Sink, Target};
+use crate::error::{Code, Error, Result};
+use rusqlite::config::DbConfig;
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OpenFlags, Statement};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How long to wait for another program's lock.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// Device and inode: which file it is, whatever its name.
+type Identity = (u64, u64);
+
+pub(super) struct FileSession {
+    connection: Connection,
+    target: Target,
+    /// Which file is open, where it may be replaced beneath us.
+    identity: Option<Identity>,
+    /// Replaced together with the connection, so that an interrupter handed out before still works.
+    handle: Arc<Mutex<rusqlite::InterruptHandle>>,
+    /// Changes counted on connections that were replaced.
+    changes_before: u64,
+}
+
+impl FileSession {
+    pub(super) fn open(target: &Target) -> Result<Self> {
+        let (connection, identity) = connect(target)?;
+        let handle = Arc::new(Mutex::new(connection.get_interrupt_handle()));
+        Ok(Self {
+            connection,
+            target: target.clone(),
+            identity,
+            handle,
+            changes_before: 0,
+        })
+    }
+
+    /// Opens the file that is now at the path, if it is another than the one open. Left alone inside a transaction, and
+    /// where the new file cannot be opened.
+    fn follow(&mut self) {
+        let (Some(identity), Target::File { path, .. }) = (self.identity, &self.target) else {
+            return;
+        };
+        if identify(path).is_none_or(|now| now == identity) || !self.connection.is_autocommit() {
+            return;
+        }
+        if let Ok((connection, identity)) = connect(&self.target) {
+            self.changes_before += self.connection.total_changes();
+            *self.handle.lock().unwrap_or_else(PoisonError::into_inner) = connection.get_interrupt_handle();
+            self.connection = connection;
+            self.identity = identity;
+        }
+    }
+}
+
+fn identify(path: &Path) -> Option<Identity> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+fn connect(target: &Target) -> Result<(Connection, Option<Identity>)> {
+    let common = OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let (path, flags, watched) = match target {
+        Target::File {
+            path,
+            read_only,
+            create,
+        } => {
+            let access = match (read_only, create) {
+                (true, _) => OpenFlags::SQLITE_OPEN_READ_ONLY,
+                (false, false) => OpenFlags::SQLITE_OPEN_READ_WRITE,
+                (false, true) => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
+            };
+            (path.as_path(), access | common, *read_only)
+        }
+        Target::Memory => (
+            Path::new(":memory:"),
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | common,
+            false,
+        ),
+        Target::Remote { url, .. } => {
+            return Err(Error::new(Code::Internal, format!("{url} is not a file")));
+        }
+    };
+    // Looked at first: if the file is replaced while it is being opened, the next look sees the difference.
+    let identity = if watched { identify(path) } else { None };
+    let connection = Connection::open_with_flags(path, flags).map_err(|error| cannot_open(path, &error))?;
+    prepare_connection(&connection).map_err(|error| cannot_open(path, &error))?;
+    Ok((connection, identity))
+}
+
+fn cannot_open(path: &Path, error: &rusqlite::Error) -> Error {
+    let message = match error {
+        // rusqlite adds the path to SQLite's words.
+        rusqlite::Error::SqliteFailure(code, _) if code.code == rusqlite::ErrorCode::CannotOpen => {
+            "unable to open database file".to_owned()
+        }
+        rusqlite::Error::SqliteFailure(_, Some(message)) => message.clone(),
+        other => other.to_string(),
+    };
+    let code = if path.exists() {
+        Code::InvalidFile
+    } else {
+        Code::FileNotFound
+    };
+    Error::new(code, format!("unable to open database \"{}\": {message}", path.display()))
+}
+
+/// The library is built with other defaults than the shell's.
+fn prepare_connection(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false)?;
+    connection.busy_timeout(BUSY)
+}
+
+/// SQLite's words and code. `phase` says what was being done.
+fn failure(error: rusqlite::Error, phase: Phase) -> Failure {
+    match error {
+        rusqlite::Error::SqlInputError { error, msg, offset, .. } => Failure::Sql {
+            phase,
+            message: msg,
+            code: error.extended_code,
+            offset: usize::try_from(offset).ok(),
+        },
+        rusqlite::Error::SqliteFailure(error, message) => Failure::Sql {
+            phase,
+            message: message.unwrap_or_else(|| error.to_string()),
+            code: error.extended_code,
+            offset: None,
+        },
+        other => Failure::Sql {
+            phase,
+            message: other.to_string(),
+            code: rusqlite::ffi::SQLITE_ERROR,
+            offset: None,
+        },
+    }
+}
+
+/// Gives every parameter its value; what is not given is NULL. A bare `?` goes by the name `?N`.
+fn bind(statement: &mut Statement<'_>, args: &Args) -> rusqlite::Result<()> {
+    for index in 1..=statement.parameter_count() {
+        if let Some(value) = args.positional.get(index - 1) {
+            statement.raw_bind_parameter(index, value)?;
+            continue;
+        }
+        if args.named.is_empty() {
+            continue;
+        }
+        let name = statement
+            .parameter_name(index)
+            .map_or_else(|| format!("?{index}"), str::to_owned);
+        if let Some((_, value)) = args.named.iter().find(|(given, _)| *given == name) {
+            statement.raw_bind_parameter(index, value)?;
+        }
+    }
+    Ok(())
+}
+
+fn columns(statement: &Statement<'_>) -> Vec<Column> {
+    statement
+        .columns()
+        .map(|column| Column {
+            name: column.name().to_owned(),
+            decltype: column.decl_type().map(str::to_owned),
+        })
+        .collect()
+}
+
+/// An empty buffer for another row, in the memory of the last one's.
+fn emptied<'a>(mut buffer: Vec<ValueRef<'_>>) -> Vec<ValueRef<'a>> {
+    buffer.clear();
+    buffer.into_iter().map(|_| ValueRef::Null).collect()
+}
+
+/// Steps through a statement. Returns how many rows it gave.
+fn stream(statement: &mut Statement<'_>, sink: &mut dyn Sink) -> std::result::Result<u64, Failure> {
+    let width = statement.column_count();
+    let mut count = 0;
+    let mut buffer: Vec<ValueRef<'_>> = Vec::with_capacity(width);
+    let mut described = width == 0;
+    let mut rows = statement.raw_query();
+    loop {
+        let row = match rows.next() {
+            Ok(row) => row,
+            Err(error) => return Err(failure(error, Phase::Step)),
+        };
+        let Some(row) = row else { break };
+        count += 1;
+        if width == 0 {
+            continue;
+        }
+        if !described {
+            described = true;
+            let statement: &Statement<'_> = row.as_ref();
+            sink.columns(&columns(statement)).map_err(Failure::Sink)?;
+        }
+        let mut values = emptied(buffer);
+        for index in 0..width {
+            values.push(row.get_ref_unwrap(index));
+        }
+        let flow = sink.row(&values).map_err(Failure::Sink)?;
+        buffer = emptied(values);
+        if flow == Flow::Stop {
+            return Ok(count);
+        }
+    }
+    drop(rows);
+    if !described {
+        sink.columns(&columns(statement)).map_err(Failure::Sink)?;
+    }
+    Ok(count)
+}
+
+impl Session for FileSession {
+    fn run(&mut self, sql: &str, args: &Args, sink: &mut dyn Sink) -> std::result::Result<Outcome, Failure> {
+        self.follow();
+        let consumed = super::split::first_statement(sql.as_bytes());
+        let changes_before = self.connection.total_changes();
+        let mut statement = match self.connection.prepare(&sql[..consumed]) {
+            Ok(statement) => statement,
+            Err(rusqlite::Error::Empty) => {
+                return Ok(Outcome {
+                    consumed,
+                    ..Outcome::default()
+                });
+            }
+            Err(error) => return Err(failure(error, Phase::Prepare)),
+        };
+        bind(&mut statement, args).map_err(|error| failure(error, Phase::Step))?;
+        let prepared = Prepared {
+            explain: match statement.is_explain() {
+                0 => Explain::No,
+                1 => Explain::Program,
+                _ => Explain::Plan,
+            },
+            read_only: statement.readonly(),
+        };
+        sink.prepared(&prepared).map_err(Failure::Sink)?;
+        let rows = stream(&mut statement, sink)?;
+        drop(statement);
+        Ok(Outcome {
+            consumed,
+            ran: true,
+            rows,
+            changes: if self.connection.total_changes() == changes_before {
+                0
+            } else {
+                self.connection.changes()
+            },
+            last_insert_rowid: self.connection.last_insert_rowid(),
+        })
+    }
+
+    fn insert_many(&mut self, sql: &str, rows: &mut dyn Rows) -> std::result::Result<u64, Failure> {
+        self.follow();
+        let mut statement = self
+            .connection
+            .prepare(sql)
+            .map_err(|error| failure(error, Phase::Prepare))?;
+        let mut taken = 0;
+        while let Some(row) = rows.next().map_err(Failure::Connection)? {
+            for (index, value) in row.iter().enumerate() {
+                statement
+                    .raw_bind_parameter(index + 1, rusqlite::types::ToSqlOutput::Borrowed(*value))
+                    .map_err(|error| failure(error, Phase::Step))?;
+            }
+            match statement.raw_execute() {
+                Ok(_) => taken += 1,
+                Err(error) => {
+                    let flow = rows
+                        .refused(failure(error, Phase::Step))
+                        .map_err(Failure::Connection)?;
+                    if flow == Flow::Stop {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(taken)
+    }
+
+    fn in_transaction(&mut self) -> bool {
+        !self.connection.is_autocommit()
+    }
+
+    fn interrupter(&self) -> Interrupter {
+        let handle = Arc::clone(&self.handle);
+        Arc::new(move || handle.lock().unwrap_or_else(PoisonError::into_inner).interrupt())
+    }
+
+    fn total_changes(&mut self) -> u64 {
+        self.changes_before + self.connection.total_changes()
+    }
+
+    fn local(&mut self) -> Option<&mut Connection> {
+        Some(&mut self.connection)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::Value;
+
+    struct Collect(Vec<Vec<Value>>);
+
+    impl Sink for Collect {
+        fn columns(&mut self, _: &[Column]) -> std::io::Result<()> {
+            Ok(())
+        }
+
+        fn row(&mut self, row: &[ValueRef<'_>]) -> std::io::Result<Flow> {
+            self.0.push(row.iter().map(|&value| Value::try_from(value).unwrap()).collect());
+            Ok(Flow::Continue)
+        }
+    }
+
+    #[test]
+    fn statements_run_one_by_one() {
+        let mut session = FileSession::open(&Target::Memory).unwrap();
+        let sql = "create table t(a); insert into t values(1),(:x); select a from t; -- done";
+        let args = Args {
+            named: vec![(":x".to_owned(), Value::Text("two".to_owned()))],
+            ..Args::default()
+        };
+        let mut sink = Collect(Vec::new());
+        let mut at = 0;
+        let mut changes = Vec::new();
+        while at < sql.len() {
+            let outcome = session.run(&sql[at..], &args, &mut sink).unwrap();
+            at += outcome.consumed;
+            changes.push((outcome.ran, outcome.changes));
+        }
+        assert_eq!(changes, [(true, 0), (true, 2), (true, 0), (false, 0)]);
+        assert_eq!(
+            sink.0,
+            [[Value::Integer(1)], [Value::Text("two".to_owned())]]
+        );
+    }
+
+    #[test]
+    fn failures_tell_phase_code_and_place() {
+        let mut session = FileSession::open(&Target::Memory).unwrap();
+        let mut sink = Collect(Vec::new());
+        let error = session
+            .run("select nope from sqlite_schema", &Args::default(), &mut sink)
+            .unwrap_err();
+        assert!(
+            matches!(error, Failure::Sql { phase: Phase::Prepare, offset: Some(7), code: 1, .. }),
+            "{error:?}"
+        );
+        let error = session
+            .run("select abs(-9223372036854775808)", &Args::default(), &mut sink)
+            .unwrap_err();
+        assert!(matches!(error, Failure::Sql { phase: Phase::Step, .. }), "{error:?}");
+    }
+
+    #[test]
+    fn a_replaced_file_is_followed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.db");
+        let make = |path: &Path, value: i64| {
+            let connection = Connection::open(path).unwrap();
+            connection.execute_batch("create table t(a)").unwrap();
+            connection.execute("insert into t values(?)", [value]).unwrap();
+        };
+        make(&path, 1);
+        let mut session = FileSession::open(&Target::File {
+            path: path.clone(),
+            read_only: true,
+            create: false,
+        })
+        .unwrap();
+        let mut sink = Collect(Vec::new());
+        session.run("select a from t", &Args::default(), &mut sink).unwrap();
+        let next = directory.path().join("b.db");
+        make(&next, 2);
+        std::fs::rename(&next, &path).unwrap();
+        session.run("select a from t", &Args::default(), &mut sink).unwrap();
+        assert_eq!(sink.0, [[Value::Integer(1)], [Value::Integer(2)]]);
+    }
+}

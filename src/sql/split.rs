@@ -1,0 +1,391 @@
+//! Where statements end: in a text, and in lines as they arrive.
+//!
+//! The rules are SQLite's: a statement ends at a `;` outside quotes, brackets and comments, except that the body of a
+//! trigger ends at `; END ;`. [`Accumulator`] adds the rules of the `sqlite3` shell for input that comes line by line:
+//! dot-commands only where no statement is pending, white space and comments dropped between statements, `/` or `go` alone
+//! on a line as a `;`.
+
+/// A token as far as the end of statements depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Token {
+    Semicolon,
+    Space,
+    Other,
+    Explain,
+    Create,
+    Temp,
+    Trigger,
+    End,
+}
+
+/// What has been read of a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Nothing yet, not even white space.
+    Nothing,
+    /// Between statements.
+    Start,
+    /// Inside a statement that ends at the next semicolon.
+    Plain,
+    /// After `EXPLAIN`, which may be followed by `CREATE TRIGGER`.
+    Explain,
+    /// After `CREATE`, which may be followed by `TEMP` and `TRIGGER`.
+    Create,
+    /// Inside a trigger.
+    Trigger,
+    /// Inside a trigger, after a semicolon.
+    TriggerSemicolon,
+    /// Inside a trigger, after `; END`.
+    TriggerEnd,
+}
+
+impl State {
+    fn after(self, token: Token) -> Self {
+        match (self, token) {
+            (state, Token::Space) => state,
+            (Self::Trigger | Self::TriggerSemicolon, Token::Semicolon) => Self::TriggerSemicolon,
+            (Self::TriggerSemicolon, Token::End) => Self::TriggerEnd,
+            (_, Token::Semicolon) => Self::Start,
+            (Self::Trigger | Self::TriggerSemicolon | Self::TriggerEnd, _) => Self::Trigger,
+            (Self::Nothing | Self::Start, Token::Explain) => Self::Explain,
+            (Self::Nothing | Self::Start | Self::Explain, Token::Create) => Self::Create,
+            (Self::Explain, Token::Other) => Self::Explain,
+            (Self::Create, Token::Temp) => Self::Create,
+            (Self::Create, Token::Trigger) => Self::Trigger,
+            _ => Self::Plain,
+        }
+    }
+}
+
+/// The next token and its length, or none where a quote, a bracket or a comment is not closed. `text` is not empty.
+fn token(text: &[u8]) -> Option<(Token, usize)> {
+    let closed = |by: u8| {
+        text[1..]
+            .iter()
+            .position(|&byte| byte == by)
+            .map(|at| (Token::Other, at + 2))
+    };
+    match text[0] {
+        b';' => Some((Token::Semicolon, 1)),
+        b' ' | b'\r' | b'\t' | b'\n' | b'\x0c' => Some((Token::Space, 1)),
+        b'/' if text.get(1) == Some(&b'*') => text[2..]
+            .windows(2)
+            .position(|pair| pair == b"*/")
+            .map(|at| (Token::Space, at + 4)),
+        b'-' if text.get(1) == Some(&b'-') => {
+            let end = text.iter().position(|&byte| byte == b'\n');
+            Some((Token::Space, end.unwrap_or(text.len())))
+        }
+        b'[' => closed(b']'),
+        quote @ (b'\'' | b'"' | b'`') => closed(quote),
+        byte if is_word(byte) => {
+            let length = text.iter().position(|&byte| !is_word(byte)).unwrap_or(text.len());
+            Some((word(&text[..length]), length))
+        }
+        _ => Some((Token::Other, 1)),
+    }
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || byte >= 0x80
+}
+
+fn word(word: &[u8]) -> Token {
+    let is = |name: &[u8]| word.eq_ignore_ascii_case(name);
+    if is(b"create") {
+        Token::Create
+    } else if is(b"trigger") {
+        Token::Trigger
+    } else if is(b"temp") || is(b"temporary") {
+        Token::Temp
+    } else if is(b"end") {
+        Token::End
+    } else if is(b"explain") {
+        Token::Explain
+    } else {
+        Token::Other
+    }
+}
+
+/// Whether `sql` ends with a complete statement: what `sqlite3_complete` answers.
+#[must_use]
+pub fn complete(sql: &[u8]) -> bool {
+    let mut state = State::Nothing;
+    let mut rest = sql;
+    while !rest.is_empty() {
+        let Some((token, length)) = token(rest) else {
+            return false;
+        };
+        state = if state == State::Nothing && token == Token::Space {
+            State::Nothing
+        } else {
+            state.after(token)
+        };
+        rest = &rest[length..];
+    }
+    state == State::Start
+}
+
+/// How many bytes of `sql` its first statement takes, with what comes before it and with its `;`. All of it where the
+/// statement does not end.
+#[must_use]
+pub fn first_statement(sql: &[u8]) -> usize {
+    let mut state = State::Start;
+    let mut at = 0;
+    while at < sql.len() {
+        let Some((token, length)) = token(&sql[at..]) else {
+            return sql.len();
+        };
+        at += length;
+        let before = state;
+        state = state.after(token);
+        if token == Token::Semicolon && state == State::Start && before != State::Start {
+            return at;
+        }
+    }
+    sql.len()
+}
+
+/// White space as the C library's `isspace` sees it.
+#[must_use]
+pub fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\x0b' | b'\x0c' | b'\r')
+}
+
+/// `text` without leading white space.
+#[must_use]
+pub fn trim_start(text: &[u8]) -> &[u8] {
+    let start = text.iter().position(|&byte| !is_space(byte)).unwrap_or(text.len());
+    &text[start..]
+}
+
+/// What a quick look at the lines so far tells: cheap, and enough to know when [`complete`] is worth asking.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Scan {
+    /// What closes the quote, bracket or comment that the text is in (`*` for a comment); 0 outside.
+    waiting_for: u8,
+    /// Something other than white space, comments and semicolons was seen.
+    dark: bool,
+    /// The last thing seen, white space and comments aside, was a semicolon.
+    semicolon: bool,
+}
+
+impl Scan {
+    fn plain(self) -> bool {
+        self.waiting_for == 0
+    }
+
+    /// Only white space, comments and semicolons so far.
+    fn blank(self) -> bool {
+        self.plain() && !self.dark
+    }
+
+    fn terminated(self) -> bool {
+        self.plain() && self.semicolon
+    }
+
+    /// Reads on over `line`.
+    fn over(mut self, line: &[u8]) -> Self {
+        let mut at = 0;
+        while at < line.len() {
+            let byte = line[at];
+            let next = line.get(at + 1).copied();
+            at += 1;
+            if self.waiting_for == 0 {
+                match byte {
+                    byte if is_space(byte) => continue,
+                    b'-' if next == Some(b'-') => match line[at..].iter().position(|&byte| byte == b'\n') {
+                        Some(end) => {
+                            at += end + 1;
+                            continue;
+                        }
+                        None => return self,
+                    },
+                    b';' => {
+                        self.semicolon = true;
+                        continue;
+                    }
+                    b'/' if next == Some(b'*') => {
+                        at += 1;
+                        self.waiting_for = b'*';
+                        continue;
+                    }
+                    b'[' => self.waiting_for = b']',
+                    quote @ (b'`' | b'\'' | b'"') => self.waiting_for = quote,
+                    _ => {}
+                }
+                self.semicolon = false;
+                self.dark = true;
+            } else if byte == self.waiting_for {
+                match byte {
+                    b'*' if next != Some(b'/') => continue,
+                    b'*' => at += 1,
+                    b'`' | b'\'' | b'"' if next == Some(byte) => {
+                        at += 1;
+                        continue;
+                    }
+                    _ => {}
+                }
+                self.waiting_for = 0;
+            }
+        }
+        self
+    }
+}
+
+/// What became of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fed {
+    /// White space and comments between statements: nothing is pending.
+    Blank,
+    /// A pending text turned out to be white space and comments only; it is dropped.
+    Dropped,
+    /// A dot-command, or a `#` comment.
+    Command,
+    /// The statement goes on.
+    More,
+    /// One or more complete statements: take them.
+    Ready,
+}
+
+/// Gathers lines into complete statements.
+#[derive(Debug, Default)]
+pub struct Accumulator {
+    scan: Scan,
+    text: Vec<u8>,
+    start_line: u64,
+}
+
+impl Accumulator {
+    /// Whether a statement has begun.
+    #[must_use]
+    pub fn pending(&self) -> bool {
+        !self.text.is_empty()
+    }
+
+    /// The text gathered so far.
+    #[must_use]
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// The line on which the text gathered began.
+    #[must_use]
+    pub fn start_line(&self) -> u64 {
+        self.start_line
+    }
+
+    /// Hands out the text and starts anew.
+    pub fn take(&mut self) -> Vec<u8> {
+        self.scan = Scan::default();
+        std::mem::take(&mut self.text)
+    }
+
+    /// Takes in a line, without its line end.
+    pub fn feed(&mut self, line: &[u8], number: u64) -> Fed {
+        let line = if self.scan.plain() && is_terminator(line) && self.ends_with_semicolon() {
+            b";"
+        } else {
+            line
+        };
+        self.scan = self.scan.over(line);
+        if !self.pending() {
+            if self.scan.blank() {
+                self.scan = Scan::default();
+                return Fed::Blank;
+            }
+            if matches!(line.first(), Some(b'.' | b'#')) {
+                self.scan = Scan::default();
+                return Fed::Command;
+            }
+            self.start_line = number;
+            self.text.extend_from_slice(trim_start(line));
+        } else {
+            self.text.push(b'\n');
+            self.text.extend_from_slice(line);
+        }
+        if self.scan.terminated() && complete(&self.text) {
+            Fed::Ready
+        } else if self.scan.blank() {
+            Fed::Dropped
+        } else {
+            Fed::More
+        }
+    }
+
+    /// Whether the text would be complete with a `;` after it.
+    fn ends_with_semicolon(&self) -> bool {
+        if self.text.is_empty() {
+            return true;
+        }
+        let mut text = self.text.clone();
+        text.push(b';');
+        complete(&text)
+    }
+}
+
+/// Whether a line is `/` or `go` and nothing else but white space and comments.
+fn is_terminator(line: &[u8]) -> bool {
+    let line = trim_start(line);
+    let rest = match line {
+        [b'/', rest @ ..] | [b'g' | b'G', b'o' | b'O', rest @ ..] => rest,
+        _ => return false,
+    };
+    Scan::default().over(rest) == Scan::default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn completeness_follows_sqlite() {
+        for (sql, expected) in [
+            ("select 1;", true),
+            ("select 1", false),
+            ("select ';", false),
+            ("select 1; -- x", true),
+            ("select 1; /* x", false),
+            ("create trigger t after insert on a begin select 1;", false),
+            ("create trigger t after insert on a begin select case when 1 then 2 end; end;", true),
+            ("create temp trigger t begin select 1; end; ", true),
+            ("explain query plan create trigger t begin select 1;", false),
+            ("create table trigger(a);", true),
+            ("", false),
+            (";", true),
+        ] {
+            assert_eq!(complete(sql.as_bytes()), expected, "{sql}");
+        }
+    }
+
+    #[test]
+    fn first_statements_are_cut_at_their_semicolon() {
+        for (sql, first) in [
+            ("select 1; select 2;", "select 1;"),
+            (";; select ';' ; x", ";; select ';' ;"),
+            ("-- a;b\nselect 1;select 2", "-- a;b\nselect 1;"),
+            (
+                "create trigger t begin select 1; end; select 2;",
+                "create trigger t begin select 1; end;",
+            ),
+            ("select 1", "select 1"),
+        ] {
+            assert_eq!(&sql[..first_statement(sql.as_bytes())], first);
+        }
+    }
+
+    #[test]
+    fn lines_become_statements() {
+        let mut lines = Accumulator::default();
+        assert_eq!(lines.feed(b"  -- nothing", 1), Fed::Blank);
+        assert_eq!(lines.feed(b".tables", 2), Fed::Command);
+        assert_eq!(lines.feed(b"  select 1,", 3), Fed::More);
+        assert_eq!(lines.feed(b".5", 4), Fed::More);
+        assert_eq!(lines.feed(b" go -- now", 5), Fed::Ready);
+        assert_eq!(lines.start_line(), 3);
+        assert_eq!(lines.take(), b"select 1,\n.5\n;");
+        assert!(!lines.pending());
+        assert_eq!(lines.feed(b"/* a", 6), Fed::More);
+        assert_eq!(lines.feed(b"b */", 7), Fed::Dropped);
+    }
+}
