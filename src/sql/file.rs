@@ -112,7 +112,10 @@ fn cannot_open(path: &Path, error: &rusqlite::Error) -> Error {
     } else {
         Code::FileNotFound
     };
-    Error::new(code, format!("unable to open database \"{}\": {message}", path.display()))
+    Error::new(
+        code,
+        format!("unable to open database \"{}\": {message}", path.display()),
+    )
 }
 
 /// The library is built with other defaults than the shell's.
@@ -276,9 +279,7 @@ impl Session for FileSession {
             match statement.raw_execute() {
                 Ok(_) => taken += 1,
                 Err(error) => {
-                    let flow = rows
-                        .refused(failure(error, Phase::Step))
-                        .map_err(Failure::Connection)?;
+                    let flow = rows.refused(failure(error, Phase::Step)).map_err(Failure::Connection)?;
                     if flow == Flow::Stop {
                         break;
                     }
@@ -319,7 +320,8 @@ mod tests {
         }
 
         fn row(&mut self, row: &[ValueRef<'_>]) -> std::io::Result<Flow> {
-            self.0.push(row.iter().map(|&value| Value::try_from(value).unwrap()).collect());
+            self.0
+                .push(row.iter().map(|&value| Value::try_from(value).unwrap()).collect());
             Ok(Flow::Continue)
         }
     }
@@ -341,10 +343,7 @@ mod tests {
             changes.push((outcome.ran, outcome.changes));
         }
         assert_eq!(changes, [(true, 0), (true, 2), (true, 0), (false, 0)]);
-        assert_eq!(
-            sink.0,
-            [[Value::Integer(1)], [Value::Text("two".to_owned())]]
-        );
+        assert_eq!(sink.0, [[Value::Integer(1)], [Value::Text("two".to_owned())]]);
     }
 
     #[test]
@@ -355,7 +354,15 @@ mod tests {
             .run("select nope from sqlite_schema", &Args::default(), &mut sink)
             .unwrap_err();
         assert!(
-            matches!(error, Failure::Sql { phase: Phase::Prepare, offset: Some(7), code: 1, .. }),
+            matches!(
+                error,
+                Failure::Sql {
+                    phase: Phase::Prepare,
+                    offset: Some(7),
+                    code: 1,
+                    ..
+                }
+            ),
             "{error:?}"
         );
         let error = session

@@ -347,7 +347,10 @@ mod tests {
             ("select 1; -- x", true),
             ("select 1; /* x", false),
             ("create trigger t after insert on a begin select 1;", false),
-            ("create trigger t after insert on a begin select case when 1 then 2 end; end;", true),
+            (
+                "create trigger t after insert on a begin select case when 1 then 2 end; end;",
+                true,
+            ),
             ("create temp trigger t begin select 1; end; ", true),
             ("explain query plan create trigger t begin select 1;", false),
             ("create table trigger(a);", true),
