@@ -2,7 +2,7 @@
 //!
 //! Names are parsed types whose characters need no escaping in a URL, so a path cannot be steered by a name.
 
-use super::names::{DatabaseName, GroupName, LocationCode};
+use super::names::DatabaseName;
 
 /// Below `/v1` or `/v1/organizations/{slug}`.
 #[must_use]
