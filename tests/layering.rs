@@ -1,0 +1,243 @@
+//! The walls of the design, held by reading the source: who may import whom, which dependency lives where, and what must
+//! not be found in a finished product.
+
+use crate::support::crate_root;
+use std::path::{Path, PathBuf};
+
+/// Each folder or file of `src`, and what it may name of the rest of the crate. `error` and `secret` are open to all.
+/// A longer prefix wins over a shorter one.
+const IMPORTS: &[(&str, &[&str])] = &[
+    ("main", &["run"]),
+    ("lib", &["commands", "context", "ui"]),
+    (
+        "commands",
+        &["commands", "context", "control", "shell", "sql", "ui", "settings"],
+    ),
+    ("context", &["control", "settings", "ui", "sql"]),
+    ("settings", &["control::names", "settings"]),
+    ("ui", &["ui"]),
+    ("control", &["control"]),
+    ("control/embedded", &["control", "engine"]),
+    ("engine", &["engine"]),
+    ("sql", &["sql"]),
+    ("shell", &["shell", "sql", "ui"]),
+    ("error", &[]),
+    ("secret", &[]),
+];
+
+/// Dependencies with few homes: prefixes of paths in `src` where each may be named.
+const HOMES: &[(&str, &[&str])] = &[
+    ("rusqlite", &["control/embedded/catalog", "engine/file", "sql", "shell"]),
+    ("comfy_table", &["ui", "shell/render"]),
+    ("rustyline", &["shell/editor"]),
+    ("indicatif", &["ui"]),
+    ("toml_edit", &["settings"]),
+    ("clap_complete", &["commands"]),
+    ("clap_mangen", &["commands"]),
+    ("tokio", &["server"]),
+    ("axum", &["server"]),
+];
+
+/// What a finished product does not contain. Split, so that this file does not contain it either.
+const FORBIDDEN: &[&str] = &[
+    concat!("TO", "DO"),
+    concat!("FIX", "ME"),
+    concat!("X", "XX"),
+    concat!("dbg", "!("),
+    concat!("to", "do!("),
+    concat!("unimpl", "emented!("),
+    concat!("#[ig", "nore"),
+    concat!("assert!(tr", "ue)"),
+];
+
+/// Rust files below a folder of the crate, with their text, by path relative to that folder.
+fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+    let root = crate_root().join(folder);
+    let mut files: Vec<_> = crate::support::tree::list(&root)
+        .into_keys()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .map(|path| (path.clone(), std::fs::read_to_string(root.join(path)).unwrap()))
+        .collect();
+    files.sort();
+    assert!(!files.is_empty(), "no source found in {}", root.display());
+    files
+}
+
+/// The path as a module: without `.rs` and `/mod`.
+fn module(path: &Path) -> String {
+    let text = path.with_extension("").to_string_lossy().into_owned();
+    text.strip_suffix("/mod").unwrap_or(&text).to_owned()
+}
+
+/// Whether a module's path is the prefix itself, below it, or a sibling file that carries on its name (`catalog_rows`).
+fn is_under(module: &str, prefix: &str) -> bool {
+    module
+        .strip_prefix(prefix)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '_']))
+}
+
+/// The lines that count: comments are free to speak of anything.
+fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.lines()
+        .enumerate()
+        .map(|(index, line)| (index + 1, line))
+        .filter(|(_, line)| !line.trim_start().starts_with("//"))
+}
+
+/// What follows each `crate::` in a line, as a list of paths: `crate::{a, b::c}` names two.
+fn crate_paths(line: &str) -> Vec<String> {
+    let mut paths = Vec::new();
+    for (at, _) in line.match_indices("crate::") {
+        // `$crate::` in a macro is the macro's own affair, and `torso_crate::` would be another word.
+        if line[..at].ends_with(|c: char| c == '$' || c == '_' || c.is_alphanumeric()) {
+            continue;
+        }
+        let rest = &line[at + "crate::".len()..];
+        if let Some(list) = rest.strip_prefix('{') {
+            let mut depth = 0;
+            for item in list.split(|c: char| match c {
+                '{' => {
+                    depth += 1;
+                    false
+                }
+                '}' => {
+                    depth -= 1;
+                    depth < 0
+                }
+                ',' => depth == 0,
+                _ => false,
+            }) {
+                paths.push(item.trim().to_owned());
+            }
+        } else {
+            paths.push(rest.to_owned());
+        }
+    }
+    paths.retain(|path| !path.is_empty() && path.starts_with(|c: char| c.is_alphabetic()));
+    paths
+}
+
+/// A `use` statement may span lines; this joins each with its continuation.
+fn joined(text: &str) -> Vec<(usize, String)> {
+    let mut lines: Vec<(usize, String)> = Vec::new();
+    let mut open = false;
+    for (number, line) in code_lines(text) {
+        if open {
+            lines.last_mut().unwrap().1.push_str(line.trim());
+        } else {
+            lines.push((number, line.to_owned()));
+        }
+        let last = &lines.last().unwrap().1;
+        let statement = last
+            .trim_start()
+            .trim_start_matches("pub ")
+            .trim_start_matches("(crate) ");
+        open = statement.starts_with("use ") && !last.contains(';');
+    }
+    lines
+}
+
+#[test]
+fn modules_import_only_what_the_design_allows() {
+    let mut broken = Vec::new();
+    for (path, text) in sources("src") {
+        let module = module(&path);
+        let Some((_, allowed)) = IMPORTS
+            .iter()
+            .filter(|(prefix, _)| is_under(&module, prefix))
+            .max_by_key(|(prefix, _)| prefix.len())
+        else {
+            broken.push(format!("src/{}: not in the table of this test", path.display()));
+            continue;
+        };
+        for (number, line) in joined(&text) {
+            for named in crate_paths(&line) {
+                let fine = ["error", "secret"].iter().chain(*allowed).any(|prefix| {
+                    named
+                        .strip_prefix(prefix)
+                        .is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+                });
+                if !fine {
+                    broken.push(format!(
+                        "src/{}:{number}: {module} may not name crate::{named}",
+                        path.display()
+                    ));
+                }
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn a_dependency_has_one_home() {
+    let mut broken = Vec::new();
+    for (path, text) in sources("src") {
+        let module = module(&path);
+        for (dependency, homes) in HOMES {
+            if homes.iter().any(|home| is_under(&module, home)) {
+                continue;
+            }
+            for (number, line) in code_lines(&text) {
+                if line.contains(&format!("{dependency}::")) || line.contains(&format!("use {dependency}")) {
+                    broken.push(format!(
+                        "src/{}:{number}: {dependency} lives in {homes:?}",
+                        path.display()
+                    ));
+                }
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn nothing_unfinished_is_left() {
+    let mut broken = Vec::new();
+    for folder in ["src", "tests"] {
+        for (path, text) in sources(folder) {
+            for (number, line) in text.lines().enumerate() {
+                for word in FORBIDDEN {
+                    if line.contains(word) {
+                        broken.push(format!("{folder}/{}:{}: {word}", path.display(), number + 1));
+                    }
+                }
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn every_source_file_says_what_it_is_for() {
+    let silent: Vec<_> = ["src", "tests"]
+        .into_iter()
+        .flat_map(sources)
+        .filter(|(_, text)| !text.starts_with("//!"))
+        .map(|(path, _)| path)
+        .collect();
+    assert!(silent.is_empty(), "no //! at the top of {silent:?}");
+}
+
+/// Earlier ones can lose a commit in WAL mode (the "WAL-reset" bug).
+#[test]
+fn the_linked_sqlite_is_new_enough() {
+    assert!(
+        rusqlite::version_number() >= 3_051_003,
+        "SQLite {}",
+        rusqlite::version()
+    );
+}
+
+#[test]
+fn imports_are_read_as_written() {
+    assert_eq!(crate_paths("use crate::{error::Result, ui};"), ["error::Result", "ui"]);
+    assert_eq!(crate_paths("use crate::sql::{A, B};"), ["sql::{A, B};"]);
+    assert_eq!(
+        crate_paths("    pub token: Option<crate::secret::Secret>,"),
+        ["secret::Secret>,"]
+    );
+    assert!(crate_paths("pub(crate) fn f()").is_empty());
+    let text = "use crate::{\n    a::{b, c},\n    d,\n};\nfn f() {}\n";
+    assert_eq!(crate_paths(&joined(text)[0].1), ["a::{b, c}", "d"]);
+}

@@ -1,0 +1,33 @@
+//! The one integration test binary: it runs the real program in sealed worlds. A file per feature; what they share is in
+//! `support`. Unit tests stand beside the code they test, in `src`.
+
+mod layering;
+#[allow(dead_code)]
+mod support;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// A file that no `mod` names is never compiled, and its tests never run.
+#[test]
+fn no_test_file_is_forgotten() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let mut files = BTreeSet::new();
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        let stem = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let is_module = path.extension().is_some_and(|extension| extension == "rs") || path.join("mod.rs").exists();
+        if is_module && stem != "main" {
+            files.insert(stem);
+        }
+    }
+    let named: BTreeSet<String> = include_str!("main.rs")
+        .lines()
+        .filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';'))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(
+        files, named,
+        "left: files in tests/, right: `mod` lines in tests/main.rs"
+    );
+}

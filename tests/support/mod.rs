@@ -1,0 +1,39 @@
+//! What the tests share: sealed worlds to run the program in, and the instruments that look at what it did.
+
+pub mod golden;
+pub mod redact;
+pub mod run;
+pub mod sqlite3;
+pub mod trace;
+pub mod tree;
+pub mod world;
+
+pub use run::Run;
+pub use world::World;
+
+use std::path::{Path, PathBuf};
+
+/// The crate's folder.
+pub fn crate_root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A file of `tests/data`.
+pub fn data(name: &str) -> PathBuf {
+    crate_root().join("tests/data").join(name)
+}
+
+/// Runs `work` on each item, on as many threads as the machine has processors. Panics where any of them panicked.
+pub fn in_parallel<T: Sync>(items: &[T], work: impl Fn(&T) + Sync) {
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(item) = items.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
+                    work(item);
+                }
+            });
+        }
+    });
+}
