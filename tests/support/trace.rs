@@ -90,13 +90,13 @@ fn spawn(mut command: Command, stdout: &std::fs::File, stderr: &std::fs::File, l
     unsafe {
         command.pre_exec(traceme);
     }
-    let child = command.spawn().unwrap_or_else(|error| {
+    let started = command.spawn().map(|child| child.id().cast_signed());
+    let pid = Pid::from_raw(started.unwrap_or_else(|error| {
         panic!(
             "cannot trace {line}: {error}. These tests kill the program at chosen system calls and need ptrace: in a \
              container, allow it with --cap-add=SYS_PTRACE or a seccomp profile that permits it"
         )
-    });
-    let pid = Pid::from_raw(child.id().cast_signed());
+    }));
     assert!(
         matches!(waitpid(pid, None), Ok(WaitStatus::Stopped(_, Signal::SIGTRAP))),
         "{line} does not stop for its tracer"
