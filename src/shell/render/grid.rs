@@ -1,0 +1,383 @@
+//! The modes that align columns: box, table, markdown, column. All rows are held, because widths depend on them.
+//!
+//! Rows are kept as bytes one after the other, each cell led by its length and two flags, in chunks that are given back
+//! while they are written, a row whole in one of them. Most cells are one line of ASCII: those are copied without a second look.
+
+use super::{Mode, Out, Style, stream, text, wrap};
+use crate::sql::{Column, ValueRef};
+use std::io;
+
+const CHUNK: usize = 1024 * 1024;
+
+/// The cell is one line of ASCII without control characters: its width is its length.
+const PLAIN: usize = 1;
+const NUMBER: usize = 2;
+const NULL: usize = 4;
+const FLAG_BITS: u32 = 3;
+
+/// A result on its way into a table.
+pub struct Grid {
+    /// The first line of each name, as shown.
+    names: Vec<Vec<u8>>,
+    /// Cells of the widest value so far.
+    widths: Vec<usize>,
+    /// Where each column wraps; 0 is never.
+    limits: Vec<usize>,
+    chunks: Vec<Vec<u8>>,
+    rows: u64,
+    /// Whether a row takes several lines: then rules are drawn between all rows.
+    several_lines: bool,
+    scratch: Vec<u8>,
+    visible: Vec<u8>,
+}
+
+/// What is drawn around cells.
+struct Frame {
+    first: &'static str,
+    between: &'static str,
+    last: &'static str,
+    above: Option<Rule>,
+    below_names: Rule,
+    between_rows: Option<Rule>,
+    below: Option<Rule>,
+}
+
+struct Rule {
+    left: &'static str,
+    fill: &'static str,
+    cross: &'static str,
+    right: &'static str,
+}
+
+const fn rule(left: &'static str, fill: &'static str, cross: &'static str, right: &'static str) -> Rule {
+    Rule {
+        left,
+        fill,
+        cross,
+        right,
+    }
+}
+
+const BOX: Frame = Frame {
+    first: "│ ",
+    between: " │ ",
+    last: " │\n",
+    above: Some(rule("┌", "─", "┬", "┐\n")),
+    below_names: rule("├", "─", "┼", "┤\n"),
+    between_rows: Some(rule("├", "─", "┼", "┤\n")),
+    below: Some(rule("└", "─", "┴", "┘\n")),
+};
+
+const TABLE: Frame = Frame {
+    first: "| ",
+    between: " | ",
+    last: " |\n",
+    above: Some(rule("+", "-", "+", "+\n")),
+    below_names: rule("+", "-", "+", "+\n"),
+    between_rows: Some(rule("+", "-", "+", "+\n")),
+    below: Some(rule("+", "-", "+", "+\n")),
+};
+
+const MARKDOWN: Frame = Frame {
+    first: "| ",
+    between: " | ",
+    last: " |\n",
+    above: None,
+    below_names: rule("|", "-", "|", "|\n"),
+    between_rows: None,
+    below: None,
+};
+
+const COLUMN: Frame = Frame {
+    first: "",
+    between: "  ",
+    last: "\n",
+    above: None,
+    below_names: rule("", "-", "  ", "\n"),
+    between_rows: None,
+    below: None,
+};
+
+impl Grid {
+    pub fn new(style: &Style, columns: &[Column]) -> Self {
+        let asked = |index: usize| style.widths.get(index).map_or(0, |width| width.unsigned_abs() as usize);
+        let limit = |index: usize| if asked(index) == 0 { style.wrap } else { asked(index) };
+        let limits: Vec<usize> = (0..columns.len()).map(limit).collect();
+        let mut scratch = Vec::new();
+        let names: Vec<Vec<u8>> = columns
+            .iter()
+            .zip(&limits)
+            .map(|(column, &limit)| {
+                let name = text::visible(text::until_nul(column.name.as_bytes()), style.escape, &mut scratch);
+                let mut shown = Vec::new();
+                wrap::push_expanded(&mut shown, wrap::line(name, limit, style.word_wrap).shown, limit);
+                shown
+            })
+            .collect();
+        let widths = names
+            .iter()
+            .enumerate()
+            .map(|(index, name)| asked(index).max(wrap::width(name, 0)))
+            .collect();
+        Self {
+            names,
+            widths,
+            limits,
+            chunks: Vec::new(),
+            rows: 0,
+            several_lines: false,
+            scratch,
+            visible: Vec::new(),
+        }
+    }
+
+    /// Keeps a row.
+    pub fn row(&mut self, style: &Style, row: &[ValueRef<'_>]) {
+        if self.chunks.last().is_none_or(|chunk| chunk.len() >= CHUNK) {
+            self.chunks.push(Vec::with_capacity(CHUNK + CHUNK / 16));
+        }
+        let Some(chunk) = self.chunks.last_mut() else { return };
+        for (index, &value) in row.iter().enumerate().take(self.names.len()) {
+            self.scratch.clear();
+            let cell = match value {
+                _ if style.quote => {
+                    push_quoted(&mut self.scratch, value);
+                    text::visible(&self.scratch, style.escape, &mut self.visible)
+                }
+                ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+                    text::visible(text::until_nul(bytes), style.escape, &mut self.visible)
+                }
+                ValueRef::Null => style.null.as_bytes(),
+                ValueRef::Integer(_) | ValueRef::Real(_) => {
+                    stream::push_number(&mut self.scratch, value);
+                    &self.scratch
+                }
+            };
+            let limit = self.limits[index];
+            let plain = (limit == 0 || cell.len() <= limit) && cell.iter().all(|byte| (0x20..0x80).contains(byte));
+            let width = &mut self.widths[index];
+            if plain {
+                *width = cell.len().max(*width);
+            } else {
+                let mut rest = Some(cell);
+                while let Some(text) = rest {
+                    let line = wrap::line(text, limit, style.word_wrap);
+                    *width = line.width.max(*width);
+                    rest = line.rest;
+                    self.several_lines |= rest.is_some();
+                }
+            }
+            let flags = match value {
+                ValueRef::Integer(_) | ValueRef::Real(_) => NUMBER,
+                ValueRef::Null => NULL,
+                ValueRef::Text(_) | ValueRef::Blob(_) => 0,
+            };
+            keep(chunk, cell, if plain { flags | PLAIN } else { flags });
+        }
+        self.rows += 1;
+    }
+
+    /// Writes the table. Without rows there is none.
+    pub fn finish(mut self, style: &Style, out: &mut Out<'_>) -> io::Result<()> {
+        if self.rows == 0 {
+            return Ok(());
+        }
+        let frame = match style.mode {
+            Mode::Table => &TABLE,
+            Mode::Markdown => &MARKDOWN,
+            Mode::Column => &COLUMN,
+            _ => &BOX,
+        };
+        let rules = Rules::new(frame, &self.widths, style.mode == Mode::Column && !style.headers);
+        out.buffer.extend_from_slice(&rules.above);
+        if style.mode != Mode::Column || style.headers {
+            self.head(style, frame, &mut out.buffer);
+        }
+        out.buffer.extend_from_slice(&rules.below_names);
+        let columns = self.names.len();
+        let mut left = self.rows;
+        for chunk in std::mem::take(&mut self.chunks) {
+            let mut cells = Vec::with_capacity(columns);
+            let mut rest = chunk.as_slice();
+            while let Some((cell, after)) = next_cell(rest) {
+                rest = after;
+                cells.push(cell);
+                if cells.len() == columns {
+                    left -= 1;
+                    self.lines(style, frame, &mut cells, &mut out.buffer);
+                    if self.several_lines && left > 0 {
+                        out.buffer.extend_from_slice(&rules.between_rows);
+                    }
+                    cells.clear();
+                    out.drain()?;
+                }
+            }
+        }
+        out.buffer.extend_from_slice(&rules.below);
+        Ok(())
+    }
+
+    fn head(&self, style: &Style, frame: &Frame, out: &mut Vec<u8>) {
+        out.extend_from_slice(frame.first.as_bytes());
+        let last = self.names.len() - 1;
+        for (index, name) in self.names.iter().enumerate() {
+            let room = self.widths[index].saturating_sub(wrap::width(name, 0));
+            let left = match style.mode {
+                Mode::Column if align_right(style, index, 0) => room,
+                Mode::Column => 0,
+                _ => room / 2,
+            };
+            pad(out, left);
+            out.extend_from_slice(name);
+            pad(out, room - left);
+            out.extend_from_slice(if index == last { frame.last } else { frame.between }.as_bytes());
+        }
+    }
+
+    /// Writes a row: as many lines as its tallest cell.
+    fn lines(&self, style: &Style, frame: &Frame, cells: &mut [Cell<'_>], out: &mut Vec<u8>) {
+        let last = cells.len() - 1;
+        loop {
+            let mut more = false;
+            out.extend_from_slice(frame.first.as_bytes());
+            for (index, cell) in cells.iter_mut().enumerate() {
+                let right = align_right(style, index, cell.flags);
+                let (shown, width) = if cell.flags & PLAIN != 0 {
+                    let text = cell.rest.take().unwrap_or_default();
+                    (text, text.len())
+                } else {
+                    let text = cell.rest.take().unwrap_or_default();
+                    let line = wrap::line(text, self.limits[index], style.word_wrap);
+                    cell.rest = line.rest;
+                    more |= line.rest.is_some();
+                    (line.shown, line.width)
+                };
+                let room = self.widths[index].saturating_sub(width);
+                if right {
+                    pad(out, room);
+                }
+                if style.dim_null && cell.flags & NULL != 0 && !shown.is_empty() {
+                    stream::push_dim(out, shown);
+                } else if cell.flags & PLAIN != 0 {
+                    out.extend_from_slice(shown);
+                } else {
+                    wrap::push_expanded(out, shown, self.limits[index]);
+                }
+                if !right {
+                    pad(out, room);
+                }
+                out.extend_from_slice(if index == last { frame.last } else { frame.between }.as_bytes());
+            }
+            if !more {
+                return;
+            }
+        }
+    }
+}
+
+/// A column is aligned right if its width is negative, and numbers are if the style says so.
+fn align_right(style: &Style, index: usize, flags: usize) -> bool {
+    style.widths.get(index).is_some_and(|&width| width < 0) || style.numbers_right && flags & NUMBER != 0
+}
+
+/// The lines drawn across, made once.
+struct Rules {
+    above: Vec<u8>,
+    below_names: Vec<u8>,
+    between_rows: Vec<u8>,
+    below: Vec<u8>,
+}
+
+impl Rules {
+    fn new(frame: &Frame, widths: &[usize], bare: bool) -> Self {
+        let across = |rule: &Rule, around: usize| {
+            let mut line = rule.left.as_bytes().to_vec();
+            for (index, width) in widths.iter().enumerate() {
+                if index > 0 {
+                    line.extend_from_slice(rule.cross.as_bytes());
+                }
+                line.extend_from_slice(rule.fill.repeat(width + around).as_bytes());
+            }
+            line.extend_from_slice(rule.right.as_bytes());
+            line
+        };
+        let framed = |rule: &Option<Rule>| rule.as_ref().map(|rule| across(rule, 2)).unwrap_or_default();
+        let column = frame.first.is_empty();
+        Self {
+            above: framed(&frame.above),
+            below_names: if bare {
+                Vec::new()
+            } else {
+                across(&frame.below_names, if column { 0 } else { 2 })
+            },
+            between_rows: if column {
+                b"\n".to_vec()
+            } else {
+                framed(&frame.between_rows)
+            },
+            below: framed(&frame.below),
+        }
+    }
+}
+
+fn pad(out: &mut Vec<u8>, cells: usize) {
+    const BLANKS: [u8; 64] = [b' '; 64];
+    match BLANKS.get(..cells) {
+        Some(blanks) => out.extend_from_slice(blanks),
+        None => out.resize(out.len() + cells, b' '),
+    }
+}
+
+/// A kept cell.
+struct Cell<'a> {
+    flags: usize,
+    /// What is still to be shown of it.
+    rest: Option<&'a [u8]>,
+}
+
+/// Appends a cell: its length and flags, seven bits a byte, lowest first; then its bytes.
+fn keep(chunk: &mut Vec<u8>, cell: &[u8], flags: usize) {
+    let mut lead = cell.len() << FLAG_BITS | flags;
+    while lead >= 0x80 {
+        chunk.push(lead as u8 | 0x80);
+        lead >>= 7;
+    }
+    chunk.push(lead as u8);
+    chunk.extend_from_slice(cell);
+}
+
+/// Splits the first cell off what [`keep`] wrote.
+fn next_cell(kept: &[u8]) -> Option<(Cell<'_>, &[u8])> {
+    let mut lead = 0;
+    let mut shift = 0;
+    let mut at = 0;
+    loop {
+        let byte = *kept.get(at)?;
+        lead |= usize::from(byte & 0x7f) << shift;
+        shift += 7;
+        at += 1;
+        if byte < 0x80 {
+            break;
+        }
+    }
+    let end = at + (lead >> FLAG_BITS);
+    let cell = Cell {
+        flags: lead & ((1 << FLAG_BITS) - 1),
+        rest: Some(kept.get(at..end)?),
+    };
+    Some((cell, &kept[end..]))
+}
+
+/// A value as an SQL literal, for people to read: reals are rounded as in text modes.
+fn push_quoted(out: &mut Vec<u8>, value: ValueRef<'_>) {
+    match value {
+        ValueRef::Null => out.extend_from_slice(b"NULL"),
+        ValueRef::Text(text) => text::push_doubled(out, text::until_nul(text), b'\''),
+        ValueRef::Blob(blob) => {
+            out.extend_from_slice(b"x'");
+            text::push_hex(out, blob);
+            out.push(b'\'');
+        }
+        ValueRef::Integer(_) | ValueRef::Real(_) => stream::push_number(out, value),
+    }
+}
