@@ -154,7 +154,9 @@ impl Grid {
                 }
             };
             let limit = self.limits[index];
-            let plain = (limit == 0 || cell.len() <= limit) && cell.iter().all(|byte| (0x20..0x80).contains(byte));
+            // Classic looks for a better place to break as soon as a line is full, even if nothing follows.
+            let fits = limit == 0 || cell.len() + usize::from(style.word_wrap) <= limit;
+            let plain = fits && cell.iter().all(|byte| (0x20..0x80).contains(byte));
             let width = &mut self.widths[index];
             if plain {
                 *width = cell.len().max(*width);

@@ -214,7 +214,7 @@ impl Out<'_> {
 }
 
 enum Body {
-    Stream(stream::Stream),
+    Stream(Box<stream::Stream>),
     Grid(grid::Grid),
 }
 
@@ -251,7 +251,7 @@ impl Sink for Renderer<'_> {
         self.body = Some(if self.style.mode.holds_rows() {
             Body::Grid(grid::Grid::new(self.style, columns))
         } else {
-            Body::Stream(stream::Stream::new(self.style, columns))
+            Body::Stream(Box::new(stream::Stream::new(self.style, columns)))
         });
         Ok(())
     }
@@ -273,3 +273,6 @@ impl Sink for Renderer<'_> {
         Ok(Flow::Continue)
     }
 }
+
+#[cfg(test)]
+mod tests;

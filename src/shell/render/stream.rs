@@ -83,7 +83,7 @@ impl Stream {
     pub fn finish(&self, out: &mut Vec<u8>) {
         match self.mode {
             Mode::Json if self.rows > 0 => out.extend_from_slice(b"]\n"),
-            Mode::Count => {
+            Mode::Count if self.rows > 0 => {
                 number::push_integer(out, i64::try_from(self.rows).unwrap_or(i64::MAX));
                 out.extend_from_slice(if self.rows == 1 { b" row\n" } else { b" rows\n" });
             }
@@ -145,6 +145,11 @@ impl Stream {
                 push_short(out, separator);
             }
             match value {
+                ValueRef::Integer(_) | ValueRef::Real(_) if self.mode == Mode::Csv && self.csv.numbers => {
+                    self.scratch.clear();
+                    push_number(&mut self.scratch, value);
+                    self.csv.push(out, &self.scratch);
+                }
                 ValueRef::Integer(integer) => number::push_integer(out, integer),
                 ValueRef::Real(real) => number::push_rounded(out, real),
                 ValueRef::Null if style.dim_null => push_dim(out, style.null.as_bytes()),

@@ -30,6 +30,8 @@ pub struct CsvRule {
     /// A separator longer than a byte must be searched for.
     long: Option<memchr::memmem::Finder<'static>>,
     always: bool,
+    /// The separator may occur in a number.
+    pub numbers: bool,
 }
 
 impl CsvRule {
@@ -287,7 +289,8 @@ pub fn push_name(out: &mut Vec<u8>, name: &[u8]) {
         .first()
         .is_some_and(|byte| byte.is_ascii_alphabetic() || *byte == b'_');
     let plain = first && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
-    if plain && sqlite3_parser::dialect::keyword_token(name).is_none() {
+    // No keyword is a single letter, and the look-up does not take one.
+    if plain && (name.len() < 2 || sqlite3_parser::dialect::keyword_token(name).is_none()) {
         out.extend_from_slice(name);
     } else {
         push_doubled(out, name, b'"');
