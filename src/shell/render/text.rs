@@ -44,10 +44,12 @@ impl CsvRule {
             [byte] => table[usize::from(*byte)] = true,
             bytes => long = Some(memchr::memmem::Finder::new(bytes).into_owned()),
         }
+        let in_numbers = |byte: u8| byte.is_ascii_digit() || b"+-.efIn".contains(&byte);
         Self {
             table,
             long,
             always: separator.is_empty(),
+            numbers: separator.bytes().all(in_numbers),
         }
     }
 
