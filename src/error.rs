@@ -161,6 +161,7 @@ codes! {
     Unsupported "unsupported" Unsupported "This control plane cannot do that.";
     SqlError "sql_error" Sql "SQLite refused a statement.";
     ReadOnly "read_only" Sql "A write was refused because the database was opened read-only.";
+    Unhealthy "unhealthy" Invalid "torso doctor found something wrong.";
     Internal "internal" Internal "A defect in torso; please report it.";
     Io "io" Internal "The operating system refused to read or write a file.";
     DiskFull "disk_full" Internal "There is no space left on the device.";
@@ -275,6 +276,22 @@ impl Error {
             next = cause.source();
             Some(cause.to_string())
         })
+    }
+
+    /// Whether the reader of our output went away, which is a normal ending.
+    #[must_use]
+    pub fn is_broken_pipe(&self) -> bool {
+        let mut next: Option<&(dyn StdError + 'static)> = self.source();
+        while let Some(cause) = next {
+            let broken = cause
+                .downcast_ref::<std::io::Error>()
+                .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe);
+            if broken {
+                return true;
+            }
+            next = cause.source();
+        }
+        false
     }
 
     /// The message followed by its causes, on one line.

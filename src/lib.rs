@@ -11,9 +11,20 @@
 //!
 //! Who may import whom is held by a test (`tests/layering.rs`); `docs/design.md` says why.
 
+pub mod commands;
+pub mod context;
 pub mod control;
 pub mod engine;
 pub mod error;
 pub mod secret;
+pub mod settings;
 pub mod shell;
 pub mod sql;
+pub mod ui;
+
+use std::ffi::OsString;
+
+/// The whole program: takes the words of the command line, the program's name first, and returns the exit code.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
+    commands::run(args.into_iter().collect())
+}

@@ -1,3 +1,7 @@
 //! The program: everything is in the library's `run`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(torso::run(std::env::args_os()))
+}

@@ -1,0 +1,89 @@
+//! Shapes of answers that several verbs share.
+
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::ui::{Cell, Layout, Table, View};
+use serde::Serialize;
+
+/// The answer of a verb that changed something: the thing itself as JSON, a sentence for a person.
+#[derive(Serialize)]
+pub(super) struct Done<T: Serialize> {
+    #[serde(flatten)]
+    pub thing: T,
+    #[serde(skip)]
+    pub sentence: String,
+    #[serde(skip)]
+    pub name: String,
+}
+
+impl<T: Serialize> Done<T> {
+    pub fn new(thing: T, name: impl ToString, sentence: impl Into<String>) -> Self {
+        Self {
+            thing,
+            sentence: sentence.into(),
+            name: name.to_string(),
+        }
+    }
+}
+
+impl<T: Serialize> View for Done<T> {
+    fn layout(&self) -> Layout {
+        Layout::Said(self.sentence.clone())
+    }
+
+    fn names(&self) -> Vec<String> {
+        vec![self.name.clone()]
+    }
+}
+
+/// What would be done.
+#[derive(Serialize)]
+struct Plan {
+    dry_run: bool,
+    steps: Vec<String>,
+}
+
+impl View for Plan {
+    fn layout(&self) -> Layout {
+        let mut table = Table::new(["WOULD"], "Nothing would be done.");
+        for step in &self.steps {
+            table.row(vec![Cell::text(step)]);
+        }
+        Layout::Table(table)
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.steps.clone()
+    }
+}
+
+/// Answers a `--dry-run` with the steps that would be taken.
+pub(super) fn plan(ctx: &Context, steps: Vec<String>) -> Result<()> {
+    ctx.ui.show(&Plan { dry_run: true, steps })
+}
+
+/// One part of an answer to a command on several things.
+#[derive(Serialize)]
+pub(super) struct Part {
+    pub name: String,
+    /// Whether something was changed.
+    pub done: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Problem>,
+}
+
+/// An error inside an answer.
+#[derive(Serialize)]
+pub(super) struct Problem {
+    pub code: &'static str,
+    pub message: String,
+}
+
+impl From<&Error> for Problem {
+    fn from(error: &Error) -> Self {
+        Self {
+            code: error.code().name(),
+            message: error.full_message(),
+        }
+    }
+}

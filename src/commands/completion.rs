@@ -1,0 +1,68 @@
+//! `torso completion SHELL`: a small script that calls torso back on every Tab, so that it knows your databases.
+
+use super::Cli;
+use crate::context::Context;
+use crate::error::{Code, Error, Result};
+use crate::settings::env;
+use clap::CommandFactory as _;
+use clap_complete::env::{CompleteEnv, Shells};
+use std::ffi::OsString;
+
+/// Print the completion script of a shell
+///
+/// The script calls torso back, so it completes database, group, location and context names and never goes stale.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  bash        source <(torso completion bash)
+  zsh         source <(torso completion zsh)
+  fish        torso completion fish | source
+  PowerShell  torso completion powershell | Out-String | Invoke-Expression
+  elvish      eval (torso completion elvish | slurp)")]
+pub(super) struct Args {
+    #[arg(value_name = "SHELL", value_parser = ["bash", "zsh", "fish", "powershell", "elvish"])]
+    shell: String,
+}
+
+pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
+    ctx.ui.page(&script(&args.shell)?)
+}
+
+/// The script for a shell; the same text is kept in `completions/`.
+fn script(shell: &str) -> Result<String> {
+    let doing = || Error::new(Code::Internal, format!("no completion script for {shell}"));
+    let shells = Shells::builtins();
+    let completer = shells.completer(shell).ok_or_else(doing)?;
+    let mut text = Vec::new();
+    completer
+        .write_registration(env::COMPLETE, "torso", "torso", "torso", &mut text)
+        .map_err(|error| doing().caused_by(error))?;
+    String::from_utf8(text).map_err(|error| doing().caused_by(error))
+}
+
+/// Answers a completion request and returns the exit code. Errors are silent: they would land in the user's prompt.
+pub(super) fn answer(args: Vec<OsString>) -> u8 {
+    let here = std::env::current_dir().ok();
+    match CompleteEnv::with_factory(Cli::command).var(env::COMPLETE).try_complete(args, here.as_deref()) {
+        Ok(_) => 0,
+        Err(_) => Code::Usage.kind().exit_code(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::manual::same_as_file;
+
+    #[test]
+    fn kept_scripts_are_current() {
+        for (shell, file) in [
+            ("bash", "torso.bash"),
+            ("zsh", "_torso"),
+            ("fish", "torso.fish"),
+            ("powershell", "torso.ps1"),
+            ("elvish", "torso.elv"),
+        ] {
+            same_as_file(&format!("completions/{file}"), &script(shell).unwrap());
+        }
+    }
+}

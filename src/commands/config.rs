@@ -1,0 +1,264 @@
+//! `torso config`: the user's settings, and what holds right now and why.
+
+use super::answers::Done;
+use super::complete;
+use crate::context::Context;
+use crate::error::{Code, Error, Result};
+use crate::settings::Origin;
+use crate::settings::keys::Key;
+use crate::ui::{Cell, Format, Layout, Table, View};
+use clap::Subcommand;
+use serde::Serialize;
+
+/// Show and change your settings
+#[derive(Subcommand)]
+pub(super) enum Verb {
+    Get(Get),
+    Set(Set),
+    Unset(Unset),
+    #[command(visible_alias = "ls")]
+    List(List),
+    Show(Show),
+    Path(Path),
+}
+
+pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
+    match verb {
+        Verb::Get(args) => get(ctx, &args),
+        Verb::Set(args) => set(ctx, &args),
+        Verb::Unset(args) => unset(ctx, &args),
+        Verb::List(_) => list(ctx),
+        Verb::Show(args) => show(ctx, &args),
+        Verb::Path(_) => path(ctx),
+    }
+}
+
+/// Print the value that a setting has here and now
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso config get default_location")]
+pub(super) struct Get {
+    #[arg(value_name = "KEY", add = complete::settings())]
+    key: Key,
+}
+
+fn get(ctx: &Context, args: &Get) -> Result<()> {
+    match ctx.settings.get(args.key)? {
+        Some((value, _)) => ctx.ui.value(&value),
+        None => Err(Error::new(Code::SettingNotFound, format!("{} is not set", args.key.name()))
+            .hint(format!("torso config set {} VALUE", args.key.name()))),
+    }
+}
+
+/// Change a setting
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso config set default_location ams")]
+pub(super) struct Set {
+    #[arg(value_name = "KEY", add = complete::settings())]
+    key: Key,
+    #[arg(value_name = "VALUE")]
+    value: String,
+}
+
+/// A setting, as answered.
+#[derive(Serialize)]
+struct Setting {
+    key: &'static str,
+    value: Option<String>,
+}
+
+fn set(ctx: &Context, args: &Set) -> Result<()> {
+    if args.key == Key::Context {
+        // A context that does not exist would make every other command fail.
+        ctx.settings.context(&args.value.parse()?)?;
+    }
+    ctx.settings.set(args.key, Some(&args.value))?;
+    let setting = Setting {
+        key: args.key.name(),
+        value: Some(args.value.clone()),
+    };
+    let sentence = format!("Set {} to {}.", args.key.name(), args.value);
+    ctx.ui.show(&Done::new(setting, args.key.name(), sentence))
+}
+
+/// Remove a setting, so that its default holds again
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso config unset default_location")]
+pub(super) struct Unset {
+    #[arg(value_name = "KEY", add = complete::settings())]
+    key: Key,
+}
+
+fn unset(ctx: &Context, args: &Unset) -> Result<()> {
+    ctx.settings.set(args.key, None)?;
+    let setting = Setting {
+        key: args.key.name(),
+        value: None,
+    };
+    ctx.ui.show(&Done::new(setting, args.key.name(), format!("Removed {}.", args.key.name())))
+}
+
+/// List the settings there are, what they mean, and what your settings file says
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso config list")]
+pub(super) struct List {}
+
+#[derive(Serialize)]
+struct Known {
+    key: &'static str,
+    value: Option<String>,
+    meaning: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct AllKnown(Vec<Known>);
+
+fn list(ctx: &Context) -> Result<()> {
+    let known = Key::USER.into_iter().map(|key| {
+        Ok(Known {
+            key: key.name(),
+            value: ctx.settings.user_value(key)?,
+            meaning: key.meaning(),
+        })
+    });
+    ctx.ui.show(&AllKnown(known.collect::<Result<_>>()?))
+}
+
+impl View for AllKnown {
+    fn layout(&self) -> Layout {
+        let mut table = Table::new(["KEY", "VALUE", "MEANING"], "");
+        for known in &self.0 {
+            table.row(vec![
+                Cell::text(known.key),
+                Cell::maybe(known.value.as_ref(), Cell::text),
+                Cell::text(known.meaning),
+            ]);
+        }
+        Layout::Table(table)
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.iter().map(|known| known.key.to_owned()).collect()
+    }
+}
+
+/// Show what holds here and now, from flags, environment, project file and settings
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso config show --origin")]
+pub(super) struct Show {
+    /// Also tell where each value comes from
+    #[arg(long)]
+    origin: bool,
+}
+
+#[derive(Serialize)]
+struct Effective {
+    key: &'static str,
+    value: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    origin: Option<String>,
+    /// The flag, variable or file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
+}
+
+#[derive(Serialize)]
+struct AllEffective {
+    #[serde(flatten)]
+    members: serde_json::Map<String, serde_json::Value>,
+    #[serde(skip)]
+    list: Vec<Effective>,
+    #[serde(skip)]
+    origins: bool,
+}
+
+fn show(ctx: &Context, args: &Show) -> Result<()> {
+    let settings = &ctx.settings;
+    let (config_dir, config_origin) = settings.config_dir()?;
+    let (data_dir, data_origin) = settings.data_dir()?;
+    let mut found = vec![
+        ("config_dir", Some((config_dir.to_string_lossy().into_owned(), config_origin))),
+        ("data_dir", Some((data_dir.to_string_lossy().into_owned(), data_origin))),
+    ];
+    for key in [Key::Context, Key::Database, Key::DefaultGroup, Key::DefaultLocation] {
+        found.push((key.name(), settings.get(key)?));
+    }
+    // A flag on this very command also decides how the answer looks, and that is what is told.
+    found.push(("output", Some(ctx.output_origin(settings.get(Key::Output)?))));
+    found.push(("color", settings.get(Key::Color)?));
+    let list: Vec<Effective> = found
+        .into_iter()
+        .map(|(key, found)| {
+            let (value, origin) = found.unzip();
+            let origin = origin.filter(|_| args.origin);
+            Effective {
+                key,
+                value,
+                source: origin.as_ref().map(ToString::to_string),
+                origin: origin.map(|origin| origin.name().to_owned()),
+            }
+        })
+        .collect();
+    let member = |effective: &Effective| {
+        let value = if args.origin {
+            serde_json::json!({"value": effective.value, "origin": effective.origin, "source": effective.source})
+        } else {
+            serde_json::json!(effective.value)
+        };
+        (effective.key.to_owned(), value)
+    };
+    ctx.ui.show(&AllEffective {
+        members: list.iter().map(member).collect(),
+        list,
+        origins: args.origin,
+    })
+}
+
+impl Context {
+    /// The form of answers that holds for this command.
+    fn output_origin(&self, otherwise: Option<(String, Origin)>) -> (String, Origin) {
+        let name = match self.ui.format() {
+            Format::Table => "table",
+            Format::Json => "json",
+            Format::Jsonl => "jsonl",
+            Format::Csv => "csv",
+            Format::Name => "name",
+        };
+        match otherwise {
+            Some((value, origin)) if value == name => (value, origin),
+            _ => (name.to_owned(), Origin::Flag("--output")),
+        }
+    }
+}
+
+impl View for AllEffective {
+    fn layout(&self) -> Layout {
+        let mut titles = vec!["KEY", "VALUE"];
+        if self.origins {
+            titles.push("ORIGIN");
+        }
+        let mut table = Table::new(titles, "");
+        for effective in &self.list {
+            let mut row =
+                vec![Cell::text(effective.key), Cell::maybe(effective.value.as_ref(), Cell::text)];
+            if self.origins {
+                row.push(Cell::maybe(effective.source.as_ref(), Cell::text));
+            }
+            table.row(row);
+        }
+        Layout::Table(table)
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.list.iter().map(|effective| effective.key.to_owned()).collect()
+    }
+}
+
+/// Print the path of the settings file
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  $EDITOR \"$(torso config path)\"")]
+pub(super) struct Path {}
+
+fn path(ctx: &Context) -> Result<()> {
+    ctx.ui.value(&ctx.settings.path()?.to_string_lossy())
+}

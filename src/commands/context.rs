@@ -1,0 +1,249 @@
+//! `torso context`: which control plane commands work in.
+
+use super::answers::Done;
+use super::complete;
+use crate::context::Context as Surroundings;
+use crate::control::names::ContextName;
+use crate::error::{Code, Error, Result};
+use crate::secret::Secret;
+use crate::settings::contexts::Context;
+use crate::settings::keys::Key;
+use crate::ui::{Card, Cell, Layout, Table, View};
+use clap::Subcommand;
+use serde::Serialize;
+use std::io::Read as _;
+use std::path::PathBuf;
+
+/// Choose the control plane that commands work in
+#[derive(Subcommand)]
+pub(super) enum Verb {
+    #[command(visible_alias = "ls")]
+    List(List),
+    Show(Show),
+    Add(Add),
+    Use(Use),
+    #[command(visible_alias = "rm")]
+    Remove(Remove),
+}
+
+pub(super) fn run(ctx: &Surroundings, verb: Verb) -> Result<()> {
+    match verb {
+        Verb::List(_) => list(ctx),
+        Verb::Show(args) => show(ctx, args),
+        Verb::Add(args) => add(ctx, args),
+        Verb::Use(args) => choose(ctx, &args),
+        Verb::Remove(args) => remove(ctx, &args),
+    }
+}
+
+/// A context, as answered. Its token is never part of an answer.
+#[derive(Serialize)]
+struct Shown {
+    name: ContextName,
+    kind: &'static str,
+    url: Option<String>,
+    has_token: bool,
+    current: bool,
+}
+
+fn shown(context: Context, current: &str) -> Shown {
+    Shown {
+        kind: if context.url.is_some() { "server" } else { "embedded" },
+        current: context.name.as_str() == current,
+        name: context.name,
+        url: context.url,
+        has_token: context.has_token,
+    }
+}
+
+fn current(ctx: &Surroundings) -> Result<String> {
+    Ok(ctx.settings.get(Key::Context)?.map(|(name, _)| name).unwrap_or_default())
+}
+
+/// List contexts
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso context list")]
+pub(super) struct List {}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Contexts(Vec<Shown>);
+
+fn list(ctx: &Surroundings) -> Result<()> {
+    let current = current(ctx)?;
+    let contexts = ctx.settings.contexts()?;
+    ctx.ui.show(&Contexts(contexts.into_iter().map(|context| shown(context, &current)).collect()))
+}
+
+impl View for Contexts {
+    fn layout(&self) -> Layout {
+        let mut table = Table::new(["NAME", "KIND", "URL", "TOKEN"], "No contexts.");
+        for context in &self.0 {
+            let name = context.name.as_str();
+            table.row(vec![
+                if context.current { Cell::text(name).shown(format!("{name} (current)")) } else { Cell::text(name) },
+                Cell::text(context.kind),
+                Cell::maybe(context.url.as_ref(), Cell::text),
+                Cell::yes_no(context.has_token),
+            ]);
+        }
+        Layout::Table(table)
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.iter().map(|context| context.name.to_string()).collect()
+    }
+}
+
+/// Show a context; without a name, the current one
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso context show")]
+pub(super) struct Show {
+    #[arg(value_name = "NAME", add = complete::contexts())]
+    name: Option<ContextName>,
+}
+
+impl View for Shown {
+    fn layout(&self) -> Layout {
+        Layout::Card(
+            Card::default()
+                .field("Name", Cell::text(self.name.as_str()))
+                .field("Kind", Cell::text(self.kind))
+                .field_if("URL", self.url.as_ref(), Cell::text)
+                .field_if("Token", self.url.as_ref().map(|_| self.has_token), Cell::yes_no)
+                .field("Current", Cell::yes_no(self.current)),
+        )
+    }
+
+    fn names(&self) -> Vec<String> {
+        vec![self.name.to_string()]
+    }
+}
+
+fn show(ctx: &Surroundings, args: Show) -> Result<()> {
+    let current = current(ctx)?;
+    let name = match args.name {
+        Some(name) => name,
+        None => current.parse()?,
+    };
+    ctx.ui.show(&shown(ctx.settings.context(&name)?, &current))
+}
+
+/// Add a server as a context
+///
+/// The token is read from a file or from stdin, never from the command line, where other users could see it.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso context add prod --url https://torso.example.com --token-file token.txt")]
+pub(super) struct Add {
+    #[arg(value_name = "NAME")]
+    name: ContextName,
+    /// Address of the server
+    #[arg(long, value_name = "URL")]
+    url: String,
+    /// Read the API token from stdin
+    #[arg(long, conflicts_with = "token_file")]
+    token_stdin: bool,
+    /// Read the API token from a file
+    #[arg(long, value_name = "PATH")]
+    token_file: Option<PathBuf>,
+}
+
+fn add(ctx: &Surroundings, args: Add) -> Result<()> {
+    let url = server_url(&args.url)?;
+    let token = match (&args.token_file, args.token_stdin) {
+        (Some(path), _) => Some(
+            std::fs::read_to_string(path)
+                .map_err(|error| Error::io(error, format!("cannot read the token from {}", path.display())))?,
+        ),
+        (None, true) => {
+            let mut text = String::new();
+            std::io::stdin()
+                .read_to_string(&mut text)
+                .map_err(|error| Error::io(error, "cannot read the token from stdin"))?;
+            Some(text)
+        }
+        (None, false) => None,
+    };
+    let token = match token.map(|text| text.trim().to_owned()) {
+        Some(text) if text.is_empty() || text.contains(char::is_whitespace) => {
+            return Err(Error::new(Code::InvalidValue, "what was read is not a token: it is empty or has white space in it"));
+        }
+        token => token.map(Secret::new),
+    };
+    ctx.settings.add_context(&args.name, &url, token.as_ref())?;
+    let context = Context {
+        name: args.name.clone(),
+        url: Some(url.to_string()),
+        has_token: token.is_some(),
+    };
+    let sentence = format!("Added context {}. Work in it with torso context use {0}.", args.name);
+    ctx.ui.show(&Done::new(shown(context, &current(ctx)?), args.name, sentence))
+}
+
+/// A server's address: HTTP, with a host, and without a password in it.
+fn server_url(text: &str) -> Result<url::Url> {
+    let refuse = |why: &str| {
+        Error::new(Code::InvalidValue, format!("{text:?} is not a server's address: {why}"))
+            .hint("write it like https://torso.example.com")
+    };
+    let url = url::Url::parse(text).map_err(|error| refuse(&error.to_string()))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(refuse("it does not begin with https:// or http://"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        // The text is not repeated: it holds a password.
+        return Err(Error::new(Code::InvalidValue, "the address holds a user name or password")
+            .hint("give the token with --token-stdin or --token-file"));
+    }
+    Ok(url)
+}
+
+/// Work in a context from now on
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso context use local")]
+pub(super) struct Use {
+    #[arg(value_name = "NAME", add = complete::contexts())]
+    name: ContextName,
+}
+
+fn choose(ctx: &Surroundings, args: &Use) -> Result<()> {
+    let context = ctx.settings.context(&args.name)?;
+    ctx.settings.set(Key::Context, Some(args.name.as_str()))?;
+    if let Some((name, origin)) = ctx.settings.get(Key::Context)?
+        && !matches!(origin, crate::settings::Origin::User(_) | crate::settings::Origin::Default)
+        && name != args.name.as_str()
+    {
+        ctx.ui.warn(format!("the {origin} says {name}, and wins over the settings"));
+    }
+    let sentence = format!("Commands now work in context {}.", args.name);
+    ctx.ui.show(&Done::new(shown(context, args.name.as_str()), &args.name, sentence))
+}
+
+/// Forget a context and its token; nothing on the server changes
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso context remove prod")]
+pub(super) struct Remove {
+    #[arg(value_name = "NAME", add = complete::contexts())]
+    name: ContextName,
+    /// Succeed when there is no such context
+    #[arg(long)]
+    if_exists: bool,
+}
+
+#[derive(Serialize)]
+struct Removed {
+    name: ContextName,
+    removed: bool,
+}
+
+fn remove(ctx: &Surroundings, args: &Remove) -> Result<()> {
+    let removed = match ctx.settings.remove_context(&args.name) {
+        Ok(()) => true,
+        Err(error) if args.if_exists && error.code() == Code::ContextNotFound => false,
+        Err(error) => return Err(error),
+    };
+    let name = args.name.clone();
+    let sentence =
+        if removed { format!("Removed context {name}.") } else { format!("There is no context {name}.") };
+    ctx.ui.show(&Done::new(Removed { name: name.clone(), removed }, name, sentence))
+}

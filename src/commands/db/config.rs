@@ -1,0 +1,156 @@
+//! `torso db config`: what can be set on a database.
+
+use super::near_miss;
+use crate::commands::answers::{self, Done};
+use crate::commands::values::Size;
+use crate::commands::{DryRun, complete};
+use crate::context::Context;
+use crate::control::names::DatabaseName;
+use crate::control::types::{Configuration, ConfigurationPatch};
+use crate::error::{Code, Error, Result};
+use crate::ui::{Card, Cell, Layout, View};
+use clap::Subcommand;
+use serde::Serialize;
+
+/// Show or change a database's settings
+#[derive(Subcommand)]
+pub(super) enum Verb {
+    Show(Show),
+    Set(Set),
+    #[command(subcommand, hide = true)]
+    DeleteProtection(Switch),
+}
+
+pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
+    match verb {
+        Verb::Show(args) => show(ctx, args),
+        Verb::Set(args) => set(ctx, &args),
+        Verb::DeleteProtection(Switch::Show(args)) => show(ctx, args),
+        Verb::DeleteProtection(Switch::Enable(args)) => protect(ctx, args.name, true),
+        Verb::DeleteProtection(Switch::Disable(args)) => protect(ctx, args.name, false),
+    }
+}
+
+/// Show a database's settings
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso db config show app")]
+pub(super) struct Show {
+    /// Name of the database; without one, the project's
+    #[arg(value_name = "NAME", add = complete::databases())]
+    name: Option<DatabaseName>,
+}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Shown(Configuration);
+
+fn show(ctx: &Context, args: Show) -> Result<()> {
+    let name = ctx.database(args.name)?;
+    let configuration = ctx.control()?.get_configuration(&name).map_err(|error| near_miss(ctx, &name, error))?;
+    ctx.ui.show(&Shown(configuration))
+}
+
+impl View for Shown {
+    fn layout(&self) -> Layout {
+        let limit = self.0.size_limit.parse::<u64>().unwrap_or(0);
+        let switch = |on: bool| Cell::text(on.to_string()).shown(if on { "on" } else { "off" });
+        Layout::Card(
+            Card::default()
+                .field("size-limit", if limit == 0 { Cell::number(0).shown("none") } else { Cell::size(limit) })
+                .field("delete-protection", switch(self.0.delete_protection))
+                .field("block-reads", switch(self.0.block_reads))
+                .field("block-writes", switch(self.0.block_writes)),
+        )
+    }
+
+    fn names(&self) -> Vec<String> {
+        ["size-limit", "delete-protection", "block-reads", "block-writes"].map(str::to_owned).to_vec()
+    }
+}
+
+/// Change one of a database's settings
+///
+/// size-limit takes a size such as 64mb, or 0 for none. delete-protection, block-reads and block-writes take on or off.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  torso db config set app size-limit 64mb
+  torso db config set app delete-protection on")]
+pub(super) struct Set {
+    #[arg(value_name = "NAME", add = complete::databases())]
+    name: DatabaseName,
+    #[arg(value_name = "KEY", value_enum)]
+    key: Setting,
+    #[arg(value_name = "VALUE")]
+    value: String,
+    #[command(flatten)]
+    dry: DryRun,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Setting {
+    SizeLimit,
+    DeleteProtection,
+    BlockReads,
+    BlockWrites,
+}
+
+fn set(ctx: &Context, args: &Set) -> Result<()> {
+    let mut patch = ConfigurationPatch::default();
+    let told = match args.key {
+        Setting::SizeLimit => {
+            let size: Size = args.value.parse()?;
+            patch.size_limit = Some(size.0.to_string());
+            if size.0 == 0 { "Lifted the size limit".to_owned() } else { format!("Set the size limit to {} bytes", size.0) }
+        }
+        switch => {
+            let on = on_off(&args.value)?;
+            let (place, what) = match switch {
+                Setting::DeleteProtection => (&mut patch.delete_protection, "delete protection"),
+                Setting::BlockReads => (&mut patch.block_reads, "the block on reads"),
+                _ => (&mut patch.block_writes, "the block on writes"),
+            };
+            *place = Some(on);
+            format!("Turned {what} {}", if on { "on" } else { "off" })
+        }
+    };
+    if args.dry.dry_run {
+        super::find(ctx, &args.name)?;
+        return answers::plan(ctx, vec![format!("change a setting of database {}", args.name)]);
+    }
+    apply(ctx, &args.name, &patch, &told)
+}
+
+fn apply(ctx: &Context, name: &DatabaseName, patch: &ConfigurationPatch, told: &str) -> Result<()> {
+    let configuration =
+        ctx.control()?.update_configuration(name, patch).map_err(|error| near_miss(ctx, name, error))?;
+    ctx.ui.show(&Done::new(configuration, name, format!("{told} for database {name}.")))
+}
+
+/// A switch's position.
+pub(in crate::commands) fn on_off(text: &str) -> Result<bool> {
+    match text {
+        "on" | "true" | "yes" | "enable" => Ok(true),
+        "off" | "false" | "no" | "disable" => Ok(false),
+        _ => Err(Error::new(Code::InvalidValue, format!("{text:?} is neither on nor off"))),
+    }
+}
+
+/// Turn delete protection on or off, in the words of the Turso CLI
+#[derive(Subcommand)]
+pub(super) enum Switch {
+    /// Turn it on
+    Enable(Show),
+    /// Turn it off
+    Disable(Show),
+    /// Show whether it is on
+    Show(Show),
+}
+
+fn protect(ctx: &Context, name: Option<DatabaseName>, on: bool) -> Result<()> {
+    let name = ctx.database(name)?;
+    let patch = ConfigurationPatch {
+        delete_protection: Some(on),
+        ..ConfigurationPatch::default()
+    };
+    apply(ctx, &name, &patch, if on { "Turned delete protection on" } else { "Turned delete protection off" })
+}

@@ -1,0 +1,142 @@
+//! `torso db list`.
+
+use crate::commands::complete;
+use crate::context::Context;
+use crate::control::names::{GroupName, LocationCode};
+use crate::control::types::{Database, DatabaseFilter};
+use crate::error::Result;
+use crate::ui::{Cell, Layout, Table, View};
+use serde::Serialize;
+use std::cmp::Reverse;
+
+/// List databases
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  torso db list --location ams --sort size --reverse
+  torso db list 'shop-*' --output name")]
+pub(super) struct Args {
+    /// Only names that match: * is any text, ? any character; a plain word matches anywhere in the name
+    #[arg(value_name = "PATTERN")]
+    pattern: Option<String>,
+    /// Only those of a group
+    #[arg(long, short, value_name = "NAME", add = complete::groups())]
+    group: Option<GroupName>,
+    /// Only those with an instance there
+    #[arg(long, short, value_name = "CODE", add = complete::locations())]
+    location: Option<LocationCode>,
+    /// Order
+    #[arg(long, value_enum, default_value_t, value_name = "KEY")]
+    sort: Sort,
+    /// Turn the order round
+    #[arg(long, short)]
+    reverse: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+enum Sort {
+    #[default]
+    Name,
+    /// Smallest first
+    Size,
+    /// Oldest first
+    Created,
+}
+
+pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
+    let filter = DatabaseFilter {
+        group: args.group.clone(),
+        location: args.location.clone(),
+        parent: None,
+    };
+    let mut databases = ctx.control()?.list_databases(&filter)?;
+    if let Some(pattern) = &args.pattern {
+        let pattern = if pattern.contains(['*', '?']) { pattern.clone() } else { format!("*{pattern}*") };
+        databases.retain(|database| matches(pattern.as_bytes(), database.name.as_str().as_bytes()));
+    }
+    match args.sort {
+        Sort::Name => {}
+        Sort::Size => databases.sort_by_key(|database| database.size_bytes.unwrap_or(0)),
+        Sort::Created => databases.sort_by_key(|database| database.created_at),
+    }
+    if args.reverse {
+        match args.sort {
+            // Equal ones stay in the order of their names.
+            Sort::Size => databases.sort_by_key(|database| Reverse(database.size_bytes.unwrap_or(0))),
+            Sort::Name | Sort::Created => databases.reverse(),
+        }
+    }
+    let filtered = args.pattern.is_some() || args.group.is_some() || args.location.is_some();
+    ctx.ui.show(&Databases { databases, filtered })
+}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Databases {
+    databases: Vec<Database>,
+    #[serde(skip)]
+    filtered: bool,
+}
+
+impl View for Databases {
+    fn layout(&self) -> Layout {
+        let empty =
+            if self.filtered { "No such databases." } else { "No databases yet. Create one: torso db create NAME" };
+        let mut table = Table::new(["NAME", "GROUP", "LOCATIONS", "SIZE", "CREATED"], empty);
+        for database in &self.databases {
+            table.row(vec![
+                Cell::text(database.name.as_str()),
+                Cell::text(database.group.as_str()),
+                Cell::list(&database.locations),
+                Cell::maybe(database.size_bytes, Cell::size),
+                Cell::maybe(database.created_at, Cell::time),
+            ]);
+        }
+        Layout::Table(table)
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.databases.iter().map(|database| database.name.to_string()).collect()
+    }
+}
+
+/// Whether `text` matches a pattern of `*` and `?`. Linear in practice: only the last star is ever gone back to.
+fn matches(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut p, mut t) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while t < text.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                star = Some((p, t));
+                p += 1;
+            }
+            Some(c) if *c == b'?' || *c == text[t] => {
+                p += 1;
+                t += 1;
+            }
+            _ => match star {
+                Some((at, from)) => {
+                    p = at + 1;
+                    t = from + 1;
+                    star = Some((at, t));
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[p..].iter().all(|c| *c == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches;
+
+    #[test]
+    fn patterns() {
+        for (pattern, text) in [("*", ""), ("*", "app"), ("a?p", "app"), ("*-a*-b", "x-a-a-b"), ("app", "app")] {
+            assert!(matches(pattern.as_bytes(), text.as_bytes()), "{pattern} {text}");
+        }
+        for (pattern, text) in [("", "a"), ("a", ""), ("a?", "a"), ("a*b", "abc"), ("shop-*", "shop")] {
+            assert!(!matches(pattern.as_bytes(), text.as_bytes()), "{pattern} {text}");
+        }
+    }
+}

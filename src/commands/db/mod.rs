@@ -1,0 +1,86 @@
+//! `torso db`: databases. A file per verb, or per family of verbs.
+
+mod branch;
+mod config;
+mod create;
+mod destroy;
+mod list;
+mod rename;
+mod replicas;
+mod show;
+mod words;
+
+pub(super) use config::on_off;
+pub(super) use replicas::Wait;
+
+use super::location;
+use crate::context::Context;
+use crate::control::names::DatabaseName;
+use crate::control::types::{Database, DatabaseFilter};
+use crate::error::{Code, Error, Result};
+use clap::Subcommand;
+
+/// Create, list, copy, replicate and destroy databases, and open a shell on them
+#[derive(Subcommand)]
+pub(super) enum Verb {
+    Create(create::Args),
+    #[command(visible_alias = "ls")]
+    List(list::Args),
+    Show(show::Args),
+    #[command(visible_alias = "rm")]
+    Destroy(destroy::Args),
+    Rename(rename::Args),
+    Branch(branch::Args),
+    Replicate(replicas::Replicate),
+    Replicas(replicas::Replicas),
+    Sync(replicas::Sync),
+    Promote(replicas::Promote),
+    #[command(subcommand)]
+    Config(config::Verb),
+    Locations(location::List),
+}
+
+pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
+    match verb {
+        Verb::Create(args) => create::run(ctx, args),
+        Verb::List(args) => list::run(ctx, &args),
+        Verb::Show(args) => show::run(ctx, args),
+        Verb::Destroy(args) => destroy::run(ctx, &args),
+        Verb::Rename(args) => rename::run(ctx, &args),
+        Verb::Branch(args) => branch::run(ctx, args),
+        Verb::Replicate(args) => replicas::replicate(ctx, &args),
+        Verb::Replicas(args) => replicas::replicas(ctx, args),
+        Verb::Sync(args) => replicas::sync(ctx, args),
+        Verb::Promote(args) => replicas::promote(ctx, &args),
+        Verb::Config(verb) => config::run(ctx, verb),
+        Verb::Locations(args) => location::list(ctx, &args),
+    }
+}
+
+/// The database of that name; where there is none, the error names the nearest one.
+fn find(ctx: &Context, name: &DatabaseName) -> Result<Database> {
+    ctx.control()?.get_database(name).map_err(|error| near_miss(ctx, name, error))
+}
+
+/// Adds "did you mean" to an error about a database that is not there.
+fn near_miss(ctx: &Context, name: &DatabaseName, error: Error) -> Error {
+    if error.code() != Code::DatabaseNotFound {
+        return error;
+    }
+    let known = ctx.control().and_then(|plane| plane.list_databases(&DatabaseFilter::default())).unwrap_or_default();
+    match nearest(name.as_str(), known.iter().map(|database| database.name.as_str())) {
+        Some(near) => error.hint(format!("did you mean {near}?")),
+        None if error.hint_text().is_none() => error.hint("torso db list shows the databases"),
+        None => error,
+    }
+}
+
+/// The candidate that a slip of the hand could have meant.
+fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    const ALIKE: f64 = 0.8;
+    candidates
+        .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))
+        .filter(|(score, _)| *score > ALIKE)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}

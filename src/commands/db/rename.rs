@@ -1,0 +1,36 @@
+//! `torso db rename`.
+
+use super::{find, near_miss};
+use crate::commands::answers::{self, Done};
+use crate::commands::{DryRun, complete};
+use crate::context::Context;
+use crate::control::names::DatabaseName;
+use crate::error::Result;
+
+/// Rename a database; its id, data and replicas stay
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso db rename app shop")]
+pub(super) struct Args {
+    /// The name it has
+    #[arg(value_name = "OLD", add = complete::databases())]
+    old: DatabaseName,
+    /// The name it gets
+    #[arg(value_name = "NEW")]
+    new: DatabaseName,
+    #[command(flatten)]
+    dry: DryRun,
+}
+
+pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
+    if args.dry.dry_run {
+        find(ctx, &args.old)?;
+        return answers::plan(ctx, vec![format!("rename database {} to {}", args.old, args.new)]);
+    }
+    let database = ctx
+        .control()?
+        .rename_database(&args.old, &args.new)
+        .map_err(|error| near_miss(ctx, &args.old, error))?;
+    let sentence = format!("Renamed database {} to {}.", args.old, database.name);
+    let name = database.name.clone();
+    ctx.ui.show(&Done::new(database, name, sentence))
+}

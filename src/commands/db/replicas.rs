@@ -1,0 +1,230 @@
+//! `torso db replicate|replicas|sync|promote`: copies of a database in other locations.
+
+use super::show::instance_table;
+use super::{find, near_miss};
+use crate::commands::answers::{self, Done};
+use crate::commands::{DryRun, complete};
+use crate::context::Context;
+use crate::control::names::{DatabaseName, LocationCode};
+use crate::control::types::{DatabaseFilter, Instance, Synced};
+use crate::error::{Code, Error, Result};
+use crate::ui::{Cell, Layout, Table, View};
+use serde::Serialize;
+
+/// Whether to wait for the result. Only for commands that may return early on a server.
+#[derive(clap::Args)]
+pub(in crate::commands) struct Wait {
+    /// Return before the result can be used. Here results are ready at once, so it changes nothing; it is for scripts
+    /// that also run against a server
+    #[arg(long)]
+    pub no_wait: bool,
+    /// Wait until the result can be used (what is done anyway)
+    #[arg(long, short, hide = true, conflicts_with = "no_wait")]
+    pub wait: bool,
+}
+
+/// Put a replica of a database at a location
+///
+/// A replica is a consistent copy, refreshed after every change made through torso, on `torso db sync`, and when it is
+/// opened. Replicating twice changes nothing.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso db replicate app lhr")]
+pub(super) struct Replicate {
+    #[arg(value_name = "NAME", add = complete::databases())]
+    name: DatabaseName,
+    #[arg(value_name = "LOCATION", add = complete::locations())]
+    location: LocationCode,
+    #[command(flatten)]
+    wait: Wait,
+    #[command(flatten)]
+    dry: DryRun,
+}
+
+/// The answer: the instance, and whether it is new.
+#[derive(Serialize)]
+struct Replicated {
+    database: DatabaseName,
+    #[serde(flatten)]
+    instance: Instance,
+    created: bool,
+}
+
+pub(super) fn replicate(ctx: &Context, args: &Replicate) -> Result<()> {
+    let (name, location) = (&args.name, &args.location);
+    let database = find(ctx, name)?;
+    let plane = ctx.control()?;
+    plane.get_location(location)?;
+    let there = database.locations.contains(location);
+    if args.dry.dry_run {
+        let steps = if there { vec![] } else { vec![format!("copy database {name} to {location}")] };
+        return answers::plan(ctx, steps);
+    }
+    let instance = plane.add_instance(name, location)?;
+    let sentence = if there {
+        format!("Database {name} has a replica at {location} already.")
+    } else {
+        format!("Replicated database {name} to {location}.")
+    };
+    let replicated = Replicated {
+        database: name.clone(),
+        instance,
+        created: !there,
+    };
+    ctx.ui.show(&Done::new(replicated, location, sentence))
+}
+
+/// List the instances of a database: role, place, last sync, how far behind
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso db replicas app")]
+pub(super) struct Replicas {
+    /// Name of the database; without one, the project's
+    #[arg(value_name = "NAME", add = complete::databases())]
+    name: Option<DatabaseName>,
+}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Instances(Vec<Instance>);
+
+pub(super) fn replicas(ctx: &Context, args: Replicas) -> Result<()> {
+    let name = ctx.database(args.name)?;
+    let instances = ctx.control()?.list_instances(&name).map_err(|error| near_miss(ctx, &name, error))?;
+    ctx.ui.show(&Instances(instances))
+}
+
+impl View for Instances {
+    fn layout(&self) -> Layout {
+        Layout::Table(instance_table(&self.0))
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.iter().map(|instance| instance.location.to_string()).collect()
+    }
+}
+
+/// Refresh replicas that lack something
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  torso db sync app\n  torso db sync --all")]
+pub(super) struct Sync {
+    /// Name of the database; without one, the project's
+    #[arg(value_name = "NAME", conflicts_with = "all", add = complete::databases())]
+    name: Option<DatabaseName>,
+    /// Every database
+    #[arg(long)]
+    all: bool,
+    /// Only the replica at a location
+    #[arg(long, value_name = "CODE", add = complete::locations())]
+    location: Option<LocationCode>,
+    #[command(flatten)]
+    dry: DryRun,
+}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Refreshed(Vec<Synced>);
+
+pub(super) fn sync(ctx: &Context, args: Sync) -> Result<()> {
+    let plane = ctx.control()?;
+    let names = if args.all {
+        let filter = DatabaseFilter {
+            location: args.location.clone(),
+            ..DatabaseFilter::default()
+        };
+        // One whose primary is there has nothing to refresh there.
+        let wanted = |database: &crate::control::types::Database| {
+            database.locations.len() > 1 && args.location.as_ref() != Some(&database.primary)
+        };
+        plane.list_databases(&filter)?.into_iter().filter(wanted).map(|database| database.name).collect()
+    } else {
+        let name = ctx.database(args.name)?;
+        find(ctx, &name)?;
+        vec![name]
+    };
+    if args.dry.dry_run {
+        let step = |name: &DatabaseName| match &args.location {
+            Some(location) => format!("refresh the replica of database {name} at {location}"),
+            None => format!("refresh the replicas of database {name}"),
+        };
+        return answers::plan(ctx, names.iter().map(step).collect());
+    }
+    let mut synced = Vec::new();
+    let mut errors = Vec::new();
+    for name in &names {
+        match plane.sync_database(name, args.location.as_ref()) {
+            Ok(done) => synced.extend(done),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.len() == names.len() && !errors.is_empty() {
+        return Err(errors.remove(0));
+    }
+    ctx.ui.show(&Refreshed(synced))?;
+    match errors.len() {
+        0 => Ok(()),
+        failed => {
+            for error in &errors {
+                ctx.ui.warn(error.full_message());
+            }
+            Err(Error::new(Code::Partial, format!("{failed} of {} databases were not refreshed", names.len())))
+        }
+    }
+}
+
+impl View for Refreshed {
+    fn layout(&self) -> Layout {
+        let mut table = Table::new(["DATABASE", "LOCATION", "RESULT", "TIME"], "There is no replica to refresh.");
+        for synced in &self.0 {
+            table.row(vec![
+                Cell::text(synced.database.as_str()),
+                Cell::text(synced.location.as_str()),
+                Cell::text(if synced.changed { "refreshed" } else { "had everything" }),
+                Cell::span(synced.duration_ms),
+            ]);
+        }
+        Layout::Table(table)
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.iter().map(|synced| synced.location.to_string()).collect()
+    }
+}
+
+/// Make a replica the primary
+///
+/// The replica is brought up to date first, so that no committed row is lost; the old primary becomes a replica.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso db promote app lhr")]
+pub(super) struct Promote {
+    #[arg(value_name = "NAME", add = complete::databases())]
+    name: DatabaseName,
+    #[arg(value_name = "LOCATION", add = complete::locations())]
+    location: LocationCode,
+    #[command(flatten)]
+    dry: DryRun,
+}
+
+pub(super) fn promote(ctx: &Context, args: &Promote) -> Result<()> {
+    let (name, location) = (&args.name, &args.location);
+    let before = find(ctx, name)?;
+    if args.dry.dry_run {
+        if !before.locations.contains(location) {
+            return Err(super::show::no_instance(name, location));
+        }
+        let steps = if before.primary == *location {
+            vec![]
+        } else {
+            vec![
+                format!("refresh the replica of database {name} at {location}"),
+                format!("make it the primary, and {} a replica", before.primary),
+            ]
+        };
+        return answers::plan(ctx, steps);
+    }
+    let database = ctx.control()?.promote_instance(name, location)?;
+    let sentence = if before.primary == *location {
+        format!("The primary of database {name} is at {location} already.")
+    } else {
+        format!("The primary of database {name} is now at {location}.")
+    };
+    ctx.ui.show(&Done::new(database, name, sentence))
+}

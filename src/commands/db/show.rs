@@ -1,0 +1,196 @@
+//! `torso db show`: one database, its instances, or one bare value of it.
+
+use crate::commands::complete;
+use crate::context::Context;
+use crate::control::names::{DatabaseName, LocationCode};
+use crate::control::types::{Configuration, Database, Instance, InstanceState, Role};
+use crate::error::{Code, Error, Result};
+use crate::ui::{Card, Cell, Layout, Table, View, text};
+use serde::Serialize;
+
+/// Show a database: its URL, place, settings and instances
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  torso db show app
+  torso db show app --url
+  sqlite3 \"$(torso db show app --path)\"")]
+pub(super) struct Args {
+    /// Name of the database; without one, the project's
+    #[arg(value_name = "NAME", add = complete::databases())]
+    name: Option<DatabaseName>,
+    #[command(flatten)]
+    only: Only,
+}
+
+/// Print one bare value instead.
+#[derive(clap::Args)]
+#[group(multiple = false)]
+struct Only {
+    /// Print only the URL
+    #[arg(long)]
+    url: bool,
+    /// Print only the URL for HTTP clients
+    #[arg(long)]
+    http_url: bool,
+    /// Print only the URL of the instance at a location
+    #[arg(long, value_name = "CODE", add = complete::locations())]
+    instance_url: Option<LocationCode>,
+    /// Print only the URLs of all instances, the primary's first
+    #[arg(long)]
+    instance_urls: bool,
+    /// Print only the path of the primary's file
+    #[arg(long)]
+    path: bool,
+}
+
+pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
+    let name = ctx.database(args.name)?;
+    let database = super::find(ctx, &name)?;
+    let plane = ctx.control()?;
+    let only = args.only;
+    if only.url {
+        return ctx.ui.value(&database.url);
+    }
+    if only.http_url {
+        return match http_url(&database.url) {
+            Some(url) => ctx.ui.value(&url),
+            None => Err(Error::new(
+                Code::Unsupported,
+                format!("database {name} is a file on this machine and has no HTTP address"),
+            )
+            .hint(format!("use its file: torso db show {name} --url"))),
+        };
+    }
+    if only.path {
+        return ctx.ui.value(&file_path(&database.url).ok_or_else(|| {
+            Error::new(Code::Unsupported, format!("database {name} is not a file on this machine"))
+        })?);
+    }
+    let instances = plane.list_instances(&name)?;
+    if only.instance_urls {
+        let urls: Vec<&str> = instances.iter().map(|instance| instance.url.as_str()).collect();
+        return ctx.ui.show(&Urls(urls));
+    }
+    if let Some(location) = only.instance_url {
+        return match instances.iter().find(|instance| instance.location == location) {
+            Some(instance) => ctx.ui.value(&instance.url),
+            None => Err(no_instance(&name, &location)),
+        };
+    }
+    let configuration = plane.get_configuration(&name)?;
+    ctx.ui.show(&Shown {
+        database,
+        configuration,
+        instances,
+    })
+}
+
+/// What to say about a location where the database is not.
+pub(super) fn no_instance(name: &DatabaseName, location: &LocationCode) -> Error {
+    Error::new(Code::InstanceNotFound, format!("database {name} has no instance at {location}"))
+        .hint(format!("torso db replicas {name} shows where it is"))
+}
+
+/// The address for HTTP clients, where there is one.
+fn http_url(url: &str) -> Option<String> {
+    match url.split_once("://")? {
+        ("libsql", rest) => Some(format!("https://{rest}")),
+        ("http" | "https", _) => Some(url.to_owned()),
+        _ => None,
+    }
+}
+
+/// The path in a `file:` URL.
+pub(super) fn file_path(url: &str) -> Option<String> {
+    if !url.starts_with("file:") {
+        return None;
+    }
+    match url::Url::parse(url).ok()?.to_file_path() {
+        Ok(path) => Some(path.to_string_lossy().into_owned()),
+        Err(()) => url.strip_prefix("file:").map(str::to_owned),
+    }
+}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Urls<'a>(Vec<&'a str>);
+
+impl View for Urls<'_> {
+    fn layout(&self) -> Layout {
+        // Bare lines, like the other single values.
+        Layout::Said(self.0.join("\n"))
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.iter().map(ToString::to_string).collect()
+    }
+}
+
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    database: Database,
+    configuration: Configuration,
+    instances: Vec<Instance>,
+}
+
+impl View for Shown {
+    fn layout(&self) -> Layout {
+        let database = &self.database;
+        let limit = self.configuration.size_limit.parse::<u64>().unwrap_or(0);
+        let blocked = match (database.block_reads, database.block_writes) {
+            (false, false) => None,
+            (true, false) => Some("reads"),
+            (false, true) => Some("writes"),
+            (true, true) => Some("reads and writes"),
+        };
+        Layout::Card(
+            Card::default()
+                .field("Name", Cell::text(database.name.as_str()))
+                .field("URL", Cell::text(&database.url))
+                .field("ID", Cell::text(database.id.as_str()))
+                .field("Group", Cell::text(database.group.as_str()))
+                .field("Location", Cell::text(database.primary.as_str()))
+                .field_if("Size", database.size_bytes, Cell::size)
+                .field(
+                    "Size limit",
+                    if limit == 0 { Cell::number(0).shown("none") } else { Cell::size(limit) },
+                )
+                .field("Delete protection", Cell::yes_no(database.delete_protection))
+                .field_if("Blocked", blocked, Cell::text)
+                .field_if("Branch of", database.parent.as_ref(), |parent| {
+                    Cell::text(parent.name.as_str())
+                        .shown(format!("{}, {}", parent.name, text::time(parent.branched_at)))
+                })
+                .field_if("Created", database.created_at, Cell::time)
+                .table("Instances", instance_table(&self.instances)),
+        )
+    }
+
+    fn names(&self) -> Vec<String> {
+        vec![self.database.name.to_string()]
+    }
+}
+
+/// Instances as `show` and `replicas` list them.
+pub(super) fn instance_table(instances: &[Instance]) -> Table {
+    let mut table = Table::new(["LOCATION", "ROLE", "STATE", "SIZE", "LAST SYNC", "BEHIND"], "No instances.");
+    for instance in instances {
+        let primary = instance.role == Role::Primary;
+        table.row(vec![
+            Cell::text(instance.location.as_str()),
+            Cell::text(if primary { "primary" } else { "replica" }),
+            Cell::text(match instance.state {
+                InstanceState::Ready => "ready",
+                InstanceState::Behind => "behind",
+                InstanceState::Missing => "missing",
+            }),
+            Cell::maybe(instance.size_bytes, Cell::size),
+            Cell::maybe(instance.synced_at.filter(|_| !primary), Cell::age),
+            Cell::maybe(instance.lag_ms.filter(|_| !primary), |ms| {
+                if ms == 0 { Cell::span(0).shown("no") } else { Cell::span(ms) }
+            }),
+        ]);
+    }
+    table
+}

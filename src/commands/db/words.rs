@@ -1,0 +1,69 @@
+//! Two-word names for databases whose maker has no name for them.
+
+use crate::context::Context;
+use crate::control::names::DatabaseName;
+use crate::control::types::DatabaseFilter;
+use crate::error::{Code, Error, Result};
+
+const FIRST: [&str; 64] = [
+    "amber", "ample", "blithe", "bold", "brave", "brisk", "bright", "calm", "candid", "clear", "clever", "cosy",
+    "crisp", "dapper", "deft", "eager", "early", "easy", "fair", "fleet", "fond", "frank", "fresh", "gentle", "glad",
+    "golden", "grand", "hale", "handy", "happy", "hardy", "honest", "jolly", "keen", "kind", "lively", "loyal",
+    "lucid", "lucky", "mellow", "merry", "mild", "neat", "nimble", "noble", "patient", "plucky", "polite", "proud",
+    "quick", "quiet", "ready", "rosy", "silver", "smart", "snug", "sound", "spry", "steady", "sunny", "swift",
+    "tidy", "warm", "witty",
+];
+
+const SECOND: [&str; 64] = [
+    "acorn", "alder", "aspen", "badger", "beaver", "birch", "bison", "brook", "cedar", "clover", "condor", "coral",
+    "crane", "curlew", "dune", "eagle", "elm", "ember", "falcon", "fern", "finch", "fjord", "fox", "gannet", "glade",
+    "harbour", "hare", "hazel", "heron", "ibis", "iris", "ivy", "jay", "kestrel", "lark", "linden", "lynx", "maple",
+    "marten", "meadow", "moss", "newt", "oak", "orchid", "osprey", "otter", "owl", "pebble", "pine", "plover",
+    "poppy", "puffin", "quail", "raven", "reed", "river", "robin", "rowan", "seal", "spruce", "swan", "thrush",
+    "willow", "wren",
+];
+
+/// A name that no database has now. After a while a number is added, so that a full house does not stop anybody.
+pub(super) fn fresh(ctx: &Context) -> Result<DatabaseName> {
+    let taken: std::collections::HashSet<_> = ctx
+        .control()?
+        .list_databases(&DatabaseFilter::default())?
+        .into_iter()
+        .map(|database| database.name)
+        .collect();
+    for attempt in 0..100 {
+        let mut name = format!("{}-{}", pick(&FIRST), pick(&SECOND));
+        if attempt >= 10 {
+            name = format!("{name}-{}", fastrand::u32(2..1_000_000));
+        }
+        let name = name.parse()?;
+        if !taken.contains(&name) {
+            return Ok(name);
+        }
+    }
+    Err(Error::new(Code::DatabaseExists, "no free name was found").hint("name the database yourself"))
+}
+
+fn pick(words: &[&'static str; 64]) -> &'static str {
+    words[fastrand::usize(..words.len())]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_pair_is_a_name_and_no_word_is_twice() {
+        for words in [FIRST, SECOND] {
+            let mut sorted = words.to_vec();
+            sorted.sort_unstable();
+            sorted.dedup();
+            assert_eq!(sorted.len(), words.len());
+        }
+        for first in FIRST {
+            for second in SECOND {
+                format!("{first}-{second}").parse::<DatabaseName>().unwrap();
+            }
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! `torso doctor`: looks for what is wrong and says how to mend it.
+
+use crate::context::Context;
+use crate::control::types::{Finding, Severity};
+use crate::error::{Code, Error, Result};
+use crate::ui::{Cell, Layout, Table, View};
+use serde::Serialize;
+
+/// Look for what is wrong, and say how to mend it
+///
+/// Checks the linked SQLite, file modes, the catalog, lock holders, orphaned files and stale replicas. Exits with 0 when
+/// there is no warning or error, else with 1. Each finding has a code, so that scripts can look for one.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso doctor --fix")]
+pub(super) struct Args {
+    /// Mend what can be mended without losing data
+    #[arg(long)]
+    fix: bool,
+}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Findings(Vec<Finding>);
+
+pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
+    let findings = Findings(ctx.control()?.check(args.fix)?);
+    ctx.ui.show(&findings)?;
+    let bad = findings.0.iter().filter(|finding| finding.severity >= Severity::Warning).count();
+    if bad == 0 {
+        return Ok(());
+    }
+    let things = if bad == 1 { "1 thing is".to_owned() } else { format!("{bad} things are") };
+    let told = Error::new(Code::Unhealthy, format!("{things} wrong"));
+    Err(if args.fix { told } else { told.hint("the FIX column says what to type; torso doctor --fix mends what it can") })
+}
+
+impl View for Findings {
+    fn layout(&self) -> Layout {
+        let mut table = Table::new(["SEVERITY", "CODE", "MESSAGE", "FIX"], "Nothing to tell.");
+        for finding in &self.0 {
+            let severity = match finding.severity {
+                Severity::Ok => "ok",
+                Severity::Note => "note",
+                Severity::Warning => "warning",
+                Severity::Error => "error",
+            };
+            table.row(vec![
+                Cell::text(severity),
+                Cell::text(&finding.code),
+                Cell::text(&finding.message),
+                Cell::maybe(finding.fix.as_ref(), Cell::text),
+            ]);
+        }
+        Layout::Table(table)
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.iter().map(|finding| finding.code.clone()).collect()
+    }
+}

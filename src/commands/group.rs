@@ -1,0 +1,521 @@
+//! `torso group`: databases that share locations.
+
+use super::answers::{self, Done};
+use super::db::{Wait, on_off};
+use super::{DryRun, complete, place};
+use crate::context::Context;
+use crate::control::names::{GroupName, LocationCode};
+use crate::control::types::{DatabaseFilter, Group, GroupConfiguration, NewGroup};
+use crate::error::{Code, Error, Result};
+use crate::ui::{Card, Cell, Layout, Table, View};
+use clap::Subcommand;
+use serde::Serialize;
+
+/// Create, list and destroy groups, and say where their databases are replicated
+#[derive(Subcommand)]
+pub(super) enum Verb {
+    Create(Create),
+    #[command(visible_alias = "ls")]
+    List(List),
+    Show(One),
+    Rename(Rename),
+    #[command(visible_alias = "rm")]
+    Destroy(Destroy),
+    #[command(subcommand)]
+    Locations(Locations),
+    Promote(Promote),
+    #[command(subcommand)]
+    Config(Config),
+}
+
+pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
+    match verb {
+        Verb::Create(args) => create(ctx, &args),
+        Verb::List(args) => list(ctx, &args),
+        Verb::Show(args) => show(ctx, &args),
+        Verb::Rename(args) => rename(ctx, &args),
+        Verb::Destroy(args) => destroy(ctx, &args),
+        Verb::Locations(Locations::List(args)) => list_locations(ctx, &args),
+        Verb::Locations(Locations::Add(args)) => add_locations(ctx, &args),
+        Verb::Locations(Locations::Remove(args)) => remove_locations(ctx, &args),
+        Verb::Promote(args) => promote(ctx, &args),
+        Verb::Config(Config::Show(args)) => show_config(ctx, &args.name),
+        Verb::Config(Config::Set(args)) => set_config(ctx, &args),
+        Verb::Config(Config::DeleteProtection(verb)) => match verb {
+            Switch::Show(args) => show_config(ctx, &args.name),
+            Switch::Enable(args) => protect(ctx, &args.name, true),
+            Switch::Disable(args) => protect(ctx, &args.name, false),
+        },
+    }
+}
+
+/// Create a group
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso group create europe --location ams")]
+pub(super) struct Create {
+    #[arg(value_name = "NAME")]
+    name: GroupName,
+    /// Primary location of its databases
+    #[arg(long, value_name = "CODE", add = complete::locations())]
+    location: Option<LocationCode>,
+    /// Succeed when the group is there already
+    #[arg(long)]
+    if_not_exists: bool,
+    #[command(flatten)]
+    wait: Wait,
+    #[command(flatten)]
+    dry: DryRun,
+}
+
+/// The answer: the group, and whether it is new.
+#[derive(Serialize)]
+struct Created {
+    #[serde(flatten)]
+    group: Group,
+    created: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    location_source: Option<place::Source>,
+}
+
+fn create(ctx: &Context, args: &Create) -> Result<()> {
+    let plane = ctx.control()?;
+    let there_already = |group: Group| {
+        let sentence = format!("Group {} exists already at {}.", group.name, group.primary);
+        let name = group.name.clone();
+        let created = Created {
+            group,
+            created: false,
+            location_source: None,
+        };
+        ctx.ui.show(&Done::new(created, name, sentence))
+    };
+    if args.if_not_exists && let Ok(group) = plane.get_group(&args.name) {
+        return there_already(group);
+    }
+    let choice = place::choose(ctx, args.location.as_ref(), None)?;
+    if args.dry.dry_run {
+        return answers::plan(ctx, vec![format!("create group {} at {} ({})", args.name, choice.location, choice.reason)]);
+    }
+    let new = NewGroup {
+        name: args.name.clone(),
+        location: choice.location.clone(),
+    };
+    let group = match plane.create_group(&new) {
+        Ok(group) => group,
+        Err(error) if args.if_not_exists && error.code() == Code::GroupExists => {
+            return there_already(plane.get_group(&args.name)?);
+        }
+        Err(error) => return Err(error),
+    };
+    if choice.source != place::Source::Flag {
+        ctx.ui.notice(format!("location {} is {}", choice.location, choice.reason));
+    }
+    let sentence = format!("Created group {} at {}.", group.name, group.primary);
+    let created = Created {
+        group,
+        created: true,
+        location_source: Some(choice.source),
+    };
+    ctx.ui.show(&Done::new(created, &args.name, sentence))
+}
+
+/// List groups
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso group list")]
+pub(super) struct List {}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Groups(Vec<Group>);
+
+fn list(ctx: &Context, _: &List) -> Result<()> {
+    ctx.ui.show(&Groups(ctx.control()?.list_groups()?))
+}
+
+impl View for Groups {
+    fn layout(&self) -> Layout {
+        let mut table = Table::new(
+            ["NAME", "LOCATIONS", "DELETE PROTECTION"],
+            "No groups yet. The first database makes the group default.",
+        );
+        for group in &self.0 {
+            table.row(vec![
+                Cell::text(group.name.as_str()),
+                Cell::list(&group.locations),
+                Cell::yes_no(group.delete_protection),
+            ]);
+        }
+        Layout::Table(table)
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.iter().map(|group| group.name.to_string()).collect()
+    }
+}
+
+/// Show a group
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso group show default")]
+pub(super) struct One {
+    #[arg(value_name = "NAME", add = complete::groups())]
+    name: GroupName,
+}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Shown(Group);
+
+fn show(ctx: &Context, args: &One) -> Result<()> {
+    ctx.ui.show(&Shown(ctx.control()?.get_group(&args.name)?))
+}
+
+impl View for Shown {
+    fn layout(&self) -> Layout {
+        let group = &self.0;
+        Layout::Card(
+            Card::default()
+                .field("Name", Cell::text(group.name.as_str()))
+                .field("ID", Cell::text(&group.uuid))
+                .field("Primary", Cell::text(group.primary.as_str()))
+                .field("Locations", Cell::list(&group.locations))
+                .field("Delete protection", Cell::yes_no(group.delete_protection)),
+        )
+    }
+
+    fn names(&self) -> Vec<String> {
+        vec![self.0.name.to_string()]
+    }
+}
+
+/// Rename a group
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso group rename europe eu")]
+pub(super) struct Rename {
+    /// The name it has
+    #[arg(value_name = "OLD", add = complete::groups())]
+    old: GroupName,
+    /// The name it gets
+    #[arg(value_name = "NEW")]
+    new: GroupName,
+    #[command(flatten)]
+    dry: DryRun,
+}
+
+fn rename(ctx: &Context, args: &Rename) -> Result<()> {
+    let plane = ctx.control()?;
+    if args.dry.dry_run {
+        plane.get_group(&args.old)?;
+        return answers::plan(ctx, vec![format!("rename group {} to {}", args.old, args.new)]);
+    }
+    let group = plane.rename_group(&args.old, &args.new)?;
+    let sentence = format!("Renamed group {} to {}.", args.old, group.name);
+    let name = group.name.clone();
+    ctx.ui.show(&Done::new(group, name, sentence))
+}
+
+/// Destroy a group with all its databases
+///
+/// On a terminal the name is asked for; elsewhere --yes is needed. Delete protection of the group, or of any database in
+/// it, wins over --yes.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso group destroy europe")]
+pub(super) struct Destroy {
+    #[arg(value_name = "NAME", add = complete::groups())]
+    name: GroupName,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+    /// Succeed when there is no such group
+    #[arg(long)]
+    if_exists: bool,
+    #[command(flatten)]
+    dry: DryRun,
+}
+
+#[derive(Serialize)]
+struct Destroyed {
+    name: GroupName,
+    destroyed: bool,
+    /// Names of the databases that went with it.
+    databases: Vec<String>,
+}
+
+fn destroy(ctx: &Context, args: &Destroy) -> Result<()> {
+    let plane = ctx.control()?;
+    let name = &args.name;
+    let answer = |destroyed: bool, databases: Vec<String>, sentence: String| {
+        let thing = Destroyed {
+            name: name.clone(),
+            destroyed,
+            databases,
+        };
+        ctx.ui.show(&Done::new(thing, name, sentence))
+    };
+    let group = match plane.get_group(name) {
+        Err(error) if args.if_exists && error.code() == Code::GroupNotFound => {
+            return answer(false, vec![], format!("There is no group {name}."));
+        }
+        group => group?,
+    };
+    let filter = DatabaseFilter {
+        group: Some(name.clone()),
+        ..DatabaseFilter::default()
+    };
+    let databases: Vec<String> = plane.list_databases(&filter)?.iter().map(|database| database.name.to_string()).collect();
+    if args.dry.dry_run {
+        let mut steps: Vec<_> = databases.iter().map(|database| format!("destroy database {database}")).collect();
+        steps.push(format!("destroy group {name}"));
+        return answers::plan(ctx, steps);
+    }
+    if group.delete_protection {
+        return Err(Error::new(Code::DeleteProtected, format!("group {name} is protected from deletion"))
+            .hint(format!("torso group config set {name} delete-protection off")));
+    }
+    let doing = format!("destroy group {name} with {}", counted(databases.len(), "database"));
+    ctx.ui.confirm(args.yes, &doing, name.as_str())?;
+    plane.delete_group(name)?;
+    let sentence = format!("Destroyed group {name} with {}.", counted(databases.len(), "database"));
+    answer(true, databases, sentence)
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+/// List, add and remove the locations of a group's databases
+#[derive(Subcommand)]
+pub(super) enum Locations {
+    #[command(visible_alias = "ls")]
+    List(ListLocations),
+    Add(AddLocations),
+    #[command(visible_alias = "rm")]
+    Remove(RemoveLocations),
+}
+
+/// List the locations of a group, the primary first
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso group locations list default")]
+pub(super) struct ListLocations {
+    #[arg(value_name = "GROUP", add = complete::groups())]
+    name: GroupName,
+}
+
+#[derive(Serialize)]
+struct GroupLocation {
+    code: LocationCode,
+    primary: bool,
+}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct GroupLocations(Vec<GroupLocation>);
+
+fn list_locations(ctx: &Context, args: &ListLocations) -> Result<()> {
+    let group = ctx.control()?.get_group(&args.name)?;
+    let primary = group.primary;
+    let entry = |code: LocationCode| GroupLocation {
+        primary: code == primary,
+        code,
+    };
+    ctx.ui.show(&GroupLocations(group.locations.into_iter().map(entry).collect()))
+}
+
+impl View for GroupLocations {
+    fn layout(&self) -> Layout {
+        let mut table = Table::new(["LOCATION", "ROLE"], "No locations.");
+        for location in &self.0 {
+            let role = if location.primary { "primary" } else { "replica" };
+            table.row(vec![Cell::text(location.code.as_str()), Cell::text(role)]);
+        }
+        Layout::Table(table)
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.iter().map(|location| location.code.to_string()).collect()
+    }
+}
+
+/// Replicate every database of a group to locations, now and in future
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso group locations add default lhr iad")]
+pub(super) struct AddLocations {
+    #[arg(value_name = "GROUP", add = complete::groups())]
+    name: GroupName,
+    #[arg(value_name = "LOCATION", required = true, add = complete::locations())]
+    locations: Vec<LocationCode>,
+    #[command(flatten)]
+    wait: Wait,
+    #[command(flatten)]
+    dry: DryRun,
+}
+
+fn add_locations(ctx: &Context, args: &AddLocations) -> Result<()> {
+    let plane = ctx.control()?;
+    let name = &args.name;
+    let mut group = plane.get_group(name)?;
+    // Refuse an unknown one before the first is added.
+    for location in &args.locations {
+        plane.get_location(location)?;
+    }
+    if args.dry.dry_run {
+        let new = args.locations.iter().filter(|location| !group.locations.contains(location));
+        return answers::plan(ctx, new.map(|location| format!("replicate group {name} to {location}")).collect());
+    }
+    for location in &args.locations {
+        group = plane.add_group_location(name, location)?;
+    }
+    let sentence = format!("Group {name} is at {}.", listed(&group.locations));
+    ctx.ui.show(&Done::new(group, name, sentence))
+}
+
+fn listed(locations: &[LocationCode]) -> String {
+    locations.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// Remove locations, and the replicas of the group's databases there
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso group locations remove default iad --yes")]
+pub(super) struct RemoveLocations {
+    #[arg(value_name = "GROUP", add = complete::groups())]
+    name: GroupName,
+    #[arg(value_name = "LOCATION", required = true, add = complete::locations())]
+    locations: Vec<LocationCode>,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+    #[command(flatten)]
+    dry: DryRun,
+}
+
+fn remove_locations(ctx: &Context, args: &RemoveLocations) -> Result<()> {
+    let plane = ctx.control()?;
+    let name = &args.name;
+    let mut group = plane.get_group(name)?;
+    let present: Vec<_> = args.locations.iter().filter(|location| group.locations.contains(location)).collect();
+    if args.dry.dry_run {
+        return answers::plan(
+            ctx,
+            present.iter().map(|location| format!("destroy the replicas of group {name} at {location}")).collect(),
+        );
+    }
+    if let Some(location) = present.iter().find(|location| ***location == group.primary) {
+        return Err(Error::new(Code::PrimaryInstance, format!("{location} is the primary location of group {name}"))
+            .hint(format!("promote another first: torso group promote {name} LOCATION")));
+    }
+    if !present.is_empty() {
+        ctx.ui.confirm(args.yes, &format!("destroy the replicas of group {name} there"), name.as_str())?;
+    }
+    for location in present {
+        group = plane.remove_group_location(name, location)?;
+    }
+    let sentence = format!("Group {name} is at {}.", listed(&group.locations));
+    ctx.ui.show(&Done::new(group, name, sentence))
+}
+
+/// Make a location of a group its primary, and that of all its databases
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso group promote default lhr")]
+pub(super) struct Promote {
+    #[arg(value_name = "GROUP", add = complete::groups())]
+    name: GroupName,
+    #[arg(value_name = "LOCATION", add = complete::locations())]
+    location: LocationCode,
+    #[command(flatten)]
+    dry: DryRun,
+}
+
+fn promote(ctx: &Context, args: &Promote) -> Result<()> {
+    let plane = ctx.control()?;
+    let (name, location) = (&args.name, &args.location);
+    if args.dry.dry_run {
+        let group = plane.get_group(name)?;
+        let steps = if group.primary == *location {
+            vec![]
+        } else {
+            vec![format!("make {location} the primary location of group {name} and its databases")]
+        };
+        return answers::plan(ctx, steps);
+    }
+    let group = plane.promote_group(name, location)?;
+    let sentence = format!("The primary location of group {name} is {}.", group.primary);
+    ctx.ui.show(&Done::new(group, name, sentence))
+}
+
+/// Show or change a group's settings
+#[derive(Subcommand)]
+pub(super) enum Config {
+    Show(ShowConfig),
+    Set(SetConfig),
+    #[command(subcommand, hide = true)]
+    DeleteProtection(Switch),
+}
+
+/// Turn delete protection on or off, in the words of the Turso CLI
+#[derive(Subcommand)]
+pub(super) enum Switch {
+    /// Turn it on
+    Enable(One),
+    /// Turn it off
+    Disable(One),
+    /// Show whether it is on
+    Show(One),
+}
+
+/// Show a group's settings
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso group config show default")]
+pub(super) struct ShowConfig {
+    #[arg(value_name = "GROUP", add = complete::groups())]
+    name: GroupName,
+}
+
+/// Change one of a group's settings
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso group config set default delete-protection on")]
+pub(super) struct SetConfig {
+    #[arg(value_name = "GROUP", add = complete::groups())]
+    name: GroupName,
+    #[arg(value_name = "KEY", value_parser = ["delete-protection"])]
+    key: String,
+    /// on or off
+    #[arg(value_name = "VALUE")]
+    value: String,
+    #[command(flatten)]
+    dry: DryRun,
+}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct ShownConfig(GroupConfiguration);
+
+fn show_config(ctx: &Context, name: &GroupName) -> Result<()> {
+    ctx.ui.show(&ShownConfig(ctx.control()?.get_group_configuration(name)?))
+}
+
+impl View for ShownConfig {
+    fn layout(&self) -> Layout {
+        let on = self.0.delete_protection;
+        let cell = Cell::text(on.to_string()).shown(if on { "on" } else { "off" });
+        Layout::Card(Card::default().field("delete-protection", cell))
+    }
+
+    fn names(&self) -> Vec<String> {
+        vec!["delete-protection".into()]
+    }
+}
+
+fn set_config(ctx: &Context, args: &SetConfig) -> Result<()> {
+    let on = on_off(&args.value)?;
+    if args.dry.dry_run {
+        ctx.control()?.get_group(&args.name)?;
+        return answers::plan(ctx, vec![format!("change {} of group {}", args.key, args.name)]);
+    }
+    protect(ctx, &args.name, on)
+}
+
+fn protect(ctx: &Context, name: &GroupName, on: bool) -> Result<()> {
+    let wanted = GroupConfiguration { delete_protection: on };
+    let configuration = ctx.control()?.update_group_configuration(name, &wanted)?;
+    let sentence = format!("Turned delete protection {} for group {name}.", if on { "on" } else { "off" });
+    ctx.ui.show(&Done::new(configuration, name, sentence))
+}

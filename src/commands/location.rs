@@ -1,0 +1,282 @@
+//! `torso location`: the places where databases can be.
+
+use super::answers::{self, Done};
+use super::{DryRun, complete, place};
+use crate::context::Context;
+use crate::control::names::LocationCode;
+use crate::control::types::{Location, NewLocation};
+use crate::error::{Code, Error, Result};
+use crate::ui::{Card, Cell, Layout, Table, View};
+use clap::Subcommand;
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// List, add and remove the places where databases can be
+#[derive(Subcommand)]
+pub(super) enum Verb {
+    #[command(visible_alias = "ls")]
+    List(List),
+    Show(Show),
+    Add(Add),
+    #[command(visible_alias = "rm")]
+    Remove(Remove),
+}
+
+pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
+    match verb {
+        Verb::List(args) => list(ctx, &args),
+        Verb::Show(args) => show(ctx, &args),
+        Verb::Add(args) => add(ctx, &args),
+        Verb::Remove(args) => remove(ctx, &args),
+    }
+}
+
+/// List the known locations
+///
+/// The three-letter codes are those of airports, as on Turso; `local` is this machine without a claim to a place. Every
+/// code works on every control plane.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso location list --near")]
+pub(super) struct List {
+    /// Nearest first, judged by this machine's time zone
+    #[arg(long)]
+    near: bool,
+    /// Only those in use, or added by you
+    #[arg(long, conflicts_with = "all")]
+    used: bool,
+    /// All of them (what is shown anyway)
+    #[arg(long, hide = true)]
+    all: bool,
+}
+
+/// A location, and how far it is.
+#[derive(Serialize)]
+struct Place {
+    #[serde(flatten)]
+    location: Location,
+    /// Kilometres from the location nearest to the time zone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    distance_km: Option<u64>,
+    /// Whether a new database would go there, were nothing else said.
+    nearest: bool,
+}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Places {
+    places: Vec<Place>,
+    #[serde(skip)]
+    distances: bool,
+}
+
+pub(super) fn list(ctx: &Context, args: &List) -> Result<()> {
+    let near = place::near().map(|(code, _)| code);
+    let locations = ctx.control()?.list_locations()?;
+    let here = near.as_ref().and_then(|code| locations.iter().find(|location| location.code == *code)).cloned();
+    let mut places: Vec<Place> = locations
+        .into_iter()
+        .filter(|location| !args.used || location.in_use || !location.builtin || location.dir.is_some())
+        .map(|location| Place {
+            distance_km: here.as_ref().filter(|_| args.near).and_then(|here| distance_km(here, &location)),
+            nearest: near.as_ref() == Some(&location.code),
+            location,
+        })
+        .collect();
+    if args.near {
+        if here.is_none() {
+            ctx.ui.warn("the time zone of this machine is not known, so nothing is near; set TZ to a zone such as Europe/Paris");
+        }
+        places.sort_by_key(|place| (place.distance_km.unwrap_or(u64::MAX), place.location.code.clone()));
+    }
+    ctx.ui.show(&Places {
+        places,
+        distances: args.near,
+    })
+}
+
+impl View for Places {
+    fn layout(&self) -> Layout {
+        let mut titles = vec!["CODE", "DESCRIPTION", "IN USE", "DIRECTORY"];
+        if self.distances {
+            titles.insert(2, "DISTANCE KM");
+        }
+        let mut table = Table::new(titles, "No locations.");
+        for place in &self.places {
+            let location = &place.location;
+            let code = location.code.as_str();
+            let mut row = vec![
+                if place.nearest { Cell::text(code).shown(format!("{code} (nearest)")) } else { Cell::text(code) },
+                Cell::text(&location.description),
+                Cell::yes_no(location.in_use),
+                Cell::maybe(location.dir.as_ref(), |dir| Cell::text(dir.to_string_lossy())),
+            ];
+            if self.distances {
+                row.insert(2, Cell::maybe(place.distance_km, Cell::number));
+            }
+            table.row(row);
+        }
+        Layout::Table(table)
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.places.iter().map(|place| place.location.code.to_string()).collect()
+    }
+}
+
+/// Great-circle distance; whole kilometres are all that the coordinates carry.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // between 0 and 20,016
+fn distance_km(a: &Location, b: &Location) -> Option<u64> {
+    const EARTH_RADIUS_KM: f64 = 6371.0;
+    let (lat1, lon1) = (a.lat?.to_radians(), a.lon?.to_radians());
+    let (lat2, lon2) = (b.lat?.to_radians(), b.lon?.to_radians());
+    let half = |from: f64, to: f64| ((to - from) / 2.0).sin().powi(2);
+    let chord = half(lat1, lat2) + lat1.cos() * lat2.cos() * half(lon1, lon2);
+    Some((2.0 * EARTH_RADIUS_KM * chord.sqrt().min(1.0).asin()).round() as u64)
+}
+
+/// Show one location
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso location show ams")]
+pub(super) struct Show {
+    #[arg(value_name = "CODE", add = complete::locations())]
+    code: LocationCode,
+}
+
+fn show(ctx: &Context, args: &Show) -> Result<()> {
+    ctx.ui.show(&One(ctx.control()?.get_location(&args.code)?))
+}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct One(Location);
+
+impl View for One {
+    fn layout(&self) -> Layout {
+        let location = &self.0;
+        Layout::Card(
+            Card::default()
+                .field("Code", Cell::text(location.code.as_str()))
+                .field("Description", Cell::text(&location.description))
+                .field_if("Latitude", location.lat, Cell::number)
+                .field_if("Longitude", location.lon, Cell::number)
+                .field_if("Directory", location.dir.as_ref(), |dir| Cell::text(dir.to_string_lossy()))
+                .field("Built in", Cell::yes_no(location.builtin))
+                .field("In use", Cell::yes_no(location.in_use)),
+        )
+    }
+
+    fn names(&self) -> Vec<String> {
+        vec![self.0.code.to_string()]
+    }
+}
+
+/// Add a location of your own, or give a built-in one a directory
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso location add nas --name \"The disk in the cellar\" --dir /mnt/nas/torso")]
+pub(super) struct Add {
+    /// Code of the location, such as nas
+    #[arg(value_name = "CODE")]
+    code: LocationCode,
+    /// What to call it
+    #[arg(long, value_name = "TEXT")]
+    name: Option<String>,
+    /// Directory for its databases, perhaps on another disk
+    #[arg(long, value_name = "PATH")]
+    dir: Option<PathBuf>,
+    /// Degrees north
+    #[arg(long, requires = "lon", allow_negative_numbers = true, value_name = "DEGREES")]
+    lat: Option<f64>,
+    /// Degrees east
+    #[arg(long, requires = "lat", allow_negative_numbers = true, value_name = "DEGREES")]
+    lon: Option<f64>,
+    #[command(flatten)]
+    dry: DryRun,
+}
+
+fn add(ctx: &Context, args: &Add) -> Result<()> {
+    check_degrees("--lat", args.lat, 90.0)?;
+    check_degrees("--lon", args.lon, 180.0)?;
+    let plane = ctx.control()?;
+    let known = plane.list_locations()?.into_iter().find(|location| location.code == args.code);
+    let description = match (&args.name, known) {
+        (Some(name), _) => name.clone(),
+        (None, Some(known)) => known.description,
+        (None, None) => {
+            return Err(Error::new(Code::Usage, format!("location {} needs a name", args.code))
+                .hint(format!("torso location add {} --name \"What to call it\"", args.code)));
+        }
+    };
+    // The catalog is read from any directory, so it keeps whole paths only.
+    let dir = match &args.dir {
+        Some(dir) => Some(
+            std::path::absolute(dir).map_err(|error| Error::io(error, format!("cannot use {}", dir.display())))?,
+        ),
+        None => None,
+    };
+    let new = NewLocation {
+        code: args.code.clone(),
+        description,
+        dir,
+        lat: args.lat,
+        lon: args.lon,
+    };
+    if args.dry.dry_run {
+        return answers::plan(ctx, vec![format!("add location {}", new.code)]);
+    }
+    let location = plane.add_location(&new)?;
+    let sentence = match &location.dir {
+        Some(dir) => format!("Added location {}, with its databases in {}.", location.code, dir.display()),
+        None => format!("Added location {}.", location.code),
+    };
+    let code = location.code.clone();
+    ctx.ui.show(&Done::new(location, code, sentence))
+}
+
+fn check_degrees(flag: &str, value: Option<f64>, limit: f64) -> Result<()> {
+    match value {
+        // Not the other way round: NaN is within no limits.
+        Some(degrees) if !(-limit..=limit).contains(&degrees) => Err(Error::new(
+            Code::InvalidValue,
+            format!("{flag} {degrees} is not between -{limit} and {limit}"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Remove a location that you added
+///
+/// Refused while databases or groups use it. A built-in location loses only the directory you gave it.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso location remove nas")]
+pub(super) struct Remove {
+    #[arg(value_name = "CODE", add = complete::locations())]
+    code: LocationCode,
+    /// Succeed when there is no such location
+    #[arg(long)]
+    if_exists: bool,
+    #[command(flatten)]
+    dry: DryRun,
+}
+
+#[derive(Serialize)]
+struct Removed {
+    code: LocationCode,
+    removed: bool,
+}
+
+fn remove(ctx: &Context, args: &Remove) -> Result<()> {
+    let plane = ctx.control()?;
+    if args.dry.dry_run {
+        plane.get_location(&args.code)?;
+        return answers::plan(ctx, vec![format!("remove location {}", args.code)]);
+    }
+    let (removed, sentence) = match plane.remove_location(&args.code) {
+        Ok(_) => (true, format!("Removed location {}.", args.code)),
+        Err(error) if args.if_exists && error.code() == Code::LocationNotFound => {
+            (false, format!("There is no location {}.", args.code))
+        }
+        Err(error) => return Err(error),
+    };
+    let code = args.code.clone();
+    ctx.ui.show(&Done::new(Removed { code: code.clone(), removed }, code, sentence))
+}

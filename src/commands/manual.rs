@@ -1,0 +1,177 @@
+//! Pages made from the command tree itself: man pages, the reference, the list of error codes.
+//!
+//! The checked-in copies in `docs/` and `completions/` are held current by tests; `UPDATE=1 cargo test --lib` writes them.
+
+use super::{Cli, help};
+use crate::context::Context;
+use crate::error::{Code, Error, Result};
+use clap::{Command, CommandFactory as _};
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+/// Write the man pages into a directory
+#[derive(clap::Args)]
+#[command(hide = true)]
+pub(super) struct Args {
+    /// Where to put them
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    dir: PathBuf,
+}
+
+pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
+    let doing = |error, path: &PathBuf| Error::io(error, format!("cannot write {}", path.display()));
+    std::fs::create_dir_all(&args.dir).map_err(|error| doing(error, &args.dir))?;
+    for (name, text) in man_pages()? {
+        let path = args.dir.join(name);
+        std::fs::write(&path, text).map_err(|error| doing(error, &path))?;
+        ctx.ui.value(&path.to_string_lossy())?;
+    }
+    Ok(())
+}
+
+/// The tree with everything propagated, as help shows it.
+fn tree() -> Command {
+    let mut tree = Cli::command();
+    tree.build();
+    tree
+}
+
+/// One page for the program and one for each noun, whose verbs are sections of it.
+fn man_pages() -> Result<Vec<(String, String)>> {
+    let tree = tree();
+    let mut pages = vec![("torso.1".to_owned(), man_page(&tree, "torso")?)];
+    for noun in tree.get_subcommands().filter(|noun| !noun.is_hide_set() && noun.has_subcommands()) {
+        let name = format!("torso-{}", noun.get_name());
+        let mut page = man_page(noun, &name)?;
+        for verb in leaves(noun) {
+            page.push_str(&verb_section(verb)?);
+        }
+        pages.push((format!("{name}.1"), page));
+    }
+    Ok(pages)
+}
+
+fn man_page(command: &Command, name: &str) -> Result<String> {
+    // The manual's date would make every day's build differ, so it has none.
+    let man = clap_mangen::Man::new(command.clone()).title(name).date("");
+    let mut out = Vec::new();
+    man.render(&mut out).map_err(render_failed)?;
+    String::from_utf8(out).map_err(render_failed)
+}
+
+/// A verb as a section of its noun's page: what it does, how it is called, its own options, its example.
+fn verb_section(verb: &Command) -> Result<String> {
+    let man = clap_mangen::Man::new(verb.clone());
+    let mut out = Vec::new();
+    let heading = verb.get_bin_name().unwrap_or(verb.get_name()).to_uppercase();
+    out.extend_from_slice(format!(".SH \"{heading}\"\n").as_bytes());
+    man.render_synopsis_section(&mut out).map_err(render_failed)?;
+    man.render_description_section(&mut out).map_err(render_failed)?;
+    man.render_options_section(&mut out).map_err(render_failed)?;
+    let text = String::from_utf8(out).map_err(render_failed)?;
+    Ok(text.replace(".SH SYNOPSIS\n", "").replace(".SH DESCRIPTION\n", ".PP\n").replace(".SH OPTIONS\n", ".PP\n"))
+}
+
+fn render_failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::new(Code::Internal, "cannot make a man page").caused_by(error)
+}
+
+/// Every verb below a noun, however deep, hidden ones left out.
+fn leaves(noun: &Command) -> Vec<&Command> {
+    let mut found = Vec::new();
+    for verb in noun.get_subcommands().filter(|verb| !verb.is_hide_set()) {
+        if verb.has_subcommands() {
+            found.extend(leaves(verb));
+        } else {
+            found.push(verb);
+        }
+    }
+    found
+}
+
+/// `docs/reference.md`: every command's help.
+#[cfg(test)]
+fn reference() -> String {
+    let mut tree = tree();
+    let mut out = String::from(
+        "# Command reference\n\nMade from the program itself; do not edit. `torso help COMMAND` prints the same.\n",
+    );
+    let global: Vec<String> = tree.get_arguments().filter(|arg| arg.is_global_set()).map(|arg| arg.get_id().to_string()).collect();
+    chapter(&mut out, &mut tree, 1, &global);
+    out
+}
+
+/// One command and those below it. Global options are told once, at the top.
+#[cfg(test)]
+fn chapter(out: &mut String, command: &mut Command, depth: usize, global: &[String]) {
+    let name = command.get_bin_name().unwrap_or(command.get_name()).to_owned();
+    let mut shown = command.clone();
+    if depth > 1 {
+        for id in global {
+            shown = shown.mut_arg(id, |arg| arg.hide(true));
+        }
+    }
+    let help = shown.render_long_help().to_string();
+    let help = help.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
+    let _ = write!(out, "\n{} {name}\n\n```text\n{}\n```\n", "#".repeat((depth + 1).min(4)), help.trim_end());
+    for below in command.get_subcommands_mut().filter(|below| !below.is_hide_set()) {
+        chapter(out, below, depth + 1, global);
+    }
+}
+
+/// `docs/errors.md`: the published list.
+#[cfg(test)]
+fn errors() -> String {
+    let mut out = String::from(
+        "# Errors\n\nMade from the program itself; do not edit. Codes are added, never renamed and never reused.\n\n\
+         With `--json`, a failure prints one document on stderr:\n\n\
+         ```json\n{\"error\":{\"code\":\"database_not_found\",\"message\":\"…\",\"hint\":\"…\",\"retryable\":false}}\n```\n\n",
+    );
+    out.push_str(help::EXIT_CODES);
+    out.push_str("\n## Codes\n\n| code | exit | meaning |\n|---|---|---|\n");
+    for code in Code::ALL {
+        let _ = writeln!(out, "| `{}` | {} | {} |", code.name(), code.kind().exit_code(), code.meaning());
+    }
+    out
+}
+
+/// Holds a checked-in file equal to what the program makes; with `UPDATE` set, writes it.
+#[cfg(test)]
+pub(super) fn same_as_file(path: &str, text: &str) {
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path);
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, text).unwrap();
+    }
+    let kept = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(kept == text, "{path} is stale: run UPDATE=1 cargo test --lib commands::");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tree_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn kept_pages_are_current() {
+        for (name, text) in man_pages().unwrap() {
+            same_as_file(&format!("docs/man/{name}"), &text);
+        }
+        same_as_file("docs/reference.md", &reference());
+        same_as_file("docs/errors.md", &errors());
+    }
+
+    #[test]
+    fn every_command_has_an_example() {
+        for noun in tree().get_subcommands().filter(|noun| !noun.is_hide_set()) {
+            for verb in if noun.has_subcommands() { leaves(noun) } else { vec![noun] } {
+                let example = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+                assert!(example.contains("Example"), "{:?} has no example", verb.get_bin_name());
+            }
+        }
+    }
+}

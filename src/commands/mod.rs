@@ -1,0 +1,201 @@
+//! What a user can type: a folder or file per noun, a function per verb, arguments beside the behaviour.
+//!
+//! The doc comments on the arguments are the help, the reference and the man pages. A verb is handed a [`Context`],
+//! asks the control plane, and shows one answer. Errors travel back up to [`run`], which has them printed once.
+
+mod answers;
+mod completion;
+mod complete;
+mod config;
+mod context;
+mod db;
+mod doctor;
+mod group;
+mod help;
+mod location;
+mod manual;
+mod place;
+mod usage;
+mod values;
+
+use crate::context::Context;
+use crate::error::{Code, Error, Result};
+use crate::settings::{Overrides, Settings, env, keys};
+use crate::ui::{self, Color, Format, Ui, report};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use keys::Key;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use values::Span;
+
+/// Logical SQLite databases in named locations, with replicas and a real SQL shell
+///
+/// Databases live on this machine, one directory a location; no account, server or network is needed. A database has
+/// one primary and any number of replicas in other locations.
+#[derive(Parser)]
+#[command(name = "torso", version, disable_help_subcommand = true, max_term_width = 100)]
+#[command(after_help = "A first session:
+  torso db create app --from-csv airports.csv
+  torso db shell app \"select count(*) from airports\"
+  torso db replicate app lhr
+  torso db show app")]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    globals: Globals,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    #[command(subcommand)]
+    Db(db::Verb),
+    #[command(subcommand)]
+    Group(group::Verb),
+    #[command(subcommand)]
+    Location(location::Verb),
+    #[command(subcommand)]
+    Context(context::Verb),
+    #[command(subcommand)]
+    Config(config::Verb),
+    Doctor(doctor::Args),
+    Completion(completion::Args),
+    Help(help::Args),
+    Man(manual::Args),
+}
+
+/// Flags that every command takes.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Global options")]
+struct Globals {
+    /// Form of the answer
+    #[arg(long, global = true, value_enum, value_name = "FORM")]
+    output: Option<Format>,
+    /// Short for --output json
+    #[arg(long, global = true, conflicts_with = "output")]
+    json: bool,
+    /// Say nothing beside the answer
+    #[arg(long, short, global = true)]
+    quiet: bool,
+    /// Never prompt
+    #[arg(long, global = true)]
+    no_input: bool,
+    /// When to colour
+    #[arg(long, global = true, value_enum, value_name = "WHEN")]
+    color: Option<Color>,
+    /// Show control characters in names and data as they are
+    #[arg(long, global = true)]
+    raw: bool,
+    /// Give up after this time, such as 30s or 5m
+    #[arg(long, global = true, value_name = "DURATION")]
+    timeout: Option<Span>,
+    /// Context to work in
+    #[arg(long, global = true, value_name = "NAME", add = complete::contexts())]
+    context: Option<String>,
+    /// Directory of the settings
+    #[arg(long, short, global = true, value_name = "DIR", alias = "config-path")]
+    config_dir: Option<PathBuf>,
+    /// Directory of the catalog and the databases
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+/// Says what would be done, and does nothing.
+#[derive(clap::Args)]
+struct DryRun {
+    /// Print what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// The whole program. Answers completion requests, parses, runs, reports.
+pub fn run(args: Vec<OsString>) -> u8 {
+    if env::get(env::COMPLETE).is_some() {
+        return completion::answer(args);
+    }
+    let cli = match Cli::try_parse_from(&args) {
+        Ok(cli) => cli,
+        Err(error) => return usage::answer(&args, error),
+    };
+    let settings = Settings::new(Overrides {
+        config_dir: cli.globals.config_dir.clone(),
+        data_dir: cli.globals.data_dir.clone(),
+        context: cli.globals.context.clone(),
+    });
+    let (ui, problem) = match decide(&cli.globals, &settings) {
+        Ok(ui) => (ui, None),
+        // The settings cannot be read: `config path` and friends must still run, so that they can be mended.
+        Err(error) => (Ui::new(options(&cli.globals, None, None)), Some(error)),
+    };
+    let json = ui.format().is_json();
+    watch_time(cli.globals.timeout, ui);
+    let ctx = Context::new(ui, settings);
+    let result = match (problem, cli.command) {
+        (Some(error), Some(command)) if !command.mends_settings() => Err(error),
+        (_, Some(command)) => dispatch(&ctx, command),
+        (_, None) => ctx.ui.page(&Cli::command().render_help().to_string()),
+    };
+    match result {
+        Ok(()) => 0,
+        Err(error) => report::report(&ctx.ui, json, &error),
+    }
+}
+
+fn dispatch(ctx: &Context, command: Command) -> Result<()> {
+    match command {
+        Command::Db(verb) => db::run(ctx, verb),
+        Command::Group(verb) => group::run(ctx, verb),
+        Command::Location(verb) => location::run(ctx, verb),
+        Command::Context(verb) => context::run(ctx, verb),
+        Command::Config(verb) => config::run(ctx, verb),
+        Command::Doctor(args) => doctor::run(ctx, &args),
+        Command::Completion(args) => completion::run(ctx, args),
+        Command::Help(args) => help::run(ctx, &args),
+        Command::Man(args) => manual::run(ctx, &args),
+    }
+}
+
+impl Command {
+    /// Whether it must run although the settings file is broken.
+    fn mends_settings(&self) -> bool {
+        matches!(self, Self::Config(_) | Self::Completion(_) | Self::Help(_) | Self::Man(_))
+    }
+}
+
+/// Flags first, then settings.
+fn decide(globals: &Globals, settings: &Settings) -> Result<Ui> {
+    let ask = |key: Key, needed: bool| match needed.then(|| settings.user_value(key)) {
+        // Without a home directory there are no settings to read; what needs them will say so.
+        Some(Err(error)) if error.code() == Code::InvalidSettings && settings.config_dir().is_err() => Ok(None),
+        Some(value) => value,
+        None => Ok(None),
+    };
+    let format = ask(Key::Output, globals.output.is_none() && !globals.json)?;
+    let color = ask(Key::Color, globals.color.is_none())?;
+    Ok(Ui::new(options(globals, format, color)))
+}
+
+fn options(globals: &Globals, format: Option<String>, color: Option<String>) -> ui::Options {
+    let format = format.and_then(|value| keys::format(&value)).unwrap_or_default();
+    let color = color.and_then(|value| keys::color(&value)).unwrap_or_default();
+    ui::Options {
+        format: globals.output.unwrap_or(if globals.json { Format::Json } else { format }),
+        color: globals.color.unwrap_or(color),
+        quiet: globals.quiet,
+        no_input: globals.no_input,
+        raw: globals.raw,
+    }
+}
+
+/// Ends the process when the time is up. That is safe at any moment, as a kill is: what was acknowledged stays, and the
+/// next command clears what was half-made.
+fn watch_time(limit: Option<Span>, ui: Ui) {
+    if let Some(Span::For(limit)) = limit {
+        std::thread::spawn(move || {
+            std::thread::sleep(limit);
+            let error = Error::new(Code::Timeout, format!("gave up after {}", ui::text::span(limit.as_millis() as u64)))
+                .hint("run it again, perhaps with a longer --timeout; nothing half-made remains");
+            std::process::exit(report::report(&ui, ui.format().is_json(), &error).into());
+        });
+    }
+}

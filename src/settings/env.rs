@@ -1,0 +1,46 @@
+//! Every environment variable that torso reads, in one list: the code asks here, and `torso help environment` prints it.
+
+use std::ffi::OsString;
+
+/// A variable and what it does.
+pub struct Variable {
+    pub name: &'static str,
+    pub meaning: &'static str,
+}
+
+macro_rules! variables {
+    ($($constant:ident $name:literal $meaning:literal;)*) => {
+        $(#[doc = $meaning] pub const $constant: &str = $name;)*
+        /// All of them, in the order of the printed list.
+        pub const ALL: &[Variable] = &[$(Variable { name: $name, meaning: $meaning },)*];
+    };
+}
+
+variables! {
+    CONFIG_DIR "TORSO_CONFIG_DIR" "Directory of the settings, in place of the user's own";
+    DATA_DIR "TORSO_DATA_DIR" "Directory of the embedded control plane: catalog and databases";
+    CONTEXT "TORSO_CONTEXT" "Context to use, in place of the settings' one";
+    API_URL "TORSO_API_URL" "URL of a server to use, in place of a context";
+    TOKEN "TORSO_TOKEN" "API token for a server";
+    ORG "TORSO_ORG" "Organization to work in on a server";
+    TURSO_API_URL "TURSO_API_BASEURL" "Understood where TORSO_API_URL is not set";
+    TURSO_TOKEN "TURSO_API_TOKEN" "Understood where TORSO_TOKEN is not set";
+    CI "CI" "When true, torso never prompts";
+    NO_COLOR "NO_COLOR" "When set, no colour";
+    CLICOLOR_FORCE "CLICOLOR_FORCE" "When set and not 0, colour even without a terminal";
+    TERM "TERM" "When dumb, no colour";
+    TZ "TZ" "Time zone, by which the nearest location is found";
+    COMPLETE "TORSO_COMPLETE" "Set by the completion stubs: the shell that asks for completions";
+}
+
+/// The variable's value, where it is set and not empty.
+#[must_use]
+pub fn get(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// Like [`get`], as text; what is not UTF-8 counts as it would be shown.
+#[must_use]
+pub fn text(name: &str) -> Option<String> {
+    get(name).map(|value| value.to_string_lossy().into_owned())
+}

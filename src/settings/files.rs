@@ -1,0 +1,114 @@
+//! Reading and changing the TOML files of settings: comments survive, a change replaces the file whole, and parallel
+//! processes take turns.
+
+use crate::error::{Code, Error, Result};
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+use toml_edit::DocumentMut;
+
+/// The document at `path`; an empty one where there is no file.
+pub fn read(path: &Path) -> Result<DocumentMut> {
+    match fs::read_to_string(path) {
+        Ok(text) => text.parse().map_err(|error: toml_edit::TomlError| invalid(path, error.to_string().trim())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(DocumentMut::new()),
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => Err(invalid(path, "it is not UTF-8 text")),
+        Err(error) => Err(Error::io(error, format!("cannot read {}", path.display()))),
+    }
+}
+
+/// What to say about a file of settings that cannot be understood.
+#[must_use]
+pub fn invalid(path: &Path, why: &str) -> Error {
+    Error::new(Code::InvalidSettings, format!("{} cannot be understood: {why}", path.display()))
+        .hint("mend the file by hand; nothing in it was changed")
+}
+
+/// Changes the document at `path` under a lock, and replaces the file only when the change succeeds. The directory is
+/// made 0700 and the file 0600.
+pub fn change<T>(path: &Path, change: impl FnOnce(&mut DocumentMut) -> Result<T>) -> Result<T> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let doing = |error| Error::io(error, format!("cannot write {}", path.display()));
+    create_private_dir(dir)?;
+    let lock = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path.with_extension("lock"))
+        .map_err(doing)?;
+    lock.lock().map_err(doing)?;
+    let mut document = read(path)?;
+    let result = change(&mut document)?;
+    // A temporary file is 0600 from birth.
+    let mut fresh = tempfile::NamedTempFile::new_in(dir).map_err(doing)?;
+    fresh.write_all(document.to_string().as_bytes()).map_err(doing)?;
+    fresh.as_file().sync_all().map_err(doing)?;
+    fresh.persist(path).map_err(|error| doing(error.error))?;
+    Ok(result)
+}
+
+/// Makes a directory and those above it; the new ones are 0700.
+pub fn create_private_dir(dir: &Path) -> Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir).map_err(|error| Error::io(error, format!("cannot create {}", dir.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_keeps_comments_and_hides_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("deep/config.toml");
+        change(&path, |document| {
+            *document = "# mine\noutput = \"json\" # why\n".parse().unwrap();
+            Ok(())
+        })
+        .unwrap();
+        change(&path, |document| {
+            document["color"] = toml_edit::value("never");
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "# mine\noutput = \"json\" # why\ncolor = \"never\"\n");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode(&path), 0o600);
+            assert_eq!(mode(path.parent().unwrap()), 0o700);
+        }
+    }
+
+    #[test]
+    fn a_failed_change_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.toml");
+        fs::write(&path, "broken = ").unwrap();
+        let error = change(&path, |_| Ok(())).unwrap_err();
+        assert_eq!(error.code(), Code::InvalidSettings);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "broken = ");
+    }
+
+    #[test]
+    fn parallel_changes_take_turns() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.toml");
+        std::thread::scope(|scope| {
+            for i in 0..8 {
+                let path = &path;
+                scope.spawn(move || {
+                    change(path, |document| {
+                        document[&format!("k{i}")] = toml_edit::value(i);
+                        Ok(())
+                    })
+                });
+            }
+        });
+        assert_eq!(read(&path).unwrap().len(), 8);
+    }
+}

@@ -1,0 +1,230 @@
+//! Directories, settings, the project file and contexts: what holds beyond one command.
+//!
+//! A value comes from, in this order: a flag, the environment, the project file (`.torso.toml` in this directory or one
+//! above), the user's settings (`config.toml`), a default. [`Settings::get`] answers with the value and its [`Origin`].
+//! Files are read only when something asks; `files` changes them safely; `keys` lists the settings; `contexts` holds the
+//! servers; `env` lists every environment variable.
+
+pub mod contexts;
+pub mod env;
+pub mod files;
+pub mod keys;
+
+use crate::error::{Code, Error, Result};
+use keys::Key;
+use std::cell::OnceCell;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use toml_edit::DocumentMut;
+
+/// The project file's name.
+pub const PROJECT_FILE: &str = ".torso.toml";
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    Flag(&'static str),
+    Environment(&'static str),
+    Project(PathBuf),
+    User(PathBuf),
+    Default,
+}
+
+impl Origin {
+    /// One word, for scripts.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Flag(_) => "flag",
+            Self::Environment(_) => "environment",
+            Self::Project(_) => "project",
+            Self::User(_) => "settings",
+            Self::Default => "default",
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag(flag) => write!(f, "flag {flag}"),
+            Self::Environment(name) => write!(f, "environment {name}"),
+            Self::Project(path) => write!(f, "project file {}", path.display()),
+            Self::User(path) => write!(f, "settings {}", path.display()),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// What the command line says about settings.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    pub config_dir: Option<PathBuf>,
+    pub data_dir: Option<PathBuf>,
+    pub context: Option<String>,
+}
+
+/// The settings that hold for this command.
+#[derive(Debug)]
+pub struct Settings {
+    overrides: Overrides,
+    user: OnceCell<DocumentMut>,
+    project: OnceCell<Option<(PathBuf, DocumentMut)>>,
+}
+
+impl Settings {
+    /// Reads nothing yet.
+    #[must_use]
+    pub fn new(overrides: Overrides) -> Self {
+        Self {
+            overrides,
+            user: OnceCell::new(),
+            project: OnceCell::new(),
+        }
+    }
+
+    /// The directory of the settings, and who says so.
+    pub fn config_dir(&self) -> Result<(PathBuf, Origin)> {
+        directory(&self.overrides.config_dir, "--config-dir", env::CONFIG_DIR, dirs::config_dir)
+    }
+
+    /// The directory of the embedded control plane, and who says so.
+    pub fn data_dir(&self) -> Result<(PathBuf, Origin)> {
+        directory(&self.overrides.data_dir, "--data-dir", env::DATA_DIR, dirs::data_local_dir)
+    }
+
+    /// The settings file. It need not exist.
+    pub fn path(&self) -> Result<PathBuf> {
+        Ok(self.config_dir()?.0.join("config.toml"))
+    }
+
+    /// The project file that holds here, if there is one.
+    pub fn project_path(&self) -> Result<Option<&Path>> {
+        Ok(self.project()?.as_ref().map(|(path, _)| path.as_path()))
+    }
+
+    /// A setting's value and where it comes from; none where nothing says and there is no default.
+    pub fn get(&self, key: Key) -> Result<Option<(String, Origin)>> {
+        if key == Key::Context {
+            if let Some(name) = &self.overrides.context {
+                return Ok(Some((name.clone(), Origin::Flag("--context"))));
+            }
+            if let Some(name) = env::text(env::CONTEXT) {
+                return Ok(Some((name, Origin::Environment(env::CONTEXT))));
+            }
+        }
+        if Key::PROJECT.contains(&key)
+            && let Some((path, document)) = self.project()?
+            && let Some(value) = text_of(path, document, key.project_name())?
+        {
+            key.check(&value).map_err(|error| files::invalid(path, &error.to_string()))?;
+            return Ok(Some((value, Origin::Project(path.clone()))));
+        }
+        if Key::USER.contains(&key)
+            && let Some(value) = self.user_value(key)?
+        {
+            return Ok(Some((value, Origin::User(self.path()?))));
+        }
+        Ok(match key {
+            Key::Context => Some((contexts::LOCAL.to_owned(), Origin::Default)),
+            Key::Output => Some(("table".to_owned(), Origin::Default)),
+            Key::Color => Some(("auto".to_owned(), Origin::Default)),
+            Key::DefaultGroup | Key::DefaultLocation | Key::Database => None,
+        })
+    }
+
+    /// What the settings file itself says about a key.
+    pub fn user_value(&self, key: Key) -> Result<Option<String>> {
+        let path = self.path()?;
+        let value = text_of(&path, self.user()?, key.name())?;
+        if let Some(value) = &value {
+            key.check(value).map_err(|error| files::invalid(&path, &error.to_string()))?;
+        }
+        Ok(value)
+    }
+
+    /// Writes a setting, or removes it.
+    pub fn set(&self, key: Key, value: Option<&str>) -> Result<()> {
+        if let Some(value) = value {
+            key.check(value)?;
+        }
+        files::change(&self.path()?, |document| {
+            match value {
+                Some(value) => document[key.name()] = toml_edit::value(value),
+                None => {
+                    document.remove(key.name());
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// The settings file's content, as of the first time it was asked for.
+    pub(crate) fn user(&self) -> Result<&DocumentMut> {
+        if let Some(document) = self.user.get() {
+            return Ok(document);
+        }
+        let document = files::read(&self.path()?)?;
+        Ok(self.user.get_or_init(|| document))
+    }
+
+    fn project(&self) -> Result<&Option<(PathBuf, DocumentMut)>> {
+        if let Some(found) = self.project.get() {
+            return Ok(found);
+        }
+        let found = match find_project_file() {
+            Some(path) => {
+                let document = files::read(&path)?;
+                check_project(&path, &document)?;
+                Some((path, document))
+            }
+            None => None,
+        };
+        Ok(self.project.get_or_init(|| found))
+    }
+}
+
+/// `.torso.toml` in this directory or the nearest one above.
+fn find_project_file() -> Option<PathBuf> {
+    let here = std::env::current_dir().ok()?;
+    here.ancestors().map(|dir| dir.join(PROJECT_FILE)).find(|path| path.is_file())
+}
+
+/// A misspelt key in a project file would silently put a database elsewhere, so unknown ones are refused.
+fn check_project(path: &Path, document: &DocumentMut) -> Result<()> {
+    let known = Key::PROJECT.map(Key::project_name);
+    match document.iter().find(|(key, _)| !known.contains(key)) {
+        Some((key, _)) => {
+            Err(files::invalid(path, &format!("{key:?} is not a key; keys are {}", known.join(", "))))
+        }
+        None => Ok(()),
+    }
+}
+
+fn text_of(path: &Path, document: &DocumentMut, key: &str) -> Result<Option<String>> {
+    match document.get(key) {
+        None => Ok(None),
+        Some(item) => match item.as_str() {
+            Some(text) => Ok(Some(text.to_owned())),
+            None => Err(files::invalid(path, &format!("{key} is not a text in quotes"))),
+        },
+    }
+}
+
+fn directory(
+    flag: &Option<PathBuf>,
+    flag_name: &'static str,
+    variable: &'static str,
+    standard: fn() -> Option<PathBuf>,
+) -> Result<(PathBuf, Origin)> {
+    if let Some(dir) = flag {
+        return Ok((dir.clone(), Origin::Flag(flag_name)));
+    }
+    if let Some(dir) = env::get(variable) {
+        return Ok((dir.into(), Origin::Environment(variable)));
+    }
+    standard().map(|dir| (dir.join("torso"), Origin::Default)).ok_or_else(|| {
+        Error::new(Code::InvalidSettings, "cannot tell where files belong: there is no home directory")
+            .hint(format!("set HOME, or {variable}, or pass {flag_name}"))
+    })
+}

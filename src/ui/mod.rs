@@ -1,0 +1,287 @@
+//! The terminal, and what stands in for it: the answer on stdout, the conversation on stderr.
+//!
+//! [`Ui`] owns both streams for every command but the shell, which writes its own results. It decides once, from flags,
+//! environment and what the streams are, whether there is colour, borders, prompts and talk. `report` prints errors and
+//! picks the exit code; `view` is what an answer looks like; `text` makes foreign text safe to show.
+
+mod progress;
+pub mod report;
+pub mod text;
+mod view;
+
+pub use progress::Progress;
+pub use view::{Card, Cell, Layout, Table, View};
+
+use crate::error::{Code, Error, Result};
+use std::io::{self, BufWriter, IsTerminal, Write};
+use view::Drawing;
+
+/// The form of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Format {
+    /// For people
+    #[default]
+    Table,
+    /// One JSON document
+    Json,
+    /// A JSON value a line
+    Jsonl,
+    /// Header and rows
+    Csv,
+    /// Bare names, one a line
+    Name,
+}
+
+impl Format {
+    /// Whether a program reads the answer, and so wants errors as documents too.
+    #[must_use]
+    pub fn is_json(self) -> bool {
+        matches!(self, Self::Json | Self::Jsonl)
+    }
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+/// What was asked for; [`Ui::new`] decides what that means here.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    pub format: Format,
+    pub color: Color,
+    pub quiet: bool,
+    /// Never prompt.
+    pub no_input: bool,
+    /// Show control characters as they are.
+    pub raw: bool,
+}
+
+/// The streams.
+#[derive(Debug, Clone, Copy)]
+pub struct Ui {
+    format: Format,
+    quiet: bool,
+    may_ask: bool,
+    raw: bool,
+    out_terminal: bool,
+    out_color: bool,
+    err_terminal: bool,
+    err_color: bool,
+}
+
+impl Ui {
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        let out_terminal = io::stdout().is_terminal();
+        let err_terminal = io::stderr().is_terminal();
+        let color = |terminal: bool| match options.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => color_by_environment(terminal),
+        };
+        Self {
+            format: options.format,
+            quiet: options.quiet,
+            may_ask: !options.no_input && io::stdin().is_terminal() && err_terminal && !in_ci(),
+            raw: options.raw,
+            out_terminal,
+            out_color: color(out_terminal),
+            err_terminal,
+            err_color: color(err_terminal),
+        }
+    }
+
+    #[must_use]
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// Whether a person can be asked.
+    #[must_use]
+    pub fn may_ask(&self) -> bool {
+        self.may_ask
+    }
+
+    #[must_use]
+    pub fn raw(&self) -> bool {
+        self.raw
+    }
+
+    /// Whether the answer may be coloured.
+    #[must_use]
+    pub fn colors_answer(&self) -> bool {
+        self.out_color
+    }
+
+    /// Prints an answer in the form asked for.
+    pub fn show<V: View>(&self, view: &V) -> Result<()> {
+        self.answer(|out| match self.format {
+            Format::Table => self.show_human(view, out),
+            Format::Json => {
+                serde_json::to_writer_pretty(&mut *out, view)?;
+                out.write_all(b"\n")
+            }
+            Format::Jsonl => match serde_json::to_value(view)? {
+                serde_json::Value::Array(items) => items.iter().try_for_each(|item| writeln!(out, "{item}")),
+                item => writeln!(out, "{item}"),
+            },
+            Format::Csv => match view.layout() {
+                Layout::Table(table) => write_csv(out, table.records()),
+                Layout::Card(card) => write_csv(out, card.records()),
+                Layout::Said(_) => write_csv(out, view::object_records(&serde_json::to_value(view)?)),
+            },
+            Format::Name => view.names().iter().try_for_each(|name| writeln!(out, "{name}")),
+        })
+    }
+
+    fn show_human<V: View>(&self, view: &V, out: &mut dyn Write) -> io::Result<()> {
+        let how = Drawing {
+            terminal: self.out_terminal,
+            color: self.out_color,
+            raw: self.raw || !self.out_terminal,
+            width: self.out_terminal.then(terminal_width).flatten(),
+        };
+        match view.layout() {
+            Layout::Table(table) => {
+                if let Some(note) = table.empty_note() {
+                    self.notice(note);
+                }
+                out.write_all(table.draw(how).as_bytes())
+            }
+            Layout::Card(card) => out.write_all(card.draw(how).as_bytes()),
+            Layout::Said(text) => writeln!(out, "{text}"),
+        }
+    }
+
+    /// Prints an answer that is one bare value, such as a URL or a path. In JSON it is a string.
+    pub fn value(&self, text: &str) -> Result<()> {
+        self.answer(|out| {
+            if self.format.is_json() {
+                writeln!(out, "{}", serde_json::Value::from(text))
+            } else if self.out_terminal && !self.raw {
+                writeln!(out, "{}", text::visible(text))
+            } else {
+                writeln!(out, "{text}")
+            }
+        })
+    }
+
+    /// Prints a text as it is: help, a page, a generated file.
+    pub fn page(&self, text: &str) -> Result<()> {
+        self.answer(|out| out.write_all(text.as_bytes()))
+    }
+
+    /// Hands stdout, buffered, to whoever writes an answer, and flushes it.
+    pub fn answer(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+        let mut out = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
+        write(&mut out).and_then(|()| out.flush()).map_err(|error| Error::io(error, "cannot write the answer"))
+    }
+
+    /// Says something beside the answer. Silent with `--quiet`.
+    pub fn notice(&self, text: impl AsRef<str>) {
+        if !self.quiet {
+            self.say(None, text.as_ref());
+        }
+    }
+
+    /// Warns. Silent with `--quiet`.
+    pub fn warn(&self, text: impl AsRef<str>) {
+        if !self.quiet {
+            self.say(Some(("warning", anstyle::AnsiColor::Yellow)), text.as_ref());
+        }
+    }
+
+    /// A bar that appears only on a terminal and only when the work takes long.
+    #[must_use]
+    pub fn progress(&self, label: impl Into<String>) -> Progress {
+        Progress::new(self.err_terminal && !self.quiet, label.into())
+    }
+
+    /// Has the user type `name` before something that cannot be undone. `assumed` is `--yes`.
+    pub fn confirm(&self, assumed: bool, doing: &str, name: &str) -> Result<()> {
+        if assumed {
+            return Ok(());
+        }
+        let refused = |why: &str| {
+            Error::new(Code::Unconfirmed, format!("{doing} was not confirmed: {why}")).hint("add --yes to go ahead")
+        };
+        if !self.may_ask {
+            return Err(refused("nobody can be asked"));
+        }
+        self.say(None, &format!("About to {doing}. This cannot be undone."));
+        let mut err = io::stderr().lock();
+        let mut answer = String::new();
+        write!(err, "Type {name} to go ahead: ")
+            .and_then(|()| err.flush())
+            .and_then(|()| io::stdin().read_line(&mut answer))
+            .map_err(|error| Error::io(error, "cannot ask"))?;
+        if answer.trim() == name {
+            Ok(())
+        } else {
+            Err(refused("the name did not match"))
+        }
+    }
+
+    fn say(&self, label: Option<(&str, anstyle::AnsiColor)>, text: &str) {
+        let text = if self.err_terminal && !self.raw { text::visible_lines(text) } else { text.to_owned() };
+        let mut err = io::stderr().lock();
+        // Nobody is left to be told when stderr is closed.
+        let _ = match label {
+            Some((label, color)) => writeln!(err, "{}: {text}", self.paint(label, color)),
+            None => writeln!(err, "{text}"),
+        };
+    }
+
+    fn paint(&self, text: &str, color: anstyle::AnsiColor) -> String {
+        if self.err_color {
+            let style = anstyle::Style::new().bold().fg_color(Some(color.into()));
+            format!("{style}{text}{style:#}")
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
+fn write_csv(out: &mut dyn Write, records: impl IntoIterator<Item = Vec<String>>) -> io::Result<()> {
+    let mut writer = csv::Writer::from_writer(out);
+    for record in records {
+        writer.write_record(&record).map_err(|error| match error.into_kind() {
+            csv::ErrorKind::Io(error) => error,
+            kind => io::Error::other(format!("{kind:?}")),
+        })?;
+    }
+    writer.flush()
+}
+
+/// `NO_COLOR` and `CLICOLOR_FORCE` hold when they are set and not empty; `TERM=dumb` means no colour on a terminal.
+fn color_by_environment(terminal: bool) -> bool {
+    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    if set("NO_COLOR") {
+        false
+    } else if std::env::var_os("CLICOLOR_FORCE").is_some_and(|value| !value.is_empty() && value != "0") {
+        true
+    } else {
+        terminal && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+    }
+}
+
+fn in_ci() -> bool {
+    std::env::var_os("CI").is_some_and(|value| value == "true" || value == "1")
+}
+
+/// Columns of the terminal that stdout is.
+fn terminal_width() -> Option<u16> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    (size.ws_col > 0).then_some(size.ws_col)
+}

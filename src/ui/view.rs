@@ -1,0 +1,295 @@
+//! What a verb answers: one serializable value, and beside it how a person sees it.
+//!
+//! A [`View`] is drawn as a table, JSON, JSON lines, CSV or bare names by [`super::Ui::show`]. Commands say what the
+//! columns are and never draw. `comfy_table` is used here and nowhere else outside the shell.
+
+use super::text;
+use comfy_table::{Attribute, CellAlignment, ColumnConstraint, ContentArrangement, presets};
+use jiff::Timestamp;
+use serde::Serialize;
+use unicode_width::UnicodeWidthStr;
+
+/// A verb's answer. Its serialization is the machine's form: a bare array for a list, an object for a single thing.
+pub trait View: Serialize {
+    /// The person's form, and the columns of CSV.
+    fn layout(&self) -> Layout;
+    /// The bare names, one a line, for `--output name`.
+    fn names(&self) -> Vec<String>;
+}
+
+/// How a person sees an answer.
+pub enum Layout {
+    Table(Table),
+    Card(Card),
+    /// A sentence; CSV is the value's own members.
+    Said(String),
+}
+
+/// Rows under titles.
+pub struct Table {
+    titles: Vec<&'static str>,
+    rows: Vec<Vec<Cell>>,
+    /// Said on stderr in place of an empty table.
+    empty: String,
+}
+
+/// Labelled values, one a line, perhaps with tables below.
+#[derive(Default)]
+pub struct Card {
+    fields: Vec<(&'static str, Cell)>,
+    tables: Vec<(&'static str, Table)>,
+}
+
+/// One value: as a machine reads it (CSV) and as a person does.
+pub struct Cell {
+    plain: String,
+    human: Option<String>,
+    right: bool,
+}
+
+impl Cell {
+    pub fn text(text: impl Into<String>) -> Self {
+        Self {
+            plain: text.into(),
+            human: None,
+            right: false,
+        }
+    }
+
+    /// A value that may be absent: empty for machines, `-` for people.
+    pub fn maybe<T>(value: Option<T>, cell: impl FnOnce(T) -> Self) -> Self {
+        value.map_or_else(|| Self::text("").shown("-"), cell)
+    }
+
+    pub fn number(value: impl std::fmt::Display) -> Self {
+        Self {
+            plain: value.to_string(),
+            human: None,
+            right: true,
+        }
+    }
+
+    pub fn size(bytes: u64) -> Self {
+        Self::number(bytes).shown(text::size(bytes))
+    }
+
+    pub fn time(at: Timestamp) -> Self {
+        Self::text(at.to_string()).shown(text::time(at))
+    }
+
+    /// A time whose distance from now is what matters.
+    pub fn age(at: Timestamp) -> Self {
+        Self::text(at.to_string()).shown(text::age(at, Timestamp::now()))
+    }
+
+    /// Milliseconds.
+    pub fn span(ms: u64) -> Self {
+        Self::number(ms).shown(text::span(ms))
+    }
+
+    pub fn yes_no(value: bool) -> Self {
+        Self::text(value.to_string()).shown(if value { "yes" } else { "no" })
+    }
+
+    /// Several values: space-separated for machines, comma-separated for people.
+    pub fn list<T: std::fmt::Display>(items: &[T]) -> Self {
+        let items: Vec<String> = items.iter().map(T::to_string).collect();
+        Self::text(items.join(" ")).shown(if items.is_empty() { "-".into() } else { items.join(", ") })
+    }
+
+    /// What a person sees instead.
+    #[must_use]
+    pub fn shown(mut self, human: impl Into<String>) -> Self {
+        self.human = Some(human.into());
+        self
+    }
+
+    fn human(&self, raw: bool) -> std::borrow::Cow<'_, str> {
+        let text = self.human.as_deref().unwrap_or(&self.plain);
+        if raw { text.into() } else { text::visible(text) }
+    }
+}
+
+/// How a table is drawn: decided once by [`super::Ui`].
+#[derive(Clone, Copy)]
+pub(super) struct Drawing {
+    /// Borders and fitting to the screen, rather than aligned columns.
+    pub terminal: bool,
+    pub color: bool,
+    /// Show control characters as they are.
+    pub raw: bool,
+    pub width: Option<u16>,
+}
+
+impl Table {
+    pub fn new(titles: impl Into<Vec<&'static str>>, empty: impl Into<String>) -> Self {
+        Self {
+            titles: titles.into(),
+            rows: Vec::new(),
+            empty: empty.into(),
+        }
+    }
+
+    pub fn row(&mut self, cells: Vec<Cell>) {
+        debug_assert_eq!(cells.len(), self.titles.len());
+        self.rows.push(cells);
+    }
+
+    /// What to say when there are no rows.
+    pub(super) fn empty_note(&self) -> Option<&str> {
+        self.rows.is_empty().then_some(self.empty.as_str())
+    }
+
+    pub(super) fn draw(&self, how: Drawing) -> String {
+        if self.rows.is_empty() {
+            String::new()
+        } else if how.terminal {
+            self.draw_boxed(how)
+        } else {
+            self.draw_plain(how)
+        }
+    }
+
+    fn draw_boxed(&self, how: Drawing) -> String {
+        let mut table = comfy_table::Table::new();
+        table
+            .load_preset(presets::UTF8_FULL_CONDENSED)
+            .set_content_arrangement(ContentArrangement::Dynamic);
+        if let Some(width) = how.width {
+            table.set_width(width);
+        }
+        if how.color {
+            table.enforce_styling();
+        } else {
+            table.force_no_tty();
+        }
+        table.set_header(self.titles.iter().map(|title| {
+            let cell = comfy_table::Cell::new(title);
+            if how.color { cell.add_attribute(Attribute::Bold) } else { cell }
+        }));
+        for row in &self.rows {
+            table.add_row(row.iter().map(|cell| {
+                comfy_table::Cell::new(cell.human(how.raw)).set_alignment(if cell.right {
+                    CellAlignment::Right
+                } else {
+                    CellAlignment::Left
+                })
+            }));
+        }
+        // A name broken over lines cannot be copied; longer columns (URLs, descriptions) give way first.
+        if let Some(first) = table.column_mut(0) {
+            first.set_constraint(ColumnConstraint::ContentWidth);
+        }
+        format!("{table}\n")
+    }
+
+    fn draw_plain(&self, how: Drawing) -> String {
+        let rows: Vec<Vec<_>> =
+            self.rows.iter().map(|row| row.iter().map(|cell| cell.human(how.raw)).collect()).collect();
+        let widths: Vec<usize> = (0..self.titles.len())
+            .map(|i| rows.iter().map(|row| row[i].width()).chain([self.titles[i].width()]).max().unwrap_or(0))
+            .collect();
+        let mut out = String::new();
+        let mut line = |cells: &mut dyn Iterator<Item = (&str, bool)>| {
+            let start = out.len();
+            for (i, (text, right)) in cells.enumerate() {
+                if i > 0 {
+                    out.push_str("  ");
+                }
+                let pad = widths[i] - text.width();
+                if right {
+                    out.extend(std::iter::repeat_n(' ', pad));
+                    out.push_str(text);
+                } else {
+                    out.push_str(text);
+                    out.extend(std::iter::repeat_n(' ', pad));
+                }
+            }
+            out.truncate(start + out[start..].trim_end().len());
+            out.push('\n');
+        };
+        let rights = |i: usize| self.rows.first().is_some_and(|row| row[i].right);
+        line(&mut self.titles.iter().enumerate().map(|(i, title)| (*title, rights(i))));
+        for (cells, texts) in self.rows.iter().zip(&rows) {
+            line(&mut cells.iter().zip(texts).map(|(cell, text)| (text.as_ref(), cell.right)));
+        }
+        out
+    }
+
+    /// Header and records, for CSV. Titles become lower case with `_` for spaces.
+    pub(super) fn records(&self) -> impl Iterator<Item = Vec<String>> + '_ {
+        let header = self.titles.iter().map(|title| csv_title(title)).collect();
+        std::iter::once(header).chain(self.rows.iter().map(|row| row.iter().map(|cell| cell.plain.clone()).collect()))
+    }
+}
+
+fn csv_title(title: &str) -> String {
+    title.to_lowercase().replace(' ', "_")
+}
+
+impl Card {
+    #[must_use]
+    pub fn field(mut self, label: &'static str, cell: Cell) -> Self {
+        self.fields.push((label, cell));
+        self
+    }
+
+    /// A field that is shown only where there is a value.
+    #[must_use]
+    pub fn field_if<T>(self, label: &'static str, value: Option<T>, cell: impl FnOnce(T) -> Cell) -> Self {
+        match value {
+            Some(value) => self.field(label, cell(value)),
+            None => self,
+        }
+    }
+
+    /// A table below the fields.
+    #[must_use]
+    pub fn table(mut self, title: &'static str, table: Table) -> Self {
+        self.tables.push((title, table));
+        self
+    }
+
+    pub(super) fn draw(&self, how: Drawing) -> String {
+        let width = self.fields.iter().map(|(label, _)| label.width()).max().unwrap_or(0) + 1;
+        let mut out = String::new();
+        for (label, cell) in &self.fields {
+            let pad = width - label.width();
+            out.push_str(label);
+            out.push(':');
+            out.extend(std::iter::repeat_n(' ', pad));
+            out.push_str(&cell.human(how.raw));
+            out.push('\n');
+        }
+        for (title, table) in &self.tables {
+            if table.rows.is_empty() {
+                continue;
+            }
+            out.push_str(&format!("\n{title}:\n{}", table.draw(how)));
+        }
+        out
+    }
+
+    pub(super) fn records(&self) -> [Vec<String>; 2] {
+        [
+            self.fields.iter().map(|(label, _)| csv_title(label)).collect(),
+            self.fields.iter().map(|(_, cell)| cell.plain.clone()).collect(),
+        ]
+    }
+}
+
+/// A single thing as CSV: its members' names, and their values. Lists are joined by spaces.
+pub(super) fn object_records(value: &serde_json::Value) -> [Vec<String>; 2] {
+    use serde_json::Value;
+    fn plain(value: &Value) -> String {
+        match value {
+            Value::Null => String::new(),
+            Value::String(text) => text.clone(),
+            Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(" "),
+            other => other.to_string(),
+        }
+    }
+    let members = value.as_object();
+    let members = || members.into_iter().flatten();
+    [members().map(|(key, _)| key.clone()).collect(), members().map(|(_, value)| plain(value)).collect()]
+}
