@@ -2,11 +2,10 @@
 //!
 //! The checked-in copies in `docs/` and `completions/` are held current by tests; `UPDATE=1 cargo test --lib` writes them.
 
-use super::{Cli, help};
+use super::Cli;
 use crate::context::Context;
 use crate::error::{Code, Error, Result};
 use clap::{Command, CommandFactory as _};
-use std::fmt::Write as _;
 use std::path::PathBuf;
 
 /// Write the man pages into a directory
@@ -89,52 +88,6 @@ fn leaves(noun: &Command) -> Vec<&Command> {
     found
 }
 
-/// `docs/reference.md`: every command's help.
-#[cfg(test)]
-fn reference() -> String {
-    let mut tree = tree();
-    let mut out = String::from(
-        "# Command reference\n\nMade from the program itself; do not edit. `torso help COMMAND` prints the same.\n",
-    );
-    let global: Vec<String> = tree.get_arguments().filter(|arg| arg.is_global_set()).map(|arg| arg.get_id().to_string()).collect();
-    chapter(&mut out, &mut tree, 1, &global);
-    out
-}
-
-/// One command and those below it. Global options are told once, at the top.
-#[cfg(test)]
-fn chapter(out: &mut String, command: &mut Command, depth: usize, global: &[String]) {
-    let name = command.get_bin_name().unwrap_or(command.get_name()).to_owned();
-    let mut shown = command.clone();
-    if depth > 1 {
-        for id in global {
-            shown = shown.mut_arg(id, |arg| arg.hide(true));
-        }
-    }
-    let help = shown.render_long_help().to_string();
-    let help = help.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
-    let _ = write!(out, "\n{} {name}\n\n```text\n{}\n```\n", "#".repeat((depth + 1).min(4)), help.trim_end());
-    for below in command.get_subcommands_mut().filter(|below| !below.is_hide_set()) {
-        chapter(out, below, depth + 1, global);
-    }
-}
-
-/// `docs/errors.md`: the published list.
-#[cfg(test)]
-fn errors() -> String {
-    let mut out = String::from(
-        "# Errors\n\nMade from the program itself; do not edit. Codes are added, never renamed and never reused.\n\n\
-         With `--json`, a failure prints one document on stderr:\n\n\
-         ```json\n{\"error\":{\"code\":\"database_not_found\",\"message\":\"…\",\"hint\":\"…\",\"retryable\":false}}\n```\n\n",
-    );
-    out.push_str(help::EXIT_CODES);
-    out.push_str("\n## Codes\n\n| code | exit | meaning |\n|---|---|---|\n");
-    for code in Code::ALL {
-        let _ = writeln!(out, "| `{}` | {} | {} |", code.name(), code.kind().exit_code(), code.meaning());
-    }
-    out
-}
-
 /// Holds a checked-in file equal to what the program makes; with `UPDATE` set, writes it.
 #[cfg(test)]
 pub(super) fn same_as_file(path: &str, text: &str) {
@@ -150,6 +103,51 @@ pub(super) fn same_as_file(path: &str, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commands::help;
+    use std::fmt::Write as _;
+
+    /// `docs/reference.md`: every command's help.
+    fn reference() -> String {
+        let mut tree = tree();
+        let mut out = String::from(
+            "# Command reference\n\nMade from the program itself; do not edit. `torso help COMMAND` prints the same.\n",
+        );
+        let global: Vec<String> = tree.get_arguments().filter(|arg| arg.is_global_set()).map(|arg| arg.get_id().to_string()).collect();
+        chapter(&mut out, &mut tree, 1, &global);
+        out
+    }
+
+    /// One command and those below it. Global options are told once, at the top.
+    fn chapter(out: &mut String, command: &mut Command, depth: usize, global: &[String]) {
+        let name = command.get_bin_name().unwrap_or(command.get_name()).to_owned();
+        let mut shown = command.clone();
+        if depth > 1 {
+            for id in global {
+                shown = shown.mut_arg(id, |arg| arg.hide(true));
+            }
+        }
+        let help = shown.render_long_help().to_string();
+        let help = help.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
+        let _ = write!(out, "\n{} {name}\n\n```text\n{}\n```\n", "#".repeat((depth + 1).min(4)), help.trim_end());
+        for below in command.get_subcommands_mut().filter(|below| !below.is_hide_set()) {
+            chapter(out, below, depth + 1, global);
+        }
+    }
+
+    /// `docs/errors.md`: the published list.
+    fn errors() -> String {
+        let mut out = String::from(
+            "# Errors\n\nMade from the program itself; do not edit. Codes are added, never renamed and never reused.\n\n\
+             With `--json`, a failure prints one document on stderr:\n\n\
+             ```json\n{\"error\":{\"code\":\"database_not_found\",\"message\":\"…\",\"hint\":\"…\",\"retryable\":false}}\n```\n\n",
+        );
+        out.push_str(help::EXIT_CODES);
+        out.push_str("\n## Codes\n\n| code | exit | meaning |\n|---|---|---|\n");
+        for code in Code::ALL {
+            let _ = writeln!(out, "| `{}` | {} | {} |", code.name(), code.kind().exit_code(), code.meaning());
+        }
+        out
+    }
 
     #[test]
     fn the_tree_is_sound() {

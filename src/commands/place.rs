@@ -2,7 +2,6 @@
 
 use crate::context::Context;
 use crate::control::names::{GroupName, LocationCode};
-use crate::control::places;
 use crate::error::Result;
 use crate::settings::Origin;
 use crate::settings::keys::Key;
@@ -77,5 +76,5 @@ pub(super) fn choose(ctx: &Context, flag: Option<&LocationCode>, group: Option<&
 pub(super) fn near() -> Option<(LocationCode, String)> {
     let zone = jiff::tz::TimeZone::try_system().ok()?;
     let zone = zone.iana_name()?;
-    Some((places::nearest(zone)?, zone.to_owned()))
+    Some((None::<LocationCode>?, zone.to_owned()))
 }

@@ -153,7 +153,7 @@ impl Table {
     fn draw_boxed(&self, how: Drawing) -> String {
         let mut table = comfy_table::Table::new();
         table
-            .load_preset(presets::UTF8_FULL_CONDENSED)
+            .load_style(presets::UTF8_FULL_CONDENSED)
             .set_content_arrangement(ContentArrangement::Dynamic);
         if let Some(width) = how.width {
             table.set_width(width);

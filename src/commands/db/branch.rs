@@ -14,7 +14,7 @@ use crate::error::Result;
 /// source's location and in its group unless you say otherwise.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso db branch app app-test")]
-pub(super) struct Args {
+pub(crate) struct Args {
     /// Database to copy
     #[arg(value_name = "SOURCE", add = complete::databases())]
     source: DatabaseName,

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 /// Show or change a database's settings
 #[derive(Subcommand)]
-pub(super) enum Verb {
+pub(crate) enum Verb {
     Show(Show),
     Set(Set),
     #[command(subcommand, hide = true)]
@@ -34,7 +34,7 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
 /// Show a database's settings
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso db config show app")]
-pub(super) struct Show {
+pub(crate) struct Show {
     /// Name of the database; without one, the project's
     #[arg(value_name = "NAME", add = complete::databases())]
     name: Option<DatabaseName>,
@@ -75,7 +75,7 @@ impl View for Shown {
 #[command(after_help = "Examples:
   torso db config set app size-limit 64mb
   torso db config set app delete-protection on")]
-pub(super) struct Set {
+pub(crate) struct Set {
     #[arg(value_name = "NAME", add = complete::databases())]
     name: DatabaseName,
     #[arg(value_name = "KEY", value_enum)]
@@ -127,7 +127,7 @@ fn apply(ctx: &Context, name: &DatabaseName, patch: &ConfigurationPatch, told: &
 }
 
 /// A switch's position.
-pub(in crate::commands) fn on_off(text: &str) -> Result<bool> {
+pub(crate) fn on_off(text: &str) -> Result<bool> {
     match text {
         "on" | "true" | "yes" | "enable" => Ok(true),
         "off" | "false" | "no" | "disable" => Ok(false),
@@ -137,7 +137,7 @@ pub(in crate::commands) fn on_off(text: &str) -> Result<bool> {
 
 /// Turn delete protection on or off, in the words of the Turso CLI
 #[derive(Subcommand)]
-pub(super) enum Switch {
+pub(crate) enum Switch {
     /// Turn it on
     Enable(Show),
     /// Turn it off

@@ -21,7 +21,7 @@ use serde::Serialize;
   torso db create app --location ams --if-not-exists
   torso db create flights --from-csv airports.csv
   pg_to_sqlite | torso db create copy --from-dump -")]
-pub(super) struct Args {
+pub(crate) struct Args {
     /// Name of the database
     #[arg(value_name = "NAME")]
     name: Option<DatabaseName>,
@@ -42,7 +42,7 @@ pub(super) struct Args {
 
 /// Where a new database goes.
 #[derive(clap::Args)]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// Location of the primary
     #[arg(long, value_name = "CODE", add = complete::locations())]
     pub location: Option<LocationCode>,
@@ -53,7 +53,7 @@ pub(super) struct Place {
 
 /// The answer: the database, and how it came to be.
 #[derive(Serialize)]
-pub(super) struct Created {
+pub(crate) struct Created {
     #[serde(flatten)]
     database: Database,
     /// False when it was there already.
@@ -90,7 +90,7 @@ pub(super) fn existing(ctx: &Context, name: Option<&DatabaseName>, fine: bool) -
 }
 
 /// What will be asked of the control plane, and who chose the place.
-pub(super) struct Request {
+pub(crate) struct Request {
     pub create: CreateDatabase,
     pub choice: Choice,
 }

@@ -17,7 +17,7 @@ use serde::Serialize;
   torso db destroy app
   torso db destroy old-1 old-2 --yes --if-exists
   torso db destroy app --location lhr")]
-pub(super) struct Args {
+pub(crate) struct Args {
     /// Names of the databases
     #[arg(value_name = "NAME", required = true, add = complete::databases())]
     names: Vec<DatabaseName>,

@@ -14,7 +14,7 @@ use std::cmp::Reverse;
 #[command(after_help = "Examples:
   torso db list --location ams --sort size --reverse
   torso db list 'shop-*' --output name")]
-pub(super) struct Args {
+pub(crate) struct Args {
     /// Only names that match: * is any text, ? any character; a plain word matches anywhere in the name
     #[arg(value_name = "PATTERN")]
     pattern: Option<String>,

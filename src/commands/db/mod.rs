@@ -22,7 +22,7 @@ use clap::Subcommand;
 
 /// Create, list, copy, replicate and destroy databases, and open a shell on them
 #[derive(Subcommand)]
-pub(super) enum Verb {
+pub(crate) enum Verb {
     Create(create::Args),
     #[command(visible_alias = "ls")]
     List(list::Args),

@@ -10,7 +10,7 @@ use crate::error::Result;
 /// Rename a database; its id, data and replicas stay
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso db rename app shop")]
-pub(super) struct Args {
+pub(crate) struct Args {
     /// The name it has
     #[arg(value_name = "OLD", add = complete::databases())]
     old: DatabaseName,

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 /// Whether to wait for the result. Only for commands that may return early on a server.
 #[derive(clap::Args)]
-pub(in crate::commands) struct Wait {
+pub(crate) struct Wait {
     /// Return before the result can be used. Here results are ready at once, so it changes nothing; it is for scripts
     /// that also run against a server
     #[arg(long)]
@@ -29,7 +29,7 @@ pub(in crate::commands) struct Wait {
 /// opened. Replicating twice changes nothing.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso db replicate app lhr")]
-pub(super) struct Replicate {
+pub(crate) struct Replicate {
     #[arg(value_name = "NAME", add = complete::databases())]
     name: DatabaseName,
     #[arg(value_name = "LOCATION", add = complete::locations())]
@@ -76,7 +76,7 @@ pub(super) fn replicate(ctx: &Context, args: &Replicate) -> Result<()> {
 /// List the instances of a database: role, place, last sync, how far behind
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso db replicas app")]
-pub(super) struct Replicas {
+pub(crate) struct Replicas {
     /// Name of the database; without one, the project's
     #[arg(value_name = "NAME", add = complete::databases())]
     name: Option<DatabaseName>,
@@ -105,7 +105,7 @@ impl View for Instances {
 /// Refresh replicas that lack something
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  torso db sync app\n  torso db sync --all")]
-pub(super) struct Sync {
+pub(crate) struct Sync {
     /// Name of the database; without one, the project's
     #[arg(value_name = "NAME", conflicts_with = "all", add = complete::databases())]
     name: Option<DatabaseName>,
@@ -194,7 +194,7 @@ impl View for Refreshed {
 /// The replica is brought up to date first, so that no committed row is lost; the old primary becomes a replica.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso db promote app lhr")]
-pub(super) struct Promote {
+pub(crate) struct Promote {
     #[arg(value_name = "NAME", add = complete::databases())]
     name: DatabaseName,
     #[arg(value_name = "LOCATION", add = complete::locations())]

@@ -14,7 +14,7 @@ use serde::Serialize;
   torso db show app
   torso db show app --url
   sqlite3 \"$(torso db show app --path)\"")]
-pub(super) struct Args {
+pub(crate) struct Args {
     /// Name of the database; without one, the project's
     #[arg(value_name = "NAME", add = complete::databases())]
     name: Option<DatabaseName>,
