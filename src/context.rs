@@ -33,7 +33,10 @@ impl Context {
             return Ok(plane.as_ref());
         }
         self.refuse_servers()?;
-        Err(Error::new(Code::Unsupported, "the embedded control plane is being built"))
+        Err(Error::new(
+            Code::Unsupported,
+            "the embedded control plane is being built",
+        ))
     }
 
     /// The database a command means: the one named, else the project's.

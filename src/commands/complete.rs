@@ -30,8 +30,15 @@ fn candidates<T: ToString>(names: impl IntoIterator<Item = (T, String)>) -> Vec<
 pub(super) fn databases() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {
         let ctx = surroundings();
-        let found = ctx.control().and_then(|plane| plane.list_databases(&DatabaseFilter::default()));
-        candidates(found.into_iter().flatten().map(|database| (database.name, format!("at {}", database.primary))))
+        let found = ctx
+            .control()
+            .and_then(|plane| plane.list_databases(&DatabaseFilter::default()));
+        candidates(
+            found
+                .into_iter()
+                .flatten()
+                .map(|database| (database.name, format!("at {}", database.primary))),
+        )
     })
 }
 
@@ -39,9 +46,12 @@ pub(super) fn groups() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {
         let ctx = surroundings();
         let found = ctx.control().and_then(|plane| plane.list_groups());
-        candidates(found.into_iter().flatten().map(|group| -> (GroupName, String) {
-            (group.name, format!("at {}", group.primary))
-        }))
+        candidates(
+            found
+                .into_iter()
+                .flatten()
+                .map(|group| -> (GroupName, String) { (group.name, format!("at {}", group.primary)) }),
+        )
     })
 }
 
@@ -49,25 +59,33 @@ pub(super) fn locations() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {
         let ctx = surroundings();
         let found = ctx.control().and_then(|plane| plane.list_locations());
-        candidates(found.into_iter().flatten().map(|location| -> (LocationCode, String) {
-            (location.code, location.description)
-        }))
+        candidates(
+            found
+                .into_iter()
+                .flatten()
+                .map(|location| -> (LocationCode, String) { (location.code, location.description) }),
+        )
     })
 }
 
 pub(super) fn contexts() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {
         let found = surroundings().settings.contexts();
-        candidates(found.into_iter().flatten().map(|context| -> (ContextName, String) {
-            (context.name, context.url.unwrap_or_default())
-        }))
+        candidates(
+            found
+                .into_iter()
+                .flatten()
+                .map(|context| -> (ContextName, String) { (context.name, context.url.unwrap_or_default()) }),
+        )
     })
 }
 
 pub(super) fn settings() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {
         candidates(
-            crate::settings::keys::Key::USER.into_iter().map(|key| (key.name(), key.meaning().to_owned())),
+            crate::settings::keys::Key::USER
+                .into_iter()
+                .map(|key| (key.name(), key.meaning().to_owned())),
         )
     })
 }

@@ -42,7 +42,10 @@ fn script(shell: &str) -> Result<String> {
 /// Answers a completion request and returns the exit code. Errors are silent: they would land in the user's prompt.
 pub(super) fn answer(args: Vec<OsString>) -> u8 {
     let here = std::env::current_dir().ok();
-    match CompleteEnv::with_factory(Cli::command).var(env::COMPLETE).try_complete(args, here.as_deref()) {
+    match CompleteEnv::with_factory(Cli::command)
+        .var(env::COMPLETE)
+        .try_complete(args, here.as_deref())
+    {
         Ok(_) => 0,
         Err(_) => Code::Usage.kind().exit_code(),
     }

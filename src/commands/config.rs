@@ -44,8 +44,10 @@ pub(super) struct Get {
 fn get(ctx: &Context, args: &Get) -> Result<()> {
     match ctx.settings.get(args.key)? {
         Some((value, _)) => ctx.ui.value(&value),
-        None => Err(Error::new(Code::SettingNotFound, format!("{} is not set", args.key.name()))
-            .hint(format!("torso config set {} VALUE", args.key.name()))),
+        None => Err(
+            Error::new(Code::SettingNotFound, format!("{} is not set", args.key.name()))
+                .hint(format!("torso config set {} VALUE", args.key.name())),
+        ),
     }
 }
 
@@ -94,7 +96,11 @@ fn unset(ctx: &Context, args: &Unset) -> Result<()> {
         key: args.key.name(),
         value: None,
     };
-    ctx.ui.show(&Done::new(setting, args.key.name(), format!("Removed {}.", args.key.name())))
+    ctx.ui.show(&Done::new(
+        setting,
+        args.key.name(),
+        format!("Removed {}.", args.key.name()),
+    ))
 }
 
 /// List the settings there are, what they mean, and what your settings file says
@@ -177,7 +183,10 @@ fn show(ctx: &Context, args: &Show) -> Result<()> {
     let (config_dir, config_origin) = settings.config_dir()?;
     let (data_dir, data_origin) = settings.data_dir()?;
     let mut found = vec![
-        ("config_dir", Some((config_dir.to_string_lossy().into_owned(), config_origin))),
+        (
+            "config_dir",
+            Some((config_dir.to_string_lossy().into_owned(), config_origin)),
+        ),
         ("data_dir", Some((data_dir.to_string_lossy().into_owned(), data_origin))),
     ];
     for key in [Key::Context, Key::Database, Key::DefaultGroup, Key::DefaultLocation] {
@@ -239,8 +248,10 @@ impl View for AllEffective {
         }
         let mut table = Table::new(titles, "");
         for effective in &self.list {
-            let mut row =
-                vec![Cell::text(effective.key), Cell::maybe(effective.value.as_ref(), Cell::text)];
+            let mut row = vec![
+                Cell::text(effective.key),
+                Cell::maybe(effective.value.as_ref(), Cell::text),
+            ];
             if self.origins {
                 row.push(Cell::maybe(effective.source.as_ref(), Cell::text));
             }

@@ -57,7 +57,11 @@ fn shown(context: Context, current: &str) -> Shown {
 }
 
 fn current(ctx: &Surroundings) -> Result<String> {
-    Ok(ctx.settings.get(Key::Context)?.map(|(name, _)| name).unwrap_or_default())
+    Ok(ctx
+        .settings
+        .get(Key::Context)?
+        .map(|(name, _)| name)
+        .unwrap_or_default())
 }
 
 /// List contexts
@@ -72,7 +76,9 @@ struct Contexts(Vec<Shown>);
 fn list(ctx: &Surroundings) -> Result<()> {
     let current = current(ctx)?;
     let contexts = ctx.settings.contexts()?;
-    ctx.ui.show(&Contexts(contexts.into_iter().map(|context| shown(context, &current)).collect()))
+    ctx.ui.show(&Contexts(
+        contexts.into_iter().map(|context| shown(context, &current)).collect(),
+    ))
 }
 
 impl View for Contexts {
@@ -81,7 +87,11 @@ impl View for Contexts {
         for context in &self.0 {
             let name = context.name.as_str();
             table.row(vec![
-                if context.current { Cell::text(name).shown(format!("{name} (current)")) } else { Cell::text(name) },
+                if context.current {
+                    Cell::text(name).shown(format!("{name} (current)"))
+                } else {
+                    Cell::text(name)
+                },
                 Cell::text(context.kind),
                 Cell::maybe(context.url.as_ref(), Cell::text),
                 Cell::yes_no(context.has_token),
@@ -166,7 +176,10 @@ fn add(ctx: &Surroundings, args: Add) -> Result<()> {
     };
     let token = match token.map(|text| text.trim().to_owned()) {
         Some(text) if text.is_empty() || text.contains(char::is_whitespace) => {
-            return Err(Error::new(Code::InvalidValue, "what was read is not a token: it is empty or has white space in it"));
+            return Err(Error::new(
+                Code::InvalidValue,
+                "what was read is not a token: it is empty or has white space in it",
+            ));
         }
         token => token.map(Secret::new),
     };
@@ -177,7 +190,8 @@ fn add(ctx: &Surroundings, args: Add) -> Result<()> {
         has_token: token.is_some(),
     };
     let sentence = format!("Added context {}. Work in it with torso context use {0}.", args.name);
-    ctx.ui.show(&Done::new(shown(context, &current(ctx)?), args.name, sentence))
+    ctx.ui
+        .show(&Done::new(shown(context, &current(ctx)?), args.name, sentence))
 }
 
 /// A server's address: HTTP, with a host, and without a password in it.
@@ -192,8 +206,10 @@ fn server_url(text: &str) -> Result<url::Url> {
     }
     if !url.username().is_empty() || url.password().is_some() {
         // The text is not repeated: it holds a password.
-        return Err(Error::new(Code::InvalidValue, "the address holds a user name or password")
-            .hint("give the token with --token-stdin or --token-file"));
+        return Err(
+            Error::new(Code::InvalidValue, "the address holds a user name or password")
+                .hint("give the token with --token-stdin or --token-file"),
+        );
     }
     Ok(url)
 }
@@ -210,13 +226,18 @@ fn choose(ctx: &Surroundings, args: &Use) -> Result<()> {
     let context = ctx.settings.context(&args.name)?;
     ctx.settings.set(Key::Context, Some(args.name.as_str()))?;
     if let Some((name, origin)) = ctx.settings.get(Key::Context)?
-        && !matches!(origin, crate::settings::Origin::User(_) | crate::settings::Origin::Default)
+        && !matches!(
+            origin,
+            crate::settings::Origin::User(_) | crate::settings::Origin::Default
+        )
         && name != args.name.as_str()
     {
-        ctx.ui.warn(format!("the {origin} says {name}, and wins over the settings"));
+        ctx.ui
+            .warn(format!("the {origin} says {name}, and wins over the settings"));
     }
     let sentence = format!("Commands now work in context {}.", args.name);
-    ctx.ui.show(&Done::new(shown(context, args.name.as_str()), &args.name, sentence))
+    ctx.ui
+        .show(&Done::new(shown(context, args.name.as_str()), &args.name, sentence))
 }
 
 /// Forget a context and its token; nothing on the server changes
@@ -243,7 +264,17 @@ fn remove(ctx: &Surroundings, args: &Remove) -> Result<()> {
         Err(error) => return Err(error),
     };
     let name = args.name.clone();
-    let sentence =
-        if removed { format!("Removed context {name}.") } else { format!("There is no context {name}.") };
-    ctx.ui.show(&Done::new(Removed { name: name.clone(), removed }, name, sentence))
+    let sentence = if removed {
+        format!("Removed context {name}.")
+    } else {
+        format!("There is no context {name}.")
+    };
+    ctx.ui.show(&Done::new(
+        Removed {
+            name: name.clone(),
+            removed,
+        },
+        name,
+        sentence,
+    ))
 }

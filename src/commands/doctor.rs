@@ -25,13 +25,25 @@ struct Findings(Vec<Finding>);
 pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
     let findings = Findings(ctx.control()?.check(args.fix)?);
     ctx.ui.show(&findings)?;
-    let bad = findings.0.iter().filter(|finding| finding.severity >= Severity::Warning).count();
+    let bad = findings
+        .0
+        .iter()
+        .filter(|finding| finding.severity >= Severity::Warning)
+        .count();
     if bad == 0 {
         return Ok(());
     }
-    let things = if bad == 1 { "1 thing is".to_owned() } else { format!("{bad} things are") };
+    let things = if bad == 1 {
+        "1 thing is".to_owned()
+    } else {
+        format!("{bad} things are")
+    };
     let told = Error::new(Code::Unhealthy, format!("{things} wrong"));
-    Err(if args.fix { told } else { told.hint("the FIX column says what to type; torso doctor --fix mends what it can") })
+    Err(if args.fix {
+        told
+    } else {
+        told.hint("the FIX column says what to type; torso doctor --fix mends what it can")
+    })
 }
 
 impl View for Findings {

@@ -89,12 +89,20 @@ fn create(ctx: &Context, args: &Create) -> Result<()> {
         };
         ctx.ui.show(&Done::new(created, name, sentence))
     };
-    if args.if_not_exists && let Ok(group) = plane.get_group(&args.name) {
+    if args.if_not_exists
+        && let Ok(group) = plane.get_group(&args.name)
+    {
         return there_already(group);
     }
     let choice = place::choose(ctx, args.location.as_ref(), None)?;
     if args.dry.dry_run {
-        return answers::plan(ctx, vec![format!("create group {} at {} ({})", args.name, choice.location, choice.reason)]);
+        return answers::plan(
+            ctx,
+            vec![format!(
+                "create group {} at {} ({})",
+                args.name, choice.location, choice.reason
+            )],
+        );
     }
     let new = NewGroup {
         name: args.name.clone(),
@@ -108,7 +116,8 @@ fn create(ctx: &Context, args: &Create) -> Result<()> {
         Err(error) => return Err(error),
     };
     if choice.source != place::Source::Flag {
-        ctx.ui.notice(format!("location {} is {}", choice.location, choice.reason));
+        ctx.ui
+            .notice(format!("location {} is {}", choice.location, choice.reason));
     }
     let sentence = format!("Created group {} at {}.", group.name, group.primary);
     let created = Created {
@@ -261,15 +270,25 @@ fn destroy(ctx: &Context, args: &Destroy) -> Result<()> {
         group: Some(name.clone()),
         ..DatabaseFilter::default()
     };
-    let databases: Vec<String> = plane.list_databases(&filter)?.iter().map(|database| database.name.to_string()).collect();
+    let databases: Vec<String> = plane
+        .list_databases(&filter)?
+        .iter()
+        .map(|database| database.name.to_string())
+        .collect();
     if args.dry.dry_run {
-        let mut steps: Vec<_> = databases.iter().map(|database| format!("destroy database {database}")).collect();
+        let mut steps: Vec<_> = databases
+            .iter()
+            .map(|database| format!("destroy database {database}"))
+            .collect();
         steps.push(format!("destroy group {name}"));
         return answers::plan(ctx, steps);
     }
     if group.delete_protection {
-        return Err(Error::new(Code::DeleteProtected, format!("group {name} is protected from deletion"))
-            .hint(format!("torso group config set {name} delete-protection off")));
+        return Err(Error::new(
+            Code::DeleteProtected,
+            format!("group {name} is protected from deletion"),
+        )
+        .hint(format!("torso group config set {name} delete-protection off")));
     }
     let doing = format!("destroy group {name} with {}", counted(databases.len(), "database"));
     ctx.ui.confirm(args.yes, &doing, name.as_str())?;
@@ -279,7 +298,11 @@ fn destroy(ctx: &Context, args: &Destroy) -> Result<()> {
 }
 
 fn counted(count: usize, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+    if count == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{count} {noun}s")
+    }
 }
 
 /// List, add and remove the locations of a group's databases
@@ -317,7 +340,8 @@ fn list_locations(ctx: &Context, args: &ListLocations) -> Result<()> {
         primary: code == primary,
         code,
     };
-    ctx.ui.show(&GroupLocations(group.locations.into_iter().map(entry).collect()))
+    ctx.ui
+        .show(&GroupLocations(group.locations.into_iter().map(entry).collect()))
 }
 
 impl View for GroupLocations {
@@ -358,8 +382,15 @@ fn add_locations(ctx: &Context, args: &AddLocations) -> Result<()> {
         plane.get_location(location)?;
     }
     if args.dry.dry_run {
-        let new = args.locations.iter().filter(|location| !group.locations.contains(location));
-        return answers::plan(ctx, new.map(|location| format!("replicate group {name} to {location}")).collect());
+        let new = args
+            .locations
+            .iter()
+            .filter(|location| !group.locations.contains(location));
+        return answers::plan(
+            ctx,
+            new.map(|location| format!("replicate group {name} to {location}"))
+                .collect(),
+        );
     }
     for location in &args.locations {
         group = plane.add_group_location(name, location)?;
@@ -391,19 +422,33 @@ fn remove_locations(ctx: &Context, args: &RemoveLocations) -> Result<()> {
     let plane = ctx.control()?;
     let name = &args.name;
     let mut group = plane.get_group(name)?;
-    let present: Vec<_> = args.locations.iter().filter(|location| group.locations.contains(location)).collect();
+    let present: Vec<_> = args
+        .locations
+        .iter()
+        .filter(|location| group.locations.contains(location))
+        .collect();
     if args.dry.dry_run {
         return answers::plan(
             ctx,
-            present.iter().map(|location| format!("destroy the replicas of group {name} at {location}")).collect(),
+            present
+                .iter()
+                .map(|location| format!("destroy the replicas of group {name} at {location}"))
+                .collect(),
         );
     }
     if let Some(location) = present.iter().find(|location| ***location == group.primary) {
-        return Err(Error::new(Code::PrimaryInstance, format!("{location} is the primary location of group {name}"))
-            .hint(format!("promote another first: torso group promote {name} LOCATION")));
+        return Err(Error::new(
+            Code::PrimaryInstance,
+            format!("{location} is the primary location of group {name}"),
+        )
+        .hint(format!("promote another first: torso group promote {name} LOCATION")));
     }
     if !present.is_empty() {
-        ctx.ui.confirm(args.yes, &format!("destroy the replicas of group {name} there"), name.as_str())?;
+        ctx.ui.confirm(
+            args.yes,
+            &format!("destroy the replicas of group {name} there"),
+            name.as_str(),
+        )?;
     }
     for location in present {
         group = plane.remove_group_location(name, location)?;
@@ -432,7 +477,9 @@ fn promote(ctx: &Context, args: &Promote) -> Result<()> {
         let steps = if group.primary == *location {
             vec![]
         } else {
-            vec![format!("make {location} the primary location of group {name} and its databases")]
+            vec![format!(
+                "make {location} the primary location of group {name} and its databases"
+            )]
         };
         return answers::plan(ctx, steps);
     }
@@ -516,6 +563,9 @@ fn set_config(ctx: &Context, args: &SetConfig) -> Result<()> {
 fn protect(ctx: &Context, name: &GroupName, on: bool) -> Result<()> {
     let wanted = GroupConfiguration { delete_protection: on };
     let configuration = ctx.control()?.update_group_configuration(name, &wanted)?;
-    let sentence = format!("Turned delete protection {} for group {name}.", if on { "on" } else { "off" });
+    let sentence = format!(
+        "Turned delete protection {} for group {name}.",
+        if on { "on" } else { "off" }
+    );
     ctx.ui.show(&Done::new(configuration, name, sentence))
 }

@@ -70,10 +70,15 @@ fn command(ctx: &Context, words: &[String]) -> Result<()> {
     for word in words {
         let path = found.get_bin_name().unwrap_or("torso").to_owned();
         found = found.find_subcommand_mut(word).ok_or_else(|| {
-            Error::new(Code::Usage, format!("there is no command or topic {word:?}"))
-                .hint(format!("{path} --help shows the commands; topics are exit-codes, json, environment"))
+            Error::new(Code::Usage, format!("there is no command or topic {word:?}")).hint(format!(
+                "{path} --help shows the commands; topics are exit-codes, json, environment"
+            ))
         })?;
     }
     let help = found.render_long_help();
-    ctx.ui.page(&if ctx.ui.colors_answer() { help.ansi().to_string() } else { help.to_string() })
+    ctx.ui.page(&if ctx.ui.colors_answer() {
+        help.ansi().to_string()
+    } else {
+        help.to_string()
+    })
 }

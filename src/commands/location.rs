@@ -72,19 +72,27 @@ struct Places {
 pub(super) fn list(ctx: &Context, args: &List) -> Result<()> {
     let near = place::near().map(|(code, _)| code);
     let locations = ctx.control()?.list_locations()?;
-    let here = near.as_ref().and_then(|code| locations.iter().find(|location| location.code == *code)).cloned();
+    let here = near
+        .as_ref()
+        .and_then(|code| locations.iter().find(|location| location.code == *code))
+        .cloned();
     let mut places: Vec<Place> = locations
         .into_iter()
         .filter(|location| !args.used || location.in_use || !location.builtin || location.dir.is_some())
         .map(|location| Place {
-            distance_km: here.as_ref().filter(|_| args.near).and_then(|here| distance_km(here, &location)),
+            distance_km: here
+                .as_ref()
+                .filter(|_| args.near)
+                .and_then(|here| distance_km(here, &location)),
             nearest: near.as_ref() == Some(&location.code),
             location,
         })
         .collect();
     if args.near {
         if here.is_none() {
-            ctx.ui.warn("the time zone of this machine is not known, so nothing is near; set TZ to a zone such as Europe/Paris");
+            ctx.ui.warn(
+                "the time zone of this machine is not known, so nothing is near; set TZ to a zone such as Europe/Paris",
+            );
         }
         places.sort_by_key(|place| (place.distance_km.unwrap_or(u64::MAX), place.location.code.clone()));
     }
@@ -105,7 +113,11 @@ impl View for Places {
             let location = &place.location;
             let code = location.code.as_str();
             let mut row = vec![
-                if place.nearest { Cell::text(code).shown(format!("{code} (nearest)")) } else { Cell::text(code) },
+                if place.nearest {
+                    Cell::text(code).shown(format!("{code} (nearest)"))
+                } else {
+                    Cell::text(code)
+                },
                 Cell::text(&location.description),
                 Cell::yes_no(location.in_use),
                 Cell::maybe(location.dir.as_ref(), |dir| Cell::text(dir.to_string_lossy())),
@@ -119,7 +131,10 @@ impl View for Places {
     }
 
     fn names(&self) -> Vec<String> {
-        self.places.iter().map(|place| place.location.code.to_string()).collect()
+        self.places
+            .iter()
+            .map(|place| place.location.code.to_string())
+            .collect()
     }
 }
 
@@ -159,7 +174,9 @@ impl View for One {
                 .field("Description", Cell::text(&location.description))
                 .field_if("Latitude", location.lat, Cell::number)
                 .field_if("Longitude", location.lon, Cell::number)
-                .field_if("Directory", location.dir.as_ref(), |dir| Cell::text(dir.to_string_lossy()))
+                .field_if("Directory", location.dir.as_ref(), |dir| {
+                    Cell::text(dir.to_string_lossy())
+                })
                 .field("Built in", Cell::yes_no(location.builtin))
                 .field("In use", Cell::yes_no(location.in_use)),
         )
@@ -197,7 +214,10 @@ fn add(ctx: &Context, args: &Add) -> Result<()> {
     check_degrees("--lat", args.lat, 90.0)?;
     check_degrees("--lon", args.lon, 180.0)?;
     let plane = ctx.control()?;
-    let known = plane.list_locations()?.into_iter().find(|location| location.code == args.code);
+    let known = plane
+        .list_locations()?
+        .into_iter()
+        .find(|location| location.code == args.code);
     let description = match (&args.name, known) {
         (Some(name), _) => name.clone(),
         (None, Some(known)) => known.description,
@@ -208,9 +228,9 @@ fn add(ctx: &Context, args: &Add) -> Result<()> {
     };
     // The catalog is read from any directory, so it keeps whole paths only.
     let dir = match &args.dir {
-        Some(dir) => Some(
-            std::path::absolute(dir).map_err(|error| Error::io(error, format!("cannot use {}", dir.display())))?,
-        ),
+        Some(dir) => {
+            Some(std::path::absolute(dir).map_err(|error| Error::io(error, format!("cannot use {}", dir.display())))?)
+        }
         None => None,
     };
     let new = NewLocation {
@@ -225,7 +245,11 @@ fn add(ctx: &Context, args: &Add) -> Result<()> {
     }
     let location = plane.add_location(&new)?;
     let sentence = match &location.dir {
-        Some(dir) => format!("Added location {}, with its databases in {}.", location.code, dir.display()),
+        Some(dir) => format!(
+            "Added location {}, with its databases in {}.",
+            location.code,
+            dir.display()
+        ),
         None => format!("Added location {}.", location.code),
     };
     let code = location.code.clone();
@@ -278,5 +302,12 @@ fn remove(ctx: &Context, args: &Remove) -> Result<()> {
         Err(error) => return Err(error),
     };
     let code = args.code.clone();
-    ctx.ui.show(&Done::new(Removed { code: code.clone(), removed }, code, sentence))
+    ctx.ui.show(&Done::new(
+        Removed {
+            code: code.clone(),
+            removed,
+        },
+        code,
+        sentence,
+    ))
 }

@@ -39,7 +39,10 @@ fn tree() -> Command {
 fn man_pages() -> Result<Vec<(String, String)>> {
     let tree = tree();
     let mut pages = vec![("torso.1".to_owned(), man_page(&tree, "torso")?)];
-    for noun in tree.get_subcommands().filter(|noun| !noun.is_hide_set() && noun.has_subcommands()) {
+    for noun in tree
+        .get_subcommands()
+        .filter(|noun| !noun.is_hide_set() && noun.has_subcommands())
+    {
         let name = format!("torso-{}", noun.get_name());
         let mut page = man_page(noun, &name)?;
         for verb in leaves(noun) {
@@ -68,7 +71,10 @@ fn verb_section(verb: &Command) -> Result<String> {
     man.render_description_section(&mut out).map_err(render_failed)?;
     man.render_options_section(&mut out).map_err(render_failed)?;
     let text = String::from_utf8(out).map_err(render_failed)?;
-    Ok(text.replace(".SH SYNOPSIS\n", "").replace(".SH DESCRIPTION\n", ".PP\n").replace(".SH OPTIONS\n", ".PP\n"))
+    Ok(text
+        .replace(".SH SYNOPSIS\n", "")
+        .replace(".SH DESCRIPTION\n", ".PP\n")
+        .replace(".SH OPTIONS\n", ".PP\n"))
 }
 
 fn render_failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
@@ -97,7 +103,10 @@ pub(super) fn same_as_file(path: &str, text: &str) {
         std::fs::write(&file, text).unwrap();
     }
     let kept = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(kept == text, "{path} is stale: run UPDATE=1 cargo test --lib commands::");
+    assert!(
+        kept == text,
+        "{path} is stale: run UPDATE=1 cargo test --lib commands::"
+    );
 }
 
 #[cfg(test)]
@@ -112,7 +121,11 @@ mod tests {
         let mut out = String::from(
             "# Command reference\n\nMade from the program itself; do not edit. `torso help COMMAND` prints the same.\n",
         );
-        let global: Vec<String> = tree.get_arguments().filter(|arg| arg.is_global_set()).map(|arg| arg.get_id().to_string()).collect();
+        let global: Vec<String> = tree
+            .get_arguments()
+            .filter(|arg| arg.is_global_set())
+            .map(|arg| arg.get_id().to_string())
+            .collect();
         chapter(&mut out, &mut tree, 1, &global);
         out
     }
@@ -128,7 +141,12 @@ mod tests {
         }
         let help = shown.render_long_help().to_string();
         let help = help.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
-        let _ = write!(out, "\n{} {name}\n\n```text\n{}\n```\n", "#".repeat((depth + 1).min(4)), help.trim_end());
+        let _ = write!(
+            out,
+            "\n{} {name}\n\n```text\n{}\n```\n",
+            "#".repeat((depth + 1).min(4)),
+            help.trim_end()
+        );
         for below in command.get_subcommands_mut().filter(|below| !below.is_hide_set()) {
             chapter(out, below, depth + 1, global);
         }
@@ -144,7 +162,13 @@ mod tests {
         out.push_str(help::EXIT_CODES);
         out.push_str("\n## Codes\n\n| code | exit | meaning |\n|---|---|---|\n");
         for code in Code::ALL {
-            let _ = writeln!(out, "| `{}` | {} | {} |", code.name(), code.kind().exit_code(), code.meaning());
+            let _ = writeln!(
+                out,
+                "| `{}` | {} | {} |",
+                code.name(),
+                code.kind().exit_code(),
+                code.meaning()
+            );
         }
         out
     }
@@ -166,7 +190,11 @@ mod tests {
     #[test]
     fn every_command_has_an_example() {
         for noun in tree().get_subcommands().filter(|noun| !noun.is_hide_set()) {
-            for verb in if noun.has_subcommands() { leaves(noun) } else { vec![noun] } {
+            for verb in if noun.has_subcommands() {
+                leaves(noun)
+            } else {
+                vec![noun]
+            } {
                 let example = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
                 assert!(example.contains("Example"), "{:?} has no example", verb.get_bin_name());
             }

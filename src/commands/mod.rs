@@ -4,8 +4,8 @@
 //! asks the control plane, and shows one answer. Errors travel back up to [`run`], which has them printed once.
 
 mod answers;
-mod completion;
 mod complete;
+mod completion;
 mod config;
 mod context;
 mod db;
@@ -158,7 +158,10 @@ fn dispatch(ctx: &Context, command: Command) -> Result<()> {
 impl Command {
     /// Whether it must run although the settings file is broken.
     fn mends_settings(&self) -> bool {
-        matches!(self, Self::Config(_) | Self::Completion(_) | Self::Help(_) | Self::Man(_))
+        matches!(
+            self,
+            Self::Config(_) | Self::Completion(_) | Self::Help(_) | Self::Man(_)
+        )
     }
 }
 
@@ -179,7 +182,9 @@ fn options(globals: &Globals, format: Option<String>, color: Option<String>) -> 
     let format = format.and_then(|value| keys::format(&value)).unwrap_or_default();
     let color = color.and_then(|value| keys::color(&value)).unwrap_or_default();
     ui::Options {
-        format: globals.output.unwrap_or(if globals.json { Format::Json } else { format }),
+        format: globals
+            .output
+            .unwrap_or(if globals.json { Format::Json } else { format }),
         color: globals.color.unwrap_or(color),
         quiet: globals.quiet,
         no_input: globals.no_input,
@@ -193,8 +198,11 @@ fn watch_time(limit: Option<Span>, ui: Ui) {
     if let Some(Span::For(limit)) = limit {
         std::thread::spawn(move || {
             std::thread::sleep(limit);
-            let error = Error::new(Code::Timeout, format!("gave up after {}", ui::text::span(limit.as_millis() as u64)))
-                .hint("run it again, perhaps with a longer --timeout; nothing half-made remains");
+            let error = Error::new(
+                Code::Timeout,
+                format!("gave up after {}", ui::text::span(limit.as_millis() as u64)),
+            )
+            .hint("run it again, perhaps with a longer --timeout; nothing half-made remains");
             std::process::exit(report::report(&ui, ui.format().is_json(), &error).into());
         });
     }

@@ -42,7 +42,11 @@ pub(super) fn choose(ctx: &Context, flag: Option<&LocationCode>, group: Option<&
         });
     }
     if let Some(name) = group
-        && let Some(group) = ctx.control()?.list_groups()?.into_iter().find(|group| group.name == *name)
+        && let Some(group) = ctx
+            .control()?
+            .list_groups()?
+            .into_iter()
+            .find(|group| group.name == *name)
     {
         return Ok(Choice {
             location: group.primary,
@@ -51,7 +55,11 @@ pub(super) fn choose(ctx: &Context, flag: Option<&LocationCode>, group: Option<&
         });
     }
     if let Some((value, origin)) = ctx.settings.get(Key::DefaultLocation)? {
-        let source = if matches!(origin, Origin::Project(_)) { Source::Project } else { Source::Settings };
+        let source = if matches!(origin, Origin::Project(_)) {
+            Source::Project
+        } else {
+            Source::Settings
+        };
         return Ok(Choice {
             location: value.parse()?,
             source,

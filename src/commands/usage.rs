@@ -52,12 +52,21 @@ fn translate(error: &clap::Error) -> Error {
         }
     }
     let told = Error::new(Code::Usage, message.join(" "));
-    if hints.is_empty() { told.hint("torso help shows the commands") } else { told.hint(hints.join("; ")) }
+    if hints.is_empty() {
+        told.hint("torso help shows the commands")
+    } else {
+        told.hint(hints.join("; "))
+    }
 }
 
 /// Whether the command line asked for JSON, as far as one can tell from words that do not parse.
 fn wants_json(args: &[OsString]) -> bool {
-    let words: Vec<_> = args.iter().skip(1).take_while(|word| *word != "--").map(|word| word.to_string_lossy()).collect();
+    let words: Vec<_> = args
+        .iter()
+        .skip(1)
+        .take_while(|word| *word != "--")
+        .map(|word| word.to_string_lossy())
+        .collect();
     words.iter().enumerate().any(|(i, word)| match word.as_ref() {
         "--json" | "--output=json" | "--output=jsonl" => true,
         "--output" => words.get(i + 1).is_some_and(|form| form == "json" || form == "jsonl"),
@@ -67,11 +76,14 @@ fn wants_json(args: &[OsString]) -> bool {
 
 fn color(args: &[OsString]) -> Color {
     let words: Vec<_> = args.iter().map(|word| word.to_string_lossy()).collect();
-    let value = words.iter().enumerate().find_map(|(i, word)| match word.strip_prefix("--color") {
-        Some("") => words.get(i + 1).map(AsRef::as_ref),
-        Some(rest) => rest.strip_prefix('='),
-        None => None,
-    });
+    let value = words
+        .iter()
+        .enumerate()
+        .find_map(|(i, word)| match word.strip_prefix("--color") {
+            Some("") => words.get(i + 1).map(AsRef::as_ref),
+            Some(rest) => rest.strip_prefix('='),
+            None => None,
+        });
     match value {
         Some("always") => Color::Always,
         Some("never") => Color::Never,

@@ -31,7 +31,10 @@ impl FromStr for Size {
             "t" | "tb" | "tib" => 40,
             _ => return Err(refuse(&format!("{:?} is not a unit", unit.trim_start()))),
         };
-        number.checked_mul(1 << shift).map(Self).ok_or_else(|| refuse("it is too large"))
+        number
+            .checked_mul(1 << shift)
+            .map(Self)
+            .ok_or_else(|| refuse("it is too large"))
     }
 }
 
@@ -59,11 +62,19 @@ impl FromStr for Span {
         let mut rest = text;
         let mut total = Duration::ZERO;
         while !rest.is_empty() {
-            let split = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(|| refuse("a number has no unit"))?;
+            let split = rest
+                .find(|c: char| !c.is_ascii_digit())
+                .ok_or_else(|| refuse("a number has no unit"))?;
             let number: u64 = rest[..split].parse().map_err(|_| {
-                refuse(if split == 0 { "a unit has no number" } else { "it is too long" })
+                refuse(if split == 0 {
+                    "a unit has no number"
+                } else {
+                    "it is too long"
+                })
             })?;
-            let end = rest[split..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |at| split + at);
+            let end = rest[split..]
+                .find(|c: char| c.is_ascii_digit())
+                .map_or(rest.len(), |at| split + at);
             let unit = match &rest[split..end] {
                 "ms" => Duration::from_millis(1),
                 "s" => Duration::from_secs(1),
@@ -101,7 +112,16 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Size>().unwrap(), Size(bytes), "{text}");
         }
-        for text in ["", "mb", "-1", "1.5gb", "1 banana", "99999999999999999999", "18446744073709551615k", "1mbb"] {
+        for text in [
+            "",
+            "mb",
+            "-1",
+            "1.5gb",
+            "1 banana",
+            "99999999999999999999",
+            "18446744073709551615k",
+            "1mbb",
+        ] {
             let error = text.parse::<Size>().unwrap_err();
             assert_eq!(error.code(), Code::InvalidValue, "{text}");
             assert!(error.hint_text().unwrap().contains("64mb"));
@@ -110,8 +130,18 @@ mod tests {
 
     #[test]
     fn durations() {
-        for (text, seconds) in [("0s", 0), ("30m", 1_800), ("2d", 172_800), ("1w2d30m", 779_400), ("90s", 90)] {
-            assert_eq!(text.parse::<Span>().unwrap(), Span::For(Duration::from_secs(seconds)), "{text}");
+        for (text, seconds) in [
+            ("0s", 0),
+            ("30m", 1_800),
+            ("2d", 172_800),
+            ("1w2d30m", 779_400),
+            ("90s", 90),
+        ] {
+            assert_eq!(
+                text.parse::<Span>().unwrap(),
+                Span::For(Duration::from_secs(seconds)),
+                "{text}"
+            );
         }
         assert_eq!("never".parse::<Span>().unwrap(), Span::Never);
         for text in ["", "5", "m", "5 m", "5x", "-5m", "1h30", "99999999999w"] {

@@ -33,10 +33,13 @@ impl Settings {
         let Some(servers) = self.user()?.get("contexts") else {
             return Ok(found);
         };
-        let servers = servers.as_table_like().ok_or_else(|| files::invalid(&path, "contexts is not a table"))?;
+        let servers = servers
+            .as_table_like()
+            .ok_or_else(|| files::invalid(&path, "contexts is not a table"))?;
         for (name, server) in servers.iter() {
-            let parsed =
-                name.parse().map_err(|error: Error| files::invalid(&path, &format!("contexts: {error}")))?;
+            let parsed = name
+                .parse()
+                .map_err(|error: Error| files::invalid(&path, &format!("contexts: {error}")))?;
             let url = server
                 .get("url")
                 .and_then(Item::as_str)
@@ -55,8 +58,10 @@ impl Settings {
         let all = self.contexts()?;
         let known: Vec<String> = all.iter().map(|context| context.name.to_string()).collect();
         all.into_iter().find(|context| context.name == *name).ok_or_else(|| {
-            Error::new(Code::ContextNotFound, format!("there is no context {name}"))
-                .hint(format!("contexts are {}; add one with torso context add {name} --url URL", known.join(", ")))
+            Error::new(Code::ContextNotFound, format!("there is no context {name}")).hint(format!(
+                "contexts are {}; add one with torso context add {name} --url URL",
+                known.join(", ")
+            ))
         })
     }
 
@@ -73,7 +78,9 @@ impl Settings {
                 Item::Table(table)
             });
             let path = self.path()?;
-            let table = table.as_table_like_mut().ok_or_else(|| files::invalid(&path, "contexts is not a table"))?;
+            let table = table
+                .as_table_like_mut()
+                .ok_or_else(|| files::invalid(&path, "contexts is not a table"))?;
             if table.contains_key(name.as_str()) {
                 return Err(exists().hint(format!("remove it first: torso context remove {name}")));
             }
@@ -94,7 +101,10 @@ impl Settings {
     /// Forgets a server and its token; where it was the current context, `local` is again.
     pub fn remove_context(&self, name: &ContextName) -> Result<()> {
         if name.as_str() == LOCAL {
-            return Err(Error::new(Code::Conflict, "context local cannot be removed: it is the embedded control plane"));
+            return Err(Error::new(
+                Code::Conflict,
+                "context local cannot be removed: it is the embedded control plane",
+            ));
         }
         self.context(name)?;
         files::change(&self.path()?, |document| {
@@ -121,7 +131,9 @@ impl Settings {
     /// The server that the environment names, in place of any context.
     #[must_use]
     pub fn server_by_environment(&self) -> Option<(String, &'static str)> {
-        [env::API_URL, env::TURSO_API_URL].into_iter().find_map(|name| Some((env::text(name)?, name)))
+        [env::API_URL, env::TURSO_API_URL]
+            .into_iter()
+            .find_map(|name| Some((env::text(name)?, name)))
     }
 
     fn credentials_path(&self) -> Result<PathBuf> {

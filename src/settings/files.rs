@@ -10,7 +10,9 @@ use toml_edit::DocumentMut;
 /// The document at `path`; an empty one where there is no file.
 pub fn read(path: &Path) -> Result<DocumentMut> {
     match fs::read_to_string(path) {
-        Ok(text) => text.parse().map_err(|error: toml_edit::TomlError| invalid(path, error.to_string().trim())),
+        Ok(text) => text
+            .parse()
+            .map_err(|error: toml_edit::TomlError| invalid(path, error.to_string().trim())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(DocumentMut::new()),
         Err(error) if error.kind() == std::io::ErrorKind::InvalidData => Err(invalid(path, "it is not UTF-8 text")),
         Err(error) => Err(Error::io(error, format!("cannot read {}", path.display()))),
@@ -20,8 +22,11 @@ pub fn read(path: &Path) -> Result<DocumentMut> {
 /// What to say about a file of settings that cannot be understood.
 #[must_use]
 pub fn invalid(path: &Path, why: &str) -> Error {
-    Error::new(Code::InvalidSettings, format!("{} cannot be understood: {why}", path.display()))
-        .hint("mend the file by hand; nothing in it was changed")
+    Error::new(
+        Code::InvalidSettings,
+        format!("{} cannot be understood: {why}", path.display()),
+    )
+    .hint("mend the file by hand; nothing in it was changed")
 }
 
 /// Changes the document at `path` under a lock, and replaces the file only when the change succeeds. The directory is
@@ -53,7 +58,9 @@ pub fn create_private_dir(dir: &Path) -> Result<()> {
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(dir).map_err(|error| Error::io(error, format!("cannot create {}", dir.display())))
+    builder
+        .create(dir)
+        .map_err(|error| Error::io(error, format!("cannot create {}", dir.display())))
 }
 
 #[cfg(test)]
@@ -74,7 +81,10 @@ mod tests {
             Ok(())
         })
         .unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "# mine\noutput = \"json\" # why\ncolor = \"never\"\n");
+        assert_eq!(
+            fs::read_to_string(&path).unwrap(),
+            "# mine\noutput = \"json\" # why\ncolor = \"never\"\n"
+        );
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;

@@ -19,8 +19,13 @@ pub enum Key {
 
 impl Key {
     /// Those that live in the settings file.
-    pub const USER: [Self; 5] =
-        [Self::Context, Self::DefaultGroup, Self::DefaultLocation, Self::Output, Self::Color];
+    pub const USER: [Self; 5] = [
+        Self::Context,
+        Self::DefaultGroup,
+        Self::DefaultLocation,
+        Self::Output,
+        Self::Color,
+    ];
     /// Those that a project file may have.
     pub const PROJECT: [Self; 4] = [Self::Context, Self::Database, Self::DefaultGroup, Self::DefaultLocation];
 
@@ -70,7 +75,10 @@ impl Key {
             Self::Color => one_of::<Color>(value),
         };
         checked.map_err(|error| {
-            let told = Error::new(Code::InvalidValue, format!("{} cannot be {value:?}: {error}", self.name()));
+            let told = Error::new(
+                Code::InvalidValue,
+                format!("{} cannot be {value:?}: {error}", self.name()),
+            );
             match error.hint_text() {
                 Some(hint) => told.hint(hint),
                 None => told,
@@ -81,8 +89,10 @@ impl Key {
 
 fn one_of<T: clap::ValueEnum>(value: &str) -> Result<()> {
     T::from_str(value, false).map(drop).map_err(|_| {
-        let known: Vec<_> =
-            T::value_variants().iter().filter_map(|v| Some(v.to_possible_value()?.get_name().to_owned())).collect();
+        let known: Vec<_> = T::value_variants()
+            .iter()
+            .filter_map(|v| Some(v.to_possible_value()?.get_name().to_owned()))
+            .collect();
         Error::new(Code::InvalidValue, format!("it is one of {}", known.join(", ")))
     })
 }

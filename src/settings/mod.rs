@@ -85,12 +85,22 @@ impl Settings {
 
     /// The directory of the settings, and who says so.
     pub fn config_dir(&self) -> Result<(PathBuf, Origin)> {
-        directory(&self.overrides.config_dir, "--config-dir", env::CONFIG_DIR, dirs::config_dir)
+        directory(
+            &self.overrides.config_dir,
+            "--config-dir",
+            env::CONFIG_DIR,
+            dirs::config_dir,
+        )
     }
 
     /// The directory of the embedded control plane, and who says so.
     pub fn data_dir(&self) -> Result<(PathBuf, Origin)> {
-        directory(&self.overrides.data_dir, "--data-dir", env::DATA_DIR, dirs::data_local_dir)
+        directory(
+            &self.overrides.data_dir,
+            "--data-dir",
+            env::DATA_DIR,
+            dirs::data_local_dir,
+        )
     }
 
     /// The settings file. It need not exist.
@@ -117,7 +127,8 @@ impl Settings {
             && let Some((path, document)) = self.project()?
             && let Some(value) = text_of(path, document, key.project_name())?
         {
-            key.check(&value).map_err(|error| files::invalid(path, &error.to_string()))?;
+            key.check(&value)
+                .map_err(|error| files::invalid(path, &error.to_string()))?;
             return Ok(Some((value, Origin::Project(path.clone()))));
         }
         if Key::USER.contains(&key)
@@ -138,7 +149,8 @@ impl Settings {
         let path = self.path()?;
         let value = text_of(&path, self.user()?, key.name())?;
         if let Some(value) = &value {
-            key.check(value).map_err(|error| files::invalid(&path, &error.to_string()))?;
+            key.check(value)
+                .map_err(|error| files::invalid(&path, &error.to_string()))?;
         }
         Ok(value)
     }
@@ -187,16 +199,19 @@ impl Settings {
 /// `.torso.toml` in this directory or the nearest one above.
 fn find_project_file() -> Option<PathBuf> {
     let here = std::env::current_dir().ok()?;
-    here.ancestors().map(|dir| dir.join(PROJECT_FILE)).find(|path| path.is_file())
+    here.ancestors()
+        .map(|dir| dir.join(PROJECT_FILE))
+        .find(|path| path.is_file())
 }
 
 /// A misspelt key in a project file would silently put a database elsewhere, so unknown ones are refused.
 fn check_project(path: &Path, document: &DocumentMut) -> Result<()> {
     let known = Key::PROJECT.map(Key::project_name);
     match document.iter().find(|(key, _)| !known.contains(key)) {
-        Some((key, _)) => {
-            Err(files::invalid(path, &format!("{key:?} is not a key; keys are {}", known.join(", "))))
-        }
+        Some((key, _)) => Err(files::invalid(
+            path,
+            &format!("{key:?} is not a key; keys are {}", known.join(", ")),
+        )),
         None => Ok(()),
     }
 }
@@ -223,8 +238,13 @@ fn directory(
     if let Some(dir) = env::get(variable) {
         return Ok((dir.into(), Origin::Environment(variable)));
     }
-    standard().map(|dir| (dir.join("torso"), Origin::Default)).ok_or_else(|| {
-        Error::new(Code::InvalidSettings, "cannot tell where files belong: there is no home directory")
+    standard()
+        .map(|dir| (dir.join("torso"), Origin::Default))
+        .ok_or_else(|| {
+            Error::new(
+                Code::InvalidSettings,
+                "cannot tell where files belong: there is no home directory",
+            )
             .hint(format!("set HOME, or {variable}, or pass {flag_name}"))
-    })
+        })
 }

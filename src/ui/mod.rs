@@ -185,7 +185,9 @@ impl Ui {
     /// Hands stdout, buffered, to whoever writes an answer, and flushes it.
     pub fn answer(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
         let mut out = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
-        write(&mut out).and_then(|()| out.flush()).map_err(|error| Error::io(error, "cannot write the answer"))
+        write(&mut out)
+            .and_then(|()| out.flush())
+            .map_err(|error| Error::io(error, "cannot write the answer"))
     }
 
     /// Says something beside the answer. Silent with `--quiet`.
@@ -234,7 +236,11 @@ impl Ui {
     }
 
     fn say(&self, label: Option<(&str, anstyle::AnsiColor)>, text: &str) {
-        let text = if self.err_terminal && !self.raw { text::visible_lines(text) } else { text.to_owned() };
+        let text = if self.err_terminal && !self.raw {
+            text::visible_lines(text)
+        } else {
+            text.to_owned()
+        };
         let mut err = io::stderr().lock();
         // Nobody is left to be told when stderr is closed.
         let _ = match label {

@@ -27,14 +27,27 @@ fn document(error: &Error) -> String {
 }
 
 fn sentences(ui: &Ui, error: &Error) -> String {
-    let safe = |text: &str| if ui.err_terminal && !ui.raw { text::visible_lines(text) } else { text.to_owned() };
-    let mut out =
-        format!("{}: {}\n", ui.paint("error", anstyle::AnsiColor::Red), safe(error.message()));
+    let safe = |text: &str| {
+        if ui.err_terminal && !ui.raw {
+            text::visible_lines(text)
+        } else {
+            text.to_owned()
+        }
+    };
+    let mut out = format!(
+        "{}: {}\n",
+        ui.paint("error", anstyle::AnsiColor::Red),
+        safe(error.message())
+    );
     for cause in error.causes() {
         out.push_str(&format!("  caused by: {}\n", safe(&cause)));
     }
     if let Some(hint) = error.hint_text() {
-        out.push_str(&format!("{}: {}\n", ui.paint("hint", anstyle::AnsiColor::Cyan), safe(hint)));
+        out.push_str(&format!(
+            "{}: {}\n",
+            ui.paint("hint", anstyle::AnsiColor::Cyan),
+            safe(hint)
+        ));
     }
     out
 }

@@ -165,7 +165,11 @@ impl Table {
         }
         table.set_header(self.titles.iter().map(|title| {
             let cell = comfy_table::Cell::new(title);
-            if how.color { cell.add_attribute(Attribute::Bold) } else { cell }
+            if how.color {
+                cell.add_attribute(Attribute::Bold)
+            } else {
+                cell
+            }
         }));
         for row in &self.rows {
             table.add_row(row.iter().map(|cell| {
@@ -184,10 +188,19 @@ impl Table {
     }
 
     fn draw_plain(&self, how: Drawing) -> String {
-        let rows: Vec<Vec<_>> =
-            self.rows.iter().map(|row| row.iter().map(|cell| cell.human(how.raw)).collect()).collect();
+        let rows: Vec<Vec<_>> = self
+            .rows
+            .iter()
+            .map(|row| row.iter().map(|cell| cell.human(how.raw)).collect())
+            .collect();
         let widths: Vec<usize> = (0..self.titles.len())
-            .map(|i| rows.iter().map(|row| row[i].width()).chain([self.titles[i].width()]).max().unwrap_or(0))
+            .map(|i| {
+                rows.iter()
+                    .map(|row| row[i].width())
+                    .chain([self.titles[i].width()])
+                    .max()
+                    .unwrap_or(0)
+            })
             .collect();
         let mut out = String::new();
         let mut line = |cells: &mut dyn Iterator<Item = (&str, bool)>| {
@@ -219,7 +232,11 @@ impl Table {
     /// Header and records, for CSV. Titles become lower case with `_` for spaces.
     pub(super) fn records(&self) -> impl Iterator<Item = Vec<String>> + '_ {
         let header = self.titles.iter().map(|title| csv_title(title)).collect();
-        std::iter::once(header).chain(self.rows.iter().map(|row| row.iter().map(|cell| cell.plain.clone()).collect()))
+        std::iter::once(header).chain(
+            self.rows
+                .iter()
+                .map(|row| row.iter().map(|cell| cell.plain.clone()).collect()),
+        )
     }
 }
 
@@ -291,5 +308,8 @@ pub(super) fn object_records(value: &serde_json::Value) -> [Vec<String>; 2] {
     }
     let members = value.as_object();
     let members = || members.into_iter().flatten();
-    [members().map(|(key, _)| key.clone()).collect(), members().map(|(_, value)| plain(value)).collect()]
+    [
+        members().map(|(key, _)| key.clone()).collect(),
+        members().map(|(_, value)| plain(value)).collect(),
+    ]
 }

@@ -46,7 +46,10 @@ struct Shown(Configuration);
 
 fn show(ctx: &Context, args: Show) -> Result<()> {
     let name = ctx.database(args.name)?;
-    let configuration = ctx.control()?.get_configuration(&name).map_err(|error| near_miss(ctx, &name, error))?;
+    let configuration = ctx
+        .control()?
+        .get_configuration(&name)
+        .map_err(|error| near_miss(ctx, &name, error))?;
     ctx.ui.show(&Shown(configuration))
 }
 
@@ -56,7 +59,14 @@ impl View for Shown {
         let switch = |on: bool| Cell::text(on.to_string()).shown(if on { "on" } else { "off" });
         Layout::Card(
             Card::default()
-                .field("size-limit", if limit == 0 { Cell::number(0).shown("none") } else { Cell::size(limit) })
+                .field(
+                    "size-limit",
+                    if limit == 0 {
+                        Cell::number(0).shown("none")
+                    } else {
+                        Cell::size(limit)
+                    },
+                )
                 .field("delete-protection", switch(self.0.delete_protection))
                 .field("block-reads", switch(self.0.block_reads))
                 .field("block-writes", switch(self.0.block_writes)),
@@ -64,7 +74,9 @@ impl View for Shown {
     }
 
     fn names(&self) -> Vec<String> {
-        ["size-limit", "delete-protection", "block-reads", "block-writes"].map(str::to_owned).to_vec()
+        ["size-limit", "delete-protection", "block-reads", "block-writes"]
+            .map(str::to_owned)
+            .to_vec()
     }
 }
 
@@ -100,7 +112,11 @@ fn set(ctx: &Context, args: &Set) -> Result<()> {
         Setting::SizeLimit => {
             let size: Size = args.value.parse()?;
             patch.size_limit = Some(size.0.to_string());
-            if size.0 == 0 { "Lifted the size limit".to_owned() } else { format!("Set the size limit to {} bytes", size.0) }
+            if size.0 == 0 {
+                "Lifted the size limit".to_owned()
+            } else {
+                format!("Set the size limit to {} bytes", size.0)
+            }
         }
         switch => {
             let on = on_off(&args.value)?;
@@ -121,9 +137,12 @@ fn set(ctx: &Context, args: &Set) -> Result<()> {
 }
 
 fn apply(ctx: &Context, name: &DatabaseName, patch: &ConfigurationPatch, told: &str) -> Result<()> {
-    let configuration =
-        ctx.control()?.update_configuration(name, patch).map_err(|error| near_miss(ctx, name, error))?;
-    ctx.ui.show(&Done::new(configuration, name, format!("{told} for database {name}.")))
+    let configuration = ctx
+        .control()?
+        .update_configuration(name, patch)
+        .map_err(|error| near_miss(ctx, name, error))?;
+    ctx.ui
+        .show(&Done::new(configuration, name, format!("{told} for database {name}.")))
 }
 
 /// A switch's position.
@@ -131,7 +150,10 @@ pub(crate) fn on_off(text: &str) -> Result<bool> {
     match text {
         "on" | "true" | "yes" | "enable" => Ok(true),
         "off" | "false" | "no" | "disable" => Ok(false),
-        _ => Err(Error::new(Code::InvalidValue, format!("{text:?} is neither on nor off"))),
+        _ => Err(Error::new(
+            Code::InvalidValue,
+            format!("{text:?} is neither on nor off"),
+        )),
     }
 }
 
@@ -152,5 +174,14 @@ fn protect(ctx: &Context, name: Option<DatabaseName>, on: bool) -> Result<()> {
         delete_protection: Some(on),
         ..ConfigurationPatch::default()
     };
-    apply(ctx, &name, &patch, if on { "Turned delete protection on" } else { "Turned delete protection off" })
+    apply(
+        ctx,
+        &name,
+        &patch,
+        if on {
+            "Turned delete protection on"
+        } else {
+            "Turned delete protection off"
+        },
+    )
 }

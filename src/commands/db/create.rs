@@ -82,8 +82,10 @@ pub(super) fn existing(ctx: &Context, name: Option<&DatabaseName>, fine: bool) -
     let Some(name) = name else { return Ok(None) };
     match ctx.control()?.get_database(name) {
         Ok(database) if fine => Ok(Some(database)),
-        Ok(_) => Err(Error::new(Code::DatabaseExists, format!("database {name} exists already"))
-            .hint("choose another name, or add --if-not-exists")),
+        Ok(_) => Err(
+            Error::new(Code::DatabaseExists, format!("database {name} exists already"))
+                .hint("choose another name, or add --if-not-exists"),
+        ),
         Err(error) if error.code() == Code::DatabaseNotFound => Ok(None),
         Err(error) => Err(error),
     }
@@ -103,7 +105,11 @@ pub(super) fn prepare(
 ) -> Result<Request> {
     let group = match &place.group {
         Some(group) => Some(group.clone()),
-        None => ctx.settings.get(Key::DefaultGroup)?.map(|(value, _)| value.parse()).transpose()?,
+        None => ctx
+            .settings
+            .get(Key::DefaultGroup)?
+            .map(|(value, _)| value.parse())
+            .transpose()?,
     };
     let choice = place::choose(ctx, place.location.as_ref(), group.as_ref())?;
     let name = match name {
@@ -124,7 +130,10 @@ pub(super) fn prepare(
 
 pub(super) fn steps(request: &Request) -> Vec<String> {
     let create = &request.create;
-    vec![format!("create database {} at {} ({})", create.name, request.choice.location, request.choice.reason)]
+    vec![format!(
+        "create database {} at {} ({})",
+        create.name, request.choice.location, request.choice.reason
+    )]
 }
 
 /// Asks for the database. With `fine`, one that another process made in the meantime is the answer.
@@ -139,9 +148,13 @@ pub(super) fn finish(ctx: &Context, request: Request, seed: Option<Seed>, fine: 
         Err(error) => return Err(error),
     };
     if choice.source != Source::Flag {
-        ctx.ui.notice(format!("location {} is {}", choice.location, choice.reason));
+        ctx.ui
+            .notice(format!("location {} is {}", choice.location, choice.reason));
     }
-    let sentence = format!("Created database {} at {} in group {}.", database.name, database.primary, database.group);
+    let sentence = format!(
+        "Created database {} at {} in group {}.",
+        database.name, database.primary, database.group
+    );
     let name = database.name.clone();
     let created = Created {
         database,

@@ -79,7 +79,10 @@ fn databases(ctx: &Context, args: &Args) -> Result<()> {
         }
         let step = |database: &crate::control::types::Database| {
             let replicas = database.locations.len().saturating_sub(1);
-            format!("destroy database {} at {} and {replicas} replicas", database.name, database.primary)
+            format!(
+                "destroy database {} at {} and {replicas} replicas",
+                database.name, database.primary
+            )
         };
         return answers::plan(ctx, found.iter().map(step).collect());
     }
@@ -87,8 +90,11 @@ fn databases(ctx: &Context, args: &Args) -> Result<()> {
         let name = database.name;
         // Said before asking: a question whose answer cannot help is an insult.
         let outcome = if database.delete_protection {
-            Err(Error::new(Code::DeleteProtected, format!("database {name} is protected from deletion"))
-                .hint(format!("torso db config set {name} delete-protection off")))
+            Err(Error::new(
+                Code::DeleteProtected,
+                format!("database {name} is protected from deletion"),
+            )
+            .hint(format!("torso db config set {name} delete-protection off")))
         } else {
             ctx.ui
                 .confirm(args.yes, &format!("destroy database {name}"), name.as_str())
@@ -113,7 +119,10 @@ fn databases(ctx: &Context, args: &Args) -> Result<()> {
     if failed == all && errors.iter().all(|error| error.code() == errors[0].code()) {
         return Err(errors.remove(0));
     }
-    Err(Error::new(Code::Partial, format!("{failed} of {all} databases were not destroyed")))
+    Err(Error::new(
+        Code::Partial,
+        format!("{failed} of {all} databases were not destroyed"),
+    ))
 }
 
 impl View for Destroyed {
@@ -140,7 +149,11 @@ impl View for Destroyed {
     }
 
     fn names(&self) -> Vec<String> {
-        self.0.iter().filter(|part| part.done).map(|part| part.name.clone()).collect()
+        self.0
+            .iter()
+            .filter(|part| part.done)
+            .map(|part| part.name.clone())
+            .collect()
     }
 }
 
@@ -162,7 +175,11 @@ fn replica(ctx: &Context, args: &Args, name: &DatabaseName, location: &LocationC
     };
     let nothing = |error: Error| {
         let fine = args.if_exists && matches!(error.code(), Code::InstanceNotFound | Code::DatabaseNotFound);
-        if fine { answer(false, format!("Database {name} has no replica at {location}.")) } else { Err(error) }
+        if fine {
+            answer(false, format!("Database {name} has no replica at {location}."))
+        } else {
+            Err(error)
+        }
     };
     let database = match find(ctx, name) {
         Ok(database) => database,
@@ -172,13 +189,25 @@ fn replica(ctx: &Context, args: &Args, name: &DatabaseName, location: &LocationC
         return nothing(super::show::no_instance(name, location));
     }
     if database.primary == *location {
-        return Err(Error::new(Code::PrimaryInstance, format!("{location} holds the primary of database {name}"))
-            .hint(format!("promote another location first, or destroy the whole: torso db destroy {name}")));
+        return Err(Error::new(
+            Code::PrimaryInstance,
+            format!("{location} holds the primary of database {name}"),
+        )
+        .hint(format!(
+            "promote another location first, or destroy the whole: torso db destroy {name}"
+        )));
     }
     if args.dry.dry_run {
-        return answers::plan(ctx, vec![format!("destroy the replica of database {name} at {location}")]);
+        return answers::plan(
+            ctx,
+            vec![format!("destroy the replica of database {name} at {location}")],
+        );
     }
-    ctx.ui.confirm(args.yes, &format!("destroy the replica of database {name} at {location}"), name.as_str())?;
+    ctx.ui.confirm(
+        args.yes,
+        &format!("destroy the replica of database {name} at {location}"),
+        name.as_str(),
+    )?;
     match ctx.control()?.remove_instance(name, location) {
         Ok(()) => answer(true, format!("Destroyed the replica of database {name} at {location}.")),
         Err(error) => nothing(error),

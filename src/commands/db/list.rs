@@ -50,7 +50,11 @@ pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
     };
     let mut databases = ctx.control()?.list_databases(&filter)?;
     if let Some(pattern) = &args.pattern {
-        let pattern = if pattern.contains(['*', '?']) { pattern.clone() } else { format!("*{pattern}*") };
+        let pattern = if pattern.contains(['*', '?']) {
+            pattern.clone()
+        } else {
+            format!("*{pattern}*")
+        };
         databases.retain(|database| matches(pattern.as_bytes(), database.name.as_str().as_bytes()));
     }
     match args.sort {
@@ -79,8 +83,11 @@ struct Databases {
 
 impl View for Databases {
     fn layout(&self) -> Layout {
-        let empty =
-            if self.filtered { "No such databases." } else { "No databases yet. Create one: torso db create NAME" };
+        let empty = if self.filtered {
+            "No such databases."
+        } else {
+            "No databases yet. Create one: torso db create NAME"
+        };
         let mut table = Table::new(["NAME", "GROUP", "LOCATIONS", "SIZE", "CREATED"], empty);
         for database in &self.databases {
             table.row(vec![
@@ -95,7 +102,10 @@ impl View for Databases {
     }
 
     fn names(&self) -> Vec<String> {
-        self.databases.iter().map(|database| database.name.to_string()).collect()
+        self.databases
+            .iter()
+            .map(|database| database.name.to_string())
+            .collect()
     }
 }
 
@@ -132,7 +142,13 @@ mod tests {
 
     #[test]
     fn patterns() {
-        for (pattern, text) in [("*", ""), ("*", "app"), ("a?p", "app"), ("*-a*-b", "x-a-a-b"), ("app", "app")] {
+        for (pattern, text) in [
+            ("*", ""),
+            ("*", "app"),
+            ("a?p", "app"),
+            ("*-a*-b", "x-a-a-b"),
+            ("app", "app"),
+        ] {
             assert!(matches(pattern.as_bytes(), text.as_bytes()), "{pattern} {text}");
         }
         for (pattern, text) in [("", "a"), ("a", ""), ("a?", "a"), ("a*b", "abc"), ("shop-*", "shop")] {

@@ -59,7 +59,9 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
 
 /// The database of that name; where there is none, the error names the nearest one.
 fn find(ctx: &Context, name: &DatabaseName) -> Result<Database> {
-    ctx.control()?.get_database(name).map_err(|error| near_miss(ctx, name, error))
+    ctx.control()?
+        .get_database(name)
+        .map_err(|error| near_miss(ctx, name, error))
 }
 
 /// Adds "did you mean" to an error about a database that is not there.
@@ -67,7 +69,10 @@ fn near_miss(ctx: &Context, name: &DatabaseName, error: Error) -> Error {
     if error.code() != Code::DatabaseNotFound {
         return error;
     }
-    let known = ctx.control().and_then(|plane| plane.list_databases(&DatabaseFilter::default())).unwrap_or_default();
+    let known = ctx
+        .control()
+        .and_then(|plane| plane.list_databases(&DatabaseFilter::default()))
+        .unwrap_or_default();
     match nearest(name.as_str(), known.iter().map(|database| database.name.as_str())) {
         Some(near) => error.hint(format!("did you mean {near}?")),
         None if error.hint_text().is_none() => error.hint("torso db list shows the databases"),

@@ -56,7 +56,11 @@ pub(super) fn replicate(ctx: &Context, args: &Replicate) -> Result<()> {
     plane.get_location(location)?;
     let there = database.locations.contains(location);
     if args.dry.dry_run {
-        let steps = if there { vec![] } else { vec![format!("copy database {name} to {location}")] };
+        let steps = if there {
+            vec![]
+        } else {
+            vec![format!("copy database {name} to {location}")]
+        };
         return answers::plan(ctx, steps);
     }
     let instance = plane.add_instance(name, location)?;
@@ -88,7 +92,10 @@ struct Instances(Vec<Instance>);
 
 pub(super) fn replicas(ctx: &Context, args: Replicas) -> Result<()> {
     let name = ctx.database(args.name)?;
-    let instances = ctx.control()?.list_instances(&name).map_err(|error| near_miss(ctx, &name, error))?;
+    let instances = ctx
+        .control()?
+        .list_instances(&name)
+        .map_err(|error| near_miss(ctx, &name, error))?;
     ctx.ui.show(&Instances(instances))
 }
 
@@ -134,7 +141,12 @@ pub(super) fn sync(ctx: &Context, args: Sync) -> Result<()> {
         let wanted = |database: &crate::control::types::Database| {
             database.locations.len() > 1 && args.location.as_ref() != Some(&database.primary)
         };
-        plane.list_databases(&filter)?.into_iter().filter(wanted).map(|database| database.name).collect()
+        plane
+            .list_databases(&filter)?
+            .into_iter()
+            .filter(wanted)
+            .map(|database| database.name)
+            .collect()
     } else {
         let name = ctx.database(args.name)?;
         find(ctx, &name)?;
@@ -165,14 +177,20 @@ pub(super) fn sync(ctx: &Context, args: Sync) -> Result<()> {
             for error in &errors {
                 ctx.ui.warn(error.full_message());
             }
-            Err(Error::new(Code::Partial, format!("{failed} of {} databases were not refreshed", names.len())))
+            Err(Error::new(
+                Code::Partial,
+                format!("{failed} of {} databases were not refreshed", names.len()),
+            ))
         }
     }
 }
 
 impl View for Refreshed {
     fn layout(&self) -> Layout {
-        let mut table = Table::new(["DATABASE", "LOCATION", "RESULT", "TIME"], "There is no replica to refresh.");
+        let mut table = Table::new(
+            ["DATABASE", "LOCATION", "RESULT", "TIME"],
+            "There is no replica to refresh.",
+        );
         for synced in &self.0 {
             table.row(vec![
                 Cell::text(synced.database.as_str()),

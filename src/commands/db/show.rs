@@ -63,7 +63,10 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
     }
     if only.path {
         return ctx.ui.value(&file_path(&database.url).ok_or_else(|| {
-            Error::new(Code::Unsupported, format!("database {name} is not a file on this machine"))
+            Error::new(
+                Code::Unsupported,
+                format!("database {name} is not a file on this machine"),
+            )
         })?);
     }
     let instances = plane.list_instances(&name)?;
@@ -87,8 +90,11 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
 
 /// What to say about a location where the database is not.
 pub(super) fn no_instance(name: &DatabaseName, location: &LocationCode) -> Error {
-    Error::new(Code::InstanceNotFound, format!("database {name} has no instance at {location}"))
-        .hint(format!("torso db replicas {name} shows where it is"))
+    Error::new(
+        Code::InstanceNotFound,
+        format!("database {name} has no instance at {location}"),
+    )
+    .hint(format!("torso db replicas {name} shows where it is"))
 }
 
 /// The address for HTTP clients, where there is one.
@@ -154,13 +160,20 @@ impl View for Shown {
                 .field_if("Size", database.size_bytes, Cell::size)
                 .field(
                     "Size limit",
-                    if limit == 0 { Cell::number(0).shown("none") } else { Cell::size(limit) },
+                    if limit == 0 {
+                        Cell::number(0).shown("none")
+                    } else {
+                        Cell::size(limit)
+                    },
                 )
                 .field("Delete protection", Cell::yes_no(database.delete_protection))
                 .field_if("Blocked", blocked, Cell::text)
                 .field_if("Branch of", database.parent.as_ref(), |parent| {
-                    Cell::text(parent.name.as_str())
-                        .shown(format!("{}, {}", parent.name, text::time(parent.branched_at)))
+                    Cell::text(parent.name.as_str()).shown(format!(
+                        "{}, {}",
+                        parent.name,
+                        text::time(parent.branched_at)
+                    ))
                 })
                 .field_if("Created", database.created_at, Cell::time)
                 .table("Instances", instance_table(&self.instances)),
@@ -174,7 +187,10 @@ impl View for Shown {
 
 /// Instances as `show` and `replicas` list them.
 pub(super) fn instance_table(instances: &[Instance]) -> Table {
-    let mut table = Table::new(["LOCATION", "ROLE", "STATE", "SIZE", "LAST SYNC", "BEHIND"], "No instances.");
+    let mut table = Table::new(
+        ["LOCATION", "ROLE", "STATE", "SIZE", "LAST SYNC", "BEHIND"],
+        "No instances.",
+    );
     for instance in instances {
         let primary = instance.role == Role::Primary;
         table.row(vec![
@@ -188,7 +204,11 @@ pub(super) fn instance_table(instances: &[Instance]) -> Table {
             Cell::maybe(instance.size_bytes, Cell::size),
             Cell::maybe(instance.synced_at.filter(|_| !primary), Cell::age),
             Cell::maybe(instance.lag_ms.filter(|_| !primary), |ms| {
-                if ms == 0 { Cell::span(0).shown("no") } else { Cell::span(ms) }
+                if ms == 0 {
+                    Cell::span(0).shown("no")
+                } else {
+                    Cell::span(ms)
+                }
             }),
         ]);
     }

@@ -10,17 +10,17 @@ const FIRST: [&str; 64] = [
     "crisp", "dapper", "deft", "eager", "early", "easy", "fair", "fleet", "fond", "frank", "fresh", "gentle", "glad",
     "golden", "grand", "hale", "handy", "happy", "hardy", "honest", "jolly", "keen", "kind", "lively", "loyal",
     "lucid", "lucky", "mellow", "merry", "mild", "neat", "nimble", "noble", "patient", "plucky", "polite", "proud",
-    "quick", "quiet", "ready", "rosy", "silver", "smart", "snug", "sound", "spry", "steady", "sunny", "swift",
-    "tidy", "warm", "witty",
+    "quick", "quiet", "ready", "rosy", "silver", "smart", "snug", "sound", "spry", "steady", "sunny", "swift", "tidy",
+    "warm", "witty",
 ];
 
 const SECOND: [&str; 64] = [
     "acorn", "alder", "aspen", "badger", "beaver", "birch", "bison", "brook", "cedar", "clover", "condor", "coral",
     "crane", "curlew", "dune", "eagle", "elm", "ember", "falcon", "fern", "finch", "fjord", "fox", "gannet", "glade",
     "harbour", "hare", "hazel", "heron", "ibis", "iris", "ivy", "jay", "kestrel", "lark", "linden", "lynx", "maple",
-    "marten", "meadow", "moss", "newt", "oak", "orchid", "osprey", "otter", "owl", "pebble", "pine", "plover",
-    "poppy", "puffin", "quail", "raven", "reed", "river", "robin", "rowan", "seal", "spruce", "swan", "thrush",
-    "willow", "wren",
+    "marten", "meadow", "moss", "newt", "oak", "orchid", "osprey", "otter", "owl", "pebble", "pine", "plover", "poppy",
+    "puffin", "quail", "raven", "reed", "river", "robin", "rowan", "seal", "spruce", "swan", "thrush", "willow",
+    "wren",
 ];
 
 /// A name that no database has now. After a while a number is added, so that a full house does not stop anybody.
