@@ -1,3 +1,4 @@
 //! The shell.
 
+pub mod dump;
 pub mod render;

@@ -191,20 +191,27 @@ impl Style {
 const BUFFER: usize = 64 * 1024;
 
 /// The way out: a buffer that values are appended to, handed on when full.
-struct Out<'a> {
-    buffer: Vec<u8>,
+pub(super) struct Out<'a> {
+    pub(super) buffer: Vec<u8>,
     writer: &'a mut dyn Write,
 }
 
-impl Out<'_> {
-    fn flush(&mut self) -> io::Result<()> {
+impl<'a> Out<'a> {
+    pub(super) fn new(writer: &'a mut dyn Write) -> Self {
+        Self {
+            buffer: Vec::with_capacity(BUFFER + BUFFER / 4),
+            writer,
+        }
+    }
+
+    pub(super) fn flush(&mut self) -> io::Result<()> {
         self.writer.write_all(&self.buffer)?;
         self.buffer.clear();
         Ok(())
     }
 
     /// Hands the buffer on once it is full. Called between rows.
-    fn drain(&mut self) -> io::Result<()> {
+    pub(super) fn drain(&mut self) -> io::Result<()> {
         if self.buffer.len() >= BUFFER {
             self.flush()
         } else {
@@ -228,10 +235,7 @@ pub struct Renderer<'a> {
 
 impl<'a> Renderer<'a> {
     pub fn new(style: &'a Style, writer: &'a mut dyn Write) -> Self {
-        let out = Out {
-            buffer: Vec::with_capacity(BUFFER + BUFFER / 4),
-            writer,
-        };
+        let out = Out::new(writer);
         Self { style, out, body: None }
     }
 

@@ -1,0 +1,519 @@
+//! A database as SQL text that makes it again.
+//!
+//! The text is that of `sqlite3`'s `.dump`, except where that loses data: infinities, text with NUL or not in UTF-8 and
+//! `user_version`/`application_id` survive here. All reading goes through a [`Session`], in one read transaction and row
+//! by row, so a dump of any size takes little memory and works wherever the database is. Parsing the dot-command and
+//! choosing where the text goes is left to the caller.
+
+mod trailer;
+
+use super::render::Out;
+use super::render::text::{self, LineEnds};
+use crate::sql::{Args, Column, Failure, Flow, Session, Sink, ValueRef};
+use std::io::{self, Write};
+
+pub use trailer::{Checksum, Trailer};
+
+type Result<T> = std::result::Result<T, Failure>;
+
+/// What to dump and how.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Row ids of tables where they are not a column, too.
+    pub preserve_rowids: bool,
+    /// Line ends within text stay as they are instead of going through `char(10)`.
+    pub newlines: bool,
+    /// Only the rows: no schema, no transaction.
+    pub data_only: bool,
+    /// Not the tables of SQLite's own (`sqlite_sequence`, `sqlite_stat1`).
+    pub no_sys: bool,
+    /// Only objects with names LIKE one of these; all if there are none.
+    pub patterns: Vec<String>,
+    /// End with a comment that tells rows and checksum, so that a cut-off dump is noticed: see [`Trailer`].
+    pub trailer: bool,
+}
+
+impl Options {
+    /// Reads the arguments of `.dump`. The error is the argument that is no option.
+    pub fn parse<'a>(arguments: impl IntoIterator<Item = &'a str>) -> std::result::Result<Self, &'a str> {
+        let mut options = Self::default();
+        for argument in arguments {
+            let Some(option) = argument.strip_prefix('-') else {
+                options.patterns.push(argument.to_owned());
+                continue;
+            };
+            match option.strip_prefix('-').unwrap_or(option) {
+                "preserve-rowids" => options.preserve_rowids = true,
+                "newlines" => options.newlines = true,
+                "data-only" => options.data_only = true,
+                "nosys" => options.no_sys = true,
+                _ => return Err(argument),
+            }
+        }
+        Ok(options)
+    }
+
+    fn line_ends(&self) -> LineEnds {
+        if self.newlines {
+            LineEnds::Raw
+        } else {
+            LineEnds::Replaced
+        }
+    }
+
+    /// The condition on `sqlite_schema AS o`: names that match, and the shadow tables of virtual tables that do.
+    fn condition(&self) -> String {
+        let one = |pattern: &String| {
+            let pattern = literal(pattern);
+            format!(
+                "name LIKE {pattern} ESCAPE '\\' OR EXISTS (SELECT 1 FROM main.sqlite_schema WHERE \
+                 name LIKE {pattern} ESCAPE '\\' AND sql LIKE 'CREATE VIRTUAL TABLE%' \
+                 AND substr(o.name, 1, length(name)+1) == (name||'_'))"
+            )
+        };
+        if self.patterns.is_empty() {
+            return "true".to_owned();
+        }
+        self.patterns.iter().map(one).collect::<Vec<_>>().join(" OR ")
+    }
+}
+
+/// What was dumped.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Report {
+    pub rows: u64,
+    /// Tables that could not be read whole. The dump then ends in `ROLLBACK`.
+    pub errors: u64,
+}
+
+/// Writes the dump. A table that cannot be read is counted and the rest goes on; an error is handed back only when
+/// nothing more can be written or read at all.
+pub fn dump(session: &mut dyn Session, options: &Options, writer: &mut dyn Write) -> Result<Report> {
+    let mut summed = Summed {
+        writer,
+        checksum: options.trailer.then(Checksum::new),
+    };
+    let mut dumper = Dumper {
+        session,
+        options,
+        out: Out::new(&mut summed),
+        report: Report::default(),
+    };
+    dumper.everything()?;
+    let report = dumper.report;
+    dumper.out.flush().map_err(Failure::Sink)?;
+    if let Some(checksum) = &summed.checksum {
+        let trailer = Trailer {
+            rows: report.rows,
+            checksum: checksum.value(),
+        };
+        writeln!(summed.writer, "{trailer}").map_err(Failure::Sink)?;
+    }
+    Ok(report)
+}
+
+struct Dumper<'a> {
+    session: &'a mut dyn Session,
+    options: &'a Options,
+    out: Out<'a>,
+    report: Report,
+}
+
+/// One of the schema's objects.
+struct Object {
+    name: String,
+    sql: Vec<u8>,
+}
+
+impl Dumper<'_> {
+    fn everything(&mut self) -> Result<()> {
+        if !self.options.data_only {
+            self.write(b"PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\n");
+        }
+        // The savepoint holds one state of the database for all that is read.
+        self.query("SAVEPOINT dump")?;
+        let done = self.in_transaction();
+        let released = self.query("RELEASE dump");
+        done?;
+        released?;
+        Ok(())
+    }
+
+    fn in_transaction(&mut self) -> Result<()> {
+        // SQLite then reads what it can of a damaged schema. Servers refuse it.
+        let lenient = self.tolerated("PRAGMA writable_schema=ON")?;
+        let done = self.objects();
+        if lenient {
+            self.tolerated("PRAGMA writable_schema=OFF")?;
+        }
+        done
+    }
+
+    fn objects(&mut self) -> Result<()> {
+        let condition = self.options.condition();
+        let tables = self.schema(&format!(
+            "SELECT name, sql FROM main.sqlite_schema AS o WHERE ({condition}) AND type=='table' AND sql NOT NULL \
+             ORDER BY tbl_name='sqlite_sequence', rowid"
+        ))?;
+        let mut writable = false;
+        // Without a table that counts, the sequence table is not there when the dump is loaded.
+        let counts =
+            !self.options.patterns.is_empty() || tables.iter().any(|table| contains_word(&table.sql, b"autoincrement"));
+        for table in &tables {
+            if table.name == "sqlite_sequence" && !counts {
+                continue;
+            }
+            self.table(table, &mut writable)?;
+        }
+        if self.options.data_only {
+            return Ok(());
+        }
+        let others = self.schema(&format!(
+            "SELECT name, sql FROM main.sqlite_schema AS o WHERE ({condition}) AND sql NOT NULL \
+             AND type IN ('index','trigger','view')"
+        ))?;
+        for object in others {
+            self.write(&object.sql);
+            // A comment at the end must not swallow the semicolon.
+            self.write(if memchr::memmem::find(&object.sql, b"--").is_some() {
+                b"\n;\n"
+            } else {
+                b";\n"
+            });
+        }
+        if writable {
+            self.write(b"PRAGMA writable_schema=OFF;\n");
+        }
+        if self.options.patterns.is_empty() {
+            self.marks()?;
+        }
+        self.write(if self.report.errors > 0 {
+            b"ROLLBACK; -- due to errors\n"
+        } else {
+            b"COMMIT;\n"
+        });
+        Ok(())
+    }
+
+    /// The numbers an application puts on its file, where it did.
+    fn marks(&mut self) -> Result<()> {
+        for pragma in ["application_id", "user_version"] {
+            let rows = self.query(&format!("PRAGMA main.{pragma}")).unwrap_or_default();
+            let value = rows
+                .first()
+                .and_then(|row| row.first())
+                .cloned()
+                .flatten()
+                .unwrap_or_default();
+            if !value.is_empty() && value != b"0" {
+                self.write(format!("PRAGMA {pragma}=").as_bytes());
+                self.write(&value);
+                self.write(b";\n");
+            }
+        }
+        Ok(())
+    }
+
+    /// One table: what makes it, then its rows.
+    fn table(&mut self, table: &Object, writable: &mut bool) -> Result<()> {
+        let name = &table.name;
+        let system = name.starts_with("sqlite_");
+        let statistics = name.len() == 12 && name.starts_with("sqlite_stat");
+        let known = name == "sqlite_sequence" || statistics;
+        if system && (self.options.no_sys || !known) {
+            return Ok(());
+        }
+        if !self.options.data_only && !self.make(table, writable) {
+            return Ok(());
+        }
+        if !self.rows(name)? {
+            self.report.errors += 1;
+        }
+        self.out.drain().map_err(Failure::Sink)
+    }
+
+    /// What makes a table. False if that is all there is to it.
+    fn make(&mut self, Object { name, sql }: &Object, writable: &mut bool) -> bool {
+        if name == "sqlite_sequence" {
+            self.write(b"DELETE FROM sqlite_sequence;\n");
+        } else if name.starts_with("sqlite_stat") {
+            self.write(b"ANALYZE sqlite_schema;\n");
+        } else if sql.starts_with(b"CREATE VIRTUAL TABLE") {
+            if !*writable {
+                self.write(b"PRAGMA writable_schema=ON;\n");
+                *writable = true;
+            }
+            self.write(b"INSERT INTO sqlite_schema(type,name,tbl_name,rootpage,sql)VALUES('table',");
+            for (part, after) in [(name.as_bytes(), ","), (name.as_bytes(), ",0,"), (sql, ");\n")] {
+                text::push_doubled(&mut self.out.buffer, part, b'\'');
+                self.write(after.as_bytes());
+            }
+            return false;
+        } else {
+            self.create(sql);
+        }
+        true
+    }
+
+    /// A table with a quoted name may be a virtual table's shadow, made by the time the dump is loaded.
+    fn create(&mut self, sql: &[u8]) {
+        match sql.strip_prefix(b"CREATE TABLE ") {
+            Some(rest) if rest.starts_with(b"'") || rest.starts_with(b"\"") => {
+                self.write(b"CREATE TABLE IF NOT EXISTS ");
+                self.write(rest);
+            }
+            _ => self.write(sql),
+        }
+        self.write(b";\n");
+    }
+
+    /// A table's rows as INSERT statements. False if they could not all be read.
+    fn rows(&mut self, name: &str) -> Result<bool> {
+        let Some(columns) = self.columns(name)? else {
+            return Ok(false);
+        };
+        let rowid = if self.options.preserve_rowids {
+            self.rowid(name, &columns)?
+        } else {
+            None
+        };
+        let mut lead = b"INSERT INTO ".to_vec();
+        text::push_name(&mut lead, name.as_bytes());
+        let mut names = Vec::new();
+        if let Some(rowid) = rowid {
+            names.extend_from_slice(rowid.as_bytes());
+        }
+        for column in &columns {
+            if !names.is_empty() {
+                names.push(b',');
+            }
+            text::push_name(&mut names, column.name.as_bytes());
+        }
+        if rowid.is_some() {
+            lead.push(b'(');
+            lead.extend_from_slice(&names);
+            lead.push(b')');
+        }
+        lead.extend_from_slice(b" VALUES(");
+        let select = format!("SELECT {} FROM main.{}", String::from_utf8_lossy(&names), quoted(name));
+        match self.insert_rows(&lead, &select) {
+            Ok(()) => Ok(true),
+            Err(failure) if failure.primary_code() == Some(rusqlite::ffi::SQLITE_CORRUPT) => {
+                // What can be read from the other end is better than nothing.
+                self.write(b"/****** CORRUPTION ERROR *******/\n");
+                self.tolerated("PRAGMA reverse_unordered_selects=1")?;
+                let again = self.insert_rows(&lead, &select);
+                self.tolerated("PRAGMA reverse_unordered_selects=0")?;
+                unless_fatal(again)?;
+                Ok(false)
+            }
+            Err(failure) => unless_fatal(Err(failure)).map(|()| false),
+        }
+    }
+
+    fn insert_rows(&mut self, lead: &[u8], select: &str) -> Result<()> {
+        let mut sink = Inserts {
+            out: &mut self.out,
+            lead,
+            line_ends: self.options.line_ends(),
+            rows: &mut self.report.rows,
+        };
+        self.session.run(select, &Args::default(), &mut sink).map(drop)
+    }
+
+    /// The columns that are stored. None if the table cannot be understood.
+    fn columns(&mut self, table: &str) -> Result<Option<Vec<TableColumn>>> {
+        let rows = match self.query(&format!("PRAGMA main.table_info={}", literal(table))) {
+            Ok(rows) => rows,
+            Err(failure) => return unless_fatal(Err(failure)).map(|()| None),
+        };
+        let text = |row: &[Option<Vec<u8>>], index: usize| {
+            let bytes = row.get(index).and_then(Option::as_deref).unwrap_or_default();
+            String::from_utf8_lossy(bytes).into_owned()
+        };
+        let columns: Vec<TableColumn> = rows
+            .iter()
+            .map(|row| TableColumn {
+                name: text(row, 1),
+                integer: text(row, 2).eq_ignore_ascii_case("integer"),
+                key: text(row, 5) != "0",
+            })
+            .collect();
+        Ok(Some(columns).filter(|columns| !columns.is_empty()))
+    }
+
+    /// The name by which row ids can be read and written back, where they are not a column already.
+    fn rowid(&mut self, table: &str, columns: &[TableColumn]) -> Result<Option<&'static str>> {
+        let keys: Vec<&TableColumn> = columns.iter().filter(|column| column.key).collect();
+        if let [key] = keys.as_slice()
+            && key.integer
+        {
+            // The row id itself, unless the key has an index of its own.
+            let index = format!(
+                "SELECT 1 FROM pragma_index_list({}, 'main') WHERE origin='pk'",
+                literal(table)
+            );
+            if self.query(&index)?.is_empty() {
+                return Ok(None);
+            }
+        }
+        let taken = |name: &str| columns.iter().any(|column| column.name.eq_ignore_ascii_case(name));
+        let Some(name) = ["rowid", "_rowid_", "oid"].into_iter().find(|name| !taken(name)) else {
+            return Ok(None);
+        };
+        // WITHOUT ROWID tables have none.
+        let there = self.tolerated(&format!("SELECT {name} FROM main.{} LIMIT 0", quoted(table)))?;
+        Ok(there.then_some(name))
+    }
+
+    /// The schema's objects, damaged ones at least as far as they can be read.
+    fn schema(&mut self, query: &str) -> Result<Vec<Object>> {
+        let mut collected = Collect::default();
+        let run = self.session.run(query, &Args::default(), &mut collected);
+        if let Err(failure) = run {
+            let corrupt = failure.primary_code() == Some(rusqlite::ffi::SQLITE_CORRUPT);
+            self.report.errors += 1;
+            let message = if corrupt {
+                "/****** CORRUPTION ERROR *******/\n".to_owned()
+            } else {
+                format!("/****** ERROR: {failure} ******/\n")
+            };
+            unless_fatal(Err(failure))?;
+            self.write(message.as_bytes());
+        }
+        let object = |row: Vec<Option<Vec<u8>>>| {
+            let mut values = row.into_iter().map(Option::unwrap_or_default);
+            let name = values.next().unwrap_or_default();
+            Object {
+                name: String::from_utf8_lossy(&name).into_owned(),
+                sql: values.next().unwrap_or_default(),
+            }
+        };
+        Ok(collected.rows.into_iter().map(object).collect())
+    }
+
+    fn write(&mut self, text: &[u8]) {
+        self.out.buffer.extend_from_slice(text);
+    }
+
+    /// All rows of a small result, as text.
+    fn query(&mut self, sql: &str) -> Result<Vec<Vec<Option<Vec<u8>>>>> {
+        let mut collected = Collect::default();
+        self.session.run(sql, &Args::default(), &mut collected)?;
+        Ok(collected.rows)
+    }
+
+    /// Runs what may be refused. Tells whether it was not.
+    fn tolerated(&mut self, sql: &str) -> Result<bool> {
+        match self.query(sql) {
+            Ok(_) => Ok(true),
+            Err(failure) => unless_fatal(Err(failure)).map(|()| false),
+        }
+    }
+}
+
+struct TableColumn {
+    name: String,
+    /// Declared exactly `INTEGER`.
+    integer: bool,
+    /// Part of the primary key.
+    key: bool,
+}
+
+/// Lets a refusal by SQLite pass: the dump goes on. An interrupt and everything else ends it.
+fn unless_fatal(result: Result<()>) -> Result<()> {
+    match result {
+        Err(failure) => match failure.primary_code() {
+            Some(code) if code != rusqlite::ffi::SQLITE_INTERRUPT => Ok(()),
+            _ => Err(failure),
+        },
+        Ok(()) => Ok(()),
+    }
+}
+
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn contains_word(sql: &[u8], word: &[u8]) -> bool {
+    sql.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word))
+}
+
+/// Keeps a small result as text.
+#[derive(Default)]
+struct Collect {
+    rows: Vec<Vec<Option<Vec<u8>>>>,
+}
+
+impl Sink for Collect {
+    fn columns(&mut self, _: &[Column]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<Flow> {
+        let text = |value: &ValueRef<'_>| match value {
+            ValueRef::Null => None,
+            ValueRef::Integer(integer) => Some(integer.to_string().into_bytes()),
+            ValueRef::Real(real) => Some(real.to_string().into_bytes()),
+            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Some(bytes.to_vec()),
+        };
+        self.rows.push(row.iter().map(text).collect());
+        Ok(Flow::Continue)
+    }
+}
+
+/// Writes each row as an INSERT statement.
+struct Inserts<'a, 'b> {
+    out: &'a mut Out<'b>,
+    lead: &'a [u8],
+    line_ends: LineEnds,
+    rows: &'a mut u64,
+}
+
+impl Sink for Inserts<'_, '_> {
+    fn columns(&mut self, _: &[Column]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<Flow> {
+        let out = &mut self.out.buffer;
+        out.extend_from_slice(self.lead);
+        for (index, &value) in row.iter().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            text::push_sql(out, value, self.line_ends);
+        }
+        out.extend_from_slice(b");\n");
+        *self.rows += 1;
+        self.out.drain()?;
+        Ok(Flow::Continue)
+    }
+}
+
+/// Sums up what passes to a writer.
+struct Summed<'a> {
+    writer: &'a mut dyn Write,
+    checksum: Option<Checksum>,
+}
+
+impl Write for Summed<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.writer.write(bytes)?;
+        if let Some(checksum) = &mut self.checksum {
+            checksum.update(&bytes[..written]);
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests;
