@@ -1,0 +1,208 @@
+//! Reading from a person at a terminal: whole statements, with history, highlighting and completion.
+//!
+//! [`Editor::read`] gives one submission: a dot-command, or text that ends in a complete statement, of however many lines
+//! (a paste may hold several statements: the shell splits what it gets as it splits any input). Running it, and everything
+//! that is printed, is the shell's.
+
+pub mod complete;
+pub mod diagnose;
+pub mod external;
+mod helper;
+mod highlight;
+pub mod history;
+pub mod interrupt;
+mod keys;
+pub mod lex;
+mod lines;
+pub mod prompt;
+pub mod schema;
+pub mod terminal;
+
+pub use prompt::Prompt;
+pub use schema::Schema;
+
+use crate::error::{Code, Error, Result};
+use crate::sql::split::{Accumulator, Fed};
+use helper::Helper;
+use history::History;
+use keys::{Handler, Keys};
+use rustyline::config::{BellStyle, Configurer};
+use rustyline::error::ReadlineError;
+use rustyline::{ColorMode, CompletionType, Event, EventHandler};
+use std::path::PathBuf;
+use std::rc::Rc;
+
+/// How to read.
+pub struct Config {
+    /// Colours and highlighting.
+    pub colour: bool,
+    /// Where this database's history is kept; none keeps it for the session only.
+    pub history: Option<PathBuf>,
+    /// What completion knows of the database.
+    pub schema: Rc<dyn Schema>,
+}
+
+/// What came from the terminal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// A dot-command, or text that ends in a complete statement.
+    Statement(String),
+    /// Ctrl-D on an empty line, or `exit` or `quit` as a word.
+    Eof,
+    /// Ctrl-C: what was typed is dropped. `empty` if there was nothing.
+    Interrupt { empty: bool },
+}
+
+/// The line editor with its history.
+pub struct Editor {
+    line: rustyline::Editor<Helper, History>,
+    keys: Keys,
+    /// A terminal without cursor movement: plain lines, no editing.
+    plain: bool,
+    /// Text to begin the next reading with.
+    next: String,
+}
+
+impl Editor {
+    /// Prepares the terminal's editor. Nothing is drawn yet.
+    ///
+    /// # Errors
+    /// Where the terminal cannot be used.
+    pub fn open(config: Config) -> Result<Self> {
+        let settings = rustyline::Config::builder()
+            .completion_type(CompletionType::List)
+            .completion_show_all_if_ambiguous(true)
+            .bell_style(BellStyle::None)
+            // The highlighter draws the continuation prompts, with or without colours.
+            .color_mode(ColorMode::Forced)
+            .build();
+        let keys = Keys::default();
+        let mut line = rustyline::Editor::with_history(settings, History::open(config.history)).map_err(unusable)?;
+        line.set_helper(Some(Helper::new(keys.clone(), config.schema, config.colour)));
+        line.bind_sequence(
+            Event::Any,
+            EventHandler::Conditional(Box::new(Handler { keys: keys.clone(), complete: is_complete })),
+        );
+        let plain = std::env::var("TERM").is_ok_and(|term| ["dumb", "cons25", "emacs"].contains(&term.as_str()));
+        Ok(Self { line, keys, plain, next: String::new() })
+    }
+
+    /// Reads one submission.
+    ///
+    /// # Errors
+    /// Where the terminal fails.
+    pub fn read(&mut self, prompt: &Prompt) -> Result<Input> {
+        self.line.set_tab_stop(prompt.continuation_width());
+        let columns = self.line.dimensions().map_or(0, |(columns, _)| usize::from(columns));
+        if let Some(helper) = self.line.helper_mut() {
+            helper.begin(prompt.clone(), columns);
+        }
+        loop {
+            let initial = lines::fold(&std::mem::take(&mut self.next));
+            let answer = if initial.is_empty() {
+                self.line.readline(prompt.main())
+            } else {
+                self.line.readline_with_initial(prompt.main(), (&initial, ""))
+            };
+            match answer {
+                Ok(buffer) => {
+                    let text = if self.plain { buffer } else { lines::unfold(&buffer) };
+                    if text.trim().is_empty() {
+                        continue;
+                    }
+                    self.line.history_mut().add(&text);
+                    return Ok(if is_farewell(&text) { Input::Eof } else { Input::Statement(text) });
+                }
+                Err(ReadlineError::Eof) => return Ok(Input::Eof),
+                Err(ReadlineError::Interrupted) => match self.keys.external() {
+                    Some(text) => self.next = external::edit(&text)?.unwrap_or(text),
+                    None => return Ok(Input::Interrupt { empty: self.was_empty() }),
+                },
+                Err(ReadlineError::Signal(_)) => {}
+                Err(other) => return Err(unusable(other)),
+            }
+        }
+    }
+
+    /// The next reading begins with `text` in the buffer, ready to be changed or sent.
+    pub fn preload(&mut self, text: &str) {
+        text.trim_end().clone_into(&mut self.next);
+    }
+
+    /// Another database: from now on its history is read and written.
+    pub fn switch_history(&mut self, file: Option<PathBuf>) {
+        *self.line.history_mut() = History::open(file);
+    }
+
+    /// Adds an entry that was not typed here, such as a statement that came from `.edit`.
+    pub fn remember(&mut self, text: &str) {
+        self.line.history_mut().add(text);
+    }
+
+    fn was_empty(&self) -> bool {
+        self.line.helper().is_none_or(Helper::was_empty)
+    }
+}
+
+fn unusable(error: ReadlineError) -> Error {
+    Error::new(Code::Io, "the terminal could not be read").caused_by(error)
+}
+
+/// Whether a text can be run as it stands: a dot-command, complete statements, or a word that ends the session.
+#[must_use]
+pub fn is_complete(text: &str) -> bool {
+    if is_farewell(text) {
+        return true;
+    }
+    let mut lines = Accumulator::default();
+    for (number, line) in (1..).zip(text.split('\n')) {
+        if lines.feed(line.as_bytes(), number) == Fed::Ready {
+            lines.take();
+        }
+    }
+    !lines.pending()
+}
+
+/// `exit` and `quit` are what hands type; as SQL they would never be complete.
+fn is_farewell(text: &str) -> bool {
+    let word = text.trim().trim_end_matches(';').trim_end();
+    ["exit", "quit", "\\q"].iter().any(|farewell| word.eq_ignore_ascii_case(farewell))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_complete_when_it_can_be_run() {
+        let complete = [
+            "",
+            ".tables",
+            "select 1;",
+            "select 1; -- done",
+            "select ';' ;",
+            "exit",
+            "QUIT;",
+            "\\q",
+            "select 1\n/",
+            "select 1;\nselect 2;",
+            ".mode box\nselect 1;",
+            "create trigger t after insert on u begin select 1; end;",
+        ];
+        for text in complete {
+            assert!(is_complete(text), "{text:?}");
+        }
+        let open = [
+            "select 1",
+            "select ';",
+            "select 1; select 2",
+            "/* ",
+            "exit now",
+            "create trigger t after insert on u begin select 1;",
+            "select 1\n.tables",
+        ];
+        for text in open {
+            assert!(!is_complete(text), "{text:?}");
+        }
+    }
+}
