@@ -1,4 +1,5 @@
 //! The shell.
 
 pub mod dump;
+pub mod editor;
 pub mod render;

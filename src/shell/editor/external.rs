@@ -16,7 +16,11 @@ pub fn edit(text: &str) -> Result<Option<String>> {
         .find_map(|name| std::env::var(name).ok().filter(|value| !value.trim().is_empty()))
         .unwrap_or_else(|| "vi".to_owned());
     // Made 0600, and removed when dropped. The ending lets editors choose their highlighting.
-    let mut file = tempfile::Builder::new().prefix("torso-").suffix(".sql").tempfile().map_err(failed)?;
+    let mut file = tempfile::Builder::new()
+        .prefix("torso-")
+        .suffix(".sql")
+        .tempfile()
+        .map_err(failed)?;
     file.write_all(text.as_bytes()).map_err(failed)?;
     if !text.is_empty() && !text.ends_with('\n') {
         file.write_all(b"\n").map_err(failed)?;
@@ -27,7 +31,9 @@ pub fn edit(text: &str) -> Result<Option<String>> {
         .args(["-c", &format!("{editor} \"$1\""), "sh"])
         .arg(file.path())
         .status()
-        .map_err(|error| Error::new(Code::Io, format!("the editor `{editor}` could not be started")).caused_by(error))?;
+        .map_err(|error| {
+            Error::new(Code::Io, format!("the editor `{editor}` could not be started")).caused_by(error)
+        })?;
     if status.code() == Some(127) {
         return Err(Error::new(Code::Io, format!("the editor `{editor}` was not found"))
             .hint("set EDITOR to the editor you use"));

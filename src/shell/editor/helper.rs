@@ -103,7 +103,11 @@ impl Highlighter for Helper {
     }
 
     fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, default: bool) -> Cow<'b, str> {
-        if default { Cow::Owned(highlight::draw_prompt(prompt, self.colour)) } else { Cow::Borrowed(prompt) }
+        if default {
+            Cow::Owned(highlight::draw_prompt(prompt, self.colour))
+        } else {
+            Cow::Borrowed(prompt)
+        }
     }
 
     fn highlight_candidate<'c>(&self, candidate: &'c str, _: CompletionType) -> Cow<'c, str> {

@@ -23,7 +23,11 @@ const CONTINUATION: Style = AnsiColor::BrightBlack.on_default();
 #[must_use]
 pub fn draw(buffer: &str, prompt: &Prompt, colour: bool, bracket: Option<usize>, columns: usize) -> String {
     let (text, at) = lines::unfold_at(buffer, bracket.unwrap_or(0).min(buffer.len()));
-    let tokens = if text.starts_with('.') { dot_tokens(&text) } else { lex::tokens(&text) };
+    let tokens = if text.starts_with('.') {
+        dot_tokens(&text)
+    } else {
+        lex::tokens(&text)
+    };
     let pair = bracket.and_then(|_| matching(&text, &tokens, at));
     let open = lex::open_at_lines(&text);
     let mut page = Page {
@@ -144,9 +148,19 @@ fn style_of(token: &Token, text: &str) -> Style {
 /// A dot-command is not SQL: its name, then its words.
 fn dot_tokens(text: &str) -> Vec<Token> {
     let end = text.find(char::is_whitespace).unwrap_or(text.len());
-    let mut tokens = vec![Token { kind: Kind::Keyword, start: 0, end, open: false }];
+    let mut tokens = vec![Token {
+        kind: Kind::Keyword,
+        start: 0,
+        end,
+        open: false,
+    }];
     if end < text.len() {
-        tokens.push(Token { kind: Kind::Name, start: end, end: text.len(), open: false });
+        tokens.push(Token {
+            kind: Kind::Name,
+            start: end,
+            end: text.len(),
+            open: false,
+        });
     }
     tokens
 }
@@ -155,7 +169,12 @@ fn dot_tokens(text: &str) -> Vec<Token> {
 fn matching(text: &str, tokens: &[Token], at: usize) -> Option<(usize, usize)> {
     let bracket = |token: &&Token| token.kind == Kind::Sign && matches!(token.text(text), "(" | ")");
     let here = tokens.iter().filter(bracket).find(|token| token.start == at);
-    let before = || tokens.iter().filter(bracket).find(|token| token.end == at && token.text(text) == ")");
+    let before = || {
+        tokens
+            .iter()
+            .filter(bracket)
+            .find(|token| token.end == at && token.text(text) == ")")
+    };
     let one = here.or_else(before)?;
     let forward = one.text(text) == "(";
     let mut depth = 0;
@@ -164,9 +183,18 @@ fn matching(text: &str, tokens: &[Token], at: usize) -> Option<(usize, usize)> {
         depth == 0
     };
     let other = if forward {
-        tokens.iter().filter(bracket).filter(|token| token.start >= one.start).find(&mut count)
+        tokens
+            .iter()
+            .filter(bracket)
+            .filter(|token| token.start >= one.start)
+            .find(&mut count)
     } else {
-        tokens.iter().rev().filter(bracket).filter(|token| token.start <= one.start).find(&mut count)
+        tokens
+            .iter()
+            .rev()
+            .filter(bracket)
+            .filter(|token| token.start <= one.start)
+            .find(&mut count)
     };
     other.map(|other| (one.start, other.start))
 }
@@ -193,7 +221,10 @@ mod tests {
     #[test]
     fn without_colour_only_the_continuation_prompts_are_added() {
         assert_eq!(plain("select 1;"), "select 1;");
-        assert_eq!(plain("select 'a\nb',\n(1\n);"), "select 'a\n'   ...> b',\n    ...> (1\n(x1 ...> );");
+        assert_eq!(
+            plain("select 'a\nb',\n(1\n);"),
+            "select 'a\n'   ...> b',\n    ...> (1\n(x1 ...> );"
+        );
         assert!(!plain("select 'a\nb'").contains('\x1b'));
     }
 

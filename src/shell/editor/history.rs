@@ -29,7 +29,10 @@ impl History {
     /// The history kept in `file`, or one of this session only.
     #[must_use]
     pub fn open(file: Option<PathBuf>) -> Self {
-        let mut history = Self { entries: VecDeque::new(), file: None };
+        let mut history = Self {
+            entries: VecDeque::new(),
+            file: None,
+        };
         let Some(file) = file else { return history };
         let stored = fs::read(&file).unwrap_or_default();
         let lines = stored.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
@@ -49,7 +52,8 @@ impl History {
     /// Adds what was entered, as the user sees it.
     pub fn add(&mut self, text: &str) {
         let text = text.trim_end();
-        if text.is_empty() || text.len() > LONGEST || self.entries.back().is_some_and(|last| *last == lines::fold(text)) {
+        if text.is_empty() || text.len() > LONGEST || self.entries.back().is_some_and(|last| *last == lines::fold(text))
+        {
             return;
         }
         self.remember(text.to_owned());
@@ -94,7 +98,11 @@ impl History {
         let found = |idx: usize| {
             let entry = self.entries.get(idx)?;
             let pos = matches(entry)?;
-            Some(SearchResult { entry: Cow::Borrowed(entry), idx, pos })
+            Some(SearchResult {
+                entry: Cow::Borrowed(entry),
+                idx,
+                pos,
+            })
         };
         match direction {
             SearchDirection::Forward => (start..self.entries.len()).find_map(found),
@@ -107,7 +115,11 @@ fn append(file: &Path, text: &str) -> io::Result<()> {
     if let Some(directory) = file.parent() {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     }
-    let mut file = fs::OpenOptions::new().create(true).append(true).mode(0o600).open(file)?;
+    let mut file = fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(file)?;
     if file.metadata()?.permissions().mode() & 0o077 != 0 {
         file.set_permissions(fs::Permissions::from_mode(0o600))?;
     }
@@ -140,12 +152,33 @@ fn unescape(line: &str) -> String {
 #[must_use]
 pub fn is_secret(text: &str) -> bool {
     let lower = text.to_lowercase();
-    let words = ["authtoken", "auth_token", "jwt=", "token=", "--token", "--auth", "password=", "secret="];
+    let words = [
+        "authtoken",
+        "auth_token",
+        "jwt=",
+        "token=",
+        "--token",
+        "--auth",
+        "password=",
+        "secret=",
+    ];
     if words.iter().any(|word| lower.contains(word)) || lower.contains("bearer ") {
         return true;
     }
     // A dot-command's words are values more often than not: `.parameter set :password hunter2`.
-    if text.starts_with('.') && ["password", "passwd", "passphrase", "secret", "token", "api_key", "apikey"].iter().any(|w| lower.contains(w)) {
+    if text.starts_with('.')
+        && [
+            "password",
+            "passwd",
+            "passphrase",
+            "secret",
+            "token",
+            "api_key",
+            "apikey",
+        ]
+        .iter()
+        .any(|w| lower.contains(w))
+    {
         return true;
     }
     has_key_pragma(&lower) || has_userinfo(text) || has_signed_token(text)
@@ -156,7 +189,10 @@ fn has_key_pragma(lower: &str) -> bool {
     let keys = ["key", "rekey", "hexkey", "hexrekey", "textkey", "textrekey"];
     lower.match_indices("pragma").any(|(at, word)| {
         let rest = lower[at + word.len()..].trim_start();
-        let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || matches!(c, '_' | '.')).collect();
+        let name: String = rest
+            .chars()
+            .take_while(|c| c.is_alphanumeric() || matches!(c, '_' | '.'))
+            .collect();
         keys.contains(&name.rsplit('.').next().unwrap_or_default())
     }) || (lower.contains("attach") && lower.contains(" key "))
 }
@@ -164,7 +200,10 @@ fn has_key_pragma(lower: &str) -> bool {
 /// `scheme://user:password@host`
 fn has_userinfo(text: &str) -> bool {
     text.match_indices("://").any(|(at, sign)| {
-        let authority: &str = text[at + sign.len()..].split(['/', ' ', '\'', '"', '?', '\n']).next().unwrap_or_default();
+        let authority: &str = text[at + sign.len()..]
+            .split(['/', ' ', '\'', '"', '?', '\n'])
+            .next()
+            .unwrap_or_default();
         authority.split_once('@').is_some_and(|(user, _)| user.contains(':'))
     })
 }
@@ -172,15 +211,21 @@ fn has_userinfo(text: &str) -> bool {
 /// A JSON Web Token: three parts in base64, the first an encoded `{"`.
 fn has_signed_token(text: &str) -> bool {
     text.match_indices("eyJ").any(|(at, _)| {
-        let token: &str =
-            text[at..].split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))).next().unwrap_or_default();
+        let token: &str = text[at..]
+            .split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')))
+            .next()
+            .unwrap_or_default();
         token.len() > 20 && token.matches('.').count() == 2
     })
 }
 
 impl Recall for History {
     fn get(&self, index: usize, _: SearchDirection) -> rustyline::Result<Option<SearchResult<'_>>> {
-        Ok(self.entries.get(index).map(|entry| SearchResult { entry: Cow::Borrowed(entry), idx: index, pos: 0 }))
+        Ok(self.entries.get(index).map(|entry| SearchResult {
+            entry: Cow::Borrowed(entry),
+            idx: index,
+            pos: 0,
+        }))
     }
 
     fn add(&mut self, line: &str) -> rustyline::Result<bool> {
@@ -229,7 +274,12 @@ impl Recall for History {
         Ok(())
     }
 
-    fn search(&self, term: &str, start: usize, direction: SearchDirection) -> rustyline::Result<Option<SearchResult<'_>>> {
+    fn search(
+        &self,
+        term: &str,
+        start: usize,
+        direction: SearchDirection,
+    ) -> rustyline::Result<Option<SearchResult<'_>>> {
         let term = term.to_lowercase();
         if term.is_empty() {
             return Ok(None);
@@ -241,7 +291,12 @@ impl Recall for History {
         }))
     }
 
-    fn starts_with(&self, term: &str, start: usize, direction: SearchDirection) -> rustyline::Result<Option<SearchResult<'_>>> {
+    fn starts_with(
+        &self,
+        term: &str,
+        start: usize,
+        direction: SearchDirection,
+    ) -> rustyline::Result<Option<SearchResult<'_>>> {
         Ok(self.find(start, direction, |entry| entry.starts_with(term).then_some(term.len())))
     }
 }
@@ -265,7 +320,10 @@ mod tests {
         let again = History::open(Some(file.clone()));
         assert_eq!(entries(&again), ["select 1,\n\t'a\\n'\nfrom t;", ".tables"]);
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(fs::metadata(file.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(
+            fs::metadata(file.parent().unwrap()).unwrap().permissions().mode() & 0o777,
+            0o700
+        );
     }
 
     #[test]
@@ -336,6 +394,13 @@ mod tests {
         assert_eq!(found("select 1", 2, SearchDirection::Reverse), Some(0));
         assert_eq!(found("delete", 0, SearchDirection::Forward), Some(2));
         assert_eq!(found("nothing", 2, SearchDirection::Reverse), None);
-        assert_eq!(history.starts_with("sel", 2, SearchDirection::Reverse).unwrap().unwrap().idx, 1);
+        assert_eq!(
+            history
+                .starts_with("sel", 2, SearchDirection::Reverse)
+                .unwrap()
+                .unwrap()
+                .idx,
+            1
+        );
     }
 }

@@ -56,9 +56,7 @@ pub struct Handler {
 
 impl ConditionalEventHandler for Handler {
     fn handle(&self, event: &Event, _: RepeatCount, positive: bool, ctx: &EventContext<'_>) -> Option<Cmd> {
-        let Some(KeyEvent(code, modifiers)) = event.get(0).copied() else {
-            return None;
-        };
+        let KeyEvent(code, modifiers) = event.get(0).copied()?;
         if let Some(cmd) = self.paste(code, modifiers) {
             return Some(cmd);
         }
@@ -112,7 +110,11 @@ impl Handler {
                 // A line end of the terminal may be CR, LF or both. The last one would only add an empty line.
                 let text = text.replace("\r\n", "\n").replace('\r', "\n");
                 let text = text.trim_end_matches('\n');
-                return Some(if text.is_empty() { Cmd::Noop } else { Cmd::Insert(1, lines::fold(text)) });
+                return Some(if text.is_empty() {
+                    Cmd::Noop
+                } else {
+                    Cmd::Insert(1, lines::fold(text))
+                });
             }
             (KeyCode::Enter, _) | (KeyCode::Char('M'), Modifiers::CTRL) => paste.push('\r'),
             (KeyCode::Char('J'), Modifiers::CTRL) => paste.push('\n'),

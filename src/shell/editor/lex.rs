@@ -70,7 +70,12 @@ pub fn tokens(text: &str) -> Vec<Token> {
             Ok((None, length)) if rest[0].is_ascii_whitespace() => (Kind::Space, length, false),
             Ok((None, length)) => (Kind::Comment, length, false),
         };
-        all.push(Token { kind, start, end: start + length, open });
+        all.push(Token {
+            kind,
+            start,
+            end: start + length,
+            open,
+        });
         start += length;
     }
     all
@@ -92,7 +97,9 @@ fn kind_of(class: TokenType, first: u8) -> Kind {
 /// The token at the start of a text that the lexer does not accept: its kind, its length, whether it is left open.
 fn refused(rest: &str) -> (Kind, usize, bool) {
     let all = rest.len();
-    let word = rest.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '$' | '.'))).unwrap_or(all);
+    let word = rest
+        .find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '$' | '.')))
+        .unwrap_or(all);
     match rest.as_bytes()[0] {
         b'\'' => (Kind::Text, all, true),
         b'"' | b'`' | b'[' => (Kind::Quoted, all, true),
@@ -150,7 +157,11 @@ mod tests {
     use super::*;
 
     fn kinds(text: &str) -> Vec<Kind> {
-        tokens(text).into_iter().filter(Token::matters).map(|token| token.kind).collect()
+        tokens(text)
+            .into_iter()
+            .filter(Token::matters)
+            .map(|token| token.kind)
+            .collect()
     }
 
     #[test]

@@ -63,15 +63,27 @@ pub struct Edit {
 
 impl Edit {
     fn go(at: usize) -> Option<Self> {
-        Some(Self { range: at..at, text: String::new(), at })
+        Some(Self {
+            range: at..at,
+            text: String::new(),
+            at,
+        })
     }
 
     fn cut(range: std::ops::Range<usize>) -> Option<Self> {
-        Some(Self { at: range.start, range, text: String::new() })
+        Some(Self {
+            at: range.start,
+            range,
+            text: String::new(),
+        })
     }
 
     fn put(at: usize, text: &str) -> Option<Self> {
-        Some(Self { range: at..at, text: text.to_owned(), at: at + text.len() })
+        Some(Self {
+            range: at..at,
+            text: text.to_owned(),
+            at: at + text.len(),
+        })
     }
 }
 
@@ -127,7 +139,10 @@ fn below(buffer: &str, start: usize, at: usize) -> Option<usize> {
 
 /// `column` characters after `from`, but not past `limit`.
 fn advance(buffer: &str, from: usize, limit: usize, column: usize) -> usize {
-    buffer[from..limit].char_indices().nth(column).map_or(limit, |(offset, _)| from + offset)
+    buffer[from..limit]
+        .char_indices()
+        .nth(column)
+        .map_or(limit, |(offset, _)| from + offset)
 }
 
 #[cfg(test)]

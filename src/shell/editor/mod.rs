@@ -10,13 +10,11 @@ pub mod external;
 mod helper;
 mod highlight;
 pub mod history;
-pub mod interrupt;
 mod keys;
 pub mod lex;
 mod lines;
 pub mod prompt;
 pub mod schema;
-pub mod terminal;
 
 pub use prompt::Prompt;
 pub use schema::Schema;
@@ -81,10 +79,18 @@ impl Editor {
         line.set_helper(Some(Helper::new(keys.clone(), config.schema, config.colour)));
         line.bind_sequence(
             Event::Any,
-            EventHandler::Conditional(Box::new(Handler { keys: keys.clone(), complete: is_complete })),
+            EventHandler::Conditional(Box::new(Handler {
+                keys: keys.clone(),
+                complete: is_complete,
+            })),
         );
         let plain = std::env::var("TERM").is_ok_and(|term| ["dumb", "cons25", "emacs"].contains(&term.as_str()));
-        Ok(Self { line, keys, plain, next: String::new() })
+        Ok(Self {
+            line,
+            keys,
+            plain,
+            next: String::new(),
+        })
     }
 
     /// Reads one submission.
@@ -110,13 +116,20 @@ impl Editor {
                     if text.trim().is_empty() {
                         continue;
                     }
+                    if is_farewell(&text) {
+                        return Ok(Input::Eof);
+                    }
                     self.line.history_mut().add(&text);
-                    return Ok(if is_farewell(&text) { Input::Eof } else { Input::Statement(text) });
+                    return Ok(Input::Statement(text));
                 }
                 Err(ReadlineError::Eof) => return Ok(Input::Eof),
                 Err(ReadlineError::Interrupted) => match self.keys.external() {
                     Some(text) => self.next = external::edit(&text)?.unwrap_or(text),
-                    None => return Ok(Input::Interrupt { empty: self.was_empty() }),
+                    None => {
+                        return Ok(Input::Interrupt {
+                            empty: self.was_empty(),
+                        });
+                    }
                 },
                 Err(ReadlineError::Signal(_)) => {}
                 Err(other) => return Err(unusable(other)),
@@ -166,7 +179,9 @@ pub fn is_complete(text: &str) -> bool {
 /// `exit` and `quit` are what hands type; as SQL they would never be complete.
 fn is_farewell(text: &str) -> bool {
     let word = text.trim().trim_end_matches(';').trim_end();
-    ["exit", "quit", "\\q"].iter().any(|farewell| word.eq_ignore_ascii_case(farewell))
+    ["exit", "quit", "\\q"]
+        .iter()
+        .any(|farewell| word.eq_ignore_ascii_case(farewell))
 }
 
 #[cfg(test)]

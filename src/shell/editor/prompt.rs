@@ -32,13 +32,19 @@ impl Prompt {
             main.push('*');
         }
         main.push_str("> ");
-        Self { main, continuation: None }
+        Self {
+            main,
+            continuation: None,
+        }
     }
 
     /// A user's own prompts, as `.prompt MAIN CONTINUATION` sets them.
     #[must_use]
     pub fn custom(main: &str, continuation: Option<&str>) -> Self {
-        Self { main: visible(main), continuation: continuation.map(visible) }
+        Self {
+            main: visible(main),
+            continuation: continuation.map(visible),
+        }
     }
 
     /// The prompt of the first line.
@@ -98,7 +104,9 @@ fn fit(text: &str, width: usize) -> String {
 
 /// A name may contain anything; a prompt must not move the cursor.
 fn visible(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
 }
 
 #[cfg(test)]
@@ -108,7 +116,10 @@ mod tests {
     #[test]
     fn prompts_tell_where_one_is() {
         assert_eq!(Prompt::new("app", Some("ams"), false, false).main(), "app ams> ");
-        assert_eq!(Prompt::new("app", Some("lhr"), true, false).main(), "app lhr (replica)> ");
+        assert_eq!(
+            Prompt::new("app", Some("lhr"), true, false).main(),
+            "app lhr (replica)> "
+        );
         assert_eq!(Prompt::new("app", Some("ams"), false, true).main(), "app ams*> ");
         assert_eq!(Prompt::new("a\x1b[2Jb", None, false, false).main(), "a\u{fffd}[2Jb> ");
     }
@@ -129,7 +140,10 @@ mod tests {
             let text = prompt.continuation(Open { quote: None, depth: 1 });
             assert_eq!(text.width(), usize::from(prompt.continuation_width()));
         }
-        assert_eq!(Prompt::custom("> ", Some("日本 ")).continuation(Open::default()), "日本 ");
+        assert_eq!(
+            Prompt::custom("> ", Some("日本 ")).continuation(Open::default()),
+            "日本 "
+        );
         assert_eq!(Prompt::custom("> ", Some("")).continuation(Open::default()), " ");
     }
 }

@@ -74,7 +74,8 @@ pub struct Live {
 }
 
 const STATE: &str = "SELECT group_concat(name || char(0) || file) FROM pragma_database_list";
-const OBJECTS: &str = "SELECT name FROM pragma_table_list WHERE type <> 'shadow' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
+const OBJECTS: &str =
+    "SELECT name FROM pragma_table_list WHERE type <> 'shadow' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
     UNION SELECT 'sqlite_schema' ORDER BY 1";
 const COLUMNS: &str = "SELECT name FROM pragma_table_xinfo(?1) WHERE hidden <> 1 ORDER BY cid";
 const INDEXES: &str = "SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL ORDER BY 1";
@@ -88,7 +89,11 @@ impl Live {
     /// `databases` names what `.open` could open; it is called when that is completed.
     #[must_use]
     pub fn new(databases: Box<dyn Fn() -> Vec<String>>) -> Self {
-        Self { session: RefCell::default(), known: RefCell::default(), databases }
+        Self {
+            session: RefCell::default(),
+            known: RefCell::default(),
+            databases,
+        }
     }
 
     /// Lends the session for the time a person types.
@@ -103,7 +108,9 @@ impl Live {
 
     fn ask(&self, query: &'static str, argument: &str) -> Vec<String> {
         let mut session = self.session.borrow_mut();
-        let Some(session) = session.as_deref_mut() else { return Vec::new() };
+        let Some(session) = session.as_deref_mut() else {
+            return Vec::new();
+        };
         // Only a file answers at once.
         if session.local().is_none() {
             return Vec::new();
@@ -115,7 +122,10 @@ impl Live {
         }
         let mut known = self.known.borrow_mut();
         if known.state != state {
-            *known = Known { state, answers: HashMap::new() };
+            *known = Known {
+                state,
+                answers: HashMap::new(),
+            };
         }
         known
             .answers
@@ -181,7 +191,10 @@ fn names(session: &mut dyn Session, query: &str, arguments: &[&str]) -> Vec<Stri
     }
     let mut first = First(Vec::new());
     let arguments = Args {
-        positional: arguments.iter().map(|argument| crate::sql::Value::Text((*argument).to_owned())).collect(),
+        positional: arguments
+            .iter()
+            .map(|argument| crate::sql::Value::Text((*argument).to_owned()))
+            .collect(),
         named: Vec::new(),
     };
     match session.run(query, &arguments, &mut first) {

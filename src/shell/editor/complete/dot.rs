@@ -10,7 +10,6 @@ enum Arg {
     /// One of these words.
     Of(&'static [&'static str]),
     Table,
-    Index,
     Path,
     Directory,
     /// A logical database, or a file.
@@ -19,12 +18,12 @@ enum Arg {
     Command,
 }
 
-use Arg::{Command, Database, Directory, Index, Of, Schema as SchemaName, Table};
+use Arg::{Command, Database, Directory, Of, Schema as SchemaName, Table};
 
 const SWITCH: Arg = Of(&["on", "off"]);
 const MODES: &[&str] = &[
-    "ascii", "box", "column", "csv", "html", "insert", "json", "jsonl", "line", "list", "markdown", "qbox", "quote", "table",
-    "tabs", "tcl", "vertical",
+    "ascii", "box", "column", "csv", "html", "insert", "json", "jsonl", "line", "list", "markdown", "qbox", "quote",
+    "table", "tabs", "tcl", "vertical",
 ];
 
 /// Each dot-command: its name, its options, its arguments in order (the last one repeats).
@@ -39,7 +38,11 @@ const COMMANDS: &[(&str, &[&str], &[Arg])] = &[
     ("dbconfig", &[], &[]),
     ("dbinfo", &[], &[SchemaName]),
     ("diff", &[], &[Database]),
-    ("dump", &["--preserve-rowids", "--newlines", "--data-only", "--nosys"], &[Table]),
+    (
+        "dump",
+        &["--preserve-rowids", "--newlines", "--data-only", "--nosys"],
+        &[Table],
+    ),
     ("echo", &[], &[SWITCH]),
     ("edit", &[], &[]),
     ("eqp", &[], &[Of(&["on", "off", "full", "trace", "trigger"])]),
@@ -51,14 +54,35 @@ const COMMANDS: &[(&str, &[&str], &[Arg])] = &[
     ("fullschema", &["--indent"], &[]),
     ("headers", &[], &[SWITCH]),
     ("help", &["-all"], &[Command]),
-    ("import", &["--csv", "--ascii", "--tsv", "--json", "--jsonl", "--skip", "--schema", "--null", "--types", "--create", "--dry-run", "-v"], &[Arg::Path, Table]),
+    (
+        "import",
+        &[
+            "--csv",
+            "--ascii",
+            "--tsv",
+            "--json",
+            "--jsonl",
+            "--skip",
+            "--schema",
+            "--null",
+            "--types",
+            "--create",
+            "--dry-run",
+            "-v",
+        ],
+        &[Arg::Path, Table],
+    ),
     ("indexes", &[], &[Table]),
     ("intck", &[], &[]),
     ("limit", &[], &[]),
     ("lint", &[], &[Of(&["fkey-indexes"])]),
     ("load", &[], &[Arg::Path]),
     ("log", &[], &[Of(&["on", "off", "stderr", "stdout"])]),
-    ("mode", &["--wrap", "--wordwrap", "--quote", "--noquote"], &[Of(MODES), Table]),
+    (
+        "mode",
+        &["--wrap", "--wordwrap", "--quote", "--noquote"],
+        &[Of(MODES), Table],
+    ),
     ("nullvalue", &[], &[]),
     ("once", &["-e", "-x", "-w", "--bom"], &[Arg::Path]),
     ("open", &["--readonly", "--new"], &[Database]),
@@ -73,7 +97,11 @@ const COMMANDS: &[(&str, &[&str], &[Arg])] = &[
     ("save", &[], &[Arg::Path]),
     ("schema", &["--indent", "--nosys"], &[Table]),
     ("separator", &[], &[]),
-    ("sha3sum", &["--schema", "--sha3-224", "--sha3-256", "--sha3-384", "--sha3-512"], &[Table]),
+    (
+        "sha3sum",
+        &["--schema", "--sha3-224", "--sha3-256", "--sha3-384", "--sha3-512"],
+        &[Table],
+    ),
     ("shell", &[], &[]),
     ("show", &[], &[]),
     ("sizes", &[], &[]),
@@ -82,7 +110,11 @@ const COMMANDS: &[(&str, &[&str], &[Arg])] = &[
     ("tables", &[], &[Table]),
     ("timeout", &[], &[]),
     ("timer", &[], &[SWITCH]),
-    ("trace", &["--expanded", "--plain", "--profile", "--row", "--stmt", "--close"], &[Of(&["off", "stdout", "stderr"])]),
+    (
+        "trace",
+        &["--expanded", "--plain", "--profile", "--row", "--stmt", "--close"],
+        &[Of(&["off", "stdout", "stderr"])],
+    ),
     ("version", &[], &[]),
     ("watch", &[], &[]),
     ("width", &[], &[]),
@@ -99,10 +131,13 @@ pub fn complete(line: &str, schema: &dyn Schema) -> Found {
     let typed = &line[1..];
     let Some(end) = typed.find(char::is_whitespace) else {
         let matching = names().filter(|name| name.starts_with(typed));
-        let mut candidates: Vec<_> =
-            matching.map(|name| Candidate::new(What::Command, format!(".{name}"), format!(".{name}"))).collect();
+        let mut candidates: Vec<_> = matching
+            .map(|name| Candidate::new(What::Command, format!(".{name}"), format!(".{name}")))
+            .collect();
         if let [only] = candidates.as_mut_slice() {
-            let takes = COMMANDS.iter().any(|(name, options, args)| only.text[1..] == **name && !(options.is_empty() && args.is_empty()));
+            let takes = COMMANDS
+                .iter()
+                .any(|(name, options, args)| only.text[1..] == **name && !(options.is_empty() && args.is_empty()));
             if takes {
                 only.text.push(' ');
             }
@@ -111,33 +146,66 @@ pub fn complete(line: &str, schema: &dyn Schema) -> Found {
     };
     let (command, rest) = typed.split_at(end);
     // As the shell does: the first command that begins so.
-    let Some((_, options, args)) = COMMANDS.iter().find(|(name, ..)| *name == command).or_else(|| COMMANDS.iter().find(|(name, ..)| name.starts_with(command))) else {
-        return Found { start: line.len(), candidates: Vec::new() };
+    let Some((_, options, args)) = COMMANDS
+        .iter()
+        .find(|(name, ..)| *name == command)
+        .or_else(|| COMMANDS.iter().find(|(name, ..)| name.starts_with(command)))
+    else {
+        return Found {
+            start: line.len(),
+            candidates: Vec::new(),
+        };
     };
     let word = word_start(rest);
     let start = line.len() - (rest.len() - word);
     let typed = &rest[word..];
     if typed.starts_with('-') {
-        let candidates = options.iter().filter(|option| option.starts_with(typed)).map(|option| Candidate::new(What::Argument, *option, *option));
-        return Found { start, candidates: candidates.collect() };
+        let candidates = options
+            .iter()
+            .filter(|option| option.starts_with(typed))
+            .map(|option| Candidate::new(What::Argument, *option, *option));
+        return Found {
+            start,
+            candidates: candidates.collect(),
+        };
     }
-    let position = rest[..word].split_whitespace().filter(|word| !word.starts_with('-')).count();
-    let Some(arg) = args.get(position).or_else(|| args.last().filter(|arg| matches!(arg, Arg::Table))) else {
-        return Found { start, candidates: Vec::new() };
+    let position = rest[..word]
+        .split_whitespace()
+        .filter(|word| !word.starts_with('-'))
+        .count();
+    let Some(arg) = args
+        .get(position)
+        .or_else(|| args.last().filter(|arg| matches!(arg, Arg::Table)))
+    else {
+        return Found {
+            start,
+            candidates: Vec::new(),
+        };
     };
     let quote = typed.chars().next().filter(|c| matches!(c, '"' | '\''));
     let bare = if quote.is_some() { &typed[1..] } else { typed };
     let named = |what: What, names: Vec<String>| -> Vec<Candidate> {
-        names.into_iter().filter(|name| starts_with(name, bare)).map(|name| Candidate::new(what, name.clone(), quoted(&name, quote))).collect()
+        names
+            .into_iter()
+            .filter(|name| starts_with(name, bare))
+            .map(|name| Candidate::new(what, name.clone(), quoted(&name, quote)))
+            .collect()
     };
     let candidates = match *arg {
-        Of(words) => words.iter().filter(|word| starts_with(word, bare)).map(|word| Candidate::new(What::Argument, *word, *word)).collect(),
+        Of(words) => words
+            .iter()
+            .filter(|word| starts_with(word, bare))
+            .map(|word| Candidate::new(What::Argument, *word, *word))
+            .collect(),
         Table => named(What::Table, schema.tables()),
-        Index => named(What::Index, schema.indexes()),
         SchemaName => named(What::Schema, schema.schemas()),
         Command => named(What::Command, names().map(str::to_owned).collect()),
         Database => {
-            let mut all = if bare.contains('/') { Vec::new() } else { named(What::Database, schema.databases()) };
+            let mut all = if bare.contains('/') {
+                Vec::new()
+            } else {
+                named(What::Database, schema.databases())
+            };
             all.extend(paths(bare, quote, false));
             all
         }
@@ -185,13 +253,17 @@ fn quoted(word: &str, quote: Option<char>) -> String {
 
 /// Files whose path begins with what is typed; directories end in `/` and stay open for more.
 fn paths(typed: &str, quote: Option<char>, directories: bool) -> Vec<Candidate> {
-    let (directory, prefix) = typed.rsplit_once('/').map_or(("", typed), |(_, prefix)| (&typed[..typed.len() - prefix.len()], prefix));
+    let (directory, prefix) = typed.rsplit_once('/').map_or(("", typed), |(_, prefix)| {
+        (&typed[..typed.len() - prefix.len()], prefix)
+    });
     let looked = match directory.strip_prefix("~/") {
         Some(rest) => std::env::home_dir().map(|home| home.join(rest)),
         None if directory.is_empty() => Some(Path::new(".").to_owned()),
         None => Some(Path::new(directory).to_owned()),
     };
-    let Some(entries) = looked.and_then(|directory| std::fs::read_dir(directory).ok()) else { return Vec::new() };
+    let Some(entries) = looked.and_then(|directory| std::fs::read_dir(directory).ok()) else {
+        return Vec::new();
+    };
     let mut found: Vec<(String, bool)> = entries
         .filter_map(Result::ok)
         .filter_map(|entry| {

@@ -34,7 +34,10 @@ use Want::{Columns, ColumnsOf, Functions, Keywords, Tables};
 
 /// What may stand at the cursor, the most likely first. Empty where only the user can know: a new name, an alias.
 pub fn expect(statement: &Statement<'_>) -> Vec<Want> {
-    if matches!(statement.word_kind, Some(Kind::Text | Kind::Number | Kind::Variable | Kind::Stray)) {
+    if matches!(
+        statement.word_kind,
+        Some(Kind::Text | Kind::Number | Kind::Variable | Kind::Stray)
+    ) {
         return Vec::new();
     }
     let group = statement.group();
@@ -45,7 +48,8 @@ pub fn expect(statement: &Statement<'_>) -> Vec<Want> {
     {
         return vec![Want::Qualified(name.name())];
     }
-    if group != 0 && !is_query_so_far(statement, group, &here)
+    if group != 0
+        && !is_query_so_far(statement, group, &here)
         && let Some(wants) = in_list(statement, group, &here)
     {
         return wants;
@@ -72,17 +76,31 @@ fn in_list(statement: &Statement<'_>, group: usize, here: &[&Item<'_>]) -> Optio
     let (last, head) = opener.split_last()?;
     let first = opener.iter().find(|item| !item.is_any(&["EXPLAIN", "QUERY", "PLAN"]))?;
     if last.is("USING") {
-        return Some(if fresh { vec![Want::SharedColumns, Columns] } else { Vec::new() });
+        return Some(if fresh {
+            vec![Want::SharedColumns, Columns]
+        } else {
+            Vec::new()
+        });
     }
-    if last.is_any(&["VALUES"]) || (last.sign(",") && opener.iter().any(|item| item.is("VALUES")) && first.is_any(&["INSERT", "REPLACE"])) {
-        return Some(if fresh { vec![Functions, Keywords(words::OPERANDS)] } else { vec![Keywords(words::OPERATORS)] });
+    if last.is_any(&["VALUES"])
+        || (last.sign(",") && opener.iter().any(|item| item.is("VALUES")) && first.is_any(&["INSERT", "REPLACE"]))
+    {
+        return Some(if fresh {
+            vec![Functions, Keywords(words::OPERANDS)]
+        } else {
+            vec![Keywords(words::OPERATORS)]
+        });
     }
     if first.is("PRAGMA") {
         return Some(pragma_value(&last.name()));
     }
     if last.is("KEY") || last.is("UNIQUE") && first.is("CREATE") {
         // Columns of the table being defined: those named at the start of an entry before.
-        return Some(if fresh { vec![ColumnsOf(String::new())] } else { Vec::new() });
+        return Some(if fresh {
+            vec![ColumnsOf(String::new())]
+        } else {
+            Vec::new()
+        });
     }
     if last.names() {
         let mut before = head;
@@ -94,15 +112,29 @@ fn in_list(statement: &Statement<'_>, group: usize, here: &[&Item<'_>]) -> Optio
         }
         let keyword = before.last();
         if keyword.is_some_and(|word| word.is_any(&["INTO", "REFERENCES"])) {
-            return Some(if fresh { vec![ColumnsOf(last.name())] } else { Vec::new() });
+            return Some(if fresh {
+                vec![ColumnsOf(last.name())]
+            } else {
+                Vec::new()
+            });
         }
         if keyword.is_some_and(|word| word.is("ON")) && first.is("CREATE") {
-            return Some(if fresh { vec![ColumnsOf(last.name()), Functions] } else { vec![Keywords(&["ASC", "DESC", "COLLATE"])] });
+            return Some(if fresh {
+                vec![ColumnsOf(last.name()), Functions]
+            } else {
+                vec![Keywords(&["ASC", "DESC", "COLLATE"])]
+            });
         }
-        if first.is("CREATE") && opener.iter().any(|item| item.is("TABLE")) && !opener.iter().any(|item| item.is("VIRTUAL")) {
+        if first.is("CREATE")
+            && opener.iter().any(|item| item.is("TABLE"))
+            && !opener.iter().any(|item| item.is("VIRTUAL"))
+        {
             return Some(in_definition(here));
         }
-        if first.is("WITH") && keyword.is_some_and(|word| word.is_any(&["WITH", "RECURSIVE"]) || word.sign(",")) && !opener.iter().any(|item| item.is("SELECT")) {
+        if first.is("WITH")
+            && keyword.is_some_and(|word| word.is_any(&["WITH", "RECURSIVE"]) || word.sign(","))
+            && !opener.iter().any(|item| item.is("SELECT"))
+        {
             return Some(Vec::new());
         }
     }
@@ -127,12 +159,17 @@ fn in_list(statement: &Statement<'_>, group: usize, here: &[&Item<'_>]) -> Optio
 
 /// An entry of `CREATE TABLE t ( … )`.
 fn in_definition(here: &[&Item<'_>]) -> Vec<Want> {
-    let entry = here.iter().rposition(|item| item.sign(",")).map_or(here, |comma| &here[comma + 1..]);
+    let entry = here
+        .iter()
+        .rposition(|item| item.sign(","))
+        .map_or(here, |comma| &here[comma + 1..]);
     match entry {
         [] => vec![Keywords(words::TABLE_CONSTRAINTS)],
         [.., word] if word.is("REFERENCES") => vec![Tables],
         [.., word] if word.is("COLLATE") => vec![Want::Collations],
-        [.., before, word] if words::after_keyword(Some(before.text), &upper(word)).is_some() => keyword_after(Some(before), word),
+        [.., before, word] if words::after_keyword(Some(before.text), &upper(word)).is_some() => {
+            keyword_after(Some(before), word)
+        }
         [.., word] if word.is_any(&["PRIMARY", "FOREIGN", "DEFAULT"]) => keyword_after(None, word),
         [.., word] if word.is("NOT") => vec![Keywords(&["NULL"])],
         [one] if one.names() => vec![Want::Types, Keywords(words::COLUMN_CONSTRAINTS)],
@@ -145,7 +182,9 @@ fn upper(item: &Item<'_>) -> String {
 }
 
 fn keyword_after(before: Option<&Item<'_>>, word: &Item<'_>) -> Vec<Want> {
-    words::after_keyword(before.map(upper).as_deref(), &upper(word)).map(|keywords| vec![Keywords(keywords)]).unwrap_or_default()
+    words::after_keyword(before.map(upper).as_deref(), &upper(word))
+        .map(|keywords| vec![Keywords(keywords)])
+        .unwrap_or_default()
 }
 
 fn pragma_value(pragma: &str) -> Vec<Want> {
@@ -161,23 +200,66 @@ fn pragma_value(pragma: &str) -> Vec<Want> {
 
 /// Keywords that begin a clause of a query or statement.
 const CLAUSES: &[&str] = &[
-    "SELECT", "FROM", "JOIN", "ON", "WHERE", "GROUP", "HAVING", "ORDER", "LIMIT", "OFFSET", "SET", "VALUES", "RETURNING", "USING", "INTO",
-    "UPDATE", "WINDOW", "PARTITION",
+    "SELECT",
+    "FROM",
+    "JOIN",
+    "ON",
+    "WHERE",
+    "GROUP",
+    "HAVING",
+    "ORDER",
+    "LIMIT",
+    "OFFSET",
+    "SET",
+    "VALUES",
+    "RETURNING",
+    "USING",
+    "INTO",
+    "UPDATE",
+    "WINDOW",
+    "PARTITION",
 ];
 
 /// After these a value is wanted.
 const BEFORE_VALUE: &[&str] = &[
-    "SELECT", "DISTINCT", "WHERE", "ON", "HAVING", "BY", "SET", "AND", "OR", "NOT", "LIKE", "GLOB", "BETWEEN", "IN", "CASE",
-    "WHEN", "THEN", "ELSE", "RETURNING", "REGEXP", "MATCH", "ESCAPE",
+    "SELECT",
+    "DISTINCT",
+    "WHERE",
+    "ON",
+    "HAVING",
+    "BY",
+    "SET",
+    "AND",
+    "OR",
+    "NOT",
+    "LIKE",
+    "GLOB",
+    "BETWEEN",
+    "IN",
+    "CASE",
+    "WHEN",
+    "THEN",
+    "ELSE",
+    "RETURNING",
+    "REGEXP",
+    "MATCH",
+    "ESCAPE",
 ];
 
 /// At the level of a statement or a query.
 fn in_statement(here: &[&Item<'_>], outermost: bool) -> Vec<Want> {
     let Some((last, head)) = here.split_last() else {
-        return vec![Keywords(if outermost { words::STATEMENTS } else { &["SELECT", "WITH", "VALUES"] })];
+        return vec![Keywords(if outermost {
+            words::STATEMENTS
+        } else {
+            &["SELECT", "WITH", "VALUES"]
+        })];
     };
     let before = head.last().copied();
-    let first = here.iter().find(|item| !item.is_any(&["EXPLAIN", "QUERY", "PLAN"])).unwrap_or(last);
+    let first = here
+        .iter()
+        .find(|item| !item.is_any(&["EXPLAIN", "QUERY", "PLAN"]))
+        .unwrap_or(last);
     let begins = |words: &[&str]| first.is_any(words);
     if outermost && begins(&["PRAGMA"]) {
         return match here {
@@ -186,9 +268,7 @@ fn in_statement(here: &[&Item<'_>], outermost: bool) -> Vec<Want> {
             _ => Vec::new(),
         };
     }
-    if outermost
-        && let Some(wants) = of_schema(here, last, before, first)
-    {
+    if outermost && let Some(wants) = of_schema(here, last, before, first) {
         return wants;
     }
     if last.is_any(&["FROM", "JOIN", "INTO"]) {
@@ -196,10 +276,18 @@ fn in_statement(here: &[&Item<'_>], outermost: bool) -> Vec<Want> {
     }
     if last.is("UPDATE") {
         // `ON CONFLICT DO UPDATE SET`
-        return if before.is_some_and(|word| word.is("DO")) { vec![Keywords(&["SET"])] } else { vec![Tables, Want::Schemas, Keywords(&["OR"])] };
+        return if before.is_some_and(|word| word.is("DO")) {
+            vec![Keywords(&["SET"])]
+        } else {
+            vec![Tables, Want::Schemas, Keywords(&["OR"])]
+        };
     }
     if last.is_any(&["REPLACE", "IGNORE", "ABORT", "FAIL", "ROLLBACK"]) && before.is_some_and(|word| word.is("OR")) {
-        return if begins(&["UPDATE"]) { vec![Tables] } else { vec![Keywords(&["INTO"])] };
+        return if begins(&["UPDATE"]) {
+            vec![Tables]
+        } else {
+            vec![Keywords(&["INTO"])]
+        };
     }
     if last.is("COLLATE") {
         return vec![Want::Collations];
@@ -210,7 +298,12 @@ fn in_statement(here: &[&Item<'_>], outermost: bool) -> Vec<Want> {
     if last.is_any(&["AS", "SAVEPOINT", "RELEASE", "LIMIT", "OFFSET"]) {
         return Vec::new();
     }
-    let clause = here.iter().rev().find(|item| item.is_any(CLAUSES)).map(|item| upper(item)).unwrap_or_default();
+    let clause = here
+        .iter()
+        .rev()
+        .find(|item| item.is_any(CLAUSES))
+        .map(|item| upper(item))
+        .unwrap_or_default();
     if !last.is_any(BEFORE_VALUE)
         && last.kind == Kind::Keyword
         && words::after_keyword(before.map(upper).as_deref(), &upper(last)).is_some()
@@ -266,8 +359,16 @@ fn of_schema(here: &[&Item<'_>], last: &Item<'_>, before: Option<&Item<'_>>, fir
             [_, _, table, verb, word] if word.is("COLUMN") && !verb.is("ADD") => vec![ColumnsOf(table.name())],
             [_, _, _, verb, .., word] if verb.is("RENAME") && !word.is("TO") => vec![Keywords(&["TO"])],
             [_, _, _, verb, rest @ ..] if verb.is("ADD") => {
-                let rest = if rest.first().is_some_and(|word| word.is("COLUMN")) { &rest[1..] } else { rest };
-                if rest.is_empty() { Vec::new() } else { in_definition(rest) }
+                let rest = if rest.first().is_some_and(|word| word.is("COLUMN")) {
+                    &rest[1..]
+                } else {
+                    rest
+                };
+                if rest.is_empty() {
+                    Vec::new()
+                } else {
+                    in_definition(rest)
+                }
             }
             _ => Vec::new(),
         });
@@ -297,7 +398,11 @@ fn of_schema(here: &[&Item<'_>], last: &Item<'_>, before: Option<&Item<'_>>, fir
             return Some(vec![Keywords(&["IF"])]);
         }
         if last.sign(")") {
-            return Some(if has("INDEX") { vec![Keywords(&["WHERE"])] } else { vec![Keywords(&["WITHOUT", "STRICT"])] });
+            return Some(if has("INDEX") {
+                vec![Keywords(&["WHERE"])]
+            } else {
+                vec![Keywords(&["WITHOUT", "STRICT"])]
+            });
         }
         if last.names() && !has("WHERE") {
             return Some(match () {
@@ -331,7 +436,10 @@ fn of_schema(here: &[&Item<'_>], last: &Item<'_>, before: Option<&Item<'_>>, fir
 
 /// After `SET`: a column, its value, the next column.
 fn in_assignments(here: &[&Item<'_>], last: &Item<'_>) -> Vec<Want> {
-    let since = here.iter().rposition(|item| item.is("SET") || item.sign(",")).unwrap_or(0);
+    let since = here
+        .iter()
+        .rposition(|item| item.is("SET") || item.sign(","))
+        .unwrap_or(0);
     if since + 1 == here.len() {
         return vec![Columns];
     }
@@ -343,17 +451,25 @@ fn in_assignments(here: &[&Item<'_>], last: &Item<'_>) -> Vec<Want> {
 
 /// Where values stand: one is wanted after an operator, something that goes on after a value.
 fn in_expression(here: &[&Item<'_>], clause: &str) -> Vec<Want> {
-    let Some((last, head)) = here.split_last() else { return operand() };
+    let Some((last, head)) = here.split_last() else {
+        return operand();
+    };
     let value = match last.kind {
         // `*` is a value after SELECT or in count(*), an operator after another value.
-        Kind::Sign if last.sign("*") => head.last().is_none_or(|before| before.is("SELECT") || before.sign(",") || before.sign(".")),
+        Kind::Sign if last.sign("*") => head
+            .last()
+            .is_none_or(|before| before.is("SELECT") || before.sign(",") || before.sign(".")),
         Kind::Sign => last.sign(")"),
         Kind::Keyword => {
             if last.is("IS") {
                 return vec![Keywords(&["NULL", "NOT", "DISTINCT"]), Columns, Functions];
             }
             if last.is("NOT") && !head.is_empty() && !head.last().is_some_and(|before| before.is_any(BEFORE_VALUE)) {
-                return vec![Keywords(&["NULL", "IN", "LIKE", "BETWEEN", "EXISTS", "GLOB"]), Columns, Functions];
+                return vec![
+                    Keywords(&["NULL", "IN", "LIKE", "BETWEEN", "EXISTS", "GLOB"]),
+                    Columns,
+                    Functions,
+                ];
             }
             !last.is_any(BEFORE_VALUE)
         }

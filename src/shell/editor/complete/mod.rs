@@ -45,13 +45,21 @@ pub struct Candidate {
 
 impl Candidate {
     fn new(what: What, shown: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { what, shown: shown.into(), text: text.into() }
+        Self {
+            what,
+            shown: shown.into(),
+            text: text.into(),
+        }
     }
 
     /// A word that stands for itself.
     #[must_use]
     pub fn word(text: String) -> Self {
-        Self { what: What::Keyword, shown: text.clone(), text }
+        Self {
+            what: What::Keyword,
+            shown: text.clone(),
+            text,
+        }
     }
 }
 
@@ -79,27 +87,41 @@ const UNNAMED: usize = 100;
 #[must_use]
 pub fn complete(text: &str, at: usize, schema: &dyn Schema) -> Found {
     let line = text[..at].rfind('\n').map_or(0, |end| end + 1);
-    if text[line..].starts_with('.') && super::is_complete(&text[..line]) {
+    if text[line..at].starts_with('.') && super::is_complete(&text[..line]) {
         let found = dot::complete(&text[line..at], schema);
-        return Found { start: line + found.start, candidates: found.candidates };
+        return Found {
+            start: line + found.start,
+            candidates: found.candidates,
+        };
     }
     if in_comment(text, at) {
         return Found::default();
     }
     let statement = Statement::around(text, at);
     let typed = &text[statement.word_start..at];
-    let mut offers = Offers { statement: &statement, schema, typed, candidates: Vec::new(), sources: None };
+    let mut offers = Offers {
+        statement: &statement,
+        schema,
+        typed,
+        candidates: Vec::new(),
+        sources: None,
+    };
     for want in expect::expect(&statement) {
         offers.add(&want);
     }
-    Found { start: statement.word_start, candidates: offers.finish() }
+    Found {
+        start: statement.word_start,
+        candidates: offers.finish(),
+    }
 }
 
 fn in_comment(text: &str, at: usize) -> bool {
     use super::lex::{Kind, tokens};
     tokens(text).iter().any(|token| {
         let line = token.kind == Kind::Comment && text[token.start..].starts_with("--");
-        token.kind == Kind::Comment && token.start < at && (at < token.end || token.open || (line && at == token.end && !text[..at].ends_with('\n')))
+        token.kind == Kind::Comment
+            && token.start < at
+            && (at < token.end || token.open || (line && at == token.end && !text[..at].ends_with('\n')))
     })
 }
 
@@ -115,6 +137,9 @@ impl Offers<'_> {
     fn add(&mut self, want: &Want) {
         let schema = self.schema;
         match want {
+            // Names are what is looked for where nothing is typed yet; the words that may also begin a value are many.
+            Want::Keywords(keywords)
+                if *keywords == words::OPERANDS && self.typed.is_empty() && !self.candidates.is_empty() => {}
             Want::Keywords(keywords) => {
                 for keyword in *keywords {
                     self.keyword(keyword);
@@ -146,8 +171,13 @@ impl Offers<'_> {
                 let tables = ["generate_series", "json_each", "json_tree", "pragma_"];
                 let known = schema.functions();
                 let pragmas = schema.pragmas().into_iter().map(|pragma| format!("pragma_{pragma}"));
-                let known = known.into_iter().chain(pragmas).chain(tables[..3].iter().map(|name| (*name).to_owned()));
-                let mut names: Vec<String> = known.filter(|name| tables.iter().any(|table| name.starts_with(table))).collect();
+                let known = known
+                    .into_iter()
+                    .chain(pragmas)
+                    .chain(tables[..3].iter().map(|name| (*name).to_owned()));
+                let mut names: Vec<String> = known
+                    .filter(|name| tables.iter().any(|table| name.starts_with(table)))
+                    .collect();
                 names.sort();
                 names.dedup();
                 self.functions(names);
@@ -190,7 +220,10 @@ impl Offers<'_> {
 
     fn qualified(&mut self, qualifier: &str) {
         let sources = self.sources().to_vec();
-        let matching: Vec<_> = sources.iter().filter(|source| source.alias.eq_ignore_ascii_case(qualifier)).collect();
+        let matching: Vec<_> = sources
+            .iter()
+            .filter(|source| source.alias.eq_ignore_ascii_case(qualifier))
+            .collect();
         for source in &matching {
             self.names(What::Column, source.columns(self.schema));
         }
@@ -204,7 +237,12 @@ impl Offers<'_> {
             }
             return;
         }
-        if self.schema.schemas().iter().any(|name| name.eq_ignore_ascii_case(qualifier)) {
+        if self
+            .schema
+            .schemas()
+            .iter()
+            .any(|name| name.eq_ignore_ascii_case(qualifier))
+        {
             self.names(What::Table, self.schema.tables());
             return;
         }
@@ -226,7 +264,11 @@ impl Offers<'_> {
 
     fn keyword(&mut self, keyword: &str) {
         if starts_with(keyword, self.typed) {
-            let word = if self.upper_keywords() { keyword.to_owned() } else { keyword.to_lowercase() };
+            let word = if self.upper_keywords() {
+                keyword.to_owned()
+            } else {
+                keyword.to_lowercase()
+            };
             self.push(Candidate::new(What::Keyword, word.clone(), word));
         }
     }
@@ -264,7 +306,9 @@ impl Offers<'_> {
         if self.typed.chars().any(char::is_alphabetic) {
             return self.shouts();
         }
-        let last = self.statement.items[..self.statement.before].iter().rfind(|item| item.kind == Kind::Keyword);
+        let last = self.statement.items[..self.statement.before]
+            .iter()
+            .rfind(|item| item.kind == Kind::Keyword);
         last.is_some_and(|item| !item.text.chars().any(char::is_lowercase))
     }
 
@@ -281,7 +325,10 @@ impl Offers<'_> {
 
 fn starts_with(word: &str, typed: &str) -> bool {
     let mut word = word.chars().flat_map(char::to_lowercase);
-    typed.chars().flat_map(char::to_lowercase).all(|c| word.next() == Some(c))
+    typed
+        .chars()
+        .flat_map(char::to_lowercase)
+        .all(|c| word.next() == Some(c))
 }
 
 /// A name as SQL wants it, in the user's kind of quotes if any were typed.
@@ -299,7 +346,7 @@ fn is_plain(name: &str) -> bool {
     let mut chars = name.chars();
     chars.next().is_some_and(|c| c.is_alphabetic() || c == '_')
         && chars.all(|c| c.is_alphanumeric() || c == '_')
-        && sqlite3_parser::dialect::keyword_token(name.as_bytes()).is_none()
+        && (name.len() < 2 || sqlite3_parser::dialect::keyword_token(name.as_bytes()).is_none())
 }
 
 #[cfg(test)]

@@ -47,7 +47,11 @@ pub fn unquote(name: &str) -> String {
     let close = if quote == '[' { ']' } else { quote };
     let body = &name[1..];
     let body = body.strip_suffix(close).unwrap_or(body);
-    if quote == '[' { body.to_owned() } else { body.replace(&format!("{quote}{quote}"), &quote.to_string()) }
+    if quote == '[' {
+        body.to_owned()
+    } else {
+        body.replace(&format!("{quote}{quote}"), &quote.to_string())
+    }
 }
 
 /// A table that a query reads.
@@ -99,9 +103,20 @@ impl<'t> Statement<'t> {
     pub fn around(text: &'t str, at: usize) -> Self {
         let tokens: Vec<_> = lex::tokens(text).into_iter().filter(lex::Token::matters).collect();
         let semicolon = |token: &&lex::Token| token.kind == Kind::Sign && token.text(text) == ";";
-        let start = tokens.iter().filter(semicolon).rfind(|token| token.end <= at).map_or(0, |token| token.end);
-        let end = tokens.iter().filter(semicolon).find(|token| token.start >= at).map_or(text.len(), |token| token.start);
-        let mut tokens: Vec<_> = tokens.into_iter().filter(|token| token.start >= start && token.end <= end).collect();
+        let start = tokens
+            .iter()
+            .filter(semicolon)
+            .rfind(|token| token.end <= at)
+            .map_or(0, |token| token.end);
+        let end = tokens
+            .iter()
+            .filter(semicolon)
+            .find(|token| token.start >= at)
+            .map_or(text.len(), |token| token.start);
+        let mut tokens: Vec<_> = tokens
+            .into_iter()
+            .filter(|token| token.start >= start && token.end <= end)
+            .collect();
         // A trigger's body is statements of its own.
         if let Some(body) = trigger_body(text, &tokens, at) {
             tokens.drain(..=body);
@@ -124,11 +139,19 @@ impl<'t> Statement<'t> {
                 around.clone_from(&stack);
             }
             let body = token.text(text);
-            let (opens, closes) = (token.kind == Kind::Sign && body == "(", token.kind == Kind::Sign && body == ")");
+            let (opens, closes) = (
+                token.kind == Kind::Sign && body == "(",
+                token.kind == Kind::Sign && body == ")",
+            );
             if closes && stack.len() > 1 {
                 stack.pop();
             }
-            items.push(Item { kind: token.kind, text: body, group: stack[stack.len() - 1], start: token.start });
+            items.push(Item {
+                kind: token.kind,
+                text: body,
+                group: stack[stack.len() - 1],
+                start: token.start,
+            });
             if opens {
                 stack.push(openers.len());
                 openers.push(Some(index));
@@ -154,12 +177,17 @@ impl<'t> Statement<'t> {
 
     /// Items of a group before the cursor.
     pub fn here(&self, group: usize) -> Vec<&Item<'t>> {
-        self.items[..self.before].iter().filter(|item| item.group == group).collect()
+        self.items[..self.before]
+            .iter()
+            .filter(|item| item.group == group)
+            .collect()
     }
 
     /// Items of the group around `group` that stand before its `(`, nearest last.
     pub fn opener(&self, group: usize) -> Vec<&Item<'t>> {
-        let Some(Some(open)) = self.openers.get(group) else { return Vec::new() };
+        let Some(Some(open)) = self.openers.get(group) else {
+            return Vec::new();
+        };
         let outer = self.items[*open].group;
         self.items[..*open].iter().filter(|item| item.group == outer).collect()
     }
@@ -167,7 +195,11 @@ impl<'t> Statement<'t> {
     /// Whether a group holds a query of its own.
     pub fn is_query(&self, group: usize) -> bool {
         group == 0
-            || self.items.iter().find(|item| item.group == group).is_some_and(|item| item.is_any(&["SELECT", "WITH", "VALUES"]))
+            || self
+                .items
+                .iter()
+                .find(|item| item.group == group)
+                .is_some_and(|item| item.is_any(&["SELECT", "WITH", "VALUES"]))
     }
 
     /// The tables that can be named at the cursor: those of the innermost query first, then those around it.
@@ -196,27 +228,47 @@ impl<'t> Statement<'t> {
                 continue;
             }
             let mut next = index + 1;
-            while self.items.get(next).is_some_and(|item| item.is_any(&["NOT", "MATERIALIZED"])) {
+            while self
+                .items
+                .get(next)
+                .is_some_and(|item| item.is_any(&["NOT", "MATERIALIZED"]))
+            {
                 next += 1;
             }
             let Some(query) = self.group_of(next) else { continue };
             let named = &self.items[index - 1];
             let (name, columns) = if named.sign(")") {
                 let Some(list) = self.openers.iter().position(|open| {
-                    open.is_some_and(|open| open < index && self.items[open].group == named.group && self.closes(open) == Some(index - 1))
+                    open.is_some_and(|open| {
+                        open < index && self.items[open].group == named.group && self.closes(open) == Some(index - 1)
+                    })
                 }) else {
                     continue;
                 };
                 let open = self.openers[list].unwrap_or_default();
-                let Some(name) = open.checked_sub(1).map(|before| &self.items[before]).filter(|item| item.names()) else { continue };
-                let columns = self.items.iter().filter(|item| item.group == list && item.names()).map(Item::name).collect();
+                let Some(name) = open
+                    .checked_sub(1)
+                    .map(|before| &self.items[before])
+                    .filter(|item| item.names())
+                else {
+                    continue;
+                };
+                let columns = self
+                    .items
+                    .iter()
+                    .filter(|item| item.group == list && item.names())
+                    .map(Item::name)
+                    .collect();
                 (name.name(), columns)
             } else if named.names() {
                 (named.name(), self.outputs(query, schema, depth + 1))
             } else {
                 continue;
             };
-            tables.push(Source { alias: name, columns: Columns::These(columns) });
+            tables.push(Source {
+                alias: name,
+                columns: Columns::These(columns),
+            });
         }
         tables
     }
@@ -246,27 +298,45 @@ impl<'t> Statement<'t> {
             // `INSERT OR REPLACE INTO`, `ON CONFLICT DO UPDATE SET`: no table follows.
             if item.is_any(&["FROM", "JOIN"]) {
                 in_from = true;
-            } else if item.is_any(&["WHERE", "GROUP", "ORDER", "HAVING", "LIMIT", "SET", "VALUES", "SELECT", "UNION", "RETURNING"]) {
+            } else if item.is_any(&[
+                "WHERE",
+                "GROUP",
+                "ORDER",
+                "HAVING",
+                "LIMIT",
+                "SET",
+                "VALUES",
+                "SELECT",
+                "UNION",
+                "RETURNING",
+            ]) {
                 in_from = false;
             }
             if !wanted {
                 continue;
             }
-            while items.get(index).is_some_and(|item| item.is_any(&["OR", "REPLACE", "IGNORE", "ABORT", "FAIL", "ROLLBACK"])) {
+            while items
+                .get(index)
+                .is_some_and(|item| item.is_any(&["OR", "REPLACE", "IGNORE", "ABORT", "FAIL", "ROLLBACK"]))
+            {
                 index += 1;
             }
             let Some(first) = items.get(index) else { break };
             let columns = if first.sign("(") {
                 let open = self.items.iter().position(|item| item.start == first.start);
-                let Some(group) = open.and_then(|open| self.group_of(open)) else { continue };
+                let Some(group) = open.and_then(|open| self.group_of(open)) else {
+                    continue;
+                };
                 index += usize::from(items.get(index + 1).is_some_and(|item| item.sign(")"))) + 1;
                 Columns::These(self.outputs(group, schema, depth + 1))
             } else if first.names() {
                 index += 1;
                 let mut table = first.name();
-                if items.get(index).is_some_and(|item| item.sign("."))
-                    && let Some(second) = items.get(index + 1).filter(|item| item.names())
-                {
+                if items.get(index).is_some_and(|item| item.sign(".")) {
+                    // A schema; its table is perhaps what is being typed.
+                    let Some(second) = items.get(index + 1).filter(|item| item.names()) else {
+                        continue;
+                    };
                     table = second.name();
                     index += 2;
                 }
@@ -284,7 +354,10 @@ impl<'t> Statement<'t> {
             if items.get(index).is_some_and(|item| item.is("AS")) {
                 index += 1;
             }
-            let alias = match (items.get(index).filter(|item| item.names() && !self.at_cursor(item)), &columns) {
+            let alias = match (
+                items.get(index).filter(|item| item.names() && !self.at_cursor(item)),
+                &columns,
+            ) {
                 (Some(alias), _) => {
                     index += 1;
                     alias.name()
@@ -304,16 +377,31 @@ impl<'t> Statement<'t> {
 
     fn common(&self, table: &str, schema: &dyn Schema, depth: usize) -> Option<Vec<String>> {
         let tables = self.common_tables_to(schema, depth + 1);
-        let found = tables.into_iter().find(|source| source.alias.eq_ignore_ascii_case(table))?;
+        let found = tables
+            .into_iter()
+            .find(|source| source.alias.eq_ignore_ascii_case(table))?;
         Some(found.columns(schema))
     }
 
     /// The names of a query's result columns.
     fn outputs(&self, group: usize, schema: &dyn Schema, depth: usize) -> Vec<String> {
         let items: Vec<&Item<'t>> = self.items.iter().filter(|item| item.group == group).collect();
-        let Some(select) = items.iter().position(|item| item.is("SELECT")) else { return Vec::new() };
+        let Some(select) = items.iter().position(|item| item.is("SELECT")) else {
+            return Vec::new();
+        };
         let rest = &items[select + 1..];
-        let end = rest.iter().position(|item| item.is_any(&["FROM", "WHERE", "UNION", "ORDER", "LIMIT", "GROUP", "EXCEPT", "INTERSECT"]));
+        let end = rest.iter().position(|item| {
+            item.is_any(&[
+                "FROM",
+                "WHERE",
+                "UNION",
+                "ORDER",
+                "LIMIT",
+                "GROUP",
+                "EXCEPT",
+                "INTERSECT",
+            ])
+        });
         let mut names = Vec::new();
         for part in rest[..end.unwrap_or(rest.len())].split(|item| item.sign(",")) {
             match part {
@@ -333,15 +421,22 @@ impl<'t> Statement<'t> {
 /// The part of a compound query (`UNION` and its kin) around the cursor.
 fn part_at<'i, 't>(items: &'i [&'i Item<'t>], at: usize) -> &'i [&'i Item<'t>] {
     let joins = |item: &&&Item<'t>| item.is_any(&["UNION", "INTERSECT", "EXCEPT"]);
-    let start = items.iter().rposition(|item| item.start < at && joins(&item)).map_or(0, |index| index + 1);
-    let end = items.iter().position(|item| item.start >= at && joins(&item)).unwrap_or(items.len());
+    let start = items
+        .iter()
+        .rposition(|item| item.start < at && joins(&item))
+        .map_or(0, |index| index + 1);
+    let end = items
+        .iter()
+        .position(|item| item.start >= at && joins(&item))
+        .unwrap_or(items.len());
     &items[start..end.max(start)]
 }
 
 /// The `BEGIN` of a trigger whose body holds the cursor.
 fn trigger_body(text: &str, tokens: &[lex::Token], at: usize) -> Option<usize> {
     let word = |index: usize| tokens.get(index).map(|token| token.text(text)).unwrap_or_default();
-    let trigger = word(0).eq_ignore_ascii_case("create") && (1..3).any(|index| word(index).eq_ignore_ascii_case("trigger"));
+    let trigger =
+        word(0).eq_ignore_ascii_case("create") && (1..3).any(|index| word(index).eq_ignore_ascii_case("trigger"));
     if !trigger {
         return None;
     }

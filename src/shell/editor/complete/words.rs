@@ -2,26 +2,79 @@
 
 /// What may begin a statement.
 pub const STATEMENTS: &[&str] = &[
-    "SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "CREATE", "DROP", "ALTER", "EXPLAIN", "PRAGMA", "BEGIN", "COMMIT",
-    "ROLLBACK", "SAVEPOINT", "RELEASE", "VALUES", "REPLACE", "ATTACH", "DETACH", "VACUUM", "ANALYZE", "REINDEX", "END",
+    "SELECT",
+    "INSERT",
+    "UPDATE",
+    "DELETE",
+    "WITH",
+    "CREATE",
+    "DROP",
+    "ALTER",
+    "EXPLAIN",
+    "PRAGMA",
+    "BEGIN",
+    "COMMIT",
+    "ROLLBACK",
+    "SAVEPOINT",
+    "RELEASE",
+    "VALUES",
+    "REPLACE",
+    "ATTACH",
+    "DETACH",
+    "VACUUM",
+    "ANALYZE",
+    "REINDEX",
+    "END",
 ];
 
 /// What may stand where a value is wanted.
 pub const OPERANDS: &[&str] = &[
-    "CASE", "CAST", "DISTINCT", "EXISTS", "NOT", "NULL", "SELECT", "TRUE", "FALSE", "CURRENT_DATE", "CURRENT_TIME",
-    "CURRENT_TIMESTAMP", "RAISE",
+    "CASE",
+    "CAST",
+    "DISTINCT",
+    "EXISTS",
+    "NOT",
+    "NULL",
+    "SELECT",
+    "TRUE",
+    "FALSE",
+    "CURRENT_DATE",
+    "CURRENT_TIME",
+    "CURRENT_TIMESTAMP",
+    "RAISE",
 ];
 
 /// What may follow a value.
 pub const OPERATORS: &[&str] = &[
-    "AND", "OR", "IS", "IN", "LIKE", "GLOB", "BETWEEN", "NOT", "COLLATE", "ISNULL", "NOTNULL", "REGEXP", "MATCH", "ESCAPE",
-    "WHEN", "THEN", "ELSE", "END", "OVER", "FILTER",
+    "AND", "OR", "IS", "IN", "LIKE", "GLOB", "BETWEEN", "NOT", "COLLATE", "ISNULL", "NOTNULL", "REGEXP", "MATCH",
+    "ESCAPE", "WHEN", "THEN", "ELSE", "END", "OVER", "FILTER",
 ];
 
 /// What may follow a table in `FROM`.
 pub const AFTER_TABLE: &[&str] = &[
-    "WHERE", "JOIN", "LEFT", "INNER", "CROSS", "RIGHT", "FULL", "NATURAL", "OUTER", "ON", "USING", "AS", "GROUP", "ORDER",
-    "LIMIT", "UNION", "INTERSECT", "EXCEPT", "INDEXED", "NOT", "WINDOW", "RETURNING", "SET",
+    "WHERE",
+    "JOIN",
+    "LEFT",
+    "INNER",
+    "CROSS",
+    "RIGHT",
+    "FULL",
+    "NATURAL",
+    "OUTER",
+    "ON",
+    "USING",
+    "AS",
+    "GROUP",
+    "ORDER",
+    "LIMIT",
+    "UNION",
+    "INTERSECT",
+    "EXCEPT",
+    "INDEXED",
+    "NOT",
+    "WINDOW",
+    "RETURNING",
+    "SET",
 ];
 
 /// What may follow a value in each clause of a query, besides operators.
@@ -29,8 +82,19 @@ pub fn next_clauses(clause: &str) -> &'static [&'static str] {
     match clause {
         "SELECT" => &["FROM", "AS", "WHERE", "UNION", "LIMIT", "ORDER"],
         "FROM" | "JOIN" => AFTER_TABLE,
-        "ON" => &["JOIN", "LEFT", "INNER", "CROSS", "WHERE", "GROUP", "ORDER", "LIMIT", "UNION"],
-        "WHERE" => &["GROUP", "ORDER", "LIMIT", "UNION", "INTERSECT", "EXCEPT", "RETURNING", "WINDOW"],
+        "ON" => &[
+            "JOIN", "LEFT", "INNER", "CROSS", "WHERE", "GROUP", "ORDER", "LIMIT", "UNION",
+        ],
+        "WHERE" => &[
+            "GROUP",
+            "ORDER",
+            "LIMIT",
+            "UNION",
+            "INTERSECT",
+            "EXCEPT",
+            "RETURNING",
+            "WINDOW",
+        ],
         "GROUP" => &["HAVING", "ORDER", "LIMIT", "UNION", "WINDOW"],
         "HAVING" => &["ORDER", "LIMIT", "UNION", "WINDOW"],
         "ORDER" => &["ASC", "DESC", "NULLS", "LIMIT", "COLLATE"],
@@ -44,7 +108,16 @@ pub fn next_clauses(clause: &str) -> &'static [&'static str] {
 /// What may follow a keyword (or two) that wants a certain other one.
 pub fn after_keyword(before: Option<&str>, keyword: &str) -> Option<&'static [&'static str]> {
     Some(match (before, keyword) {
-        (_, "CREATE") => &["TABLE", "INDEX", "UNIQUE", "VIEW", "TRIGGER", "TEMP", "TEMPORARY", "VIRTUAL"],
+        (_, "CREATE") => &[
+            "TABLE",
+            "INDEX",
+            "UNIQUE",
+            "VIEW",
+            "TRIGGER",
+            "TEMP",
+            "TEMPORARY",
+            "VIRTUAL",
+        ],
         (Some("CREATE"), "TEMP" | "TEMPORARY") => &["TABLE", "VIEW", "TRIGGER"],
         (Some("CREATE"), "UNIQUE") => &["INDEX"],
         (Some("CREATE"), "VIRTUAL") => &["TABLE"],
@@ -67,7 +140,6 @@ pub fn after_keyword(before: Option<&str>, keyword: &str) -> Option<&'static [&'
         (_, "NATURAL") => &["JOIN", "LEFT", "INNER"],
         (_, "UNION") => &["ALL", "SELECT"],
         (_, "INTERSECT" | "EXCEPT") | (Some("UNION"), "ALL") => &["SELECT"],
-        (_, "IS") => &["NULL", "NOT", "DISTINCT"],
         (_, "NULLS") => &["FIRST", "LAST"],
         (_, "PRIMARY" | "FOREIGN") => &["KEY"],
         (_, "FOREIGN KEY") => &["REFERENCES"],
@@ -82,14 +154,28 @@ pub fn after_keyword(before: Option<&str>, keyword: &str) -> Option<&'static [&'
 }
 
 /// Types of columns and casts.
-pub const TYPES: &[&str] = &["INTEGER", "TEXT", "REAL", "BLOB", "NUMERIC", "ANY", "BOOLEAN", "DATETIME", "DATE", "VARCHAR"];
+pub const TYPES: &[&str] = &[
+    "INTEGER", "TEXT", "REAL", "BLOB", "NUMERIC", "ANY", "BOOLEAN", "DATETIME", "DATE", "VARCHAR",
+];
 
 /// What may begin an entry of a table's definition, besides a column's name.
 pub const TABLE_CONSTRAINTS: &[&str] = &["PRIMARY", "FOREIGN", "UNIQUE", "CHECK", "CONSTRAINT"];
 
 /// What may follow a column's name or type.
-pub const COLUMN_CONSTRAINTS: &[&str] =
-    &["PRIMARY", "NOT", "NULL", "UNIQUE", "DEFAULT", "REFERENCES", "CHECK", "COLLATE", "GENERATED", "AS", "AUTOINCREMENT", "ON"];
+pub const COLUMN_CONSTRAINTS: &[&str] = &[
+    "PRIMARY",
+    "NOT",
+    "NULL",
+    "UNIQUE",
+    "DEFAULT",
+    "REFERENCES",
+    "CHECK",
+    "COLLATE",
+    "GENERATED",
+    "AS",
+    "AUTOINCREMENT",
+    "ON",
+];
 
 const SWITCH: &[&str] = &["ON", "OFF"];
 
@@ -104,16 +190,37 @@ pub fn pragma_values(pragma: &str) -> &'static [&'static str] {
         "encoding" => &["'UTF-8'", "'UTF-16'", "'UTF-16le'", "'UTF-16be'"],
         "secure_delete" => &["ON", "OFF", "FAST"],
         "wal_checkpoint" => &["PASSIVE", "FULL", "RESTART", "TRUNCATE"],
-        "automatic_index" | "cell_size_check" | "checkpoint_fullfsync" | "defer_foreign_keys" | "foreign_keys" | "fullfsync"
-        | "ignore_check_constraints" | "legacy_alter_table" | "query_only" | "read_uncommitted" | "recursive_triggers"
-        | "reverse_unordered_selects" | "trusted_schema" | "writable_schema" | "cache_spill" | "case_sensitive_like" => SWITCH,
+        "automatic_index"
+        | "cell_size_check"
+        | "checkpoint_fullfsync"
+        | "defer_foreign_keys"
+        | "foreign_keys"
+        | "fullfsync"
+        | "ignore_check_constraints"
+        | "legacy_alter_table"
+        | "query_only"
+        | "read_uncommitted"
+        | "recursive_triggers"
+        | "reverse_unordered_selects"
+        | "trusted_schema"
+        | "writable_schema"
+        | "cache_spill"
+        | "case_sensitive_like" => SWITCH,
         _ => &[],
     }
 }
 
 /// Pragmas that take a table.
-pub const TABLE_PRAGMAS: &[&str] =
-    &["table_info", "table_xinfo", "table_list", "index_list", "foreign_key_list", "foreign_key_check", "integrity_check", "quick_check"];
+pub const TABLE_PRAGMAS: &[&str] = &[
+    "table_info",
+    "table_xinfo",
+    "table_list",
+    "index_list",
+    "foreign_key_list",
+    "foreign_key_check",
+    "integrity_check",
+    "quick_check",
+];
 
 /// Pragmas that take an index.
 pub const INDEX_PRAGMAS: &[&str] = &["index_info", "index_xinfo"];
