@@ -195,6 +195,7 @@ codes! {
     DatabaseBusy "database_busy" Unavailable "Another program holds the database.";
     CatalogBusy "catalog_busy" Unavailable "Another torso is changing the catalog.";
     Unavailable "unavailable" Unavailable "The control plane or engine cannot be reached.";
+    TransactionLost "transaction_lost" Unavailable "The server ended an open transaction; what it changed was rolled back.";
     Timeout "timeout" Timeout "It took longer than allowed.";
     Partial "partial" Partial "Some parts succeeded, some failed.";
     Interrupted "interrupted" Interrupted "Interrupted by the user.";

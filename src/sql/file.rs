@@ -260,6 +260,7 @@ impl Session for FileSession {
                 self.connection.changes()
             },
             last_insert_rowid: self.connection.last_insert_rowid(),
+            ..Outcome::default()
         })
     }
 
@@ -270,6 +271,7 @@ impl Session for FileSession {
             .prepare(sql)
             .map_err(|error| failure(error, Phase::Prepare))?;
         let mut taken = 0;
+        let mut nth = 0;
         while let Some(row) = rows.next().map_err(Failure::Connection)? {
             for (index, value) in row.iter().enumerate() {
                 statement
@@ -279,12 +281,15 @@ impl Session for FileSession {
             match statement.raw_execute() {
                 Ok(_) => taken += 1,
                 Err(error) => {
-                    let flow = rows.refused(failure(error, Phase::Step)).map_err(Failure::Connection)?;
+                    let flow = rows
+                        .refused(nth, failure(error, Phase::Step))
+                        .map_err(Failure::Connection)?;
                     if flow == Flow::Stop {
                         break;
                     }
                 }
             }
+            nth += 1;
         }
         Ok(taken)
     }

@@ -5,6 +5,7 @@
 //! Nothing here knows of control planes, accounts or terminals: a shell needs a [`Target`], not an account.
 
 mod file;
+mod hrana;
 pub mod split;
 
 use crate::secret::Secret;
@@ -99,6 +100,21 @@ pub struct Outcome {
     /// Rows changed by this statement, as `sqlite3_changes` counts them.
     pub changes: u64,
     pub last_insert_rowid: i64,
+    /// What it cost, where a server did the work.
+    pub cost: Option<ServerCost>,
+    /// Infinite reals in the result whose sign the server did not tell; they were handed out as positive.
+    pub signless_infinities: u64,
+}
+
+/// What a server says a statement cost, and how long the answer took.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct ServerCost {
+    pub rows_read: Option<u64>,
+    pub rows_written: Option<u64>,
+    /// The server's own time.
+    pub server: Option<std::time::Duration>,
+    /// From sending to the end of the answer, with what the sink took.
+    pub total: std::time::Duration,
 }
 
 /// When a statement failed.
@@ -156,8 +172,9 @@ pub type Interrupter = Arc<dyn Fn() + Send + Sync>;
 pub trait Rows {
     /// The next row's parameters, or none at the end.
     fn next(&mut self) -> crate::error::Result<Option<&[ValueRef<'_>]>>;
-    /// The row handed out last was refused.
-    fn refused(&mut self, failure: Failure) -> crate::error::Result<Flow>;
+    /// A row was refused: the `nth` of those handed out, from 0. Rows travel to a server in batches, so others may have been
+    /// handed out since, and those before the refused one may have been taken already.
+    fn refused(&mut self, nth: u64, failure: Failure) -> crate::error::Result<Flow>;
 }
 
 /// One connection to one database.
@@ -177,6 +194,11 @@ pub trait Session {
     /// All rows changed since the session began.
     fn total_changes(&mut self) -> u64;
 
+    /// What the server calls itself, where there is one.
+    fn server_version(&mut self) -> Option<crate::error::Result<String>> {
+        None
+    }
+
     /// The connection beneath, where the database is a file: for what only a local engine can do.
     fn local(&mut self) -> Option<&mut rusqlite::Connection>;
 }
@@ -185,9 +207,6 @@ pub trait Session {
 pub fn open(target: &Target) -> crate::error::Result<Box<dyn Session>> {
     match target {
         Target::File { .. } | Target::Memory => Ok(Box::new(file::FileSession::open(target)?)),
-        Target::Remote { url, .. } => Err(crate::error::Error::new(
-            crate::error::Code::Unsupported,
-            format!("cannot connect to {url}: this build speaks to files only"),
-        )),
+        Target::Remote { url, token } => Ok(Box::new(hrana::HranaSession::open(url, token.as_ref())?)),
     }
 }

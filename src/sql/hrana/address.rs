@@ -1,0 +1,142 @@
+//! From the URL a user gives to the address a server is asked at.
+//!
+//! All the forms that libSQL clients take are understood: `libsql:` is `https:` (or `http:` with `?tls=0`), `ws:` and `wss:`
+//! are `http:` and `https:`, and a token may be in the query. A path in front is kept, with or without a slash at its end.
+
+use crate::error::{Code, Error, Result};
+use crate::secret::Secret;
+use url::Url;
+
+/// Where a database is asked.
+#[derive(Debug, Clone)]
+pub(super) struct Address {
+    /// `http` or `https`, without query; its path ends with a slash, so that endpoints can be joined to it.
+    pub base: Url,
+    pub token: Option<Secret>,
+}
+
+impl Address {
+    /// A token in the URL goes before the one given: it is the one nearer to the database.
+    pub(super) fn new(url: &Url, given: Option<&Secret>) -> Result<Self> {
+        let mut token = None;
+        let mut tls = None;
+        for (key, value) in url.query_pairs() {
+            match &*key {
+                "authToken" | "auth_token" | "jwt" if token.is_some() => {
+                    return Err(invalid(url, "has two tokens")).map_err(|error| error.hint("leave one of them out"));
+                }
+                "authToken" | "auth_token" | "jwt" => token = Some(Secret::new(value.into_owned())),
+                "tls" if value == "0" || value == "1" => tls = Some(value == "1"),
+                "tls" => return Err(invalid(url, "has a tls= that is neither 0 nor 1")),
+                _ => {
+                    return Err(invalid(url, format!("has the unknown parameter {key:?}"))
+                        .hint("only authToken, auth_token, jwt and tls are understood"));
+                }
+            }
+        }
+        let scheme = match (url.scheme(), tls) {
+            ("libsql" | "http" | "ws", Some(false)) | ("http" | "ws", None) => "http",
+            ("libsql" | "https" | "wss", None | Some(true)) => "https",
+            ("http" | "https" | "ws" | "wss", Some(_)) => return Err(invalid(url, "contradicts itself: see its tls=")),
+            _ => {
+                return Err(invalid(url, "is not a database's URL")
+                    .hint("libsql:, https:, http:, wss: and ws: are understood, and paths of files"));
+            }
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(
+                invalid(url, "has a user name or a password").hint("give a token: ?authToken=… or the environment")
+            );
+        }
+        if url.fragment().is_some() {
+            return Err(invalid(url, "has a fragment (#…)"));
+        }
+        let Some(host) = url.host_str().filter(|host| !host.is_empty()) else {
+            return Err(invalid(url, "has no host"));
+        };
+        let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
+        let slash = if url.path().ends_with('/') { "" } else { "/" };
+        // Put together anew: the `url` crate does not turn a `libsql:` URL into an `https:` one.
+        let base = Url::parse(&format!("{scheme}://{host}{port}{}{slash}", url.path()))
+            .map_err(|error| invalid(url, format!("cannot be understood: {error}")))?;
+        let token = token
+            .filter(|token| !token.expose().is_empty())
+            .or_else(|| given.cloned());
+        Ok(Self { base, token })
+    }
+}
+
+/// The URL as it may be shown: without what may be secret.
+pub(super) fn shown(url: &Url) -> String {
+    let mut host = url.host_str().unwrap_or_default().to_owned();
+    if let Some(port) = url.port() {
+        host.push_str(&format!(":{port}"));
+    }
+    format!("{}://{host}{}", url.scheme(), url.path().trim_end_matches('/'))
+}
+
+fn invalid(url: &Url, what: impl std::fmt::Display) -> Error {
+    Error::new(Code::InvalidValue, format!("{} {what}", shown(url)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn base(url: &str) -> Result<String> {
+        Address::new(&Url::parse(url).unwrap(), None).map(|address| address.base.to_string())
+    }
+
+    #[test]
+    fn every_form_of_url_has_an_address() {
+        for (url, expected) in [
+            ("http://h", "http://h/"),
+            ("http://h:8080/a/b", "http://h:8080/a/b/"),
+            ("http://h:8080/a/b/", "http://h:8080/a/b/"),
+            ("https://h?tls=1", "https://h/"),
+            ("libsql://app-me.example.io", "https://app-me.example.io/"),
+            ("libsql://h:8080?tls=0", "http://h:8080/"),
+            ("libsql://h/dev/x?authToken=a.b.c", "https://h/dev/x/"),
+            ("ws://127.0.0.1:9", "http://127.0.0.1:9/"),
+            ("wss://h", "https://h/"),
+            ("libsql://[::1]:80?tls=0", "http://[::1]/"),
+        ] {
+            assert_eq!(base(url).unwrap(), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_and_no_secret_is_told() {
+        for url in [
+            "http://h?tls=1",
+            "https://h?tls=0",
+            "libsql://h?tls=2",
+            "libsql://h?authToken=hush&jwt=hush",
+            "http://h?Token=hush",
+            "http://me:hush@h",
+            "http://h#hush",
+            "ftp://h",
+            "libsql:///x",
+        ] {
+            let error = base(url).unwrap_err();
+            assert!(
+                !format!("{error:?} {:?}", error.hint_text()).contains("hush"),
+                "{error:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_urls_own_token_wins() {
+        let given = Secret::new("given".to_owned());
+        let token = |url: &str| {
+            Address::new(&Url::parse(url).unwrap(), Some(&given))
+                .unwrap()
+                .token
+                .unwrap()
+        };
+        assert_eq!(token("libsql://h?jwt=own").expose(), "own");
+        assert_eq!(token("libsql://h").expose(), "given");
+        assert_eq!(token("libsql://h?auth_token=").expose(), "given");
+    }
+}

@@ -1,0 +1,258 @@
+//! Requests over HTTP that can be given up at once.
+//!
+//! The one place outside the server where a future is awaited: a blocking read cannot be stopped from another thread, a
+//! future can be dropped, and dropping it closes its connection. Callers see blocking functions. Deadlines: ten seconds to
+//! connect; [`Call::patience`] for each silence after that; a peer that vanished is noticed by TCP's own probes.
+
+use super::address::{Address, shown};
+use crate::error::{Code, Error, Result};
+use bytes::Bytes;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use std::future::Future;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+use tokio::runtime::Runtime;
+use tokio::sync::Notify;
+use url::Url;
+
+const CONNECT: Duration = Duration::from_secs(10);
+/// How often a request is tried whose connection could not be made: nothing was sent, so nothing can happen twice.
+const TRIES: u32 = 3;
+/// The most that is read of an answer that has to be held whole.
+const WHOLE: usize = 64 << 20;
+
+/// Stops what runs, and nothing else: an interrupt between two statements has no effect.
+#[derive(Default)]
+pub(super) struct Cancel {
+    running: AtomicBool,
+    cancelled: AtomicBool,
+    told: Notify,
+}
+
+impl Cancel {
+    /// Something begins that may be stopped.
+    pub(super) fn begin(&self) {
+        self.cancelled.store(false, Ordering::SeqCst);
+        self.running.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn end(&self) {
+        self.running.store(false, Ordering::SeqCst);
+    }
+
+    pub(super) fn cancel(&self) {
+        if self.running.load(Ordering::SeqCst) {
+            self.cancelled.store(true, Ordering::SeqCst);
+            self.told.notify_one();
+        }
+    }
+
+    pub(super) fn cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::SeqCst)
+    }
+
+    async fn wait(&self) {
+        while !self.cancelled() {
+            self.told.notified().await;
+        }
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum Fault {
+    Interrupted,
+    /// The request never left.
+    Unsent(Error),
+    /// The request was sent, and what became of it is not known.
+    Broken(Error),
+}
+
+/// How long, and until when, to wait for a request.
+#[derive(Clone, Copy)]
+pub(super) struct Call<'a> {
+    pub cancel: &'a Cancel,
+    /// The longest silence to bear, before the answer begins and within it.
+    pub patience: Duration,
+}
+
+/// An answer whose body is still to come.
+pub(super) struct Reply {
+    pub status: u16,
+    response: reqwest::Response,
+    from: String,
+}
+
+pub(super) struct Http {
+    runtime: Option<Runtime>,
+    client: reqwest::Client,
+    authorization: Option<HeaderValue>,
+}
+
+impl Http {
+    pub(super) fn new(address: &Address) -> Result<Self> {
+        let internal =
+            |error: &dyn std::fmt::Display| Error::new(Code::Internal, format!("cannot set up HTTP: {error}"));
+        let authorization = match &address.token {
+            Some(token) => {
+                let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose()))
+                    .map_err(|_| Error::new(Code::InvalidValue, "the token has characters that no token has"))?;
+                value.set_sensitive(true);
+                Some(value)
+            }
+            None => None,
+        };
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("torso/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT)
+            .tcp_keepalive(Duration::from_secs(15))
+            .tcp_keepalive_interval(Duration::from_secs(10))
+            .tcp_keepalive_retries(3)
+            .redirect(reqwest::redirect::Policy::none());
+        if address.base.scheme() == "http" {
+            // The system's certificates take longer to read than a local query to run.
+            builder = builder.tls_certs_only([]);
+        }
+        // Refused where another part of the program has installed one: that one serves as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = builder.build().map_err(|error| internal(&error))?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| internal(&error))?;
+        Ok(Self {
+            runtime: Some(runtime),
+            client,
+            authorization,
+        })
+    }
+
+    /// Waits for `work`, until the user or the deadline ends it.
+    fn wait<T>(&self, call: Call<'_>, work: impl Future<Output = T>) -> std::result::Result<T, Waited> {
+        let Some(runtime) = &self.runtime else {
+            return Err(Waited::Cancelled);
+        };
+        runtime.block_on(async {
+            let mut work = pin!(tokio::time::timeout(call.patience, work));
+            let mut stop = pin!(call.cancel.wait());
+            std::future::poll_fn(|context| {
+                if stop.as_mut().poll(context).is_ready() {
+                    return Poll::Ready(Err(Waited::Cancelled));
+                }
+                work.as_mut().poll(context).map(|done| done.map_err(|_| Waited::Late))
+            })
+            .await
+        })
+    }
+
+    /// Sends a request and waits for the head of its answer. With a body it is a POST.
+    pub(super) fn send(
+        &self,
+        call: Call<'_>,
+        url: &Url,
+        body: Option<(&'static str, Bytes)>,
+    ) -> std::result::Result<Reply, Fault> {
+        let mut tried = 0;
+        loop {
+            tried += 1;
+            let mut request = match &body {
+                Some((kind, body)) => self
+                    .client
+                    .post(url.clone())
+                    .header(CONTENT_TYPE, HeaderValue::from_static(kind))
+                    .body(body.clone()),
+                None => self.client.get(url.clone()),
+            };
+            if let Some(authorization) = &self.authorization {
+                request = request.header(AUTHORIZATION, authorization.clone());
+            }
+            match self.wait(call, request.send()) {
+                Ok(Ok(response)) => {
+                    return Ok(Reply {
+                        status: response.status().as_u16(),
+                        response,
+                        from: shown(url),
+                    });
+                }
+                Ok(Err(error)) if error.is_connect() => {
+                    if tried == TRIES || error.is_timeout() {
+                        let error = Error::new(Code::Unavailable, format!("cannot connect to {}", origin(url)))
+                            .caused_by(error.without_url())
+                            .hint("is the server running, and is the URL right?");
+                        return Err(Fault::Unsent(error));
+                    }
+                    let pause = Duration::from_millis(fastrand::u64(50..150) * u64::from(tried));
+                    if let Err(Waited::Cancelled) = self.wait(call, tokio::time::sleep(pause)) {
+                        return Err(Fault::Interrupted);
+                    }
+                }
+                Ok(Err(error)) => return Err(broken(&origin(url), error)),
+                Err(waited) => return Err(waited.fault(&origin(url), call)),
+            }
+        }
+    }
+
+    /// The next piece of an answer, or none at its end.
+    pub(super) fn chunk(&self, call: Call<'_>, reply: &mut Reply) -> std::result::Result<Option<Bytes>, Fault> {
+        match self.wait(call, reply.response.chunk()) {
+            Ok(Ok(chunk)) => Ok(chunk),
+            Ok(Err(error)) => Err(broken(&reply.from, error)),
+            Err(waited) => Err(waited.fault(&reply.from, call)),
+        }
+    }
+
+    /// All that is left of an answer.
+    pub(super) fn whole(&self, call: Call<'_>, reply: &mut Reply) -> std::result::Result<Vec<u8>, Fault> {
+        let mut body = Vec::new();
+        while let Some(chunk) = self.chunk(call, reply)? {
+            body.extend_from_slice(&chunk);
+            if body.len() > WHOLE {
+                return Err(Fault::Broken(Error::new(
+                    Code::Unavailable,
+                    format!("{} sent an answer of more than {} MB", reply.from, WHOLE >> 20),
+                )));
+            }
+        }
+        Ok(body)
+    }
+}
+
+impl Drop for Http {
+    fn drop(&mut self) {
+        // A name that is still being looked up must not hold up the end of the program.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Why waiting ended before the work did.
+enum Waited {
+    Cancelled,
+    Late,
+}
+
+impl Waited {
+    fn fault(self, from: &str, call: Call<'_>) -> Fault {
+        match self {
+            Self::Cancelled => Fault::Interrupted,
+            Self::Late => Fault::Broken(Error::new(
+                Code::Timeout,
+                format!("{from} was silent for {} s", call.patience.as_secs_f32()),
+            )),
+        }
+    }
+}
+
+fn origin(url: &Url) -> String {
+    let mut origin = url.clone();
+    origin.set_path("");
+    shown(&origin)
+}
+
+fn broken(from: &str, error: reqwest::Error) -> Fault {
+    let error = error.without_url();
+    Fault::Broken(Error::new(Code::Unavailable, format!("{from} broke off its answer")).caused_by(error))
+}

@@ -1,0 +1,271 @@
+//! Hrana 2 and 3 as JSON: requests, and the answers of a pipeline.
+//!
+//! Only what a shell needs. The `libsql-hrana` crate has these types too, but brings a second encoding along, copies every
+//! value, and refuses the `null` that a server sends for an infinite real. The rows of a cursor are `decode`'s.
+
+use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use rusqlite::types::{Value, ValueRef};
+use serde::de::{Error as _, IgnoredAny};
+use serde::ser::{Error as _, SerializeStruct};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Base64 as Hrana writes it, without padding, and as others may.
+pub(super) const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new()
+        .with_encode_padding(false)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+#[derive(Serialize)]
+pub(super) struct PipelineBody<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub baton: Option<&'a str>,
+    pub requests: &'a [Request<'a>],
+}
+
+#[derive(Serialize)]
+pub(super) struct CursorBody<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub baton: Option<&'a str>,
+    pub batch: &'a Batch<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum Request<'a> {
+    Batch { batch: Batch<'a> },
+    Describe { sql: &'a str },
+    GetAutocommit,
+    Close,
+}
+
+#[derive(Serialize)]
+pub(super) struct Batch<'a> {
+    pub steps: Vec<Step<'a>>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Step<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub condition: Option<Condition>,
+    pub stmt: Stmt<'a>,
+}
+
+#[derive(Serialize, Clone)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum Condition {
+    Ok { step: usize },
+    Not { cond: Box<Condition> },
+    Or { conds: Vec<Condition> },
+    IsAutocommit,
+}
+
+impl Condition {
+    /// Only inside a transaction.
+    pub(super) fn in_transaction() -> Self {
+        Self::Not {
+            cond: Box::new(Self::IsAutocommit),
+        }
+    }
+
+    /// Not at all: the server reads the statement and does not run it.
+    pub(super) fn never() -> Self {
+        Self::Or { conds: Vec::new() }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct Stmt<'a> {
+    pub sql: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub args: &'a [Arg<'a>],
+    pub want_rows: bool,
+}
+
+/// A value on its way to the server.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Arg<'a>(pub ValueRef<'a>);
+
+impl Arg<'_> {
+    /// Why the value cannot be sent, if it cannot.
+    pub(super) fn unsendable(&self) -> Option<&'static str> {
+        match self.0 {
+            ValueRef::Real(real) if !real.is_finite() => {
+                Some("an infinite real cannot be sent to a server as a parameter")
+            }
+            ValueRef::Text(text) if std::str::from_utf8(text).is_err() => {
+                Some("a text that is not valid UTF-8 cannot be sent to a server")
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Serialize for Arg<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let fields = if matches!(self.0, ValueRef::Null) { 1 } else { 2 };
+        let mut value = serializer.serialize_struct("Value", fields)?;
+        match self.0 {
+            ValueRef::Null => value.serialize_field("type", "null")?,
+            ValueRef::Integer(integer) => {
+                value.serialize_field("type", "integer")?;
+                value.serialize_field("value", &integer.to_string())?;
+            }
+            ValueRef::Real(real) => {
+                value.serialize_field("type", "float")?;
+                value.serialize_field("value", &real)?;
+            }
+            ValueRef::Text(text) => {
+                value.serialize_field("type", "text")?;
+                value.serialize_field("value", std::str::from_utf8(text).map_err(S::Error::custom)?)?;
+            }
+            ValueRef::Blob(blob) => {
+                value.serialize_field("type", "blob")?;
+                value.serialize_field("base64", &BASE64.encode(blob))?;
+            }
+        }
+        value.end()
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct PipelineReply {
+    pub baton: Option<String>,
+    #[serde(default)]
+    pub base_url: Option<String>,
+    pub results: Vec<Answer>,
+}
+
+/// The first line of a cursor's answer.
+#[derive(Deserialize)]
+pub(super) struct CursorHead {
+    pub baton: Option<String>,
+    #[serde(default)]
+    pub base_url: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum Answer {
+    Ok { response: Response },
+    Error { error: WireError },
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum Response {
+    Batch { result: BatchResult },
+    Describe { result: Description },
+    GetAutocommit { is_autocommit: bool },
+    Close,
+}
+
+#[derive(Deserialize, Debug, Clone, Default)]
+pub(super) struct WireError {
+    #[serde(default)]
+    pub message: String,
+    #[serde(default)]
+    pub code: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct BatchResult {
+    pub step_results: Vec<Option<StmtResult>>,
+    pub step_errors: Vec<Option<WireError>>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct StmtResult {
+    #[serde(default)]
+    pub cols: Vec<Col>,
+    #[serde(default)]
+    pub rows: Vec<Vec<Cell>>,
+    #[serde(default)]
+    pub affected_row_count: u64,
+    #[serde(default, deserialize_with = "integer")]
+    pub last_insert_rowid: Option<i64>,
+    #[serde(default)]
+    pub rows_read: Option<u64>,
+    #[serde(default)]
+    pub rows_written: Option<u64>,
+    #[serde(default)]
+    pub query_duration_ms: Option<f64>,
+}
+
+#[derive(Deserialize, Debug, Clone)]
+pub(super) struct Col {
+    #[serde(default)]
+    pub name: Option<String>,
+    #[serde(default)]
+    pub decltype: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Description {
+    pub params: Vec<Param>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Param {
+    #[serde(default)]
+    pub name: Option<String>,
+}
+
+/// A value of a row that came whole.
+pub(super) enum Cell {
+    Value(Value),
+    /// A real that JSON has no number for: infinite, of unknown sign.
+    Infinite,
+}
+
+impl<'de> Deserialize<'de> for Cell {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(tag = "type", rename_all = "snake_case")]
+        enum Wire {
+            Null,
+            Integer { value: Option<Number> },
+            Float { value: Option<f64> },
+            Text { value: String },
+            Blob { base64: String },
+        }
+        Ok(Self::Value(match Wire::deserialize(deserializer)? {
+            Wire::Null => Value::Null,
+            Wire::Integer { value } => Value::Integer(
+                value
+                    .and_then(Number::integer)
+                    .ok_or_else(|| D::Error::custom("an integer is not one"))?,
+            ),
+            Wire::Float { value: Some(value) } => Value::Real(value),
+            Wire::Float { value: None } => return Ok(Self::Infinite),
+            Wire::Text { value } => Value::Text(value),
+            Wire::Blob { base64 } => Value::Blob(BASE64.decode(base64).map_err(D::Error::custom)?),
+        }))
+    }
+}
+
+/// An integer, which most servers write as a string and some as a number.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum Number {
+    Integer(i64),
+    Text(String),
+    Other(IgnoredAny),
+}
+
+impl Number {
+    pub(super) fn integer(self) -> Option<i64> {
+        match self {
+            Self::Integer(integer) => Some(integer),
+            Self::Text(text) => text.parse().ok(),
+            Self::Other(_) => None,
+        }
+    }
+}
+
+pub(super) fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    Ok(Option::<Number>::deserialize(deserializer)?.and_then(Number::integer))
+}
