@@ -208,7 +208,9 @@ fn a_damaged_table_ends_in_rollback() {
     let middle = bytes.len() - 6 * 4096;
     bytes[middle..middle + 4096].fill(0x5a);
     std::fs::write(&path, bytes).unwrap();
-    let (text, report) = dumped(&mut *open(&path), &Options::default());
+    let mut session = open(&path);
+    let (text, report) = dumped(&mut *session, &Options::default());
+    assert!(!session.in_transaction());
     assert_eq!(report.errors, 1);
     assert!(text.contains("INSERT INTO good VALUES(1);\n"));
     assert!(text.contains("/****** CORRUPTION ERROR *******/\n"));
