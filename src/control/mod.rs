@@ -20,6 +20,7 @@
 
 pub mod embedded;
 pub mod names;
+pub mod places;
 pub mod routes;
 pub mod types;
 

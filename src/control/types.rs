@@ -162,8 +162,12 @@ pub enum Seed {
     /// A copy of another database (a branch).
     Database { name: DatabaseName },
     /// A SQLite file that the caller has made and checked. The embedded plane moves it into place, so it is gone
-    /// afterwards; the caller gets its place from [`super::ControlPlane::staging`].
-    DatabaseUpload { path: PathBuf },
+    /// afterwards; the caller gets its place from [`super::ControlPlane::staging`]. The path does not travel: on
+    /// the wire an upload is its own request.
+    DatabaseUpload {
+        #[serde(skip)]
+        path: PathBuf,
+    },
 }
 
 /// The request for a new database.

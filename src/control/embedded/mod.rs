@@ -1,1 +1,235 @@
-//! The embedded control plane.
+//! The embedded control plane: databases are SQLite files on this machine, locations are directories, and the catalog is a
+//! SQLite file beside them. No account, no server, no network.
+//!
+//! ```text
+//! <data>/catalog.db            what is wanted (schema.sql)
+//! <data>/catalog.lock          held by the one process that changes it
+//! <data>/locations/<code>/     instances, named by database id; a location may have a directory elsewhere
+//! <data>/staging/              files under construction, and seeds on their way
+//! ```
+//!
+//! A mutation is: take the lock, finish what others left undone, check the rules, commit one transaction, reconcile. A
+//! reader takes no lock, and nothing is written before the first mutation. The rules are in a file per noun; this one
+//! opens the plane and hands each call to its noun.
+
+mod catalog;
+mod check;
+mod databases;
+mod groups;
+mod instances;
+mod locations;
+mod lock;
+mod reconcile;
+mod staging;
+mod view;
+
+use crate::control::names::{DatabaseId, DatabaseName, GroupName, LocationCode};
+use crate::control::types::{
+    Configuration, ConfigurationPatch, Connection, CreateDatabase, Database, DatabaseFilter, Finding, Group,
+    GroupConfiguration, Instance, Location, NewGroup, NewLocation, Synced,
+};
+use crate::control::{ControlPlane, Staging};
+use crate::engine::file::FileEngine;
+use crate::engine::{Engine, disk};
+use crate::error::{Error, Result};
+use catalog::Catalog;
+use lock::Lock;
+use std::cell::OnceCell;
+use std::path::{Path, PathBuf};
+use view::{Change, View};
+
+/// The plane over one data directory.
+pub struct Embedded {
+    dir: PathBuf,
+    engine: Box<dyn Engine>,
+    catalog: OnceCell<Catalog>,
+}
+
+impl Embedded {
+    /// A plane over a data directory, which need not exist. Nothing is read or written yet.
+    pub fn open(data_dir: &Path) -> Result<Self> {
+        let dir = std::path::absolute(data_dir)
+            .map_err(|error| Error::io(error, format!("cannot use the data directory {}", data_dir.display())))?;
+        Ok(Self {
+            dir,
+            engine: Box::new(FileEngine::default()),
+            catalog: OnceCell::new(),
+        })
+    }
+
+    fn catalog_path(&self) -> PathBuf {
+        self.dir.join("catalog.db")
+    }
+
+    fn lock_path(&self) -> PathBuf {
+        self.dir.join("catalog.lock")
+    }
+
+    fn staging_dir(&self) -> PathBuf {
+        self.dir.join("staging")
+    }
+
+    /// Where the seed of a database waits between the commit and its adoption.
+    fn seed(&self, id: &DatabaseId) -> PathBuf {
+        self.staging_dir().join(format!("{id}.seed"))
+    }
+
+    /// The catalog as it is, and none when there is nothing yet. Work that a killed process left is done first.
+    fn read(&self) -> Result<Option<View<'_>>> {
+        let catalog = match self.catalog.get() {
+            Some(catalog) => catalog,
+            None => match Catalog::open(&self.catalog_path())? {
+                Some(catalog) => self.catalog.get_or_init(|| catalog),
+                None => return Ok(None),
+            },
+        };
+        let view = View::new(self, catalog)?;
+        // If the lock is taken, its holder is doing that work; if it cannot be taken at all (a disk that is read-only),
+        // reading still can go on.
+        if catalog.has_work()?
+            && let Ok(Some(_lock)) = Lock::try_acquire(&self.lock_path())
+        {
+            catalog.durable()?;
+            let _ = reconcile::heal(&view);
+        }
+        Ok(Some(view))
+    }
+
+    /// The catalog for a change: locked, and with nothing left undone by others.
+    fn change(&self) -> Result<Change<'_>> {
+        disk::private_dir(&self.dir)?;
+        let lock = Lock::acquire(&self.lock_path())?;
+        let catalog = match self.catalog.get() {
+            Some(catalog) => catalog,
+            None => {
+                let catalog = Catalog::prepare(&self.catalog_path())?;
+                self.catalog.get_or_init(|| catalog)
+            }
+        };
+        catalog.durable()?;
+        let change = Change::new(View::new(self, catalog)?, lock);
+        reconcile::heal(&change)?;
+        Ok(change)
+    }
+}
+
+impl ControlPlane for Embedded {
+    fn list_locations(&self) -> Result<Vec<Location>> {
+        locations::list(self)
+    }
+
+    fn get_location(&self, code: &LocationCode) -> Result<Location> {
+        locations::get(self, code)
+    }
+
+    fn add_location(&self, new: &NewLocation) -> Result<Location> {
+        locations::add(self, new)
+    }
+
+    fn remove_location(&self, code: &LocationCode) -> Result<Location> {
+        locations::remove(self, code)
+    }
+
+    fn list_groups(&self) -> Result<Vec<Group>> {
+        groups::list(self)
+    }
+
+    fn create_group(&self, new: &NewGroup) -> Result<Group> {
+        groups::create(self, new)
+    }
+
+    fn get_group(&self, name: &GroupName) -> Result<Group> {
+        groups::get(self, name)
+    }
+
+    fn rename_group(&self, name: &GroupName, to: &GroupName) -> Result<Group> {
+        groups::rename(self, name, to)
+    }
+
+    fn delete_group(&self, name: &GroupName) -> Result<Group> {
+        groups::delete(self, name)
+    }
+
+    fn add_group_location(&self, name: &GroupName, location: &LocationCode) -> Result<Group> {
+        groups::add_location(self, name, location)
+    }
+
+    fn remove_group_location(&self, name: &GroupName, location: &LocationCode) -> Result<Group> {
+        groups::remove_location(self, name, location)
+    }
+
+    fn promote_group(&self, name: &GroupName, location: &LocationCode) -> Result<Group> {
+        groups::promote(self, name, location)
+    }
+
+    fn get_group_configuration(&self, name: &GroupName) -> Result<GroupConfiguration> {
+        groups::get_configuration(self, name)
+    }
+
+    fn update_group_configuration(&self, name: &GroupName, to: &GroupConfiguration) -> Result<GroupConfiguration> {
+        groups::update_configuration(self, name, to)
+    }
+
+    fn list_databases(&self, filter: &DatabaseFilter) -> Result<Vec<Database>> {
+        databases::list(self, filter)
+    }
+
+    fn create_database(&self, request: &CreateDatabase) -> Result<Database> {
+        databases::create(self, request)
+    }
+
+    fn get_database(&self, name: &DatabaseName) -> Result<Database> {
+        databases::get(self, name)
+    }
+
+    fn rename_database(&self, name: &DatabaseName, to: &DatabaseName) -> Result<Database> {
+        databases::rename(self, name, to)
+    }
+
+    fn delete_database(&self, name: &DatabaseName) -> Result<Database> {
+        databases::delete(self, name)
+    }
+
+    fn get_configuration(&self, name: &DatabaseName) -> Result<Configuration> {
+        databases::get_configuration(self, name)
+    }
+
+    fn update_configuration(&self, name: &DatabaseName, patch: &ConfigurationPatch) -> Result<Configuration> {
+        databases::update_configuration(self, name, patch)
+    }
+
+    fn list_instances(&self, name: &DatabaseName) -> Result<Vec<Instance>> {
+        instances::list(self, name)
+    }
+
+    fn add_instance(&self, name: &DatabaseName, location: &LocationCode) -> Result<Instance> {
+        instances::add(self, name, location)
+    }
+
+    fn remove_instance(&self, name: &DatabaseName, location: &LocationCode) -> Result<()> {
+        instances::remove(self, name, location)
+    }
+
+    fn sync_database(&self, name: &DatabaseName, location: Option<&LocationCode>) -> Result<Vec<Synced>> {
+        instances::sync(self, name, location)
+    }
+
+    fn promote_instance(&self, name: &DatabaseName, location: &LocationCode) -> Result<Database> {
+        instances::promote(self, name, location)
+    }
+
+    fn connection(&self, name: &DatabaseName, location: Option<&LocationCode>) -> Result<Connection> {
+        instances::connection(self, name, location)
+    }
+
+    fn staging(&self) -> Result<Staging> {
+        staging::begin(self)
+    }
+
+    fn check(&self, fix: bool) -> Result<Vec<Finding>> {
+        check::run(self, fix)
+    }
+}
+
+#[cfg(test)]
+mod tests;

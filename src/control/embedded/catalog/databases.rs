@@ -1,0 +1,251 @@
+//! The catalog's databases, their replicas, and the two queues of work: what is pending and what is doomed.
+
+use super::{Catalog, parsed, parsed_maybe};
+use crate::control::names::{DatabaseId, DatabaseName, GroupName, LocationCode};
+use crate::control::types::Parent;
+use crate::error::Result;
+use jiff::Timestamp;
+use rusqlite::{Row, params};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a database's first primary is to be made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    Empty,
+    /// The seed file of its id, in the staging directory.
+    Seed,
+}
+
+/// A database.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DatabaseRow {
+    pub id: DatabaseId,
+    pub name: DatabaseName,
+    pub group_uuid: String,
+    pub group: GroupName,
+    pub primary: LocationCode,
+    pub parent: Option<Parent>,
+    /// Bytes, as SQLite counts: not negative. 0 is unlimited.
+    pub size_limit: i64,
+    pub allow_attach: bool,
+    pub block_reads: bool,
+    pub block_writes: bool,
+    pub delete_protection: bool,
+    pub created_at: Timestamp,
+    /// None once its primary stands.
+    pub origin: Option<Origin>,
+}
+
+/// A living parent is called by its present name, a destroyed one by the name it had.
+const DATABASE: &str = "
+    SELECT d.id, d.name, d.group_uuid, g.name, d.primary_location, d.parent_id, coalesce(p.name, d.parent_name),
+           d.branched_at, d.size_limit, d.allow_attach, d.block_reads, d.block_writes, d.delete_protection,
+           d.created_at, d.origin
+    FROM databases d JOIN groups g ON g.uuid = d.group_uuid LEFT JOIN databases p ON p.id = d.parent_id";
+
+fn database(row: &Row<'_>) -> rusqlite::Result<DatabaseRow> {
+    let parent = match parsed_maybe(row, 5)? {
+        Some(id) => Some(Parent {
+            id,
+            name: parsed(row, 6)?,
+            branched_at: parsed(row, 7)?,
+        }),
+        None => None,
+    };
+    Ok(DatabaseRow {
+        id: parsed(row, 0)?,
+        name: parsed(row, 1)?,
+        group_uuid: row.get(2)?,
+        group: parsed(row, 3)?,
+        primary: parsed(row, 4)?,
+        parent,
+        size_limit: row.get(8)?,
+        allow_attach: row.get(9)?,
+        block_reads: row.get(10)?,
+        block_writes: row.get(11)?,
+        delete_protection: row.get(12)?,
+        created_at: parsed(row, 13)?,
+        origin: match row.get_ref(14)?.as_str_or_null()? {
+            Some("seed") => Some(Origin::Seed),
+            Some(_) => Some(Origin::Empty),
+            None => None,
+        },
+    })
+}
+
+impl Catalog {
+    /// By name.
+    pub fn databases(&self) -> Result<Vec<DatabaseRow>> {
+        self.rows(&format!("{DATABASE} ORDER BY d.name"), [], database)
+    }
+
+    /// A group's, by name.
+    pub fn databases_of_group(&self, uuid: &str) -> Result<Vec<DatabaseRow>> {
+        self.rows(
+            &format!("{DATABASE} WHERE d.group_uuid = ?1 ORDER BY d.name"),
+            [uuid],
+            database,
+        )
+    }
+
+    pub fn database(&self, name: &DatabaseName) -> Result<Option<DatabaseRow>> {
+        self.row(&format!("{DATABASE} WHERE d.name = ?1"), [name.as_str()], database)
+    }
+
+    pub fn database_by_id(&self, id: &DatabaseId) -> Result<Option<DatabaseRow>> {
+        self.row(&format!("{DATABASE} WHERE d.id = ?1"), [id.as_str()], database)
+    }
+
+    pub fn insert_database(&self, row: &DatabaseRow) -> Result<()> {
+        let parent = row.parent.as_ref();
+        self.execute(
+            "INSERT INTO databases (id, name, group_uuid, primary_location, parent_id, parent_name, branched_at, size_limit,
+                 allow_attach, block_reads, block_writes, delete_protection, created_at, origin)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+            params![
+                row.id.as_str(),
+                row.name.as_str(),
+                row.group_uuid,
+                row.primary.as_str(),
+                parent.map(|parent| parent.id.as_str()),
+                parent.map(|parent| parent.name.as_str()),
+                parent.map(|parent| parent.branched_at.to_string()),
+                row.size_limit,
+                row.allow_attach,
+                row.block_reads,
+                row.block_writes,
+                row.delete_protection,
+                row.created_at.to_string(),
+                row.origin.map(|origin| match origin {
+                    Origin::Empty => "empty",
+                    Origin::Seed => "seed",
+                }),
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Stores what of a database can change: name, primary, configuration.
+    pub fn update_database(&self, row: &DatabaseRow) -> Result<()> {
+        self.execute(
+            "UPDATE databases SET name = ?2, primary_location = ?3, size_limit = ?4, allow_attach = ?5, block_reads = ?6,
+                 block_writes = ?7, delete_protection = ?8
+             WHERE id = ?1",
+            params![
+                row.id.as_str(),
+                row.name.as_str(),
+                row.primary.as_str(),
+                row.size_limit,
+                row.allow_attach,
+                row.block_reads,
+                row.block_writes,
+                row.delete_protection,
+            ],
+        )?;
+        Ok(())
+    }
+
+    pub fn delete_database(&self, id: &DatabaseId) -> Result<()> {
+        self.execute("DELETE FROM databases WHERE id = ?1", [id.as_str()])?;
+        Ok(())
+    }
+
+    /// A database's own added locations, by code.
+    pub fn database_locations(&self, id: &DatabaseId) -> Result<Vec<LocationCode>> {
+        self.rows(
+            "SELECT location FROM database_locations WHERE database_id = ?1 ORDER BY location",
+            [id.as_str()],
+            |row| parsed(row, 0),
+        )
+    }
+
+    /// The own added locations of every database that has any.
+    pub fn all_database_locations(&self) -> Result<BTreeMap<DatabaseId, Vec<LocationCode>>> {
+        let rows = self.rows(
+            "SELECT database_id, location FROM database_locations ORDER BY location",
+            [],
+            |row| Ok((parsed(row, 0)?, parsed(row, 1)?)),
+        )?;
+        let mut all: BTreeMap<DatabaseId, Vec<LocationCode>> = BTreeMap::new();
+        for (id, location) in rows {
+            all.entry(id).or_default().push(location);
+        }
+        Ok(all)
+    }
+
+    pub fn add_database_location(&self, id: &DatabaseId, location: &LocationCode) -> Result<()> {
+        self.execute(
+            "INSERT OR IGNORE INTO database_locations (database_id, location) VALUES (?1, ?2)",
+            [id.as_str(), location.as_str()],
+        )?;
+        Ok(())
+    }
+
+    pub fn remove_database_location(&self, id: &DatabaseId, location: &LocationCode) -> Result<()> {
+        self.execute(
+            "DELETE FROM database_locations WHERE database_id = ?1 AND location = ?2",
+            [id.as_str(), location.as_str()],
+        )?;
+        Ok(())
+    }
+
+    /// Whether anything waits to be done.
+    pub fn has_work(&self) -> Result<bool> {
+        let work = self.row(
+            "SELECT EXISTS (SELECT 1 FROM pending) OR EXISTS (SELECT 1 FROM doomed)",
+            [],
+            |row| row.get(0),
+        )?;
+        Ok(work.unwrap_or(false))
+    }
+
+    /// Databases with work waiting, also those of which only files are left.
+    pub fn work(&self) -> Result<BTreeSet<DatabaseId>> {
+        let rows = self.rows(
+            "SELECT database_id FROM pending UNION SELECT database_id FROM doomed",
+            [],
+            |row| parsed(row, 0),
+        )?;
+        Ok(rows.into_iter().collect())
+    }
+
+    pub fn add_pending(&self, id: &DatabaseId) -> Result<()> {
+        self.execute("INSERT OR IGNORE INTO pending (database_id) VALUES (?1)", [id.as_str()])?;
+        Ok(())
+    }
+
+    pub fn doomed(&self, id: &DatabaseId) -> Result<BTreeSet<LocationCode>> {
+        let rows = self.rows(
+            "SELECT location FROM doomed WHERE database_id = ?1",
+            [id.as_str()],
+            |row| parsed(row, 0),
+        )?;
+        Ok(rows.into_iter().collect())
+    }
+
+    pub fn add_doomed(&self, id: &DatabaseId, location: &LocationCode) -> Result<()> {
+        self.execute(
+            "INSERT OR IGNORE INTO doomed (database_id, location) VALUES (?1, ?2)",
+            [id.as_str(), location.as_str()],
+        )?;
+        Ok(())
+    }
+
+    pub fn remove_doomed(&self, id: &DatabaseId, location: &LocationCode) -> Result<()> {
+        self.execute(
+            "DELETE FROM doomed WHERE database_id = ?1 AND location = ?2",
+            [id.as_str(), location.as_str()],
+        )?;
+        Ok(())
+    }
+
+    /// Reality agrees with what is wanted of the database.
+    pub fn settled(&self, id: &DatabaseId) -> Result<()> {
+        self.execute("DELETE FROM pending WHERE database_id = ?1", [id.as_str()])?;
+        self.execute(
+            "UPDATE databases SET origin = NULL WHERE id = ?1 AND origin IS NOT NULL",
+            [id.as_str()],
+        )?;
+        Ok(())
+    }
+}

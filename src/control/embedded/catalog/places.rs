@@ -1,0 +1,149 @@
+//! The catalog's locations and groups.
+
+use super::{Catalog, parsed};
+use crate::control::names::{GroupName, LocationCode};
+use crate::error::Result;
+use jiff::Timestamp;
+use rusqlite::{Row, params};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// A location the user added, or what was added to a built-in one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LocationRow {
+    pub code: LocationCode,
+    /// None: a built-in location that was only given a directory.
+    pub description: Option<String>,
+    pub dir: Option<PathBuf>,
+    pub lat: Option<f64>,
+    pub lon: Option<f64>,
+}
+
+/// A group.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GroupRow {
+    pub uuid: String,
+    pub name: GroupName,
+    pub primary: LocationCode,
+    pub delete_protection: bool,
+    pub created_at: Timestamp,
+}
+
+const GROUP: &str = "SELECT uuid, name, primary_location, delete_protection, created_at FROM groups";
+
+fn group(row: &Row<'_>) -> rusqlite::Result<GroupRow> {
+    Ok(GroupRow {
+        uuid: row.get(0)?,
+        name: parsed(row, 1)?,
+        primary: parsed(row, 2)?,
+        delete_protection: row.get(3)?,
+        created_at: parsed(row, 4)?,
+    })
+}
+
+impl Catalog {
+    pub fn locations(&self) -> Result<Vec<LocationRow>> {
+        self.rows("SELECT code, description, dir, lat, lon FROM locations", [], |row| {
+            Ok(LocationRow {
+                code: parsed(row, 0)?,
+                description: row.get(1)?,
+                dir: row.get::<_, Option<String>>(2)?.map(PathBuf::from),
+                lat: row.get(3)?,
+                lon: row.get(4)?,
+            })
+        })
+    }
+
+    /// `dir` is text: the caller refuses a path that is not.
+    pub fn insert_location(&self, row: &LocationRow, dir: Option<&str>) -> Result<()> {
+        self.execute(
+            "INSERT INTO locations (code, description, dir, lat, lon) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![row.code.as_str(), row.description, dir, row.lat, row.lon],
+        )?;
+        Ok(())
+    }
+
+    pub fn delete_location(&self, code: &LocationCode) -> Result<bool> {
+        Ok(self.execute("DELETE FROM locations WHERE code = ?1", [code.as_str()])? > 0)
+    }
+
+    /// Locations that groups, databases or files yet to be dropped refer to.
+    pub fn locations_in_use(&self) -> Result<Vec<LocationCode>> {
+        self.rows(
+            "SELECT primary_location FROM groups UNION SELECT location FROM group_locations
+             UNION SELECT primary_location FROM databases UNION SELECT location FROM database_locations
+             UNION SELECT location FROM doomed",
+            [],
+            |row| parsed(row, 0),
+        )
+    }
+
+    pub fn groups(&self) -> Result<Vec<GroupRow>> {
+        self.rows(&format!("{GROUP} ORDER BY name"), [], group)
+    }
+
+    pub fn group(&self, name: &GroupName) -> Result<Option<GroupRow>> {
+        self.row(&format!("{GROUP} WHERE name = ?1"), [name.as_str()], group)
+    }
+
+    pub fn insert_group(&self, row: &GroupRow) -> Result<()> {
+        self.execute(
+            "INSERT INTO groups (uuid, name, primary_location, delete_protection, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![row.uuid, row.name.as_str(), row.primary.as_str(), row.delete_protection, row.created_at.to_string()],
+        )?;
+        Ok(())
+    }
+
+    /// Stores what of a group can change: name, primary, protection.
+    pub fn update_group(&self, row: &GroupRow) -> Result<()> {
+        self.execute(
+            "UPDATE groups SET name = ?2, primary_location = ?3, delete_protection = ?4 WHERE uuid = ?1",
+            params![row.uuid, row.name.as_str(), row.primary.as_str(), row.delete_protection],
+        )?;
+        Ok(())
+    }
+
+    pub fn delete_group(&self, uuid: &str) -> Result<()> {
+        self.execute("DELETE FROM groups WHERE uuid = ?1", [uuid])?;
+        Ok(())
+    }
+
+    /// The added locations of one group, by code.
+    pub fn group_locations(&self, uuid: &str) -> Result<Vec<LocationCode>> {
+        self.rows(
+            "SELECT location FROM group_locations WHERE group_uuid = ?1 ORDER BY location",
+            [uuid],
+            |row| parsed(row, 0),
+        )
+    }
+
+    /// The added locations of every group that has any, by the group's uuid.
+    pub fn all_group_locations(&self) -> Result<BTreeMap<String, Vec<LocationCode>>> {
+        let rows = self.rows(
+            "SELECT group_uuid, location FROM group_locations ORDER BY location",
+            [],
+            |row| Ok((row.get::<_, String>(0)?, parsed(row, 1)?)),
+        )?;
+        let mut all: BTreeMap<String, Vec<LocationCode>> = BTreeMap::new();
+        for (uuid, location) in rows {
+            all.entry(uuid).or_default().push(location);
+        }
+        Ok(all)
+    }
+
+    pub fn add_group_location(&self, uuid: &str, location: &LocationCode) -> Result<()> {
+        self.execute(
+            "INSERT OR IGNORE INTO group_locations (group_uuid, location) VALUES (?1, ?2)",
+            [uuid, location.as_str()],
+        )?;
+        Ok(())
+    }
+
+    pub fn remove_group_location(&self, uuid: &str, location: &LocationCode) -> Result<()> {
+        self.execute(
+            "DELETE FROM group_locations WHERE group_uuid = ?1 AND location = ?2",
+            [uuid, location.as_str()],
+        )?;
+        Ok(())
+    }
+}

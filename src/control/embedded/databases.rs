@@ -1,0 +1,328 @@
+//! Databases: creating, listing, renaming, configuring, destroying.
+
+use super::Embedded;
+use super::catalog::Catalog;
+use super::catalog::databases::{DatabaseRow, Origin};
+use super::catalog::places::GroupRow;
+use super::staging;
+use super::view::{Change, database_not_found};
+use crate::control::ControlPlane as _;
+use crate::control::names::{DatabaseId, DatabaseName, LocationCode};
+use crate::control::places;
+use crate::control::types::{
+    Configuration, ConfigurationPatch, CreateDatabase, Database, DatabaseFilter, Parent, Seed,
+};
+use crate::engine::disk;
+use crate::error::{Code, Error, Result};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// The group of databases that were not given one.
+const DEFAULT_GROUP: &str = "default";
+
+pub fn list(plane: &Embedded, filter: &DatabaseFilter) -> Result<Vec<Database>> {
+    let Some(view) = plane.read()? else {
+        return Ok(Vec::new());
+    };
+    let rows = match &filter.group {
+        Some(name) => view.catalog.databases_of_group(&view.group(name)?.uuid)?,
+        None => view.catalog.databases()?,
+    };
+    let of_group = view.catalog.all_group_locations()?;
+    let of_database = view.catalog.all_database_locations()?;
+    let mut all = Vec::with_capacity(rows.len());
+    for row in rows {
+        let mut replicas: Vec<LocationCode> = of_group.get(&row.group_uuid).cloned().unwrap_or_default();
+        replicas.extend(of_database.get(&row.id).cloned().unwrap_or_default());
+        replicas.retain(|location| *location != row.primary);
+        replicas.sort();
+        replicas.dedup();
+        let wanted = match (&filter.location, &filter.parent) {
+            (Some(location), _) if row.primary != *location && !replicas.contains(location) => false,
+            (_, Some(parent)) => row.parent.as_ref().is_some_and(|of| of.id == *parent),
+            _ => true,
+        };
+        if wanted {
+            all.push(view.assemble(row, replicas));
+        }
+    }
+    Ok(all)
+}
+
+pub fn get(plane: &Embedded, name: &DatabaseName) -> Result<Database> {
+    let Some(view) = plane.read()? else {
+        return Err(database_not_found(name, std::iter::empty()));
+    };
+    view.to_database(view.database(name)?)
+}
+
+pub fn create(plane: &Embedded, request: &CreateDatabase) -> Result<Database> {
+    let size_limit = request.size_limit.as_deref().map_or(Ok(0), parse_size)?;
+    match &request.seed {
+        None => place(plane, request, size_limit, None, None),
+        Some(Seed::DatabaseUpload { path }) => place(plane, request, size_limit, Some(path), None),
+        Some(Seed::Database { name }) => {
+            // The copy is made before the lock is taken: it may take long. A name that is taken is found out first.
+            if let Ok(existing) = plane.get_database(&request.name) {
+                return Err(exists(&existing.name));
+            }
+            let parent = plane.get_database(name)?;
+            let staging = plane.staging()?;
+            {
+                let Some(view) = plane.read()? else {
+                    return Err(database_not_found(name, std::iter::empty()));
+                };
+                view.plane
+                    .engine
+                    .snapshot(&view.site(&parent.primary, &parent.id), &staging.path)?;
+            }
+            let parent = Parent {
+                id: parent.id,
+                name: parent.name,
+                branched_at: Timestamp::now(),
+            };
+            place(plane, request, size_limit, Some(&staging.path), Some(parent))
+        }
+    }
+}
+
+/// Commits a new database and makes it real; if that fails it is gone again.
+fn place(
+    plane: &Embedded,
+    request: &CreateDatabase,
+    size_limit: i64,
+    seed: Option<&Path>,
+    parent: Option<Parent>,
+) -> Result<Database> {
+    if let Some(path) = seed {
+        staging::check(plane, path)?;
+        let size = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+        if size_limit > 0 && size > size_limit.unsigned_abs() {
+            return Err(Error::new(
+                Code::SizeLimit,
+                format!(
+                    "{} would have {size} bytes, more than its size limit of {size_limit}",
+                    request.name
+                ),
+            )
+            .hint("give a larger --size-limit"));
+        }
+    }
+    let change = plane.change()?;
+    if change.catalog.database(&request.name)?.is_some() {
+        return Err(exists(&request.name));
+    }
+    let (group, new_group) = choose_group(&change, request)?;
+    let primary = request.location.clone().unwrap_or_else(|| group.primary.clone());
+    change.known_location(&primary)?;
+    let row = DatabaseRow {
+        id: DatabaseId::generate(),
+        name: request.name.clone(),
+        group_uuid: group.uuid.clone(),
+        group: group.name.clone(),
+        primary,
+        parent,
+        size_limit,
+        allow_attach: false,
+        block_reads: false,
+        block_writes: false,
+        delete_protection: false,
+        created_at: Timestamp::now(),
+        origin: Some(if seed.is_some() { Origin::Seed } else { Origin::Empty }),
+    };
+    if let Some(path) = seed {
+        disk::rename(path, &plane.seed(&row.id))?;
+    }
+    change.commit(|catalog| {
+        if new_group {
+            catalog.insert_group(&group)?;
+        }
+        catalog.insert_database(&row)?;
+        catalog.add_pending(&row.id)
+    })?;
+    if let Err(error) = make(&change, &row) {
+        // A group that was made for it stays: it is empty, and does no harm.
+        doom(&change, std::slice::from_ref(&row))?;
+        return Err(error);
+    }
+    change.to_database(row)
+}
+
+/// Has the new database made, with all its replicas.
+fn make(change: &Change<'_>, row: &DatabaseRow) -> Result<()> {
+    match change.reach(&row.id)?.failures.into_iter().next() {
+        Some((_, error)) => Err(error),
+        None => Ok(()),
+    }
+}
+
+/// The group of a new database, and whether it is new itself.
+fn choose_group(change: &Change<'_>, request: &CreateDatabase) -> Result<(GroupRow, bool)> {
+    if let Some(name) = &request.group {
+        let group = change.group(name).map_err(|error| {
+            let hint = error.hint_text().map_or(String::new(), |hint| format!("{hint}; "));
+            error.hint(format!("{hint}torso group create {name} makes it"))
+        })?;
+        return Ok((group, false));
+    }
+    let mut all = change.catalog.groups()?;
+    if all.len() == 1 {
+        return Ok((all.remove(0), false));
+    }
+    if let Some(index) = all.iter().position(|group| group.name.as_str() == DEFAULT_GROUP) {
+        return Ok((all.remove(index), false));
+    }
+    let primary = match &request.location {
+        Some(location) => location.clone(),
+        None => places::LOCAL.parse()?,
+    };
+    let group = GroupRow {
+        uuid: uuid::Uuid::new_v4().to_string(),
+        name: DEFAULT_GROUP.parse()?,
+        primary,
+        delete_protection: false,
+        created_at: Timestamp::now(),
+    };
+    Ok((group, true))
+}
+
+pub fn rename(plane: &Embedded, name: &DatabaseName, to: &DatabaseName) -> Result<Database> {
+    let change = plane.change()?;
+    let mut row = change.database(name)?;
+    if name != to {
+        if change.catalog.database(to)?.is_some() {
+            return Err(exists(to));
+        }
+        row.name = to.clone();
+        change.commit(|catalog| catalog.update_database(&row))?;
+    }
+    change.to_database(row)
+}
+
+pub fn delete(plane: &Embedded, name: &DatabaseName) -> Result<Database> {
+    let change = plane.change()?;
+    let row = change.database(name)?;
+    protect(&change, &row)?;
+    let database = change.to_database(row.clone())?;
+    doom(&change, &[row])?;
+    Ok(database)
+}
+
+/// Refuses under delete protection of the database or of its group.
+pub fn protect(change: &Change<'_>, row: &DatabaseRow) -> Result<()> {
+    let name = &row.name;
+    if row.delete_protection {
+        return Err(Error::new(
+            Code::DeleteProtected,
+            format!("database {name} is protected from deletion"),
+        )
+        .hint(format!("torso db config delete-protection disable {name} lifts it")));
+    }
+    let group = change.group(&row.group)?;
+    if group.delete_protection {
+        return Err(Error::new(
+            Code::DeleteProtected,
+            format!(
+                "database {name} is in group {}, which is protected from deletion",
+                group.name
+            ),
+        )
+        .hint(format!(
+            "torso group config delete-protection disable {} lifts it",
+            group.name
+        )));
+    }
+    Ok(())
+}
+
+/// Takes databases out of the catalog, their names free at once, and drops their files. Files that cannot be dropped now
+/// stay doomed.
+pub fn doom(change: &Change<'_>, rows: &[DatabaseRow]) -> Result<()> {
+    doom_with(change, rows, |_| Ok(()))
+}
+
+/// The same, with something more in the same transaction.
+pub fn doom_with(change: &Change<'_>, rows: &[DatabaseRow], more: impl FnOnce(&Catalog) -> Result<()>) -> Result<()> {
+    let mut wants = BTreeMap::new();
+    for row in rows {
+        wants.insert(row.id.clone(), change.want(row)?);
+    }
+    change.commit(|catalog| {
+        for (id, want) in &wants {
+            for location in want.replicas.iter().chain([&want.primary]) {
+                catalog.add_doomed(id, location)?;
+            }
+            catalog.delete_database(id)?;
+        }
+        more(catalog)
+    })?;
+    let mut left = Vec::new();
+    for row in rows {
+        for (location, error) in change.reach(&row.id)?.failures {
+            left.push((row.name.clone(), location, error));
+        }
+    }
+    match left.into_iter().next() {
+        None => Ok(()),
+        Some((name, location, error)) => Err(Error::new(
+            Code::Partial,
+            format!("database {name} is destroyed, but its files in {location} could not be removed yet"),
+        )
+        .caused_by(error)
+        .hint("every further command tries again; torso doctor shows what is left")),
+    }
+}
+
+pub fn get_configuration(plane: &Embedded, name: &DatabaseName) -> Result<Configuration> {
+    let Some(view) = plane.read()? else {
+        return Err(database_not_found(name, std::iter::empty()));
+    };
+    Ok(configuration(&view.database(name)?))
+}
+
+pub fn update_configuration(
+    plane: &Embedded,
+    name: &DatabaseName,
+    patch: &ConfigurationPatch,
+) -> Result<Configuration> {
+    let size_limit = patch.size_limit.as_deref().map(parse_size).transpose()?;
+    let change = plane.change()?;
+    let before = change.database(name)?;
+    let mut row = before.clone();
+    row.size_limit = size_limit.unwrap_or(row.size_limit);
+    row.allow_attach = patch.allow_attach.unwrap_or(row.allow_attach);
+    row.block_reads = patch.block_reads.unwrap_or(row.block_reads);
+    row.block_writes = patch.block_writes.unwrap_or(row.block_writes);
+    row.delete_protection = patch.delete_protection.unwrap_or(row.delete_protection);
+    if row != before {
+        change.commit(|catalog| catalog.update_database(&row))?;
+    }
+    Ok(configuration(&row))
+}
+
+fn configuration(row: &DatabaseRow) -> Configuration {
+    Configuration {
+        size_limit: row.size_limit.to_string(),
+        allow_attach: row.allow_attach,
+        block_reads: row.block_reads,
+        block_writes: row.block_writes,
+        delete_protection: row.delete_protection,
+    }
+}
+
+/// A size on the wire is a number of bytes; forms such as `64mb` are the command line's.
+fn parse_size(text: &str) -> Result<i64> {
+    match text.parse::<i64>() {
+        Ok(size) if size >= 0 => Ok(size),
+        _ => Err(
+            Error::new(Code::InvalidValue, format!("{text:?} is not a size in bytes"))
+                .hint("use a whole number of bytes; 0 is unlimited"),
+        ),
+    }
+}
+
+fn exists(name: &DatabaseName) -> Error {
+    Error::new(Code::DatabaseExists, format!("database {name} exists already"))
+        .hint(format!("torso db show {name} shows it; --if-not-exists accepts it"))
+}

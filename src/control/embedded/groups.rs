@@ -1,0 +1,225 @@
+//! Groups: databases that share locations and settings.
+
+use super::Embedded;
+use super::catalog::databases::DatabaseRow;
+use super::catalog::places::GroupRow;
+use super::view::{Change, group_not_found};
+use super::{databases, instances};
+use crate::control::names::{GroupName, LocationCode};
+use crate::control::types::{Group, GroupConfiguration, NewGroup};
+use crate::error::{Code, Error, Result};
+use jiff::Timestamp;
+
+pub fn list(plane: &Embedded) -> Result<Vec<Group>> {
+    let Some(view) = plane.read()? else {
+        return Ok(Vec::new());
+    };
+    view.catalog
+        .groups()?
+        .into_iter()
+        .map(|row| view.to_group(row))
+        .collect()
+}
+
+pub fn get(plane: &Embedded, name: &GroupName) -> Result<Group> {
+    let Some(view) = plane.read()? else {
+        return Err(group_not_found(name, std::iter::empty()));
+    };
+    view.to_group(view.group(name)?)
+}
+
+pub fn create(plane: &Embedded, new: &NewGroup) -> Result<Group> {
+    let change = plane.change()?;
+    if change.catalog.group(&new.name)?.is_some() {
+        return Err(exists(&new.name));
+    }
+    change.known_location(&new.location)?;
+    let row = GroupRow {
+        uuid: uuid::Uuid::new_v4().to_string(),
+        name: new.name.clone(),
+        primary: new.location.clone(),
+        delete_protection: false,
+        created_at: Timestamp::now(),
+    };
+    change.commit(|catalog| catalog.insert_group(&row))?;
+    change.to_group(row)
+}
+
+pub fn rename(plane: &Embedded, name: &GroupName, to: &GroupName) -> Result<Group> {
+    let change = plane.change()?;
+    let mut row = change.group(name)?;
+    if name != to {
+        if change.catalog.group(to)?.is_some() {
+            return Err(exists(to));
+        }
+        row.name = to.clone();
+        change.commit(|catalog| catalog.update_group(&row))?;
+    }
+    change.to_group(row)
+}
+
+pub fn delete(plane: &Embedded, name: &GroupName) -> Result<Group> {
+    let change = plane.change()?;
+    let row = change.group(name)?;
+    if row.delete_protection {
+        return Err(Error::new(
+            Code::DeleteProtected,
+            format!("group {name} is protected from deletion"),
+        )
+        .hint(format!("torso group config delete-protection disable {name} lifts it")));
+    }
+    let all = change.catalog.databases_of_group(&row.uuid)?;
+    for database in &all {
+        databases::protect(&change, database)?;
+    }
+    let group = change.to_group(row.clone())?;
+    let left = databases::doom_with(&change, &all, |catalog| catalog.delete_group(&row.uuid));
+    left.map(|()| group)
+}
+
+pub fn add_location(plane: &Embedded, name: &GroupName, location: &LocationCode) -> Result<Group> {
+    let change = plane.change()?;
+    let row = change.group(name)?;
+    change.known_location(location)?;
+    if row.primary == *location || change.catalog.group_locations(&row.uuid)?.contains(location) {
+        return change.to_group(row);
+    }
+    let all = change.catalog.databases_of_group(&row.uuid)?;
+    let before = replicas_at(&change, &all, location)?;
+    change.commit(|catalog| {
+        catalog.add_group_location(&row.uuid, location)?;
+        all.iter().try_for_each(|database| {
+            catalog.remove_doomed(&database.id, location)?;
+            catalog.add_pending(&database.id)
+        })
+    })?;
+    for database in &all {
+        if let Some(error) = change.reach(&database.id)?.take_failure(location) {
+            // As before: a group replicates all of its databases or none.
+            change.commit(|catalog| {
+                catalog.remove_group_location(&row.uuid, location)?;
+                for database in all.iter().filter(|database| !before.contains(&database.id)) {
+                    if database.primary != *location {
+                        catalog.add_doomed(&database.id, location)?;
+                    }
+                }
+                Ok(())
+            })?;
+            for database in &all {
+                change.reach(&database.id)?;
+            }
+            return Err(error);
+        }
+    }
+    change.to_group(row)
+}
+
+/// Which of the databases have an instance of their own at a location.
+fn replicas_at(
+    change: &Change<'_>,
+    all: &[DatabaseRow],
+    location: &LocationCode,
+) -> Result<Vec<crate::control::names::DatabaseId>> {
+    let mut ids = Vec::new();
+    for database in all {
+        if change.want(database)?.replicas.contains(location) {
+            ids.push(database.id.clone());
+        }
+    }
+    Ok(ids)
+}
+
+pub fn remove_location(plane: &Embedded, name: &GroupName, location: &LocationCode) -> Result<Group> {
+    let change = plane.change()?;
+    let row = change.group(name)?;
+    if row.primary == *location {
+        return Err(Error::new(
+            Code::PrimaryInstance,
+            format!("{location} is the primary location of group {name}"),
+        )
+        .hint(format!(
+            "torso group promote {name} LOCATION makes another one its primary first"
+        )));
+    }
+    if !change.catalog.group_locations(&row.uuid)?.contains(location) {
+        return change.to_group(row);
+    }
+    let all = change.catalog.databases_of_group(&row.uuid)?;
+    let mut losing = Vec::new();
+    for database in &all {
+        let own = change.catalog.database_locations(&database.id)?.contains(location);
+        if database.primary != *location && !own {
+            losing.push(database);
+        }
+    }
+    change.commit(|catalog| {
+        catalog.remove_group_location(&row.uuid, location)?;
+        losing
+            .iter()
+            .try_for_each(|database| catalog.add_doomed(&database.id, location))
+    })?;
+    for database in losing {
+        if let Some(error) = change.reach(&database.id)?.take_failure(location) {
+            return Err(instances::not_removed_yet(&database.name, location, error));
+        }
+    }
+    change.to_group(row)
+}
+
+pub fn promote(plane: &Embedded, name: &GroupName, location: &LocationCode) -> Result<Group> {
+    let change = plane.change()?;
+    let mut row = change.group(name)?;
+    if row.primary == *location {
+        return change.to_group(row);
+    }
+    if !change.catalog.group_locations(&row.uuid)?.contains(location) {
+        return Err(Error::new(
+            Code::InstanceNotFound,
+            format!("group {name} has no replicas in {location}"),
+        )
+        .hint(format!("torso group locations add {name} {location} makes them")));
+    }
+    let all = change.catalog.databases_of_group(&row.uuid)?;
+    // All can be had alone, or nothing is begun. One that is opened meanwhile stops the rest, and repeating goes on.
+    for database in &all {
+        if database.primary != *location {
+            let site = change.site(&database.primary, &database.id);
+            plane.engine.hold(&site)?;
+            plane.engine.release(&site);
+        }
+    }
+    for database in &all {
+        instances::promote_locked(&change, database, location)?;
+    }
+    let former = std::mem::replace(&mut row.primary, location.clone());
+    change.commit(|catalog| {
+        catalog.update_group(&row)?;
+        catalog.remove_group_location(&row.uuid, location)?;
+        catalog.add_group_location(&row.uuid, &former)?;
+        // What the promotions added one by one is the group's now.
+        all.iter()
+            .try_for_each(|database| catalog.remove_database_location(&database.id, &former))
+    })?;
+    change.to_group(row)
+}
+
+pub fn get_configuration(plane: &Embedded, name: &GroupName) -> Result<GroupConfiguration> {
+    Ok(GroupConfiguration {
+        delete_protection: get(plane, name)?.delete_protection,
+    })
+}
+
+pub fn update_configuration(plane: &Embedded, name: &GroupName, to: &GroupConfiguration) -> Result<GroupConfiguration> {
+    let change = plane.change()?;
+    let mut row = change.group(name)?;
+    if row.delete_protection != to.delete_protection {
+        row.delete_protection = to.delete_protection;
+        change.commit(|catalog| catalog.update_group(&row))?;
+    }
+    Ok(to.clone())
+}
+
+fn exists(name: &GroupName) -> Error {
+    Error::new(Code::GroupExists, format!("group {name} exists already"))
+        .hint(format!("torso group show {name} shows it"))
+}

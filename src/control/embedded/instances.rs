@@ -1,0 +1,396 @@
+//! Instances: what there is of a database and how fresh it is, replicas, promotion, and how to connect.
+
+use super::Embedded;
+use super::catalog::databases::DatabaseRow;
+use super::view::{Change, View, database_not_found};
+use crate::control::names::{DatabaseId, DatabaseName, LocationCode};
+use crate::control::types::{self, Connection, Database, Instance, InstanceState, Synced};
+use crate::engine::{Role, Running};
+use crate::error::{Code, Error, Result};
+use std::time::Instant;
+
+pub fn list(plane: &Embedded, name: &DatabaseName) -> Result<Vec<Instance>> {
+    let Some(view) = plane.read()? else {
+        return Err(database_not_found(name, std::iter::empty()));
+    };
+    instances(&view, &view.database(name)?)
+}
+
+fn instances(view: &View<'_>, row: &DatabaseRow) -> Result<Vec<Instance>> {
+    let primary = view
+        .plane
+        .engine
+        .running(&view.site(&row.primary, &row.id))
+        .ok()
+        .flatten();
+    let mut all = vec![describe(view, row, &row.primary, primary.as_ref(), primary.as_ref())];
+    for location in view.want(row)?.replicas {
+        let here = view.plane.engine.running(&view.site(&location, &row.id)).ok().flatten();
+        all.push(describe(view, row, &location, here.as_ref(), primary.as_ref()));
+    }
+    Ok(all)
+}
+
+/// One instance: its role as wanted, its state as observed.
+fn describe(
+    view: &View<'_>,
+    row: &DatabaseRow,
+    location: &LocationCode,
+    here: Option<&Running>,
+    primary: Option<&Running>,
+) -> Instance {
+    let is_primary = row.primary == *location;
+    let (state, synced_at, lag_ms) = match here.map(|running| &running.role) {
+        None => (InstanceState::Missing, None, None),
+        Some(Role::Primary) if is_primary => (InstanceState::Ready, None, None),
+        Some(Role::Replica {
+            of,
+            position,
+            synced_at,
+            altered,
+        }) if !is_primary => match primary {
+            Some(primary) if of == row.primary.as_str() && !altered && primary.position == *position => {
+                (InstanceState::Ready, Some(*synced_at), Some(0))
+            }
+            Some(primary) => {
+                let behind = primary
+                    .position
+                    .last_change_ns()
+                    .saturating_sub(position.last_change_ns());
+                let known = !position.uncertain && of == row.primary.as_str();
+                let lag = u64::try_from(behind / 1_000_000).unwrap_or(0).max(1);
+                (InstanceState::Behind, Some(*synced_at), known.then_some(lag))
+            }
+            None => (InstanceState::Behind, Some(*synced_at), None),
+        },
+        // A change of roles that was cut short, or a file that is not what it should be.
+        Some(_) => (InstanceState::Behind, None, None),
+    };
+    Instance {
+        uuid: instance_id(&row.id, location),
+        name: location.as_str().to_owned(),
+        role: if is_primary {
+            types::Role::Primary
+        } else {
+            types::Role::Replica
+        },
+        location: location.clone(),
+        hostname: String::new(),
+        url: view.plane.engine.url(&view.site(location, &row.id)),
+        state,
+        size_bytes: here.map(|running| running.size),
+        synced_at,
+        lag_ms,
+    }
+}
+
+/// An instance's identity follows from its database's and its location's, so that nothing about it needs to be stored.
+fn instance_id(id: &DatabaseId, location: &LocationCode) -> String {
+    // FNV-1a, 128 bits: spreads the code over the id's random bits.
+    let mut hash: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+    for byte in id.as_str().bytes().chain([b'@']).chain(location.as_str().bytes()) {
+        hash = (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b);
+    }
+    uuid::Builder::from_custom_bytes(hash.to_be_bytes())
+        .into_uuid()
+        .hyphenated()
+        .to_string()
+}
+
+/// The instance of a database at a location, if one is wanted there.
+fn wanted_at(view: &View<'_>, row: &DatabaseRow, location: &LocationCode) -> Result<()> {
+    view.known_location(location)?;
+    if row.primary == *location || view.want(row)?.replicas.contains(location) {
+        return Ok(());
+    }
+    Err(Error::new(
+        Code::InstanceNotFound,
+        format!("database {} has no instance in {location}", row.name),
+    )
+    .hint(format!("torso db replicate {} {location} makes one", row.name)))
+}
+
+pub fn add(plane: &Embedded, name: &DatabaseName, location: &LocationCode) -> Result<Instance> {
+    let change = plane.change()?;
+    let row = change.database(name)?;
+    change.known_location(location)?;
+    if row.primary == *location {
+        return Err(Error::new(
+            Code::PrimaryInstance,
+            format!("the primary of {name} is already in {location}"),
+        )
+        .hint("choose another location: torso location list"));
+    }
+    if !change.want(&row)?.replicas.contains(location) {
+        change.commit(|catalog| {
+            catalog.add_database_location(&row.id, location)?;
+            catalog.remove_doomed(&row.id, location)?;
+            catalog.add_pending(&row.id)
+        })?;
+        if let Some(error) = change.reach(&row.id)?.take_failure(location) {
+            change.commit(|catalog| {
+                catalog.remove_database_location(&row.id, location)?;
+                catalog.add_doomed(&row.id, location)
+            })?;
+            change.reach(&row.id)?;
+            return Err(error);
+        }
+    }
+    let primary = plane.engine.running(&change.site(&row.primary, &row.id))?;
+    let here = plane.engine.running(&change.site(location, &row.id))?;
+    Ok(describe(&change, &row, location, here.as_ref(), primary.as_ref()))
+}
+
+pub fn remove(plane: &Embedded, name: &DatabaseName, location: &LocationCode) -> Result<()> {
+    let change = plane.change()?;
+    let row = change.database(name)?;
+    if row.primary == *location {
+        return Err(
+            Error::new(Code::PrimaryInstance, format!("{location} has the primary of {name}")).hint(format!(
+                "torso db promote {name} LOCATION moves the role first; torso db destroy {name} destroys all of it"
+            )),
+        );
+    }
+    wanted_at(&change, &row, location)?;
+    if change.catalog.group_locations(&row.group_uuid)?.contains(location) {
+        return Err(Error::new(
+            Code::Conflict,
+            format!("database {name} is in {location} because its group {} is", row.group),
+        )
+        .hint(format!(
+            "torso group locations remove {} {location} removes all of its databases there",
+            row.group
+        )));
+    }
+    change.commit(|catalog| {
+        catalog.remove_database_location(&row.id, location)?;
+        catalog.add_doomed(&row.id, location)
+    })?;
+    match change.reach(&row.id)?.take_failure(location) {
+        None => Ok(()),
+        Some(error) => Err(not_removed_yet(name, location, error)),
+    }
+}
+
+/// A replica that is gone from the catalog and not from the disk.
+pub fn not_removed_yet(name: &DatabaseName, location: &LocationCode, error: Error) -> Error {
+    Error::new(
+        Code::Partial,
+        format!("{name} is not replicated to {location} any more, but its files there could not be removed yet"),
+    )
+    .caused_by(error)
+    .hint("every further command tries again; torso doctor shows what is left")
+}
+
+pub fn sync(plane: &Embedded, name: &DatabaseName, location: Option<&LocationCode>) -> Result<Vec<Synced>> {
+    let change = plane.change()?;
+    let row = change.database(name)?;
+    if let Some(location) = location {
+        if row.primary == *location {
+            return Err(Error::new(
+                Code::PrimaryInstance,
+                format!("{location} has the primary of {name}, not a replica"),
+            )
+            .hint(format!("torso db replicas {name} shows its replicas")));
+        }
+        wanted_at(&change, &row, location)?;
+    }
+    let began = Instant::now();
+    let mut report = change.reach(&row.id)?;
+    let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let failure = match location {
+        Some(location) => report
+            .take_failure(location)
+            .or_else(|| report.take_failure(&row.primary)),
+        None => report.failures.pop().map(|(_, error)| error),
+    };
+    if let Some(error) = failure {
+        return Err(error);
+    }
+    if let Some((at, path)) = report.kept_aside.first() {
+        return Err(Error::new(
+            Code::Diverged,
+            format!("the replica of {name} in {at} had been changed behind torso's back; it is fresh again"),
+        )
+        .hint(format!(
+            "what it had become is kept in {}: look at it with torso db shell, then delete it",
+            path.display()
+        )));
+    }
+    if plane.engine.running(&change.site(&row.primary, &row.id))?.is_none() {
+        return Err(missing(&change, &row));
+    }
+    let mut all = Vec::new();
+    for at in change.want(&row)?.replicas {
+        if location.is_none_or(|location| *location == at) {
+            let changed = report.copied.contains(&at);
+            let duration_ms = if changed { duration_ms } else { 0 };
+            all.push(Synced {
+                database: name.clone(),
+                location: at,
+                changed,
+                duration_ms,
+            });
+        }
+    }
+    Ok(all)
+}
+
+fn missing(view: &View<'_>, row: &DatabaseRow) -> Error {
+    let url = view.plane.engine.url(&view.site(&row.primary, &row.id));
+    Error::new(
+        Code::Unavailable,
+        format!("the primary of {} in {} is missing ({url})", row.name, row.primary),
+    )
+    .hint("put the file back, or see torso doctor")
+}
+
+pub fn promote(plane: &Embedded, name: &DatabaseName, location: &LocationCode) -> Result<Database> {
+    let change = plane.change()?;
+    let row = change.database(name)?;
+    wanted_at(&change, &row, location)?;
+    promote_locked(&change, &row, location)
+}
+
+/// Swaps roles: everybody else is kept away from the old primary, the replica is completed, the catalog says so, and only
+/// then do the files change roles. Wherever this is cut short, the next command completes it; if it was cut before the
+/// catalog changed, nothing has happened.
+pub fn promote_locked(change: &Change<'_>, row: &DatabaseRow, location: &LocationCode) -> Result<Database> {
+    if row.primary == *location {
+        return change.to_database(row.clone());
+    }
+    let engine = &change.plane.engine;
+    let (from, to) = (change.site(&row.primary, &row.id), change.site(location, &row.id));
+    match engine.running(&from)? {
+        Some(Running {
+            role: Role::Primary, ..
+        }) => {}
+        Some(_) => {
+            return Err(Error::new(
+                Code::DatabaseBusy,
+                format!("an earlier promotion of {} is not complete", row.name),
+            )
+            .hint("close the applications that have it open, then try again"));
+        }
+        None => return Err(missing(change, row)),
+    }
+    engine.hold(&from)?;
+    let promoted = || {
+        if !matches!(
+            engine.running(&to)?,
+            Some(Running {
+                role: Role::Replica { altered: true, .. } | Role::Primary,
+                ..
+            })
+        ) {
+            engine.copy(&from, &to)?;
+        }
+        let mut row = row.clone();
+        let former = std::mem::replace(&mut row.primary, location.clone());
+        let of_group = change.catalog.group_locations(&row.group_uuid)?;
+        change.commit(|catalog| {
+            catalog.update_database(&row)?;
+            catalog.remove_database_location(&row.id, location)?;
+            if !of_group.contains(&former) {
+                catalog.add_database_location(&row.id, &former)?;
+            }
+            catalog.add_pending(&row.id)
+        })?;
+        let mut report = change.reach(&row.id)?;
+        match report.take_failure(location) {
+            Some(error) => Err(error),
+            None => change.to_database(row),
+        }
+    };
+    let result = promoted();
+    engine.release(&from);
+    result
+}
+
+pub fn connection(plane: &Embedded, name: &DatabaseName, location: Option<&LocationCode>) -> Result<Connection> {
+    let Some(view) = plane.read()? else {
+        return Err(database_not_found(name, std::iter::empty()));
+    };
+    let row = view.database(name)?;
+    let location = location.unwrap_or(&row.primary);
+    wanted_at(&view, &row, location)?;
+    if row.block_reads {
+        return Err(
+            Error::new(Code::Blocked, format!("reads of database {name} are blocked"))
+                .hint(format!("torso db config block-reads disable {name} lifts it")),
+        );
+    }
+    let is_primary = row.primary == *location;
+    let usable = usable(&view, &row, location)?;
+    if !usable {
+        // Another process is at work on it, or died at it: with the lock, that work is done. A replica that only lacks
+        // something can be read all the same, so for it a failure is not the end.
+        let attempt = plane.change().and_then(|change| change.reach(&row.id));
+        match (attempt, plane.engine.running(&view.site(location, &row.id))?) {
+            (_, None) if is_primary => return Err(missing(&view, &row)),
+            (Err(error), None) => return Err(error),
+            (Ok(mut report), None) => {
+                return Err(report.take_failure(location).unwrap_or_else(|| missing(&view, &row)));
+            }
+            (Err(error), Some(Running { role, .. })) if is_primary && role != Role::Primary => return Err(error),
+            (Ok(mut report), Some(Running { role, .. })) if is_primary && role != Role::Primary => {
+                return Err(report.take_failure(location).unwrap_or_else(|| {
+                    Error::new(Code::DatabaseBusy, format!("a promotion of {name} is not complete"))
+                        .hint("close the applications that have it open, then try again")
+                }));
+            }
+            (_, Some(_)) => {}
+        }
+    }
+    let read_only_reason = if !is_primary {
+        Some(format!(
+            "this is the replica in {location}; the primary is in {}: torso db shell {name}",
+            row.primary
+        ))
+    } else if row.block_writes {
+        Some(format!(
+            "writes to {name} are blocked; torso db config block-writes disable {name} lifts it"
+        ))
+    } else {
+        None
+    };
+    Ok(Connection {
+        database: row.name.clone(),
+        location: location.clone(),
+        role: if is_primary {
+            types::Role::Primary
+        } else {
+            types::Role::Replica
+        },
+        url: plane.engine.url(&view.site(location, &row.id)),
+        token: None,
+        read_only: read_only_reason.is_some(),
+        read_only_reason,
+        delete_protection: row.delete_protection,
+        size_limit: (row.size_limit > 0).then_some(row.size_limit.unsigned_abs()),
+    })
+}
+
+/// Whether an instance is what it should be, and a replica has everything.
+fn usable(view: &View<'_>, row: &DatabaseRow, location: &LocationCode) -> Result<bool> {
+    let running = |location| view.plane.engine.running(&view.site(location, &row.id));
+    Ok(match running(location)? {
+        None => false,
+        Some(here) if row.primary == *location => here.role == Role::Primary,
+        Some(here) => match here.role {
+            Role::Replica {
+                of,
+                position,
+                altered: false,
+                ..
+            } if of == row.primary.as_str() => {
+                // When the primary is away nothing can be fetched from it.
+                running(&row.primary)
+                    .ok()
+                    .flatten()
+                    .is_none_or(|primary| primary.position == position)
+            }
+            _ => false,
+        },
+    })
+}

@@ -1,0 +1,189 @@
+//! Locations: the built-in table, and what the user added to it.
+
+use super::Embedded;
+use super::catalog::places::LocationRow;
+use super::view::{View, location_not_found};
+use crate::control::names::LocationCode;
+use crate::control::places::{self, LOCAL, LOCAL_DESCRIPTION, PLACES};
+use crate::control::types::{Location, NewLocation};
+use crate::error::{Code, Error, Result};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+pub fn list(plane: &Embedded) -> Result<Vec<Location>> {
+    let view = plane.read()?;
+    let in_use = match &view {
+        Some(view) => view.catalog.locations_in_use()?.into_iter().collect(),
+        None => BTreeSet::new(),
+    };
+    let none = BTreeMap::new();
+    let rows = view.as_ref().map_or(&none, |view| &view.locations);
+    let mut codes: BTreeSet<LocationCode> = rows.keys().cloned().collect();
+    for code in PLACES.iter().map(|place| place.code).chain([LOCAL]) {
+        codes.insert(code.parse()?);
+    }
+    Ok(codes
+        .into_iter()
+        .map(|code| describe(plane, rows.get(&code), &in_use, code))
+        .collect())
+}
+
+pub fn get(plane: &Embedded, code: &LocationCode) -> Result<Location> {
+    let all = list(plane)?;
+    match all.iter().find(|location| location.code == *code) {
+        Some(location) => Ok(location.clone()),
+        None => Err(location_not_found(
+            code,
+            all.iter().map(|location| location.code.as_str()),
+        )),
+    }
+}
+
+fn describe(
+    plane: &Embedded,
+    row: Option<&LocationRow>,
+    in_use: &BTreeSet<LocationCode>,
+    code: LocationCode,
+) -> Location {
+    let place = places::find(code.as_str());
+    let builtin = place.is_some() || code.as_str() == LOCAL;
+    let known = place.map_or(LOCAL_DESCRIPTION, |place| place.description);
+    let dir = row.and_then(|row| row.dir.clone());
+    Location {
+        description: row
+            .and_then(|row| row.description.clone())
+            .unwrap_or_else(|| known.to_owned()),
+        lat: row.and_then(|row| row.lat).or(place.map(|place| place.lat)),
+        lon: row.and_then(|row| row.lon).or(place.map(|place| place.lon)),
+        dir: Some(dir.unwrap_or_else(|| plane.dir.join("locations").join(code.as_str()))),
+        builtin,
+        in_use: in_use.contains(&code),
+        code,
+    }
+}
+
+pub fn add(plane: &Embedded, new: &NewLocation) -> Result<Location> {
+    let code = &new.code;
+    check_coordinates(new)?;
+    let builtin = places::find(code.as_str()).is_some() || code.as_str() == LOCAL;
+    if builtin && new.dir.is_none() {
+        return Err(
+            Error::new(Code::LocationExists, format!("location {code} is built in")).hint(format!(
+                "it can be used at once; --dir gives it a directory, torso location show {code} shows it"
+            )),
+        );
+    }
+    let change = plane.change()?;
+    if change.locations.contains_key(code) {
+        return Err(
+            Error::new(Code::LocationExists, format!("location {code} exists already"))
+                .hint(format!("torso location show {code} shows it")),
+        );
+    }
+    if change.catalog.locations_in_use()?.contains(code) {
+        return Err(in_use(code, "its directory cannot be changed now"));
+    }
+    let dir = new
+        .dir
+        .as_deref()
+        .map(|dir| usable_dir(plane, &change, dir))
+        .transpose()?;
+    if let Some(dir) = &dir {
+        plane.engine.open_location(code.as_str(), dir)?;
+    }
+    let text = match &dir {
+        Some(dir) => Some(dir.to_str().ok_or_else(|| {
+            Error::new(
+                Code::InvalidValue,
+                format!("the path {} is not UTF-8 text", dir.display()),
+            )
+        })?),
+        None => None,
+    };
+    let description = if new.description.is_empty() {
+        code.as_str()
+    } else {
+        &new.description
+    };
+    let row = LocationRow {
+        code: code.clone(),
+        description: (!builtin || !new.description.is_empty()).then(|| description.to_owned()),
+        dir: dir.clone(),
+        lat: new.lat,
+        lon: new.lon,
+    };
+    change.commit(|catalog| catalog.insert_location(&row, text))?;
+    Ok(describe(plane, Some(&row), &BTreeSet::new(), code.clone()))
+}
+
+fn check_coordinates(new: &NewLocation) -> Result<()> {
+    let within = |value: Option<f64>, most: f64| value.is_none_or(|value| value.is_finite() && value.abs() <= most);
+    if new.lat.is_some() != new.lon.is_some() || !within(new.lat, 90.0) || !within(new.lon, 180.0) {
+        return Err(Error::new(
+            Code::InvalidValue,
+            format!("location {} has impossible coordinates", new.code),
+        )
+        .hint("give both: degrees north from -90 to 90, degrees east from -180 to 180"));
+    }
+    Ok(())
+}
+
+/// The directory as an absolute path, if no other location and not torso itself keeps files in it.
+fn usable_dir(plane: &Embedded, view: &View<'_>, dir: &Path) -> Result<PathBuf> {
+    let absolute = |path: &Path| {
+        std::fs::canonicalize(path)
+            .or_else(|_| std::path::absolute(path))
+            .map_err(|error| Error::io(error, format!("cannot use the directory {}", path.display())))
+    };
+    let dir = absolute(dir)?;
+    let own = absolute(&plane.dir)?;
+    let refuse = |whose: String| {
+        Err(Error::new(Code::Conflict, format!("{} {whose}", dir.display())).hint("choose a directory of its own"))
+    };
+    if dir.starts_with(&own) || own.starts_with(&dir) {
+        return refuse("overlaps torso's own data directory".to_owned());
+    }
+    for other in view.locations.values() {
+        if other
+            .dir
+            .as_deref()
+            .is_some_and(|other| absolute(other).is_ok_and(|other| other == dir))
+        {
+            return refuse(format!("is already the directory of location {}", other.code));
+        }
+    }
+    Ok(dir)
+}
+
+pub fn remove(plane: &Embedded, code: &LocationCode) -> Result<Location> {
+    let location = get(plane, code)?;
+    let change = plane.change()?;
+    let Some(row) = change.locations.get(code) else {
+        return Err(Error::new(
+            Code::Conflict,
+            format!("location {code} is built in and has nothing to remove"),
+        )
+        .hint("locations that you added can be removed: torso location list"));
+    };
+    if change.catalog.locations_in_use()?.contains(code) {
+        return Err(in_use(code, "it cannot be removed"));
+    }
+    change.commit(|catalog| catalog.delete_location(code))?;
+    if let Some(dir) = &row.dir
+        && dir.is_dir()
+    {
+        // Only a note that the directory is taken; the location is gone whether or not it can be removed.
+        let _ = plane.engine.close_location(dir);
+    }
+    Ok(location)
+}
+
+fn in_use(code: &LocationCode, so: &str) -> Error {
+    Error::new(
+        Code::LocationInUse,
+        format!("databases or groups use location {code}, so {so}"),
+    )
+    .hint(format!(
+        "torso db list --location {code} and torso group list show which"
+    ))
+}

@@ -1,0 +1,338 @@
+//! The one place that makes what is equal to what is wanted.
+//!
+//! [`plan`] is a pure function from the two to the steps between; [`reconcile`] observes, plans and has the engine take
+//! the steps. Creating, replicating, promoting, destroying and recovering from a crash are this one code path. The plan of
+//! a state that is as wanted is empty.
+
+use super::View;
+use super::catalog::databases::Origin;
+use crate::control::names::{DatabaseId, LocationCode};
+use crate::engine::{Position, Role};
+use crate::error::{Error, Result};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+/// What is wanted of one database.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Want {
+    pub primary: LocationCode,
+    /// Without the primary's location.
+    pub replicas: BTreeSet<LocationCode>,
+    /// What its first primary is made from; none once it stood.
+    pub origin: Option<Origin>,
+}
+
+impl Want {
+    fn has(&self, location: &LocationCode) -> bool {
+        self.primary == *location || self.replicas.contains(location)
+    }
+}
+
+/// What is at one location.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Have {
+    Primary,
+    Replica {
+        /// The location of the primary it is a copy of.
+        of: String,
+        /// Whether it has everything that primary has.
+        fresh: bool,
+    },
+    /// A replica whose promotion has begun.
+    Rising,
+    /// A replica that something else has changed.
+    Altered,
+    /// It cannot be told: the location's directory is away.
+    Unknown,
+}
+
+/// What there is of one database. A location that is not listed has nothing.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct World {
+    pub seed: bool,
+    pub at: BTreeMap<LocationCode, Have>,
+}
+
+/// One call of the engine.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    Create { at: LocationCode },
+    Adopt { at: LocationCode },
+    SetAside { at: LocationCode },
+    HandOver { from: LocationCode, to: LocationCode },
+    Promote { at: LocationCode },
+    Copy { from: LocationCode, to: LocationCode },
+    Drop { at: LocationCode },
+    DropSeed,
+}
+
+impl Step {
+    /// Where a failure of the step is felt. None for the seed, which waits in no location.
+    fn location(&self) -> Option<&LocationCode> {
+        match self {
+            Self::Create { at }
+            | Self::Adopt { at }
+            | Self::SetAside { at }
+            | Self::Promote { at }
+            | Self::Drop { at } => Some(at),
+            Self::HandOver { to, .. } | Self::Copy { to, .. } => Some(to),
+            Self::DropSeed => None,
+        }
+    }
+}
+
+/// The steps from what there is to what is wanted.
+///
+/// Data is removed only at `doomed` locations, and there only if they are not wanted and, while the database lives, hold
+/// nothing but an unaltered copy. A primary that is missing is not replaced, except by what its `origin` says.
+#[must_use]
+pub fn plan(want: Option<&Want>, doomed: &BTreeSet<LocationCode>, have: &World) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let Some(want) = want else {
+        if have.seed {
+            steps.push(Step::DropSeed);
+        }
+        steps.extend(doomed.iter().map(|at| Step::Drop { at: at.clone() }));
+        return steps;
+    };
+    let Some(stable) = plan_primary(want, have, &mut steps) else {
+        return steps;
+    };
+    for at in &want.replicas {
+        match have.at.get(at) {
+            Some(Have::Unknown) => continue,
+            Some(Have::Replica { of, fresh: true }) if stable && of == want.primary.as_str() => continue,
+            // The former primary has become a replica of this one's in the steps before.
+            Some(Have::Primary) if !stable && giver(want, have) == Some(at) => {}
+            Some(Have::Primary | Have::Altered | Have::Rising) => steps.push(Step::SetAside { at: at.clone() }),
+            Some(Have::Replica { .. }) | None => {}
+        }
+        steps.push(Step::Copy {
+            from: want.primary.clone(),
+            to: at.clone(),
+        });
+    }
+    for at in doomed.iter().filter(|at| !want.has(at)) {
+        match have.at.get(at) {
+            Some(Have::Primary) if !stable && giver(want, have) == Some(at) => {}
+            Some(Have::Primary | Have::Altered | Have::Rising) => steps.push(Step::SetAside { at: at.clone() }),
+            _ => {}
+        }
+        steps.push(Step::Drop { at: at.clone() });
+    }
+    steps
+}
+
+/// Another location that holds the primary's role: the one that the wanted primary is a copy of, if there are several.
+fn giver<'a>(want: &Want, have: &'a World) -> Option<&'a LocationCode> {
+    let named = match have.at.get(&want.primary) {
+        Some(Have::Replica { of, .. }) => Some(of.as_str()),
+        _ => None,
+    };
+    let mut others = have
+        .at
+        .iter()
+        .filter(|(at, what)| **at != want.primary && **what == Have::Primary);
+    let first = others.next()?.0;
+    Some(
+        others
+            .map(|(at, _)| at)
+            .find(|at| Some(at.as_str()) == named)
+            .filter(|_| named != Some(first.as_str()))
+            .unwrap_or(first),
+    )
+}
+
+/// The steps until the wanted primary stands; none when it cannot be made to. True when it stood before.
+fn plan_primary(want: &Want, have: &World, steps: &mut Vec<Step>) -> Option<bool> {
+    let at = want.primary.clone();
+    let here = have.at.get(&at);
+    match here {
+        Some(Have::Primary) => {
+            if have.seed {
+                steps.push(Step::Adopt { at });
+            }
+            return Some(true);
+        }
+        Some(Have::Rising) => {
+            steps.push(Step::Promote { at });
+            return Some(false);
+        }
+        Some(Have::Unknown) => return None,
+        Some(Have::Replica { .. } | Have::Altered) | None => {}
+    }
+    if let Some(from) = giver(want, have) {
+        if here == Some(&Have::Altered) {
+            steps.push(Step::SetAside { at: at.clone() });
+        }
+        steps.push(Step::HandOver {
+            from: from.clone(),
+            to: at.clone(),
+        });
+        steps.push(Step::Promote { at });
+        return Some(false);
+    }
+    let given = |what: &Have| matches!(what, Have::Replica { of, .. } if of == at.as_str());
+    match (here, want.origin) {
+        // The former primary has given its role away; the promotion was cut short.
+        (Some(Have::Replica { .. }), _) if have.at.values().any(given) => steps.push(Step::Promote { at }),
+        (None, Some(Origin::Seed)) if have.seed => steps.push(Step::Adopt { at }),
+        (None, Some(Origin::Empty)) if have.at.is_empty() => steps.push(Step::Create { at }),
+        _ => return None,
+    }
+    Some(false)
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// By location. The work stays pending, and the next command tries again.
+    pub failures: Vec<(LocationCode, Error)>,
+    pub copied: Vec<LocationCode>,
+    /// Files that were kept because something else had changed them.
+    pub kept_aside: Vec<(LocationCode, PathBuf)>,
+}
+
+impl Report {
+    /// The failure at a location, which the caller asked for.
+    pub fn take_failure(&mut self, location: &LocationCode) -> Option<Error> {
+        let index = self.failures.iter().position(|(at, _)| at == location)?;
+        Some(self.failures.remove(index).1)
+    }
+}
+
+/// Observes one database. What is at a location that is away is unknown, and so reported.
+fn observe(view: &View<'_>, id: &DatabaseId, locations: &BTreeSet<LocationCode>, report: &mut Report) -> World {
+    let mut world = World {
+        seed: view.plane.seed(id).exists(),
+        at: BTreeMap::new(),
+    };
+    let mut primaries: BTreeMap<String, Position> = BTreeMap::new();
+    let mut replicas: Vec<(LocationCode, String, Position)> = Vec::new();
+    for location in locations {
+        let have = match view.plane.engine.running(&view.site(location, id)) {
+            Ok(None) => continue,
+            Ok(Some(running)) => match running.role {
+                Role::Primary => {
+                    primaries.insert(location.as_str().to_owned(), running.position);
+                    Have::Primary
+                }
+                Role::Rising => Have::Rising,
+                Role::Replica { altered: true, .. } => Have::Altered,
+                Role::Replica { of, position, .. } => {
+                    replicas.push((location.clone(), of, position));
+                    continue;
+                }
+            },
+            Err(error) => {
+                report.failures.push((location.clone(), error));
+                Have::Unknown
+            }
+        };
+        world.at.insert(location.clone(), have);
+    }
+    for (location, of, position) in replicas {
+        let fresh = primaries.get(&of) == Some(&position);
+        world.at.insert(location, Have::Replica { of, fresh });
+    }
+    world
+}
+
+/// Brings one database to what is wanted of it, as far as the machine lets us. The lock is held.
+pub fn reconcile(view: &View<'_>, id: &DatabaseId) -> Result<Report> {
+    let catalog = view.catalog;
+    let row = catalog.database_by_id(id)?;
+    let want = row.as_ref().map(|row| view.want(row)).transpose()?;
+    let doomed = catalog.doomed(id)?;
+    let mut locations = doomed.clone();
+    if let Some(want) = &want {
+        locations.insert(want.primary.clone());
+        locations.extend(want.replicas.iter().cloned());
+    }
+    let mut report = Report::default();
+    let world = observe(view, id, &locations, &mut report);
+    let steps = plan(want.as_ref(), &doomed, &world);
+    let mut stands = want
+        .as_ref()
+        .is_none_or(|want| world.at.get(&want.primary) == Some(&Have::Primary));
+    // What is wanted again is doomed no longer.
+    let mut spared_or_gone: BTreeSet<LocationCode> = doomed
+        .iter()
+        .filter(|at| want.as_ref().is_some_and(|want| want.has(at)))
+        .cloned()
+        .collect();
+    let mut failed: BTreeSet<LocationCode> = BTreeSet::new();
+    for step in &steps {
+        let at = step.location();
+        if at.is_some_and(|at| failed.contains(at)) {
+            continue;
+        }
+        match (take(view, id, step, &mut report), at) {
+            (Ok(()), Some(at)) => {
+                if matches!(step, Step::Create { .. } | Step::Adopt { .. } | Step::Promote { .. }) {
+                    stands = true;
+                } else if matches!(step, Step::Drop { .. }) {
+                    spared_or_gone.insert(at.clone());
+                }
+            }
+            // A forgotten seed is only a file in the staging directory, which is swept.
+            (_, None) => {}
+            (Err(error), Some(at)) => {
+                report.failures.push((at.clone(), error));
+                failed.insert(at.clone());
+                // Without its primary nothing further can be done for a living database.
+                if want.as_ref().is_some_and(|want| want.primary == *at) {
+                    break;
+                }
+            }
+        }
+    }
+    for step in &steps {
+        if let Step::HandOver { from, .. } = step {
+            view.plane.engine.release(&view.site(from, id));
+        }
+    }
+    let settled = stands && report.failures.is_empty();
+    if settled || !spared_or_gone.is_empty() {
+        catalog.write_lazily(|| {
+            spared_or_gone.iter().try_for_each(|at| catalog.remove_doomed(id, at))?;
+            if settled { catalog.settled(id) } else { Ok(()) }
+        })?;
+    }
+    Ok(report)
+}
+
+/// Has the engine take one step.
+fn take(view: &View<'_>, id: &DatabaseId, step: &Step, report: &mut Report) -> Result<()> {
+    let engine = &view.plane.engine;
+    let site = |location: &LocationCode| view.site(location, id);
+    match step {
+        Step::Create { at } => engine.create(&site(at)),
+        Step::Adopt { at } => engine.adopt(&view.plane.seed(id), &site(at)),
+        Step::SetAside { at } => {
+            let path = engine.set_aside(&site(at))?;
+            report.kept_aside.push((at.clone(), path));
+            Ok(())
+        }
+        Step::HandOver { from, to } => engine.hand_over(&site(from), &site(to)),
+        Step::Promote { at } => engine.promote(&site(at)),
+        Step::Copy { from, to } => {
+            engine.copy(&site(from), &site(to))?;
+            report.copied.push(to.clone());
+            Ok(())
+        }
+        Step::Drop { at } => engine.remove(&site(at)),
+        Step::DropSeed => crate::engine::disk::remove(&view.plane.seed(id)),
+    }
+}
+
+/// Does all work that waits, whoever left it. What cannot be done now stays, and is nobody else's failure.
+pub fn heal(view: &View<'_>) -> Result<()> {
+    if !view.catalog.has_work()? {
+        return Ok(());
+    }
+    for id in view.catalog.work()? {
+        reconcile(view, &id)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,75 @@
+-- The catalog: what is wanted, and nothing that can be observed. One file, `catalog.db`, in the data directory.
+--
+-- This is the current schema, to be read. A catalog is brought here by the numbered steps in `migrations/`, counted in
+-- `PRAGMA user_version`; a test holds the two together. Times are RFC 3339 UTC, sizes bytes, flags 0 or 1.
+
+-- Locations the user added, and directories given to built-in ones. The built-in table is in the program.
+CREATE TABLE locations (
+    code TEXT PRIMARY KEY,
+    -- NULL: a built-in location that was only given a directory.
+    description TEXT,
+    -- Where instances live; NULL: below the data directory.
+    dir TEXT,
+    -- Degrees north and east.
+    lat REAL,
+    lon REAL
+) STRICT, WITHOUT ROWID;
+
+-- Databases that share locations and settings.
+CREATE TABLE groups (
+    uuid TEXT PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    primary_location TEXT NOT NULL,
+    delete_protection INTEGER NOT NULL DEFAULT 0 CHECK (delete_protection IN (0, 1)),
+    created_at TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Where a group's databases are replicated, beyond its primary location.
+CREATE TABLE group_locations (
+    group_uuid TEXT NOT NULL REFERENCES groups (uuid) ON DELETE CASCADE,
+    location TEXT NOT NULL,
+    PRIMARY KEY (group_uuid, location)
+) STRICT, WITHOUT ROWID;
+
+-- Logical databases. Storage is named by id; an id is never used again.
+CREATE TABLE databases (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    group_uuid TEXT NOT NULL REFERENCES groups (uuid),
+    primary_location TEXT NOT NULL,
+    -- What it was branched from: kept by value, for the parent may be renamed or destroyed.
+    parent_id TEXT,
+    parent_name TEXT,
+    branched_at TEXT,
+    -- 0: unlimited.
+    size_limit INTEGER NOT NULL DEFAULT 0 CHECK (size_limit >= 0),
+    allow_attach INTEGER NOT NULL DEFAULT 0 CHECK (allow_attach IN (0, 1)),
+    block_reads INTEGER NOT NULL DEFAULT 0 CHECK (block_reads IN (0, 1)),
+    block_writes INTEGER NOT NULL DEFAULT 0 CHECK (block_writes IN (0, 1)),
+    delete_protection INTEGER NOT NULL DEFAULT 0 CHECK (delete_protection IN (0, 1)),
+    created_at TEXT NOT NULL,
+    -- What its first primary is to be made from: nothing, or the seed file of its id in the staging directory. NULL once
+    -- it stands, so that a primary that went missing is never replaced by an empty one.
+    origin TEXT CHECK (origin IN ('empty', 'seed'))
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX databases_by_group ON databases (group_uuid);
+
+-- Where one database is replicated, beyond what its group wants.
+CREATE TABLE database_locations (
+    database_id TEXT NOT NULL REFERENCES databases (id) ON DELETE CASCADE,
+    location TEXT NOT NULL,
+    PRIMARY KEY (database_id, location)
+) STRICT, WITHOUT ROWID;
+
+-- Databases that a committed change still has to reach. Written with the change, removed when reality agrees.
+CREATE TABLE pending (
+    database_id TEXT PRIMARY KEY REFERENCES databases (id) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+
+-- Instances to be dropped: the only licence to delete data. Outlives its database's row, whose name is free at once.
+CREATE TABLE doomed (
+    database_id TEXT NOT NULL,
+    location TEXT NOT NULL,
+    PRIMARY KEY (database_id, location)
+) STRICT, WITHOUT ROWID;

@@ -1,0 +1,191 @@
+//! What the rules of every noun start from: the catalog, and the way from its rows to sites of the engine and to the nouns
+//! on the wire. [`View`] is for looking; [`Change`] is the same with the lock held.
+
+use super::Embedded;
+use super::catalog::Catalog;
+use super::catalog::databases::DatabaseRow;
+use super::catalog::places::{GroupRow, LocationRow};
+use super::lock::Lock;
+use super::reconcile::{self, Report, Want};
+use crate::control::names::{DatabaseId, DatabaseName, GroupName, LocationCode};
+use crate::control::places;
+use crate::control::types::{Database, Group};
+use crate::engine::Site;
+use crate::error::{Code, Error, Result};
+use std::collections::BTreeMap;
+use std::ops::Deref;
+
+/// A name that is near enough to what was typed to be suggested.
+const LIKENESS: f64 = 0.75;
+
+/// The catalog, and where locations are.
+pub struct View<'a> {
+    pub plane: &'a Embedded,
+    pub catalog: &'a Catalog,
+    /// Locations that the catalog knows something about.
+    pub locations: BTreeMap<LocationCode, LocationRow>,
+}
+
+impl<'a> View<'a> {
+    pub fn new(plane: &'a Embedded, catalog: &'a Catalog) -> Result<Self> {
+        let locations = catalog
+            .locations()?
+            .into_iter()
+            .map(|row| (row.code.clone(), row))
+            .collect();
+        Ok(Self {
+            plane,
+            catalog,
+            locations,
+        })
+    }
+
+    /// Where an instance's files are.
+    pub fn site(&self, location: &LocationCode, id: &DatabaseId) -> Site {
+        let given = self.locations.get(location).and_then(|row| row.dir.clone());
+        Site {
+            location: location.as_str().to_owned(),
+            external: given.is_some(),
+            dir: given.unwrap_or_else(|| self.plane.dir.join("locations").join(location.as_str())),
+            id: id.as_str().to_owned(),
+        }
+    }
+
+    /// Refuses a location that nobody knows.
+    pub fn known_location(&self, code: &LocationCode) -> Result<()> {
+        if code.as_str() == places::LOCAL || places::find(code.as_str()).is_some() || self.locations.contains_key(code)
+        {
+            return Ok(());
+        }
+        let builtin = places::PLACES.iter().map(|place| place.code);
+        let added = self.locations.keys().map(LocationCode::as_str);
+        Err(location_not_found(code, builtin.chain(added)))
+    }
+
+    pub fn database(&self, name: &DatabaseName) -> Result<DatabaseRow> {
+        if let Some(row) = self.catalog.database(name)? {
+            return Ok(row);
+        }
+        let all = self.catalog.databases()?;
+        Err(database_not_found(name, all.iter().map(|row| row.name.as_str())))
+    }
+
+    pub fn group(&self, name: &GroupName) -> Result<GroupRow> {
+        if let Some(row) = self.catalog.group(name)? {
+            return Ok(row);
+        }
+        let all = self.catalog.groups()?;
+        Err(group_not_found(name, all.iter().map(|row| row.name.as_str())))
+    }
+
+    /// What is wanted of a database.
+    pub fn want(&self, row: &DatabaseRow) -> Result<Want> {
+        let mut replicas: std::collections::BTreeSet<_> =
+            self.catalog.group_locations(&row.group_uuid)?.into_iter().collect();
+        replicas.extend(self.catalog.database_locations(&row.id)?);
+        replicas.remove(&row.primary);
+        Ok(Want {
+            primary: row.primary.clone(),
+            replicas,
+            origin: row.origin,
+        })
+    }
+
+    /// The noun of a row.
+    pub fn to_database(&self, row: DatabaseRow) -> Result<Database> {
+        let replicas = self.want(&row)?.replicas;
+        Ok(self.assemble(row, replicas))
+    }
+
+    /// The noun of a row and its replicas' locations, in order.
+    pub fn assemble(&self, row: DatabaseRow, replicas: impl IntoIterator<Item = LocationCode>) -> Database {
+        let site = self.site(&row.primary, &row.id);
+        Database {
+            url: self.plane.engine.url(&site),
+            size_bytes: self.plane.engine.size(&site),
+            locations: std::iter::once(row.primary.clone()).chain(replicas).collect(),
+            name: row.name,
+            id: row.id,
+            hostname: String::new(),
+            group: row.group,
+            primary: row.primary,
+            block_reads: row.block_reads,
+            block_writes: row.block_writes,
+            delete_protection: row.delete_protection,
+            parent: row.parent,
+            created_at: Some(row.created_at),
+        }
+    }
+
+    pub fn to_group(&self, row: GroupRow) -> Result<Group> {
+        let added = self.catalog.group_locations(&row.uuid)?;
+        Ok(Group {
+            locations: std::iter::once(row.primary.clone()).chain(added).collect(),
+            name: row.name,
+            uuid: row.uuid,
+            primary: row.primary,
+            delete_protection: row.delete_protection,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            archived: false,
+        })
+    }
+}
+
+/// A [`View`] whose holder may change things.
+pub struct Change<'a> {
+    view: View<'a>,
+    _lock: Lock,
+}
+
+impl<'a> Change<'a> {
+    pub fn new(view: View<'a>, lock: Lock) -> Self {
+        Self { view, _lock: lock }
+    }
+
+    /// Commits a change of the catalog; on disk when this returns.
+    pub fn commit<T>(&self, change: impl FnOnce(&Catalog) -> Result<T>) -> Result<T> {
+        self.view.catalog.write(|| change(self.view.catalog))
+    }
+
+    /// Makes a committed change real for one database.
+    pub fn reach(&self, id: &DatabaseId) -> Result<Report> {
+        reconcile::reconcile(&self.view, id)
+    }
+}
+
+impl<'a> Deref for Change<'a> {
+    type Target = View<'a>;
+    fn deref(&self) -> &View<'a> {
+        &self.view
+    }
+}
+
+fn not_found<'n>(code: Code, noun: &str, name: &str, list: &str, all: impl Iterator<Item = &'n str>) -> Error {
+    let near = all
+        .map(|known| (strsim::jaro_winkler(known, name), known))
+        .filter(|(likeness, _)| *likeness >= LIKENESS)
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    let hint = match near {
+        Some((_, known)) => format!("did you mean {known}? {list} shows what there is"),
+        None => format!("{list} shows what there is"),
+    };
+    Error::new(code, format!("there is no {noun} {name}")).hint(hint)
+}
+
+pub fn database_not_found<'n>(name: &DatabaseName, all: impl Iterator<Item = &'n str>) -> Error {
+    not_found(Code::DatabaseNotFound, "database", name.as_str(), "torso db list", all)
+}
+
+pub fn group_not_found<'n>(name: &GroupName, all: impl Iterator<Item = &'n str>) -> Error {
+    not_found(Code::GroupNotFound, "group", name.as_str(), "torso group list", all)
+}
+
+pub fn location_not_found<'n>(code: &LocationCode, all: impl Iterator<Item = &'n str>) -> Error {
+    not_found(
+        Code::LocationNotFound,
+        "location",
+        code.as_str(),
+        "torso location list",
+        all,
+    )
+}

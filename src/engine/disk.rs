@@ -1,0 +1,146 @@
+//! Files and directories that are nobody else's business: private modes whatever the umask, and names that are on disk
+//! before anything depends on them.
+
+use crate::error::{Error, Result};
+use std::fs::{File, OpenOptions};
+use std::path::Path;
+
+/// The mode of a file that is only read.
+pub const READ_ONLY: u32 = 0o400;
+/// The mode of a file that is written.
+pub const PRIVATE: u32 = 0o600;
+
+/// Sets a file's or directory's mode.
+pub fn set_mode(path: &Path, mode: u32) -> Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+            .map_err(|error| Error::io(error, format!("cannot set the mode of {}", path.display())))
+    }
+    #[cfg(not(unix))]
+    {
+        let mut permissions = std::fs::metadata(path)
+            .map_err(|error| Error::io(error, format!("cannot read the mode of {}", path.display())))?
+            .permissions();
+        permissions.set_readonly(mode & 0o200 == 0);
+        std::fs::set_permissions(path, permissions)
+            .map_err(|error| Error::io(error, format!("cannot set the mode of {}", path.display())))
+    }
+}
+
+/// A file's permission bits, where the system has them.
+#[must_use]
+pub fn mode(metadata: &std::fs::Metadata) -> Option<u32> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        Some(metadata.permissions().mode() & 0o777)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = metadata;
+        None
+    }
+}
+
+/// Makes a directory, with its parents, that only its owner can look into. One that exists stays as it is.
+pub fn private_dir(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent() {
+        private_dir(parent)?;
+    }
+    match std::fs::create_dir(path) {
+        Ok(()) => {
+            set_mode(path, 0o700)?;
+            path.parent().map_or(Ok(()), sync_dir)
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        Err(error) => Err(Error::io(
+            error,
+            format!("cannot make the directory {}", path.display()),
+        )),
+    }
+}
+
+/// Opens a file for reading and writing, making it empty and private when it is not there.
+pub fn private_file(path: &Path) -> Result<File> {
+    let doing = || format!("cannot write {}", path.display());
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    match options.open(path) {
+        Ok(file) => return Ok(file),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(Error::io(error, doing())),
+    }
+    options.create(true).truncate(false);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(PRIVATE);
+    }
+    let file = options.open(path).map_err(|error| Error::io(error, doing()))?;
+    set_mode(path, PRIVATE)?;
+    Ok(file)
+}
+
+/// Waits until the names in a directory are on disk.
+pub fn sync_dir(path: &Path) -> Result<()> {
+    #[cfg(unix)]
+    File::open(path)
+        .and_then(|dir| dir.sync_all())
+        .map_err(|error| Error::io(error, format!("cannot write the directory {}", path.display())))?;
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
+}
+
+/// Removes a file; one that is not there is as good as removed.
+pub fn remove(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::io(error, format!("cannot remove {}", path.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Renames within a file system.
+pub fn rename(from: &Path, to: &Path) -> Result<()> {
+    std::fs::rename(from, to)
+        .map_err(|error| Error::io(error, format!("cannot move {} to {}", from.display(), to.display())))
+}
+
+/// A path with something added to its last component.
+#[must_use]
+pub fn with_suffix(path: &Path, suffix: &str) -> std::path::PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn made_private() {
+        let dir = tempfile::tempdir().unwrap();
+        let deep = dir.path().join("a/b");
+        private_dir(&deep).unwrap();
+        private_dir(&deep).unwrap();
+        assert_eq!(mode(&std::fs::metadata(dir.path().join("a")).unwrap()), Some(0o700));
+        let file = deep.join("f");
+        private_file(&file).unwrap();
+        assert_eq!(mode(&std::fs::metadata(&file).unwrap()), Some(0o600));
+    }
+
+    #[test]
+    fn removing_nothing_is_fine() {
+        let dir = tempfile::tempdir().unwrap();
+        remove(&dir.path().join("none")).unwrap();
+        assert!(remove(dir.path()).is_err());
+    }
+}

@@ -1,0 +1,245 @@
+//! Copying: replicas, snapshots and seeds. SQLite's online backup reads a consistent state while applications write.
+
+use super::note::{self, Copy, Note};
+use super::{COMPANIONS, changed_ns, file, position, sqlite, stat, unfinished};
+use crate::engine::disk::{self, with_suffix};
+use crate::engine::{Position, Site};
+use crate::error::{Code, Error, Result};
+use jiff::Timestamp;
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// How long another program may keep a source locked before that is an error.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A file system may stamp two changes within this time alike.
+const GRAIN: Duration = Duration::from_millis(20);
+
+/// Opens an existing database.
+pub(super) fn open(path: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(path, flags)
+        .and_then(|connection| connection.busy_timeout(PATIENCE).map(|()| connection))
+        .map_err(|error| sqlite(path, error))
+}
+
+/// Opens a database to be copied, leaving no trace on it.
+fn open_source(path: &Path) -> Result<Connection> {
+    if stat(path)?.is_none() {
+        return Err(Error::new(
+            Code::Unavailable,
+            format!("the database file {} is missing", path.display()),
+        )
+        .hint("torso doctor says what is known about it"));
+    }
+    let connection = open(path)?;
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+        .map_err(|error| sqlite(path, error))?;
+    Ok(connection)
+}
+
+/// Writes a complete copy in rollback mode to a new file, and waits until it is on disk.
+fn backup(source: &Connection, from: &Path, to: &Path) -> Result<()> {
+    clear(to)?;
+    drop(disk::private_file(to)?);
+    let mut copy = open(to)?;
+    // A crash leaves a file that nobody uses, so nothing needs to be undone or waited for until the end.
+    copy.execute_batch("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")
+        .map_err(|error| sqlite(to, error))?;
+    let deadline = std::time::Instant::now() + PATIENCE;
+    {
+        let backup = Backup::new(source, &mut copy).map_err(|error| sqlite(to, error))?;
+        loop {
+            match backup.step(-1).map_err(|error| sqlite(to, error))? {
+                StepResult::Done => break,
+                _ if std::time::Instant::now() < deadline => std::thread::sleep(Duration::from_millis(10)),
+                _ => {
+                    return Err(
+                        Error::new(Code::DatabaseBusy, format!("another program holds {}", from.display()))
+                            .hint("close the applications that have it open, then try again"),
+                    );
+                }
+            }
+        }
+    }
+    let mode: String = copy
+        .query_row("PRAGMA journal_mode = DELETE", [], |row| row.get(0))
+        .map_err(|error| sqlite(to, error))?;
+    if mode != "delete" {
+        return Err(Error::new(
+            Code::Internal,
+            format!("the copy {} stays in {mode} mode", to.display()),
+        ));
+    }
+    copy.close().map_err(|(_, error)| sqlite(to, error))?;
+    sync(to)
+}
+
+fn sync(path: &Path) -> Result<()> {
+    File::open(path)
+        .and_then(|file| file.sync_all())
+        .map_err(|error| Error::io(error, format!("cannot write {}", path.display())))
+}
+
+/// Removes a file under construction and what SQLite kept beside it.
+fn clear(path: &Path) -> Result<()> {
+    disk::remove(path)?;
+    COMPANIONS
+        .iter()
+        .try_for_each(|companion| disk::remove(&with_suffix(path, companion)))
+}
+
+/// The primary's position, taken when its last change is old enough that a further one would be stamped differently.
+/// Of a primary that never rests, a position that equals nothing: the copy is good, and looks stale.
+fn settled_position(at: &Site) -> Result<Position> {
+    for _ in 0..5 {
+        let path = file(at);
+        let Some(metadata) = stat(&path)? else { break };
+        let position = position(at, &metadata)?;
+        let changed = UNIX_EPOCH + Duration::from_nanos(u64::try_from(position.last_change_ns()).unwrap_or(0));
+        match SystemTime::now().duration_since(changed) {
+            Ok(age) if age < GRAIN => std::thread::sleep(GRAIN - age),
+            // Old enough, or stamped in the future by another clock: then waiting would not help.
+            _ => return Ok(position),
+        }
+    }
+    let Some(metadata) = stat(&file(at))? else {
+        return Ok(Position {
+            uncertain: true,
+            ..Position::default()
+        });
+    };
+    Ok(Position {
+        uncertain: true,
+        ..position(at, &metadata)?
+    })
+}
+
+/// Makes `to` a copy of the primary `from`, over a connection that holds it or one of its own. The caller has made sure
+/// that nothing but an unaltered replica is at `to`.
+pub(super) fn replicate(held: Option<&Connection>, from: &Site, to: &Site) -> Result<()> {
+    let (source, target, unfinished) = (file(from), file(to), unfinished(to));
+    // Before the copy: what changes meanwhile makes the replica look stale, never fresher than it is.
+    let position = settled_position(from)?;
+    let result = match held {
+        Some(connection) => backup(connection, &source, &unfinished),
+        None => open_source(&source).and_then(|connection| backup(&connection, &source, &unfinished)),
+    };
+    if let Err(error) = result {
+        // The old copy stays; a full disk gets its space back.
+        let _ = clear(&unfinished);
+        return Err(error);
+    }
+    disk::set_mode(&unfinished, disk::READ_ONLY)?;
+    let Some(metadata) = stat(&unfinished)? else {
+        return Err(Error::new(
+            Code::Io,
+            format!("{} was removed by somebody else", unfinished.display()),
+        ));
+    };
+    let copy = Copy {
+        of: from.location.clone(),
+        position,
+        synced_at: Timestamp::now(),
+        size: metadata.len(),
+        changed_ns: changed_ns(&metadata),
+        header: Some(note::header(&unfinished)?),
+    };
+    let previous = match (stat(&target)?, note::read(to)?) {
+        (Some(metadata), Some(note)) => note.current(to, &metadata)?.cloned(),
+        _ => None,
+    };
+    note::write(
+        to,
+        &Note {
+            copy,
+            previous,
+            rising: false,
+        },
+    )?;
+    // A log or journal of some former file would be taken for this one's.
+    COMPANIONS
+        .iter()
+        .try_for_each(|companion| disk::remove(&with_suffix(&target, companion)))?;
+    disk::rename(&unfinished, &target)?;
+    disk::sync_dir(&to.dir)
+}
+
+/// A consistent copy in a file of the caller's.
+pub(super) fn snapshot(from: &Site, to: &Path) -> Result<()> {
+    let source = file(from);
+    backup(&open_source(&source)?, &source, to)
+}
+
+/// A seed must be a whole SQLite file: the magic, a size of whole pages, and nothing in a log or journal beside it.
+pub(super) fn check_seed(seed: &Path) -> Result<()> {
+    let refuse = |why: &str| {
+        Err(Error::new(
+            Code::InvalidFile,
+            format!("{} cannot become a database: {why}", seed.display()),
+        ))
+    };
+    let Some(metadata) = stat(seed)? else {
+        return refuse("it is not there");
+    };
+    let mut header = [0; 100];
+    let read = File::open(seed).and_then(|mut file| file.read_exact(&mut header));
+    if !metadata.is_file() || read.is_err() || !header.starts_with(b"SQLite format 3\0") {
+        return refuse("it is not a SQLite database");
+    }
+    let page = match u16::from_be_bytes([header[16], header[17]]) {
+        1 => 65_536,
+        page => u64::from(page),
+    };
+    if page < 512 || !page.is_power_of_two() || metadata.len() % page != 0 {
+        return refuse("it is cut short");
+    }
+    for companion in ["-wal", "-journal"] {
+        if stat(&with_suffix(seed, companion))?.is_some_and(|beside| beside.len() > 0) {
+            return refuse("it was not closed, changes still wait beside it");
+        }
+    }
+    Ok(())
+}
+
+/// Moves a seed into place as a primary in WAL mode.
+pub(super) fn adopt(seed: &Path, at: &Site) -> Result<()> {
+    let target = file(at);
+    if stat(&target)?.is_none() {
+        make_primary(seed)?;
+        if let Err(error) = std::fs::rename(seed, &target) {
+            if error.kind() != std::io::ErrorKind::CrossesDevices {
+                return Err(Error::io(
+                    error,
+                    format!("cannot move {} to {}", seed.display(), target.display()),
+                ));
+            }
+            let unfinished = unfinished(at);
+            clear(&unfinished)?;
+            std::fs::copy(seed, &unfinished)
+                .map_err(|error| Error::io(error, format!("cannot write {}", unfinished.display())))?;
+            disk::set_mode(&unfinished, disk::PRIVATE)?;
+            sync(&unfinished)?;
+            disk::rename(&unfinished, &target)?;
+        }
+        disk::sync_dir(&at.dir)?;
+    }
+    clear(seed)
+}
+
+/// Puts a file that nobody else uses into WAL mode, writable, on disk.
+pub(super) fn make_primary(path: &Path) -> Result<()> {
+    disk::set_mode(path, disk::PRIVATE)?;
+    let connection = open(path)?;
+    connection
+        .execute_batch("PRAGMA synchronous = OFF; PRAGMA journal_mode = WAL")
+        .map_err(|error| sqlite(path, error))?;
+    connection.close().map_err(|(_, error)| sqlite(path, error))?;
+    sync(path)
+}

@@ -1,0 +1,378 @@
+//! Databases as plain SQLite files: an instance is `<dir>/<id>.db`.
+//!
+//! A primary is an ordinary file in WAL mode (0600) that any application may open. A replica is a consistent copy in
+//! rollback mode (0400), replaced as a whole by a rename, with a note beside it (`<id>.replica.json`, see `note`) saying
+//! whose copy it is and of which state. No note: a primary.
+//!
+//! Rules that keep rows:
+//! 1. A file is replaced only if it is an unaltered copy. Whatever else is found is moved aside first, never overwritten.
+//! 2. A primary's role ends only while this process holds it alone, after its replica is complete and on disk; and its
+//!    file is left in rollback mode, in which a connection that slept through the change notices that its file is gone.
+//! 3. A database file is never opened and closed by other means while a connection of this process has it: POSIX would
+//!    drop that connection's locks.
+//! 4. A connection made for copying does not checkpoint when it closes, so that copying does not make its source look
+//!    changed.
+
+mod copy;
+mod note;
+mod role;
+
+use super::disk::{self, with_suffix};
+use super::{Engine, Position, Role, Running, Site, Stray};
+use crate::error::{Code, Error, Result};
+use rusqlite::{Connection, ErrorCode};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fs::Metadata;
+use std::io::{ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+/// Marks a user's directory as a location, so that a mount point whose disk is away is not mistaken for an empty one.
+const MARK: &str = ".torso-location";
+
+/// What SQLite keeps beside a database.
+const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+/// The engine over files. Holds nothing but the primaries it was asked to hold.
+#[derive(Default)]
+pub struct FileEngine {
+    held: RefCell<HashMap<PathBuf, Connection>>,
+}
+
+/// The database file of a site.
+fn file(at: &Site) -> PathBuf {
+    at.dir.join(format!("{}.db", at.id))
+}
+
+/// A copy under construction.
+fn unfinished(at: &Site) -> PathBuf {
+    at.dir.join(format!("{}.db.tmp", at.id))
+}
+
+/// What is there, or none.
+fn stat(path: &Path) -> Result<Option<Metadata>> {
+    match std::fs::metadata(path) {
+        Ok(metadata) => Ok(Some(metadata)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io(error, format!("cannot look at {}", path.display()))),
+    }
+}
+
+/// When a file last changed: nanoseconds since 1970.
+fn changed_ns(metadata: &Metadata) -> i64 {
+    metadata
+        .modified()
+        .ok()
+        .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
+        .and_then(|since| i64::try_from(since.as_nanos()).ok())
+        .unwrap_or(0)
+}
+
+/// The state of a primary's content, from its directory entries alone. An empty log is as good as none.
+fn position(at: &Site, metadata: &Metadata) -> Result<Position> {
+    let wal = stat(&with_suffix(&file(at), "-wal"))?.filter(|wal| wal.len() > 0);
+    Ok(Position {
+        size: metadata.len(),
+        wal_size: wal.as_ref().map_or(0, Metadata::len),
+        changed_ns: changed_ns(metadata),
+        wal_changed_ns: wal.as_ref().map_or(0, changed_ns),
+        uncertain: false,
+    })
+}
+
+/// Makes sure that a location's directory is there to be written to.
+fn present(at: &Site) -> Result<()> {
+    if !at.external {
+        return disk::private_dir(&at.dir);
+    }
+    if at.dir.join(MARK).exists() {
+        Ok(())
+    } else {
+        Err(away(at))
+    }
+}
+
+fn away(at: &Site) -> Error {
+    Error::new(
+        Code::Unavailable,
+        format!(
+            "the directory {} of location {} is not there",
+            at.dir.display(),
+            at.location
+        ),
+    )
+    .hint("mount its disk, then try again")
+}
+
+/// What SQLite's errors mean here.
+fn sqlite(path: &Path, error: rusqlite::Error) -> Error {
+    let file = path.display();
+    let described = match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            Error::new(Code::DatabaseBusy, format!("another program holds {file}"))
+                .hint("close the applications that have it open, then try again")
+        }
+        Some(ErrorCode::DiskFull) => Error::new(Code::DiskFull, format!("no space left to write {file}"))
+            .hint("free some space, then try again; what was there is unchanged"),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Error::new(
+            Code::InvalidFile,
+            format!("{file} is damaged, or is not a SQLite database"),
+        ),
+        _ => Error::new(Code::Io, format!("cannot read or write {file}")),
+    };
+    described.caused_by(error)
+}
+
+/// The first page of an empty database in WAL mode, as SQLite itself would write it: the header's fields by offset
+/// (sqlite.org/fileformat2.html), then an empty table leaf for the schema.
+fn empty_database() -> [u8; 4096] {
+    let mut page = [0; 4096];
+    page[..16].copy_from_slice(b"SQLite format 3\0");
+    page[16..18].copy_from_slice(&4096_u16.to_be_bytes());
+    // Write and read versions: WAL. No reserved bytes. The payload fractions are fixed.
+    page[18..24].copy_from_slice(&[2, 2, 0, 64, 32, 32]);
+    // Change counter, and the page count it vouches for.
+    page[24..28].copy_from_slice(&1_u32.to_be_bytes());
+    page[28..32].copy_from_slice(&1_u32.to_be_bytes());
+    // Schema format 4, UTF-8; the counter and the version of the library that wrote it.
+    page[44..48].copy_from_slice(&4_u32.to_be_bytes());
+    page[56..60].copy_from_slice(&1_u32.to_be_bytes());
+    page[92..96].copy_from_slice(&1_u32.to_be_bytes());
+    page[96..100].copy_from_slice(&rusqlite::version_number().to_be_bytes());
+    // A leaf of a table: no cells, which would begin at the page's end.
+    page[100] = 13;
+    page[105..107].copy_from_slice(&4096_u16.to_be_bytes());
+    page
+}
+
+impl Engine for FileEngine {
+    fn open_location(&self, location: &str, dir: &Path) -> Result<()> {
+        disk::private_dir(dir)?;
+        let mark = dir.join(MARK);
+        match std::fs::read_to_string(&mark) {
+            Ok(owner) if owner.trim() == location => Ok(()),
+            Ok(owner) => Err(Error::new(
+                Code::Conflict,
+                format!(
+                    "{} is already the directory of location {}",
+                    dir.display(),
+                    owner.trim()
+                ),
+            )
+            .hint(format!(
+                "choose another directory, or remove {} if that location is no more",
+                mark.display()
+            ))),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let mut file = disk::private_file(&mark)?;
+                writeln!(file, "{location}")
+                    .and_then(|()| file.sync_all())
+                    .map_err(|error| Error::io(error, format!("cannot write {}", mark.display())))?;
+                disk::sync_dir(dir)
+            }
+            Err(error) => Err(Error::io(error, format!("cannot read {}", mark.display()))),
+        }
+    }
+
+    fn close_location(&self, dir: &Path) -> Result<()> {
+        disk::remove(&dir.join(MARK))
+    }
+
+    fn running(&self, at: &Site) -> Result<Option<Running>> {
+        let Some(metadata) = stat(&file(at))? else {
+            return if at.external && !at.dir.join(MARK).exists() {
+                Err(away(at))
+            } else {
+                Ok(None)
+            };
+        };
+        let position = position(at, &metadata)?;
+        let role = match note::read(at)? {
+            None => Role::Primary,
+            Some(note) => note.role(at, &metadata)?,
+        };
+        Ok(Some(Running {
+            role,
+            size: position.size + position.wal_size,
+            position,
+        }))
+    }
+
+    fn size(&self, at: &Site) -> Option<u64> {
+        let path = file(at);
+        let size = std::fs::metadata(&path).ok()?.len();
+        Some(size + std::fs::metadata(with_suffix(&path, "-wal")).map_or(0, |wal| wal.len()))
+    }
+
+    fn url(&self, at: &Site) -> String {
+        let path = file(at);
+        // A path that is not UTF-8 cannot be written as a URL of text; its bytes are escaped one by one.
+        let mut url = String::with_capacity(path.as_os_str().len() + 8);
+        url.push_str("file:");
+        for &byte in path.as_os_str().as_encoded_bytes() {
+            match byte {
+                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'/' | b'-' | b'.' | b'_' | b'~' => {
+                    url.push(char::from(byte))
+                }
+                b'\\' if cfg!(windows) => url.push('/'),
+                b':' if cfg!(windows) => url.push(':'),
+                _ => {
+                    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+                    url.push('%');
+                    url.push(char::from(HEX[usize::from(byte >> 4)]));
+                    url.push(char::from(HEX[usize::from(byte & 15)]));
+                }
+            }
+        }
+        url
+    }
+
+    fn create(&self, at: &Site) -> Result<()> {
+        present(at)?;
+        let path = file(at);
+        if stat(&path)?.is_some() {
+            return Ok(());
+        }
+        let unfinished = unfinished(at);
+        let mut new = disk::private_file(&unfinished)?;
+        new.write_all(&empty_database())
+            .and_then(|()| new.set_len(4096))
+            .and_then(|()| new.sync_all())
+            .map_err(|error| Error::io(error, format!("cannot write {}", unfinished.display())))?;
+        disk::rename(&unfinished, &path)?;
+        disk::sync_dir(&at.dir)
+    }
+
+    fn check_seed(&self, seed: &Path) -> Result<()> {
+        copy::check_seed(seed)
+    }
+
+    fn adopt(&self, seed: &Path, at: &Site) -> Result<()> {
+        present(at)?;
+        copy::adopt(seed, at)
+    }
+
+    fn snapshot(&self, from: &Site, to: &Path) -> Result<()> {
+        copy::snapshot(from, to)
+    }
+
+    fn copy(&self, from: &Site, to: &Site) -> Result<()> {
+        present(to)?;
+        if let Some(Running {
+            role: Role::Primary | Role::Rising | Role::Replica { altered: true, .. },
+            ..
+        }) = self.running(to)?
+        {
+            return Err(Error::new(
+                Code::Diverged,
+                format!(
+                    "{} is not an unaltered replica and will not be overwritten",
+                    file(to).display()
+                ),
+            ));
+        }
+        let held = self.held.borrow();
+        copy::replicate(held.get(&file(from)), from, to)
+    }
+
+    fn hold(&self, at: &Site) -> Result<()> {
+        let path = file(at);
+        if !self.held.borrow().contains_key(&path) {
+            let connection = role::hold(&path)?;
+            self.held.borrow_mut().insert(path, connection);
+        }
+        Ok(())
+    }
+
+    fn release(&self, at: &Site) {
+        self.held.borrow_mut().remove(&file(at));
+    }
+
+    fn hand_over(&self, from: &Site, to: &Site) -> Result<()> {
+        self.hold(from)?;
+        let current = self.running(from)?.map(|running| running.position);
+        let known = self.running(to)?.and_then(|running| match running.role {
+            Role::Replica {
+                position,
+                altered: false,
+                ..
+            } => Some(position),
+            _ => None,
+        });
+        if known.is_none() || known != current {
+            self.copy(from, to)?;
+        }
+        let held = self.held.borrow();
+        let Some(connection) = held.get(&file(from)) else {
+            return Err(Error::new(
+                Code::Internal,
+                format!("{} is not held", file(from).display()),
+            ));
+        };
+        role::demote(connection, from, to)
+    }
+
+    fn promote(&self, at: &Site) -> Result<()> {
+        role::promote(at)
+    }
+
+    fn set_aside(&self, at: &Site) -> Result<PathBuf> {
+        role::set_aside(at)
+    }
+
+    fn remove(&self, at: &Site) -> Result<()> {
+        if at.external && !at.dir.join(MARK).exists() {
+            return Err(away(at));
+        }
+        let path = file(at);
+        let mut all = vec![path.clone(), unfinished(at), note::path(at), note::unfinished(at)];
+        for companion in COMPANIONS {
+            all.push(with_suffix(&path, companion));
+            all.push(with_suffix(&unfinished(at), companion));
+        }
+        all.iter().try_for_each(|path| disk::remove(path))?;
+        if at.dir.is_dir() {
+            disk::sync_dir(&at.dir)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn strays(&self, dir: &Path, known: &dyn Fn(&str) -> bool) -> Result<Vec<Stray>> {
+        let doing = || format!("cannot list {}", dir.display());
+        let entries = match std::fs::read_dir(dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(Error::io(error, doing())),
+        };
+        let mut strays = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(|error| Error::io(error, doing()))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let Some((id, rest)) = name.split_once('.') else {
+                continue;
+            };
+            // Only what bears an id's name can be ours; a user's directory may hold anything else.
+            if uuid::Uuid::try_parse(id).is_err() || id.len() != 36 {
+                continue;
+            }
+            let kept_aside = rest.starts_with(role::ASIDE);
+            if kept_aside && COMPANIONS.iter().any(|companion| rest.ends_with(companion)) {
+                continue;
+            }
+            if kept_aside || (!known(id) && rest == "db") {
+                strays.push(Stray {
+                    path: entry.path(),
+                    id: Some(id.to_owned()),
+                    kept_aside,
+                });
+            }
+        }
+        strays.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(strays)
+    }
+}
+
+#[cfg(test)]
+mod tests;
