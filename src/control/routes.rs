@@ -4,7 +4,7 @@
 //! a router and its tests can be held against it. Names are parsed types whose characters need no escaping in a URL, so a
 //! path cannot be steered by a name.
 
-use super::names::DatabaseName;
+use super::names::{DatabaseName, GroupName, LocationCode};
 
 /// An HTTP method, as far as the Platform API uses them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
