@@ -13,8 +13,10 @@ pub mod history;
 mod keys;
 pub mod lex;
 mod lines;
+pub mod pager;
 pub mod prompt;
 pub mod schema;
+pub mod terminal;
 
 pub use prompt::Prompt;
 pub use schema::Schema;
