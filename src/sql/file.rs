@@ -272,10 +272,10 @@ impl Session for FileSession {
             .map_err(|error| failure(error, Phase::Prepare))?;
         let mut taken = 0;
         let mut nth = 0;
-        while let Some(row) = rows.next().map_err(Failure::Connection)? {
-            for (index, value) in row.iter().enumerate() {
+        while rows.advance().map_err(Failure::Connection)? {
+            for index in 0..rows.width() {
                 statement
-                    .raw_bind_parameter(index + 1, rusqlite::types::ToSqlOutput::Borrowed(*value))
+                    .raw_bind_parameter(index + 1, rusqlite::types::ToSqlOutput::Borrowed(rows.value(index)))
                     .map_err(|error| failure(error, Phase::Step))?;
             }
             match statement.raw_execute() {

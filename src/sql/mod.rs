@@ -170,8 +170,12 @@ pub type Interrupter = Arc<dyn Fn() + Send + Sync>;
 
 /// Rows for [`Session::insert_many`].
 pub trait Rows {
-    /// The next row's parameters, or none at the end.
-    fn next(&mut self) -> crate::error::Result<Option<&[ValueRef<'_>]>>;
+    /// How many parameters each row has.
+    fn width(&self) -> usize;
+    /// Goes on to the next row, or to the first. False at the end.
+    fn advance(&mut self) -> crate::error::Result<bool>;
+    /// One parameter of the current row, from 0.
+    fn value(&self, index: usize) -> ValueRef<'_>;
     /// A row was refused: the `nth` of those handed out, from 0. Rows travel to a server in batches, so others may have been
     /// handed out since, and those before the refused one may have been taken already.
     fn refused(&mut self, nth: u64, failure: Failure) -> crate::error::Result<Flow>;

@@ -40,10 +40,11 @@ pub(super) fn insert_many(link: &mut Link, cancel: &Cancel, sql: &str, rows: &mu
         done: Inserted::default(),
     };
     let mut nth = 0;
-    while let Some(row) = rows.next().map_err(Failure::Connection)? {
+    while rows.advance().map_err(Failure::Connection)? {
+        let row: Vec<ValueRef<'_>> = (0..rows.width()).map(|index| rows.value(index)).collect();
         let unsendable = row.iter().find_map(|&value| Arg(value).unsendable());
         if unsendable.is_none() {
-            batch.push(nth, row);
+            batch.push(nth, &row);
         }
         nth += 1;
         if (unsendable.is_some() || batch.is_full()) && work.flush(&mut batch, rows)? == Flow::Stop {
