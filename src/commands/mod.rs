@@ -113,6 +113,7 @@ pub fn run(args: Vec<OsString>) -> u8 {
     if env::get(env::COMPLETE).is_some() {
         return completion::answer(args);
     }
+    let args = db::shell::set_words_apart(args);
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(error) => return usage::answer(&args, error),
@@ -131,6 +132,10 @@ pub fn run(args: Vec<OsString>) -> u8 {
     watch_time(cli.globals.timeout, ui);
     let ctx = Context::new(ui, settings);
     let result = match (problem, cli.command) {
+        (None, Some(Command::Db(db::Verb::Shell(args)))) => match db::shell::run(&ctx, &args) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
         (Some(error), Some(command)) if !command.mends_settings() => Err(error),
         (_, Some(command)) => dispatch(&ctx, command),
         (_, None) => ctx.ui.page(&Cli::command().render_help().to_string()),

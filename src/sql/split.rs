@@ -146,6 +146,42 @@ pub fn first_statement(sql: &[u8]) -> usize {
     sql.len()
 }
 
+/// `sql`, which is not valid UTF-8, in valid UTF-8 that means the same: string literals with stray bytes become
+/// `CAST(x'…' AS TEXT)`. Stray bytes elsewhere (in names and comments) are replaced.
+#[must_use]
+pub fn with_hex_literals(sql: &[u8]) -> String {
+    use std::fmt::Write as _;
+    let mut valid = String::with_capacity(sql.len() * 2);
+    let mut at = 0;
+    while at < sql.len() {
+        let start = at;
+        at += token(&sql[at..]).map_or(sql.len() - at, |(_, length)| length);
+        if sql[start] == b'\'' {
+            // A doubled quote ends one token and begins another.
+            while sql.get(at) == Some(&b'\'') {
+                at += token(&sql[at..]).map_or(sql.len() - at, |(_, length)| length);
+            }
+        }
+        let text = &sql[start..at];
+        match std::str::from_utf8(text) {
+            Ok(text) => valid.push_str(text),
+            Err(_) if text.len() >= 2 && text[0] == b'\'' && text.ends_with(b"'") => {
+                valid.push_str("CAST(x'");
+                let mut bytes = text[1..text.len() - 1].iter();
+                while let Some(byte) = bytes.next() {
+                    let _ = write!(valid, "{byte:02x}");
+                    if *byte == b'\'' {
+                        bytes.next();
+                    }
+                }
+                valid.push_str("' AS TEXT)");
+            }
+            Err(_) => valid.push_str(&String::from_utf8_lossy(text)),
+        }
+    }
+    valid
+}
+
 /// White space as the C library's `isspace` sees it.
 #[must_use]
 pub fn is_space(byte: u8) -> bool {
@@ -375,6 +411,15 @@ mod tests {
         ] {
             assert_eq!(&sql[..first_statement(sql.as_bytes())], first);
         }
+    }
+
+    #[test]
+    fn stray_bytes_become_hexadecimal() {
+        assert_eq!(
+            with_hex_literals(b"select 'it''s \xff', 'ok', x -- \xfe"),
+            "select CAST(x'6974277320ff' AS TEXT), 'ok', x -- \u{fffd}"
+        );
+        assert_eq!(with_hex_literals(b"select '\xff"), "select '\u{fffd}");
     }
 
     #[test]

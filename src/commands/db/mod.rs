@@ -7,6 +7,7 @@ mod destroy;
 mod list;
 mod rename;
 mod replicas;
+pub(super) mod shell;
 mod show;
 mod words;
 
@@ -27,6 +28,7 @@ pub(crate) enum Verb {
     #[command(visible_alias = "ls")]
     List(list::Args),
     Show(show::Args),
+    Shell(shell::Args),
     #[command(visible_alias = "rm")]
     Destroy(destroy::Args),
     Rename(rename::Args),
@@ -45,6 +47,8 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
         Verb::Create(args) => create::run(ctx, args),
         Verb::List(args) => list::run(ctx, &args),
         Verb::Show(args) => show::run(ctx, args),
+        // Its exit code is the script's, so it is run by the caller.
+        Verb::Shell(_) => Ok(()),
         Verb::Destroy(args) => destroy::run(ctx, &args),
         Verb::Rename(args) => rename::run(ctx, &args),
         Verb::Branch(args) => branch::run(ctx, args),

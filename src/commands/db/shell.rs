@@ -1,0 +1,322 @@
+//! `torso db shell`: what the words after it mean, and which database is opened. The shell itself is in `crate::shell`.
+
+use crate::commands::complete;
+use crate::context::Context;
+use crate::control::names::{DatabaseName, LocationCode};
+use crate::control::types::{Connection, Role};
+use crate::error::{Code, Error, Result};
+use crate::shell::args::{self, Arguments};
+use crate::shell::{self, Hooks, Options};
+use crate::sql::Target;
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+/// Open a shell on a database, or run SQL and dot-commands
+///
+/// The database is a name, a path, a file: URL, or :memory:. Words after it are SQL or dot-commands, run in order;
+/// without any, statements are read from standard input. In scripts it behaves as the sqlite3 shell does, and takes its
+/// flags with one dash or two, before and after the database.
+#[derive(clap::Args)]
+#[command(after_help = "Flags:
+  -f FILE                   run a script; may be repeated
+  --location CODE           the instance at a location; --instance is the same
+  --read-only               refuse writes
+  --output MODE             ascii, box, column, csv, html, insert, json, jsonl, line, list, markdown, qbox, quote,
+                            table, tabs or vertical; each is a flag of its own too, such as --json
+  -[no]header, -separator S, -newline S, -nullvalue S
+  -cmd COMMAND              run first; may be repeated
+  -init FILE                read first
+  -bail                     stop at the first error
+  -batch, -interactive      behave as without, or with, a person
+  -echo, -eqp, -stats, -safe, -nonce S, -version
+
+Examples:
+  torso db shell app
+  torso db shell app 'select count(*) from airports' --json
+  torso db shell ./local.db .schema
+  torso db shell app -bail < migration.sql")]
+pub(crate) struct Args {
+    /// Database, then SQL or dot-commands
+    #[arg(value_name = "DATABASE | SQL", last = false, add = complete::databases())]
+    words: Vec<OsString>,
+}
+
+/// Global flags that may stand among the shell's words, and whether a value follows.
+const GLOBALS: [(&str, bool); 8] = [
+    ("--quiet", false),
+    ("--no-input", false),
+    ("--raw", false),
+    ("--color", true),
+    ("--timeout", true),
+    ("--context", true),
+    ("--config-dir", true),
+    ("--data-dir", true),
+];
+
+/// Global flags of one letter, and whether a value follows.
+const SHORT_GLOBALS: [(&str, bool); 2] = [("-q", false), ("-c", true)];
+
+/// Puts `--` before the words that are the shell's own to understand: its flags have one dash and many letters, which the
+/// parser of the command line would take for many flags. Global flags among them are moved to the front.
+pub(in crate::commands) fn set_words_apart(args: Vec<OsString>) -> Vec<OsString> {
+    let Some(start) = words_start(&args) else {
+        return args;
+    };
+    let mut front: Vec<OsString> = args[..start].to_vec();
+    let mut words = Vec::new();
+    let mut rest = args[start..].iter();
+    while let Some(word) = rest.next() {
+        let text = word.to_string_lossy();
+        if text == "--" {
+            words.extend(rest.by_ref().cloned());
+        } else if text == "--help" || text == "-h" {
+            front.push(word.clone());
+        } else if let Some((_, takes_value)) = GLOBALS.iter().find(|(flag, _)| is_flag(&text, flag)) {
+            front.push(word.clone());
+            if *takes_value && !text.contains('=') {
+                front.extend(rest.next().cloned());
+            }
+        } else {
+            words.push(word.clone());
+        }
+    }
+    front.push("--".into());
+    front.extend(words);
+    front
+}
+
+fn is_flag(text: &str, flag: &str) -> bool {
+    text.strip_prefix(flag)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+}
+
+/// Where the words after `db shell` begin, if that is the command.
+fn words_start(args: &[OsString]) -> Option<usize> {
+    let mut nouns = ["db", "shell"].iter();
+    let mut noun = nouns.next()?;
+    let mut at = 1;
+    while at < args.len() {
+        let text = args[at].to_string_lossy();
+        at += 1;
+        if text.starts_with('-') {
+            let takes_value = GLOBALS
+                .iter()
+                .chain(&SHORT_GLOBALS)
+                .chain(&[("--output", true)])
+                .any(|(flag, takes_value)| *takes_value && text == *flag);
+            at += usize::from(takes_value);
+        } else if text == *noun {
+            match nouns.next() {
+                Some(next) => noun = next,
+                None => return Some(at),
+            }
+        } else {
+            return None;
+        }
+    }
+    None
+}
+
+/// A database to open.
+struct Place {
+    target: Target,
+    name: String,
+    /// Where it is in the control plane, if it is there.
+    connection: Option<Connection>,
+}
+
+/// Runs the shell. Returns its exit code, which is the script's.
+pub(in crate::commands) fn run(ctx: &Context, args: &Args) -> Result<u8> {
+    let arguments = args::parse(&args.words).map_err(|problem| {
+        Error::new(Code::Usage, problem).hint("torso db shell --help shows the flags")
+    })?;
+    if arguments.version {
+        ctx.ui.value(&shell::version())?;
+        return Ok(0);
+    }
+    let place = place(ctx, &arguments)?;
+    let replica_hint = place.connection.as_ref().and_then(read_only_hint);
+    let options = Options {
+        target: place.target,
+        name: place.name,
+        startup_file: ctx.settings.config_dir().ok().map(|(directory, _)| directory.join("shellrc")),
+        arguments,
+    };
+    let resolve = |name: &str| resolve(ctx, name);
+    let ending = shell::run(
+        &options,
+        Hooks {
+            resolve: &resolve,
+            read_only_hint: replica_hint,
+        },
+    );
+    if ending.wrote {
+        if let Some(connection) = place.connection.filter(|connection| connection.role == Role::Primary) {
+            refresh_replicas(ctx, &connection)?;
+        }
+    }
+    Ok(u8::try_from(ending.exit_code).unwrap_or(1))
+}
+
+/// Replicas get what was written. The writes themselves are safe whatever becomes of this.
+fn refresh_replicas(ctx: &Context, connection: &Connection) -> Result<()> {
+    let plane = ctx.control()?;
+    if plane.list_instances(&connection.database)?.len() > 1 {
+        plane.sync_database(&connection.database, None)?;
+    }
+    Ok(())
+}
+
+fn read_only_hint(connection: &Connection) -> Option<String> {
+    if !connection.read_only {
+        return None;
+    }
+    let name = &connection.database;
+    let reason = connection.read_only_reason.as_deref().unwrap_or("it was opened read-only");
+    Some(match connection.role {
+        Role::Replica => format!(
+            "hint: {reason}; the primary takes writes: torso db shell {name}"
+        ),
+        Role::Primary => format!("hint: {reason}"),
+    })
+}
+
+/// What the first word names.
+fn place(ctx: &Context, arguments: &Arguments) -> Result<Place> {
+    let location = arguments
+        .location
+        .as_deref()
+        .or(arguments.instance.as_deref())
+        .map(str::parse::<LocationCode>)
+        .transpose()?;
+    let named = arguments.database.as_deref().unwrap_or_else(|| OsStr::new(""));
+    if arguments.database.is_some() {
+        if let Some(target) = outside(named, arguments.read_only)? {
+            if location.is_some() {
+                return Err(Error::new(
+                    Code::Usage,
+                    "--location is for a database of torso, not for a file or URL",
+                ));
+            }
+            return Ok(Place {
+                target,
+                name: named.to_string_lossy().into_owned(),
+                connection: None,
+            });
+        }
+    }
+    let name = match arguments.database {
+        Some(_) => Some(named.to_string_lossy().parse::<DatabaseName>()?),
+        None => None,
+    };
+    let name = ctx.database(name)?;
+    let connection = ctx
+        .control()?
+        .connection(&name, location.as_ref())
+        .map_err(|error| super::near_miss(ctx, &name, error))
+        .map_err(|error| suggest_path(error, &name))?;
+    let target = target_of(&connection, arguments.read_only)?;
+    Ok(Place {
+        target,
+        name: name.to_string(),
+        connection: Some(connection),
+    })
+}
+
+/// A bare word is a name; a file in this directory must be written with its path.
+fn suggest_path(error: Error, name: &DatabaseName) -> Error {
+    if error.code() == Code::DatabaseNotFound && std::path::Path::new(name.as_str()).exists() {
+        error.hint(format!("for the file, type ./{name}"))
+    } else {
+        error
+    }
+}
+
+/// What a word stands for that is not the name of a database in the control plane.
+fn outside(word: &OsStr, read_only: bool) -> Result<Option<Target>> {
+    let text = word.to_string_lossy();
+    if text == ":memory:" {
+        return Ok(Some(Target::Memory));
+    }
+    if let Some((scheme, _)) = text.split_once("://") {
+        if matches!(scheme, "http" | "https" | "libsql" | "ws" | "wss") {
+            let url = url::Url::parse(&text)
+                .map_err(|error| Error::new(Code::InvalidValue, format!("{text} is not a URL")).caused_by(error))?;
+            return Ok(Some(Target::Remote { url, token: None }));
+        }
+    }
+    if text.parse::<DatabaseName>().is_ok() {
+        return Ok(None);
+    }
+    Ok(Some(Target::File {
+        path: PathBuf::from(word),
+        read_only,
+        create: !read_only,
+    }))
+}
+
+/// A word given to `.open`: a name that is known, or else a path.
+fn resolve(ctx: &Context, word: &str) -> Result<Option<Target>> {
+    if let Some(target) = outside(OsStr::new(word), false)? {
+        return Ok(Some(target));
+    }
+    let Ok(name) = word.parse::<DatabaseName>() else {
+        return Ok(None);
+    };
+    let connection = ctx.control().and_then(|plane| plane.connection(&name, None));
+    match connection {
+        Ok(connection) => target_of(&connection, false).map(Some),
+        Err(error) if error.code() == Code::DatabaseNotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn target_of(connection: &Connection, read_only: bool) -> Result<Target> {
+    if let Some(path) = super::show::file_path(&connection.url) {
+        return Ok(Target::File {
+            path: PathBuf::from(path),
+            read_only: read_only || connection.read_only,
+            create: false,
+        });
+    }
+    let url = url::Url::parse(&connection.url).map_err(|error| {
+        Error::new(
+            Code::Internal,
+            format!("the control plane gave {} as a URL", connection.url),
+        )
+        .caused_by(error)
+    })?;
+    Ok(Target::Remote {
+        url,
+        token: connection.token.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn apart(line: &str) -> String {
+        let args = line.split(' ').map(OsString::from).collect();
+        let words: Vec<String> = set_words_apart(args)
+            .iter()
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect();
+        words.join(" ")
+    }
+
+    #[test]
+    fn words_of_the_shell_are_set_apart() {
+        for (line, expected) in [
+            ("torso db list", "torso db list"),
+            ("torso db show shell", "torso db show shell"),
+            ("torso db shell -csv x", "torso db shell -- -csv x"),
+            ("torso --context a db shell x --json", "torso --context a db shell -- x --json"),
+            ("torso db shell x --data-dir /d -csv", "torso db shell --data-dir /d -- x -csv"),
+            ("torso db shell --help", "torso db shell --help --"),
+            ("torso db shell x -- --quiet", "torso db shell -- x --quiet"),
+        ] {
+            assert_eq!(apart(line), expected);
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! The words after `db shell`: the single-dash flags of `sqlite3`, with one dash or two, before and after the database,
+//! and our own.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+
+/// A flag that takes effect in its turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Switch {
+    /// A preset of [`super::render::Style`].
+    Mode(String),
+    Separator(String),
+    Newline(String),
+    Null(String),
+    Headers(bool),
+    Echo,
+    /// Plans before results; with programs too if true.
+    Plan(bool),
+    Stats,
+    Backslash,
+    Safe,
+    /// Run before everything else.
+    Command(Vec<u8>),
+}
+
+/// What was asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Arguments {
+    /// A name, a path or a URL.
+    pub database: Option<OsString>,
+    /// SQL and dot-commands to run instead of reading standard input.
+    pub commands: Vec<Vec<u8>>,
+    /// Scripts to run instead of reading standard input.
+    pub files: Vec<PathBuf>,
+    pub switches: Vec<Switch>,
+    pub init: Option<PathBuf>,
+    pub bail: bool,
+    /// Forced to behave as with a person, or without.
+    pub interactive: Option<bool>,
+    pub read_only: bool,
+    pub nonce: Option<String>,
+    pub location: Option<String>,
+    pub instance: Option<String>,
+    /// Only the version, or only help, is wanted.
+    pub version: bool,
+    pub help: bool,
+}
+
+impl Arguments {
+    /// Whether statements come from standard input.
+    #[must_use]
+    pub fn reads_stdin(&self) -> bool {
+        self.commands.is_empty() && self.files.is_empty()
+    }
+}
+
+/// Flags that choose a mode.
+const MODES: [&str; 16] = [
+    "ascii", "box", "column", "csv", "html", "insert", "json", "jsonl", "line", "list", "markdown", "qbox", "quote",
+    "table", "tabs", "vertical",
+];
+
+/// Flags of `sqlite3` that tune its memory and mean nothing here, and how many values each takes.
+const IGNORED: [(&str, usize); 8] = [
+    ("heap", 1),
+    ("pagecache", 2),
+    ("lookaside", 2),
+    ("threadsafe", 1),
+    ("mmap", 1),
+    ("memtrace", 0),
+    ("scanstats", 0),
+    ("nofollow", 0),
+];
+
+/// Understands the words. What is wrong is told in one sentence.
+pub fn parse(words: &[OsString]) -> Result<Arguments, String> {
+    let mut arguments = Arguments::default();
+    let mut words = words.iter();
+    let mut only_operands = false;
+    while let Some(word) = words.next() {
+        let text = word.as_bytes();
+        if only_operands || text.len() < 2 || text[0] != b'-' {
+            operand(&mut arguments, word);
+            continue;
+        }
+        if text == b"--" {
+            only_operands = true;
+            continue;
+        }
+        let shown = word.to_string_lossy();
+        let name = shown.strip_prefix("--").unwrap_or(&shown[1..]);
+        let (name, attached) = match name.split_once('=') {
+            Some((name, value)) => (name, Some(OsStr::from_bytes(value.as_bytes()).to_owned())),
+            None => (name, None),
+        };
+        let mut value = || {
+            attached
+                .clone()
+                .or_else(|| words.next().cloned())
+                .ok_or_else(|| format!("missing argument to {shown}"))
+        };
+        match name {
+            "output" | "mode" => {
+                let mode = value()?.to_string_lossy().into_owned();
+                if !super::render::Style::PRESETS.contains(&mode.as_str()) {
+                    return Err(format!("unknown output mode: {mode}"));
+                }
+                arguments.switches.push(Switch::Mode(mode));
+            }
+            mode if MODES.contains(&mode) => arguments.switches.push(Switch::Mode(mode.to_owned())),
+            "separator" => arguments.switches.push(Switch::Separator(text_value(value()?))),
+            "newline" => arguments.switches.push(Switch::Newline(text_value(value()?))),
+            "nullvalue" => arguments.switches.push(Switch::Null(text_value(value()?))),
+            "header" | "headers" => arguments.switches.push(Switch::Headers(true)),
+            "noheader" | "noheaders" => arguments.switches.push(Switch::Headers(false)),
+            "echo" => arguments.switches.push(Switch::Echo),
+            "eqp" => arguments.switches.push(Switch::Plan(false)),
+            "eqpfull" => arguments.switches.push(Switch::Plan(true)),
+            "stats" => arguments.switches.push(Switch::Stats),
+            "backslash" => arguments.switches.push(Switch::Backslash),
+            "safe" => arguments.switches.push(Switch::Safe),
+            "cmd" => arguments.switches.push(Switch::Command(value()?.into_vec())),
+            "init" => arguments.init = Some(value()?.into()),
+            "f" | "file" => arguments.files.push(value()?.into()),
+            "bail" => arguments.bail = true,
+            "batch" => arguments.interactive = Some(false),
+            "interactive" => arguments.interactive = Some(true),
+            "readonly" | "read-only" => arguments.read_only = true,
+            "nonce" => arguments.nonce = Some(text_value(value()?)),
+            "location" => arguments.location = Some(text_value(value()?)),
+            "instance" => arguments.instance = Some(text_value(value()?)),
+            "version" => arguments.version = true,
+            "help" | "h" => arguments.help = true,
+            other => {
+                let Some((_, values)) = IGNORED.iter().find(|(name, _)| *name == other) else {
+                    return Err(format!("unknown option: {shown}"));
+                };
+                for _ in 0..*values {
+                    value()?;
+                }
+            }
+        }
+    }
+    Ok(arguments)
+}
+
+fn operand(arguments: &mut Arguments, word: &OsStr) {
+    if arguments.database.is_none() {
+        arguments.database = Some(word.to_owned());
+    } else {
+        arguments.commands.push(word.as_bytes().to_vec());
+    }
+}
+
+fn text_value(value: OsString) -> String {
+    value.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(words: &[&str]) -> Result<Arguments, String> {
+        parse(&words.iter().map(OsString::from).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn flags_may_stand_anywhere() {
+        let arguments = parsed(&["-csv", "app", "--header", "select 1", "-separator", ";", "--bail"]).unwrap();
+        assert_eq!(arguments.database.as_deref(), Some(OsStr::new("app")));
+        assert_eq!(arguments.commands, [b"select 1"]);
+        assert!(arguments.bail);
+        assert_eq!(
+            arguments.switches,
+            [
+                Switch::Mode("csv".into()),
+                Switch::Headers(true),
+                Switch::Separator(";".into())
+            ]
+        );
+    }
+
+    #[test]
+    fn values_may_be_attached_and_operands_set_off() {
+        let arguments = parsed(&["--output=json", "--", "-odd", "-- a comment"]).unwrap();
+        assert_eq!(arguments.database.as_deref(), Some(OsStr::new("-odd")));
+        assert_eq!(arguments.commands, [b"-- a comment"]);
+        assert_eq!(arguments.switches, [Switch::Mode("json".into())]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        assert_eq!(parsed(&["-foo"]).unwrap_err(), "unknown option: -foo");
+        assert_eq!(parsed(&["app", "-cmd"]).unwrap_err(), "missing argument to -cmd");
+        assert!(parsed(&["-lookaside", "1", "2", "x"]).is_ok());
+    }
+}

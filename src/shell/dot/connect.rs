@@ -1,0 +1,294 @@
+//! Dot-commands that open, close and copy databases.
+
+use super::Call;
+use crate::shell::state::{Ran, SLOTS, Shell, Slot};
+use crate::shell::words::is_option;
+use crate::sql::Target;
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, OpenFlags};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Pages copied at a time.
+const PAGES: i32 = 100;
+/// How often a busy source is tried, and how long is waited in between.
+const TRIES: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What a user's word for a database stands for.
+fn target(shell: &mut Shell<'_>, name: &str, read_only: bool) -> Ran<Target> {
+    if name == ":memory:" {
+        return Ok(Target::Memory);
+    }
+    match (shell.hooks.resolve)(name) {
+        Ok(Some(target)) => Ok(target),
+        Ok(None) => Ok(Target::File {
+            path: PathBuf::from(name),
+            read_only,
+            create: !read_only,
+        }),
+        Err(error) => shell.fail(format_args!("Error: {error}")),
+    }
+}
+
+pub fn open(shell: &mut Shell<'_>, call: &Call) -> Ran {
+    let mut file: Option<&str> = None;
+    let (mut new, mut read_only) = (false, false);
+    for word in &call.args {
+        if is_option(word, "new") {
+            new = true;
+        } else if is_option(word, "readonly") {
+            read_only = true;
+        } else if is_option(word, "nofollow") {
+            // Links are followed or not by the database's own settings; there is nothing to keep from following here.
+        } else if word.starts_with('-') {
+            return shell.fail(format_args!("unknown option: {word}"));
+        } else if file.is_some() {
+            return shell.fail(format_args!("extra argument: \"{word}\""));
+        } else {
+            file = Some(word);
+        }
+    }
+    shell.disconnect();
+    *shell.slot() = Slot::default();
+    let Some(file) = file else {
+        return shell.session().map(drop);
+    };
+    if shell.settings.safe && file != ":memory:" {
+        shell.needs_trust(format_args!("cannot open disk-based database files in safe mode"))?;
+    }
+    let target = target(shell, file, read_only)?;
+    if let (true, Target::File { path, .. }) = (new, &target) {
+        // What cannot be removed cannot be opened anew either, and that is told.
+        let _ = std::fs::remove_file(path);
+    }
+    match shell.connect(&target) {
+        Ok(session) => {
+            *shell.slot() = Slot {
+                file: Some(file.to_owned()),
+                target: Some(target),
+                session: Some(session),
+            };
+            Ok(())
+        }
+        Err(error) => {
+            shell.say(format_args!("Error: {error}\nNotice: using substitute in-memory database instead of \"{file}\""))?;
+            *shell.slot() = Slot {
+                file: Some(file.to_owned()),
+                target: Some(Target::Memory),
+                session: None,
+            };
+            shell.session().map(drop)
+        }
+    }
+}
+
+pub fn connection(shell: &mut Shell<'_>, call: &Call) -> Ran {
+    let number = |word: &str| match word.as_bytes() {
+        [digit @ b'0'..=b'9'] => Some(usize::from(digit - b'0')),
+        _ => None,
+    };
+    match call.texts()[..] {
+        [] => list_connections(shell),
+        [word] if number(word).is_some() => {
+            if let Some(index) = number(word).filter(|&index| index < SLOTS) {
+                shell.active = index;
+            }
+            Ok(())
+        }
+        ["close", word] if number(word).is_some() => match number(word) {
+            Some(index) if index == shell.active => {
+                shell.fail(format_args!("cannot close the active database connection"))
+            }
+            Some(index) if index < SLOTS => {
+                if let Some(mut session) = shell.slots[index].session.take() {
+                    shell.changed += session.total_changes();
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        },
+        _ => shell.fail(format_args!("Usage: .connection [close] [CONNECTION-NUMBER]")),
+    }
+}
+
+fn list_connections(shell: &mut Shell<'_>) -> Ran {
+    for index in 0..SLOTS {
+        let slot = &shell.slots[index];
+        let file = match slot.file.as_deref() {
+            _ if slot.session.is_none() && index != shell.active => continue,
+            None => "(memory)",
+            Some("") => "(temporary-file)",
+            Some(file) => file,
+        };
+        let label = if index == shell.active { "ACTIVE" } else { "      " };
+        let line = format!("{label} {index}: {file}");
+        shell.show(format_args!("{line}"))?;
+    }
+    Ok(())
+}
+
+/// The connection beneath the session. Only a local file has one.
+fn local<'s>(shell: &'s mut Shell<'_>, command: &str) -> Ran<&'s mut Connection> {
+    if shell.session()?.local().is_none() {
+        return shell.fail(format_args!("Error: .{command} needs a database in a local file"));
+    }
+    match shell.session()?.local() {
+        Some(connection) => Ok(connection),
+        None => Err(crate::shell::state::End::Failed),
+    }
+}
+
+fn words_of(error: &rusqlite::Error) -> String {
+    match error {
+        rusqlite::Error::SqliteFailure(_, Some(message)) => message.clone(),
+        rusqlite::Error::SqliteFailure(code, None) => code.to_string(),
+        other => other.to_string(),
+    }
+}
+
+/// Copies all pages. A source that is written to meanwhile is waited for.
+fn copy(from: &Connection, from_name: &str, to: &mut Connection, to_name: &str) -> Result<(), String> {
+    let backup = Backup::new_with_names(from, from_name, to, to_name).map_err(|error| words_of(&error))?;
+    let mut tries = 0;
+    loop {
+        match backup.step(PAGES).map_err(|error| words_of(&error))? {
+            StepResult::Done => return Ok(()),
+            StepResult::More => {}
+            _ if tries == TRIES => return Err("source database is busy".to_owned()),
+            _ => {
+                tries += 1;
+                std::thread::sleep(PAUSE);
+            }
+        }
+    }
+}
+
+pub fn backup(shell: &mut Shell<'_>, call: &Call) -> Ran {
+    shell.needs_trust(format_args!("cannot run .{} in safe mode", call.name))?;
+    let mut places: Vec<&str> = Vec::new();
+    let mut unsafely = false;
+    for word in &call.args {
+        if is_option(word, "async") {
+            unsafely = true;
+        } else if word.starts_with('-') {
+            return shell.fail(format_args!("unknown option: {word}"));
+        } else if places.len() == 2 {
+            return shell.fail(format_args!("Usage: .backup ?DB? ?OPTIONS? FILENAME"));
+        } else {
+            places.push(word);
+        }
+    }
+    let (database, file) = match places[..] {
+        [file] => ("main", file),
+        [database, file] => (database, file),
+        _ => return shell.fail(format_args!("missing FILENAME argument on .backup")),
+    };
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_URI;
+    let Ok(mut copied) = Connection::open_with_flags(file, flags) else {
+        return shell.fail(format_args!("Error: cannot open \"{file}\""));
+    };
+    if unsafely {
+        // Only speed is lost if it is refused.
+        let _ = copied.execute_batch("PRAGMA synchronous=OFF; PRAGMA journal_mode=OFF;");
+    }
+    match copy(local(shell, "backup")?, database, &mut copied, "main") {
+        Ok(()) => Ok(()),
+        Err(message) => shell.fail(format_args!("Error: {message}")),
+    }
+}
+
+pub fn restore(shell: &mut Shell<'_>, call: &Call) -> Ran {
+    shell.needs_trust(format_args!("cannot run .restore in safe mode"))?;
+    let (database, file) = match call.texts()[..] {
+        [file] => ("main", file),
+        [database, file] => (database, file),
+        _ => return shell.fail(format_args!("Usage: .restore ?DB? FILE")),
+    };
+    let Ok(source) = Connection::open(file) else {
+        return shell.fail(format_args!("Error: cannot open \"{file}\""));
+    };
+    let copied = copy(&source, "main", local(shell, "restore")?, database);
+    shell.wrote = true;
+    match copied {
+        Ok(()) => Ok(()),
+        Err(message) => shell.fail(format_args!("Error: {message}")),
+    }
+}
+
+/// Copies the database statement by statement and row by row, which leaves damaged parts behind.
+pub fn clone(shell: &mut Shell<'_>, call: &Call) -> Ran {
+    shell.needs_trust(format_args!("cannot run .clone in safe mode"))?;
+    let [file] = call.texts()[..] else {
+        return shell.fail(format_args!("Usage: .clone FILENAME"));
+    };
+    if std::path::Path::new(file).exists() {
+        return shell
+            .say(format_args!("File \"{file}\" already exists."));
+    }
+    let new = match Connection::open(file) {
+        Ok(new) => new,
+        Err(error) => {
+            return shell.say(format_args!("Cannot create output database: {}", words_of(&error)));
+        }
+    };
+    let cloned = clone_into(shell, &new)?;
+    if let Err(error) = cloned {
+        shell.say(format_args!("Error: {}", words_of(&error)))?;
+    }
+    Ok(())
+}
+
+fn clone_into(shell: &mut Shell<'_>, new: &Connection) -> Ran<rusqlite::Result<()>> {
+    use crate::shell::state::text_of;
+    let begun = new.execute_batch("PRAGMA writable_schema=ON; BEGIN EXCLUSIVE;");
+    if begun.is_err() {
+        return Ok(begun);
+    }
+    shell.ask("PRAGMA writable_schema=ON", &[])?;
+    let tables = shell.ask("SELECT name, sql FROM sqlite_schema WHERE type='table'", &[])?;
+    for row in tables {
+        let (name, sql) = (text_of(&row[0]), text_of(&row[1]));
+        shell.show(format_args!("{name}... done"))?;
+        if name != "sqlite_sequence" && !sql.is_empty() {
+            if let Err(error) = new.execute_batch(&sql) {
+                shell.say(format_args!("Error: {}\nSQL: [{sql}]", words_of(&error)))?;
+            }
+        }
+        let connection = local(shell, "clone")?;
+        let copied = clone_rows(connection, new, &name);
+        if let Err(error) = copied {
+            shell.say(format_args!("Error {}", words_of(&error)))?;
+        }
+    }
+    let others = shell.ask("SELECT name, sql FROM sqlite_schema WHERE type!='table'", &[])?;
+    for row in others {
+        let (name, sql) = (text_of(&row[0]), text_of(&row[1]));
+        if sql.is_empty() {
+            continue;
+        }
+        shell.show(format_args!("{name}... done"))?;
+        if let Err(error) = new.execute_batch(&sql) {
+            shell.say(format_args!("Error: {}\nSQL: [{sql}]", words_of(&error)))?;
+        }
+    }
+    shell.ask("PRAGMA writable_schema=OFF", &[])?;
+    Ok(new.execute_batch("COMMIT; PRAGMA writable_schema=OFF;"))
+}
+
+fn clone_rows(from: &Connection, to: &Connection, table: &str) -> rusqlite::Result<()> {
+    use super::schema::identifier;
+    let mut select = from.prepare(&format!("SELECT * FROM {}", identifier(table)))?;
+    let width = select.column_count();
+    let marks = vec!["?"; width].join(",");
+    let mut insert = to.prepare(&format!("INSERT OR IGNORE INTO {} VALUES({marks})", identifier(table)))?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        for index in 0..width {
+            let value = rusqlite::types::ToSqlOutput::Borrowed(row.get_ref(index)?);
+            insert.raw_bind_parameter(index + 1, value)?;
+        }
+        insert.raw_execute()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,418 @@
+//! Runs a text of statements, one after the other, and shows their results.
+
+use super::plan::{Program, Tree};
+use super::render::{Renderer, Style};
+use super::state::{End, ExplainLayout, Ran, Settings, Shell, ShowPlan, complain, text_of};
+use crate::sql::{Args, Column, Explain, Failure, Flow, Phase, Prepared, Sink, ValueRef, split};
+use std::borrow::Cow;
+use std::io::{self, Write};
+use std::time::Instant;
+
+/// A statement that failed.
+#[derive(Debug)]
+pub struct Refused {
+    /// Whether it failed before it ran.
+    pub phase: Phase,
+    /// SQLite's words and code, and where in the text the fault is.
+    pub message: String,
+    /// The code that a script sees.
+    pub code: i32,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+/// What stopped a text: a statement, or the shell itself.
+pub enum Stopped {
+    Refused(Refused),
+    Ended(End),
+}
+
+impl From<End> for Stopped {
+    fn from(end: End) -> Self {
+        Self::Ended(end)
+    }
+}
+
+/// The result of one statement on its way to the output.
+struct Shown<'a> {
+    style: &'a Style,
+    explain: ExplainLayout,
+    out: Option<&'a mut dyn Write>,
+    body: Body<'a>,
+    read_only: bool,
+}
+
+enum Body<'a> {
+    Nothing,
+    Rows(Box<Renderer<'a>>),
+    Tree(Tree),
+    Program(Program),
+}
+
+impl<'a> Shown<'a> {
+    fn new(settings: &'a Settings, out: &'a mut dyn Write) -> Self {
+        Self {
+            style: &settings.style,
+            explain: settings.explain,
+            out: Some(out),
+            body: Body::Nothing,
+            read_only: true,
+        }
+    }
+
+    /// Writes what is still to come. Returns whether the statement may have written.
+    fn finish(self) -> io::Result<bool> {
+        let (out, text) = match self.body {
+            Body::Nothing => return Ok(!self.read_only),
+            Body::Rows(renderer) => {
+                renderer.finish()?;
+                return Ok(!self.read_only);
+            }
+            Body::Tree(tree) => (self.out, tree.finish()?),
+            Body::Program(program) => (self.out, program.finish()?),
+        };
+        if let Some(out) = out {
+            out.write_all(&text)?;
+        }
+        Ok(!self.read_only)
+    }
+}
+
+impl Sink for Shown<'_> {
+    fn prepared(&mut self, statement: &Prepared) -> io::Result<()> {
+        self.read_only = statement.read_only;
+        self.body = match (self.explain, statement.explain) {
+            (ExplainLayout::On, _) | (ExplainLayout::Auto, Explain::Program) => {
+                Body::Program(Program::new(self.style))
+            }
+            (ExplainLayout::Auto, Explain::Plan) => Body::Tree(Tree::default()),
+            _ => Body::Nothing,
+        };
+        Ok(())
+    }
+
+    fn columns(&mut self, columns: &[Column]) -> io::Result<()> {
+        if matches!(self.body, Body::Nothing) {
+            if let Some(out) = self.out.take() {
+                self.body = Body::Rows(Box::new(Renderer::new(self.style, out)));
+            }
+        }
+        match &mut self.body {
+            Body::Nothing => Ok(()),
+            Body::Rows(renderer) => renderer.columns(columns),
+            Body::Tree(tree) => tree.columns(columns),
+            Body::Program(program) => program.columns(columns),
+        }
+    }
+
+    fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<Flow> {
+        match &mut self.body {
+            Body::Rows(renderer) => renderer.row(row),
+            Body::Nothing => Ok(Flow::Continue),
+            Body::Tree(tree) => tree.row(row),
+            Body::Program(program) => program.row(row),
+        }
+    }
+}
+
+/// The text around an error and a mark below it, as two lines.
+fn pointer(sql: &str, offset: usize) -> String {
+    let bytes = sql.as_bytes();
+    if offset >= bytes.len() {
+        return String::new();
+    }
+    let continues = |at: usize| bytes.get(at).is_some_and(|byte| byte & 0xc0 == 0x80);
+    let mut start = 0;
+    while offset - start > 50 {
+        start += 1;
+        while continues(start) && start < offset {
+            start += 1;
+        }
+    }
+    let mut end = bytes.len();
+    if end - start > 78 {
+        end = start + 78;
+        while continues(end) {
+            end -= 1;
+        }
+    }
+    let shown: String = String::from_utf8_lossy(&bytes[start..end])
+        .chars()
+        .map(|letter| if letter.is_ascii() && split::is_space(letter as u8) { ' ' } else { letter })
+        .collect();
+    let column = offset - start;
+    if column < 25 {
+        format!("\n  {shown}\n  {:column$}^--- error here", "")
+    } else {
+        format!("\n  {shown}\n  {:width$}error here ---^", "", width = column - 14)
+    }
+}
+
+/// Text that is not UTF-8 inside literals is written in hexadecimal instead, which means the same; elsewhere it cannot
+/// mean anything.
+fn readable(text: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(text) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => Cow::Owned(split::with_hex_literals(text)),
+    }
+}
+
+impl Shell<'_> {
+    /// Runs every statement of `text`, up to the first that fails.
+    pub fn execute(&mut self, text: &[u8]) -> Result<(), Stopped> {
+        let text = readable(text);
+        if text.contains("sqlite_parameters") {
+            self.parameters_used = true;
+        }
+        let mut rest = text.trim_start_matches(|letter: char| letter.is_ascii() && split::is_space(letter as u8));
+        while !rest.is_empty() {
+            let end = split::first_statement(rest.as_bytes());
+            self.statement(&rest[..end], rest)?;
+            rest = rest[end..].trim_start_matches(|letter: char| letter.is_ascii() && split::is_space(letter as u8));
+        }
+        Ok(())
+    }
+
+    /// Runs one statement. `rest` is the text from it on, for messages.
+    fn statement(&mut self, sql: &str, rest: &str) -> Result<(), Stopped> {
+        let args = self.arguments(sql)?;
+        if self.settings.show_plan > ShowPlan::Off {
+            self.explain_first(sql)?;
+        }
+        self.session()?;
+        let slot = &mut self.slots[self.active];
+        let Some(session) = &mut slot.session else {
+            return Ok(());
+        };
+        let mut shown = Shown::new(&self.settings, &mut self.out);
+        let ran = session.run(sql, &args, &mut shown);
+        let wrote = shown.finish().map_err(End::from)?;
+        self.wrote |= wrote && ran.is_ok();
+        if let Err(failure) = ran {
+            return Err(self.refused(failure, rest));
+        }
+        if self.interactive {
+            self.out.flush().map_err(End::from)?;
+        }
+        Ok(())
+    }
+
+    fn refused(&mut self, failure: Failure, rest: &str) -> Stopped {
+        if let Some(what) = self.guard.take_refusal() {
+            return match self.needs_trust(format_args!("{what}")) {
+                Ok(()) => Stopped::Ended(End::Failed),
+                Err(end) => Stopped::Ended(end),
+            };
+        }
+        match failure {
+            Failure::Sink(error) => Stopped::Ended(End::from(error)),
+            Failure::Connection(error) => Stopped::Refused(Refused {
+                phase: Phase::Step,
+                message: error.to_string(),
+                code: 1,
+                hint: error.hint_text().map(str::to_owned),
+            }),
+            Failure::Sql {
+                phase,
+                mut message,
+                code,
+                offset,
+            } => {
+                let code = code & 0xff;
+                if code > 1 {
+                    message.push_str(&format!(" ({code})"));
+                }
+                if let Some(offset) = offset {
+                    message.push_str(&pointer(rest, offset));
+                }
+                let read_only = code == rusqlite::ffi::SQLITE_READONLY;
+                let hint = if read_only { self.hooks.read_only_hint.clone() } else { None };
+                Stopped::Refused(Refused {
+                    phase,
+                    message,
+                    code,
+                    hint,
+                })
+            }
+        }
+    }
+
+    /// Values for the parameters of `sql`, from the table that `.parameter` fills.
+    fn arguments(&mut self, sql: &str) -> Ran<Args> {
+        if !self.parameters_used || !sql.contains(['?', ':', '@', '$', '#']) {
+            return Ok(Args::default());
+        }
+        let rows = self
+            .query("SELECT key, value FROM temp.sqlite_parameters", &[])?
+            .unwrap_or_default();
+        let named = rows
+            .into_iter()
+            .filter_map(|row| {
+                let mut row = row.into_iter();
+                Some((text_of(&row.next()?), row.next()?))
+            })
+            .collect();
+        Ok(Args {
+            positional: Vec::new(),
+            named,
+        })
+    }
+
+    /// Shows how a statement will be run. One that is wrong is left for its own run to report.
+    fn explain_first(&mut self, sql: &str) -> Ran {
+        let mut tree = Tree::default();
+        if self.run_into(&format!("EXPLAIN QUERY PLAN {sql}"), &mut tree)?.is_err() {
+            return Ok(());
+        }
+        let text = tree.finish()?;
+        self.out.write_all(&text)?;
+        if self.settings.show_plan >= ShowPlan::Full {
+            let mut program = Program::new(&self.settings.style);
+            if self.run_into(&format!("EXPLAIN {sql}"), &mut program)?.is_ok() {
+                let text = program.finish()?;
+                self.out.write_all(&text)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs one line of input that holds complete statements. `line` is where it began. Fails when a statement did, after
+    /// saying so.
+    pub fn run_line(&mut self, text: &[u8], line: u64) -> Ran {
+        self.session()?;
+        let unescaped;
+        let text = if self.settings.backslash {
+            unescaped = super::words::unescape(text);
+            &unescaped
+        } else {
+            text
+        };
+        let timer = self.settings.timer.then(Timer::start);
+        let ran = self.execute(text);
+        if let Some(timer) = timer {
+            let took = timer.took();
+            self.show(format_args!("{took}"))?;
+        }
+        match ran {
+            Ok(()) => {
+                if self.settings.changes {
+                    self.show_changes()?;
+                }
+                Ok(())
+            }
+            Err(Stopped::Ended(end)) => Err(end),
+            Err(Stopped::Refused(refused)) => {
+                let kind = match refused.phase {
+                    Phase::Prepare => "Parse error",
+                    Phase::Step => "Runtime error",
+                };
+                let message = &refused.message;
+                if self.interactive && self.nesting <= 1 {
+                    self.say(format_args!("{kind}: {message}"))?;
+                } else {
+                    self.say(format_args!("{kind} near line {line}: {message}"))?;
+                }
+                if let Some(hint) = refused.hint {
+                    complain(format_args!("{hint}"));
+                }
+                Err(End::Failed)
+            }
+        }
+    }
+
+    /// Runs the text of a command-line argument. Fails with the exit code.
+    pub fn run_argument(&mut self, text: &[u8]) -> Result<(), ArgumentFailed> {
+        match self.execute(text) {
+            Ok(()) => Ok(()),
+            Err(Stopped::Ended(end)) => Err(ArgumentFailed::Ended(end)),
+            Err(Stopped::Refused(refused)) => {
+                let phase = match refused.phase {
+                    Phase::Prepare => "in prepare",
+                    Phase::Step => "stepping",
+                };
+                let message = &refused.message;
+                self.say(format_args!("Error: {phase}, {message}"))
+                    .map_err(ArgumentFailed::Ended)?;
+                if let Some(hint) = refused.hint {
+                    complain(format_args!("{hint}"));
+                }
+                Err(ArgumentFailed::Code(refused.code))
+            }
+        }
+    }
+
+    fn show_changes(&mut self) -> Ran {
+        let session = self.session()?;
+        let total = session.total_changes();
+        let changes = session.local().map_or(0, |connection| connection.changes());
+        self.show(format_args!("changes: {changes}   total_changes: {total}"))
+    }
+}
+
+/// Why a command-line argument did not run to its end.
+pub enum ArgumentFailed {
+    /// A statement failed with SQLite's code.
+    Code(i32),
+    Ended(End),
+}
+
+/// Real and processor time.
+struct Timer {
+    started: Instant,
+    user: f64,
+    system: f64,
+}
+
+/// Processor time used so far: in the program, and in the kernel for it.
+fn processor_time() -> (f64, f64) {
+    use nix::sys::resource::{UsageWho, getrusage};
+    use nix::sys::time::TimeValLike;
+    let seconds = |time: nix::sys::time::TimeVal| {
+        #[allow(clippy::cast_precision_loss)] // 2^53 microseconds are 285 years
+        let micros = time.num_microseconds() as f64;
+        micros / 1e6
+    };
+    getrusage(UsageWho::RUSAGE_SELF).map_or((0.0, 0.0), |usage| {
+        (seconds(usage.user_time()), seconds(usage.system_time()))
+    })
+}
+
+impl Timer {
+    fn start() -> Self {
+        let (user, system) = processor_time();
+        Self {
+            started: Instant::now(),
+            user,
+            system,
+        }
+    }
+
+    fn took(&self) -> String {
+        let real = self.started.elapsed().as_secs_f64();
+        let (user, system) = processor_time();
+        format!(
+            "Run Time: real {real:.3} user {:.6} sys {:.6}",
+            user - self.user,
+            system - self.system
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_pointed_at() {
+        assert_eq!(
+            pointer("select nope;", 7),
+            "\n  select nope;\n         ^--- error here"
+        );
+        let long = format!("select {}, nope;", "a".repeat(100));
+        assert!(pointer(&long, 109).ends_with("error here ---^"));
+        assert_eq!(pointer("x", 1), "");
+        for offset in 0..60 {
+            pointer(&"é".repeat(60), offset);
+        }
+    }
+}

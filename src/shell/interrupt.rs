@@ -1,0 +1,50 @@
+//! Ctrl-C: stops the running statement, on whichever connection it runs.
+
+use crate::sql::Interrupter;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, Once, PoisonError};
+
+static CONNECTIONS: Mutex<Vec<Interrupter>> = Mutex::new(Vec::new());
+static PRESSED: AtomicU32 = AtomicU32::new(0);
+static INSTALLED: Once = Once::new();
+
+/// Takes Ctrl-C over from now on. A program that already has a handler keeps it.
+pub fn install() {
+    INSTALLED.call_once(|| {
+        let _ = ctrlc::set_handler(press);
+    });
+}
+
+/// What Ctrl-C does. Pressed three times without effect, it ends the program.
+pub fn press() {
+    if PRESSED.fetch_add(1, Ordering::SeqCst) >= 2 {
+        std::process::exit(130);
+    }
+    for interrupter in CONNECTIONS
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .iter()
+    {
+        interrupter();
+    }
+}
+
+/// Adds a connection whose statement is to be stopped.
+pub fn on_interrupt(interrupter: Interrupter) {
+    let mut connections = CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner);
+    // Those of closed connections do nothing; a long session should not gather them for ever.
+    if connections.len() >= 64 {
+        connections.remove(0);
+    }
+    connections.push(interrupter);
+}
+
+/// Whether Ctrl-C was pressed since the last [`clear`].
+#[must_use]
+pub fn pressed() -> bool {
+    PRESSED.load(Ordering::SeqCst) > 0
+}
+
+pub fn clear() {
+    PRESSED.store(0, Ordering::SeqCst);
+}

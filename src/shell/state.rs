@@ -1,0 +1,351 @@
+//! What the shell remembers: its settings, its connections, and where it stands in its input.
+
+use super::output::Output;
+use super::render::Style;
+use super::safe::Guard;
+use super::{Ending, Hooks};
+use crate::sql::{self, Args, Column, Failure, Flow, Outcome, Session, Sink, Target, Value, ValueRef};
+use std::fmt;
+use std::io::{self, Write};
+
+/// Connections that can be open side by side.
+pub const SLOTS: usize = 5;
+
+/// Why a dot-command, or the whole shell, did not go on. Whatever there was to say has been said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It failed; the input goes on unless errors are to stop it.
+    Failed,
+    /// The end of this input.
+    Quit,
+    /// The end of everything, with this exit code.
+    Exit(i32),
+}
+
+impl From<io::Error> for End {
+    /// Results cannot be written. A closed pipe is no failure of ours.
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            Self::Exit(0)
+        } else {
+            complain(format_args!("Error: cannot write: {error}"));
+            Self::Exit(1)
+        }
+    }
+}
+
+pub type Ran<T = ()> = Result<T, End>;
+
+/// Says something on standard error. Nobody can be told if that fails.
+pub fn complain(text: fmt::Arguments<'_>) {
+    let mut line = fmt::format(text);
+    line.push('\n');
+    let _ = io::stderr().write_all(line.as_bytes());
+}
+
+/// Whether plans are shown before results.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ShowPlan {
+    #[default]
+    Off,
+    On,
+    /// With the plans of triggers.
+    Trigger,
+    /// With the program too.
+    Full,
+}
+
+/// How the results of `EXPLAIN` are laid out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ExplainLayout {
+    /// As programs and trees, when a statement asks to be explained.
+    #[default]
+    Auto,
+    /// Everything as a program.
+    On,
+    Off,
+}
+
+/// Settings that dot-commands and arguments change.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    pub style: Style,
+    /// The user decided on headers: choosing a mode leaves them alone.
+    pub headers_chosen: bool,
+    pub echo: bool,
+    pub bail: bool,
+    pub show_plan: ShowPlan,
+    pub explain: ExplainLayout,
+    pub changes: bool,
+    pub timer: bool,
+    /// 0 off, 1 all, 2 of the statement's, 3 only virtual machine steps.
+    pub stats: u8,
+    pub backslash: bool,
+    pub prompt: Option<(String, Option<String>)>,
+    /// Nothing outside the database may be touched. `safe` may be lifted for one command by `.nonce`.
+    pub safe: bool,
+    pub always_safe: bool,
+    pub nonce: Option<String>,
+}
+
+/// One of the connections.
+#[derive(Default)]
+pub struct Slot {
+    /// As the user named it.
+    pub file: Option<String>,
+    pub target: Option<Target>,
+    pub session: Option<Box<dyn Session>>,
+}
+
+/// The shell.
+pub struct Shell<'h> {
+    pub settings: Settings,
+    pub out: Output,
+    pub slots: [Slot; SLOTS],
+    pub active: usize,
+    /// The line being read, from 1.
+    pub line: u64,
+    /// How many inputs are being read within each other.
+    pub nesting: usize,
+    /// Somebody types.
+    pub interactive: bool,
+    /// Redirection ends when this reaches 0 (`.once`).
+    pub redirected_for: u8,
+    /// To be opened in a program when it is complete (`.once -x`), and the settings to go back to.
+    pub to_open: Option<(tempfile::TempPath, Style, bool)>,
+    pub testcase: String,
+    /// Statements may have parameters from `temp.sqlite_parameters`.
+    pub parameters_used: bool,
+    pub guard: Guard,
+    /// Total changes on sessions that were closed.
+    pub changed: u64,
+    /// A statement was run that may have written: rows are counted, but a changed schema is not.
+    pub wrote: bool,
+    pub hooks: Hooks<'h>,
+}
+
+/// Rows held in memory, for the shell's own questions.
+#[derive(Default)]
+struct Collected {
+    rows: Vec<Vec<Value>>,
+}
+
+/// A value of one's own.
+#[must_use]
+pub fn owned(value: ValueRef<'_>) -> Value {
+    match value {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(number) => Value::Integer(number),
+        ValueRef::Real(number) => Value::Real(number),
+        ValueRef::Text(text) => Value::Text(String::from_utf8_lossy(text).into_owned()),
+        ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec()),
+    }
+}
+
+impl Sink for Collected {
+    fn columns(&mut self, _: &[Column]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<Flow> {
+        self.rows.push(row.iter().map(|&value| owned(value)).collect());
+        Ok(Flow::Continue)
+    }
+}
+
+/// A value as text, as `sqlite3_column_text` gives it, for short texts such as names.
+#[must_use]
+pub fn text_of(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::Integer(number) => number.to_string(),
+        Value::Real(number) => number.to_string(),
+        Value::Text(text) => text.clone(),
+        Value::Blob(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+    }
+}
+
+impl<'h> Shell<'h> {
+    pub fn new(first: Slot, hooks: Hooks<'h>) -> Self {
+        let mut slots: [Slot; SLOTS] = Default::default();
+        slots[0] = first;
+        Self {
+            settings: Settings::default(),
+            out: Output::stdout(),
+            slots,
+            active: 0,
+            line: 0,
+            nesting: 0,
+            interactive: false,
+            redirected_for: 0,
+            to_open: None,
+            testcase: String::new(),
+            parameters_used: false,
+            guard: Guard::default(),
+            changed: 0,
+            wrote: false,
+            hooks,
+        }
+    }
+
+    pub fn slot(&mut self) -> &mut Slot {
+        &mut self.slots[self.active]
+    }
+
+    /// The active connection, opened now if it was not. A database that cannot be opened ends the shell.
+    pub fn session(&mut self) -> Ran<&mut (dyn Session + 'static)> {
+        if self.slot().session.is_none() {
+            let target = self.slot().target.clone().unwrap_or(Target::Memory);
+            match self.connect(&target) {
+                Ok(session) => self.slot().session = Some(session),
+                Err(error) => {
+                    self.out.flush()?;
+                    complain(format_args!("Error: {error}"));
+                    return Err(End::Exit(1));
+                }
+            }
+        }
+        match &mut self.slots[self.active].session {
+            Some(session) => Ok(session.as_mut()),
+            None => Err(End::Exit(1)),
+        }
+    }
+
+    /// Opens `target` with what the shell adds to a connection.
+    pub fn connect(&mut self, target: &Target) -> crate::error::Result<Box<dyn Session>> {
+        let mut session = sql::open(target)?;
+        if self.settings.always_safe {
+            self.guard.watch(session.as_mut());
+        }
+        super::interrupt::on_interrupt(session.interrupter());
+        Ok(session)
+    }
+
+    /// Closes the active connection.
+    pub fn disconnect(&mut self) {
+        if let Some(mut session) = self.slot().session.take() {
+            self.changed += session.total_changes();
+        }
+    }
+
+    /// Runs one statement of the shell's own and keeps its rows.
+    pub fn query(&mut self, sql: &str, args: &[Value]) -> Ran<Result<Vec<Vec<Value>>, Failure>> {
+        let mut collected = Collected::default();
+        let args = Args {
+            positional: args.to_vec(),
+            named: Vec::new(),
+        };
+        let ran = self.session()?.run(sql, &args, &mut collected);
+        Ok(ran.map(|_| collected.rows))
+    }
+
+    /// Like [`Self::query`], where failing ends the dot-command with `Error: …`.
+    pub fn ask(&mut self, sql: &str, args: &[Value]) -> Ran<Vec<Vec<Value>>> {
+        let result = self.query(sql, args)?;
+        result.or_else(|failure| self.fail(format_args!("Error: {failure}")))
+    }
+
+    /// Runs one statement of the shell's own and shows what comes with `sink`.
+    pub fn run_into(&mut self, sql: &str, sink: &mut dyn Sink) -> Ran<Result<Outcome, Failure>> {
+        Ok(self.session()?.run(sql, &Args::default(), sink))
+    }
+
+    /// Says why, and that it failed.
+    pub fn fail<T>(&mut self, why: fmt::Arguments<'_>) -> Ran<T> {
+        self.say(why)?;
+        Err(End::Failed)
+    }
+
+    /// Says something on standard error, after what was to be shown before it.
+    pub fn say(&mut self, text: fmt::Arguments<'_>) -> Ran {
+        self.out.flush()?;
+        complain(text);
+        Ok(())
+    }
+
+    /// A line of results.
+    pub fn show(&mut self, line: fmt::Arguments<'_>) -> Ran {
+        self.out.write_fmt(line)?;
+        self.out.write_all(b"\n")?;
+        Ok(())
+    }
+
+    /// Ends the shell if it may not touch what is outside the database.
+    pub fn needs_trust(&mut self, what: fmt::Arguments<'_>) -> Ran {
+        if !self.settings.safe {
+            return Ok(());
+        }
+        let line = self.line;
+        self.say(format_args!("line {line}: {what}"))?;
+        Err(End::Exit(1))
+    }
+
+    /// Lifts safe mode for one command, or puts it back.
+    pub fn trust(&mut self, lifted: bool) {
+        self.settings.safe = self.settings.always_safe && !lifted;
+        self.guard.set(self.settings.safe);
+    }
+
+    /// A switch among a dot-command's words.
+    pub fn switch(&mut self, word: &str) -> Ran<i32> {
+        match super::words::switch(word) {
+            Some(value) => Ok(value),
+            None => {
+                self.say(format_args!(
+                    "ERROR: Not a boolean value: \"{word}\". Assuming \"no\"."
+                ))?;
+                Ok(0)
+            }
+        }
+    }
+
+    /// Ends redirection: results go to standard output again.
+    pub fn reset_output(&mut self) -> Ran {
+        self.out.reset()?;
+        if let Some((file, style, echo)) = self.to_open.take() {
+            self.settings.style = style;
+            self.settings.echo = echo;
+            self.open_in_program(file)?;
+        }
+        Ok(())
+    }
+
+    /// Hands a finished file to the desktop. The file stays until the program has read it.
+    fn open_in_program(&mut self, file: tempfile::TempPath) -> Ran {
+        let Ok(path) = file.keep() else {
+            return Ok(());
+        };
+        let opened = std::process::Command::new("xdg-open").arg(&path).status();
+        if !opened.is_ok_and(|status| status.success()) {
+            self.say(format_args!("Failed: [xdg-open {}]", path.display()))?;
+        }
+        Ok(())
+    }
+
+    /// One dot-command or one line of SQL is done: `.once` may be over, and safe mode is back.
+    pub fn command_done(&mut self, sql: bool) -> Ran {
+        self.trust(false);
+        if self.redirected_for == 0 {
+            return Ok(());
+        }
+        self.redirected_for = if sql { 0 } else { self.redirected_for - 1 };
+        if self.redirected_for == 0 {
+            self.reset_output()?;
+        }
+        Ok(())
+    }
+
+    /// What became of it all.
+    pub fn ending(&mut self, exit_code: i32) -> Ending {
+        for index in 0..SLOTS {
+            if let Some(mut session) = self.slots[index].session.take() {
+                self.changed += session.total_changes();
+            }
+        }
+        Ending {
+            exit_code,
+            wrote: self.wrote || self.changed > 0,
+        }
+    }
+}
+
