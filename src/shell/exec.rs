@@ -92,11 +92,10 @@ impl Sink for Shown<'_> {
     }
 
     fn columns(&mut self, columns: &[Column]) -> io::Result<()> {
-        if matches!(self.body, Body::Nothing) {
-            if let Some(out) = self.out.take() {
+        if matches!(self.body, Body::Nothing)
+            && let Some(out) = self.out.take() {
                 self.body = Body::Rows(Box::new(Renderer::new(self.style, out)));
             }
-        }
         match &mut self.body {
             Body::Nothing => Ok(()),
             Body::Rows(renderer) => renderer.columns(columns),

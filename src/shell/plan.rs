@@ -91,7 +91,7 @@ const WIDTHS: [usize; 8] = [4, 13, 4, 4, 4, 13, 2, 13];
 /// Opcodes that end a loop, which is then shown indented.
 const LOOP_ENDS: [&str; 6] = ["Next", "Prev", "VPrev", "VNext", "SorterNext", "Return"];
 /// Opcodes that a `Goto` back to encloses in a loop.
-const YIELDS: [&str; 4] = ["Yield", "SeekLT", "SeekGT", "Rewind"];
+const YIELDS: [&str; 5] = ["Yield", "SeekLT", "SeekGT", "RowSetRead", "Rewind"];
 
 /// The rows of `EXPLAIN`, held until their loops are known.
 #[derive(Debug)]
@@ -127,14 +127,9 @@ impl Program {
                 continue;
             };
             let target = start + target;
-            if LOOP_ENDS.contains(&opcode) {
-                for indent in indents.iter_mut().take(row).skip(target) {
-                    *indent += 2;
-                }
-            } else if opcode == "Goto"
-                && target < row
-                && (YIELDS.contains(&field(target, 1)) || number(row, 2) != 0)
-            {
+            let ends_loop = LOOP_ENDS.contains(&opcode) && target > 0
+                || opcode == "Goto" && target < row && (YIELDS.contains(&field(target, 1)) || number(row, 2) != 0);
+            if ends_loop {
                 for indent in indents.iter_mut().take(row).skip(target) {
                     *indent += 2;
                 }

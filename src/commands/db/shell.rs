@@ -150,11 +150,10 @@ pub(in crate::commands) fn run(ctx: &Context, args: &Args) -> Result<u8> {
             read_only_hint: replica_hint,
         },
     );
-    if ending.wrote {
-        if let Some(connection) = place.connection.filter(|connection| connection.role == Role::Primary) {
+    if ending.wrote
+        && let Some(connection) = place.connection.filter(|connection| connection.role == Role::Primary) {
             refresh_replicas(ctx, &connection)?;
         }
-    }
     Ok(u8::try_from(ending.exit_code).unwrap_or(1))
 }
 
@@ -190,8 +189,8 @@ fn place(ctx: &Context, arguments: &Arguments) -> Result<Place> {
         .map(str::parse::<LocationCode>)
         .transpose()?;
     let named = arguments.database.as_deref().unwrap_or_else(|| OsStr::new(""));
-    if arguments.database.is_some() {
-        if let Some(target) = outside(named, arguments.read_only)? {
+    if arguments.database.is_some()
+        && let Some(target) = outside(named, arguments.read_only)? {
             if location.is_some() {
                 return Err(Error::new(
                     Code::Usage,
@@ -204,7 +203,6 @@ fn place(ctx: &Context, arguments: &Arguments) -> Result<Place> {
                 connection: None,
             });
         }
-    }
     let name = match arguments.database {
         Some(_) => Some(named.to_string_lossy().parse::<DatabaseName>()?),
         None => None,
@@ -238,13 +236,12 @@ fn outside(word: &OsStr, read_only: bool) -> Result<Option<Target>> {
     if text == ":memory:" {
         return Ok(Some(Target::Memory));
     }
-    if let Some((scheme, _)) = text.split_once("://") {
-        if matches!(scheme, "http" | "https" | "libsql" | "ws" | "wss") {
+    if let Some((scheme, _)) = text.split_once("://")
+        && matches!(scheme, "http" | "https" | "libsql" | "ws" | "wss") {
             let url = url::Url::parse(&text)
                 .map_err(|error| Error::new(Code::InvalidValue, format!("{text} is not a URL")).caused_by(error))?;
             return Ok(Some(Target::Remote { url, token: None }));
         }
-    }
     if text.parse::<DatabaseName>().is_ok() {
         return Ok(None);
     }

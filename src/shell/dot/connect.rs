@@ -250,11 +250,10 @@ fn clone_into(shell: &mut Shell<'_>, new: &Connection) -> Ran<rusqlite::Result<(
     for row in tables {
         let (name, sql) = (text_of(&row[0]), text_of(&row[1]));
         shell.show(format_args!("{name}... done"))?;
-        if name != "sqlite_sequence" && !sql.is_empty() {
-            if let Err(error) = new.execute_batch(&sql) {
+        if name != "sqlite_sequence" && !sql.is_empty()
+            && let Err(error) = new.execute_batch(&sql) {
                 shell.say(format_args!("Error: {}\nSQL: [{sql}]", words_of(&error)))?;
             }
-        }
         let connection = local(shell, "clone")?;
         let copied = clone_rows(connection, new, &name);
         if let Err(error) = copied {

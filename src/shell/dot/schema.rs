@@ -5,6 +5,7 @@ use crate::shell::render::{Mode, Renderer, Style};
 use crate::shell::state::{Ran, Shell, text_of};
 use crate::shell::words::is_option;
 use crate::sql::Value;
+use crate::sql::split::{complete, is_space};
 use std::io::Write;
 
 /// A text as an SQL string.
@@ -108,7 +109,7 @@ fn database_state(shell: &mut Shell<'_>, name: &str) -> Ran<(bool, &'static str)
     Ok((read_only, transaction))
 }
 
-/// Whether a name must be quoted, as the shell decides it for schema names: unlike SQLite it knows few keywords.
+/// Whether a name must be quoted.
 fn needs_quotes(name: &str) -> bool {
     let plain = name.bytes().enumerate().all(|(at, byte)| {
         byte == b'_' || byte.is_ascii_alphabetic() || (at > 0 && byte.is_ascii_digit())
@@ -122,158 +123,166 @@ fn is_keyword(word: &str) -> bool {
     keyword_token(word.as_bytes()).is_some()
 }
 
-/// Puts the schema's name into a statement that creates something in a database other than `main`.
-fn with_schema(sql: &str, schema: &str) -> String {
-    const CREATES: [&str; 7] = [
-        "CREATE TABLE ",
-        "CREATE VIEW ",
-        "CREATE INDEX ",
-        "CREATE UNIQUE INDEX ",
-        "CREATE TRIGGER ",
-        "CREATE VIRTUAL TABLE ",
-        "CREATE TEMP VIEW ",
-    ];
-    if schema.eq_ignore_ascii_case("temp") {
-        return match sql.strip_prefix("CREATE ") {
-            Some(rest) => format!("CREATE TEMP {rest}"),
-            None => sql.to_owned(),
-        };
-    }
-    for create in CREATES {
-        if let Some(rest) = sql.strip_prefix(create) {
-            let name = if needs_quotes(schema) { identifier(schema) } else { schema.to_owned() };
-            return format!("{create}{name}.{rest}");
-        }
-    }
-    sql.to_owned()
+/// A name, quoted where it must be.
+fn quoted(name: &str) -> String {
+    if needs_quotes(name) { identifier(name) } else { name.to_owned() }
 }
 
-/// The columns of a view or virtual table, as a comment: its own statement does not tell them.
-fn columns_comment(shell: &mut Shell<'_>, schema: &str, name: &str) -> Ran<Option<String>> {
-    let sql = format!(
-        "PRAGMA {}.table_info({})",
-        identifier(schema),
-        identifier(name)
-    );
-    let Ok(rows) = shell.query(&sql, &[])? else {
-        return Ok(None);
+/// The name of a database other than `main`, quoted where it must be. `temp` is a keyword, but not there.
+fn quoted_schema(schema: &str) -> String {
+    if schema.eq_ignore_ascii_case("temp") { schema.to_owned() } else { quoted(schema) }
+}
+
+/// What follows `CREATE` in the statements that a database's name can be put into.
+const CREATED: [&str; 6] = ["TABLE", "INDEX", "UNIQUE INDEX", "VIEW", "TRIGGER", "VIRTUAL TABLE"];
+
+/// A statement of the schema with the name of its database, unless that is `main`, and with the columns of a view or a
+/// virtual table as a comment: the statement itself does not tell them.
+fn completed(shell: &mut Shell<'_>, sql: &str, schema: &str, name: &str) -> Ran<String> {
+    let created = sql.strip_prefix("CREATE ").and_then(|rest| {
+        CREATED
+            .iter()
+            .find_map(|kind| Some((*kind, rest.strip_prefix(kind)?.strip_prefix(' ')?)))
+    });
+    let Some((kind, rest)) = created else {
+        return Ok(sql.to_owned());
     };
+    let other = (!schema.eq_ignore_ascii_case("main")).then_some(schema);
+    let mut text = match other {
+        Some(schema) => format!("CREATE {kind} {}.{rest}", quoted_schema(schema)),
+        None => sql.to_owned(),
+    };
+    if kind.starts_with('V')
+        && let Some(columns) = columns_of(shell, other, name)?
+    {
+        text.push_str("\n/* ");
+        text.push_str(&columns);
+        text.push_str(" */");
+    }
+    Ok(text)
+}
+
+/// `name(column,…)`, if it has columns.
+fn columns_of(shell: &mut Shell<'_>, schema: Option<&str>, name: &str) -> Ran<Option<String>> {
+    let sql = format!(
+        "PRAGMA {}.table_info={}",
+        identifier(schema.unwrap_or("main")),
+        literal(name)
+    );
+    let rows = shell.query(&sql, &[])?.unwrap_or_default();
     if rows.is_empty() {
         return Ok(None);
     }
-    let quoted = |name: &str| if needs_quotes(name) { identifier(name) } else { name.to_owned() };
     let columns: Vec<String> = rows.iter().map(|row| quoted(&text_of(&row[1]))).collect();
-    let prefix = if schema.eq_ignore_ascii_case("main") {
-        String::new()
-    } else {
-        format!("{}.", quoted(schema))
-    };
+    let prefix = schema.map_or_else(String::new, |schema| format!("{}.", quoted_schema(schema)));
     Ok(Some(format!("{prefix}{}({})", quoted(name), columns.join(","))))
 }
 
-/// A statement of the schema as it is shown.
+/// A statement of the schema, or a piece of one, as it is shown.
+fn write_piece(out: &mut dyn Write, sql: &str, tail: &str) -> std::io::Result<()> {
+    let mut sql = std::borrow::Cow::Borrowed(sql);
+    if tail.starts_with(';') && (sql.contains("/*") || sql.contains("--")) {
+        // A comment left open would hide the semicolon.
+        for close in ["", "*/", "\n"] {
+            if complete(format!("{sql}{close};").as_bytes()) {
+                sql = format!("{sql}{close}").into();
+                break;
+            }
+        }
+    }
+    if sql.starts_with("CREATE TABLE '") || sql.starts_with("CREATE TABLE \"") {
+        write!(out, "CREATE TABLE IF NOT EXISTS {}{tail}", &sql["CREATE TABLE ".len()..])
+    } else {
+        write!(out, "{sql}{tail}")
+    }
+}
+
 fn write_statement(shell: &mut Shell<'_>, sql: &str, indent: bool) -> Ran {
     if indent {
-        let text = pretty(sql);
-        shell.out.write_all(text.as_bytes())?;
-        return Ok(());
-    }
-    let sql = if sql.starts_with("CREATE TABLE '") || sql.starts_with("CREATE TABLE \"") {
-        format!("CREATE TABLE IF NOT EXISTS {}", &sql["CREATE TABLE ".len()..])
+        write_indented(&mut shell.out, sql)?;
     } else {
-        sql.to_owned()
-    };
-    shell.show(format_args!("{}", terminated(&sql)))
+        write_piece(&mut shell.out, sql, ";\n")?;
+    }
+    Ok(())
 }
 
-/// `sql` with a `;` where SQLite would need one. A comment at its end would hide it, so it goes on a line of its own.
-fn terminated(sql: &str) -> String {
-    if crate::sql::split::complete(sql.as_bytes()) {
-        return sql.to_owned();
-    }
-    for tail in [";", "\n;"] {
-        let whole = format!("{sql}{tail}");
-        if crate::sql::split::complete(whole.as_bytes()) {
-            return whole;
-        }
-    }
-    format!("{sql};")
-}
+/// Shorter statements stay on one line.
+const LONG: usize = 79;
 
 /// A `CREATE TABLE` with a line for each column.
-fn pretty(sql: &str) -> String {
-    let lower = sql.to_ascii_lowercase();
-    if lower.starts_with("create view") || lower.starts_with("create trig") {
-        return format!("{sql};\n");
+fn write_indented(out: &mut dyn Write, sql: &str) -> std::io::Result<()> {
+    let starts = |prefix: &str| sql.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+    if starts("CREATE VIEW") || starts("CREATE TRIG") {
+        return writeln!(out, "{sql};");
     }
-    let source = if sql.starts_with("CREATE TABLE '") || sql.starts_with("CREATE TABLE \"") {
-        format!("CREATE TABLE IF NOT EXISTS {}", &sql["CREATE TABLE ".len()..])
-    } else {
-        sql.to_owned()
-    };
-    let text = collapsed(source.as_bytes());
-    if text.len() < 79 {
-        return format!("{};\n", String::from_utf8_lossy(&text));
+    let text = collapsed(sql.as_bytes());
+    let show = |piece: &[u8]| String::from_utf8_lossy(piece).into_owned();
+    if text.len() < LONG {
+        return write_piece(out, &show(&text), ";\n");
     }
-    let mut out = Vec::with_capacity(text.len() + 64);
-    let mut depth = 0_i32;
-    let mut lines = 0;
+    let mut piece: Vec<u8> = Vec::new();
+    let (mut depth, mut lines, mut waiting_for) = (0, 0, 0);
     let mut at = 0;
-    let mut quote_end = 0_u8;
-    let end_at = text.iter().rposition(|&byte| byte == b')');
     while at < text.len() {
         let byte = text[at];
-        if byte == quote_end {
-            quote_end = 0;
-        } else if quote_end == 0 {
-            match byte {
-                b'"' | b'\'' | b'`' => quote_end = byte,
-                b'[' => quote_end = b']',
-                b'-' if text.get(at + 1) == Some(&b'-') => quote_end = b'\n',
-                b'(' => depth += 1,
-                b')' => {
-                    depth -= 1;
-                    if lines > 0 && depth == 0 && Some(at) == end_at && out.last() != Some(&b'\n') {
-                        out.push(b'\n');
-                    }
+        at += 1;
+        match byte {
+            byte if byte == waiting_for => waiting_for = 0,
+            b'"' | b'\'' | b'`' => waiting_for = byte,
+            b'[' => waiting_for = b']',
+            b'-' if text.get(at) == Some(&b'-') => waiting_for = b'\n',
+            b'(' => depth += 1,
+            b')' => {
+                depth -= 1;
+                if lines > 0 && depth == 0 && !piece.is_empty() {
+                    write_piece(out, &show(&piece), "\n")?;
+                    piece.clear();
                 }
-                _ => {}
             }
+            _ => {}
         }
-        out.push(byte);
-        let splits = (byte == b'(' && depth == 1) || (byte == b',' && depth == 1) || (byte == b'\n');
-        if quote_end == 0 && depth == 1 && splits {
-            if byte != b'\n' {
-                out.push(b'\n');
+        piece.push(byte);
+        let breaks = matches!(byte, b'(' | b'\n') || (byte == b',' && !line_ends(&text[at..]));
+        if depth == 1 && waiting_for == 0 && breaks {
+            if byte == b'\n' {
+                piece.pop();
             }
-            out.extend_from_slice(b"  ");
+            write_piece(out, &show(&piece), "\n  ")?;
+            piece.clear();
             lines += 1;
-            while text.get(at + 1) == Some(&b' ') {
+            while text.get(at).copied().is_some_and(is_space) {
                 at += 1;
             }
         }
-        at += 1;
     }
-    format!("{};\n", String::from_utf8_lossy(&out))
+    write_piece(out, &show(&piece), ";\n")
 }
 
-/// White space as single blanks, and none around parentheses.
+/// Whether nothing but white space or a comment follows on the line.
+fn line_ends(text: &[u8]) -> bool {
+    let line = text.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let dark = crate::sql::split::trim_start(line);
+    dark.is_empty() || dark.starts_with(b"--")
+}
+
+/// `text` with one white space for many, and none before parentheses or after an opening one.
 fn collapsed(text: &[u8]) -> Vec<u8> {
     let mut out: Vec<u8> = Vec::with_capacity(text.len());
-    for &byte in text {
-        if crate::sql::split::is_space(byte) {
-            if matches!(out.last(), Some(b' ' | b'(')) {
+    for &byte in crate::sql::split::trim_start(text) {
+        if is_space(byte) {
+            if out.last() == Some(&b'\r') {
+                out.pop();
+                out.push(b'\n');
+            }
+            if out.last().is_some_and(|&last| is_space(last) || last == b'(') {
                 continue;
             }
-            out.push(b' ');
-        } else {
-            if matches!(byte, b'(' | b')') && out.last() == Some(&b' ') {
-                out.pop();
-            }
-            out.push(byte);
+        } else if matches!(byte, b'(' | b')') && out.last().copied().is_some_and(is_space) {
+            out.pop();
         }
+        out.push(byte);
     }
-    while out.last() == Some(&b' ') {
+    while out.last().copied().is_some_and(is_space) {
         out.pop();
     }
     out
@@ -315,22 +324,13 @@ pub fn schema(shell: &mut Shell<'_>, call: &Call) -> Ran {
     shell.session()?;
     let options = schema_options(shell, call)?;
     if let Some(pattern) = options.pattern {
-        let tables = ["sqlite_master", "sqlite_schema", "sqlite_temp_master", "sqlite_temp_schema"];
-        let rows = shell.ask(
-            "SELECT ?1 LIKE ?2 ESCAPE '\\' OR ?1 LIKE ?3 ESCAPE '\\'",
-            &[Value::Null, Value::Null, Value::Null],
-        )?;
-        drop(rows);
-        for table in tables {
+        for table in ["sqlite_master", "sqlite_schema", "sqlite_temp_master", "sqlite_temp_schema"] {
             if is_like(shell, pattern, table)? {
-                write_statement(
-                    shell,
-                    &format!(
-                        "CREATE TABLE {pattern} (\n  type text,\n  name text,\n  tbl_name text,\n  rootpage \
-                         integer,\n  sql text\n)"
-                    ),
-                    options.indent,
-                )?;
+                let sql = format!(
+                    "CREATE TABLE {pattern} (\n  type text,\n  name text,\n  tbl_name text,\n  rootpage integer,\n  sql \
+                     text\n)"
+                );
+                write_statement(shell, &sql, options.indent)?;
                 break;
             }
         }
@@ -340,18 +340,15 @@ pub fn schema(shell: &mut Shell<'_>, call: &Call) -> Ran {
         return shell.show(format_args!("SQL: {sql};"));
     }
     for row in shell.ask(&sql, &[])? {
-        let [statement, kind, name, schema] = [0, 1, 2, 3].map(|index| text_of(&row[index]));
-        let mut statement = if schema.eq_ignore_ascii_case("main") {
-            statement
-        } else {
-            with_schema(&statement, &schema)
-        };
-        let virtual_table = statement.starts_with("CREATE VIRTUAL TABLE") || kind == "module";
-        if kind == "view" || (virtual_table && kind != "module") {
-            if let Some(columns) = columns_comment(shell, &schema, &name)? {
-                statement = format!("{statement}\n/* {columns} */");
+        let [statement, name, schema, module] = [0, 1, 2, 3].map(|index| text_of(&row[index]));
+        let statement = if module == "1" {
+            match columns_of(shell, None, &name)? {
+                Some(columns) => format!("/* {columns} */"),
+                None => continue,
             }
-        }
+        } else {
+            completed(shell, &statement, &schema, &name)?
+        };
         write_statement(shell, &statement, options.indent)?;
     }
     Ok(())
@@ -365,14 +362,14 @@ fn is_like(shell: &mut Shell<'_>, pattern: &str, text: &str) -> Ran<bool> {
     Ok(matches!(rows.first().and_then(|row| row.first()), Some(Value::Integer(1))))
 }
 
-/// Statement, type, name and schema of everything that is to be shown, in order.
+/// Statement, name and schema of everything that is to be shown, in order, and whether it is a module of the engine.
 fn schema_query(shell: &mut Shell<'_>, options: &SchemaOptions<'_>) -> Ran<String> {
-    let parts: Vec<String> = database_names(shell)?
+    let mut parts: Vec<String> = database_names(shell)?
         .iter()
         .enumerate()
         .map(|(number, database)| {
             format!(
-                "SELECT sql, type, tbl_name, name, rowid, {} AS snum, {} AS sname FROM {}.sqlite_schema",
+                "SELECT sql, tbl_name, name, rowid, {} AS snum, {} AS sname, 0 AS module FROM {}.sqlite_schema",
                 number + 1,
                 literal(database),
                 identifier(database)
@@ -381,6 +378,7 @@ fn schema_query(shell: &mut Shell<'_>, options: &SchemaOptions<'_>) -> Ran<Strin
         .collect();
     let mut conditions = Vec::new();
     if let Some(pattern) = options.pattern {
+        parts.push("SELECT '', name, name, name, 9e+99, 'main', 1 FROM pragma_module_list".to_owned());
         let subject = if pattern.contains('.') {
             "lower(printf('%s.%s',sname,tbl_name))"
         } else {
@@ -397,7 +395,7 @@ fn schema_query(shell: &mut Shell<'_>, options: &SchemaOptions<'_>) -> Ran<Strin
     }
     conditions.push("sql IS NOT NULL".to_owned());
     Ok(format!(
-        "SELECT sql, type, name, sname FROM ({}) WHERE {} ORDER BY snum, rowid",
+        "SELECT sql, name, sname, module FROM ({}) WHERE {} ORDER BY snum, rowid",
         parts.join(" UNION ALL "),
         conditions.join(" AND ")
     ))

@@ -67,15 +67,14 @@ pub fn eqp(shell: &mut Shell<'_>, call: &Call) -> Ran {
         _ => return shell.fail(format_args!("Usage: .eqp off|on|trace|trigger|full")),
     };
     shell.settings.show_plan = show;
-    if let Some(session) = &mut shell.slot().session {
-        if let Some(connection) = session.local() {
+    if let Some(session) = &mut shell.slot().session
+        && let Some(connection) = session.local() {
             // Without it the plans of triggers are not shown; nothing else depends on it.
             let _ = connection.set_db_config(
                 rusqlite::config::DbConfig::SQLITE_DBCONFIG_TRIGGER_EQP,
                 show >= ShowPlan::Trigger,
             );
         }
-    }
     Ok(())
 }
 
