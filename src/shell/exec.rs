@@ -82,9 +82,7 @@ impl Sink for Shown<'_> {
     fn prepared(&mut self, statement: &Prepared) -> io::Result<()> {
         self.read_only = statement.read_only;
         self.body = match (self.explain, statement.explain) {
-            (ExplainLayout::On, _) | (ExplainLayout::Auto, Explain::Program) => {
-                Body::Program(Program::new(self.style))
-            }
+            (ExplainLayout::On, _) | (ExplainLayout::Auto, Explain::Program) => Body::Program(Program::new(self.style)),
             (ExplainLayout::Auto, Explain::Plan) => Body::Tree(Tree::default()),
             _ => Body::Nothing,
         };
@@ -93,9 +91,10 @@ impl Sink for Shown<'_> {
 
     fn columns(&mut self, columns: &[Column]) -> io::Result<()> {
         if matches!(self.body, Body::Nothing)
-            && let Some(out) = self.out.take() {
-                self.body = Body::Rows(Box::new(Renderer::new(self.style, out)));
-            }
+            && let Some(out) = self.out.take()
+        {
+            self.body = Body::Rows(Box::new(Renderer::new(self.style, out)));
+        }
         match &mut self.body {
             Body::Nothing => Ok(()),
             Body::Rows(renderer) => renderer.columns(columns),
@@ -137,7 +136,13 @@ fn pointer(sql: &str, offset: usize) -> String {
     }
     let shown: String = String::from_utf8_lossy(&bytes[start..end])
         .chars()
-        .map(|letter| if letter.is_ascii() && split::is_space(letter as u8) { ' ' } else { letter })
+        .map(|letter| {
+            if letter.is_ascii() && split::is_space(letter as u8) {
+                ' '
+            } else {
+                letter
+            }
+        })
         .collect();
     let column = offset - start;
     if column < 25 {
@@ -225,7 +230,11 @@ impl Shell<'_> {
                     message.push_str(&pointer(rest, offset));
                 }
                 let read_only = code == rusqlite::ffi::SQLITE_READONLY;
-                let hint = if read_only { self.hooks.read_only_hint.clone() } else { None };
+                let hint = if read_only {
+                    self.hooks.read_only_hint.clone()
+                } else {
+                    None
+                };
                 Stopped::Refused(Refused {
                     phase,
                     message,
@@ -403,10 +412,7 @@ mod tests {
 
     #[test]
     fn errors_are_pointed_at() {
-        assert_eq!(
-            pointer("select nope;", 7),
-            "\n  select nope;\n         ^--- error here"
-        );
+        assert_eq!(pointer("select nope;", 7), "\n  select nope;\n         ^--- error here");
         let long = format!("select {}, nope;", "a".repeat(100));
         assert!(pointer(&long, 109).ends_with("error here ---^"));
         assert_eq!(pointer("x", 1), "");

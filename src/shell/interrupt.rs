@@ -20,11 +20,7 @@ pub fn press() {
     if PRESSED.fetch_add(1, Ordering::SeqCst) >= 2 {
         std::process::exit(130);
     }
-    for interrupter in CONNECTIONS
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .iter()
-    {
+    for interrupter in CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner).iter() {
         interrupter();
     }
 }

@@ -90,10 +90,7 @@ impl Output {
                     let stdin = child.stdin.take().ok_or(Refused::CannotOpen)?;
                     (Box::new(stdin), Some(child))
                 }
-                None => (
-                    Box::new(File::create(place).map_err(|_| Refused::CannotOpen)?),
-                    None,
-                ),
+                None => (Box::new(File::create(place).map_err(|_| Refused::CannotOpen)?), None),
             },
         };
         self.writer = BufWriter::with_capacity(BUFFER, writer);

@@ -17,11 +17,7 @@ pub struct Tree {
 
 impl Tree {
     fn draw(&self, parent: i64, prefix: &str, out: &mut dyn Write) -> io::Result<()> {
-        let mut children = self
-            .nodes
-            .iter()
-            .filter(|(_, above, _)| *above == parent)
-            .peekable();
+        let mut children = self.nodes.iter().filter(|(_, above, _)| *above == parent).peekable();
         while let Some((node, _, text)) = children.next() {
             let last = children.peek().is_none();
             writeln!(out, "{prefix}{}{text}", if last { "`--" } else { "|--" })?;

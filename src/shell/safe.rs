@@ -32,10 +32,7 @@ impl Guard {
     /// What was refused since this was last asked.
     #[must_use]
     pub fn take_refusal(&self) -> Option<String> {
-        self.refusal
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
+        self.refusal.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn refuse(&self, what: String) -> Authorization {
@@ -50,10 +47,7 @@ impl Guard {
         match context.action {
             AuthAction::Attach { .. } => self.refuse("cannot run ATTACH in safe mode".to_owned()),
             AuthAction::Function { function_name } => {
-                match FORBIDDEN
-                    .iter()
-                    .find(|name| name.eq_ignore_ascii_case(function_name))
-                {
+                match FORBIDDEN.iter().find(|name| name.eq_ignore_ascii_case(function_name)) {
                     Some(name) => self.refuse(format!("cannot use the {name}() function in safe mode")),
                     None => Authorization::Allow,
                 }

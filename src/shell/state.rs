@@ -291,9 +291,7 @@ impl<'h> Shell<'h> {
         match super::words::switch(word) {
             Some(value) => Ok(value),
             None => {
-                self.say(format_args!(
-                    "ERROR: Not a boolean value: \"{word}\". Assuming \"no\"."
-                ))?;
+                self.say(format_args!("ERROR: Not a boolean value: \"{word}\". Assuming \"no\"."))?;
                 Ok(0)
             }
         }
@@ -348,4 +346,3 @@ impl<'h> Shell<'h> {
         }
     }
 }
-

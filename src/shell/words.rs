@@ -122,9 +122,7 @@ fn take_digits(text: &str, radix: u32) -> (i64, &str) {
     for (at, letter) in text.char_indices() {
         match letter.to_digit(radix) {
             Some(digit) => {
-                value = value
-                    .wrapping_mul(i64::from(radix))
-                    .wrapping_add(i64::from(digit));
+                value = value.wrapping_mul(i64::from(radix)).wrapping_add(i64::from(digit));
             }
             None => return (value, &text[at..]),
         }
@@ -194,7 +192,10 @@ mod tests {
     fn words_are_cut_and_unescaped() {
         assert_eq!(words("mode  csv "), ["mode", "csv"]);
         assert_eq!(words(r#"print 'a\tb' "a\tb" a\x"#), ["print", r"a\tb", "a\tb", "ax"]);
-        assert_eq!(words(r#"print "a \"b\" c"d e"#), ["print", "a \"b\" c", "d", "e"].map(str::to_owned));
+        assert_eq!(
+            words(r#"print "a \"b\" c"d e"#),
+            ["print", "a \"b\" c", "d", "e"].map(str::to_owned)
+        );
         assert_eq!(words(r"sep \037 \101"), ["sep", "\x1f", "A"]);
         assert_eq!(words("open 'unclosed"), ["open", "unclosed"]);
         assert_eq!(words(r#"a "\"#), ["a", "\\"]);

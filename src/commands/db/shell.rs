@@ -127,9 +127,8 @@ struct Place {
 
 /// Runs the shell. Returns its exit code, which is the script's.
 pub(in crate::commands) fn run(ctx: &Context, args: &Args) -> Result<u8> {
-    let arguments = args::parse(&args.words).map_err(|problem| {
-        Error::new(Code::Usage, problem).hint("torso db shell --help shows the flags")
-    })?;
+    let arguments = args::parse(&args.words)
+        .map_err(|problem| Error::new(Code::Usage, problem).hint("torso db shell --help shows the flags"))?;
     if arguments.version {
         ctx.ui.value(&shell::version())?;
         return Ok(0);
@@ -139,7 +138,11 @@ pub(in crate::commands) fn run(ctx: &Context, args: &Args) -> Result<u8> {
     let options = Options {
         target: place.target,
         name: place.name,
-        startup_file: ctx.settings.config_dir().ok().map(|(directory, _)| directory.join("shellrc")),
+        startup_file: ctx
+            .settings
+            .config_dir()
+            .ok()
+            .map(|(directory, _)| directory.join("shellrc")),
         arguments,
     };
     let resolve = |name: &str| resolve(ctx, name);
@@ -151,9 +154,10 @@ pub(in crate::commands) fn run(ctx: &Context, args: &Args) -> Result<u8> {
         },
     );
     if ending.wrote
-        && let Some(connection) = place.connection.filter(|connection| connection.role == Role::Primary) {
-            refresh_replicas(ctx, &connection)?;
-        }
+        && let Some(connection) = place.connection.filter(|connection| connection.role == Role::Primary)
+    {
+        refresh_replicas(ctx, &connection)?;
+    }
     Ok(u8::try_from(ending.exit_code).unwrap_or(1))
 }
 
@@ -171,11 +175,12 @@ fn read_only_hint(connection: &Connection) -> Option<String> {
         return None;
     }
     let name = &connection.database;
-    let reason = connection.read_only_reason.as_deref().unwrap_or("it was opened read-only");
+    let reason = connection
+        .read_only_reason
+        .as_deref()
+        .unwrap_or("it was opened read-only");
     Some(match connection.role {
-        Role::Replica => format!(
-            "hint: {reason}; the primary takes writes: torso db shell {name}"
-        ),
+        Role::Replica => format!("hint: {reason}; the primary takes writes: torso db shell {name}"),
         Role::Primary => format!("hint: {reason}"),
     })
 }
@@ -190,19 +195,20 @@ fn place(ctx: &Context, arguments: &Arguments) -> Result<Place> {
         .transpose()?;
     let named = arguments.database.as_deref().unwrap_or_else(|| OsStr::new(""));
     if arguments.database.is_some()
-        && let Some(target) = outside(named, arguments.read_only)? {
-            if location.is_some() {
-                return Err(Error::new(
-                    Code::Usage,
-                    "--location is for a database of torso, not for a file or URL",
-                ));
-            }
-            return Ok(Place {
-                target,
-                name: named.to_string_lossy().into_owned(),
-                connection: None,
-            });
+        && let Some(target) = outside(named, arguments.read_only)?
+    {
+        if location.is_some() {
+            return Err(Error::new(
+                Code::Usage,
+                "--location is for a database of torso, not for a file or URL",
+            ));
         }
+        return Ok(Place {
+            target,
+            name: named.to_string_lossy().into_owned(),
+            connection: None,
+        });
+    }
     let name = match arguments.database {
         Some(_) => Some(named.to_string_lossy().parse::<DatabaseName>()?),
         None => None,
@@ -237,11 +243,12 @@ fn outside(word: &OsStr, read_only: bool) -> Result<Option<Target>> {
         return Ok(Some(Target::Memory));
     }
     if let Some((scheme, _)) = text.split_once("://")
-        && matches!(scheme, "http" | "https" | "libsql" | "ws" | "wss") {
-            let url = url::Url::parse(&text)
-                .map_err(|error| Error::new(Code::InvalidValue, format!("{text} is not a URL")).caused_by(error))?;
-            return Ok(Some(Target::Remote { url, token: None }));
-        }
+        && matches!(scheme, "http" | "https" | "libsql" | "ws" | "wss")
+    {
+        let url = url::Url::parse(&text)
+            .map_err(|error| Error::new(Code::InvalidValue, format!("{text} is not a URL")).caused_by(error))?;
+        return Ok(Some(Target::Remote { url, token: None }));
+    }
     if text.parse::<DatabaseName>().is_ok() {
         return Ok(None);
     }
@@ -308,8 +315,14 @@ mod tests {
             ("torso db list", "torso db list"),
             ("torso db show shell", "torso db show shell"),
             ("torso db shell -csv x", "torso db shell -- -csv x"),
-            ("torso --context a db shell x --json", "torso --context a db shell -- x --json"),
-            ("torso db shell x --data-dir /d -csv", "torso db shell --data-dir /d -- x -csv"),
+            (
+                "torso --context a db shell x --json",
+                "torso --context a db shell -- x --json",
+            ),
+            (
+                "torso db shell x --data-dir /d -csv",
+                "torso db shell --data-dir /d -- x -csv",
+            ),
             ("torso db shell --help", "torso db shell --help --"),
             ("torso db shell x -- --quiet", "torso db shell -- x --quiet"),
         ] {

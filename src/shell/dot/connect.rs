@@ -72,7 +72,9 @@ pub fn open(shell: &mut Shell<'_>, call: &Call) -> Ran {
             Ok(())
         }
         Err(error) => {
-            shell.say(format_args!("Error: {error}\nNotice: using substitute in-memory database instead of \"{file}\""))?;
+            shell.say(format_args!(
+                "Error: {error}\nNotice: using substitute in-memory database instead of \"{file}\""
+            ))?;
             *shell.slot() = Slot {
                 file: Some(file.to_owned()),
                 target: Some(Target::Memory),
@@ -223,8 +225,7 @@ pub fn clone(shell: &mut Shell<'_>, call: &Call) -> Ran {
         return shell.fail(format_args!("Usage: .clone FILENAME"));
     };
     if std::path::Path::new(file).exists() {
-        return shell
-            .say(format_args!("File \"{file}\" already exists."));
+        return shell.say(format_args!("File \"{file}\" already exists."));
     }
     let new = match Connection::open(file) {
         Ok(new) => new,
@@ -250,10 +251,12 @@ fn clone_into(shell: &mut Shell<'_>, new: &Connection) -> Ran<rusqlite::Result<(
     for row in tables {
         let (name, sql) = (text_of(&row[0]), text_of(&row[1]));
         shell.show(format_args!("{name}... done"))?;
-        if name != "sqlite_sequence" && !sql.is_empty()
-            && let Err(error) = new.execute_batch(&sql) {
-                shell.say(format_args!("Error: {}\nSQL: [{sql}]", words_of(&error)))?;
-            }
+        if name != "sqlite_sequence"
+            && !sql.is_empty()
+            && let Err(error) = new.execute_batch(&sql)
+        {
+            shell.say(format_args!("Error: {}\nSQL: [{sql}]", words_of(&error)))?;
+        }
         let connection = local(shell, "clone")?;
         let copied = clone_rows(connection, new, &name);
         if let Err(error) = copied {

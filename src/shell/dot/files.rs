@@ -84,7 +84,13 @@ pub fn system(shell: &mut Shell<'_>, call: &Call) -> Ran {
     let words: Vec<String> = call
         .args
         .iter()
-        .map(|word| if word.contains(' ') { format!("\"{word}\"") } else { word.clone() })
+        .map(|word| {
+            if word.contains(' ') {
+                format!("\"{word}\"")
+            } else {
+                word.clone()
+            }
+        })
         .collect();
     shell.out.flush()?;
     let status = shell_command(&words.join(" ")).status();
@@ -129,12 +135,7 @@ fn destination(shell: &mut Shell<'_>, call: &Call, excel: bool) -> Ran<Destinati
         } else if wanted.place.is_none() && !wanted.spreadsheet && !wanted.editor {
             if word.starts_with('|') {
                 let rest: Vec<&str> = words.by_ref().map(String::as_str).collect();
-                wanted.place = Some(
-                    std::iter::once(word.as_str())
-                        .chain(rest)
-                        .collect::<Vec<_>>()
-                        .join(" "),
-                );
+                wanted.place = Some(std::iter::once(word.as_str()).chain(rest).collect::<Vec<_>>().join(" "));
             } else {
                 wanted.place = Some(word.clone());
             }

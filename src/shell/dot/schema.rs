@@ -111,9 +111,10 @@ fn database_state(shell: &mut Shell<'_>, name: &str) -> Ran<(bool, &'static str)
 
 /// Whether a name must be quoted.
 fn needs_quotes(name: &str) -> bool {
-    let plain = name.bytes().enumerate().all(|(at, byte)| {
-        byte == b'_' || byte.is_ascii_alphabetic() || (at > 0 && byte.is_ascii_digit())
-    });
+    let plain = name
+        .bytes()
+        .enumerate()
+        .all(|(at, byte)| byte == b'_' || byte.is_ascii_alphabetic() || (at > 0 && byte.is_ascii_digit()));
     name.is_empty() || !plain || is_keyword(name)
 }
 
@@ -125,12 +126,20 @@ fn is_keyword(word: &str) -> bool {
 
 /// A name, quoted where it must be.
 fn quoted(name: &str) -> String {
-    if needs_quotes(name) { identifier(name) } else { name.to_owned() }
+    if needs_quotes(name) {
+        identifier(name)
+    } else {
+        name.to_owned()
+    }
 }
 
 /// The name of a database other than `main`, quoted where it must be. `temp` is a keyword, but not there.
 fn quoted_schema(schema: &str) -> String {
-    if schema.eq_ignore_ascii_case("temp") { schema.to_owned() } else { quoted(schema) }
+    if schema.eq_ignore_ascii_case("temp") {
+        schema.to_owned()
+    } else {
+        quoted(schema)
+    }
 }
 
 /// What follows `CREATE` in the statements that a database's name can be put into.
@@ -191,7 +200,11 @@ fn write_piece(out: &mut dyn Write, sql: &str, tail: &str) -> std::io::Result<()
         }
     }
     if sql.starts_with("CREATE TABLE '") || sql.starts_with("CREATE TABLE \"") {
-        write!(out, "CREATE TABLE IF NOT EXISTS {}{tail}", &sql["CREATE TABLE ".len()..])
+        write!(
+            out,
+            "CREATE TABLE IF NOT EXISTS {}{tail}",
+            &sql["CREATE TABLE ".len()..]
+        )
     } else {
         write!(out, "{sql}{tail}")
     }
@@ -211,7 +224,10 @@ const LONG: usize = 79;
 
 /// A `CREATE TABLE` with a line for each column.
 fn write_indented(out: &mut dyn Write, sql: &str) -> std::io::Result<()> {
-    let starts = |prefix: &str| sql.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+    let starts = |prefix: &str| {
+        sql.get(..prefix.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    };
     if starts("CREATE VIEW") || starts("CREATE TRIG") {
         return writeln!(out, "{sql};");
     }
@@ -324,7 +340,12 @@ pub fn schema(shell: &mut Shell<'_>, call: &Call) -> Ran {
     shell.session()?;
     let options = schema_options(shell, call)?;
     if let Some(pattern) = options.pattern {
-        for table in ["sqlite_master", "sqlite_schema", "sqlite_temp_master", "sqlite_temp_schema"] {
+        for table in [
+            "sqlite_master",
+            "sqlite_schema",
+            "sqlite_temp_master",
+            "sqlite_temp_schema",
+        ] {
             if is_like(shell, pattern, table)? {
                 let sql = format!(
                     "CREATE TABLE {pattern} (\n  type text,\n  name text,\n  tbl_name text,\n  rootpage integer,\n  sql \
@@ -359,7 +380,10 @@ fn is_like(shell: &mut Shell<'_>, pattern: &str, text: &str) -> Ran<bool> {
         "SELECT ?1 LIKE ?2 ESCAPE '\\'",
         &[Value::Text(text.to_owned()), Value::Text(pattern.to_owned())],
     )?;
-    Ok(matches!(rows.first().and_then(|row| row.first()), Some(Value::Integer(1))))
+    Ok(matches!(
+        rows.first().and_then(|row| row.first()),
+        Some(Value::Integer(1))
+    ))
 }
 
 /// Statement, name and schema of everything that is to be shown, in order, and whether it is a module of the engine.
@@ -415,7 +439,10 @@ pub fn fullschema(shell: &mut Shell<'_>, call: &Call) -> Ran {
     for row in rows {
         write_statement(shell, &text_of(&row[0]), indent)?;
     }
-    let statistics = shell.ask("SELECT rowid FROM sqlite_schema WHERE name GLOB 'sqlite_stat[134]'", &[])?;
+    let statistics = shell.ask(
+        "SELECT rowid FROM sqlite_schema WHERE name GLOB 'sqlite_stat[134]'",
+        &[],
+    )?;
     if statistics.is_empty() {
         return shell.show(format_args!("/* No STAT tables available */"));
     }

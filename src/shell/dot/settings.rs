@@ -68,13 +68,14 @@ pub fn eqp(shell: &mut Shell<'_>, call: &Call) -> Ran {
     };
     shell.settings.show_plan = show;
     if let Some(session) = &mut shell.slot().session
-        && let Some(connection) = session.local() {
-            // Without it the plans of triggers are not shown; nothing else depends on it.
-            let _ = connection.set_db_config(
-                rusqlite::config::DbConfig::SQLITE_DBCONFIG_TRIGGER_EQP,
-                show >= ShowPlan::Trigger,
-            );
-        }
+        && let Some(connection) = session.local()
+    {
+        // Without it the plans of triggers are not shown; nothing else depends on it.
+        let _ = connection.set_db_config(
+            rusqlite::config::DbConfig::SQLITE_DBCONFIG_TRIGGER_EQP,
+            show >= ShowPlan::Trigger,
+        );
+    }
     Ok(())
 }
 
