@@ -110,7 +110,6 @@ pub struct Staging {
 }
 
 impl Staging {
-    #[allow(dead_code)]
     pub(crate) fn new(path: PathBuf, lock: std::fs::File) -> Self {
         Self { path, _lock: lock }
     }

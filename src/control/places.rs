@@ -77,3 +77,82 @@ pub fn find(code: &str) -> Option<&'static Place> {
         .ok()
         .map(|index| &PLACES[index])
 }
+
+/// Where time zones are: `<zone> <degrees north> <degrees east>` a line.
+const ZONES: &str = include_str!("zones.txt");
+
+/// The built-in place nearest to the principal city of a time zone, by its name in the time zone database; none for a zone
+/// that is no place, such as UTC. No network is asked, so it is as right as the machine's time zone is.
+#[must_use]
+pub fn nearest(timezone: &str) -> Option<&'static Place> {
+    let mut fields = ZONES
+        .lines()
+        .find_map(|line| line.strip_prefix(timezone)?.strip_prefix(' '))?
+        .split(' ');
+    let (lat, lon) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    let far = |place: &&Place| distance_km(lat, lon, place.lat, place.lon);
+    PLACES.iter().min_by(|a, b| far(a).total_cmp(&far(b)))
+}
+
+/// The way between two points over the surface of the earth, taken for a sphere. Degrees north and east.
+#[must_use]
+pub fn distance_km(lat: f64, lon: f64, other_lat: f64, other_lon: f64) -> f64 {
+    const RADIUS_KM: f64 = 6_371.0;
+    let (from, to) = (lat.to_radians(), other_lat.to_radians());
+    let half_north = ((to - from) / 2.0).sin();
+    let half_east = ((other_lon - lon).to_radians() / 2.0).sin();
+    // The haversine formula, which stays exact for small distances.
+    let chord = half_north * half_north + from.cos() * to.cos() * half_east * half_east;
+    2.0 * RADIUS_KM * chord.sqrt().min(1.0).asin()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::names::LocationCode;
+
+    #[test]
+    fn the_table_is_sorted_and_its_codes_are_names() {
+        assert!(PLACES.is_sorted_by(|a, b| a.code < b.code));
+        for place in &PLACES {
+            assert_eq!(place.code.parse::<LocationCode>().unwrap().as_str(), place.code);
+            assert_eq!(find(place.code), Some(place));
+        }
+        assert_eq!(find(LOCAL), None);
+    }
+
+    #[test]
+    fn near_places() {
+        for (zone, code) in [
+            ("Europe/Amsterdam", "ams"),
+            ("Europe/Berlin", "fra"),
+            ("Europe/London", "lhr"),
+            ("America/New_York", "ewr"),
+            ("US/Pacific", "lax"),
+            ("Asia/Tokyo", "nrt"),
+            ("Asia/Calcutta", "bom"),
+            ("Australia/Sydney", "syd"),
+            ("Pacific/Auckland", "syd"),
+            ("Africa/Johannesburg", "jnb"),
+        ] {
+            assert_eq!(nearest(zone).map(|place| place.code), Some(code), "{zone}");
+        }
+        for zone in ["UTC", "Etc/GMT+3", "", "Europe", "Europe/Ber", "#", "nowhere"] {
+            assert_eq!(nearest(zone), None, "{zone}");
+        }
+    }
+
+    #[test]
+    fn every_zone_is_somewhere() {
+        for line in ZONES.lines().filter(|line| !line.starts_with('#')) {
+            let zone = line.split(' ').next().unwrap();
+            assert!(nearest(zone).is_some(), "{line}");
+        }
+    }
+
+    #[test]
+    fn distances() {
+        assert!((distance_km(52.37, 4.90, 51.51, -0.13) - 358.0).abs() < 5.0);
+        assert!(distance_km(0.0, 179.5, 0.0, -179.5) < 120.0);
+    }
+}

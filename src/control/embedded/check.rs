@@ -1,14 +1,356 @@
-//! Looking for what is wrong, and mending what can be mended without losing data.
+//! Looking for what is wrong, and mending what can be mended without losing data: modes, stale replicas, work left undone,
+//! files of dead builders. What might hold somebody's rows is reported and never touched.
 
 use super::Embedded;
-use crate::control::types::Finding;
-use crate::error::Result;
+use super::catalog;
+use super::catalog::databases::DatabaseRow;
+use super::lock::Lock;
+use super::staging;
+use super::view::View;
+use crate::control::names::{DatabaseId, LocationCode};
+use crate::control::types::{Finding, Severity};
+use crate::engine::{Role, Running, disk};
+use crate::error::{Code, Error, Result};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// What was found so far.
+struct Check {
+    findings: Vec<Finding>,
+    fix: bool,
+}
+
+impl Check {
+    fn add(&mut self, severity: Severity, code: &str, message: String, fix: Option<String>) {
+        self.findings.push(Finding {
+            code: code.to_owned(),
+            severity,
+            message,
+            fix,
+        });
+    }
+
+    /// Something was wrong and is not any more.
+    fn mended(&mut self, code: &str, message: String) {
+        self.add(Severity::Ok, code, message, None);
+    }
+}
 
 pub fn run(plane: &Embedded, fix: bool) -> Result<Vec<Finding>> {
-    let _ = if fix {
-        plane.change()?.catalog.integrity()?
-    } else {
-        Vec::new()
+    let mut check = Check {
+        findings: Vec::new(),
+        fix,
     };
-    Ok(Vec::new())
+    linked_sqlite(&mut check);
+    if !plane.catalog_path().exists() {
+        check.add(Severity::Ok, "catalog", "nothing has been created yet".to_owned(), None);
+        return Ok(check.findings);
+    }
+    if let Some(pid) = Lock::holder(&plane.lock_path())? {
+        check.add(
+            Severity::Note,
+            "catalog_lock",
+            format!("process {pid} is changing the catalog"),
+            None,
+        );
+    }
+    modes(plane, &mut check)?;
+    let looked = if fix {
+        plane.change().and_then(|change| everything(&change, &mut check))
+    } else {
+        plane
+            .read()
+            .and_then(|view| view.map_or(Ok(()), |view| everything(&view, &mut check)))
+    };
+    match looked {
+        Err(error)
+            if matches!(
+                error.code(),
+                Code::CatalogDamaged | Code::CatalogTooNew | Code::CatalogBusy | Code::Io
+            ) =>
+        {
+            let hint = error.hint_text().map(str::to_owned);
+            check.add(Severity::Error, error.code().name(), error.full_message(), hint);
+        }
+        looked => looked?,
+    }
+    Ok(check.findings)
+}
+
+fn linked_sqlite(check: &mut Check) {
+    let (version, sound) = catalog::linked_sqlite();
+    if sound {
+        check.add(
+            Severity::Ok,
+            "sqlite_version",
+            format!("the linked SQLite is {version}"),
+            None,
+        );
+    } else {
+        let message = format!("the linked SQLite is {version}; before 3.51.3 it can lose commits in WAL mode");
+        check.add(
+            Severity::Error,
+            "sqlite_version",
+            message,
+            Some("install a newer torso".to_owned()),
+        );
+    }
+}
+
+/// The plane's own directories and files must be nobody else's to look into.
+fn modes(plane: &Embedded, check: &mut Check) -> Result<()> {
+    for dir in [plane.dir.clone(), plane.dir.join("locations"), plane.staging_dir()] {
+        private(&dir, 0o700, check)?;
+    }
+    for file in ["catalog.db", "catalog.db-wal", "catalog.db-shm", "catalog.lock"] {
+        private(&plane.dir.join(file), disk::PRIVATE, check)?;
+    }
+    Ok(())
+}
+
+fn private(path: &Path, mode: u32, check: &mut Check) -> Result<()> {
+    let Ok(metadata) = std::fs::metadata(path) else {
+        return Ok(());
+    };
+    let Some(open) = disk::mode(&metadata).filter(|mode| mode & 0o077 != 0) else {
+        return Ok(());
+    };
+    let told = format!("{} has mode {open:03o}, so others can get at it", path.display());
+    if check.fix {
+        disk::set_mode(path, mode)?;
+        check.mended("file_mode", format!("{told}; now it has {mode:03o}"));
+    } else {
+        check.add(
+            Severity::Warning,
+            "file_mode",
+            told,
+            Some(format!("chmod {mode:o} {}", path.display())),
+        );
+    }
+    Ok(())
+}
+
+fn everything(view: &View<'_>, check: &mut Check) -> Result<()> {
+    let faults = view.catalog.integrity()?;
+    if faults.is_empty() {
+        check.add(
+            Severity::Ok,
+            "catalog",
+            format!("the catalog {} is sound", view.plane.catalog_path().display()),
+            None,
+        );
+    }
+    for fault in faults {
+        check.add(
+            Severity::Error,
+            "catalog_damaged",
+            format!("the catalog is damaged: {fault}"),
+            None,
+        );
+    }
+    let rows = view.catalog.databases()?;
+    for row in &rows {
+        database(view, row, check)?;
+    }
+    work(view, &rows, check)?;
+    strays(view, &rows, check)?;
+    leftovers(view.plane, check)
+}
+
+/// One database's instances: are they there, private, and fresh?
+fn database(view: &View<'_>, row: &DatabaseRow, check: &mut Check) -> Result<()> {
+    let Some(primary) = look(view, row, &row.primary, check) else {
+        return Ok(());
+    };
+    let name = &row.name;
+    match &primary {
+        None => {
+            let message = format!(
+                "the primary of {name} in {} is missing: {}",
+                row.primary,
+                file(view, row, &row.primary)
+            );
+            let fix = format!("put the file back, or torso db destroy {name}");
+            check.add(Severity::Error, "missing_primary", message, Some(fix));
+        }
+        Some(Running {
+            role: Role::Primary, ..
+        }) => {}
+        Some(_) => {
+            let message = format!("the promotion of {name} to {} is not complete", row.primary);
+            check.add(
+                Severity::Warning,
+                "pending_work",
+                message,
+                Some("torso doctor --fix".to_owned()),
+            );
+        }
+    }
+    let mut stale = Vec::new();
+    for location in view.want(row)?.replicas {
+        let Some(replica) = look(view, row, &location, check) else {
+            continue;
+        };
+        let state = match (replica.map(|running| running.role), &primary) {
+            (None, _) => Some(("missing_replica", "is missing")),
+            (Some(Role::Replica { altered: true, .. } | Role::Primary | Role::Rising), _) => {
+                Some(("altered_replica", "was changed by something other than torso"))
+            }
+            (Some(Role::Replica { position, of, .. }), Some(primary))
+                if position != primary.position || of != row.primary.as_str() =>
+            {
+                Some(("stale_replica", "is behind its primary"))
+            }
+            _ => None,
+        };
+        if let Some((code, state)) = state {
+            stale.push((code, format!("the replica of {name} in {location} {state}")));
+        }
+    }
+    if stale.is_empty() {
+        return Ok(());
+    }
+    let failure = if check.fix { refresh(view, row) } else { None };
+    for (code, message) in stale {
+        match &failure {
+            None if check.fix => check.mended(code, format!("{message}; now it is fresh")),
+            Some(error) => check.add(
+                Severity::Warning,
+                code,
+                format!("{message}: {error}"),
+                error.hint_text().map(str::to_owned),
+            ),
+            None => check.add(Severity::Warning, code, message, Some(format!("torso db sync {name}"))),
+        }
+    }
+    Ok(())
+}
+
+/// Syncs a database's replicas; the caller holds the lock.
+fn refresh(view: &View<'_>, row: &DatabaseRow) -> Option<Error> {
+    match super::reconcile::reconcile(view, &row.id) {
+        Ok(report) => report.failures.into_iter().next().map(|(_, error)| error),
+        Err(error) => Some(error),
+    }
+}
+
+/// What is at a location, reporting one that is away and files that others can read. None when it cannot be told.
+fn look(view: &View<'_>, row: &DatabaseRow, location: &LocationCode, check: &mut Check) -> Option<Option<Running>> {
+    match view.plane.engine.running(&view.site(location, &row.id)) {
+        Ok(running) => {
+            let path = PathBuf::from(file(view, row, location));
+            if running.is_some()
+                && let Err(error) = private(&path, disk::PRIVATE, check)
+            {
+                check.add(Severity::Warning, "file_mode", error.full_message(), None);
+            }
+            Some(running)
+        }
+        Err(error) => {
+            let message = format!("{} in {location} cannot be looked at: {error}", row.name);
+            check.add(
+                Severity::Error,
+                "location_away",
+                message,
+                error.hint_text().map(str::to_owned),
+            );
+            None
+        }
+    }
+}
+
+fn file(view: &View<'_>, row: &DatabaseRow, location: &LocationCode) -> String {
+    let site = view.site(location, &row.id);
+    site.dir.join(format!("{}.db", site.id)).display().to_string()
+}
+
+/// Work that waits: looking has already tried to do it.
+fn work(view: &View<'_>, rows: &[DatabaseRow], check: &mut Check) -> Result<()> {
+    let names: BTreeMap<_, _> = rows.iter().map(|row| (&row.id, &row.name)).collect();
+    for (id, location) in view.catalog.all_doomed()? {
+        let what = names.get(&id).map_or_else(
+            || format!("a destroyed database ({id})"),
+            |name| format!("a removed replica of {name}"),
+        );
+        let message = format!("files of {what} in {location} still wait to be removed");
+        check.add(
+            Severity::Warning,
+            "pending_work",
+            message,
+            Some("make its directory reachable, then torso doctor --fix".to_owned()),
+        );
+    }
+    for id in view.catalog.work()? {
+        if let Some(name) = names.get(&id) {
+            let message = format!("a change of {name} is not complete");
+            check.add(
+                Severity::Warning,
+                "pending_work",
+                message,
+                Some("torso doctor --fix".to_owned()),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Files nobody accounts for, in every directory of a location.
+fn strays(view: &View<'_>, rows: &[DatabaseRow], check: &mut Check) -> Result<()> {
+    let mut expected: BTreeMap<LocationCode, BTreeSet<DatabaseId>> = BTreeMap::new();
+    for row in rows {
+        let want = view.want(row)?;
+        for location in want.replicas.into_iter().chain([want.primary]) {
+            expected.entry(location).or_default().insert(row.id.clone());
+        }
+    }
+    for (id, location) in view.catalog.all_doomed()? {
+        expected.entry(location).or_default().insert(id);
+    }
+    let mut dirs: BTreeMap<PathBuf, Option<LocationCode>> = BTreeMap::new();
+    if let Ok(entries) = std::fs::read_dir(view.plane.dir.join("locations")) {
+        for entry in entries.flatten() {
+            let code = entry.file_name().to_str().and_then(|name| name.parse().ok());
+            dirs.insert(entry.path(), code);
+        }
+    }
+    for row in view.locations.values() {
+        if let Some(dir) = &row.dir {
+            dirs.insert(dir.clone(), Some(row.code.clone()));
+        }
+    }
+    for (dir, code) in dirs {
+        let here = code.and_then(|code| expected.remove(&code)).unwrap_or_default();
+        let known = |id: &str| id.parse().is_ok_and(|id: DatabaseId| here.contains(&id));
+        for stray in view.plane.engine.strays(&dir, &known)? {
+            let path = stray.path.display();
+            if stray.kept_aside {
+                let message = format!("{path} was kept because it had been changed behind torso's back");
+                let fix = format!("look at it with torso db shell {path}, then delete it");
+                check.add(Severity::Warning, "diverged_file", message, Some(fix));
+            } else {
+                let message = format!("{path} belongs to no database");
+                let fix = format!("torso db create NAME --from-file {path} takes it in; or delete it");
+                check.add(Severity::Warning, "orphan_file", message, Some(fix));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn leftovers(plane: &Embedded, check: &mut Check) -> Result<()> {
+    for path in staging::leftovers(plane)? {
+        let message = format!("{} was left by a torso that was killed", path.display());
+        if check.fix {
+            staging::remove(&path)?;
+            check.mended("staging_leftover", format!("{message}; now it is gone"));
+        } else {
+            check.add(
+                Severity::Note,
+                "staging_leftover",
+                message,
+                Some("torso doctor --fix".to_owned()),
+            );
+        }
+    }
+    Ok(())
 }

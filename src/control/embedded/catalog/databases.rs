@@ -223,6 +223,13 @@ impl Catalog {
         Ok(rows.into_iter().collect())
     }
 
+    /// Every instance that waits to be dropped.
+    pub fn all_doomed(&self) -> Result<Vec<(DatabaseId, LocationCode)>> {
+        self.rows("SELECT database_id, location FROM doomed", [], |row| {
+            Ok((parsed(row, 0)?, parsed(row, 1)?))
+        })
+    }
+
     pub fn add_doomed(&self, id: &DatabaseId, location: &LocationCode) -> Result<()> {
         self.execute(
             "INSERT OR IGNORE INTO doomed (database_id, location) VALUES (?1, ?2)",

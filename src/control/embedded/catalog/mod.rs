@@ -19,6 +19,11 @@ const MIGRATIONS: [&str; 1] = [include_str!("../migrations/0001.sql")];
 /// ends (no checkpoint, no two fsyncs) and the next one reads it through.
 const CHECKPOINT_PAGES: u32 = 256;
 
+/// The linked SQLite's version, and whether it has the fix without which a WAL can lose commits.
+pub fn linked_sqlite() -> (&'static str, bool) {
+    (rusqlite::version(), rusqlite::version_number() >= 3_051_003)
+}
+
 /// An open catalog.
 pub struct Catalog {
     conn: Connection,
