@@ -22,7 +22,8 @@ pub fn begin(plane: &Embedded) -> Result<Staging> {
     let path = dir.join(format!("{}.db", uuid::Uuid::new_v4()));
     let lock = disk::private_file(&with_suffix(&path, ".lock"))?;
     // Only a look at leftovers can hold it, for a moment.
-    lock.lock().map_err(|error| Error::io(error, format!("cannot lock {}", path.display())))?;
+    lock.lock()
+        .map_err(|error| Error::io(error, format!("cannot lock {}", path.display())))?;
     Ok(Staging::new(path, lock))
 }
 
