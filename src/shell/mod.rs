@@ -10,6 +10,7 @@ mod dot;
 pub mod dump;
 pub mod editor;
 mod exec;
+pub mod import;
 mod input;
 mod interrupt;
 mod output;

@@ -1,0 +1,347 @@
+//! Fields out of separated text, as `sqlite3`'s `.import` reads them, in memory that does not grow with the file.
+//!
+//! Two dialects: CSV, where a field may be quoted, a carriage return before a row's end is dropped and so is a byte order
+//! mark; and plain separators without any quoting (`--ascii`). What is odd about a field is told as a [`Flaw`]; whether
+//! that is a warning or an error is left to the caller.
+
+use std::io::{self, Read};
+
+/// How much is read at a time.
+const BUFFER: usize = 256 * 1024;
+const QUOTE: u8 = b'"';
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// What ended a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    Column,
+    Row,
+    File,
+}
+
+/// Something odd about a quoted field. Lines count from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flaw {
+    /// Text follows the closing quote.
+    UnescapedQuote { line: u64 },
+    /// The file ends within a field that began on this line.
+    UnterminatedQuote { line: u64 },
+}
+
+/// How the text is separated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dialect {
+    pub column: u8,
+    pub row: u8,
+    /// Quotes, carriage returns and the byte order mark mean something.
+    pub quotes: bool,
+}
+
+impl Dialect {
+    pub const CSV: Self = Self {
+        column: b',',
+        row: b'\n',
+        quotes: true,
+    };
+    pub const ASCII: Self = Self {
+        column: 0x1f,
+        row: 0x1e,
+        quotes: false,
+    };
+}
+
+/// Reads field by field.
+pub struct Reader<R> {
+    input: R,
+    dialect: Dialect,
+    buffer: Vec<u8>,
+    at: usize,
+    end: usize,
+    /// The input has no more to give.
+    exhausted: bool,
+    line: u64,
+    begun: bool,
+    consumed: u64,
+}
+
+impl<R: Read> Reader<R> {
+    pub fn new(input: R, dialect: Dialect) -> Self {
+        Self {
+            input,
+            dialect,
+            buffer: vec![0; BUFFER],
+            at: 0,
+            end: 0,
+            exhausted: false,
+            line: 1,
+            begun: false,
+            consumed: 0,
+        }
+    }
+
+    /// The line that the next field begins on.
+    pub fn line(&self) -> u64 {
+        self.line
+    }
+
+    /// Bytes taken from the input so far.
+    pub fn consumed(&self) -> u64 {
+        self.consumed - (self.end - self.at) as u64
+    }
+
+    /// Appends the next field to `out`. None if there is nothing left, not even an empty field.
+    pub fn field(&mut self, out: &mut Vec<u8>, flaw: &mut dyn FnMut(Flaw)) -> io::Result<Option<End>> {
+        if self.at == self.end && !self.fill()? {
+            return Ok(None);
+        }
+        if self.dialect.quotes {
+            if !self.begun {
+                self.begun = true;
+                self.skip_mark()?;
+                if self.at == self.end && !self.fill()? {
+                    return Ok(None);
+                }
+            }
+            if self.buffer[self.at] == QUOTE {
+                self.at += 1;
+                return self.quoted(out, flaw).map(Some);
+            }
+        }
+        let start = out.len();
+        loop {
+            let rest = &self.buffer[self.at..self.end];
+            let Dialect { column, row, .. } = self.dialect;
+            // Fields are short: this beats a search that has to be set up.
+            let Some(length) = rest.iter().position(|&byte| byte == column || byte == row) else {
+                out.extend_from_slice(rest);
+                self.at = self.end;
+                if self.fill()? {
+                    continue;
+                }
+                return Ok(Some(End::File));
+            };
+            out.extend_from_slice(&rest[..length]);
+            let end = if rest[length] == column { End::Column } else { End::Row };
+            self.at += length + 1;
+            if end == End::Row {
+                self.line += 1;
+                if self.dialect.quotes && out.len() > start && out.ends_with(b"\r") {
+                    out.pop();
+                }
+            }
+            return Ok(Some(end));
+        }
+    }
+
+    /// The rest of a quoted field, after its opening quote.
+    fn quoted(&mut self, out: &mut Vec<u8>, flaw: &mut dyn FnMut(Flaw)) -> io::Result<End> {
+        let first_line = self.line;
+        loop {
+            let rest = &self.buffer[self.at..self.end];
+            let quote = memchr::memchr(QUOTE, rest);
+            let run = &rest[..quote.unwrap_or(rest.len())];
+            self.line += memchr::memchr_iter(self.dialect.row, run).count() as u64;
+            out.extend_from_slice(run);
+            self.at += run.len();
+            if quote.is_none() {
+                if self.fill()? {
+                    continue;
+                }
+                flaw(Flaw::UnterminatedQuote { line: first_line });
+                return Ok(End::File);
+            }
+            self.at += 1;
+            match self.peek(0)? {
+                None => return Ok(End::File),
+                Some(byte) if byte == self.dialect.column => {
+                    self.at += 1;
+                    return Ok(End::Column);
+                }
+                Some(byte) if byte == self.dialect.row => {
+                    self.at += 1;
+                    self.line += 1;
+                    return Ok(End::Row);
+                }
+                Some(QUOTE) => {
+                    self.at += 1;
+                    out.push(QUOTE);
+                }
+                Some(b'\r') => {
+                    if self.peek(1)? == Some(self.dialect.row) {
+                        self.at += 2;
+                        self.line += 1;
+                        return Ok(End::Row);
+                    }
+                    out.push(QUOTE);
+                }
+                Some(_) => {
+                    flaw(Flaw::UnescapedQuote { line: self.line });
+                    out.push(QUOTE);
+                }
+            }
+        }
+    }
+
+    fn skip_mark(&mut self) -> io::Result<()> {
+        for (index, &byte) in BYTE_ORDER_MARK.iter().enumerate() {
+            if self.peek(index)? != Some(byte) {
+                return Ok(());
+            }
+        }
+        self.at += BYTE_ORDER_MARK.len();
+        Ok(())
+    }
+
+    /// A byte ahead, without taking it.
+    fn peek(&mut self, ahead: usize) -> io::Result<Option<u8>> {
+        while self.at + ahead >= self.end {
+            if !self.fill()? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(self.buffer[self.at + ahead]))
+    }
+
+    /// Reads more behind what is left. False at the end of the input.
+    fn fill(&mut self) -> io::Result<bool> {
+        self.buffer.copy_within(self.at..self.end, 0);
+        self.end -= self.at;
+        self.at = 0;
+        while !self.exhausted {
+            match self.input.read(&mut self.buffer[self.end..]) {
+                Ok(0) => self.exhausted = true,
+                Ok(read) => {
+                    self.end += read;
+                    self.consumed += read as u64;
+                    return Ok(true);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// The fields of one record, one behind the other.
+#[derive(Default)]
+pub struct Record {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Record {
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
+
+    /// Reads one more field. None at the end of the input.
+    pub fn read<R: Read>(&mut self, reader: &mut Reader<R>, flaw: &mut dyn FnMut(Flaw)) -> io::Result<Option<End>> {
+        let end = reader.field(&mut self.bytes, flaw)?;
+        if end.is_some() {
+            self.ends.push(self.bytes.len());
+        }
+        Ok(end)
+    }
+
+    /// How many fields there are.
+    pub fn count(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// A field; none beyond the last.
+    pub fn get(&self, index: usize) -> Option<&[u8]> {
+        let end = *self.ends.get(index)?;
+        let start = if index == 0 { 0 } else { self.ends[index - 1] };
+        Some(&self.bytes[start..end])
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.count()).filter_map(|index| self.get(index))
+    }
+
+    /// All fields' bytes together.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Gives a few bytes at a time, so that every look-ahead crosses a refill.
+    struct Drops<'a>(&'a [u8], usize);
+
+    impl Read for Drops<'_> {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            let take = self.1.min(self.0.len()).min(into.len());
+            into[..take].copy_from_slice(&self.0[..take]);
+            self.0 = &self.0[take..];
+            Ok(take)
+        }
+    }
+
+    fn records(text: &[u8], step: usize) -> (Vec<Vec<String>>, Vec<Flaw>) {
+        let mut reader = Reader::new(Drops(text, step), Dialect::CSV);
+        let (mut records, mut flaws) = (Vec::new(), Vec::new());
+        let mut record = Record::default();
+        loop {
+            let end = record.read(&mut reader, &mut |flaw| flaws.push(flaw)).unwrap();
+            if end != Some(End::Column) && record.count() > 0 {
+                records.push(
+                    record
+                        .iter()
+                        .map(|field| String::from_utf8_lossy(field).into_owned())
+                        .collect(),
+                );
+                record.clear();
+            }
+            if matches!(end, None | Some(End::File)) {
+                assert_eq!(reader.consumed(), text.len() as u64);
+                return (records, flaws);
+            }
+        }
+    }
+
+    #[test]
+    fn quotes_line_ends_and_flaws() {
+        for step in [1, 2, 1000] {
+            let read = |text: &str| records(text.as_bytes(), step);
+            assert_eq!(
+                read("\u{feff}\"a\"\"b\",c\r\n\"x\r\ny\",\"\"\r\n").0,
+                [["a\"b", "c"], ["x\r\ny", ""]]
+            );
+            assert_eq!(
+                read("a,b\n\"q\" z,4\n"),
+                (
+                    vec![vec!["a".into(), "b".into()], vec!["q\" z,4\n".into()]],
+                    vec![Flaw::UnescapedQuote { line: 2 }, Flaw::UnterminatedQuote { line: 2 }],
+                )
+            );
+            assert_eq!(read("\"a\"\rb\"\n").0, [["a\"\rb"]]);
+            assert_eq!(read("").0, [[""; 0]; 0]);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_csv_writer_writes_is_read(rows in proptest::collection::vec(proptest::collection::vec("[a\"',\r\né ]{0,6}", 3), 0..6), step in 1_usize..9) {
+            let mut writer = csv::WriterBuilder::new().quote_style(csv::QuoteStyle::Always).from_writer(Vec::new());
+            for row in &rows {
+                writer.write_record(row).unwrap();
+            }
+            let text = writer.into_inner().unwrap();
+            let (read, flaws) = records(&text, step);
+            prop_assert_eq!(read, rows);
+            prop_assert_eq!(flaws, Vec::<Flaw>::new());
+        }
+
+        #[test]
+        fn anything_is_read_to_its_end(text in proptest::collection::vec(prop_oneof![Just(b'"'), Just(b','), Just(b'\n'), Just(b'\r'), any::<u8>()], 0..60), step in 1_usize..9) {
+            records(&text, step);
+        }
+    }
+}

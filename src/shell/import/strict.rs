@@ -1,0 +1,638 @@
+//! All or nothing: a CSV file into a table with column types, for files that must not be half understood.
+//!
+//! The file is read twice. The first pass finds anything that is wrong with it, before the database is touched, and the
+//! types; the second inserts. What cannot be read twice (a pipe) is kept in a temporary file meanwhile.
+
+use super::names::{self, Renamed, quoted};
+use super::reader::{Dialect, End, Flaw, Reader, Record};
+use super::{definitions, execute};
+use crate::error::{Code, Error, Result};
+use crate::shell::render::number;
+use crate::sql::{Args, Column, Failure, Flow, Rows, Session, Sink, ValueRef};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+/// What to import.
+pub struct Options<'a> {
+    /// What errors call the file.
+    pub name: &'a str,
+    pub table: &'a str,
+    /// Between columns: one byte of ASCII.
+    pub separator: u8,
+    /// Told bytes done and bytes in all (both passes), now and then. Answering [`Flow::Stop`] ends the import.
+    pub progress: &'a mut dyn FnMut(u64, u64) -> Flow,
+}
+
+/// The type a column is declared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Integer,
+    Real,
+    Text,
+}
+
+impl Kind {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Integer => "INTEGER",
+            Self::Real => "REAL",
+            Self::Text => "TEXT",
+        }
+    }
+}
+
+/// What was imported.
+#[derive(Debug)]
+pub struct Report {
+    pub rows: u64,
+    /// The table did not exist.
+    pub created: bool,
+    /// The columns filled, with their types where the table was created.
+    pub columns: Vec<(String, Kind)>,
+    /// Columns of the header that could not keep their names.
+    pub renamed: Vec<Renamed>,
+}
+
+/// Imports a CSV file with a header into a new table, or into an existing one by its columns' names. Any record of another
+/// width, an unterminated quote, text behind a closing quote or bytes that are not UTF-8 is [`Code::InvalidCsv`] with file
+/// and line, and nothing is changed. Runs in the transaction that is open, or in one of its own.
+pub fn import(session: &mut dyn Session, file: &mut File, options: &mut Options<'_>) -> Result<Report> {
+    let start = file
+        .stream_position()
+        .map_err(|error| unreadable(options.name, error))?;
+    let length = file
+        .metadata()
+        .map_or(0, |metadata| metadata.len().saturating_sub(start));
+    let survey = survey(file, length, options)?;
+    file.seek(SeekFrom::Start(start))
+        .map_err(|error| unreadable(options.name, error))?;
+
+    let (columns, renamed) = names::unique(&survey.header);
+    let existing = table_columns(session, options.table)?;
+    let own = !session.in_transaction();
+    if own {
+        execute(session, "BEGIN IMMEDIATE").map_err(|failure| refused(failure, options.table))?;
+    }
+    let inserted = insert(session, file, length, options, &survey, &columns, existing.as_deref());
+    match inserted {
+        Ok(rows) => {
+            if own {
+                execute(session, "COMMIT").map_err(|failure| refused(failure, options.table))?;
+            }
+            let columns = columns.into_iter().zip(survey.kinds).collect();
+            Ok(Report {
+                rows,
+                created: existing.is_none(),
+                columns,
+                renamed,
+            })
+        }
+        Err(error) => {
+            if own {
+                // The first error is the one to tell.
+                let _ = execute(session, "ROLLBACK");
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Opens a file so that it can be read twice: what is not a regular file is kept first, see [`spooled`].
+pub fn open(path: &Path) -> Result<File> {
+    let name = path.display().to_string();
+    let file = File::open(path).map_err(|error| unreadable(&name, error))?;
+    let metadata = file.metadata().map_err(|error| unreadable(&name, error))?;
+    if metadata.is_dir() {
+        return Err(Error::new(Code::InvalidFile, format!("{name} is a directory")));
+    }
+    if metadata.is_file() {
+        Ok(file)
+    } else {
+        spooled(file, &name)
+    }
+}
+
+/// Keeps what can be read only once in a temporary file, which has no name.
+pub fn spooled(mut input: impl Read, name: &str) -> Result<File> {
+    let mut file = tempfile::tempfile().map_err(|error| Error::io(error, "cannot make a temporary file"))?;
+    std::io::copy(&mut input, &mut file).map_err(|error| unreadable(name, error))?;
+    file.rewind().map_err(|error| unreadable(name, error))?;
+    Ok(file)
+}
+
+fn unreadable(name: &str, error: std::io::Error) -> Error {
+    Error::io(error, format!("cannot read {name}"))
+}
+
+fn invalid(name: &str, line: u64, what: impl std::fmt::Display) -> Error {
+    Error::new(Code::InvalidCsv, format!("{name}:{line}: {what}"))
+}
+
+fn refused(failure: Failure, table: &str) -> Error {
+    match failure {
+        Failure::Connection(error) => error,
+        Failure::Sink(error) => Error::io(error, format!("cannot import into {table}")),
+        Failure::Sql { message, code, .. } => {
+            let code = match code & 0xff {
+                rusqlite::ffi::SQLITE_FULL => Code::DiskFull,
+                rusqlite::ffi::SQLITE_BUSY => Code::DatabaseBusy,
+                rusqlite::ffi::SQLITE_READONLY => Code::ReadOnly,
+                rusqlite::ffi::SQLITE_INTERRUPT => Code::Interrupted,
+                _ => Code::SqlError,
+            };
+            Error::new(code, format!("cannot import into {table}: {message}"))
+        }
+    }
+}
+
+/// What the first pass finds.
+struct Survey {
+    header: Vec<String>,
+    kinds: Vec<Kind>,
+}
+
+/// Records of one width, checked as they are read.
+struct Checked<'a> {
+    reader: Reader<&'a mut File>,
+    record: Record,
+    name: String,
+    /// The first line of the current record.
+    line: u64,
+    /// Where a blank line was seen: fine at the end of the file, an error anywhere else.
+    blank: Option<u64>,
+    ended: bool,
+}
+
+impl<'a> Checked<'a> {
+    fn new(file: &'a mut File, options: &Options<'_>) -> Self {
+        let dialect = Dialect {
+            column: options.separator,
+            ..Dialect::CSV
+        };
+        Self {
+            reader: Reader::new(file, dialect),
+            record: Record::default(),
+            name: options.name.to_owned(),
+            line: 1,
+            blank: None,
+            ended: false,
+        }
+    }
+
+    /// Reads the next record, which must have `width` fields if that is known. False at the end of the file.
+    fn next(&mut self, width: Option<usize>) -> Result<bool> {
+        loop {
+            if self.ended {
+                return Ok(false);
+            }
+            self.line = self.reader.line();
+            self.record.clear();
+            let mut found = None;
+            let mut end = Some(End::Column);
+            let mut fields = 0;
+            while end == Some(End::Column) {
+                end = self
+                    .record
+                    .read(&mut self.reader, &mut |flaw| found = found.or(Some(flaw)))
+                    .map_err(|error| unreadable(&self.name, error))?;
+                fields += 1;
+            }
+            if let Some(flaw) = found {
+                return Err(match flaw {
+                    Flaw::UnescapedQuote { line } => invalid(&self.name, line, "text after a closing quote"),
+                    Flaw::UnterminatedQuote { line } => invalid(&self.name, line, "a quoted field that does not end"),
+                });
+            }
+            self.ended = matches!(end, None | Some(End::File));
+            if self.record.count() == 0 {
+                return Ok(false);
+            }
+            if let Some(line) = self.blank {
+                return Err(invalid(&self.name, line, "a blank line within the data"));
+            }
+            if fields == 1 && self.record.bytes().is_empty() && width.is_none_or(|width| width > 1) {
+                self.blank = Some(self.line);
+                continue;
+            }
+            if let Some(width) = width.filter(|&width| width != fields) {
+                return Err(invalid(
+                    &self.name,
+                    self.line,
+                    format_args!("expected {width} fields but found {fields}"),
+                ));
+            }
+            // A separator right at the end of the file leaves an empty field behind it.
+            return Ok(true);
+        }
+    }
+
+    fn check_utf8(&self) -> Result<()> {
+        match std::str::from_utf8(self.record.bytes()) {
+            Ok(_) => Ok(()),
+            Err(_) => {
+                Err(invalid(&self.name, self.line, "text that is not UTF-8").hint("convert the file to UTF-8 first"))
+            }
+        }
+    }
+
+    fn field(&self, index: usize) -> &[u8] {
+        self.record.get(index).unwrap_or_default()
+    }
+}
+
+/// How many records pass between two reports of progress.
+const STRIDE: u64 = 2048;
+
+fn interrupted() -> Error {
+    Error::new(Code::Interrupted, "the import was interrupted; nothing was changed")
+}
+
+fn survey(file: &mut File, length: u64, options: &mut Options<'_>) -> Result<Survey> {
+    let mut records = Checked::new(file, options);
+    if !records.next(None)? {
+        return Err(
+            Error::new(Code::InvalidCsv, format!("{}: the file is empty", options.name))
+                .hint("the first line must name the columns"),
+        );
+    }
+    records.check_utf8()?;
+    let header: Vec<String> = records
+        .record
+        .iter()
+        .map(|name| String::from_utf8_lossy(name).into_owned())
+        .collect();
+    let width = header.len();
+    // What every value so far allows.
+    let mut kinds: Vec<Option<Kind>> = vec![None; width];
+    let mut rows: u64 = 0;
+    while records.next(Some(width))? {
+        records.check_utf8()?;
+        for (index, kind) in kinds.iter_mut().enumerate() {
+            if *kind != Some(Kind::Text) {
+                let value = kind_of(records.field(index));
+                *kind = match *kind {
+                    None => Some(value),
+                    Some(kind) if kind == value => Some(kind),
+                    Some(_) => Some(Kind::Text),
+                };
+            }
+        }
+        rows += 1;
+        if rows.is_multiple_of(STRIDE) && (options.progress)(records.reader.consumed(), length * 2) == Flow::Stop {
+            return Err(interrupted());
+        }
+    }
+    let kinds = kinds.into_iter().map(|kind| kind.unwrap_or(Kind::Text)).collect();
+    Ok(Survey { header, kinds })
+}
+
+/// The type in which a field would keep its text to the letter.
+fn kind_of(field: &[u8]) -> Kind {
+    let digits = field.strip_prefix(b"-").unwrap_or(field);
+    let Some(&first) = digits.first() else {
+        return Kind::Text;
+    };
+    if !first.is_ascii_digit() || digits.len() > 24 {
+        return Kind::Text;
+    }
+    if digits.iter().all(u8::is_ascii_digit) {
+        let canonical = first != b'0' || field == b"0";
+        return if canonical && integer(field).is_some() {
+            Kind::Integer
+        } else {
+            Kind::Text
+        };
+    }
+    let mut shown = Vec::with_capacity(24);
+    match real(field) {
+        Some(value) => number::push_rounded(&mut shown, value),
+        None => return Kind::Text,
+    }
+    if shown == field { Kind::Real } else { Kind::Text }
+}
+
+fn integer(field: &[u8]) -> Option<i64> {
+    std::str::from_utf8(field).ok()?.parse().ok()
+}
+
+fn real(field: &[u8]) -> Option<f64> {
+    std::str::from_utf8(field).ok()?.parse().ok()
+}
+
+/// The names of a table's columns, or none if it does not exist.
+fn table_columns(session: &mut dyn Session, table: &str) -> Result<Option<Vec<String>>> {
+    let mut names = Names(Vec::new());
+    let query = format!("SELECT * FROM {} LIMIT 0", quoted(table));
+    match session.run(&query, &Args::default(), &mut names) {
+        Ok(_) => Ok(Some(names.0)),
+        Err(Failure::Sql { message, .. }) if message.starts_with("no such table: ") => Ok(None),
+        Err(failure) => Err(refused(failure, table)),
+    }
+}
+
+struct Names(Vec<String>);
+
+impl Sink for Names {
+    fn columns(&mut self, columns: &[Column]) -> std::io::Result<()> {
+        self.0 = columns.iter().map(|column| column.name.clone()).collect();
+        Ok(())
+    }
+
+    fn row(&mut self, _: &[ValueRef<'_>]) -> std::io::Result<Flow> {
+        Ok(Flow::Continue)
+    }
+}
+
+fn insert(
+    session: &mut dyn Session,
+    file: &mut File,
+    length: u64,
+    options: &mut Options<'_>,
+    survey: &Survey,
+    columns: &[String],
+    existing: Option<&[String]>,
+) -> Result<u64> {
+    let table = options.table;
+    if let Some(existing) = existing {
+        let known = |name: &String| existing.iter().any(|other| other.eq_ignore_ascii_case(name));
+        if let Some(unknown) = columns.iter().find(|name| !known(name)) {
+            let what = format!("{}:1: table {table} has no column named {unknown}", options.name);
+            let names = existing.join(", ");
+            return Err(Error::new(Code::InvalidCsv, what).hint(format!("its columns are {names}")));
+        }
+    } else {
+        let create = format!(
+            "CREATE TABLE {}{}",
+            quoted(table),
+            definitions(columns, |index| survey.kinds[index].name())
+        );
+        execute(session, &create).map_err(|failure| refused(failure, table))?;
+    }
+    let list: Vec<String> = columns.iter().map(|name| quoted(name)).collect();
+    let sql = format!(
+        "INSERT INTO {}({}) VALUES(?{})",
+        quoted(table),
+        list.join(","),
+        ",?".repeat(columns.len() - 1)
+    );
+    let mut records = Checked::new(file, options);
+    records.next(Some(columns.len()))?;
+    let mut rows = Typed {
+        records,
+        kinds: &survey.kinds,
+        typed: existing.is_none(),
+        length,
+        progress: options.progress,
+        handed: 0,
+        lines: vec![0; super::LINES],
+        refusal: None,
+    };
+    let taken = session
+        .insert_many(&sql, &mut rows)
+        .map_err(|failure| refused(failure, table))?;
+    match rows.refusal {
+        Some(error) => Err(error),
+        None => Ok(taken),
+    }
+}
+
+/// The records as rows, with numbers as numbers where the column was found to be of numbers.
+struct Typed<'a> {
+    records: Checked<'a>,
+    kinds: &'a [Kind],
+    typed: bool,
+    length: u64,
+    progress: &'a mut dyn FnMut(u64, u64) -> Flow,
+    handed: u64,
+    /// The lines on which the last rows began, by their number modulo the vector's length.
+    lines: Vec<u64>,
+    refusal: Option<Error>,
+}
+
+impl Rows for Typed<'_> {
+    fn width(&self) -> usize {
+        self.kinds.len()
+    }
+
+    fn advance(&mut self) -> Result<bool> {
+        let more = self.records.next(Some(self.kinds.len()))?;
+        let slot = (self.handed % self.lines.len() as u64) as usize;
+        self.lines[slot] = self.records.line;
+        self.handed += 1;
+        if self.handed.is_multiple_of(STRIDE)
+            && (self.progress)(self.length + self.records.reader.consumed(), self.length * 2) == Flow::Stop
+        {
+            return Err(interrupted());
+        }
+        Ok(more)
+    }
+
+    fn value(&self, index: usize) -> ValueRef<'_> {
+        let field = self.records.field(index);
+        let number = match self.kinds[index] {
+            Kind::Integer if self.typed => integer(field).map(ValueRef::Integer),
+            Kind::Real if self.typed => real(field).map(ValueRef::Real),
+            _ => None,
+        };
+        number.unwrap_or(ValueRef::Text(field))
+    }
+
+    fn refused(&mut self, nth: u64, failure: Failure) -> Result<Flow> {
+        let line = self.lines[(nth % self.lines.len() as u64) as usize];
+        let error = refused(failure, &format!("the table ({}:{line})", self.records.name));
+        self.refusal.get_or_insert(error);
+        Ok(Flow::Stop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::{self, Target, Value};
+    use proptest::prelude::*;
+    use std::io::Write;
+
+    #[derive(Default)]
+    struct Collect(Vec<Vec<Value>>);
+
+    impl Sink for Collect {
+        fn columns(&mut self, _: &[Column]) -> std::io::Result<()> {
+            Ok(())
+        }
+
+        fn row(&mut self, row: &[ValueRef<'_>]) -> std::io::Result<Flow> {
+            self.0
+                .push(row.iter().map(|&value| Value::try_from(value).unwrap()).collect());
+            Ok(Flow::Continue)
+        }
+    }
+
+    fn file(text: &[u8]) -> File {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(text).unwrap();
+        file.rewind().unwrap();
+        file
+    }
+
+    fn run(session: &mut dyn Session, text: &[u8]) -> Result<Report> {
+        let mut options = Options {
+            name: "a.csv",
+            table: "t",
+            separator: b',',
+            progress: &mut |_, _| Flow::Continue,
+        };
+        import(session, &mut file(text), &mut options)
+    }
+
+    fn memory() -> Box<dyn Session> {
+        sql::open(&Target::Memory).unwrap()
+    }
+
+    fn rows(session: &mut dyn Session, query: &str) -> Vec<Vec<Value>> {
+        let mut collect = Collect::default();
+        session.run(query, &Args::default(), &mut collect).unwrap();
+        collect.0
+    }
+
+    #[test]
+    fn types_are_declared_where_text_survives_them() {
+        let mut session = memory();
+        let text = b"i,r,zip,mixed,none,i\r\n1,1.5,01234,1,,7\r\n-20,0.25,5,1.5,x,\"8\"\r\n\r\n";
+        let report = run(&mut *session, text).unwrap();
+        let kinds: Vec<(&str, Kind)> = report
+            .columns
+            .iter()
+            .map(|(name, kind)| (name.as_str(), *kind))
+            .collect();
+        let expected = [
+            ("i_1", Kind::Integer),
+            ("r", Kind::Real),
+            ("zip", Kind::Text),
+            ("mixed", Kind::Text),
+            ("none", Kind::Text),
+            ("i_6", Kind::Integer),
+        ];
+        assert_eq!(
+            (kinds.as_slice(), report.rows, report.created),
+            (&expected[..], 2, true)
+        );
+        assert_eq!(report.renamed.len(), 2);
+        assert_eq!(
+            rows(&mut *session, "select * from t limit 1"),
+            [[
+                Value::Integer(1),
+                Value::Real(1.5),
+                Value::Text("01234".into()),
+                Value::Text("1".into()),
+                Value::Text(String::new()),
+                Value::Integer(7)
+            ]]
+        );
+    }
+
+    #[test]
+    fn whatever_is_wrong_is_told_with_its_line_and_changes_nothing() {
+        for (text, message) in [
+            (&b"a,b\n1,2\n3\n"[..], "a.csv:3: expected 2 fields but found 1"),
+            (b"a,b\n\"x\ny\",2\n3,4,5\n", "a.csv:4: expected 2 fields but found 3"),
+            (b"a,b\n1,\"2\n3,4\n", "a.csv:2: a quoted field that does not end"),
+            (b"a,b\n1,\"2\" \n", "a.csv:2: text after a closing quote"),
+            (b"a,b\n1,\xff\n", "a.csv:2: text that is not UTF-8"),
+            (b"\xff\xfea\0,\0", "a.csv:1: text that is not UTF-8"),
+            (b"a,b\n\n1,2\n", "a.csv:2: a blank line within the data"),
+            (b"", "a.csv: the file is empty"),
+            (b"\xef\xbb\xbf", "a.csv: the file is empty"),
+        ] {
+            let mut session = memory();
+            let error = run(&mut *session, text).unwrap_err();
+            assert_eq!((error.code(), error.message()), (Code::InvalidCsv, message));
+            assert_eq!(
+                rows(&mut *session, "select * from sqlite_schema"),
+                Vec::<Vec<Value>>::new()
+            );
+            assert!(!session.in_transaction());
+        }
+    }
+
+    #[test]
+    fn an_existing_table_is_filled_by_name() {
+        let mut session = memory();
+        execute(
+            &mut *session,
+            "create table t(id integer primary key, name text, extra default 'e')",
+        )
+        .unwrap();
+        let report = run(&mut *session, b"NAME,id\nx,1\ny,2").unwrap();
+        assert_eq!((report.rows, report.created), (2, false));
+        let error = run(&mut *session, b"name,id\nz,3\nx,1\n").unwrap_err();
+        assert!(error.message().contains("a.csv:3"), "{error}");
+        assert_eq!(error.code(), Code::SqlError);
+        let error = run(&mut *session, b"nam,id\nz,3\n").unwrap_err();
+        assert_eq!(error.code(), Code::InvalidCsv);
+        assert_eq!(
+            rows(&mut *session, "select count(*), max(extra) from t"),
+            [[Value::Integer(2), Value::Text("e".into())]]
+        );
+    }
+
+    #[test]
+    fn the_last_line_needs_no_end_and_may_end_in_a_separator() {
+        let mut session = memory();
+        run(&mut *session, b"a,b\n1,").unwrap();
+        assert_eq!(
+            rows(&mut *session, "select * from t"),
+            [[Value::Integer(1), Value::Text(String::new())]]
+        );
+    }
+
+    #[test]
+    fn a_stop_leaves_nothing() {
+        let mut session = memory();
+        let text = format!("a\n{}", "1\n".repeat(10_000));
+        for stop_after in [1, 6] {
+            let mut calls = 0;
+            let mut progress = |_, _| {
+                calls += 1;
+                if calls < stop_after { Flow::Continue } else { Flow::Stop }
+            };
+            let mut options = Options {
+                name: "a.csv",
+                table: "t",
+                separator: b',',
+                progress: &mut progress,
+            };
+            let error = import(&mut *session, &mut file(text.as_bytes()), &mut options).unwrap_err();
+            assert_eq!(error.code(), Code::Interrupted);
+            assert_eq!(
+                rows(&mut *session, "select * from sqlite_schema"),
+                Vec::<Vec<Value>>::new()
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn typed_values_print_as_they_were(fields in proptest::collection::vec("-?[0-9]{0,17}(\\.[0-9]{0,6})?(e-?[0-9]{1,2})?|[a-z ]{0,3}", 1..4)) {
+            let mut session = memory();
+            let mut text = String::from("v,w\n");
+            for field in &fields {
+                text.push_str(&format!("{field},x\n"));
+            }
+            run(&mut *session, text.as_bytes()).unwrap();
+            let read = rows(&mut *session, "select v from t");
+            let shown: Vec<String> = read.iter().map(|row| match &row[0] {
+                Value::Text(text) => text.clone(),
+                Value::Integer(integer) => integer.to_string(),
+                Value::Real(real) => {
+                    let mut out = Vec::new();
+                    number::push_rounded(&mut out, *real);
+                    String::from_utf8(out).unwrap()
+                }
+                other => format!("{other:?}"),
+            }).collect();
+            prop_assert_eq!(shown, fields);
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! `.import` against the system's `sqlite3`: the same table, the same words on both streams, the same exit code.
+
+use super::{Options, Refusal, Streams, import};
+use crate::shell::dump;
+use crate::shell::render::Style;
+use crate::sql::{self, Args, Target};
+use proptest::prelude::*;
+use std::path::Path;
+use std::process::Command;
+
+/// What importing left and said.
+#[derive(Debug, PartialEq, Eq)]
+struct Seen {
+    dump: String,
+    out: String,
+    err: String,
+    code: i32,
+}
+
+fn oracle(directory: &Path, before: &str, command: &str) -> Seen {
+    let run = |arguments: &[&str]| {
+        let output = Command::new("sqlite3")
+            .current_dir(directory)
+            .arg("oracle.db")
+            .args(arguments)
+            .output()
+            .unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (
+            text(&output.stdout),
+            text(&output.stderr),
+            output.status.code().unwrap(),
+        )
+    };
+    // The bits on the disk are of no interest.
+    let (out, err, code) = run(&[
+        "pragma synchronous=off; pragma journal_mode=memory;",
+        ".print --",
+        before,
+        command,
+    ]);
+    let out = out.split_once("--\n").map(|(_, out)| out.to_owned()).unwrap();
+    let (dump, ..) = run(&[".dump"]);
+    std::fs::remove_file(directory.join("oracle.db")).unwrap();
+    Seen { dump, out, err, code }
+}
+
+fn ours(directory: &Path, before: &str, command: &str, style: &Style) -> Seen {
+    let mut session = sql::open(&Target::Memory).unwrap();
+    let mut at = 0;
+    while at < before.len() {
+        at += session
+            .run(&before[at..], &Args::default(), &mut super::Width(0))
+            .unwrap()
+            .consumed;
+    }
+    let file = directory.join("f").display().to_string();
+    let arguments: Vec<&str> = command
+        .split(' ')
+        .skip(1)
+        .map(|word| if word == "f" { file.as_str() } else { word })
+        .collect();
+    let options = Options::parse(&arguments, style).unwrap();
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let code = import(
+        &mut *session,
+        &options,
+        &mut Streams {
+            out: &mut out,
+            err: &mut err,
+        },
+        &|| false,
+    )
+    .unwrap();
+    let mut text = Vec::new();
+    dump::dump(&mut *session, &dump::Options::default(), &mut text).unwrap();
+    assert!(!session.in_transaction());
+    let shown = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).replace(&file, "f");
+    Seen {
+        dump: shown(text),
+        out: shown(out),
+        err: shown(err),
+        code,
+    }
+}
+
+fn compare(content: &[u8], before: &str, command: &str) {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("f"), content).unwrap();
+    assert_eq!(
+        ours(directory.path(), before, command, &Style::default()),
+        oracle(directory.path(), before, command),
+        "{command} of {:?}",
+        String::from_utf8_lossy(content)
+    );
+}
+
+const FILES: [&[u8]; 16] = [
+    b"a,b\n1,2\n3,4\n",
+    b"a,b\r\n1,\"2\r\nx\"\r\n\"3\"\"\",4",
+    b"\xef\xbb\xbf\"a\",b\n1,2\n",
+    b"a,b,c\n1\n1,2\n1,2,3\n1,2,3,4,5\n",
+    b"a,b\n1,\"2\n3,4\n",
+    b"a,b\n\"1\" x,2\n3,4\n",
+    b"a,a,A,,\"\",b,x_2,x\n1,2,3,4,5,6,7,8\n",
+    b"",
+    b"\n",
+    b"a\n\n\n",
+    b"a,b\n1,",
+    b"a,b\n1,\n,\n",
+    b"a,b",
+    b"a|b\n1|\"2|3\"\n",
+    b"a\x1fb\x1e1\x1f\"2\x1e3\x1e",
+    b"w\"x\",\"y z\"\n\"select\",2\n",
+];
+
+#[test]
+fn files_are_imported_as_sqlite3_imports_them() {
+    for content in FILES {
+        for command in [
+            ".import f t",
+            ".import --csv f t",
+            ".import -v -csv f t",
+            ".import -v -v --skip 1 --csv f t",
+            ".import --ascii f t",
+            ".import --csv --schema main f t",
+            ".import --csv --schema nope f t",
+            ".import --csv f v",
+        ] {
+            for before in [
+                "create view v as select 1 as a;",
+                "create table t(a, b);",
+                "create table t(a integer primary key, b real not null, c);",
+                "create table t(a check(typeof(a) = 'nothing'));",
+            ] {
+                compare(content, before, command);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_imported_is_said_as_sqlite3_says_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let command = ".import --csv missing t";
+    let before = "create table x(a);";
+    assert_eq!(
+        ours(directory.path(), before, command, &Style::default()),
+        oracle(directory.path(), before, command)
+    );
+}
+
+#[test]
+fn a_command_is_read_through_a_pipe() {
+    let mut session = sql::open(&Target::Memory).unwrap();
+    let options = Options::parse(&["--csv", "|printf 'a,b\\n1,2\\n3\\n'", "t"], &Style::default()).unwrap();
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    import(
+        &mut *session,
+        &options,
+        &mut Streams {
+            out: &mut out,
+            err: &mut err,
+        },
+        &|| false,
+    )
+    .unwrap();
+    assert_eq!(
+        String::from_utf8(err).unwrap(),
+        "<pipe>:3: expected 2 columns but found 1 - filling the rest with NULL\n"
+    );
+}
+
+#[test]
+fn arguments_are_refused_as_sqlite3_refuses_them() {
+    let style = |columns: &str, rows: &str| Style {
+        column_separator: columns.into(),
+        row_separator: rows.into(),
+        ..Style::default()
+    };
+    let plain = Style::default();
+    for (arguments, style, message) in [
+        (&["f"][..], &plain, "ERROR: missing TABLE argument. Usage:\n"),
+        (&[], &plain, "ERROR: missing FILE argument. Usage:\n"),
+        (&["f", "t", "u"], &plain, "ERROR: extra argument: \"u\".  Usage:\n"),
+        (
+            &["--nope", "f", "t"],
+            &plain,
+            "ERROR: unknown option: \"-nope\".  Usage:\n",
+        ),
+        (&["-x", "f", "t"], &plain, "ERROR: unknown option: \"-x\".  Usage:\n"),
+        (
+            &["f", "t"],
+            &style("", "\n"),
+            "Error: non-null column separator required for import",
+        ),
+        (
+            &["f", "t"],
+            &style("ab", "\n"),
+            "Error: multi-character column separators not allowed for import",
+        ),
+        (
+            &["f", "t"],
+            &style("|", ""),
+            "Error: non-null row separator required for import",
+        ),
+        (
+            &["f", "t"],
+            &style("|", "\r\n"),
+            "Error: multi-character row separators not allowed for import",
+        ),
+    ] {
+        let said = match Options::parse(arguments, style).unwrap_err() {
+            Refusal::Usage(said) => said,
+            Refusal::Message(said) => said.to_owned(),
+        };
+        assert_eq!(said, message);
+    }
+    let mut csv = Style::default();
+    csv.preset("csv");
+    assert!(Options::parse(&["f", "t"], &csv).unwrap().line_feed_rows);
+}
+
+#[test]
+fn a_field_can_stand_for_null() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("f"), "a,b\nNA,1\nNAN,NA\n").unwrap();
+    let seen = ours(directory.path(), "", ".import --csv --null NA f t", &Style::default());
+    assert!(
+        seen.dump
+            .contains("VALUES(NULL,'1');\nINSERT INTO t VALUES('NAN',NULL);\n"),
+        "{}",
+        seen.dump
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn any_text_is_imported_as_sqlite3_imports_it(content in "[ab\",,\n\n\r1]{0,40}", existing in any::<bool>()) {
+        compare(content.as_bytes(), if existing { "create table t(a, b);" } else { "" }, ".import -v --csv f t");
+    }
+}
