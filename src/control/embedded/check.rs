@@ -228,7 +228,7 @@ fn database(view: &View<'_>, row: &DatabaseRow, check: &mut Check) -> Result<()>
 
 /// Syncs a database's replicas; the caller holds the lock.
 fn refresh(view: &View<'_>, row: &DatabaseRow) -> Option<Error> {
-    match super::reconcile::reconcile(view, &row.id) {
+    match super::reconcile::reconcile(view, &row.id, None) {
         Ok(report) => report.failures.into_iter().next().map(|(_, error)| error),
         Err(error) => Some(error),
     }

@@ -134,16 +134,23 @@ fn place(
     if let Some(path) = seed {
         disk::rename(path, &plane.seed(&row.id))?;
     }
-    change.commit(|catalog| {
+    let committed = change.commit(|catalog| {
         if new_group {
             catalog.insert_group(&group)?;
         }
         catalog.insert_database(&row)?;
         catalog.add_pending(&row.id)
-    })?;
+    });
+    if let Err(error) = committed {
+        if seed.is_some() {
+            let _ = disk::remove(&plane.seed(&row.id));
+        }
+        return Err(error);
+    }
     if let Err(error) = make(&change, &row) {
-        // A group that was made for it stays: it is empty, and does no harm.
-        doom(&change, std::slice::from_ref(&row))?;
+        // What is told is why it could not be made; what cannot be cleared away now waits like all work. A group that was
+        // made for it stays: it is empty, and does no harm.
+        let _ = doom(&change, std::slice::from_ref(&row));
         return Err(error);
     }
     change.to_database(row)

@@ -197,9 +197,24 @@ pub fn promote(plane: &Embedded, name: &GroupName, location: &LocationCode) -> R
         catalog.remove_group_location(&row.uuid, location)?;
         catalog.add_group_location(&row.uuid, &former)?;
         // What the promotions added one by one is the group's now.
-        all.iter()
-            .try_for_each(|database| catalog.remove_database_location(&database.id, &former))
+        all.iter().try_for_each(|database| {
+            catalog.remove_database_location(&database.id, &former)?;
+            catalog.add_pending(&database.id)
+        })
     })?;
+    for database in &all {
+        if let Some((location, error)) = change.reach(&database.id)?.failures.into_iter().next() {
+            return Err(Error::new(
+                Code::Partial,
+                format!(
+                    "group {name} is promoted, but {} could not be replicated to {location} yet",
+                    database.name
+                ),
+            )
+            .caused_by(error)
+            .hint("every further command tries again; torso doctor shows what is left"));
+        }
+    }
     change.to_group(row)
 }
 

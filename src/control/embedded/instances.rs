@@ -196,7 +196,10 @@ pub fn sync(plane: &Embedded, name: &DatabaseName, location: Option<&LocationCod
         wanted_at(&change, &row, location)?;
     }
     let began = Instant::now();
-    let mut report = change.reach(&row.id)?;
+    let mut report = match location {
+        Some(location) => change.reach_at(&row.id, location)?,
+        None => change.reach(&row.id)?,
+    };
     let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let failure = match location {
         Some(location) => report
@@ -260,7 +263,7 @@ pub fn promote_locked(change: &Change<'_>, row: &DatabaseRow, location: &Locatio
         return change.to_database(row.clone());
     }
     let engine = &change.plane.engine;
-    let (from, to) = (change.site(&row.primary, &row.id), change.site(location, &row.id));
+    let from = change.site(&row.primary, &row.id);
     match engine.running(&from)? {
         Some(Running {
             role: Role::Primary, ..
@@ -276,14 +279,9 @@ pub fn promote_locked(change: &Change<'_>, row: &DatabaseRow, location: &Locatio
     }
     engine.hold(&from)?;
     let promoted = || {
-        if !matches!(
-            engine.running(&to)?,
-            Some(Running {
-                role: Role::Replica { altered: true, .. } | Role::Primary,
-                ..
-            })
-        ) {
-            engine.copy(&from, &to)?;
+        // The last sync, while nobody can write: what can fail, fails before anything has changed.
+        if let Some(error) = change.reach_at(&row.id, location)?.take_failure(location) {
+            return Err(error);
         }
         let mut row = row.clone();
         let former = std::mem::replace(&mut row.primary, location.clone());

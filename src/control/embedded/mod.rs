@@ -83,6 +83,10 @@ impl Embedded {
                 None => return Ok(None),
             },
         };
+        if !catalog.is_current()? {
+            let _lock = Lock::acquire(&self.lock_path())?;
+            catalog.migrate()?;
+        }
         let view = View::new(self, catalog)?;
         // If the lock is taken, its holder is doing that work; if it cannot be taken at all (a disk that is read-only),
         // reading still can go on.
@@ -106,6 +110,7 @@ impl Embedded {
                 self.catalog.get_or_init(|| catalog)
             }
         };
+        catalog.migrate()?;
         catalog.durable()?;
         let change = Change::new(View::new(self, catalog)?, lock);
         reconcile::heal(&change)?;

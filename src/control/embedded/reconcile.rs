@@ -95,17 +95,15 @@ pub fn plan(want: Option<&Want>, doomed: &BTreeSet<LocationCode>, have: &World) 
         steps.extend(doomed.iter().map(|at| Step::Drop { at: at.clone() }));
         return steps;
     };
-    let Some(stable) = plan_primary(want, have, &mut steps) else {
+    let Some(base) = plan_primary(want, doomed, have, &mut steps) else {
         return steps;
     };
     for at in &want.replicas {
         match have.at.get(at) {
             Some(Have::Unknown) => continue,
-            Some(Have::Replica { of, fresh: true }) if stable && of == want.primary.as_str() => continue,
-            // The former primary has become a replica of this one's in the steps before.
-            Some(Have::Primary) if !stable && giver(want, have) == Some(at) => {}
-            Some(Have::Primary | Have::Altered | Have::Rising) => steps.push(Step::SetAside { at: at.clone() }),
-            Some(Have::Replica { .. }) | None => {}
+            Some(Have::Replica { of, fresh: true }) if base == Base::Stood && of == want.primary.as_str() => continue,
+            Some(what) => steps.extend(way_cleared(at, what, &base)),
+            None => {}
         }
         steps.push(Step::Copy {
             from: want.primary.clone(),
@@ -113,38 +111,47 @@ pub fn plan(want: Option<&Want>, doomed: &BTreeSet<LocationCode>, have: &World) 
         });
     }
     for at in doomed.iter().filter(|at| !want.has(at)) {
-        match have.at.get(at) {
-            Some(Have::Primary) if !stable && giver(want, have) == Some(at) => {}
-            Some(Have::Primary | Have::Altered | Have::Rising) => steps.push(Step::SetAside { at: at.clone() }),
-            _ => {}
-        }
+        steps.extend(have.at.get(at).and_then(|what| way_cleared(at, what, &base)));
         steps.push(Step::Drop { at: at.clone() });
     }
     steps
 }
 
-/// Another location that holds the primary's role: the one that the wanted primary is a copy of, if there are several.
-fn giver<'a>(want: &Want, have: &'a World) -> Option<&'a LocationCode> {
-    let named = match have.at.get(&want.primary) {
-        Some(Have::Replica { of, .. }) => Some(of.as_str()),
-        _ => None,
-    };
-    let mut others = have
-        .at
-        .iter()
-        .filter(|(at, what)| **at != want.primary && **what == Have::Primary);
-    let first = others.next()?.0;
-    Some(
-        others
-            .map(|(at, _)| at)
-            .find(|at| Some(at.as_str()) == named)
-            .filter(|_| named != Some(first.as_str()))
-            .unwrap_or(first),
-    )
+/// How the wanted primary comes to stand.
+#[derive(PartialEq)]
+enum Base {
+    /// It did before.
+    Stood,
+    /// It takes the role over from another location, which becomes its replica.
+    Given(LocationCode),
+    Made,
 }
 
-/// The steps until the wanted primary stands; none when it cannot be made to. True when it stood before.
-fn plan_primary(want: &Want, have: &World, steps: &mut Vec<Step>) -> Option<bool> {
+/// The step that saves what is more than a copy, before its place is used or dropped.
+fn way_cleared(at: &LocationCode, what: &Have, base: &Base) -> Option<Step> {
+    match what {
+        Have::Primary if *base == Base::Given(at.clone()) => None,
+        Have::Primary | Have::Altered | Have::Rising => Some(Step::SetAside { at: at.clone() }),
+        Have::Replica { .. } | Have::Unknown => None,
+    }
+}
+
+/// Another location that holds the primary's role: the one that the wanted primary is a copy of, if there are several.
+fn giver<'a>(want: &Want, doomed: &BTreeSet<LocationCode>, have: &'a World) -> Option<&'a LocationCode> {
+    let named = match have.at.get(&want.primary) {
+        Some(Have::Replica { of, .. }) => of.as_str(),
+        _ => "",
+    };
+    let ours = |at: &LocationCode| want.replicas.contains(at) || doomed.contains(at);
+    let others = have
+        .at
+        .iter()
+        .filter(|(at, what)| **at != want.primary && ours(at) && **what == Have::Primary);
+    others.map(|(at, _)| at).max_by_key(|at| at.as_str() == named)
+}
+
+/// The steps until the wanted primary stands; none when it cannot be made to.
+fn plan_primary(want: &Want, doomed: &BTreeSet<LocationCode>, have: &World, steps: &mut Vec<Step>) -> Option<Base> {
     let at = want.primary.clone();
     let here = have.at.get(&at);
     match here {
@@ -152,16 +159,16 @@ fn plan_primary(want: &Want, have: &World, steps: &mut Vec<Step>) -> Option<bool
             if have.seed {
                 steps.push(Step::Adopt { at });
             }
-            return Some(true);
+            return Some(Base::Stood);
         }
         Some(Have::Rising) => {
             steps.push(Step::Promote { at });
-            return Some(false);
+            return Some(Base::Made);
         }
         Some(Have::Unknown) => return None,
         Some(Have::Replica { .. } | Have::Altered) | None => {}
     }
-    if let Some(from) = giver(want, have) {
+    if let Some(from) = giver(want, doomed, have) {
         if here == Some(&Have::Altered) {
             steps.push(Step::SetAside { at: at.clone() });
         }
@@ -170,7 +177,7 @@ fn plan_primary(want: &Want, have: &World, steps: &mut Vec<Step>) -> Option<bool
             to: at.clone(),
         });
         steps.push(Step::Promote { at });
-        return Some(false);
+        return Some(Base::Given(from.clone()));
     }
     let given = |what: &Have| matches!(what, Have::Replica { of, .. } if of == at.as_str());
     match (here, want.origin) {
@@ -180,7 +187,7 @@ fn plan_primary(want: &Want, have: &World, steps: &mut Vec<Step>) -> Option<bool
         (None, Some(Origin::Empty)) if have.at.is_empty() => steps.push(Step::Create { at }),
         _ => return None,
     }
-    Some(false)
+    Some(Base::Made)
 }
 
 /// What came of it.
@@ -238,8 +245,9 @@ fn observe(view: &View<'_>, id: &DatabaseId, locations: &BTreeSet<LocationCode>,
     world
 }
 
-/// Brings one database to what is wanted of it, as far as the machine lets us. The lock is held.
-pub fn reconcile(view: &View<'_>, id: &DatabaseId) -> Result<Report> {
+/// Brings one database to what is wanted of it, as far as the machine lets us; with `only`, none of its replicas but that
+/// one. The lock is held.
+pub fn reconcile(view: &View<'_>, id: &DatabaseId, only: Option<&LocationCode>) -> Result<Report> {
     let catalog = view.catalog;
     let row = catalog.database_by_id(id)?;
     let want = row.as_ref().map(|row| view.want(row)).transpose()?;
@@ -262,9 +270,12 @@ pub fn reconcile(view: &View<'_>, id: &DatabaseId) -> Result<Report> {
         .cloned()
         .collect();
     let mut failed: BTreeSet<LocationCode> = BTreeSet::new();
+    let is_other = |at: &LocationCode| {
+        only.is_some_and(|only| only != at) && want.as_ref().is_some_and(|want| want.primary != *at)
+    };
     for step in &steps {
         let at = step.location();
-        if at.is_some_and(|at| failed.contains(at)) {
+        if at.is_some_and(|at| failed.contains(at) || is_other(at)) {
             continue;
         }
         match (take(view, id, step, &mut report), at) {
@@ -292,12 +303,13 @@ pub fn reconcile(view: &View<'_>, id: &DatabaseId) -> Result<Report> {
             view.plane.engine.release(&view.site(from, id));
         }
     }
-    let settled = stands && report.failures.is_empty();
-    if settled || !spared_or_gone.is_empty() {
-        catalog.write_lazily(|| {
+    let settled = stands && report.failures.is_empty() && only.is_none();
+    if catalog.has_work()? && (settled || !spared_or_gone.is_empty()) {
+        // What cannot be noted, on a full disk, is done already; it will be looked at once more.
+        let _ = catalog.write_lazily(|| {
             spared_or_gone.iter().try_for_each(|at| catalog.remove_doomed(id, at))?;
             if settled { catalog.settled(id) } else { Ok(()) }
-        })?;
+        });
     }
     Ok(report)
 }
@@ -332,7 +344,10 @@ pub fn heal(view: &View<'_>) -> Result<()> {
         return Ok(());
     }
     for id in view.catalog.work()? {
-        reconcile(view, &id)?;
+        reconcile(view, &id, None)?;
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

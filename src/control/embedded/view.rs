@@ -149,7 +149,12 @@ impl<'a> Change<'a> {
 
     /// Makes a committed change real for one database.
     pub fn reach(&self, id: &DatabaseId) -> Result<Report> {
-        reconcile::reconcile(&self.view, id)
+        reconcile::reconcile(&self.view, id, None)
+    }
+
+    /// The same, leaving all replicas alone but the one at a location.
+    pub fn reach_at(&self, id: &DatabaseId, location: &LocationCode) -> Result<Report> {
+        reconcile::reconcile(&self.view, id, Some(location))
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod databases;
 pub mod places;
 
+use crate::engine::disk;
 use crate::error::{Code, Error, Result};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
@@ -31,8 +32,8 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// Opens the catalog for reading; none when there is not one yet, or one that needs its lock holder's attention
-    /// first (see [`Catalog::prepare`]).
+    /// Opens the catalog for reading; none when there is not one yet. One of an older torso must be migrated before it
+    /// is used, see [`Catalog::is_current`].
     pub fn open(path: &Path) -> Result<Option<Self>> {
         if !path
             .try_exists()
@@ -41,27 +42,38 @@ impl Catalog {
             return Ok(None);
         }
         let catalog = Self::connect(path)?;
-        Ok((catalog.version()? == MIGRATIONS.len()).then_some(catalog))
+        // Version 0: whoever made the file was killed before the schema was in it.
+        Ok((catalog.version()? > 0).then_some(catalog))
     }
 
-    /// Opens the catalog for its lock holder, creating and migrating it as needed.
+    /// Opens the catalog for the holder of its lock, who creates and migrates it as needed.
     pub fn prepare(path: &Path) -> Result<Self> {
-        crate::engine::disk::private_file(path)?;
+        drop(disk::private_file(path)?);
         let catalog = Self::connect(path)?;
-        let from = catalog.version()?;
-        if from == 0 {
-            catalog.pragma("journal_mode", "WAL")?;
-        }
-        if from < MIGRATIONS.len() {
-            catalog.write(|| {
-                for (step, sql) in MIGRATIONS.iter().enumerate().skip(from) {
-                    catalog.conn.execute_batch(sql).map_err(|error| catalog.error(error))?;
-                    catalog.pragma("user_version", i64::try_from(step + 1).unwrap_or(i64::MAX))?;
-                }
-                Ok(())
-            })?;
-        }
+        catalog.migrate()?;
         Ok(catalog)
+    }
+
+    pub fn is_current(&self) -> Result<bool> {
+        Ok(self.version()? == MIGRATIONS.len())
+    }
+
+    /// Brings the schema to the current version. For the holder of the lock.
+    pub fn migrate(&self) -> Result<()> {
+        let from = self.version()?;
+        if from == 0 {
+            self.pragma("journal_mode", "WAL")?;
+        }
+        if from == MIGRATIONS.len() {
+            return Ok(());
+        }
+        self.write(|| {
+            for (step, sql) in (1_i64..).zip(MIGRATIONS).skip(from) {
+                self.conn.execute_batch(sql).map_err(|error| self.error(error))?;
+                self.pragma("user_version", step)?;
+            }
+            Ok(())
+        })
     }
 
     fn connect(path: &Path) -> Result<Self> {

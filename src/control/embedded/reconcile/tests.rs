@@ -1,0 +1,326 @@
+//! Properties of [`plan`]: it reaches what is wanted and then rests, also when it is cut short after any step and begun
+//! anew; it drops nothing that is not doomed; and no row is lost.
+
+use super::*;
+use proptest::prelude::*;
+
+const CODES: [&str; 4] = ["ams", "fra", "lhr", "syd"];
+
+fn code(index: usize) -> LocationCode {
+    CODES[index].parse().unwrap()
+}
+
+/// A file at a location: what it is, and the rows in it.
+#[derive(Debug, Clone, PartialEq)]
+struct File {
+    have: Have,
+    rows: BTreeSet<u32>,
+}
+
+/// One database's files, and what became of others.
+#[derive(Debug, Clone, Default)]
+struct Model {
+    seed: Option<BTreeSet<u32>>,
+    at: BTreeMap<LocationCode, File>,
+    aside: Vec<BTreeSet<u32>>,
+    dropped: BTreeSet<LocationCode>,
+}
+
+impl Model {
+    fn world(&self) -> World {
+        let at = self
+            .at
+            .iter()
+            .map(|(at, file)| (at.clone(), file.have.clone()))
+            .collect();
+        World {
+            seed: self.seed.is_some(),
+            at,
+        }
+    }
+
+    fn file(&mut self, at: &LocationCode, have: Have, rows: BTreeSet<u32>) {
+        self.at.insert(at.clone(), File { have, rows });
+    }
+
+    /// What an engine does, with an engine's refusals as panics: a plan never asks for them.
+    fn take(&mut self, step: &Step) {
+        match step {
+            Step::Create { at } => {
+                assert!(!self.at.contains_key(at), "creates over something");
+                self.file(at, Have::Primary, BTreeSet::new());
+            }
+            Step::Adopt { at } => {
+                let seed = self.seed.take().expect("a seed");
+                if !self.at.contains_key(at) {
+                    self.file(at, Have::Primary, seed);
+                }
+            }
+            Step::SetAside { at } => {
+                let file = self.at.remove(at).expect("a file to set aside");
+                self.aside.push(file.rows);
+            }
+            Step::HandOver { from, to } => {
+                let rows = self.at[from].rows.clone();
+                assert_eq!(self.at[from].have, Have::Primary);
+                if let Some(there) = self.at.get(to) {
+                    assert!(matches!(there.have, Have::Replica { .. }), "overwrites {there:?}");
+                }
+                self.file(
+                    to,
+                    Have::Replica {
+                        of: from.as_str().to_owned(),
+                        fresh: false,
+                    },
+                    rows,
+                );
+                self.at.get_mut(from).unwrap().have = Have::Replica {
+                    of: to.as_str().to_owned(),
+                    fresh: false,
+                };
+            }
+            Step::Promote { at } => {
+                let file = self.at.get_mut(at).expect("a replica to promote");
+                assert!(matches!(file.have, Have::Replica { .. } | Have::Rising));
+                file.have = Have::Primary;
+            }
+            Step::Copy { from, to } => {
+                assert_eq!(self.at[from].have, Have::Primary, "copies from what is no primary");
+                if let Some(there) = self.at.get(to) {
+                    assert!(matches!(there.have, Have::Replica { .. }), "overwrites {there:?}");
+                }
+                let rows = self.at[from].rows.clone();
+                self.file(
+                    to,
+                    Have::Replica {
+                        of: from.as_str().to_owned(),
+                        fresh: true,
+                    },
+                    rows,
+                );
+            }
+            Step::Drop { at } => {
+                self.at.remove(at);
+                self.dropped.insert(at.clone());
+            }
+            Step::DropSeed => self.seed = None,
+        }
+    }
+
+    /// Rows that are somewhere: in a primary, in what was set aside, or in a file that is nobody's copy.
+    fn rows(&self) -> BTreeSet<u32> {
+        let files = self.at.values().map(|file| &file.rows);
+        files.chain(&self.aside).chain(&self.seed).flatten().copied().collect()
+    }
+}
+
+/// Doomed locations that still have something to do: what reconcile would have noted as done is not.
+fn left(doomed: &BTreeSet<LocationCode>, model: &Model) -> BTreeSet<LocationCode> {
+    doomed.difference(&model.dropped).cloned().collect()
+}
+
+fn want() -> impl Strategy<Value = Want> {
+    let origin = prop_oneof![Just(None), Just(Some(Origin::Empty)), Just(Some(Origin::Seed))];
+    (0..4_usize, proptest::collection::btree_set(0..4_usize, 0..4), origin).prop_map(|(primary, replicas, origin)| {
+        Want {
+            primary: code(primary),
+            replicas: replicas.into_iter().filter(|at| *at != primary).map(code).collect(),
+            origin,
+        }
+    })
+}
+
+fn file() -> impl Strategy<Value = File> {
+    let have = prop_oneof![
+        3 => Just(Have::Primary),
+        4 => (0..4_usize, any::<bool>()).prop_map(|(of, fresh)| Have::Replica { of: CODES[of].to_owned(), fresh }),
+        1 => Just(Have::Altered),
+        1 => Just(Have::Rising),
+    ];
+    (have, proptest::collection::btree_set(0..9_u32, 0..4)).prop_map(|(have, rows)| File { have, rows })
+}
+
+fn model() -> impl Strategy<Value = Model> {
+    let files = proptest::collection::btree_map((0..4_usize).prop_map(code), file(), 0..5);
+    let seed = proptest::option::weighted(0.2, proptest::collection::btree_set(20..29_u32, 1..4));
+    (files, seed).prop_map(|(at, seed)| Model {
+        seed,
+        at,
+        ..Model::default()
+    })
+}
+
+fn doomed() -> impl Strategy<Value = BTreeSet<LocationCode>> {
+    proptest::collection::btree_set((0..4_usize).prop_map(code), 0..3)
+}
+
+/// Plans and takes steps until the plan is empty.
+fn settle(model: &mut Model, want: Option<&Want>, doomed: &BTreeSet<LocationCode>) {
+    for _ in 0..3 {
+        let steps = plan(want, &left(doomed, model), &model.world());
+        if steps.is_empty() {
+            return;
+        }
+        steps.iter().for_each(|step| model.take(step));
+    }
+    panic!(
+        "does not come to rest: {:?}",
+        plan(want, &left(doomed, model), &model.world())
+    );
+}
+
+/// Whether anything can be made a primary where one is wanted.
+fn can_stand(want: &Want, doomed: &BTreeSet<LocationCode>, model: &Model) -> bool {
+    !plan(Some(want), doomed, &model.world()).is_empty()
+        || model
+            .at
+            .get(&want.primary)
+            .is_some_and(|file| file.have == Have::Primary)
+}
+
+fn assert_as_wanted(want: &Want, model: &Model) {
+    assert_eq!(model.at[&want.primary].have, Have::Primary);
+    for at in &want.replicas {
+        let of = want.primary.as_str().to_owned();
+        assert_eq!(model.at[at].have, Have::Replica { of, fresh: true });
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+
+    #[test]
+    fn reaches_what_is_wanted_then_rests(want in want(), start in model(), doomed in doomed()) {
+        let mut model = start.clone();
+        let can = can_stand(&want, &doomed, &start);
+        settle(&mut model, Some(&want), &doomed);
+        if can {
+            assert_as_wanted(&want, &model);
+            // Nothing is left at doomed locations, nor forgotten elsewhere.
+            for at in doomed.iter().filter(|at| !want.has(at)) {
+                prop_assert!(!model.at.contains_key(at));
+            }
+        }
+        prop_assert!(plan(Some(&want), &left(&doomed, &model), &model.world()).is_empty());
+    }
+
+    #[test]
+    fn heals_after_a_crash_at_any_step(want in want(), start in model(), doomed in doomed()) {
+        let can = can_stand(&want, &doomed, &start);
+        let steps = plan(Some(&want), &doomed, &start.world());
+        for cut in 0..steps.len() {
+            let mut model = start.clone();
+            steps[..cut].iter().for_each(|step| model.take(step));
+            settle(&mut model, Some(&want), &doomed);
+            if can {
+                assert_as_wanted(&want, &model);
+            }
+        }
+    }
+
+    #[test]
+    fn absence_deletes_nothing(want in want(), start in model(), doomed in doomed()) {
+        let mut model = start.clone();
+        settle(&mut model, Some(&want), &doomed);
+        for (at, file) in &start.at {
+            if !want.has(at) && !doomed.contains(at) && *at != want.primary {
+                // What nobody wants and nobody doomed is there, unless it was the primary that handed its role over.
+                let now = model.at.get(at);
+                prop_assert!(now.is_some_and(|now| now.rows == file.rows), "{at}: {file:?} became {now:?}");
+            }
+        }
+        prop_assert!(model.dropped.is_subset(&doomed));
+        prop_assert!(!model.dropped.iter().any(|at| want.has(at)));
+    }
+
+    #[test]
+    fn rows_of_what_is_no_mere_copy_survive(want in want(), start in model(), doomed in doomed()) {
+        let mut model = start.clone();
+        settle(&mut model, Some(&want), &doomed);
+        let after = model.rows();
+        for (at, file) in &start.at {
+            if !matches!(file.have, Have::Replica { .. }) {
+                prop_assert!(file.rows.is_subset(&after), "{at}: {file:?} lost rows");
+            }
+        }
+    }
+
+    #[test]
+    fn a_destroyed_database_goes_entirely(start in model(), doomed in doomed()) {
+        let mut model = start.clone();
+        settle_destroyed(&mut model, &doomed);
+        for at in start.at.keys() {
+            prop_assert_eq!(model.at.contains_key(at), !doomed.contains(at));
+        }
+        prop_assert!(model.seed.is_none());
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_left_alone(want in want(), start in model(), doomed in doomed(), away in 0..4_usize) {
+        let mut world = start.world();
+        world.at.insert(code(away), Have::Unknown);
+        for step in plan(Some(&want), &doomed, &world) {
+            let touched = match &step {
+                Step::HandOver { from, to } | Step::Copy { from, to } => vec![from.clone(), to.clone()],
+                Step::Drop { .. } | Step::DropSeed => vec![],
+                other => other.location().cloned().into_iter().collect(),
+            };
+            prop_assert!(!touched.contains(&code(away)), "{step:?}");
+        }
+    }
+}
+
+fn settle_destroyed(model: &mut Model, doomed: &BTreeSet<LocationCode>) {
+    for step in plan(None, &left(doomed, model), &model.world()) {
+        model.take(&step);
+    }
+    assert!(plan(None, &left(doomed, model), &model.world()).is_empty());
+}
+
+#[test]
+fn a_missing_primary_is_not_replaced_by_an_empty_one() {
+    let want = Want {
+        primary: code(0),
+        replicas: [code(1)].into(),
+        origin: None,
+    };
+    let replica = Have::Replica {
+        of: CODES[0].to_owned(),
+        fresh: false,
+    };
+    let world = World {
+        seed: false,
+        at: [(code(1), replica)].into(),
+    };
+    assert_eq!(plan(Some(&want), &BTreeSet::new(), &world), []);
+    assert_eq!(plan(Some(&want), &BTreeSet::new(), &World::default()), []);
+}
+
+#[test]
+fn a_promotion_hands_over_raises_and_copies_back() {
+    let want = Want {
+        primary: code(1),
+        replicas: [code(0)].into(),
+        origin: None,
+    };
+    let replica = Have::Replica {
+        of: CODES[0].to_owned(),
+        fresh: true,
+    };
+    let world = World {
+        seed: false,
+        at: [(code(0), Have::Primary), (code(1), replica)].into(),
+    };
+    let expected = [
+        Step::HandOver {
+            from: code(0),
+            to: code(1),
+        },
+        Step::Promote { at: code(1) },
+        Step::Copy {
+            from: code(1),
+            to: code(0),
+        },
+    ];
+    assert_eq!(plan(Some(&want), &BTreeSet::new(), &world), expected);
+}
