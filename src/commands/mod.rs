@@ -22,7 +22,7 @@ use crate::context::Context;
 use crate::error::{Code, Error, Result};
 use crate::settings::{Overrides, Settings, env, keys};
 use crate::ui::{self, Color, Format, Ui, report};
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum as _};
 use keys::Key;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -184,8 +184,9 @@ fn decide(globals: &Globals, settings: &Settings) -> Result<Ui> {
 }
 
 fn options(globals: &Globals, format: Option<String>, color: Option<String>) -> ui::Options {
-    let format = format.and_then(|value| keys::format(&value)).unwrap_or_default();
-    let color = color.and_then(|value| keys::color(&value)).unwrap_or_default();
+    // The settings have checked their values, so what does not parse cannot be.
+    let format = format.and_then(|value| Format::from_str(&value, false).ok()).unwrap_or_default();
+    let color = color.and_then(|value| Color::from_str(&value, false).ok()).unwrap_or_default();
     ui::Options {
         format: globals
             .output
@@ -210,5 +211,20 @@ fn watch_time(limit: Option<Span>, ui: Ui) {
             .hint("run it again, perhaps with a longer --timeout; nothing half-made remains");
             std::process::exit(report::report(&ui, ui.format().is_json(), &error).into());
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_and_flags_take_the_same_values() {
+        fn names<T: clap::ValueEnum>() -> Vec<String> {
+            let name = |value: &T| value.to_possible_value().unwrap().get_name().to_owned();
+            T::value_variants().iter().map(name).collect()
+        }
+        assert_eq!(names::<Format>(), keys::OUTPUTS);
+        assert_eq!(names::<Color>(), keys::COLORS);
     }
 }

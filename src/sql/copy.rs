@@ -1,0 +1,255 @@
+//! Copying a SQLite file that a user named, or to a place that a user named.
+//!
+//! The source is somebody else's: it may be damaged, no database at all, or in use by an application. It is read through
+//! SQLite's online backup, so that the copy is consistent and holds what is still in a write-ahead log, and the copy is
+//! checked. Nothing is written to the source.
+
+use crate::error::{Code, Error, Result};
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Pages copied between two looks at progress: some 16 MB.
+const STEP: i32 = 4096;
+
+/// How long an application may keep the source locked.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What every SQLite file begins with.
+const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+
+/// Copies the database at `from` to `to`, which is made anew, and checks the copy. `progress` hears of pages done and in
+/// all, and may stop the work with an error. What is left at `to` after an error is the caller's to remove.
+pub fn copy_file(from: &Path, to: &Path, progress: &mut dyn FnMut(u64, u64) -> Result<()>) -> Result<()> {
+    check_header(from)?;
+    let source = open_source(from)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut copy = Connection::open_with_flags(to, flags).map_err(|error| failed(to, error))?;
+    // Nobody uses the copy before it is complete, so it needs no journal; it is made durable at the end.
+    copy.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF").map_err(|error| failed(to, error))?;
+    backup(&source, from, &mut copy, to, progress)?;
+    check_content(&copy, from)?;
+    let mode: String =
+        copy.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get(0)).map_err(|error| failed(to, error))?;
+    if mode != "delete" {
+        return Err(Error::new(Code::Internal, format!("the copy of {} stays in {mode} mode", from.display())));
+    }
+    copy.close().map_err(|(_, error)| failed(to, error))?;
+    File::open(to)
+        .and_then(|file| file.sync_all())
+        .map_err(|error| Error::io(error, format!("cannot write {}", to.display())))
+}
+
+fn backup(
+    source: &Connection,
+    from: &Path,
+    copy: &mut Connection,
+    to: &Path,
+    progress: &mut dyn FnMut(u64, u64) -> Result<()>,
+) -> Result<()> {
+    let backup = Backup::new(source, copy).map_err(|error| failed(to, error))?;
+    let mut deadline = Instant::now() + PATIENCE;
+    loop {
+        match backup.step(STEP).map_err(|error| read_failed(from, to, error))? {
+            StepResult::Done => return Ok(()),
+            StepResult::More => deadline = Instant::now() + PATIENCE,
+            _ if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(20)),
+            _ => {
+                return Err(Error::new(Code::DatabaseBusy, format!("another program holds {}", from.display()))
+                    .hint("close the applications that have it open, then try again"));
+            }
+        }
+        let at = backup.progress();
+        let total = u64::try_from(at.pagecount).unwrap_or(0);
+        progress(total.saturating_sub(u64::try_from(at.remaining).unwrap_or(0)), total)?;
+    }
+}
+
+/// Tells what is not a database, or was cut off, in words of its own: SQLite would say "file is not a database".
+fn check_header(path: &Path) -> Result<()> {
+    let refuse = |why: &str| Err(not_usable(path, why));
+    let doing = |error| Error::io(error, format!("cannot read {}", path.display()));
+    let metadata = std::fs::metadata(path).map_err(doing)?;
+    if metadata.is_dir() {
+        return refuse("it is a directory");
+    }
+    if !metadata.is_file() {
+        return refuse("it is not a regular file");
+    }
+    let mut header = Vec::with_capacity(100);
+    File::open(path).and_then(|file| file.take(100).read_to_end(&mut header)).map_err(doing)?;
+    if header.is_empty() {
+        return refuse("it is empty");
+    }
+    if !header.starts_with(MAGIC) {
+        return refuse("it is not a SQLite database, or it is encrypted");
+    }
+    if header.len() < 100 {
+        return refuse("it is cut off within its header");
+    }
+    let number = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+    let page_size = match u64::from(u16::from_be_bytes([header[16], header[17]])) {
+        1 => 65_536,
+        size => size,
+    };
+    // The header's count of pages can be trusted when the version that wrote it is the one that last changed the file.
+    let pages = u64::from(number(28));
+    let trusted = number(24) == number(92);
+    let expected = pages * page_size;
+    if trusted && metadata.len() < expected && log_of(path).is_none() {
+        return refuse(&format!("it is cut off: it has {} of {expected} bytes", metadata.len()));
+    }
+    Ok(())
+}
+
+/// The write-ahead log beside a database, if it holds anything.
+fn log_of(path: &Path) -> Option<PathBuf> {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let log = PathBuf::from(log);
+    std::fs::metadata(&log).is_ok_and(|metadata| metadata.len() > 0).then_some(log)
+}
+
+/// Opens somebody else's file for reading. Where its directory cannot be written to, SQLite cannot share a write-ahead
+/// log; without one, the file is whole by itself.
+fn open_source(path: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let probe = |connection: &Connection| {
+        connection.busy_timeout(PATIENCE)?;
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))
+    };
+    let opened = Connection::open_with_flags(path, flags).and_then(|connection| probe(&connection).map(|_| connection));
+    match opened {
+        Ok(connection) => Ok(connection),
+        Err(error)
+            if matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
+                && log_of(path).is_none() =>
+        {
+            let url = immutable_url(path)?;
+            Connection::open_with_flags(url.as_str(), flags | OpenFlags::SQLITE_OPEN_URI)
+                .and_then(|connection| probe(&connection).map(|_| connection))
+                .map_err(|error| read_failed(path, path, error))
+        }
+        Err(error) => Err(read_failed(path, path, error)),
+    }
+}
+
+fn immutable_url(path: &Path) -> Result<url::Url> {
+    let whole =
+        std::path::absolute(path).map_err(|error| Error::io(error, format!("cannot read {}", path.display())))?;
+    let mut url =
+        url::Url::from_file_path(&whole).map_err(|()| not_usable(path, "its path cannot be written as a URL"))?;
+    url.set_query(Some("immutable=1"));
+    Ok(url)
+}
+
+/// SQLite's own look at every page of the copy.
+fn check_content(copy: &Connection, from: &Path) -> Result<()> {
+    let verdict: String = copy
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .map_err(|error| read_failed(from, from, error))?;
+    if verdict == "ok" {
+        return Ok(());
+    }
+    let first = verdict.lines().find(|line| !line.starts_with("***")).unwrap_or(&verdict).to_owned();
+    Err(not_usable(from, &format!("it is damaged: {first}"))
+        .hint("sqlite3's .recover may save what can be saved"))
+}
+
+fn not_usable(path: &Path, why: &str) -> Error {
+    Error::new(Code::InvalidFile, format!("{} cannot be used: {why}", path.display()))
+}
+
+/// An error while reading: damage of the source, unless it is the disk under the copy.
+fn read_failed(from: &Path, to: &Path, error: rusqlite::Error) -> Error {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            not_usable(from, "it is damaged").caused_by(error).hint("sqlite3's .recover may save what can be saved")
+        }
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            Error::new(Code::DatabaseBusy, format!("another program holds {}", from.display())).caused_by(error)
+        }
+        _ => failed(to, error),
+    }
+}
+
+fn failed(path: &Path, error: rusqlite::Error) -> Error {
+    let code = match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => Code::DiskFull,
+        Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+            Code::Io
+        }
+        _ => Code::SqlError,
+    };
+    Error::new(code, format!("cannot copy to or from {}", path.display())).caused_by(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(path: &Path, setup: &str) -> Connection {
+        let connection = Connection::open(path).unwrap();
+        connection.execute_batch(setup).unwrap();
+        connection
+    }
+
+    fn copy(from: &Path, to: &Path) -> Result<()> {
+        copy_file(from, to, &mut |_, _| Ok(()))
+    }
+
+    const TABLE: &str = "CREATE TABLE t(x); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
+        INSERT INTO t SELECT hex(randomblob(20)) FROM n;";
+
+    #[test]
+    fn what_is_in_the_log_comes_along_and_the_source_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("a b?.db"), dir.path().join("to"));
+        let _held = sample(&from, &format!("PRAGMA journal_mode = WAL; {TABLE}"));
+        let log = std::fs::metadata(log_of(&from).unwrap()).unwrap().len();
+        copy(&from, &to).unwrap();
+        assert_eq!(std::fs::metadata(log_of(&from).unwrap()).unwrap().len(), log);
+        let copied = Connection::open(&to).unwrap();
+        assert_eq!(copied.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0)).unwrap(), 5000);
+    }
+
+    #[test]
+    fn what_is_no_database_is_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let whole = dir.path().join("whole");
+        sample(&whole, TABLE).close().unwrap();
+        let bytes = std::fs::read(&whole).unwrap();
+        let mut damaged = bytes.clone();
+        damaged[4096..8192].fill(0xaa);
+        let cases: [(&str, &[u8], &str); 5] = [
+            ("empty", b"", "empty"),
+            ("text", b"hello, world", "not a SQLite database"),
+            ("header", &bytes[..50], "cut off"),
+            ("half", &bytes[..bytes.len() / 2], "cut off"),
+            ("damaged", &damaged, "damaged"),
+        ];
+        for (name, content, why) in cases {
+            let from = dir.path().join(name);
+            std::fs::write(&from, content).unwrap();
+            let error = copy(&from, &dir.path().join(format!("{name}.copy"))).unwrap_err();
+            assert_eq!(error.code(), Code::InvalidFile, "{name}: {error}");
+            assert!(error.full_message().contains(why), "{name}: {error}");
+            assert!(error.message().contains(name), "{error}");
+        }
+        assert_eq!(copy(&dir.path().join("nowhere"), &dir.path().join("x")).unwrap_err().code(), Code::FileNotFound);
+        assert_eq!(copy(dir.path(), &dir.path().join("x")).unwrap_err().code(), Code::InvalidFile);
+    }
+
+    #[test]
+    fn progress_can_stop_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let from = dir.path().join("from");
+        sample(&from, "CREATE TABLE t(x); INSERT INTO t VALUES (zeroblob(40000000))").close().unwrap();
+        let stop = &mut |_, _| Err(Error::new(Code::Interrupted, "stopped"));
+        let error = copy_file(&from, &dir.path().join("to"), stop).unwrap_err();
+        assert_eq!(error.code(), Code::Interrupted);
+    }
+}
