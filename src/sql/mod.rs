@@ -6,6 +6,8 @@
 
 pub mod copy;
 mod file;
+pub mod query;
+pub mod script;
 mod hrana;
 pub mod split;
 

@@ -7,6 +7,8 @@ mod destroy;
 mod list;
 mod rename;
 mod replicas;
+mod reach;
+mod inspect;
 pub(super) mod shell;
 mod show;
 mod words;
@@ -39,6 +41,7 @@ pub(crate) enum Verb {
     Promote(replicas::Promote),
     #[command(subcommand)]
     Config(config::Verb),
+    Inspect(inspect::Args),
     Locations(location::List),
 }
 
@@ -57,6 +60,7 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
         Verb::Sync(args) => replicas::sync(ctx, args),
         Verb::Promote(args) => replicas::promote(ctx, &args),
         Verb::Config(verb) => config::run(ctx, verb),
+        Verb::Inspect(args) => inspect::run(ctx, args),
         Verb::Locations(args) => location::list(ctx, &args),
     }
 }

@@ -1,0 +1,41 @@
+//! From how the control plane says to reach an instance to what a session connects to.
+
+use crate::control::types::Connection;
+use crate::error::{Code, Error, Result};
+use crate::sql::Target;
+use std::path::PathBuf;
+
+/// For reading and, where the instance allows it, writing.
+pub(crate) fn target(connection: &Connection) -> Result<Target> {
+    match file(connection) {
+        Some(path) => Ok(Target::File {
+            path,
+            read_only: connection.read_only,
+            create: false,
+        }),
+        None => Ok(Target::Remote {
+            url: url::Url::parse(&connection.url).map_err(|error| {
+                Error::new(Code::Internal, format!("database {} has no usable URL", connection.database))
+                    .caused_by(error)
+            })?,
+            token: connection.token.clone(),
+        }),
+    }
+}
+
+/// For reading only.
+pub(super) fn reading(connection: &Connection) -> Result<Target> {
+    target(connection).map(|target| match target {
+        Target::File { path, create, .. } => Target::File {
+            path,
+            read_only: true,
+            create,
+        },
+        other => other,
+    })
+}
+
+/// The instance's file, where it is one on this machine.
+pub(super) fn file(connection: &Connection) -> Option<PathBuf> {
+    super::show::file_path(&connection.url).map(PathBuf::from)
+}

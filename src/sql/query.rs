@@ -1,0 +1,94 @@
+//! Small questions to a session, whose whole answer fits in memory.
+
+use super::{Args, Column, Failure, Flow, Session, Sink, Value, ValueRef};
+use crate::error::{Code, Error, Result};
+
+struct Collected(Vec<Vec<Value>>);
+
+impl Sink for Collected {
+    fn columns(&mut self, _: &[Column]) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn row(&mut self, row: &[ValueRef<'_>]) -> std::io::Result<Flow> {
+        self.0.push(row.iter().map(|value| owned(*value)).collect());
+        Ok(Flow::Continue)
+    }
+}
+
+fn owned(value: ValueRef<'_>) -> Value {
+    match value {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(number) => Value::Integer(number),
+        ValueRef::Real(number) => Value::Real(number),
+        // Names and settings: what is not UTF-8 in them is shown as such.
+        ValueRef::Text(text) => Value::Text(String::from_utf8_lossy(text).into_owned()),
+        ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec()),
+    }
+}
+
+/// All rows of one statement.
+pub fn rows(session: &mut dyn Session, sql: &str) -> Result<Vec<Vec<Value>>> {
+    let mut collected = Collected(Vec::new());
+    session.run(sql, &Args::default(), &mut collected).map_err(Error::from)?;
+    Ok(collected.0)
+}
+
+/// The single value of a statement that has one, as SQLite writes it.
+pub fn text(session: &mut dyn Session, sql: &str) -> Result<String> {
+    let found = rows(session, sql)?.into_iter().next().and_then(|row| row.into_iter().next());
+    Ok(match found {
+        Some(Value::Text(text)) => text,
+        Some(Value::Integer(number)) => number.to_string(),
+        Some(Value::Real(number)) => number.to_string(),
+        _ => String::new(),
+    })
+}
+
+/// The single number of a statement that has one; 0 where it has none, or a negative one.
+pub fn number(session: &mut dyn Session, sql: &str) -> Result<u64> {
+    let found = rows(session, sql)?.into_iter().next().and_then(|row| row.into_iter().next());
+    Ok(match found {
+        Some(Value::Integer(number)) => u64::try_from(number).unwrap_or(0),
+        _ => 0,
+    })
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Sql { message, code, .. } => {
+                let (primary, told) = (code & 0xff, message);
+                match primary {
+                    rusqlite::ffi::SQLITE_BUSY | rusqlite::ffi::SQLITE_LOCKED => {
+                        Self::new(Code::DatabaseBusy, told)
+                            .hint("close the applications that have it open, then try again")
+                    }
+                    rusqlite::ffi::SQLITE_FULL => Self::new(Code::DiskFull, told),
+                    rusqlite::ffi::SQLITE_CORRUPT | rusqlite::ffi::SQLITE_NOTADB => Self::new(Code::InvalidFile, told),
+                    rusqlite::ffi::SQLITE_READONLY => Self::new(Code::ReadOnly, told),
+                    rusqlite::ffi::SQLITE_INTERRUPT => Self::new(Code::Interrupted, "interrupted"),
+                    _ => Self::new(Code::SqlError, told),
+                }
+            }
+            Failure::Sink(error) => Self::io(error, "cannot write the answer"),
+            Failure::Connection(error) => error,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::{Target, open};
+
+    #[test]
+    fn answers_and_failures() {
+        let mut session = open(&Target::Memory).unwrap();
+        assert_eq!(number(session.as_mut(), "SELECT 42").unwrap(), 42);
+        assert_eq!(number(session.as_mut(), "SELECT 1 WHERE 0").unwrap(), 0);
+        assert_eq!(text(session.as_mut(), "PRAGMA encoding").unwrap(), "UTF-8");
+        let error = rows(session.as_mut(), "SELECT * FROM nowhere").unwrap_err();
+        assert_eq!((error.code(), error.message()), (Code::SqlError, "no such table: nowhere"));
+    }
+}

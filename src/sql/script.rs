@@ -1,0 +1,208 @@
+//! Running a whole script, such as a dump, into a database: every statement or an error that names file and line.
+//!
+//! Unlike the shell, it shows no results, knows no dot-commands, and lets a script touch nothing but its database.
+
+use super::split::{Accumulator, Fed, trim_start};
+use super::{Args, Column, Failure, Flow, Session, Sink, ValueRef};
+use crate::error::{Code, Error, Result};
+use rusqlite::limits::Limit;
+use std::io::BufRead;
+
+/// Bytes between two looks at progress.
+const STEP: u64 = 1 << 20;
+
+/// Runs `script`, called `name` in errors. `progress` hears of the bytes read, and may stop the work with an error.
+/// Returns how many statements ran. An error leaves the database as far as the script got: the caller throws it away.
+pub fn run(
+    session: &mut dyn Session,
+    script: &mut dyn BufRead,
+    name: &str,
+    progress: &mut dyn FnMut(u64) -> Result<()>,
+) -> Result<u64> {
+    if let Some(connection) = session.local() {
+        // A dump comes from anywhere: it must not reach other files.
+        connection
+            .set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)
+            .map_err(|error| Error::new(Code::Internal, "cannot confine the script").caused_by(error))?;
+    }
+    let mut loader = Loader { session, name, statements: 0, rolled_back: false };
+    let mut pending = Accumulator::default();
+    let (mut line, mut number) = (Vec::new(), 0);
+    let (mut read, mut told) = (0, 0);
+    loop {
+        line.clear();
+        let got = script
+            .read_until(b'\n', &mut line)
+            .map_err(|error| Error::io(error, format!("cannot read {name}")))?;
+        if got == 0 {
+            break;
+        }
+        number += 1;
+        read += got as u64;
+        if read - told >= STEP {
+            told = read;
+            progress(read)?;
+        }
+        let text = line.strip_suffix(b"\n").unwrap_or(&line);
+        let text = if number == 1 { text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text) } else { text };
+        match pending.feed(text, number) {
+            Fed::Blank | Fed::More => {}
+            Fed::Dropped => drop(pending.take()),
+            Fed::Command if text.starts_with(b"#") => {}
+            Fed::Command => {
+                return Err(loader.at(number, "a dot-command is for the shell, and this is not one")
+                    .hint("create the database, then run the file in it: torso db shell NAME -f FILE"));
+            }
+            Fed::Ready => {
+                let begun = pending.start_line();
+                loader.statements(&pending.take(), begun)?;
+            }
+        }
+    }
+    if pending.pending() {
+        let begun = pending.start_line();
+        let text = pending.take();
+        // A last statement may lack its semicolon; one that was cut off does not parse.
+        loader.statements(&text, begun)?;
+    }
+    loader.finish(number)
+}
+
+struct Loader<'a> {
+    session: &'a mut dyn Session,
+    name: &'a str,
+    statements: u64,
+    /// Whether the last statement undid what came before it.
+    rolled_back: bool,
+}
+
+/// Takes no interest in results.
+struct Ignored;
+
+impl Sink for Ignored {
+    fn columns(&mut self, _: &[Column]) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn row(&mut self, _: &[ValueRef<'_>]) -> std::io::Result<Flow> {
+        Ok(Flow::Continue)
+    }
+}
+
+impl Loader<'_> {
+    /// Runs the statements in `text`, which begins on line `begun`.
+    fn statements(&mut self, text: &[u8], begun: u64) -> Result<()> {
+        let text = std::str::from_utf8(text).map_err(|error| {
+            self.at(begun + lines(&text[..error.valid_up_to()]), "the text is not UTF-8")
+        })?;
+        let mut rest = text;
+        while !rest.is_empty() {
+            let outcome = match self.session.run(rest, &Args::default(), &mut Ignored) {
+                Ok(outcome) => outcome,
+                Err(failure) => {
+                    let before = text.len() - rest.len();
+                    return Err(self.refused(failure, text, before, begun));
+                }
+            };
+            if outcome.ran {
+                self.statements += 1;
+                let statement = trim_start(rest.as_bytes());
+                self.rolled_back = statement.len() >= 8
+                    && statement[..8].eq_ignore_ascii_case(b"rollback")
+                    && !self.session.in_transaction();
+            }
+            if outcome.consumed == 0 {
+                break;
+            }
+            rest = &rest[outcome.consumed..];
+        }
+        Ok(())
+    }
+
+    fn refused(&self, failure: Failure, text: &str, before: usize, begun: u64) -> Error {
+        match failure {
+            Failure::Sql { message, offset, code, .. } => {
+                let at = (before + offset.unwrap_or(0)).min(text.len());
+                // Without an offset, the statement's own first line.
+                let at = if offset.is_some() { at } else { at + leading_space(&text.as_bytes()[at..]) };
+                let number = begun + lines(&text.as_bytes()[..at]);
+                match Error::from(Failure::Sql { message: message.clone(), offset, code, phase: super::Phase::Step }) {
+                    // The machine's troubles are no fault of the script.
+                    error if error.code() != Code::SqlError => {
+                        Error::new(error.code(), format!("{}:{number}: {message}", self.name))
+                    }
+                    _ => self.at(number, &message),
+                }
+            }
+            other => other.into(),
+        }
+    }
+
+    fn at(&self, line: u64, why: &str) -> Error {
+        Error::new(Code::InvalidFile, format!("{}:{line}: {why}", self.name))
+    }
+
+    fn finish(self, last_line: u64) -> Result<u64> {
+        if self.session.in_transaction() {
+            return Err(self.at(last_line, "the script ends within a transaction: it is cut off"));
+        }
+        if self.rolled_back {
+            return Err(self.at(last_line, "the script ends by undoing its work: its maker could not read everything")
+                .hint("make the dump again from a sound database"));
+        }
+        if self.statements == 0 {
+            return Err(Error::new(Code::InvalidFile, format!("{} holds no SQL", self.name)));
+        }
+        Ok(self.statements)
+    }
+}
+
+fn lines(text: &[u8]) -> u64 {
+    text.iter().filter(|byte| **byte == b'\n').count() as u64
+}
+
+fn leading_space(text: &[u8]) -> usize {
+    text.len() - trim_start(text).len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::{Target, open, query};
+
+    fn load(script: &str) -> Result<u64> {
+        let mut session = open(&Target::Memory)?;
+        run(session.as_mut(), &mut script.as_bytes(), "x.sql", &mut |_| Ok(()))
+    }
+
+    #[test]
+    fn a_dump_is_loaded_whole() {
+        let mut session = open(&Target::Memory).unwrap();
+        let script = "\u{feff}PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\n-- a comment;\nCREATE TABLE t(x);\n\
+            INSERT INTO t VALUES('a;\nb');INSERT INTO t VALUES(2);\n/* tail */\nCOMMIT;\nSELECT 1";
+        assert_eq!(run(session.as_mut(), &mut script.as_bytes(), "x.sql", &mut |_| Ok(())).unwrap(), 7);
+        assert_eq!(query::number(session.as_mut(), "SELECT count(*) FROM t").unwrap(), 2);
+    }
+
+    #[test]
+    fn errors_name_file_and_line() {
+        for (script, told) in [
+            ("CREATE TABLE t(x);\n\nINSERT INTO t\n  VALUES(1, 2);", "x.sql:3: table t has 1 columns"),
+            ("SELECT 1;\nSELECT\n  nothing;", "x.sql:3: no such column: nothing"),
+            ("BEGIN;\nCREATE TABLE t(x);\n", "x.sql:2: the script ends within a transaction"),
+            ("BEGIN;\nCREATE TABLE t(x);\nROLLBACK; -- due to errors\n", "x.sql:3: the script ends by undoing"),
+            ("CREATE TABLE t(x);\nINSERT INTO t VALUES('abc", "x.sql:2: unrecognized token"),
+            ("SELECT 1;\n.tables\n", "x.sql:2: a dot-command"),
+            ("SELECT 1;\nATTACH 'other.db' AS o;\n", "x.sql:2: too many attached databases"),
+            ("-- nothing\n", "x.sql holds no SQL"),
+        ] {
+            let error = load(script).unwrap_err();
+            assert_eq!(error.code(), Code::InvalidFile, "{script:?}");
+            assert!(error.message().contains(told), "{script:?}: {error}");
+        }
+        let mut session = open(&Target::Memory).unwrap();
+        let bytes = b"SELECT 1;\nSELECT '\xff';\n";
+        let error = run(session.as_mut(), &mut &bytes[..], "x.sql", &mut |_| Ok(())).unwrap_err();
+        assert!(error.message().starts_with("x.sql:2: the text is not UTF-8"), "{error}");
+    }
+}
