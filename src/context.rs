@@ -33,10 +33,9 @@ impl Context {
             return Ok(plane.as_ref());
         }
         self.refuse_servers()?;
-        Err(Error::new(
-            Code::Unsupported,
-            "the embedded control plane is being built",
-        ))
+        let (dir, _) = self.settings.data_dir()?;
+        let plane = crate::control::embedded::Embedded::open(&dir)?;
+        Ok(self.plane.get_or_init(|| Box::new(plane)).as_ref())
     }
 
     /// The database a command means: the one named, else the project's.
