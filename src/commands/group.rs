@@ -115,10 +115,7 @@ fn create(ctx: &Context, args: &Create) -> Result<()> {
         }
         Err(error) => return Err(error),
     };
-    if choice.source != place::Source::Flag {
-        ctx.ui
-            .notice(format!("location {} is {}", choice.location, choice.reason));
-    }
+    choice.tell(ctx);
     let sentence = format!("Created group {} at {}.", group.name, group.primary);
     let created = Created {
         group,

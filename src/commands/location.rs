@@ -120,7 +120,10 @@ impl View for Places {
                 },
                 Cell::text(&location.description),
                 Cell::yes_no(location.in_use),
-                Cell::maybe(location.dir.as_ref(), |dir| Cell::text(dir.to_string_lossy())),
+                Cell::maybe(
+                    location.dir.as_ref().filter(|_| location.in_use || !location.builtin),
+                    |dir| Cell::text(dir.to_string_lossy()),
+                ),
             ];
             if self.distances {
                 row.insert(2, Cell::maybe(place.distance_km, Cell::number));

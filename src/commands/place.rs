@@ -2,13 +2,14 @@
 
 use crate::context::Context;
 use crate::control::names::{GroupName, LocationCode};
+use crate::control::places;
 use crate::error::Result;
 use crate::settings::Origin;
 use crate::settings::keys::Key;
 use serde::Serialize;
 
 /// The location when nothing else says one.
-const FALLBACK: &str = "local";
+const FALLBACK: &str = places::LOCAL;
 
 /// A location and who chose it.
 #[derive(Debug)]
@@ -17,6 +18,15 @@ pub(super) struct Choice {
     pub source: Source,
     /// For a person: `the nearest to your time zone, Europe/Amsterdam`.
     pub reason: String,
+}
+
+impl Choice {
+    /// Says who chose, unless the user did on this very line.
+    pub fn tell(&self, ctx: &Context) {
+        if self.source != Source::Flag {
+            ctx.ui.notice(format!("Location {}: {}.", self.location, self.reason));
+        }
+    }
 }
 
 /// Who chose.
@@ -75,7 +85,7 @@ pub(super) fn choose(ctx: &Context, flag: Option<&LocationCode>, group: Option<&
         None => Choice {
             location: FALLBACK.parse()?,
             source: Source::Fallback,
-            reason: "nothing says where you are".into(),
+            reason: "nothing says where this machine is".into(),
         },
     })
 }
@@ -84,5 +94,5 @@ pub(super) fn choose(ctx: &Context, flag: Option<&LocationCode>, group: Option<&
 pub(super) fn near() -> Option<(LocationCode, String)> {
     let zone = jiff::tz::TimeZone::try_system().ok()?;
     let zone = zone.iana_name()?;
-    Some((None::<LocationCode>?, zone.to_owned()))
+    Some((places::nearest(zone)?.code.parse().ok()?, zone.to_owned()))
 }

@@ -147,10 +147,7 @@ pub(super) fn finish(ctx: &Context, request: Request, seed: Option<Seed>, fine: 
         }
         Err(error) => return Err(error),
     };
-    if choice.source != Source::Flag {
-        ctx.ui
-            .notice(format!("location {} is {}", choice.location, choice.reason));
-    }
+    choice.tell(ctx);
     let sentence = format!(
         "Created database {} at {} in group {}.",
         database.name, database.primary, database.group

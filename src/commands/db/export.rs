@@ -1,0 +1,196 @@
+//! `torso db export|dump`: a database out of torso's hands, as a file or as SQL.
+
+use super::seed::not_interrupted;
+use super::{near_miss, reach};
+use crate::commands::answers::Done;
+use crate::commands::complete;
+use crate::context::Context;
+use crate::control::names::{DatabaseName, LocationCode};
+use crate::control::types::Connection;
+use crate::error::{Code, Error, Result};
+use crate::shell::{dump, interrupt};
+use crate::sql::{self, copy};
+use serde::Serialize;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
+
+/// Write a consistent copy of a database to a file
+///
+/// The copy is a plain SQLite file, complete in itself, also while applications write.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso db export app --output-file backup.db")]
+pub(crate) struct Export {
+    /// Name of the database; without one, the project's
+    #[arg(value_name = "NAME", add = complete::databases())]
+    name: Option<DatabaseName>,
+    #[command(flatten)]
+    from: From,
+    /// File to write [default: NAME.db]
+    #[arg(long, value_name = "PATH")]
+    output_file: Option<PathBuf>,
+    /// Replace a file that is there already
+    #[arg(long)]
+    overwrite: bool,
+}
+
+/// Which instance is read.
+#[derive(clap::Args)]
+struct From {
+    /// The instance at a location, rather than the primary
+    #[arg(long, alias = "instance", value_name = "CODE", add = complete::locations())]
+    location: Option<LocationCode>,
+}
+
+#[derive(Serialize)]
+struct Exported {
+    name: DatabaseName,
+    location: LocationCode,
+    path: PathBuf,
+    size_bytes: u64,
+}
+
+pub(super) fn export(ctx: &Context, args: Export) -> Result<()> {
+    let name = ctx.database(args.name)?;
+    let path = args.output_file.unwrap_or_else(|| format!("{name}.db").into());
+    let connection = connect(ctx, &name, args.from.location.as_ref())?;
+    let source = reach::file(&connection).ok_or_else(|| {
+        Error::new(Code::Unsupported, format!("database {name} is not a file on this machine"))
+            .hint(format!("torso db dump {name} writes it as SQL"))
+    })?;
+    let output = Output::begin(&path, args.overwrite)?;
+    interrupt::install();
+    let mut progress = ctx.ui.progress(format!("Exporting {name}"));
+    copy::copy_file(&source, output.temporary(), &mut |done, all| {
+        progress.at(done, all);
+        not_interrupted()
+    })?;
+    drop(progress);
+    let size_bytes = output.finish(&path, args.overwrite)?;
+    let sentence = format!("Exported database {name} to {}.", path.display());
+    let exported = Exported {
+        name: name.clone(),
+        location: connection.location,
+        path,
+        size_bytes,
+    };
+    ctx.ui.show(&Done::new(exported, name, sentence))
+}
+
+/// Write a database as SQL text that makes it again
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  torso db dump app > app.sql
+  torso db dump app | torso db create copy --from-dump -")]
+pub(crate) struct Dump {
+    /// Name of the database; without one, the project's
+    #[arg(value_name = "NAME", add = complete::databases())]
+    name: Option<DatabaseName>,
+    #[command(flatten)]
+    from: From,
+    /// File to write, rather than stdout
+    #[arg(long, value_name = "PATH")]
+    output_file: Option<PathBuf>,
+    /// Replace a file that is there already
+    #[arg(long)]
+    overwrite: bool,
+}
+
+pub(super) fn dump(ctx: &Context, args: Dump) -> Result<()> {
+    let name = ctx.database(args.name)?;
+    let connection = connect(ctx, &name, args.from.location.as_ref())?;
+    let mut session = sql::open(&reach::reading(&connection)?)?;
+    interrupt::install();
+    interrupt::on_interrupt(session.interrupter());
+    let options = dump::Options::default();
+    match args.output_file {
+        None => {
+            let mut damage = Ok(());
+            ctx.ui.answer(|out| {
+                let mut out = out;
+                let report = dump::dump(session.as_mut(), &options, &mut out);
+                damage = whole(&name, report)?;
+                Ok(())
+            })?;
+            damage
+        }
+        Some(path) => {
+            let mut output = Output::begin(&path, args.overwrite)?;
+            let mut writer = std::io::BufWriter::with_capacity(1 << 20, output.0.as_file_mut());
+            let report = dump::dump(session.as_mut(), &options, &mut writer);
+            whole(&name, report).map_err(|error| Error::io(error, format!("cannot write {}", path.display())))??;
+            writer.flush().map_err(|error| Error::io(error, format!("cannot write {}", path.display())))?;
+            drop(writer);
+            let size_bytes = output.finish(&path, args.overwrite)?;
+            let sentence = format!("Dumped database {name} to {}.", path.display());
+            let exported = Exported {
+                name: name.clone(),
+                location: connection.location,
+                path,
+                size_bytes,
+            };
+            ctx.ui.show(&Done::new(exported, name, sentence))
+        }
+    }
+}
+
+/// Sorts out what became of a dump: a stream that cannot be written to, a database that cannot be read whole, or neither.
+fn whole(
+    name: &DatabaseName,
+    report: std::result::Result<dump::Report, sql::Failure>,
+) -> std::io::Result<Result<()>> {
+    match report {
+        Ok(report) if report.errors == 0 => Ok(Ok(())),
+        Ok(report) => Ok(Err(Error::new(
+            Code::InvalidFile,
+            format!("{} tables of database {name} could not be read whole, and the dump ends in ROLLBACK", report.errors),
+        )
+        .hint(format!("torso db inspect {name} --check tells what is damaged")))),
+        Err(sql::Failure::Sink(error)) => Err(error),
+        Err(failure) => Ok(Err(failure.into())),
+    }
+}
+
+fn connect(ctx: &Context, name: &DatabaseName, location: Option<&LocationCode>) -> Result<Connection> {
+    ctx.control()?.connection(name, location).map_err(|error| near_miss(ctx, name, error))
+}
+
+/// A file that appears under its name only when it is complete.
+struct Output(NamedTempFile);
+
+impl Output {
+    fn begin(path: &Path, overwrite: bool) -> Result<Self> {
+        if !overwrite && path.symlink_metadata().is_ok() {
+            return Err(exists(path));
+        }
+        let dir = match path.parent() {
+            Some(dir) if !dir.as_os_str().is_empty() => dir,
+            _ => Path::new("."),
+        };
+        tempfile::Builder::new()
+            .prefix(".torso-")
+            .tempfile_in(dir)
+            .map(Self)
+            .map_err(|error| Error::io(error, format!("cannot write {}", path.display())))
+    }
+
+    fn temporary(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Gives the file its name and returns its size.
+    fn finish(self, path: &Path, overwrite: bool) -> Result<u64> {
+        let doing = |error| Error::io(error, format!("cannot write {}", path.display()));
+        self.0.as_file().sync_all().map_err(doing)?;
+        let persisted = if overwrite { self.0.persist(path) } else { self.0.persist_noclobber(path) };
+        let file = persisted.map_err(|error| match error.error.kind() {
+            std::io::ErrorKind::AlreadyExists => exists(path),
+            _ => doing(error.error),
+        })?;
+        Ok(file.metadata().map_err(doing)?.len())
+    }
+}
+
+fn exists(path: &Path) -> Error {
+    Error::new(Code::FileExists, format!("{} exists already", path.display())).hint("add --overwrite to replace it")
+}

@@ -1,0 +1,214 @@
+//! Building what a new database starts with, from a file, a dump or a CSV table.
+//!
+//! The file is built in the control plane's staging area and handed over whole, so that an error at any point leaves no
+//! half-made database.
+
+use super::csv;
+use crate::commands::complete;
+use crate::context::Context;
+use crate::control::Staging;
+use crate::control::names::DatabaseName;
+use crate::control::types::Seed;
+use crate::error::{Code, Error, Result};
+use crate::shell::interrupt;
+use crate::sql::{self, Session, Target, copy, query, script};
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+/// What a new database starts with.
+#[derive(clap::Args)]
+pub(crate) struct Source {
+    /// Start with the content of a SQLite file
+    #[arg(long, value_name = "PATH", group = "source")]
+    from_file: Option<PathBuf>,
+    /// Start with a dump, a script of SQL; - is stdin
+    #[arg(long, value_name = "PATH", group = "source")]
+    from_dump: Option<PathBuf>,
+    /// Start with a table from a CSV file
+    #[arg(long, value_name = "PATH", group = "source")]
+    from_csv: Option<PathBuf>,
+    #[command(flatten)]
+    csv: csv::Form,
+    /// Start as a branch of another database
+    #[arg(long, value_name = "NAME", group = "source", add = complete::databases())]
+    from_db: Option<DatabaseName>,
+}
+
+impl Source {
+    /// From what the file at `path` looks like: a SQLite file, a script of SQL, or else CSV.
+    pub fn of_file(path: PathBuf, csv: csv::Form) -> Result<Self> {
+        let none = Self {
+            from_file: None,
+            from_dump: None,
+            from_csv: None,
+            csv,
+            from_db: None,
+        };
+        Ok(match Kind::of(&path)? {
+            Kind::Database => Self {
+                from_file: Some(path),
+                ..none
+            },
+            Kind::Script => Self {
+                from_dump: Some(path),
+                ..none
+            },
+            Kind::Csv => Self {
+                from_csv: Some(path),
+                ..none
+            },
+        })
+    }
+
+    /// What it is, in words; none where a database starts empty.
+    pub fn described(&self) -> Option<String> {
+        let Self {
+            from_file,
+            from_dump,
+            from_csv,
+            from_db,
+            ..
+        } = self;
+        if let Some(path) = from_file {
+            Some(format!("copy the database in {} into it", path.display()))
+        } else if let Some(path) = from_dump {
+            Some(format!("run the script {} in it", path.display()))
+        } else if let Some(path) = from_csv {
+            Some(format!("import the table in {} into it", path.display()))
+        } else {
+            from_db.as_ref().map(|name| format!("copy database {name} into it"))
+        }
+    }
+
+    /// Builds it. The staging area lives as long as the answer, and is cleared when that is dropped.
+    pub fn build(&self, ctx: &Context) -> Result<Built> {
+        if let Some(name) = &self.from_db {
+            super::find(ctx, name)?;
+            return Ok(Built {
+                seed: Some(Seed::Database { name: name.clone() }),
+                rows: None,
+                _staging: None,
+            });
+        }
+        if self.from_csv.is_none() {
+            self.csv.refuse_without_csv()?;
+        }
+        if self.from_file.is_none() && self.from_dump.is_none() && self.from_csv.is_none() {
+            return Ok(Built {
+                seed: None,
+                rows: None,
+                _staging: None,
+            });
+        }
+        interrupt::install();
+        let staging = ctx.control()?.staging()?;
+        let mut rows = None;
+        if let Some(path) = &self.from_file {
+            let mut progress = ctx.ui.progress("Copying");
+            copy::copy_file(path, &staging.path, &mut |done, all| {
+                progress.at(done, all);
+                not_interrupted()
+            })?;
+        }
+        if let Some(path) = &self.from_dump {
+            fill(&staging, |session| load_script(ctx, path, session))?;
+        }
+        if let Some(path) = &self.from_csv {
+            rows = Some(fill(&staging, |session| csv::import(ctx, path, &self.csv, session))?);
+        }
+        let seed = Seed::DatabaseUpload {
+            path: staging.path.clone(),
+        };
+        Ok(Built {
+            seed: Some(seed),
+            rows,
+            _staging: Some(staging),
+        })
+    }
+}
+
+/// A seed that is ready, and the place it lies in until the control plane has taken it.
+pub(crate) struct Built {
+    pub seed: Option<Seed>,
+    /// Rows of an imported table.
+    pub rows: Option<csv::Imported>,
+    _staging: Option<Staging>,
+}
+
+/// Makes the staged file through a session. Nobody else sees it, so speed costs nothing: it is made durable at the end.
+fn fill<T>(staging: &Staging, fill: impl FnOnce(&mut dyn Session) -> Result<T>) -> Result<T> {
+    let mut session = sql::open(&Target::File {
+        path: staging.path.clone(),
+        read_only: false,
+        create: true,
+    })?;
+    interrupt::on_interrupt(session.interrupter());
+    for pragma in ["locking_mode = EXCLUSIVE", "journal_mode = MEMORY", "synchronous = OFF"] {
+        query::rows(session.as_mut(), &format!("PRAGMA {pragma}"))?;
+    }
+    let result = fill(session.as_mut()).map_err(|error| match not_interrupted() {
+        Err(interrupted) => interrupted,
+        Ok(()) => error,
+    })?;
+    drop(session);
+    File::open(&staging.path)
+        .and_then(|file| file.sync_all())
+        .map_err(|error| Error::io(error, "cannot write the new database"))?;
+    Ok(result)
+}
+
+fn load_script(ctx: &Context, path: &Path, session: &mut dyn Session) -> Result<u64> {
+    if path == Path::new("-") {
+        return script::run(session, &mut std::io::stdin().lock(), "stdin", &mut |_| not_interrupted());
+    }
+    let (file, size) = open_input(path)?;
+    let mut progress = ctx.ui.progress("Loading");
+    script::run(session, &mut BufReader::with_capacity(1 << 18, file), &path.to_string_lossy(), &mut |read| {
+        progress.at(read, size);
+        not_interrupted()
+    })
+}
+
+/// A file to be read, and its size (0 where it has none, as a pipe).
+pub(super) fn open_input(path: &Path) -> Result<(File, u64)> {
+    let doing = |error| Error::io(error, format!("cannot read {}", path.display()));
+    let file = File::open(path).map_err(doing)?;
+    let metadata = file.metadata().map_err(doing)?;
+    if metadata.is_dir() {
+        return Err(Error::new(Code::InvalidFile, format!("cannot read {}: it is a directory", path.display())));
+    }
+    Ok((file, metadata.len()))
+}
+
+/// What a file to be imported is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Database,
+    Script,
+    Csv,
+}
+
+impl Kind {
+    /// Told by how it begins, then by its extension.
+    pub fn of(path: &Path) -> Result<Self> {
+        let (file, _) = open_input(path)?;
+        let mut start = BufReader::with_capacity(64, file);
+        let begins =
+            start.fill_buf().map_err(|error| Error::io(error, format!("cannot read {}", path.display())))?;
+        if begins.starts_with(b"SQLite format 3\0") {
+            return Ok(Self::Database);
+        }
+        let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+        Ok(match extension.as_deref() {
+            Some("db" | "sqlite" | "sqlite3" | "sl3" | "s3db" | "db3") => Self::Database,
+            Some("sql" | "dump") => Self::Script,
+            _ => Self::Csv,
+        })
+    }
+}
+
+/// Stops long work after Ctrl-C.
+pub(super) fn not_interrupted() -> Result<()> {
+    if interrupt::pressed() { Err(Error::new(Code::Interrupted, "interrupted")) } else { Ok(()) }
+}
