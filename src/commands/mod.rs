@@ -132,23 +132,20 @@ pub fn run(args: Vec<OsString>) -> u8 {
     watch_time(cli.globals.timeout, ui);
     let ctx = Context::new(ui, settings);
     let result = match (problem, cli.command) {
-        (None, Some(Command::Db(db::Verb::Shell(args)))) => match db::shell::run(&ctx, &args) {
-            Ok(code) => return code,
-            Err(error) => Err(error),
-        },
         (Some(error), Some(command)) if !command.mends_settings() => Err(error),
         (_, Some(command)) => dispatch(&ctx, command),
-        (_, None) => ctx.ui.page(&Cli::command().render_help().to_string()),
+        (_, None) => ctx.ui.page(&Cli::command().render_help().to_string()).map(|()| 0),
     };
     match result {
-        Ok(()) => 0,
+        Ok(code) => code,
         Err(error) => report::report(&ctx.ui, json, &error),
     }
 }
 
-fn dispatch(ctx: &Context, command: Command) -> Result<()> {
-    match command {
-        Command::Db(verb) => db::run(ctx, verb),
+/// Runs a command. The exit code is 0, or that of a script in a shell.
+fn dispatch(ctx: &Context, command: Command) -> Result<u8> {
+    let done = match command {
+        Command::Db(verb) => return db::run(ctx, verb),
         Command::Group(verb) => group::run(ctx, verb),
         Command::Location(verb) => location::run(ctx, verb),
         Command::Context(verb) => context::run(ctx, verb),
@@ -157,7 +154,8 @@ fn dispatch(ctx: &Context, command: Command) -> Result<()> {
         Command::Completion(args) => completion::run(ctx, args),
         Command::Help(args) => help::run(ctx, &args),
         Command::Man(args) => manual::run(ctx, &args),
-    }
+    };
+    done.map(|()| 0)
 }
 
 impl Command {

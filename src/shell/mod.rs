@@ -12,7 +12,7 @@ pub mod editor;
 mod exec;
 pub mod import;
 mod input;
-mod interrupt;
+pub mod interrupt;
 mod output;
 mod plan;
 pub mod render;

@@ -1,12 +1,14 @@
 //! `torso db create`: a new database, empty or from a file, a dump, a CSV table or another database.
 
+use super::Wait;
+use super::csv::Imported;
+use super::seed::Source;
 use crate::commands::answers::{self, Done};
-use crate::commands::place::{self, Choice, Source};
 use crate::commands::values::Size;
-use crate::commands::{DryRun, complete};
+use crate::commands::{DryRun, complete, place};
 use crate::context::Context;
 use crate::control::names::{DatabaseName, GroupName, LocationCode};
-use crate::control::types::{CreateDatabase, Database, Seed};
+use crate::control::types::{CreateDatabase, Database};
 use crate::error::{Code, Error, Result};
 use crate::settings::keys::Key;
 use serde::Serialize;
@@ -26,10 +28,16 @@ pub(crate) struct Args {
     #[arg(value_name = "NAME")]
     name: Option<DatabaseName>,
     #[command(flatten)]
-    place: Place,
-    /// Start as a branch of another database
-    #[arg(long, value_name = "NAME", group = "from", add = complete::databases())]
-    from_db: Option<DatabaseName>,
+    wanted: Wanted,
+    #[command(flatten)]
+    source: Source,
+}
+
+/// What is wanted of a new database beside its name and content.
+#[derive(clap::Args)]
+pub(crate) struct Wanted {
+    #[command(flatten)]
+    pub place: Place,
     /// Largest size, such as 64mb; 0 is unlimited
     #[arg(long, value_name = "SIZE")]
     size_limit: Option<Size>,
@@ -37,8 +45,11 @@ pub(crate) struct Args {
     #[arg(long)]
     if_not_exists: bool,
     #[command(flatten)]
-    dry: DryRun,
+    wait: Wait,
+    #[command(flatten)]
+    pub dry: DryRun,
 }
+
 
 /// Where a new database goes.
 #[derive(clap::Args)]
@@ -53,116 +64,95 @@ pub(crate) struct Place {
 
 /// The answer: the database, and how it came to be.
 #[derive(Serialize)]
-pub(crate) struct Created {
+struct Created {
     #[serde(flatten)]
     database: Database,
     /// False when it was there already.
     created: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    location_source: Option<Source>,
+    location_source: Option<place::Source>,
     #[serde(skip_serializing_if = "Option::is_none")]
     location_reason: Option<String>,
+    #[serde(flatten)]
+    imported: Option<Imported>,
 }
 
 pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
-    if let Some(database) = existing(ctx, args.name.as_ref(), args.if_not_exists)? {
-        return ctx.ui.show(&there_already(database));
-    }
-    let request = prepare(ctx, args.name, &args.place, args.size_limit)?;
-    if args.dry.dry_run {
-        return answers::plan(ctx, steps(&request));
-    }
-    let seed = args.from_db.map(|name| Seed::Database { name });
-    let created = finish(ctx, request, seed, args.if_not_exists)?;
-    ctx.ui.show(&created)
+    make(ctx, args.name, &args.wanted, &args.source)
 }
 
-/// The database of that name, where that is no error. Checked before a long import, not after it.
-pub(super) fn existing(ctx: &Context, name: Option<&DatabaseName>, fine: bool) -> Result<Option<Database>> {
-    let Some(name) = name else { return Ok(None) };
-    match ctx.control()?.get_database(name) {
-        Ok(database) if fine => Ok(Some(database)),
-        Ok(_) => Err(
-            Error::new(Code::DatabaseExists, format!("database {name} exists already"))
-                .hint("choose another name, or add --if-not-exists"),
-        ),
-        Err(error) if error.code() == Code::DatabaseNotFound => Ok(None),
-        Err(error) => Err(error),
+/// Makes a database, or says what would be made, or finds it there already.
+pub(super) fn make(ctx: &Context, name: Option<DatabaseName>, wanted: &Wanted, source: &Source) -> Result<()> {
+    let plane = ctx.control()?;
+    // Looked at before a long import, not only after it.
+    if let Some(name) = &name
+        && let Some(database) = existing(ctx, name)?
+    {
+        return if wanted.if_not_exists { there_already(ctx, database) } else { Err(exists(name)) };
     }
-}
-
-/// What will be asked of the control plane, and who chose the place.
-pub(crate) struct Request {
-    pub create: CreateDatabase,
-    pub choice: Choice,
-}
-
-pub(super) fn prepare(
-    ctx: &Context,
-    name: Option<DatabaseName>,
-    place: &Place,
-    size_limit: Option<Size>,
-) -> Result<Request> {
-    let group = match &place.group {
+    let group = match &wanted.place.group {
         Some(group) => Some(group.clone()),
-        None => ctx
-            .settings
-            .get(Key::DefaultGroup)?
-            .map(|(value, _)| value.parse())
-            .transpose()?,
+        None => ctx.settings.get(Key::DefaultGroup)?.map(|(value, _)| value.parse()).transpose()?,
     };
-    let choice = place::choose(ctx, place.location.as_ref(), group.as_ref())?;
+    let choice = place::choose(ctx, wanted.place.location.as_ref(), group.as_ref())?;
     let name = match name {
         Some(name) => name,
         None => super::words::fresh(ctx)?,
     };
-    Ok(Request {
-        create: CreateDatabase {
-            name,
-            group,
-            location: Some(choice.location.clone()),
-            seed: None,
-            size_limit: size_limit.map(|size| size.0.to_string()),
-        },
-        choice,
-    })
-}
-
-pub(super) fn steps(request: &Request) -> Vec<String> {
-    let create = &request.create;
-    vec![format!(
-        "create database {} at {} ({})",
-        create.name, request.choice.location, request.choice.reason
-    )]
-}
-
-/// Asks for the database. With `fine`, one that another process made in the meantime is the answer.
-pub(super) fn finish(ctx: &Context, request: Request, seed: Option<Seed>, fine: bool) -> Result<Done<Created>> {
-    let Request { mut create, choice } = request;
-    create.seed = seed;
-    let database = match ctx.control()?.create_database(&create) {
+    if wanted.dry.dry_run {
+        let mut steps = vec![format!("create database {name} at {} ({})", choice.location, choice.reason)];
+        steps.extend(source.described());
+        return answers::plan(ctx, steps);
+    }
+    let built = source.build(ctx)?;
+    let request = CreateDatabase {
+        name,
+        group,
+        location: Some(choice.location.clone()),
+        seed: built.seed.clone(),
+        size_limit: wanted.size_limit.map(|size| size.0.to_string()),
+    };
+    let database = match plane.create_database(&request) {
         Ok(database) => database,
-        Err(error) if error.code() == Code::DatabaseExists && fine => {
-            return Ok(there_already(ctx.control()?.get_database(&create.name)?));
+        // Another process was faster.
+        Err(error) if error.code() == Code::DatabaseExists && wanted.if_not_exists => {
+            return there_already(ctx, plane.get_database(&request.name)?);
         }
         Err(error) => return Err(error),
     };
     choice.tell(ctx);
-    let sentence = format!(
-        "Created database {} at {} in group {}.",
-        database.name, database.primary, database.group
-    );
+    let mut sentence =
+        format!("Created database {} at {} in group {}", database.name, database.primary, database.group);
+    if let Some(imported) = &built.imported {
+        sentence.push_str(&format!(", with {} rows in table {}", imported.rows, imported.table));
+    }
+    sentence.push('.');
     let name = database.name.clone();
     let created = Created {
         database,
         created: true,
         location_source: Some(choice.source),
         location_reason: Some(choice.reason),
+        imported: built.imported,
     };
-    Ok(Done::new(created, name, sentence))
+    ctx.ui.show(&Done::new(created, name, sentence))
 }
 
-pub(super) fn there_already(database: Database) -> Done<Created> {
+/// The database of that name, if there is one.
+pub(super) fn existing(ctx: &Context, name: &DatabaseName) -> Result<Option<Database>> {
+    match ctx.control()?.get_database(name) {
+        Ok(database) => Ok(Some(database)),
+        Err(error) if error.code() == Code::DatabaseNotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn exists(name: &DatabaseName) -> Error {
+    Error::new(Code::DatabaseExists, format!("database {name} exists already"))
+        .hint("choose another name, or add --if-not-exists")
+}
+
+fn there_already(ctx: &Context, database: Database) -> Result<()> {
     let sentence = format!("Database {} exists already at {}.", database.name, database.primary);
     let name = database.name.clone();
     let created = Created {
@@ -170,6 +160,7 @@ pub(super) fn there_already(database: Database) -> Done<Created> {
         created: false,
         location_source: None,
         location_reason: None,
+        imported: None,
     };
-    Done::new(created, name, sentence)
+    ctx.ui.show(&Done::new(created, name, sentence))
 }

@@ -3,11 +3,15 @@
 mod branch;
 mod config;
 mod create;
+mod csv;
 mod destroy;
+mod export;
 mod list;
 mod rename;
 mod replicas;
 mod reach;
+mod seed;
+mod import;
 mod inspect;
 pub(super) mod shell;
 mod show;
@@ -41,17 +45,20 @@ pub(crate) enum Verb {
     Promote(replicas::Promote),
     #[command(subcommand)]
     Config(config::Verb),
+    Import(import::Args),
+    Export(export::Export),
+    Dump(export::Dump),
     Inspect(inspect::Args),
     Locations(location::List),
 }
 
-pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
-    match verb {
+/// Runs a verb. The exit code is 0, or the script's own that a shell ran.
+pub(super) fn run(ctx: &Context, verb: Verb) -> Result<u8> {
+    let done = match verb {
         Verb::Create(args) => create::run(ctx, args),
         Verb::List(args) => list::run(ctx, &args),
         Verb::Show(args) => show::run(ctx, args),
-        // Its exit code is the script's, so it is run by the caller.
-        Verb::Shell(_) => Ok(()),
+        Verb::Shell(args) => return shell::run(ctx, &args),
         Verb::Destroy(args) => destroy::run(ctx, &args),
         Verb::Rename(args) => rename::run(ctx, &args),
         Verb::Branch(args) => branch::run(ctx, args),
@@ -60,9 +67,13 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
         Verb::Sync(args) => replicas::sync(ctx, args),
         Verb::Promote(args) => replicas::promote(ctx, &args),
         Verb::Config(verb) => config::run(ctx, verb),
+        Verb::Import(args) => import::run(ctx, args),
+        Verb::Export(args) => export::export(ctx, args),
+        Verb::Dump(args) => export::dump(ctx, args),
         Verb::Inspect(args) => inspect::run(ctx, args),
         Verb::Locations(args) => location::list(ctx, &args),
-    }
+    };
+    done.map(|()| 0)
 }
 
 /// The database of that name; where there is none, the error names the nearest one.
@@ -70,6 +81,15 @@ fn find(ctx: &Context, name: &DatabaseName) -> Result<Database> {
     ctx.control()?
         .get_database(name)
         .map_err(|error| near_miss(ctx, name, error))
+}
+
+/// Gives replicas what was written to the primary. The writes themselves are safe whatever becomes of this.
+fn refresh_replicas(ctx: &Context, name: &DatabaseName) -> Result<()> {
+    let plane = ctx.control()?;
+    if plane.get_database(name)?.locations.len() > 1 {
+        plane.sync_database(name, None)?;
+    }
+    Ok(())
 }
 
 /// Adds "did you mean" to an error about a database that is not there.

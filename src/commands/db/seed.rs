@@ -17,7 +17,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 /// What a new database starts with.
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 pub(crate) struct Source {
     /// Start with the content of a SQLite file
     #[arg(long, value_name = "PATH", group = "source")]
@@ -36,29 +36,29 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// From what the file at `path` looks like: a SQLite file, a script of SQL, or else CSV.
-    pub fn of_file(path: PathBuf, csv: csv::Form) -> Result<Self> {
-        let none = Self {
-            from_file: None,
-            from_dump: None,
-            from_csv: None,
+    /// Another database.
+    pub fn branch(of: DatabaseName) -> Self {
+        Self {
+            from_db: Some(of),
+            ..Self::default()
+        }
+    }
+
+    /// What the file at `path` holds.
+    pub fn of_file(path: PathBuf, kind: Kind, csv: csv::Form) -> Self {
+        let (mut from_file, mut from_dump, mut from_csv) = (None, None, None);
+        match kind {
+            Kind::Database => from_file = Some(path),
+            Kind::Script => from_dump = Some(path),
+            Kind::Csv => from_csv = Some(path),
+        }
+        Self {
+            from_file,
+            from_dump,
+            from_csv,
             csv,
             from_db: None,
-        };
-        Ok(match Kind::of(&path)? {
-            Kind::Database => Self {
-                from_file: Some(path),
-                ..none
-            },
-            Kind::Script => Self {
-                from_dump: Some(path),
-                ..none
-            },
-            Kind::Csv => Self {
-                from_csv: Some(path),
-                ..none
-            },
-        })
+        }
     }
 
     /// What it is, in words; none where a database starts empty.
@@ -87,7 +87,7 @@ impl Source {
             super::find(ctx, name)?;
             return Ok(Built {
                 seed: Some(Seed::Database { name: name.clone() }),
-                rows: None,
+                imported: None,
                 _staging: None,
             });
         }
@@ -97,13 +97,13 @@ impl Source {
         if self.from_file.is_none() && self.from_dump.is_none() && self.from_csv.is_none() {
             return Ok(Built {
                 seed: None,
-                rows: None,
+                imported: None,
                 _staging: None,
             });
         }
         interrupt::install();
         let staging = ctx.control()?.staging()?;
-        let mut rows = None;
+        let mut imported = None;
         if let Some(path) = &self.from_file {
             let mut progress = ctx.ui.progress("Copying");
             copy::copy_file(path, &staging.path, &mut |done, all| {
@@ -115,14 +115,14 @@ impl Source {
             fill(&staging, |session| load_script(ctx, path, session))?;
         }
         if let Some(path) = &self.from_csv {
-            rows = Some(fill(&staging, |session| csv::import(ctx, path, &self.csv, session))?);
+            imported = Some(fill(&staging, |session| csv::import(ctx, path, &self.csv, session))?);
         }
         let seed = Seed::DatabaseUpload {
             path: staging.path.clone(),
         };
         Ok(Built {
             seed: Some(seed),
-            rows,
+            imported,
             _staging: Some(staging),
         })
     }
@@ -131,8 +131,8 @@ impl Source {
 /// A seed that is ready, and the place it lies in until the control plane has taken it.
 pub(crate) struct Built {
     pub seed: Option<Seed>,
-    /// Rows of an imported table.
-    pub rows: Option<csv::Imported>,
+    /// What became of a table.
+    pub imported: Option<csv::Imported>,
     _staging: Option<Staging>,
 }
 

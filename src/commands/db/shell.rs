@@ -156,18 +156,9 @@ pub(in crate::commands) fn run(ctx: &Context, args: &Args) -> Result<u8> {
     if ending.wrote
         && let Some(connection) = place.connection.filter(|connection| connection.role == Role::Primary)
     {
-        refresh_replicas(ctx, &connection)?;
+        super::refresh_replicas(ctx, &connection.database)?;
     }
     Ok(u8::try_from(ending.exit_code).unwrap_or(1))
-}
-
-/// Replicas get what was written. The writes themselves are safe whatever becomes of this.
-fn refresh_replicas(ctx: &Context, connection: &Connection) -> Result<()> {
-    let plane = ctx.control()?;
-    if plane.list_instances(&connection.database)?.len() > 1 {
-        plane.sync_database(&connection.database, None)?;
-    }
-    Ok(())
 }
 
 fn read_only_hint(connection: &Connection) -> Option<String> {
@@ -276,24 +267,7 @@ fn resolve(ctx: &Context, word: &str) -> Result<Option<Target>> {
 }
 
 fn target_of(connection: &Connection, read_only: bool) -> Result<Target> {
-    if let Some(path) = super::show::file_path(&connection.url) {
-        return Ok(Target::File {
-            path: PathBuf::from(path),
-            read_only: read_only || connection.read_only,
-            create: false,
-        });
-    }
-    let url = url::Url::parse(&connection.url).map_err(|error| {
-        Error::new(
-            Code::Internal,
-            format!("the control plane gave {} as a URL", connection.url),
-        )
-        .caused_by(error)
-    })?;
-    Ok(Target::Remote {
-        url,
-        token: connection.token.clone(),
-    })
+    if read_only { super::reach::reading(connection) } else { super::reach::target(connection) }
 }
 
 #[cfg(test)]
