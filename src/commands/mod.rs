@@ -183,8 +183,12 @@ fn decide(globals: &Globals, settings: &Settings) -> Result<Ui> {
 
 fn options(globals: &Globals, format: Option<String>, color: Option<String>) -> ui::Options {
     // The settings have checked their values, so what does not parse cannot be.
-    let format = format.and_then(|value| Format::from_str(&value, false).ok()).unwrap_or_default();
-    let color = color.and_then(|value| Color::from_str(&value, false).ok()).unwrap_or_default();
+    let format = format
+        .and_then(|value| Format::from_str(&value, false).ok())
+        .unwrap_or_default();
+    let color = color
+        .and_then(|value| Color::from_str(&value, false).ok())
+        .unwrap_or_default();
     ui::Options {
         format: globals
             .output

@@ -94,7 +94,10 @@ fn one_of(value: &str, known: &[&str]) -> Result<()> {
     if known.contains(&value) {
         return Ok(());
     }
-    Err(Error::new(Code::InvalidValue, format!("it is one of {}", known.join(", "))))
+    Err(Error::new(
+        Code::InvalidValue,
+        format!("it is one of {}", known.join(", ")),
+    ))
 }
 
 impl std::str::FromStr for Key {

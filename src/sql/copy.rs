@@ -29,13 +29,18 @@ pub fn copy_file(from: &Path, to: &Path, progress: &mut dyn FnMut(u64, u64) -> R
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut copy = Connection::open_with_flags(to, flags).map_err(|error| failed(to, error))?;
     // Nobody uses the copy before it is complete, so it needs no journal; it is made durable at the end.
-    copy.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF").map_err(|error| failed(to, error))?;
+    copy.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")
+        .map_err(|error| failed(to, error))?;
     backup(&source, from, &mut copy, to, progress)?;
     check_content(&copy, from)?;
-    let mode: String =
-        copy.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get(0)).map_err(|error| failed(to, error))?;
+    let mode: String = copy
+        .query_row("PRAGMA journal_mode = DELETE", [], |row| row.get(0))
+        .map_err(|error| failed(to, error))?;
     if mode != "delete" {
-        return Err(Error::new(Code::Internal, format!("the copy of {} stays in {mode} mode", from.display())));
+        return Err(Error::new(
+            Code::Internal,
+            format!("the copy of {} stays in {mode} mode", from.display()),
+        ));
     }
     copy.close().map_err(|(_, error)| failed(to, error))?;
     File::open(to)
@@ -58,8 +63,10 @@ fn backup(
             StepResult::More => deadline = Instant::now() + PATIENCE,
             _ if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(20)),
             _ => {
-                return Err(Error::new(Code::DatabaseBusy, format!("another program holds {}", from.display()))
-                    .hint("close the applications that have it open, then try again"));
+                return Err(
+                    Error::new(Code::DatabaseBusy, format!("another program holds {}", from.display()))
+                        .hint("close the applications that have it open, then try again"),
+                );
             }
         }
         let at = backup.progress();
@@ -80,7 +87,9 @@ fn check_header(path: &Path) -> Result<()> {
         return refuse("it is not a regular file");
     }
     let mut header = Vec::with_capacity(100);
-    File::open(path).and_then(|file| file.take(100).read_to_end(&mut header)).map_err(doing)?;
+    File::open(path)
+        .and_then(|file| file.take(100).read_to_end(&mut header))
+        .map_err(doing)?;
     if header.is_empty() {
         return refuse("it is empty");
     }
@@ -110,7 +119,9 @@ fn log_of(path: &Path) -> Option<PathBuf> {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
     let log = PathBuf::from(log);
-    std::fs::metadata(&log).is_ok_and(|metadata| metadata.len() > 0).then_some(log)
+    std::fs::metadata(&log)
+        .is_ok_and(|metadata| metadata.len() > 0)
+        .then_some(log)
 }
 
 /// Opens somebody else's file for reading. Where its directory cannot be written to, SQLite cannot share a write-ahead
@@ -125,8 +136,10 @@ fn open_source(path: &Path) -> Result<Connection> {
     match opened {
         Ok(connection) => Ok(connection),
         Err(error)
-            if matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
-                && log_of(path).is_none() =>
+            if matches!(
+                error.sqlite_error_code(),
+                Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly)
+            ) && log_of(path).is_none() =>
         {
             let url = immutable_url(path)?;
             Connection::open_with_flags(url.as_str(), flags | OpenFlags::SQLITE_OPEN_URI)
@@ -154,9 +167,12 @@ fn check_content(copy: &Connection, from: &Path) -> Result<()> {
     if verdict == "ok" {
         return Ok(());
     }
-    let first = verdict.lines().find(|line| !line.starts_with("***")).unwrap_or(&verdict).to_owned();
-    Err(not_usable(from, &format!("it is damaged: {first}"))
-        .hint("sqlite3's .recover may save what can be saved"))
+    let first = verdict
+        .lines()
+        .find(|line| !line.starts_with("***"))
+        .unwrap_or(&verdict)
+        .to_owned();
+    Err(not_usable(from, &format!("it is damaged: {first}")).hint("sqlite3's .recover may save what can be saved"))
 }
 
 fn not_usable(path: &Path, why: &str) -> Error {
@@ -166,9 +182,9 @@ fn not_usable(path: &Path, why: &str) -> Error {
 /// An error while reading: damage of the source, unless it is the disk under the copy.
 fn read_failed(from: &Path, to: &Path, error: rusqlite::Error) -> Error {
     match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            not_usable(from, "it is damaged").caused_by(error).hint("sqlite3's .recover may save what can be saved")
-        }
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => not_usable(from, "it is damaged")
+            .caused_by(error)
+            .hint("sqlite3's .recover may save what can be saved"),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             Error::new(Code::DatabaseBusy, format!("another program holds {}", from.display())).caused_by(error)
         }
@@ -179,9 +195,9 @@ fn read_failed(from: &Path, to: &Path, error: rusqlite::Error) -> Error {
 fn failed(path: &Path, error: rusqlite::Error) -> Error {
     let code = match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => Code::DiskFull,
-        Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
-            Code::Io
-        }
+        Some(
+            ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied,
+        ) => Code::Io,
         _ => Code::SqlError,
     };
     Error::new(code, format!("cannot copy to or from {}", path.display())).caused_by(error)
@@ -201,7 +217,8 @@ mod tests {
         copy_file(from, to, &mut |_, _| Ok(()))
     }
 
-    const TABLE: &str = "CREATE TABLE t(x); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
+    const TABLE: &str =
+        "CREATE TABLE t(x); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
         INSERT INTO t SELECT hex(randomblob(20)) FROM n;";
 
     #[test]
@@ -213,7 +230,12 @@ mod tests {
         copy(&from, &to).unwrap();
         assert_eq!(std::fs::metadata(log_of(&from).unwrap()).unwrap().len(), log);
         let copied = Connection::open(&to).unwrap();
-        assert_eq!(copied.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0)).unwrap(), 5000);
+        assert_eq!(
+            copied
+                .query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0))
+                .unwrap(),
+            5000
+        );
     }
 
     #[test]
@@ -239,15 +261,25 @@ mod tests {
             assert!(error.full_message().contains(why), "{name}: {error}");
             assert!(error.message().contains(name), "{error}");
         }
-        assert_eq!(copy(&dir.path().join("nowhere"), &dir.path().join("x")).unwrap_err().code(), Code::FileNotFound);
-        assert_eq!(copy(dir.path(), &dir.path().join("x")).unwrap_err().code(), Code::InvalidFile);
+        assert_eq!(
+            copy(&dir.path().join("nowhere"), &dir.path().join("x"))
+                .unwrap_err()
+                .code(),
+            Code::FileNotFound
+        );
+        assert_eq!(
+            copy(dir.path(), &dir.path().join("x")).unwrap_err().code(),
+            Code::InvalidFile
+        );
     }
 
     #[test]
     fn progress_can_stop_it() {
         let dir = tempfile::tempdir().unwrap();
         let from = dir.path().join("from");
-        sample(&from, "CREATE TABLE t(x); INSERT INTO t VALUES (zeroblob(40000000))").close().unwrap();
+        sample(&from, "CREATE TABLE t(x); INSERT INTO t VALUES (zeroblob(40000000))")
+            .close()
+            .unwrap();
         let stop = &mut |_, _| Err(Error::new(Code::Interrupted, "stopped"));
         let error = copy_file(&from, &dir.path().join("to"), stop).unwrap_err();
         assert_eq!(error.code(), Code::Interrupted);

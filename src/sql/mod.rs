@@ -6,9 +6,9 @@
 
 pub mod copy;
 mod file;
+mod hrana;
 pub mod query;
 pub mod script;
-mod hrana;
 pub mod split;
 
 use crate::secret::Secret;

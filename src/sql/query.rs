@@ -30,13 +30,18 @@ fn owned(value: ValueRef<'_>) -> Value {
 /// All rows of one statement.
 pub fn rows(session: &mut dyn Session, sql: &str) -> Result<Vec<Vec<Value>>> {
     let mut collected = Collected(Vec::new());
-    session.run(sql, &Args::default(), &mut collected).map_err(Error::from)?;
+    session
+        .run(sql, &Args::default(), &mut collected)
+        .map_err(Error::from)?;
     Ok(collected.0)
 }
 
 /// The single value of a statement that has one, as SQLite writes it.
 pub fn text(session: &mut dyn Session, sql: &str) -> Result<String> {
-    let found = rows(session, sql)?.into_iter().next().and_then(|row| row.into_iter().next());
+    let found = rows(session, sql)?
+        .into_iter()
+        .next()
+        .and_then(|row| row.into_iter().next());
     Ok(match found {
         Some(Value::Text(text)) => text,
         Some(Value::Integer(number)) => number.to_string(),
@@ -47,7 +52,10 @@ pub fn text(session: &mut dyn Session, sql: &str) -> Result<String> {
 
 /// The single number of a statement that has one; 0 where it has none, or a negative one.
 pub fn number(session: &mut dyn Session, sql: &str) -> Result<u64> {
-    let found = rows(session, sql)?.into_iter().next().and_then(|row| row.into_iter().next());
+    let found = rows(session, sql)?
+        .into_iter()
+        .next()
+        .and_then(|row| row.into_iter().next());
     Ok(match found {
         Some(Value::Integer(number)) => u64::try_from(number).unwrap_or(0),
         _ => 0,
@@ -60,10 +68,8 @@ impl From<Failure> for Error {
             Failure::Sql { message, code, .. } => {
                 let (primary, told) = (code & 0xff, message);
                 match primary {
-                    rusqlite::ffi::SQLITE_BUSY | rusqlite::ffi::SQLITE_LOCKED => {
-                        Self::new(Code::DatabaseBusy, told)
-                            .hint("close the applications that have it open, then try again")
-                    }
+                    rusqlite::ffi::SQLITE_BUSY | rusqlite::ffi::SQLITE_LOCKED => Self::new(Code::DatabaseBusy, told)
+                        .hint("close the applications that have it open, then try again"),
                     rusqlite::ffi::SQLITE_FULL => Self::new(Code::DiskFull, told),
                     rusqlite::ffi::SQLITE_CORRUPT | rusqlite::ffi::SQLITE_NOTADB => Self::new(Code::InvalidFile, told),
                     rusqlite::ffi::SQLITE_READONLY => Self::new(Code::ReadOnly, told),
@@ -89,6 +95,9 @@ mod tests {
         assert_eq!(number(session.as_mut(), "SELECT 1 WHERE 0").unwrap(), 0);
         assert_eq!(text(session.as_mut(), "PRAGMA encoding").unwrap(), "UTF-8");
         let error = rows(session.as_mut(), "SELECT * FROM nowhere").unwrap_err();
-        assert_eq!((error.code(), error.message()), (Code::SqlError, "no such table: nowhere"));
+        assert_eq!(
+            (error.code(), error.message()),
+            (Code::SqlError, "no such table: nowhere")
+        );
     }
 }

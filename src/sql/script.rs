@@ -25,7 +25,12 @@ pub fn run(
             .set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)
             .map_err(|error| Error::new(Code::Internal, "cannot confine the script").caused_by(error))?;
     }
-    let mut loader = Loader { session, name, statements: 0, rolled_back: false };
+    let mut loader = Loader {
+        session,
+        name,
+        statements: 0,
+        rolled_back: false,
+    };
     let mut pending = Accumulator::default();
     let (mut line, mut number) = (Vec::new(), 0);
     let (mut read, mut told) = (0, 0);
@@ -44,13 +49,18 @@ pub fn run(
             progress(read)?;
         }
         let text = line.strip_suffix(b"\n").unwrap_or(&line);
-        let text = if number == 1 { text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text) } else { text };
+        let text = if number == 1 {
+            text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text)
+        } else {
+            text
+        };
         match pending.feed(text, number) {
             Fed::Blank | Fed::More => {}
             Fed::Dropped => drop(pending.take()),
             Fed::Command if text.starts_with(b"#") => {}
             Fed::Command => {
-                return Err(loader.at(number, "a dot-command is for the shell, and this is not one")
+                return Err(loader
+                    .at(number, "a dot-command is for the shell, and this is not one")
                     .hint("create the database, then run the file in it: torso db shell NAME -f FILE"));
             }
             Fed::Ready => {
@@ -92,9 +102,8 @@ impl Sink for Ignored {
 impl Loader<'_> {
     /// Runs the statements in `text`, which begins on line `begun`.
     fn statements(&mut self, text: &[u8], begun: u64) -> Result<()> {
-        let text = std::str::from_utf8(text).map_err(|error| {
-            self.at(begun + lines(&text[..error.valid_up_to()]), "the text is not UTF-8")
-        })?;
+        let text = std::str::from_utf8(text)
+            .map_err(|error| self.at(begun + lines(&text[..error.valid_up_to()]), "the text is not UTF-8"))?;
         let mut rest = text;
         while !rest.is_empty() {
             let outcome = match self.session.run(rest, &Args::default(), &mut Ignored) {
@@ -121,12 +130,23 @@ impl Loader<'_> {
 
     fn refused(&self, failure: Failure, text: &str, before: usize, begun: u64) -> Error {
         match failure {
-            Failure::Sql { message, offset, code, .. } => {
+            Failure::Sql {
+                message, offset, code, ..
+            } => {
                 let at = (before + offset.unwrap_or(0)).min(text.len());
                 // Without an offset, the statement's own first line.
-                let at = if offset.is_some() { at } else { at + leading_space(&text.as_bytes()[at..]) };
+                let at = if offset.is_some() {
+                    at
+                } else {
+                    at + leading_space(&text.as_bytes()[at..])
+                };
                 let number = begun + lines(&text.as_bytes()[..at]);
-                match Error::from(Failure::Sql { message: message.clone(), offset, code, phase: super::Phase::Step }) {
+                match Error::from(Failure::Sql {
+                    message: message.clone(),
+                    offset,
+                    code,
+                    phase: super::Phase::Step,
+                }) {
                     // The machine's troubles are no fault of the script.
                     error if error.code() != Code::SqlError => {
                         Error::new(error.code(), format!("{}:{number}: {message}", self.name))
@@ -147,7 +167,11 @@ impl Loader<'_> {
             return Err(self.at(last_line, "the script ends within a transaction: it is cut off"));
         }
         if self.rolled_back {
-            return Err(self.at(last_line, "the script ends by undoing its work: its maker could not read everything")
+            return Err(self
+                .at(
+                    last_line,
+                    "the script ends by undoing its work: its maker could not read everything",
+                )
                 .hint("make the dump again from a sound database"));
         }
         if self.statements == 0 {
@@ -180,20 +204,38 @@ mod tests {
         let mut session = open(&Target::Memory).unwrap();
         let script = "\u{feff}PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\n-- a comment;\nCREATE TABLE t(x);\n\
             INSERT INTO t VALUES('a;\nb');INSERT INTO t VALUES(2);\n/* tail */\nCOMMIT;\nSELECT 1";
-        assert_eq!(run(session.as_mut(), &mut script.as_bytes(), "x.sql", &mut |_| Ok(())).unwrap(), 7);
+        assert_eq!(
+            run(session.as_mut(), &mut script.as_bytes(), "x.sql", &mut |_| Ok(())).unwrap(),
+            7
+        );
         assert_eq!(query::number(session.as_mut(), "SELECT count(*) FROM t").unwrap(), 2);
     }
 
     #[test]
     fn errors_name_file_and_line() {
         for (script, told) in [
-            ("CREATE TABLE t(x);\n\nINSERT INTO t\n  VALUES(1, 2);", "x.sql:3: table t has 1 columns"),
+            (
+                "CREATE TABLE t(x);\n\nINSERT INTO t\n  VALUES(1, 2);",
+                "x.sql:3: table t has 1 columns",
+            ),
             ("SELECT 1;\nSELECT\n  nothing;", "x.sql:3: no such column: nothing"),
-            ("BEGIN;\nCREATE TABLE t(x);\n", "x.sql:2: the script ends within a transaction"),
-            ("BEGIN;\nCREATE TABLE t(x);\nROLLBACK; -- due to errors\n", "x.sql:3: the script ends by undoing"),
-            ("CREATE TABLE t(x);\nINSERT INTO t VALUES('abc", "x.sql:2: unrecognized token"),
+            (
+                "BEGIN;\nCREATE TABLE t(x);\n",
+                "x.sql:2: the script ends within a transaction",
+            ),
+            (
+                "BEGIN;\nCREATE TABLE t(x);\nROLLBACK; -- due to errors\n",
+                "x.sql:3: the script ends by undoing",
+            ),
+            (
+                "CREATE TABLE t(x);\nINSERT INTO t VALUES('abc",
+                "x.sql:2: unrecognized token",
+            ),
             ("SELECT 1;\n.tables\n", "x.sql:2: a dot-command"),
-            ("SELECT 1;\nATTACH 'other.db' AS o;\n", "x.sql:2: too many attached databases"),
+            (
+                "SELECT 1;\nATTACH 'other.db' AS o;\n",
+                "x.sql:2: too many attached databases",
+            ),
             ("-- nothing\n", "x.sql holds no SQL"),
         ] {
             let error = load(script).unwrap_err();

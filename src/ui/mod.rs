@@ -216,7 +216,8 @@ impl Ui {
             return Ok(());
         }
         let refused = |why: &str| {
-            Error::new(Code::Unconfirmed, format!("cannot {doing} without confirmation: {why}")).hint("add --yes to go ahead")
+            Error::new(Code::Unconfirmed, format!("cannot {doing} without confirmation: {why}"))
+                .hint("add --yes to go ahead")
         };
         if !self.may_ask {
             return Err(refused("nobody can be asked"));

@@ -50,7 +50,6 @@ pub(crate) struct Wanted {
     pub dry: DryRun,
 }
 
-
 /// Where a new database goes.
 #[derive(clap::Args)]
 pub(crate) struct Place {
@@ -88,11 +87,19 @@ pub(super) fn make(ctx: &Context, name: Option<DatabaseName>, wanted: &Wanted, s
     if let Some(name) = &name
         && let Some(database) = existing(ctx, name)?
     {
-        return if wanted.if_not_exists { there_already(ctx, database) } else { Err(exists(name)) };
+        return if wanted.if_not_exists {
+            there_already(ctx, database)
+        } else {
+            Err(exists(name))
+        };
     }
     let group = match &wanted.place.group {
         Some(group) => Some(group.clone()),
-        None => ctx.settings.get(Key::DefaultGroup)?.map(|(value, _)| value.parse()).transpose()?,
+        None => ctx
+            .settings
+            .get(Key::DefaultGroup)?
+            .map(|(value, _)| value.parse())
+            .transpose()?,
     };
     let choice = place::choose(ctx, wanted.place.location.as_ref(), group.as_ref())?;
     let name = match name {
@@ -100,7 +107,10 @@ pub(super) fn make(ctx: &Context, name: Option<DatabaseName>, wanted: &Wanted, s
         None => super::words::fresh(ctx)?,
     };
     if wanted.dry.dry_run {
-        let mut steps = vec![format!("create database {name} at {} ({})", choice.location, choice.reason)];
+        let mut steps = vec![format!(
+            "create database {name} at {} ({})",
+            choice.location, choice.reason
+        )];
         steps.extend(source.described());
         return answers::plan(ctx, steps);
     }
@@ -121,8 +131,10 @@ pub(super) fn make(ctx: &Context, name: Option<DatabaseName>, wanted: &Wanted, s
         Err(error) => return Err(error),
     };
     choice.tell(ctx);
-    let mut sentence =
-        format!("Created database {} at {} in group {}", database.name, database.primary, database.group);
+    let mut sentence = format!(
+        "Created database {} at {} in group {}",
+        database.name, database.primary, database.group
+    );
     if let Some(imported) = &built.imported {
         sentence.push_str(&format!(", with {} rows in table {}", imported.rows, imported.table));
     }

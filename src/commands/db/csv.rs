@@ -40,8 +40,10 @@ impl std::str::FromStr for Separator {
         match text.as_bytes() {
             b"tab" | b"\\t" => Ok(Self(b'\t')),
             [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\r' | b'\n' | 0) => Ok(Self(*byte)),
-            _ => Err(Error::new(Code::InvalidValue, format!("{text:?} cannot separate columns"))
-                .hint("use one character such as , or ; or |, or the word tab")),
+            _ => Err(
+                Error::new(Code::InvalidValue, format!("{text:?} cannot separate columns"))
+                    .hint("use one character such as , or ; or |, or the word tab"),
+            ),
         }
     }
 }
@@ -52,19 +54,23 @@ impl Form {
         if self.csv_table_name.is_none() {
             return Ok(());
         }
-        Err(Error::new(Code::Usage, "a table is named, but there is no CSV file to import")
-            .hint("add --from-csv PATH"))
+        Err(Error::new(Code::Usage, "a table is named, but there is no CSV file to import").hint("add --from-csv PATH"))
     }
 
     /// The table for a file's rows: the one named, else the file's own name without its extension.
     fn table(&self, path: &Path) -> Result<String> {
         let table = match &self.csv_table_name {
             Some(name) => name.clone(),
-            None => path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default(),
+            None => path
+                .file_stem()
+                .map(|stem| stem.to_string_lossy().into_owned())
+                .unwrap_or_default(),
         };
         let refuse = |why: &str| {
-            Err(Error::new(Code::InvalidValue, format!("{table:?} cannot be a table: {why}"))
-                .hint("name one with --csv-table-name"))
+            Err(
+                Error::new(Code::InvalidValue, format!("{table:?} cannot be a table: {why}"))
+                    .hint("name one with --csv-table-name"),
+            )
         };
         if table.is_empty() {
             return refuse("it is empty");
@@ -72,7 +78,10 @@ impl Form {
         if table.contains('\0') {
             return refuse("it holds a NUL character");
         }
-        if table.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("sqlite_")) {
+        if table
+            .get(..7)
+            .is_some_and(|start| start.eq_ignore_ascii_case("sqlite_"))
+        {
             return refuse("names that begin with sqlite_ are SQLite's own");
         }
         Ok(table)
@@ -112,13 +121,20 @@ pub(super) fn import(ctx: &Context, path: &Path, form: &Form, session: &mut dyn 
             separator: form.csv_separator.0,
             progress: &mut |done, all| {
                 bar.at(done, all);
-                if not_interrupted().is_err() { Flow::Stop } else { Flow::Continue }
+                if not_interrupted().is_err() {
+                    Flow::Stop
+                } else {
+                    Flow::Continue
+                }
             },
         },
     )?;
     drop(bar);
     for renamed in &report.renamed {
-        ctx.ui.warn(format!("column {:?} of {name} is now {:?}: names must differ", renamed.from, renamed.to));
+        ctx.ui.warn(format!(
+            "column {:?} of {name} is now {:?}: names must differ",
+            renamed.from, renamed.to
+        ));
     }
     Ok(Imported {
         table,

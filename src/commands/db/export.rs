@@ -55,8 +55,11 @@ pub(super) fn export(ctx: &Context, args: Export) -> Result<()> {
     let path = args.output_file.unwrap_or_else(|| format!("{name}.db").into());
     let connection = connect(ctx, &name, args.from.location.as_ref())?;
     let source = reach::file(&connection).ok_or_else(|| {
-        Error::new(Code::Unsupported, format!("database {name} is not a file on this machine"))
-            .hint(format!("torso db dump {name} writes it as SQL"))
+        Error::new(
+            Code::Unsupported,
+            format!("database {name} is not a file on this machine"),
+        )
+        .hint(format!("torso db dump {name} writes it as SQL"))
     })?;
     let output = Output::begin(&path, args.overwrite)?;
     interrupt::install();
@@ -119,7 +122,9 @@ pub(super) fn dump(ctx: &Context, args: Dump) -> Result<()> {
             let mut writer = std::io::BufWriter::with_capacity(1 << 20, output.0.as_file_mut());
             let report = dump::dump(session.as_mut(), &options, &mut writer);
             whole(&name, report).map_err(|error| Error::io(error, format!("cannot write {}", path.display())))??;
-            writer.flush().map_err(|error| Error::io(error, format!("cannot write {}", path.display())))?;
+            writer
+                .flush()
+                .map_err(|error| Error::io(error, format!("cannot write {}", path.display())))?;
             drop(writer);
             let size_bytes = output.finish(&path, args.overwrite)?;
             let sentence = format!("Dumped database {name} to {}.", path.display());
@@ -135,15 +140,15 @@ pub(super) fn dump(ctx: &Context, args: Dump) -> Result<()> {
 }
 
 /// Sorts out what became of a dump: a stream that cannot be written to, a database that cannot be read whole, or neither.
-fn whole(
-    name: &DatabaseName,
-    report: std::result::Result<dump::Report, sql::Failure>,
-) -> std::io::Result<Result<()>> {
+fn whole(name: &DatabaseName, report: std::result::Result<dump::Report, sql::Failure>) -> std::io::Result<Result<()>> {
     match report {
         Ok(report) if report.errors == 0 => Ok(Ok(())),
         Ok(report) => Ok(Err(Error::new(
             Code::InvalidFile,
-            format!("{} tables of database {name} could not be read whole, and the dump ends in ROLLBACK", report.errors),
+            format!(
+                "{} tables of database {name} could not be read whole, and the dump ends in ROLLBACK",
+                report.errors
+            ),
         )
         .hint(format!("torso db inspect {name} --check tells what is damaged")))),
         Err(sql::Failure::Sink(error)) => Err(error),
@@ -152,7 +157,9 @@ fn whole(
 }
 
 fn connect(ctx: &Context, name: &DatabaseName, location: Option<&LocationCode>) -> Result<Connection> {
-    ctx.control()?.connection(name, location).map_err(|error| near_miss(ctx, name, error))
+    ctx.control()?
+        .connection(name, location)
+        .map_err(|error| near_miss(ctx, name, error))
 }
 
 /// A file that appears under its name only when it is complete.
@@ -182,7 +189,11 @@ impl Output {
     fn finish(self, path: &Path, overwrite: bool) -> Result<u64> {
         let doing = |error| Error::io(error, format!("cannot write {}", path.display()));
         self.0.as_file().sync_all().map_err(doing)?;
-        let persisted = if overwrite { self.0.persist(path) } else { self.0.persist_noclobber(path) };
+        let persisted = if overwrite {
+            self.0.persist(path)
+        } else {
+            self.0.persist_noclobber(path)
+        };
         let file = persisted.map_err(|error| match error.error.kind() {
             std::io::ErrorKind::AlreadyExists => exists(path),
             _ => doing(error.error),

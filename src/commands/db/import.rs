@@ -58,12 +58,17 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
     match kind {
         Kind::Csv => {}
         Kind::Database => {
-            return Err(Error::new(Code::DatabaseExists, format!("database {name} exists already"))
-                .hint(format!("a SQLite file becomes a database of its own: torso db import {path} NAME")));
+            return Err(
+                Error::new(Code::DatabaseExists, format!("database {name} exists already")).hint(format!(
+                    "a SQLite file becomes a database of its own: torso db import {path} NAME"
+                )),
+            );
         }
         Kind::Script => {
-            return Err(Error::new(Code::DatabaseExists, format!("database {name} exists already"))
-                .hint(format!("run the script in it: torso db shell {name} -bail -f {path}")));
+            return Err(
+                Error::new(Code::DatabaseExists, format!("database {name} exists already"))
+                    .hint(format!("run the script in it: torso db shell {name} -bail -f {path}")),
+            );
         }
     }
     if args.wanted.dry.dry_run {
@@ -72,8 +77,13 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
     let plane = ctx.control()?;
     let connection = plane.connection(&name, None)?;
     if connection.read_only {
-        let why = connection.read_only_reason.unwrap_or_else(|| "it takes no writes now".into());
-        return Err(Error::new(Code::Blocked, format!("cannot import into database {name}: {why}")));
+        let why = connection
+            .read_only_reason
+            .unwrap_or_else(|| "it takes no writes now".into());
+        return Err(Error::new(
+            Code::Blocked,
+            format!("cannot import into database {name}: {why}"),
+        ));
     }
     let mut session = sql::open(&reach::target(&connection)?)?;
     interrupt::install();
@@ -81,7 +91,10 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
     let imported = csv::import(ctx, &args.file, &args.form, session.as_mut())?;
     drop(session);
     refresh_replicas(ctx, &name)?;
-    let sentence = format!("Imported {} rows into table {} of database {name}.", imported.rows, imported.table);
+    let sentence = format!(
+        "Imported {} rows into table {} of database {name}.",
+        imported.rows, imported.table
+    );
     let grown = Grown {
         database: name.clone(),
         created: false,
@@ -92,9 +105,15 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
 
 /// The database's name that a file suggests.
 fn name_of(file: &Path) -> Result<DatabaseName> {
-    let stem = file.file_stem().map(|stem| stem.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let stem = file
+        .file_stem()
+        .map(|stem| stem.to_string_lossy().to_lowercase())
+        .unwrap_or_default();
     stem.parse().map_err(|_| {
-        Error::new(Code::Usage, format!("{stem:?}, the file's name, cannot name a database"))
-            .hint(format!("name it yourself: torso db import {} NAME", file.display()))
+        Error::new(
+            Code::Usage,
+            format!("{stem:?}, the file's name, cannot name a database"),
+        )
+        .hint(format!("name it yourself: torso db import {} NAME", file.display()))
     })
 }

@@ -65,17 +65,20 @@ const OBJECTS: &str = "
 
 pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
     let name = ctx.database(args.name)?;
-    let connection =
-        ctx.control()?.connection(&name, args.location.as_ref()).map_err(|error| near_miss(ctx, &name, error))?;
+    let connection = ctx
+        .control()?
+        .connection(&name, args.location.as_ref())
+        .map_err(|error| near_miss(ctx, &name, error))?;
     let location = connection.location.clone();
     let mut session = sql::open(&reach::reading(&connection)?)?;
     let inspected = look(session.as_mut(), name, location, args.check)?;
     ctx.ui.show(&inspected)?;
     match &inspected.integrity {
-        Some(findings) if findings.as_slice() != ["ok"] => {
-            Err(Error::new(Code::InvalidFile, format!("database {} is damaged", inspected.name))
-                .hint("destroy a damaged replica and replicate again; of a primary, promote a sound replica"))
-        }
+        Some(findings) if findings.as_slice() != ["ok"] => Err(Error::new(
+            Code::InvalidFile,
+            format!("database {} is damaged", inspected.name),
+        )
+        .hint("destroy a damaged replica and replicate again; of a primary, promote a sound replica")),
         _ => Ok(()),
     }
 }
@@ -85,13 +88,21 @@ fn look(session: &mut dyn Session, name: DatabaseName, location: LocationCode, c
     query::rows(session, "BEGIN")?;
     let page_size = query::number(session, "PRAGMA page_size")?;
     let pages = query::number(session, "PRAGMA page_count")?;
-    let objects = query::rows(session, OBJECTS)?.into_iter().filter_map(|row| object(&row)).collect();
+    let objects = query::rows(session, OBJECTS)?
+        .into_iter()
+        .filter_map(|row| object(&row))
+        .collect();
     let integrity = if check {
         let text = |row: Vec<Value>| match row.into_iter().next() {
             Some(Value::Text(text)) => Some(text),
             _ => None,
         };
-        Some(query::rows(session, "PRAGMA integrity_check")?.into_iter().filter_map(text).collect())
+        Some(
+            query::rows(session, "PRAGMA integrity_check")?
+                .into_iter()
+                .filter_map(text)
+                .collect(),
+        )
     } else {
         None
     };
@@ -163,7 +174,9 @@ impl View for Inspected {
                 .field("Auto vacuum", Cell::text(self.auto_vacuum))
                 .field("User version", Cell::text(&self.user_version))
                 .field("Application ID", Cell::text(&self.application_id))
-                .field_if("Integrity", self.integrity.as_ref(), |findings| Cell::text(findings.join("; ")))
+                .field_if("Integrity", self.integrity.as_ref(), |findings| {
+                    Cell::text(findings.join("; "))
+                })
                 .table("Tables and indexes", objects),
         )
     }

@@ -15,8 +15,11 @@ pub(crate) fn target(connection: &Connection) -> Result<Target> {
         }),
         None => Ok(Target::Remote {
             url: url::Url::parse(&connection.url).map_err(|error| {
-                Error::new(Code::Internal, format!("database {} has no usable URL", connection.database))
-                    .caused_by(error)
+                Error::new(
+                    Code::Internal,
+                    format!("database {} has no usable URL", connection.database),
+                )
+                .caused_by(error)
             })?,
             token: connection.token.clone(),
         }),

@@ -160,14 +160,21 @@ fn fill<T>(staging: &Staging, fill: impl FnOnce(&mut dyn Session) -> Result<T>) 
 
 fn load_script(ctx: &Context, path: &Path, session: &mut dyn Session) -> Result<u64> {
     if path == Path::new("-") {
-        return script::run(session, &mut std::io::stdin().lock(), "stdin", &mut |_| not_interrupted());
+        return script::run(session, &mut std::io::stdin().lock(), "stdin", &mut |_| {
+            not_interrupted()
+        });
     }
     let (file, size) = open_input(path)?;
     let mut progress = ctx.ui.progress("Loading");
-    script::run(session, &mut BufReader::with_capacity(1 << 18, file), &path.to_string_lossy(), &mut |read| {
-        progress.at(read, size);
-        not_interrupted()
-    })
+    script::run(
+        session,
+        &mut BufReader::with_capacity(1 << 18, file),
+        &path.to_string_lossy(),
+        &mut |read| {
+            progress.at(read, size);
+            not_interrupted()
+        },
+    )
 }
 
 /// A file to be read, and its size (0 where it has none, as a pipe).
@@ -176,7 +183,10 @@ pub(super) fn open_input(path: &Path) -> Result<(File, u64)> {
     let file = File::open(path).map_err(doing)?;
     let metadata = file.metadata().map_err(doing)?;
     if metadata.is_dir() {
-        return Err(Error::new(Code::InvalidFile, format!("cannot read {}: it is a directory", path.display())));
+        return Err(Error::new(
+            Code::InvalidFile,
+            format!("cannot read {}: it is a directory", path.display()),
+        ));
     }
     Ok((file, metadata.len()))
 }
@@ -194,12 +204,15 @@ impl Kind {
     pub fn of(path: &Path) -> Result<Self> {
         let (file, _) = open_input(path)?;
         let mut start = BufReader::with_capacity(64, file);
-        let begins =
-            start.fill_buf().map_err(|error| Error::io(error, format!("cannot read {}", path.display())))?;
+        let begins = start
+            .fill_buf()
+            .map_err(|error| Error::io(error, format!("cannot read {}", path.display())))?;
         if begins.starts_with(b"SQLite format 3\0") {
             return Ok(Self::Database);
         }
-        let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+        let extension = path
+            .extension()
+            .map(|extension| extension.to_string_lossy().to_lowercase());
         Ok(match extension.as_deref() {
             Some("db" | "sqlite" | "sqlite3" | "sl3" | "s3db" | "db3") => Self::Database,
             Some("sql" | "dump") => Self::Script,
@@ -210,5 +223,9 @@ impl Kind {
 
 /// Stops long work after Ctrl-C.
 pub(super) fn not_interrupted() -> Result<()> {
-    if interrupt::pressed() { Err(Error::new(Code::Interrupted, "interrupted")) } else { Ok(()) }
+    if interrupt::pressed() {
+        Err(Error::new(Code::Interrupted, "interrupted"))
+    } else {
+        Ok(())
+    }
 }

@@ -267,7 +267,11 @@ fn resolve(ctx: &Context, word: &str) -> Result<Option<Target>> {
 }
 
 fn target_of(connection: &Connection, read_only: bool) -> Result<Target> {
-    if read_only { super::reach::reading(connection) } else { super::reach::target(connection) }
+    if read_only {
+        super::reach::reading(connection)
+    } else {
+        super::reach::target(connection)
+    }
 }
 
 #[cfg(test)]
