@@ -2,6 +2,7 @@
 //! `support`. Unit tests stand beside the code they test, in `src`.
 
 mod layering;
+mod remote;
 #[allow(dead_code)]
 mod support;
 

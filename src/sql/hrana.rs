@@ -11,6 +11,8 @@ mod address;
 mod decode;
 mod insert;
 mod link;
+#[cfg(test)]
+mod misbehaviour;
 mod refusal;
 mod shape;
 mod statement;
@@ -22,7 +24,7 @@ use self::link::{Link, batch_result, single};
 use self::shape::{Shape, Verb};
 use self::statement::Run;
 use self::transport::Cancel;
-use self::wire::Cell;
+use self::wire::{Cell, UNBOUND};
 use super::{Args, Failure, Interrupter, Outcome, Rows, Session, Sink};
 use crate::error::{Error, Result};
 use crate::secret::Secret;
@@ -153,7 +155,7 @@ impl State {
         let mut run = Run {
             state: self,
             cancel,
-            sql: statement,
+            sql: statement.into(),
             shape,
             sink,
             rows: 0,
@@ -225,7 +227,7 @@ impl Session for HranaSession {
         if !state.link.is_open() || state.stream != state.link.opened() {
             return state.changes;
         }
-        let request = single("select total_changes()", &[], None);
+        let request = single("select total_changes()", &UNBOUND, None);
         let counted = match state.link.ask(&Cancel::default(), &[request]) {
             Ok(mut answers) => answers.pop().and_then(|answer| batch_result(answer).ok()),
             Err(_) => None,

@@ -3,6 +3,7 @@
 pub mod golden;
 pub mod redact;
 pub mod run;
+pub mod sqld;
 pub mod sqlite3;
 pub mod trace;
 pub mod tree;

@@ -416,3 +416,72 @@ impl Visitor<'_> for ContentSeed<'_> {
         Ok(Content::None)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Everything a cursor's answer says, in pieces as they may arrive.
+    fn read(pieces: &[&[u8]]) -> Result<Vec<String>> {
+        let mut lines = Lines::default();
+        let mut row = Row::default();
+        let mut said = Vec::new();
+        for piece in pieces {
+            lines.feed(Bytes::copy_from_slice(piece));
+            loop {
+                let Some(entry) = lines.next(|line| entry(line, &mut row))? else {
+                    break;
+                };
+                said.push(match entry {
+                    Entry::Row => format!("{:?}", row.values().collect::<Vec<_>>()),
+                    other => format!("{other:?}"),
+                });
+            }
+        }
+        Ok(said)
+    }
+
+    const ROW: &str = r#"{"type":"row","row":[{"type":"integer","value":"-9223372036854775808"},{"value":"é\u0000\"\\😀","type":"text"},{"type":"null"},{"type":"blob","base64":"AP8"},{"type":"blob","base64":"AP8="},{"type":"float","value":1e300},{"type":"float","value":2},{"type":"float","value":null},{"type":"integer","value":7},{"type":"text","value":"","extra":[1,{}]}]}"#;
+
+    #[test]
+    fn values_arrive_as_they_were() {
+        let text = format!("{ROW}\n");
+        let said = read(&[text.as_bytes()]).unwrap();
+        let bytes = "é\0\"\\😀".as_bytes();
+        assert_eq!(
+            said,
+            [format!(
+                "[Integer(-9223372036854775808), Text({bytes:?}), Null, Blob([0, 255]), Blob([0, 255]), Real(1e300), Real(2.0), \
+                 Real(inf), Integer(7), Text([])]"
+            )]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = read(&[&bytes]);
+        }
+
+        #[test]
+        fn a_damaged_line_is_read_or_refused(at in 0..ROW.len(), byte: u8, cut in 0..ROW.len()) {
+            let mut bytes = ROW.as_bytes().to_vec();
+            bytes[at] = byte;
+            bytes.truncate(cut.max(at));
+            bytes.push(b'\n');
+            let _ = read(&[&bytes]);
+        }
+
+        #[test]
+        fn the_way_it_arrives_in_pieces_does_not_matter(cuts in proptest::collection::vec(0..2 * ROW.len(), 0..8)) {
+            let text = format!("{ROW}\n{{\"type\":\"step_begin\"}}\n{ROW}\n");
+            let mut cuts = cuts;
+            cuts.push(0);
+            cuts.push(text.len());
+            cuts.sort_unstable();
+            let pieces: Vec<_> = cuts.windows(2).map(|pair| &text.as_bytes()[pair[0]..pair[1]]).collect();
+            prop_assert_eq!(read(&pieces).unwrap(), read(&[text.as_bytes()]).unwrap());
+        }
+    }
+}

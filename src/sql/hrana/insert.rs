@@ -30,6 +30,9 @@ pub(super) struct Inserted {
 }
 
 pub(super) fn insert_many(link: &mut Link, cancel: &Cancel, sql: &str, rows: &mut dyn Rows) -> Result<Inserted> {
+    if let Err(refusal) = link.describe(cancel, sql)? {
+        return Err(refusal.failure(Phase::Prepare, 0));
+    }
     let mut batch = Pending::default();
     let mut work = Work {
         link,
@@ -192,7 +195,8 @@ impl Work<'_> {
             self.link.set_transaction(!is_autocommit);
         }
         if let Answer::Error { error } = &answer {
-            return Err(self.refused_whole(Refusal::new(error, self.text)));
+            // The statement as such, not a row.
+            return Err(Refusal::new(error, self.text).failure(Phase::Prepare, 0));
         }
         let result = batch_result(answer)?;
         if result.step_results.len() != rows.len() {
@@ -223,14 +227,6 @@ impl Work<'_> {
             }
         }
         Ok(sent)
-    }
-
-    /// The statement as such was refused, not a row.
-    fn refused_whole(&mut self, refusal: Refusal) -> Failure {
-        match self.link.describe(self.cancel, self.text) {
-            Ok(Err(better)) => better.failure(Phase::Prepare, 0),
-            _ => refusal.failure(Phase::Prepare, 0),
-        }
     }
 }
 

@@ -9,10 +9,11 @@ use super::decode::malformed;
 use super::refusal::{Refusal, transaction_lost};
 use super::transport::{Call, Cancel, Fault, Http, Reply};
 use super::wire::{
-    Answer, Batch, BatchResult, Condition, CursorBody, Description, PipelineBody, PipelineReply, Request, Response,
-    Step, Stmt, WireError,
+    Answer, Batch, BatchResult, Bound, Condition, CursorBody, Description, PipelineBody, PipelineReply, Request,
+    Response, Step, Stmt, UNBOUND, WireError,
 };
 use crate::error::{Code, Error};
+use crate::secret::Secret;
 use crate::sql::{Failure, Phase};
 use bytes::Bytes;
 use rusqlite::ffi;
@@ -212,7 +213,7 @@ impl Link {
                 Ok(text) => text,
                 Err(fault) => return Err(Denied::Failed(self.fault(fault))),
             };
-            let complaint = Complaint::read(&text);
+            let complaint = Complaint::read(&text, self.address.token.as_ref());
             if reply.status == 400 && complaint.is_expiry() {
                 self.baton = None;
                 if self.in_transaction {
@@ -382,6 +383,13 @@ impl Link {
         }
     }
 
+    /// Gives up a cursor.
+    pub(super) fn abandon(&mut self, reply: Reply) {
+        if let Some(http) = &self.http {
+            http.abandon(reply);
+        }
+    }
+
     /// SQLite's own view of a statement; or why it will not have it.
     pub(super) fn describe(&mut self, cancel: &Cancel, sql: &str) -> Result<Result<Description, Refusal>> {
         match self.ask(cancel, &[Request::Describe { sql }])?.pop() {
@@ -402,7 +410,7 @@ impl Link {
         let was_open = self.in_transaction;
         let request = match self.api {
             Api::V3 => Request::GetAutocommit,
-            Api::V2 => single("select 1", &[], None),
+            Api::V2 => single("select 1", &UNBOUND, None),
         };
         let requests = [request];
         let answer = self.ask_within(cancel, patience, 1, &|baton| {
@@ -438,7 +446,7 @@ impl Link {
         }
         self.replaying = true;
         let pragmas = std::mem::take(&mut self.pragmas);
-        let requests: Vec<_> = pragmas.iter().map(|(_, sql)| single(sql, &[], None)).collect();
+        let requests: Vec<_> = pragmas.iter().map(|(_, sql)| single(sql, &UNBOUND, None)).collect();
         let answers = self.ask(cancel, &requests);
         drop(requests);
         self.pragmas = pragmas;
@@ -494,20 +502,21 @@ impl Link {
 }
 
 /// A request that runs one statement.
-pub(super) fn single<'a>(sql: &'a str, args: &'a [super::wire::Arg<'a>], condition: Option<Condition>) -> Request<'a> {
+pub(super) fn single<'a>(sql: &'a str, args: &'a Bound<'a>, condition: Option<Condition>) -> Request<'a> {
     Request::Batch {
         batch: one_step(sql, args, condition),
     }
 }
 
 /// A batch of one statement.
-pub(super) fn one_step<'a>(sql: &'a str, args: &'a [super::wire::Arg<'a>], condition: Option<Condition>) -> Batch<'a> {
+pub(super) fn one_step<'a>(sql: &'a str, args: &'a Bound<'a>, condition: Option<Condition>) -> Batch<'a> {
     Batch {
         steps: vec![Step {
             condition,
             stmt: Stmt {
                 sql,
-                args,
+                args: &args.args,
+                named_args: &args.named_args,
                 want_rows: true,
             },
         }],
@@ -550,7 +559,8 @@ struct Complaint {
 }
 
 impl Complaint {
-    fn read(text: &[u8]) -> Self {
+    /// A server may repeat what it was sent; the token is not passed on.
+    fn read(text: &[u8], token: Option<&Secret>) -> Self {
         let mut complaint: Self = serde_json::from_slice(text).unwrap_or_else(|_| Self {
             // Pages for people say little to a program.
             message: String::from_utf8_lossy(text)
@@ -565,6 +575,9 @@ impl Complaint {
         });
         if let Some(inner) = complaint.message.strip_prefix("Internal Error: `") {
             complaint.message = inner.strip_suffix('`').unwrap_or(inner).to_owned();
+        }
+        if let Some(token) = token.map(Secret::expose).filter(|token| !token.is_empty()) {
+            complaint.message = complaint.message.replace(token, "…");
         }
         complaint
     }

@@ -49,8 +49,14 @@ impl Refusal {
         };
         if let Some(rest) = text.strip_prefix("SQL string could not be parsed: ") {
             if rest.starts_with("unsupported statement") {
-                let first = sql.split_whitespace().next().unwrap_or_default().to_ascii_uppercase();
-                let message = format!("the server does not support this statement: {first}");
+                let mut words = sql
+                    .split(|at: char| !at.is_alphanumeric() && at != '_')
+                    .filter(|word| !word.is_empty());
+                let mut what = words.next().unwrap_or_default().to_ascii_uppercase();
+                if let ("PRAGMA", Some(name)) = (what.as_str(), words.next()) {
+                    what = format!("PRAGMA {name}");
+                }
+                let message = format!("the server does not support {what}");
                 return refusal(Reason::Unsupported, &message, ffi::SQLITE_ERROR, None);
             }
             let (message, offset) = parser_words(rest, sql);

@@ -126,6 +126,33 @@ fn verb(word: &str) -> Verb {
         .map_or(Verb::Other, |(_, verb)| *verb)
 }
 
+/// `sql` with numbers in place of its parameters: `names` has the name of each, where it has one. It means the same; a
+/// column that is nothing but a parameter is called otherwise.
+pub(super) fn numbered(sql: &str, names: &[Option<String>]) -> String {
+    let mut numbered = String::with_capacity(sql.len() + 8);
+    let mut highest = 0;
+    let mut at = 0;
+    while at < sql.len() {
+        let (token, length) = token(&sql.as_bytes()[at..]);
+        let text = sql.get(at..at + length).unwrap_or_default();
+        if let Token::Parameter = token {
+            let number = match text {
+                "?" => highest + 1,
+                _ => names
+                    .iter()
+                    .position(|name| name.as_deref() == Some(text))
+                    .map_or(highest + 1, |index| index + 1),
+            };
+            highest = highest.max(number);
+            numbered.push_str(&format!("?{number}"));
+        } else {
+            numbered.push_str(text);
+        }
+        at += length;
+    }
+    numbered
+}
+
 /// A setting of a session that a pragma makes, and that a new stream does not have: its name in lower case. `sql` begins
 /// with `PRAGMA`.
 pub(super) fn session_pragma(sql: &str) -> Option<String> {
@@ -232,6 +259,20 @@ mod tests {
     }
 
     #[test]
+    fn parameters_get_numbers() {
+        let names = [
+            Some(":a".to_owned()),
+            None,
+            Some("?3".to_owned()),
+            Some("@b".to_owned()),
+        ];
+        assert_eq!(
+            numbered("select :a, ?, '?', ?3, @b, :a -- ?", &names),
+            "select ?1, ?2, '?', ?3, ?4, ?1 -- ?"
+        );
+    }
+
+    #[test]
     fn settings_of_a_session_are_known() {
         assert_eq!(
             session_pragma("PRAGMA foreign_keys=off").as_deref(),
@@ -252,6 +293,7 @@ mod tests {
                 prop_assert!(sql.is_char_boundary(shape.start) && shape.start < sql.len());
             }
             session_pragma(&sql);
+            numbered(&sql, &[]);
         }
     }
 }

@@ -3,11 +3,14 @@
 use super::decode::{self, Entry, Lines, Row, malformed};
 use super::link::{Api, Denied, batch_result, interrupted, one_step, single};
 use super::refusal::{Reason, Refusal};
-use super::shape::{Shape, Verb};
+use super::shape::{self, Shape, Verb};
 use super::transport::{Cancel, Reply};
-use super::wire::{Answer, Arg, Cell, Col, Condition, CursorHead, Request, Response, StmtResult, WireError};
+use super::wire::{
+    Answer, Arg, Bound, Cell, Col, Condition, CursorHead, NamedArg, Request, Response, StmtResult, WireError,
+};
 use super::{REMINDER, State};
 use crate::sql::{Args, Column, Failure, Flow, Phase, Prepared, ServerCost, Sink, ValueRef};
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// What a statement did.
@@ -23,7 +26,7 @@ pub(super) struct Run<'a> {
     pub state: &'a mut State,
     pub cancel: &'a Cancel,
     /// The statement, from its first word.
-    pub sql: &'a str,
+    pub sql: Cow<'a, str>,
     pub shape: Shape,
     pub sink: &'a mut dyn Sink,
     /// Rows handed out.
@@ -34,7 +37,10 @@ pub(super) struct Run<'a> {
 
 impl Run<'_> {
     pub(super) fn run(&mut self, args: &Args) -> Result<Done, Failure> {
-        let args = self.bind(args)?;
+        let (args, numbered) = self.bind(args)?;
+        if let Some(numbered) = numbered {
+            self.sql = numbered.into();
+        }
         if self.shape.streams() && self.state.link.api() == Api::V3 {
             self.stream(&args)
         } else {
@@ -42,37 +48,42 @@ impl Run<'_> {
         }
     }
 
-    /// The values for the statement's parameters, in their order. A server wants exactly as many as there are, so it is
-    /// asked for their names; what is not given is NULL.
-    fn bind<'v>(&mut self, args: &'v Args) -> Result<Vec<Arg<'v>>, Failure> {
+    /// The values for the statement's parameters. A server wants every one of them, so it is asked for their names; what is
+    /// not given is NULL. Where some parameters have names and some have not, also the statement with numbers instead.
+    fn bind<'v>(&mut self, args: &'v Args) -> Result<(Bound<'v>, Option<String>), Failure> {
+        let mut bound = Bound::default();
         if !self.shape.parameters {
-            return Ok(Vec::new());
+            return Ok((bound, None));
         }
-        let description = match self.state.link.describe(self.cancel, self.sql)? {
+        let description = match self.state.link.describe(self.cancel, &self.sql)? {
             Ok(description) => description,
             Err(refusal) => return Err(refusal.failure(Phase::Prepare, self.shape.start)),
         };
-        let mut values = Vec::with_capacity(description.params.len());
-        for (index, parameter) in description.params.iter().enumerate() {
-            let bare = format!("?{}", index + 1);
-            let name = parameter.name.as_deref().unwrap_or(&bare);
+        let names: Vec<_> = description.params.into_iter().map(|parameter| parameter.name).collect();
+        let has_name = |name: &Option<String>| name.as_ref().is_some_and(|name| !name.starts_with('?'));
+        let by_name = !names.is_empty() && names.iter().all(has_name);
+        let mixed = !by_name && names.iter().any(has_name);
+        let numbered = mixed.then(|| shape::numbered(&self.sql, &names));
+        for (index, name) in names.into_iter().enumerate() {
+            let name = name.unwrap_or_else(|| format!("?{}", index + 1));
             let named = || {
                 args.named
                     .iter()
-                    .find(|(given, _)| given == name)
+                    .find(|(given, _)| *given == name)
                     .map(|(_, value)| value)
             };
-            let value = Arg(args
-                .positional
-                .get(index)
-                .or_else(named)
-                .map_or(ValueRef::Null, ValueRef::from));
+            let value = args.positional.get(index).or_else(named);
+            let value = Arg(value.map_or(ValueRef::Null, ValueRef::from));
             if let Some(why) = value.unsendable() {
                 return Err(self.refused_here(why));
             }
-            values.push(value);
+            if by_name {
+                bound.named_args.push(NamedArg { name, value });
+            } else {
+                bound.args.push(value);
+            }
         }
-        Ok(values)
+        Ok((bound, numbered))
     }
 
     fn refused_here(&self, why: &str) -> Failure {
@@ -93,8 +104,8 @@ impl Run<'_> {
     }
 
     /// Runs the statement by a pipeline, whose answer comes whole. Also asks what became of the transaction.
-    fn whole(&mut self, args: &[Arg<'_>]) -> Result<Done, Failure> {
-        let mut requests = vec![single(self.sql, args, self.state.link.condition())];
+    fn whole(&mut self, args: &Bound<'_>) -> Result<Done, Failure> {
+        let mut requests = vec![single(&self.sql, args, self.state.link.condition())];
         if self.state.link.api() == Api::V3 {
             requests.push(Request::GetAutocommit);
         }
@@ -182,13 +193,13 @@ impl Run<'_> {
     }
 
     /// Runs the statement through a cursor: rows arrive as the server finds them.
-    fn stream(&mut self, args: &[Arg<'_>]) -> Result<Done, Failure> {
+    fn stream(&mut self, args: &Bound<'_>) -> Result<Done, Failure> {
         if self.state.link.in_transaction() || (self.state.wrote && self.state.link.is_open()) {
             self.look_ahead(args)?;
         }
         let condition = self.state.link.condition();
         let conditional = condition.is_some();
-        let batch = one_step(self.sql, args, condition);
+        let batch = one_step(&self.sql, args, condition);
         let mut reply = match self.state.link.cursor(self.cancel, &batch) {
             Ok(reply) => reply,
             Err(Denied::Refused(error)) => return Err(self.explain(&error)),
@@ -196,6 +207,7 @@ impl Run<'_> {
             Err(Denied::Failed(failure)) => return Err(failure),
         };
         let done = self.read(&mut reply, conditional);
+        self.state.link.abandon(reply);
         if done.is_err() && self.state.link.in_transaction() {
             // An error may have ended the transaction. A failure to ask is told by the next statement.
             let _ = self.state.link.check(&Cancel::default(), REMINDER);
@@ -205,8 +217,8 @@ impl Run<'_> {
 
     /// Lets the server's parser see the statement without running it. A cursor over a statement that it does not understand
     /// would end the stream, with its transaction.
-    fn look_ahead(&mut self, args: &[Arg<'_>]) -> Result<(), Failure> {
-        let request = single(self.sql, args, Some(Condition::never()));
+    fn look_ahead(&mut self, args: &Bound<'_>) -> Result<(), Failure> {
+        let request = single(&self.sql, args, Some(Condition::never()));
         match self.state.link.ask(self.cancel, &[request])?.pop() {
             Some(Answer::Error { error }) => Err(self.explain(&error)),
             _ => Ok(()),
@@ -298,7 +310,7 @@ impl Run<'_> {
                         } else {
                             Phase::Step
                         };
-                        return Err(Refusal::new(&error, self.sql).failure(phase, self.shape.start));
+                        return Err(Refusal::new(&error, &self.sql).failure(phase, self.shape.start));
                     }
                     (Entry::Other, _) => {}
                     _ => return Err(Failure::Connection(malformed("its parts are out of order"))),
@@ -320,7 +332,7 @@ impl Run<'_> {
     /// A refusal as SQLite would have put it. The server's own parser has other words and says less of the place, and a
     /// pipeline does not tell when the engine refused: SQLite is asked to describe the statement.
     fn explain(&mut self, error: &WireError) -> Failure {
-        let refusal = Refusal::new(error, self.sql);
+        let refusal = Refusal::new(error, &self.sql);
         let unclear = match refusal.reason {
             Reason::Parser => true,
             Reason::Engine => refusal.code == rusqlite::ffi::SQLITE_ERROR,
@@ -330,7 +342,7 @@ impl Run<'_> {
             }
             _ => false,
         };
-        if unclear && let Ok(Err(better)) = self.state.link.describe(self.cancel, self.sql) {
+        if unclear && let Ok(Err(better)) = self.state.link.describe(self.cancel, &self.sql) {
             return better.failure(Phase::Prepare, self.shape.start);
         }
         refusal.failure(Phase::Step, self.shape.start)

@@ -135,15 +135,25 @@ impl Http {
             return Err(Waited::Cancelled);
         };
         runtime.block_on(async {
-            let mut work = pin!(tokio::time::timeout(call.patience, work));
-            let mut stop = pin!(call.cancel.wait());
-            std::future::poll_fn(|context| {
-                if stop.as_mut().poll(context).is_ready() {
-                    return Poll::Ready(Err(Waited::Cancelled));
-                }
-                work.as_mut().poll(context).map(|done| done.map_err(|_| Waited::Late))
-            })
-            .await
+            // Connections are looked after only here: one that was closed in the meantime must be noticed before it is
+            // used again.
+            settle().await;
+            let waited = {
+                let mut work = pin!(tokio::time::timeout(call.patience, work));
+                let mut stop = pin!(call.cancel.wait());
+                std::future::poll_fn(|context| {
+                    if stop.as_mut().poll(context).is_ready() {
+                        return Poll::Ready(Err(Waited::Cancelled));
+                    }
+                    work.as_mut().poll(context).map(|done| done.map_err(|_| Waited::Late))
+                })
+                .await
+            };
+            if waited.is_err() {
+                // What was given up is closed now, not at the next request.
+                settle().await;
+            }
+            waited
         })
     }
 
@@ -184,7 +194,7 @@ impl Http {
                         return Err(Fault::Unsent(error));
                     }
                     let pause = Duration::from_millis(fastrand::u64(50..150) * u64::from(tried));
-                    if let Err(Waited::Cancelled) = self.wait(call, tokio::time::sleep(pause)) {
+                    if let Err(Waited::Cancelled) = self.wait(call, async { tokio::time::sleep(pause).await }) {
                         return Err(Fault::Interrupted);
                     }
                 }
@@ -200,6 +210,14 @@ impl Http {
             Ok(Ok(chunk)) => Ok(chunk),
             Ok(Err(error)) => Err(broken(&reply.from, error)),
             Err(waited) => Err(waited.fault(&reply.from, call)),
+        }
+    }
+
+    /// Gives up an answer: its connection is closed, by which the server knows that nobody listens.
+    pub(super) fn abandon(&self, reply: Reply) {
+        drop(reply);
+        if let Some(runtime) = &self.runtime {
+            runtime.block_on(settle());
         }
     }
 
@@ -225,6 +243,13 @@ impl Drop for Http {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
+    }
+}
+
+/// Lets the connections' tasks see what arrived and do what they were told.
+async fn settle() {
+    for _ in 0..3 {
+        tokio::task::yield_now().await;
     }
 }
 

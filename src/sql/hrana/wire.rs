@@ -82,7 +82,28 @@ pub(super) struct Stmt<'a> {
     pub sql: &'a str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub args: &'a [Arg<'a>],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub named_args: &'a [NamedArg<'a>],
     pub want_rows: bool,
+}
+
+/// The values of a statement's parameters: all by place, or all by name. Servers do not take both at once.
+#[derive(Default)]
+pub(super) struct Bound<'a> {
+    pub args: Vec<Arg<'a>>,
+    pub named_args: Vec<NamedArg<'a>>,
+}
+
+/// A statement without parameters.
+pub(super) static UNBOUND: Bound<'static> = Bound {
+    args: Vec::new(),
+    named_args: Vec::new(),
+};
+
+#[derive(Serialize)]
+pub(super) struct NamedArg<'a> {
+    pub name: String,
+    pub value: Arg<'a>,
 }
 
 /// A value on its way to the server.

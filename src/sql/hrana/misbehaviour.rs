@@ -1,0 +1,393 @@
+//! What a session makes of servers that do not behave: each gives one clear error, and soon.
+
+use super::HranaSession;
+use super::address::Address;
+use crate::error::Code;
+use crate::secret::Secret;
+use crate::sql::{Args, Column, Failure, Flow, Outcome, Session, Sink, ValueRef};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+const TOKEN: &str = "a.very.secret-token";
+const PATIENCE: Duration = Duration::from_millis(400);
+
+/// A server that answers the nth request with the nth answer, and closes the connection after each. Requests beyond the
+/// last answer get that again. Ends with the test's process.
+struct Server {
+    url: String,
+    /// The first lines of the requests, with their bodies.
+    asked: Arc<Mutex<Vec<(String, String)>>>,
+}
+
+#[derive(Clone)]
+enum Reaction {
+    /// These bytes, then the end.
+    Bytes(Vec<u8>),
+    /// These bytes, then silence.
+    Silence(Vec<u8>),
+}
+
+fn http(status: u16, body: &str) -> Reaction {
+    let head = format!(
+        "HTTP/1.1 {status} x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    Reaction::Bytes([head.as_bytes(), body.as_bytes()].concat())
+}
+
+/// An answer that promises more than it has.
+fn cut(body: &str, silent: bool) -> Reaction {
+    let head = format!("HTTP/1.1 200 x\r\ncontent-length: {}\r\n\r\n", body.len() + 100);
+    let bytes = [head.as_bytes(), body.as_bytes()].concat();
+    if silent {
+        Reaction::Silence(bytes)
+    } else {
+        Reaction::Bytes(bytes)
+    }
+}
+
+impl Server {
+    fn start(reactions: Vec<Reaction>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&asked);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let Ok(stream) = stream else { return };
+                let Some(request) = read_request(&stream) else { continue };
+                let nth = {
+                    let mut heard = heard.lock().unwrap();
+                    heard.push(request);
+                    heard.len() - 1
+                };
+                let reaction = reactions.get(nth).or(reactions.last()).cloned().unwrap();
+                std::thread::spawn(move || react(stream, &reaction));
+            }
+        });
+        Self { url, asked }
+    }
+
+    fn session(&self) -> HranaSession {
+        let token = Secret::new(TOKEN.to_owned());
+        HranaSession::new(
+            Address::new(&self.url.parse().unwrap(), Some(&token)).unwrap(),
+            PATIENCE,
+        )
+    }
+
+    fn asked(&self) -> Vec<(String, String)> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+fn read_request(stream: &TcpStream) -> Option<(String, String)> {
+    let mut reader = BufReader::new(stream);
+    let mut first = String::new();
+    let mut length = 0;
+    reader.read_line(&mut first).ok()?;
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        if line.trim().is_empty() {
+            break;
+        }
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().ok()?;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    Some((first.trim().to_owned(), String::from_utf8(body).ok()?))
+}
+
+fn react(mut stream: TcpStream, reaction: &Reaction) {
+    let (Reaction::Bytes(bytes) | Reaction::Silence(bytes)) = reaction;
+    // The other side may have gone already.
+    let _ = stream.write_all(bytes);
+    if let Reaction::Silence(_) = reaction {
+        std::thread::sleep(Duration::from_secs(20));
+    }
+}
+
+#[derive(Default)]
+struct Rows(Vec<Vec<String>>);
+
+impl Sink for Rows {
+    fn columns(&mut self, _: &[Column]) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn row(&mut self, row: &[ValueRef<'_>]) -> std::io::Result<Flow> {
+        self.0.push(row.iter().map(|value| format!("{value:?}")).collect());
+        Ok(Flow::Continue)
+    }
+}
+
+fn run(session: &mut HranaSession, sql: &str) -> Result<(Outcome, Rows), Failure> {
+    let mut rows = Rows::default();
+    session
+        .run(sql, &Args::default(), &mut rows)
+        .map(|outcome| (outcome, rows))
+}
+
+const HEAD: &str = "{\"baton\":\"b\",\"base_url\":null}\n";
+const BEGIN: &str = "{\"type\":\"step_begin\",\"step\":0,\"cols\":[{\"name\":\"a\",\"decltype\":null}]}\n";
+const ROW: &str = "{\"type\":\"row\",\"row\":[{\"type\":\"integer\",\"value\":\"1\"}]}\n";
+const END: &str = "{\"type\":\"step_end\",\"affected_row_count\":0,\"last_insert_rowid\":null}\n";
+
+#[test]
+fn every_bad_answer_to_a_query_is_one_clear_error() {
+    let bad_rows = [
+        "{\"type\":\"row\",\"row\":[]}\n",
+        "{\"type\":\"row\"}\n",
+        "{\"type\":\"row\",\"row\":[{\"type\":\"integer\",\"value\":\"1\"},{\"type\":\"null\"}]}\n",
+        "{\"type\":\"row\",\"row\":[{\"type\":\"integer\",\"value\":\"x\"}]}\n",
+        "{\"type\":\"row\",\"row\":[{\"type\":\"integer\",\"value\":\"9223372036854775808\"}]}\n",
+        "{\"type\":\"row\",\"row\":[{\"type\":\"blob\",\"base64\":\"?\"}]}\n",
+        "{\"type\":\"row\",\"row\":[{\"type\":\"strange\",\"value\":\"1\"}]}\n",
+        "{\"type\":\"row\",\"row\":[{\"type\":\"integer\",\"val",
+        "{\"type\":\"row\",\"row\":[{\"type\":\"text\",\"value\":\"\u{1}\"}]}\n",
+        "[]\n",
+        "\n",
+        "null\n",
+        "nonsense\n",
+    ];
+    let mut cases: Vec<(String, Reaction)> = bad_rows
+        .iter()
+        .map(|row| ((*row).to_owned(), http(200, &format!("{HEAD}{BEGIN}{row}"))))
+        .collect();
+    for body in [
+        String::new(),
+        "<html>".to_owned(),
+        "{".to_owned(),
+        HEAD.to_owned(),
+        format!("{HEAD}{BEGIN}"),
+        format!("{HEAD}{BEGIN}{ROW}"),
+        format!("{HEAD}{ROW}{END}"),
+        format!("{HEAD}{END}"),
+        format!("{HEAD}{BEGIN}{BEGIN}{ROW}{END}"),
+        format!("{HEAD}{BEGIN}{ROW}{END}{END}"),
+        format!("{HEAD}{BEGIN}{ROW}{END}{ROW}"),
+        format!("{HEAD}{BEGIN}{ROW}{END}{HEAD}{BEGIN}{ROW}{END}"),
+        format!("{HEAD}{HEAD}"),
+        format!("{HEAD}{}", "[".repeat(100_000)),
+        "{\"baton\":1}\n".to_owned(),
+        "{\"baton\":null,\"base_url\":\"ftp://x\"}\n".to_owned(),
+    ] {
+        cases.push((body.clone(), http(200, &body)));
+    }
+    for body in [
+        "",
+        HEAD,
+        &format!("{HEAD}{BEGIN}{ROW}{ROW}"),
+        &format!("{HEAD}{BEGIN}{ROW}{{\"typ"),
+    ] {
+        cases.push((format!("cut: {body}"), cut(body, false)));
+        cases.push((format!("silent: {body}"), cut(body, true)));
+    }
+    cases.push(("nothing".to_owned(), Reaction::Bytes(Vec::new())));
+    cases.push(("silence".to_owned(), Reaction::Silence(Vec::new())));
+    cases.push((
+        "no HTTP".to_owned(),
+        Reaction::Bytes(b"SSH-2.0-OpenSSH_9.2\r\n".to_vec()),
+    ));
+    for (name, reaction) in cases {
+        let server = Server::start(vec![reaction]);
+        let mut session = server.session();
+        let begun = Instant::now();
+        let result = run(&mut session, "select 1");
+        let Err(Failure::Connection(error)) = result else {
+            panic!("{name:?}: taken for an answer")
+        };
+        assert!(
+            begun.elapsed() < Duration::from_secs(3),
+            "{name}: {:?}",
+            begun.elapsed()
+        );
+        let expected = if name.starts_with("silen") {
+            Code::Timeout
+        } else {
+            Code::Unavailable
+        };
+        assert_eq!(error.code(), expected, "{name}: {error:?}");
+        assert!(!error.full_message().contains('\n'), "{name}: {error:?}");
+    }
+}
+
+#[test]
+fn every_bad_answer_to_a_change_is_one_clear_error() {
+    let result = "{\"cols\":[],\"rows\":[],\"affected_row_count\":1,\"last_insert_rowid\":\"1\"}";
+    let batch = |results: &str, errors: &str| {
+        format!(
+            "{{\"type\":\"ok\",\"response\":{{\"type\":\"batch\",\"result\":{{\"step_results\":[{results}],\"step_errors\":[{errors}]}}}}}}"
+        )
+    };
+    let auto = "{\"type\":\"ok\",\"response\":{\"type\":\"get_autocommit\",\"is_autocommit\":true}}";
+    let whole = |results: &[&str]| {
+        format!(
+            "{{\"baton\":\"b\",\"base_url\":null,\"results\":[{}]}}",
+            results.join(",")
+        )
+    };
+    let good = whole(&[&batch(result, "null"), auto]);
+    let server = Server::start(vec![http(200, &good)]);
+    assert_eq!(
+        run(&mut server.session(), "insert into t values(1)").unwrap().0.changes,
+        1
+    );
+    for body in [
+        whole(&[]),
+        whole(&[&batch(result, "null")]),
+        whole(&[&batch(result, "null"), auto, auto]),
+        whole(&[&batch(result, "null"), &batch(result, "null"), auto]),
+        whole(&[auto, auto]),
+        whole(&[&batch(result, "null"), &batch(result, "null")]),
+        whole(&[&batch("", ""), auto]),
+        whole(&[&batch("null", "null"), auto]),
+        whole(&[&batch(result, ""), auto]),
+        whole(&[&batch("{\"cols\":[{\"name\":\"a\"}],\"rows\":[[]]}", "null"), auto]),
+        good[..good.len() - 1].to_owned(),
+        format!("{good}{good}"),
+        "{}".to_owned(),
+        String::new(),
+    ] {
+        let server = Server::start(vec![http(200, &body)]);
+        let Err(Failure::Connection(error)) = run(&mut server.session(), "insert into t values(1)") else {
+            panic!("{body}: taken for an answer")
+        };
+        assert_eq!(error.code(), Code::Unavailable, "{body}: {error:?}");
+    }
+}
+
+#[test]
+fn every_status_has_its_code_and_no_error_tells_the_token() {
+    for (status, code) in [
+        (301, Code::Unavailable),
+        (401, Code::Unauthenticated),
+        (403, Code::Forbidden),
+        (404, Code::DatabaseNotFound),
+        (408, Code::Timeout),
+        (418, Code::Unavailable),
+        (429, Code::Unavailable),
+        (500, Code::Unavailable),
+        (503, Code::Unavailable),
+        (504, Code::Timeout),
+    ] {
+        for sql in ["select 1", "delete from t", "select ?"] {
+            let body = format!("{{\"error\":\"refused: Authorization: Bearer {TOKEN}\"}}");
+            let server = Server::start(vec![http(status, &body)]);
+            let Err(Failure::Connection(error)) = run(&mut server.session(), sql) else {
+                panic!("{status}: taken for an answer")
+            };
+            assert_eq!(error.code(), code, "{status} {sql}: {error:?}");
+            let told = format!("{error:?} {:?}", error.hint_text());
+            assert!(told.contains("refused") && !told.contains(TOKEN), "{told}");
+        }
+    }
+}
+
+#[test]
+fn a_server_without_version_3_is_spoken_to_in_version_2() {
+    let batch = |rows: &str| {
+        http(
+            200,
+            &format!(
+                "{{\"baton\":\"b\",\"base_url\":null,\"results\":[{{\"type\":\"ok\",\"response\":{{\"type\":\"batch\",\"result\":\
+                 {{\"step_results\":[{{\"cols\":[{{\"name\":\"a\"}}],\"rows\":[{rows}],\"affected_row_count\":0,\
+                 \"last_insert_rowid\":null}}],\"step_errors\":[null]}}}}}}]}}"
+            ),
+        )
+    };
+    let rows = "[{\"type\":\"integer\",\"value\":5}],[{\"type\":\"float\",\"value\":null}]";
+    let server = Server::start(vec![
+        http(404, ""),
+        http(404, ""),
+        http(200, ""),
+        batch(rows),
+        batch(""),
+        batch(""),
+    ]);
+    let mut session = server.session();
+    let (outcome, result) = run(&mut session, "select a from t").unwrap();
+    assert_eq!(result.0, [["Integer(5)"], ["Real(inf)"]]);
+    assert_eq!((outcome.rows, outcome.signless_infinities), (2, 1));
+    assert!(!session.in_transaction());
+    run(&mut session, "begin").unwrap();
+    assert!(session.in_transaction());
+    run(&mut session, "commit").unwrap();
+    assert!(!session.in_transaction());
+    let asked: Vec<_> = server.asked().into_iter().map(|(line, _)| line).collect();
+    assert_eq!(
+        asked[..5],
+        [
+            "POST /v3/cursor HTTP/1.1",
+            "GET /v3 HTTP/1.1",
+            "GET /v2 HTTP/1.1",
+            "POST /v2/pipeline HTTP/1.1",
+            "POST /v2/pipeline HTTP/1.1"
+        ]
+    );
+}
+
+#[test]
+fn a_server_that_sends_elsewhere_is_followed() {
+    let second = Server::start(vec![http(200, &format!("{HEAD}{BEGIN}{ROW}{END}"))]);
+    let head = format!("{{\"baton\":\"sent\",\"base_url\":\"{}some/path\"}}\n", second.url);
+    let first = Server::start(vec![http(200, &format!("{head}{BEGIN}{END}"))]);
+    let mut session = first.session();
+    run(&mut session, "select 1").unwrap();
+    assert_eq!(run(&mut session, "select 1").unwrap().1.0, [["Integer(1)"]]);
+    let (line, body) = second.asked().remove(0);
+    assert_eq!(line, "POST /some/path/v3/cursor HTTP/1.1");
+    assert!(body.contains("\"baton\":\"sent\""), "{body}");
+}
+
+#[test]
+fn a_lost_answer_inside_a_transaction_is_not_taken_for_one_outside() {
+    let opened = "{\"baton\":\"b\",\"base_url\":null,\"results\":[{\"type\":\"ok\",\"response\":{\"type\":\"batch\",\"result\":\
+                  {\"step_results\":[{}],\"step_errors\":[null]}}},{\"type\":\"ok\",\"response\":{\"type\":\"get_autocommit\",\
+                  \"is_autocommit\":false}}]}";
+    let server = Server::start(vec![
+        http(200, opened),
+        Reaction::Bytes(Vec::new()),
+        http(
+            400,
+            "{\"message\":\"The stream has expired due to inactivity\",\"code\":\"STREAM_EXPIRED\"}",
+        ),
+    ]);
+    let mut session = server.session();
+    run(&mut session, "begin").unwrap();
+    let code = |result: Result<(Outcome, Rows), Failure>| match result {
+        Err(Failure::Connection(error)) => error.code(),
+        _ => panic!("taken for an answer"),
+    };
+    assert_eq!(code(run(&mut session, "insert into t values(1)")), Code::Unavailable);
+    assert_eq!(
+        code(run(&mut session, "insert into t values(2)")),
+        Code::TransactionLost
+    );
+    let (_, body) = server.asked().pop().unwrap();
+    assert!(body.contains("is_autocommit"), "{body}");
+}
+
+#[test]
+fn an_interrupt_does_not_wait_for_a_silent_server() {
+    for sql in ["select 1", "delete from t"] {
+        let server = Server::start(vec![Reaction::Silence(Vec::new())]);
+        let address = Address::new(&server.url.parse().unwrap(), None).unwrap();
+        let mut session = HranaSession::new(address, Duration::from_secs(15));
+        let interrupt = session.interrupter();
+        let thread = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(100));
+            interrupt();
+        });
+        let begun = Instant::now();
+        let failure = run(&mut session, sql).map(|_| ()).unwrap_err();
+        assert!(begun.elapsed() < Duration::from_millis(300), "{:?}", begun.elapsed());
+        assert_eq!(failure.primary_code(), Some(9), "{failure:?}");
+        thread.join().unwrap();
+    }
+}
