@@ -428,15 +428,22 @@ fn repeats(number: i64) -> bool {
 }
 
 impl Rows for Numbers {
-    fn next(&mut self) -> torso::error::Result<Option<&[ValueRef<'_>]>> {
+    fn width(&self) -> usize {
+        2
+    }
+
+    fn advance(&mut self) -> torso::error::Result<bool> {
         if self.next == self.end {
-            return Ok(None);
+            return Ok(false);
         }
         let number = if repeats(self.next) { self.next - 1 } else { self.next };
         self.next += 1;
         self.row = vec![Value::Integer(number), Value::Text(format!("text {number}"))];
-        // Handed out as references: the buffer lives as long as the rows do.
-        Ok(Some(self.row.iter().map(ValueRef::from).collect::<Vec<_>>().leak()))
+        Ok(true)
+    }
+
+    fn value(&self, index: usize) -> ValueRef<'_> {
+        ValueRef::from(&self.row[index])
     }
 
     fn refused(&mut self, nth: u64, failure: Failure) -> torso::error::Result<Flow> {
@@ -495,11 +502,17 @@ fn rows_inserted_in_batches_are_refused_one_by_one() {
 fn batches_of_rows_never_continue_outside_a_transaction_that_was_lost() {
     struct Restarting<'a>(Numbers, &'a mut Sqld);
     impl Rows for Restarting<'_> {
-        fn next(&mut self) -> torso::error::Result<Option<&[ValueRef<'_>]>> {
+        fn width(&self) -> usize {
+            self.0.width()
+        }
+        fn advance(&mut self) -> torso::error::Result<bool> {
             if self.0.next == 600 {
                 self.1.restart();
             }
-            self.0.next()
+            self.0.advance()
+        }
+        fn value(&self, index: usize) -> ValueRef<'_> {
+            self.0.value(index)
         }
         fn refused(&mut self, nth: u64, failure: Failure) -> torso::error::Result<Flow> {
             self.0.refused(nth, failure)
