@@ -1,0 +1,252 @@
+//! What is measured.
+
+use super::flights;
+use super::measure::Program;
+use std::io;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// The files that the programs work on.
+pub struct World {
+    directory: tempfile::TempDir,
+}
+
+/// One comparison.
+pub struct Case {
+    pub name: &'static str,
+    /// The ratio to stay under.
+    pub goal: &'static str,
+    pub most_rounds: u64,
+    /// Puts the world in the state that either side starts from.
+    pub prepare: fn(&World) -> io::Result<()>,
+    pub sqlite3: Box<dyn Fn(&World) -> Program>,
+    pub torso: Box<dyn Fn(&World) -> Program>,
+}
+
+impl World {
+    /// Makes the CSV file and a database of it.
+    pub fn new(rows: u64) -> io::Result<Self> {
+        let world = Self {
+            directory: tempfile::tempdir()?,
+        };
+        flights::write(&world.path("flights.csv"), rows)?;
+        let import = format!(".import --csv {} flights", world.text("flights.csv"));
+        let made = Command::new("sqlite3")
+            .arg(world.path("flights.db"))
+            .arg(import)
+            .status()?;
+        if !made.success() {
+            return Err(io::Error::other("sqlite3 could not import the data"));
+        }
+        let dump = Command::new("sqlite3")
+            .arg(world.path("flights.db"))
+            .arg(".dump")
+            .output()?;
+        std::fs::write(world.path("flights.sql"), dump.stdout)?;
+        Ok(world)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.path(name).display().to_string()
+    }
+
+    fn sqlite3(&self, arguments: &[&str]) -> Program {
+        self.program("sqlite3".into(), arguments)
+    }
+
+    fn torso(&self, arguments: &[&str]) -> Program {
+        self.program(env!("CARGO_BIN_EXE_torso").into(), arguments)
+    }
+
+    fn program(&self, program: PathBuf, arguments: &[&str]) -> Program {
+        Program {
+            program,
+            arguments: arguments
+                .iter()
+                .map(|argument| argument.replace("{dir}", &self.text("")))
+                .collect(),
+            stdin: None,
+            environment: vec![
+                ("HOME".into(), self.path("home")),
+                ("TORSO_DATA_DIR".into(), self.path("data")),
+                ("TORSO_CONFIG_DIR".into(), self.path("config")),
+            ],
+            times: 1,
+        }
+    }
+
+    /// Has exactly `count` databases.
+    fn databases(&self, count: u32) -> io::Result<()> {
+        let made = self.path(&format!("data/made-{count}"));
+        if made.exists() {
+            return Ok(());
+        }
+        self.fresh()?;
+        for number in 0..count {
+            let name = format!("db-{number}");
+            let program = self.torso(&["db", "create", &name, "--location", "ams"]);
+            let mut command = Command::new(&program.program);
+            command
+                .args(&program.arguments)
+                .envs(program.environment.iter().map(|(name, value)| (name, value)));
+            let output = command.output()?;
+            if !output.status.success() {
+                return Err(io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned()));
+            }
+        }
+        std::fs::write(made, "")
+    }
+
+    /// Has no databases at all.
+    fn fresh(&self) -> io::Result<()> {
+        for place in ["data", "home", "config", "out"] {
+            let path = self.path(place);
+            if path.exists() {
+                std::fs::remove_dir_all(&path)?;
+            }
+            std::fs::create_dir_all(&path)?;
+        }
+        Ok(())
+    }
+}
+
+fn case(
+    name: &'static str,
+    goal: &'static str,
+    sqlite3: &'static [&'static str],
+    torso: &'static [&'static str],
+) -> Case {
+    Case {
+        name,
+        goal,
+        most_rounds: u64::MAX,
+        prepare: |_| Ok(()),
+        sqlite3: Box::new(|world| world.sqlite3(sqlite3)),
+        torso: Box::new(|world| world.torso(torso)),
+    }
+}
+
+/// The same words for both shells, on the table of flights.
+fn shell(name: &'static str, goal: &'static str, words: &'static [&'static str]) -> Case {
+    let with = |first: &'static [&'static str]| -> Vec<&'static str> { [first, &["{dir}/flights.db"], words].concat() };
+    Case {
+        sqlite3: Box::new(move |world| world.sqlite3(&with(&[]))),
+        torso: Box::new(move |world| world.torso(&with(&["db", "shell"]))),
+        ..case(name, goal, &[], &[])
+    }
+}
+
+/// Every case, in the order they are shown.
+pub fn all() -> Vec<Case> {
+    const ALL: &str = "select * from flights";
+    const ONE: &[&str] = &["{dir}/flights.db", "select 1"];
+    let many_times = |mut program: Program| {
+        program.times = 20;
+        program
+    };
+    let empty = |world: &World| world.fresh();
+    let started = |case: Case| Case {
+        sqlite3: Box::new(move |world| many_times((case.sqlite3)(world))),
+        torso: Box::new(move |world| many_times((case.torso)(world))),
+        ..case
+    };
+    let made: &[&str] = &[
+        "{dir}/out/{n}.db",
+        "pragma journal_mode=wal; create table t(a); drop table t",
+    ];
+    vec![
+        started(case("start --version", "2", ONE, &["--version"])),
+        started(case(
+            "start select 1",
+            "2",
+            ONE,
+            &["db", "shell", "{dir}/flights.db", "select 1"],
+        )),
+        started(Case {
+            prepare: |world| world.databases(10),
+            ..case("list 10", "3", ONE, &["db", "list"])
+        }),
+        started(Case {
+            prepare: empty,
+            ..case("create", "2", made, &["db", "create", "{n}", "--location", "ams"])
+        }),
+        Case {
+            prepare: empty,
+            most_rounds: 1,
+            sqlite3: Box::new(move |world| Program {
+                times: 1000,
+                ..world.sqlite3(made)
+            }),
+            torso: Box::new(|world| Program {
+                times: 1000,
+                ..world.torso(&["db", "create", "{n}", "--location", "ams"])
+            }),
+            ..case("create 1000", "10 s", &[], &[])
+        },
+        Case {
+            prepare: |world| world.databases(10_000),
+            ..case("list 10000", "100 ms", ONE, &["db", "list"])
+        },
+        Case {
+            prepare: empty,
+            ..case(
+                "import",
+                "0.8",
+                &["{dir}/out/a.db", ".import --csv {dir}/flights.csv flights"],
+                &[
+                    "db",
+                    "shell",
+                    "{dir}/out/a.db",
+                    ".import --csv {dir}/flights.csv flights",
+                ],
+            )
+        },
+        Case {
+            prepare: empty,
+            ..case(
+                "create --from-csv",
+                "0.8",
+                &["{dir}/out/a.db", ".import --csv {dir}/flights.csv flights"],
+                &[
+                    "db",
+                    "create",
+                    "flights",
+                    "--location",
+                    "ams",
+                    "--from-csv",
+                    "{dir}/flights.csv",
+                ],
+            )
+        },
+        Case {
+            prepare: empty,
+            sqlite3: Box::new(|world| Program {
+                stdin: Some(world.path("flights.sql")),
+                ..world.sqlite3(&["{dir}/out/a.db"])
+            }),
+            torso: Box::new(|world| Program {
+                stdin: Some(world.path("flights.sql")),
+                ..world.torso(&["db", "shell", "{dir}/out/a.db"])
+            }),
+            ..case("restore", "0.8", &[], &[])
+        },
+        shell("dump", "0.8", &[".dump"]),
+        shell("csv", "0.8", &[".mode csv", ALL]),
+        shell("json", "0.8", &[".mode json", ALL]),
+        shell("list", "0.8", &[".mode list", ALL]),
+        shell("line", "0.8", &[".mode line", ALL]),
+        shell("insert", "0.8", &[".mode insert flights", ALL]),
+        shell("quote", "0.8", &[".mode quote", ALL]),
+        shell("tabs", "0.8", &[".mode tabs", ALL]),
+        shell("html", "0.8", &[".mode html", ALL]),
+        shell("tcl", "0.8", &[".mode tcl", ALL]),
+        shell("box", "0.8", &[".mode box", ALL]),
+        shell("column", "0.8", &[".mode column", ALL]),
+        shell("table", "0.8", &[".mode table", ALL]),
+        shell("markdown", "0.8", &[".mode markdown", ALL]),
+    ]
+}

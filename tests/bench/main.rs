@@ -1,0 +1,71 @@
+//! Benchmarks: `torso` beside `sqlite3`, alternating in one run on the same data, as ratios of medians with peak memory.
+//!
+//! `cargo bench` runs all, `cargo bench -- json dump` only those whose names contain a word. Nothing passes or fails here:
+//! times depend on the machine, ratios less so, and they are for people to read. `BENCH_ROWS` and `BENCH_ROUNDS` change the
+//! size of the table and how often each side runs.
+
+mod cases;
+mod flights;
+mod measure;
+
+use measure::Sample;
+use std::io::{self, Write};
+
+fn main() -> io::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(at) = arguments.iter().position(|argument| argument == measure::HELPER) {
+        return measure::help(&arguments[at + 1..]);
+    }
+    let words: Vec<&String> = arguments
+        .iter()
+        .filter(|argument| !argument.starts_with("--"))
+        .collect();
+    let wanted = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word.as_str()));
+    let number = |name: &str, default: u64| {
+        std::env::var(name)
+            .ok()
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(default)
+    };
+    let rounds = number("BENCH_ROUNDS", 5).max(1);
+
+    let world = cases::World::new(number("BENCH_ROWS", 340_000))?;
+    let mut out = io::stdout();
+    writeln!(
+        out,
+        "{:<22} {:>12} {:>12} {:>7} {:>6} {:>12} {:>12}",
+        "case", "sqlite3 ms", "torso ms", "ratio", "goal", "sqlite3 MiB", "torso MiB"
+    )?;
+    for case in cases::all().into_iter().filter(|case| wanted(case.name)) {
+        let (mut theirs, mut ours) = (Vec::new(), Vec::new());
+        for _ in 0..rounds.min(case.most_rounds) {
+            (case.prepare)(&world)?;
+            theirs.push(measure::run(&(case.sqlite3)(&world))?);
+            (case.prepare)(&world)?;
+            ours.push(measure::run(&(case.torso)(&world))?);
+        }
+        let (theirs, ours) = (median(&theirs), median(&ours));
+        writeln!(
+            out,
+            "{:<22} {:>12.1} {:>12.1} {:>7.2} {:>6} {:>12.1} {:>12.1}",
+            case.name,
+            theirs.milliseconds,
+            ours.milliseconds,
+            ours.milliseconds / theirs.milliseconds,
+            case.goal,
+            theirs.peak_mib,
+            ours.peak_mib
+        )?;
+    }
+    Ok(())
+}
+
+/// The middle time, and the highest peak.
+fn median(samples: &[Sample]) -> Sample {
+    let mut times: Vec<f64> = samples.iter().map(|sample| sample.milliseconds).collect();
+    times.sort_by(f64::total_cmp);
+    Sample {
+        milliseconds: times[times.len() / 2],
+        peak_mib: samples.iter().map(|sample| sample.peak_mib).fold(0.0, f64::max),
+    }
+}
