@@ -103,6 +103,14 @@ impl Settings {
         )
     }
 
+    /// The directory of what is remembered and may be lost, such as histories. None where there is no home.
+    #[must_use]
+    pub fn state_dir(&self) -> Option<PathBuf> {
+        dirs::state_dir()
+            .or_else(dirs::data_local_dir)
+            .map(|directory| directory.join("torso"))
+    }
+
     /// The settings file. It need not exist.
     pub fn path(&self) -> Result<PathBuf> {
         Ok(self.config_dir()?.0.join("config.toml"))

@@ -1,9 +1,12 @@
 //! Runs a text of statements, one after the other, and shows their results.
 
+use super::editor::pager::Pager;
+use super::editor::terminal::{Fit, Screen};
+use super::person::Look;
 use super::plan::{Program, Tree};
 use super::render::{Renderer, Style};
 use super::state::{End, ExplainLayout, Ran, Settings, Shell, ShowPlan, complain, text_of};
-use crate::sql::{Args, Column, Explain, Failure, Flow, Phase, Prepared, Sink, ValueRef, split};
+use crate::sql::{Args, Column, Explain, Failure, Flow, Outcome, Phase, Prepared, Session, Sink, ValueRef, split};
 use std::borrow::Cow;
 use std::io::{self, Write};
 use std::time::Instant;
@@ -36,6 +39,8 @@ impl From<End> for Stopped {
 /// The result of one statement on its way to the output.
 struct Shown<'a> {
     style: &'a Style,
+    /// Layouts that fit the terminal, if it is one.
+    fit: Option<&'a Fit>,
     explain: ExplainLayout,
     out: Option<&'a mut dyn Write>,
     body: Body<'a>,
@@ -44,15 +49,18 @@ struct Shown<'a> {
 
 enum Body<'a> {
     Nothing,
+    /// On a terminal, fitted to it.
+    Screen(Box<Screen<'a>>),
     Rows(Box<Renderer<'a>>),
     Tree(Tree),
     Program(Program),
 }
 
 impl<'a> Shown<'a> {
-    fn new(settings: &'a Settings, out: &'a mut dyn Write) -> Self {
+    fn new(settings: &'a Settings, look: Option<&'a Look>, out: &'a mut dyn Write) -> Self {
         Self {
-            style: &settings.style,
+            style: look.map_or(&settings.style, |look| &look.style),
+            fit: look.and_then(|look| look.fit.as_ref()),
             explain: settings.explain,
             out: Some(out),
             body: Body::Nothing,
@@ -60,13 +68,25 @@ impl<'a> Shown<'a> {
         }
     }
 
-    /// Writes what is still to come. Returns whether the statement may have written.
-    fn finish(self) -> io::Result<bool> {
+    /// Runs a statement and shows its result to the end, also of one that fails on the way.
+    fn result_of(
+        mut self,
+        session: &mut dyn Session,
+        sql: &str,
+        args: &Args,
+    ) -> (Result<Outcome, Failure>, io::Result<(bool, bool)>) {
+        let ran = session.run(sql, args, &mut self);
+        (ran, self.finish())
+    }
+
+    /// Writes what is still to come. Returns whether the statement may have written, and whether cells were shortened.
+    fn finish(self) -> io::Result<(bool, bool)> {
         let (out, text) = match self.body {
-            Body::Nothing => return Ok(!self.read_only),
+            Body::Nothing => return Ok((!self.read_only, false)),
+            Body::Screen(screen) => return Ok((!self.read_only, screen.finish()?)),
             Body::Rows(renderer) => {
                 renderer.finish()?;
-                return Ok(!self.read_only);
+                return Ok((!self.read_only, false));
             }
             Body::Tree(tree) => (self.out, tree.finish()?),
             Body::Program(program) => (self.out, program.finish()?),
@@ -74,7 +94,7 @@ impl<'a> Shown<'a> {
         if let Some(out) = out {
             out.write_all(&text)?;
         }
-        Ok(!self.read_only)
+        Ok((!self.read_only, false))
     }
 }
 
@@ -93,10 +113,14 @@ impl Sink for Shown<'_> {
         if matches!(self.body, Body::Nothing)
             && let Some(out) = self.out.take()
         {
-            self.body = Body::Rows(Box::new(Renderer::new(self.style, out)));
+            self.body = match self.fit {
+                Some(fit) => Body::Screen(Box::new(Screen::new(fit, out))),
+                None => Body::Rows(Box::new(Renderer::new(self.style, out))),
+            };
         }
         match &mut self.body {
             Body::Nothing => Ok(()),
+            Body::Screen(screen) => screen.columns(columns),
             Body::Rows(renderer) => renderer.columns(columns),
             Body::Tree(tree) => tree.columns(columns),
             Body::Program(program) => program.columns(columns),
@@ -105,6 +129,7 @@ impl Sink for Shown<'_> {
 
     fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<Flow> {
         match &mut self.body {
+            Body::Screen(screen) => screen.row(row),
             Body::Rows(renderer) => renderer.row(row),
             Body::Nothing => Ok(Flow::Continue),
             Body::Tree(tree) => tree.row(row),
@@ -184,14 +209,28 @@ impl Shell<'_> {
             self.explain_first(sql)?;
         }
         self.session()?;
+        let look = self.look();
         let slot = &mut self.slots[self.active];
         let Some(session) = &mut slot.session else {
             return Ok(());
         };
-        let mut shown = Shown::new(&self.settings, &mut self.out);
-        let ran = session.run(sql, &args, &mut shown);
-        let wrote = shown.finish().map_err(End::from)?;
+        let (ran, finished) = match look.as_ref().and_then(|look| look.rows) {
+            Some(rows) => {
+                let mut pager = Pager::new(&mut self.out, rows);
+                let shown = Shown::new(&self.settings, look.as_ref(), &mut pager);
+                let (ran, finished) = shown.result_of(session.as_mut(), sql, &args);
+                (ran, pager.finish().and(finished))
+            }
+            None => {
+                let shown = Shown::new(&self.settings, look.as_ref(), &mut self.out);
+                shown.result_of(session.as_mut(), sql, &args)
+            }
+        };
+        let (wrote, shortened) = finished.map_err(End::from)?;
         self.wrote |= wrote && ran.is_ok();
+        if shortened {
+            self.tell_shortened()?;
+        }
         if let Err(failure) = ran {
             return Err(self.refused(failure, rest));
         }
@@ -223,11 +262,13 @@ impl Shell<'_> {
                 offset,
             } => {
                 let code = code & 0xff;
+                let plain = message.clone();
                 if code > 1 {
                     message.push_str(&format!(" ({code})"));
                 }
-                if let Some(offset) = offset {
-                    message.push_str(&pointer(rest, offset));
+                match self.explain_error(rest, &plain, offset) {
+                    Some(explained) => message.push_str(&explained),
+                    None => message.push_str(&offset.map(|offset| pointer(rest, offset)).unwrap_or_default()),
                 }
                 let read_only = code == rusqlite::ffi::SQLITE_READONLY;
                 let hint = if read_only {

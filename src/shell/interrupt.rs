@@ -1,12 +1,13 @@
 //! Ctrl-C: stops the running statement, on whichever connection it runs.
 
 use crate::sql::Interrupter;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
 
 static CONNECTIONS: Mutex<Vec<Interrupter>> = Mutex::new(Vec::new());
 static PRESSED: AtomicU32 = AtomicU32::new(0);
 static INSTALLED: Once = Once::new();
+static PAGING: AtomicBool = AtomicBool::new(false);
 
 /// Takes Ctrl-C over from now on. A program that already has a handler keeps it.
 pub fn install() {
@@ -17,7 +18,8 @@ pub fn install() {
 
 /// What Ctrl-C does. Pressed three times without effect, it ends the program.
 pub fn press() {
-    if PRESSED.fetch_add(1, Ordering::SeqCst) >= 2 {
+    // A pager has the terminal: what is pressed there is no wish to leave.
+    if !PAGING.load(Ordering::SeqCst) && PRESSED.fetch_add(1, Ordering::SeqCst) >= 2 {
         std::process::exit(130);
     }
     for interrupter in CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner).iter() {
@@ -43,4 +45,9 @@ pub fn pressed() -> bool {
 
 pub fn clear() {
     PRESSED.store(0, Ordering::SeqCst);
+}
+
+/// Tells that a pager has the terminal, and Ctrl-C with it, or has it no longer.
+pub fn paging(on: bool) {
+    PAGING.store(on, Ordering::SeqCst);
 }

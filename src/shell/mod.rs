@@ -14,6 +14,7 @@ pub mod import;
 mod input;
 pub mod interrupt;
 mod output;
+pub mod person;
 mod plan;
 pub mod render;
 mod safe;
@@ -23,8 +24,10 @@ mod words;
 use crate::sql::Target;
 use crate::sql::split::{Accumulator, Fed};
 use args::{Arguments, Switch};
+use editor::terminal;
 use exec::ArgumentFailed;
 use input::{Input, Lines, Reader};
+use person::{Person, Terminal};
 use state::{End, Ran, Shell, ShowPlan, Slot};
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
@@ -41,6 +44,8 @@ pub struct Hooks<'h> {
     pub resolve: Resolve<'h>,
     /// Said after a write was refused because the database is read-only: where writes go.
     pub read_only_hint: Option<String>,
+    /// Names that `.open` could open, for completion.
+    pub databases: &'h dyn Fn() -> Vec<String>,
 }
 
 /// What to run, and on what.
@@ -51,6 +56,8 @@ pub struct Options {
     pub arguments: Arguments,
     /// Read before anything else, if it exists and no `-init` was given.
     pub startup_file: Option<PathBuf>,
+    /// For whom, where a person types.
+    pub person: Person,
 }
 
 /// What became of it.
@@ -92,6 +99,12 @@ impl Shell<'_> {
         self.interactive = arguments
             .interactive
             .unwrap_or_else(|| io::stdin().is_terminal() && arguments.reads_stdin());
+        if self.interactive {
+            self.terminal = Terminal::open(&options.person, &options.name, self.hooks.databases);
+        }
+        if self.terminal.is_some() {
+            terminal::prepare(&mut self.settings.style);
+        }
         // A file that is not there yet is made when something is asked of it, not because a name was mistyped.
         if !matches!(&options.target, Target::File { path, .. } if !path.exists()) {
             self.session()?;
@@ -114,6 +127,10 @@ impl Shell<'_> {
         }
         if !arguments.commands.is_empty() {
             return self.run_commands(&arguments.commands);
+        }
+        if self.terminal.is_some() {
+            self.converse()?;
+            return Ok(0);
         }
         let failed = self.read_lines(&mut Reader::new(io::stdin()))?;
         Ok(i32::from(failed))

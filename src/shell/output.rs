@@ -54,6 +54,12 @@ impl Output {
         self.name.as_deref()
     }
 
+    /// Whether results go where the shell's own standard output goes.
+    #[must_use]
+    pub fn is_standard(&self) -> bool {
+        matches!(self.name.as_deref(), None | Some("stdout"))
+    }
+
     /// Ends what is open and goes back to standard output. Waits for a program that results were piped to.
     pub fn reset(&mut self) -> io::Result<()> {
         let flushed = self.writer.flush();

@@ -1,6 +1,7 @@
 //! What the shell remembers: its settings, its connections, and where it stands in its input.
 
 use super::output::Output;
+use super::person::Terminal;
 use super::render::Style;
 use super::safe::Guard;
 use super::{Ending, Hooks};
@@ -122,6 +123,8 @@ pub struct Shell<'h> {
     /// A statement was run that may have written: rows are counted, but a changed schema is not.
     pub wrote: bool,
     pub hooks: Hooks<'h>,
+    /// The terminal, where a person types.
+    pub terminal: Option<Terminal<'h>>,
 }
 
 /// Rows held in memory, for the shell's own questions.
@@ -185,6 +188,7 @@ impl<'h> Shell<'h> {
             changed: 0,
             wrote: false,
             hooks,
+            terminal: None,
         }
     }
 

@@ -3,9 +3,10 @@
 use crate::commands::complete;
 use crate::context::Context;
 use crate::control::names::{DatabaseName, LocationCode};
-use crate::control::types::{Connection, Role};
+use crate::control::types::{Connection, DatabaseFilter, Role};
 use crate::error::{Code, Error, Result};
 use crate::shell::args::{self, Arguments};
+use crate::shell::person::Person;
 use crate::shell::{self, Hooks, Options};
 use crate::sql::Target;
 use std::ffi::{OsStr, OsString};
@@ -144,13 +145,16 @@ pub(in crate::commands) fn run(ctx: &Context, args: &Args) -> Result<u8> {
             .ok()
             .map(|(directory, _)| directory.join("shellrc")),
         arguments,
+        person: person(ctx, place.connection.as_ref()),
     };
+    let databases = || names(ctx);
     let resolve = |name: &str| resolve(ctx, name);
     let ending = shell::run(
         &options,
         Hooks {
             resolve: &resolve,
             read_only_hint: replica_hint,
+            databases: &databases,
         },
     );
     if ending.wrote
@@ -159,6 +163,30 @@ pub(in crate::commands) fn run(ctx: &Context, args: &Args) -> Result<u8> {
         super::refresh_replicas(ctx, &connection.database)?;
     }
     Ok(u8::try_from(ending.exit_code).unwrap_or(1))
+}
+
+/// Who types, where somebody does.
+fn person(ctx: &Context, connection: Option<&Connection>) -> Person {
+    Person {
+        colour: ctx.ui.colors_answer(),
+        quiet: ctx.ui.is_quiet(),
+        raw: ctx.ui.raw(),
+        location: connection.map(|connection| connection.location.to_string()),
+        replica: connection.is_some_and(|connection| connection.role == Role::Replica),
+        histories: ctx.settings.state_dir().map(|directory| directory.join("history")),
+    }
+}
+
+/// The names of all databases, for completion: nothing where they cannot be told.
+fn names(ctx: &Context) -> Vec<String> {
+    let found = ctx
+        .control()
+        .and_then(|plane| plane.list_databases(&DatabaseFilter::default()));
+    found
+        .into_iter()
+        .flatten()
+        .map(|database| database.name.to_string())
+        .collect()
 }
 
 fn read_only_hint(connection: &Connection) -> Option<String> {

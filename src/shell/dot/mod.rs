@@ -5,6 +5,7 @@
 //! typed in full. The commands themselves are in the files by theme.
 
 mod connect;
+mod edit;
 mod engine;
 mod files;
 mod help;
@@ -86,7 +87,13 @@ const COMMANDS: &[Command] = &[
     Command("timer", 5, settings::timer),
     Command("version", 1, engine::version),
     Command("width", 1, settings::width),
+    Command("edit", 4, edit::edit),
 ];
+
+/// The names of all commands.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    COMMANDS.iter().map(|command| command.0)
+}
 
 fn find(name: &str) -> Option<&'static Command> {
     COMMANDS
@@ -111,10 +118,13 @@ pub fn run(shell: &mut Shell<'_>, line: &[u8]) -> Ran {
     };
     let ran = match find(&call.name) {
         Some(command) => command.2(shell, &call),
-        None => shell.fail(format_args!(
-            "Error: unknown command or invalid arguments:  \"{}\". Enter \".help\" for help",
-            call.name
-        )),
+        None => {
+            let meant = shell.command_meant(&call.name);
+            shell.fail(format_args!(
+                "Error: unknown command or invalid arguments:  \"{}\". Enter \".help\" for help{meant}",
+                call.name
+            ))
+        }
     };
     if call.name != "nonce" {
         shell.command_done(false)?;

@@ -17,9 +17,9 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 /// What the line editor calls back.
-pub struct Helper {
+pub struct Helper<'s> {
     keys: Keys,
-    schema: Rc<dyn Schema>,
+    schema: Rc<dyn Schema + 's>,
     colour: bool,
     prompt: Prompt,
     columns: usize,
@@ -31,8 +31,8 @@ pub struct Helper {
     empty: Cell<bool>,
 }
 
-impl Helper {
-    pub fn new(keys: Keys, schema: Rc<dyn Schema>, colour: bool) -> Self {
+impl<'s> Helper<'s> {
+    pub fn new(keys: Keys, schema: Rc<dyn Schema + 's>, colour: bool) -> Self {
         Self {
             keys,
             schema,
@@ -58,9 +58,9 @@ impl Helper {
     }
 }
 
-impl rustyline::Helper for Helper {}
+impl rustyline::Helper for Helper<'_> {}
 
-impl Completer for Helper {
+impl Completer for Helper<'_> {
     type Candidate = Candidate;
 
     fn complete(&self, line: &str, pos: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<Candidate>)> {
@@ -91,11 +91,11 @@ impl Completer for Helper {
     }
 }
 
-impl Hinter for Helper {
+impl Hinter for Helper<'_> {
     type Hint = String;
 }
 
-impl Highlighter for Helper {
+impl Highlighter for Helper<'_> {
     fn highlight<'l>(&self, line: &'l str, pos: usize) -> Cow<'l, str> {
         self.empty.set(line.is_empty());
         let bracket = (self.colour && self.brackets.get()).then_some(pos);
@@ -126,7 +126,7 @@ impl Highlighter for Helper {
     }
 }
 
-impl Validator for Helper {
+impl Validator for Helper<'_> {
     /// Asked on a terminal without cursor movement only: elsewhere the keys decide before the line is accepted.
     fn validate(&self, ctx: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
         Ok(if super::is_complete(&lines::unfold(ctx.input())) {

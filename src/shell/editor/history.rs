@@ -18,6 +18,16 @@ pub const LIMIT: usize = 5000;
 /// A longer entry (a pasted dump) is not worth recalling.
 const LONGEST: usize = 1 << 20;
 
+/// The name of the history's file for a database, told by what identifies it: a path on disk never holds a user's name.
+#[must_use]
+pub fn key(identity: &str) -> String {
+    // FNV-1a: the same on every machine and in every version, which `std`'s hasher does not promise.
+    let hash = identity.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("{hash:016x}")
+}
+
 /// The history of one database. Entries are held as the edit buffer wants them (see [`lines`]).
 #[derive(Debug, Default)]
 pub struct History {

@@ -33,13 +33,13 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 /// How to read.
-pub struct Config {
+pub struct Config<'s> {
     /// Colours and highlighting.
     pub colour: bool,
     /// Where this database's history is kept; none keeps it for the session only.
     pub history: Option<PathBuf>,
     /// What completion knows of the database.
-    pub schema: Rc<dyn Schema>,
+    pub schema: Rc<dyn Schema + 's>,
 }
 
 /// What came from the terminal.
@@ -54,8 +54,8 @@ pub enum Input {
 }
 
 /// The line editor with its history.
-pub struct Editor {
-    line: rustyline::Editor<Helper, History>,
+pub struct Editor<'s> {
+    line: rustyline::Editor<Helper<'s>, History>,
     keys: Keys,
     /// A terminal without cursor movement: plain lines, no editing.
     plain: bool,
@@ -63,12 +63,12 @@ pub struct Editor {
     next: String,
 }
 
-impl Editor {
+impl<'s> Editor<'s> {
     /// Prepares the terminal's editor. Nothing is drawn yet.
     ///
     /// # Errors
     /// Where the terminal cannot be used.
-    pub fn open(config: Config) -> Result<Self> {
+    pub fn open(config: Config<'s>) -> Result<Self> {
         let settings = rustyline::Config::builder()
             .completion_type(CompletionType::List)
             .completion_show_all_if_ambiguous(true)

@@ -1,5 +1,6 @@
 //! What is taller than the screen goes through the user's pager.
 
+use crate::shell::interrupt;
 use std::io::{self, Write};
 use std::process::{Child, Command, Stdio};
 
@@ -55,11 +56,18 @@ impl<'a> Pager<'a> {
             self.out.write_all(&self.held)?;
         }
         self.out.flush()?;
-        if let Some(mut pager) = self.pager.take() {
-            drop(pager.stdin.take());
-            pager.wait()?;
-        }
-        Ok(())
+        self.wait()
+    }
+
+    /// Until the user leaves the pager.
+    fn wait(&mut self) -> io::Result<()> {
+        let Some(mut pager) = self.pager.take() else {
+            return Ok(());
+        };
+        drop(pager.stdin.take());
+        let waited = pager.wait();
+        interrupt::paging(false);
+        waited.map(drop)
     }
 
     fn start(&mut self) -> io::Result<()> {
@@ -74,7 +82,10 @@ impl<'a> Pager<'a> {
             shell.env("LESS", "FRSX");
         }
         match shell.spawn() {
-            Ok(pager) => self.pager = Some(pager),
+            Ok(pager) => {
+                interrupt::paging(true);
+                self.pager = Some(pager);
+            }
             Err(_) => self.closed = Closed::NoPager,
         }
         Ok(())
@@ -86,7 +97,7 @@ impl<'a> Pager<'a> {
             Some(stdin) => match stdin.write_all(&held) {
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                     self.closed = Closed::Left;
-                    Ok(())
+                    self.wait()
                 }
                 other => other,
             },

@@ -67,10 +67,10 @@ struct Known {
 }
 
 /// The names in the database that a session is connected to.
-pub struct Live {
+pub struct Live<'d> {
     session: RefCell<Option<Box<dyn Session>>>,
     known: RefCell<Known>,
-    databases: Box<dyn Fn() -> Vec<String>>,
+    databases: &'d dyn Fn() -> Vec<String>,
 }
 
 const STATE: &str = "SELECT group_concat(name || char(0) || file) FROM pragma_database_list";
@@ -85,10 +85,10 @@ const FUNCTIONS: &str = "SELECT DISTINCT name FROM pragma_function_list WHERE na
 const PRAGMAS: &str = "SELECT name FROM pragma_pragma_list ORDER BY 1";
 const COLLATIONS: &str = "SELECT name FROM pragma_collation_list ORDER BY 1";
 
-impl Live {
+impl<'d> Live<'d> {
     /// `databases` names what `.open` could open; it is called when that is completed.
     #[must_use]
-    pub fn new(databases: Box<dyn Fn() -> Vec<String>>) -> Self {
+    pub fn new(databases: &'d dyn Fn() -> Vec<String>) -> Self {
         Self {
             session: RefCell::default(),
             known: RefCell::default(),
@@ -135,7 +135,7 @@ impl Live {
     }
 }
 
-impl Schema for Live {
+impl Schema for Live<'_> {
     fn tables(&self) -> Vec<String> {
         self.ask(OBJECTS, "")
     }
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn names_follow_the_schema() {
-        let live = Live::new(Box::new(|| vec!["app".to_owned()]));
+        let live = Live::new(&|| vec!["app".to_owned()]);
         assert!(live.tables().is_empty());
         live.lend(crate::sql::open(&Target::Memory).unwrap());
         assert_eq!(live.tables(), ["sqlite_schema"]);

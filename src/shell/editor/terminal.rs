@@ -27,17 +27,31 @@ pub fn size() -> Option<(usize, usize)> {
     }
 }
 
-/// Makes `style` what a person at a terminal starts with: boxes, numbers to the right, NULL told apart from an empty text,
-/// nothing that could take the terminal over.
-pub fn prepare(style: &mut Style, colour: bool) {
+/// Makes `style` what a person's session starts with: results in boxes.
+pub fn prepare(style: &mut Style) {
     style.preset("box");
     style.wrap = 0;
     style.headers = true;
+}
+
+/// Dresses `style` up for a terminal: numbers to the right, NULL told apart from an empty text, and, unless `raw`, nothing
+/// that could take the terminal over.
+pub fn dress(style: &mut Style, colour: bool, raw: bool) {
     style.numbers_right = true;
-    style.null = "NULL".to_owned();
-    style.dim_null = colour;
-    style.escape = Escape::Symbol;
     style.live = true;
+    if !raw {
+        style.escape = Escape::Symbol;
+    }
+    // What is likely to be copied into a file stays as it would be there.
+    if matches!(
+        style.mode,
+        Mode::Box | Mode::Table | Mode::Column | Mode::Line | Mode::Vertical | Mode::List
+    ) {
+        style.dim_null = colour;
+        if style.null.is_empty() {
+            "NULL".clone_into(&mut style.null);
+        }
+    }
 }
 
 /// The layouts to choose from for one result.
@@ -352,7 +366,8 @@ mod tests {
 
     fn show(columns: usize, names: &[&str], rows: &[&[ValueRef<'_>]]) -> (String, bool) {
         let mut style = Style::default();
-        prepare(&mut style, false);
+        prepare(&mut style);
+        dress(&mut style, false, false);
         let fit = Fit::new(&style, columns).unwrap();
         let mut out = Vec::new();
         let mut screen = Screen::new(&fit, &mut out);
@@ -428,7 +443,8 @@ mod tests {
     #[test]
     fn rows_after_the_sample_are_shown_too() {
         let mut style = Style::default();
-        prepare(&mut style, false);
+        prepare(&mut style);
+        dress(&mut style, false, false);
         let fit = Fit::new(&style, 40).unwrap();
         let mut out = Vec::new();
         let mut screen = Screen::new(&fit, &mut out);
@@ -453,7 +469,8 @@ mod tests {
     fn a_users_own_layout_is_respected() {
         let style = |change: fn(&mut Style)| {
             let mut style = Style::default();
-            prepare(&mut style, false);
+            prepare(&mut style);
+            dress(&mut style, false, false);
             change(&mut style);
             Fit::new(&style, 80).is_some()
         };

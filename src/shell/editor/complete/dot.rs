@@ -121,9 +121,24 @@ const COMMANDS: &[(&str, &[&str], &[Arg])] = &[
     ("www", &[], &[]),
 ];
 
-/// The names of all dot-commands, without their dots.
+/// For SQLite's own tests, or other names of the same.
+const HIDDEN: &[&str] = &[
+    "binary",
+    "breakpoint",
+    "check",
+    "indices",
+    "nonce",
+    "scanstats",
+    "testcase",
+];
+
+/// The names of the dot-commands that a person may want, without their dots.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    COMMANDS.iter().map(|(name, ..)| *name)
+    let mut names: Vec<_> = crate::shell::dot::names()
+        .filter(|name| !HIDDEN.contains(name))
+        .collect();
+    names.sort_unstable();
+    names.into_iter()
 }
 
 /// Completes a dot-command up to the cursor at its end.

@@ -149,9 +149,9 @@ impl Offers<'_> {
                 for table in self.statement.common_tables(schema) {
                     self.name(What::Table, &table.alias);
                 }
-                self.names(What::Table, schema.tables());
+                self.tables();
             }
-            Want::Views => self.names(What::Table, schema.tables()),
+            Want::Views => self.tables(),
             Want::ColumnsOf(table) => self.names(What::Column, schema.columns(table)),
             Want::Columns => self.columns(),
             Want::SharedColumns => {
@@ -195,6 +195,14 @@ impl Offers<'_> {
                 }
             }
         }
+    }
+
+    /// SQLite's own tables are offered to those who ask for them.
+    fn tables(&mut self) {
+        let typed = self.typed.trim_start_matches(['"', '`', '[']).len();
+        let own = |name: &String| typed == 0 && name.starts_with("sqlite_");
+        let tables = self.schema.tables().into_iter().filter(|name| !own(name)).collect();
+        self.names(What::Table, tables);
     }
 
     fn sources(&mut self) -> &[Source] {
