@@ -5,6 +5,8 @@ use crate::shell::input::Reader;
 use crate::shell::output::{Refused, shell_command};
 use crate::shell::render::Mode;
 use crate::shell::state::{End, Ran, Shell};
+use crate::shell::{import, interrupt};
+use crate::sql::Failure;
 use std::fs::File;
 use std::io::Write;
 use std::process::Stdio;
@@ -42,6 +44,40 @@ pub fn dump(shell: &mut Shell<'_>, call: &Call) -> Ran {
     };
     match crate::shell::dump::dump(session.as_mut(), &options, &mut shell.out) {
         Ok(_) => Ok(()),
+        Err(Failure::Sink(error)) => Err(error.into()),
+        Err(error) => shell.fail(format_args!("Error: {error}")),
+    }
+}
+
+pub fn import(shell: &mut Shell<'_>, call: &Call) -> Ran {
+    shell.needs_trust(format_args!("cannot run .import in safe mode"))?;
+    let options = match import::Options::parse(&call.texts(), &shell.settings.style) {
+        Ok(options) => options,
+        Err(import::Refusal::Usage(problem)) => {
+            shell.out.write_all(problem.as_bytes())?;
+            super::help::print(shell, "import")?;
+            return Err(End::Failed);
+        }
+        Err(import::Refusal::Message(message)) => return shell.fail(format_args!("{message}")),
+    };
+    if options.line_feed_rows {
+        shell.settings.style.row_separator = "\n".to_owned();
+    }
+    shell.session()?;
+    shell.out.flush()?;
+    interrupt::clear();
+    let slot = &mut shell.slots[shell.active];
+    let Some(session) = &mut slot.session else {
+        return Ok(());
+    };
+    let mut streams = import::Streams {
+        out: &mut shell.out,
+        err: &mut std::io::stderr(),
+    };
+    match import::import(session.as_mut(), &options, &mut streams, &interrupt::pressed) {
+        Ok(0) => Ok(()),
+        Ok(_) => Err(End::Failed),
+        Err(Failure::Sink(error)) => Err(error.into()),
         Err(error) => shell.fail(format_args!("Error: {error}")),
     }
 }

@@ -59,6 +59,7 @@ const COMMANDS: &[Command] = &[
     Command("fullschema", 1, schema::fullschema),
     Command("headers", 1, settings::headers),
     Command("help", 1, help::help),
+    Command("import", 1, files::import),
     Command("indices", 1, schema::indexes),
     Command("indexes", 1, schema::indexes),
     Command("limits", 5, engine::limits),
