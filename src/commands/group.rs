@@ -94,7 +94,13 @@ fn create(ctx: &Context, args: &Create) -> Result<()> {
     {
         return there_already(group);
     }
-    let choice = place::choose(ctx, args.location.as_ref(), None)?;
+    let choice = place::choose(
+        ctx,
+        &place::Wish {
+            location: args.location.as_ref(),
+            ..place::Wish::default()
+        },
+    )?;
     if args.dry.dry_run {
         return answers::plan(
             ctx,

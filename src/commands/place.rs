@@ -3,6 +3,7 @@
 use crate::context::Context;
 use crate::control::names::{GroupName, LocationCode};
 use crate::control::places;
+use crate::control::types::Database;
 use crate::error::Result;
 use crate::settings::Origin;
 use crate::settings::keys::Key;
@@ -12,7 +13,7 @@ use serde::Serialize;
 const FALLBACK: &str = places::LOCAL;
 
 /// A location and who chose it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Choice {
     pub location: LocationCode,
     pub source: Source,
@@ -34,6 +35,7 @@ impl Choice {
 #[serde(rename_all = "lowercase")]
 pub(super) enum Source {
     Flag,
+    Branch,
     Group,
     Project,
     Settings,
@@ -41,28 +43,47 @@ pub(super) enum Source {
     Fallback,
 }
 
-/// `--location`, else the primary of an existing group that was asked for, else the project file, else the settings, else
-/// the nearest by the time zone, else `local`.
-pub(super) fn choose(ctx: &Context, flag: Option<&LocationCode>, group: Option<&GroupName>) -> Result<Choice> {
-    if let Some(location) = flag {
+/// What is known before anything is looked up.
+#[derive(Default)]
+pub(super) struct Wish<'a> {
+    /// `--location`.
+    pub location: Option<&'a LocationCode>,
+    /// The database that the new one branches from.
+    pub branched_from: Option<&'a Database>,
+    pub group: Option<&'a GroupName>,
+    /// Whether `--group` named the group.
+    pub group_by_flag: bool,
+}
+
+/// `--location`, else the place of the database it branches from, else the primary location of `--group`, else the project
+/// file, else the settings, else the primary location of the group that those name, else the nearest by the time zone,
+/// else `local`.
+pub(super) fn choose(ctx: &Context, wish: &Wish<'_>) -> Result<Choice> {
+    if let Some(location) = wish.location {
         return Ok(Choice {
             location: location.clone(),
             source: Source::Flag,
             reason: "asked for with --location".into(),
         });
     }
-    if let Some(name) = group
-        && let Some(group) = ctx
-            .control()?
-            .list_groups()?
-            .into_iter()
-            .find(|group| group.name == *name)
-    {
+    if let Some(database) = wish.branched_from.filter(|_| !wish.group_by_flag) {
         return Ok(Choice {
-            location: group.primary,
-            source: Source::Group,
-            reason: format!("the primary location of group {name}"),
+            location: database.primary.clone(),
+            source: Source::Branch,
+            reason: format!("where database {} is", database.name),
         });
+    }
+    let of_group = match wish.group {
+        Some(name) => ctx.control()?.list_groups()?.into_iter().find(|group| group.name == *name),
+        None => None,
+    };
+    let of_group = of_group.map(|group| Choice {
+        reason: format!("the primary location of group {}", group.name),
+        location: group.primary,
+        source: Source::Group,
+    });
+    if let Some(choice) = of_group.as_ref().filter(|_| wish.group_by_flag) {
+        return Ok(choice.clone());
     }
     if let Some((value, origin)) = ctx.settings.get(Key::DefaultLocation)? {
         let source = if matches!(origin, Origin::Project(_)) {
@@ -75,6 +96,9 @@ pub(super) fn choose(ctx: &Context, flag: Option<&LocationCode>, group: Option<&
             source,
             reason: format!("from the {origin}"),
         });
+    }
+    if let Some(choice) = of_group {
+        return Ok(choice);
     }
     Ok(match near() {
         Some((location, zone)) => Choice {

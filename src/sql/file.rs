@@ -69,12 +69,15 @@ fn identify(path: &Path) -> Option<Identity> {
 
 fn connect(target: &Target) -> Result<(Connection, Option<Identity>)> {
     let common = OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut limit = None;
     let (path, flags, watched) = match target {
         Target::File {
             path,
             read_only,
             create,
+            max_bytes,
         } => {
+            limit = max_bytes.filter(|_| !read_only);
             let access = match (read_only, create) {
                 (true, _) => OpenFlags::SQLITE_OPEN_READ_ONLY,
                 (false, false) => OpenFlags::SQLITE_OPEN_READ_WRITE,
@@ -94,8 +97,19 @@ fn connect(target: &Target) -> Result<(Connection, Option<Identity>)> {
     // Looked at first: if the file is replaced while it is being opened, the next look sees the difference.
     let identity = if watched { identify(path) } else { None };
     let connection = Connection::open_with_flags(path, flags).map_err(|error| cannot_open(path, &error))?;
-    prepare_connection(&connection).map_err(|error| cannot_open(path, &error))?;
+    prepare_connection(&connection)
+        .and_then(|()| limit.map_or(Ok(()), |bytes| limit_size(&connection, bytes)))
+        .map_err(|error| cannot_open(path, &error))?;
     Ok((connection, identity))
+}
+
+/// Keeps the file from growing beyond a size: SQLite then answers that the database is full.
+fn limit_size(connection: &Connection, bytes: u64) -> rusqlite::Result<()> {
+    let page_size: i64 = connection.query_row("PRAGMA page_size", [], |row| row.get(0))?;
+    let pages = bytes / u64::try_from(page_size).unwrap_or(4096).max(1);
+    // SQLite keeps pages in 32 bits; a file that is larger already keeps its size.
+    let pages = pages.clamp(1, u64::from(u32::MAX) - 1);
+    connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))
 }
 
 fn cannot_open(path: &Path, error: &rusqlite::Error) -> Error {
@@ -390,6 +404,7 @@ mod tests {
             path: path.clone(),
             read_only: true,
             create: false,
+            max_bytes: None,
         })
         .unwrap();
         let mut sink = Collect(Vec::new());
@@ -399,5 +414,21 @@ mod tests {
         std::fs::rename(&next, &path).unwrap();
         session.run("select a from t", &Args::default(), &mut sink).unwrap();
         assert_eq!(sink.0, [[Value::Integer(1)], [Value::Integer(2)]]);
+    }
+
+    #[test]
+    fn a_limited_file_does_not_grow_beyond_its_size() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut session = FileSession::open(&Target::File {
+            path: dir.path().join("small.db"),
+            read_only: false,
+            create: true,
+            max_bytes: Some(10 * 4096),
+        })
+        .unwrap();
+        let mut sink = Collect(Vec::new());
+        session.run("create table t(a)", &Args::default(), &mut sink).unwrap();
+        let refused = session.run("insert into t values (zeroblob(100000))", &Args::default(), &mut sink);
+        assert_eq!(refused.unwrap_err().primary_code(), Some(rusqlite::ffi::SQLITE_FULL));
     }
 }

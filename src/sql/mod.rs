@@ -24,6 +24,8 @@ pub enum Target {
         read_only: bool,
         /// Whether a missing file may be created (a path given by a user) or not (a database that must be there).
         create: bool,
+        /// The file may not grow beyond it.
+        max_bytes: Option<u64>,
     },
     /// A private database in memory.
     Memory,

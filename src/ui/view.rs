@@ -172,13 +172,12 @@ impl Table {
             }
         }));
         for row in &self.rows {
-            table.add_row(row.iter().map(|cell| {
-                comfy_table::Cell::new(cell.human(how.raw)).set_alignment(if cell.right {
-                    CellAlignment::Right
-                } else {
-                    CellAlignment::Left
-                })
-            }));
+            table.add_row(row.iter().map(|cell| comfy_table::Cell::new(cell.human(how.raw))));
+        }
+        for i in (0..self.titles.len()).filter(|i| self.right(*i)) {
+            if let Some(column) = table.column_mut(i) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
         }
         // A name broken over lines cannot be copied; longer columns (URLs, descriptions) give way first.
         if let Some(first) = table.column_mut(0) {
@@ -202,31 +201,36 @@ impl Table {
                     .unwrap_or(0)
             })
             .collect();
+        let rights: Vec<bool> = (0..self.titles.len()).map(|i| self.right(i)).collect();
         let mut out = String::new();
-        let mut line = |cells: &mut dyn Iterator<Item = (&str, bool)>| {
+        let mut line = |texts: &[&str]| {
             let start = out.len();
-            for (i, (text, right)) in cells.enumerate() {
+            for (i, text) in texts.iter().enumerate() {
+                let pad = std::iter::repeat_n(' ', widths[i] - text.width());
                 if i > 0 {
                     out.push_str("  ");
                 }
-                let pad = widths[i] - text.width();
-                if right {
-                    out.extend(std::iter::repeat_n(' ', pad));
+                if rights[i] {
+                    out.extend(pad);
                     out.push_str(text);
                 } else {
                     out.push_str(text);
-                    out.extend(std::iter::repeat_n(' ', pad));
+                    out.extend(pad);
                 }
             }
             out.truncate(start + out[start..].trim_end().len());
             out.push('\n');
         };
-        let rights = |i: usize| self.rows.first().is_some_and(|row| row[i].right);
-        line(&mut self.titles.iter().enumerate().map(|(i, title)| (*title, rights(i))));
-        for (cells, texts) in self.rows.iter().zip(&rows) {
-            line(&mut cells.iter().zip(texts).map(|(cell, text)| (text.as_ref(), cell.right)));
+        line(&self.titles);
+        for row in &rows {
+            line(&row.iter().map(AsRef::as_ref).collect::<Vec<&str>>());
         }
         out
+    }
+
+    /// Whether a column stands to the right: one with a number in it does, also where numbers are missing.
+    fn right(&self, column: usize) -> bool {
+        self.rows.iter().any(|row| row[column].right)
     }
 
     /// Header and records, for CSV. Titles become lower case with `_` for spaces.

@@ -1,7 +1,7 @@
 //! `torso db branch`: a new database with another's content.
 
 use super::seed::Source;
-use super::{create, find};
+use super::create;
 use crate::commands::complete;
 use crate::context::Context;
 use crate::control::names::DatabaseName;
@@ -24,12 +24,6 @@ pub(crate) struct Args {
     wanted: create::Wanted,
 }
 
-pub(super) fn run(ctx: &Context, mut args: Args) -> Result<()> {
-    let source = find(ctx, &args.source)?;
-    let place = &mut args.wanted.place;
-    if place.group.is_none() {
-        place.group = Some(source.group);
-        place.location.get_or_insert(source.primary);
-    }
+pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
     create::make(ctx, Some(args.target), &args.wanted, &Source::branch(args.source))
 }

@@ -93,15 +93,19 @@ pub(super) fn make(ctx: &Context, name: Option<DatabaseName>, wanted: &Wanted, s
             Err(exists(name))
         };
     }
-    let group = match &wanted.place.group {
-        Some(group) => Some(group.clone()),
-        None => ctx
-            .settings
-            .get(Key::DefaultGroup)?
-            .map(|(value, _)| value.parse())
-            .transpose()?,
+    let original = source.original().map(|name| super::find(ctx, name)).transpose()?;
+    let group = match (&wanted.place.group, &original) {
+        (Some(group), _) => Some(group.clone()),
+        (None, Some(original)) => Some(original.group.clone()),
+        (None, None) => ctx.settings.get(Key::DefaultGroup)?.map(|(value, _)| value.parse()).transpose()?,
     };
-    let choice = place::choose(ctx, wanted.place.location.as_ref(), group.as_ref())?;
+    let wish = place::Wish {
+        location: wanted.place.location.as_ref(),
+        branched_from: original.as_ref(),
+        group: group.as_ref(),
+        group_by_flag: wanted.place.group.is_some(),
+    };
+    let choice = place::choose(ctx, &wish)?;
     let name = match name {
         Some(name) => name,
         None => super::words::fresh(ctx)?,

@@ -10,6 +10,7 @@ use crate::control::names::DatabaseName;
 use crate::error::{Code, Error, Result};
 use crate::shell::interrupt;
 use crate::sql;
+use crate::ui::text;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -88,7 +89,17 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
     let mut session = sql::open(&reach::target(&connection)?)?;
     interrupt::install();
     interrupt::on_interrupt(session.interrupter());
-    let imported = csv::import(ctx, &args.file, &args.form, session.as_mut())?;
+    let imported = csv::import(ctx, &args.file, &args.form, session.as_mut()).map_err(|error| {
+        match connection.size_limit {
+            // SQLite says "full" for a full disk and for a full allowance.
+            Some(limit) if error.code() == Code::DiskFull => Error::new(
+                Code::SizeLimit,
+                format!("{} does not fit: database {name} may not grow beyond {}", args.file.display(), text::size(limit)),
+            )
+            .hint(format!("raise the limit: torso db config set {name} size-limit SIZE")),
+            _ => error,
+        }
+    })?;
     drop(session);
     refresh_replicas(ctx, &name)?;
     let sentence = format!(

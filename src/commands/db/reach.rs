@@ -12,6 +12,7 @@ pub(crate) fn target(connection: &Connection) -> Result<Target> {
             path,
             read_only: connection.read_only,
             create: false,
+            max_bytes: connection.size_limit,
         }),
         None => Ok(Target::Remote {
             url: url::Url::parse(&connection.url).map_err(|error| {
@@ -33,6 +34,7 @@ pub(super) fn reading(connection: &Connection) -> Result<Target> {
             path,
             read_only: true,
             create,
+            max_bytes: None,
         },
         other => other,
     })

@@ -61,6 +61,11 @@ impl Source {
         }
     }
 
+    /// The database that the new one branches from.
+    pub fn original(&self) -> Option<&DatabaseName> {
+        self.from_db.as_ref()
+    }
+
     /// What it is, in words; none where a database starts empty.
     pub fn described(&self) -> Option<String> {
         let Self {
@@ -84,7 +89,6 @@ impl Source {
     /// Builds it. The staging area lives as long as the answer, and is cleared when that is dropped.
     pub fn build(&self, ctx: &Context) -> Result<Built> {
         if let Some(name) = &self.from_db {
-            super::find(ctx, name)?;
             return Ok(Built {
                 seed: Some(Seed::Database { name: name.clone() }),
                 imported: None,
@@ -142,6 +146,7 @@ fn fill<T>(staging: &Staging, fill: impl FnOnce(&mut dyn Session) -> Result<T>) 
         path: staging.path.clone(),
         read_only: false,
         create: true,
+        max_bytes: None,
     })?;
     interrupt::on_interrupt(session.interrupter());
     for pragma in ["locking_mode = EXCLUSIVE", "journal_mode = MEMORY", "synchronous = OFF"] {

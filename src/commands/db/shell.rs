@@ -193,15 +193,8 @@ fn read_only_hint(connection: &Connection) -> Option<String> {
     if !connection.read_only {
         return None;
     }
-    let name = &connection.database;
-    let reason = connection
-        .read_only_reason
-        .as_deref()
-        .unwrap_or("it was opened read-only");
-    Some(match connection.role {
-        Role::Replica => format!("hint: {reason}; the primary takes writes: torso db shell {name}"),
-        Role::Primary => format!("hint: {reason}"),
-    })
+    let reason = connection.read_only_reason.as_deref().unwrap_or("it was opened read-only");
+    Some(format!("hint: {reason}"))
 }
 
 /// What the first word names.
@@ -275,6 +268,7 @@ fn outside(word: &OsStr, read_only: bool) -> Result<Option<Target>> {
         path: PathBuf::from(word),
         read_only,
         create: !read_only,
+        max_bytes: None,
     }))
 }
 

@@ -26,6 +26,7 @@ fn target(shell: &mut Shell<'_>, name: &str, read_only: bool) -> Ran<Target> {
             path: PathBuf::from(name),
             read_only,
             create: !read_only,
+            max_bytes: None,
         }),
         Err(error) => shell.fail(format_args!("Error: {error}")),
     }

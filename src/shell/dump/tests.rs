@@ -23,6 +23,7 @@ fn open(path: &Path) -> Box<dyn Session> {
         path: path.to_owned(),
         read_only: false,
         create: true,
+        max_bytes: None,
     })
     .unwrap()
 }
