@@ -74,7 +74,11 @@ pub(super) fn choose(ctx: &Context, wish: &Wish<'_>) -> Result<Choice> {
         });
     }
     let of_group = match wish.group {
-        Some(name) => ctx.control()?.list_groups()?.into_iter().find(|group| group.name == *name),
+        Some(name) => ctx
+            .control()?
+            .list_groups()?
+            .into_iter()
+            .find(|group| group.name == *name),
         None => None,
     };
     let of_group = of_group.map(|group| Choice {

@@ -1,7 +1,7 @@
 //! `torso db branch`: a new database with another's content.
 
-use super::seed::Source;
 use super::create;
+use super::seed::Source;
 use crate::commands::complete;
 use crate::context::Context;
 use crate::control::names::DatabaseName;

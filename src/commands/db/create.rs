@@ -97,7 +97,11 @@ pub(super) fn make(ctx: &Context, name: Option<DatabaseName>, wanted: &Wanted, s
     let group = match (&wanted.place.group, &original) {
         (Some(group), _) => Some(group.clone()),
         (None, Some(original)) => Some(original.group.clone()),
-        (None, None) => ctx.settings.get(Key::DefaultGroup)?.map(|(value, _)| value.parse()).transpose()?,
+        (None, None) => ctx
+            .settings
+            .get(Key::DefaultGroup)?
+            .map(|(value, _)| value.parse())
+            .transpose()?,
     };
     let wish = place::Wish {
         location: wanted.place.location.as_ref(),

@@ -94,7 +94,11 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
             // SQLite says "full" for a full disk and for a full allowance.
             Some(limit) if error.code() == Code::DiskFull => Error::new(
                 Code::SizeLimit,
-                format!("{} does not fit: database {name} may not grow beyond {}", args.file.display(), text::size(limit)),
+                format!(
+                    "{} does not fit: database {name} may not grow beyond {}",
+                    args.file.display(),
+                    text::size(limit)
+                ),
             )
             .hint(format!("raise the limit: torso db config set {name} size-limit SIZE")),
             _ => error,

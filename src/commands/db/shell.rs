@@ -193,7 +193,10 @@ fn read_only_hint(connection: &Connection) -> Option<String> {
     if !connection.read_only {
         return None;
     }
-    let reason = connection.read_only_reason.as_deref().unwrap_or("it was opened read-only");
+    let reason = connection
+        .read_only_reason
+        .as_deref()
+        .unwrap_or("it was opened read-only");
     Some(format!("hint: {reason}"))
 }
 
