@@ -183,7 +183,8 @@ pub(super) fn check_seed(seed: &Path) -> Result<()> {
         Err(Error::new(
             Code::InvalidFile,
             format!("{} cannot become a database: {why}", seed.display()),
-        ))
+        )
+        .hint("give a complete SQLite file that no application has open"))
     };
     let Some(metadata) = stat(seed)? else {
         return refuse("it is not there");

@@ -11,3 +11,284 @@ fn the_empty_database_is_what_sqlite_takes_for_one() {
     assert_eq!(text("PRAGMA journal_mode"), "wal");
     assert_eq!(text("PRAGMA encoding"), "UTF-8");
 }
+
+fn site(dir: &Path, location: &str) -> Site {
+    Site {
+        location: location.to_owned(),
+        dir: dir.join(location),
+        external: false,
+        id: "11111111-2222-4333-8444-555555555555".to_owned(),
+    }
+}
+
+fn execute(at: &Site, sql: &str) {
+    Connection::open(file(at)).unwrap().execute_batch(sql).unwrap();
+}
+
+fn count(path: &Path) -> i64 {
+    let conn = Connection::open(path).unwrap();
+    conn.query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap()
+}
+
+/// A primary in ams with a table, and where its replica goes.
+fn primary(dir: &Path) -> (FileEngine, Site, Site) {
+    let engine = FileEngine::default();
+    let (from, to) = (site(dir, "ams"), site(dir, "lhr"));
+    engine.create(&from).unwrap();
+    execute(&from, "CREATE TABLE t (x); INSERT INTO t VALUES (1)");
+    (engine, from, to)
+}
+
+fn role(engine: &FileEngine, at: &Site) -> Role {
+    engine.running(at).unwrap().unwrap().role
+}
+
+fn is_fresh(engine: &FileEngine, from: &Site, to: &Site) -> bool {
+    let current = engine.running(from).unwrap().unwrap().position;
+    matches!(role(engine, to), Role::Replica { position, altered: false, .. } if position == current)
+}
+
+#[test]
+fn creating_again_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, from, _) = primary(dir.path());
+    engine.create(&from).unwrap();
+    assert_eq!(count(&file(&from)), 1);
+    assert_eq!(role(&engine, &from), Role::Primary);
+}
+
+#[test]
+fn a_half_made_file_is_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = FileEngine::default();
+    let at = site(dir.path(), "ams");
+    disk::private_dir(&at.dir).unwrap();
+    std::fs::write(unfinished(&at), [7; 9000]).unwrap();
+    engine.create(&at).unwrap();
+    assert_eq!(engine.size(&at), Some(4096));
+    execute(&at, "CREATE TABLE t (x)");
+}
+
+#[test]
+fn what_is_only_in_the_log_is_copied() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, from, to) = primary(dir.path());
+    let application = Connection::open(file(&from)).unwrap();
+    application
+        .execute_batch("PRAGMA wal_autocheckpoint = 0; INSERT INTO t VALUES (2), (3)")
+        .unwrap();
+    assert!(engine.running(&from).unwrap().unwrap().position.wal_size > 0);
+    engine.copy(&from, &to).unwrap();
+    assert_eq!(count(&file(&to)), 3);
+    assert!(is_fresh(&engine, &from, &to));
+    // The copy is one file that needs nothing beside it.
+    assert!(!with_suffix(&file(&to), "-wal").exists());
+    drop(application);
+}
+
+#[test]
+fn copying_does_not_change_its_source() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, from, to) = primary(dir.path());
+    let application = Connection::open(file(&from)).unwrap();
+    application.execute_batch("INSERT INTO t VALUES (2)").unwrap();
+    let before = engine.running(&from).unwrap().unwrap().position;
+    engine.copy(&from, &to).unwrap();
+    engine.copy(&from, &to).unwrap();
+    assert_eq!(engine.running(&from).unwrap().unwrap().position, before);
+    drop(application);
+}
+
+#[test]
+fn every_change_shows_even_right_after_a_copy() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, from, to) = primary(dir.path());
+    let application = Connection::open(file(&from)).unwrap();
+    for round in 0..30 {
+        // The same log frames are overwritten again and again, so sizes alone would show nothing.
+        application
+            .execute_batch("UPDATE t SET x = x + 1; PRAGMA wal_checkpoint(RESTART)")
+            .unwrap();
+        engine.copy(&from, &to).unwrap();
+        assert!(is_fresh(&engine, &from, &to), "round {round}");
+        application.execute_batch("UPDATE t SET x = x + 1").unwrap();
+        assert!(!is_fresh(&engine, &from, &to), "round {round}");
+    }
+}
+
+#[test]
+fn a_crash_between_note_and_rename_leaves_the_old_copy_looking_stale() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, from, to) = primary(dir.path());
+    engine.copy(&from, &to).unwrap();
+    let old = std::fs::read(file(&to)).unwrap();
+    let modified = std::fs::metadata(file(&to)).unwrap().modified().unwrap();
+    execute(&from, "INSERT INTO t VALUES (2)");
+    engine.copy(&from, &to).unwrap();
+    // As if the new note had been written and the new copy not yet moved into place.
+    disk::remove(&file(&to)).unwrap();
+    std::fs::write(file(&to), old).unwrap();
+    std::fs::File::options()
+        .write(true)
+        .open(file(&to))
+        .unwrap()
+        .set_modified(modified)
+        .unwrap();
+    assert!(!is_fresh(&engine, &from, &to));
+    assert!(matches!(role(&engine, &to), Role::Replica { altered: false, .. }));
+    engine.copy(&from, &to).unwrap();
+    assert!(is_fresh(&engine, &from, &to));
+    assert_eq!(count(&file(&to)), 2);
+}
+
+#[test]
+fn a_copy_that_was_moved_to_another_disk_is_recognised() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, from, to) = primary(dir.path());
+    engine.copy(&from, &to).unwrap();
+    let bytes = std::fs::read(file(&to)).unwrap();
+    disk::remove(&file(&to)).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(30));
+    std::fs::write(file(&to), bytes).unwrap();
+    assert!(matches!(role(&engine, &to), Role::Replica { altered: false, .. }));
+}
+
+#[test]
+fn an_altered_copy_is_not_overwritten() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, from, to) = primary(dir.path());
+    engine.copy(&from, &to).unwrap();
+    disk::set_mode(&file(&to), disk::PRIVATE).unwrap();
+    execute(&to, "INSERT INTO t VALUES (9)");
+    assert!(matches!(role(&engine, &to), Role::Replica { altered: true, .. }));
+    assert_eq!(engine.copy(&from, &to).unwrap_err().code(), Code::Diverged);
+    assert_eq!(engine.promote(&to).unwrap_err().code(), Code::Diverged);
+    let aside = engine.set_aside(&to).unwrap();
+    assert_eq!(count(&aside), 2);
+    assert!(engine.running(&to).unwrap().is_none());
+    engine.copy(&from, &to).unwrap();
+    let strays = engine.strays(&to.dir, &|_| true).unwrap();
+    assert_eq!((strays.len(), &strays[0].path, strays[0].kept_aside), (1, &aside, true));
+}
+
+#[test]
+fn what_is_set_aside_takes_its_log_along() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, from, _) = primary(dir.path());
+    let application = Connection::open(file(&from)).unwrap();
+    application
+        .execute_batch("PRAGMA wal_autocheckpoint = 0; INSERT INTO t VALUES (2)")
+        .unwrap();
+    assert_eq!(engine.set_aside(&from).unwrap_err().code(), Code::DatabaseBusy);
+    assert!(file(&from).exists());
+    application
+        .set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+        .unwrap();
+    drop(application);
+    assert!(engine.running(&from).unwrap().unwrap().position.wal_size > 0);
+    assert_eq!(count(&engine.set_aside(&from).unwrap()), 2);
+}
+
+#[test]
+fn roles_are_swapped_step_by_step() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, from, to) = primary(dir.path());
+    engine.copy(&from, &to).unwrap();
+    execute(&from, "INSERT INTO t VALUES (2)");
+    engine.hand_over(&from, &to).unwrap();
+    let other = Connection::open(file(&from)).unwrap();
+    assert!(
+        other
+            .query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0))
+            .is_err(),
+        "not held"
+    );
+    drop(other);
+    assert!(matches!(role(&engine, &from), Role::Replica { of, altered: false, .. } if of == "lhr"));
+    engine.promote(&to).unwrap();
+    engine.promote(&to).unwrap();
+    assert_eq!(role(&engine, &to), Role::Primary);
+    assert!(!is_fresh(&engine, &to, &from));
+    engine.copy(&to, &from).unwrap();
+    engine.release(&from);
+    assert!(is_fresh(&engine, &to, &from));
+    execute(&to, "INSERT INTO t VALUES (3)");
+    assert_eq!((count(&file(&to)), count(&file(&from))), (3, 2));
+}
+
+#[test]
+fn a_promotion_that_was_cut_short_is_completed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, from, to) = primary(dir.path());
+    engine.copy(&from, &to).unwrap();
+    let mut rising = note::read(&to).unwrap().unwrap();
+    rising.rising = true;
+    note::write(&to, &rising).unwrap();
+    assert_eq!(role(&engine, &to), Role::Rising);
+    // The file may have become a primary's already, and may have been written to.
+    copy::make_primary(&file(&to)).unwrap();
+    execute(&to, "INSERT INTO t VALUES (2)");
+    assert_eq!(role(&engine, &to), Role::Rising);
+    engine.promote(&to).unwrap();
+    assert_eq!(role(&engine, &to), Role::Primary);
+    assert_eq!(count(&file(&to)), 2);
+}
+
+#[test]
+fn a_note_that_cannot_be_read_vouches_for_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, from, to) = primary(dir.path());
+    engine.copy(&from, &to).unwrap();
+    std::fs::write(note::path(&to), "{").unwrap();
+    assert!(matches!(role(&engine, &to), Role::Replica { altered: true, .. }));
+}
+
+#[test]
+fn removing_leaves_nothing_and_may_be_repeated() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, from, to) = primary(dir.path());
+    engine.copy(&from, &to).unwrap();
+    std::fs::write(unfinished(&to), "x").unwrap();
+    for at in [&from, &to, &to] {
+        engine.remove(at).unwrap();
+        assert_eq!(std::fs::read_dir(&at.dir).unwrap().count(), 0);
+    }
+    engine.remove(&site(dir.path(), "never")).unwrap();
+}
+
+#[test]
+fn seeds_are_whole_and_move_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = FileEngine::default();
+    let (seed, at) = (dir.path().join("seed"), site(dir.path(), "ams"));
+    Connection::open(&seed)
+        .unwrap()
+        .execute_batch("CREATE TABLE t (x); INSERT INTO t VALUES (1)")
+        .unwrap();
+    engine.check_seed(&seed).unwrap();
+    let whole = std::fs::read(&seed).unwrap();
+    std::fs::write(&seed, &whole[..whole.len() - 100]).unwrap();
+    assert_eq!(engine.check_seed(&seed).unwrap_err().code(), Code::InvalidFile);
+    std::fs::write(&seed, &whole).unwrap();
+    std::fs::write(with_suffix(&seed, "-wal"), "frames").unwrap();
+    assert_eq!(engine.check_seed(&seed).unwrap_err().code(), Code::InvalidFile);
+    disk::remove(&with_suffix(&seed, "-wal")).unwrap();
+    engine.adopt(&seed, &at).unwrap();
+    assert!(!seed.exists());
+    execute(&at, "INSERT INTO t VALUES (2)");
+    // Cut short before the seed was removed, and begun again.
+    std::fs::write(&seed, &whole).unwrap();
+    engine.adopt(&seed, &at).unwrap();
+    assert!(!seed.exists());
+    assert_eq!(count(&file(&at)), 2);
+}
+
+#[test]
+fn urls_are_escaped() {
+    let at = Site {
+        dir: PathBuf::from("/tmp/ä ?#%"),
+        ..site(Path::new("/"), "ams")
+    };
+    let expected = format!("file:/tmp/%C3%A4%20%3F%23%25/{}.db", at.id);
+    assert_eq!(FileEngine::default().url(&at), expected);
+}
