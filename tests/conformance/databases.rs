@@ -61,7 +61,7 @@ fn life(world: &dyn Subject) {
     assert_eq!(world.plane().get_database(&db("app")).unwrap(), made);
     assert_eq!(
         world.plane().list_databases(&DatabaseFilter::default()).unwrap(),
-        [made.clone()]
+        std::slice::from_ref(&made)
     );
     let connection = plane.connection(&db("app"), None).unwrap();
     assert_eq!(

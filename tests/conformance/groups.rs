@@ -27,7 +27,7 @@ fn life(world: &dyn Subject) {
         (made.primary.clone(), made.locations.clone()),
         (at("ams"), vec![at("ams")])
     );
-    assert_eq!(world.plane().list_groups().unwrap(), [made.clone()]);
+    assert_eq!(world.plane().list_groups().unwrap(), std::slice::from_ref(&made));
     refused(plane.create_group(&new("team", "lhr")), Code::GroupExists, "team");
     refused(
         plane.create_group(&new("other", "nowhere")),
