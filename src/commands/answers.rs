@@ -87,3 +87,13 @@ impl From<&Error> for Problem {
         }
     }
 }
+
+/// `1 database`, `2 databases`.
+pub(super) fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+/// `ams, lhr`.
+pub(super) fn listed<T: ToString>(items: &[T]) -> String {
+    items.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
+}

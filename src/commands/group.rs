@@ -1,6 +1,6 @@
 //! `torso group`: databases that share locations.
 
-use super::answers::{self, Done};
+use super::answers::{self, Done, counted, listed};
 use super::db::{Wait, on_off};
 use super::{DryRun, complete, place};
 use crate::context::Context;
@@ -300,14 +300,6 @@ fn destroy(ctx: &Context, args: &Destroy) -> Result<()> {
     answer(true, databases, sentence)
 }
 
-fn counted(count: usize, noun: &str) -> String {
-    if count == 1 {
-        format!("1 {noun}")
-    } else {
-        format!("{count} {noun}s")
-    }
-}
-
 /// List, add and remove the locations of a group's databases
 #[derive(Subcommand)]
 pub(super) enum Locations {
@@ -400,10 +392,6 @@ fn add_locations(ctx: &Context, args: &AddLocations) -> Result<()> {
     }
     let sentence = format!("Group {name} is at {}.", listed(&group.locations));
     ctx.ui.show(&Done::new(group, name, sentence))
-}
-
-fn listed(locations: &[LocationCode]) -> String {
-    locations.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// Remove locations, and the replicas of the group's databases there

@@ -67,6 +67,9 @@ struct Places {
     places: Vec<Place>,
     #[serde(skip)]
     distances: bool,
+    /// Directories below it go without saying.
+    #[serde(skip)]
+    data_dir: PathBuf,
 }
 
 pub(super) fn list(ctx: &Context, args: &List) -> Result<()> {
@@ -96,37 +99,40 @@ pub(super) fn list(ctx: &Context, args: &List) -> Result<()> {
         }
         places.sort_by_key(|place| (place.distance_km.unwrap_or(u64::MAX), place.location.code.clone()));
     }
+    let (data_dir, _) = ctx.settings.data_dir()?;
     ctx.ui.show(&Places {
         places,
         distances: args.near,
+        data_dir,
     })
 }
 
 impl View for Places {
     fn layout(&self) -> Layout {
-        let mut titles = vec!["CODE", "DESCRIPTION", "IN USE", "DIRECTORY"];
+        let own_dir =
+            |place: &Place| place.location.dir.clone().filter(|dir| !dir.starts_with(&self.data_dir));
+        let directories = self.places.iter().any(|place| own_dir(place).is_some());
+        let mut titles = vec!["CODE", "DESCRIPTION", "IN USE"];
         if self.distances {
-            titles.insert(2, "DISTANCE KM");
+            titles.push("DISTANCE KM");
+        }
+        if directories {
+            titles.push("DIRECTORY");
         }
         let mut table = Table::new(titles, "No locations.");
         for place in &self.places {
             let location = &place.location;
             let code = location.code.as_str();
             let mut row = vec![
-                if place.nearest {
-                    Cell::text(code).shown(format!("{code} (nearest)"))
-                } else {
-                    Cell::text(code)
-                },
+                if place.nearest { Cell::text(code).shown(format!("{code} (nearest)")) } else { Cell::text(code) },
                 Cell::text(&location.description),
                 Cell::yes_no(location.in_use),
-                Cell::maybe(
-                    location.dir.as_ref().filter(|_| location.in_use || !location.builtin),
-                    |dir| Cell::text(dir.to_string_lossy()),
-                ),
             ];
             if self.distances {
-                row.insert(2, Cell::maybe(place.distance_km, Cell::number));
+                row.push(Cell::maybe(place.distance_km, Cell::number));
+            }
+            if directories {
+                row.push(Cell::maybe(own_dir(place), |dir| Cell::text(dir.to_string_lossy())));
             }
             table.row(row);
         }

@@ -2,7 +2,7 @@
 
 use crate::error::{Code, Error};
 use crate::ui::{Color, Options, Ui, report};
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::error::Error as _;
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -39,23 +39,35 @@ fn translate(error: &clap::Error) -> Error {
         };
     }
     let text = error.to_string();
-    let mut message = Vec::new();
-    let mut hints = Vec::new();
-    for line in text.lines() {
-        let line = line.trim();
-        if let Some(tip) = line.strip_prefix("tip: ") {
-            hints.push(tip.to_owned());
-        } else if let Some(usage) = line.strip_prefix("Usage: ") {
-            hints.push(format!("usage is {usage}"));
-        } else if !line.is_empty() && !line.starts_with("For more information") {
-            message.push(line.strip_prefix("error: ").unwrap_or(line).to_owned());
-        }
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let ours = lines.take_while(|line| !line.starts_with("tip: ") && !line.starts_with("Usage: "));
+    let message: Vec<_> = ours.filter(|line| !line.starts_with("For more information")).collect();
+    let message = message.join(" ");
+    let message = message.strip_prefix("error: ").unwrap_or(&message);
+    Error::new(Code::Usage, message).hint(hint(error))
+}
+
+/// What to type next: the word that was probably meant, else the help of the command at fault.
+fn hint(error: &clap::Error) -> String {
+    let told = |kind| error.get(kind).map(ToString::to_string);
+    let near = [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue]
+        .into_iter()
+        .find_map(|kind| match error.get(kind)? {
+            // The likeliest comes last.
+            ContextValue::Strings(words) => Some(words.iter().rev().take(2).cloned().collect::<Vec<_>>().join(" or ")),
+            ContextValue::String(word) => Some(word.clone()),
+            _ => None,
+        });
+    if let Some(near) = near {
+        return format!("did you mean {near}?");
     }
-    let told = Error::new(Code::Usage, message.join(" "));
-    if hints.is_empty() {
-        told.hint("torso help shows the commands")
-    } else {
-        told.hint(hints.join("; "))
+    // `Usage: torso db create [OPTIONS] …`: the words before the first option or value are the command.
+    let usage = told(ContextKind::Usage).unwrap_or_default();
+    let words = usage.split_whitespace().skip_while(|word| *word != "torso");
+    let command: Vec<_> = words.take_while(|word| !word.starts_with(['[', '<', '-'])).collect();
+    match command.as_slice() {
+        [] | ["torso"] => "torso help shows the commands".into(),
+        command => format!("{} --help tells what it takes", command.join(" ")),
     }
 }
 
@@ -88,5 +100,56 @@ fn color(args: &[OsString]) -> Color {
         Some("always") => Color::Always,
         Some("never") => Color::Never,
         _ => Color::Auto,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::Cli;
+    use clap::Parser as _;
+
+    fn refused(line: &str) -> Error {
+        match Cli::try_parse_from(line.split(' ')) {
+            Ok(_) => panic!("{line} was understood"),
+            Err(error) => translate(&error),
+        }
+    }
+
+    #[test]
+    fn refusals_name_the_fault_and_what_to_type() {
+        for (line, message, hint) in [
+            ("torso db craete", "unrecognized subcommand 'craete'", "did you mean create"),
+            ("torso db list --sort naem", "invalid value 'naem' for '--sort <KEY>'", "did you mean name?"),
+            ("torso db list --grop x", "unexpected argument '--grop' found", "did you mean --group?"),
+            ("torso db destroy", "the following required arguments were not provided: <NAME>...", "torso db destroy --help"),
+            ("torso frobnicate", "unrecognized subcommand 'frobnicate'", "torso help"),
+            ("torso db create --from-csv a --from-file b", "cannot be used with", "torso db create --help"),
+        ] {
+            let error = refused(line);
+            assert_eq!(error.code(), Code::Usage, "{line}");
+            assert!(error.message().contains(message), "{line}: {error}");
+            assert!(error.hint_text().unwrap().contains(hint), "{line}: {:?}", error.hint_text());
+        }
+    }
+
+    #[test]
+    fn our_own_parsers_speak_for_themselves() {
+        let error = refused("torso db create Upper");
+        assert_eq!(error.code(), Code::InvalidName);
+        assert!(error.message().starts_with("\"Upper\" is not a database name"), "{error}");
+        let error = refused("torso db create a --size-limit 5parsecs");
+        assert_eq!(error.code(), Code::InvalidValue);
+    }
+
+    #[test]
+    fn json_is_found_in_words_that_do_not_parse() {
+        let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
+        for line in ["torso --json x", "torso x --output json", "torso x --output=jsonl y"] {
+            assert!(wants_json(&words(line)), "{line}");
+        }
+        for line in ["torso x", "torso x -- --json", "torso --output table --jsn"] {
+            assert!(!wants_json(&words(line)), "{line}");
+        }
     }
 }

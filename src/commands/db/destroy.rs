@@ -8,6 +8,7 @@ use crate::control::names::{DatabaseName, LocationCode};
 use crate::error::{Code, Error, Result};
 use crate::ui::{Cell, Layout, Table, View};
 use serde::Serialize;
+use std::collections::HashSet;
 
 /// Destroy databases with all their replicas, or with --location one replica
 ///
@@ -49,80 +50,70 @@ pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
 struct Destroyed(Vec<Part>);
 
 fn databases(ctx: &Context, args: &Args) -> Result<()> {
-    let mut names = args.names.clone();
-    let mut seen = std::collections::HashSet::new();
-    names.retain(|name| seen.insert(name.clone()));
-    let mut found = Vec::new();
+    let mut seen = HashSet::new();
+    let names: Vec<_> = args.names.iter().filter(|name| seen.insert(*name)).collect();
+    if args.dry.dry_run {
+        return dry(ctx, args, &names);
+    }
     let mut parts = Vec::new();
     let mut errors = Vec::new();
     for name in names {
-        match find(ctx, &name) {
-            Ok(database) => found.push(database),
-            Err(error) if args.if_exists && error.code() == Code::DatabaseNotFound => parts.push(Part {
-                name: name.to_string(),
-                done: false,
-                error: None,
-            }),
-            Err(error) => {
-                parts.push(Part {
-                    name: name.to_string(),
-                    done: false,
-                    error: Some((&error).into()),
-                });
-                errors.push(error);
-            }
-        }
-    }
-    if args.dry.dry_run {
-        if let Some(error) = errors.into_iter().next() {
-            return Err(error);
-        }
-        let step = |database: &crate::control::types::Database| {
-            let replicas = database.locations.len().saturating_sub(1);
-            format!(
-                "destroy database {} at {} and {replicas} replicas",
-                database.name, database.primary
-            )
-        };
-        return answers::plan(ctx, found.iter().map(step).collect());
-    }
-    for database in found {
-        let name = database.name;
-        // Said before asking: a question whose answer cannot help is an insult.
-        let outcome = if database.delete_protection {
-            Err(Error::new(
-                Code::DeleteProtected,
-                format!("database {name} is protected from deletion"),
-            )
-            .hint(format!("torso db config set {name} delete-protection off")))
-        } else {
-            ctx.ui
-                .confirm(args.yes, &format!("destroy database {name}"), name.as_str())
-                .and_then(|()| ctx.control()?.delete_database(&name).map(drop))
+        let (done, error) = match one(ctx, args, name) {
+            Ok(done) => (done, None),
+            Err(error) => (false, Some(error)),
         };
         parts.push(Part {
             name: name.to_string(),
-            done: outcome.is_ok(),
-            error: outcome.as_ref().err().map(Into::into),
+            done,
+            error: error.as_ref().map(Into::into),
         });
-        errors.extend(outcome.err());
+        errors.extend(error);
     }
-    let failed = errors.len();
-    let all = parts.len();
-    if failed == 0 {
-        return ctx.ui.show(&Destroyed(parts));
-    }
+    let (failed, all) = (errors.len(), parts.len());
     if failed == all && all == 1 {
         return Err(errors.remove(0));
     }
     ctx.ui.show(&Destroyed(parts))?;
-    if failed == all && errors.iter().all(|error| error.code() == errors[0].code()) {
-        return Err(errors.remove(0));
+    match failed {
+        0 => Ok(()),
+        _ if failed == all && errors.iter().all(|error| error.code() == errors[0].code()) => Err(errors.remove(0)),
+        _ => Err(Error::new(
+            Code::Partial,
+            format!("{failed} of {} were not destroyed", answers::counted(all, "database")),
+        )),
     }
-    Err(Error::new(
-        Code::Partial,
-        format!("{failed} of {all} databases were not destroyed"),
-    ))
+}
+
+/// Destroys one database. False when it was not there and that is fine.
+fn one(ctx: &Context, args: &Args, name: &DatabaseName) -> Result<bool> {
+    let database = match find(ctx, name) {
+        Err(error) if args.if_exists && error.code() == Code::DatabaseNotFound => return Ok(false),
+        found => found?,
+    };
+    // Said before asking: a question whose answer cannot help is an insult.
+    if database.delete_protection {
+        return Err(Error::new(Code::DeleteProtected, format!("database {name} is protected from deletion"))
+            .hint(format!("torso db config set {name} delete-protection off")));
+    }
+    ctx.ui.confirm(args.yes, &format!("destroy database {name}"), name.as_str())?;
+    match ctx.control()?.delete_database(name) {
+        Err(error) if args.if_exists && error.code() == Code::DatabaseNotFound => Ok(false),
+        result => result.map(|_| true),
+    }
+}
+
+fn dry(ctx: &Context, args: &Args, names: &[&DatabaseName]) -> Result<()> {
+    let mut steps = Vec::new();
+    for name in names {
+        match find(ctx, name) {
+            Ok(database) => {
+                steps.push(format!("destroy database {name} at {}", answers::listed(&database.locations)));
+            }
+            Err(error) if args.if_exists && error.code() == Code::DatabaseNotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    answers::plan(ctx, steps)
 }
 
 impl View for Destroyed {

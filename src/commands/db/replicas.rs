@@ -14,8 +14,10 @@ use serde::Serialize;
 /// Whether to wait for the result. Only for commands that may return early on a server.
 #[derive(clap::Args)]
 pub(crate) struct Wait {
-    /// Return before the result can be used. Here results are ready at once, so it changes nothing; it is for scripts
-    /// that also run against a server
+    /// Return before the result can be used
+    ///
+    /// Databases on this machine are ready at once, so here it changes nothing; it is for scripts that also run against
+    /// a server.
     #[arg(long)]
     pub no_wait: bool,
     /// Wait until the result can be used (what is done anyway)
