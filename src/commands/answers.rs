@@ -90,7 +90,11 @@ impl From<&Error> for Problem {
 
 /// `1 database`, `2 databases`.
 pub(super) fn counted(count: usize, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+    if count == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{count} {noun}s")
+    }
 }
 
 /// `ams, lhr`.

@@ -109,8 +109,13 @@ pub(super) fn list(ctx: &Context, args: &List) -> Result<()> {
 
 impl View for Places {
     fn layout(&self) -> Layout {
-        let own_dir =
-            |place: &Place| place.location.dir.clone().filter(|dir| !dir.starts_with(&self.data_dir));
+        let own_dir = |place: &Place| {
+            place
+                .location
+                .dir
+                .clone()
+                .filter(|dir| !dir.starts_with(&self.data_dir))
+        };
         let directories = self.places.iter().any(|place| own_dir(place).is_some());
         let mut titles = vec!["CODE", "DESCRIPTION", "IN USE"];
         if self.distances {
@@ -124,7 +129,11 @@ impl View for Places {
             let location = &place.location;
             let code = location.code.as_str();
             let mut row = vec![
-                if place.nearest { Cell::text(code).shown(format!("{code} (nearest)")) } else { Cell::text(code) },
+                if place.nearest {
+                    Cell::text(code).shown(format!("{code} (nearest)"))
+                } else {
+                    Cell::text(code)
+                },
                 Cell::text(&location.description),
                 Cell::yes_no(location.in_use),
             ];

@@ -50,14 +50,18 @@ fn translate(error: &clap::Error) -> Error {
 /// What to type next: the word that was probably meant, else the help of the command at fault.
 fn hint(error: &clap::Error) -> String {
     let told = |kind| error.get(kind).map(ToString::to_string);
-    let near = [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue]
-        .into_iter()
-        .find_map(|kind| match error.get(kind)? {
-            // The likeliest comes last.
-            ContextValue::Strings(words) => Some(words.iter().rev().take(2).cloned().collect::<Vec<_>>().join(" or ")),
-            ContextValue::String(word) => Some(word.clone()),
-            _ => None,
-        });
+    let near = [
+        ContextKind::SuggestedSubcommand,
+        ContextKind::SuggestedArg,
+        ContextKind::SuggestedValue,
+    ]
+    .into_iter()
+    .find_map(|kind| match error.get(kind)? {
+        // The likeliest comes last.
+        ContextValue::Strings(words) => Some(words.iter().rev().take(2).cloned().collect::<Vec<_>>().join(" or ")),
+        ContextValue::String(word) => Some(word.clone()),
+        _ => None,
+    });
     if let Some(near) = near {
         return format!("did you mean {near}?");
     }
@@ -119,17 +123,41 @@ mod tests {
     #[test]
     fn refusals_name_the_fault_and_what_to_type() {
         for (line, message, hint) in [
-            ("torso db craete", "unrecognized subcommand 'craete'", "did you mean create"),
-            ("torso db list --sort naem", "invalid value 'naem' for '--sort <KEY>'", "did you mean name?"),
-            ("torso db list --grop x", "unexpected argument '--grop' found", "did you mean --group?"),
-            ("torso db destroy", "the following required arguments were not provided: <NAME>...", "torso db destroy --help"),
+            (
+                "torso db craete",
+                "unrecognized subcommand 'craete'",
+                "did you mean create",
+            ),
+            (
+                "torso db list --sort naem",
+                "invalid value 'naem' for '--sort <KEY>'",
+                "did you mean name?",
+            ),
+            (
+                "torso db list --grop x",
+                "unexpected argument '--grop' found",
+                "did you mean --group?",
+            ),
+            (
+                "torso db destroy",
+                "the following required arguments were not provided: <NAME>...",
+                "torso db destroy --help",
+            ),
             ("torso frobnicate", "unrecognized subcommand 'frobnicate'", "torso help"),
-            ("torso db create --from-csv a --from-file b", "cannot be used with", "torso db create --help"),
+            (
+                "torso db create --from-csv a --from-file b",
+                "cannot be used with",
+                "torso db create --help",
+            ),
         ] {
             let error = refused(line);
             assert_eq!(error.code(), Code::Usage, "{line}");
             assert!(error.message().contains(message), "{line}: {error}");
-            assert!(error.hint_text().unwrap().contains(hint), "{line}: {:?}", error.hint_text());
+            assert!(
+                error.hint_text().unwrap().contains(hint),
+                "{line}: {:?}",
+                error.hint_text()
+            );
         }
     }
 
@@ -137,7 +165,10 @@ mod tests {
     fn our_own_parsers_speak_for_themselves() {
         let error = refused("torso db create Upper");
         assert_eq!(error.code(), Code::InvalidName);
-        assert!(error.message().starts_with("\"Upper\" is not a database name"), "{error}");
+        assert!(
+            error.message().starts_with("\"Upper\" is not a database name"),
+            "{error}"
+        );
         let error = refused("torso db create a --size-limit 5parsecs");
         assert_eq!(error.code(), Code::InvalidValue);
     }

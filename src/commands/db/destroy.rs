@@ -92,10 +92,14 @@ fn one(ctx: &Context, args: &Args, name: &DatabaseName) -> Result<bool> {
     };
     // Said before asking: a question whose answer cannot help is an insult.
     if database.delete_protection {
-        return Err(Error::new(Code::DeleteProtected, format!("database {name} is protected from deletion"))
-            .hint(format!("torso db config set {name} delete-protection off")));
+        return Err(Error::new(
+            Code::DeleteProtected,
+            format!("database {name} is protected from deletion"),
+        )
+        .hint(format!("torso db config set {name} delete-protection off")));
     }
-    ctx.ui.confirm(args.yes, &format!("destroy database {name}"), name.as_str())?;
+    ctx.ui
+        .confirm(args.yes, &format!("destroy database {name}"), name.as_str())?;
     match ctx.control()?.delete_database(name) {
         Err(error) if args.if_exists && error.code() == Code::DatabaseNotFound => Ok(false),
         result => result.map(|_| true),
@@ -107,7 +111,10 @@ fn dry(ctx: &Context, args: &Args, names: &[&DatabaseName]) -> Result<()> {
     for name in names {
         match find(ctx, name) {
             Ok(database) => {
-                steps.push(format!("destroy database {name} at {}", answers::listed(&database.locations)));
+                steps.push(format!(
+                    "destroy database {name} at {}",
+                    answers::listed(&database.locations)
+                ));
             }
             Err(error) if args.if_exists && error.code() == Code::DatabaseNotFound => {}
             Err(error) => return Err(error),
