@@ -1,5 +1,6 @@
 //! Where databases run. An [`Engine`] is told *what* to run and where, never *why*: names, groups and rules are the
-//! control plane's. `file` runs databases as plain SQLite files, one directory a location.
+//! control plane's. `file` runs databases as plain SQLite files, one directory a location; `sqld` as namespaces of libSQL
+//! server processes, which `process` supervises.
 //!
 //! Every method that changes something may be repeated: after a crash the control plane asks again, and what is already
 //! so stays so. None of them leaves a half-made instance where an application could find it.
@@ -22,23 +23,58 @@ pub struct Site {
     /// Whether the directory was given by a user, perhaps on a disk that can be away. Such a directory is never made
     /// here, and when it is not there nothing is concluded about what it holds.
     pub external: bool,
+    /// Instances of one pool may share a process: their databases have the same group and the same primary location.
+    /// None where that is not known any more, of what a destroyed database left behind.
+    pub pool: Option<String>,
     /// The database's id.
     pub id: String,
 }
 
-/// A state of a primary's content, as far as it can be told without opening it. Equal positions mean equal content.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// A place in a replication log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Frame {
+    /// The log's id: a log that begins anew gets another one, and then frames cannot be compared.
+    pub log: u128,
+    /// How many frames it has.
+    pub count: u64,
+}
+
+/// A state of a database's content, as far as it can be told without opening it. Equal positions mean equal content.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Position {
+    /// The last frame of its log, where it has one. What follows then says nothing about the content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frame: Option<Frame>,
     /// Bytes of the database file and of its write-ahead log.
     pub size: u64,
     pub wal_size: u64,
     /// When they last changed: nanoseconds since 1970, 0 when there is no log.
     pub changed_ns: i64,
     pub wal_changed_ns: i64,
-    /// Set on a recorded position that was changing while it was taken: it equals nothing that is observed.
+    /// Set on a position that was changing while it was taken, or could not be told: it equals nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub uncertain: bool,
 }
+
+impl PartialEq for Position {
+    fn eq(&self, other: &Self) -> bool {
+        let file = |position: &Self| {
+            (
+                position.size,
+                position.wal_size,
+                position.changed_ns,
+                position.wal_changed_ns,
+            )
+        };
+        self.uncertain == other.uncertain
+            && match (self.frame, other.frame) {
+                (None, None) => file(self) == file(other),
+                (ours, theirs) => ours == theirs,
+            }
+    }
+}
+
+impl Eq for Position {}
 
 impl Position {
     /// When the content last changed: nanoseconds since 1970.
@@ -72,6 +108,20 @@ pub struct Running {
     pub size: u64,
     /// The content's state; of use for a primary.
     pub position: Position,
+    /// False where it needs a process to be reached, and that does not run.
+    pub serving: bool,
+    /// What the engine enforces on it; none where the engine enforces nothing, and of a replica.
+    pub limits: Option<Limits>,
+}
+
+/// What an engine that stands between applications and files enforces on a primary, and so on its replicas.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Bytes.
+    pub max_size: Option<u64>,
+    pub allow_attach: bool,
+    pub block_reads: bool,
+    pub block_writes: bool,
 }
 
 /// A file that no database of the control plane's accounts for, or that was kept aside.
@@ -88,7 +138,7 @@ pub struct Stray {
 ///
 /// Errors: `unavailable` when a location's directory is away, `database_busy` when an application holds a database that
 /// is needed alone, `disk_full` and `io` naming the path.
-pub trait Engine {
+pub trait Engine: Send {
     /// Makes a user's directory fit for instances. Refused when another location or another torso uses it.
     fn open_location(&self, location: &str, dir: &Path) -> Result<()>;
     /// Gives a directory back. Files in it stay.
@@ -100,7 +150,13 @@ pub trait Engine {
     fn size(&self, at: &Site) -> Option<u64>;
     /// How a client on this machine reaches the instance.
     fn url(&self, at: &Site) -> String;
+    /// The file that holds the instance.
+    fn path(&self, at: &Site) -> PathBuf;
 
+    /// Has a primary that is there and not serving serve again.
+    fn start(&self, at: &Site) -> Result<()>;
+    /// Sets what is enforced on a primary, where the engine enforces anything.
+    fn configure(&self, at: &Site, limits: &Limits) -> Result<()>;
     /// An empty primary, unless one is there.
     fn create(&self, at: &Site) -> Result<()>;
     /// Looks whether a file can be a primary's beginning: a complete SQLite database without loose ends.

@@ -168,7 +168,7 @@ fn database(view: &View<'_>, row: &DatabaseRow, check: &mut Check) -> Result<()>
             let message = format!(
                 "the primary of {name} in {} is missing: {}",
                 row.primary,
-                file(view, row, &row.primary)
+                view.plane.engine.path(&view.site(&row.primary, row)).display()
             );
             let fix = format!("put the file back, or torso db destroy {name}");
             check.add(Severity::Error, "missing_primary", message, Some(fix));
@@ -236,9 +236,9 @@ fn refresh(view: &View<'_>, row: &DatabaseRow) -> Option<Error> {
 
 /// What is at a location, reporting one that is away and files that others can read. None when it cannot be told.
 fn look(view: &View<'_>, row: &DatabaseRow, location: &LocationCode, check: &mut Check) -> Option<Option<Running>> {
-    match view.plane.engine.running(&view.site(location, &row.id)) {
+    match view.plane.engine.running(&view.site(location, row)) {
         Ok(running) => {
-            let path = PathBuf::from(file(view, row, location));
+            let path = view.plane.engine.path(&view.site(location, row));
             if running.is_some()
                 && let Err(error) = private(&path, disk::PRIVATE, check)
             {
@@ -257,11 +257,6 @@ fn look(view: &View<'_>, row: &DatabaseRow, location: &LocationCode, check: &mut
             None
         }
     }
-}
-
-fn file(view: &View<'_>, row: &DatabaseRow, location: &LocationCode) -> String {
-    let site = view.site(location, &row.id);
-    site.dir.join(format!("{}.db", site.id)).display().to_string()
 }
 
 /// Work that waits: looking has already tried to do it.

@@ -73,9 +73,10 @@ pub fn create(plane: &Embedded, request: &CreateDatabase) -> Result<Database> {
                 let Some(view) = plane.read()? else {
                     return Err(database_not_found(name, std::iter::empty()));
                 };
-                view.plane
+                let row = view.database(name)?;
+                plane
                     .engine
-                    .snapshot(&view.site(&parent.primary, &parent.id), &staging.path)?;
+                    .snapshot(&view.site(&row.primary, &row), &staging.path)?;
             }
             let parent = Parent {
                 id: parent.id,
@@ -302,8 +303,25 @@ pub fn update_configuration(
     row.block_reads = patch.block_reads.unwrap_or(row.block_reads);
     row.block_writes = patch.block_writes.unwrap_or(row.block_writes);
     row.delete_protection = patch.delete_protection.unwrap_or(row.delete_protection);
-    if row != before {
-        change.commit(|catalog| catalog.update_database(&row))?;
+    if row == before {
+        return Ok(configuration(&row));
+    }
+    // Only an engine that enforces limits has something to do.
+    let enforced = plane
+        .engine
+        .running(&change.site(&row.primary, &row))
+        .is_ok_and(|running| running.is_some_and(|running| running.limits.is_some()));
+    change.commit(|catalog| {
+        catalog.update_database(&row)?;
+        if enforced { catalog.add_pending(&row.id) } else { Ok(()) }
+    })?;
+    if enforced && let Some(error) = change.reach(&row.id)?.take_failure(&row.primary) {
+        return Err(Error::new(
+            Code::Partial,
+            format!("the settings of {name} are changed, but are not in force yet"),
+        )
+        .caused_by(error)
+        .hint("every further command tries again; torso doctor shows what is left"));
     }
     Ok(configuration(&row))
 }

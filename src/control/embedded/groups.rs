@@ -183,7 +183,7 @@ pub fn promote(plane: &Embedded, name: &GroupName, location: &LocationCode) -> R
     // All can be had alone, or nothing is begun. One that is opened meanwhile stops the rest, and repeating goes on.
     for database in &all {
         if database.primary != *location {
-            let site = change.site(&database.primary, &database.id);
+            let site = change.site(&database.primary, database);
             plane.engine.hold(&site)?;
             plane.engine.release(&site);
         }

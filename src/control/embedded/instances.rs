@@ -20,12 +20,12 @@ fn instances(view: &View<'_>, row: &DatabaseRow) -> Result<Vec<Instance>> {
     let primary = view
         .plane
         .engine
-        .running(&view.site(&row.primary, &row.id))
+        .running(&view.site(&row.primary, row))
         .ok()
         .flatten();
     let mut all = vec![describe(view, row, &row.primary, primary.as_ref(), primary.as_ref())];
     for location in view.want(row)?.replicas {
-        let here = view.plane.engine.running(&view.site(&location, &row.id)).ok().flatten();
+        let here = view.plane.engine.running(&view.site(&location, row)).ok().flatten();
         all.push(describe(view, row, &location, here.as_ref(), primary.as_ref()));
     }
     Ok(all)
@@ -76,7 +76,7 @@ fn describe(
         },
         location: location.clone(),
         hostname: String::new(),
-        url: view.plane.engine.url(&view.site(location, &row.id)),
+        url: view.plane.engine.url(&view.site(location, row)),
         state,
         size_bytes: here.map(|running| running.size),
         synced_at,
@@ -136,8 +136,8 @@ pub fn add(plane: &Embedded, name: &DatabaseName, location: &LocationCode) -> Re
             return Err(error);
         }
     }
-    let primary = plane.engine.running(&change.site(&row.primary, &row.id))?;
-    let here = plane.engine.running(&change.site(location, &row.id))?;
+    let primary = plane.engine.running(&change.site(&row.primary, &row))?;
+    let here = plane.engine.running(&change.site(location, &row))?;
     Ok(describe(&change, &row, location, here.as_ref(), primary.as_ref()))
 }
 
@@ -220,7 +220,7 @@ pub fn sync(plane: &Embedded, name: &DatabaseName, location: Option<&LocationCod
             path.display()
         )));
     }
-    if plane.engine.running(&change.site(&row.primary, &row.id))?.is_none() {
+    if plane.engine.running(&change.site(&row.primary, &row))?.is_none() {
         return Err(missing(&change, &row));
     }
     let mut all = Vec::new();
@@ -240,7 +240,7 @@ pub fn sync(plane: &Embedded, name: &DatabaseName, location: Option<&LocationCod
 }
 
 fn missing(view: &View<'_>, row: &DatabaseRow) -> Error {
-    let url = view.plane.engine.url(&view.site(&row.primary, &row.id));
+    let url = view.plane.engine.url(&view.site(&row.primary, row));
     Error::new(
         Code::Unavailable,
         format!("the primary of {} in {} is missing ({url})", row.name, row.primary),
@@ -263,7 +263,7 @@ pub fn promote_locked(change: &Change<'_>, row: &DatabaseRow, location: &Locatio
         return change.to_database(row.clone());
     }
     let engine = &change.plane.engine;
-    let from = change.site(&row.primary, &row.id);
+    let from = change.site(&row.primary, row);
     match engine.running(&from)? {
         Some(Running {
             role: Role::Primary, ..
@@ -324,7 +324,7 @@ pub fn connection(plane: &Embedded, name: &DatabaseName, location: Option<&Locat
         // Another process is at work on it, or died at it: with the lock, that work is done. A replica that only lacks
         // something can be read all the same, so for it a failure is not the end.
         let attempt = plane.change().and_then(|change| change.reach(&row.id));
-        match (attempt, plane.engine.running(&view.site(location, &row.id))?) {
+        match (attempt, plane.engine.running(&view.site(location, &row))?) {
             (_, None) if is_primary => return Err(missing(&view, &row)),
             (Err(error), None) => return Err(error),
             (Ok(mut report), None) => {
@@ -360,7 +360,7 @@ pub fn connection(plane: &Embedded, name: &DatabaseName, location: Option<&Locat
         } else {
             types::Role::Replica
         },
-        url: plane.engine.url(&view.site(location, &row.id)),
+        url: plane.engine.url(&view.site(location, &row)),
         token: None,
         read_only: read_only_reason.is_some(),
         read_only_reason,
@@ -371,7 +371,7 @@ pub fn connection(plane: &Embedded, name: &DatabaseName, location: Option<&Locat
 
 /// Whether an instance is what it should be, and a replica has everything.
 fn usable(view: &View<'_>, row: &DatabaseRow, location: &LocationCode) -> Result<bool> {
-    let running = |location| view.plane.engine.running(&view.site(location, &row.id));
+    let running = |location| view.plane.engine.running(&view.site(location, row));
     Ok(match running(location)? {
         None => false,
         Some(here) if row.primary == *location => here.role == Role::Primary,

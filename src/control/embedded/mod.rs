@@ -48,13 +48,25 @@ pub struct Embedded {
 impl Embedded {
     /// A plane over a data directory, which need not exist. Nothing is read or written yet.
     pub fn open(data_dir: &Path) -> Result<Self> {
+        Self::over(data_dir, Box::new(FileEngine::default()))
+    }
+
+    /// The same, with databases that run on another engine than plain files.
+    pub fn over(data_dir: &Path, engine: Box<dyn Engine>) -> Result<Self> {
         let dir = std::path::absolute(data_dir)
             .map_err(|error| Error::io(error, format!("cannot use the data directory {}", data_dir.display())))?;
         Ok(Self {
             dir,
-            engine: Box::new(FileEngine::default()),
+            engine,
             catalog: OnceCell::new(),
         })
+    }
+
+    /// Has everything run that is wanted, as after a start of the machine. What cannot be had now is listed, and each
+    /// later change tries again.
+    pub fn settle(&self) -> Result<Vec<(LocationCode, Error)>> {
+        let change = self.change()?;
+        Ok(reconcile::all(&change)?.failures)
     }
 
     fn catalog_path(&self) -> PathBuf {

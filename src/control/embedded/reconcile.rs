@@ -5,9 +5,9 @@
 //! a state that is as wanted is empty.
 
 use super::View;
-use super::catalog::databases::Origin;
+use super::catalog::databases::{DatabaseRow, Origin};
 use crate::control::names::{DatabaseId, LocationCode};
-use crate::engine::{Position, Role};
+use crate::engine::{Limits, Position, Role, Site};
 use crate::error::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -20,6 +20,8 @@ pub struct Want {
     pub replicas: BTreeSet<LocationCode>,
     /// What its first primary is made from; none once it stood.
     pub origin: Option<Origin>,
+    /// What is to be enforced on it.
+    pub limits: Limits,
 }
 
 impl Want {
@@ -32,6 +34,8 @@ impl Want {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Have {
     Primary,
+    /// A primary whose process does not run.
+    Idle,
     Replica {
         /// The location of the primary it is a copy of.
         of: String,
@@ -51,12 +55,16 @@ pub enum Have {
 pub struct World {
     pub seed: bool,
     pub at: BTreeMap<LocationCode, Have>,
+    /// What is enforced on the wanted primary, where the engine enforces anything.
+    pub limits: Option<Limits>,
 }
 
 /// One call of the engine.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
     Create { at: LocationCode },
+    Start { at: LocationCode },
+    Configure { at: LocationCode, limits: Limits },
     Adopt { at: LocationCode },
     SetAside { at: LocationCode },
     HandOver { from: LocationCode, to: LocationCode },
@@ -71,6 +79,8 @@ impl Step {
     fn location(&self) -> Option<&LocationCode> {
         match self {
             Self::Create { at }
+            | Self::Start { at }
+            | Self::Configure { at, .. }
             | Self::Adopt { at }
             | Self::SetAside { at }
             | Self::Promote { at }
@@ -98,6 +108,13 @@ pub fn plan(want: Option<&Want>, doomed: &BTreeSet<LocationCode>, have: &World) 
     let Some(base) = plan_primary(want, doomed, have, &mut steps) else {
         return steps;
     };
+    let enforced = have.limits.clone().or_else(|| (base != Base::Stood).then(Limits::default));
+    if enforced.is_some_and(|enforced| enforced != want.limits) {
+        steps.push(Step::Configure {
+            at: want.primary.clone(),
+            limits: want.limits.clone(),
+        });
+    }
     for at in &want.replicas {
         match have.at.get(at) {
             Some(Have::Unknown) => continue,
@@ -131,7 +148,7 @@ enum Base {
 fn way_cleared(at: &LocationCode, what: &Have, base: &Base) -> Option<Step> {
     match what {
         Have::Primary if *base == Base::Given(at.clone()) => None,
-        Have::Primary | Have::Altered | Have::Rising => Some(Step::SetAside { at: at.clone() }),
+        Have::Primary | Have::Idle | Have::Altered | Have::Rising => Some(Step::SetAside { at: at.clone() }),
         Have::Replica { .. } | Have::Unknown => None,
     }
 }
@@ -155,7 +172,10 @@ fn plan_primary(want: &Want, doomed: &BTreeSet<LocationCode>, have: &World, step
     let at = want.primary.clone();
     let here = have.at.get(&at);
     match here {
-        Some(Have::Primary) => {
+        Some(Have::Primary | Have::Idle) => {
+            if here == Some(&Have::Idle) {
+                steps.push(Step::Start { at: at.clone() });
+            }
             if have.seed {
                 steps.push(Step::Adopt { at });
             }
@@ -209,20 +229,30 @@ impl Report {
 }
 
 /// Observes one database. What is at a location that is away is unknown, and so reported.
-fn observe(view: &View<'_>, id: &DatabaseId, locations: &BTreeSet<LocationCode>, report: &mut Report) -> World {
+fn observe(
+    view: &View<'_>,
+    id: &DatabaseId,
+    row: Option<&DatabaseRow>,
+    locations: &BTreeSet<LocationCode>,
+    report: &mut Report,
+) -> World {
     let mut world = World {
         seed: view.plane.seed(id).exists(),
         at: BTreeMap::new(),
+        limits: None,
     };
     let mut primaries: BTreeMap<String, Position> = BTreeMap::new();
     let mut replicas: Vec<(LocationCode, String, Position)> = Vec::new();
     for location in locations {
-        let have = match view.plane.engine.running(&view.site(location, id)) {
+        let have = match view.plane.engine.running(&site(view, id, row, location)) {
             Ok(None) => continue,
             Ok(Some(running)) => match running.role {
                 Role::Primary => {
+                    if row.is_some_and(|row| row.primary == *location) {
+                        world.limits = running.limits;
+                    }
                     primaries.insert(location.as_str().to_owned(), running.position);
-                    Have::Primary
+                    if running.serving { Have::Primary } else { Have::Idle }
                 }
                 Role::Rising => Have::Rising,
                 Role::Replica { altered: true, .. } => Have::Altered,
@@ -258,7 +288,7 @@ pub fn reconcile(view: &View<'_>, id: &DatabaseId, only: Option<&LocationCode>) 
         locations.extend(want.replicas.iter().cloned());
     }
     let mut report = Report::default();
-    let world = observe(view, id, &locations, &mut report);
+    let world = observe(view, id, row.as_ref(), &locations, &mut report);
     let steps = plan(want.as_ref(), &doomed, &world);
     let mut stands = want
         .as_ref()
@@ -278,9 +308,12 @@ pub fn reconcile(view: &View<'_>, id: &DatabaseId, only: Option<&LocationCode>) 
         if at.is_some_and(|at| failed.contains(at) || is_other(at)) {
             continue;
         }
-        match (take(view, id, step, &mut report), at) {
+        match (take(view, id, row.as_ref(), step, &mut report), at) {
             (Ok(()), Some(at)) => {
-                if matches!(step, Step::Create { .. } | Step::Adopt { .. } | Step::Promote { .. }) {
+                if matches!(
+                    step,
+                    Step::Create { .. } | Step::Start { .. } | Step::Adopt { .. } | Step::Promote { .. }
+                ) {
                     stands = true;
                 } else if matches!(step, Step::Drop { .. }) {
                     spared_or_gone.insert(at.clone());
@@ -300,7 +333,7 @@ pub fn reconcile(view: &View<'_>, id: &DatabaseId, only: Option<&LocationCode>) 
     }
     for step in &steps {
         if let Step::HandOver { from, .. } = step {
-            view.plane.engine.release(&view.site(from, id));
+            view.plane.engine.release(&site(view, id, row.as_ref(), from));
         }
     }
     let settled = stands && report.failures.is_empty() && only.is_none();
@@ -314,12 +347,28 @@ pub fn reconcile(view: &View<'_>, id: &DatabaseId, only: Option<&LocationCode>) 
     Ok(report)
 }
 
+/// The site of an instance, of a database that may be in the catalog no more.
+fn site(view: &View<'_>, id: &DatabaseId, row: Option<&DatabaseRow>, location: &LocationCode) -> Site {
+    match row {
+        Some(row) => view.site(location, row),
+        None => view.remains(location, id),
+    }
+}
+
 /// Has the engine take one step.
-fn take(view: &View<'_>, id: &DatabaseId, step: &Step, report: &mut Report) -> Result<()> {
+fn take(
+    view: &View<'_>,
+    id: &DatabaseId,
+    row: Option<&DatabaseRow>,
+    step: &Step,
+    report: &mut Report,
+) -> Result<()> {
     let engine = &view.plane.engine;
-    let site = |location: &LocationCode| view.site(location, id);
+    let site = |location: &LocationCode| site(view, id, row, location);
     match step {
         Step::Create { at } => engine.create(&site(at)),
+        Step::Start { at } => engine.start(&site(at)),
+        Step::Configure { at, limits } => engine.configure(&site(at), limits),
         Step::Adopt { at } => engine.adopt(&view.plane.seed(id), &site(at)),
         Step::SetAside { at } => {
             let path = engine.set_aside(&site(at))?;
@@ -336,6 +385,18 @@ fn take(view: &View<'_>, id: &DatabaseId, step: &Step, report: &mut Report) -> R
         Step::Drop { at } => engine.remove(&site(at)),
         Step::DropSeed => crate::engine::disk::remove(&view.plane.seed(id)),
     }
+}
+
+/// Brings every database to what is wanted of it: what a server does when it starts.
+pub fn all(view: &View<'_>) -> Result<Report> {
+    let mut total = Report::default();
+    for row in view.catalog.databases()? {
+        let report = reconcile(view, &row.id, None)?;
+        total.failures.extend(report.failures);
+        total.copied.extend(report.copied);
+        total.kept_aside.extend(report.kept_aside);
+    }
+    Ok(total)
 }
 
 /// Does all work that waits, whoever left it. What cannot be done now stays, and is nobody else's failure.

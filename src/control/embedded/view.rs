@@ -10,7 +10,7 @@ use super::reconcile::{self, Report, Want};
 use crate::control::names::{DatabaseId, DatabaseName, GroupName, LocationCode};
 use crate::control::places;
 use crate::control::types::{Database, Group};
-use crate::engine::Site;
+use crate::engine::{Limits, Site};
 use crate::error::{Code, Error, Result};
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -40,13 +40,22 @@ impl<'a> View<'a> {
         })
     }
 
-    /// Where an instance's files are.
-    pub fn site(&self, location: &LocationCode, id: &DatabaseId) -> Site {
+    /// Where an instance is.
+    pub fn site(&self, location: &LocationCode, row: &DatabaseRow) -> Site {
+        Site {
+            pool: Some(format!("{}-{}", row.group_uuid, row.primary)),
+            ..self.remains(location, &row.id)
+        }
+    }
+
+    /// Where an instance of a database was that the catalog may not know any more.
+    pub fn remains(&self, location: &LocationCode, id: &DatabaseId) -> Site {
         let given = self.locations.get(location).and_then(|row| row.dir.clone());
         Site {
             location: location.as_str().to_owned(),
             external: given.is_some(),
             dir: given.unwrap_or_else(|| self.plane.dir.join("locations").join(location.as_str())),
+            pool: None,
             id: id.as_str().to_owned(),
         }
     }
@@ -88,6 +97,12 @@ impl<'a> View<'a> {
             primary: row.primary.clone(),
             replicas,
             origin: row.origin,
+            limits: Limits {
+                max_size: (row.size_limit > 0).then_some(row.size_limit.unsigned_abs()),
+                allow_attach: row.allow_attach,
+                block_reads: row.block_reads,
+                block_writes: row.block_writes,
+            },
         })
     }
 
@@ -99,7 +114,7 @@ impl<'a> View<'a> {
 
     /// The noun of a row and its replicas' locations, in order.
     pub fn assemble(&self, row: DatabaseRow, replicas: impl IntoIterator<Item = LocationCode>) -> Database {
-        let site = self.site(&row.primary, &row.id);
+        let site = self.site(&row.primary, &row);
         Database {
             url: self.plane.engine.url(&site),
             size_bytes: self.plane.engine.size(&site),

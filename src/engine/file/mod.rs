@@ -18,7 +18,7 @@ mod note;
 mod role;
 
 use super::disk::{self, with_suffix};
-use super::{Engine, Position, Role, Running, Site, Stray};
+use super::{Engine, Limits, Position, Role, Running, Site, Stray};
 use crate::error::{Code, Error, Result};
 use rusqlite::{Connection, ErrorCode};
 use std::cell::RefCell;
@@ -77,7 +77,7 @@ fn position(at: &Site, metadata: &Metadata) -> Result<Position> {
         wal_size: wal.as_ref().map_or(0, Metadata::len),
         changed_ns: changed_ns(metadata),
         wal_changed_ns: wal.as_ref().map_or(0, changed_ns),
-        uncertain: false,
+        ..Position::default()
     })
 }
 
@@ -196,6 +196,8 @@ impl Engine for FileEngine {
             role,
             size: position.size + position.wal_size,
             position,
+            serving: true,
+            limits: None,
         }))
     }
 
@@ -226,6 +228,20 @@ impl Engine for FileEngine {
             }
         }
         url
+    }
+
+    fn path(&self, at: &Site) -> PathBuf {
+        file(at)
+    }
+
+    /// Files serve whenever they are there.
+    fn start(&self, _at: &Site) -> Result<()> {
+        Ok(())
+    }
+
+    /// Applications open the file themselves; only torso's own shell can keep to limits, and it is told by the catalog.
+    fn configure(&self, _at: &Site, _limits: &Limits) -> Result<()> {
+        Ok(())
     }
 
     fn create(&self, at: &Site) -> Result<()> {

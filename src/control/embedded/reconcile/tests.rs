@@ -22,6 +22,7 @@ struct File {
 struct Model {
     seed: Option<BTreeSet<u32>>,
     at: BTreeMap<LocationCode, File>,
+    limits: Option<Limits>,
     aside: Vec<BTreeSet<u32>>,
     dropped: BTreeSet<LocationCode>,
 }
@@ -35,6 +36,7 @@ impl Model {
             .collect();
         World {
             seed: self.seed.is_some(),
+            limits: self.limits.clone(),
             at,
         }
     }
@@ -49,6 +51,15 @@ impl Model {
             Step::Create { at } => {
                 assert!(!self.at.contains_key(at), "creates over something");
                 self.file(at, Have::Primary, BTreeSet::new());
+            }
+            Step::Start { at } => {
+                let file = self.at.get_mut(at).expect("a primary to start");
+                assert_eq!(file.have, Have::Idle);
+                file.have = Have::Primary;
+            }
+            Step::Configure { at, limits } => {
+                assert_eq!(self.at[at].have, Have::Primary, "sets limits on what is no primary");
+                self.limits = Some(limits.clone());
             }
             Step::Adopt { at } => {
                 let seed = self.seed.take().expect("a seed");
@@ -121,11 +132,12 @@ fn left(doomed: &BTreeSet<LocationCode>, model: &Model) -> BTreeSet<LocationCode
 
 fn want() -> impl Strategy<Value = Want> {
     let origin = prop_oneof![Just(None), Just(Some(Origin::Empty)), Just(Some(Origin::Seed))];
-    (0..4_usize, proptest::collection::btree_set(0..4_usize, 0..4), origin).prop_map(|(primary, replicas, origin)| {
+    (0..4_usize, proptest::collection::btree_set(0..4_usize, 0..4), origin, limits()).prop_map(|(primary, replicas, origin, limits)| {
         Want {
             primary: code(primary),
             replicas: replicas.into_iter().filter(|at| *at != primary).map(code).collect(),
             origin,
+            limits,
         }
     })
 }
@@ -134,18 +146,28 @@ fn file() -> impl Strategy<Value = File> {
     let have = prop_oneof![
         3 => Just(Have::Primary),
         4 => (0..4_usize, any::<bool>()).prop_map(|(of, fresh)| Have::Replica { of: CODES[of].to_owned(), fresh }),
+        1 => Just(Have::Idle),
         1 => Just(Have::Altered),
         1 => Just(Have::Rising),
     ];
     (have, proptest::collection::btree_set(0..9_u32, 0..4)).prop_map(|(have, rows)| File { have, rows })
 }
 
+fn limits() -> impl Strategy<Value = Limits> {
+    (proptest::option::of(1..3_u64), any::<bool>()).prop_map(|(max_size, block_writes)| Limits {
+        max_size,
+        block_writes,
+        ..Limits::default()
+    })
+}
+
 fn model() -> impl Strategy<Value = Model> {
     let files = proptest::collection::btree_map((0..4_usize).prop_map(code), file(), 0..5);
     let seed = proptest::option::weighted(0.2, proptest::collection::btree_set(20..29_u32, 1..4));
-    (files, seed).prop_map(|(at, seed)| Model {
+    (files, seed, proptest::option::of(limits())).prop_map(|(at, seed, limits)| Model {
         seed,
         at,
+        limits,
         ..Model::default()
     })
 }
@@ -175,11 +197,12 @@ fn can_stand(want: &Want, doomed: &BTreeSet<LocationCode>, model: &Model) -> boo
         || model
             .at
             .get(&want.primary)
-            .is_some_and(|file| file.have == Have::Primary)
+            .is_some_and(|file| matches!(file.have, Have::Primary | Have::Idle))
 }
 
 fn assert_as_wanted(want: &Want, model: &Model) {
     assert_eq!(model.at[&want.primary].have, Have::Primary);
+    assert_eq!(*model.limits.as_ref().unwrap_or(&want.limits), want.limits);
     for at in &want.replicas {
         let of = want.primary.as_str().to_owned();
         assert_eq!(model.at[at].have, Have::Replica { of, fresh: true });
@@ -283,6 +306,7 @@ fn a_missing_primary_is_not_replaced_by_an_empty_one() {
         primary: code(0),
         replicas: [code(1)].into(),
         origin: None,
+        limits: Limits::default(),
     };
     let replica = Have::Replica {
         of: CODES[0].to_owned(),
@@ -290,6 +314,7 @@ fn a_missing_primary_is_not_replaced_by_an_empty_one() {
     };
     let world = World {
         seed: false,
+        limits: None,
         at: [(code(1), replica)].into(),
     };
     assert_eq!(plan(Some(&want), &BTreeSet::new(), &world), []);
@@ -302,6 +327,7 @@ fn a_promotion_hands_over_raises_and_copies_back() {
         primary: code(1),
         replicas: [code(0)].into(),
         origin: None,
+        limits: Limits::default(),
     };
     let replica = Have::Replica {
         of: CODES[0].to_owned(),
@@ -309,6 +335,7 @@ fn a_promotion_hands_over_raises_and_copies_back() {
     };
     let world = World {
         seed: false,
+        limits: None,
         at: [(code(0), Have::Primary), (code(1), replica)].into(),
     };
     let expected = [
