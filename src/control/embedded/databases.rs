@@ -74,9 +74,7 @@ pub fn create(plane: &Embedded, request: &CreateDatabase) -> Result<Database> {
                     return Err(database_not_found(name, std::iter::empty()));
                 };
                 let row = view.database(name)?;
-                plane
-                    .engine
-                    .snapshot(&view.site(&row.primary, &row), &staging.path)?;
+                plane.engine.snapshot(&view.site(&row.primary, &row), &staging.path)?;
             }
             let parent = Parent {
                 id: parent.id,

@@ -17,12 +17,7 @@ pub fn list(plane: &Embedded, name: &DatabaseName) -> Result<Vec<Instance>> {
 }
 
 fn instances(view: &View<'_>, row: &DatabaseRow) -> Result<Vec<Instance>> {
-    let primary = view
-        .plane
-        .engine
-        .running(&view.site(&row.primary, row))
-        .ok()
-        .flatten();
+    let primary = view.plane.engine.running(&view.site(&row.primary, row)).ok().flatten();
     let mut all = vec![describe(view, row, &row.primary, primary.as_ref(), primary.as_ref())];
     for location in view.want(row)?.replicas {
         let here = view.plane.engine.running(&view.site(&location, row)).ok().flatten();

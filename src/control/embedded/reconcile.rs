@@ -108,7 +108,10 @@ pub fn plan(want: Option<&Want>, doomed: &BTreeSet<LocationCode>, have: &World) 
     let Some(base) = plan_primary(want, doomed, have, &mut steps) else {
         return steps;
     };
-    let enforced = have.limits.clone().or_else(|| (base != Base::Stood).then(Limits::default));
+    let enforced = have
+        .limits
+        .clone()
+        .or_else(|| (base != Base::Stood).then(Limits::default));
     if enforced.is_some_and(|enforced| enforced != want.limits) {
         steps.push(Step::Configure {
             at: want.primary.clone(),
@@ -356,13 +359,7 @@ fn site(view: &View<'_>, id: &DatabaseId, row: Option<&DatabaseRow>, location: &
 }
 
 /// Has the engine take one step.
-fn take(
-    view: &View<'_>,
-    id: &DatabaseId,
-    row: Option<&DatabaseRow>,
-    step: &Step,
-    report: &mut Report,
-) -> Result<()> {
+fn take(view: &View<'_>, id: &DatabaseId, row: Option<&DatabaseRow>, step: &Step, report: &mut Report) -> Result<()> {
     let engine = &view.plane.engine;
     let site = |location: &LocationCode| site(view, id, row, location);
     match step {

@@ -132,14 +132,18 @@ fn left(doomed: &BTreeSet<LocationCode>, model: &Model) -> BTreeSet<LocationCode
 
 fn want() -> impl Strategy<Value = Want> {
     let origin = prop_oneof![Just(None), Just(Some(Origin::Empty)), Just(Some(Origin::Seed))];
-    (0..4_usize, proptest::collection::btree_set(0..4_usize, 0..4), origin, limits()).prop_map(|(primary, replicas, origin, limits)| {
-        Want {
+    (
+        0..4_usize,
+        proptest::collection::btree_set(0..4_usize, 0..4),
+        origin,
+        limits(),
+    )
+        .prop_map(|(primary, replicas, origin, limits)| Want {
             primary: code(primary),
             replicas: replicas.into_iter().filter(|at| *at != primary).map(code).collect(),
             origin,
             limits,
-        }
-    })
+        })
 }
 
 fn file() -> impl Strategy<Value = File> {
