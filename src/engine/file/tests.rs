@@ -17,6 +17,7 @@ fn site(dir: &Path, location: &str) -> Site {
         location: location.to_owned(),
         dir: dir.join(location),
         external: false,
+        pool: None,
         id: "11111111-2222-4333-8444-555555555555".to_owned(),
     }
 }
