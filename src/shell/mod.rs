@@ -106,7 +106,7 @@ impl Shell<'_> {
             terminal::prepare(&mut self.settings.style);
         }
         // A file that is not there yet is made when something is asked of it, not because a name was mistyped.
-        if !matches!(&options.target, Target::File { path, .. } if !path.exists()) {
+        if matches!(&options.target, Target::File { path, .. } if path.exists()) {
             self.session()?;
         }
         self.startup(options)?;
@@ -356,6 +356,13 @@ impl Shell<'_> {
         }
         Ok(())
     }
+}
+
+/// Says that the arguments make no sense, as the `sqlite3` shell does. Returns the exit code.
+#[must_use]
+pub fn refuse_arguments(problem: &str) -> i32 {
+    state::complain(format_args!("torso: Error: {problem}\nUse -help for a list of options."));
+    1
 }
 
 /// What `-version` answers.

@@ -135,6 +135,7 @@ fn cannot_open(path: &Path, error: &rusqlite::Error) -> Error {
 /// The library is built with other defaults than the shell's.
 fn prepare_connection(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false)?;
+    super::functions::register(connection)?;
     connection.busy_timeout(BUSY)
 }
 

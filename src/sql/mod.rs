@@ -6,6 +6,7 @@
 
 pub mod copy;
 mod file;
+mod functions;
 mod hrana;
 pub mod query;
 pub mod script;

@@ -4,7 +4,7 @@ use crate::commands::complete;
 use crate::context::Context;
 use crate::control::names::{DatabaseName, LocationCode};
 use crate::control::types::{Connection, DatabaseFilter, Role};
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Kind, Result};
 use crate::shell::args::{self, Arguments};
 use crate::shell::person::Person;
 use crate::shell::{self, Hooks, Options};
@@ -118,6 +118,9 @@ fn words_start(args: &[OsString]) -> Option<usize> {
     None
 }
 
+/// The name of a database that lives as long as the shell.
+const MEMORY: &str = ":memory:";
+
 /// A database to open.
 struct Place {
     target: Target,
@@ -228,7 +231,18 @@ fn place(ctx: &Context, arguments: &Arguments) -> Result<Place> {
         Some(_) => Some(named.to_string_lossy().parse::<DatabaseName>()?),
         None => None,
     };
-    let name = ctx.database(name)?;
+    let name = match (ctx.database(name), location.is_some()) {
+        (Ok(name), _) => name,
+        // Nothing is named anywhere: a scratch database.
+        (Err(error), false) if error.kind() == Kind::Usage && arguments.database.is_none() => {
+            return Ok(Place {
+                target: Target::Memory,
+                name: MEMORY.to_owned(),
+                connection: None,
+            });
+        }
+        (Err(error), _) => return Err(error),
+    };
     let connection = ctx
         .control()?
         .connection(&name, location.as_ref())
@@ -254,7 +268,7 @@ fn suggest_path(error: Error, name: &DatabaseName) -> Error {
 /// What a word stands for that is not the name of a database in the control plane.
 fn outside(word: &OsStr, read_only: bool) -> Result<Option<Target>> {
     let text = word.to_string_lossy();
-    if text == ":memory:" {
+    if text == MEMORY {
         return Ok(Some(Target::Memory));
     }
     if let Some((scheme, _)) = text.split_once("://")

@@ -4,11 +4,13 @@
 //! table is part of the interface; it is that of the `sqlite3` shell. Commands that it does not have come last and must be
 //! typed in full. The commands themselves are in the files by theme.
 
+mod check;
 mod connect;
 mod edit;
 mod engine;
 mod files;
 mod help;
+mod parameter;
 mod schema;
 mod settings;
 
@@ -63,6 +65,7 @@ const COMMANDS: &[Command] = &[
     Command("indices", 1, schema::indexes),
     Command("indexes", 1, schema::indexes),
     Command("limits", 5, engine::limits),
+    Command("lint", 3, check::lint),
     Command("mode", 1, settings::mode),
     Command("nonce", 5, settings::nonce),
     Command("nullvalue", 1, settings::nullvalue),
@@ -70,6 +73,7 @@ const COMMANDS: &[Command] = &[
     Command("output", 1, files::output),
     Command("once", 1, files::once),
     Command("excel", 5, files::excel),
+    Command("parameter", 3, parameter::parameter),
     Command("print", 3, files::print),
     Command("prompt", 1, settings::prompt),
     Command("quit", 1, settings::quit),
@@ -77,7 +81,9 @@ const COMMANDS: &[Command] = &[
     Command("restore", 3, connect::restore),
     Command("scanstats", 1, settings::scanstats),
     Command("schema", 1, schema::schema),
+    Command("selftest", 4, check::selftest),
     Command("separator", 1, settings::separator),
+    Command("sha3sum", 4, check::sha3sum),
     Command("shell", 1, files::system),
     Command("system", 1, files::system),
     Command("show", 1, settings::show),

@@ -121,7 +121,8 @@ fn needs_quotes(name: &str) -> bool {
 /// Whether SQLite takes a word for a keyword.
 fn is_keyword(word: &str) -> bool {
     use sqlite3_parser::dialect::keyword_token;
-    keyword_token(word.as_bytes()).is_some()
+    // No keyword has fewer letters, and the table cannot be asked for fewer.
+    word.len() >= 2 && keyword_token(word.as_bytes()).is_some()
 }
 
 /// A name, quoted where it must be.

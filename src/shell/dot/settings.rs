@@ -177,7 +177,7 @@ pub fn stats(shell: &mut Shell<'_>, call: &Call) -> Ran {
 }
 
 /// Modes as `.mode` finds them: the first that begins with what was typed, and the preset that it stands for.
-const MODES: [(&str, &str); 19] = [
+const MODES: [(&str, &str); 16] = [
     ("lines", "line"),
     ("columns", "column"),
     ("list", "list"),
@@ -194,11 +194,10 @@ const MODES: [(&str, &str); 19] = [
     ("count", "count"),
     ("off", "off"),
     ("json", "json"),
-    // Not in classic, so only after all of its own.
-    ("jsonl", "jsonl"),
-    ("vertical", "vertical"),
-    ("qbox", "box"),
 ];
+
+/// Modes that must be typed in full: those that classic does not have, and its `qbox`.
+const WHOLE_MODES: [(&str, &str); 3] = [("jsonl", "jsonl"), ("vertical", "vertical"), ("qbox", "box")];
 
 /// Options of the modes that lay rows out in columns.
 #[derive(Default)]
@@ -289,7 +288,8 @@ pub fn mode(shell: &mut Shell<'_>, call: &Call) -> Ran {
 
 /// Sets the mode that `typed` begins. False if there is none.
 fn choose(shell: &mut Shell<'_>, typed: &str, layout: &Layout, table: Option<&str>) -> bool {
-    let Some((_, preset)) = MODES.iter().find(|(name, _)| name.starts_with(typed)) else {
+    let shortened = MODES.iter().find(|(name, _)| name.starts_with(typed));
+    let Some((_, preset)) = shortened.or_else(|| WHOLE_MODES.iter().find(|(name, _)| *name == typed)) else {
         return false;
     };
     let settings = &mut shell.settings;

@@ -1,0 +1,127 @@
+//! `readfile`, `writefile`, `lsmode`: files from SQL.
+
+use super::{DIRECT, PURE, refused, text};
+use rusqlite::functions::Context;
+use rusqlite::types::{Value, ValueRef};
+use rusqlite::{Connection, Result};
+use std::ffi::OsStr;
+use std::fs;
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+const TYPE: u32 = 0o170_000;
+const DIRECTORY: u32 = 0o040_000;
+const LINK: u32 = 0o120_000;
+
+fn path(value: ValueRef<'_>) -> Option<PathBuf> {
+    text(value).map(|bytes| PathBuf::from(OsStr::from_bytes(&bytes)))
+}
+
+/// A file's content; NULL if it cannot be read.
+fn read(context: &Context<'_>) -> Option<Vec<u8>> {
+    fs::read(path(context.get_raw(0))?).ok()
+}
+
+/// Makes a file, a directory or a link, and the directories above it. The answer is the number of bytes written.
+fn write(context: &Context<'_>) -> Result<Value> {
+    if !(2..=4).contains(&context.len()) {
+        return Err(refused("wrong number of arguments to function writefile()"));
+    }
+    let Some(file) = path(context.get_raw(0)) else {
+        return Ok(Value::Null);
+    };
+    let data = text(context.get_raw(1)).unwrap_or_default();
+    let mode = match context.len() {
+        2 => 0,
+        _ => context.get::<Option<u32>>(2)?.unwrap_or(0),
+    };
+    let mut made = make(&file, &data, mode);
+    if made.is_err()
+        && let Some(parent) = file.parent()
+    {
+        // The directories above it may be what is missing.
+        let _ = fs::create_dir_all(parent);
+        made = make(&file, &data, mode);
+    }
+    let times = match context.len() {
+        4 => context.get::<Option<i64>>(3)?,
+        _ => None,
+    };
+    if let (Ok(_), Some(seconds)) = (&made, times.and_then(|seconds| u64::try_from(seconds).ok())) {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        if let Ok(file) = fs::File::open(&file) {
+            // The content is there; its time is a nicety.
+            let _ = file.set_times(fs::FileTimes::new().set_accessed(time).set_modified(time));
+        }
+    }
+    let file = file.display();
+    match (made, mode & TYPE) {
+        (Ok(written), _) => Ok(Value::Integer(i64::try_from(written).unwrap_or(i64::MAX))),
+        (Err(_), LINK) => Err(refused(format!("failed to create symlink: {file}"))),
+        (Err(_), DIRECTORY) => Err(refused(format!("failed to create directory: {file}"))),
+        (Err(_), _) => Err(refused(format!("failed to write file: {file}"))),
+    }
+}
+
+fn make(file: &Path, data: &[u8], mode: u32) -> std::io::Result<usize> {
+    match mode & TYPE {
+        LINK => {
+            std::os::unix::fs::symlink(OsStr::from_bytes(data), file)?;
+            Ok(0)
+        }
+        DIRECTORY => {
+            match fs::DirBuilder::new().mode(mode & 0o777).create(file) {
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && file.is_dir() => {
+                    fs::set_permissions(file, fs::Permissions::from_mode(mode & 0o777))?;
+                }
+                other => other?,
+            }
+            Ok(0)
+        }
+        _ => {
+            let mut options = fs::OpenOptions::new();
+            options.write(true).create(true).truncate(true).mode(0o666);
+            let mut opened = options.open(file)?;
+            opened.write_all(data)?;
+            if mode & 0o777 != 0 {
+                opened.set_permissions(fs::Permissions::from_mode(mode & 0o777))?;
+            }
+            Ok(data.len())
+        }
+    }
+}
+
+/// A file mode as `ls -l` shows it.
+fn list_mode(mode: u32) -> String {
+    let kind = match mode & TYPE {
+        LINK => 'l',
+        DIRECTORY => 'd',
+        0o100_000 => '-',
+        _ => '?',
+    };
+    let bits = (0..9).map(|bit| {
+        let letter = ['r', 'w', 'x'][bit % 3];
+        if mode & (0o400 >> bit) != 0 { letter } else { '-' }
+    });
+    std::iter::once(kind).chain(bits).collect()
+}
+
+pub(super) fn register(connection: &Connection) -> Result<()> {
+    connection.create_scalar_function("readfile", 1, DIRECT, |context| Ok(read(context)))?;
+    connection.create_scalar_function("writefile", -1, DIRECT, |context| write(context))?;
+    connection.create_scalar_function("lsmode", 1, PURE, |context| Ok(list_mode(context.get(0)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modes_are_listed() {
+        assert_eq!(list_mode(0o100_644), "-rw-r--r--");
+        assert_eq!(list_mode(0o040_755), "drwxr-xr-x");
+    }
+}
