@@ -4,6 +4,7 @@
 mod conformance;
 mod layering;
 mod remote;
+mod shell_differential;
 #[allow(dead_code)]
 mod support;
 

@@ -4,7 +4,6 @@
 //! Scripts are in `shell/cases.txt`. Where the two differ on purpose, or because the engines do, the case stands in
 //! [`EXCEPTIONS`] with the reason. Without the oracle (or with another generation of it) there is nothing to compare with.
 
-use crate::support;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
@@ -119,7 +118,7 @@ fn scripts_get_the_same_answers_as_from_sqlite3() {
             scope.spawn(|| {
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let expected = answer(&[Path::new("sqlite3")], case);
-                    let got = answer(&[&support::program(), Path::new("db"), Path::new("shell")], case);
+                    let got = answer(&[Path::new(env!("CARGO_BIN_EXE_torso")), Path::new("db"), Path::new("shell")], case);
                     send.lock().unwrap().send((case.name, expected, got)).unwrap();
                 }
             });

@@ -8,6 +8,9 @@ use rusqlite::{Connection, Result};
 /// A function of one real. None is NULL: the argument is outside its domain.
 type Real = fn(f64) -> Option<f64>;
 
+/// The same of two.
+type Reals = fn(f64, f64) -> Option<f64>;
+
 const FUNCTIONS: [(&str, Real); 23] = [
     ("acos", |x| defined(x.acos())),
     ("acosh", |x| defined(x.acosh())),
@@ -69,7 +72,7 @@ fn call(context: &Context<'_>, integers: bool, function: Real) -> Option<Value> 
     }
 }
 
-fn binary(context: &Context<'_>, function: fn(f64, f64) -> Option<f64>) -> Option<f64> {
+fn binary(context: &Context<'_>, function: Reals) -> Option<f64> {
     function(number(context.get_raw(0))?, number(context.get_raw(1))?)
 }
 
@@ -81,7 +84,7 @@ pub(super) fn register(connection: &Connection) -> Result<()> {
     let ceiling: Real = |x| Some(x.ceil());
     connection.create_scalar_function("ceiling", 1, PURE, move |context| Ok(call(context, true, ceiling)))?;
     connection.create_scalar_function("pi", 0, PURE, |_| Ok(std::f64::consts::PI))?;
-    let binaries: [(&str, fn(f64, f64) -> Option<f64>); 5] = [
+    let binaries: [(&str, Reals); 5] = [
         ("atan2", |y, x| defined(y.atan2(x))),
         ("mod", |x, y| defined(x % y)),
         ("pow", |x, y| defined(x.powf(y))),
