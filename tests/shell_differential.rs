@@ -103,6 +103,7 @@ fn has_oracle() -> bool {
 }
 
 #[test]
+#[allow(clippy::print_stderr)] // the rate is the point
 fn scripts_get_the_same_answers_as_from_sqlite3() {
     if !has_oracle() {
         eprintln!("skipped: no sqlite3 3.40 on this machine");

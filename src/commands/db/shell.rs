@@ -131,8 +131,10 @@ struct Place {
 
 /// Runs the shell. Returns its exit code, which is the script's.
 pub(in crate::commands) fn run(ctx: &Context, args: &Args) -> Result<u8> {
-    let arguments = args::parse(&args.words)
-        .map_err(|problem| Error::new(Code::Usage, problem).hint("torso db shell --help shows the flags"))?;
+    let arguments = match args::parse(&args.words) {
+        Ok(arguments) => arguments,
+        Err(problem) => return Ok(u8::try_from(shell::refuse_arguments(&problem)).unwrap_or(1)),
+    };
     if arguments.version {
         ctx.ui.value(&shell::version())?;
         return Ok(0);

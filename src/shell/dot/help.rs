@@ -4,8 +4,12 @@ use super::Call;
 use crate::shell::state::{Ran, Shell};
 use std::io::Write;
 
-/// A line that begins with a dot names a command; the lines up to the next are its details.
+/// A line that begins with a dot names a command; the lines up to the next are its details. These are the words of the
+/// `sqlite3` shell, which scripts get to the byte.
 const TEXT: &str = include_str!("help.txt");
+
+/// The same for commands that only this shell has.
+const OWN: &str = include_str!("help-own.txt");
 
 pub fn help(shell: &mut Shell<'_>, call: &Call) -> Ran {
     let pattern = call.args.first().map_or("", String::as_str);
@@ -18,11 +22,17 @@ pub fn help(shell: &mut Shell<'_>, call: &Call) -> Ran {
 /// Shows the help on what `pattern` names. False if it names nothing.
 pub fn print(shell: &mut Shell<'_>, pattern: &str) -> Ran<bool> {
     let lines: Vec<&str> = TEXT.lines().collect();
+    let own: Vec<&str> = OWN.lines().collect();
+    // In a list only a person sees what other shells do not have; asked for by name, everybody does.
+    let listed = || lines.iter().chain(own.iter().filter(|_| shell.interactive)).copied();
     let shown: Vec<&str> = match pattern {
-        "" => lines.into_iter().filter(|line| line.starts_with('.')).collect(),
-        "-a" | "-all" | "--all" => lines,
-        _ if pattern.starts_with('0') => lines,
-        _ => matching(&lines, pattern),
+        "" => listed().filter(|line| line.starts_with('.')).collect(),
+        "-a" | "-all" | "--all" => listed().collect(),
+        _ if pattern.starts_with('0') => listed().collect(),
+        _ => match matching(&lines, pattern) {
+            found if found.is_empty() => matching(&own, pattern),
+            found => found,
+        },
     };
     for line in &shown {
         writeln!(shell.out, "{line}")?;
