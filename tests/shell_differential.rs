@@ -26,7 +26,10 @@ fn cases() -> Vec<Case> {
     let mut cases: Vec<Case> = Vec::new();
     for line in text.split_inclusive('\n') {
         if let Some(head) = line.strip_prefix("%% ") {
-            let (name, arguments) = head.trim_end().split_once(" :: ").unwrap_or((head.trim_end(), ":memory:"));
+            let (name, arguments) = head
+                .trim_end()
+                .split_once(" :: ")
+                .unwrap_or((head.trim_end(), ":memory:"));
             cases.push(Case {
                 name,
                 arguments: words(arguments),
@@ -119,7 +122,14 @@ fn scripts_get_the_same_answers_as_from_sqlite3() {
             scope.spawn(|| {
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let expected = answer(&[Path::new("sqlite3")], case);
-                    let got = answer(&[Path::new(env!("CARGO_BIN_EXE_torso")), Path::new("db"), Path::new("shell")], case);
+                    let got = answer(
+                        &[
+                            Path::new(env!("CARGO_BIN_EXE_torso")),
+                            Path::new("db"),
+                            Path::new("shell"),
+                        ],
+                        case,
+                    );
                     send.lock().unwrap().send((case.name, expected, got)).unwrap();
                 }
             });

@@ -361,7 +361,9 @@ impl Shell<'_> {
 /// Says that the arguments make no sense, as the `sqlite3` shell does. Returns the exit code.
 #[must_use]
 pub fn refuse_arguments(problem: &str) -> i32 {
-    state::complain(format_args!("torso: Error: {problem}\nUse -help for a list of options."));
+    state::complain(format_args!(
+        "torso: Error: {problem}\nUse -help for a list of options."
+    ));
     1
 }
 

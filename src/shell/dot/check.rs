@@ -137,7 +137,11 @@ pub fn selftest(shell: &mut Shell<'_>, call: &Call) -> Ran {
     let exists = shell
         .query("SELECT 1 FROM pragma_table_info('selftest','main')", &[])?
         .is_ok_and(|rows| !rows.is_empty());
-    let tests = if exists { "SELECT tno,op,cmd,ans FROM selftest ORDER BY tno" } else { DEFAULT_TESTS };
+    let tests = if exists {
+        "SELECT tno,op,cmd,ans FROM selftest ORDER BY tno"
+    } else {
+        DEFAULT_TESTS
+    };
     let (mut run, mut wrong) = (0, 0);
     let mut failed = false;
     for row in shell.ask(tests, &[])? {
@@ -157,14 +161,20 @@ pub fn selftest(shell: &mut Shell<'_>, call: &Call) -> Ran {
                 wrong += u32::from(failed);
             }
             _ => {
-                shell.say(format_args!("Unknown operation \"{operation}\" on selftest line {number}"))?;
+                shell.say(format_args!(
+                    "Unknown operation \"{operation}\" on selftest line {number}"
+                ))?;
                 failed = true;
                 break;
             }
         }
     }
     shell.show(format_args!("{wrong} errors out of {run} tests"))?;
-    if failed { Err(crate::shell::state::End::Failed) } else { Ok(()) }
+    if failed {
+        Err(crate::shell::state::End::Failed)
+    } else {
+        Ok(())
+    }
 }
 
 /// All values that `sql` gives, with blanks between, or SQLite's words.
@@ -243,7 +253,10 @@ const LINT_USAGE: &str = "Usage lint sub-command ?switches...?\nWhere sub-comman
 
 pub fn lint(shell: &mut Shell<'_>, call: &Call) -> Ran {
     shell.session()?;
-    let Some(command) = call.args.first().filter(|word| !word.is_empty() && "fkey-indexes".starts_with(word.as_str()))
+    let Some(command) = call
+        .args
+        .first()
+        .filter(|word| !word.is_empty() && "fkey-indexes".starts_with(word.as_str()))
     else {
         return shell.say(format_args!("{LINT_USAGE}"));
     };
@@ -254,9 +267,7 @@ pub fn lint(shell: &mut Shell<'_>, call: &Call) -> Ran {
         } else if is_option(word, "groupbyparent") || (word.len() > 1 && "-groupbyparent".starts_with(word.as_str())) {
             group = true;
         } else {
-            return shell.say(format_args!(
-                "Usage: .lint {command} ?-verbose? ?-groupbyparent?"
-            ));
+            return shell.say(format_args!("Usage: .lint {command} ?-verbose? ?-groupbyparent?"));
         }
     }
     foreign_key_indexes(shell, verbose, group)

@@ -85,7 +85,11 @@ fn set(shell: &mut Shell<'_>, name: &str, value: &str) -> Ran {
     };
     // Prepared first: only what cannot be understood is a text, not what fails as it runs.
     let understood = shell.query(&format!("EXPLAIN {}", replace(value)), &[])?.is_ok();
-    let sql = if understood { replace(value) } else { replace(&literal(value)) };
+    let sql = if understood {
+        replace(value)
+    } else {
+        replace(&literal(value))
+    };
     match shell.query(&sql, &[] as &[Value])? {
         Ok(_) => Ok(()),
         Err(_) if understood => Ok(()),

@@ -92,7 +92,11 @@ impl Decimal {
         // One digit more than needed, for the carry.
         let width = whole(self).max(whole(other)) + 1;
         let fraction = self.fraction.max(other.fraction);
-        (self.expanded(width, fraction), other.expanded(width, fraction), fraction)
+        (
+            self.expanded(width, fraction),
+            other.expanded(width, fraction),
+            fraction,
+        )
     }
 
     fn compare(&self, other: &Self) -> Ordering {

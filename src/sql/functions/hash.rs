@@ -19,7 +19,11 @@ fn hasher(bits: i64) -> Result<Box<dyn DynDigest>> {
 }
 
 fn size(context: &Context<'_>) -> Result<i64> {
-    if context.len() < 2 { Ok(256) } else { context.get::<Option<i64>>(1).map(|size| size.unwrap_or(0)) }
+    if context.len() < 2 {
+        Ok(256)
+    } else {
+        context.get::<Option<i64>>(1).map(|size| size.unwrap_or(0))
+    }
 }
 
 fn sha3(context: &Context<'_>) -> Result<Value> {

@@ -53,5 +53,9 @@ fn real_text(number: f64) -> String {
         return if number > 0.0 { "Inf" } else { "-Inf" }.to_owned();
     }
     let plain = number.to_string();
-    if plain.contains('.') { plain } else { format!("{plain}.0") }
+    if plain.contains('.') {
+        plain
+    } else {
+        format!("{plain}.0")
+    }
 }

@@ -61,7 +61,9 @@ fn one(context: &Context<'_>, answer: fn(i64, i64) -> Value) -> Option<Value> {
 
 pub(super) fn register(connection: &Connection) -> Result<()> {
     connection.create_scalar_function("ieee754", 1, PURE, |context| {
-        Ok(one(context, |mantissa, power| Value::Text(format!("ieee754({mantissa},{power})"))))
+        Ok(one(context, |mantissa, power| {
+            Value::Text(format!("ieee754({mantissa},{power})"))
+        }))
     })?;
     connection.create_scalar_function("ieee754", 2, PURE, |context| {
         let (mantissa, power) = (context.get::<Option<i64>>(0)?, context.get::<Option<i64>>(1)?);

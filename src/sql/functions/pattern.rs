@@ -15,11 +15,14 @@ fn matches(context: &Context<'_>, ignore_case: bool) -> Result<Option<bool>> {
         return Ok(None);
     };
     // Compiled once for a statement, as long as the pattern stays the same.
-    let compiled = context.get_or_create_aux(0, |_| -> std::result::Result<Regex, Box<dyn std::error::Error + Send + Sync>> {
-        Ok(RegexBuilder::new(&String::from_utf8_lossy(&pattern))
-            .case_insensitive(ignore_case)
-            .build()?)
-    });
+    let compiled = context.get_or_create_aux(
+        0,
+        |_| -> std::result::Result<Regex, Box<dyn std::error::Error + Send + Sync>> {
+            Ok(RegexBuilder::new(&String::from_utf8_lossy(&pattern))
+                .case_insensitive(ignore_case)
+                .build()?)
+        },
+    );
     match compiled {
         Ok(regex) => Ok(Some(regex.is_match(&String::from_utf8_lossy(&subject)))),
         Err(error) => Err(refused(error.to_string())),
