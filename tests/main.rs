@@ -5,6 +5,7 @@ mod conformance;
 mod layering;
 mod remote;
 mod shell_differential;
+mod shell_interactive;
 #[allow(dead_code)]
 mod support;
 

@@ -1,0 +1,358 @@
+//! The shell with a person at it, driven through a pseudo-terminal key by key.
+
+use crate::support::World;
+use nix::sys::wait::WaitStatus;
+use rexpect::session::{PtySession, spawn_command};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+const CTRL_A: &str = "\x01";
+const CTRL_C: &str = "\x03";
+const CTRL_D: &str = "\x04";
+const ENTER: &str = "\r";
+const TAB: &str = "\t";
+const UP: &str = "\x1b[A";
+const LEFT: &str = "\x1b[D";
+const BACKSPACE: &str = "\x7f";
+
+/// Results are looked for as they are drawn in a box, so that the echo of what was typed is never taken for one.
+struct Person {
+    session: PtySession,
+}
+
+impl Person {
+    /// Opens the shell and waits for its prompt.
+    fn at(world: &World, args: &[&str], prompt: &str) -> Self {
+        let mut command = world.torso_command(["db", "shell"]);
+        command.args(args).stdin(Stdio::inherit());
+        // Twenty seconds: far more than anything here takes, even on a busy machine.
+        let mut person = Self {
+            session: spawn_command(command, Some(20_000)).unwrap(),
+        };
+        person.sees(prompt);
+        person
+    }
+
+    fn types(&mut self, keys: &str) {
+        self.session.send(keys).unwrap();
+        self.session.flush().unwrap();
+    }
+
+    #[track_caller]
+    fn sees(&mut self, text: &str) {
+        // The reader takes each byte for a character.
+        let bytes: String = text.bytes().map(char::from).collect();
+        if let Err(error) = self.session.exp_string(&bytes) {
+            panic!("did not see {text:?}: {error}");
+        }
+    }
+
+    /// Sends a text, and waits for what comes of it and for the next prompt. Keys pressed before that would reach the
+    /// terminal while it still treats some of them itself.
+    #[track_caller]
+    fn runs(&mut self, text: &str, seen: &str) {
+        self.types(text);
+        self.types(ENTER);
+        self.sees(seen);
+        self.sees("> ");
+    }
+
+    /// The same for a query with one small answer.
+    #[track_caller]
+    fn answers(&mut self, sql: &str, answer: &str) {
+        self.runs(sql, &format!(" {answer} │"));
+    }
+
+    /// Waits for the end, and gives the exit code.
+    #[track_caller]
+    fn ends(mut self) -> i32 {
+        self.session.exp_eof().unwrap();
+        match self.session.process().wait().unwrap() {
+            WaitStatus::Exited(_, code) => code,
+            other => panic!("it ended with {other:?}"),
+        }
+    }
+
+    /// Leaves as one does.
+    #[track_caller]
+    fn leaves(mut self) {
+        self.types(CTRL_D);
+        assert_eq!(self.ends(), 0);
+    }
+}
+
+fn world_with_tables() -> World {
+    let world = World::new();
+    world.ok(["db", "create", "app", "--location", "ams"]);
+    world.ok([
+        "db",
+        "shell",
+        "app",
+        "create table users(id integer primary key, email text); insert into users values (4711, 'ada@x');",
+    ]);
+    world
+}
+
+fn in_memory(world: &World) -> Person {
+    Person::at(world, &[":memory:"], ":memory:> ")
+}
+
+fn histories(world: &World) -> Vec<PathBuf> {
+    let folder = world.path("home/.local/state/torso/history");
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    entries.map(|entry| entry.unwrap().path()).collect()
+}
+
+#[test]
+fn the_prompt_tells_the_database_the_place_and_the_transaction() {
+    let world = world_with_tables();
+    world.ok(["db", "replicate", "app", "lhr"]);
+    let mut person = Person::at(&world, &["app"], "app ams> ");
+    person.types("begin;");
+    person.types(ENTER);
+    // The star has a colour of its own.
+    person.sees("app ams\x1b[0m\x1b[1m\x1b[33m*\x1b[0m");
+    person.answers("rollback; select 1;", "1");
+    person.leaves();
+    Person::at(&world, &["app", "--location", "lhr"], "app lhr (replica)> ").leaves();
+}
+
+#[test]
+fn a_statement_of_several_lines_is_edited_and_recalled_as_one() {
+    let world = World::new();
+    let mut person = in_memory(&world);
+    person.types("select 600");
+    person.types(ENTER);
+    person.sees("...> ");
+    person.answers("+ 66;", "666");
+    // Recalled whole, with the cursor at its end: to the line above, its start, past two words; then 600 becomes 700.
+    person.types(&format!("{UP}{UP}{CTRL_A}\x1bf\x1bf{BACKSPACE}{BACKSPACE}{BACKSPACE}"));
+    person.answers("700", "766");
+    // A line end is one character to the keys, and gone with one of them.
+    person.types(&format!("select 40{ENTER}2 * 2;"));
+    person.answers(&format!("{CTRL_A}{LEFT}\x1b[C{BACKSPACE}"), "804");
+    person.leaves();
+    let stored = std::fs::read_to_string(&histories(&world)[0]).unwrap();
+    assert_eq!(stored, "select 600\\n+ 66;\nselect 700\\n+ 66;\nselect 402 * 2;\n");
+}
+
+#[test]
+fn the_continuation_prompt_tells_what_is_open() {
+    let world = World::new();
+    let mut person = in_memory(&world);
+    for (typed, shown) in [("select 'a", "'"), ("b', (1, (2", "(x2"), (")) /* c", "/*")] {
+        person.types(typed);
+        person.types(ENTER);
+        person.sees(&format!("{shown:<5}...> "));
+    }
+    person.types(CTRL_C);
+    person.sees(":memory:> ");
+    person.answers("select 6 * 7;", "42");
+    person.leaves();
+}
+
+#[test]
+fn ctrl_c_drops_what_was_typed_and_never_leaves() {
+    let world = World::new();
+    let mut person = in_memory(&world);
+    person.types("select 'never");
+    person.types(ENTER);
+    person.sees("'    ...> ");
+    person.types("finished");
+    person.types(CTRL_C);
+    person.sees(":memory:> ");
+    person.answers("select 10 + 1;", "11");
+    for _ in 0..4 {
+        person.types(CTRL_C);
+        person.sees("Ctrl-D or .quit leaves.");
+        person.sees("> ");
+    }
+    person.answers("select 10 + 2;", "12");
+    person.leaves();
+}
+
+#[test]
+fn ctrl_c_stops_a_running_query() {
+    let world = World::new();
+    let mut person = in_memory(&world);
+    // More often than what would end the program if nothing listened.
+    for _ in 0..4 {
+        person.types("with recursive c(x) as (select 1 union all select x + 1 from c) select max(x) from c;");
+        person.types(ENTER);
+        // The editor gives the terminal back: the query runs, and the key is a signal.
+        person.sees("\x1b[?2004l\r\n");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        let pressed = std::time::Instant::now();
+        person.types(CTRL_C);
+        person.sees("interrupted");
+        person.sees("> ");
+        assert!(pressed.elapsed().as_secs() < 5);
+    }
+    person.answers("select 20 + 1;", "21");
+    person.leaves();
+}
+
+#[test]
+fn exit_and_quit_are_understood_as_words() {
+    let world = World::new();
+    for word in ["exit", "QUIT;", ".quit", "\\q"] {
+        let mut person = in_memory(&world);
+        person.types(word);
+        person.types(ENTER);
+        assert_eq!(person.ends(), 0, "{word}");
+    }
+    let mut person = in_memory(&world);
+    person.types(".exit 7");
+    person.types(ENTER);
+    assert_eq!(person.ends(), 7);
+}
+
+#[test]
+fn history_is_kept_for_each_database_privately_and_without_secrets() {
+    let world = world_with_tables();
+    let mut person = Person::at(&world, &["app"], "app ams> ");
+    person.answers("select 30 + 1;", "31");
+    person.answers("pragma key = 'hunter2'; select 1;", "1");
+    person.runs(".print token=s3cret", "\r\ntoken=s3cret\r\n");
+    person.answers("select 30 + 2;", "32");
+    person.leaves();
+    let files = histories(&world);
+    assert_eq!(files.len(), 1);
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&files[0]), 0o600);
+    assert_eq!(mode(files[0].parent().unwrap()), 0o700);
+    let stored = std::fs::read_to_string(&files[0]).unwrap();
+    assert_eq!(stored, "select 30 + 1;\nselect 30 + 2;\n");
+    // The next session recalls it; another database knows nothing of it.
+    let mut person = Person::at(&world, &["app"], "app ams> ");
+    person.answers(&format!("{UP}{UP}"), "31");
+    person.leaves();
+    let mut person = Person::at(&world, &["./other.db"], "other.db> ");
+    person.answers(&format!("{UP}select 33;"), "33");
+    person.leaves();
+}
+
+#[test]
+fn tab_completes_tables_columns_words_and_commands() {
+    let world = world_with_tables();
+    let mut person = Person::at(&world, &["app"], "app ams> ");
+    person.answers(&format!("sel{TAB}id fr{TAB}us{TAB};"), "4711");
+    person.runs(&format!("SEL{TAB}length(em{TAB}) FROM users;"), "│ length(email) │");
+    person.runs(&format!(".ta{TAB}"), "\r\nusers");
+    // What is made now can be completed at once.
+    person.answers("create table fresh(zebra); select 2;", "2");
+    person.answers(
+        &format!("insert into fr{TAB}(ze{TAB}) values (5) returning zebra * 100;"),
+        "500",
+    );
+    person.types(&format!(".open ap{TAB}"));
+    person.sees(".open\x1b[0m app");
+    person.types(CTRL_C);
+    person.sees("> ");
+    person.leaves();
+}
+
+#[test]
+fn a_paste_waits_for_enter_and_runs_in_order() {
+    let world = World::new();
+    let mut person = in_memory(&world);
+    person.types(concat!(
+        "\x1b[200~create table t(a);\ninsert into t values (\n  'x\n\ty');\n",
+        ".headers off\nselect 'two: ' || length(a) from t;\nselect 77;\x1b[201~"
+    ));
+    person.runs("", "two: 4");
+    person.leaves();
+    // A paste never does what a key does.
+    let mut person = in_memory(&world);
+    person.answers("\x1b[200~select 8\x03\x04\x1b[A\tas eight\x1b[201~;", "8");
+    person.leaves();
+}
+
+#[test]
+fn errors_point_at_the_word_and_say_what_was_meant() {
+    let world = world_with_tables();
+    let mut person = Person::at(&world, &["app"], "app ams> ");
+    person.runs(
+        &format!("select id,{ENTER}  emial{ENTER}from users;"),
+        "no such column: emial (did you mean email?)\r\nline 2:   emial\r\n          ^^^^^\r\n",
+    );
+    person.runs("select * from usres;", "no such table: usres (did you mean users?)");
+    person.runs(".tabels", "did you mean .tables?");
+    person.leaves();
+}
+
+#[test]
+fn results_fit_the_terminal() {
+    let mut world = World::new();
+    world.set("PAGER", "sed 's/^ */paged: /'");
+    let mut person = in_memory(&world);
+    person.runs(
+        "select 12 as n, null as none, '' as empty, 'a' || char(27) || '[2Jb' as evil;",
+        "│ 12 │ \x1b[2mNULL\x1b[0m │       │ a␛[2Jb │",
+    );
+    person.runs(
+        "select 1 as id, replace(hex(zeroblob(99)), '0', 'x') as long;",
+        "xxx… │",
+    );
+    person.types(&format!(".mode line{ENTER}"));
+    person.sees("\x1b[?2004h");
+    person.runs("select hex(zeroblob(50)) as long;", &"0".repeat(100));
+    person.types(&format!(".mode box{ENTER}"));
+    person.sees("\x1b[?2004h");
+    let many: Vec<String> = (100..140)
+        .map(|number| format!("{number} as a_rather_long_name_{number}"))
+        .collect();
+    // One value a line: taller than the screen, so the pager has it.
+    person.runs(
+        &format!("\x1b[200~select {};\x1b[201~", many.join(", ")),
+        "paged: a_rather_long_name_139 | 139",
+    );
+    person.leaves();
+}
+
+#[test]
+fn what_is_taller_than_the_screen_goes_through_the_pager() {
+    let mut world = World::new();
+    world.set("PAGER", "sed 's/^/paged: /'");
+    let mut person = in_memory(&world);
+    person.runs(
+        "with recursive c(x) as (select 1 union all select x + 1 from c limit 60) select x from c;",
+        "paged: │ 60 │",
+    );
+    person.answers("select 61;", "61");
+    person.leaves();
+}
+
+#[test]
+fn the_last_statement_can_be_changed_in_an_editor() {
+    let mut world = World::new();
+    let editor = world.write("editor.sh", "#!/bin/sh\nsed -i s/41/42/ \"$1\"\n");
+    std::fs::set_permissions(&editor, std::fs::Permissions::from_mode(0o755)).unwrap();
+    world.set("EDITOR", &editor);
+    let mut person = in_memory(&world);
+    person.answers("select 40 + 1, 41 as x;", "41");
+    person.types(&format!(".edit{ENTER}"));
+    person.sees("\x1b[?2004h");
+    person.answers("", "42");
+    person.leaves();
+}
+
+#[test]
+fn without_colour_there_is_none_and_without_a_capable_terminal_no_editing() {
+    let mut world = World::new();
+    world.set("NO_COLOR", "1");
+    let mut person = in_memory(&world);
+    person.types("select 'x', null;");
+    person.types(ENTER);
+    let before = person.session.exp_string("NULL").unwrap();
+    assert!(!before.contains("\x1b[1m") && !before.contains("\x1b[3"), "{before:?}");
+    world.set("TERM", "dumb");
+    let mut person = in_memory(&world);
+    person.types("select\n6 * 7;\n");
+    person.sees(" 42 │");
+    person.sees("> ");
+    person.leaves();
+}
