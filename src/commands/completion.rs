@@ -19,6 +19,7 @@ use std::ffi::OsString;
   PowerShell  torso completion powershell | Out-String | Invoke-Expression
   elvish      eval (torso completion elvish | slurp)")]
 pub(super) struct Args {
+    /// Shell that runs the script
     #[arg(value_name = "SHELL", value_parser = ["bash", "zsh", "fish", "powershell", "elvish"])]
     shell: String,
 }

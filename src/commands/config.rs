@@ -37,6 +37,7 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso config get default_location")]
 pub(super) struct Get {
+    /// Name of the setting
     #[arg(value_name = "KEY", add = complete::settings())]
     key: Key,
 }
@@ -55,8 +56,10 @@ fn get(ctx: &Context, args: &Get) -> Result<()> {
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso config set default_location ams")]
 pub(super) struct Set {
+    /// Name of the setting
     #[arg(value_name = "KEY", add = complete::settings())]
     key: Key,
+    /// Its new value
     #[arg(value_name = "VALUE")]
     value: String,
 }
@@ -86,6 +89,7 @@ fn set(ctx: &Context, args: &Set) -> Result<()> {
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso config unset default_location")]
 pub(super) struct Unset {
+    /// Name of the setting
     #[arg(value_name = "KEY", add = complete::settings())]
     key: Key,
 }

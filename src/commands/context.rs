@@ -109,6 +109,7 @@ impl View for Contexts {
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso context show")]
 pub(super) struct Show {
+    /// Name of the context
     #[arg(value_name = "NAME", add = complete::contexts())]
     name: Option<ContextName>,
 }
@@ -145,6 +146,7 @@ fn show(ctx: &Surroundings, args: Show) -> Result<()> {
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso context add prod --url https://torso.example.com --token-file token.txt")]
 pub(super) struct Add {
+    /// Name of the context
     #[arg(value_name = "NAME")]
     name: ContextName,
     /// Address of the server
@@ -218,6 +220,7 @@ fn server_url(text: &str) -> Result<url::Url> {
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso context use local")]
 pub(super) struct Use {
+    /// Name of the context
     #[arg(value_name = "NAME", add = complete::contexts())]
     name: ContextName,
 }
@@ -244,6 +247,7 @@ fn choose(ctx: &Surroundings, args: &Use) -> Result<()> {
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso context remove prod")]
 pub(super) struct Remove {
+    /// Name of the context
     #[arg(value_name = "NAME", add = complete::contexts())]
     name: ContextName,
     /// Succeed when there is no such context

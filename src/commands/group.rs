@@ -53,6 +53,7 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso group create europe --location ams")]
 pub(super) struct Create {
+    /// Name of the group
     #[arg(value_name = "NAME")]
     name: GroupName,
     /// Primary location of its databases
@@ -169,6 +170,7 @@ impl View for Groups {
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso group show default")]
 pub(super) struct One {
+    /// Name of the group
     #[arg(value_name = "NAME", add = complete::groups())]
     name: GroupName,
 }
@@ -232,6 +234,7 @@ fn rename(ctx: &Context, args: &Rename) -> Result<()> {
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso group destroy europe")]
 pub(super) struct Destroy {
+    /// Name of the group
     #[arg(value_name = "NAME", add = complete::groups())]
     name: GroupName,
     /// Do not ask
@@ -314,6 +317,7 @@ pub(super) enum Locations {
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso group locations list default")]
 pub(super) struct ListLocations {
+    /// Name of the group
     #[arg(value_name = "GROUP", add = complete::groups())]
     name: GroupName,
 }
@@ -358,8 +362,10 @@ impl View for GroupLocations {
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso group locations add default lhr iad")]
 pub(super) struct AddLocations {
+    /// Name of the group
     #[arg(value_name = "GROUP", add = complete::groups())]
     name: GroupName,
+    /// Codes of locations
     #[arg(value_name = "LOCATION", required = true, add = complete::locations())]
     locations: Vec<LocationCode>,
     #[command(flatten)]
@@ -398,8 +404,10 @@ fn add_locations(ctx: &Context, args: &AddLocations) -> Result<()> {
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso group locations remove default iad --yes")]
 pub(super) struct RemoveLocations {
+    /// Name of the group
     #[arg(value_name = "GROUP", add = complete::groups())]
     name: GroupName,
+    /// Codes of locations
     #[arg(value_name = "LOCATION", required = true, add = complete::locations())]
     locations: Vec<LocationCode>,
     /// Do not ask
@@ -452,8 +460,10 @@ fn remove_locations(ctx: &Context, args: &RemoveLocations) -> Result<()> {
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso group promote default lhr")]
 pub(super) struct Promote {
+    /// Name of the group
     #[arg(value_name = "GROUP", add = complete::groups())]
     name: GroupName,
+    /// Code of the location
     #[arg(value_name = "LOCATION", add = complete::locations())]
     location: LocationCode,
     #[command(flatten)]
@@ -503,6 +513,7 @@ pub(super) enum Switch {
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso group config show default")]
 pub(super) struct ShowConfig {
+    /// Name of the group
     #[arg(value_name = "GROUP", add = complete::groups())]
     name: GroupName,
 }
@@ -511,8 +522,10 @@ pub(super) struct ShowConfig {
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso group config set default delete-protection on")]
 pub(super) struct SetConfig {
+    /// Name of the group
     #[arg(value_name = "GROUP", add = complete::groups())]
     name: GroupName,
+    /// Name of the setting
     #[arg(value_name = "KEY", value_parser = ["delete-protection"])]
     key: String,
     /// on or off

@@ -171,6 +171,7 @@ fn distance_km(a: &Location, b: &Location) -> Option<u64> {
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso location show ams")]
 pub(super) struct Show {
+    /// Code of the location
     #[arg(value_name = "CODE", add = complete::locations())]
     code: LocationCode,
 }
@@ -291,6 +292,7 @@ fn check_degrees(flag: &str, value: Option<f64>, limit: f64) -> Result<()> {
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso location remove nas")]
 pub(super) struct Remove {
+    /// Code of the location
     #[arg(value_name = "CODE", add = complete::locations())]
     code: LocationCode,
     /// Succeed when there is no such location

@@ -188,6 +188,17 @@ mod tests {
     }
 
     #[test]
+    fn every_argument_is_explained() {
+        fn check(command: &Command) {
+            for arg in command.get_arguments().filter(|arg| !arg.is_hide_set()) {
+                assert!(arg.get_help().is_some(), "{:?} {}", command.get_bin_name(), arg.get_id());
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&tree());
+    }
+
+    #[test]
     fn every_command_has_an_example() {
         for noun in tree().get_subcommands().filter(|noun| !noun.is_hide_set()) {
             for verb in if noun.has_subcommands() {

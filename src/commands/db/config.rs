@@ -88,10 +88,13 @@ impl View for Shown {
   torso db config set app size-limit 64mb
   torso db config set app delete-protection on")]
 pub(crate) struct Set {
+    /// Name of the database
     #[arg(value_name = "NAME", add = complete::databases())]
     name: DatabaseName,
+    /// Name of the setting
     #[arg(value_name = "KEY", value_enum)]
     key: Setting,
+    /// Its new value
     #[arg(value_name = "VALUE")]
     value: String,
     #[command(flatten)]

@@ -32,8 +32,10 @@ pub(crate) struct Wait {
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso db replicate app lhr")]
 pub(crate) struct Replicate {
+    /// Name of the database
     #[arg(value_name = "NAME", add = complete::databases())]
     name: DatabaseName,
+    /// Code of the location
     #[arg(value_name = "LOCATION", add = complete::locations())]
     location: LocationCode,
     #[command(flatten)]
@@ -215,8 +217,10 @@ impl View for Refreshed {
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso db promote app lhr")]
 pub(crate) struct Promote {
+    /// Name of the database
     #[arg(value_name = "NAME", add = complete::databases())]
     name: DatabaseName,
+    /// Code of the location
     #[arg(value_name = "LOCATION", add = complete::locations())]
     location: LocationCode,
     #[command(flatten)]
