@@ -191,7 +191,12 @@ mod tests {
     fn every_argument_is_explained() {
         fn check(command: &Command) {
             for arg in command.get_arguments().filter(|arg| !arg.is_hide_set()) {
-                assert!(arg.get_help().is_some(), "{:?} {}", command.get_bin_name(), arg.get_id());
+                assert!(
+                    arg.get_help().is_some(),
+                    "{:?} {}",
+                    command.get_bin_name(),
+                    arg.get_id()
+                );
             }
             command.get_subcommands().for_each(check);
         }
