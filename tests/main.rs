@@ -4,6 +4,7 @@
 mod conformance;
 mod layering;
 mod remote;
+mod remote_shell;
 mod shell_differential;
 mod shell_interactive;
 #[allow(dead_code)]

@@ -231,11 +231,26 @@ impl Shell<'_> {
         if shortened {
             self.tell_shortened()?;
         }
-        if let Err(failure) = ran {
-            return Err(self.refused(failure, rest));
+        match ran {
+            Ok(outcome) => self.account(&outcome)?,
+            Err(failure) => return Err(self.refused(failure, rest)),
         }
         if self.interactive {
             self.out.flush().map_err(End::from)?;
+        }
+        Ok(())
+    }
+
+    /// Notes what a server told beside a result.
+    fn account(&mut self, outcome: &Outcome) -> Ran {
+        if outcome.signless_infinities > 0 {
+            self.say(format_args!(
+                "Warning: the server does not tell the sign of infinite values; {} may be negative",
+                outcome.signless_infinities
+            ))?;
+        }
+        if let Some(cost) = &outcome.cost {
+            self.cost.get_or_insert_default().add(cost);
         }
         Ok(())
     }
@@ -337,10 +352,14 @@ impl Shell<'_> {
             text
         };
         let timer = self.settings.timer.then(Timer::start);
+        self.cost = None;
         let ran = self.execute(text);
         if let Some(timer) = timer {
             let took = timer.took();
             self.show(format_args!("{took}"))?;
+            if let Some(cost) = self.cost.take() {
+                self.show(format_args!("{cost}"))?;
+            }
         }
         match ran {
             Ok(()) => {
@@ -393,7 +412,7 @@ impl Shell<'_> {
     fn show_changes(&mut self) -> Ran {
         let session = self.session()?;
         let total = session.total_changes();
-        let changes = session.local().map_or(0, |connection| connection.changes());
+        let changes = session.changes();
         self.show(format_args!("changes: {changes}   total_changes: {total}"))
     }
 }

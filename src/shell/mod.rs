@@ -72,7 +72,7 @@ pub struct Ending {
 pub fn run(options: &Options, hooks: Hooks<'_>) -> Ending {
     interrupt::install();
     let slot = Slot {
-        file: Some(options.name.clone()),
+        file: Some(options.target.called(&options.name)),
         target: Some(options.target.clone()),
         session: None,
     };

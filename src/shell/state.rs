@@ -5,7 +5,7 @@ use super::person::Terminal;
 use super::render::Style;
 use super::safe::Guard;
 use super::{Ending, Hooks};
-use crate::sql::{self, Args, Column, Failure, Flow, Outcome, Session, Sink, Target, Value, ValueRef};
+use crate::sql::{self, Args, Column, Failure, Flow, Outcome, ServerCost, Session, Sink, Target, Value, ValueRef};
 use std::fmt;
 use std::io::{self, Write};
 
@@ -118,6 +118,8 @@ pub struct Shell<'h> {
     /// Statements may have parameters from `temp.sqlite_parameters`.
     pub parameters_used: bool,
     pub guard: Guard,
+    /// What the statements of the last line cost on a server.
+    pub cost: Option<ServerCost>,
     /// Total changes on sessions that were closed.
     pub changed: u64,
     /// A statement was run that may have written: rows are counted, but a changed schema is not.
@@ -185,6 +187,7 @@ impl<'h> Shell<'h> {
             testcase: String::new(),
             parameters_used: false,
             guard: Guard::default(),
+            cost: None,
             changed: 0,
             wrote: false,
             hooks,

@@ -318,6 +318,10 @@ impl Session for FileSession {
         Arc::new(move || handle.lock().unwrap_or_else(PoisonError::into_inner).interrupt())
     }
 
+    fn changes(&mut self) -> u64 {
+        self.connection.changes()
+    }
+
     fn total_changes(&mut self) -> u64 {
         self.changes_before + self.connection.total_changes()
     }

@@ -20,6 +20,7 @@ mod transport;
 mod wire;
 
 use self::address::Address;
+pub(in crate::sql) use self::address::shown;
 use self::link::{Link, batch_result, single};
 use self::shape::{Shape, Verb};
 use self::statement::Run;
@@ -51,6 +52,7 @@ struct State {
     link: Link,
     /// The rows changed by statements of this session, as far as the server told.
     changes: u64,
+    last_changes: u64,
     /// Of these, the ones made through streams that are gone.
     changes_before: u64,
     /// Which stream the changes since were made through.
@@ -59,23 +61,29 @@ struct State {
     /// The stream has a memory worth keeping: of changes made through it.
     wrote: bool,
     keeper: bool,
+    /// Nothing may be changed.
+    read_only: bool,
 }
 
 impl HranaSession {
     /// Nothing is sent before the first statement.
-    pub(super) fn open(url: &Url, token: Option<&Secret>) -> Result<Self> {
-        Ok(Self::new(Address::new(url, token)?, PATIENCE))
+    pub(super) fn open(url: &Url, token: Option<&Secret>, read_only: bool) -> Result<Self> {
+        let session = Self::new(Address::new(url, token)?, PATIENCE);
+        session.state().read_only = read_only;
+        Ok(session)
     }
 
     fn new(address: Address, patience: Duration) -> Self {
         let state = State {
             link: Link::new(address, patience),
             changes: 0,
+            last_changes: 0,
             changes_before: 0,
             stream: 0,
             last_insert_rowid: 0,
             wrote: false,
             keeper: false,
+            read_only: false,
         };
         Self {
             shared: Arc::new(Mutex::new(state)),
@@ -172,6 +180,9 @@ impl State {
         }
         self.wrote |= !shape.read_only();
         self.count(done.changes);
+        if shape.verb == Verb::Write && shape.explain == super::Explain::No {
+            self.last_changes = done.changes;
+        }
         if let Some(rowid) = done.last_insert_rowid {
             self.last_insert_rowid = rowid;
         }
@@ -197,6 +208,9 @@ impl Session for HranaSession {
             if let Some(loss) = state.link.take_loss() {
                 return Err(loss);
             }
+            if state.read_only {
+                return Err(statement::read_only());
+            }
             state.wrote = true;
             let inserted = insert::insert_many(&mut state.link, cancel, sql, rows);
             if let Ok(inserted) = &inserted {
@@ -219,6 +233,10 @@ impl Session for HranaSession {
     fn interrupter(&self) -> Interrupter {
         let cancel = Arc::clone(&self.cancel);
         Arc::new(move || cancel.cancel())
+    }
+
+    fn changes(&mut self) -> u64 {
+        self.state().last_changes
     }
 
     /// As the server counts, which includes what triggers changed. Where it cannot be asked, as its answers told.

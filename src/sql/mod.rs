@@ -31,7 +31,23 @@ pub enum Target {
     /// A private database in memory.
     Memory,
     /// A libSQL server.
-    Remote { url: url::Url, token: Option<Secret> },
+    Remote {
+        url: url::Url,
+        token: Option<Secret>,
+        /// Statements that may change something are refused before they are sent.
+        read_only: bool,
+    },
+}
+
+impl Target {
+    /// What it may be called where it was given as `name`: a URL without what may be secret in it.
+    #[must_use]
+    pub fn called(&self, name: &str) -> String {
+        match self {
+            Self::Remote { url, .. } if name.contains("://") => hrana::shown(url),
+            _ => name.to_owned(),
+        }
+    }
 }
 
 /// The value types of the whole crate.
@@ -123,6 +139,38 @@ pub struct ServerCost {
     pub total: std::time::Duration,
 }
 
+impl ServerCost {
+    /// Adds another statement's.
+    pub fn add(&mut self, other: &Self) {
+        fn sum<T: std::ops::Add<Output = T> + Copy>(one: Option<T>, other: Option<T>) -> Option<T> {
+            match (one, other) {
+                (Some(one), Some(other)) => Some(one + other),
+                (one, other) => one.or(other),
+            }
+        }
+        self.rows_read = sum(self.rows_read, other.rows_read);
+        self.rows_written = sum(self.rows_written, other.rows_written);
+        self.server = sum(self.server, other.server);
+        self.total += other.total;
+    }
+}
+
+impl std::fmt::Display for ServerCost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Server: answered in {:.6}", self.total.as_secs_f64())?;
+        if let Some(server) = self.server {
+            write!(f, " worked {:.6}", server.as_secs_f64())?;
+        }
+        if let Some(rows) = self.rows_read {
+            write!(f, " rows read {rows}")?;
+        }
+        if let Some(rows) = self.rows_written {
+            write!(f, " rows written {rows}")?;
+        }
+        Ok(())
+    }
+}
+
 /// When a statement failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
@@ -201,6 +249,9 @@ pub trait Session {
 
     fn interrupter(&self) -> Interrupter;
 
+    /// Rows changed by the last statement that changes rows, as `sqlite3_changes` counts them.
+    fn changes(&mut self) -> u64;
+
     /// All rows changed since the session began.
     fn total_changes(&mut self) -> u64;
 
@@ -217,6 +268,8 @@ pub trait Session {
 pub fn open(target: &Target) -> crate::error::Result<Box<dyn Session>> {
     match target {
         Target::File { .. } | Target::Memory => Ok(Box::new(file::FileSession::open(target)?)),
-        Target::Remote { url, token } => Ok(Box::new(hrana::HranaSession::open(url, token.as_ref())?)),
+        Target::Remote { url, token, read_only } => {
+            Ok(Box::new(hrana::HranaSession::open(url, token.as_ref(), *read_only)?))
+        }
     }
 }

@@ -23,6 +23,7 @@ pub(crate) fn target(connection: &Connection) -> Result<Target> {
                 .caused_by(error)
             })?,
             token: connection.token.clone(),
+            read_only: connection.read_only,
         }),
     }
 }
@@ -36,7 +37,12 @@ pub(super) fn reading(connection: &Connection) -> Result<Target> {
             create,
             max_bytes: None,
         },
-        other => other,
+        Target::Remote { url, token, .. } => Target::Remote {
+            url,
+            token,
+            read_only: true,
+        },
+        Target::Memory => Target::Memory,
     })
 }
 

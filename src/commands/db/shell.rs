@@ -5,6 +5,7 @@ use crate::context::Context;
 use crate::control::names::{DatabaseName, LocationCode};
 use crate::control::types::{Connection, DatabaseFilter, Role};
 use crate::error::{Code, Error, Kind, Result};
+use crate::secret::Secret;
 use crate::shell::args::{self, Arguments};
 use crate::shell::person::Person;
 use crate::shell::{self, Hooks, Options};
@@ -31,6 +32,9 @@ use std::path::PathBuf;
   -batch, -interactive      behave as without, or with, a person
   -echo, -eqp, -stats, -safe, -nonce S, -version
 
+A database may be a server's URL too: http(s)://, libsql:// or ws(s)://, with its token in the variable
+TORSO_DATABASE_TOKEN, or in the URL (?authToken=…).
+
 Examples:
   torso db shell app
   torso db shell app 'select count(*) from airports' --json
@@ -41,6 +45,9 @@ pub(crate) struct Args {
     #[arg(value_name = "DATABASE | SQL", last = false, add = complete::databases())]
     words: Vec<OsString>,
 }
+
+/// The environment's token for a database given by its URL. A token in the URL goes before it.
+const TOKEN: &str = "TORSO_DATABASE_TOKEN";
 
 /// Global flags that may stand among the shell's words, and whether a value follows.
 const GLOBALS: [(&str, bool); 8] = [
@@ -277,8 +284,14 @@ fn outside(word: &OsStr, read_only: bool) -> Result<Option<Target>> {
         && matches!(scheme, "http" | "https" | "libsql" | "ws" | "wss")
     {
         let url = url::Url::parse(&text)
-            .map_err(|error| Error::new(Code::InvalidValue, format!("{text} is not a URL")).caused_by(error))?;
-        return Ok(Some(Target::Remote { url, token: None }));
+            // Not repeated: it may hold a token.
+            .map_err(|error| Error::new(Code::InvalidValue, "the database's URL has no valid form").caused_by(error))?;
+        let token = std::env::var(TOKEN).ok().filter(|token| !token.is_empty());
+        return Ok(Some(Target::Remote {
+            url,
+            token: token.map(Secret::new),
+            read_only,
+        }));
     }
     if text.parse::<DatabaseName>().is_ok() {
         return Ok(None);

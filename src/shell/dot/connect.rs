@@ -66,7 +66,7 @@ pub fn open(shell: &mut Shell<'_>, call: &Call) -> Ran {
     match shell.connect(&target) {
         Ok(session) => {
             *shell.slot() = Slot {
-                file: Some(file.to_owned()),
+                file: Some(target.called(file)),
                 target: Some(target),
                 session: Some(session),
             };
@@ -74,10 +74,11 @@ pub fn open(shell: &mut Shell<'_>, call: &Call) -> Ran {
         }
         Err(error) => {
             shell.say(format_args!(
-                "Error: {error}\nNotice: using substitute in-memory database instead of \"{file}\""
+                "Error: {error}\nNotice: using substitute in-memory database instead of \"{}\"",
+                target.called(file)
             ))?;
             *shell.slot() = Slot {
-                file: Some(file.to_owned()),
+                file: Some(target.called(file)),
                 target: Some(Target::Memory),
                 session: None,
             };

@@ -2,10 +2,10 @@
 
 use super::Call;
 use crate::shell::render::{Mode, Renderer, Style};
-use crate::shell::state::{Ran, Shell, text_of};
+use crate::shell::state::{Ran, Shell, Slot, text_of};
 use crate::shell::words::is_option;
-use crate::sql::Value;
 use crate::sql::split::{complete, is_space};
+use crate::sql::{Target, Value};
 use std::io::Write;
 
 /// A text as an SQL string.
@@ -85,8 +85,18 @@ pub fn indexes(shell: &mut Shell<'_>, call: &Call) -> Ran {
 
 pub fn databases(shell: &mut Shell<'_>, _: &Call) -> Ran {
     let rows = shell.ask("PRAGMA database_list", &[])?;
+    // A path on a server says nothing here.
+    let url = match shell.slot() {
+        Slot {
+            target: Some(Target::Remote { .. }),
+            file,
+            ..
+        } => file.clone(),
+        _ => None,
+    };
     for row in rows {
-        let (name, file) = (text_of(&row[1]), text_of(&row[2]));
+        let name = text_of(&row[1]);
+        let file = url.clone().unwrap_or_else(|| text_of(&row[2]));
         let (read_only, transaction) = database_state(shell, &name)?;
         let file = if file.is_empty() { "\"\"" } else { &file };
         let access = if read_only { "r/o" } else { "r/w" };

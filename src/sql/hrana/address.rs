@@ -67,7 +67,7 @@ impl Address {
 }
 
 /// The URL as it may be shown: without what may be secret.
-pub(super) fn shown(url: &Url) -> String {
+pub(in crate::sql) fn shown(url: &Url) -> String {
     let mut host = url.host_str().unwrap_or_default().to_owned();
     if let Some(port) = url.port() {
         host.push_str(&format!(":{port}"));

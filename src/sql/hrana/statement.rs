@@ -37,6 +37,13 @@ pub(super) struct Run<'a> {
 
 impl Run<'_> {
     pub(super) fn run(&mut self, args: &Args) -> Result<Done, Failure> {
+        if self.state.read_only && self.shape.verb != Verb::Read {
+            match self.state.link.describe(self.cancel, &self.sql)? {
+                Ok(description) if description.is_readonly => {}
+                Ok(_) => return Err(read_only()),
+                Err(refusal) => return Err(refusal.failure(Phase::Prepare, self.shape.start)),
+            }
+        }
         let (args, numbered) = self.bind(args)?;
         if let Some(numbered) = numbered {
             self.sql = numbered.into();
@@ -346,6 +353,16 @@ impl Run<'_> {
             return better.failure(Phase::Prepare, self.shape.start);
         }
         refusal.failure(Phase::Step, self.shape.start)
+    }
+}
+
+/// A change that a session may not make, in SQLite's words.
+pub(super) fn read_only() -> Failure {
+    Failure::Sql {
+        phase: Phase::Step,
+        message: "attempt to write a readonly database".to_owned(),
+        code: rusqlite::ffi::SQLITE_READONLY,
+        offset: None,
     }
 }
 

@@ -227,6 +227,8 @@ pub(super) struct Col {
 #[derive(Deserialize)]
 pub(super) struct Description {
     pub params: Vec<Param>,
+    #[serde(default)]
+    pub is_readonly: bool,
 }
 
 #[derive(Deserialize)]

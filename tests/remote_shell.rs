@@ -1,0 +1,166 @@
+//! The shell on a libSQL server and on a file: scripts say and write the same.
+
+use crate::support::sqld::Sqld;
+use crate::support::{Run, World, in_parallel};
+use std::sync::Mutex;
+
+/// A table with values that are easily lost on the way.
+const SETUP: &str = "
+CREATE TABLE v(id INTEGER PRIMARY KEY, t TEXT, b BLOB, r REAL, \"odd name\" ANY);
+INSERT INTO v VALUES(1,'plain',x'00ff10',1.5,NULL);
+INSERT INTO v VALUES(2,'it''s \"quoted\", and | split',x'',-0.25,42);
+INSERT INTO v VALUES(-9223372036854775808,'two'||char(10)||'lines',NULL,1e300,'text');
+INSERT INTO v VALUES(9007199254740993,'日本 é',zeroblob(3),0.1,'');
+INSERT INTO v VALUES(5,'tab'||char(9)||'<&>',x'6162',123456789.0,-1);
+CREATE TABLE c(a TEXT COLLATE NOCASE, b INT CHECK(b > 0), UNIQUE(a, b));
+INSERT INTO c VALUES('x',1),('Y',2);
+CREATE INDEX cb ON c(b);
+CREATE VIEW w AS SELECT a, b * 2 AS twice FROM c;
+CREATE TRIGGER ct AFTER INSERT ON c BEGIN UPDATE v SET t = t || '!' WHERE id = 1; END;
+";
+
+const MODES: [&str; 18] = [
+    "ascii",
+    "box",
+    "column",
+    "csv",
+    "html",
+    "insert",
+    "json",
+    "jsonl",
+    "line",
+    "list",
+    "markdown",
+    "qbox",
+    "quote",
+    "table",
+    "tabs",
+    "tcl",
+    "vertical",
+    "insert mine",
+];
+
+const QUERIES: [&str; 8] = [
+    "SELECT * FROM v;",
+    "SELECT id, r FROM v WHERE id > 0 ORDER BY r; SELECT * FROM w;",
+    "SELECT * FROM v WHERE 0;",
+    "SELECT 1 AS a, 2 AS a, NULL, '', x'', 1.0, 1e15, 3.0e-10;",
+    "SELECT count(*), typeof(r), \"odd name\" FROM v GROUP BY 2, 3;",
+    "EXPLAIN QUERY PLAN SELECT * FROM v WHERE id = 3;",
+    "INSERT INTO c VALUES('z', 9) RETURNING *; SELECT t FROM v WHERE id = 1;",
+    "VALUES (1,'a'),(2,'b');",
+];
+
+/// Scripts that are more than a query in a mode.
+const SCRIPTS: &[&str] = &[
+    ".tables\n.tables v%\n.tables nothing\n.indexes\n.indexes c\n",
+    ".schema\n.schema c\n.schema --indent\n.schema w\n.schema nothing\n.fullschema\n",
+    ".dump\n",
+    ".dump c\n",
+    ".dump --preserve-rowids --data-only\n",
+    ".headers on\nSELECT * FROM c;\n.headers off\nSELECT * FROM c;\n",
+    ".nullvalue NIL\nSELECT * FROM v;\n",
+    ".separator , ;\nSELECT * FROM c;\n",
+    ".mode box --wrap 5\nSELECT * FROM v;\n.width 3 -8\nSELECT * FROM v;\n",
+    ".changes on\nINSERT INTO c VALUES('n', 5);\nSELECT 1;\nUPDATE c SET b = b + 1;\nDELETE FROM c WHERE b > 100;\nINSERT INTO c VALUES('n', -5);\n",
+    ".echo on\nSELECT 1;\n.tables\n",
+    ".bail on\nSELECT 1;\nSELECT nope;\nSELECT 2;\n",
+    "SELECT 1;\nSELECT nope FROM v;\nSELECT 2;\n",
+    "SELECT\n  id,\n  nope\nFROM v;\n",
+    "SELECT * FRM v;\nselec 1;\nSELECT (1;\nSELECT 'unterminated;\n",
+    "SELECT * FROM missing;\nINSERT INTO missing VALUES(1);\nINSERT INTO c(nope) VALUES(1);\nDROP TABLE missing;\n",
+    "INSERT INTO c VALUES('x', 1);\nINSERT INTO c VALUES('q', 0);\nINSERT INTO v(id) VALUES('text');\n",
+    "SELECT abs(-9223372036854775808);\nSELECT json('{');\nSELECT 1 UNION ALL SELECT abs(-9223372036854775808);\n",
+    "BEGIN;\nINSERT INTO c VALUES('in', 7);\nSELECT count(*) FROM c;\nROLLBACK;\nSELECT count(*) FROM c;\n",
+    "BEGIN;\nINSERT INTO c VALUES('in', 7);\nSELECT nope;\nSELECT * FRM c;\nbogus;\nCOMMIT;\nSELECT count(*) FROM c;\n",
+    "SAVEPOINT a;\nDELETE FROM c;\nSAVEPOINT b;\nDELETE FROM v;\nROLLBACK TO a;\nRELEASE a;\nSELECT count(*) FROM c, v;\n",
+    "COMMIT;\nROLLBACK;\nBEGIN;\nBEGIN;\nEND;\n",
+    "INSERT INTO c VALUES('a1', 11); INSERT INTO c VALUES('a2', 0); INSERT INTO c VALUES('a3', 13);\nSELECT * FROM c;\n",
+    "SELECT last_insert_rowid(), changes(), total_changes() > 0;\nINSERT INTO v(t) VALUES('new');\nSELECT changes();\n",
+    "PRAGMA user_version;\nPRAGMA user_version = 12;\nPRAGMA user_version;\nPRAGMA table_info(v);\nPRAGMA index_list(c);\n",
+    "PRAGMA foreign_keys;\nCREATE TABLE k(a REFERENCES v);\nINSERT INTO k VALUES(77);\nPRAGMA foreign_keys = off;\nINSERT INTO k VALUES(77);\nPRAGMA foreign_key_check;\n",
+    "SELECT :a, ?, ?5, @b, $c;\n",
+    "CREATE TRIGGER t2 AFTER DELETE ON c BEGIN SELECT 1; SELECT CASE WHEN 1 THEN 2 END; END;\nDELETE FROM c;\n.schema c\n",
+    "CREATE TABLE n(a, b AS (a * 2), c GENERATED ALWAYS AS (a + 1) STORED);\nINSERT INTO n VALUES(3);\nSELECT * FROM n;\n.schema n\n.dump n\n",
+    "CREATE TABLE wr(a TEXT PRIMARY KEY, b) WITHOUT ROWID;\nINSERT INTO wr VALUES('k', 1);\n.dump wr\n",
+    "CREATE TABLE ai(a INTEGER PRIMARY KEY AUTOINCREMENT);\nINSERT INTO ai DEFAULT VALUES;\n.dump ai\n.dump\n",
+    "CREATE VIRTUAL TABLE f USING fts5(a);\nINSERT INTO f VALUES('hello world');\nSELECT * FROM f WHERE f MATCH 'world';\n.tables\n",
+    "CREATE TABLE \"order\"(\"group\" INT, \"a b\" TEXT, \"q\"\"q\");\nINSERT INTO \"order\" VALUES(1, 'x', 2);\n.dump \"order\"\n.schema order\n.mode insert order\nSELECT * FROM \"order\";\n",
+    ".eqp on\nSELECT * FROM v WHERE id = 1;\nSELECT * FROM c WHERE b = 2;\n",
+    ".read body.sql\nSELECT 'after';\n",
+    ".import --csv rows.csv fresh\nSELECT * FROM fresh;\n.schema fresh\n",
+    ".import --csv --skip 1 rows.csv c\nSELECT * FROM c;\n",
+    ".mode csv\n.import ragged.csv c\nSELECT * FROM c;\n",
+    ".import --csv none.csv c\n",
+    ".once out.txt\nSELECT * FROM c;\nSELECT 'here';\n",
+    ".output out.txt\nSELECT * FROM c;\n.output\nSELECT 'here';\n",
+    ".mode list\nSELECT 1\n;\n/* comment */ SELECT 2; -- more\nSELECT 3\n/\nSELECT 4\ngo\n",
+    ";;;\n  ;\nSELECT 1;;\n-- only\n",
+    "SELECT 'no end'",
+    "EXPLAIN QUERY PLAN SELECT * FROM v, c WHERE v.id = c.b;\n",
+    ".print a 'b c'\n.nosuch\n.mode nosuch\n.headers maybe\n",
+    "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 2000) SELECT x, 'row ' || x FROM n;\n",
+    ".sha3sum\n.sha3sum v\n",
+    ".lint fkey-indexes\n",
+    ".databases\n",
+];
+
+/// What a script did, without what has to differ.
+#[derive(Debug, PartialEq)]
+struct Did {
+    code: i32,
+    out: String,
+    err: String,
+    file: Option<String>,
+}
+
+fn run(database: &str, script: &str) -> Did {
+    let world = World::new();
+    world.write("body.sql", "SELECT 'in the file';\nSELECT nope;\nSELECT * FROM c;\n");
+    world.write("rows.csv", "a,b\none,10\n\"two, quoted\",20\n");
+    world.write("ragged.csv", "r,31\nonly\nlong,32,33\nx,1\nlast,34\n");
+    let run: Run = world.torso_with_input(["db", "shell", database, "-cmd", "PRAGMA foreign_keys=ON"], script);
+    let plain = |text: &str| {
+        text.replace(database, "DATABASE")
+            .replace(&world.root().display().to_string(), "WORLD")
+    };
+    Did {
+        code: run.code(),
+        out: plain(&run.stdout),
+        err: plain(&run.stderr),
+        file: std::fs::read_to_string(world.work().join("out.txt")).ok(),
+    }
+}
+
+#[test]
+fn scripts_do_the_same_on_a_server_and_on_a_file() {
+    let mut scripts: Vec<String> = SCRIPTS.iter().map(|&script| script.to_owned()).collect();
+    for query in QUERIES {
+        for mode in MODES {
+            scripts.push(format!(".mode {mode}\n{query}\n.headers on\n{query}\n"));
+        }
+    }
+    let differ = Mutex::new(Vec::new());
+    in_parallel(&scripts, |script| {
+        let server = Sqld::start();
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.db");
+        let whole = format!("{SETUP}{script}");
+        let remote = run(&server.url(), &whole);
+        let local = run(&file.display().to_string(), &whole);
+        if remote != local {
+            differ
+                .lock()
+                .unwrap()
+                .push(format!("--- {script}\nserver: {remote:#?}\nfile:   {local:#?}"));
+        }
+    });
+    let differ = differ.into_inner().unwrap();
+    assert!(
+        differ.is_empty(),
+        "{} of {} scripts agree\n{}",
+        scripts.len() - differ.len(),
+        scripts.len(),
+        differ.join("\n")
+    );
+}
