@@ -135,10 +135,12 @@ fn run(database: &str, script: &str) -> Did {
 #[test]
 fn scripts_do_the_same_on_a_server_and_on_a_file() {
     let mut scripts: Vec<String> = SCRIPTS.iter().map(|&script| script.to_owned()).collect();
-    for query in QUERIES {
-        for mode in MODES {
-            scripts.push(format!(".mode {mode}\n{query}\n.headers on\n{query}\n"));
+    for mode in MODES {
+        let mut script = format!(".mode {mode}\n");
+        for query in QUERIES {
+            script.push_str(&format!(".headers off\n{query}\n.headers on\n{query}\n"));
         }
+        scripts.push(script);
     }
     let differ = Mutex::new(Vec::new());
     in_parallel(&scripts, |script| {
