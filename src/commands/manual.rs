@@ -35,22 +35,35 @@ fn tree() -> Command {
     tree
 }
 
-/// One page for the program and one for each noun, whose verbs are sections of it.
+/// One page for the program, with the global options, and one for each noun, whose verbs are sections of it.
 fn man_pages() -> Result<Vec<(String, String)>> {
     let tree = tree();
+    let global = global_options(&tree);
     let mut pages = vec![("torso.1".to_owned(), man_page(&tree, "torso")?)];
-    for noun in tree
-        .get_subcommands()
-        .filter(|noun| !noun.is_hide_set() && noun.has_subcommands())
-    {
+    for noun in tree.get_subcommands().filter(|noun| !noun.is_hide_set() && noun.has_subcommands()) {
         let name = format!("torso-{}", noun.get_name());
-        let mut page = man_page(noun, &name)?;
+        let mut page = man_page(&without(noun, &global), &name)?;
         for verb in leaves(noun) {
-            page.push_str(&verb_section(verb)?);
+            page.push_str(&verb_section(&without(verb, &global))?);
         }
+        page.push_str(".SH \"SEE ALSO\"\n\\fBtorso\\fR(1) tells the options that every command takes.\n");
         pages.push((format!("{name}.1"), page));
     }
     Ok(pages)
+}
+
+/// The options that every command takes, and `--help`: told once.
+fn global_options(tree: &Command) -> Vec<String> {
+    let told_once = |arg: &&clap::Arg| arg.is_global_set() || arg.get_id() == "help";
+    tree.get_arguments().filter(told_once).map(|arg| arg.get_id().to_string()).collect()
+}
+
+/// The command with some of its options hidden.
+fn without(command: &Command, options: &[String]) -> Command {
+    let has = |command: &Command, id: &str| command.get_arguments().any(|arg| arg.get_id() == id);
+    options.iter().fold(command.clone(), |command, id| {
+        if has(&command, id) { command.mut_arg(id, |arg| arg.hide(true)) } else { command }
+    })
 }
 
 fn man_page(command: &Command, name: &str) -> Result<String> {
@@ -58,10 +71,17 @@ fn man_page(command: &Command, name: &str) -> Result<String> {
     let man = clap_mangen::Man::new(command.clone()).title(name).date("");
     let mut out = Vec::new();
     man.render(&mut out).map_err(render_failed)?;
-    String::from_utf8(out).map_err(render_failed)
+    let text = String::from_utf8(out).map_err(render_failed)?;
+    // Only nouns of the program itself have pages of their own to refer to.
+    let whole = command.get_name() == "torso";
+    let without_page = command.get_subcommands().filter(|below| !(whole && below.has_subcommands()));
+    Ok(without_page.fold(text, |text, below| {
+        let words = format!("{} {}", name.replace('-', " "), below.get_name());
+        text.replace(&format!("{}(1)", words.replace([' ', '-'], "\\-")), &words.replace('-', "\\-"))
+    }))
 }
 
-/// A verb as a section of its noun's page: what it does, how it is called, its own options, its example.
+/// A verb as a section of its noun's page: how it is called, what it does, its own options, its example.
 fn verb_section(verb: &Command) -> Result<String> {
     let man = clap_mangen::Man::new(verb.clone());
     let mut out = Vec::new();
@@ -69,12 +89,13 @@ fn verb_section(verb: &Command) -> Result<String> {
     out.extend_from_slice(format!(".SH \"{heading}\"\n").as_bytes());
     man.render_synopsis_section(&mut out).map_err(render_failed)?;
     man.render_description_section(&mut out).map_err(render_failed)?;
-    man.render_options_section(&mut out).map_err(render_failed)?;
+    if verb.get_arguments().any(|arg| !arg.is_hide_set()) {
+        man.render_options_section(&mut out).map_err(render_failed)?;
+    }
+    man.render_extra_section(&mut out).map_err(render_failed)?;
     let text = String::from_utf8(out).map_err(render_failed)?;
-    Ok(text
-        .replace(".SH SYNOPSIS\n", "")
-        .replace(".SH DESCRIPTION\n", ".PP\n")
-        .replace(".SH OPTIONS\n", ".PP\n"))
+    let headings = [(".SH SYNOPSIS\n", ""), (".SH DESCRIPTION\n", ".PP\n"), (".SH OPTIONS\n", ".PP\n"), (".SH EXTRA\n", ".PP\n")];
+    Ok(headings.iter().fold(text, |text, (heading, instead)| text.replace(heading, instead)))
 }
 
 fn render_failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
@@ -121,11 +142,7 @@ mod tests {
         let mut out = String::from(
             "# Command reference\n\nMade from the program itself; do not edit. `torso help COMMAND` prints the same.\n",
         );
-        let global: Vec<String> = tree
-            .get_arguments()
-            .filter(|arg| arg.is_global_set())
-            .map(|arg| arg.get_id().to_string())
-            .collect();
+        let global = global_options(&tree);
         chapter(&mut out, &mut tree, 1, &global);
         out
     }
@@ -133,12 +150,7 @@ mod tests {
     /// One command and those below it. Global options are told once, at the top.
     fn chapter(out: &mut String, command: &mut Command, depth: usize, global: &[String]) {
         let name = command.get_bin_name().unwrap_or(command.get_name()).to_owned();
-        let mut shown = command.clone();
-        if depth > 1 {
-            for id in global {
-                shown = shown.mut_arg(id, |arg| arg.hide(true));
-            }
-        }
+        let mut shown = if depth > 1 { without(command, global) } else { command.clone() };
         let help = shown.render_long_help().to_string();
         let help = help.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
         let _ = write!(

@@ -25,7 +25,7 @@ impl Choice {
     /// Says who chose, unless the user did on this very line.
     pub fn tell(&self, ctx: &Context) {
         if self.source != Source::Flag {
-            ctx.ui.notice(format!("Location {}: {}.", self.location, self.reason));
+            ctx.ui.notice(format!("location {}: {}", self.location, self.reason));
         }
     }
 }

@@ -35,12 +35,11 @@ pub fn change<T>(path: &Path, change: impl FnOnce(&mut DocumentMut) -> Result<T>
     let dir = path.parent().unwrap_or(Path::new("."));
     let doing = |error| Error::io(error, format!("cannot write {}", path.display()));
     create_private_dir(dir)?;
-    let lock = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(path.with_extension("lock"))
-        .map_err(doing)?;
+    let mut options = File::options();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let lock = options.open(path.with_extension("lock")).map_err(doing)?;
     lock.lock().map_err(doing)?;
     let mut document = read(path)?;
     let result = change(&mut document)?;
@@ -90,6 +89,7 @@ mod tests {
             use std::os::unix::fs::PermissionsExt;
             let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
             assert_eq!(mode(&path), 0o600);
+            assert_eq!(mode(&path.with_extension("lock")), 0o600);
             assert_eq!(mode(path.parent().unwrap()), 0o700);
         }
     }

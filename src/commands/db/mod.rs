@@ -39,16 +39,16 @@ pub(crate) enum Verb {
     Destroy(destroy::Args),
     Rename(rename::Args),
     Branch(branch::Args),
-    Replicate(replicas::Replicate),
-    Replicas(replicas::Replicas),
-    Sync(replicas::Sync),
-    Promote(replicas::Promote),
-    #[command(subcommand)]
-    Config(config::Verb),
     Import(import::Args),
     Export(export::Export),
     Dump(export::Dump),
     Inspect(inspect::Args),
+    #[command(subcommand)]
+    Config(config::Verb),
+    Replicate(replicas::Replicate),
+    Replicas(replicas::Replicas),
+    Sync(replicas::Sync),
+    Promote(replicas::Promote),
     Locations(location::List),
 }
 
