@@ -40,7 +40,10 @@ fn man_pages() -> Result<Vec<(String, String)>> {
     let tree = tree();
     let global = global_options(&tree);
     let mut pages = vec![("torso.1".to_owned(), man_page(&tree, "torso")?)];
-    for noun in tree.get_subcommands().filter(|noun| !noun.is_hide_set() && noun.has_subcommands()) {
+    for noun in tree
+        .get_subcommands()
+        .filter(|noun| !noun.is_hide_set() && noun.has_subcommands())
+    {
         let name = format!("torso-{}", noun.get_name());
         let mut page = man_page(&without(noun, &global), &name)?;
         for verb in leaves(noun) {
@@ -55,14 +58,21 @@ fn man_pages() -> Result<Vec<(String, String)>> {
 /// The options that every command takes, and `--help`: told once.
 fn global_options(tree: &Command) -> Vec<String> {
     let told_once = |arg: &&clap::Arg| arg.is_global_set() || arg.get_id() == "help";
-    tree.get_arguments().filter(told_once).map(|arg| arg.get_id().to_string()).collect()
+    tree.get_arguments()
+        .filter(told_once)
+        .map(|arg| arg.get_id().to_string())
+        .collect()
 }
 
 /// The command with some of its options hidden.
 fn without(command: &Command, options: &[String]) -> Command {
     let has = |command: &Command, id: &str| command.get_arguments().any(|arg| arg.get_id() == id);
     options.iter().fold(command.clone(), |command, id| {
-        if has(&command, id) { command.mut_arg(id, |arg| arg.hide(true)) } else { command }
+        if has(&command, id) {
+            command.mut_arg(id, |arg| arg.hide(true))
+        } else {
+            command
+        }
     })
 }
 
@@ -74,10 +84,15 @@ fn man_page(command: &Command, name: &str) -> Result<String> {
     let text = String::from_utf8(out).map_err(render_failed)?;
     // Only nouns of the program itself have pages of their own to refer to.
     let whole = command.get_name() == "torso";
-    let without_page = command.get_subcommands().filter(|below| !(whole && below.has_subcommands()));
+    let without_page = command
+        .get_subcommands()
+        .filter(|below| !(whole && below.has_subcommands()));
     Ok(without_page.fold(text, |text, below| {
         let words = format!("{} {}", name.replace('-', " "), below.get_name());
-        text.replace(&format!("{}(1)", words.replace([' ', '-'], "\\-")), &words.replace('-', "\\-"))
+        text.replace(
+            &format!("{}(1)", words.replace([' ', '-'], "\\-")),
+            &words.replace('-', "\\-"),
+        )
     }))
 }
 
@@ -94,8 +109,15 @@ fn verb_section(verb: &Command) -> Result<String> {
     }
     man.render_extra_section(&mut out).map_err(render_failed)?;
     let text = String::from_utf8(out).map_err(render_failed)?;
-    let headings = [(".SH SYNOPSIS\n", ""), (".SH DESCRIPTION\n", ".PP\n"), (".SH OPTIONS\n", ".PP\n"), (".SH EXTRA\n", ".PP\n")];
-    Ok(headings.iter().fold(text, |text, (heading, instead)| text.replace(heading, instead)))
+    let headings = [
+        (".SH SYNOPSIS\n", ""),
+        (".SH DESCRIPTION\n", ".PP\n"),
+        (".SH OPTIONS\n", ".PP\n"),
+        (".SH EXTRA\n", ".PP\n"),
+    ];
+    Ok(headings
+        .iter()
+        .fold(text, |text, (heading, instead)| text.replace(heading, instead)))
 }
 
 fn render_failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
@@ -150,7 +172,11 @@ mod tests {
     /// One command and those below it. Global options are told once, at the top.
     fn chapter(out: &mut String, command: &mut Command, depth: usize, global: &[String]) {
         let name = command.get_bin_name().unwrap_or(command.get_name()).to_owned();
-        let mut shown = if depth > 1 { without(command, global) } else { command.clone() };
+        let mut shown = if depth > 1 {
+            without(command, global)
+        } else {
+            command.clone()
+        };
         let help = shown.render_long_help().to_string();
         let help = help.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
         let _ = write!(
