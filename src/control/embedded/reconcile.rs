@@ -44,8 +44,10 @@ pub enum Have {
     },
     /// A replica whose promotion has begun.
     Rising,
-    /// A replica that something else has changed.
-    Altered,
+    /// A copy of the primary at the location `of` that something else has changed.
+    Altered {
+        of: String,
+    },
     /// It cannot be told: the location's directory is away.
     Unknown,
 }
@@ -151,7 +153,7 @@ enum Base {
 fn way_cleared(at: &LocationCode, what: &Have, base: &Base) -> Option<Step> {
     match what {
         Have::Primary if *base == Base::Given(at.clone()) => None,
-        Have::Primary | Have::Idle | Have::Altered | Have::Rising => Some(Step::SetAside { at: at.clone() }),
+        Have::Primary | Have::Idle | Have::Altered { .. } | Have::Rising => Some(Step::SetAside { at: at.clone() }),
         Have::Replica { .. } | Have::Unknown => None,
     }
 }
@@ -189,10 +191,10 @@ fn plan_primary(want: &Want, doomed: &BTreeSet<LocationCode>, have: &World, step
             return Some(Base::Made);
         }
         Some(Have::Unknown) => return None,
-        Some(Have::Replica { .. } | Have::Altered) | None => {}
+        Some(Have::Replica { .. } | Have::Altered { .. }) | None => {}
     }
     if let Some(from) = giver(want, doomed, have) {
-        if here == Some(&Have::Altered) {
+        if matches!(here, Some(Have::Altered { .. })) {
             steps.push(Step::SetAside { at: at.clone() });
         }
         steps.push(Step::HandOver {
@@ -202,7 +204,7 @@ fn plan_primary(want: &Want, doomed: &BTreeSet<LocationCode>, have: &World, step
         steps.push(Step::Promote { at });
         return Some(Base::Given(from.clone()));
     }
-    let given = |what: &Have| matches!(what, Have::Replica { of, .. } if of == at.as_str());
+    let given = |what: &Have| matches!(what, Have::Replica { of, .. } | Have::Altered { of } if of == at.as_str());
     match (here, want.origin) {
         // The former primary has given its role away; the promotion was cut short.
         (Some(Have::Replica { .. }), _) if have.at.values().any(given) => steps.push(Step::Promote { at }),
@@ -258,7 +260,7 @@ fn observe(
                     if running.serving { Have::Primary } else { Have::Idle }
                 }
                 Role::Rising => Have::Rising,
-                Role::Replica { altered: true, .. } => Have::Altered,
+                Role::Replica { altered: true, of, .. } => Have::Altered { of },
                 Role::Replica { of, position, .. } => {
                     replicas.push((location.clone(), of, position));
                     continue;

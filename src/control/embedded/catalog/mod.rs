@@ -267,5 +267,15 @@ fn describe(path: &Path, error: rusqlite::Error) -> Error {
     described.caused_by(error)
 }
 
+/// A connection for the plane's own tests, which play the application.
+#[cfg(test)]
+pub(super) fn open_for_test(url: &str) -> Connection {
+    Connection::open_with_flags(
+        url,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_URI,
+    )
+    .unwrap()
+}
+
 #[cfg(test)]
 mod tests;

@@ -151,7 +151,7 @@ fn file() -> impl Strategy<Value = File> {
         3 => Just(Have::Primary),
         4 => (0..4_usize, any::<bool>()).prop_map(|(of, fresh)| Have::Replica { of: CODES[of].to_owned(), fresh }),
         1 => Just(Have::Idle),
-        1 => Just(Have::Altered),
+        1 => (0..4_usize).prop_map(|of| Have::Altered { of: CODES[of].to_owned() }),
         1 => Just(Have::Rising),
     ];
     (have, proptest::collection::btree_set(0..9_u32, 0..4)).prop_map(|(have, rows)| File { have, rows })
