@@ -1,6 +1,7 @@
 //! The shell with a person at it, driven through a pseudo-terminal key by key.
 
 use crate::support::World;
+use crate::support::sqld::Sqld;
 use nix::sys::wait::WaitStatus;
 use rexpect::session::{PtySession, spawn_command};
 use std::os::unix::fs::PermissionsExt;
@@ -354,5 +355,35 @@ fn without_colour_there_is_none_and_without_a_capable_terminal_no_editing() {
     person.types("select\n6 * 7;\n");
     person.sees(" 42 │");
     person.sees("> ");
+    person.leaves();
+}
+
+#[test]
+fn a_server_is_worked_on_as_a_file_is() {
+    let server = Sqld::start();
+    let world = World::new();
+    let url = server.url();
+    world.ok([
+        "db",
+        "shell",
+        &url,
+        "create table zebras(zigzags integer); insert into zebras values (4712);",
+    ]);
+    let mut person = Person::at(&world, &[&url], "> ");
+    // What the server holds is read in the background; nothing waits for it, so Tab is pressed until it is known.
+    person.types("select zig from ze");
+    for _ in 0..30 {
+        person.types(TAB);
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    person.answers(&format!(";\x1b[D\x1bb\x1bb\x1bb\x1bf{TAB}"), "4712");
+    person.runs(
+        "select strips from zebras;",
+        "no such column: strips (did you mean stripes?)",
+    );
+    person.types("begin;");
+    person.types(ENTER);
+    person.sees("*\x1b[0m");
+    person.answers("rollback; select 9;", "9");
     person.leaves();
 }

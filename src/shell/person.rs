@@ -103,6 +103,9 @@ impl<'h> Shell<'h> {
             if let Some(text) = self.terminal.as_mut().and_then(|terminal| terminal.next.take()) {
                 editor.preload(&text);
             }
+            if let Some(target) = &self.slot().target {
+                names.read_ahead(target);
+            }
             let prompt = self.prompt();
             let input = self.lending(&names, || editor.read(&prompt));
             match input {
@@ -129,6 +132,15 @@ impl<'h> Shell<'h> {
             && !text.starts_with(".edit")
         {
             text.clone_into(&mut terminal.last);
+        }
+        let lower = text.to_lowercase();
+        let may_change = ["create", "drop", "alter", "rollback"]
+            .iter()
+            .any(|word| lower.contains(word));
+        if let Some(terminal) = &self.terminal
+            && (may_change || text.starts_with('.'))
+        {
+            terminal.names.outdate();
         }
         let mut pending = Accumulator::default();
         for line in text.split('\n') {

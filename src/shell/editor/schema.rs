@@ -2,11 +2,13 @@
 //!
 //! [`Schema`] is all that completion asks, so that it can be tested without a database. [`Live`] answers from the session
 //! of the shell, which lends it while a person types: it asks only when Tab is pressed, keeps what it learned, and asks
-//! again once the schema has changed. It never waits for a network: a remote session is not asked.
+//! again once the schema has changed. It never waits for a network: what a server's databases hold is read beforehand, on
+//! a connection and a thread of its own ([`Live::read_ahead`]).
 
-use crate::sql::{Args, Column, Flow, Session, Sink, ValueRef};
-use std::cell::RefCell;
+use crate::sql::{self, Args, Column, Flow, Session, Sink, Target, ValueRef};
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Names of a database's things. Every answer may be empty, none may take long.
 pub trait Schema {
@@ -58,18 +60,23 @@ impl Schema for Nothing {
     }
 }
 
+/// Answers by the query and its argument.
+type Answers = HashMap<(&'static str, String), Vec<String>>;
+
 /// What was learned, and for which state of the schema.
 #[derive(Default)]
 struct Known {
     state: String,
-    /// Answers by the query and its argument.
-    answers: HashMap<(&'static str, String), Vec<String>>,
+    answers: Answers,
 }
 
 /// The names in the database that a session is connected to.
 pub struct Live<'d> {
     session: RefCell<Option<Box<dyn Session>>>,
     known: RefCell<Known>,
+    /// Which server's database was read ahead, and what came of it so far.
+    ahead: RefCell<(String, Arc<Mutex<Answers>>)>,
+    stale: Cell<bool>,
     databases: &'d dyn Fn() -> Vec<String>,
 }
 
@@ -78,6 +85,9 @@ const OBJECTS: &str =
     "SELECT name FROM pragma_table_list WHERE type <> 'shadow' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
     UNION SELECT 'sqlite_schema' ORDER BY 1";
 const COLUMNS: &str = "SELECT name FROM pragma_table_xinfo(?1) WHERE hidden <> 1 ORDER BY cid";
+/// Every table and view with every column, where asking for each would take as many round trips.
+const ALL_COLUMNS: &str = "SELECT m.name || char(31) || p.name FROM sqlite_schema AS m, pragma_table_xinfo(m.name) AS p
+    WHERE m.type IN ('table', 'view') AND m.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND p.hidden <> 1 ORDER BY m.name, p.cid";
 const INDEXES: &str = "SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL ORDER BY 1";
 const TRIGGERS: &str = "SELECT name FROM sqlite_schema WHERE type = 'trigger' ORDER BY 1";
 const SCHEMAS: &str = "SELECT name FROM pragma_database_list ORDER BY seq";
@@ -92,6 +102,8 @@ impl<'d> Live<'d> {
         Self {
             session: RefCell::default(),
             known: RefCell::default(),
+            ahead: RefCell::default(),
+            stale: Cell::new(false),
             databases,
         }
     }
@@ -106,15 +118,50 @@ impl<'d> Live<'d> {
         self.session.take()
     }
 
+    /// Reads, in the background, what a server's database holds, unless that is known. A file is read when it is asked.
+    pub fn read_ahead(&self, target: &Target) {
+        let Target::Remote { url, .. } = target else {
+            return;
+        };
+        let mut ahead = self.ahead.borrow_mut();
+        if ahead.0 == url.as_str() && !self.stale.take() {
+            return;
+        }
+        let answers = Arc::new(Mutex::new(if ahead.0 == url.as_str() {
+            // Better what was true a moment ago than nothing.
+            ahead.1.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        } else {
+            Answers::new()
+        }));
+        *ahead = (url.as_str().to_owned(), answers.clone());
+        let target = target.clone();
+        // Nobody waits for it: it ends with the program, and where it fails completion knows less.
+        std::thread::spawn(move || {
+            let Ok(mut session) = sql::open(&target) else {
+                return;
+            };
+            let read = everything(session.as_mut());
+            *answers.lock().unwrap_or_else(PoisonError::into_inner) = read;
+        });
+    }
+
+    /// A statement may have changed the schema.
+    pub fn outdate(&self) {
+        self.stale.set(true);
+    }
+
     fn ask(&self, query: &'static str, argument: &str) -> Vec<String> {
         let mut session = self.session.borrow_mut();
-        let Some(session) = session.as_deref_mut() else {
-            return Vec::new();
+        // Only a file answers at once. A server may not even be connected to yet.
+        let is_local = session.as_deref_mut().is_some_and(|session| session.local().is_some());
+        let Some(session) = session.as_deref_mut().filter(|_| is_local) else {
+            let ahead = self.ahead.borrow();
+            let answers = ahead.1.lock().unwrap_or_else(PoisonError::into_inner);
+            return answers
+                .get(&(query, argument.to_lowercase()))
+                .cloned()
+                .unwrap_or_default();
         };
-        // Only a file answers at once.
-        if session.local().is_none() {
-            return Vec::new();
-        }
         let mut state = names(session, STATE, &[]).concat();
         for schema in names(session, SCHEMAS, &[]) {
             let version = format!("PRAGMA \"{}\".schema_version", schema.replace('"', "\"\""));
@@ -171,6 +218,28 @@ impl Schema for Live<'_> {
     fn databases(&self) -> Vec<String> {
         (self.databases)()
     }
+}
+
+/// All that [`Live`] may be asked, read with a few queries.
+fn everything(session: &mut dyn Session) -> Answers {
+    let mut answers = Answers::new();
+    for query in [INDEXES, TRIGGERS, FUNCTIONS, PRAGMAS, COLLATIONS] {
+        answers.insert((query, String::new()), names(session, query, &[]));
+    }
+    answers.insert((SCHEMAS, String::new()), vec!["main".to_owned()]);
+    let mut tables: Vec<String> = Vec::new();
+    for pair in names(session, ALL_COLUMNS, &[]) {
+        let Some((table, column)) = pair.split_once('\u{1f}') else {
+            continue;
+        };
+        if tables.last().is_none_or(|last| last != table) {
+            tables.push(table.to_owned());
+        }
+        let columns = answers.entry((COLUMNS, table.to_lowercase())).or_default();
+        columns.push(column.to_owned());
+    }
+    answers.insert((OBJECTS, String::new()), tables);
+    answers
 }
 
 /// The first column of a query's answer; nothing where it fails, because completion has nothing to say then.
@@ -232,5 +301,24 @@ mod tests {
         assert!(live.pragmas().iter().any(|name| name == "journal_mode"));
         assert_eq!(live.schemas(), ["main", "temp"]);
         assert_eq!(live.databases(), ["app"]);
+    }
+
+    #[test]
+    fn everything_can_be_read_at_once() {
+        let mut session = crate::sql::open(&Target::Memory).unwrap();
+        for sql in [
+            "create table \"Odd t\"(a, b)",
+            "create view v as select 1 as one",
+            "create index i on \"Odd t\"(a)",
+        ] {
+            names(session.as_mut(), sql, &[]);
+        }
+        let answers = everything(session.as_mut());
+        let answer = |query, argument: &str| answers[&(query, argument.to_owned())].clone();
+        assert_eq!(answer(OBJECTS, ""), ["Odd t", "v"]);
+        assert_eq!(answer(COLUMNS, "odd t"), ["a", "b"]);
+        assert_eq!(answer(COLUMNS, "v"), ["one"]);
+        assert_eq!(answer(INDEXES, ""), ["i"]);
+        assert!(answer(FUNCTIONS, "").iter().any(|name| name == "count"));
     }
 }
