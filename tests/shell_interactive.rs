@@ -378,8 +378,8 @@ fn a_server_is_worked_on_as_a_file_is() {
     }
     person.answers(&format!(";\x1b[D\x1bb\x1bb\x1bb\x1bf{TAB}"), "4712");
     person.runs(
-        "select strips from zebras;",
-        "no such column: strips (did you mean stripes?)",
+        "select zigzgas from zebras;",
+        "no such column: zigzgas (did you mean zigzags?)",
     );
     person.types("begin;");
     person.types(ENTER);
