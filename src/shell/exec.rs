@@ -1,5 +1,6 @@
 //! Runs a text of statements, one after the other, and shows their results.
 
+use super::dot::hooks::Side;
 use super::editor::pager::Pager;
 use super::editor::terminal::{Fit, Screen};
 use super::person::Look;
@@ -45,6 +46,9 @@ struct Shown<'a> {
     out: Option<&'a mut dyn Write>,
     body: Body<'a>,
     read_only: bool,
+    side: Side,
+    /// How many columns it has.
+    width: usize,
 }
 
 enum Body<'a> {
@@ -57,7 +61,7 @@ enum Body<'a> {
 }
 
 impl<'a> Shown<'a> {
-    fn new(settings: &'a Settings, look: Option<&'a Look>, out: &'a mut dyn Write) -> Self {
+    fn new(settings: &'a Settings, look: Option<&'a Look>, side: &Side, out: &'a mut dyn Write) -> Self {
         Self {
             style: look.map_or(&settings.style, |look| &look.style),
             fit: look.and_then(|look| look.fit.as_ref()),
@@ -65,6 +69,8 @@ impl<'a> Shown<'a> {
             out: Some(out),
             body: Body::Nothing,
             read_only: true,
+            side: side.clone(),
+            width: 0,
         }
     }
 
@@ -74,33 +80,63 @@ impl<'a> Shown<'a> {
         session: &mut dyn Session,
         sql: &str,
         args: &Args,
-    ) -> (Result<Outcome, Failure>, io::Result<(bool, bool)>) {
+    ) -> (Result<Outcome, Failure>, io::Result<Finished>) {
         let ran = session.run(sql, args, &mut self);
         (ran, self.finish())
     }
 
-    /// Writes what is still to come. Returns whether the statement may have written, and whether cells were shortened.
-    fn finish(self) -> io::Result<(bool, bool)> {
+    /// Writes what is still to come.
+    fn finish(self) -> io::Result<Finished> {
+        let mut finished = Finished {
+            wrote: !self.read_only,
+            shortened: false,
+            width: self.width,
+        };
         let (out, text) = match self.body {
-            Body::Nothing => return Ok((!self.read_only, false)),
-            Body::Screen(screen) => return Ok((!self.read_only, screen.finish()?)),
+            Body::Nothing => (self.out, Vec::new()),
+            Body::Screen(screen) => {
+                finished.shortened = screen.finish()?;
+                return Ok(finished);
+            }
             Body::Rows(renderer) => {
                 renderer.finish()?;
-                return Ok((!self.read_only, false));
+                return Ok(finished);
             }
             Body::Tree(tree) => (self.out, tree.finish()?),
             Body::Program(program) => (self.out, program.finish()?),
         };
         if let Some(out) = out {
+            self.side.drain(out)?;
             out.write_all(&text)?;
         }
-        Ok((!self.read_only, false))
+        Ok(finished)
+    }
+}
+
+/// What is known of a statement once its result was shown.
+struct Finished {
+    /// Whether it may have written.
+    wrote: bool,
+    /// Whether cells were shortened.
+    shortened: bool,
+    /// How many columns it had.
+    width: usize,
+}
+
+impl Shown<'_> {
+    /// Shows what hooks have said, as long as the result has not begun.
+    fn tell(&mut self) -> io::Result<()> {
+        match &mut self.out {
+            Some(out) => self.side.drain(*out),
+            None => Ok(()),
+        }
     }
 }
 
 impl Sink for Shown<'_> {
     fn prepared(&mut self, statement: &Prepared) -> io::Result<()> {
         self.read_only = statement.read_only;
+        self.tell()?;
         self.body = match (self.explain, statement.explain) {
             (ExplainLayout::On, _) | (ExplainLayout::Auto, Explain::Program) => Body::Program(Program::new(self.style)),
             (ExplainLayout::Auto, Explain::Plan) => Body::Tree(Tree::default()),
@@ -110,6 +146,8 @@ impl Sink for Shown<'_> {
     }
 
     fn columns(&mut self, columns: &[Column]) -> io::Result<()> {
+        self.tell()?;
+        self.width = columns.len();
         if matches!(self.body, Body::Nothing)
             && let Some(out) = self.out.take()
         {
@@ -217,18 +255,25 @@ impl Shell<'_> {
         let (ran, finished) = match look.as_ref().and_then(|look| look.rows) {
             Some(rows) => {
                 let mut pager = Pager::new(&mut self.out, rows);
-                let shown = Shown::new(&self.settings, look.as_ref(), &mut pager);
+                let shown = Shown::new(&self.settings, look.as_ref(), &self.side, &mut pager);
                 let (ran, finished) = shown.result_of(session.as_mut(), sql, &args);
                 (ran, pager.finish().and(finished))
             }
             None => {
-                let shown = Shown::new(&self.settings, look.as_ref(), &mut self.out);
+                let shown = Shown::new(&self.settings, look.as_ref(), &self.side, &mut self.out);
                 shown.result_of(session.as_mut(), sql, &args)
             }
         };
-        let (wrote, shortened) = finished.map_err(End::from)?;
-        self.wrote |= wrote && ran.is_ok();
-        if shortened {
+        let finished = finished.map_err(End::from)?;
+        self.wrote |= finished.wrote && ran.is_ok();
+        self.side.drain(&mut self.out).map_err(End::from)?;
+        let style = &mut self.settings.style;
+        if style.mode.holds_rows() && ran.as_ref().is_ok_and(|outcome| outcome.rows > 0) {
+            // Classic has a width for each column that it once laid out; `.show` tells.
+            let widths = style.widths.len().max(finished.width);
+            style.widths.resize(widths, 0);
+        }
+        if finished.shortened {
             self.tell_shortened()?;
         }
         match ran {

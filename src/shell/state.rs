@@ -1,5 +1,6 @@
 //! What the shell remembers: its settings, its connections, and where it stands in its input.
 
+use super::dot::hooks::{Side, Traced};
 use super::output::Output;
 use super::person::Terminal;
 use super::render::Style;
@@ -118,6 +119,10 @@ pub struct Shell<'h> {
     /// Statements may have parameters from `temp.sqlite_parameters`.
     pub parameters_used: bool,
     pub guard: Guard,
+    /// What hooks said, and where `.trace` goes.
+    pub side: Side,
+    pub traced: Option<Traced>,
+    pub trace_expanded: bool,
     /// What the statements of the last line cost on a server.
     pub cost: Option<ServerCost>,
     /// Total changes on sessions that were closed.
@@ -187,6 +192,9 @@ impl<'h> Shell<'h> {
             testcase: String::new(),
             parameters_used: false,
             guard: Guard::default(),
+            side: Side::default(),
+            traced: None,
+            trace_expanded: false,
             cost: None,
             changed: 0,
             wrote: false,

@@ -1,6 +1,7 @@
 //! Dot-commands that open, close and copy databases.
 
 use super::Call;
+use super::engine::local;
 use crate::shell::state::{Ran, SLOTS, Shell, Slot};
 use crate::shell::words::is_option;
 use crate::sql::Target;
@@ -130,17 +131,6 @@ fn list_connections(shell: &mut Shell<'_>) -> Ran {
         shell.show(format_args!("{line}"))?;
     }
     Ok(())
-}
-
-/// The connection beneath the session. Only a local file has one.
-fn local<'s>(shell: &'s mut Shell<'_>, command: &str) -> Ran<&'s mut Connection> {
-    if shell.session()?.local().is_none() {
-        return shell.fail(format_args!("Error: .{command} needs a database in a local file"));
-    }
-    match shell.session()?.local() {
-        Some(connection) => Ok(connection),
-        None => Err(crate::shell::state::End::Failed),
-    }
 }
 
 fn words_of(error: &rusqlite::Error) -> String {

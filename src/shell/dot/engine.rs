@@ -9,7 +9,7 @@ use rusqlite::limits::Limit;
 use std::time::Duration;
 
 /// The connection beneath the session. Only a local database has one.
-fn local<'s>(shell: &'s mut Shell<'_>, command: &str) -> Ran<&'s mut Connection> {
+pub(super) fn local<'s>(shell: &'s mut Shell<'_>, command: &str) -> Ran<&'s mut Connection> {
     if shell.session()?.local().is_none() {
         return shell.fail(format_args!("Error: .{command} needs a database in a local file"));
     }

@@ -10,6 +10,7 @@ mod edit;
 mod engine;
 mod files;
 mod help;
+pub mod hooks;
 mod parameter;
 mod schema;
 mod settings;
@@ -41,6 +42,7 @@ struct Command(&'static str, usize, Run);
 
 /// In the order in which abbreviations are tried.
 const COMMANDS: &[Command] = &[
+    Command("auth", 1, hooks::auth),
     Command("backup", 3, connect::backup),
     Command("save", 3, connect::backup),
     Command("bail", 3, settings::bail),
@@ -92,6 +94,7 @@ const COMMANDS: &[Command] = &[
     Command("testcase", 8, files::testcase),
     Command("timeout", 5, engine::timeout),
     Command("timer", 5, settings::timer),
+    Command("trace", 1, hooks::trace),
     Command("version", 1, engine::version),
     Command("width", 1, settings::width),
     Command("edit", 4, edit::edit),
