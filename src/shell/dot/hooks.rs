@@ -45,40 +45,67 @@ fn described<'a>(action: &AuthAction<'a>) -> (&'static str, Option<&'a str>, Opt
         Do::CreateTable { table_name } => ("CREATE_TABLE", Some(table_name), None),
         Do::CreateTempIndex { index_name, table_name } => ("CREATE_TEMP_INDEX", Some(index_name), Some(table_name)),
         Do::CreateTempTable { table_name } => ("CREATE_TEMP_TABLE", Some(table_name), None),
-        Do::CreateTempTrigger { trigger_name, table_name } => {
-            ("CREATE_TEMP_TRIGGER", Some(trigger_name), Some(table_name))
-        }
+        Do::CreateTempTrigger {
+            trigger_name,
+            table_name,
+        } => ("CREATE_TEMP_TRIGGER", Some(trigger_name), Some(table_name)),
         Do::CreateTempView { view_name } => ("CREATE_TEMP_VIEW", Some(view_name), None),
-        Do::CreateTrigger { trigger_name, table_name } => ("CREATE_TRIGGER", Some(trigger_name), Some(table_name)),
+        Do::CreateTrigger {
+            trigger_name,
+            table_name,
+        } => ("CREATE_TRIGGER", Some(trigger_name), Some(table_name)),
         Do::CreateView { view_name } => ("CREATE_VIEW", Some(view_name), None),
         Do::Delete { table_name } => ("DELETE", Some(table_name), None),
         Do::DropIndex { index_name, table_name } => ("DROP_INDEX", Some(index_name), Some(table_name)),
         Do::DropTable { table_name } => ("DROP_TABLE", Some(table_name), None),
         Do::DropTempIndex { index_name, table_name } => ("DROP_TEMP_INDEX", Some(index_name), Some(table_name)),
         Do::DropTempTable { table_name } => ("DROP_TEMP_TABLE", Some(table_name), None),
-        Do::DropTempTrigger { trigger_name, table_name } => {
-            ("DROP_TEMP_TRIGGER", Some(trigger_name), Some(table_name))
-        }
+        Do::DropTempTrigger {
+            trigger_name,
+            table_name,
+        } => ("DROP_TEMP_TRIGGER", Some(trigger_name), Some(table_name)),
         Do::DropTempView { view_name } => ("DROP_TEMP_VIEW", Some(view_name), None),
-        Do::DropTrigger { trigger_name, table_name } => ("DROP_TRIGGER", Some(trigger_name), Some(table_name)),
+        Do::DropTrigger {
+            trigger_name,
+            table_name,
+        } => ("DROP_TRIGGER", Some(trigger_name), Some(table_name)),
         Do::DropView { view_name } => ("DROP_VIEW", Some(view_name), None),
         Do::Insert { table_name } => ("INSERT", Some(table_name), None),
-        Do::Pragma { pragma_name, pragma_value } => ("PRAGMA", Some(pragma_name), pragma_value),
-        Do::Read { table_name, column_name } => ("READ", Some(table_name), Some(column_name)),
+        Do::Pragma {
+            pragma_name,
+            pragma_value,
+        } => ("PRAGMA", Some(pragma_name), pragma_value),
+        Do::Read {
+            table_name,
+            column_name,
+        } => ("READ", Some(table_name), Some(column_name)),
         Do::Select => ("SELECT", None, None),
         Do::Transaction { operation: ref begun } => ("TRANSACTION", operation(begun), None),
-        Do::Update { table_name, column_name } => ("UPDATE", Some(table_name), Some(column_name)),
+        Do::Update {
+            table_name,
+            column_name,
+        } => ("UPDATE", Some(table_name), Some(column_name)),
         Do::Attach { filename } => ("ATTACH", Some(filename), None),
         Do::Detach { database_name } => ("DETACH", Some(database_name), None),
-        Do::AlterTable { database_name, table_name } => ("ALTER_TABLE", Some(database_name), Some(table_name)),
+        Do::AlterTable {
+            database_name,
+            table_name,
+        } => ("ALTER_TABLE", Some(database_name), Some(table_name)),
         Do::Reindex { index_name } => ("REINDEX", Some(index_name), None),
         Do::Analyze { table_name } => ("ANALYZE", Some(table_name), None),
-        Do::CreateVtable { table_name, module_name } => ("CREATE_VTABLE", Some(table_name), Some(module_name)),
-        Do::DropVtable { table_name, module_name } => ("DROP_VTABLE", Some(table_name), Some(module_name)),
+        Do::CreateVtable {
+            table_name,
+            module_name,
+        } => ("CREATE_VTABLE", Some(table_name), Some(module_name)),
+        Do::DropVtable {
+            table_name,
+            module_name,
+        } => ("DROP_VTABLE", Some(table_name), Some(module_name)),
         Do::Function { function_name } => ("FUNCTION", None, Some(function_name)),
-        Do::Savepoint { operation: ref begun, savepoint_name } => {
-            ("SAVEPOINT", operation(begun), Some(savepoint_name))
-        }
+        Do::Savepoint {
+            operation: ref begun,
+            savepoint_name,
+        } => ("SAVEPOINT", operation(begun), Some(savepoint_name)),
         Do::Recursive => ("RECURSIVE", None, None),
         _ => ("UNKNOWN", None, None),
     }
@@ -159,7 +186,11 @@ fn trace_line(event: &TraceEvent<'_>, expanded: bool) -> Option<String> {
         _ => return None,
     };
     // The start of a trigger is told in a comment.
-    let sql = if expanded && !text.starts_with('-') { statement.expanded_sql().unwrap_or(text) } else { text };
+    let sql = if expanded && !text.starts_with('-') {
+        statement.expanded_sql().unwrap_or(text)
+    } else {
+        text
+    };
     let sql = sql.trim_end_matches(';');
     Some(match event {
         TraceEvent::Profile(_, took) => format!("{sql}; -- {} ns", took.as_nanos()),
