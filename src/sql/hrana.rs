@@ -8,6 +8,7 @@
 //! at the next statement, which then does not run.
 
 mod address;
+mod complaint;
 mod decode;
 mod insert;
 mod link;
@@ -21,11 +22,11 @@ mod wire;
 
 use self::address::Address;
 pub(in crate::sql) use self::address::shown;
-use self::link::{Link, batch_result, single};
+use self::link::{Link, batch_result};
 use self::shape::{Shape, Verb};
 use self::statement::Run;
 use self::transport::Cancel;
-use self::wire::{Cell, UNBOUND};
+use self::wire::{Cell, UNBOUND, single};
 use super::{Args, Failure, Interrupter, Outcome, Rows, Session, Sink};
 use crate::error::{Error, Result};
 use crate::secret::Secret;

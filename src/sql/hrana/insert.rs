@@ -5,10 +5,10 @@
 //! said to go on after a refusal, rows no longer wait, and refusals are handed out afterwards with the number of their row.
 
 use super::decode::malformed;
-use super::link::{Api, Link, batch_result, json};
+use super::link::{Api, Link, batch_result};
 use super::refusal::Refusal;
 use super::transport::Cancel;
-use super::wire::{Answer, Arg, Condition, Response};
+use super::wire::{Answer, Arg, Condition, Response, json};
 use crate::sql::{Failure, Flow, Phase, Rows, ValueRef};
 use std::ops::Range;
 use std::time::Duration;

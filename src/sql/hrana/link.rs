@@ -5,19 +5,18 @@
 //! condition that there still is one, so it can never run outside.
 
 use super::address::Address;
+use super::complaint::Complaint;
 use super::decode::malformed;
 use super::refusal::{Refusal, transaction_lost};
 use super::transport::{Call, Cancel, Fault, Http, Reply};
 use super::wire::{
-    Answer, Batch, BatchResult, Bound, Condition, CursorBody, Description, PipelineBody, PipelineReply, Request,
-    Response, Step, Stmt, UNBOUND, WireError,
+    Answer, Batch, BatchResult, Condition, CursorBody, Description, PipelineBody, PipelineReply, Request, Response,
+    UNBOUND, WireError, json, single,
 };
 use crate::error::{Code, Error};
-use crate::secret::Secret;
 use crate::sql::{Failure, Phase};
 use bytes::Bytes;
 use rusqlite::ffi;
-use serde::Deserialize;
 use std::time::{Duration, Instant};
 use url::Url;
 
@@ -501,28 +500,6 @@ impl Link {
     }
 }
 
-/// A request that runs one statement.
-pub(super) fn single<'a>(sql: &'a str, args: &'a Bound<'a>, condition: Option<Condition>) -> Request<'a> {
-    Request::Batch {
-        batch: one_step(sql, args, condition),
-    }
-}
-
-/// A batch of one statement.
-pub(super) fn one_step<'a>(sql: &'a str, args: &'a Bound<'a>, condition: Option<Condition>) -> Batch<'a> {
-    Batch {
-        steps: vec![Step {
-            condition,
-            stmt: Stmt {
-                sql,
-                args: &args.args,
-                named_args: &args.named_args,
-                want_rows: true,
-            },
-        }],
-    }
-}
-
 /// The result that a batch must have.
 pub(super) fn batch_result(answer: Answer) -> Result<BatchResult> {
     match answer {
@@ -534,11 +511,6 @@ pub(super) fn batch_result(answer: Answer) -> Result<BatchResult> {
     }
 }
 
-/// JSON of something that always has some.
-pub(super) fn json<T: serde::Serialize>(value: &T) -> Vec<u8> {
-    serde_json::to_vec(value).unwrap_or_default()
-}
-
 fn no_such_endpoint(url: &Url) -> Failure {
     Failure::Connection(
         Error::new(
@@ -547,53 +519,4 @@ fn no_such_endpoint(url: &Url) -> Failure {
         )
         .hint("is the path in the URL right?"),
     )
-}
-
-/// What a server says beside a status: `{"message", "code"}`, `{"error"}`, or plain text.
-#[derive(Deserialize, Default)]
-struct Complaint {
-    #[serde(default, alias = "error")]
-    message: String,
-    #[serde(default)]
-    code: Option<String>,
-}
-
-impl Complaint {
-    /// A server may repeat what it was sent; the token is not passed on.
-    fn read(text: &[u8], token: Option<&Secret>) -> Self {
-        let mut complaint: Self = serde_json::from_slice(text).unwrap_or_else(|_| Self {
-            // Pages for people say little to a program.
-            message: String::from_utf8_lossy(text)
-                .lines()
-                .next()
-                .filter(|line| !line.trim_start().starts_with('<'))
-                .unwrap_or_default()
-                .chars()
-                .take(300)
-                .collect(),
-            code: None,
-        });
-        if let Some(inner) = complaint.message.strip_prefix("Internal Error: `") {
-            complaint.message = inner.strip_suffix('`').unwrap_or(inner).to_owned();
-        }
-        if let Some(token) = token.map(Secret::expose).filter(|token| !token.is_empty()) {
-            complaint.message = complaint.message.replace(token, "…");
-        }
-        complaint
-    }
-
-    fn is_expiry(&self) -> bool {
-        self.code
-            .as_deref()
-            .is_some_and(|code| code.starts_with("STREAM_") || code.starts_with("BATON_"))
-            || self.message.contains("baton")
-            || self.message.contains("stream has expired")
-    }
-
-    fn into_wire(self) -> WireError {
-        WireError {
-            message: self.message,
-            code: self.code,
-        }
-    }
 }

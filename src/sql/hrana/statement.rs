@@ -1,12 +1,13 @@
 //! One statement on its way: its parameters, the way it is sent, its result.
 
 use super::decode::{self, Entry, Lines, Row, malformed};
-use super::link::{Api, Denied, batch_result, interrupted, one_step, single};
+use super::link::{Api, Denied, batch_result, interrupted};
 use super::refusal::{Reason, Refusal};
 use super::shape::{self, Shape, Verb};
 use super::transport::{Cancel, Reply};
 use super::wire::{
-    Answer, Arg, Bound, Cell, Col, Condition, CursorHead, NamedArg, Request, Response, StmtResult, WireError,
+    Answer, Arg, Bound, Cell, Col, Condition, CursorHead, NamedArg, Request, Response, StmtResult, WireError, one_step,
+    single,
 };
 use super::{REMINDER, State};
 use crate::sql::{Args, Column, Failure, Flow, Phase, Prepared, ServerCost, Sink, ValueRef};

@@ -152,6 +152,33 @@ impl Serialize for Arg<'_> {
     }
 }
 
+/// A request that runs one statement.
+pub(super) fn single<'a>(sql: &'a str, args: &'a Bound<'a>, condition: Option<Condition>) -> Request<'a> {
+    Request::Batch {
+        batch: one_step(sql, args, condition),
+    }
+}
+
+/// A batch of one statement.
+pub(super) fn one_step<'a>(sql: &'a str, args: &'a Bound<'a>, condition: Option<Condition>) -> Batch<'a> {
+    Batch {
+        steps: vec![Step {
+            condition,
+            stmt: Stmt {
+                sql,
+                args: &args.args,
+                named_args: &args.named_args,
+                want_rows: true,
+            },
+        }],
+    }
+}
+
+/// JSON of something that always has some.
+pub(super) fn json<T: serde::Serialize>(value: &T) -> Vec<u8> {
+    serde_json::to_vec(value).unwrap_or_default()
+}
+
 #[derive(Deserialize)]
 pub(super) struct PipelineReply {
     pub baton: Option<String>,

@@ -1,0 +1,55 @@
+//! What a server says beside a status that is not 200.
+
+use super::wire::WireError;
+use crate::secret::Secret;
+use serde::Deserialize;
+
+/// What a server says beside a status: `{"message", "code"}`, `{"error"}`, or plain text.
+#[derive(Deserialize, Default)]
+pub(super) struct Complaint {
+    #[serde(default, alias = "error")]
+    pub message: String,
+    #[serde(default)]
+    pub code: Option<String>,
+}
+
+impl Complaint {
+    /// A server may repeat what it was sent; the token is not passed on.
+    pub(super) fn read(text: &[u8], token: Option<&Secret>) -> Self {
+        let mut complaint: Self = serde_json::from_slice(text).unwrap_or_else(|_| Self {
+            // Pages for people say little to a program.
+            message: String::from_utf8_lossy(text)
+                .lines()
+                .next()
+                .filter(|line| !line.trim_start().starts_with('<'))
+                .unwrap_or_default()
+                .chars()
+                .take(300)
+                .collect(),
+            code: None,
+        });
+        if let Some(inner) = complaint.message.strip_prefix("Internal Error: `") {
+            complaint.message = inner.strip_suffix('`').unwrap_or(inner).to_owned();
+        }
+        if let Some(token) = token.map(Secret::expose).filter(|token| !token.is_empty()) {
+            complaint.message = complaint.message.replace(token, "…");
+        }
+        complaint
+    }
+
+    /// The stream is gone, or never was.
+    pub(super) fn is_expiry(&self) -> bool {
+        self.code
+            .as_deref()
+            .is_some_and(|code| code.starts_with("STREAM_") || code.starts_with("BATON_"))
+            || self.message.contains("baton")
+            || self.message.contains("stream has expired")
+    }
+
+    pub(super) fn into_wire(self) -> WireError {
+        WireError {
+            message: self.message,
+            code: self.code,
+        }
+    }
+}
