@@ -1,6 +1,7 @@
 //! Benchmarks: `torso` beside `sqlite3`, alternating in one run on the same data, as ratios of medians with peak memory.
 //!
-//! `cargo bench` runs all, `cargo bench -- json dump` only those whose names contain a word. Nothing passes or fails here:
+//! `cargo bench` runs all but those that take minutes to prepare, `cargo bench -- json dump` only those whose names contain
+//! a word. Nothing passes or fails here:
 //! times depend on the machine, ratios less so, and they are for people to read. `BENCH_ROWS` and `BENCH_ROUNDS` change the
 //! size of the table and how often each side runs.
 
@@ -20,7 +21,9 @@ fn main() -> io::Result<()> {
         .iter()
         .filter(|argument| !argument.starts_with("--"))
         .collect();
-    let wanted = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word.as_str()));
+    let wanted = |case: &cases::Case| {
+        words.iter().any(|word| case.name.contains(word.as_str())) || words.is_empty() && !case.slow_to_prepare
+    };
     let number = |name: &str, default: u64| {
         std::env::var(name)
             .ok()
@@ -36,7 +39,7 @@ fn main() -> io::Result<()> {
         "{:<22} {:>12} {:>12} {:>7} {:>6} {:>12} {:>12}",
         "case", "sqlite3 ms", "torso ms", "ratio", "goal", "sqlite3 MiB", "torso MiB"
     )?;
-    for case in cases::all().into_iter().filter(|case| wanted(case.name)) {
+    for case in cases::all().into_iter().filter(wanted) {
         let (mut theirs, mut ours) = (Vec::new(), Vec::new());
         for _ in 0..rounds.min(case.most_rounds) {
             (case.prepare)(&world)?;
