@@ -9,7 +9,7 @@ use crate::error::{Code, Error, Result};
 use crate::ui::{Card, Cell, Layout, Table, View};
 use clap::Subcommand;
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// List, add and remove the places where databases can be
 #[derive(Subcommand)]
@@ -74,6 +74,7 @@ struct Places {
 
 pub(super) fn list(ctx: &Context, args: &List) -> Result<()> {
     let near = place::near().map(|(code, _)| code);
+    let (data_dir, _) = ctx.settings.data_dir()?;
     let locations = ctx.control()?.list_locations()?;
     let here = near
         .as_ref()
@@ -81,7 +82,7 @@ pub(super) fn list(ctx: &Context, args: &List) -> Result<()> {
         .cloned();
     let mut places: Vec<Place> = locations
         .into_iter()
-        .filter(|location| !args.used || location.in_use || !location.builtin || location.dir.is_some())
+        .filter(|location| !args.used || location.in_use || !location.builtin || own_dir(location, &data_dir).is_some())
         .map(|location| Place {
             distance_km: here
                 .as_ref()
@@ -99,7 +100,6 @@ pub(super) fn list(ctx: &Context, args: &List) -> Result<()> {
         }
         places.sort_by_key(|place| (place.distance_km.unwrap_or(u64::MAX), place.location.code.clone()));
     }
-    let (data_dir, _) = ctx.settings.data_dir()?;
     ctx.ui.show(&Places {
         places,
         distances: args.near,
@@ -109,13 +109,7 @@ pub(super) fn list(ctx: &Context, args: &List) -> Result<()> {
 
 impl View for Places {
     fn layout(&self) -> Layout {
-        let own_dir = |place: &Place| {
-            place
-                .location
-                .dir
-                .clone()
-                .filter(|dir| !dir.starts_with(&self.data_dir))
-        };
+        let own_dir = |place: &Place| own_dir(&place.location, &self.data_dir);
         let directories = self.places.iter().any(|place| own_dir(place).is_some());
         let mut titles = vec!["CODE", "DESCRIPTION", "IN USE"];
         if self.distances {
@@ -154,6 +148,11 @@ impl View for Places {
             .map(|place| place.location.code.to_string())
             .collect()
     }
+}
+
+/// The directory that a user gave a location. One below the data directory is torso's own choice.
+fn own_dir(location: &Location, data_dir: &Path) -> Option<PathBuf> {
+    location.dir.clone().filter(|dir| !dir.starts_with(data_dir))
 }
 
 /// Great-circle distance; whole kilometres are all that the coordinates carry.

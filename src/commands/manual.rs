@@ -225,6 +225,46 @@ mod tests {
         same_as_file("docs/errors.md", &errors());
     }
 
+    /// A hint that names a command which does not exist is worse than none.
+    #[test]
+    fn commands_named_in_the_source_exist() {
+        fn texts(dir: &std::path::Path, found: &mut Vec<String>) {
+            for entry in std::fs::read_dir(dir).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    texts(&path, found);
+                } else if path.extension().is_some_and(|extension| extension == "rs") {
+                    found.push(std::fs::read_to_string(path).unwrap());
+                }
+            }
+        }
+        let mut found = Vec::new();
+        texts(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+        let tree = tree();
+        let mut checked = 0;
+        for (noun, text) in tree.get_subcommands().filter(|noun| noun.has_subcommands()).flat_map(|noun| {
+            found.iter().map(move |text| (noun, text))
+        }) {
+            let opening = format!("torso {} ", noun.get_name());
+            for (at, _) in text.match_indices(&opening) {
+                let mut command = noun;
+                for word in text[at + opening.len()..].split([' ', ',', '.', '"', '`', '\\', '\n', ';', ')', '?', '|', ':']) {
+                    if !command.has_subcommands() || !word.starts_with(|c: char| c.is_ascii_lowercase()) {
+                        break;
+                    }
+                    // What is misspelt on purpose is in the tests of misspellings.
+                    if !["craete"].contains(&word) {
+                        let next = command.find_subcommand(word);
+                        assert!(next.is_some(), "{opening}{word} is not a command");
+                        checked += 1;
+                        command = next.unwrap();
+                    }
+                }
+            }
+        }
+        assert!(checked > 50);
+    }
+
     #[test]
     fn every_argument_is_explained() {
         fn check(command: &Command) {

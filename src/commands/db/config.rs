@@ -121,15 +121,20 @@ fn set(ctx: &Context, args: &Set) -> Result<()> {
                 format!("Set the size limit to {} bytes", size.0)
             }
         }
-        switch => {
+        Setting::DeleteProtection => {
             let on = on_off(&args.value)?;
-            let (place, what) = match switch {
-                Setting::DeleteProtection => (&mut patch.delete_protection, "delete protection"),
-                Setting::BlockReads => (&mut patch.block_reads, "the block on reads"),
-                _ => (&mut patch.block_writes, "the block on writes"),
-            };
-            *place = Some(on);
-            format!("Turned {what} {}", if on { "on" } else { "off" })
+            patch.delete_protection = Some(on);
+            protection_told(on).to_owned()
+        }
+        Setting::BlockReads => {
+            let on = on_off(&args.value)?;
+            patch.block_reads = Some(on);
+            format!("{} reads", if on { "Blocked" } else { "Allowed" })
+        }
+        Setting::BlockWrites => {
+            let on = on_off(&args.value)?;
+            patch.block_writes = Some(on);
+            format!("{} writes", if on { "Blocked" } else { "Allowed" })
         }
     };
     if args.dry.dry_run {
@@ -146,6 +151,10 @@ fn apply(ctx: &Context, name: &DatabaseName, patch: &ConfigurationPatch, told: &
         .map_err(|error| near_miss(ctx, name, error))?;
     ctx.ui
         .show(&Done::new(configuration, name, format!("{told} for database {name}.")))
+}
+
+fn protection_told(on: bool) -> &'static str {
+    if on { "Turned delete protection on" } else { "Turned delete protection off" }
 }
 
 /// A switch's position.
@@ -177,14 +186,5 @@ fn protect(ctx: &Context, name: Option<DatabaseName>, on: bool) -> Result<()> {
         delete_protection: Some(on),
         ..ConfigurationPatch::default()
     };
-    apply(
-        ctx,
-        &name,
-        &patch,
-        if on {
-            "Turned delete protection on"
-        } else {
-            "Turned delete protection off"
-        },
-    )
+    apply(ctx, &name, &patch, protection_told(on))
 }

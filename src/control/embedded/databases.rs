@@ -223,7 +223,7 @@ pub fn protect(change: &Change<'_>, row: &DatabaseRow) -> Result<()> {
             Code::DeleteProtected,
             format!("database {name} is protected from deletion"),
         )
-        .hint(format!("torso db config delete-protection disable {name} lifts it")));
+        .hint(format!("torso db config set {name} delete-protection off lifts it")));
     }
     let group = change.group(&row.group)?;
     if group.delete_protection {
@@ -235,7 +235,7 @@ pub fn protect(change: &Change<'_>, row: &DatabaseRow) -> Result<()> {
             ),
         )
         .hint(format!(
-            "torso group config delete-protection disable {} lifts it",
+            "torso group config set {} delete-protection off lifts it",
             group.name
         )));
     }

@@ -66,7 +66,7 @@ pub fn delete(plane: &Embedded, name: &GroupName) -> Result<Group> {
             Code::DeleteProtected,
             format!("group {name} is protected from deletion"),
         )
-        .hint(format!("torso group config delete-protection disable {name} lifts it")));
+        .hint(format!("torso group config set {name} delete-protection off lifts it")));
     }
     let all = change.catalog.databases_of_group(&row.uuid)?;
     for database in &all {

@@ -310,7 +310,7 @@ pub fn connection(plane: &Embedded, name: &DatabaseName, location: Option<&Locat
     if row.block_reads {
         return Err(
             Error::new(Code::Blocked, format!("reads of database {name} are blocked"))
-                .hint(format!("torso db config block-reads disable {name} lifts it")),
+                .hint(format!("torso db config set {name} block-reads off lifts it")),
         );
     }
     let is_primary = row.primary == *location;
@@ -342,7 +342,7 @@ pub fn connection(plane: &Embedded, name: &DatabaseName, location: Option<&Locat
         ))
     } else if row.block_writes {
         Some(format!(
-            "writes to {name} are blocked; torso db config block-writes disable {name} lifts it"
+            "writes to {name} are blocked; torso db config set {name} block-writes off lifts it"
         ))
     } else {
         None
