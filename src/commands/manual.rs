@@ -242,13 +242,17 @@ mod tests {
         texts(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
         let tree = tree();
         let mut checked = 0;
-        for (noun, text) in tree.get_subcommands().filter(|noun| noun.has_subcommands()).flat_map(|noun| {
-            found.iter().map(move |text| (noun, text))
-        }) {
+        for (noun, text) in tree
+            .get_subcommands()
+            .filter(|noun| noun.has_subcommands())
+            .flat_map(|noun| found.iter().map(move |text| (noun, text)))
+        {
             let opening = format!("torso {} ", noun.get_name());
             for (at, _) in text.match_indices(&opening) {
                 let mut command = noun;
-                for word in text[at + opening.len()..].split([' ', ',', '.', '"', '`', '\\', '\n', ';', ')', '?', '|', ':']) {
+                for word in
+                    text[at + opening.len()..].split([' ', ',', '.', '"', '`', '\\', '\n', ';', ')', '?', '|', ':'])
+                {
                     if !command.has_subcommands() || !word.starts_with(|c: char| c.is_ascii_lowercase()) {
                         break;
                     }

@@ -273,24 +273,39 @@ mod tests {
     fn a_value_comes_from_the_nearest_source() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("config.toml");
-        assert_eq!(settings(dir.path()).get(Key::Output).unwrap(), Some(("table".into(), Origin::Default)));
+        assert_eq!(
+            settings(dir.path()).get(Key::Output).unwrap(),
+            Some(("table".into(), Origin::Default))
+        );
         assert_eq!(settings(dir.path()).get(Key::DefaultLocation).unwrap(), None);
         settings(dir.path()).set(Key::Output, Some("json")).unwrap();
-        assert_eq!(settings(dir.path()).get(Key::Output).unwrap(), Some(("json".into(), Origin::User(path))));
+        assert_eq!(
+            settings(dir.path()).get(Key::Output).unwrap(),
+            Some(("json".into(), Origin::User(path)))
+        );
         settings(dir.path()).set(Key::Output, None).unwrap();
-        assert_eq!(settings(dir.path()).get(Key::Output).unwrap(), Some(("table".into(), Origin::Default)));
+        assert_eq!(
+            settings(dir.path()).get(Key::Output).unwrap(),
+            Some(("table".into(), Origin::Default))
+        );
         let flagged = Settings::new(Overrides {
             config_dir: Some(dir.path().to_owned()),
             context: Some("there".into()),
             ..Overrides::default()
         });
-        assert_eq!(flagged.get(Key::Context).unwrap(), Some(("there".into(), Origin::Flag("--context"))));
+        assert_eq!(
+            flagged.get(Key::Context).unwrap(),
+            Some(("there".into(), Origin::Flag("--context")))
+        );
     }
 
     #[test]
     fn values_that_cannot_be_are_refused_and_told() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(settings(dir.path()).set(Key::Output, Some("yaml")).unwrap_err().code(), Code::InvalidValue);
+        assert_eq!(
+            settings(dir.path()).set(Key::Output, Some("yaml")).unwrap_err().code(),
+            Code::InvalidValue
+        );
         assert!(!dir.path().join("config.toml").exists());
         std::fs::write(dir.path().join("config.toml"), "output = 3").unwrap();
         let error = settings(dir.path()).get(Key::Output).unwrap_err();
@@ -304,15 +319,23 @@ mod tests {
         let here = || settings(dir.path());
         let prod: crate::control::names::ContextName = "prod".parse().unwrap();
         let url = url::Url::parse("https://torso.example").unwrap();
-        here().add_context(&prod, &url, Some(&Secret::new("s3cret".into()))).unwrap();
-        assert_eq!(here().add_context(&prod, &url, None).unwrap_err().code(), Code::ContextExists);
+        here()
+            .add_context(&prod, &url, Some(&Secret::new("s3cret".into())))
+            .unwrap();
+        assert_eq!(
+            here().add_context(&prod, &url, None).unwrap_err().code(),
+            Code::ContextExists
+        );
         assert!(here().context(&prod).unwrap().has_token);
         let main = std::fs::read_to_string(dir.path().join("config.toml")).unwrap();
         assert!(!main.contains("s3cret"), "{main}");
         here().set(Key::Context, Some("prod")).unwrap();
         here().remove_context(&prod).unwrap();
         assert_eq!(here().context(&prod).unwrap_err().code(), Code::ContextNotFound);
-        assert_eq!(here().get(Key::Context).unwrap(), Some((contexts::LOCAL.into(), Origin::Default)));
+        assert_eq!(
+            here().get(Key::Context).unwrap(),
+            Some((contexts::LOCAL.into(), Origin::Default))
+        );
         let tokens = std::fs::read_to_string(dir.path().join("credentials.toml")).unwrap();
         assert!(!tokens.contains("s3cret"), "{tokens}");
         let local = contexts::LOCAL.parse().unwrap();

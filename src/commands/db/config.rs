@@ -154,7 +154,11 @@ fn apply(ctx: &Context, name: &DatabaseName, patch: &ConfigurationPatch, told: &
 }
 
 fn protection_told(on: bool) -> &'static str {
-    if on { "Turned delete protection on" } else { "Turned delete protection off" }
+    if on {
+        "Turned delete protection on"
+    } else {
+        "Turned delete protection off"
+    }
 }
 
 /// A switch's position.
