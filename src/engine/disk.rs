@@ -86,6 +86,13 @@ pub fn private_file(path: &Path) -> Result<File> {
     Ok(file)
 }
 
+/// Waits until a file's content is on disk.
+pub fn sync_file(path: &Path) -> Result<()> {
+    File::open(path)
+        .and_then(|file| file.sync_all())
+        .map_err(|error| Error::io(error, format!("cannot write {}", path.display())))
+}
+
 /// Waits until the names in a directory are on disk.
 pub fn sync_dir(path: &Path) -> Result<()> {
     #[cfg(unix)]

@@ -131,7 +131,10 @@ fn place(
         origin: Some(if seed.is_some() { Origin::Seed } else { Origin::Empty }),
     };
     if let Some(path) = seed {
+        // Once the catalog promises the database, its seed must be there, even after a power failure.
+        disk::sync_file(path)?;
         disk::rename(path, &plane.seed(&row.id))?;
+        disk::sync_dir(&plane.staging_dir())?;
     }
     let committed = change.commit(|catalog| {
         if new_group {

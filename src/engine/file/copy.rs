@@ -78,13 +78,7 @@ fn backup(source: &Connection, from: &Path, to: &Path) -> Result<()> {
         ));
     }
     copy.close().map_err(|(_, error)| sqlite(to, error))?;
-    sync(to)
-}
-
-fn sync(path: &Path) -> Result<()> {
-    File::open(path)
-        .and_then(|file| file.sync_all())
-        .map_err(|error| Error::io(error, format!("cannot write {}", path.display())))
+    disk::sync_file(to)
 }
 
 /// Removes a file under construction and what SQLite kept beside it.
@@ -226,7 +220,7 @@ pub(super) fn adopt(seed: &Path, at: &Site) -> Result<()> {
             std::fs::copy(seed, &unfinished)
                 .map_err(|error| Error::io(error, format!("cannot write {}", unfinished.display())))?;
             disk::set_mode(&unfinished, disk::PRIVATE)?;
-            sync(&unfinished)?;
+            disk::sync_file(&unfinished)?;
             disk::rename(&unfinished, &target)?;
         }
         disk::sync_dir(&at.dir)?;
@@ -242,5 +236,5 @@ pub(super) fn make_primary(path: &Path) -> Result<()> {
         .execute_batch("PRAGMA synchronous = OFF; PRAGMA journal_mode = WAL")
         .map_err(|error| sqlite(path, error))?;
     connection.close().map_err(|(_, error)| sqlite(path, error))?;
-    sync(path)
+    disk::sync_file(path)
 }
