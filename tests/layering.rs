@@ -14,7 +14,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
         &["commands", "context", "control", "shell", "sql", "ui", "settings"],
     ),
     ("context", &["control", "settings", "ui", "sql"]),
-    ("settings", &["control::names", "settings"]),
+    ("settings", &["control::names", "settings", "ui"]),
     ("ui", &["ui"]),
     ("control", &["control"]),
     ("control/embedded", &["control", "engine"]),
@@ -174,7 +174,11 @@ fn modules_import_only_what_the_design_allows() {
 #[test]
 fn a_dependency_has_one_home() {
     let mut broken = Vec::new();
-    for (path, text) in sources("src") {
+    // A unit test may look at a file with another's eyes.
+    for (path, text) in sources("src")
+        .into_iter()
+        .filter(|(path, _)| !path.ends_with("tests.rs"))
+    {
         let module = module(&path);
         for (dependency, homes) in HOMES {
             if homes.iter().any(|home| is_under(&module, home)) {

@@ -1,12 +1,23 @@
 //! The one integration test binary: it runs the real program in sealed worlds. A file per feature; what they share is in
 //! `support`. Unit tests stand beside the code they test, in `src`.
 
+mod bad_input;
+mod completion;
 mod conformance;
+mod crash;
+mod disk;
+mod exit_codes;
+mod hostile_names;
 mod layering;
+mod parallel;
+mod readme;
+mod real_data;
 mod remote;
 mod remote_shell;
 mod shell_differential;
 mod shell_interactive;
+mod shell_oneshot;
+mod streams;
 #[allow(dead_code)]
 mod support;
 

@@ -108,6 +108,12 @@ struct DryRun {
     dry_run: bool,
 }
 
+/// The command line as a tree: what the reference, the man pages and the tests walk.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// The whole program. Answers completion requests, parses, runs, reports.
 pub fn run(args: Vec<OsString>) -> u8 {
     if env::get(env::COMPLETE).is_some() {

@@ -181,4 +181,7 @@ pub trait Engine: Send {
 
     /// Files in a location's directory that belong to none of the instances it should have, as far as can be told.
     fn strays(&self, dir: &Path, known: &dyn Fn(&str) -> bool) -> Result<Vec<Stray>>;
+    /// Files in a location's directory that were still being made. Whoever knows that nobody is making one now may
+    /// remove them: nothing in them was ever in use.
+    fn unfinished(&self, dir: &Path) -> Result<Vec<PathBuf>>;
 }

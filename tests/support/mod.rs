@@ -3,8 +3,10 @@
 pub mod golden;
 pub mod redact;
 pub mod run;
+pub mod scenario;
 pub mod sqld;
 pub mod sqlite3;
+pub mod state;
 pub mod trace;
 pub mod tree;
 pub mod world;

@@ -185,12 +185,10 @@ impl Tracer {
         };
         self.calls.push(call);
         match self.plan {
-            Plan::Watch => {}
             Plan::KillAt(at) if self.calls.len() == at => kill(self.root, Signal::SIGKILL).unwrap(),
-            Plan::KillAt(_) => {}
-            Plan::Fail { .. } => {}
+            Plan::Watch | Plan::KillAt(_) | Plan::Fail { .. } => {}
         }
-        if needs_space(pid, call, &args) {
+        if needs_space(pid, number, &args) {
             self.needing_space += 1;
             if let Plan::Fail { from, .. } = self.plan
                 && self.needing_space >= from
@@ -250,40 +248,66 @@ fn classify(number: i64, args: &[u64; 6]) -> Option<Call> {
     }
 }
 
-/// Whether a full disk would refuse the call: it makes something, or writes to a file on a disk.
-fn needs_space(pid: Pid, call: Call, args: &[u64; 6]) -> bool {
-    match call {
-        Call::Create => true,
-        Call::Write => std::fs::read_link(format!("/proc/{pid}/fd/{}", args[0]))
-            .is_ok_and(|path| path.starts_with(std::env::temp_dir()) && !path.to_string_lossy().ends_with("(deleted)")),
-        Call::Sync | Call::Rename | Call::Remove | Call::Truncate | Call::Mode => false,
+/// Whether a full disk would refuse the call: it makes a folder, or writes beyond a file's end. A directory has room for
+/// another name far more often than a disk has for another block.
+fn needs_space(pid: Pid, number: i64, args: &[u64; 6]) -> bool {
+    match number {
+        libc::SYS_mkdir | libc::SYS_mkdirat => true,
+        libc::SYS_pwrite64 => grows(pid, args[0], Some(args[3]), args[2]),
+        libc::SYS_write => grows(pid, args[0], None, args[2]),
+        libc::SYS_writev | libc::SYS_pwritev | libc::SYS_fallocate | libc::SYS_copy_file_range | libc::SYS_sendfile => {
+            grows(pid, args[0], None, 1)
+        }
+        _ => false,
     }
+}
+
+/// Whether so many bytes, written at the offset (else where the file stands), go beyond the end of a file on disk.
+fn grows(pid: Pid, descriptor: u64, offset: Option<u64>, bytes: u64) -> bool {
+    let link = format!("/proc/{pid}/fd/{descriptor}");
+    let on_disk = std::fs::read_link(&link).is_ok_and(|path| path.starts_with(std::env::temp_dir()) && path.exists());
+    if !on_disk {
+        return false;
+    }
+    let stands = || {
+        let info = std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{descriptor}")).ok()?;
+        let at = info.lines().find_map(|line| line.strip_prefix("pos:"))?;
+        at.trim().parse().ok()
+    };
+    let at = offset.or_else(stands).unwrap_or(0);
+    std::fs::metadata(link).is_ok_and(|metadata| at + bytes > metadata.len())
 }
 
 #[test]
 fn calls_are_counted_killed_and_failed() {
     let world = super::World::new();
-    let file = world.path("work/made");
-    let script = format!("echo one > {0}; echo two >> {0}", file.display());
+    let read = |name: &str| std::fs::read_to_string(world.work().join(name)).ok();
     let shell = || {
+        for name in ["a", "b"] {
+            let _ = std::fs::remove_file(world.work().join(name));
+        }
         let mut command = world.command("sh");
-        command.args(["-c", &script]);
+        command.args(["-c", "echo one > a; echo two > b"]);
         command
     };
     let watched = run(shell(), Plan::Watch);
     assert!(watched.run.status.success());
     assert_eq!(watched.calls, [Call::Create, Call::Write, Call::Create, Call::Write]);
-    assert_eq!(std::fs::read_to_string(&file).unwrap(), "one\ntwo\n");
+    assert_eq!(watched.needing_space, 2);
+    assert_eq!(
+        (read("a").as_deref(), read("b").as_deref()),
+        (Some("one\n"), Some("two\n"))
+    );
 
-    let killed = run(shell(), Plan::KillAt(4));
+    let killed = run(shell(), Plan::KillAt(3));
     assert_eq!(killed.run.code(), 128 + 9);
-    assert_eq!(std::fs::read_to_string(&file).unwrap(), "one\n");
+    assert_eq!((read("a").as_deref(), read("b")), (Some("one\n"), None));
 
     let plan = Plan::Fail {
         from: 2,
         errno: Errno::ENOSPC,
     };
     let failed = run(shell(), plan);
-    assert!(failed.run.stderr.contains("No space left"), "{}", failed.run.report());
-    assert_eq!(std::fs::read_to_string(&file).unwrap(), "");
+    assert_eq!(failed.run.code(), 1, "{}", failed.run.report());
+    assert_eq!((read("a").as_deref(), read("b").as_deref()), (Some("one\n"), Some("")));
 }

@@ -2,6 +2,7 @@
 //! of the tester's machine shows.
 
 use super::run::Run;
+use rexpect::session::PtySession;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -117,6 +118,14 @@ impl World {
         Run::of(self.torso_command(args))
     }
 
+    /// Runs `torso` on a terminal of its own.
+    pub fn terminal(&self, args: &[&str]) -> PtySession {
+        const PATIENCE_MS: u64 = 20_000;
+        let mut command = self.torso_command(args);
+        command.stdin(Stdio::inherit());
+        rexpect::session::spawn_command(command, Some(PATIENCE_MS)).expect("no terminal can be had")
+    }
+
     /// Runs `torso` with text on its standard input.
     pub fn torso_with_input<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>, input: impl AsRef<[u8]>) -> Run {
         let mut file = tempfile::tempfile().unwrap();
@@ -139,11 +148,10 @@ impl World {
         Run::of(command).success().json()
     }
 
-    /// One value, asked of a database through the shell.
+    /// What a query answers, as the shell prints it for scripts: values between bars, a row a line.
+    #[track_caller]
     pub fn query(&self, database: &str, sql: &str) -> String {
-        self.ok(["db", "shell", database, &format!(".mode list\n.headers off\n{sql}")])
-            .trim_end()
-            .to_owned()
+        self.ok(["db", "shell", database, sql]).trim_end().to_owned()
     }
 
     /// The names of the databases there are.

@@ -154,7 +154,7 @@ fn everything(view: &View<'_>, check: &mut Check) -> Result<()> {
     }
     work(view, &rows, check)?;
     strays(view, &rows, check)?;
-    leftovers(view.plane, check)
+    leftovers(view, check)
 }
 
 /// One database's instances: are they there, private, and fresh?
@@ -301,19 +301,7 @@ fn strays(view: &View<'_>, rows: &[DatabaseRow], check: &mut Check) -> Result<()
     for (id, location) in view.catalog.all_doomed()? {
         expected.entry(location).or_default().insert(id);
     }
-    let mut dirs: BTreeMap<PathBuf, Option<LocationCode>> = BTreeMap::new();
-    if let Ok(entries) = std::fs::read_dir(view.plane.dir.join("locations")) {
-        for entry in entries.flatten() {
-            let code = entry.file_name().to_str().and_then(|name| name.parse().ok());
-            dirs.insert(entry.path(), code);
-        }
-    }
-    for row in view.locations.values() {
-        if let Some(dir) = &row.dir {
-            dirs.insert(dir.clone(), Some(row.code.clone()));
-        }
-    }
-    for (dir, code) in dirs {
+    for (dir, code) in directories(view) {
         let here = code.and_then(|code| expected.remove(&code)).unwrap_or_default();
         let known = |id: &str| id.parse().is_ok_and(|id: DatabaseId| here.contains(&id));
         for stray in view.plane.engine.strays(&dir, &known)? {
@@ -332,20 +320,43 @@ fn strays(view: &View<'_>, rows: &[DatabaseRow], check: &mut Check) -> Result<()
     Ok(())
 }
 
-fn leftovers(plane: &Embedded, check: &mut Check) -> Result<()> {
-    for path in staging::leftovers(plane)? {
-        let message = format!("{} was left by a torso that was killed", path.display());
-        if check.fix {
-            staging::remove(&path)?;
-            check.mended("staging_leftover", format!("{message}; now it is gone"));
-        } else {
-            check.add(
-                Severity::Note,
-                "staging_leftover",
-                message,
-                Some("torso doctor --fix".to_owned()),
-            );
+/// The directories where instances can be, each with the location it is for.
+fn directories(view: &View<'_>) -> BTreeMap<PathBuf, Option<LocationCode>> {
+    let mut dirs: BTreeMap<PathBuf, Option<LocationCode>> = BTreeMap::new();
+    if let Ok(entries) = std::fs::read_dir(view.plane.dir.join("locations")) {
+        for entry in entries.flatten() {
+            let code = entry.file_name().to_str().and_then(|name| name.parse().ok());
+            dirs.insert(entry.path(), code);
         }
+    }
+    for row in view.locations.values() {
+        if let Some(dir) = &row.dir {
+            dirs.insert(dir.clone(), Some(row.code.clone()));
+        }
+    }
+    dirs
+}
+
+/// What was being made when a torso was killed. Only under the catalog's lock is it certain that nobody makes it now.
+fn leftovers(view: &View<'_>, check: &mut Check) -> Result<()> {
+    for path in staging::leftovers(view.plane)? {
+        leftover(&path, "staging_leftover", staging::remove, check)?;
+    }
+    for dir in directories(view).keys() {
+        for path in view.plane.engine.unfinished(dir)? {
+            leftover(&path, "unfinished_copy", disk::remove, check)?;
+        }
+    }
+    Ok(())
+}
+
+fn leftover(path: &Path, code: &str, remove: fn(&Path) -> Result<()>, check: &mut Check) -> Result<()> {
+    let message = format!("{} was left by a torso that was killed", path.display());
+    if check.fix {
+        remove(path)?;
+        check.mended(code, format!("{message}; now it is gone"));
+    } else {
+        check.add(Severity::Note, code, message, Some("torso doctor --fix".to_owned()));
     }
     Ok(())
 }

@@ -31,6 +31,9 @@ use std::time::UNIX_EPOCH;
 /// Marks a user's directory as a location, so that a mount point whose disk is away is not mistaken for an empty one.
 const MARK: &str = ".torso-location";
 
+/// What follows the id in the name of a copy under construction.
+const UNFINISHED: &str = "db.tmp";
+
 /// What SQLite keeps beside a database.
 const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
@@ -47,7 +50,7 @@ fn file(at: &Site) -> PathBuf {
 
 /// A copy under construction.
 fn unfinished(at: &Site) -> PathBuf {
-    at.dir.join(format!("{}.db.tmp", at.id))
+    at.dir.join(format!("{}.{UNFINISHED}", at.id))
 }
 
 /// What is there, or none.
@@ -105,6 +108,15 @@ fn away(at: &Site) -> Error {
     .hint("mount its disk, then try again")
 }
 
+/// Whether SQLite found no space left. It says so in two ways: growing the index of a write-ahead log has a code of its
+/// own, which space is the usual reason for.
+#[must_use]
+pub fn is_disk_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|error| {
+        error.code == ErrorCode::DiskFull || error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
+    })
+}
+
 /// What SQLite's errors mean here.
 fn sqlite(path: &Path, error: rusqlite::Error) -> Error {
     let file = path.display();
@@ -113,7 +125,7 @@ fn sqlite(path: &Path, error: rusqlite::Error) -> Error {
             Error::new(Code::DatabaseBusy, format!("another program holds {file}"))
                 .hint("close the applications that have it open, then try again")
         }
-        Some(ErrorCode::DiskFull) => Error::new(Code::DiskFull, format!("no space left to write {file}"))
+        _ if is_disk_full(&error) => Error::new(Code::DiskFull, format!("no space left to write {file}"))
             .hint("free some space, then try again; what was there is unchanged"),
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Error::new(
             Code::InvalidFile,
@@ -356,38 +368,52 @@ impl Engine for FileEngine {
     }
 
     fn strays(&self, dir: &Path, known: &dyn Fn(&str) -> bool) -> Result<Vec<Stray>> {
-        let doing = || format!("cannot list {}", dir.display());
-        let entries = match std::fs::read_dir(dir) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(Error::io(error, doing())),
-        };
         let mut strays = Vec::new();
-        for entry in entries {
-            let entry = entry.map_err(|error| Error::io(error, doing()))?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let Some((id, rest)) = name.split_once('.') else {
-                continue;
-            };
-            // Only what bears an id's name can be ours; a user's directory may hold anything else.
-            if uuid::Uuid::try_parse(id).is_err() || id.len() != 36 {
-                continue;
-            }
+        for (path, id, rest) in ours(dir)? {
             let kept_aside = rest.starts_with(role::ASIDE);
             if kept_aside && COMPANIONS.iter().any(|companion| rest.ends_with(companion)) {
                 continue;
             }
-            if kept_aside || (!known(id) && rest == "db") {
+            if kept_aside || (!known(&id) && rest == "db") {
                 strays.push(Stray {
-                    path: entry.path(),
-                    id: Some(id.to_owned()),
+                    path,
+                    id: Some(id),
                     kept_aside,
                 });
             }
         }
-        strays.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(strays)
     }
+
+    fn unfinished(&self, dir: &Path) -> Result<Vec<PathBuf>> {
+        let mut found = ours(dir)?;
+        found.retain(|(_, _, rest)| rest.starts_with(UNFINISHED) || rest == note::UNFINISHED);
+        Ok(found.into_iter().map(|(path, ..)| path).collect())
+    }
+}
+
+/// The files in a directory whose names begin with an id, by path: each with the id and what follows its dot. Only they
+/// can be ours; a user's directory may hold anything else.
+fn ours(dir: &Path) -> Result<Vec<(PathBuf, String, String)>> {
+    let doing = || format!("cannot list {}", dir.display());
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Error::io(error, doing())),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|error| Error::io(error, doing()))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if let Some((id, rest)) = name.split_once('.')
+            && id.len() == 36
+            && uuid::Uuid::try_parse(id).is_ok()
+        {
+            found.push((entry.path(), id.to_owned(), rest.to_owned()));
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 #[cfg(test)]

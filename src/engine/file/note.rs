@@ -4,7 +4,7 @@
 //! crash leaves behind is recognised and its age is known, so a copy never looks fresher than it is.
 
 use super::{changed_ns, file};
-use crate::engine::disk::{self, with_suffix};
+use crate::engine::disk;
 use crate::engine::{Position, Role, Site};
 use crate::error::{Code, Error, Result};
 use jiff::Timestamp;
@@ -39,12 +39,15 @@ pub(super) struct Note {
     pub rising: bool,
 }
 
+/// What follows the id in the name of a note under construction.
+pub(super) const UNFINISHED: &str = "replica.json.tmp";
+
 pub(super) fn path(at: &Site) -> PathBuf {
     at.dir.join(format!("{}.replica.json", at.id))
 }
 
 pub(super) fn unfinished(at: &Site) -> PathBuf {
-    with_suffix(&path(at), ".tmp")
+    at.dir.join(format!("{}.{UNFINISHED}", at.id))
 }
 
 /// The note of a site; none beside a primary. One that cannot be understood vouches for nothing.

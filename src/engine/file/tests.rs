@@ -1,3 +1,5 @@
+//! Tests of the file engine: instances made, refreshed and dropped.
+
 use super::*;
 
 #[test]

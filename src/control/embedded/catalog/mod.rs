@@ -244,8 +244,10 @@ where
 fn describe(path: &Path, error: rusqlite::Error) -> Error {
     let file = path.display();
     let described = match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => Error::new(Code::DiskFull, format!("no space left to write the catalog {file}"))
-            .hint("free some space, then try again; nothing was changed"),
+        _ if crate::engine::file::is_disk_full(&error) => {
+            Error::new(Code::DiskFull, format!("no space left to write the catalog {file}"))
+                .hint("free some space, then try again; nothing was changed")
+        }
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             Error::new(Code::CatalogBusy, format!("another program holds the catalog {file}"))
                 .hint("try again when it is done")

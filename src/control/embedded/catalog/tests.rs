@@ -1,3 +1,5 @@
+//! Tests of the catalog: its schema, its migrations, its transactions.
+
 use super::*;
 
 /// The schema as SQLite holds it, without comments and differences of white space.

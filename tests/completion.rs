@@ -1,0 +1,96 @@
+//! Completion in the real shells: each is given the script that `torso completion` prints, and asked what it would offer.
+//! The shells must be installed; `.ci/run` sees to that.
+
+use crate::support::{Run, World, world::TORSO};
+
+/// A world with names to complete, and `torso` on its path.
+fn world() -> World {
+    let mut world = World::new();
+    let bin = world.path("bin");
+    std::fs::create_dir(&bin).unwrap();
+    std::os::unix::fs::symlink(TORSO, bin.join("torso")).unwrap();
+    world.set("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", bin.display()));
+    world.ok(["db", "create", "flights-2013", "--location", "ams"]);
+    world.ok(["group", "create", "analytics", "--location", "lhr"]);
+    world
+}
+
+/// What is typed, and what must be offered for it.
+const CASES: [(&str, &str); 5] = [
+    ("torso db show fl", "flights-2013"),
+    ("torso group show ana", "analytics"),
+    ("torso db replicate flights-2013 nr", "nrt"),
+    ("torso db create x --loc", "--location"),
+    ("torso db repl", "replicate"),
+];
+
+#[track_caller]
+fn offers(world: &World, shell: &str, args: &[&str], script: impl Fn(&str) -> String) {
+    for (typed, wanted) in CASES {
+        let mut command = world.command(shell);
+        command.args(args).arg(script(typed));
+        let run = Run::of(command);
+        // fish adds a description behind a tab; zsh a mark behind the word.
+        let found = run.stdout.split_whitespace().any(|word| word == wanted);
+        assert!(found, "{shell}: {typed:?} does not offer {wanted}\n{}", run.report());
+    }
+}
+
+#[test]
+fn in_bash() {
+    offers(&world(), "bash", &["--norc", "-c"], |typed| {
+        let words: Vec<_> = typed.split(' ').map(|word| format!("'{word}'")).collect();
+        format!(
+            "source <(torso completion bash)
+             spec=$(complete -p torso)
+             function=${{spec#*-F }}; function=${{function%% *}}
+             COMP_WORDS=({}); COMP_CWORD={}; COMP_LINE='{typed}'; COMP_POINT={}; COMP_TYPE=9
+             \"$function\" torso \"${{COMP_WORDS[COMP_CWORD]}}\" \"${{COMP_WORDS[COMP_CWORD-1]}}\"
+             printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+            words.join(" "),
+            words.len() - 1,
+            typed.len(),
+        )
+    });
+}
+
+/// zsh completes only in its line editor: it gets a terminal of its own, and a widget that prints what matched.
+#[test]
+fn in_zsh() {
+    offers(&world(), "zsh", &["-f", "-c"], |typed| {
+        format!(
+            r#"zmodload zsh/zpty; rm -f {matches}
+zpty shell 'zsh -f -i'
+say() {{ zpty -w shell "$1" }}
+say 'PROMPT=; stty -echo; autoload -Uz compinit; compinit -u -D; source <(torso completion zsh)'
+say 'compadd() {{ builtin compadd "$@"; local -a found; builtin compadd -O found "$@"; print -l -- "MATCH ${{^found[@]}}" > {matches} }}'
+say 'bindkey "^I" complete-word; print READY'
+until zpty -r shell line && [[ $line = *READY* && $line != *print* ]]; do :; done
+zpty -n -w shell '{typed}'$'\t'
+for i in {{1..100}}; do [[ -s {matches} ]] && break; sleep 0.05; done
+sed 's/^MATCH //' {matches}"#,
+            matches = "$HOME/matches",
+        )
+    });
+}
+
+#[test]
+fn in_fish() {
+    offers(&world(), "fish", &["--no-config", "-c"], |typed| {
+        format!("torso completion fish | source; complete -C '{typed}'")
+    });
+}
+
+/// A Tab must never write, nor fail aloud, whatever the state of the machine.
+#[test]
+fn a_tab_changes_nothing_and_is_silent() {
+    let world = World::new();
+    let before = crate::support::tree::list(world.root());
+    let mut command = world.command(TORSO);
+    command
+        .env("TORSO_COMPLETE", "fish")
+        .args(["--", "torso", "db", "show", ""]);
+    let run = Run::of(command).success();
+    assert_eq!(run.stderr, "");
+    assert_eq!(crate::support::tree::list(world.root()), before);
+}

@@ -1,0 +1,184 @@
+//! `db shell` on the embedded control plane, without a terminal: which file it opens, how, and what it does to replicas.
+
+use crate::support::{World, sqlite3};
+
+fn world() -> World {
+    let world = World::new();
+    world.ok(["db", "create", "app", "--location", "ams"]);
+    world.ok([
+        "db",
+        "shell",
+        "app",
+        "create table t (a, b); insert into t values (1, 'one'), (2, null)",
+    ]);
+    world.ok(["db", "replicate", "app", "lhr"]);
+    world
+}
+
+fn at(world: &World, location: &str, sql: &str) -> String {
+    world.ok(["db", "shell", "app", "--location", location, sql])
+}
+
+#[test]
+fn a_write_reaches_the_replica() {
+    let world = world();
+    world.ok(["db", "shell", "app", "insert into t values (3, 'three')"]);
+    assert_eq!(at(&world, "lhr", "select count(*) from t"), "3\n");
+    let replicas = world.json(["db", "replicas", "app"]);
+    assert!(
+        replicas
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|instance| instance["state"] == "ready"),
+        "{replicas}"
+    );
+}
+
+/// Another program wrote to the primary: opening the replica makes up for it.
+#[test]
+fn opening_a_replica_refreshes_it() {
+    let world = world();
+    let path = world.ok(["db", "show", "app", "--path"]);
+    sqlite3::run(&world, path.trim_end().as_ref(), "insert into t values (4, 'four')");
+    let states = || {
+        let replicas = world.json(["db", "replicas", "app"]);
+        let replicas = replicas.as_array().unwrap();
+        replicas
+            .iter()
+            .map(|instance| instance["state"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(states(), ["ready", "behind"]);
+    assert_eq!(at(&world, "lhr", "select max(a) from t"), "4\n");
+    assert_eq!(states(), ["ready", "ready"]);
+}
+
+#[test]
+fn a_write_on_a_replica_is_refused_with_a_hint() {
+    let world = world();
+    let run = world.torso([
+        "db",
+        "shell",
+        "app",
+        "--location",
+        "lhr",
+        "insert into t values (9, 'nine')",
+    ]);
+    assert!(!run.status.success(), "{}", run.report());
+    assert_eq!(run.stdout, "");
+    assert!(
+        run.stderr.contains("replica") && run.stderr.contains("ams"),
+        "{}",
+        run.report()
+    );
+    for location in ["ams", "lhr"] {
+        assert_eq!(at(&world, location, "select count(*) from t"), "2\n");
+    }
+}
+
+#[test]
+fn read_only_refuses_writes_and_answers_reads() {
+    let world = world();
+    let run = world.torso(["db", "shell", "app", "--read-only", "delete from t"]);
+    assert!(!run.status.success(), "{}", run.report());
+    assert!(run.stderr.contains("read"), "{}", run.report());
+    assert!(
+        world
+            .ok(["db", "shell", "app", "--read-only", "select a from t"])
+            .contains('2')
+    );
+    world.ok(["db", "config", "set", "app", "block-writes", "on"]);
+    let run = world.torso(["db", "shell", "app", "delete from t"]);
+    assert!(!run.status.success(), "{}", run.report());
+    assert!(run.stderr.contains("block"), "{}", run.report());
+    assert_eq!(at(&world, "ams", "select count(*) from t"), "2\n");
+}
+
+#[test]
+fn a_promoted_replica_takes_writes() {
+    let world = world();
+    world.ok(["db", "promote", "app", "lhr"]);
+    world.ok(["db", "shell", "app", "insert into t values (3, 'three')"]);
+    for location in ["ams", "lhr"] {
+        assert_eq!(at(&world, location, "select count(*) from t"), "3\n", "at {location}");
+    }
+    assert_eq!(world.json(["db", "show", "app"])["primaryRegion"], "lhr");
+}
+
+#[test]
+fn input_from_a_pipe_and_from_a_file() {
+    let world = world();
+    let script = ".headers off\nselect b from t where a = 1;\n-- a comment\nselect count(*)\n  from t;\n";
+    assert_eq!(
+        world.torso_with_input(["db", "shell", "app"], script).success().stdout,
+        "one\n2\n"
+    );
+    let file = world.write("script.sql", script);
+    assert_eq!(
+        world.ok(["db", "shell", "app", "-f", file.to_str().unwrap()]),
+        "one\n2\n"
+    );
+    assert_eq!(world.torso_with_input(["db", "shell", "app"], "").success().stdout, "");
+}
+
+/// A statement that fails ends the script where `-bail` or one-shot use says so; its place is told.
+#[test]
+fn a_failing_statement_fails_the_command() {
+    let world = world();
+    let run = world.torso(["db", "shell", "app", "select 1; select nope; select 3"]);
+    assert!(!run.status.success(), "{}", run.report());
+    assert!(run.stderr.contains("nope"), "{}", run.report());
+    let run = world.torso_with_input(["db", "shell", "app"], "select 1;\nselect nope;\n");
+    assert!(!run.status.success(), "{}", run.report());
+    assert!(run.stderr.contains("nope"), "{}", run.report());
+}
+
+#[test]
+fn output_modes() {
+    let world = world();
+    let mut shown = String::new();
+    for mode in ["list", "csv", "json", "line", "table", "box", "markdown", "column"] {
+        let answer = world.ok([
+            "db",
+            "shell",
+            "app",
+            &format!(".mode {mode}"),
+            ".headers on",
+            "select a, b from t order by a",
+        ]);
+        shown += &format!("-- {mode} --\n{answer}");
+    }
+    insta::assert_snapshot!(shown);
+}
+
+/// `--json` keeps what JSON can hold, and everything else unharmed.
+#[test]
+fn json_has_real_types() {
+    let world = world();
+    let sql = "select 1 as i, 1.5 as r, 'x' as t, null as n, 9007199254740993 as big, x'00ff' as b";
+    let answer = world.json(["db", "shell", "app", sql]);
+    let row = &answer[0];
+    assert_eq!(row["i"], 1);
+    assert_eq!(row["r"], 1.5);
+    assert_eq!(row["t"], "x");
+    assert_eq!(row["n"], serde_json::Value::Null);
+    assert!(row["big"].to_string().contains("9007199254740993"), "{row}");
+    assert!(!row["b"].is_null(), "{row}");
+}
+
+/// A path or a `file:` URL is opened as it is, with no control plane.
+#[test]
+fn a_file_by_its_path() {
+    let world = World::new();
+    let file = world.path("work/plain.db");
+    sqlite3::run(&world, &file, "create table p (x); insert into p values (42)");
+    for target in [
+        "./plain.db",
+        file.to_str().unwrap(),
+        &format!("file:{}", file.display()),
+    ] {
+        assert_eq!(world.query(target, "select x from p"), "42", "{target}");
+    }
+    assert!(!world.data_dir().exists(), "a file needs no control plane");
+}
