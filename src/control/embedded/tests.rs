@@ -116,6 +116,9 @@ impl Engine for Dying {
     fn strays(&self, dir: &Path, known: &dyn Fn(&str) -> bool) -> Result<Vec<Stray>> {
         self.engine.strays(dir, known)
     }
+    fn unfinished(&self, dir: &Path) -> Result<Vec<PathBuf>> {
+        self.engine.unfinished(dir)
+    }
 }
 
 /// Runs SQL in a database's primary.
