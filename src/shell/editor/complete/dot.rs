@@ -14,11 +14,10 @@ enum Arg {
     Directory,
     /// A logical database, or a file.
     Database,
-    Schema,
     Command,
 }
 
-use Arg::{Command, Database, Directory, Of, Schema as SchemaName, Table};
+use Arg::{Command, Database, Directory, Of, Table};
 
 const SWITCH: Arg = Of(&["on", "off"]);
 const MODES: &[&str] = &[
@@ -36,8 +35,6 @@ const COMMANDS: &[(&str, &[&str], &[Arg])] = &[
     ("connection", &[], &[Of(&["close"])]),
     ("databases", &[], &[]),
     ("dbconfig", &[], &[]),
-    ("dbinfo", &[], &[SchemaName]),
-    ("diff", &[], &[Database]),
     (
         "dump",
         &["--preserve-rowids", "--newlines", "--data-only", "--nosys"],
@@ -48,36 +45,17 @@ const COMMANDS: &[(&str, &[&str], &[Arg])] = &[
     ("eqp", &[], &[Of(&["on", "off", "full", "trace", "trigger"])]),
     ("excel", &[], &[]),
     ("exit", &[], &[]),
-    ("expert", &["--verbose", "--sample"], &[]),
     ("explain", &[], &[Of(&["on", "off", "auto"])]),
-    ("find", &[], &[]),
     ("fullschema", &["--indent"], &[]),
     ("headers", &[], &[SWITCH]),
     ("help", &["-all"], &[Command]),
     (
         "import",
-        &[
-            "--csv",
-            "--ascii",
-            "--tsv",
-            "--json",
-            "--jsonl",
-            "--skip",
-            "--schema",
-            "--null",
-            "--types",
-            "--create",
-            "--dry-run",
-            "-v",
-        ],
+        &["--csv", "--ascii", "--tsv", "--skip", "--schema", "--null", "-v"],
         &[Arg::Path, Table],
     ),
     ("indexes", &[], &[Table]),
-    ("intck", &[], &[]),
-    ("limit", &[], &[]),
     ("lint", &[], &[Of(&["fkey-indexes"])]),
-    ("load", &[], &[Arg::Path]),
-    ("log", &[], &[Of(&["on", "off", "stderr", "stdout"])]),
     (
         "mode",
         &["--wrap", "--wordwrap", "--quote", "--noquote"],
@@ -92,7 +70,6 @@ const COMMANDS: &[(&str, &[&str], &[Arg])] = &[
     ("prompt", &[], &[]),
     ("quit", &[], &[]),
     ("read", &[], &[Arg::Path]),
-    ("recover", &[], &[]),
     ("restore", &[], &[Arg::Path]),
     ("save", &[], &[Arg::Path]),
     ("schema", &["--indent", "--nosys"], &[Table]),
@@ -104,21 +81,13 @@ const COMMANDS: &[(&str, &[&str], &[Arg])] = &[
     ),
     ("shell", &[], &[]),
     ("show", &[], &[]),
-    ("sizes", &[], &[]),
     ("stats", &[], &[Of(&["on", "off", "stmt", "vmstep"])]),
     ("system", &[], &[]),
     ("tables", &[], &[Table]),
     ("timeout", &[], &[]),
     ("timer", &[], &[SWITCH]),
-    (
-        "trace",
-        &["--expanded", "--plain", "--profile", "--row", "--stmt", "--close"],
-        &[Of(&["off", "stdout", "stderr"])],
-    ),
     ("version", &[], &[]),
-    ("watch", &[], &[]),
     ("width", &[], &[]),
-    ("www", &[], &[]),
 ];
 
 /// For SQLite's own tests, or other names of the same.
@@ -213,7 +182,6 @@ pub fn complete(line: &str, schema: &dyn Schema) -> Found {
             .map(|word| Candidate::new(What::Argument, *word, *word))
             .collect(),
         Table => named(What::Table, schema.tables()),
-        SchemaName => named(What::Schema, schema.schemas()),
         Command => named(What::Command, names().map(str::to_owned).collect()),
         Database => {
             let mut all = if bare.contains('/') {
@@ -302,4 +270,16 @@ fn paths(typed: &str, quote: Option<char>, directories: bool) -> Vec<Candidate> 
             Candidate::new(What::Path, format!("{name}{slash}"), text)
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_entry_is_a_command_of_the_shell() {
+        for (name, ..) in COMMANDS {
+            assert!(crate::shell::dot::names().any(|known| known == *name), "{name}");
+        }
+    }
 }
