@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct Side(Arc<Mutex<Vec<u8>>>);
 
 impl Side {
-    fn push(&self, line: &str) {
+    pub fn push(&self, line: &str) {
         let mut text = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         text.extend_from_slice(line.as_bytes());
         text.push(b'\n');

@@ -6,6 +6,7 @@
 
 mod check;
 mod connect;
+mod control;
 mod edit;
 mod engine;
 mod files;
@@ -60,6 +61,7 @@ const COMMANDS: &[Command] = &[
     Command("eqp", 1, settings::eqp),
     Command("exit", 1, settings::exit),
     Command("explain", 1, settings::explain),
+    Command("filectrl", 1, control::filectrl),
     Command("fullschema", 1, schema::fullschema),
     Command("headers", 1, settings::headers),
     Command("help", 1, help::help),
@@ -68,6 +70,7 @@ const COMMANDS: &[Command] = &[
     Command("indexes", 1, schema::indexes),
     Command("limits", 5, engine::limits),
     Command("lint", 3, check::lint),
+    Command("load", 1, control::load),
     Command("mode", 1, settings::mode),
     Command("nonce", 5, settings::nonce),
     Command("nullvalue", 1, settings::nullvalue),
@@ -77,6 +80,7 @@ const COMMANDS: &[Command] = &[
     Command("excel", 5, files::excel),
     Command("parameter", 3, parameter::parameter),
     Command("print", 3, files::print),
+    Command("progress", 3, control::progress),
     Command("prompt", 1, settings::prompt),
     Command("quit", 1, settings::quit),
     Command("read", 3, files::read),
