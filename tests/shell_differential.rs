@@ -148,7 +148,7 @@ fn scripts_get_the_same_answers_as_from_sqlite3() {
 }
 
 /// Values whose text is the same in every version of the engine.
-const VALUES: [&str; 23] = [
+const VALUES: [&str; 22] = [
     "1",
     "-20",
     "0",
@@ -167,7 +167,6 @@ const VALUES: [&str; 23] = [
     "x''",
     "'  sp '",
     "'<b>&'",
-    "'tab\there'",
     "'a\\b'",
     "char(13,10)",
     "'word word word word word word word word word word word word word word'",
@@ -256,7 +255,7 @@ fn statement(random: &mut fastrand::Rng) -> String {
         11 => format!("create view v{table} as select {a} as x;"),
         12 => format!("create index i{table} on t{table}(a, b);"),
         // Named, because names are aligned by display width here and by bytes there.
-        13 => format!("select 'ünïcode' as u, {a} as v;"),
+        13 => format!("select 'ünïcode' as u, 'tab\\there' as t, {a} as v;"),
         14 => "begin;\ninsert into t1 values(1,2,3);\nrollback;".to_owned(),
         _ => "select :a, ?, @b;".to_owned(),
     }
