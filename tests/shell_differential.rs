@@ -143,7 +143,10 @@ fn scripts_get_the_same_answers_as_from_sqlite3() {
         .filter(|name| differing.iter().all(|(other, ..)| other != *name))
         .collect();
     assert!(agreeing.is_empty(), "exceptions that agree now: {agreeing:?}");
-    let unexcused: Vec<_> = differing.iter().filter(|(name, ..)| !reasons.contains_key(name.as_str())).collect();
+    let unexcused: Vec<_> = differing
+        .iter()
+        .filter(|(name, ..)| !reasons.contains_key(name.as_str()))
+        .collect();
     assert!(unexcused.is_empty(), "{unexcused:#?}");
 }
 
