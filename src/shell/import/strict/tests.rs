@@ -1,0 +1,188 @@
+//! What a strict import takes, refuses and leaves behind.
+
+use super::*;
+use crate::sql::{self, Target, Value};
+use proptest::prelude::*;
+use std::io::Write;
+
+#[derive(Default)]
+struct Collect(Vec<Vec<Value>>);
+
+impl Sink for Collect {
+    fn columns(&mut self, _: &[Column]) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn row(&mut self, row: &[ValueRef<'_>]) -> std::io::Result<Flow> {
+        self.0
+            .push(row.iter().map(|&value| Value::try_from(value).unwrap()).collect());
+        Ok(Flow::Continue)
+    }
+}
+
+fn file(text: &[u8]) -> File {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(text).unwrap();
+    file.rewind().unwrap();
+    file
+}
+
+fn run(session: &mut dyn Session, text: &[u8]) -> Result<Report> {
+    let mut options = Options {
+        name: "a.csv",
+        table: "t",
+        separator: b',',
+        progress: &mut |_, _| Flow::Continue,
+    };
+    import(session, &mut file(text), &mut options)
+}
+
+fn memory() -> Box<dyn Session> {
+    sql::open(&Target::Memory).unwrap()
+}
+
+fn rows(session: &mut dyn Session, query: &str) -> Vec<Vec<Value>> {
+    let mut collect = Collect::default();
+    session.run(query, &Args::default(), &mut collect).unwrap();
+    collect.0
+}
+
+#[test]
+fn types_are_declared_where_text_survives_them() {
+    let mut session = memory();
+    let text = b"i,r,zip,mixed,none,i\r\n1,1.5,01234,1,,7\r\n-20,0.25,5,1.5,x,\"8\"\r\n\r\n";
+    let report = run(&mut *session, text).unwrap();
+    let kinds: Vec<(&str, Kind)> = report
+        .columns
+        .iter()
+        .map(|(name, kind)| (name.as_str(), *kind))
+        .collect();
+    let expected = [
+        ("i_1", Kind::Integer),
+        ("r", Kind::Real),
+        ("zip", Kind::Text),
+        ("mixed", Kind::Text),
+        ("none", Kind::Text),
+        ("i_6", Kind::Integer),
+    ];
+    assert_eq!(
+        (kinds.as_slice(), report.rows, report.created),
+        (&expected[..], 2, true)
+    );
+    assert_eq!(report.renamed.len(), 2);
+    assert_eq!(
+        rows(&mut *session, "select * from t limit 1"),
+        [[
+            Value::Integer(1),
+            Value::Real(1.5),
+            Value::Text("01234".into()),
+            Value::Text("1".into()),
+            Value::Text(String::new()),
+            Value::Integer(7)
+        ]]
+    );
+}
+
+#[test]
+fn whatever_is_wrong_is_told_with_its_line_and_changes_nothing() {
+    for (text, message) in [
+        (&b"a,b\n1,2\n3\n"[..], "a.csv:3: expected 2 fields but found 1"),
+        (b"a,b\n\"x\ny\",2\n3,4,5\n", "a.csv:4: expected 2 fields but found 3"),
+        (b"a,b\n1,\"2\n3,4\n", "a.csv:2: a quoted field that does not end"),
+        (b"a,b\n1,\"2\" \n", "a.csv:2: text after a closing quote"),
+        (b"a,b\n1,\xff\n", "a.csv:2: text that is not UTF-8"),
+        (b"\xff\xfea\0,\0", "a.csv:1: text that is not UTF-8"),
+        (b"a,b\n\n1,2\n", "a.csv:2: a blank line within the data"),
+        (b"", "a.csv: the file is empty"),
+        (b"\xef\xbb\xbf", "a.csv: the file is empty"),
+    ] {
+        let mut session = memory();
+        let error = run(&mut *session, text).unwrap_err();
+        assert_eq!((error.code(), error.message()), (Code::InvalidCsv, message));
+        assert_eq!(
+            rows(&mut *session, "select * from sqlite_schema"),
+            Vec::<Vec<Value>>::new()
+        );
+        assert!(!session.in_transaction());
+    }
+}
+
+#[test]
+fn an_existing_table_is_filled_by_name() {
+    let mut session = memory();
+    execute(
+        &mut *session,
+        "create table t(id integer primary key, name text, extra default 'e')",
+    )
+    .unwrap();
+    let report = run(&mut *session, b"NAME,id\nx,1\ny,2").unwrap();
+    assert_eq!((report.rows, report.created), (2, false));
+    let error = run(&mut *session, b"name,id\nz,3\nx,1\n").unwrap_err();
+    assert!(error.message().contains("a.csv:3"), "{error}");
+    assert_eq!(error.code(), Code::SqlError);
+    let error = run(&mut *session, b"nam,id\nz,3\n").unwrap_err();
+    assert_eq!(error.code(), Code::InvalidCsv);
+    assert_eq!(
+        rows(&mut *session, "select count(*), max(extra) from t"),
+        [[Value::Integer(2), Value::Text("e".into())]]
+    );
+}
+
+#[test]
+fn the_last_line_needs_no_end_and_may_end_in_a_separator() {
+    let mut session = memory();
+    run(&mut *session, b"a,b\n1,").unwrap();
+    assert_eq!(
+        rows(&mut *session, "select * from t"),
+        [[Value::Integer(1), Value::Text(String::new())]]
+    );
+}
+
+#[test]
+fn a_stop_leaves_nothing() {
+    let mut session = memory();
+    let text = format!("a\n{}", "1\n".repeat(10_000));
+    for stop_after in [1, 6] {
+        let mut calls = 0;
+        let mut progress = |_, _| {
+            calls += 1;
+            if calls < stop_after { Flow::Continue } else { Flow::Stop }
+        };
+        let mut options = Options {
+            name: "a.csv",
+            table: "t",
+            separator: b',',
+            progress: &mut progress,
+        };
+        let error = import(&mut *session, &mut file(text.as_bytes()), &mut options).unwrap_err();
+        assert_eq!(error.code(), Code::Interrupted);
+        assert_eq!(
+            rows(&mut *session, "select * from sqlite_schema"),
+            Vec::<Vec<Value>>::new()
+        );
+    }
+}
+
+proptest! {
+    #[test]
+    fn typed_values_print_as_they_were(fields in proptest::collection::vec("-?[0-9]{0,17}(\\.[0-9]{0,6})?(e-?[0-9]{1,2})?|[a-z ]{0,3}", 1..4)) {
+        let mut session = memory();
+        let mut text = String::from("v,w\n");
+        for field in &fields {
+            text.push_str(&format!("{field},x\n"));
+        }
+        run(&mut *session, text.as_bytes()).unwrap();
+        let read = rows(&mut *session, "select v from t");
+        let shown: Vec<String> = read.iter().map(|row| match &row[0] {
+            Value::Text(text) => text.clone(),
+            Value::Integer(integer) => integer.to_string(),
+            Value::Real(real) => {
+                let mut out = Vec::new();
+                number::push_rounded(&mut out, *real);
+                String::from_utf8(out).unwrap()
+            }
+            other => format!("{other:?}"),
+        }).collect();
+        prop_assert_eq!(shown, fields);
+    }
+}
