@@ -135,9 +135,6 @@ impl Http {
             return Err(Waited::Cancelled);
         };
         runtime.block_on(async {
-            // Connections are looked after only here: one that was closed in the meantime must be noticed before it is
-            // used again.
-            settle().await;
             let waited = {
                 let mut work = pin!(tokio::time::timeout(call.patience, work));
                 let mut stop = pin!(call.cancel.wait());
@@ -175,6 +172,11 @@ impl Http {
                     .body(body.clone()),
                 None => self.client.get(url.clone()),
             };
+            // Connections are looked after only while something is awaited: one that was closed in the meantime must be
+            // noticed before it is used again. Not done for each piece of an answer, of which there may be one a row.
+            if let Some(runtime) = &self.runtime {
+                runtime.block_on(settle());
+            }
             if let Some(authorization) = &self.authorization {
                 request = request.header(AUTHORIZATION, authorization.clone());
             }
