@@ -7,6 +7,7 @@ mod conformance;
 mod crash;
 mod disk;
 mod exit_codes;
+mod golden_json;
 mod hostile_names;
 mod layering;
 mod parallel;
@@ -18,7 +19,6 @@ mod shell_differential;
 mod shell_interactive;
 mod shell_oneshot;
 mod streams;
-#[allow(dead_code)]
 mod support;
 
 use std::collections::BTreeSet;

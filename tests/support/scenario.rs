@@ -140,6 +140,13 @@ impl Bench {
             done || found == self.before.state,
             "{at}\nneither before nor after: {found:#?}"
         );
+        for database in found.databases() {
+            let contents = found.contents(database);
+            assert!(
+                contents.iter().all(|content| *content == contents[0]),
+                "replicas of {database} differ: {at}"
+            );
+        }
         // A command says what it did once it is done: who read an answer was told the truth.
         assert!(done || run.stdout.is_empty(), "answered, and was not done\n{at}");
 

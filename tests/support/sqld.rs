@@ -53,10 +53,6 @@ impl Sqld {
         let _ = self.process.wait();
     }
 
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }

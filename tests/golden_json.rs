@@ -1,0 +1,101 @@
+//! The JSON contract: for every verb that answers, its document as scripts see it, in `tests/golden`. Keys may be added
+//! there; none may go or change its type.
+
+use crate::support::{World, data, golden};
+use clap::Command;
+use std::collections::BTreeSet;
+
+/// Every answer of one session in order: what it is called, and the command line. Names use the words of the command.
+const ANSWERS: &[(&str, &str)] = &[
+    ("location-list", "location list --used"),
+    ("location-add", "location add nas --name Cellar --lat 52.1 --lon 4.5"),
+    ("location-show", "location show ams"),
+    ("db-create", "db create app --location ams"),
+    ("group-create", "group create pair --location nrt"),
+    ("db-create-there", "db create app --if-not-exists"),
+    ("db-create-dry-run", "db create other --group default --dry-run"),
+    (
+        "db-create-from-csv",
+        "db create lines --group default --from-csv AIRLINES",
+    ),
+    ("db-import", "db import AIRLINES app --table airlines"),
+    ("db-replicate", "db replicate app lhr"),
+    ("db-replicas", "db replicas app"),
+    ("db-branch", "db branch app twig"),
+    ("db-show", "db show twig"),
+    ("db-list", "db list"),
+    ("db-inspect", "db inspect app"),
+    ("db-sync", "db sync app"),
+    ("db-promote", "db promote app lhr"),
+    ("db-config-set", "db config set app size-limit 64mb"),
+    ("db-config-show", "db config show app"),
+    ("db-export", "db export app --output-file app.db"),
+    ("db-dump", "db dump app --output-file app.sql"),
+    ("db-rename", "db rename twig branch"),
+    ("db-destroy-replica", "db destroy app --location ams --yes"),
+    ("db-destroy", "db destroy branch absent --yes --if-exists"),
+    ("db-locations", "db locations --used"),
+    ("group-list", "group list"),
+    ("group-show", "group show default"),
+    ("group-locations-add", "group locations add pair lhr"),
+    ("group-locations-list", "group locations list pair"),
+    ("group-promote", "group promote pair lhr"),
+    ("group-locations-remove", "group locations remove pair nrt --yes"),
+    ("group-config-set", "group config set pair delete-protection off"),
+    ("group-config-show", "group config show pair"),
+    ("group-rename", "group rename pair couple"),
+    ("group-destroy", "group destroy couple --yes"),
+    ("location-remove", "location remove nas"),
+    ("context-add", "context add there --url https://there.example.com"),
+    ("context-list", "context list"),
+    ("context-show", "context show there"),
+    ("context-use", "context use local"),
+    ("context-remove", "context remove there"),
+    ("config-set", "config set default_location ams"),
+    ("config-get", "config get default_location"),
+    ("config-path", "config path"),
+    ("config-show", "config show --origin"),
+    ("config-list", "config list"),
+    ("config-unset", "config unset default_location"),
+    ("doctor", "doctor"),
+];
+
+/// Verbs whose answer is not a document: a shell's own, a script, a page.
+const NO_DOCUMENT: [&str; 4] = ["db shell", "completion", "help", "man"];
+
+#[test]
+fn answers_are_as_promised() {
+    let world = World::new();
+    let airlines = data("airlines.csv");
+    for (name, line) in ANSWERS {
+        let args = line
+            .split(' ')
+            .map(|word| word.replace("AIRLINES", airlines.to_str().unwrap()));
+        golden::check(&world, name, world.json(args));
+    }
+}
+
+/// The words of every verb below a command.
+fn verbs(command: &Command, path: &str, found: &mut BTreeSet<String>) {
+    for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
+        let path = format!("{path} {}", below.get_name());
+        if below.has_subcommands() {
+            verbs(below, &path, found);
+        } else {
+            found.insert(path.trim().to_owned());
+        }
+    }
+}
+
+#[test]
+fn no_verb_is_without_a_golden_document() {
+    let mut all = BTreeSet::new();
+    verbs(&torso::commands::command(), "", &mut all);
+    let held = |verb: &String| {
+        ANSWERS
+            .iter()
+            .any(|(_, line)| format!("{line} ").starts_with(&format!("{verb} ")))
+    };
+    all.retain(|verb| !held(verb) && !NO_DOCUMENT.contains(&verb.as_str()));
+    assert!(all.is_empty(), "no golden document for {all:?}");
+}
