@@ -12,16 +12,23 @@ fn survives(scenario: Scenario) {
     let bench = Bench::new(scenario);
     let calls = bench.watched.calls.len();
     let points = scenario::points(calls);
-    let mut done = 0;
+    let (mut kills, mut done) = (0, 0);
     for point in &points {
-        let killed = bench.disturb(Plan::KillAt(*point));
-        assert_eq!(killed.code(), 128 + 9, "call {point}: {}", killed.report());
-        done += usize::from(bench.judge(&killed, &format!("killed at call {point}")));
+        let run = bench.disturb(Plan::KillAt(*point));
+        // A run may need a call less than the one that was watched, and then ends by itself.
+        let killed = run.code() == 128 + 9;
+        assert!(killed || run.status.success(), "call {point}: {}", run.report());
+        let found_done = bench.judge(&run, &format!("killed at call {point}"));
+        assert!(killed || found_done, "claimed to be done: {}", run.report());
+        kills += usize::from(killed);
+        done += usize::from(found_done);
     }
-    println!(
-        "{name}: {} kills among {calls} calls; done in spite of {done}",
+    assert!(
+        kills * 10 >= points.len() * 9,
+        "only {kills} of {} points were met",
         points.len()
     );
+    println!("{name}: {kills} kills among {calls} calls; done in spite of {done}");
 }
 
 macro_rules! scenarios {
@@ -37,7 +44,7 @@ macro_rules! scenarios {
         #[test]
         fn there_are_enough_kills() {
             let scenarios = [$(stringify!($name)),*].len();
-            assert!(scenarios * POINTS >= 200, "{scenarios} scenarios of {POINTS} points");
+            assert!(scenarios * POINTS * 9 / 10 >= 200, "{scenarios} scenarios of {POINTS} points");
         }
     };
 }

@@ -218,7 +218,7 @@ mod tests {
                 "CREATE TABLE t(x);\n\nINSERT INTO t\n  VALUES(1, 2);",
                 "x.sql:3: table t has 1 columns",
             ),
-            ("SELECT 1;\nSELECT\n  nothing;", "x.sql:3: no such column: nothing"),
+            ("SELECT 1;\nSELECT\n  nowhere;", "x.sql:3: no such column: nowhere"),
             (
                 "BEGIN;\nCREATE TABLE t(x);\n",
                 "x.sql:2: the script ends within a transaction",
