@@ -4,12 +4,9 @@ use super::Call;
 use crate::shell::state::{Ran, Shell};
 use std::io::Write;
 
-/// A line that begins with a dot names a command; the lines up to the next are its details. These are the words of the
-/// `sqlite3` shell, which scripts get to the byte.
+/// A line that begins with a dot names a command, after it come its arguments and what it is for; the lines up to the
+/// next are its details, with an example.
 const TEXT: &str = include_str!("help.txt");
-
-/// The same for commands that only this shell has.
-const OWN: &str = include_str!("help-own.txt");
 
 pub fn help(shell: &mut Shell<'_>, call: &Call) -> Ran {
     let pattern = call.args.first().map_or("", String::as_str);
@@ -22,17 +19,11 @@ pub fn help(shell: &mut Shell<'_>, call: &Call) -> Ran {
 /// Shows the help on what `pattern` names. False if it names nothing.
 pub fn print(shell: &mut Shell<'_>, pattern: &str) -> Ran<bool> {
     let lines: Vec<&str> = TEXT.lines().collect();
-    let own: Vec<&str> = OWN.lines().collect();
-    // In a list only a person sees what other shells do not have; asked for by name, everybody does.
-    let listed = || lines.iter().chain(own.iter().filter(|_| shell.interactive)).copied();
     let shown: Vec<&str> = match pattern {
-        "" => listed().filter(|line| line.starts_with('.')).collect(),
-        "-a" | "-all" | "--all" => listed().collect(),
-        _ if pattern.starts_with('0') => listed().collect(),
-        _ => match matching(&lines, pattern) {
-            found if found.is_empty() => matching(&own, pattern),
-            found => found,
-        },
+        "" => lines.into_iter().filter(|line| line.starts_with('.')).collect(),
+        "-a" | "-all" | "--all" => lines,
+        _ if pattern.starts_with('0') => lines,
+        _ => matching(&lines, pattern),
     };
     for line in &shown {
         writeln!(shell.out, "{line}")?;
@@ -46,18 +37,27 @@ fn entry(lines: &[&'static str], at: usize) -> Vec<&'static str> {
     std::iter::once(&lines[at]).chain(details).copied().collect()
 }
 
+/// The command that a line names.
+fn name(line: &'static str) -> Option<&'static str> {
+    line.strip_prefix('.')?.split(' ').next()
+}
+
 fn matching(lines: &[&'static str], pattern: &str) -> Vec<&'static str> {
-    let named: Vec<usize> = (0..lines.len())
-        .filter(|&at| {
-            lines[at]
-                .strip_prefix('.')
-                .is_some_and(|line| line.starts_with(pattern))
-        })
-        .collect();
-    match named[..] {
+    let pattern = pattern.strip_prefix('.').unwrap_or(pattern);
+    let named = |whole: bool| -> Vec<usize> {
+        let fits = |name: &str| if whole { name == pattern } else { name.starts_with(pattern) };
+        (0..lines.len())
+            .filter(|&at| name(lines[at]).is_some_and(fits))
+            .collect()
+    };
+    let found = match named(true) {
+        found if found.is_empty() => named(false),
+        found => found,
+    };
+    match found[..] {
         [] => {}
         [only] => return entry(lines, only),
-        _ => return named.into_iter().map(|at| lines[at]).collect(),
+        _ => return found.into_iter().map(|at| lines[at]).collect(),
     }
     // Nothing is named so: show what speaks of it.
     let wanted = pattern.to_ascii_lowercase();
@@ -71,4 +71,51 @@ fn matching(lines: &[&'static str], pattern: &str) -> Vec<&'static str> {
         at += whole.len();
     }
     shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_command_has_its_help_and_there_is_no_other() {
+        let lines: Vec<&str> = TEXT.lines().collect();
+        let told: Vec<&str> = lines.iter().filter_map(|line| name(line)).collect();
+        assert!(told.is_sorted(), "{told:?}");
+        let there: BTreeSet<&str> = crate::shell::dot::names().collect();
+        assert_eq!(told.iter().copied().collect::<BTreeSet<_>>(), there);
+        assert_eq!(told.len(), there.len());
+    }
+
+    #[test]
+    fn every_command_has_a_summary_and_one_example_of_itself() {
+        let lines: Vec<&str> = TEXT.lines().collect();
+        for at in (0..lines.len()).filter(|&at| lines[at].starts_with('.')) {
+            let (usage, summary) = lines[at].split_at(25);
+            assert!(usage.ends_with(' ') || lines[at].contains("  "), "{}", lines[at]);
+            assert!(!summary.trim().is_empty(), "{}", lines[at]);
+            let examples: Vec<&str> = entry(&lines, at)
+                .iter()
+                .filter_map(|line| line.strip_prefix("   Example:  "))
+                .collect();
+            let [example] = examples[..] else {
+                panic!("{}: {examples:?}", lines[at]);
+            };
+            let typed = example[1..].split(' ').next().unwrap();
+            let called = crate::shell::dot::find(typed).map(|command| command.0);
+            assert_eq!(called, name(lines[at]), "{example}");
+        }
+        assert!(lines.iter().all(|line| line.chars().count() <= 90));
+    }
+
+    #[test]
+    fn a_name_or_its_beginning_or_a_word_finds_help() {
+        let lines: Vec<&str> = TEXT.lines().collect();
+        assert_eq!(matching(&lines, "mode"), matching(&lines, ".mode"));
+        assert!(matching(&lines, "mode").len() > 5);
+        assert!(matching(&lines, "e").iter().all(|line| line.starts_with(".e")));
+        assert!(matching(&lines, "spreadsheet").contains(&".excel                   Open the next result in a spreadsheet"));
+        assert!(matching(&lines, "xyzzy").is_empty());
+    }
 }
