@@ -45,7 +45,13 @@ fn name(line: &'static str) -> Option<&'static str> {
 fn matching(lines: &[&'static str], pattern: &str) -> Vec<&'static str> {
     let pattern = pattern.strip_prefix('.').unwrap_or(pattern);
     let named = |whole: bool| -> Vec<usize> {
-        let fits = |name: &str| if whole { name == pattern } else { name.starts_with(pattern) };
+        let fits = |name: &str| {
+            if whole {
+                name == pattern
+            } else {
+                name.starts_with(pattern)
+            }
+        };
         (0..lines.len())
             .filter(|&at| name(lines[at]).is_some_and(fits))
             .collect()
@@ -115,7 +121,9 @@ mod tests {
         assert_eq!(matching(&lines, "mode"), matching(&lines, ".mode"));
         assert!(matching(&lines, "mode").len() > 5);
         assert!(matching(&lines, "e").iter().all(|line| line.starts_with(".e")));
-        assert!(matching(&lines, "spreadsheet").contains(&".excel                   Open the next result in a spreadsheet"));
+        assert!(
+            matching(&lines, "spreadsheet").contains(&".excel                   Open the next result in a spreadsheet")
+        );
         assert!(matching(&lines, "xyzzy").is_empty());
     }
 }
