@@ -209,3 +209,37 @@ fn files_are_where_xdg_says_and_private() {
         }
     }
 }
+
+/// Ctrl-C ends a waiting command with its own exit code, and nothing was done.
+#[test]
+fn interrupted_is_130() {
+    let world = world();
+    let lock = std::fs::File::open(world.data_dir().join("catalog.lock")).unwrap();
+    lock.lock().unwrap();
+    let mut command = world.torso_command(["db", "create", "three", "--location", "ams"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let open_files = format!("/proc/{}/fd", child.id());
+    let waits = || {
+        std::fs::read_dir(&open_files).unwrap().any(|file| {
+            std::fs::read_link(file.unwrap().path()).is_ok_and(|path| path.ends_with("catalog.lock"))
+        })
+    };
+    while !waits() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let pid = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(130), "{ended:?}");
+    assert!(ended.stdout.is_empty());
+    drop(lock);
+    assert_eq!(world.databases(), ["one", "two"]);
+}
+
+/// A script that adds a flag to a command that has it already means no harm.
+#[test]
+fn a_flag_may_be_repeated() {
+    let world = world();
+    world.ok(["--quiet", "db", "list", "--quiet", "-q"]);
+    assert_eq!(world.ok(["db", "list", "--output", "json", "--output", "name"]), "one\ntwo\n");
+}

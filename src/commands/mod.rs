@@ -21,6 +21,7 @@ mod values;
 use crate::context::Context;
 use crate::error::{Code, Error, Result};
 use crate::settings::{Overrides, Settings, env, keys};
+use crate::shell::interrupt;
 use crate::ui::{self, Color, Format, Ui, report};
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum as _};
 use keys::Key;
@@ -33,7 +34,7 @@ use values::Span;
 /// Databases live on this machine, one directory a location; no account, server or network is needed. A database has
 /// one primary and any number of replicas in other locations.
 #[derive(Parser)]
-#[command(name = "torso", version, disable_help_subcommand = true, max_term_width = 100)]
+#[command(name = "torso", version, disable_help_subcommand = true, max_term_width = 100, args_override_self = true)]
 #[command(after_help = "A first session:
   torso db create app --from-csv airports.csv
   torso db shell app \"select count(*) from airports\"
@@ -136,6 +137,9 @@ pub fn run(args: Vec<OsString>) -> u8 {
     };
     let json = ui.format().is_json();
     watch_time(cli.globals.timeout, ui);
+    if cli.command.as_ref().is_some_and(Command::uses_the_plane) {
+        end_on_interrupt(ui);
+    }
     let ctx = Context::new(ui, settings);
     let result = match (problem, cli.command) {
         (Some(error), Some(command)) if !command.mends_settings() => Err(error),
@@ -165,6 +169,14 @@ fn dispatch(ctx: &Context, command: Command) -> Result<u8> {
 }
 
 impl Command {
+    /// Whether it may take a while, and leave work for the next command when it is ended.
+    fn uses_the_plane(&self) -> bool {
+        matches!(
+            self,
+            Self::Db(_) | Self::Group(_) | Self::Location(_) | Self::Doctor(_)
+        )
+    }
+
     /// Whether it must run although the settings file is broken.
     fn mends_settings(&self) -> bool {
         matches!(
@@ -204,6 +216,14 @@ fn options(globals: &Globals, format: Option<String>, color: Option<String>) -> 
         no_input: globals.no_input,
         raw: globals.raw,
     }
+}
+
+/// Has Ctrl-C answered as every failure is, with exit code 130. That is as safe as a kill; see [`watch_time`].
+fn end_on_interrupt(ui: Ui) {
+    interrupt::end_with(move || {
+        let error = Error::new(Code::Interrupted, "interrupted").hint("nothing half-made remains; run it again");
+        std::process::exit(report::report(&ui, ui.format().is_json(), &error).into());
+    });
 }
 
 /// Ends the process when the time is up. That is safe at any moment, as a kill is: what was acknowledged stays, and the

@@ -1,23 +1,43 @@
-//! Ctrl-C: stops the running statement, on whichever connection it runs.
+//! Ctrl-C: stops the running statement, on whichever connection it runs. A command that runs none is simply ended.
 
 use crate::sql::Interrupter;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::{Mutex, Once, OnceLock, PoisonError};
 
 static CONNECTIONS: Mutex<Vec<Interrupter>> = Mutex::new(Vec::new());
 static PRESSED: AtomicU32 = AtomicU32::new(0);
 static INSTALLED: Once = Once::new();
 static PAGING: AtomicBool = AtomicBool::new(false);
+/// Whether somebody asks for [`pressed`].
+static HEEDED: AtomicBool = AtomicBool::new(false);
+static END: OnceLock<Box<dyn Fn() + Send + Sync>> = OnceLock::new();
 
-/// Takes Ctrl-C over from now on. A program that already has a handler keeps it.
+/// Takes Ctrl-C over from now on: the caller stops by itself when it was [`pressed`].
 pub fn install() {
+    HEEDED.store(true, Ordering::SeqCst);
+    listen();
+}
+
+/// Has Ctrl-C end the program by `end`, until somebody calls [`install`].
+pub fn end_with(end: impl Fn() + Send + Sync + 'static) {
+    let _ = END.set(Box::new(end));
+    listen();
+}
+
+fn listen() {
     INSTALLED.call_once(|| {
+        // Without a handler Ctrl-C ends the program, which is safe at any moment.
         let _ = ctrlc::set_handler(press);
     });
 }
 
 /// What Ctrl-C does. Pressed three times without effect, it ends the program.
 pub fn press() {
+    if !HEEDED.load(Ordering::SeqCst)
+        && let Some(end) = END.get()
+    {
+        end();
+    }
     // A pager has the terminal: what is pressed there is no wish to leave.
     if !PAGING.load(Ordering::SeqCst) && PRESSED.fetch_add(1, Ordering::SeqCst) >= 2 {
         std::process::exit(130);
