@@ -220,9 +220,9 @@ fn interrupted_is_130() {
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let open_files = format!("/proc/{}/fd", child.id());
     let waits = || {
-        std::fs::read_dir(&open_files).unwrap().any(|file| {
-            std::fs::read_link(file.unwrap().path()).is_ok_and(|path| path.ends_with("catalog.lock"))
-        })
+        std::fs::read_dir(&open_files)
+            .unwrap()
+            .any(|file| std::fs::read_link(file.unwrap().path()).is_ok_and(|path| path.ends_with("catalog.lock")))
     };
     while !waits() {
         std::thread::sleep(std::time::Duration::from_millis(5));
@@ -241,5 +241,8 @@ fn interrupted_is_130() {
 fn a_flag_may_be_repeated() {
     let world = world();
     world.ok(["--quiet", "db", "list", "--quiet", "-q"]);
-    assert_eq!(world.ok(["db", "list", "--output", "json", "--output", "name"]), "one\ntwo\n");
+    assert_eq!(
+        world.ok(["db", "list", "--output", "json", "--output", "name"]),
+        "one\ntwo\n"
+    );
 }

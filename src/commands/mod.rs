@@ -34,7 +34,13 @@ use values::Span;
 /// Databases live on this machine, one directory a location; no account, server or network is needed. A database has
 /// one primary and any number of replicas in other locations.
 #[derive(Parser)]
-#[command(name = "torso", version, disable_help_subcommand = true, max_term_width = 100, args_override_self = true)]
+#[command(
+    name = "torso",
+    version,
+    disable_help_subcommand = true,
+    max_term_width = 100,
+    args_override_self = true
+)]
 #[command(after_help = "A first session:
   torso db create app --from-csv airports.csv
   torso db shell app \"select count(*) from airports\"
@@ -171,10 +177,7 @@ fn dispatch(ctx: &Context, command: Command) -> Result<u8> {
 impl Command {
     /// Whether it may take a while, and leave work for the next command when it is ended.
     fn uses_the_plane(&self) -> bool {
-        matches!(
-            self,
-            Self::Db(_) | Self::Group(_) | Self::Location(_) | Self::Doctor(_)
-        )
+        matches!(self, Self::Db(_) | Self::Group(_) | Self::Location(_) | Self::Doctor(_))
     }
 
     /// Whether it must run although the settings file is broken.
