@@ -15,6 +15,7 @@ mod readme;
 mod real_data;
 mod remote;
 mod remote_shell;
+mod shell_commands;
 mod shell_differential;
 mod shell_interactive;
 mod shell_oneshot;

@@ -17,7 +17,7 @@ const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// What a user's word for a database stands for.
-fn target(shell: &mut Shell<'_>, name: &str, read_only: bool) -> Ran<Target> {
+pub(super) fn target(shell: &mut Shell<'_>, name: &str, read_only: bool) -> Ran<Target> {
     if name == ":memory:" {
         return Ok(Target::Memory);
     }

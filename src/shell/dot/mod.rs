@@ -7,14 +7,18 @@
 mod check;
 mod connect;
 mod control;
+mod diff;
 mod edit;
 mod engine;
+mod examine;
 mod files;
+mod find;
 mod help;
 pub mod hooks;
 mod parameter;
 mod schema;
 mod settings;
+mod tables;
 
 use super::state::{Ran, Shell};
 use super::words;
@@ -56,6 +60,7 @@ const COMMANDS: &[Command] = &[
     Command("connection", 1, connect::connection),
     Command("databases", 2, schema::databases),
     Command("dbconfig", 3, engine::dbconfig),
+    Command("dbinfo", 3, examine::dbinfo),
     Command("dump", 1, files::dump),
     Command("echo", 1, settings::echo),
     Command("eqp", 1, settings::eqp),
@@ -102,6 +107,10 @@ const COMMANDS: &[Command] = &[
     Command("version", 1, engine::version),
     Command("width", 1, settings::width),
     Command("edit", 4, edit::edit),
+    Command("diff", 4, diff::diff),
+    Command("find", 4, find::find),
+    Command("intck", 5, examine::intck),
+    Command("sizes", 5, examine::sizes),
 ];
 
 /// The names of all commands.

@@ -35,6 +35,8 @@ const COMMANDS: &[(&str, &[&str], &[Arg])] = &[
     ("connection", &[], &[Of(&["close"])]),
     ("databases", &[], &[]),
     ("dbconfig", &[], &[]),
+    ("dbinfo", &[], &[]),
+    ("diff", &[], &[Database]),
     (
         "dump",
         &["--preserve-rowids", "--newlines", "--data-only", "--nosys"],
@@ -46,6 +48,7 @@ const COMMANDS: &[(&str, &[&str], &[Arg])] = &[
     ("excel", &[], &[]),
     ("exit", &[], &[]),
     ("explain", &[], &[Of(&["on", "off", "auto"])]),
+    ("find", &["--case"], &[]),
     ("fullschema", &["--indent"], &[]),
     ("headers", &[], &[SWITCH]),
     ("help", &["-all"], &[Command]),
@@ -55,6 +58,7 @@ const COMMANDS: &[(&str, &[&str], &[Arg])] = &[
         &[Arg::Path, Table],
     ),
     ("indexes", &[], &[Table]),
+    ("intck", &[], &[]),
     ("lint", &[], &[Of(&["fkey-indexes"])]),
     (
         "mode",
@@ -81,6 +85,7 @@ const COMMANDS: &[(&str, &[&str], &[Arg])] = &[
     ),
     ("shell", &[], &[]),
     ("show", &[], &[]),
+    ("sizes", &[], &[Table]),
     ("stats", &[], &[Of(&["on", "off", "stmt", "vmstep"])]),
     ("system", &[], &[]),
     ("tables", &[], &[Table]),

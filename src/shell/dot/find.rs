@@ -1,0 +1,157 @@
+//! `.find`: where in the database a text is.
+
+use super::Call;
+use super::schema::{identifier, literal};
+use super::tables::{Table, tables};
+use crate::shell::render::Renderer;
+use crate::shell::state::{Ran, Shell, text_of};
+use crate::shell::words::is_option;
+use crate::sql::{Args, Column, Failure, Flow, Sink, Value, ValueRef};
+use std::io;
+
+/// A query can have no more columns than this, whatever the table has.
+const MOST_COLUMNS: usize = 1_000;
+
+/// Shows a line for each value that was found.
+struct Finds<'r, 'a> {
+    renderer: &'r mut Renderer<'a>,
+    table: &'a Table,
+    found: &'r mut u64,
+}
+
+impl Sink for Finds<'_, '_> {
+    fn columns(&mut self, _: &[Column]) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// The key, then a value for each column: NULL where it is not what is looked for.
+    fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<Flow> {
+        let Some((&key, values)) = row.split_first() else {
+            return Ok(Flow::Continue);
+        };
+        for (column, &value) in self.table.columns.iter().zip(values) {
+            if value == ValueRef::Null {
+                continue;
+            }
+            *self.found += 1;
+            self.renderer.row(&[
+                ValueRef::Text(self.table.name.as_bytes()),
+                ValueRef::Text(column.as_bytes()),
+                key,
+                value,
+            ])?;
+        }
+        Ok(Flow::Continue)
+    }
+}
+
+/// The statement that reads the rows of `table` in which `?1` is. Text only and any case, unless `exact` asks for it as it
+/// is written.
+fn query(table: &Table, exact: bool) -> String {
+    let values: Vec<String> = table
+        .columns
+        .iter()
+        .take(MOST_COLUMNS)
+        .map(|column| {
+            let column = identifier(column);
+            let test = if exact {
+                format!("instr({column}, ?1) > 0")
+            } else {
+                format!("{column} LIKE ?1 ESCAPE '\\'")
+            };
+            format!("CASE WHEN typeof({column}) <> 'blob' AND {test} THEN {column} END")
+        })
+        .collect();
+    let key = match &table.key[..] {
+        [] => "NULL".to_owned(),
+        [only] => only.clone(),
+        several => several
+            .iter()
+            .map(|part| format!("quote({part})"))
+            .collect::<Vec<_>>()
+            .join("||','||"),
+    };
+    format!("SELECT {key}, {} FROM main.{}", values.join(", "), identifier(&table.name))
+}
+
+/// A pattern for LIKE that fits whatever holds `text`.
+fn pattern(text: &str) -> String {
+    let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    format!("%{escaped}%")
+}
+
+pub fn find(shell: &mut Shell<'_>, call: &Call) -> Ran {
+    let (mut exact, mut words) = (false, Vec::new());
+    for word in &call.args {
+        if is_option(word, "case") {
+            exact = true;
+        } else {
+            words.push(word.as_str());
+        }
+    }
+    let (text, tables_like) = match words[..] {
+        [text] if !text.is_empty() => (text, None),
+        [text, like] if !text.is_empty() => (text, Some(like)),
+        _ => return shell.fail(format_args!("Usage: .find ?--case? TEXT ?TABLE-PATTERN?")),
+    };
+    let wanted = match tables_like {
+        Some(like) => {
+            let rows = shell.ask(
+                &format!("SELECT name FROM sqlite_schema WHERE name LIKE {}", literal(like)),
+                &[],
+            )?;
+            Some(rows.iter().map(|row| text_of(&row[0])).collect::<Vec<_>>())
+        }
+        None => None,
+    };
+    let all = match tables(shell.session()?) {
+        Ok(all) => all,
+        Err(error) => return shell.fail(format_args!("Error: {error}")),
+    };
+    let parameter = if exact { text.to_owned() } else { pattern(text) };
+    let args = Args {
+        positional: vec![Value::Text(parameter)],
+        named: Vec::new(),
+    };
+    let style = shell.look().map_or_else(|| shell.settings.style.clone(), |look| look.style);
+    let mut found = 0;
+    let mut failures = Vec::new();
+    shell.session()?;
+    let slot = &mut shell.slots[shell.active];
+    let Some(session) = &mut slot.session else {
+        return Ok(());
+    };
+    let mut renderer = Renderer::new(&style, &mut shell.out);
+    let columns = ["table", "column", "row", "value"].map(|name| Column {
+        name: name.to_owned(),
+        decltype: None,
+    });
+    renderer.columns(&columns)?;
+    for table in &all {
+        if wanted.as_ref().is_some_and(|wanted| !wanted.contains(&table.name)) || table.columns.is_empty() {
+            continue;
+        }
+        let mut finds = Finds {
+            renderer: &mut renderer,
+            table,
+            found: &mut found,
+        };
+        match session.run(&query(table, exact), &args, &mut finds) {
+            Ok(_) => {}
+            Err(Failure::Sink(error)) => return Err(error.into()),
+            // A table that cannot be read hides nothing in the others.
+            Err(failure @ Failure::Sql { .. }) if !crate::shell::interrupt::pressed() => {
+                failures.push(format!("{}: {failure}", table.name));
+            }
+            Err(failure) => {
+                failures.push(failure.to_string());
+                break;
+            }
+        }
+    }
+    renderer.finish()?;
+    match failures[..] {
+        [] => Ok(()),
+        _ => shell.fail(format_args!("Error: {}", failures.join("\nError: "))),
+    }
+}
