@@ -113,9 +113,17 @@ fn large_tables_are_merged() {
     for database in [&one, &other] {
         world.torso_with_input(["db", "shell", database], fill).success();
     }
-    world.ok(["db", "shell", &other, "UPDATE t SET v = v || '' WHERE k = 'k777'; DELETE FROM t WHERE v = 9999"]);
+    world.ok([
+        "db",
+        "shell",
+        &other,
+        "UPDATE t SET v = v || '' WHERE k = 'k777'; DELETE FROM t WHERE v = 9999",
+    ]);
     let run = world.torso(["db", "shell", &one, ".mode quote", &format!(".diff {other}")]);
-    assert_eq!(run.stdout, "'t','k777','v',777,'777'\n't','k9999','only here',NULL,NULL\n");
+    assert_eq!(
+        run.stdout,
+        "'t','k777','v',777,'777'\n't','k9999','only here',NULL,NULL\n"
+    );
 }
 
 #[test]
@@ -148,12 +156,18 @@ fn connections_of_several_kinds() {
         "CREATE TABLE here(a);\n.connection 1\n.open {url}\nCREATE TABLE there(a);\n.tables\n.connection 0\n.tables\n.connection\n"
     );
     let run = world.torso_with_input(["db", "shell", ":memory:"], script).success();
-    assert_eq!(run.stdout, format!("there\nhere\nACTIVE 0: :memory:\n       1: {url}\n"));
+    assert_eq!(
+        run.stdout,
+        format!("there\nhere\nACTIVE 0: :memory:\n       1: {url}\n")
+    );
 }
 
 #[test]
 fn foreign_keys_without_an_index_are_found() {
     let (code, out, _) = everywhere("CREATE TABLE child(c REFERENCES city);\n.lint fkey-indexes\n");
     assert_eq!(code, 0);
-    assert!(out.contains("CREATE INDEX 'child_c' ON 'child'('c'); --> city(id)"), "{out}");
+    assert!(
+        out.contains("CREATE INDEX 'child_c' ON 'child'('c'); --> city(id)"),
+        "{out}"
+    );
 }

@@ -318,7 +318,10 @@ fn common(here: &Table, there: &Table) -> std::result::Result<Common, &'static s
     Ok(Common {
         name: here.name.clone(),
         keys: here.key.len(),
-        sql: format!("SELECT {key}{rest} FROM main.{} ORDER BY {sorted}", identifier(&here.name)),
+        sql: format!(
+            "SELECT {key}{rest} FROM main.{} ORDER BY {sorted}",
+            identifier(&here.name)
+        ),
         columns,
     })
 }
@@ -409,7 +412,9 @@ pub fn diff(shell: &mut Shell<'_>, call: &Call) -> Ran {
         return shell.fail(format_args!("Usage: .diff TARGET"));
     };
     let other = target(shell, name, true)?;
-    let style = shell.look().map_or_else(|| shell.settings.style.clone(), |look| look.style);
+    let style = shell
+        .look()
+        .map_or_else(|| shell.settings.style.clone(), |look| look.style);
     shell.session()?;
     let slot = &mut shell.slots[shell.active];
     let Some(session) = &mut slot.session else {

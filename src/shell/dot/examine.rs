@@ -135,10 +135,12 @@ pub fn dbinfo(shell: &mut Shell<'_>, call: &Call) -> Ran {
         let held = header.map(|bytes| number(&bytes[at..at + length]));
         let value = match (asked, held) {
             (Some(encoding), held) if name == "text encoding" => {
-                let code = held.unwrap_or_else(|| ["UTF-8", "UTF-16le", "UTF-16be"]
-                    .iter()
-                    .position(|known| *known == encoding)
-                    .map_or(0, |at| at as u32 + 1));
+                let code = held.unwrap_or_else(|| {
+                    ["UTF-8", "UTF-16le", "UTF-16be"]
+                        .iter()
+                        .position(|known| *known == encoding)
+                        .map_or(0, |at| at as u32 + 1)
+                });
                 format!("{code} ({})", encoding.replace("UTF-", "utf").to_lowercase())
             }
             (Some(asked), _) => asked,
@@ -153,9 +155,16 @@ pub fn dbinfo(shell: &mut Shell<'_>, call: &Call) -> Ran {
         shell.show(format_args!("{:<20} {}", "software version:", number(&bytes[96..100])))?;
     }
     for (name, count) in COUNTS {
-        let rows = shell.ask(&format!("SELECT CAST({count} AS INTEGER) FROM {schema}.sqlite_schema"), &[])?;
+        let rows = shell.ask(
+            &format!("SELECT CAST({count} AS INTEGER) FROM {schema}.sqlite_schema"),
+            &[],
+        )?;
         let count = rows.first().map_or_else(String::new, |row| text_of(&row[0]));
-        let label = if name == "schema size" { name.to_owned() } else { format!("number of {name}") };
+        let label = if name == "schema size" {
+            name.to_owned()
+        } else {
+            format!("number of {name}")
+        };
         shell.show(format_args!("{:<20} {count}", format!("{label}:")))?;
     }
     let mut version: u32 = 0;

@@ -71,7 +71,11 @@ fn query(table: &Table, exact: bool) -> String {
             .collect::<Vec<_>>()
             .join("||','||"),
     };
-    format!("SELECT {key}, {} FROM main.{}", values.join(", "), identifier(&table.name))
+    format!(
+        "SELECT {key}, {} FROM main.{}",
+        values.join(", "),
+        identifier(&table.name)
+    )
 }
 
 /// A pattern for LIKE that fits whatever holds `text`.
@@ -113,7 +117,9 @@ pub fn find(shell: &mut Shell<'_>, call: &Call) -> Ran {
         positional: vec![Value::Text(parameter)],
         named: Vec::new(),
     };
-    let style = shell.look().map_or_else(|| shell.settings.style.clone(), |look| look.style);
+    let style = shell
+        .look()
+        .map_or_else(|| shell.settings.style.clone(), |look| look.style);
     let mut found = 0;
     let mut failures = Vec::new();
     shell.session()?;
