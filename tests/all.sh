@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# All tests. They compare with sqlite3, complete in bash, zsh and fish, and fetch a libSQL server with npm into target/.
+# What is missing of these is installed where this script may, and named where it may not. Arguments go to cargo test.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+missing=()
+for peer in sqlite3 bash zsh fish npm cc; do
+  command -v "$peer" >/dev/null || missing+=("${peer/#cc/gcc}")
+done
+if ((${#missing[@]})); then
+  if ((EUID == 0)) && command -v apt-get >/dev/null; then
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq
+    apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  else
+    echo "missing: ${missing[*]}; install them first (on Debian: apt-get install ${missing[*]})" >&2
+    exit 1
+  fi
+fi
+
+exec cargo test --locked "$@"
