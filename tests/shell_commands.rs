@@ -171,3 +171,126 @@ fn foreign_keys_without_an_index_are_found() {
         "{out}"
     );
 }
+
+/// Pages in the middle of a table, its first one and one of a table without row numbers are overwritten. All rows on other
+/// pages are saved.
+#[test]
+fn rows_around_damage_are_recovered() {
+    let world = World::new();
+    let file = world.path("x.db");
+    let name = file.display().to_string();
+    let fill = "CREATE TABLE t(id INTEGER PRIMARY KEY, v);
+        WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) INSERT INTO t SELECT i * 3, 'row ' || i FROM n;
+        CREATE TABLE w(k TEXT PRIMARY KEY, v) WITHOUT ROWID; INSERT INTO w SELECT v, id FROM t;
+        CREATE TABLE sound(a); INSERT INTO sound VALUES('it''s' || char(10) || 'here');
+        CREATE INDEX tv ON t(v); CREATE VIEW seen AS SELECT * FROM t; PRAGMA user_version = 9;";
+    world.torso_with_input(["db", "shell", &name], fill).success();
+    let leaves = |table: &str| -> Vec<(u64, u64)> {
+        world
+            .ok([
+                "db",
+                "shell",
+                &name,
+                &format!("SELECT pageno, ncell FROM dbstat WHERE name = '{table}' AND pagetype = 'leaf' ORDER BY path"),
+            ])
+            .lines()
+            .map(|line| line.split_once('|').unwrap())
+            .map(|(page, cells)| (page.parse().unwrap(), cells.parse().unwrap()))
+            .collect()
+    };
+    let (t, w) = (leaves("t"), leaves("w"));
+    let half = t.len() / 2;
+    let lost = [t[0], t[half], t[half + 1], t[half + 20], w[w.len() / 2]];
+    let mut bytes = std::fs::read(&file).unwrap();
+    for (page, _) in lost {
+        let start = (usize::try_from(page).unwrap() - 1) * 4096;
+        bytes[start..start + 4096].fill(0xee);
+    }
+    std::fs::write(&file, bytes).unwrap();
+
+    let run = world.torso(["db", "shell", &name, ".recover"]).success();
+    assert!(run.stderr.contains("t is damaged: "), "{}", run.stderr);
+    let saved = world.write("saved.sql", &run.stdout);
+    let mended = world.path("mended.db").display().to_string();
+    let (mended, saved) = (mended.as_str(), format!(".read {}", saved.display()));
+    let load = world.torso(["db", "shell", mended, &saved]).success();
+    assert_eq!(load.stderr, "");
+    let count = |sql: &str| world.ok(["db", "shell", mended, sql]).trim().parse::<u64>().unwrap();
+    assert_eq!(count("SELECT count(*) FROM t"), 20000 - lost[..4].iter().map(|(_, cells)| cells).sum::<u64>());
+    assert_eq!(count("SELECT count(*) FROM t WHERE v = 'row ' || (id / 3)"), count("SELECT count(*) FROM t"));
+    // The neighbours on the page above are out of reach as well.
+    let w_lost = 20000 - count("SELECT count(*) FROM w");
+    assert!(w_lost >= lost[4].1 && w_lost <= lost[4].1 + 2, "{w_lost} {lost:?}");
+    assert_eq!(count("SELECT count(*) FROM sound WHERE a = 'it''s' || char(10) || 'here'"), 1);
+    assert_eq!(count("SELECT count(*) FROM sqlite_schema WHERE name IN ('tv', 'seen')"), 2);
+    assert_eq!(count("PRAGMA user_version"), 9);
+}
+
+#[test]
+fn a_sound_database_is_recovered_whole() {
+    let (code, out, err) = everywhere(".recover\n");
+    assert_eq!((code, err.as_str()), (0, ""));
+    let world = World::new();
+    let [one, other] = ["one.db", "other.db"].map(|name| world.path(name).display().to_string());
+    world.torso_with_input(["db", "shell", &one], SETUP).success();
+    let load = world.torso_with_input(["db", "shell", &other], out).success();
+    assert_eq!(load.stderr, "");
+    assert_eq!(world.ok(["db", "shell", &one, &format!(".diff {other}")]), "");
+}
+
+#[test]
+fn queries_are_kept_by_name() {
+    use std::os::unix::fs::PermissionsExt;
+    let world = World::new();
+    let run = |script: &str| {
+        let run = world.torso_with_input(["db", "shell", ":memory:"], script);
+        (run.code(), run.stdout.clone(), run.stderr.clone())
+    };
+    assert_eq!(run(".query list\n"), (0, String::new(), String::new()));
+    assert_eq!(
+        run(".query save two  select 'a  b', \"two\" from (select 2 as two)\n.query save one select 1;\n").0,
+        0
+    );
+    assert_eq!(
+        run(".query list\n.query run two\n.mode json\n.query run one\n").1,
+        "one: select 1;\ntwo: select 'a  b', \"two\" from (select 2 as two)\na  b|2\n[{\"1\":1}]\n"
+    );
+    let (code, out, err) = run(".query drop one\n.query list\n.query run one\n");
+    assert_eq!((code, out.lines().count()), (1, 1), "{out}");
+    assert!(err.contains("no query is kept as \"one\""), "{err}");
+    assert_eq!(run(".query\n").0, 1);
+    let files = crate::support::tree::list(world.root());
+    let kept = files.keys().find(|path| path.ends_with("queries.json")).unwrap();
+    let mode = std::fs::metadata(world.root().join(kept)).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn a_statement_is_run_again_and_again() {
+    assert_eq!(
+        everywhere(".watch 0.05 --count 3 select 'x  y'\n.watch 0 --count 2 select nope\n"),
+        (
+            1,
+            "x  y\nx  y\nx  y\n".to_owned(),
+            "Parse error near line 2: no such column: nope\n  select nope\n         ^--- error here\n".to_owned()
+        )
+    );
+    let world = World::new();
+    for wrong in [".watch 1 select 1", ".watch x --count 1 select 1", ".watch 1", ".watch -1 --count 2 select 1"] {
+        assert_eq!(world.torso(["db", "shell", ":memory:", wrong]).code(), 1, "{wrong}");
+    }
+}
+
+#[test]
+fn watching_ends_with_ctrl_c() {
+    let world = World::new();
+    let mut terminal = world.terminal(&["db", "shell", ":memory:"]);
+    terminal.exp_string("> ").unwrap();
+    terminal.send_line(".watch 0.1 select 'tick' || random()").unwrap();
+    terminal.exp_string("tick").unwrap();
+    terminal.exp_string("tick").unwrap();
+    terminal.send_control('c').unwrap();
+    terminal.exp_string("> ").unwrap();
+    terminal.send_line("select 40 + 2 as answer;").unwrap();
+    terminal.exp_string("42").unwrap();
+}

@@ -44,6 +44,8 @@ pub struct Hooks<'h> {
     pub resolve: Resolve<'h>,
     /// Said after a write was refused because the database is read-only: where writes go.
     pub read_only_hint: Option<String>,
+    /// Where queries are kept by name; without it none are.
+    pub queries: Option<PathBuf>,
     /// Names that `.open` could open, for completion.
     pub databases: &'h dyn Fn() -> Vec<String>,
 }

@@ -8,43 +8,69 @@ use crate::sql::split::is_space;
 /// More words than this are ignored.
 const MOST: usize = 51;
 
+/// A word of a line: where it is, without its quotes, and where the next may begin.
+struct Word {
+    start: usize,
+    end: usize,
+    quote: Option<u8>,
+    after: usize,
+}
+
+/// The word at or after `at`.
+fn next_word(line: &[u8], mut at: usize) -> Option<Word> {
+    while at < line.len() && is_space(line[at]) {
+        at += 1;
+    }
+    let first = *line.get(at)?;
+    let quote = matches!(first, b'\'' | b'"').then_some(first);
+    let start = at + usize::from(quote.is_some());
+    at = start;
+    match quote {
+        Some(quote) => {
+            while at < line.len() && line[at] != quote {
+                if line[at] == b'\\' && quote == b'"' && at + 1 < line.len() {
+                    at += 1;
+                }
+                at += 1;
+            }
+        }
+        None => {
+            while at < line.len() && !is_space(line[at]) {
+                at += 1;
+            }
+        }
+    }
+    let end = at.min(line.len());
+    Some(Word {
+        start,
+        end,
+        quote,
+        after: at + 1,
+    })
+}
+
 /// Splits a dot-command, given without its leading dot.
 #[must_use]
 pub fn split(line: &[u8]) -> Vec<Vec<u8>> {
     let mut words = Vec::new();
     let mut at = 0;
     while words.len() < MOST {
-        while at < line.len() && is_space(line[at]) {
-            at += 1;
-        }
-        let Some(&first) = line.get(at) else { break };
-        let quote = matches!(first, b'\'' | b'"').then_some(first);
-        let start = at + usize::from(quote.is_some());
-        at = start;
-        match quote {
-            Some(quote) => {
-                while at < line.len() && line[at] != quote {
-                    if line[at] == b'\\' && quote == b'"' && at + 1 < line.len() {
-                        at += 1;
-                    }
-                    at += 1;
-                }
-            }
-            None => {
-                while at < line.len() && !is_space(line[at]) {
-                    at += 1;
-                }
-            }
-        }
-        let end = at.min(line.len());
-        let word = &line[start..end];
-        words.push(match quote {
-            Some(b'\'') => word.to_vec(),
-            _ => unescape(word),
+        let Some(word) = next_word(line, at) else { break };
+        let text = &line[word.start..word.end];
+        words.push(match word.quote {
+            Some(b'\'') => text.to_vec(),
+            _ => unescape(text),
         });
-        at += 1;
+        at = word.after;
     }
     words
+}
+
+/// What comes after so many words, as it was typed.
+#[must_use]
+pub fn after(line: &[u8], words: usize) -> &[u8] {
+    let at = (0..words).try_fold(0, |at, _| next_word(line, at).map(|word| word.after));
+    line.get(at.unwrap_or(line.len())..).unwrap_or_default().trim_ascii()
 }
 
 /// Replaces C escapes. A NUL ends the word.
@@ -200,6 +226,13 @@ mod tests {
         assert_eq!(words("open 'unclosed"), ["open", "unclosed"]);
         assert_eq!(words(r#"a "\"#), ["a", "\\"]);
         assert!(words("   ").is_empty());
+    }
+
+    #[test]
+    fn the_rest_of_a_line_is_as_it_was_typed() {
+        assert_eq!(after(b"query save 'a b'  select 'x', \"y\\n\" ", 3), b"select 'x', \"y\\n\"");
+        assert_eq!(after(b"query list", 2), b"");
+        assert_eq!(after(b"query", 3), b"");
     }
 
     #[test]

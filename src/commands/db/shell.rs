@@ -147,15 +147,12 @@ pub(in crate::commands) fn run(ctx: &Context, args: &Args) -> Result<u8> {
         return Ok(0);
     }
     let place = place(ctx, &arguments)?;
+    let own_files = ctx.settings.config_dir().ok().map(|(directory, _)| directory);
     let replica_hint = place.connection.as_ref().and_then(read_only_hint);
     let options = Options {
         target: place.target,
         name: place.name,
-        startup_file: ctx
-            .settings
-            .config_dir()
-            .ok()
-            .map(|(directory, _)| directory.join("shellrc")),
+        startup_file: own_files.as_ref().map(|directory| directory.join("shellrc")),
         arguments,
         person: person(ctx, place.connection.as_ref()),
     };
@@ -166,6 +163,7 @@ pub(in crate::commands) fn run(ctx: &Context, args: &Args) -> Result<u8> {
         Hooks {
             resolve: &resolve,
             read_only_hint: replica_hint,
+            queries: own_files.map(|directory| directory.join("queries.json")),
             databases: &databases,
         },
     );

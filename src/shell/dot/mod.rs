@@ -16,9 +16,12 @@ mod find;
 mod help;
 pub mod hooks;
 mod parameter;
+mod query;
+mod recover;
 mod schema;
 mod settings;
 mod tables;
+mod watch;
 
 use super::state::{Ran, Shell};
 use super::words;
@@ -31,9 +34,16 @@ pub struct Call {
     pub args: Vec<String>,
     /// The same, with bytes that are not UTF-8 as they are.
     pub raw: Vec<Vec<u8>>,
+    /// All of it as it was typed, without the dot.
+    pub line: Vec<u8>,
 }
 
 impl Call {
+    /// What comes after so many of the words after the name, as it was typed.
+    fn rest(&self, words: usize) -> String {
+        String::from_utf8_lossy(words::after(&self.line, words + 1)).into_owned()
+    }
+
     /// The words after the name, as texts.
     fn texts(&self) -> Vec<&str> {
         self.args.iter().map(String::as_str).collect()
@@ -61,6 +71,7 @@ const COMMANDS: &[Command] = &[
     Command("databases", 2, schema::databases),
     Command("dbconfig", 3, engine::dbconfig),
     Command("dbinfo", 3, examine::dbinfo),
+    Command("recover", 1, recover::recover),
     Command("dump", 1, files::dump),
     Command("echo", 1, settings::echo),
     Command("eqp", 1, settings::eqp),
@@ -110,7 +121,9 @@ const COMMANDS: &[Command] = &[
     Command("diff", 4, diff::diff),
     Command("find", 4, find::find),
     Command("intck", 5, examine::intck),
+    Command("query", 5, query::query),
     Command("sizes", 5, examine::sizes),
+    Command("watch", 5, watch::watch),
 ];
 
 /// The names of all commands.
@@ -132,6 +145,7 @@ pub fn run(shell: &mut Shell<'_>, line: &[u8]) -> Ran {
     }
     let name = String::from_utf8_lossy(&raw.remove(0)).into_owned();
     let call = Call {
+        line: line.to_vec(),
         args: raw
             .iter()
             .map(|word| String::from_utf8_lossy(word).into_owned())

@@ -28,10 +28,14 @@ fn text(value: &Value) -> String {
 
 /// The tables of `main` by name, without SQLite's own and those that a virtual table keeps its content in.
 pub fn tables(session: &mut dyn Session) -> Result<Vec<Table>> {
+    listed(session, "type IN ('table', 'virtual') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")
+}
+
+/// The tables of `main` that `condition` on `pragma_table_list` lets through, by name.
+pub fn listed(session: &mut dyn Session, condition: &str) -> Result<Vec<Table>> {
     let names = rows(
         session,
-        "SELECT name, type, wr FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'virtual') \
-         AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name",
+        &format!("SELECT name, type, wr FROM pragma_table_list WHERE schema = 'main' AND {condition} ORDER BY name"),
     )?;
     names
         .iter()

@@ -72,8 +72,10 @@ const COMMANDS: &[(&str, &[&str], &[Arg])] = &[
     ("parameter", &[], &[Of(&["init", "list", "set", "unset", "clear"])]),
     ("print", &[], &[]),
     ("prompt", &[], &[]),
+    ("query", &[], &[Of(&["save", "run", "list", "drop"])]),
     ("quit", &[], &[]),
     ("read", &[], &[Arg::Path]),
+    ("recover", &[], &[]),
     ("restore", &[], &[Arg::Path]),
     ("save", &[], &[Arg::Path]),
     ("schema", &["--indent", "--nosys"], &[Table]),
@@ -92,6 +94,7 @@ const COMMANDS: &[(&str, &[&str], &[Arg])] = &[
     ("timeout", &[], &[]),
     ("timer", &[], &[SWITCH]),
     ("version", &[], &[]),
+    ("watch", &["--count"], &[]),
     ("width", &[], &[]),
 ];
 

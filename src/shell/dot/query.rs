@@ -1,0 +1,101 @@
+//! `.query`: statements kept under a name, for all databases and all sessions.
+
+use super::Call;
+use crate::error::{Code, Error, Result};
+use crate::shell::state::{Ran, Shell};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+type Queries = BTreeMap<String, String>;
+
+fn read(path: &Path) -> Result<Queries> {
+    match fs::read(path) {
+        Ok(text) => serde_json::from_slice(&text).map_err(|error| {
+            Error::new(
+                Code::InvalidSettings,
+                format!("{} cannot be understood: {error}", path.display()),
+            )
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Queries::new()),
+        Err(error) => Err(Error::io(error, format!("cannot read {}", path.display()))),
+    }
+}
+
+/// Changes what is kept, in turn with other processes. The file is its owner's alone, and replaced whole.
+fn change<T>(path: &Path, change: impl FnOnce(&mut Queries) -> T) -> Result<T> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    let doing = |error| Error::io(error, format!("cannot write {}", path.display()));
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .map_err(doing)?;
+    let lock = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(path.with_extension("lock"))
+        .map_err(doing)?;
+    lock.lock().map_err(doing)?;
+    let mut queries = read(path)?;
+    let result = change(&mut queries);
+    let text = serde_json::to_string_pretty(&queries).map_err(|error| doing(error.into()))?;
+    // A temporary file is 0600 from birth.
+    let mut fresh = tempfile::NamedTempFile::new_in(directory).map_err(doing)?;
+    writeln!(fresh, "{text}").map_err(doing)?;
+    fresh.as_file().sync_all().map_err(doing)?;
+    fresh.persist(path).map_err(|error| doing(error.error))?;
+    Ok(result)
+}
+
+fn kept<T>(shell: &mut Shell<'_>, result: Result<T>) -> Ran<T> {
+    result.or_else(|error| shell.fail(format_args!("Error: {error}")))
+}
+
+const USAGE: &str = "Usage: .query save NAME SQL | run NAME | list | drop NAME";
+
+pub fn query(shell: &mut Shell<'_>, call: &Call) -> Ran {
+    shell.needs_trust(format_args!("cannot run .query in safe mode"))?;
+    let Some(path): Option<PathBuf> = shell.hooks.queries.clone() else {
+        return shell.fail(format_args!("Error: there is no settings directory to keep queries in"));
+    };
+    match call.texts()[..] {
+        ["save", name, _, ..] => {
+            let sql = call.rest(2);
+            let done = change(&path, |queries| queries.insert(name.to_owned(), sql));
+            kept(shell, done).map(drop)
+        }
+        ["list"] => {
+            for (name, sql) in kept(shell, read(&path))? {
+                shell.show(format_args!("{name}: {sql}"))?;
+            }
+            Ok(())
+        }
+        ["run", name] => {
+            let queries = kept(shell, read(&path))?;
+            let Some(sql) = queries.get(name) else {
+                return unknown(shell, name);
+            };
+            let line = shell.line;
+            shell.run_line(sql.as_bytes(), line)
+        }
+        ["drop", name] => {
+            let done = change(&path, |queries| queries.remove(name));
+            match kept(shell, done)? {
+                Some(_) => Ok(()),
+                None => unknown(shell, name),
+            }
+        }
+        _ => shell.fail(format_args!("{USAGE}")),
+    }
+}
+
+fn unknown(shell: &mut Shell<'_>, name: &str) -> Ran {
+    shell.fail(format_args!(
+        "Error: no query is kept as \"{name}\"; .query list shows those that are"
+    ))
+}
