@@ -216,13 +216,25 @@ fn rows_around_damage_are_recovered() {
     let load = world.torso(["db", "shell", mended, &saved]).success();
     assert_eq!(load.stderr, "");
     let count = |sql: &str| world.ok(["db", "shell", mended, sql]).trim().parse::<u64>().unwrap();
-    assert_eq!(count("SELECT count(*) FROM t"), 20000 - lost[..4].iter().map(|(_, cells)| cells).sum::<u64>());
-    assert_eq!(count("SELECT count(*) FROM t WHERE v = 'row ' || (id / 3)"), count("SELECT count(*) FROM t"));
+    assert_eq!(
+        count("SELECT count(*) FROM t"),
+        20000 - lost[..4].iter().map(|(_, cells)| cells).sum::<u64>()
+    );
+    assert_eq!(
+        count("SELECT count(*) FROM t WHERE v = 'row ' || (id / 3)"),
+        count("SELECT count(*) FROM t")
+    );
     // The neighbours on the page above are out of reach as well.
     let w_lost = 20000 - count("SELECT count(*) FROM w");
     assert!(w_lost >= lost[4].1 && w_lost <= lost[4].1 + 2, "{w_lost} {lost:?}");
-    assert_eq!(count("SELECT count(*) FROM sound WHERE a = 'it''s' || char(10) || 'here'"), 1);
-    assert_eq!(count("SELECT count(*) FROM sqlite_schema WHERE name IN ('tv', 'seen')"), 2);
+    assert_eq!(
+        count("SELECT count(*) FROM sound WHERE a = 'it''s' || char(10) || 'here'"),
+        1
+    );
+    assert_eq!(
+        count("SELECT count(*) FROM sqlite_schema WHERE name IN ('tv', 'seen')"),
+        2
+    );
     assert_eq!(count("PRAGMA user_version"), 9);
 }
 
@@ -276,7 +288,12 @@ fn a_statement_is_run_again_and_again() {
         )
     );
     let world = World::new();
-    for wrong in [".watch 1 select 1", ".watch x --count 1 select 1", ".watch 1", ".watch -1 --count 2 select 1"] {
+    for wrong in [
+        ".watch 1 select 1",
+        ".watch x --count 1 select 1",
+        ".watch 1",
+        ".watch -1 --count 2 select 1",
+    ] {
         assert_eq!(world.torso(["db", "shell", ":memory:", wrong]).code(), 1, "{wrong}");
     }
 }

@@ -230,7 +230,10 @@ mod tests {
 
     #[test]
     fn the_rest_of_a_line_is_as_it_was_typed() {
-        assert_eq!(after(b"query save 'a b'  select 'x', \"y\\n\" ", 3), b"select 'x', \"y\\n\"");
+        assert_eq!(
+            after(b"query save 'a b'  select 'x', \"y\\n\" ", 3),
+            b"select 'x', \"y\\n\""
+        );
         assert_eq!(after(b"query list", 2), b"");
         assert_eq!(after(b"query", 3), b"");
     }

@@ -167,7 +167,10 @@ impl<'a> Salvage<'a> {
     fn between(&mut self, mut low: i64, high: i64) -> Result<()> {
         let mut step: u64 = 1;
         loop {
-            let Some(point) = low.checked_add_unsigned(step.saturating_add(1)).filter(|point| *point < high) else {
+            let Some(point) = low
+                .checked_add_unsigned(step.saturating_add(1))
+                .filter(|point| *point < high)
+            else {
                 return Ok(());
             };
             let key = self.key[0].clone();
@@ -230,7 +233,10 @@ fn save(session: &mut dyn Session, out: &mut dyn Write) -> Result<Account> {
     if let (Err(failure), true) = (read, objects.0.is_empty()) {
         return Err(failure.into());
     }
-    let tables = listed(session, "type IN ('table', 'shadow') AND name NOT LIKE 'sqlite\\_schema' ESCAPE '\\'")?;
+    let tables = listed(
+        session,
+        "type IN ('table', 'shadow') AND name NOT LIKE 'sqlite\\_schema' ESCAPE '\\'",
+    )?;
     let mut account = Vec::new();
     let mut modules = false;
     for object in &objects.0 {
@@ -242,7 +248,10 @@ fn save(session: &mut dyn Session, out: &mut dyn Write) -> Result<Account> {
         if is_system {
             // It is there as soon as a table counts its rows.
             written(out.write_all(b"DELETE FROM sqlite_sequence;\n"))?;
-        } else if sql.get(..20).is_some_and(|begin| begin.eq_ignore_ascii_case("create virtual table")) {
+        } else if sql
+            .get(..20)
+            .is_some_and(|begin| begin.eq_ignore_ascii_case("create virtual table"))
+        {
             modules = true;
             let [name, sql] = [&name, &sql].map(|text| super::schema::literal(text));
             written(writeln!(

@@ -28,7 +28,10 @@ fn text(value: &Value) -> String {
 
 /// The tables of `main` by name, without SQLite's own and those that a virtual table keeps its content in.
 pub fn tables(session: &mut dyn Session) -> Result<Vec<Table>> {
-    listed(session, "type IN ('table', 'virtual') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")
+    listed(
+        session,
+        "type IN ('table', 'virtual') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
+    )
 }
 
 /// The tables of `main` that `condition` on `pragma_table_list` lets through, by name.
