@@ -445,7 +445,7 @@ fn remove_locations(ctx: &Context, args: &RemoveLocations) -> Result<()> {
     if !present.is_empty() {
         ctx.ui.confirm(
             args.yes,
-            &format!("destroy the replicas of group {name} there"),
+            &format!("destroy the replicas of group {name} at {}", listed(&present)),
             name.as_str(),
         )?;
     }

@@ -4,6 +4,7 @@
 //! SQLite's online backup, so that the copy is consistent and holds what is still in a write-ahead log, and the copy is
 //! checked. Nothing is written to the source.
 
+use super::codes::meaning;
 use crate::error::{Code, Error, Result};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -193,13 +194,12 @@ fn read_failed(from: &Path, to: &Path, error: rusqlite::Error) -> Error {
 }
 
 fn failed(path: &Path, error: rusqlite::Error) -> Error {
-    let code = match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => Code::DiskFull,
-        Some(
-            ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied,
-        ) => Code::Io,
-        _ => Code::SqlError,
-    };
+    let code = error
+        .sqlite_error()
+        .map_or(Code::SqlError, |error| match meaning(error.extended_code) {
+            Code::ReadOnly => Code::Io,
+            code => code,
+        });
     Error::new(code, format!("cannot copy to or from {}", path.display())).caused_by(error)
 }
 

@@ -4,6 +4,7 @@
 //! `file` implements it over SQLite files; a remote one speaks Hrana. Splitting text into statements is `split`'s.
 //! Nothing here knows of control planes, accounts or terminals: a shell needs a [`Target`], not an account.
 
+pub mod codes;
 pub mod copy;
 mod file;
 mod functions;

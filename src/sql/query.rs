@@ -1,5 +1,6 @@
 //! Small questions to a session, whose whole answer fits in memory.
 
+use super::codes::meaning;
 use super::{Args, Column, Failure, Flow, Session, Sink, Value, ValueRef};
 use crate::error::{Code, Error, Result};
 
@@ -66,15 +67,11 @@ impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Sql { message, code, .. } => {
-                let (primary, told) = (code & 0xff, message);
-                match primary {
-                    rusqlite::ffi::SQLITE_BUSY | rusqlite::ffi::SQLITE_LOCKED => Self::new(Code::DatabaseBusy, told)
-                        .hint("close the applications that have it open, then try again"),
-                    rusqlite::ffi::SQLITE_FULL => Self::new(Code::DiskFull, told),
-                    rusqlite::ffi::SQLITE_CORRUPT | rusqlite::ffi::SQLITE_NOTADB => Self::new(Code::InvalidFile, told),
-                    rusqlite::ffi::SQLITE_READONLY => Self::new(Code::ReadOnly, told),
-                    rusqlite::ffi::SQLITE_INTERRUPT => Self::new(Code::Interrupted, "interrupted"),
-                    _ => Self::new(Code::SqlError, told),
+                let error = Self::new(meaning(code), message);
+                if error.code() == Code::DatabaseBusy {
+                    error.hint("close the applications that have it open, then try again")
+                } else {
+                    error
                 }
             }
             Failure::Sink(error) => Self::io(error, "cannot write the answer"),

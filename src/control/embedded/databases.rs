@@ -350,5 +350,5 @@ fn parse_size(text: &str) -> Result<i64> {
 
 fn exists(name: &DatabaseName) -> Error {
     Error::new(Code::DatabaseExists, format!("database {name} exists already"))
-        .hint(format!("torso db show {name} shows it; --if-not-exists accepts it"))
+        .hint(format!("torso db show {name} shows it; choose another name"))
 }

@@ -8,6 +8,7 @@ use super::reader::{Dialect, End, Flaw, Reader, Record};
 use super::{definitions, execute};
 use crate::error::{Code, Error, Result};
 use crate::shell::render::number;
+use crate::sql::codes::meaning;
 use crate::sql::{Args, Column, Failure, Flow, Rows, Session, Sink, ValueRef};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -135,14 +136,7 @@ fn refused(failure: Failure, table: &str) -> Error {
         Failure::Connection(error) => error,
         Failure::Sink(error) => Error::io(error, format!("cannot import into {table}")),
         Failure::Sql { message, code, .. } => {
-            let code = match code & 0xff {
-                rusqlite::ffi::SQLITE_FULL => Code::DiskFull,
-                rusqlite::ffi::SQLITE_BUSY => Code::DatabaseBusy,
-                rusqlite::ffi::SQLITE_READONLY => Code::ReadOnly,
-                rusqlite::ffi::SQLITE_INTERRUPT => Code::Interrupted,
-                _ => Code::SqlError,
-            };
-            Error::new(code, format!("cannot import into {table}: {message}"))
+            Error::new(meaning(code), format!("cannot import into {table}: {message}"))
         }
     }
 }
