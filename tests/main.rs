@@ -1,6 +1,7 @@
 //! The one integration test binary: it runs the real program in sealed worlds. A file per feature; what they share is in
 //! `support`. Unit tests stand beside the code they test, in `src`.
 
+mod applications;
 mod bad_input;
 mod completion;
 mod conformance;
