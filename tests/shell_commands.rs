@@ -311,3 +311,95 @@ fn watching_ends_with_ctrl_c() {
     terminal.send_line("select 40 + 2 as answer;").unwrap();
     terminal.exp_string("42").unwrap();
 }
+
+/// What is easily lost on the way.
+const ODD: &str = "
+CREATE TABLE counted(id INTEGER PRIMARY KEY AUTOINCREMENT, v);
+INSERT INTO counted VALUES(7,x'00ff'),(12,0.1),(13,'it''s'||char(10)||char(0)||'x'); DELETE FROM counted WHERE id = 12;
+CREATE TABLE \"odd \"\"name\"(\"a b\" TEXT, c AS (length(\"a b\")), d DEFAULT 4); INSERT INTO \"odd \"\"name\"(\"a b\") VALUES('x'),(NULL),('zz');
+DELETE FROM \"odd \"\"name\" WHERE rowid = 1;
+CREATE VIRTUAL TABLE words USING fts5(t); INSERT INTO words VALUES('hello world'),('good bye');
+CREATE VIEW seen AS SELECT * FROM counted;
+CREATE TRIGGER tr AFTER INSERT ON counted BEGIN UPDATE counted SET v = 'fired' WHERE id = new.id; END;
+PRAGMA user_version = 31;
+";
+
+/// The state that `.diff` does not look at, and what a search finds.
+const STATE: &str = "PRAGMA user_version; SELECT * FROM sqlite_sequence; SELECT rowid, * FROM \"odd \"\"name\"; \
+                     SELECT rowid, t FROM words('world'); PRAGMA integrity_check;";
+
+fn odd(world: &World, database: &str) {
+    let run = world.torso_with_input(["db", "shell", database], format!("{SETUP}{ODD}")).success();
+    assert_eq!(run.stderr, "");
+}
+
+#[track_caller]
+fn assert_equal(world: &World, one: &str, other: &str) {
+    let run = world.torso(["db", "shell", one, &format!(".diff {other}")]);
+    assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("", ""), "{one} {other}");
+    let state = |database: &str| world.ok(["db", "shell", database, STATE]);
+    assert_eq!(state(one), state(other));
+    assert!(state(one).contains("\n2||0|4\n") || state(one).contains("\n2|||4\n"), "{}", state(one));
+}
+
+#[test]
+fn databases_are_cloned_between_files_and_servers() {
+    let (server, empty) = (Sqld::start(), Sqld::start());
+    let world = World::new();
+    let file = |name: &str| world.path(name).display().to_string();
+    let (first, back) = (file("first.db"), file("back.db"));
+    odd(&world, &first);
+    for (from, to) in [(&first, &server.url()), (&server.url(), &empty.url()), (&empty.url(), &back)] {
+        assert_eq!(world.ok(["db", "shell", from, &format!(".clone {to}")]), "");
+        assert_equal(&world, from, to);
+    }
+    assert_equal(&world, &first, &back);
+    let run = world.torso(["db", "shell", &first, &format!(".clone {}", server.url())]);
+    assert_eq!(run.code(), 1);
+    assert!(run.stderr.contains("the destination is not empty"), "{}", run.stderr);
+}
+
+#[test]
+fn databases_are_restored_between_files_and_servers() {
+    let server = Sqld::start();
+    let world = World::new();
+    let file = |name: &str| world.path(name).display().to_string();
+    let (first, other) = (file("first.db"), file("other.db"));
+    odd(&world, &first);
+    let url = server.url();
+    for database in [&url, &other] {
+        // Something else is there, in part of the same name.
+        let before = "CREATE TABLE city(other); CREATE VIRTUAL TABLE v USING fts5(a); CREATE VIEW seen AS SELECT 1;
+            CREATE TABLE n(a INTEGER PRIMARY KEY AUTOINCREMENT); INSERT INTO n VALUES(99); PRAGMA user_version = 2;";
+        world.torso_with_input(["db", "shell", database], before).success();
+    }
+    let run = world.torso(["db", "shell", &url, &format!(".restore {first}"), "SELECT t FROM words('bye')"]).success();
+    assert_eq!(run.stdout, "good bye\n");
+    assert_equal(&world, &first, &url);
+    let run = world.torso(["db", "shell", &other, &format!(".restore {url}"), "SELECT t FROM words('bye')"]).success();
+    assert_eq!(run.stdout, "good bye\n");
+    assert_equal(&world, &first, &other);
+}
+
+/// What cannot be copied leaves the destination as it was.
+#[test]
+fn a_failed_restore_changes_nothing() {
+    let server = Sqld::start();
+    let world = World::new();
+    let (file, url) = (world.path("x.db").display().to_string(), server.url());
+    let bad = "CREATE TABLE a(x); INSERT INTO a VALUES(1); CREATE TABLE b(x); INSERT INTO b VALUES(CAST(x'ff' AS TEXT));";
+    world.torso_with_input(["db", "shell", &file], bad).success();
+    world.torso_with_input(["db", "shell", &url], SETUP).success();
+    let before = world.ok(["db", "shell", &url, ".sha3sum --schema"]);
+    for missing in [format!(".restore {file}"), ".restore no/such.db".to_owned(), ".restore http://127.0.0.1:9".to_owned()] {
+        let run = world.torso(["db", "shell", &url, &missing]);
+        assert_eq!(run.code(), 1, "{missing}");
+        assert!(run.stderr.starts_with("Error: "), "{}", run.stderr);
+    }
+    assert_eq!(world.ok(["db", "shell", &url, ".sha3sum --schema"]), before);
+    let empty = Sqld::start();
+    let run = world.torso(["db", "shell", &file, &format!(".clone {}", empty.url())]);
+    assert_eq!(run.code(), 1);
+    assert!(run.stderr.contains("b: a text is not UTF-8"), "{}", run.stderr);
+    assert_eq!(world.ok(["db", "shell", &empty.url(), ".tables"]), "");
+}

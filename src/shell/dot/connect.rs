@@ -158,6 +158,23 @@ fn copy(from: &Connection, from_name: &str, to: &mut Connection, to_name: &str) 
     }
 }
 
+fn is_url(name: &str) -> bool {
+    name.contains("://")
+}
+
+/// The other side of a copy in which a server takes part: a URL, or else a file.
+fn elsewhere(shell: &mut Shell<'_>, name: &str, read_only: bool) -> Ran<Target> {
+    if is_url(name) {
+        return target(shell, name, read_only);
+    }
+    Ok(Target::File {
+        path: PathBuf::from(name),
+        read_only,
+        create: !read_only,
+        max_bytes: None,
+    })
+}
+
 pub fn backup(shell: &mut Shell<'_>, call: &Call) -> Ran {
     shell.needs_trust(format_args!("cannot run .{} in safe mode", call.name))?;
     let mut places: Vec<&str> = Vec::new();
@@ -199,6 +216,23 @@ pub fn restore(shell: &mut Shell<'_>, call: &Call) -> Ran {
         [database, file] => (database, file),
         _ => return shell.fail(format_args!("Usage: .restore ?DB? FILE")),
     };
+    if is_url(file) || shell.session()?.local().is_none() {
+        if database != "main" {
+            return shell.fail(format_args!("Error: with a server only main can be restored"));
+        }
+        let from = elsewhere(shell, file, true)?;
+        let copied = super::transfer::copy_from(shell.session()?, &from);
+        shell.wrote = true;
+        return match copied {
+            Ok(has_modules) => {
+                if has_modules && !matches!(shell.slot().target, None | Some(Target::Memory)) {
+                    shell.disconnect();
+                }
+                Ok(())
+            }
+            Err(error) => shell.fail(format_args!("Error: {error}")),
+        };
+    }
     let Ok(source) = Connection::open(file) else {
         return shell.fail(format_args!("Error: cannot open \"{file}\""));
     };
@@ -216,8 +250,18 @@ pub fn clone(shell: &mut Shell<'_>, call: &Call) -> Ran {
     let [file] = call.texts()[..] else {
         return shell.fail(format_args!("Usage: .clone FILENAME"));
     };
-    if std::path::Path::new(file).exists() {
+    let remote = is_url(file) || shell.session()?.local().is_none();
+    if !is_url(file) && std::path::Path::new(file).exists() {
         return shell.say(format_args!("File \"{file}\" already exists."));
+    }
+    if remote {
+        let to = elsewhere(shell, file, false)?;
+        let copied = super::transfer::copy_to(shell.session()?, &to);
+        if let (Err(_), Target::File { path, .. }) = (&copied, &to) {
+            // It was not there before, and holds nothing.
+            let _ = std::fs::remove_file(path);
+        }
+        return copied.or_else(|error| shell.fail(format_args!("Error: {error}")));
     }
     let new = match Connection::open(file) {
         Ok(new) => new,

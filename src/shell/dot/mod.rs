@@ -21,6 +21,7 @@ mod recover;
 mod schema;
 mod settings;
 mod tables;
+mod transfer;
 mod watch;
 
 use super::state::{Ran, Shell};
