@@ -329,7 +329,9 @@ const STATE: &str = "PRAGMA user_version; SELECT * FROM sqlite_sequence; SELECT 
                      SELECT rowid, t FROM words('world'); PRAGMA integrity_check;";
 
 fn odd(world: &World, database: &str) {
-    let run = world.torso_with_input(["db", "shell", database], format!("{SETUP}{ODD}")).success();
+    let run = world
+        .torso_with_input(["db", "shell", database], format!("{SETUP}{ODD}"))
+        .success();
     assert_eq!(run.stderr, "");
 }
 
@@ -339,7 +341,11 @@ fn assert_equal(world: &World, one: &str, other: &str) {
     assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("", ""), "{one} {other}");
     let state = |database: &str| world.ok(["db", "shell", database, STATE]);
     assert_eq!(state(one), state(other));
-    assert!(state(one).contains("\n2||0|4\n") || state(one).contains("\n2|||4\n"), "{}", state(one));
+    assert!(
+        state(one).contains("\n2||0|4\n") || state(one).contains("\n2|||4\n"),
+        "{}",
+        state(one)
+    );
 }
 
 #[test]
@@ -349,7 +355,11 @@ fn databases_are_cloned_between_files_and_servers() {
     let file = |name: &str| world.path(name).display().to_string();
     let (first, back) = (file("first.db"), file("back.db"));
     odd(&world, &first);
-    for (from, to) in [(&first, &server.url()), (&server.url(), &empty.url()), (&empty.url(), &back)] {
+    for (from, to) in [
+        (&first, &server.url()),
+        (&server.url(), &empty.url()),
+        (&empty.url(), &back),
+    ] {
         assert_eq!(world.ok(["db", "shell", from, &format!(".clone {to}")]), "");
         assert_equal(&world, from, to);
     }
@@ -373,10 +383,26 @@ fn databases_are_restored_between_files_and_servers() {
             CREATE TABLE n(a INTEGER PRIMARY KEY AUTOINCREMENT); INSERT INTO n VALUES(99); PRAGMA user_version = 2;";
         world.torso_with_input(["db", "shell", database], before).success();
     }
-    let run = world.torso(["db", "shell", &url, &format!(".restore {first}"), "SELECT t FROM words('bye')"]).success();
+    let run = world
+        .torso([
+            "db",
+            "shell",
+            &url,
+            &format!(".restore {first}"),
+            "SELECT t FROM words('bye')",
+        ])
+        .success();
     assert_eq!(run.stdout, "good bye\n");
     assert_equal(&world, &first, &url);
-    let run = world.torso(["db", "shell", &other, &format!(".restore {url}"), "SELECT t FROM words('bye')"]).success();
+    let run = world
+        .torso([
+            "db",
+            "shell",
+            &other,
+            &format!(".restore {url}"),
+            "SELECT t FROM words('bye')",
+        ])
+        .success();
     assert_eq!(run.stdout, "good bye\n");
     assert_equal(&world, &first, &other);
 }
@@ -387,11 +413,16 @@ fn a_failed_restore_changes_nothing() {
     let server = Sqld::start();
     let world = World::new();
     let (file, url) = (world.path("x.db").display().to_string(), server.url());
-    let bad = "CREATE TABLE a(x); INSERT INTO a VALUES(1); CREATE TABLE b(x); INSERT INTO b VALUES(CAST(x'ff' AS TEXT));";
+    let bad =
+        "CREATE TABLE a(x); INSERT INTO a VALUES(1); CREATE TABLE b(x); INSERT INTO b VALUES(CAST(x'ff' AS TEXT));";
     world.torso_with_input(["db", "shell", &file], bad).success();
     world.torso_with_input(["db", "shell", &url], SETUP).success();
     let before = world.ok(["db", "shell", &url, ".sha3sum --schema"]);
-    for missing in [format!(".restore {file}"), ".restore no/such.db".to_owned(), ".restore http://127.0.0.1:9".to_owned()] {
+    for missing in [
+        format!(".restore {file}"),
+        ".restore no/such.db".to_owned(),
+        ".restore http://127.0.0.1:9".to_owned(),
+    ] {
         let run = world.torso(["db", "shell", &url, &missing]);
         assert_eq!(run.code(), 1, "{missing}");
         assert!(run.stderr.starts_with("Error: "), "{}", run.stderr);

@@ -81,8 +81,15 @@ fn plan(source: &mut dyn Session) -> Result<Plan> {
     }
     let mut copies: Vec<Copy> = real.iter().map(|table| Copy::new(table, false)).collect();
     copies.extend(shadows.iter().map(|table| Copy::new(table, true)));
-    let counted = number(source, "SELECT count(*) FROM sqlite_schema WHERE name = 'sqlite_sequence'")? > 0;
-    if counted && objects.iter().any(|object| text_of(&object[2]).to_lowercase().contains("autoincrement")) {
+    let counted = number(
+        source,
+        "SELECT count(*) FROM sqlite_schema WHERE name = 'sqlite_sequence'",
+    )? > 0;
+    if counted
+        && objects
+            .iter()
+            .any(|object| text_of(&object[2]).to_lowercase().contains("autoincrement"))
+    {
         copies.push(Copy {
             name: "sqlite_sequence".to_owned(),
             select: "SELECT name, seq FROM sqlite_sequence".to_owned(),
@@ -195,7 +202,10 @@ impl Rows for Arriving<'_> {
 /// Takes everything out of a database.
 fn empty(destination: &mut dyn Session) -> Result<()> {
     for kind in ["trigger", "view"] {
-        for row in rows(destination, &format!("SELECT name FROM sqlite_schema WHERE type = '{kind}'"))? {
+        for row in rows(
+            destination,
+            &format!("SELECT name FROM sqlite_schema WHERE type = '{kind}'"),
+        )? {
             rows(destination, &format!("DROP {kind} {}", identifier(&text_of(&row[0]))))?;
         }
     }
