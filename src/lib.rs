@@ -26,5 +26,10 @@ use std::ffi::OsString;
 
 /// The whole program: takes the words of the command line, the program's name first, and returns the exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
-    commands::run(args.into_iter().collect())
+    let args: Vec<OsString> = args.into_iter().collect();
+    #[cfg(unix)]
+    if let Some(code) = engine::child::run(&args) {
+        return code;
+    }
+    commands::run(args)
 }

@@ -5,8 +5,16 @@
 //! Every method that changes something may be repeated: after a crash the control plane asks again, and what is already
 //! so stays so. None of them leaves a half-made instance where an application could find it.
 
+#[cfg(unix)]
+pub mod child;
+#[cfg(unix)]
+pub mod confine;
 pub mod disk;
 pub mod file;
+#[cfg(unix)]
+pub mod process;
+#[cfg(unix)]
+pub mod sqld;
 
 use crate::error::Result;
 use jiff::Timestamp;

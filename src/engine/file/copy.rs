@@ -29,7 +29,7 @@ pub(super) fn open(path: &Path) -> Result<Connection> {
 }
 
 /// Opens a database to be copied, leaving no trace on it.
-fn open_source(path: &Path) -> Result<Connection> {
+pub(super) fn open_source(path: &Path) -> Result<Connection> {
     if stat(path)?.is_none() {
         return Err(Error::new(
             Code::Unavailable,
@@ -82,7 +82,7 @@ fn backup(source: &Connection, from: &Path, to: &Path) -> Result<()> {
 }
 
 /// Removes a file under construction and what SQLite kept beside it.
-fn clear(path: &Path) -> Result<()> {
+pub(super) fn clear(path: &Path) -> Result<()> {
     disk::remove(path)?;
     COMPANIONS
         .iter()

@@ -13,6 +13,7 @@
 //! 4. A connection made for copying does not checkpoint when it closes, so that copying does not make its source look
 //!    changed.
 
+pub mod child;
 mod copy;
 mod note;
 mod role;
@@ -85,7 +86,7 @@ fn position(at: &Site, metadata: &Metadata) -> Result<Position> {
 }
 
 /// Makes sure that a location's directory is there to be written to.
-fn present(at: &Site) -> Result<()> {
+pub(super) fn present(at: &Site) -> Result<()> {
     if !at.external {
         return disk::private_dir(&at.dir);
     }

@@ -1,0 +1,295 @@
+//! What stands between a supervisor and the program it runs: torso itself, started once more with a hidden first word.
+//! It gives up what the program does not need, and becomes it.
+//!
+//! 1. It takes the directory's lock, which the program keeps until it ends, however it ends. So nobody else can run over
+//!    the directory meanwhile, not even after the supervisor was killed; and a later supervisor finds who has it.
+//! 2. It asks to be ended with its supervisor (Linux).
+//! 3. It raises the limit of open files and forbids core dumps, which would hold customers' rows.
+//! 4. It closes off every file and port but the program's own, for good (Linux with Landlock; elsewhere this is left to
+//!    the system's administrator).
+
+use super::disk;
+use super::process::Launch;
+use crate::error::{Code, Error, Result};
+use rustix::process::{Pid, Resource, Rlimit, Signal};
+use std::ffi::{OsStr, OsString};
+use std::fs::TryLockError;
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// The hidden first word.
+pub const WORD: &str = "__confine";
+
+/// How long a program that lost its supervisor may take to end when asked, before it is killed.
+const GRACE: Duration = Duration::from_secs(7);
+
+/// What a program may reach.
+#[derive(Debug, Clone, Default)]
+pub struct Bounds {
+    /// Held while the program runs.
+    pub lock: Option<PathBuf>,
+    /// Directories to read and write.
+    pub write: Vec<PathBuf>,
+    /// Files and directories to read.
+    pub read: Vec<PathBuf>,
+    /// TCP ports to listen on, and to connect to.
+    pub listen: Vec<u16>,
+    pub connect: Vec<u16>,
+}
+
+/// The launch of a program within bounds. `torso` is this program's own file.
+#[must_use]
+pub fn launch(torso: &Path, bounds: &Bounds, program: Launch) -> Launch {
+    let mut args: Vec<OsString> = vec![WORD.into(), "parent".into(), std::process::id().to_string().into()];
+    let paths = [("write", &bounds.write), ("read", &bounds.read)];
+    for (word, path) in bounds
+        .lock
+        .iter()
+        .map(|path| ("lock", path))
+        .chain(paths.iter().flat_map(|(word, paths)| paths.iter().map(|path| (*word, path))))
+    {
+        args.extend([word.into(), path.clone().into_os_string()]);
+    }
+    let ports = [("listen", &bounds.listen), ("connect", &bounds.connect)];
+    for (word, port) in ports
+        .iter()
+        .flat_map(|(word, ports)| ports.iter().map(|port| (*word, port)))
+    {
+        args.extend([word.into(), port.to_string().into()]);
+    }
+    args.extend(["run".into(), program.program.into_os_string()]);
+    args.extend(program.args);
+    Launch {
+        program: torso.to_owned(),
+        args,
+        environment: program.environment,
+    }
+}
+
+/// Becomes the program that the words after [`WORD`] ask for. Returns only when that fails.
+pub fn become_program(words: &[OsString]) -> Error {
+    match confine(words) {
+        Ok(mut command) => {
+            let error = command.exec();
+            Error::io(error, format!("cannot run {}", command.get_program().display()))
+        }
+        Err(error) => error,
+    }
+}
+
+fn confine(words: &[OsString]) -> Result<Command> {
+    let malformed = || Error::new(Code::Internal, "torso's own words to itself are malformed");
+    let mut bounds = Bounds::default();
+    let mut words = words.iter();
+    let number = |word: &OsStr| word.to_str().and_then(|text| text.parse().ok()).ok_or_else(malformed);
+    loop {
+        let (Some(word), Some(value)) = (words.next().and_then(|word| word.to_str()), words.next()) else {
+            return Err(malformed());
+        };
+        match word {
+            "parent" => end_with(value.to_str().and_then(|text| text.parse().ok()).ok_or_else(malformed)?)?,
+            "lock" => bounds.lock = Some(value.into()),
+            "write" => bounds.write.push(value.into()),
+            "read" => bounds.read.push(value.into()),
+            "listen" => bounds.listen.push(number(value)?),
+            "connect" => bounds.connect.push(number(value)?),
+            "run" => {
+                let program = PathBuf::from(value);
+                if let Some(path) = &bounds.lock {
+                    hold(path)?;
+                }
+                limit()?;
+                restrict(&bounds, &program)?;
+                let mut command = Command::new(program);
+                command.args(words);
+                return Ok(command);
+            }
+            _ => return Err(malformed()),
+        }
+    }
+}
+
+/// Ends with the supervisor, also one that ended just now.
+fn end_with(supervisor: i32) -> Result<()> {
+    #[cfg(target_os = "linux")]
+    rustix::process::set_parent_process_death_signal(Some(Signal::TERM))
+        .map_err(|error| Error::io(error.into(), "cannot ask to end with the supervisor"))?;
+    if rustix::process::getppid() == Pid::from_raw(supervisor) {
+        Ok(())
+    } else {
+        Err(Error::new(Code::Unavailable, "the supervisor has ended"))
+    }
+}
+
+/// Takes the lock for the life of this process, whatever program it becomes, and writes down who has it.
+fn hold(path: &Path) -> Result<()> {
+    let doing = || format!("cannot write {}", path.display());
+    let mut file = disk::private_file(path)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            return Err(Error::new(
+                Code::Conflict,
+                format!("another process holds {}", path.display()),
+            ));
+        }
+        Err(TryLockError::Error(error)) => return Err(Error::io(error, doing())),
+    }
+    let pid = std::process::id();
+    file.set_len(0)
+        .and_then(|()| file.seek(SeekFrom::Start(0)))
+        .and_then(|_| writeln!(file, "{pid} {}", birth(pid).unwrap_or(0)))
+        .map_err(|error| Error::io(error, doing()))?;
+    // Open across the change of programs.
+    rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty()).map_err(|error| Error::io(error.into(), doing()))?;
+    std::mem::forget(file);
+    Ok(())
+}
+
+/// When a process began, in the kernel's ticks: with its id, this names one process for good. None where the system does
+/// not tell.
+fn birth(pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The program's name, in parentheses, may contain anything.
+    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
+/// Makes sure that nobody holds a lock, ending a program that its supervisor left behind.
+pub fn end_orphan(lock: &Path) -> Result<()> {
+    let began = Instant::now();
+    let mut asked = false;
+    loop {
+        let mut file = disk::private_file(lock)?;
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => {
+                return Err(Error::io(error, format!("cannot lock {}", lock.display())));
+            }
+        }
+        let mut text = String::new();
+        let _ = file.read_to_string(&mut text);
+        let mut words = text.split_ascii_whitespace();
+        let pid: Option<u32> = words.next().and_then(|word| word.parse().ok());
+        let born: Option<u64> = words.next().and_then(|word| word.parse().ok());
+        let holder = pid.filter(|pid| birth(*pid).is_some_and(|birth| Some(birth) == born));
+        if let Some(pid) = holder.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw) {
+            let signal = match began.elapsed() {
+                elapsed if elapsed > GRACE => Some(Signal::KILL),
+                _ if !asked => Some(Signal::TERM),
+                _ => None,
+            };
+            if let Some(signal) = signal {
+                asked = true;
+                // It may have ended meanwhile; then the lock is free.
+                let _ = rustix::process::kill_process(pid, signal);
+            }
+        }
+        if began.elapsed() > GRACE + Duration::from_secs(3) {
+            let who = pid.map_or_else(String::new, |pid| format!(" (process {pid})"));
+            return Err(Error::new(
+                Code::Unavailable,
+                format!("another program{who} holds {} and does not end", lock.display()),
+            )
+            .hint("end it, then try again"));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn limit() -> Result<()> {
+    let most = rustix::process::getrlimit(Resource::Nofile).maximum;
+    let set = |resource, limit| {
+        rustix::process::setrlimit(resource, limit)
+            .map_err(|error| Error::io(error.into(), "cannot set the limits of a process"))
+    };
+    set(
+        Resource::Nofile,
+        Rlimit {
+            current: most,
+            maximum: most,
+        },
+    )?;
+    set(
+        Resource::Core,
+        Rlimit {
+            current: Some(0),
+            maximum: Some(0),
+        },
+    )
+}
+
+/// What every program needs to be loaded and to run, and what tells nobody anything.
+#[cfg(target_os = "linux")]
+const SYSTEM: [&str; 10] = [
+    "/lib",
+    "/lib64",
+    "/usr/lib",
+    "/usr/lib64",
+    "/usr/local/lib",
+    "/nix/store",
+    "/etc/ld.so.cache",
+    "/dev/urandom",
+    "/proc/sys/vm/overcommit_memory",
+    "/sys/devices/system/cpu",
+];
+
+#[cfg(target_os = "linux")]
+fn restrict(bounds: &Bounds, program: &Path) -> Result<()> {
+    use landlock::{
+        ABI, Access as _, AccessFs, AccessNet, NetPort, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, Scope,
+        path_beneath_rules,
+    };
+    // A kernel that knows less enforces what it knows.
+    let abi = ABI::V6;
+    type Refused = landlock::RulesetError;
+    let ports = |ports: &[u16], access: AccessNet| -> Vec<Result<NetPort, Refused>> {
+        ports.iter().map(|port| Ok(NetPort::new(*port, access))).collect()
+    };
+    let read: Vec<&Path> = SYSTEM
+        .iter()
+        .map(Path::new)
+        .chain([program])
+        .chain(bounds.read.iter().map(PathBuf::as_path))
+        .collect();
+    let restricted = || -> Result<_, Refused> {
+        Ruleset::default()
+            .handle_access(AccessFs::from_all(abi))?
+            .handle_access(AccessNet::from_all(abi))?
+            .scope(Scope::from_all(abi))?
+            .create()?
+            .add_rules(path_beneath_rules(&read, AccessFs::from_read(abi)))?
+            .add_rules(path_beneath_rules(["/dev/null"], AccessFs::from_file(abi)))?
+            .add_rules(path_beneath_rules(&bounds.write, AccessFs::from_all(abi) & !AccessFs::Execute))?
+            .add_rules(ports(&bounds.listen, AccessNet::BindTcp))?
+            .add_rules(ports(&bounds.connect, AccessNet::ConnectTcp))?
+            .restrict_self()
+    };
+    restricted()
+        .map(drop)
+        .map_err(|error| Error::new(Code::Io, "cannot confine a process").caused_by(error))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn restrict(_bounds: &Bounds, _program: &Path) -> Result<()> {
+    Ok(())
+}
+
+/// Whether this system's kernel confines programs to their own files.
+#[must_use]
+pub fn is_enforced() -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        use landlock::{ABI, Access as _, AccessFs, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _};
+        Ruleset::default()
+            .set_compatibility(CompatLevel::HardRequirement)
+            .handle_access(AccessFs::from_all(ABI::V1))
+            .and_then(Ruleset::create)
+            .is_ok()
+    }
+    #[cfg(not(target_os = "linux"))]
+    false
+}

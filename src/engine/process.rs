@@ -1,0 +1,391 @@
+//! A program that is kept running: started with an environment of its own and nothing else, its output in a capped log,
+//! started again with back-off when it ends, stopped for good when asked.
+//!
+//! What must hold before each start, and when the program counts as ready, is the [`Job`]'s. That a child does not
+//! outlive its supervisor unseen is `confine`'s: it has the child hold a lock on its directory and end with its parent.
+
+mod log;
+
+use crate::error::{Code, Error, Result};
+use log::Log;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// The pause before a program that ended is started again; doubled each time, up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// A program that stayed up for so long begins with the first pause again.
+const STEADY: Duration = Duration::from_secs(60);
+
+/// How long a program may take from its start until it is ready.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+
+/// How long a program may take to end when asked, before it is killed.
+const GRACE: Duration = Duration::from_secs(7);
+
+/// One way of starting a program.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    pub program: PathBuf,
+    pub args: Vec<OsString>,
+    /// All of its environment.
+    pub environment: Vec<(OsString, OsString)>,
+}
+
+/// What is kept running.
+pub trait Job: Send + Sync + 'static {
+    /// Called before each start; the program is not running. An error counts as a start that failed.
+    fn prepare(&self) -> Result<Launch>;
+    /// Whether the program, which runs, can be used. Asked again until it can.
+    fn is_ready(&self) -> bool;
+    /// Called each time the program has become ready, before anybody is told.
+    fn became_ready(&self);
+    /// Called each time the program has ended.
+    fn ended(&self);
+}
+
+/// How the program is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Running and not ready, or about to run.
+    Starting,
+    Ready,
+    /// It ended, or could not be started; it will be tried again.
+    Pausing,
+    Stopped,
+}
+
+struct State {
+    phase: Phase,
+    pid: Option<Pid>,
+    wanted: bool,
+    /// Starts that failed, and ready programs that ended, since the beginning.
+    failures: u64,
+    /// What is known about the last of them.
+    failure: String,
+}
+
+struct Shared {
+    name: String,
+    job: Box<dyn Job>,
+    log: Arc<Log>,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+/// A supervised program. Dropping it stops the program.
+pub struct Process {
+    shared: Arc<Shared>,
+    supervisor: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// A thread that panicked with the lock leaves a state that is still true.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Process {
+    /// Begins to keep a program running. `name` is what errors call it, `log` is the file its output goes to.
+    pub fn start(name: String, log: PathBuf, job: impl Job) -> Result<Self> {
+        let shared = Arc::new(Shared {
+            name,
+            job: Box::new(job),
+            log: Arc::new(Log::open(log)?),
+            state: Mutex::new(State {
+                phase: Phase::Starting,
+                pid: None,
+                wanted: true,
+                failures: 0,
+                failure: String::new(),
+            }),
+            changed: Condvar::new(),
+        });
+        let supervised = Arc::clone(&shared);
+        // The thread must live as long as its child: on Linux a child is told of the death of the thread that made it.
+        let supervisor = std::thread::Builder::new()
+            .name("supervisor".to_owned())
+            .spawn(move || supervised.supervise())
+            .map_err(|error| Error::io(error, "cannot start a thread"))?;
+        Ok(Self {
+            shared,
+            supervisor: Mutex::new(Some(supervisor)),
+        })
+    }
+
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        lock(&self.shared.state).phase == Phase::Ready
+    }
+
+    /// The process id, while it runs.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        let pid = lock(&self.shared.state).pid?;
+        u32::try_from(pid.as_raw_nonzero().get()).ok()
+    }
+
+    /// How often it has failed to start, or ended by itself.
+    #[must_use]
+    pub fn failures(&self) -> u64 {
+        lock(&self.shared.state).failures
+    }
+
+    /// Waits until the program is ready. When it ends first the error says why, with its last words, at once; it is
+    /// tried again in the background all the same.
+    pub fn wait_ready(&self, patience: Duration) -> Result<()> {
+        let deadline = Instant::now() + patience;
+        let mut state = lock(&self.shared.state);
+        let mut failures = state.failures;
+        if state.phase == Phase::Pausing {
+            // It has just failed: that is news enough, unless it has been tried again since.
+            failures = failures.saturating_sub(1);
+        }
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match state.phase {
+                Phase::Ready => return Ok(()),
+                Phase::Stopped => return Err(self.shared.trouble("is stopped")),
+                _ if state.failures > failures => {
+                    let why = state.failure.clone();
+                    drop(state);
+                    return Err(self.shared.trouble(&why));
+                }
+                _ if left.is_zero() => {
+                    drop(state);
+                    return Err(self.shared.trouble("is not ready yet"));
+                }
+                _ => {}
+            }
+            state = self
+                .shared
+                .changed
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+
+    /// Ends the program at once, as a crash would; it is started again.
+    pub fn kill(&self) {
+        self.shared.signal(Signal::KILL);
+    }
+
+    /// Stops the program for good: asks it, and kills it when it does not end in time.
+    pub fn stop(&self) {
+        self.begin_stop();
+        if let Some(supervisor) = lock(&self.supervisor).take() {
+            // A supervisor that panicked has nothing more to stop.
+            let _ = supervisor.join();
+        }
+    }
+
+    /// Asks the program to end; [`Process::stop`] waits for it. So several can end at the same time.
+    pub fn begin_stop(&self) {
+        lock(&self.shared.state).wanted = false;
+        self.shared.signal(Signal::TERM);
+        self.shared.changed.notify_all();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Shared {
+    fn supervise(&self) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let began = Instant::now();
+            let why = match self.run_once() {
+                Ok(ended) => ended,
+                Err(error) => format!("cannot be started: {}", error.full_message()),
+            };
+            self.job.ended();
+            if began.elapsed() > STEADY {
+                pause = FIRST_PAUSE;
+            }
+            let mut state = lock(&self.state);
+            state.failure = why;
+            state.failures += 1;
+            state.phase = Phase::Pausing;
+            self.changed.notify_all();
+            let until = Instant::now() + pause;
+            while state.wanted && Instant::now() < until {
+                let left = until.saturating_duration_since(Instant::now());
+                state = self
+                    .changed
+                    .wait_timeout(state, left)
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0;
+            }
+            if !state.wanted {
+                state.phase = Phase::Stopped;
+                self.changed.notify_all();
+                return;
+            }
+            state.phase = Phase::Starting;
+            drop(state);
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Starts the program and waits until it has ended; how it ended.
+    fn run_once(&self) -> Result<String> {
+        if !lock(&self.state).wanted {
+            return Ok("is stopped".to_owned());
+        }
+        let launch = self.job.prepare()?;
+        let mut child = self.spawn(&launch)?;
+        let pid = pid_of(&child);
+        {
+            let mut state = lock(&self.state);
+            state.pid = pid;
+            if !state.wanted {
+                drop(state);
+                self.signal(Signal::TERM);
+            }
+        }
+        if self.await_ready(&mut child) {
+            self.job.became_ready();
+            let mut state = lock(&self.state);
+            state.phase = Phase::Ready;
+            self.changed.notify_all();
+        }
+        self.await_exit(&mut child, pid)
+    }
+
+    fn spawn(&self, launch: &Launch) -> Result<Child> {
+        let doing = || format!("cannot run {}", launch.program.display());
+        let (reader, writer) = std::io::pipe().map_err(|error| Error::io(error, doing()))?;
+        let other = writer.try_clone().map_err(|error| Error::io(error, doing()))?;
+        let mut command = Command::new(&launch.program);
+        command
+            .args(&launch.args)
+            .env_clear()
+            .envs(launch.environment.iter().map(|(name, value)| (name, value)))
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(writer)
+            .stderr(other);
+        let child = command.spawn().map_err(|error| Error::io(error, doing()))?;
+        // The command holds our ends of the pipe's writing side.
+        drop(command);
+        let log = Arc::clone(&self.log);
+        let pump = std::thread::Builder::new()
+            .name("log".to_owned())
+            .spawn(move || log.fill(reader));
+        if let Err(error) = pump {
+            end(child);
+            return Err(Error::io(error, "cannot start a thread"));
+        }
+        Ok(child)
+    }
+
+    /// Whether the program became ready; false when it ended, is not wanted any more, or takes too long.
+    fn await_ready(&self, child: &mut Child) -> bool {
+        let deadline = Instant::now() + READY_WITHIN;
+        let mut pause = Duration::from_millis(5);
+        while Instant::now() < deadline && lock(&self.state).wanted {
+            if !matches!(child.try_wait(), Ok(None)) {
+                return false;
+            }
+            if self.job.is_ready() {
+                return true;
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(100));
+        }
+        if lock(&self.state).wanted {
+            self.signal(Signal::KILL);
+        }
+        false
+    }
+
+    /// Waits for the end of the program, which is killed where it was asked to end and does not.
+    fn await_exit(&self, child: &mut Child, pid: Option<Pid>) -> Result<String> {
+        let mut asked: Option<Instant> = None;
+        loop {
+            // Seen, not reaped: as long as the id is in `state` it is this child's and no other process's.
+            let status = match pid {
+                Some(pid) if asked.is_none() && lock(&self.state).wanted => {
+                    let _ = rustix::process::waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
+                    self.reap(child)?
+                }
+                _ => self.reap(child)?,
+            };
+            if let Some(status) = status {
+                return Ok(describe(status));
+            }
+            if !lock(&self.state).wanted {
+                let since = *asked.get_or_insert_with(Instant::now);
+                if since.elapsed() > GRACE {
+                    self.signal(Signal::KILL);
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+    }
+
+    /// Takes leave of the child, if it has ended.
+    fn reap(&self, child: &mut Child) -> Result<Option<ExitStatus>> {
+        let mut state = lock(&self.state);
+        let status = child
+            .try_wait()
+            .map_err(|error| Error::io(error, "cannot wait for a process"))?;
+        if status.is_some() {
+            state.pid = None;
+        }
+        Ok(status)
+    }
+
+    fn signal(&self, signal: Signal) {
+        let state = lock(&self.state);
+        if let Some(pid) = state.pid {
+            // It may have ended meanwhile, and waits to be reaped.
+            let _ = rustix::process::kill_process(pid, signal);
+        }
+    }
+
+    fn trouble(&self, what: &str) -> Error {
+        let lines = self.log.last_lines();
+        let error = Error::new(Code::Unavailable, format!("{} {what}", self.name));
+        let log = self.log.path().display();
+        if lines.is_empty() {
+            error.hint(format!("it is tried again; its log is {log}"))
+        } else {
+            error
+                .caused_by(lines.join("\n"))
+                .hint(format!("it is tried again; its whole log is {log}"))
+        }
+    }
+}
+
+fn pid_of(child: &Child) -> Option<Pid> {
+    i32::try_from(child.id()).ok().and_then(Pid::from_raw)
+}
+
+fn end(mut child: Child) {
+    // It cannot be watched, so it must not run.
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+fn describe(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt as _;
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("ended with exit code {code}"),
+        (None, Some(signal)) => format!("was ended by signal {signal}"),
+        (None, None) => "ended".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

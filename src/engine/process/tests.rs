@@ -1,0 +1,117 @@
+use super::*;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A shell script as a job. It is ready when the file exists.
+struct Script {
+    text: String,
+    sign: PathBuf,
+    readied: Arc<AtomicU32>,
+}
+
+impl Job for Script {
+    fn prepare(&self) -> Result<Launch> {
+        Ok(Launch {
+            program: "/bin/sh".into(),
+            args: vec!["-c".into(), self.text.clone().into()],
+            environment: vec![("PATH".into(), "/usr/bin:/bin".into()), ("ONLY".into(), "this".into())],
+        })
+    }
+    fn is_ready(&self) -> bool {
+        self.sign.exists()
+    }
+    fn became_ready(&self) {
+        self.readied.fetch_add(1, Ordering::SeqCst);
+    }
+    fn ended(&self) {
+        let _ = std::fs::remove_file(&self.sign);
+    }
+}
+
+fn run(dir: &std::path::Path, text: &str) -> (Process, Arc<AtomicU32>) {
+    let readied = Arc::new(AtomicU32::new(0));
+    let sign = dir.join("ready");
+    let script = Script {
+        text: text.replace("READY", &format!("touch {}", sign.display())),
+        sign,
+        readied: Arc::clone(&readied),
+    };
+    let process = Process::start("the script".to_owned(), dir.join("log"), script).unwrap();
+    (process, readied)
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !holds() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn starts_with_its_own_environment_and_stops() {
+    let dir = tempfile::tempdir().unwrap();
+    let (process, _) = run(dir.path(), "env; READY; exec sleep 60");
+    process.wait_ready(Duration::from_secs(20)).unwrap();
+    until("the log is written", || {
+        std::fs::read_to_string(dir.path().join("log")).is_ok_and(|log| log.contains("ONLY=this"))
+    });
+    let log = std::fs::read_to_string(dir.path().join("log")).unwrap();
+    assert!(!log.contains("HOME="), "{log}");
+    let pid = process.pid().unwrap();
+    process.stop();
+    assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
+    assert_eq!(process.pid(), None);
+    assert!(!process.is_ready());
+}
+
+#[test]
+fn what_was_killed_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (process, readied) = run(dir.path(), "READY; exec sleep 60");
+    process.wait_ready(Duration::from_secs(20)).unwrap();
+    let first = process.pid();
+    process.kill();
+    until("it is ready again", || readied.load(Ordering::SeqCst) == 2 && process.is_ready());
+    assert_ne!(process.pid(), first);
+    assert_eq!(process.failures(), 1);
+}
+
+#[test]
+fn a_program_that_fails_says_why_and_is_tried_less_and_less_often() {
+    let dir = tempfile::tempdir().unwrap();
+    let (process, _) = run(dir.path(), "echo no luck today >&2; exit 3");
+    let error = process.wait_ready(Duration::from_secs(20)).unwrap_err();
+    assert!(error.message().contains("exit code 3"), "{error}");
+    until("its words arrive", || {
+        let error = process.wait_ready(Duration::ZERO).unwrap_err();
+        error.full_message().contains("no luck today")
+    });
+    let began = Instant::now();
+    until("the fourth try", || process.failures() >= 4);
+    assert!(began.elapsed() > Duration::from_millis(300), "no back-off");
+}
+
+#[test]
+fn one_that_does_not_want_to_end_is_killed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (process, _) = run(dir.path(), "trap '' TERM; READY; while :; do sleep 0.05; done");
+    process.wait_ready(Duration::from_secs(20)).unwrap();
+    let began = Instant::now();
+    process.stop();
+    assert!(began.elapsed() >= GRACE);
+    assert!(began.elapsed() < GRACE + Duration::from_secs(3));
+}
+
+#[test]
+fn the_log_is_capped_and_plain() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    let log = Log::with_limit(path.clone(), 1000).unwrap();
+    for number in 0..100 {
+        log.add(format!("\u{1b}[31mline {number}\u{1b}[0m of the log\n").as_bytes());
+    }
+    let size = |path: &std::path::Path| std::fs::metadata(path).unwrap().len();
+    assert!(size(&path) < 1000);
+    assert!(size(&dir.path().join("log.1")) < 1000);
+    assert_eq!(log.last_lines().last().unwrap(), "line 99 of the log");
+}

@@ -1,0 +1,149 @@
+//! The administration port of a libSQL server process: namespaces, their settings, their statistics.
+//!
+//! An unknown path answers 200 there, so a success proves nothing about a route; only routes known to exist are called.
+
+use crate::engine::Limits;
+use crate::error::{Code, Error, Result};
+use crate::secret::Secret;
+use reqwest::StatusCode;
+use reqwest::blocking::{Client, RequestBuilder};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// How long an ordinary request may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a process may take to take over a database file. It is bound by the disk.
+const IMPORT_PATIENCE: Duration = Duration::from_secs(900);
+
+/// What the server calls unlimited, in bytes.
+const UNLIMITED: u64 = 1_000_000_000_000_000_000;
+
+/// What a process has counted for a namespace since the namespace was made.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Usage {
+    #[serde(rename = "rows_read_count")]
+    pub rows_read: u64,
+    #[serde(rename = "rows_written_count")]
+    pub rows_written: u64,
+    /// Bytes, counted about once a minute.
+    #[serde(rename = "storage_bytes_used")]
+    pub storage: u64,
+}
+
+/// A client of administration ports; all of them have the same key.
+pub(super) struct Admin {
+    client: Client,
+    key: Secret,
+}
+
+impl Admin {
+    pub fn new(key: Secret) -> Result<Self> {
+        let client = Client::builder()
+            .no_proxy()
+            .connect_timeout(Duration::from_secs(1))
+            .timeout(PATIENCE)
+            .build()
+            .map_err(|error| Error::new(Code::Internal, "cannot make an HTTP client").caused_by(error))?;
+        Ok(Self { client, key })
+    }
+
+    /// Whether the process answers on its user port.
+    pub fn healthy(&self, http: u16) -> bool {
+        self.client
+            .get(format!("http://127.0.0.1:{http}/health"))
+            .timeout(Duration::from_secs(2))
+            .send()
+            .is_ok_and(|answer| answer.status() == StatusCode::OK)
+    }
+
+    /// Makes a namespace, empty or from the file that lies in its place. True when it is there already.
+    pub fn create(&self, port: u16, id: &str) -> Result<bool> {
+        let request = self
+            .client
+            .post(path(port, id, "/create"))
+            .timeout(IMPORT_PATIENCE)
+            // Anything less loses acknowledged rows with the power.
+            .json(&json!({ "durability_mode": "strong" }));
+        match self.send(request)? {
+            (StatusCode::OK, _) => Ok(false),
+            (StatusCode::BAD_REQUEST, text) if text.contains("already exists") => Ok(true),
+            other => Err(refused("make", id, other)),
+        }
+    }
+
+    /// Removes a namespace with its files; one that is not there is as good as removed.
+    pub fn delete(&self, port: u16, id: &str) -> Result<()> {
+        match self.send(self.client.delete(path(port, id, "")).json(&json!({})))? {
+            (StatusCode::OK | StatusCode::NOT_FOUND, _) => Ok(()),
+            other => Err(refused("remove", id, other)),
+        }
+    }
+
+    /// Sets everything that can be set: what is left out would be reset in part.
+    pub fn configure(&self, port: u16, id: &str, limits: &Limits) -> Result<()> {
+        let blocked = limits.block_reads || limits.block_writes;
+        let settings = json!({
+            "block_reads": limits.block_reads,
+            "block_writes": limits.block_writes,
+            "block_reason": blocked.then_some("blocked by the database's configuration"),
+            "max_db_size": limits.max_size.unwrap_or(UNLIMITED),
+            "allow_attach": limits.allow_attach,
+            "heartbeat_url": Value::Null,
+            "jwt_key": Value::Null,
+            "txn_timeout_s": Value::Null,
+            "durability_mode": "strong",
+        });
+        match self.send(self.client.post(path(port, id, "/config")).json(&settings))? {
+            (StatusCode::OK, _) => Ok(()),
+            other => Err(refused("configure", id, other)),
+        }
+    }
+
+    /// What was counted. Asking has the process load the namespace, and a replica begin to follow it.
+    pub fn usage(&self, port: u16, id: &str) -> Result<Usage> {
+        match self.send(self.client.get(path(port, id, "/stats")))? {
+            (StatusCode::OK, text) => serde_json::from_str(&text).map_err(|error| {
+                Error::new(Code::Unavailable, "libSQL server tells its statistics in an unknown form").caused_by(error)
+            }),
+            other => Err(refused("load", id, other)),
+        }
+    }
+
+    fn send(&self, request: RequestBuilder) -> Result<(StatusCode, String)> {
+        let unreachable = |error: reqwest::Error| {
+            let code = if error.is_timeout() {
+                Code::Timeout
+            } else {
+                Code::Unavailable
+            };
+            Error::new(code, "libSQL server does not answer")
+                .caused_by(error.without_url())
+                .hint("it is started again when it ended; try again in a moment")
+        };
+        // The scheme's word is the server's; the key is not encoded.
+        let answer = request
+            .header("authorization", format!("basic {}", self.key.expose()))
+            .send()
+            .map_err(unreachable)?;
+        let status = answer.status();
+        Ok((status, answer.text().map_err(unreachable)?))
+    }
+}
+
+fn path(port: u16, id: &str, rest: &str) -> String {
+    format!("http://127.0.0.1:{port}/v1/namespaces/{id}{rest}")
+}
+
+fn refused(doing: &str, id: &str, (status, text): (StatusCode, String)) -> Error {
+    let why = serde_json::from_str::<Value>(&text)
+        .ok()
+        .and_then(|body| body.get("error")?.as_str().map(str::to_owned))
+        .unwrap_or_else(|| format!("status {}", status.as_u16()));
+    Error::new(
+        Code::Unavailable,
+        format!("libSQL server did not {doing} the database {id}"),
+    )
+    .caused_by(why)
+}

@@ -1,0 +1,217 @@
+//! What a libSQL server process keeps on disk, as far as torso has to know it: positions in replication logs, and what
+//! must be so before a process may start over a directory.
+//!
+//! ```text
+//! dbs/<id>/data, -wal, -shm          the database; of a running process, nobody else's to open
+//! dbs/<id>/wallog, snapshots/, …     a primary's replication log
+//! dbs/<id>/.sentinel                 there while a primary has it open; found at a start: it did not end cleanly
+//! dbs/<id>/client_wal_index          how far a replica has come
+//! metastore/                         settings of namespaces
+//! ```
+
+use super::node::Place;
+use crate::engine::{Frame, Position, disk};
+use crate::error::{Code, Error, Result};
+use std::fs::File;
+use std::io::{ErrorKind, Read as _};
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+/// A primary's replication log, whose header says how long it is.
+const LOG: &str = "wallog";
+
+/// A replica's place in its primary's log.
+const INDEX: &str = "client_wal_index";
+
+const SENTINEL: &str = ".sentinel";
+
+/// The database file of a namespace.
+pub(super) fn database(db_path: &Path, id: &str) -> PathBuf {
+    namespace(db_path, id).join("data")
+}
+
+pub(super) fn namespace(db_path: &Path, id: &str) -> PathBuf {
+    db_path.join("dbs").join(id)
+}
+
+/// The namespaces that have a directory.
+pub(super) fn namespaces(db_path: &Path) -> Result<Vec<String>> {
+    names(&db_path.join("dbs"))
+}
+
+/// The names in a directory that may not be there.
+pub(super) fn names(dir: &Path) -> Result<Vec<String>> {
+    let doing = || format!("cannot list {}", dir.display());
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Error::io(error, doing())),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|error| Error::io(error, doing()))?;
+        if let Ok(name) = entry.file_name().into_string() {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// How far a namespace's log goes, or how far a replica has followed it. Equal to nothing while that cannot be told.
+pub(super) fn position(place: Place, db_path: &Path, id: &str) -> Position {
+    let path = namespace(db_path, id).join(match place {
+        Place::Primary => LOG,
+        Place::Replica => INDEX,
+    });
+    let mut header = Vec::with_capacity(64);
+    let read = File::open(&path).and_then(|file| {
+        let metadata = file.metadata()?;
+        file.take(64).read_to_end(&mut header)?;
+        Ok(metadata)
+    });
+    let changed_ns = read
+        .as_ref()
+        .ok()
+        .and_then(|metadata| metadata.modified().ok())
+        .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
+        .and_then(|since| i64::try_from(since.as_nanos()).ok())
+        .unwrap_or(0);
+    let frame = read.ok().and_then(|_| match place {
+        Place::Primary => primary_frame(&header),
+        Place::Replica => replica_frame(&header),
+    });
+    Position {
+        frame,
+        changed_ns,
+        uncertain: frame.is_none(),
+        ..Position::default()
+    }
+}
+
+fn number<const N: usize>(header: &[u8], at: usize) -> Option<[u8; N]> {
+    header.get(at..at + N)?.try_into().ok()
+}
+
+fn primary_frame(header: &[u8]) -> Option<Frame> {
+    let first = u64::from_le_bytes(number(header, 32)?);
+    let frames = u64::from_le_bytes(number(header, 40)?);
+    Some(Frame {
+        log: u128::from_le_bytes(number(header, 16)?),
+        count: first.checked_add(frames)?,
+    })
+}
+
+fn replica_frame(header: &[u8]) -> Option<Frame> {
+    // Nothing was committed yet where the number is not there, or is the highest.
+    let last = number(header, 16).map_or(u64::MAX, u64::from_le_bytes);
+    Some(Frame {
+        log: u128::from_le_bytes(number(header, 0)?),
+        count: last.wrapping_add(1),
+    })
+}
+
+/// Makes files fit for a start. The process must not run.
+///
+/// A directory that has been the other role's is refused: served so it would answer wrongly without a sign. And what a
+/// primary that did not end cleanly left of its log is removed, since the process begins a new one anyway and a torn
+/// log would keep it from starting.
+pub(super) fn prepare(place: Place, db_path: &Path) -> Result<()> {
+    for id in namespaces(db_path)? {
+        let dir = namespace(db_path, &id);
+        let foreign = match place {
+            Place::Primary => INDEX,
+            Place::Replica => LOG,
+        };
+        if dir.join(foreign).exists() {
+            let (is, was) = match place {
+                Place::Primary => ("primary", "replica"),
+                Place::Replica => ("replica", "primary"),
+            };
+            return Err(Error::new(
+                Code::Conflict,
+                format!("{} is a {was}'s and cannot be served as a {is}'s", dir.display()),
+            )
+            .hint("put back the directory that was there, or move this one out of the way"));
+        }
+        if place == Place::Primary && dir.join(SENTINEL).exists() {
+            disk::remove(&dir.join(LOG))?;
+            for part in ["snapshots", "to_compact"] {
+                remove_tree(&dir.join(part))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Removes a directory with everything in it; one that is not there is as good as removed.
+pub(super) fn remove_tree(dir: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(Error::io(error, format!("cannot remove {}", dir.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_are_compared_within_one_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = namespace(dir.path(), "a");
+        std::fs::create_dir_all(&home).unwrap();
+        let log = 7_u128.to_le_bytes();
+        let mut header = vec![0; 64];
+        header[16..32].copy_from_slice(&log);
+        header[32..40].copy_from_slice(&10_u64.to_le_bytes());
+        header[40..48].copy_from_slice(&5_u64.to_le_bytes());
+        std::fs::write(home.join(LOG), &header).unwrap();
+        let primary = position(Place::Primary, dir.path(), "a");
+        assert_eq!(primary.frame, Some(Frame { log: 7, count: 15 }));
+        let replica = |last: Option<u64>| {
+            let mut index = log.to_vec();
+            index.extend(last.map_or(vec![], |last| last.to_le_bytes().to_vec()));
+            std::fs::write(home.join(INDEX), index).unwrap();
+            position(Place::Replica, dir.path(), "a")
+        };
+        assert_eq!(replica(Some(14)), primary);
+        assert_ne!(replica(Some(13)), primary);
+        assert_eq!(replica(None).frame, Some(Frame { log: 7, count: 0 }));
+        assert_eq!(replica(Some(u64::MAX)).frame, Some(Frame { log: 7, count: 0 }));
+        let unknown = position(Place::Primary, dir.path(), "b");
+        assert!(unknown.uncertain);
+        assert_ne!(unknown, primary);
+    }
+
+    #[test]
+    fn a_directory_of_the_other_role_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = namespace(dir.path(), "a");
+        std::fs::create_dir_all(home.join("snapshots")).unwrap();
+        for part in [LOG, SENTINEL, "data"] {
+            std::fs::write(home.join(part), "x").unwrap();
+        }
+        assert_eq!(
+            prepare(Place::Replica, dir.path()).unwrap_err().code(),
+            Code::Conflict
+        );
+        // A primary's that did not end cleanly begins a new log over the same data.
+        prepare(Place::Primary, dir.path()).unwrap();
+        assert_eq!(names(&home).unwrap(), [SENTINEL, "data"]);
+        std::fs::write(home.join(INDEX), "x").unwrap();
+        assert!(prepare(Place::Primary, dir.path()).is_err());
+    }
+
+    #[test]
+    fn a_log_that_was_closed_cleanly_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = namespace(dir.path(), "a");
+        std::fs::create_dir_all(&home).unwrap();
+        std::fs::write(home.join(LOG), "x").unwrap();
+        prepare(Place::Primary, dir.path()).unwrap();
+        assert!(home.join(LOG).exists());
+    }
+}

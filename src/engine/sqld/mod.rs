@@ -1,0 +1,497 @@
+//! Databases as namespaces of libSQL server (`sqld`) processes: one process for each pool and location, a primary and its
+//! replicas, which follow the primary's log. A pool is a group's databases with the same primary location, because a
+//! process is the primary of all its namespaces or of none.
+//!
+//! What whoever serves applications (a gateway) may rely on:
+//! - [`SqldEngine`] is cheap to clone; all clones are one engine. Give one to a control plane and keep one. Every method
+//!   blocks, and may be called from several threads. [`SqldEngine::shutdown`] ends all processes within 10 seconds;
+//!   until then those that end by themselves are started again.
+//! - Nothing runs until it is asked for. After a start of the machine `Embedded::settle` has everything run that the
+//!   catalog wants.
+//! - [`SqldEngine::endpoint`] tells the loopback address of the process that serves an instance and the name to send as
+//!   `Host`, and fails with `unavailable` while it does not serve. The address of an instance never changes, unless the
+//!   pool was empty in between. [`SqldEngine::token`] makes the token to send along; it opens one namespace only, and
+//!   processes accept no other. Tokens die with the engine.
+//! - An endpoint must not be given to tenants: the user port of a process has routes and headers that cross from one
+//!   namespace to another. A gateway lets through what it knows, and drops the rest. Writes through a replica whose
+//!   primary is down never return, and neither do reads that ask for a position in the log which does not come: both
+//!   need a deadline.
+//! - [`Engine::running`] of a replica tells a position that equals its primary's when it has everything; then a read
+//!   there sees every write acknowledged before.
+//!
+//! Promotion is not offered yet: [`Engine::hold`] refuses it. Ids are namespaces' names, and are never used twice.
+
+mod admin;
+mod files;
+mod keeper;
+mod keys;
+mod node;
+pub mod program;
+
+pub use admin::Usage;
+pub use keys::Access;
+
+use super::file::{FileEngine, present};
+use super::{Engine, Limits, Role, Running, Site, Stray, child, confine, disk};
+use crate::error::{Code, Error, Result};
+use crate::secret::Secret;
+use admin::Admin;
+use jiff::Timestamp;
+use keeper::Keeper;
+use keys::Keys;
+use node::{Common, Node, Place};
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Where an instance takes SQL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    pub address: SocketAddr,
+    /// The `Host` by which the process knows the namespace.
+    pub host: String,
+}
+
+/// The engine over libSQL server processes.
+#[derive(Clone)]
+pub struct SqldEngine {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    common: Arc<Common>,
+    nodes: Arc<Nodes>,
+    /// Directories of locations are marked alike by all engines.
+    files: FileEngineLock,
+    keeper: Keeper,
+}
+
+/// The processes, by directory.
+type Nodes = Mutex<HashMap<PathBuf, Arc<Node>>>;
+
+/// The file engine is for one thread at a time.
+type FileEngineLock = Mutex<FileEngine>;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl SqldEngine {
+    /// An engine that runs the program `sqld`, and `torso` (this program's own file) for its helpers. Runs nothing yet.
+    pub fn new(sqld: &Path, torso: &Path) -> Result<Self> {
+        let keys = Keys::generate()?;
+        let admin = Admin::new(keys.admin.clone())?;
+        let real = |path: &Path| {
+            path.canonicalize()
+                .map_err(|error| Error::io(error, format!("cannot run {}", path.display())))
+        };
+        let common = Arc::new(Common {
+            sqld: real(sqld)?,
+            torso: real(torso)?,
+            keys,
+            admin,
+        });
+        let nodes = Arc::new(Nodes::default());
+        let keeper = Keeper::start(&common, &nodes)?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                common,
+                nodes,
+                files: FileEngineLock::default(),
+                keeper,
+            }),
+        })
+    }
+
+    /// Where the instance takes SQL.
+    pub fn endpoint(&self, at: &Site) -> Result<Endpoint> {
+        let serving = self.find(at)?.and_then(|dir| self.node(&dir));
+        match serving {
+            Some(node) if node.process().is_ready() && node::record(node.dir(), &at.id)?.is_some() => Ok(Endpoint {
+                address: (Ipv4Addr::LOCALHOST, node.role.http_port).into(),
+                host: host(&at.id),
+            }),
+            _ => Err(Error::new(
+                Code::Unavailable,
+                format!("database {} does not run in {} now", at.id, at.location),
+            )
+            .hint("try again in a moment")),
+        }
+    }
+
+    /// A token that opens one namespace at every process of this engine, for a while.
+    #[must_use]
+    pub fn token(&self, id: &str, access: Access, valid: Duration) -> Secret {
+        self.shared.common.keys.token(id, access, valid)
+    }
+
+    /// What the process that serves an instance has counted.
+    pub fn usage(&self, at: &Site) -> Result<Usage> {
+        let node = self.serving(at)?;
+        self.shared.common.admin.usage(node.role.admin_port, &at.id)
+    }
+
+    /// Ends every process: replicas with their primaries, all at the same time.
+    pub fn shutdown(&self) {
+        self.shared.shutdown();
+    }
+
+    fn node(&self, dir: &Path) -> Option<Arc<Node>> {
+        lock(&self.shared.nodes).get(dir).cloned()
+    }
+
+    /// The directory that has an instance, or would have it.
+    fn find(&self, at: &Site) -> Result<Option<PathBuf>> {
+        if let Some(pool) = &at.pool {
+            return Ok(Some(at.dir.join(pool)));
+        }
+        for name in files::names(&at.dir)? {
+            let dir = at.dir.join(name);
+            if node::record(&dir, &at.id)?.is_some() || files::namespace(&node::db_path(&dir), &at.id).exists() {
+                return Ok(Some(dir));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The directory for an instance that is to be made.
+    fn dir(&self, at: &Site) -> Result<PathBuf> {
+        present(at)?;
+        match &at.pool {
+            Some(pool) => Ok(at.dir.join(pool)),
+            None => Err(Error::new(
+                Code::Internal,
+                format!("nothing is known of database {}", at.id),
+            )),
+        }
+    }
+
+    /// The process over a directory, serving. It is started where it does not run, as what it was before, else as
+    /// `new` says.
+    fn run(&self, at: &Site, dir: &Path, new: impl FnOnce() -> Result<node::Role>) -> Result<Arc<Node>> {
+        let node = {
+            let mut nodes = lock(&self.shared.nodes);
+            match nodes.get(dir) {
+                Some(node) => Arc::clone(node),
+                None => {
+                    let role = node::role_of(dir)?.map_or_else(new, Ok)?;
+                    let name = format!("libSQL server in {}", at.location);
+                    let node = Arc::new(Node::start(&self.shared.common, dir, name, role)?);
+                    nodes.insert(dir.to_owned(), Arc::clone(&node));
+                    node
+                }
+            }
+        };
+        node.wait_ready()?;
+        Ok(node)
+    }
+
+    fn run_primary(&self, at: &Site) -> Result<Arc<Node>> {
+        let dir = self.dir(at)?;
+        let node = self.run(at, &dir, || node::new_role(&at.location, None))?;
+        self.expect(&node, Place::Primary)?;
+        Ok(node)
+    }
+
+    fn run_replica(&self, at: &Site, primary: &Node) -> Result<Arc<Node>> {
+        let dir = self.dir(at)?;
+        let node = self.run(at, &dir, || {
+            node::new_role(&primary.role.primary, Some(primary.role.log_port))
+        })?;
+        self.expect(&node, Place::Replica)?;
+        if node.role.log_port == primary.role.log_port {
+            return Ok(node);
+        }
+        // The primary's directory is another one than it was: what follows the former follows nothing.
+        Err(Error::new(
+            Code::Conflict,
+            format!("{} follows a primary that is no more", dir.display()),
+        )
+        .hint("remove the replica, then add it again"))
+    }
+
+    fn expect(&self, node: &Node, place: Place) -> Result<()> {
+        if node.role.role == place {
+            Ok(())
+        } else {
+            Err(Error::new(
+                Code::Conflict,
+                format!("{} has another role than is wanted of it", node.dir().display()),
+            ))
+        }
+    }
+
+    /// The process that serves an instance which is there.
+    fn serving(&self, at: &Site) -> Result<Arc<Node>> {
+        let dir = self.dir(at)?;
+        if node::record(&dir, &at.id)?.is_none() {
+            return Err(Error::new(
+                Code::Unavailable,
+                format!("database {} is not in {}", at.id, at.location),
+            ));
+        }
+        self.run(at, &dir, || {
+            Err(Error::new(Code::Conflict, format!("{} has lost its role", dir.display())))
+        })
+    }
+
+    /// Removes what is left of a namespace that no process knows.
+    fn sweep(&self, dir: &Path, id: &str) -> Result<()> {
+        files::remove_tree(&files::namespace(&node::db_path(dir), id))?;
+        node::forget(dir, id)
+    }
+
+    /// Puts a seed, or what it was converted to, in the place of a namespace that does not exist.
+    fn drop_in(&self, node: &Node, seed: &Path, id: &str) -> Result<()> {
+        let common = &self.shared.common;
+        let converted = disk::with_suffix(seed, "-converted");
+        let use_converted = child::check_or_convert(&common.torso, seed, &converted)?;
+        let home = files::namespace(&node::db_path(node.dir()), id);
+        disk::private_dir(&home)?;
+        let target = files::database(&node::db_path(node.dir()), id);
+        let source = if use_converted { &converted } else { seed };
+        // The seed stays until the namespace is acknowledged: what was cut short is done again.
+        let placed = std::fs::copy(source, &target)
+            .and_then(|_| std::fs::File::open(&target)?.sync_all())
+            .map_err(|error| Error::io(error, format!("cannot write {}", target.display())))
+            .and_then(|()| disk::set_mode(&target, disk::PRIVATE))
+            .and_then(|()| disk::sync_dir(&home));
+        disk::remove(&converted)?;
+        placed?;
+        common.admin.create(node.role.admin_port, id).map(drop)
+    }
+}
+
+/// The first label is the namespace's name.
+fn host(id: &str) -> String {
+    format!("{id}.localhost")
+}
+
+fn no_promotion() -> Error {
+    Error::new(
+        Code::Unsupported,
+        "a server cannot change which location is the primary yet",
+    )
+    .hint("create a database in the other location from this one: torso db create NAME --from-db DB --location LOCATION")
+}
+
+impl Shared {
+    fn shutdown(&self) {
+        self.keeper.stop();
+        let nodes: Vec<_> = lock(&self.nodes).drain().map(|(_, node)| node).collect();
+        for node in &nodes {
+            node.process().begin_stop();
+        }
+        for node in &nodes {
+            node.process().stop();
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.shutdown();
+    }
+}
+
+impl Engine for SqldEngine {
+    fn open_location(&self, location: &str, dir: &Path) -> Result<()> {
+        lock(&self.shared.files).open_location(location, dir)
+    }
+
+    fn close_location(&self, dir: &Path) -> Result<()> {
+        lock(&self.shared.files).close_location(dir)
+    }
+
+    fn running(&self, at: &Site) -> Result<Option<Running>> {
+        if at.external {
+            present(at)?;
+        }
+        let Some(dir) = self.find(at)? else { return Ok(None) };
+        let Some(limits) = node::record(&dir, &at.id)? else {
+            return Ok(None);
+        };
+        let Some(role) = node::role_of(&dir)? else {
+            return Err(Error::new(Code::Conflict, format!("{} has lost its role", dir.display())));
+        };
+        let node = self.node(&dir).filter(|node| node.process().is_ready());
+        let mut position = files::position(role.role, &node::db_path(&dir), &at.id);
+        // Nothing follows anything where no process runs.
+        position.uncertain |= node.as_ref().is_none_or(|node| node.position(&at.id).uncertain);
+        let (role, limits) = match role.role {
+            Place::Primary => (Role::Primary, Some(limits)),
+            Place::Replica => {
+                let changed = i128::from(position.changed_ns);
+                let role = Role::Replica {
+                    of: role.primary,
+                    position: position.clone(),
+                    synced_at: Timestamp::from_nanosecond(changed).unwrap_or(Timestamp::UNIX_EPOCH),
+                    altered: false,
+                };
+                (role, None)
+            }
+        };
+        Ok(Some(Running {
+            role,
+            size: self.size(at).unwrap_or(0),
+            position,
+            serving: node.is_some(),
+            limits,
+        }))
+    }
+
+    fn size(&self, at: &Site) -> Option<u64> {
+        let path = self.path(at);
+        let size = std::fs::metadata(&path).ok()?.len();
+        Some(size + std::fs::metadata(disk::with_suffix(&path, "-wal")).map_or(0, |log| log.len()))
+    }
+
+    /// For a client on this machine that has a token; empty where nothing was ever made.
+    fn url(&self, at: &Site) -> String {
+        let role = self.find(at).ok().flatten().and_then(|dir| node::role_of(&dir).ok()?);
+        role.map_or_else(String::new, |role| format!("http://{}:{}", host(&at.id), role.http_port))
+    }
+
+    fn path(&self, at: &Site) -> PathBuf {
+        let dir = self.find(at).ok().flatten().unwrap_or_else(|| at.dir.clone());
+        files::database(&node::db_path(&dir), &at.id)
+    }
+
+    fn start(&self, at: &Site) -> Result<()> {
+        self.serving(at).map(drop)
+    }
+
+    fn configure(&self, at: &Site, limits: &Limits) -> Result<()> {
+        let node = self.serving(at)?;
+        self.expect(&node, Place::Primary)?;
+        self.shared.common.admin.configure(node.role.admin_port, &at.id, limits)?;
+        node::acknowledge(node.dir(), &at.id, limits)
+    }
+
+    fn create(&self, at: &Site) -> Result<()> {
+        let node = self.run_primary(at)?;
+        if node::record(node.dir(), &at.id)?.is_none() {
+            self.shared.common.admin.create(node.role.admin_port, &at.id)?;
+            node::acknowledge(node.dir(), &at.id, &Limits::default())?;
+        }
+        Ok(())
+    }
+
+    fn check_seed(&self, seed: &Path) -> Result<()> {
+        lock(&self.shared.files).check_seed(seed)
+    }
+
+    fn adopt(&self, seed: &Path, at: &Site) -> Result<()> {
+        let node = self.run_primary(at)?;
+        if node::record(node.dir(), &at.id)?.is_none() {
+            let admin = &self.shared.common.admin;
+            // What an earlier try left was never acknowledged, so nobody has written to it.
+            admin.delete(node.role.admin_port, &at.id)?;
+            self.sweep(node.dir(), &at.id)?;
+            if let Err(error) = self.drop_in(&node, seed, &at.id) {
+                // A namespace that is half there would stand in the way of the next try.
+                let _ = admin.delete(node.role.admin_port, &at.id);
+                let _ = self.sweep(node.dir(), &at.id);
+                return Err(error);
+            }
+            node::acknowledge(node.dir(), &at.id, &Limits::default())?;
+        }
+        disk::remove(seed)
+    }
+
+    fn snapshot(&self, from: &Site, to: &Path) -> Result<()> {
+        self.serving(from)?;
+        child::export(&self.shared.common.torso, &self.path(from), to)
+    }
+
+    fn copy(&self, from: &Site, to: &Site) -> Result<()> {
+        let primary = self.serving(from)?;
+        self.expect(&primary, Place::Primary)?;
+        let replica = self.run_replica(to, &primary)?;
+        if node::record(replica.dir(), &to.id)?.is_none() {
+            node::acknowledge(replica.dir(), &to.id, &Limits::default())?;
+        }
+        replica.follow(&to.id, &primary)
+    }
+
+    fn hold(&self, _at: &Site) -> Result<()> {
+        Err(no_promotion())
+    }
+
+    fn release(&self, _at: &Site) {}
+
+    fn hand_over(&self, _from: &Site, _to: &Site) -> Result<()> {
+        Err(no_promotion())
+    }
+
+    fn promote(&self, _at: &Site) -> Result<()> {
+        Err(no_promotion())
+    }
+
+    fn set_aside(&self, at: &Site) -> Result<PathBuf> {
+        Err(Error::new(
+            Code::Conflict,
+            format!(
+                "{} is a primary where none is wanted, and a server process has it",
+                self.path(at).display()
+            ),
+        )
+        .hint("torso doctor says what is known about it"))
+    }
+
+    fn remove(&self, at: &Site) -> Result<()> {
+        if at.external {
+            present(at)?;
+        }
+        let Some(dir) = self.find(at)?.filter(|dir| dir.is_dir()) else {
+            return Ok(());
+        };
+        let node = match self.node(&dir) {
+            // Only through its process a primary forgets a namespace's settings; a replica has none of its own.
+            None if node::role_of(&dir)?.is_some_and(|role| role.role == Place::Primary) => {
+                Some(self.run(at, &dir, || {
+                    Err(Error::new(Code::Conflict, format!("{} has lost its role", dir.display())))
+                })?)
+            }
+            None => {
+                confine::end_orphan(&dir.join("lock"))?;
+                None
+            }
+            node => node,
+        };
+        if let Some(node) = &node {
+            node.wait_ready()?;
+            node.unfollow(&at.id);
+            self.shared.common.admin.delete(node.role.admin_port, &at.id)?;
+        }
+        self.sweep(&dir, &at.id)?;
+        if node::acknowledged(&dir)?.is_empty() && files::namespaces(&node::db_path(&dir))?.is_empty() {
+            let last = lock(&self.shared.nodes).remove(&dir);
+            if let Some(node) = last {
+                node.process().stop();
+            }
+            files::remove_tree(&dir)?;
+        }
+        Ok(())
+    }
+
+    fn strays(&self, dir: &Path, known: &dyn Fn(&str) -> bool) -> Result<Vec<Stray>> {
+        let mut strays = Vec::new();
+        for pool in files::names(dir)? {
+            let db_path = node::db_path(&dir.join(pool));
+            for id in files::namespaces(&db_path)? {
+                let path = files::database(&db_path, &id);
+                if !known(&id) && path.exists() {
+                    strays.push(Stray {
+                        path,
+                        id: Some(id),
+                        kept_aside: false,
+                    });
+                }
+            }
+        }
+        Ok(strays)
+    }
+}

@@ -1,0 +1,383 @@
+//! One libSQL server process: its directory, its role, its ports, and the namespaces it was asked to have.
+//!
+//! ```text
+//! <location>/<pool>/role.json      its role, epoch and ports, written before its first start
+//! <location>/<pool>/lock           held by the process
+//! <location>/<pool>/log, log.1     its output
+//! <location>/<pool>/databases/<id> a namespace that was acknowledged, and what is enforced on it
+//! <location>/<pool>/sqld/          the process's own files; all it may touch, with tmp/
+//! ```
+
+use super::admin::Admin;
+use super::files;
+use super::keys::Keys;
+use crate::engine::confine::{self, Bounds};
+use crate::engine::disk;
+use crate::engine::process::{Job, Launch, Process};
+use crate::engine::{Limits, Position};
+use crate::error::{Code, Error, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::io::{ErrorKind, Write as _};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long a process may take until it serves, as far as a caller is concerned.
+const START_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a replica may make no progress before waiting for it is given up.
+const STALL: Duration = Duration::from_secs(30);
+
+/// Below the ports that systems give to outgoing connections.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
+
+/// Namespaces warmed at the same time after a start.
+const WARMERS: usize = 4;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Place {
+    Primary,
+    Replica,
+}
+
+/// What a directory is for. Written once; a change of roles is a new epoch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Role {
+    pub role: Place,
+    /// Counts changes of the primary.
+    pub epoch: u64,
+    /// The location of the primary.
+    pub primary: String,
+    /// The port of the primary's replication log.
+    pub log_port: u16,
+    /// The port that takes SQL, and the one for administration.
+    pub http_port: u16,
+    pub admin_port: u16,
+}
+
+/// What all processes of an engine have in common.
+pub(super) struct Common {
+    pub sqld: PathBuf,
+    pub torso: PathBuf,
+    pub keys: Keys,
+    pub admin: Admin,
+}
+
+/// A supervised process.
+pub(super) struct Node {
+    pub role: Role,
+    dir: PathBuf,
+    common: Arc<Common>,
+    followed: Arc<Mutex<HashSet<String>>>,
+    process: Process,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Where the process keeps its files.
+pub(super) fn db_path(dir: &Path) -> PathBuf {
+    dir.join("sqld")
+}
+
+fn records(dir: &Path) -> PathBuf {
+    dir.join("databases")
+}
+
+/// The role of a directory; none where there is none.
+pub(super) fn role_of(dir: &Path) -> Result<Option<Role>> {
+    let path = dir.join("role.json");
+    match std::fs::read(&path) {
+        Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| {
+            Error::new(Code::InvalidFile, format!("{} cannot be understood", path.display())).caused_by(error)
+        }),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io(error, format!("cannot read {}", path.display()))),
+    }
+}
+
+/// A new role with ports of its own. A replica is given its primary's location and log port.
+pub(super) fn new_role(primary: &str, log_port: Option<u16>) -> Result<Role> {
+    let mut ports = free_ports()?;
+    let mut port = || ports.pop().ok_or_else(|| Error::new(Code::Unavailable, "no port is free"));
+    Ok(Role {
+        role: if log_port.is_none() { Place::Primary } else { Place::Replica },
+        epoch: 1,
+        primary: primary.to_owned(),
+        log_port: log_port.map_or_else(&mut port, Ok)?,
+        http_port: port()?,
+        admin_port: port()?,
+    })
+}
+
+/// Three ports that nobody listens on, nor was given by this function before.
+fn free_ports() -> Result<Vec<u16>> {
+    static GIVEN: Mutex<Vec<u16>> = Mutex::new(Vec::new());
+    let mut given = lock(&GIVEN);
+    let mut ports = Vec::new();
+    for _ in 0..1000 {
+        let port = fastrand::u16(PORTS);
+        if !given.contains(&port) && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            given.push(port);
+            ports.push(port);
+        }
+        if ports.len() == 3 {
+            return Ok(ports);
+        }
+    }
+    Err(Error::new(
+        Code::Unavailable,
+        format!("no port is free between {} and {}", PORTS.start, PORTS.end),
+    ))
+}
+
+/// Writes a file whole or not at all.
+fn write(path: &Path, value: &impl Serialize) -> Result<()> {
+    let unfinished = disk::with_suffix(path, ".tmp");
+    let text = serde_json::to_vec(value)
+        .map_err(|error| Error::new(Code::Internal, "cannot write a file of the engine").caused_by(error))?;
+    let mut file = disk::private_file(&unfinished)?;
+    file.set_len(0)
+        .and_then(|()| file.write_all(&text))
+        .and_then(|()| file.sync_all())
+        .map_err(|error| Error::io(error, format!("cannot write {}", unfinished.display())))?;
+    disk::rename(&unfinished, path)?;
+    path.parent().map_or(Ok(()), disk::sync_dir)
+}
+
+/// What was acknowledged of a namespace; none where nothing was.
+pub(super) fn record(dir: &Path, id: &str) -> Result<Option<Limits>> {
+    let path = records(dir).join(id);
+    match std::fs::read(&path) {
+        Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| {
+            Error::new(Code::InvalidFile, format!("{} cannot be understood", path.display())).caused_by(error)
+        }),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io(error, format!("cannot read {}", path.display()))),
+    }
+}
+
+pub(super) fn acknowledge(dir: &Path, id: &str, limits: &Limits) -> Result<()> {
+    disk::private_dir(&records(dir))?;
+    write(&records(dir).join(id), limits)
+}
+
+pub(super) fn forget(dir: &Path, id: &str) -> Result<()> {
+    disk::remove(&records(dir).join(id))?;
+    if records(dir).is_dir() { disk::sync_dir(&records(dir)) } else { Ok(()) }
+}
+
+/// The namespaces that were acknowledged.
+pub(super) fn acknowledged(dir: &Path) -> Result<Vec<String>> {
+    let mut ids = files::names(&records(dir))?;
+    ids.retain(|id| !id.ends_with(".tmp"));
+    Ok(ids)
+}
+
+impl Node {
+    /// Has a process run over a directory, making the directory where it is new. It may not serve yet.
+    pub fn start(common: &Arc<Common>, dir: &Path, name: String, role: Role) -> Result<Self> {
+        for part in [db_path(dir), dir.join("tmp"), records(dir)] {
+            disk::private_dir(&part)?;
+        }
+        match role_of(dir)? {
+            Some(written) if written == role => {}
+            Some(_) => {
+                return Err(Error::new(
+                    Code::Conflict,
+                    format!("{} has another role than is wanted of it", dir.display()),
+                ));
+            }
+            None => write(&dir.join("role.json"), &role)?,
+        }
+        let followed = Arc::new(Mutex::new(HashSet::new()));
+        let job = Server {
+            dir: dir.to_owned(),
+            role: role.clone(),
+            common: Arc::clone(common),
+            followed: Arc::clone(&followed),
+        };
+        let process = Process::start(name, dir.join("log"), job)?;
+        Ok(Self {
+            role,
+            dir: dir.to_owned(),
+            common: Arc::clone(common),
+            followed,
+            process,
+        })
+    }
+
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub fn wait_ready(&self) -> Result<()> {
+        self.process.wait_ready(START_PATIENCE)
+    }
+
+    /// How far a namespace is. Of a replica that has not begun to follow it since its start, nothing is known.
+    pub fn position(&self, id: &str) -> Position {
+        let position = files::position(self.role.role, &db_path(&self.dir), id);
+        let known = self.role.role == Place::Primary || lock(&self.followed).contains(id);
+        Position {
+            uncertain: position.uncertain || !known,
+            ..position
+        }
+    }
+
+    /// Has a replica follow a namespace, and waits until it has everything its primary has now.
+    pub fn follow(&self, id: &str, primary: &Self) -> Result<()> {
+        // A primary opens a namespace's log when it is first asked for it.
+        self.common.admin.usage(primary.role.admin_port, id)?;
+        let target = primary.position(id);
+        let Some(target) = target.frame.filter(|_| !target.uncertain) else {
+            return Err(Error::new(
+                Code::Unavailable,
+                format!("the log of database {id} at its primary cannot be read"),
+            ));
+        };
+        self.common.admin.usage(self.role.admin_port, id)?;
+        lock(&self.followed).insert(id.to_owned());
+        let mut last = None;
+        let mut moved = Instant::now();
+        let mut pause = Duration::from_millis(1);
+        loop {
+            let now = self.position(id).frame;
+            if now.is_some_and(|now| now.log == target.log && now.count >= target.count) {
+                return Ok(());
+            }
+            if now != last {
+                last = now;
+                moved = Instant::now();
+            } else if moved.elapsed() > STALL {
+                return Err(Error::new(
+                    Code::Timeout,
+                    format!("the replica of database {id} does not come nearer to its primary"),
+                )
+                .hint("torso doctor says what is known about it"));
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(50));
+        }
+    }
+
+    /// Stops following a namespace that is going away.
+    pub fn unfollow(&self, id: &str) {
+        lock(&self.followed).remove(id);
+    }
+}
+
+/// The process as its supervisor sees it.
+struct Server {
+    dir: PathBuf,
+    role: Role,
+    common: Arc<Common>,
+    /// Namespaces that a replica follows since its start: it has to be asked for each of them once.
+    followed: Arc<Mutex<HashSet<String>>>,
+}
+
+impl Server {
+    fn arguments(&self) -> Vec<OsString> {
+        let local = |port: u16| format!("127.0.0.1:{port}");
+        let mut args: Vec<OsString> = Vec::new();
+        let mut add = |flag: &str, value: OsString| args.extend([flag.into(), value]);
+        add("--db-path", db_path(&self.dir).into());
+        add("--http-listen-addr", local(self.role.http_port).into());
+        add("--admin-listen-addr", local(self.role.admin_port).into());
+        match self.role.role {
+            Place::Primary => add("--grpc-listen-addr", local(self.role.log_port).into()),
+            Place::Replica => add("--primary-grpc-url", format!("http://{}", local(self.role.log_port)).into()),
+        }
+        // Below the real number, namespaces are dropped and loaded again without end.
+        add("--max-active-namespaces", "100000".into());
+        // For all namespaces together: a gateway limits each.
+        add("--max-concurrent-connections", "1024".into());
+        add("--max-concurrent-requests", "1024".into());
+        add("--shutdown-timeout", "5".into());
+        args.extend(
+            [
+                "--no-welcome",
+                "--enable-namespaces",
+                "--disable-default-namespace",
+                "--disable-metrics",
+            ]
+            .map(Into::into),
+        );
+        args
+    }
+}
+
+impl Job for Server {
+    fn prepare(&self) -> Result<Launch> {
+        let held = self.dir.join("lock");
+        confine::end_orphan(&held)?;
+        files::prepare(self.role.role, &db_path(&self.dir))?;
+        let mut bounds = Bounds {
+            lock: Some(held),
+            write: vec![db_path(&self.dir), self.dir.join("tmp")],
+            listen: vec![self.role.http_port, self.role.admin_port],
+            ..Bounds::default()
+        };
+        match self.role.role {
+            Place::Primary => bounds.listen.push(self.role.log_port),
+            Place::Replica => bounds.connect.push(self.role.log_port),
+        }
+        let variables: [(&str, OsString); 6] = [
+            ("LIBSQL_ADMIN_AUTH_KEY", self.common.keys.admin.expose().into()),
+            ("SQLD_AUTH_JWT_KEY", self.common.keys.public().into()),
+            ("RUST_LOG", "warn,sqld=info".into()),
+            // A long chain of operators in one statement needs it.
+            ("RUST_MIN_STACK", "67108864".into()),
+            ("SQLITE_TMPDIR", self.dir.join("tmp").into()),
+            ("TMPDIR", self.dir.join("tmp").into()),
+        ];
+        let program = Launch {
+            program: self.common.sqld.clone(),
+            args: self.arguments(),
+            environment: variables.map(|(name, value)| (name.into(), value)).to_vec(),
+        };
+        Ok(confine::launch(&self.common.torso, &bounds, program))
+    }
+
+    fn is_ready(&self) -> bool {
+        self.common.admin.healthy(self.role.http_port)
+    }
+
+    /// Has a replica begin to follow everything it had: it forgets that when it ends.
+    fn became_ready(&self) {
+        if self.role.role == Place::Primary {
+            return;
+        }
+        let Ok(ids) = acknowledged(&self.dir) else { return };
+        let waiting = Arc::new(Mutex::new(ids));
+        for _ in 0..WARMERS {
+            let waiting = Arc::clone(&waiting);
+            let common = Arc::clone(&self.common);
+            let followed = Arc::clone(&self.followed);
+            let port = self.role.admin_port;
+            // What cannot be warmed now is when it is asked for: until then nobody takes it for fresh.
+            let _ = std::thread::Builder::new().name("warm".to_owned()).spawn(move || {
+                while let Some(id) = { lock(&waiting).pop() } {
+                    match common.admin.usage(port, &id) {
+                        Ok(_) => lock(&followed).insert(id),
+                        Err(error) if error.code() == Code::Timeout => return,
+                        Err(_) => false,
+                    };
+                }
+            });
+        }
+    }
+
+    fn ended(&self) {
+        lock(&self.followed).clear();
+    }
+}
