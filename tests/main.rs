@@ -7,6 +7,7 @@ mod completion;
 mod conformance;
 mod crash;
 mod disk;
+mod engine_sqld;
 mod exit_codes;
 mod golden_json;
 mod hostile_names;

@@ -74,15 +74,14 @@ impl PartialEq for Position {
                 position.wal_changed_ns,
             )
         };
-        self.uncertain == other.uncertain
+        !self.uncertain
+            && !other.uncertain
             && match (self.frame, other.frame) {
                 (None, None) => file(self) == file(other),
                 (ours, theirs) => ours == theirs,
             }
     }
 }
-
-impl Eq for Position {}
 
 impl Position {
     /// When the content last changed: nanoseconds since 1970.
@@ -93,7 +92,7 @@ impl Position {
 }
 
 /// What an instance is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Role {
     Primary,
     /// A consistent copy of the primary at the location `of`, as it was at `position`.
@@ -109,7 +108,7 @@ pub enum Role {
 }
 
 /// An instance as observed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Running {
     pub role: Role,
     /// Bytes on disk.

@@ -65,6 +65,8 @@ struct State {
     phase: Phase,
     pid: Option<Pid>,
     wanted: bool,
+    /// When it was first asked to end for good.
+    asked: Option<Instant>,
     /// Starts that failed, and ready programs that ended, since the beginning.
     failures: u64,
     /// What is known about the last of them.
@@ -101,6 +103,7 @@ impl Process {
                 phase: Phase::Starting,
                 pid: None,
                 wanted: true,
+                asked: None,
                 failures: 0,
                 failure: String::new(),
             }),
@@ -179,6 +182,21 @@ impl Process {
     /// Stops the program for good: asks it, and kills it when it does not end in time.
     pub fn stop(&self) {
         self.begin_stop();
+        let mut state = lock(&self.shared.state);
+        while state.phase != Phase::Stopped {
+            let left = state.asked.map_or(Duration::ZERO, |asked| GRACE.saturating_sub(asked.elapsed()));
+            if left.is_zero() {
+                drop(state);
+                self.shared.signal(Signal::KILL);
+                break;
+            }
+            state = self
+                .shared
+                .changed
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
         if let Some(supervisor) = lock(&self.supervisor).take() {
             // A supervisor that panicked has nothing more to stop.
             let _ = supervisor.join();
@@ -187,7 +205,11 @@ impl Process {
 
     /// Asks the program to end; [`Process::stop`] waits for it. So several can end at the same time.
     pub fn begin_stop(&self) {
-        lock(&self.shared.state).wanted = false;
+        {
+            let mut state = lock(&self.shared.state);
+            state.wanted = false;
+            state.asked.get_or_insert_with(Instant::now);
+        }
         self.shared.signal(Signal::TERM);
         self.shared.changed.notify_all();
     }
@@ -309,28 +331,18 @@ impl Shared {
         false
     }
 
-    /// Waits for the end of the program, which is killed where it was asked to end and does not.
+    /// Waits for the end of the program.
     fn await_exit(&self, child: &mut Child, pid: Option<Pid>) -> Result<String> {
-        let mut asked: Option<Instant> = None;
         loop {
-            // Seen, not reaped: as long as the id is in `state` it is this child's and no other process's.
-            let status = match pid {
-                Some(pid) if asked.is_none() && lock(&self.state).wanted => {
-                    let _ = rustix::process::waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
-                    self.reap(child)?
-                }
-                _ => self.reap(child)?,
-            };
-            if let Some(status) = status {
+            if let Some(pid) = pid {
+                // Seen, not reaped: as long as the id is in `state` it is this child's and no other process's.
+                let _ = rustix::process::waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
+            }
+            if let Some(status) = self.reap(child)? {
                 return Ok(describe(status));
             }
-            if !lock(&self.state).wanted {
-                let since = *asked.get_or_insert_with(Instant::now);
-                if since.elapsed() > GRACE {
-                    self.signal(Signal::KILL);
-                }
-                std::thread::sleep(Duration::from_millis(5));
-            }
+            // Only where the wait was interrupted.
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 

@@ -71,7 +71,7 @@ fn codes(world: &Files) -> Vec<String> {
 
 #[test]
 fn conforms() {
-    conformance(Files::new);
+    conformance(Files::new, &[]);
 }
 
 #[test]

@@ -114,7 +114,7 @@ fn healthy(port: u16) -> bool {
 }
 
 /// The server's program.
-fn program() -> &'static Path {
+pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let system = match std::env::consts::OS {

@@ -319,7 +319,7 @@ impl Engine for SqldEngine {
         let node = self.node(&dir).filter(|node| node.process().is_ready());
         let mut position = files::position(role.role, &node::db_path(&dir), &at.id);
         // Nothing follows anything where no process runs.
-        position.uncertain |= node.as_ref().is_none_or(|node| node.position(&at.id).uncertain);
+        position.uncertain |= role.role == Place::Replica && node.as_ref().is_none_or(|node| !node.follows(&at.id));
         let (role, limits) = match role.role {
             Place::Primary => (Role::Primary, Some(limits)),
             Place::Replica => {
@@ -493,5 +493,13 @@ impl Engine for SqldEngine {
             }
         }
         Ok(strays)
+    }
+
+    fn unfinished(&self, dir: &Path) -> Result<Vec<PathBuf>> {
+        let mut all = Vec::new();
+        for pool in files::names(dir)? {
+            all.extend(node::unfinished(&dir.join(pool))?);
+        }
+        Ok(all)
     }
 }

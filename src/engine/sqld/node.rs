@@ -4,6 +4,7 @@
 //! <location>/<pool>/role.json      its role, epoch and ports, written before its first start
 //! <location>/<pool>/lock           held by the process
 //! <location>/<pool>/log, log.1     its output
+//! <location>/<pool>/authority.pem  whom it trusts: nobody
 //! <location>/<pool>/databases/<id> a namespace that was acknowledged, and what is enforced on it
 //! <location>/<pool>/sqld/          the process's own files; all it may touch, with tmp/
 //! ```
@@ -33,6 +34,13 @@ const STALL: Duration = Duration::from_secs(30);
 
 /// Below the ports that systems give to outgoing connections.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
+
+/// The only authority that processes trust. The server does not start without one, and needs none: it calls nobody. This
+/// one's key was never kept.
+const AUTHORITY: &str = include_str!("nobody.pem");
+
+/// The end of the name of a file that is not whole yet.
+const UNFINISHED: &str = ".tmp";
 
 /// Namespaces warmed at the same time after a start.
 const WARMERS: usize = 4;
@@ -138,7 +146,7 @@ fn free_ports() -> Result<Vec<u16>> {
 
 /// Writes a file whole or not at all.
 fn write(path: &Path, value: &impl Serialize) -> Result<()> {
-    let unfinished = disk::with_suffix(path, ".tmp");
+    let unfinished = disk::with_suffix(path, UNFINISHED);
     let text = serde_json::to_vec(value)
         .map_err(|error| Error::new(Code::Internal, "cannot write a file of the engine").caused_by(error))?;
     let mut file = disk::private_file(&unfinished)?;
@@ -175,8 +183,15 @@ pub(super) fn forget(dir: &Path, id: &str) -> Result<()> {
 /// The namespaces that were acknowledged.
 pub(super) fn acknowledged(dir: &Path) -> Result<Vec<String>> {
     let mut ids = files::names(&records(dir))?;
-    ids.retain(|id| !id.ends_with(".tmp"));
+    ids.retain(|id| !id.ends_with(UNFINISHED));
     Ok(ids)
+}
+
+/// Records that were being written when somebody was killed.
+pub(super) fn unfinished(dir: &Path) -> Result<Vec<PathBuf>> {
+    let mut names = files::names(&records(dir))?;
+    names.retain(|name| name.ends_with(UNFINISHED));
+    Ok(names.iter().map(|name| records(dir).join(name)).collect())
 }
 
 impl Node {
@@ -224,22 +239,20 @@ impl Node {
         self.process.wait_ready(START_PATIENCE)
     }
 
-    /// How far a namespace is. Of a replica that has not begun to follow it since its start, nothing is known.
-    pub fn position(&self, id: &str) -> Position {
-        let position = files::position(self.role.role, &db_path(&self.dir), id);
-        let known = self.role.role == Place::Primary || lock(&self.followed).contains(id);
-        Position {
-            uncertain: position.uncertain || !known,
-            ..position
-        }
+    /// Whether a replica has begun to follow a namespace since its start. If not, its position says nothing.
+    pub fn follows(&self, id: &str) -> bool {
+        lock(&self.followed).contains(id)
+    }
+
+    fn position(&self, id: &str) -> Position {
+        files::position(self.role.role, &db_path(&self.dir), id)
     }
 
     /// Has a replica follow a namespace, and waits until it has everything its primary has now.
     pub fn follow(&self, id: &str, primary: &Self) -> Result<()> {
         // A primary opens a namespace's log when it is first asked for it.
         self.common.admin.usage(primary.role.admin_port, id)?;
-        let target = primary.position(id);
-        let Some(target) = target.frame.filter(|_| !target.uncertain) else {
+        let Some(target) = primary.position(id).frame else {
             return Err(Error::new(
                 Code::Unavailable,
                 format!("the log of database {id} at its primary cannot be read"),
@@ -321,8 +334,14 @@ impl Job for Server {
         let held = self.dir.join("lock");
         confine::end_orphan(&held)?;
         files::prepare(self.role.role, &db_path(&self.dir))?;
+        let authority = self.dir.join("authority.pem");
+        if !authority.exists() {
+            std::fs::write(&authority, AUTHORITY)
+                .map_err(|error| Error::io(error, format!("cannot write {}", authority.display())))?;
+        }
         let mut bounds = Bounds {
             lock: Some(held),
+            read: vec![authority.clone()],
             write: vec![db_path(&self.dir), self.dir.join("tmp")],
             listen: vec![self.role.http_port, self.role.admin_port],
             ..Bounds::default()
@@ -331,12 +350,18 @@ impl Job for Server {
             Place::Primary => bounds.listen.push(self.role.log_port),
             Place::Replica => bounds.connect.push(self.role.log_port),
         }
-        let variables: [(&str, OsString); 6] = [
+        for port in &bounds.listen {
+            // The server itself does not say which.
+            TcpListener::bind((Ipv4Addr::LOCALHOST, *port))
+                .map_err(|error| Error::io(error, format!("cannot listen on port {port} of 127.0.0.1")))?;
+        }
+        let variables: [(&str, OsString); 7] = [
             ("LIBSQL_ADMIN_AUTH_KEY", self.common.keys.admin.expose().into()),
             ("SQLD_AUTH_JWT_KEY", self.common.keys.public().into()),
             ("RUST_LOG", "warn,sqld=info".into()),
             // A long chain of operators in one statement needs it.
             ("RUST_MIN_STACK", "67108864".into()),
+            ("SSL_CERT_FILE", authority.into()),
             ("SQLITE_TMPDIR", self.dir.join("tmp").into()),
             ("TMPDIR", self.dir.join("tmp").into()),
         ];

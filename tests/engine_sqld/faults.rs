@@ -1,0 +1,179 @@
+//! Processes, supervisors and directories that fail.
+
+use super::{Fleet, is_alive, kill, until};
+use nix::sys::signal::Signal;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use torso::engine::{Engine as _, Role};
+use torso::error::Code;
+
+/// A database with one row, at its primary and a replica.
+fn followed(fleet: &Fleet, id: &str) -> (torso::engine::Site, torso::engine::Site) {
+    let (ams, lhr) = (fleet.site("ams", id), fleet.site("lhr", id));
+    fleet.engine.create(&ams).unwrap();
+    fleet.sql(&ams, "create table t (x); insert into t values (1)").unwrap();
+    fleet.engine.copy(&ams, &lhr).unwrap();
+    (ams, lhr)
+}
+
+const COUNT: &str = "select count(*) from t";
+
+#[test]
+fn a_process_that_is_killed_comes_back_with_everything() {
+    let fleet = Fleet::new();
+    let (ams, lhr) = followed(&fleet, "app");
+    let mut rows = 1;
+    for victim in [&ams, &lhr, &ams, &lhr] {
+        let before = fleet.pid(victim);
+        kill(before);
+        until("another process serves", || {
+            fleet.pid(victim) != before && fleet.engine.endpoint(victim).is_ok()
+        });
+        assert!(!is_alive(before));
+        assert_eq!(fleet.number(&ams, COUNT), rows);
+        fleet.sql(&ams, "insert into t values (1)").unwrap();
+        rows += 1;
+        // Without being asked: the replica was told again of what it follows.
+        until("the replica has it", || {
+            fleet.is_fresh(&ams, &lhr) && fleet.number(&lhr, COUNT) == rows
+        });
+    }
+}
+
+#[test]
+fn after_a_start_a_replica_follows_all_it_had() {
+    let mut fleet = Fleet::new();
+    let all: Vec<_> = (0..20).map(|number| followed(&fleet, &format!("app{number}"))).collect();
+    fleet.restart();
+    for (ams, lhr) in &all {
+        let found = fleet.engine.running(ams).unwrap().unwrap();
+        assert!(matches!(found.role, Role::Primary) && !found.serving);
+        assert!(!fleet.is_fresh(ams, lhr), "nothing runs, so nothing is known to be followed");
+    }
+    // One database's reconciliation starts the processes of its pool.
+    fleet.engine.start(&all[0].0).unwrap();
+    fleet.engine.copy(&all[0].0, &all[0].1).unwrap();
+    for (ams, lhr) in &all {
+        fleet.sql(ams, "insert into t values (2)").unwrap();
+        until("it is followed", || fleet.is_fresh(ams, lhr) && fleet.number(lhr, COUNT) == 2);
+    }
+}
+
+#[test]
+fn removal_reaches_a_replica_that_was_down() {
+    let mut fleet = Fleet::new();
+    let (ams, lhr) = followed(&fleet, "app");
+    let (other, other_replica) = followed(&fleet, "other");
+    fleet.restart();
+    fleet.engine.start(&ams).unwrap();
+    fleet.engine.remove(&ams).unwrap();
+    assert!(fleet.engine.path(&lhr).exists());
+    fleet.engine.remove(&torso::engine::Site { pool: None, ..lhr.clone() }).unwrap();
+    assert!(fleet.engine.running(&lhr).unwrap().is_none());
+    assert!(!fleet.engine.path(&lhr).exists());
+    // The other one is as it was, and nobody tries to follow what is gone.
+    fleet.engine.copy(&other, &other_replica).unwrap();
+    assert_eq!(fleet.number(&other_replica, COUNT), 1);
+    let known = |id: &str| id == "other";
+    for location in ["ams", "lhr"] {
+        let strays = fleet.engine.strays(&fleet.dir.path().join(location), &known).unwrap();
+        assert!(strays.is_empty(), "{strays:?}");
+    }
+}
+
+#[test]
+fn a_torn_log_does_not_keep_a_database_from_being_served() {
+    let mut fleet = Fleet::new();
+    let (ams, lhr) = followed(&fleet, "app");
+    fleet.engine.shutdown();
+    let home = fleet.home(&ams).join("sqld/dbs/app");
+    let log = std::fs::OpenOptions::new().write(true).open(home.join("wallog")).unwrap();
+    log.set_len(40).unwrap();
+    std::fs::write(home.join(".sentinel"), "").unwrap();
+    fleet.restart();
+    fleet.engine.start(&ams).unwrap();
+    assert_eq!(fleet.number(&ams, COUNT), 1);
+    fleet.sql(&ams, "insert into t values (1)").unwrap();
+    fleet.engine.copy(&ams, &lhr).unwrap();
+    assert_eq!(fleet.number(&lhr, COUNT), 2);
+}
+
+#[test]
+fn a_directory_of_the_other_role_is_not_served() {
+    let mut fleet = Fleet::new();
+    let (ams, lhr) = followed(&fleet, "app");
+    fleet.engine.shutdown();
+    let log = fleet.home(&ams).join("sqld/dbs/app/wallog");
+    std::fs::copy(log, fleet.home(&lhr).join("sqld/dbs/app/wallog")).unwrap();
+    fleet.restart();
+    let error = fleet.engine.copy(&ams, &lhr).unwrap_err();
+    assert_eq!(error.code(), Code::Unavailable);
+    assert!(error.full_message().contains("cannot be served as a replica's"), "{error}");
+    assert_eq!(fleet.number(&ams, COUNT), 1);
+}
+
+#[test]
+fn a_port_that_is_taken_is_named_and_used_when_it_is_free() {
+    let mut fleet = Fleet::new();
+    let (ams, _) = followed(&fleet, "app");
+    let port = fleet.engine.endpoint(&ams).unwrap().address;
+    fleet.engine.shutdown();
+    let taken = std::net::TcpListener::bind(port).unwrap();
+    fleet.restart();
+    let error = fleet.engine.start(&ams).unwrap_err();
+    assert!(error.full_message().contains(&port.port().to_string()), "{error}");
+    drop(taken);
+    until("it serves", || fleet.engine.start(&ams).is_ok());
+    assert_eq!(fleet.number(&ams, COUNT), 1);
+}
+
+/// Tells the test below, in a process of its own, to be the supervisor that is killed.
+const SUPERVISE: &str = "TORSO_TEST_SUPERVISE";
+
+#[test]
+fn a_supervisor_that_is_killed_leaves_nothing_running() {
+    if let Some(dir) = std::env::var_os(SUPERVISE) {
+        let fleet = Fleet::over(Path::new(&dir));
+        followed(&fleet, "app");
+        std::fs::write(Path::new(&dir).join("up"), "").unwrap();
+        std::thread::sleep(std::time::Duration::from_secs(60));
+        return;
+    }
+    let fleet = Fleet::new();
+    let mut supervisor = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "engine_sqld::faults::a_supervisor_that_is_killed_leaves_nothing_running"])
+        .env(SUPERVISE, fleet.dir.path())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    until("it has a fleet", || {
+        assert!(supervisor.try_wait().unwrap().is_none(), "the supervisor ended");
+        fleet.dir.path().join("up").exists()
+    });
+    let (ams, lhr) = (fleet.site("ams", "app"), fleet.site("lhr", "app"));
+    let pids = [fleet.pid(&ams), fleet.pid(&lhr)];
+    assert!(pids.iter().all(|pid| is_alive(*pid)));
+    // One of them does not even notice: it is stopped.
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pids[1]), Signal::SIGSTOP).unwrap();
+    supervisor.kill().unwrap();
+    supervisor.wait().unwrap();
+    until("the primary has ended with its supervisor", || !is_alive(pids[0]));
+    assert!(is_alive(pids[1]));
+    // The next supervisor ends the other one before it uses its directory.
+    fleet.engine.start(&ams).unwrap();
+    fleet.engine.copy(&ams, &lhr).unwrap();
+    assert!(!is_alive(pids[1]));
+    assert_eq!(fleet.number(&lhr, COUNT), 1);
+}
+
+#[test]
+fn a_fleet_shuts_down_in_time() {
+    let fleet = Fleet::new();
+    let (ams, lhr) = followed(&fleet, "app");
+    let pids = [fleet.pid(&ams), fleet.pid(&lhr)];
+    let began = std::time::Instant::now();
+    fleet.engine.shutdown();
+    assert!(began.elapsed() < std::time::Duration::from_secs(10));
+    assert!(!pids.into_iter().any(is_alive));
+    assert!(!fleet.home(&ams).join("sqld/dbs/app/.sentinel").exists(), "it did not end cleanly");
+}

@@ -1,0 +1,162 @@
+//! The engine over real libSQL server processes, by itself and under the control plane: what it must do when all is
+//! well, and when processes, directories and supervisors are not.
+
+mod confined;
+mod faults;
+mod lifecycle;
+mod plane;
+
+use crate::support::sqld::program;
+use crate::support::world::TORSO;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use torso::engine::sqld::{Access, Endpoint, SqldEngine};
+use torso::engine::{Engine as _, Role, Site};
+
+/// An engine over a directory of its own.
+struct Fleet {
+    engine: SqldEngine,
+    dir: Home,
+}
+
+/// A directory, removed at the end where it is the fleet's own.
+enum Home {
+    Own(tempfile::TempDir),
+    Lent(PathBuf),
+}
+
+impl Home {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Own(dir) => dir.path(),
+            Self::Lent(dir) => dir,
+        }
+    }
+}
+
+impl Fleet {
+    fn new() -> Self {
+        Self {
+            engine: engine(),
+            dir: Home::Own(tempfile::Builder::new().prefix("torso-fleet-").tempdir().unwrap()),
+        }
+    }
+
+    fn over(dir: &Path) -> Self {
+        Self {
+            engine: engine(),
+            dir: Home::Lent(dir.to_owned()),
+        }
+    }
+
+    /// Ends all processes and begins with another engine, as a new server process would.
+    fn restart(&mut self) {
+        self.engine.shutdown();
+        self.engine = engine();
+    }
+
+    fn site(&self, location: &str, id: &str) -> Site {
+        Site {
+            location: location.to_owned(),
+            dir: self.dir.path().join(location),
+            external: false,
+            pool: Some("pool".to_owned()),
+            id: id.to_owned(),
+        }
+    }
+
+    fn sql(&self, at: &Site, sql: &str) -> Result<Vec<Value>, String> {
+        let token = self.engine.token(&at.id, Access::ReadWrite, Duration::from_secs(60));
+        query(&self.engine.endpoint(at).unwrap(), token.expose(), sql)
+    }
+
+    /// The number that a query answers.
+    fn number(&self, at: &Site, sql: &str) -> i64 {
+        number(&self.sql(at, sql).unwrap())
+    }
+
+    /// The directory of the process that serves an instance.
+    fn home(&self, at: &Site) -> PathBuf {
+        at.dir.join(at.pool.as_ref().unwrap())
+    }
+
+    /// The process that holds the lock of an instance's directory; 0 while it is being taken.
+    fn pid(&self, at: &Site) -> i32 {
+        pid(&self.home(at))
+    }
+
+    fn is_fresh(&self, primary: &Site, replica: &Site) -> bool {
+        let primary = self.engine.running(primary).unwrap().unwrap();
+        let replica = self.engine.running(replica).unwrap().unwrap();
+        matches!(replica.role, Role::Replica { position, .. } if position == primary.position)
+    }
+}
+
+fn engine() -> SqldEngine {
+    SqldEngine::new(program(), Path::new(TORSO)).unwrap()
+}
+
+fn pid(home: &Path) -> i32 {
+    let text = std::fs::read_to_string(home.join("lock")).unwrap();
+    text.split_ascii_whitespace().next().map_or(0, |pid| pid.parse().unwrap())
+}
+
+fn kill(pid: i32) {
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
+}
+
+fn is_alive(pid: i32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|stat| !stat.rsplit_once(')').unwrap().1.trim_start().starts_with('Z'))
+}
+
+/// Runs statements at an endpoint: the rows of the last one, or the first error.
+fn query(to: &Endpoint, token: &str, sql: &str) -> Result<Vec<Value>, String> {
+    let mut requests: Vec<_> = sql
+        .split(';')
+        .filter(|statement| !statement.trim().is_empty())
+        .map(|statement| json!({ "type": "execute", "stmt": { "sql": statement } }))
+        .collect();
+    requests.push(json!({ "type": "close" }));
+    let answer = reqwest::blocking::Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(10))
+        .build()
+        .unwrap()
+        .post(format!("http://{}/v2/pipeline", to.address))
+        .header("host", &to.host)
+        .bearer_auth(token)
+        .json(&json!({ "requests": requests }))
+        .send()
+        .map_err(|error| error.to_string())?;
+    let status = answer.status();
+    let text = answer.text().map_err(|error| error.to_string())?;
+    let body: Value = serde_json::from_str(&text).map_err(|_| format!("{status}: {text}"))?;
+    let mut rows = Vec::new();
+    let Some(results) = body["results"].as_array() else {
+        return Err(format!("{status}: {text}"));
+    };
+    for result in results {
+        if result["type"] == "error" {
+            return Err(result["error"].to_string());
+        }
+        if let Some(found) = result["response"]["result"]["rows"].as_array() {
+            rows.clone_from(found);
+        }
+    }
+    Ok(rows)
+}
+
+fn number(rows: &[Value]) -> i64 {
+    rows[0][0]["value"].as_str().unwrap().parse().unwrap()
+}
+
+#[track_caller]
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !holds() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
