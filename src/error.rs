@@ -174,6 +174,7 @@ codes! {
     InstanceNotFound "instance_not_found" NotFound "The database has no instance there.";
     ContextNotFound "context_not_found" NotFound "There is no context of that name.";
     FileNotFound "file_not_found" NotFound "There is no such file.";
+    EngineNotFound "engine_not_found" NotFound "There is no libSQL server program on this machine.";
     SettingNotFound "setting_not_found" NotFound "There is no setting of that name.";
     Unauthenticated "unauthenticated" Unauthenticated "No token, or one that is not valid.";
     Forbidden "forbidden" Forbidden "The token does not allow that.";

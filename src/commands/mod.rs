@@ -10,6 +10,8 @@ mod config;
 mod context;
 mod db;
 mod doctor;
+#[cfg(unix)]
+mod engine;
 mod group;
 mod help;
 mod location;
@@ -66,6 +68,9 @@ enum Command {
     #[command(subcommand)]
     Config(config::Verb),
     Doctor(doctor::Args),
+    #[cfg(unix)]
+    #[command(subcommand)]
+    Engine(engine::Verb),
     Completion(completion::Args),
     Help(help::Args),
     Man(manual::Args),
@@ -167,6 +172,8 @@ fn dispatch(ctx: &Context, command: Command) -> Result<u8> {
         Command::Context(verb) => context::run(ctx, verb),
         Command::Config(verb) => config::run(ctx, verb),
         Command::Doctor(args) => doctor::run(ctx, &args),
+        #[cfg(unix)]
+        Command::Engine(verb) => engine::run(ctx, verb),
         Command::Completion(args) => completion::run(ctx, args),
         Command::Help(args) => help::run(ctx, &args),
         Command::Man(args) => manual::run(ctx, &args),

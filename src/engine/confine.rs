@@ -201,6 +201,8 @@ pub fn end_orphan(lock: &Path) -> Result<()> {
 }
 
 fn limit() -> Result<()> {
+    // Whatever it makes is its owner's.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let most = rustix::process::getrlimit(Resource::Nofile).maximum;
     let set = |resource, limit| {
         rustix::process::setrlimit(resource, limit)

@@ -19,6 +19,7 @@ macro_rules! variables {
 variables! {
     CONFIG_DIR "TORSO_CONFIG_DIR" "Directory of the settings, in place of the user's own";
     DATA_DIR "TORSO_DATA_DIR" "Directory of the embedded control plane: catalog and databases";
+    SQLD "TORSO_SQLD" "Program of libSQL server, in place of the one that would be found";
     CONTEXT "TORSO_CONTEXT" "Context to use, in place of the settings' one";
     API_URL "TORSO_API_URL" "URL of a server to use, in place of a context";
     TOKEN "TORSO_TOKEN" "API token for a server";

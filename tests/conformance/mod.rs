@@ -46,7 +46,7 @@ pub fn conformance<S: Subject>(make: impl Fn() -> S, except: &[&str]) {
     );
 }
 
-fn db(name: &str) -> DatabaseName {
+pub fn db(name: &str) -> DatabaseName {
     name.parse().unwrap()
 }
 
@@ -54,11 +54,11 @@ fn group(name: &str) -> GroupName {
     name.parse().unwrap()
 }
 
-fn at(code: &str) -> LocationCode {
+pub fn at(code: &str) -> LocationCode {
     code.parse().unwrap()
 }
 
-fn request(name: &str) -> CreateDatabase {
+pub fn request(name: &str) -> CreateDatabase {
     CreateDatabase {
         name: db(name),
         group: None,
@@ -69,7 +69,7 @@ fn request(name: &str) -> CreateDatabase {
 }
 
 /// A new database at a location.
-fn create(plane: &dyn ControlPlane, name: &str, location: &str) -> Database {
+pub fn create(plane: &dyn ControlPlane, name: &str, location: &str) -> Database {
     plane
         .create_database(&CreateDatabase {
             location: Some(at(location)),
@@ -79,12 +79,12 @@ fn create(plane: &dyn ControlPlane, name: &str, location: &str) -> Database {
 }
 
 /// Writes to the primary.
-fn write(world: &dyn Subject, name: &str, sql: &str) {
+pub fn write(world: &dyn Subject, name: &str, sql: &str) {
     world.execute(&world.plane().connection(&db(name), None).unwrap(), sql);
 }
 
 /// Rows of `t` in the instance at a location.
-fn rows(world: &dyn Subject, name: &str, location: &str) -> i64 {
+pub fn rows(world: &dyn Subject, name: &str, location: &str) -> i64 {
     world.number(
         &world.plane().connection(&db(name), Some(&at(location))).unwrap(),
         "SELECT count(*) FROM t",
@@ -93,7 +93,7 @@ fn rows(world: &dyn Subject, name: &str, location: &str) -> i64 {
 
 /// The error must have this code, name the thing, and say what to do next.
 #[track_caller]
-fn refused<T>(result: Result<T, Error>, code: Code, names: &str) {
+pub fn refused<T>(result: Result<T, Error>, code: Code, names: &str) {
     let Err(error) = result else {
         panic!("expected {} and it succeeded", code.name())
     };

@@ -5,6 +5,7 @@ mod confined;
 mod faults;
 mod lifecycle;
 mod plane;
+mod program;
 
 use crate::support::sqld::program;
 use crate::support::world::TORSO;

@@ -1,3 +1,5 @@
+//! Programs that run, fail, come back and refuse to end; and the log of what they say.
+
 use super::*;
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -44,7 +44,7 @@ pub(super) fn names(dir: &Path) -> Result<Vec<String>> {
     let doing = || format!("cannot list {}", dir.display());
     let entries = match std::fs::read_dir(dir) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(Vec::new()),
         Err(error) => return Err(Error::io(error, doing())),
     };
     let mut names = Vec::new();
@@ -103,10 +103,10 @@ fn primary_frame(header: &[u8]) -> Option<Frame> {
 }
 
 fn replica_frame(header: &[u8]) -> Option<Frame> {
-    // Nothing was committed yet where the number is not there, or is the highest.
+    // Nothing was committed yet where the number, or also the log, is not there, or the number is the highest.
     let last = number(header, 16).map_or(u64::MAX, u64::from_le_bytes);
     Some(Frame {
-        log: u128::from_le_bytes(number(header, 0)?),
+        log: number(header, 0).map_or(0, u128::from_le_bytes),
         count: last.wrapping_add(1),
     })
 }
@@ -181,6 +181,9 @@ mod tests {
         assert_ne!(replica(Some(13)), primary);
         assert_eq!(replica(None).frame, Some(Frame { log: 7, count: 0 }));
         assert_eq!(replica(Some(u64::MAX)).frame, Some(Frame { log: 7, count: 0 }));
+        let empty = replica(None);
+        std::fs::write(home.join(INDEX), "").unwrap();
+        assert_eq!(position(Place::Replica, dir.path(), "a"), empty);
         let unknown = position(Place::Primary, dir.path(), "b");
         assert!(unknown.uncertain);
         assert_ne!(unknown, primary);

@@ -88,6 +88,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Nothing is there, or not even a directory where it could be.
+fn is_absent(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
 /// Where the process keeps its files.
 pub(super) fn db_path(dir: &Path) -> PathBuf {
     dir.join("sqld")
@@ -104,7 +109,7 @@ pub(super) fn role_of(dir: &Path) -> Result<Option<Role>> {
         Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| {
             Error::new(Code::InvalidFile, format!("{} cannot be understood", path.display())).caused_by(error)
         }),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) if is_absent(&error) => Ok(None),
         Err(error) => Err(Error::io(error, format!("cannot read {}", path.display()))),
     }
 }
@@ -165,7 +170,7 @@ pub(super) fn record(dir: &Path, id: &str) -> Result<Option<Limits>> {
         Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| {
             Error::new(Code::InvalidFile, format!("{} cannot be understood", path.display())).caused_by(error)
         }),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) if is_absent(&error) => Ok(None),
         Err(error) => Err(Error::io(error, format!("cannot read {}", path.display()))),
     }
 }
@@ -265,7 +270,7 @@ impl Node {
         let mut pause = Duration::from_millis(1);
         loop {
             let now = self.position(id).frame;
-            if now.is_some_and(|now| now.log == target.log && now.count >= target.count) {
+            if now.is_some_and(|now| now == target || (now.log == target.log && now.count > target.count)) {
                 return Ok(());
             }
             if now != last {
