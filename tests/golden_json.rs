@@ -61,7 +61,14 @@ const ANSWERS: &[(&str, &str)] = &[
 ];
 
 /// Verbs whose answer is not a document: a shell's own, a script, a page.
-const NO_DOCUMENT: [&str; 6] = ["db shell", "completion", "engine install", "engine status", "help", "man"];
+const NO_DOCUMENT: [&str; 6] = [
+    "db shell",
+    "completion",
+    "engine install",
+    "engine status",
+    "help",
+    "man",
+];
 
 #[test]
 fn answers_are_as_promised() {

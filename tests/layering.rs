@@ -14,10 +14,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
         &["commands", "context", "control", "shell", "sql", "ui", "settings"],
     ),
     // It is about this machine, not about a control plane.
-    (
-        "commands/engine",
-        &["commands", "context", "engine", "ui", "settings"],
-    ),
+    ("commands/engine", &["commands", "context", "engine", "ui", "settings"]),
     ("context", &["control", "settings", "ui", "sql"]),
     ("settings", &["control::names", "settings", "ui"]),
     ("ui", &["ui"]),

@@ -36,9 +36,8 @@ pub fn run(args: &[OsString]) -> Option<u8> {
 fn file(words: &[OsString]) -> Result<u8> {
     match words {
         [what, from, to] if what == "export" => work::export(Path::new(from), Path::new(to)).map(|()| 0),
-        [what, from, to] if what == "check" => {
-            work::check_or_convert(Path::new(from), Path::new(to)).map(|converted| if converted { CONVERTED } else { 0 })
-        }
+        [what, from, to] if what == "check" => work::check_or_convert(Path::new(from), Path::new(to))
+            .map(|converted| if converted { CONVERTED } else { 0 }),
         _ => Err(Error::new(Code::Internal, "torso's own words to itself are malformed")),
     }
 }

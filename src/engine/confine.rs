@@ -45,12 +45,11 @@ pub struct Bounds {
 pub fn launch(torso: &Path, bounds: &Bounds, program: Launch) -> Launch {
     let mut args: Vec<OsString> = vec![WORD.into(), "parent".into(), std::process::id().to_string().into()];
     let paths = [("write", &bounds.write), ("read", &bounds.read)];
-    for (word, path) in bounds
-        .lock
-        .iter()
-        .map(|path| ("lock", path))
-        .chain(paths.iter().flat_map(|(word, paths)| paths.iter().map(|path| (*word, path))))
-    {
+    for (word, path) in bounds.lock.iter().map(|path| ("lock", path)).chain(
+        paths
+            .iter()
+            .flat_map(|(word, paths)| paths.iter().map(|path| (*word, path))),
+    ) {
         args.extend([word.into(), path.clone().into_os_string()]);
     }
     let ports = [("listen", &bounds.listen), ("connect", &bounds.connect)];
@@ -90,7 +89,12 @@ fn confine(words: &[OsString]) -> Result<Command> {
             return Err(malformed());
         };
         match word {
-            "parent" => end_with(value.to_str().and_then(|text| text.parse().ok()).ok_or_else(malformed)?)?,
+            "parent" => end_with(
+                value
+                    .to_str()
+                    .and_then(|text| text.parse().ok())
+                    .ok_or_else(malformed)?,
+            )?,
             "lock" => bounds.lock = Some(value.into()),
             "write" => bounds.write.push(value.into()),
             "read" => bounds.read.push(value.into()),
@@ -265,7 +269,10 @@ fn restrict(bounds: &Bounds, program: &Path) -> Result<()> {
             .create()?
             .add_rules(path_beneath_rules(&read, AccessFs::from_read(abi)))?
             .add_rules(path_beneath_rules(["/dev/null"], AccessFs::from_file(abi)))?
-            .add_rules(path_beneath_rules(&bounds.write, AccessFs::from_all(abi) & !AccessFs::Execute))?
+            .add_rules(path_beneath_rules(
+                &bounds.write,
+                AccessFs::from_all(abi) & !AccessFs::Execute,
+            ))?
             .add_rules(ports(&bounds.listen, AccessNet::BindTcp))?
             .add_rules(ports(&bounds.connect, AccessNet::ConnectTcp))?
             .restrict_self()

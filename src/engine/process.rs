@@ -184,7 +184,9 @@ impl Process {
         self.begin_stop();
         let mut state = lock(&self.shared.state);
         while state.phase != Phase::Stopped {
-            let left = state.asked.map_or(Duration::ZERO, |asked| GRACE.saturating_sub(asked.elapsed()));
+            let left = state
+                .asked
+                .map_or(Duration::ZERO, |asked| GRACE.saturating_sub(asked.elapsed()));
             if left.is_zero() {
                 drop(state);
                 self.shared.signal(Signal::KILL);

@@ -15,7 +15,10 @@ fn read(fleet: &Fleet, at: &torso::engine::Site, path: &str) -> Option<i64> {
 
 #[test]
 fn sql_reaches_no_file_outside_the_directory() {
-    assert!(confine::is_enforced(), "this kernel has no Landlock; the test proves nothing here");
+    assert!(
+        confine::is_enforced(),
+        "this kernel has no Landlock; the test proves nothing here"
+    );
     let fleet = Fleet::new();
     let (ams, lhr) = (fleet.site("ams", "app"), fleet.site("lhr", "app"));
     fleet.engine.create(&ams).unwrap();
@@ -37,7 +40,12 @@ fn sql_reaches_no_file_outside_the_directory() {
         ];
         for path in outside {
             assert!(path.exists());
-            assert_eq!(read(&fleet, at, path.to_str().unwrap()), None, "{} is readable", path.display());
+            assert_eq!(
+                read(&fleet, at, path.to_str().unwrap()),
+                None,
+                "{} is readable",
+                path.display()
+            );
         }
     }
     let other = fleet.engine.path(&lhr);
@@ -65,13 +73,20 @@ fn a_process_gets_nothing_it_does_not_need() {
         .unwrap();
     assert!(key.len() >= 43, "too short a key");
     for name in ["HOME=", "PATH=", "USER=", "CARGO"] {
-        assert!(!environment.lines().any(|line| line.starts_with(name)), "{name} is inherited");
+        assert!(
+            !environment.lines().any(|line| line.starts_with(name)),
+            "{name} is inherited"
+        );
     }
     assert!(!proc("cmdline").contains(key), "the key is on the command line");
     let log = std::fs::read_to_string(fleet.home(&ams).join("log")).unwrap();
     assert!(!log.contains(key), "the key is in the log");
     let status = proc("status");
-    assert!(status.lines().any(|line| line.split_ascii_whitespace().eq(["NoNewPrivs:", "1"])));
+    assert!(
+        status
+            .lines()
+            .any(|line| line.split_ascii_whitespace().eq(["NoNewPrivs:", "1"]))
+    );
     let limits = proc("limits");
     let limit = |name: &str| {
         let line = limits.lines().find(|line| line.starts_with(name)).unwrap();

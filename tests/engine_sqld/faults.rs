@@ -41,19 +41,26 @@ fn a_process_that_is_killed_comes_back_with_everything() {
 #[test]
 fn after_a_start_a_replica_follows_all_it_had() {
     let mut fleet = Fleet::new();
-    let all: Vec<_> = (0..20).map(|number| followed(&fleet, &format!("app{number}"))).collect();
+    let all: Vec<_> = (0..20)
+        .map(|number| followed(&fleet, &format!("app{number}")))
+        .collect();
     fleet.restart();
     for (ams, lhr) in &all {
         let found = fleet.engine.running(ams).unwrap().unwrap();
         assert!(matches!(found.role, Role::Primary) && !found.serving);
-        assert!(!fleet.is_fresh(ams, lhr), "nothing runs, so nothing is known to be followed");
+        assert!(
+            !fleet.is_fresh(ams, lhr),
+            "nothing runs, so nothing is known to be followed"
+        );
     }
     // One database's reconciliation starts the processes of its pool.
     fleet.engine.start(&all[0].0).unwrap();
     fleet.engine.copy(&all[0].0, &all[0].1).unwrap();
     for (ams, lhr) in &all {
         fleet.sql(ams, "insert into t values (2)").unwrap();
-        until("it is followed", || fleet.is_fresh(ams, lhr) && fleet.number(lhr, COUNT) == 2);
+        until("it is followed", || {
+            fleet.is_fresh(ams, lhr) && fleet.number(lhr, COUNT) == 2
+        });
     }
 }
 
@@ -66,7 +73,13 @@ fn removal_reaches_a_replica_that_was_down() {
     fleet.engine.start(&ams).unwrap();
     fleet.engine.remove(&ams).unwrap();
     assert!(fleet.engine.path(&lhr).exists());
-    fleet.engine.remove(&torso::engine::Site { pool: None, ..lhr.clone() }).unwrap();
+    fleet
+        .engine
+        .remove(&torso::engine::Site {
+            pool: None,
+            ..lhr.clone()
+        })
+        .unwrap();
     assert!(fleet.engine.running(&lhr).unwrap().is_none());
     assert!(!fleet.engine.path(&lhr).exists());
     // The other one is as it was, and nobody tries to follow what is gone.
@@ -85,7 +98,10 @@ fn a_torn_log_does_not_keep_a_database_from_being_served() {
     let (ams, lhr) = followed(&fleet, "app");
     fleet.engine.shutdown();
     let home = fleet.home(&ams).join("sqld/dbs/app");
-    let log = std::fs::OpenOptions::new().write(true).open(home.join("wallog")).unwrap();
+    let log = std::fs::OpenOptions::new()
+        .write(true)
+        .open(home.join("wallog"))
+        .unwrap();
     log.set_len(40).unwrap();
     std::fs::write(home.join(".sentinel"), "").unwrap();
     fleet.restart();
@@ -106,7 +122,10 @@ fn a_directory_of_the_other_role_is_not_served() {
     fleet.restart();
     let error = fleet.engine.copy(&ams, &lhr).unwrap_err();
     assert_eq!(error.code(), Code::Unavailable);
-    assert!(error.full_message().contains("cannot be served as a replica's"), "{error}");
+    assert!(
+        error.full_message().contains("cannot be served as a replica's"),
+        "{error}"
+    );
     assert_eq!(fleet.number(&ams, COUNT), 1);
 }
 
@@ -139,7 +158,10 @@ fn a_supervisor_that_is_killed_leaves_nothing_running() {
     }
     let fleet = Fleet::new();
     let mut supervisor = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "engine_sqld::faults::a_supervisor_that_is_killed_leaves_nothing_running"])
+        .args([
+            "--exact",
+            "engine_sqld::faults::a_supervisor_that_is_killed_leaves_nothing_running",
+        ])
         .env(SUPERVISE, fleet.dir.path())
         .stdout(Stdio::null())
         .spawn()
@@ -173,5 +195,8 @@ fn a_fleet_shuts_down_in_time() {
     fleet.engine.shutdown();
     assert!(began.elapsed() < std::time::Duration::from_secs(10));
     assert!(!pids.into_iter().any(is_alive));
-    assert!(!fleet.home(&ams).join("sqld/dbs/app/.sentinel").exists(), "it did not end cleanly");
+    assert!(
+        !fleet.home(&ams).join("sqld/dbs/app/.sentinel").exists(),
+        "it did not end cleanly"
+    );
 }

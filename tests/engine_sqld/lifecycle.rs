@@ -20,7 +20,9 @@ fn a_database_is_made_followed_and_removed() {
     // What was acknowledged before the copy is there when it returns.
     assert_eq!(fleet.number(&lhr, "select count(*) from t"), 1);
     fleet.sql(&ams, "insert into t values (2)").unwrap();
-    until("the replica has it", || fleet.number(&lhr, "select count(*) from t") == 2);
+    until("the replica has it", || {
+        fleet.number(&lhr, "select count(*) from t") == 2
+    });
     until("it is told", || fleet.is_fresh(&ams, &lhr));
     let replica = engine.running(&lhr).unwrap().unwrap();
     assert!(matches!(replica.role, Role::Replica { of, .. } if of == "ams"));
@@ -83,7 +85,9 @@ fn limits_are_enforced_and_lifted() {
         block_writes: true,
         ..Limits::default()
     });
-    until("writes are refused", || fleet.sql(&ams, "insert into t values (1)").is_err());
+    until("writes are refused", || {
+        fleet.sql(&ams, "insert into t values (1)").is_err()
+    });
     fleet.sql(&ams, "select * from t").unwrap();
     set(Limits {
         max_size: Some(1 << 20),
@@ -115,7 +119,9 @@ fn a_file_becomes_a_database_whatever_its_page_size() {
         assert!(!seed.exists());
         fleet.engine.copy(&ams, &lhr).unwrap();
         fleet.sql(&ams, "insert into t values (0)").unwrap();
-        until("the replica has it", || fleet.number(&lhr, "select count(*) from t") == 1001);
+        until("the replica has it", || {
+            fleet.number(&lhr, "select count(*) from t") == 1001
+        });
         assert_eq!(fleet.number(&ams, "pragma user_version"), 7);
     }
 }
@@ -129,8 +135,10 @@ fn a_damaged_file_is_refused_and_leaves_nothing() {
     let seed = fleet.dir.path().join("seed");
     let connection = rusqlite::Connection::open(&seed).unwrap();
     connection
-        .execute_batch("create table t (x); with recursive n(x) as (select 1 union all select x + 1 from n limit 500)
-             insert into t select zeroblob(900) from n")
+        .execute_batch(
+            "create table t (x); with recursive n(x) as (select 1 union all select x + 1 from n limit 500)
+             insert into t select zeroblob(900) from n",
+        )
         .unwrap();
     connection.close().unwrap();
     let mut bytes = std::fs::read(&seed).unwrap();
@@ -154,7 +162,12 @@ fn an_export_is_a_sound_file_taken_while_others_write() {
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| {
             for _ in 0..100 {
-                fleet.sql(&ams, "begin; insert into t values (1); insert into t values (-1); commit").unwrap();
+                fleet
+                    .sql(
+                        &ams,
+                        "begin; insert into t values (1); insert into t values (-1); commit",
+                    )
+                    .unwrap();
             }
         });
         let mut exports = 0;

@@ -100,7 +100,9 @@ fn engine() -> SqldEngine {
 
 fn pid(home: &Path) -> i32 {
     let text = std::fs::read_to_string(home.join("lock")).unwrap();
-    text.split_ascii_whitespace().next().map_or(0, |pid| pid.parse().unwrap())
+    text.split_ascii_whitespace()
+        .next()
+        .map_or(0, |pid| pid.parse().unwrap())
 }
 
 fn kill(pid: i32) {

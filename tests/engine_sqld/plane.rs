@@ -91,7 +91,10 @@ fn everything_comes_back_after_a_restart() {
     }
     world.restart();
     let all = world.plane().list_instances(&db("app")).unwrap();
-    let states: Vec<_> = all.iter().map(|instance| (instance.name.as_str(), instance.state)).collect();
+    let states: Vec<_> = all
+        .iter()
+        .map(|instance| (instance.name.as_str(), instance.state))
+        .collect();
     assert_eq!(
         states,
         ["ams", "iad", "lhr"].map(|location| (location, InstanceState::Ready))
@@ -111,11 +114,18 @@ fn one_script_runs_whatever_the_locations_of_its_primaries() {
     for (name, location) in [("a", "ams"), ("b", "lhr"), ("c", "iad")] {
         let made = create(&*plane, name, location);
         assert_eq!((made.group.as_str(), made.primary.as_str()), ("default", location));
-        write(&world, name, &format!("create table t (x); insert into t values ('{name}')"));
+        write(
+            &world,
+            name,
+            &format!("create table t (x); insert into t values ('{name}')"),
+        );
     }
     plane.add_instance(&db("a"), &at("lhr")).unwrap();
     plane.add_instance(&db("b"), &at("ams")).unwrap();
-    assert_eq!(plane.connection(&db("b"), Some(&at("ams"))).unwrap().role, Role::Replica);
+    assert_eq!(
+        plane.connection(&db("b"), Some(&at("ams"))).unwrap().role,
+        Role::Replica
+    );
     assert_eq!(rows(&world, "a", "lhr"), 1);
     assert_eq!(rows(&world, "b", "ams"), 1);
 }
@@ -141,11 +151,17 @@ fn a_location_that_is_away_gets_its_removals_later() {
     std::fs::rename(&disk, &away).unwrap();
     let error = plane.delete_database(&db("app")).unwrap_err();
     assert_eq!(error.code(), Code::Partial, "{error}");
-    assert_eq!(plane.get_database(&db("app")).unwrap_err().code(), Code::DatabaseNotFound);
+    assert_eq!(
+        plane.get_database(&db("app")).unwrap_err().code(),
+        Code::DatabaseNotFound
+    );
     std::fs::rename(&away, &disk).unwrap();
     // Any further change does what waits.
     create(&*plane, "next", "ams");
-    let left: Vec<_> = std::fs::read_dir(&disk).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let left: Vec<_> = std::fs::read_dir(&disk)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
     assert_eq!(left, [".torso-location"]);
 }
 
@@ -222,5 +238,8 @@ fn a_seed_that_is_refused_leaves_no_database() {
         })
         .unwrap_err();
     assert_eq!(error.code(), Code::InvalidFile, "{error}");
-    assert_eq!(plane.get_database(&db("app")).unwrap_err().code(), Code::DatabaseNotFound);
+    assert_eq!(
+        plane.get_database(&db("app")).unwrap_err().code(),
+        Code::DatabaseNotFound
+    );
 }

@@ -73,7 +73,9 @@ fn what_was_killed_comes_back() {
     process.wait_ready(Duration::from_secs(20)).unwrap();
     let first = process.pid();
     process.kill();
-    until("it is ready again", || readied.load(Ordering::SeqCst) == 2 && process.is_ready());
+    until("it is ready again", || {
+        readied.load(Ordering::SeqCst) == 2 && process.is_ready()
+    });
     assert_ne!(process.pid(), first);
     assert_eq!(process.failures(), 1);
 }

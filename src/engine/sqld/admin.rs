@@ -108,7 +108,11 @@ impl Admin {
     pub fn usage(&self, port: u16, id: &str) -> Result<Usage> {
         match self.send(self.client.get(path(port, id, "/stats")))? {
             (StatusCode::OK, text) => serde_json::from_str(&text).map_err(|error| {
-                Error::new(Code::Unavailable, "libSQL server tells its statistics in an unknown form").caused_by(error)
+                Error::new(
+                    Code::Unavailable,
+                    "libSQL server tells its statistics in an unknown form",
+                )
+                .caused_by(error)
             }),
             other => Err(refused("load", id, other)),
         }

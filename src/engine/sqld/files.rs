@@ -197,10 +197,7 @@ mod tests {
         for part in [LOG, SENTINEL, "data"] {
             std::fs::write(home.join(part), "x").unwrap();
         }
-        assert_eq!(
-            prepare(Place::Replica, dir.path()).unwrap_err().code(),
-            Code::Conflict
-        );
+        assert_eq!(prepare(Place::Replica, dir.path()).unwrap_err().code(), Code::Conflict);
         // A primary's that did not end cleanly begins a new log over the same data.
         prepare(Place::Primary, dir.path()).unwrap();
         assert_eq!(names(&home).unwrap(), [SENTINEL, "data"]);

@@ -233,7 +233,10 @@ impl SqldEngine {
             ));
         }
         self.run(at, &dir, || {
-            Err(Error::new(Code::Conflict, format!("{} has lost its role", dir.display())))
+            Err(Error::new(
+                Code::Conflict,
+                format!("{} has lost its role", dir.display()),
+            ))
         })
     }
 
@@ -274,7 +277,9 @@ fn no_promotion() -> Error {
         Code::Unsupported,
         "a server cannot change which location is the primary yet",
     )
-    .hint("create a database in the other location from this one: torso db create NAME --from-db DB --location LOCATION")
+    .hint(
+        "create a database in the other location from this one: torso db create NAME --from-db DB --location LOCATION",
+    )
 }
 
 impl Shared {
@@ -314,7 +319,10 @@ impl Engine for SqldEngine {
             return Ok(None);
         };
         let Some(role) = node::role_of(&dir)? else {
-            return Err(Error::new(Code::Conflict, format!("{} has lost its role", dir.display())));
+            return Err(Error::new(
+                Code::Conflict,
+                format!("{} has lost its role", dir.display()),
+            ));
         };
         let node = self.node(&dir).filter(|node| node.process().is_ready());
         let mut position = files::position(role.role, &node::db_path(&dir), &at.id);
@@ -351,7 +359,9 @@ impl Engine for SqldEngine {
     /// For a client on this machine that has a token; empty where nothing was ever made.
     fn url(&self, at: &Site) -> String {
         let role = self.find(at).ok().flatten().and_then(|dir| node::role_of(&dir).ok()?);
-        role.map_or_else(String::new, |role| format!("http://{}:{}", host(&at.id), role.http_port))
+        role.map_or_else(String::new, |role| {
+            format!("http://{}:{}", host(&at.id), role.http_port)
+        })
     }
 
     fn path(&self, at: &Site) -> PathBuf {
@@ -366,7 +376,10 @@ impl Engine for SqldEngine {
     fn configure(&self, at: &Site, limits: &Limits) -> Result<()> {
         let node = self.serving(at)?;
         self.expect(&node, Place::Primary)?;
-        self.shared.common.admin.configure(node.role.admin_port, &at.id, limits)?;
+        self.shared
+            .common
+            .admin
+            .configure(node.role.admin_port, &at.id, limits)?;
         node::acknowledge(node.dir(), &at.id, limits)
     }
 
@@ -452,7 +465,10 @@ impl Engine for SqldEngine {
             // Only through its process a primary forgets a namespace's settings; a replica has none of its own.
             None if node::role_of(&dir)?.is_some_and(|role| role.role == Place::Primary) => {
                 Some(self.run(at, &dir, || {
-                    Err(Error::new(Code::Conflict, format!("{} has lost its role", dir.display())))
+                    Err(Error::new(
+                        Code::Conflict,
+                        format!("{} has lost its role", dir.display()),
+                    ))
                 })?)
             }
             None => {

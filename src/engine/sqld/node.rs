@@ -117,9 +117,17 @@ pub(super) fn role_of(dir: &Path) -> Result<Option<Role>> {
 /// A new role with ports of its own. A replica is given its primary's location and log port.
 pub(super) fn new_role(primary: &str, log_port: Option<u16>) -> Result<Role> {
     let mut ports = free_ports()?;
-    let mut port = || ports.pop().ok_or_else(|| Error::new(Code::Unavailable, "no port is free"));
+    let mut port = || {
+        ports
+            .pop()
+            .ok_or_else(|| Error::new(Code::Unavailable, "no port is free"))
+    };
     Ok(Role {
-        role: if log_port.is_none() { Place::Primary } else { Place::Replica },
+        role: if log_port.is_none() {
+            Place::Primary
+        } else {
+            Place::Replica
+        },
         epoch: 1,
         primary: primary.to_owned(),
         log_port: log_port.map_or_else(&mut port, Ok)?,
@@ -182,7 +190,11 @@ pub(super) fn acknowledge(dir: &Path, id: &str, limits: &Limits) -> Result<()> {
 
 pub(super) fn forget(dir: &Path, id: &str) -> Result<()> {
     disk::remove(&records(dir).join(id))?;
-    if records(dir).is_dir() { disk::sync_dir(&records(dir)) } else { Ok(()) }
+    if records(dir).is_dir() {
+        disk::sync_dir(&records(dir))
+    } else {
+        Ok(())
+    }
 }
 
 /// The namespaces that were acknowledged.
@@ -313,7 +325,10 @@ impl Server {
         add("--admin-listen-addr", local(self.role.admin_port).into());
         match self.role.role {
             Place::Primary => add("--grpc-listen-addr", local(self.role.log_port).into()),
-            Place::Replica => add("--primary-grpc-url", format!("http://{}", local(self.role.log_port)).into()),
+            Place::Replica => add(
+                "--primary-grpc-url",
+                format!("http://{}", local(self.role.log_port)).into(),
+            ),
         }
         // Below the real number, namespaces are dropped and loaded again without end.
         add("--max-active-namespaces", "100000".into());

