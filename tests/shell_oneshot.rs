@@ -182,3 +182,17 @@ fn a_file_by_its_path() {
     }
     assert!(!world.data_dir().exists(), "a file needs no control plane");
 }
+
+/// The form of the answer may be said where every other command takes it, too.
+#[test]
+fn the_form_may_come_first() {
+    let world = World::new();
+    for line in [
+        &["--json", "db", "shell", ":memory:", "select 1 as a"][..],
+        &["--output", "json", "db", "shell", ":memory:", "select 1 as a"],
+        &["db", "--output=json", "shell", ":memory:", "select 1 as a"],
+        &["db", "shell", ":memory:", "select 1 as a", "--json"],
+    ] {
+        assert_eq!(world.ok(line), "[{\"a\":1}]\n", "{line:?}");
+    }
+}

@@ -64,14 +64,30 @@ const GLOBALS: [(&str, bool); 8] = [
 /// Global flags of one letter, and whether a value follows.
 const SHORT_GLOBALS: [(&str, bool); 2] = [("-q", false), ("-c", true)];
 
+/// The form of the answer; `--json` is short for one.
+const FORM: &str = "--output";
+
 /// Puts `--` before the words that are the shell's own to understand: its flags have one dash and many letters, which the
-/// parser of the command line would take for many flags. Global flags among them are moved to the front.
+/// parser of the command line would take for many flags. Global flags among them are moved to the front, and the form of
+/// the answer, which is the shell's to give, from the front to them.
 pub(in crate::commands) fn set_words_apart(args: Vec<OsString>) -> Vec<OsString> {
     let Some(start) = words_start(&args) else {
         return args;
     };
-    let mut front: Vec<OsString> = args[..start].to_vec();
+    let mut front = Vec::new();
     let mut words = Vec::new();
+    let mut before = args[..start].iter();
+    while let Some(word) = before.next() {
+        let text = word.to_string_lossy();
+        if text == "--json" || is_flag(&text, FORM) {
+            words.push(word.clone());
+            if text == FORM {
+                words.extend(before.next().cloned());
+            }
+        } else {
+            front.push(word.clone());
+        }
+    }
     let mut rest = args[start..].iter();
     while let Some(word) = rest.next() {
         let text = word.to_string_lossy();
@@ -110,7 +126,7 @@ fn words_start(args: &[OsString]) -> Option<usize> {
             let takes_value = GLOBALS
                 .iter()
                 .chain(&SHORT_GLOBALS)
-                .chain(&[("--output", true)])
+                .chain(&[(FORM, true)])
                 .any(|(flag, takes_value)| *takes_value && text == *flag);
             at += usize::from(takes_value);
         } else if text == *noun {
