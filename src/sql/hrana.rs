@@ -8,6 +8,7 @@
 //! at the next statement, which then does not run.
 
 mod address;
+mod bulk;
 mod complaint;
 mod decode;
 mod insert;

@@ -99,7 +99,12 @@ impl Row {
     }
 
     pub(super) fn values(&self) -> impl Iterator<Item = ValueRef<'_>> {
-        self.cells.iter().map(|cell| match cell {
+        self.values_from(0)
+    }
+
+    /// The values from one of them on.
+    pub(super) fn values_from(&self, from: usize) -> impl Iterator<Item = ValueRef<'_>> {
+        self.cells.iter().skip(from).map(|cell| match cell {
             Cell::Null => ValueRef::Null,
             Cell::Integer(integer) => ValueRef::Integer(*integer),
             Cell::Real(real) => ValueRef::Real(*real),
@@ -108,7 +113,23 @@ impl Row {
         })
     }
 
-    fn clear(&mut self) {
+    pub(super) fn push(&mut self, value: ValueRef<'_>) {
+        let cell = match value {
+            ValueRef::Null => Cell::Null,
+            ValueRef::Integer(integer) => Cell::Integer(integer),
+            ValueRef::Real(real) => Cell::Real(real),
+            ValueRef::Text(text) => Cell::Text(self.keep(text)),
+            ValueRef::Blob(blob) => Cell::Blob(self.keep(blob)),
+        };
+        self.cells.push(cell);
+    }
+
+    /// Bytes of texts and blobs.
+    pub(super) fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub(super) fn clear(&mut self) {
         self.cells.clear();
         self.bytes.clear();
     }

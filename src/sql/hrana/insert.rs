@@ -1,21 +1,23 @@
 //! Many rows by one statement, sent in batches of bounded size.
 //!
-//! Rows are written as JSON while they are read, so nothing is held but the batch. As long as no row was refused, each step
-//! waits for the one before it: the first refusal stops the batch at its row, as it would on a file. Once the caller has
-//! said to go on after a refusal, rows no longer wait, and refusals are handed out afterwards with the number of their row.
+//! Nothing is held but the batch. Where a batch can travel as one value it does (`bulk`), several times as fast; where that
+//! is refused, nothing of it has happened, and its rows are sent again one by one. As long as no row was refused, each step
+//! then waits for the one before it: the first refusal stops the batch at its row, as it would on a file. Once the caller
+//! has said to go on after a refusal, rows no longer wait, and refusals are handed out afterwards with the number of their
+//! row.
 
-use super::decode::malformed;
+use super::bulk::Bulk;
+use super::decode::{Row, malformed};
 use super::link::{Api, Link, batch_result};
 use super::refusal::Refusal;
 use super::transport::Cancel;
 use super::wire::{Answer, Arg, Condition, Response, json};
 use crate::sql::{Failure, Flow, Phase, Rows, ValueRef};
-use std::ops::Range;
 use std::time::Duration;
 
-/// The size of a request from which on it is sent, and the most rows in it.
+/// The size of the values from which on they are sent, and the most rows in a request.
 const BYTES: usize = 512 << 10;
-const ROWS: usize = 500;
+const ROWS: usize = 2000;
 /// How long a batch may take.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -29,12 +31,21 @@ pub(super) struct Inserted {
     pub last_insert_rowid: Option<i64>,
 }
 
+impl Inserted {
+    fn take(&mut self, more: &Self) {
+        self.rows += more.rows;
+        self.changes += more.changes;
+        self.last_insert_rowid = more.last_insert_rowid.or(self.last_insert_rowid);
+    }
+}
+
 pub(super) fn insert_many(link: &mut Link, cancel: &Cancel, sql: &str, rows: &mut dyn Rows) -> Result<Inserted> {
     if let Err(refusal) = link.describe(cancel, sql)? {
         return Err(refusal.failure(Phase::Prepare, 0));
     }
-    let mut batch = Pending::default();
+    let mut batch = Pending::new(rows.width());
     let mut work = Work {
+        bulk: Bulk::new(link, cancel, sql, rows.width())?,
         link,
         cancel,
         sql: json(&sql),
@@ -69,41 +80,58 @@ pub(super) fn insert_many(link: &mut Link, cancel: &Cancel, sql: &str, rows: &mu
     Ok(work.done)
 }
 
-/// Rows not yet sent: their values as JSON arrays, one behind the other.
-#[derive(Default)]
-struct Pending {
-    json: Vec<u8>,
-    rows: Vec<(u64, Range<usize>)>,
+/// Rows not yet sent.
+pub(super) struct Pending {
+    /// The values of all rows, one behind the other.
+    values: Row,
+    width: usize,
+    /// The number of each row.
+    numbers: Vec<u64>,
 }
 
 impl Pending {
-    fn push(&mut self, nth: u64, row: &[ValueRef<'_>]) {
-        let start = self.json.len();
-        self.json.push(b'[');
-        for (index, &value) in row.iter().enumerate() {
-            if index > 0 {
-                self.json.push(b',');
-            }
-            // Writing to memory does not fail, and the value was found to be one that can be sent.
-            let _ = serde_json::to_writer(&mut self.json, &Arg(value));
+    fn new(width: usize) -> Self {
+        Self {
+            values: Row::default(),
+            width,
+            numbers: Vec::new(),
         }
-        self.json.push(b']');
-        self.rows.push((nth, start..self.json.len()));
+    }
+
+    fn push(&mut self, nth: u64, row: &[ValueRef<'_>]) {
+        for &value in row {
+            self.values.push(value);
+        }
+        self.numbers.push(nth);
     }
 
     fn is_full(&self) -> bool {
-        self.rows.len() >= ROWS || self.json.len() >= BYTES
+        self.numbers.len() >= ROWS || self.values.size() >= BYTES
     }
 
     fn clear(&mut self) {
-        self.json.clear();
-        self.rows.clear();
+        self.values.clear();
+        self.numbers.clear();
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.numbers.len()
+    }
+
+    pub(super) fn width(&self) -> usize {
+        self.width
+    }
+
+    /// The values from a row on, row after row.
+    pub(super) fn values(&self, from: usize) -> impl Iterator<Item = ValueRef<'_>> {
+        self.values.values_from(from * self.width)
     }
 }
 
 struct Work<'a> {
     link: &'a mut Link,
     cancel: &'a Cancel,
+    bulk: Bulk,
     /// The statement as a JSON string.
     sql: Vec<u8>,
     text: &'a str,
@@ -123,17 +151,25 @@ impl Work<'_> {
 
     /// Sends what is pending, until all of it has an answer.
     fn flush(&mut self, batch: &mut Pending, rows: &mut dyn Rows) -> Result<Flow> {
+        if batch.len() == 0 {
+            return Ok(Flow::Continue);
+        }
+        if let Some(taken) = self.bulk.send(self.link, self.cancel, batch)? {
+            self.done.take(&taken);
+            batch.clear();
+            return Ok(Flow::Continue);
+        }
         let mut from = 0;
-        while from < batch.rows.len() {
-            let pending = &batch.rows[from..];
-            let outcome = self.send(&batch.json, pending)?;
+        while from < batch.len() {
+            let outcome = self.send(batch, from)?;
+            let first = from;
             from += outcome.answered;
             for (at, refusal) in outcome.refused {
                 let failure = refusal.failure(Phase::Step, 0);
                 if !matches!(failure, Failure::Sql { .. }) {
                     return Err(failure);
                 }
-                if self.refuse(pending[at].0, failure, rows)? == Flow::Stop {
+                if self.refuse(batch.numbers[first + at], failure, rows)? == Flow::Stop {
                     return Ok(Flow::Stop);
                 }
             }
@@ -142,25 +178,28 @@ impl Work<'_> {
         Ok(Flow::Continue)
     }
 
-    /// Sends rows once.
-    fn send(&mut self, args: &[u8], rows: &[(u64, Range<usize>)]) -> Result<Sent> {
+    /// Sends rows one by one, from one of the batch on.
+    fn send(&mut self, batch: &Pending, from: usize) -> Result<Sent> {
+        let rows = batch.len() - from;
         let in_transaction = self.link.condition();
         let asks = self.link.api() == Api::V3;
         let patient = self.patient;
         let sql = &self.sql;
         let body = |baton: Option<&str>| {
-            let mut body = Vec::with_capacity(args.len() + rows.len() * (sql.len() + 100) + 300);
+            let mut body = Vec::with_capacity(rows * (sql.len() + 100) + 2 * BYTES);
             body.extend_from_slice(b"{\"baton\":");
             body.extend_from_slice(&json(&baton));
             body.extend_from_slice(b",\"requests\":[{\"type\":\"batch\",\"batch\":{\"steps\":[");
-            for (step, (_, range)) in rows.iter().enumerate() {
+            let mut values = batch.values(from);
+            for step in 0..rows {
                 if step > 0 {
                     body.push(b',');
                 }
                 body.extend_from_slice(b"{\"stmt\":{\"sql\":");
                 body.extend_from_slice(sql);
                 body.extend_from_slice(b",\"args\":");
-                body.extend_from_slice(&args[range.clone()]);
+                let args: Vec<_> = values.by_ref().take(batch.width).map(Arg).collect();
+                body.extend_from_slice(&json(&args));
                 body.extend_from_slice(b",\"want_rows\":false}");
                 let condition = match (&in_transaction, patient && step > 0) {
                     (_, true) => Some(Condition::Ok { step: step - 1 }),
@@ -199,7 +238,7 @@ impl Work<'_> {
             return Err(Refusal::new(error, self.text).failure(Phase::Prepare, 0));
         }
         let result = batch_result(answer)?;
-        if result.step_results.len() != rows.len() {
+        if result.step_results.len() != rows {
             return Err(Failure::Connection(malformed(
                 "a batch has not as many results as statements",
             )));
@@ -216,9 +255,11 @@ impl Work<'_> {
                 }
                 (Some(result), None) => {
                     sent.answered = at + 1;
-                    self.done.rows += 1;
-                    self.done.changes += result.affected_row_count;
-                    self.done.last_insert_rowid = result.last_insert_rowid.or(self.done.last_insert_rowid);
+                    self.done.take(&Inserted {
+                        rows: 1,
+                        changes: result.affected_row_count,
+                        last_insert_rowid: result.last_insert_rowid,
+                    });
                 }
                 // Not run: behind a refusal, or outside the transaction it was meant for.
                 (None, None) if patient && !sent.refused.is_empty() => break,
