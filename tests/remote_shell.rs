@@ -92,6 +92,16 @@ const SCRIPTS: &[&str] = &[
     ".import --csv --skip 1 rows.csv c\nSELECT * FROM c;\n",
     ".mode csv\n.import ragged.csv c\nSELECT * FROM c;\n",
     ".import --csv none.csv c\n",
+    // Without triggers, and without tables that refer to themselves, rows travel to a server as one array.
+    "DROP TRIGGER ct;\n.import --csv --skip 1 rows.csv c\n.mode csv\n.import ragged.csv c\n.mode list\nSELECT *, typeof(b) FROM c;\nSELECT count(*) FROM c;\n",
+    "DROP TRIGGER ct;\nCREATE TABLE u(a, b UNIQUE ON CONFLICT FAIL);\nINSERT INTO u VALUES(0, 33);\n.mode csv\n.import ragged.csv u\nSELECT rowid, * FROM u;\n",
+    "DROP TRIGGER ct;\nCREATE TABLE u(a PRIMARY KEY ON CONFLICT REPLACE, b UNIQUE ON CONFLICT IGNORE);\n.mode csv\n.import ragged.csv u\n.import ragged.csv u\n.mode quote\nSELECT rowid, * FROM u;\nSELECT last_insert_rowid();\n",
+    "DROP TRIGGER ct;\nCREATE TABLE self(a INTEGER PRIMARY KEY, b REFERENCES self);\n.import --csv family.csv self\nSELECT * FROM self;\n",
+    "DROP TRIGGER ct;\n.import --csv odd.csv odd\n.mode quote\nSELECT * FROM odd;\nCREATE TABLE n(a INT, b REAL, c BLOB, d AS (a + 1));\n.import --csv --skip 1 odd.csv n\nSELECT * FROM n;\n",
+    "DROP TRIGGER ct;\nCREATE TABLE ai(a INTEGER PRIMARY KEY AUTOINCREMENT, b, c CHECK(c <> 'bad'));\n.import --csv checked.csv ai\nSELECT * FROM ai;\nSELECT * FROM sqlite_sequence;\nINSERT INTO ai(b) VALUES('next');\nSELECT max(a) FROM ai;\n",
+    "DROP TRIGGER ct;\nBEGIN;\n.import --csv --skip 1 rows.csv c\nSELECT count(*) FROM c;\nROLLBACK;\nSELECT count(*) FROM c;\n",
+    "DROP TRIGGER ct;\nCREATE VIRTUAL TABLE words USING fts5(a, b);\n.import --csv rows.csv words\nSELECT * FROM words WHERE words MATCH 'quoted';\n",
+    ".parameter list\n.parameter init\n.parameter list\n.parameter set :id 5\n.parameter set @text hello\n.parameter set $blob x'0fff'\n.parameter set ?4 \"1.5 + 2\"\n.parameter list\nSELECT :id, @text, $blob, ?4, $unknown;\nSELECT t FROM v WHERE id = :id;\n.parameter unset :id\nSELECT :id, @text;\n.parameter clear\n.parameter list\nSELECT @text;\n.parameter nosuch\n",
     ".once out.txt\nSELECT * FROM c;\nSELECT 'here';\n",
     ".output out.txt\nSELECT * FROM c;\n.output\nSELECT 'here';\n",
     ".mode list\nSELECT 1\n;\n/* comment */ SELECT 2; -- more\nSELECT 3\n/\nSELECT 4\ngo\n",
@@ -119,6 +129,12 @@ fn run(database: &str, script: &str) -> Did {
     world.write("body.sql", "SELECT 'in the file';\nSELECT nope;\nSELECT * FROM c;\n");
     world.write("rows.csv", "a,b\none,10\n\"two, quoted\",20\n");
     world.write("ragged.csv", "r,31\nonly\nlong,32,33\nx,1\nlast,34\n");
+    world.write("family.csv", "1,2\n2,2\n3,2\n4,9\n5,4\n");
+    world.write("odd.csv", "x,\"y \"\"z\"\"\",w\n007,1e3,\\u0041\n-1,0.1,\"[1,\"\"a\"\"]\"\n9223372036854775808,é 日本,\"line\nbreak\"\n,null,true\n");
+    world.write(
+        "checked.csv",
+        "1,a,ok\n5,b,bad\nx,c,ok\n7,d,ok\n7,e,ok\n8,f,bad\n9,g,ok\n",
+    );
     let run: Run = world.torso_with_input(["db", "shell", database, "-cmd", "PRAGMA foreign_keys=ON"], script);
     let plain = |text: &str| {
         text.replace(database, "DATABASE")

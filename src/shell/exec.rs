@@ -6,7 +6,7 @@ use super::editor::terminal::{Fit, Screen};
 use super::person::Look;
 use super::plan::{Program, Tree};
 use super::render::{Renderer, Style};
-use super::state::{End, ExplainLayout, Ran, Settings, Shell, ShowPlan, complain, text_of};
+use super::state::{End, ExplainLayout, Ran, Settings, Shell, ShowPlan, complain};
 use crate::sql::{Args, Column, Explain, Failure, Flow, Outcome, Phase, Prepared, Session, Sink, ValueRef, split};
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -351,19 +351,9 @@ impl Shell<'_> {
         if !self.parameters_used || !sql.contains(['?', ':', '@', '$', '#']) {
             return Ok(Args::default());
         }
-        let rows = self
-            .query("SELECT key, value FROM temp.sqlite_parameters", &[])?
-            .unwrap_or_default();
-        let named = rows
-            .into_iter()
-            .filter_map(|row| {
-                let mut row = row.into_iter();
-                Some((text_of(&row.next()?), row.next()?))
-            })
-            .collect();
         Ok(Args {
             positional: Vec::new(),
-            named,
+            named: super::dot::parameters(self)?,
         })
     }
 

@@ -77,6 +77,7 @@ pub fn run(options: &Options, hooks: Hooks<'_>) -> Ending {
         file: Some(options.target.called(&options.name)),
         target: Some(options.target.clone()),
         session: None,
+        parameters: None,
     };
     let mut shell = Shell::new(slot, hooks);
     let code = match shell.start(options) {

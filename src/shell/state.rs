@@ -97,6 +97,8 @@ pub struct Slot {
     pub file: Option<String>,
     pub target: Option<Target>,
     pub session: Option<Box<dyn Session>>,
+    /// What `.parameter` keeps where the database cannot.
+    pub parameters: Option<Box<dyn Session>>,
 }
 
 /// The shell.
@@ -175,6 +177,17 @@ pub fn text_of(value: &Value) -> String {
     }
 }
 
+/// The rows of one statement of the shell's own.
+pub fn collect(session: &mut dyn Session, sql: &str, args: &[Value]) -> Result<Vec<Vec<Value>>, Failure> {
+    let mut collected = Collected::default();
+    let args = Args {
+        positional: args.to_vec(),
+        named: Vec::new(),
+    };
+    session.run(sql, &args, &mut collected)?;
+    Ok(collected.rows)
+}
+
 impl<'h> Shell<'h> {
     pub fn new(first: Slot, hooks: Hooks<'h>) -> Self {
         let mut slots: [Slot; SLOTS] = Default::default();
@@ -245,13 +258,7 @@ impl<'h> Shell<'h> {
 
     /// Runs one statement of the shell's own and keeps its rows.
     pub fn query(&mut self, sql: &str, args: &[Value]) -> Ran<Result<Vec<Vec<Value>>, Failure>> {
-        let mut collected = Collected::default();
-        let args = Args {
-            positional: args.to_vec(),
-            named: Vec::new(),
-        };
-        let ran = self.session()?.run(sql, &args, &mut collected);
-        Ok(ran.map(|_| collected.rows))
+        Ok(collect(self.session()?, sql, args))
     }
 
     /// Like [`Self::query`], where failing ends the dot-command with `Error: …`.

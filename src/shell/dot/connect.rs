@@ -70,6 +70,7 @@ pub fn open(shell: &mut Shell<'_>, call: &Call) -> Ran {
                 file: Some(target.called(file)),
                 target: Some(target),
                 session: Some(session),
+                parameters: None,
             };
             Ok(())
         }
@@ -82,6 +83,7 @@ pub fn open(shell: &mut Shell<'_>, call: &Call) -> Ran {
                 file: Some(target.called(file)),
                 target: Some(Target::Memory),
                 session: None,
+                parameters: None,
             };
             shell.session().map(drop)
         }

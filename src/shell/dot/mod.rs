@@ -26,6 +26,7 @@ mod watch;
 
 use super::state::{Ran, Shell};
 use super::words;
+pub(super) use parameter::values as parameters;
 
 /// A command and its words.
 pub struct Call {

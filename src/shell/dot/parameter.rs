@@ -1,9 +1,12 @@
 //! `.parameter`: values for the parameters of statements, kept in a temporary table that statements may use too.
+//!
+//! Servers refuse temporary tables. The table for a connection to one is kept here, in a database in memory: the values are
+//! bound all the same, but the server's statements cannot read the table, nor can a value be computed from the server's.
 
 use super::Call;
 use super::schema::literal;
-use crate::shell::state::{End, Ran, Shell, text_of};
-use crate::sql::Value;
+use crate::shell::state::{End, Ran, Shell, collect, text_of};
+use crate::sql::{Failure, Session, Target, Value, open};
 use std::io::Write;
 
 /// Names are shown in a column no wider than this.
@@ -24,9 +27,40 @@ pub fn parameter(shell: &mut Shell<'_>, call: &Call) -> Ran {
     }
 }
 
+/// The session that has the table.
+fn keeper<'s>(shell: &'s mut Shell<'_>) -> Ran<&'s mut (dyn Session + 'static)> {
+    if shell.session()?.local().is_some() {
+        return shell.session();
+    }
+    if shell.slot().parameters.is_none() {
+        match open(&Target::Memory) {
+            Ok(session) => shell.slot().parameters = Some(session),
+            Err(error) => return shell.fail(format_args!("Error: {error}")),
+        }
+    }
+    match &mut shell.slot().parameters {
+        Some(session) => Ok(session.as_mut()),
+        None => Err(End::Failed),
+    }
+}
+
+fn query(shell: &mut Shell<'_>, sql: &str) -> Ran<Result<Vec<Vec<Value>>, Failure>> {
+    Ok(collect(keeper(shell)?, sql, &[]))
+}
+
+/// Names and values, for binding.
+pub fn values(shell: &mut Shell<'_>) -> Ran<Vec<(String, Value)>> {
+    let rows = query(shell, "SELECT key, value FROM temp.sqlite_parameters")?.unwrap_or_default();
+    let pair = |row: Vec<Value>| {
+        let mut row = row.into_iter();
+        Some((text_of(&row.next()?), row.next()?))
+    };
+    Ok(rows.into_iter().filter_map(pair).collect())
+}
+
 /// Runs a statement whose failure means that there was nothing to do.
 fn quietly(shell: &mut Shell<'_>, sql: &str) -> Ran {
-    shell.query(sql, &[]).map(drop)
+    query(shell, sql).map(drop)
 }
 
 /// The table, which only a connection that may create it can have.
@@ -34,7 +68,7 @@ fn make_table(shell: &mut Shell<'_>) -> Ran {
     shell.parameters_used = true;
     let connection_config = |shell: &mut Shell<'_>, on: bool| -> Ran<Option<bool>> {
         use rusqlite::config::DbConfig::{SQLITE_DBCONFIG_DEFENSIVE, SQLITE_DBCONFIG_WRITABLE_SCHEMA};
-        let Some(connection) = shell.session()?.local() else {
+        let Some(connection) = keeper(shell)?.local() else {
             return Ok(None);
         };
         let defensive = connection.db_config(SQLITE_DBCONFIG_DEFENSIVE).unwrap_or(false);
@@ -49,7 +83,7 @@ fn make_table(shell: &mut Shell<'_>) -> Ran {
         "CREATE TABLE IF NOT EXISTS temp.sqlite_parameters(\n  key TEXT PRIMARY KEY,\n  value\n) WITHOUT ROWID",
     )?;
     connection_config(shell, false)?;
-    if let (Some(true), Some(connection)) = (defensive, shell.session()?.local()) {
+    if let (Some(true), Some(connection)) = (defensive, keeper(shell)?.local()) {
         // It was allowed before, so it is again.
         let _ = connection.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true);
     }
@@ -57,9 +91,7 @@ fn make_table(shell: &mut Shell<'_>) -> Ran {
 }
 
 fn list(shell: &mut Shell<'_>) -> Ran {
-    let rows = shell
-        .query("SELECT key, quote(value) FROM temp.sqlite_parameters", &[])?
-        .unwrap_or_default();
+    let rows = query(shell, "SELECT key, quote(value) FROM temp.sqlite_parameters")?.unwrap_or_default();
     let width = rows
         .iter()
         .map(|row| text_of(&row[0]).chars().count())
@@ -84,13 +116,13 @@ fn set(shell: &mut Shell<'_>, name: &str, value: &str) -> Ran {
         )
     };
     // Prepared first: only what cannot be understood is a text, not what fails as it runs.
-    let understood = shell.query(&format!("EXPLAIN {}", replace(value)), &[])?.is_ok();
+    let understood = query(shell, &format!("EXPLAIN {}", replace(value)))?.is_ok();
     let sql = if understood {
         replace(value)
     } else {
         replace(&literal(value))
     };
-    match shell.query(&sql, &[] as &[Value])? {
+    match query(shell, &sql)? {
         Ok(_) => Ok(()),
         Err(_) if understood => Ok(()),
         Err(failure) => {
