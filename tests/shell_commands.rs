@@ -434,3 +434,27 @@ fn a_failed_restore_changes_nothing() {
     assert!(run.stderr.contains("b: a text is not UTF-8"), "{}", run.stderr);
     assert_eq!(world.ok(["db", "shell", &empty.url(), ".tables"]), "");
 }
+
+#[test]
+fn indexes_are_advised_and_nothing_is_run() {
+    let table = "CREATE TABLE t(a, b, c); CREATE TABLE u(x INTEGER PRIMARY KEY, y, z);\n";
+    let script = format!(
+        "{table}.expert\nselect * from t where a = 1;\n.expert\nselect * from t where b > 2 and a = 1;\n\
+         .expert\nselect a from t order by b;\n.expert\nselect * from u where x = 4;\n\
+         .expert\nupdate t set a = 1 where c = 3;\n.expert\nselect nope;\nselect 'run';\n.expert --what\n.indexes\n"
+    );
+    let (code, out, err) = everywhere(&script);
+    assert_eq!(code, 1);
+    assert_eq!(
+        out,
+        "CREATE INDEX t_idx_00000061 ON t(a);\n\nSEARCH t USING INDEX t_idx_00000061 (a=?)\n\n\
+         CREATE INDEX t_idx_000123a7 ON t(a, b);\n\nSEARCH t USING INDEX t_idx_000123a7 (a=? AND b>?)\n\n\
+         CREATE INDEX t_idx_00000062 ON t(b);\n\nSCAN t USING INDEX t_idx_00000062\n\n\
+         (no new indexes)\n\nSEARCH u USING INTEGER PRIMARY KEY (rowid=?)\n\n\
+         CREATE INDEX t_idx_00000063 ON t(c);\n\nSEARCH t USING INDEX t_idx_00000063 (c=?)\n\n\
+         run\nby_people\n"
+            .to_owned()
+    );
+    assert!(err.contains("no such column: nope"), "{err}");
+    assert!(err.contains("unknown option: --what"), "{err}");
+}

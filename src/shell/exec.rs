@@ -1,5 +1,6 @@
 //! Runs a text of statements, one after the other, and shows their results.
 
+use super::dot;
 use super::dot::hooks::Side;
 use super::editor::pager::Pager;
 use super::editor::terminal::{Fit, Screen};
@@ -228,6 +229,16 @@ impl Shell<'_> {
     /// Runs every statement of `text`, up to the first that fails.
     pub fn execute(&mut self, text: &[u8]) -> Result<(), Stopped> {
         let text = readable(text);
+        if std::mem::take(&mut self.advises) {
+            return dot::expert::show(self, &text)?.map_err(|error| {
+                Stopped::Refused(Refused {
+                    phase: Phase::Prepare,
+                    message: error.to_string(),
+                    code: 1,
+                    hint: None,
+                })
+            });
+        }
         if text.contains("sqlite_parameters") {
             self.parameters_used = true;
         }

@@ -120,6 +120,8 @@ pub struct Shell<'h> {
     pub testcase: String,
     /// Statements may have parameters from `temp.sqlite_parameters`.
     pub parameters_used: bool,
+    /// The next statements are not run, but told what indexes would help them (`.expert`).
+    pub advises: bool,
     pub guard: Guard,
     /// What hooks said, and where `.trace` goes.
     pub side: Side,
@@ -204,6 +206,7 @@ impl<'h> Shell<'h> {
             to_open: None,
             testcase: String::new(),
             parameters_used: false,
+            advises: false,
             guard: Guard::default(),
             side: Side::default(),
             traced: None,

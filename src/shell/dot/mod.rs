@@ -11,6 +11,7 @@ mod diff;
 mod edit;
 mod engine;
 mod examine;
+pub mod expert;
 mod files;
 mod find;
 mod help;
@@ -79,6 +80,7 @@ const COMMANDS: &[Command] = &[
     Command("eqp", 1, settings::eqp),
     Command("exit", 1, settings::exit),
     Command("explain", 1, settings::explain),
+    Command("expert", 1, expert::expert),
     Command("filectrl", 1, control::filectrl),
     Command("fullschema", 1, schema::fullschema),
     Command("headers", 1, settings::headers),

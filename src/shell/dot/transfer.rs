@@ -144,9 +144,15 @@ impl Sink for Sender<'_> {
 /// Sends the rows of all tables in order.
 fn send(source: &mut dyn Session, plan: &Plan, sender: &SyncSender<Sent>) -> Result<()> {
     for copy in &plan.copies {
-        source
+        let outcome = source
             .run(&copy.select, &Args::default(), &mut Sender(sender))
             .map_err(|failure| within(&copy.name, failure))?;
+        if outcome.signless_infinities > 0 {
+            return Err(Error::new(
+                Code::InvalidFile,
+                format!("{}: there are infinite numbers, whose sign the server does not tell", copy.name),
+            ));
+        }
         if sender.send(Sent::End).is_err() {
             break;
         }

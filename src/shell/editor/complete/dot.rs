@@ -47,6 +47,7 @@ const COMMANDS: &[(&str, &[&str], &[Arg])] = &[
     ("eqp", &[], &[Of(&["on", "off", "full", "trace", "trigger"])]),
     ("excel", &[], &[]),
     ("exit", &[], &[]),
+    ("expert", &["--verbose"], &[]),
     ("explain", &[], &[Of(&["on", "off", "auto"])]),
     ("find", &["--case"], &[]),
     ("fullschema", &["--indent"], &[]),
