@@ -33,23 +33,30 @@ impl Candidate {
     fn list(&self) -> String {
         let plain = |name: &str| {
             let mut bytes = name.bytes();
-            bytes.next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_')
+            bytes
+                .next()
+                .is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_')
                 && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
         };
         let columns: Vec<String> = self
             .columns
             .iter()
-            .map(|column| if plain(column) { column.clone() } else { identifier(column) })
+            .map(|column| {
+                if plain(column) {
+                    column.clone()
+                } else {
+                    identifier(column)
+                }
+            })
             .collect();
         columns.join(", ")
     }
 
     /// The same columns have the same name wherever it is asked for.
     fn name(&self) -> String {
-        let hash = self
-            .list()
-            .bytes()
-            .fold(0_u32, |hash, byte| hash.wrapping_add((hash << 3).wrapping_add(u32::from(byte))));
+        let hash = self.list().bytes().fold(0_u32, |hash, byte| {
+            hash.wrapping_add((hash << 3).wrapping_add(u32::from(byte)))
+        });
         format!("{}_idx_{hash:08x}", self.table)
     }
 
@@ -124,7 +131,10 @@ impl Laboratory {
         };
         connection
             .authorizer(Some(move |context: AuthContext<'_>| {
-                if let AuthAction::Read { table_name, column_name } = context.action
+                if let AuthAction::Read {
+                    table_name,
+                    column_name,
+                } = context.action
                     && !table_name.starts_with("sqlite_")
                     && !column_name.is_empty()
                 {
@@ -159,7 +169,10 @@ impl Laboratory {
         }
         let plan = self.plan(statement);
         for index in made {
-            rows(self.session.as_mut(), &format!("DROP INDEX {}", identifier(&index.name())))?;
+            rows(
+                self.session.as_mut(),
+                &format!("DROP INDEX {}", identifier(&index.name())),
+            )?;
         }
         plan
     }

@@ -150,7 +150,10 @@ fn send(source: &mut dyn Session, plan: &Plan, sender: &SyncSender<Sent>) -> Res
         if outcome.signless_infinities > 0 {
             return Err(Error::new(
                 Code::InvalidFile,
-                format!("{}: there are infinite numbers, whose sign the server does not tell", copy.name),
+                format!(
+                    "{}: there are infinite numbers, whose sign the server does not tell",
+                    copy.name
+                ),
             ));
         }
         if sender.send(Sent::End).is_err() {
