@@ -5,14 +5,11 @@
 //! by row, so a dump of any size takes little memory and works wherever the database is. Parsing the dot-command and
 //! choosing where the text goes is left to the caller.
 
-mod trailer;
-
 use super::render::Out;
 use super::render::text::{self, LineEnds};
+use crate::sql::trailer::{Checksum, Trailer};
 use crate::sql::{Args, Column, Failure, Flow, Session, Sink, ValueRef};
 use std::io::{self, Write};
-
-pub use trailer::{Checksum, Trailer};
 
 type Result<T> = std::result::Result<T, Failure>;
 

@@ -235,11 +235,13 @@ impl Importer<'_, '_> {
             self.record(&mut reader, &mut record)?;
         }
         let target = options.target();
+        let mut made = false;
         let width = match self.width(&target) {
             Err(Failure::Sql { message, .. }) if message.starts_with("no such table: ") => {
                 if !self.create(&target, &mut reader, &mut record)? {
                     return Ok(1);
                 }
+                made = true;
                 self.width(&target)
             }
             width => width,
@@ -269,6 +271,16 @@ impl Importer<'_, '_> {
         };
         let taken = self.session.insert_many(&insert, &mut records);
         let (lines, errors, code) = (records.reader.line() - 1, records.errors, records.code());
+        // What a stop left is half of the file, which nobody asked for.
+        let stopped = (self.stop)();
+        if stopped && own {
+            execute(self.session, "ROLLBACK")?;
+            if made {
+                execute(self.session, &format!("DROP TABLE {target}"))?;
+            }
+            say(self.streams.err, "Interrupted: nothing was imported.\n")?;
+            return Ok(rusqlite::ffi::SQLITE_INTERRUPT);
+        }
         let taken = match taken {
             Ok(taken) => taken,
             Err(failure) => {
@@ -278,6 +290,11 @@ impl Importer<'_, '_> {
                 return self.refused(failure);
             }
         };
+        if stopped {
+            let notice = format!("Interrupted: {taken} rows are in the open transaction; ROLLBACK undoes them.\n");
+            say(self.streams.err, &notice)?;
+            return Ok(rusqlite::ffi::SQLITE_INTERRUPT);
+        }
         if own && let Err(failure) = execute(self.session, "COMMIT") {
             let _ = execute(self.session, "ROLLBACK");
             return self.refused(failure);

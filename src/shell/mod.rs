@@ -23,6 +23,7 @@ mod words;
 
 use crate::sql::Target;
 use crate::sql::split::{Accumulator, Fed};
+use crate::sql::trailer;
 use args::{Arguments, Switch};
 use editor::terminal;
 use exec::ArgumentFailed;
@@ -254,7 +255,13 @@ impl Shell<'_> {
     /// Reads a script. Returns whether anything in it failed.
     fn read_path(&mut self, path: &std::path::Path) -> Ran<bool> {
         match File::open(path) {
-            Ok(file) => self.read_lines(&mut Reader::new(file)),
+            Ok(mut file) => {
+                if let Err(error) = trailer::verify(&mut file, &path.to_string_lossy()) {
+                    self.say(format_args!("Error: {}", error.message()))?;
+                    return Ok(true);
+                }
+                self.read_lines(&mut Reader::new(file))
+            }
             Err(_) => {
                 self.say(format_args!("Error: cannot open \"{}\"", path.display()))?;
                 Ok(true)

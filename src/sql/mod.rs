@@ -12,6 +12,7 @@ mod hrana;
 pub mod query;
 pub mod script;
 pub mod split;
+pub mod trailer;
 
 use crate::secret::Secret;
 use std::path::PathBuf;

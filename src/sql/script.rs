@@ -3,6 +3,7 @@
 //! Unlike the shell, it shows no results, knows no dot-commands, and lets a script touch nothing but its database.
 
 use super::split::{Accumulator, Fed, trim_start};
+use super::trailer::{self, Checksum};
 use super::{Args, Column, Failure, Flow, Session, Sink, ValueRef};
 use crate::error::{Code, Error, Result};
 use rusqlite::limits::Limit;
@@ -12,7 +13,7 @@ use std::io::BufRead;
 const STEP: u64 = 1 << 20;
 
 /// Runs `script`, called `name` in errors. `progress` hears of the bytes read, and may stop the work with an error.
-/// Returns how many statements ran. An error leaves the database as far as the script got: the caller throws it away.
+/// Returns how many statements ran. A dump's trailer, if there is one, must fit what came before it. An error leaves the database as far as the script got: the caller throws it away.
 pub fn run(
     session: &mut dyn Session,
     script: &mut dyn BufRead,
@@ -34,6 +35,9 @@ pub fn run(
     let mut pending = Accumulator::default();
     let (mut line, mut number) = (Vec::new(), 0);
     let (mut read, mut told) = (0, 0);
+    let mut checksum = Checksum::new();
+    // Where a trailer was, after which nothing may come.
+    let mut ended = None;
     loop {
         line.clear();
         let got = script
@@ -48,6 +52,19 @@ pub fn run(
             told = read;
             progress(read)?;
         }
+        if let Some(last) = ended
+            && !line.trim_ascii().is_empty()
+        {
+            return Err(loader.at(
+                number,
+                &format!("the dump ended on line {last}: what follows was added to it"),
+            ));
+        }
+        if !pending.pending() && line.starts_with(trailer::MARK.as_bytes()) {
+            trailer::compare(&line, &checksum, name)?;
+            ended = Some(number);
+        }
+        checksum.update(&line);
         let text = line.strip_suffix(b"\n").unwrap_or(&line);
         let text = if number == 1 {
             text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text)
@@ -212,6 +229,25 @@ mod tests {
     }
 
     #[test]
+    fn a_trailer_is_the_end_and_must_fit() {
+        let body = "BEGIN;\nCREATE TABLE t(x);\nINSERT INTO t VALUES('\n-- torso: no trailer, but text');\nCOMMIT;\n";
+        let mut checksum = Checksum::new();
+        checksum.update(body.as_bytes());
+        let trailer = trailer::Trailer {
+            rows: 1,
+            checksum: checksum.value(),
+        };
+        assert_eq!(load(&format!("{body}{trailer}\n\n")).unwrap(), 4);
+        let error = load(&format!("{}{trailer}\n", body.replace("no t", "a t"))).unwrap_err();
+        assert!(error.message().contains("altered"), "{error}");
+        let error = load(&format!("{body}{trailer}\nDROP TABLE t;\n")).unwrap_err();
+        assert!(
+            error.message().starts_with("x.sql:7: the dump ended on line 6"),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn errors_name_file_and_line() {
         for (script, told) in [
             (
@@ -241,6 +277,19 @@ mod tests {
             let error = load(script).unwrap_err();
             assert_eq!(error.code(), Code::InvalidFile, "{script:?}");
             assert!(error.message().contains(told), "{script:?}: {error}");
+        }
+        for (script, told) in [
+            (
+                "CREATE TABLE t(x);\n-- torso: 0 rows, fnv1a64 0000000000000000\n",
+                "x.sql: the dump was altered",
+            ),
+            (
+                "CREATE TABLE t(x);\n-- torso: 0 rows, fnv",
+                "x.sql: the dump is cut off",
+            ),
+        ] {
+            let error = load(script).unwrap_err();
+            assert!(error.message().starts_with(told), "{script:?}: {error}");
         }
         let mut session = open(&Target::Memory).unwrap();
         let bytes = b"SELECT 1;\nSELECT '\xff';\n";

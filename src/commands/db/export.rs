@@ -105,7 +105,10 @@ pub(super) fn dump(ctx: &Context, args: Dump) -> Result<()> {
     let mut session = sql::open(&reach::reading(&connection)?)?;
     interrupt::install();
     interrupt::on_interrupt(session.interrupter());
-    let options = dump::Options::default();
+    let options = dump::Options {
+        trailer: true,
+        ..dump::Options::default()
+    };
     match args.output_file {
         None => {
             let mut damage = Ok(());

@@ -6,7 +6,7 @@ use crate::shell::output::{Refused, shell_command};
 use crate::shell::render::Mode;
 use crate::shell::state::{End, Ran, Shell};
 use crate::shell::{import, interrupt};
-use crate::sql::Failure;
+use crate::sql::{Failure, trailer};
 use std::fs::File;
 use std::io::Write;
 use std::process::Stdio;
@@ -102,7 +102,10 @@ pub fn read(shell: &mut Shell<'_>, call: &Call) -> Ran {
         failed?
     } else {
         match File::open(place) {
-            Ok(file) if file.metadata().is_ok_and(|metadata| !metadata.is_dir()) => {
+            Ok(mut file) if file.metadata().is_ok_and(|metadata| !metadata.is_dir()) => {
+                if let Err(error) = trailer::verify(&mut file, place) {
+                    return shell.fail(format_args!("Error: {}", error.message()));
+                }
                 shell.read_lines(&mut Reader::new(file))?
             }
             _ => return shell.fail(format_args!("Error: cannot open \"{place}\"")),

@@ -222,6 +222,52 @@ fn arguments_are_refused_as_sqlite3_refuses_them() {
 }
 
 #[test]
+fn a_stop_leaves_nothing_of_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("f");
+    std::fs::write(&path, "a,b\n1,2\n3,4\n5,6\n").unwrap();
+    let path = path.display().to_string();
+    let options = Options::parse(&["--csv", &path, "t"], &Style::default()).unwrap();
+    for before in [&[][..], &["create table t(a, b)"], &["create table t(a, b)", "begin"]] {
+        let mut session = sql::open(&Target::Memory).unwrap();
+        for sql in before {
+            super::execute(&mut *session, sql).unwrap();
+        }
+        let asked = std::cell::Cell::new(0);
+        let stop = || {
+            asked.set(asked.get() + 1);
+            asked.get() > 2
+        };
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let mut streams = Streams {
+            out: &mut out,
+            err: &mut err,
+        };
+        assert_eq!(import(&mut *session, &options, &mut streams, &stop).unwrap(), 9);
+        let said = String::from_utf8(err).unwrap();
+        let inside = before.len() == 2;
+        assert_eq!(session.in_transaction(), inside);
+        if inside {
+            assert_eq!(
+                said,
+                "Interrupted: 2 rows are in the open transaction; ROLLBACK undoes them.\n"
+            );
+            super::execute(&mut *session, "rollback").unwrap();
+        } else {
+            assert_eq!(said, "Interrupted: nothing was imported.\n");
+        }
+        let tables = crate::sql::query::number(&mut *session, "select count(*) from sqlite_schema").unwrap();
+        assert_eq!(tables, u64::from(!before.is_empty()));
+        if tables > 0 {
+            assert_eq!(
+                crate::sql::query::number(&mut *session, "select count(*) from t").unwrap(),
+                0
+            );
+        }
+    }
+}
+
+#[test]
 fn a_field_can_stand_for_null() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("f"), "a,b\nNA,1\nNAN,NA\n").unwrap();
