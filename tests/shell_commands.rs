@@ -458,3 +458,25 @@ fn indexes_are_advised_and_nothing_is_run() {
     assert!(err.contains("no such column: nope"), "{err}");
     assert!(err.contains("unknown option: --what"), "{err}");
 }
+
+/// A server does not tell the sign of an infinite number: nothing is said to be equal, and nothing copied, on a guess.
+#[test]
+fn infinite_numbers_on_a_server_are_not_guessed() {
+    let server = Sqld::start();
+    let world = World::new();
+    let (file, url) = (world.path("x.db").display().to_string(), server.url());
+    for database in [&file, &url] {
+        world.ok(["db", "shell", database, "CREATE TABLE i(r REAL)", "INSERT INTO i VALUES(-1e999)"]);
+    }
+    let clone = world.path("clone.db");
+    for (here, command) in [
+        (&file, format!(".diff {url}")),
+        (&url, format!(".diff {file}")),
+        (&url, format!(".clone {}", clone.display())),
+    ] {
+        let run = world.torso(["db", "shell", here, &command]);
+        assert_eq!(run.code(), 1, "{command}");
+        assert!(run.stderr.contains("infinite numbers"), "{}", run.stderr);
+    }
+    assert!(!clone.exists());
+}

@@ -12,7 +12,7 @@ use crate::shell::interrupt;
 use crate::shell::render::Renderer;
 use crate::shell::state::{End, Ran, Shell, owned, text_of};
 use crate::sql::query::{rows, text};
-use crate::sql::{self, Args, Column, Failure, Flow, Session, Sink, Target, Value, ValueRef};
+use crate::sql::{self, Args, Column, Failure, Flow, Outcome, Session, Sink, Target, Value, ValueRef};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::io;
@@ -158,7 +158,8 @@ fn send(target: &Target, compared: &[Common], sender: &SyncSender<Sent>) {
         rows(session.as_mut(), "BEGIN")?;
         for table in compared {
             let keys = table.keys;
-            session.run(&table.sql, &Args::default(), &mut Sender { sender, keys })?;
+            let outcome = session.run(&table.sql, &Args::default(), &mut Sender { sender, keys })?;
+            signs_known(&table.name, &outcome)?;
             if sender.send(Sent::End).is_err() {
                 return Ok(());
             }
@@ -363,6 +364,17 @@ fn schemas(here: &mut dyn Session, there: &mut dyn Session, report: &mut Report<
     Ok(compared)
 }
 
+/// Refuses to judge values that a server does not tell whole.
+fn signs_known(table: &str, outcome: &Outcome) -> Result<()> {
+    if outcome.signless_infinities == 0 {
+        return Ok(());
+    }
+    Err(Error::new(
+        Code::InvalidValue,
+        format!("{table}: there are infinite numbers, whose sign the server does not tell"),
+    ))
+}
+
 /// Compares the rows of all `compared` tables.
 fn contents(here: &mut dyn Session, there: &Target, compared: &[Common], report: &mut Report<'_>) -> Result<()> {
     std::thread::scope(|scope| {
@@ -376,7 +388,8 @@ fn contents(here: &mut dyn Session, there: &Target, compared: &[Common], report:
                 others: Others::new(&receiver),
                 report,
             };
-            here.run(&table.sql, &Args::default(), &mut merge)?;
+            let outcome = here.run(&table.sql, &Args::default(), &mut merge)?;
+            signs_known(&table.name, &outcome)?;
             merge.rest().map_err(Failure::Sink)?;
             if let Some(error) = merge.others.failed {
                 return Err(error);

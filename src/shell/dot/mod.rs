@@ -194,7 +194,10 @@ mod tests {
             ("on", "once"),
             ("op", "open"),
             ("p", "prompt"),
+            ("r", "recover"),
             ("rea", "read"),
+            ("expe", "expert"),
+            ("dbi", "dbinfo"),
             ("res", "restore"),
             ("s", "scanstats"),
             ("sch", "schema"),
@@ -214,6 +217,10 @@ mod tests {
             assert_eq!(find(typed).map(|command| command.0), Some(meant), "{typed}");
         }
         assert!(find("TABLES").is_none());
+        for own in ["diff", "find", "intck", "query", "sizes", "watch", "edit"] {
+            assert!(find(own).is_some_and(|command| command.0 == own));
+            assert!(find(&own[..own.len() - 1]).is_none_or(|command| command.0 != own), "{own}");
+        }
         assert!(find("").is_none());
         assert!(find("ba").is_none());
     }
