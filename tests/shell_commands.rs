@@ -466,7 +466,13 @@ fn infinite_numbers_on_a_server_are_not_guessed() {
     let world = World::new();
     let (file, url) = (world.path("x.db").display().to_string(), server.url());
     for database in [&file, &url] {
-        world.ok(["db", "shell", database, "CREATE TABLE i(r REAL)", "INSERT INTO i VALUES(-1e999)"]);
+        world.ok([
+            "db",
+            "shell",
+            database,
+            "CREATE TABLE i(r REAL)",
+            "INSERT INTO i VALUES(-1e999)",
+        ]);
     }
     let clone = world.path("clone.db");
     for (here, command) in [

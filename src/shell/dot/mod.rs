@@ -219,7 +219,10 @@ mod tests {
         assert!(find("TABLES").is_none());
         for own in ["diff", "find", "intck", "query", "sizes", "watch", "edit"] {
             assert!(find(own).is_some_and(|command| command.0 == own));
-            assert!(find(&own[..own.len() - 1]).is_none_or(|command| command.0 != own), "{own}");
+            assert!(
+                find(&own[..own.len() - 1]).is_none_or(|command| command.0 != own),
+                "{own}"
+            );
         }
         assert!(find("").is_none());
         assert!(find("ba").is_none());
