@@ -15,6 +15,7 @@ mod insert;
 mod link;
 #[cfg(test)]
 mod misbehaviour;
+mod plain;
 mod refusal;
 mod shape;
 mod statement;

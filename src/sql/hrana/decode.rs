@@ -144,6 +144,14 @@ impl Row {
 
 /// Reads a line; a row goes into `row`.
 pub(super) fn entry(line: &[u8], row: &mut Row) -> Result<Entry> {
+    if super::plain::row(line, row) {
+        return Ok(Entry::Row);
+    }
+    parsed(line, row)
+}
+
+/// Reads any line there may be.
+pub(super) fn parsed(line: &[u8], row: &mut Row) -> Result<Entry> {
     let mut json = serde_json::Deserializer::from_slice(line);
     let entry = EntrySeed(row).deserialize(&mut json).map_err(malformed)?;
     json.end().map_err(malformed)?;
