@@ -18,10 +18,10 @@ use std::time::{Duration, Instant};
 
 /// The pause before a program that ended is started again; doubled each time, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
 /// A program that stayed up for so long begins with the first pause again.
-const STEADY: Duration = Duration::from_secs(60);
+const STEADY: Duration = Duration::from_secs(10);
 
 /// How long a program may take from its start until it is ready.
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -69,6 +69,8 @@ struct State {
     asked: Option<Instant>,
     /// Starts that failed, and ready programs that ended, since the beginning.
     failures: u64,
+    /// Those since it was last ready.
+    in_a_row: u64,
     /// What is known about the last of them.
     failure: String,
 }
@@ -105,6 +107,7 @@ impl Process {
                 wanted: true,
                 asked: None,
                 failures: 0,
+                in_a_row: 0,
                 failure: String::new(),
             }),
             changed: Condvar::new(),
@@ -145,8 +148,8 @@ impl Process {
         let deadline = Instant::now() + patience;
         let mut state = lock(&self.shared.state);
         let mut failures = state.failures;
-        if state.phase == Phase::Pausing {
-            // It has just failed: that is news enough, unless it has been tried again since.
+        if state.phase == Phase::Pausing && state.in_a_row > 1 {
+            // It fails again and again: the last time is news enough. After a single end it is worth waiting.
             failures = failures.saturating_sub(1);
         }
         loop {
@@ -239,6 +242,7 @@ impl Shared {
             let mut state = lock(&self.state);
             state.failure = why;
             state.failures += 1;
+            state.in_a_row += 1;
             state.phase = Phase::Pausing;
             self.changed.notify_all();
             let until = Instant::now() + pause;
@@ -281,6 +285,7 @@ impl Shared {
             self.job.became_ready();
             let mut state = lock(&self.state);
             state.phase = Phase::Ready;
+            state.in_a_row = 0;
             self.changed.notify_all();
         }
         self.await_exit(&mut child, pid)

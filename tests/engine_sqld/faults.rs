@@ -2,8 +2,11 @@
 
 use super::{Fleet, is_alive, kill, until};
 use nix::sys::signal::Signal;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use torso::engine::{Engine as _, Role};
 use torso::error::Code;
 
@@ -36,6 +39,73 @@ fn a_process_that_is_killed_comes_back_with_everything() {
             fleet.is_fresh(&ams, &lhr) && fleet.number(&lhr, COUNT) == rows + 1
         });
     }
+}
+
+/// Sets a flag when it is dropped.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn kills_under_load_lose_nothing_that_was_acknowledged() {
+    let fleet = Fleet::new();
+    let (ams, lhr) = followed(&fleet, "app");
+    let mut random = fastrand::Rng::with_seed(20_261_123);
+    let done = AtomicBool::new(false);
+    let acknowledged = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let mut acknowledged = Vec::new();
+            let mut next = 100;
+            while !done.load(Ordering::SeqCst) {
+                // One in four by way of the replica, which forwards it.
+                let to = if next % 4 == 0 { &lhr } else { &ams };
+                if fleet.engine.endpoint(to).is_ok()
+                    && fleet.try_sql(to, &format!("insert into t values ({next})")).is_ok()
+                {
+                    acknowledged.push(next);
+                }
+                next += 1;
+            }
+            acknowledged
+        });
+        // Also when an assertion fails: the scope waits for the writer.
+        let ends = Ends(&done);
+        for round in 0..10 {
+            std::thread::sleep(Duration::from_millis(random.u64(20..300)));
+            let victim = if round % 2 == 0 { &ams } else { &lhr };
+            let before = fleet.pid(victim);
+            kill(before);
+            until("another process serves", || {
+                fleet.pid(victim) != before && fleet.engine.endpoint(victim).is_ok()
+            });
+        }
+        std::thread::sleep(Duration::from_millis(200));
+        drop(ends);
+        writer.join().unwrap()
+    });
+    assert!(acknowledged.len() > 50, "only {} writes were acknowledged", acknowledged.len());
+    let rows = |at| -> BTreeSet<i64> {
+        let rows = fleet.sql(at, "select x from t").unwrap();
+        rows.iter().map(|row| row[0]["value"].as_str().unwrap().parse().unwrap()).collect()
+    };
+    let kept = rows(&ams);
+    let lost: Vec<_> = acknowledged.iter().filter(|row| !kept.contains(row)).collect();
+    assert!(lost.is_empty(), "{} of {} are lost: {lost:?}", lost.len(), acknowledged.len());
+    fleet.engine.copy(&ams, &lhr).unwrap();
+    until("the replica is equal", || rows(&lhr) == kept);
+}
+
+#[test]
+fn a_fleet_that_was_shut_down_starts_nothing() {
+    let fleet = Fleet::new();
+    let (ams, _) = followed(&fleet, "app");
+    fleet.engine.shutdown();
+    assert_eq!(fleet.engine.start(&ams).unwrap_err().code(), Code::Unavailable);
+    assert_eq!(fleet.engine.endpoint(&ams).unwrap_err().code(), Code::Unavailable);
 }
 
 #[test]
@@ -153,7 +223,7 @@ fn a_supervisor_that_is_killed_leaves_nothing_running() {
         let fleet = Fleet::over(Path::new(&dir));
         followed(&fleet, "app");
         std::fs::write(Path::new(&dir).join("up"), "").unwrap();
-        std::thread::sleep(std::time::Duration::from_secs(60));
+        std::thread::sleep(Duration::from_secs(60));
         return;
     }
     let fleet = Fleet::new();
@@ -193,7 +263,7 @@ fn a_fleet_shuts_down_in_time() {
     let pids = [fleet.pid(&ams), fleet.pid(&lhr)];
     let began = std::time::Instant::now();
     fleet.engine.shutdown();
-    assert!(began.elapsed() < std::time::Duration::from_secs(10));
+    assert!(began.elapsed() < Duration::from_secs(10));
     assert!(!pids.into_iter().any(is_alive));
     assert!(
         !fleet.home(&ams).join("sqld/dbs/app/.sentinel").exists(),

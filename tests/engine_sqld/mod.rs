@@ -68,8 +68,15 @@ impl Fleet {
     }
 
     fn sql(&self, at: &Site, sql: &str) -> Result<Vec<Value>, String> {
+        self.engine.endpoint(at).unwrap();
+        self.try_sql(at, sql)
+    }
+
+    /// The same where the instance may end at any moment.
+    fn try_sql(&self, at: &Site, sql: &str) -> Result<Vec<Value>, String> {
         let token = self.engine.token(&at.id, Access::ReadWrite, Duration::from_secs(60));
-        query(&self.engine.endpoint(at).unwrap(), token.expose(), sql)
+        let endpoint = self.engine.endpoint(at).map_err(|error| error.to_string())?;
+        query(&endpoint, token.expose(), sql)
     }
 
     /// The number that a query answers.
@@ -106,6 +113,7 @@ fn pid(home: &Path) -> i32 {
 }
 
 fn kill(pid: i32) {
+    assert!(pid > 1, "nobody holds the lock");
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
 }
 
@@ -124,7 +132,7 @@ fn query(to: &Endpoint, token: &str, sql: &str) -> Result<Vec<Value>, String> {
     requests.push(json!({ "type": "close" }));
     let answer = reqwest::blocking::Client::builder()
         .no_proxy()
-        .timeout(Duration::from_secs(10))
+        .timeout(Duration::from_secs(5))
         .build()
         .unwrap()
         .post(format!("http://{}/v2/pipeline", to.address))

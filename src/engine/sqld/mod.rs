@@ -43,6 +43,7 @@ use node::{Common, Node, Place};
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -66,6 +67,8 @@ struct Shared {
     /// Directories of locations are marked alike by all engines.
     files: FileEngineLock,
     keeper: Keeper,
+    /// Set once, under the lock of `nodes`: nothing is started any more.
+    closed: AtomicBool,
 }
 
 /// The processes, by directory.
@@ -101,6 +104,7 @@ impl SqldEngine {
                 nodes,
                 files: FileEngineLock::default(),
                 keeper,
+                closed: AtomicBool::new(false),
             }),
         })
     }
@@ -133,7 +137,7 @@ impl SqldEngine {
         self.shared.common.admin.usage(node.role.admin_port, &at.id)
     }
 
-    /// Ends every process: replicas with their primaries, all at the same time.
+    /// Ends every process, all at the same time, for good: nothing is started any more.
     pub fn shutdown(&self) {
         self.shared.shutdown();
     }
@@ -173,6 +177,9 @@ impl SqldEngine {
     fn run(&self, at: &Site, dir: &Path, new: impl FnOnce() -> Result<node::Role>) -> Result<Arc<Node>> {
         let node = {
             let mut nodes = lock(&self.shared.nodes);
+            if self.shared.closed.load(Ordering::SeqCst) {
+                return Err(Error::new(Code::Unavailable, "the server is shutting down"));
+            }
             match nodes.get(dir) {
                 Some(node) => Arc::clone(node),
                 None => {
@@ -285,7 +292,11 @@ fn no_promotion() -> Error {
 impl Shared {
     fn shutdown(&self) {
         self.keeper.stop();
-        let nodes: Vec<_> = lock(&self.nodes).drain().map(|(_, node)| node).collect();
+        let nodes: Vec<_> = {
+            let mut nodes = lock(&self.nodes);
+            self.closed.store(true, Ordering::SeqCst);
+            nodes.drain().map(|(_, node)| node).collect()
+        };
         for node in &nodes {
             node.process().begin_stop();
         }
