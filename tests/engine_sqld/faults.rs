@@ -87,14 +87,25 @@ fn kills_under_load_lose_nothing_that_was_acknowledged() {
         drop(ends);
         writer.join().unwrap()
     });
-    assert!(acknowledged.len() > 50, "only {} writes were acknowledged", acknowledged.len());
+    assert!(
+        acknowledged.len() > 50,
+        "only {} writes were acknowledged",
+        acknowledged.len()
+    );
     let rows = |at| -> BTreeSet<i64> {
         let rows = fleet.sql(at, "select x from t").unwrap();
-        rows.iter().map(|row| row[0]["value"].as_str().unwrap().parse().unwrap()).collect()
+        rows.iter()
+            .map(|row| row[0]["value"].as_str().unwrap().parse().unwrap())
+            .collect()
     };
     let kept = rows(&ams);
     let lost: Vec<_> = acknowledged.iter().filter(|row| !kept.contains(row)).collect();
-    assert!(lost.is_empty(), "{} of {} are lost: {lost:?}", lost.len(), acknowledged.len());
+    assert!(
+        lost.is_empty(),
+        "{} of {} are lost: {lost:?}",
+        lost.len(),
+        acknowledged.len()
+    );
     fleet.engine.copy(&ams, &lhr).unwrap();
     until("the replica is equal", || rows(&lhr) == kept);
 }
