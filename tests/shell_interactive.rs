@@ -387,3 +387,30 @@ fn a_server_is_worked_on_as_a_file_is() {
     person.answers("rollback; select 9;", "9");
     person.leaves();
 }
+
+#[test]
+fn a_protected_database_is_not_changed_much_without_a_question() {
+    let world = world_with_tables();
+    world.ok(["db", "config", "set", "app", "delete-protection", "on"]);
+    let mut person = Person::at(&world, &["app"], "app ams> ");
+    for refusal in ["n", ""] {
+        person.types("delete from users;\r");
+        person.sees("this deletes every row of the table. Go ahead? [y/N] ");
+        person.types(refusal);
+        person.types(ENTER);
+        person.sees("Not run.");
+    }
+    person.answers("select count(*) + 100 from users;", "101");
+    // What is bounded is not asked about.
+    person.answers(
+        "delete from users where id = 1; select count(*) + 200 from users;",
+        "201",
+    );
+    person.types("drop table users;\r");
+    person.sees("Go ahead? [y/N] ");
+    person.types("y\r");
+    person.answers("select count(*) + 300 from sqlite_schema;", "300");
+    person.leaves();
+    // Scripts are never asked.
+    world.ok(["db", "shell", "app", "create table t(a); drop table t;"]);
+}

@@ -196,3 +196,68 @@ fn the_form_may_come_first() {
         assert_eq!(world.ok(line), "[{\"a\":1}]\n", "{line:?}");
     }
 }
+
+#[test]
+fn a_database_that_is_full_names_its_limit() {
+    let world = world();
+    world.ok(["db", "config", "set", "app", "size-limit", "64kb"]);
+    let run = world.torso(["db", "shell", "app", "insert into t values (zeroblob(1000000), 1)"]);
+    assert_ne!(run.code(), 0);
+    let said = run.report();
+    assert!(said.contains("database or disk is full"), "{said}");
+    assert!(
+        said.contains("hint: app may not grow beyond its size limit of 6"),
+        "{said}"
+    );
+    assert!(said.contains("torso db config set app size-limit SIZE"), "{said}");
+}
+
+/// However a dump was cut off or altered, no database comes of it.
+#[test]
+fn a_dump_that_is_not_whole_makes_no_database() {
+    let world = world();
+    let dump = world.ok(["db", "dump", "app"]);
+    let before_trailer = dump.rfind("-- torso: ").unwrap();
+    let altered = dump.replace("'one'", "'two'");
+    let committed = dump.rfind("COMMIT;").unwrap();
+    for (number, damaged) in [
+        altered.as_str(),
+        &dump[..before_trailer + 20],
+        &dump[..committed],
+        &dump[..committed / 2],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let name = format!("copy{number}");
+        let file = world.write("damaged.sql", damaged);
+        let file = file.to_str().unwrap();
+        let run = world.torso(["db", "create", &name, "--location", "ams", "--from-dump", file]);
+        assert_ne!(run.code(), 0, "{damaged}");
+        assert_eq!(world.databases(), ["app"], "{damaged}");
+        // Nor does the shell leave anything of it behind.
+        let path = world.path("into.db");
+        let read = world.torso(["db", "shell", path.to_str().unwrap(), "-f", file]);
+        if damaged.contains("-- torso") {
+            assert_ne!(read.code(), 0, "{damaged}");
+        }
+        let left = world.ok([
+            "db",
+            "shell",
+            path.to_str().unwrap(),
+            "select count(*) from sqlite_schema",
+        ]);
+        assert_eq!(left, "0\n", "{damaged}");
+    }
+    let file = world.write("whole.sql", &dump);
+    world.ok([
+        "db",
+        "create",
+        "copy",
+        "--location",
+        "ams",
+        "--from-dump",
+        file.to_str().unwrap(),
+    ]);
+    assert_eq!(world.ok(["db", "dump", "copy"]), dump);
+}

@@ -253,6 +253,7 @@ impl Shell<'_> {
 
     /// Runs one statement. `rest` is the text from it on, for messages.
     fn statement(&mut self, sql: &str, rest: &str) -> Result<(), Stopped> {
+        self.caution(sql)?;
         let args = self.arguments(sql)?;
         if self.settings.show_plan > ShowPlan::Off {
             self.explain_first(sql)?;
@@ -341,11 +342,10 @@ impl Shell<'_> {
                     Some(explained) => message.push_str(&explained),
                     None => message.push_str(&offset.map(|offset| pointer(rest, offset)).unwrap_or_default()),
                 }
-                let read_only = code == rusqlite::ffi::SQLITE_READONLY;
-                let hint = if read_only {
-                    self.hooks.read_only_hint.clone()
-                } else {
-                    None
+                let hint = match code {
+                    rusqlite::ffi::SQLITE_READONLY => self.hooks.read_only_hint.clone(),
+                    rusqlite::ffi::SQLITE_FULL => self.hooks.full_hint.clone(),
+                    _ => None,
                 };
                 Stopped::Refused(Refused {
                     phase,

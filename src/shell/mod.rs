@@ -6,6 +6,7 @@
 //! caller's [`Hooks`].
 
 pub mod args;
+mod caution;
 mod dot;
 pub mod dump;
 pub mod editor;
@@ -45,6 +46,8 @@ pub struct Hooks<'h> {
     pub resolve: Resolve<'h>,
     /// Said after a write was refused because the database is read-only: where writes go.
     pub read_only_hint: Option<String>,
+    /// Said after a write was refused because the database is as large as it may be.
+    pub full_hint: Option<String>,
     /// Where queries are kept by name; without it none are.
     pub queries: Option<PathBuf>,
     /// Names that `.open` could open, for completion.

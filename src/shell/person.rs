@@ -28,6 +28,8 @@ pub struct Person {
     /// Where the database is, if that is known.
     pub location: Option<String>,
     pub replica: bool,
+    /// The database is protected: ask before what may destroy much.
+    pub protected: bool,
     /// The directory for histories; without one they end with the session.
     pub histories: Option<PathBuf>,
 }
@@ -175,12 +177,9 @@ impl<'h> Shell<'h> {
             .session
             .as_mut()
             .is_some_and(|session| session.in_transaction());
-        // The place is known of the database that the shell was started on.
-        let (location, replica) = match &self.terminal {
-            Some(terminal) if self.slots[self.active].file.as_deref() == Some(&terminal.name) => {
-                (terminal.person.location.clone(), terminal.person.replica)
-            }
-            _ => (None, false),
+        let (location, replica) = match self.person_here() {
+            Some(person) => (person.location.clone(), person.replica),
+            None => (None, false),
         };
         let name = self.slot().file.clone().unwrap_or_else(|| ":memory:".to_owned());
         let name = name.split('?').next().unwrap_or_default();
@@ -188,6 +187,17 @@ impl<'h> Shell<'h> {
             .file_name()
             .map_or(name.into(), |name| name.to_string_lossy());
         Prompt::new(&shown, location.as_deref(), replica, in_transaction)
+    }
+
+    /// What is known of the person and the database, while the active one is that which the shell was started on.
+    fn person_here(&self) -> Option<&Person> {
+        let terminal = self.terminal.as_ref()?;
+        (self.slots[self.active].file.as_deref() == Some(&terminal.name)).then_some(&terminal.person)
+    }
+
+    /// Whether a person works on a database that is protected.
+    pub(super) fn on_protected(&self) -> bool {
+        self.person_here().is_some_and(|person| person.protected)
     }
 
     /// Where the active database's history belongs.

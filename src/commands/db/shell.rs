@@ -10,6 +10,7 @@ use crate::shell::args::{self, Arguments};
 use crate::shell::person::Person;
 use crate::shell::{self, Hooks, Options};
 use crate::sql::Target;
+use crate::ui::text;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
@@ -165,6 +166,7 @@ pub(in crate::commands) fn run(ctx: &Context, args: &Args) -> Result<u8> {
     let place = place(ctx, &arguments)?;
     let own_files = ctx.settings.config_dir().ok().map(|(directory, _)| directory);
     let replica_hint = place.connection.as_ref().and_then(read_only_hint);
+    let full_hint = place.connection.as_ref().and_then(full_hint);
     let options = Options {
         target: place.target,
         name: place.name,
@@ -179,6 +181,7 @@ pub(in crate::commands) fn run(ctx: &Context, args: &Args) -> Result<u8> {
         Hooks {
             resolve: &resolve,
             read_only_hint: replica_hint,
+            full_hint,
             queries: own_files.map(|directory| directory.join("queries.json")),
             databases: &databases,
         },
@@ -198,6 +201,7 @@ fn person(ctx: &Context, connection: Option<&Connection>) -> Person {
         quiet: ctx.ui.is_quiet(),
         raw: ctx.ui.raw(),
         location: connection.map(|connection| connection.location.to_string()),
+        protected: connection.is_some_and(|connection| connection.delete_protection),
         replica: connection.is_some_and(|connection| connection.role == Role::Replica),
         histories: ctx.settings.state_dir().map(|directory| directory.join("history")),
     }
@@ -224,6 +228,14 @@ fn read_only_hint(connection: &Connection) -> Option<String> {
         .as_deref()
         .unwrap_or("it was opened read-only");
     Some(format!("hint: {reason}"))
+}
+
+fn full_hint(connection: &Connection) -> Option<String> {
+    let limit = text::size(connection.size_limit?);
+    let name = &connection.database;
+    Some(format!(
+        "hint: {name} may not grow beyond its size limit of {limit}; torso db config set {name} size-limit SIZE raises it"
+    ))
 }
 
 /// What the first word names.
