@@ -2,13 +2,19 @@
 
 use super::flights;
 use super::measure::Program;
+use super::sqld::Sqld;
+use std::cell::OnceCell;
 use std::io;
 use std::path::PathBuf;
 use std::process::Command;
 
+const ALL: &str = "select * from flights";
+
 /// The files that the programs work on.
 pub struct World {
     directory: tempfile::TempDir,
+    /// Started by the first case that wants it.
+    server: OnceCell<Sqld>,
 }
 
 /// One comparison.
@@ -30,6 +36,7 @@ impl World {
     pub fn new(rows: u64) -> io::Result<Self> {
         let world = Self {
             directory: tempfile::tempdir()?,
+            server: OnceCell::new(),
         };
         flights::write(&world.path("flights.csv"), rows)?;
         let import = format!(".import --csv {} flights", world.text("flights.csv"));
@@ -70,6 +77,10 @@ impl World {
             arguments: arguments
                 .iter()
                 .map(|argument| argument.replace("{dir}", &self.text("")))
+                .map(|argument| match self.server.get() {
+                    Some(server) => argument.replace("{url}", &server.url()),
+                    None => argument,
+                })
                 .collect(),
             stdin: None,
             environment: vec![
@@ -81,6 +92,35 @@ impl World {
         }
     }
 
+    /// Runs `torso` to prepare something.
+    fn make(&self, arguments: &[&str]) -> io::Result<()> {
+        let program = self.torso(arguments);
+        let mut command = Command::new(&program.program);
+        command
+            .args(&program.arguments)
+            .envs(program.environment.iter().map(|(name, value)| (name, value)));
+        let output = command.output()?;
+        if output.status.success() {
+            Ok(())
+        } else {
+            Err(io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned()))
+        }
+    }
+
+    /// Has a server with the table of flights, and none called `imported`.
+    fn served(&self) -> io::Result<()> {
+        if self.server.get().is_none() {
+            self.server.get_or_init(Sqld::start);
+            for (name, sql) in [("all", ALL), ("one", "select 1")] {
+                let stmt =
+                    format!("{{\"batch\":{{\"steps\":[{{\"stmt\":{{\"sql\":\"{sql}\",\"want_rows\":true}}}}]}}}}");
+                std::fs::write(self.path(&format!("{name}.json")), stmt)?;
+            }
+            self.make(&["db", "shell", "{url}", ".import --csv {dir}/flights.csv flights"])?;
+        }
+        self.make(&["db", "shell", "{url}", "drop table if exists imported"])
+    }
+
     /// Has exactly `count` databases.
     fn databases(&self, count: u32) -> io::Result<()> {
         let made = self.path(&format!("data/made-{count}"));
@@ -90,15 +130,7 @@ impl World {
         self.fresh()?;
         for number in 0..count {
             let name = format!("db-{number}");
-            let program = self.torso(&["db", "create", &name, "--location", "ams"]);
-            let mut command = Command::new(&program.program);
-            command
-                .args(&program.arguments)
-                .envs(program.environment.iter().map(|(name, value)| (name, value)));
-            let output = command.output()?;
-            if !output.status.success() {
-                return Err(io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned()));
-            }
+            self.make(&["db", "create", &name, "--location", "ams"])?;
         }
         std::fs::write(made, "")
     }
@@ -133,6 +165,21 @@ fn case(
     }
 }
 
+/// A shell on a server beside `curl`, which only fetches the bytes that the shell has to understand.
+fn fetched(name: &'static str, goal: &'static str, body: &'static str, words: &'static [&'static str]) -> Case {
+    Case {
+        slow_to_prepare: true,
+        prepare: World::served,
+        sqlite3: Box::new(move |world| {
+            let body = format!("@{{dir}}/{body}.json");
+            let words = ["-sS", "-o", "/dev/null", "--data-binary", &body, "{url}/v3/cursor"];
+            world.program("curl".into(), &words)
+        }),
+        torso: Box::new(move |world| world.torso(&[&["db", "shell", "{url}"][..], words].concat())),
+        ..case(name, goal, &[], &[])
+    }
+}
+
 /// The same words for both shells, on the table of flights.
 fn shell(name: &'static str, goal: &'static str, words: &'static [&'static str]) -> Case {
     let with = |first: &'static [&'static str]| -> Vec<&'static str> { [first, &["{dir}/flights.db"], words].concat() };
@@ -145,7 +192,6 @@ fn shell(name: &'static str, goal: &'static str, words: &'static [&'static str])
 
 /// Every case, in the order they are shown.
 pub fn all() -> Vec<Case> {
-    const ALL: &str = "select * from flights";
     const ONE: &[&str] = &["{dir}/flights.db", "select 1"];
     let many_times = |mut program: Program| {
         program.times = 20;
@@ -252,5 +298,19 @@ pub fn all() -> Vec<Case> {
         shell("column", "0.8", &[".mode column", ALL]),
         shell("table", "0.8", &[".mode table", ALL]),
         shell("markdown", "0.8", &[".mode markdown", ALL]),
+        fetched("remote csv (curl)", "1.25", "all", &["-csv", ALL]),
+        fetched("remote select 1 (curl)", "", "one", &["select 1"]),
+        // Nobody else imports into a server; `sqlite3` here does it into a file. The goal is 20,000 rows a second, of 340,000.
+        Case {
+            slow_to_prepare: true,
+            most_rounds: 3,
+            prepare: |world| {
+                world.fresh()?;
+                world.served()
+            },
+            sqlite3: Box::new(|world| world.sqlite3(&["{dir}/out/a.db", ".import --csv {dir}/flights.csv imported"])),
+            torso: Box::new(|world| world.torso(&["db", "shell", "{url}", ".import --csv {dir}/flights.csv imported"])),
+            ..case("remote import", "17 s", &[], &[])
+        },
     ]
 }

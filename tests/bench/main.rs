@@ -1,16 +1,26 @@
 //! Benchmarks: `torso` beside `sqlite3`, alternating in one run on the same data, as ratios of medians with peak memory.
 //!
 //! `cargo bench` runs all but those that take minutes to prepare, `cargo bench -- json dump` only those whose names contain
-//! a word. Nothing passes or fails here:
+//! a word; `cargo bench -- remote` those on a server, beside `curl`. Nothing passes or fails here:
 //! times depend on the machine, ratios less so, and they are for people to read. `BENCH_ROWS` and `BENCH_ROUNDS` change the
 //! size of the table and how often each side runs.
 
 mod cases;
 mod flights;
 mod measure;
+// Tests use more of it.
+#[allow(dead_code)]
+#[path = "../support/sqld.rs"]
+mod sqld;
 
 use measure::Sample;
 use std::io::{self, Write};
+use std::path::Path;
+
+/// Where the server's packages are looked for.
+fn crate_root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
 
 fn main() -> io::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
