@@ -4,12 +4,13 @@
 //! told on stderr with file and line and the rest goes on. `strict` is the other way of importing: all or nothing, with
 //! column types. Printing usage and choosing the streams are left to the caller.
 
+mod json;
 pub mod names;
 pub mod reader;
 pub mod strict;
 
 use super::render::{Mode, Style, text};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::sql::{Args, Column, Failure, Flow, Rows, Session, Sink, ValueRef};
 use reader::{Dialect, End, Flaw, Reader, Record};
 use std::io::{self, Read, Write};
@@ -28,6 +29,10 @@ pub struct Options {
     /// A field of exactly this text is NULL.
     pub null: Option<String>,
     pub verbose: u8,
+    /// Objects in JSON rather than separated text.
+    pub json: bool,
+    /// Do everything, tell what came of it, and undo it.
+    pub dry_run: bool,
     /// The separators are the style's, not those of an option.
     from_style: bool,
     /// The output mode is ascii: a record of one empty field is no record.
@@ -60,6 +65,8 @@ impl Options {
             skip: 0,
             null: None,
             verbose: 0,
+            json: false,
+            dry_run: false,
             from_style: true,
             ascii_mode: style.mode == Mode::Ascii,
             line_feed_rows: false,
@@ -84,6 +91,11 @@ impl Options {
                 "v" => options.verbose = options.verbose.saturating_add(1),
                 "ascii" => separators(Dialect::ASCII),
                 "csv" => separators(Dialect::CSV),
+                "json" | "jsonl" => {
+                    separators(Dialect::CSV);
+                    options.json = true;
+                }
+                "dry-run" => options.dry_run = true,
                 "tsv" => separators(Dialect {
                     column: b'\t',
                     ..Dialect::CSV
@@ -142,6 +154,10 @@ impl Options {
         }
     }
 
+    fn unreadable(&self, error: io::Error) -> Error {
+        Error::io(error, format!("cannot read {}", self.shown()))
+    }
+
     /// What messages call the file.
     fn shown(&self) -> &str {
         if self.file.starts_with('|') {
@@ -197,13 +213,18 @@ pub fn import(
         say(streams.err, &format!("Error: cannot open \"{}\"\n", options.file))?;
         return Ok(1);
     };
-    let code = Importer {
+    let mut importer = Importer {
         session,
         options,
         streams,
         stop,
-    }
-    .run(input);
+    };
+    // JSON comes whole or not at all, and a dry run not at all: both need a place to go back to.
+    let code = if options.json || options.dry_run {
+        importer.within_savepoint(input)
+    } else {
+        importer.run(input)
+    };
     if let Some(mut child) = child {
         // Its output was read to the end or is closed; what it returns is its own affair.
         let _ = child.wait();
@@ -273,9 +294,11 @@ impl Importer<'_, '_> {
         let (lines, errors, code) = (records.reader.line() - 1, records.errors, records.code());
         // What a stop left is half of the file, which nobody asked for.
         let stopped = (self.stop)();
-        if stopped && own {
-            execute(self.session, "ROLLBACK")?;
-            if made {
+        if stopped && (own || options.dry_run) {
+            if own {
+                execute(self.session, "ROLLBACK")?;
+            }
+            if made && own {
                 execute(self.session, &format!("DROP TABLE {target}"))?;
             }
             say(self.streams.err, "Interrupted: nothing was imported.\n")?;
@@ -299,7 +322,10 @@ impl Importer<'_, '_> {
             let _ = execute(self.session, "ROLLBACK");
             return self.refused(failure);
         }
-        if options.verbose > 0 {
+        if options.dry_run {
+            let summary = format!("Would add {taken} rows with {errors} errors using {lines} lines of input\n");
+            say(self.streams.out, &summary)?;
+        } else if options.verbose > 0 {
             let summary = format!("Added {taken} rows with {errors} errors using {lines} lines of input\n");
             say(self.streams.out, &summary)?;
         }
@@ -544,7 +570,7 @@ impl Rows for Records<'_, '_> {
         let Failure::Sql { message, code, .. } = failure else {
             return match failure {
                 Failure::Connection(error) => Err(error),
-                other => Err(Error::new(crate::error::Code::Io, other.to_string())),
+                other => Err(Error::new(Code::Io, other.to_string())),
             };
         };
         self.errors += 1;

@@ -267,6 +267,85 @@ fn a_stop_leaves_nothing_of_the_file() {
     }
 }
 
+/// Imports `content`; returns the code, what was said, and a dump.
+fn objects(content: &str, before: &str, option: &str) -> (i32, String, String) {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("f"), content).unwrap();
+    let command = format!(".import {option} f t");
+    let seen = ours(directory.path(), before, &command, &Style::default());
+    (seen.code, seen.out + &seen.err, seen.dump)
+}
+
+#[test]
+fn objects_become_rows_with_their_types() {
+    let content = "{\"a\":1,\"b\":\"x}\\\"{\",\"c\":1.5}\n{\"A\":-9223372036854775808,\"d\":{\"e\":[1,null]},\"c\":2,\n\"f\":true}\n";
+    let array = format!("\u{feff}[{}]\n", content.replace("}\n{", "}\n,{"));
+    for content in [content, &array, &content.replace('\n', "\r\n")] {
+        for option in ["--json", "--jsonl"] {
+            let (code, said, dump) = objects(content, "", option);
+            assert_eq!((code, said.as_str()), (0, ""));
+            assert!(
+                dump.contains(
+                    "INSERT INTO t VALUES(1,'x}\"{',1.5,NULL,NULL);\n\
+                     INSERT INTO t VALUES(-9223372036854775808,NULL,2,'{\"e\":[1,null]}',1);\n"
+                ),
+                "{dump}"
+            );
+            assert!(dump.contains("\"a\" INTEGER") && dump.contains("\"b\" TEXT"), "{dump}");
+            assert!(dump.contains("\"f\" INTEGER") && dump.contains("\"c\" ,"), "{dump}");
+        }
+    }
+}
+
+#[test]
+fn objects_come_whole_or_not_at_all() {
+    let before = "create table t(a unique, b); insert into t values('old', 0);";
+    for (content, told) in [
+        ("{\"a\":1}\n{\"a\":\n", "f:2: the object is cut off"),
+        ("{\"a\":1}\n{\"a\" 1}\n", "f:2: this is not JSON"),
+        ("{\"a\":1}\n7\n", "f:2: an object is expected here"),
+        ("[{\"a\":1}\n{\"a\":2}]", "f:2: a comma is missing"),
+        ("[{\"a\":1},\n", "f:2: the array is cut off"),
+        ("[{\"a\":1}]\n{\"a\":2}", "f:2: something follows the array"),
+        ("{\"a\":1}\n\n{\"z\":2}", "f:3: the table has no column named z"),
+        (
+            "{\"a\":1}\n{\"a\":2}\n{\"a\":1}",
+            "f:3: INSERT failed: UNIQUE constraint failed: t.a",
+        ),
+    ] {
+        let (code, said, dump) = objects(content, before, "--json");
+        assert_eq!(code, 1, "{content}");
+        assert!(
+            said.contains(told) && said.ends_with("; nothing was imported\n"),
+            "{said}"
+        );
+        assert_eq!(dump.matches("INSERT").count(), 1, "{content}: {dump}");
+    }
+    let (code, said, dump) = objects("[]", "", "--json");
+    assert_eq!((code, dump.contains("CREATE")), (1, false), "{said}");
+}
+
+#[test]
+fn a_dry_run_tells_and_changes_nothing() {
+    for (content, option, told) in [
+        (
+            "[{\"a\":1},{\"a\":2}]",
+            "--json --dry-run",
+            "Would add 2 rows to t, a new table",
+        ),
+        (
+            "a,b\n1,2\n3,4\n",
+            "--csv --dry-run",
+            "Would add 2 rows with 0 errors using 3 lines of input",
+        ),
+    ] {
+        let (code, said, dump) = objects(content, "", option);
+        assert_eq!(code, 0);
+        assert!(said.starts_with(told), "{said}");
+        assert!(!dump.contains("CREATE"), "{dump}");
+    }
+}
+
 #[test]
 fn a_field_can_stand_for_null() {
     let directory = tempfile::tempdir().unwrap();
