@@ -299,3 +299,68 @@ fn generated_scripts_get_the_same_answers_as_from_sqlite3() {
     );
     assert!(differing.is_empty(), "{differing:#?}");
 }
+
+/// Beginnings and ends of statements, whole ones, and what stands between: any two of them make a script.
+const PIECES: [&str; 34] = [
+    "select 1",
+    "select 1;select 2",
+    "select 1\n/\n",
+    "select 1\ngo\n",
+    "select 1\nGo  \n",
+    "select 1\n go;\n",
+    "/\nselect 1;",
+    "go\nselect 1;",
+    "select 'a;\nb';",
+    "select 'a\n.print x\nb';",
+    "create trigger x after insert on t begin select 1; end;",
+    "create temp trigger x after insert on t begin select 1;\n select case when 1 then 2 end;\nend;",
+    "/* ; */ select 1;",
+    "-- ;\nselect 1;",
+    "select 1 -- x;\n;",
+    "select 1 /* ; \n",
+    "\u{feff}select 1;",
+    "select 1;\r\nselect 2;\r\n.print x\r\n.mode csv\r\nselect 1,2;\r\n",
+    "select \"a",
+    "select [a;b]",
+    "select `a;b`;",
+    ";",
+    "; ;",
+    "explain select",
+    "begin",
+    "end;",
+    "select 1;;select 2",
+    "select case 1 when 1 then 2 end;",
+    "create table t(a);\ncreate trigger tr after insert on t begin\nselect 1;\nend;\nselect * from t;",
+    "select 1\n;\n",
+    "\n\n#c\nselect 1;",
+    "select 1 #c\n;",
+    "select x'41';",
+    "",
+];
+
+/// Where statements begin and end, in every pair of pieces.
+#[test]
+#[allow(clippy::print_stderr)] // the rate is the point
+fn input_is_split_as_sqlite3_splits_it() {
+    if !has_oracle() {
+        eprintln!("skipped: no sqlite3 3.40 on this machine");
+        return;
+    }
+    let pairs = PIECES
+        .iter()
+        .flat_map(|first| PIECES.iter().map(move |second| format!("{first}\n{second}")));
+    let cases: Vec<Case> = pairs
+        .map(|script| Case {
+            name: script.clone(),
+            arguments: vec![":memory:".to_owned()],
+            script,
+        })
+        .collect();
+    let differing = compare(&cases);
+    eprintln!(
+        "shell: {} of {} pairs of pieces split as sqlite3 splits them",
+        cases.len() - differing.len(),
+        cases.len()
+    );
+    assert!(differing.is_empty(), "{differing:#?}");
+}

@@ -62,7 +62,8 @@ const MODES: [&str; 16] = [
 ];
 
 /// Flags of `sqlite3` that tune its memory and mean nothing here, and how many values each takes.
-const IGNORED: [(&str, usize); 8] = [
+const IGNORED: [(&str, usize); 9] = [
+    ("maxsize", 1),
     ("heap", 1),
     ("pagecache", 2),
     ("lookaside", 2),
@@ -132,6 +133,11 @@ pub fn parse(words: &[OsString]) -> Result<Arguments, String> {
             "instance" => arguments.instance = Some(text_value(value()?)),
             "version" => arguments.version = true,
             "help" | "h" => arguments.help = true,
+            "append" | "deserialize" | "vfs" | "zip" => {
+                return Err(format!(
+                    "option {shown} is not available: databases are plain files or servers here"
+                ));
+            }
             other => {
                 let Some((_, values)) = IGNORED.iter().find(|(name, _)| *name == other) else {
                     return Err(format!("unknown option: {shown}"));
@@ -192,6 +198,10 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named() {
         assert_eq!(parsed(&["-foo"]).unwrap_err(), "unknown option: -foo");
+        assert_eq!(
+            parsed(&["-zip", "x"]).unwrap_err(),
+            "option -zip is not available: databases are plain files or servers here"
+        );
         assert_eq!(parsed(&["app", "-cmd"]).unwrap_err(), "missing argument to -cmd");
         assert!(parsed(&["-lookaside", "1", "2", "x"]).is_ok());
     }

@@ -267,7 +267,8 @@ pub fn expert(shell: &mut Shell<'_>, call: &Call) -> Ran {
                 Some(number) => return shell.fail(format_args!("value out of range: {number}")),
             }
         } else {
-            return shell.fail(format_args!("unknown option: {word}"));
+            // Classic complains, and counts it as no error.
+            return shell.say(format_args!("unknown option: {word}"));
         }
     }
     shell.advises = true;
