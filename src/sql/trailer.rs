@@ -86,7 +86,7 @@ pub fn verify(file: &mut File, name: &str) -> Result<()> {
     let end = tail.trim_ascii_end().len();
     let line = memchr::memrchr(b'\n', &tail[..end]).map_or(0, |at| at + 1);
     let last = &tail[line..end];
-    if last.starts_with(MARK.as_bytes()) {
+    if last.starts_with(MARK.trim_end().as_bytes()) {
         let mut left = start + line as u64;
         let mut checksum = Checksum::new();
         let mut buffer = vec![0; 1 << 18];
