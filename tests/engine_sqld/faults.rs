@@ -5,6 +5,7 @@ use nix::sys::signal::Signal;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use torso::engine::{Engine as _, Role};
@@ -56,23 +57,22 @@ fn kills_under_load_lose_nothing_that_was_acknowledged() {
     let (ams, lhr) = followed(&fleet, "app");
     let mut random = fastrand::Rng::with_seed(20_261_123);
     let done = AtomicBool::new(false);
-    let acknowledged = std::thread::scope(|scope| {
-        let writer = scope.spawn(|| {
-            let mut acknowledged = Vec::new();
-            let mut next = 100;
-            while !done.load(Ordering::SeqCst) {
-                // One in four by way of the replica, which forwards it.
-                let to = if next % 4 == 0 { &lhr } else { &ams };
-                if fleet.engine.endpoint(to).is_ok()
-                    && fleet.try_sql(to, &format!("insert into t values ({next})")).is_ok()
-                {
-                    acknowledged.push(next);
+    let acknowledged = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        // One writes by way of the replica, which forwards it.
+        for (to, first) in [(&ams, 1_000), (&lhr, 1_000_000)] {
+            let (fleet, done, acknowledged) = (&fleet, &done, &acknowledged);
+            scope.spawn(move || {
+                for row in (first..).take_while(|_| !done.load(Ordering::SeqCst)) {
+                    if fleet.try_sql(to, &format!("insert into t values ({row})")).is_ok() {
+                        acknowledged.lock().unwrap().push(row);
+                    } else {
+                        std::thread::sleep(Duration::from_millis(2));
+                    }
                 }
-                next += 1;
-            }
-            acknowledged
-        });
-        // Also when an assertion fails: the scope waits for the writer.
+            });
+        }
+        // Also when an assertion fails: the scope waits for the writers.
         let ends = Ends(&done);
         for round in 0..10 {
             std::thread::sleep(Duration::from_millis(random.u64(20..300)));
@@ -83,15 +83,10 @@ fn kills_under_load_lose_nothing_that_was_acknowledged() {
                 fleet.pid(victim) != before && fleet.engine.endpoint(victim).is_ok()
             });
         }
-        std::thread::sleep(Duration::from_millis(200));
+        until("enough was written", || acknowledged.lock().unwrap().len() > 50);
         drop(ends);
-        writer.join().unwrap()
     });
-    assert!(
-        acknowledged.len() > 50,
-        "only {} writes were acknowledged",
-        acknowledged.len()
-    );
+    let acknowledged = acknowledged.into_inner().unwrap();
     let rows = |at| -> BTreeSet<i64> {
         let rows = fleet.sql(at, "select x from t").unwrap();
         rows.iter()
