@@ -49,6 +49,14 @@ impl Person {
         }
     }
 
+    /// Presses Ctrl-C, and waits for the next prompt: the one after the end of reading, not one drawn while typing.
+    #[track_caller]
+    fn drops(&mut self) {
+        self.types(CTRL_C);
+        self.sees("\x1b[?2004l");
+        self.sees(":memory:> ");
+    }
+
     /// Sends a text, and waits for what comes of it and for the next prompt. Keys pressed before that would reach the
     /// terminal while it still treats some of them itself.
     #[track_caller]
@@ -149,8 +157,7 @@ fn the_continuation_prompt_tells_what_is_open() {
         person.types(ENTER);
         person.sees(&format!("{shown:<5}...> "));
     }
-    person.types(CTRL_C);
-    person.sees(":memory:> ");
+    person.drops();
     person.answers("select 6 * 7;", "42");
     person.leaves();
 }
@@ -163,8 +170,7 @@ fn ctrl_c_drops_what_was_typed_and_never_leaves() {
     person.types(ENTER);
     person.sees("'    ...> ");
     person.types("finished");
-    person.types(CTRL_C);
-    person.sees(":memory:> ");
+    person.drops();
     person.answers("select 10 + 1;", "11");
     for _ in 0..4 {
         person.types(CTRL_C);
