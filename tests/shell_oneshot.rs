@@ -261,3 +261,21 @@ fn a_dump_that_is_not_whole_makes_no_database() {
     ]);
     assert_eq!(world.ok(["db", "dump", "copy"]), dump);
 }
+
+/// A server that cannot be reached ends a script with the code that says so, however the script comes.
+#[test]
+fn an_unreachable_server_is_7() {
+    let world = World::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    for run in [
+        world.torso(["db", "shell", &url, "select 1", "select 2"]),
+        world.torso_with_input(["db", "shell", &url], "select 1;\nselect 2;\n"),
+    ] {
+        assert_eq!(run.code(), 7, "{}", run.report());
+        assert!(run.stdout.is_empty());
+        assert_eq!(run.stderr.matches("cannot connect").count(), 1, "{}", run.report());
+        assert!(run.stderr.contains("hint: "), "{}", run.report());
+    }
+}

@@ -321,11 +321,24 @@ impl Shell<'_> {
         }
         match failure {
             Failure::Sink(error) => Stopped::Ended(End::from(error)),
+            // Nothing that follows in a script could be meant to run without the connection; a person may try again.
+            Failure::Connection(error) if !self.interactive => {
+                let code = error.kind().exit_code().into();
+                match self.say(format_args!("Error: {error}")) {
+                    Ok(()) => {
+                        if let Some(hint) = error.hint_text() {
+                            complain(format_args!("hint: {hint}"));
+                        }
+                        Stopped::Ended(End::Exit(code))
+                    }
+                    Err(end) => Stopped::Ended(end),
+                }
+            }
             Failure::Connection(error) => Stopped::Refused(Refused {
                 phase: Phase::Step,
                 message: error.to_string(),
                 code: 1,
-                hint: error.hint_text().map(str::to_owned),
+                hint: error.hint_text().map(|hint| format!("hint: {hint}")),
             }),
             Failure::Sql {
                 phase,
