@@ -1,6 +1,6 @@
 //! `db shell` on the embedded control plane, without a terminal: which file it opens, how, and what it does to replicas.
 
-use crate::support::{World, sqlite3};
+use crate::support::{Run, World, sqlite3};
 
 fn world() -> World {
     let world = World::new();
@@ -278,4 +278,31 @@ fn an_unreachable_server_is_7() {
         assert_eq!(run.stderr.matches("cannot connect").count(), 1, "{}", run.report());
         assert!(run.stderr.contains("hint: "), "{}", run.report());
     }
+}
+
+/// A column whose name is not UTF-8 cannot be shown, nor its values dumped: both are said, and nothing is made up.
+#[test]
+fn a_column_name_that_is_not_utf8_is_an_error() {
+    let world = World::new();
+    let script = world.write(
+        "odd.sql",
+        b"create table t(\"a\xff\" text);\ninsert into t values('kept');\n",
+    );
+    let mut sqlite3 = world.command("sqlite3");
+    sqlite3.arg("odd.db").stdin(std::fs::File::open(script).unwrap());
+    Run::of(sqlite3).success();
+    let selected = world.torso(["db", "shell", "odd.db", "select * from t"]);
+    assert_eq!(selected.code(), 11, "{}", selected.report());
+    assert!(
+        selected.stderr.contains("not UTF-8") && !selected.stderr.contains("panicked"),
+        "{}",
+        selected.report()
+    );
+    let dumped = world.torso(["db", "shell", "odd.db", ".dump"]);
+    assert!(dumped.stdout.contains("ERROR: a column's name"), "{}", dumped.report());
+    assert!(
+        dumped.stdout.ends_with("ROLLBACK; -- due to errors\n"),
+        "{}",
+        dumped.report()
+    );
 }

@@ -326,6 +326,16 @@ impl Dumper<'_> {
             Ok(rows) => rows,
             Err(failure) => return unless_fatal(Err(failure)).map(|()| None),
         };
+        let misnamed = |row: &Vec<Option<Vec<u8>>>| {
+            let name = row.get(1).and_then(Option::as_deref).unwrap_or_default();
+            std::str::from_utf8(name).is_err()
+        };
+        if rows.iter().any(misnamed) {
+            // No statement can name it, so its values cannot be read: better said than dumped wrongly.
+            self.report.errors += 1;
+            self.write(b"/****** ERROR: a column's name is not UTF-8 ******/\n");
+            return Ok(None);
+        }
         let text = |row: &[Option<Vec<u8>>], index: usize| {
             let bytes = row.get(index).and_then(Option::as_deref).unwrap_or_default();
             String::from_utf8_lossy(bytes).into_owned()

@@ -183,14 +183,25 @@ fn bind(statement: &mut Statement<'_>, args: &Args) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn columns(statement: &Statement<'_>) -> Vec<Column> {
-    statement
-        .columns()
-        .map(|column| Column {
+/// The columns of a result. In a damaged schema a name may not be UTF-8, for which rusqlite has no error: it panics.
+fn columns(statement: &Statement<'_>) -> std::result::Result<Vec<Column>, Failure> {
+    let described = || {
+        let column = |column: rusqlite::Column<'_>| Column {
             name: column.name().to_owned(),
             decltype: column.decl_type().map(str::to_owned),
-        })
-        .collect()
+        };
+        statement.columns().into_iter().map(column).collect()
+    };
+    let told = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let columns = std::panic::catch_unwind(std::panic::AssertUnwindSafe(described));
+    std::panic::set_hook(told);
+    columns.map_err(|_| Failure::Sql {
+        phase: Phase::Step,
+        message: "a column's name is not UTF-8".into(),
+        code: rusqlite::ffi::SQLITE_CORRUPT,
+        offset: None,
+    })
 }
 
 /// An empty buffer for another row, in the memory of the last one's.
@@ -219,7 +230,7 @@ fn stream(statement: &mut Statement<'_>, sink: &mut dyn Sink) -> std::result::Re
         if !described {
             described = true;
             let statement: &Statement<'_> = row.as_ref();
-            sink.columns(&columns(statement)).map_err(Failure::Sink)?;
+            sink.columns(&columns(statement)?).map_err(Failure::Sink)?;
         }
         let mut values = emptied(buffer);
         for index in 0..width {
@@ -233,7 +244,7 @@ fn stream(statement: &mut Statement<'_>, sink: &mut dyn Sink) -> std::result::Re
     }
     drop(rows);
     if !described {
-        sink.columns(&columns(statement)).map_err(Failure::Sink)?;
+        sink.columns(&columns(statement)?).map_err(Failure::Sink)?;
     }
     Ok(count)
 }
