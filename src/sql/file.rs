@@ -190,7 +190,7 @@ fn columns(statement: &Statement<'_>) -> std::result::Result<Vec<Column>, Failur
             name: column.name().to_owned(),
             decltype: column.decl_type().map(str::to_owned),
         };
-        statement.columns().into_iter().map(column).collect()
+        statement.columns().map(column).collect()
     };
     let told = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
