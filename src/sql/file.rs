@@ -9,9 +9,10 @@ use crate::error::{Code, Error, Result};
 use rusqlite::config::DbConfig;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, Statement};
+use std::cell::Cell;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::Duration;
 
 /// How long to wait for another program's lock.
@@ -192,16 +193,35 @@ fn columns(statement: &Statement<'_>) -> std::result::Result<Vec<Column>, Failur
         };
         statement.columns().map(column).collect()
     };
-    let told = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
-    let columns = std::panic::catch_unwind(std::panic::AssertUnwindSafe(described));
-    std::panic::set_hook(told);
-    columns.map_err(|_| Failure::Sql {
+    quietly(described).map_err(|_| Failure::Sql {
         phase: Phase::Step,
         message: "a column's name is not UTF-8".into(),
         code: rusqlite::ffi::SQLITE_CORRUPT,
         offset: None,
     })
+}
+
+thread_local! {
+    /// Whether a panic of this thread is expected, and caught.
+    static EXPECTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Catches a panic of `work`, which is then not told. The hook stays for good: it is the process's, and taking it off again
+/// could take off another thread's.
+fn quietly<T>(work: impl FnOnce() -> T) -> std::thread::Result<T> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let tell = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if !EXPECTED.get() {
+                tell(panic);
+            }
+        }));
+    });
+    EXPECTED.set(true);
+    let worked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+    EXPECTED.set(false);
+    worked
 }
 
 /// An empty buffer for another row, in the memory of the last one's.
