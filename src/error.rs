@@ -175,6 +175,12 @@ codes! {
     ContextNotFound "context_not_found" NotFound "There is no context of that name.";
     FileNotFound "file_not_found" NotFound "There is no such file.";
     EngineNotFound "engine_not_found" NotFound "There is no libSQL server program on this machine.";
+    OrganizationNotFound "organization_not_found" NotFound "There is no organization of that name, or you are no member of it.";
+    UserNotFound "user_not_found" NotFound "There is no user of that name.";
+    TokenNotFound "token_not_found" NotFound "There is no token of that name or id.";
+    InviteNotFound "invite_not_found" NotFound "There is no invitation of that address.";
+    UploadNotFound "upload_not_found" NotFound "There is no upload of that id; it may have been used or given up.";
+    PathNotFound "path_not_found" NotFound "The server has nothing at that path.";
     SettingNotFound "setting_not_found" NotFound "There is no setting of that name.";
     Unauthenticated "unauthenticated" Unauthenticated "No token, or one that is not valid.";
     Forbidden "forbidden" Forbidden "The token does not allow that.";
@@ -182,6 +188,12 @@ codes! {
     GroupExists "group_exists" Exists "A group of that name exists already.";
     LocationExists "location_exists" Exists "A location of that code exists already.";
     InstanceExists "instance_exists" Exists "The database has an instance there already.";
+    OrganizationExists "organization_exists" Exists "An organization of that name exists already.";
+    UserExists "user_exists" Exists "A user of that name exists already.";
+    MemberExists "member_exists" Exists "The user is a member already.";
+    TokenExists "token_exists" Exists "A token of that name exists already.";
+    InviteExists "invite_exists" Exists "Somebody of that address is invited already.";
+    HostnameTaken "hostname_taken" Exists "The database's hostname would be that of another one.";
     ContextExists "context_exists" Exists "A context of that name exists already.";
     FileExists "file_exists" Exists "The output file exists already.";
     DeleteProtected "delete_protected" Conflict "Delete protection is on.";
@@ -192,9 +204,11 @@ codes! {
     SizeLimit "size_limit" Conflict "The database is larger than its size limit.";
     Diverged "diverged" Conflict "An instance was changed behind torso's back; its file was kept aside.";
     Conflict "conflict" Conflict "The thing is in a state that does not allow this.";
+    QuotaExceeded "quota_exceeded" Conflict "The organization's plan does not allow more.";
     Unconfirmed "unconfirmed" Unconfirmed "A destructive command needs --yes when nobody can be asked.";
     DatabaseBusy "database_busy" Unavailable "Another program holds the database.";
     CatalogBusy "catalog_busy" Unavailable "Another torso is changing the catalog.";
+    RateLimited "rate_limited" Unavailable "Too many requests in a short time.";
     Unavailable "unavailable" Unavailable "The control plane or engine cannot be reached.";
     TransactionLost "transaction_lost" Unavailable "The server ended an open transaction; what it changed was rolled back.";
     Timeout "timeout" Timeout "It took longer than allowed.";

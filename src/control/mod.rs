@@ -18,15 +18,19 @@
 //! 7. A plane value already is somebody; who may do what is decided in one function.
 //! 8. A file that a running server process owns is never opened by torso's own process.
 
+pub mod accounts;
 pub mod embedded;
 pub mod names;
 pub mod places;
 pub mod routes;
+pub mod tokens;
 pub mod types;
 
-use crate::error::Result;
-use names::{DatabaseName, GroupName, LocationCode};
+use crate::error::{Code, Error, Result};
+use names::{DatabaseName, GroupName, LocationCode, OrganizationSlug};
 use std::path::PathBuf;
+use std::time::Duration;
+use tokens::{DatabaseToken, DatabaseUsage, Minted, NewToken, QueryUsage, Span};
 use types::{
     Configuration, ConfigurationPatch, Connection, CreateDatabase, Database, DatabaseFilter, Finding, Group,
     GroupConfiguration, Instance, Location, NewGroup, NewLocation, Synced,
@@ -91,6 +95,55 @@ pub trait ControlPlane {
     /// How to reach the primary, or the instance at `location`. A replica that lacks something is refreshed first.
     fn connection(&self, name: &DatabaseName, location: Option<&LocationCode>) -> Result<Connection>;
 
+    // Tokens and usage, where something stands between applications and databases. Elsewhere all of these are
+    // `unsupported`, as they are by default.
+
+    /// Permissions on tables are refused where no engine can hold them.
+    fn create_database_token(&self, name: &DatabaseName, _new: &NewToken) -> Result<Minted> {
+        Err(without_tokens(&format!("database {name}")))
+    }
+    /// A token for every database of a group, now and in future.
+    fn create_group_token(&self, name: &GroupName, _new: &NewToken) -> Result<Minted> {
+        Err(without_tokens(&format!("group {name}")))
+    }
+    /// Those that open the database, its group's among them, the newest first.
+    fn list_database_tokens(&self, name: &DatabaseName) -> Result<Vec<DatabaseToken>> {
+        Err(without_tokens(&format!("database {name}")))
+    }
+    fn list_group_tokens(&self, name: &GroupName) -> Result<Vec<DatabaseToken>> {
+        Err(without_tokens(&format!("group {name}")))
+    }
+    /// Ends one token of a database, at once. Ending it twice changes nothing.
+    fn revoke_database_token(&self, name: &DatabaseName, _id: &str) -> Result<DatabaseToken> {
+        Err(without_tokens(&format!("database {name}")))
+    }
+    fn revoke_group_token(&self, name: &GroupName, _id: &str) -> Result<DatabaseToken> {
+        Err(without_tokens(&format!("group {name}")))
+    }
+    /// Ends every token made so far that opens only this database, after a grace period.
+    fn rotate_database_tokens(&self, name: &DatabaseName, _grace: Duration) -> Result<()> {
+        Err(without_tokens(&format!("database {name}")))
+    }
+    /// Ends every token made so far for the group or one of its databases, after a grace period.
+    fn rotate_group_tokens(&self, name: &GroupName, _grace: Duration) -> Result<()> {
+        Err(without_tokens(&format!("group {name}")))
+    }
+    fn database_usage(&self, name: &DatabaseName, _span: Span) -> Result<DatabaseUsage> {
+        Err(without_counters(name))
+    }
+    /// The statements that read and wrote the most rows.
+    fn top_queries(&self, name: &DatabaseName) -> Result<Vec<QueryUsage>> {
+        Err(without_counters(name))
+    }
+    /// Moves a database to another organization, under the same name and with a new id.
+    fn transfer_database(&self, name: &DatabaseName, _to: &OrganizationSlug) -> Result<()> {
+        Err(without_organizations(&format!("database {name}")))
+    }
+    /// Moves a group with all its databases to another organization.
+    fn transfer_group(&self, name: &GroupName, _to: &OrganizationSlug) -> Result<Group> {
+        Err(without_organizations(&format!("group {name}")))
+    }
+
     // The plane itself.
 
     /// A fresh path, on the plane's own disk, where a caller may build a SQLite file for [`types::Seed::DatabaseUpload`].
@@ -98,6 +151,30 @@ pub trait ControlPlane {
     fn staging(&self) -> Result<Staging>;
     /// Looks for what is wrong; with `fix`, mends what can be mended without losing data.
     fn check(&self, fix: bool) -> Result<Vec<Finding>>;
+}
+
+fn without_tokens(what: &str) -> Error {
+    Error::new(
+        Code::Unsupported,
+        format!("{what} is on this machine, where files are opened without a token"),
+    )
+    .hint("tokens belong to a server: torso server starts one, torso context add names one")
+}
+
+fn without_counters(name: &DatabaseName) -> Error {
+    Error::new(
+        Code::Unsupported,
+        format!("database {name} is a file, and nobody counts what is read from it"),
+    )
+    .hint(format!("torso db inspect {name} shows its size; a server counts rows"))
+}
+
+fn without_organizations(what: &str) -> Error {
+    Error::new(
+        Code::Unsupported,
+        format!("{what} is on this machine, where there are no organizations"),
+    )
+    .hint("torso db copy moves databases between contexts")
 }
 
 /// A place for a file under construction. Dropping it removes whatever was not handed over.

@@ -127,6 +127,18 @@ name!(
     /// A context's name in the settings file.
     ContextName, "context"
 );
+name!(
+    /// An organization's slug: its name in URLs and in the hostnames of its databases.
+    OrganizationSlug, "organization"
+);
+name!(
+    /// A user's name, which is also the slug of the user's personal organization.
+    Username, "user"
+);
+name!(
+    /// What a user calls an API token.
+    TokenName, "token"
+);
 
 /// The identity of a database's storage: generated, never reused, and the only thing files are named by.
 ///

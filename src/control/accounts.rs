@@ -1,0 +1,308 @@
+//! Who uses a control plane: users, organizations and their members, API tokens, the audit log and what an organization may
+//! use. [`Accounts`] is the seam between commands and a server, as [`super::ControlPlane`] is for databases: one method an
+//! endpoint. The embedded plane has no accounts. Spellings are the Platform API's (`platform-api.openapi.json`).
+//!
+//! A value of [`Accounts`] is somebody: what that user may do is decided by whoever implements it.
+
+use super::names::{GroupName, OrganizationSlug, TokenName, Username};
+use super::tokens::{DatabaseUsage, Usage};
+use crate::error::{Code, Error, Result};
+use crate::secret::Secret;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// A user as that user sees itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct User {
+    pub username: Username,
+    #[serde(default)]
+    pub name: String,
+    #[serde(default)]
+    pub email: String,
+    #[serde(default, rename = "avatarUrl")]
+    pub avatar_url: String,
+    #[serde(default)]
+    pub plan: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OrganizationKind {
+    Personal,
+    Team,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Organization {
+    #[serde(default)]
+    pub id: String,
+    pub name: String,
+    pub slug: OrganizationSlug,
+    #[serde(rename = "type")]
+    pub kind: OrganizationKind,
+    #[serde(default)]
+    pub overages: bool,
+    #[serde(default)]
+    pub require_mfa: bool,
+    #[serde(default)]
+    pub blocked_reads: bool,
+    #[serde(default)]
+    pub blocked_writes: bool,
+    #[serde(default)]
+    pub plan_id: String,
+    #[serde(default)]
+    pub plan_timeline: String,
+    #[serde(default)]
+    pub platform: String,
+}
+
+/// A change to an organization: absent fields stay.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OrganizationPatch {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overages: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub require_mfa: Option<bool>,
+}
+
+/// What a member may do in an organization; each role may do what those below it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MemberRole {
+    /// Looks, and reads databases.
+    Viewer,
+    /// Makes, changes and destroys databases and groups.
+    Member,
+    /// And members, invites, and what protects.
+    Admin,
+    /// And the organization itself.
+    Owner,
+}
+
+impl MemberRole {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Member => "member",
+            Self::Admin => "admin",
+            Self::Owner => "owner",
+        }
+    }
+}
+
+impl fmt::Display for MemberRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for MemberRole {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self> {
+        [Self::Viewer, Self::Member, Self::Admin, Self::Owner]
+            .into_iter()
+            .find(|role| role.name() == text)
+            .ok_or_else(|| {
+                Error::new(Code::InvalidValue, format!("{text:?} is not a role"))
+                    .hint("roles are owner, admin, member and viewer")
+            })
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Member {
+    pub username: Username,
+    pub role: MemberRole,
+    #[serde(default)]
+    pub email: String,
+}
+
+/// An invitation that was not accepted yet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Invite {
+    pub id: u64,
+    pub email: String,
+    pub role: MemberRole,
+    #[serde(default)]
+    pub accepted: bool,
+    pub created_at: Timestamp,
+    /// What the invited person opens or types; told once, to whoever invites. No mail is sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<Secret>,
+}
+
+/// An API token as it is remembered: everything but its text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ApiToken {
+    pub name: TokenName,
+    pub id: String,
+    #[serde(default)]
+    pub organization: Option<OrganizationSlug>,
+    #[serde(default)]
+    pub group: Option<GroupName>,
+    /// Empty: everything that its owner may do.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+    #[serde(default)]
+    pub created_at: Option<Timestamp>,
+    /// torso's own.
+    #[serde(default)]
+    pub last_used_at: Option<Timestamp>,
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
+    /// The first characters of its text, by which its owner can tell it.
+    #[serde(default)]
+    pub prefix: Option<String>,
+}
+
+/// The request for an API token.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NewApiToken {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub organization: Option<OrganizationSlug>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<GroupName>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<Vec<String>>,
+    /// torso's own, in the form of [`super::tokens::Expiration`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expiration: Option<String>,
+}
+
+/// A new API token: the only time that its text is known.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MintedApiToken {
+    pub token: ApiToken,
+    pub value: Secret,
+}
+
+/// Something that was done, or refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AuditEntry {
+    /// A published code, such as `db-create`.
+    pub code: String,
+    pub message: String,
+    /// Where it came from: `cli`, `api` or the client's own name.
+    pub origin: String,
+    /// Who.
+    pub author: String,
+    pub created_at: Timestamp,
+    /// What it was done to, and torso's own `result` and `request_id`.
+    pub data: serde_json::Value,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pagination {
+    pub page: u64,
+    #[serde(default)]
+    pub page_size: u64,
+    pub total_pages: u64,
+    pub total_rows: u64,
+}
+
+/// A page of the audit log, the newest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AuditPage {
+    pub audit_logs: Vec<AuditEntry>,
+    pub pagination: Pagination,
+}
+
+/// What an organization may use; 0 is unlimited, and sizes are bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Quotas {
+    pub rows_read: u64,
+    pub rows_written: u64,
+    pub databases: u64,
+    pub locations: u64,
+    pub storage: u64,
+    pub groups: u64,
+    pub bytes_synced: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    pub name: String,
+    #[serde(default)]
+    pub price: String,
+    #[serde(default)]
+    pub prices: Vec<serde_json::Value>,
+    pub quotas: Quotas,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Subscription {
+    #[serde(default)]
+    pub name: String,
+    pub plan: String,
+    #[serde(default)]
+    pub timeline: String,
+    #[serde(default)]
+    pub overages: bool,
+}
+
+/// What an organization uses now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OrganizationUsage {
+    pub uuid: String,
+    pub usage: OrganizationTotals,
+    pub databases: Vec<DatabaseUsage>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OrganizationTotals {
+    #[serde(flatten)]
+    pub used: Usage,
+    pub databases: u64,
+    pub locations: u64,
+    pub groups: u64,
+}
+
+/// Everything that can be asked about accounts.
+///
+/// Errors: `unauthenticated` for a token that is not valid, `forbidden` where the role or the token's scopes do not allow
+/// it, `not_found` and `exists` kinds naming the thing.
+pub trait Accounts {
+    /// When the API token in use expires; none for never.
+    fn validate(&self) -> Result<Option<Timestamp>>;
+    fn current_user(&self) -> Result<User>;
+
+    fn list_api_tokens(&self) -> Result<Vec<ApiToken>>;
+    fn create_api_token(&self, name: &TokenName, new: &NewApiToken) -> Result<MintedApiToken>;
+    /// Works at once.
+    fn revoke_api_token(&self, name: &TokenName) -> Result<()>;
+    /// Ends every API token of the user made before now, this one too; tells when that was.
+    fn invalidate_sessions(&self) -> Result<Timestamp>;
+
+    /// The personal one first.
+    fn list_organizations(&self) -> Result<Vec<Organization>>;
+    fn create_organization(&self, name: &str) -> Result<Organization>;
+    fn get_organization(&self, slug: &OrganizationSlug) -> Result<Organization>;
+    fn update_organization(&self, slug: &OrganizationSlug, patch: &OrganizationPatch) -> Result<Organization>;
+    /// Refused while it has databases, and for a personal one.
+    fn delete_organization(&self, slug: &OrganizationSlug) -> Result<()>;
+
+    fn list_members(&self, of: &OrganizationSlug) -> Result<Vec<Member>>;
+    fn get_member(&self, of: &OrganizationSlug, user: &Username) -> Result<Member>;
+    /// A user of this server becomes a member at once.
+    fn add_member(&self, of: &OrganizationSlug, user: &Username, role: MemberRole) -> Result<Member>;
+    fn update_member(&self, of: &OrganizationSlug, user: &Username, role: MemberRole) -> Result<Member>;
+    /// The last owner stays.
+    fn remove_member(&self, of: &OrganizationSlug, user: &Username) -> Result<()>;
+
+    fn list_invites(&self, of: &OrganizationSlug) -> Result<Vec<Invite>>;
+    fn create_invite(&self, of: &OrganizationSlug, email: &str, role: MemberRole) -> Result<Invite>;
+    fn delete_invite(&self, of: &OrganizationSlug, email: &str) -> Result<()>;
+
+    /// Pages count from 1.
+    fn audit_log(&self, of: &OrganizationSlug, page: u64, page_size: u64) -> Result<AuditPage>;
+    fn list_plans(&self) -> Result<Vec<Plan>>;
+    fn subscription(&self, of: &OrganizationSlug) -> Result<Subscription>;
+    fn organization_usage(&self, of: &OrganizationSlug) -> Result<OrganizationUsage>;
+}
