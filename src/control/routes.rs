@@ -1,18 +1,138 @@
 //! The Platform API's paths, written once: what a client asks for and what a server answers to.
 //!
-//! A function makes each path below `/v1` or `/v1/organizations/{slug}`. [`ENDPOINTS`] lists every method and path, so that
-//! a router and its tests can be held against it. Names are parsed types whose characters need no escaping in a URL, so a
-//! path cannot be steered by a name.
+//! A function makes each path that torso's own client asks for, below `/v1` or `/v1/organizations/{slug}`. [`ENDPOINTS`]
+//! lists every method and path that a server answers; its router is built from it, and tests go through it. Names are
+//! parsed types whose characters need no escaping in a URL, so a path cannot be steered by a name.
 
 use super::names::{DatabaseName, GroupName, LocationCode};
 
 /// An HTTP method, as far as the Platform API uses them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Method {
     Get,
     Post,
+    Put,
     Patch,
     Delete,
+}
+
+impl Method {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+/// What is asked for; several paths may ask for the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// The login page, and the nearest region for clients that ask for it.
+    Landing,
+    Health,
+    Ready,
+    Metrics,
+    /// What the asking client takes for the newest release: itself.
+    LatestRelease,
+    ValidateToken,
+    ListApiTokens,
+    CreateApiToken,
+    /// As the second version answers it.
+    CreateApiTokenNested,
+    RevokeApiToken,
+    InvalidateSessions,
+    CurrentUser,
+    ListOrganizations,
+    /// As the second version answers it.
+    ListOrganizationsWrapped,
+    CreateOrganization,
+    GetOrganization,
+    UpdateOrganization,
+    DeleteOrganization,
+    ListMembers,
+    AddMember,
+    GetMember,
+    UpdateMember,
+    RemoveMember,
+    ListInvites,
+    CreateInvite,
+    DeleteInvite,
+    /// API tokens that open an organization.
+    ListOrganizationTokens,
+    RevokeOrganizationToken,
+    AuditLog,
+    OrganizationUsage,
+    Subscription,
+    ListPlans,
+    ListInvoices,
+    ListLocations,
+    GetLocation,
+    /// As the second version answers it.
+    ListLocationsByPlatform,
+    ListGroups,
+    CreateGroup,
+    GetGroup,
+    DeleteGroup,
+    RenameGroup,
+    TransferGroup,
+    /// Nothing is archived here; answered for clients that ask.
+    UnarchiveGroup,
+    /// Versions are the server's own; answered for clients that ask.
+    UpdateGroup,
+    GetGroupConfiguration,
+    UpdateGroupConfiguration,
+    AddGroupLocation,
+    RemoveGroupLocation,
+    WaitForGroupLocation,
+    PromoteGroup,
+    ListGroupTokens,
+    CreateGroupToken,
+    RevokeGroupToken,
+    RotateGroupTokens,
+    ListDatabases,
+    CreateDatabase,
+    UploadDump,
+    GetDatabase,
+    DeleteDatabase,
+    RenameDatabase,
+    TransferDatabase,
+    /// Nothing sleeps here; answered for clients that ask.
+    WakeDatabase,
+    /// Versions are the server's own; answered for clients that ask.
+    UpdateDatabase,
+    SyncDatabase,
+    ExportDatabase,
+    GetConfiguration,
+    UpdateConfiguration,
+    DatabaseUsage,
+    TopQueries,
+    DatabaseStats,
+    ListDatabaseTokens,
+    CreateDatabaseToken,
+    RevokeDatabaseToken,
+    RotateDatabaseTokens,
+    ListInstances,
+    AddInstance,
+    GetInstance,
+    RemoveInstance,
+    WaitForInstance,
+    PromoteInstance,
+    BeginUpload,
+    GetUpload,
+    PutChunk,
+    Check,
+    /// [`Operation::Check`], mending what can be mended.
+    Mend,
+    GetDatabaseById,
+    DeleteDatabaseById,
+    CreateDatabaseTokenById,
+    GetGroupById,
+    CreateGroupTokenById,
 }
 
 /// A method on a path. Parameters are in braces, as in the API's own document.
@@ -23,95 +143,170 @@ pub struct Endpoint {
     pub path: &'static str,
     /// Whether the path goes below `/v1` and `/v1/organizations/{organizationSlug}` alike.
     pub scoped: bool,
-    /// The [`super::ControlPlane`] method that answers it.
-    pub operation: &'static str,
+    /// Answered without a token.
+    pub public: bool,
+    pub operation: Operation,
 }
 
-const fn scoped(method: Method, path: &'static str, operation: &'static str) -> Endpoint {
-    Endpoint {
-        method,
-        path,
-        scoped: true,
-        operation,
+/// What paths begin with that mean the personal organization of whoever asks.
+pub const PERSONAL: &str = "/v1";
+/// What paths begin with that name an organization.
+pub const ORGANIZATION: &str = "/v1/organizations/{organizationSlug}";
+
+impl Endpoint {
+    /// Every path it is answered on.
+    #[must_use]
+    pub fn paths(&self) -> Vec<String> {
+        if self.scoped {
+            [PERSONAL, ORGANIZATION]
+                .map(|prefix| format!("{prefix}{}", self.path))
+                .into()
+        } else {
+            vec![self.path.to_owned()]
+        }
     }
 }
 
-const fn global(method: Method, path: &'static str, operation: &'static str) -> Endpoint {
+const fn global(method: Method, path: &'static str, operation: Operation) -> Endpoint {
     Endpoint {
         method,
         path,
         scoped: false,
+        public: false,
         operation,
     }
 }
 
-/// Every endpoint that a control plane answers. Those for accounts, tokens and billing belong to a server.
+const fn scoped(method: Method, path: &'static str, operation: Operation) -> Endpoint {
+    Endpoint {
+        scoped: true,
+        ..global(method, path, operation)
+    }
+}
+
+const fn public(method: Method, path: &'static str, operation: Operation) -> Endpoint {
+    Endpoint {
+        public: true,
+        ..global(method, path, operation)
+    }
+}
+
+use Method::{Delete, Get, Patch, Post, Put};
+use Operation as O;
+
+/// Every endpoint of a server, its gateway to databases aside.
+#[rustfmt::skip]
 pub const ENDPOINTS: &[Endpoint] = &[
-    global(Method::Get, "/v1/locations", "list_locations"),
-    global(Method::Get, "/v1/locations/{location}", "get_location"),
-    scoped(Method::Get, "/groups", "list_groups"),
-    scoped(Method::Post, "/groups", "create_group"),
-    scoped(Method::Get, "/groups/{groupName}", "get_group"),
-    scoped(Method::Delete, "/groups/{groupName}", "delete_group"),
-    scoped(Method::Post, "/groups/{groupName}/rename", "rename_group"),
-    scoped(
-        Method::Get,
-        "/groups/{groupName}/configuration",
-        "get_group_configuration",
-    ),
-    scoped(
-        Method::Patch,
-        "/groups/{groupName}/configuration",
-        "update_group_configuration",
-    ),
-    scoped(
-        Method::Post,
-        "/groups/{groupName}/locations/{location}",
-        "add_group_location",
-    ),
-    scoped(
-        Method::Delete,
-        "/groups/{groupName}/locations/{location}",
-        "remove_group_location",
-    ),
-    scoped(
-        Method::Post,
-        "/groups/{groupName}/locations/{location}/promote",
-        "promote_group",
-    ),
-    scoped(Method::Get, "/databases", "list_databases"),
-    scoped(Method::Post, "/databases", "create_database"),
-    scoped(Method::Get, "/databases/{databaseName}", "get_database"),
-    scoped(Method::Delete, "/databases/{databaseName}", "delete_database"),
-    scoped(Method::Post, "/databases/{databaseName}/rename", "rename_database"),
-    scoped(
-        Method::Get,
-        "/databases/{databaseName}/configuration",
-        "get_configuration",
-    ),
-    scoped(
-        Method::Patch,
-        "/databases/{databaseName}/configuration",
-        "update_configuration",
-    ),
-    scoped(Method::Get, "/databases/{databaseName}/instances", "list_instances"),
-    scoped(
-        Method::Get,
-        "/databases/{databaseName}/instances/{instanceName}",
-        "list_instances",
-    ),
-    scoped(Method::Post, "/databases/{databaseName}/instances", "add_instance"),
-    scoped(
-        Method::Delete,
-        "/databases/{databaseName}/instances/{instanceName}",
-        "remove_instance",
-    ),
-    scoped(
-        Method::Post,
-        "/databases/{databaseName}/instances/{instanceName}/promote",
-        "promote_instance",
-    ),
-    scoped(Method::Post, "/databases/{databaseName}/sync", "sync_database"),
+    // For everybody.
+    public(Get, "/", O::Landing),
+    public(Get, "/signup", O::Landing),
+    public(Get, "/health", O::Health),
+    public(Get, "/ready", O::Ready),
+    public(Get, "/metrics", O::Metrics),
+    public(Get, "/releases/latest", O::LatestRelease),
+    // The bearer.
+    global(Get, "/v1/auth/validate", O::ValidateToken),
+    global(Get, "/v1/auth/api-tokens/validate", O::ValidateToken),
+    global(Get, "/v1/auth/api-tokens", O::ListApiTokens),
+    global(Post, "/v1/auth/api-tokens/{tokenName}", O::CreateApiToken),
+    global(Post, "/v2/auth/api-tokens/{tokenName}", O::CreateApiTokenNested),
+    global(Delete, "/v1/auth/api-tokens/{tokenName}", O::RevokeApiToken),
+    global(Post, "/v1/auth/invalidate", O::InvalidateSessions),
+    global(Get, "/v1/current-user", O::CurrentUser),
+    global(Get, "/v1/user", O::CurrentUser),
+    // Organizations.
+    global(Get, "/v1/organizations", O::ListOrganizations),
+    global(Get, "/v2/organizations", O::ListOrganizationsWrapped),
+    global(Post, "/v1/organizations", O::CreateOrganization),
+    global(Get, "/v1/organizations/{organizationSlug}", O::GetOrganization),
+    global(Patch, "/v1/organizations/{organizationSlug}", O::UpdateOrganization),
+    global(Delete, "/v1/organizations/{organizationSlug}", O::DeleteOrganization),
+    scoped(Get, "/members", O::ListMembers),
+    scoped(Post, "/members", O::AddMember),
+    scoped(Get, "/members/{username}", O::GetMember),
+    scoped(Post, "/members/{username}", O::AddMember),
+    scoped(Patch, "/members/{username}", O::UpdateMember),
+    scoped(Delete, "/members/{username}", O::RemoveMember),
+    scoped(Get, "/invites", O::ListInvites),
+    scoped(Post, "/invite", O::CreateInvite),
+    scoped(Post, "/invites", O::CreateInvite),
+    scoped(Delete, "/invites/{email}", O::DeleteInvite),
+    global(Get, "/v2/organizations/{organizationSlug}/invites", O::ListInvites),
+    global(Post, "/v2/organizations/{organizationSlug}/invites", O::CreateInvite),
+    global(Delete, "/v2/organizations/{organizationSlug}/invites/{email}", O::DeleteInvite),
+    scoped(Get, "/api-tokens", O::ListOrganizationTokens),
+    scoped(Delete, "/api-tokens/{tokenId}", O::RevokeOrganizationToken),
+    scoped(Get, "/audit-logs", O::AuditLog),
+    scoped(Get, "/usage", O::OrganizationUsage),
+    scoped(Get, "/subscription", O::Subscription),
+    scoped(Get, "/plans", O::ListPlans),
+    scoped(Get, "/invoices", O::ListInvoices),
+    // Locations.
+    global(Get, "/v1/locations", O::ListLocations),
+    global(Get, "/v1/locations/{location}", O::GetLocation),
+    global(Get, "/v2/locations", O::ListLocationsByPlatform),
+    global(Get, "/v2/organizations/{organizationSlug}/locations", O::ListLocationsByPlatform),
+    // Groups.
+    scoped(Get, "/groups", O::ListGroups),
+    scoped(Post, "/groups", O::CreateGroup),
+    scoped(Get, "/groups/{groupName}", O::GetGroup),
+    scoped(Delete, "/groups/{groupName}", O::DeleteGroup),
+    scoped(Post, "/groups/{groupName}/rename", O::RenameGroup),
+    scoped(Post, "/groups/{groupName}/transfer", O::TransferGroup),
+    scoped(Post, "/groups/{groupName}/unarchive", O::UnarchiveGroup),
+    scoped(Post, "/groups/{groupName}/update", O::UpdateGroup),
+    scoped(Get, "/groups/{groupName}/configuration", O::GetGroupConfiguration),
+    scoped(Patch, "/groups/{groupName}/configuration", O::UpdateGroupConfiguration),
+    scoped(Post, "/groups/{groupName}/locations/{location}", O::AddGroupLocation),
+    scoped(Delete, "/groups/{groupName}/locations/{location}", O::RemoveGroupLocation),
+    scoped(Get, "/groups/{groupName}/locations/{location}/wait", O::WaitForGroupLocation),
+    scoped(Post, "/groups/{groupName}/locations/{location}/promote", O::PromoteGroup),
+    scoped(Get, "/groups/{groupName}/auth/tokens", O::ListGroupTokens),
+    scoped(Post, "/groups/{groupName}/auth/tokens", O::CreateGroupToken),
+    scoped(Delete, "/groups/{groupName}/auth/tokens/{tokenId}", O::RevokeGroupToken),
+    scoped(Post, "/groups/{groupName}/auth/rotate", O::RotateGroupTokens),
+    // Databases.
+    scoped(Get, "/databases", O::ListDatabases),
+    scoped(Post, "/databases", O::CreateDatabase),
+    scoped(Post, "/databases/dumps", O::UploadDump),
+    scoped(Get, "/databases/{databaseName}", O::GetDatabase),
+    scoped(Delete, "/databases/{databaseName}", O::DeleteDatabase),
+    scoped(Post, "/databases/{databaseName}/rename", O::RenameDatabase),
+    scoped(Post, "/databases/{databaseName}/transfer", O::TransferDatabase),
+    scoped(Post, "/databases/{databaseName}/wakeup", O::WakeDatabase),
+    scoped(Post, "/databases/{databaseName}/update", O::UpdateDatabase),
+    scoped(Post, "/databases/{databaseName}/sync", O::SyncDatabase),
+    scoped(Get, "/databases/{databaseName}/export", O::ExportDatabase),
+    scoped(Get, "/databases/{databaseName}/configuration", O::GetConfiguration),
+    scoped(Patch, "/databases/{databaseName}/configuration", O::UpdateConfiguration),
+    scoped(Get, "/databases/{databaseName}/usage", O::DatabaseUsage),
+    scoped(Get, "/databases/{databaseName}/usage/queries", O::TopQueries),
+    scoped(Get, "/databases/{databaseName}/stats", O::DatabaseStats),
+    scoped(Get, "/databases/{databaseName}/auth/tokens", O::ListDatabaseTokens),
+    scoped(Post, "/databases/{databaseName}/auth/tokens", O::CreateDatabaseToken),
+    scoped(Delete, "/databases/{databaseName}/auth/tokens/{tokenId}", O::RevokeDatabaseToken),
+    scoped(Post, "/databases/{databaseName}/auth/rotate", O::RotateDatabaseTokens),
+    scoped(Get, "/databases/{databaseName}/instances", O::ListInstances),
+    scoped(Post, "/databases/{databaseName}/instances", O::AddInstance),
+    scoped(Get, "/databases/{databaseName}/instances/{instanceName}", O::GetInstance),
+    scoped(Delete, "/databases/{databaseName}/instances/{instanceName}", O::RemoveInstance),
+    scoped(Get, "/databases/{databaseName}/instances/{instanceName}/wait", O::WaitForInstance),
+    scoped(Post, "/databases/{databaseName}/instances/{instanceName}/promote", O::PromoteInstance),
+    // torso's own: files on their way here, and the server's health as a tenant sees it.
+    scoped(Post, "/uploads", O::BeginUpload),
+    scoped(Get, "/uploads/{uploadId}", O::GetUpload),
+    scoped(Put, "/uploads/{uploadId}", O::PutChunk),
+    scoped(Get, "/check", O::Check),
+    scoped(Post, "/check", O::Mend),
+    // The third version: by ids.
+    global(Get, "/v3/organizations/{organizationId}/databases", O::ListDatabases),
+    global(Post, "/v3/organizations/{organizationId}/databases", O::CreateDatabase),
+    global(Get, "/v3/organizations/{organizationId}/databases/{databaseId}", O::GetDatabaseById),
+    global(Delete, "/v3/organizations/{organizationId}/databases/{databaseId}", O::DeleteDatabaseById),
+    global(Post, "/v3/organizations/{organizationId}/databases/{databaseId}/auth/tokens", O::CreateDatabaseTokenById),
+    global(Get, "/v3/organizations/{organizationId}/groups", O::ListGroups),
+    global(Get, "/v3/organizations/{organizationId}/groups/{groupId}", O::GetGroupById),
+    global(Post, "/v3/organizations/{organizationId}/groups/{groupId}/auth/tokens", O::CreateGroupTokenById),
 ];
 
 /// Not scoped: locations are everybody's.
@@ -223,29 +418,26 @@ mod tests {
     }
 
     #[test]
-    fn functions_and_table_agree() {
+    fn every_path_that_is_made_is_listed() {
         let fill = |path: &str| {
             path.replace("{location}", "location")
                 .replace("{groupName}", "group")
                 .replace("{databaseName}", "name")
                 .replace("{instanceName}", "location")
         };
-        let mut listed: Vec<String> = ENDPOINTS.iter().map(|endpoint| fill(endpoint.path)).collect();
-        listed.sort();
-        listed.dedup();
-        let mut made = made();
-        made.sort();
-        assert_eq!(made, listed);
+        let listed: Vec<String> = ENDPOINTS.iter().map(|endpoint| fill(endpoint.path)).collect();
+        for path in made() {
+            assert!(listed.contains(&path), "{path}");
+        }
     }
 
     #[test]
     fn no_endpoint_is_listed_twice() {
-        for (index, one) in ENDPOINTS.iter().enumerate() {
-            assert!(
-                !ENDPOINTS[index + 1..]
-                    .iter()
-                    .any(|other| other.method == one.method && other.path == one.path)
-            );
+        let mut seen = std::collections::HashSet::new();
+        for endpoint in ENDPOINTS {
+            for path in endpoint.paths() {
+                assert!(seen.insert((endpoint.method, path)), "{endpoint:?}");
+            }
         }
     }
 }
