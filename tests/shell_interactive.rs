@@ -334,6 +334,22 @@ fn what_is_taller_than_the_screen_goes_through_the_pager() {
 }
 
 #[test]
+fn rows_are_shown_as_they_come_and_leaving_the_pager_stops_the_query() {
+    let server = Sqld::start();
+    let mut world = World::new();
+    world.set("PAGER", "head -n 4 | sed 's/^/paged: /'");
+    // It has no end: whoever held its rows, or went on after the pager is left, would never be done.
+    let endless = "with recursive c(x) as (select 1 union all select x + 1 from c) select x as endless from c;";
+    let url = server.url();
+    for (target, prompt) in [(":memory:", ":memory:> "), (url.as_str(), "> ")] {
+        let mut person = Person::at(&world, &[target], prompt);
+        person.runs(endless, "paged: │       1 │");
+        person.answers("select 80 + 1;", "81");
+        person.leaves();
+    }
+}
+
+#[test]
 fn the_last_statement_can_be_changed_in_an_editor() {
     let mut world = World::new();
     let editor = world.write("editor.sh", "#!/bin/sh\nsed -i s/41/42/ \"$1\"\n");

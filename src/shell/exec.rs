@@ -269,7 +269,25 @@ impl Shell<'_> {
                 let mut pager = Pager::new(&mut self.out, rows);
                 let shown = Shown::new(&self.settings, look.as_ref(), &self.side, &mut pager);
                 let (ran, finished) = shown.result_of(session.as_mut(), sql, &args);
-                (ran, pager.finish().and(finished))
+                if pager.left() {
+                    // Who leaves the pager has seen enough: the statement was stopped, and nothing went wrong.
+                    let stopped = Outcome {
+                        ran: true,
+                        ..Outcome::default()
+                    };
+                    (
+                        Ok(stopped),
+                        pager.finish().map(|()| {
+                            finished.unwrap_or(Finished {
+                                wrote: true,
+                                shortened: false,
+                                width: 0,
+                            })
+                        }),
+                    )
+                } else {
+                    (ran, pager.finish().and(finished))
+                }
             }
             None => {
                 let shown = Shown::new(&self.settings, look.as_ref(), &self.side, &mut self.out);

@@ -47,6 +47,11 @@ impl<'a> Pager<'a> {
         }
     }
 
+    /// Whether the user left the pager before the end. From then on nothing can be written: there is no use in going on.
+    pub fn left(&self) -> bool {
+        self.closed == Closed::Left
+    }
+
     /// Writes what is held back, or waits until the user leaves the pager.
     ///
     /// # Errors
@@ -97,7 +102,8 @@ impl<'a> Pager<'a> {
             Some(stdin) => match stdin.write_all(&held) {
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                     self.closed = Closed::Left;
-                    self.wait()
+                    self.wait()?;
+                    Err(error)
                 }
                 other => other,
             },
@@ -109,7 +115,7 @@ impl<'a> Pager<'a> {
 impl Write for Pager<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.closed == Closed::Left {
-            return Ok(bytes.len());
+            return Err(io::ErrorKind::BrokenPipe.into());
         }
         self.held.extend_from_slice(bytes);
         self.lines += bytes.iter().filter(|byte| **byte == b'\n').count();

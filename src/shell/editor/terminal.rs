@@ -7,10 +7,13 @@
 use crate::shell::render::{Escape, Mode, Renderer, Style, number};
 use crate::sql::{Column, Flow, Sink, ValueRef};
 use std::io::{self, Write};
+use std::time::{Duration, Instant};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// Rows looked at before the layout is chosen.
+/// Rows looked at before the layout is chosen, and how long the first of them waits for the others. Those that follow are
+/// shown as they come: a result may be of any size, or have no end.
 const SAMPLE: usize = 1000;
+const WAIT: Duration = Duration::from_millis(200);
 /// A cell shortened further than this tells nothing.
 const NARROWEST: usize = 8;
 /// Bytes of a blob that are shown.
@@ -166,6 +169,8 @@ pub struct Screen<'a> {
     out: Option<&'a mut dyn Write>,
     columns: Vec<Column>,
     kept: Vec<Vec<Cell>>,
+    /// When the first row came.
+    since: Option<Instant>,
     renderer: Option<Renderer<'a>>,
     /// Cells that each column may take; empty where nothing is shortened.
     limits: Vec<usize>,
@@ -179,6 +184,7 @@ impl<'a> Screen<'a> {
             out: Some(out),
             columns: Vec::new(),
             kept: Vec::new(),
+            since: None,
             renderer: None,
             limits: Vec::new(),
             shortened: false,
@@ -190,7 +196,7 @@ impl<'a> Screen<'a> {
     /// # Errors
     /// Where the result cannot be written.
     pub fn finish(mut self) -> io::Result<bool> {
-        self.choose()?;
+        self.choose(false)?;
         match self.renderer {
             Some(renderer) => renderer.finish()?,
             None => return Ok(false),
@@ -198,13 +204,13 @@ impl<'a> Screen<'a> {
         Ok(self.shortened)
     }
 
-    /// Chooses the layout, and hands on the rows kept so far.
-    fn choose(&mut self) -> io::Result<Flow> {
+    /// Chooses the layout, and hands on the rows kept so far. `more` may follow.
+    fn choose(&mut self, more: bool) -> io::Result<Flow> {
         let Some(out) = self.out.take() else {
             return Ok(Flow::Continue);
         };
         let mut columns = std::mem::take(&mut self.columns);
-        let style = match limits(&columns, &self.kept, self.fit) {
+        let style = match limits(&columns, &self.kept, self.fit, more) {
             Some(limits) => {
                 for (column, limit) in columns.iter_mut().zip(&limits) {
                     if let Some(short) = shorten(&column.name, *limit) {
@@ -224,6 +230,9 @@ impl<'a> Screen<'a> {
             if self.pass(&values)? == Flow::Stop {
                 return Ok(Flow::Stop);
             }
+        }
+        if let (true, Some(renderer)) = (more, &mut self.renderer) {
+            renderer.settle()?;
         }
         Ok(Flow::Continue)
     }
@@ -269,8 +278,9 @@ impl Sink for Screen<'_> {
             return self.pass(row);
         }
         self.kept.push(row.iter().map(|value| Cell::of(*value)).collect());
-        if self.kept.len() == SAMPLE {
-            self.choose()
+        let since = *self.since.get_or_insert_with(Instant::now);
+        if self.kept.len() == SAMPLE || since.elapsed() >= WAIT {
+            self.choose(true)
         } else {
             Ok(Flow::Continue)
         }
@@ -278,8 +288,8 @@ impl Sink for Screen<'_> {
 }
 
 /// How wide each column may be so that all fit: as wide as needed, but texts no wider than what is left for each. None if
-/// that would leave them too narrow to read.
-fn limits(columns: &[Column], rows: &[Vec<Cell>], fit: &Fit) -> Option<Vec<usize>> {
+/// that would leave them too narrow to read. Where `more` rows may follow they may be wider.
+fn limits(columns: &[Column], rows: &[Vec<Cell>], fit: &Fit, more: bool) -> Option<Vec<usize>> {
     let mut wanted: Vec<usize> = columns.iter().map(|column| column.name.width()).collect();
     let mut least: Vec<usize> = vec![0; columns.len()];
     for row in rows {
@@ -296,12 +306,11 @@ fn limits(columns: &[Column], rows: &[Vec<Cell>], fit: &Fit) -> Option<Vec<usize
     if wanted.iter().sum::<usize>() <= room {
         // Rows after the sample may be wider, so the limits stay: what is left over goes to the last column.
         let spare = room - wanted.iter().sum::<usize>();
-        let sampled = rows.len() == SAMPLE;
         return Some(
             wanted
                 .iter()
                 .map(|width| {
-                    if sampled {
+                    if more {
                         (*width + spare).max(NARROWEST)
                     } else {
                         usize::MAX

@@ -25,6 +25,9 @@ pub struct Grid {
     limits: Vec<usize>,
     chunks: Vec<Vec<u8>>,
     rows: u64,
+    /// Rows that are written already, and the frame once there is one around them.
+    written: u64,
+    frame: Option<&'static Frame>,
     /// Whether a row takes several lines: then rules are drawn between all rows.
     several_lines: bool,
     scratch: Vec<u8>,
@@ -125,6 +128,8 @@ impl Grid {
             limits,
             chunks: Vec::new(),
             rows: 0,
+            written: 0,
+            frame: None,
             several_lines: false,
             scratch,
             visible: Vec::new(),
@@ -134,7 +139,8 @@ impl Grid {
     /// Keeps a row.
     pub fn row(&mut self, style: &Style, row: &[ValueRef<'_>]) {
         if self.chunks.last().is_none_or(|chunk| chunk.len() >= CHUNK) {
-            self.chunks.push(Vec::with_capacity(CHUNK + CHUNK / 16));
+            let room = if self.settled() { 0 } else { CHUNK + CHUNK / 16 };
+            self.chunks.push(Vec::with_capacity(room));
         }
         let Some(chunk) = self.chunks.last_mut() else { return };
         for (index, &value) in row.iter().enumerate().take(self.names.len()) {
@@ -184,20 +190,48 @@ impl Grid {
         if self.rows == 0 {
             return Ok(());
         }
-        let frame = match style.mode {
-            Mode::Table => &TABLE,
-            Mode::Markdown => &MARKDOWN,
-            Mode::Column => &COLUMN,
-            _ => &BOX,
-        };
-        let rules = Rules::new(frame, &self.widths, style.mode == Mode::Column && !style.headers);
-        out.buffer.extend_from_slice(&rules.above);
-        if style.mode != Mode::Column || style.headers {
-            self.head(style, frame, &mut out.buffer);
+        self.settle(style, out)?;
+        if let Some(frame) = self.frame {
+            out.buffer
+                .extend_from_slice(&Rules::new(frame, &self.widths, false).below);
         }
-        out.buffer.extend_from_slice(&rules.below_names);
+        Ok(())
+    }
+
+    /// Whether rows are written as they come.
+    pub fn settled(&self) -> bool {
+        self.frame.is_some()
+    }
+
+    /// Writes what is above the rows, and those there are. The widths are known now.
+    pub fn settle(&mut self, style: &Style, out: &mut Out<'_>) -> io::Result<()> {
+        if self.frame.is_none() {
+            let frame = match style.mode {
+                Mode::Table => &TABLE,
+                Mode::Markdown => &MARKDOWN,
+                Mode::Column => &COLUMN,
+                _ => &BOX,
+            };
+            self.frame = Some(frame);
+            let rules = Rules::new(frame, &self.widths, style.mode == Mode::Column && !style.headers);
+            out.buffer.extend_from_slice(&rules.above);
+            if style.mode != Mode::Column || style.headers {
+                self.head(style, frame, &mut out.buffer);
+            }
+            out.buffer.extend_from_slice(&rules.below_names);
+        }
+        self.flow(style, out)
+    }
+
+    /// Writes the rows held, and holds them no longer.
+    pub fn flow(&mut self, style: &Style, out: &mut Out<'_>) -> io::Result<()> {
+        let Some(frame) = self.frame else { return Ok(()) };
+        let between = if self.several_lines {
+            Rules::new(frame, &self.widths, false).between_rows
+        } else {
+            Vec::new()
+        };
         let columns = self.names.len();
-        let mut left = self.rows;
         for chunk in std::mem::take(&mut self.chunks) {
             let mut cells = Vec::with_capacity(columns);
             let mut rest = chunk.as_slice();
@@ -205,17 +239,16 @@ impl Grid {
                 rest = after;
                 cells.push(cell);
                 if cells.len() == columns {
-                    left -= 1;
-                    self.lines(style, frame, &mut cells, &mut out.buffer);
-                    if self.several_lines && left > 0 {
-                        out.buffer.extend_from_slice(&rules.between_rows);
+                    if self.written > 0 {
+                        out.buffer.extend_from_slice(&between);
                     }
+                    self.written += 1;
+                    self.lines(style, frame, &mut cells, &mut out.buffer);
                     cells.clear();
                     out.drain()?;
                 }
             }
         }
-        out.buffer.extend_from_slice(&rules.below);
         Ok(())
     }
 

@@ -239,6 +239,25 @@ impl<'a> Renderer<'a> {
         Self { style, out, body: None }
     }
 
+    /// Writes the rows held so far. From now on those that follow are written as they come, and never held: columns grow
+    /// where one is wider.
+    pub fn settle(&mut self) -> io::Result<()> {
+        if let Some(Body::Grid(grid)) = &mut self.body {
+            grid.settle(self.style, &mut self.out)?;
+        }
+        self.pass_on()
+    }
+
+    /// Hands on what is written, where somebody is watching or there is much of it.
+    fn pass_on(&mut self) -> io::Result<()> {
+        if self.style.live {
+            self.out.flush()?;
+            self.out.writer.flush()
+        } else {
+            self.out.drain()
+        }
+    }
+
     /// Writes what the end of a result brings: the whole table, or the bracket that closes a JSON array.
     pub fn finish(mut self) -> io::Result<()> {
         match self.body.take() {
@@ -265,14 +284,15 @@ impl Sink for Renderer<'_> {
             None => {}
             Some(Body::Stream(stream)) => {
                 stream.row(self.style, row, &mut self.out.buffer);
-                if self.style.live {
-                    self.out.flush()?;
-                    self.out.writer.flush()?;
-                } else {
-                    self.out.drain()?;
+                self.pass_on()?;
+            }
+            Some(Body::Grid(grid)) => {
+                grid.row(self.style, row);
+                if grid.settled() {
+                    grid.flow(self.style, &mut self.out)?;
+                    self.pass_on()?;
                 }
             }
-            Some(Body::Grid(grid)) => grid.row(self.style, row),
         }
         Ok(Flow::Continue)
     }

@@ -6,7 +6,7 @@
 
 use super::address::{Address, shown};
 use crate::error::{Code, Error, Result};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use std::future::Future;
 use std::pin::pin;
@@ -15,6 +15,8 @@ use std::task::Poll;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::task::JoinHandle;
 use url::Url;
 
 const CONNECT: Duration = Duration::from_secs(10);
@@ -22,6 +24,11 @@ const CONNECT: Duration = Duration::from_secs(10);
 const TRIES: u32 = 3;
 /// The most that is read of an answer that has to be held whole.
 const WHOLE: usize = 64 << 20;
+/// Bytes of a long answer that are handed on together, and how many such pieces may wait.
+const PIECE: usize = 64 << 10;
+const GATHERED: usize = 2;
+/// How often a reader lets others go first before it takes what there is.
+const TURNS: u32 = 2;
 
 /// Stops what runs, and nothing else: an interrupt between two statements has no effect.
 #[derive(Default)]
@@ -81,8 +88,28 @@ pub(super) struct Call<'a> {
 /// An answer whose body is still to come.
 pub(super) struct Reply {
     pub status: u16,
-    response: reqwest::Response,
+    body: Body,
     from: String,
+}
+
+/// The body of an answer.
+enum Body {
+    Here(reqwest::Response),
+    /// Read by a task of its own, which gathers small pieces into large ones.
+    Flowing(Flowing),
+    Ended,
+}
+
+/// What a task reads; the task ends when nobody wants it any more.
+struct Flowing {
+    pieces: Receiver<reqwest::Result<Bytes>>,
+    reader: JoinHandle<()>,
+}
+
+impl Drop for Flowing {
+    fn drop(&mut self) {
+        self.reader.abort();
+    }
 }
 
 pub(super) struct Http {
@@ -184,7 +211,7 @@ impl Http {
                 Ok(Ok(response)) => {
                     return Ok(Reply {
                         status: response.status().as_u16(),
-                        response,
+                        body: Body::Here(response),
                         from: shown(url),
                     });
                 }
@@ -206,11 +233,22 @@ impl Http {
         }
     }
 
-    /// The next piece of an answer, or none at its end.
+    /// The next piece of a long answer, or none at its end.
     pub(super) fn chunk(&self, call: Call<'_>, reply: &mut Reply) -> std::result::Result<Option<Bytes>, Fault> {
-        match self.wait(call, reply.response.chunk()) {
-            Ok(Ok(chunk)) => Ok(chunk),
-            Ok(Err(error)) => Err(broken(&reply.from, error)),
+        if let (Body::Here(_), Some(runtime)) = (&reply.body, &self.runtime)
+            && let Body::Here(response) = std::mem::replace(&mut reply.body, Body::Ended)
+        {
+            let (sender, pieces) = channel(GATHERED);
+            let reader = runtime.spawn(gather(response, sender));
+            reply.body = Body::Flowing(Flowing { pieces, reader });
+        }
+        let Body::Flowing(flowing) = &mut reply.body else {
+            return Ok(None);
+        };
+        match self.wait(call, flowing.pieces.recv()) {
+            Ok(None) => Ok(None),
+            Ok(Some(Ok(chunk))) => Ok(Some(chunk)),
+            Ok(Some(Err(error))) => Err(broken(&reply.from, error)),
             Err(waited) => Err(waited.fault(&reply.from, call)),
         }
     }
@@ -226,7 +264,16 @@ impl Http {
     /// All that is left of an answer.
     pub(super) fn whole(&self, call: Call<'_>, reply: &mut Reply) -> std::result::Result<Vec<u8>, Fault> {
         let mut body = Vec::new();
-        while let Some(chunk) = self.chunk(call, reply)? {
+        let Body::Here(response) = &mut reply.body else {
+            return Ok(body);
+        };
+        loop {
+            let chunk = match self.wait(call, response.chunk()) {
+                Ok(Ok(Some(chunk))) => chunk,
+                Ok(Ok(None)) => return Ok(body),
+                Ok(Err(error)) => return Err(broken(&reply.from, error)),
+                Err(waited) => return Err(waited.fault(&reply.from, call)),
+            };
             body.extend_from_slice(&chunk);
             if body.len() > WHOLE {
                 return Err(Fault::Broken(Error::new(
@@ -235,7 +282,48 @@ impl Http {
                 )));
             }
         }
-        Ok(body)
+    }
+}
+
+/// Reads an answer to its end, or until nobody wants it. Servers send a piece for each row: handing on every one of them by
+/// itself would cost more than all else that is done with it. What has arrived is handed on together, and at once.
+async fn gather(mut response: reqwest::Response, sender: Sender<reqwest::Result<Bytes>>) {
+    let mut gathered = BytesMut::new();
+    loop {
+        let mut turns = 0;
+        let next = {
+            let mut next = pin!(response.chunk());
+            std::future::poll_fn(|context| match next.as_mut().poll(context) {
+                Poll::Ready(next) => Poll::Ready(Some(next)),
+                Poll::Pending if gathered.is_empty() => Poll::Pending,
+                // The task of the connection may have more at hand and has not had its turn.
+                Poll::Pending if turns < TURNS => {
+                    turns += 1;
+                    context.waker().wake_by_ref();
+                    Poll::Pending
+                }
+                Poll::Pending => Poll::Ready(None),
+            })
+            .await
+        };
+        let (full, last) = match next {
+            Some(Ok(Some(chunk))) => {
+                gathered.extend_from_slice(&chunk);
+                (gathered.len() >= PIECE, None)
+            }
+            None => (true, None),
+            Some(Ok(None)) => (true, Some(None)),
+            Some(Err(error)) => (true, Some(Some(error))),
+        };
+        if full && !gathered.is_empty() && sender.send(Ok(gathered.split().freeze())).await.is_err() {
+            return;
+        }
+        match last {
+            None => {}
+            Some(None) => return,
+            // Whoever has gone has no use for it.
+            Some(Some(error)) => return drop(sender.send(Err(error)).await),
+        }
     }
 }
 
