@@ -1,0 +1,565 @@
+//! Requests to a server, one at a time, with what every call must have: deadlines, repeats where a repeat is harmless, an
+//! answer of bounded size, and a token that goes to no other host and into no message.
+//!
+//! What a refusal means is `refusal`'s; what is asked and answered is its callers'.
+
+use super::refusal::{self, About};
+use crate::control::routes::Method;
+use crate::error::{Code, Error, Result};
+use crate::secret::Secret;
+use jiff::Timestamp;
+use reqwest::blocking::{Body, Client, Response};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use serde_json::Value;
+use std::cell::OnceCell;
+use std::io::Read;
+use std::time::{Duration, Instant};
+use url::Url;
+
+/// How long things may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    pub connect: Duration,
+    /// For a whole call, its repeats and the waits between them included.
+    pub call: Duration,
+    /// How often a call is tried at most.
+    pub tries: u32,
+}
+
+impl Patience {
+    /// For commands. A mutation returns when its result can be used, which may take the server a while.
+    pub const USUAL: Self = Self {
+        connect: Duration::from_secs(10),
+        call: Duration::from_secs(300),
+        tries: 4,
+    };
+    /// For a person who waits at the Tab key.
+    pub const HURRIED: Self = Self {
+        connect: Duration::from_millis(100),
+        call: Duration::from_millis(180),
+        tries: 1,
+    };
+}
+
+/// The most that is read of an answer that is held whole.
+const WHOLE: u64 = 64 << 20;
+
+/// The longest that a server's Retry-After is followed. Beyond it the user is told instead.
+const LONGEST_PAUSE: Duration = Duration::from_secs(20);
+
+/// A request.
+pub(super) struct Call<'a> {
+    pub method: Method,
+    /// From the root of the server's address, with a slash in front; already escaped.
+    pub path: String,
+    pub query: Vec<(&'static str, String)>,
+    pub body: Option<Value>,
+    /// What it is about, for messages.
+    pub about: About<'a>,
+    /// Whether doing it twice is the same as doing it once.
+    pub repeatable: bool,
+}
+
+impl<'a> Call<'a> {
+    pub fn new(method: Method, path: impl Into<String>, about: About<'a>) -> Self {
+        Self {
+            method,
+            path: path.into(),
+            query: Vec::new(),
+            body: None,
+            about,
+            repeatable: !matches!(method, Method::Post),
+        }
+    }
+
+    pub fn get(path: impl Into<String>, about: About<'a>) -> Self {
+        Self::new(Method::Get, path, about)
+    }
+
+    pub fn post(path: impl Into<String>, about: About<'a>) -> Self {
+        Self::new(Method::Post, path, about)
+    }
+
+    pub fn delete(path: impl Into<String>, about: About<'a>) -> Self {
+        Self::new(Method::Delete, path, about)
+    }
+
+    #[must_use]
+    pub fn query(mut self, key: &'static str, value: impl ToString) -> Self {
+        self.query.push((key, value.to_string()));
+        self
+    }
+
+    #[must_use]
+    pub fn body(mut self, body: Value) -> Self {
+        self.body = Some(body);
+        self
+    }
+
+    /// For a POST that may be done twice.
+    #[must_use]
+    pub fn repeatable(mut self) -> Self {
+        self.repeatable = true;
+        self
+    }
+}
+
+/// A server's address and how it is asked. The HTTP client is made when first needed.
+pub(super) struct Http {
+    base: Url,
+    token: Option<Secret>,
+    patience: Patience,
+    client: OnceCell<Client>,
+}
+
+impl Http {
+    pub fn new(base: Url, token: Option<Secret>, patience: Patience) -> Self {
+        Self {
+            base,
+            token,
+            patience,
+            client: OnceCell::new(),
+        }
+    }
+
+    /// The server's address, for messages.
+    pub fn shown(&self) -> String {
+        shown(&self.base)
+    }
+
+    pub fn base(&self) -> &Url {
+        &self.base
+    }
+
+    pub fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
+    fn client(&self) -> Result<&Client> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let client = build(&self.base, self.patience.connect)?;
+        Ok(self.client.get_or_init(|| client))
+    }
+
+    /// The address of a path on this server.
+    fn url(&self, path: &str, query: &[(&'static str, String)]) -> Result<Url> {
+        let text = format!("{}{path}", self.base.as_str().trim_end_matches('/'));
+        let mut url = Url::parse(&text).map_err(|error| {
+            Error::new(Code::InvalidValue, format!("{path:?} is not a path on a server")).caused_by(error)
+        })?;
+        if url.origin() != self.base.origin() {
+            return Err(Error::new(
+                Code::InvalidValue,
+                format!("{path:?} leaves the server {}", self.shown()),
+            ));
+        }
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        Ok(url)
+    }
+
+    /// Asks, and reads the whole answer. A null where the answer is empty.
+    pub fn ask(&self, call: &Call<'_>) -> Result<Value> {
+        let body = self.fetch(call)?;
+        if body.iter().all(u8::is_ascii_whitespace) {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&body).map_err(|error| self.unknown_answer(&call.about).caused_by(error))
+    }
+
+    /// What to say about an answer that is not of the Platform API.
+    pub fn unknown_answer(&self, about: &About<'_>) -> Error {
+        Error::new(
+            Code::Unavailable,
+            format!(
+                "{} answered about {} in a form that is not the Platform API's",
+                self.shown(),
+                about.what
+            ),
+        )
+        .hint("is the address right? torso context list shows it")
+    }
+
+    /// Asks, and reads the whole answer as it is.
+    pub fn fetch(&self, call: &Call<'_>) -> Result<Vec<u8>> {
+        let deadline = Instant::now() + self.patience.call;
+        self.repeating(call, deadline, |response| self.whole(response, deadline))
+    }
+
+    /// Asks, and hands the answer's body out unread, for one too large to hold. `patience` is for the whole of it.
+    pub fn stream(&self, call: &Call<'_>, patience: Duration) -> Result<Response> {
+        self.repeating(call, Instant::now() + patience, Ok)
+    }
+
+    /// Sends bytes, once: whoever has them knows how to go on after a failure.
+    pub fn put(
+        &self,
+        url: Url,
+        token: Option<&Secret>,
+        body: impl Read + Send + 'static,
+        size: u64,
+        about: &About<'_>,
+    ) -> std::result::Result<Value, Failed> {
+        let own = url.origin() == self.base.origin();
+        let other;
+        let client = if own {
+            self.client()
+        } else {
+            other = build(&url, self.patience.connect);
+            other.as_ref().map_err(|error| Error::new(error.code(), error.message()))
+        }
+        .map_err(Failed::forever)?;
+        let mut request = client
+            .put(url.clone())
+            .timeout(self.patience.call)
+            .header(CONTENT_LENGTH, size)
+            .header(CONTENT_TYPE, "application/octet-stream")
+            .body(Body::sized(body, size));
+        let token = token.or(self.token.as_ref().filter(|_| own));
+        if let Some(token) = token {
+            request = request.header(AUTHORIZATION, bearer(token).map_err(Failed::forever)?);
+        }
+        let deadline = Instant::now() + self.patience.call;
+        let response = match request.send() {
+            Ok(response) => response,
+            Err(error) => return Err(self.failed(&url, error)),
+        };
+        let status = response.status().as_u16();
+        let pause = retry_after(response.headers());
+        let body = self.whole(response, deadline)?;
+        if matches!(status, 200 | 201) {
+            return if body.is_empty() {
+                Ok(Value::Null)
+            } else {
+                serde_json::from_slice(&body).or(Ok(Value::Null))
+            };
+        }
+        Err(Failed {
+            again: matches!(status, 408 | 429 | 500..=599),
+            unsent: false,
+            pause,
+            error: self.refused(status, &body, about),
+        })
+    }
+
+    /// Tries a call until it succeeds, cannot, or the time is up.
+    fn repeating<T>(
+        &self,
+        call: &Call<'_>,
+        deadline: Instant,
+        finish: impl Fn(Response) -> std::result::Result<T, Failed>,
+    ) -> Result<T> {
+        let url = self.url(&call.path, &call.query)?;
+        let mut tried = 0;
+        loop {
+            tried += 1;
+            let failed = match self.once(call, &url, deadline).and_then(&finish) {
+                Ok(done) => return Ok(done),
+                Err(failed) => failed,
+            };
+            let may = failed.again && (call.repeatable || failed.unsent);
+            if !may || tried >= self.patience.tries {
+                return Err(uncertain(failed, call));
+            }
+            let pause = match failed.pause {
+                Some(asked) if asked > LONGEST_PAUSE => {
+                    let seconds = asked.as_secs();
+                    return Err(failed.error.hint(format!("it asks to wait; try again in {seconds} s")));
+                }
+                // The jitter keeps those who were sent away together from coming back together.
+                Some(asked) => asked + Duration::from_millis(fastrand::u64(0..250)),
+                None => Duration::from_millis(fastrand::u64(100..200) << tried),
+            };
+            if Instant::now() + pause >= deadline {
+                return Err(failed.error);
+            }
+            std::thread::sleep(pause);
+        }
+    }
+
+    fn once(&self, call: &Call<'_>, url: &Url, deadline: Instant) -> std::result::Result<Response, Failed> {
+        let client = self.client().map_err(Failed::forever)?;
+        let mut request = match call.method {
+            Method::Get => client.get(url.clone()),
+            Method::Post => client.post(url.clone()),
+            Method::Patch => client.patch(url.clone()),
+            Method::Delete => client.delete(url.clone()),
+        }
+        .timeout(deadline.saturating_duration_since(Instant::now()))
+        .header(ACCEPT, "application/json");
+        if let Some(token) = &self.token {
+            request = request.header(AUTHORIZATION, bearer(token).map_err(Failed::forever)?);
+        }
+        if let Some(body) = &call.body {
+            request = request.json(body);
+        }
+        let response = request.send().map_err(|error| self.failed(url, error))?;
+        let status = response.status().as_u16();
+        match status {
+            200..=299 => Ok(response),
+            300..=399 => Err(Failed::forever(redirected(url, &response))),
+            _ => {
+                let pause = retry_after(response.headers());
+                // A server that limits its callers has not done what it was asked; one that failed may have.
+                let body = self.whole(response, deadline)?;
+                Err(Failed {
+                    again: matches!(status, 429 | 502..=504),
+                    unsent: status == 429,
+                    pause,
+                    error: self.refused(status, &body, &call.about),
+                })
+            }
+        }
+    }
+
+    fn refused(&self, status: u16, body: &[u8], about: &About<'_>) -> Error {
+        refusal::of(status, body, about, &self.shown(), self.token.as_ref())
+    }
+
+    /// All of an answer, unless it is too large or too slow.
+    fn whole(&self, response: Response, deadline: Instant) -> std::result::Result<Vec<u8>, Failed> {
+        let mut body = Vec::new();
+        let mut reader = response.take(WHOLE + 1);
+        let mut piece = vec![0; 64 << 10];
+        loop {
+            if Instant::now() >= deadline {
+                return Err(Failed::forever(self.late()));
+            }
+            match reader.read(&mut piece) {
+                Ok(0) => return Ok(body),
+                Ok(read) => body.extend_from_slice(&piece[..read]),
+                Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
+                    return Err(Failed::forever(self.late()));
+                }
+                Err(_) => {
+                    return Err(Failed {
+                        again: true,
+                        unsent: false,
+                        pause: None,
+                        error: Error::new(Code::Unavailable, format!("{} broke off its answer", self.shown()))
+                            .hint("try again in a moment"),
+                    });
+                }
+            }
+            if body.len() as u64 > WHOLE {
+                return Err(Failed::forever(Error::new(
+                    Code::Unavailable,
+                    format!("{} sent an answer of more than {} MB", self.shown(), WHOLE >> 20),
+                )
+                .hint("is the address right? torso context list shows it")));
+            }
+        }
+    }
+
+    fn late(&self) -> Error {
+        Error::new(
+            Code::Timeout,
+            format!(
+                "{} did not answer within {} s",
+                self.shown(),
+                self.patience.call.as_secs_f32()
+            ),
+        )
+        .hint("try again in a moment")
+    }
+
+    fn failed(&self, url: &Url, error: reqwest::Error) -> Failed {
+        let host = shown(url);
+        if error.is_connect() {
+            return Failed {
+                // One that does not answer at all will not be there in a second either.
+                again: !error.is_timeout(),
+                unsent: true,
+                pause: None,
+                error: Error::new(Code::Unavailable, format!("cannot connect to {host}"))
+                    .caused_by(innermost(&error))
+                    .hint("is the server running, and is the address right? torso context list shows it"),
+            };
+        }
+        if error.is_timeout() {
+            return Failed::forever(self.late());
+        }
+        Failed {
+            again: true,
+            unsent: false,
+            pause: None,
+            error: Error::new(Code::Unavailable, format!("{host} broke off the connection"))
+                .caused_by(innermost(&error))
+                .hint("try again in a moment"),
+        }
+    }
+}
+
+/// A call that did not succeed.
+pub(super) struct Failed {
+    pub error: Error,
+    /// Whether it may succeed when tried again.
+    pub again: bool,
+    /// Whether it is certain that nothing was done.
+    pub unsent: bool,
+    /// How long the server asks to wait.
+    pub pause: Option<Duration>,
+}
+
+impl Failed {
+    fn forever(error: Error) -> Self {
+        Self {
+            error,
+            again: false,
+            unsent: false,
+            pause: None,
+        }
+    }
+}
+
+impl From<Failed> for Error {
+    fn from(failed: Failed) -> Self {
+        failed.error
+    }
+}
+
+/// A change whose answer was lost may have been made.
+fn uncertain(failed: Failed, call: &Call<'_>) -> Error {
+    let lost = matches!(failed.error.code(), Code::Unavailable | Code::Timeout) && !failed.unsent;
+    if lost && call.method != Method::Get {
+        return failed
+            .error
+            .hint("it may have been done all the same: look before you try again");
+    }
+    failed.error
+}
+
+fn build(to: &Url, connect: Duration) -> Result<Client> {
+    // Refused where another part of the program has installed one: that one serves as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = Client::builder()
+        .user_agent(concat!("torso/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(connect)
+        .timeout(None)
+        .tcp_keepalive(Duration::from_secs(15))
+        .redirect(reqwest::redirect::Policy::none());
+    if to.scheme() == "http" {
+        // The system's certificates take longer to read than a request to this machine.
+        builder = builder.tls_certs_only([]);
+    }
+    if is_loopback(to) {
+        builder = builder.no_proxy();
+    }
+    builder
+        .build()
+        .map_err(|error| Error::new(Code::Internal, "cannot set up HTTP").caused_by(error))
+}
+
+fn bearer(token: &Secret) -> Result<HeaderValue> {
+    let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose()))
+        .map_err(|_| Error::new(Code::InvalidValue, "the token has characters that no token has"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn redirected(url: &Url, response: &Response) -> Error {
+    let to = response
+        .headers()
+        .get(reqwest::header::LOCATION)
+        .and_then(|location| location.to_str().ok())
+        .and_then(|location| url.join(location).ok());
+    let error = Error::new(
+        Code::Unavailable,
+        match &to {
+            Some(to) => format!("{} sends on to {}, where the token is not sent", shown(url), shown(to)),
+            None => format!("{} sends on to somewhere else", shown(url)),
+        },
+    );
+    match to {
+        Some(to) => error.hint(format!(
+            "if that is the server, say so: torso context add NAME --url {}",
+            shown(&to)
+        )),
+        None => error.hint("is the address right? torso context list shows it"),
+    }
+}
+
+/// Whether an address is on this machine.
+#[must_use]
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// An address without what may be secret in it.
+pub(super) fn shown(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
+    format!("{}://{host}{port}", url.scheme())
+}
+
+/// Seconds, or a date.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let at = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+    let seconds = at.as_second() - Timestamp::now().as_second();
+    Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
+}
+
+/// What the operating system or TLS said: the outer layers only repeat that something failed.
+fn innermost(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn http(base: &str) -> Http {
+        Http::new(Url::parse(base).unwrap(), None, Patience::USUAL)
+    }
+
+    #[test]
+    fn paths_stay_on_the_server() {
+        let url = |base: &str, path: &str| http(base).url(path, &[]).map(|url| url.to_string());
+        assert_eq!(url("http://h:1", "/v1/x").unwrap(), "http://h:1/v1/x");
+        assert_eq!(url("http://h:1/p/", "/v1/x").unwrap(), "http://h:1/p/v1/x");
+        assert!(url("http://h", "@other/v1").is_err());
+        assert!(url("http://h", ".other/v1").is_err());
+    }
+
+    #[test]
+    fn this_machine_is_told_from_others() {
+        for (url, here) in [
+            ("http://127.0.0.1:8080", true),
+            ("http://localhost", true),
+            ("http://[::1]:1", true),
+            ("http://app.localhost", true),
+            ("http://192.168.0.1", false),
+            ("https://localhost.example.com", false),
+        ] {
+            assert_eq!(is_loopback(&Url::parse(url).unwrap()), here, "{url}");
+        }
+    }
+
+    #[test]
+    fn waits_are_seconds_or_dates() {
+        let asked = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, text.parse().unwrap());
+            retry_after(&headers)
+        };
+        assert_eq!(asked("3"), Some(Duration::from_secs(3)));
+        assert_eq!(asked("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(asked("soon"), None);
+    }
+}
