@@ -3,10 +3,14 @@
 //! This is the only place that chooses a control plane.
 
 use crate::control::ControlPlane;
-use crate::control::names::{ContextName, DatabaseName};
+use crate::control::accounts::Accounts;
+use crate::control::client::{Client, Patience};
+use crate::control::embedded::Embedded;
+use crate::control::names::{ContextName, DatabaseName, OrganizationSlug};
 use crate::error::{Code, Error, Result};
+use crate::settings::Settings;
+use crate::settings::contexts::Server;
 use crate::settings::keys::Key;
-use crate::settings::{Settings, contexts};
 use crate::ui::Ui;
 use std::cell::OnceCell;
 
@@ -14,7 +18,14 @@ use std::cell::OnceCell;
 pub struct Context {
     pub ui: Ui,
     pub settings: Settings,
-    plane: OnceCell<Box<dyn ControlPlane>>,
+    plane: OnceCell<Plane>,
+    patience: Patience,
+}
+
+/// The control planes there are.
+enum Plane {
+    Embedded(Embedded),
+    Server(Client),
 }
 
 impl Context {
@@ -24,18 +35,92 @@ impl Context {
             ui,
             settings,
             plane: OnceCell::new(),
+            patience: Patience::USUAL,
         }
+    }
+
+    /// For a person who waits at the Tab key: a server that does not answer at once is not asked.
+    #[must_use]
+    pub fn hurried(ui: Ui, settings: Settings) -> Self {
+        Self {
+            patience: Patience::HURRIED,
+            ..Self::new(ui, settings)
+        }
+    }
+
+    /// The same streams in another context.
+    #[must_use]
+    pub fn elsewhere(&self, name: &ContextName) -> Self {
+        Self {
+            patience: self.patience,
+            ..Self::new(self.ui, self.settings.in_context(name))
+        }
+    }
+
+    fn plane(&self) -> Result<&Plane> {
+        if let Some(plane) = self.plane.get() {
+            return Ok(plane);
+        }
+        let plane = match self.settings.server()? {
+            Some(server) => Plane::Server(self.client(server)),
+            None => Plane::Embedded(Embedded::open(&self.settings.data_dir()?.0)?),
+        };
+        Ok(self.plane.get_or_init(|| plane))
+    }
+
+    /// A client of a server. It sends nothing by itself.
+    #[must_use]
+    pub fn client(&self, server: Server) -> Client {
+        Client::new(server.url, server.token, server.organization, self.patience)
     }
 
     /// The control plane of the current context.
     pub fn control(&self) -> Result<&dyn ControlPlane> {
-        if let Some(plane) = self.plane.get() {
-            return Ok(plane.as_ref());
+        Ok(match self.plane()? {
+            Plane::Embedded(embedded) => embedded,
+            Plane::Server(client) => client,
+        })
+    }
+
+    /// The server of the current context. The embedded control plane is none.
+    pub fn server(&self) -> Result<&Client> {
+        match self.plane()? {
+            Plane::Server(client) => Ok(client),
+            Plane::Embedded(_) => Err(Error::new(
+                Code::Unsupported,
+                "commands work on this machine, where there are no accounts, organizations or tokens",
+            )
+            .hint("add a server: torso context add NAME --url URL; or use one: --context NAME")),
         }
-        self.refuse_servers()?;
-        let (dir, _) = self.settings.data_dir()?;
-        let plane = crate::control::embedded::Embedded::open(&dir)?;
-        Ok(self.plane.get_or_init(|| Box::new(plane)).as_ref())
+    }
+
+    /// The server of the current context, if it is one.
+    pub fn server_if_any(&self) -> Result<Option<&Client>> {
+        Ok(match self.plane()? {
+            Plane::Server(client) => Some(client),
+            Plane::Embedded(_) => None,
+        })
+    }
+
+    /// The accounts on the server of the current context.
+    pub fn accounts(&self) -> Result<&dyn Accounts> {
+        Ok(self.server()?)
+    }
+
+    /// The organization that commands work in: the one chosen, else the user's own.
+    pub fn organization(&self) -> Result<OrganizationSlug> {
+        let client = self.server()?;
+        if let Some(slug) = client.organization() {
+            return Ok(slug.clone());
+        }
+        let all = client.list_organizations()?;
+        let personal = all
+            .into_iter()
+            .find(|organization| organization.kind == crate::control::accounts::OrganizationKind::Personal);
+        personal.map(|organization| organization.slug).ok_or_else(|| {
+            Error::new(Code::OrganizationNotFound, "you have no organization of your own")
+                .hint("choose one: torso org switch NAME; torso org list shows yours")
+        })
     }
 
     /// The database a command means: the one named, else the project's.
@@ -47,31 +132,6 @@ impl Context {
             Some((name, _)) => name.parse(),
             None => Err(Error::new(Code::Usage, "no database is named")
                 .hint("name one, or write database = \"NAME\" into .torso.toml; torso db list shows them")),
-        }
-    }
-
-    /// Only the embedded control plane can be used so far; a context that is a server says so.
-    fn refuse_servers(&self) -> Result<()> {
-        let refuse = |what: String| {
-            Err(Error::new(
-                Code::Unsupported,
-                format!("{what}, and this version speaks only to the embedded control plane"),
-            )
-            .hint("add --context local to work on this machine"))
-        };
-        let named = self.settings.get(Key::Context)?;
-        let explicit = matches!(named, Some((_, crate::settings::Origin::Flag(_))));
-        if !explicit && let Some((url, variable)) = self.settings.server_by_environment() {
-            return refuse(format!("{variable} names the server {url:?}"));
-        }
-        let Some((name, _)) = named else { return Ok(()) };
-        if name == contexts::LOCAL {
-            return Ok(());
-        }
-        let context = self.settings.context(&name.parse::<ContextName>()?)?;
-        match context.url {
-            Some(url) => refuse(format!("context {name} is the server {url:?}")),
-            None => Ok(()),
         }
     }
 }

@@ -13,7 +13,7 @@ const MOST: usize = 1_000;
 /// The settings that the command line under construction will have. Its own flags are not known here, so the environment
 /// decides.
 fn surroundings() -> Context {
-    Context::new(Ui::new(Options::default()), Settings::new(Overrides::default()))
+    Context::hurried(Ui::new(Options::default()), Settings::new(Overrides::default()))
 }
 
 fn candidates<T: ToString>(names: impl IntoIterator<Item = (T, String)>) -> Vec<CompletionCandidate> {

@@ -190,6 +190,7 @@ fn add(ctx: &Surroundings, args: Add) -> Result<()> {
         name: args.name.clone(),
         url: Some(url.to_string()),
         has_token: token.is_some(),
+        organization: None,
     };
     let sentence = format!("Added context {}. Work in it with torso context use {0}.", args.name);
     ctx.ui

@@ -104,6 +104,9 @@ struct Globals {
     /// Context to work in
     #[arg(long, global = true, value_name = "NAME", add = complete::contexts())]
     context: Option<String>,
+    /// Organization to work in on a server
+    #[arg(long, global = true, value_name = "NAME")]
+    org: Option<String>,
     /// Directory of the settings
     #[arg(long, short, global = true, value_name = "DIR", alias = "config-path")]
     config_dir: Option<PathBuf>,
@@ -140,6 +143,7 @@ pub fn run(args: Vec<OsString>) -> u8 {
         config_dir: cli.globals.config_dir.clone(),
         data_dir: cli.globals.data_dir.clone(),
         context: cli.globals.context.clone(),
+        organization: cli.globals.org.clone(),
     });
     let (ui, problem) = match decide(&cli.globals, &settings) {
         Ok(ui) => (ui, None),

@@ -19,6 +19,7 @@
 //! 8. A file that a running server process owns is never opened by torso's own process.
 
 pub mod accounts;
+pub mod client;
 pub mod embedded;
 pub mod names;
 pub mod places;
@@ -35,6 +36,9 @@ use types::{
     Configuration, ConfigurationPatch, Connection, CreateDatabase, Database, DatabaseFilter, Finding, Group,
     GroupConfiguration, Instance, Location, NewGroup, NewLocation, Synced,
 };
+
+/// Hears of bytes done and in all, and may stop the work with an error.
+pub type Progress<'a> = dyn FnMut(u64, u64) -> Result<()> + 'a;
 
 /// Everything one can ask of a control plane. Mutations return when the result can be used.
 ///
@@ -73,6 +77,11 @@ pub trait ControlPlane {
     /// By name.
     fn list_databases(&self, filter: &DatabaseFilter) -> Result<Vec<Database>>;
     fn create_database(&self, request: &CreateDatabase) -> Result<Database>;
+    /// [`ControlPlane::create_database`], telling how much of an upload is done, in bytes done and in all; `progress` may
+    /// stop it with an error. Where nothing is uploaded there is nothing to tell.
+    fn create_database_telling(&self, request: &CreateDatabase, _progress: &mut Progress<'_>) -> Result<Database> {
+        self.create_database(request)
+    }
     fn get_database(&self, name: &DatabaseName) -> Result<Database>;
     fn rename_database(&self, name: &DatabaseName, to: &DatabaseName) -> Result<Database>;
     /// Refused under delete protection.

@@ -140,6 +140,31 @@ name!(
     TokenName, "token"
 );
 
+/// The id that a server gave to a token or an upload: letters, digits, `-` and `_`, so that it can be part of a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenId(String);
+
+impl FromStr for TokenId {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        if text.is_empty() || text.len() > 2 * MAX_NAME || !text.chars().all(plain) {
+            return Err(Error::new(
+                Code::InvalidValue,
+                format!("{} is not the id of a token", quoted(text)),
+            )
+            .hint("torso db tokens list NAME shows the ids"));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
 /// The identity of a database's storage: generated, never reused, and the only thing files are named by.
 ///
 /// A UUID in its hyphenated form. Its version-7 layout keeps byte 5 free for the clock, so the byte is steered away from

@@ -4,7 +4,7 @@
 //! lists every method and path that a server answers; its router is built from it, and tests go through it. Names are
 //! parsed types whose characters need no escaping in a URL, so a path cannot be steered by a name.
 
-use super::names::{DatabaseName, GroupName, LocationCode};
+use super::names::{DatabaseName, GroupName, LocationCode, OrganizationSlug, TokenId, TokenName, Username};
 
 /// An HTTP method, as far as the Platform API uses them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -386,6 +386,108 @@ pub fn database_sync(name: &DatabaseName) -> String {
     format!("{DATABASES}/{name}/sync")
 }
 
+/// torso's own.
+#[must_use]
+pub fn database_export(name: &DatabaseName) -> String {
+    format!("{DATABASES}/{name}/export")
+}
+
+#[must_use]
+pub fn database_usage(name: &DatabaseName) -> String {
+    format!("{DATABASES}/{name}/usage")
+}
+
+#[must_use]
+pub fn database_stats(name: &DatabaseName) -> String {
+    format!("{DATABASES}/{name}/stats")
+}
+
+#[must_use]
+pub fn database_transfer(name: &DatabaseName) -> String {
+    format!("{DATABASES}/{name}/transfer")
+}
+
+#[must_use]
+pub fn group_transfer(name: &GroupName) -> String {
+    format!("{GROUPS}/{name}/transfer")
+}
+
+/// Tokens of a database or group; `of` is the path of either.
+#[must_use]
+pub fn tokens(of: &str) -> String {
+    format!("{of}/auth/tokens")
+}
+
+/// torso's own.
+#[must_use]
+pub fn token(of: &str, id: &TokenId) -> String {
+    format!("{of}/auth/tokens/{id}")
+}
+
+#[must_use]
+pub fn rotate(of: &str) -> String {
+    format!("{of}/auth/rotate")
+}
+
+/// torso's own.
+pub const UPLOADS: &str = "/uploads";
+
+#[must_use]
+pub fn upload(id: &TokenId) -> String {
+    format!("{UPLOADS}/{id}")
+}
+
+/// torso's own.
+pub const CHECK: &str = "/check";
+
+pub const ORGANIZATIONS: &str = "/v1/organizations";
+
+#[must_use]
+pub fn organization(slug: &OrganizationSlug) -> String {
+    format!("{ORGANIZATIONS}/{slug}")
+}
+
+#[must_use]
+pub fn members(of: &OrganizationSlug) -> String {
+    format!("{ORGANIZATIONS}/{of}/members")
+}
+
+#[must_use]
+pub fn member(of: &OrganizationSlug, user: &Username) -> String {
+    format!("{ORGANIZATIONS}/{of}/members/{user}")
+}
+
+#[must_use]
+pub fn invites(of: &OrganizationSlug) -> String {
+    format!("/v2/organizations/{of}/invites")
+}
+
+#[must_use]
+pub fn audit_logs(of: &OrganizationSlug) -> String {
+    format!("{ORGANIZATIONS}/{of}/audit-logs")
+}
+
+#[must_use]
+pub fn organization_usage(of: &OrganizationSlug) -> String {
+    format!("{ORGANIZATIONS}/{of}/usage")
+}
+
+#[must_use]
+pub fn subscription(of: &OrganizationSlug) -> String {
+    format!("{ORGANIZATIONS}/{of}/subscription")
+}
+
+pub const PLANS: &str = "/plans";
+pub const VALIDATE: &str = "/v1/auth/validate";
+pub const INVALIDATE: &str = "/v1/auth/invalidate";
+pub const USER: &str = "/v1/user";
+pub const API_TOKENS: &str = "/v1/auth/api-tokens";
+
+#[must_use]
+pub fn api_token(name: &TokenName) -> String {
+    format!("{API_TOKENS}/{name}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -397,6 +499,7 @@ mod tests {
             "group".parse().unwrap(),
             "location".parse().unwrap(),
         );
+        let (slug, id) = ("org".parse().unwrap(), "id".parse().unwrap());
         vec![
             LOCATIONS.to_owned(),
             location(&code),
@@ -414,7 +517,36 @@ mod tests {
             instance(&name, &code),
             instance_promote(&name, &code),
             database_sync(&name),
+            database_export(&name),
+            database_usage(&name),
+            database_stats(&name),
+            database_transfer(&name),
+            group_transfer(&group_name),
+            tokens(&database(&name)),
+            token(&group(&group_name), &id),
+            rotate(&group(&group_name)),
+            UPLOADS.to_owned(),
+            upload(&id),
+            CHECK.to_owned(),
+            ORGANIZATIONS.to_owned(),
+            organization(&slug),
+            VALIDATE.to_owned(),
+            INVALIDATE.to_owned(),
+            USER.to_owned(),
+            API_TOKENS.to_owned(),
+            api_token(&"token".parse().unwrap()),
+            PLANS.to_owned(),
+            invites(&slug),
         ]
+        .into_iter()
+        .chain([
+            members(&slug),
+            member(&slug, &"user".parse().unwrap()),
+            audit_logs(&slug),
+            organization_usage(&slug),
+            subscription(&slug),
+        ])
+        .collect()
     }
 
     #[test]
@@ -424,8 +556,21 @@ mod tests {
                 .replace("{groupName}", "group")
                 .replace("{databaseName}", "name")
                 .replace("{instanceName}", "location")
+                .replace("{organizationSlug}", "org")
+                .replace("{username}", "user")
+                .replace("{tokenId}", "id")
+                .replace("{uploadId}", "id")
+                .replace("{tokenName}", "token")
         };
-        let listed: Vec<String> = ENDPOINTS.iter().map(|endpoint| fill(endpoint.path)).collect();
+        let listed: Vec<String> = ENDPOINTS
+            .iter()
+            .flat_map(|endpoint| {
+                let mut paths = endpoint.paths();
+                paths.push(endpoint.path.to_owned());
+                paths
+            })
+            .map(|path| fill(&path))
+            .collect();
         for path in made() {
             assert!(listed.contains(&path), "{path}");
         }

@@ -1,8 +1,9 @@
 //! Contexts: the control planes a user works with, by name. The embedded one, `local`, is always there; others are
 //! servers, kept in the settings file, with their tokens in a file of their own.
 
-use super::{Settings, env, files};
-use crate::control::names::ContextName;
+use super::keys::Key;
+use super::{Origin, Settings, env, files};
+use crate::control::names::{ContextName, OrganizationSlug};
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
 use std::path::PathBuf;
@@ -18,15 +19,165 @@ pub struct Context {
     /// None: the embedded control plane.
     pub url: Option<String>,
     pub has_token: bool,
+    /// The organization chosen in it; none for the personal one.
+    pub organization: Option<OrganizationSlug>,
+}
+
+/// A server that commands work on, and as whom.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// The context's name; none where the environment names the server.
+    pub context: Option<ContextName>,
+    pub url: url::Url,
+    pub token: Option<Secret>,
+    /// Where the token comes from.
+    pub token_origin: Option<Origin>,
+    pub organization: Option<OrganizationSlug>,
+}
+
+/// The hosts of Turso Cloud: the only ones that a token for Turso Cloud in the environment is meant for, unless the
+/// environment names the server as well.
+fn is_turso_cloud(url: &url::Url) -> bool {
+    url.host_str()
+        .is_some_and(|host| host == "turso.tech" || host.ends_with(".turso.tech"))
+}
+
+impl Server {
+    /// Whether it is Turso's own.
+    #[must_use]
+    pub fn is_turso_cloud(&self) -> bool {
+        is_turso_cloud(&self.url)
+    }
 }
 
 impl Settings {
+    /// The server that commands work on; none for the embedded control plane.
+    pub fn server(&self) -> Result<Option<Server>> {
+        let named = self.get(Key::Context)?;
+        let explicit = matches!(named, Some((_, Origin::Flag(_))));
+        let asked = match (&self.overrides.organization, env::text(env::ORG)) {
+            (Some(slug), _) => Some(slug.parse()?),
+            (None, Some(slug)) => Some(slug.parse()?),
+            (None, None) => None,
+        };
+        if !explicit && let Some((url, variable)) = self.server_by_environment() {
+            let url = url::Url::parse(&url)
+                .ok()
+                .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host() && url.username().is_empty())
+                .ok_or_else(|| {
+                    Error::new(
+                        Code::InvalidSettings,
+                        format!("the variable {variable} is not a server's address"),
+                    )
+                    .hint("write it like https://torso.example.com, without a user name")
+                })?;
+            let token = [env::TOKEN, env::TURSO_TOKEN]
+                .into_iter()
+                .find_map(|name| Some((Secret::new(env::text(name)?), Origin::Environment(name))));
+            let (token, token_origin) = token.unzip();
+            return Ok(Some(Server {
+                context: None,
+                url,
+                token,
+                token_origin,
+                organization: asked,
+            }));
+        }
+        let Some((name, _)) = named.filter(|(name, _)| name != LOCAL) else {
+            return Ok(None);
+        };
+        let context = self.context(&name.parse()?)?;
+        let Some(url) = &context.url else { return Ok(None) };
+        let path = self.path()?;
+        let url = url::Url::parse(url)
+            .map_err(|error| files::invalid(&path, &format!("contexts.{name} has a url that is none: {error}")))?;
+        let variables: &[&'static str] = if is_turso_cloud(&url) {
+            &[env::TOKEN, env::TURSO_TOKEN]
+        } else {
+            &[env::TOKEN]
+        };
+        let given = variables
+            .iter()
+            .find_map(|name| Some((Secret::new(env::text(name)?), Origin::Environment(name))));
+        let (token, token_origin) = match given {
+            Some(given) => Some(given),
+            None => self
+                .stored_token(&context.name)?
+                .map(|token| (token, self.credentials_path().map_or(Origin::Default, Origin::User))),
+        }
+        .unzip();
+        Ok(Some(Server {
+            organization: asked.or(context.organization),
+            context: Some(context.name),
+            url,
+            token,
+            token_origin,
+        }))
+    }
+
+    /// The token kept for a context.
+    pub fn stored_token(&self, name: &ContextName) -> Result<Option<Secret>> {
+        let path = self.credentials_path()?;
+        let tokens = files::read(&path)?;
+        let found = tokens.get("tokens").and_then(|table| table.get(name.as_str()));
+        match found.map(Item::as_str) {
+            None => Ok(None),
+            Some(Some(token)) => Ok(Some(Secret::new(token.to_owned()))),
+            Some(None) => Err(files::invalid(&path, &format!("tokens.{name} is not a text in quotes"))),
+        }
+    }
+
+    /// Keeps a token for a context, or forgets it. Returns whether there was one.
+    pub fn store_token(&self, name: &ContextName, token: Option<&Secret>) -> Result<bool> {
+        let path = self.credentials_path()?;
+        if token.is_none() && !path.exists() {
+            return Ok(false);
+        }
+        files::change(&path, |document| {
+            let had = document
+                .get("tokens")
+                .is_some_and(|table| table.get(name.as_str()).is_some());
+            match token {
+                Some(token) => document["tokens"][name.as_str()] = value(token.expose()),
+                None => {
+                    if let Some(table) = document.get_mut("tokens").and_then(Item::as_table_like_mut) {
+                        table.remove(name.as_str());
+                    }
+                }
+            }
+            Ok(had)
+        })
+    }
+
+    /// Chooses the organization that commands work in when they work in a context; none is the personal one.
+    pub fn set_organization(&self, name: &ContextName, organization: Option<&OrganizationSlug>) -> Result<()> {
+        self.context(name)?;
+        files::change(&self.path()?, |document| {
+            let context = document
+                .get_mut("contexts")
+                .and_then(|contexts| contexts.get_mut(name.as_str()))
+                .and_then(Item::as_table_like_mut);
+            if let Some(context) = context {
+                match organization {
+                    Some(slug) => {
+                        context.insert("organization", value(slug.as_str()));
+                    }
+                    None => {
+                        context.remove("organization");
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+
     /// All of them, `local` first.
     pub fn contexts(&self) -> Result<Vec<Context>> {
         let mut found = vec![Context {
             name: LOCAL.parse()?,
             url: None,
             has_token: false,
+            organization: None,
         }];
         let path = self.path()?;
         let tokens = files::read(&self.credentials_path()?)?;
@@ -44,8 +195,15 @@ impl Settings {
                 .get("url")
                 .and_then(Item::as_str)
                 .ok_or_else(|| files::invalid(&path, &format!("contexts.{name} has no url")))?;
+            let organization = server
+                .get("organization")
+                .and_then(Item::as_str)
+                .map(str::parse)
+                .transpose()
+                .map_err(|error: Error| files::invalid(&path, &format!("contexts.{name}: {error}")))?;
             found.push(Context {
                 name: parsed,
+                organization,
                 url: Some(url.to_owned()),
                 has_token: tokens.get("tokens").and_then(|table| table.get(name)).is_some(),
             });
@@ -90,10 +248,7 @@ impl Settings {
             Ok(())
         })?;
         match token {
-            Some(token) => files::change(&self.credentials_path()?, |document| {
-                document["tokens"][name.as_str()] = value(token.expose());
-                Ok(())
-            }),
+            Some(token) => self.store_token(name, Some(token)).map(drop),
             None => Ok(()),
         }
     }
@@ -116,16 +271,7 @@ impl Settings {
             }
             Ok(())
         })?;
-        let credentials = self.credentials_path()?;
-        if credentials.exists() {
-            files::change(&credentials, |document| {
-                if let Some(table) = document.get_mut("tokens").and_then(Item::as_table_like_mut) {
-                    table.remove(name.as_str());
-                }
-                Ok(())
-            })?;
-        }
-        Ok(())
+        self.store_token(name, None).map(drop)
     }
 
     /// The server that the environment names, in place of any context.

@@ -10,6 +10,7 @@ pub mod env;
 pub mod files;
 pub mod keys;
 
+use crate::control::names::ContextName;
 use crate::error::{Code, Error, Result};
 use keys::Key;
 use std::cell::OnceCell;
@@ -62,6 +63,7 @@ pub struct Overrides {
     pub config_dir: Option<PathBuf>,
     pub data_dir: Option<PathBuf>,
     pub context: Option<String>,
+    pub organization: Option<String>,
 }
 
 /// The settings that hold for this command.
@@ -81,6 +83,17 @@ impl Settings {
             user: OnceCell::new(),
             project: OnceCell::new(),
         }
+    }
+
+    /// The settings as they would be with `--context`.
+    #[must_use]
+    pub fn in_context(&self, name: &ContextName) -> Self {
+        Self::new(Overrides {
+            context: Some(name.to_string()),
+            // What was said of another context's organizations does not hold in this one.
+            organization: None,
+            ..self.overrides.clone()
+        })
     }
 
     /// The directory of the settings, and who says so.

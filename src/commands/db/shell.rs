@@ -51,13 +51,14 @@ pub(crate) struct Args {
 const TOKEN: &str = "TORSO_DATABASE_TOKEN";
 
 /// Global flags that may stand among the shell's words, and whether a value follows.
-const GLOBALS: [(&str, bool); 8] = [
+const GLOBALS: [(&str, bool); 9] = [
     ("--quiet", false),
     ("--no-input", false),
     ("--raw", false),
     ("--color", true),
     ("--timeout", true),
     ("--context", true),
+    ("--org", true),
     ("--config-dir", true),
     ("--data-dir", true),
 ];

@@ -8,8 +8,8 @@ use crate::control::routes::Method;
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
 use jiff::Timestamp;
-use reqwest::blocking::{Body, Client, Response};
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::blocking::{Client, Response};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use serde_json::Value;
 use std::cell::OnceCell;
 use std::io::Read;
@@ -127,10 +127,6 @@ impl Http {
         shown(&self.base)
     }
 
-    pub fn base(&self) -> &Url {
-        &self.base
-    }
-
     pub fn has_token(&self) -> bool {
         self.token.is_some()
     }
@@ -144,7 +140,7 @@ impl Http {
     }
 
     /// The address of a path on this server.
-    fn url(&self, path: &str, query: &[(&'static str, String)]) -> Result<Url> {
+    pub fn url(&self, path: &str, query: &[(&'static str, String)]) -> Result<Url> {
         let text = format!("{}{path}", self.base.as_str().trim_end_matches('/'));
         let mut url = Url::parse(&text).map_err(|error| {
             Error::new(Code::InvalidValue, format!("{path:?} is not a path on a server")).caused_by(error)
@@ -194,48 +190,34 @@ impl Http {
         self.repeating(call, Instant::now() + patience, Ok)
     }
 
-    /// Sends bytes, once: whoever has them knows how to go on after a failure.
+    /// Sends bytes, once: whoever has them knows how to go on after a failure. With `token` they go to another host, which
+    /// never gets this server's own.
     pub fn put(
         &self,
-        url: Url,
+        url: &Url,
         token: Option<&Secret>,
-        body: impl Read + Send + 'static,
-        size: u64,
+        bytes: Vec<u8>,
         about: &About<'_>,
     ) -> std::result::Result<Value, Failed> {
-        let own = url.origin() == self.base.origin();
-        let other;
-        let client = if own {
-            self.client()
-        } else {
-            other = build(&url, self.patience.connect);
-            other.as_ref().map_err(|error| Error::new(error.code(), error.message()))
-        }
-        .map_err(Failed::forever)?;
+        let deadline = Instant::now() + self.patience.call;
+        let client = match token {
+            Some(_) => &build(url, self.patience.connect).map_err(Failed::forever)?,
+            None => self.client().map_err(Failed::forever)?,
+        };
         let mut request = client
             .put(url.clone())
             .timeout(self.patience.call)
-            .header(CONTENT_LENGTH, size)
             .header(CONTENT_TYPE, "application/octet-stream")
-            .body(Body::sized(body, size));
-        let token = token.or(self.token.as_ref().filter(|_| own));
-        if let Some(token) = token {
+            .body(bytes);
+        if let Some(token) = token.or(self.token.as_ref()) {
             request = request.header(AUTHORIZATION, bearer(token).map_err(Failed::forever)?);
         }
-        let deadline = Instant::now() + self.patience.call;
-        let response = match request.send() {
-            Ok(response) => response,
-            Err(error) => return Err(self.failed(&url, error)),
-        };
+        let response = request.send().map_err(|error| self.failed(url, error))?;
         let status = response.status().as_u16();
         let pause = retry_after(response.headers());
         let body = self.whole(response, deadline)?;
         if matches!(status, 200 | 201) {
-            return if body.is_empty() {
-                Ok(Value::Null)
-            } else {
-                serde_json::from_slice(&body).or(Ok(Value::Null))
-            };
+            return Ok(serde_json::from_slice(&body).unwrap_or(Value::Null));
         }
         Err(Failed {
             again: matches!(status, 408 | 429 | 500..=599),
@@ -285,6 +267,7 @@ impl Http {
         let mut request = match call.method {
             Method::Get => client.get(url.clone()),
             Method::Post => client.post(url.clone()),
+            Method::Put => client.put(url.clone()),
             Method::Patch => client.patch(url.clone()),
             Method::Delete => client.delete(url.clone()),
         }

@@ -1,0 +1,116 @@
+//! A control plane elsewhere, asked over HTTP: `torso server`, Turso Cloud, or anything that speaks the Platform API.
+//!
+//! [`Client`] is the mirror image of a server over `routes`: a method here is a request there. It is asked as
+//! [`super::ControlPlane`] (`plane`) and as [`super::accounts::Accounts`] (`accounts`). `http` sends, `refusal` understands
+//! errors, `wire` completes what a server leaves out; `upload` and `export` move files. What only torso's own server can do
+//! is one clear `unsupported` elsewhere.
+
+mod accounts;
+mod export;
+mod http;
+mod plane;
+mod refusal;
+mod upload;
+mod wire;
+
+pub use export::Exported;
+pub use http::{Patience, is_loopback};
+
+use super::names::{DatabaseName, GroupName, OrganizationSlug};
+use super::routes::Method;
+use super::tokens::Authorization;
+use crate::error::{Code, Error, Result};
+use crate::secret::Secret;
+use http::{Call, Http};
+use refusal::About;
+use serde_json::Value;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use url::Url;
+
+/// A server, as it is asked by one user in one organization.
+pub struct Client {
+    http: Http,
+    /// None: the personal organization of whoever the token is.
+    organization: Option<OrganizationSlug>,
+    /// Database tokens made by this process, so that one command asks for one only. Never written anywhere.
+    minted: RefCell<HashMap<(DatabaseName, Authorization), Secret>>,
+}
+
+/// Turso's own.
+pub const TURSO_CLOUD: &str = "https://api.turso.tech";
+
+impl Client {
+    /// Nothing is sent before something is asked.
+    #[must_use]
+    pub fn new(
+        base: Url,
+        token: Option<Secret>,
+        organization: Option<OrganizationSlug>,
+        patience: Patience,
+    ) -> Self {
+        Self {
+            http: Http::new(base, token, patience),
+            organization,
+            minted: RefCell::default(),
+        }
+    }
+
+    /// The server's address, for messages.
+    #[must_use]
+    pub fn address(&self) -> String {
+        self.http.shown()
+    }
+
+    #[must_use]
+    pub fn has_token(&self) -> bool {
+        self.http.has_token()
+    }
+
+    /// The organization asked for; none for the personal one.
+    #[must_use]
+    pub fn organization(&self) -> Option<&OrganizationSlug> {
+        self.organization.as_ref()
+    }
+
+    /// Anything at all: the answer as the server gave it. `path` begins with a slash; `{org}` in it stands for the
+    /// organization asked for.
+    pub fn request(&self, method: Method, path: &str, body: Option<Value>) -> Result<Vec<u8>> {
+        let path = match (path.contains("{org}"), &self.organization) {
+            (false, _) => path.to_owned(),
+            (true, Some(organization)) => path.replace("{org}", organization.as_str()),
+            (true, None) => return Err(Error::new(Code::Usage, "{org} stands for an organization, and none is chosen")
+                .hint("add --org NAME, or choose one: torso org switch NAME")),
+        };
+        let about = About::new(format!("{} {path}", method.name()), Code::PathNotFound, Code::Conflict);
+        let mut call = Call::new(method, path, about);
+        call.body = body;
+        self.http.fetch(&call)
+    }
+
+    /// The path of something that belongs to the organization.
+    fn scoped(&self, path: &str) -> String {
+        match &self.organization {
+            Some(organization) => format!("{}{path}", super::routes::organization(organization)),
+            None => format!("{}{path}", super::routes::PERSONAL),
+        }
+    }
+}
+
+fn about_database(name: &DatabaseName) -> About<'static> {
+    About::new(format!("database {name}"), Code::DatabaseNotFound, Code::DatabaseExists)
+        .look("torso db list shows the databases")
+}
+
+fn about_group(name: &GroupName) -> About<'static> {
+    About::new(format!("group {name}"), Code::GroupNotFound, Code::GroupExists).look("torso group list shows the groups")
+}
+
+fn about(what: &str) -> About<'static> {
+    About::new(what, Code::PathNotFound, Code::Conflict)
+}
+
+/// Whether nothing at all answers there to what only torso's own server can do.
+fn is_unsupported(error: &Error) -> bool {
+    error.code() == Code::Unsupported
+}

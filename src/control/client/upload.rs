@@ -1,0 +1,370 @@
+//! A SQLite file on its way to a server: in pieces, gone on with where it broke off, and checked on arrival.
+//!
+//! A torso server takes the pieces before it makes the database, so that nothing half-made is ever seen. Turso Cloud makes
+//! the database first and takes the pieces at the database's own address; there a failure removes it again.
+
+use super::http::{Call, Failed};
+use super::refusal::About;
+use super::{Client, about, about_database, is_unsupported, wire};
+use crate::control::names::{DatabaseName, TokenId};
+use crate::control::routes;
+use crate::control::tokens::{Expiration, NewToken};
+use crate::control::types::{CreateDatabase, Database};
+use crate::control::{ControlPlane, Progress, Staging};
+use crate::error::{Code, Error, Result};
+use crate::secret::Secret;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+use std::time::Duration;
+use url::Url;
+
+/// Bytes sent at once.
+const CHUNK: u64 = 8 << 20;
+
+/// How often a piece is tried before the upload is given up; with the pauses, some five minutes.
+const TRIES: u32 = 10;
+
+/// How long a token lasts that is made for one step of an upload.
+const STEP: Duration = Duration::from_secs(300);
+
+/// An upload as the server tells of it.
+#[derive(Deserialize)]
+struct Upload {
+    id: String,
+    /// Bytes that it has.
+    #[serde(alias = "received", alias = "received_bytes")]
+    offset: u64,
+}
+
+/// How far an upload to a database of Turso Cloud is described by the server.
+#[derive(Deserialize)]
+struct Begun {
+    chunk_size: u64,
+    upload_id: Value,
+}
+
+/// A place in the directory for temporary files, readable by this user only.
+pub(super) fn staging() -> Result<Staging> {
+    let dir = std::env::temp_dir();
+    let path = dir.join(format!("torso-{}.db", uuid::Uuid::new_v4()));
+    let mut lock_path = path.clone().into_os_string();
+    lock_path.push(".lock");
+    let doing = |error| Error::io(error, format!("cannot write in {}", dir.display()));
+    let private = |path: &Path| {
+        let mut options = File::options();
+        options.create_new(true).write(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        options.open(path)
+    };
+    let lock = private(lock_path.as_ref()).map_err(doing)?;
+    lock.lock().map_err(doing)?;
+    // SQLite keeps the permissions of a file that is there.
+    let staging = Staging::new(path, lock);
+    private(&staging.path).map_err(doing)?;
+    Ok(staging)
+}
+
+impl Client {
+    /// Makes a database of a file, whole or not at all.
+    pub(super) fn create_from_file(
+        &self,
+        request: &CreateDatabase,
+        path: &Path,
+        progress: &mut Progress<'_>,
+    ) -> Result<Database> {
+        let mut file = File::open(path).map_err(|error| cannot_read(path, error))?;
+        let size = file.metadata().map_err(|error| cannot_read(path, error))?.len();
+        match self.begin(&mut file, path, size) {
+            Ok(upload) => {
+                let id = self.send(&mut file, path, size, upload, progress)?;
+                self.post_database(request, Some(json!({ "type": "upload", "id": id.to_string() })))
+            }
+            Err(error) if is_unsupported(&error) => self.create_then_fill(request, &mut file, path, size, progress),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn begin(&self, file: &mut File, path: &Path, size: u64) -> Result<Upload> {
+        let sha256 = sha256(file).map_err(|error| cannot_read(path, error))?;
+        let call = Call::post(
+            self.scoped(routes::UPLOADS),
+            about("the upload").only_here("take uploads in pieces"),
+        )
+        .body(json!({ "size": size, "sha256": sha256 }));
+        wire::read(wire::within(self.http.ask(&call)?, "upload"), "the upload")
+    }
+
+    /// Sends all pieces to a torso server, which compares the whole with the checksum.
+    fn send(
+        &self,
+        file: &mut File,
+        path: &Path,
+        size: u64,
+        mut upload: Upload,
+        progress: &mut Progress<'_>,
+    ) -> Result<TokenId> {
+        let id: TokenId = upload.id.parse()?;
+        let at = self.scoped(&routes::upload(&id));
+        let about = || About::new("the upload", Code::UploadNotFound, Code::Conflict);
+        let mut retries = Retries::default();
+        while upload.offset < size {
+            progress(upload.offset, size)?;
+            let length = CHUNK.min(size - upload.offset);
+            let piece = piece(file, upload.offset, length).map_err(|error| cannot_read(path, error))?;
+            let mut url = self.http.url(&at, &[])?;
+            url.query_pairs_mut().append_pair("offset", &upload.offset.to_string());
+            match self.http.put(&url, None, piece, &about()) {
+                Ok(reply) => {
+                    let next: Upload = wire::read(wire::within(reply, "upload"), "the upload")?;
+                    if next.offset <= upload.offset {
+                        return Err(Error::new(Code::Unavailable, "the server does not keep what is uploaded")
+                            .hint("try again in a moment"));
+                    }
+                    upload.offset = next.offset;
+                    retries = Retries::default();
+                }
+                Err(failed) => {
+                    retries.pause(failed)?;
+                    // How much of the piece arrived is known to the server only.
+                    let reply = self.http.ask(&Call::get(&*at, about()))?;
+                    upload.offset = wire::read::<Upload>(wire::within(reply, "upload"), "the upload")?.offset;
+                }
+            }
+        }
+        progress(size, size)?;
+        Ok(id)
+    }
+
+    /// Makes a database at Turso Cloud, fills it, and removes it when that fails.
+    fn create_then_fill(
+        &self,
+        request: &CreateDatabase,
+        file: &mut File,
+        path: &Path,
+        size: u64,
+        progress: &mut Progress<'_>,
+    ) -> Result<Database> {
+        let file = &mut prepared(file, path)?;
+        let database = self.post_database(request, Some(json!({ "type": "database_upload" })))?;
+        match self.fill(&database, file, path, size, progress) {
+            Ok(()) => self.get_database(&request.name),
+            Err(error) => {
+                let left = self.delete_database(&request.name).err();
+                Err(match left {
+                    None => error,
+                    Some(_) => error.hint(format!(
+                        "database {0} was made and is not complete: torso db destroy {0}",
+                        request.name
+                    )),
+                })
+            }
+        }
+    }
+
+    fn fill(
+        &self,
+        database: &Database,
+        file: &mut Prepared,
+        path: &Path,
+        size: u64,
+        progress: &mut Progress<'_>,
+    ) -> Result<()> {
+        let address = match database.url.strip_prefix("libsql://") {
+            Some(host) => format!("https://{host}/"),
+            None => format!("{}/", database.url.trim_end_matches('/')),
+        };
+        let host = Url::parse(&address).map_err(|error| Error::new(Code::Unavailable, "the database has no usable address").caused_by(error))?;
+        let join = |rest: &str| {
+            host.join(rest)
+                .map_err(|error| Error::new(Code::Unavailable, "the upload has no usable address").caused_by(error))
+        };
+        let about = || about_database(&database.name);
+        let start = serde_json::to_vec(&json!({ "db_size_bytes": size })).unwrap_or_default();
+        let reply = self.step(&database.name, &join("v2/upload/start")?, &start, &about())?;
+        let begun: Begun = wire::read(reply, "the upload")?;
+        let id: TokenId = match &begun.upload_id {
+            Value::String(id) => id.parse()?,
+            other => other.to_string().parse()?,
+        };
+        // A server that names no size, or one too large to hold, gets our own.
+        let chunk = if (1..=64 << 20).contains(&begun.chunk_size) { begun.chunk_size } else { CHUNK };
+        let mut offset = 0;
+        let mut index = 0_u64;
+        while offset < size {
+            progress(offset, size)?;
+            let length = chunk.min(size - offset);
+            let bytes = file.piece(offset, length).map_err(|error| cannot_read(path, error))?;
+            self.step(&database.name, &join(&format!("v2/upload/{id}/chunk/{index}"))?, &bytes, &about())?;
+            offset += length;
+            index += 1;
+        }
+        self.step(&database.name, &join(&format!("v2/upload/{id}/finalize"))?, &[], &about())?;
+        progress(size, size)
+    }
+
+    /// One request to the database's own address, with a fresh token each time it is tried.
+    fn step(&self, name: &DatabaseName, url: &Url, bytes: &[u8], about: &About<'_>) -> Result<Value> {
+        let mut retries = Retries::default();
+        loop {
+            let token: Secret = self
+                .create_database_token(
+                    name,
+                    &NewToken {
+                        expiration: Expiration::After(STEP),
+                        ..NewToken::default()
+                    },
+                )?
+                .jwt;
+            match self.http.put(url, Some(&token), bytes.to_vec(), about) {
+                Ok(reply) => return Ok(reply),
+                Err(failed) => retries.pause(failed)?,
+            }
+        }
+    }
+}
+
+/// Counts failures, and waits longer after each.
+#[derive(Default)]
+struct Retries(u32);
+
+impl Retries {
+    /// Waits before the next try; hands the error back when there is no point in one.
+    fn pause(&mut self, failed: Failed) -> Result<()> {
+        self.0 += 1;
+        if !failed.again || self.0 >= TRIES {
+            return Err(failed.error);
+        }
+        let doubling = Duration::from_millis(250 << self.0.min(8));
+        let asked = failed.pause.unwrap_or(doubling).min(Duration::from_secs(60));
+        std::thread::sleep(asked + Duration::from_millis(fastrand::u64(0..250)));
+        Ok(())
+    }
+}
+
+fn cannot_read(path: &Path, error: std::io::Error) -> Error {
+    Error::io(error, format!("cannot read {}", path.display()))
+}
+
+fn piece(file: &mut File, offset: u64, length: u64) -> std::io::Result<Vec<u8>> {
+    file.seek(SeekFrom::Start(offset))?;
+    let mut bytes = Vec::new();
+    file.take(length).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 != length {
+        return Err(std::io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(bytes)
+}
+
+/// The checksum of a whole file, in hexadecimal.
+fn sha256(file: &mut File) -> std::io::Result<String> {
+    let mut context = ring::digest::Context::new(&ring::digest::SHA256);
+    let mut buffer = vec![0; 1 << 20];
+    file.seek(SeekFrom::Start(0))?;
+    loop {
+        match file.read(&mut buffer)? {
+            0 => break,
+            read => context.update(&buffer[..read]),
+        }
+    }
+    Ok(context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// A file in the form that Turso Cloud takes.
+struct Prepared<'a>(&'a mut File);
+
+impl Prepared<'_> {
+    fn piece(&mut self, offset: u64, length: u64) -> std::io::Result<Vec<u8>> {
+        let mut bytes = piece(self.0, offset, length)?;
+        // The header's read and write versions, 2: it is in WAL mode, as the service wants it. The log is empty.
+        for at in [18, 19] {
+            if (offset..offset + length).contains(&at)
+                && let Ok(at) = usize::try_from(at - offset)
+            {
+                bytes[at] = 2;
+            }
+        }
+        Ok(bytes)
+    }
+}
+
+/// Refuses a file that Turso Cloud would refuse, before anything is made there.
+fn prepared<'a>(file: &'a mut File, path: &Path) -> Result<Prepared<'a>> {
+    let header = piece(file, 0, 100).map_err(|error| cannot_read(path, error))?;
+    let number = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+    let wrong = if u16::from_be_bytes([header[16], header[17]]) != 4096 {
+        Some("its pages are not of 4096 bytes; PRAGMA page_size = 4096; VACUUM changes that")
+    } else if number(52) != 0 {
+        Some("auto_vacuum is on; PRAGMA auto_vacuum = 0; VACUUM changes that")
+    } else if number(56) > 1 {
+        Some("its text is not in UTF-8; a dump of it can be loaded")
+    } else {
+        None
+    };
+    match wrong {
+        Some(why) => Err(Error::new(Code::InvalidFile, format!("Turso Cloud does not take the file: {why}"))
+            .hint("torso db create NAME --from-dump takes it as SQL")),
+        None => Ok(Prepared(file)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_staged_file_is_private_and_goes_with_its_builder() {
+        let staging = staging().unwrap();
+        let path = staging.path.clone();
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode, 0o600);
+        }
+        drop(staging);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn the_file_arrives_in_wal_mode_and_otherwise_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x");
+        let mut bytes = vec![7_u8; 8192];
+        bytes[16..18].copy_from_slice(&4096_u16.to_be_bytes());
+        bytes[52..60].fill(0);
+        std::fs::write(&path, &bytes).unwrap();
+        let mut file = File::open(&path).unwrap();
+        let mut prepared = prepared(&mut file, &path).unwrap();
+        let mut sent = prepared.piece(0, 19).unwrap();
+        sent.extend(prepared.piece(19, 8192 - 19).unwrap());
+        bytes[18..20].fill(2);
+        assert!(sent == bytes);
+    }
+
+    #[test]
+    fn a_file_that_the_service_refuses_is_told_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x");
+        let mut bytes = vec![0_u8; 1024];
+        bytes[16..18].copy_from_slice(&1024_u16.to_be_bytes());
+        std::fs::write(&path, &bytes).unwrap();
+        let error = prepared(&mut File::open(&path).unwrap(), &path).err().unwrap();
+        assert_eq!(error.code(), Code::InvalidFile);
+        assert!(error.message().contains("4096"), "{error}");
+    }
+
+    #[test]
+    fn checksums_are_sha256() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x");
+        std::fs::write(&path, "abc").unwrap();
+        assert_eq!(
+            sha256(&mut File::open(&path).unwrap()).unwrap(),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+    }
+}

@@ -1,0 +1,274 @@
+//! From what servers answer to the nouns. `torso server` answers with all that the nouns have; Turso Cloud with less, and
+//! with nulls and empty texts for what there is not. What is missing is filled in here, so that nobody else has to know.
+
+use crate::control::accounts::{ApiToken, Invite, Member, Organization, User};
+use crate::control::names::LocationCode;
+use crate::control::places;
+use crate::control::tokens::Expiration;
+use crate::control::types::{Configuration, Database, Group, Instance, Location};
+use crate::error::{Code, Error, Result};
+use jiff::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+/// What a reply holds under a key; the reply itself where it has none such.
+pub(super) fn within(mut reply: Value, key: &str) -> Value {
+    match reply.as_object_mut().and_then(|members| members.remove(key)) {
+        Some(value) => value,
+        None => reply,
+    }
+}
+
+/// The list under a key; a bare list counts, too.
+pub(super) fn list(reply: Value, key: &str) -> Result<Vec<Value>> {
+    match within(reply, key) {
+        Value::Array(items) => Ok(items),
+        // What some servers say for none.
+        Value::Null => Ok(Vec::new()),
+        _ => Err(unknown(key).caused_by("it is no list")),
+    }
+}
+
+fn unknown(noun: &str) -> Error {
+    Error::new(
+        Code::Unavailable,
+        format!("the server answered about {noun} in a form that is not the Platform API's"),
+    )
+    .hint("is the address right? torso context list shows it")
+}
+
+/// Any noun whose form is the same everywhere.
+pub(super) fn read<T: DeserializeOwned>(value: Value, noun: &str) -> Result<T> {
+    serde_json::from_value(value).map_err(|error| unknown(noun).caused_by(error))
+}
+
+/// What is sent. Our own nouns have a JSON form, so there is nothing that could fail.
+pub(super) fn to_json<T: Serialize>(value: &T) -> Value {
+    serde_json::to_value(value).unwrap_or(Value::Null)
+}
+
+/// An expiration in the forms that all servers understand, of which seconds are not one.
+pub(super) fn expiration(expiration: Expiration) -> String {
+    let Expiration::After(span) = expiration else {
+        return "never".to_owned();
+    };
+    let mut left = span.as_secs();
+    let mut text = String::new();
+    for (unit, seconds) in [("w", 604_800), ("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)] {
+        if left >= seconds {
+            text.push_str(&format!("{}{unit}", left / seconds));
+            left %= seconds;
+        }
+    }
+    text
+}
+
+/// Reads a noun after its object was completed.
+fn completed<T: DeserializeOwned>(value: Value, noun: &str, complete: impl FnOnce(&mut Map<String, Value>)) -> Result<T> {
+    match value {
+        Value::Object(mut members) => {
+            complete(&mut members);
+            read(Value::Object(members), noun)
+        }
+        _ => Err(unknown(noun).caused_by("it is no object")),
+    }
+}
+
+fn text<'a>(members: &'a Map<String, Value>, key: &str) -> &'a str {
+    members.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Gives what is absent or null a value.
+fn fill(members: &mut Map<String, Value>, key: &str, value: Value) {
+    if members.get(key).is_none_or(Value::is_null) {
+        members.insert(key.to_owned(), value);
+    }
+}
+
+/// Takes out what is empty, so that it counts as absent.
+fn drop_empty(members: &mut Map<String, Value>, keys: &[&str]) {
+    for key in keys {
+        if members
+            .get(*key)
+            .is_some_and(|value| value.is_null() || value.as_str() == Some(""))
+        {
+            members.remove(*key);
+        }
+    }
+}
+
+/// The primary's code, and every location with the primary's first.
+fn order_locations(members: &mut Map<String, Value>, all: &str, primary: &str) {
+    let mut codes: Vec<Value> = match members.remove(all) {
+        Some(Value::Array(codes)) => codes,
+        _ => Vec::new(),
+    };
+    if text(members, primary).is_empty()
+        && let Some(first) = codes.first()
+    {
+        members.insert(primary.to_owned(), first.clone());
+    }
+    if let Some(first) = members.get(primary) {
+        codes.retain(|code| code != first);
+        codes.insert(0, first.clone());
+    }
+    members.insert(all.to_owned(), Value::Array(codes));
+}
+
+/// Where a hostname of the Platform API is reached, unless the server says so itself.
+fn fill_url(members: &mut Map<String, Value>, hostname: &str) {
+    let host = text(members, hostname).to_owned();
+    fill(members, hostname, json!(""));
+    if text(members, "url").is_empty() && !host.is_empty() {
+        members.insert("url".to_owned(), json!(format!("libsql://{host}")));
+    }
+    fill(members, "url", json!(""));
+}
+
+pub(super) fn database(value: Value) -> Result<Database> {
+    completed(value, "a database", |members| {
+        fill_url(members, "Hostname");
+        order_locations(members, "regions", "primaryRegion");
+        for key in ["block_reads", "block_writes", "delete_protection"] {
+            fill(members, key, json!(false));
+        }
+        // A branch that is none is told as an object of nulls.
+        if members.get("parent").is_some_and(|parent| text_of(parent, "id").is_empty()) {
+            members.remove("parent");
+        }
+    })
+}
+
+fn text_of<'a>(value: &'a Value, key: &str) -> &'a str {
+    value.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+pub(super) fn group(value: Value) -> Result<Group> {
+    completed(value, "a group", |members| {
+        order_locations(members, "locations", "primary");
+        for key in ["uuid", "version"] {
+            fill(members, key, json!(""));
+        }
+        for key in ["delete_protection", "archived"] {
+            fill(members, key, json!(false));
+        }
+    })
+}
+
+pub(super) fn instance(value: Value) -> Result<Instance> {
+    completed(value, "an instance", |members| {
+        fill_url(members, "hostname");
+        fill(members, "uuid", json!(""));
+        let name = text(members, "name").to_owned();
+        fill(members, "region", json!(name));
+        // The Platform API lists those that serve.
+        fill(members, "state", json!("ready"));
+    })
+}
+
+pub(super) fn configuration(value: Value) -> Result<Configuration> {
+    completed(value, "a configuration", |members| {
+        drop_empty(members, &["size_limit"]);
+        fill(members, "size_limit", json!("0"));
+        for key in ["allow_attach", "block_reads", "block_writes", "delete_protection"] {
+            fill(members, key, json!(false));
+        }
+    })
+}
+
+/// A location of which only code and description are told: the rest is known of well-known ones.
+pub(super) fn plain_location(code: LocationCode, description: String, in_use: bool) -> Location {
+    let known = places::PLACES.iter().find(|place| place.code == code.as_str());
+    Location {
+        description: if description.is_empty() { code.to_string() } else { description },
+        lat: known.map(|place| place.lat),
+        lon: known.map(|place| place.lon),
+        dir: None,
+        builtin: true,
+        in_use,
+        code,
+    }
+}
+
+pub(super) fn user(value: Value) -> Result<User> {
+    completed(value, "a user", |members| {
+        for key in ["name", "email", "avatarUrl", "plan"] {
+            drop_empty(members, &[key]);
+        }
+    })
+}
+
+pub(super) fn organization(value: Value) -> Result<Organization> {
+    completed(value, "an organization", |members| {
+        let keys = ["id", "plan_id", "plan_timeline", "platform"];
+        drop_empty(members, &keys);
+        for key in ["overages", "require_mfa", "blocked_reads", "blocked_writes"] {
+            fill(members, key, json!(false));
+        }
+        fill(members, "type", json!("team"));
+    })
+}
+
+pub(super) fn member(value: Value) -> Result<Member> {
+    completed(value, "a member", |members| drop_empty(members, &["email"]))
+}
+
+pub(super) fn invite(value: Value) -> Result<Invite> {
+    completed(value, "an invitation", |members| {
+        fill(members, "id", json!(0));
+        fill(members, "accepted", json!(false));
+        for key in ["created_at", "CreatedAt"] {
+            if let Some(at) = members.get(key).cloned() {
+                fill(members, "created_at", at);
+            }
+        }
+        // Not told everywhere when an invitation is made, and then it is now.
+        fill(members, "created_at", json!(Timestamp::now()));
+    })
+}
+
+pub(super) fn api_token(value: Value) -> Result<ApiToken> {
+    completed(value, "an API token", |members| {
+        drop_empty(
+            members,
+            &["organization", "group", "created_at", "last_used_at", "expires_at", "prefix"],
+        );
+        fill(members, "id", json!(""));
+        fill(members, "scopes", json!([]));
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_cloud_leaves_out_is_filled_in() {
+        let database = database(json!({
+            "Name": "app", "DbId": "0eb771dd-6906-11ee-8553-eaa7715aeaf2", "Hostname": "app-me.example.io",
+            "regions": ["lhr", "ams"], "primaryRegion": "ams", "group": "default", "parent": null,
+        }))
+        .unwrap();
+        assert_eq!(database.url, "libsql://app-me.example.io");
+        assert_eq!(database.locations[0].as_str(), "ams");
+        assert_eq!(database.locations.len(), 2);
+        let instance = instance(json!({
+            "uuid": "x", "name": "lhr", "type": "replica", "region": "lhr", "hostname": "lhr-app.example.io"
+        }))
+        .unwrap();
+        assert_eq!(instance.url, "libsql://lhr-app.example.io");
+        let configuration = configuration(json!({"size_limit": null})).unwrap();
+        assert_eq!(configuration.size_limit, "0");
+        let token = api_token(json!({"name": "ci", "id": "1", "organization": "", "group": "", "scopes": null})).unwrap();
+        assert_eq!((token.organization, token.group), (None, None));
+    }
+
+    #[test]
+    fn what_cannot_be_is_told_with_what_it_is() {
+        let error = database(json!({"Name": "../x"})).unwrap_err();
+        assert_eq!(error.code(), Code::Unavailable);
+        assert!(error.message().contains("a database"), "{error}");
+        assert!(list(json!({"databases": 3}), "databases").is_err());
+    }
+}
