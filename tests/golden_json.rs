@@ -22,6 +22,7 @@ const ANSWERS: &[(&str, &str)] = &[
     ("db-replicate", "db replicate app lhr"),
     ("db-replicas", "db replicas app"),
     ("db-branch", "db branch app twig"),
+    ("db-copy", "db copy app copied"),
     ("db-show", "db show twig"),
     ("db-list", "db list"),
     ("db-inspect", "db inspect app"),

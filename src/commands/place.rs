@@ -104,6 +104,9 @@ pub(super) fn choose(ctx: &Context, wish: &Wish<'_>) -> Result<Choice> {
     if let Some(choice) = of_group {
         return Ok(choice);
     }
+    if ctx.server_if_any()?.is_some() {
+        return on_a_server(ctx);
+    }
     Ok(match near() {
         Some((location, zone)) => Choice {
             location,
@@ -116,6 +119,53 @@ pub(super) fn choose(ctx: &Context, wish: &Wish<'_>) -> Result<Choice> {
             reason: "nothing says where this machine is".into(),
         },
     })
+}
+
+/// On a server, where nothing is said: the primary location of the group that a new database goes to; before there is one,
+/// the nearest of those that the server has.
+fn on_a_server(ctx: &Context) -> Result<Choice> {
+    let plane = ctx.control()?;
+    let groups = plane.list_groups()?;
+    let usual = groups
+        .iter()
+        .find(|group| group.name.as_str() == "default")
+        .or(groups.first());
+    if let Some(group) = usual {
+        return Ok(Choice {
+            location: group.primary.clone(),
+            source: Source::Group,
+            reason: format!("the primary location of group {}", group.name),
+        });
+    }
+    let there = plane.list_locations()?;
+    let near = near().and_then(|(code, zone)| {
+        let here = places::find(code.as_str())?;
+        let nearest = there
+            .iter()
+            .filter_map(|location| {
+                let away = places::distance_km(here.lat, here.lon, location.lat?, location.lon?);
+                Some((away, location))
+            })
+            .min_by(|a, b| a.0.total_cmp(&b.0))?;
+        Some((nearest.1.code.clone(), zone))
+    });
+    match (near, there.first()) {
+        (Some((location, zone)), _) => Ok(Choice {
+            location,
+            source: Source::Nearest,
+            reason: format!("the server's nearest to your time zone, {zone}"),
+        }),
+        (None, Some(first)) => Ok(Choice {
+            location: first.code.clone(),
+            source: Source::Fallback,
+            reason: "the server's first".into(),
+        }),
+        (None, None) => Ok(Choice {
+            location: FALLBACK.parse()?,
+            source: Source::Fallback,
+            reason: "the server names no locations".into(),
+        }),
+    }
 }
 
 /// The location nearest to the system's time zone, and the zone. Asks no network.

@@ -43,12 +43,7 @@ pub const TURSO_CLOUD: &str = "https://api.turso.tech";
 impl Client {
     /// Nothing is sent before something is asked.
     #[must_use]
-    pub fn new(
-        base: Url,
-        token: Option<Secret>,
-        organization: Option<OrganizationSlug>,
-        patience: Patience,
-    ) -> Self {
+    pub fn new(base: Url, token: Option<Secret>, organization: Option<OrganizationSlug>, patience: Patience) -> Self {
         Self {
             http: Http::new(base, token, patience),
             organization,
@@ -79,8 +74,12 @@ impl Client {
         let path = match (path.contains("{org}"), &self.organization) {
             (false, _) => path.to_owned(),
             (true, Some(organization)) => path.replace("{org}", organization.as_str()),
-            (true, None) => return Err(Error::new(Code::Usage, "{org} stands for an organization, and none is chosen")
-                .hint("add --org NAME, or choose one: torso org switch NAME")),
+            (true, None) => {
+                return Err(
+                    Error::new(Code::Usage, "{org} stands for an organization, and none is chosen")
+                        .hint("add --org NAME, or choose one: torso org switch NAME"),
+                );
+            }
         };
         let about = About::new(format!("{} {path}", method.name()), Code::PathNotFound, Code::Conflict);
         let mut call = Call::new(method, path, about);
@@ -103,7 +102,8 @@ fn about_database(name: &DatabaseName) -> About<'static> {
 }
 
 fn about_group(name: &GroupName) -> About<'static> {
-    About::new(format!("group {name}"), Code::GroupNotFound, Code::GroupExists).look("torso group list shows the groups")
+    About::new(format!("group {name}"), Code::GroupNotFound, Code::GroupExists)
+        .look("torso group list shows the groups")
 }
 
 fn about(what: &str) -> About<'static> {

@@ -149,11 +149,10 @@ impl FromStr for TokenId {
     fn from_str(text: &str) -> Result<Self, Error> {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         if text.is_empty() || text.len() > 2 * MAX_NAME || !text.chars().all(plain) {
-            return Err(Error::new(
-                Code::InvalidValue,
-                format!("{} is not the id of a token", quoted(text)),
-            )
-            .hint("torso db tokens list NAME shows the ids"));
+            return Err(
+                Error::new(Code::InvalidValue, format!("{} is not the id of a token", quoted(text)))
+                    .hint("torso db tokens list NAME shows the ids"),
+            );
         }
         Ok(Self(text.to_owned()))
     }

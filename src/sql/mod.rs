@@ -5,6 +5,7 @@
 //! Nothing here knows of control planes, accounts or terminals: a shell needs a [`Target`], not an account.
 
 pub mod codes;
+pub mod content;
 pub mod copy;
 mod file;
 mod functions;

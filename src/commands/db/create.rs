@@ -130,7 +130,13 @@ pub(super) fn make(ctx: &Context, name: Option<DatabaseName>, wanted: &Wanted, s
         seed: built.seed.clone(),
         size_limit: wanted.size_limit.map(|size| size.0.to_string()),
     };
-    let database = match plane.create_database(&request) {
+    let mut progress = ctx.ui.progress("Uploading");
+    let made = plane.create_database_telling(&request, &mut |done, all| {
+        progress.at(done, all);
+        super::seed::not_interrupted()
+    });
+    drop(progress);
+    let database = match made {
         Ok(database) => database,
         // Another process was faster.
         Err(error) if error.code() == Code::DatabaseExists && wanted.if_not_exists => {

@@ -2,6 +2,7 @@
 
 mod branch;
 mod config;
+mod copy;
 mod create;
 mod csv;
 mod destroy;
@@ -39,6 +40,7 @@ pub(crate) enum Verb {
     Destroy(destroy::Args),
     Rename(rename::Args),
     Branch(branch::Args),
+    Copy(copy::Args),
     Import(import::Args),
     Export(export::Export),
     Dump(export::Dump),
@@ -62,6 +64,7 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<u8> {
         Verb::Destroy(args) => destroy::run(ctx, &args),
         Verb::Rename(args) => rename::run(ctx, &args),
         Verb::Branch(args) => branch::run(ctx, args),
+        Verb::Copy(args) => copy::run(ctx, &args),
         Verb::Replicate(args) => replicas::replicate(ctx, &args),
         Verb::Replicas(args) => replicas::replicas(ctx, args),
         Verb::Sync(args) => replicas::sync(ctx, args),

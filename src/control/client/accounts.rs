@@ -29,8 +29,12 @@ fn about_member(user: &Username) -> About<'static> {
 }
 
 fn about_invite(email: &str) -> About<'static> {
-    About::new(format!("invitation of {email}"), Code::InviteNotFound, Code::InviteExists)
-        .look("torso org invites list shows the invitations")
+    About::new(
+        format!("invitation of {email}"),
+        Code::InviteNotFound,
+        Code::InviteExists,
+    )
+    .look("torso org invites list shows the invitations")
 }
 
 fn about_token(name: &TokenName) -> About<'static> {
@@ -74,9 +78,7 @@ impl Accounts for Client {
     }
 
     fn list_api_tokens(&self) -> Result<Vec<ApiToken>> {
-        let reply = self
-            .http
-            .ask(&Call::get(routes::API_TOKENS, about("the API tokens")))?;
+        let reply = self.http.ask(&Call::get(routes::API_TOKENS, about("the API tokens")))?;
         wire::list(reply, "tokens")?.into_iter().map(wire::api_token).collect()
     }
 
@@ -116,9 +118,7 @@ impl Accounts for Client {
     }
 
     fn invalidate_sessions(&self) -> Result<Timestamp> {
-        let reply = self
-            .http
-            .ask(&Call::post(routes::INVALIDATE, about("the sessions")))?;
+        let reply = self.http.ask(&Call::post(routes::INVALIDATE, about("the sessions")))?;
         Ok(moment(&reply["validFrom"])
             .or_else(|| reply["validFrom"].as_str().and_then(|text| text.parse().ok()))
             .unwrap_or_else(Timestamp::now))
@@ -156,8 +156,8 @@ impl Accounts for Client {
     }
 
     fn update_organization(&self, slug: &OrganizationSlug, patch: &OrganizationPatch) -> Result<Organization> {
-        let call = Call::new(Method::Patch, routes::organization(slug), about_organization(slug))
-            .body(wire::to_json(patch));
+        let call =
+            Call::new(Method::Patch, routes::organization(slug), about_organization(slug)).body(wire::to_json(patch));
         wire::organization(wire::within(self.http.ask(&call)?, "organization"))
     }
 
@@ -168,9 +168,7 @@ impl Accounts for Client {
     }
 
     fn list_members(&self, of: &OrganizationSlug) -> Result<Vec<Member>> {
-        let reply = self
-            .http
-            .ask(&Call::get(routes::members(of), about_organization(of)))?;
+        let reply = self.http.ask(&Call::get(routes::members(of), about_organization(of)))?;
         wire::list(reply, "members")?.into_iter().map(wire::member).collect()
     }
 
@@ -208,9 +206,7 @@ impl Accounts for Client {
     }
 
     fn list_invites(&self, of: &OrganizationSlug) -> Result<Vec<Invite>> {
-        let reply = self
-            .http
-            .ask(&Call::get(routes::invites(of), about_organization(of)))?;
+        let reply = self.http.ask(&Call::get(routes::invites(of), about_organization(of)))?;
         wire::list(reply, "invites")?.into_iter().map(wire::invite).collect()
     }
 

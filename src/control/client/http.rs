@@ -328,11 +328,13 @@ impl Http {
                 }
             }
             if body.len() as u64 > WHOLE {
-                return Err(Failed::forever(Error::new(
-                    Code::Unavailable,
-                    format!("{} sent an answer of more than {} MB", self.shown(), WHOLE >> 20),
-                )
-                .hint("is the address right? torso context list shows it")));
+                return Err(Failed::forever(
+                    Error::new(
+                        Code::Unavailable,
+                        format!("{} sent an answer of more than {} MB", self.shown(), WHOLE >> 20),
+                    )
+                    .hint("is the address right? torso context list shows it"),
+                ));
             }
         }
     }

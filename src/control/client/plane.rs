@@ -430,8 +430,10 @@ impl ControlPlane for Client {
             }
         };
         if database.block_reads {
-            return Err(Error::new(Code::Blocked, format!("reads of database {name} are blocked"))
-                .hint(format!("torso db config set {name} block-reads off")));
+            return Err(
+                Error::new(Code::Blocked, format!("reads of database {name} are blocked"))
+                    .hint(format!("torso db config set {name} block-reads off")),
+            );
         }
         let read_only = database.block_writes;
         let authorization = if read_only {
@@ -447,7 +449,9 @@ impl ControlPlane for Client {
             token: Some(self.own_token(name, authorization)?),
             read_only,
             read_only_reason: read_only.then(|| {
-                format!("writes are blocked by the configuration of {name}; torso db config set {name} block-writes off")
+                format!(
+                    "writes are blocked by the configuration of {name}; torso db config set {name} block-writes off"
+                )
             }),
             delete_protection: database.delete_protection,
             size_limit: None,

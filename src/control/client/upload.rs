@@ -121,8 +121,10 @@ impl Client {
                 Ok(reply) => {
                     let next: Upload = wire::read(wire::within(reply, "upload"), "the upload")?;
                     if next.offset <= upload.offset {
-                        return Err(Error::new(Code::Unavailable, "the server does not keep what is uploaded")
-                            .hint("try again in a moment"));
+                        return Err(
+                            Error::new(Code::Unavailable, "the server does not keep what is uploaded")
+                                .hint("try again in a moment"),
+                        );
                     }
                     upload.offset = next.offset;
                     retries = Retries::default();
@@ -177,7 +179,8 @@ impl Client {
             Some(host) => format!("https://{host}/"),
             None => format!("{}/", database.url.trim_end_matches('/')),
         };
-        let host = Url::parse(&address).map_err(|error| Error::new(Code::Unavailable, "the database has no usable address").caused_by(error))?;
+        let host = Url::parse(&address)
+            .map_err(|error| Error::new(Code::Unavailable, "the database has no usable address").caused_by(error))?;
         let join = |rest: &str| {
             host.join(rest)
                 .map_err(|error| Error::new(Code::Unavailable, "the upload has no usable address").caused_by(error))
@@ -191,18 +194,32 @@ impl Client {
             other => other.to_string().parse()?,
         };
         // A server that names no size, or one too large to hold, gets our own.
-        let chunk = if (1..=64 << 20).contains(&begun.chunk_size) { begun.chunk_size } else { CHUNK };
+        let chunk = if (1..=64 << 20).contains(&begun.chunk_size) {
+            begun.chunk_size
+        } else {
+            CHUNK
+        };
         let mut offset = 0;
         let mut index = 0_u64;
         while offset < size {
             progress(offset, size)?;
             let length = chunk.min(size - offset);
             let bytes = file.piece(offset, length).map_err(|error| cannot_read(path, error))?;
-            self.step(&database.name, &join(&format!("v2/upload/{id}/chunk/{index}"))?, &bytes, &about())?;
+            self.step(
+                &database.name,
+                &join(&format!("v2/upload/{id}/chunk/{index}"))?,
+                &bytes,
+                &about(),
+            )?;
             offset += length;
             index += 1;
         }
-        self.step(&database.name, &join(&format!("v2/upload/{id}/finalize"))?, &[], &about())?;
+        self.step(
+            &database.name,
+            &join(&format!("v2/upload/{id}/finalize"))?,
+            &[],
+            &about(),
+        )?;
         progress(size, size)
     }
 
@@ -270,7 +287,12 @@ fn sha256(file: &mut File) -> std::io::Result<String> {
             read => context.update(&buffer[..read]),
         }
     }
-    Ok(context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(context
+        .finish()
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
 }
 
 /// A file in the form that Turso Cloud takes.
@@ -305,8 +327,10 @@ fn prepared<'a>(file: &'a mut File, path: &Path) -> Result<Prepared<'a>> {
         None
     };
     match wrong {
-        Some(why) => Err(Error::new(Code::InvalidFile, format!("Turso Cloud does not take the file: {why}"))
-            .hint("torso db create NAME --from-dump takes it as SQL")),
+        Some(why) => Err(
+            Error::new(Code::InvalidFile, format!("Turso Cloud does not take the file: {why}"))
+                .hint("torso db create NAME --from-dump takes it as SQL"),
+        ),
         None => Ok(Prepared(file)),
     }
 }

@@ -65,7 +65,11 @@ pub(super) fn expiration(expiration: Expiration) -> String {
 }
 
 /// Reads a noun after its object was completed.
-fn completed<T: DeserializeOwned>(value: Value, noun: &str, complete: impl FnOnce(&mut Map<String, Value>)) -> Result<T> {
+fn completed<T: DeserializeOwned>(
+    value: Value,
+    noun: &str,
+    complete: impl FnOnce(&mut Map<String, Value>),
+) -> Result<T> {
     match value {
         Value::Object(mut members) => {
             complete(&mut members);
@@ -134,7 +138,10 @@ pub(super) fn database(value: Value) -> Result<Database> {
             fill(members, key, json!(false));
         }
         // A branch that is none is told as an object of nulls.
-        if members.get("parent").is_some_and(|parent| text_of(parent, "id").is_empty()) {
+        if members
+            .get("parent")
+            .is_some_and(|parent| text_of(parent, "id").is_empty())
+        {
             members.remove("parent");
         }
     })
@@ -179,9 +186,13 @@ pub(super) fn configuration(value: Value) -> Result<Configuration> {
 
 /// A location of which only code and description are told: the rest is known of well-known ones.
 pub(super) fn plain_location(code: LocationCode, description: String, in_use: bool) -> Location {
-    let known = places::PLACES.iter().find(|place| place.code == code.as_str());
+    let known = places::find(code.as_str());
     Location {
-        description: if description.is_empty() { code.to_string() } else { description },
+        description: if description.is_empty() {
+            code.to_string()
+        } else {
+            description
+        },
         lat: known.map(|place| place.lat),
         lon: known.map(|place| place.lon),
         dir: None,
@@ -232,7 +243,14 @@ pub(super) fn api_token(value: Value) -> Result<ApiToken> {
     completed(value, "an API token", |members| {
         drop_empty(
             members,
-            &["organization", "group", "created_at", "last_used_at", "expires_at", "prefix"],
+            &[
+                "organization",
+                "group",
+                "created_at",
+                "last_used_at",
+                "expires_at",
+                "prefix",
+            ],
         );
         fill(members, "id", json!(""));
         fill(members, "scopes", json!([]));
@@ -260,7 +278,8 @@ mod tests {
         assert_eq!(instance.url, "libsql://lhr-app.example.io");
         let configuration = configuration(json!({"size_limit": null})).unwrap();
         assert_eq!(configuration.size_limit, "0");
-        let token = api_token(json!({"name": "ci", "id": "1", "organization": "", "group": "", "scopes": null})).unwrap();
+        let token =
+            api_token(json!({"name": "ci", "id": "1", "organization": "", "group": "", "scopes": null})).unwrap();
         assert_eq!((token.organization, token.group), (None, None));
     }
 

@@ -1,0 +1,244 @@
+//! A hash of what is in a database: schema and rows, so that two databases can be compared wherever they are.
+//!
+//! The rows are asked for through a [`Session`], table by table in the order they are stored, and hashed as they arrive.
+//! Texts are asked for as their bytes, and infinities by name, since not every way to a database carries them otherwise.
+//! How the file is laid out does not count, nor do tables that an engine keeps for itself.
+
+use super::{Args, Column, Failure, Flow, Session, Sink, Value, ValueRef, query};
+use crate::error::{Error, Result};
+use sha3::digest::DynDigest;
+use sha3::{Digest as _, Sha3_256};
+
+/// What a database holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Content {
+    /// SHA3-256, in hexadecimal.
+    pub hash: String,
+    pub tables: u64,
+    pub rows: u64,
+}
+
+/// SQLite's own tables, but for the one that holds the last automatic ids, and libSQL's.
+const OWN: &str = "(name LIKE 'sqlite\\_%' ESCAPE '\\' AND name <> 'sqlite_sequence')
+    OR name LIKE 'libsql\\_%' ESCAPE '\\' OR name LIKE '\\_libsql\\_%' ESCAPE '\\'";
+
+/// The most columns of a table that are asked for with their types; an answer has two thousand at most.
+const TYPED: usize = 900;
+
+/// Hashes a database, in one transaction. `progress` hears of rows and may stop the work with an error.
+pub fn content(session: &mut dyn Session, progress: &mut dyn FnMut(u64) -> Result<()>) -> Result<Content> {
+    query::rows(session, "BEGIN")?;
+    let hashed = all(session, progress);
+    // The transaction only read; how it ends changes nothing.
+    let ended = query::rows(session, "COMMIT");
+    let content = hashed?;
+    ended?;
+    Ok(content)
+}
+
+fn all(session: &mut dyn Session, progress: &mut dyn FnMut(u64) -> Result<()>) -> Result<Content> {
+    let mut hash = Hashing {
+        hash: Sha3_256::new(),
+        rows: 0,
+        stopped: None,
+        progress,
+    };
+    let schema = format!(
+        "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE NOT ({OWN}) AND name <> 'sqlite_sequence' \
+         ORDER BY type, name"
+    );
+    hash.statement(session, "schema", &schema)?;
+    let rows = hash.rows;
+    let tables = query::rows(
+        session,
+        &format!(
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL %' AND NOT ({OWN}) \
+             ORDER BY name"
+        ),
+    )?;
+    let mut count = 0;
+    for row in tables {
+        let Some(Value::Text(table)) = row.into_iter().next() else {
+            continue;
+        };
+        let sql = select(session, &table)?;
+        hash.statement(session, &table, &sql)?;
+        count += u64::from(table != "sqlite_sequence");
+    }
+    Ok(Content {
+        rows: hash.rows - rows,
+        tables: count,
+        hash: hash.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
+    })
+}
+
+/// A query for all of a table's rows, in an order that does not depend on its indexes.
+fn select(session: &mut dyn Session, table: &str) -> Result<String> {
+    let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+    let literal = format!("'{}'", table.replace('\'', "''"));
+    let columns = query::rows(session, &format!("SELECT name FROM pragma_table_info({literal})"))?;
+    let typed = columns.len() <= TYPED;
+    let expressions: Vec<String> = columns
+        .into_iter()
+        .filter_map(|row| match row.into_iter().next() {
+            Some(Value::Text(name)) => Some(quoted(&name)),
+            _ => None,
+        })
+        .map(|column| {
+            if typed {
+                format!(
+                    "typeof({column}), CASE typeof({column}) WHEN 'text' THEN CAST({column} AS BLOB) WHEN 'real' THEN \
+                     CASE {column} WHEN 9e999 THEN 'inf' WHEN -9e999 THEN '-inf' ELSE {column} END ELSE {column} END"
+                )
+            } else {
+                column
+            }
+        })
+        .collect();
+    let order = if table == "sqlite_sequence" {
+        " ORDER BY name, seq"
+    } else {
+        ""
+    };
+    Ok(format!(
+        "SELECT {} FROM {} NOT INDEXED{order}",
+        expressions.join(", "),
+        quoted(table)
+    ))
+}
+
+/// Takes rows into the hash.
+struct Hashing<'a> {
+    hash: Sha3_256,
+    rows: u64,
+    stopped: Option<Error>,
+    progress: &'a mut dyn FnMut(u64) -> Result<()>,
+}
+
+impl Hashing<'_> {
+    fn statement(&mut self, session: &mut dyn Session, label: &str, sql: &str) -> Result<()> {
+        DynDigest::update(&mut self.hash, format!("S{}:{label}", label.len()).as_bytes());
+        match session.run(sql, &Args::default(), self) {
+            Ok(_) => {}
+            Err(Failure::Sink(error)) => {
+                return Err(self
+                    .stopped
+                    .take()
+                    .unwrap_or_else(|| Error::io(error, "cannot compare the rows")));
+            }
+            Err(failure) => return Err(failure.into()),
+        }
+        Ok(())
+    }
+
+    fn sized(&mut self, kind: char, bytes: &[u8]) {
+        DynDigest::update(&mut self.hash, format!("{kind}{}:", bytes.len()).as_bytes());
+        DynDigest::update(&mut self.hash, bytes);
+    }
+}
+
+impl Sink for Hashing<'_> {
+    fn columns(&mut self, _: &[Column]) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn row(&mut self, row: &[ValueRef<'_>]) -> std::io::Result<Flow> {
+        DynDigest::update(&mut self.hash, b"R");
+        for value in row {
+            match *value {
+                ValueRef::Null => DynDigest::update(&mut self.hash, b"N"),
+                ValueRef::Integer(number) => {
+                    DynDigest::update(&mut self.hash, b"I");
+                    DynDigest::update(&mut self.hash, &number.to_be_bytes());
+                }
+                ValueRef::Real(number) => {
+                    DynDigest::update(&mut self.hash, b"F");
+                    // Zero has two signs, of which only one survives every way.
+                    let number = if number == 0.0 { 0.0 } else { number };
+                    DynDigest::update(&mut self.hash, &number.to_bits().to_be_bytes());
+                }
+                ValueRef::Text(bytes) => self.sized('T', bytes),
+                ValueRef::Blob(bytes) => self.sized('B', bytes),
+            }
+        }
+        self.rows += 1;
+        if self.rows.is_multiple_of(1024)
+            && let Err(error) = (self.progress)(self.rows)
+        {
+            self.stopped = Some(error);
+            return Err(std::io::ErrorKind::Interrupted.into());
+        }
+        Ok(Flow::Continue)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::{Target, open};
+
+    fn of(sql: &str) -> Content {
+        let mut session = open(&Target::Memory).unwrap();
+        for statement in sql.split(';').filter(|text| !text.trim().is_empty()) {
+            query::rows(session.as_mut(), statement).unwrap();
+        }
+        content(session.as_mut(), &mut |_| Ok(())).unwrap()
+    }
+
+    #[test]
+    fn the_same_content_has_the_same_hash() {
+        let one = of("CREATE TABLE t (a, b); INSERT INTO t VALUES (1, 'x'), (2.5, NULL), (x'00', 9e999)");
+        // Another layout of the file.
+        let other = of("CREATE TABLE z (q); DROP TABLE z; CREATE TABLE t (a, b);
+            INSERT INTO t VALUES (1, 'x'), (0, 0), (2.5, NULL), (x'00', 9e999); DELETE FROM t WHERE b = 0");
+        assert_eq!(one, other);
+        assert_eq!((one.tables, one.rows), (1, 3));
+    }
+
+    #[test]
+    fn every_difference_counts() {
+        let all: Vec<String> = [
+            "CREATE TABLE t (a)",
+            "CREATE TABLE t (a); INSERT INTO t VALUES (NULL)",
+            "CREATE TABLE t (a); INSERT INTO t VALUES (1)",
+            "CREATE TABLE t (a); INSERT INTO t VALUES (1.0)",
+            "CREATE TABLE t (a); INSERT INTO t VALUES ('1')",
+            "CREATE TABLE t (a); INSERT INTO t VALUES (x'31')",
+            "CREATE TABLE t (a); INSERT INTO t VALUES (9e999)",
+            "CREATE TABLE t (a); INSERT INTO t VALUES (-9e999)",
+            "CREATE TABLE t (a); INSERT INTO t VALUES ('inf')",
+            "CREATE TABLE t (a, b); INSERT INTO t VALUES (1, 2)",
+            "CREATE TABLE t (a); CREATE INDEX i ON t (a); INSERT INTO t VALUES (1)",
+            "CREATE TABLE t (a INTEGER PRIMARY KEY AUTOINCREMENT); INSERT INTO t VALUES (1)",
+            "CREATE TABLE t (a INTEGER PRIMARY KEY AUTOINCREMENT); INSERT INTO t VALUES (1), (9); DELETE FROM t WHERE a = 9",
+        ]
+        .iter()
+        .map(|sql| of(sql).hash)
+        .collect();
+        let mut unique = all.clone();
+        unique.sort();
+        unique.dedup();
+        assert_eq!(unique.len(), all.len());
+    }
+
+    #[test]
+    fn odd_names_and_generated_columns_are_fine() {
+        let content = of(r#"CREATE TABLE "o'd""d" ("a""b" INT, g AS ("a""b" * 2)); INSERT INTO "o'd""d" VALUES (1)"#);
+        assert_eq!((content.tables, content.rows), (1, 1));
+    }
+
+    #[test]
+    fn it_can_be_stopped() {
+        let mut session = open(&Target::Memory).unwrap();
+        query::rows(
+            session.as_mut(),
+            "CREATE TABLE t AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 5000) SELECT i FROM n",
+        )
+        .unwrap();
+        let stopped = content(session.as_mut(), &mut |_| {
+            Err(Error::new(crate::error::Code::Interrupted, "enough"))
+        });
+        assert_eq!(stopped.unwrap_err().code(), crate::error::Code::Interrupted);
+        query::rows(session.as_mut(), "BEGIN").unwrap();
+    }
+}
