@@ -112,6 +112,9 @@ const SCRIPTS: &[&str] = &[
     "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 2000) SELECT x, 'row ' || x FROM n;\n",
     ".sha3sum\n.sha3sum v\n",
     ".lint fkey-indexes\n",
+    ".log stdout\nselct 1;\nSELECT nope FROM v;\n.log off\nselct 2;\n.log\n",
+    // What statements cost must not change what they say, also where a result is too large to come whole.
+    ".stats vmstep\n.stats off\nSELECT * FROM v; SELECT nope;\n",
     ".databases\n",
     // Reals whose last bit depends on how they are read.
     ".mode quote\nSELECT -2.7432105980834475e-18, 8.41e21, 5e-324, 9007199254740993.0;\n",

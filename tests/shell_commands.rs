@@ -486,3 +486,137 @@ fn infinite_numbers_on_a_server_are_not_guessed() {
     }
     assert!(!clone.exists());
 }
+
+/// The labels of counters, in order.
+fn labels(out: &str) -> Vec<&str> {
+    out.lines()
+        .filter_map(|line| line.split_once(": "))
+        .map(|(label, _)| label)
+        .collect()
+}
+
+/// The number after a label.
+#[track_caller]
+fn counted(out: &str, label: &str) -> f64 {
+    let line = out.lines().find_map(|line| line.strip_prefix(label)?.strip_prefix(':'));
+    let number = line.and_then(|rest| rest.split_whitespace().next());
+    number.unwrap_or_else(|| panic!("no {label} in {out}")).parse().unwrap()
+}
+
+#[test]
+fn statements_tell_what_they_cost() {
+    let server = Sqld::start();
+    let world = World::new();
+    let url = server.url();
+    for database in ["x.db", url.as_str()] {
+        world.torso_with_input(["db", "shell", database], SETUP).success();
+    }
+    let run = |database: &str, script: &str| {
+        let run = world.torso_with_input(["db", "shell", database], script).success();
+        assert_eq!(run.stderr, "");
+        run.stdout.clone()
+    };
+    // The engine's own counters, beside those of the oracle.
+    let out = run("x.db", ".stats on\nSELECT * FROM city ORDER BY name;\n");
+    assert_eq!(counted(&out, "Fullscan Steps"), 2.0, "{out}");
+    assert_eq!(counted(&out, "Sort Operations"), 1.0, "{out}");
+    assert!(
+        counted(&out, "Memory Used") > 1000.0 && counted(&out, "Virtual Machine Steps") > 10.0,
+        "{out}"
+    );
+    let oracle = std::process::Command::new("sqlite3")
+        .args(["-batch", ":memory:", ".stats on", "SELECT 1"])
+        .output();
+    if let Ok(oracle) = oracle {
+        let out = run(":memory:", ".stats on\nSELECT 1;\n");
+        assert_eq!(labels(&out), labels(&String::from_utf8_lossy(&oracle.stdout)));
+    }
+    assert!(run("x.db", ".stats vmstep\nSELECT 1;\n").starts_with("1\nVM-steps: "));
+    assert!(
+        run("x.db", ".stats stmt\nSELECT id FROM city WHERE 0;\n")
+            .contains("Column 0 declared type:              INTEGER\n")
+    );
+    // What a server tells, of results that come whole and of what is written.
+    let out = run(
+        &url,
+        ".stats on\nUPDATE city SET people = 1 WHERE id < 3;\nSELECT name FROM city;\n.stats\n",
+    );
+    assert_eq!(
+        counted(&out, "Rows written by the server"),
+        4.0,
+        "rows and entries of the index: {out}"
+    );
+    assert!(
+        counted(&out, "Server time") > 0.0 && counted(&out, "Network time") > 0.0,
+        "{out}"
+    );
+    let selected = &out[out.find("Amsterdam").unwrap()..];
+    assert_eq!(counted(selected, "Rows read by the server"), 3.0, "{out}");
+    let out = run(&url, ".timer on\nSELECT name FROM city;\n");
+    let told = out.lines().last().unwrap();
+    assert!(
+        told.starts_with("Remote: server 0.") && told.ends_with(" rows read 3 rows written 0"),
+        "{out}"
+    );
+    // Larger than what a server sends at once: it is streamed, and all there.
+    let out = run(
+        &url,
+        ".timer on\nWITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 300) SELECT hex(zeroblob(25000)) FROM n;\n",
+    );
+    assert_eq!(out.lines().filter(|line| line.len() == 50_000).count(), 300);
+    assert!(out.lines().last().unwrap().starts_with("Remote: server and network "));
+}
+
+#[test]
+fn a_server_is_copied_to_a_file_that_is_there_only_when_complete() {
+    let server = Sqld::start();
+    let world = World::new();
+    let url = server.url();
+    world.torso_with_input(["db", "shell", &url], SETUP).success();
+    world.write("old.db", "precious");
+    world.torso(["db", "shell", &url, ".backup old.db"]).success();
+    let sums = |database: &str| world.ok(["db", "shell", database, ".sha3sum"]);
+    assert_eq!(sums("old.db"), sums(&url));
+    let gone = server.url();
+    drop(server);
+    world.write("old.db", "precious");
+    world.torso(["db", "shell", &gone, ".backup old.db"]);
+    assert_eq!(std::fs::read(world.work().join("old.db")).unwrap(), b"precious");
+    let left: Vec<_> = std::fs::read_dir(world.work())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert!(
+        left.iter().all(|name| !name.to_string_lossy().starts_with(".torso-")),
+        "{left:?}"
+    );
+}
+
+#[test]
+fn a_result_is_opened_in_a_browser() {
+    use std::os::unix::fs::PermissionsExt;
+    let mut world = World::new();
+    let opener = world.write(
+        "xdg-open",
+        "#!/bin/sh\ncase \"$1\" in *.html) cat \"$1\" >> opened;; esac\nrm \"$1\"\n",
+    );
+    std::fs::set_permissions(&opener, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!(
+        "{}:{}",
+        opener.parent().unwrap().display(),
+        std::env::var("PATH").unwrap()
+    );
+    world.set("PATH", &path);
+    let script = ".www\nSELECT '<b>' AS x;\nSELECT 2;\n.once -w\nSELECT 3 AS y;\n";
+    let run = world.torso_with_input(["db", "shell", ":memory:"], script).success();
+    assert_eq!(run.stdout, "2\n");
+    let page = std::fs::read_to_string(world.work().join("opened")).unwrap();
+    assert!(
+        page.contains("<TH>x</TH>") && page.contains("<TD>&lt;b&gt;</TD>"),
+        "{page}"
+    );
+    assert!(
+        page.contains("<TH>y</TH>") && page.matches("</table>\n").count() == 2,
+        "{page}"
+    );
+}

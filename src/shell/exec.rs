@@ -48,8 +48,8 @@ struct Shown<'a> {
     body: Body<'a>,
     read_only: bool,
     side: Side,
-    /// How many columns it has.
-    width: usize,
+    /// The columns it has.
+    columns: Vec<Column>,
 }
 
 enum Body<'a> {
@@ -71,7 +71,7 @@ impl<'a> Shown<'a> {
             body: Body::Nothing,
             read_only: true,
             side: side.clone(),
-            width: 0,
+            columns: Vec::new(),
         }
     }
 
@@ -91,7 +91,7 @@ impl<'a> Shown<'a> {
         let mut finished = Finished {
             wrote: !self.read_only,
             shortened: false,
-            width: self.width,
+            columns: self.columns,
         };
         let (out, text) = match self.body {
             Body::Nothing => (self.out, Vec::new()),
@@ -120,8 +120,8 @@ struct Finished {
     wrote: bool,
     /// Whether cells were shortened.
     shortened: bool,
-    /// How many columns it had.
-    width: usize,
+    /// The columns it had.
+    columns: Vec<Column>,
 }
 
 impl Shown<'_> {
@@ -148,7 +148,7 @@ impl Sink for Shown<'_> {
 
     fn columns(&mut self, columns: &[Column]) -> io::Result<()> {
         self.tell()?;
-        self.width = columns.len();
+        self.columns = columns.to_vec();
         if matches!(self.body, Body::Nothing)
             && let Some(out) = self.out.take()
         {
@@ -264,6 +264,7 @@ impl Shell<'_> {
         let Some(session) = &mut slot.session else {
             return Ok(());
         };
+        session.tell_costs(self.settings.timer || self.settings.stats > 0);
         let (ran, finished) = match look.as_ref().and_then(|look| look.rows) {
             Some(rows) => {
                 let mut pager = Pager::new(&mut self.out, rows);
@@ -281,7 +282,7 @@ impl Shell<'_> {
                             finished.unwrap_or(Finished {
                                 wrote: true,
                                 shortened: false,
-                                width: 0,
+                                columns: Vec::new(),
                             })
                         }),
                     )
@@ -300,14 +301,17 @@ impl Shell<'_> {
         let style = &mut self.settings.style;
         if style.mode.holds_rows() && ran.as_ref().is_ok_and(|outcome| outcome.rows > 0) {
             // Classic has a width for each column that it once laid out; `.show` tells.
-            let widths = style.widths.len().max(finished.width);
+            let widths = style.widths.len().max(finished.columns.len());
             style.widths.resize(widths, 0);
         }
         if finished.shortened {
             self.tell_shortened()?;
         }
         match ran {
-            Ok(outcome) => self.account(&outcome)?,
+            Ok(outcome) => {
+                self.account(&outcome)?;
+                dot::stats::after(self, &outcome, &finished.columns)?;
+            }
             Err(failure) => return Err(self.refused(failure, rest)),
         }
         if self.interactive {
@@ -364,6 +368,12 @@ impl Shell<'_> {
                 code,
                 offset,
             } => {
+                if let Some(log) = &self.log {
+                    log.write(&self.side, &format!("({code}) {message} in \"{}\"", rest.trim_end()));
+                    if let Err(error) = self.side.drain(&mut self.out) {
+                        return Stopped::Ended(End::from(error));
+                    }
+                }
                 let code = code & 0xff;
                 let plain = message.clone();
                 if code > 1 {
@@ -434,7 +444,7 @@ impl Shell<'_> {
         if let Some(timer) = timer {
             let took = timer.took();
             self.show(format_args!("{took}"))?;
-            if let Some(cost) = self.cost.take() {
+            if let Some(cost) = self.cost {
                 self.show(format_args!("{cost}"))?;
             }
         }

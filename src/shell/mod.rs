@@ -200,7 +200,7 @@ impl Shell<'_> {
             Switch::Plan(full) => {
                 self.settings.show_plan = if *full { ShowPlan::Full } else { ShowPlan::On };
             }
-            Switch::Stats => self.settings.stats = 1,
+            Switch::Stats => self.settings.stats = dot::stats::ON,
             Switch::Backslash => self.settings.backslash = true,
             Switch::Safe => {
                 self.settings.always_safe = true;

@@ -90,6 +90,16 @@ pub struct Settings {
     pub nonce: Option<String>,
 }
 
+/// A file that results go to, to be opened in a program when it is complete.
+pub struct ToOpen {
+    pub file: tempfile::TempPath,
+    /// What ends it.
+    pub ending: &'static str,
+    /// The settings to go back to.
+    pub style: Style,
+    pub echo: bool,
+}
+
 /// One of the connections.
 #[derive(Default)]
 pub struct Slot {
@@ -115,8 +125,8 @@ pub struct Shell<'h> {
     pub interactive: bool,
     /// Redirection ends when this reaches 0 (`.once`).
     pub redirected_for: u8,
-    /// To be opened in a program when it is complete (`.once -x`), and the settings to go back to.
-    pub to_open: Option<(tempfile::TempPath, Style, bool)>,
+    /// To be opened in a program when it is complete (`.once -x`).
+    pub to_open: Option<ToOpen>,
     pub testcase: String,
     /// Statements may have parameters from `temp.sqlite_parameters`.
     pub parameters_used: bool,
@@ -127,6 +137,8 @@ pub struct Shell<'h> {
     pub side: Side,
     pub traced: Option<Traced>,
     pub trace_expanded: bool,
+    /// Where `.log` writes what failed.
+    pub log: Option<Traced>,
     /// What the statements of the last line cost on a server.
     pub cost: Option<ServerCost>,
     /// Total changes on sessions that were closed.
@@ -211,6 +223,7 @@ impl<'h> Shell<'h> {
             side: Side::default(),
             traced: None,
             trace_expanded: false,
+            log: None,
             cost: None,
             changed: 0,
             wrote: false,
@@ -324,11 +337,15 @@ impl<'h> Shell<'h> {
 
     /// Ends redirection: results go to standard output again.
     pub fn reset_output(&mut self) -> Ran {
+        let to_open = self.to_open.take();
+        if let Some(to_open) = &to_open {
+            self.out.write_all(to_open.ending.as_bytes())?;
+        }
         self.out.reset()?;
-        if let Some((file, style, echo)) = self.to_open.take() {
-            self.settings.style = style;
-            self.settings.echo = echo;
-            self.open_in_program(file)?;
+        if let Some(to_open) = to_open {
+            self.settings.style = to_open.style;
+            self.settings.echo = to_open.echo;
+            self.open_in_program(to_open.file)?;
         }
         Ok(())
     }

@@ -4,11 +4,13 @@
 //! A file opened read-only may be replaced as a whole by another program (a replica that is refreshed); the session then
 //! opens the new one between statements.
 
-use super::{Args, Column, Explain, Failure, Flow, Interrupter, Outcome, Phase, Prepared, Rows, Session, Sink, Target};
+use super::{
+    Args, Column, Explain, Failure, Flow, Interrupter, Outcome, Phase, Prepared, Rows, Session, Sink, Target, Work,
+};
 use crate::error::{Code, Error, Result};
 use rusqlite::config::DbConfig;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OpenFlags, Statement};
+use rusqlite::{Connection, OpenFlags, Statement, StatementStatus};
 use std::cell::Cell;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -269,6 +271,20 @@ fn stream(statement: &mut Statement<'_>, sink: &mut dyn Sink) -> std::result::Re
     Ok(count)
 }
 
+/// What the engine counted while the statement ran.
+fn work(statement: &Statement<'_>) -> Work {
+    use StatementStatus as Count;
+    Work {
+        full_scan_steps: statement.get_status(Count::FullscanStep),
+        sorts: statement.get_status(Count::Sort),
+        automatic_index_rows: statement.get_status(Count::AutoIndex),
+        vm_steps: statement.get_status(Count::VmStep),
+        reprepares: statement.get_status(Count::RePrepare),
+        runs: statement.get_status(Count::Run),
+        memory: statement.get_status(Count::MemUsed),
+    }
+}
+
 impl Session for FileSession {
     fn run(&mut self, sql: &str, args: &Args, sink: &mut dyn Sink) -> std::result::Result<Outcome, Failure> {
         self.follow();
@@ -295,6 +311,7 @@ impl Session for FileSession {
         };
         sink.prepared(&prepared).map_err(Failure::Sink)?;
         let rows = stream(&mut statement, sink)?;
+        let work = Some(work(&statement));
         drop(statement);
         Ok(Outcome {
             consumed,
@@ -306,6 +323,7 @@ impl Session for FileSession {
                 self.connection.changes()
             },
             last_insert_rowid: self.connection.last_insert_rowid(),
+            work,
             ..Outcome::default()
         })
     }

@@ -66,6 +66,8 @@ struct State {
     keeper: bool,
     /// Nothing may be changed.
     read_only: bool,
+    /// Somebody wants to know what statements cost, which servers do not tell of results that are streamed.
+    tell_costs: bool,
 }
 
 impl HranaSession {
@@ -87,6 +89,7 @@ impl HranaSession {
             wrote: false,
             keeper: false,
             read_only: false,
+            tell_costs: false,
         };
         Self {
             shared: Arc::new(Mutex::new(state)),
@@ -163,6 +166,7 @@ impl State {
         }
         let statement = &sql[shape.start..consumed];
         let begun = Instant::now();
+        let waited = self.link.waited();
         let mut run = Run {
             state: self,
             cancel,
@@ -171,10 +175,12 @@ impl State {
             sink,
             rows: 0,
             signless: 0,
+            too_large: false,
         };
         let mut done = run.run(args)?;
         let (rows, signless) = (run.rows, run.signless);
         done.cost.total = begun.elapsed();
+        done.cost.waited = self.link.waited() - waited;
         if shape.verb == Verb::Pragma
             && shape.explain == super::Explain::No
             && let Some(name) = shape::session_pragma(statement)
@@ -196,6 +202,7 @@ impl State {
             changes: done.changes,
             last_insert_rowid: self.last_insert_rowid,
             cost: Some(done.cost),
+            work: None,
             signless_infinities: signless,
         })
     }
@@ -263,6 +270,10 @@ impl Session for HranaSession {
             }
             _ => state.changes,
         }
+    }
+
+    fn tell_costs(&mut self, on: bool) {
+        self.state().tell_costs = on;
     }
 
     fn server_version(&mut self) -> Option<Result<String>> {

@@ -17,6 +17,7 @@ pub mod trailer;
 
 use crate::secret::Secret;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What to connect to.
 #[derive(Debug, Clone)]
@@ -127,19 +128,36 @@ pub struct Outcome {
     pub last_insert_rowid: i64,
     /// What it cost, where a server did the work.
     pub cost: Option<ServerCost>,
+    /// What it cost, where the engine is here.
+    pub work: Option<Work>,
     /// Infinite reals in the result whose sign the server did not tell; they were handed out as positive.
     pub signless_infinities: u64,
 }
 
-/// What a server says a statement cost, and how long the answer took.
+/// What the engine counted for a statement: SQLite's counters of the same names.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Work {
+    pub full_scan_steps: i32,
+    pub sorts: i32,
+    pub automatic_index_rows: i32,
+    pub vm_steps: i32,
+    pub reprepares: i32,
+    pub runs: i32,
+    /// Bytes that the prepared statement held.
+    pub memory: i32,
+}
+
+/// What a server says a statement cost, and where the time went.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct ServerCost {
     pub rows_read: Option<u64>,
     pub rows_written: Option<u64>,
     /// The server's own time.
-    pub server: Option<std::time::Duration>,
+    pub server: Option<Duration>,
+    /// What was spent waiting for answers: the server's time and the network's.
+    pub waited: Duration,
     /// From sending to the end of the answer, with what the sink took.
-    pub total: std::time::Duration,
+    pub total: Duration,
 }
 
 impl ServerCost {
@@ -154,16 +172,35 @@ impl ServerCost {
         self.rows_read = sum(self.rows_read, other.rows_read);
         self.rows_written = sum(self.rows_written, other.rows_written);
         self.server = sum(self.server, other.server);
+        self.waited += other.waited;
         self.total += other.total;
+    }
+
+    /// The network's time, where the server told its own.
+    #[must_use]
+    pub fn network(&self) -> Option<Duration> {
+        self.server.map(|server| self.waited.saturating_sub(server))
+    }
+
+    /// What was spent here: reading answers and showing them.
+    #[must_use]
+    pub fn client(&self) -> Duration {
+        self.total.saturating_sub(self.waited)
     }
 }
 
 impl std::fmt::Display for ServerCost {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Server: answered in {:.6}", self.total.as_secs_f64())?;
-        if let Some(server) = self.server {
-            write!(f, " worked {:.6}", server.as_secs_f64())?;
+        match (self.server, self.network()) {
+            (Some(server), Some(network)) => write!(
+                f,
+                "Remote: server {:.6} network {:.6}",
+                server.as_secs_f64(),
+                network.as_secs_f64()
+            )?,
+            _ => write!(f, "Remote: server and network {:.6}", self.waited.as_secs_f64())?,
         }
+        write!(f, " client {:.6}", self.client().as_secs_f64())?;
         if let Some(rows) = self.rows_read {
             write!(f, " rows read {rows}")?;
         }
@@ -257,6 +294,9 @@ pub trait Session {
 
     /// All rows changed since the session began.
     fn total_changes(&mut self) -> u64;
+
+    /// Whether somebody wants to know what statements cost on a server, even if results have to come whole for that.
+    fn tell_costs(&mut self, _on: bool) {}
 
     /// What the server calls itself, where there is one.
     fn server_version(&mut self) -> Option<crate::error::Result<String>> {

@@ -7,7 +7,7 @@ use crate::shell::words::is_option;
 use crate::sql::Target;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Pages copied at a time.
@@ -197,6 +197,9 @@ pub fn backup(shell: &mut Shell<'_>, call: &Call) -> Ran {
         [database, file] => (database, file),
         _ => return shell.fail(format_args!("missing FILENAME argument on .backup")),
     };
+    if shell.session()?.local().is_none() {
+        return backup_server(shell, database, file);
+    }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_URI;
     let Ok(mut copied) = Connection::open_with_flags(file, flags) else {
         return shell.fail(format_args!("Error: cannot open \"{file}\""));
@@ -208,6 +211,29 @@ pub fn backup(shell: &mut Shell<'_>, call: &Call) -> Ran {
     match copy(local(shell, "backup")?, database, &mut copied, "main") {
         Ok(()) => Ok(()),
         Err(message) => shell.fail(format_args!("Error: {message}")),
+    }
+}
+
+/// Copies the database on a server to a file. One that is there already is replaced when the copy is complete.
+fn backup_server(shell: &mut Shell<'_>, database: &str, file: &str) -> Ran {
+    if database != "main" {
+        return shell.fail(format_args!("Error: of a server only main can be copied"));
+    }
+    let folder = Path::new(file)
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let Ok(made) = tempfile::Builder::new().prefix(".torso-").tempfile_in(folder) else {
+        return shell.fail(format_args!("Error: cannot open \"{file}\""));
+    };
+    let made = made.into_temp_path();
+    let to = elsewhere(shell, &made.to_string_lossy(), false)?;
+    if let Err(error) = super::transfer::copy_to(shell.session()?, &to) {
+        return shell.fail(format_args!("Error: {error}"));
+    }
+    match made.persist(file) {
+        Ok(()) => Ok(()),
+        Err(error) => shell.fail(format_args!("Error: cannot write \"{file}\": {}", error.error)),
     }
 }
 

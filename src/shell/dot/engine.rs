@@ -11,13 +11,15 @@ use std::time::Duration;
 /// The connection beneath the session. Only a local database has one.
 pub(super) fn local<'s>(shell: &'s mut Shell<'_>, command: &str) -> Ran<&'s mut Connection> {
     if shell.session()?.local().is_none() {
-        return shell.fail(format_args!("Error: .{command} needs a database in a local file"));
+        return shell.fail(format_args!(
+            "Error: .{command} needs a database in a local file: it reaches into the engine, and a server's is its own"
+        ));
     }
     shell.session()?.local().ok_or(End::Failed)
 }
 
 /// Limits as `.limits` names them, in its order.
-const LIMITS: [(&str, Limit); 12] = [
+pub(super) const LIMITS: [(&str, Limit); 12] = [
     ("length", Limit::SQLITE_LIMIT_LENGTH),
     ("sql_length", Limit::SQLITE_LIMIT_SQL_LENGTH),
     ("column", Limit::SQLITE_LIMIT_COLUMN),

@@ -4,7 +4,7 @@ use super::Call;
 use crate::shell::input::Reader;
 use crate::shell::output::{Refused, shell_command};
 use crate::shell::render::Mode;
-use crate::shell::state::{End, Ran, Shell};
+use crate::shell::state::{End, Ran, Shell, ToOpen};
 use crate::shell::{import, interrupt};
 use crate::sql::{Failure, trailer};
 use std::fs::File;
@@ -145,10 +145,34 @@ pub fn system(shell: &mut Shell<'_>, call: &Call) -> Ran {
 struct Destination {
     place: Option<String>,
     byte_order_mark: bool,
-    /// To be opened afterwards: in a spreadsheet, or in an editor.
-    spreadsheet: bool,
-    editor: bool,
+    /// To be opened afterwards, and in what.
+    program: Option<Program>,
 }
+
+/// What a result can be opened in when it is complete.
+#[derive(Clone, Copy, PartialEq)]
+enum Program {
+    Spreadsheet,
+    Editor,
+    Browser,
+}
+
+impl Program {
+    /// How the name of its file ends.
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Spreadsheet => ".csv",
+            Self::Editor => ".txt",
+            Self::Browser => ".html",
+        }
+    }
+}
+
+/// What a page has around the rows of its table.
+const PAGE: (&str, &str) = (
+    "<!DOCTYPE html>\n<meta charset=\"utf-8\">\n<title>torso</title>\n<table border=\"1\" cellspacing=\"0\" cellpadding=\"2\">\n",
+    "</table>\n",
+);
 
 /// Says what is wrong with the words of `.output`, on standard output as classic does.
 fn usage(shell: &mut Shell<'_>, call: &Call, problem: &str) -> Ran<Destination> {
@@ -157,9 +181,9 @@ fn usage(shell: &mut Shell<'_>, call: &Call, problem: &str) -> Ran<Destination> 
     Err(End::Failed)
 }
 
-fn destination(shell: &mut Shell<'_>, call: &Call, excel: bool) -> Ran<Destination> {
+fn destination(shell: &mut Shell<'_>, call: &Call, program: Option<Program>) -> Ran<Destination> {
     let mut wanted = Destination {
-        spreadsheet: excel,
+        program,
         ..Destination::default()
     };
     let mut words = call.args.iter();
@@ -167,11 +191,12 @@ fn destination(shell: &mut Shell<'_>, call: &Call, excel: bool) -> Ran<Destinati
         if let Some(option) = word.strip_prefix("--").or_else(|| word.strip_prefix('-')) {
             match option {
                 "bom" => wanted.byte_order_mark = true,
-                "x" if !excel => wanted.spreadsheet = true,
-                "e" if !excel => wanted.editor = true,
+                "x" if program.is_none() => wanted.program = Some(Program::Spreadsheet),
+                "e" if program.is_none() => wanted.program = Some(Program::Editor),
+                "w" if program.is_none() => wanted.program = Some(Program::Browser),
                 _ => return usage(shell, call, &format!("unknown option: \"{word}\"")),
             }
-        } else if wanted.place.is_none() && !wanted.spreadsheet && !wanted.editor {
+        } else if wanted.place.is_none() && wanted.program.is_none() {
             if word.starts_with('|') {
                 let rest: Vec<&str> = words.by_ref().map(String::as_str).collect();
                 wanted.place = Some(std::iter::once(word.as_str()).chain(rest).collect::<Vec<_>>().join(" "));
@@ -185,25 +210,37 @@ fn destination(shell: &mut Shell<'_>, call: &Call, excel: bool) -> Ran<Destinati
     Ok(wanted)
 }
 
-fn redirect(shell: &mut Shell<'_>, call: &Call, once: bool, excel: bool) -> Ran {
+fn redirect(shell: &mut Shell<'_>, call: &Call, once: bool, program: Option<Program>) -> Ran {
     shell.needs_trust(format_args!("cannot run .{} in safe mode", call.name))?;
-    let wanted = destination(shell, call, excel)?;
+    let wanted = destination(shell, call, program)?;
     shell.redirected_for = if once { 2 } else { 0 };
     shell.reset_output()?;
-    let place = if wanted.spreadsheet || wanted.editor {
-        let suffix = if wanted.spreadsheet { ".csv" } else { ".txt" };
-        let Ok(file) = tempfile::Builder::new().suffix(suffix).tempfile() else {
+    let place = if let Some(program) = wanted.program {
+        let Ok(file) = tempfile::Builder::new().suffix(program.suffix()).tempfile() else {
             return shell.fail(format_args!("Error: cannot create a temporary file"));
         };
         let path = file.into_temp_path();
         let place = path.to_string_lossy().into_owned();
         let settings = &mut shell.settings;
-        shell.to_open = Some((path, settings.style.clone(), settings.echo));
-        if wanted.spreadsheet {
-            settings.echo = false;
-            settings.style.mode = Mode::Csv;
-            settings.style.column_separator = ",".to_owned();
-            settings.style.row_separator = "\r\n".to_owned();
+        shell.to_open = Some(ToOpen {
+            file: path,
+            ending: if program == Program::Browser { PAGE.1 } else { "" },
+            style: settings.style.clone(),
+            echo: settings.echo,
+        });
+        match program {
+            Program::Spreadsheet => {
+                settings.echo = false;
+                settings.style.mode = Mode::Csv;
+                settings.style.column_separator = ",".to_owned();
+                settings.style.row_separator = "\r\n".to_owned();
+            }
+            Program::Browser => {
+                settings.echo = false;
+                settings.style.mode = Mode::Html;
+                settings.style.headers = true;
+            }
+            Program::Editor => {}
         }
         place
     } else {
@@ -224,19 +261,26 @@ fn redirect(shell: &mut Shell<'_>, call: &Call, once: bool, excel: bool) -> Ran 
     if wanted.byte_order_mark {
         shell.out.write_all(b"\xef\xbb\xbf")?;
     }
+    if wanted.program == Some(Program::Browser) {
+        shell.out.write_all(PAGE.0.as_bytes())?;
+    }
     Ok(())
 }
 
 pub fn output(shell: &mut Shell<'_>, call: &Call) -> Ran {
-    redirect(shell, call, false, false)
+    redirect(shell, call, false, None)
 }
 
 pub fn once(shell: &mut Shell<'_>, call: &Call) -> Ran {
-    redirect(shell, call, true, false)
+    redirect(shell, call, true, None)
 }
 
 pub fn excel(shell: &mut Shell<'_>, call: &Call) -> Ran {
-    redirect(shell, call, true, true)
+    redirect(shell, call, true, Some(Program::Spreadsheet))
+}
+
+pub fn www(shell: &mut Shell<'_>, call: &Call) -> Ran {
+    redirect(shell, call, true, Some(Program::Browser))
 }
 
 pub fn testcase(shell: &mut Shell<'_>, call: &Call) -> Ran {

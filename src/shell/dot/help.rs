@@ -42,6 +42,13 @@ fn name(line: &'static str) -> Option<&'static str> {
     line.strip_prefix('.')?.split(' ').next()
 }
 
+/// The lines on a command.
+#[cfg(test)]
+pub fn on(name: &str) -> Vec<&'static str> {
+    let lines: Vec<&str> = TEXT.lines().collect();
+    matching(&lines, name)
+}
+
 fn matching(lines: &[&'static str], pattern: &str) -> Vec<&'static str> {
     let pattern = pattern.strip_prefix('.').unwrap_or(pattern);
     let named = |whole: bool| -> Vec<usize> {

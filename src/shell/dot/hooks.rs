@@ -1,4 +1,4 @@
-//! `.trace` and `.auth`: what the engine tells of its work. Only a local database has hooks.
+//! `.trace` and `.auth`: what the engine tells of its work, which only a local database can; and `.log`.
 //!
 //! Hooks are called in the middle of a statement, where the output is not at hand. What they say is kept in [`Side`] and
 //! shown as soon as the statement's result begins or ends.
@@ -162,8 +162,24 @@ pub enum Traced {
     File(Arc<Mutex<File>>),
 }
 
+/// The place that a word names; none for `off`, and for a file that cannot be opened, which is said.
+fn place(shell: &mut Shell<'_>, word: &str) -> Ran<Option<Traced>> {
+    Ok(match word {
+        "off" => None,
+        "stdout" => Some(Traced::Shown),
+        "stderr" => Some(Traced::Complained),
+        file => match File::create(file) {
+            Ok(opened) => Some(Traced::File(Arc::new(Mutex::new(opened)))),
+            Err(_) => {
+                shell.say(format_args!("Error: cannot open \"{file}\""))?;
+                None
+            }
+        },
+    })
+}
+
 impl Traced {
-    fn write(&self, side: &Side, line: &str) {
+    pub fn write(&self, side: &Side, line: &str) {
         // A trace that cannot be written must not stop the statement that is traced.
         match self {
             Self::Shown => side.push(line),
@@ -198,6 +214,17 @@ fn trace_line(event: &TraceEvent<'_>, expanded: bool) -> Option<String> {
     })
 }
 
+/// Keeps a record of statements that fail, wherever they run.
+pub fn log(shell: &mut Shell<'_>, call: &Call) -> Ran {
+    shell.needs_trust(format_args!("cannot run .log in safe mode"))?;
+    let [word] = call.texts()[..] else {
+        return shell.fail(format_args!("Usage: .log FILENAME"));
+    };
+    // Newer shells have "on" for standard output.
+    shell.log = place(shell, if word == "on" { "stdout" } else { word })?;
+    Ok(())
+}
+
 pub fn trace(shell: &mut Shell<'_>, call: &Call) -> Ran {
     local(shell, "trace")?;
     let mut events = TraceEventCodes::empty();
@@ -217,18 +244,7 @@ pub fn trace(shell: &mut Shell<'_>, call: &Call) -> Ran {
         } else if word.starts_with('-') {
             return shell.fail(format_args!("Unknown option \"{word}\" on \".trace\""));
         } else {
-            shell.traced = match word.as_str() {
-                "off" => None,
-                "stdout" => Some(Traced::Shown),
-                "stderr" => Some(Traced::Complained),
-                file => match File::create(file) {
-                    Ok(opened) => Some(Traced::File(Arc::new(Mutex::new(opened)))),
-                    Err(_) => {
-                        shell.say(format_args!("Error: cannot open \"{file}\""))?;
-                        None
-                    }
-                },
-            };
+            shell.traced = place(shell, word)?;
         }
     }
     if events.is_empty() {

@@ -21,8 +21,10 @@ mod query;
 mod recover;
 mod schema;
 mod settings;
+pub mod stats;
 mod tables;
 mod transfer;
+mod vfs;
 mod watch;
 
 use super::state::{Ran, Shell};
@@ -91,6 +93,7 @@ const COMMANDS: &[Command] = &[
     Command("limits", 5, engine::limits),
     Command("lint", 3, check::lint),
     Command("load", 1, control::load),
+    Command("log", 3, hooks::log),
     Command("mode", 1, settings::mode),
     Command("nonce", 5, settings::nonce),
     Command("nullvalue", 1, settings::nullvalue),
@@ -113,13 +116,16 @@ const COMMANDS: &[Command] = &[
     Command("shell", 1, files::system),
     Command("system", 1, files::system),
     Command("show", 1, settings::show),
-    Command("stats", 1, settings::stats),
+    Command("stats", 1, stats::stats),
     Command("tables", 2, schema::tables),
     Command("testcase", 8, files::testcase),
     Command("timeout", 5, engine::timeout),
     Command("timer", 5, settings::timer),
     Command("trace", 1, hooks::trace),
     Command("version", 1, engine::version),
+    Command("vfsinfo", 4, vfs::vfsinfo),
+    Command("vfslist", 4, vfs::vfslist),
+    Command("vfsname", 4, vfs::vfsname),
     Command("width", 1, settings::width),
     Command("edit", 4, edit::edit),
     Command("diff", 4, diff::diff),
@@ -128,11 +134,23 @@ const COMMANDS: &[Command] = &[
     Command("query", 5, query::query),
     Command("sizes", 5, examine::sizes),
     Command("watch", 5, watch::watch),
+    Command("www", 3, files::www),
 ];
 
 /// The names of all commands.
 pub fn names() -> impl Iterator<Item = &'static str> {
     COMMANDS.iter().map(|command| command.0)
+}
+
+/// The names of the engine's limits.
+pub fn limits() -> impl Iterator<Item = &'static str> {
+    engine::LIMITS.iter().map(|(name, _)| *name)
+}
+
+/// The lines of help on a command.
+#[cfg(test)]
+pub fn help_on(name: &str) -> Vec<&'static str> {
+    help::on(name)
 }
 
 fn find(name: &str) -> Option<&'static Command> {
@@ -217,7 +235,7 @@ mod tests {
             assert_eq!(find(typed).map(|command| command.0), Some(meant), "{typed}");
         }
         assert!(find("TABLES").is_none());
-        for own in ["diff", "find", "intck", "query", "sizes", "watch", "edit"] {
+        for own in ["diff", "find", "intck", "query", "sizes", "watch", "edit", "www"] {
             assert!(find(own).is_some_and(|command| command.0 == own));
             assert!(
                 find(&own[..own.len() - 1]).is_none_or(|command| command.0 != own),

@@ -4,6 +4,7 @@ use super::Call;
 use crate::shell::render::{Mode, Style};
 use crate::shell::state::{End, ExplainLayout, Ran, Shell, ShowPlan};
 use crate::shell::words::{c_literal, integer, is_option};
+use crate::sql::{Target, Value};
 use std::io::Write;
 
 pub fn nothing(_: &mut Shell<'_>, _: &Call) -> Ran {
@@ -163,17 +164,6 @@ pub fn exit(_: &mut Shell<'_>, call: &Call) -> Ran {
         #[allow(clippy::cast_possible_truncation)] // only the low byte reaches the caller anyway
         code => Err(End::Exit(code as i32)),
     }
-}
-
-pub fn stats(shell: &mut Shell<'_>, call: &Call) -> Ran {
-    shell.settings.stats = match call.texts()[..] {
-        ["stmt"] => 2,
-        ["vmstep"] => 3,
-        [word] => u8::from(shell.switch(word)? != 0),
-        [] => return Ok(()),
-        _ => return shell.fail(format_args!("Usage: .stats ?on|off|stmt|vmstep?")),
-    };
-    Ok(())
 }
 
 /// Modes as `.mode` finds them: the first that begins with what was typed, and the preset that it stands for.
@@ -353,5 +343,27 @@ pub fn show(shell: &mut Shell<'_>, call: &Call) -> Ran {
     for (label, value) in rows {
         writeln!(shell.out, "{label:>12}: {value}")?;
     }
-    Ok(())
+    show_foreign_keys(shell)
+}
+
+/// The one setting of a session that a server begins with differently, told where there is a server or a person.
+fn show_foreign_keys(shell: &mut Shell<'_>) -> Ran {
+    let remote = matches!(shell.slot().target, Some(Target::Remote { .. }));
+    if !remote && shell.terminal.is_none() {
+        return Ok(());
+    }
+    // A server that cannot be asked is told of by the next statement.
+    let Ok(rows) = shell.query("PRAGMA foreign_keys", &[])? else {
+        return Ok(());
+    };
+    let on = rows.first().and_then(|row| row.first()) == Some(&Value::Integer(1));
+    let usual = if remote {
+        "servers begin with on, files with off"
+    } else {
+        "files begin with off, servers with on"
+    };
+    shell.show(format_args!(
+        "foreign_keys: {} ({usual})",
+        if on { "on" } else { "off" }
+    ))
 }

@@ -115,6 +115,11 @@ impl Link {
         self.touched.elapsed()
     }
 
+    /// All the time that was spent waiting for the server.
+    pub(super) fn waited(&self) -> Duration {
+        self.http.as_ref().map_or(Duration::ZERO, Http::waited)
+    }
+
     /// Whether a transaction is open, as far as is known.
     pub(super) fn in_transaction(&self) -> bool {
         self.in_transaction

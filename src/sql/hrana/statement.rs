@@ -34,6 +34,8 @@ pub(super) struct Run<'a> {
     pub rows: u64,
     /// Infinite reals among them whose sign was not told.
     pub signless: u64,
+    /// The result was too large to come whole.
+    pub too_large: bool,
 }
 
 impl Run<'_> {
@@ -49,11 +51,16 @@ impl Run<'_> {
         if let Some(numbered) = numbered {
             self.sql = numbered.into();
         }
-        if self.shape.streams() && self.state.link.api() == Api::V3 {
-            self.stream(&args)
-        } else {
-            self.whole(&args)
+        if !self.shape.streams() || self.state.link.api() == Api::V2 {
+            return self.whole(&args);
         }
+        if self.state.tell_costs {
+            match self.whole(&args) {
+                Err(_) if self.too_large => {}
+                done => return done,
+            }
+        }
+        self.stream(&args)
     }
 
     /// The values for the statement's parameters. A server wants every one of them, so it is asked for their names; what is
@@ -129,7 +136,10 @@ impl Run<'_> {
             None => {}
         }
         let result = match answer {
-            Some(Answer::Error { error }) => return Err(self.explain(&error)),
+            Some(Answer::Error { error }) => {
+                self.too_large = Refusal::new(&error, &self.sql).reason == Reason::TooLarge;
+                return Err(self.explain(&error));
+            }
             Some(answer) => batch_result(answer)?,
             None => return Err(Failure::Connection(malformed("no answer"))),
         };
@@ -185,7 +195,7 @@ impl Run<'_> {
                 server: result
                     .query_duration_ms
                     .and_then(|ms| Duration::try_from_secs_f64(ms / 1000.0).ok()),
-                total: Duration::ZERO,
+                ..ServerCost::default()
             },
         })
     }

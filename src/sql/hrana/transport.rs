@@ -8,11 +8,12 @@ use super::address::{Address, shown};
 use crate::error::{Code, Error, Result};
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -116,6 +117,7 @@ pub(super) struct Http {
     runtime: Option<Runtime>,
     client: reqwest::Client,
     authorization: Option<HeaderValue>,
+    waited: Cell<Duration>,
 }
 
 impl Http {
@@ -153,7 +155,13 @@ impl Http {
             runtime: Some(runtime),
             client,
             authorization,
+            waited: Cell::default(),
         })
+    }
+
+    /// All the time that was spent waiting for answers.
+    pub(super) fn waited(&self) -> Duration {
+        self.waited.get()
     }
 
     /// Waits for `work`, until the user or the deadline ends it.
@@ -161,7 +169,8 @@ impl Http {
         let Some(runtime) = &self.runtime else {
             return Err(Waited::Cancelled);
         };
-        runtime.block_on(async {
+        let begun = Instant::now();
+        let done = runtime.block_on(async {
             let waited = {
                 let mut work = pin!(tokio::time::timeout(call.patience, work));
                 let mut stop = pin!(call.cancel.wait());
@@ -178,7 +187,9 @@ impl Http {
                 settle().await;
             }
             waited
-        })
+        });
+        self.waited.set(self.waited.get() + begun.elapsed());
+        done
     }
 
     /// Sends a request and waits for the head of its answer. With a body it is a POST.

@@ -15,9 +15,10 @@ enum Arg {
     /// A logical database, or a file.
     Database,
     Command,
+    Limit,
 }
 
-use Arg::{Command, Database, Directory, Of, Table};
+use Arg::{Command, Database, Directory, Limit, Of, Table};
 
 const SWITCH: Arg = Of(&["on", "off"]);
 const MODES: &[&str] = &[
@@ -27,7 +28,8 @@ const MODES: &[&str] = &[
 
 /// Each dot-command: its name, its options, its arguments in order (the last one repeats).
 const COMMANDS: &[(&str, &[&str], &[Arg])] = &[
-    ("backup", &["--append", "--async"], &[Arg::Path]),
+    ("auth", &[], &[SWITCH]),
+    ("backup", &["--async"], &[Arg::Path]),
     ("bail", &[], &[SWITCH]),
     ("cd", &[], &[Directory]),
     ("changes", &[], &[SWITCH]),
@@ -45,22 +47,37 @@ const COMMANDS: &[(&str, &[&str], &[Arg])] = &[
     ("echo", &[], &[SWITCH]),
     ("edit", &[], &[]),
     ("eqp", &[], &[Of(&["on", "off", "full", "trace", "trigger"])]),
-    ("excel", &[], &[]),
+    ("excel", &["--bom"], &[]),
     ("exit", &[], &[]),
-    ("expert", &["--verbose"], &[]),
+    ("expert", &["--verbose", "--sample"], &[]),
     ("explain", &[], &[Of(&["on", "off", "auto"])]),
+    ("filectrl", &["--schema", "--help"], &[]),
     ("find", &["--case"], &[]),
     ("fullschema", &["--indent"], &[]),
     ("headers", &[], &[SWITCH]),
     ("help", &["-all"], &[Command]),
     (
         "import",
-        &["--csv", "--ascii", "--tsv", "--skip", "--schema", "--null", "-v"],
+        &[
+            "--csv",
+            "--ascii",
+            "--tsv",
+            "--json",
+            "--jsonl",
+            "--skip",
+            "--schema",
+            "--null",
+            "--dry-run",
+            "-v",
+        ],
         &[Arg::Path, Table],
     ),
     ("indexes", &[], &[Table]),
     ("intck", &[], &[]),
-    ("lint", &[], &[Of(&["fkey-indexes"])]),
+    ("limits", &[], &[Limit]),
+    ("lint", &["-verbose", "-groupbyparent"], &[Of(&["fkey-indexes"])]),
+    ("load", &[], &[Arg::Path]),
+    ("log", &[], &[Arg::Path]),
     (
         "mode",
         &["--wrap", "--wordwrap", "--quote", "--noquote"],
@@ -68,10 +85,11 @@ const COMMANDS: &[(&str, &[&str], &[Arg])] = &[
     ),
     ("nullvalue", &[], &[]),
     ("once", &["-e", "-x", "-w", "--bom"], &[Arg::Path]),
-    ("open", &["--readonly", "--new"], &[Database]),
+    ("open", &["--readonly", "--new", "--nofollow"], &[Database]),
     ("output", &["-e", "-x", "-w", "--bom"], &[Arg::Path]),
     ("parameter", &[], &[Of(&["init", "list", "set", "unset", "clear"])]),
     ("print", &[], &[]),
+    ("progress", &["--limit", "--once", "--quiet", "--reset"], &[]),
     ("prompt", &[], &[]),
     ("query", &[], &[Of(&["save", "run", "list", "drop"])]),
     ("quit", &[], &[]),
@@ -80,6 +98,7 @@ const COMMANDS: &[(&str, &[&str], &[Arg])] = &[
     ("restore", &[], &[Arg::Path]),
     ("save", &[], &[Arg::Path]),
     ("schema", &["--indent", "--nosys"], &[Table]),
+    ("selftest", &["--init", "-v"], &[]),
     ("separator", &[], &[]),
     (
         "sha3sum",
@@ -94,9 +113,18 @@ const COMMANDS: &[(&str, &[&str], &[Arg])] = &[
     ("tables", &[], &[Table]),
     ("timeout", &[], &[]),
     ("timer", &[], &[SWITCH]),
+    (
+        "trace",
+        &["--close", "--profile", "--row", "--stmt", "--expanded", "--plain"],
+        &[Of(&["stdout", "stderr", "off"])],
+    ),
     ("version", &[], &[]),
+    ("vfsinfo", &[], &[]),
+    ("vfslist", &[], &[]),
+    ("vfsname", &[], &[]),
     ("watch", &["--count"], &[]),
     ("width", &[], &[]),
+    ("www", &["--bom"], &[]),
 ];
 
 /// For SQLite's own tests, or other names of the same.
@@ -192,6 +220,7 @@ pub fn complete(line: &str, schema: &dyn Schema) -> Found {
             .collect(),
         Table => named(What::Table, schema.tables()),
         Command => named(What::Command, names().map(str::to_owned).collect()),
+        Limit => named(What::Argument, crate::shell::dot::limits().map(str::to_owned).collect()),
         Database => {
             let mut all = if bare.contains('/') {
                 Vec::new()
@@ -289,6 +318,22 @@ mod tests {
     fn every_entry_is_a_command_of_the_shell() {
         for (name, ..) in COMMANDS {
             assert!(crate::shell::dot::names().any(|known| known == *name), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_command_is_completed_with_the_options_that_its_help_tells() {
+        for name in names() {
+            let (_, options, _) = COMMANDS.iter().find(|(known, ..)| *known == name).expect(name);
+            let told: Vec<&str> = crate::shell::dot::help_on(name)
+                .into_iter()
+                .filter_map(|line| line.strip_prefix("   -").map(|_| line.trim_start()))
+                .flat_map(|line| line.split("  ").next().unwrap_or_default().split([' ', ',']))
+                .filter(|word| word.starts_with('-'))
+                .collect();
+            for option in told {
+                assert!(options.contains(&option), "{name} {option}");
+            }
         }
     }
 }
