@@ -19,7 +19,10 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("settings", &["control::names", "settings", "ui"]),
     ("ui", &["ui"]),
     ("control", &["control"]),
+    // A file of torso's own.
+    ("control/store", &["control", "engine"]),
     ("control/embedded", &["control", "engine"]),
+    ("control/hosted", &["control", "engine"]),
     ("engine", &["engine"]),
     ("sql", &["sql"]),
     ("shell", &["shell", "sql", "ui"]),
@@ -29,7 +32,17 @@ const IMPORTS: &[(&str, &[&str])] = &[
 
 /// Dependencies with few homes: prefixes of paths in `src` where each may be named.
 const HOMES: &[(&str, &[&str])] = &[
-    ("rusqlite", &["control/embedded/catalog", "engine/file", "sql", "shell"]),
+    (
+        "rusqlite",
+        &[
+            "control/store",
+            "control/embedded/catalog",
+            "control/hosted/store",
+            "engine/file",
+            "sql",
+            "shell",
+        ],
+    ),
     ("comfy_table", &["ui", "shell/render"]),
     ("rustyline", &["shell/editor"]),
     ("indicatif", &["ui"]),

@@ -10,6 +10,7 @@ mod disk;
 mod engine_sqld;
 mod exit_codes;
 mod golden_json;
+mod hosted;
 mod hostile_names;
 mod layering;
 mod parallel;

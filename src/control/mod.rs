@@ -21,9 +21,12 @@
 pub mod accounts;
 pub mod client;
 pub mod embedded;
+#[cfg(unix)]
+pub mod hosted;
 pub mod names;
 pub mod places;
 pub mod routes;
+mod store;
 pub mod tokens;
 pub mod types;
 

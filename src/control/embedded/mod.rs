@@ -16,9 +16,11 @@ mod catalog;
 mod check;
 mod databases;
 mod groups;
+#[cfg(unix)]
+mod hosting;
 mod instances;
 mod locations;
-mod lock;
+pub(super) mod lock;
 mod reconcile;
 mod staging;
 mod view;
@@ -37,6 +39,9 @@ use lock::Lock;
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use view::{Change, View};
+
+#[cfg(unix)]
+pub use hosting::Placed;
 
 /// The plane over one data directory.
 pub struct Embedded {

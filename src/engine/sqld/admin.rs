@@ -30,6 +30,17 @@ pub struct Usage {
     /// Bytes, counted about once a minute.
     #[serde(rename = "storage_bytes_used")]
     pub storage: u64,
+    /// The statements that read and wrote the most rows.
+    #[serde(default)]
+    pub top_queries: Vec<TopQuery>,
+}
+
+/// A statement, and the rows that one run of it cost.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct TopQuery {
+    pub query: String,
+    pub rows_read: u64,
+    pub rows_written: u64,
 }
 
 /// A client of administration ports; all of them have the same key.

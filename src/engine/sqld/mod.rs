@@ -28,7 +28,7 @@ mod keys;
 mod node;
 pub mod program;
 
-pub use admin::Usage;
+pub use admin::{TopQuery, Usage};
 pub use keys::Access;
 
 use super::file::{FileEngine, present};

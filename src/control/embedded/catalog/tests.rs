@@ -1,28 +1,14 @@
 //! Tests of the catalog: its schema, its migrations, its transactions.
 
 use super::*;
-
-/// The schema as SQLite holds it, without comments and differences of white space.
-fn schema_of(conn: &Connection) -> Vec<(String, String, String)> {
-    let mut statement = conn
-        .prepare("SELECT type, name, coalesce(sql, '') FROM sqlite_schema ORDER BY type, name")
-        .unwrap();
-    let rows = statement
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?)))
-        .unwrap();
-    rows.map(|row| {
-        let (kind, name, sql): (String, String, String) = row.unwrap();
-        let code: Vec<&str> = sql.lines().map(|line| line.split("--").next().unwrap_or("")).collect();
-        let words: Vec<&str> = code.iter().flat_map(|line| line.split_whitespace()).collect();
-        (kind, name, words.join(" "))
-    })
-    .collect()
-}
+use crate::control::store::{numbered, schema_of};
+use crate::error::{Code, Error};
+use rusqlite::Connection;
 
 #[test]
 fn migrations_lead_to_the_schema() {
     let stepped = Connection::open_in_memory().unwrap();
-    for step in MIGRATIONS {
+    for step in KIND.migrations {
         stepped.execute_batch(step).unwrap();
     }
     let written = Connection::open_in_memory().unwrap();
@@ -39,13 +25,7 @@ fn migrations_lead_to_the_schema() {
 #[test]
 fn migrations_are_numbered_without_gaps() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/control/embedded/migrations");
-    let mut names: Vec<String> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    let expected: Vec<String> = (1..=MIGRATIONS.len()).map(|step| format!("{step:04}.sql")).collect();
-    assert_eq!(names, expected);
+    assert_eq!(numbered(&folder), KIND.migrations.len());
 }
 
 #[test]

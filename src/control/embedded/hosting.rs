@@ -1,0 +1,79 @@
+//! What a plane that hosts several of these needs beyond the plane's own methods: where instances are for the engine, and
+//! copies of what is in databases.
+
+use super::Embedded;
+use super::catalog::databases::DatabaseRow;
+use super::view::{View, database_not_found};
+use crate::control::names::{DatabaseId, DatabaseName, GroupName, LocationCode};
+use crate::engine::Site;
+use crate::error::{Code, Error, Result};
+use std::path::Path;
+
+/// A database and its places.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Placed {
+    pub id: DatabaseId,
+    pub name: DatabaseName,
+    pub group: GroupName,
+    pub group_uuid: String,
+    pub block_reads: bool,
+    pub block_writes: bool,
+    pub created_at: jiff::Timestamp,
+    /// The primary first.
+    pub sites: Vec<(LocationCode, Site)>,
+}
+
+impl Embedded {
+    /// Every database, by name.
+    pub fn placements(&self) -> Result<Vec<Placed>> {
+        let Some(view) = self.read()? else {
+            return Ok(Vec::new());
+        };
+        view.catalog
+            .databases()?
+            .into_iter()
+            .map(|row| placed(&view, row))
+            .collect()
+    }
+
+    pub fn placement(&self, name: &DatabaseName) -> Result<Placed> {
+        let Some(view) = self.read()? else {
+            return Err(database_not_found(name, std::iter::empty()));
+        };
+        placed(&view, view.database(name)?)
+    }
+
+    /// Writes a consistent copy of a database into a new file.
+    pub fn snapshot(&self, name: &DatabaseName, to: &Path) -> Result<()> {
+        let placed = self.placement(name)?;
+        if placed.block_reads {
+            return Err(
+                Error::new(Code::Blocked, format!("reads of database {name} are blocked"))
+                    .hint(format!("torso db config set {name} block-reads off lifts it")),
+            );
+        }
+        match placed.sites.first() {
+            Some((_, primary)) => self.engine.snapshot(primary, to),
+            None => Err(database_not_found(name, std::iter::empty())),
+        }
+    }
+}
+
+fn placed(view: &View<'_>, row: DatabaseRow) -> Result<Placed> {
+    let primary = (row.primary.clone(), view.site(&row.primary, &row));
+    let mut sites = vec![primary];
+    for location in view.want(&row)?.replicas {
+        let site = view.site(&location, &row);
+        sites.push((location, site));
+    }
+    Ok(Placed {
+        id: row.id,
+        name: row.name,
+        group: row.group,
+        group_uuid: row.group_uuid,
+        block_reads: row.block_reads,
+        block_writes: row.block_writes,
+        created_at: row.created_at,
+        sites,
+    })
+}

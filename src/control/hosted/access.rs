@@ -1,0 +1,204 @@
+//! Database tokens: JWTs signed with the server's own Ed25519 key, for one database or for a group. Checking one needs the
+//! key and what is in memory: which tokens were ended before their time.
+
+use super::keys::{Signer, hash};
+use super::labels::Route;
+use super::lock;
+use super::store::{DatabaseTokenRow, Records};
+use crate::control::names::DatabaseId;
+use crate::control::tokens::Authorization;
+use crate::engine::sqld::{self, SqldEngine};
+use crate::error::{Code, Error, Result};
+use crate::secret::Secret;
+use jiff::Timestamp;
+use jsonwebtoken::{Algorithm, Header, Validation};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+/// Who signs.
+const ISSUER: &str = "torso";
+
+/// Bytes of the longest token that is looked at.
+const LONGEST: usize = 4096;
+
+/// Checked tokens that are remembered.
+const REMEMBERED: usize = 10_000;
+
+/// How long processes accept a token, and until when it is shown to them.
+const INTERNAL: Duration = Duration::from_secs(3600);
+const SHOWN: Duration = Duration::from_secs(1800);
+
+/// What a database token says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Claims {
+    iss: String,
+    jti: String,
+    iat: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    exp: Option<i64>,
+    a: Letter,
+    /// The database that it opens, or else the group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    gid: Option<String>,
+    /// The id of the organization.
+    org: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Letter {
+    Rw,
+    Ro,
+}
+
+/// What a token's bearer may do with a database.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Grant {
+    pub authorization: Authorization,
+    pub token_id: String,
+    pub expires_at: Option<Timestamp>,
+}
+
+pub(super) struct Access {
+    signer: Signer,
+    /// Tokens with a good signature, by their hash.
+    checked: RwLock<HashMap<[u8; 32], Arc<Claims>>>,
+    /// Tokens that end before their time, by id.
+    ended: RwLock<HashMap<String, Timestamp>>,
+    internal: Mutex<HashMap<(DatabaseId, sqld::Access), (Secret, Instant)>>,
+}
+
+impl Access {
+    pub fn open(signer: Signer, records: &Records) -> Result<Self> {
+        let ended = records
+            .revoked_tokens()?
+            .into_iter()
+            .filter_map(|row| Some((row.id, row.revoked_at?)))
+            .collect();
+        Ok(Self {
+            signer,
+            checked: RwLock::default(),
+            ended: RwLock::new(ended),
+            internal: Mutex::default(),
+        })
+    }
+
+    /// The text of a token that was written down.
+    pub fn sign(&self, row: &DatabaseTokenRow) -> Result<Secret> {
+        let claims = Claims {
+            iss: ISSUER.to_owned(),
+            jti: row.id.clone(),
+            iat: row.created_at.as_second(),
+            exp: row.expires_at.map(Timestamp::as_second),
+            a: match row.authorization {
+                Authorization::FullAccess => Letter::Rw,
+                Authorization::ReadOnly => Letter::Ro,
+            },
+            gid: row.database_id.is_none().then(|| row.group_uuid.clone()),
+            id: row.database_id.clone(),
+            org: row.organization_id.clone(),
+        };
+        jsonwebtoken::encode(&Header::new(Algorithm::EdDSA), &claims, &self.signer.encoding)
+            .map(Secret::new)
+            .map_err(|error| Error::new(Code::Internal, "cannot sign a token").caused_by(error))
+    }
+
+    /// Ends tokens at a time, which may be past.
+    pub fn end(&self, ids: impl IntoIterator<Item = (String, Timestamp)>) {
+        self.ended.write().unwrap_or_else(PoisonError::into_inner).extend(ids);
+    }
+
+    pub fn authorize(&self, token: &str, route: &Route) -> Result<Grant> {
+        let claims = self.check(token)?;
+        let now = Timestamp::now();
+        if claims.exp.is_some_and(|end| end <= now.as_second()) {
+            return Err(refused(route, "the token has expired"));
+        }
+        let ended = {
+            let ended = self.ended.read().unwrap_or_else(PoisonError::into_inner);
+            ended.get(&claims.jti).copied()
+        };
+        if ended.is_some_and(|end| end <= now) {
+            return Err(refused(route, "the token is not valid any more"));
+        }
+        let fits = match (&claims.id, &claims.gid) {
+            (Some(id), None) => id == route.id.as_str(),
+            (None, Some(group)) => *group == route.group_uuid,
+            _ => false,
+        };
+        if !fits || claims.org != route.organization_id {
+            return Err(refused(route, "the token is for another database"));
+        }
+        Ok(Grant {
+            authorization: match claims.a {
+                Letter::Rw => Authorization::FullAccess,
+                Letter::Ro => Authorization::ReadOnly,
+            },
+            token_id: claims.jti.clone(),
+            expires_at: claims.exp.and_then(|end| Timestamp::from_second(end).ok()),
+        })
+    }
+
+    /// What a token says, if it is one of ours.
+    fn check(&self, token: &str) -> Result<Arc<Claims>> {
+        let invalid = || {
+            Error::new(Code::Unauthenticated, "the database token is not valid")
+                .hint("torso db tokens create DATABASE makes one")
+        };
+        if token.is_empty() || token.len() > LONGEST {
+            return Err(invalid());
+        }
+        let key = hash(token);
+        {
+            let checked = self.checked.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(claims) = checked.get(&key) {
+                return Ok(Arc::clone(claims));
+            }
+        }
+        let mut wanted = Validation::new(Algorithm::EdDSA);
+        wanted.set_issuer(&[ISSUER]);
+        wanted.set_required_spec_claims(&["iss"]);
+        // Whether it has expired is asked each time, and to the second.
+        wanted.validate_exp = false;
+        // What the library says is not passed on: it may quote the token.
+        let claims = jsonwebtoken::decode::<Claims>(token, &self.signer.decoding, &wanted).map_err(|_| invalid())?;
+        let claims = Arc::new(claims.claims);
+        let mut checked = self.checked.write().unwrap_or_else(PoisonError::into_inner);
+        if checked.len() >= REMEMBERED {
+            checked.clear();
+        }
+        checked.insert(key, Arc::clone(&claims));
+        Ok(claims)
+    }
+
+    /// A token that the processes accept for a database.
+    pub fn internal(&self, engine: &SqldEngine, id: &DatabaseId, authorization: Authorization) -> Secret {
+        let access = match authorization {
+            Authorization::FullAccess => sqld::Access::ReadWrite,
+            Authorization::ReadOnly => sqld::Access::ReadOnly,
+        };
+        let mut internal = lock(&self.internal);
+        let key = (id.clone(), access);
+        if let Some((token, made)) = internal.get(&key)
+            && made.elapsed() < SHOWN
+        {
+            return token.clone();
+        }
+        internal.retain(|_, (_, made)| made.elapsed() < SHOWN);
+        let token = engine.token(id.as_str(), access, INTERNAL);
+        internal.insert(key, (token.clone(), Instant::now()));
+        token
+    }
+}
+
+fn refused(route: &Route, why: &str) -> Error {
+    Error::new(
+        Code::Unauthenticated,
+        format!("{why}: database {} cannot be opened with it", route.database),
+    )
+    .hint(format!("torso db tokens create {} makes one", route.database))
+}

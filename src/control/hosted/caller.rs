@@ -1,0 +1,148 @@
+//! Somebody who asks: a user, by an API token that was shown. Tokens that were looked up stay in memory until any token
+//! changes.
+
+use super::keys::hash;
+use super::permission::Scopes;
+use super::store::ApiTokenRow;
+use super::{Shared, lock};
+use crate::control::names::{TokenName, Username};
+use crate::error::{Code, Error, Result};
+use jiff::Timestamp;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+/// Sessions that are remembered.
+const REMEMBERED: usize = 10_000;
+
+/// What a request says about itself, for the audit log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// `cli`, `api` or the client's own name.
+    pub client: String,
+    pub request_id: String,
+}
+
+/// Somebody who has shown a token that is valid now. For one request.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    pub(super) session: Arc<Session>,
+    pub(super) origin: Origin,
+}
+
+impl Caller {
+    #[must_use]
+    pub fn username(&self) -> &Username {
+        &self.session.username
+    }
+
+    /// The id of the token in use.
+    #[must_use]
+    pub fn token_id(&self) -> &str {
+        &self.session.token_id
+    }
+
+    #[must_use]
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        self.session.expires_at
+    }
+
+    #[must_use]
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+}
+
+/// A token that is known, and whose it is.
+#[derive(Debug, Clone)]
+pub(super) struct Session {
+    pub user_id: String,
+    pub username: Username,
+    pub token_id: String,
+    pub token_name: TokenName,
+    pub scopes: Scopes,
+    pub organization_id: Option<String>,
+    pub group_uuid: Option<String>,
+    pub expires_at: Option<Timestamp>,
+}
+
+#[derive(Default)]
+pub(super) struct Sessions {
+    known: RwLock<HashMap<[u8; 32], Arc<Session>>>,
+    /// When tokens were used that is not written down yet.
+    uses: Mutex<HashMap<String, Timestamp>>,
+}
+
+impl Sessions {
+    /// After every change of tokens or users, once it is committed.
+    pub fn forget(&self) {
+        self.known.write().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    pub fn take_uses(&self) -> Vec<(String, Timestamp)> {
+        lock(&self.uses).drain().collect()
+    }
+}
+
+fn invalid() -> Error {
+    Error::new(Code::Unauthenticated, "the API token is not valid")
+        .hint("torso auth login --token TOKEN signs in with another one")
+}
+
+impl Shared {
+    pub(super) fn authenticate(&self, bearer: &str, origin: &Origin) -> Result<Caller> {
+        if bearer.is_empty() {
+            return Err(Error::new(Code::Unauthenticated, "no API token was sent")
+                .hint("torso auth login --token TOKEN signs in"));
+        }
+        // What is looked up is the hash, so how long it takes tells nothing about a token's text.
+        let key = hash(bearer);
+        let known = {
+            let known = self.sessions.known.read().unwrap_or_else(PoisonError::into_inner);
+            known.get(&key).cloned()
+        };
+        let session = match known {
+            Some(session) => session,
+            None => self.look_up(&key)?,
+        };
+        let now = Timestamp::now();
+        if session.expires_at.is_some_and(|end| end <= now) {
+            return Err(Error::new(
+                Code::Unauthenticated,
+                format!("the API token {} has expired", session.token_name),
+            )
+            .hint("torso auth login --token TOKEN signs in with another one"));
+        }
+        lock(&self.sessions.uses).insert(session.token_id.clone(), now);
+        Ok(Caller {
+            session,
+            origin: origin.clone(),
+        })
+    }
+
+    fn look_up(&self, key: &[u8; 32]) -> Result<Arc<Session>> {
+        // The lock is held until it is remembered, so that a token that is revoked meanwhile is not.
+        let records = self.records();
+        let row = records.api_token_by_hash(key)?.ok_or_else(invalid)?;
+        let user = records.user_by_id(&row.user_id)?.ok_or_else(invalid)?;
+        let session = Arc::new(session(row, user.username)?);
+        let mut known = self.sessions.known.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= REMEMBERED {
+            known.clear();
+        }
+        known.insert(*key, Arc::clone(&session));
+        Ok(session)
+    }
+}
+
+fn session(row: ApiTokenRow, username: Username) -> Result<Session> {
+    Ok(Session {
+        user_id: row.user_id,
+        username,
+        token_id: row.id,
+        token_name: row.name,
+        scopes: Scopes::parse(&row.scopes)?,
+        organization_id: row.organization_id,
+        group_uuid: row.group_uuid,
+        expires_at: row.expires_at,
+    })
+}

@@ -1,0 +1,151 @@
+//! Organizations.
+
+use super::{Desk, tokens};
+use crate::control::ControlPlane as _;
+use crate::control::accounts::{MemberRole, Organization, OrganizationKind, OrganizationPatch};
+use crate::control::hosted::permission::Action;
+use crate::control::hosted::store::OrganizationRow;
+use crate::control::hosted::{Entry, PLAN, new_id};
+use crate::control::names::OrganizationSlug;
+use crate::control::types::DatabaseFilter;
+use crate::error::{Code, Error, Result};
+use jiff::Timestamp;
+use serde_json::json;
+
+/// Characters of the longest name.
+const LONGEST_NAME: usize = 100;
+
+impl Desk<'_> {
+    pub(super) fn organizations(&self) -> Result<Vec<Organization>> {
+        let session = &self.caller.session;
+        let mut rows = self.shared.records().organizations_of(&session.user_id)?;
+        if let Some(only) = &session.organization_id {
+            rows.retain(|row| row.id == *only);
+        }
+        Ok(rows.into_iter().map(told).collect())
+    }
+
+    pub(super) fn found(&self, name: &str) -> Result<Organization> {
+        self.unlimited("create organizations")?;
+        if name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
+            return Err(Error::new(
+                Code::InvalidValue,
+                "the name of the organization is too long or has control characters",
+            )
+            .hint(format!("use up to {LONGEST_NAME} characters")));
+        }
+        let row = OrganizationRow {
+            id: new_id(),
+            slug: tokens::slug(name)?,
+            name: name.trim().to_owned(),
+            kind: OrganizationKind::Team,
+            plan: PLAN.to_owned(),
+            overages: false,
+            require_mfa: false,
+            created_at: Timestamp::now(),
+        };
+        {
+            let records = self.shared.records();
+            records.write(|| {
+                if records.organization(row.slug.as_str())?.is_some() || records.user(row.slug.as_str())?.is_some() {
+                    return Err(Error::new(
+                        Code::OrganizationExists,
+                        format!("an organization {} exists already", row.slug),
+                    )
+                    .hint("choose another name"));
+                }
+                records.insert_organization(&row)?;
+                records.set_member(&row.id, &self.caller.session.user_id, MemberRole::Owner)
+            })?;
+        }
+        let entry = Entry::new(
+            "org-create",
+            format!("created organization {}", row.slug),
+            json!({ "organization": row.slug }),
+        );
+        let made = self.shared.first_group(&row);
+        self.shared.note(&row.id, self.caller, entry, made.as_ref().err());
+        made.map(|()| told(row))
+    }
+
+    pub(super) fn update(&self, slug: &OrganizationSlug, patch: &OrganizationPatch) -> Result<Organization> {
+        let entry = Entry::new(
+            "org-set-overages",
+            format!("changed organization {slug}"),
+            json!({ "organization": slug, "changes": patch }),
+        );
+        self.change(slug, Action::ManageOrganization, entry, |row, _| {
+            if patch.require_mfa == Some(true) {
+                return Err(Error::new(
+                    Code::Unsupported,
+                    "this server knows API tokens only, and no second factor",
+                )
+                .hint("give tokens an expiration instead: torso auth api-tokens mint NAME --expiration 30d"));
+            }
+            let row = OrganizationRow {
+                overages: patch.overages.unwrap_or(row.overages),
+                require_mfa: patch.require_mfa.unwrap_or(row.require_mfa),
+                ..row.clone()
+            };
+            let records = self.shared.records();
+            records.write(|| records.update_organization(&row))?;
+            Ok(told(row))
+        })
+    }
+
+    pub(super) fn dissolve(&self, slug: &OrganizationSlug) -> Result<()> {
+        let entry = Entry::new(
+            "org-delete",
+            format!("deleted organization {slug}"),
+            json!({ "organization": slug }),
+        );
+        self.change(slug, Action::ManageOrganization, entry, |row, _| {
+            if row.kind == OrganizationKind::Personal {
+                return Err(Error::new(
+                    Code::Conflict,
+                    format!("{slug} is a personal organization and stays as long as its user"),
+                )
+                .hint("destroy its databases one by one: torso db list"));
+            }
+            let tenancy = self.shared.pools.tenancy(&row.id);
+            let _making = crate::control::hosted::lock(&tenancy.making);
+            let plane = self.shared.plane_of(row)?;
+            let all = plane.list_databases(&DatabaseFilter::default())?;
+            if !all.is_empty() {
+                return Err(Error::new(
+                    Code::Conflict,
+                    format!("organization {slug} still has {} databases", all.len()),
+                )
+                .hint("destroy or move them first: torso db list"));
+            }
+            drop(plane);
+            {
+                let records = self.shared.records();
+                records.write(|| records.delete_organization(&row.id))?;
+                // Tokens for this organization only are gone with it.
+                self.shared.sessions.forget();
+            }
+            self.shared.refresh_none(row);
+            self.shared.pools.close(&row.id);
+            // Whatever waits to be removed there is of no database; what cannot be removed is left.
+            let _ = std::fs::remove_dir_all(self.shared.pools.dir(&row.id));
+            Ok(())
+        })
+    }
+}
+
+pub(super) fn told(row: OrganizationRow) -> Organization {
+    Organization {
+        id: row.id,
+        name: row.name,
+        slug: row.slug,
+        kind: row.kind,
+        overages: row.overages,
+        require_mfa: row.require_mfa,
+        blocked_reads: false,
+        blocked_writes: false,
+        plan_id: row.plan,
+        plan_timeline: String::new(),
+        platform: "torso".to_owned(),
+    }
+}

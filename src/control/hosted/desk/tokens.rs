@@ -1,0 +1,212 @@
+//! The user, and the user's API tokens.
+
+use super::Desk;
+use crate::control::ControlPlane as _;
+use crate::control::accounts::{ApiToken, MintedApiToken, NewApiToken, User};
+use crate::control::hosted::permission::Scopes;
+use crate::control::hosted::store::{ApiTokenRow, OrganizationRow};
+use crate::control::hosted::{API_TOKEN, Entry, PLAN, keys, new_id, prefix};
+use crate::control::names::{GroupName, OrganizationSlug, TokenName};
+use crate::control::tokens::Expiration;
+use crate::error::{Code, Error, Result};
+use crate::secret::Secret;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+impl Desk<'_> {
+    pub(super) fn user(&self) -> Result<User> {
+        let name = self.caller.username();
+        let row = self.shared.records().user(name.as_str())?.ok_or_else(|| {
+            Error::new(Code::Unauthenticated, format!("the user {name} is no more"))
+                .hint("torso auth login --token TOKEN signs in as another one")
+        })?;
+        Ok(User {
+            username: row.username,
+            name: row.name,
+            email: row.email,
+            avatar_url: String::new(),
+            plan: PLAN.to_owned(),
+        })
+    }
+
+    pub(super) fn tokens(&self) -> Result<Vec<ApiToken>> {
+        self.shared.write_uses();
+        let rows = self.shared.records().api_tokens(&self.caller.session.user_id)?;
+        rows.into_iter().map(|row| self.told(row)).collect()
+    }
+
+    fn told(&self, row: ApiTokenRow) -> Result<ApiToken> {
+        let organization = match &row.organization_id {
+            None => None,
+            Some(id) => self.shared.records().organization_by_id(id)?,
+        };
+        let group = match (&row.group_uuid, &organization) {
+            (Some(uuid), Some(organization)) => self.group_name(organization, uuid)?,
+            _ => None,
+        };
+        Ok(ApiToken {
+            name: row.name,
+            id: row.id,
+            organization: organization.map(|row| row.slug),
+            group,
+            scopes: row.scopes,
+            created_at: Some(row.created_at),
+            last_used_at: row.last_used_at,
+            expires_at: row.expires_at,
+            prefix: Some(row.prefix),
+        })
+    }
+
+    fn group_name(&self, organization: &OrganizationRow, uuid: &str) -> Result<Option<GroupName>> {
+        let all = self.shared.plane_of(organization)?.list_groups()?;
+        Ok(all.into_iter().find(|group| group.uuid == uuid).map(|group| group.name))
+    }
+
+    pub(super) fn mint(&self, name: &TokenName, new: &NewApiToken) -> Result<MintedApiToken> {
+        let entry = Entry::new(
+            "user-token-create",
+            format!("created API token {name}"),
+            json!({ "token": name, "organization": new.organization, "group": new.group, "scopes": new.scopes }),
+        );
+        let result = self.make(name, new);
+        if let Ok(personal) = self.personal() {
+            self.shared
+                .note(&personal.id, self.caller, entry, result.as_ref().err());
+        }
+        result
+    }
+
+    fn make(&self, name: &TokenName, new: &NewApiToken) -> Result<MintedApiToken> {
+        let session = &self.caller.session;
+        let scopes = Scopes::parse(new.scopes.as_deref().unwrap_or_default())?;
+        if !session.scopes.cover(&scopes) {
+            return Err(too_much(name));
+        }
+        let organization = match &new.organization {
+            None => None,
+            Some(slug) => Some(self.shared.rights(self.caller, Some(slug))?.0),
+        };
+        let group = match (&new.group, &organization) {
+            (None, _) => None,
+            (Some(group), Some(organization)) => Some(self.shared.plane_of(organization)?.get_group(group)?.uuid),
+            (Some(group), None) => {
+                return Err(Error::new(
+                    Code::InvalidValue,
+                    format!("group {group} is of some organization, and none was named"),
+                )
+                .hint("name it too: --org SLUG"));
+            }
+        };
+        // A token for less does not make one for more.
+        let organization_id = organization.as_ref().map(|row| row.id.clone());
+        let within = |own: &Option<String>, asked: &Option<String>| own.is_none() || own == asked;
+        if !within(&session.organization_id, &organization_id) || !within(&session.group_uuid, &group) {
+            return Err(too_much(name));
+        }
+        let now = Timestamp::now();
+        let expires_at = match new.expiration.as_deref().map_or(Ok(Expiration::Never), str::parse)? {
+            Expiration::Never => None,
+            Expiration::After(span) => {
+                let span = SignedDuration::from_secs(i64::try_from(span.as_secs()).unwrap_or(i64::MAX));
+                Some(now.checked_add(span).map_err(|error| {
+                    Error::new(Code::InvalidValue, "the token would expire too late").caused_by(error)
+                })?)
+            }
+        };
+        let expires_at = match (expires_at, session.expires_at) {
+            (None, own) => own,
+            (Some(end), own) => Some(own.map_or(end, |own| own.min(end))),
+        };
+        let text = keys::secret(API_TOKEN)?;
+        let row = ApiTokenRow {
+            id: new_id(),
+            user_id: session.user_id.clone(),
+            name: name.clone(),
+            prefix: prefix(&text),
+            organization_id,
+            group_uuid: group,
+            scopes: scopes.names(),
+            created_at: now,
+            expires_at,
+            last_used_at: None,
+        };
+        {
+            let records = self.shared.records();
+            records.write(|| {
+                if records.api_token(&session.user_id, name.as_str())?.is_some() {
+                    return Err(
+                        Error::new(Code::TokenExists, format!("you have an API token {name} already"))
+                            .hint("choose another name, or revoke it first: torso auth api-tokens list"),
+                    );
+                }
+                records.insert_api_token(&row, &keys::hash(&text))
+            })?;
+        }
+        Ok(MintedApiToken {
+            token: self.told(row)?,
+            value: Secret::new(text),
+        })
+    }
+
+    pub(super) fn revoke(&self, name: &TokenName) -> Result<()> {
+        let entry = Entry::new(
+            "user-token-revoke",
+            format!("revoked API token {name}"),
+            json!({ "token": name }),
+        );
+        let personal = self.personal()?;
+        let result = (|| {
+            let records = self.shared.records();
+            let found = records.api_token(&self.caller.session.user_id, name.as_str())?;
+            let row = found.ok_or_else(|| {
+                Error::new(Code::TokenNotFound, format!("you have no API token {name}"))
+                    .hint("torso auth api-tokens list shows them")
+            })?;
+            // A limited token may end itself, and no other.
+            if row.id != self.caller.session.token_id {
+                self.unlimited("revoke other tokens")?;
+            }
+            records.write(|| records.delete_api_token(&row.id))?;
+            self.shared.sessions.forget();
+            Ok(())
+        })();
+        self.shared
+            .note(&personal.id, self.caller, entry, result.as_ref().err());
+        result
+    }
+
+    pub(super) fn invalidate(&self) -> Result<Timestamp> {
+        self.unlimited("end all sessions")?;
+        let personal = self.personal()?;
+        let now = Timestamp::now();
+        {
+            let records = self.shared.records();
+            records.write(|| records.delete_api_tokens_of(&self.caller.session.user_id))?;
+            self.shared.sessions.forget();
+        }
+        let entry = Entry::new("user-sessions-invalidate", "ended all sessions", json!({}));
+        self.shared.note(&personal.id, self.caller, entry, None);
+        Ok(now)
+    }
+}
+
+fn too_much(name: &TokenName) -> Error {
+    Error::new(
+        Code::Forbidden,
+        format!("the API token in use may do less than {name} would"),
+    )
+    .hint("use a token with full access, or make one for less")
+}
+
+/// A slug from what somebody calls an organization: `My Team` becomes `my-team`.
+pub(super) fn slug(name: &str) -> Result<OrganizationSlug> {
+    let mut slug = String::new();
+    for c in name.trim().chars() {
+        if c.is_ascii_alphanumeric() {
+            slug.push(c.to_ascii_lowercase());
+        } else if !slug.is_empty() && !slug.ends_with('-') {
+            slug.push('-');
+        }
+    }
+    slug.trim_end_matches('-').parse()
+}

@@ -1,0 +1,125 @@
+//! Secrets: random texts, their hashes, and the key that signs database tokens.
+
+use crate::engine::disk;
+use crate::error::{Code, Error, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use jsonwebtoken::{DecodingKey, EncodingKey};
+use ring::digest::{SHA256, digest};
+use ring::rand::{SecureRandom as _, SystemRandom};
+use ring::signature::{Ed25519KeyPair, KeyPair as _};
+use std::io::Write as _;
+use std::path::Path;
+
+/// What comes before the 32 bytes of an Ed25519 key in PKCS#8.
+const PKCS8: [u8; 16] = [
+    0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
+];
+
+const BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
+const END: &str = "-----END PRIVATE KEY-----";
+
+/// 32 random bytes of the system's.
+pub(super) fn random() -> Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    SystemRandom::new()
+        .fill(&mut bytes)
+        .map_err(|_| Error::new(Code::Internal, "the system gives no random numbers"))?;
+    Ok(bytes)
+}
+
+/// A random text of 256 bits behind a prefix that tells what it is.
+pub(super) fn secret(prefix: &str) -> Result<String> {
+    Ok(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(random()?)))
+}
+
+/// What is kept of a secret, and looked up by.
+pub(super) fn hash(text: &str) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(digest(&SHA256, text.as_bytes()).as_ref());
+    bytes
+}
+
+/// A key pair for signing.
+pub(super) struct Signer {
+    pub encoding: EncodingKey,
+    pub decoding: DecodingKey,
+}
+
+impl Signer {
+    /// The key in a file, made on the first use.
+    pub fn open(path: &Path) -> Result<Self> {
+        let seed = match std::fs::read_to_string(path) {
+            Ok(text) => read(&text).ok_or_else(|| {
+                Error::new(
+                    Code::InvalidFile,
+                    format!("{} holds no Ed25519 key in PKCS#8", path.display()),
+                )
+                .hint("put back the file that was there; without it every database token ends")
+            })?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => make(path)?,
+            Err(error) => return Err(Error::io(error, format!("cannot read {}", path.display()))),
+        };
+        disk::set_mode(path, disk::PRIVATE)?;
+        let pair = Ed25519KeyPair::from_seed_unchecked(&seed)
+            .map_err(|error| Error::new(Code::Internal, "cannot use a key").caused_by(error.to_string()))?;
+        let decoding = DecodingKey::from_ed_components(&URL_SAFE_NO_PAD.encode(pair.public_key().as_ref()))
+            .map_err(|error| Error::new(Code::Internal, "cannot use a key").caused_by(error))?;
+        Ok(Self {
+            encoding: EncodingKey::from_ed_der(&[&PKCS8[..], &seed].concat()),
+            decoding,
+        })
+    }
+}
+
+fn make(path: &Path) -> Result<[u8; 32]> {
+    if let Some(dir) = path.parent() {
+        disk::private_dir(dir)?;
+    }
+    let seed = random()?;
+    let text = format!("{BEGIN}\n{}\n{END}\n", STANDARD.encode([&PKCS8[..], &seed].concat()));
+    let unfinished = disk::with_suffix(path, ".tmp");
+    disk::remove(&unfinished)?;
+    let mut file = disk::private_file(&unfinished)?;
+    file.write_all(text.as_bytes())
+        .and_then(|()| file.sync_all())
+        .map_err(|error| Error::io(error, format!("cannot write {}", unfinished.display())))?;
+    disk::rename(&unfinished, path)?;
+    path.parent().map_or(Ok(()), disk::sync_dir)?;
+    Ok(seed)
+}
+
+fn read(text: &str) -> Option<[u8; 32]> {
+    let inner = text.trim().strip_prefix(BEGIN)?.strip_suffix(END)?;
+    let joined: String = inner.split_ascii_whitespace().collect();
+    let bytes = STANDARD.decode(joined).ok()?;
+    bytes.strip_prefix(&PKCS8)?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_made_once_and_private() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keys/key.pem");
+        Signer::open(&path).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with(BEGIN) && read(&text).is_some());
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        Signer::open(&path).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+        std::fs::write(&path, "something else").unwrap();
+        assert_eq!(Signer::open(&path).err().unwrap().code(), Code::InvalidFile);
+    }
+
+    #[test]
+    fn secrets_are_long_and_different() {
+        let one = secret("torso_").unwrap();
+        assert_eq!(one.len(), "torso_".len() + 43);
+        assert_ne!(one, secret("torso_").unwrap());
+        assert_ne!(hash(&one), hash("torso_"));
+    }
+}

@@ -1,0 +1,197 @@
+//! Labels: the names by which databases are known outside, in hostnames and paths, and the one map from them to what is
+//! behind. It is in memory, so that the gateway finds its way without a file being read.
+//!
+//! A database's label is `<database>-<organization>`; that of one of its instances has `--<location>` behind it. Two
+//! databases can come to the same label (`a-b` of `c`, and `a` of `b-c`): whoever is second is refused.
+
+use super::Public;
+use crate::control::embedded::Placed;
+use crate::control::names::{DatabaseId, DatabaseName, GroupName, LocationCode, OrganizationSlug};
+use crate::engine::Site;
+use crate::error::{Code, Error, Result};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+/// The longest label that can be part of a hostname.
+const LONGEST_IN_HOST: usize = 63;
+
+/// What is behind a label.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Route {
+    pub label: String,
+    pub organization: OrganizationSlug,
+    pub organization_id: String,
+    pub database: DatabaseName,
+    pub id: DatabaseId,
+    pub group: GroupName,
+    pub group_uuid: String,
+    pub location: LocationCode,
+    pub primary_location: LocationCode,
+    pub is_primary: bool,
+    /// The label names the database, not one of its instances.
+    pub is_default: bool,
+    pub block_reads: bool,
+    pub block_writes: bool,
+    pub(super) site: Site,
+    pub(super) primary_site: Site,
+}
+
+/// The label of a database, or of its instance at a location.
+#[must_use]
+pub fn label(database: &DatabaseName, organization: &OrganizationSlug, location: Option<&LocationCode>) -> String {
+    match location {
+        None => format!("{database}-{organization}"),
+        Some(location) => format!("{database}-{organization}--{location}"),
+    }
+}
+
+impl Public {
+    /// The URL of what is behind a label.
+    pub(super) fn url(&self, label: &str) -> String {
+        let base = self.base.as_str().trim_end_matches('/');
+        match &self.domain {
+            // A longer one is no hostname; the path serves as well.
+            Some(domain) if label.len() <= LONGEST_IN_HOST => {
+                let port = self.base.port().map_or_else(String::new, |port| format!(":{port}"));
+                format!("{}://{label}.{domain}{port}", self.base.scheme())
+            }
+            _ => format!("{base}/db/{label}/"),
+        }
+    }
+
+    /// The same without scheme and trailing slash: what clients put theirs before.
+    pub(super) fn hostname(&self, label: &str) -> String {
+        let url = self.url(label);
+        let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+        rest.trim_end_matches('/').to_owned()
+    }
+}
+
+/// The map.
+#[derive(Default)]
+pub(super) struct Labels {
+    routes: RwLock<HashMap<String, Arc<Route>>>,
+    /// Labels of databases, to be found by their ids; those that are promised to one that is being made.
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    by_id: HashMap<DatabaseId, (String, Vec<String>)>,
+    promised: HashMap<String, u64>,
+    promises: u64,
+}
+
+/// A promise of labels, for as long as it lives.
+pub(super) struct Promise<'a> {
+    labels: &'a Labels,
+    number: u64,
+}
+
+impl Drop for Promise<'_> {
+    fn drop(&mut self) {
+        self.labels.known().promised.retain(|_, number| *number != self.number);
+    }
+}
+
+impl Labels {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn route(&self, label: &str) -> Option<Arc<Route>> {
+        let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
+        routes.get(label).cloned()
+    }
+
+    /// Keeps others from taking labels until the promise is dropped. Those of `own` may be had again by it.
+    pub fn promise(&self, wanted: Vec<String>, own: Option<&DatabaseId>) -> Result<Promise<'_>> {
+        let mut known = self.known();
+        {
+            let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
+            for label in &wanted {
+                let foreign = routes.get(label).is_some_and(|route| Some(&route.id) != own);
+                if foreign || known.promised.contains_key(label) {
+                    return Err(Error::new(
+                        Code::HostnameTaken,
+                        format!("another database is reached by the name {label} already"),
+                    )
+                    .hint("choose another name for the database"));
+                }
+            }
+        }
+        known.promises += 1;
+        let number = known.promises;
+        known.promised.extend(wanted.into_iter().map(|label| (label, number)));
+        Ok(Promise { labels: self, number })
+    }
+
+    /// Sets what leads to one database.
+    pub fn set(&self, organization: (&str, &OrganizationSlug), placed: &Placed) {
+        let new = routes(organization, placed);
+        let labels = new.iter().map(|route| route.label.clone()).collect();
+        let mut known = self.known();
+        let old = known
+            .by_id
+            .insert(placed.id.clone(), (organization.0.to_owned(), labels));
+        let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
+        for label in old.into_iter().flat_map(|(_, labels)| labels) {
+            routes.remove(&label);
+        }
+        routes.extend(new.into_iter().map(|route| (route.label.clone(), Arc::new(route))));
+    }
+
+    /// Nothing leads to a database any more.
+    pub fn remove(&self, id: &DatabaseId) {
+        let mut known = self.known();
+        let old = known.by_id.remove(id);
+        let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
+        for label in old.into_iter().flat_map(|(_, labels)| labels) {
+            routes.remove(&label);
+        }
+    }
+
+    /// Sets what leads to the databases of an organization; nothing leads to others that it had.
+    pub fn set_all(&self, organization: (&str, &OrganizationSlug), all: &[Placed]) {
+        let gone: Vec<DatabaseId> = self
+            .known()
+            .by_id
+            .iter()
+            .filter(|(id, (of, _))| of == organization.0 && all.iter().all(|placed| placed.id != **id))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in &gone {
+            self.remove(id);
+        }
+        for placed in all {
+            self.set(organization, placed);
+        }
+    }
+}
+
+/// Everything that leads to a database.
+fn routes((organization_id, organization): (&str, &OrganizationSlug), placed: &Placed) -> Vec<Route> {
+    let Some((primary_location, primary_site)) = placed.sites.first() else {
+        return Vec::new();
+    };
+    let route = |location: &LocationCode, site: &Site, is_default: bool| Route {
+        label: label(&placed.name, organization, (!is_default).then_some(location)),
+        organization: organization.clone(),
+        organization_id: organization_id.to_owned(),
+        database: placed.name.clone(),
+        id: placed.id.clone(),
+        group: placed.group.clone(),
+        group_uuid: placed.group_uuid.clone(),
+        is_primary: location == primary_location,
+        is_default,
+        location: location.clone(),
+        primary_location: primary_location.clone(),
+        block_reads: placed.block_reads,
+        block_writes: placed.block_writes,
+        site: site.clone(),
+        primary_site: primary_site.clone(),
+    };
+    let default = route(primary_location, primary_site, true);
+    let instances = placed.sites.iter().map(|(location, site)| route(location, site, false));
+    std::iter::once(default).chain(instances).collect()
+}

@@ -1,0 +1,448 @@
+//! The self-hosted control plane: many organizations on one machine, each with databases of its own, reached over a server.
+//!
+//! ```text
+//! <data>/server.lock            held for life
+//! <data>/accounts.db            users, organizations, tokens, the audit log, usage (schema.sql)
+//! <data>/keys/                  the key that signs database tokens
+//! <data>/organizations/<id>/    an embedded plane for each organization: tenants are separate by construction
+//! <data>/uploads/<id>/          uploads under way
+//! ```
+//!
+//! [`Hosted`] is what a server holds. A [`Caller`] is somebody who has shown an API token; [`Hosted::plane`] is what that
+//! caller may do in an organization as a [`ControlPlane`], and [`Hosted::accounts`] as [`Accounts`]. The gateway asks
+//! [`Hosted::route`], [`Hosted::authorize`] and [`Hosted::endpoint`], which answer from memory.
+//!
+//! Who may do what is decided in `permission` alone. What is done or refused is written into the audit log by the one
+//! place that calls it.
+
+mod access;
+mod caller;
+mod desk;
+mod keys;
+mod labels;
+pub mod permission;
+mod pool;
+mod quotas;
+mod store;
+mod tenant;
+mod usage;
+
+pub use crate::engine::sqld::{Endpoint, SqldEngine};
+pub use access::Grant;
+pub use caller::{Caller, Origin};
+pub use labels::{Route, label};
+
+use crate::control::ControlPlane;
+use crate::control::accounts::{Accounts, AuditEntry, MemberRole, OrganizationKind, User};
+use crate::control::embedded::Embedded;
+use crate::control::embedded::lock::Lock;
+use crate::control::names::{LocationCode, OrganizationSlug, Username};
+use crate::control::places;
+use crate::control::tokens::Authorization;
+use crate::control::types::NewGroup;
+use crate::engine::file::FileEngine;
+use crate::engine::{Engine, disk};
+use crate::error::{Code, Error, Result};
+use crate::secret::Secret;
+use access::Access;
+use caller::Sessions;
+use jiff::Timestamp;
+use keys::Signer;
+use labels::Labels;
+use pool::Pools;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use store::{ApiTokenRow, OrganizationRow, Records, UserRow};
+use url::Url;
+use usage::Traffic;
+
+/// The group of databases that were not given one.
+const DEFAULT_GROUP: &str = "default";
+
+/// The plan of every organization.
+const PLAN: &str = "self-hosted";
+
+/// The user that owns a new server, unless another name is given.
+const OWNER: &str = "admin";
+
+/// How to open a hosted plane.
+pub struct Options {
+    pub data_dir: PathBuf,
+    pub engine: Engines,
+    /// The only locations that are offered, the default one first. None: what was given at an earlier start, else all.
+    pub locations: Option<Vec<LocationCode>>,
+    /// The name of the first user, who is made at the first start.
+    pub owner: Option<Username>,
+    pub public: Public,
+}
+
+/// What databases run on.
+pub enum Engines {
+    /// Plain files, whose URLs are told as they are: for tests of everything but serving.
+    Files,
+    Sqld(SqldEngine),
+}
+
+/// How the outside reaches the server. It decides the hostnames and URLs of databases.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Public {
+    /// Such as `http://127.0.0.1:8080`.
+    pub base: Url,
+    /// Databases are at `<label>.<domain>` with the base's scheme and port. None: at a path below the base.
+    pub domain: Option<String>,
+}
+
+/// The plane.
+pub struct Hosted {
+    shared: Arc<Shared>,
+}
+
+/// What all parts of the plane use.
+struct Shared {
+    dir: PathBuf,
+    engine: Engines,
+    public: Public,
+    /// None: all.
+    locations: Option<Vec<LocationCode>>,
+    records: Mutex<Records>,
+    sessions: Sessions,
+    pools: Pools,
+    labels: Labels,
+    access: Access,
+    traffic: Traffic,
+    _lock: Lock,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Hosted {
+    /// Opens the plane over a data directory. At the first start it makes the owner with a personal organization, and
+    /// tells the owner's API token, which is not known later.
+    pub fn open(options: Options) -> Result<(Self, Option<Secret>)> {
+        let dir = std::path::absolute(&options.data_dir).map_err(|error| {
+            Error::io(
+                error,
+                format!("cannot use the data directory {}", options.data_dir.display()),
+            )
+        })?;
+        disk::private_dir(&dir)?;
+        let path = dir.join(SERVER_LOCK);
+        let held = Lock::try_acquire(&path)?.ok_or_else(|| {
+            let who = Lock::holder(&path).ok().flatten().unwrap_or_default();
+            Error::new(
+                Code::Conflict,
+                format!(
+                    "another server (process {who}) uses the data directory {}",
+                    dir.display()
+                ),
+            )
+            .hint("stop it first, or give this one another directory: --data-dir DIR")
+        })?;
+        let records = Records::open(&dir.join("accounts.db"))?;
+        records.write(|| records.forget_expired_tokens(Timestamp::now()))?;
+        let locations = allowed_locations(&records, options.locations)?;
+        let access = Access::open(Signer::open(&dir.join("keys").join("database-tokens.pem"))?, &records)?;
+        let shared = Shared {
+            pools: Pools::new(dir.join("organizations")),
+            dir,
+            engine: options.engine,
+            public: options.public,
+            locations,
+            records: Mutex::new(records),
+            sessions: Sessions::default(),
+            labels: Labels::default(),
+            access,
+            traffic: Traffic::default(),
+            _lock: held,
+        };
+        let token = shared.first_owner(options.owner)?;
+        for organization in shared.records().organizations()? {
+            shared.refresh(&organization)?;
+        }
+        Ok((
+            Self {
+                shared: Arc::new(shared),
+            },
+            token,
+        ))
+    }
+
+    /// Ends the processes of databases, within 10 seconds, for good.
+    pub fn shutdown(&self) {
+        let _ = self.shared.write_usage();
+        self.shared.write_uses();
+        if let Engines::Sqld(engine) = &self.shared.engine {
+            engine.shutdown();
+        }
+    }
+
+    /// Who has a token. From memory, but for the first time.
+    pub fn authenticate(&self, bearer: &str, origin: &Origin) -> Result<Caller> {
+        self.shared.authenticate(bearer, origin)
+    }
+
+    /// An organization as the caller may use it; none: the caller's personal one. For one that the caller is no member
+    /// of, `organization_not_found`.
+    pub fn plane<'a>(
+        &'a self,
+        caller: &'a Caller,
+        organization: Option<&OrganizationSlug>,
+    ) -> Result<Box<dyn ControlPlane + 'a>> {
+        Ok(Box::new(self.shared.tenant(caller, organization)?))
+    }
+
+    pub fn accounts<'a>(&'a self, caller: &'a Caller) -> Box<dyn Accounts + 'a> {
+        Box::new(desk::Desk::new(&self.shared, caller))
+    }
+
+    /// Makes a new user of whoever has the text of an invitation, and a member of the organization that invited: the user,
+    /// and its first API token.
+    pub fn accept_invite(&self, invitation: &str, username: &Username) -> Result<(User, Secret)> {
+        self.shared.accept(invitation, username)
+    }
+
+    /// Sets a quota (`databases`, `groups`, `locations`, `storage`) of every organization, or of one. 0 is unlimited. For
+    /// whoever administers the server: nobody is asked.
+    pub fn set_quota(&self, name: &str, organization: Option<&OrganizationSlug>, value: u64) -> Result<()> {
+        self.shared
+            .set_quota(name, organization.map(OrganizationSlug::as_str), value)
+    }
+
+    // For the gateway.
+
+    /// What is behind a label.
+    #[must_use]
+    pub fn route(&self, label: &str) -> Option<Arc<Route>> {
+        self.shared.labels.route(label)
+    }
+
+    /// What the bearer of a database token may do with what is behind a label: `unauthenticated` when nothing.
+    pub fn authorize(&self, token: &str, route: &Route) -> Result<Grant> {
+        self.shared.access.authorize(token, route)
+    }
+
+    /// Where the instance takes SQL: `unavailable` while it does not.
+    pub fn endpoint(&self, route: &Route) -> Result<Endpoint> {
+        self.shared.sqld()?.endpoint(&route.site)
+    }
+
+    /// The same of its primary.
+    pub fn primary_endpoint(&self, route: &Route) -> Result<Endpoint> {
+        self.shared.sqld()?.endpoint(&route.primary_site)
+    }
+
+    /// What its process wants to be shown; valid for some minutes at least, and told to nobody else.
+    pub fn internal_token(&self, route: &Route, authorization: Authorization) -> Result<Secret> {
+        let engine = self.shared.sqld()?;
+        Ok(self.shared.access.internal(engine, &route.id, authorization))
+    }
+}
+
+impl Hosted {
+    /// Notes that an instance was used, and how many bytes of its log were sent to replicas outside.
+    pub fn count(&self, route: &Arc<Route>, bytes_synced: u64) {
+        self.shared.traffic.add(route, bytes_synced);
+    }
+}
+
+impl Drop for Hosted {
+    fn drop(&mut self) {
+        self.shutdown();
+    }
+}
+
+/// The name of the file that a server holds for life.
+pub(super) const SERVER_LOCK: &str = "server.lock";
+
+/// The locations that are offered: as given, and remembered for later starts; else as remembered.
+fn allowed_locations(records: &Records, given: Option<Vec<LocationCode>>) -> Result<Option<Vec<LocationCode>>> {
+    const SETTING: &str = "locations";
+    if let Some(given) = given {
+        if let Some(unknown) = given
+            .iter()
+            .find(|code| places::find(code.as_str()).is_none() && code.as_str() != places::LOCAL)
+        {
+            return Err(
+                Error::new(Code::LocationNotFound, format!("there is no location {unknown}"))
+                    .hint("torso location list shows what there is"),
+            );
+        }
+        let text: Vec<_> = given.iter().map(LocationCode::as_str).collect();
+        records.write(|| records.set(SETTING, &text.join(",")))?;
+        return Ok((!given.is_empty()).then_some(given));
+    }
+    let Some(text) = records.setting(SETTING)?.filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    text.split(',')
+        .map(str::parse)
+        .collect::<Result<Vec<LocationCode>>>()
+        .map(Some)
+}
+
+impl Shared {
+    fn records(&self) -> MutexGuard<'_, Records> {
+        lock(&self.records)
+    }
+
+    fn sqld(&self) -> Result<&SqldEngine> {
+        match &self.engine {
+            Engines::Sqld(engine) => Ok(engine),
+            Engines::Files => Err(Error::new(
+                Code::Unsupported,
+                "databases are files here, and nothing serves them",
+            )),
+        }
+    }
+
+    /// An embedded plane over an organization's directory.
+    fn embedded(&self, dir: &Path) -> Result<Embedded> {
+        let engine: Box<dyn Engine> = match &self.engine {
+            Engines::Files => Box::new(FileEngine::default()),
+            Engines::Sqld(engine) => Box::new(engine.clone()),
+        };
+        Embedded::over(dir, engine)
+    }
+
+    /// Where databases go whose place was not chosen.
+    fn default_location(&self) -> Result<LocationCode> {
+        match self.locations.as_deref() {
+            Some([first, ..]) => Ok(first.clone()),
+            _ => places::LOCAL.parse(),
+        }
+    }
+
+    /// Makes the first user, unless there are users.
+    fn first_owner(&self, name: Option<Username>) -> Result<Option<Secret>> {
+        if !self.records().users()?.is_empty() {
+            return Ok(None);
+        }
+        let name = name.map_or_else(|| OWNER.parse(), Ok)?;
+        let (_, token) = self.make_user(&name, "", |_, _| Ok(()))?;
+        Ok(Some(token))
+    }
+
+    /// Makes a user with a personal organization, a group in it, and an API token; and what else is to be committed with
+    /// it.
+    fn make_user(
+        &self,
+        username: &Username,
+        email: &str,
+        more: impl FnOnce(&Records, &UserRow) -> Result<()>,
+    ) -> Result<(UserRow, Secret)> {
+        let now = Timestamp::now();
+        let user = UserRow {
+            id: new_id(),
+            username: username.clone(),
+            name: String::new(),
+            email: email.to_owned(),
+            created_at: now,
+        };
+        let organization = OrganizationRow {
+            id: new_id(),
+            slug: username.as_str().parse()?,
+            name: username.as_str().to_owned(),
+            kind: OrganizationKind::Personal,
+            plan: PLAN.to_owned(),
+            overages: false,
+            require_mfa: false,
+            created_at: now,
+        };
+        let text = keys::secret(API_TOKEN)?;
+        let token = ApiTokenRow {
+            id: new_id(),
+            user_id: user.id.clone(),
+            name: "first".parse()?,
+            prefix: prefix(&text),
+            organization_id: None,
+            group_uuid: None,
+            scopes: Vec::new(),
+            created_at: now,
+            expires_at: None,
+            last_used_at: None,
+        };
+        {
+            let records = self.records();
+            records.write(|| {
+                if records.user(username.as_str())?.is_some() || records.organization(username.as_str())?.is_some() {
+                    return Err(Error::new(Code::UserExists, format!("the name {username} is taken"))
+                        .hint("choose another name"));
+                }
+                records.insert_user(&user)?;
+                records.insert_organization(&organization)?;
+                records.set_member(&organization.id, &user.id, MemberRole::Owner)?;
+                records.insert_api_token(&token, &keys::hash(&text))?;
+                more(&records, &user)
+            })?;
+        }
+        self.first_group(&organization)?;
+        Ok((user, Secret::new(text)))
+    }
+
+    /// A group for databases that are not given one, so that clients find one.
+    fn first_group(&self, organization: &OrganizationRow) -> Result<()> {
+        let plane = self.plane_of(organization)?;
+        plane
+            .create_group(&NewGroup {
+                name: DEFAULT_GROUP.parse()?,
+                location: self.default_location()?,
+            })
+            .map(drop)
+    }
+
+    /// Writes down when tokens were used. A failure loses nothing that matters.
+    fn write_uses(&self) {
+        let uses = self.sessions.take_uses();
+        if !uses.is_empty() {
+            let _ = self.records().note_use(&uses);
+        }
+    }
+
+    /// Writes an entry into the audit log of an organization. What was done is done, whether or not it can be noted.
+    fn note(&self, organization: &str, caller: &Caller, entry: Entry, error: Option<&Error>) {
+        let line = AuditEntry {
+            code: entry.code.to_owned(),
+            message: entry.message,
+            origin: caller.origin.client.clone(),
+            author: caller.session.username.as_str().to_owned(),
+            created_at: Timestamp::now(),
+            data: entry.data,
+        };
+        let result = error.map_or("ok", |error| error.code().name());
+        let _ = self
+            .records()
+            .audit(organization, &line, result, &caller.origin.request_id);
+    }
+}
+
+/// What the audit log is told of a call.
+#[derive(Debug, Clone)]
+struct Entry {
+    code: &'static str,
+    message: String,
+    data: serde_json::Value,
+}
+
+impl Entry {
+    fn new(code: &'static str, message: impl Into<String>, data: serde_json::Value) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            data,
+        }
+    }
+}
+
+/// What the text of an API token begins with.
+const API_TOKEN: &str = "torso_";
+
+/// What of a token's text its owner is shown later.
+fn prefix(text: &str) -> String {
+    text.chars().take(API_TOKEN.len() + 8).collect()
+}
+
+fn new_id() -> String {
+    uuid::Uuid::new_v4().hyphenated().to_string()
+}

@@ -1,0 +1,323 @@
+//! Who may do what, in one pure function: the role of a user in an organization, narrowed by what the token in use was
+//! made for. Everything else in the hosted plane asks it, and nothing else decides.
+
+use crate::control::accounts::MemberRole;
+use crate::control::names::GroupName;
+use crate::error::{Code, Error, Result};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+/// What somebody wants to do in an organization.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Looks at databases, groups, locations and usage.
+    Look,
+    CreateDatabase,
+    DeleteDatabase,
+    /// Renames and configures databases, adds and removes their replicas, syncs them.
+    ConfigureDatabase,
+    /// Takes a copy of what is in a database.
+    ExportDatabase,
+    /// Has a token made that only reads a database.
+    MintReadToken,
+    MintToken,
+    /// Ends tokens of a database.
+    RotateDatabase,
+    CreateGroup,
+    DeleteGroup,
+    /// Renames and configures groups, adds and removes their locations.
+    ConfigureGroup,
+    MintGroupReadToken,
+    MintGroupToken,
+    RotateGroup,
+    /// Lifts or sets delete protection.
+    Protect,
+    /// Moves databases or groups to another organization.
+    Transfer,
+    /// Adds and removes locations, checks and mends the plane.
+    Maintain,
+    /// Sees members, invitations, the audit log.
+    SeeMembers,
+    ManageMembers,
+    SeeAudit,
+    /// Changes or deletes the organization.
+    ManageOrganization,
+}
+
+impl Action {
+    pub const ALL: [Self; 21] = [
+        Self::Look,
+        Self::CreateDatabase,
+        Self::DeleteDatabase,
+        Self::ConfigureDatabase,
+        Self::ExportDatabase,
+        Self::MintReadToken,
+        Self::MintToken,
+        Self::RotateDatabase,
+        Self::CreateGroup,
+        Self::DeleteGroup,
+        Self::ConfigureGroup,
+        Self::MintGroupReadToken,
+        Self::MintGroupToken,
+        Self::RotateGroup,
+        Self::Protect,
+        Self::Transfer,
+        Self::Maintain,
+        Self::SeeMembers,
+        Self::ManageMembers,
+        Self::SeeAudit,
+        Self::ManageOrganization,
+    ];
+
+    /// The lowest role that may do it.
+    fn role(self) -> MemberRole {
+        match self {
+            Self::Look | Self::ExportDatabase | Self::MintReadToken | Self::MintGroupReadToken | Self::SeeMembers => {
+                MemberRole::Viewer
+            }
+            Self::CreateDatabase
+            | Self::DeleteDatabase
+            | Self::ConfigureDatabase
+            | Self::MintToken
+            | Self::RotateDatabase
+            | Self::CreateGroup
+            | Self::DeleteGroup
+            | Self::ConfigureGroup
+            | Self::MintGroupToken
+            | Self::RotateGroup => MemberRole::Member,
+            Self::Protect | Self::Transfer | Self::Maintain | Self::ManageMembers | Self::SeeAudit => MemberRole::Admin,
+            Self::ManageOrganization => MemberRole::Owner,
+        }
+    }
+
+    /// The scopes of which a token with scopes needs all. None: no scope allows it, only a token for everything.
+    fn scopes(self) -> Option<&'static [Scope]> {
+        Some(match self {
+            Self::Look => &[Scope::Read],
+            Self::CreateDatabase => &[Scope::CreateDatabase],
+            Self::DeleteDatabase => &[Scope::DeleteDatabase],
+            Self::ConfigureDatabase => &[Scope::ConfigureDatabase],
+            // A copy holds what a token would read.
+            Self::ExportDatabase | Self::MintReadToken | Self::MintToken => &[Scope::MintToken],
+            Self::RotateDatabase => &[Scope::RotateDatabase],
+            Self::ConfigureGroup => &[Scope::ConfigureGroup],
+            Self::MintGroupReadToken | Self::MintGroupToken => &[Scope::MintGroupToken],
+            Self::RotateGroup => &[Scope::RotateGroup],
+            Self::Protect => &[Scope::ConfigureDatabase, Scope::ConfigureGroup],
+            Self::CreateGroup
+            | Self::DeleteGroup
+            | Self::Transfer
+            | Self::Maintain
+            | Self::SeeMembers
+            | Self::ManageMembers
+            | Self::SeeAudit
+            | Self::ManageOrganization => return None,
+        })
+    }
+
+    /// What it is called in a refusal.
+    fn doing(self) -> &'static str {
+        match self {
+            Self::Look => "look at databases and groups",
+            Self::CreateDatabase => "create databases",
+            Self::DeleteDatabase => "destroy databases",
+            Self::ConfigureDatabase => "change databases",
+            Self::ExportDatabase => "export databases",
+            Self::MintReadToken => "create database tokens",
+            Self::MintToken => "create database tokens that write",
+            Self::RotateDatabase => "invalidate database tokens",
+            Self::CreateGroup => "create groups",
+            Self::DeleteGroup => "destroy groups",
+            Self::ConfigureGroup => "change groups",
+            Self::MintGroupReadToken => "create group tokens",
+            Self::MintGroupToken => "create group tokens that write",
+            Self::RotateGroup => "invalidate group tokens",
+            Self::Protect => "change delete protection",
+            Self::Transfer => "move databases and groups to other organizations",
+            Self::Maintain => "change locations or mend the server",
+            Self::SeeMembers => "see members",
+            Self::ManageMembers => "change members and invitations",
+            Self::SeeAudit => "see the audit log",
+            Self::ManageOrganization => "change the organization",
+        }
+    }
+}
+
+/// What a token with scopes is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    Read,
+    CreateDatabase,
+    DeleteDatabase,
+    ConfigureDatabase,
+    MintToken,
+    RotateDatabase,
+    ConfigureGroup,
+    MintGroupToken,
+    RotateGroup,
+}
+
+impl Scope {
+    pub const ALL: [Self; 9] = [
+        Self::Read,
+        Self::CreateDatabase,
+        Self::DeleteDatabase,
+        Self::ConfigureDatabase,
+        Self::MintToken,
+        Self::RotateDatabase,
+        Self::ConfigureGroup,
+        Self::MintGroupToken,
+        Self::RotateGroup,
+    ];
+
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::CreateDatabase => "db:create",
+            Self::DeleteDatabase => "db:delete",
+            Self::ConfigureDatabase => "db:configure",
+            Self::MintToken => "db:mint-token",
+            Self::RotateDatabase => "db:rotate-creds",
+            Self::ConfigureGroup => "group:configure",
+            Self::MintGroupToken => "group:mint-token",
+            Self::RotateGroup => "group:rotate-creds",
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Scope {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self> {
+        Self::ALL.into_iter().find(|scope| scope.name() == text).ok_or_else(|| {
+            let all: Vec<_> = Self::ALL.iter().map(|scope| scope.name()).collect();
+            Error::new(Code::InvalidValue, format!("{text:?} is not a scope")).hint(format!(
+                "scopes are {}; read-only and full-access stand alone",
+                all.join(", ")
+            ))
+        })
+    }
+}
+
+/// What a token was made for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Scopes {
+    /// Whatever its owner may do.
+    #[default]
+    Everything,
+    Only(BTreeSet<Scope>),
+}
+
+impl Scopes {
+    /// As a request says it: nothing or `full-access`, `read-only`, or scopes.
+    pub fn parse(texts: &[String]) -> Result<Self> {
+        match texts {
+            [] => Ok(Self::Everything),
+            [one] if one == "full-access" => Ok(Self::Everything),
+            [one] if one == "read-only" => Ok(Self::Only([Scope::Read].into())),
+            all => Ok(Self::Only(all.iter().map(|text| text.parse()).collect::<Result<_>>()?)),
+        }
+    }
+
+    /// As [`Scopes::parse`] takes it.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        match self {
+            Self::Everything => Vec::new(),
+            Self::Only(scopes) => scopes.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    /// Whether a token with these scopes may hand out one with those.
+    #[must_use]
+    pub fn cover(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Everything, _) => true,
+            (Self::Only(_), Self::Everything) => false,
+            (Self::Only(ours), Self::Only(theirs)) => theirs.is_subset(ours),
+        }
+    }
+}
+
+/// What an action is done to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target<'a> {
+    /// Something of the whole organization.
+    Organization,
+    /// A group, or a database in it.
+    Group(&'a GroupName),
+    /// Whatever the bearer may see of it: lists, which are cut to that.
+    Visible,
+}
+
+/// What a bearer has in an organization.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rights {
+    pub role: MemberRole,
+    pub scopes: Scopes,
+    /// The token is for one group only.
+    pub group: Option<GroupName>,
+}
+
+/// Allows an action, or says why not.
+pub fn permission(rights: &Rights, action: Action, target: Target<'_>) -> Result<()> {
+    if rights.role < action.role() {
+        return Err(Error::new(
+            Code::Forbidden,
+            format!("as {} you may not {}", with_article(rights.role), action.doing()),
+        )
+        .hint(format!(
+            "{} of the organization may: torso org members list",
+            with_article(action.role())
+        )));
+    }
+    if let Scopes::Only(scopes) = &rights.scopes {
+        let allowed = action
+            .scopes()
+            .is_some_and(|needed| needed.iter().all(|scope| scopes.contains(scope)));
+        if !allowed {
+            let hint = match action.scopes() {
+                Some(needed) => {
+                    let names: Vec<_> = needed.iter().map(|scope| scope.name()).collect();
+                    format!("use a token with the scope {}", names.join(" and "))
+                }
+                None => "use a token with full access".to_owned(),
+            };
+            return Err(Error::new(
+                Code::Forbidden,
+                format!("the API token in use may not {}", action.doing()),
+            )
+            .hint(hint));
+        }
+    }
+    let fits = match (&rights.group, target) {
+        (None, _) | (Some(_), Target::Visible) => true,
+        (Some(own), Target::Group(group)) => own == group,
+        (Some(_), Target::Organization) => false,
+    };
+    if fits {
+        return Ok(());
+    }
+    Err(Error::new(
+        Code::Forbidden,
+        format!(
+            "the API token in use is for one group and may not {} outside it",
+            action.doing()
+        ),
+    )
+    .hint("use a token that is not limited to a group: torso auth api-tokens list"))
+}
+
+fn with_article(role: MemberRole) -> String {
+    match role {
+        MemberRole::Admin | MemberRole::Owner => format!("an {role}"),
+        MemberRole::Viewer | MemberRole::Member => format!("a {role}"),
+    }
+}

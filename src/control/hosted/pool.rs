@@ -1,0 +1,101 @@
+//! The embedded planes of organizations. One is for one thread at a time, so each organization has as many as are used at
+//! the same time; what they share is on disk.
+
+use super::store::OrganizationRow;
+use super::{Shared, lock};
+use crate::control::embedded::Embedded;
+use crate::error::Result;
+use std::collections::HashMap;
+use std::ops::Deref;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+/// Planes that an organization keeps open when nobody uses them.
+const IDLE: usize = 4;
+
+/// What an organization has in memory.
+#[derive(Default)]
+pub(super) struct Tenancy {
+    idle: Mutex<Vec<Embedded>>,
+    /// Held while something is made that a quota counts.
+    pub making: Mutex<()>,
+}
+
+pub(super) struct Pools {
+    dir: PathBuf,
+    tenancies: Mutex<HashMap<String, Arc<Tenancy>>>,
+}
+
+impl Pools {
+    pub fn new(dir: PathBuf) -> Self {
+        Self {
+            dir,
+            tenancies: Mutex::default(),
+        }
+    }
+
+    /// The directory of an organization.
+    pub fn dir(&self, id: &str) -> PathBuf {
+        self.dir.join(id)
+    }
+
+    pub fn tenancy(&self, id: &str) -> Arc<Tenancy> {
+        Arc::clone(lock(&self.tenancies).entry(id.to_owned()).or_default())
+    }
+
+    /// Closes what is open of an organization.
+    pub fn close(&self, id: &str) {
+        lock(&self.tenancies).remove(id);
+    }
+}
+
+/// A plane on loan. It goes back when it is dropped.
+pub(super) struct Loan {
+    plane: Option<Embedded>,
+    tenancy: Arc<Tenancy>,
+}
+
+impl Deref for Loan {
+    type Target = Embedded;
+    fn deref(&self) -> &Embedded {
+        // It is taken out only by `drop`.
+        self.plane.as_ref().unwrap_or_else(|| unreachable!())
+    }
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        let mut idle = lock(&self.tenancy.idle);
+        if idle.len() < IDLE {
+            idle.extend(self.plane.take());
+        }
+    }
+}
+
+impl Shared {
+    /// A plane over an organization's databases, with no questions asked.
+    pub(super) fn plane_of(&self, organization: &OrganizationRow) -> Result<Loan> {
+        let tenancy = self.pools.tenancy(&organization.id);
+        let idle = lock(&tenancy.idle).pop();
+        let plane = match idle {
+            Some(plane) => plane,
+            None => self.embedded(&self.pools.dir(&organization.id))?,
+        };
+        Ok(Loan {
+            plane: Some(plane),
+            tenancy,
+        })
+    }
+
+    /// Has labels lead to what an organization has.
+    pub(super) fn refresh(&self, organization: &OrganizationRow) -> Result<()> {
+        let all = self.plane_of(organization)?.placements()?;
+        self.labels.set_all((&organization.id, &organization.slug), &all);
+        Ok(())
+    }
+
+    /// Has no label lead to an organization's databases.
+    pub(super) fn refresh_none(&self, organization: &OrganizationRow) {
+        self.labels.set_all((&organization.id, &organization.slug), &[]);
+    }
+}

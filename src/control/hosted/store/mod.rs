@@ -1,0 +1,161 @@
+//! The hosted plane's own file, `accounts.db`: the rows and the queries. The rules are its parent's.
+//!
+//! One connection, for one thread at a time; the plane keeps what is asked for all the time in memory.
+
+mod people;
+mod tokens;
+mod usage;
+
+pub use people::{InviteRow, MemberRow, OrganizationRow, UserRow};
+pub use tokens::{ApiTokenRow, DatabaseTokenRow};
+pub use usage::Reading;
+
+use crate::control::accounts::AuditEntry;
+use crate::control::store::{Kind, Store, count, parsed};
+use crate::error::Result;
+use jiff::Timestamp;
+use rusqlite::params;
+use std::ops::Deref;
+use std::path::Path;
+
+const KIND: Kind = Kind {
+    noun: "the accounts file",
+    migrations: &[include_str!("../migrations/0001.sql")],
+};
+
+/// Entries of the audit log that an organization keeps.
+const AUDIT_KEPT: u64 = 100_000;
+
+/// The open file. Whoever has it holds the server's lock.
+pub struct Records(Store);
+
+impl Deref for Records {
+    type Target = Store;
+    fn deref(&self) -> &Store {
+        &self.0
+    }
+}
+
+impl Records {
+    pub fn open(path: &Path) -> Result<Self> {
+        let store = Store::prepare(path, KIND)?;
+        store.durable()?;
+        Ok(Self(store))
+    }
+
+    pub fn setting(&self, name: &str) -> Result<Option<String>> {
+        self.row("SELECT value FROM settings WHERE name = ?1", [name], |row| row.get(0))
+    }
+
+    /// Every setting whose name begins with a prefix.
+    pub fn settings(&self, prefix: &str) -> Result<Vec<(String, String)>> {
+        self.rows(
+            "SELECT name, value FROM settings WHERE substr(name, 1, length(?1)) = ?1 ORDER BY name",
+            [prefix],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+    }
+
+    pub fn set(&self, name: &str, value: &str) -> Result<()> {
+        self.execute(
+            "INSERT INTO settings (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            [name, value],
+        )?;
+        Ok(())
+    }
+
+    /// Writes down what was done. It may be lost with the power, as what was done never is.
+    pub fn audit(&self, organization: &str, entry: &AuditEntry, result: &str, request_id: &str) -> Result<()> {
+        self.write_lazily(|| {
+            self.execute(
+                "INSERT INTO audit (organization_id, at, author, code, message, origin, result, request_id, data)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                params![
+                    organization,
+                    entry.created_at.to_string(),
+                    entry.author,
+                    entry.code,
+                    entry.message,
+                    entry.origin,
+                    result,
+                    request_id,
+                    entry.data.to_string(),
+                ],
+            )?;
+            // Seldom, and then some at once: it costs a look at the index only.
+            if fastrand::u8(..) == 0 {
+                self.execute(
+                    "DELETE FROM audit WHERE organization_id = ?1 AND id <= (SELECT id FROM audit
+                         WHERE organization_id = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+                    params![organization, i64::try_from(AUDIT_KEPT).unwrap_or(i64::MAX)],
+                )?;
+            }
+            Ok(())
+        })
+    }
+
+    pub fn count_audit(&self, organization: &str) -> Result<u64> {
+        let number = self.row(
+            "SELECT count(*) FROM audit WHERE organization_id = ?1",
+            [organization],
+            |row| count(row, 0),
+        )?;
+        Ok(number.unwrap_or(0))
+    }
+
+    /// The newest first.
+    pub fn audit_page(&self, organization: &str, skip: u64, most: u64) -> Result<Vec<AuditEntry>> {
+        let limit = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        self.rows(
+            "SELECT at, author, code, message, origin, result, request_id, data FROM audit
+             WHERE organization_id = ?1 ORDER BY id DESC LIMIT ?2 OFFSET ?3",
+            params![organization, limit(most), limit(skip)],
+            |row| {
+                let created_at: Timestamp = parsed(row, 0)?;
+                let mut data: serde_json::Value = parsed(row, 7)?;
+                if let Some(data) = data.as_object_mut() {
+                    data.insert("result".to_owned(), row.get::<_, String>(5)?.into());
+                    data.insert("request_id".to_owned(), row.get::<_, String>(6)?.into());
+                }
+                Ok(AuditEntry {
+                    created_at,
+                    author: row.get(1)?,
+                    code: row.get(2)?,
+                    message: row.get(3)?,
+                    origin: row.get(4)?,
+                    data,
+                })
+            },
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::store::schema_of;
+    use rusqlite::Connection;
+
+    #[test]
+    fn migrations_lead_to_the_schema() {
+        let stepped = Connection::open_in_memory().unwrap();
+        for step in KIND.migrations {
+            stepped.execute_batch(step).unwrap();
+        }
+        let written = Connection::open_in_memory().unwrap();
+        written.execute_batch(include_str!("../schema.sql")).unwrap();
+        let schema = schema_of(&written);
+        assert!(schema.iter().any(|(_, name, _)| name == "database_tokens"));
+        assert_eq!(schema_of(&stepped), schema);
+    }
+
+    #[test]
+    fn migrations_are_numbered_without_gaps() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/control/hosted/migrations");
+        assert_eq!(
+            crate::control::store::numbered(&folder),
+            KIND.migrations.len(),
+            "a step that is not in the list is never taken"
+        );
+    }
+}

@@ -1,0 +1,275 @@
+//! API tokens and database tokens, as they are remembered: never their text.
+
+use super::Records;
+use crate::control::names::TokenName;
+use crate::control::store::{parsed, parsed_maybe};
+use crate::control::tokens::Authorization;
+use crate::error::Result;
+use jiff::Timestamp;
+use rusqlite::{Row, params};
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct ApiTokenRow {
+    pub id: String,
+    pub user_id: String,
+    pub name: TokenName,
+    pub prefix: String,
+    pub organization_id: Option<String>,
+    pub group_uuid: Option<String>,
+    pub scopes: Vec<String>,
+    pub created_at: Timestamp,
+    pub expires_at: Option<Timestamp>,
+    pub last_used_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct DatabaseTokenRow {
+    pub id: String,
+    pub organization_id: String,
+    /// None: it opens the whole group.
+    pub database_id: Option<String>,
+    pub group_uuid: String,
+    pub name: Option<String>,
+    pub authorization: Authorization,
+    pub created_at: Timestamp,
+    pub created_by: String,
+    pub expires_at: Option<Timestamp>,
+    pub revoked_at: Option<Timestamp>,
+}
+
+const API_TOKEN: &str = "SELECT id, user_id, name, prefix, organization_id, group_uuid, scopes, created_at, expires_at,
+    last_used_at FROM api_tokens";
+
+const DATABASE_TOKEN: &str = "SELECT id, organization_id, database_id, group_uuid, name, authorization, created_at,
+    created_by, expires_at, revoked_at FROM database_tokens";
+
+fn api_token(row: &Row<'_>) -> rusqlite::Result<ApiTokenRow> {
+    Ok(ApiTokenRow {
+        id: row.get(0)?,
+        user_id: row.get(1)?,
+        name: parsed(row, 2)?,
+        prefix: row.get(3)?,
+        organization_id: row.get(4)?,
+        group_uuid: row.get(5)?,
+        scopes: row
+            .get_ref(6)?
+            .as_str()?
+            .split_ascii_whitespace()
+            .map(str::to_owned)
+            .collect(),
+        created_at: parsed(row, 7)?,
+        expires_at: parsed_maybe(row, 8)?,
+        last_used_at: parsed_maybe(row, 9)?,
+    })
+}
+
+fn database_token(row: &Row<'_>) -> rusqlite::Result<DatabaseTokenRow> {
+    Ok(DatabaseTokenRow {
+        id: row.get(0)?,
+        organization_id: row.get(1)?,
+        database_id: row.get(2)?,
+        group_uuid: row.get(3)?,
+        name: row.get(4)?,
+        authorization: match row.get_ref(5)?.as_str()? {
+            "full-access" => Authorization::FullAccess,
+            _ => Authorization::ReadOnly,
+        },
+        created_at: parsed(row, 6)?,
+        created_by: row.get(7)?,
+        expires_at: parsed_maybe(row, 8)?,
+        revoked_at: parsed_maybe(row, 9)?,
+    })
+}
+
+fn text(time: Option<Timestamp>) -> Option<String> {
+    time.map(|time| time.to_string())
+}
+
+impl Records {
+    /// A user's, by name.
+    pub fn api_tokens(&self, user_id: &str) -> Result<Vec<ApiTokenRow>> {
+        self.rows(
+            &format!("{API_TOKEN} WHERE user_id = ?1 ORDER BY name"),
+            [user_id],
+            api_token,
+        )
+    }
+
+    pub fn api_token(&self, user_id: &str, name: &str) -> Result<Option<ApiTokenRow>> {
+        self.row(
+            &format!("{API_TOKEN} WHERE user_id = ?1 AND name = ?2"),
+            [user_id, name],
+            api_token,
+        )
+    }
+
+    pub fn api_token_by_hash(&self, hash: &[u8; 32]) -> Result<Option<ApiTokenRow>> {
+        self.row(&format!("{API_TOKEN} WHERE hash = ?1"), [hash.as_slice()], api_token)
+    }
+
+    pub fn insert_api_token(&self, row: &ApiTokenRow, hash: &[u8; 32]) -> Result<()> {
+        self.execute(
+            "INSERT INTO api_tokens (id, user_id, name, prefix, hash, organization_id, group_uuid, scopes, created_at,
+                 expires_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            params![
+                row.id,
+                row.user_id,
+                row.name.as_str(),
+                row.prefix,
+                hash.as_slice(),
+                row.organization_id,
+                row.group_uuid,
+                row.scopes.join(" "),
+                row.created_at.to_string(),
+                text(row.expires_at),
+            ],
+        )?;
+        Ok(())
+    }
+
+    pub fn delete_api_token(&self, id: &str) -> Result<()> {
+        self.execute("DELETE FROM api_tokens WHERE id = ?1", [id])?;
+        Ok(())
+    }
+
+    pub fn delete_api_tokens_of(&self, user_id: &str) -> Result<()> {
+        self.execute("DELETE FROM api_tokens WHERE user_id = ?1", [user_id])?;
+        Ok(())
+    }
+
+    /// May be lost with the power.
+    pub fn note_use(&self, uses: &[(String, Timestamp)]) -> Result<()> {
+        self.write_lazily(|| {
+            uses.iter().try_for_each(|(id, at)| {
+                self.execute(
+                    "UPDATE api_tokens SET last_used_at = ?2 WHERE id = ?1",
+                    [id.as_str(), &at.to_string()],
+                )
+                .map(drop)
+            })
+        })
+    }
+
+    pub fn insert_database_token(&self, row: &DatabaseTokenRow) -> Result<()> {
+        self.execute(
+            "INSERT INTO database_tokens (id, organization_id, database_id, group_uuid, name, authorization, created_at,
+                 created_by, expires_at, revoked_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            params![
+                row.id,
+                row.organization_id,
+                row.database_id,
+                row.group_uuid,
+                row.name,
+                match row.authorization {
+                    Authorization::FullAccess => "full-access",
+                    Authorization::ReadOnly => "read-only",
+                },
+                row.created_at.to_string(),
+                row.created_by,
+                text(row.expires_at),
+                text(row.revoked_at),
+            ],
+        )?;
+        Ok(())
+    }
+
+    pub fn database_token(&self, organization: &str, id: &str) -> Result<Option<DatabaseTokenRow>> {
+        self.row(
+            &format!("{DATABASE_TOKEN} WHERE organization_id = ?1 AND id = ?2"),
+            [organization, id],
+            database_token,
+        )
+    }
+
+    /// Those that open a database: its own and its group's, the newest first.
+    pub fn tokens_of_database(&self, database: &str, group: &str) -> Result<Vec<DatabaseTokenRow>> {
+        self.rows(
+            &format!(
+                "{DATABASE_TOKEN} WHERE database_id = ?1 OR (group_uuid = ?2 AND database_id IS NULL)
+                 ORDER BY created_at DESC, id"
+            ),
+            [database, group],
+            database_token,
+        )
+    }
+
+    /// Those that open a whole group, the newest first.
+    pub fn tokens_of_group(&self, group: &str) -> Result<Vec<DatabaseTokenRow>> {
+        self.rows(
+            &format!("{DATABASE_TOKEN} WHERE group_uuid = ?1 AND database_id IS NULL ORDER BY created_at DESC, id"),
+            [group],
+            database_token,
+        )
+    }
+
+    /// Those that will open nothing at some time before they expire.
+    pub fn revoked_tokens(&self) -> Result<Vec<DatabaseTokenRow>> {
+        self.rows(
+            &format!("{DATABASE_TOKEN} WHERE revoked_at IS NOT NULL"),
+            [],
+            database_token,
+        )
+    }
+
+    /// Ends a token at a time, or at an earlier one that was set before. The time.
+    pub fn revoke(&self, id: &str, at: Timestamp) -> Result<Timestamp> {
+        let before = self.row("SELECT revoked_at FROM database_tokens WHERE id = ?1", [id], |row| {
+            parsed_maybe::<Timestamp>(row, 0)
+        })?;
+        let at = before.flatten().map_or(at, |before| before.min(at));
+        self.execute(
+            "UPDATE database_tokens SET revoked_at = ?2 WHERE id = ?1",
+            [id, &at.to_string()],
+        )?;
+        Ok(at)
+    }
+
+    /// The tokens that open only a database.
+    pub fn own_tokens(&self, database: &str) -> Result<Vec<DatabaseTokenRow>> {
+        self.rows(
+            &format!("{DATABASE_TOKEN} WHERE database_id = ?1"),
+            [database],
+            database_token,
+        )
+    }
+
+    /// Every token of a group and of its databases.
+    pub fn all_tokens_of_group(&self, group: &str) -> Result<Vec<DatabaseTokenRow>> {
+        self.rows(
+            &format!("{DATABASE_TOKEN} WHERE group_uuid = ?1"),
+            [group],
+            database_token,
+        )
+    }
+
+    /// Forgets what nothing can be opened with any more.
+    pub fn forget_tokens_of_database(&self, database: &str) -> Result<()> {
+        self.execute("DELETE FROM database_tokens WHERE database_id = ?1", [database])?;
+        Ok(())
+    }
+
+    pub fn forget_tokens_of_group(&self, group: &str) -> Result<()> {
+        self.execute("DELETE FROM database_tokens WHERE group_uuid = ?1", [group])?;
+        Ok(())
+    }
+
+    /// Forgets tokens that expired before a time.
+    pub fn forget_expired_tokens(&self, before: Timestamp) -> Result<()> {
+        // Times of different precision do not compare as text, so they are compared as numbers.
+        self.execute(
+            "DELETE FROM database_tokens WHERE expires_at IS NOT NULL AND unixepoch(expires_at) < ?1",
+            [before.as_second()],
+        )?;
+        self.execute(
+            "DELETE FROM api_tokens WHERE expires_at IS NOT NULL AND unixepoch(expires_at) < ?1",
+            [before.as_second()],
+        )?;
+        self.execute(
+            "DELETE FROM invites WHERE unixepoch(expires_at) < ?1",
+            [before.as_second()],
+        )?;
+        Ok(())
+    }
+}

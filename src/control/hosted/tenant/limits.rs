@@ -1,0 +1,172 @@
+//! What an organization may have: the locations that are offered, the quotas of its plan, names that are free; and the
+//! making of a database, where all of that is asked.
+
+use super::Tenant;
+use crate::control::ControlPlane as _;
+use crate::control::accounts::Quotas;
+use crate::control::hosted::lock;
+use crate::control::hosted::pool::Loan;
+use crate::control::names::{DatabaseId, LocationCode};
+use crate::control::types::{CreateDatabase, Database, DatabaseFilter, Group};
+use crate::error::{Code, Error, Result};
+use std::collections::BTreeSet;
+
+impl Tenant<'_> {
+    /// Whether the server has a location for databases.
+    pub(super) fn offers(&self, code: &LocationCode) -> bool {
+        self.shared
+            .locations
+            .as_ref()
+            .is_none_or(|offered| offered.contains(code))
+    }
+
+    /// Refuses a location that the server does not offer.
+    pub(super) fn offered(&self, code: &LocationCode) -> Result<()> {
+        if self.offers(code) {
+            return Ok(());
+        }
+        let all = self.shared.locations.as_deref().unwrap_or_default();
+        let codes: Vec<_> = all.iter().map(LocationCode::as_str).collect();
+        Err(Error::new(
+            Code::LocationNotFound,
+            format!("there is no location {code} on this server"),
+        )
+        .hint(format!("it has {}", codes.join(", "))))
+    }
+
+    fn quotas(&self) -> Result<Quotas> {
+        self.shared.quotas(&self.organization)
+    }
+
+    /// Refuses what would be one more than the quota; 0 is no quota.
+    fn within(&self, what: &str, have: u64, most: u64) -> Result<()> {
+        if most == 0 || have < most {
+            return Ok(());
+        }
+        Err(Error::new(
+            Code::QuotaExceeded,
+            format!(
+                "organization {} has {have} {what}, and its plan {} allows {most}",
+                self.organization.slug, self.organization.plan
+            ),
+        )
+        .hint("remove what is not needed, or ask the server's administrator for a larger quota"))
+    }
+
+    pub(super) fn room_for_group(&self, plane: &Loan, location: &LocationCode) -> Result<()> {
+        let quotas = self.quotas()?;
+        if quotas.groups > 0 {
+            self.within("groups", count(&plane.list_groups()?), quotas.groups)?;
+        }
+        self.room_for_location(plane, location)
+    }
+
+    /// Whether one more location may be used, or it is in use already.
+    pub(super) fn room_for_location(&self, plane: &Loan, location: &LocationCode) -> Result<()> {
+        let most = self.quotas()?.locations;
+        if most == 0 {
+            return Ok(());
+        }
+        let used = locations_in_use(plane)?;
+        if used.contains(location) {
+            return Ok(());
+        }
+        self.within("locations in use", count(&used), most)
+    }
+
+    /// Bytes that may still be stored; none: any number.
+    pub(super) fn room_for_bytes(&self, plane: &Loan) -> Result<Option<u64>> {
+        let most = self.quotas()?.storage;
+        if most == 0 {
+            return Ok(None);
+        }
+        let used = bytes_stored(plane)?;
+        if used < most {
+            return Ok(Some(most - used));
+        }
+        Err(Error::new(
+            Code::QuotaExceeded,
+            format!(
+                "organization {} stores {used} bytes, and its plan {} allows {most}",
+                self.organization.slug, self.organization.plan
+            ),
+        )
+        .hint("remove what is not needed, or ask the server's administrator for a larger quota"))
+    }
+
+    /// Makes a database within all limits, and has its labels lead to it.
+    pub(super) fn make_database(&self, plane: &Loan, mut request: CreateDatabase) -> Result<Database> {
+        if let Some(location) = &request.location {
+            self.offered(location)?;
+        }
+        let _making = lock(&self.tenancy.making);
+        let groups = plane.list_groups()?;
+        let group = chosen(&groups, &request);
+        if request.location.is_none() {
+            // The group that is made on the first use goes where the server's databases go.
+            let place = match group {
+                Some(group) => group.primary.clone(),
+                None => self.shared.default_location()?,
+            };
+            self.offered(&place)?;
+            request.location = Some(place);
+        }
+        // Whether the name is taken here is told by the plane, and before what is about the organization.
+        if plane.get_database(&request.name).is_err() {
+            let quotas = self.quotas()?;
+            if quotas.databases > 0 {
+                let have = plane.list_databases(&DatabaseFilter::default())?;
+                self.within("databases", count(&have), quotas.databases)?;
+            }
+            self.room_for_bytes(plane)?;
+        }
+        let mut at: BTreeSet<&LocationCode> = group.iter().flat_map(|group| &group.locations).collect();
+        at.extend(&request.location);
+        for location in &at {
+            self.room_for_location(plane, location)?;
+        }
+        let own: Option<DatabaseId> = plane.get_database(&request.name).ok().map(|database| database.id);
+        let wanted = self.labels_of(&request.name, at);
+        let _promise = self.shared.labels.promise(wanted, own.as_ref())?;
+        let made = plane.create_database(&request)?;
+        self.publish(plane, &made.name)?;
+        Ok(made)
+    }
+}
+
+/// The group that a plane will put a new database in, if there is one yet.
+fn chosen<'g>(groups: &'g [Group], request: &CreateDatabase) -> Option<&'g Group> {
+    match (&request.group, groups) {
+        (Some(name), all) => all.iter().find(|group| group.name == *name),
+        (None, [only]) => Some(only),
+        (None, all) => all
+            .iter()
+            .find(|group| group.name.as_str() == crate::control::hosted::DEFAULT_GROUP),
+    }
+}
+
+fn count<T>(all: &(impl IntoIterator<Item = T> + Clone)) -> u64 {
+    u64::try_from(all.clone().into_iter().count()).unwrap_or(u64::MAX)
+}
+
+/// Every location where an organization has something.
+pub(in crate::control::hosted) fn locations_in_use(plane: &Loan) -> Result<BTreeSet<LocationCode>> {
+    let mut used: BTreeSet<LocationCode> = plane
+        .list_groups()?
+        .into_iter()
+        .flat_map(|group| group.locations)
+        .collect();
+    used.extend(
+        plane
+            .list_databases(&DatabaseFilter::default())?
+            .into_iter()
+            .flat_map(|database| database.locations),
+    );
+    Ok(used)
+}
+
+/// Bytes of all primaries.
+pub(in crate::control::hosted) fn bytes_stored(plane: &Loan) -> Result<u64> {
+    let all = plane.list_databases(&DatabaseFilter::default())?;
+    Ok(all.iter().filter_map(|database| database.size_bytes).sum())
+}

@@ -1,0 +1,274 @@
+//! Database tokens of an organization: making, listing, ending.
+
+use super::{Loan, Tenant};
+use crate::control::ControlPlane as _;
+use crate::control::embedded::Placed;
+use crate::control::hosted::permission::{Action, Target};
+use crate::control::hosted::store::DatabaseTokenRow;
+use crate::control::hosted::{Entry, new_id};
+use crate::control::names::{DatabaseId, DatabaseName, GroupName};
+use crate::control::tokens::{Authorization, DatabaseToken, Expiration, Minted, NewToken};
+use crate::control::types::Group;
+use crate::error::{Code, Error, Result};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// Characters of the longest name of a token.
+const LONGEST_NAME: usize = 100;
+
+impl Tenant<'_> {
+    pub(super) fn mint_for_database(&self, name: &DatabaseName, new: &NewToken) -> Result<Minted> {
+        let entry = Entry::new(
+            "db-token-create",
+            format!("created a token for database {name}"),
+            described(json!({ "database": name }), new),
+        );
+        let action = match new.authorization {
+            Authorization::ReadOnly => Action::MintReadToken,
+            Authorization::FullAccess => Action::MintToken,
+        };
+        self.change_database(action, name, entry, |plane| {
+            let placed = plane.placement(name)?;
+            self.mint(new, placed.group_uuid, Some(placed.id))
+        })
+    }
+
+    pub(super) fn mint_for_group(&self, name: &GroupName, new: &NewToken) -> Result<Minted> {
+        let entry = Entry::new(
+            "group-token-create",
+            format!("created a token for group {name}"),
+            described(json!({ "group": name }), new),
+        );
+        let action = match new.authorization {
+            Authorization::ReadOnly => Action::MintGroupReadToken,
+            Authorization::FullAccess => Action::MintGroupToken,
+        };
+        self.change(action, Target::Group(name), entry, |plane| {
+            let group = plane.get_group(name)?;
+            self.mint(new, group.uuid, None)
+        })
+    }
+
+    fn mint(&self, new: &NewToken, group_uuid: String, database: Option<DatabaseId>) -> Result<Minted> {
+        refuse_what_cannot_be_held(new)?;
+        // To the second, as the token itself tells it.
+        let now = Timestamp::now().as_second();
+        let time = |second: i64| {
+            Timestamp::from_second(second)
+                .map_err(|error| Error::new(Code::InvalidValue, "the token would expire too late").caused_by(error))
+        };
+        let row = DatabaseTokenRow {
+            id: new_id(),
+            organization_id: self.organization.id.clone(),
+            database_id: database.map(String::from),
+            group_uuid,
+            name: new.name.clone(),
+            authorization: new.authorization,
+            created_at: time(now)?,
+            created_by: self.caller.username().as_str().to_owned(),
+            expires_at: match new.expiration {
+                Expiration::Never => None,
+                Expiration::After(span) => {
+                    let span = i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
+                    Some(time(now.saturating_add(span))?)
+                }
+            },
+            revoked_at: None,
+        };
+        let jwt = self.shared.access.sign(&row)?;
+        {
+            let records = self.shared.records();
+            records.write(|| records.insert_database_token(&row))?;
+        }
+        Ok(Minted {
+            jwt,
+            id: Some(row.id),
+            expires_at: row.expires_at,
+        })
+    }
+
+    pub(super) fn tokens_of_database(&self, name: &DatabaseName) -> Result<Vec<DatabaseToken>> {
+        self.look_at(name, |plane| {
+            let placed = plane.placement(name)?;
+            let rows = self
+                .shared
+                .records()
+                .tokens_of_database(placed.id.as_str(), &placed.group_uuid)?;
+            Ok(rows
+                .into_iter()
+                .map(|row| told(row, Some(&placed), &placed.group))
+                .collect())
+        })
+    }
+
+    pub(super) fn tokens_of_group(&self, name: &GroupName) -> Result<Vec<DatabaseToken>> {
+        self.look(Target::Group(name), |plane| {
+            let group = plane.get_group(name)?;
+            let rows = self.shared.records().tokens_of_group(&group.uuid)?;
+            Ok(rows.into_iter().map(|row| told(row, None, &group.name)).collect())
+        })
+    }
+
+    pub(super) fn revoke_of_database(&self, name: &DatabaseName, id: &str) -> Result<DatabaseToken> {
+        let entry = Entry::new(
+            "db-token-revoke",
+            format!("revoked a token of database {name}"),
+            json!({ "database": name, "token": id }),
+        );
+        self.change_database(Action::RotateDatabase, name, entry, |plane| {
+            let placed = plane.placement(name)?;
+            let row = self.known_token(id, |row| row.database_id.as_deref() == Some(placed.id.as_str()));
+            let row = row.map_err(
+                |error| match self.known_token(id, |row| row.group_uuid == placed.group_uuid) {
+                    Ok(row) if row.database_id.is_none() => error.hint(format!(
+                        "it opens the whole group: torso group tokens revoke {} {id}",
+                        placed.group
+                    )),
+                    _ => error.hint(format!("torso db tokens list {name} shows them")),
+                },
+            )?;
+            let row = self.end_token(row, Timestamp::now())?;
+            Ok(told(row, Some(&placed), &placed.group))
+        })
+    }
+
+    pub(super) fn revoke_of_group(&self, name: &GroupName, id: &str) -> Result<DatabaseToken> {
+        let entry = Entry::new(
+            "group-token-revoke",
+            format!("revoked a token of group {name}"),
+            json!({ "group": name, "token": id }),
+        );
+        self.change(Action::RotateGroup, Target::Group(name), entry, |plane| {
+            let group = plane.get_group(name)?;
+            let row = self
+                .known_token(id, |row| row.database_id.is_none() && row.group_uuid == group.uuid)
+                .map_err(|error| error.hint(format!("torso group tokens list {name} shows them")))?;
+            let row = self.end_token(row, Timestamp::now())?;
+            Ok(told(row, None, &group.name))
+        })
+    }
+
+    pub(super) fn rotate_of_database(&self, name: &DatabaseName, grace: Duration) -> Result<()> {
+        let entry = Entry::new(
+            "db-token-rotate",
+            format!("invalidated the tokens of database {name}"),
+            json!({ "database": name, "grace_seconds": grace.as_secs() }),
+        );
+        self.change_database(Action::RotateDatabase, name, entry, |plane| {
+            let id = plane.placement(name)?.id;
+            self.end_all(grace, |records| records.own_tokens(id.as_str()))
+        })
+    }
+
+    pub(super) fn rotate_of_group(&self, name: &GroupName, grace: Duration) -> Result<()> {
+        let entry = Entry::new(
+            "group-token-rotate",
+            format!("invalidated the tokens of group {name}"),
+            json!({ "group": name, "grace_seconds": grace.as_secs() }),
+        );
+        self.change(Action::RotateGroup, Target::Group(name), entry, |plane: &Loan| {
+            let group: Group = plane.get_group(name)?;
+            self.end_all(grace, |records| records.all_tokens_of_group(&group.uuid))
+        })
+    }
+
+    fn known_token(&self, id: &str, fits: impl FnOnce(&DatabaseTokenRow) -> bool) -> Result<DatabaseTokenRow> {
+        let row = self.shared.records().database_token(&self.organization.id, id)?;
+        // An id is no secret; what was typed may be a whole token.
+        let short: String = id.chars().take(36).collect();
+        row.filter(fits)
+            .ok_or_else(|| Error::new(Code::TokenNotFound, format!("there is no token {short:?}")))
+    }
+
+    fn end_token(&self, mut row: DatabaseTokenRow, at: Timestamp) -> Result<DatabaseTokenRow> {
+        let records = self.shared.records();
+        let at = records.write(|| records.revoke(&row.id, at))?;
+        // Under the lock, so that an earlier end is not put after a later one.
+        self.shared.access.end([(row.id.clone(), at)]);
+        row.revoked_at = Some(at);
+        Ok(row)
+    }
+
+    fn end_all(
+        &self,
+        grace: Duration,
+        which: impl FnOnce(&crate::control::hosted::store::Records) -> Result<Vec<DatabaseTokenRow>>,
+    ) -> Result<()> {
+        let grace = i64::try_from(grace.as_secs()).unwrap_or(i64::MAX);
+        let at = Timestamp::now()
+            .checked_add(jiff::SignedDuration::from_secs(grace))
+            .map_err(|error| Error::new(Code::InvalidValue, "the grace period is too long").caused_by(error))?;
+        let records = self.shared.records();
+        let ended = records.write(|| {
+            which(&records)?
+                .into_iter()
+                .map(|row| records.revoke(&row.id, at).map(|at| (row.id, at)))
+                .collect::<Result<Vec<_>>>()
+        })?;
+        self.shared.access.end(ended);
+        Ok(())
+    }
+
+    /// Forgets tokens and counters of what was destroyed. What stays opens nothing: ids are not used again.
+    pub(super) fn forget(&self, databases: &[DatabaseId], group: Option<&str>) {
+        let records = self.shared.records();
+        let _ = records.write(|| {
+            for id in databases {
+                records.forget_tokens_of_database(id.as_str())?;
+                records.forget_counters(id.as_str())?;
+            }
+            group.map_or(Ok(()), |group| records.forget_tokens_of_group(group))
+        });
+    }
+}
+
+/// What the audit log is told of a new token.
+fn described(mut data: Value, new: &NewToken) -> Value {
+    data["authorization"] = json!(new.authorization);
+    data["expiration"] = json!(new.expiration.to_string());
+    data
+}
+
+fn refuse_what_cannot_be_held(new: &NewToken) -> Result<()> {
+    let asked = |what: &str| {
+        Error::new(
+            Code::Unsupported,
+            format!("this server cannot hold a token to {what}, so it does not make one"),
+        )
+        .hint("make a read-only token (--read-only), or put what is to be apart into a database of its own")
+    };
+    if new.permissions.fine_grained_permissions.is_some() {
+        return Err(asked("permissions on tables"));
+    }
+    let attach = new.permissions.permissions.as_ref();
+    if attach.is_some_and(|permissions| !permissions.read_attach.databases.is_empty()) {
+        return Err(asked("databases that may be attached"));
+    }
+    match &new.name {
+        Some(name) if name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) => Err(Error::new(
+            Code::InvalidValue,
+            "the name of the token is too long or has control characters",
+        )
+        .hint(format!("use up to {LONGEST_NAME} characters"))),
+        _ => Ok(()),
+    }
+}
+
+fn told(row: DatabaseTokenRow, database: Option<&Placed>, group: &GroupName) -> DatabaseToken {
+    DatabaseToken {
+        database: row
+            .database_id
+            .is_some()
+            .then(|| database.map(|placed| placed.name.clone()))
+            .flatten(),
+        id: row.id,
+        name: row.name,
+        group: group.clone(),
+        authorization: row.authorization,
+        created_at: row.created_at,
+        expires_at: row.expires_at,
+        created_by: row.created_by,
+        revoked_at: row.revoked_at,
+    }
+}

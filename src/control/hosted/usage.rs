@@ -1,0 +1,199 @@
+//! What databases used. Processes count rows for as long as they know a database; what they counted is read now and then
+//! and added up by day, so that totals never go back when a process begins anew. A span of time is whole days (UTC).
+
+use super::labels::Route;
+use super::permission::Target;
+use super::store::Reading;
+use super::tenant::Tenant;
+use super::{Engines, Shared, lock};
+use crate::control::ControlPlane as _;
+use crate::control::accounts::{OrganizationTotals, OrganizationUsage};
+use crate::control::embedded::Placed;
+use crate::control::names::DatabaseName;
+use crate::control::tokens::{DatabaseUsage, InstanceUsage, QueryUsage, Span, Usage};
+use crate::error::Result;
+use jiff::Timestamp;
+use jiff::tz::Offset;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+/// What the gateway let through since it was last written down, by label.
+#[derive(Default)]
+pub(super) struct Traffic(Mutex<HashMap<String, (Arc<Route>, u64)>>);
+
+impl Traffic {
+    pub fn add(&self, route: &Arc<Route>, bytes_synced: u64) {
+        let mut all = lock(&self.0);
+        match all.get_mut(&route.label) {
+            Some((_, bytes)) => *bytes += bytes_synced,
+            None => {
+                all.insert(route.label.clone(), (Arc::clone(route), bytes_synced));
+            }
+        }
+    }
+
+    fn take(&self) -> Vec<(Arc<Route>, u64)> {
+        lock(&self.0).drain().map(|(_, used)| used).collect()
+    }
+}
+
+fn day(time: Timestamp) -> String {
+    Offset::UTC.to_datetime(time).date().to_string()
+}
+
+/// The first and the last day of a span.
+fn days(span: Span) -> (String, String) {
+    let now = Timestamp::now();
+    let from = span
+        .from
+        .map_or_else(|| Offset::UTC.to_datetime(now).date().first_of_month().to_string(), day);
+    (from, day(span.to.unwrap_or(now)))
+}
+
+impl Shared {
+    /// Reads what the processes have counted for a database, and adds what is new. A process that does not answer is read
+    /// the next time.
+    fn read_counters(&self, placed: &Placed) -> Result<()> {
+        let Engines::Sqld(engine) = &self.engine else {
+            return Ok(());
+        };
+        for (location, site) in &placed.sites {
+            let Ok(counted) = engine.usage(site) else { continue };
+            let reading = Reading {
+                rows_read: counted.rows_read,
+                rows_written: counted.rows_written,
+                bytes_synced: 0,
+            };
+            self.add(placed.id.as_str(), location.as_str(), reading)?;
+        }
+        Ok(())
+    }
+
+    fn add(&self, id: &str, location: &str, reading: Reading) -> Result<()> {
+        let today = day(Timestamp::now());
+        let records = self.records();
+        records.write_lazily(|| records.add_reading(id, location, &today, reading))
+    }
+
+    /// Writes down what was used since the last time, of databases that were used.
+    pub(super) fn write_usage(&self) -> Result<()> {
+        for (route, bytes_synced) in self.traffic.take() {
+            let reading = match &self.engine {
+                Engines::Sqld(engine) => engine.usage(&route.site).ok(),
+                Engines::Files => None,
+            };
+            let records = self.records();
+            let today = day(Timestamp::now());
+            records.write_lazily(|| {
+                let (id, location) = (route.id.as_str(), route.location.as_str());
+                match reading {
+                    Some(counted) => records.add_reading(
+                        id,
+                        location,
+                        &today,
+                        Reading {
+                            rows_read: counted.rows_read,
+                            rows_written: counted.rows_written,
+                            bytes_synced,
+                        },
+                    ),
+                    None => records.add_bytes(id, location, &today, bytes_synced),
+                }
+            })?;
+        }
+        Ok(())
+    }
+}
+
+impl Tenant<'_> {
+    pub(super) fn usage_of(&self, name: &DatabaseName, span: Span) -> Result<DatabaseUsage> {
+        self.look_at(name, |plane| {
+            let placed = plane.placement(name)?;
+            self.shared.write_usage()?;
+            self.shared.read_counters(&placed)?;
+            let instances = plane.list_instances(name)?;
+            let (from, to) = days(span);
+            let used = self.shared.records().usage(placed.id.as_str(), &from, &to)?;
+            let mut total = Usage::default();
+            let mut all = Vec::new();
+            for instance in &instances {
+                let mut usage = used.get(instance.location.as_str()).copied().unwrap_or_default();
+                usage.storage_bytes = instance.size_bytes.unwrap_or(0);
+                all.push(InstanceUsage {
+                    uuid: instance.uuid.clone(),
+                    usage,
+                });
+            }
+            // Also what instances used that are no more.
+            for usage in used.values() {
+                total += *usage;
+            }
+            // Replicas are copies: what is stored is the primary.
+            total.storage_bytes = instances.first().and_then(|primary| primary.size_bytes).unwrap_or(0);
+            Ok(DatabaseUsage {
+                uuid: placed.id.as_str().to_owned(),
+                instances: all,
+                usage: total,
+                total,
+            })
+        })
+    }
+
+    pub(super) fn queries_of(&self, name: &DatabaseName) -> Result<Vec<QueryUsage>> {
+        self.look_at(name, |plane| {
+            let placed = plane.placement(name)?;
+            let engine = self.shared.sqld()?;
+            let mut all: Vec<QueryUsage> = Vec::new();
+            for (_, site) in &placed.sites {
+                for query in engine.usage(site)?.top_queries {
+                    match all.iter_mut().find(|known| known.query == query.query) {
+                        Some(known) => {
+                            known.rows_read += query.rows_read;
+                            known.rows_written += query.rows_written;
+                        }
+                        None => all.push(QueryUsage {
+                            query: query.query,
+                            rows_read: query.rows_read,
+                            rows_written: query.rows_written,
+                        }),
+                    }
+                }
+            }
+            all.sort_by_key(|query| std::cmp::Reverse(query.rows_read + query.rows_written));
+            Ok(all)
+        })
+    }
+
+    pub(super) fn organization_usage(&self) -> Result<OrganizationUsage> {
+        self.look(Target::Organization, |plane| {
+            self.shared.write_usage()?;
+            let (from, to) = days(Span::default());
+            let mut totals = OrganizationTotals {
+                groups: u64::try_from(plane.list_groups()?.len()).unwrap_or(u64::MAX),
+                locations: u64::try_from(super::tenant::locations_in_use(plane)?.len()).unwrap_or(u64::MAX),
+                ..OrganizationTotals::default()
+            };
+            let mut databases = Vec::new();
+            for database in plane.list_databases(&crate::control::types::DatabaseFilter::default())? {
+                let mut usage = Usage::default();
+                for of_instance in self.shared.records().usage(database.id.as_str(), &from, &to)?.values() {
+                    usage += *of_instance;
+                }
+                usage.storage_bytes = database.size_bytes.unwrap_or(0);
+                totals.databases += 1;
+                totals.used += usage;
+                databases.push(DatabaseUsage {
+                    uuid: database.id.as_str().to_owned(),
+                    instances: Vec::new(),
+                    usage,
+                    total: usage,
+                });
+            }
+            Ok(OrganizationUsage {
+                uuid: self.organization.id.clone(),
+                usage: totals,
+                databases,
+            })
+        })
+    }
+}
