@@ -18,6 +18,7 @@
 mod access;
 mod caller;
 mod desk;
+pub mod forbidden;
 mod keys;
 mod labels;
 pub mod permission;
