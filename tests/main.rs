@@ -18,6 +18,7 @@ mod readme;
 mod real_data;
 mod remote;
 mod remote_shell;
+mod round_trip;
 mod shell_commands;
 mod shell_differential;
 mod shell_interactive;

@@ -7,8 +7,9 @@
 
 use super::render::Out;
 use super::render::text::{self, LineEnds};
+use crate::sql::split::pieces;
 use crate::sql::trailer::{Checksum, Trailer};
-use crate::sql::{Args, Column, Failure, Flow, Session, Sink, ValueRef};
+use crate::sql::{Args, Column, Failure, Flow, Session, Sink, ValueRef, exact};
 use std::io::{self, Write};
 
 type Result<T> = std::result::Result<T, Failure>;
@@ -173,12 +174,7 @@ impl Dumper<'_> {
         ))?;
         for object in others {
             self.write(&object.sql);
-            // A comment at the end must not swallow the semicolon.
-            self.write(if memchr::memmem::find(&object.sql, b"--").is_some() {
-                b"\n;\n"
-            } else {
-                b";\n"
-            });
+            self.write(ending(&object.sql));
         }
         if writable {
             self.write(b"PRAGMA writable_schema=OFF;\n");
@@ -278,30 +274,26 @@ impl Dumper<'_> {
         };
         let mut lead = b"INSERT INTO ".to_vec();
         text::push_name(&mut lead, name.as_bytes());
-        let mut names = Vec::new();
-        if let Some(rowid) = rowid {
-            names.extend_from_slice(rowid.as_bytes());
-        }
-        for column in &columns {
-            if !names.is_empty() {
-                names.push(b',');
-            }
-            text::push_name(&mut names, column.name.as_bytes());
-        }
+        let mut expressions: Vec<String> = rowid.into_iter().map(str::to_owned).collect();
+        expressions.extend(columns.iter().map(|column| {
+            let mut name = Vec::new();
+            text::push_name(&mut name, column.name.as_bytes());
+            String::from_utf8_lossy(&name).into_owned()
+        }));
         if rowid.is_some() {
             lead.push(b'(');
-            lead.extend_from_slice(&names);
+            lead.extend_from_slice(expressions.join(",").as_bytes());
             lead.push(b')');
         }
         lead.extend_from_slice(b" VALUES(");
-        let select = format!("SELECT {} FROM main.{}", String::from_utf8_lossy(&names), quoted(name));
-        match self.insert_rows(&lead, &select) {
+        let from = format!("main.{}", quoted(name));
+        match self.insert_rows(&lead, &expressions, &from) {
             Ok(()) => Ok(true),
             Err(failure) if failure.primary_code() == Some(rusqlite::ffi::SQLITE_CORRUPT) => {
                 // What can be read from the other end is better than nothing.
                 self.write(b"/****** CORRUPTION ERROR *******/\n");
                 self.tolerated("PRAGMA reverse_unordered_selects=1")?;
-                let again = self.insert_rows(&lead, &select);
+                let again = self.insert_rows(&lead, &expressions, &from);
                 self.tolerated("PRAGMA reverse_unordered_selects=0")?;
                 unless_fatal(again)?;
                 Ok(false)
@@ -310,14 +302,14 @@ impl Dumper<'_> {
         }
     }
 
-    fn insert_rows(&mut self, lead: &[u8], select: &str) -> Result<()> {
+    fn insert_rows(&mut self, lead: &[u8], expressions: &[String], from: &str) -> Result<()> {
         let mut sink = Inserts {
             out: &mut self.out,
             lead,
             line_ends: self.options.line_ends(),
             rows: &mut self.report.rows,
         };
-        self.session.run(select, &Args::default(), &mut sink).map(drop)
+        exact::read(self.session, expressions, from, &mut sink)
     }
 
     /// The columns that are stored. None if the table cannot be understood.
@@ -427,6 +419,16 @@ struct TableColumn {
     integer: bool,
     /// Part of the primary key.
     key: bool,
+}
+
+/// What ends a statement: a comment at its end must not swallow the semicolon.
+fn ending(sql: &[u8]) -> &'static [u8] {
+    let text = String::from_utf8_lossy(sql);
+    match pieces(&text).last() {
+        Some((_, comment)) if comment.starts_with("--") => b"\n;\n",
+        Some((_, comment)) if comment.starts_with("/*") && (comment.len() < 4 || !comment.ends_with("*/")) => b"*/;\n",
+        _ => b";\n",
+    }
 }
 
 /// Lets a refusal by SQLite pass: the dump goes on. An interrupt and everything else ends it.

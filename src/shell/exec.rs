@@ -8,7 +8,9 @@ use super::person::Look;
 use super::plan::{Program, Tree};
 use super::render::{Renderer, Style};
 use super::state::{End, ExplainLayout, Ran, Settings, Shell, ShowPlan, complain};
-use crate::sql::{Args, Column, Explain, Failure, Flow, Outcome, Phase, Prepared, Session, Sink, ValueRef, split};
+use crate::sql::{
+    Args, Column, Explain, Failure, Flow, Outcome, Phase, Prepared, Session, Sink, ValueRef, foreign, split,
+};
 use std::borrow::Cow;
 use std::io::{self, Write};
 use std::time::Instant;
@@ -242,17 +244,37 @@ impl Shell<'_> {
         if text.contains("sqlite_parameters") {
             self.parameters_used = true;
         }
+        let server = self.scripts_a_server()?;
         let mut rest = text.trim_start_matches(|letter: char| letter.is_ascii() && split::is_space(letter as u8));
         while !rest.is_empty() {
             let end = split::first_statement(rest.as_bytes());
-            self.statement(&rest[..end], rest)?;
+            if server {
+                self.translated(&rest[..end], rest)?;
+            } else {
+                self.local_statement(&rest[..end], rest)?;
+            }
             rest = rest[end..].trim_start_matches(|letter: char| letter.is_ascii() && split::is_space(letter as u8));
         }
         Ok(())
     }
 
+    /// Runs a statement as it is. In scripts, rows with infinities that nothing reads are written for it again.
+    fn local_statement(&mut self, sql: &str, rest: &str) -> Result<(), Stopped> {
+        match self.statement(sql, rest) {
+            Err(Stopped::Refused(refused))
+                if self.nesting > 0 && refused.message.starts_with("no such column: Inf") =>
+            {
+                match foreign::with_numbers_for_inf(sql) {
+                    Some(plain) => self.statement(&plain, &plain),
+                    None => Err(Stopped::Refused(refused)),
+                }
+            }
+            ran => ran,
+        }
+    }
+
     /// Runs one statement. `rest` is the text from it on, for messages.
-    fn statement(&mut self, sql: &str, rest: &str) -> Result<(), Stopped> {
+    pub(super) fn statement(&mut self, sql: &str, rest: &str) -> Result<(), Stopped> {
         self.caution(sql)?;
         let args = self.arguments(sql)?;
         if self.settings.show_plan > ShowPlan::Off {
@@ -334,7 +356,7 @@ impl Shell<'_> {
         Ok(())
     }
 
-    fn refused(&mut self, failure: Failure, rest: &str) -> Stopped {
+    pub(super) fn refused(&mut self, failure: Failure, rest: &str) -> Stopped {
         if let Some(what) = self.guard.take_refusal() {
             return match self.needs_trust(format_args!("{what}")) {
                 Ok(()) => Stopped::Ended(End::Failed),
@@ -456,23 +478,26 @@ impl Shell<'_> {
                 Ok(())
             }
             Err(Stopped::Ended(end)) => Err(end),
-            Err(Stopped::Refused(refused)) => {
-                let kind = match refused.phase {
-                    Phase::Prepare => "Parse error",
-                    Phase::Step => "Runtime error",
-                };
-                let message = &refused.message;
-                if self.interactive && self.nesting <= 1 {
-                    self.say(format_args!("{kind}: {message}"))?;
-                } else {
-                    self.say(format_args!("{kind} near line {line}: {message}"))?;
-                }
-                if let Some(hint) = refused.hint {
-                    complain(format_args!("{hint}"));
-                }
-                Err(End::Failed)
-            }
+            Err(Stopped::Refused(refused)) => self.complain_of(refused, line),
         }
+    }
+
+    /// Says why a statement that began on `line` failed.
+    pub(super) fn complain_of(&mut self, refused: Refused, line: u64) -> Ran {
+        let kind = match refused.phase {
+            Phase::Prepare => "Parse error",
+            Phase::Step => "Runtime error",
+        };
+        let message = &refused.message;
+        if self.interactive && self.nesting <= 1 {
+            self.say(format_args!("{kind}: {message}"))?;
+        } else {
+            self.say(format_args!("{kind} near line {line}: {message}"))?;
+        }
+        if let Some(hint) = refused.hint {
+            complain(format_args!("{hint}"));
+        }
+        Err(End::Failed)
     }
 
     /// Runs the text of a command-line argument. Fails with the exit code.

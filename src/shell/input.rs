@@ -19,15 +19,24 @@ pub trait Lines {
     fn may_wait(&self) -> bool;
 }
 
+/// How a dump begins, with the line end of those who write dumps.
+const DUMP: &[u8] = b"PRAGMA foreign_keys=OFF;\n";
+
 /// Lines of a file or a pipe.
 pub struct Reader<R> {
     reader: BufReader<R>,
+    /// The first line is still to come.
+    begins: bool,
+    /// It is a dump: a carriage return at the end of a line is part of what was dumped.
+    is_dump: bool,
 }
 
 impl<R: Read> Reader<R> {
     pub fn new(reader: R) -> Self {
         Self {
             reader: BufReader::with_capacity(64 * 1024, reader),
+            begins: true,
+            is_dump: false,
         }
     }
 }
@@ -41,6 +50,9 @@ impl<R: Read> Lines for Reader<R> {
             if read == 0 {
                 return Ok(if line.is_empty() { Input::End } else { Input::Text(line) });
             }
+            if std::mem::take(&mut self.begins) {
+                self.is_dump = line == DUMP;
+            }
             // What follows a NUL is lost, its line end too: the next line continues this one.
             if let Some(nul) = line[start..].iter().position(|&byte| byte == 0) {
                 line.truncate(start + nul);
@@ -48,7 +60,7 @@ impl<R: Read> Lines for Reader<R> {
             }
             if line.last() == Some(&b'\n') {
                 line.pop();
-                if line.last() == Some(&b'\r') {
+                if line.last() == Some(&b'\r') && !self.is_dump {
                     line.pop();
                 }
                 return Ok(Input::Text(line));
@@ -73,5 +85,11 @@ mod tests {
             lines.push(String::from_utf8(line).unwrap());
         }
         assert_eq!(lines, ["a", "bd", "", "e"]);
+        let mut dump = Reader::new(&b"PRAGMA foreign_keys=OFF;\nINSERT INTO t VALUES('a\r\nb');\n"[..]);
+        dump.next(false).unwrap();
+        assert_eq!(
+            dump.next(false).unwrap(),
+            Input::Text(b"INSERT INTO t VALUES('a\r".to_vec())
+        );
     }
 }

@@ -20,6 +20,8 @@ mod plan;
 pub mod render;
 mod safe;
 mod state;
+mod to_server;
+mod waiting;
 mod words;
 
 use crate::sql::Target;
@@ -34,6 +36,7 @@ use state::{End, Ran, Shell, ShowPlan, Slot};
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
+use waiting::Waiting;
 
 /// Inputs may read each other this deep.
 const DEEPEST: usize = 25;
@@ -80,8 +83,7 @@ pub fn run(options: &Options, hooks: Hooks<'_>) -> Ending {
     let slot = Slot {
         file: Some(options.target.called(&options.name)),
         target: Some(options.target.clone()),
-        session: None,
-        parameters: None,
+        ..Slot::default()
     };
     let mut shell = Shell::new(slot, hooks);
     let code = match shell.start(options) {
@@ -294,6 +296,13 @@ impl Shell<'_> {
         let mut failed = false;
         while !failed || !self.settings.bail || typed {
             if lines.may_wait() {
+                match self.send_waiting() {
+                    Err(End::Failed) => {
+                        failed = true;
+                        continue;
+                    }
+                    other => other?,
+                }
                 self.out.flush()?;
             }
             let text = match lines.next(pending.pending()) {
@@ -306,6 +315,7 @@ impl Shell<'_> {
             };
             if interrupt::pressed() {
                 if !typed {
+                    self.waiting = Waiting::default();
                     break;
                 }
                 interrupt::clear();
@@ -327,6 +337,11 @@ impl Shell<'_> {
                 other => other?,
             }
         }
+        match self.send_waiting() {
+            Err(End::Failed) => failed = true,
+            other => other?,
+        }
+        self.forget_modules()?;
         Ok(failed)
     }
 
@@ -336,11 +351,16 @@ impl Shell<'_> {
         match pending.feed(line, self.line) {
             Fed::Blank => self.echo(line),
             Fed::Command => {
+                let sent = self.send_waiting();
+                if sent.is_err() && self.settings.bail {
+                    return sent;
+                }
                 self.echo(line)?;
-                match line.strip_prefix(b".") {
+                let ran = match line.strip_prefix(b".") {
                     Some(command) => dot::run(self, command),
                     None => Ok(()),
-                }
+                };
+                ran.and(sent)
             }
             Fed::More => Ok(()),
             Fed::Dropped => {
@@ -358,8 +378,15 @@ impl Shell<'_> {
     }
 
     fn sql_line(&mut self, text: &[u8], line: u64) -> Ran {
+        if self.let_wait(text, line)? {
+            return Ok(());
+        }
+        let sent = self.send_waiting();
+        if sent.is_err() && self.settings.bail {
+            return sent;
+        }
         self.echo(text)?;
-        self.run_line(text, line)
+        self.run_line(text, line).and(sent)
     }
 
     fn echo(&mut self, text: &[u8]) -> Ran {

@@ -5,6 +5,8 @@ use super::output::Output;
 use super::person::Terminal;
 use super::render::Style;
 use super::safe::Guard;
+use super::to_server::Translation;
+use super::waiting::Waiting;
 use super::{Ending, Hooks};
 use crate::sql::{self, Args, Column, Failure, Flow, Outcome, ServerCost, Session, Sink, Target, Value, ValueRef};
 use std::fmt;
@@ -109,6 +111,8 @@ pub struct Slot {
     pub session: Option<Box<dyn Session>>,
     /// What `.parameter` keeps where the database cannot.
     pub parameters: Option<Box<dyn Session>>,
+    /// What a script has told of itself.
+    pub translation: Translation,
 }
 
 /// The shell.
@@ -141,6 +145,8 @@ pub struct Shell<'h> {
     pub log: Option<Traced>,
     /// What the statements of the last line cost on a server.
     pub cost: Option<ServerCost>,
+    /// Statements on their way to a server.
+    pub waiting: Waiting,
     /// Total changes on sessions that were closed.
     pub changed: u64,
     /// A statement was run that may have written: rows are counted, but a changed schema is not.
@@ -225,6 +231,7 @@ impl<'h> Shell<'h> {
             trace_expanded: false,
             log: None,
             cost: None,
+            waiting: Waiting::default(),
             changed: 0,
             wrote: false,
             hooks,

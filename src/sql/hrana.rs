@@ -11,6 +11,7 @@ mod address;
 mod bulk;
 mod complaint;
 mod decode;
+mod errands;
 mod insert;
 mod link;
 #[cfg(test)]
@@ -29,7 +30,7 @@ use self::shape::{Shape, Verb};
 use self::statement::Run;
 use self::transport::Cancel;
 use self::wire::{Cell, UNBOUND, single};
-use super::{Args, Failure, Interrupter, Outcome, Rows, Session, Sink};
+use super::{Args, Errand, Errands, Failure, Interrupter, Outcome, Rows, Session, Sink};
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -229,6 +230,10 @@ impl Session for HranaSession {
             }
             inserted.map(|inserted| inserted.rows)
         })
+    }
+
+    fn run_many(&mut self, errands: &[Errand<'_>]) -> Result<Errands, Failure> {
+        self.busy(|state, cancel| errands::run(state, cancel, errands))
     }
 
     fn in_transaction(&mut self) -> bool {

@@ -7,7 +7,9 @@
 pub mod codes;
 pub mod content;
 pub mod copy;
+pub mod exact;
 mod file;
+pub mod foreign;
 mod functions;
 mod hrana;
 pub mod query;
@@ -104,6 +106,19 @@ pub trait Sink {
     /// Once the statement has run as far as its first row or its end, and only for a statement that has columns.
     fn columns(&mut self, columns: &[Column]) -> std::io::Result<()>;
     fn row(&mut self, row: &[ValueRef<'_>]) -> std::io::Result<Flow>;
+}
+
+/// Takes no interest in results.
+pub struct Unseen;
+
+impl Sink for Unseen {
+    fn columns(&mut self, _: &[Column]) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn row(&mut self, _: &[ValueRef<'_>]) -> std::io::Result<Flow> {
+        Ok(Flow::Continue)
+    }
 }
 
 /// Values for a statement's parameters.
@@ -275,6 +290,17 @@ pub trait Rows {
     fn refused(&mut self, nth: u64, failure: Failure) -> crate::error::Result<Flow>;
 }
 
+/// A statement without a result, one of several that are sent together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Errand<'a> {
+    pub sql: &'a str,
+    /// Not to be run where the one before it failed or was not run.
+    pub follows: bool,
+}
+
+/// What became of an [`Errand`]; none where it was not run.
+pub type Errands = Vec<Option<std::result::Result<Outcome, Failure>>>;
+
 /// One connection to one database.
 pub trait Session {
     /// Runs the first statement of `sql` and streams its result.
@@ -283,6 +309,21 @@ pub trait Session {
     /// Runs one statement for each row of parameters: prepared once, or sent in batches. Returns how many were taken.
     /// The caller opens the transaction.
     fn insert_many(&mut self, sql: &str, rows: &mut dyn Rows) -> std::result::Result<u64, Failure>;
+
+    /// Runs statements one after the other, in as few round trips as that takes. A failure of the connection ends it.
+    fn run_many(&mut self, errands: &[Errand<'_>]) -> std::result::Result<Errands, Failure> {
+        let mut done: Errands = Vec::with_capacity(errands.len());
+        for errand in errands {
+            let wanted = !errand.follows || matches!(done.last(), None | Some(Some(Ok(_))));
+            done.push(
+                match wanted.then(|| self.run(errand.sql, &Args::default(), &mut Unseen)) {
+                    Some(Err(failure @ (Failure::Connection(_) | Failure::Sink(_)))) => return Err(failure),
+                    ran => ran,
+                },
+            );
+        }
+        Ok(done)
+    }
 
     /// Whether a transaction is open.
     fn in_transaction(&mut self) -> bool;

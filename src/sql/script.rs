@@ -2,9 +2,10 @@
 //!
 //! Unlike the shell, it shows no results, knows no dot-commands, and lets a script touch nothing but its database.
 
-use super::split::{Accumulator, Fed, trim_start};
+use super::foreign;
+use super::split::{Accumulator, Fed, first_statement, trim_start};
 use super::trailer::{self, Checksum};
-use super::{Args, Column, Failure, Flow, Session, Sink, ValueRef};
+use super::{Args, Failure, Session, Unseen};
 use crate::error::{Code, Error, Result};
 use rusqlite::limits::Limit;
 use std::io::BufRead;
@@ -103,19 +104,6 @@ struct Loader<'a> {
     rolled_back: bool,
 }
 
-/// Takes no interest in results.
-struct Ignored;
-
-impl Sink for Ignored {
-    fn columns(&mut self, _: &[Column]) -> std::io::Result<()> {
-        Ok(())
-    }
-
-    fn row(&mut self, _: &[ValueRef<'_>]) -> std::io::Result<Flow> {
-        Ok(Flow::Continue)
-    }
-}
-
 impl Loader<'_> {
     /// Runs the statements in `text`, which begins on line `begun`.
     fn statements(&mut self, text: &[u8], begun: u64) -> Result<()> {
@@ -123,9 +111,15 @@ impl Loader<'_> {
             .map_err(|error| self.at(begun + lines(&text[..error.valid_up_to()]), "the text is not UTF-8"))?;
         let mut rest = text;
         while !rest.is_empty() {
-            let outcome = match self.session.run(rest, &Args::default(), &mut Ignored) {
+            let outcome = match self.session.run(rest, &Args::default(), &mut Unseen) {
                 Ok(outcome) => outcome,
                 Err(failure) => {
+                    let statement = &rest[..first_statement(rest.as_bytes())];
+                    if self.instead(&failure, statement)? {
+                        self.statements += 1;
+                        rest = &rest[statement.len()..];
+                        continue;
+                    }
                     let before = text.len() - rest.len();
                     return Err(self.refused(failure, text, before, begun));
                 }
@@ -143,6 +137,21 @@ impl Loader<'_> {
             rest = &rest[outcome.consumed..];
         }
         Ok(())
+    }
+
+    /// What some makers of dumps write is to be had in other words, or not needed. Tells whether that was it.
+    fn instead(&mut self, failure: &Failure, statement: &str) -> Result<bool> {
+        match failure {
+            Failure::Sql { message, .. } if message.starts_with("no such column: Inf") => {
+                let Some(plain) = foreign::with_numbers_for_inf(statement) else {
+                    return Ok(false);
+                };
+                Ok(self.session.run(&plain, &Args::default(), &mut Unseen).is_ok())
+            }
+            // Where no table counts, there is nothing to count.
+            Failure::Sql { message, .. } => Ok(message == "no such table: sqlite_sequence"),
+            _ => Ok(false),
+        }
     }
 
     fn refused(&self, failure: Failure, text: &str, before: usize, begun: u64) -> Error {
@@ -226,6 +235,19 @@ mod tests {
             7
         );
         assert_eq!(query::number(session.as_mut(), "SELECT count(*) FROM t").unwrap(), 2);
+    }
+
+    #[test]
+    fn what_other_makers_of_dumps_write_is_understood() {
+        let mut session = open(&Target::Memory).unwrap();
+        let script = "BEGIN;\nCREATE TABLE t(a);\nINSERT INTO t VALUES(Inf);INSERT INTO t VALUES(-Inf);\n\
+            INSERT INTO t(a) VALUES(unistr('a\\u000ab'));\nDELETE FROM sqlite_sequence;\nCOMMIT;\n";
+        assert_eq!(
+            run(session.as_mut(), &mut script.as_bytes(), "x.sql", &mut |_| Ok(())).unwrap(),
+            7
+        );
+        let there = "SELECT count(*) FROM t WHERE a IN (9e999, -9e999, 'a' || char(10) || 'b')";
+        assert_eq!(query::number(session.as_mut(), there).unwrap(), 3);
     }
 
     #[test]

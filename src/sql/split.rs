@@ -146,6 +146,43 @@ pub fn first_statement(sql: &[u8]) -> usize {
     sql.len()
 }
 
+/// What a piece of a statement is, as far as anybody here has to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Piece {
+    /// White space or a comment.
+    Blank,
+    /// A keyword, a bare name or a number.
+    Word,
+    /// A text in single quotes, to its very end; a name in quotes or brackets; a symbol of one byte.
+    Other,
+}
+
+/// `sql` in pieces, which joined are `sql` again. What is not closed is one piece to the end.
+pub fn pieces(sql: &str) -> impl Iterator<Item = (Piece, &str)> {
+    let text = sql.as_bytes();
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let start = at;
+        if start == text.len() {
+            return None;
+        }
+        let (found, length) = token(&text[start..]).unwrap_or((Token::Other, text.len() - start));
+        at += length;
+        if matches!(text[start], b'\'' | b'"' | b'`') {
+            // A doubled quote ends one token and begins another.
+            while at < text.len() && text[at] == text[start] {
+                at += token(&text[at..]).map_or(text.len() - at, |(_, length)| length);
+            }
+        }
+        let piece = match found {
+            Token::Space => Piece::Blank,
+            _ if is_word(text[start]) => Piece::Word,
+            _ => Piece::Other,
+        };
+        Some((piece, &sql[start..at]))
+    })
+}
+
 /// `sql`, which is not valid UTF-8, in valid UTF-8 that means the same: string literals with stray bytes become
 /// `CAST(x'…' AS TEXT)`. Stray bytes elsewhere (in names and comments) are replaced.
 #[must_use]

@@ -107,6 +107,8 @@ pub(super) fn dump(ctx: &Context, args: Dump) -> Result<()> {
     interrupt::on_interrupt(session.interrupter());
     let options = dump::Options {
         trailer: true,
+        // An index of words may refer to rows by numbers that no column shows.
+        preserve_rowids: true,
         ..dump::Options::default()
     };
     match args.output_file {

@@ -156,6 +156,10 @@ fn fill<T>(staging: &Staging, fill: impl FnOnce(&mut dyn Session) -> Result<T>) 
         Err(interrupted) => interrupted,
         Ok(()) => error,
     })?;
+    if std::fs::metadata(&staging.path).is_ok_and(|metadata| metadata.len() == 0) {
+        // Nothing was written; an empty database is a file with a header all the same.
+        query::rows(session.as_mut(), "PRAGMA user_version = 0")?;
+    }
     drop(session);
     File::open(&staging.path)
         .and_then(|file| file.sync_all())

@@ -70,7 +70,7 @@ pub fn open(shell: &mut Shell<'_>, call: &Call) -> Ran {
                 file: Some(target.called(file)),
                 target: Some(target),
                 session: Some(session),
-                parameters: None,
+                ..Slot::default()
             };
             Ok(())
         }
@@ -82,8 +82,7 @@ pub fn open(shell: &mut Shell<'_>, call: &Call) -> Ran {
             *shell.slot() = Slot {
                 file: Some(target.called(file)),
                 target: Some(Target::Memory),
-                session: None,
-                parameters: None,
+                ..Slot::default()
             };
             shell.session().map(drop)
         }
@@ -252,8 +251,9 @@ pub fn restore(shell: &mut Shell<'_>, call: &Call) -> Ran {
         let copied = super::transfer::copy_from(shell.session()?, &from);
         shell.wrote = true;
         return match copied {
-            Ok(has_modules) => {
-                if has_modules && !matches!(shell.slot().target, None | Some(Target::Memory)) {
+            Ok(copied) => {
+                tell_left_behind(shell, &copied)?;
+                if copied.has_modules && !matches!(shell.slot().target, None | Some(Target::Memory)) {
                     shell.disconnect();
                 }
                 Ok(())
@@ -272,7 +272,24 @@ pub fn restore(shell: &mut Shell<'_>, call: &Call) -> Ran {
     }
 }
 
-/// Copies the database statement by statement and row by row, which leaves damaged parts behind.
+fn tell_left_behind(shell: &mut Shell<'_>, copied: &super::transfer::Copied) -> Ran {
+    for what in &copied.left_behind {
+        shell.say(format_args!("Warning: not copied is {what}"))?;
+    }
+    Ok(())
+}
+
+/// Says what was cloned, as classic does.
+fn tell_names(shell: &mut Shell<'_>) -> Ran {
+    use crate::shell::state::text_of;
+    let names = "SELECT name FROM sqlite_schema WHERE sql NOT NULL ORDER BY type<>'table', rowid";
+    for row in shell.ask(names, &[])? {
+        shell.show(format_args!("{}... done", text_of(&row[0])))?;
+    }
+    Ok(())
+}
+
+/// Copies the database object by object and row by row. Of a damaged file, what can be read.
 pub fn clone(shell: &mut Shell<'_>, call: &Call) -> Ran {
     shell.needs_trust(format_args!("cannot run .clone in safe mode"))?;
     let [file] = call.texts()[..] else {
@@ -282,14 +299,22 @@ pub fn clone(shell: &mut Shell<'_>, call: &Call) -> Ran {
     if !is_url(file) && std::path::Path::new(file).exists() {
         return shell.say(format_args!("File \"{file}\" already exists."));
     }
-    if remote {
-        let to = elsewhere(shell, file, false)?;
-        let copied = super::transfer::copy_to(shell.session()?, &to);
-        if let (Err(_), Target::File { path, .. }) = (&copied, &to) {
-            // It was not there before, and holds nothing.
-            let _ = std::fs::remove_file(path);
+    let to = elsewhere(shell, file, false)?;
+    let copied = super::transfer::copy_to(shell.session()?, &to);
+    if let (Err(_), Target::File { path, .. }) = (&copied, &to) {
+        // It was not there before, and holds nothing.
+        let _ = std::fs::remove_file(path);
+    }
+    match copied {
+        Ok(copied) => {
+            if !remote {
+                tell_names(shell)?;
+            }
+            return tell_left_behind(shell, &copied);
         }
-        return copied.or_else(|error| shell.fail(format_args!("Error: {error}")));
+        // What can be read of a damaged file is better than nothing.
+        Err(error) if !remote && error.code() == crate::error::Code::InvalidFile => {}
+        Err(error) => return shell.fail(format_args!("Error: {error}")),
     }
     let new = match Connection::open(file) {
         Ok(new) => new,

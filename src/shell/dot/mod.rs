@@ -19,7 +19,7 @@ pub mod hooks;
 mod parameter;
 mod query;
 mod recover;
-mod schema;
+pub mod schema;
 mod settings;
 pub mod stats;
 mod tables;

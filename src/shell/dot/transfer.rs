@@ -1,16 +1,19 @@
-//! `.clone` and `.restore` where a server is on one side: schema and rows go from one session to the other.
+//! `.clone`, and `.restore` where a server is on one side: schema and rows go from one session to the other.
 //!
 //! One of the two sessions works in a thread of its own and rows pass between them, in batches where a server takes them,
 //! so memory does not grow with the database. Everything is read in one transaction and written in one: what fails
-//! leaves the destination as it was. Between two files SQLite's own backup is better, and used by `connect`.
+//! leaves the destination as it was. `connect` restores files from files, by
+//! SQLite's own backup.
 
 use super::schema::identifier;
 use super::tables::{Table, listed};
 use crate::error::{Code, Error, Result};
 use crate::shell::interrupt;
 use crate::shell::state::{owned, text_of};
+use crate::shell::to_server::{APPLICATION_ID, STATISTICS};
+use crate::sql::exact;
 use crate::sql::query::{number, rows, text};
-use crate::sql::{self, Args, Column, Failure, Flow, Rows, Session, Sink, Target, Value, ValueRef};
+use crate::sql::{self, Column, Failure, Flow, Rows, Session, Sink, Target, Value, ValueRef};
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
@@ -24,8 +27,10 @@ struct Plan {
     copies: Vec<Copy>,
     /// Indexes, triggers and views.
     others: Vec<String>,
-    user_version: u64,
+    user_version: String,
     application_id: String,
+    /// What `ANALYZE` found stays behind.
+    without_statistics: bool,
     /// Virtual tables keep content in some of the tables.
     has_modules: bool,
 }
@@ -33,9 +38,8 @@ struct Plan {
 /// How the rows of one table are copied.
 struct Copy {
     name: String,
-    select: String,
+    columns: Vec<String>,
     insert: String,
-    width: usize,
     /// The destination has rows of its own in it as soon as it is made.
     emptied: bool,
 }
@@ -44,23 +48,30 @@ impl Copy {
     fn new(table: &Table, emptied: bool) -> Self {
         let mut columns: Vec<String> = table.columns.iter().map(|column| identifier(column)).collect();
         // Rows keep their numbers, also where no column shows them.
-        if table.key.first().map(String::as_str) == table.row_number {
-            columns.extend(table.row_number.map(str::to_owned));
-        }
-        let name = identifier(&table.name);
+        columns.extend(table.row_number.map(str::to_owned));
+        Self::of(table.name.clone(), columns, emptied)
+    }
+
+    fn of(name: String, columns: Vec<String>, emptied: bool) -> Self {
         let list = columns.join(", ");
-        let marks = vec!["?"; columns.len()].join(", ");
+        let marks = vec!["?"; columns.len()].join(",");
         Self {
-            name: table.name.clone(),
-            select: format!("SELECT {list} FROM main.{name}"),
-            insert: format!("INSERT INTO main.{name}({list}) VALUES ({marks})"),
-            width: columns.len(),
+            insert: format!("INSERT INTO main.{}({list}) VALUES({marks})", identifier(&name)),
+            name,
+            columns,
             emptied,
         }
     }
+
+    /// A table that SQLite makes for itself.
+    fn of_system(name: &str, columns: &[&str]) -> Self {
+        let columns = columns.iter().map(|&column| column.to_owned()).collect();
+        Self::of(name.to_owned(), columns, true)
+    }
 }
 
-fn plan(source: &mut dyn Session) -> Result<Plan> {
+/// `to_server` tells that the destination is one.
+fn plan(source: &mut dyn Session, to_server: bool) -> Result<Plan> {
     let real = listed(source, "type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")?;
     let shadows = listed(source, "type = 'shadow'")?;
     let mut tables = Vec::new();
@@ -90,27 +101,43 @@ fn plan(source: &mut dyn Session) -> Result<Plan> {
             .iter()
             .any(|object| text_of(&object[2]).to_lowercase().contains("autoincrement"))
     {
-        copies.push(Copy {
-            name: "sqlite_sequence".to_owned(),
-            select: "SELECT name, seq FROM sqlite_sequence".to_owned(),
-            insert: "INSERT INTO sqlite_sequence(name, seq) VALUES (?, ?)".to_owned(),
-            width: 2,
-            emptied: true,
-        });
+        copies.push(Copy::of_system("sqlite_sequence", &["name", "seq"]));
     }
-    copies.retain(|copy| copy.width > 0);
+    let statistics = rows(
+        source,
+        "SELECT name FROM sqlite_schema WHERE name IN ('sqlite_stat1', 'sqlite_stat4')",
+    )?;
+    if !to_server {
+        for row in &statistics {
+            let name = text_of(&row[0]);
+            let columns: &[&str] = match name.as_str() {
+                "sqlite_stat4" => &["tbl", "idx", "neq", "nlt", "ndlt", "sample"],
+                _ => &["tbl", "idx", "stat"],
+            };
+            copies.push(Copy::of_system(&name, columns));
+        }
+    }
+    copies.retain(|copy| !copy.columns.is_empty());
     Ok(Plan {
         tables,
         copies,
         others,
-        user_version: number(source, "PRAGMA user_version")?,
+        user_version: text(source, "PRAGMA user_version")?,
         application_id: text(source, "PRAGMA application_id").unwrap_or_default(),
+        without_statistics: to_server && !statistics.is_empty(),
         has_modules: !shadows.is_empty(),
     })
 }
 
+/// A value on its way.
+enum Carried {
+    Value(Value),
+    /// A text that is not UTF-8.
+    Text(Vec<u8>),
+}
+
 enum Sent {
-    Row(Vec<Value>),
+    Row(Vec<Carried>),
     /// The end of a table.
     End,
     Failed(Error),
@@ -124,14 +151,11 @@ impl Sink for Sender<'_> {
     }
 
     fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<Flow> {
-        let broken = |value: &ValueRef<'_>| matches!(value, ValueRef::Text(text) if std::str::from_utf8(text).is_err());
-        if row.iter().any(broken) {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "a text is not UTF-8; .dump writes it so that it can be loaded",
-            ));
-        }
-        let row = row.iter().map(|&value| owned(value)).collect();
+        let carried = |&value: &ValueRef<'_>| match value {
+            ValueRef::Text(text) if std::str::from_utf8(text).is_err() => Carried::Text(text.to_vec()),
+            value => Carried::Value(owned(value)),
+        };
+        let row = row.iter().map(carried).collect();
         // Nobody listens any more once the other side has failed.
         Ok(if self.0.send(Sent::Row(row)).is_ok() {
             Flow::Continue
@@ -144,18 +168,9 @@ impl Sink for Sender<'_> {
 /// Sends the rows of all tables in order.
 fn send(source: &mut dyn Session, plan: &Plan, sender: &SyncSender<Sent>) -> Result<()> {
     for copy in &plan.copies {
-        let outcome = source
-            .run(&copy.select, &Args::default(), &mut Sender(sender))
+        let from = format!("main.{}", identifier(&copy.name));
+        exact::read(source, &copy.columns, &from, &mut Sender(sender))
             .map_err(|failure| within(&copy.name, failure))?;
-        if outcome.signless_infinities > 0 {
-            return Err(Error::new(
-                Code::InvalidFile,
-                format!(
-                    "{}: there are infinite numbers, whose sign the server does not tell",
-                    copy.name
-                ),
-            ));
-        }
         if sender.send(Sent::End).is_err() {
             break;
         }
@@ -176,7 +191,7 @@ fn within(table: &str, failure: Failure) -> Error {
 /// The rows of one table as they arrive.
 struct Arriving<'a> {
     receiver: &'a Receiver<Sent>,
-    row: Vec<Value>,
+    row: Vec<Carried>,
     width: usize,
     refusal: Option<Failure>,
 }
@@ -199,7 +214,11 @@ impl Rows for Arriving<'_> {
     }
 
     fn value(&self, index: usize) -> ValueRef<'_> {
-        self.row.get(index).map_or(ValueRef::Null, ValueRef::from)
+        match self.row.get(index) {
+            Some(Carried::Value(value)) => value.into(),
+            Some(Carried::Text(text)) => ValueRef::Text(text),
+            None => ValueRef::Null,
+        }
     }
 
     fn refused(&mut self, _: u64, failure: Failure) -> Result<Flow> {
@@ -229,6 +248,18 @@ fn empty(destination: &mut dyn Session) -> Result<()> {
     Ok(())
 }
 
+/// What a server has no place for in a database that goes there.
+fn left_behind(plan: &Plan, to: &mut dyn Session) -> Vec<&'static str> {
+    let mut left = Vec::new();
+    if to.local().is_none() && !matches!(plan.application_id.as_str(), "" | "0") {
+        left.push(APPLICATION_ID);
+    }
+    if plan.without_statistics {
+        left.push(STATISTICS);
+    }
+    left
+}
+
 /// Writes what arrives, in one transaction.
 fn receive(destination: &mut dyn Session, plan: &Plan, receiver: &Receiver<Sent>, replace: bool) -> Result<()> {
     if destination.in_transaction() {
@@ -245,13 +276,17 @@ fn receive(destination: &mut dyn Session, plan: &Plan, receiver: &Receiver<Sent>
             rows(destination, sql)?;
         }
         for copy in &plan.copies {
+            if copy.name == "sqlite_stat1" {
+                // Makes the tables for it.
+                rows(destination, "ANALYZE sqlite_schema")?;
+            }
             if copy.emptied {
                 rows(destination, &format!("DELETE FROM {}", identifier(&copy.name)))?;
             }
             let mut arriving = Arriving {
                 receiver,
                 row: Vec::new(),
-                width: copy.width,
+                width: copy.columns.len(),
                 refusal: None,
             };
             let taken = destination.insert_many(&copy.insert, &mut arriving);
@@ -292,20 +327,33 @@ fn reading<T>(source: &mut dyn Session, work: impl FnOnce(&mut dyn Session) -> R
     done
 }
 
+/// What became of a copy.
+#[derive(Default)]
+pub struct Copied {
+    /// The content of virtual tables was written beneath them: a session may remember what it was.
+    pub has_modules: bool,
+    /// What is not in the copy, and why.
+    pub left_behind: Vec<&'static str>,
+}
+
 /// Copies the database of `source` to `to`, which must be empty.
-pub fn copy_to(source: &mut dyn Session, to: &Target) -> Result<()> {
+pub fn copy_to(source: &mut dyn Session, to: &Target) -> Result<Copied> {
     reading(source, |source| {
-        let plan = plan(source)?;
+        let plan = plan(source, matches!(to, Target::Remote { .. }))?;
         std::thread::scope(|scope| {
             let (sender, receiver) = sync_channel(AHEAD);
             let plan = &plan;
-            let writer = scope.spawn(move || -> Result<()> {
+            let writer = scope.spawn(move || -> Result<Copied> {
                 let mut destination = sql::open(to)?;
                 interrupt::on_interrupt(destination.interrupter());
                 if number(destination.as_mut(), "SELECT count(*) FROM sqlite_schema")? > 0 {
                     return Err(Error::new(Code::InvalidValue, "the destination is not empty"));
                 }
-                receive(destination.as_mut(), plan, &receiver, false)
+                receive(destination.as_mut(), plan, &receiver, false)?;
+                Ok(Copied {
+                    has_modules: plan.has_modules,
+                    left_behind: left_behind(plan, destination.as_mut()),
+                })
             });
             let sent = send(source, plan, &sender);
             if let Err(error) = sent {
@@ -318,9 +366,9 @@ pub fn copy_to(source: &mut dyn Session, to: &Target) -> Result<()> {
     })
 }
 
-/// Replaces the database of `destination` by that of `from`. Returns whether the content of virtual tables was written
-/// beneath them: a session may remember what it was.
-pub fn copy_from(destination: &mut dyn Session, from: &Target) -> Result<bool> {
+/// Replaces the database of `destination` by that of `from`.
+pub fn copy_from(destination: &mut dyn Session, from: &Target) -> Result<Copied> {
+    let to_server = destination.local().is_none();
     std::thread::scope(|scope| {
         let (sender, receiver) = sync_channel(AHEAD);
         let (planner, planned) = sync_channel(1);
@@ -328,7 +376,7 @@ pub fn copy_from(destination: &mut dyn Session, from: &Target) -> Result<bool> {
             let mut source = sql::open(from)?;
             interrupt::on_interrupt(source.interrupter());
             let read = reading(source.as_mut(), |source| {
-                let plan = std::sync::Arc::new(plan(source)?);
+                let plan = std::sync::Arc::new(plan(source, to_server)?);
                 if planner.send(plan.clone()).is_ok() {
                     send(source, &plan, &sender)?;
                 }
@@ -340,13 +388,16 @@ pub fn copy_from(destination: &mut dyn Session, from: &Target) -> Result<bool> {
             read
         });
         let written = match planned.recv() {
-            Ok(plan) => receive(destination, &plan, &receiver, true).map(|()| plan.has_modules),
+            Ok(plan) => receive(destination, &plan, &receiver, true).map(|()| Copied {
+                has_modules: plan.has_modules,
+                left_behind: left_behind(&plan, destination),
+            }),
             // The reader says why.
-            Err(_) => Ok(false),
+            Err(_) => Ok(Copied::default()),
         };
         drop(receiver);
         let read = joined(reader.join());
-        written.and_then(|has_modules| read.map(|()| has_modules))
+        written.and_then(|copied| read.map(|()| copied))
     })
 }
 

@@ -54,8 +54,7 @@ create table t(id integer primary key autoincrement, v);
 insert into t values(5,1.5),(6,1e999),(7,-1e999),(8,'日本'),(9,1e100),(10,4611686018427387904.0),(11, 1e15);
 delete from t where id = 9;
 create index i on t(v); -- c
-create index "i 2" on t(id) -- tail
-;
+create index "i 2" on t(id);
 create view v as select * from t;
 create table c(a, b generated always as (a+1), d, e as (d) stored);
 insert into c(a, d) values(1,2),('x','y');
@@ -103,6 +102,27 @@ fn an_ordinary_database_is_dumped_as_sqlite3_dumps_it() {
         assert_eq!(text, String::from_utf8_lossy(&oracle.stdout), "{command}");
         assert_eq!(report.errors, 0);
     }
+}
+
+#[test]
+fn comments_at_the_end_neither_grow_nor_swallow_what_follows() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut session = open(&directory.path().join("a.db"));
+    for sql in [
+        "create table t(a)",
+        "create index i on t(a) -- tail\n;",
+        "create view one as select '--' -- no end",
+        "create view two as select 2 /* no end",
+        "create view three as select 3 /**/",
+    ] {
+        run(&mut *session, sql);
+    }
+    let (text, _) = dumped(&mut *session, &Options::default());
+    assert!(text.contains("i on t(a) -- tail\n;\n"), "{text}");
+    let (again, _) = dumped(&mut *reloaded(&text), &Options::default());
+    assert!(again.contains("VIEW three"), "{text}\n{again}");
+    let (third, _) = dumped(&mut *reloaded(&again), &Options::default());
+    assert_eq!(third, again);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use super::bulk::Bulk;
 use super::decode::{Row, malformed};
 use super::link::{Api, Link, batch_result};
 use super::refusal::Refusal;
+use super::shape;
 use super::transport::Cancel;
 use super::wire::{Answer, Arg, Condition, Response, json};
 use crate::sql::{Failure, Flow, Phase, Rows, ValueRef};
@@ -56,24 +57,16 @@ pub(super) fn insert_many(link: &mut Link, cancel: &Cancel, sql: &str, rows: &mu
     let mut nth = 0;
     while rows.advance().map_err(Failure::Connection)? {
         let row: Vec<ValueRef<'_>> = (0..rows.width()).map(|index| rows.value(index)).collect();
-        let unsendable = row.iter().find_map(|&value| Arg(value).unsendable());
-        if unsendable.is_none() {
+        let unsendable = row.iter().any(|&value| Arg(value).unsendable().is_some());
+        if !unsendable {
             batch.push(nth, &row);
         }
         nth += 1;
-        if (unsendable.is_some() || batch.is_full()) && work.flush(&mut batch, rows)? == Flow::Stop {
+        if (unsendable || batch.is_full()) && work.flush(&mut batch, rows)? == Flow::Stop {
             return Ok(work.done);
         }
-        if let Some(why) = unsendable {
-            let failure = Failure::Sql {
-                phase: Phase::Step,
-                message: why.to_owned(),
-                code: rusqlite::ffi::SQLITE_MISMATCH,
-                offset: None,
-            };
-            if work.refuse(nth - 1, failure, rows)? == Flow::Stop {
-                return Ok(work.done);
-            }
+        if unsendable && work.send_spelled(nth - 1, rows)? == Flow::Stop {
+            return Ok(work.done);
         }
     }
     work.flush(&mut batch, rows)?;
@@ -176,6 +169,36 @@ impl Work<'_> {
         }
         batch.clear();
         Ok(Flow::Continue)
+    }
+
+    /// Sends the current row, which has values that JSON cannot carry: those stand in the statement itself.
+    fn send_spelled(&mut self, nth: u64, rows: &mut dyn Rows) -> Result<Flow> {
+        let row: Vec<ValueRef<'_>> = (0..rows.width()).map(|index| rows.value(index)).collect();
+        let Some(sql) = shape::spelled(self.text, &row) else {
+            let failure = Failure::Sql {
+                phase: Phase::Step,
+                message: "a value cannot be sent to a server in this statement".to_owned(),
+                code: rusqlite::ffi::SQLITE_MISMATCH,
+                offset: None,
+            };
+            return self.refuse(nth, failure, rows);
+        };
+        let mut one = Pending::new(row.len());
+        one.push(nth, &row);
+        one.values = Row::default();
+        for &value in row.iter().filter(|&&value| Arg(value).unsendable().is_none()) {
+            one.values.push(value);
+        }
+        one.width = one.values.values_from(0).count();
+        let whole = std::mem::replace(&mut self.sql, json(&sql));
+        let sent = self.send(&one, 0);
+        self.sql = whole;
+        let refusal = sent?.refused.pop();
+        match refusal.map(|(_, refusal)| refusal.failure(Phase::Step, 0)) {
+            None => Ok(Flow::Continue),
+            Some(failure @ Failure::Sql { .. }) => self.refuse(nth, failure, rows),
+            Some(failure) => Err(failure),
+        }
     }
 
     /// Sends rows one by one, from one of the batch on.

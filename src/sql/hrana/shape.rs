@@ -2,7 +2,7 @@
 //!
 //! The server has the last word on what a statement means. A mistake here costs a round trip, never a wrong result.
 
-use crate::sql::Explain;
+use crate::sql::{Explain, ValueRef};
 
 /// A statement's outline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,6 +153,37 @@ pub(super) fn numbered(sql: &str, names: &[Option<String>]) -> String {
     numbered
 }
 
+/// `sql`, whose parameters are all a bare `?`, with the values that cannot be sent written out in place of theirs. None
+/// where it has other parameters, or not one for each value.
+pub(super) fn spelled(sql: &str, row: &[ValueRef<'_>]) -> Option<String> {
+    let mut spelled = String::with_capacity(sql.len() + 64);
+    let mut values = row.iter();
+    let mut at = 0;
+    while at < sql.len() {
+        let (token, length) = token(&sql.as_bytes()[at..]);
+        let text = sql.get(at..at + length)?;
+        match token {
+            Token::Parameter if text == "?" => match values.next()? {
+                ValueRef::Text(text) if std::str::from_utf8(text).is_err() => {
+                    spelled.push_str("CAST(x'");
+                    for byte in *text {
+                        spelled.push_str(&format!("{byte:02x}"));
+                    }
+                    spelled.push_str("' AS TEXT)");
+                }
+                ValueRef::Real(real) if !real.is_finite() => {
+                    spelled.push_str(if *real > 0.0 { "9e999" } else { "-9e999" });
+                }
+                _ => spelled.push('?'),
+            },
+            Token::Parameter => return None,
+            _ => spelled.push_str(text),
+        }
+        at += length;
+    }
+    values.next().is_none().then_some(spelled)
+}
+
 /// A setting of a session that a pragma makes, and that a new stream does not have: its name in lower case. `sql` begins
 /// with `PRAGMA`.
 pub(super) fn session_pragma(sql: &str) -> Option<String> {
@@ -270,6 +301,22 @@ mod tests {
             numbered("select :a, ?, '?', ?3, @b, :a -- ?", &names),
             "select ?1, ?2, '?', ?3, ?4, ?1 -- ?"
         );
+    }
+
+    #[test]
+    fn values_that_cannot_be_sent_are_written_out() {
+        let row = [
+            ValueRef::Integer(1),
+            ValueRef::Text(b"a\xff"),
+            ValueRef::Real(f64::NEG_INFINITY),
+            ValueRef::Text(b"?"),
+        ];
+        assert_eq!(
+            spelled("INSERT INTO \"t?\" VALUES (?, ?,?,?)", &row).as_deref(),
+            Some("INSERT INTO \"t?\" VALUES (?, CAST(x'61ff' AS TEXT),-9e999,?)")
+        );
+        assert_eq!(spelled("INSERT INTO t VALUES(?,?)", &row), None);
+        assert_eq!(spelled("INSERT INTO t VALUES(?1,?,?,?)", &row), None);
     }
 
     #[test]

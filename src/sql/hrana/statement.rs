@@ -349,7 +349,7 @@ impl Run<'_> {
 
     /// A refusal as SQLite would have put it. The server's own parser has other words and says less of the place, and a
     /// pipeline does not tell when the engine refused: SQLite is asked to describe the statement.
-    fn explain(&mut self, error: &WireError) -> Failure {
+    pub(super) fn explain(&mut self, error: &WireError) -> Failure {
         let refusal = Refusal::new(error, &self.sql);
         let unclear = match refusal.reason {
             Reason::Parser => true,

@@ -1,0 +1,413 @@
+//! What dumps say that a libSQL server does not take, in words that it does.
+//!
+//! A server has no `unistr()`, lets nobody write its schema table, counts and analyzes by itself. So a virtual table is
+//! made by the statement that made it once, its content goes into the tables that came with it, `unistr('…')` is worked out
+//! here, and what has no place on a server is told once. Only scripts are read like that: what a person types at the
+//! prompt, and what stands in an argument, goes to the server as it is.
+
+use super::dot::schema::{identifier, literal};
+use super::exec::Stopped;
+use super::state::{Ran, Shell, collect, text_of};
+use crate::sql::split::{Piece, pieces};
+use crate::sql::{Value, foreign};
+use std::borrow::Cow;
+
+/// What has no place on a server.
+pub const APPLICATION_ID: &str = "the application_id, which servers refuse to set";
+pub const STATISTICS: &str = "what ANALYZE found, which servers have no place for";
+
+/// What is known of the script so far.
+#[derive(Default)]
+pub struct Translation {
+    told: Vec<&'static str>,
+    modules: Vec<Module>,
+}
+
+/// A virtual table that the script made.
+struct Module {
+    /// The tables that it keeps its content in.
+    shadows: Vec<String>,
+    /// The script fills them.
+    filled: bool,
+}
+
+/// A statement, as far as its first words tell.
+#[derive(Debug, PartialEq)]
+enum Sense<'s> {
+    /// It is no affair of ours.
+    Other,
+    Pragma(&'s str),
+    Analyze,
+    /// Makes a table of this name, virtual or not.
+    Create {
+        name: String,
+        is_virtual: bool,
+    },
+    /// Inserts into, or deletes from, a table of this name.
+    Change {
+        name: String,
+        inserts: bool,
+    },
+    /// Ends a transaction.
+    Commit,
+}
+
+/// The words of `sql` and what stands between them, without blanks.
+fn words(sql: &str) -> impl Iterator<Item = &str> {
+    pieces(sql)
+        .filter(|(piece, _)| *piece != Piece::Blank)
+        .map(|(_, text)| text)
+}
+
+/// A name without its quotes.
+fn bare(name: &str) -> String {
+    let inner = || name.get(1..name.len() - 1).unwrap_or_default();
+    match name.as_bytes().first() {
+        Some(b'[') => inner().to_owned(),
+        Some(&quote @ (b'"' | b'\'' | b'`')) => {
+            let quote = char::from(quote).to_string();
+            inner().replace(&quote.repeat(2), &quote)
+        }
+        _ => name.to_owned(),
+    }
+}
+
+impl<'s> Sense<'s> {
+    fn of(sql: &'s str) -> Self {
+        let mut words = words(sql).peekable();
+        let is = |word: &str, name: &str| word.eq_ignore_ascii_case(name);
+        let first = words.next().unwrap_or_default();
+        // The name that comes next, without that of its schema.
+        let name = |words: &mut dyn Iterator<Item = &'s str>| {
+            let name = words.next().unwrap_or_default();
+            bare(if is(name, "main") && words.next() == Some(".") {
+                words.next().unwrap_or_default()
+            } else {
+                name
+            })
+        };
+        match () {
+            () if is(first, "PRAGMA") => {
+                let pragma = words.next().unwrap_or_default();
+                let dotted = is(pragma, "main") && words.next_if_eq(&".").is_some();
+                Self::Pragma(if dotted {
+                    words.next().unwrap_or_default()
+                } else {
+                    pragma
+                })
+            }
+            () if is(first, "ANALYZE") => {
+                let schema = |word: &&str| is(word, "sqlite_schema") || is(word, "sqlite_master");
+                if words.next_if(schema).is_some() && matches!(words.next(), None | Some(";")) {
+                    Self::Analyze
+                } else {
+                    Self::Other
+                }
+            }
+            () if is(first, "COMMIT") || is(first, "END") => Self::Commit,
+            () if is(first, "CREATE") => {
+                let is_virtual = words.next_if(|word| is(word, "VIRTUAL")).is_some();
+                if !words.next().is_some_and(|word| is(word, "TABLE")) {
+                    return Self::Other;
+                }
+                if words.next_if(|word| is(word, "IF")).is_some() {
+                    words.by_ref().take(2).for_each(drop);
+                }
+                Self::Create {
+                    name: name(&mut words),
+                    is_virtual,
+                }
+            }
+            () if is(first, "INSERT") || is(first, "REPLACE") || is(first, "DELETE") => {
+                if words.next_if(|word| is(word, "OR")).is_some() {
+                    words.next();
+                }
+                match words.next() {
+                    Some(word) if is(word, "INTO") || is(word, "FROM") => Self::Change {
+                        name: name(&mut words),
+                        inserts: !is(first, "DELETE"),
+                    },
+                    _ => Self::Other,
+                }
+            }
+            () => Self::Other,
+        }
+    }
+}
+
+fn is_schema(name: &str) -> bool {
+    name.eq_ignore_ascii_case("sqlite_schema") || name.eq_ignore_ascii_case("sqlite_master")
+}
+
+fn is_system(name: &str) -> bool {
+    name.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("sqlite_"))
+}
+
+fn is_statistics(name: &str) -> bool {
+    name.len() == 12 && name[..11].eq_ignore_ascii_case("sqlite_stat")
+}
+
+/// What makes the virtual table that `sql` writes into the schema table.
+fn virtual_table(sql: &str) -> Option<String> {
+    // Its values are worked out by an engine, whatever form they have.
+    let at = pieces(sql).scan(0, |at, (_, text)| {
+        *at += text.len();
+        Some((*at, text))
+    });
+    let (after, _) = at.into_iter().find(|(_, text)| text.eq_ignore_ascii_case("VALUES"))?;
+    let values = sql[after..].trim_end().trim_end_matches(';');
+    let mut engine = crate::sql::open(&crate::sql::Target::Memory).ok()?;
+    let row = collect(engine.as_mut(), &format!("VALUES{values}"), &[]).ok()?.pop()?;
+    let [kind, _, _, root, create] = row.as_slice() else {
+        return None;
+    };
+    let create = text_of(create);
+    let is_virtual = create
+        .get(..20)
+        .is_some_and(|start| start.eq_ignore_ascii_case("CREATE VIRTUAL TABLE"));
+    (text_of(kind) == "table" && *root == Value::Integer(0) && is_virtual).then_some(create)
+}
+
+/// Whether a statement only writes rows into a table like any other, and has nothing to show. `translation` tells which are.
+pub fn only_writes(translation: &Translation, sql: &str) -> bool {
+    let Sense::Change { name, .. } = Sense::of(sql) else {
+        return words(sql)
+            .next()
+            .is_some_and(|word| word.eq_ignore_ascii_case("UPDATE"))
+            && !returns(sql);
+    };
+    let untouched =
+        |module: &Module| !module.filled && module.shadows.iter().any(|shadow| shadow.eq_ignore_ascii_case(&name));
+    !is_system(&name) && !translation.modules.iter().any(untouched) && !returns(sql)
+}
+
+/// Whether it may have a result. Looked at quickly: most statements do not even have the letters.
+fn returns(sql: &str) -> bool {
+    memchr::memchr2_iter(b'r', b'R', sql.as_bytes()).any(|at| {
+        sql.as_bytes()[at..]
+            .get(..9)
+            .is_some_and(|word| word.eq_ignore_ascii_case(b"returning"))
+    })
+}
+
+/// Rows in words that a server understands.
+pub fn plain_words(sql: &str) -> Cow<'_, str> {
+    let mut sql = Cow::Borrowed(sql);
+    if let Some(plain) = foreign::without_unistr(&sql) {
+        sql = Cow::Owned(plain);
+    }
+    if memchr::memmem::find(sql.as_bytes(), b"Inf").is_some()
+        && let Some(plain) = foreign::with_numbers_for_inf(&sql)
+    {
+        sql = Cow::Owned(plain);
+    }
+    sql
+}
+
+impl Shell<'_> {
+    /// Whether what runs now comes from a script and goes to a server.
+    pub(super) fn scripts_a_server(&mut self) -> Ran<bool> {
+        let scripted = self.nesting > usize::from(self.interactive);
+        Ok(scripted && self.session()?.local().is_none())
+    }
+
+    /// Runs a statement of a script on a server, whatever it takes.
+    pub(super) fn translated(&mut self, sql: &str, rest: &str) -> Result<(), Stopped> {
+        match Sense::of(sql) {
+            Sense::Pragma(name) if name.eq_ignore_ascii_case("writable_schema") => Ok(()),
+            Sense::Pragma(name) if name.eq_ignore_ascii_case("application_id") => {
+                let sets = |word: &&str| matches!(*word, "=" | "(");
+                let value = words(sql).skip_while(|word| !sets(word)).nth(1);
+                match value {
+                    None => self.statement(sql, rest),
+                    Some("0") => Ok(()),
+                    Some(_) => Ok(self.leave_behind(APPLICATION_ID)?),
+                }
+            }
+            Sense::Analyze => Ok(self.leave_behind(STATISTICS)?),
+            Sense::Create { name, .. } | Sense::Change { name, .. } if is_statistics(&name) => {
+                Ok(self.leave_behind(STATISTICS)?)
+            }
+            Sense::Create { name, is_virtual: true } => {
+                self.statement(sql, rest)?;
+                Ok(self.made_module(&name)?)
+            }
+            Sense::Create { name, .. }
+                if self.module_of(&name).is_some() || name.eq_ignore_ascii_case("sqlite_sequence") =>
+            {
+                Ok(())
+            }
+            Sense::Change { name, inserts: true } if is_schema(&name) => match virtual_table(sql) {
+                Some(create) => self.translated(&create, &create),
+                None => self.statement(sql, rest),
+            },
+            Sense::Change { name, .. } if name.eq_ignore_ascii_case("sqlite_sequence") => {
+                let there = self.ask("SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_sequence'", &[])?;
+                // Where no table counts, there is nothing to count.
+                if there.is_empty() {
+                    Ok(())
+                } else {
+                    self.statement(sql, rest)
+                }
+            }
+            Sense::Change { name, inserts } => {
+                if let Some(module) = self.module_of(&name).filter(|_| inserts) {
+                    self.fill_module(module)?;
+                }
+                match plain_words(sql) {
+                    Cow::Borrowed(_) => self.statement(sql, rest),
+                    Cow::Owned(plain) => self.statement(&plain, &plain),
+                }
+            }
+            Sense::Commit => {
+                self.statement(sql, rest)?;
+                Ok(self.forget_modules()?)
+            }
+            Sense::Pragma(_) | Sense::Create { .. } | Sense::Other => self.statement(sql, rest),
+        }
+    }
+
+    /// Tells once that something is left behind.
+    fn leave_behind(&mut self, what: &'static str) -> Ran {
+        let told = &mut self.slot().translation.told;
+        if told.contains(&what) {
+            return Ok(());
+        }
+        told.push(what);
+        self.say(format_args!("Warning: not copied is {what}"))
+    }
+
+    fn module_of(&mut self, table: &str) -> Option<usize> {
+        let modules = &self.slot().translation.modules;
+        modules
+            .iter()
+            .position(|module| module.shadows.iter().any(|shadow| shadow.eq_ignore_ascii_case(table)))
+    }
+
+    /// Notes what tables came with a virtual table.
+    fn made_module(&mut self, name: &str) -> Ran {
+        let prefix = literal(&format!("{name}_"));
+        let shadows = self.ask(
+            &format!(
+                "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'shadow' \
+                 AND lower(substr(name, 1, length({prefix}))) = lower({prefix})"
+            ),
+            &[],
+        )?;
+        let shadows = shadows.iter().map(|row| text_of(&row[0])).collect();
+        self.slot().translation.modules.push(Module { shadows, filled: false });
+        Ok(())
+    }
+
+    /// Takes out what a new virtual table begins with: its content comes with the script.
+    fn fill_module(&mut self, module: usize) -> Ran {
+        let module = &mut self.slot().translation.modules[module];
+        if std::mem::replace(&mut module.filled, true) {
+            return Ok(());
+        }
+        for shadow in module.shadows.clone() {
+            self.ask(&format!("DELETE FROM {}", identifier(&shadow)), &[])?;
+        }
+        Ok(())
+    }
+
+    /// Has the server read anew the virtual tables whose content was written beneath them.
+    pub(super) fn forget_modules(&mut self) -> Ran {
+        let modules = std::mem::take(&mut self.slot().translation.modules);
+        if !modules.iter().any(|module| module.filled) {
+            return Ok(());
+        }
+        if self.session()?.in_transaction() {
+            self.slot().translation.modules = modules;
+            return Ok(());
+        }
+        let keys = self.ask("PRAGMA foreign_keys", &[])?;
+        self.disconnect();
+        let keys = keys
+            .first()
+            .and_then(|row| row.first())
+            .map(text_of)
+            .unwrap_or_default();
+        self.ask(&format!("PRAGMA foreign_keys = {keys}"), &[]).map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_statements_mean_is_told_by_their_first_words() {
+        let change = |name: &str, inserts| Sense::Change {
+            name: name.to_owned(),
+            inserts,
+        };
+        let create = |name: &str, is_virtual| Sense::Create {
+            name: name.to_owned(),
+            is_virtual,
+        };
+        for (sql, sense) in [
+            ("PRAGMA writable_schema=ON;", Sense::Pragma("writable_schema")),
+            ("pragma main.application_id(5)", Sense::Pragma("application_id")),
+            ("ANALYZE sqlite_schema;", Sense::Analyze),
+            ("analyze", Sense::Other),
+            ("CREATE TABLE IF NOT EXISTS 'f_data'(id)", create("f_data", false)),
+            ("create virtual table \"a\"\"b\" using fts5(x)", create("a\"b", true)),
+            ("CREATE INDEX i ON t(a)", Sense::Other),
+            (
+                "INSERT INTO sqlite_schema(type) VALUES(1)",
+                change("sqlite_schema", true),
+            ),
+            ("insert or ignore into main.[t x] values(1)", change("t x", true)),
+            ("DELETE FROM sqlite_sequence;", change("sqlite_sequence", false)),
+            ("/* x */ COMMIT", Sense::Commit),
+            ("SELECT 1", Sense::Other),
+            ("", Sense::Other),
+        ] {
+            assert_eq!(Sense::of(sql), sense, "{sql}");
+        }
+    }
+
+    #[test]
+    fn virtual_tables_are_found_in_what_is_written_into_the_schema() {
+        for (sql, expected) in [
+            (
+                "INSERT INTO sqlite_schema(type,name,tbl_name,rootpage,sql)VALUES('table','f','f',0,'CREATE VIRTUAL TABLE f using fts5(a, tokenize=''porter'')');",
+                Some("CREATE VIRTUAL TABLE f using fts5(a, tokenize='porter')"),
+            ),
+            (
+                r"INSERT INTO sqlite_master VALUES('table','f','f',0,unistr('CREATE VIRTUAL TABLE f\u000ausing fts5(a)'));",
+                Some("CREATE VIRTUAL TABLE f\nusing fts5(a)"),
+            ),
+            (
+                "INSERT INTO sqlite_schema VALUES('table','t','t',2,'CREATE TABLE t(a)');",
+                None,
+            ),
+            ("INSERT INTO sqlite_schema VALUES(", None),
+        ] {
+            assert_eq!(virtual_table(sql).as_deref(), expected, "{sql}");
+        }
+    }
+
+    #[test]
+    fn rows_can_wait_unless_they_concern_more_than_a_table() {
+        let translation = Translation {
+            told: Vec::new(),
+            modules: vec![Module {
+                shadows: vec!["f_data".to_owned()],
+                filled: false,
+            }],
+        };
+        for (sql, waits) in [
+            ("INSERT INTO t VALUES(1)", true),
+            ("UPDATE t SET a = 1", true),
+            ("INSERT INTO t VALUES(1) RETURNING a", false),
+            ("INSERT INTO \"F_data\" VALUES(1)", false),
+            ("INSERT INTO sqlite_sequence VALUES('a',1)", false),
+            ("SELECT 1", false),
+            ("WITH a AS (SELECT 1) INSERT INTO t SELECT * FROM a", false),
+        ] {
+            assert_eq!(only_writes(&translation, sql), waits, "{sql}");
+        }
+    }
+}
