@@ -155,6 +155,7 @@ fn refusal(state: &mut State, cancel: &Cancel, sql: &str, error: &WireError) -> 
         sink: &mut Unseen,
         rows: 0,
         signless: 0,
+        too_large: false,
     };
     run.explain(error)
 }
