@@ -184,7 +184,19 @@ fn ctrl_c_drops_what_was_typed_and_never_leaves() {
 #[test]
 fn ctrl_c_stops_a_running_query() {
     let world = World::new();
-    let mut person = in_memory(&world);
+    stops_within_200_ms(in_memory(&world));
+}
+
+#[test]
+fn ctrl_c_stops_a_query_that_a_server_runs() {
+    let server = Sqld::start();
+    let world = World::new();
+    stops_within_200_ms(Person::at(&world, &[&server.url()], "> "));
+}
+
+/// Has a query stopped that has no end.
+fn stops_within_200_ms(mut person: Person) {
+    let mut fastest = std::time::Duration::MAX;
     // More often than what would end the program if nothing listened.
     for _ in 0..4 {
         person.types("with recursive c(x) as (select 1 union all select x + 1 from c) select max(x) from c;");
@@ -196,10 +208,50 @@ fn ctrl_c_stops_a_running_query() {
         person.types(CTRL_C);
         person.sees("interrupted");
         person.sees("> ");
-        assert!(pressed.elapsed().as_secs() < 5);
+        fastest = fastest.min(pressed.elapsed());
     }
+    // The fastest: other programs may have kept the machine busy at the others.
+    assert!(fastest.as_millis() < 200, "{fastest:?}");
     person.answers("select 20 + 1;", "21");
     person.leaves();
+}
+
+#[test]
+fn a_lost_transaction_is_told_and_nothing_runs_outside_it() {
+    let mut server = Sqld::start();
+    let world = World::new();
+    let url = server.url();
+    world.ok(["db", "shell", &url, "create table t(a); insert into t values (700);"]);
+    let mut person = Person::at(&world, &[&url], "> ");
+    person.types("begin;\r");
+    person.sees("*\x1b[0m");
+    person.types("insert into t values (1);\r");
+    person.sees("\x1b[?2004l");
+    // The editor has the terminal again: the statement was run.
+    person.sees("\x1b[?2004h");
+    server.restart();
+    person.runs("delete from t;", "transaction lost");
+    // The prompt has no star any more, and the row is there.
+    person.answers("select sum(a) from t;", "700");
+    person.leaves();
+}
+
+#[test]
+fn shellrc_is_read_and_read_only_is_shown_and_kept() {
+    let world = world_with_tables();
+    let folder = world.path("config");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("shellrc"), ".nullvalue nothing\n.timer on\n").unwrap();
+    let server = Sqld::start();
+    let url = server.url();
+    world.ok(["db", "shell", &url, "create table users(id);"]);
+    for (target, prompt) in [("app", "app ams (read-only)> "), (url.as_str(), " (read-only)> ")] {
+        let mut person = Person::at(&world, &[target, "--read-only"], prompt);
+        person.runs("select null as n;", "nothing");
+        person.runs("delete from users;", "attempt to write a readonly database");
+        person.runs(".databases", " r/o\r\n");
+        person.leaves();
+    }
 }
 
 #[test]
@@ -288,6 +340,10 @@ fn errors_point_at_the_word_and_say_what_was_meant() {
     );
     person.runs("select * from usres;", "no such table: usres (did you mean users?)");
     person.runs(".tabels", "did you mean .tables?");
+    person.runs(
+        "pragma journl_mode;",
+        "there is no pragma journl_mode, so nothing was done (did you mean journal_mode?)",
+    );
     person.leaves();
 }
 

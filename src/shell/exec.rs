@@ -331,6 +331,9 @@ impl Shell<'_> {
         }
         match ran {
             Ok(outcome) => {
+                if outcome.rows == 0 {
+                    self.tell_unknown_pragma(sql)?;
+                }
                 self.account(&outcome)?;
                 dot::stats::after(self, &outcome, &finished.columns)?;
             }

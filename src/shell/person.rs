@@ -4,7 +4,7 @@
 //! it nothing here changes anything.
 
 use super::dot;
-use super::editor::schema::Live;
+use super::editor::schema::{Live, Schema};
 use super::editor::terminal::Fit;
 use super::editor::{Config, Editor, Input, Prompt, diagnose, external, history, terminal};
 use super::interrupt;
@@ -186,7 +186,13 @@ impl<'h> Shell<'h> {
         let shown = Path::new(name)
             .file_name()
             .map_or(name.into(), |name| name.to_string_lossy());
-        Prompt::new(&shown, location.as_deref(), replica, in_transaction)
+        let read_only = self.slot().target.as_ref().is_some_and(Target::is_read_only);
+        let role = if replica {
+            Some("replica")
+        } else {
+            read_only.then_some("read-only")
+        };
+        Prompt::new(&shown, location.as_deref(), role, in_transaction)
     }
 
     /// What is known of the person and the database, while the active one is that which the shell was started on.
@@ -243,6 +249,27 @@ impl<'h> Shell<'h> {
         terminal.told = true;
         self.say(format_args!(
             "Long values are cut to fit (…): .mode line shows all, .width N sets a width."
+        ))
+    }
+
+    /// Says that SQLite knows nothing of a pragma, which it does not say itself: it does nothing.
+    pub(super) fn tell_unknown_pragma(&mut self, sql: &str) -> Ran {
+        let (Some(terminal), Some(name)) = (&self.terminal, diagnose::pragma(sql)) else {
+            return Ok(());
+        };
+        if !self.interactive || self.nesting > 1 {
+            return Ok(());
+        }
+        let names = terminal.names.clone();
+        let known = self.lending(&names, || names.pragmas());
+        if known.is_empty() || known.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            return Ok(());
+        }
+        let meant = diagnose::nearest(name, known.iter().map(String::as_str))
+            .map(|meant| format!(" (did you mean {meant}?)"))
+            .unwrap_or_default();
+        self.say(format_args!(
+            "Note: there is no pragma {name}, so nothing was done{meant}"
         ))
     }
 

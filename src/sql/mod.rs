@@ -46,6 +46,15 @@ pub enum Target {
 }
 
 impl Target {
+    /// Whether nothing can be changed.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        match self {
+            Self::File { read_only, .. } | Self::Remote { read_only, .. } => *read_only,
+            Self::Memory => false,
+        }
+    }
+
     /// What it may be called where it was given as `name`: a URL without what may be secret in it.
     #[must_use]
     pub fn called(&self, name: &str) -> String {

@@ -1,9 +1,9 @@
 //! Benchmarks: `torso` beside `sqlite3`, alternating in one run on the same data, as ratios of medians with peak memory.
 //!
 //! `cargo bench` runs all but those that take minutes to prepare, `cargo bench -- json dump` only those whose names contain
-//! a word; `cargo bench -- remote` those on a server, beside `curl`. Nothing passes or fails here:
-//! times depend on the machine, ratios less so, and they are for people to read. `BENCH_ROWS` and `BENCH_ROUNDS` change the
-//! size of the table and how often each side runs.
+//! a word; `cargo bench -- remote` those on a server, beside `curl`. Each line tells whether its target is met, and the last
+//! how many are. Nothing fails here: times depend on the machine, ratios less so, and they are for people to read.
+//! `BENCH_ROWS` and `BENCH_ROUNDS` change the size of the table and how often each side runs.
 
 mod cases;
 mod flights;
@@ -13,6 +13,7 @@ mod measure;
 #[path = "../support/sqld.rs"]
 mod sqld;
 
+use cases::{Goal, Memory};
 use measure::Sample;
 use std::io::{self, Write};
 use std::path::Path;
@@ -42,13 +43,15 @@ fn main() -> io::Result<()> {
     };
     let rounds = number("BENCH_ROUNDS", 5).max(1);
 
-    let world = cases::World::new(number("BENCH_ROWS", 340_000))?;
+    let rows = number("BENCH_ROWS", 340_000);
+    let world = cases::World::new(rows)?;
     let mut out = io::stdout();
     writeln!(
         out,
-        "{:<22} {:>12} {:>12} {:>7} {:>6} {:>12} {:>12}",
-        "case", "sqlite3 ms", "torso ms", "ratio", "goal", "sqlite3 MiB", "torso MiB"
+        "{:<22} {:>12} {:>12} {:>7} {:>12} {:>12} {:>12} {:>10}  met",
+        "case", "sqlite3 ms", "torso ms", "ratio", "goal", "sqlite3 MiB", "torso MiB", "goal"
     )?;
+    let (mut met, mut missed) = (0, Vec::new());
     for case in cases::all().into_iter().filter(wanted) {
         let (mut theirs, mut ours) = (Vec::new(), Vec::new());
         for _ in 0..rounds.min(case.most_rounds) {
@@ -58,19 +61,59 @@ fn main() -> io::Result<()> {
             ours.push(measure::run(&(case.torso)(&world))?);
         }
         let (theirs, ours) = (median(&theirs), median(&ours));
+        let verdict = verdict(&case, rows, theirs, ours);
+        match verdict {
+            Some(true) => met += 1,
+            Some(false) => missed.push(case.name),
+            None => {}
+        }
         writeln!(
             out,
-            "{:<22} {:>12.1} {:>12.1} {:>7.2} {:>6} {:>12.1} {:>12.1}",
+            "{:<22} {:>12.1} {:>12.1} {:>7.2} {:>12} {:>12.1} {:>12.1} {:>10}  {}",
             case.name,
             theirs.milliseconds,
             ours.milliseconds,
             ours.milliseconds / theirs.milliseconds,
-            case.goal,
+            match case.goal {
+                Goal::Ratio(most) => format!("{most}"),
+                Goal::Milliseconds(most) => format!("{most} ms"),
+                Goal::RowsPerSecond(least) => format!("{least} rows/s"),
+                Goal::Any => String::new(),
+            },
             theirs.peak_mib,
-            ours.peak_mib
+            ours.peak_mib,
+            match case.memory {
+                Memory::Half => "half".to_owned(),
+                Memory::Mebibytes(most) => format!("{most} MiB"),
+                Memory::Any => String::new(),
+            },
+            verdict.map_or("", |met| if met { "yes" } else { "NO" })
         )?;
     }
+    writeln!(out, "targets met: {met} of {}", met + missed.len())?;
+    if !missed.is_empty() {
+        writeln!(out, "missed: {}", missed.join(", "))?;
+    }
     Ok(())
+}
+
+/// Whether a case has its target met, in time and memory; none if it has none.
+fn verdict(case: &cases::Case, rows: u64, theirs: Sample, ours: Sample) -> Option<bool> {
+    let time = match case.goal {
+        Goal::Ratio(most) => Some(ours.milliseconds <= most * theirs.milliseconds),
+        Goal::Milliseconds(most) => Some(ours.milliseconds <= most),
+        Goal::RowsPerSecond(least) => Some(rows as f64 / ours.milliseconds * 1000.0 >= least),
+        Goal::Any => None,
+    };
+    let memory = match case.memory {
+        Memory::Half => Some(ours.peak_mib <= theirs.peak_mib / 2.0),
+        Memory::Mebibytes(most) => Some(ours.peak_mib <= most),
+        Memory::Any => None,
+    };
+    match (time, memory) {
+        (Some(time), Some(memory)) => Some(time && memory),
+        (time, memory) => time.or(memory),
+    }
 }
 
 /// The middle time, and the highest peak.

@@ -5,10 +5,10 @@
 
 use nix::sys::resource::{UsageWho, getrusage};
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub const HELPER: &str = "--measure-one";
 
@@ -21,6 +21,28 @@ pub struct Program {
     pub environment: Vec<(String, PathBuf)>,
     /// How often, one after the other, as one measurement.
     pub times: u32,
+    pub until: Until,
+}
+
+/// When the clock is stopped.
+#[derive(Clone, Copy)]
+pub enum Until {
+    End,
+    /// Something came on standard output.
+    FirstByte,
+    /// This was shown on a terminal.
+    Shown(&'static str),
+}
+
+impl Until {
+    /// As an argument of the helper.
+    fn word(self) -> String {
+        match self {
+            Self::End => "end".to_owned(),
+            Self::FirstByte => "first".to_owned(),
+            Self::Shown(text) => format!("shown:{text}"),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +54,10 @@ pub struct Sample {
 /// Runs a program through a helper. A program that fails ends the benchmarks: its time would mean nothing.
 pub fn run(program: &Program) -> io::Result<Sample> {
     let mut helper = Command::new(std::env::current_exe()?);
-    helper.arg(HELPER).arg(program.times.to_string());
+    helper
+        .arg(HELPER)
+        .arg(program.times.to_string())
+        .arg(program.until.word());
     helper.arg(program.stdin.clone().unwrap_or_else(|| PathBuf::from("/dev/null")));
     helper.arg(&program.program).args(&program.arguments);
     helper.envs(program.environment.iter().map(|(name, value)| (name, value)));
@@ -54,24 +79,57 @@ pub fn run(program: &Program) -> io::Result<Sample> {
 
 /// What the helper does: runs the program and prints milliseconds and KiB.
 pub fn help(arguments: &[String]) -> io::Result<()> {
-    let [times, stdin, program, arguments @ ..] = arguments else {
+    let [times, until, stdin, program, arguments @ ..] = arguments else {
         return Err(io::Error::other("the helper needs a program"));
     };
     let times: u32 = times.parse().map_err(io::Error::other)?;
-    let start = Instant::now();
+    let mut milliseconds = 0.0;
     for _ in 0..times {
-        let status = Command::new(program)
-            .args(arguments.iter().map(|argument| argument.replace("{n}", &fresh())))
-            .stdin(File::open(stdin)?)
-            .stdout(Stdio::null())
-            .status()?;
-        if !status.success() {
-            return Err(io::Error::other(format!("{program} {arguments:?} ended with {status}")));
-        }
+        let mut command = Command::new(program);
+        command.args(arguments.iter().map(|argument| argument.replace("{n}", &fresh())));
+        let start = Instant::now();
+        let took = match until.strip_prefix("shown:") {
+            Some(text) => shown(command, text, start)?,
+            None => {
+                command.stdin(File::open(stdin)?);
+                finished(command, until == "first", start)?
+            }
+        };
+        milliseconds += took.as_secs_f64() * 1000.0;
     }
-    let milliseconds = start.elapsed().as_secs_f64() * 1000.0;
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
     writeln!(io::stdout(), "{milliseconds} {}", usage.max_rss())
+}
+
+/// Runs a program to its end, or to its first byte.
+fn finished(mut command: Command, first: bool, start: Instant) -> io::Result<Duration> {
+    let mut child = command
+        .stdout(if first { Stdio::piped() } else { Stdio::null() })
+        .spawn()?;
+    if let Some(out) = &mut child.stdout {
+        out.read_exact(&mut [0])?;
+        let took = start.elapsed();
+        child.kill()?;
+        child.wait()?;
+        return Ok(took);
+    }
+    let status = child.wait()?;
+    if status.success() {
+        Ok(start.elapsed())
+    } else {
+        Err(io::Error::other(format!("{command:?} ended with {status}")))
+    }
+}
+
+/// Runs a program on a terminal until it shows `text`.
+fn shown(mut command: Command, text: &str, start: Instant) -> io::Result<Duration> {
+    command.env("TERM", "xterm");
+    let mut session = rexpect::session::spawn_command(command, Some(10_000)).map_err(io::Error::other)?;
+    session.exp_string(text).map_err(io::Error::other)?;
+    let took = start.elapsed();
+    session.send_control('d').map_err(io::Error::other)?;
+    session.exp_eof().map_err(io::Error::other)?;
+    Ok(took)
 }
 
 /// A name that was not used before, for programs that make something.

@@ -107,8 +107,9 @@ pub fn databases(shell: &mut Shell<'_>, _: &Call) -> Ran {
 
 /// Whether a database is read-only, and its transaction as `.databases` tells it.
 fn database_state(shell: &mut Shell<'_>, name: &str) -> Ran<(bool, &'static str)> {
+    let read_only = shell.slot().target.as_ref().is_some_and(Target::is_read_only);
     let Some(connection) = shell.session()?.local() else {
-        return Ok((false, ""));
+        return Ok((read_only, ""));
     };
     let read_only = connection.is_readonly(name).unwrap_or(false);
     let transaction = match connection.transaction_state(Some(name)) {

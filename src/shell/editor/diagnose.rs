@@ -121,6 +121,7 @@ enum Thing {
     Index,
     Trigger,
     Collation,
+    Pragma,
     Syntax,
 }
 
@@ -134,6 +135,7 @@ fn unknown(message: &str) -> Option<(Thing, &str)> {
         ("no such index: ", Thing::Index),
         ("no such trigger: ", Thing::Trigger),
         ("no such collation sequence: ", Thing::Collation),
+        ("does not support PRAGMA ", Thing::Pragma),
     ];
     for (pattern, thing) in PATTERNS {
         if let Some(at) = message.find(pattern) {
@@ -169,9 +171,24 @@ pub fn suggest(sql: &str, message: &str, schema: &dyn Schema) -> Option<String> 
         Thing::Index => schema.indexes(),
         Thing::Trigger => schema.triggers(),
         Thing::Collation => schema.collations(),
+        Thing::Pragma => schema.pragmas(),
         Thing::Syntax => return misspelt(sql, name),
     };
     nearest(name, known.iter().map(String::as_str)).map(str::to_owned)
+}
+
+/// The name of the pragma that a statement asks for.
+#[must_use]
+pub fn pragma(sql: &str) -> Option<&str> {
+    let mut words = lex::tokens(sql).into_iter().filter(lex::Token::matters);
+    if !words.next()?.text(sql).eq_ignore_ascii_case("pragma") {
+        return None;
+    }
+    let first = words.next()?.text(sql);
+    match (words.next().map(|word| word.text(sql)), words.next()) {
+        (Some("."), Some(name)) => Some(name.text(sql)),
+        _ => Some(first),
+    }
 }
 
 fn mentions(sql: &str, name: &str) -> bool {
@@ -257,6 +274,19 @@ pub fn nearest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Opti
 mod tests {
     use super::*;
     use crate::shell::editor::schema::Nothing;
+
+    #[test]
+    fn pragmas_have_names() {
+        for (sql, name) in [
+            ("pragma journl_mode;", Some("journl_mode")),
+            ("/* x */ PRAGMA main.user_version = 3", Some("user_version")),
+            ("pragma table_info(t)", Some("table_info")),
+            ("select 1", None),
+            ("pragma", None),
+        ] {
+            assert_eq!(pragma(sql), name, "{sql}");
+        }
+    }
 
     #[test]
     fn the_caret_stands_under_the_token_on_its_line() {

@@ -211,7 +211,7 @@ mod tests {
     use super::*;
 
     fn prompt() -> Prompt {
-        Prompt::new("app", Some("ams"), false, false)
+        Prompt::new("app", Some("ams"), None, false)
     }
 
     fn plain(text: &str) -> String {

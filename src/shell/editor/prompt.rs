@@ -17,16 +17,16 @@ const NARROWEST: usize = 8;
 const WIDEST: usize = 32;
 
 impl Prompt {
-    /// `app ams> `, `app lhr (replica)> `, `app ams*> ` in a transaction.
+    /// `app ams> `, `app lhr (replica)> ` with a role worth telling, `app ams*> ` in a transaction.
     #[must_use]
-    pub fn new(database: &str, location: Option<&str>, replica: bool, in_transaction: bool) -> Self {
+    pub fn new(database: &str, location: Option<&str>, role: Option<&str>, in_transaction: bool) -> Self {
         let mut main = visible(database);
         if let Some(location) = location {
             main.push(' ');
             main.push_str(&visible(location));
         }
-        if replica {
-            main.push_str(" (replica)");
+        if let Some(role) = role {
+            main.push_str(&format!(" ({role})"));
         }
         if in_transaction {
             main.push('*');
@@ -115,18 +115,18 @@ mod tests {
 
     #[test]
     fn prompts_tell_where_one_is() {
-        assert_eq!(Prompt::new("app", Some("ams"), false, false).main(), "app ams> ");
+        assert_eq!(Prompt::new("app", Some("ams"), None, false).main(), "app ams> ");
         assert_eq!(
-            Prompt::new("app", Some("lhr"), true, false).main(),
+            Prompt::new("app", Some("lhr"), Some("replica"), false).main(),
             "app lhr (replica)> "
         );
-        assert_eq!(Prompt::new("app", Some("ams"), false, true).main(), "app ams*> ");
-        assert_eq!(Prompt::new("a\x1b[2Jb", None, false, false).main(), "a\u{fffd}[2Jb> ");
+        assert_eq!(Prompt::new("app", Some("ams"), None, true).main(), "app ams*> ");
+        assert_eq!(Prompt::new("a\x1b[2Jb", None, None, false).main(), "a\u{fffd}[2Jb> ");
     }
 
     #[test]
     fn continuations_tell_what_is_open_and_keep_the_width() {
-        let prompt = Prompt::new("app", Some("ams"), false, false);
+        let prompt = Prompt::new("app", Some("ams"), None, false);
         let open = |quote, depth| prompt.continuation(Open { quote, depth });
         assert_eq!(open(None, 0), "    ...> ");
         assert_eq!(open(Some('\''), 2), "'   ...> ");
@@ -136,7 +136,7 @@ mod tests {
         assert_eq!(open(None, 12), "(.. ...> ");
         assert_eq!(open(None, -1), ")x! ...> ");
         for name in ["a", "a-rather-long-database-name-indeed-it-is", "日本"] {
-            let prompt = Prompt::new(name, None, false, false);
+            let prompt = Prompt::new(name, None, None, false);
             let text = prompt.continuation(Open { quote: None, depth: 1 });
             assert_eq!(text.width(), usize::from(prompt.continuation_width()));
         }
