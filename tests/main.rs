@@ -21,6 +21,7 @@ mod remote_shell;
 mod round_trip;
 mod shell_commands;
 mod shell_differential;
+mod shell_generated;
 mod shell_interactive;
 mod shell_oneshot;
 mod streams;

@@ -4,19 +4,8 @@
 //! Scripts are in `shell/cases.txt`. Where the two differ on purpose, or because the engines do, the case stands in
 //! [`EXCEPTIONS`] with the reason. Without the oracle (or with another generation of it) there is nothing to compare with.
 
-use crate::support;
+use crate::support::beside::{Case, compare, has_oracle, report};
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::path::Path;
-use std::process::{Command, Stdio};
-use std::sync::Mutex;
-
-/// A script, and the arguments it is run with.
-struct Case {
-    name: String,
-    arguments: Vec<String>,
-    script: String,
-}
 
 /// Cases that differ, each with its reason.
 const EXCEPTIONS: &[(&str, &str)] = &include!("shell/exceptions.in");
@@ -34,6 +23,7 @@ fn cases() -> Vec<Case> {
                 name: name.to_owned(),
                 arguments: words(arguments),
                 script: String::new(),
+                files: Vec::new(),
             });
         } else if let Some(case) = cases.last_mut() {
             case.script.push_str(line);
@@ -57,68 +47,6 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-#[derive(Debug, PartialEq)]
-struct Answer {
-    stdout: String,
-    complained: bool,
-    exit_code: Option<i32>,
-}
-
-/// Runs a case with a program, in a directory of its own.
-fn answer(program: &[&Path], case: &Case) -> Answer {
-    let directory = tempfile::tempdir().unwrap();
-    let home = directory.path();
-    let broken = home.join("broken.db");
-    std::fs::write(&broken, "this is no database, however long it may be ".repeat(50)).unwrap();
-    let place = |text: &str| {
-        text.replace("FILE", home.join("f.db").to_str().unwrap())
-            .replace("TMP", home.to_str().unwrap())
-            .replace("BAD", broken.to_str().unwrap())
-    };
-    let mut child = Command::new(program[0])
-        .args(&program[1..])
-        .args(case.arguments.iter().map(|word| place(word)))
-        .current_dir(home)
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap())
-        .env("HOME", home)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // A program that stops reading early closes the pipe.
-    let _ = child.stdin.take().unwrap().write_all(place(&case.script).as_bytes());
-    let output = child.wait_with_output().unwrap();
-    Answer {
-        stdout: String::from_utf8_lossy(&output.stdout).replace(home.to_str().unwrap(), "DIR"),
-        complained: !output.stderr.is_empty(),
-        exit_code: output.status.code(),
-    }
-}
-
-/// Whether the oracle is of the generation whose bytes are the contract.
-fn has_oracle() -> bool {
-    Command::new("sqlite3")
-        .arg("-version")
-        .output()
-        .is_ok_and(|output| output.stdout.starts_with(b"3.40."))
-}
-
-/// Runs the cases through both, and tells which were answered differently.
-fn compare(cases: &[Case]) -> Vec<(String, Answer, Answer)> {
-    let differing = Mutex::new(Vec::new());
-    support::in_parallel(cases, |case| {
-        let expected = answer(&[Path::new("sqlite3")], case);
-        let torso = Path::new(env!("CARGO_BIN_EXE_torso"));
-        let got = answer(&[torso, Path::new("db"), Path::new("shell")], case);
-        if expected != got {
-            differing.lock().unwrap().push((case.name.clone(), expected, got));
-        }
-    });
-    differing.into_inner().unwrap()
-}
-
 #[test]
 #[allow(clippy::print_stderr)] // the rate is the point
 fn scripts_get_the_same_answers_as_from_sqlite3() {
@@ -140,14 +68,14 @@ fn scripts_get_the_same_answers_as_from_sqlite3() {
     );
     let agreeing: Vec<&&str> = reasons
         .keys()
-        .filter(|name| differing.iter().all(|(other, ..)| other != *name))
+        .filter(|name| differing.iter().all(|found| found.case.name != **name))
         .collect();
     assert!(agreeing.is_empty(), "exceptions that agree now: {agreeing:?}");
     let unexcused: Vec<_> = differing
         .iter()
-        .filter(|(name, ..)| !reasons.contains_key(name.as_str()))
+        .filter(|found| !reasons.contains_key(found.case.name.as_str()))
         .collect();
-    assert!(unexcused.is_empty(), "{unexcused:#?}");
+    assert!(unexcused.is_empty(), "{}", report(&unexcused));
 }
 
 /// Values whose text is the same in every version of the engine.
@@ -285,11 +213,7 @@ fn generated_scripts_get_the_same_answers_as_from_sqlite3() {
                 }
                 script.push('\n');
             }
-            Case {
-                name: format!("seed {seed}\n{script}"),
-                arguments: vec![":memory:".to_owned()],
-                script,
-            }
+            Case::in_memory(format!("seed {seed}"), script)
         })
         .collect();
     let differing = compare(&cases);
@@ -297,7 +221,11 @@ fn generated_scripts_get_the_same_answers_as_from_sqlite3() {
         "shell: {} of {SCRIPTS} generated scripts answered as sqlite3 answers them",
         cases.len() - differing.len()
     );
-    assert!(differing.is_empty(), "{differing:#?}");
+    assert!(
+        differing.is_empty(),
+        "{}",
+        report(&differing.iter().collect::<Vec<_>>())
+    );
 }
 
 /// Beginnings and ends of statements, whole ones, and what stands between: any two of them make a script.
@@ -349,18 +277,16 @@ fn input_is_split_as_sqlite3_splits_it() {
     let pairs = PIECES
         .iter()
         .flat_map(|first| PIECES.iter().map(move |second| format!("{first}\n{second}")));
-    let cases: Vec<Case> = pairs
-        .map(|script| Case {
-            name: script.clone(),
-            arguments: vec![":memory:".to_owned()],
-            script,
-        })
-        .collect();
+    let cases: Vec<Case> = pairs.map(|script| Case::in_memory(script.clone(), script)).collect();
     let differing = compare(&cases);
     eprintln!(
         "shell: {} of {} pairs of pieces split as sqlite3 splits them",
         cases.len() - differing.len(),
         cases.len()
     );
-    assert!(differing.is_empty(), "{differing:#?}");
+    assert!(
+        differing.is_empty(),
+        "{}",
+        report(&differing.iter().collect::<Vec<_>>())
+    );
 }

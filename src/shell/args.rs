@@ -18,6 +18,8 @@ pub enum Switch {
     /// Plans before results; with programs too if true.
     Plan(bool),
     Stats,
+    /// So many bytes of the file are read through the address space.
+    Mmap(i64),
     Backslash,
     Safe,
     /// Run before everything else.
@@ -39,6 +41,8 @@ pub struct Arguments {
     /// Forced to behave as with a person, or without.
     pub interactive: Option<bool>,
     pub read_only: bool,
+    /// The database's path may not lead through symbolic links.
+    pub no_links: bool,
     pub nonce: Option<String>,
     pub location: Option<String>,
     pub instance: Option<String>,
@@ -61,17 +65,32 @@ const MODES: [&str; 16] = [
     "table", "tabs", "vertical",
 ];
 
-/// Flags of `sqlite3` that tune its memory and mean nothing here, and how many values each takes.
-const IGNORED: [(&str, usize); 9] = [
+/// Flags of `sqlite3` that tune its memory, which no result depends on, and how many values each takes. `-maxsize` is about
+/// `-deserialize`, and does nothing without it there either.
+const IGNORED: [(&str, usize); 6] = [
     ("maxsize", 1),
     ("heap", 1),
     ("pagecache", 2),
     ("lookaside", 2),
     ("threadsafe", 1),
-    ("mmap", 1),
-    ("memtrace", 0),
     ("scanstats", 0),
-    ("nofollow", 0),
+];
+
+/// Flags of `sqlite3` that are refused, each with what to do instead.
+const REFUSED: [(&str, &str); 7] = [
+    ("A", "archives are not read here; use tar, or sqlite3 -A"),
+    (
+        "append",
+        "databases within other files are not opened here; cut the database out first",
+    ),
+    (
+        "deserialize",
+        "files are not opened in memory; open :memory: and type .restore FILE",
+    ),
+    ("memtrace", "memory is not traced; heaptrack and valgrind do that"),
+    ("multiplex", "databases are single files"),
+    ("vfs", "name the file system in the database's name: file:PATH?vfs=NAME"),
+    ("zip", "ZIP archives are not databases here; unzip reads them"),
 ];
 
 /// Understands the words. What is wrong is told in one sentence.
@@ -133,12 +152,14 @@ pub fn parse(words: &[OsString]) -> Result<Arguments, String> {
             "instance" => arguments.instance = Some(text_value(value()?)),
             "version" => arguments.version = true,
             "help" | "h" => arguments.help = true,
-            "append" | "deserialize" | "vfs" | "zip" => {
-                return Err(format!(
-                    "option {shown} is not available: databases are plain files or servers here"
-                ));
-            }
+            "nofollow" => arguments.no_links = true,
+            "mmap" => arguments
+                .switches
+                .push(Switch::Mmap(super::words::integer(&text_value(value()?)))),
             other => {
+                if let Some((_, instead)) = REFUSED.iter().find(|(name, _)| *name == other) {
+                    return Err(format!("option {shown} is not available: {instead}"));
+                }
                 let Some((_, values)) = IGNORED.iter().find(|(name, _)| *name == other) else {
                     return Err(format!("unknown option: {shown}"));
                 };
@@ -200,7 +221,7 @@ mod tests {
         assert_eq!(parsed(&["-foo"]).unwrap_err(), "unknown option: -foo");
         assert_eq!(
             parsed(&["-zip", "x"]).unwrap_err(),
-            "option -zip is not available: databases are plain files or servers here"
+            "option -zip is not available: ZIP archives are not databases here; unzip reads them"
         );
         assert_eq!(parsed(&["app", "-cmd"]).unwrap_err(), "missing argument to -cmd");
         assert!(parsed(&["-lookaside", "1", "2", "x"]).is_ok());

@@ -362,7 +362,7 @@ impl Shell<'_> {
     pub(super) fn refused(&mut self, failure: Failure, rest: &str) -> Stopped {
         if let Some(what) = self.guard.take_refusal() {
             return match self.needs_trust(format_args!("{what}")) {
-                Ok(()) => Stopped::Ended(End::Failed),
+                Ok(()) => Stopped::Ended(End::Failed(1)),
                 Err(end) => Stopped::Ended(end),
             };
         }
@@ -500,7 +500,7 @@ impl Shell<'_> {
         if let Some(hint) = refused.hint {
             complain(format_args!("{hint}"));
         }
-        Err(End::Failed)
+        Err(End::Failed(1))
     }
 
     /// Runs the text of a command-line argument. Fails with the exit code.

@@ -10,6 +10,7 @@ pub mod reader;
 pub mod strict;
 
 use super::render::{Mode, Style, text};
+use super::words;
 use crate::error::{Code, Error, Result};
 use crate::sql::{Args, Column, Failure, Flow, Rows, Session, Sink, ValueRef};
 use reader::{Dialect, End, Flaw, Reader, Record};
@@ -105,7 +106,7 @@ impl Options {
                     match option {
                         "schema" => options.schema = Some(value.to_owned()),
                         "null" => options.null = Some(value.to_owned()),
-                        _ => options.skip = leading_number(value),
+                        _ => options.skip = u64::try_from(words::integer(value)).unwrap_or(0),
                     }
                 }
                 _ => {
@@ -170,14 +171,6 @@ impl Options {
 
 fn missing(what: &str) -> Refusal {
     Refusal::Usage(format!("ERROR: missing {what} argument. Usage:\n"))
-}
-
-fn leading_number(text: &str) -> u64 {
-    let digits = text.strip_prefix('+').unwrap_or(text);
-    let end = digits
-        .find(|character: char| !character.is_ascii_digit())
-        .unwrap_or(digits.len());
-    digits[..end].parse().unwrap_or(0)
 }
 
 /// Where messages go: the answer's stream and the one for what went wrong.

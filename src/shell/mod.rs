@@ -32,7 +32,7 @@ use editor::terminal;
 use exec::ArgumentFailed;
 use input::{Input, Lines, Reader};
 use person::{Person, Terminal};
-use state::{End, Ran, Shell, ShowPlan, Slot};
+use state::{End, Ran, Shell, ShowPlan, Slot, map};
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -90,7 +90,7 @@ pub fn run(options: &Options, hooks: Hooks<'_>) -> Ending {
         Ok(code) => code,
         Err(End::Exit(code)) => code,
         Err(End::Quit) => 0,
-        Err(End::Failed) => 1,
+        Err(End::Failed(code)) => code,
     };
     let code = match shell.reset_output() {
         Err(End::Exit(other)) if code == 0 => other,
@@ -183,7 +183,7 @@ impl Shell<'_> {
                 style.word_wrap = before.word_wrap;
                 style.quote = before.quote;
                 match name.as_str() {
-                    "csv" => style.row_separator = before.row_separator,
+                    "column" | "csv" => style.row_separator = before.row_separator,
                     "line" | "list" => {
                         style.row_separator = before.row_separator;
                         style.column_separator = before.column_separator;
@@ -191,9 +191,9 @@ impl Shell<'_> {
                     _ => {}
                 }
             }
-            Switch::Separator(text) => style.column_separator.clone_from(text),
-            Switch::Newline(text) => style.row_separator.clone_from(text),
-            Switch::Null(text) => style.null.clone_from(text),
+            Switch::Separator(text) => style.column_separator = dot::cut(text),
+            Switch::Newline(text) => style.row_separator = dot::cut(text),
+            Switch::Null(text) => style.null = dot::cut(text),
             Switch::Headers(on) => {
                 style.headers = *on;
                 self.settings.headers_chosen = true;
@@ -203,6 +203,12 @@ impl Shell<'_> {
                 self.settings.show_plan = if *full { ShowPlan::Full } else { ShowPlan::On };
             }
             Switch::Stats => self.settings.stats = dot::stats::ON,
+            Switch::Mmap(bytes) => {
+                self.settings.mapped = Some(*bytes);
+                if let Some(session) = &mut self.slot().session {
+                    map(session.as_mut(), *bytes);
+                }
+            }
             Switch::Backslash => self.settings.backslash = true,
             Switch::Safe => {
                 self.settings.always_safe = true;
@@ -222,7 +228,7 @@ impl Shell<'_> {
         let code = if let Some(command) = text.strip_prefix(b".") {
             match dot::run(self, command) {
                 Ok(()) => None,
-                Err(End::Failed) => Some(1),
+                Err(End::Failed(code)) => Some(code),
                 Err(End::Quit) => Some(0),
                 Err(end) => return Err(end),
             }
@@ -242,11 +248,13 @@ impl Shell<'_> {
             if let Some(command) = text.strip_prefix(b".") {
                 match dot::run(self, command) {
                     Ok(()) => {}
-                    Err(End::Failed) => return Ok(1),
+                    Err(End::Failed(code)) => return Ok(code),
                     Err(End::Quit) => return Ok(0),
                     Err(end) => return Err(end),
                 }
             } else {
+                // Also where the text holds no statement.
+                self.session()?;
                 match self.run_argument(text) {
                     Ok(()) => {}
                     Err(ArgumentFailed::Code(code)) => return Ok(code),
@@ -297,7 +305,7 @@ impl Shell<'_> {
         while !failed || !self.settings.bail || typed {
             if lines.may_wait() {
                 match self.send_waiting() {
-                    Err(End::Failed) => {
+                    Err(End::Failed(_)) => {
                         failed = true;
                         continue;
                     }
@@ -323,7 +331,7 @@ impl Shell<'_> {
             for line in text.split(|&byte| byte == b'\n') {
                 match self.read_line(&mut pending, line) {
                     Ok(()) => {}
-                    Err(End::Failed) => failed = true,
+                    Err(End::Failed(_)) => failed = true,
                     Err(End::Quit) => return Ok(failed),
                     Err(end) => return Err(end),
                 }
@@ -333,12 +341,12 @@ impl Shell<'_> {
             let line = pending.start_line();
             let text = pending.take();
             match self.sql_line(&text, line) {
-                Err(End::Failed) => failed = true,
+                Err(End::Failed(_)) => failed = true,
                 other => other?,
             }
         }
         match self.send_waiting() {
-            Err(End::Failed) => failed = true,
+            Err(End::Failed(_)) => failed = true,
             other => other?,
         }
         self.forget_modules()?;

@@ -60,6 +60,15 @@ impl Output {
         matches!(self.name.as_deref(), None | Some("stdout"))
     }
 
+    /// Writes to standard output, wherever results go.
+    pub fn write_standard(&mut self, text: &[u8]) -> io::Result<()> {
+        if self.is_standard() {
+            self.write_all(text)
+        } else {
+            stdout().write_all(text)
+        }
+    }
+
     /// Ends what is open and goes back to standard output. Waits for a program that results were piped to.
     pub fn reset(&mut self) -> io::Result<()> {
         let flushed = self.writer.flush();

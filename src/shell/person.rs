@@ -113,7 +113,7 @@ impl<'h> Shell<'h> {
             match input {
                 Ok(Input::Statement(text)) => match self.typed(&text) {
                     Err(End::Quit) => return Ok(()),
-                    Ok(()) | Err(End::Failed) => {}
+                    Ok(()) | Err(End::Failed(_)) => {}
                     Err(end) => return Err(end),
                 },
                 Ok(Input::Eof) => return Ok(()),
@@ -147,7 +147,7 @@ impl<'h> Shell<'h> {
         let mut pending = Accumulator::default();
         for line in text.split('\n') {
             match self.read_line(&mut pending, line.as_bytes()) {
-                Ok(()) | Err(End::Failed) => {}
+                Ok(()) | Err(End::Failed(_)) => {}
                 Err(end) => return Err(end),
             }
             // What is left of a paste was meant to stop as well.

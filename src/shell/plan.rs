@@ -143,7 +143,8 @@ impl Program {
         let columns = self.names.len().min(WIDTHS.len());
         let separator = |index: usize| if index + 1 == columns { "\n" } else { "  " };
         for (index, name) in self.names.iter().take(columns).enumerate() {
-            write!(out, "{name:<width$}{}", separator(index), width = WIDTHS[index])?;
+            // Names are cut to their column, values are not.
+            write!(out, "{name:<width$.width$}{}", separator(index), width = WIDTHS[index])?;
         }
         for (index, width) in WIDTHS.iter().take(columns).enumerate() {
             write!(out, "{:-<width$}{}", "", separator(index))?;

@@ -18,8 +18,8 @@ pub const SLOTS: usize = 5;
 /// Why a dot-command, or the whole shell, did not go on. Whatever there was to say has been said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// It failed; the input goes on unless errors are to stop it.
-    Failed,
+    /// It failed; the input goes on unless errors are to stop it. The code is that of the program where it was an argument.
+    Failed(i32),
     /// The end of this input.
     Quit,
     /// The end of everything, with this exit code.
@@ -85,6 +85,8 @@ pub struct Settings {
     /// 0 off, 1 all, 2 of the statement's, 3 only virtual machine steps.
     pub stats: u8,
     pub backslash: bool,
+    /// So many bytes of each file are read through the address space, where that was asked for.
+    pub mapped: Option<i64>,
     pub prompt: Option<(String, Option<String>)>,
     /// Nothing outside the database may be touched. `safe` may be lifted for one command by `.nonce`.
     pub safe: bool,
@@ -208,6 +210,14 @@ pub fn collect(session: &mut dyn Session, sql: &str, args: &[Value]) -> Result<V
     Ok(collected.rows)
 }
 
+/// Has so many bytes of the file read through the address space. Results do not depend on it, so it may come to nothing; a
+/// server has no address space of ours.
+pub fn map(session: &mut dyn Session, bytes: i64) {
+    if let Some(connection) = session.local() {
+        let _ = connection.pragma_update(None, "mmap_size", bytes);
+    }
+}
+
 impl<'h> Shell<'h> {
     pub fn new(first: Slot, hooks: Hooks<'h>) -> Self {
         let mut slots: [Slot; SLOTS] = Default::default();
@@ -268,6 +278,9 @@ impl<'h> Shell<'h> {
         if self.settings.always_safe {
             self.guard.watch(session.as_mut());
         }
+        if let Some(bytes) = self.settings.mapped {
+            map(session.as_mut(), bytes);
+        }
         super::interrupt::on_interrupt(session.interrupter());
         Ok(session)
     }
@@ -298,7 +311,7 @@ impl<'h> Shell<'h> {
     /// Says why, and that it failed.
     pub fn fail<T>(&mut self, why: fmt::Arguments<'_>) -> Ran<T> {
         self.say(why)?;
-        Err(End::Failed)
+        Err(End::Failed(1))
     }
 
     /// Says something on standard error, after what was to be shown before it.

@@ -103,14 +103,14 @@ impl Shell<'_> {
                 match done.next().flatten() {
                     Some(Ok(_)) => self.wrote = true,
                     Some(Err(failure)) => match self.tell_refused(failure, &text.sql[range.start..], text.line) {
-                        Err(End::Failed) => failed = true,
+                        Err(End::Failed(_)) => failed = true,
                         other => other?,
                     },
                     None => {}
                 }
             }
         }
-        if failed { Err(End::Failed) } else { Ok(()) }
+        if failed { Err(End::Failed(1)) } else { Ok(()) }
     }
 
     fn tell_refused(&mut self, failure: Failure, rest: &str, line: u64) -> Ran {

@@ -79,6 +79,7 @@ fn connect(target: &Target) -> Result<(Connection, Option<Identity>)> {
             read_only,
             create,
             max_bytes,
+            follow_links,
         } => {
             limit = max_bytes.filter(|_| !read_only);
             let access = match (read_only, create) {
@@ -86,7 +87,12 @@ fn connect(target: &Target) -> Result<(Connection, Option<Identity>)> {
                 (false, false) => OpenFlags::SQLITE_OPEN_READ_WRITE,
                 (false, true) => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
             };
-            (path.as_path(), access | common, *read_only)
+            let links = if *follow_links {
+                OpenFlags::empty()
+            } else {
+                OpenFlags::SQLITE_OPEN_NOFOLLOW
+            };
+            (path.as_path(), access | common | links, *read_only)
         }
         Target::Memory => (
             Path::new(":memory:"),
@@ -459,6 +465,7 @@ mod tests {
             read_only: true,
             create: false,
             max_bytes: None,
+            follow_links: true,
         })
         .unwrap();
         let mut sink = Collect(Vec::new());
@@ -478,6 +485,7 @@ mod tests {
             read_only: false,
             create: true,
             max_bytes: Some(10 * 4096),
+            follow_links: true,
         })
         .unwrap();
         let mut sink = Collect(Vec::new());

@@ -33,6 +33,8 @@ pub enum Target {
         create: bool,
         /// The file may not grow beyond it.
         max_bytes: Option<u64>,
+        /// Whether the path may lead through symbolic links.
+        follow_links: bool,
     },
     /// A private database in memory.
     Memory,
@@ -52,6 +54,39 @@ impl Target {
         match self {
             Self::File { read_only, .. } | Self::Remote { read_only, .. } => *read_only,
             Self::Memory => false,
+        }
+    }
+
+    /// The same with less allowed: nothing may be changed, or the path may not lead through symbolic links.
+    #[must_use]
+    pub fn restricted(self, nothing_changed: bool, no_links: bool) -> Self {
+        match self {
+            Self::File {
+                path,
+                read_only,
+                create,
+                max_bytes,
+                follow_links,
+            } => Self::File {
+                path,
+                read_only: read_only || nothing_changed,
+                create: create && !nothing_changed,
+                max_bytes,
+                follow_links: follow_links && !no_links,
+            },
+            Self::Memory if nothing_changed => Self::File {
+                path: PathBuf::from(":memory:"),
+                read_only: true,
+                create: false,
+                max_bytes: None,
+                follow_links: true,
+            },
+            Self::Memory => Self::Memory,
+            Self::Remote { url, token, read_only } => Self::Remote {
+                url,
+                token,
+                read_only: read_only || nothing_changed,
+            },
         }
     }
 

@@ -1,5 +1,6 @@
 //! What the tests share: sealed worlds to run the program in, and the instruments that look at what it did.
 
+pub mod beside;
 pub mod golden;
 pub mod redact;
 pub mod run;

@@ -202,6 +202,7 @@ pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
             read_only: true,
             create: false,
             max_bytes: None,
+            follow_links: true,
         },
     )?;
     let group = match (&args.place.group, model) {
@@ -356,6 +357,7 @@ pub(super) fn rebuild(from: &Context, database: &Database, path: &Path) -> Resul
         read_only: false,
         create: true,
         max_bytes: None,
+        follow_links: true,
     })?;
     for pragma in ["locking_mode = EXCLUSIVE", "journal_mode = MEMORY", "synchronous = OFF"] {
         query::rows(copy.as_mut(), &format!("PRAGMA {pragma}"))?;

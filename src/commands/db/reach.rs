@@ -13,6 +13,7 @@ pub(crate) fn target(connection: &Connection) -> Result<Target> {
             read_only: connection.read_only,
             create: false,
             max_bytes: connection.size_limit,
+            follow_links: true,
         }),
         None => Ok(Target::Remote {
             url: url::Url::parse(&connection.url).map_err(|error| {
@@ -30,20 +31,7 @@ pub(crate) fn target(connection: &Connection) -> Result<Target> {
 
 /// For reading only.
 pub(super) fn reading(connection: &Connection) -> Result<Target> {
-    target(connection).map(|target| match target {
-        Target::File { path, create, .. } => Target::File {
-            path,
-            read_only: true,
-            create,
-            max_bytes: None,
-        },
-        Target::Remote { url, token, .. } => Target::Remote {
-            url,
-            token,
-            read_only: true,
-        },
-        Target::Memory => Target::Memory,
-    })
+    target(connection).map(|target| target.restricted(true, false))
 }
 
 /// The instance's file, where it is one on this machine.

@@ -147,6 +147,7 @@ fn fill<T>(staging: &Staging, fill: impl FnOnce(&mut dyn Session) -> Result<T>) 
         read_only: false,
         create: true,
         max_bytes: None,
+        follow_links: true,
     })?;
     interrupt::on_interrupt(session.interrupter());
     for pragma in ["locking_mode = EXCLUSIVE", "journal_mode = MEMORY", "synchronous = OFF"] {

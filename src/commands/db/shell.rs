@@ -249,7 +249,7 @@ fn place(ctx: &Context, arguments: &Arguments) -> Result<Place> {
         .transpose()?;
     let named = arguments.database.as_deref().unwrap_or_else(|| OsStr::new(""));
     if arguments.database.is_some()
-        && let Some(target) = outside(named, arguments.read_only)?
+        && let Some(target) = outside(named)?
     {
         if location.is_some() {
             return Err(Error::new(
@@ -258,7 +258,7 @@ fn place(ctx: &Context, arguments: &Arguments) -> Result<Place> {
             ));
         }
         return Ok(Place {
-            target,
+            target: target.restricted(arguments.read_only, arguments.no_links),
             name: named.to_string_lossy().into_owned(),
             connection: None,
         });
@@ -284,7 +284,7 @@ fn place(ctx: &Context, arguments: &Arguments) -> Result<Place> {
         .connection(&name, location.as_ref())
         .map_err(|error| super::near_miss(ctx, &name, error))
         .map_err(|error| suggest_path(error, &name))?;
-    let target = target_of(&connection, arguments.read_only)?;
+    let target = super::reach::target(&connection)?.restricted(arguments.read_only, arguments.no_links);
     Ok(Place {
         target,
         name: name.to_string(),
@@ -302,7 +302,7 @@ fn suggest_path(error: Error, name: &DatabaseName) -> Error {
 }
 
 /// What a word stands for that is not the name of a database in the control plane.
-fn outside(word: &OsStr, read_only: bool) -> Result<Option<Target>> {
+fn outside(word: &OsStr) -> Result<Option<Target>> {
     let text = word.to_string_lossy();
     if text == MEMORY {
         return Ok(Some(Target::Memory));
@@ -317,7 +317,7 @@ fn outside(word: &OsStr, read_only: bool) -> Result<Option<Target>> {
         return Ok(Some(Target::Remote {
             url,
             token: token.map(Secret::new),
-            read_only,
+            read_only: false,
         }));
     }
     if text.parse::<DatabaseName>().is_ok() {
@@ -325,15 +325,16 @@ fn outside(word: &OsStr, read_only: bool) -> Result<Option<Target>> {
     }
     Ok(Some(Target::File {
         path: PathBuf::from(word),
-        read_only,
-        create: !read_only,
+        read_only: false,
+        create: true,
         max_bytes: None,
+        follow_links: true,
     }))
 }
 
 /// A word given to `.open`: a name that is known, or else a path.
 fn resolve(ctx: &Context, word: &str) -> Result<Option<Target>> {
-    if let Some(target) = outside(OsStr::new(word), false)? {
+    if let Some(target) = outside(OsStr::new(word))? {
         return Ok(Some(target));
     }
     let Ok(name) = word.parse::<DatabaseName>() else {
@@ -341,17 +342,9 @@ fn resolve(ctx: &Context, word: &str) -> Result<Option<Target>> {
     };
     let connection = ctx.control().and_then(|plane| plane.connection(&name, None));
     match connection {
-        Ok(connection) => target_of(&connection, false).map(Some),
+        Ok(connection) => super::reach::target(&connection).map(Some),
         Err(error) if error.code() == Code::DatabaseNotFound => Ok(None),
         Err(error) => Err(error),
-    }
-}
-
-fn target_of(connection: &Connection, read_only: bool) -> Result<Target> {
-    if read_only {
-        super::reach::reading(connection)
-    } else {
-        super::reach::target(connection)
     }
 }
 

@@ -17,7 +17,7 @@ const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// What a user's word for a database stands for.
-pub(super) fn target(shell: &mut Shell<'_>, name: &str, read_only: bool) -> Ran<Target> {
+pub(super) fn target(shell: &mut Shell<'_>, name: &str) -> Ran<Target> {
     if name == ":memory:" {
         return Ok(Target::Memory);
     }
@@ -25,9 +25,10 @@ pub(super) fn target(shell: &mut Shell<'_>, name: &str, read_only: bool) -> Ran<
         Ok(Some(target)) => Ok(target),
         Ok(None) => Ok(Target::File {
             path: PathBuf::from(name),
-            read_only,
-            create: !read_only,
+            read_only: false,
+            create: true,
             max_bytes: None,
+            follow_links: true,
         }),
         Err(error) => shell.fail(format_args!("Error: {error}")),
     }
@@ -35,14 +36,14 @@ pub(super) fn target(shell: &mut Shell<'_>, name: &str, read_only: bool) -> Ran<
 
 pub fn open(shell: &mut Shell<'_>, call: &Call) -> Ran {
     let mut file: Option<&str> = None;
-    let (mut new, mut read_only) = (false, false);
+    let (mut new, mut read_only, mut no_links) = (false, false, false);
     for word in &call.args {
         if is_option(word, "new") {
             new = true;
         } else if is_option(word, "readonly") {
             read_only = true;
         } else if is_option(word, "nofollow") {
-            // Links are followed or not by the database's own settings; there is nothing to keep from following here.
+            no_links = true;
         } else if word.starts_with('-') {
             return shell.fail(format_args!("unknown option: {word}"));
         } else if file.is_some() {
@@ -59,7 +60,7 @@ pub fn open(shell: &mut Shell<'_>, call: &Call) -> Ran {
     if shell.settings.safe && file != ":memory:" {
         shell.needs_trust(format_args!("cannot open disk-based database files in safe mode"))?;
     }
-    let target = target(shell, file, read_only)?;
+    let target = target(shell, file)?.restricted(read_only, no_links);
     if let (true, Target::File { path, .. }) = (new, &target) {
         // What cannot be removed cannot be opened anew either, and that is told.
         let _ = std::fs::remove_file(path);
@@ -128,8 +129,8 @@ fn list_connections(shell: &mut Shell<'_>) -> Ran {
             Some(file) => file,
         };
         let label = if index == shell.active { "ACTIVE" } else { "      " };
-        let line = format!("{label} {index}: {file}");
-        shell.show(format_args!("{line}"))?;
+        let line = format!("{label} {index}: {file}\n");
+        shell.out.write_standard(line.as_bytes())?;
     }
     Ok(())
 }
@@ -166,13 +167,14 @@ fn is_url(name: &str) -> bool {
 /// The other side of a copy in which a server takes part: a URL, or else a file.
 fn elsewhere(shell: &mut Shell<'_>, name: &str, read_only: bool) -> Ran<Target> {
     if is_url(name) {
-        return target(shell, name, read_only);
+        return target(shell, name).map(|target| target.restricted(read_only, false));
     }
     Ok(Target::File {
         path: PathBuf::from(name),
         read_only,
         create: !read_only,
         max_bytes: None,
+        follow_links: true,
     })
 }
 

@@ -85,7 +85,7 @@ pub fn filectrl(shell: &mut Shell<'_>, call: &Call) -> Ran {
         for (name, usage) in CONTROLS {
             shell.show(format_args!("  .filectrl {name} {usage}"))?;
         }
-        return Err(End::Failed);
+        return Err(End::Failed(1));
     }
     let mut matching = CONTROLS.iter().filter(|(control, _)| control.starts_with(name));
     let (control, usage) = match (matching.next(), matching.next()) {
@@ -108,7 +108,7 @@ pub fn filectrl(shell: &mut Shell<'_>, call: &Call) -> Ran {
     match (apply(shell, control, schema.as_deref(), value)?, words.len()) {
         (_, 3..) | (Answer::Usage, _) => {
             shell.show(format_args!("Usage: .filectrl {name} {usage}"))?;
-            Err(End::Failed)
+            Err(End::Failed(1))
         }
         (Answer::Number(number), _) => shell.show(format_args!("{number}")),
         (Answer::Nothing, _) => Ok(()),

@@ -424,7 +424,7 @@ pub fn diff(shell: &mut Shell<'_>, call: &Call) -> Ran {
     let [name] = call.texts()[..] else {
         return shell.fail(format_args!("Usage: .diff TARGET"));
     };
-    let other = target(shell, name, true)?;
+    let other = target(shell, name)?.restricted(true, false);
     let style = shell
         .look()
         .map_or_else(|| shell.settings.style.clone(), |look| look.style);
@@ -448,7 +448,7 @@ pub fn diff(shell: &mut Shell<'_>, call: &Call) -> Ran {
     match compared {
         Err(error) => shell.fail(format_args!("Error: {error}")),
         // As a comparison of files: scripts learn it from the exit code.
-        Ok(()) if differences > 0 => Err(End::Failed),
+        Ok(()) if differences > 0 => Err(End::Failed(1)),
         Ok(()) => Ok(()),
     }
 }

@@ -15,7 +15,7 @@ pub(super) fn local<'s>(shell: &'s mut Shell<'_>, command: &str) -> Ran<&'s mut 
             "Error: .{command} needs a database in a local file: it reaches into the engine, and a server's is its own"
         ));
     }
-    shell.session()?.local().ok_or(End::Failed)
+    shell.session()?.local().ok_or(End::Failed(1))
 }
 
 /// Limits as `.limits` names them, in its order.

@@ -56,7 +56,7 @@ pub fn import(shell: &mut Shell<'_>, call: &Call) -> Ran {
         Err(import::Refusal::Usage(problem)) => {
             shell.out.write_all(problem.as_bytes())?;
             super::help::print(shell, "import")?;
-            return Err(End::Failed);
+            return Err(End::Failed(1));
         }
         Err(import::Refusal::Message(message)) => return shell.fail(format_args!("{message}")),
     };
@@ -76,7 +76,7 @@ pub fn import(shell: &mut Shell<'_>, call: &Call) -> Ran {
     };
     match import::import(session.as_mut(), &options, &mut streams, &interrupt::pressed) {
         Ok(0) => Ok(()),
-        Ok(_) => Err(End::Failed),
+        Ok(code) => Err(End::Failed(code)),
         Err(Failure::Sink(error)) => Err(error.into()),
         Err(error) => shell.fail(format_args!("Error: {error}")),
     }
@@ -112,7 +112,7 @@ pub fn read(shell: &mut Shell<'_>, call: &Call) -> Ran {
         }
     };
     shell.line = line;
-    if failed { Err(End::Failed) } else { Ok(()) }
+    if failed { Err(End::Failed(1)) } else { Ok(()) }
 }
 
 pub fn system(shell: &mut Shell<'_>, call: &Call) -> Ran {
@@ -178,7 +178,7 @@ const PAGE: (&str, &str) = (
 fn usage(shell: &mut Shell<'_>, call: &Call, problem: &str) -> Ran<Destination> {
     shell.show(format_args!("ERROR: {problem}.  Usage:"))?;
     super::help::print(shell, &call.name)?;
-    Err(End::Failed)
+    Err(End::Failed(1))
 }
 
 fn destination(shell: &mut Shell<'_>, call: &Call, program: Option<Program>) -> Ran<Destination> {
@@ -248,7 +248,7 @@ fn redirect(shell: &mut Shell<'_>, call: &Call, once: bool, program: Option<Prog
     };
     match shell.out.redirect(&place) {
         Ok(()) => {}
-        Err(Refused::Off) => return Err(End::Failed),
+        Err(Refused::Off) => return Err(End::Failed(1)),
         Err(Refused::CannotOpen) if place.starts_with('|') => {
             return shell.fail(format_args!("Error: cannot open pipe \"{}\"", &place[1..]));
         }
@@ -268,7 +268,8 @@ fn redirect(shell: &mut Shell<'_>, call: &Call, once: bool, program: Option<Prog
 }
 
 pub fn output(shell: &mut Shell<'_>, call: &Call) -> Ran {
-    redirect(shell, call, false, None)
+    // What both names begin with means `.once`, as in classic.
+    redirect(shell, call, "once".starts_with(&call.name), None)
 }
 
 pub fn once(shell: &mut Shell<'_>, call: &Call) -> Ran {
@@ -298,7 +299,8 @@ pub fn check(shell: &mut Shell<'_>, call: &Call) -> Ran {
         shell.say(format_args!("Usage: .check GLOB-PATTERN"))?;
         return Err(End::Quit);
     };
-    let Ok(got) = std::fs::read(TESTCASE_FILE) else {
+    // An empty file counts as one that cannot be read, in classic too.
+    let Some(got) = std::fs::read(TESTCASE_FILE).ok().filter(|got| !got.is_empty()) else {
         shell.say(format_args!("Error: cannot read '{TESTCASE_FILE}'"))?;
         return Err(End::Quit);
     };

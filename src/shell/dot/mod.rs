@@ -30,6 +30,7 @@ mod watch;
 use super::state::{Ran, Shell};
 use super::words;
 pub(super) use parameter::values as parameters;
+pub(super) use settings::cut;
 
 /// A command and its words.
 pub struct Call {
@@ -126,7 +127,8 @@ const COMMANDS: &[Command] = &[
     Command("vfsinfo", 4, vfs::vfsinfo),
     Command("vfslist", 4, vfs::vfslist),
     Command("vfsname", 4, vfs::vfsname),
-    Command("width", 1, settings::width),
+    Command("wheretrace", 1, settings::nothing),
+    Command("width", 2, settings::width),
     Command("edit", 4, edit::edit),
     Command("diff", 4, diff::diff),
     Command("find", 4, find::find),
@@ -185,7 +187,8 @@ pub fn run(shell: &mut Shell<'_>, line: &[u8]) -> Ran {
             ))
         }
     };
-    if call.name != "nonce" {
+    // The right word lifts safe mode for the next command, so it must not end here.
+    if call.name != "nonce" || ran.is_err() {
         shell.command_done(false)?;
     }
     ran

@@ -40,7 +40,7 @@ fn keeper<'s>(shell: &'s mut Shell<'_>) -> Ran<&'s mut (dyn Session + 'static)> 
     }
     match &mut shell.slot().parameters {
         Some(session) => Ok(session.as_mut()),
-        None => Err(End::Failed),
+        None => Err(End::Failed(1)),
     }
 }
 
@@ -127,7 +127,7 @@ fn set(shell: &mut Shell<'_>, name: &str, value: &str) -> Ran {
         Err(_) if understood => Ok(()),
         Err(failure) => {
             shell.show(format_args!("Error: {failure}"))?;
-            Err(End::Failed)
+            Err(End::Failed(1))
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Dot-commands that change or show the shell's own settings, and those that end it.
 
 use super::Call;
-use crate::shell::render::{Mode, Style};
-use crate::shell::state::{End, ExplainLayout, Ran, Shell, ShowPlan};
+use crate::shell::render::Mode;
+use crate::shell::state::{End, ExplainLayout, Ran, Settings, Shell, ShowPlan};
 use crate::shell::words::{c_literal, integer, is_option};
 use crate::sql::{Target, Value};
 use std::io::Write;
@@ -86,7 +86,8 @@ pub fn explain(shell: &mut Shell<'_>, call: &Call) -> Ran {
         Some("auto") => ExplainLayout::Auto,
         Some(word) => match shell.switch(word)? {
             0 => ExplainLayout::Off,
-            _ => ExplainLayout::On,
+            1 => ExplainLayout::On,
+            _ => return Ok(()),
         },
     };
     Ok(())
@@ -95,16 +96,19 @@ pub fn explain(shell: &mut Shell<'_>, call: &Call) -> Ran {
 pub fn nullvalue(shell: &mut Shell<'_>, call: &Call) -> Ran {
     match call.texts()[..] {
         [text] => {
-            shell.settings.style.null = cut(text, 19);
+            shell.settings.style.null = cut(text);
             Ok(())
         }
         _ => shell.fail(format_args!("Usage: .nullvalue STRING")),
     }
 }
 
+/// The bytes of a separator, or of a text for NULL, that classic keeps.
+const LONGEST: usize = 19;
+
 /// Texts longer than classic keeps are cut as it cuts them.
-fn cut(text: &str, most: usize) -> String {
-    let mut end = text.len().min(most);
+pub(in crate::shell) fn cut(text: &str) -> String {
+    let mut end = text.len().min(LONGEST);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
@@ -114,10 +118,10 @@ fn cut(text: &str, most: usize) -> String {
 pub fn separator(shell: &mut Shell<'_>, call: &Call) -> Ran {
     let style = &mut shell.settings.style;
     if let Some(columns) = call.args.first() {
-        style.column_separator = cut(columns, 19);
+        style.column_separator = cut(columns);
     }
     if let Some(rows) = call.args.get(1) {
-        style.row_separator = cut(rows, 19);
+        style.row_separator = cut(rows);
     }
     if call.args.is_empty() || call.args.len() > 2 {
         return shell.fail(format_args!("Usage: .separator COL ?ROW?"));
@@ -192,14 +196,17 @@ const WHOLE_MODES: [(&str, &str); 3] = [("jsonl", "jsonl"), ("vertical", "vertic
 /// Options of the modes that lay rows out in columns.
 #[derive(Default)]
 struct Layout {
-    wrap: usize,
+    wrap: i32,
     word_wrap: bool,
     quote: bool,
 }
 
 /// The mode, with its options where it has any.
-fn described(style: &Style) -> String {
-    if style.mode.holds_rows() {
+fn described(settings: &Settings) -> String {
+    let style = &settings.style;
+    if settings.explain == ExplainLayout::On {
+        "explain".to_owned()
+    } else if style.mode.holds_rows() {
         format!(
             "{} --wrap {} --wordwrap {} --{}quote",
             style.mode.name(),
@@ -223,7 +230,10 @@ pub fn mode(shell: &mut Shell<'_>, call: &Call) -> Ran {
     while let Some(word) = words.next() {
         if is_option(word, "wrap") && words.len() > 0 {
             let number = words.next().map_or(0, integer);
-            layout.wrap = usize::try_from(number).unwrap_or(0);
+            #[allow(clippy::cast_possible_truncation)] // as classic does
+            {
+                layout.wrap = number as i32;
+            }
         } else if is_option(word, "ww") {
             layout.word_wrap = true;
         } else if is_option(word, "wordwrap") && words.len() > 0 {
@@ -251,20 +261,18 @@ pub fn mode(shell: &mut Shell<'_>, call: &Call) -> Ran {
             return shell.fail(format_args!("extra argument: \"{word}\""));
         }
     }
-    let style = &mut shell.settings.style;
-    let Some(name) = name else {
-        // Without a mode it tells the present one, and sets it anew.
-        let present = style.mode.name();
-        let line = described(style);
-        let tells_layout = style.mode.holds_rows();
-        let (wrap, word_wrap, quote) = (style.wrap, style.word_wrap, style.quote);
-        shell.show(format_args!("current output mode: {line}"))?;
-        choose(shell, present, &layout, None);
-        if tells_layout && call.args.is_empty() {
-            let style = &mut shell.settings.style;
-            (style.wrap, style.word_wrap, style.quote) = (wrap, word_wrap, quote);
+    let name = match name {
+        Some(name) => name,
+        None => {
+            // Without a mode it tells the present one, and sets it anew.
+            let line = described(&shell.settings);
+            shell.show(format_args!("current output mode: {line}"))?;
+            if shell.settings.explain == ExplainLayout::On {
+                "explain"
+            } else {
+                shell.settings.style.mode.name()
+            }
         }
-        return Ok(());
     };
     if choose(shell, name, &layout, table) {
         Ok(())
@@ -283,6 +291,9 @@ fn choose(shell: &mut Shell<'_>, typed: &str, layout: &Layout, table: Option<&st
         return false;
     };
     let settings = &mut shell.settings;
+    if settings.explain == ExplainLayout::On {
+        settings.explain = ExplainLayout::Off;
+    }
     let rows = settings.style.row_separator.clone();
     settings.style.preset(preset);
     match settings.style.mode {
@@ -328,7 +339,7 @@ pub fn show(shell: &mut Shell<'_>, call: &Call) -> Ran {
             .to_owned(),
         ),
         ("headers", on(settings.style.headers).to_owned()),
-        ("mode", described(&settings.style)),
+        ("mode", described(settings)),
         ("nullvalue", c_literal(&settings.style.null)),
         ("output", shell.out.name().unwrap_or("stdout").to_owned()),
         ("colseparator", c_literal(&settings.style.column_separator)),

@@ -24,6 +24,7 @@ fn open(path: &Path) -> Box<dyn Session> {
         read_only: false,
         create: true,
         max_bytes: None,
+        follow_links: true,
     })
     .unwrap()
 }

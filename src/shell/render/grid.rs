@@ -104,7 +104,13 @@ const COLUMN: Frame = Frame {
 impl Grid {
     pub fn new(style: &Style, columns: &[Column]) -> Self {
         let asked = |index: usize| style.widths.get(index).map_or(0, |width| width.unsigned_abs() as usize);
-        let limit = |index: usize| if asked(index) == 0 { style.wrap } else { asked(index) };
+        let limit = |index: usize| {
+            if asked(index) == 0 {
+                style.wrap.unsigned_abs() as usize
+            } else {
+                asked(index)
+            }
+        };
         let limits: Vec<usize> = (0..columns.len()).map(limit).collect();
         let mut scratch = Vec::new();
         let names: Vec<Vec<u8>> = columns

@@ -99,8 +99,8 @@ pub struct Style {
     pub null: String,
     /// Column widths in cells, for the modes that align: 0 is as wide as needed, negative aligns right.
     pub widths: Vec<i32>,
-    /// Where a column without a width of its own wraps, in cells; 0 is never.
-    pub wrap: usize,
+    /// Where a column without a width of its own wraps, in cells; 0 is never, and the sign does not matter.
+    pub wrap: i32,
     /// Wrap between words.
     pub word_wrap: bool,
     /// Values as SQL literals in the aligning modes.
@@ -153,7 +153,7 @@ impl Style {
         let (mode, columns, rows) = match name {
             "ascii" => (Mode::Ascii, Some("\x1f"), Some("\x1e")),
             "box" | "qbox" => (Mode::Box, None, None),
-            "column" => (Mode::Column, None, None),
+            "column" => (Mode::Column, None, Some("\n")),
             "count" => (Mode::Count, None, None),
             "csv" => (Mode::Csv, Some(","), Some("\r\n")),
             "html" => (Mode::Html, None, None),

@@ -297,7 +297,7 @@ fn styles() -> impl Strategy<Value = Style> {
     let escape = proptest::sample::select(vec![Escape::Off, Escape::Ascii, Escape::Symbol]);
     let widths = proptest::collection::vec(-12_i32..12, 0..4);
     let flags = proptest::array::uniform6(any::<bool>());
-    (preset, escape, widths, flags, 0_usize..12, "[ -~]{0,2}").prop_map(
+    (preset, escape, widths, flags, -12_i32..12, "[ -~]{0,2}").prop_map(
         |(preset, escape, widths, flags, wrap, separator)| Style {
             escape,
             widths,
