@@ -19,8 +19,11 @@ use fastrand::Rng;
 /// Scripts that differ, each with its reason.
 const EXCEPTIONS: &[(&str, &str)] = &include!("exceptions.in");
 
+/// Makes a script of what the dice say.
+type Make = fn(&mut Rng) -> Case;
+
 /// So many scripts of a generator.
-fn generate(generator: &str, scripts: u64, make: fn(&mut Rng) -> Case) -> Vec<Case> {
+fn generate(generator: &str, scripts: u64, make: Make) -> Vec<Case> {
     (0..scripts)
         .map(|seed| Case {
             name: format!("{generator} {seed}"),
@@ -36,7 +39,7 @@ fn times() -> u64 {
 
 /// Holds the scripts of a generator to the oracle.
 #[allow(clippy::print_stderr)] // the rate is the point
-fn hold(generator: &str, scripts: u64, make: fn(&mut Rng) -> Case) {
+fn hold(generator: &str, scripts: u64, make: Make) {
     if !has_oracle() {
         eprintln!("skipped: no sqlite3 3.40 on this machine");
         return;

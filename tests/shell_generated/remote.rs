@@ -3,11 +3,10 @@
 //! Left out are scripts that need what a server refuses (temporary tables, other databases, settings of a local engine) or
 //! what JSON cannot say (infinite reals); `docs/shell.md` lists them.
 
-use super::{Case, generate, times};
+use super::{Case, Make, generate, times};
 use crate::support::beside::{Answer, Difference, answer, has_oracle, helps, sqlite3, torso};
 use crate::support::in_parallel;
 use crate::support::sqld::{Sqld, free_port};
-use fastrand::Rng;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
@@ -134,7 +133,7 @@ fn servers_answer_as_sqlite3_does() {
         return;
     }
     let server = Server::start();
-    let generators: [(&str, u64, fn(&mut Rng) -> Case); 5] = [
+    let generators: [(&str, u64, Make); 5] = [
         ("modes", 200, super::modes::case),
         ("commands", 200, super::commands::case),
         ("imports", 200, super::imports::case),
