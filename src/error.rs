@@ -155,6 +155,8 @@ macro_rules! codes {
 codes! {
     InvalidValue "invalid_value" Invalid "A value has the wrong form.";
     InvalidName "invalid_name" Usage "A name is not allowed: 1 to 64 of a-z, 0-9 and -, not starting or ending with -, no reserved device name.";
+    TooLarge "too_large" Invalid "A request's body, or a file, is larger than allowed.";
+    TooSlow "too_slow" Invalid "A request did not arrive in time.";
     InvalidFile "invalid_file" Invalid "A file is not what it should be, or is damaged.";
     InvalidCsv "invalid_csv" Invalid "A CSV file has a malformed record.";
     InvalidSettings "invalid_settings" Invalid "A settings or project file cannot be understood.";
@@ -181,6 +183,7 @@ codes! {
     InviteNotFound "invite_not_found" NotFound "There is no invitation of that address.";
     UploadNotFound "upload_not_found" NotFound "There is no upload of that id; it may have been used or given up.";
     PathNotFound "path_not_found" NotFound "The server has nothing at that path.";
+    MethodNotAllowed "method_not_allowed" Usage "The server's path is there, but does not take that method.";
     SettingNotFound "setting_not_found" NotFound "There is no setting of that name.";
     Unauthenticated "unauthenticated" Unauthenticated "No token, or one that is not valid.";
     Forbidden "forbidden" Forbidden "The token does not allow that.";
@@ -279,6 +282,18 @@ impl Error {
     #[must_use]
     pub fn hint_text(&self) -> Option<&str> {
         self.0.hint.as_deref()
+    }
+
+    /// The status a server answers with: the kind's, but for a few codes that HTTP has a word of its own for.
+    #[must_use]
+    pub fn http_status(&self) -> u16 {
+        match self.code() {
+            Code::MethodNotAllowed => 405,
+            Code::TooSlow => 408,
+            Code::TooLarge => 413,
+            Code::RateLimited => 429,
+            code => code.kind().http_status(),
+        }
     }
 
     /// The chain of causes, outermost first.

@@ -6,6 +6,7 @@
 //! - `context`, `settings`, `ui`: what every command receives; contexts and directories; streams, tables and prompts.
 //! - `control`: the control plane (what is wanted, and the rules), with `embedded` over files.
 //! - `engine`: where databases run.
+//! - `server`: a control plane of many organizations behind HTTP.
 //! - `sql`: a SQL connection; `shell`: the shell over it.
 //! - `error`, `secret`: used by all.
 //!
@@ -17,6 +18,8 @@ pub mod control;
 pub mod engine;
 pub mod error;
 pub mod secret;
+#[cfg(unix)]
+pub mod server;
 pub mod settings;
 pub mod shell;
 pub mod sql;

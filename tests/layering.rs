@@ -15,6 +15,10 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ),
     // It is about this machine, not about a control plane.
     ("commands/engine", &["commands", "context", "engine", "ui", "settings"]),
+    (
+        "commands/server",
+        &["commands", "context", "control", "server", "settings", "ui"],
+    ),
     ("context", &["control", "settings", "ui", "sql"]),
     ("settings", &["control::names", "settings", "ui"]),
     ("ui", &["ui"]),
@@ -24,6 +28,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("control/embedded", &["control", "engine"]),
     ("control/hosted", &["control", "engine"]),
     ("engine", &["engine"]),
+    ("server", &["control", "server"]),
     ("sql", &["sql"]),
     ("shell", &["shell", "sql", "ui"]),
     ("error", &[]),

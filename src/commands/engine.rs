@@ -8,7 +8,7 @@ use crate::settings::env;
 use crate::ui::{Card, Cell, Layout, View};
 use clap::Subcommand;
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// See and install libSQL server, which runs databases on a server
 ///
@@ -95,12 +95,13 @@ impl View for Engine {
     }
 }
 
-fn status(ctx: &Context, args: &Status) -> Result<()> {
+/// The program that would be used; `flag` names one. Warns of a version that torso is not tested with.
+pub(super) fn find(ctx: &Context, flag: Option<&Path>) -> Result<Found> {
     let (data_dir, _) = ctx.settings.data_dir()?;
     let environment = env::get(env::SQLD).map(PathBuf::from);
     let path = std::env::var_os("PATH");
     let found = program::find(&Search {
-        flag: args.sqld.as_deref(),
+        flag,
         environment: environment.as_deref(),
         path: path.as_deref(),
         data_dir: &data_dir,
@@ -111,7 +112,11 @@ fn status(ctx: &Context, args: &Status) -> Result<()> {
             found.version
         ));
     }
-    ctx.ui.show(&Engine::from(found))
+    Ok(found)
+}
+
+fn status(ctx: &Context, args: &Status) -> Result<()> {
+    ctx.ui.show(&Engine::from(find(ctx, args.sqld.as_deref())?))
 }
 
 fn install(ctx: &Context, args: &Install) -> Result<()> {

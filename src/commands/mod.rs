@@ -17,6 +17,8 @@ mod help;
 mod location;
 mod manual;
 mod place;
+#[cfg(unix)]
+mod server;
 mod usage;
 mod values;
 
@@ -71,6 +73,8 @@ enum Command {
     #[cfg(unix)]
     #[command(subcommand)]
     Engine(engine::Verb),
+    #[cfg(unix)]
+    Server(server::Args),
     Completion(completion::Args),
     Help(help::Args),
     Man(manual::Args),
@@ -178,6 +182,8 @@ fn dispatch(ctx: &Context, command: Command) -> Result<u8> {
         Command::Doctor(args) => doctor::run(ctx, &args),
         #[cfg(unix)]
         Command::Engine(verb) => engine::run(ctx, verb),
+        #[cfg(unix)]
+        Command::Server(args) => server::run(ctx, args),
         Command::Completion(args) => completion::run(ctx, args),
         Command::Help(args) => help::run(ctx, &args),
         Command::Man(args) => manual::run(ctx, &args),

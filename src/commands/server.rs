@@ -1,0 +1,331 @@
+//! `torso server`: runs a control plane for many, with its databases, on this machine.
+
+use super::engine;
+use crate::context::Context;
+use crate::control::hosted::{Engines, Hosted, Options, Origin, Public, SqldEngine};
+use crate::control::names::{LocationCode, Username};
+use crate::error::{Code, Error, Result};
+use crate::secret::Secret;
+use crate::server::tls::{self, Identity};
+use crate::server::{self, Config, LogForm};
+use crate::ui::{Card, Cell, Layout, View};
+use serde::Serialize;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use url::{Host, Url};
+
+/// Run a server: databases for many, reached over the network
+///
+/// Serves the Platform API and the databases themselves until it is told to end by Ctrl-C or SIGTERM. The first start
+/// makes the owner with an organization and prints the owner's API token, once. Everything is in the directory `server`
+/// below the data directory. Databases run in processes of libSQL server: torso engine install installs it.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  torso server --locations ams,lhr
+  torso server --listen 0.0.0.0:8443 --domain db.example.com --tls-cert cert.pem --tls-key key.pem
+  torso server --listen 192.0.2.7:8443 --tls self-signed")]
+pub(super) struct Args {
+    /// Locations to offer, the default one first; remembered for later starts
+    #[arg(long, value_name = "CODES", value_delimiter = ',')]
+    locations: Option<Vec<LocationCode>>,
+    /// Address and port to listen on; port 0 takes any free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Domain below which each database has a name of its own, as LABEL.DOMAIN
+    #[arg(long, value_name = "DOMAIN", value_parser = domain)]
+    domain: Option<String>,
+    /// Where clients reach the server, when that is not where it listens: behind a proxy
+    #[arg(long, value_name = "URL", value_parser = origin)]
+    url: Option<Url>,
+    /// Certificate of the server's own making, for clients who are told to trust it
+    #[arg(long, value_enum, value_name = "KIND", conflicts_with_all = ["tls_cert", "tls_key"])]
+    tls: Option<Tls>,
+    /// PEM file with the server's certificate and those between it and its authority
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// PEM file with the key of that certificate
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Listen beyond this machine without TLS: whoever is on the way can read tokens and data
+    #[arg(long)]
+    insecure: bool,
+    /// Name of the owner, at the first start
+    #[arg(long, value_name = "USER")]
+    owner: Option<Username>,
+    /// Requests a second that each API token may make in the long run; 0 is unlimited
+    #[arg(long, value_name = "COUNT", default_value_t = 100)]
+    rate_limit: u32,
+    /// Form of the log, which goes to standard error
+    #[arg(long, value_enum, value_name = "FORM", default_value_t)]
+    log: LogForm,
+    /// libSQL server program, in place of the one that would be found
+    #[arg(long, value_name = "PATH")]
+    sqld: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Tls {
+    /// An authority made at the first start, and a certificate made at each
+    SelfSigned,
+}
+
+/// A name in the DNS, in lower case.
+fn domain(text: &str) -> Result<String> {
+    let wrong = || {
+        Error::new(Code::InvalidValue, format!("{text:?} is not a domain")).hint("write a name such as db.example.com")
+    };
+    match Host::parse(text).map_err(|_| wrong())? {
+        Host::Domain(name) if !name.ends_with('.') && !name.contains('*') => Ok(name),
+        _ => Err(wrong()),
+    }
+}
+
+/// An address without a path.
+fn origin(text: &str) -> Result<Url> {
+    let wrong = |why: &str| {
+        Error::new(Code::InvalidValue, format!("{text:?} is not a server's address: {why}"))
+            .hint("write an address such as https://db.example.com")
+    };
+    let url = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err(wrong("it does not start with https:// or http://"));
+    }
+    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
+        return Err(wrong("it has more than a host and a port"));
+    }
+    Ok(url)
+}
+
+/// What is told at the start.
+#[derive(Serialize)]
+struct Started {
+    url: String,
+    listen: SocketAddr,
+    data_dir: PathBuf,
+    /// Of the first start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<Username>,
+    /// Of the first start: not known later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<Secret>,
+    /// What clients are to trust, where the certificate is of the server's own making.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate_authority: Option<PathBuf>,
+}
+
+impl View for Started {
+    fn layout(&self) -> Layout {
+        let mut card = Card::default()
+            .field("url", Cell::text(&self.url))
+            .field("data", Cell::text(self.data_dir.display().to_string()));
+        if let Some(authority) = &self.certificate_authority {
+            card = card.field("authority", Cell::text(authority.display().to_string()));
+        }
+        if let Some(owner) = &self.owner {
+            card = card.field("owner", Cell::text(owner.as_str()));
+        }
+        if let Some(token) = &self.token {
+            card = card.field("token", Cell::text(token.expose()));
+        }
+        Layout::Card(card)
+    }
+
+    fn names(&self) -> Vec<String> {
+        vec![self.url.to_string()]
+    }
+}
+
+pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
+    refuse_eavesdroppers(&args)?;
+    let (data_dir, _) = ctx.settings.data_dir()?;
+    let data_dir = data_dir.join("server");
+    let sqld = engine::find(ctx, args.sqld.as_deref())?;
+    let listener = bind(args.listen)?;
+    let listen = listener
+        .local_addr()
+        .map_err(|error| Error::io(error, "cannot tell the address"))?;
+    let url = base(&args, listen)?;
+    let (tls, certificate_authority) = identity(&args, &data_dir, listen, &url)?;
+    let torso = std::env::current_exe().map_err(|error| Error::io(error, "cannot find torso's own program"))?;
+
+    server::start_log(args.log, ctx.ui.is_quiet());
+    let public = Public {
+        base: url.clone(),
+        domain: args.domain.clone(),
+    };
+    let (locations, owner, dir) = (args.locations, args.owner, data_dir.clone());
+    let open = move || {
+        Hosted::open(Options {
+            data_dir: dir,
+            engine: Engines::Sqld(SqldEngine::new(&sqld.path, &torso)?),
+            locations,
+            owner,
+            public,
+        })
+    };
+    let started = |hosted: &Hosted, token: Option<Secret>| {
+        let owner = token
+            .as_ref()
+            .map(|token| hosted.authenticate(token.expose(), &Origin::default()))
+            .transpose()?;
+        let started = Started {
+            url: url.to_string(),
+            listen,
+            data_dir,
+            owner: owner.map(|caller| caller.username().clone()),
+            token,
+            certificate_authority,
+        };
+        ctx.ui.show(&started)?;
+        tell_next(ctx, &started);
+        Ok(())
+    };
+    server::run(
+        Config {
+            listener,
+            tls,
+            domain: args.domain,
+            requests_per_second: args.rate_limit,
+        },
+        open,
+        started,
+    )
+}
+
+fn tell_next(ctx: &Context, started: &Started) {
+    if let Some(authority) = &started.certificate_authority {
+        let authority = authority.display();
+        ctx.ui.notice(format!(
+            "Clients trust its certificate with NODE_EXTRA_CA_CERTS={authority} (Node.js) or SSL_CERT_FILE={authority} \
+             (torso, Rust, Python, curl)."
+        ));
+    }
+    if started.token.is_some() {
+        ctx.ui.notice(format!(
+            "The token is shown only now. To work on this server, type the following and paste the token:\n  \
+             torso context add server --url {} --token-stdin",
+            started.url
+        ));
+    }
+}
+
+/// Tokens and data must not be sent where others can read them.
+fn refuse_eavesdroppers(args: &Args) -> Result<()> {
+    if args.listen.ip().to_canonical().is_loopback() || args.tls.is_some() || args.tls_cert.is_some() || args.insecure {
+        return Ok(());
+    }
+    Err(Error::new(
+        Code::Usage,
+        format!(
+            "refusing to listen on {} without TLS: whoever is on the way could read tokens and data",
+            args.listen
+        ),
+    )
+    .hint("add --tls self-signed, or --tls-cert and --tls-key; behind a proxy that does TLS, add --insecure"))
+}
+
+fn bind(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).map_err(|error| {
+        let code = match error.kind() {
+            std::io::ErrorKind::AddrInUse => Code::Conflict,
+            std::io::ErrorKind::AddrNotAvailable => Code::InvalidValue,
+            _ => Code::Io,
+        };
+        Error::new(code, format!("cannot listen on {address}"))
+            .caused_by(error)
+            .hint("choose another address with --listen; port 0 takes any free port")
+    })
+}
+
+/// How clients reach the server.
+fn base(args: &Args, listen: SocketAddr) -> Result<Url> {
+    if let Some(url) = &args.url {
+        return Ok(url.clone());
+    }
+    let scheme = if args.tls.is_some() || args.tls_cert.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    let text = match &args.domain {
+        Some(domain) => format!("{scheme}://{domain}:{}", listen.port()),
+        None if listen.ip().is_unspecified() => {
+            return Err(Error::new(
+                Code::Usage,
+                format!("it cannot be told how clients reach a server that listens on {listen}"),
+            )
+            .hint("add --domain DOMAIN or --url URL, or listen on one address"));
+        }
+        None => format!("{scheme}://{listen}"),
+    };
+    Url::parse(&text)
+        .map_err(|error| Error::new(Code::Internal, format!("{text:?} is not an address")).caused_by(error))
+}
+
+/// The certificate, and the authority that clients are to trust where it is of our own making.
+fn identity(
+    args: &Args,
+    data_dir: &std::path::Path,
+    listen: SocketAddr,
+    url: &Url,
+) -> Result<(Option<Identity>, Option<PathBuf>)> {
+    if let (Some(certificate), Some(key)) = (&args.tls_cert, &args.tls_key) {
+        return Ok((Some(Identity::load(certificate, key)?), None));
+    }
+    if args.tls.is_none() {
+        return Ok((None, None));
+    }
+    let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).into();
+    if let Some(domain) = &args.domain {
+        names.extend([domain.clone(), format!("*.{domain}")]);
+    }
+    if let Some(host) = url.host() {
+        names.push(match host {
+            Host::Ipv6(address) => address.to_string(),
+            host => host.to_string(),
+        });
+    }
+    if !listen.ip().is_unspecified() {
+        names.push(listen.ip().to_string());
+    }
+    names.sort();
+    names.dedup();
+    let made = tls::self_signed(&data_dir.join("tls"), &names)?;
+    Ok((Some(made.identity), Some(made.authority)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn domains_and_addresses() {
+        assert_eq!(domain("Db.Example.com").unwrap(), "db.example.com");
+        for bad in [
+            "",
+            "1.2.3.4",
+            "[::1]",
+            "a b",
+            "*.example.com",
+            "example.com.",
+            "http://x",
+        ] {
+            assert_eq!(domain(bad).unwrap_err().code(), Code::InvalidValue, "{bad}");
+        }
+        assert_eq!(
+            origin("https://db.example.com").unwrap().as_str(),
+            "https://db.example.com/"
+        );
+        for bad in [
+            "",
+            "db.example.com",
+            "ftp://x",
+            "https://x/y",
+            "https://x?y",
+            "https://u@x",
+            "file:///x",
+        ] {
+            assert_eq!(origin(bad).unwrap_err().code(), Code::InvalidValue, "{bad}");
+        }
+    }
+}

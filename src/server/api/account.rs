@@ -1,0 +1,110 @@
+//! The bearer: its token, its user, and the API tokens that user has.
+
+use super::call::Call;
+use super::reply::{Reply, to_json};
+use crate::control::accounts::{ApiToken, MintedApiToken, NewApiToken};
+use crate::control::names::TokenName;
+use crate::error::{Code, Error, Result};
+use jiff::Timestamp;
+use serde_json::json;
+
+/// `exp` is always in the future: clients ask twice a command where it is not. A token that never expires has the last
+/// moment there is, and torso's own `expires_at` is null then.
+pub(super) fn validate(call: &Call<'_>) -> Result<Reply> {
+    let expires = call.accounts().validate()?;
+    Ok(Reply::Json(json!({
+        "exp": expires.unwrap_or(Timestamp::MAX).as_second(),
+        "expires_at": expires,
+    })))
+}
+
+pub(super) fn current_user(call: &Call<'_>) -> Result<Reply> {
+    let mut user = to_json(&call.accounts().current_user()?)?;
+    user["mfa"] = json!(false);
+    user["has_pending_invites"] = json!(false);
+    Ok(Reply::Json(json!({ "user": user })))
+}
+
+pub(super) fn list_tokens(call: &Call<'_>) -> Result<Reply> {
+    Reply::of("tokens", &listed(call.accounts().list_api_tokens()?)?)
+}
+
+/// As clients list them: what a token is not restricted to is absent.
+fn listed(tokens: Vec<ApiToken>) -> Result<Vec<serde_json::Value>> {
+    tokens
+        .iter()
+        .map(|token| {
+            let mut token = to_json(token)?;
+            if let Some(members) = token.as_object_mut() {
+                members.retain(|_, value| !value.is_null());
+            }
+            Ok(token)
+        })
+        .collect()
+}
+
+fn mint(call: &Call<'_>) -> Result<MintedApiToken> {
+    let name: TokenName = call.name("tokenName")?;
+    let new: NewApiToken = call.body()?;
+    call.accounts().create_api_token(&name, &new)
+}
+
+pub(super) fn create_token(call: &Call<'_>) -> Result<Reply> {
+    let minted = mint(call)?;
+    let mut told = to_json(&minted.token)?;
+    told["token"] = json!(minted.value);
+    Ok(Reply::Json(told))
+}
+
+pub(super) fn create_token_nested(call: &Call<'_>) -> Result<Reply> {
+    let minted = mint(call)?;
+    let mut told = to_json(&minted.token)?;
+    told["value"] = json!(minted.value);
+    Ok(Reply::Json(json!({ "token": told })))
+}
+
+pub(super) fn revoke_token(call: &Call<'_>) -> Result<Reply> {
+    let name: TokenName = call.name("tokenName")?;
+    call.accounts().revoke_api_token(&name)?;
+    Reply::of("token", &name)
+}
+
+pub(super) fn invalidate_sessions(call: &Call<'_>) -> Result<Reply> {
+    let from = call.accounts().invalidate_sessions()?;
+    Ok(Reply::Json(json!({ "validFrom": from.as_second() })))
+}
+
+/// The caller's tokens that are restricted to the organization.
+fn of_organization(call: &Call<'_>) -> Result<Vec<ApiToken>> {
+    let organization = call.organization()?;
+    // Who is no member is told so.
+    call.accounts().get_organization(&organization)?;
+    let mut tokens = call.accounts().list_api_tokens()?;
+    tokens.retain(|token| token.organization.as_ref() == Some(&organization));
+    Ok(tokens)
+}
+
+pub(super) fn list_organization_tokens(call: &Call<'_>) -> Result<Reply> {
+    let user = call.accounts().current_user()?;
+    let mut tokens = listed(of_organization(call)?)?;
+    for token in &mut tokens {
+        token["owner"] = json!({ "username": user.username, "email": user.email });
+    }
+    Reply::of("tokens", &tokens)
+}
+
+pub(super) fn revoke_organization_token(call: &Call<'_>) -> Result<Reply> {
+    let id = call.text("tokenId")?;
+    let token = of_organization(call)?
+        .into_iter()
+        .find(|token| token.id == id)
+        .ok_or_else(|| {
+            Error::new(
+                Code::TokenNotFound,
+                format!("there is no API token {id:?} for this organization"),
+            )
+            .hint("torso auth api-tokens list shows yours")
+        })?;
+    call.accounts().revoke_api_token(&token.name)?;
+    Reply::of("token", &token.name)
+}

@@ -1,0 +1,101 @@
+//! Bodies of requests: read in bounded time and space, and understood whatever their content type and the case of their
+//! keys.
+
+use crate::error::{Code, Error, Result};
+use axum::body::{Body, Bytes};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use std::time::Duration;
+
+/// Bytes of a body that is held whole.
+const WHOLE: usize = 256 << 10;
+
+/// How long it may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Reads a body to its end.
+pub(super) async fn whole(body: Body) -> Result<Bytes> {
+    let read = tokio::time::timeout(PATIENCE, Limited::new(body, WHOLE).collect());
+    match read.await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Error::new(
+            Code::TooLarge,
+            format!("the body is larger than {} KiB", WHOLE >> 10),
+        )
+        .hint("files are sent to /v1/uploads, in pieces")),
+        Ok(Err(error)) => Err(Error::new(Code::InvalidValue, "the body broke off").caused_by(error)),
+        Err(_) => Err(Error::new(
+            Code::TooSlow,
+            format!("the body did not arrive within {} s", PATIENCE.as_secs()),
+        )
+        .hint("send it again, faster")),
+    }
+}
+
+/// A body as an object with keys in lower case; empty and `null` are an object without keys.
+pub(super) fn object(bytes: &[u8]) -> Result<Value> {
+    if bytes.trim_ascii().is_empty() {
+        return Ok(Value::Object(Map::new()));
+    }
+    let value: Value = serde_json::from_slice(bytes).map_err(|error| not_json(&error))?;
+    match value {
+        Value::Null => Ok(Value::Object(Map::new())),
+        Value::Object(_) => Ok(lower(value)),
+        _ => Err(Error::new(Code::InvalidValue, "the body is not a JSON object")
+            .hint("send an object, such as {\"name\": \"app\"}")),
+    }
+}
+
+fn not_json(error: &serde_json::Error) -> Error {
+    Error::new(Code::InvalidValue, format!("the body is not JSON: {error}"))
+        .hint("send an object, such as {\"name\": \"app\"}")
+}
+
+/// Keys of objects in lower case, at every depth. Nothing that is sent here has keys that are somebody's data.
+fn lower(value: Value) -> Value {
+    match value {
+        Value::Object(members) => members
+            .into_iter()
+            .map(|(key, value)| (key.to_ascii_lowercase(), lower(value)))
+            .collect(),
+        Value::Array(items) => items.into_iter().map(lower).collect(),
+        value => value,
+    }
+}
+
+/// What an object says. Unknown keys are ignored.
+pub(super) fn read<T: DeserializeOwned>(object: Value) -> Result<T> {
+    serde_json::from_value(object).map_err(|error| {
+        Error::new(Code::InvalidValue, format!("the body cannot be understood: {error}"))
+            .hint("torso's docs/api.md says what each path takes")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn keys_in_any_case_and_nothing_at_all() {
+        let read = |text: &str| object(text.as_bytes()).unwrap();
+        assert_eq!(
+            read(r#"{"Name":"A","Seed":{"Type":"x"},"List":[{"T":null}]}"#),
+            json!({"name": "A", "seed": {"type": "x"}, "list": [{"t": null}]})
+        );
+        for empty in ["", " \r\n", "null", "{}"] {
+            assert_eq!(read(empty), json!({}));
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused() {
+        let deep = "[".repeat(100_000);
+        for text in ["[]", "1", "\"x\"", "{", "{\"a\":}", deep.as_str(), "\u{0}"] {
+            let error = object(text.as_bytes()).unwrap_err();
+            assert_eq!(error.code(), Code::InvalidValue);
+            assert!(error.hint_text().is_some());
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! A request, taken apart: who asks, for what, and with which words. Names become types here, once.
+
+use super::body;
+use crate::control::ControlPlane;
+use crate::control::accounts::Accounts;
+use crate::control::hosted::{Caller, Hosted};
+use crate::control::names::OrganizationSlug;
+use crate::error::{Code, Error, Result};
+use axum::body::Bytes;
+use axum::http::request::Parts;
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+/// The parameters that paths have.
+pub(super) const PARAMETERS: [&str; 13] = [
+    "organizationSlug",
+    "organizationId",
+    "databaseName",
+    "databaseId",
+    "groupName",
+    "groupId",
+    "instanceName",
+    "location",
+    "username",
+    "email",
+    "tokenName",
+    "tokenId",
+    "uploadId",
+];
+
+/// What was asked for in the request's first line, and by what client.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub parameters: BTreeMap<&'static str, String>,
+    pub query: BTreeMap<String, String>,
+    /// The client's name and version.
+    pub agent: String,
+}
+
+/// A request by somebody who may ask.
+pub(super) struct Call<'a> {
+    hosted: &'a Hosted,
+    pub caller: &'a Caller,
+    pub asked: &'a Asked,
+    body: Bytes,
+    /// None: the caller's personal one.
+    organization: Option<OrganizationSlug>,
+}
+
+impl<'a> Call<'a> {
+    pub fn new(hosted: &'a Hosted, caller: &'a Caller, asked: &'a Asked, body: Bytes) -> Result<Self> {
+        let organization = organization(hosted, caller, asked)?;
+        Ok(Self {
+            hosted,
+            caller,
+            asked,
+            body,
+            organization,
+        })
+    }
+
+    /// The organization that is asked about, as the caller may use it.
+    pub fn plane(&self) -> Result<Box<dyn ControlPlane + '_>> {
+        self.hosted.plane(self.caller, self.organization.as_ref())
+    }
+
+    pub fn accounts(&self) -> Box<dyn Accounts + '_> {
+        self.hosted.accounts(self.caller)
+    }
+
+    /// The organization that is asked about; the personal one has its owner's name.
+    pub fn organization(&self) -> Result<OrganizationSlug> {
+        match &self.organization {
+            Some(slug) => Ok(slug.clone()),
+            None => self.caller.username().as_str().parse(),
+        }
+    }
+
+    /// A parameter of the path, as text.
+    pub fn text(&self, parameter: &'static str) -> Result<&str> {
+        self.asked
+            .parameters
+            .get(parameter)
+            .map(String::as_str)
+            .ok_or_else(|| Error::new(Code::Internal, format!("the path has no {parameter}")))
+    }
+
+    /// A name in the path.
+    pub fn name<T: FromStr<Err = Error>>(&self, parameter: &'static str) -> Result<T> {
+        self.text(parameter)?.parse()
+    }
+
+    /// What the query says, unless it is empty.
+    pub fn query(&self, key: &str) -> Option<&str> {
+        self.asked
+            .query
+            .get(key)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
+    }
+
+    /// A value in the query.
+    pub fn query_as<T: FromStr<Err = Error>>(&self, key: &str) -> Result<Option<T>> {
+        self.query(key).map(str::parse).transpose()
+    }
+
+    /// A number in the query.
+    pub fn number(&self, key: &str) -> Result<Option<u64>> {
+        let parse = |text: &str| {
+            text.parse().map_err(|_| {
+                Error::new(Code::InvalidValue, format!("{key} is {text:?}, which is not a number"))
+                    .hint(format!("write {key}=10"))
+            })
+        };
+        self.query(key).map(parse).transpose()
+    }
+
+    /// A time in the query.
+    pub fn time(&self, key: &str) -> Result<Option<Timestamp>> {
+        let parse = |text: &str| {
+            text.parse().map_err(|_| {
+                Error::new(Code::InvalidValue, format!("{key} is {text:?}, which is not a time"))
+                    .hint("write a time with its zone, such as 2026-01-31T00:00:00Z")
+            })
+        };
+        self.query(key).map(parse).transpose()
+    }
+
+    /// What the body says.
+    pub fn body<T: DeserializeOwned>(&self) -> Result<T> {
+        body::read(body::object(&self.body)?)
+    }
+}
+
+/// The organization in the path, by its slug or id.
+fn organization(hosted: &Hosted, caller: &Caller, asked: &Asked) -> Result<Option<OrganizationSlug>> {
+    let unknown = |text: &str| {
+        Error::new(Code::OrganizationNotFound, format!("there is no organization {text:?}"))
+            .hint("torso org list shows yours")
+    };
+    if let Some(text) = asked.parameters.get("organizationSlug") {
+        // What can be no organization's name is none's.
+        return text.parse().map(Some).map_err(|_| unknown(text));
+    }
+    let Some(text) = asked.parameters.get("organizationId") else {
+        return Ok(None);
+    };
+    let mine = hosted.accounts(caller).list_organizations()?;
+    mine.into_iter()
+        .find(|organization| organization.id == *text || organization.slug.as_str() == text)
+        .map(|organization| Some(organization.slug))
+        .ok_or_else(|| unknown(text))
+}
+
+/// What the query of a request says; of a key that comes twice, the last counts.
+pub(super) fn query(parts: &Parts) -> BTreeMap<String, String> {
+    let text = parts.uri.query().unwrap_or_default();
+    url::form_urlencoded::parse(text.as_bytes()).into_owned().collect()
+}
+
+/// A percent-decoded segment of a path; none where it is not UTF-8. A `%` that is not followed by two digits stands for
+/// itself.
+pub(super) fn decode(segment: &str) -> Option<String> {
+    let digit = |byte: Option<&u8>| char::from(*byte?).to_digit(16);
+    let bytes = segment.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        let digits = (digit(bytes.get(at + 1)), digit(bytes.get(at + 2)));
+        match (byte, digits) {
+            (b'%', (Some(high), Some(low))) => {
+                decoded.push(u8::try_from(high * 16 + low).ok()?);
+                at += 3;
+            }
+            _ => {
+                decoded.push(byte);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8(decoded).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_are_decoded_once() {
+        for (segment, text) in [
+            ("a", "a"),
+            ("me%40example.com", "me@example.com"),
+            ("%252e", "%2e"),
+            ("..%2Fx", "../x"),
+            ("100%", "100%"),
+            ("%g0", "%g0"),
+        ] {
+            assert_eq!(decode(segment).as_deref(), Some(text));
+        }
+        assert_eq!(decode("%ff"), None);
+    }
+}

@@ -1,0 +1,381 @@
+//! Databases and their instances.
+
+use super::call::Call;
+use super::groups;
+use super::reply::{Reply, to_json};
+use crate::control::ControlPlane;
+use crate::control::names::{DatabaseName, GroupName, LocationCode, OrganizationSlug};
+use crate::control::tokens::Span;
+use crate::control::types::{
+    Configuration, ConfigurationPatch, CreateDatabase, Database, DatabaseFilter, Instance, InstanceState, Seed,
+};
+use crate::error::{Code, Error, Result};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// Databases on a page, at most.
+const LARGEST_PAGE: usize = 1_000;
+
+/// How long a client may wait for an instance, and how often it is looked at meanwhile.
+const PATIENCE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A database as clients know it.
+fn told(database: &Database) -> Result<Value> {
+    let mut value = to_json(database)?;
+    for (key, constant) in [
+        ("type", json!("logical")),
+        ("version", json!("")),
+        ("sleeping", json!(false)),
+        ("archived", json!(false)),
+        ("is_schema", json!(false)),
+        ("schema", json!("")),
+    ] {
+        value[key] = constant;
+    }
+    Ok(value)
+}
+
+fn one(database: &Database) -> Result<Reply> {
+    Reply::of("database", &told(database)?)
+}
+
+fn unsupported(what: &str, hint: &str) -> Error {
+    Error::new(Code::Unsupported, what).hint(hint)
+}
+
+/// A page of the databases, by name. The cursor is the name of the last one on the page before.
+pub(super) fn list(call: &Call<'_>) -> Result<Reply> {
+    let filter = DatabaseFilter {
+        group: call.query_as("group")?,
+        location: call.query_as("location")?,
+        parent: call.query_as("parent")?,
+    };
+    let plane = call.plane()?;
+    let mut databases = plane.list_databases(&filter)?;
+    if let Some(id) = call.query("group_id") {
+        let group = groups::by_id(&*plane, id)?;
+        databases.retain(|database| database.group == group.name);
+    }
+    if let Some(id) = call.query("parent_db_id") {
+        databases.retain(|database| database.parent.as_ref().is_some_and(|parent| parent.id.as_str() == id));
+    }
+    // There are no schema databases here, so none has children.
+    if call.query("schema").is_some() || call.query("type") == Some("schema") {
+        databases.clear();
+    }
+    if let Some(cursor) = call.query("cursor") {
+        databases.retain(|database| database.name.as_str() > cursor);
+    }
+    let limit = match call.number("limit")? {
+        Some(limit) => usize::try_from(limit).unwrap_or(LARGEST_PAGE).clamp(1, LARGEST_PAGE),
+        None => usize::MAX,
+    };
+    let more = databases.len() > limit;
+    databases.truncate(limit);
+    let next = databases.last().filter(|_| more).map(|database| &database.name);
+    let told: Vec<Value> = databases.iter().map(told).collect::<Result<_>>()?;
+    Ok(Reply::Json(
+        json!({ "databases": told, "pagination": { "next": next } }),
+    ))
+}
+
+/// The request for a database, in the words of all clients. Empty texts are absent.
+#[derive(Deserialize)]
+struct New {
+    name: DatabaseName,
+    group: Option<String>,
+    group_id: Option<String>,
+    location: Option<String>,
+    seed: Option<NewSeed>,
+    size_limit: Option<Value>,
+    is_schema: Option<bool>,
+    schema: Option<String>,
+    use_tursodb: Option<bool>,
+    remote_encryption: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct NewSeed {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    /// The official CLI says `value`.
+    #[serde(alias = "value")]
+    name: Option<String>,
+    timestamp: Option<String>,
+}
+
+fn given(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.is_empty())
+}
+
+impl New {
+    /// What cannot be done is refused, where leaving it out would be a surprise.
+    fn check(&self) -> Result<()> {
+        if self.remote_encryption.as_ref().is_some_and(|value| !value.is_null()) {
+            return Err(unsupported(
+                "databases are not encrypted by this server",
+                "leave out remote_encryption, and encrypt the server's disk",
+            ));
+        }
+        if self.is_schema == Some(true) || self.schema.as_ref().is_some_and(|schema| !schema.is_empty()) {
+            return Err(unsupported(
+                "there are no schema databases here",
+                "leave out schema and is_schema",
+            ));
+        }
+        if self.use_tursodb == Some(true) {
+            return Err(unsupported("databases run on libSQL here", "leave out use_tursodb"));
+        }
+        Ok(())
+    }
+}
+
+fn seed(new: NewSeed) -> Result<Option<Seed>> {
+    if given(new.timestamp).is_some() {
+        return Err(unsupported(
+            "a database can only be branched as it is now",
+            "leave out the seed's timestamp",
+        ));
+    }
+    let missing = |what: &str| {
+        Error::new(Code::InvalidValue, format!("the seed has no {what}")).hint("torso's docs/api.md shows seeds")
+    };
+    match given(new.kind).as_deref() {
+        None => Ok(None),
+        Some("database") => Ok(Some(Seed::Database {
+            name: given(new.name).ok_or_else(|| missing("name"))?.parse()?,
+        })),
+        Some("upload" | "dump") => Err(unsupported(
+            "this server does not take files yet",
+            "create the database empty, and fill it over SQL",
+        )),
+        Some("database_upload") => Err(unsupported(
+            "files are not sent to a database's own address here",
+            "send the file to /v1/uploads first, then name it: {\"seed\": {\"type\": \"upload\", \"id\": \"…\"}}",
+        )),
+        Some(other) => Err(
+            Error::new(Code::InvalidValue, format!("{other:?} is not a kind of seed"))
+                .hint("it is database, upload or dump"),
+        ),
+    }
+}
+
+pub(super) fn create(call: &Call<'_>) -> Result<Reply> {
+    let new: New = call.body()?;
+    new.check()?;
+    let plane = call.plane()?;
+    let group: Option<GroupName> = match (given(new.group), given(new.group_id)) {
+        (Some(name), _) => Some(name.parse()?),
+        (None, Some(id)) => Some(groups::by_id(&*plane, &id)?.name),
+        (None, None) => None,
+    };
+    let location: Option<LocationCode> = given(new.location).map(|code| code.parse()).transpose()?;
+    let size_limit = match new.size_limit {
+        Some(Value::String(text)) if !text.is_empty() => Some(text),
+        Some(Value::Number(number)) => Some(number.to_string()),
+        _ => None,
+    };
+    let request = CreateDatabase {
+        name: new.name,
+        group,
+        location,
+        seed: new.seed.map(seed).transpose()?.flatten(),
+        size_limit,
+    };
+    let database = plane.create_database(&request)?;
+    Ok(Reply::Json(json!({
+        "database": told(&database)?,
+        "username": call.caller.username(),
+    })))
+}
+
+fn name(call: &Call<'_>) -> Result<DatabaseName> {
+    call.name("databaseName")
+}
+
+pub(super) fn get(call: &Call<'_>) -> Result<Reply> {
+    one(&call.plane()?.get_database(&name(call)?)?)
+}
+
+/// The database with an id; its name will do, too.
+pub(super) fn by_id(plane: &dyn ControlPlane, id: &str) -> Result<Database> {
+    plane
+        .list_databases(&DatabaseFilter::default())?
+        .into_iter()
+        .find(|database| database.id.as_str() == id || database.name.as_str() == id)
+        .ok_or_else(|| {
+            Error::new(
+                Code::DatabaseNotFound,
+                format!("there is no database with the id {id:?}"),
+            )
+            .hint("torso db list shows the databases")
+        })
+}
+
+/// The third version has what is configured with the database.
+pub(super) fn get_by_id(call: &Call<'_>) -> Result<Reply> {
+    let database = by_id(&*call.plane()?, call.text("databaseId")?)?;
+    let mut value = told(&database)?;
+    value["allow_rules_config"] = json!({ "allowed_ips": [], "allowed_aws_vpc_ids": [] });
+    Ok(Reply::Json(json!({ "database": value })))
+}
+
+pub(super) fn delete(call: &Call<'_>) -> Result<Reply> {
+    Reply::of("database", &call.plane()?.delete_database(&name(call)?)?.name)
+}
+
+pub(super) fn delete_by_id(call: &Call<'_>) -> Result<Reply> {
+    let plane = call.plane()?;
+    let database = by_id(&*plane, call.text("databaseId")?)?;
+    Reply::of("database", &plane.delete_database(&database.name)?.name)
+}
+
+#[derive(Deserialize)]
+struct Rename {
+    name: DatabaseName,
+}
+
+pub(super) fn rename(call: &Call<'_>) -> Result<Reply> {
+    let to: Rename = call.body()?;
+    one(&call.plane()?.rename_database(&name(call)?, &to.name)?)
+}
+
+#[derive(Deserialize)]
+struct Transfer {
+    org: Option<OrganizationSlug>,
+    organization: Option<OrganizationSlug>,
+}
+
+pub(super) fn transfer(call: &Call<'_>) -> Result<Reply> {
+    let to: Transfer = call.body()?;
+    let to = to.organization.or(to.org).ok_or_else(|| {
+        Error::new(Code::InvalidValue, "no organization is named").hint("send {\"organization\": \"…\"}")
+    })?;
+    call.plane()?.transfer_database(&name(call)?, &to)?;
+    Ok(Reply::nothing())
+}
+
+/// For what need not be done here: tells whether the database is there.
+pub(super) fn look(call: &Call<'_>) -> Result<Reply> {
+    get(call)
+}
+
+pub(super) fn sync(call: &Call<'_>) -> Result<Reply> {
+    let location: Option<LocationCode> = call.query_as("location")?;
+    Reply::of("synced", &call.plane()?.sync_database(&name(call)?, location.as_ref())?)
+}
+
+/// Rules about addresses are not held here, so there are none.
+fn configured(configuration: &Configuration) -> Result<Reply> {
+    let mut value = to_json(configuration)?;
+    value["allowed_ips"] = json!([]);
+    value["allowed_aws_vpc_ids"] = json!([]);
+    Ok(Reply::Json(value))
+}
+
+pub(super) fn get_configuration(call: &Call<'_>) -> Result<Reply> {
+    configured(&call.plane()?.get_configuration(&name(call)?)?)
+}
+
+#[derive(Deserialize)]
+struct Patch {
+    #[serde(flatten)]
+    patch: ConfigurationPatch,
+    allowed_ips: Option<Vec<String>>,
+    allowed_aws_vpc_ids: Option<Vec<String>>,
+}
+
+pub(super) fn update_configuration(call: &Call<'_>) -> Result<Reply> {
+    let patch: Patch = call.body()?;
+    for rules in [&patch.allowed_ips, &patch.allowed_aws_vpc_ids].into_iter().flatten() {
+        if !rules.is_empty() {
+            return Err(unsupported(
+                "this server has no rules about clients' addresses",
+                "use the firewall of the machine",
+            ));
+        }
+    }
+    configured(&call.plane()?.update_configuration(&name(call)?, &patch.patch)?)
+}
+
+pub(super) fn usage(call: &Call<'_>) -> Result<Reply> {
+    let span = Span {
+        from: call.time("from")?,
+        to: call.time("to")?,
+    };
+    Reply::of("database", &call.plane()?.database_usage(&name(call)?, span)?)
+}
+
+pub(super) fn top_queries(call: &Call<'_>) -> Result<Reply> {
+    Reply::bare(&call.plane()?.top_queries(&name(call)?)?)
+}
+
+pub(super) fn stats(call: &Call<'_>) -> Result<Reply> {
+    Reply::of("top_queries", &call.plane()?.top_queries(&name(call)?)?)
+}
+
+pub(super) fn list_instances(call: &Call<'_>) -> Result<Reply> {
+    Reply::of("instances", &call.plane()?.list_instances(&name(call)?)?)
+}
+
+#[derive(Deserialize)]
+struct NewInstance {
+    location: LocationCode,
+}
+
+pub(super) fn add_instance(call: &Call<'_>) -> Result<Reply> {
+    let new: NewInstance = call.body()?;
+    Reply::of("instance", &call.plane()?.add_instance(&name(call)?, &new.location)?)
+}
+
+fn find_instance(plane: &dyn ControlPlane, name: &DatabaseName, instance: &str) -> Result<Instance> {
+    plane
+        .list_instances(name)?
+        .into_iter()
+        .find(|found| found.name == instance)
+        .ok_or_else(|| {
+            Error::new(
+                Code::InstanceNotFound,
+                format!("database {name} has no instance {instance:?}"),
+            )
+            .hint(format!("torso db replicas {name} shows where it is"))
+        })
+}
+
+pub(super) fn get_instance(call: &Call<'_>) -> Result<Reply> {
+    let instance = find_instance(&*call.plane()?, &name(call)?, call.text("instanceName")?)?;
+    Reply::of("instance", &instance)
+}
+
+pub(super) fn remove_instance(call: &Call<'_>) -> Result<Reply> {
+    let location: LocationCode = call.name("instanceName")?;
+    call.plane()?.remove_instance(&name(call)?, &location)?;
+    Reply::of("instance", &location)
+}
+
+pub(super) fn wait_for_instance(call: &Call<'_>) -> Result<Reply> {
+    let (plane, name) = (call.plane()?, name(call)?);
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let instance = find_instance(&*plane, &name, call.text("instanceName")?)?;
+        if instance.state != InstanceState::Missing {
+            return Reply::of("instance", &instance);
+        }
+        if Instant::now() >= deadline {
+            return Err(Error::new(
+                Code::Timeout,
+                format!("the instance of {name} at {} does not serve yet", instance.location),
+            )
+            .hint("ask again; torso doctor tells what is wrong"));
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+pub(super) fn promote_instance(call: &Call<'_>) -> Result<Reply> {
+    one(&call
+        .plane()?
+        .promote_instance(&name(call)?, &call.name("instanceName")?)?)
+}

@@ -1,0 +1,172 @@
+//! Groups.
+
+use super::call::Call;
+use super::reply::{Reply, to_json};
+use crate::control::ControlPlane;
+use crate::control::names::{GroupName, LocationCode, OrganizationSlug};
+use crate::control::types::{DatabaseFilter, Group, GroupConfiguration, InstanceState, NewGroup};
+use crate::error::{Code, Error, Result};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// A group as clients know it: with how its locations are.
+fn told(plane: &dyn ControlPlane, group: &Group) -> Result<Value> {
+    let mut value = to_json(group)?;
+    value["status"] = json!({ "locations": status(plane, group) });
+    Ok(value)
+}
+
+/// Databases of a group share a process at each location, so one of them speaks for all.
+fn status(plane: &dyn ControlPlane, group: &Group) -> Vec<Value> {
+    let filter = DatabaseFilter {
+        group: Some(group.name.clone()),
+        ..DatabaseFilter::default()
+    };
+    let instances = plane
+        .list_databases(&filter)
+        .ok()
+        .and_then(|databases| plane.list_instances(&databases.first()?.name).ok())
+        .unwrap_or_default();
+    let is_down = |location: &LocationCode| {
+        instances
+            .iter()
+            .any(|instance| instance.location == *location && instance.state == InstanceState::Missing)
+    };
+    group
+        .locations
+        .iter()
+        .map(|location| json!({ "name": location, "status": if is_down(location) { "down" } else { "up" } }))
+        .collect()
+}
+
+fn one(plane: &dyn ControlPlane, group: &Group) -> Result<Reply> {
+    Reply::of("group", &told(plane, group)?)
+}
+
+pub(super) fn list(call: &Call<'_>) -> Result<Reply> {
+    let plane = call.plane()?;
+    let groups = plane.list_groups()?;
+    let told: Vec<Value> = groups.iter().map(|group| told(&*plane, group)).collect::<Result<_>>()?;
+    Reply::of("groups", &told)
+}
+
+pub(super) fn create(call: &Call<'_>) -> Result<Reply> {
+    let new: NewGroup = call.body()?;
+    let plane = call.plane()?;
+    let group = plane.create_group(&new)?;
+    one(&*plane, &group)
+}
+
+pub(super) fn get(call: &Call<'_>) -> Result<Reply> {
+    let plane = call.plane()?;
+    let group = plane.get_group(&call.name("groupName")?)?;
+    one(&*plane, &group)
+}
+
+/// The group with the id in the path; its name will do, too.
+pub(super) fn by_id(plane: &dyn ControlPlane, id: &str) -> Result<Group> {
+    plane
+        .list_groups()?
+        .into_iter()
+        .find(|group| group.uuid == id || group.name.as_str() == id)
+        .ok_or_else(|| {
+            Error::new(Code::GroupNotFound, format!("there is no group with the id {id:?}"))
+                .hint("torso group list shows the groups")
+        })
+}
+
+pub(super) fn get_by_id(call: &Call<'_>) -> Result<Reply> {
+    let plane = call.plane()?;
+    let group = by_id(&*plane, call.text("groupId")?)?;
+    one(&*plane, &group)
+}
+
+pub(super) fn delete(call: &Call<'_>) -> Result<Reply> {
+    Reply::of("group", &call.plane()?.delete_group(&call.name("groupName")?)?)
+}
+
+#[derive(Deserialize)]
+struct Rename {
+    name: GroupName,
+}
+
+pub(super) fn rename(call: &Call<'_>) -> Result<Reply> {
+    let to: Rename = call.body()?;
+    let plane = call.plane()?;
+    let group = plane.rename_group(&call.name("groupName")?, &to.name)?;
+    one(&*plane, &group)
+}
+
+#[derive(Deserialize)]
+struct Transfer {
+    organization: OrganizationSlug,
+}
+
+/// The API's document has the bare group here.
+pub(super) fn transfer(call: &Call<'_>) -> Result<Reply> {
+    let to: Transfer = call.body()?;
+    Reply::bare(
+        &call
+            .plane()?
+            .transfer_group(&call.name("groupName")?, &to.organization)?,
+    )
+}
+
+pub(super) fn update(call: &Call<'_>) -> Result<Reply> {
+    call.plane()?.get_group(&call.name("groupName")?)?;
+    Ok(Reply::nothing())
+}
+
+pub(super) fn get_configuration(call: &Call<'_>) -> Result<Reply> {
+    Reply::bare(&call.plane()?.get_group_configuration(&call.name("groupName")?)?)
+}
+
+#[derive(Deserialize)]
+struct Patch {
+    delete_protection: Option<bool>,
+}
+
+pub(super) fn update_configuration(call: &Call<'_>) -> Result<Reply> {
+    let patch: Patch = call.body()?;
+    let (plane, name) = (call.plane()?, call.name("groupName")?);
+    let configuration = match patch.delete_protection {
+        Some(delete_protection) => {
+            plane.update_group_configuration(&name, &GroupConfiguration { delete_protection })?
+        }
+        None => plane.get_group_configuration(&name)?,
+    };
+    Reply::bare(&configuration)
+}
+
+pub(super) fn add_location(call: &Call<'_>) -> Result<Reply> {
+    let plane = call.plane()?;
+    let group = plane.add_group_location(&call.name("groupName")?, &call.name("location")?)?;
+    one(&*plane, &group)
+}
+
+pub(super) fn remove_location(call: &Call<'_>) -> Result<Reply> {
+    let plane = call.plane()?;
+    let group = plane.remove_group_location(&call.name("groupName")?, &call.name("location")?)?;
+    one(&*plane, &group)
+}
+
+/// Adding a location returns when it can be used, so there is nothing to wait for.
+pub(super) fn wait_for_location(call: &Call<'_>) -> Result<Reply> {
+    let (name, location): (GroupName, LocationCode) = (call.name("groupName")?, call.name("location")?);
+    let plane = call.plane()?;
+    let group = plane.get_group(&name)?;
+    if !group.locations.contains(&location) {
+        return Err(Error::new(
+            Code::LocationNotFound,
+            format!("group {name} has no location {location}"),
+        )
+        .hint(format!("torso group locations add {name} {location}")));
+    }
+    one(&*plane, &group)
+}
+
+pub(super) fn promote(call: &Call<'_>) -> Result<Reply> {
+    let plane = call.plane()?;
+    let group = plane.promote_group(&call.name("groupName")?, &call.name("location")?)?;
+    one(&*plane, &group)
+}

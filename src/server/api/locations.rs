@@ -1,0 +1,62 @@
+//! Locations, in the three forms that clients know.
+
+use super::call::Call;
+use super::reply::{Reply, to_json};
+use crate::control::names::LocationCode;
+use crate::control::places;
+use crate::control::types::Location;
+use crate::error::Result;
+use serde_json::{Map, Value, json};
+
+/// What clients show as the platform of the server's locations.
+const PLATFORM: &str = "local";
+
+/// How many others are told of a location.
+const CLOSEST: usize = 5;
+
+fn described(locations: &[Location]) -> Map<String, Value> {
+    locations
+        .iter()
+        .map(|location| (location.code.to_string(), json!(location.description)))
+        .collect()
+}
+
+/// torso's own: `details`.
+pub(super) fn list(call: &Call<'_>) -> Result<Reply> {
+    let locations = call.plane()?.list_locations()?;
+    Ok(Reply::Json(json!({
+        "locations": described(&locations),
+        "details": to_json(&locations)?,
+    })))
+}
+
+pub(super) fn list_by_platform(call: &Call<'_>) -> Result<Reply> {
+    let locations = call.plane()?.list_locations()?;
+    Ok(Reply::Json(json!({ "locations": { PLATFORM: described(&locations) } })))
+}
+
+pub(super) fn get(call: &Call<'_>) -> Result<Reply> {
+    let code: LocationCode = call.name("location")?;
+    let plane = call.plane()?;
+    let location = plane.get_location(&code)?;
+    let mut others: Vec<(f64, Location)> = plane
+        .list_locations()?
+        .into_iter()
+        .filter(|other| other.code != code)
+        .filter_map(|other| Some((distance(&location, &other)?, other)))
+        .collect();
+    others.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    let closest: Vec<Value> = others
+        .iter()
+        .take(CLOSEST)
+        .map(|(_, other)| json!({ "code": other.code, "description": other.description }))
+        .collect();
+    let mut told = to_json(&location)?;
+    told["closest"] = json!(closest);
+    Ok(Reply::Json(json!({ "location": told })))
+}
+
+/// In kilometres; none where a place has no coordinates.
+fn distance(from: &Location, to: &Location) -> Option<f64> {
+    Some(places::distance_km(from.lat?, from.lon?, to.lat?, to.lon?))
+}

@@ -1,0 +1,268 @@
+//! The Platform API: every endpoint of `control::routes`, answered by the plane that the server holds. A request is taken
+//! apart, a method of the plane is called, and what it returns is put in the form that clients know.
+//!
+//! Always 200 with a JSON body on success. Whoever has no valid token gets 401, but on the few public endpoints. Bodies are
+//! read whatever their content type, may be empty, and their keys may be in any case.
+
+mod account;
+mod body;
+mod call;
+mod databases;
+mod groups;
+mod locations;
+mod operations;
+mod organizations;
+mod public;
+mod reply;
+mod tokens;
+
+use super::dispatch::Meta;
+use super::{Server, defect};
+use crate::control::hosted::{Caller, Hosted, Origin};
+use crate::control::routes::{ENDPOINTS, Endpoint, Method};
+use crate::error::{Code, Error, Result};
+use axum::Router;
+use axum::body::Body;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method as HttpMethod, Request, Response, Uri, header};
+use axum::routing::{MethodFilter, MethodRouter, on};
+use call::{Asked, Call};
+use reply::Reply;
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+use tower::ServiceExt as _;
+
+/// Answers a request that is for no database.
+pub(super) async fn answer(server: &Arc<Server>, mut request: Request<Body>) -> Response<Body> {
+    let meta = request.extensions().get::<Meta>().cloned();
+    let id = meta.map(|meta| meta.id).unwrap_or_default();
+    let mut response = if request.method() == HttpMethod::OPTIONS {
+        Reply::nothing().into_response()
+    } else {
+        normalize(request.uri_mut());
+        request.extensions_mut().insert(Arc::clone(server));
+        match router().clone().oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    };
+    if let Some(error) = response.extensions_mut().remove::<Arc<Error>>() {
+        response = reply::refusal(&error, &id);
+    }
+    allow_browsers(response.headers_mut());
+    response
+}
+
+/// What is answered for a label that no database has.
+pub(super) fn no_database(label: &str, _path: &str, id: &str) -> Response<Body> {
+    let error = Error::new(Code::DatabaseNotFound, format!("there is no database at {label:?}"))
+        .hint("torso db show NAME --url tells a database's address");
+    reply::refusal(&error, id)
+}
+
+/// Scripts in browsers may ask, from wherever they come: what they may do depends on a token that only they know.
+fn allow_browsers(headers: &mut HeaderMap) {
+    for (name, value) in [
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+        (
+            header::ACCESS_CONTROL_ALLOW_METHODS,
+            "GET, POST, PUT, PATCH, DELETE, OPTIONS",
+        ),
+        (
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            "authorization, content-type, x-request-id",
+        ),
+        (header::ACCESS_CONTROL_EXPOSE_HEADERS, "x-request-id, retry-after"),
+        (header::ACCESS_CONTROL_MAX_AGE, "3600"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+}
+
+/// Clients whose organization is the personal one leave its place in the path empty.
+fn normalize(uri: &mut Uri) {
+    let Some(rest) = uri.path().strip_prefix("/v1/organizations//") else {
+        return;
+    };
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    if let Ok(short) = format!("/v1/{rest}{query}").parse() {
+        *uri = short;
+    }
+}
+
+/// The router, made of the table of endpoints.
+fn router() -> &'static Router {
+    static ROUTER: OnceLock<Router> = OnceLock::new();
+    ROUTER.get_or_init(|| {
+        let mut paths: BTreeMap<String, Vec<(&'static Endpoint, String)>> = BTreeMap::new();
+        let all: Vec<(&Endpoint, String)> = ENDPOINTS
+            .iter()
+            .flat_map(|endpoint| endpoint.paths().into_iter().map(move |path| (endpoint, path)))
+            .collect();
+        for (endpoint, path) in &all {
+            paths.entry(path.clone()).or_default().push((endpoint, path.clone()));
+        }
+        // A router prefers a plain path to one with parameters, whatever the methods. So the plain one answers the other's
+        // methods, too: a database may be called `dumps`.
+        for (path, endpoints) in &mut paths {
+            for (other, template) in &all {
+                let taken = endpoints.iter().any(|(endpoint, _)| endpoint.method == other.method);
+                if !taken && parameters(template, path).is_some() {
+                    endpoints.push((other, template.clone()));
+                }
+            }
+        }
+        let mut router = Router::new();
+        for (path, endpoints) in paths {
+            let mut methods = MethodRouter::new();
+            for (endpoint, template) in endpoints {
+                methods = methods.merge(route(endpoint, template));
+            }
+            router = router.route(&path, methods);
+        }
+        router.fallback(no_path).method_not_allowed_fallback(no_method)
+    })
+}
+
+fn route(endpoint: &'static Endpoint, template: String) -> MethodRouter {
+    let filter = match endpoint.method {
+        Method::Get => MethodFilter::GET,
+        Method::Post => MethodFilter::POST,
+        Method::Put => MethodFilter::PUT,
+        Method::Patch => MethodFilter::PATCH,
+        Method::Delete => MethodFilter::DELETE,
+    };
+    let template: Arc<str> = template.into();
+    on(filter, move |request: Request<Body>| {
+        let template = Arc::clone(&template);
+        async move { reply::finish(handle(endpoint, &template, request).await) }
+    })
+}
+
+async fn no_path(request: Request<Body>) -> Response<Body> {
+    let path = request.uri().path();
+    reply::finish(Err(Error::new(
+        Code::PathNotFound,
+        format!("there is nothing at {path:?}"),
+    )
+    .hint(
+        "torso's docs/api.md lists what there is; databases are at /db/NAME-ORGANIZATION/",
+    )))
+}
+
+async fn no_method(request: Request<Body>) -> Response<Body> {
+    let (method, path) = (request.method(), request.uri().path());
+    reply::finish(Err(Error::new(
+        Code::MethodNotAllowed,
+        format!("{path:?} does not take {method}"),
+    )
+    .hint("torso's docs/api.md lists what each path takes")))
+}
+
+/// What the braces of a template stand for in a path, percent-decoded; none where it does not match.
+fn parameters(template: &str, path: &str) -> Option<BTreeMap<&'static str, String>> {
+    let mut found = BTreeMap::new();
+    let mut parts = path.split('/');
+    for wanted in template.split('/') {
+        let part = parts.next()?;
+        match wanted.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
+            Some(name) => {
+                let name = call::PARAMETERS.iter().find(|known| **known == name)?;
+                found.insert(*name, call::decode(part)?);
+            }
+            None if wanted == part => {}
+            None => return None,
+        }
+    }
+    parts.next().is_none().then_some(found)
+}
+
+async fn handle(endpoint: &'static Endpoint, template: &str, request: Request<Body>) -> Result<Reply> {
+    let (parts, body) = request.into_parts();
+    let (Some(server), Some(meta)) = (
+        parts.extensions.get::<Arc<Server>>().cloned(),
+        parts.extensions.get::<Meta>().cloned(),
+    ) else {
+        return Err(defect());
+    };
+    if endpoint.public {
+        return public::answer(&server, endpoint.operation, &parts, &meta).await;
+    }
+    let hosted = server.hosted()?;
+    let caller = identify(&server, &hosted, &parts.headers, &meta).await?;
+    server.limiter.take(caller.token_id())?;
+    let asked = Asked {
+        parameters: parameters(template, parts.uri.path())
+            .ok_or_else(|| Error::new(Code::InvalidValue, "the path is not UTF-8"))?,
+        query: call::query(&parts),
+        agent: agent(&parts.headers).to_owned(),
+    };
+    let operation = endpoint.operation;
+    let body = body::whole(body).await?;
+    work(&server, move || {
+        let call = Call::new(&hosted, &caller, &asked, body)?;
+        operations::answer(operation, &call)
+    })
+    .await
+}
+
+/// Runs what may block on a thread for that, when there is room.
+async fn work<T: Send + 'static>(server: &Server, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let permit = Arc::clone(&server.calls).acquire_owned().await;
+    let done = tokio::task::spawn_blocking(work).await;
+    drop(permit);
+    done.unwrap_or_else(|error| {
+        tracing::error!(%error, "a defect");
+        Err(defect())
+    })
+}
+
+/// Who asks. Whoever tries tokens that are not valid is slowed down, by address.
+async fn identify(server: &Arc<Server>, hosted: &Arc<Hosted>, headers: &HeaderMap, meta: &Meta) -> Result<Caller> {
+    let bearer = bearer(headers).unwrap_or_default().to_owned();
+    let origin = Origin {
+        client: client(agent(headers)).to_owned(),
+        request_id: meta.id.clone(),
+    };
+    let hosted = Arc::clone(hosted);
+    let found = work(server, move || hosted.authenticate(&bearer, &origin)).await;
+    if found.is_err() {
+        server.limiter.take(&meta.peer.ip().to_string())?;
+    }
+    found
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+}
+
+fn agent(headers: &HeaderMap) -> &str {
+    headers
+        .get(header::USER_AGENT)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+}
+
+/// What the audit log calls a client.
+fn client(agent: &str) -> &'static str {
+    let name = agent.split('/').next().unwrap_or_default();
+    if matches!(name, "torso" | "turso-cli") {
+        "cli"
+    } else {
+        "api"
+    }
+}
+
+/// Whether a request may see what is not for everybody: it comes from this machine and through no proxy, or has a token.
+async fn is_trusted(server: &Arc<Server>, parts: &Parts, meta: &Meta) -> Result<()> {
+    const FORWARDED: [&str; 2] = ["forwarded", "x-forwarded-for"];
+    let near = meta.peer.ip().to_canonical().is_loopback();
+    if near && !FORWARDED.iter().any(|name| parts.headers.contains_key(*name)) {
+        return Ok(());
+    }
+    identify(server, &server.hosted()?, &parts.headers, meta)
+        .await
+        .map(drop)
+}

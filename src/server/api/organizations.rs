@@ -1,0 +1,174 @@
+//! Organizations, who belongs to them, and what they use. Nothing is billed here, and where clients ask about it they are
+//! told so in the form they know.
+
+use super::call::Call;
+use super::reply::Reply;
+use crate::control::accounts::{MemberRole, OrganizationPatch};
+use crate::control::names::Username;
+use crate::error::{Code, Error, Result};
+use serde::Deserialize;
+use serde_json::json;
+
+/// Entries of the audit log on a page, unless asked otherwise, and at most.
+const PAGE: u64 = 100;
+const LARGEST_PAGE: u64 = 1_000;
+
+/// The official SDK expects an object where the API's document has a bare list.
+pub(super) fn list(call: &Call<'_>) -> Result<Reply> {
+    if call.asked.agent.starts_with("@tursodatabase/api") {
+        return list_wrapped(call);
+    }
+    Reply::bare(&call.accounts().list_organizations()?)
+}
+
+pub(super) fn list_wrapped(call: &Call<'_>) -> Result<Reply> {
+    Reply::of("organizations", &call.accounts().list_organizations()?)
+}
+
+#[derive(Deserialize)]
+struct NewOrganization {
+    name: String,
+}
+
+pub(super) fn create(call: &Call<'_>) -> Result<Reply> {
+    let new: NewOrganization = call.body()?;
+    let made = call.accounts().create_organization(&new.name)?;
+    // One client reads the one, one the other.
+    Ok(Reply::Json(json!({ "organization": made, "org": made })))
+}
+
+pub(super) fn get(call: &Call<'_>) -> Result<Reply> {
+    Reply::of(
+        "organization",
+        &call.accounts().get_organization(&call.organization()?)?,
+    )
+}
+
+pub(super) fn update(call: &Call<'_>) -> Result<Reply> {
+    let patch: OrganizationPatch = call.body()?;
+    let organization = call.accounts().update_organization(&call.organization()?, &patch)?;
+    Reply::of("organization", &organization)
+}
+
+pub(super) fn delete(call: &Call<'_>) -> Result<Reply> {
+    let slug = call.organization()?;
+    call.accounts().delete_organization(&slug)?;
+    Reply::of("organization", &slug)
+}
+
+pub(super) fn list_members(call: &Call<'_>) -> Result<Reply> {
+    Reply::of("members", &call.accounts().list_members(&call.organization()?)?)
+}
+
+/// A user and a role, as clients spell them.
+#[derive(Deserialize)]
+struct Membership {
+    #[serde(alias = "member")]
+    username: Option<String>,
+    role: Option<String>,
+}
+
+impl Membership {
+    fn role(&self) -> Result<Option<MemberRole>> {
+        self.role
+            .as_deref()
+            .filter(|role| !role.is_empty())
+            .map(str::parse)
+            .transpose()
+    }
+}
+
+/// The user is in the path or in the body.
+pub(super) fn add_member(call: &Call<'_>) -> Result<Reply> {
+    let new: Membership = call.body()?;
+    let user: Username = match (call.text("username"), &new.username) {
+        (Ok(name), _) => name.parse()?,
+        (Err(_), Some(name)) => name.parse()?,
+        (Err(_), None) => {
+            return Err(Error::new(Code::InvalidValue, "no user is named").hint("send {\"username\": \"…\"}"));
+        }
+    };
+    let role = new.role()?.unwrap_or(MemberRole::Member);
+    let member = call.accounts().add_member(&call.organization()?, &user, role)?;
+    Ok(Reply::Json(json!({ "member": member.username, "role": member.role })))
+}
+
+pub(super) fn get_member(call: &Call<'_>) -> Result<Reply> {
+    let member = call
+        .accounts()
+        .get_member(&call.organization()?, &call.name("username")?)?;
+    Reply::of("member", &member)
+}
+
+pub(super) fn update_member(call: &Call<'_>) -> Result<Reply> {
+    let new: Membership = call.body()?;
+    let role = new
+        .role()?
+        .ok_or_else(|| Error::new(Code::InvalidValue, "no role is named").hint("send {\"role\": \"admin\"}"))?;
+    let member = call
+        .accounts()
+        .update_member(&call.organization()?, &call.name("username")?, role)?;
+    Reply::of("member", &member)
+}
+
+pub(super) fn remove_member(call: &Call<'_>) -> Result<Reply> {
+    let user: Username = call.name("username")?;
+    call.accounts().remove_member(&call.organization()?, &user)?;
+    Reply::of("member", &user)
+}
+
+pub(super) fn list_invites(call: &Call<'_>) -> Result<Reply> {
+    Reply::of("invites", &call.accounts().list_invites(&call.organization()?)?)
+}
+
+#[derive(Deserialize)]
+struct NewInvite {
+    #[serde(default)]
+    email: String,
+    #[serde(flatten)]
+    membership: Membership,
+}
+
+pub(super) fn create_invite(call: &Call<'_>) -> Result<Reply> {
+    let new: NewInvite = call.body()?;
+    let organization = call.organization()?;
+    let role = new.membership.role()?.unwrap_or(MemberRole::Member);
+    let invite = call.accounts().create_invite(&organization, &new.email, role)?;
+    let mut told = super::reply::to_json(&invite)?;
+    told["organization"] = json!(organization);
+    Ok(Reply::Json(json!({ "invited": told })))
+}
+
+pub(super) fn delete_invite(call: &Call<'_>) -> Result<Reply> {
+    call.accounts()
+        .delete_invite(&call.organization()?, call.text("email")?)?;
+    Ok(Reply::nothing())
+}
+
+pub(super) fn audit_log(call: &Call<'_>) -> Result<Reply> {
+    let page = call.number("page")?.unwrap_or(1).max(1);
+    let size = call.number("page_size")?.unwrap_or(PAGE).clamp(1, LARGEST_PAGE);
+    Reply::bare(&call.accounts().audit_log(&call.organization()?, page, size)?)
+}
+
+pub(super) fn usage(call: &Call<'_>) -> Result<Reply> {
+    Reply::of(
+        "organization",
+        &call.accounts().organization_usage(&call.organization()?)?,
+    )
+}
+
+pub(super) fn subscription(call: &Call<'_>) -> Result<Reply> {
+    Reply::of("subscription", &call.accounts().subscription(&call.organization()?)?)
+}
+
+pub(super) fn plans(call: &Call<'_>) -> Result<Reply> {
+    // Who is no member is told so.
+    call.accounts().get_organization(&call.organization()?)?;
+    Reply::of("plans", &call.accounts().list_plans()?)
+}
+
+pub(super) fn invoices(call: &Call<'_>) -> Result<Reply> {
+    call.accounts().get_organization(&call.organization()?)?;
+    Ok(Reply::Json(json!({ "invoices": [] })))
+}

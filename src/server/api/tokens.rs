@@ -1,0 +1,97 @@
+//! Tokens that open databases.
+
+use super::call::Call;
+use super::reply::Reply;
+use super::{databases, groups};
+use crate::control::names::{DatabaseName, GroupName};
+use crate::control::tokens::{Authorization, Expiration, NewToken, TokenPermissions};
+use crate::error::{Code, Error, Result};
+use std::time::Duration;
+
+/// What kind of token is asked for: most of it is in the query.
+fn wanted(call: &Call<'_>) -> Result<NewToken> {
+    let authorization = match call.query("authorization") {
+        None | Some("full-access") => Authorization::FullAccess,
+        Some("read-only") => Authorization::ReadOnly,
+        Some(text) => {
+            return Err(
+                Error::new(Code::InvalidValue, format!("{text:?} is not an authorization"))
+                    .hint("it is full-access or read-only"),
+            );
+        }
+    };
+    Ok(NewToken {
+        name: call.query("name").map(str::to_owned),
+        expiration: call.query_as::<Expiration>("expiration")?.unwrap_or_default(),
+        authorization,
+        permissions: call.body::<TokenPermissions>()?,
+    })
+}
+
+/// torso's own: how long old tokens still open what they opened.
+fn grace(call: &Call<'_>) -> Result<Duration> {
+    Ok(match call.query_as::<Expiration>("grace")? {
+        Some(Expiration::After(span)) => span,
+        Some(Expiration::Never) | None => Duration::ZERO,
+    })
+}
+
+pub(super) fn create_for_database(call: &Call<'_>) -> Result<Reply> {
+    let name: DatabaseName = call.name("databaseName")?;
+    Reply::bare(&call.plane()?.create_database_token(&name, &wanted(call)?)?)
+}
+
+pub(super) fn create_for_database_by_id(call: &Call<'_>) -> Result<Reply> {
+    let plane = call.plane()?;
+    let database = databases::by_id(&*plane, call.text("databaseId")?)?;
+    Reply::bare(&plane.create_database_token(&database.name, &wanted(call)?)?)
+}
+
+pub(super) fn create_for_group(call: &Call<'_>) -> Result<Reply> {
+    let name: GroupName = call.name("groupName")?;
+    Reply::bare(&call.plane()?.create_group_token(&name, &wanted(call)?)?)
+}
+
+pub(super) fn create_for_group_by_id(call: &Call<'_>) -> Result<Reply> {
+    let plane = call.plane()?;
+    let group = groups::by_id(&*plane, call.text("groupId")?)?;
+    Reply::bare(&plane.create_group_token(&group.name, &wanted(call)?)?)
+}
+
+pub(super) fn list_of_database(call: &Call<'_>) -> Result<Reply> {
+    let name: DatabaseName = call.name("databaseName")?;
+    Reply::of("tokens", &call.plane()?.list_database_tokens(&name)?)
+}
+
+pub(super) fn list_of_group(call: &Call<'_>) -> Result<Reply> {
+    let name: GroupName = call.name("groupName")?;
+    Reply::of("tokens", &call.plane()?.list_group_tokens(&name)?)
+}
+
+pub(super) fn revoke_of_database(call: &Call<'_>) -> Result<Reply> {
+    let name: DatabaseName = call.name("databaseName")?;
+    Reply::of(
+        "token",
+        &call.plane()?.revoke_database_token(&name, call.text("tokenId")?)?,
+    )
+}
+
+pub(super) fn revoke_of_group(call: &Call<'_>) -> Result<Reply> {
+    let name: GroupName = call.name("groupName")?;
+    Reply::of(
+        "token",
+        &call.plane()?.revoke_group_token(&name, call.text("tokenId")?)?,
+    )
+}
+
+pub(super) fn rotate_of_database(call: &Call<'_>) -> Result<Reply> {
+    let name: DatabaseName = call.name("databaseName")?;
+    call.plane()?.rotate_database_tokens(&name, grace(call)?)?;
+    Ok(Reply::nothing())
+}
+
+pub(super) fn rotate_of_group(call: &Call<'_>) -> Result<Reply> {
+    let name: GroupName = call.name("groupName")?;
+    call.plane()?.rotate_group_tokens(&name, grace(call)?)?;
+    Ok(Reply::nothing())
+}

@@ -1,0 +1,158 @@
+//! Where a request goes: to the Platform API, or to a database behind the gateway. Gives each an id, counts it and logs it.
+
+use super::{Server, api};
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, header};
+use hyper::body::Incoming;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Longest id that a client may give its request.
+const LONGEST_ID: usize = 64;
+
+/// What is known of every request, among its extensions.
+#[derive(Debug, Clone)]
+pub(super) struct Meta {
+    pub id: String,
+    pub peer: SocketAddr,
+}
+
+/// Who answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Destination {
+    Api,
+    /// The gateway: a database's label, and the path on the database's own host.
+    Database {
+        label: String,
+        path: String,
+    },
+}
+
+/// Decides by the host's first label below `domain`, else by a path `/db/<label>/…`.
+pub(super) fn destination(domain: Option<&str>, host: Option<&str>, path: &str) -> Destination {
+    if let Some(label) = domain.and_then(|domain| label_below(domain, host?)) {
+        return Destination::Database {
+            label,
+            path: path.to_owned(),
+        };
+    }
+    match path.strip_prefix("/db/") {
+        Some(rest) if !rest.is_empty() => {
+            let (label, path) = rest.split_once('/').unwrap_or((rest, ""));
+            Destination::Database {
+                label: label.to_owned(),
+                path: format!("/{path}"),
+            }
+        }
+        _ => Destination::Api,
+    }
+}
+
+fn label_below(domain: &str, host: &str) -> Option<String> {
+    // Of an IPv6 address this leaves half, which is no domain either.
+    let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    let label = host.strip_suffix(&domain.to_ascii_lowercase())?.strip_suffix('.')?;
+    (!label.is_empty() && !label.contains('.')).then(|| label.to_owned())
+}
+
+/// The host that a request is for.
+fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
+    uri.host()
+        .or_else(|| headers.get(header::HOST).and_then(|value| value.to_str().ok()))
+}
+
+/// The client's own id where it has one that can be written anywhere, else a fresh one.
+fn request_id(headers: &HeaderMap) -> String {
+    headers
+        .get(&REQUEST_ID)
+        .and_then(|value| value.to_str().ok())
+        .filter(|id| {
+            (1..=LONGEST_ID).contains(&id.len())
+                && id
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+        })
+        .map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned)
+}
+
+pub(super) async fn answer(server: Arc<Server>, peer: SocketAddr, request: Request<Incoming>) -> Response<Body> {
+    let start = Instant::now();
+    server.metrics.begin();
+    let id = request_id(request.headers());
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let to = destination(server.domain.as_deref(), host(request.uri(), request.headers()), &path);
+    let mut request = request.map(Body::new);
+    request.extensions_mut().insert(Meta { id: id.clone(), peer });
+    let (part, mut response) = match to {
+        Destination::Api => ("api", api::answer(&server, request).await),
+        Destination::Database { label, path } => ("gateway", api::no_database(&label, &path, &id)),
+    };
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    let (status, took) = (response.status().as_u16(), start.elapsed());
+    server.metrics.end(part, method.as_str(), status, took);
+    let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(%method, path, status, ms = millis, request_id = id, %peer, "{part}");
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn database(label: &str, path: &str) -> Destination {
+        Destination::Database {
+            label: label.to_owned(),
+            path: path.to_owned(),
+        }
+    }
+
+    #[test]
+    fn hosts_and_paths() {
+        let to = |host, path| destination(Some("db.example.com"), Some(host), path);
+        assert_eq!(
+            to("app-me.db.example.com", "/v2/pipeline"),
+            database("app-me", "/v2/pipeline")
+        );
+        assert_eq!(to("APP-me.db.Example.com.:8443", "/"), database("app-me", "/"));
+        // Below a database's own host, every path is the database's.
+        assert_eq!(to("app-me.db.example.com", "/db/x/"), database("app-me", "/db/x/"));
+        for host in [
+            "db.example.com",
+            "a.b.db.example.com",
+            "xdb.example.com",
+            "example.com",
+            "[::1]:8080",
+            "",
+        ] {
+            assert_eq!(to(host, "/v1/databases"), Destination::Api, "{host}");
+        }
+        assert_eq!(to("db.example.com", "/db/app-me"), database("app-me", "/"));
+        assert_eq!(to("db.example.com", "/db/app-me//v2"), database("app-me", "//v2"));
+        assert_eq!(to("db.example.com", "/db/"), Destination::Api);
+        assert_eq!(destination(None, Some("app-me.db.example.com"), "/"), Destination::Api);
+        assert_eq!(
+            destination(None, None, "/db/a/v2/pipeline"),
+            database("a", "/v2/pipeline")
+        );
+    }
+
+    #[test]
+    fn ids_of_clients_are_kept_when_they_are_harmless() {
+        let with = |id: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(REQUEST_ID, HeaderValue::from_static(id));
+            request_id(&headers)
+        };
+        assert_eq!(with("job-7.a_B"), "job-7.a_B");
+        for bad in ["", "a b", "a\"b", "x".repeat(65).leak()] {
+            assert_eq!(with(bad).len(), 36);
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! How many requests a token may make. Each has a bucket that fills at a steady rate and holds what a burst may take.
+
+use crate::error::{Code, Error, Result};
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+/// How many seconds' worth a burst may take.
+const BURST: f64 = 10.0;
+
+/// Buckets that are remembered. Beyond that, full ones are forgotten: they say nothing.
+const REMEMBERED: usize = 10_000;
+
+pub(super) struct Limiter {
+    /// Requests a second; 0 is unlimited.
+    rate: f64,
+    buckets: Mutex<HashMap<String, Bucket>>,
+}
+
+struct Bucket {
+    left: f64,
+    at: Instant,
+}
+
+impl Limiter {
+    pub fn new(per_second: u32) -> Self {
+        Self {
+            rate: f64::from(per_second),
+            buckets: Mutex::default(),
+        }
+    }
+
+    /// Takes one request out of `who`'s bucket: `rate_limited` when it is empty.
+    pub fn take(&self, who: &str) -> Result<()> {
+        self.take_at(who, Instant::now())
+    }
+
+    fn take_at(&self, who: &str, now: Instant) -> Result<()> {
+        if self.rate == 0.0 {
+            return Ok(());
+        }
+        let capacity = self.rate * BURST;
+        let filled = |bucket: &Bucket| {
+            let since = now.saturating_duration_since(bucket.at).as_secs_f64();
+            (bucket.left + since * self.rate).min(capacity)
+        };
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        if buckets.len() >= REMEMBERED && !buckets.contains_key(who) {
+            buckets.retain(|_, bucket| filled(bucket) < capacity);
+            // All of them are in use, which takes ten thousand clients at the same time.
+            if buckets.len() >= REMEMBERED {
+                buckets.clear();
+            }
+        }
+        let bucket = buckets.entry(who.to_owned()).or_insert(Bucket {
+            left: capacity,
+            at: now,
+        });
+        bucket.left = filled(bucket);
+        bucket.at = now;
+        if bucket.left < 1.0 {
+            return Err(
+                Error::new(Code::RateLimited, format!("more than {} requests a second", self.rate))
+                    .hint("wait a second; the server's --rate-limit sets how many are allowed"),
+            );
+        }
+        bucket.left -= 1.0;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_burst_is_allowed_and_then_the_rate() {
+        let limiter = Limiter::new(2);
+        let start = Instant::now();
+        for _ in 0..20 {
+            limiter.take_at("a", start).unwrap();
+        }
+        assert_eq!(limiter.take_at("a", start).unwrap_err().code(), Code::RateLimited);
+        limiter.take_at("b", start).unwrap();
+        let later = start + Duration::from_millis(500);
+        limiter.take_at("a", later).unwrap();
+        assert!(limiter.take_at("a", later).is_err());
+    }
+
+    #[test]
+    fn nothing_is_counted_without_a_limit() {
+        let limiter = Limiter::new(0);
+        for _ in 0..10_000 {
+            limiter.take("a").unwrap();
+        }
+        assert!(limiter.buckets.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let limiter = Limiter::new(1);
+        let now = Instant::now();
+        for who in 0..3 * REMEMBERED {
+            limiter.take_at(&who.to_string(), now).unwrap();
+        }
+        assert!(limiter.buckets.lock().unwrap().len() <= REMEMBERED);
+    }
+}

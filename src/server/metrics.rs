@@ -1,0 +1,148 @@
+//! Counters of requests, in the text form that Prometheus reads.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Upper bounds of the classes of durations, in seconds.
+const BOUNDS: [f64; 9] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0];
+
+pub(super) struct Metrics {
+    start: Instant,
+    under_way: AtomicU64,
+    /// By part of the server, method and status.
+    requests: Mutex<BTreeMap<(&'static str, &'static str, u16), u64>>,
+    /// By part of the server.
+    durations: Mutex<BTreeMap<&'static str, Durations>>,
+}
+
+#[derive(Default)]
+struct Durations {
+    classes: [u64; BOUNDS.len()],
+    count: u64,
+    sum: f64,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            start: Instant::now(),
+            under_way: AtomicU64::new(0),
+            requests: Mutex::default(),
+            durations: Mutex::default(),
+        }
+    }
+}
+
+/// A method as a label: clients may invent any number of them.
+fn known(method: &str) -> &'static str {
+    ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
+        .into_iter()
+        .find(|known| *known == method)
+        .unwrap_or("other")
+}
+
+impl Metrics {
+    pub fn begin(&self) {
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a request that was answered by a part of the server (`api` or `gateway`).
+    pub fn end(&self, part: &'static str, method: &str, status: u16, took: Duration) {
+        self.under_way.fetch_sub(1, Ordering::Relaxed);
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        *requests.entry((part, known(method), status)).or_default() += 1;
+        drop(requests);
+        let mut all = self.durations.lock().unwrap_or_else(PoisonError::into_inner);
+        let durations = all.entry(part).or_default();
+        let seconds = took.as_secs_f64();
+        durations.count += 1;
+        durations.sum += seconds;
+        for (class, bound) in durations.classes.iter_mut().zip(BOUNDS) {
+            *class += u64::from(seconds <= bound);
+        }
+    }
+
+    /// All of it; `ready` tells whether the plane is open.
+    pub fn text(&self, ready: bool) -> String {
+        let mut text = String::new();
+        // Writing into a text cannot fail.
+        let _ = self.write(&mut text, ready);
+        text
+    }
+
+    fn write(&self, text: &mut String, ready: bool) -> std::fmt::Result {
+        let head = |name: &str, kind: &str, help: &str, text: &mut String| {
+            writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}")
+        };
+        head("torso_ready", "gauge", "Whether the server has started.", text)?;
+        writeln!(text, "torso_ready {}", u8::from(ready))?;
+        head("torso_uptime_seconds", "gauge", "Time since the start.", text)?;
+        writeln!(text, "torso_uptime_seconds {}", self.start.elapsed().as_secs())?;
+        head("torso_requests_under_way", "gauge", "Requests being answered.", text)?;
+        writeln!(
+            text,
+            "torso_requests_under_way {}",
+            self.under_way.load(Ordering::Relaxed)
+        )?;
+        head("torso_requests_total", "counter", "Requests answered.", text)?;
+        for ((part, method, status), count) in &*self.requests.lock().unwrap_or_else(PoisonError::into_inner) {
+            writeln!(
+                text,
+                "torso_requests_total{{part=\"{part}\",method=\"{method}\",status=\"{status}\"}} {count}"
+            )?;
+        }
+        head(
+            "torso_request_seconds",
+            "histogram",
+            "How long answers took to begin.",
+            text,
+        )?;
+        for (part, durations) in &*self.durations.lock().unwrap_or_else(PoisonError::into_inner) {
+            for (class, bound) in durations.classes.iter().zip(BOUNDS) {
+                writeln!(
+                    text,
+                    "torso_request_seconds_bucket{{part=\"{part}\",le=\"{bound}\"}} {class}"
+                )?;
+            }
+            let count = durations.count;
+            writeln!(
+                text,
+                "torso_request_seconds_bucket{{part=\"{part}\",le=\"+Inf\"}} {count}"
+            )?;
+            writeln!(text, "torso_request_seconds_sum{{part=\"{part}\"}} {}", durations.sum)?;
+            writeln!(text, "torso_request_seconds_count{{part=\"{part}\"}} {count}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_counted_by_what_they_were() {
+        let metrics = Metrics::default();
+        for status in [200, 200, 404] {
+            metrics.begin();
+            metrics.end("api", "GET", status, Duration::from_millis(2));
+        }
+        metrics.begin();
+        metrics.end("api", "INVENTED", 405, Duration::from_secs(60));
+        let text = metrics.text(true);
+        for line in [
+            "torso_ready 1",
+            "torso_requests_under_way 0",
+            "torso_requests_total{part=\"api\",method=\"GET\",status=\"200\"} 2",
+            "torso_requests_total{part=\"api\",method=\"other\",status=\"405\"} 1",
+            "torso_request_seconds_bucket{part=\"api\",le=\"0.001\"} 0",
+            "torso_request_seconds_bucket{part=\"api\",le=\"0.005\"} 3",
+            "torso_request_seconds_bucket{part=\"api\",le=\"+Inf\"} 4",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+    }
+}
