@@ -6,16 +6,20 @@
 
 mod json;
 pub mod names;
+mod progress;
 pub mod reader;
 pub mod strict;
+mod types;
 
 use super::render::{Mode, Style, text};
 use super::words;
 use crate::error::{Code, Error, Result};
 use crate::sql::{Args, Column, Failure, Flow, Rows, Session, Sink, ValueRef};
+use progress::{Consumed, Counted, Progress};
 use reader::{Dialect, End, Flaw, Reader, Record};
 use std::io::{self, Read, Write};
 use std::process::{Command, Stdio};
+use types::Types;
 
 /// What to import and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +36,10 @@ pub struct Options {
     pub verbose: u8,
     /// Objects in JSON rather than separated text.
     pub json: bool,
+    /// The table must not be there yet.
+    pub create: bool,
+    /// The types of a new table's columns; without them all are `TEXT`, as in classic.
+    pub types: Option<Types>,
     /// Do everything, tell what came of it, and undo it.
     pub dry_run: bool,
     /// The separators are the style's, not those of an option.
@@ -67,6 +75,8 @@ impl Options {
             null: None,
             verbose: 0,
             json: false,
+            create: false,
+            types: None,
             dry_run: false,
             from_style: true,
             ascii_mode: style.mode == Mode::Ascii,
@@ -97,6 +107,16 @@ impl Options {
                     options.json = true;
                 }
                 "dry-run" => options.dry_run = true,
+                "create" => options.create = true,
+                "types" if rest.len() > 0 => {
+                    let list = rest.next().unwrap_or_default();
+                    let types = Types::parse(list).ok_or_else(|| {
+                        Refusal::Usage(format!(
+                            "ERROR: not a list of types, nor the word guess: \"{list}\".  Usage:\n"
+                        ))
+                    })?;
+                    options.types = Some(types);
+                }
                 "tsv" => separators(Dialect {
                     column: b'\t',
                     ..Dialect::CSV
@@ -121,6 +141,11 @@ impl Options {
         let mut names = names.into_iter();
         options.file = names.next().ok_or_else(|| missing("FILE"))?;
         options.table = names.next().ok_or_else(|| missing("TABLE"))?;
+        if options.json && options.types.is_some() {
+            return Err(Refusal::Message(
+                "Error: values in JSON have types: --types is for separated text",
+            ));
+        }
         if options.from_style {
             options.separators_of(style)?;
         }
@@ -177,6 +202,8 @@ fn missing(what: &str) -> Refusal {
 pub struct Streams<'a> {
     pub out: &'a mut dyn Write,
     pub err: &'a mut dyn Write,
+    /// What goes wrong is shown on a terminal, and how far the work is may be shown there too.
+    pub terminal: bool,
 }
 
 /// Imports. Returns SQLite's result code: as in `sqlite3`, that of the last record, or 1 if nothing could be imported.
@@ -206,11 +233,35 @@ pub fn import(
         say(streams.err, &format!("Error: cannot open \"{}\"\n", options.file))?;
         return Ok(1);
     };
+    let consumed = Consumed::default();
+    let metadata = child.is_none().then(|| std::fs::metadata(&options.file).ok()).flatten();
+    let total = metadata
+        .filter(std::fs::Metadata::is_file)
+        .map(|metadata| metadata.len());
+    let progress = Progress::new(streams.terminal, consumed.clone(), total);
     let mut importer = Importer {
         session,
         options,
         streams,
         stop,
+        guessed: Vec::new(),
+        progress,
+    };
+    let input = match importer.prepare(input) {
+        Ok(input) => Box::new(Counted::new(input, &consumed)),
+        Err(error) => {
+            let nothing = if error.code() == Code::Interrupted {
+                "Interrupted"
+            } else {
+                "Error"
+            };
+            say(importer.streams.err, &format!("{nothing}: {}\n", error.message()))?;
+            return Ok(if error.code() == Code::Interrupted {
+                rusqlite::ffi::SQLITE_INTERRUPT
+            } else {
+                1
+            });
+        }
     };
     // JSON comes whole or not at all, and a dry run not at all: both need a place to go back to.
     let code = if options.json || options.dry_run {
@@ -230,9 +281,43 @@ struct Importer<'a, 'b> {
     options: &'a Options,
     streams: &'a mut Streams<'b>,
     stop: &'a dyn Fn() -> bool,
+    /// The types that the columns of a new table seem to have.
+    guessed: Vec<&'static str>,
+    progress: Progress,
 }
 
 impl Importer<'_, '_> {
+    /// Sees to it that the table is there or not as it was asked for, and guesses its types if that was.
+    fn prepare(&mut self, input: Box<dyn Read>) -> Result<Box<dyn Read>> {
+        let options = self.options;
+        if !options.create && options.types.is_none() {
+            return Ok(input);
+        }
+        let there = match self.width(&options.target()) {
+            Ok(_) => true,
+            Err(Failure::Sql { message, .. }) if message.starts_with("no such table: ") => false,
+            Err(failure) => return Err(failure.into()),
+        };
+        if there {
+            let why = if options.create {
+                "and --create makes it; nothing was imported"
+            } else {
+                "and its columns have types: leave --types out; nothing was imported"
+            };
+            return Err(Error::new(
+                Code::InvalidValue,
+                format!("table {} exists already, {why}", options.table),
+            ));
+        }
+        if options.types != Some(Types::Guess) {
+            return Ok(input);
+        }
+        let guessed = types::guess(input, options, self.stop)?
+            .ok_or_else(|| Error::new(Code::Interrupted, "nothing was imported."))?;
+        self.guessed = guessed.kinds;
+        Ok(guessed.input)
+    }
+
     fn run(&mut self, input: Box<dyn Read>) -> std::result::Result<i32, Failure> {
         let Self { options, .. } = *self;
         if options.verbose >= 2 || options.verbose == 1 && options.from_style {
@@ -275,6 +360,7 @@ impl Importer<'_, '_> {
             record,
             width,
             options,
+            progress: &mut self.progress,
             err: self.streams.err,
             stop: self.stop,
             handed: 0,
@@ -284,6 +370,7 @@ impl Importer<'_, '_> {
             ended: false,
         };
         let taken = self.session.insert_many(&insert, &mut records);
+        records.progress.clear(records.err).map_err(Failure::Sink)?;
         let (lines, errors, code) = (records.reader.line() - 1, records.errors, records.code());
         // What a stop left is half of the file, which nobody asked for.
         let stopped = (self.stop)();
@@ -370,7 +457,21 @@ impl Importer<'_, '_> {
             );
             say(self.streams.err, &notice)?;
         }
-        let create = format!("CREATE TABLE {target}{}\n", definitions(&columns, |_| "TEXT"));
+        let listed = match &self.options.types {
+            Some(types) => match types.of(&columns, self.options.skip + 1, self.options) {
+                Ok(listed) => listed,
+                Err(error) => {
+                    say(self.streams.err, &format!("Error: {}\n", error.message()))?;
+                    return Ok(false);
+                }
+            },
+            None => Vec::new(),
+        };
+        let kind = |index: usize| {
+            let listed = listed.get(index).map(String::as_str);
+            listed.or_else(|| self.guessed.get(index).copied()).unwrap_or("TEXT")
+        };
+        let create = format!("CREATE TABLE {target}{}\n", definitions(&columns, kind));
         if self.options.verbose >= 1 {
             say(self.streams.out, &format!("{create}\n"))?;
         }
@@ -405,7 +506,7 @@ impl Importer<'_, '_> {
 }
 
 /// The column list of a CREATE TABLE, four on a line.
-fn definitions(columns: &[String], kind: impl Fn(usize) -> &'static str) -> String {
+fn definitions<'k>(columns: &[String], kind: impl Fn(usize) -> &'k str) -> String {
     let mut text = String::from("(\n");
     for (index, name) in columns.iter().enumerate() {
         if index > 0 {
@@ -458,6 +559,7 @@ struct Records<'a, 'b> {
     record: Record,
     width: usize,
     options: &'a Options,
+    progress: &'b mut Progress,
     err: &'b mut dyn Write,
     stop: &'a dyn Fn() -> bool,
     /// Rows given so far.
@@ -485,10 +587,10 @@ impl Records<'_, '_> {
     /// Reads one field, telling what is odd about it.
     fn read(&mut self) -> io::Result<Option<End>> {
         let mut told = Ok(());
-        let (err, file) = (&mut *self.err, self.options.shown());
-        let end = self
-            .record
-            .read(&mut self.reader, &mut |flaw| told = tell(err, file, flaw))?;
+        let (err, progress, file) = (&mut *self.err, &mut *self.progress, self.options.shown());
+        let end = self.record.read(&mut self.reader, &mut |flaw| {
+            told = progress.clear(err).and_then(|()| tell(err, file, flaw));
+        })?;
         told.map(|()| end)
     }
 
@@ -528,6 +630,7 @@ impl Records<'_, '_> {
                     "filling the rest with NULL"
                 };
                 let (file, width) = (self.options.shown(), self.width);
+                self.progress.clear(self.err)?;
                 writeln!(
                     self.err,
                     "{file}:{line}: expected {width} columns but found {found} - {what}"
@@ -535,6 +638,7 @@ impl Records<'_, '_> {
             }
             self.lines[Self::slot(self.handed)] = line;
             self.handed += 1;
+            self.progress.at(self.handed, self.err)?;
             return Ok(true);
         }
     }
@@ -569,7 +673,9 @@ impl Rows for Records<'_, '_> {
         self.errors += 1;
         self.last_refused = Some((nth, code));
         let (file, line) = (self.options.shown(), self.lines[Self::slot(nth)]);
-        writeln!(self.err, "{file}:{line}: INSERT failed: {message}")
+        self.progress
+            .clear(self.err)
+            .and_then(|()| writeln!(self.err, "{file}:{line}: INSERT failed: {message}"))
             .map_err(|error| Error::io(error, "cannot write"))?;
         Ok(Flow::Continue)
     }

@@ -1,5 +1,6 @@
 //! Lines from files, pipes and strings, read as the `sqlite3` shell reads them.
 
+use crate::sql::trailer::{self, Checksum, MARK};
 use std::io::{self, BufRead, BufReader, Read};
 
 /// What came.
@@ -17,18 +18,28 @@ pub trait Lines {
 
     /// Whether the next line may have to be waited for, so that answers should be shown first.
     fn may_wait(&self) -> bool;
+
+    /// Whether what was read so far began as dumps do.
+    fn is_dump(&self) -> bool {
+        false
+    }
 }
 
 /// How a dump begins, with the line end of those who write dumps.
 const DUMP: &[u8] = b"PRAGMA foreign_keys=OFF;\n";
+
+/// What ends its transaction.
+const COMMIT: &[u8] = b"COMMIT;\n";
 
 /// Lines of a file or a pipe.
 pub struct Reader<R> {
     reader: BufReader<R>,
     /// The first line is still to come.
     begins: bool,
-    /// It is a dump: a carriage return at the end of a line is part of what was dumped.
-    is_dump: bool,
+    /// It is a dump: a carriage return at the end of a line is part of what was dumped, and the sum of all bytes so far.
+    dump: Option<Checksum>,
+    /// What was read ahead.
+    ahead: Option<Vec<u8>>,
 }
 
 impl<R: Read> Reader<R> {
@@ -36,8 +47,38 @@ impl<R: Read> Reader<R> {
         Self {
             reader: BufReader::with_capacity(64 * 1024, reader),
             begins: true,
-            is_dump: false,
+            dump: None,
+            ahead: None,
         }
+    }
+
+    /// Appends the next line with its end. Of a dump, the end of its transaction is handed out only when a checksum that
+    /// follows fits, as long as nothing else was lost.
+    fn raw(&mut self, line: &mut Vec<u8>) -> io::Result<usize> {
+        if let Some(mut ahead) = self.ahead.take() {
+            let length = ahead.len();
+            line.append(&mut ahead);
+            return Ok(length);
+        }
+        let start = line.len();
+        let read = self.reader.read_until(b'\n', line)?;
+        if std::mem::take(&mut self.begins) && line == DUMP {
+            self.dump = Some(Checksum::new());
+        }
+        if let Some(checksum) = &mut self.dump {
+            checksum.update(&line[start..]);
+            if line[start..] == *COMMIT {
+                let mut next = Vec::new();
+                self.reader.read_until(b'\n', &mut next)?;
+                if next.starts_with(MARK.trim_end().as_bytes()) {
+                    trailer::compare(next.trim_ascii_end(), checksum, "the input")
+                        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.message().to_owned()))?;
+                }
+                checksum.update(&next);
+                self.ahead = Some(next).filter(|next| !next.is_empty());
+            }
+        }
+        Ok(read)
     }
 }
 
@@ -46,12 +87,9 @@ impl<R: Read> Lines for Reader<R> {
         let mut line = Vec::new();
         loop {
             let start = line.len();
-            let read = self.reader.read_until(b'\n', &mut line)?;
+            let read = self.raw(&mut line)?;
             if read == 0 {
                 return Ok(if line.is_empty() { Input::End } else { Input::Text(line) });
-            }
-            if std::mem::take(&mut self.begins) {
-                self.is_dump = line == DUMP;
             }
             // What follows a NUL is lost, its line end too: the next line continues this one.
             if let Some(nul) = line[start..].iter().position(|&byte| byte == 0) {
@@ -60,7 +98,7 @@ impl<R: Read> Lines for Reader<R> {
             }
             if line.last() == Some(&b'\n') {
                 line.pop();
-                if line.last() == Some(&b'\r') && !self.is_dump {
+                if line.last() == Some(&b'\r') && self.dump.is_none() {
                     line.pop();
                 }
                 return Ok(Input::Text(line));
@@ -69,7 +107,11 @@ impl<R: Read> Lines for Reader<R> {
     }
 
     fn may_wait(&self) -> bool {
-        self.reader.buffer().is_empty()
+        self.ahead.is_none() && self.reader.buffer().is_empty()
+    }
+
+    fn is_dump(&self) -> bool {
+        self.dump.is_some()
     }
 }
 
@@ -91,5 +133,35 @@ mod tests {
             dump.next(false).unwrap(),
             Input::Text(b"INSERT INTO t VALUES('a\r".to_vec())
         );
+    }
+
+    #[test]
+    fn a_dump_in_a_pipe_is_not_committed_where_its_checksum_does_not_fit() {
+        let body = "PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\nCREATE TABLE t(a);\nCOMMIT;\n";
+        let mut checksum = Checksum::new();
+        checksum.update(body.as_bytes());
+        let trailer = trailer::Trailer {
+            rows: 0,
+            checksum: checksum.value(),
+        };
+        let lines = |text: &str| {
+            let mut reader = Reader::new(text.as_bytes());
+            let mut lines = 0;
+            loop {
+                match reader.next(false) {
+                    Ok(Input::End) => return Ok(lines),
+                    Ok(Input::Text(_)) => lines += 1,
+                    Err(error) => return Err((lines, error.to_string())),
+                }
+            }
+        };
+        assert_eq!(lines(body), Ok(4));
+        assert_eq!(lines(&format!("{body}{trailer}\n")), Ok(5));
+        let (read, error) = lines(&format!("{body}{trailer}\n").replace("t(a)", "t(b)")).unwrap_err();
+        assert_eq!(read, 3);
+        assert!(error.contains("altered or damaged"), "{error}");
+        let (read, error) = lines(&format!("{body}{}", &trailer.to_string()[..20])).unwrap_err();
+        assert_eq!(read, 3);
+        assert!(error.contains("cut off"), "{error}");
     }
 }

@@ -293,9 +293,34 @@ impl Shell<'_> {
         }
         self.nesting += 1;
         self.line = 0;
+        // Nobody is asked who has not been connected yet.
+        let within = self
+            .slot()
+            .session
+            .as_mut()
+            .is_some_and(|session| session.in_transaction());
         let failed = self.read_all(lines);
         self.nesting -= 1;
+        if lines.is_dump() && !within && !matches!(failed, Err(End::Exit(_))) {
+            return Ok(self.undo_what_was_cut_off()? | failed?);
+        }
         failed
+    }
+
+    /// A dump that ends within its transaction was cut off, or stopped. What it did is undone, and said. Tells whether that
+    /// was so.
+    fn undo_what_was_cut_off(&mut self) -> Ran<bool> {
+        if !self.session()?.in_transaction() {
+            return Ok(false);
+        }
+        let undone = self.query("ROLLBACK", &[])?;
+        self.say(format_args!(
+            "Error: the dump did not come to its end (it is cut off, or was stopped): nothing of it is kept"
+        ))?;
+        if let Err(failure) = undone {
+            self.say(format_args!("Error: {failure}"))?;
+        }
+        Ok(true)
     }
 
     fn read_all(&mut self, lines: &mut dyn Lines) -> Ran<bool> {

@@ -61,7 +61,7 @@ pub fn run(
                 &format!("the dump ended on line {last}: what follows was added to it"),
             ));
         }
-        if !pending.pending() && line.starts_with(trailer::MARK.as_bytes()) {
+        if !pending.pending() && line.starts_with(trailer::MARK.trim_end().as_bytes()) {
             trailer::compare(&line, &checksum, name)?;
             ended = Some(number);
         }

@@ -5,6 +5,7 @@
 //! no place for must be told or refused.
 
 mod databases;
+mod dumps;
 
 use crate::support::sqld::Sqld;
 use crate::support::{Run, World, in_parallel};

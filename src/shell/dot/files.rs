@@ -8,7 +8,7 @@ use crate::shell::state::{End, Ran, Shell, ToOpen};
 use crate::shell::{import, interrupt};
 use crate::sql::{Failure, trailer};
 use std::fs::File;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::Stdio;
 
 /// Where `.testcase` collects what `.check` compares.
@@ -73,6 +73,7 @@ pub fn import(shell: &mut Shell<'_>, call: &Call) -> Ran {
     let mut streams = import::Streams {
         out: &mut shell.out,
         err: &mut std::io::stderr(),
+        terminal: std::io::stderr().is_terminal(),
     };
     match import::import(session.as_mut(), &options, &mut streams, &interrupt::pressed) {
         Ok(0) => Ok(()),

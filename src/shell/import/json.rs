@@ -4,13 +4,14 @@
 //! is in memory and each is known by its line. Keys are columns; numbers stay numbers, `true` and `false` become 1 and 0,
 //! and what is nested becomes its JSON text. A new table has the columns of all objects: for that the file is read twice.
 
+use super::progress::Progress;
 use super::{Options, definitions, execute, names, say};
 use crate::error::{Code, Error, Result};
 use crate::sql::{Args, Column, Failure, Flow, Rows, Session, Sink, Value, ValueRef};
 use serde_json::{Map, Value as Json};
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Write};
 
 type Object = Map<String, Json>;
 
@@ -46,7 +47,13 @@ impl super::Importer<'_, '_> {
 
     fn objects(&mut self, input: Box<dyn Read>) -> Outcome {
         let Options { dry_run, table, .. } = self.options;
-        match import(self.session, self.options, input, self.stop) {
+        let shown = Shown {
+            progress: &mut self.progress,
+            err: &mut *self.streams.err,
+        };
+        let imported = import(self.session, self.options, input, self.stop, shown);
+        self.progress.clear(self.streams.err).map_err(Failure::Sink)?;
+        match imported {
             Ok(Report { rows, created }) => {
                 if *dry_run || self.options.verbose > 0 {
                     let verb = if *dry_run { "Would add" } else { "Added" };
@@ -71,11 +78,12 @@ impl super::Importer<'_, '_> {
 }
 
 /// Imports within the transaction that the caller has opened, and undoes if this fails.
-fn import(
+fn import<'a>(
     session: &mut dyn Session,
-    options: &Options,
+    options: &'a Options,
     input: Box<dyn Read>,
-    stop: &dyn Fn() -> bool,
+    stop: &'a dyn Fn() -> bool,
+    shown: Shown<'a>,
 ) -> Result<Report> {
     let target = options.target();
     let existing = columns_of(session, &target)?;
@@ -106,6 +114,7 @@ fn import(
         positions,
         row: vec![Value::Null; columns.len()],
         null: options.null.as_deref(),
+        shown,
         handed: 0,
         lines: vec![0; super::LINES],
         refusal: None,
@@ -341,12 +350,19 @@ impl<'a> Objects<'a> {
     }
 }
 
+/// Where progress is shown.
+struct Shown<'a> {
+    progress: &'a mut Progress,
+    err: &'a mut dyn Write,
+}
+
 /// The objects as rows of the table.
 struct Records<'a> {
     objects: Objects<'a>,
     positions: HashMap<String, usize>,
     row: Vec<Value>,
     null: Option<&'a str>,
+    shown: Shown<'a>,
     handed: u64,
     /// The lines on which the last rows began, by their number modulo the vector's length.
     lines: Vec<u64>,
@@ -375,6 +391,10 @@ impl Rows for Records<'_> {
         let slot = (self.handed % self.lines.len() as u64) as usize;
         self.lines[slot] = self.objects.begun;
         self.handed += 1;
+        self.shown
+            .progress
+            .at(self.handed, self.shown.err)
+            .map_err(|error| Error::io(error, "cannot write"))?;
         Ok(true)
     }
 

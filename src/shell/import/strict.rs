@@ -283,7 +283,7 @@ fn survey(file: &mut File, length: u64, options: &mut Options<'_>) -> Result<Sur
 }
 
 /// The type in which a field would keep its text to the letter.
-fn kind_of(field: &[u8]) -> Kind {
+pub(super) fn kind_of(field: &[u8]) -> Kind {
     let digits = field.strip_prefix(b"-").unwrap_or(field);
     let Some(&first) = digits.first() else {
         return Kind::Text;

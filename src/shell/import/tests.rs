@@ -68,6 +68,7 @@ fn ours(directory: &Path, before: &str, command: &str, style: &Style) -> Seen {
         &mut Streams {
             out: &mut out,
             err: &mut err,
+            terminal: false,
         },
         &|| false,
     )
@@ -161,6 +162,7 @@ fn a_command_is_read_through_a_pipe() {
         &mut Streams {
             out: &mut out,
             err: &mut err,
+            terminal: false,
         },
         &|| false,
     )
@@ -242,6 +244,7 @@ fn a_stop_leaves_nothing_of_the_file() {
         let mut streams = Streams {
             out: &mut out,
             err: &mut err,
+            terminal: false,
         };
         assert_eq!(import(&mut *session, &options, &mut streams, &stop).unwrap(), 9);
         let said = String::from_utf8(err).unwrap();
@@ -365,5 +368,104 @@ proptest! {
     #[test]
     fn any_text_is_imported_as_sqlite3_imports_it(content in "[ab\",,\n\n\r1]{0,40}", existing in any::<bool>()) {
         compare(content.as_bytes(), if existing { "create table t(a, b);" } else { "" }, ".import -v --csv f t");
+    }
+}
+
+/// Imports `text` with the words of a command; what was said, SQLite's code, and what the table is then.
+fn imported(session: &mut dyn sql::Session, words: &str, text: &str) -> (String, i32, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("f.csv");
+    std::fs::write(&file, text).unwrap();
+    let file = file.display().to_string();
+    let pipe = format!("|cat '{file}'");
+    let mut arguments: Vec<&str> = words.split(' ').collect();
+    for argument in &mut arguments {
+        match *argument {
+            "FILE" => *argument = &file,
+            "PIPE" => *argument = &pipe,
+            _ => {}
+        }
+    }
+    let options = Options::parse(&arguments, &Style::default()).unwrap();
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let mut streams = Streams {
+        out: &mut out,
+        err: &mut err,
+        terminal: false,
+    };
+    let code = import(session, &options, &mut streams, &|| false).unwrap();
+    let mut dump = Vec::new();
+    crate::shell::dump::dump(session, &crate::shell::dump::Options::default(), &mut dump).unwrap();
+    let said = String::from_utf8(err).unwrap().replace(&file, "FILE");
+    (said, code, String::from_utf8(dump).unwrap())
+}
+
+const VALUES: &str = "id,price,code,note\n1,1.5,007,x\n-2,0.25,12,\n";
+
+#[test]
+fn a_new_table_has_the_types_of_its_values_or_those_that_are_told() {
+    let guessed = "CREATE TABLE IF NOT EXISTS \"t\"(\n\"id\" INTEGER, \"price\" REAL, \"code\" TEXT, \"note\" TEXT);\n\
+                   INSERT INTO t VALUES(1,1.5,'007','x');\nINSERT INTO t VALUES(-2,0.25,'12','');\n";
+    let told = "CREATE TABLE IF NOT EXISTS \"t\"(\n\"id\" INT, \"price\" DECIMAL(10,2), \"code\" , \"note\" TEXT);\n\
+                INSERT INTO t VALUES(1,1.5,'007','x');\n";
+    for (words, expected) in [
+        ("--csv --types guess FILE t", guessed),
+        ("--csv --create --types guess PIPE t", guessed),
+        ("--csv --types INT,DECIMAL(10,2),,TEXT FILE t", told),
+        (
+            "--csv --create FILE t",
+            "\"id\" TEXT, \"price\" TEXT, \"code\" TEXT, \"note\" TEXT);\n",
+        ),
+    ] {
+        let mut session = sql::open(&Target::Memory).unwrap();
+        let (said, code, dump) = imported(session.as_mut(), words, VALUES);
+        assert_eq!((said.as_str(), code), ("", 0), "{words}");
+        assert!(dump.contains(expected), "{words}: {dump}");
+    }
+    // What stands for NULL says nothing of a type, nor does what is passed over.
+    let mut session = sql::open(&Target::Memory).unwrap();
+    let text = "from,here\na,b\n1,NA\nNA,NA\n";
+    let (said, code, dump) = imported(session.as_mut(), "--csv --skip 1 --null NA --types guess FILE t", text);
+    assert_eq!((said.as_str(), code), ("", 0));
+    assert!(dump.contains("\"a\" INTEGER, \"b\" TEXT"), "{dump}");
+    assert!(
+        dump.contains("VALUES(1,NULL);\nINSERT INTO t VALUES(NULL,NULL);"),
+        "{dump}"
+    );
+}
+
+#[test]
+fn what_does_not_fit_the_wishes_is_one_error_and_changes_nothing() {
+    for (words, why) in [
+        (
+            "--csv --create FILE t",
+            "Error: table t exists already, and --create makes it; nothing was imported\n",
+        ),
+        (
+            "--csv --types guess FILE t",
+            "Error: table t exists already, and its columns have types: leave --types out; nothing was imported\n",
+        ),
+        (
+            "--json --create FILE t",
+            "Error: table t exists already, and --create makes it; nothing was imported\n",
+        ),
+        (
+            "--csv --types INT,TEXT FILE u",
+            "Error: FILE:1: --types names 2 types, and there are 4 columns\n",
+        ),
+    ] {
+        let mut session = sql::open(&Target::Memory).unwrap();
+        super::execute(session.as_mut(), "CREATE TABLE t(a)").unwrap();
+        let (said, code, dump) = imported(session.as_mut(), words, VALUES);
+        assert_eq!((said.as_str(), code), (why, 1), "{words}");
+        assert!(dump.ends_with("CREATE TABLE t(a);\nCOMMIT;\n"), "{words}: {dump}");
+    }
+    for (words, why) in [
+        (["--json", "--types", "guess"], "--types is for separated text"),
+        (["--csv", "--types", "a;b"], "not a list of types"),
+    ] {
+        let words: Vec<&str> = words.into_iter().chain(["f", "t"]).collect();
+        let refusal = Options::parse(&words, &Style::default()).unwrap_err();
+        assert!(format!("{refusal:?}").contains(why), "{refusal:?}");
     }
 }

@@ -68,6 +68,8 @@ const COMMANDS: &[(&str, &[&str], &[Arg])] = &[
             "--schema",
             "--null",
             "--dry-run",
+            "--create",
+            "--types",
             "-v",
         ],
         &[Arg::Path, Table],
