@@ -168,6 +168,10 @@ pub enum Seed {
         #[serde(skip)]
         path: PathBuf,
     },
+    /// torso's own: what was uploaded to a server before, a SQLite file or a dump.
+    Upload { id: String },
+    /// A dump that was uploaded to the server before, by the URL that the server told.
+    Dump { url: String },
 }
 
 /// The request for a new database.

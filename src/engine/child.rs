@@ -38,6 +38,7 @@ fn file(words: &[OsString]) -> Result<u8> {
         [what, from, to] if what == "export" => work::export(Path::new(from), Path::new(to)).map(|()| 0),
         [what, from, to] if what == "check" => work::check_or_convert(Path::new(from), Path::new(to))
             .map(|converted| if converted { CONVERTED } else { 0 }),
+        [what, from, to] if what == "restore" => work::restore(Path::new(from), Path::new(to)).map(|()| 0),
         _ => Err(Error::new(Code::Internal, "torso's own words to itself are malformed")),
     }
 }
@@ -51,6 +52,11 @@ pub fn export(torso: &Path, from: &Path, to: &Path) -> Result<()> {
 /// into `to`.
 pub fn check_or_convert(torso: &Path, seed: &Path, to: &Path) -> Result<bool> {
     Ok(ask(torso, "check", seed, to)? == CONVERTED)
+}
+
+/// Has a helper make a database of a dump that somebody sent.
+pub fn restore(torso: &Path, dump: &Path, to: &Path) -> Result<()> {
+    ask(torso, "restore", dump, to).map(|_| ())
 }
 
 fn ask(torso: &Path, what: &str, from: &Path, to: &Path) -> Result<u8> {

@@ -11,6 +11,7 @@ pub mod child;
 pub mod confine;
 pub mod disk;
 pub mod file;
+pub mod forbidden;
 #[cfg(unix)]
 pub mod process;
 #[cfg(unix)]

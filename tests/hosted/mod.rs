@@ -1,6 +1,7 @@
 //! The self-hosted plane: accounts, permissions, tokens, labels, quotas, and the suite of every control plane over it.
 
 mod accounts;
+mod files;
 
 use crate::conformance::{at, db, request};
 use std::path::Path;

@@ -62,6 +62,14 @@ pub fn create(plane: &Embedded, request: &CreateDatabase) -> Result<Database> {
     match &request.seed {
         None => place(plane, request, size_limit, None, None),
         Some(Seed::DatabaseUpload { path }) => place(plane, request, size_limit, Some(path), None),
+        Some(Seed::Upload { .. } | Seed::Dump { .. }) => Err(Error::new(
+            Code::Unsupported,
+            format!(
+                "nothing is uploaded to this machine, so {} cannot begin with it",
+                request.name
+            ),
+        )
+        .hint("torso db create NAME --from-file FILE takes a file")),
         Some(Seed::Database { name }) => {
             // The copy is made before the lock is taken: it may take long. A name that is taken is found out first.
             if let Ok(existing) = plane.get_database(&request.name) {

@@ -18,7 +18,6 @@
 mod access;
 mod caller;
 mod desk;
-pub mod forbidden;
 mod keys;
 mod labels;
 pub mod permission;
@@ -26,18 +25,22 @@ mod pool;
 mod quotas;
 mod store;
 mod tenant;
+mod uploads;
 mod usage;
 
+pub use crate::engine::forbidden;
 pub use crate::engine::sqld::{Endpoint, SqldEngine};
 pub use access::Grant;
 pub use caller::{Caller, Origin};
 pub use labels::{Route, label};
+pub use tenant::Export;
+pub use uploads::Upload;
 
 use crate::control::ControlPlane;
 use crate::control::accounts::{Accounts, AuditEntry, MemberRole, OrganizationKind, User};
 use crate::control::embedded::Embedded;
 use crate::control::embedded::lock::Lock;
-use crate::control::names::{LocationCode, OrganizationSlug, Username};
+use crate::control::names::{DatabaseName, LocationCode, OrganizationSlug, Username};
 use crate::control::places;
 use crate::control::tokens::Authorization;
 use crate::control::types::NewGroup;
@@ -51,9 +54,11 @@ use jiff::Timestamp;
 use keys::Signer;
 use labels::Labels;
 use pool::Pools;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use store::{ApiTokenRow, OrganizationRow, Records, UserRow};
+use uploads::Uploads;
 use url::Url;
 use usage::Traffic;
 
@@ -111,6 +116,7 @@ struct Shared {
     labels: Labels,
     access: Access,
     traffic: Traffic,
+    uploads: Uploads,
     _lock: Lock,
 }
 
@@ -147,6 +153,7 @@ impl Hosted {
         let access = Access::open(Signer::open(&dir.join("keys").join("database-tokens.pem"))?, &records)?;
         let shared = Shared {
             pools: Pools::new(dir.join("organizations")),
+            uploads: Uploads::new(dir.join("uploads")),
             dir,
             engine: options.engine,
             public: options.public,
@@ -196,6 +203,61 @@ impl Hosted {
 
     pub fn accounts<'a>(&'a self, caller: &'a Caller) -> Box<dyn Accounts + 'a> {
         Box::new(desk::Desk::new(&self.shared, caller))
+    }
+
+    // Files that come and go.
+
+    /// Begins an upload of so many bytes, whose checksum may be told. A SQLite file or a dump, to be used within a day as
+    /// [`crate::control::types::Seed::Upload`].
+    pub fn begin_upload(
+        &self,
+        caller: &Caller,
+        organization: Option<&OrganizationSlug>,
+        size: u64,
+        sha256: Option<[u8; 32]>,
+    ) -> Result<Upload> {
+        self.shared.tenant(caller, organization)?.begin_upload(size, sha256)
+    }
+
+    /// Takes a piece of an upload, of `len` bytes at most, that begins at `offset`: at most where what has arrived ends.
+    pub fn put_chunk(
+        &self,
+        caller: &Caller,
+        organization: Option<&OrganizationSlug>,
+        id: &str,
+        offset: u64,
+        reader: &mut dyn Read,
+        len: u64,
+    ) -> Result<Upload> {
+        self.shared
+            .tenant(caller, organization)?
+            .put_chunk(id, offset, reader, len)
+    }
+
+    /// How far an upload is.
+    pub fn upload(&self, caller: &Caller, organization: Option<&OrganizationSlug>, id: &str) -> Result<Upload> {
+        self.shared.tenant(caller, organization)?.upload(id)
+    }
+
+    /// Takes a dump whose size is not known before: the upload, and the URL to be told as
+    /// [`crate::control::types::Seed::Dump`].
+    pub fn adopt_dump(
+        &self,
+        caller: &Caller,
+        organization: Option<&OrganizationSlug>,
+        reader: &mut dyn Read,
+    ) -> Result<(Upload, String)> {
+        self.shared.tenant(caller, organization)?.adopt_dump(reader)
+    }
+
+    /// A consistent copy of a database, as a SQLite file.
+    pub fn export(
+        &self,
+        caller: &Caller,
+        organization: Option<&OrganizationSlug>,
+        name: &DatabaseName,
+    ) -> Result<Export> {
+        self.shared.tenant(caller, organization)?.export(name)
     }
 
     /// Makes a new user of whoever has the text of an invitation, and a member of the organization that invited: the user,

@@ -1,8 +1,10 @@
 //! Work on database files for a process of its own: files that a server process has open, and files that somebody sent.
 //! A process that only does this may crash, and holds no other lock on them (see rule 3 of this module's parent).
 
+pub use super::dump::restore;
+
 use super::{copy, sqlite, with_suffix};
-use crate::engine::disk;
+use crate::engine::{disk, forbidden};
 use crate::error::{Code, Error, Result};
 use rusqlite::Connection;
 use std::path::Path;
@@ -13,6 +15,37 @@ const PAGE_SIZE: u32 = 4096;
 /// Writes a consistent, compact copy of a database that others may be writing to. `to` must not exist.
 pub fn export(from: &Path, to: &Path) -> Result<()> {
     compact(&copy::open_source(from)?, from, to)
+}
+
+/// Refuses a database whose schema reaches beyond it: whoever looks at a view runs what it says.
+pub fn check_schema(seed: &Path) -> Result<()> {
+    copy::check_seed(seed)?;
+    look_at_schema(&copy::open_source(seed)?, seed)
+}
+
+fn look_at_schema(connection: &Connection, seed: &Path) -> Result<()> {
+    let look = || {
+        let mut statement = connection.prepare("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let sql: String = row.get(1)?;
+            if let Some(found) = forbidden::forbidden(&sql) {
+                return Ok(Some((row.get::<_, String>(0)?, found)));
+            }
+        }
+        Ok(None)
+    };
+    match look().map_err(|error| sqlite(seed, error))? {
+        None => Ok(()),
+        Some((name, found)) => Err(Error::new(
+            Code::InvalidFile,
+            format!(
+                "{} cannot become a database: {name:?} of its schema uses {found}, which reaches beyond a database",
+                seed.display()
+            ),
+        )
+        .hint(format!("drop {name:?} from the file, then try again"))),
+    }
 }
 
 /// Looks whether a file is a sound database that libSQL server takes. One that is sound and of another form is
@@ -32,6 +65,7 @@ pub fn check_or_convert(seed: &Path, to: &Path) -> Result<bool> {
             format!("{} is damaged: {verdict}", seed.display()),
         ));
     }
+    look_at_schema(&connection, seed)?;
     let page_size: u32 = connection
         .query_row("PRAGMA page_size", [], |row| row.get(0))
         .map_err(|error| sqlite(seed, error))?;

@@ -15,6 +15,7 @@
 
 pub mod child;
 mod copy;
+mod dump;
 mod note;
 mod role;
 

@@ -109,6 +109,12 @@ impl SqldEngine {
         })
     }
 
+    /// This program's own file, for helpers.
+    #[must_use]
+    pub fn torso(&self) -> &Path {
+        &self.shared.common.torso
+    }
+
     /// Where the instance takes SQL.
     pub fn endpoint(&self, at: &Site) -> Result<Endpoint> {
         let serving = self.find(at)?.and_then(|dir| self.node(&dir));

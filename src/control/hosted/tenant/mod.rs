@@ -2,9 +2,11 @@
 //! whether it is allowed, after each change an entry in the audit log and a fresh map of labels. Hostnames and URLs are
 //! made the public ones; limits of the organization are held.
 
+mod files;
 mod limits;
 mod tokens;
 
+pub use files::Export;
 pub(super) use limits::locations_in_use;
 
 use super::labels::label;
@@ -445,7 +447,7 @@ impl ControlPlane for Tenant<'_> {
                 let target = group.as_ref().map_or(Target::Visible, Target::Group);
                 permission(&self.rights, Action::Look, target)?;
             }
-            let made = self.make_database(plane, request)?;
+            let made = self.make_with_seed(plane, request)?;
             Ok(self.outside(made))
         })
     }

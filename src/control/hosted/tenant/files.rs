@@ -1,0 +1,136 @@
+//! What comes into databases and out of them as files: uploads, dumps, exports.
+
+use super::{Loan, Tenant, label};
+use crate::control::hosted::permission::{Action, Target};
+use crate::control::hosted::{Entry, Upload};
+use crate::control::names::DatabaseName;
+use crate::control::types::{CreateDatabase, Database, Seed};
+use crate::control::{ControlPlane as _, Staging};
+use crate::error::{Code, Error, Result};
+use serde_json::json;
+use std::fs::File;
+use std::io::Read;
+
+/// A copy of a database, gone when it is dropped.
+pub struct Export {
+    pub file: File,
+    /// Bytes.
+    pub size: u64,
+    /// What to call it.
+    pub name: String,
+    _staging: Staging,
+}
+
+impl Tenant<'_> {
+    pub fn begin_upload(&self, size: u64, sha256: Option<[u8; 32]>) -> Result<Upload> {
+        let entry = Entry::new("upload-create", "began an upload", json!({ "size": size }));
+        self.change(Action::CreateDatabase, Target::Visible, entry, |plane| {
+            if let Some(room) = self.room_for_bytes(plane)?
+                && size > room
+            {
+                return Err(too_large(size, room));
+            }
+            self.shared.uploads.begin(&self.organization.id, Some(size), sha256)
+        })
+    }
+
+    pub fn put_chunk(&self, id: &str, offset: u64, reader: &mut dyn Read, len: u64) -> Result<Upload> {
+        self.allow(Action::CreateDatabase, Target::Visible, None)?;
+        self.shared
+            .uploads
+            .put(&self.organization.id, id, offset, reader, len)
+            .map_err(|error| self.discreet(error))
+    }
+
+    pub fn upload(&self, id: &str) -> Result<Upload> {
+        self.allow(Action::CreateDatabase, Target::Visible, None)?;
+        self.shared
+            .uploads
+            .get(&self.organization.id, id)
+            .map_err(|error| self.discreet(error))
+    }
+
+    pub fn adopt_dump(&self, reader: &mut dyn Read) -> Result<(Upload, String)> {
+        let entry = Entry::new("upload-create", "sent a dump", json!({}));
+        self.change(Action::CreateDatabase, Target::Visible, entry, |plane| {
+            let most = self.room_for_bytes(plane)?.unwrap_or(u64::MAX - 1);
+            let upload = self.shared.uploads.receive(&self.organization.id, reader, most)?;
+            let base = self.shared.public.base.as_str().trim_end_matches('/');
+            let url = format!(
+                "{base}/v1/organizations/{}/uploads/{}",
+                self.organization.slug, upload.id
+            );
+            Ok((upload, url))
+        })
+    }
+
+    /// Makes a database, whatever it begins with.
+    pub(super) fn make_with_seed(&self, plane: &Loan, mut request: CreateDatabase) -> Result<Database> {
+        let id = match &request.seed {
+            None | Some(Seed::Database { .. } | Seed::DatabaseUpload { .. }) => {
+                return self.make_database(plane, request);
+            }
+            Some(Seed::Upload { id }) => id.clone(),
+            // Nothing is fetched from anywhere: of the URL only its end is looked at.
+            Some(Seed::Dump { url }) => url
+                .trim_end_matches('/')
+                .rsplit('/')
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
+        };
+        // Known before a large file is looked at.
+        if let Ok(existing) = plane.get_database(&request.name) {
+            return Err(Error::new(
+                Code::DatabaseExists,
+                format!("database {} exists already", existing.name),
+            )
+            .hint(format!("torso db show {} shows it; choose another name", existing.name)));
+        }
+        let staging = plane.staging()?;
+        request.seed = Some(Seed::DatabaseUpload {
+            path: staging.path.clone(),
+        });
+        self.shared.with_upload(&self.organization.id, &id, &staging.path, || {
+            if let Some(room) = self.room_for_bytes(plane)? {
+                let size = std::fs::metadata(&staging.path).map_or(0, |metadata| metadata.len());
+                if size > room {
+                    return Err(too_large(size, room));
+                }
+            }
+            self.make_database(plane, request)
+        })
+    }
+
+    pub fn export(&self, name: &DatabaseName) -> Result<Export> {
+        let entry = Entry::new(
+            "db-export",
+            format!("exported database {name}"),
+            json!({ "database": name }),
+        );
+        self.change_database(Action::ExportDatabase, name, entry, |plane| {
+            let staging = plane.staging()?;
+            plane.snapshot(name, &staging.path)?;
+            let file = File::open(&staging.path)
+                .map_err(|error| Error::io(error, format!("cannot read the copy of {name}")))?;
+            let size = file
+                .metadata()
+                .map_err(|error| Error::io(error, format!("cannot read the copy of {name}")))?
+                .len();
+            Ok(Export {
+                file,
+                size,
+                name: format!("{}.db", label(name, &self.organization.slug, None)),
+                _staging: staging,
+            })
+        })
+    }
+}
+
+fn too_large(size: u64, room: u64) -> Error {
+    Error::new(
+        Code::QuotaExceeded,
+        format!("{size} bytes are more than the {room} that the organization's plan leaves"),
+    )
+    .hint("remove what is not needed, or ask the server's administrator for a larger quota")
+}

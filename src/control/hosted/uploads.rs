@@ -1,0 +1,410 @@
+//! Files on their way to become databases: sent in pieces, gone on with after an interruption, compared with their
+//! checksum, and used once. A SQLite file is taken as it is once it was looked at; of anything else, SQL text, a database is
+//! made. Both happen in confined processes of their own.
+//!
+//! ```text
+//! <data>/uploads/<id>/upload.json   whose it is, its size and checksum
+//! <data>/uploads/<id>/data          what has arrived
+//! ```
+
+use super::{Engines, Shared, lock, new_id};
+use crate::engine::file::child as work;
+use crate::engine::{child, disk};
+use crate::error::{Code, Error, Result};
+use jiff::{SignedDuration, Timestamp};
+use ring::digest::{Context, SHA256};
+use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{ErrorKind, Read, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+/// How long an upload may take, and wait to be used.
+const KEPT: SignedDuration = SignedDuration::from_hours(24);
+
+/// Uploads under way at the same time in an organization.
+const MOST: usize = 32;
+
+/// Bytes of the largest upload.
+const LARGEST: u64 = 1 << 40;
+
+/// How SQLite files begin.
+const MAGIC: &[u8] = b"SQLite format 3\0";
+
+/// Bytes moved at once.
+const PIECE: usize = 1 << 16;
+
+/// An upload as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Upload {
+    pub id: String,
+    /// Bytes that it will have.
+    pub size: u64,
+    /// Bytes that have arrived: where the next piece begins.
+    pub offset: u64,
+    pub complete: bool,
+    /// Then it is given up.
+    pub expires_at: Timestamp,
+}
+
+/// What is written down of it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct About {
+    organization: String,
+    /// None: not known until it has arrived.
+    size: Option<u64>,
+    /// In hexadecimal.
+    sha256: Option<String>,
+    created_at: Timestamp,
+}
+
+pub(super) struct Uploads {
+    dir: PathBuf,
+    /// Those that somebody writes to or uses now.
+    busy: Mutex<HashSet<String>>,
+}
+
+/// Keeps others from an upload while it lives.
+struct Busy<'a> {
+    uploads: &'a Uploads,
+    id: &'a str,
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        lock(&self.uploads.busy).remove(self.id);
+    }
+}
+
+fn not_found(id: &str) -> Error {
+    let short: String = id.chars().take(36).collect();
+    Error::new(Code::UploadNotFound, format!("there is no upload {short:?}"))
+        .hint("an upload can be used once and within a day; begin another one")
+}
+
+fn wrong(message: String, hint: &str) -> Error {
+    Error::new(Code::InvalidValue, message).hint(hint)
+}
+
+impl Uploads {
+    pub fn new(dir: PathBuf) -> Self {
+        Self {
+            dir,
+            busy: Mutex::default(),
+        }
+    }
+
+    fn home(&self, id: &str) -> Result<PathBuf> {
+        // Nothing but an id becomes part of a path.
+        let id = uuid::Uuid::try_parse(id).map_err(|_| not_found(id))?;
+        Ok(self.dir.join(id.hyphenated().to_string()))
+    }
+
+    fn reserve<'a>(&'a self, id: &'a str) -> Result<Busy<'a>> {
+        if lock(&self.busy).insert(id.to_owned()) {
+            return Ok(Busy { uploads: self, id });
+        }
+        Err(
+            Error::new(Code::Conflict, format!("another request is at work on the upload {id}"))
+                .hint("wait until it is done, then ask how far the upload is"),
+        )
+    }
+
+    fn about(&self, id: &str, organization: &str) -> Result<(PathBuf, About)> {
+        let home = self.home(id)?;
+        let path = home.join("upload.json");
+        let about: About = match std::fs::read(&path) {
+            Ok(text) => serde_json::from_slice(&text).map_err(|_| not_found(id))?,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Err(not_found(id)),
+            Err(error) => return Err(Error::io(error, format!("cannot read {}", path.display()))),
+        };
+        if about.organization != organization || is_old(&about) {
+            return Err(not_found(id));
+        }
+        Ok((home, about))
+    }
+
+    pub fn begin(&self, organization: &str, size: Option<u64>, sha256: Option<[u8; 32]>) -> Result<Upload> {
+        if size.is_some_and(|size| size == 0 || size > LARGEST) {
+            return Err(wrong(
+                format!("an upload cannot have {} bytes", size.unwrap_or(0)),
+                "tell the size of the file in bytes",
+            ));
+        }
+        let here = self.sweep(Some(organization))?;
+        if here >= MOST {
+            return Err(Error::new(
+                Code::RateLimited,
+                format!("{here} uploads of the organization are under way"),
+            )
+            .hint("finish or use some of them first"));
+        }
+        let id = new_id();
+        let home = self.home(&id)?;
+        let about = About {
+            organization: organization.to_owned(),
+            size,
+            sha256: sha256.map(|hash| hash.iter().map(|byte| format!("{byte:02x}")).collect()),
+            created_at: Timestamp::now(),
+        };
+        disk::private_dir(&home)?;
+        drop(disk::private_file(&home.join("data"))?);
+        self.write(&home, &about)?;
+        described(id, &home, &about)
+    }
+
+    fn write(&self, home: &Path, about: &About) -> Result<()> {
+        let path = home.join("upload.json");
+        let text = serde_json::to_vec(about)
+            .map_err(|error| Error::new(Code::Internal, "cannot describe an upload").caused_by(error))?;
+        let mut file = disk::private_file(&path)?;
+        file.set_len(0)
+            .and_then(|()| file.write_all(&text))
+            .map_err(|error| Error::io(error, format!("cannot write {}", path.display())))
+    }
+
+    pub fn get(&self, organization: &str, id: &str) -> Result<Upload> {
+        let (home, about) = self.about(id, organization)?;
+        described(id.to_owned(), &home, &about)
+    }
+
+    /// Takes a piece. One that was sent before may be sent again; one that leaves a gap is refused. What arrived before
+    /// the connection broke is kept.
+    pub fn put(&self, organization: &str, id: &str, offset: u64, reader: &mut dyn Read, len: u64) -> Result<Upload> {
+        let (home, about) = self.about(id, organization)?;
+        let _busy = self.reserve(id)?;
+        let now = described(id.to_owned(), &home, &about)?;
+        let size = about.size.unwrap_or(LARGEST);
+        if offset > now.offset {
+            return Err(Error::new(
+                Code::Conflict,
+                format!("the piece begins at {offset}, and {} bytes have arrived", now.offset),
+            )
+            .hint(format!("go on at {}", now.offset)));
+        }
+        if offset.checked_add(len).is_none_or(|end| end > size) {
+            return Err(wrong(
+                format!("a piece of {len} bytes at {offset} goes beyond the {size} of the upload"),
+                "send the file as it was when the upload began",
+            ));
+        }
+        let path = home.join("data");
+        let mut file = disk::private_file(&path)?;
+        let failed = |error| Error::io(error, format!("cannot write {}", path.display()));
+        file.seek(SeekFrom::Start(offset)).map_err(failed)?;
+        let mut piece = vec![0; PIECE];
+        let mut left = len;
+        while left > 0 {
+            let most = usize::try_from(left).map_or(PIECE, |left| left.min(PIECE));
+            let read = match reader.read(&mut piece[..most]) {
+                Ok(0) => break,
+                Ok(read) => read,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    return Err(Error::new(Code::Unavailable, "the piece did not arrive")
+                        .caused_by(error)
+                        .hint("ask how far the upload is, then go on there"));
+                }
+            };
+            file.write_all(&piece[..read]).map_err(failed)?;
+            left -= read as u64;
+        }
+        drop(file);
+        if left > 0 && about.size.is_some() {
+            return Err(Error::new(
+                Code::Unavailable,
+                format!("the last {left} bytes of the piece did not arrive"),
+            )
+            .hint("ask how far the upload is, then go on there"));
+        }
+        described(id.to_owned(), &home, &about)
+    }
+
+    /// A whole upload from one stream, whose size is known at its end.
+    pub fn receive(&self, organization: &str, reader: &mut dyn Read, most: u64) -> Result<Upload> {
+        let upload = self.begin(organization, None, None)?;
+        let received = self
+            .put(
+                organization,
+                &upload.id,
+                0,
+                &mut reader.take(most.saturating_add(1)),
+                LARGEST,
+            )
+            .and_then(|now| {
+                if now.offset > most {
+                    return Err(
+                        Error::new(Code::QuotaExceeded, format!("what is sent has more than {most} bytes"))
+                            .hint("send less, or ask the server's administrator for a larger quota"),
+                    );
+                }
+                let (home, mut about) = self.about(&upload.id, organization)?;
+                about.size = Some(now.offset);
+                self.write(&home, &about)?;
+                described(upload.id.clone(), &home, &about)
+            });
+        if received.is_err() {
+            self.drop(&upload.id);
+        }
+        received
+    }
+
+    /// Removes an upload that was used or given up. What cannot be removed is when it is old.
+    fn drop(&self, id: &str) {
+        if let Ok(home) = self.home(id) {
+            let _ = std::fs::remove_dir_all(home);
+        }
+    }
+
+    /// Removes what is old; how many an organization has left.
+    pub fn sweep(&self, organization: Option<&str>) -> Result<usize> {
+        let entries = match std::fs::read_dir(&self.dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
+            Err(error) => return Err(Error::io(error, format!("cannot list {}", self.dir.display()))),
+        };
+        let mut left = 0;
+        for entry in entries.flatten() {
+            let about = std::fs::read(entry.path().join("upload.json"))
+                .ok()
+                .and_then(|text| serde_json::from_slice::<About>(&text).ok());
+            match about {
+                Some(about) if is_old(&about) => drop(std::fs::remove_dir_all(entry.path())),
+                Some(about) => left += usize::from(Some(about.organization.as_str()) == organization),
+                // One that is just being made, or that was not.
+                None => {
+                    let old = entry
+                        .metadata()
+                        .and_then(|metadata| metadata.modified())
+                        .is_ok_and(|time| time.elapsed().is_ok_and(|age| age.as_secs() > 3600));
+                    if old {
+                        let _ = std::fs::remove_dir_all(entry.path());
+                    }
+                }
+            }
+        }
+        Ok(left)
+    }
+}
+
+fn is_old(about: &About) -> bool {
+    Timestamp::now().duration_since(about.created_at) > KEPT
+}
+
+fn described(id: String, home: &Path, about: &About) -> Result<Upload> {
+    let path = home.join("data");
+    let offset = std::fs::metadata(&path)
+        .map_err(|error| Error::io(error, format!("cannot look at {}", path.display())))?
+        .len();
+    let expires_at = about
+        .created_at
+        .checked_add(KEPT)
+        .map_err(|error| Error::new(Code::Internal, "cannot tell the time").caused_by(error))?;
+    Ok(Upload {
+        id,
+        size: about.size.unwrap_or(offset),
+        offset,
+        complete: about.size == Some(offset),
+        expires_at,
+    })
+}
+
+fn sha256(path: &Path) -> Result<String> {
+    let failed = |error| Error::io(error, format!("cannot read {}", path.display()));
+    let mut file = File::open(path).map_err(failed)?;
+    let mut context = Context::new(&SHA256);
+    let mut piece = vec![0; PIECE];
+    loop {
+        match file.read(&mut piece).map_err(failed)? {
+            0 => break,
+            read => context.update(&piece[..read]),
+        }
+    }
+    Ok(context
+        .finish()
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
+}
+
+impl Shared {
+    /// Puts what was uploaded at `to` as a SQLite file, and has `make` use it. The upload is gone when that succeeds, and
+    /// can be used again when it fails.
+    pub(super) fn with_upload<T>(
+        &self,
+        organization: &str,
+        id: &str,
+        to: &Path,
+        make: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        let uploads = &self.uploads;
+        let (home, about) = uploads.about(id, organization)?;
+        let _busy = uploads.reserve(id)?;
+        let upload = described(id.to_owned(), &home, &about)?;
+        if !upload.complete {
+            return Err(Error::new(
+                Code::Conflict,
+                format!("of the upload {} of {} bytes have arrived", upload.offset, upload.size),
+            )
+            .hint("send the rest first"));
+        }
+        let data = home.join("data");
+        if let Some(wanted) = &about.sha256
+            && sha256(&data)? != *wanted
+        {
+            uploads.drop(id);
+            return Err(Error::new(
+                Code::InvalidFile,
+                "what was uploaded is not what was announced: the checksums differ",
+            )
+            .hint("upload the file once more, and do not change it meanwhile"));
+        }
+        let mut head = Vec::new();
+        File::open(&data)
+            .and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut head))
+            .map_err(|error| Error::io(error, format!("cannot read {}", data.display())))?;
+        let named = |error: Error| about_upload(error, &[&data, to]);
+        if head == MAGIC {
+            self.check_schema(&data).map_err(named)?;
+            // The upload keeps it until it is a database: what cannot be made now can be later.
+            std::fs::hard_link(&data, to)
+                .map_err(|error| Error::io(error, format!("cannot use {}", data.display())))?;
+        } else {
+            self.restore(&data, to).map_err(named)?;
+        }
+        let made = make().map_err(named)?;
+        uploads.drop(id);
+        Ok(made)
+    }
+
+    /// Refuses a file whose schema reaches beyond it.
+    fn check_schema(&self, file: &Path) -> Result<()> {
+        match &self.engine {
+            // The engine's own helper looks before it takes the file.
+            Engines::Sqld(_) => Ok(()),
+            Engines::Files => work::check_schema(file),
+        }
+    }
+
+    fn restore(&self, dump: &Path, to: &Path) -> Result<()> {
+        match &self.engine {
+            Engines::Sqld(engine) => child::restore(engine.torso(), dump, to),
+            Engines::Files => work::restore(dump, to),
+        }
+    }
+}
+
+/// An error that names the upload and not the server's files.
+fn about_upload(error: Error, paths: &[&Path]) -> Error {
+    let told = paths.iter().fold(error.full_message(), |text, path| {
+        text.replace(&*path.to_string_lossy(), "the uploaded file")
+    });
+    let new = Error::new(error.code(), told);
+    match error.hint_text() {
+        Some(hint) => new.hint(hint),
+        None if error.code() == Code::InvalidFile => new.hint("upload a sound SQLite file, or a dump in SQL"),
+        None => new,
+    }
+}

@@ -1,0 +1,246 @@
+//! A dump made a database: SQL text that somebody sent, run in a new file, for a process of its own that is confined to it.
+//! The text may do with that database what it likes and with nothing else: it attaches nothing, loads nothing, and ends.
+
+use super::{copy, sqlite};
+use crate::engine::disk;
+use crate::engine::forbidden::{Token, next};
+use crate::error::{Code, Error, Result};
+use rusqlite::Connection;
+use rusqlite::config::DbConfig;
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+use rusqlite::limits::Limit;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long a dump may run.
+const PATIENCE: Duration = Duration::from_secs(1800);
+
+/// Bytes of the longest statement.
+const LONGEST: usize = 256 << 20;
+
+/// Steps of SQLite between two looks at the clock.
+const STEPS: i32 = 100_000;
+
+/// Makes a database of a dump. `to` must not exist; when the dump fails it does not.
+pub fn restore(dump: &Path, to: &Path) -> Result<()> {
+    copy::clear(to)?;
+    // Private from the first byte on.
+    drop(disk::private_file(to)?);
+    let done = run(dump, to).and_then(|()| disk::sync_file(to));
+    if done.is_err() {
+        copy::clear(to)?;
+    }
+    done
+}
+
+fn run(dump: &Path, to: &Path) -> Result<()> {
+    let mut connection = copy::open(to)?;
+    connection
+        .execute_batch(
+            "PRAGMA page_size = 4096; PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;
+             PRAGMA temp_store = MEMORY; PRAGMA locking_mode = EXCLUSIVE; PRAGMA foreign_keys = OFF",
+        )
+        .map_err(|error| sqlite(to, error))?;
+    bound(&mut connection).map_err(|error| sqlite(to, error))?;
+    let mut reader =
+        BufReader::new(File::open(dump).map_err(|error| Error::io(error, format!("cannot read {}", dump.display())))?);
+    let mut text = Vec::new();
+    let (mut line, mut begun) = (0_u64, 1_u64);
+    loop {
+        let read = reader
+            .read_until(b'\n', &mut text)
+            .map_err(|error| Error::io(error, format!("cannot read {}", dump.display())))?;
+        line += 1;
+        if text.len() > LONGEST {
+            return Err(refused(begun, "a statement is longer than 256 MB"));
+        }
+        let is_end = read == 0;
+        if is_end || (text.trim_ascii_end().ends_with(b";") && is_complete(&text)) {
+            let sql = std::str::from_utf8(&text).map_err(|_| refused(begun, "the text is not UTF-8"))?;
+            if is_end && !is_complete(&text) && next(&text).is_some() {
+                return Err(refused(begun, "the dump ends within a statement"));
+            }
+            connection
+                .execute_batch(sql)
+                .map_err(|error| refused(begun, &error.to_string()))?;
+            text.clear();
+            begun = line + 1;
+        }
+        if is_end {
+            break;
+        }
+    }
+    if !connection.is_autocommit() {
+        return Err(refused(line, "the dump ends before its transaction is committed"));
+    }
+    connection
+        .authorizer(None::<fn(AuthContext<'_>) -> Authorization>)
+        .and_then(|()| connection.execute_batch("PRAGMA journal_mode = DELETE"))
+        .map_err(|error| sqlite(to, error))?;
+    connection.close().map_err(|(_, error)| sqlite(to, error))
+}
+
+/// What the text may not do, and for how long it may do the rest.
+fn bound(connection: &mut Connection) -> rusqlite::Result<()> {
+    connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    connection.authorizer(Some(|context: AuthContext<'_>| match context.action {
+        AuthAction::Attach { .. } | AuthAction::Detach { .. } => Authorization::Deny,
+        AuthAction::Function { function_name } if function_name.eq_ignore_ascii_case("load_extension") => {
+            Authorization::Deny
+        }
+        AuthAction::Pragma { pragma_name, .. }
+            if [
+                "temp_store_directory",
+                "data_store_directory",
+                "journal_mode",
+                "temp_store",
+            ]
+            .iter()
+            .any(|name| pragma_name.eq_ignore_ascii_case(name)) =>
+        {
+            Authorization::Ignore
+        }
+        _ => Authorization::Allow,
+    }))?;
+    let deadline = Instant::now() + PATIENCE;
+    connection.progress_handler(STEPS, Some(move || Instant::now() > deadline))
+}
+
+fn refused(line: u64, why: &str) -> Error {
+    Error::new(
+        Code::InvalidFile,
+        format!("the dump cannot become a database: {why} (statement of line {line})"),
+    )
+    .hint("make it with .dump of torso or sqlite3, or send the SQLite file itself")
+}
+
+/// Whether a text ends where statements end. A trigger's own statements end with it.
+fn is_complete(text: &[u8]) -> bool {
+    let mut state = Statement::default();
+    let mut rest = text;
+    let mut ended = false;
+    while let Some((token, after)) = next(rest) {
+        rest = after;
+        ended = state.ends_with(&token);
+    }
+    ended
+}
+
+/// How far a statement has come.
+#[derive(Default)]
+struct Statement {
+    words: u8,
+    creates: bool,
+    trigger: bool,
+    /// The last token was the `;` of one of a trigger's own statements, or the `end` behind it.
+    inner_end: bool,
+    last_end: bool,
+}
+
+impl Statement {
+    /// Takes the next token; true when it ends the statement.
+    fn ends_with(&mut self, token: &Token<'_>) -> bool {
+        let word = match token {
+            Token::Other(b';') if self.trigger && !self.last_end => {
+                self.inner_end = true;
+                return false;
+            }
+            Token::Other(b';') => {
+                *self = Self::default();
+                return true;
+            }
+            Token::Word(word) => *word,
+            _ => b"",
+        };
+        let is = |text: &[u8]| word.eq_ignore_ascii_case(text);
+        match self.words {
+            0 => self.creates = is(b"create"),
+            1 | 2 if self.creates && is(b"trigger") => self.trigger = true,
+            _ => {}
+        }
+        self.words = self.words.saturating_add(1);
+        self.last_end = self.inner_end && is(b"end");
+        self.inner_end = false;
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn restored(sql: &str) -> Result<Connection> {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("dump.sql"), dir.path().join("to.db"));
+        std::fs::write(&from, sql).unwrap();
+        let done = restore(&from, &to);
+        assert_eq!(to.exists(), done.is_ok());
+        done.map(|()| {
+            let connection = Connection::open(&to).unwrap();
+            // So that the file may go.
+            let mut copy = Connection::open_in_memory().unwrap();
+            rusqlite::backup::Backup::new(&connection, &mut copy)
+                .unwrap()
+                .step(-1)
+                .unwrap();
+            copy
+        })
+    }
+
+    #[test]
+    fn a_dump_becomes_a_database() {
+        let connection = restored(
+            "PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\nCREATE TABLE t(x, y DEFAULT ';\n');\nINSERT INTO t VALUES('a;\n\
+             b', 1);\nCREATE TRIGGER tr AFTER INSERT ON t BEGIN\n  UPDATE t SET y = CASE WHEN y THEN 2 END;\n  \
+             DELETE FROM t WHERE x = ';';\nEND;\nCREATE VIEW v AS SELECT x FROM t;\nCOMMIT;\n",
+        )
+        .unwrap();
+        let ask = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
+        assert_eq!(ask("SELECT x FROM v"), "a;\nb");
+        assert_eq!(ask("SELECT count(*) || '' FROM sqlite_schema"), "3");
+    }
+
+    #[test]
+    fn what_reaches_beyond_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let other = dir.path().join("other.db");
+        for sql in [
+            format!("ATTACH '{}' AS o;", other.display()),
+            format!("CREATE TABLE t(x); VACUUM INTO '{}';", other.display()),
+            "SELECT load_extension('x');".to_owned(),
+            "SELECT readfile('x');".to_owned(),
+            "BEGIN; CREATE TABLE t(x);".to_owned(),
+            "CREATE TABLE t(x); INSERT INTO t VALUES ('open".to_owned(),
+            "no sql at all".to_owned(),
+        ] {
+            let error = restored(&sql).unwrap_err();
+            assert_eq!(error.code(), Code::InvalidFile, "{sql}: {error}");
+        }
+        assert!(!other.exists());
+    }
+
+    #[test]
+    fn statements_end_outside_of_everything() {
+        for complete in [
+            "select 1;",
+            "select ';'; -- more",
+            "create trigger t after insert on u begin select 1; end;",
+            "create temp trigger t after insert on u begin select case when 1 then 2 end; select 1; end ;",
+        ] {
+            assert!(is_complete(complete.as_bytes()), "{complete}");
+        }
+        for open in [
+            "",
+            "select 1",
+            "select ';",
+            "select 1; select",
+            "create trigger t after insert on u begin select 1;",
+            "create trigger t after insert on u begin select case when 1 then 2 end;",
+        ] {
+            assert!(!is_complete(open.as_bytes()), "{open}");
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! What comes into databases and out of them: uploads in pieces, dumps, exports.
+
+use super::{World, at, db, request, slug};
+use std::io::Read as _;
+use std::path::Path;
+use torso::control::hosted::{Caller, Upload};
+use torso::control::types::{CreateDatabase, Seed};
+use torso::error::{Code, Result};
+
+fn database(path: &Path, sql: &str) -> Vec<u8> {
+    let _ = std::fs::remove_file(path);
+    rusqlite::Connection::open(path).unwrap().execute_batch(sql).unwrap();
+    std::fs::read(path).unwrap()
+}
+
+fn put(world: &World, caller: &Caller, upload: &Upload, at: u64, bytes: &[u8]) -> Result<Upload> {
+    world
+        .hosted
+        .put_chunk(caller, None, &upload.id, at, &mut &bytes[..], bytes.len() as u64)
+}
+
+fn sent(world: &World, caller: &Caller, bytes: &[u8]) -> Upload {
+    let upload = world
+        .hosted
+        .begin_upload(caller, None, bytes.len() as u64, None)
+        .unwrap();
+    let done = put(world, caller, &upload, 0, bytes).unwrap();
+    assert!(done.complete);
+    done
+}
+
+fn seeded(name: &str, upload: &Upload) -> CreateDatabase {
+    CreateDatabase {
+        seed: Some(Seed::Upload { id: upload.id.clone() }),
+        location: Some(at("ams")),
+        ..request(name)
+    }
+}
+
+/// The number that a query answers in a database whose URL is a file's.
+fn number(url: &str, sql: &str) -> i64 {
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE | rusqlite::OpenFlags::SQLITE_OPEN_URI;
+    rusqlite::Connection::open_with_flags(url, flags)
+        .unwrap()
+        .query_row(sql, [], |row| row.get(0))
+        .unwrap()
+}
+
+#[test]
+fn a_file_comes_in_pieces_and_is_used_once() {
+    let world = World::new();
+    let owner = world.owner();
+    let scratch = tempfile::tempdir().unwrap();
+    let bytes = database(
+        &scratch.path().join("a.db"),
+        "create table t (x); insert into t values (1), (2)",
+    );
+    let hash: [u8; 32] = ring::digest::digest(&ring::digest::SHA256, &bytes)
+        .as_ref()
+        .try_into()
+        .unwrap();
+    let upload = world
+        .hosted
+        .begin_upload(&owner, None, bytes.len() as u64, Some(hash))
+        .unwrap();
+    assert_eq!((upload.offset, upload.complete), (0, false));
+    put(&world, &owner, &upload, 0, &bytes[..5000]).unwrap();
+    // A gap, too much, and a connection that breaks.
+    assert_eq!(
+        put(&world, &owner, &upload, 6000, &bytes[6000..]).unwrap_err().code(),
+        Code::Conflict
+    );
+    let plane = world.hosted.plane(&owner, None).unwrap();
+    assert_eq!(
+        plane.create_database(&seeded("app", &upload)).unwrap_err().code(),
+        Code::Conflict
+    );
+    let mut longer = bytes.clone();
+    longer.push(0);
+    assert_eq!(
+        put(&world, &owner, &upload, 0, &longer).unwrap_err().code(),
+        Code::InvalidValue
+    );
+    let broken = world
+        .hosted
+        .put_chunk(&owner, None, &upload.id, 5000, &mut &bytes[5000..5100], 2000)
+        .unwrap_err();
+    assert_eq!(broken.code(), Code::Unavailable);
+    let now = world.hosted.upload(&owner, None, &upload.id).unwrap();
+    assert_eq!(now.offset, 5100);
+    // What was sent before may come again.
+    assert!(put(&world, &owner, &upload, 4096, &bytes[4096..]).unwrap().complete);
+    let made = plane.create_database(&seeded("app", &upload)).unwrap();
+    assert_eq!(number(&made.url, "select count(*) from t"), 2);
+    assert_eq!(
+        plane.create_database(&seeded("again", &upload)).unwrap_err().code(),
+        Code::UploadNotFound
+    );
+    let mut export = world.hosted.export(&owner, None, &db("app")).unwrap();
+    let mut copy = Vec::new();
+    export.file.read_to_end(&mut copy).unwrap();
+    assert_eq!((export.size, export.name.as_str()), (copy.len() as u64, "app-alice.db"));
+    let path = scratch.path().join("copy.db");
+    std::fs::write(&path, copy).unwrap();
+    assert_eq!(number(path.to_str().unwrap(), "select count(*) from t"), 2);
+}
+
+#[test]
+fn what_is_no_sound_database_is_refused_and_can_be_told_apart() {
+    let world = World::new();
+    let owner = world.owner();
+    let plane = world.hosted.plane(&owner, None).unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("a.db");
+    for (sql, name) in [
+        ("create view v as select readfile('/etc/passwd')", "readfile"),
+        (
+            "create table t (x); create trigger g after insert on t begin select writefile('a', 'b'); end",
+            "writefile",
+        ),
+        ("create table t (x default (load_extension('a')))", "load_extension"),
+        ("create view v as select edit('a')", "edit"),
+        ("create view v as select * from 'fsdir'", "fsdir"),
+    ] {
+        let upload = sent(&world, &owner, &database(&path, sql));
+        let error = plane.create_database(&seeded("app", &upload)).unwrap_err();
+        assert_eq!(error.code(), Code::InvalidFile, "{sql}: {error}");
+        assert!(error.message().contains(name), "{error}");
+        assert!(!error.full_message().contains("torso-hosted-"), "{error}");
+    }
+    let upload = sent(&world, &owner, b"SQLite format 3\0 and then nothing of the kind");
+    let error = plane.create_database(&seeded("app", &upload)).unwrap_err();
+    assert_eq!(error.code(), Code::InvalidFile, "{error}");
+    let bytes = database(&path, "create table t (x)");
+    let upload = world
+        .hosted
+        .begin_upload(&owner, None, bytes.len() as u64, Some([7; 32]))
+        .unwrap();
+    put(&world, &owner, &upload, 0, &bytes).unwrap();
+    let error = plane.create_database(&seeded("app", &upload)).unwrap_err();
+    assert_eq!(error.code(), Code::InvalidFile, "{error}");
+    assert!(error.message().contains("checksum"), "{error}");
+    assert_eq!(
+        plane.get_database(&db("app")).unwrap_err().code(),
+        Code::DatabaseNotFound
+    );
+}
+
+#[test]
+fn a_dump_becomes_a_database() {
+    let world = World::new();
+    let owner = world.owner();
+    let plane = world.hosted.plane(&owner, None).unwrap();
+    let dump = "BEGIN; CREATE TABLE t (x);\nINSERT INTO t VALUES ('a;\nb');\nCOMMIT;\n";
+    let (upload, url) = world.hosted.adopt_dump(&owner, None, &mut dump.as_bytes()).unwrap();
+    assert!(upload.complete && url.ends_with(&upload.id), "{url}");
+    let request = |name: &str, url: &str| CreateDatabase {
+        seed: Some(Seed::Dump { url: url.to_owned() }),
+        ..request(name)
+    };
+    let made = plane.create_database(&request("app", &url)).unwrap();
+    assert_eq!(number(&made.url, "select count(*) from t"), 1);
+    for elsewhere in [
+        "http://example.com/dump.sql",
+        "file:///etc/passwd",
+        "",
+        "../../accounts.db",
+    ] {
+        let error = plane.create_database(&request("other", elsewhere)).unwrap_err();
+        assert_eq!(error.code(), Code::UploadNotFound, "{elsewhere}");
+    }
+    let (_, url) = world
+        .hosted
+        .adopt_dump(&owner, None, &mut "BEGIN; CREATE TABLE".as_bytes())
+        .unwrap();
+    let error = plane.create_database(&request("other", &url)).unwrap_err();
+    assert_eq!(error.code(), Code::InvalidFile, "{error}");
+}
+
+#[test]
+fn uploads_are_their_organizations() {
+    let world = World::new();
+    let owner = world.owner();
+    world.hosted.accounts(&owner).create_organization("team").unwrap();
+    let upload = sent(&world, &owner, b"select 1;");
+    let error = world
+        .hosted
+        .upload(&owner, Some(&slug("team")), &upload.id)
+        .unwrap_err();
+    assert_eq!(error.code(), Code::UploadNotFound);
+    let bob = world.caller(&world.user("team", "bob", "viewer"));
+    for error in [
+        world
+            .hosted
+            .begin_upload(&bob, Some(&slug("team")), 5, None)
+            .unwrap_err(),
+        world.hosted.upload(&bob, Some(&slug("team")), &upload.id).unwrap_err(),
+    ] {
+        assert_eq!(error.code(), Code::Forbidden);
+    }
+}
