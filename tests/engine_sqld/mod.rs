@@ -3,6 +3,7 @@
 
 mod confined;
 mod faults;
+mod hosted;
 mod lifecycle;
 mod plane;
 mod program;

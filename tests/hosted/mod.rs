@@ -2,6 +2,7 @@
 
 mod accounts;
 mod files;
+mod plane;
 
 use crate::conformance::{at, db, request};
 use std::path::Path;
@@ -24,7 +25,7 @@ fn public() -> Public {
     }
 }
 
-fn options(dir: &Path) -> Options {
+pub fn options(dir: &Path) -> Options {
     Options {
         data_dir: dir.join("data"),
         engine: Engines::Files,
@@ -74,13 +75,13 @@ impl World {
     }
 }
 
-fn origin() -> Origin {
+pub fn origin() -> Origin {
     Origin {
         client: "test".to_owned(),
         request_id: "r1".to_owned(),
     }
 }
 
-fn slug(text: &str) -> OrganizationSlug {
+pub fn slug(text: &str) -> OrganizationSlug {
     text.parse().unwrap()
 }

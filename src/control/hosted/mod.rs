@@ -18,6 +18,7 @@
 mod access;
 mod caller;
 mod desk;
+mod keeper;
 mod keys;
 mod labels;
 pub mod permission;
@@ -51,6 +52,7 @@ use crate::secret::Secret;
 use access::Access;
 use caller::Sessions;
 use jiff::Timestamp;
+use keeper::{Keeper, Progress};
 use keys::Signer;
 use labels::Labels;
 use pool::Pools;
@@ -101,6 +103,7 @@ pub struct Public {
 /// The plane.
 pub struct Hosted {
     shared: Arc<Shared>,
+    keeper: Keeper,
 }
 
 /// What all parts of the plane use.
@@ -117,6 +120,7 @@ struct Shared {
     access: Access,
     traffic: Traffic,
     uploads: Uploads,
+    progress: Progress,
     _lock: Lock,
 }
 
@@ -148,7 +152,6 @@ impl Hosted {
             .hint("stop it first, or give this one another directory: --data-dir DIR")
         })?;
         let records = Records::open(&dir.join("accounts.db"))?;
-        records.write(|| records.forget_expired_tokens(Timestamp::now()))?;
         let locations = allowed_locations(&records, options.locations)?;
         let access = Access::open(Signer::open(&dir.join("keys").join("database-tokens.pem"))?, &records)?;
         let shared = Shared {
@@ -163,27 +166,35 @@ impl Hosted {
             labels: Labels::default(),
             access,
             traffic: Traffic::default(),
+            progress: Progress::default(),
             _lock: held,
         };
         let token = shared.first_owner(options.owner)?;
         for organization in shared.records().organizations()? {
             shared.refresh(&organization)?;
         }
-        Ok((
-            Self {
-                shared: Arc::new(shared),
-            },
-            token,
-        ))
+        shared.sweep()?;
+        let shared = Arc::new(shared);
+        let keeper = Keeper::default();
+        keeper.start(&shared)?;
+        Ok((Self { shared, keeper }, token))
     }
 
     /// Ends the processes of databases, within 10 seconds, for good.
     pub fn shutdown(&self) {
+        self.keeper.stop(&self.shared);
         let _ = self.shared.write_usage();
         self.shared.write_uses();
         if let Engines::Sqld(engine) = &self.shared.engine {
             engine.shutdown();
         }
+        self.keeper.wait();
+    }
+
+    /// Whether all that is wanted was brought to run after the start, as far as it could be.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.shared.is_ready()
     }
 
     /// Who has a token. From memory, but for the first time.

@@ -1,0 +1,190 @@
+//! A hosted plane over server processes: the suite, restarts, usage, and what is sent through labels.
+
+use super::{engine, number, query, until};
+use crate::conformance::{Subject, at, conformance, create, db, request};
+use crate::hosted::{options, origin, slug};
+use std::time::{Duration, Instant};
+use torso::control::ControlPlane;
+use torso::control::hosted::{Caller, Engines, Hosted, SqldEngine};
+use torso::control::tokens::{Authorization, Span};
+use torso::control::types::{Connection, CreateDatabase, DatabaseFilter, Seed};
+use torso::error::Code;
+
+/// What the planes it lends need outlives the test's own frame, so it is leaked; the processes are not.
+struct Tenant {
+    hosted: &'static Hosted,
+    caller: &'static Caller,
+    _dir: tempfile::TempDir,
+}
+
+fn open(dir: &std::path::Path, engine: SqldEngine) -> (Hosted, Option<String>) {
+    let mut options = options(dir);
+    options.engine = Engines::Sqld(engine);
+    let (hosted, token) = Hosted::open(options).unwrap();
+    (hosted, token.map(|token| token.expose().to_owned()))
+}
+
+impl Tenant {
+    fn new() -> Self {
+        let dir = tempfile::Builder::new().prefix("torso-hosted-").tempdir().unwrap();
+        let (hosted, token) = open(dir.path(), engine());
+        let token = token.unwrap();
+        let hosted: &Hosted = Box::leak(Box::new(hosted));
+        let caller: &Caller = Box::leak(Box::new(hosted.authenticate(&token, &origin()).unwrap()));
+        hosted.accounts(caller).create_organization("team").unwrap();
+        let world = Self {
+            hosted,
+            caller,
+            _dir: dir,
+        };
+        world.plane().delete_group(&"default".parse().unwrap()).unwrap();
+        world
+    }
+
+    fn run(&self, to: &Connection, sql: &str) -> Vec<serde_json::Value> {
+        run(self.hosted, &to.url, sql)
+    }
+}
+
+/// Runs SQL at a public URL, as a gateway would have it run.
+fn run(hosted: &Hosted, url: &str, sql: &str) -> Vec<serde_json::Value> {
+    let label = url.trim_end_matches('/').rsplit('/').next().unwrap();
+    let route = hosted.route(label).unwrap_or_else(|| panic!("nothing is at {label}"));
+    let token = hosted.internal_token(&route, Authorization::FullAccess).unwrap();
+    query(&hosted.endpoint(&route).unwrap(), token.expose(), sql).unwrap()
+}
+
+impl Drop for Tenant {
+    fn drop(&mut self) {
+        self.hosted.shutdown();
+    }
+}
+
+impl Subject for Tenant {
+    fn plane(&self) -> Box<dyn ControlPlane> {
+        self.hosted.plane(self.caller, Some(&slug("team"))).unwrap()
+    }
+
+    fn execute(&self, to: &Connection, sql: &str) {
+        self.run(to, sql);
+    }
+
+    fn number(&self, to: &Connection, sql: &str) -> i64 {
+        number(&self.run(to, sql))
+    }
+}
+
+#[test]
+fn organizations_over_servers_are_control_planes() {
+    conformance(
+        Tenant::new,
+        &[
+            // As for one plane over servers.
+            "promotion",
+            "group promotion",
+            "a replica that is behind",
+            "syncing one of two",
+        ],
+    );
+}
+
+#[test]
+fn what_was_used_is_counted_and_never_less() {
+    let world = Tenant::new();
+    let plane = world.plane();
+    create(&*plane, "app", "ams");
+    let to = plane.connection(&db("app"), None).unwrap();
+    world.run(
+        &to,
+        "create table t (x); insert into t values (1), (2), (3); select * from t",
+    );
+    let usage = plane.database_usage(&db("app"), Span::default()).unwrap();
+    assert!(usage.total.rows_written >= 3, "{usage:?}");
+    assert!(usage.total.rows_read >= 3 && usage.total.storage_bytes > 0, "{usage:?}");
+    assert_eq!(usage.instances.len(), 1);
+    let again = plane.database_usage(&db("app"), Span::default()).unwrap();
+    assert_eq!(again.total.rows_written, usage.total.rows_written);
+    let all = world
+        .hosted
+        .accounts(world.caller)
+        .organization_usage(&slug("team"))
+        .unwrap();
+    assert_eq!((all.usage.databases, all.databases.len()), (1, 1));
+    assert_eq!(all.usage.used.rows_written, usage.total.rows_written);
+    let queries = plane.top_queries(&db("app")).unwrap();
+    assert!(
+        queries.iter().any(|query| query.query.contains("insert into t")),
+        "{queries:?}"
+    );
+}
+
+#[test]
+fn uploads_and_dumps_become_databases_in_processes_of_their_own() {
+    let world = Tenant::new();
+    let plane = world.plane();
+    let team = slug("team");
+    let dump = "BEGIN; CREATE TABLE t (x); INSERT INTO t VALUES (1), (2); COMMIT;\n";
+    let (_, url) = world
+        .hosted
+        .adopt_dump(world.caller, Some(&team), &mut dump.as_bytes())
+        .unwrap();
+    let made = plane
+        .create_database(&CreateDatabase {
+            seed: Some(Seed::Dump { url }),
+            location: Some(at("ams")),
+            ..request("app")
+        })
+        .unwrap();
+    assert_eq!(number(&run(world.hosted, &made.url, "select count(*) from t")), 2);
+    let bad = "CREATE TABLE t (x); CREATE VIEW v AS SELECT readfile('/etc/passwd');\n";
+    let (_, url) = world
+        .hosted
+        .adopt_dump(world.caller, Some(&team), &mut bad.as_bytes())
+        .unwrap();
+    let error = plane
+        .create_database(&CreateDatabase {
+            seed: Some(Seed::Dump { url }),
+            ..request("bad")
+        })
+        .unwrap_err();
+    assert_eq!(error.code(), Code::InvalidFile, "{error}");
+    assert!(
+        error.message().contains("readfile") && !error.full_message().contains("torso-hosted-"),
+        "{error}"
+    );
+    let export = world.hosted.export(world.caller, Some(&team), &db("app")).unwrap();
+    assert!(export.size >= 4096);
+}
+
+#[test]
+fn everything_serves_again_after_a_restart() {
+    let dir = tempfile::Builder::new().prefix("torso-hosted-").tempdir().unwrap();
+    let (hosted, token) = open(dir.path(), engine());
+    let token = token.unwrap();
+    let caller = hosted.authenticate(&token, &origin()).unwrap();
+    let plane = hosted.plane(&caller, None).unwrap();
+    let made = create(&*plane, "app", "ams");
+    run(&hosted, &made.url, "create table t (x); insert into t values (1)");
+    plane.add_instance(&db("app"), &at("lhr")).unwrap();
+    let jwt = plane
+        .create_database_token(&db("app"), &Default::default())
+        .unwrap()
+        .jwt;
+    drop(plane);
+    drop(hosted);
+    let began = Instant::now();
+    let (hosted, _) = open(dir.path(), engine());
+    until("it is ready", || hosted.is_ready());
+    assert!(began.elapsed() < Duration::from_secs(10));
+    assert_eq!(number(&run(&hosted, &made.url, "select count(*) from t")), 1);
+    let route = hosted.route("app-alice--lhr").unwrap();
+    assert_eq!((route.is_primary, route.is_default), (false, false));
+    assert!(hosted.authorize(jwt.expose(), &route).is_ok());
+    assert_ne!(
+        hosted.endpoint(&route).unwrap(),
+        hosted.primary_endpoint(&route).unwrap()
+    );
+    let caller = hosted.authenticate(&token, &origin()).unwrap();
+    let plane = hosted.plane(&caller, None).unwrap();
+    assert_eq!(plane.list_databases(&DatabaseFilter::default()).unwrap().len(), 1);
+}
