@@ -4,7 +4,7 @@
 use super::{Shared, lock};
 use crate::error::{Error, Result};
 use jiff::Timestamp;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -87,7 +87,7 @@ impl Shared {
             return 1;
         };
         let waiting = Mutex::new(all);
-        let left = Mutex::new(0);
+        let left = AtomicUsize::new(0);
         std::thread::scope(|scope| {
             for _ in 0..STARTERS {
                 scope.spawn(|| {
@@ -97,14 +97,13 @@ impl Shared {
                         }
                         let settled = self.plane_of(&organization).and_then(|plane| plane.settle());
                         if !settled.is_ok_and(|failures| failures.is_empty()) {
-                            *lock(&left) += 1;
+                            left.fetch_add(1, Ordering::Relaxed);
                         }
                     }
                 });
             }
         });
-        let left = *lock(&left);
-        left
+        left.into_inner()
     }
 
     /// Removes what is old.
