@@ -377,6 +377,20 @@ fn results_fit_the_terminal() {
 }
 
 #[test]
+fn no_name_takes_the_terminal_over() {
+    let world = World::new();
+    world.ok(["db", "shell", "evil.db", "create table \"t\x1b[2Jx\"(a);"]);
+    let mut person = Person::at(&world, &["evil.db"], "evil.db> ");
+    for command in [".tables", ".schema", ".dump"] {
+        person.runs(command, "t␛[2Jx");
+    }
+    person.runs("select null;", "│ \x1b[2mNULL\x1b[0m │");
+    // Scripts get what is there.
+    assert!(world.ok(["db", "shell", "evil.db", ".tables"]).contains("t\x1b[2Jx"));
+    person.leaves();
+}
+
+#[test]
 fn what_is_taller_than_the_screen_goes_through_the_pager() {
     let mut world = World::new();
     world.set("PAGER", "sed 's/^/paged: /'");

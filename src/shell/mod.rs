@@ -108,6 +108,9 @@ impl Shell<'_> {
         self.interactive = arguments
             .interactive
             .unwrap_or_else(|| io::stdin().is_terminal() && arguments.reads_stdin());
+        if io::stdout().is_terminal() && !options.person.raw {
+            self.out.guard();
+        }
         if self.interactive {
             self.terminal = Terminal::open(&options.person, &options.name, self.hooks.databases);
         }

@@ -1,5 +1,8 @@
 //! Where results go: standard output, a file, or another program.
 
+use super::render::Escape;
+use super::render::text::visible;
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::fd::AsFd;
@@ -21,6 +24,8 @@ pub struct Output {
     /// As the user named it; none for standard output.
     name: Option<String>,
     child: Option<Child>,
+    /// Standard output is a terminal, which nothing that is shown may take over.
+    guards: bool,
 }
 
 /// Standard output without the line buffering of `std`.
@@ -45,7 +50,38 @@ impl Output {
             writer: BufWriter::with_capacity(BUFFER, stdout()),
             name: None,
             child: None,
+            guards: false,
         }
+    }
+
+    /// From now on control characters are made visible on standard output, whatever shows them: names and statements may
+    /// hold them as well as values. Only what the shell itself puts around NULL is let through.
+    pub fn guard(&mut self) {
+        self.guards = true;
+    }
+
+    /// Writes a sequence of the shell's own that moves the cursor.
+    pub fn control(&mut self, sequence: &[u8]) -> io::Result<()> {
+        self.writer.write_all(sequence)
+    }
+
+    /// What is to be written for `bytes`.
+    fn guarded<'b>(&self, bytes: &'b [u8]) -> Cow<'b, [u8]> {
+        let harmless = |byte: &u8| (b' '..0x7f).contains(byte) || matches!(byte, b'\n' | b'\t');
+        if !self.guards || !self.is_standard() || bytes.iter().all(harmless) {
+            return Cow::Borrowed(bytes);
+        }
+        let (mut shown, mut scratch) = (Vec::with_capacity(bytes.len()), Vec::new());
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let next = memchr::memchr_iter(0x1b, rest).find(|&at| dimming(&rest[at..]).is_some());
+            let (before, after) = rest.split_at(next.unwrap_or(rest.len()));
+            shown.extend_from_slice(visible(before, Escape::Symbol, &mut scratch));
+            let own = dimming(after).unwrap_or_default();
+            shown.extend_from_slice(own);
+            rest = &after[own.len()..];
+        }
+        Cow::Owned(shown)
     }
 
     /// As the user named the place; none for standard output.
@@ -115,16 +151,43 @@ impl Output {
     }
 }
 
+/// The sequence that begins or ends a dimmed NULL, if `bytes` begin with one.
+fn dimming(bytes: &[u8]) -> Option<&[u8]> {
+    [&b"\x1b[2m"[..], b"\x1b[0m"]
+        .into_iter()
+        .find(|own| bytes.starts_with(own))
+}
+
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.writer.write(bytes)
+        self.write_all(bytes)?;
+        Ok(bytes.len())
     }
 
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.writer.write_all(bytes)
+        let shown = self.guarded(bytes);
+        self.writer.write_all(&shown)
     }
 
     fn flush(&mut self) -> io::Result<()> {
         self.writer.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_dimmed_null_reaches_a_terminal_as_it_is() {
+        let mut out = Output::stdout();
+        let text = b"a\x1b[31mb \x1b[2mNULL\x1b[0m \x1b[2J\xe2\x80\xae\r\n".as_slice();
+        assert_eq!(out.guarded(text), text);
+        out.guard();
+        let shown = "a␛[31mb \x1b[2mNULL\x1b[0m ␛[2J<U+202E>\r\n".as_bytes();
+        assert_eq!(out.guarded(text), shown);
+        let folder = tempfile::tempdir().unwrap();
+        out.redirect(folder.path().join("out").to_str().unwrap()).unwrap();
+        assert_eq!(out.guarded(text), text);
     }
 }

@@ -3,14 +3,15 @@
 use super::dot::hooks::{Side, Traced};
 use super::output::Output;
 use super::person::Terminal;
-use super::render::Style;
+use super::render::text::visible;
+use super::render::{Escape, Style};
 use super::safe::Guard;
 use super::to_server::Translation;
 use super::waiting::Waiting;
 use super::{Ending, Hooks};
 use crate::sql::{self, Args, Column, Failure, Flow, Outcome, ServerCost, Session, Sink, Target, Value, ValueRef};
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 /// Connections that can be open side by side.
 pub const SLOTS: usize = 5;
@@ -44,7 +45,15 @@ pub type Ran<T = ()> = Result<T, End>;
 pub fn complain(text: fmt::Arguments<'_>) {
     let mut line = fmt::format(text);
     line.push('\n');
-    let _ = io::stderr().write_all(line.as_bytes());
+    let mut stderr = io::stderr();
+    // What is said holds names and words of statements, which must not take a terminal over.
+    let mut scratch = Vec::new();
+    let escape = if stderr.is_terminal() {
+        Escape::Symbol
+    } else {
+        Escape::Off
+    };
+    let _ = stderr.write_all(visible(line.as_bytes(), escape, &mut scratch));
 }
 
 /// Whether plans are shown before results.

@@ -49,7 +49,7 @@ pub fn watch(shell: &mut Shell<'_>, call: &Call) -> Ran {
     let mut done: u64 = 0;
     let ran = loop {
         if clears {
-            shell.out.write_all(CLEAR)?;
+            shell.out.control(CLEAR)?;
         }
         if let Err(end) = shell.run_line(sql.as_bytes(), line) {
             break Err(end);
