@@ -1,7 +1,7 @@
 //! Names for the shell's Tab key: read-only, quick, and silent about every failure.
 
 use crate::context::Context;
-use crate::control::names::{ContextName, GroupName, LocationCode};
+use crate::control::names::{ContextName, GroupName, LocationCode, OrganizationSlug};
 use crate::control::types::DatabaseFilter;
 use crate::settings::{Overrides, Settings};
 use crate::ui::{Options, Ui};
@@ -76,6 +76,19 @@ pub(super) fn contexts() -> ArgValueCandidates {
                 .into_iter()
                 .flatten()
                 .map(|context| -> (ContextName, String) { (context.name, context.url.unwrap_or_default()) }),
+        )
+    })
+}
+
+pub(super) fn organizations() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| {
+        let ctx = surroundings();
+        let found = ctx.accounts().and_then(|accounts| accounts.list_organizations());
+        candidates(
+            found
+                .into_iter()
+                .flatten()
+                .map(|organization| -> (OrganizationSlug, String) { (organization.slug, organization.name) }),
         )
     })
 }

@@ -2,17 +2,17 @@
 
 use super::answers::Done;
 use super::complete;
+use super::token::Given;
 use crate::context::Context as Surroundings;
-use crate::control::names::ContextName;
+use crate::control::accounts::Accounts as _;
+use crate::control::client::is_loopback;
+use crate::control::names::{ContextName, OrganizationSlug};
 use crate::error::{Code, Error, Result};
-use crate::secret::Secret;
-use crate::settings::contexts::Context;
+use crate::settings::contexts::{Context, Server};
 use crate::settings::keys::Key;
 use crate::ui::{Card, Cell, Layout, Table, View};
 use clap::Subcommand;
 use serde::Serialize;
-use std::io::Read as _;
-use std::path::PathBuf;
 
 /// Choose the control plane that commands work in
 #[derive(Subcommand)]
@@ -43,6 +43,8 @@ struct Shown {
     kind: &'static str,
     url: Option<String>,
     has_token: bool,
+    /// The organization chosen in it; none for your own.
+    organization: Option<OrganizationSlug>,
     current: bool,
 }
 
@@ -53,6 +55,7 @@ fn shown(context: Context, current: &str) -> Shown {
         name: context.name,
         url: context.url,
         has_token: context.has_token,
+        organization: context.organization,
     }
 }
 
@@ -122,6 +125,9 @@ impl View for Shown {
                 .field("Kind", Cell::text(self.kind))
                 .field_if("URL", self.url.as_ref(), Cell::text)
                 .field_if("Token", self.url.as_ref().map(|_| self.has_token), Cell::yes_no)
+                .field_if("Organization", self.organization.as_ref(), |slug| {
+                    Cell::text(slug.as_str())
+                })
                 .field("Current", Cell::yes_no(self.current)),
         )
     }
@@ -142,7 +148,8 @@ fn show(ctx: &Surroundings, args: Show) -> Result<()> {
 
 /// Add a server as a context
 ///
-/// The token is read from a file or from stdin, never from the command line, where other users could see it.
+/// The token is read from a file or from stdin, never from the command line, where other users could see it. The server is
+/// asked whether it accepts it. Turso Cloud is https://api.turso.tech; torso auth login logs in to it with a browser.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso context add prod --url https://torso.example.com --token-file token.txt")]
 pub(super) struct Add {
@@ -152,45 +159,53 @@ pub(super) struct Add {
     /// Address of the server
     #[arg(long, value_name = "URL")]
     url: String,
-    /// Read the API token from stdin
-    #[arg(long, conflicts_with = "token_file")]
-    token_stdin: bool,
-    /// Read the API token from a file
-    #[arg(long, value_name = "PATH")]
-    token_file: Option<PathBuf>,
+    #[command(flatten)]
+    given: Given,
+    /// Do not ask the server whether it accepts the token
+    #[arg(long)]
+    no_verify: bool,
 }
 
 fn add(ctx: &Surroundings, args: Add) -> Result<()> {
     let url = server_url(&args.url)?;
-    let token = match (&args.token_file, args.token_stdin) {
-        (Some(path), _) => Some(
-            std::fs::read_to_string(path)
-                .map_err(|error| Error::io(error, format!("cannot read the token from {}", path.display())))?,
-        ),
-        (None, true) => {
-            let mut text = String::new();
-            std::io::stdin()
-                .read_to_string(&mut text)
-                .map_err(|error| Error::io(error, "cannot read the token from stdin"))?;
-            Some(text)
+    let token = args.given.read()?;
+    let organization = ctx.settings.organization_flag()?;
+    if ctx.settings.contexts()?.iter().any(|context| context.name == args.name) {
+        // Before a token goes anywhere.
+        return ctx.settings.add_context(&args.name, &url, None);
+    }
+    if url.scheme() == "http" && !is_loopback(&url) {
+        ctx.ui
+            .warn("the address begins with http:, so tokens and data travel unencrypted");
+    }
+    if token.is_some() && !args.no_verify {
+        let client = ctx.client(Server {
+            context: None,
+            url: url.clone(),
+            token: token.clone(),
+            token_origin: None,
+            organization: organization.clone(),
+        });
+        client.validate().map_err(|error| {
+            let hint = format!(
+                "{}; --no-verify adds the context all the same",
+                error.hint_text().unwrap_or("is the address right?")
+            );
+            error.hint(hint)
+        })?;
+        if let Some(slug) = &organization {
+            client.get_organization(slug)?;
         }
-        (None, false) => None,
-    };
-    let token = match token.map(|text| text.trim().to_owned()) {
-        Some(text) if text.is_empty() || text.contains(char::is_whitespace) => {
-            return Err(Error::new(
-                Code::InvalidValue,
-                "what was read is not a token: it is empty or has white space in it",
-            ));
-        }
-        token => token.map(Secret::new),
-    };
+    }
     ctx.settings.add_context(&args.name, &url, token.as_ref())?;
+    if organization.is_some() {
+        ctx.settings.set_organization(&args.name, organization.as_ref())?;
+    }
     let context = Context {
         name: args.name.clone(),
         url: Some(url.to_string()),
         has_token: token.is_some(),
-        organization: None,
+        organization,
     };
     let sentence = format!("Added context {}. Work in it with torso context use {0}.", args.name);
     ctx.ui

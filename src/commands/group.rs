@@ -2,6 +2,8 @@
 
 use super::answers::{self, Done, counted, listed};
 use super::db::{Wait, on_off};
+use super::tokens::{self, New, Of};
+use super::values::Span;
 use super::{DryRun, complete, place};
 use crate::context::Context;
 use crate::control::names::{GroupName, LocationCode};
@@ -26,6 +28,8 @@ pub(super) enum Verb {
     Promote(Promote),
     #[command(subcommand)]
     Config(Config),
+    #[command(subcommand)]
+    Tokens(Tokens),
 }
 
 pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
@@ -39,6 +43,7 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
         Verb::Locations(Locations::Add(args)) => add_locations(ctx, &args),
         Verb::Locations(Locations::Remove(args)) => remove_locations(ctx, &args),
         Verb::Promote(args) => promote(ctx, &args),
+        Verb::Tokens(verb) => run_tokens(ctx, &verb),
         Verb::Config(Config::Show(args)) => show_config(ctx, &args.name),
         Verb::Config(Config::Set(args)) => set_config(ctx, &args),
         Verb::Config(Config::DeleteProtection(verb)) => match verb {
@@ -47,6 +52,71 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
             Switch::Disable(args) => protect(ctx, &args.name, false),
         },
     }
+}
+
+/// Make, list and end tokens that open all databases of a group
+#[derive(Subcommand)]
+pub(super) enum Tokens {
+    Create(CreateToken),
+    #[command(visible_alias = "ls")]
+    List(One),
+    #[command(visible_alias = "rm")]
+    Revoke(RevokeToken),
+    Invalidate(InvalidateTokens),
+}
+
+fn run_tokens(ctx: &Context, verb: &Tokens) -> Result<()> {
+    let of = |name: &GroupName| Of::Group(name.clone());
+    match verb {
+        Tokens::Create(args) => tokens::create(ctx, &of(&args.name), &args.new),
+        Tokens::List(args) => tokens::list(ctx, &of(&args.name)),
+        Tokens::Revoke(args) => tokens::revoke(ctx, &of(&args.name), &args.id, args.yes, args.if_exists),
+        Tokens::Invalidate(args) => tokens::invalidate(ctx, &of(&args.name), args.grace, args.yes),
+    }
+}
+
+/// Make a token that opens all databases of a group, now and in future, and print it, once
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso group tokens create default --expiration 7d")]
+pub(super) struct CreateToken {
+    /// Name of the group
+    #[arg(value_name = "NAME", add = complete::groups())]
+    name: GroupName,
+    #[command(flatten)]
+    new: New,
+}
+
+/// End one token, at once
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso group tokens revoke default ID --yes")]
+pub(super) struct RevokeToken {
+    /// Name of the group
+    #[arg(value_name = "NAME", add = complete::groups())]
+    name: GroupName,
+    /// Id of the token
+    #[arg(value_name = "ID")]
+    id: String,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+    /// Succeed when there is no such token
+    #[arg(long)]
+    if_exists: bool,
+}
+
+/// End every token made so far for a group or one of its databases
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso group tokens invalidate default --grace 10m --yes")]
+pub(super) struct InvalidateTokens {
+    /// Name of the group
+    #[arg(value_name = "NAME", add = complete::groups())]
+    name: GroupName,
+    /// How long they still open databases
+    #[arg(long, value_name = "DURATION")]
+    grace: Option<Span>,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
 }
 
 /// Create a group

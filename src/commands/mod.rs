@@ -4,6 +4,8 @@
 //! asks the control plane, and shows one answer. Errors travel back up to [`run`], which has them printed once.
 
 mod answers;
+mod api;
+mod auth;
 mod complete;
 mod completion;
 mod config;
@@ -16,9 +18,12 @@ mod group;
 mod help;
 mod location;
 mod manual;
+mod org;
 mod place;
 #[cfg(unix)]
 mod server;
+mod token;
+mod tokens;
 mod usage;
 mod values;
 
@@ -67,6 +72,11 @@ enum Command {
     Location(location::Verb),
     #[command(subcommand)]
     Context(context::Verb),
+    #[command(subcommand)]
+    Auth(auth::Verb),
+    #[command(subcommand)]
+    Org(org::Verb),
+    Api(api::Args),
     #[command(subcommand)]
     Config(config::Verb),
     Doctor(doctor::Args),
@@ -178,6 +188,9 @@ fn dispatch(ctx: &Context, command: Command) -> Result<u8> {
         Command::Group(verb) => group::run(ctx, verb),
         Command::Location(verb) => location::run(ctx, verb),
         Command::Context(verb) => context::run(ctx, verb),
+        Command::Auth(verb) => auth::run(ctx, verb),
+        Command::Org(verb) => org::run(ctx, verb),
+        Command::Api(args) => api::run(ctx, &args),
         Command::Config(verb) => config::run(ctx, verb),
         Command::Doctor(args) => doctor::run(ctx, &args),
         #[cfg(unix)]
@@ -194,7 +207,17 @@ fn dispatch(ctx: &Context, command: Command) -> Result<u8> {
 impl Command {
     /// Whether it may take a while, and leave work for the next command when it is ended.
     fn uses_the_plane(&self) -> bool {
-        matches!(self, Self::Db(_) | Self::Group(_) | Self::Location(_) | Self::Doctor(_))
+        matches!(
+            self,
+            Self::Db(_)
+                | Self::Group(_)
+                | Self::Location(_)
+                | Self::Doctor(_)
+                | Self::Auth(_)
+                | Self::Org(_)
+                | Self::Api(_)
+                | Self::Context(_)
+        )
     }
 
     /// Whether it must run although the settings file is broken.

@@ -115,6 +115,11 @@ impl Settings {
         }))
     }
 
+    /// The organization that `--org` names.
+    pub fn organization_flag(&self) -> Result<Option<OrganizationSlug>> {
+        self.overrides.organization.as_deref().map(str::parse).transpose()
+    }
+
     /// The token kept for a context.
     pub fn stored_token(&self, name: &ContextName) -> Result<Option<Secret>> {
         let path = self.credentials_path()?;

@@ -16,6 +16,8 @@ mod replicas;
 mod seed;
 pub(super) mod shell;
 mod show;
+mod tokens;
+mod usage;
 mod words;
 
 pub(super) use config::on_off;
@@ -52,6 +54,9 @@ pub(crate) enum Verb {
     Sync(replicas::Sync),
     Promote(replicas::Promote),
     Locations(location::List),
+    #[command(subcommand)]
+    Tokens(tokens::Verb),
+    Usage(usage::Args),
 }
 
 /// Runs a verb. The exit code is 0, or the script's own that a shell ran.
@@ -75,6 +80,8 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<u8> {
         Verb::Dump(args) => export::dump(ctx, args),
         Verb::Inspect(args) => inspect::run(ctx, args),
         Verb::Locations(args) => location::list(ctx, &args),
+        Verb::Tokens(verb) => tokens::run(ctx, &verb),
+        Verb::Usage(args) => usage::run(ctx, args),
     };
     done.map(|()| 0)
 }

@@ -1,0 +1,281 @@
+//! `torso auth`: who you are on a server, and the tokens that say so.
+
+mod browser;
+mod tokens;
+
+use super::answers::Done;
+use super::token::{self, Given};
+use crate::context::Context;
+use crate::control::accounts::Accounts as _;
+use crate::control::client::Client;
+use crate::control::names::{ContextName, OrganizationSlug, Username};
+use crate::error::{Code, Error, Result};
+use crate::settings::contexts::{LOCAL, Server};
+use crate::ui::{Card, Cell, Layout, View, text};
+use clap::Subcommand;
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// Log in to a server, and manage your API tokens
+#[derive(Subcommand)]
+pub(super) enum Verb {
+    Login(Login),
+    Logout(Logout),
+    Whoami(Whoami),
+    Status(Status),
+    Token(Token),
+    #[command(subcommand)]
+    ApiTokens(tokens::Verb),
+}
+
+pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
+    match verb {
+        Verb::Login(args) => login(ctx, &args),
+        Verb::Logout(args) => logout(ctx, &args),
+        Verb::Whoami(_) => whoami(ctx),
+        Verb::Status(_) => status(ctx),
+        Verb::Token(_) => show_token(ctx),
+        Verb::ApiTokens(verb) => tokens::run(ctx, verb),
+    }
+}
+
+/// Log in to the server of the current context
+///
+/// The token is pasted, or read with --token-stdin or --token-file. On Turso Cloud a browser is opened instead, which hands
+/// the token over; --headless prints the address to open elsewhere.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  torso auth login --context prod
+  pass show torso | torso auth login --token-stdin")]
+pub(super) struct Login {
+    #[command(flatten)]
+    given: Given,
+    /// Print the address to open, and ask for the token that it shows
+    #[arg(long, conflicts_with = "browser")]
+    headless: bool,
+    /// Open a browser, also for a server that is not Turso Cloud
+    #[arg(long)]
+    browser: bool,
+}
+
+#[derive(Serialize)]
+struct LoggedIn {
+    context: ContextName,
+    url: String,
+    username: Username,
+    expires_at: Option<Timestamp>,
+}
+
+fn login(ctx: &Context, args: &Login) -> Result<()> {
+    let server = server(ctx)?;
+    let Some(context) = server.context.clone() else {
+        return Err(Error::new(
+            Code::Conflict,
+            "the environment names the server, so there is no context to keep a token for",
+        )
+        .hint("set TORSO_TOKEN, or add the server: torso context add NAME --url URL"));
+    };
+    let token = match args.given.read()? {
+        Some(token) => token,
+        None if args.headless => {
+            ctx.ui.notice(format!(
+                "Open this address in a browser, log in, and copy the token:\n{}",
+                browser::headless(&server.url)
+            ));
+            token::ask(ctx, server.url.as_str())?
+        }
+        None if args.browser || server.is_turso_cloud() => browser::login(ctx, &server.url)?,
+        None => token::ask(ctx, server.url.as_str())?,
+    };
+    let as_new = Server {
+        token: Some(token.clone()),
+        ..server.clone()
+    };
+    let client = ctx.client(as_new);
+    let (expires_at, user) = (client.validate()?, client.current_user()?);
+    ctx.settings.store_token(&context, Some(&token))?;
+    if let Some(crate::settings::Origin::Environment(name)) = server.token_origin {
+        ctx.ui
+            .warn(format!("{name} is set, and wins over the token that was kept"));
+    }
+    let sentence = format!("Logged in to {} as {}.", client.address(), user.username);
+    let logged_in = LoggedIn {
+        url: server.url.to_string(),
+        username: user.username.clone(),
+        context,
+        expires_at,
+    };
+    ctx.ui.show(&Done::new(logged_in, user.username, sentence))
+}
+
+/// The server of the current context.
+fn server(ctx: &Context) -> Result<Server> {
+    // The one error about contexts that are none.
+    ctx.server()?;
+    ctx.settings
+        .server()?
+        .ok_or_else(|| Error::new(Code::Internal, "a server without an address"))
+}
+
+/// Forget the token of the current context
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso auth logout --all")]
+pub(super) struct Logout {
+    /// Also end every API token you have made so far, everywhere
+    #[arg(long, short)]
+    all: bool,
+    /// Do not ask before all tokens are ended
+    #[arg(long, short)]
+    yes: bool,
+}
+
+#[derive(Serialize)]
+struct LoggedOut {
+    context: Option<ContextName>,
+    /// False when no token was kept.
+    logged_out: bool,
+    /// Tokens made before this do not open anything any more.
+    invalidated_before: Option<Timestamp>,
+}
+
+fn logout(ctx: &Context, args: &Logout) -> Result<()> {
+    let server = server(ctx)?;
+    let invalidated_before = if args.all {
+        let client = ctx.server()?;
+        let name = client.current_user()?.username;
+        ctx.ui
+            .confirm(args.yes, &format!("end every API token of {name}"), name.as_str())?;
+        Some(client.invalidate_sessions()?)
+    } else {
+        None
+    };
+    let logged_out = match &server.context {
+        Some(context) => ctx.settings.store_token(context, None)?,
+        None => false,
+    };
+    let sentence = match (logged_out, invalidated_before) {
+        (_, Some(at)) => format!("Logged out, and ended every API token made before {}.", text::time(at)),
+        (true, None) => "Logged out.".to_owned(),
+        (false, None) => "No token was kept.".to_owned(),
+    };
+    let name = server.context.as_ref().map(ToString::to_string).unwrap_or_default();
+    let thing = LoggedOut {
+        context: server.context,
+        logged_out,
+        invalidated_before,
+    };
+    ctx.ui.show(&Done::new(thing, name, sentence))
+}
+
+/// Print your user name on the server
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso auth whoami")]
+pub(super) struct Whoami {}
+
+fn whoami(ctx: &Context) -> Result<()> {
+    ctx.ui.value(ctx.accounts()?.current_user()?.username.as_str())
+}
+
+/// Show which server commands work on, as whom, and whether it answers
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso auth status --context prod")]
+pub(super) struct Status {}
+
+#[derive(Serialize)]
+struct Standing {
+    context: Option<ContextName>,
+    kind: &'static str,
+    url: Option<String>,
+    logged_in: bool,
+    username: Option<Username>,
+    /// The organization that commands work in; none for your own.
+    organization: Option<OrganizationSlug>,
+    /// Who gives the token.
+    token_source: Option<String>,
+    expires_at: Option<Timestamp>,
+}
+
+impl View for Standing {
+    fn layout(&self) -> Layout {
+        Layout::Card(
+            Card::default()
+                .field_if("Context", self.context.as_ref(), |name| Cell::text(name.as_str()))
+                .field("Kind", Cell::text(self.kind))
+                .field_if("URL", self.url.as_ref(), Cell::text)
+                .field("Logged in", Cell::yes_no(self.logged_in))
+                .field_if("User", self.username.as_ref(), |name| Cell::text(name.as_str()))
+                .field_if("Organization", self.organization.as_ref(), |slug| {
+                    Cell::text(slug.as_str())
+                })
+                .field_if("Token from", self.token_source.as_ref(), Cell::text)
+                .field_if("Token expires", self.expires_at, Cell::time),
+        )
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.username.iter().map(ToString::to_string).collect()
+    }
+}
+
+fn status(ctx: &Context) -> Result<()> {
+    let Some(server) = ctx.settings.server()? else {
+        return ctx.ui.show(&Standing {
+            context: Some(LOCAL.parse()?),
+            kind: "embedded",
+            url: None,
+            logged_in: false,
+            username: None,
+            organization: None,
+            token_source: None,
+            expires_at: None,
+        });
+    };
+    let found = if server.token.is_some() {
+        ask(ctx.server()?)
+    } else {
+        Err(not_logged_in(&server))
+    };
+    let (username, expires_at, problem) = match found {
+        Ok((username, expires_at)) => (Some(username), expires_at, None),
+        Err(error) => (None, None, Some(error)),
+    };
+    ctx.ui.show(&Standing {
+        context: server.context,
+        kind: "server",
+        url: Some(server.url.to_string()),
+        logged_in: username.is_some(),
+        username,
+        organization: server.organization,
+        token_source: server.token_origin.map(|origin| origin.to_string()),
+        expires_at,
+    })?;
+    match problem {
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
+}
+
+fn ask(client: &Client) -> Result<(Username, Option<Timestamp>)> {
+    let expires_at = client.validate()?;
+    Ok((client.current_user()?.username, expires_at))
+}
+
+fn not_logged_in(server: &Server) -> Error {
+    Error::new(Code::Unauthenticated, format!("no token for {} is kept", server.url))
+        .hint("log in with torso auth login, or give TORSO_TOKEN")
+}
+
+/// Print the API token in use
+///
+/// Whoever has it is you. Give it to programs through a file or the environment, not on a command line.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso auth token > token.txt")]
+pub(super) struct Token {}
+
+fn show_token(ctx: &Context) -> Result<()> {
+    let server = server(ctx)?;
+    match &server.token {
+        Some(token) => ctx.ui.value(token.expose()),
+        None => Err(not_logged_in(&server)),
+    }
+}

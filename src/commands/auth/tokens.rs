@@ -1,0 +1,211 @@
+//! `torso auth api-tokens`: tokens for programs that act as you.
+
+use crate::commands::answers::Done;
+use crate::commands::complete;
+use crate::context::Context;
+use crate::control::accounts::{ApiToken, NewApiToken};
+use crate::control::names::{GroupName, TokenName};
+use crate::control::tokens::Expiration;
+use crate::error::{Code, Error, Result};
+use crate::secret::Secret;
+use crate::ui::{Cell, Layout, Table, View};
+use clap::Subcommand;
+use serde::Serialize;
+
+/// List, make and revoke tokens for programs that act as you
+#[derive(Subcommand)]
+pub(in crate::commands) enum Verb {
+    #[command(visible_alias = "ls")]
+    List(List),
+    #[command(visible_alias = "create")]
+    Mint(Mint),
+    #[command(visible_alias = "rm")]
+    Revoke(Revoke),
+}
+
+pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
+    match verb {
+        Verb::List(_) => list(ctx),
+        Verb::Mint(args) => mint(ctx, &args),
+        Verb::Revoke(args) => revoke(ctx, &args),
+    }
+}
+
+/// List your API tokens. Their texts are not kept anywhere
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso auth api-tokens list")]
+pub(in crate::commands) struct List {}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Tokens(Vec<ApiToken>);
+
+fn list(ctx: &Context) -> Result<()> {
+    ctx.ui.show(&Tokens(ctx.accounts()?.list_api_tokens()?))
+}
+
+impl View for Tokens {
+    fn layout(&self) -> Layout {
+        let mut table = Table::new(
+            [
+                "NAME",
+                "ORGANIZATION",
+                "GROUP",
+                "SCOPES",
+                "CREATED",
+                "LAST USED",
+                "EXPIRES",
+            ],
+            "No API tokens. Make one: torso auth api-tokens mint NAME",
+        );
+        for token in &self.0 {
+            table.row(vec![
+                Cell::text(token.name.as_str()),
+                Cell::maybe(token.organization.as_ref(), |slug| Cell::text(slug.as_str())),
+                Cell::maybe(token.group.as_ref(), |name| Cell::text(name.as_str())),
+                Cell::list(&token.scopes),
+                Cell::maybe(token.created_at, Cell::time),
+                Cell::maybe(token.last_used_at, Cell::age),
+                Cell::maybe(token.expires_at, Cell::time),
+            ]);
+        }
+        Layout::Table(table)
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.iter().map(|token| token.name.to_string()).collect()
+    }
+}
+
+/// Make an API token and print it, once
+///
+/// Without scopes it may do all that you may. --org restricts it to an organization, --group to one group there.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  torso auth api-tokens mint ci --expiration 90d > token.txt
+  torso auth api-tokens mint deploy --org team --group europe --scope db:create --scope db:mint-token")]
+pub(in crate::commands) struct Mint {
+    /// What to call it
+    #[arg(value_name = "NAME")]
+    name: TokenName,
+    /// How long it is valid, such as 90d, or never
+    #[arg(long, short, value_name = "DURATION", default_value = "never")]
+    expiration: Expiration,
+    /// Only for a group of the organization that --org names
+    #[arg(long, value_name = "NAME", requires = "permissions", add = complete::groups())]
+    group: Option<GroupName>,
+    /// Only for this; may be repeated
+    #[arg(long, value_name = "SCOPE", group = "permissions", value_parser = SCOPES)]
+    scope: Vec<String>,
+    /// Only for looking
+    #[arg(long, group = "permissions", conflicts_with_all = ["scope", "full_access"])]
+    read_only: bool,
+    /// For everything
+    #[arg(long, group = "permissions", conflicts_with = "scope")]
+    full_access: bool,
+}
+
+/// What a token may be made for.
+const SCOPES: [&str; 9] = [
+    "read",
+    "db:create",
+    "db:delete",
+    "db:configure",
+    "db:mint-token",
+    "db:rotate-creds",
+    "group:configure",
+    "group:mint-token",
+    "group:rotate-creds",
+];
+
+/// The answer: the one time that the token is told.
+#[derive(Serialize)]
+struct Minted {
+    #[serde(flatten)]
+    token: ApiToken,
+    value: Secret,
+}
+
+impl View for Minted {
+    fn layout(&self) -> Layout {
+        Layout::Said(self.value.expose().to_owned())
+    }
+
+    fn names(&self) -> Vec<String> {
+        vec![self.token.name.to_string()]
+    }
+}
+
+fn mint(ctx: &Context, args: &Mint) -> Result<()> {
+    let organization = ctx.settings.organization_flag()?;
+    if args.group.is_some() && organization.is_none() {
+        return Err(Error::new(Code::Usage, "--group needs the organization it belongs to").hint("add --org NAME"));
+    }
+    let scopes = match (args.read_only, args.full_access, args.scope.is_empty()) {
+        (true, _, _) => Some(vec!["read-only".to_owned()]),
+        (_, true, _) => Some(vec!["full-access".to_owned()]),
+        (_, _, false) => Some(args.scope.clone()),
+        _ => None,
+    };
+    let minted = ctx.accounts()?.create_api_token(
+        &args.name,
+        &NewApiToken {
+            organization,
+            group: args.group.clone(),
+            scopes,
+            expiration: match args.expiration {
+                Expiration::Never => None,
+                after => Some(after.to_string()),
+            },
+        },
+    )?;
+    ctx.ui
+        .notice("This is the only time that the token is shown; keep it in a safe place.");
+    ctx.ui.show(&Minted {
+        token: minted.token,
+        value: minted.value,
+    })
+}
+
+/// Revoke an API token; whoever uses it is refused from then on
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso auth api-tokens revoke ci --yes")]
+pub(in crate::commands) struct Revoke {
+    /// Name of the token
+    #[arg(value_name = "NAME")]
+    name: TokenName,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+    /// Succeed when there is no such token
+    #[arg(long)]
+    if_exists: bool,
+}
+
+#[derive(Serialize)]
+struct Revoked {
+    name: TokenName,
+    revoked: bool,
+}
+
+fn revoke(ctx: &Context, args: &Revoke) -> Result<()> {
+    let accounts = ctx.accounts()?;
+    let name = &args.name;
+    ctx.ui
+        .confirm(args.yes, &format!("revoke API token {name}"), name.as_str())?;
+    let revoked = match accounts.revoke_api_token(name) {
+        Ok(()) => true,
+        Err(error) if args.if_exists && error.code() == Code::TokenNotFound => false,
+        Err(error) => return Err(error),
+    };
+    let sentence = if revoked {
+        format!("Revoked API token {name}.")
+    } else {
+        format!("There is no API token {name}.")
+    };
+    let thing = Revoked {
+        name: name.clone(),
+        revoked,
+    };
+    ctx.ui.show(&Done::new(thing, name, sentence))
+}

@@ -1,0 +1,95 @@
+//! `torso db tokens`: what opens a database on a server.
+
+use crate::commands::complete;
+use crate::commands::tokens::{self, New, Of};
+use crate::commands::values::Span;
+use crate::context::Context;
+use crate::control::names::DatabaseName;
+use crate::error::Result;
+use clap::Subcommand;
+
+/// Make, list and end tokens that open a database
+#[derive(Subcommand)]
+pub(crate) enum Verb {
+    Create(Create),
+    #[command(visible_alias = "ls")]
+    List(List),
+    #[command(visible_alias = "rm")]
+    Revoke(Revoke),
+    Invalidate(Invalidate),
+}
+
+pub(super) fn run(ctx: &Context, verb: &Verb) -> Result<()> {
+    match verb {
+        Verb::Create(args) => {
+            let of = if args.group {
+                Of::Group(super::find(ctx, &args.name)?.group)
+            } else {
+                Of::Database(args.name.clone())
+            };
+            tokens::create(ctx, &of, &args.new)
+        }
+        Verb::List(args) => tokens::list(ctx, &Of::Database(args.name.clone())),
+        Verb::Revoke(args) => {
+            let of = Of::Database(args.name.clone());
+            tokens::revoke(ctx, &of, &args.id, args.yes, args.if_exists)
+        }
+        Verb::Invalidate(args) => tokens::invalidate(ctx, &Of::Database(args.name.clone()), args.grace, args.yes),
+    }
+}
+
+/// Make a token that opens a database, and print it, once
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso db tokens create app --expiration 7d --read-only")]
+pub(crate) struct Create {
+    /// Name of the database
+    #[arg(value_name = "NAME", add = complete::databases())]
+    name: DatabaseName,
+    #[command(flatten)]
+    new: New,
+    /// For all databases of its group, now and in future
+    #[arg(long)]
+    group: bool,
+}
+
+/// List the tokens that open a database; their texts are not kept anywhere
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso db tokens list app")]
+pub(crate) struct List {
+    /// Name of the database
+    #[arg(value_name = "NAME", add = complete::databases())]
+    name: DatabaseName,
+}
+
+/// End one token, at once
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso db tokens revoke app ID --yes")]
+pub(crate) struct Revoke {
+    /// Name of the database
+    #[arg(value_name = "NAME", add = complete::databases())]
+    name: DatabaseName,
+    /// Id of the token
+    #[arg(value_name = "ID")]
+    id: String,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+    /// Succeed when there is no such token
+    #[arg(long)]
+    if_exists: bool,
+}
+
+/// End every token made so far for a database
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso db tokens invalidate app --grace 10m --yes")]
+pub(crate) struct Invalidate {
+    /// Name of the database
+    #[arg(value_name = "NAME", add = complete::databases())]
+    name: DatabaseName,
+    /// How long they still open it
+    #[arg(long, value_name = "DURATION")]
+    grace: Option<Span>,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+}

@@ -1,0 +1,142 @@
+//! `torso db usage`: what was read, written and stored.
+
+use super::near_miss;
+use crate::commands::complete;
+use crate::context::Context;
+use crate::control::names::{DatabaseName, LocationCode};
+use crate::control::tokens::{QueryUsage, Span, Usage};
+use crate::error::Result;
+use crate::ui::{Card, Cell, Layout, Table, View};
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// Show what a database used: rows read and written, storage
+///
+/// A server counts; nobody counts what is read from files of this machine.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  torso db usage app\n  torso db usage app --from 2026-11-01T00:00:00Z --queries")]
+pub(crate) struct Args {
+    /// Name of the database; without one, the project's
+    #[arg(value_name = "NAME", add = complete::databases())]
+    name: Option<DatabaseName>,
+    /// From when on [default: the beginning of the month]
+    #[arg(long, value_name = "TIME")]
+    from: Option<Timestamp>,
+    /// Until when [default: now]
+    #[arg(long, value_name = "TIME")]
+    to: Option<Timestamp>,
+    /// The statements that read and wrote the most rows, instead
+    #[arg(long)]
+    queries: bool,
+}
+
+#[derive(Serialize)]
+struct Used {
+    name: DatabaseName,
+    #[serde(flatten)]
+    usage: Usage,
+    instances: Vec<At>,
+}
+
+/// What one instance used.
+#[derive(Serialize)]
+struct At {
+    uuid: String,
+    location: Option<LocationCode>,
+    #[serde(flatten)]
+    usage: Usage,
+}
+
+pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
+    let name = ctx.database(args.name)?;
+    if args.queries {
+        return queries(ctx, &name);
+    }
+    let plane = ctx.control()?;
+    let span = Span {
+        from: args.from,
+        to: args.to,
+    };
+    let found = plane
+        .database_usage(&name, span)
+        .map_err(|error| near_miss(ctx, &name, error))?;
+    let known = plane.list_instances(&name)?;
+    let instances = found
+        .instances
+        .into_iter()
+        .map(|instance| At {
+            location: known
+                .iter()
+                .find(|known| known.uuid == instance.uuid)
+                .map(|known| known.location.clone()),
+            uuid: instance.uuid,
+            usage: instance.usage,
+        })
+        .collect();
+    ctx.ui.show(&Used {
+        name,
+        usage: found.usage,
+        instances,
+    })
+}
+
+impl View for Used {
+    fn layout(&self) -> Layout {
+        let mut table = Table::new(["LOCATION", "ROWS READ", "ROWS WRITTEN", "STORAGE"], "");
+        for instance in &self.instances {
+            table.row(vec![
+                Cell::maybe(instance.location.as_ref(), |code| Cell::text(code.as_str())),
+                Cell::number(instance.usage.rows_read),
+                Cell::number(instance.usage.rows_written),
+                Cell::size(instance.usage.storage_bytes),
+            ]);
+        }
+        Layout::Card(
+            Card::default()
+                .field("Name", Cell::text(self.name.as_str()))
+                .field("Rows read", Cell::number(self.usage.rows_read))
+                .field("Rows written", Cell::number(self.usage.rows_written))
+                .field("Storage", Cell::size(self.usage.storage_bytes))
+                .field("Synced", Cell::size(self.usage.bytes_synced))
+                .table("Instances", table),
+        )
+    }
+
+    fn names(&self) -> Vec<String> {
+        vec![self.name.to_string()]
+    }
+}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Queries(Vec<QueryUsage>);
+
+/// The statements that cost the most.
+pub(super) fn queries(ctx: &Context, name: &DatabaseName) -> Result<()> {
+    let found = ctx
+        .control()?
+        .top_queries(name)
+        .map_err(|error| near_miss(ctx, name, error))?;
+    ctx.ui.show(&Queries(found))
+}
+
+impl View for Queries {
+    fn layout(&self) -> Layout {
+        let mut table = Table::new(
+            ["STATEMENT", "ROWS READ", "ROWS WRITTEN"],
+            "No statement was counted yet.",
+        );
+        for query in &self.0 {
+            table.row(vec![
+                Cell::text(&query.query),
+                Cell::number(query.rows_read),
+                Cell::number(query.rows_written),
+            ]);
+        }
+        Layout::Table(table)
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.iter().map(|query| query.query.clone()).collect()
+    }
+}

@@ -1,0 +1,85 @@
+//! `torso org audit-logs`: what was done in an organization, and by whom.
+
+use crate::context::Context;
+use crate::control::accounts::AuditPage;
+use crate::error::Result;
+use crate::ui::{Cell, Layout, Table, View};
+use clap::Subcommand;
+use serde::Serialize;
+
+/// See what was done in the current organization
+#[derive(Subcommand)]
+pub(in crate::commands) enum Verb {
+    #[command(visible_alias = "ls")]
+    List(List),
+}
+
+/// List what was done, the newest first, a page at a time
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso org audit-logs list --limit 50 --page 2")]
+pub(in crate::commands) struct List {
+    /// Page, from 1
+    #[arg(long, short, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    page: u64,
+    /// Entries on a page
+    #[arg(long, short, value_name = "NUMBER", default_value_t = 25, value_parser = clap::value_parser!(u64).range(1..=100))]
+    limit: u64,
+    /// Show what each entry is about, too
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+#[derive(Serialize)]
+struct Page {
+    #[serde(flatten)]
+    page: AuditPage,
+    #[serde(skip)]
+    verbose: bool,
+}
+
+pub(super) fn run(ctx: &Context, verb: &Verb) -> Result<()> {
+    let Verb::List(args) = verb;
+    let page = ctx.accounts()?.audit_log(&ctx.organization()?, args.page, args.limit)?;
+    let told = page.pagination;
+    ctx.ui.show(&Page {
+        page,
+        verbose: args.verbose,
+    })?;
+    if told.total_pages > told.page {
+        ctx.ui.notice(format!(
+            "Page {} of {}; the next one: --page {}",
+            told.page,
+            told.total_pages,
+            told.page + 1
+        ));
+    }
+    Ok(())
+}
+
+impl View for Page {
+    fn layout(&self) -> Layout {
+        let mut titles = vec!["TIME", "AUTHOR", "CODE", "ORIGIN", "MESSAGE"];
+        if self.verbose {
+            titles.push("DATA");
+        }
+        let mut table = Table::new(titles, "Nothing was done yet.");
+        for entry in &self.page.audit_logs {
+            let mut row = vec![
+                Cell::time(entry.created_at),
+                Cell::text(&entry.author),
+                Cell::text(&entry.code),
+                Cell::text(&entry.origin),
+                Cell::text(&entry.message),
+            ];
+            if self.verbose {
+                row.push(Cell::text(entry.data.to_string()));
+            }
+            table.row(row);
+        }
+        Layout::Table(table)
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.page.audit_logs.iter().map(|entry| entry.code.clone()).collect()
+    }
+}

@@ -1,0 +1,154 @@
+//! `torso org invites`: people who are asked to join an organization.
+
+use super::members::As;
+use crate::commands::answers::Done;
+use crate::context::Context;
+use crate::control::accounts::Invite;
+use crate::control::names::OrganizationSlug;
+use crate::error::{Code, Error, Result};
+use crate::ui::{Cell, Layout, Table, View};
+use clap::Subcommand;
+use serde::Serialize;
+
+/// Invite people to the current organization
+#[derive(Subcommand)]
+pub(in crate::commands) enum Verb {
+    #[command(visible_alias = "ls")]
+    List(List),
+    Create(Create),
+    #[command(visible_alias = "rm")]
+    Remove(Remove),
+}
+
+pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
+    match verb {
+        Verb::List(_) => list(ctx),
+        Verb::Create(args) => create(ctx, &args),
+        Verb::Remove(args) => remove(ctx, &args),
+    }
+}
+
+/// List invitations
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso org invites list --org team")]
+pub(in crate::commands) struct List {}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Invites(Vec<Invite>);
+
+fn list(ctx: &Context) -> Result<()> {
+    ctx.ui
+        .show(&Invites(ctx.accounts()?.list_invites(&ctx.organization()?)?))
+}
+
+impl View for Invites {
+    fn layout(&self) -> Layout {
+        let mut table = Table::new(["EMAIL", "ROLE", "ACCEPTED", "CREATED"], "No invitations.");
+        for invite in &self.0 {
+            table.row(vec![
+                Cell::text(&invite.email),
+                Cell::text(invite.role.name()),
+                Cell::yes_no(invite.accepted),
+                Cell::time(invite.created_at),
+            ]);
+        }
+        Layout::Table(table)
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.iter().map(|invite| invite.email.clone()).collect()
+    }
+}
+
+/// Invite somebody
+///
+/// A torso server sends no mail: it answers with a link, told once, that you hand over yourself.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso org invites create bob@example.com --role admin --org team")]
+pub(in crate::commands) struct Create {
+    /// Mail address of the person
+    #[arg(value_name = "EMAIL")]
+    email: String,
+    #[command(flatten)]
+    role: As,
+}
+
+#[derive(Serialize)]
+struct Invited {
+    organization: OrganizationSlug,
+    #[serde(flatten)]
+    invite: Invite,
+}
+
+pub(super) fn create(ctx: &Context, args: &Create) -> Result<()> {
+    check(&args.email)?;
+    let organization = ctx.organization()?;
+    let invite = ctx
+        .accounts()?
+        .create_invite(&organization, &args.email, args.role.role())?;
+    let sentence = match &invite.link {
+        Some(link) => format!(
+            "Invited {} to organization {organization}. Hand over this link, which is shown only once:\n{}",
+            args.email,
+            link.expose()
+        ),
+        None => format!("Invited {} to organization {organization}.", args.email),
+    };
+    ctx.ui
+        .show(&Done::new(Invited { organization, invite }, &args.email, sentence))
+}
+
+/// What cannot be an address; whether it is one, only a mail would tell.
+fn check(email: &str) -> Result<()> {
+    let fine = email.split_once('@').is_some_and(|(name, host)| {
+        !name.is_empty() && !host.is_empty() && !email.chars().any(|c| c.is_control() || c.is_whitespace())
+    });
+    if fine {
+        return Ok(());
+    }
+    Err(
+        Error::new(Code::InvalidValue, format!("{email:?} is not a mail address"))
+            .hint("write it like bob@example.com"),
+    )
+}
+
+/// Withdraw an invitation
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso org invites remove bob@example.com --org team")]
+pub(in crate::commands) struct Remove {
+    /// Mail address of the person
+    #[arg(value_name = "EMAIL")]
+    email: String,
+    /// Succeed when there is no such invitation
+    #[arg(long)]
+    if_exists: bool,
+}
+
+#[derive(Serialize)]
+struct Removed {
+    organization: OrganizationSlug,
+    email: String,
+    removed: bool,
+}
+
+fn remove(ctx: &Context, args: &Remove) -> Result<()> {
+    check(&args.email)?;
+    let organization = ctx.organization()?;
+    let removed = match ctx.accounts()?.delete_invite(&organization, &args.email) {
+        Ok(()) => true,
+        Err(error) if args.if_exists && error.code() == Code::InviteNotFound => false,
+        Err(error) => return Err(error),
+    };
+    let sentence = if removed {
+        format!("Withdrew the invitation of {}.", args.email)
+    } else {
+        format!("{} is not invited.", args.email)
+    };
+    let thing = Removed {
+        organization,
+        email: args.email.clone(),
+        removed,
+    };
+    ctx.ui.show(&Done::new(thing, &args.email, sentence))
+}

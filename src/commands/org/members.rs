@@ -1,0 +1,200 @@
+//! `torso org members`: who belongs to an organization, and as what.
+
+use crate::commands::answers::Done;
+use crate::context::Context;
+use crate::control::accounts::{Member, MemberRole};
+use crate::control::names::{OrganizationSlug, Username};
+use crate::error::{Code, Result};
+use crate::ui::{Cell, Layout, Table, View};
+use clap::Subcommand;
+use serde::Serialize;
+
+/// List, add and remove members of the current organization
+#[derive(Subcommand)]
+pub(in crate::commands) enum Verb {
+    #[command(visible_alias = "ls")]
+    List(List),
+    Add(Add),
+    Role(Role),
+    #[command(visible_alias = "rm")]
+    Remove(Remove),
+    #[command(hide = true)]
+    Invite(super::invites::Create),
+}
+
+pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
+    match verb {
+        Verb::List(_) => list(ctx),
+        Verb::Add(args) => add(ctx, &args),
+        Verb::Role(args) => role(ctx, &args),
+        Verb::Remove(args) => remove(ctx, &args),
+        Verb::Invite(args) => super::invites::create(ctx, &args),
+    }
+}
+
+/// List members
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso org members list --org team")]
+pub(in crate::commands) struct List {}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Members(Vec<Member>);
+
+fn list(ctx: &Context) -> Result<()> {
+    ctx.ui
+        .show(&Members(ctx.accounts()?.list_members(&ctx.organization()?)?))
+}
+
+impl View for Members {
+    fn layout(&self) -> Layout {
+        let mut table = Table::new(["USER", "ROLE", "EMAIL"], "No members.");
+        for member in &self.0 {
+            table.row(vec![
+                Cell::text(member.username.as_str()),
+                Cell::text(member.role.name()),
+                Cell::maybe(Some(&member.email).filter(|text| !text.is_empty()), Cell::text),
+            ]);
+        }
+        Layout::Table(table)
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.iter().map(|member| member.username.to_string()).collect()
+    }
+}
+
+/// What a member may do.
+#[derive(clap::Args)]
+pub(in crate::commands) struct As {
+    /// owner, admin, member or viewer
+    #[arg(long, value_name = "ROLE", default_value_t = MemberRole::Member)]
+    pub role: MemberRole,
+    /// Short for --role admin
+    #[arg(long, short, conflicts_with = "role")]
+    pub admin: bool,
+}
+
+impl As {
+    pub fn role(&self) -> MemberRole {
+        if self.admin { MemberRole::Admin } else { self.role }
+    }
+}
+
+#[derive(Serialize)]
+struct Changed {
+    organization: OrganizationSlug,
+    #[serde(flatten)]
+    member: Member,
+    changed: bool,
+}
+
+/// Make a user of the server a member
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso org members add bob --role viewer --org team")]
+pub(in crate::commands) struct Add {
+    /// Name of the user
+    #[arg(value_name = "USER")]
+    user: Username,
+    #[command(flatten)]
+    role: As,
+    /// Succeed when the user is a member already
+    #[arg(long)]
+    if_not_exists: bool,
+}
+
+fn add(ctx: &Context, args: &Add) -> Result<()> {
+    let (accounts, organization) = (ctx.accounts()?, ctx.organization()?);
+    let (member, changed) = match accounts.add_member(&organization, &args.user, args.role.role()) {
+        Ok(member) => (member, true),
+        Err(error) if args.if_not_exists && error.code() == Code::MemberExists => {
+            (accounts.get_member(&organization, &args.user)?, false)
+        }
+        Err(error) => return Err(error),
+    };
+    let sentence = if changed {
+        format!("Added {} to organization {organization} as {}.", args.user, member.role)
+    } else {
+        format!(
+            "{} is in organization {organization} already, as {}.",
+            args.user, member.role
+        )
+    };
+    let thing = Changed {
+        organization,
+        member,
+        changed,
+    };
+    ctx.ui.show(&Done::new(thing, &args.user, sentence))
+}
+
+/// Change what a member may do
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso org members role bob admin --org team")]
+pub(in crate::commands) struct Role {
+    /// Name of the user
+    #[arg(value_name = "USER")]
+    user: Username,
+    /// owner, admin, member or viewer
+    #[arg(value_name = "ROLE")]
+    role: MemberRole,
+}
+
+fn role(ctx: &Context, args: &Role) -> Result<()> {
+    let organization = ctx.organization()?;
+    let member = ctx.accounts()?.update_member(&organization, &args.user, args.role)?;
+    let sentence = format!("{} is now {} in organization {organization}.", args.user, member.role);
+    let thing = Changed {
+        organization,
+        member,
+        changed: true,
+    };
+    ctx.ui.show(&Done::new(thing, &args.user, sentence))
+}
+
+/// Remove a member
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso org members remove bob --org team --yes")]
+pub(in crate::commands) struct Remove {
+    /// Name of the user
+    #[arg(value_name = "USER")]
+    user: Username,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+    /// Succeed when the user is no member
+    #[arg(long)]
+    if_exists: bool,
+}
+
+#[derive(Serialize)]
+struct Removed {
+    organization: OrganizationSlug,
+    username: Username,
+    removed: bool,
+}
+
+fn remove(ctx: &Context, args: &Remove) -> Result<()> {
+    let (user, organization) = (&args.user, ctx.organization()?);
+    ctx.ui.confirm(
+        args.yes,
+        &format!("remove {user} from organization {organization}"),
+        user.as_str(),
+    )?;
+    let removed = match ctx.accounts()?.remove_member(&organization, user) {
+        Ok(()) => true,
+        Err(error) if args.if_exists && error.code() == Code::UserNotFound => false,
+        Err(error) => return Err(error),
+    };
+    let sentence = if removed {
+        format!("Removed {user} from organization {organization}.")
+    } else {
+        format!("{user} is no member of organization {organization}.")
+    };
+    let thing = Removed {
+        organization,
+        username: user.clone(),
+        removed,
+    };
+    ctx.ui.show(&Done::new(thing, user, sentence))
+}

@@ -1,0 +1,72 @@
+//! How a user hands over a token: from stdin, a file, or typed where nobody sees it. Never on the command line, where other
+//! users of the machine could read it.
+
+use crate::context::Context;
+use crate::error::{Code, Error, Result};
+use crate::secret::Secret;
+use std::io::Read as _;
+use std::path::PathBuf;
+
+/// The most that is read for a token.
+const LONGEST: u64 = 64 << 10;
+
+/// Where the token comes from.
+#[derive(clap::Args, Default)]
+pub(super) struct Given {
+    /// Read the API token from stdin
+    #[arg(long, conflicts_with = "token_file")]
+    token_stdin: bool,
+    /// Read the API token from a file
+    #[arg(long, value_name = "PATH")]
+    token_file: Option<PathBuf>,
+}
+
+impl Given {
+    /// The token, if the user said where to find one.
+    pub fn read(&self) -> Result<Option<Secret>> {
+        let mut text = String::new();
+        match (&self.token_file, self.token_stdin) {
+            (Some(path), _) => {
+                let doing = |error| Error::io(error, format!("cannot read the token from {}", path.display()));
+                let file = std::fs::File::open(path).map_err(doing)?;
+                file.take(LONGEST).read_to_string(&mut text).map_err(doing)?;
+            }
+            (None, true) => {
+                let stdin = std::io::stdin().lock();
+                stdin
+                    .take(LONGEST)
+                    .read_to_string(&mut text)
+                    .map_err(|error| Error::io(error, "cannot read the token from stdin"))?;
+            }
+            (None, false) => return Ok(None),
+        }
+        check(&text).map(Some)
+    }
+}
+
+/// A token as it was typed or read: one word.
+pub(super) fn check(text: &str) -> Result<Secret> {
+    let text = text.trim();
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Error::new(
+            Code::InvalidValue,
+            "what was read is not a token: it is empty or has white space in it",
+        )
+        .hint("a token is one word, such as torso auth api-tokens mint prints"));
+    }
+    Ok(Secret::new(text.to_owned()))
+}
+
+/// Has the user type or paste a token, unseen.
+pub(super) fn ask(ctx: &Context, address: &str) -> Result<Secret> {
+    if !ctx.ui.may_ask() {
+        return Err(Error::new(
+            Code::Usage,
+            format!("no token for {address} is given, and nobody can be asked"),
+        )
+        .hint("give one with --token-stdin or --token-file"));
+    }
+    let text = rpassword::prompt_password(format!("Token for {address} (it is not shown): "))
+        .map_err(|error| Error::io(error, "cannot ask for the token"))?;
+    check(&text)
+}

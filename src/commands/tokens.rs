@@ -1,0 +1,267 @@
+//! Tokens that open a database, or all of a group: made, listed and ended the same way. The nouns are in `db` and `group`.
+
+use super::answers::Done;
+use super::values::Span;
+use crate::context::Context;
+use crate::control::names::{DatabaseName, GroupName};
+use crate::control::tokens::{
+    AttachList, AttachPermissions, Authorization, DatabaseToken, Expiration, Minted, NewToken, TablePermission,
+    TokenPermissions,
+};
+use crate::error::{Code, Error, Result};
+use crate::ui::{Cell, Layout, Table, View};
+use serde::Serialize;
+use std::time::Duration;
+
+/// What tokens open.
+#[derive(Debug, Clone)]
+pub(super) enum Of {
+    Database(DatabaseName),
+    Group(GroupName),
+}
+
+impl Of {
+    fn noun(&self) -> &'static str {
+        match self {
+            Self::Database(_) => "database",
+            Self::Group(_) => "group",
+        }
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Self::Database(name) => name.as_str(),
+            Self::Group(name) => name.as_str(),
+        }
+    }
+}
+
+/// What a new token may do, and for how long.
+#[derive(clap::Args)]
+pub(super) struct New {
+    /// How long it is valid, such as 7d or 2w1d30m, or never
+    #[arg(long, short, value_name = "DURATION", default_value = "never")]
+    expiration: Expiration,
+    /// Only for reading
+    #[arg(long, short)]
+    read_only: bool,
+    /// What to call it in lists
+    #[arg(long, value_name = "TEXT")]
+    label: Option<String>,
+    /// Databases that its bearer may attach for reading, separated by commas
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    attach: Vec<DatabaseName>,
+    /// Permission on tables, where the server has such: TABLE:ACTION,…, or all:ACTION,…; may be repeated
+    #[arg(long, short, value_name = "TABLE:ACTIONS")]
+    permissions: Vec<String>,
+}
+
+/// What may be done with tables.
+const ACTIONS: [&str; 7] = [
+    "data_read",
+    "data_add",
+    "data_update",
+    "data_delete",
+    "schema_add",
+    "schema_update",
+    "schema_delete",
+];
+
+fn permission(text: &str) -> Result<TablePermission> {
+    let refuse = || {
+        Error::new(Code::InvalidValue, format!("{text:?} is not a permission")).hint(format!(
+            "write TABLE:ACTION or all:ACTION with actions of {}",
+            ACTIONS.join(", ")
+        ))
+    };
+    let (table, actions) = text.rsplit_once(':').ok_or_else(refuse)?;
+    let actions: Vec<String> = actions.split(',').map(str::to_owned).collect();
+    if table.is_empty() || !actions.iter().all(|action| ACTIONS.contains(&action.as_str())) {
+        return Err(refuse());
+    }
+    Ok(TablePermission {
+        tables: (table != "all").then(|| vec![table.to_owned()]),
+        actions,
+    })
+}
+
+/// The answer: the one time that the token is told.
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Told(Minted);
+
+impl View for Told {
+    fn layout(&self) -> Layout {
+        Layout::Said(self.0.jwt.expose().to_owned())
+    }
+
+    fn names(&self) -> Vec<String> {
+        vec![self.0.jwt.expose().to_owned()]
+    }
+}
+
+pub(super) fn create(ctx: &Context, of: &Of, args: &New) -> Result<()> {
+    let fine_grained = args
+        .permissions
+        .iter()
+        .map(|text| permission(text))
+        .collect::<Result<Vec<_>>>()?;
+    let new = NewToken {
+        name: args.label.clone(),
+        expiration: args.expiration,
+        authorization: if args.read_only {
+            Authorization::ReadOnly
+        } else {
+            Authorization::FullAccess
+        },
+        permissions: TokenPermissions {
+            permissions: (!args.attach.is_empty()).then(|| AttachPermissions {
+                read_attach: AttachList {
+                    databases: args.attach.iter().map(ToString::to_string).collect(),
+                },
+            }),
+            fine_grained_permissions: (!fine_grained.is_empty()).then_some(fine_grained),
+        },
+    };
+    let plane = ctx.control()?;
+    ctx.ui.show(&Told(match of {
+        Of::Database(name) => plane.create_database_token(name, &new)?,
+        Of::Group(name) => plane.create_group_token(name, &new)?,
+    }))
+}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Tokens(Vec<DatabaseToken>);
+
+pub(super) fn list(ctx: &Context, of: &Of) -> Result<()> {
+    let plane = ctx.control()?;
+    ctx.ui.show(&Tokens(match of {
+        Of::Database(name) => plane.list_database_tokens(name)?,
+        Of::Group(name) => plane.list_group_tokens(name)?,
+    }))
+}
+
+impl View for Tokens {
+    fn layout(&self) -> Layout {
+        let mut table = Table::new(
+            ["ID", "LABEL", "OPENS", "FOR", "CREATED", "EXPIRES", "ENDED"],
+            "No tokens.",
+        );
+        for token in &self.0 {
+            table.row(vec![
+                Cell::text(&token.id),
+                Cell::maybe(token.name.as_ref(), Cell::text),
+                Cell::text(match &token.database {
+                    Some(name) => format!("database {name}"),
+                    None => format!("group {}", token.group),
+                }),
+                Cell::text(match token.authorization {
+                    Authorization::FullAccess => "everything",
+                    Authorization::ReadOnly => "reading",
+                }),
+                Cell::time(token.created_at),
+                Cell::maybe(token.expires_at, Cell::time),
+                Cell::maybe(token.revoked_at, Cell::time),
+            ]);
+        }
+        Layout::Table(table)
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.iter().map(|token| token.id.clone()).collect()
+    }
+}
+
+#[derive(Serialize)]
+struct Revoked {
+    #[serde(flatten)]
+    token: Option<DatabaseToken>,
+    revoked: bool,
+}
+
+/// Ends one token.
+pub(super) fn revoke(ctx: &Context, of: &Of, id: &str, yes: bool, if_exists: bool) -> Result<()> {
+    let plane = ctx.control()?;
+    ctx.ui.confirm(
+        yes,
+        &format!("revoke token {id} of {} {}", of.noun(), of.name()),
+        of.name(),
+    )?;
+    let done = match of {
+        Of::Database(name) => plane.revoke_database_token(name, id),
+        Of::Group(name) => plane.revoke_group_token(name, id),
+    };
+    let token = match done {
+        Ok(token) => Some(token),
+        Err(error) if if_exists && error.code() == Code::TokenNotFound => None,
+        Err(error) => return Err(error),
+    };
+    let sentence = match &token {
+        Some(_) => format!("Revoked token {id}."),
+        None => format!("There is no token {id}."),
+    };
+    let revoked = token.is_some();
+    ctx.ui.show(&Done::new(Revoked { token, revoked }, id, sentence))
+}
+
+#[derive(Serialize)]
+struct Invalidated {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    name: String,
+    grace_ms: u64,
+}
+
+/// Ends all tokens made so far.
+pub(super) fn invalidate(ctx: &Context, of: &Of, grace: Option<Span>, yes: bool) -> Result<()> {
+    let grace = match grace {
+        None => Duration::ZERO,
+        Some(Span::For(grace)) => grace,
+        Some(Span::Never) => {
+            return Err(
+                Error::new(Code::InvalidValue, "a grace that never ends would end no token")
+                    .hint("give a time such as 10m"),
+            );
+        }
+    };
+    let plane = ctx.control()?;
+    ctx.ui.confirm(
+        yes,
+        &format!("end every token made so far for {} {}", of.noun(), of.name()),
+        of.name(),
+    )?;
+    match of {
+        Of::Database(name) => plane.rotate_database_tokens(name, grace)?,
+        Of::Group(name) => plane.rotate_group_tokens(name, grace)?,
+    }
+    let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+    let when = if grace.is_zero() {
+        "do not open it any more".to_owned()
+    } else {
+        format!("open it for {} more", crate::ui::text::span(grace_ms))
+    };
+    let sentence = format!("Tokens made so far for {} {} {when}.", of.noun(), of.name());
+    let thing = Invalidated {
+        kind: of.noun(),
+        name: of.name().to_owned(),
+        grace_ms,
+    };
+    ctx.ui.show(&Done::new(thing, of.name(), sentence))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn permissions_on_tables() {
+        let read = permission("users:data_read,data_add").unwrap();
+        assert_eq!(read.tables, Some(vec!["users".to_owned()]));
+        assert_eq!(read.actions, ["data_read", "data_add"]);
+        assert_eq!(permission("all:schema_add").unwrap().tables, None);
+        for text in ["", "users", "users:", ":data_read", "users:read"] {
+            assert!(permission(text).is_err(), "{text}");
+        }
+    }
+}
