@@ -3,6 +3,7 @@
 
 mod applications;
 mod bad_input;
+mod client;
 mod completion;
 mod conformance;
 mod crash;

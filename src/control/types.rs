@@ -121,6 +121,12 @@ pub struct Instance {
     /// How far a replica is behind: time between the state it has and its primary's last change. 0 when it has everything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lag_ms: Option<u64>,
+    /// How many frames of its primary's log a replica lacks, on an engine that has such.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lag_frames: Option<u64>,
+    /// The last frame of its primary's log that an instance has, on an engine that has such.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<u64>,
 }
 
 /// What can be set on a database.

@@ -156,20 +156,18 @@ impl Settings {
 
     /// Chooses the organization that commands work in when they work in a context; none is the personal one.
     pub fn set_organization(&self, name: &ContextName, organization: Option<&OrganizationSlug>) -> Result<()> {
-        self.context(name)?;
         files::change(&self.path()?, |document| {
             let context = document
                 .get_mut("contexts")
                 .and_then(|contexts| contexts.get_mut(name.as_str()))
-                .and_then(Item::as_table_like_mut);
-            if let Some(context) = context {
-                match organization {
-                    Some(slug) => {
-                        context.insert("organization", value(slug.as_str()));
-                    }
-                    None => {
-                        context.remove("organization");
-                    }
+                .and_then(Item::as_table_like_mut)
+                .ok_or_else(|| Error::new(Code::ContextNotFound, format!("there is no context {name}")))?;
+            match organization {
+                Some(slug) => {
+                    context.insert("organization", value(slug.as_str()));
+                }
+                None => {
+                    context.remove("organization");
                 }
             }
             Ok(())

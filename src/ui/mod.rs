@@ -164,6 +164,14 @@ impl Ui {
         }
     }
 
+    /// Wipes the terminal for an answer that is shown again. Elsewhere answers follow each other.
+    pub fn clear(&self) -> Result<()> {
+        if !self.out_terminal || self.format != Format::Table {
+            return Ok(());
+        }
+        self.answer(|out| out.write_all(b"\x1b[H\x1b[2J"))
+    }
+
     /// Prints an answer that is one bare value, such as a URL or a path. In JSON it is a string.
     pub fn value(&self, text: &str) -> Result<()> {
         self.answer(|out| {

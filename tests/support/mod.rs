@@ -8,6 +8,7 @@ pub mod scenario;
 pub mod sqld;
 pub mod sqlite3;
 pub mod state;
+pub mod stub;
 pub mod trace;
 pub mod tree;
 pub mod world;

@@ -3,13 +3,15 @@
 use super::show::instance_table;
 use super::{find, near_miss};
 use crate::commands::answers::{self, Done};
+use crate::commands::values::Span;
 use crate::commands::{DryRun, complete};
 use crate::context::Context;
 use crate::control::names::{DatabaseName, LocationCode};
 use crate::control::types::{DatabaseFilter, Instance, Synced};
 use crate::error::{Code, Error, Result};
-use crate::ui::{Cell, Layout, Table, View};
+use crate::ui::{Cell, Format, Layout, Table, View};
 use serde::Serialize;
+use std::time::Duration;
 
 /// Whether to wait for the result. Only for commands that may return early on a server.
 #[derive(clap::Args)]
@@ -83,11 +85,17 @@ pub(super) fn replicate(ctx: &Context, args: &Replicate) -> Result<()> {
 
 /// List the instances of a database: role, place, last sync, how far behind
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  torso db replicas app")]
+#[command(after_help = "Examples:\n  torso db replicas app\n  torso db replicas app --watch")]
 pub(crate) struct Replicas {
     /// Name of the database; without one, the project's
     #[arg(value_name = "NAME", add = complete::databases())]
     name: Option<DatabaseName>,
+    /// Look again and again, until Ctrl-C
+    #[arg(long, short)]
+    watch: bool,
+    /// How long to wait before looking again
+    #[arg(long, value_name = "DURATION", requires = "watch", default_value = "1s")]
+    interval: Span,
 }
 
 #[derive(Serialize)]
@@ -96,12 +104,31 @@ struct Instances(Vec<Instance>);
 
 pub(super) fn replicas(ctx: &Context, args: Replicas) -> Result<()> {
     let name = ctx.database(args.name)?;
-    let instances = ctx
-        .control()?
-        .list_instances(&name)
-        .map_err(|error| near_miss(ctx, &name, error))?;
-    ctx.ui.show(&Instances(instances))
+    let look = || {
+        ctx.control()?
+            .list_instances(&name)
+            .map_err(|error| near_miss(ctx, &name, error))
+    };
+    if !args.watch {
+        return ctx.ui.show(&Instances(look()?));
+    }
+    if ctx.ui.format() == Format::Json {
+        return Err(Error::new(Code::Usage, "one JSON document cannot be watched")
+            .hint("--output jsonl prints an instance a line, again and again"));
+    }
+    let Span::For(interval) = args.interval else {
+        return Err(Error::new(Code::InvalidValue, "--interval never would never look again").hint("give 1s, or 5s"));
+    };
+    loop {
+        let instances = look()?;
+        ctx.ui.clear()?;
+        ctx.ui.show(&Instances(instances))?;
+        std::thread::sleep(interval.max(SHORTEST_INTERVAL));
+    }
 }
+
+/// Looking more often would be work for nobody.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 
 impl View for Instances {
     fn layout(&self) -> Layout {

@@ -185,15 +185,17 @@ impl View for Shown {
     }
 }
 
-/// Instances as `show` and `replicas` list them.
+/// Instances as `show` and `replicas` list them. Frames are shown where the engine counts such.
 pub(super) fn instance_table(instances: &[Instance]) -> Table {
-    let mut table = Table::new(
-        ["LOCATION", "ROLE", "STATE", "SIZE", "LAST SYNC", "BEHIND"],
-        "No instances.",
-    );
+    let frames = instances.iter().any(|instance| instance.position.is_some());
+    let mut titles = vec!["LOCATION", "ROLE", "STATE", "SIZE", "LAST SYNC", "BEHIND"];
+    if frames {
+        titles.extend(["FRAMES BEHIND", "POSITION"]);
+    }
+    let mut table = Table::new(titles, "No instances.");
     for instance in instances {
         let primary = instance.role == Role::Primary;
-        table.row(vec![
+        let mut row = vec![
             Cell::text(instance.location.as_str()),
             Cell::text(if primary { "primary" } else { "replica" }),
             Cell::text(match instance.state {
@@ -210,7 +212,12 @@ pub(super) fn instance_table(instances: &[Instance]) -> Table {
                     Cell::span(ms)
                 }
             }),
-        ]);
+        ];
+        if frames {
+            row.push(Cell::maybe(instance.lag_frames.filter(|_| !primary), Cell::number));
+            row.push(Cell::maybe(instance.position, Cell::number));
+        }
+        table.row(row);
     }
     table
 }

@@ -5,11 +5,11 @@ use crate::control::accounts::{ApiToken, Invite, Member, Organization, User};
 use crate::control::names::LocationCode;
 use crate::control::places;
 use crate::control::tokens::Expiration;
-use crate::control::types::{Configuration, Database, Group, Instance, Location};
+use crate::control::types::{Configuration, Database, Group, Instance, Location, Parent};
 use crate::error::{Code, Error, Result};
 use jiff::Timestamp;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize as _, Serialize};
 use serde_json::{Map, Value, json};
 
 /// What a reply holds under a key; the reply itself where it has none such.
@@ -137,18 +137,14 @@ pub(super) fn database(value: Value) -> Result<Database> {
         for key in ["block_reads", "block_writes", "delete_protection"] {
             fill(members, key, json!(false));
         }
-        // A branch that is none is told as an object of nulls.
+        // A branch that is none may be told as an object of nulls. Where it came from is no reason to refuse a database.
         if members
             .get("parent")
-            .is_some_and(|parent| text_of(parent, "id").is_empty())
+            .is_some_and(|parent| Parent::deserialize(parent).is_err())
         {
             members.remove("parent");
         }
     })
-}
-
-fn text_of<'a>(value: &'a Value, key: &str) -> &'a str {
-    value.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
 pub(super) fn group(value: Value) -> Result<Group> {

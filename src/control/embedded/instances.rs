@@ -76,6 +76,8 @@ fn describe(
         size_bytes: here.map(|running| running.size),
         synced_at,
         lag_ms,
+        lag_frames: None,
+        position: None,
     }
 }
 

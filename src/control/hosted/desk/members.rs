@@ -255,7 +255,7 @@ fn another_owner(all: &[MemberRow], row: &MemberRow, of: &OrganizationSlug) -> R
         Code::Conflict,
         format!("{} is the only owner of organization {of}", row.username),
     )
-    .hint("make somebody else an owner first: torso org members update USER --role owner"))
+    .hint("make somebody else an owner first: torso org members role USER owner"))
 }
 
 pub(super) fn told(row: MemberRow) -> Member {

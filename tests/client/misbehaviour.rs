@@ -1,0 +1,267 @@
+//! Servers that misbehave: each gives one clear error in time, with the right exit code.
+
+use super::world;
+use crate::support::Run;
+use crate::support::stub::{Answer, Request, Stub};
+use serde_json::{Value, json};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+fn list(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> (Run, Stub) {
+    let stub = Stub::start(answer);
+    let world = world(&stub);
+    (world.torso(["db", "list", "--json", "--timeout", "20s"]), stub)
+}
+
+#[test]
+fn answers_that_are_none() {
+    let cases: [(&str, fn() -> Answer, i32, &str, &str); 12] = [
+        ("nothing", || Answer::Raw(Vec::new()), 7, "unavailable", "broke off"),
+        (
+            "no HTTP",
+            || Answer::Raw(b"SSH-2.0-OpenSSH_9.9\r\n".to_vec()),
+            7,
+            "unavailable",
+            "broke off",
+        ),
+        (
+            "truncated",
+            || Answer::Raw(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"databases\":[".to_vec()),
+            7,
+            "unavailable",
+            "broke off",
+        ),
+        (
+            "no JSON",
+            || Answer::With(200, "", b"<html>".to_vec()),
+            7,
+            "unavailable",
+            "Platform API",
+        ),
+        (
+            "not UTF-8",
+            || Answer::With(200, "", b"{\"a\":\"\xff\"}".to_vec()),
+            7,
+            "unavailable",
+            "Platform API",
+        ),
+        (
+            "another shape",
+            || Answer::Json(200, json!({ "databases": "many" })),
+            7,
+            "unavailable",
+            "Platform API",
+        ),
+        (
+            "a name that is none",
+            || Answer::Json(200, json!({ "databases": [{ "Name": "../../etc" }] })),
+            7,
+            "unavailable",
+            "a database",
+        ),
+        (
+            "too much",
+            || Answer::Endless(1 << 40),
+            7,
+            "unavailable",
+            "more than 64 MB",
+        ),
+        (
+            "a page",
+            || Answer::With(404, "", b"<html>".to_vec()),
+            3,
+            "path_not_found",
+            "no Platform API",
+        ),
+        (
+            "an error that is no text",
+            || Answer::Json(400, json!({ "error": { "deep": [1] } })),
+            1,
+            "invalid_value",
+            "deep",
+        ),
+        (
+            "a foreign code",
+            || Answer::Json(409, json!({ "error": "x", "code": "??" })),
+            5,
+            "conflict",
+            "x",
+        ),
+        (
+            "forbidden",
+            || Answer::Json(403, json!({ "error": "not you" })),
+            4,
+            "forbidden",
+            "not you",
+        ),
+    ];
+    for (name, answer, exit, code, said) in cases {
+        let (run, _stub) = list(move |_| answer());
+        let run = run.fails(exit, code);
+        let error = run.error();
+        assert!(error["message"].as_str().unwrap().contains(said), "{name}: {error}");
+        assert!(error["hint"].is_string() || exit != 7, "{name}: {error}");
+    }
+}
+
+#[test]
+fn redirects_are_not_followed() {
+    let elsewhere = Stub::start(|_| Answer::Json(200, json!({ "databases": [] })));
+    let to = elsewhere.url();
+    let (run, _stub) = list(move |_| {
+        Answer::Raw(format!("HTTP/1.1 307 X\r\nlocation: {to}/v1/databases\r\ncontent-length: 0\r\n\r\n").into())
+    });
+    let run = run.fails(7, "unavailable");
+    assert!(run.stderr.contains(&elsewhere.url()), "{}", run.stderr);
+    assert_eq!(elsewhere.lines(), Vec::<String>::new());
+}
+
+/// Fails a few times, then answers.
+fn flaky(failures: usize, failure: fn() -> Answer) -> impl Fn(&Request) -> Answer + Send + Sync {
+    let asked = AtomicUsize::new(0);
+    move |_| {
+        if asked.fetch_add(1, Ordering::SeqCst) < failures {
+            failure()
+        } else {
+            Answer::Json(200, json!({ "databases": [] }))
+        }
+    }
+}
+
+#[test]
+fn what_may_be_repeated_is() {
+    for failure in [
+        || Answer::With(503, "", Vec::new()),
+        || Answer::With(429, "retry-after: 0\r\n", Vec::new()),
+        || Answer::Raw(Vec::new()),
+    ] as [fn() -> Answer; 3]
+    {
+        let (run, stub) = list(flaky(2, failure));
+        run.success();
+        assert_eq!(stub.lines().len(), 3);
+    }
+    let (run, stub) = list(|_| Answer::With(503, "", Vec::new()));
+    run.fails(7, "unavailable");
+    assert_eq!(stub.lines().len(), 4);
+}
+
+#[test]
+fn a_server_that_asks_to_wait_is_given_the_time() {
+    let started = Instant::now();
+    let (run, _stub) = list(flaky(1, || Answer::With(503, "retry-after: 1\r\n", Vec::new())));
+    run.success();
+    assert!(started.elapsed() >= Duration::from_secs(1));
+    let (run, stub) = list(|_| Answer::With(429, "retry-after: 3600\r\n", Vec::new()));
+    let run = run.fails(7, "rate_limited");
+    assert!(run.stderr.contains("3600 s"), "{}", run.stderr);
+    assert_eq!(stub.lines().len(), 1);
+}
+
+#[test]
+fn what_may_not_be_repeated_is_not() {
+    let stub = Stub::start(|request| match request.method.as_str() {
+        "POST" => Answer::Raw(Vec::new()),
+        _ => Answer::Json(404, json!({ "error": "no", "code": "group_not_found" })),
+    });
+    let world = world(&stub);
+    let run = world
+        .torso(["group", "create", "g", "--location", "ams", "--json"])
+        .fails(7, "unavailable");
+    assert!(run.error()["hint"].as_str().unwrap().contains("may have been done"));
+    let posts = stub.lines().iter().filter(|line| line.starts_with("POST")).count();
+    assert_eq!(posts, 1);
+}
+
+#[test]
+fn a_silent_server_is_given_up() {
+    let stub = Stub::start(|_| Answer::Silence(Duration::from_secs(30)));
+    let world = world(&stub);
+    let started = Instant::now();
+    world
+        .torso(["db", "list", "--json", "--timeout", "1s"])
+        .fails(7, "timeout");
+    assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn nobody_listens() {
+    let port = crate::support::sqld::free_port();
+    let mut world = crate::support::World::new();
+    world.set("TORSO_API_URL", format!("http://127.0.0.1:{port}"));
+    let run = world.torso(["db", "list", "--json"]).fails(7, "unavailable");
+    assert!(run.stderr.contains("cannot connect"), "{}", run.stderr);
+    for url in ["nonsense", "ftp://h", "http://me:secret@h", "http://"] {
+        world.set("TORSO_API_URL", url);
+        let run = world.torso(["db", "list", "--json"]).fails(1, "invalid_settings");
+        assert!(!run.stderr.contains("secret"));
+    }
+}
+
+#[test]
+fn a_list_in_pages_is_read_to_its_end_and_not_for_ever() {
+    let page = |name: &str, next: Value| {
+        json!({ "databases": [{ "Name": name, "DbId": "0eb771dd-6906-41ee-8553-eaa7715aeaf2",
+            "Hostname": "h", "group": "g", "primaryRegion": "ams", "regions": [] }],
+            "pagination": { "next": next } })
+    };
+    let (run, stub) = list(move |request| {
+        Answer::Json(
+            200,
+            if request.path.contains("cursor=two") {
+                page("a", json!("two"))
+            } else {
+                page("b", json!("two"))
+            },
+        )
+    });
+    let names: Vec<Value> = run
+        .success()
+        .json()
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["Name"].clone())
+        .collect();
+    assert_eq!(names, ["a", "b"]);
+    assert_eq!(stub.lines().len(), 2);
+}
+
+#[test]
+fn a_servers_text_does_not_steer_a_terminal() {
+    let stub = Stub::start(|_| Answer::Json(400, json!({ "error": "red \u{1b}[31m\u{202e} alert" })));
+    let world = world(&stub);
+    let mut session = world.terminal(&["db", "list"]);
+    let told = session.exp_eof().unwrap();
+    assert!(told.contains("\\u{1b}[31m\\u{202e}"), "{told:?}");
+}
+
+/// What only torso's own server can do is one clear refusal elsewhere.
+#[test]
+fn what_a_plane_lacks_is_told() {
+    let stub = Stub::start(|request| match (request.method.as_str(), request.path.as_str()) {
+        ("GET", path) if path.starts_with("/v1/databases/app/auth") => {
+            Answer::Json(404, json!({ "error": "not found" }))
+        }
+        ("GET", "/v1/databases/app") => super::stand_in::answer(request),
+        ("GET", path) if path.starts_with("/v1/locations") || path.starts_with("/v1/groups") => {
+            super::stand_in::answer(request)
+        }
+        _ => Answer::Json(404, json!({ "error": "not found" })),
+    });
+    let world = world(&stub);
+    for line in [
+        "db tokens list app",
+        "db rename app other",
+        "db sync app",
+        "db promote app lhr",
+        "db replicate app ams",
+        "group rename default other",
+        "group promote default lhr",
+        "location add x --name X",
+        "location remove ams",
+    ] {
+        let run = world.torso(line.split(' ').chain(["--json"]));
+        let run = run.fails(1, "unsupported");
+        assert!(run.error()["hint"].is_string(), "{line}: {}", run.stderr);
+    }
+}

@@ -1,0 +1,217 @@
+//! Files on their way to a server: resumed, checked, and nothing half-made.
+
+use super::{stand_in, world};
+use crate::support::World;
+use crate::support::stub::{Answer, Request, Stub};
+use serde_json::json;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// Writes a database that needs several pieces; its path.
+fn large(world: &World) -> std::path::PathBuf {
+    let path = world.work().join("large.db");
+    let file = rusqlite::Connection::open(&path).unwrap();
+    file.execute_batch(
+        "CREATE TABLE t (b);
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 20)
+         INSERT INTO t SELECT randomblob(1 << 20) FROM n",
+    )
+    .unwrap();
+    path
+}
+
+/// What a torso server keeps of an upload.
+#[derive(Default)]
+struct Kept {
+    bytes: Vec<u8>,
+    sha256: String,
+    size: u64,
+}
+
+fn number(request: &Request, key: &str) -> usize {
+    let query = request.path.split_once('?').unwrap().1;
+    let pair = query.split('&').find_map(|pair| pair.strip_prefix(key)).unwrap();
+    pair.trim_start_matches('=').parse().unwrap()
+}
+
+/// A torso server that breaks off in the midst of pieces.
+fn breaking(kept: Arc<Mutex<Kept>>, breaks: usize) -> impl Fn(&Request) -> Answer + Send + Sync {
+    let broken = AtomicUsize::new(0);
+    move |request| {
+        let mut kept = kept.lock().unwrap();
+        let told = |kept: &Kept| {
+            Answer::Json(
+                200,
+                json!({ "id": "u1", "size": kept.size, "offset": kept.bytes.len() }),
+            )
+        };
+        match request.line().as_str() {
+            "POST /v1/uploads" => {
+                kept.size = request.json()["size"].as_u64().unwrap();
+                kept.sha256 = request.json()["sha256"].as_str().unwrap().to_owned();
+                told(&kept)
+            }
+            "GET /v1/uploads/u1" => told(&kept),
+            "PUT /v1/uploads/u1" => {
+                assert_eq!(number(request, "offset"), kept.bytes.len());
+                if broken.fetch_add(1, Ordering::SeqCst) < breaks {
+                    // Half of the piece arrived, and nobody heard of it.
+                    let half = request.body.len() / 2;
+                    kept.bytes.extend_from_slice(&request.body[..half]);
+                    return Answer::Raw(Vec::new());
+                }
+                kept.bytes.extend_from_slice(&request.body);
+                told(&kept)
+            }
+            "POST /v1/databases" => {
+                assert_eq!(request.json()["seed"], json!({ "type": "upload", "id": "u1" }));
+                Answer::Json(200, json!({ "database": { "Name": "fresh" } }))
+            }
+            "GET /v1/databases/fresh" if kept.bytes.len() as u64 == kept.size && kept.size > 0 => {
+                let Answer::Json(status, mut body) = stand_in::answer(&Request {
+                    path: "/v1/databases/app".to_owned(),
+                    ..request.clone()
+                }) else {
+                    panic!("no answer")
+                };
+                body["database"]["Name"] = json!("fresh");
+                Answer::Json(status, body)
+            }
+            _ => stand_in::answer(request),
+        }
+    }
+}
+
+#[test]
+fn an_upload_goes_on_where_it_broke_off() {
+    let kept = Arc::new(Mutex::new(Kept::default()));
+    let stub = Stub::start(breaking(Arc::clone(&kept), 2));
+    let world = world(&stub);
+    let path = large(&world);
+    let made = world.json(["db", "create", "fresh", "--from-file", path.to_str().unwrap()]);
+    assert_eq!((&made["created"], &made["Name"]), (&json!(true), &json!("fresh")));
+    let kept = kept.lock().unwrap();
+    let hash = ring::digest::digest(&ring::digest::SHA256, &kept.bytes);
+    let hash: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hash, kept.sha256);
+    let file = world.write("arrived.db", &kept.bytes);
+    let arrived = rusqlite::Connection::open(file).unwrap();
+    let rows: i64 = arrived
+        .query_row("SELECT count(*) FROM t", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(rows, 20);
+    let left: Vec<_> = std::fs::read_dir(world.path("tmp")).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn a_dump_and_a_table_are_built_here_and_sent_as_a_file() {
+    for (flag, content) in [
+        ("--from-dump", "CREATE TABLE t (a); INSERT INTO t VALUES (1), (2);"),
+        ("--from-csv", "a\n1\n2\n"),
+    ] {
+        let kept = Arc::new(Mutex::new(Kept::default()));
+        let stub = Stub::start(breaking(Arc::clone(&kept), 0));
+        let world = world(&stub);
+        let path = world.write("t.txt", content);
+        world.ok(["db", "create", "fresh", flag, path.to_str().unwrap()]);
+        let file = world.write("arrived.db", &kept.lock().unwrap().bytes);
+        let arrived = rusqlite::Connection::open(file).unwrap();
+        let rows: i64 = arrived
+            .query_row("SELECT count(*) FROM t", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(rows, 2, "{flag}");
+    }
+}
+
+#[test]
+fn a_refused_upload_makes_no_database() {
+    let stub = Stub::start(|request| match request.line().as_str() {
+        "POST /v1/uploads" => Answer::Json(
+            409,
+            json!({ "error": "the plan allows 1 MB", "code": "quota_exceeded", "hint": "delete something" }),
+        ),
+        _ => stand_in::answer(request),
+    });
+    let world = world(&stub);
+    let path = large(&world);
+    world
+        .torso(["db", "create", "fresh", "--from-file", path.to_str().unwrap(), "--json"])
+        .fails(5, "quota_exceeded");
+    assert!(!stub.lines().contains(&"POST /v1/databases".to_owned()));
+    // A bad file does not even ask.
+    let before = stub.lines().len();
+    let bad = world.write("bad.db", "no database");
+    world
+        .torso(["db", "create", "fresh", "--from-file", bad.to_str().unwrap(), "--json"])
+        .fails(1, "invalid_file");
+    assert!(!stub.lines()[before..].iter().any(|line| line.starts_with("POST")));
+}
+
+/// Turso Cloud: the database is made first, and filled at its own address.
+fn cloud(fails: bool) -> (Stub, Arc<Mutex<Vec<u8>>>) {
+    let arrived = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&arrived);
+    let made = AtomicUsize::new(0);
+    let host = Arc::new(Mutex::new(String::new()));
+    let own = Arc::clone(&host);
+    let stub = Stub::start(move |request| match request.line().as_str() {
+        "POST /v1/uploads" => Answer::Json(404, json!({ "error": "not found" })),
+        "POST /v1/databases" => {
+            assert_eq!(request.json()["seed"], json!({ "type": "database_upload" }));
+            made.store(1, Ordering::SeqCst);
+            Answer::Json(200, json!({ "database": { "Name": "fresh" } }))
+        }
+        "DELETE /v1/databases/fresh" => {
+            made.store(0, Ordering::SeqCst);
+            Answer::Json(200, json!({ "database": "fresh" }))
+        }
+        "GET /v1/databases/fresh" if made.load(Ordering::SeqCst) == 1 => Answer::Json(
+            200,
+            json!({ "database": { "Name": "fresh", "DbId": "0eb771dd-6906-41ee-8553-eaa7715aeaf2", "Hostname": "h",
+                "url": own.lock().unwrap().clone(), "group": "default", "primaryRegion": "ams", "regions": ["ams"] } }),
+        ),
+        "POST /v1/databases/fresh/auth/tokens" => Answer::Json(200, json!({ "jwt": "database.token" })),
+        line if line.starts_with("PUT /v2/upload/") => {
+            assert_eq!(request.header("authorization"), Some("Bearer database.token"));
+            if line.ends_with("/start") {
+                return Answer::Json(200, json!({ "chunk_size": 5_000_000, "upload_id": "u-9" }));
+            }
+            if fails && line.ends_with("/chunk/2") {
+                return Answer::Json(400, json!({ "error": "the disk is full" }));
+            }
+            kept.lock().unwrap().extend_from_slice(&request.body);
+            Answer::Json(200, json!({}))
+        }
+        _ => stand_in::answer(request),
+    });
+    *host.lock().unwrap() = stub.url();
+    (stub, arrived)
+}
+
+#[test]
+fn turso_cloud_takes_the_file_at_the_databases_address() {
+    let (stub, arrived) = cloud(false);
+    let world = world(&stub);
+    let path = large(&world);
+    world.ok(["db", "create", "fresh", "--from-file", path.to_str().unwrap()]);
+    let bytes = arrived.lock().unwrap().clone();
+    assert_eq!(&bytes[18..20], &[2, 2]);
+    let arrived = rusqlite::Connection::open(world.write("arrived.db", bytes)).unwrap();
+    let rows: i64 = arrived
+        .query_row("SELECT count(*) FROM t", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(rows, 20);
+    assert!(stub.lines().iter().any(|line| line == "PUT /v2/upload/u-9/finalize"));
+}
+
+#[test]
+fn a_failed_upload_to_turso_cloud_leaves_no_database() {
+    let (stub, _) = cloud(true);
+    let world = world(&stub);
+    let path = large(&world);
+    let run = world.torso(["db", "create", "fresh", "--from-file", path.to_str().unwrap(), "--json"]);
+    let run = run.fails(1, "invalid_value");
+    assert!(run.stderr.contains("the disk is full"), "{}", run.stderr);
+    assert_eq!(stub.lines().pop().unwrap(), "DELETE /v1/databases/fresh");
+}
