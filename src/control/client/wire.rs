@@ -90,6 +90,23 @@ fn fill(members: &mut Map<String, Value>, key: &str, value: Value) {
     }
 }
 
+/// Makes a time of what may be a date only, in UTC, and takes out what is no time at all.
+fn mend_time(members: &mut Map<String, Value>, key: &str) {
+    let told = text(members, key);
+    if told.parse::<Timestamp>().is_ok() {
+        return;
+    }
+    let mended = told
+        .parse::<jiff::civil::DateTime>()
+        .ok()
+        .and_then(|time| time.to_zoned(jiff::tz::TimeZone::UTC).ok())
+        .map(|time| time.timestamp());
+    match mended {
+        Some(at) => members.insert(key.to_owned(), json!(at)),
+        None => members.remove(key),
+    };
+}
+
 /// Takes out what is empty, so that it counts as absent.
 fn drop_empty(members: &mut Map<String, Value>, keys: &[&str]) {
     for key in keys {
@@ -230,6 +247,7 @@ pub(super) fn invite(value: Value) -> Result<Invite> {
                 fill(members, "created_at", at);
             }
         }
+        mend_time(members, "created_at");
         // Not told everywhere when an invitation is made, and then it is now.
         fill(members, "created_at", json!(Timestamp::now()));
     })
@@ -248,6 +266,9 @@ pub(super) fn api_token(value: Value) -> Result<ApiToken> {
                 "prefix",
             ],
         );
+        for key in ["created_at", "last_used_at", "expires_at"] {
+            mend_time(members, key);
+        }
         fill(members, "id", json!(""));
         fill(members, "scopes", json!([]));
     })
@@ -277,6 +298,10 @@ mod tests {
         let token =
             api_token(json!({"name": "ci", "id": "1", "organization": "", "group": "", "scopes": null})).unwrap();
         assert_eq!((token.organization, token.group), (None, None));
+        let token =
+            api_token(json!({"name": "ci", "id": "1", "created_at": "2026-01-02", "expires_at": "soon"})).unwrap();
+        assert_eq!(token.created_at, Some("2026-01-02T00:00:00Z".parse().unwrap()));
+        assert_eq!(token.expires_at, None);
     }
 
     #[test]
