@@ -99,8 +99,7 @@ fn mend_time(members: &mut Map<String, Value>, key: &str) {
     let mended = told
         .parse::<jiff::civil::DateTime>()
         .ok()
-        .and_then(|time| time.to_zoned(jiff::tz::TimeZone::UTC).ok())
-        .map(|time| time.timestamp());
+        .and_then(|time| jiff::tz::TimeZone::UTC.to_timestamp(time).ok());
     match mended {
         Some(at) => members.insert(key.to_owned(), json!(at)),
         None => members.remove(key),
