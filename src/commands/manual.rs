@@ -250,8 +250,8 @@ mod tests {
             let opening = format!("torso {} ", noun.get_name());
             for (at, _) in text.match_indices(&opening) {
                 let mut command = noun;
-                for word in
-                    text[at + opening.len()..].split([' ', ',', '.', '"', '`', '\\', '\n', ';', ')', '?', '|', ':'])
+                for word in text[at + opening.len()..]
+                    .split([' ', ',', '.', '"', '`', '\\', '\n', ';', ')', '?', '|', ':', '<'])
                 {
                     if !command.has_subcommands() || !word.starts_with(|c: char| c.is_ascii_lowercase()) {
                         break;
