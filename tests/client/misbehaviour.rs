@@ -13,9 +13,12 @@ fn list(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> (Run, St
     (world.torso(["db", "list", "--json", "--timeout", "20s"]), stub)
 }
 
+/// What it is called, the answer, the exit code and the code it must lead to, and a word of the message.
+type Case = (&'static str, fn() -> Answer, i32, &'static str, &'static str);
+
 #[test]
 fn answers_that_are_none() {
-    let cases: [(&str, fn() -> Answer, i32, &str, &str); 12] = [
+    let cases: [Case; 12] = [
         ("nothing", || Answer::Raw(Vec::new()), 7, "unavailable", "broke off"),
         (
             "no HTTP",

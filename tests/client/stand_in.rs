@@ -55,9 +55,9 @@ pub fn answer(request: &Request) -> Answer {
     let line = line.replacen(" /v1/organizations/team", " /v1", 1);
     let line = line.replacen(" /v2/organizations/team", " /v2", 1);
     let line = line.replacen(" /v1/organizations/me", " /v1", 1);
-    if !request
+    if request
         .header("authorization")
-        .is_some_and(|value| value == format!("Bearer {}", super::TOKEN))
+        .is_none_or(|value| value != format!("Bearer {}", super::TOKEN))
     {
         return Answer::Json(
             401,
