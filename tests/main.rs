@@ -10,6 +10,8 @@ mod crash;
 mod disk;
 mod engine_sqld;
 mod exit_codes;
+#[cfg(unix)]
+mod gateway;
 mod golden_json;
 mod hosted;
 mod hostile_names;

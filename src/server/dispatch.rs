@@ -1,6 +1,6 @@
 //! Where a request goes: to the Platform API, or to a database behind the gateway. Gives each an id, counts it and logs it.
 
-use super::{Server, api};
+use super::{Server, api, gateway};
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, header};
 use hyper::body::Incoming;
@@ -90,7 +90,13 @@ pub(super) async fn answer(server: Arc<Server>, peer: SocketAddr, request: Reque
     request.extensions_mut().insert(Meta { id: id.clone(), peer });
     let (part, mut response) = match to {
         Destination::Api => ("api", api::answer(&server, request).await),
-        Destination::Database { label, path } => ("gateway", api::no_database(&label, &path, &id)),
+        Destination::Database { label, path } => {
+            let response = match server.gateway() {
+                Some(gateway) => gateway.serve(&label, &path, request).await,
+                None => gateway::starting(),
+            };
+            ("gateway", response)
+        }
     };
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);

@@ -6,6 +6,7 @@
 
 mod api;
 mod dispatch;
+pub mod gateway;
 mod limits;
 mod listen;
 mod log;
@@ -18,6 +19,7 @@ pub use log::{Form as LogForm, start as start_log};
 use crate::control::hosted::Hosted;
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
+use gateway::Gateway;
 use limits::Limiter;
 use metrics::Metrics;
 use std::net::TcpListener;
@@ -51,6 +53,7 @@ pub struct Config {
 struct Server {
     /// None while the plane is being opened.
     hosted: OnceLock<Arc<Hosted>>,
+    gateway: OnceLock<Gateway>,
     domain: Option<String>,
     limiter: Limiter,
     metrics: Metrics,
@@ -66,6 +69,13 @@ impl Server {
             Error::new(Code::Unavailable, "the server is starting")
                 .hint("try again in a moment; /ready tells when it has started")
         })
+    }
+
+    /// The way to databases: none until the plane is open.
+    fn gateway(&self) -> Option<&Gateway> {
+        let hosted = self.hosted.get()?;
+        let made = || Gateway::new(Arc::clone(hosted), gateway::Limits::default());
+        Some(self.gateway.get_or_init(made))
     }
 }
 
@@ -96,6 +106,7 @@ async fn serve(
     let (stop, stopping) = watch::channel(false);
     let server = Arc::new(Server {
         hosted: OnceLock::new(),
+        gateway: OnceLock::new(),
         domain: config.domain,
         limiter: Limiter::new(config.requests_per_second),
         metrics: Metrics::default(),

@@ -53,13 +53,6 @@ pub(super) async fn answer(server: &Arc<Server>, mut request: Request<Body>) -> 
     response
 }
 
-/// What is answered for a label that no database has.
-pub(super) fn no_database(label: &str, _path: &str, id: &str) -> Response<Body> {
-    let error = Error::new(Code::DatabaseNotFound, format!("there is no database at {label:?}"))
-        .hint("torso db show NAME --url tells a database's address");
-    reply::refusal(&error, id)
-}
-
 /// Scripts in browsers may ask, from wherever they come: what they may do depends on a token that only they know.
 fn allow_browsers(headers: &mut HeaderMap) {
     for (name, value) in [

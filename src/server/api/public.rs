@@ -21,9 +21,13 @@ pub(super) async fn answer(server: &Arc<Server>, operation: Operation, parts: &P
         Operation::Ready => server.hosted().map(|_| Reply::Json(json!({ "status": "ready" }))),
         Operation::Metrics => {
             is_trusted(server, parts, meta).await?;
+            let mut text = server.metrics.text(server.hosted().is_ok());
+            if let Some(gateway) = server.gateway() {
+                gateway.write_metrics(&mut text);
+            }
             Ok(Reply::Page {
                 content_type: "text/plain; version=0.0.4; charset=utf-8",
-                text: server.metrics.text(server.hosted().is_ok()),
+                text,
                 policy: None,
             })
         }

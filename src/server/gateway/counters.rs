@@ -1,0 +1,116 @@
+//! What the gateway counts for whoever watches the server.
+
+use super::routes::Kind;
+use axum::http::StatusCode;
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+const KINDS: [(Kind, &str); 7] = [
+    (Kind::Probe, "probe"),
+    (Kind::Dump, "dump"),
+    (Kind::Call, "call"),
+    (Kind::Cursor, "cursor"),
+    (Kind::Sync, "sync"),
+    (Kind::Proxy, "proxy"),
+    (Kind::Socket, "socket"),
+];
+
+const OUTCOMES: [&str; 3] = ["ok", "refused", "failed"];
+
+#[derive(Default)]
+pub(super) struct Counters {
+    requests: [[AtomicU64; OUTCOMES.len()]; KINDS.len()],
+    /// Requests and messages refused for their SQL.
+    sql_refused: AtomicU64,
+    bytes_synced: AtomicU64,
+    sockets: AtomicI64,
+}
+
+impl Counters {
+    pub fn answered(&self, kind: Kind, status: StatusCode) {
+        let outcome = match status.as_u16() {
+            500.. => 2,
+            400.. => 1,
+            _ => 0,
+        };
+        if let Some(at) = KINDS.iter().position(|(known, _)| *known == kind) {
+            self.requests[at][outcome].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub fn refused_sql(&self) {
+        self.sql_refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn synced(&self, bytes: u64) {
+        self.bytes_synced.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub fn sockets(&self, change: i64) {
+        self.sockets.fetch_add(change, Ordering::Relaxed);
+    }
+
+    /// Appends all of it in the text form that Prometheus reads.
+    pub fn write(&self, text: &mut String) {
+        let head = |text: &mut String, name: &str, kind: &str, help: &str| {
+            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        };
+        let name = "torso_gateway_requests_total";
+        head(text, name, "counter", "Requests to databases, by kind and outcome.");
+        for ((_, kind), outcomes) in KINDS.iter().zip(&self.requests) {
+            for (outcome, count) in OUTCOMES.iter().zip(outcomes) {
+                let count = count.load(Ordering::Relaxed);
+                let _ = writeln!(text, "{name}{{kind=\"{kind}\",outcome=\"{outcome}\"}} {count}");
+            }
+        }
+        for (name, kind, help, value) in [
+            (
+                "torso_gateway_sql_refused_total",
+                "counter",
+                "Requests and messages refused for their SQL.",
+                self.sql_refused.load(Ordering::Relaxed),
+            ),
+            (
+                "torso_gateway_bytes_synced_total",
+                "counter",
+                "Bytes of logs sent to replicas outside.",
+                self.bytes_synced.load(Ordering::Relaxed),
+            ),
+            (
+                "torso_gateway_sockets",
+                "gauge",
+                "Open sockets of databases.",
+                u64::try_from(self.sockets.load(Ordering::Relaxed)).unwrap_or(0),
+            ),
+        ] {
+            head(text, name, kind, help);
+            let _ = writeln!(text, "{name} {value}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_counted_is_written() {
+        let counters = Counters::default();
+        counters.answered(Kind::Call, StatusCode::OK);
+        counters.answered(Kind::Call, StatusCode::BAD_REQUEST);
+        counters.answered(Kind::Sync, StatusCode::BAD_GATEWAY);
+        counters.synced(7);
+        counters.sockets(1);
+        let mut text = String::new();
+        counters.write(&mut text);
+        for line in [
+            "torso_gateway_requests_total{kind=\"call\",outcome=\"ok\"} 1",
+            "torso_gateway_requests_total{kind=\"call\",outcome=\"refused\"} 1",
+            "torso_gateway_requests_total{kind=\"sync\",outcome=\"failed\"} 1",
+            "torso_gateway_bytes_synced_total 7",
+            "torso_gateway_sockets 1",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+    }
+}

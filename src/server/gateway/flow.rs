@@ -1,0 +1,212 @@
+//! The bodies of requests, which are collected, and of answers, which flow as they come.
+
+use super::Core;
+use super::limits::Permit;
+use super::refusal::Refusal;
+use super::routes::Kind;
+use super::upstream::no_primary;
+use crate::control::hosted::Route;
+use axum::body::Body;
+use axum::http::{HeaderMap, StatusCode, header};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use serde_json::json;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+/// A body that has arrived, and the memory that is held for it.
+pub(super) struct Collected {
+    pub bytes: Bytes,
+    pub held: Option<Permit>,
+}
+
+/// Collects a request's body.
+pub(super) async fn collect(core: &Core, headers: &HeaderMap, body: Body) -> Result<Collected, Refusal> {
+    let limit = core.limits.body;
+    let too_large = || {
+        Refusal::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "BODY_TOO_LARGE",
+            format!("the request has more than {limit} bytes"),
+        )
+    };
+    let told = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if told.is_some_and(|told| told > limit) {
+        return Err(too_large());
+    }
+    let late = || {
+        Refusal::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "TIMEOUT",
+            "the request's body took too long to arrive",
+        )
+    };
+    let end = Instant::now() + core.limits.upload;
+    let mut body = body;
+    let mut held = match told {
+        Some(told) => Some(core.shares.memory(told).await?),
+        None => None,
+    };
+    let mut first = Bytes::new();
+    let mut all = BytesMut::new();
+    loop {
+        let patience = core
+            .limits
+            .upload_piece
+            .min(end.saturating_duration_since(Instant::now()));
+        let frame = tokio::time::timeout(patience, body.frame()).await.map_err(|_| late())?;
+        let Some(frame) = frame else { break };
+        let frame = frame.map_err(|_| Refusal::bad("the request's body broke off"))?;
+        let Ok(data) = frame.into_data() else { continue };
+        let length = first.len() + all.len() + data.len();
+        if length > limit {
+            return Err(too_large());
+        }
+        if told.is_none() {
+            let more = core.shares.memory(data.len()).await?;
+            match &mut held {
+                Some(held) => held.merge(more),
+                None => held = Some(more),
+            }
+        }
+        // Nearly all bodies come in one piece, which is not copied.
+        if first.is_empty() && all.is_empty() {
+            first = data;
+        } else {
+            if all.is_empty() {
+                all.reserve(told.unwrap_or(length));
+                all.extend_from_slice(&std::mem::take(&mut first));
+            }
+            all.extend_from_slice(&data);
+        }
+    }
+    let bytes = if all.is_empty() { first } else { all.freeze() };
+    Ok(Collected { bytes, held })
+}
+
+/// The body of an answer on its way. It holds the request's place until it has passed, counts what passes, and ends when
+/// nothing comes any more.
+pub(super) struct Flow {
+    core: Arc<Core>,
+    route: Arc<Route>,
+    kind: Kind,
+    inner: Incoming,
+    _place: Permit,
+    bytes: u64,
+    /// The answer is lines of JSON that are not compressed, and the last of them is complete.
+    between_lines: Option<bool>,
+    /// Watches over the silence since the last piece.
+    watch: Option<Pin<Box<dyn Future<Output = End> + Send>>>,
+    ended: bool,
+}
+
+/// Why an answer is not waited for any longer.
+enum End {
+    NoPrimary,
+    Silence,
+}
+
+impl Flow {
+    pub fn new(core: Arc<Core>, route: Arc<Route>, kind: Kind, lines: bool, inner: Incoming, place: Permit) -> Self {
+        Self {
+            core,
+            route,
+            kind,
+            inner,
+            _place: place,
+            bytes: 0,
+            between_lines: lines.then_some(true),
+            watch: None,
+            ended: false,
+        }
+    }
+
+    fn watch(&self) -> Pin<Box<dyn Future<Output = End> + Send>> {
+        let (core, route) = (Arc::clone(&self.core), Arc::clone(&self.route));
+        let to_primary = self.kind == Kind::Proxy;
+        Box::pin(async move {
+            let silence = tokio::time::sleep(core.limits.answer);
+            match core.upstream.while_primary(&route, to_primary, silence).await {
+                Ok(()) => End::Silence,
+                Err(_) => End::NoPrimary,
+            }
+        })
+    }
+
+    /// What is told to a client that reads rows line by line.
+    fn last_line(&self) -> Bytes {
+        let refusal = no_primary();
+        let error = json!({ "type": "error", "error": { "message": refusal.message, "code": refusal.code } });
+        let head = if self.bytes == 0 {
+            "{\"baton\":null,\"base_url\":null}\n"
+        } else {
+            ""
+        };
+        Bytes::from(format!("{head}{error}\n"))
+    }
+}
+
+impl HttpBody for Flow {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let this = &mut *self;
+        if this.ended {
+            return Poll::Ready(None);
+        }
+        match Pin::new(&mut this.inner).poll_frame(context) {
+            Poll::Ready(Some(Ok(frame))) => {
+                this.watch = None;
+                if let Some(data) = frame.data_ref().filter(|data| !data.is_empty()) {
+                    this.bytes += data.len() as u64;
+                    if let Some(between) = &mut this.between_lines {
+                        *between = data.ends_with(b"\n");
+                    }
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(axum::Error::new(error)))),
+            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Pending => {
+                let mut watch = this.watch.take().unwrap_or_else(|| this.watch());
+                let Poll::Ready(end) = watch.as_mut().poll(context) else {
+                    this.watch = Some(watch);
+                    return Poll::Pending;
+                };
+                this.ended = true;
+                match (end, this.between_lines) {
+                    (End::NoPrimary, Some(true)) => Poll::Ready(Some(Ok(Frame::data(this.last_line())))),
+                    (End::NoPrimary, _) => Poll::Ready(Some(Err(axum::Error::new("the primary does not answer")))),
+                    (End::Silence, _) => Poll::Ready(Some(Err(axum::Error::new("the database does not answer")))),
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended || self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl Drop for Flow {
+    fn drop(&mut self) {
+        let synced = if self.kind == Kind::Sync { self.bytes } else { 0 };
+        if synced > 0 {
+            self.core.counters.synced(synced);
+        }
+        self.core.hosted.count(&self.route, synced);
+    }
+}

@@ -1,0 +1,193 @@
+//! What one database may take of the server, so that no tenant starves another, and how long anything may last.
+
+use super::refusal::Refusal;
+use crate::control::names::DatabaseId;
+use axum::http::StatusCode;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Limits of the gateway.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Requests of one database that are answered at the same time. More wait for a moment, as many again at most.
+    pub requests: usize,
+    /// Open sockets of one database.
+    pub sockets: usize,
+    /// Bytes of a request's body.
+    pub body: usize,
+    /// Bytes of all bodies that are held at the same time.
+    pub memory: usize,
+    /// How long a request waits until others of its database are done.
+    pub queue: Duration,
+    /// How long a body may take to arrive, and its next piece.
+    pub upload: Duration,
+    pub upload_piece: Duration,
+    /// How long a process that is away is waited for, before 503.
+    pub absence: Duration,
+    /// How long a process may take to answer, and the next piece of its answer.
+    pub answer: Duration,
+    /// After which silence of a replica it is asked whether its primary is there: without it, writes never return.
+    pub doubt: Duration,
+    /// How often a socket's token is checked, and after what silence a socket's other end is taken for gone.
+    pub recheck: Duration,
+    pub silence: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            requests: 256,
+            sockets: 256,
+            body: 32 << 20,
+            memory: 256 << 20,
+            queue: Duration::from_secs(2),
+            upload: Duration::from_secs(120),
+            upload_piece: Duration::from_secs(20),
+            absence: Duration::from_secs(4),
+            answer: Duration::from_secs(300),
+            doubt: Duration::from_secs(2),
+            recheck: Duration::from_secs(1),
+            silence: Duration::from_secs(120),
+        }
+    }
+}
+
+/// Databases that are remembered; beyond that, those without a request are forgotten.
+const REMEMBERED: usize = 4096;
+
+/// A unit of memory, in bytes.
+const UNIT: usize = 1024;
+
+/// Who has what.
+pub(super) struct Shares {
+    limits: Limits,
+    databases: Mutex<HashMap<DatabaseId, Arc<Share>>>,
+    memory: Arc<Semaphore>,
+}
+
+struct Share {
+    requests: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+    sockets: Arc<Semaphore>,
+}
+
+/// A part of a share, given back when it is dropped.
+pub(super) type Permit = OwnedSemaphorePermit;
+
+impl Shares {
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            memory: Arc::new(Semaphore::new(limits.memory / UNIT)),
+            limits,
+            databases: Mutex::default(),
+        }
+    }
+
+    fn of(&self, id: &DatabaseId) -> Arc<Share> {
+        let mut all = self.databases.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(share) = all.get(id) {
+            return Arc::clone(share);
+        }
+        let limits = &self.limits;
+        if all.len() >= REMEMBERED {
+            all.retain(|_, share| {
+                share.requests.available_permits() < limits.requests
+                    || share.sockets.available_permits() < limits.sockets
+            });
+        }
+        let share = Arc::new(Share {
+            requests: Arc::new(Semaphore::new(limits.requests)),
+            waiting: Arc::new(Semaphore::new(limits.requests)),
+            sockets: Arc::new(Semaphore::new(limits.sockets)),
+        });
+        all.insert(id.clone(), Arc::clone(&share));
+        share
+    }
+
+    /// Room for a request.
+    pub async fn request(&self, id: &DatabaseId) -> Result<Permit, Refusal> {
+        let share = self.of(id);
+        if let Ok(permit) = Arc::clone(&share.requests).try_acquire_owned() {
+            return Ok(permit);
+        }
+        let refused = || too_many("requests", self.limits.requests);
+        let _turn = share.waiting.try_acquire().map_err(|_| refused())?;
+        match tokio::time::timeout(self.limits.queue, Arc::clone(&share.requests).acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => Err(refused()),
+        }
+    }
+
+    /// Room for a socket.
+    pub fn socket(&self, id: &DatabaseId) -> Result<Permit, Refusal> {
+        Arc::clone(&self.of(id).sockets)
+            .try_acquire_owned()
+            .map_err(|_| too_many("connections", self.limits.sockets))
+    }
+
+    /// Memory for a number of bytes.
+    pub async fn memory(&self, bytes: usize) -> Result<Permit, Refusal> {
+        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
+        let wanted = Arc::clone(&self.memory);
+        match tokio::time::timeout(self.limits.queue, wanted.acquire_many_owned(units)).await {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => Err(Refusal::later(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "SERVER_BUSY",
+                "the server has too many large requests at the moment",
+            )),
+        }
+    }
+}
+
+fn too_many(what: &str, limit: usize) -> Refusal {
+    Refusal::later(
+        StatusCode::TOO_MANY_REQUESTS,
+        "TOO_MANY_REQUESTS",
+        format!("the database has more than {limit} {what} at the same time"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shares() -> Shares {
+        Shares::new(Limits {
+            requests: 1,
+            sockets: 1,
+            memory: 4 * UNIT,
+            queue: Duration::from_millis(30),
+            ..Limits::default()
+        })
+    }
+
+    #[tokio::test]
+    async fn a_database_takes_its_share_and_no_other_s() {
+        let shares = shares();
+        let (a, b) = (DatabaseId::generate(), DatabaseId::generate());
+        let held = shares.request(&a).await.unwrap();
+        let refusal = shares.request(&a).await.unwrap_err();
+        assert_eq!((refusal.status.as_u16(), refusal.retry_after), (429, Some(1)));
+        drop(shares.request(&b).await.unwrap());
+        // Whoever waits gets what is given back.
+        let (next, ()) = tokio::join!(shares.request(&a), async { drop(held) });
+        drop(next.unwrap());
+        let socket = shares.socket(&a).unwrap();
+        assert_eq!(shares.socket(&a).unwrap_err().status.as_u16(), 429);
+        drop(socket);
+        drop(shares.socket(&a).unwrap());
+    }
+
+    #[tokio::test]
+    async fn memory_is_bounded() {
+        let shares = shares();
+        let held = shares.memory(3 * UNIT + 1).await.unwrap();
+        assert_eq!(shares.memory(1).await.unwrap_err().status.as_u16(), 503);
+        drop(held);
+        drop(shares.memory(1).await.unwrap());
+        assert!(shares.memory(5 * UNIT).await.is_err());
+    }
+}

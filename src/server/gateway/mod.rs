@@ -1,0 +1,254 @@
+//! The gateway: the only way from outside to the engine's processes, which must not be shown to strangers.
+//!
+//! A request comes with the label of what it is for and its path there. The gateway lets through what is in one table
+//! (`routes`), checks the database token itself, looks at the SQL (`inspect`), and sends the request on with its own
+//! token and the namespace it decided on (`upstream`); of the client's headers only a few harmless ones go along.
+//! Answers flow back as they come (`flow`). Sockets (`socket`) are vetted message by message. One database has a
+//! bounded share of all that (`limits`).
+//!
+//! Which host and path belong to which label is the listener's to decide; which token opens what is the plane's.
+
+mod counters;
+mod flow;
+mod inspect;
+mod limits;
+mod refusal;
+mod routes;
+mod socket;
+mod upstream;
+mod wire;
+
+pub use limits::Limits;
+
+use crate::control::hosted::{Grant, Hosted, Route};
+use crate::control::tokens::Authorization;
+use axum::body::Body;
+use axum::http::uri::PathAndQuery;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use counters::Counters;
+use flow::Flow;
+use inspect::Format;
+use limits::Shares;
+use refusal::{Form, Refusal, leave, open_to_browsers};
+use routes::{Entry, Kind};
+use std::sync::Arc;
+use upstream::{Call, Shows, Upstream, no_database};
+
+/// Headers of requests that a process is shown, besides those that the gateway sets.
+const SHOWN: [HeaderName; 8] = [
+    header::ACCEPT,
+    header::ACCEPT_ENCODING,
+    header::USER_AGENT,
+    header::TE,
+    HeaderName::from_static("grpc-accept-encoding"),
+    HeaderName::from_static("x-session-token"),
+    HeaderName::from_static("x-libsql-client-version"),
+    HeaderName::from_static("x-turso-encryption-key"),
+];
+
+/// Headers that are about one connection.
+const HOP_BY_HOP: [HeaderName; 6] = [
+    header::CONNECTION,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::PROXY_AUTHENTICATE,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
+
+const X_AUTHORIZATION: HeaderName = HeaderName::from_static("x-authorization");
+
+/// The door to databases. Clones are the same door.
+#[derive(Clone)]
+pub struct Gateway {
+    core: Arc<Core>,
+}
+
+/// What all requests use.
+struct Core {
+    hosted: Arc<Hosted>,
+    limits: Limits,
+    shares: Shares,
+    upstream: Upstream,
+    counters: Counters,
+}
+
+impl Gateway {
+    #[must_use]
+    pub fn new(hosted: Arc<Hosted>, limits: Limits) -> Self {
+        Self {
+            core: Arc::new(Core {
+                upstream: Upstream::new(Arc::clone(&hosted), limits.clone()),
+                shares: Shares::new(limits.clone()),
+                counters: Counters::default(),
+                hosted,
+                limits,
+            }),
+        }
+    }
+
+    /// Answers a request for what is behind a label. `path` is the path below it, as it was sent.
+    pub async fn serve(&self, label: &str, path: &str, request: Request<Body>) -> Response<Body> {
+        let mut response = if request.method() == Method::OPTIONS {
+            leave()
+        } else {
+            match routes::find(request.method(), path) {
+                Ok(entry) => {
+                    let answered = answer(&self.core, label, entry, request).await;
+                    let status = match &answered {
+                        Ok(response) => response.status(),
+                        Err(refusal) => refusal.status,
+                    };
+                    self.core.counters.answered(entry.kind, status);
+                    answered.unwrap_or_else(|refusal| refusal.response(entry.form()))
+                }
+                Err(refusal) => refusal.response(Form::Json),
+            }
+        };
+        open_to_browsers(response.headers_mut());
+        response
+    }
+
+    /// Appends what was counted, in the text form that Prometheus reads.
+    pub fn write_metrics(&self, text: &mut String) {
+        self.core.counters.write(text);
+    }
+}
+
+async fn answer(
+    core: &Arc<Core>,
+    label: &str,
+    entry: &Entry,
+    request: Request<Body>,
+) -> Result<Response<Body>, Refusal> {
+    let headers = request.headers();
+    if headers.get_all(header::HOST).iter().count() > 1 {
+        return Err(Refusal::bad("the request names more than one host"));
+    }
+    let route = core.hosted.route(label).ok_or_else(|| no_database(label))?;
+    if entry.kind == Kind::Socket {
+        if !socket::is_wanted(headers) {
+            return Err(Refusal::not_found());
+        }
+        return socket::open(core, route, request).await;
+    }
+    let authorization = match entry.kind {
+        Kind::Probe => Authorization::ReadOnly,
+        _ => authorize(core, &route, entry, headers)?.authorization,
+    };
+    let headers = shown(entry, headers)?;
+    let place = core.shares.request(&route.id).await?;
+    let query = request.uri().query().filter(|_| entry.kind == Kind::Dump);
+    let path = match query {
+        Some(query) => PathAndQuery::try_from(format!("{}?{query}", entry.path)),
+        None => Ok(PathAndQuery::from_static(entry.path)),
+    }
+    .map_err(|_| Refusal::bad("the query is malformed"))?;
+    let (parts, body) = request.into_parts();
+    let collected = flow::collect(core, &parts.headers, body).await?;
+    if let Some(format) = entry.format {
+        inspect::check(format, &collected.bytes).inspect_err(|refusal| {
+            if refusal.code.starts_with("SQL_") {
+                core.counters.refused_sql();
+            }
+        })?;
+    }
+    let call = Call {
+        method: entry.method.clone(),
+        path,
+        headers,
+        body: collected.bytes,
+        authorization,
+        shows: shows(entry.kind),
+        to_primary: entry.kind == Kind::Proxy,
+        repeatable: matches!(entry.kind, Kind::Probe | Kind::Dump | Kind::Sync),
+    };
+    let response = core.upstream.send(&route, &call).await?;
+    drop(collected.held);
+    let (mut parts, body) = response.into_parts();
+    for name in HOP_BY_HOP {
+        parts.headers.remove(name);
+    }
+    let lines = entry.kind == Kind::Cursor
+        && entry.format == Some(Format::Json)
+        && parts.status == StatusCode::OK
+        && !parts.headers.contains_key(header::CONTENT_ENCODING);
+    let flow = Flow::new(Arc::clone(core), route, entry.kind, lines, body, place);
+    Ok(Response::from_parts(parts, Body::new(flow)))
+}
+
+fn shows(kind: Kind) -> Option<Shows> {
+    match kind {
+        Kind::Probe => None,
+        Kind::Sync | Kind::Proxy => Some(Shows::XAuthorization),
+        _ => Some(Shows::Authorization),
+    }
+}
+
+/// What the request's token allows.
+fn authorize(core: &Core, route: &Route, entry: &Entry, headers: &HeaderMap) -> Result<Grant, Refusal> {
+    let token = match entry.form() {
+        Form::Grpc => bearer(headers, &X_AUTHORIZATION)?,
+        Form::Json => None,
+    };
+    let token = match token {
+        Some(token) => token,
+        None => bearer(headers, &header::AUTHORIZATION)?.ok_or_else(|| {
+            Refusal::unauthorized("the request has no database token: send `Authorization: Bearer TOKEN`")
+        })?,
+    };
+    Ok(core.hosted.authorize(token, route)?)
+}
+
+/// The token in a header; none where there is no such header.
+fn bearer<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Refusal> {
+    let mut all = headers.get_all(name).iter();
+    let Some(value) = all.next() else { return Ok(None) };
+    let malformed = || Refusal::unauthorized(format!("the header {name} must be one `Bearer TOKEN`"));
+    if all.next().is_some() {
+        return Err(malformed());
+    }
+    let text = value.to_str().map_err(|_| malformed())?;
+    let (scheme, token) = text.trim().split_once(' ').ok_or_else(malformed)?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(malformed());
+    }
+    Ok(Some(token.trim()))
+}
+
+/// The headers that a process is shown. What it is told of the body is what was checked.
+fn shown(entry: &Entry, headers: &HeaderMap) -> Result<HeaderMap, Refusal> {
+    let unsupported = |what: &str| {
+        Refusal::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "UNSUPPORTED_MEDIA_TYPE",
+            what.to_owned(),
+        )
+    };
+    for name in [header::CONTENT_ENCODING, HeaderName::from_static("grpc-encoding")] {
+        if headers.get_all(&name).iter().any(|value| value != "identity") {
+            return Err(unsupported("a request's body must not be compressed"));
+        }
+    }
+    let mut shown = HeaderMap::new();
+    for name in SHOWN {
+        if let Some(value) = headers.get(&name) {
+            shown.insert(name, value.clone());
+        }
+    }
+    let content = match entry.format {
+        None => return Ok(shown),
+        Some(Format::Json) => "application/json",
+        Some(Format::Protobuf(_)) => "application/x-protobuf",
+        Some(Format::Grpc(_)) => {
+            // Others are encoded once more.
+            let told = headers.get(header::CONTENT_TYPE);
+            if !told.is_some_and(|told| told == "application/grpc-web" || told == "application/grpc-web+proto") {
+                return Err(unsupported("the content type must be application/grpc-web+proto"));
+            }
+            "application/grpc-web+proto"
+        }
+    };
+    shown.insert(header::CONTENT_TYPE, HeaderValue::from_static(content));
+    Ok(shown)
+}

@@ -1,0 +1,525 @@
+//! SQL over WebSockets. Each message of a client is looked at before it goes on; the token in a greeting is checked and
+//! replaced. A socket ends when its token does.
+
+use super::Core;
+use super::inspect::{self, Format};
+use super::limits::Permit;
+use super::refusal::Refusal;
+use super::upstream::{Target, no_primary};
+use super::wire::{self, Fields, Raw};
+use super::{bearer, refusal};
+use crate::control::hosted::Route;
+use crate::control::tokens::Authorization;
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use bytes::Bytes;
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt as _, StreamExt as _};
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use serde_json::json;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio_tungstenite::tungstenite::handshake::client::generate_key;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{self, Message};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+
+/// Bytes of a client's longest message. Processes take no longer ones.
+const LONGEST_MESSAGE: usize = 16 << 20;
+
+/// Bytes of a message that may still be a greeting.
+const LONGEST_HELLO: usize = 64 << 10;
+
+/// How long the process may take for its part of the handshake, and a client for taking a message.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+const TAKE: Duration = Duration::from_secs(60);
+
+/// How often an idle client is asked whether it is there.
+const PING: Duration = Duration::from_secs(30);
+
+/// Whether a request asks for a socket.
+pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
+    let is = |name, word: &str| {
+        headers
+            .get_all(name)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .any(|value| value.split(',').any(|part| part.trim().eq_ignore_ascii_case(word)))
+    };
+    is(header::UPGRADE, "websocket") && is(header::CONNECTION, "upgrade")
+}
+
+/// Opens a socket to the route's instance, and one to the client.
+pub(super) async fn open(
+    core: &Arc<Core>,
+    route: Arc<Route>,
+    mut request: Request<Body>,
+) -> Result<Response<Body>, Refusal> {
+    let headers = request.headers();
+    let key = headers
+        .get(header::SEC_WEBSOCKET_KEY)
+        .cloned()
+        .filter(|_| {
+            headers
+                .get(header::SEC_WEBSOCKET_VERSION)
+                .is_some_and(|version| version == "13")
+        })
+        .ok_or_else(|| Refusal::bad("only version 13 of WebSocket is spoken here"))?;
+    let token = bearer(headers, &header::AUTHORIZATION)?.map(str::to_owned);
+    if let Some(token) = &token {
+        core.hosted.authorize(token, &route)?;
+    }
+    let protocols = headers.get(header::SEC_WEBSOCKET_PROTOCOL).cloned();
+    let place = core.shares.socket(&route.id)?;
+    // Only what is shown in a greeting says what it may do.
+    let target = core.upstream.reach(&route, Authorization::ReadOnly, false).await?;
+    let (upstream, protocol) = tokio::time::timeout(HANDSHAKE, connect(&target, protocols))
+        .await
+        .map_err(|_| Refusal::unavailable("the database's process does not answer"))??;
+
+    let upgrade = hyper::upgrade::on(&mut request);
+    let session = Session {
+        core: Arc::clone(core),
+        route,
+        header_token: token,
+        token: Mutex::default(),
+        start: Instant::now(),
+        heard: AtomicU64::new(0),
+        asked: AtomicU64::new(0),
+        answered: AtomicU64::new(0),
+        _place: place,
+    };
+    tokio::spawn(async move {
+        match upgrade.await {
+            Ok(stream) => {
+                let config = config(Some(LONGEST_MESSAGE));
+                let client = WebSocketStream::from_raw_socket(TokioIo::new(stream), Role::Server, Some(config)).await;
+                session.core.counters.sockets(1);
+                session.core.hosted.count(&session.route, 0);
+                session.converse(client, upstream).await;
+                session.core.counters.sockets(-1);
+            }
+            Err(error) => tracing::debug!(%error, "a client did not open its socket"),
+        }
+    });
+
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    if let Ok(accept) = HeaderValue::try_from(derive_accept_key(key.as_bytes())) {
+        headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    }
+    if let Some(protocol) = protocol {
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
+    Ok(response)
+}
+
+fn config(longest: Option<usize>) -> WebSocketConfig {
+    WebSocketConfig::default()
+        .max_message_size(longest)
+        .max_frame_size(longest)
+}
+
+/// A socket to a process, and the subprotocol that it chose.
+async fn connect(
+    target: &Target,
+    protocols: Option<HeaderValue>,
+) -> Result<(WebSocketStream<TcpStream>, Option<HeaderValue>), Refusal> {
+    let broken = || Refusal::unavailable("the database's process does not answer");
+    let stream = TcpStream::connect(target.address).await.map_err(|_| broken())?;
+    let _ = stream.set_nodelay(true);
+    let mut request = Request::new(());
+    *request.uri_mut() = format!("ws://{}/", target.address).parse().map_err(|_| broken())?;
+    let headers = request.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    headers.insert(
+        header::SEC_WEBSOCKET_KEY,
+        HeaderValue::try_from(generate_key()).map_err(|_| broken())?,
+    );
+    if let Some(protocols) = protocols {
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, protocols);
+    }
+    target.present(headers, None);
+    let opened = client_async_with_config(request, stream, Some(config(None))).await;
+    let (socket, response) = opened.map_err(|error| match error {
+        tungstenite::Error::Http(response) if response.status().is_client_error() => {
+            Refusal::bad("the database speaks none of these subprotocols; hrana3, hrana2 and hrana1 are known")
+        }
+        tungstenite::Error::Protocol(_) => {
+            Refusal::bad("the database speaks none of these subprotocols; hrana3, hrana2 and hrana1 are known")
+        }
+        _ => broken(),
+    })?;
+    Ok((socket, response.headers().get(header::SEC_WEBSOCKET_PROTOCOL).cloned()))
+}
+
+/// An open socket.
+struct Session {
+    core: Arc<Core>,
+    route: Arc<Route>,
+    /// Shown when it was opened.
+    header_token: Option<String>,
+    /// Shown in the last greeting.
+    token: Mutex<Option<String>>,
+    start: Instant,
+    /// Milliseconds since the start: when the client was heard last, when something was asked that has no answer yet,
+    /// and when the process was heard last.
+    heard: AtomicU64,
+    asked: AtomicU64,
+    answered: AtomicU64,
+    _place: Permit,
+}
+
+/// What is done with a client's message.
+enum Verdict {
+    Pass,
+    Replace(Message),
+    Answer(Message),
+    /// The client is told, and then the socket ends.
+    AnswerAndEnd(Message, CloseFrame),
+}
+
+impl Session {
+    async fn converse<S>(&self, client: WebSocketStream<S>, upstream: WebSocketStream<TcpStream>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let (mut client_out, client_in) = client.split();
+        let (mut upstream_out, upstream_in) = upstream.split();
+        let (replies, mut waiting) = mpsc::channel(16);
+        let end = tokio::select! {
+            end = self.inward(client_in, &mut upstream_out, &replies) => end,
+            end = self.outward(upstream_in, &mut client_out, &mut waiting) => end,
+            end = self.watch(&replies) => end,
+        };
+        let farewell = async {
+            // What was said before the end is said.
+            while let Ok(message) = waiting.try_recv() {
+                client_out.feed(message).await?;
+            }
+            client_out.send(Message::Close(end)).await
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(2), farewell).await;
+        let _ = tokio::time::timeout(Duration::from_secs(1), upstream_out.close()).await;
+    }
+
+    /// Passes on what the client says.
+    async fn inward<S>(
+        &self,
+        mut client: SplitStream<WebSocketStream<S>>,
+        upstream: &mut SplitSink<WebSocketStream<TcpStream>, Message>,
+        replies: &mpsc::Sender<Message>,
+    ) -> Option<CloseFrame>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        while let Some(message) = client.next().await {
+            self.now(&self.heard);
+            let message = match message {
+                Ok(message) => message,
+                Err(tungstenite::Error::Capacity(_)) => {
+                    return frame(CloseCode::Size, "the message is too long");
+                }
+                Err(_) => return None,
+            };
+            let verdict = match &message {
+                Message::Text(text) => self.vet(Format::Json, text.as_bytes()),
+                Message::Binary(bytes) => self.vet(Format::Protobuf(wire::SOCKET), bytes),
+                Message::Close(end) => return end.clone(),
+                _ => continue,
+            };
+            let on = match verdict {
+                Verdict::Pass => message,
+                Verdict::Replace(other) => other,
+                Verdict::Answer(answer) => {
+                    let _ = replies.send(answer).await;
+                    continue;
+                }
+                Verdict::AnswerAndEnd(answer, end) => {
+                    let _ = replies.send(answer).await;
+                    return Some(end);
+                }
+            };
+            if self.asked.load(Ordering::Relaxed) <= self.answered.load(Ordering::Relaxed) {
+                self.now(&self.asked);
+            }
+            if upstream.send(on).await.is_err() {
+                return frame(CloseCode::Again, "the database's process has ended");
+            }
+        }
+        None
+    }
+
+    /// Passes on what the process says, and what the gateway says itself.
+    async fn outward<S>(
+        &self,
+        mut upstream: SplitStream<WebSocketStream<TcpStream>>,
+        client: &mut SplitSink<WebSocketStream<S>, Message>,
+        replies: &mut mpsc::Receiver<Message>,
+    ) -> Option<CloseFrame>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        loop {
+            let message = tokio::select! {
+                said = upstream.next() => match said {
+                    Some(Ok(Message::Close(end))) => return end,
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
+                    Some(Ok(message)) => {
+                        self.now(&self.answered);
+                        message
+                    }
+                    _ => return frame(CloseCode::Again, "the database's process has ended"),
+                },
+                reply = replies.recv() => match reply {
+                    Some(reply) => reply,
+                    None => return None,
+                },
+            };
+            match tokio::time::timeout(TAKE, client.send(message)).await {
+                Ok(Ok(())) => {}
+                _ => return None,
+            }
+        }
+    }
+
+    /// Ends a socket whose token, database, client or primary is gone.
+    async fn watch(&self, replies: &mpsc::Sender<Message>) -> Option<CloseFrame> {
+        let limits = &self.core.limits;
+        let mut pinged = Instant::now();
+        loop {
+            tokio::time::sleep(limits.recheck).await;
+            if self
+                .core
+                .hosted
+                .route(&self.route.label)
+                .is_none_or(|now| now.id != self.route.id)
+            {
+                return frame(CloseCode::Away, "the database is no more");
+            }
+            if let Err(refusal) = self.still_allowed() {
+                return frame(CloseCode::Policy, &refusal.message);
+            }
+            let silent = self.since(&self.heard);
+            if silent > limits.silence {
+                return frame(CloseCode::Away, "nothing was heard for too long");
+            }
+            if silent > PING && pinged.elapsed() > PING {
+                pinged = Instant::now();
+                let _ = replies.try_send(Message::Ping(Bytes::new()));
+            }
+            let waits = self.asked.load(Ordering::Relaxed) > self.answered.load(Ordering::Relaxed);
+            if !self.route.is_primary
+                && waits
+                && self.since(&self.asked) > limits.doubt
+                && !self.core.upstream.primary_is_well(&self.route).await
+            {
+                return frame(CloseCode::Again, &no_primary().message);
+            }
+        }
+    }
+
+    fn now(&self, clock: &AtomicU64) {
+        // Zero is never: a millisecond is added.
+        let now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX - 1) + 1;
+        clock.store(now, Ordering::Relaxed);
+    }
+
+    fn since(&self, clock: &AtomicU64) -> Duration {
+        let then = Duration::from_millis(clock.load(Ordering::Relaxed).saturating_sub(1));
+        self.start.elapsed().saturating_sub(then)
+    }
+
+    /// Whether the token of the last greeting is still good.
+    fn still_allowed(&self) -> Result<(), Refusal> {
+        let token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*token {
+            Some(token) => Ok(self.core.hosted.authorize(token, &self.route).map(drop)?),
+            None => Ok(()),
+        }
+    }
+
+    fn vet(&self, format: Format, message: &[u8]) -> Verdict {
+        let speech = if format == Format::Json {
+            Speech::Json
+        } else {
+            Speech::Protobuf
+        };
+        if let Some(token) = speech.hello(message) {
+            return match self.greet(token) {
+                Ok(internal) => Verdict::Replace(speech.say_hello(&internal)),
+                Err(refusal) => {
+                    let end = close_frame(CloseCode::Policy, &refusal.message);
+                    Verdict::AnswerAndEnd(speech.hello_error(&refusal), end)
+                }
+            };
+        }
+        if let Err(refusal) = self.still_allowed() {
+            let end = close_frame(CloseCode::Policy, &refusal.message);
+            return Verdict::AnswerAndEnd(speech.error(speech.request_id(message), &refusal), end);
+        }
+        match inspect::check(format, message) {
+            Ok(()) => Verdict::Pass,
+            Err(refusal) => {
+                self.core.counters.refused_sql();
+                Verdict::Answer(speech.error(speech.request_id(message), &refusal))
+            }
+        }
+    }
+
+    /// The token to show to the process instead of a client's.
+    fn greet(&self, token: Option<String>) -> Result<String, Refusal> {
+        let token = token
+            .or_else(|| self.header_token.clone())
+            .ok_or_else(|| Refusal::unauthorized("the greeting has no database token"))?;
+        let grant = self.core.hosted.authorize(&token, &self.route)?;
+        let target = self.core.upstream.target(&self.route, grant.authorization, false)?;
+        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(token);
+        Ok(target.token.clone())
+    }
+}
+
+fn close_frame(code: CloseCode, reason: &str) -> CloseFrame {
+    // A frame has no room for more.
+    let mut end = reason.len().min(120);
+    while !reason.is_char_boundary(end) {
+        end -= 1;
+    }
+    CloseFrame {
+        code,
+        reason: reason[..end].into(),
+    }
+}
+
+#[allow(clippy::unnecessary_wraps)]
+fn frame(code: CloseCode, reason: &str) -> Option<CloseFrame> {
+    Some(close_frame(code, reason))
+}
+
+/// The encoding of messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Speech {
+    Json,
+    Protobuf,
+}
+
+#[derive(Deserialize)]
+struct Head {
+    r#type: String,
+    #[serde(default)]
+    jwt: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Numbered {
+    request_id: i32,
+}
+
+impl Speech {
+    /// The token in a greeting, if the message is one. One that is not recognised goes on as it is, and opens nothing: no
+    /// token from outside is good inside.
+    #[allow(clippy::option_option)]
+    fn hello(self, message: &[u8]) -> Option<Option<String>> {
+        if message.len() > LONGEST_HELLO {
+            return None;
+        }
+        match self {
+            Self::Json => {
+                if memchr::memmem::find(message, b"hello").is_none() && !inspect::hides(message) {
+                    return None;
+                }
+                let head: Head = serde_json::from_slice(message).ok()?;
+                (head.r#type == "hello").then_some(head.jwt)
+            }
+            Self::Protobuf => match Fields(message).last(wire::HELLO)? {
+                Raw::Bytes(hello) if Fields(message).last(wire::REQUEST).is_none() => {
+                    Some(match Fields(hello).last(1) {
+                        Some(Raw::Bytes(token)) => Some(String::from_utf8_lossy(token).into_owned()),
+                        _ => None,
+                    })
+                }
+                _ => None,
+            },
+        }
+    }
+
+    fn say_hello(self, token: &str) -> Message {
+        match self {
+            Self::Json => text(&json!({ "type": "hello", "jwt": token })),
+            Self::Protobuf => nested(wire::HELLO, &field(1, token.as_bytes())),
+        }
+    }
+
+    fn request_id(self, message: &[u8]) -> i32 {
+        match self {
+            Self::Json => serde_json::from_slice::<Numbered>(message).map_or(0, |numbered| numbered.request_id),
+            Self::Protobuf => match Fields(message).last(wire::REQUEST) {
+                Some(Raw::Bytes(request)) => match Fields(request).last(1) {
+                    // Negative numbers are written as very large ones.
+                    Some(Raw::Number(number)) => number as i32,
+                    _ => 0,
+                },
+                _ => 0,
+            },
+        }
+    }
+
+    fn hello_error(self, refusal: &Refusal) -> Message {
+        match self {
+            Self::Json => text(&json!({ "type": "hello_error", "error": told(refusal) })),
+            Self::Protobuf => nested(2, &field(1, &encoded(refusal))),
+        }
+    }
+
+    fn error(self, request_id: i32, refusal: &Refusal) -> Message {
+        match self {
+            Self::Json => text(&json!({
+                "type": "response_error",
+                "request_id": request_id,
+                "error": told(refusal),
+            })),
+            Self::Protobuf => {
+                let mut error = Vec::new();
+                wire::put_number(&mut error, 1, i64::from(request_id) as u64);
+                wire::put(&mut error, 2, &encoded(refusal));
+                nested(4, &error)
+            }
+        }
+    }
+}
+
+fn told(refusal: &refusal::Refusal) -> serde_json::Value {
+    json!({ "message": refusal.message, "code": refusal.code })
+}
+
+fn encoded(refusal: &Refusal) -> Vec<u8> {
+    let mut error = field(1, refusal.message.as_bytes());
+    wire::put(&mut error, 2, refusal.code.as_bytes());
+    error
+}
+
+fn text(value: &serde_json::Value) -> Message {
+    Message::Text(value.to_string().into())
+}
+
+fn nested(number: u32, inner: &[u8]) -> Message {
+    Message::Binary(field(number, inner).into())
+}
+
+fn field(number: u32, bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    wire::put(&mut out, number, bytes);
+    out
+}

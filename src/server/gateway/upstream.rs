@@ -1,0 +1,322 @@
+//! The way to the engine's processes: their addresses and what they want to be shown, a pool of connections, and patience
+//! with processes that are being started.
+
+use super::limits::Limits;
+use super::refusal::Refusal;
+use crate::control::hosted::{Endpoint, Hosted, Route};
+use crate::control::names::DatabaseId;
+use crate::control::tokens::Authorization;
+use axum::http::uri::{Authority, PathAndQuery, Scheme};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+/// How long a connection to this very machine may take.
+const CONNECT: Duration = Duration::from_secs(2);
+
+/// How long idle connections are kept.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// How long what is known of a process is believed.
+const BELIEVED: Duration = Duration::from_secs(1);
+
+/// How long to wait before asking again.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a process may take to tell that it is well.
+const WELL: Duration = Duration::from_secs(1);
+
+/// A namespace at a process.
+#[derive(Debug)]
+pub(super) struct Target {
+    pub address: SocketAddr,
+    authority: Authority,
+    host: HeaderValue,
+    namespace: HeaderValue,
+    /// With `Bearer`.
+    authorization: HeaderValue,
+    /// Without.
+    pub token: String,
+    known: Instant,
+}
+
+/// Which instance is meant, and for what.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    id: DatabaseId,
+    /// The location; none for the primary wherever it is.
+    at: Option<String>,
+    authorization: Authorization,
+}
+
+/// A request, as often as it has to be sent.
+pub(super) struct Call {
+    pub method: Method,
+    pub path: PathAndQuery,
+    /// Those that are let through, without what [`Target::present`] sets.
+    pub headers: HeaderMap,
+    pub body: Bytes,
+    pub authorization: Authorization,
+    /// None: no token is shown.
+    pub shows: Option<Shows>,
+    pub to_primary: bool,
+    /// What was sent and not answered may be sent again.
+    pub repeatable: bool,
+}
+
+/// In which header a token is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shows {
+    Authorization,
+    XAuthorization,
+}
+
+pub(super) struct Upstream {
+    hosted: Arc<Hosted>,
+    limits: Limits,
+    client: Client<HttpConnector, Full<Bytes>>,
+    targets: RwLock<HashMap<Key, Arc<Target>>>,
+}
+
+impl Target {
+    fn new(endpoint: &Endpoint, id: &DatabaseId, token: &str) -> Result<Self, Refusal> {
+        let broken = |_| Refusal::unavailable("the database's process cannot be addressed");
+        let mut authorization = HeaderValue::try_from(format!("Bearer {token}")).map_err(broken)?;
+        authorization.set_sensitive(true);
+        Ok(Self {
+            address: endpoint.address,
+            authority: Authority::try_from(endpoint.address.to_string())
+                .map_err(|_| Refusal::unavailable("the database's process has no address"))?,
+            host: HeaderValue::try_from(&endpoint.host).map_err(broken)?,
+            namespace: HeaderValue::try_from(STANDARD_NO_PAD.encode(id.as_str())).map_err(broken)?,
+            authorization,
+            token: token.to_owned(),
+            known: Instant::now(),
+        })
+    }
+
+    /// Sets what says whose request it is.
+    pub fn present(&self, headers: &mut HeaderMap, shows: Option<Shows>) {
+        headers.insert(header::HOST, self.host.clone());
+        headers.insert("x-namespace-bin", self.namespace.clone());
+        match shows {
+            Some(Shows::Authorization) => {
+                headers.insert(header::AUTHORIZATION, self.authorization.clone());
+            }
+            Some(Shows::XAuthorization) => {
+                headers.insert("x-authorization", self.authorization.clone());
+            }
+            None => {}
+        }
+    }
+
+    pub fn uri(&self, path: PathAndQuery) -> Result<Uri, Refusal> {
+        let mut parts = axum::http::uri::Parts::default();
+        parts.scheme = Some(Scheme::HTTP);
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = Some(path);
+        Uri::from_parts(parts).map_err(|_| Refusal::bad("the query is malformed"))
+    }
+}
+
+impl Upstream {
+    pub fn new(hosted: Arc<Hosted>, limits: Limits) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(CONNECT));
+        Self {
+            hosted,
+            limits,
+            client: Client::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new())
+                .pool_idle_timeout(IDLE)
+                .build(connector),
+            targets: RwLock::default(),
+        }
+    }
+
+    /// Where a route's instance, or its primary, is now.
+    pub fn target(&self, route: &Route, authorization: Authorization, primary: bool) -> Result<Arc<Target>, Refusal> {
+        let key = key(route, authorization, primary);
+        {
+            let targets = self.targets.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(target) = targets.get(&key).filter(|target| target.known.elapsed() < BELIEVED) {
+                return Ok(Arc::clone(target));
+            }
+        }
+        let endpoint = if primary {
+            self.hosted.primary_endpoint(route)?
+        } else {
+            self.hosted.endpoint(route)?
+        };
+        let token = self.hosted.internal_token(route, authorization)?;
+        let target = Arc::new(Target::new(&endpoint, &route.id, token.expose())?);
+        let mut targets = self.targets.write().unwrap_or_else(PoisonError::into_inner);
+        targets.retain(|_, target| target.known.elapsed() < BELIEVED);
+        targets.insert(key, Arc::clone(&target));
+        Ok(target)
+    }
+
+    fn forget(&self, route: &Route, authorization: Authorization, primary: bool) {
+        let mut targets = self.targets.write().unwrap_or_else(PoisonError::into_inner);
+        targets.remove(&key(route, authorization, primary));
+    }
+
+    /// The same, waiting for a process that is being started.
+    pub async fn reach(
+        &self,
+        route: &Route,
+        authorization: Authorization,
+        primary: bool,
+    ) -> Result<Arc<Target>, Refusal> {
+        let end = Instant::now() + self.limits.absence;
+        loop {
+            match self.target(route, authorization, primary) {
+                Err(refusal) if refusal.retry_after.is_some() && Instant::now() + PAUSE < end => {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Sends a request until a process has taken it, as long as it cannot have had an effect before.
+    pub async fn send(&self, route: &Arc<Route>, call: &Call) -> Result<Response<Incoming>, Refusal> {
+        let end = Instant::now() + self.limits.absence;
+        loop {
+            let refusal = match self.try_send(route, call).await {
+                Ok(response) if response.status() != StatusCode::NOT_FOUND => return Ok(response),
+                // The process is ending, or has not yet learnt of the database. Nothing was done.
+                Ok(_) => Refusal::unavailable("the database does not run at the moment"),
+                Err(Failure::Before(refusal)) => refusal,
+                Err(Failure::Final(refusal)) => return Err(refusal),
+            };
+            self.forget(route, call.authorization, call.to_primary);
+            if self.hosted.route(&route.label).is_none_or(|now| now.id != route.id) {
+                return Err(no_database(&route.label));
+            }
+            if Instant::now() + PAUSE >= end {
+                return Err(refusal);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn try_send(&self, route: &Arc<Route>, call: &Call) -> Result<Response<Incoming>, Failure> {
+        let target = self
+            .target(route, call.authorization, call.to_primary)
+            .map_err(|refusal| match refusal.retry_after {
+                Some(_) => Failure::Before(refusal),
+                None => Failure::Final(refusal),
+            })?;
+        let mut request = Request::new(Full::new(call.body.clone()));
+        *request.method_mut() = call.method.clone();
+        *request.uri_mut() = target.uri(call.path.clone()).map_err(Failure::Final)?;
+        *request.headers_mut() = call.headers.clone();
+        target.present(request.headers_mut(), call.shows);
+        let sent = self.client.request(request);
+        let watched = self.while_primary(route, call.to_primary, sent);
+        match tokio::time::timeout(self.limits.answer, watched).await {
+            Ok(Ok(Ok(response))) => Ok(response),
+            Ok(Ok(Err(error))) if error.is_connect() || call.repeatable => Err(Failure::Before(Refusal::unavailable(
+                "the database's process does not answer",
+            ))),
+            Ok(Ok(Err(error))) => {
+                tracing::warn!(%error, database = %route.label, "a process ended before it answered");
+                Err(Failure::Final(lost()))
+            }
+            Ok(Err(refusal)) => Err(Failure::Final(refusal)),
+            Err(_) => Err(Failure::Final(Refusal::new(
+                StatusCode::GATEWAY_TIMEOUT,
+                "TIMEOUT",
+                format!("the database took longer than {} seconds", self.limits.answer.as_secs()),
+            ))),
+        }
+    }
+
+    /// Waits for what a process does. A replica passes writes on, and waits for a dead primary for ever; so when it is
+    /// silent, its primary is looked after.
+    pub async fn while_primary<T>(
+        &self,
+        route: &Route,
+        to_primary: bool,
+        waited_for: impl Future<Output = T>,
+    ) -> Result<T, Refusal> {
+        if to_primary || route.is_primary {
+            return Ok(waited_for.await);
+        }
+        tokio::pin!(waited_for);
+        loop {
+            tokio::select! {
+                done = &mut waited_for => return Ok(done),
+                () = tokio::time::sleep(self.limits.doubt) => {}
+            }
+            tokio::select! {
+                done = &mut waited_for => return Ok(done),
+                well = self.primary_is_well(route) => {
+                    if !well {
+                        return Err(no_primary());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether a database's primary answers.
+    pub async fn primary_is_well(&self, route: &Route) -> bool {
+        let Ok(endpoint) = self.hosted.primary_endpoint(route) else {
+            return false;
+        };
+        let Ok(uri) = Uri::try_from(format!("http://{}/health", endpoint.address)) else {
+            return false;
+        };
+        let asked = tokio::time::timeout(WELL, self.client.get(uri)).await;
+        matches!(asked, Ok(Ok(response)) if response.status().is_success())
+    }
+}
+
+fn key(route: &Route, authorization: Authorization, primary: bool) -> Key {
+    Key {
+        id: route.id.clone(),
+        at: (!primary).then(|| route.location.to_string()),
+        authorization,
+    }
+}
+
+/// Why a request was not answered.
+enum Failure {
+    /// It cannot have had an effect.
+    Before(Refusal),
+    Final(Refusal),
+}
+
+/// A write through a replica was perhaps passed on before the primary went away.
+pub(super) fn no_primary() -> Refusal {
+    Refusal::unavailable("the database's primary does not answer; whether what was written took effect is not known")
+}
+
+fn lost() -> Refusal {
+    Refusal::new(
+        StatusCode::BAD_GATEWAY,
+        "DATABASE_LOST",
+        "the database's process ended before it answered; whether the statements took effect is not known",
+    )
+}
+
+pub(super) fn no_database(label: &str) -> Refusal {
+    Refusal::new(
+        StatusCode::NOT_FOUND,
+        "DATABASE_NOT_FOUND",
+        format!("there is no database at {label:?}"),
+    )
+}

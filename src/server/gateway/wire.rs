@@ -1,0 +1,252 @@
+//! Where SQL is in messages of Protocol Buffers: a table per message, and a walk over its fields.
+//!
+//! Every occurrence of a field is visited, also of one that a decoder would overwrite with a later one. What the tables do
+//! not name is taken for SQL, so that a field nobody here knows hides nothing.
+
+/// What a field of a message is. Numbers are never SQL, and are not told.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Field {
+    Message(Message),
+    Sql,
+    /// A parameter's value, or a name of something: never run.
+    Value,
+}
+
+/// Fields by number.
+pub(super) type Message = &'static [(u32, Field)];
+
+use Field::{Sql, Value};
+
+const fn m(message: Message) -> Field {
+    Field::Message(message)
+}
+
+const STMT: Message = &[(1, Sql), (3, Value), (4, Value)];
+const BATCH: Message = &[(1, m(&[(1, Value), (2, m(STMT))]))];
+
+/// The body of a pipeline.
+pub(super) const PIPELINE: Message = &[
+    (1, Value),
+    (
+        2,
+        m(&[
+            (1, m(&[])),
+            (2, m(&[(1, m(STMT))])),
+            (3, m(&[(1, m(BATCH))])),
+            (4, m(&[(1, Sql)])),
+            (5, m(&[(1, Sql)])),
+            (6, m(&[(2, Sql)])),
+            (7, m(&[])),
+            (8, m(&[])),
+        ]),
+    ),
+];
+
+/// The body of a cursor.
+pub(super) const CURSOR: Message = &[(1, Value), (2, m(BATCH))];
+
+/// A message of a client over a socket. `HELLO` and `REQUEST` are its fields.
+pub(super) const SOCKET: Message = &[
+    (HELLO, m(&[(1, Value)])),
+    (
+        REQUEST,
+        m(&[
+            (2, m(&[])),
+            (3, m(&[])),
+            (4, m(&[(2, m(STMT))])),
+            (5, m(&[(2, m(BATCH))])),
+            (6, m(&[(3, m(BATCH))])),
+            (7, m(&[])),
+            (8, m(&[])),
+            (9, m(&[(2, Sql)])),
+            (10, m(&[(2, Sql)])),
+            (11, m(&[(2, Sql)])),
+            (12, m(&[])),
+            (13, m(&[])),
+        ]),
+    ),
+];
+pub(super) const HELLO: u32 = 1;
+pub(super) const REQUEST: u32 = 2;
+
+const QUERY: Message = &[(1, Sql), (2, Value), (3, Value)];
+
+/// A program of an outside replica, and what it asks about a statement.
+pub(super) const PROGRAM: Message = &[(1, Value), (2, m(&[(1, m(&[(1, Value), (2, m(QUERY))]))]))];
+pub(super) const DESCRIBE: Message = &[(1, Value), (2, Sql)];
+
+/// A message without SQL.
+pub(super) const NO_SQL: Message = &[(1, Value)];
+
+/// Bytes that are no message.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Malformed;
+
+/// A field as it is in a message.
+pub(super) enum Raw<'a> {
+    Number(u64),
+    Bytes(&'a [u8]),
+}
+
+/// Calls `visit` with every text that may be SQL.
+pub(super) fn each_sql<'a, E: From<Malformed>>(
+    bytes: &'a [u8],
+    message: Message,
+    visit: &mut impl FnMut(&'a str) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut fields = Fields(bytes);
+    while let Some((number, raw)) = fields.next()? {
+        let Raw::Bytes(bytes) = raw else { continue };
+        let known = message.iter().find(|(known, _)| *known == number);
+        match known.map_or(Sql, |(_, field)| *field) {
+            Field::Message(inner) => each_sql(bytes, inner, visit)?,
+            Sql => visit(std::str::from_utf8(bytes).map_err(|_| Malformed)?)?,
+            Value => {}
+        }
+    }
+    Ok(())
+}
+
+/// The fields of a message, in their order.
+pub(super) struct Fields<'a>(pub &'a [u8]);
+
+impl<'a> Fields<'a> {
+    pub fn next(&mut self) -> Result<Option<(u32, Raw<'a>)>, Malformed> {
+        if self.0.is_empty() {
+            return Ok(None);
+        }
+        let key = u32::try_from(self.varint()?).map_err(|_| Malformed)?;
+        let (number, kind) = (key >> 3, key & 7);
+        if number == 0 {
+            return Err(Malformed);
+        }
+        let raw = match kind {
+            0 => Raw::Number(self.varint()?),
+            1 => Raw::Number(self.take(8)?.iter().rev().fold(0, |n, &byte| n << 8 | u64::from(byte))),
+            2 => {
+                let length = usize::try_from(self.varint()?).map_err(|_| Malformed)?;
+                Raw::Bytes(self.take(length)?)
+            }
+            5 => Raw::Number(self.take(4)?.iter().rev().fold(0, |n, &byte| n << 8 | u64::from(byte))),
+            // Groups, which no message here has.
+            _ => return Err(Malformed),
+        };
+        Ok(Some((number, raw)))
+    }
+
+    /// The last occurrence of a field.
+    pub fn last(mut self, wanted: u32) -> Option<Raw<'a>> {
+        let mut last = None;
+        while let Ok(Some((number, raw))) = self.next() {
+            if number == wanted {
+                last = Some(raw);
+            }
+        }
+        last
+    }
+
+    fn take(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
+        let (taken, rest) = self.0.split_at_checked(length).ok_or(Malformed)?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn varint(&mut self) -> Result<u64, Malformed> {
+        let mut value = 0;
+        for at in 0..10 {
+            let (&byte, rest) = self.0.split_first().ok_or(Malformed)?;
+            self.0 = rest;
+            value |= u64::from(byte & 0x7f) << (7 * at);
+            if byte < 0x80 {
+                // The tenth byte has room for one bit.
+                return if at == 9 && byte > 1 { Err(Malformed) } else { Ok(value) };
+            }
+        }
+        Err(Malformed)
+    }
+}
+
+/// Appends a field of bytes, or of a message.
+pub(super) fn put(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
+    put_varint(out, u64::from(number << 3 | 2));
+    put_varint(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+/// Appends a field with a number.
+pub(super) fn put_number(out: &mut Vec<u8>, field: u32, value: u64) {
+    put_varint(out, u64::from(field << 3));
+    put_varint(out, value);
+}
+
+fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(fields: &[(u32, &[u8])]) -> Vec<u8> {
+        let mut out = Vec::new();
+        for (number, bytes) in fields {
+            put(&mut out, *number, bytes);
+        }
+        out
+    }
+
+    fn texts(bytes: &[u8], of: Message) -> Result<Vec<&str>, Malformed> {
+        let mut found = Vec::new();
+        each_sql(bytes, of, &mut |text| {
+            found.push(text);
+            Ok::<_, Malformed>(())
+        })?;
+        Ok(found)
+    }
+
+    #[test]
+    fn sql_is_found_and_values_are_not() {
+        let value = message(&[(3, b"text")]);
+        let stmt = message(&[(1, b"first"), (3, &value), (1, b"second"), (9, b"unknown")]);
+        let execute = message(&[(1, &stmt)]);
+        let store = message(&[(2, b"stored")]);
+        let requests = message(&[(1, b"baton"), (2, &message(&[(2, &execute), (6, &store)]))]);
+        assert_eq!(
+            texts(&requests, PIPELINE).unwrap(),
+            ["first", "second", "unknown", "stored"]
+        );
+    }
+
+    #[test]
+    fn what_is_no_message_is_malformed() {
+        for bytes in [
+            &[0x0a][..],
+            &[0x0a, 0x05, 1],
+            &[0x00, 0x00],
+            &[0x0b],
+            &[0x0a, 0x01, 0xff],
+            &[0xff; 11],
+            &[0x09, 1, 2],
+            &[0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f],
+        ] {
+            assert_eq!(
+                texts(bytes, DESCRIBE).and(Ok(())).and(texts(bytes, &[]).map(drop)),
+                Err(Malformed),
+                "{bytes:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn numbers_are_written_as_they_are_read() {
+        let mut out = Vec::new();
+        put_number(&mut out, 1, 300);
+        put(&mut out, 2, &[7; 200]);
+        assert!(matches!(Fields(&out).last(1), Some(Raw::Number(300))));
+        assert!(matches!(Fields(&out).last(2), Some(Raw::Bytes(bytes)) if bytes == [7; 200]));
+    }
+}

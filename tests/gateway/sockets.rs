@@ -1,0 +1,290 @@
+//! SQL over WebSockets.
+
+use super::{Door, field};
+use serde_json::{Value, json};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
+use torso::control::tokens::{Authorization, Expiration};
+use torso::server::gateway::Limits;
+
+struct Socket(WebSocket<TcpStream>);
+
+impl Door {
+    fn socket(&self, label: &str, protocol: &str) -> Socket {
+        self.try_socket(label, protocol, None).unwrap()
+    }
+
+    fn try_socket(&self, label: &str, protocol: &str, token: Option<&str>) -> Result<Socket, String> {
+        let mut request = format!("ws://{}/db/{label}/", self.address)
+            .into_client_request()
+            .unwrap();
+        let headers = request.headers_mut();
+        if !protocol.is_empty() {
+            headers.insert("sec-websocket-protocol", protocol.parse().unwrap());
+        }
+        if let Some(token) = token {
+            headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
+        }
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        tungstenite::client(request, stream)
+            .map(|(socket, _)| Socket(socket))
+            .map_err(|error| error.to_string())
+    }
+}
+
+impl Socket {
+    fn say(&mut self, message: &Value) {
+        self.0.send(Message::text(message.to_string())).unwrap();
+    }
+
+    fn hear(&mut self) -> Value {
+        loop {
+            match self.0.read().unwrap() {
+                Message::Text(text) => return serde_json::from_str(&text).unwrap(),
+                Message::Close(frame) => return json!({ "closed": frame.map(|frame| u16::from(frame.code)) }),
+                _ => {}
+            }
+        }
+    }
+
+    fn ask(&mut self, message: &Value) -> Value {
+        self.say(message);
+        self.hear()
+    }
+
+    fn hello(&mut self, token: &str) -> Value {
+        self.ask(&json!({ "type": "hello", "jwt": token }))
+    }
+
+    fn open_stream(&mut self) {
+        let opened = self
+            .ask(&json!({ "type": "request", "request_id": 1, "request": { "type": "open_stream", "stream_id": 1 } }));
+        assert_eq!(opened["type"], "response_ok", "{opened}");
+    }
+
+    fn run(&mut self, sql: &str) -> Value {
+        self.ask(&json!({ "type": "request", "request_id": 7, "request":
+            { "type": "execute", "stream_id": 1, "stmt": { "sql": sql, "want_rows": true } } }))
+    }
+
+    /// What the other end says as it closes the socket, within a time.
+    fn closed_within(&mut self, time: Duration) -> u16 {
+        let start = Instant::now();
+        loop {
+            match self.0.read() {
+                Ok(Message::Close(frame)) => {
+                    assert!(start.elapsed() < time, "closed after {:?}", start.elapsed());
+                    return frame.map_or(0, |frame| frame.code.into());
+                }
+                Ok(_) => {}
+                Err(error) => panic!("broke off: {error}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn each_version_of_the_protocol_is_spoken() {
+    let door = Door::new();
+    let token = door.create("app");
+    for protocol in ["hrana1", "hrana2", "hrana3", "hrana3, hrana2", ""] {
+        let mut socket = door.socket("app-alice", protocol);
+        assert_eq!(socket.hello(&token)["type"], "hello_ok", "{protocol}");
+        socket.open_stream();
+        let answer = socket.run("select 41 + 1");
+        assert_eq!(answer["response"]["result"]["rows"][0][0]["value"], "42", "{answer}");
+    }
+    assert!(door.try_socket("app-alice", "nonsense", None).is_err());
+    assert!(door.try_socket("nobody-alice", "hrana2", None).is_err());
+    assert!(door.try_socket("app-alice", "hrana2", Some("nonsense")).is_err());
+}
+
+#[test]
+fn messages_of_protocol_buffers_are_spoken_and_vetted() {
+    let door = Door::new();
+    let token = door.create("app");
+    let mut socket = door.socket("app-alice", "hrana3-protobuf").0;
+    let mut ask = |message: Vec<u8>| {
+        socket.send(Message::binary(message)).unwrap();
+        loop {
+            if let Message::Binary(answer) = socket.read().unwrap() {
+                return answer.to_vec();
+            }
+        }
+    };
+    // hello_ok is field 1, response_ok 3, response_error 4.
+    assert_eq!(ask(field(1, &field(1, token.as_bytes())))[0], 1 << 3 | 2);
+    let request = |number: u8, inner: &[u8]| field(2, &[vec![0x08, 9], field(number, inner)].concat());
+    assert_eq!(ask(request(2, &[0x08, 1]))[0], 3 << 3 | 2);
+    let execute = |sql: &str| {
+        let inner = [
+            vec![0x08, 1],
+            field(2, &[field(1, sql.as_bytes()), vec![5 << 3, 1]].concat()),
+        ]
+        .concat();
+        request(4, &inner)
+    };
+    let answer = ask(execute("select 'found'"));
+    assert!(answer[0] == 3 << 3 | 2 && answer.windows(5).any(|part| part == b"found"));
+    for message in [
+        execute("select readfile('/nonexistent')"),
+        request(9, &[vec![0x08, 1], field(2, b"select 1; select READFILE(1)")].concat()),
+        request(10, &[vec![0x08, 1], field(2, b"select readfile(1)")].concat()),
+        request(11, &[vec![0x08, 1], field(2, b"select readfile(1)")].concat()),
+        request(
+            6,
+            &[
+                vec![0x08, 1, 0x10, 1],
+                field(3, &field(1, &field(2, &field(1, b"select readfile(1)")))),
+            ]
+            .concat(),
+        ),
+    ] {
+        let answer = ask(message);
+        assert_eq!(answer[0], 4 << 3 | 2, "{answer:?}");
+        assert!(answer.windows(13).any(|part| part == b"SQL_FORBIDDEN"), "{answer:?}");
+        assert!(
+            answer.windows(2).any(|part| part == [0x08, 9]),
+            "the request's id: {answer:?}"
+        );
+    }
+    assert_eq!(ask(execute("select 1"))[0], 3 << 3 | 2);
+}
+
+#[test]
+fn sql_is_looked_at_in_every_message() {
+    let door = Door::new();
+    let token = door.create("app");
+    let mut socket = door.socket("app-alice", "hrana3");
+    socket.hello(&token);
+    socket.open_stream();
+    let sql = "select readfile('/nonexistent')";
+    let batch = json!({ "steps": [{ "stmt": { "sql": sql } }] });
+    for request in [
+        json!({ "type": "execute", "stream_id": 1, "stmt": { "sql": sql } }),
+        json!({ "type": "batch", "stream_id": 1, "batch": batch }),
+        json!({ "type": "open_cursor", "stream_id": 1, "cursor_id": 1, "batch": batch }),
+        json!({ "type": "sequence", "stream_id": 1, "sql": sql }),
+        json!({ "type": "describe", "stream_id": 1, "sql": sql }),
+        json!({ "type": "store_sql", "sql_id": 1, "sql": sql }),
+    ] {
+        let answer = socket.ask(&json!({ "type": "request", "request_id": 12, "request": request }));
+        assert_eq!(answer["type"], "response_error", "{answer}");
+        assert_eq!(
+            (&answer["request_id"], &answer["error"]["code"]),
+            (&json!(12), &json!("SQL_FORBIDDEN"))
+        );
+    }
+    let text = json!({ "type": "request", "request_id": 3, "request":
+        { "type": "execute", "stream_id": 1, "stmt": { "sql": sql } } });
+    let hidden = text.to_string().replace("readfile", "read\\u0066ile");
+    socket.0.send(Message::text(hidden)).unwrap();
+    assert_eq!(socket.hear()["error"]["code"], "SQL_FORBIDDEN");
+    // The socket goes on.
+    assert_eq!(socket.run("select 'readfile(1)'")["type"], "response_ok");
+}
+
+#[test]
+fn a_socket_opens_its_own_database_only() {
+    let door = Door::new();
+    let (token, other) = (door.create("app"), door.create("other"));
+    for jwt in [json!(other), json!("nonsense"), json!(null), json!("")] {
+        let mut socket = door.socket("app-alice", "hrana2");
+        let answer = socket.ask(&json!({ "type": "hello", "jwt": jwt }));
+        assert_eq!(
+            (&answer["type"], &answer["error"]["code"]),
+            (&json!("hello_error"), &json!("UNAUTHORIZED")),
+            "{answer}"
+        );
+        assert_eq!(socket.closed_within(Duration::from_secs(5)), 1008);
+    }
+    // Not without a greeting, however it is spelled.
+    for message in [
+        json!({ "type": "request", "request_id": 1, "request": { "type": "open_stream", "stream_id": 1 } }),
+        json!(["hello", other]),
+    ] {
+        let mut socket = door.socket("app-alice", "hrana2");
+        socket.say(&message);
+        loop {
+            match socket.0.read() {
+                Ok(Message::Text(text)) => assert!(!text.contains("_ok"), "{text}"),
+                Ok(Message::Close(_)) | Err(_) => break,
+                Ok(_) => {}
+            }
+        }
+    }
+    // The header's token is taken where the greeting has none.
+    let mut socket = door.try_socket("app-alice", "hrana2", Some(&token)).unwrap();
+    assert_eq!(socket.ask(&json!({ "type": "hello", "jwt": null }))["type"], "hello_ok");
+    let mut socket = door.socket("app-alice", "hrana2");
+    socket.hello(&door.read_only("app"));
+    socket.open_stream();
+    let answer = socket.run("create table t (x)");
+    // The engine answers what is forbidden by closing the socket.
+    assert!(answer["type"] == "response_error" || answer["closed"].is_number(), "{answer}");
+    assert_eq!(door.number("app-alice", &token, "select count(*) from sqlite_master"), 0);
+    // Another greeting, other rights.
+    let mut socket = door.socket("app-alice", "hrana2");
+    socket.hello(&door.read_only("app"));
+    socket.open_stream();
+    assert_eq!(socket.hello(&token)["type"], "hello_ok");
+    assert_eq!(socket.run("create table t (x)")["type"], "response_ok");
+}
+
+#[test]
+fn a_socket_ends_with_its_token() {
+    let door = Door::with(Limits {
+        recheck: Duration::from_millis(100),
+        ..Limits::default()
+    });
+    let lasting = door.create("app");
+    let short = door.token(
+        "app",
+        Authorization::FullAccess,
+        Expiration::After(Duration::from_secs(2)),
+    );
+    let mut ending = door.socket("app-alice", "hrana2");
+    ending.hello(&short);
+    let mut going_on = door.socket("app-alice", "hrana2");
+    going_on.hello(&lasting);
+    going_on.open_stream();
+    assert_eq!(ending.closed_within(Duration::from_secs(4)), 1008);
+    assert_eq!(going_on.run("select 1")["type"], "response_ok");
+    let owner = door.owner();
+    let plane = door.hosted.plane(&owner, None).unwrap();
+    plane
+        .rotate_database_tokens(&"app".parse().unwrap(), Duration::ZERO)
+        .unwrap();
+    assert_eq!(going_on.closed_within(Duration::from_secs(3)), 1008);
+    // And with its database.
+    let token = door.token("app", Authorization::FullAccess, Expiration::Never);
+    let mut socket = door.socket("app-alice", "hrana2");
+    assert_eq!(socket.hello(&token)["type"], "hello_ok");
+    plane.delete_database(&"app".parse().unwrap()).unwrap();
+    socket.closed_within(Duration::from_secs(3));
+}
+
+#[test]
+fn sockets_are_counted_and_limited() {
+    let door = Door::with(Limits {
+        sockets: 2,
+        ..Limits::default()
+    });
+    let token = door.create("app");
+    door.create("other");
+    let mut one = door.socket("app-alice", "hrana2");
+    assert_eq!(one.hello(&token)["type"], "hello_ok");
+    let two = door.socket("app-alice", "hrana2");
+    let refused = door.try_socket("app-alice", "hrana2", None).err().unwrap();
+    assert!(refused.contains("429"), "{refused}");
+    door.socket("other-alice", "hrana2");
+    drop(two);
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while door.try_socket("app-alice", "hrana2", None).is_err() {
+        assert!(Instant::now() < deadline);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
