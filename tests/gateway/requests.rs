@@ -237,7 +237,10 @@ fn bodies_are_limited_and_large_answers_flow() {
         "POST /db/app-alice/v2/pipeline HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-length: {}\r\n\r\n",
         33 << 20
     ));
-    assert!(answer.starts_with("HTTP/1.1 413") && answer.contains("BODY_TOO_LARGE"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 413") && answer.contains("BODY_TOO_LARGE"),
+        "{answer}"
+    );
     let reader = std::io::repeat(b'a').take(40 << 20);
     let chunked = door
         .post("app-alice", "/v2/pipeline", &token)

@@ -224,8 +224,14 @@ fn a_socket_opens_its_own_database_only() {
     socket.open_stream();
     let answer = socket.run("create table t (x)");
     // The engine answers what is forbidden by closing the socket.
-    assert!(answer["type"] == "response_error" || answer["closed"].is_number(), "{answer}");
-    assert_eq!(door.number("app-alice", &token, "select count(*) from sqlite_master"), 0);
+    assert!(
+        answer["type"] == "response_error" || answer["closed"].is_number(),
+        "{answer}"
+    );
+    assert_eq!(
+        door.number("app-alice", &token, "select count(*) from sqlite_master"),
+        0
+    );
     // Another greeting, other rights.
     let mut socket = door.socket("app-alice", "hrana2");
     socket.hello(&door.read_only("app"));

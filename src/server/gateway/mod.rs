@@ -115,6 +115,13 @@ impl Gateway {
     }
 }
 
+/// The answer while the plane is not open yet.
+pub(super) fn starting() -> Response<Body> {
+    let mut response = Refusal::unavailable("the server is starting; try again in a moment").response(Form::Json);
+    open_to_browsers(response.headers_mut());
+    response
+}
+
 async fn answer(
     core: &Arc<Core>,
     label: &str,
