@@ -4,6 +4,8 @@
 //! told on stderr with file and line and the rest goes on. `strict` is the other way of importing: all or nothing, with
 //! column types. Printing usage and choosing the streams are left to the caller.
 
+#[cfg(test)]
+mod fuzz;
 mod json;
 pub mod names;
 mod progress;

@@ -3,6 +3,9 @@
 //! Everything is as the `sqlite3` shell reads it: `'…'` is literal, everything else may contain C escapes, numbers may be
 //! hexadecimal and may carry a unit.
 
+#[cfg(test)]
+mod fuzz;
+
 use crate::sql::split::is_space;
 
 /// More words than this are ignored.

@@ -12,6 +12,8 @@ mod bulk;
 mod complaint;
 mod decode;
 mod errands;
+#[cfg(test)]
+mod fuzz;
 mod insert;
 mod link;
 #[cfg(test)]

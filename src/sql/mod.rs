@@ -11,6 +11,8 @@ pub mod exact;
 mod file;
 pub mod foreign;
 mod functions;
+#[cfg(test)]
+pub(crate) mod fuzz;
 mod hrana;
 pub mod query;
 pub mod script;

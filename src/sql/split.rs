@@ -5,6 +5,9 @@
 //! dot-commands only where no statement is pending, white space and comments dropped between statements, `/` or `go` alone
 //! on a line as a `;`.
 
+#[cfg(test)]
+mod fuzz;
+
 /// A token as far as the end of statements depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Token {

@@ -5,6 +5,8 @@
 //! and `text`, display width and wrapping are `wrap`'s. Which style applies when, and where the bytes go, is left to the
 //! shell. Nothing here knows whether the rows came from a file or over a network.
 
+#[cfg(test)]
+mod fuzz;
 mod grid;
 pub mod number;
 mod stream;
