@@ -406,6 +406,33 @@ mod tests {
     }
 
     #[test]
+    fn links_are_followed_only_where_they_may_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("link.db");
+        rusqlite::Connection::open(folder.path().join("file.db"))
+            .unwrap()
+            .execute_batch("create table t(a)")
+            .unwrap();
+        std::os::unix::fs::symlink("file.db", &link).unwrap();
+        let opened = |no_links| {
+            let target = Target::File {
+                path: link.clone(),
+                read_only: false,
+                create: true,
+                max_bytes: None,
+                follow_links: true,
+            };
+            FileSession::open(&target.restricted(false, no_links))
+        };
+        let mut sink = Collect(Vec::new());
+        opened(false)
+            .unwrap()
+            .run("select * from t", &Args::default(), &mut sink)
+            .unwrap();
+        assert!(opened(true).is_err());
+    }
+
+    #[test]
     fn statements_run_one_by_one() {
         let mut session = FileSession::open(&Target::Memory).unwrap();
         let sql = "create table t(a); insert into t values(1),(:x); select a from t; -- done";

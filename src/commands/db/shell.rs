@@ -31,7 +31,7 @@ use std::path::PathBuf;
   -init FILE                read first
   -bail                     stop at the first error
   -batch, -interactive      behave as without, or with, a person
-  -echo, -eqp, -stats, -safe, -nonce S, -version
+  -echo, -eqp, -stats, -safe, -nonce S, -nofollow, -mmap N, -version
 
 A database may be a server's URL too: http(s)://, libsql:// or ws(s)://, with its token in the variable
 TORSO_DATABASE_TOKEN, or in the URL (?authToken=…).

@@ -3,6 +3,7 @@
 //! [`register`] adds them to a connection. They are in files by theme; each answers what its namesake in that shell does.
 
 mod decimal;
+mod edit;
 mod files;
 mod hash;
 mod math;
@@ -28,6 +29,7 @@ pub(super) fn register(connection: &Connection) -> Result<()> {
     decimal::register(connection)?;
     numbers::register(connection)?;
     files::register(connection)?;
+    edit::register(connection)?;
     rusqlite::vtab::series::load_module(connection)
 }
 
