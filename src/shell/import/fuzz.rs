@@ -1,5 +1,6 @@
 //! Files of any kind, whole and damaged: read to the end, and for JSON whole or not at all.
 
+use super::progress::{Consumed, Progress};
 use super::reader::{Dialect, End, Reader};
 use super::{Importer, Options, Streams};
 use crate::shell::render::Style;
@@ -75,12 +76,15 @@ fn objects(session: &mut dyn Session, file: Vec<u8>) -> i32 {
     let mut streams = Streams {
         out: &mut out,
         err: &mut err,
+        terminal: false,
     };
     let mut importer = Importer {
         session,
         options: &options,
         streams: &mut streams,
         stop: &|| false,
+        guessed: Vec::new(),
+        progress: Progress::new(false, Consumed::default(), None),
     };
     importer.within_savepoint(Box::new(Cursor::new(file))).unwrap()
 }
