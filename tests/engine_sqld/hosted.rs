@@ -188,3 +188,34 @@ fn everything_serves_again_after_a_restart() {
     let plane = hosted.plane(&caller, None).unwrap();
     assert_eq!(plane.list_databases(&DatabaseFilter::default()).unwrap().len(), 1);
 }
+
+#[test]
+fn hundreds_of_databases_are_listed_and_served_again_in_time() {
+    const COUNT: usize = 300;
+    let dir = tempfile::Builder::new().prefix("torso-hosted-").tempdir().unwrap();
+    let (hosted, token) = open(dir.path(), engine());
+    let token = token.unwrap();
+    let caller = hosted.authenticate(&token, &origin()).unwrap();
+    let plane = hosted.plane(&caller, None).unwrap();
+    for number in 0..COUNT {
+        create(&*plane, &format!("db{number}"), "ams");
+    }
+    let fastest = (0..10)
+        .map(|_| {
+            let began = Instant::now();
+            assert_eq!(plane.list_databases(&DatabaseFilter::default()).unwrap().len(), COUNT);
+            began.elapsed()
+        })
+        .min()
+        .unwrap();
+    assert!(fastest < Duration::from_millis(100), "{fastest:?}");
+    drop(plane);
+    drop(hosted);
+    let began = Instant::now();
+    let (hosted, _) = open(dir.path(), engine());
+    until("it is ready", || hosted.is_ready());
+    let ready = began.elapsed();
+    assert!(ready < Duration::from_secs(10), "{ready:?}");
+    let route = hosted.route("db299-alice").unwrap();
+    assert!(hosted.endpoint(&route).is_ok());
+}

@@ -2,7 +2,10 @@
 
 mod accounts;
 mod files;
+mod limits;
+mod matrix;
 mod plane;
+mod tokens;
 
 use crate::conformance::{at, db, request};
 use std::path::Path;
@@ -15,7 +18,7 @@ use torso::control::names::OrganizationSlug;
 struct World {
     hosted: Arc<Hosted>,
     owner: String,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 fn public() -> Public {
@@ -48,7 +51,7 @@ impl World {
         Self {
             hosted: Arc::new(hosted),
             owner: token.unwrap().expose().to_owned(),
-            _dir: dir,
+            dir,
         }
     }
 

@@ -5,7 +5,7 @@ use super::Embedded;
 use super::catalog::databases::DatabaseRow;
 use super::view::{View, database_not_found};
 use crate::control::names::{DatabaseId, DatabaseName, GroupName, LocationCode};
-use crate::engine::Site;
+use crate::engine::{Position, Site};
 use crate::error::{Code, Error, Result};
 use std::path::Path;
 
@@ -36,6 +36,12 @@ impl Embedded {
             .collect()
     }
 
+    /// The id of the database of a name, if there is one. Quicker than an error that suggests another name.
+    pub fn id_of(&self, name: &DatabaseName) -> Result<Option<DatabaseId>> {
+        let Some(view) = self.read()? else { return Ok(None) };
+        Ok(view.catalog.database(name)?.map(|row| row.id))
+    }
+
     pub fn placement(&self, name: &DatabaseName) -> Result<Placed> {
         let Some(view) = self.read()? else {
             return Err(database_not_found(name, std::iter::empty()));
@@ -55,6 +61,21 @@ impl Embedded {
         match placed.sites.first() {
             Some((_, primary)) => self.engine.snapshot(primary, to),
             None => Err(database_not_found(name, std::iter::empty())),
+        }
+    }
+}
+
+impl Embedded {
+    /// The state of a database's content at its primary.
+    pub fn position(&self, name: &DatabaseName) -> Result<Position> {
+        let placed = self.placement(name)?;
+        let primary = placed.sites.first().map(|(_, site)| self.engine.running(site));
+        match primary.transpose()?.flatten() {
+            Some(running) => Ok(running.position),
+            None => Err(
+                Error::new(Code::Unavailable, format!("the primary of {name} is missing"))
+                    .hint("torso doctor says what is known about it"),
+            ),
         }
     }
 }

@@ -8,6 +8,9 @@ use std::io::{Seek as _, Write as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+/// The file in a data directory that a server holds for life.
+pub const SERVER: &str = "server.lock";
+
 /// How long a mutation waits for another one.
 const PATIENCE: Duration = Duration::from_secs(60);
 

@@ -33,7 +33,7 @@ use crate::control::types::{
 use crate::control::{ControlPlane, Staging};
 use crate::engine::file::FileEngine;
 use crate::engine::{Engine, disk};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use catalog::Catalog;
 use lock::Lock;
 use std::cell::OnceCell;
@@ -91,8 +91,28 @@ impl Embedded {
         self.staging_dir().join(format!("{id}.seed"))
     }
 
+    /// Refuses a directory that a server has: there, its organizations' planes are asked through it.
+    fn not_a_servers(&self) -> Result<()> {
+        let path = self.dir.join(lock::SERVER);
+        if !path.exists() {
+            return Ok(());
+        }
+        match Lock::holder(&path)? {
+            None => Ok(()),
+            Some(pid) => Err(Error::new(
+                Code::Conflict,
+                format!(
+                    "a server (process {pid}) uses the data directory {}",
+                    self.dir.display()
+                ),
+            )
+            .hint("torso context add names the server; TORSO_DATA_DIR chooses another directory")),
+        }
+    }
+
     /// The catalog as it is, and none when there is nothing yet. Work that a killed process left is done first.
     fn read(&self) -> Result<Option<View<'_>>> {
+        self.not_a_servers()?;
         let catalog = match self.catalog.get() {
             Some(catalog) => catalog,
             None => match Catalog::open(&self.catalog_path())? {
@@ -118,6 +138,7 @@ impl Embedded {
 
     /// The catalog for a change: locked, and with nothing left undone by others.
     fn change(&self) -> Result<Change<'_>> {
+        self.not_a_servers()?;
         disk::private_dir(&self.dir)?;
         let lock = Lock::acquire(&self.lock_path())?;
         let catalog = match self.catalog.get() {

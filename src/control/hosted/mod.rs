@@ -40,7 +40,7 @@ pub use uploads::Upload;
 use crate::control::ControlPlane;
 use crate::control::accounts::{Accounts, AuditEntry, MemberRole, OrganizationKind, User};
 use crate::control::embedded::Embedded;
-use crate::control::embedded::lock::Lock;
+use crate::control::embedded::lock::{Lock, SERVER as SERVER_LOCK};
 use crate::control::names::{DatabaseName, LocationCode, OrganizationSlug, Username};
 use crate::control::places;
 use crate::control::tokens::Authorization;
@@ -59,6 +59,7 @@ use pool::Pools;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use store::{ApiTokenRow, OrganizationRow, Records, UserRow};
 use uploads::Uploads;
 use url::Url;
@@ -140,17 +141,7 @@ impl Hosted {
         })?;
         disk::private_dir(&dir)?;
         let path = dir.join(SERVER_LOCK);
-        let held = Lock::try_acquire(&path)?.ok_or_else(|| {
-            let who = Lock::holder(&path).ok().flatten().unwrap_or_default();
-            Error::new(
-                Code::Conflict,
-                format!(
-                    "another server (process {who}) uses the data directory {}",
-                    dir.display()
-                ),
-            )
-            .hint("stop it first, or give this one another directory: --data-dir DIR")
-        })?;
+        let held = own(&dir, &path)?;
         let records = Records::open(&dir.join("accounts.db"))?;
         let locations = allowed_locations(&records, options.locations)?;
         let access = Access::open(Signer::open(&dir.join("keys").join("database-tokens.pem"))?, &records)?;
@@ -327,8 +318,25 @@ impl Drop for Hosted {
     }
 }
 
-/// The name of the file that a server holds for life.
-pub(super) const SERVER_LOCK: &str = "server.lock";
+/// Takes a data directory for this server's own.
+fn own(dir: &Path, path: &Path) -> Result<Lock> {
+    // Somebody who only looks whether there is a server holds it for a moment.
+    for _ in 0..20 {
+        if let Some(held) = Lock::try_acquire(path)? {
+            return Ok(held);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let who = Lock::holder(path).ok().flatten().unwrap_or_default();
+    Err(Error::new(
+        Code::Conflict,
+        format!(
+            "another server (process {who}) uses the data directory {}",
+            dir.display()
+        ),
+    )
+    .hint("stop it first, or give this one another directory: TORSO_DATA_DIR"))
+}
 
 /// The locations that are offered: as given, and remembered for later starts; else as remembered.
 fn allowed_locations(records: &Records, given: Option<Vec<LocationCode>>) -> Result<Option<Vec<LocationCode>>> {
@@ -471,6 +479,19 @@ impl Shared {
         let uses = self.sessions.take_uses();
         if !uses.is_empty() {
             let _ = self.records().note_use(&uses);
+        }
+    }
+
+    /// What is told to a caller of an error: not where the server keeps its files.
+    fn discreet(&self, error: Error) -> Error {
+        let dir = self.dir.to_string_lossy();
+        if !error.full_message().contains(&*dir) && error.hint_text().is_none_or(|hint| !hint.contains(&*dir)) {
+            return error;
+        }
+        let told = Error::new(error.code(), error.full_message().replace(&*dir, "…"));
+        match error.hint_text() {
+            Some(hint) => told.hint(hint.replace(&*dir, "…")),
+            None => told,
         }
     }
 

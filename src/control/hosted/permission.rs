@@ -321,3 +321,105 @@ fn with_article(role: MemberRole) -> String {
         MemberRole::Viewer | MemberRole::Member => format!("a {role}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What each role may do, and with which scopes. The roles are viewer, member, admin, owner.
+    const TABLE: [(Action, &str, &str); 21] = [
+        (Action::Look, "vmao", "read"),
+        (Action::CreateDatabase, "mao", "db:create"),
+        (Action::DeleteDatabase, "mao", "db:delete"),
+        (Action::ConfigureDatabase, "mao", "db:configure"),
+        (Action::ExportDatabase, "vmao", "db:mint-token"),
+        (Action::MintReadToken, "vmao", "db:mint-token"),
+        (Action::MintToken, "mao", "db:mint-token"),
+        (Action::RotateDatabase, "mao", "db:rotate-creds"),
+        (Action::CreateGroup, "mao", ""),
+        (Action::DeleteGroup, "mao", ""),
+        (Action::ConfigureGroup, "mao", "group:configure"),
+        (Action::MintGroupReadToken, "vmao", "group:mint-token"),
+        (Action::MintGroupToken, "mao", "group:mint-token"),
+        (Action::RotateGroup, "mao", "group:rotate-creds"),
+        (Action::Protect, "ao", "db:configure group:configure"),
+        (Action::Transfer, "ao", ""),
+        (Action::Maintain, "ao", ""),
+        (Action::SeeMembers, "vmao", ""),
+        (Action::ManageMembers, "ao", ""),
+        (Action::SeeAudit, "ao", ""),
+        (Action::ManageOrganization, "o", ""),
+    ];
+
+    fn rights(role: MemberRole, scopes: Scopes, group: Option<&str>) -> Rights {
+        Rights {
+            role,
+            scopes,
+            group: group.map(|name| name.parse().unwrap()),
+        }
+    }
+
+    #[test]
+    fn every_action_is_decided() {
+        assert_eq!(TABLE.map(|(action, ..)| action), Action::ALL);
+        let roles = [
+            ('v', MemberRole::Viewer),
+            ('m', MemberRole::Member),
+            ('a', MemberRole::Admin),
+            ('o', MemberRole::Owner),
+        ];
+        for (action, allowed, scopes) in TABLE {
+            for (letter, role) in roles {
+                let plain = permission(&rights(role, Scopes::Everything, None), action, Target::Organization);
+                assert_eq!(plain.is_ok(), allowed.contains(letter), "{action:?} as {role}");
+                // A scope gives nothing that the role does not, and only what it is for.
+                let needed: Vec<&str> = scopes.split_ascii_whitespace().collect();
+                for scope in Scope::ALL {
+                    let only = Scopes::Only([scope].into());
+                    let limited = permission(&rights(role, only, None), action, Target::Organization);
+                    let fits = needed == [scope.name()];
+                    assert_eq!(
+                        limited.is_ok(),
+                        plain.is_ok() && fits,
+                        "{action:?} as {role} with {scope}"
+                    );
+                }
+                let all = Scopes::Only(Scope::ALL.into());
+                let limited = permission(&rights(role, all, None), action, Target::Organization);
+                assert_eq!(
+                    limited.is_ok(),
+                    plain.is_ok() && !needed.is_empty(),
+                    "{action:?} as {role}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_group_is_not_left() {
+        let (own, other): (GroupName, GroupName) = ("own".parse().unwrap(), "other".parse().unwrap());
+        let limited = rights(MemberRole::Owner, Scopes::Everything, Some("own"));
+        for action in Action::ALL {
+            assert!(permission(&limited, action, Target::Group(&own)).is_ok());
+            assert!(permission(&limited, action, Target::Visible).is_ok());
+            for target in [Target::Group(&other), Target::Organization] {
+                let error = permission(&limited, action, target).unwrap_err();
+                assert_eq!(error.code(), Code::Forbidden);
+                assert!(error.hint_text().is_some());
+            }
+        }
+    }
+
+    #[test]
+    fn scopes_are_read_as_they_are_told() {
+        let texts = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        assert_eq!(Scopes::parse(&[]).unwrap(), Scopes::Everything);
+        assert_eq!(Scopes::parse(&texts(&["full-access"])).unwrap(), Scopes::Everything);
+        let read = Scopes::parse(&texts(&["read-only"])).unwrap();
+        assert_eq!(read.names(), ["read"]);
+        for wrong in [&["all"][..], &["read-only", "db:create"], &["db:"], &["READ"]] {
+            assert!(Scopes::parse(&texts(wrong)).is_err(), "{wrong:?}");
+        }
+        assert!(Scopes::Everything.cover(&read) && !read.cover(&Scopes::Everything) && read.cover(&read));
+    }
+}

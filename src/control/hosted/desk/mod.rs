@@ -57,7 +57,7 @@ impl<'a> Desk<'a> {
         work: impl FnOnce(&OrganizationRow, &Rights) -> Result<T>,
     ) -> Result<T> {
         let (organization, rights) = self.allow(slug, action, Some(&entry))?;
-        let result = work(&organization, &rights);
+        let result = work(&organization, &rights).map_err(|error| self.shared.discreet(error));
         self.shared
             .note(&organization.id, self.caller, entry, result.as_ref().err());
         result

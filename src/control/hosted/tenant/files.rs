@@ -80,12 +80,12 @@ impl Tenant<'_> {
                 .to_owned(),
         };
         // Known before a large file is looked at.
-        if let Ok(existing) = plane.get_database(&request.name) {
+        if plane.id_of(&request.name)?.is_some() {
             return Err(Error::new(
                 Code::DatabaseExists,
-                format!("database {} exists already", existing.name),
+                format!("database {} exists already", request.name),
             )
-            .hint(format!("torso db show {} shows it; choose another name", existing.name)));
+            .hint(format!("torso db show {} shows it; choose another name", request.name)));
         }
         let staging = plane.staging()?;
         request.seed = Some(Seed::DatabaseUpload {

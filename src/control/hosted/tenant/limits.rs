@@ -112,7 +112,8 @@ impl Tenant<'_> {
             request.location = Some(place);
         }
         // Whether the name is taken here is told by the plane, and before what is about the organization.
-        if plane.get_database(&request.name).is_err() {
+        let own: Option<DatabaseId> = plane.id_of(&request.name)?;
+        if own.is_none() {
             let quotas = self.quotas()?;
             if quotas.databases > 0 {
                 let have = plane.list_databases(&DatabaseFilter::default())?;
@@ -125,7 +126,6 @@ impl Tenant<'_> {
         for location in &at {
             self.room_for_location(plane, location)?;
         }
-        let own: Option<DatabaseId> = plane.get_database(&request.name).ok().map(|database| database.id);
         let wanted = self.labels_of(&request.name, at);
         let _promise = self.shared.labels.promise(wanted, own.as_ref())?;
         let made = plane.create_database(&request)?;

@@ -5,6 +5,7 @@
 mod files;
 mod limits;
 mod tokens;
+mod transfer;
 
 pub use files::Export;
 pub(super) use limits::locations_in_use;
@@ -22,7 +23,7 @@ use crate::control::types::{
     GroupConfiguration, Instance, Location, NewGroup, NewLocation, Role, Seed, Synced,
 };
 use crate::control::{ControlPlane, Staging};
-use crate::error::{Code, Error, Kind, Result};
+use crate::error::{Code, Error, Result};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -95,17 +96,8 @@ impl Tenant<'_> {
         self.shared.plane_of(&self.organization)
     }
 
-    /// What is told to the caller of an error: not where the server keeps its files.
     fn discreet(&self, error: Error) -> Error {
-        let dir = self.shared.dir.to_string_lossy();
-        if error.kind() != Kind::Internal && !error.full_message().contains(&*dir) {
-            return error;
-        }
-        let told = Error::new(error.code(), error.full_message().replace(&*dir, "…"));
-        match error.hint_text() {
-            Some(hint) => told.hint(hint.replace(&*dir, "…")),
-            None => told,
-        }
+        self.shared.discreet(error)
     }
 
     /// Asks whether it is allowed. A refusal is written down.
@@ -468,9 +460,9 @@ impl ControlPlane for Tenant<'_> {
             let placed = plane.placement(name)?;
             let wanted = self.labels_of(to, placed.sites.iter().map(|(location, _)| location));
             // Of this organization's own databases the plane tells better that the name is taken.
-            let _promise = match plane.get_database(to) {
-                Ok(_) => None,
-                Err(_) => Some(self.shared.labels.promise(wanted, Some(&placed.id))?),
+            let _promise = match plane.id_of(to)? {
+                Some(_) => None,
+                None => Some(self.shared.labels.promise(wanted, Some(&placed.id))?),
             };
             let database = plane.rename_database(name, to)?;
             self.publish(plane, to)?;
@@ -635,6 +627,14 @@ impl ControlPlane for Tenant<'_> {
 
     fn top_queries(&self, name: &DatabaseName) -> Result<Vec<QueryUsage>> {
         self.queries_of(name)
+    }
+
+    fn transfer_database(&self, name: &DatabaseName, to: &OrganizationSlug) -> Result<()> {
+        self.move_database(name, to)
+    }
+
+    fn transfer_group(&self, name: &GroupName, to: &OrganizationSlug) -> Result<Group> {
+        self.move_group(name, to)
     }
 
     fn staging(&self) -> Result<Staging> {

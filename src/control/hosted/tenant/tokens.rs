@@ -114,7 +114,7 @@ impl Tenant<'_> {
         let entry = Entry::new(
             "db-token-revoke",
             format!("revoked a token of database {name}"),
-            json!({ "database": name, "token": id }),
+            json!({ "database": name, "token": shown(id) }),
         );
         self.change_database(Action::RotateDatabase, name, entry, |plane| {
             let placed = plane.placement(name)?;
@@ -137,7 +137,7 @@ impl Tenant<'_> {
         let entry = Entry::new(
             "group-token-revoke",
             format!("revoked a token of group {name}"),
-            json!({ "group": name, "token": id }),
+            json!({ "group": name, "token": shown(id) }),
         );
         self.change(Action::RotateGroup, Target::Group(name), entry, |plane| {
             let group = plane.get_group(name)?;
@@ -175,10 +175,12 @@ impl Tenant<'_> {
 
     fn known_token(&self, id: &str, fits: impl FnOnce(&DatabaseTokenRow) -> bool) -> Result<DatabaseTokenRow> {
         let row = self.shared.records().database_token(&self.organization.id, id)?;
-        // An id is no secret; what was typed may be a whole token.
-        let short: String = id.chars().take(36).collect();
-        row.filter(fits)
-            .ok_or_else(|| Error::new(Code::TokenNotFound, format!("there is no token {short:?}")))
+        row.filter(fits).ok_or_else(|| {
+            Error::new(
+                Code::TokenNotFound,
+                format!("there is no token of the id {}", shown(id)),
+            )
+        })
     }
 
     fn end_token(&self, mut row: DatabaseTokenRow, at: Timestamp) -> Result<DatabaseTokenRow> {
@@ -221,6 +223,11 @@ impl Tenant<'_> {
             group.map_or(Ok(()), |group| records.forget_tokens_of_group(group))
         });
     }
+}
+
+/// An id as it may be told again. What was typed for one may be a secret, a whole token.
+fn shown(id: &str) -> String {
+    uuid::Uuid::try_parse(id).map_or_else(|_| "that was given".to_owned(), |id| id.hyphenated().to_string())
 }
 
 /// What the audit log is told of a new token.
