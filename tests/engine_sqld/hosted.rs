@@ -219,3 +219,24 @@ fn hundreds_of_databases_are_listed_and_served_again_in_time() {
     let route = hosted.route("db299-alice").unwrap();
     assert!(hosted.endpoint(&route).is_ok());
 }
+
+#[test]
+fn a_database_moves_to_another_organization_with_its_rows() {
+    let world = Tenant::new();
+    let personal = world.hosted.plane(world.caller, None).unwrap();
+    let made = create(&*personal, "app", "ams");
+    run(
+        world.hosted,
+        &made.url,
+        "create table t (x); insert into t values (1), (2)",
+    );
+    personal.add_instance(&db("app"), &at("lhr")).unwrap();
+    personal.transfer_database(&db("app"), &slug("team")).unwrap();
+    assert!(world.hosted.route("app-alice").is_none());
+    let moved = world.plane().get_database(&db("app")).unwrap();
+    run(world.hosted, &moved.url, "insert into t values (3)");
+    let replica = world.plane().connection(&db("app"), Some(&at("lhr"))).unwrap();
+    until("the replica has it", || {
+        world.number(&replica, "select count(*) from t") == 3
+    });
+}

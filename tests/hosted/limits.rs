@@ -187,6 +187,12 @@ fn tokens_end_at_once() {
     accounts.invalidate_sessions().unwrap();
     let error = world.hosted.authenticate(&world.owner, &origin()).unwrap_err();
     assert_eq!(error.code(), Code::Unauthenticated);
+    // Whoever has the machine gets in again.
+    let error = world.hosted.issue_token(&"eve".parse().unwrap()).unwrap_err();
+    assert_eq!(error.code(), Code::UserNotFound);
+    let again = world.caller(world.hosted.issue_token(&"alice".parse().unwrap()).unwrap().expose());
+    let log = world.hosted.accounts(&again).audit_log(&slug("alice"), 1, 1).unwrap();
+    assert_eq!(log.audit_logs[0].origin, "server");
 }
 
 #[test]

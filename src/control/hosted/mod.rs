@@ -268,6 +268,12 @@ impl Hosted {
         self.shared.accept(invitation, username)
     }
 
+    /// A new API token for a user who has lost all: for whoever administers the server. Nobody is asked, and the user's audit
+    /// log tells of it.
+    pub fn issue_token(&self, username: &Username) -> Result<Secret> {
+        self.shared.issue(username)
+    }
+
     /// Sets a quota (`databases`, `groups`, `locations`, `storage`) of every organization, or of one. 0 is unlimited. For
     /// whoever administers the server: nobody is asked.
     pub fn set_quota(&self, name: &str, organization: Option<&OrganizationSlug>, value: u64) -> Result<()> {

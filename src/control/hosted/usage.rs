@@ -17,13 +17,19 @@ use jiff::tz::Offset;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-/// What the gateway let through since it was last written down, by label.
+/// What the gateway let through since it was last written down.
 #[derive(Default)]
-pub(super) struct Traffic(Mutex<HashMap<String, (Arc<Route>, u64)>>);
+pub(super) struct Traffic {
+    /// By label.
+    used: Mutex<HashMap<String, (Arc<Route>, u64)>>,
+    /// Held from the reading of a counter until it is written down: an older reading that is written after a newer one would
+    /// be taken for a counter that began anew.
+    reading: Mutex<()>,
+}
 
 impl Traffic {
     pub fn add(&self, route: &Arc<Route>, bytes_synced: u64) {
-        let mut all = lock(&self.0);
+        let mut all = lock(&self.used);
         match all.get_mut(&route.label) {
             Some((_, bytes)) => *bytes += bytes_synced,
             None => {
@@ -33,7 +39,7 @@ impl Traffic {
     }
 
     fn take(&self) -> Vec<(Arc<Route>, u64)> {
-        lock(&self.0).drain().map(|(_, used)| used).collect()
+        lock(&self.used).drain().map(|(_, used)| used).collect()
     }
 }
 
@@ -58,6 +64,7 @@ impl Shared {
             return Ok(());
         };
         for (location, site) in &placed.sites {
+            let _reading = lock(&self.traffic.reading);
             let Ok(counted) = engine.usage(site) else { continue };
             let reading = Reading {
                 rows_read: counted.rows_read,
@@ -78,6 +85,7 @@ impl Shared {
     /// Writes down what was used since the last time, of databases that were used.
     pub(super) fn write_usage(&self) -> Result<()> {
         for (route, bytes_synced) in self.traffic.take() {
+            let _reading = lock(&self.traffic.reading);
             let reading = match &self.engine {
                 Engines::Sqld(engine) => engine.usage(&route.site).ok(),
                 Engines::Files => None,

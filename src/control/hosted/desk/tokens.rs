@@ -2,11 +2,11 @@
 
 use super::Desk;
 use crate::control::ControlPlane as _;
-use crate::control::accounts::{ApiToken, MintedApiToken, NewApiToken, User};
+use crate::control::accounts::{ApiToken, AuditEntry, MintedApiToken, NewApiToken, User};
 use crate::control::hosted::permission::Scopes;
 use crate::control::hosted::store::{ApiTokenRow, OrganizationRow};
-use crate::control::hosted::{API_TOKEN, Entry, PLAN, keys, new_id, prefix};
-use crate::control::names::{GroupName, OrganizationSlug, TokenName};
+use crate::control::hosted::{API_TOKEN, Entry, PLAN, Shared, keys, new_id, prefix};
+use crate::control::names::{GroupName, OrganizationSlug, TokenName, Username};
 use crate::control::tokens::Expiration;
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
@@ -187,6 +187,48 @@ impl Desk<'_> {
         let entry = Entry::new("user-sessions-invalidate", "ended all sessions", json!({}));
         self.shared.note(&personal.id, self.caller, entry, None);
         Ok(now)
+    }
+}
+
+impl Shared {
+    /// An API token for a user, whoever asks.
+    pub(in crate::control::hosted) fn issue(&self, username: &Username) -> Result<Secret> {
+        let text = keys::secret(API_TOKEN)?;
+        let id = new_id();
+        let records = self.records();
+        let (Some(user), Some(personal)) = (
+            records.user(username.as_str())?,
+            records.organization(username.as_str())?,
+        ) else {
+            return Err(Error::new(
+                Code::UserNotFound,
+                format!("there is no user {username} on this server"),
+            )
+            .hint("the owner's name was told at the first start; it is admin unless another was given"));
+        };
+        let row = ApiTokenRow {
+            user_id: user.id,
+            name: format!("issued-{}", &id[..8]).parse()?,
+            prefix: prefix(&text),
+            organization_id: None,
+            group_uuid: None,
+            scopes: Vec::new(),
+            created_at: Timestamp::now(),
+            expires_at: None,
+            last_used_at: None,
+            id,
+        };
+        records.write(|| records.insert_api_token(&row, &keys::hash(&text)))?;
+        let line = AuditEntry {
+            code: "user-token-create".to_owned(),
+            message: format!("the administrator issued API token {}", row.name),
+            origin: "server".to_owned(),
+            author: username.as_str().to_owned(),
+            created_at: row.created_at,
+            data: json!({ "token": row.name }),
+        };
+        let _ = records.audit(&personal.id, &line, "ok", "");
+        Ok(Secret::new(text))
     }
 }
 
