@@ -22,6 +22,7 @@ mod real_data;
 mod remote;
 mod remote_shell;
 mod round_trip;
+mod server;
 mod shell_commands;
 mod shell_differential;
 mod shell_generated;

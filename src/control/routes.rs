@@ -39,6 +39,8 @@ pub enum Operation {
     Metrics,
     /// What the asking client takes for the newest release: itself.
     LatestRelease,
+    /// torso's own: whoever has the text of an invitation becomes a user.
+    AcceptInvite,
     ValidateToken,
     ListApiTokens,
     CreateApiToken,
@@ -204,6 +206,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     public(Get, "/ready", O::Ready),
     public(Get, "/metrics", O::Metrics),
     public(Get, "/releases/latest", O::LatestRelease),
+    public(Post, "/v1/invitations/accept", O::AcceptInvite),
     // The bearer.
     global(Get, "/v1/auth/validate", O::ValidateToken),
     global(Get, "/v1/auth/api-tokens/validate", O::ValidateToken),

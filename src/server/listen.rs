@@ -25,8 +25,8 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long a client may take for the head of a request, and an idle connection until its next one.
 const HEAD: Duration = Duration::from_secs(30);
 
-/// Bytes of a request's head.
-const HEAD_BYTES: usize = 64 << 10;
+/// Bytes of a request's head. As pieces of that size are read, it may have up to twice as many.
+const HEAD_BYTES: usize = 32 << 10;
 
 /// A bound listener, for the runtime.
 pub(super) fn adopt(listener: std::net::TcpListener) -> Result<TcpListener> {

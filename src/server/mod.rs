@@ -37,6 +37,9 @@ const END: Duration = Duration::from_millis(9_500);
 /// Calls that work at the same time; more wait. Each may hold a thread and a request of the largest size.
 const CALLS: usize = 128;
 
+/// Files that come or go at the same time; more wait.
+const TRANSFERS: usize = 64;
+
 /// How a server is run.
 pub struct Config {
     /// Bound already, so that the plane can be told its address.
@@ -58,6 +61,7 @@ struct Server {
     limiter: Limiter,
     metrics: Metrics,
     calls: Arc<Semaphore>,
+    transfers: Arc<Semaphore>,
     /// True once the server is to end.
     stopping: watch::Receiver<bool>,
 }
@@ -111,6 +115,7 @@ async fn serve(
         limiter: Limiter::new(config.requests_per_second),
         metrics: Metrics::default(),
         calls: Arc::new(Semaphore::new(CALLS)),
+        transfers: Arc::new(Semaphore::new(TRANSFERS)),
         stopping,
     });
     let acceptor = config.tls.map(tls::Identity::acceptor).transpose()?;

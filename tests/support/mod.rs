@@ -5,6 +5,7 @@ pub mod golden;
 pub mod redact;
 pub mod run;
 pub mod scenario;
+pub mod server;
 pub mod sqld;
 pub mod sqlite3;
 pub mod state;

@@ -64,6 +64,13 @@ fn lower(value: Value) -> Value {
     }
 }
 
+/// The fields of a form, as an object.
+pub(super) fn form(bytes: &[u8]) -> Value {
+    url::form_urlencoded::parse(bytes)
+        .map(|(key, value)| (key.into_owned(), Value::String(value.into_owned())))
+        .collect()
+}
+
 /// What an object says. Unknown keys are ignored.
 pub(super) fn read<T: DeserializeOwned>(object: Value) -> Result<T> {
     serde_json::from_value(object).map_err(|error| {

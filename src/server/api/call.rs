@@ -41,7 +41,7 @@ pub(super) struct Asked {
 
 /// A request by somebody who may ask.
 pub(super) struct Call<'a> {
-    hosted: &'a Hosted,
+    pub hosted: &'a Hosted,
     pub caller: &'a Caller,
     pub asked: &'a Asked,
     body: Bytes,
@@ -68,6 +68,11 @@ impl<'a> Call<'a> {
 
     pub fn accounts(&self) -> Box<dyn Accounts + '_> {
         self.hosted.accounts(self.caller)
+    }
+
+    /// The organization that is asked about; none: the caller's personal one.
+    pub fn slug(&self) -> Option<&OrganizationSlug> {
+        self.organization.as_ref()
     }
 
     /// The organization that is asked about; the personal one has its owner's name.

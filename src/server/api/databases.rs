@@ -103,6 +103,8 @@ struct NewSeed {
     /// The official CLI says `value`.
     #[serde(alias = "value")]
     name: Option<String>,
+    url: Option<String>,
+    id: Option<String>,
     timestamp: Option<String>,
 }
 
@@ -147,10 +149,12 @@ fn seed(new: NewSeed) -> Result<Option<Seed>> {
         Some("database") => Ok(Some(Seed::Database {
             name: given(new.name).ok_or_else(|| missing("name"))?.parse()?,
         })),
-        Some("upload" | "dump") => Err(unsupported(
-            "this server does not take files yet",
-            "create the database empty, and fill it over SQL",
-        )),
+        Some("upload") => Ok(Some(Seed::Upload {
+            id: given(new.id).ok_or_else(|| missing("id"))?,
+        })),
+        Some("dump") => Ok(Some(Seed::Dump {
+            url: given(new.url).ok_or_else(|| missing("url"))?,
+        })),
         Some("database_upload") => Err(unsupported(
             "files are not sent to a database's own address here",
             "send the file to /v1/uploads first, then name it: {\"seed\": {\"type\": \"upload\", \"id\": \"…\"}}",

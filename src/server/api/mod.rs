@@ -8,8 +8,10 @@ mod account;
 mod body;
 mod call;
 mod databases;
+mod files;
 mod groups;
 mod locations;
+mod multipart;
 mod operations;
 mod organizations;
 mod public;
@@ -179,18 +181,28 @@ async fn handle(endpoint: &'static Endpoint, template: &str, request: Request<Bo
         return Err(defect());
     };
     if endpoint.public {
-        return public::answer(&server, endpoint.operation, &parts, &meta).await;
+        return public::answer(&server, endpoint.operation, &parts, body, &meta).await;
     }
     let hosted = server.hosted()?;
     let caller = identify(&server, &hosted, &parts.headers, &meta).await?;
     server.limiter.take(caller.token_id())?;
     let asked = Asked {
-        parameters: parameters(template, parts.uri.path())
-            .ok_or_else(|| Error::new(Code::InvalidValue, "the path is not UTF-8"))?,
+        parameters: parameters(template, parts.uri.path()).ok_or_else(|| {
+            Error::new(Code::InvalidValue, "the path is not UTF-8").hint("names have a-z, 0-9 and - only")
+        })?,
         query: call::query(&parts),
         agent: agent(&parts.headers).to_owned(),
     };
     let operation = endpoint.operation;
+    if files::concerns(operation) {
+        let transfer = files::Transfer {
+            server,
+            hosted,
+            caller,
+            asked,
+        };
+        return transfer.answer(operation, &parts, body).await;
+    }
     let body = body::whole(body).await?;
     work(&server, move || {
         let call = Call::new(&hosted, &caller, &asked, body)?;
@@ -202,8 +214,16 @@ async fn handle(endpoint: &'static Endpoint, template: &str, request: Request<Bo
 /// Runs what may block on a thread for that, when there is room.
 async fn work<T: Send + 'static>(server: &Server, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     let permit = Arc::clone(&server.calls).acquire_owned().await;
+    // What was begun goes on when the client goes away, and so does what it holds.
+    blocking(move || {
+        let _permit = permit;
+        work()
+    })
+    .await
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     let done = tokio::task::spawn_blocking(work).await;
-    drop(permit);
     done.unwrap_or_else(|error| {
         tracing::error!(%error, "a defect");
         Err(defect())

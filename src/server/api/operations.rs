@@ -102,6 +102,7 @@ pub(super) fn answer(operation: O, call: &Call<'_>) -> Result<Reply> {
         | O::Health
         | O::Ready
         | O::Metrics
-        | O::LatestRelease => Err(Error::new(Code::Internal, "this is answered elsewhere")),
+        | O::LatestRelease
+        | O::AcceptInvite => Err(Error::new(Code::Internal, "this is answered elsewhere")),
     }
 }

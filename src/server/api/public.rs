@@ -2,12 +2,15 @@
 
 use super::super::Server;
 use super::super::dispatch::Meta;
-use super::is_trusted;
 use super::reply::Reply;
+use super::{body, is_trusted, work};
+use crate::control::names::Username;
 use crate::control::routes::Operation;
 use crate::error::{Code, Error, Result};
+use axum::body::Body;
 use axum::http::header;
 use axum::http::request::Parts;
+use serde::Deserialize;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +18,13 @@ use std::sync::Arc;
 /// What the official CLI tells its version in.
 const CLI_VERSION: &str = "tursocliversion";
 
-pub(super) async fn answer(server: &Arc<Server>, operation: Operation, parts: &Parts, meta: &Meta) -> Result<Reply> {
+pub(super) async fn answer(
+    server: &Arc<Server>,
+    operation: Operation,
+    parts: &Parts,
+    body: Body,
+    meta: &Meta,
+) -> Result<Reply> {
     match operation {
         Operation::Health => Ok(Reply::Json(json!({ "status": "ok" }))),
         Operation::Ready => server.hosted().map(|_| Reply::Json(json!({ "status": "ready" }))),
@@ -33,8 +42,41 @@ pub(super) async fn answer(server: &Arc<Server>, operation: Operation, parts: &P
         }
         Operation::LatestRelease => Ok(latest(parts)),
         Operation::Landing => Ok(landing(parts)),
+        Operation::AcceptInvite => accept_invite(server, parts, body, meta).await,
         _ => Err(Error::new(Code::Internal, "this is not answered without a token")),
     }
+}
+
+#[derive(Deserialize)]
+struct Acceptance {
+    /// Its text, or the link that was told.
+    invitation: String,
+    username: Username,
+}
+
+/// Makes a user of whoever has the text of an invitation, and tells the user's first API token. Whoever guesses is slowed
+/// down, by address.
+async fn accept_invite(server: &Arc<Server>, parts: &Parts, body: Body, meta: &Meta) -> Result<Reply> {
+    server.limiter.take(&meta.peer.ip().to_string())?;
+    let hosted = server.hosted()?;
+    let bytes = body::whole(body).await?;
+    let is_form = parts
+        .headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
+    let told = if is_form {
+        body::form(&bytes)
+    } else {
+        body::object(&bytes)?
+    };
+    let acceptance: Acceptance = body::read(told)?;
+    let (user, token) = work(server, move || {
+        let text = acceptance.invitation.trim();
+        let text = text.rsplit_once("invite=").map_or(text, |(_, text)| text);
+        hosted.accept_invite(text, &acceptance.username)
+    })
+    .await?;
+    Ok(Reply::Json(json!({ "user": user, "token": token })))
 }
 
 /// A client that is told its own version has nothing to update to.
@@ -55,17 +97,25 @@ fn landing(parts: &Parts) -> Reply {
         .get(header::ACCEPT)
         .and_then(|value| value.to_str().ok())
         .is_some_and(|accept| accept.contains("text/html"));
-    if !wants_page && !query.contains_key("port") && !query.contains_key("redirect") {
+    let asks_for_page = ["port", "redirect", "invite"]
+        .iter()
+        .any(|key| query.contains_key(*key));
+    if !wants_page && !asks_for_page {
         return Reply::Json(json!({ "server": "local", "client": "local" }));
     }
+    if let Some(invitation) = query.get("invite") {
+        return invitation_page(invitation);
+    }
     let port = query.get("port").and_then(|port| port.parse::<u16>().ok());
-    page(port, query.get("state").map_or("", String::as_str))
+    login_page(port, query.get("state").map_or("", String::as_str))
 }
 
 /// The user brings a token: there are no passwords here. The form hands it to the client that waits on the user's own
 /// machine; it is never sent to this server.
-fn page(port: Option<u16>, state: &str) -> Reply {
-    let (form, action) = match port {
+fn login_page(port: Option<u16>, state: &str) -> Reply {
+    let about = "<p>The owner's token was printed when this server started for the first time. \
+                 <code>torso auth api-tokens create NAME</code> makes more.</p>";
+    match port {
         Some(port) => {
             let action = format!("http://localhost:{port}/");
             let form = format!(
@@ -75,24 +125,39 @@ fn page(port: Option<u16>, state: &str) -> Reply {
                  <button>Sign in</button></form>",
                 escaped(state)
             );
-            (form, action)
+            page(&format!("{form}{about}"), &action)
         }
-        None => (
-            "<p>Sign in with a token: <code>torso auth login</code>, or with Turso's program \
-             <code>turso config set token TOKEN</code>.</p>"
-                .to_owned(),
-            "'none'".to_owned(),
+        None => page(
+            &format!(
+                "<p>Sign in with a token: <code>torso auth login</code>, or with Turso's program \
+                 <code>turso config set token TOKEN</code>.</p>{about}"
+            ),
+            "'none'",
         ),
-    };
-    let text = format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>torso server</title>\
-         <h1>torso server</h1>{form}\
-         <p>The owner's token was printed when this server started for the first time. \
-         <code>torso auth api-tokens create NAME</code> makes more.</p></html>\n"
+    }
+}
+
+/// Whoever was sent a link chooses a name.
+fn invitation_page(invitation: &str) -> Reply {
+    let form = format!(
+        "<p>You are invited. Choose a name; the answer has your API token, which is shown only then.</p>\
+         <form action=\"/v1/invitations/accept\" method=\"post\" autocomplete=\"off\">\
+         <input type=\"hidden\" name=\"invitation\" value=\"{}\">\
+         <label>Name <input name=\"username\" pattern=\"[a-z0-9\\-]+\" required></label> \
+         <button>Accept</button></form>",
+        escaped(invitation)
     );
+    page(&form, "'self'")
+}
+
+/// A page whose form may be sent to `action` only, and which loads nothing.
+fn page(content: &str, action: &str) -> Reply {
     Reply::Page {
         content_type: "text/html; charset=utf-8",
-        text,
+        text: format!(
+            "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>torso server</title>\
+             <h1>torso server</h1>{content}</html>\n"
+        ),
         policy: Some(format!(
             "default-src 'none'; form-action {action}; frame-ancestors 'none'; base-uri 'none'"
         )),
@@ -112,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_page_holds_no_markup_of_whoever_made_the_link() {
-        let Reply::Page { text, policy, .. } = page(Some(4000), "\"><script>x</script>") else {
+        let Reply::Page { text, policy, .. } = login_page(Some(4000), "\"><script>x</script>") else {
             panic!("no page");
         };
         assert!(!text.contains("<script"));

@@ -20,6 +20,12 @@ pub(super) enum Reply {
         /// What the page may load and send to, where a browser shows it.
         policy: Option<String>,
     },
+    /// A SQLite file of so many bytes, and what to call it.
+    File {
+        body: Body,
+        size: u64,
+        name: String,
+    },
 }
 
 impl Reply {
@@ -39,21 +45,34 @@ impl Reply {
     }
 
     pub fn into_response(self) -> Response<Body> {
-        let (content_type, text, policy) = match self {
-            Self::Json(value) => ("application/json", value.to_string(), None),
+        let mut more = Vec::new();
+        let (content_type, body) = match self {
+            Self::Json(value) => ("application/json", Body::from(value.to_string())),
             Self::Page {
                 content_type,
                 text,
                 policy,
-            } => (content_type, text, policy),
+            } => {
+                more.extend(policy.map(|policy| (header::CONTENT_SECURITY_POLICY, policy)));
+                (content_type, Body::from(text))
+            }
+            Self::File { body, size, name } => {
+                more.push((header::CONTENT_LENGTH, size.to_string()));
+                // Made of a label, which needs no escaping.
+                let disposition = format!("attachment; filename=\"{name}\"");
+                more.push((header::CONTENT_DISPOSITION, disposition));
+                ("application/vnd.sqlite3", body)
+            }
         };
-        let mut response = Response::new(Body::from(text));
+        let mut response = Response::new(body);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        if let Some(policy) = policy.and_then(|policy| HeaderValue::from_str(&policy).ok()) {
-            headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+        for (name, value) in more {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                headers.insert(name, value);
+            }
         }
         response
     }

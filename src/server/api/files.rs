@@ -1,0 +1,297 @@
+//! Files that come and go: pieces of uploads, dumps, and databases as files. None of them is ever held whole; who sends or
+//! takes too slowly is given up.
+
+use super::call::{Asked, Call};
+use super::multipart::Part;
+use super::reply::Reply;
+use super::{Server, body};
+use crate::control::hosted::{Caller, Export, Hosted};
+use crate::control::names::DatabaseName;
+use crate::control::routes::Operation;
+use crate::error::{Code, Error, Result};
+use axum::body::{Body, Bytes};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use http_body_util::BodyExt as _;
+use serde::Deserialize;
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+/// How long nothing may come, or be taken.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// How long one request may go on.
+const LONGEST: Duration = Duration::from_secs(3_600);
+
+/// Pieces on their way between the network and the disk.
+const PIECES: usize = 8;
+
+/// Bytes of a piece that is read from the disk.
+const PIECE: usize = 128 << 10;
+
+/// A request about a file by somebody who may ask.
+pub(super) struct Transfer {
+    pub server: Arc<Server>,
+    pub hosted: Arc<Hosted>,
+    pub caller: Caller,
+    pub asked: Asked,
+}
+
+/// Whether an operation is answered here.
+pub(super) fn concerns(operation: Operation) -> bool {
+    matches!(
+        operation,
+        Operation::BeginUpload
+            | Operation::GetUpload
+            | Operation::PutChunk
+            | Operation::UploadDump
+            | Operation::ExportDatabase
+    )
+}
+
+impl Transfer {
+    pub async fn answer(self, operation: Operation, parts: &Parts, body: Body) -> Result<Reply> {
+        match operation {
+            Operation::BeginUpload => self.begin(body).await,
+            Operation::GetUpload => self.get().await,
+            Operation::PutChunk => self.put(parts, body).await,
+            Operation::UploadDump => self.dump(parts, body).await,
+            Operation::ExportDatabase => self.export().await,
+            _ => Err(super::defect()),
+        }
+    }
+
+    /// Works with the plane where blocking is allowed.
+    async fn work<T: Send + 'static>(self, work: impl FnOnce(&Call<'_>) -> Result<T> + Send + 'static) -> Result<T> {
+        let permit = self.permit().await?;
+        self.work_with(permit, work).await.map(|(done, _)| done)
+    }
+
+    /// The same with room that was made before, and is kept.
+    async fn work_with<T: Send + 'static>(
+        self,
+        permit: OwnedSemaphorePermit,
+        work: impl FnOnce(&Call<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<(T, OwnedSemaphorePermit)> {
+        super::blocking(move || {
+            let call = Call::new(&self.hosted, &self.caller, &self.asked, Bytes::new())?;
+            Ok((work(&call)?, permit))
+        })
+        .await
+    }
+
+    /// Room for one more transfer.
+    async fn permit(&self) -> Result<OwnedSemaphorePermit> {
+        Arc::clone(&self.server.transfers)
+            .acquire_owned()
+            .await
+            .map_err(|_| super::defect())
+    }
+
+    async fn begin(self, body: Body) -> Result<Reply> {
+        let bytes = body::whole(body).await?;
+        let new: NewUpload = body::read(body::object(&bytes)?)?;
+        let sha256 = new.sha256.as_deref().map(checksum).transpose()?;
+        let upload = self
+            .work(move |call| call.hosted.begin_upload(call.caller, call.slug(), new.size, sha256))
+            .await?;
+        Reply::of("upload", &upload)
+    }
+
+    async fn get(self) -> Result<Reply> {
+        let upload = self
+            .work(|call| call.hosted.upload(call.caller, call.slug(), call.text("uploadId")?))
+            .await?;
+        Reply::of("upload", &upload)
+    }
+
+    async fn put(self, parts: &Parts, body: Body) -> Result<Reply> {
+        let len = length(&parts.headers)?;
+        let mut reader = Arriving::of(body);
+        let upload = self
+            .work(move |call| {
+                let id = call.text("uploadId")?;
+                let offset = call.number("offset")?.unwrap_or(0);
+                call.hosted
+                    .put_chunk(call.caller, call.slug(), id, offset, &mut reader, len)
+            })
+            .await?;
+        Reply::of("upload", &upload)
+    }
+
+    async fn dump(self, parts: &Parts, body: Body) -> Result<Reply> {
+        let in_parts = parts
+            .headers
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .is_some_and(|kind| kind.starts_with("multipart/"));
+        let mut reader = Arriving::of(body);
+        let (upload, url) = self
+            .work(move |call| {
+                if in_parts {
+                    let mut part = Part::first(reader)?;
+                    call.hosted.adopt_dump(call.caller, call.slug(), &mut part)
+                } else {
+                    call.hosted.adopt_dump(call.caller, call.slug(), &mut reader)
+                }
+            })
+            .await?;
+        Ok(Reply::Json(serde_json::json!({ "dump_url": url, "upload": upload.id })))
+    }
+
+    async fn export(self) -> Result<Reply> {
+        let permit = self.permit().await?;
+        let (export, permit) = self
+            .work_with(permit, |call| {
+                let name: DatabaseName = call.name("databaseName")?;
+                call.hosted.export(call.caller, call.slug(), &name)
+            })
+            .await?;
+        let (size, name) = (export.size, export.name.clone());
+        Ok(Reply::File {
+            body: leaving(export, permit),
+            size,
+            name,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct NewUpload {
+    size: u64,
+    sha256: Option<String>,
+}
+
+fn checksum(text: &str) -> Result<[u8; 32]> {
+    let wrong = || {
+        Error::new(Code::InvalidValue, "sha256 is not 64 hexadecimal digits").hint("leave it out, or send all of it")
+    };
+    let digits: Vec<u8> = text
+        .chars()
+        .map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
+        .collect::<Option<_>>()
+        .ok_or_else(wrong)?;
+    let bytes: Vec<u8> = digits
+        .chunks(2)
+        .map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit))
+        .collect();
+    if digits.len() != 64 {
+        return Err(wrong());
+    }
+    bytes.try_into().map_err(|_| wrong())
+}
+
+fn length(headers: &HeaderMap) -> Result<u64> {
+    headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse().ok())
+        .ok_or_else(|| {
+            Error::new(Code::InvalidValue, "the length of the piece is not told").hint("send a Content-Length header")
+        })
+}
+
+/// A body as it arrives, for whoever reads on a thread that may block. A body that breaks off is an error, not an end.
+struct Arriving {
+    pieces: mpsc::Receiver<io::Result<Bytes>>,
+    piece: Bytes,
+}
+
+impl Arriving {
+    fn of(body: Body) -> Self {
+        let (sender, pieces) = mpsc::channel(PIECES);
+        tokio::spawn(async move {
+            if tokio::time::timeout(LONGEST, pump(body, &sender)).await.is_err() {
+                let _ = sender.send(Err(io::ErrorKind::TimedOut.into())).await;
+            }
+        });
+        Self {
+            pieces,
+            piece: Bytes::new(),
+        }
+    }
+}
+
+async fn pump(mut body: Body, sender: &mpsc::Sender<io::Result<Bytes>>) {
+    loop {
+        let piece = match tokio::time::timeout(IDLE, body.frame()).await {
+            Ok(None) => return,
+            Ok(Some(Ok(frame))) => match frame.into_data() {
+                Ok(data) => Ok(data),
+                Err(_) => continue,
+            },
+            Ok(Some(Err(error))) => Err(io::Error::other(error)),
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        };
+        let last = piece.is_err();
+        if sender.send(piece).await.is_err() || last {
+            return;
+        }
+    }
+}
+
+impl Read for Arriving {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.piece.is_empty() {
+            match self.pieces.blocking_recv() {
+                Some(piece) => self.piece = piece?,
+                None => return Ok(0),
+            }
+        }
+        let count = buffer.len().min(self.piece.len());
+        buffer[..count].copy_from_slice(&self.piece.split_to(count));
+        Ok(count)
+    }
+}
+
+/// A file as it leaves. No thread waits for a slow reader; one that takes nothing for a while is given up.
+fn leaving(export: Export, permit: OwnedSemaphorePermit) -> Body {
+    let (sender, pieces) = mpsc::channel::<io::Result<Bytes>>(PIECES);
+    tokio::spawn(async move {
+        let _permit = permit;
+        let mut export = export;
+        loop {
+            let read = tokio::task::spawn_blocking(move || {
+                let mut piece = vec![0; PIECE];
+                let count = export.file.read(&mut piece);
+                (export, count.map(|count| Bytes::from(piece).split_to(count)))
+            });
+            let Ok((back, piece)) = read.await else { return };
+            export = back;
+            let over = piece.as_ref().map_or(true, Bytes::is_empty);
+            if piece.as_ref().is_ok_and(Bytes::is_empty) {
+                return;
+            }
+            let sent = tokio::time::timeout(IDLE, sender.send(piece)).await;
+            if over || !matches!(sent, Ok(Ok(()))) {
+                return;
+            }
+        }
+    });
+    Body::from_stream(futures_util::stream::unfold(pieces, |mut pieces| async move {
+        let piece = pieces.recv().await?;
+        Some((piece, pieces))
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checksums() {
+        assert_eq!(checksum(&"0f".repeat(32)).unwrap(), [15; 32]);
+        assert_eq!(checksum(&"FF".repeat(32)).unwrap(), [255; 32]);
+        for bad in [
+            "",
+            "0f",
+            &"0".repeat(63),
+            &"0".repeat(65),
+            &"g".repeat(64),
+            &"é".repeat(32),
+        ] {
+            assert!(checksum(bad).is_err(), "{bad}");
+        }
+    }
+}

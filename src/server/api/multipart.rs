@@ -1,0 +1,163 @@
+//! The first part of a multipart body, read as it arrives. The boundary is the body's own first line, so a client that leaves
+//! it out of the header is understood as well.
+
+use crate::error::{Code, Error, Result};
+use memchr::memmem::Finder;
+use std::io::{self, BufRead as _, BufReader, Read};
+
+/// Longest line in front of the content, in bytes.
+const LONGEST_LINE: u64 = 4_096;
+
+/// Most lines in front of the content.
+const MOST_LINES: usize = 32;
+
+/// Bytes read at once.
+const PIECE: usize = 64 << 10;
+
+/// The content of a part.
+pub(super) struct Part<R> {
+    body: BufReader<R>,
+    /// What ends the content.
+    end: Finder<'static>,
+    /// Read and not handed out. What follows the end of the content is not read.
+    held: Vec<u8>,
+    /// How much of it is known to be content.
+    content: usize,
+    ended: bool,
+}
+
+fn malformed(why: &str) -> Error {
+    Error::new(Code::InvalidValue, format!("the multipart body is malformed: {why}"))
+        .hint("send one part that holds the file")
+}
+
+impl<R: Read> Part<R> {
+    /// Reads up to the first part's content.
+    pub fn first(body: R) -> Result<Self> {
+        let mut body = BufReader::with_capacity(PIECE, body);
+        let boundary = line(&mut body)?;
+        if boundary.len() < 3 || !boundary.starts_with(b"--") {
+            return Err(malformed("it does not begin with a boundary"));
+        }
+        for _ in 0..MOST_LINES {
+            if line(&mut body)?.is_empty() {
+                let mut end = b"\r\n".to_vec();
+                end.extend(boundary);
+                return Ok(Self {
+                    body,
+                    end: Finder::new(&end).into_owned(),
+                    held: Vec::new(),
+                    content: 0,
+                    ended: false,
+                });
+            }
+        }
+        Err(malformed("its part has too many headers"))
+    }
+
+    /// Reads on until something is known to be content, or its end was found.
+    fn fill(&mut self) -> io::Result<()> {
+        while self.content == 0 && !self.ended {
+            let more = self.body.fill_buf()?;
+            if more.is_empty() {
+                return Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    "the multipart body broke off",
+                ));
+            }
+            let count = more.len();
+            self.held.extend_from_slice(more);
+            self.body.consume(count);
+            match self.end.find(&self.held) {
+                Some(at) => {
+                    self.held.truncate(at);
+                    self.content = at;
+                    self.ended = true;
+                    // A client may not look for the answer before it has sent everything.
+                    io::copy(&mut self.body, &mut io::sink())?;
+                }
+                // The end may have begun in what is held.
+                None => self.content = self.held.len().saturating_sub(self.end.needle().len() - 1),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A line without its end.
+fn line<R: Read>(body: &mut BufReader<R>) -> Result<Vec<u8>> {
+    let mut line = Vec::new();
+    body.take(LONGEST_LINE)
+        .read_until(b'\n', &mut line)
+        .map_err(|error| malformed("it broke off").caused_by(error))?;
+    match line.strip_suffix(b"\r\n").or_else(|| line.strip_suffix(b"\n")) {
+        Some(text) => Ok(text.to_vec()),
+        None => Err(malformed("a line in front of the file has no end")),
+    }
+}
+
+impl<R: Read> Read for Part<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.fill()?;
+        let count = buffer.len().min(self.content);
+        buffer[..count].copy_from_slice(&self.held[..count]);
+        self.held.drain(..count);
+        self.content -= count;
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Hands out its bytes in pieces of a size.
+    struct Slowly<'a>(&'a [u8], usize);
+
+    impl Read for Slowly<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let count = self.1.min(buffer.len()).min(self.0.len());
+            buffer[..count].copy_from_slice(&self.0[..count]);
+            self.0 = &self.0[count..];
+            Ok(count)
+        }
+    }
+
+    const HEAD: &str = "--xyz\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\n";
+
+    #[test]
+    fn the_content_is_found_however_it_arrives() {
+        for content in [
+            "",
+            "a",
+            "line\r\n--xy\r\n-- comment\r\n",
+            "\r\n--x\r\n--xyz!".trim_end_matches("z!"),
+            &"é".repeat(70_000),
+        ] {
+            let body = format!("{HEAD}{content}\r\n--xyz--\r\n");
+            for size in [1, 2, 7, 1 << 20] {
+                let mut found = String::new();
+                let mut part = Part::first(Slowly(body.as_bytes(), size)).unwrap();
+                part.read_to_string(&mut found).unwrap();
+                assert_eq!(found, content);
+            }
+        }
+    }
+
+    #[test]
+    fn a_body_that_breaks_off_is_no_content() {
+        let mut part = Part::first(Slowly(format!("{HEAD}create table").as_bytes(), 5)).unwrap();
+        assert!(part.read_to_end(&mut Vec::new()).is_err());
+        let endless = "x".repeat(10_000);
+        for body in [
+            "",
+            "\r\n",
+            "create table t(x);\n",
+            "--xyz\r\nno end",
+            &endless,
+            "--xyz\r\n",
+        ] {
+            assert!(Part::first(body.as_bytes()).is_err(), "{body:.20}");
+        }
+    }
+}

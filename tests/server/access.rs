@@ -1,0 +1,237 @@
+//! Who is let in, and what malformed, huge, slow and too many requests get.
+
+use crate::support::World;
+use crate::support::server::Server;
+use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+use torso::control::routes::ENDPOINTS;
+
+/// A path with something for every parameter.
+fn filled(template: &str) -> String {
+    template
+        .split('/')
+        .map(|part| if part.starts_with('{') { "something" } else { part })
+        .collect::<Vec<_>>()
+        .join("/")
+}
+
+#[test]
+fn without_a_token_nobody_gets_in() {
+    let world = World::new();
+    let server = Server::start(&world, &["--rate-limit", "0"]);
+    let client = Server::client();
+    let ask = |method: &str, path: &str, token: Option<&str>| {
+        let url = format!("{}{path}", server.url().trim_end_matches('/'));
+        let mut request = client.request(method.parse().unwrap(), url);
+        if let Some(token) = token {
+            request = request.header("authorization", token);
+        }
+        request.send().unwrap()
+    };
+    let mut public = Vec::new();
+    for endpoint in ENDPOINTS {
+        for template in endpoint.paths() {
+            let (method, path) = (endpoint.method.name(), filled(&template));
+            if endpoint.public {
+                let response = ask(method, &path, None);
+                assert_eq!(
+                    response.status(),
+                    if method == "GET" { 200 } else { 400 },
+                    "{method} {path}"
+                );
+                public.push(template);
+                continue;
+            }
+            let almost = format!("Bearer {}x", server.token);
+            for token in [
+                None,
+                Some("Bearer "),
+                Some("Basic eDp5"),
+                Some(almost.as_str()),
+                Some("Bearer torso_x"),
+            ] {
+                let response = ask(method, &path, token);
+                assert_eq!(response.status(), 401, "{method} {path} {token:?}");
+                assert_eq!(response.headers()["www-authenticate"], "Bearer");
+                let document: Value = response.json().unwrap();
+                assert_eq!(document["code"], "unauthenticated");
+                assert!(document["error"].is_string() && document["request_id"].is_string());
+            }
+            // And with one, every path is there.
+            let token = format!("Bearer {}", server.token);
+            if method == "GET" {
+                let response = ask(method, &path, Some(&token));
+                let status = response.status().as_u16();
+                let document: Value = response.json().unwrap();
+                assert_ne!(document["code"], "path_not_found", "{method} {path}");
+                assert!(status < 500, "{method} {path}: {document}");
+            }
+        }
+    }
+    assert_eq!(
+        public,
+        [
+            "/",
+            "/signup",
+            "/health",
+            "/ready",
+            "/metrics",
+            "/releases/latest",
+            "/v1/invitations/accept"
+        ]
+    );
+}
+
+fn raw(server: &Server, request: &[u8]) -> String {
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    // It may hang up in the middle of something too large.
+    let _ = stream.write_all(request);
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[test]
+fn bad_requests_get_an_answer_that_says_so() {
+    let world = World::new();
+    let server = Server::start(&world, &[]);
+    let head = |line: &str, more: &str| {
+        format!(
+            "{line} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\nconnection: close\r\n{more}\r\n",
+            server.token
+        )
+    };
+    let status = |request: String| {
+        raw(&server, request.as_bytes())
+            .chars()
+            .skip(9)
+            .take(3)
+            .collect::<String>()
+    };
+    assert_eq!(status("nonsense\r\n\r\n".into()), "400");
+    let large = format!("x-large: {}\r\n", "y".repeat(100 << 10));
+    assert_eq!(status(head("GET /v1/databases", &large)), "431");
+    let many: String = (0..200).map(|n| format!("x-{n}: 1\r\n")).collect();
+    assert_eq!(status(head("GET /v1/databases", &many)), "431");
+
+    let said = |request: reqwest::blocking::RequestBuilder, status: u16, code: &str| {
+        let response = request.send().unwrap();
+        assert_eq!(response.status(), status, "{code}");
+        let id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
+        let document: Value = response.json().unwrap();
+        assert_eq!(document["code"], code, "{document}");
+        assert_eq!(document["request_id"], id.as_str());
+        assert!(document["hint"].is_string(), "{document}");
+    };
+    let post = |body: &str| server.request("POST", "/v1/databases").body(body.to_owned());
+    for body in ["{", "[]", "\"x\"", "{\"name\": 3}", "{}", "\u{feff}{}"] {
+        said(post(body), 400, "invalid_value");
+    }
+    said(post("{\"name\": \"../x\"}"), 400, "invalid_value");
+    said(post(&"[".repeat(200_000)), 400, "invalid_value");
+    said(
+        post(&format!("{{\"name\":\"{}\"}}", "x".repeat(300 << 10))),
+        413,
+        "too_large",
+    );
+    said(
+        server.request("GET", "/v1/databases/..%2F..%2Fetc"),
+        400,
+        "invalid_name",
+    );
+    said(server.request("GET", "/v1/databases/%ff"), 400, "invalid_value");
+    said(server.request("GET", "/v1/nothing"), 404, "path_not_found");
+    said(server.request("GET", "/info"), 404, "path_not_found");
+    said(
+        server.request("GET", "/v1/organizations/..%2Fx/databases"),
+        404,
+        "organization_not_found",
+    );
+    said(server.request("PUT", "/v1/databases"), 405, "method_not_allowed");
+    said(server.request("GET", "/v1/databases?limit=x"), 400, "invalid_value");
+    said(
+        post("{\"name\":\"a\",\"remote_encryption\":{\"encryption_key\":\"x\"}}"),
+        501,
+        "unsupported",
+    );
+    // A client's own id comes back, and is in the audit log.
+    let response = server
+        .request("POST", "/v1/databases")
+        .header("x-request-id", "job-7")
+        .body(json!({ "NAME": "app" }).to_string())
+        .send()
+        .unwrap();
+    assert_eq!(
+        (response.status().as_u16(), &response.headers()["x-request-id"]),
+        (200, &"job-7".parse().unwrap())
+    );
+    let log = server.ok("GET", "/v1/audit-logs?page_size=1", None);
+    assert_eq!(log["audit_logs"][0]["code"], "db-create");
+    assert_eq!(log["audit_logs"][0]["data"]["request_id"], "job-7");
+    // Browsers may ask first, without a token.
+    let response = Server::client()
+        .request(reqwest::Method::OPTIONS, format!("{}v1/databases", server.url()))
+        .send()
+        .unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()["access-control-allow-origin"], "*");
+    assert!(
+        response.headers()["access-control-allow-headers"]
+            .to_str()
+            .unwrap()
+            .contains("authorization")
+    );
+}
+
+#[test]
+fn too_many_requests_are_told_to_wait() {
+    let world = World::new();
+    let server = Server::start(&world, &["--rate-limit", "1"]);
+    let client = Server::client();
+    let mut statuses = Vec::new();
+    for _ in 0..20 {
+        let response = client
+            .get(format!("{}v1/auth/validate", server.url()))
+            .bearer_auth(&server.token)
+            .send()
+            .unwrap();
+        if response.status() == 429 {
+            assert_eq!(response.headers()["retry-after"], "1");
+            let document: Value = response.json().unwrap();
+            assert_eq!(document["code"], "rate_limited");
+            assert_eq!(document["retryable"], true);
+            return;
+        }
+        statuses.push(response.status().as_u16());
+    }
+    panic!("never: {statuses:?}");
+}
+
+#[test]
+fn one_slow_client_does_not_keep_others_waiting() {
+    let world = World::new();
+    let server = Server::start(&world, &[]);
+    let mut slow: Vec<TcpStream> = (0..200)
+        .map(|_| {
+            let mut stream = TcpStream::connect(server.address()).unwrap();
+            stream.write_all(b"GET /v1/databases HTTP/1.1\r\nx-slow: ").unwrap();
+            stream
+        })
+        .collect();
+    // Bodies that do not come hold no thread.
+    slow.extend((0..200).map(|_| {
+        let mut stream = TcpStream::connect(server.address()).unwrap();
+        let head = format!(
+            "POST /v1/databases HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-length: 20\r\n\r\n",
+            server.token
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        stream
+    }));
+    let start = std::time::Instant::now();
+    assert_eq!(server.ok("GET", "/v1/databases", None)["databases"], json!([]));
+    assert!(start.elapsed() < Duration::from_secs(5));
+}

@@ -1,0 +1,9 @@
+//! `torso server`, the real one: what it answers, held against the API's document and the official SDK; who it lets in; how
+//! it starts and ends.
+
+mod access;
+mod document;
+mod files;
+mod process;
+mod schema;
+mod sdk;

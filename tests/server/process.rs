@@ -1,0 +1,157 @@
+//! The server as a process: starts, restarts, ends, and refusals to start.
+
+use crate::support::server::Server;
+use crate::support::{World, sqld};
+use nix::sys::signal::Signal;
+use serde_json::json;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+#[test]
+fn what_was_there_is_there_after_a_restart_and_no_token_is_told_twice() {
+    let world = World::new();
+    let first = Server::start(&world, &["--locations", "lhr,ams", "--owner", "alice"]);
+    assert!(first.token.starts_with("torso_"));
+    assert_eq!(first.started["owner"], "alice");
+    let port = first.started["listen"]
+        .as_str()
+        .unwrap()
+        .rsplit(':')
+        .next()
+        .unwrap()
+        .to_owned();
+    assert_ne!(port, "0");
+    let database = first.ok("POST", "/v1/databases", Some(json!({ "name": "app" })))["database"].clone();
+    assert_eq!(database["primaryRegion"], "lhr");
+    assert_eq!(database["Hostname"], format!("127.0.0.1:{port}/db/app-alice"));
+    let token = first.token.clone();
+    let (code, took) = first.end(Signal::SIGTERM);
+    assert_eq!(code, Some(0));
+    assert!(took < Duration::from_secs(10), "{took:?}");
+
+    let mut second = Server::start(&world, &[]);
+    assert!(second.started.get("token").is_none() && second.started.get("owner").is_none());
+    second.token = token;
+    let found = second.ok("GET", "/v1/databases/app", None)["database"].clone();
+    assert_eq!(found["DbId"], database["DbId"]);
+    let instances = second.ok("GET", "/v1/databases/app/instances", None);
+    assert_eq!(instances["instances"][0]["state"], "ready");
+    assert_eq!(
+        second.ok("GET", "/v1/locations", None)["locations"]
+            .as_object()
+            .unwrap()
+            .len(),
+        2
+    );
+
+    // Nobody else may have the same directory meanwhile.
+    let run = world.torso([
+        "--json",
+        "server",
+        "--listen",
+        "127.0.0.1:0",
+        "--sqld",
+        sqld::program().to_str().unwrap(),
+    ]);
+    run.fails(5, "conflict");
+    assert_eq!(second.end(Signal::SIGINT).0, Some(0));
+    let log = std::fs::read_to_string(world.work().join("server.log")).unwrap();
+    assert!(!log.contains("torso_"), "a token is in the log");
+}
+
+#[test]
+fn a_request_under_way_is_answered_at_the_end() {
+    let world = World::new();
+    let server = Server::start(&world, &[]);
+    let mut slow = TcpStream::connect(server.address()).unwrap();
+    let body = json!({ "name": "late" }).to_string();
+    let head = format!(
+        "POST /v1/databases HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-length: {}\r\n\r\n",
+        server.token,
+        body.len()
+    );
+    slow.write_all(head.as_bytes()).unwrap();
+    slow.write_all(&body.as_bytes()[..5]).unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    server.signal(Signal::SIGTERM);
+    std::thread::sleep(Duration::from_millis(300));
+    slow.write_all(&body.as_bytes()[5..]).unwrap();
+    let mut answer = String::new();
+    slow.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(answer.contains("\"late\""), "{answer}");
+    let (code, took) = server.end(Signal::SIGCONT);
+    assert_eq!(code, Some(0));
+    assert!(took < Duration::from_secs(10), "{took:?}");
+}
+
+#[test]
+fn a_certificate_of_its_own_is_trusted_through_its_authority_only() {
+    let world = World::new();
+    let server = Server::start(&world, &["--tls", "self-signed", "--domain", "db.localhost"]);
+    let url = server.url().to_owned();
+    assert!(url.starts_with("https://db.localhost:"), "{url}");
+    let authority = server.started["certificate_authority"].as_str().unwrap().to_owned();
+    for key in ["ca-key.pem", "server-key.pem"] {
+        let path = std::path::Path::new(&authority).with_file_name(key);
+        let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(path).unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o600, "{key}");
+    }
+    let ask = |trusted: bool, host: &str, path: &str| {
+        let mut curl = world.command("curl");
+        let port = server.address().rsplit(':').next().unwrap();
+        curl.args(["-sS", "--max-time", "20", "--noproxy", "*"])
+            .args(["--resolve", &format!("{host}:{port}:127.0.0.1")])
+            .arg(format!("https://{host}:{port}{path}"));
+        if trusted {
+            curl.args(["--cacert", &authority]);
+        }
+        crate::support::Run::of(curl)
+    };
+    for host in ["db.localhost", "127.0.0.1", "app-admin.db.localhost"] {
+        let run = ask(true, host, "/health");
+        assert_eq!(run.code(), 0, "{}", run.report());
+    }
+    assert!(ask(true, "db.localhost", "/health").stdout.contains("ok"));
+    assert_eq!(ask(false, "db.localhost", "/health").code(), 60);
+    let before = std::fs::read(&authority).unwrap();
+    assert_eq!(server.end(Signal::SIGTERM).0, Some(0));
+
+    // The authority stays, so clients need not be told again.
+    let again = Server::start(&world, &["--tls", "self-signed"]);
+    assert_eq!(std::fs::read(&authority).unwrap(), before);
+    assert!(again.url().starts_with("https://127.0.0.1:"));
+}
+
+#[test]
+fn nothing_is_served_where_others_could_listen_in() {
+    let world = World::new();
+    let sqld = sqld::program().to_str().unwrap();
+    let refused = |args: &[&str], exit: i32, code: &str| {
+        let run = world.torso([&["--json", "server", "--sqld", sqld], args].concat());
+        run.fails(exit, code)
+    };
+    for address in ["0.0.0.0:0", "[::]:0"] {
+        let run = refused(&["--listen", address], 2, "usage");
+        assert!(run.error()["hint"].as_str().unwrap().contains("--tls self-signed"));
+    }
+    // Nor where it could not be told how to reach it.
+    refused(&["--listen", "0.0.0.0:0", "--insecure"], 2, "usage");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let run = refused(&["--listen", &address], 5, "conflict");
+    assert!(run.error()["message"].as_str().unwrap().contains(&address));
+    refused(&["--locations", "nowhere"], 3, "location_not_found");
+    refused(
+        &["--tls-cert", "none.pem", "--tls-key", "none.pem"],
+        3,
+        "file_not_found",
+    );
+    let page = world.write("page.pem", "no certificate");
+    let page = page.to_str().unwrap();
+    refused(&["--tls-cert", page, "--tls-key", page], 1, "invalid_file");
+
+    let run = world.torso(["--json", "server"]).fails(3, "engine_not_found");
+    assert!(run.error()["hint"].as_str().unwrap().contains("torso engine install"));
+}
