@@ -146,7 +146,8 @@ mod tests {
 
     #[test]
     fn a_body_that_breaks_off_is_no_content() {
-        let mut part = Part::first(Slowly(format!("{HEAD}create table").as_bytes(), 5)).unwrap();
+        let body = format!("{HEAD}create table");
+        let mut part = Part::first(Slowly(body.as_bytes(), 5)).unwrap();
         assert!(part.read_to_end(&mut Vec::new()).is_err());
         let endless = "x".repeat(10_000);
         for body in [
