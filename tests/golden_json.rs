@@ -62,13 +62,14 @@ const ANSWERS: &[(&str, &str)] = &[
 ];
 
 /// Verbs whose answer is not a document: a shell's own, a script, a page.
-const NO_DOCUMENT: [&str; 6] = [
+const NO_DOCUMENT: [&str; 7] = [
     "db shell",
     "completion",
     "engine install",
     "engine status",
     "help",
     "man",
+    "server",
 ];
 
 #[test]

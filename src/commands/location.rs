@@ -4,11 +4,12 @@ use super::answers::{self, Done};
 use super::{DryRun, complete, place};
 use crate::context::Context;
 use crate::control::names::LocationCode;
-use crate::control::types::{Location, NewLocation};
+use crate::control::types::{DatabaseFilter, Location, NewLocation};
 use crate::error::{Code, Error, Result};
 use crate::ui::{Card, Cell, Layout, Table, View};
 use clap::Subcommand;
 use serde::Serialize;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// List, add and remove the places where databases can be
@@ -44,6 +45,9 @@ pub(super) struct List {
     /// Only those in use, or added by you
     #[arg(long, conflicts_with = "all")]
     used: bool,
+    /// How long a database there takes to answer this machine; on a server, where there are databases
+    #[arg(long, short)]
+    latency: bool,
     /// All of them (what is shown anyway)
     #[arg(long, hide = true)]
     all: bool,
@@ -57,6 +61,9 @@ struct Place {
     /// Kilometres from the location nearest to the time zone.
     #[serde(skip_serializing_if = "Option::is_none")]
     distance_km: Option<u64>,
+    /// Milliseconds that a database there takes to answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    latency_ms: Option<u64>,
     /// Whether a new database would go there, were nothing else said.
     nearest: bool,
 }
@@ -67,6 +74,8 @@ struct Places {
     places: Vec<Place>,
     #[serde(skip)]
     distances: bool,
+    #[serde(skip)]
+    latencies: bool,
     /// Directories below it go without saying.
     #[serde(skip)]
     data_dir: PathBuf,
@@ -76,6 +85,7 @@ pub(super) fn list(ctx: &Context, args: &List) -> Result<()> {
     let near = place::near().map(|(code, _)| code);
     let (data_dir, _) = ctx.settings.data_dir()?;
     let locations = ctx.control()?.list_locations()?;
+    let latencies = if args.latency { latencies(ctx)? } else { HashMap::new() };
     let here = near
         .as_ref()
         .and_then(|code| locations.iter().find(|location| location.code == *code))
@@ -88,6 +98,7 @@ pub(super) fn list(ctx: &Context, args: &List) -> Result<()> {
                 .as_ref()
                 .filter(|_| args.near)
                 .and_then(|here| distance_km(here, &location)),
+            latency_ms: latencies.get(&location.code).copied(),
             nearest: near.as_ref() == Some(&location.code),
             location,
         })
@@ -103,8 +114,43 @@ pub(super) fn list(ctx: &Context, args: &List) -> Result<()> {
     ctx.ui.show(&Places {
         places,
         distances: args.near,
+        latencies: args.latency,
         data_dir,
     })
+}
+
+/// The most databases that are looked at for one in each location.
+const LOOKED_AT: usize = 50;
+
+/// How long a database of each location takes to answer, in milliseconds, rounded up.
+fn latencies(ctx: &Context) -> Result<HashMap<LocationCode, u64>> {
+    let server = ctx.server()?;
+    let plane = ctx.control()?;
+    let mut found = HashMap::new();
+    for database in plane
+        .list_databases(&DatabaseFilter::default())?
+        .into_iter()
+        .take(LOOKED_AT)
+    {
+        if database.locations.iter().all(|code| found.contains_key(code)) {
+            continue;
+        }
+        for instance in plane.list_instances(&database.name)? {
+            let address = instance.url.replacen("libsql://", "https://", 1);
+            let Ok(url) = url::Url::parse(&address) else { continue };
+            if found.contains_key(&instance.location) || !matches!(url.scheme(), "http" | "https") {
+                continue;
+            }
+            match server.latency(&url) {
+                Ok(took) => {
+                    let ms = took.as_micros().div_ceil(1_000);
+                    found.insert(instance.location, u64::try_from(ms).unwrap_or(u64::MAX));
+                }
+                Err(error) => ctx.ui.warn(format!("location {}: {error}", instance.location)),
+            }
+        }
+    }
+    Ok(found)
 }
 
 impl View for Places {
@@ -114,6 +160,9 @@ impl View for Places {
         let mut titles = vec!["CODE", "DESCRIPTION", "IN USE"];
         if self.distances {
             titles.push("DISTANCE KM");
+        }
+        if self.latencies {
+            titles.push("LATENCY");
         }
         if directories {
             titles.push("DIRECTORY");
@@ -133,6 +182,9 @@ impl View for Places {
             ];
             if self.distances {
                 row.push(Cell::maybe(place.distance_km, Cell::number));
+            }
+            if self.latencies {
+                row.push(Cell::maybe(place.latency_ms, Cell::span));
             }
             if directories {
                 row.push(Cell::maybe(own_dir(place), |dir| Cell::text(dir.to_string_lossy())));

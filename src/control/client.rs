@@ -26,6 +26,7 @@ use refusal::About;
 use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::time::Duration;
 use url::Url;
 
 /// A server, as it is asked by one user in one organization.
@@ -85,6 +86,12 @@ impl Client {
         let mut call = Call::new(method, path, about);
         call.body = body;
         self.http.fetch(&call)
+    }
+
+    /// How long an address takes to answer anything at all, as a client that is connected sees it: the shortest of a few
+    /// tries. Asked without a token.
+    pub fn latency(&self, url: &Url) -> Result<Duration> {
+        http::latency(url)
     }
 
     /// The path of something that belongs to the organization.

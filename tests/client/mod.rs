@@ -4,6 +4,8 @@ mod answers;
 mod misbehaviour;
 mod prism;
 mod secrets;
+#[cfg(unix)]
+mod server;
 mod stand_in;
 mod uploads;
 

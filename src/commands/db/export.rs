@@ -5,6 +5,7 @@ use super::{near_miss, reach};
 use crate::commands::answers::Done;
 use crate::commands::complete;
 use crate::context::Context;
+use crate::control::client::Client;
 use crate::control::names::{DatabaseName, LocationCode};
 use crate::control::types::Connection;
 use crate::error::{Code, Error, Result};
@@ -53,14 +54,12 @@ struct Exported {
 pub(super) fn export(ctx: &Context, args: Export) -> Result<()> {
     let name = ctx.database(args.name)?;
     let path = args.output_file.unwrap_or_else(|| format!("{name}.db").into());
+    if let Some(server) = ctx.server_if_any()? {
+        return export_from(ctx, server, &name, args.from.location.as_ref(), path, args.overwrite);
+    }
     let connection = connect(ctx, &name, args.from.location.as_ref())?;
-    let source = reach::file(&connection).ok_or_else(|| {
-        Error::new(
-            Code::Unsupported,
-            format!("database {name} is not a file on this machine"),
-        )
-        .hint(format!("torso db dump {name} writes it as SQL"))
-    })?;
+    let source = reach::file(&connection)
+        .ok_or_else(|| Error::new(Code::Internal, format!("database {name} is not a file on this machine")))?;
     let output = Output::begin(&path, args.overwrite)?;
     interrupt::install();
     let mut progress = ctx.ui.progress(format!("Exporting {name}"));
@@ -74,6 +73,51 @@ pub(super) fn export(ctx: &Context, args: Export) -> Result<()> {
     let exported = Exported {
         name: name.clone(),
         location: connection.location,
+        path,
+        size_bytes,
+    };
+    ctx.ui.show(&Done::new(exported, name, sentence))
+}
+
+/// Has a server write the copy. One that hands out no files is read as SQL, and the file made of that.
+fn export_from(
+    ctx: &Context,
+    server: &Client,
+    name: &DatabaseName,
+    location: Option<&LocationCode>,
+    path: PathBuf,
+    overwrite: bool,
+) -> Result<()> {
+    let database = super::find(ctx, name)?;
+    if let Some(other) = location.filter(|location| **location != database.primary) {
+        return Err(Error::new(
+            Code::Unsupported,
+            format!("a server writes copies of primaries, and that of database {name} is not at {other}"),
+        )
+        .hint(format!(
+            "torso db dump {name} --location {other} writes the replica as SQL"
+        )));
+    }
+    let mut output = Output::begin(&path, overwrite)?;
+    interrupt::install();
+    let mut progress = ctx.ui.progress(format!("Exporting {name}"));
+    let written = server.export(name, output.0.as_file_mut(), &mut |done, all| {
+        progress.at(done, all);
+        not_interrupted()
+    });
+    drop(progress);
+    match written {
+        Ok(_) => {}
+        Err(error) if error.code() == Code::Unsupported => {
+            super::copy::rebuild(ctx, &database, output.temporary())?;
+        }
+        Err(error) => return Err(error),
+    }
+    let size_bytes = output.finish(&path, overwrite)?;
+    let sentence = format!("Exported database {name} to {}.", path.display());
+    let exported = Exported {
+        name: name.clone(),
+        location: database.primary,
         path,
         size_bytes,
     };

@@ -55,11 +55,14 @@ fn segment(email: &str) -> String {
     escaped
 }
 
+/// From here on, in the year 9000, a time stands for never: the official client wants one.
+const NEVER: i64 = 221_845_392_000;
+
 /// Seconds since 1970.
 fn moment(value: &Value) -> Option<Timestamp> {
     value
         .as_i64()
-        .filter(|seconds| *seconds > 0)
+        .filter(|seconds| (1..NEVER).contains(seconds))
         .and_then(|seconds| Timestamp::from_second(seconds).ok())
 }
 

@@ -10,7 +10,7 @@ use crate::control::tokens::{
 };
 use crate::control::types::{
     Configuration, ConfigurationPatch, Connection, CreateDatabase, Database, DatabaseFilter, Finding, Group,
-    GroupConfiguration, Instance, Location, NewGroup, NewLocation, Role, Seed, Severity, Synced,
+    GroupConfiguration, Instance, InstanceState, Location, NewGroup, NewLocation, Role, Seed, Severity, Synced,
 };
 use crate::control::{ControlPlane, Progress, Staging};
 use crate::error::{Code, Error, Result};
@@ -26,12 +26,34 @@ const OWN_TOKEN: Duration = Duration::from_secs(8 * 3_600);
 const PAGE: u32 = 1_000;
 
 impl Client {
-    fn groups_in_use(&self) -> Result<HashSet<LocationCode>> {
-        Ok(self
-            .list_groups()?
-            .into_iter()
-            .flat_map(|group| group.locations)
+    /// The locations of the organization's groups and databases.
+    fn locations_in_use(&self) -> Result<HashSet<LocationCode>> {
+        let groups = self.list_groups()?.into_iter().flat_map(|group| group.locations);
+        let databases = self.list_databases(&DatabaseFilter::default())?;
+        Ok(groups
+            .chain(databases.into_iter().flat_map(|database| database.locations))
             .collect())
+    }
+
+    /// The instance at a location, with what it lacks.
+    fn instance_at(&self, name: &DatabaseName, location: &LocationCode) -> Result<Instance> {
+        let instances = self.list_instances(name)?;
+        let Some(instance) = instances.into_iter().find(|instance| instance.location == *location) else {
+            self.get_location(location)?;
+            return Err(Error::new(
+                Code::InstanceNotFound,
+                format!("database {name} has no instance at {location}"),
+            )
+            .hint(format!("torso db replicas {name} shows where it is")));
+        };
+        if instance.state == InstanceState::Behind {
+            match self.sync_database(name, Some(location)) {
+                // A server that cannot be told to does it by itself.
+                Err(error) if super::is_unsupported(&error) => {}
+                synced => drop(synced?),
+            }
+        }
+        Ok(instance)
     }
 
     /// The group that a new database goes to where none is named: the only one, else `default`.
@@ -160,11 +182,16 @@ fn fixed_locations() -> Error {
 impl ControlPlane for Client {
     fn list_locations(&self) -> Result<Vec<Location>> {
         let mut reply = self.http.ask(&Call::get(routes::LOCATIONS, about("the locations")))?;
+        let used = self.locations_in_use()?;
         if let Some(details) = reply.get_mut("details") {
-            return wire::read(details.take(), "a location");
+            let mut known: Vec<Location> = wire::read(details.take(), "a location")?;
+            // A server tells what the personal organization uses.
+            for location in &mut known {
+                location.in_use = used.contains(&location.code);
+            }
+            return Ok(known);
         }
         let told: BTreeMap<LocationCode, String> = wire::read(wire::within(reply, "locations"), "the locations")?;
-        let used = self.groups_in_use()?;
         Ok(told
             .into_iter()
             .map(|(code, description)| {
@@ -415,17 +442,7 @@ impl ControlPlane for Client {
         let (location, role, url) = match location {
             None => (database.primary.clone(), Role::Primary, database.url.clone()),
             Some(location) => {
-                let instance = self
-                    .list_instances(name)?
-                    .into_iter()
-                    .find(|instance| instance.location == *location)
-                    .ok_or_else(|| {
-                        Error::new(
-                            Code::InstanceNotFound,
-                            format!("database {name} has no instance at {location}"),
-                        )
-                        .hint(format!("torso db replicas {name} shows where it is"))
-                    })?;
+                let instance = self.instance_at(name, location)?;
                 (instance.location, instance.role, instance.url)
             }
         };
@@ -435,7 +452,25 @@ impl ControlPlane for Client {
                     .hint(format!("torso db config set {name} block-reads off")),
             );
         }
-        let read_only = database.block_writes;
+        // Replicas of a server send writes on to the primary; those that are files cannot.
+        let read_only_reason = if database.block_writes {
+            Some(format!(
+                "writes to {name} are blocked; torso db config set {name} block-writes off lifts it"
+            ))
+        } else if role == Role::Replica && url.starts_with("file:") {
+            Some(format!(
+                "it is a replica; the primary of {name} is at {}",
+                database.primary
+            ))
+        } else {
+            None
+        };
+        let read_only = read_only_reason.is_some();
+        // For a message only: the server holds it.
+        let limit = self.get_configuration(name).ok();
+        let size_limit = limit
+            .and_then(|found| found.size_limit.parse().ok())
+            .filter(|bytes| *bytes > 0);
         let authorization = if read_only {
             Authorization::ReadOnly
         } else {
@@ -448,13 +483,9 @@ impl ControlPlane for Client {
             url,
             token: Some(self.own_token(name, authorization)?),
             read_only,
-            read_only_reason: read_only.then(|| {
-                format!(
-                    "writes are blocked by the configuration of {name}; torso db config set {name} block-writes off"
-                )
-            }),
+            read_only_reason,
             delete_protection: database.delete_protection,
-            size_limit: None,
+            size_limit,
         })
     }
 
