@@ -6,7 +6,7 @@ use super::tokens::{self, New, Of};
 use super::values::Span;
 use super::{DryRun, complete, place};
 use crate::context::Context;
-use crate::control::names::{GroupName, LocationCode};
+use crate::control::names::{GroupName, LocationCode, OrganizationSlug};
 use crate::control::types::{DatabaseFilter, Group, GroupConfiguration, NewGroup};
 use crate::error::{Code, Error, Result};
 use crate::ui::{Card, Cell, Layout, Table, View};
@@ -30,6 +30,7 @@ pub(super) enum Verb {
     Config(Config),
     #[command(subcommand)]
     Tokens(Tokens),
+    Transfer(Transfer),
 }
 
 pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
@@ -44,6 +45,7 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
         Verb::Locations(Locations::Remove(args)) => remove_locations(ctx, &args),
         Verb::Promote(args) => promote(ctx, &args),
         Verb::Tokens(verb) => run_tokens(ctx, &verb),
+        Verb::Transfer(args) => transfer(ctx, &args),
         Verb::Config(Config::Show(args)) => show_config(ctx, &args.name),
         Verb::Config(Config::Set(args)) => set_config(ctx, &args),
         Verb::Config(Config::DeleteProtection(verb)) => match verb {
@@ -52,6 +54,39 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
             Switch::Disable(args) => protect(ctx, &args.name, false),
         },
     }
+}
+
+/// Move a group with all its databases to another organization you belong to
+///
+/// They get other addresses, and tokens made for them so far do not open them any more.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso group transfer europe team --yes")]
+pub(super) struct Transfer {
+    /// Name of the group
+    #[arg(value_name = "GROUP", add = complete::groups())]
+    name: GroupName,
+    /// Name of the organization
+    #[arg(value_name = "ORGANIZATION", add = complete::organizations())]
+    to: OrganizationSlug,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+    #[command(flatten)]
+    dry: DryRun,
+}
+
+fn transfer(ctx: &Context, args: &Transfer) -> Result<()> {
+    let (name, to) = (&args.name, &args.to);
+    let plane = ctx.control()?;
+    plane.get_group(name)?;
+    let doing = format!("move group {name} with all its databases to organization {to}");
+    if args.dry.dry_run {
+        return answers::plan(ctx, vec![doing]);
+    }
+    ctx.ui.confirm(args.yes, &doing, name.as_str())?;
+    let group = plane.transfer_group(name, to)?;
+    let sentence = format!("Moved group {name} to organization {to}.");
+    ctx.ui.show(&Done::new(group, name, sentence))
 }
 
 /// Make, list and end tokens that open all databases of a group

@@ -8,7 +8,7 @@ use super::answers::{self, Done, Part};
 use super::{DryRun, complete};
 use crate::context::Context;
 use crate::control::accounts::{Organization, OrganizationKind, OrganizationTotals};
-use crate::control::names::OrganizationSlug;
+use crate::control::names::{DatabaseName, OrganizationSlug};
 use crate::error::{Code, Error, Result};
 use crate::ui::{Card, Cell, Layout, Table, View};
 use clap::Subcommand;
@@ -24,6 +24,7 @@ pub(super) enum Verb {
     Switch(Switch),
     #[command(visible_alias = "rm")]
     Destroy(Destroy),
+    DbTransfer(Transfer),
     #[command(subcommand)]
     Members(members::Verb),
     #[command(subcommand)]
@@ -39,6 +40,7 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
         Verb::Create(args) => create(ctx, &args),
         Verb::Switch(args) => switch(ctx, &args),
         Verb::Destroy(args) => destroy(ctx, &args),
+        Verb::DbTransfer(args) => transfer(ctx, &args),
         Verb::Members(verb) => members::run(ctx, verb),
         Verb::Invites(verb) => invites::run(ctx, verb),
         Verb::AuditLogs(verb) => audit::run(ctx, &verb),
@@ -304,4 +306,48 @@ fn destroy(ctx: &Context, args: &Destroy) -> Result<()> {
         ctx.settings.set_organization(&context, None)?;
     }
     answer(true, format!("Destroyed organization {slug}."))
+}
+
+/// Move a database to another organization you belong to
+///
+/// It gets another address, and tokens made for it so far do not open it any more.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso org db-transfer app team --yes")]
+pub(super) struct Transfer {
+    /// Name of the database
+    #[arg(value_name = "DATABASE", add = complete::databases())]
+    database: DatabaseName,
+    /// Name of the organization
+    #[arg(value_name = "ORGANIZATION", add = complete::organizations())]
+    to: OrganizationSlug,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+    #[command(flatten)]
+    dry: DryRun,
+}
+
+/// What was moved, and where it is now.
+#[derive(Serialize)]
+struct Transferred {
+    name: DatabaseName,
+    organization: OrganizationSlug,
+}
+
+fn transfer(ctx: &Context, args: &Transfer) -> Result<()> {
+    let (name, to) = (&args.database, &args.to);
+    let plane = ctx.control()?;
+    plane.get_database(name)?;
+    let doing = format!("move database {name} to organization {to}");
+    if args.dry.dry_run {
+        return answers::plan(ctx, vec![doing]);
+    }
+    ctx.ui.confirm(args.yes, &doing, name.as_str())?;
+    plane.transfer_database(name, to)?;
+    let thing = Transferred {
+        name: name.clone(),
+        organization: to.clone(),
+    };
+    let sentence = format!("Moved database {name} to organization {to}.");
+    ctx.ui.show(&Done::new(thing, name, sentence))
 }

@@ -27,6 +27,8 @@ pub const ANSWERS: &[(&str, &str)] = &[
     ("org-invites-create", "org invites create eve@example.com"),
     ("org-invites-remove", "org invites remove eve@example.com"),
     ("org-audit-logs-list", "org audit-logs list"),
+    ("org-db-transfer", "org db-transfer app team --yes"),
+    ("group-transfer", "group transfer default team --yes"),
     ("org-destroy", "org destroy team --yes"),
     ("api", "api GET /v1/user"),
     (

@@ -246,6 +246,7 @@ fn what_a_plane_lacks_is_told() {
             Answer::Json(404, json!({ "error": "not found" }))
         }
         ("GET", "/v1/databases/app") => super::stand_in::answer(request),
+        ("GET", path) if path.starts_with("/v1/databases?") => super::stand_in::answer(request),
         ("GET", path) if path.starts_with("/v1/locations") || path.starts_with("/v1/groups") => {
             super::stand_in::answer(request)
         }

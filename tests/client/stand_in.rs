@@ -100,6 +100,8 @@ pub fn answer(request: &Request) -> Answer {
         "GET /v1/groups/default" => json!({ "group": group() }),
         "GET /v1/databases" => json!({ "databases": [database("app")], "pagination": { "next": null } }),
         "GET /v1/databases/app" => json!({ "database": database("app") }),
+        "POST /v1/databases/app/transfer" => json!({}),
+        "POST /v1/groups/default/transfer" => group(),
         "GET /v1/databases/app/configuration" => json!({ "size_limit": "0", "delete_protection": false }),
         "GET /v1/databases/app/instances" => json!({ "instances": [
             { "uuid": ID, "name": "ams", "type": "primary", "region": "ams", "hostname": "app.example.com",

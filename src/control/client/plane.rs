@@ -459,7 +459,7 @@ impl ControlPlane for Client {
             ))
         } else if role == Role::Replica && url.starts_with("file:") {
             Some(format!(
-                "it is a replica; the primary of {name} is at {}",
+                "this is the replica in {location}; the primary is in {}: torso db shell {name}",
                 database.primary
             ))
         } else {
