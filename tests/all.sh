@@ -1,12 +1,18 @@
 #!/usr/bin/env bash
-# All tests. They compare with sqlite3, complete in bash, zsh and fish, and fetch a libSQL server with npm into target/.
+# All tests. They compare with sqlite3, complete in bash, zsh and fish, have systemd judge a unit, and fetch a libSQL server
+# and its clients with npm into target/.
 # What is missing of these is installed where this script may, and named where it may not. Arguments go to cargo test.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 missing=()
-for peer in sqlite3 bash zsh fish npm cc; do
-  command -v "$peer" >/dev/null || missing+=("${peer/#cc/gcc}")
+for peer in sqlite3 bash zsh fish npm cc systemd-analyze; do
+  command -v "$peer" >/dev/null && continue
+  case $peer in
+    cc) missing+=(gcc) ;;
+    systemd-analyze) missing+=(systemd) ;;
+    *) missing+=("$peer") ;;
+  esac
 done
 if ((${#missing[@]})); then
   if ((EUID == 0)) && command -v apt-get >/dev/null; then

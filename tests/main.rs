@@ -23,6 +23,7 @@ mod remote;
 mod remote_shell;
 mod round_trip;
 mod server;
+mod server_run;
 mod shell_commands;
 mod shell_differential;
 mod shell_generated;

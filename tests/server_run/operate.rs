@@ -1,0 +1,118 @@
+//! Starting, ending and starting again, and the files in `docs/deploy` that say how services are to be run.
+
+use crate::support::server::Server;
+use crate::support::{World, crate_root, sqld, world::TORSO};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+#[test]
+fn an_end_is_orderly_and_everything_is_back_after_the_next_start() {
+    let mut server = Server::start();
+    assert!(server.token.starts_with("torso_"));
+    let database = server.database("app");
+    database
+        .sql(&["CREATE TABLE t(x)", "INSERT INTO t VALUES (42)"])
+        .unwrap();
+    // A connection that is open and idle must not hold the end up.
+    let _idle = std::net::TcpStream::connect(server.url.trim_start_matches("http://")).unwrap();
+    let (status, took) = server.stop();
+    assert_eq!(status.code(), Some(0), "{}", server.log());
+    assert!(took < Duration::from_secs(10), "it took {took:?}");
+    server.start_again();
+    assert!(server.started.get("token").is_none(), "the token is shown once");
+    assert_eq!(database.value("SELECT x FROM t").unwrap(), "42");
+    assert_eq!(database.at("iad").value("SELECT x FROM t").unwrap(), "42");
+    assert!(!server.log().contains(&server.token), "the log holds the owner's token");
+    assert!(
+        !server.log().contains(&database.token),
+        "the log holds a database's token"
+    );
+}
+
+/// The words of a command line without quotes, as systemd splits them.
+fn words(line: &str) -> Vec<String> {
+    line.split_ascii_whitespace().map(str::to_owned).collect()
+}
+
+/// Runs a documented command line with directories and address of this test's own.
+fn serves(mut words: Vec<String>, ready: &str) {
+    let mut world = World::new();
+    world.set("TORSO_SQLD", sqld::program());
+    for flag in ["--data-dir", "--config-dir"] {
+        let at = words.iter().position(|word| word == flag).unwrap();
+        words[at + 1] = world.path(flag.trim_start_matches('-')).display().to_string();
+    }
+    let at = words.iter().position(|word| word == "--listen").unwrap();
+    let host = words[at + 1].rsplit_once(':').unwrap().0.to_owned();
+    words[at + 1] = format!("{host}:0");
+    assert_eq!(words[0], "server");
+    let out = world.path("out");
+    let mut process = world
+        .torso_command(&words)
+        .arg("--json")
+        .stdout(std::fs::File::create(&out).unwrap())
+        .stderr(std::fs::File::create(world.path("log")).unwrap())
+        .spawn()
+        .unwrap();
+    let started = crate::support::server::until(
+        ready,
+        || std::fs::read_to_string(&out).unwrap_or_default(),
+        |text| serde_json::from_str::<serde_json::Value>(text).is_ok(),
+    );
+    let started: serde_json::Value = serde_json::from_str(&started).unwrap();
+    let address = started["listen"].as_str().unwrap().replace("0.0.0.0", "127.0.0.1");
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let health = reqwest::blocking::Client::builder()
+        .no_proxy()
+        .build()
+        .unwrap()
+        .get(format!("http://{address}/health"))
+        .send();
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(i32::try_from(process.id()).unwrap()),
+        nix::sys::signal::Signal::SIGTERM,
+    )
+    .unwrap();
+    assert_eq!(process.wait().unwrap().code(), Some(0));
+    assert_eq!(health.unwrap().status(), 200);
+}
+
+#[test]
+fn the_systemd_unit_is_sound_and_its_command_runs() {
+    let text = std::fs::read_to_string(crate_root().join("docs/deploy/torso.service")).unwrap();
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("ExecStart=/usr/local/bin/torso "))
+        .unwrap();
+    serves(words(line), "the unit's command");
+
+    // systemd's own judgement, of the same unit with this test's program and user.
+    let world = World::new();
+    let unit = text
+        .replace("/usr/local/bin/torso", TORSO)
+        .replace("User=torso", "User=root");
+    let path = world.write("torso.service", unit);
+    let verified = Command::new("systemd-analyze")
+        .args(["verify", "--man=no", path.to_str().unwrap()])
+        .output()
+        .expect("systemd-analyze is needed: tests/all.sh installs it");
+    let said = String::from_utf8_lossy(&verified.stderr);
+    let about: Vec<&str> = said.lines().filter(|line| line.contains("torso.service")).collect();
+    assert!(verified.status.success() && about.is_empty(), "{said}");
+}
+
+#[test]
+fn the_compose_file_is_sound_and_its_command_runs() {
+    let text = std::fs::read_to_string(crate_root().join("docs/deploy/compose.yaml")).unwrap();
+    let list = text
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("command: "))
+        .unwrap();
+    serves(serde_json::from_str(list).unwrap(), "the compose file's command");
+    let dockerfile = std::fs::read_to_string(crate_root().join("docs/deploy/Dockerfile")).unwrap();
+    assert!(
+        Path::new(&crate_root().join("Cargo.lock")).exists() && dockerfile.contains("cargo build --release --locked")
+    );
+    assert!(dockerfile.contains(&format!("FROM rust:{}", env!("CARGO_PKG_RUST_VERSION"))));
+}
