@@ -1,5 +1,6 @@
 //! Starting, ending and starting again, and the files in `docs/deploy` that say how services are to be run.
 
+use super::{Deployment, until};
 use crate::support::server::Server;
 use crate::support::{World, crate_root, sqld, world::TORSO};
 use std::path::Path;
@@ -8,19 +9,22 @@ use std::time::Duration;
 
 #[test]
 fn an_end_is_orderly_and_everything_is_back_after_the_next_start() {
-    let mut server = Server::start();
+    let mut server = Deployment::new();
     assert!(server.token.starts_with("torso_"));
     let database = server.database("app");
     database
         .sql(&["CREATE TABLE t(x)", "INSERT INTO t VALUES (42)"])
         .unwrap();
     // A connection that is open and idle must not hold the end up.
-    let _idle = std::net::TcpStream::connect(server.url.trim_start_matches("http://")).unwrap();
-    let (status, took) = server.stop();
-    assert_eq!(status.code(), Some(0), "{}", server.log());
+    let _idle = std::net::TcpStream::connect(server.server().address()).unwrap();
+    let (status, took) = server.end(nix::sys::signal::Signal::SIGTERM);
+    assert_eq!(status, Some(0), "{}", server.log());
     assert!(took < Duration::from_secs(10), "it took {took:?}");
-    server.start_again();
-    assert!(server.started.get("token").is_none(), "the token is shown once");
+    server.start();
+    assert!(
+        server.server().started.get("token").is_none(),
+        "the token is shown once"
+    );
     assert_eq!(database.value("SELECT x FROM t").unwrap(), "42");
     assert_eq!(database.at("iad").value("SELECT x FROM t").unwrap(), "42");
     assert!(!server.log().contains(&server.token), "the log holds the owner's token");
@@ -55,20 +59,14 @@ fn serves(mut words: Vec<String>, ready: &str) {
         .stderr(std::fs::File::create(world.path("log")).unwrap())
         .spawn()
         .unwrap();
-    let started = crate::support::server::until(
+    let started = until(
         ready,
         || std::fs::read_to_string(&out).unwrap_or_default(),
         |text| serde_json::from_str::<serde_json::Value>(text).is_ok(),
     );
-    let started: serde_json::Value = serde_json::from_str(&started).unwrap();
+    let started: serde_json::Value = serde_json::from_str(&started.0).unwrap();
     let address = started["listen"].as_str().unwrap().replace("0.0.0.0", "127.0.0.1");
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let health = reqwest::blocking::Client::builder()
-        .no_proxy()
-        .build()
-        .unwrap()
-        .get(format!("http://{address}/health"))
-        .send();
+    let health = Server::client().get(format!("http://{address}/health")).send();
     nix::sys::signal::kill(
         nix::unistd::Pid::from_raw(i32::try_from(process.id()).unwrap()),
         nix::sys::signal::Signal::SIGTERM,
