@@ -1,12 +1,14 @@
 //! Benchmarks: `torso` beside `sqlite3`, alternating in one run on the same data, as ratios of medians with peak memory.
 //!
 //! `cargo bench` runs all but those that take minutes to prepare, `cargo bench -- json dump` only those whose names contain
-//! a word; `cargo bench -- remote` those on a server, beside `curl`. Each line tells whether its target is met, and the last
-//! how many are. Nothing fails here: times depend on the machine, ratios less so, and they are for people to read.
+//! a word; `cargo bench -- remote` those on a server, beside `curl`; `cargo bench -- gateway` what the gateway costs. Each
+//! line tells whether its target is met, and the last how many are. Nothing fails here: times depend on the machine, ratios less so, and they are for people to read.
 //! `BENCH_ROWS` and `BENCH_ROUNDS` change the size of the table and how often each side runs.
 
 mod cases;
 mod flights;
+#[cfg(unix)]
+mod gateway;
 mod measure;
 // Tests use more of it.
 #[allow(dead_code)]
@@ -44,6 +46,10 @@ fn main() -> io::Result<()> {
     let rounds = number("BENCH_ROUNDS", 5).max(1);
 
     let rows = number("BENCH_ROWS", 340_000);
+    #[cfg(unix)]
+    if words.iter().any(|word| *word == "gateway") {
+        return gateway::run(rounds);
+    }
     let world = cases::World::new(rows)?;
     let mut out = io::stdout();
     writeln!(

@@ -1,6 +1,7 @@
 //! The gateway before real libSQL server processes: what it lets through, what it refuses, and what it does when processes
 //! fail.
 
+mod clients;
 mod faults;
 mod requests;
 mod sockets;
