@@ -1,9 +1,10 @@
 //! `torso server`: runs a control plane for many, with its databases, on this machine.
 
 use super::engine;
+use super::values::Size;
 use crate::context::Context;
 use crate::control::hosted::{Engines, Hosted, Options, Origin, Public, SqldEngine};
-use crate::control::names::{LocationCode, Username};
+use crate::control::names::{LocationCode, OrganizationSlug, Username};
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
 use crate::server::tls::{self, Identity};
@@ -55,6 +56,13 @@ pub(super) struct Args {
     /// Requests a second that each API token may make in the long run; 0 is unlimited
     #[arg(long, value_name = "COUNT", default_value_t = 100)]
     rate_limit: u32,
+    /// What each organization may have, 0 being unlimited; remembered for later starts: databases=50, storage=10gb,
+    /// groups=3, locations=5, or acme/databases=200 for one organization
+    #[arg(long = "quota", value_name = "[ORG/]NAME=VALUE", value_parser = quota)]
+    quotas: Vec<Quota>,
+    /// Print a new API token for a user who has lost all
+    #[arg(long, value_name = "USER")]
+    issue_token: Option<Username>,
     /// Form of the log, which goes to standard error
     #[arg(long, value_enum, value_name = "FORM", default_value_t)]
     log: LogForm,
@@ -67,6 +75,32 @@ pub(super) struct Args {
 enum Tls {
     /// An authority made at the first start, and a certificate made at each
     SelfSigned,
+}
+
+/// A quota to set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Quota {
+    organization: Option<OrganizationSlug>,
+    name: String,
+    value: u64,
+}
+
+fn quota(text: &str) -> Result<Quota> {
+    let wrong = || {
+        Error::new(Code::InvalidValue, format!("{text:?} is not a quota"))
+            .hint("write NAME=VALUE or ORGANIZATION/NAME=VALUE, such as databases=50 or acme/storage=10gb")
+    };
+    let (name, value) = text.split_once('=').ok_or_else(wrong)?;
+    let (organization, name) = match name.split_once('/') {
+        Some((organization, name)) => (Some(organization.parse()?), name),
+        None => (None, name),
+    };
+    let value: Size = value.parse()?;
+    Ok(Quota {
+        organization,
+        name: name.to_owned(),
+        value: value.0,
+    })
 }
 
 /// A name in the DNS, in lower case.
@@ -105,7 +139,10 @@ struct Started {
     /// Of the first start.
     #[serde(skip_serializing_if = "Option::is_none")]
     owner: Option<Username>,
-    /// Of the first start: not known later.
+    /// Whom a new token was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<Username>,
+    /// Of the first start, or a new one that was asked for: not known later.
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<Secret>,
     /// What clients are to trust, where the certificate is of the server's own making.
@@ -123,6 +160,9 @@ impl View for Started {
         }
         if let Some(owner) = &self.owner {
             card = card.field("owner", Cell::text(owner.as_str()));
+        }
+        if let Some(user) = &self.user {
+            card = card.field("user", Cell::text(user.as_str()));
         }
         if let Some(token) = &self.token {
             card = card.field("token", Cell::text(token.expose()));
@@ -154,25 +194,39 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
         domain: args.domain.clone(),
     };
     let (locations, owner, dir) = (args.locations, args.owner, data_dir.clone());
+    let (quotas, issue_token) = (args.quotas, args.issue_token);
+    let is_issued = issue_token.is_some();
     let open = move || {
-        Hosted::open(Options {
+        let (hosted, first) = Hosted::open(Options {
             data_dir: dir,
             engine: Engines::Sqld(SqldEngine::new(&sqld.path, &torso)?),
             locations,
             owner,
             public,
-        })
+        })?;
+        for quota in quotas {
+            hosted.set_quota(&quota.name, quota.organization.as_ref(), quota.value)?;
+        }
+        // At the first start there is nobody else, and nothing lost yet.
+        let token = match (first, issue_token) {
+            (None, Some(user)) => Some(hosted.issue_token(&user)?),
+            (first, _) => first,
+        };
+        Ok((hosted, token))
     };
     let started = |hosted: &Hosted, token: Option<Secret>| {
-        let owner = token
+        let whose = token
             .as_ref()
             .map(|token| hosted.authenticate(token.expose(), &Origin::default()))
-            .transpose()?;
+            .transpose()?
+            .map(|caller| caller.username().clone());
+        let (owner, user) = if is_issued { (None, whose) } else { (whose, None) };
         let started = Started {
             url: url.to_string(),
             listen,
             data_dir,
-            owner: owner.map(|caller| caller.username().clone()),
+            owner,
+            user,
             token,
             certificate_authority,
         };
@@ -297,6 +351,19 @@ fn identity(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn quotas() {
+        let of = |text: &str| quota(text).map(|quota| (quota.organization.map(String::from), quota.name, quota.value));
+        assert_eq!(of("databases=5").unwrap(), (None, "databases".to_owned(), 5));
+        assert_eq!(
+            of("acme/storage=1gb").unwrap(),
+            (Some("acme".to_owned()), "storage".to_owned(), 1 << 30)
+        );
+        for bad in ["", "databases", "databases=", "databases=many", "A/databases=1"] {
+            assert!(quota(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn domains_and_addresses() {

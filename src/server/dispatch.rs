@@ -104,7 +104,12 @@ pub(super) async fn answer(server: Arc<Server>, peer: SocketAddr, request: Reque
     let (status, took) = (response.status().as_u16(), start.elapsed());
     server.metrics.end(part, method.as_str(), status, took);
     let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-    tracing::info!(%method, path, status, ms = millis, request_id = id, %peer, "{part}");
+    // Applications ask thousands of times a second; what people and scripts change is worth a line each.
+    if part == "api" || status >= 500 {
+        tracing::info!(%method, path, status, ms = millis, request_id = id, %peer, "{part}");
+    } else {
+        tracing::debug!(%method, path, status, ms = millis, request_id = id, %peer, "{part}");
+    }
     response
 }
 

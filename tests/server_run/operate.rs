@@ -3,6 +3,7 @@
 use super::{Deployment, until};
 use crate::support::server::Server;
 use crate::support::{World, crate_root, sqld, world::TORSO};
+use serde_json::json;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -32,6 +33,41 @@ fn an_end_is_orderly_and_everything_is_back_after_the_next_start() {
         !server.log().contains(&database.token),
         "the log holds a database's token"
     );
+}
+
+#[test]
+fn an_operator_sets_quotas_and_issues_a_token() {
+    let mut server = Deployment::new();
+    server.end(nix::sys::signal::Signal::SIGTERM);
+    server.args.extend(
+        [
+            "--quota",
+            "databases=1",
+            "--quota",
+            "alice/groups=1",
+            "--issue-token",
+            "alice",
+        ]
+        .map(str::to_owned),
+    );
+    server.start();
+    let issued = server.server().token.clone();
+    assert!(issued.starts_with("torso_") && issued != server.token);
+    assert_eq!(server.server().started["user"], "alice");
+    // The old one still works.
+    server.ok(
+        "POST",
+        "/v1/databases",
+        Some(&json!({ "name": "one", "group": "default" })),
+    );
+    for (path, body) in [
+        ("/v1/databases", json!({ "name": "two", "group": "default" })),
+        ("/v1/groups", json!({ "name": "second", "location": "ams" })),
+    ] {
+        let (status, answer) = server.server().ask("POST", path, Some(body));
+        assert_eq!((status, &answer["code"]), (409, &json!("quota_exceeded")), "{answer}");
+        assert!(answer["error"].as_str().unwrap().contains('1'), "{answer}");
+    }
 }
 
 /// The words of a command line without quotes, as systemd splits them.
