@@ -8,197 +8,23 @@
 mod fuzz;
 mod json;
 pub mod names;
+mod options;
 mod progress;
 pub mod reader;
+mod records;
 pub mod strict;
 mod types;
 
-use super::render::{Mode, Style, text};
-use super::words;
+use super::render::text;
 use crate::error::{Code, Error, Result};
-use crate::sql::{Args, Column, Failure, Flow, Rows, Session, Sink, ValueRef};
+use crate::sql::{Args, Column, Failure, Flow, Session, Sink, ValueRef};
+pub use options::{Options, Refusal};
 use progress::{Consumed, Counted, Progress};
-use reader::{Dialect, End, Flaw, Reader, Record};
+use reader::{End, Reader, Record};
+use records::{Lines, Records, tell};
 use std::io::{self, Read, Write};
 use std::process::{Command, Stdio};
 use types::Types;
-
-/// What to import and how.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Options {
-    /// A path, or `|` and a shell command.
-    pub file: String,
-    pub table: String,
-    pub schema: Option<String>,
-    pub dialect: Dialect,
-    /// Records passed over at the start.
-    pub skip: u64,
-    /// A field of exactly this text is NULL.
-    pub null: Option<String>,
-    pub verbose: u8,
-    /// Objects in JSON rather than separated text.
-    pub json: bool,
-    /// The table must not be there yet.
-    pub create: bool,
-    /// The types of a new table's columns; without them all are `TEXT`, as in classic.
-    pub types: Option<Types>,
-    /// Do everything, tell what came of it, and undo it.
-    pub dry_run: bool,
-    /// The separators are the style's, not those of an option.
-    from_style: bool,
-    /// The output mode is ascii: a record of one empty field is no record.
-    ascii_mode: bool,
-    /// The style's row separator has to become a line feed: that of CSV output is not what input has.
-    pub line_feed_rows: bool,
-}
-
-/// Why arguments make no sense.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refusal {
-    /// To be followed by the command's help.
-    Usage(String),
-    /// All there is to say.
-    Message(&'static str),
-}
-
-impl Options {
-    /// Reads the arguments of `.import`. Without `--csv` and the like, the separators are the current style's.
-    pub fn parse(arguments: &[&str], style: &Style) -> std::result::Result<Self, Refusal> {
-        let mut names = Vec::new();
-        let mut options = Self {
-            file: String::new(),
-            table: String::new(),
-            schema: None,
-            dialect: Dialect {
-                quotes: style.mode != Mode::Ascii,
-                ..Dialect::CSV
-            },
-            skip: 0,
-            null: None,
-            verbose: 0,
-            json: false,
-            create: false,
-            types: None,
-            dry_run: false,
-            from_style: true,
-            ascii_mode: style.mode == Mode::Ascii,
-            line_feed_rows: false,
-        };
-        let mut rest = arguments.iter().copied();
-        while let Some(argument) = rest.next() {
-            let Some(option) = argument.strip_prefix('-') else {
-                if names.len() == 2 {
-                    return Err(Refusal::Usage(format!(
-                        "ERROR: extra argument: \"{argument}\".  Usage:\n"
-                    )));
-                }
-                names.push(argument.to_owned());
-                continue;
-            };
-            let option = option.strip_prefix('-').unwrap_or(option);
-            let mut separators = |dialect| {
-                options.dialect = dialect;
-                options.from_style = false;
-            };
-            match option {
-                "v" => options.verbose = options.verbose.saturating_add(1),
-                "ascii" => separators(Dialect::ASCII),
-                "csv" => separators(Dialect::CSV),
-                "json" | "jsonl" => {
-                    separators(Dialect::CSV);
-                    options.json = true;
-                }
-                "dry-run" => options.dry_run = true,
-                "create" => options.create = true,
-                "types" if rest.len() > 0 => {
-                    let list = rest.next().unwrap_or_default();
-                    let types = Types::parse(list).ok_or_else(|| {
-                        Refusal::Usage(format!(
-                            "ERROR: not a list of types, nor the word guess: \"{list}\".  Usage:\n"
-                        ))
-                    })?;
-                    options.types = Some(types);
-                }
-                "tsv" => separators(Dialect {
-                    column: b'\t',
-                    ..Dialect::CSV
-                }),
-                "schema" | "skip" | "null" if rest.len() > 0 => {
-                    let value = rest.next().unwrap_or_default();
-                    match option {
-                        "schema" => options.schema = Some(value.to_owned()),
-                        "null" => options.null = Some(value.to_owned()),
-                        _ => options.skip = u64::try_from(words::integer(value)).unwrap_or(0),
-                    }
-                }
-                _ => {
-                    let shown = argument
-                        .strip_prefix('-')
-                        .filter(|rest| rest.starts_with('-'))
-                        .unwrap_or(argument);
-                    return Err(Refusal::Usage(format!("ERROR: unknown option: \"{shown}\".  Usage:\n")));
-                }
-            }
-        }
-        let mut names = names.into_iter();
-        options.file = names.next().ok_or_else(|| missing("FILE"))?;
-        options.table = names.next().ok_or_else(|| missing("TABLE"))?;
-        if options.json && options.types.is_some() {
-            return Err(Refusal::Message(
-                "Error: values in JSON have types: --types is for separated text",
-            ));
-        }
-        if options.from_style {
-            options.separators_of(style)?;
-        }
-        Ok(options)
-    }
-
-    fn separators_of(&mut self, style: &Style) -> std::result::Result<(), Refusal> {
-        let refuse = |message| Err(Refusal::Message(message));
-        match style.column_separator.as_bytes() {
-            [] => return refuse("Error: non-null column separator required for import"),
-            [byte] => self.dialect.column = *byte,
-            _ => return refuse("Error: multi-character column separators not allowed for import"),
-        }
-        match style.row_separator.as_bytes() {
-            [] => return refuse("Error: non-null row separator required for import"),
-            [byte] => self.dialect.row = *byte,
-            b"\r\n" if style.mode == Mode::Csv => {
-                self.dialect.row = b'\n';
-                self.line_feed_rows = true;
-            }
-            _ => return refuse("Error: multi-character row separators not allowed for import"),
-        }
-        Ok(())
-    }
-
-    /// The table with its schema, quoted.
-    fn target(&self) -> String {
-        let table = names::quoted(&self.table);
-        match &self.schema {
-            Some(schema) => format!("{}.{table}", names::quoted(schema)),
-            None => table,
-        }
-    }
-
-    fn unreadable(&self, error: io::Error) -> Error {
-        Error::io(error, format!("cannot read {}", self.shown()))
-    }
-
-    /// What messages call the file.
-    fn shown(&self) -> &str {
-        if self.file.starts_with('|') {
-            "<pipe>"
-        } else {
-            &self.file
-        }
-    }
-}
-
-fn missing(what: &str) -> Refusal {
-    Refusal::Usage(format!("ERROR: missing {what} argument. Usage:\n"))
-}
 
 /// Where messages go: the answer's stream and the one for what went wrong.
 pub struct Streams<'a> {
@@ -365,8 +191,7 @@ impl Importer<'_, '_> {
             progress: &mut self.progress,
             err: self.streams.err,
             stop: self.stop,
-            handed: 0,
-            lines: vec![0; LINES],
+            lines: Lines::new(),
             errors: 0,
             last_refused: None,
             ended: false,
@@ -526,13 +351,6 @@ fn say(stream: &mut dyn Write, text: &str) -> std::result::Result<(), Failure> {
     stream.write_all(text.as_bytes()).map_err(Failure::Sink)
 }
 
-fn tell(stream: &mut dyn Write, file: &str, flaw: Flaw) -> io::Result<()> {
-    match flaw {
-        Flaw::UnescapedQuote { line } => writeln!(stream, "{file}:{line}: unescaped \" character"),
-        Flaw::UnterminatedQuote { line } => writeln!(stream, "{file}:{line}: unterminated \"-quoted field"),
-    }
-}
-
 /// Runs a statement for what it does.
 fn execute(session: &mut dyn Session, sql: &str) -> std::result::Result<(), Failure> {
     session.run(sql, &Args::default(), &mut Width(0)).map(drop)
@@ -548,137 +366,6 @@ impl Sink for Width {
     }
 
     fn row(&mut self, _: &[ValueRef<'_>]) -> io::Result<Flow> {
-        Ok(Flow::Continue)
-    }
-}
-
-/// How many records back a refusal may come and still know its line. Rows are sent to a server some hundreds at a time.
-const LINES: usize = 8192;
-
-/// The file's records as rows of the table's width.
-struct Records<'a, 'b> {
-    reader: Reader<Box<dyn Read>>,
-    record: Record,
-    width: usize,
-    options: &'a Options,
-    progress: &'b mut Progress,
-    err: &'b mut dyn Write,
-    stop: &'a dyn Fn() -> bool,
-    /// Rows given so far.
-    handed: u64,
-    /// The lines on which the last rows began, by their number modulo [`LINES`].
-    lines: Vec<u64>,
-    errors: u64,
-    /// The last row refused and why, as a result code.
-    last_refused: Option<(u64, i32)>,
-    ended: bool,
-}
-
-impl Records<'_, '_> {
-    /// The result code of the last row.
-    fn code(&self) -> i32 {
-        self.last_refused
-            .filter(|(nth, _)| nth + 1 == self.handed)
-            .map_or(0, |(_, code)| code & 0xff)
-    }
-
-    fn slot(nth: u64) -> usize {
-        (nth % LINES as u64) as usize
-    }
-
-    /// Reads one field, telling what is odd about it.
-    fn read(&mut self) -> io::Result<Option<End>> {
-        let mut told = Ok(());
-        let (err, progress, file) = (&mut *self.err, &mut *self.progress, self.options.shown());
-        let end = self.record.read(&mut self.reader, &mut |flaw| {
-            told = progress.clear(err).and_then(|()| tell(err, file, flaw));
-        })?;
-        told.map(|()| end)
-    }
-
-    /// Reads the next record and says if it is too short or too long. False if there is none.
-    fn next_record(&mut self) -> io::Result<bool> {
-        loop {
-            if self.ended || (self.stop)() {
-                return Ok(false);
-            }
-            let line = self.reader.line();
-            self.record.clear();
-            let mut end = self.read()?;
-            if end.is_none() {
-                return Ok(false);
-            }
-            let mut found = 1;
-            while end == Some(End::Column) && found < self.width {
-                end = self.read()?;
-                found += 1;
-            }
-            self.ended = matches!(end, None | Some(End::File));
-            let nothing = found == 1 && self.record.get(0).is_some_and(<[u8]>::is_empty);
-            if self.options.ascii_mode && nothing && end != Some(End::Column) {
-                continue;
-            }
-            let too_short = found < self.width;
-            let too_long = end == Some(End::Column);
-            while end == Some(End::Column) {
-                end = self.read()?;
-                found += 1;
-                self.ended = matches!(end, None | Some(End::File));
-            }
-            if too_short || too_long {
-                let what = if too_long {
-                    "extras ignored"
-                } else {
-                    "filling the rest with NULL"
-                };
-                let (file, width) = (self.options.shown(), self.width);
-                self.progress.clear(self.err)?;
-                writeln!(
-                    self.err,
-                    "{file}:{line}: expected {width} columns but found {found} - {what}"
-                )?;
-            }
-            self.lines[Self::slot(self.handed)] = line;
-            self.handed += 1;
-            self.progress.at(self.handed, self.err)?;
-            return Ok(true);
-        }
-    }
-}
-
-impl Rows for Records<'_, '_> {
-    fn width(&self) -> usize {
-        self.width
-    }
-
-    fn advance(&mut self) -> Result<bool> {
-        self.next_record()
-            .map_err(|error| Error::io(error, format!("cannot read {}", self.options.shown())))
-    }
-
-    fn value(&self, index: usize) -> ValueRef<'_> {
-        match self.record.get(index) {
-            Some(field) if self.options.null.as_ref().is_none_or(|null| null.as_bytes() != field) => {
-                ValueRef::Text(field)
-            }
-            _ => ValueRef::Null,
-        }
-    }
-
-    fn refused(&mut self, nth: u64, failure: Failure) -> Result<Flow> {
-        let Failure::Sql { message, code, .. } = failure else {
-            return match failure {
-                Failure::Connection(error) => Err(error),
-                other => Err(Error::new(Code::Io, other.to_string())),
-            };
-        };
-        self.errors += 1;
-        self.last_refused = Some((nth, code));
-        let (file, line) = (self.options.shown(), self.lines[Self::slot(nth)]);
-        self.progress
-            .clear(self.err)
-            .and_then(|()| writeln!(self.err, "{file}:{line}: INSERT failed: {message}"))
-            .map_err(|error| Error::io(error, "cannot write"))?;
         Ok(Flow::Continue)
     }
 }

@@ -121,14 +121,29 @@ fn finished(mut command: Command, first: bool, start: Instant) -> io::Result<Dur
     }
 }
 
-/// Runs a program on a terminal until it shows `text`.
+/// Runs a program on a terminal until it shows `text`. The terminal is read as it is written: what `rexpect` does to find
+/// a text looks every tenth of a second.
 fn shown(mut command: Command, text: &str, start: Instant) -> io::Result<Duration> {
     command.env("TERM", "xterm");
-    let mut session = rexpect::session::spawn_command(command, Some(10_000)).map_err(io::Error::other)?;
-    session.exp_string(text).map_err(io::Error::other)?;
+    let process = rexpect::process::PtyProcess::new(command).map_err(io::Error::other)?;
+    let mut terminal = process.get_file_handle().map_err(io::Error::other)?;
+    let mut seen = Vec::new();
+    let mut buffer = [0; 4096];
+    while !seen.windows(text.len()).any(|window| window == text.as_bytes()) {
+        // Linux ends a terminal that nobody writes to any more with an error.
+        match terminal.read(&mut buffer) {
+            Ok(read @ 1..) => seen.extend_from_slice(&buffer[..read]),
+            Ok(0) | Err(_) => {
+                let seen = String::from_utf8_lossy(&seen);
+                return Err(io::Error::other(format!("{text:?} was not shown, but {seen:?}")));
+            }
+        }
+    }
     let took = start.elapsed();
-    session.send_control('d').map_err(io::Error::other)?;
-    session.exp_eof().map_err(io::Error::other)?;
+    // Ctrl-D. What is written before the end has to be read for the program to get there.
+    terminal.write_all(&[4])?;
+    while terminal.read(&mut buffer).is_ok_and(|read| read > 0) {}
+    process.wait().map_err(io::Error::other)?;
     Ok(took)
 }
 

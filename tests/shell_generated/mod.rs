@@ -13,7 +13,7 @@ mod remote;
 mod schemas;
 mod values;
 
-use crate::support::beside::{Case, Difference, compare, has_oracle, report};
+use crate::support::beside::{Case, Difference, compare, need_oracle, report};
 use fastrand::Rng;
 
 /// Scripts that differ, each with its reason.
@@ -40,10 +40,7 @@ fn times() -> u64 {
 /// Holds the scripts of a generator to the oracle.
 #[allow(clippy::print_stderr)] // the rate is the point
 fn hold(generator: &str, scripts: u64, make: Make) {
-    if !has_oracle() {
-        eprintln!("skipped: no sqlite3 3.40 on this machine");
-        return;
-    }
+    need_oracle();
     let scripts = scripts * times();
     let cases = generate(generator, scripts, make);
     let differing = compare(&cases);

@@ -4,7 +4,7 @@
 //! what JSON cannot say (infinite reals); `docs/shell.md` lists them.
 
 use super::{Case, Make, generate, times};
-use crate::support::beside::{Answer, Difference, answer, has_oracle, helps, sqlite3, torso};
+use crate::support::beside::{Answer, Difference, answer, helps, need_oracle, sqlite3, torso};
 use crate::support::in_parallel;
 use crate::support::sqld::{Sqld, free_port};
 use std::io::{Read, Write};
@@ -128,10 +128,7 @@ fn makes_sense(case: &Case) -> bool {
 #[test]
 #[allow(clippy::print_stderr)] // the rate is the point
 fn servers_answer_as_sqlite3_does() {
-    if !has_oracle() {
-        eprintln!("skipped: no sqlite3 3.40 on this machine");
-        return;
-    }
+    need_oracle();
     let server = Server::start();
     let generators: [(&str, u64, Make); 5] = [
         ("modes", 200, super::modes::case),

@@ -117,12 +117,24 @@ pub fn torso() -> Command {
     command
 }
 
-/// Whether the oracle is of the generation whose bytes are the contract.
-pub fn has_oracle() -> bool {
-    Command::new("sqlite3")
-        .arg("-version")
-        .output()
-        .is_ok_and(|output| output.stdout.starts_with(b"3.40."))
+/// Stops a test that has no oracle of the generation whose bytes are the contract: with another one, or none, it would
+/// compare nothing and pass.
+#[track_caller]
+pub fn need_oracle() {
+    const INSTALL: &str =
+        "install an sqlite3 from 3.37 to 3.49 (on Debian 12 or 13, or Ubuntu 24.04: apt-get install sqlite3)";
+    let found = Command::new("sqlite3").arg("-version").output();
+    let version = match &found {
+        Ok(output) => String::from_utf8_lossy(&output.stdout),
+        Err(error) => panic!("the shell is compared with sqlite3, which does not start ({error}): {INSTALL}"),
+    };
+    let mut numbers = version.split(['.', ' ']).map(|word| word.parse::<u32>().ok());
+    let classic = numbers.next() == Some(Some(3)) && matches!(numbers.next(), Some(Some(37..=49)));
+    let version = version.split(' ').next().unwrap_or_default();
+    assert!(
+        classic,
+        "the shell is compared with sqlite3 as it was up to 3.49, and this one is {version}: {INSTALL}"
+    );
 }
 
 /// A case that was answered differently: the oracle's answer, and ours.

@@ -5,6 +5,7 @@
 //! and what is nested becomes its JSON text. A new table has the columns of all objects: for that the file is read twice.
 
 use super::progress::Progress;
+use super::records::Lines;
 use super::{Options, definitions, execute, names, say};
 use crate::error::{Code, Error, Result};
 use crate::sql::{Args, Column, Failure, Flow, Rows, Session, Sink, Value, ValueRef};
@@ -115,8 +116,7 @@ fn import<'a>(
         row: vec![Value::Null; columns.len()],
         null: options.null.as_deref(),
         shown,
-        handed: 0,
-        lines: vec![0; super::LINES],
+        lines: Lines::new(),
         refusal: None,
     };
     let rows = session.insert_many(&insert, &mut records)?;
@@ -363,9 +363,8 @@ struct Records<'a> {
     row: Vec<Value>,
     null: Option<&'a str>,
     shown: Shown<'a>,
-    handed: u64,
-    /// The lines on which the last rows began, by their number modulo the vector's length.
-    lines: Vec<u64>,
+    /// Where the last objects began.
+    lines: Lines,
     refusal: Option<Error>,
 }
 
@@ -388,12 +387,10 @@ impl Rows for Records<'_> {
                 value => value,
             };
         }
-        let slot = (self.handed % self.lines.len() as u64) as usize;
-        self.lines[slot] = self.objects.begun;
-        self.handed += 1;
+        self.lines.push(self.objects.begun);
         self.shown
             .progress
-            .at(self.handed, self.shown.err)
+            .at(self.lines.count(), self.shown.err)
             .map_err(|error| Error::io(error, "cannot write"))?;
         Ok(true)
     }
@@ -409,7 +406,7 @@ impl Rows for Records<'_> {
     }
 
     fn refused(&mut self, nth: u64, failure: Failure) -> Result<Flow> {
-        let line = self.lines[(nth % self.lines.len() as u64) as usize];
+        let line = self.lines.of(nth);
         let message = format!("{}:{line}: INSERT failed: {failure}", self.objects.options.shown());
         self.refusal.get_or_insert(Error::new(Code::InvalidFile, message));
         Ok(Flow::Stop)

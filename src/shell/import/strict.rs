@@ -5,6 +5,7 @@
 
 use super::names::{self, Renamed, quoted};
 use super::reader::{Dialect, End, Flaw, Reader, Record};
+use super::records::Lines;
 use super::{definitions, execute};
 use crate::error::{Code, Error, Result};
 use crate::shell::render::number;
@@ -379,8 +380,7 @@ fn insert(
         typed: existing.is_none(),
         length,
         progress: options.progress,
-        handed: 0,
-        lines: vec![0; super::LINES],
+        lines: Lines::new(),
         refusal: None,
     };
     let taken = session
@@ -399,9 +399,8 @@ struct Typed<'a> {
     typed: bool,
     length: u64,
     progress: &'a mut dyn FnMut(u64, u64) -> Flow,
-    handed: u64,
-    /// The lines on which the last rows began, by their number modulo the vector's length.
-    lines: Vec<u64>,
+    /// Where the last records began.
+    lines: Lines,
     refusal: Option<Error>,
 }
 
@@ -412,10 +411,8 @@ impl Rows for Typed<'_> {
 
     fn advance(&mut self) -> Result<bool> {
         let more = self.records.next(Some(self.kinds.len()))?;
-        let slot = (self.handed % self.lines.len() as u64) as usize;
-        self.lines[slot] = self.records.line;
-        self.handed += 1;
-        if self.handed.is_multiple_of(STRIDE)
+        self.lines.push(self.records.line);
+        if self.lines.count().is_multiple_of(STRIDE)
             && (self.progress)(self.length + self.records.reader.consumed(), self.length * 2) == Flow::Stop
         {
             return Err(interrupted());
@@ -434,7 +431,7 @@ impl Rows for Typed<'_> {
     }
 
     fn refused(&mut self, nth: u64, failure: Failure) -> Result<Flow> {
-        let line = self.lines[(nth % self.lines.len() as u64) as usize];
+        let line = self.lines.of(nth);
         let error = refused(failure, &format!("the table ({}:{line})", self.records.name));
         self.refusal.get_or_insert(error);
         Ok(Flow::Stop)
