@@ -187,3 +187,28 @@ fn scripts_do_the_same_on_a_server_and_on_a_file() {
         differ.join("\n")
     );
 }
+
+/// Takes so many steps, and some hundred milliseconds for millions of them.
+fn counting(steps: u32) -> String {
+    format!("WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < {steps}) SELECT max(x) FROM n;")
+}
+
+#[test]
+fn a_server_has_as_long_as_timeout_says() {
+    let server = Sqld::start();
+    let shell = |script: String| World::new().torso_with_input(["db", "shell", &server.url()], &script);
+    let late = shell(format!(
+        ".timeout 300\nSELECT 'quick';\n{}\nSELECT 'not run';\n",
+        counting(100_000_000)
+    ));
+    assert_eq!(late.stdout, "quick\n", "{}", late.report());
+    assert!(late.stderr.contains("was silent for 0.3 s"), "{}", late.report());
+    assert_eq!(late.code(), 7, "{}", late.report());
+    let usual = shell(format!(".timeout 1\n.timeout 0\n{}\n", counting(1_000_000)));
+    assert_eq!(
+        (usual.stdout.as_str(), usual.code()),
+        ("1000000\n", 0),
+        "{}",
+        usual.report()
+    );
+}

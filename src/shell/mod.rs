@@ -1,6 +1,6 @@
 //! The SQL shell: statements and dot-commands from arguments, files, pipes and people.
 //!
-//! In scripts it is the `sqlite3` shell to the byte (the generation up to 3.51, see `docs/shell.md`). [`run`] is the whole
+//! In scripts it is the `sqlite3` shell to the byte (the generation up to 3.49, see `docs/shell.md`). [`run`] is the whole
 //! of it; what was typed is understood by [`args`], settings and connections live in `state`, a text of statements is run
 //! by `exec`, dot-commands are in `dot`, output modes in `render`. It knows no control plane: names are resolved by the
 //! caller's [`Hooks`].

@@ -381,6 +381,12 @@ impl Session for FileSession {
         self.changes_before + self.connection.total_changes()
     }
 
+    fn set_timeout(&mut self, timeout: Duration) -> std::result::Result<(), Failure> {
+        self.connection
+            .busy_timeout(timeout)
+            .map_err(|error| failure(error, Phase::Step))
+    }
+
     fn local(&mut self) -> Option<&mut Connection> {
         Some(&mut self.connection)
     }

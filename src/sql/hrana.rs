@@ -283,6 +283,12 @@ impl Session for HranaSession {
         self.state().tell_costs = on;
     }
 
+    fn set_timeout(&mut self, timeout: Duration) -> std::result::Result<(), Failure> {
+        let patience = if timeout.is_zero() { PATIENCE } else { timeout };
+        self.state().link.set_patience(patience);
+        Ok(())
+    }
+
     fn server_version(&mut self) -> Option<Result<String>> {
         Some(self.busy(|state, cancel| {
             state.link.version(cancel).map_err(|failure| match failure {

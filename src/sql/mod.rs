@@ -385,6 +385,10 @@ pub trait Session {
     /// Whether somebody wants to know what statements cost on a server, even if results have to come whole for that.
     fn tell_costs(&mut self, _on: bool) {}
 
+    /// How long a statement waits before it fails: for a lock on a file, where zero is not at all; for each part of a
+    /// server's answer, where zero is the usual time.
+    fn set_timeout(&mut self, timeout: Duration) -> std::result::Result<(), Failure>;
+
     /// What the server calls itself, where there is one.
     fn server_version(&mut self) -> Option<crate::error::Result<String>> {
         None

@@ -33,7 +33,6 @@ const LOCAL: &[&str] = &[
     ".co",
     ".dbc",
     ".limit",
-    ".timeo",
     ".progress",
     ".pro",
     ".trace",

@@ -117,7 +117,7 @@ pub fn dbconfig(shell: &mut Shell<'_>, call: &Call) -> Ran {
 pub fn timeout(shell: &mut Shell<'_>, call: &Call) -> Ran {
     let millis = call.args.first().map_or(0, |word| integer(word));
     let timeout = Duration::from_millis(u64::try_from(millis).unwrap_or(0).min(0x7fff_ffff));
-    let set = local(shell, "timeout")?.busy_timeout(timeout);
+    let set = shell.session()?.set_timeout(timeout);
     match set {
         Ok(()) => Ok(()),
         Err(error) => shell.fail(format_args!("Error: {error}")),

@@ -102,6 +102,21 @@ mod tests {
     }
 
     #[test]
+    fn the_document_names_every_command_and_option() {
+        let document = include_str!("../../../docs/shell.md");
+        let option = |word: &&str| word.starts_with('-') && word.len() > 1;
+        let missing: Vec<&str> = TEXT
+            .lines()
+            .filter(|line| !line.starts_with("   Example:"))
+            .flat_map(|line| line.split([' ', ',', '?']))
+            .filter(|word| option(word) || word.len() > 1 && word.starts_with('.'))
+            .map(|word| word.trim_end_matches(['.', ';', ':']))
+            .filter(|word| word.len() > 1 && !document.contains(word))
+            .collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+
+    #[test]
     fn every_command_has_a_summary_and_one_example_of_itself() {
         let lines: Vec<&str> = TEXT.lines().collect();
         for at in (0..lines.len()).filter(|&at| lines[at].starts_with('.')) {

@@ -98,6 +98,11 @@ impl Link {
         }
     }
 
+    /// How long each part of an answer may take from now on.
+    pub(super) fn set_patience(&mut self, patience: Duration) {
+        self.patience = patience;
+    }
+
     pub(super) fn api(&self) -> Api {
         self.api
     }
