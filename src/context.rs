@@ -68,6 +68,15 @@ impl Context {
         Ok(self.plane.get_or_init(|| plane))
     }
 
+    /// Warns of what a server listed that could not be understood.
+    pub fn tell_skipped(&self) {
+        if let Some(Plane::Server(client)) = self.plane.get() {
+            for sentence in client.take_skipped() {
+                self.ui.warn(sentence);
+            }
+        }
+    }
+
     /// A client of a server. It sends nothing by itself.
     #[must_use]
     pub fn client(&self, server: Server) -> Client {

@@ -8,7 +8,7 @@
 //! - `engine`: where databases run.
 //! - `server`: a control plane of many organizations behind HTTP.
 //! - `sql`: a SQL connection; `shell`: the shell over it.
-//! - `error`, `secret`: used by all.
+//! - `error`, `secret`, `net`: used by all.
 //!
 //! Who may import whom is held by a test (`tests/layering.rs`); `docs/design.md` says why.
 
@@ -17,6 +17,7 @@ pub mod context;
 pub mod control;
 pub mod engine;
 pub mod error;
+pub mod net;
 pub mod secret;
 #[cfg(unix)]
 pub mod server;

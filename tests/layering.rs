@@ -32,6 +32,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("sql", &["sql"]),
     ("shell", &["shell", "sql", "ui"]),
     ("error", &[]),
+    ("net", &[]),
     ("secret", &[]),
 ];
 
@@ -174,7 +175,7 @@ fn modules_import_only_what_the_design_allows() {
         };
         for (number, line) in joined(&text) {
             for named in crate_paths(&line) {
-                let fine = ["error", "secret"].iter().chain(*allowed).any(|prefix| {
+                let fine = ["error", "net", "secret"].iter().chain(*allowed).any(|prefix| {
                     named
                         .strip_prefix(prefix)
                         .is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))

@@ -1,5 +1,6 @@
 //! `torso auth`: who you are on a server, and the tokens that say so.
 
+mod accept;
 mod browser;
 mod tokens;
 
@@ -20,6 +21,7 @@ use serde::Serialize;
 #[derive(Subcommand)]
 pub(super) enum Verb {
     Login(Login),
+    Accept(accept::Accept),
     Logout(Logout),
     Whoami(Whoami),
     Status(Status),
@@ -31,6 +33,7 @@ pub(super) enum Verb {
 pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
     match verb {
         Verb::Login(args) => login(ctx, &args),
+        Verb::Accept(args) => accept::run(ctx, &args),
         Verb::Logout(args) => logout(ctx, &args),
         Verb::Whoami(_) => whoami(ctx),
         Verb::Status(_) => status(ctx),

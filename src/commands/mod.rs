@@ -175,6 +175,7 @@ pub fn run(args: Vec<OsString>) -> u8 {
         (_, Some(command)) => dispatch(&ctx, command),
         (_, None) => ctx.ui.page(&Cli::command().render_help().to_string()).map(|()| 0),
     };
+    ctx.tell_skipped();
     match result {
         Ok(code) => code,
         Err(error) => report::report(&ctx.ui, json, &error),

@@ -14,7 +14,7 @@ mod upload;
 mod wire;
 
 pub use export::Exported;
-pub use http::{Patience, is_loopback};
+pub use http::Patience;
 
 use super::names::{DatabaseName, GroupName, OrganizationSlug};
 use super::routes::Method;
@@ -34,6 +34,8 @@ pub struct Client {
     http: Http,
     /// None: the personal organization of whoever the token is.
     organization: Option<OrganizationSlug>,
+    /// What was left out of lists, and why.
+    skipped: RefCell<Vec<String>>,
     /// Database tokens made by this process, so that one command asks for one only. Never written anywhere.
     minted: RefCell<HashMap<(DatabaseName, Authorization), Secret>>,
 }
@@ -48,8 +50,37 @@ impl Client {
         Self {
             http: Http::new(base, token, patience),
             organization,
+            skipped: RefCell::default(),
             minted: RefCell::default(),
         }
+    }
+
+    /// Sentences about what was left out of lists since the last time: one thing that cannot be understood, such as a
+    /// name that only another program allows, must not hide all others.
+    pub fn take_skipped(&self) -> Vec<String> {
+        self.skipped.take()
+    }
+
+    /// Reads every item of a list, and leaves out those with a name that cannot be read. An item without one is no item:
+    /// who answers so does not speak the Platform API.
+    fn all<T>(&self, items: Vec<Value>, noun: &str, name: &str, read: impl Fn(Value) -> Result<T>) -> Result<Vec<T>> {
+        let mut all = Vec::with_capacity(items.len());
+        for item in items {
+            let told = item[name].as_str().unwrap_or_default().to_owned();
+            match read(item) {
+                Ok(item) => all.push(item),
+                Err(error) if told.is_empty() => return Err(error),
+                Err(_) => {
+                    let sentence = format!("left out the {noun} {told:?}: torso cannot work with it");
+                    let mut skipped = self.skipped.borrow_mut();
+                    // The same list may be asked for more than once in a command.
+                    if !skipped.contains(&sentence) {
+                        skipped.push(sentence);
+                    }
+                }
+            }
+        }
+        Ok(all)
     }
 
     /// The server's address, for messages.

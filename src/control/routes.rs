@@ -206,7 +206,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     public(Get, "/ready", O::Ready),
     public(Get, "/metrics", O::Metrics),
     public(Get, "/releases/latest", O::LatestRelease),
-    public(Post, "/v1/invitations/accept", O::AcceptInvite),
+    public(Post, ACCEPT_INVITE, O::AcceptInvite),
     // The bearer.
     global(Get, "/v1/auth/validate", O::ValidateToken),
     global(Get, "/v1/auth/api-tokens/validate", O::ValidateToken),
@@ -480,6 +480,7 @@ pub fn subscription(of: &OrganizationSlug) -> String {
     format!("{ORGANIZATIONS}/{of}/subscription")
 }
 
+pub const ACCEPT_INVITE: &str = "/v1/invitations/accept";
 pub const PLANS: &str = "/plans";
 pub const VALIDATE: &str = "/v1/auth/validate";
 pub const INVALIDATE: &str = "/v1/auth/invalidate";
@@ -538,6 +539,7 @@ mod tests {
             USER.to_owned(),
             API_TOKENS.to_owned(),
             api_token(&"token".parse().unwrap()),
+            ACCEPT_INVITE.to_owned(),
             PLANS.to_owned(),
             invites(&slug),
         ]

@@ -124,7 +124,7 @@ pub struct Instance {
     /// How many frames of its primary's log a replica lacks, on an engine that has such.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lag_frames: Option<u64>,
-    /// The last frame of its primary's log that an instance has, on an engine that has such.
+    /// How many frames of its primary's log an instance has, on an engine that has such.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<u64>,
 }

@@ -131,6 +131,18 @@ pub struct Running {
     pub limits: Option<Limits>,
 }
 
+impl Running {
+    /// How far in its primary's log it is, on an engine that has such and where that can be told.
+    #[must_use]
+    pub fn frame(&self) -> Option<Frame> {
+        let position = match &self.role {
+            Role::Replica { position, .. } => position,
+            Role::Primary | Role::Rising => &self.position,
+        };
+        position.frame.filter(|_| !position.uncertain)
+    }
+}
+
 /// What an engine that stands between applications and files enforces on a primary, and so on its replicas.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {

@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// What every SQLite file begins with.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
-/// Copies the database at `from` to `to`, which is made anew, and checks the copy. `progress` hears of pages done and in
+/// Copies the database at `from` to `to`, which is made anew, and checks the copy. `progress` hears of bytes done and in
 /// all, and may stop the work with an error. What is left at `to` after an error is the caller's to remove.
 pub fn copy_file(from: &Path, to: &Path, progress: &mut dyn FnMut(u64, u64) -> Result<()>) -> Result<()> {
     check_header(from)?;
@@ -56,6 +56,9 @@ fn backup(
     to: &Path,
     progress: &mut dyn FnMut(u64, u64) -> Result<()>,
 ) -> Result<()> {
+    let page: u32 = source
+        .query_row("PRAGMA page_size", [], |row| row.get(0))
+        .map_err(|error| read_failed(from, to, error))?;
     let backup = Backup::new(source, copy).map_err(|error| failed(to, error))?;
     let mut deadline = Instant::now() + PATIENCE;
     loop {
@@ -72,7 +75,8 @@ fn backup(
         }
         let at = backup.progress();
         let total = u64::try_from(at.pagecount).unwrap_or(0);
-        progress(total.saturating_sub(u64::try_from(at.remaining).unwrap_or(0)), total)?;
+        let done = total.saturating_sub(u64::try_from(at.remaining).unwrap_or(0));
+        progress(done * u64::from(page), total * u64::from(page))?;
     }
 }
 

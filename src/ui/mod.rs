@@ -10,6 +10,7 @@ pub mod text;
 mod view;
 
 pub use progress::Progress;
+use progress::Unit;
 pub use view::{Card, Cell, Layout, Table, View};
 
 use crate::error::{Code, Error, Result};
@@ -215,7 +216,13 @@ impl Ui {
     /// A bar that appears only on a terminal and only when the work takes long.
     #[must_use]
     pub fn progress(&self, label: impl Into<String>) -> Progress {
-        Progress::new(self.err_terminal && !self.quiet, label.into())
+        Progress::new(self.err_terminal && !self.quiet, label.into(), Unit::Bytes)
+    }
+
+    /// The same over rows.
+    #[must_use]
+    pub fn progress_of_rows(&self, label: impl Into<String>) -> Progress {
+        Progress::new(self.err_terminal && !self.quiet, label.into(), Unit::Rows)
     }
 
     /// Has the user type `name` before something that cannot be undone. `assumed` is `--yes`.

@@ -6,8 +6,28 @@ use std::time::{Duration, Instant};
 /// How long work may take before a bar is worth the flicker.
 const PATIENCE: Duration = Duration::from_millis(400);
 
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unit {
+    Bytes,
+    Rows,
+}
+
+impl Unit {
+    /// With the rate; how much is left only where that is known.
+    fn template(self, bounded: bool) -> &'static str {
+        match (self, bounded) {
+            (Self::Bytes, true) => "{msg} {wide_bar} {percent:>3}% {binary_bytes_per_sec:>12} {eta:>4}",
+            (Self::Bytes, false) => "{msg} {binary_bytes} {binary_bytes_per_sec:>12}",
+            (Self::Rows, true) => "{msg} {wide_bar} {percent:>3}% {per_sec:>12} {eta:>4}",
+            (Self::Rows, false) => "{msg} {human_pos} rows {per_sec:>12}",
+        }
+    }
+}
+
 /// A bar over bytes or rows. Dropping it wipes it.
 pub struct Progress {
+    unit: Unit,
     label: String,
     started: Instant,
     enabled: bool,
@@ -15,8 +35,9 @@ pub struct Progress {
 }
 
 impl Progress {
-    pub(super) fn new(enabled: bool, label: String) -> Self {
+    pub(super) fn new(enabled: bool, label: String, unit: Unit) -> Self {
         Self {
+            unit,
             label,
             started: Instant::now(),
             enabled,
@@ -30,15 +51,17 @@ impl Progress {
             return;
         }
         let bar = self.bar.get_or_insert_with(|| {
-            let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+            let bar = ProgressBar::with_draw_target((total > 0).then_some(total), ProgressDrawTarget::stderr());
             // The template is a constant; a mistake in it would only cost the bar's looks.
-            if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {percent:>3}% {eta:>4}") {
+            if let Ok(style) = ProgressStyle::with_template(self.unit.template(total > 0)) {
                 bar.set_style(style);
             }
             bar.set_message(self.label.clone());
             bar
         });
-        bar.set_length(total);
+        if total > 0 {
+            bar.set_length(total);
+        }
         bar.set_position(done);
     }
 }

@@ -57,7 +57,7 @@ fn answers_that_are_none() {
         ),
         (
             "a name that is none",
-            || Answer::Json(200, json!({ "databases": [{ "Name": "../../etc" }] })),
+            || Answer::Json(200, json!({ "databases": [{ "name of it": "../../etc" }] })),
             7,
             "unavailable",
             "a database",
@@ -268,4 +268,21 @@ fn what_a_plane_lacks_is_told() {
         let run = run.fails(1, "unsupported");
         assert!(run.error()["hint"].is_string(), "{line}: {}", run.stderr);
     }
+}
+
+/// One thing with a name that only another program allows does not hide all others.
+#[test]
+fn names_that_cannot_be_are_left_out_with_a_warning() {
+    let stub = Stub::start(|_| {
+        let id = "0eb771dd-6906-11ee-8553-eaa7715aeaf2";
+        let database = |name: &str| json!({ "Name": name, "DbId": id, "group": "default", "primaryRegion": "ams" });
+        Answer::Json(200, json!({ "databases": [database("../../etc"), database("app")] }))
+    });
+    let world = world(&stub);
+    let run = world.torso(["db", "list", "--output", "name"]).success();
+    assert_eq!(run.stdout, "app\n");
+    assert_eq!(
+        run.stderr,
+        "warning: left out the database \"../../etc\": torso cannot work with it\n"
+    );
 }

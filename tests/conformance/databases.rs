@@ -12,6 +12,7 @@ pub const CHECKS: &[Check] = &[
     ("blocks", blocks),
     ("branches", branches),
     ("uploads", uploads),
+    ("uploads are moved", uploads_are_moved),
     ("filters", filters),
 ];
 
@@ -214,6 +215,32 @@ fn branches(world: &dyn Subject) {
     assert_eq!(rows(world, "branch", "ams"), 2);
 }
 
+/// A file is moved, and so it must be one that the plane gave out a place for.
+fn uploads_are_moved(world: &dyn Subject) {
+    let plane = world.plane();
+    let staging = plane.staging().unwrap();
+    let elsewhere = tempfile::NamedTempFile::new().unwrap();
+    let request = |path: &std::path::Path| CreateDatabase {
+        seed: Some(Seed::DatabaseUpload { path: path.to_owned() }),
+        location: Some(at("ams")),
+        ..request("app")
+    };
+    for path in [elsewhere.path(), &staging.path] {
+        rusqlite::Connection::open(path)
+            .unwrap()
+            .execute_batch("CREATE TABLE t (x)")
+            .unwrap();
+    }
+    refused(
+        plane.create_database(&request(elsewhere.path())),
+        Code::InvalidFile,
+        "staging",
+    );
+    assert!(elsewhere.path().exists());
+    plane.create_database(&request(&staging.path)).unwrap();
+    assert!(!staging.path.exists());
+}
+
 fn uploads(world: &dyn Subject) {
     let plane = world.plane();
     let staging = plane.staging().unwrap();
@@ -233,20 +260,13 @@ fn uploads(world: &dyn Subject) {
         .unwrap()
         .execute_batch("CREATE TABLE t (x); INSERT INTO t VALUES (1), (2)")
         .unwrap();
-    let elsewhere = tempfile::NamedTempFile::new().unwrap();
-    std::fs::copy(&staging.path, elsewhere.path()).unwrap();
-    refused(
-        plane.create_database(&upload(elsewhere.path())),
-        Code::InvalidFile,
-        "staging",
-    );
     let small = CreateDatabase {
         size_limit: Some("4096".to_owned()),
         ..upload(&staging.path)
     };
     refused(plane.create_database(&small), Code::SizeLimit, "app");
     let made = plane.create_database(&upload(&staging.path)).unwrap();
-    assert!(made.parent.is_none() && !staging.path.exists());
+    assert!(made.parent.is_none());
     assert_eq!(rows(world, "app", "ams"), 2);
     write(world, "app", "INSERT INTO t VALUES (3)");
     let unused = plane.staging().unwrap();

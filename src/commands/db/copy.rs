@@ -373,7 +373,7 @@ pub(super) fn rebuild(from: &Context, database: &Database, path: &Path) -> Resul
 fn look(ctx: &Context, target: &Target) -> Result<Content> {
     let mut session = sql::open(target)?;
     interrupt::on_interrupt(session.interrupter());
-    let mut progress = ctx.ui.progress("Comparing");
+    let mut progress = ctx.ui.progress_of_rows("Comparing");
     content(session.as_mut(), &mut |rows| {
         progress.at(rows, 0);
         not_interrupted()

@@ -22,6 +22,9 @@ pub(crate) struct Args {
     /// Also check the whole file for damage, and exit with 1 if there is any
     #[arg(long)]
     check: bool,
+    /// The statements that read and wrote the most rows, instead
+    #[arg(long, conflicts_with_all = ["check", "location"])]
+    queries: bool,
 }
 
 #[derive(Serialize)]
@@ -65,6 +68,9 @@ const OBJECTS: &str = "
 
 pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
     let name = ctx.database(args.name)?;
+    if args.queries {
+        return super::usage::queries(ctx, &name);
+    }
     let connection = ctx
         .control()?
         .connection(&name, args.location.as_ref())
@@ -92,10 +98,10 @@ fn look(
     check: bool,
     remote: bool,
 ) -> Result<Inspected> {
-    // One transaction, so that the numbers fit each other.
+    // One transaction, so that the numbers fit each other. As tables, since servers take most pragmas for writing.
     query::rows(session, "BEGIN")?;
-    let page_size = query::number(session, "PRAGMA page_size")?;
-    let pages = query::number(session, "PRAGMA page_count")?;
+    let page_size = query::number(session, "SELECT * FROM pragma_page_size")?;
+    let pages = query::number(session, "SELECT * FROM pragma_page_count")?;
     let objects = match query::rows(session, OBJECTS) {
         // Not every server tells how large tables are.
         Err(error) if remote && error.code() == Code::SqlError => Vec::new(),
@@ -108,7 +114,7 @@ fn look(
             _ => None,
         };
         Some(
-            query::rows(session, "PRAGMA integrity_check")?
+            query::rows(session, "SELECT * FROM pragma_integrity_check")?
                 .into_iter()
                 .filter_map(text)
                 .collect(),
@@ -122,17 +128,17 @@ fn look(
         size_bytes: page_size * pages,
         page_size,
         pages,
-        free_pages: query::number(session, "PRAGMA freelist_count")?,
-        journal_mode: query::text(session, "PRAGMA journal_mode")?,
-        encoding: query::text(session, "PRAGMA encoding")?,
-        auto_vacuum: match query::number(session, "PRAGMA auto_vacuum")? {
+        free_pages: query::number(session, "SELECT * FROM pragma_freelist_count")?,
+        journal_mode: query::text(session, "SELECT * FROM pragma_journal_mode")?,
+        encoding: query::text(session, "SELECT * FROM pragma_encoding")?,
+        auto_vacuum: match query::number(session, "SELECT * FROM pragma_auto_vacuum")? {
             0 => "none",
             1 => "full",
             _ => "incremental",
         },
-        user_version: query::text(session, "PRAGMA user_version")?,
-        application_id: query::text(session, "PRAGMA application_id")?,
-        schema_version: query::number(session, "PRAGMA schema_version")?,
+        user_version: query::text(session, "SELECT * FROM pragma_user_version")?,
+        application_id: query::text(session, "SELECT * FROM pragma_application_id")?,
+        schema_version: query::number(session, "SELECT * FROM pragma_schema_version")?,
         objects,
         integrity,
     };

@@ -66,6 +66,22 @@ fn moment(value: &Value) -> Option<Timestamp> {
         .and_then(|seconds| Timestamp::from_second(seconds).ok())
 }
 
+impl Client {
+    /// Becomes a user of the server by an invitation: the user, and the first API token. Asked without a token, and not
+    /// part of [`Accounts`], which are somebody's already.
+    pub fn accept_invite(&self, invitation: &Secret, username: &Username) -> Result<(User, Secret)> {
+        let about = About::new(format!("user {username}"), Code::InviteNotFound, Code::UserExists);
+        let call = Call::post(routes::ACCEPT_INVITE, about.only_here("take invitations by themselves"))
+            .body(json!({ "invitation": invitation.expose(), "username": username }));
+        let mut reply = self.http.ask(&call)?;
+        let token = match reply["token"].take() {
+            Value::String(token) => Secret::new(token),
+            _ => return Err(self.http.unknown_answer(&call.about)),
+        };
+        Ok((wire::user(wire::within(reply, "user"))?, token))
+    }
+}
+
 impl Accounts for Client {
     fn validate(&self) -> Result<Option<Timestamp>> {
         let reply = self.http.ask(&Call::get(routes::VALIDATE, about("the token")))?;
@@ -82,7 +98,8 @@ impl Accounts for Client {
 
     fn list_api_tokens(&self) -> Result<Vec<ApiToken>> {
         let reply = self.http.ask(&Call::get(routes::API_TOKENS, about("the API tokens")))?;
-        wire::list(reply, "tokens")?.into_iter().map(wire::api_token).collect()
+        let tokens = wire::list(reply, "tokens")?;
+        self.all(tokens, "API token", "name", wire::api_token)
     }
 
     fn create_api_token(&self, name: &TokenName, new: &NewApiToken) -> Result<MintedApiToken> {
@@ -131,10 +148,8 @@ impl Accounts for Client {
         let reply = self
             .http
             .ask(&Call::get(routes::ORGANIZATIONS, about("the organizations")))?;
-        wire::list(reply, "organizations")?
-            .into_iter()
-            .map(wire::organization)
-            .collect()
+        let organizations = wire::list(reply, "organizations")?;
+        self.all(organizations, "organization", "slug", wire::organization)
     }
 
     fn create_organization(&self, name: &str) -> Result<Organization> {

@@ -6,6 +6,7 @@
 use super::refusal::{self, About};
 use crate::control::routes::Method;
 use crate::error::{Code, Error, Result};
+use crate::net::is_loopback;
 use crate::secret::Secret;
 use jiff::Timestamp;
 use reqwest::blocking::{Client, Response};
@@ -494,17 +495,6 @@ fn redirected(url: &Url, response: &Response) -> Error {
             shown(&to)
         )),
         None => error.hint("is the address right? torso context list shows it"),
-    }
-}
-
-/// Whether an address is on this machine.
-#[must_use]
-pub fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
     }
 }
 

@@ -111,6 +111,11 @@ impl Client {
         Ok(token)
     }
 
+    /// After what changes which database a name stands for, or which tokens open it.
+    fn forget_tokens(&self) {
+        self.minted.borrow_mut().clear();
+    }
+
     fn mint(&self, of: &str, new: &NewToken, about: About<'_>) -> Result<Minted> {
         let mut call = Call::post(self.scoped(&routes::tokens(of)), about)
             .query("expiration", wire::expiration(new.expiration))
@@ -230,10 +235,7 @@ impl ControlPlane for Client {
         let reply = self
             .http
             .ask(&Call::get(self.scoped(routes::GROUPS), about("the groups")))?;
-        let mut groups: Vec<Group> = wire::list(reply, "groups")?
-            .into_iter()
-            .map(wire::group)
-            .collect::<Result<_>>()?;
+        let mut groups = self.all(wire::list(reply, "groups")?, "group", "name", wire::group)?;
         groups.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(groups)
     }
@@ -318,9 +320,7 @@ impl ControlPlane for Client {
             let page = wire::list(reply, "databases")?;
             // A server that sends on for ever is not followed.
             let over = page.is_empty() || next.is_none() || next == cursor;
-            for database in page {
-                databases.push(wire::database(database)?);
-            }
+            databases.extend(self.all(page, "database", "Name", wire::database)?);
             if over {
                 break;
             }
@@ -364,6 +364,7 @@ impl ControlPlane for Client {
         )
         .body(json!({ "name": to }));
         self.http.ask(&call)?;
+        self.forget_tokens();
         self.get_database(to)
     }
 
@@ -371,6 +372,7 @@ impl ControlPlane for Client {
         let database = self.get_database(name)?;
         let call = Call::delete(self.scoped(&routes::database(name)), about_database(name));
         gone(self.http.ask(&call), Code::DatabaseNotFound)?;
+        self.forget_tokens();
         Ok(database)
     }
 
@@ -514,10 +516,12 @@ impl ControlPlane for Client {
     }
 
     fn rotate_database_tokens(&self, name: &DatabaseName, grace: Duration) -> Result<()> {
+        self.forget_tokens();
         self.rotate(&routes::database(name), grace, about_database(name))
     }
 
     fn rotate_group_tokens(&self, name: &GroupName, grace: Duration) -> Result<()> {
+        self.forget_tokens();
         self.rotate(&routes::group(name), grace, about_group(name))
     }
 

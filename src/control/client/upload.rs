@@ -24,6 +24,9 @@ use url::Url;
 /// Bytes sent at once.
 const CHUNK: u64 = 8 << 20;
 
+/// How a SQLite file begins.
+const HEADER: &[u8] = b"SQLite format 3\0";
+
 /// How often a piece is tried before the upload is given up; with the pauses, some five minutes.
 const TRIES: u32 = 10;
 
@@ -78,6 +81,20 @@ impl Client {
     ) -> Result<Database> {
         let mut file = File::open(path).map_err(|error| cannot_read(path, error))?;
         let size = file.metadata().map_err(|error| cannot_read(path, error))?.len();
+        // A server takes anything else for a dump.
+        let mut header = Vec::with_capacity(HEADER.len());
+        (&file)
+            .take(HEADER.len() as u64)
+            .read_to_end(&mut header)
+            .and_then(|_| file.rewind())
+            .map_err(|error| cannot_read(path, error))?;
+        if header != HEADER {
+            return Err(Error::new(
+                Code::InvalidFile,
+                format!("{} is not a SQLite database", path.display()),
+            )
+            .hint("a dump becomes a database with torso db create NAME --from-dump FILE"));
+        }
         match self.begin(&mut file, path, size) {
             Ok(upload) => {
                 let id = self.send(&mut file, path, size, upload, progress)?;

@@ -61,6 +61,12 @@ fn describe(
         // A change of roles that was cut short, or a file that is not what it should be.
         Some(_) => (InstanceState::Behind, None, None),
     };
+    let has = here.and_then(|running| running.frame());
+    let latest = primary.and_then(|running| running.frame());
+    let lag_frames = has
+        .zip(latest)
+        .filter(|(has, latest)| !is_primary && has.log == latest.log)
+        .map(|(has, latest)| latest.count.saturating_sub(has.count));
     Instance {
         uuid: instance_id(&row.id, location),
         name: location.as_str().to_owned(),
@@ -76,8 +82,8 @@ fn describe(
         size_bytes: here.map(|running| running.size),
         synced_at,
         lag_ms,
-        lag_frames: None,
-        position: None,
+        lag_frames,
+        position: has.map(|frame| frame.count),
     }
 }
 

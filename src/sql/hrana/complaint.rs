@@ -7,8 +7,11 @@ use serde::Deserialize;
 /// What a server says beside a status: `{"message", "code"}`, `{"error"}`, or plain text.
 #[derive(Deserialize, Default)]
 pub(super) struct Complaint {
-    #[serde(default, alias = "error")]
+    #[serde(default)]
     pub message: String,
+    /// Some servers say it here, and some in both places.
+    #[serde(default)]
+    error: String,
     #[serde(default)]
     pub code: Option<String>,
 }
@@ -26,8 +29,11 @@ impl Complaint {
                 .chars()
                 .take(300)
                 .collect(),
-            code: None,
+            ..Self::default()
         });
+        if complaint.message.is_empty() {
+            complaint.message = std::mem::take(&mut complaint.error);
+        }
         if let Some(inner) = complaint.message.strip_prefix("Internal Error: `") {
             complaint.message = inner.strip_suffix('`').unwrap_or(inner).to_owned();
         }
@@ -51,5 +57,27 @@ impl Complaint {
             message: self.message,
             code: self.code,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wherever_a_server_says_it() {
+        for text in [
+            r#"{"message":"no","code":"C"}"#,
+            r#"{"error":"no","code":"C"}"#,
+            r#"{"message":"no","code":"C","error":"no"}"#,
+        ] {
+            let read = Complaint::read(text.as_bytes(), None);
+            assert_eq!(
+                (read.message.as_str(), read.code.as_deref()),
+                ("no", Some("C")),
+                "{text}"
+            );
+        }
+        assert_eq!(Complaint::read(b"no\nmore", None).message, "no");
     }
 }

@@ -144,6 +144,9 @@ impl Http {
             // The system's certificates take longer to read than a local query to run.
             builder = builder.tls_certs_only([]);
         }
+        if crate::net::is_loopback(&address.base) {
+            builder = builder.no_proxy();
+        }
         // Refused where another part of the program has installed one: that one serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = builder.build().map_err(|error| internal(&error))?;
