@@ -99,6 +99,7 @@ const SCRIPTS: &[&str] = &[
     "DROP TRIGGER ct;\nCREATE TABLE self(a INTEGER PRIMARY KEY, b REFERENCES self);\n.import --csv family.csv self\nSELECT * FROM self;\n",
     "DROP TRIGGER ct;\n.import --csv odd.csv odd\n.mode quote\nSELECT * FROM odd;\nCREATE TABLE n(a INT, b REAL, c BLOB, d AS (a + 1));\n.import --csv --skip 1 odd.csv n\nSELECT * FROM n;\n",
     "DROP TRIGGER ct;\nCREATE TABLE ai(a INTEGER PRIMARY KEY AUTOINCREMENT, b, c CHECK(c <> 'bad'));\n.import --csv checked.csv ai\nSELECT * FROM ai;\nSELECT * FROM sqlite_sequence;\nINSERT INTO ai(b) VALUES('next');\nSELECT max(a) FROM ai;\n",
+    ".import --csv --create --types guess rows.csv fresh\n.schema fresh\nSELECT a, typeof(b) FROM fresh;\n.import --csv --create rows.csv fresh\n.import --csv --types TEXT,REAL rows.csv told\n.schema told\n.import --csv --types TEXT rows.csv short\n.import --csv --dry-run rows.csv tried\n.tables\n",
     "DROP TRIGGER ct;\nBEGIN;\n.import --csv --skip 1 rows.csv c\nSELECT count(*) FROM c;\nROLLBACK;\nSELECT count(*) FROM c;\n",
     "DROP TRIGGER ct;\nCREATE VIRTUAL TABLE words USING fts5(a, b);\n.import --csv rows.csv words\nSELECT * FROM words WHERE words MATCH 'quoted';\n",
     ".parameter list\n.parameter init\n.parameter list\n.parameter set :id 5\n.parameter set @text hello\n.parameter set $blob x'0fff'\n.parameter set ?4 \"1.5 + 2\"\n.parameter list\nSELECT :id, @text, $blob, ?4, $unknown;\nSELECT t FROM v WHERE id = :id;\n.parameter unset :id\nSELECT :id, @text;\n.parameter clear\n.parameter list\nSELECT @text;\n.parameter nosuch\n",
