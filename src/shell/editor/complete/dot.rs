@@ -138,6 +138,7 @@ const HIDDEN: &[&str] = &[
     "nonce",
     "scanstats",
     "testcase",
+    "wheretrace",
 ];
 
 /// The names of the dot-commands that a person may want, without their dots.
