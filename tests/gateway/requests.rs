@@ -1,7 +1,7 @@
 //! Requests over HTTP: the routes that there are, in every way that clients spell them, and those that there are not.
 
 use super::{Answer, Door, field, pipeline};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -76,6 +76,82 @@ fn a_stream_goes_on_by_its_baton() {
     // The instance's own name leads to the same process.
     door.json("app-alice--ams", "/v2/pipeline", &token, &commit).fine();
     assert_eq!(door.number("app-alice", &token, "select count(*) from t"), 1);
+}
+
+/// A process holds all databases of a group, and takes a baton for what it says, whatever the request is for.
+#[test]
+fn a_baton_leads_to_its_own_database_only() {
+    let door = Door::new();
+    let (own, other) = (door.create("own"), door.create("other"));
+    door.run("other-alice", &other, "create table t (x)").fine();
+    let reader = door.read_only("other");
+    let open = json!({ "requests": [{ "type": "execute", "stmt": { "sql": "select 1" } }] });
+    let write = |baton: &Value| {
+        json!({ "baton": baton, "requests": [
+            { "type": "execute", "stmt": { "sql": "insert into t values (1)" } },
+        ] })
+    };
+    let batch = json!({ "batch": { "steps": [{ "stmt": { "sql": "select 1" } }] } });
+    for (path, body) in [("/v2/pipeline", &open), ("/v3/pipeline", &open), ("/v3/cursor", &batch)] {
+        let request = door
+            .post("other-alice", path, &reader)
+            .header("accept-encoding", "gzip, br");
+        let first = Answer::of(request.body(body.to_string()).send().unwrap());
+        let line = first.text().lines().next().unwrap_or_default().to_owned();
+        let baton = serde_json::from_str::<Value>(&line).unwrap()["baton"].clone();
+        assert!(baton.is_string(), "{path}: {first:?}");
+        for path in ["/v2/pipeline", "/v3/pipeline"] {
+            door.json("own-alice", path, &own, &write(&baton))
+                .refused(400, "BATON_INVALID");
+        }
+        let bare = baton.as_str().unwrap().split('.').next().unwrap().to_owned();
+        for label in ["own-alice", "other-alice"] {
+            let token = if label == "own-alice" { &own } else { &other };
+            door.json(label, "/v2/pipeline", token, &write(&json!(bare)))
+                .refused(400, "BATON_INVALID");
+        }
+        // It is still good where it came from.
+        let again = json!({ "baton": baton, "requests": [{ "type": "get_autocommit" }] });
+        door.json("other-alice", "/v3/pipeline", &reader, &again).fine();
+    }
+    assert_eq!(door.number("other-alice", &other, "select count(*) from t"), 0);
+}
+
+#[test]
+fn a_long_answer_ends_with_its_token() {
+    let door = Door::with(Limits {
+        recheck: Duration::from_millis(100),
+        ..Limits::default()
+    });
+    let token = door.create("app");
+    let sql = "with recursive c(x) as (select 1 union all select x + 1 from c limit 3000000) select x, hex(randomblob(100)) from c";
+    let body = json!({ "batch": { "steps": [{ "stmt": { "sql": sql } }] } });
+    let request = door.post("app-alice", "/v3/cursor", &token).body(body.to_string());
+    let mut response = request.send().unwrap();
+    let mut some = [0; 1024];
+    response.read_exact(&mut some).unwrap();
+    let owner = door.owner();
+    let plane = door.hosted.plane(&owner, None).unwrap();
+    plane
+        .rotate_database_tokens(&"app".parse().unwrap(), Duration::ZERO)
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    // What was on its way arrives; the end does not.
+    let copied = std::io::copy(&mut response, &mut std::io::sink());
+    assert!(copied.is_err(), "{copied:?}");
+}
+
+/// Nobody without a token holds memory or a place.
+#[test]
+fn a_body_that_nobody_wants_is_not_waited_for() {
+    let door = Door::new();
+    door.create("app");
+    let started = Instant::now();
+    let answer = door.raw(
+        "GET /db/app-alice/version HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 30000000\r\n\r\nslow",
+    );
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(started.elapsed() < Duration::from_secs(5));
 }
 
 #[test]

@@ -274,6 +274,22 @@ fn a_socket_ends_with_its_token() {
 }
 
 #[test]
+fn a_socket_without_a_token_is_closed_soon() {
+    let door = Door::with(Limits {
+        recheck: Duration::from_millis(100),
+        greeting: Duration::from_millis(500),
+        ..Limits::default()
+    });
+    let token = door.create("app");
+    let mut silent = door.socket("app-alice", "hrana2");
+    let mut greeted = door.socket("app-alice", "hrana2");
+    greeted.hello(&token);
+    greeted.open_stream();
+    assert_eq!(silent.closed_within(Duration::from_secs(4)), 1008);
+    assert_eq!(greeted.run("select 1")["type"], "response_ok");
+}
+
+#[test]
 fn sockets_are_counted_and_limited() {
     let door = Door::with(Limits {
         sockets: 2,

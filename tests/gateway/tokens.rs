@@ -181,6 +181,26 @@ fn replicas_outside_follow_their_own_database_only() {
     assert_eq!(door.number("one-alice", &one, "select x from secret"), 42);
     let _ = execute(&reader, "insert into secret values (43)");
     assert_eq!(door.number("one-alice", &one, "select count(*) from secret"), 1);
+    // Nor through a connection of the same client's to a database that it may write to.
+    let program = |sql: &str| {
+        let query = [field(1, sql.as_bytes()), field(2, b"")].concat();
+        let client = field(1, b"6f0f7e2a-0000-4000-8000-000000000002");
+        [client, field(2, &field(1, &field(2, &query)))].concat()
+    };
+    let proxy = |label: &str, token: &str, sql: &str| {
+        let answer = call(
+            &door,
+            label,
+            "proxy.Proxy/Execute",
+            "x-authorization",
+            token,
+            &program(sql),
+        );
+        answer.bytes().unwrap()
+    };
+    proxy("one-alice", &reader, "select 1");
+    proxy("two-alice", &two, "insert into secret values (44)");
+    assert_eq!(door.number("one-alice", &one, "select count(*) from secret"), 1);
     // Other encodings of the same are not let through.
     for (name, value) in [
         ("content-type", "application/grpc-web-text"),

@@ -1,7 +1,8 @@
 //! The bodies of requests, which are collected, and of answers, which flow as they come.
 
 use super::Core;
-use super::limits::Permit;
+use super::inspect::Format;
+use super::limits::{Memory, Permit};
 use super::refusal::Refusal;
 use super::routes::Kind;
 use super::upstream::no_primary;
@@ -20,11 +21,11 @@ use std::time::Instant;
 /// A body that has arrived, and the memory that is held for it.
 pub(super) struct Collected {
     pub bytes: Bytes,
-    pub held: Option<Permit>,
+    pub held: Option<Memory>,
 }
 
 /// Collects a request's body.
-pub(super) async fn collect(core: &Core, headers: &HeaderMap, body: Body) -> Result<Collected, Refusal> {
+pub(super) async fn collect(core: &Core, route: &Route, headers: &HeaderMap, body: Body) -> Result<Collected, Refusal> {
     let limit = core.limits.body;
     let too_large = || {
         Refusal::new(
@@ -49,9 +50,10 @@ pub(super) async fn collect(core: &Core, headers: &HeaderMap, body: Body) -> Res
     let end = Instant::now() + core.limits.upload;
     let mut body = body;
     let mut held = match told {
-        Some(told) => Some(core.shares.memory(told).await?),
+        Some(told) => core.shares.memory(&route.organization_id, told).await?,
         None => None,
     };
+    let mut counted = 0;
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
     loop {
@@ -68,10 +70,11 @@ pub(super) async fn collect(core: &Core, headers: &HeaderMap, body: Body) -> Res
             return Err(too_large());
         }
         if told.is_none() {
-            let more = core.shares.memory(data.len()).await?;
-            match &mut held {
-                Some(held) => held.merge(more),
-                None => held = Some(more),
+            // What comes in small pieces takes its memory in larger ones.
+            if length > counted {
+                counted = length.max(2 * counted).min(limit);
+                drop(held.take());
+                held = core.shares.memory(&route.organization_id, counted).await?;
             }
         }
         // Nearly all bodies come in one piece, which is not copied.
@@ -103,6 +106,12 @@ pub(super) struct Flow {
     /// Watches over the silence since the last piece.
     watch: Option<Pin<Box<dyn Future<Output = End> + Send>>>,
     ended: bool,
+    /// How the baton in the first piece is told, until it has a label.
+    labelled: Option<Format>,
+    /// The first piece, when it was waited for.
+    first: Option<Bytes>,
+    /// The token of the request, and when it was last looked at.
+    token: Option<(String, Instant)>,
 }
 
 /// Why an answer is not waited for any longer.
@@ -123,7 +132,53 @@ impl Flow {
             between_lines: lines.then_some(true),
             watch: None,
             ended: false,
+            labelled: None,
+            first: None,
+            token: None,
         }
+    }
+
+    /// Has the baton in the first piece labelled.
+    pub fn labelled(mut self, labelled: Option<Format>) -> Self {
+        self.labelled = labelled;
+        self
+    }
+
+    /// Has the answer end when its token does, or its database.
+    pub fn while_allowed(mut self, token: Option<String>) -> Self {
+        self.token = token.map(|token| (token, Instant::now()));
+        self
+    }
+
+    /// Waits for the first piece: by how many bytes it is longer than what the process sent.
+    pub async fn look_ahead(&mut self) -> u64 {
+        let Some(format) = self.labelled else { return 0 };
+        let next = tokio::time::timeout(self.core.limits.answer, self.inner.frame()).await;
+        let Ok(Some(Ok(Ok(piece)))) = next.map(|next| next.map(|next| next.map(Frame::into_data))) else {
+            return 0;
+        };
+        self.labelled = None;
+        let before = piece.len();
+        let piece = self.core.streams.outward(format, &self.route.id, piece);
+        let longer = piece.len() - before;
+        self.first = Some(piece);
+        longer as u64
+    }
+
+    /// Whether the answer may still be given to whoever asked for it.
+    fn is_allowed(&mut self) -> bool {
+        let Some((token, checked)) = &mut self.token else {
+            return true;
+        };
+        if checked.elapsed() < self.core.limits.recheck {
+            return true;
+        }
+        *checked = Instant::now();
+        let hosted = &self.core.hosted;
+        hosted
+            .route(&self.route.label)
+            .is_some_and(|now| now.id == self.route.id)
+            && hosted.authorize(token, &self.route).is_ok()
     }
 
     fn watch(&self) -> Pin<Box<dyn Future<Output = End> + Send>> {
@@ -163,9 +218,20 @@ impl HttpBody for Flow {
         if this.ended {
             return Poll::Ready(None);
         }
-        match Pin::new(&mut this.inner).poll_frame(context) {
-            Poll::Ready(Some(Ok(frame))) => {
+        let next = match this.first.take() {
+            Some(first) => Poll::Ready(Some(Ok(Frame::data(first)))),
+            None => Pin::new(&mut this.inner).poll_frame(context),
+        };
+        match next {
+            Poll::Ready(Some(Ok(_))) if !this.is_allowed() => {
+                this.ended = true;
+                Poll::Ready(Some(Err(axum::Error::new("the token is not valid any more"))))
+            }
+            Poll::Ready(Some(Ok(mut frame))) => {
                 this.watch = None;
+                if let Some(format) = this.labelled.take_if(|_| frame.is_data()) {
+                    frame = frame.map_data(|data| this.core.streams.outward(format, &this.route.id, data));
+                }
                 if let Some(data) = frame.data_ref().filter(|data| !data.is_empty()) {
                     this.bytes += data.len() as u64;
                     if let Some(between) = &mut this.between_lines {
@@ -193,11 +259,25 @@ impl HttpBody for Flow {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended || self.inner.is_end_stream()
+        self.ended || (self.first.is_none() && self.inner.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        match (&self.first, self.labelled) {
+            (Some(first), _) => {
+                let rest = self.inner.size_hint();
+                let first = first.len() as u64;
+                let mut hint = SizeHint::new();
+                hint.set_lower(rest.lower() + first);
+                if let Some(upper) = rest.upper() {
+                    hint.set_upper(upper + first);
+                }
+                hint
+            }
+            // It becomes longer.
+            (None, Some(_)) => SizeHint::default(),
+            (None, None) => self.inner.size_hint(),
+        }
     }
 }
 

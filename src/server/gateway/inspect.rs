@@ -52,7 +52,7 @@ pub(super) fn hides(json: &[u8]) -> bool {
 }
 
 /// The messages of a body of gRPC-Web.
-fn each_frame(mut body: &[u8], mut visit: impl FnMut(&[u8]) -> Result<(), Refusal>) -> Result<(), Refusal> {
+pub(super) fn each_frame(mut body: &[u8], mut visit: impl FnMut(&[u8]) -> Result<(), Refusal>) -> Result<(), Refusal> {
     while !body.is_empty() {
         let (head, rest) = body.split_first_chunk::<5>().ok_or(Malformed)?;
         let [kind, length @ ..] = *head;

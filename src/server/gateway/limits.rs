@@ -17,7 +17,7 @@ pub struct Limits {
     pub sockets: usize,
     /// Bytes of a request's body.
     pub body: usize,
-    /// Bytes of all bodies that are held at the same time.
+    /// Bytes of all large bodies that are held at the same time; an organization's may be a quarter of it.
     pub memory: usize,
     /// How long a request waits until others of its database are done.
     pub queue: Duration,
@@ -33,6 +33,8 @@ pub struct Limits {
     /// How often a socket's token is checked, and after what silence a socket's other end is taken for gone.
     pub recheck: Duration,
     pub silence: Duration,
+    /// How long a socket may stay without a greeting that shows a token.
+    pub greeting: Duration,
 }
 
 impl Default for Limits {
@@ -50,6 +52,7 @@ impl Default for Limits {
             doubt: Duration::from_secs(2),
             recheck: Duration::from_secs(1),
             silence: Duration::from_secs(120),
+            greeting: Duration::from_secs(10),
         }
     }
 }
@@ -57,14 +60,20 @@ impl Default for Limits {
 /// Databases that are remembered; beyond that, those without a request are forgotten.
 const REMEMBERED: usize = 4096;
 
-/// A unit of memory, in bytes.
+/// A unit of memory, in bytes, and what is not counted. All connections together may hold so much each.
 const UNIT: usize = 1024;
+const SMALL: usize = 16 * UNIT;
+
+/// An organization may hold one of so many parts of the memory.
+const PARTS: usize = 4;
 
 /// Who has what.
 pub(super) struct Shares {
     limits: Limits,
     databases: Mutex<HashMap<DatabaseId, Arc<Share>>>,
     memory: Arc<Semaphore>,
+    /// Of that, what an organization has, by its id; those that have none are forgotten.
+    organizations: Mutex<HashMap<String, Arc<Semaphore>>>,
 }
 
 struct Share {
@@ -76,12 +85,19 @@ struct Share {
 /// A part of a share, given back when it is dropped.
 pub(super) type Permit = OwnedSemaphorePermit;
 
+/// Memory that is held.
+pub(super) struct Memory {
+    _own: Permit,
+    _all: Permit,
+}
+
 impl Shares {
     pub fn new(limits: Limits) -> Self {
         Self {
             memory: Arc::new(Semaphore::new(limits.memory / UNIT)),
             limits,
             databases: Mutex::default(),
+            organizations: Mutex::default(),
         }
     }
 
@@ -127,12 +143,29 @@ impl Shares {
             .map_err(|_| too_many("connections", self.limits.sockets))
     }
 
-    /// Memory for a number of bytes.
-    pub async fn memory(&self, bytes: usize) -> Result<Permit, Refusal> {
+    /// Memory for a number of bytes, out of an organization's part; none is counted for what is small, so that small
+    /// requests go on whatever large ones do.
+    pub async fn memory(&self, organization: &str, bytes: usize) -> Result<Option<Memory>, Refusal> {
+        if bytes <= SMALL {
+            return Ok(None);
+        }
         let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
-        let wanted = Arc::clone(&self.memory);
-        match tokio::time::timeout(self.limits.queue, wanted.acquire_many_owned(units)).await {
-            Ok(Ok(permit)) => Ok(permit),
+        let own = {
+            let mut all = self.organizations.lock().unwrap_or_else(PoisonError::into_inner);
+            all.retain(|_, part| Arc::strong_count(part) > 1);
+            let part = self.limits.memory / UNIT / PARTS;
+            Arc::clone(
+                all.entry(organization.to_owned())
+                    .or_insert_with(|| Arc::new(Semaphore::new(part))),
+            )
+        };
+        let wanted = async {
+            let own = own.acquire_many_owned(units).await.ok()?;
+            let all = Arc::clone(&self.memory).acquire_many_owned(units).await.ok()?;
+            Some(Memory { _own: own, _all: all })
+        };
+        match tokio::time::timeout(self.limits.queue, wanted).await {
+            Ok(Some(memory)) => Ok(Some(memory)),
             _ => Err(Refusal::later(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "SERVER_BUSY",
@@ -158,7 +191,7 @@ mod tests {
         Shares::new(Limits {
             requests: 1,
             sockets: 1,
-            memory: 4 * UNIT,
+            memory: 8 * SMALL * PARTS,
             queue: Duration::from_millis(30),
             ..Limits::default()
         })
@@ -182,12 +215,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn memory_is_bounded() {
+    async fn an_organization_holds_its_part_of_the_memory() {
         let shares = shares();
-        let held = shares.memory(3 * UNIT + 1).await.unwrap();
-        assert_eq!(shares.memory(1).await.unwrap_err().status.as_u16(), 503);
-        drop(held);
-        drop(shares.memory(1).await.unwrap());
-        assert!(shares.memory(5 * UNIT).await.is_err());
+        let mut held = vec![shares.memory("a", 8 * SMALL).await.unwrap()];
+        let Err(refusal) = shares.memory("a", 2 * SMALL).await else {
+            panic!("more than its part");
+        };
+        assert_eq!((refusal.status.as_u16(), refusal.retry_after), (503, Some(1)));
+        // Small requests go on, and others' do.
+        assert!(shares.memory("a", SMALL).await.unwrap().is_none());
+        for other in ["b", "c", "d"] {
+            held.push(shares.memory(other, 8 * SMALL).await.unwrap());
+        }
+        assert!(shares.memory("e", 2 * SMALL).await.is_err());
+        held.clear();
+        assert!(shares.memory("a", 2 * SMALL).await.unwrap().is_some());
+        assert!(shares.memory("a", 9 * SMALL).await.is_err());
     }
 }

@@ -3,7 +3,8 @@
 //! A request comes with the label of what it is for and its path there. The gateway lets through what is in one table
 //! (`routes`), checks the database token itself, looks at the SQL (`inspect`), and sends the request on with its own
 //! token and the namespace it decided on (`upstream`); of the client's headers only a few harmless ones go along.
-//! Answers flow back as they come (`flow`). Sockets (`socket`) are vetted message by message. One database has a
+//! Answers flow back as they come (`flow`). Sockets (`socket`) are vetted message by message. What outlives a request
+//! belongs to its database (`streams`). One database has a
 //! bounded share of all that (`limits`).
 //!
 //! Which host and path belong to which label is the listener's to decide; which token opens what is the plane's.
@@ -15,6 +16,7 @@ mod limits;
 mod refusal;
 mod routes;
 mod socket;
+mod streams;
 mod upstream;
 mod wire;
 
@@ -25,6 +27,7 @@ use crate::control::tokens::Authorization;
 use axum::body::Body;
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use bytes::Bytes;
 use counters::Counters;
 use flow::Flow;
 use inspect::Format;
@@ -32,6 +35,7 @@ use limits::Shares;
 use refusal::{Form, Refusal, leave, open_to_browsers};
 use routes::{Entry, Kind};
 use std::sync::Arc;
+use streams::Streams;
 use upstream::{Call, Shows, Upstream, no_database};
 
 /// Headers of requests that a process is shown, besides those that the gateway sets.
@@ -69,6 +73,7 @@ struct Core {
     hosted: Arc<Hosted>,
     limits: Limits,
     shares: Shares,
+    streams: Streams,
     upstream: Upstream,
     counters: Counters,
 }
@@ -80,6 +85,7 @@ impl Gateway {
             core: Arc::new(Core {
                 upstream: Upstream::new(Arc::clone(&hosted), limits.clone()),
                 shares: Shares::new(limits.clone()),
+                streams: Streams::new(),
                 counters: Counters::default(),
                 hosted,
                 limits,
@@ -139,11 +145,14 @@ async fn answer(
         }
         return socket::open(core, route, request).await;
     }
-    let authorization = match entry.kind {
-        Kind::Probe => Authorization::ReadOnly,
-        _ => authorize(core, &route, entry, headers)?.authorization,
+    let (token, authorization) = match entry.kind {
+        Kind::Probe => (None, Authorization::ReadOnly),
+        _ => {
+            let (token, grant) = authorize(core, &route, entry, headers)?;
+            (Some(token), grant.authorization)
+        }
     };
-    let headers = shown(entry, headers)?;
+    let mut headers = shown(entry, headers)?;
     let place = core.shares.request(&route.id).await?;
     let query = request.uri().query().filter(|_| entry.kind == Kind::Dump);
     let path = match query {
@@ -152,26 +161,43 @@ async fn answer(
     }
     .map_err(|_| Refusal::bad("the query is malformed"))?;
     let (parts, body) = request.into_parts();
-    let collected = flow::collect(core, &parts.headers, body).await?;
-    if let Some(format) = entry.format {
-        inspect::check(format, &collected.bytes).inspect_err(|refusal| {
-            if refusal.code.starts_with("SQL_") {
-                core.counters.refused_sql();
-            }
-        })?;
+    let (body, held) = match entry.format {
+        // Whatever comes is not wanted, and nobody waits for it.
+        None => (Bytes::new(), None),
+        Some(format) => {
+            let collected = flow::collect(core, &route, &parts.headers, body).await?;
+            let body = if entry.names_a_stream() {
+                core.streams.inward(format, &route.id, collected.bytes)?
+            } else {
+                collected.bytes
+            };
+            inspect::check(format, &body).inspect_err(|refusal| {
+                if refusal.code.starts_with("SQL_") {
+                    core.counters.refused_sql();
+                }
+            })?;
+            (body, collected.held)
+        }
+    };
+    let labelled = entry.format.filter(|format| {
+        let answers_baton = matches!(entry.kind, Kind::Call | Kind::Cursor) && entry.names_a_stream();
+        answers_baton && !(entry.kind == Kind::Call && streams::ends(*format, &body))
+    });
+    if labelled.is_some() {
+        headers.remove(header::ACCEPT_ENCODING);
     }
     let call = Call {
         method: entry.method.clone(),
         path,
         headers,
-        body: collected.bytes,
+        body,
         authorization,
         shows: shows(entry.kind),
         to_primary: entry.kind == Kind::Proxy,
         repeatable: matches!(entry.kind, Kind::Probe | Kind::Dump | Kind::Sync),
     };
     let response = core.upstream.send(&route, &call).await?;
-    drop(collected.held);
+    drop(held);
     let (mut parts, body) = response.into_parts();
     for name in HOP_BY_HOP {
         parts.headers.remove(name);
@@ -180,7 +206,21 @@ async fn answer(
         && entry.format == Some(Format::Json)
         && parts.status == StatusCode::OK
         && !parts.headers.contains_key(header::CONTENT_ENCODING);
-    let flow = Flow::new(Arc::clone(core), route, entry.kind, lines, body, place);
+    let labelled = labelled.filter(|_| parts.status == StatusCode::OK);
+    let mut flow = Flow::new(Arc::clone(core), route, entry.kind, lines, body, place)
+        .labelled(labelled)
+        .while_allowed(token);
+    if labelled.is_some() && parts.headers.contains_key(header::CONTENT_LENGTH) {
+        let longer = flow.look_ahead().await;
+        let told = parts
+            .headers
+            .get(header::CONTENT_LENGTH)
+            .and_then(|told| told.to_str().ok()?.parse::<u64>().ok());
+        match told {
+            Some(told) => parts.headers.insert(header::CONTENT_LENGTH, (told + longer).into()),
+            None => parts.headers.remove(header::CONTENT_LENGTH),
+        };
+    }
     Ok(Response::from_parts(parts, Body::new(flow)))
 }
 
@@ -192,8 +232,8 @@ fn shows(kind: Kind) -> Option<Shows> {
     }
 }
 
-/// What the request's token allows.
-fn authorize(core: &Core, route: &Route, entry: &Entry, headers: &HeaderMap) -> Result<Grant, Refusal> {
+/// The request's token, and what it allows.
+fn authorize(core: &Core, route: &Route, entry: &Entry, headers: &HeaderMap) -> Result<(String, Grant), Refusal> {
     let token = match entry.form() {
         Form::Grpc => bearer(headers, &X_AUTHORIZATION)?,
         Form::Json => None,
@@ -204,7 +244,8 @@ fn authorize(core: &Core, route: &Route, entry: &Entry, headers: &HeaderMap) -> 
             Refusal::unauthorized("the request has no database token: send `Authorization: Bearer TOKEN`")
         })?,
     };
-    Ok(core.hosted.authorize(token, route)?)
+    let grant = core.hosted.authorize(token, route)?;
+    Ok((token.to_owned(), grant))
 }
 
 /// The token in a header; none where there is no such header.

@@ -98,6 +98,15 @@ impl Entry {
             _ => Form::Json,
         }
     }
+
+    /// Whether a request may name something that outlives it in the process: a stream, or a client's connection.
+    pub fn names_a_stream(&self) -> bool {
+        match self.kind {
+            Kind::Proxy | Kind::Cursor => true,
+            Kind::Call => self.path.ends_with("/pipeline"),
+            Kind::Probe | Kind::Dump | Kind::Sync | Kind::Socket => false,
+        }
+    }
 }
 
 /// The line for a request. Slashes may be doubled, and one may be behind: that is how clients append to a base with a path.

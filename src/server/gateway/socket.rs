@@ -312,6 +312,9 @@ impl Session {
             if let Err(refusal) = self.still_allowed() {
                 return frame(CloseCode::Policy, &refusal.message);
             }
+            if self.start.elapsed() > limits.greeting && !self.is_greeted() {
+                return frame(CloseCode::Policy, "no token was shown for too long");
+            }
             let silent = self.since(&self.heard);
             if silent > limits.silence {
                 return frame(CloseCode::Away, "nothing was heard for too long");
@@ -349,6 +352,10 @@ impl Session {
             Some(token) => Ok(self.core.hosted.authorize(token, &self.route).map(drop)?),
             None => Ok(()),
         }
+    }
+
+    fn is_greeted(&self) -> bool {
+        self.token.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     fn vet(&self, format: Format, message: &[u8]) -> Verdict {

@@ -1,0 +1,305 @@
+//! Ties streams and clients of the engine to their database. A process holds the databases of a whole group, and whoever
+//! shows it the baton of a stream gets that stream's database, whatever database the request is for. So the gateway labels
+//! the batons that it hands out, and takes them back only for the same database; and the ids by which outside replicas name
+//! their connections are replaced by others, which depend on the database.
+
+use super::inspect::{Format, hides};
+use super::refusal::Refusal;
+use super::wire::{self, Fields, Malformed, Raw};
+use crate::control::names::DatabaseId;
+use axum::http::StatusCode;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use ring::hmac;
+use serde::Deserialize;
+
+/// Between a baton and its label. No baton has it.
+const BEFORE_LABEL: char = '.';
+
+/// Bytes of a baton of the engine's, and of a label with what is before it.
+const BATON: usize = 64;
+const LABEL: usize = 23;
+
+/// The fields of a message with a baton or a client's id in it.
+const NAME: u32 = 1;
+
+/// The key of labels: a new one each time the server starts, as processes then start anew, too.
+pub(super) struct Streams(hmac::Key);
+
+#[derive(Deserialize)]
+struct Head {
+    #[serde(default)]
+    baton: Option<String>,
+}
+
+fn unknown() -> Refusal {
+    Refusal::new(
+        StatusCode::BAD_REQUEST,
+        "BATON_INVALID",
+        "the baton is of no stream of this database",
+    )
+}
+
+impl Streams {
+    pub fn new() -> Self {
+        let random = ring::rand::SystemRandom::new();
+        // Where the system has no random numbers, nothing else of the server runs either: these two are random as well.
+        let key = hmac::Key::generate(hmac::HMAC_SHA256, &random).unwrap_or_else(|_| {
+            let ids = [uuid::Uuid::new_v4().into_bytes(), uuid::Uuid::new_v4().into_bytes()];
+            hmac::Key::new(hmac::HMAC_SHA256, &ids.concat())
+        });
+        Self(key)
+    }
+
+    fn digest(&self, what: &str, id: &DatabaseId, name: &[u8]) -> hmac::Tag {
+        let mut context = hmac::Context::with_key(&self.0);
+        for part in [what.as_bytes(), id.as_str().as_bytes(), name] {
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part);
+        }
+        context.sign()
+    }
+
+    /// What is put behind a baton.
+    fn label(&self, id: &DatabaseId, baton: &[u8]) -> String {
+        let text = URL_SAFE_NO_PAD.encode(&self.digest("baton", id, baton).as_ref()[..16]);
+        format!("{BEFORE_LABEL}{text}")
+    }
+
+    /// The baton without its label.
+    fn open<'a>(&self, id: &DatabaseId, labelled: &'a str) -> Result<&'a str, Refusal> {
+        let (baton, _) = labelled.split_once(BEFORE_LABEL).ok_or_else(unknown)?;
+        let (shown, label) = (&labelled[baton.len()..], self.label(id, baton.as_bytes()));
+        // How long it takes tells nothing.
+        let differ = shown
+            .bytes()
+            .zip(label.bytes())
+            .fold(0, |differ, (a, b)| differ | (a ^ b));
+        if shown.len() == label.len() && differ == 0 {
+            Ok(baton)
+        } else {
+            Err(unknown())
+        }
+    }
+
+    /// A request's body with the engine's own baton, or with the id that the engine knows a client by.
+    pub fn inward(&self, format: Format, id: &DatabaseId, body: Bytes) -> Result<Bytes, Refusal> {
+        match format {
+            Format::Json => self.json(id, body),
+            Format::Protobuf(_) => {
+                let Some(baton) = text(&body)? else {
+                    return Ok(body);
+                };
+                let baton = self.open(id, baton)?;
+                Ok(renamed(&body, baton.as_bytes())?.into())
+            }
+            Format::Grpc(_) => {
+                let mut out = Vec::with_capacity(body.len() + 64);
+                super::inspect::each_frame(&body, |frame| {
+                    let message = match text(frame)? {
+                        None => frame.to_vec(),
+                        Some(client) => {
+                            let mut bytes = [0; 16];
+                            bytes.copy_from_slice(&self.digest("client", id, client.as_bytes()).as_ref()[..16]);
+                            let client = uuid::Builder::from_random_bytes(bytes).into_uuid().to_string();
+                            renamed(frame, client.as_bytes())?
+                        }
+                    };
+                    let length = u32::try_from(message.len()).map_err(|_| Malformed)?;
+                    out.push(0);
+                    out.extend(length.to_be_bytes());
+                    out.extend(message);
+                    Ok(())
+                })?;
+                Ok(out.into())
+            }
+        }
+    }
+
+    fn json(&self, id: &DatabaseId, body: Bytes) -> Result<Bytes, Refusal> {
+        let is_object = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
+        if !is_object {
+            return Err(Refusal::bad("the body is no object in JSON"));
+        }
+        if memchr::memmem::find(&body, b"baton").is_none() && !hides(&body) {
+            return Ok(body);
+        }
+        let head: Head = serde_json::from_slice(&body)
+            .map_err(|error| Refusal::bad(format!("the body is not a request in JSON: {error}")))?;
+        let Some(labelled) = head.baton else { return Ok(body) };
+        let baton = self.open(id, &labelled)?;
+        let (labelled, baton) = (format!("\"{labelled}\""), format!("\"{baton}\""));
+        let mut out = Vec::with_capacity(body.len());
+        let mut from = 0;
+        // Nobody writes it anywhere else; if so, it means the same there.
+        for at in memchr::memmem::find_iter(&body, labelled.as_bytes()) {
+            out.extend_from_slice(&body[from..at]);
+            out.extend_from_slice(baton.as_bytes());
+            from = at + labelled.len();
+        }
+        // Letters written as numbers.
+        if from == 0 {
+            return Err(unknown());
+        }
+        out.extend_from_slice(&body[from..]);
+        Ok(out.into())
+    }
+
+    /// The first piece of an answer, with its baton labelled.
+    pub fn outward(&self, format: Format, id: &DatabaseId, piece: Bytes) -> Bytes {
+        let begins = match format {
+            Format::Json => piece.strip_prefix(br#"{"baton":""#).map(|_| 10),
+            Format::Protobuf(message) if message == wire::CURSOR => {
+                // The first of several messages, with its length.
+                matches!(&*piece, [_, 0x0a, length, ..] if usize::from(*length) == BATON).then_some(3)
+            }
+            Format::Protobuf(_) => matches!(&*piece, [0x0a, length, ..] if usize::from(*length) == BATON).then_some(2),
+            Format::Grpc(_) => None,
+        };
+        let Some((begin, baton)) = begins.and_then(|begin| Some((begin, piece.get(begin..begin + BATON)?))) else {
+            return piece;
+        };
+        let mut out = Vec::with_capacity(piece.len() + LABEL);
+        out.extend_from_slice(&piece[..begin + BATON]);
+        out.extend_from_slice(self.label(id, baton).as_bytes());
+        out.extend_from_slice(&piece[begin + BATON..]);
+        if matches!(format, Format::Protobuf(_)) {
+            // Lengths below 128 are one byte, before and after.
+            for length in &mut out[..begin] {
+                if *length != 0x0a {
+                    *length += LABEL as u8;
+                }
+            }
+        }
+        out.into()
+    }
+}
+
+/// Whether an answer may come compressed: nothing in it has to be labelled, as the request ends its stream.
+pub(super) fn ends(format: Format, body: &[u8]) -> bool {
+    format == Format::Json && body.trim_ascii_end().ends_with(br#"{"type":"close"}]}"#)
+}
+
+/// What counts of the first field, which may come more than once.
+fn text(message: &[u8]) -> Result<Option<&str>, Malformed> {
+    match Fields(message).last(NAME) {
+        Some(Raw::Bytes(bytes)) => std::str::from_utf8(bytes).map(Some).map_err(|_| Malformed),
+        Some(Raw::Number(_)) => Err(Malformed),
+        None => Ok(None),
+    }
+}
+
+/// A message with another first field.
+fn renamed(message: &[u8], name: &[u8]) -> Result<Vec<u8>, Malformed> {
+    let mut out = Vec::with_capacity(message.len() + 16);
+    wire::put(&mut out, NAME, name);
+    let mut fields = Fields(message);
+    loop {
+        let before = fields.0;
+        match fields.next()? {
+            None => return Ok(out),
+            Some((NAME, _)) => {}
+            Some(_) => out.extend_from_slice(&before[..before.len() - fields.0.len()]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "QUJDQUJDQUJDQUJDQUJDQUJDQUJDQUJDQUJDQUJDQUJDQUJDQUJDQUJDQUJDQUJD";
+
+    fn labelled(streams: &Streams, id: &DatabaseId) -> String {
+        let answer = format!(r#"{{"baton":"{TEXT}","base_url":null}}"#);
+        let out = streams.outward(Format::Json, id, answer.into());
+        let value: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        value["baton"].as_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_baton_goes_back_to_its_own_database_only() {
+        let streams = Streams::new();
+        let (one, two) = (DatabaseId::generate(), DatabaseId::generate());
+        let baton = labelled(&streams, &one);
+        assert_eq!(baton.len(), TEXT.len() + LABEL);
+        let body = Bytes::from(format!(r#" {{"requests":[],"baton" : "{baton}"}}"#));
+        let inside = streams.inward(Format::Json, &one, body.clone()).unwrap();
+        assert_eq!(inside, format!(r#" {{"requests":[],"baton" : "{TEXT}"}}"#).as_bytes());
+        let code = |id, body: Bytes| {
+            let answer = streams.inward(Format::Json, id, body);
+            answer.map_or_else(|refusal| refusal.code, |_| "")
+        };
+        assert_eq!(code(&two, body), "BATON_INVALID");
+        for bad in [
+            format!(r#"{{"baton":"{TEXT}"}}"#),
+            format!(r#"{{"baton":"{TEXT}."}}"#),
+            format!(r#"{{"bato\u006e":"{TEXT}"}}"#),
+            format!(r#"{{"baton":"\u0051{}"}}"#, &baton[1..]),
+        ] {
+            assert_eq!(code(&one, bad.into()), "BATON_INVALID");
+        }
+        for bad in [
+            format!(r#"{{"baton":null,"baton":"{TEXT}"}}"#),
+            format!(r#"["{TEXT}",[]]"#),
+        ] {
+            assert_eq!(code(&one, bad.into()), "BAD_REQUEST");
+        }
+        for good in [
+            r#"{"requests":[]}"#,
+            r#"{"baton":null,"requests":[]}"#,
+            r#"{"sql":"select baton"}"#,
+        ] {
+            assert_eq!(code(&one, good.into()), "");
+        }
+    }
+
+    #[test]
+    fn batons_in_protocol_buffers_are_labelled() {
+        let streams = Streams::new();
+        let (one, two) = (DatabaseId::generate(), DatabaseId::generate());
+        let pipeline = Format::Protobuf(wire::PIPELINE);
+        let mut answer = Vec::new();
+        wire::put(&mut answer, 1, TEXT.as_bytes());
+        wire::put(&mut answer, 3, b"result");
+        let answer = streams.outward(pipeline, &one, answer.into());
+        assert_eq!(text(&answer).unwrap().unwrap(), labelled(&streams, &one));
+        let inside = streams.inward(pipeline, &one, answer.clone()).unwrap();
+        assert_eq!(text(&inside).unwrap(), Some(TEXT));
+        assert!(matches!(Fields(&inside).last(3), Some(Raw::Bytes(b"result"))));
+        assert!(streams.inward(pipeline, &two, answer).is_err());
+        let mut first = vec![66];
+        wire::put(&mut first, 1, TEXT.as_bytes());
+        first.extend(b"more");
+        let cursor = streams.outward(Format::Protobuf(wire::CURSOR), &one, first.into());
+        assert_eq!(
+            (usize::from(cursor[0]), &cursor[cursor.len() - 4..]),
+            (66 + LABEL, &b"more"[..])
+        );
+        assert_eq!(
+            text(&cursor[1..=usize::from(cursor[0])]).unwrap().unwrap(),
+            labelled(&streams, &one)
+        );
+    }
+
+    #[test]
+    fn clients_have_another_id_in_each_database() {
+        let streams = Streams::new();
+        let ids = [DatabaseId::generate(), DatabaseId::generate()];
+        let mut message = Vec::new();
+        wire::put(&mut message, 1, b"6f0f7e2a-0000-4000-8000-000000000001");
+        wire::put(&mut message, 2, b"program");
+        let mut body = vec![0];
+        body.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
+        body.extend(&message);
+        let inside = |id| {
+            let out = streams
+                .inward(Format::Grpc(wire::PROGRAM), id, body.clone().into())
+                .unwrap();
+            text(&out[5..]).unwrap().unwrap().parse::<uuid::Uuid>().unwrap()
+        };
+        assert_eq!(inside(&ids[0]), inside(&ids[0]));
+        assert_ne!(inside(&ids[0]), inside(&ids[1]));
+    }
+}
