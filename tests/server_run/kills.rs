@@ -3,7 +3,7 @@
 //!
 //! `TORSO_KILLS` says how many (100 without it), `TORSO_SEED` where to begin the random numbers.
 
-use super::{Database, Deployment, signal, until};
+use super::{Database, Deployment, signal, until, until_or};
 use nix::sys::signal::Signal;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -55,7 +55,10 @@ fn rows(database: &Database) -> Result<Vec<(u64, u64)>, String> {
 }
 
 /// Waits until the database takes writes and every replica has everything.
-fn compare(server: &Deployment, database: &Database, acknowledged: &Mutex<Vec<(u64, u64)>>) {
+///
+/// Returns how long the slowest replica took.
+fn compare(server: &Deployment, database: &Database, acknowledged: &Mutex<Vec<(u64, u64)>>) -> Duration {
+    let mut slowest = Duration::ZERO;
     until(
         "the primary answers",
         || database.value("PRAGMA integrity_check"),
@@ -75,14 +78,23 @@ fn compare(server: &Deployment, database: &Database, acknowledged: &Mutex<Vec<(u
         server.log()
     );
     for location in ["lhr", "iad"] {
-        until(
+        let begun = Instant::now();
+        until_or(
             &format!("the replica in {location} has everything"),
             || rows(&database.at(location)),
             |answer| answer.as_ref() == Ok(&there),
+            |answer| {
+                let found = answer
+                    .as_ref()
+                    .map(|rows| format!("{} rows of {}", rows.len(), there.len()));
+                format!("{found:?}\n{}", server.replication())
+            },
         );
+        slowest = slowest.max(begun.elapsed());
     }
     let listed = server.ok("GET", "/v1/databases", None);
     assert_eq!(listed["databases"].as_array().unwrap().len(), 1);
+    slowest
 }
 
 #[test]
@@ -97,6 +109,7 @@ fn kills_lose_nothing_and_heal() {
         .unwrap();
     let acknowledged = Mutex::new(Vec::new());
     let mut slowest = Duration::ZERO;
+    let mut slowest_replica = Duration::ZERO;
     let mut done = 0;
     let mut base = 0;
     while done < kills {
@@ -147,12 +160,15 @@ fn kills_lose_nothing_and_heal() {
                 std::panic::resume_unwind(panic);
             }
         });
-        compare(&server, &database, &acknowledged);
+        slowest_replica = slowest_replica.max(compare(&server, &database, &acknowledged));
         base += WRITERS;
     }
     let count = acknowledged.lock().unwrap().len();
     assert!(count > 0);
-    println!("{done} kills, {count} rows acknowledged, none lost; writes were taken again within {slowest:?}");
+    println!(
+        "{done} kills, {count} rows acknowledged, none lost; writes were taken again within {slowest:?}, \
+         replicas equal within {slowest_replica:?}"
+    );
 }
 
 #[test]

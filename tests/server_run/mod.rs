@@ -8,12 +8,16 @@ use crate::support::server::Server;
 use nix::sys::signal::Signal;
 use reqwest::blocking::Client;
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// How long anything may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Lines of a process's log that a message has.
+const TAIL: usize = 40;
 
 /// A server that can be ended and started again, on one port and over one directory.
 struct Deployment {
@@ -79,6 +83,43 @@ impl Deployment {
         let text = answer.text().unwrap();
         assert_eq!(status, 200, "{method} {path}: {text}\n{}", self.log());
         serde_json::from_str(&text).unwrap()
+    }
+
+    /// What is on disk of every replica and primary, for a message: the id of its log, its last frame, when that changed, and
+    /// the last lines of its process's log.
+    fn replication(&self) -> String {
+        let dirs = |path: PathBuf| {
+            let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+            entries.map(|entry| entry.path()).collect::<Vec<_>>()
+        };
+        let mut text = String::new();
+        for location in dirs(self.data().join("organizations"))
+            .into_iter()
+            .flat_map(|organization| dirs(organization.join("locations")))
+        {
+            for pool in dirs(location.clone()) {
+                let _ = writeln!(text, "== {}", pool.display());
+                for database in dirs(pool.join("sqld").join("dbs")) {
+                    for (file, is_primary) in [("wallog", true), ("client_wal_index", false)] {
+                        if let Ok(bytes) = std::fs::read(database.join(file)) {
+                            let number = |at: usize| {
+                                let bytes = bytes.get(at..at + 8)?;
+                                Some(u64::from_le_bytes(bytes.try_into().unwrap()))
+                            };
+                            let changed = std::fs::metadata(database.join(file)).and_then(|file| file.modified());
+                            let ago = changed.ok().and_then(|at| at.elapsed().ok());
+                            let at = if is_primary { 16 } else { 0 };
+                            let (log, rest) = ((number(at), number(at + 8)), (number(at + 16), number(at + 24)));
+                            let _ = writeln!(text, "{file}: log {log:x?}, {rest:?}, changed {ago:?} ago");
+                        }
+                    }
+                }
+                let log = std::fs::read_to_string(pool.join("log")).unwrap_or_default();
+                let lines: Vec<_> = log.lines().collect();
+                let _ = writeln!(text, "{}", lines[lines.len().saturating_sub(TAIL)..].join("\n"));
+            }
+        }
+        text
     }
 
     /// A new database with replicas in every location, and a token for it.
@@ -176,14 +217,29 @@ fn signal(pid: i32, signal: Signal) {
 
 /// Asks again and again until the answer is what is wanted, or too much time has gone by.
 #[track_caller]
-fn until<T: std::fmt::Debug>(what: &str, mut ask: impl FnMut() -> T, wanted: impl Fn(&T) -> bool) -> Waited<T> {
+fn until<T: std::fmt::Debug>(what: &str, ask: impl FnMut() -> T, wanted: impl Fn(&T) -> bool) -> Waited<T> {
+    until_or(what, ask, wanted, |answer| format!("{answer:?}"))
+}
+
+/// The same, with a message of its own about the last answer.
+#[track_caller]
+fn until_or<T>(
+    what: &str,
+    mut ask: impl FnMut() -> T,
+    wanted: impl Fn(&T) -> bool,
+    tell: impl Fn(&T) -> String,
+) -> Waited<T> {
     let begun = Instant::now();
     loop {
         let answer = ask();
         if wanted(&answer) {
             return Waited(answer);
         }
-        assert!(begun.elapsed() < PATIENCE, "{what}: the last answer was {answer:?}");
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "{what}: the last answer was {}",
+            tell(&answer)
+        );
         std::thread::sleep(Duration::from_millis(50));
     }
 }

@@ -1,6 +1,8 @@
-//! What has to be done again and again for processes that run: ending one that hangs, so that it is started again, and
-//! touching every replica's namespaces, which are dropped when nobody asks for them for a day.
+//! What has to be done again and again for processes that run: ending one that hangs, so that it is started again,
+//! looking after replicas that do not follow (`heal`), and touching every replica's namespaces, which are dropped when nobody
+//! asks for them for a day.
 
+use super::heal::Healer;
 use super::node::{self, Common, Place};
 use super::{Nodes, lock};
 use crate::error::{Error, Result};
@@ -10,6 +12,10 @@ use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+/// How often replicas are looked after.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// How often every process is asked whether it lives.
 const ROUND: Duration = Duration::from_secs(10);
 
 /// Rounds without an answer before a process is taken for hung. A machine that is short of time is no reason.
@@ -30,8 +36,15 @@ impl Keeper {
             .name("keeper".to_owned())
             .spawn(move || {
                 let mut silent = HashMap::new();
+                let mut healer = Healer::default();
                 let mut touched = Instant::now();
-                while stopped.recv_timeout(ROUND) == Err(RecvTimeoutError::Timeout) {
+                let mut asked = Instant::now();
+                while stopped.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+                    healer.look(&common, &nodes);
+                    if asked.elapsed() < ROUND {
+                        continue;
+                    }
+                    asked = Instant::now();
                     end_hung(&common, &nodes, &mut silent);
                     if touched.elapsed() > TOUCH_EVERY {
                         touched = Instant::now();

@@ -23,6 +23,7 @@
 
 mod admin;
 mod files;
+mod heal;
 mod keeper;
 mod keys;
 mod node;

@@ -15,7 +15,7 @@ use super::keys::Keys;
 use crate::engine::confine::{self, Bounds};
 use crate::engine::disk;
 use crate::engine::process::{Job, Launch, Process};
-use crate::engine::{Limits, Position};
+use crate::engine::{Frame, Limits, Position};
 use crate::error::{Code, Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
@@ -211,6 +211,25 @@ pub(super) fn unfinished(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(names.iter().map(|name| records(dir).join(name)).collect())
 }
 
+/// Marks a replica's namespace: before its process starts again, the namespace's files are removed, and it is copied anew.
+pub(super) fn copy_anew(dir: &Path, id: &str) -> Result<()> {
+    disk::private_dir(&anew(dir))?;
+    disk::private_file(&anew(dir).join(id)).map(drop)
+}
+
+fn anew(dir: &Path) -> PathBuf {
+    dir.join("anew")
+}
+
+/// Removes what is marked. The process must not run.
+fn remove_marked(dir: &Path) -> Result<()> {
+    for id in files::names(&anew(dir))? {
+        files::remove_tree(&files::namespace(&db_path(dir), &id))?;
+        disk::remove(&anew(dir).join(id))?;
+    }
+    Ok(())
+}
+
 impl Node {
     /// Has a process run over a directory, making the directory where it is new. It may not serve yet.
     pub fn start(common: &Arc<Common>, dir: &Path, name: String, role: Role) -> Result<Self> {
@@ -263,6 +282,21 @@ impl Node {
 
     fn position(&self, id: &str) -> Position {
         files::position(self.role.role, &db_path(&self.dir), id)
+    }
+
+    /// The last frame of a namespace's log here; none while that cannot be told.
+    pub fn frame(&self, id: &str) -> Option<Frame> {
+        self.position(id).frame
+    }
+
+    /// Bytes of a namespace's database and of its write-ahead log.
+    pub fn bytes(&self, id: &str) -> u64 {
+        let database = files::database(&db_path(&self.dir), id);
+        [database.clone(), disk::with_suffix(&database, "-wal")]
+            .iter()
+            .filter_map(|path| std::fs::metadata(path).ok())
+            .map(|metadata| metadata.len())
+            .sum()
     }
 
     /// Has a replica follow a namespace, and waits until it has everything its primary has now.
@@ -353,6 +387,9 @@ impl Job for Server {
     fn prepare(&self) -> Result<Launch> {
         let held = self.dir.join("lock");
         confine::end_orphan(&held)?;
+        if self.role.role == Place::Replica {
+            remove_marked(&self.dir)?;
+        }
         files::prepare(self.role.role, &db_path(&self.dir))?;
         let authority = self.dir.join("authority.pem");
         if !authority.exists() {

@@ -1,0 +1,189 @@
+//! Replicas that do not come nearer to their primaries although both run. A libSQL server process can lose the thread: when
+//! its primary ends and comes back at a bad moment it goes on serving what it has, answers that it is well, and asks for
+//! nothing any more (seen after kills of both: its log still has the id of the one before).
+//!
+//! What is taken for that, and what is done about it, is this module's; when it looks is the keeper's. First the replica is
+//! asked for the database again, then its process is started anew, then that database's files at the replica are removed in
+//! between, so that it copies everything. A primary's files are never touched, and nothing is done while the primary does
+//! not run: there is nothing to come nearer to.
+
+use super::node::{self, Common, Node, Place};
+use super::{Nodes, lock};
+use crate::engine::Frame;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// How long nothing may change at a replica that has not everything, before something is done. A replica that follows is
+/// behind for milliseconds.
+const STALL: Duration = Duration::from_secs(4);
+
+/// Each copy anew that did not help doubles the pause before the next, up to this.
+const LONGEST_STALL: Duration = Duration::from_secs(600);
+
+/// What is done about a replica, in the order of trying.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cure {
+    Ask,
+    Restart,
+    CopyAnew,
+}
+
+/// A database at a replica as it was last seen. Two that are equal: nothing has come in between.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Sight {
+    frame: Option<(u128, u64)>,
+    /// A long transaction has no frame before its end, but the files grow.
+    bytes: u64,
+    /// The process that was seen.
+    pid: Option<u32>,
+}
+
+/// A database at a replica that had not everything.
+struct Case {
+    sight: Sight,
+    since: Instant,
+    cures: u32,
+}
+
+impl Case {
+    fn new(sight: Sight, now: Instant) -> Self {
+        Self {
+            sight,
+            since: now,
+            cures: 0,
+        }
+    }
+
+    /// What is to be done now that the replica looks so, if anything.
+    fn look(&mut self, sight: Sight, now: Instant) -> Option<Cure> {
+        if self.sight != sight {
+            // A process that was started anew begins from what it had; only what comes after that is progress.
+            if self.sight.pid == sight.pid {
+                self.cures = 0;
+            }
+            self.sight = sight;
+            self.since = now;
+            return None;
+        }
+        if now.duration_since(self.since) < self.patience() {
+            return None;
+        }
+        let cure = match self.cures {
+            0 => Cure::Ask,
+            1 => Cure::Restart,
+            _ => Cure::CopyAnew,
+        };
+        self.cures += 1;
+        self.since = now;
+        Some(cure)
+    }
+
+    fn patience(&self) -> Duration {
+        STALL
+            .saturating_mul(1 << self.cures.saturating_sub(2).min(16))
+            .min(LONGEST_STALL)
+    }
+}
+
+/// The databases at replicas that had not everything when they were last looked at.
+#[derive(Default)]
+pub(super) struct Healer {
+    cases: HashMap<(PathBuf, String), Case>,
+}
+
+impl Healer {
+    /// Looks at every replica once, and does what is due.
+    pub fn look(&mut self, common: &Common, nodes: &Nodes) {
+        let all: Vec<_> = lock(nodes).values().cloned().collect();
+        let mut cases = HashMap::new();
+        for replica in all.iter().filter(|node| node.role.role == Place::Replica) {
+            let primary = all
+                .iter()
+                .find(|node| node.role.role == Place::Primary && node.role.log_port == replica.role.log_port);
+            let Some(primary) = primary.filter(|primary| primary.process().is_ready()) else {
+                continue;
+            };
+            let mut restart = false;
+            for id in node::acknowledged(replica.dir()).unwrap_or_default() {
+                if !is_behind(primary.frame(&id), replica.frame(&id)) {
+                    continue;
+                }
+                let (now, sight) = (Instant::now(), sight(replica, &id));
+                let key = (replica.dir().to_owned(), id);
+                let mut case = self.cases.remove(&key).unwrap_or_else(|| Case::new(sight.clone(), now));
+                match case.look(sight, now) {
+                    None => {}
+                    // One that does not answer is restarted next.
+                    Some(Cure::Ask) => drop(common.admin.usage(replica.role.admin_port, &key.1)),
+                    Some(Cure::Restart) => restart = true,
+                    Some(Cure::CopyAnew) => restart |= node::copy_anew(replica.dir(), &key.1).is_ok(),
+                }
+                cases.insert(key, case);
+            }
+            if restart {
+                replica.process().kill();
+            }
+        }
+        self.cases = cases;
+    }
+}
+
+/// Whether a replica has not everything that its primary has. A primary that has not opened a database's log yet says
+/// nothing about it.
+fn is_behind(primary: Option<Frame>, replica: Option<Frame>) -> bool {
+    primary.is_some_and(|primary| primary.count > 0 && replica != Some(primary))
+}
+
+fn sight(replica: &Node, id: &str) -> Sight {
+    Sight {
+        frame: replica.frame(id).map(|frame| (frame.log, frame.count)),
+        bytes: replica.bytes(id),
+        pid: replica.process().pid(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(count: u64, pid: u32) -> Sight {
+        Sight {
+            frame: Some((7, count)),
+            bytes: 0,
+            pid: Some(pid),
+        }
+    }
+
+    #[test]
+    fn cures_are_tried_in_order_and_only_without_progress() {
+        let begun = Instant::now();
+        let after = |seconds: u64| begun + Duration::from_secs(seconds);
+        let mut case = Case::new(at(5, 1), begun);
+        assert_eq!(case.look(at(5, 1), after(3)), None);
+        // It moves: nothing is done, however slow it is.
+        assert_eq!(case.look(at(6, 1), after(100)), None);
+        assert_eq!(case.look(at(6, 1), after(105)), Some(Cure::Ask));
+        assert_eq!(case.look(at(6, 1), after(110)), Some(Cure::Restart));
+        // Another process with the same state is no progress.
+        assert_eq!(case.look(at(6, 2), after(111)), None);
+        assert_eq!(case.look(at(6, 2), after(116)), Some(Cure::CopyAnew));
+        assert_eq!(case.look(at(0, 3), after(117)), None);
+        assert_eq!(case.look(at(0, 3), after(124)), None);
+        assert_eq!(case.look(at(0, 3), after(126)), Some(Cure::CopyAnew));
+        // Progress of the same process begins anew.
+        assert_eq!(case.look(at(1, 3), after(127)), None);
+        assert_eq!(case.look(at(1, 3), after(132)), Some(Cure::Ask));
+    }
+
+    #[test]
+    fn a_replica_is_behind_when_its_log_is_another_or_shorter() {
+        let frame = |log, count| Some(Frame { log, count });
+        assert!(is_behind(frame(1, 5), frame(1, 4)));
+        assert!(is_behind(frame(1, 5), frame(2, 9)));
+        assert!(is_behind(frame(1, 5), None));
+        assert!(!is_behind(frame(1, 5), frame(1, 5)));
+        assert!(!is_behind(None, frame(1, 5)));
+        assert!(!is_behind(frame(1, 0), None));
+    }
+}
