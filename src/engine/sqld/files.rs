@@ -134,6 +134,9 @@ pub(super) fn prepare(place: Place, db_path: &Path) -> Result<()> {
             )
             .hint("put back the directory that was there, or move this one out of the way"));
         }
+        if place == Place::Replica && is_half_copied(db_path, &id) {
+            remove_tree(&dir)?;
+        }
         if place == Place::Primary && dir.join(SENTINEL).exists() {
             disk::remove(&dir.join(LOG))?;
             for part in ["snapshots", "to_compact"] {
@@ -142,6 +145,16 @@ pub(super) fn prepare(place: Place, db_path: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether a replica has rows but does not know of which log. Killed in such a moment it would lay the primary's log over
+/// rows of another one, and take the result for equal. It was never told to anyone, and is copied anew.
+fn is_half_copied(db_path: &Path, id: &str) -> bool {
+    let has_rows = std::fs::metadata(database(db_path, id)).is_ok_and(|data| data.len() > 0);
+    has_rows
+        && position(Place::Replica, db_path, id)
+            .frame
+            .is_none_or(|frame| frame.count == 0)
 }
 
 /// Removes a directory with everything in it; one that is not there is as good as removed.
@@ -157,6 +170,25 @@ pub(super) fn remove_tree(dir: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_replica_that_does_not_know_its_log_copies_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let with = |id: &str, index: Option<[u64; 3]>| {
+            let home = namespace(dir.path(), id);
+            std::fs::create_dir_all(&home).unwrap();
+            std::fs::write(home.join("data"), b"rows").unwrap();
+            if let Some(index) = index {
+                std::fs::write(home.join(INDEX), index.map(u64::to_le_bytes).concat()).unwrap();
+            }
+            home
+        };
+        let whole = with("whole", Some([7, 7, 4]));
+        let (without, empty) = (with("without", None), with("empty", Some([7, 7, u64::MAX])));
+        prepare(Place::Replica, dir.path()).unwrap();
+        assert!(whole.join("data").exists());
+        assert!(!without.exists() && !empty.exists());
+    }
 
     #[test]
     fn positions_are_compared_within_one_log() {
