@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # All tests. They compare with sqlite3, complete in bash, zsh and fish, have systemd judge a unit, and fetch a libSQL server
-# and its clients with npm into target/.
+# and its clients with npm and pip into target/.
 # What is missing of these is installed where this script may, and named where it may not. Arguments go to cargo test.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -14,6 +14,7 @@ for peer in sqlite3 bash zsh fish npm cc systemd-analyze; do
     *) missing+=("$peer") ;;
   esac
 done
+python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
 if ((${#missing[@]})); then
   if ((EUID == 0)) && command -v apt-get >/dev/null; then
     export DEBIAN_FRONTEND=noninteractive

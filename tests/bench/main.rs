@@ -10,7 +10,10 @@ mod flights;
 #[cfg(unix)]
 mod gateway;
 mod measure;
-// Tests use more of it.
+// Tests use more of these.
+#[allow(dead_code)]
+#[path = "../support/installed.rs"]
+mod installed;
 #[allow(dead_code)]
 #[path = "../support/sqld.rs"]
 mod sqld;

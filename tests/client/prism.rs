@@ -1,7 +1,7 @@
 //! The OpenAPI document of the Platform API as a server: a mock made from it alone answers every call that our client makes,
 //! and refuses what does not fit the document.
 
-use crate::support::{crate_root, data, sqld};
+use crate::support::{crate_root, data, installed, sqld};
 use serde_json::{Value, json};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -47,7 +47,7 @@ impl Prism {
         let folder = tempfile::Builder::new().prefix("torso-prism-").tempdir().unwrap();
         let path = folder.path().join("platform-api.json");
         std::fs::write(&path, document().to_string()).unwrap();
-        let program = sqld::peers().join("node_modules/@stoplight/prism-cli/dist/index.js");
+        let program = installed::npm().join("node_modules/@stoplight/prism-cli/dist/index.js");
         let port = sqld::free_port();
         let process = Command::new("node")
             .arg(program)

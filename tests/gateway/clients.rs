@@ -2,7 +2,7 @@
 //! Drizzle.
 
 use super::Door;
-use crate::support::{crate_root, sqld};
+use crate::support::installed;
 use serde_json::{Value, json};
 use std::process::Command;
 
@@ -10,8 +10,7 @@ use std::process::Command;
 fn a_node_application_uses_every_transport() {
     let door = Door::new();
     let token = door.create("app");
-    let script = sqld::peers().join("gateway.mjs");
-    std::fs::copy(crate_root().join("tests/peers/gateway.mjs"), &script).unwrap();
+    let script = installed::script("gateway.mjs");
     let run = Command::new("node")
         .arg(&script)
         // With the slash that its clients need behind a path.

@@ -1,14 +1,13 @@
 //! The official TypeScript SDK manages a server through a whole life.
 
 use crate::support::server::Server;
-use crate::support::{Run, World, crate_root, sqld};
+use crate::support::{Run, World, installed};
 
 #[test]
 fn the_official_sdk_manages_it() {
     let world = World::new();
     let server = Server::start(&world, &["--locations", "ams,lhr", "--owner", "alice"]);
-    let script = sqld::peers().join("platform.mjs");
-    std::fs::copy(crate_root().join("tests/peers/platform.mjs"), &script).unwrap();
+    let script = installed::script("platform.mjs");
     let mut node = world.command("node");
     node.arg(&script)
         .env("BASE_URL", format!("{}v1/", server.url()))

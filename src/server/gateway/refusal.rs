@@ -49,6 +49,12 @@ impl Refusal {
         Self::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", message)
     }
 
+    /// A write with a token that may only read.
+    pub fn read_only() -> Self {
+        let message = "the token is read-only, and this writes (torso db tokens create DATABASE makes one that may)";
+        Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", message)
+    }
+
     pub fn bad(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", message)
     }
@@ -63,6 +69,12 @@ impl Refusal {
             "NOT_FOUND",
             "a database has nothing at this path; open it with a libSQL client",
         )
+    }
+
+    /// A client put its endpoint in the place of the database's label.
+    pub fn no_slash() -> Self {
+        let message = "the database's URL needs a slash at its end, as in http://HOST/db/LABEL/";
+        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", message)
     }
 
     pub fn response(self, form: Form) -> Response<Body> {

@@ -18,7 +18,8 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde_json::json;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -87,6 +88,8 @@ pub(super) async fn open(
     let upgrade = hyper::upgrade::on(&mut request);
     let session = Session {
         core: Arc::clone(core),
+        process: target.address,
+        reads_only: AtomicBool::new(false),
         route,
         header_token: token,
         token: Mutex::default(),
@@ -169,6 +172,9 @@ async fn connect(
 struct Session {
     core: Arc<Core>,
     route: Arc<Route>,
+    process: SocketAddr,
+    /// Whether the token of the last greeting may only read.
+    reads_only: AtomicBool,
     /// Shown when it was opened.
     header_token: Option<String>,
     /// Shown in the last greeting.
@@ -256,7 +262,7 @@ impl Session {
                 self.now(&self.asked);
             }
             if upstream.send(on).await.is_err() {
-                return frame(CloseCode::Again, "the database's process has ended");
+                return Some(self.broken_off().await);
             }
         }
         None
@@ -281,7 +287,7 @@ impl Session {
                         self.now(&self.answered);
                         message
                     }
-                    _ => return frame(CloseCode::Again, "the database's process has ended"),
+                    _ => return Some(self.broken_off().await),
                 },
                 reply = replies.recv() => match reply {
                     Some(reply) => reply,
@@ -293,6 +299,17 @@ impl Session {
                 _ => return None,
             }
         }
+    }
+
+    /// Why a process ended the socket without a word. One that goes on does so to who wrote and may only read.
+    async fn broken_off(&self) -> CloseFrame {
+        if self.reads_only.load(Ordering::Relaxed) {
+            let again = tokio::time::timeout(HANDSHAKE, TcpStream::connect(self.process)).await;
+            if matches!(again, Ok(Ok(_))) {
+                return close_frame(CloseCode::Policy, &Refusal::read_only().message);
+            }
+        }
+        close_frame(CloseCode::Again, "the database's process has ended")
     }
 
     /// Ends a socket whose token, database, client or primary is gone.
@@ -393,6 +410,8 @@ impl Session {
             .ok_or_else(|| Refusal::unauthorized("the greeting has no database token"))?;
         let grant = self.core.hosted.authorize(&token, &self.route)?;
         let target = self.core.upstream.target(&self.route, grant.authorization, false)?;
+        self.reads_only
+            .store(grant.authorization == Authorization::ReadOnly, Ordering::Relaxed);
         *self.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(token);
         Ok(target.token.clone())
     }

@@ -1,0 +1,224 @@
+//! Clients that applications use, of the packages in `tests/peers`, with databases of a server: over TLS and without, at
+//! names below the server's domain and at paths. What they check is in their scripts.
+
+use super::Deployment;
+use crate::support::server::Server;
+use crate::support::{Run, World, installed};
+use nix::sys::signal::Signal;
+use reqwest::{Certificate, blocking::Client};
+use serde_json::{Value, json};
+use std::ffi::OsStr;
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+/// A server of the owner `alice`, who has the database `app` in her own organization, and one in another.
+struct Site {
+    world: World,
+    server: Server,
+    authority: Option<PathBuf>,
+    client: Client,
+    token: String,
+    read_only: String,
+    foreign: String,
+}
+
+impl Site {
+    fn new(more: &[&str]) -> Self {
+        let world = World::new();
+        let server = Server::start(
+            &world,
+            &[&["--owner", "alice", "--locations", "ams,lhr"], more].concat(),
+        );
+        let authority = server.started["certificate_authority"].as_str().map(PathBuf::from);
+        let mut client = Client::builder().no_proxy();
+        if let Some(path) = &authority {
+            let pem = std::fs::read(path).unwrap();
+            client = client.add_root_certificate(Certificate::from_pem(&pem).unwrap());
+        }
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut site = Self {
+            world,
+            server,
+            authority,
+            client: client.build().unwrap(),
+            token: String::new(),
+            read_only: String::new(),
+            foreign: String::new(),
+        };
+        let app = json!({ "name": "app" });
+        site.ok("/v1/organizations", Some(&json!({ "name": "globex" })));
+        site.ok("/v1/organizations/globex/databases", Some(&app));
+        site.ok("/v1/databases", Some(&app));
+        site.token = site.token("/v1/databases/app/auth/tokens");
+        site.read_only = site.token("/v1/databases/app/auth/tokens?authorization=read-only");
+        site.foreign = site.token("/v1/organizations/globex/databases/app/auth/tokens");
+        site
+    }
+
+    #[track_caller]
+    fn ok(&self, path: &str, body: Option<&Value>) -> Value {
+        let url = format!(
+            "{}{path}",
+            self.at(if self.authority.is_some() { "https" } else { "http" })
+        );
+        let mut request = self.client.post(url).bearer_auth(&self.server.token);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let answer = request.send().unwrap();
+        let status = answer.status();
+        let text = answer.text().unwrap();
+        assert_eq!(status, 200, "{path}: {text}");
+        serde_json::from_str(&text).unwrap()
+    }
+
+    fn token(&self, path: &str) -> String {
+        self.ok(path, None)["jwt"].as_str().unwrap().to_owned()
+    }
+
+    fn at(&self, scheme: &str) -> String {
+        format!("{scheme}://{}", self.server.address())
+    }
+
+    /// A database of the label at its path, with the slash that most clients need at its end.
+    fn path(&self, scheme: &str, label: &str) -> String {
+        format!("{}/db/{label}/", self.at(scheme))
+    }
+
+    /// The database `app` at its own name.
+    fn name(&self, scheme: &str) -> String {
+        let port = self.server.address().rsplit_once(':').unwrap().1;
+        format!("{scheme}://app-alice.db.test:{port}")
+    }
+
+    fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = self.world.command(program);
+        command
+            .env("DATABASE_TOKEN", &self.token)
+            .env("DATABASE_READ_ONLY", &self.read_only)
+            .env("DATABASE_FOREIGN", &self.foreign);
+        if let Some(path) = std::env::var_os("PATH") {
+            command.env("PATH", path);
+        }
+        if let Some(authority) = &self.authority {
+            command.env("NODE_EXTRA_CA_CERTS", authority);
+            command.env("SSL_CERT_FILE", authority);
+        }
+        command
+    }
+
+    /// Runs a script of Node.js.
+    fn node(&self, script: &str) -> Command {
+        let mut node = self.command("node");
+        node.arg("--require")
+            .arg(installed::script("resolve.cjs"))
+            .arg(installed::script(script));
+        node
+    }
+
+    fn folder(&self, name: &str) -> PathBuf {
+        let folder = self.world.work().join(name);
+        std::fs::create_dir(&folder).unwrap();
+        folder
+    }
+}
+
+/// With a certificate of its own making, and a name for each database.
+fn with_tls() -> Site {
+    Site::new(&["--tls", "self-signed", "--domain", "db.test"])
+}
+
+#[test]
+fn the_node_client_works_at_names_and_paths() {
+    let site = with_tls();
+    let urls = [
+        site.path("https", "app-alice"),
+        site.path("wss", "app-alice").trim_end_matches('/').to_owned(),
+        site.name("libsql"),
+        site.name("wss"),
+    ];
+    let mut node = site.node("client.mjs");
+    node.args(&urls);
+    let run = Run::of(node).success();
+    let told: Vec<(&str, &str)> = run.stdout.lines().map(|line| line.rsplit_once(' ').unwrap()).collect();
+    let wanted: Vec<(&str, &str)> = urls
+        .iter()
+        .map(String::as_str)
+        .zip(["http", "ws", "http", "ws"])
+        .collect();
+    assert_eq!(told, wanted);
+}
+
+#[test]
+fn embedded_replicas_of_node_follow() {
+    let site = with_tls();
+    let mut node = site.node("replica.mjs");
+    node.args([site.path("https", "app-alice"), site.path("https", "app-globex")])
+        .arg(site.folder("replicas"));
+    let run = Run::of(node).success();
+    // The library of the replica writes its log there, too.
+    assert!(run.stdout.ends_with("fine\n"), "{}", run.stdout);
+}
+
+#[test]
+fn drizzle_migrates_and_works() {
+    let site = Site::new(&[]);
+    let folder = installed::npm().join(format!("drizzle-{}", std::process::id()));
+    let mut node = site.node("drizzle.mjs");
+    node.arg(&folder)
+        .env("DATABASE_URL", site.path("http", "app-alice"))
+        .env("MIGRATED_URL", site.path("http", "app-globex"))
+        .env("MIGRATED_TOKEN", &site.foreign);
+    let run = Run::of(node);
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(run.success().stdout, "fine\n");
+}
+
+#[test]
+fn the_python_client_and_its_replicas_work() {
+    for (scheme, site) in [("http", Site::new(&[])), ("https", with_tls())] {
+        let mut python = site.command(installed::python());
+        python
+            .arg(installed::script("python.py"))
+            .args([site.path(scheme, "app-alice"), site.path(scheme, "app-globex")])
+            .arg(site.folder("replicas"));
+        let run = Run::of(python).success();
+        assert!(run.stdout.ends_with("fine\n"), "{}", run.stdout);
+    }
+}
+
+#[test]
+fn open_sockets_survive_a_restart_and_end_with_their_token() {
+    let mut deployment = Deployment::new();
+    let tokens = "/v1/databases/app/auth/tokens";
+    deployment.ok("POST", "/v1/databases", Some(&json!({ "name": "app" })));
+    let minted = deployment.ok("POST", tokens, None);
+    let mut node = deployment.world.command("node");
+    if let Some(path) = std::env::var_os("PATH") {
+        node.env("PATH", path);
+    }
+    let mut process = node
+        .arg(installed::script("life.mjs"))
+        .env("DATABASE_URL", format!("{}db/app-alice/", deployment.server().url()))
+        .env("DATABASE_TOKEN", minted["jwt"].as_str().unwrap())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    let mut next = || lines.next().map_or_else(String::new, Result::unwrap);
+
+    assert_eq!(next(), "open");
+    assert_eq!(deployment.end(Signal::SIGTERM).0, Some(0));
+    let interrupted = next();
+    assert!(interrupted.starts_with("interrupted LibsqlError "), "{interrupted}");
+    deployment.start();
+    assert_eq!(next(), "again");
+    deployment.ok("DELETE", &format!("{tokens}/{}", minted["id"].as_str().unwrap()), None);
+    let revoked = next();
+    assert!(
+        revoked.starts_with("revoked ") && revoked.contains("revoked"),
+        "{revoked}"
+    );
+    assert!(process.wait().unwrap().success());
+}

@@ -1,0 +1,91 @@
+//! What package managers install for the tests, below `target`: once, until what is wanted changes.
+
+use super::crate_root;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+/// The folder of that name below `target`, where `install` has brought what `wanted` describes.
+fn once(name: &str, wanted: &[u8], install: impl FnOnce(&Path)) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join(name);
+    fs::create_dir_all(&folder).unwrap();
+    // Two test binaries may come here at the same time.
+    let lock = File::create(folder.join("lock")).unwrap();
+    lock.lock().unwrap();
+    let done = folder.join("done");
+    if fs::read(&done).is_ok_and(|done| done == wanted) {
+        return folder;
+    }
+    install(&folder);
+    fs::write(done, wanted).unwrap();
+    folder
+}
+
+#[track_caller]
+fn run(command: &mut Command, needs: &str) {
+    let program = command.get_program().display().to_string();
+    let run = command
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|error| panic!("cannot run {program} ({error}): install {needs}"));
+    assert!(
+        run.status.success(),
+        "{program} cannot install the packages of tests/peers (it needs {needs}):\n{}{}",
+        String::from_utf8_lossy(&run.stdout),
+        String::from_utf8_lossy(&run.stderr)
+    );
+}
+
+/// Where the npm packages of `tests/peers` are.
+pub fn npm() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let wanted = crate_root().join("tests/peers");
+        let lockfile = fs::read(wanted.join("package-lock.json")).unwrap();
+        once("peers", &lockfile, |folder| {
+            for file in ["package.json", "package-lock.json", ".npmrc"] {
+                fs::copy(wanted.join(file), folder.join(file)).unwrap();
+            }
+            let mut npm = Command::new("npm");
+            npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
+            run(npm.current_dir(folder), "Node.js, which brings npm");
+        })
+    })
+}
+
+/// A script of `tests/peers`, beside the npm packages: that is where Node.js looks for them.
+pub fn script(name: &str) -> PathBuf {
+    let script = npm().join(name);
+    fs::copy(crate_root().join("tests/peers").join(name), &script).unwrap();
+    script
+}
+
+/// A Python that has the packages of `tests/peers`.
+pub fn python() -> PathBuf {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| {
+        let requirements = crate_root().join("tests/peers/requirements.txt");
+        let mut wanted = fs::read(&requirements).unwrap();
+        // The packages are for one version of Python.
+        if let Ok(version) = Command::new("python3").arg("--version").output() {
+            wanted.extend(version.stdout);
+        }
+        once("python", &wanted, |folder| {
+            let environment = folder.join("environment");
+            let needs = "Python 3 with venv (on Debian: apt-get install python3 python3-venv)";
+            run(
+                Command::new("python3")
+                    .args(["-m", "venv", "--clear"])
+                    .arg(&environment),
+                needs,
+            );
+            let mut pip = Command::new(environment.join("bin/python"));
+            pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+                .args(["--only-binary", ":all:", "--requirement"])
+                .arg(requirements);
+            run(&mut pip, needs);
+        })
+    });
+    folder.join("environment/bin/python")
+}
