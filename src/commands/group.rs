@@ -1,9 +1,10 @@
 //! `torso group`: databases that share locations.
 
-use super::answers::{self, Done, counted, listed};
+mod locations;
+mod tokens;
+
+use super::answers::{self, Done, counted};
 use super::db::{Wait, on_off};
-use super::tokens::{self, New, Of};
-use super::values::Span;
 use super::{DryRun, complete, place};
 use crate::context::Context;
 use crate::control::names::{GroupName, LocationCode, OrganizationSlug};
@@ -24,12 +25,12 @@ pub(super) enum Verb {
     #[command(visible_alias = "rm")]
     Destroy(Destroy),
     #[command(subcommand)]
-    Locations(Locations),
+    Locations(locations::Verb),
     Promote(Promote),
     #[command(subcommand)]
     Config(Config),
     #[command(subcommand)]
-    Tokens(Tokens),
+    Tokens(tokens::Verb),
     Transfer(Transfer),
 }
 
@@ -40,11 +41,9 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
         Verb::Show(args) => show(ctx, &args),
         Verb::Rename(args) => rename(ctx, &args),
         Verb::Destroy(args) => destroy(ctx, &args),
-        Verb::Locations(Locations::List(args)) => list_locations(ctx, &args),
-        Verb::Locations(Locations::Add(args)) => add_locations(ctx, &args),
-        Verb::Locations(Locations::Remove(args)) => remove_locations(ctx, &args),
+        Verb::Locations(verb) => locations::run(ctx, &verb),
         Verb::Promote(args) => promote(ctx, &args),
-        Verb::Tokens(verb) => run_tokens(ctx, &verb),
+        Verb::Tokens(verb) => tokens::run(ctx, &verb),
         Verb::Transfer(args) => transfer(ctx, &args),
         Verb::Config(Config::Show(args)) => show_config(ctx, &args.name),
         Verb::Config(Config::Set(args)) => set_config(ctx, &args),
@@ -87,71 +86,6 @@ fn transfer(ctx: &Context, args: &Transfer) -> Result<()> {
     let group = plane.transfer_group(name, to)?;
     let sentence = format!("Moved group {name} to organization {to}.");
     ctx.ui.show(&Done::new(group, name, sentence))
-}
-
-/// Make, list and end tokens that open all databases of a group
-#[derive(Subcommand)]
-pub(super) enum Tokens {
-    Create(CreateToken),
-    #[command(visible_alias = "ls")]
-    List(One),
-    #[command(visible_alias = "rm")]
-    Revoke(RevokeToken),
-    Invalidate(InvalidateTokens),
-}
-
-fn run_tokens(ctx: &Context, verb: &Tokens) -> Result<()> {
-    let of = |name: &GroupName| Of::Group(name.clone());
-    match verb {
-        Tokens::Create(args) => tokens::create(ctx, &of(&args.name), &args.new),
-        Tokens::List(args) => tokens::list(ctx, &of(&args.name)),
-        Tokens::Revoke(args) => tokens::revoke(ctx, &of(&args.name), &args.id, args.yes, args.if_exists),
-        Tokens::Invalidate(args) => tokens::invalidate(ctx, &of(&args.name), args.grace, args.yes),
-    }
-}
-
-/// Make a token that opens all databases of a group, now and in future, and print it, once
-#[derive(clap::Args)]
-#[command(after_help = "Example:\n  torso group tokens create default --expiration 7d")]
-pub(super) struct CreateToken {
-    /// Name of the group
-    #[arg(value_name = "NAME", add = complete::groups())]
-    name: GroupName,
-    #[command(flatten)]
-    new: New,
-}
-
-/// End one token, at once
-#[derive(clap::Args)]
-#[command(after_help = "Example:\n  torso group tokens revoke default ID --yes")]
-pub(super) struct RevokeToken {
-    /// Name of the group
-    #[arg(value_name = "NAME", add = complete::groups())]
-    name: GroupName,
-    /// Id of the token
-    #[arg(value_name = "ID")]
-    id: String,
-    /// Do not ask
-    #[arg(long, short)]
-    yes: bool,
-    /// Succeed when there is no such token
-    #[arg(long)]
-    if_exists: bool,
-}
-
-/// End every token made so far for a group or one of its databases
-#[derive(clap::Args)]
-#[command(after_help = "Example:\n  torso group tokens invalidate default --grace 10m --yes")]
-pub(super) struct InvalidateTokens {
-    /// Name of the group
-    #[arg(value_name = "NAME", add = complete::groups())]
-    name: GroupName,
-    /// How long they still open databases
-    #[arg(long, value_name = "DURATION")]
-    grace: Option<Span>,
-    /// Do not ask
-    #[arg(long, short)]
-    yes: bool,
 }
 
 /// Create a group
@@ -406,159 +340,6 @@ fn destroy(ctx: &Context, args: &Destroy) -> Result<()> {
     plane.delete_group(name)?;
     let sentence = format!("Destroyed group {name} with {}.", counted(databases.len(), "database"));
     answer(true, databases, sentence)
-}
-
-/// List, add and remove the locations of a group's databases
-#[derive(Subcommand)]
-pub(super) enum Locations {
-    #[command(visible_alias = "ls")]
-    List(ListLocations),
-    Add(AddLocations),
-    #[command(visible_alias = "rm")]
-    Remove(RemoveLocations),
-}
-
-/// List the locations of a group, the primary first
-#[derive(clap::Args)]
-#[command(after_help = "Example:\n  torso group locations list default")]
-pub(super) struct ListLocations {
-    /// Name of the group
-    #[arg(value_name = "GROUP", add = complete::groups())]
-    name: GroupName,
-}
-
-#[derive(Serialize)]
-struct GroupLocation {
-    code: LocationCode,
-    primary: bool,
-}
-
-#[derive(Serialize)]
-#[serde(transparent)]
-struct GroupLocations(Vec<GroupLocation>);
-
-fn list_locations(ctx: &Context, args: &ListLocations) -> Result<()> {
-    let group = ctx.control()?.get_group(&args.name)?;
-    let primary = group.primary;
-    let entry = |code: LocationCode| GroupLocation {
-        primary: code == primary,
-        code,
-    };
-    ctx.ui
-        .show(&GroupLocations(group.locations.into_iter().map(entry).collect()))
-}
-
-impl View for GroupLocations {
-    fn layout(&self) -> Layout {
-        let mut table = Table::new(["LOCATION", "ROLE"], "No locations.");
-        for location in &self.0 {
-            let role = if location.primary { "primary" } else { "replica" };
-            table.row(vec![Cell::text(location.code.as_str()), Cell::text(role)]);
-        }
-        Layout::Table(table)
-    }
-
-    fn names(&self) -> Vec<String> {
-        self.0.iter().map(|location| location.code.to_string()).collect()
-    }
-}
-
-/// Replicate every database of a group to locations, now and in future
-#[derive(clap::Args)]
-#[command(after_help = "Example:\n  torso group locations add default lhr iad")]
-pub(super) struct AddLocations {
-    /// Name of the group
-    #[arg(value_name = "GROUP", add = complete::groups())]
-    name: GroupName,
-    /// Codes of locations
-    #[arg(value_name = "LOCATION", required = true, add = complete::locations())]
-    locations: Vec<LocationCode>,
-    #[command(flatten)]
-    wait: Wait,
-    #[command(flatten)]
-    dry: DryRun,
-}
-
-fn add_locations(ctx: &Context, args: &AddLocations) -> Result<()> {
-    let plane = ctx.control()?;
-    let name = &args.name;
-    let mut group = plane.get_group(name)?;
-    // Refuse an unknown one before the first is added.
-    for location in &args.locations {
-        plane.get_location(location)?;
-    }
-    if args.dry.dry_run {
-        let new = args
-            .locations
-            .iter()
-            .filter(|location| !group.locations.contains(location));
-        return answers::plan(
-            ctx,
-            new.map(|location| format!("replicate group {name} to {location}"))
-                .collect(),
-        );
-    }
-    for location in &args.locations {
-        group = plane.add_group_location(name, location)?;
-    }
-    let sentence = format!("Group {name} is at {}.", listed(&group.locations));
-    ctx.ui.show(&Done::new(group, name, sentence))
-}
-
-/// Remove locations, and the replicas of the group's databases there
-#[derive(clap::Args)]
-#[command(after_help = "Example:\n  torso group locations remove default iad --yes")]
-pub(super) struct RemoveLocations {
-    /// Name of the group
-    #[arg(value_name = "GROUP", add = complete::groups())]
-    name: GroupName,
-    /// Codes of locations
-    #[arg(value_name = "LOCATION", required = true, add = complete::locations())]
-    locations: Vec<LocationCode>,
-    /// Do not ask
-    #[arg(long, short)]
-    yes: bool,
-    #[command(flatten)]
-    dry: DryRun,
-}
-
-fn remove_locations(ctx: &Context, args: &RemoveLocations) -> Result<()> {
-    let plane = ctx.control()?;
-    let name = &args.name;
-    let mut group = plane.get_group(name)?;
-    let present: Vec<_> = args
-        .locations
-        .iter()
-        .filter(|location| group.locations.contains(location))
-        .collect();
-    if args.dry.dry_run {
-        return answers::plan(
-            ctx,
-            present
-                .iter()
-                .map(|location| format!("destroy the replicas of group {name} at {location}"))
-                .collect(),
-        );
-    }
-    if let Some(location) = present.iter().find(|location| ***location == group.primary) {
-        return Err(Error::new(
-            Code::PrimaryInstance,
-            format!("{location} is the primary location of group {name}"),
-        )
-        .hint(format!("promote another first: torso group promote {name} LOCATION")));
-    }
-    if !present.is_empty() {
-        ctx.ui.confirm(
-            args.yes,
-            &format!("destroy the replicas of group {name} at {}", listed(&present)),
-            name.as_str(),
-        )?;
-    }
-    for location in present {
-        group = plane.remove_group_location(name, location)?;
-    }
-    let sentence = format!("Group {name} is at {}.", listed(&group.locations));
-    ctx.ui.show(&Done::new(group, name, sentence))
 }
 
 /// Make a location of a group its primary, and that of all its databases

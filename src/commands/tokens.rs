@@ -56,6 +56,31 @@ pub(super) struct New {
     permissions: Vec<String>,
 }
 
+/// Which token is to end.
+#[derive(clap::Args)]
+pub(super) struct Which {
+    /// Id of the token
+    #[arg(value_name = "ID")]
+    id: String,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+    /// Succeed when there is no such token
+    #[arg(long)]
+    if_exists: bool,
+}
+
+/// How all tokens are to end.
+#[derive(clap::Args)]
+pub(super) struct Ending {
+    /// How long they still open databases
+    #[arg(long, value_name = "DURATION")]
+    grace: Option<Span>,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+}
+
 /// What may be done with tables.
 const ACTIONS: [&str; 7] = [
     "data_read",
@@ -181,10 +206,11 @@ struct Revoked {
 }
 
 /// Ends one token.
-pub(super) fn revoke(ctx: &Context, of: &Of, id: &str, yes: bool, if_exists: bool) -> Result<()> {
+pub(super) fn revoke(ctx: &Context, of: &Of, which: &Which) -> Result<()> {
+    let id = which.id.as_str();
     let plane = ctx.control()?;
     ctx.ui.confirm(
-        yes,
+        which.yes,
         &format!("revoke token {id} of {} {}", of.noun(), of.name()),
         of.name(),
     )?;
@@ -194,7 +220,7 @@ pub(super) fn revoke(ctx: &Context, of: &Of, id: &str, yes: bool, if_exists: boo
     };
     let token = match done {
         Ok(token) => Some(token),
-        Err(error) if if_exists && error.code() == Code::TokenNotFound => None,
+        Err(error) if which.if_exists && error.code() == Code::TokenNotFound => None,
         Err(error) => return Err(error),
     };
     let sentence = match &token {
@@ -214,8 +240,8 @@ struct Invalidated {
 }
 
 /// Ends all tokens made so far.
-pub(super) fn invalidate(ctx: &Context, of: &Of, grace: Option<Span>, yes: bool) -> Result<()> {
-    let grace = match grace {
+pub(super) fn invalidate(ctx: &Context, of: &Of, ending: &Ending) -> Result<()> {
+    let grace = match ending.grace {
         None => Duration::ZERO,
         Some(Span::For(grace)) => grace,
         Some(Span::Never) => {
@@ -227,7 +253,7 @@ pub(super) fn invalidate(ctx: &Context, of: &Of, grace: Option<Span>, yes: bool)
     };
     let plane = ctx.control()?;
     ctx.ui.confirm(
-        yes,
+        ending.yes,
         &format!("end every token made so far for {} {}", of.noun(), of.name()),
         of.name(),
     )?;

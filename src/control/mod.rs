@@ -21,6 +21,7 @@
 pub mod accounts;
 pub mod client;
 pub mod embedded;
+pub mod files;
 #[cfg(unix)]
 pub mod hosted;
 pub mod names;

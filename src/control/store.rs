@@ -275,9 +275,25 @@ fn describe(noun: &str, path: &Path, error: rusqlite::Error) -> Error {
     described.caused_by(error)
 }
 
+/// Holds the steps of a file to its schema as it is written down, which is answered.
+#[cfg(test)]
+#[track_caller]
+pub fn migrated_schema(kind: Kind, written: &str) -> Vec<(String, String, String)> {
+    let made = |steps: &[&str]| {
+        let conn = Connection::open_in_memory().unwrap();
+        for step in steps {
+            conn.execute_batch(step).unwrap();
+        }
+        schema_of(&conn)
+    };
+    let schema = made(&[written]);
+    assert_eq!(made(kind.migrations), schema);
+    schema
+}
+
 /// The schema as SQLite holds it, without comments and differences of white space.
 #[cfg(test)]
-pub fn schema_of(conn: &Connection) -> Vec<(String, String, String)> {
+fn schema_of(conn: &Connection) -> Vec<(String, String, String)> {
     let mut statement = conn
         .prepare("SELECT type, name, coalesce(sql, '') FROM sqlite_schema ORDER BY type, name")
         .unwrap();

@@ -7,6 +7,7 @@ use super::csv;
 use crate::commands::complete;
 use crate::context::Context;
 use crate::control::Staging;
+use crate::control::files::SQLITE_HEADER;
 use crate::control::names::DatabaseName;
 use crate::control::types::Seed;
 use crate::error::{Code, Error, Result};
@@ -217,7 +218,7 @@ impl Kind {
         let begins = start
             .fill_buf()
             .map_err(|error| Error::io(error, format!("cannot read {}", path.display())))?;
-        if begins.starts_with(b"SQLite format 3\0") {
+        if begins.starts_with(SQLITE_HEADER) {
             return Ok(Self::Database);
         }
         let extension = path

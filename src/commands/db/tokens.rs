@@ -1,8 +1,7 @@
 //! `torso db tokens`: what opens a database on a server.
 
 use crate::commands::complete;
-use crate::commands::tokens::{self, New, Of};
-use crate::commands::values::Span;
+use crate::commands::tokens::{self, Ending, New, Of, Which};
 use crate::context::Context;
 use crate::control::names::DatabaseName;
 use crate::error::Result;
@@ -30,11 +29,8 @@ pub(super) fn run(ctx: &Context, verb: &Verb) -> Result<()> {
             tokens::create(ctx, &of, &args.new)
         }
         Verb::List(args) => tokens::list(ctx, &Of::Database(args.name.clone())),
-        Verb::Revoke(args) => {
-            let of = Of::Database(args.name.clone());
-            tokens::revoke(ctx, &of, &args.id, args.yes, args.if_exists)
-        }
-        Verb::Invalidate(args) => tokens::invalidate(ctx, &Of::Database(args.name.clone()), args.grace, args.yes),
+        Verb::Revoke(args) => tokens::revoke(ctx, &Of::Database(args.name.clone()), &args.which),
+        Verb::Invalidate(args) => tokens::invalidate(ctx, &Of::Database(args.name.clone()), &args.ending),
     }
 }
 
@@ -68,15 +64,8 @@ pub(crate) struct Revoke {
     /// Name of the database
     #[arg(value_name = "NAME", add = complete::databases())]
     name: DatabaseName,
-    /// Id of the token
-    #[arg(value_name = "ID")]
-    id: String,
-    /// Do not ask
-    #[arg(long, short)]
-    yes: bool,
-    /// Succeed when there is no such token
-    #[arg(long)]
-    if_exists: bool,
+    #[command(flatten)]
+    which: Which,
 }
 
 /// End every token made so far for a database
@@ -86,10 +75,6 @@ pub(crate) struct Invalidate {
     /// Name of the database
     #[arg(value_name = "NAME", add = complete::databases())]
     name: DatabaseName,
-    /// How long they still open it
-    #[arg(long, value_name = "DURATION")]
-    grace: Option<Span>,
-    /// Do not ask
-    #[arg(long, short)]
-    yes: bool,
+    #[command(flatten)]
+    ending: Ending,
 }

@@ -3,6 +3,7 @@
 use super::http::Call;
 use super::{Client, about_database};
 use crate::control::Progress;
+use crate::control::files::SQLITE_HEADER;
 use crate::control::names::DatabaseName;
 use crate::control::routes;
 use crate::error::{Code, Error, Result};
@@ -11,9 +12,6 @@ use std::time::Duration;
 
 /// The longest that a whole file may take.
 const PATIENCE: Duration = Duration::from_secs(6 * 3_600);
-
-/// What every SQLite file begins with.
-const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
 /// A file that has arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +42,7 @@ impl Client {
             if read == 0 {
                 break;
             }
-            if done == 0 && !piece[..read].starts_with(&MAGIC[..read.min(MAGIC.len())]) {
+            if done == 0 && !piece[..read].starts_with(&SQLITE_HEADER[..read.min(SQLITE_HEADER.len())]) {
                 return Err(self.http.unknown_answer(&about_database(name)));
             }
             to.write_all(&piece[..read])

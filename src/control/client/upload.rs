@@ -6,6 +6,7 @@
 use super::http::{Call, Failed};
 use super::refusal::About;
 use super::{Client, about, about_database, is_unsupported, wire};
+use crate::control::files::{SQLITE_HEADER, sha256};
 use crate::control::names::{DatabaseName, TokenId};
 use crate::control::routes;
 use crate::control::tokens::{Expiration, NewToken};
@@ -24,9 +25,6 @@ use url::Url;
 /// Bytes sent at once.
 const CHUNK: u64 = 8 << 20;
 
-/// How a SQLite file begins.
-const HEADER: &[u8] = b"SQLite format 3\0";
-
 /// How often a piece is tried before the upload is given up; with the pauses, some five minutes.
 const TRIES: u32 = 10;
 
@@ -38,7 +36,6 @@ const STEP: Duration = Duration::from_secs(300);
 struct Upload {
     id: String,
     /// Bytes that it has.
-    #[serde(alias = "received", alias = "received_bytes")]
     offset: u64,
 }
 
@@ -82,13 +79,13 @@ impl Client {
         let mut file = File::open(path).map_err(|error| cannot_read(path, error))?;
         let size = file.metadata().map_err(|error| cannot_read(path, error))?.len();
         // A server takes anything else for a dump.
-        let mut header = Vec::with_capacity(HEADER.len());
+        let mut header = Vec::with_capacity(SQLITE_HEADER.len());
         (&file)
-            .take(HEADER.len() as u64)
+            .take(SQLITE_HEADER.len() as u64)
             .read_to_end(&mut header)
             .and_then(|_| file.rewind())
             .map_err(|error| cannot_read(path, error))?;
-        if header != HEADER {
+        if header != SQLITE_HEADER {
             return Err(Error::new(
                 Code::InvalidFile,
                 format!("{} is not a SQLite database", path.display()),
@@ -106,7 +103,10 @@ impl Client {
     }
 
     fn begin(&self, file: &mut File, path: &Path, size: u64) -> Result<Upload> {
-        let sha256 = sha256(file).map_err(|error| cannot_read(path, error))?;
+        let sha256 = file
+            .rewind()
+            .and_then(|()| sha256(file))
+            .map_err(|error| cannot_read(path, error))?;
         let call = Call::post(
             self.scoped(routes::UPLOADS),
             about("the upload").only_here("take uploads in pieces"),
@@ -293,25 +293,6 @@ fn piece(file: &mut File, offset: u64, length: u64) -> std::io::Result<Vec<u8>> 
     Ok(bytes)
 }
 
-/// The checksum of a whole file, in hexadecimal.
-fn sha256(file: &mut File) -> std::io::Result<String> {
-    let mut context = ring::digest::Context::new(&ring::digest::SHA256);
-    let mut buffer = vec![0; 1 << 20];
-    file.seek(SeekFrom::Start(0))?;
-    loop {
-        match file.read(&mut buffer)? {
-            0 => break,
-            read => context.update(&buffer[..read]),
-        }
-    }
-    Ok(context
-        .finish()
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
-}
-
 /// A file in the form that Turso Cloud takes.
 struct Prepared<'a>(&'a mut File);
 
@@ -396,16 +377,5 @@ mod tests {
         let error = prepared(&mut File::open(&path).unwrap(), &path).err().unwrap();
         assert_eq!(error.code(), Code::InvalidFile);
         assert!(error.message().contains("4096"), "{error}");
-    }
-
-    #[test]
-    fn checksums_are_sha256() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("x");
-        std::fs::write(&path, "abc").unwrap();
-        assert_eq!(
-            sha256(&mut File::open(&path).unwrap()).unwrap(),
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
     }
 }

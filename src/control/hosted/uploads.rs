@@ -8,11 +8,11 @@
 //! ```
 
 use super::{Engines, Shared, lock, new_id};
+use crate::control::files::{SQLITE_HEADER, hex, sha256};
 use crate::engine::file::child as work;
 use crate::engine::{child, disk};
 use crate::error::{Code, Error, Result};
 use jiff::{SignedDuration, Timestamp};
-use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::fs::File;
@@ -28,9 +28,6 @@ const MOST: usize = 32;
 
 /// Bytes of the largest upload.
 const LARGEST: u64 = 1 << 40;
-
-/// How SQLite files begin.
-const MAGIC: &[u8] = b"SQLite format 3\0";
 
 /// Bytes moved at once.
 const PIECE: usize = 1 << 16;
@@ -145,7 +142,7 @@ impl Uploads {
         let about = About {
             organization: organization.to_owned(),
             size,
-            sha256: sha256.map(|hash| hash.iter().map(|byte| format!("{byte:02x}")).collect()),
+            sha256: sha256.map(|hash| hex(&hash)),
             created_at: Timestamp::now(),
         };
         disk::private_dir(&home)?;
@@ -310,25 +307,6 @@ fn described(id: String, home: &Path, about: &About) -> Result<Upload> {
     })
 }
 
-fn sha256(path: &Path) -> Result<String> {
-    let failed = |error| Error::io(error, format!("cannot read {}", path.display()));
-    let mut file = File::open(path).map_err(failed)?;
-    let mut context = Context::new(&SHA256);
-    let mut piece = vec![0; PIECE];
-    loop {
-        match file.read(&mut piece).map_err(failed)? {
-            0 => break,
-            read => context.update(&piece[..read]),
-        }
-    }
-    Ok(context
-        .finish()
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
-}
-
 impl Shared {
     /// Puts what was uploaded at `to` as a SQLite file, and has `make` use it. The upload is gone when that succeeds, and
     /// can be used again when it fails.
@@ -351,8 +329,12 @@ impl Shared {
             .hint("send the rest first"));
         }
         let data = home.join("data");
+        let unreadable = |error| Error::io(error, format!("cannot read {}", data.display()));
         if let Some(wanted) = &about.sha256
-            && sha256(&data)? != *wanted
+            && File::open(&data)
+                .and_then(|mut file| sha256(&mut file))
+                .map_err(unreadable)?
+                != *wanted
         {
             uploads.drop(id);
             return Err(Error::new(
@@ -363,10 +345,10 @@ impl Shared {
         }
         let mut head = Vec::new();
         File::open(&data)
-            .and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut head))
-            .map_err(|error| Error::io(error, format!("cannot read {}", data.display())))?;
+            .and_then(|file| file.take(SQLITE_HEADER.len() as u64).read_to_end(&mut head))
+            .map_err(unreadable)?;
         let named = |error: Error| about_upload(error, &[&data, to]);
-        if head == MAGIC {
+        if head == SQLITE_HEADER {
             self.check_schema(&data).map_err(named)?;
             // The upload keeps it until it is a database: what cannot be made now can be later.
             std::fs::hard_link(&data, to)

@@ -12,10 +12,11 @@
 use super::admin::Admin;
 use super::files;
 use super::keys::Keys;
+use super::lock;
 use crate::engine::confine::{self, Bounds};
 use crate::engine::disk;
 use crate::engine::process::{Job, Launch, Process};
-use crate::engine::{Frame, Limits, Position};
+use crate::engine::{Frame, Limits};
 use crate::error::{Code, Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
@@ -23,7 +24,7 @@ use std::ffi::OsString;
 use std::io::{ErrorKind, Write as _};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// How long a process may take until it serves, as far as a caller is concerned.
@@ -82,10 +83,6 @@ pub(super) struct Node {
     common: Arc<Common>,
     followed: Arc<Mutex<HashSet<String>>>,
     process: Process,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Nothing is there, or not even a directory where it could be.
@@ -280,13 +277,9 @@ impl Node {
         lock(&self.followed).contains(id)
     }
 
-    fn position(&self, id: &str) -> Position {
-        files::position(self.role.role, &db_path(&self.dir), id)
-    }
-
     /// The last frame of a namespace's log here; none while that cannot be told.
     pub fn frame(&self, id: &str) -> Option<Frame> {
-        self.position(id).frame
+        files::position(self.role.role, &db_path(&self.dir), id).frame
     }
 
     /// Bytes of a namespace's database and of its write-ahead log.
@@ -303,7 +296,7 @@ impl Node {
     pub fn follow(&self, id: &str, primary: &Self) -> Result<()> {
         // A primary opens a namespace's log when it is first asked for it.
         self.common.admin.usage(primary.role.admin_port, id)?;
-        let Some(target) = primary.position(id).frame else {
+        let Some(target) = primary.frame(id) else {
             return Err(Error::new(
                 Code::Unavailable,
                 format!("the log of database {id} at its primary cannot be read"),
@@ -315,7 +308,7 @@ impl Node {
         let mut moved = Instant::now();
         let mut pause = Duration::from_millis(1);
         loop {
-            let now = self.position(id).frame;
+            let now = self.frame(id);
             if now.is_some_and(|now| now == target || (now.log == target.log && now.count > target.count)) {
                 return Ok(());
             }

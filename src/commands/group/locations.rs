@@ -1,0 +1,172 @@
+//! `torso group locations`: where the databases of a group are replicated.
+
+use crate::commands::answers::{self, Done, listed};
+use crate::commands::db::Wait;
+use crate::commands::{DryRun, complete};
+use crate::context::Context;
+use crate::control::names::{GroupName, LocationCode};
+use crate::error::{Code, Error, Result};
+use crate::ui::{Cell, Layout, Table, View};
+use clap::Subcommand;
+use serde::Serialize;
+
+pub(super) fn run(ctx: &Context, verb: &Verb) -> Result<()> {
+    match verb {
+        Verb::List(args) => list(ctx, args),
+        Verb::Add(args) => add(ctx, args),
+        Verb::Remove(args) => remove(ctx, args),
+    }
+}
+
+/// List, add and remove the locations of a group's databases
+#[derive(Subcommand)]
+pub(crate) enum Verb {
+    #[command(visible_alias = "ls")]
+    List(List),
+    Add(Add),
+    #[command(visible_alias = "rm")]
+    Remove(Remove),
+}
+
+/// List the locations of a group, the primary first
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso group locations list default")]
+pub(crate) struct List {
+    /// Name of the group
+    #[arg(value_name = "GROUP", add = complete::groups())]
+    name: GroupName,
+}
+
+#[derive(Serialize)]
+struct GroupLocation {
+    code: LocationCode,
+    primary: bool,
+}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct GroupLocations(Vec<GroupLocation>);
+
+fn list(ctx: &Context, args: &List) -> Result<()> {
+    let group = ctx.control()?.get_group(&args.name)?;
+    let primary = group.primary;
+    let entry = |code: LocationCode| GroupLocation {
+        primary: code == primary,
+        code,
+    };
+    ctx.ui
+        .show(&GroupLocations(group.locations.into_iter().map(entry).collect()))
+}
+
+impl View for GroupLocations {
+    fn layout(&self) -> Layout {
+        let mut table = Table::new(["LOCATION", "ROLE"], "No locations.");
+        for location in &self.0 {
+            let role = if location.primary { "primary" } else { "replica" };
+            table.row(vec![Cell::text(location.code.as_str()), Cell::text(role)]);
+        }
+        Layout::Table(table)
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.iter().map(|location| location.code.to_string()).collect()
+    }
+}
+
+/// Replicate every database of a group to locations, now and in future
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso group locations add default lhr iad")]
+pub(crate) struct Add {
+    /// Name of the group
+    #[arg(value_name = "GROUP", add = complete::groups())]
+    name: GroupName,
+    /// Codes of locations
+    #[arg(value_name = "LOCATION", required = true, add = complete::locations())]
+    locations: Vec<LocationCode>,
+    #[command(flatten)]
+    wait: Wait,
+    #[command(flatten)]
+    dry: DryRun,
+}
+
+fn add(ctx: &Context, args: &Add) -> Result<()> {
+    let plane = ctx.control()?;
+    let name = &args.name;
+    let mut group = plane.get_group(name)?;
+    // Refuse an unknown one before the first is added.
+    for location in &args.locations {
+        plane.get_location(location)?;
+    }
+    if args.dry.dry_run {
+        let new = args
+            .locations
+            .iter()
+            .filter(|location| !group.locations.contains(location));
+        return answers::plan(
+            ctx,
+            new.map(|location| format!("replicate group {name} to {location}"))
+                .collect(),
+        );
+    }
+    for location in &args.locations {
+        group = plane.add_group_location(name, location)?;
+    }
+    let sentence = format!("Group {name} is at {}.", listed(&group.locations));
+    ctx.ui.show(&Done::new(group, name, sentence))
+}
+
+/// Remove locations, and the replicas of the group's databases there
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso group locations remove default iad --yes")]
+pub(crate) struct Remove {
+    /// Name of the group
+    #[arg(value_name = "GROUP", add = complete::groups())]
+    name: GroupName,
+    /// Codes of locations
+    #[arg(value_name = "LOCATION", required = true, add = complete::locations())]
+    locations: Vec<LocationCode>,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+    #[command(flatten)]
+    dry: DryRun,
+}
+
+fn remove(ctx: &Context, args: &Remove) -> Result<()> {
+    let plane = ctx.control()?;
+    let name = &args.name;
+    let mut group = plane.get_group(name)?;
+    let present: Vec<_> = args
+        .locations
+        .iter()
+        .filter(|location| group.locations.contains(location))
+        .collect();
+    if args.dry.dry_run {
+        return answers::plan(
+            ctx,
+            present
+                .iter()
+                .map(|location| format!("destroy the replicas of group {name} at {location}"))
+                .collect(),
+        );
+    }
+    if let Some(location) = present.iter().find(|location| ***location == group.primary) {
+        return Err(Error::new(
+            Code::PrimaryInstance,
+            format!("{location} is the primary location of group {name}"),
+        )
+        .hint(format!("promote another first: torso group promote {name} LOCATION")));
+    }
+    if !present.is_empty() {
+        ctx.ui.confirm(
+            args.yes,
+            &format!("destroy the replicas of group {name} at {}", listed(&present)),
+            name.as_str(),
+        )?;
+    }
+    for location in present {
+        group = plane.remove_group_location(name, location)?;
+    }
+    let sentence = format!("Group {name} is at {}.", listed(&group.locations));
+    ctx.ui.show(&Done::new(group, name, sentence))
+}

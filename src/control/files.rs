@@ -1,0 +1,41 @@
+//! What both ends of a file's way to a server and back agree on: how SQLite files begin, and the checksum of an upload.
+
+use ring::digest::{Context, SHA256};
+use std::io::Read;
+
+/// How a SQLite file begins.
+pub const SQLITE_HEADER: &[u8; 16] = b"SQLite format 3\0";
+
+/// Bytes read at once.
+const PIECE: usize = 1 << 16;
+
+/// The SHA-256 of everything that follows, in hexadecimal.
+pub fn sha256(from: &mut impl Read) -> std::io::Result<String> {
+    let mut context = Context::new(&SHA256);
+    let mut piece = vec![0; PIECE];
+    loop {
+        match from.read(&mut piece)? {
+            0 => return Ok(hex(context.finish().as_ref())),
+            read => context.update(&piece[..read]),
+        }
+    }
+}
+
+/// Bytes in hexadecimal, in lower case.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checksums_are_sha256() {
+        assert_eq!(
+            sha256(&mut b"abc".as_slice()).unwrap(),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+    }
+}
