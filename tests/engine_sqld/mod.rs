@@ -8,9 +8,10 @@ mod lifecycle;
 mod plane;
 mod program;
 
+use crate::support::hrana;
 use crate::support::sqld::program;
 use crate::support::world::TORSO;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use torso::engine::sqld::{Access, Endpoint, SqldEngine};
@@ -125,39 +126,15 @@ fn is_alive(pid: i32) -> bool {
 
 /// Runs statements at an endpoint: the rows of the last one, or the first error.
 fn query(to: &Endpoint, token: &str, sql: &str) -> Result<Vec<Value>, String> {
-    let mut requests: Vec<_> = sql
-        .split(';')
-        .filter(|statement| !statement.trim().is_empty())
-        .map(|statement| json!({ "type": "execute", "stmt": { "sql": statement } }))
-        .collect();
-    requests.push(json!({ "type": "close" }));
-    let answer = reqwest::blocking::Client::builder()
+    let request = reqwest::blocking::Client::builder()
         .no_proxy()
         .timeout(Duration::from_secs(5))
         .build()
         .unwrap()
         .post(format!("http://{}/v2/pipeline", to.address))
         .header("host", &to.host)
-        .bearer_auth(token)
-        .json(&json!({ "requests": requests }))
-        .send()
-        .map_err(|error| error.to_string())?;
-    let status = answer.status();
-    let text = answer.text().map_err(|error| error.to_string())?;
-    let body: Value = serde_json::from_str(&text).map_err(|_| format!("{status}: {text}"))?;
-    let mut rows = Vec::new();
-    let Some(results) = body["results"].as_array() else {
-        return Err(format!("{status}: {text}"));
-    };
-    for result in results {
-        if result["type"] == "error" {
-            return Err(result["error"].to_string());
-        }
-        if let Some(found) = result["response"]["result"]["rows"].as_array() {
-            rows.clone_from(found);
-        }
-    }
-    Ok(rows)
+        .bearer_auth(token);
+    hrana::execute(request, sql.split(';').filter(|statement| !statement.trim().is_empty()))
 }
 
 fn number(rows: &[Value]) -> i64 {

@@ -192,7 +192,7 @@ fn the_python_client_and_its_replicas_work() {
 fn open_sockets_survive_a_restart_and_end_with_their_token() {
     let mut deployment = Deployment::new();
     let tokens = "/v1/databases/app/auth/tokens";
-    deployment.ok("POST", "/v1/databases", Some(&json!({ "name": "app" })));
+    deployment.ok("POST", "/v1/databases", Some(json!({ "name": "app" })));
     let minted = deployment.ok("POST", tokens, None);
     let mut node = deployment.world.command("node");
     if let Some(path) = std::env::var_os("PATH") {

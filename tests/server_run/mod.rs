@@ -5,6 +5,7 @@ mod kills;
 mod operate;
 
 use crate::support::World;
+use crate::support::hrana;
 use crate::support::server::Server;
 use nix::sys::signal::Signal;
 use reqwest::blocking::Client;
@@ -49,7 +50,12 @@ impl Deployment {
 
     fn start(&mut self) {
         let args: Vec<&str> = self.args.iter().map(String::as_str).collect();
-        self.server = Some(Server::start(&self.world, &args));
+        let mut server = Server::start(&self.world, &args);
+        // Told at the first start only.
+        if server.token.is_empty() {
+            server.token.clone_from(&self.token);
+        }
+        self.server = Some(server);
     }
 
     fn server(&self) -> &Server {
@@ -71,19 +77,8 @@ impl Deployment {
 
     /// A request of the owner's that must succeed.
     #[track_caller]
-    fn ok(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
-        let url = format!("{}{path}", self.server().url().trim_end_matches('/'));
-        let mut request = Server::client()
-            .request(method.parse().unwrap(), url)
-            .bearer_auth(&self.token);
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        let answer = request.send().unwrap();
-        let status = answer.status();
-        let text = answer.text().unwrap();
-        assert_eq!(status, 200, "{method} {path}: {text}\n{}", self.log());
-        serde_json::from_str(&text).unwrap()
+    fn ok(&self, method: &str, path: &str, body: Option<Value>) -> Value {
+        self.server().ok(method, path, body)
     }
 
     /// What is on disk of every replica and primary, for a message: the id of its log, its last frame, when that changed, and
@@ -129,7 +124,7 @@ impl Deployment {
             self.ok("POST", &format!("/v1/groups/default/locations/{location}"), None);
         }
         let new = json!({ "name": name, "group": "default" });
-        self.ok("POST", "/v1/databases", Some(&new));
+        self.ok("POST", "/v1/databases", Some(new));
         let minted = self.ok("POST", &format!("/v1/databases/{name}/auth/tokens"), None);
         Database {
             url: format!("{}db/{name}-alice", self.server().url()),
@@ -172,33 +167,12 @@ impl Database {
 
     /// Runs statements on one stream: the rows of the last one, or why not.
     fn sql(&self, statements: &[&str]) -> Result<Vec<Value>, String> {
-        let mut requests: Vec<Value> = statements
-            .iter()
-            .map(|sql| json!({ "type": "execute", "stmt": { "sql": sql } }))
-            .collect();
-        requests.push(json!({ "type": "close" }));
-        let answer = self
+        let request = self
             .client
             .post(format!("{}/v2/pipeline", self.url))
             .bearer_auth(&self.token)
-            .timeout(Duration::from_secs(20))
-            .json(&json!({ "requests": requests }))
-            .send()
-            .map_err(|error| format!("{error:?}"))?;
-        let status = answer.status();
-        let text = answer.text().map_err(|error| error.to_string())?;
-        let body: Value = serde_json::from_str(&text).map_err(|_| format!("{status}: {text}"))?;
-        let results = body["results"].as_array().ok_or_else(|| format!("{status}: {text}"))?;
-        let mut rows = Vec::new();
-        for result in results {
-            if result["type"] == "error" {
-                return Err(result["error"].to_string());
-            }
-            if let Some(found) = result["response"]["result"]["rows"].as_array() {
-                rows.clone_from(found);
-            }
-        }
-        Ok(rows)
+            .timeout(Duration::from_secs(20));
+        hrana::execute(request, statements)
     }
 
     /// The one value that a query answers, as text.

@@ -55,11 +55,13 @@ fn an_operator_sets_quotas_and_issues_a_token() {
     assert!(issued.starts_with("torso_") && issued != server.token);
     assert_eq!(server.server().started["user"], "alice");
     // The old one still works.
-    server.ok(
-        "POST",
-        "/v1/databases",
-        Some(&json!({ "name": "one", "group": "default" })),
-    );
+    let created = Server::client()
+        .post(format!("{}v1/databases", server.server().url()))
+        .bearer_auth(&server.token)
+        .json(&json!({ "name": "one", "group": "default" }))
+        .send()
+        .unwrap();
+    assert_eq!(created.status(), 200);
     for (path, body) in [
         ("/v1/databases", json!({ "name": "two", "group": "default" })),
         ("/v1/groups", json!({ "name": "second", "location": "ams" })),

@@ -1,0 +1,35 @@
+//! As much of Hrana's JSON as a test needs that plays an application without a client library.
+
+use reqwest::blocking::RequestBuilder;
+use serde_json::{Value, json};
+
+/// Runs statements on one stream, which is closed after them. `request` goes to a pipeline, with all but its body. The rows of
+/// the last statement, or the first error.
+pub fn execute<S: AsRef<str>>(
+    request: RequestBuilder,
+    statements: impl IntoIterator<Item = S>,
+) -> Result<Vec<Value>, String> {
+    let mut requests: Vec<_> = statements
+        .into_iter()
+        .map(|sql| json!({ "type": "execute", "stmt": { "sql": sql.as_ref() } }))
+        .collect();
+    requests.push(json!({ "type": "close" }));
+    let answer = request
+        .json(&json!({ "requests": requests }))
+        .send()
+        .map_err(|error| format!("{error:?}"))?;
+    let status = answer.status();
+    let text = answer.text().map_err(|error| error.to_string())?;
+    let body: Value = serde_json::from_str(&text).map_err(|_| format!("{status}: {text}"))?;
+    let results = body["results"].as_array().ok_or_else(|| format!("{status}: {text}"))?;
+    let mut rows = Vec::new();
+    for result in results {
+        if result["type"] == "error" {
+            return Err(result["error"].to_string());
+        }
+        if let Some(found) = result["response"]["result"]["rows"].as_array() {
+            rows.clone_from(found);
+        }
+    }
+    Ok(rows)
+}
