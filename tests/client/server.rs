@@ -4,6 +4,7 @@
 use crate::conformance::{Subject, conformance, db, request};
 use crate::support::server::Server;
 use crate::support::sqld;
+use crate::support::until;
 use crate::support::world::TORSO;
 use serde_json::{Value, json};
 use std::net::TcpListener;
@@ -82,6 +83,11 @@ fn running(on: On) -> &'static Running {
         let token = told
             .recv_timeout(Duration::from_secs(30))
             .expect("the server does not start");
+        // What a start does for all organizations would refresh replicas that a check wants behind.
+        let ready = base.join("/ready").unwrap();
+        until("a start is over", || {
+            reqwest::blocking::get(ready.clone()).is_ok_and(|answer| answer.status().is_success())
+        });
         Running { base, token }
     })
 }

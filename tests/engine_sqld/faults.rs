@@ -1,6 +1,7 @@
 //! Processes, supervisors and directories that fail.
 
-use super::{Fleet, engine, is_alive, kill, until};
+use super::{Fleet, engine, is_alive, kill};
+use crate::support::until;
 use nix::sys::signal::Signal;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -276,4 +277,44 @@ fn a_fleet_shuts_down_in_time() {
     fleet.engine = engine();
     fleet.engine.start(&ams).unwrap();
     assert_eq!(fleet.number(&ams, COUNT), 1);
+}
+
+/// A primary that is killed begins a new log, and a replica that is waited for goes on in that one.
+#[test]
+fn a_copy_ends_although_the_primary_is_killed_under_writes() {
+    let fleet = Fleet::new();
+    let (ams, lhr) = followed(&fleet, "app");
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                // Refused while the primary is away.
+                let _ = fleet.try_sql(&ams, "INSERT INTO t VALUES (1)");
+            }
+        });
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            for round in 0..6_u64 {
+                let (told, copied) = std::sync::mpsc::channel();
+                let (engine, from, to) = (fleet.engine.clone(), ams.clone(), lhr.clone());
+                // Not of the scope: one that never ends must fail the test, not hold it up.
+                std::thread::spawn(move || told.send(engine.copy(&from, &to).is_ok()));
+                std::thread::sleep(Duration::from_millis(round * 7));
+                let killed = fleet.pid(&ams);
+                kill(killed);
+                copied
+                    .recv_timeout(Duration::from_secs(45))
+                    .unwrap_or_else(|_| panic!("the copy of round {round} does not end"));
+                until("the primary is back", || {
+                    let pid = fleet.pid(&ams);
+                    pid > 1 && pid != killed && is_alive(pid)
+                });
+                fleet.engine.start(&ams).unwrap();
+            }
+        }));
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        outcome.unwrap();
+    });
+    fleet.engine.copy(&ams, &lhr).unwrap();
+    assert!(fleet.is_fresh(&ams, &lhr));
+    assert_eq!(fleet.number(&lhr, COUNT), fleet.number(&ams, COUNT));
 }

@@ -1,8 +1,9 @@
 //! A hosted plane over server processes: the suite, restarts, usage, and what is sent through labels.
 
-use super::{engine, number, query, until};
+use super::{engine, number, query};
 use crate::conformance::{Subject, at, conformance, create, db, request};
 use crate::hosted::{options, origin, slug};
+use crate::support::until;
 use std::time::{Duration, Instant};
 use torso::control::ControlPlane;
 use torso::control::hosted::{Caller, Engines, Hosted, SqldEngine};

@@ -1,6 +1,7 @@
 //! Namespaces when all is well.
 
-use super::{Fleet, until};
+use super::Fleet;
+use crate::support::until;
 use std::time::Duration;
 use torso::engine::sqld::Access;
 use torso::engine::{Engine as _, Limits, Role};

@@ -13,7 +13,7 @@ use crate::support::sqld::program;
 use crate::support::world::TORSO;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use torso::engine::sqld::{Access, Endpoint, SqldEngine};
 use torso::engine::{Engine as _, Role, Site};
 
@@ -139,13 +139,4 @@ fn query(to: &Endpoint, token: &str, sql: &str) -> Result<Vec<Value>, String> {
 
 fn number(rows: &[Value]) -> i64 {
     rows[0][0]["value"].as_str().unwrap().parse().unwrap()
-}
-
-#[track_caller]
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !holds() {
-        assert!(Instant::now() < deadline, "never: {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }

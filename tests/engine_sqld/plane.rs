@@ -1,7 +1,8 @@
 //! The control plane over server processes: the same suite as over files, and what only processes can show.
 
-use super::{engine, number, query, until};
+use super::{engine, number, query};
 use crate::conformance::{Subject, at, conformance, create, db, refused, request, rows, write};
+use crate::support::until;
 use std::path::PathBuf;
 use std::time::Duration;
 use torso::control::ControlPlane;

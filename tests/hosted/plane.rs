@@ -2,6 +2,7 @@
 
 use super::{options, origin, slug};
 use crate::conformance::{Subject, at, conformance, create, refused, request};
+use crate::support::until;
 use torso::control::ControlPlane;
 use torso::control::hosted::{Caller, Hosted};
 use torso::control::types::{Connection, CreateDatabase, NewGroup};
@@ -19,6 +20,8 @@ impl Organization {
         let dir = tempfile::Builder::new().prefix("torso-hosted-").tempdir().unwrap();
         let (hosted, token) = Hosted::open(options(dir.path())).unwrap();
         let hosted: &Hosted = Box::leak(Box::new(hosted));
+        // What a start does for all organizations would refresh replicas that a check wants behind.
+        until("a start is over", || hosted.is_ready());
         let caller = hosted.authenticate(token.unwrap().expose(), &origin()).unwrap();
         let caller: &Caller = Box::leak(Box::new(caller));
         hosted.accounts(caller).create_organization("team").unwrap();

@@ -11,6 +11,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 const ROUND: Duration = Duration::from_secs(30);
+/// After a start that left something, it is tried again so soon; each further pause is twice the one before, up to a round.
+const RETRY: Duration = Duration::from_secs(1);
 const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 
 /// Organizations that are brought to run at the same time.
@@ -40,10 +42,21 @@ impl Keeper {
                 let mut left = shared.settle();
                 shared.progress.tried.store(true, Ordering::SeqCst);
                 let mut swept = Instant::now();
-                while stopped.recv_timeout(ROUND) == Err(RecvTimeoutError::Timeout) {
+                let mut written = Instant::now();
+                let mut retry = RETRY;
+                loop {
+                    let pause = if left > 0 { retry } else { ROUND };
+                    if stopped.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
+                        return;
+                    }
                     if left > 0 {
                         left = shared.settle();
+                        retry = (retry * 2).min(ROUND);
                     }
+                    if written.elapsed() < ROUND {
+                        continue;
+                    }
+                    written = Instant::now();
                     // What cannot be written now is the next time.
                     let _ = shared.write_usage();
                     shared.write_uses();

@@ -296,7 +296,7 @@ impl Node {
     pub fn follow(&self, id: &str, primary: &Self) -> Result<()> {
         // A primary opens a namespace's log when it is first asked for it.
         self.common.admin.usage(primary.role.admin_port, id)?;
-        let Some(target) = primary.frame(id) else {
+        let Some(mut target) = primary.frame(id) else {
             return Err(Error::new(
                 Code::Unavailable,
                 format!("the log of database {id} at its primary cannot be read"),
@@ -309,9 +309,10 @@ impl Node {
         let mut pause = Duration::from_millis(1);
         loop {
             let now = self.frame(id);
-            if now.is_some_and(|now| now == target || (now.log == target.log && now.count > target.count)) {
+            if now.is_some_and(|now| has_reached(now, target)) {
                 return Ok(());
             }
+            target = aim(target, primary.frame(id));
             if now != last {
                 last = now;
                 moved = Instant::now();
@@ -331,6 +332,17 @@ impl Node {
     pub fn unfollow(&self, id: &str) {
         lock(&self.followed).remove(id);
     }
+}
+
+/// Whether a log goes as far as another one that it is a copy of.
+fn has_reached(now: Frame, target: Frame) -> bool {
+    now == target || (now.log == target.log && now.count > target.count)
+}
+
+/// Where a replica is to come to, now that the primary is where it is. A primary that was killed begins a new log, and
+/// nobody ever reaches a frame of the old one; everything that was in that is before the new one's end.
+fn aim(target: Frame, primary: Option<Frame>) -> Frame {
+    primary.filter(|now| now.log != target.log).unwrap_or(target)
 }
 
 /// The process as its supervisor sees it.
@@ -454,5 +466,26 @@ impl Job for Server {
 
     fn ended(&self) {
         lock(&self.followed).clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replica_follows_into_the_log_that_takes_the_place_of_another() {
+        let frame = |log, count| Frame { log, count };
+        let target = frame(1, 10);
+        // More in the same log is not waited for, and what cannot be read changes nothing.
+        assert_eq!(aim(target, Some(frame(1, 12))), target);
+        assert_eq!(aim(target, None), target);
+        assert!(has_reached(frame(1, 11), target));
+        assert!(!has_reached(frame(1, 9), target));
+        // However far the replica comes in the new log, it has not reached the old one's end.
+        assert!(!has_reached(frame(2, 99), target));
+        let anew = aim(target, Some(frame(2, 3)));
+        assert_eq!(anew, frame(2, 3));
+        assert!(has_reached(frame(2, 99), anew));
     }
 }
