@@ -34,6 +34,7 @@ fn connect(url: &str) -> Box<dyn Session> {
     sql::open(&Target::Remote {
         url: url.parse().unwrap(),
         token: None,
+        renewal: None,
         read_only: false,
     })
     .unwrap()

@@ -175,6 +175,14 @@ impl View for Started {
     }
 }
 
+/// API tokens that were made at the start.
+struct Tokens {
+    /// The owner's, at the first start.
+    first: Option<Secret>,
+    /// One that was asked for; or what could not be done of what the command line says besides.
+    issued: Result<Option<Secret>>,
+}
+
 pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
     refuse_eavesdroppers(&args)?;
     let (data_dir, _) = ctx.settings.data_dir()?;
@@ -195,7 +203,7 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
     };
     let (locations, owner, dir) = (args.locations, args.owner, data_dir.clone());
     let (quotas, issue_token) = (args.quotas, args.issue_token);
-    let is_issued = issue_token.is_some();
+    let asked_for = issue_token.clone();
     let open = move || {
         let (hosted, first) = Hosted::open(Options {
             data_dir: dir,
@@ -204,23 +212,39 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
             owner,
             public,
         })?;
-        for quota in quotas {
-            hosted.set_quota(&quota.name, quota.organization.as_ref(), quota.value)?;
-        }
-        // At the first start there is nobody else, and nothing lost yet.
-        let token = match (first, issue_token) {
-            (None, Some(user)) => Some(hosted.issue_token(&user)?),
-            (first, _) => first,
+        let wishes = || {
+            for quota in quotas {
+                hosted.set_quota(&quota.name, quota.organization.as_ref(), quota.value)?;
+            }
+            // At the first start there is nobody else, and nothing lost yet.
+            issue_token
+                .filter(|_| first.is_none())
+                .map(|user| hosted.issue_token(&user))
+                .transpose()
         };
-        Ok((hosted, token))
+        let issued = wishes();
+        Ok((hosted, Tokens { first, issued }))
     };
-    let started = |hosted: &Hosted, token: Option<Secret>| {
+    let started = |hosted: &Hosted, tokens: Tokens| {
+        let is_first = tokens.first.is_some();
+        // The owner's is told whatever else went wrong: nobody will know it later.
+        let (issued, failure) = match tokens.issued {
+            Ok(issued) => (issued, None),
+            Err(error) if is_first => (None, Some(error)),
+            Err(error) => return Err(error),
+        };
+        let token = tokens.first.or(issued);
         let whose = token
             .as_ref()
             .map(|token| hosted.authenticate(token.expose(), &Origin::default()))
             .transpose()?
             .map(|caller| caller.username().clone());
-        let (owner, user) = if is_issued { (None, whose) } else { (whose, None) };
+        let (owner, user) = if is_first { (whose, None) } else { (None, whose) };
+        if is_first && let Some(asked) = asked_for.filter(|asked| Some(asked) != owner.as_ref()) {
+            ctx.ui.warn(format!(
+                "this is the server's first start, so there is no user {asked} whose token could be lost"
+            ));
+        }
         let started = Started {
             url: url.to_string(),
             listen,
@@ -232,7 +256,7 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
         };
         ctx.ui.show(&started)?;
         tell_next(ctx, &started);
-        Ok(())
+        failure.map_or(Ok(()), Err)
     };
     server::run(
         Config {

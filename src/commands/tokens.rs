@@ -159,12 +159,29 @@ pub(super) fn create(ctx: &Context, of: &Of, args: &New) -> Result<()> {
 #[serde(transparent)]
 struct Tokens(Vec<DatabaseToken>);
 
-pub(super) fn list(ctx: &Context, of: &Of) -> Result<()> {
+/// Which tokens are listed.
+#[derive(clap::Args)]
+pub(super) struct Listed {
+    /// Also those that commands such as db shell made for themselves, which end within the hour
+    #[arg(long)]
+    all: bool,
+}
+
+impl Listed {
+    /// Of a group: commands make none for themselves there.
+    pub(super) const EVERY: Self = Self { all: true };
+}
+
+pub(super) fn list(ctx: &Context, of: &Of, listed: &Listed) -> Result<()> {
     let plane = ctx.control()?;
-    ctx.ui.show(&Tokens(match of {
+    let mut tokens = match of {
         Of::Database(name) => plane.list_database_tokens(name)?,
         Of::Group(name) => plane.list_group_tokens(name)?,
-    }))
+    };
+    if !listed.all {
+        tokens.retain(|token| !token.is_of_a_command());
+    }
+    ctx.ui.show(&Tokens(tokens))
 }
 
 impl View for Tokens {

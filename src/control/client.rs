@@ -55,6 +55,17 @@ impl Client {
         }
     }
 
+    /// Makes the same client elsewhere: a client itself stays on its thread.
+    fn again(&self) -> impl Fn() -> Self + Send + Sync + 'static {
+        let (http, organization) = (self.http.again(), self.organization.clone());
+        move || Self {
+            http: http(),
+            organization: organization.clone(),
+            skipped: RefCell::default(),
+            minted: RefCell::default(),
+        }
+    }
+
     /// Sentences about what was left out of lists since the last time: one thing that cannot be understood, such as a
     /// name that only another program allows, must not hide all others.
     pub fn take_skipped(&self) -> Vec<String> {

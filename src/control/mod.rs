@@ -27,6 +27,7 @@ pub mod hosted;
 pub mod names;
 pub mod places;
 pub mod routes;
+pub mod sizes;
 mod store;
 pub mod tokens;
 pub mod types;

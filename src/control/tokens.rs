@@ -158,6 +158,24 @@ pub struct DatabaseToken {
     pub revoked_at: Option<Timestamp>,
 }
 
+/// What torso calls the tokens that its commands make for themselves.
+pub const OWN_LABEL: &str = "torso";
+
+/// How long such a token lasts: longer than an answer that somebody still reads, and no longer than it may lie about. Commands
+/// that need one for longer have others made.
+pub const OWN_LIFE: Duration = Duration::from_secs(3_600);
+
+impl DatabaseToken {
+    /// Whether a command of torso's made it for itself. A lasting token never counts as such, whatever it is called.
+    #[must_use]
+    pub fn is_of_a_command(&self) -> bool {
+        self.name.as_deref() == Some(OWN_LABEL)
+            && self
+                .expires_at
+                .is_some_and(|end| end.duration_since(self.created_at).unsigned_abs() <= OWN_LIFE)
+    }
+}
+
 /// What was used: rows, and bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]

@@ -143,6 +143,7 @@ pub struct Configuration {
 /// A change to a [`Configuration`]: absent fields stay.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ConfigurationPatch {
+    /// A size as in [`super::sizes`]; 0 is unlimited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size_limit: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -247,6 +248,8 @@ pub struct Connection {
     pub role: Role,
     pub url: String,
     pub token: Option<crate::secret::Secret>,
+    /// Where the next token comes from; none for one that does not end.
+    pub renewal: Option<crate::secret::Renewal>,
     /// Opened read-only: a replica, or writes are blocked.
     pub read_only: bool,
     /// Why it is read-only, for the message when a write is refused.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
 /// Connections at the same time; more wait in the system's queue.
@@ -37,7 +37,7 @@ pub(super) fn adopt(listener: std::net::TcpListener) -> Result<TcpListener> {
 }
 
 /// Accepts until the server ends, and returns when the last connection is closed.
-pub(super) async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, server: Arc<Server>) {
+pub(super) async fn accept(listener: TcpListener, tls: Option<watch::Receiver<TlsAcceptor>>, server: Arc<Server>) {
     let room = Arc::new(Semaphore::new(CONNECTIONS as usize));
     loop {
         let next = async {
@@ -51,7 +51,7 @@ pub(super) async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, serv
         };
         match accepted {
             Ok((stream, peer)) => {
-                let (server, tls) = (Arc::clone(&server), tls.clone());
+                let (server, tls) = (Arc::clone(&server), tls.as_ref().map(|tls| tls.borrow().clone()));
                 tokio::spawn(async move {
                     greet(stream, peer, tls, server).await;
                     drop(permit);

@@ -5,6 +5,7 @@
 //! What may be done and by whom is the plane's; what the command line says is `commands::server`'s.
 
 mod api;
+mod certificate;
 mod dispatch;
 pub mod gateway;
 mod limits;
@@ -18,7 +19,6 @@ pub use log::{Form as LogForm, start as start_log};
 
 use crate::control::hosted::Hosted;
 use crate::error::{Code, Error, Result};
-use crate::secret::Secret;
 use gateway::Gateway;
 use limits::Limiter;
 use metrics::Metrics;
@@ -84,11 +84,11 @@ impl Server {
 }
 
 /// Runs a server until it is told to end by SIGTERM or SIGINT. It answers at once, with 503 until `open` has opened the
-/// plane; then `started` is told of the plane and of the owner's first token, if there is one.
-pub fn run(
+/// plane; then `started` is told of the plane, and of what else `open` has to tell.
+pub fn run<T: Send + 'static>(
     config: Config,
-    open: impl FnOnce() -> Result<(Hosted, Option<Secret>)> + Send + 'static,
-    started: impl FnOnce(&Hosted, Option<Secret>) -> Result<()>,
+    open: impl FnOnce() -> Result<(Hosted, T)> + Send + 'static,
+    started: impl FnOnce(&Hosted, T) -> Result<()>,
 ) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -101,10 +101,10 @@ pub fn run(
     result
 }
 
-async fn serve(
+async fn serve<T: Send + 'static>(
     config: Config,
-    open: impl FnOnce() -> Result<(Hosted, Option<Secret>)> + Send + 'static,
-    started: impl FnOnce(&Hosted, Option<Secret>) -> Result<()>,
+    open: impl FnOnce() -> Result<(Hosted, T)> + Send + 'static,
+    started: impl FnOnce(&Hosted, T) -> Result<()>,
 ) -> Result<()> {
     let mut signals = stop::Signals::new()?;
     let (stop, stopping) = watch::channel(false);
@@ -118,7 +118,7 @@ async fn serve(
         transfers: Arc::new(Semaphore::new(TRANSFERS)),
         stopping,
     });
-    let acceptor = config.tls.map(tls::Identity::acceptor).transpose()?;
+    let acceptor = certificate::kept(config.tls)?;
     let listener = listen::adopt(config.listener)?;
     let accepting = tokio::spawn(listen::accept(listener, acceptor, Arc::clone(&server)));
 
@@ -131,10 +131,10 @@ async fn serve(
     let mut result = Ok(());
     match opened {
         Some(opened) => match opened.unwrap_or_else(|_| Err(defect())) {
-            Ok((hosted, token)) => {
+            Ok((hosted, told)) => {
                 let hosted = Arc::new(hosted);
                 let _ = server.hosted.set(Arc::clone(&hosted));
-                result = started(&hosted, token);
+                result = started(&hosted, told);
                 if result.is_ok() {
                     tracing::info!("started");
                     signals.next().await;

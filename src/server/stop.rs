@@ -1,4 +1,4 @@
-//! When to end: SIGTERM and SIGINT.
+//! When to end: SIGTERM and SIGINT. SIGHUP is [`super::certificate`]'s.
 
 use crate::error::{Error, Result};
 use tokio::signal::unix::{Signal, SignalKind, signal};

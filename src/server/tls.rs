@@ -25,10 +25,12 @@ const AUTHORITY_DAYS: i64 = 3_650;
 pub struct Identity {
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
+    /// Where they were read, if they may be replaced there: the chain's file, and the key's.
+    files: Option<(PathBuf, PathBuf)>,
 }
 
 impl Identity {
-    /// From PEM files.
+    /// From PEM files, which are looked at again while the server runs.
     pub fn load(certificate: &Path, key: &Path) -> Result<Self> {
         let unreadable = |path: &Path, error: rustls::pki_types::pem::Error| match error {
             rustls::pki_types::pem::Error::Io(error) => Error::io(error, format!("cannot read {}", path.display())),
@@ -45,7 +47,11 @@ impl Identity {
             .hint("it has to be a PEM file with the server's certificate first"));
         }
         let loaded = PrivateKeyDer::from_pem_file(key).map_err(|error| unreadable(key, error))?;
-        let identity = Self { chain, key: loaded };
+        let identity = Self {
+            chain,
+            key: loaded,
+            files: Some((certificate.to_owned(), key.to_owned())),
+        };
         identity.config().map_err(|error| {
             Error::new(
                 Code::InvalidFile,
@@ -67,7 +73,11 @@ impl Identity {
         Ok(config)
     }
 
-    pub(super) fn acceptor(self) -> Result<TlsAcceptor> {
+    pub(super) fn files(&self) -> Option<(PathBuf, PathBuf)> {
+        self.files.clone()
+    }
+
+    pub(super) fn acceptor(&self) -> Result<TlsAcceptor> {
         let config = self
             .config()
             .map_err(|error| Error::new(Code::InvalidFile, "the certificate cannot be used").caused_by(error))?;
@@ -133,7 +143,10 @@ pub fn self_signed(dir: &Path, names: &[String]) -> Result<SelfSigned> {
     write(&key_file, &key.serialize_pem(), 0o600)?;
     write(&certificate_file, &certificate.pem(), 0o644)?;
     Ok(SelfSigned {
-        identity: Identity::load(&certificate_file, &key_file)?,
+        identity: Identity {
+            files: None,
+            ..Identity::load(&certificate_file, &key_file)?
+        },
         authority,
     })
 }

@@ -34,7 +34,7 @@ use self::transport::Cancel;
 use self::wire::{Cell, UNBOUND, single};
 use super::{Args, Errand, Errands, Failure, Interrupter, Outcome, Rows, Session, Sink};
 use crate::error::{Error, Result};
-use crate::secret::Secret;
+use crate::secret::{Renewal, Secret};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use url::Url;
@@ -75,9 +75,10 @@ struct State {
 
 impl HranaSession {
     /// Nothing is sent before the first statement.
-    pub(super) fn open(url: &Url, token: Option<&Secret>, read_only: bool) -> Result<Self> {
+    pub(super) fn open(url: &Url, token: Option<&Secret>, renewal: Option<Renewal>, read_only: bool) -> Result<Self> {
         let session = Self::new(Address::new(url, token)?, PATIENCE);
         session.state().read_only = read_only;
+        session.state().link.renew_by(renewal);
         Ok(session)
     }
 

@@ -19,7 +19,7 @@ pub mod script;
 pub mod split;
 pub mod trailer;
 
-use crate::secret::Secret;
+use crate::secret::{Renewal, Secret};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -44,6 +44,8 @@ pub enum Target {
     Remote {
         url: url::Url,
         token: Option<Secret>,
+        /// Where the next token comes from, if this one ends.
+        renewal: Option<Renewal>,
         /// Statements that may change something are refused before they are sent.
         read_only: bool,
     },
@@ -84,9 +86,15 @@ impl Target {
                 follow_links: true,
             },
             Self::Memory => Self::Memory,
-            Self::Remote { url, token, read_only } => Self::Remote {
+            Self::Remote {
                 url,
                 token,
+                renewal,
+                read_only,
+            } => Self::Remote {
+                url,
+                token,
+                renewal,
                 read_only: read_only || nothing_changed,
             },
         }
@@ -402,8 +410,15 @@ pub trait Session {
 pub fn open(target: &Target) -> crate::error::Result<Box<dyn Session>> {
     match target {
         Target::File { .. } | Target::Memory => Ok(Box::new(file::FileSession::open(target)?)),
-        Target::Remote { url, token, read_only } => {
-            Ok(Box::new(hrana::HranaSession::open(url, token.as_ref(), *read_only)?))
+        Target::Remote {
+            url,
+            token,
+            renewal,
+            read_only,
+        } => {
+            let renewal = renewal.clone();
+            let session = hrana::HranaSession::open(url, token.as_ref(), renewal, *read_only)?;
+            Ok(Box::new(session))
         }
     }
 }

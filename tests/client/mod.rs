@@ -4,6 +4,8 @@ mod answers;
 #[cfg(unix)]
 mod gateway;
 mod misbehaviour;
+#[cfg(unix)]
+mod own_tokens;
 mod prism;
 mod secrets;
 #[cfg(unix)]

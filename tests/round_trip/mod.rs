@@ -347,6 +347,7 @@ impl Journey<'_> {
         let mut remote = sql::open(&Target::Remote {
             url: url.parse().unwrap(),
             token: None,
+            renewal: None,
             read_only: false,
         })
         .unwrap();

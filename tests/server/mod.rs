@@ -2,6 +2,7 @@
 //! it starts and ends.
 
 mod access;
+mod certificates;
 mod document;
 mod files;
 mod process;

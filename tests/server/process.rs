@@ -155,3 +155,103 @@ fn nothing_is_served_where_others_could_listen_in() {
     let run = world.torso(["--json", "server"]).fails(3, "engine_not_found");
     assert!(run.error()["hint"].as_str().unwrap().contains("torso engine install"));
 }
+
+#[test]
+fn the_first_start_tells_the_owner_whatever_else_it_was_asked_for() {
+    let world = World::new();
+    let first = Server::start(
+        &world,
+        &["--owner", "alice", "--issue-token", "alice", "--quota", "databases=1mb"],
+    );
+    assert_eq!(first.started["owner"], "alice");
+    assert!(first.started.get("user").is_none() && first.token.starts_with("torso_"));
+    // Without TLS there is no certificate, and being told to read it ends nothing.
+    first.signal(Signal::SIGHUP);
+    first.ok("GET", "/v1/databases", None);
+    assert_eq!(first.end(Signal::SIGTERM).0, Some(0));
+    let second = Server::start(&world, &["--issue-token", "alice"]);
+    assert_eq!(second.started["user"], "alice");
+    assert!(second.started.get("owner").is_none() && second.token.starts_with("torso_"));
+    drop(second);
+
+    // A wish that cannot be granted does not swallow the one token there is.
+    let world = World::new();
+    let run = world.torso([
+        "--json",
+        "server",
+        "--listen",
+        "127.0.0.1:0",
+        "--sqld",
+        sqld::program().to_str().unwrap(),
+        "--quota",
+        "bananas=1",
+    ]);
+    assert_eq!(
+        (run.code(), &run.error()["code"]),
+        (3, &json!("setting_not_found")),
+        "{}",
+        run.report()
+    );
+    assert!(run.json()["token"].as_str().unwrap().starts_with("torso_"));
+    let run = world.torso([
+        "--json",
+        "server",
+        "--listen",
+        "127.0.0.1:0",
+        "--sqld",
+        sqld::program().to_str().unwrap(),
+        "--issue-token",
+        "nobody",
+    ]);
+    run.fails(3, "user_not_found");
+}
+
+#[test]
+fn sizes_may_have_units() {
+    let world = World::new();
+    let server = Server::start(&world, &["--locations", "ams"]);
+    let configuration = "/v1/databases/app/configuration";
+    for (told, bytes) in [
+        (json!("256mb"), "268435456"),
+        (json!("1GiB"), "1073741824"),
+        (json!("500000"), "500000"),
+        (json!(500_000), "500000"),
+        (json!("0"), "0"),
+    ] {
+        server.ok(
+            "POST",
+            "/v1/databases",
+            Some(json!({ "name": "app", "size_limit": told })),
+        );
+        assert_eq!(server.ok("GET", configuration, None)["size_limit"], bytes, "{told}");
+        server.ok("PATCH", configuration, Some(json!({ "size_limit": "1kb" })));
+        let patched = server.ok("PATCH", configuration, Some(json!({ "size_limit": told })));
+        assert_eq!(patched["size_limit"], bytes, "{told}");
+        for nothing in [json!(null), json!("")] {
+            let same = server.ok("PATCH", configuration, Some(json!({ "size_limit": nothing })));
+            assert_eq!(same["size_limit"], bytes, "{told}");
+        }
+        server.ok("DELETE", "/v1/databases/app", None);
+    }
+    for wrong in [
+        json!("many"),
+        json!("-1"),
+        json!(-1),
+        json!(1.5),
+        json!(true),
+        json!([]),
+        json!("9999999tb"),
+    ] {
+        let (status, answer) = server.ask(
+            "POST",
+            "/v1/databases",
+            Some(json!({ "name": "app", "size_limit": wrong })),
+        );
+        assert_eq!(
+            (status, &answer["code"]),
+            (400, &json!("invalid_value")),
+            "{wrong}: {answer}"
+        );
+        assert!(answer["hint"].as_str().unwrap().contains("64mb"), "{answer}");
+    }
+}

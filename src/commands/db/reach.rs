@@ -24,6 +24,7 @@ pub(crate) fn target(connection: &Connection) -> Result<Target> {
                 .caused_by(error)
             })?,
             token: connection.token.clone(),
+            renewal: connection.renewal.clone(),
             read_only: connection.read_only,
         }),
     }

@@ -317,6 +317,7 @@ fn outside(word: &OsStr) -> Result<Option<Target>> {
         return Ok(Some(Target::Remote {
             url,
             token: token.map(Secret::new),
+            renewal: None,
             read_only: false,
         }));
     }

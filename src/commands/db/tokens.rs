@@ -1,7 +1,7 @@
 //! `torso db tokens`: what opens a database on a server.
 
 use crate::commands::complete;
-use crate::commands::tokens::{self, Ending, New, Of, Which};
+use crate::commands::tokens::{self, Ending, Listed, New, Of, Which};
 use crate::context::Context;
 use crate::control::names::DatabaseName;
 use crate::error::Result;
@@ -28,7 +28,7 @@ pub(super) fn run(ctx: &Context, verb: &Verb) -> Result<()> {
             };
             tokens::create(ctx, &of, &args.new)
         }
-        Verb::List(args) => tokens::list(ctx, &Of::Database(args.name.clone())),
+        Verb::List(args) => tokens::list(ctx, &Of::Database(args.name.clone()), &args.listed),
         Verb::Revoke(args) => tokens::revoke(ctx, &Of::Database(args.name.clone()), &args.which),
         Verb::Invalidate(args) => tokens::invalidate(ctx, &Of::Database(args.name.clone()), &args.ending),
     }
@@ -55,6 +55,8 @@ pub(crate) struct List {
     /// Name of the database
     #[arg(value_name = "NAME", add = complete::databases())]
     name: DatabaseName,
+    #[command(flatten)]
+    listed: Listed,
 }
 
 /// End one token, at once

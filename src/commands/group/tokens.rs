@@ -2,7 +2,7 @@
 
 use super::One;
 use crate::commands::complete;
-use crate::commands::tokens::{self, Ending, New, Of, Which};
+use crate::commands::tokens::{self, Ending, Listed, New, Of, Which};
 use crate::context::Context;
 use crate::control::names::GroupName;
 use crate::error::Result;
@@ -23,7 +23,7 @@ pub(super) fn run(ctx: &Context, verb: &Verb) -> Result<()> {
     let of = |name: &GroupName| Of::Group(name.clone());
     match verb {
         Verb::Create(args) => tokens::create(ctx, &of(&args.name), &args.new),
-        Verb::List(args) => tokens::list(ctx, &of(&args.name)),
+        Verb::List(args) => tokens::list(ctx, &of(&args.name), &Listed::EVERY),
         Verb::Revoke(args) => tokens::revoke(ctx, &of(&args.name), &args.which),
         Verb::Invalidate(args) => tokens::invalidate(ctx, &of(&args.name), &args.ending),
     }

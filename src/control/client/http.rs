@@ -123,6 +123,12 @@ impl Http {
         }
     }
 
+    /// Makes the same anew, on whatever thread.
+    pub fn again(&self) -> impl Fn() -> Self + Send + Sync + 'static {
+        let (base, token, patience) = (self.base.clone(), self.token.clone(), self.patience);
+        move || Self::new(base.clone(), token.clone(), patience)
+    }
+
     /// The server's address, for messages.
     pub fn shown(&self) -> String {
         shown(&self.base)

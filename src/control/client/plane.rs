@@ -6,7 +6,8 @@ use super::{Client, about, about_database, about_group, wire};
 use crate::control::names::{DatabaseName, GroupName, LocationCode, OrganizationSlug, TokenId};
 use crate::control::routes::{self, Method};
 use crate::control::tokens::{
-    Authorization, DatabaseToken, DatabaseUsage, Expiration, Minted, NewToken, QueryUsage, Span, Usage,
+    Authorization, DatabaseToken, DatabaseUsage, Expiration, Minted, NewToken, OWN_LABEL, OWN_LIFE, QueryUsage, Span,
+    Usage,
 };
 use crate::control::types::{
     Configuration, ConfigurationPatch, Connection, CreateDatabase, Database, DatabaseFilter, Finding, Group,
@@ -14,13 +15,10 @@ use crate::control::types::{
 };
 use crate::control::{ControlPlane, Progress, Staging};
 use crate::error::{Code, Error, Result};
-use crate::secret::Secret;
+use crate::secret::{Renewal, Secret};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
-
-/// How long a token lasts that a command makes for itself: a working day, as a shell may stay open.
-const OWN_TOKEN: Duration = Duration::from_secs(8 * 3_600);
 
 /// How many databases are asked for at once.
 const PAGE: u32 = 1_000;
@@ -101,14 +99,20 @@ impl Client {
             return Ok(token.clone());
         }
         let new = NewToken {
-            name: Some("torso".to_owned()),
-            expiration: Expiration::After(OWN_TOKEN),
+            name: Some(OWN_LABEL.to_owned()),
+            expiration: Expiration::After(OWN_LIFE),
             authorization,
             ..NewToken::default()
         };
         let token = self.create_database_token(name, &new)?.jwt;
         self.minted.borrow_mut().insert(key, token.clone());
         Ok(token)
+    }
+
+    /// Has further ones made, for whoever works with a database for longer.
+    fn renewal(&self, name: &DatabaseName, authorization: Authorization) -> Renewal {
+        let (again, name) = (self.again(), name.clone());
+        Renewal::new(OWN_LIFE / 2, move || again().own_token(&name, authorization))
     }
 
     /// After what changes which database a name stands for, or which tokens open it.
@@ -484,6 +488,7 @@ impl ControlPlane for Client {
             role,
             url,
             token: Some(self.own_token(name, authorization)?),
+            renewal: Some(self.renewal(name, authorization)),
             read_only,
             read_only_reason,
             delete_protection: database.delete_protection,

@@ -9,6 +9,7 @@ use super::view::{Change, database_not_found};
 use crate::control::ControlPlane as _;
 use crate::control::names::{DatabaseId, DatabaseName, LocationCode};
 use crate::control::places;
+use crate::control::sizes::Size;
 use crate::control::types::{
     Configuration, ConfigurationPatch, CreateDatabase, Database, DatabaseFilter, Parent, Seed,
 };
@@ -345,15 +346,13 @@ fn configuration(row: &DatabaseRow) -> Configuration {
     }
 }
 
-/// A size on the wire is a number of bytes; forms such as `64mb` are the command line's.
+/// 0 is unlimited.
 fn parse_size(text: &str) -> Result<i64> {
-    match text.parse::<i64>() {
-        Ok(size) if size >= 0 => Ok(size),
-        _ => Err(
-            Error::new(Code::InvalidValue, format!("{text:?} is not a size in bytes"))
-                .hint("use a whole number of bytes; 0 is unlimited"),
-        ),
-    }
+    let size: Size = text.parse()?;
+    i64::try_from(size.0).map_err(|_| {
+        Error::new(Code::InvalidValue, format!("{text:?} is larger than any database"))
+            .hint("use a size such as 64mb or 10gb; 0 is unlimited")
+    })
 }
 
 fn exists(name: &DatabaseName) -> Error {

@@ -365,6 +365,7 @@ pub fn connection(plane: &Embedded, name: &DatabaseName, location: Option<&Locat
         },
         url: plane.engine.url(&view.site(location, &row)),
         token: None,
+        renewal: None,
         read_only: read_only_reason.is_some(),
         read_only_reason,
         delete_protection: row.delete_protection,

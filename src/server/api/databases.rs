@@ -176,17 +176,12 @@ pub(super) fn create(call: &Call<'_>) -> Result<Reply> {
         (None, None) => None,
     };
     let location: Option<LocationCode> = given(new.location).map(|code| code.parse()).transpose()?;
-    let size_limit = match new.size_limit {
-        Some(Value::String(text)) if !text.is_empty() => Some(text),
-        Some(Value::Number(number)) => Some(number.to_string()),
-        _ => None,
-    };
     let request = CreateDatabase {
         name: new.name,
         group,
         location,
         seed: new.seed.map(seed).transpose()?.flatten(),
-        size_limit,
+        size_limit: new.size_limit.and_then(size),
     };
     let database = plane.create_database(&request)?;
     Ok(Reply::Json(json!({
@@ -283,8 +278,20 @@ pub(super) fn get_configuration(call: &Call<'_>) -> Result<Reply> {
     configured(&call.plane()?.get_configuration(&name(call)?)?)
 }
 
+/// A size as text or as a number of bytes; an empty text is none.
+fn size(told: Value) -> Option<String> {
+    match told {
+        Value::String(text) if text.is_empty() => None,
+        Value::String(text) => Some(text),
+        Value::Null => None,
+        // What is no size is refused where sizes are read.
+        other => Some(other.to_string()),
+    }
+}
+
 #[derive(Deserialize)]
 struct Patch {
+    size_limit: Option<Value>,
     #[serde(flatten)]
     patch: ConfigurationPatch,
     allowed_ips: Option<Vec<String>>,
@@ -301,7 +308,11 @@ pub(super) fn update_configuration(call: &Call<'_>) -> Result<Reply> {
             ));
         }
     }
-    configured(&call.plane()?.update_configuration(&name(call)?, &patch.patch)?)
+    let change = ConfigurationPatch {
+        size_limit: patch.size_limit.and_then(size),
+        ..patch.patch
+    };
+    configured(&call.plane()?.update_configuration(&name(call)?, &change)?)
 }
 
 pub(super) fn usage(call: &Call<'_>) -> Result<Reply> {

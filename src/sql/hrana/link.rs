@@ -14,6 +14,7 @@ use super::wire::{
     UNBOUND, WireError, json, single,
 };
 use crate::error::{Code, Error};
+use crate::secret::Renewal;
 use crate::sql::{Failure, Phase};
 use bytes::Bytes;
 use rusqlite::ffi;
@@ -32,6 +33,9 @@ pub(super) enum Api {
 
 pub(super) struct Link {
     address: Address,
+    renewal: Option<Renewal>,
+    /// When the token in use was had.
+    had: Instant,
     http: Option<Http>,
     patience: Duration,
     api: Api,
@@ -84,6 +88,8 @@ impl Link {
         Self {
             base: address.base.clone(),
             address,
+            renewal: None,
+            had: Instant::now(),
             http: None,
             patience,
             api: Api::V3,
@@ -96,6 +102,26 @@ impl Link {
             replaying: false,
             touched: Instant::now(),
         }
+    }
+
+    /// Where further tokens come from.
+    pub(super) fn renew_by(&mut self, renewal: Option<Renewal>) {
+        self.renewal = renewal;
+    }
+
+    /// Takes the next token, if there is a place where it comes from. The stream goes on: it is the database's, not the
+    /// token's.
+    fn renew(&mut self) -> Option<crate::error::Result<()>> {
+        let renewal = self.renewal.as_ref()?;
+        let next = renewal.ask().and_then(|token| {
+            if let Some(http) = &mut self.http {
+                http.authorize(&token)?;
+            }
+            self.address.token = Some(token);
+            Ok(())
+        });
+        self.had = Instant::now();
+        Some(next)
     }
 
     /// How long each part of an answer may take from now on.
@@ -196,6 +222,15 @@ impl Link {
     ) -> Result<Reply, Denied> {
         let call = Call { cancel, patience };
         let mut reopened = false;
+        let mut renewed = false;
+        if self
+            .renewal
+            .as_ref()
+            .is_some_and(|renewal| self.had.elapsed() >= renewal.after)
+        {
+            // Where that fails, the one that there is may still serve.
+            renewed = self.renew().is_some_and(|renewed| renewed.is_ok());
+        }
         loop {
             if self.baton.is_none() {
                 self.base = self.address.base.clone();
@@ -223,6 +258,15 @@ impl Link {
                 Err(fault) => return Err(Denied::Failed(self.fault(fault))),
             };
             let complaint = Complaint::read(&text, self.address.token.as_ref());
+            // It has ended before its time, or this machine slept meanwhile. Nothing has been run.
+            if reply.status == 401
+                && !renewed
+                && let Some(next) = self.renew()
+            {
+                next.map_err(|error| Denied::Failed(Failure::Connection(error)))?;
+                renewed = true;
+                continue;
+            }
             if reply.status == 400 && complaint.is_expiry() {
                 self.baton = None;
                 if self.in_transaction {

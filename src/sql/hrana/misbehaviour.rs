@@ -2,11 +2,12 @@
 
 use super::HranaSession;
 use super::address::Address;
-use crate::error::Code;
-use crate::secret::Secret;
+use crate::error::{Code, Error};
+use crate::secret::{Renewal, Secret};
 use crate::sql::{Args, Column, Failure, Flow, Outcome, Session, Sink, ValueRef};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -286,6 +287,56 @@ fn every_status_has_its_code_and_no_error_tells_the_token() {
             let told = format!("{error:?} {:?}", error.hint_text());
             assert!(told.contains("refused") && !told.contains(TOKEN), "{told}");
         }
+    }
+}
+
+#[test]
+fn a_token_that_ends_is_replaced_once_and_the_statement_is_sent_again() {
+    let refused = || http(401, "{\"message\":\"the token has expired\"}");
+    let done = || http(200, &format!("{HEAD}{BEGIN}{ROW}{END}"));
+    let renewals = Arc::new(AtomicUsize::new(0));
+    let with = |reactions: Vec<Reaction>, after: Duration, next: Result<&'static str, Code>| {
+        let server = Server::start(reactions);
+        let session = server.session();
+        let counted = Arc::clone(&renewals);
+        renewals.store(0, Ordering::SeqCst);
+        let renewal = Renewal::new(after, move || {
+            counted.fetch_add(1, Ordering::SeqCst);
+            next.map(|text| Secret::new(text.to_owned()))
+                .map_err(|code| Error::new(code, "no more tokens"))
+        });
+        session.state().link.renew_by(Some(renewal));
+        (server, session)
+    };
+    let day = Duration::from_secs(86_400);
+    let asked = || renewals.load(Ordering::SeqCst);
+
+    let (server, mut session) = with(vec![refused(), done()], day, Ok("next"));
+    run(&mut session, "select 1").unwrap();
+    assert_eq!((asked(), server.asked().len()), (1, 2));
+
+    // One that is refused as well is not tried for ever.
+    let (server, mut session) = with(vec![refused()], day, Ok("next"));
+    let Err(Failure::Connection(error)) = run(&mut session, "select 1") else {
+        panic!("taken for an answer")
+    };
+    assert_eq!(
+        (error.code(), asked(), server.asked().len()),
+        (Code::Unauthenticated, 1, 2)
+    );
+
+    // Why there is none is what is told.
+    let (server, mut session) = with(vec![refused()], day, Err(Code::Forbidden));
+    let Err(Failure::Connection(error)) = run(&mut session, "select 1") else {
+        panic!("taken for an answer")
+    };
+    assert_eq!((error.code(), asked(), server.asked().len()), (Code::Forbidden, 1, 1));
+
+    // Before it ends it is replaced as well, and where that fails it still serves.
+    for next in [Ok("next"), Err(Code::Unavailable)] {
+        let (server, mut session) = with(vec![done()], Duration::ZERO, next);
+        run(&mut session, "select 1").unwrap();
+        assert_eq!((asked(), server.asked().len()), (1, 1));
     }
 }
 

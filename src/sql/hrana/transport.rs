@@ -6,6 +6,7 @@
 
 use super::address::{Address, shown};
 use crate::error::{Code, Error, Result};
+use crate::secret::Secret;
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use std::cell::Cell;
@@ -124,15 +125,7 @@ impl Http {
     pub(super) fn new(address: &Address) -> Result<Self> {
         let internal =
             |error: &dyn std::fmt::Display| Error::new(Code::Internal, format!("cannot set up HTTP: {error}"));
-        let authorization = match &address.token {
-            Some(token) => {
-                let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose()))
-                    .map_err(|_| Error::new(Code::InvalidValue, "the token has characters that no token has"))?;
-                value.set_sensitive(true);
-                Some(value)
-            }
-            None => None,
-        };
+        let authorization = address.token.as_ref().map(bearer).transpose()?;
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("torso/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT)
@@ -160,6 +153,12 @@ impl Http {
             authorization,
             waited: Cell::default(),
         })
+    }
+
+    /// Uses another token from now on.
+    pub(super) fn authorize(&mut self, token: &Secret) -> Result<()> {
+        self.authorization = Some(bearer(token)?);
+        Ok(())
     }
 
     /// All the time that was spent waiting for answers.
@@ -373,6 +372,13 @@ impl Waited {
             )),
         }
     }
+}
+
+fn bearer(token: &Secret) -> Result<HeaderValue> {
+    let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose()))
+        .map_err(|_| Error::new(Code::InvalidValue, "the token has characters that no token has"))?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 fn origin(url: &Url) -> String {

@@ -1,0 +1,91 @@
+//! The tokens that commands make for themselves: out of the way in lists, soon over, and replaced while somebody works.
+
+use crate::support::server::Server;
+use crate::support::{World, until};
+use serde_json::Value;
+use std::io::Write;
+use std::process::Stdio;
+
+/// A server of the owner `alice`, and a context for it in which the database `app` is.
+fn serve(world: &World) -> Server {
+    let server = Server::start(world, &["--locations", "ams", "--owner", "alice"]);
+    world.write("token", &server.token);
+    world.ok([
+        "context",
+        "add",
+        "there",
+        "--url",
+        server.url(),
+        "--token-file",
+        "token",
+    ]);
+    world.ok(["context", "use", "there"]);
+    world.ok(["db", "create", "app"]);
+    server
+}
+
+fn tokens(world: &World, more: &[&str]) -> Vec<Value> {
+    let listed = world.json([&["db", "tokens", "list", "app"], more].concat());
+    listed.as_array().unwrap().clone()
+}
+
+#[test]
+fn commands_leave_no_lasting_tokens_and_none_in_the_list() {
+    let world = World::new();
+    let _server = serve(&world);
+    world.ok(["db", "shell", "app", "create table t (x); insert into t values (1)"]);
+    world.ok(["db", "dump", "app", "--output-file", "app.sql"]);
+    world.ok(["db", "copy", "app", "local:copied"]);
+    assert_eq!(tokens(&world, &[]), Vec::<Value>::new());
+    let all = tokens(&world, &["--all"]);
+    assert!(all.len() >= 2, "{all:?}");
+    for token in &all {
+        let time = |key: &str| token[key].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+        let life = time("expires_at").duration_since(time("created_at"));
+        assert!(token["name"] == "torso" && life.as_secs() <= 3_600, "{token}");
+    }
+    // What lasts is listed, whatever it is called.
+    world.ok(["db", "tokens", "create", "app", "--label", "torso"]);
+    world.ok([
+        "db",
+        "tokens",
+        "create",
+        "app",
+        "--label",
+        "torso",
+        "--expiration",
+        "2h",
+    ]);
+    world.ok(["db", "tokens", "create", "app", "--expiration", "10m"]);
+    assert_eq!(tokens(&world, &[]).len(), 3);
+}
+
+#[test]
+fn a_shell_outlives_its_token() {
+    let world = World::new();
+    let _server = serve(&world);
+    let mut shell = world.torso_command(["db", "shell", "app"]);
+    let mut shell = shell
+        .stdin(Stdio::piped())
+        .stdout(std::fs::File::create(world.path("out")).unwrap())
+        .stderr(std::fs::File::create(world.path("err")).unwrap())
+        .spawn()
+        .unwrap();
+    let mut typed = shell.stdin.take().unwrap();
+    let mut type_in = |text: &str| {
+        typed.write_all(text.as_bytes()).unwrap();
+        typed.flush().unwrap();
+    };
+    let read = |name: &str| std::fs::read_to_string(world.path(name)).unwrap();
+    type_in("create table t (x);\nbegin;\ninsert into t values (1);\nselect 'first', count(*) from t;\n");
+    until("the shell has begun", || read("out").contains("first|1"));
+    world.ok(["db", "tokens", "invalidate", "app", "--yes"]);
+    // In the midst of a transaction, which goes on.
+    type_in("insert into t values (2);\ncommit;\nselect 'second', count(*) from t;\n");
+    drop(typed);
+    assert_eq!(shell.wait().unwrap().code(), Some(0), "{}", read("err"));
+    assert_eq!(
+        (read("out").as_str(), read("err").as_str()),
+        ("first|1\nsecond|2\n", "")
+    );
+}
