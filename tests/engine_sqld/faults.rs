@@ -4,6 +4,7 @@ use super::{Fleet, engine, is_alive, kill};
 use crate::support::until;
 use nix::sys::signal::Signal;
 use std::collections::BTreeSet;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
@@ -317,4 +318,25 @@ fn a_copy_ends_although_the_primary_is_killed_under_writes() {
     fleet.engine.copy(&ams, &lhr).unwrap();
     assert!(fleet.is_fresh(&ams, &lhr));
     assert_eq!(fleet.number(&lhr, COUNT), fleet.number(&ams, COUNT));
+}
+
+/// A process that is told to end closes its log while a transaction may still be under way. Ended before that is counted, it
+/// leaves a database with rows that its log does not have, and no other sign of it.
+#[test]
+fn what_a_log_has_not_counted_reaches_the_replicas() {
+    let mut fleet = Fleet::new();
+    let (ams, lhr) = followed(&fleet, "app");
+    fleet.engine.shutdown();
+    let home = fleet.home(&ams).join("sqld").join("dbs").join("app");
+    let database = rusqlite::Connection::open(home.join("data")).unwrap();
+    database.execute("INSERT INTO t VALUES (2)", []).unwrap();
+    drop(database);
+    let mut log = std::fs::File::options().append(true).open(home.join("wallog")).unwrap();
+    log.write_all(&[0; 4120]).unwrap();
+    drop(log);
+    fleet.engine = engine();
+    fleet.engine.start(&ams).unwrap();
+    fleet.engine.copy(&ams, &lhr).unwrap();
+    assert_eq!(fleet.number(&ams, COUNT), 2);
+    assert_eq!(fleet.number(&lhr, COUNT), 2);
 }

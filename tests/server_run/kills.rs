@@ -22,7 +22,7 @@ enum Victim {
     Replica,
 }
 
-fn number(variable: &str, default: u64) -> u64 {
+pub(super) fn number(variable: &str, default: u64) -> u64 {
     std::env::var(variable).map_or(default, |text| text.parse().unwrap())
 }
 
@@ -84,9 +84,10 @@ fn compare(server: &Deployment, database: &Database, acknowledged: &Mutex<Vec<(u
             || rows(&database.at(location)),
             |answer| answer.as_ref() == Ok(&there),
             |answer| {
-                let found = answer
-                    .as_ref()
-                    .map(|rows| format!("{} rows of {}", rows.len(), there.len()));
+                let found = answer.as_ref().map(|rows| {
+                    let missing: Vec<_> = there.iter().filter(|row| rows.binary_search(row).is_err()).collect();
+                    format!("{} rows of {}, without {missing:?}", rows.len(), there.len())
+                });
                 format!("{found:?}\n{}", server.replication())
             },
         );

@@ -1,5 +1,6 @@
 //! `torso server` as a process: what it must withstand, and what operators are told to do with it.
 
+mod calls;
 mod clients;
 mod kills;
 mod operate;

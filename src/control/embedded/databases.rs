@@ -58,11 +58,11 @@ pub fn get(plane: &Embedded, name: &DatabaseName) -> Result<Database> {
     view.to_database(view.database(name)?)
 }
 
-pub fn create(plane: &Embedded, request: &CreateDatabase) -> Result<Database> {
+pub fn create(plane: &Embedded, id: DatabaseId, request: &CreateDatabase) -> Result<Database> {
     let size_limit = request.size_limit.as_deref().map_or(Ok(0), parse_size)?;
     match &request.seed {
-        None => place(plane, request, size_limit, None, None),
-        Some(Seed::DatabaseUpload { path }) => place(plane, request, size_limit, Some(path), None),
+        None => place(plane, id, request, size_limit, None, None),
+        Some(Seed::DatabaseUpload { path }) => place(plane, id, request, size_limit, Some(path), None),
         Some(Seed::Upload { .. } | Seed::Dump { .. }) => Err(Error::new(
             Code::Unsupported,
             format!(
@@ -90,7 +90,7 @@ pub fn create(plane: &Embedded, request: &CreateDatabase) -> Result<Database> {
                 name: parent.name,
                 branched_at: Timestamp::now(),
             };
-            place(plane, request, size_limit, Some(&staging.path), Some(parent))
+            place(plane, id, request, size_limit, Some(&staging.path), Some(parent))
         }
     }
 }
@@ -98,6 +98,7 @@ pub fn create(plane: &Embedded, request: &CreateDatabase) -> Result<Database> {
 /// Commits a new database and makes it real; if that fails it is gone again.
 fn place(
     plane: &Embedded,
+    id: DatabaseId,
     request: &CreateDatabase,
     size_limit: i64,
     seed: Option<&Path>,
@@ -125,7 +126,7 @@ fn place(
     let primary = request.location.clone().unwrap_or_else(|| group.primary.clone());
     change.known_location(&primary)?;
     let row = DatabaseRow {
-        id: DatabaseId::generate(),
+        id,
         name: request.name.clone(),
         group_uuid: group.uuid.clone(),
         group: group.name.clone(),
@@ -221,9 +222,22 @@ pub fn rename(plane: &Embedded, name: &DatabaseName, to: &DatabaseName) -> Resul
 pub fn delete(plane: &Embedded, name: &DatabaseName) -> Result<Database> {
     let change = plane.change()?;
     let row = change.database(name)?;
-    protect(&change, &row)?;
+    remove(&change, row)
+}
+
+/// Deletes the database of an id, whatever its name is by now: whether there was one.
+pub fn delete_by_id(plane: &Embedded, id: &DatabaseId) -> Result<bool> {
+    let change = plane.change()?;
+    match change.catalog.database_by_id(id)? {
+        Some(row) => remove(&change, row).map(|_| true),
+        None => Ok(false),
+    }
+}
+
+fn remove(change: &Change<'_>, row: DatabaseRow) -> Result<Database> {
+    protect(change, &row)?;
     let database = change.to_database(row.clone())?;
-    doom(&change, &[row])?;
+    doom(change, &[row])?;
     Ok(database)
 }
 

@@ -1,10 +1,11 @@
 //! What a plane that hosts several of these needs beyond the plane's own methods: where instances are for the engine, and
 //! copies of what is in databases.
 
-use super::Embedded;
 use super::catalog::databases::DatabaseRow;
 use super::view::{View, database_not_found};
+use super::{Embedded, databases};
 use crate::control::names::{DatabaseId, DatabaseName, GroupName, LocationCode};
+use crate::control::types::{CreateDatabase, Database};
 use crate::engine::{Position, Site};
 use crate::error::{Code, Error, Result};
 use std::path::Path;
@@ -24,6 +25,16 @@ pub struct Placed {
 }
 
 impl Embedded {
+    /// Creates a database with an id that was chosen before, and is no other's.
+    pub fn create_with_id(&self, id: DatabaseId, request: &CreateDatabase) -> Result<Database> {
+        databases::create(self, id, request)
+    }
+
+    /// Deletes the database of an id, whatever its name is by now: whether there was one.
+    pub fn delete_by_id(&self, id: &DatabaseId) -> Result<bool> {
+        databases::delete_by_id(self, id)
+    }
+
     /// Every database, by name.
     pub fn placements(&self) -> Result<Vec<Placed>> {
         let Some(view) = self.read()? else {

@@ -218,7 +218,7 @@ impl ControlPlane for Embedded {
     }
 
     fn create_database(&self, request: &CreateDatabase) -> Result<Database> {
-        databases::create(self, request)
+        databases::create(self, DatabaseId::generate(), request)
     }
 
     fn get_database(&self, name: &DatabaseName) -> Result<Database> {

@@ -35,11 +35,17 @@ pub(super) struct Progress {
 impl Keeper {
     pub fn start(&self, shared: &Arc<Shared>) -> Result<()> {
         let shared = Arc::clone(shared);
+        // Those of an earlier process; what begins from now on has somebody who sees to its end.
+        let mut moves = shared.records().moves()?;
         let (stop, stopped) = mpsc::sync_channel(0);
         let thread = std::thread::Builder::new()
             .name("hosted".to_owned())
             .spawn(move || {
-                let mut left = shared.settle();
+                let mut settle = || {
+                    moves.retain(|row| shared.settle_move(row).is_err());
+                    shared.settle() + moves.len()
+                };
+                let mut left = settle();
                 shared.progress.tried.store(true, Ordering::SeqCst);
                 let mut swept = Instant::now();
                 let mut written = Instant::now();
@@ -50,7 +56,7 @@ impl Keeper {
                         return;
                     }
                     if left > 0 {
-                        left = shared.settle();
+                        left = settle();
                         retry = (retry * 2).min(ROUND);
                     }
                     if written.elapsed() < ROUND {

@@ -21,6 +21,7 @@ mod desk;
 mod keeper;
 mod keys;
 mod labels;
+mod moves;
 pub mod permission;
 mod pool;
 mod quotas;

@@ -129,3 +129,14 @@ CREATE TABLE counters (
     rows_written INTEGER NOT NULL,
     PRIMARY KEY (database_id, location)
 ) STRICT, WITHOUT ROWID;
+
+-- Databases that are on their way to another organization: what a server that ends in between undoes at its next start.
+CREATE TABLE moves (
+    database_id TEXT PRIMARY KEY,
+    organization_id TEXT NOT NULL,
+    to_organization_id TEXT NOT NULL,
+    -- The id that its copy there has, or was to have.
+    copy_id TEXT NOT NULL,
+    -- Whether its writes were blocked before.
+    block_writes INTEGER NOT NULL CHECK (block_writes IN (0, 1))
+) STRICT, WITHOUT ROWID;

@@ -23,6 +23,10 @@ const LOG: &str = "wallog";
 /// A replica's place in its primary's log.
 const INDEX: &str = "client_wal_index";
 
+/// Bytes of a log's header, and of each of its frames: a page of 4,096 bytes and what is said of it.
+const LOG_HEADER: usize = 64;
+const LOG_FRAME: u64 = 4096 + 24;
+
 const SENTINEL: &str = ".sentinel";
 
 /// The database file of a namespace.
@@ -64,10 +68,10 @@ pub(super) fn position(place: Place, db_path: &Path, id: &str) -> Position {
         Place::Primary => LOG,
         Place::Replica => INDEX,
     });
-    let mut header = Vec::with_capacity(64);
+    let mut header = Vec::with_capacity(LOG_HEADER);
     let read = File::open(&path).and_then(|file| {
         let metadata = file.metadata()?;
-        file.take(64).read_to_end(&mut header)?;
+        file.take(LOG_HEADER as u64).read_to_end(&mut header)?;
         Ok(metadata)
     });
     let changed_ns = read
@@ -114,8 +118,7 @@ fn replica_frame(header: &[u8]) -> Option<Frame> {
 /// Makes files fit for a start. The process must not run.
 ///
 /// A directory that has been the other role's is refused: served so it would answer wrongly without a sign. And what a
-/// primary that did not end cleanly left of its log is removed, since the process begins a new one anyway and a torn
-/// log would keep it from starting.
+/// primary that did not end cleanly left of its log is removed, so that the process begins a new one from the database.
 pub(super) fn prepare(place: Place, db_path: &Path) -> Result<()> {
     for id in namespaces(db_path)? {
         let dir = namespace(db_path, &id);
@@ -137,7 +140,7 @@ pub(super) fn prepare(place: Place, db_path: &Path) -> Result<()> {
         if place == Place::Replica && is_half_copied(db_path, &id) {
             remove_tree(&dir)?;
         }
-        if place == Place::Primary && dir.join(SENTINEL).exists() {
+        if place == Place::Primary && (dir.join(SENTINEL).exists() || !is_whole(&dir.join(LOG))) {
             disk::remove(&dir.join(LOG))?;
             for part in ["snapshots", "to_compact"] {
                 remove_tree(&dir.join(part))?;
@@ -145,6 +148,23 @@ pub(super) fn prepare(place: Place, db_path: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether a log has just what its header counts. A process that is told to end closes the log while a transaction may
+/// still be under way; ended before that is counted, the database has it and replicas would never be sent it.
+fn is_whole(log: &Path) -> bool {
+    let read = File::open(log).and_then(|file| {
+        let length = file.metadata()?.len();
+        let mut header = Vec::with_capacity(LOG_HEADER);
+        file.take(LOG_HEADER as u64).read_to_end(&mut header)?;
+        Ok((length, header))
+    });
+    match read {
+        Ok((length, header)) => number(&header, 40)
+            .and_then(|frames| u64::from_le_bytes(frames).checked_mul(LOG_FRAME))
+            .is_some_and(|frames| length.checked_sub(LOG_HEADER as u64) == Some(frames)),
+        Err(error) => error.kind() == ErrorKind::NotFound,
+    }
 }
 
 /// Whether a replica has rows but does not know of which log. Killed in such a moment it would lay the primary's log over
@@ -238,12 +258,22 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_was_closed_cleanly_stays() {
+    fn a_log_that_is_whole_and_was_closed_stays() {
         let dir = tempfile::tempdir().unwrap();
         let home = namespace(dir.path(), "a");
         std::fs::create_dir_all(&home).unwrap();
-        std::fs::write(home.join(LOG), "x").unwrap();
-        prepare(Place::Primary, dir.path()).unwrap();
-        assert!(home.join(LOG).exists());
+        let log = home.join(LOG);
+        let write = |counted: u64, frames: usize| {
+            let mut bytes = vec![0; LOG_HEADER + frames * 4120];
+            bytes[40..48].copy_from_slice(&counted.to_le_bytes());
+            std::fs::write(&log, bytes).unwrap();
+            prepare(Place::Primary, dir.path()).unwrap();
+            log.exists()
+        };
+        assert!(write(0, 0));
+        assert!(write(3, 3));
+        // A transaction that was written and not counted; one that was counted and is not there.
+        assert!(!write(3, 5));
+        assert!(!write(3, 2));
     }
 }

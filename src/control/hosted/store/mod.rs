@@ -2,10 +2,12 @@
 //!
 //! One connection, for one thread at a time; the plane keeps what is asked for all the time in memory.
 
+mod moves;
 mod people;
 mod tokens;
 mod usage;
 
+pub use moves::MoveRow;
 pub use people::{InviteRow, MemberRow, OrganizationRow, UserRow};
 pub use tokens::{ApiTokenRow, DatabaseTokenRow};
 pub use usage::Reading;
@@ -20,7 +22,10 @@ use std::path::Path;
 
 const KIND: Kind = Kind {
     noun: "the accounts file",
-    migrations: &[include_str!("../migrations/0001.sql")],
+    migrations: &[
+        include_str!("../migrations/0001.sql"),
+        include_str!("../migrations/0002.sql"),
+    ],
 };
 
 /// Entries of the audit log that an organization keeps.

@@ -95,7 +95,17 @@ impl Tenant<'_> {
     }
 
     /// Makes a database within all limits, and has its labels lead to it.
-    pub(super) fn make_database(&self, plane: &Loan, mut request: CreateDatabase) -> Result<Database> {
+    pub(super) fn make_database(&self, plane: &Loan, request: CreateDatabase) -> Result<Database> {
+        self.make_database_with_id(plane, DatabaseId::generate(), request)
+    }
+
+    /// The same with an id that was chosen before.
+    pub(super) fn make_database_with_id(
+        &self,
+        plane: &Loan,
+        id: DatabaseId,
+        mut request: CreateDatabase,
+    ) -> Result<Database> {
         if let Some(location) = &request.location {
             self.offered(location)?;
         }
@@ -128,7 +138,7 @@ impl Tenant<'_> {
         }
         let wanted = self.labels_of(&request.name, at);
         let _promise = self.shared.labels.promise(wanted, own.as_ref())?;
-        let made = plane.create_database(&request)?;
+        let made = plane.create_with_id(id, &request)?;
         self.publish(plane, &made.name)?;
         Ok(made)
     }

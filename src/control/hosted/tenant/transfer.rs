@@ -1,12 +1,13 @@
 //! Moving databases and groups to another organization. Tenants share nothing, so a move is a copy: writes are blocked, the
-//! copy is made, and only when it stands is the former one destroyed. Cut short, nothing is lost: the former one is there
-//! with its writes blocked, perhaps beside its copy. The moved database has a new id, so tokens for the former one end.
+//! copy is made, and only when it stands is the former one destroyed. The moved database has a new id, so tokens for the
+//! former one end. What becomes of a move that is cut short is in [`super::super::moves`].
 
 use super::{Loan, Tenant};
 use crate::control::ControlPlane as _;
 use crate::control::hosted::Entry;
 use crate::control::hosted::permission::{Action, Target};
-use crate::control::names::{DatabaseName, GroupName, OrganizationSlug};
+use crate::control::hosted::store::MoveRow;
+use crate::control::names::{DatabaseId, DatabaseName, GroupName, OrganizationSlug};
 use crate::control::types::{
     Configuration, ConfigurationPatch, CreateDatabase, Database, DatabaseFilter, Group, NewGroup, Seed,
 };
@@ -121,51 +122,71 @@ impl Tenant<'_> {
         if before.delete_protection {
             return Err(protected(&format!("database {name}")));
         }
-        let block = |on: bool| {
-            let patch = ConfigurationPatch {
-                block_writes: Some(on),
-                ..ConfigurationPatch::default()
-            };
-            plane.update_configuration(name, &patch)?;
-            self.publish(plane, name).map(drop)
-        };
-        block(true)?;
         let database = plane.get_database(name)?;
-        let copied = (1..=TRIES)
-            .find_map(|time| {
-                let position = plane.position(name);
-                let copied = target
-                    .receive(there, plane, &database, group)
-                    .and_then(|()| target.equip(there, &database, &before));
-                let same = copied.is_ok() && plane.position(name).ok() == position.ok();
-                if copied.is_ok() && same {
-                    return Some(Ok(()));
-                }
-                target.discard(there, name);
-                match copied {
-                    Err(error) => Some(Err(error)),
-                    Ok(()) if time == TRIES => Some(Err(Error::new(
-                        Code::DatabaseBusy,
-                        format!("database {name} is still being written to"),
-                    )
-                    .hint("end what writes to it, then try again"))),
-                    Ok(()) => None,
-                }
-            })
-            .unwrap_or(Ok(()));
-        if let Err(error) = copied {
-            // Where this fails too, the block stays and is seen in the configuration.
-            let _ = block(before.block_writes);
-            return Err(error);
+        let mut row = MoveRow {
+            database_id: database.id.clone(),
+            organization_id: self.organization.id.clone(),
+            to_organization_id: target.organization.id.clone(),
+            copy_id: DatabaseId::generate(),
+            block_writes: before.block_writes,
+        };
+        self.shared.begin_move(&row)?;
+        let moved = self
+            .block_writes(plane, name)
+            .and_then(|()| self.copy_to((target, there), plane, (&database, &before), group, &mut row))
+            .and_then(|()| plane.delete_by_id(&database.id));
+        // Whether it came to its end or is to be undone is seen by what there is. What cannot be done now is at the next
+        // start.
+        let settled = self.shared.settle_move(&row);
+        moved?;
+        settled
+    }
+
+    fn block_writes(&self, plane: &Loan, name: &DatabaseName) -> Result<()> {
+        let patch = ConfigurationPatch {
+            block_writes: Some(true),
+            ..ConfigurationPatch::default()
+        };
+        plane.update_configuration(name, &patch)?;
+        self.publish(plane, name).map(drop)
+    }
+
+    /// Makes the copy, anew where the original changed meanwhile.
+    fn copy_to(
+        &self,
+        (target, there): (&Tenant<'_>, &Loan),
+        plane: &Loan,
+        (database, settings): (&Database, &Configuration),
+        group: Option<&GroupName>,
+        row: &mut MoveRow,
+    ) -> Result<()> {
+        let name = &database.name;
+        for _ in 0..TRIES {
+            let position = plane.position(name)?;
+            target.receive(there, plane, database, group, row.copy_id.clone())?;
+            target.equip(there, database, settings)?;
+            if plane.position(name)? == position {
+                return Ok(());
+            }
+            self.shared.discard_copy(there, &row.copy_id)?;
+            row.copy_id = DatabaseId::generate();
+            self.shared.begin_move(row)?;
         }
-        plane.delete_database(name)?;
-        self.shared.labels.remove(&database.id);
-        self.forget(std::slice::from_ref(&database.id), None);
-        Ok(())
+        Err(
+            Error::new(Code::DatabaseBusy, format!("database {name} is still being written to"))
+                .hint("end what writes to it, then try again"),
+        )
     }
 
     /// Makes a copy of another organization's database.
-    fn receive(&self, plane: &Loan, from: &Loan, database: &Database, group: Option<&GroupName>) -> Result<()> {
+    fn receive(
+        &self,
+        plane: &Loan,
+        from: &Loan,
+        database: &Database,
+        group: Option<&GroupName>,
+        id: DatabaseId,
+    ) -> Result<()> {
         let staging = plane.staging()?;
         from.snapshot(&database.name, &staging.path)?;
         let request = CreateDatabase {
@@ -177,7 +198,7 @@ impl Tenant<'_> {
             }),
             size_limit: None,
         };
-        self.make_database(plane, request).map(drop)
+        self.make_database_with_id(plane, id, request).map(drop)
     }
 
     /// Gives a copy what its original had: replicas and settings.
@@ -195,13 +216,6 @@ impl Tenant<'_> {
         };
         plane.update_configuration(&original.name, &patch)?;
         self.publish(plane, &original.name).map(drop)
-    }
-
-    /// Removes a copy that is not used.
-    fn discard(&self, plane: &Loan, name: &DatabaseName) {
-        if let Ok(database) = plane.delete_database(name) {
-            self.shared.labels.remove(&database.id);
-        }
     }
 }
 
