@@ -4,6 +4,7 @@ mod accounts;
 mod files;
 mod limits;
 mod matrix;
+mod moves;
 mod plane;
 mod tokens;
 
