@@ -8,3 +8,4 @@ mod files;
 mod process;
 mod schema;
 mod sdk;
+mod turso_cli;

@@ -39,7 +39,7 @@ pub use tenant::Export;
 pub use uploads::Upload;
 
 use crate::control::ControlPlane;
-use crate::control::accounts::{Accounts, AuditEntry, MemberRole, OrganizationKind, User};
+use crate::control::accounts::{Accounts, AuditEntry, MemberRole, Organization, OrganizationKind, User};
 use crate::control::embedded::Embedded;
 use crate::control::embedded::lock::{Lock, SERVER as SERVER_LOCK};
 use crate::control::names::{DatabaseName, LocationCode, OrganizationSlug, Username};
@@ -189,6 +189,12 @@ impl Hosted {
         self.shared.is_ready()
     }
 
+    /// Where clients reach the server.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.shared.public.base
+    }
+
     /// Who has a token. From memory, but for the first time.
     pub fn authenticate(&self, bearer: &str, origin: &Origin) -> Result<Caller> {
         self.shared.authenticate(bearer, origin)
@@ -206,6 +212,11 @@ impl Hosted {
 
     pub fn accounts<'a>(&'a self, caller: &'a Caller) -> Box<dyn Accounts + 'a> {
         Box::new(desk::Desk::new(&self.shared, caller))
+    }
+
+    /// What a new organization of the caller's would be; refused where it could not be made. Nothing is changed.
+    pub fn plan_organization(&self, caller: &Caller, name: &str) -> Result<Organization> {
+        desk::Desk::new(&self.shared, caller).planned(name)
     }
 
     // Files that come and go.

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 /// The parameters that paths have.
-pub(super) const PARAMETERS: [&str; 13] = [
+pub(super) const PARAMETERS: [&str; 14] = [
     "organizationSlug",
     "organizationId",
     "databaseName",
@@ -24,6 +24,7 @@ pub(super) const PARAMETERS: [&str; 13] = [
     "instanceName",
     "location",
     "username",
+    "issuerName",
     "email",
     "tokenName",
     "tokenId",

@@ -4,6 +4,7 @@
 //! Always 200 with a JSON body on success. Whoever has no valid token gets 401, but on the few public endpoints. Bodies are
 //! read whatever their content type, may be empty, and their keys may be in any case.
 
+mod absent;
 mod account;
 mod body;
 mod call;

@@ -2,7 +2,7 @@
 
 use super::call::Call;
 use super::reply::Reply;
-use super::{account, databases, groups, locations, organizations, tokens};
+use super::{absent, account, databases, groups, locations, organizations, tokens};
 use crate::control::routes::Operation as O;
 use crate::error::{Code, Error, Result};
 
@@ -37,6 +37,14 @@ pub(super) fn answer(operation: O, call: &Call<'_>) -> Result<Reply> {
         O::Subscription => organizations::subscription(call),
         O::ListPlans => organizations::plans(call),
         O::ListInvoices => organizations::invoices(call),
+        O::PaymentAccount => absent::payment_account(call),
+        O::PaymentPortal => absent::payment_portal(call),
+        O::PaymentMethods => absent::payment_methods(call),
+        O::Subscribe => absent::subscribe(call),
+        O::BillingCustomer => absent::billing_customer(call),
+        O::ListIssuers => absent::list_issuers(call),
+        O::AddIssuer | O::IssuerTemplate => absent::refuse_issuers(call),
+        O::RemoveIssuer => absent::remove_issuer(call),
 
         O::ListLocations => locations::list(call),
         O::GetLocation => locations::get(call),
@@ -55,6 +63,8 @@ pub(super) fn answer(operation: O, call: &Call<'_>) -> Result<Reply> {
         O::AddGroupLocation => groups::add_location(call),
         O::RemoveGroupLocation => groups::remove_location(call),
         O::WaitForGroupLocation => groups::wait_for_location(call),
+        O::MigrationInfo => absent::migration_info(call),
+        O::Migrate => absent::migrate(call),
         O::PromoteGroup => groups::promote(call),
         O::ListGroupTokens => tokens::list_of_group(call),
         O::CreateGroupToken => tokens::create_for_group(call),

@@ -32,7 +32,12 @@ struct NewOrganization {
 
 pub(super) fn create(call: &Call<'_>) -> Result<Reply> {
     let new: NewOrganization = call.body()?;
-    let made = call.accounts().create_organization(&new.name)?;
+    // The official CLI asks whether it would be before it asks for it.
+    let made = if call.query("dry_run") == Some("true") {
+        call.hosted.plan_organization(call.caller, &new.name)?
+    } else {
+        call.accounts().create_organization(&new.name)?
+    };
     // One client reads the one, one the other.
     Ok(Reply::Json(json!({ "organization": made, "org": made })))
 }

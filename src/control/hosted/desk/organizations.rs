@@ -4,7 +4,7 @@ use super::{Desk, tokens};
 use crate::control::ControlPlane as _;
 use crate::control::accounts::{MemberRole, Organization, OrganizationKind, OrganizationPatch};
 use crate::control::hosted::permission::Action;
-use crate::control::hosted::store::OrganizationRow;
+use crate::control::hosted::store::{OrganizationRow, Records};
 use crate::control::hosted::{Entry, PLAN, new_id};
 use crate::control::names::OrganizationSlug;
 use crate::control::types::DatabaseFilter;
@@ -14,6 +14,18 @@ use serde_json::json;
 
 /// Characters of the longest name.
 const LONGEST_NAME: usize = 100;
+
+/// Refuses a new organization whose slug is taken; that of a user is kept for the user's own.
+fn free(records: &Records, row: &OrganizationRow) -> Result<()> {
+    if records.organization(row.slug.as_str())?.is_none() && records.user(row.slug.as_str())?.is_none() {
+        return Ok(());
+    }
+    Err(Error::new(
+        Code::OrganizationExists,
+        format!("an organization {} exists already", row.slug),
+    )
+    .hint("choose another name"))
+}
 
 impl Desk<'_> {
     pub(super) fn organizations(&self) -> Result<Vec<Organization>> {
@@ -25,7 +37,14 @@ impl Desk<'_> {
         Ok(rows.into_iter().map(told).collect())
     }
 
-    pub(super) fn found(&self, name: &str) -> Result<Organization> {
+    /// What a new organization would be; refused where it could not be made.
+    pub(in crate::control::hosted) fn planned(&self, name: &str) -> Result<Organization> {
+        let row = self.row(name)?;
+        free(&self.shared.records(), &row)?;
+        Ok(told(row))
+    }
+
+    fn row(&self, name: &str) -> Result<OrganizationRow> {
         self.unlimited("create organizations")?;
         if name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
             return Err(Error::new(
@@ -34,7 +53,7 @@ impl Desk<'_> {
             )
             .hint(format!("use up to {LONGEST_NAME} characters")));
         }
-        let row = OrganizationRow {
+        Ok(OrganizationRow {
             id: new_id(),
             slug: tokens::slug(name)?,
             name: name.trim().to_owned(),
@@ -43,17 +62,15 @@ impl Desk<'_> {
             overages: false,
             require_mfa: false,
             created_at: Timestamp::now(),
-        };
+        })
+    }
+
+    pub(super) fn found(&self, name: &str) -> Result<Organization> {
+        let row = self.row(name)?;
         {
             let records = self.shared.records();
             records.write(|| {
-                if records.organization(row.slug.as_str())?.is_some() || records.user(row.slug.as_str())?.is_some() {
-                    return Err(Error::new(
-                        Code::OrganizationExists,
-                        format!("an organization {} exists already", row.slug),
-                    )
-                    .hint("choose another name"));
-                }
+                free(&records, &row)?;
                 records.insert_organization(&row)?;
                 records.set_member(&row.id, &self.caller.session.user_id, MemberRole::Owner)
             })?;

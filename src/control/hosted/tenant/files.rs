@@ -72,12 +72,16 @@ impl Tenant<'_> {
             }
             Some(Seed::Upload { id }) => id.clone(),
             // Nothing is fetched from anywhere: of the URL only its end is looked at.
-            Some(Seed::Dump { url }) => url
-                .trim_end_matches('/')
-                .rsplit('/')
-                .next()
-                .unwrap_or_default()
-                .to_owned(),
+            Some(Seed::Dump { url }) => match url.rsplit_once("/uploads/") {
+                Some((_, id)) => id.to_owned(),
+                None => {
+                    return Err(Error::new(
+                        Code::Unsupported,
+                        "this server fetches nothing from a URL, so no dump either",
+                    )
+                    .hint("get the dump and send it: torso db create NAME --from-dump PATH"));
+                }
+            },
         };
         // Known before a large file is looked at.
         if plane.id_of(&request.name)?.is_some() {

@@ -1,0 +1,227 @@
+//! `auth`, `org` and `plan`.
+
+use super::{has, logged_in};
+use crate::support::World;
+use serde_json::json;
+
+#[test]
+fn auth_and_api_tokens() {
+    let world = World::new();
+    let mut cli = logged_in(&world);
+    assert_eq!(cli.ok("GET", "/v1/current-user", None)["user"]["username"], "alice");
+    assert_eq!(cli.ok("GET", "/releases/latest", None)["latest"], "v1.0.29");
+
+    // api-tokens mint, as a whole, and for a group.
+    let minted = cli.ok("POST", "/v2/auth/api-tokens/ci", None);
+    has(&minted["token"], &["name", "id", "value"]);
+    cli.ok("GET", "/v2/organizations", None);
+    has(
+        &cli.ok("GET", "/v1/organizations/alice/groups/default", None),
+        &["group"],
+    );
+    let body = json!({ "organization": "alice", "group": "default", "scopes": ["db:create", "db:mint-token"] });
+    let scoped = cli.ok("POST", "/v2/auth/api-tokens/scoped", Some(body));
+    for preset in ["read-only", "full-access"] {
+        let body = json!({ "organization": "alice", "group": "default", "scopes": [preset] });
+        cli.ok("POST", &format!("/v2/auth/api-tokens/{preset}"), Some(body));
+    }
+    let listed = cli.ok("GET", "/v1/auth/api-tokens", None)["tokens"].clone();
+    let find = |name: &str| {
+        listed
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|token| token["name"] == name)
+            .unwrap()
+    };
+    has(find("ci"), &["id", "name", "created_at"]);
+    has(find("scoped"), &["organization", "group", "scopes"]);
+    assert_eq!(cli.ok("DELETE", "/v1/auth/api-tokens/ci", None)["token"], "ci");
+
+    // What was minted opens what it says, and no more.
+    let owner = std::mem::replace(&mut cli.token, scoped["token"]["value"].as_str().unwrap().to_owned());
+    cli.ok("GET", "/v1/auth/validate", None);
+    cli.scope = "/v1/organizations/alice".to_owned();
+    cli.own(
+        "POST",
+        "/databases",
+        Some(json!({ "name": "made", "group": "default" })),
+    );
+    let (status, sentence) = cli.refused("DELETE", "/databases/made", None);
+    assert!(status == 403 && sentence.contains("token"), "{sentence}");
+    cli.token = owner;
+
+    // logout --all
+    let from = cli.ok("POST", "/v1/auth/invalidate", None)["validFrom"]
+        .as_i64()
+        .unwrap();
+    assert!(from > 0);
+    assert_eq!(cli.send("GET", "/v1/auth/validate", None).0, 401);
+}
+
+#[test]
+fn organizations_and_plans() {
+    let world = World::new();
+    let mut cli = logged_in(&world);
+    let listed = cli.ok("GET", "/v2/organizations", None)["organizations"].clone();
+    has(&listed[0], &["id", "name", "slug", "type", "overages"]);
+    assert_eq!(
+        (&listed[0]["type"], listed.as_array().unwrap().len()),
+        (&json!("personal"), 1)
+    );
+
+    // org create: asked first whether it could be, then how it would be paid.
+    let ask = |dry: bool| format!("/v1/organizations?dry_run={dry}");
+    cli.ok("POST", &ask(true), Some(json!({ "name": "Team Two" })));
+    assert_eq!(
+        cli.ok("GET", "/v2/organizations", None)["organizations"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    let customer = cli.ok(
+        "POST",
+        "/v1/organizations/stripe-customer",
+        Some(json!({ "Name": "Team Two" })),
+    );
+    let customer = customer["stripeCustomerId"].as_str().unwrap();
+    let portal = cli.ok("POST", "/v1/billing/portal", Some(json!({ "stripe_id": customer })));
+    assert!(portal["portal"]["url"].as_str().unwrap().starts_with("http"));
+    let methods = cli.ok(
+        "GET",
+        &format!("/v1/billing/payment-methods?stripe_id={customer}"),
+        None,
+    );
+    assert_eq!(methods["exists"], true);
+    let made = cli.ok(
+        "POST",
+        &ask(false),
+        Some(json!({ "name": "Team Two", "stripe_id": customer })),
+    );
+    let slug = made["org"]["slug"].as_str().unwrap().to_owned();
+    has(&made["org"], &["name", "slug"]);
+    assert_eq!(
+        cli.ok("GET", "/v2/organizations", None)["organizations"]
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+    let plan = cli.ok(
+        "POST",
+        &format!("/v1/organizations/{slug}/subscription"),
+        Some(json!({ "plan": "scaler" })),
+    );
+    assert_eq!(plan["subscription"]["plan"], "self-hosted");
+    let (status, told) = cli.send("POST", &ask(true), Some("{\"name\":\"Team Two\"}"));
+    assert_eq!((status, &told["code"]), (409, &json!("organization_exists")));
+
+    // org members and invites, on the personal organization with an empty place in the path.
+    for scope in ["/v1/organizations/".to_owned(), format!("/v1/organizations/{slug}")] {
+        cli.scope = scope;
+        let members = cli.own("GET", "/members", None)["members"].clone();
+        has(&members[0], &["username", "role"]);
+        assert_eq!(cli.own("GET", "/invites", None)["invites"], json!([]));
+    }
+    let invited = cli.own(
+        "POST",
+        "/invite",
+        Some(json!({ "email": "bob@example.com", "role": "member" })),
+    );
+    let invites = cli.own("GET", "/invites", None)["invites"].clone();
+    has(&invites[0], &["email", "role", "accepted"]);
+    let accept = json!({ "invitation": invited["invited"]["link"], "username": "bob" });
+    cli.ok("POST", "/v1/invitations/accept", Some(accept));
+    cli.own("DELETE", "/members/bob", None);
+    cli.own("POST", "/members", Some(json!({ "username": "bob", "role": "viewer" })));
+    cli.own(
+        "POST",
+        "/invite",
+        Some(json!({ "email": "eve@example.com", "role": "admin" })),
+    );
+    cli.own("DELETE", "/invites/eve@example.com", None);
+
+    let log = cli.own("GET", "/audit-logs?page=1&page_size=10", None);
+    has(
+        &log["audit_logs"][0],
+        &["code", "author", "origin", "created_at", "data"],
+    );
+    has(&log["pagination"], &["page", "total_pages", "total_rows"]);
+
+    // plan show, and what is about money.
+    has(
+        &cli.own("GET", "/subscription", None)["subscription"],
+        &["plan", "timeline", "overages"],
+    );
+    let usage = cli.own("GET", "/usage", None)["organization"].clone();
+    has(&usage, &["uuid", "usage", "databases"]);
+    has(
+        &usage["usage"],
+        &[
+            "rows_read",
+            "rows_written",
+            "storage_bytes",
+            "bytes_synced",
+            "databases",
+            "locations",
+            "groups",
+        ],
+    );
+    let plans = cli.ok("GET", "/v1/plans", None)["plans"].clone();
+    has(&plans[0], &["name", "price", "quotas"]);
+    has(
+        &plans[0]["quotas"],
+        &[
+            "rowsRead",
+            "rowsWritten",
+            "databases",
+            "bytesSynced",
+            "locations",
+            "storage",
+            "groups",
+        ],
+    );
+    for kind in ["all", "upcoming", "issued"] {
+        assert_eq!(
+            cli.own("GET", &format!("/invoices?type={kind}"), None)["invoices"],
+            json!([])
+        );
+    }
+    for (method, body) in [("GET", None), ("PUT", Some(json!({ "name": "Team Two" })))] {
+        let (status, sentence) = cli.refused(method, "/billing/customer", body);
+        assert!(status == 501 && sentence.contains("nothing is billed"), "{sentence}");
+    }
+
+    // org jwks
+    cli.scope = format!("/v2/organizations/{slug}");
+    assert_eq!(cli.own("GET", "/jwks", None)["jwks"], json!([]));
+    let key = json!({ "jwks_url": "https://issuer.example.com/jwks.json", "region": "local" });
+    let (status, sentence) = cli.refused("PUT", "/jwks/clerk", Some(key));
+    assert!(
+        status == 501 && sentence.contains("tokens of this server only"),
+        "{sentence}"
+    );
+    let template = json!({ "database": "app", "group": "default", "scope": "full-access", "permissions": [] });
+    assert_eq!(cli.refused("GET", "/jwks-template", Some(template)).0, 501);
+    assert_eq!(
+        cli.refused("DELETE", "/jwks/clerk", Some(json!({ "region": "local" })))
+            .0,
+        404
+    );
+
+    // org db-transfer and destroy
+    cli.scope = "/v1".to_owned();
+    cli.own(
+        "POST",
+        "/databases",
+        Some(json!({ "name": "moved", "location": "local", "group": "default" })),
+    );
+    cli.find("moved");
+    cli.own("POST", "/databases/moved/transfer", Some(json!({ "org": slug })));
+    cli.scope = format!("/v1/organizations/{slug}");
+    cli.find("moved");
+    cli.own("DELETE", "/databases/moved", None);
+    cli.ok("DELETE", &format!("/v1/organizations/{slug}"), None);
+    assert_eq!(cli.send("GET", &format!("{}/databases", cli.scope), None).0, 404);
+}
