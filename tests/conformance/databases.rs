@@ -135,13 +135,19 @@ fn configuration(world: &dyn Subject) {
     assert_eq!(world.plane().get_configuration(&db("app")).unwrap(), after);
     assert!(plane.connection(&db("app"), None).unwrap().delete_protection);
     refused(plane.delete_database(&db("app")), Code::DeleteProtected, "app");
-    for size in ["64mb", "-1", "", "99999999999999999999"] {
+    for size in ["64 bananas", "-1", "", "99999999999999999999"] {
         let patch = ConfigurationPatch {
             size_limit: Some(size.to_owned()),
             ..ConfigurationPatch::default()
         };
         refused(plane.update_configuration(&db("app"), &patch), Code::InvalidValue, size);
     }
+    let units = ConfigurationPatch {
+        size_limit: Some("64mb".to_owned()),
+        ..ConfigurationPatch::default()
+    };
+    let after = plane.update_configuration(&db("app"), &units).unwrap();
+    assert_eq!(after.size_limit, "67108864");
     let none = ConfigurationPatch {
         size_limit: Some("0".to_owned()),
         ..ConfigurationPatch::default()

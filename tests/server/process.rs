@@ -227,10 +227,8 @@ fn sizes_may_have_units() {
         server.ok("PATCH", configuration, Some(json!({ "size_limit": "1kb" })));
         let patched = server.ok("PATCH", configuration, Some(json!({ "size_limit": told })));
         assert_eq!(patched["size_limit"], bytes, "{told}");
-        for nothing in [json!(null), json!("")] {
-            let same = server.ok("PATCH", configuration, Some(json!({ "size_limit": nothing })));
-            assert_eq!(same["size_limit"], bytes, "{told}");
-        }
+        let same = server.ok("PATCH", configuration, Some(json!({ "size_limit": null })));
+        assert_eq!(same["size_limit"], bytes, "{told}");
         server.ok("DELETE", "/v1/databases/app", None);
     }
     for wrong in [

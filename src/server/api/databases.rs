@@ -181,7 +181,7 @@ pub(super) fn create(call: &Call<'_>) -> Result<Reply> {
         group,
         location,
         seed: new.seed.map(seed).transpose()?.flatten(),
-        size_limit: new.size_limit.and_then(size),
+        size_limit: given(new.size_limit.and_then(size)),
     };
     let database = plane.create_database(&request)?;
     Ok(Reply::Json(json!({
@@ -278,10 +278,9 @@ pub(super) fn get_configuration(call: &Call<'_>) -> Result<Reply> {
     configured(&call.plane()?.get_configuration(&name(call)?)?)
 }
 
-/// A size as text or as a number of bytes; an empty text is none.
+/// A size as text or as a number of bytes.
 fn size(told: Value) -> Option<String> {
     match told {
-        Value::String(text) if text.is_empty() => None,
         Value::String(text) => Some(text),
         Value::Null => None,
         // What is no size is refused where sizes are read.

@@ -276,7 +276,7 @@ fn databases_of_dumps_and_of_what_is_not_held_here() {
         .post(format!("http://{host}/v2/pipeline"))
         .bearer_auth(jwt.as_str().unwrap());
     assert_eq!(
-        hrana::execute(request, &["select x from t"]).unwrap(),
+        hrana::execute(request, ["select x from t"]).unwrap(),
         [json!([{ "type": "integer", "value": "7" }])]
     );
 
