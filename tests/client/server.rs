@@ -86,7 +86,10 @@ fn running(on: On) -> &'static Running {
         // What a start does for all organizations would refresh replicas that a check wants behind.
         let ready = base.join("/ready").unwrap();
         until("a start is over", || {
-            reqwest::blocking::get(ready.clone()).is_ok_and(|answer| answer.status().is_success())
+            Server::client()
+                .get(ready.clone())
+                .send()
+                .is_ok_and(|answer| answer.status().is_success())
         });
         Running { base, token }
     })

@@ -157,8 +157,8 @@ impl Calls {
         Call { requests, then }
     }
 
-    /// Makes a call and kills something while it runs. Whether it was answered, and with success.
-    fn interrupted(&mut self, call: Call) -> Option<bool> {
+    /// Makes a call and kills something while it runs. The answer, if there was one, and whether it was success.
+    fn interrupted(&mut self, call: Call) -> Option<(bool, Value)> {
         let base = self.server.server().url().trim_end_matches('/').to_owned();
         let token = self.server.token.clone();
         let (tell, told) = mpsc::channel();
@@ -195,13 +195,13 @@ impl Calls {
             self.server.end(Signal::SIGKILL);
             let answer = caller.join().unwrap();
             self.server.start();
-            return answer.map(|(is_success, _)| is_success);
+            return answer;
         }
         let location = self.pick(&LOCATIONS);
         if let Some(pid) = self.server.process_in(location) {
             signal(pid, Signal::SIGKILL);
         }
-        caller.join().unwrap().map(|(is_success, _)| is_success)
+        caller.join().unwrap()
     }
 
     /// What the server has.
@@ -302,16 +302,16 @@ fn calls_are_done_or_not_done() {
         until(
             &format!("all is as before or as after {described} ({answer:?})"),
             || places(&it.found()),
-            |found| match answer {
-                Some(true) => *found == after,
-                Some(false) => *found == before,
+            |found| match &answer {
+                Some((true, _)) => *found == after,
+                Some((false, _)) => *found == before,
                 None => *found == before || *found == after,
             },
         );
         assert!(begun.elapsed() < Duration::from_secs(40));
         match answer {
-            Some(true) => done += 1,
-            Some(false) => refused += 1,
+            Some((true, _)) => done += 1,
+            Some((false, _)) => refused += 1,
             None => unknown += 1,
         }
         if places(&it.found()) == after {

@@ -2,7 +2,7 @@
 //! in memory is written down and what is old is removed.
 
 use super::{Shared, lock};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use jiff::Timestamp;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
@@ -20,8 +20,6 @@ const STARTERS: usize = 4;
 
 #[derive(Default)]
 pub(super) struct Keeper {
-    /// Dropped to stop.
-    running: Mutex<Option<SyncSender<()>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -30,14 +28,17 @@ pub(super) struct Keeper {
 pub(super) struct Progress {
     tried: AtomicBool,
     stopping: AtomicBool,
+    /// Tells the keeper that something is left to be done. Dropped to stop it.
+    keeper: Mutex<Option<SyncSender<()>>>,
 }
 
 impl Keeper {
     pub fn start(&self, shared: &Arc<Shared>) -> Result<()> {
+        let keeper = &shared.progress.keeper;
         let shared = Arc::clone(shared);
         // Those of an earlier process; what begins from now on has somebody who sees to its end.
         let mut moves = shared.records().moves()?;
-        let (stop, stopped) = mpsc::sync_channel(0);
+        let (tell, told) = mpsc::sync_channel(1);
         let thread = std::thread::Builder::new()
             .name("hosted".to_owned())
             .spawn(move || {
@@ -50,14 +51,27 @@ impl Keeper {
                 let mut swept = Instant::now();
                 let mut written = Instant::now();
                 let mut retry = RETRY;
+                let mut due = Instant::now() + retry;
                 loop {
-                    let pause = if left > 0 { retry } else { ROUND };
-                    if stopped.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
-                        return;
+                    let next = written + ROUND;
+                    let next = if left > 0 { next.min(due) } else { next };
+                    match told.recv_timeout(next.saturating_duration_since(Instant::now())) {
+                        Ok(()) => {
+                            // What just failed is not tried at once.
+                            if left == 0 {
+                                retry = RETRY;
+                                due = Instant::now() + retry;
+                            }
+                            left = left.max(1);
+                            continue;
+                        }
+                        Err(RecvTimeoutError::Timeout) => {}
+                        Err(RecvTimeoutError::Disconnected) => return,
                     }
-                    if left > 0 {
+                    if left > 0 && due <= Instant::now() {
                         left = settle();
                         retry = (retry * 2).min(ROUND);
+                        due = Instant::now() + retry;
                     }
                     if written.elapsed() < ROUND {
                         continue;
@@ -73,7 +87,7 @@ impl Keeper {
                 }
             })
             .map_err(|error| Error::io(error, "cannot start a thread"))?;
-        *lock(&self.running) = Some(stop);
+        *lock(keeper) = Some(tell);
         *lock(&self.thread) = Some(thread);
         Ok(())
     }
@@ -81,7 +95,7 @@ impl Keeper {
     /// Begins no further work.
     pub fn stop(&self, shared: &Shared) {
         shared.progress.stopping.store(true, Ordering::SeqCst);
-        drop(lock(&self.running).take());
+        drop(lock(&shared.progress.keeper).take());
     }
 
     /// Waits until it has stopped.
@@ -98,6 +112,25 @@ impl Shared {
     /// Whether everything that is wanted was brought to run, or was tried to be.
     pub(super) fn is_ready(&self) -> bool {
         self.progress.tried.load(Ordering::SeqCst)
+    }
+
+    /// Has what could not be done just now be done as soon as it can be.
+    pub(super) fn keep_trying(&self) {
+        if let Some(keeper) = lock(&self.progress.keeper).as_ref() {
+            // One word is enough, and nobody waits for it.
+            let _ = keeper.try_send(());
+        }
+    }
+
+    /// What is out of the catalog is gone for everybody; files that could not be removed are the keeper's.
+    pub(super) fn removed(&self, result: Result<()>) -> Result<()> {
+        match result {
+            Err(error) if error.code() == Code::Partial => {
+                self.keep_trying();
+                Ok(())
+            }
+            result => result,
+        }
     }
 
     /// Brings everything that is wanted to run: how many organizations have something left to be done.

@@ -60,7 +60,7 @@ impl Shared {
 
     /// Removes a copy that is not used.
     pub(super) fn discard_copy(&self, plane: &Loan, id: &DatabaseId) -> Result<()> {
-        plane.delete_by_id(id)?;
+        self.removed(plane.delete_by_id(id).map(drop))?;
         self.labels.remove(id);
         Ok(())
     }

@@ -153,9 +153,12 @@ impl Tenant<'_> {
             .plane()
             .and_then(|plane| work(&plane))
             .map_err(|error| self.discreet(error));
-        if result.is_err() {
+        if let Err(error) = &result {
             // Part of it may have been done.
             let _ = self.shared.refresh(&self.organization);
+            if error.code() == Code::Partial {
+                self.shared.keep_trying();
+            }
         }
         self.note(entry, result.as_ref().err());
         result
@@ -336,7 +339,8 @@ impl ControlPlane for Tenant<'_> {
                 .filter(|placed| placed.group == *name)
                 .map(|placed| placed.id)
                 .collect();
-            let group = plane.delete_group(name)?;
+            let group = plane.get_group(name)?;
+            self.shared.removed(plane.delete_group(name).map(drop))?;
             self.publish_all()?;
             self.forget(&doomed, Some(&group.uuid));
             Ok(group)
@@ -375,9 +379,10 @@ impl ControlPlane for Tenant<'_> {
             json!({ "group": name, "location": location }),
         );
         self.change(Action::ConfigureGroup, Target::Group(name), entry, |plane| {
-            let group = plane.remove_group_location(name, location)?;
+            self.shared
+                .removed(plane.remove_group_location(name, location).map(drop))?;
             self.publish_all()?;
-            Ok(group)
+            plane.get_group(name)
         })
     }
 
@@ -477,7 +482,8 @@ impl ControlPlane for Tenant<'_> {
             json!({ "database": name }),
         );
         self.change_database(Action::DeleteDatabase, name, entry, |plane| {
-            let database = plane.delete_database(name)?;
+            let database = plane.get_database(name)?;
+            self.shared.removed(plane.delete_database(name).map(drop))?;
             self.shared.labels.remove(&database.id);
             self.forget(std::slice::from_ref(&database.id), None);
             Ok(self.outside(database))
@@ -549,7 +555,7 @@ impl ControlPlane for Tenant<'_> {
             json!({ "database": name, "location": location }),
         );
         self.change_database(Action::ConfigureDatabase, name, entry, |plane| {
-            plane.remove_instance(name, location)?;
+            self.shared.removed(plane.remove_instance(name, location))?;
             self.publish(plane, name).map(drop)
         })
     }

@@ -78,7 +78,7 @@ impl Tenant<'_> {
                         )),
                     })?;
             }
-            plane.delete_group(name)?;
+            self.shared.removed(plane.delete_group(name).map(drop))?;
             self.publish_all()?;
             self.forget(&[], Some(&group.uuid));
             there.get_group(name)
@@ -134,7 +134,7 @@ impl Tenant<'_> {
         let moved = self
             .block_writes(plane, name)
             .and_then(|()| self.copy_to((target, there), plane, (&database, &before), group, &mut row))
-            .and_then(|()| plane.delete_by_id(&database.id));
+            .and_then(|()| self.shared.removed(plane.delete_by_id(&database.id).map(drop)));
         // Whether it came to its end or is to be undone is seen by what there is. What cannot be done now is at the next
         // start.
         let settled = self.shared.settle_move(&row);
