@@ -86,10 +86,20 @@ impl Site {
         format!("{}/db/{label}/", self.at(scheme))
     }
 
-    /// The database `app` at its own name.
-    fn name(&self, scheme: &str) -> String {
+    /// A database of the label at its own name.
+    fn name(&self, scheme: &str, label: &str) -> String {
         let port = self.server.address().rsplit_once(':').unwrap().1;
-        format!("{scheme}://app-alice.db.test:{port}")
+        format!("{scheme}://{label}.db.test:{port}")
+    }
+
+    /// A pair of databases, the caller's and another tenant's, at every kind of address that there is with TLS.
+    fn pairs(&self) -> Vec<[String; 2]> {
+        let pair = |address: &dyn Fn(&str) -> String| ["app-alice", "app-globex"].map(address);
+        let mut pairs = vec![pair(&|label| self.path("https", label))];
+        if cfg!(target_os = "linux") {
+            pairs.extend(["https", "libsql"].map(|scheme| pair(&|label| self.name(scheme, label))));
+        }
+        pairs
     }
 
     fn command(&self, program: impl AsRef<OsStr>) -> Command {
@@ -104,6 +114,9 @@ impl Site {
         if let Some(authority) = &self.authority {
             command.env("NODE_EXTRA_CA_CERTS", authority);
             command.env("SSL_CERT_FILE", authority);
+            // Embedded replicas and Python ask the system for a name's address.
+            #[cfg(target_os = "linux")]
+            command.env("LD_PRELOAD", installed::resolver());
         }
         command
     }
@@ -117,8 +130,10 @@ impl Site {
         node
     }
 
+    /// An empty folder.
     fn folder(&self, name: &str) -> PathBuf {
         let folder = self.world.work().join(name);
+        let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir(&folder).unwrap();
         folder
     }
@@ -135,8 +150,8 @@ fn the_node_client_works_at_names_and_paths() {
     let urls = [
         site.path("https", "app-alice"),
         site.path("wss", "app-alice").trim_end_matches('/').to_owned(),
-        site.name("libsql"),
-        site.name("wss"),
+        site.name("libsql", "app-alice"),
+        site.name("wss", "app-alice"),
     ];
     let mut node = site.node("client.mjs");
     node.args(&urls);
@@ -153,35 +168,53 @@ fn the_node_client_works_at_names_and_paths() {
 #[test]
 fn embedded_replicas_of_node_follow() {
     let site = with_tls();
-    let mut node = site.node("replica.mjs");
-    node.args([site.path("https", "app-alice"), site.path("https", "app-globex")])
-        .arg(site.folder("replicas"));
-    let run = Run::of(node).success();
-    // The library of the replica writes its log there, too.
-    assert!(run.stdout.ends_with("fine\n"), "{}", run.stdout);
+    for pair in site.pairs() {
+        let mut node = site.node("replica.mjs");
+        node.args(pair).arg(site.folder("replicas"));
+        let run = Run::of(node).success();
+        // The library of the replica writes its log there, too.
+        assert!(run.stdout.ends_with("fine\n"), "{}", run.stdout);
+    }
 }
 
 #[test]
 fn drizzle_migrates_and_works() {
-    let site = Site::new(&[]);
-    let folder = installed::npm().join(format!("drizzle-{}", std::process::id()));
-    let mut node = site.node("drizzle.mjs");
-    node.arg(&folder)
-        .env("DATABASE_URL", site.path("http", "app-alice"))
-        .env("MIGRATED_URL", site.path("http", "app-globex"))
-        .env("MIGRATED_TOKEN", &site.foreign);
-    let run = Run::of(node);
-    std::fs::remove_dir_all(&folder).unwrap();
-    assert_eq!(run.success().stdout, "fine\n");
+    let (plain, tls) = (Site::new(&[]), with_tls());
+    for (site, url, migrated) in [
+        (
+            &plain,
+            plain.path("http", "app-alice"),
+            plain.path("http", "app-globex"),
+        ),
+        (&tls, tls.name("libsql", "app-alice"), tls.name("https", "app-globex")),
+    ] {
+        let folder = installed::npm().join(format!("drizzle-{}", std::process::id()));
+        let mut node = site.node("drizzle.mjs");
+        // Drizzle's own program is started by the script, and is to find names in the same way.
+        node.env(
+            "NODE_OPTIONS",
+            format!("--require={}", installed::script("resolve.cjs").display()),
+        );
+        node.arg(&folder)
+            .env("DATABASE_URL", url)
+            .env("MIGRATED_URL", migrated)
+            .env("MIGRATED_TOKEN", &site.foreign);
+        let run = Run::of(node);
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(run.success().stdout, "fine\n");
+    }
 }
 
 #[test]
 fn the_python_client_and_its_replicas_work() {
-    for (scheme, site) in [("http", Site::new(&[])), ("https", with_tls())] {
+    let (plain, tls) = (Site::new(&[]), with_tls());
+    let local = ["app-alice", "app-globex"].map(|label| plain.path("http", label));
+    let pairs = tls.pairs().into_iter().map(|pair| (&tls, pair));
+    for (site, pair) in pairs.chain([(&plain, local)]) {
         let mut python = site.command(installed::python());
         python
             .arg(installed::script("python.py"))
-            .args([site.path(scheme, "app-alice"), site.path(scheme, "app-globex")])
+            .args(pair)
             .arg(site.folder("replicas"));
         let run = Run::of(python).success();
         assert!(run.stdout.ends_with("fine\n"), "{}", run.stdout);

@@ -31,7 +31,7 @@ fn run(command: &mut Command, needs: &str) {
         .unwrap_or_else(|error| panic!("cannot run {program} ({error}): install {needs}"));
     assert!(
         run.status.success(),
-        "{program} cannot install the packages of tests/peers (it needs {needs}):\n{}{}",
+        "{program} cannot make what is in tests/peers ready (it needs {needs}):\n{}{}",
         String::from_utf8_lossy(&run.stdout),
         String::from_utf8_lossy(&run.stderr)
     );
@@ -59,6 +59,24 @@ pub fn script(name: &str) -> PathBuf {
     let script = npm().join(name);
     fs::copy(crate_root().join("tests/peers").join(name), &script).unwrap();
     script
+}
+
+/// A library to be loaded before a program, by which names below `db.test` are this machine to it.
+#[cfg(target_os = "linux")]
+pub fn resolver() -> PathBuf {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| {
+        let source = crate_root().join("tests/peers/resolve.c");
+        once("resolver", &fs::read(&source).unwrap(), |folder| {
+            let mut cc = Command::new("cc");
+            cc.args(["-shared", "-fPIC", "-Wall", "-Werror", "-o"])
+                .arg(folder.join("resolve.so"))
+                .arg(source)
+                .arg("-ldl");
+            run(&mut cc, "a C compiler (on Debian: apt-get install gcc)");
+        })
+    });
+    folder.join("resolve.so")
 }
 
 /// A Python that has the packages of `tests/peers`.
