@@ -30,6 +30,7 @@ use std::ffi::OsString;
 
 /// The whole program: takes the words of the command line, the program's name first, and returns the exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
+    sql::log::install();
     let args: Vec<OsString> = args.into_iter().collect();
     #[cfg(unix)]
     if let Some(code) = engine::child::run(&args) {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// A longer prefix wins over a shorter one.
 const IMPORTS: &[(&str, &[&str])] = &[
     ("main", &["run"]),
-    ("lib", &["commands", "context", "engine", "ui"]),
+    ("lib", &["commands", "context", "engine", "sql", "ui"]),
     (
         "commands",
         &["commands", "context", "control", "shell", "sql", "ui", "settings"],

@@ -188,15 +188,24 @@ fn a_server_answers_as_a_file_does() {
 }
 
 #[test]
-fn infinite_reals_are_counted_where_their_sign_is_unknown() {
+fn infinite_reals_have_their_sign_or_are_counted() {
     let server = Sqld::start();
     let mut remote = connect(&server.url());
-    let (outcome, result) = run(remote.as_mut(), "select 9e999, -9e999, 1.0").unwrap();
-    assert_eq!(outcome.signless_infinities, 2);
-    assert_eq!(
-        result.rows,
-        [[Value::Real(f64::INFINITY), Value::Real(f64::INFINITY), Value::Real(1.0)]]
-    );
+    let reals = [f64::INFINITY, f64::NEG_INFINITY, 1.0].map(Value::Real);
+    // Also where results come whole.
+    for tell_costs in [false, true] {
+        remote.tell_costs(tell_costs);
+        let (outcome, result) = run(remote.as_mut(), "select 9e999, -9e999, 1.0").unwrap();
+        assert_eq!((outcome.signless_infinities, result.rows), (0, vec![reals.to_vec()]));
+    }
+    rows(remote.as_mut(), "create table t(a)");
+    let (outcome, result) = run(remote.as_mut(), "insert into t values(-9e999) returning a").unwrap();
+    assert_eq!(outcome.signless_infinities, 1);
+    assert!(matches!(result.rows[0][..], [Value::Real(real)] if real.is_nan()));
+    remote.tell_costs(false);
+    let (_, result) = run(remote.as_mut(), "insert into t values(-9e999) returning a").unwrap();
+    assert_eq!(result.rows, [[Value::Real(f64::NEG_INFINITY)]]);
+    assert_eq!(integer(remote.as_mut(), "select count(*) from t"), 2);
 }
 
 #[test]

@@ -111,7 +111,11 @@ const SCRIPTS: &[&str] = &[
     "EXPLAIN QUERY PLAN SELECT * FROM v, c WHERE v.id = c.b;\n",
     ".print a 'b c'\n.nosuch\n.mode nosuch\n.headers maybe\n",
     "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 2000) SELECT x, 'row ' || x FROM n;\n",
-    ".sha3sum\n.sha3sum v\n",
+    ".sha3sum\n.sha3sum v\n.sha3sum --schema\n.sha3sum --sha3-512\n.mode box\n.sha3sum %\n.sha3sum --debug c\n.sha3sum nothing\n",
+    "CREATE TABLE s(a, g AS (a + 1), h AS (a * 2) STORED, PRIMARY KEY(a)) WITHOUT ROWID;\nINSERT INTO s VALUES(-9e999),(2),(9e999),(1.5);\nINSERT INTO v(id,t) VALUES(77,CAST(x'ff61' AS TEXT));\nCREATE TABLE n(a INTEGER PRIMARY KEY AUTOINCREMENT);\nINSERT INTO n VALUES(5);\nBEGIN;\n.sha3sum\n.sha3sum sqlite%\nCOMMIT;\n.sha3sum --sha3-256 --schema\n",
+    // Infinities have their sign.
+    "SELECT 9e999, -9e999, 1.5;\n.mode quote\nSELECT 9e999, -9e999;\n.mode json\nINSERT INTO v(id, r) VALUES(78, -9e999) RETURNING r;\nSELECT r FROM v WHERE id = 78;\n",
+    "DROP TRIGGER ct;\n.trace stdout\nSELECT 1;\n/* c */ SELECT 2; SELECT nope;\n.trace --row\nSELECT * FROM c;\n.trace --stmt --plain\nINSERT INTO c VALUES('new', 1);INSERT INTO c VALUES('bad', -1);\nWITH x AS (SELECT 1) SELECT * FROM x;\n.trace off\nSELECT 3;\n.trace --nosuch\n",
     ".lint fkey-indexes\n",
     ".log stdout\nselct 1;\nSELECT nope FROM v;\n.log off\nselct 2;\n.log\n",
     // What statements cost must not change what they say, also where a result is too large to come whole.

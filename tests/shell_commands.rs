@@ -458,10 +458,9 @@ fn indexes_are_advised_and_nothing_is_run() {
     assert!(err.contains("unknown option: --what"), "{err}");
 }
 
-/// A server does not tell the sign of an infinite number: nothing is said to be equal on a guess, and what is copied is
-/// asked for in another way.
+/// A server tells the sign of an infinite number where it is asked in the right way.
 #[test]
-fn infinite_numbers_on_a_server_are_not_guessed() {
+fn infinite_numbers_on_a_server_are_compared_and_copied() {
     let server = Sqld::start();
     let world = World::new();
     let (file, url) = (world.path("x.db").display().to_string(), server.url());
@@ -476,9 +475,12 @@ fn infinite_numbers_on_a_server_are_not_guessed() {
     }
     let clone = world.path("clone.db");
     for (here, command) in [(&file, format!(".diff {url}")), (&url, format!(".diff {file}"))] {
+        assert_eq!(world.ok(["db", "shell", here, &command]), "", "{command}");
+        world.ok(["db", "shell", &file, "UPDATE i SET r = -r"]);
         let run = world.torso(["db", "shell", here, &command]);
         assert_eq!(run.code(), 1, "{command}");
-        assert!(run.stderr.contains("infinite numbers"), "{}", run.stderr);
+        assert!(run.stdout.contains("Inf"), "{}", run.stdout);
+        world.ok(["db", "shell", &file, "UPDATE i SET r = -r"]);
     }
     let clone = clone.display().to_string();
     world.ok(["db", "shell", &url, &format!(".clone {clone}")]);

@@ -349,7 +349,7 @@ impl Shell<'_> {
     fn account(&mut self, outcome: &Outcome) -> Ran {
         if outcome.signless_infinities > 0 {
             self.say(format_args!(
-                "Warning: the server does not tell the sign of infinite values; {} may be negative",
+                "Warning: {} infinite values are shown as ±Inf, and as NULL in JSON and SQL: the server did not tell their sign",
                 outcome.signless_infinities
             ))?;
         }
@@ -393,7 +393,13 @@ impl Shell<'_> {
                 code,
                 offset,
             } => {
-                if let Some(log) = &self.log {
+                let told = crate::sql::log::is_installed()
+                    && self.slot().session.as_ref().is_some_and(|session| session.is_local());
+                if told {
+                    if let Err(error) = self.side.drain(&mut self.out) {
+                        return Stopped::Ended(End::from(error));
+                    }
+                } else if let Some(log) = &self.log {
                     log.write(&self.side, &format!("({code}) {message} in \"{}\"", rest.trim_end()));
                     if let Err(error) = self.side.drain(&mut self.out) {
                         return Stopped::Ended(End::from(error));

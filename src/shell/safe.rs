@@ -59,6 +59,7 @@ impl Guard {
     /// Watches the statements of `session`, where the engine lets us.
     pub fn watch(&self, session: &mut dyn Session) {
         let guard = self.clone();
+        session.watched();
         if let Some(connection) = session.local() {
             // Setting a hook only fails where SQLite was built without it.
             let _ = connection.authorizer(Some(move |context: AuthContext<'_>| guard.check(&context)));

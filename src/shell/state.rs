@@ -287,6 +287,9 @@ impl<'h> Shell<'h> {
         if self.settings.always_safe {
             self.guard.watch(session.as_mut());
         }
+        if self.log.is_some() {
+            session.watched();
+        }
         if let Some(bytes) = self.settings.mapped {
             map(session.as_mut(), bytes);
         }

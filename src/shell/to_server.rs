@@ -208,7 +208,7 @@ impl Shell<'_> {
     /// Whether what runs now comes from a script and goes to a server.
     pub(super) fn scripts_a_server(&mut self) -> Ran<bool> {
         let scripted = self.nesting > usize::from(self.interactive);
-        Ok(scripted && self.session()?.local().is_none())
+        Ok(scripted && !self.session()?.is_local())
     }
 
     /// Runs a statement of a script on a server, whatever it takes.

@@ -39,6 +39,7 @@ impl Shell<'_> {
             || settings.backslash
             || settings.stats > 0
             || settings.show_plan > ShowPlan::Off
+            || self.traced.is_some()
             || self.parameters_used
             || self.advises;
         if told || !self.scripts_a_server()? {

@@ -4,10 +4,9 @@
 //! Texts are asked for as their bytes, and infinities by name, since not every way to a database carries them otherwise.
 //! How the file is laid out does not count, nor do tables that an engine keeps for itself.
 
+use super::digest::Digest;
 use super::{Args, Column, Failure, Flow, Session, Sink, Value, ValueRef, query};
-use crate::error::{Error, Result};
-use sha3::digest::DynDigest;
-use sha3::{Digest as _, Sha3_256};
+use crate::error::{Code, Error, Result};
 
 /// What a database holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +37,7 @@ pub fn content(session: &mut dyn Session, progress: &mut dyn FnMut(u64) -> Resul
 
 fn all(session: &mut dyn Session, progress: &mut dyn FnMut(u64) -> Result<()>) -> Result<Content> {
     let mut hash = Hashing {
-        hash: Sha3_256::new(),
+        hash: Digest::new(256).ok_or_else(|| Error::new(Code::Internal, "there is no such hash"))?,
         rows: 0,
         stopped: None,
         progress,
@@ -68,7 +67,7 @@ fn all(session: &mut dyn Session, progress: &mut dyn FnMut(u64) -> Result<()>) -
     Ok(Content {
         rows: hash.rows - rows,
         tables: count,
-        hash: hash.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
+        hash: hash.hash.hex(),
     })
 }
 
@@ -109,7 +108,7 @@ fn select(session: &mut dyn Session, table: &str) -> Result<String> {
 
 /// Takes rows into the hash.
 struct Hashing<'a> {
-    hash: Sha3_256,
+    hash: Digest,
     rows: u64,
     stopped: Option<Error>,
     progress: &'a mut dyn FnMut(u64) -> Result<()>,
@@ -117,7 +116,7 @@ struct Hashing<'a> {
 
 impl Hashing<'_> {
     fn statement(&mut self, session: &mut dyn Session, label: &str, sql: &str) -> Result<()> {
-        DynDigest::update(&mut self.hash, format!("S{}:{label}", label.len()).as_bytes());
+        self.hash.statement(label);
         match session.run(sql, &Args::default(), self) {
             Ok(_) => {}
             Err(Failure::Sink(error)) => {
@@ -130,11 +129,6 @@ impl Hashing<'_> {
         }
         Ok(())
     }
-
-    fn sized(&mut self, kind: char, bytes: &[u8]) {
-        DynDigest::update(&mut self.hash, format!("{kind}{}:", bytes.len()).as_bytes());
-        DynDigest::update(&mut self.hash, bytes);
-    }
 }
 
 impl Sink for Hashing<'_> {
@@ -143,23 +137,13 @@ impl Sink for Hashing<'_> {
     }
 
     fn row(&mut self, row: &[ValueRef<'_>]) -> std::io::Result<Flow> {
-        DynDigest::update(&mut self.hash, b"R");
-        for value in row {
-            match *value {
-                ValueRef::Null => DynDigest::update(&mut self.hash, b"N"),
-                ValueRef::Integer(number) => {
-                    DynDigest::update(&mut self.hash, b"I");
-                    DynDigest::update(&mut self.hash, &number.to_be_bytes());
-                }
-                ValueRef::Real(number) => {
-                    DynDigest::update(&mut self.hash, b"F");
-                    // Zero has two signs, of which only one survives every way.
-                    let number = if number == 0.0 { 0.0 } else { number };
-                    DynDigest::update(&mut self.hash, &number.to_bits().to_be_bytes());
-                }
-                ValueRef::Text(bytes) => self.sized('T', bytes),
-                ValueRef::Blob(bytes) => self.sized('B', bytes),
-            }
+        self.hash.row();
+        for &value in row {
+            self.hash.value(match value {
+                // Zero has two signs, of which only one survives every way.
+                ValueRef::Real(0.0) => ValueRef::Real(0.0),
+                value => value,
+            });
         }
         self.rows += 1;
         if self.rows.is_multiple_of(1024)

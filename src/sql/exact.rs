@@ -15,7 +15,7 @@ type Result<T> = std::result::Result<T, Failure>;
 /// Hands all rows of `from` to `sink`: the values of `columns`, which are SQL expressions. A transaction must be open.
 pub fn read(session: &mut dyn Session, columns: &[String], from: &str, sink: &mut dyn Sink) -> Result<()> {
     let plain = format!("SELECT {} FROM {from}", columns.join(","));
-    if session.local().is_some() {
+    if session.is_local() {
         return session.run(&plain, &Args::default(), sink).map(drop);
     }
     let mut guarded = Guarded {
@@ -79,7 +79,7 @@ impl Sink for Guarded<'_> {
     }
 
     fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<Flow> {
-        let infinite = |value: &ValueRef<'_>| matches!(value, ValueRef::Real(real) if real.is_infinite());
+        let infinite = |value: &ValueRef<'_>| matches!(value, ValueRef::Real(real) if !real.is_finite());
         if row.iter().any(infinite) {
             self.unclear = true;
             return Ok(Flow::Stop);

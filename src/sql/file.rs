@@ -2,8 +2,12 @@
 //!
 //! It behaves as a connection of the `sqlite3` shell does: foreign keys off, URI names understood, SQLite's own messages.
 //! A file opened read-only may be replaced as a whole by another program (a replica that is refreshed); the session then
-//! opens the new one between statements.
+//! opens the new one between statements. Statements that differ only in their values are prepared once (`repeated`).
 
+mod repeated;
+
+use self::repeated::{Shape, Tried};
+use super::literals::values_start;
 use super::{
     Args, Column, Explain, Failure, Flow, Interrupter, Outcome, Phase, Prepared, Rows, Session, Sink, Target, Work,
 };
@@ -32,6 +36,12 @@ pub(super) struct FileSession {
     handle: Arc<Mutex<rusqlite::InterruptHandle>>,
     /// Changes counted on connections that were replaced.
     changes_before: u64,
+    /// Every statement has to reach the engine as it is written.
+    verbatim: bool,
+    /// And so it stays.
+    watched: bool,
+    /// What the last of many like statements was.
+    shape: Shape,
 }
 
 impl FileSession {
@@ -44,7 +54,19 @@ impl FileSession {
             identity,
             handle,
             changes_before: 0,
+            verbatim: false,
+            watched: false,
+            shape: Shape::default(),
         })
+    }
+
+    /// Rows that the last statement changed, before which so many were changed in all.
+    fn changes_since(&self, total: u64) -> u64 {
+        if self.connection.total_changes() == total {
+            0
+        } else {
+            self.connection.changes()
+        }
     }
 
     /// Opens the file that is now at the path, if it is another than the one open. Left alone inside a transaction, and
@@ -294,7 +316,15 @@ fn work(statement: &Statement<'_>) -> Work {
 impl Session for FileSession {
     fn run(&mut self, sql: &str, args: &Args, sink: &mut dyn Sink) -> std::result::Result<Outcome, Failure> {
         self.follow();
+        match self.repeated(sql, sink) {
+            Tried::Done(outcome) => return Ok(outcome),
+            Tried::Failed(failure) => return Err(failure),
+            Tried::Otherwise => {}
+        }
         let consumed = super::split::first_statement(sql.as_bytes());
+        if values_start(&sql[..consumed]).is_none() {
+            self.connection.flush_prepared_statement_cache();
+        }
         let changes_before = self.connection.total_changes();
         let mut statement = match self.connection.prepare(&sql[..consumed]) {
             Ok(statement) => statement,
@@ -323,11 +353,7 @@ impl Session for FileSession {
             consumed,
             ran: true,
             rows,
-            changes: if self.connection.total_changes() == changes_before {
-                0
-            } else {
-                self.connection.changes()
-            },
+            changes: self.changes_since(changes_before),
             last_insert_rowid: self.connection.last_insert_rowid(),
             work,
             ..Outcome::default()
@@ -388,7 +414,22 @@ impl Session for FileSession {
     }
 
     fn local(&mut self) -> Option<&mut Connection> {
+        // What is done with it may change what statements mean.
+        self.connection.flush_prepared_statement_cache();
         Some(&mut self.connection)
+    }
+
+    fn is_local(&self) -> bool {
+        true
+    }
+
+    fn tell_costs(&mut self, on: bool) {
+        self.verbatim = self.watched || on;
+    }
+
+    fn watched(&mut self) {
+        self.watched = true;
+        self.verbatim = true;
     }
 }
 

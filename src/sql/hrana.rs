@@ -8,6 +8,7 @@
 //! at the next statement, which then does not run.
 
 mod address;
+mod binary;
 mod bulk;
 mod complaint;
 mod decode;
@@ -22,6 +23,7 @@ mod plain;
 mod refusal;
 mod shape;
 mod statement;
+mod trace;
 mod transport;
 mod wire;
 
@@ -32,7 +34,7 @@ use self::shape::{Shape, Verb};
 use self::statement::Run;
 use self::transport::Cancel;
 use self::wire::{Cell, UNBOUND, single};
-use super::{Args, Errand, Errands, Failure, Interrupter, Outcome, Rows, Session, Sink};
+use super::{Args, Errand, Errands, Failure, Interrupter, Moment, Outcome, Rows, Sent, Session, Sink, Tracer};
 use crate::error::{Error, Result};
 use crate::secret::{Renewal, Secret};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -71,6 +73,8 @@ struct State {
     read_only: bool,
     /// Somebody wants to know what statements cost, which servers do not tell of results that are streamed.
     tell_costs: bool,
+    /// Hears of what is sent.
+    tracer: Option<Tracer>,
 }
 
 impl HranaSession {
@@ -94,6 +98,7 @@ impl HranaSession {
             keeper: false,
             read_only: false,
             tell_costs: false,
+            tracer: None,
         };
         Self {
             shared: Arc::new(Mutex::new(state)),
@@ -158,6 +163,18 @@ impl State {
     }
 
     fn run(&mut self, cancel: &Cancel, sql: &str, args: &Args, sink: &mut dyn Sink) -> Result<Outcome, Failure> {
+        match self.tracer.clone() {
+            None => self.send(cancel, sql, args, sink),
+            Some(tracer) => {
+                let statement = &sql[..super::split::first_statement(sql.as_bytes())];
+                trace::traced(&tracer, statement, args, sink, |sink| {
+                    self.send(cancel, sql, args, sink)
+                })
+            }
+        }
+    }
+
+    fn send(&mut self, cancel: &Cancel, sql: &str, args: &Args, sink: &mut dyn Sink) -> Result<Outcome, Failure> {
         let consumed = super::split::first_statement(sql.as_bytes());
         let Some(shape) = Shape::of(&sql[..consumed]) else {
             return Ok(Outcome {
@@ -226,7 +243,17 @@ impl Session for HranaSession {
                 return Err(statement::read_only());
             }
             state.wrote = true;
+            let tracer = state.tracer.clone();
+            let tell = |what| {
+                if let Some(tracer) = &tracer {
+                    let args = &Args::default();
+                    tracer(&Sent { sql, args, what });
+                }
+            };
+            let started = Instant::now();
+            tell(Moment::Begun);
             let inserted = insert::insert_many(&mut state.link, cancel, sql, rows);
+            tell(Moment::Ended(started.elapsed()));
             if let Ok(inserted) = &inserted {
                 state.count(inserted.changes);
                 state.last_insert_rowid = inserted.last_insert_rowid.unwrap_or(state.last_insert_rowid);
@@ -284,6 +311,10 @@ impl Session for HranaSession {
         self.state().tell_costs = on;
     }
 
+    fn trace(&mut self, tracer: Option<Tracer>) {
+        self.state().tracer = tracer;
+    }
+
     fn set_timeout(&mut self, timeout: Duration) -> std::result::Result<(), Failure> {
         let patience = if timeout.is_zero() { PATIENCE } else { timeout };
         self.state().link.set_patience(patience);
@@ -301,6 +332,10 @@ impl Session for HranaSession {
 
     fn local(&mut self) -> Option<&mut rusqlite::Connection> {
         None
+    }
+
+    fn is_local(&self) -> bool {
+        false
     }
 }
 

@@ -7,6 +7,7 @@
 pub mod codes;
 pub mod content;
 pub mod copy;
+pub mod digest;
 pub mod exact;
 mod file;
 pub mod foreign;
@@ -14,6 +15,8 @@ mod functions;
 #[cfg(test)]
 pub(crate) mod fuzz;
 mod hrana;
+pub mod literals;
+pub mod log;
 pub mod query;
 pub mod script;
 pub mod split;
@@ -199,7 +202,8 @@ pub struct Outcome {
     pub cost: Option<ServerCost>,
     /// What it cost, where the engine is here.
     pub work: Option<Work>,
-    /// Infinite reals in the result whose sign the server did not tell; they were handed out as positive.
+    /// Infinite reals in the result whose sign the server did not tell; they were handed out as NaN, which SQLite itself
+    /// never has.
     pub signless_infinities: u64,
 }
 
@@ -328,6 +332,28 @@ impl std::fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
+/// What a session does for a statement that it sends to a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// The server has understood it, and it runs.
+    Begun,
+    /// A row has arrived.
+    Row,
+    /// It came to its end, which took so long.
+    Ended(Duration),
+}
+
+/// A statement that is sent to a server, at some moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Sent<'a> {
+    pub sql: &'a str,
+    pub args: &'a Args,
+    pub what: Moment,
+}
+
+/// Hears of what is sent.
+pub type Tracer = Arc<dyn Fn(&Sent<'_>) + Send + Sync>;
+
 /// Stops a running statement from another thread or a signal handler's thread.
 pub type Interrupter = Arc<dyn Fn() + Send + Sync>;
 
@@ -393,6 +419,10 @@ pub trait Session {
     /// Whether somebody wants to know what statements cost on a server, even if results have to come whole for that.
     fn tell_costs(&mut self, _on: bool) {}
 
+    /// Has `tracer` hear of the statements that are sent from now on, where there is a server; an engine that is here has
+    /// hooks of its own.
+    fn trace(&mut self, _tracer: Option<Tracer>) {}
+
     /// How long a statement waits before it fails: for a lock on a file, where zero is not at all; for each part of a
     /// server's answer, where zero is the usual time.
     fn set_timeout(&mut self, timeout: Duration) -> std::result::Result<(), Failure>;
@@ -404,6 +434,12 @@ pub trait Session {
 
     /// The connection beneath, where the database is a file: for what only a local engine can do.
     fn local(&mut self) -> Option<&mut rusqlite::Connection>;
+
+    /// Whether there is one.
+    fn is_local(&self) -> bool;
+
+    /// Somebody looks at the engine's work, or sets it limits: from now on it is given each statement as it is written.
+    fn watched(&mut self) {}
 }
 
 /// Connects to `target`. A file that does not exist is made at once where the target allows it.

@@ -198,7 +198,7 @@ pub fn backup(shell: &mut Shell<'_>, call: &Call) -> Ran {
         [database, file] => (database, file),
         _ => return shell.fail(format_args!("missing FILENAME argument on .backup")),
     };
-    if shell.session()?.local().is_none() {
+    if !shell.session()?.is_local() {
         return backup_server(shell, database, file);
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_URI;
@@ -245,7 +245,7 @@ pub fn restore(shell: &mut Shell<'_>, call: &Call) -> Ran {
         [database, file] => (database, file),
         _ => return shell.fail(format_args!("Usage: .restore ?DB? FILE")),
     };
-    if is_url(file) || shell.session()?.local().is_none() {
+    if is_url(file) || !shell.session()?.is_local() {
         if database != "main" {
             return shell.fail(format_args!("Error: with a server only main can be restored"));
         }
@@ -297,7 +297,7 @@ pub fn clone(shell: &mut Shell<'_>, call: &Call) -> Ran {
     let [file] = call.texts()[..] else {
         return shell.fail(format_args!("Usage: .clone FILENAME"));
     };
-    let remote = is_url(file) || shell.session()?.local().is_none();
+    let remote = is_url(file) || !shell.session()?.is_local();
     if !is_url(file) && std::path::Path::new(file).exists() {
         return shell.say(format_args!("File \"{file}\" already exists."));
     }

@@ -8,14 +8,16 @@ use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use std::time::Duration;
 
-/// The connection beneath the session. Only a local database has one.
+/// The connection beneath the session, to watch or to limit the engine at its work. Only a local database has one.
 pub(super) fn local<'s>(shell: &'s mut Shell<'_>, command: &str) -> Ran<&'s mut Connection> {
-    if shell.session()?.local().is_none() {
+    if !shell.session()?.is_local() {
         return shell.fail(format_args!(
             "Error: .{command} needs a database in a local file: it reaches into the engine, and a server's is its own"
         ));
     }
-    shell.session()?.local().ok_or(End::Failed(1))
+    let session = shell.session()?;
+    session.watched();
+    session.local().ok_or(End::Failed(1))
 }
 
 /// Limits as `.limits` names them, in its order.

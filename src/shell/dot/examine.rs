@@ -65,11 +65,14 @@ const HEADER: usize = 100;
 /// The header of the database: from its file, or as the server has it.
 fn header(shell: &mut Shell<'_>, database: &str) -> Ran<Option<[u8; HEADER]>> {
     if matches!(shell.slot().target, Some(Target::Remote { .. })) {
-        let page = shell.ask("SELECT substr(data, 1, 100) FROM sqlite_dbpage WHERE pgno = 1", &[])?;
-        return Ok(match page.first().map(|row| &row[0]) {
-            Some(Value::Blob(bytes)) => <[u8; HEADER]>::try_from(bytes.as_slice()).ok(),
-            _ => None,
-        });
+        let page = shell.query("SELECT substr(data, 1, 100) FROM sqlite_dbpage WHERE pgno = 1", &[])?;
+        // Where pages may not be read, pragmas tell most of it.
+        return Ok(
+            match page.ok().as_ref().and_then(|page| page.first()).map(|row| &row[0]) {
+                Some(Value::Blob(bytes)) => <[u8; HEADER]>::try_from(bytes.as_slice()).ok(),
+                _ => None,
+            },
+        );
     }
     let files = shell.ask(
         "SELECT file FROM pragma_database_list WHERE name = ?1",

@@ -1,4 +1,4 @@
-//! `.trace` and `.auth`: what the engine tells of its work, which only a local database can; and `.log`.
+//! `.auth`: what the engine tells of its work, which only a local database can; and `.log`. Where such things are written.
 //!
 //! Hooks are called in the middle of a statement, where the output is not at hand. What they say is kept in [`Side`] and
 //! shown as soon as the statement's result begins or ends.
@@ -6,9 +6,9 @@
 use super::Call;
 use super::engine::local;
 use crate::shell::state::{Ran, Shell};
-use crate::shell::words::{c_literal, is_option};
+use crate::shell::words::c_literal;
+use crate::sql::log;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization, TransactionOperation};
-use rusqlite::trace::{TraceEvent, TraceEventCodes};
 use std::fs::File;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -163,7 +163,7 @@ pub enum Traced {
 }
 
 /// The place that a word names; none for `off`, and for a file that cannot be opened, which is said.
-fn place(shell: &mut Shell<'_>, word: &str) -> Ran<Option<Traced>> {
+pub(super) fn place(shell: &mut Shell<'_>, word: &str) -> Ran<Option<Traced>> {
     Ok(match word {
         "off" => None,
         "stdout" => Some(Traced::Shown),
@@ -194,27 +194,7 @@ impl Traced {
     }
 }
 
-/// The line that tells of an event.
-fn trace_line(event: &TraceEvent<'_>, expanded: bool) -> Option<String> {
-    let (statement, text) = match event {
-        TraceEvent::Stmt(statement, text) => (statement, (*text).to_owned()),
-        TraceEvent::Profile(statement, _) | TraceEvent::Row(statement) => (statement, statement.sql().into_owned()),
-        _ => return None,
-    };
-    // The start of a trigger is told in a comment.
-    let sql = if expanded && !text.starts_with('-') {
-        statement.expanded_sql().unwrap_or(text)
-    } else {
-        text
-    };
-    let sql = sql.trim_end_matches(';');
-    Some(match event {
-        TraceEvent::Profile(_, took) => format!("{sql}; -- {} ns", took.as_nanos()),
-        _ => format!("{sql};"),
-    })
-}
-
-/// Keeps a record of statements that fail, wherever they run.
+/// Keeps a record of statements that fail, wherever they run, and of what else the engine notes where it is here.
 pub fn log(shell: &mut Shell<'_>, call: &Call) -> Ran {
     shell.needs_trust(format_args!("cannot run .log in safe mode"))?;
     let [word] = call.texts()[..] else {
@@ -222,49 +202,16 @@ pub fn log(shell: &mut Shell<'_>, call: &Call) -> Ran {
     };
     // Newer shells have "on" for standard output.
     shell.log = place(shell, if word == "on" { "stdout" } else { word })?;
+    // The engine tells of statements as they are given to it.
+    if let Some(session) = &mut shell.slot().session {
+        session.watched();
+    }
+    let side = shell.side.clone();
+    log::listen(
+        shell
+            .log
+            .clone()
+            .map(|to| -> log::Listener { Box::new(move |code, text| to.write(&side, &format!("({code}) {text}"))) }),
+    );
     Ok(())
-}
-
-pub fn trace(shell: &mut Shell<'_>, call: &Call) -> Ran {
-    local(shell, "trace")?;
-    let mut events = TraceEventCodes::empty();
-    for word in &call.args {
-        if is_option(word, "expanded") {
-            shell.trace_expanded = true;
-        } else if is_option(word, "plain") {
-            shell.trace_expanded = false;
-        } else if is_option(word, "profile") {
-            events |= TraceEventCodes::SQLITE_TRACE_PROFILE;
-        } else if is_option(word, "row") {
-            events |= TraceEventCodes::SQLITE_TRACE_ROW;
-        } else if is_option(word, "stmt") {
-            events |= TraceEventCodes::SQLITE_TRACE_STMT;
-        } else if is_option(word, "close") {
-            events |= TraceEventCodes::SQLITE_TRACE_CLOSE;
-        } else if word.starts_with('-') {
-            return shell.fail(format_args!("Unknown option \"{word}\" on \".trace\""));
-        } else {
-            shell.traced = place(shell, word)?;
-        }
-    }
-    if events.is_empty() {
-        events = TraceEventCodes::SQLITE_TRACE_STMT;
-    }
-    let (side, expanded, traced) = (shell.side.clone(), shell.trace_expanded, shell.traced.clone());
-    let connection = local(shell, "trace")?;
-    let set = match traced {
-        Some(traced) => connection.trace_v2(
-            events,
-            Some(move |event: TraceEvent<'_>| {
-                if let Some(line) = trace_line(&event, expanded) {
-                    traced.write(&side, &line);
-                }
-            }),
-        ),
-        None => connection.trace_v2(TraceEventCodes::empty(), None::<fn(TraceEvent<'_>)>),
-    };
-    match set {
-        Ok(()) => Ok(()),
-        Err(error) => shell.fail(format_args!("Error: {error}")),
-    }
 }

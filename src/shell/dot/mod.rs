@@ -22,7 +22,9 @@ mod recover;
 pub mod schema;
 mod settings;
 pub mod stats;
+mod sum;
 mod tables;
+mod trace;
 mod transfer;
 mod vfs;
 mod watch;
@@ -113,7 +115,7 @@ const COMMANDS: &[Command] = &[
     Command("schema", 1, schema::schema),
     Command("selftest", 4, check::selftest),
     Command("separator", 1, settings::separator),
-    Command("sha3sum", 4, check::sha3sum),
+    Command("sha3sum", 4, sum::sha3sum),
     Command("shell", 1, files::system),
     Command("system", 1, files::system),
     Command("show", 1, settings::show),
@@ -122,7 +124,7 @@ const COMMANDS: &[Command] = &[
     Command("testcase", 8, files::testcase),
     Command("timeout", 5, engine::timeout),
     Command("timer", 5, settings::timer),
-    Command("trace", 1, hooks::trace),
+    Command("trace", 1, trace::trace),
     Command("version", 1, engine::version),
     Command("vfsinfo", 4, vfs::vfsinfo),
     Command("vfslist", 4, vfs::vfslist),

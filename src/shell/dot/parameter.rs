@@ -29,7 +29,7 @@ pub fn parameter(shell: &mut Shell<'_>, call: &Call) -> Ran {
 
 /// The session that has the table.
 fn keeper<'s>(shell: &'s mut Shell<'_>) -> Ran<&'s mut (dyn Session + 'static)> {
-    if shell.session()?.local().is_some() {
+    if shell.session()?.is_local() {
         return shell.session();
     }
     if shell.slot().parameters.is_none() {

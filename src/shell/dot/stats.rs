@@ -27,7 +27,7 @@ pub fn stats(shell: &mut Shell<'_>, call: &Call) -> Ran {
 
 /// What there is to tell without a statement: of the connection, or of the last line that a server ran.
 fn show_now(shell: &mut Shell<'_>) -> Ran {
-    if shell.session()?.local().is_none() {
+    if !shell.session()?.is_local() {
         let cost = shell.cost.unwrap_or_default();
         return Ok(of_server(&mut shell.out, &cost)?);
     }

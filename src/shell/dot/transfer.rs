@@ -251,7 +251,7 @@ fn empty(destination: &mut dyn Session) -> Result<()> {
 /// What a server has no place for in a database that goes there.
 fn left_behind(plan: &Plan, to: &mut dyn Session) -> Vec<&'static str> {
     let mut left = Vec::new();
-    if to.local().is_none() && !matches!(plan.application_id.as_str(), "" | "0") {
+    if !to.is_local() && !matches!(plan.application_id.as_str(), "" | "0") {
         left.push(APPLICATION_ID);
     }
     if plan.without_statistics {
@@ -299,7 +299,7 @@ fn receive(destination: &mut dyn Session, plan: &Plan, receiver: &Receiver<Sent>
             rows(destination, sql)?;
         }
         rows(destination, &format!("PRAGMA user_version = {}", plan.user_version))?;
-        if destination.local().is_some() && !plan.application_id.is_empty() {
+        if destination.is_local() && !plan.application_id.is_empty() {
             // Servers refuse to set it.
             rows(destination, &format!("PRAGMA application_id = {}", plan.application_id))?;
         }
@@ -368,7 +368,7 @@ pub fn copy_to(source: &mut dyn Session, to: &Target) -> Result<Copied> {
 
 /// Replaces the database of `destination` by that of `from`.
 pub fn copy_from(destination: &mut dyn Session, from: &Target) -> Result<Copied> {
-    let to_server = destination.local().is_none();
+    let to_server = !destination.is_local();
     std::thread::scope(|scope| {
         let (sender, receiver) = sync_channel(AHEAD);
         let (planner, planned) = sync_channel(1);

@@ -153,7 +153,7 @@ impl<'d> Live<'d> {
     fn ask(&self, query: &'static str, argument: &str) -> Vec<String> {
         let mut session = self.session.borrow_mut();
         // Only a file answers at once. A server may not even be connected to yet.
-        let is_local = session.as_deref_mut().is_some_and(|session| session.local().is_some());
+        let is_local = session.as_deref_mut().is_some_and(|session| session.is_local());
         let Some(session) = session.as_deref_mut().filter(|_| is_local) else {
             let ahead = self.ahead.borrow();
             let answers = ahead.1.lock().unwrap_or_else(PoisonError::into_inner);

@@ -9,11 +9,12 @@ pub fn push_integer(out: &mut Vec<u8>, value: i64) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
-/// Appends a real rounded to 15 significant digits, as text modes show it. Infinities are `Inf` and `-Inf`.
+/// Appends a real rounded to 15 significant digits, as text modes show it. Infinities are `Inf` and `-Inf`, and `±Inf` where
+/// it is not known which (NaN, which SQLite itself never has).
 pub fn push_rounded(out: &mut Vec<u8>, value: f64) {
     if !value.is_finite() {
         let text: &[u8] = if value.is_nan() {
-            b"NaN"
+            "±Inf".as_bytes()
         } else if value > 0.0 {
             b"Inf"
         } else {
@@ -37,8 +38,12 @@ pub fn push_rounded(out: &mut Vec<u8>, value: f64) {
 }
 
 /// Appends a real as a literal that reads back as the same value. Infinities are `1e999` and `-1e999`, which every
-/// SQLite reads as infinite and which is a number to JSON.
+/// SQLite reads as infinite and which is a number to JSON; one of unknown sign is `NULL`.
 pub fn push_exact(out: &mut Vec<u8>, value: f64) {
+    if value.is_nan() {
+        out.extend_from_slice(b"NULL");
+        return;
+    }
     if !value.is_finite() {
         out.extend_from_slice(if value > 0.0 { b"1e999" } else { b"-1e999" });
         return;
@@ -221,6 +226,7 @@ mod tests {
             (5e-324, "4.94065645841247e-324"),
             (f64::INFINITY, "Inf"),
             (f64::NEG_INFINITY, "-Inf"),
+            (f64::NAN, "±Inf"),
         ] {
             assert_eq!(rounded(value), text);
         }
@@ -240,6 +246,7 @@ mod tests {
             (1e-5, "1.0e-05"),
             (f64::INFINITY, "1e999"),
             (f64::NEG_INFINITY, "-1e999"),
+            (f64::NAN, "NULL"),
         ] {
             assert_eq!(exact(value), text);
         }

@@ -1,21 +1,17 @@
 //! `sha3` and `sha3_query`.
 
 use super::{DIRECT, PURE, refused, text};
+use crate::sql::digest::Digest;
 use rusqlite::functions::Context;
-use rusqlite::types::{Value, ValueRef};
+use rusqlite::types::Value;
 use rusqlite::{Connection, Result};
-use sha3::digest::DynDigest;
-use sha3::{Sha3_224, Sha3_256, Sha3_384, Sha3_512};
 
 /// The hash of that many bits, where there is one.
-fn hasher(bits: i64) -> Result<Box<dyn DynDigest>> {
-    Ok(match bits {
-        224 => Box::<Sha3_224>::default(),
-        256 => Box::<Sha3_256>::default(),
-        384 => Box::<Sha3_384>::default(),
-        512 => Box::<Sha3_512>::default(),
-        _ => return Err(refused("SHA3 size should be one of: 224 256 384 512")),
-    })
+fn digest(bits: i64) -> Result<Digest> {
+    u32::try_from(bits)
+        .ok()
+        .and_then(Digest::new)
+        .ok_or_else(|| refused("SHA3 size should be one of: 224 256 384 512"))
 }
 
 fn size(context: &Context<'_>) -> Result<i64> {
@@ -27,19 +23,19 @@ fn size(context: &Context<'_>) -> Result<i64> {
 }
 
 fn sha3(context: &Context<'_>) -> Result<Value> {
-    let mut hash = hasher(size(context)?)?;
+    let mut hash = digest(size(context)?)?;
     Ok(match text(context.get_raw(0)) {
         None => Value::Null,
         Some(bytes) => {
-            hash.update(&bytes);
-            Value::Blob(hash.finalize().into_vec())
+            hash.bytes(&bytes);
+            Value::Blob(hash.finish())
         }
     })
 }
 
 /// Hashes the text and the answer of every statement in the first argument.
 fn sha3_query(context: &Context<'_>) -> Result<Value> {
-    let mut hash = hasher(size(context)?)?;
+    let mut hash = digest(size(context)?)?;
     let Some(sql) = text(context.get_raw(0)) else {
         return Ok(Value::Null);
     };
@@ -52,12 +48,12 @@ fn sha3_query(context: &Context<'_>) -> Result<Value> {
         let end = crate::sql::split::first_statement(rest.as_bytes());
         let (statement, after) = rest.split_at(end);
         rest = after;
-        hash_statement(&connection, statement, hash.as_mut())?;
+        hash_statement(&connection, statement, &mut hash)?;
     }
-    Ok(Value::Blob(hash.finalize().into_vec()))
+    Ok(Value::Blob(hash.finish()))
 }
 
-fn hash_statement(connection: &Connection, sql: &str, hash: &mut dyn DynDigest) -> Result<()> {
+fn hash_statement(connection: &Connection, sql: &str, hash: &mut Digest) -> Result<()> {
     let mut statement = match connection.prepare(sql) {
         Ok(statement) => statement,
         Err(rusqlite::Error::Empty) => return Ok(()),
@@ -67,32 +63,12 @@ fn hash_statement(connection: &Connection, sql: &str, hash: &mut dyn DynDigest) 
         return Err(refused(format!("non-query: [{sql}]")));
     }
     let columns = statement.column_count();
-    let text = sql.trim_start();
-    hash.update(format!("S{}:", text.len()).as_bytes());
-    hash.update(text.as_bytes());
+    hash.statement(sql.trim_start());
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        hash.update(b"R");
+        hash.row();
         for index in 0..columns {
-            match row.get_ref(index)? {
-                ValueRef::Null => hash.update(b"N"),
-                ValueRef::Integer(number) => {
-                    hash.update(b"I");
-                    hash.update(&number.to_be_bytes());
-                }
-                ValueRef::Real(number) => {
-                    hash.update(b"F");
-                    hash.update(&number.to_bits().to_be_bytes());
-                }
-                ValueRef::Text(bytes) => {
-                    hash.update(format!("T{}:", bytes.len()).as_bytes());
-                    hash.update(bytes);
-                }
-                ValueRef::Blob(bytes) => {
-                    hash.update(format!("B{}:", bytes.len()).as_bytes());
-                    hash.update(bytes);
-                }
-            }
+            hash.value(row.get_ref(index)?);
         }
     }
     Ok(())

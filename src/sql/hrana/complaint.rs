@@ -1,5 +1,6 @@
 //! What a server says beside a status that is not 200.
 
+use super::binary;
 use super::wire::WireError;
 use crate::secret::Secret;
 use serde::Deserialize;
@@ -18,8 +19,14 @@ pub(super) struct Complaint {
 
 impl Complaint {
     /// A server may repeat what it was sent; the token is not passed on.
-    pub(super) fn read(text: &[u8], token: Option<&Secret>) -> Self {
-        let mut complaint: Self = serde_json::from_slice(text).unwrap_or_else(|_| Self {
+    pub(super) fn read(text: &[u8], binary: bool, token: Option<&Secret>) -> Self {
+        let told = binary.then(|| binary::error(text)).flatten().map(|error| Self {
+            message: error.message,
+            code: error.code,
+            ..Self::default()
+        });
+        let told = told.or_else(|| serde_json::from_slice(text).ok());
+        let mut complaint = told.unwrap_or_else(|| Self {
             // Pages for people say little to a program.
             message: String::from_utf8_lossy(text)
                 .lines()
@@ -71,13 +78,15 @@ mod tests {
             r#"{"error":"no","code":"C"}"#,
             r#"{"message":"no","code":"C","error":"no"}"#,
         ] {
-            let read = Complaint::read(text.as_bytes(), None);
+            let read = Complaint::read(text.as_bytes(), false, None);
             assert_eq!(
                 (read.message.as_str(), read.code.as_deref()),
                 ("no", Some("C")),
                 "{text}"
             );
         }
-        assert_eq!(Complaint::read(b"no\nmore", None).message, "no");
+        assert_eq!(Complaint::read(b"no\nmore", false, None).message, "no");
+        let read = Complaint::read(b"\x0a\x02no\x12\x01C", true, None);
+        assert_eq!((read.message.as_str(), read.code.as_deref()), ("no", Some("C")));
     }
 }

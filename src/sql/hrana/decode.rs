@@ -1,4 +1,4 @@
-//! The answer of a cursor: lines of JSON, a row in each, read without building a tree.
+//! The answer of a cursor, cut into its parts; and those parts where they are lines of JSON, read without building a tree.
 //!
 //! A row is decoded into memory that the next row reuses, so a result of any size takes the space of its largest row.
 
@@ -11,26 +11,34 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess
 use std::fmt;
 use std::ops::Range;
 
-/// The longest line taken: far above the largest row a server sends.
+/// The longest piece taken: far above the largest row a server sends.
 const LONGEST: usize = 1 << 30;
 
-/// Cuts what arrives into lines.
+/// Cuts what arrives into what an answer is made of: lines of JSON, or messages with their lengths before them.
 #[derive(Default)]
-pub(super) struct Lines {
-    /// The beginning of a line whose end has not arrived.
+pub(super) struct Pieces {
+    binary: bool,
+    /// The beginning of a piece whose end has not arrived.
     begun: Vec<u8>,
     chunk: Bytes,
 }
 
-impl Lines {
-    /// Takes in what arrived. Called when [`Lines::next`] has nothing more.
+impl Pieces {
+    pub(super) fn new(binary: bool) -> Self {
+        Self {
+            binary,
+            ..Self::default()
+        }
+    }
+
+    /// Takes in what arrived. Called when [`Pieces::next`] has nothing more.
     pub(super) fn feed(&mut self, chunk: Bytes) {
         self.chunk = chunk;
     }
 
-    /// Hands the next whole line to `take`; none where more has to arrive first.
+    /// Hands the next whole piece to `take`; none where more has to arrive first.
     pub(super) fn next<T>(&mut self, take: impl FnOnce(&[u8]) -> Result<T>) -> Result<Option<T>> {
-        let Some(end) = memchr::memchr(b'\n', &self.chunk) else {
+        let Some((skip, end, after)) = self.bounds()? else {
             if self.begun.len() + self.chunk.len() > LONGEST {
                 return Err(malformed("a line has no end"));
             }
@@ -38,18 +46,51 @@ impl Lines {
             self.chunk = Bytes::new();
             return Ok(None);
         };
-        let line = self.chunk.split_to(end + 1);
-        let line = &line[..end];
-        if self.begun.is_empty() {
-            return take(line).map(Some);
+        // Of what has begun, all is taken; the rest is in the chunk.
+        let old = self.begun.len();
+        let fresh = self.chunk.split_to(after - old);
+        if old == 0 {
+            return take(&fresh[skip..end]).map(Some);
         }
-        self.begun.extend_from_slice(line);
-        let taken = take(&self.begun);
+        self.begun.extend_from_slice(&fresh);
+        let taken = take(&self.begun[skip..end]);
         self.begun.clear();
         taken.map(Some)
     }
 
-    /// What is left where no line end follows: a last line without one, or nothing.
+    /// Where the next piece begins and ends in all that has arrived, and where what follows it begins.
+    fn bounds(&self) -> Result<Option<(usize, usize, usize)>> {
+        let old = self.begun.len();
+        if !self.binary {
+            return Ok(memchr::memchr(b'\n', &self.chunk).map(|end| (0, old + end, old + end + 1)));
+        }
+        // A length takes ten bytes at most, of which some may have arrived before.
+        let mut joined = [0; 10];
+        let head = if old == 0 {
+            &self.chunk[..]
+        } else {
+            let kept = old.min(joined.len());
+            let fresh = self.chunk.len().min(joined.len() - kept);
+            joined[..kept].copy_from_slice(&self.begun[..kept]);
+            joined[kept..kept + fresh].copy_from_slice(&self.chunk[..fresh]);
+            &joined[..kept + fresh]
+        };
+        let Some((length, rest)) = super::binary::number(head) else {
+            return if head.len() < joined.len() {
+                Ok(None)
+            } else {
+                Err(malformed("a message has no length"))
+            };
+        };
+        let skip = head.len() - rest.len();
+        match usize::try_from(length).ok().filter(|&length| length <= LONGEST) {
+            None => Err(malformed("a message is too long")),
+            Some(length) if skip + length > old + self.chunk.len() => Ok(None),
+            Some(length) => Ok(Some((skip, skip + length, skip + length))),
+        }
+    }
+
+    /// What is left where no end follows: a last line without one, or nothing.
     pub(super) fn rest(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.begun)
     }
@@ -381,7 +422,7 @@ impl<'de> Visitor<'de> for CellSeed<'_> {
             (Type::Float, Content::Integer(integer)) => Cell::Real(integer as f64),
             (Type::Float, Content::None) => {
                 row.signless += 1;
-                Cell::Real(f64::INFINITY)
+                Cell::Real(f64::NAN)
             }
             (Type::Text, Content::Text(range)) => Cell::Text(range),
             (Type::Blob, Content::Text(range)) => {
@@ -453,7 +494,7 @@ mod tests {
 
     /// Everything a cursor's answer says, in pieces as they may arrive.
     fn read(pieces: &[&[u8]]) -> Result<Vec<String>> {
-        let mut lines = Lines::default();
+        let mut lines = Pieces::default();
         let mut row = Row::default();
         let mut said = Vec::new();
         for piece in pieces {
@@ -482,7 +523,7 @@ mod tests {
             said,
             [format!(
                 "[Integer(-9223372036854775808), Text({bytes:?}), Null, Blob([0, 255]), Blob([0, 255]), Real(1e300), Real(2.0), \
-                 Real(inf), Integer(7), Text([])]"
+                 Real(NaN), Integer(7), Text([])]"
             )]
         );
     }

@@ -47,7 +47,8 @@ pub(super) fn run(state: &mut State, cancel: &Cancel, errands: &[Errand<'_>]) ->
 
 /// How many statements from the first on can go together.
 fn batch(state: &State, errands: &[Errand<'_>]) -> usize {
-    if state.read_only || state.link.api() != Api::V3 {
+    // Whoever traces is told of one at a time.
+    if state.read_only || state.tracer.is_some() || state.link.api() != Api::V3 {
         return 0;
     }
     let mut bytes = 0;

@@ -5,6 +5,7 @@
 //! condition that there still is one, so it can never run outside.
 
 use super::address::Address;
+use super::binary;
 use super::complaint::Complaint;
 use super::decode::malformed;
 use super::refusal::{Refusal, transaction_lost};
@@ -31,6 +32,9 @@ pub(super) enum Api {
     V2,
 }
 
+/// The endpoint of results that arrive row by row.
+const CURSOR: &str = "cursor";
+
 pub(super) struct Link {
     address: Address,
     renewal: Option<Renewal>,
@@ -39,6 +43,8 @@ pub(super) struct Link {
     http: Option<Http>,
     patience: Duration,
     api: Api,
+    /// Cursors are asked for in protobuf, as long as the server knows of it.
+    binary: bool,
     /// Where the stream is: the address, or where the server sent us.
     base: Url,
     baton: Option<String>,
@@ -93,6 +99,7 @@ impl Link {
             http: None,
             patience,
             api: Api::V3,
+            binary: true,
             baton: None,
             opened: 0,
             in_transaction: false,
@@ -202,8 +209,9 @@ impl Link {
             .ok_or_else(|| Failure::Connection(Error::new(Code::Internal, "no HTTP client")))
     }
 
-    fn url(&self, endpoint: &str) -> Result<Url> {
+    fn url(&self, endpoint: &str, binary: bool) -> Result<Url> {
         let version = match self.api {
+            Api::V3 if binary => "v3-protobuf",
             Api::V3 => "v3",
             Api::V2 => "v2",
         };
@@ -212,13 +220,13 @@ impl Link {
             .map_err(|error| Failure::Connection(Error::new(Code::Internal, "cannot make a URL").caused_by(error)))
     }
 
-    /// Sends to an endpoint; `body` is given the baton.
+    /// Sends to an endpoint; `body` is given the baton, and told whether it is to be binary.
     fn post(
         &mut self,
         cancel: &Cancel,
         patience: Duration,
         endpoint: &str,
-        body: &dyn Fn(Option<&str>) -> Vec<u8>,
+        body: &dyn Fn(Option<&str>, bool) -> Vec<u8>,
     ) -> Result<Reply, Denied> {
         let call = Call { cancel, patience };
         let mut reopened = false;
@@ -239,12 +247,18 @@ impl Link {
                     self.replay(cancel).map_err(Denied::Failed)?;
                 }
             }
-            let url = self.url(endpoint).map_err(Denied::Failed)?;
-            let content = Bytes::from(body(self.baton.as_deref()));
+            let binary = endpoint == CURSOR && self.binary && self.api == Api::V3;
+            let url = self.url(endpoint, binary).map_err(Denied::Failed)?;
+            let content = Bytes::from(body(self.baton.as_deref(), binary));
+            let kind = if binary {
+                binary::CONTENT_TYPE
+            } else {
+                "application/json"
+            };
             let sent = self
                 .http()
                 .map_err(Denied::Failed)?
-                .send(call, &url, Some(("application/json", content)));
+                .send(call, &url, Some((kind, content)));
             let mut reply = match sent {
                 Ok(reply) => reply,
                 Err(fault) => return Err(Denied::Failed(self.fault(fault))),
@@ -257,7 +271,12 @@ impl Link {
                 Ok(text) => text,
                 Err(fault) => return Err(Denied::Failed(self.fault(fault))),
             };
-            let complaint = Complaint::read(&text, self.address.token.as_ref());
+            if binary && matches!(reply.status, 404 | 405 | 415) {
+                // Whatever is wrong is told in the other encoding too.
+                self.binary = false;
+                continue;
+            }
+            let complaint = Complaint::read(&text, reply.binary, self.address.token.as_ref());
             // It has ended before its time, or this machine slept meanwhile. Nothing has been run.
             if reply.status == 401
                 && !renewed
@@ -280,7 +299,7 @@ impl Link {
             if reply.status == 404 && complaint.message.is_empty() && self.api == Api::V3 && !self.in_transaction {
                 self.api = self.probe(call).map_err(Denied::Failed)?;
                 if self.api == Api::V2 {
-                    if endpoint == "cursor" {
+                    if endpoint == CURSOR {
                         return Err(Denied::Failed(no_such_endpoint(&url)));
                     }
                     continue;
@@ -399,7 +418,9 @@ impl Link {
         count: usize,
         body: &dyn Fn(Option<&str>) -> Vec<u8>,
     ) -> Result<Vec<Answer>> {
-        let mut reply = self.post(cancel, patience, "pipeline", body).map_err(Denied::failure)?;
+        let mut reply = self
+            .post(cancel, patience, "pipeline", &|baton, _| body(baton))
+            .map_err(Denied::failure)?;
         let call = Call { cancel, patience };
         let text = match self.http()?.whole(call, &mut reply) {
             Ok(text) => text,
@@ -424,7 +445,13 @@ impl Link {
     /// Opens a cursor over one step.
     pub(super) fn cursor(&mut self, cancel: &Cancel, batch: &Batch<'_>) -> Result<Reply, Denied> {
         let patience = self.patience;
-        self.post(cancel, patience, "cursor", &|baton| json(&CursorBody { baton, batch }))
+        self.post(cancel, patience, CURSOR, &|baton, binary| {
+            if binary {
+                binary::cursor_body(baton, batch)
+            } else {
+                json(&CursorBody { baton, batch })
+            }
+        })
     }
 
     /// The next piece of a cursor's answer.

@@ -101,7 +101,8 @@ fn read_request(stream: &TcpStream) -> Option<(String, String)> {
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    Some((first.trim().to_owned(), String::from_utf8(body).ok()?))
+    // Lengths in protobuf may be any byte.
+    Some((first.trim().to_owned(), String::from_utf8_lossy(&body).into_owned()))
 }
 
 fn react(mut stream: TcpStream, reaction: &Reaction) {
@@ -215,6 +216,51 @@ fn every_bad_answer_to_a_query_is_one_clear_error() {
         };
         assert_eq!(error.code(), expected, "{name}: {error:?}");
         assert!(!error.full_message().contains('\n'), "{name}: {error:?}");
+    }
+}
+
+/// An answer of bytes.
+fn bytes(body: &[u8], missing: usize) -> Reaction {
+    let head = format!(
+        "HTTP/1.1 200 x\r\nconnection: close\r\ncontent-type: application/octet-stream\r\ncontent-length: {}\r\n\r\n",
+        body.len() + missing
+    );
+    Reaction::Bytes([head.as_bytes(), body].concat())
+}
+
+#[test]
+fn every_bad_answer_in_protobuf_is_one_clear_error() {
+    const HEAD: &[u8] = b"\x03\x0a\x01b";
+    const BEGIN: &[u8] = b"\x07\x0a\x05\x12\x03\x0a\x01a";
+    const ROW: &[u8] = b"\x06\x22\x04\x0a\x02\x10\x02";
+    const END: &[u8] = b"\x02\x12\0";
+    let good = [HEAD, BEGIN, ROW, END].concat();
+    let server = Server::start(vec![bytes(&good, 0)]);
+    let (outcome, rows) = run(&mut server.session(), "select 1").unwrap();
+    assert_eq!((outcome.rows, rows.0), (1, vec![vec!["Integer(1)".to_owned()]]));
+    let mut bad: Vec<Vec<u8>> = (0..good.len()).map(|cut| good[..cut].to_vec()).collect();
+    bad.extend(
+        [
+            [HEAD, ROW, END, b""],
+            [HEAD, END, b"", b""],
+            [HEAD, BEGIN, BEGIN, END],
+            [HEAD, BEGIN, END, ROW],
+            // No value, two values, a value of no kind, a message as long as nothing is, lengths without an end.
+            [HEAD, BEGIN, b"\x02\x22\0", END],
+            [HEAD, BEGIN, b"\x0a\x22\x08\x0a\x02\x10\x02\x0a\x02\x10\x02", END],
+            [HEAD, BEGIN, b"\x06\x22\x04\x0a\x02\x38\x02", END],
+            [HEAD, BEGIN, b"\xff\xff\xff\xff\xff\xff\xff\xff\x01", END],
+            [HEAD, BEGIN, b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", END],
+            [HEAD, BEGIN, b"\x06\x22\x08\x0a\x02\x10\x02", END],
+        ]
+        .map(|parts| parts.concat()),
+    );
+    for (body, missing) in bad.iter().map(|body| (body, 0)).chain([(&good[..9].to_vec(), 40)]) {
+        let server = Server::start(vec![bytes(body, missing)]);
+        let Err(Failure::Connection(error)) = run(&mut server.session(), "select 1") else {
+            panic!("{body:x?}: taken for an answer")
+        };
+        assert_eq!(error.code(), Code::Unavailable, "{body:x?}: {error:?}");
     }
 }
 
@@ -356,6 +402,7 @@ fn a_server_without_version_3_is_spoken_to_in_version_2() {
     let server = Server::start(vec![
         http(404, ""),
         http(404, ""),
+        http(404, ""),
         http(200, ""),
         batch(rows),
         batch(""),
@@ -363,7 +410,7 @@ fn a_server_without_version_3_is_spoken_to_in_version_2() {
     ]);
     let mut session = server.session();
     let (outcome, result) = run(&mut session, "select a from t").unwrap();
-    assert_eq!(result.0, [["Integer(5)"], ["Real(inf)"]]);
+    assert_eq!(result.0, [["Integer(5)"], ["Real(NaN)"]]);
     assert_eq!((outcome.rows, outcome.signless_infinities), (2, 1));
     assert!(!session.in_transaction());
     run(&mut session, "begin").unwrap();
@@ -372,8 +419,9 @@ fn a_server_without_version_3_is_spoken_to_in_version_2() {
     assert!(!session.in_transaction());
     let asked: Vec<_> = server.asked().into_iter().map(|(line, _)| line).collect();
     assert_eq!(
-        asked[..5],
+        asked[..6],
         [
+            "POST /v3-protobuf/cursor HTTP/1.1",
             "POST /v3/cursor HTTP/1.1",
             "GET /v3 HTTP/1.1",
             "GET /v2 HTTP/1.1",
@@ -392,8 +440,8 @@ fn a_server_that_sends_elsewhere_is_followed() {
     run(&mut session, "select 1").unwrap();
     assert_eq!(run(&mut session, "select 1").unwrap().1.0, [["Integer(1)"]]);
     let (line, body) = second.asked().remove(0);
-    assert_eq!(line, "POST /some/path/v3/cursor HTTP/1.1");
-    assert!(body.contains("\"baton\":\"sent\""), "{body}");
+    assert_eq!(line, "POST /some/path/v3-protobuf/cursor HTTP/1.1");
+    assert!(body.starts_with("\u{a}\u{4}sent"), "{body:?}");
 }
 
 #[test]

@@ -74,6 +74,9 @@ impl Refusal {
             "RESPONSE_TOO_LARGE" => return refusal(Reason::TooLarge, text, ffi::SQLITE_TOOBIG, None),
             _ => {}
         }
+        if let Some(message) = text.strip_prefix("Arguments do not match SQL parameters: ") {
+            return refusal(Reason::Prepare, message, ffi::SQLITE_ERROR, None);
+        }
         let message = text.strip_prefix("SQLite error: ").unwrap_or(text);
         if code.starts_with("SQLITE_") || text.len() != message.len() {
             return refusal(Reason::Engine, message, result_code(code, message), None);

@@ -1,6 +1,7 @@
 //! One statement on its way: its parameters, the way it is sent, its result.
 
-use super::decode::{self, Entry, Lines, Row, malformed};
+use super::binary;
+use super::decode::{self, Entry, Pieces, Row, malformed};
 use super::link::{Api, Denied, batch_result, interrupted};
 use super::refusal::{Reason, Refusal};
 use super::shape::{self, Shape, Verb};
@@ -150,6 +151,12 @@ impl Run<'_> {
             (Some(result), None) => {
                 if self.state.link.api() == Api::V2 {
                     self.guess_transaction();
+                } else if self.shape.streams()
+                    && self.shape.read_only()
+                    && result.rows.iter().flatten().any(|cell| matches!(cell, Cell::Infinite))
+                {
+                    // A cursor tells the sign, and asking twice changes nothing.
+                    return self.stream(args);
                 }
                 self.deliver(result)
             }
@@ -205,7 +212,7 @@ impl Run<'_> {
             Cell::Value(value) => ValueRef::from(value),
             Cell::Infinite => {
                 self.signless += 1;
-                ValueRef::Real(f64::INFINITY)
+                ValueRef::Real(f64::NAN)
             }
         }
     }
@@ -245,7 +252,7 @@ impl Run<'_> {
 
     /// Reads a cursor's answer to its end, or until the sink has enough.
     fn read(&mut self, reply: &mut Reply, conditional: bool) -> Result<Done, Failure> {
-        let mut lines = Lines::default();
+        let mut pieces = Pieces::new(reply.binary);
         let mut row = Row::default();
         let mut place = Place::Head;
         let mut columns = Vec::new();
@@ -254,15 +261,18 @@ impl Run<'_> {
         let mut ended = false;
         while !ended {
             match self.state.link.chunk(self.cancel, reply) {
-                Ok(Some(chunk)) => lines.feed(chunk),
+                Ok(Some(chunk)) => pieces.feed(chunk),
                 Ok(None) => {
                     ended = true;
-                    let rest = lines.rest();
+                    let rest = pieces.rest();
                     if rest.is_empty() {
                         break;
                     }
+                    if reply.binary {
+                        return Err(Failure::Connection(malformed("it ends too early")));
+                    }
                     // The last line may do without its end.
-                    lines.feed([&rest[..], b"\n"].concat().into());
+                    pieces.feed([&rest[..], b"\n"].concat().into());
                 }
                 // An answer that is cut off is most often one with a text that the server cannot write.
                 Err(Failure::Connection(error)) if place == Place::Rows => {
@@ -275,7 +285,13 @@ impl Run<'_> {
             }
             loop {
                 if place == Place::Head {
-                    let head = lines.next(|line| serde_json::from_slice::<CursorHead>(line).map_err(malformed));
+                    let head = pieces.next(|piece| {
+                        if reply.binary {
+                            binary::head(piece)
+                        } else {
+                            serde_json::from_slice::<CursorHead>(piece).map_err(malformed)
+                        }
+                    });
                     let Some(head) = head.map_err(Failure::Connection)? else {
                         break;
                     };
@@ -283,7 +299,13 @@ impl Run<'_> {
                     place = Place::Begin;
                     continue;
                 }
-                let entry = lines.next(|line| decode::entry(line, &mut row));
+                let entry = pieces.next(|piece| {
+                    if reply.binary {
+                        binary::entry(piece, &mut row)
+                    } else {
+                        decode::entry(piece, &mut row)
+                    }
+                });
                 let Some(entry) = entry.map_err(Failure::Connection)? else {
                     break;
                 };

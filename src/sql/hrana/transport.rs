@@ -5,6 +5,7 @@
 //! connect; [`Call::patience`] for each silence after that; a peer that vanished is noticed by TCP's own probes.
 
 use super::address::{Address, shown};
+use super::binary::CONTENT_TYPE as BINARY;
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
 use bytes::{Bytes, BytesMut};
@@ -90,6 +91,8 @@ pub(super) struct Call<'a> {
 /// An answer whose body is still to come.
 pub(super) struct Reply {
     pub status: u16,
+    /// The body is protobuf, which its server calls so, or bytes.
+    pub binary: bool,
     body: Body,
     from: String,
 }
@@ -222,8 +225,12 @@ impl Http {
             }
             match self.wait(call, request.send()) {
                 Ok(Ok(response)) => {
+                    let told = response.headers().get(CONTENT_TYPE).and_then(|told| told.to_str().ok());
                     return Ok(Reply {
                         status: response.status().as_u16(),
+                        binary: told.is_some_and(|told| {
+                            told.starts_with(BINARY) || told.starts_with("application/octet-stream")
+                        }),
                         body: Body::Here(response),
                         from: shown(url),
                     });

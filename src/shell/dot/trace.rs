@@ -1,0 +1,191 @@
+//! `.trace`: every statement that runs, as it runs. In a file the engine tells of them, also of those within triggers; on a
+//! server this session tells what it sends.
+
+use super::Call;
+use super::engine::local;
+use super::hooks::{Traced, place};
+use crate::shell::render::number::{push_integer, push_rounded};
+use crate::shell::state::{Ran, Shell};
+use crate::shell::words::is_option;
+use crate::sql::split::pieces;
+use crate::sql::{Args, Moment, Tracer, Value};
+use rusqlite::trace::{TraceEvent, TraceEventCodes};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The line that tells of a statement, or of how long it took.
+fn line(sql: &str, took: Option<Duration>) -> String {
+    let sql = sql.trim_end().trim_end_matches(';');
+    match took {
+        Some(took) => format!("{sql}; -- {} ns", took.as_nanos()),
+        None => format!("{sql};"),
+    }
+}
+
+/// The line that tells of an event in the engine.
+fn event_line(event: &TraceEvent<'_>, expanded: bool) -> Option<String> {
+    let (statement, text) = match event {
+        TraceEvent::Stmt(statement, text) => (statement, (*text).to_owned()),
+        TraceEvent::Profile(statement, _) | TraceEvent::Row(statement) => (statement, statement.sql().into_owned()),
+        _ => return None,
+    };
+    // The start of a trigger is told in a comment.
+    let sql = if expanded && !text.starts_with('-') {
+        statement.expanded_sql().unwrap_or(text)
+    } else {
+        text
+    };
+    Some(match event {
+        TraceEvent::Profile(_, took) => line(&sql, Some(*took)),
+        _ => line(&sql, None),
+    })
+}
+
+/// A statement with the values of its parameters in their places, written as the engine writes them.
+fn expand(sql: &str, args: &Args) -> String {
+    let mut text = String::with_capacity(sql.len());
+    let mut unnamed = 0;
+    let mut pieces = pieces(sql).map(|(_, piece)| piece).peekable();
+    while let Some(piece) = pieces.next() {
+        let name = match piece {
+            "?" | ":" | "@" => {
+                let word =
+                    pieces.next_if(|word| word.starts_with(|first: char| first.is_alphanumeric() || first == '_'));
+                format!("{piece}{}", word.unwrap_or_default())
+            }
+            piece if piece.starts_with('$') && piece.len() > 1 => piece.to_owned(),
+            piece => {
+                text.push_str(piece);
+                continue;
+            }
+        };
+        let place: usize = match name.strip_prefix('?') {
+            Some("") => unnamed + 1,
+            Some(digits) => digits.parse().unwrap_or(0),
+            None => 0,
+        };
+        unnamed = unnamed.max(place);
+        let name = if name == "?" { format!("?{place}") } else { name };
+        let value = place.checked_sub(1).and_then(|at| args.positional.get(at)).or_else(|| {
+            let given = args.named.iter().find(|(given, _)| *given == name);
+            given.map(|(_, value)| value)
+        });
+        push_literal(&mut text, value.unwrap_or(&Value::Null));
+    }
+    text
+}
+
+fn push_literal(text: &mut String, value: &Value) {
+    let mut digits = Vec::new();
+    match value {
+        Value::Null => text.push_str("NULL"),
+        Value::Integer(integer) => push_integer(&mut digits, *integer),
+        Value::Real(real) => push_rounded(&mut digits, *real),
+        Value::Text(value) => text.push_str(&super::schema::literal(value)),
+        Value::Blob(bytes) => {
+            text.push_str("x'");
+            bytes.iter().for_each(|byte| text.push_str(&format!("{byte:02x}")));
+            text.push('\'');
+        }
+    }
+    text.push_str(&String::from_utf8_lossy(&digits));
+}
+
+/// What to do with the statements that a session sends to its server.
+fn tracer(shell: &Shell<'_>, to: Traced, events: TraceEventCodes) -> Tracer {
+    let (side, expanded) = (shell.side.clone(), shell.trace_expanded);
+    Arc::new(move |sent| {
+        let (wanted, took) = match sent.what {
+            Moment::Begun => (TraceEventCodes::SQLITE_TRACE_STMT, None),
+            Moment::Row => (TraceEventCodes::SQLITE_TRACE_ROW, None),
+            Moment::Ended(took) => (TraceEventCodes::SQLITE_TRACE_PROFILE, Some(took)),
+        };
+        if !events.contains(wanted) {
+            return;
+        }
+        let text = if expanded {
+            expand(sent.sql, sent.args)
+        } else {
+            sent.sql.to_owned()
+        };
+        to.write(&side, &line(&text, took));
+    })
+}
+
+pub fn trace(shell: &mut Shell<'_>, call: &Call) -> Ran {
+    let is_local = shell.session()?.is_local();
+    let mut events = TraceEventCodes::empty();
+    for word in &call.args {
+        if is_option(word, "expanded") {
+            shell.trace_expanded = true;
+        } else if is_option(word, "plain") {
+            shell.trace_expanded = false;
+        } else if is_option(word, "profile") {
+            events |= TraceEventCodes::SQLITE_TRACE_PROFILE;
+        } else if is_option(word, "row") {
+            events |= TraceEventCodes::SQLITE_TRACE_ROW;
+        } else if is_option(word, "stmt") {
+            events |= TraceEventCodes::SQLITE_TRACE_STMT;
+        } else if is_option(word, "close") {
+            events |= TraceEventCodes::SQLITE_TRACE_CLOSE;
+        } else if word.starts_with('-') {
+            return shell.fail(format_args!("Unknown option \"{word}\" on \".trace\""));
+        } else {
+            shell.traced = place(shell, word)?;
+        }
+    }
+    if events.is_empty() {
+        events = TraceEventCodes::SQLITE_TRACE_STMT;
+    }
+    if !is_local {
+        let tracer = shell.traced.clone().map(|to| tracer(shell, to, events));
+        shell.session()?.trace(tracer);
+        return Ok(());
+    }
+    let (side, expanded, traced) = (shell.side.clone(), shell.trace_expanded, shell.traced.clone());
+    let connection = local(shell, "trace")?;
+    let set = match traced {
+        Some(traced) => connection.trace_v2(
+            events,
+            Some(move |event: TraceEvent<'_>| {
+                if let Some(line) = event_line(&event, expanded) {
+                    traced.write(&side, &line);
+                }
+            }),
+        ),
+        None => connection.trace_v2(TraceEventCodes::empty(), None::<fn(TraceEvent<'_>)>),
+    };
+    match set {
+        Ok(()) => Ok(()),
+        Err(error) => shell.fail(format_args!("Error: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_stand_in_the_places_of_parameters() {
+        let args = Args {
+            positional: Vec::new(),
+            named: [
+                (":a", Value::Text("it's".to_owned())),
+                ("@b", Value::Blob(vec![1, 255])),
+                ("$c", Value::Real(2.0)),
+                ("?1", Value::Integer(7)),
+                ("?3", Value::Integer(9)),
+            ]
+            .map(|(name, value)| (name.to_owned(), value))
+            .to_vec(),
+        };
+        for (sql, expanded) in [
+            ("select :a, @b, $c", "select 'it''s', x'01ff', 2.0"),
+            ("select ?, ?3, ?, ':a' -- ?", "select 7, 9, NULL, ':a' -- ?"),
+            ("select :nope, \"?\", [:a]", "select NULL, \"?\", [:a]"),
+        ] {
+            assert_eq!(expand(sql, &args), expanded, "{sql}");
+        }
+        assert_eq!(line("select 1; ", None), "select 1;");
+    }
+}

@@ -1,0 +1,469 @@
+//! Hrana 3 as protobuf, as far as a cursor needs it: the request, and the messages of the answer.
+//!
+//! Beside JSON it is a fraction of the bytes, for the server to write and for us to read, and it tells the sign of an
+//! infinite real. Each message of an answer has its length before it; cutting them apart is `decode`'s.
+
+use super::decode::{Entry, Row, malformed};
+use super::wire::{Arg, Batch, Col, Condition, CursorHead, Step, WireError};
+use crate::error::Result;
+use rusqlite::types::ValueRef;
+
+/// How bodies are called that are in it.
+pub(super) const CONTENT_TYPE: &str = "application/x-protobuf";
+
+/// Appends a number in groups of seven bits, the lowest first.
+fn push_number(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        #[allow(clippy::cast_possible_truncation)] // Only the lowest bits are meant.
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    #[allow(clippy::cast_possible_truncation)] // Below 128.
+    out.push(number as u8);
+}
+
+/// Appends a field of bytes: a text, or a message.
+fn push_bytes(out: &mut Vec<u8>, field: u64, bytes: &[u8]) {
+    push_number(out, field << 3 | 2);
+    push_number(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+/// Appends a message that `write` makes.
+fn push_message(out: &mut Vec<u8>, field: u64, write: impl FnOnce(&mut Vec<u8>)) {
+    let mut message = Vec::new();
+    write(&mut message);
+    push_bytes(out, field, &message);
+}
+
+/// The body that opens a cursor.
+pub(super) fn cursor_body(baton: Option<&str>, batch: &Batch<'_>) -> Vec<u8> {
+    let mut body = Vec::new();
+    if let Some(baton) = baton {
+        push_bytes(&mut body, 1, baton.as_bytes());
+    }
+    push_message(&mut body, 2, |out| {
+        for step in &batch.steps {
+            push_message(out, 1, |out| push_step(out, step));
+        }
+    });
+    body
+}
+
+fn push_step(out: &mut Vec<u8>, step: &Step<'_>) {
+    if let Some(condition) = &step.condition {
+        push_message(out, 1, |out| push_condition(out, condition));
+    }
+    let stmt = &step.stmt;
+    push_message(out, 2, |out| {
+        push_bytes(out, 1, stmt.sql.as_bytes());
+        for arg in stmt.args {
+            push_message(out, 3, |out| push_value(out, *arg));
+        }
+        for arg in stmt.named_args {
+            push_message(out, 4, |out| {
+                push_bytes(out, 1, arg.name.as_bytes());
+                push_message(out, 2, |out| push_value(out, arg.value));
+            });
+        }
+        push_number(out, 5 << 3);
+        push_number(out, u64::from(stmt.want_rows));
+    });
+}
+
+fn push_condition(out: &mut Vec<u8>, condition: &Condition) {
+    match condition {
+        Condition::Ok { step } => {
+            push_number(out, 1 << 3);
+            push_number(out, *step as u64);
+        }
+        Condition::Not { cond } => push_message(out, 3, |out| push_condition(out, cond)),
+        Condition::Or { conds } => push_message(out, 5, |out| {
+            for condition in conds {
+                push_message(out, 1, |out| push_condition(out, condition));
+            }
+        }),
+        Condition::IsAutocommit => push_bytes(out, 6, &[]),
+    }
+}
+
+fn push_value(out: &mut Vec<u8>, value: Arg<'_>) {
+    match value.0 {
+        ValueRef::Null => push_bytes(out, 1, &[]),
+        ValueRef::Integer(integer) => {
+            push_number(out, 2 << 3);
+            push_number(out, (integer.cast_unsigned() << 1) ^ (integer >> 63).cast_unsigned());
+        }
+        ValueRef::Real(real) => {
+            push_number(out, 3 << 3 | 1);
+            out.extend_from_slice(&real.to_le_bytes());
+        }
+        ValueRef::Text(text) => push_bytes(out, 4, text),
+        ValueRef::Blob(blob) => push_bytes(out, 5, blob),
+    }
+}
+
+/// A number at the start of `bytes`, and what follows it.
+pub(super) fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    // Lengths and small integers are most of what there is.
+    if let [byte @ 0..0x80, rest @ ..] = bytes {
+        return Some((u64::from(*byte), rest));
+    }
+    let mut number = 0;
+    for (at, &byte) in bytes.iter().enumerate().take(10) {
+        number |= u64::from(byte & 0x7f) << (7 * at);
+        if byte < 0x80 {
+            return (at < 9 || byte < 2).then_some((number, &bytes[at + 1..]));
+        }
+    }
+    None
+}
+
+/// Bytes with their length before them, and what follows.
+fn sized(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = number(bytes)?;
+    rest.split_at_checked(usize::try_from(length).ok()?)
+}
+
+/// A field of a message.
+enum Field<'a> {
+    Number(u64),
+    Bytes(&'a [u8]),
+    Other,
+}
+
+/// Hands each field of a message to `take`. False where the bytes are no message, or `take` does not like one.
+fn fields<'a>(mut message: &'a [u8], mut take: impl FnMut(u64, Field<'a>) -> bool) -> bool {
+    let mut next = |message: &mut &'a [u8]| -> Option<bool> {
+        let (key, rest) = number(message)?;
+        let (field, rest) = match key & 7 {
+            0 => {
+                let (number, rest) = number(rest)?;
+                (Field::Number(number), rest)
+            }
+            1 => (Field::Other, rest.get(8..)?),
+            2 => {
+                let (bytes, rest) = sized(rest)?;
+                (Field::Bytes(bytes), rest)
+            }
+            5 => (Field::Other, rest.get(4..)?),
+            _ => return None,
+        };
+        *message = rest;
+        Some(take(key >> 3, field))
+    };
+    while !message.is_empty() {
+        if next(&mut message) != Some(true) {
+            return false;
+        }
+    }
+    true
+}
+
+fn text(bytes: &[u8]) -> Option<String> {
+    String::from_utf8(bytes.to_vec()).ok()
+}
+
+/// The first message of a cursor's answer.
+pub(super) fn head(message: &[u8]) -> Result<CursorHead> {
+    let mut head = CursorHead {
+        baton: None,
+        base_url: None,
+    };
+    let whole = fields(message, |number, field| match (number, field) {
+        (1, Field::Bytes(bytes)) => {
+            head.baton = text(bytes);
+            head.baton.is_some()
+        }
+        (2, Field::Bytes(bytes)) => {
+            head.base_url = text(bytes);
+            head.base_url.is_some()
+        }
+        (1 | 2, _) => false,
+        _ => true,
+    });
+    if whole { Ok(head) } else { Err(malformed("its head")) }
+}
+
+/// Why something was refused.
+pub(super) fn error(message: &[u8]) -> Option<WireError> {
+    let mut error = WireError::default();
+    let whole = fields(message, |number, field| match (number, field) {
+        (1, Field::Bytes(bytes)) => text(bytes).map(|text| error.message = text).is_some(),
+        (2, Field::Bytes(bytes)) => text(bytes).map(|text| error.code = Some(text)).is_some(),
+        (1 | 2, _) => false,
+        _ => true,
+    });
+    whole.then_some(error)
+}
+
+/// Reads a message of a cursor's answer; a row goes into `row`.
+pub(super) fn entry(message: &[u8], row: &mut Row) -> Result<Entry> {
+    // Nearly every one is a row and nothing else.
+    if let [0x22, rest @ ..] = message
+        && let Some((cells, [])) = sized(rest)
+    {
+        row.clear();
+        return match self::cells(cells, row) {
+            Some(()) => Ok(Entry::Row),
+            None => Err(malformed("a value does not fit its type")),
+        };
+    }
+    let mut entry = Entry::Other;
+    let whole = fields(message, |number, field| {
+        let read = match (number, field) {
+            (1, Field::Bytes(bytes)) => begin(bytes),
+            (2, Field::Bytes(bytes)) => end(bytes),
+            (3, Field::Bytes(bytes)) => refused(bytes),
+            (4, Field::Bytes(bytes)) => {
+                row.clear();
+                cells(bytes, row).map(|()| Entry::Row)
+            }
+            (5, Field::Bytes(bytes)) => error(bytes).map(Entry::Failed),
+            (1..=5, _) => None,
+            _ => return true,
+        };
+        read.map(|read| entry = read).is_some()
+    });
+    if whole { Ok(entry) } else { Err(malformed("an entry")) }
+}
+
+fn begin(message: &[u8]) -> Option<Entry> {
+    let mut columns = Vec::new();
+    let whole = fields(message, |number, field| match (number, field) {
+        (2, Field::Bytes(bytes)) => {
+            let mut column = Col {
+                name: None,
+                decltype: None,
+            };
+            let whole = fields(bytes, |number, field| match (number, field) {
+                (1, Field::Bytes(bytes)) => text(bytes).map(|text| column.name = Some(text)).is_some(),
+                (2, Field::Bytes(bytes)) => text(bytes).map(|text| column.decltype = Some(text)).is_some(),
+                _ => true,
+            });
+            columns.push(column);
+            whole
+        }
+        (2, _) => false,
+        _ => true,
+    });
+    whole.then_some(Entry::Begin(columns))
+}
+
+fn end(message: &[u8]) -> Option<Entry> {
+    let (mut changes, mut last_insert_rowid) = (0, None);
+    let whole = fields(message, |number, field| {
+        match (number, field) {
+            (1, Field::Number(number)) => changes = number,
+            (2, Field::Number(number)) => last_insert_rowid = Some(signed(number)),
+            (1 | 2, _) => return false,
+            _ => {}
+        }
+        true
+    });
+    whole.then_some(Entry::End {
+        changes,
+        last_insert_rowid,
+    })
+}
+
+fn refused(message: &[u8]) -> Option<Entry> {
+    let mut refusal = None;
+    let whole = fields(message, |number, field| match (number, field) {
+        (2, Field::Bytes(bytes)) => {
+            refusal = error(bytes);
+            refusal.is_some()
+        }
+        (2, _) => false,
+        _ => true,
+    });
+    refusal.filter(|_| whole).map(Entry::Refused)
+}
+
+/// The values of a row.
+fn cells(mut cells: &[u8], row: &mut Row) -> Option<()> {
+    while let [0x0a, rest @ ..] = cells {
+        let (cell, rest) = sized(rest)?;
+        row.push(value(cell)?);
+        cells = rest;
+    }
+    cells.is_empty().then_some(())
+}
+
+fn value(cell: &[u8]) -> Option<ValueRef<'_>> {
+    let (kind, rest) = cell.split_first()?;
+    let (value, rest) = match kind {
+        0x0a => {
+            let (_, rest) = sized(rest)?;
+            (ValueRef::Null, rest)
+        }
+        0x10 => {
+            let (number, rest) = number(rest)?;
+            (ValueRef::Integer(signed(number)), rest)
+        }
+        0x19 => {
+            let (real, rest) = rest.split_first_chunk()?;
+            (ValueRef::Real(f64::from_le_bytes(*real)), rest)
+        }
+        0x22 => {
+            let (text, rest) = sized(rest)?;
+            (ValueRef::Text(text), rest)
+        }
+        0x2a => {
+            let (blob, rest) = sized(rest)?;
+            (ValueRef::Blob(blob), rest)
+        }
+        _ => return None,
+    };
+    rest.is_empty().then_some(value)
+}
+
+/// A signed number, whose lowest bit is its sign.
+fn signed(number: u64) -> i64 {
+    (number >> 1).cast_signed() ^ -(number & 1).cast_signed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::fuzz;
+    use crate::sql::hrana::decode::Pieces;
+    use crate::sql::hrana::wire::{Bound, NamedArg, one_step};
+    use bytes::Bytes;
+    use proptest::prelude::*;
+    use rusqlite::types::Value;
+
+    /// What a real server (sqld 0.24) said to `select 1 as a, -2, 1.5, 9e999, -9e999, 'x', x'00ff', null, -0.0`, and why it
+    /// refused another statement. Of the columns only the first, and without the stream's name.
+    const ANSWER: &[u8] = b"\0\x07\x0a\x05\x12\x03\x0a\x01a\x45\"C\x0a\x02\x10\x02\x0a\x02\x10\x03\x0a\x09\x19\0\0\0\0\0\0\xf8?\
+        \x0a\x09\x19\0\0\0\0\0\0\xf0\x7f\x0a\x09\x19\0\0\0\0\0\0\xf0\xff\x0a\x03\"\x01x\x0a\x04*\x02\0\xff\x0a\x02\x0a\0\
+        \x0a\x09\x19\0\0\0\0\0\0\0\x80\x02\x12\0\0\
+        \x4a\x1aH\x12F\x0a3SQL input error: no such column: nope (at offset 7)\x12\x0fSQL_INPUT_ERROR";
+
+    /// Everything that arrived in `pieces`, after the head.
+    fn read(pieces: &[&[u8]]) -> Result<Vec<String>> {
+        let mut cut = Pieces::new(true);
+        let mut row = Row::default();
+        let mut said = Vec::new();
+        let mut headed = false;
+        for piece in pieces {
+            cut.feed(Bytes::copy_from_slice(piece));
+            loop {
+                if !headed {
+                    headed = cut.next(head)?.is_some();
+                    if !headed {
+                        break;
+                    }
+                }
+                let Some(entry) = cut.next(|message| entry(message, &mut row))? else {
+                    break;
+                };
+                said.push(match entry {
+                    Entry::Row => format!("{:?}", row.values().collect::<Vec<_>>()),
+                    other => format!("{other:?}"),
+                });
+            }
+        }
+        if cut.rest().is_empty() {
+            Ok(said)
+        } else {
+            Err(malformed("it ends too early"))
+        }
+    }
+
+    #[test]
+    fn real_answers_are_understood() {
+        let said = read(&[ANSWER]).unwrap();
+        assert_eq!(
+            said,
+            [
+                "Begin([Col { name: Some(\"a\"), decltype: None }])",
+                "[Integer(1), Integer(-2), Real(1.5), Real(inf), Real(-inf), Text([120]), Blob([0, 255]), Null, Real(-0.0)]",
+                "End { changes: 0, last_insert_rowid: None }",
+                "Other",
+                "Refused(WireError { message: \"SQL input error: no such column: nope (at offset 7)\", code: \
+                 Some(\"SQL_INPUT_ERROR\") })",
+            ]
+        );
+        for cut in 0..ANSWER.len() {
+            let (one, other) = ANSWER.split_at(cut);
+            assert_eq!(read(&[one, other]).unwrap(), said, "cut at {cut}");
+        }
+        let single: Vec<&[u8]> = ANSWER.chunks(1).collect();
+        assert_eq!(read(&single).unwrap(), said);
+    }
+
+    fn any_value() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            Just(Value::Null),
+            any::<i64>().prop_map(Value::Integer),
+            any::<f64>().prop_map(Value::Real),
+            fuzz::text().prop_map(Value::Text),
+            prop::collection::vec(any::<u8>(), 0..300).prop_map(Value::Blob),
+        ]
+    }
+
+    /// A row as a server writes it.
+    fn written(values: &[Value]) -> Vec<u8> {
+        let mut message = Vec::new();
+        push_message(&mut message, 4, |out| {
+            for value in values {
+                push_message(out, 1, |out| push_value(out, Arg(value.into())));
+            }
+        });
+        message
+    }
+
+    #[test]
+    fn fuzz_rows_arrive_as_they_were() {
+        fuzz::run(
+            "rows in protobuf",
+            10_000,
+            prop::collection::vec(any_value(), 0..6),
+            |values| {
+                let mut row = Row::default();
+                prop_assert!(matches!(entry(&written(&values), &mut row).unwrap(), Entry::Row));
+                prop_assert_eq!(row.len(), values.len());
+                for (got, sent) in row.values().zip(&values) {
+                    match (got, sent) {
+                        (ValueRef::Real(got), Value::Real(sent)) => prop_assert_eq!(got.to_bits(), sent.to_bits()),
+                        (got, sent) => prop_assert_eq!(got, ValueRef::from(sent)),
+                    }
+                }
+                Ok(())
+            },
+        );
+    }
+
+    #[test]
+    fn fuzz_damaged_messages_are_read_or_refused() {
+        fuzz::run("damaged protobuf", 20_000, fuzz::damaged(ANSWER), |bytes| {
+            let whole = read(&[&bytes]);
+            let pieces: Vec<&[u8]> = bytes.chunks(5).collect();
+            let cut = read(&pieces);
+            prop_assert_eq!(whole.ok(), cut.ok());
+            let _ = error(&bytes);
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn what_is_asked_is_what_the_protocol_says() {
+        let bound = Bound {
+            args: vec![Arg(ValueRef::Integer(-1))],
+            named_args: vec![NamedArg {
+                name: ":a".to_owned(),
+                value: Arg(ValueRef::Text(b"x")),
+            }],
+        };
+        let batch = one_step("select 1", &bound, Some(Condition::in_transaction()));
+        let body = cursor_body(Some("b"), &batch);
+        let stmt = b"\x0a\x08select 1\x1a\x02\x10\x01\x22\x09\x0a\x02:a\x12\x03\x22\x01x\x28\x01";
+        let condition = b"\x0a\x04\x1a\x02\x32\0";
+        let mut expected = b"\x0a\x01b\x12\x25\x0a\x23".to_vec();
+        expected.extend_from_slice(condition);
+        expected.extend_from_slice(b"\x12\x1b");
+        expected.extend_from_slice(stmt);
+        assert_eq!(body, expected);
+    }
+}

@@ -1,0 +1,92 @@
+//! Tells of a statement while it is sent and answered.
+
+use super::{Args, Failure, Outcome, Sink};
+use crate::sql::{Column, Flow, Moment, Phase, Prepared, Sent, Tracer, ValueRef};
+use std::io;
+use std::time::Instant;
+
+/// A result that passes through, and is told of.
+struct Watched<'a> {
+    sink: &'a mut dyn Sink,
+    tracer: &'a Tracer,
+    sql: &'a str,
+    args: &'a Args,
+    begun: bool,
+    /// Columns that wait for the first row, which is told of before them.
+    columns: Option<Vec<Column>>,
+}
+
+impl Watched<'_> {
+    fn tell(&self, what: Moment) {
+        (self.tracer)(&Sent {
+            sql: self.sql,
+            args: self.args,
+            what,
+        });
+    }
+
+    /// Passes on what the columns are.
+    fn describe(&mut self) -> io::Result<()> {
+        match self.columns.take() {
+            Some(columns) => self.sink.columns(&columns),
+            None => Ok(()),
+        }
+    }
+
+    fn begin(&mut self) {
+        if !std::mem::replace(&mut self.begun, true) {
+            self.tell(Moment::Begun);
+        }
+    }
+}
+
+impl Sink for Watched<'_> {
+    fn prepared(&mut self, statement: &Prepared) -> io::Result<()> {
+        self.begin();
+        self.sink.prepared(statement)
+    }
+
+    fn columns(&mut self, columns: &[Column]) -> io::Result<()> {
+        self.columns = Some(columns.to_vec());
+        Ok(())
+    }
+
+    fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<Flow> {
+        self.tell(Moment::Row);
+        self.describe()?;
+        self.sink.row(row)
+    }
+}
+
+/// Has `run` run a statement with a sink that passes the result on to `sink` and tells of it.
+pub(super) fn traced(
+    tracer: &Tracer,
+    sql: &str,
+    args: &Args,
+    sink: &mut dyn Sink,
+    run: impl FnOnce(&mut dyn Sink) -> Result<Outcome, Failure>,
+) -> Result<Outcome, Failure> {
+    let started = Instant::now();
+    let mut watched = Watched {
+        sink,
+        tracer,
+        sql,
+        args,
+        begun: false,
+        columns: None,
+    };
+    let mut ran = run(&mut watched);
+    if ran.is_ok()
+        && let Err(error) = watched.describe()
+    {
+        ran = Err(Failure::Sink(error));
+    }
+    // One that failed as it ran has run.
+    if matches!(ran, Err(Failure::Sql { phase: Phase::Step, .. })) {
+        watched.begin();
+    }
+    if watched.begun {
+        watched.tell(Moment::Ended(started.elapsed()));
+    }
+    ran
+}
