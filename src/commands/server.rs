@@ -8,7 +8,7 @@ use crate::control::names::{LocationCode, OrganizationSlug, Username};
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
 use crate::server::tls::{self, Identity};
-use crate::server::{self, Config, LogForm};
+use crate::server::{self, Config, LogForm, LogLevel};
 use crate::ui::{Card, Cell, Layout, View};
 use serde::Serialize;
 use std::net::{SocketAddr, TcpListener};
@@ -66,6 +66,9 @@ pub(super) struct Args {
     /// Form of the log, which goes to standard error
     #[arg(long, value_enum, value_name = "FORM", default_value_t)]
     log: LogForm,
+    /// How much is logged; --quiet is warn
+    #[arg(long, value_enum, value_name = "LEVEL", default_value_t)]
+    log_level: LogLevel,
     /// libSQL server program, in place of the one that would be found
     #[arg(long, value_name = "PATH")]
     sqld: Option<PathBuf>,
@@ -196,7 +199,12 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
     let (tls, certificate_authority) = identity(&args, &data_dir, listen, &url)?;
     let torso = std::env::current_exe().map_err(|error| Error::io(error, "cannot find torso's own program"))?;
 
-    server::start_log(args.log, ctx.ui.is_quiet());
+    let level = if ctx.ui.is_quiet() {
+        LogLevel::Warn
+    } else {
+        args.log_level
+    };
+    server::start_log(args.log, level);
     let public = Public {
         base: url.clone(),
         domain: args.domain.clone(),

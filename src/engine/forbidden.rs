@@ -12,6 +12,12 @@ const FUNCTIONS: &[&str] = &[
     "sha3_query",
     "load_extension",
     "fts3_tokenizer",
+    // Settings and keys of an encryption that databases here do not have.
+    "sqlite3mc_config",
+    "sqlite3mc_config_table",
+    "sqlite3mc_codec_data",
+    // Writes into the process's log.
+    "sqlite_log",
     EDIT,
 ];
 
@@ -28,6 +34,8 @@ const PARTS: &[&str] = &[
     "a3_query",
     "d_extension",
     "_tokenizer",
+    "lite3mc_",
+    "lite_log",
     "edit",
     "fsdir",
     "carray",

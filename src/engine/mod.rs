@@ -151,6 +151,9 @@ pub struct Limits {
     pub allow_attach: bool,
     pub block_reads: bool,
     pub block_writes: bool,
+    /// Writes are blocked because its owner stores more than is allowed.
+    #[serde(default)]
+    pub over_quota: bool,
 }
 
 /// A file that no database of the control plane's accounts for, or that was kept aside.

@@ -136,6 +136,16 @@ impl Process {
         u32::try_from(pid.as_raw_nonzero().get()).ok()
     }
 
+    /// How much processor time it has used, in ticks of the system's; none where that cannot be told.
+    #[must_use]
+    pub fn worked(&self) -> Option<u64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()?)).ok()?;
+        // Behind the program's name, which may have anything in it, from the third field on.
+        let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
+        let mut ticks = || fields.next()?.parse::<u64>().ok();
+        Some(ticks()? + ticks()?)
+    }
+
     /// How often it has failed to start, or ended by itself.
     #[must_use]
     pub fn failures(&self) -> u64 {

@@ -1,6 +1,6 @@
 //! Where a request goes: to the Platform API, or to a database behind the gateway. Gives each an id, counts it and logs it.
 
-use super::{Server, api, gateway};
+use super::{Server, api, gateway, log};
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, header};
 use hyper::body::Incoming;
@@ -65,13 +65,14 @@ fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
         .or_else(|| headers.get(header::HOST).and_then(|value| value.to_str().ok()))
 }
 
-/// The client's own id where it has one that can be written anywhere, else a fresh one.
+/// The client's own id where it has one that can be written anywhere, and is no token in the wrong place; else a fresh one.
 fn request_id(headers: &HeaderMap) -> String {
     headers
         .get(&REQUEST_ID)
         .and_then(|value| value.to_str().ok())
         .filter(|id| {
             (1..=LONGEST_ID).contains(&id.len())
+                && !log::mentions_token(id)
                 && id
                     .bytes()
                     .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
@@ -103,12 +104,13 @@ pub(super) async fn answer(server: Arc<Server>, peer: SocketAddr, request: Reque
     }
     let (status, took) = (response.status().as_u16(), start.elapsed());
     server.metrics.end(part, method.as_str(), status, took);
+    let path = log::shown(&path);
     let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     // Applications ask thousands of times a second; what people and scripts change is worth a line each.
     if part == "api" || status >= 500 {
-        tracing::info!(%method, path, status, ms = millis, request_id = id, %peer, "{part}");
+        tracing::info!(%method, %path, status, ms = millis, request_id = id, %peer, "{part}");
     } else {
-        tracing::debug!(%method, path, status, ms = millis, request_id = id, %peer, "{part}");
+        tracing::debug!(%method, %path, status, ms = millis, request_id = id, %peer, "{part}");
     }
     response
 }
@@ -162,7 +164,7 @@ mod tests {
             request_id(&headers)
         };
         assert_eq!(with("job-7.a_B"), "job-7.a_B");
-        for bad in ["", "a b", "a\"b", "x".repeat(65).leak()] {
+        for bad in ["", "a b", "a\"b", "torso_abc", "eyJhbGciOi.x.y", "x".repeat(65).leak()] {
             assert_eq!(with(bad).len(), 36);
         }
     }

@@ -1,6 +1,7 @@
 //! Connections: accepted while there is room, spoken to in HTTP/1.1 with or without TLS, and closed when their other end is
 //! too slow or the server ends.
 
+use super::patient::Patient;
 use super::stop::stopped;
 use super::{Server, dispatch};
 use crate::error::{Error, Result};
@@ -24,6 +25,9 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// How long a client may take for the head of a request, and an idle connection until its next one.
 const HEAD: Duration = Duration::from_secs(30);
+
+/// How long a client may take nothing of what it is sent.
+const STUCK: Duration = Duration::from_secs(30);
 
 /// Bytes of a request's head. As pieces of that size are read, it may have up to twice as many.
 const HEAD_BYTES: usize = 32 << 10;
@@ -70,6 +74,7 @@ pub(super) async fn accept(listener: TcpListener, tls: Option<watch::Receiver<Tl
 
 async fn greet(stream: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>, server: Arc<Server>) {
     let _ = stream.set_nodelay(true);
+    let stream = Patient::new(stream, STUCK);
     let Some(tls) = tls else {
         return converse(stream, peer, server).await;
     };

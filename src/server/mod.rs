@@ -12,10 +12,11 @@ mod limits;
 mod listen;
 mod log;
 mod metrics;
+mod patient;
 mod stop;
 pub mod tls;
 
-pub use log::{Form as LogForm, start as start_log};
+pub use log::{Form as LogForm, Level as LogLevel, start as start_log};
 
 use crate::control::hosted::Hosted;
 use crate::error::{Code, Error, Result};
@@ -152,7 +153,13 @@ async fn serve<T: Send + 'static>(
     tracing::info!("ending");
     let _ = stop.send(true);
     let ending = async {
-        let _ = tokio::time::timeout(LAST_REQUESTS, accepting).await;
+        let requests = tokio::time::timeout(LAST_REQUESTS, accepting);
+        let sockets = async {
+            if let Some(gateway) = server.gateway() {
+                let _ = tokio::time::timeout(LAST_REQUESTS, gateway.end()).await;
+            }
+        };
+        let _ = tokio::join!(requests, sockets);
         if let Some(hosted) = server.hosted.get().map(Arc::clone) {
             let _ = tokio::task::spawn_blocking(move || hosted.shutdown()).await;
         }

@@ -7,6 +7,7 @@ mod hosted;
 mod lifecycle;
 mod plane;
 mod program;
+mod vocabulary;
 
 use crate::support::hrana;
 use crate::support::sqld::program;

@@ -73,6 +73,58 @@ fn replicas_read_on_and_refuse_writes_while_the_primary_is_away() {
     assert!(door.number(here, &token, "select count(*) from t") >= 2);
 }
 
+/// The database's own process hangs, which no connection tells.
+#[test]
+fn a_process_that_hangs_keeps_nobody_waiting_and_is_started_again() {
+    let door = Door::new();
+    let token = door.create("app");
+    door.run("app-alice", &token, "create table t (x)").fine();
+    let mut socket = door.socket("app-alice", "hrana2");
+    socket.hello(&token);
+    let hung = door.processes("ams");
+    signal(&hung, Signal::SIGSTOP);
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        for sql in ["select count(*) from t", "insert into t values (1)"] {
+            scope.spawn(|| {
+                let answer = door.run("app-alice", &token, sql);
+                assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
+                // Given up by the gateway, or broken off by the end of the process, whichever is first.
+                assert!(answer.status == 503 || answer.status == 502, "{answer:?}");
+                assert!(answer.text().contains("not known"), "{answer:?}");
+            });
+        }
+        scope.spawn(|| {
+            socket.say(
+                &json!({ "type": "request", "request_id": 1, "request": { "type": "open_stream", "stream_id": 1 } }),
+            );
+            // 1013: try again later.
+            assert_eq!(socket.closed_within(Duration::from_secs(16)), 1013);
+        });
+    });
+    // Whoever supervises it ends it, and it comes back.
+    while door.run("app-alice", &token, "select 1").status != 200 {
+        assert!(start.elapsed() < Duration::from_secs(45), "it hangs still");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    assert_ne!(door.processes("ams"), hung);
+    assert!(door.number("app-alice", &token, "select count(*) from t") <= 1);
+}
+
+#[test]
+fn a_statement_that_takes_long_is_no_hang() {
+    let door = Door::with(torso::server::gateway::Limits {
+        doubt: Duration::from_millis(100),
+        hang: Duration::from_millis(300),
+        ..torso::server::gateway::Limits::default()
+    });
+    let token = door.create("app");
+    let slow = "with recursive n(x) as (select 1 union all select x + 1 from n limit 4000000) select count(*) from n";
+    let start = Instant::now();
+    assert_eq!(door.number("app-alice", &token, slow), 4_000_000);
+    assert!(start.elapsed() > Duration::from_millis(500), "{:?}", start.elapsed());
+}
+
 #[test]
 fn a_client_that_goes_away_leaves_nothing_behind() {
     use std::io::Write as _;

@@ -3,6 +3,8 @@
 
 mod clients;
 mod faults;
+mod forged;
+mod open;
 mod requests;
 mod sockets;
 mod sql;
@@ -36,7 +38,7 @@ struct Door {
     address: SocketAddr,
     gateway: Gateway,
     client: Client,
-    _runtime: tokio::runtime::Runtime,
+    runtime: tokio::runtime::Runtime,
     dir: TempDir,
 }
 
@@ -80,7 +82,7 @@ impl Door {
                 .timeout(Duration::from_secs(20))
                 .build()
                 .unwrap(),
-            _runtime: runtime,
+            runtime,
             dir,
         }
     }

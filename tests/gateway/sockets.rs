@@ -9,10 +9,10 @@ use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
 use torso::control::tokens::{Authorization, Expiration};
 use torso::server::gateway::Limits;
 
-struct Socket(WebSocket<TcpStream>);
+pub(super) struct Socket(pub WebSocket<TcpStream>);
 
 impl Door {
-    fn socket(&self, label: &str, protocol: &str) -> Socket {
+    pub(super) fn socket(&self, label: &str, protocol: &str) -> Socket {
         self.try_socket(label, protocol, None).unwrap()
     }
 
@@ -28,7 +28,7 @@ impl Door {
             headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
         }
         let stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         tungstenite::client(request, stream)
             .map(|(socket, _)| Socket(socket))
             .map_err(|error| error.to_string())
@@ -36,11 +36,11 @@ impl Door {
 }
 
 impl Socket {
-    fn say(&mut self, message: &Value) {
+    pub(super) fn say(&mut self, message: &Value) {
         self.0.send(Message::text(message.to_string())).unwrap();
     }
 
-    fn hear(&mut self) -> Value {
+    pub(super) fn hear(&mut self) -> Value {
         loop {
             match self.0.read().unwrap() {
                 Message::Text(text) => return serde_json::from_str(&text).unwrap(),
@@ -50,12 +50,12 @@ impl Socket {
         }
     }
 
-    fn ask(&mut self, message: &Value) -> Value {
+    pub(super) fn ask(&mut self, message: &Value) -> Value {
         self.say(message);
         self.hear()
     }
 
-    fn hello(&mut self, token: &str) -> Value {
+    pub(super) fn hello(&mut self, token: &str) -> Value {
         self.ask(&json!({ "type": "hello", "jwt": token }))
     }
 
@@ -65,13 +65,13 @@ impl Socket {
         assert_eq!(opened["type"], "response_ok", "{opened}");
     }
 
-    fn run(&mut self, sql: &str) -> Value {
+    pub(super) fn run(&mut self, sql: &str) -> Value {
         self.ask(&json!({ "type": "request", "request_id": 7, "request":
             { "type": "execute", "stream_id": 1, "stmt": { "sql": sql, "want_rows": true } } }))
     }
 
     /// What the other end says as it closes the socket, within a time.
-    fn closed_within(&mut self, time: Duration) -> u16 {
+    pub(super) fn closed_within(&mut self, time: Duration) -> u16 {
         let start = Instant::now();
         loop {
             match self.0.read() {

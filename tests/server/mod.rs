@@ -2,10 +2,15 @@
 //! it starts and ends.
 
 mod access;
+mod audit;
 mod certificates;
 mod document;
+mod fairness;
 mod files;
+mod matrix;
 mod process;
 mod schema;
 mod sdk;
+mod secrets;
+mod storage;
 mod turso_cli;

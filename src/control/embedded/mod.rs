@@ -38,6 +38,8 @@ use catalog::Catalog;
 use lock::Lock;
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use view::{Change, View};
 
 #[cfg(unix)]
@@ -48,6 +50,8 @@ pub struct Embedded {
     dir: PathBuf,
     engine: Box<dyn Engine>,
     catalog: OnceCell<Catalog>,
+    /// More is stored than is allowed, so nothing may be written. Whoever knows of quotas sets it.
+    over_quota: Arc<AtomicBool>,
 }
 
 impl Embedded {
@@ -64,7 +68,25 @@ impl Embedded {
             dir,
             engine,
             catalog: OnceCell::new(),
+            over_quota: Arc::default(),
         })
+    }
+
+    /// Has the plane take what is set there for whether writes are to be blocked.
+    #[must_use]
+    pub fn with_quota(self, over_quota: Arc<AtomicBool>) -> Self {
+        Self { over_quota, ..self }
+    }
+
+    /// Has what is enforced on databases be as it is wanted now, and changes nothing else: how many are not reached.
+    pub fn enforce(&self) -> Result<usize> {
+        let change = self.change()?;
+        let mut failed = 0;
+        for row in change.catalog.databases()? {
+            let report = change.reach_at(&row.id, &row.primary)?;
+            failed += usize::from(!report.failures.is_empty());
+        }
+        Ok(failed)
     }
 
     /// Has everything run that is wanted, as after a start of the machine. What cannot be had now is listed, and each

@@ -248,6 +248,7 @@ fn killed_at_any_change_of_any_operation() {
                 dir: dir.clone(),
                 engine,
                 catalog: OnceCell::new(),
+                over_quota: Arc::default(),
             };
             let lived = catch_unwind(AssertUnwindSafe(|| operation(&plane)));
             drop(plane);
@@ -280,6 +281,7 @@ fn a_write_between_a_kill_and_the_next_command_survives_a_promotion() {
             dir: dir.path().to_owned(),
             engine,
             catalog: OnceCell::new(),
+            over_quota: Arc::default(),
         };
         let lived = catch_unwind(AssertUnwindSafe(|| plane.promote_instance(&db("app"), &at("lhr")))).is_ok();
         drop(plane);

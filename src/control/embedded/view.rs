@@ -14,6 +14,7 @@ use crate::engine::{Limits, Site};
 use crate::error::{Code, Error, Result};
 use std::collections::BTreeMap;
 use std::ops::Deref;
+use std::sync::atomic::Ordering;
 
 /// A name that is near enough to what was typed to be suggested.
 const LIKENESS: f64 = 0.75;
@@ -102,6 +103,7 @@ impl<'a> View<'a> {
                 allow_attach: row.allow_attach,
                 block_reads: row.block_reads,
                 block_writes: row.block_writes,
+                over_quota: self.plane.over_quota.load(Ordering::SeqCst),
             },
         })
     }

@@ -9,6 +9,7 @@ use crate::control::names::{TokenName, Username};
 use crate::error::{Code, Error, Result};
 use jiff::Timestamp;
 use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// Sessions that are remembered.
@@ -27,6 +28,8 @@ pub struct Origin {
 pub struct Caller {
     pub(super) session: Arc<Session>,
     pub(super) origin: Origin,
+    /// The audit log has an entry about the request.
+    pub(super) noted: Arc<AtomicBool>,
 }
 
 impl Caller {
@@ -116,6 +119,7 @@ impl Shared {
         Ok(Caller {
             session,
             origin: origin.clone(),
+            noted: Arc::default(),
         })
     }
 

@@ -11,6 +11,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 const ROUND: Duration = Duration::from_secs(30);
+/// How often it is looked whether somebody stores too much.
+const LOOK: Duration = Duration::from_secs(2);
 /// After a start that left something, it is tried again so soon; each further pause is twice the one before, up to a round.
 const RETRY: Duration = Duration::from_secs(1);
 const SWEEP_EVERY: Duration = Duration::from_secs(3600);
@@ -46,14 +48,17 @@ impl Keeper {
                     moves.retain(|row| shared.settle_move(row).is_err());
                     shared.settle() + moves.len()
                 };
+                // Before anything runs, so that nothing is written in between.
+                let _ = shared.hold_storage(true);
                 let mut left = settle();
                 shared.progress.tried.store(true, Ordering::SeqCst);
                 let mut swept = Instant::now();
                 let mut written = Instant::now();
                 let mut retry = RETRY;
                 let mut due = Instant::now() + retry;
+                let mut looked = Instant::now();
                 loop {
-                    let next = written + ROUND;
+                    let next = looked + LOOK;
                     let next = if left > 0 { next.min(due) } else { next };
                     match told.recv_timeout(next.saturating_duration_since(Instant::now())) {
                         Ok(()) => {
@@ -73,7 +78,11 @@ impl Keeper {
                         retry = (retry * 2).min(ROUND);
                         due = Instant::now() + retry;
                     }
-                    if written.elapsed() < ROUND {
+                    looked = Instant::now();
+                    let round = written.elapsed() >= ROUND;
+                    // What cannot be told now is the next time.
+                    let _ = shared.hold_storage(round);
+                    if !round {
                         continue;
                     }
                     written = Instant::now();

@@ -57,8 +57,10 @@ use keeper::{Keeper, Progress};
 use keys::Signer;
 use labels::Labels;
 use pool::Pools;
+use serde_json::json;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use store::{ApiTokenRow, OrganizationRow, Records, UserRow};
@@ -123,6 +125,8 @@ struct Shared {
     traffic: Traffic,
     uploads: Uploads,
     progress: Progress,
+    /// Since organizations were last looked at.
+    quotas_changed: AtomicBool,
     _lock: Lock,
 }
 
@@ -159,6 +163,7 @@ impl Hosted {
             access,
             traffic: Traffic::default(),
             progress: Progress::default(),
+            quotas_changed: AtomicBool::default(),
             _lock: held,
         };
         let token = shared.first_owner(options.owner)?;
@@ -217,6 +222,13 @@ impl Hosted {
     /// What a new organization of the caller's would be; refused where it could not be made. Nothing is changed.
     pub fn plan_organization(&self, caller: &Caller, name: &str) -> Result<Organization> {
         desk::Desk::new(&self.shared, caller).planned(name)
+    }
+
+    /// Has the audit log tell of a call that was refused or failed, unless it tells of it already: before a call gets to what
+    /// it is about, nothing else does. `what` holds nothing of what was sent. Who is no member of the organization, or named
+    /// none, finds it in the own log.
+    pub fn note_refusal(&self, caller: &Caller, organization: Option<&str>, what: &str, error: &Error) {
+        self.shared.note_refusal(caller, organization, what, error);
     }
 
     // Files that come and go.
@@ -523,10 +535,36 @@ impl Shared {
             created_at: Timestamp::now(),
             data: entry.data,
         };
+        caller.noted.store(true, Ordering::SeqCst);
         let result = error.map_or("ok", |error| error.code().name());
         let _ = self
             .records()
             .audit(organization, &line, result, &caller.origin.request_id);
+    }
+}
+
+impl Shared {
+    fn note_refusal(&self, caller: &Caller, organization: Option<&str>, what: &str, error: &Error) {
+        if caller.noted.load(Ordering::SeqCst) {
+            return;
+        }
+        let session = &caller.session;
+        let found = {
+            let records = self.records();
+            let named = organization.and_then(|text| match records.organization(text) {
+                Ok(None) => records.organization_by_id(text).ok().flatten(),
+                row => row.ok().flatten(),
+            });
+            let own = named.filter(|row| {
+                records
+                    .member(&row.id, &session.user_id)
+                    .is_ok_and(|member| member.is_some())
+            });
+            own.or_else(|| records.organization(session.username.as_str()).ok().flatten())
+        };
+        if let Some(row) = found {
+            self.note(&row.id, caller, Entry::new("refused", what, json!({})), Some(error));
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use crate::error::Result;
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 /// Planes that an organization keeps open when nobody uses them.
@@ -19,6 +20,10 @@ pub(super) struct Tenancy {
     idle: Mutex<Vec<Embedded>>,
     /// Held while something is made that a quota counts.
     pub making: Mutex<()>,
+    /// More is stored than the quota allows.
+    pub over_quota: Arc<AtomicBool>,
+    /// That is not enforced everywhere yet, or is enforced where it is no more so.
+    pub unsettled: AtomicBool,
 }
 
 pub(super) struct Pools {
@@ -79,7 +84,9 @@ impl Shared {
         let idle = lock(&tenancy.idle).pop();
         let plane = match idle {
             Some(plane) => plane,
-            None => self.embedded(&self.pools.dir(&organization.id))?,
+            None => self
+                .embedded(&self.pools.dir(&organization.id))?
+                .with_quota(Arc::clone(&tenancy.over_quota)),
         };
         Ok(Loan {
             plane: Some(plane),

@@ -1,9 +1,12 @@
-//! What an organization may use, as the administrator set it, and what it uses.
+//! What an organization may use, as the administrator set it. Most of it is held when something is made; what databases
+//! store grows by itself, so it is looked at again and again, and while it is too much, writes are blocked.
 
 use super::Shared;
 use super::store::OrganizationRow;
 use crate::control::accounts::Quotas;
 use crate::error::{Code, Error, Result};
+use std::collections::HashSet;
+use std::sync::atomic::Ordering;
 
 /// The settings that are quotas: `quota.<name>` for all, `quota.<name>@<organization>` for one.
 const QUOTA: &str = "quota.";
@@ -50,7 +53,41 @@ impl Shared {
                 format!("{QUOTA}{name}@{slug}")
             }
         };
-        records.write(|| records.set(&name, &value.to_string()))
+        records.write(|| records.set(&name, &value.to_string()))?;
+        self.quotas_changed.store(true, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Has writes of organizations that store too much be blocked, and of those that do no more be allowed again. Looks at
+    /// `all`, or at those whose databases were used lately and those that are blocked.
+    pub(super) fn hold_storage(&self, all: bool) -> Result<()> {
+        let all = self.quotas_changed.swap(false, Ordering::SeqCst) || all;
+        let used: HashSet<String> = self.traffic.organizations();
+        let organizations = self.records().organizations()?;
+        for organization in organizations {
+            let tenancy = self.pools.tenancy(&organization.id);
+            let was_over = tenancy.over_quota.load(Ordering::SeqCst);
+            let unsettled = tenancy.unsettled.load(Ordering::SeqCst);
+            if !(all || was_over || unsettled || used.contains(&organization.id)) {
+                continue;
+            }
+            let most = self.quotas(&organization)?.storage;
+            let is_over = match most {
+                0 => false,
+                most => super::tenant::bytes_stored(&*self.plane_of(&organization)?)? > most,
+            };
+            if is_over != was_over {
+                tenancy.over_quota.store(is_over, Ordering::SeqCst);
+                tenancy.unsettled.store(true, Ordering::SeqCst);
+                tracing::info!(organization = %organization.slug, blocked = is_over, "storage quota");
+            }
+            if is_over != was_over || unsettled {
+                // A process that is away is told the next time; what starts it has it settled, too.
+                let settled = self.plane_of(&organization)?.enforce().is_ok_and(|failed| failed == 0);
+                tenancy.unsettled.store(!settled, Ordering::SeqCst);
+            }
+        }
+        Ok(())
     }
 }
 

@@ -14,7 +14,7 @@ use crate::control::tokens::{DatabaseUsage, InstanceUsage, QueryUsage, Span, Usa
 use crate::error::Result;
 use jiff::Timestamp;
 use jiff::tz::Offset;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 /// What the gateway let through since it was last written down.
@@ -36,6 +36,12 @@ impl Traffic {
                 all.insert(route.label.clone(), (Arc::clone(route), bytes_synced));
             }
         }
+    }
+
+    /// Whose databases were used since that was last written down.
+    pub fn organizations(&self) -> HashSet<String> {
+        let used = lock(&self.used);
+        used.values().map(|(route, _)| route.organization_id.clone()).collect()
     }
 
     fn take(&self) -> Vec<(Arc<Route>, u64)> {

@@ -97,11 +97,21 @@ impl Admin {
 
     /// Sets everything that can be set: what is left out would be reset in part.
     pub fn configure(&self, port: u16, id: &str, limits: &Limits) -> Result<()> {
-        let blocked = limits.block_reads || limits.block_writes;
+        // Users read it behind the error's own words.
+        let reason = match limits {
+            Limits { over_quota: true, .. } => Some(
+                "the organization stores more than its storage quota; destroy databases, or ask the server's administrator \
+                 for a larger quota",
+            ),
+            Limits { block_reads: true, .. } | Limits { block_writes: true, .. } => {
+                Some("blocked by the database's configuration")
+            }
+            _ => None,
+        };
         let settings = json!({
             "block_reads": limits.block_reads,
-            "block_writes": limits.block_writes,
-            "block_reason": blocked.then_some("blocked by the database's configuration"),
+            "block_writes": limits.block_writes || limits.over_quota,
+            "block_reason": reason,
             "max_db_size": limits.max_size.unwrap_or(UNLIMITED),
             "allow_attach": limits.allow_attach,
             "heartbeat_url": Value::Null,

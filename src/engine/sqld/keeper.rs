@@ -12,14 +12,16 @@ use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// How often replicas are looked after.
+/// How often replicas are looked after, and processes that were silent are asked again.
 const LOOK: Duration = Duration::from_secs(2);
 
 /// How often every process is asked whether it lives.
-const ROUND: Duration = Duration::from_secs(10);
+const ROUND: Duration = Duration::from_secs(4);
 
-/// Rounds without an answer before a process is taken for hung. A machine that is short of time is no reason.
-const SILENT_ROUNDS: u32 = 6;
+/// How long a process may not answer before it is taken for hung. One that works all the while is perhaps only slow, or the
+/// machine is short of time.
+const SILENT: Duration = Duration::from_secs(8);
+const SILENT_AT_WORK: Duration = Duration::from_secs(60);
 
 const TOUCH_EVERY: Duration = Duration::from_secs(4 * 3600);
 
@@ -35,17 +37,17 @@ impl Keeper {
         std::thread::Builder::new()
             .name("keeper".to_owned())
             .spawn(move || {
-                let mut silent = HashMap::new();
+                let mut silent = Silent::default();
                 let mut healer = Healer::default();
                 let mut touched = Instant::now();
                 let mut asked = Instant::now();
                 while stopped.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
                     healer.look(&common, &nodes);
-                    if asked.elapsed() < ROUND {
-                        continue;
+                    let all = asked.elapsed() >= ROUND;
+                    if all {
+                        asked = Instant::now();
                     }
-                    asked = Instant::now();
-                    end_hung(&common, &nodes, &mut silent);
+                    end_hung(&common, &nodes, &mut silent, all);
                     if touched.elapsed() > TOUCH_EVERY {
                         touched = Instant::now();
                         touch(&common, &nodes);
@@ -63,19 +65,49 @@ impl Keeper {
     }
 }
 
-/// Counts rounds in which a process that was ready did not answer.
-fn end_hung(common: &Common, nodes: &Nodes, silent: &mut HashMap<PathBuf, u32>) {
-    let all: Vec<_> = lock(nodes).values().cloned().collect();
-    silent.retain(|dir, _| all.iter().any(|node| node.dir() == dir));
-    for node in all {
-        let rounds = silent.entry(node.dir().to_owned()).or_default();
+/// Processes that did not answer when they were last asked, by directory.
+type Silent = HashMap<PathBuf, Silence>;
+
+/// Since when a process does not answer, and how much it had worked then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Silence {
+    since: Instant,
+    pid: Option<u32>,
+    worked: Option<u64>,
+}
+
+impl Silence {
+    fn is_too_long(self, now: Instant, worked: Option<u64>) -> bool {
+        // Where it cannot be told whether it works, it may.
+        let idle = self.worked.is_some() && self.worked == worked;
+        now.duration_since(self.since) >= if idle { SILENT } else { SILENT_AT_WORK }
+    }
+}
+
+/// Ends processes that were ready and do not answer. Those that answered the last time are only asked when `all` are.
+fn end_hung(common: &Common, nodes: &Nodes, silent: &mut Silent, all: bool) {
+    let nodes: Vec<_> = lock(nodes).values().cloned().collect();
+    silent.retain(|dir, _| nodes.iter().any(|node| node.dir() == dir));
+    for node in nodes {
+        let known = silent.get(node.dir()).copied();
+        if known.is_none() && !all {
+            continue;
+        }
+        let pid = node.process().pid();
+        let worked = node.process().worked();
         if !node.process().is_ready() || common.admin.healthy(node.role.http_port) {
-            *rounds = 0;
-        } else {
-            *rounds += 1;
-            if *rounds >= SILENT_ROUNDS {
-                *rounds = 0;
+            silent.remove(node.dir());
+            continue;
+        }
+        match known.filter(|known| known.pid == pid) {
+            Some(known) if known.is_too_long(Instant::now(), worked) => {
+                silent.remove(node.dir());
                 node.process().kill();
+            }
+            Some(_) => {}
+            None => {
+                let since = Instant::now();
+                silent.insert(node.dir().to_owned(), Silence { since, pid, worked });
             }
         }
     }
@@ -88,5 +120,26 @@ fn touch(common: &Common, nodes: &Nodes) {
             // One that cannot be touched now is, at the latest, when a write has made it look stale.
             let _ = common.admin.usage(node.role.admin_port, &id);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_works_is_given_more_time() {
+        let since = Instant::now();
+        let after = |seconds| since + Duration::from_secs(seconds);
+        let silence = |worked| Silence {
+            since,
+            pid: Some(7),
+            worked,
+        };
+        assert!(!silence(Some(5)).is_too_long(after(7), Some(5)));
+        assert!(silence(Some(5)).is_too_long(after(8), Some(5)));
+        assert!(!silence(Some(5)).is_too_long(after(59), Some(6)));
+        assert!(silence(Some(5)).is_too_long(after(60), Some(6)));
+        assert!(!silence(None).is_too_long(after(59), None));
     }
 }

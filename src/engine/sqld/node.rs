@@ -398,8 +398,8 @@ impl Job for Server {
         files::prepare(self.role.role, &db_path(&self.dir))?;
         let authority = self.dir.join("authority.pem");
         if !authority.exists() {
-            std::fs::write(&authority, AUTHORITY)
-                .map_err(|error| Error::io(error, format!("cannot write {}", authority.display())))?;
+            let written = disk::private_file(&authority)?.write_all(AUTHORITY.as_bytes());
+            written.map_err(|error| Error::io(error, format!("cannot write {}", authority.display())))?;
         }
         let mut bounds = Bounds {
             lock: Some(held),

@@ -40,6 +40,14 @@ pub(super) struct Asked {
     pub agent: String,
 }
 
+impl Asked {
+    /// The organization in the path, as it is written there.
+    pub fn organization(&self) -> Option<&str> {
+        let named = ["organizationSlug", "organizationId"].map(|name| self.parameters.get(name));
+        named.into_iter().flatten().next().map(String::as_str)
+    }
+}
+
 /// A request by somebody who may ask.
 pub(super) struct Call<'a> {
     pub hosted: &'a Hosted,

@@ -22,7 +22,7 @@ mod tokens;
 use super::dispatch::Meta;
 use super::{Server, defect};
 use crate::control::hosted::{Caller, Hosted, Origin};
-use crate::control::routes::{ENDPOINTS, Endpoint, Method};
+use crate::control::routes::{ENDPOINTS, Endpoint, Method, Operation};
 use crate::error::{Code, Error, Result};
 use axum::Router;
 use axum::body::Body;
@@ -194,18 +194,42 @@ async fn handle(endpoint: &'static Endpoint, template: &str, request: Request<Bo
         query: call::query(&parts),
         agent: agent(&parts.headers).to_owned(),
     };
-    let operation = endpoint.operation;
+    let organization = asked.organization().map(str::to_owned);
+    let answered = perform(&server, &hosted, &caller, asked, endpoint.operation, &parts, body).await;
+    let Err(error) = answered else { return answered };
+    if error.code() == Code::Forbidden || endpoint.method != Method::Get {
+        let what = format!("{} {template} was refused or failed", endpoint.method.name());
+        return blocking(move || {
+            hosted.note_refusal(&caller, organization.as_deref(), &what, &error);
+            Err(error)
+        })
+        .await;
+    }
+    Err(error)
+}
+
+/// Does what somebody asks for.
+async fn perform(
+    server: &Arc<Server>,
+    hosted: &Arc<Hosted>,
+    caller: &Caller,
+    asked: Asked,
+    operation: Operation,
+    parts: &Parts,
+    body: Body,
+) -> Result<Reply> {
+    let (hosted, caller) = (Arc::clone(hosted), caller.clone());
     if files::concerns(operation) {
         let transfer = files::Transfer {
-            server,
+            server: Arc::clone(server),
             hosted,
             caller,
             asked,
         };
-        return transfer.answer(operation, &parts, body).await;
+        return transfer.answer(operation, parts, body).await;
     }
     let body = body::whole(body).await?;
-    work(&server, move || {
+    work(server, move || {
         let call = Call::new(&hosted, &caller, &asked, body)?;
         operations::answer(operation, &call)
     })

@@ -50,6 +50,10 @@ impl Counters {
         self.sockets.fetch_add(change, Ordering::Relaxed);
     }
 
+    pub fn open_sockets(&self) -> i64 {
+        self.sockets.load(Ordering::Relaxed)
+    }
+
     /// Appends all of it in the text form that Prometheus reads.
     pub fn write(&self, text: &mut String) {
         let head = |text: &mut String, name: &str, kind: &str, help: &str| {

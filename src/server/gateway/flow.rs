@@ -3,9 +3,9 @@
 use super::Core;
 use super::inspect::Format;
 use super::limits::{Memory, Permit};
+use super::open::{Kept, Place};
 use super::refusal::Refusal;
 use super::routes::Kind;
-use super::upstream::no_primary;
 use crate::control::hosted::Route;
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -108,6 +108,8 @@ pub(super) struct Flow {
     ended: bool,
     /// How the baton in the first piece is told, until it has a label.
     labelled: Option<Format>,
+    /// The stream that the request uses.
+    stream: Option<Place>,
     /// The first piece, when it was waited for.
     first: Option<Bytes>,
     /// The token of the request, and when it was last looked at.
@@ -116,7 +118,8 @@ pub(super) struct Flow {
 
 /// Why an answer is not waited for any longer.
 enum End {
-    NoPrimary,
+    /// Whoever would give it is away.
+    Away(Refusal),
     Silence,
 }
 
@@ -133,6 +136,7 @@ impl Flow {
             watch: None,
             ended: false,
             labelled: None,
+            stream: None,
             first: None,
             token: None,
         }
@@ -142,6 +146,21 @@ impl Flow {
     pub fn labelled(mut self, labelled: Option<Format>) -> Self {
         self.labelled = labelled;
         self
+    }
+
+    /// Holds the place of the stream that the request uses, and leaves it to the baton in the answer.
+    pub fn with_stream(mut self, stream: Option<Place>) -> Self {
+        self.stream = stream;
+        self
+    }
+
+    /// A piece with its baton labelled, which is what the stream is known by from now on.
+    fn label(&mut self, format: Format, piece: Bytes) -> Bytes {
+        let (piece, baton) = self.core.streams.outward(format, &self.route.id, piece);
+        if let (Some(stream), Some(baton)) = (&mut self.stream, baton) {
+            stream.keep(baton, Kept::Stream);
+        }
+        piece
     }
 
     /// Has the answer end when its token does, or its database.
@@ -159,7 +178,7 @@ impl Flow {
         };
         self.labelled = None;
         let before = piece.len();
-        let piece = self.core.streams.outward(format, &self.route.id, piece);
+        let piece = self.label(format, piece);
         let longer = piece.len() - before;
         self.first = Some(piece);
         longer as u64
@@ -186,16 +205,15 @@ impl Flow {
         let to_primary = self.kind == Kind::Proxy;
         Box::pin(async move {
             let silence = tokio::time::sleep(core.limits.answer);
-            match core.upstream.while_primary(&route, to_primary, silence).await {
+            match core.upstream.while_well(&route, to_primary, silence).await {
                 Ok(()) => End::Silence,
-                Err(_) => End::NoPrimary,
+                Err(refusal) => End::Away(refusal),
             }
         })
     }
 
     /// What is told to a client that reads rows line by line.
-    fn last_line(&self) -> Bytes {
-        let refusal = no_primary();
+    fn last_line(&self, refusal: &Refusal) -> Bytes {
         let error = json!({ "type": "error", "error": { "message": refusal.message, "code": refusal.code } });
         let head = if self.bytes == 0 {
             "{\"baton\":null,\"base_url\":null}\n"
@@ -230,7 +248,7 @@ impl HttpBody for Flow {
             Poll::Ready(Some(Ok(mut frame))) => {
                 this.watch = None;
                 if let Some(format) = this.labelled.take_if(|_| frame.is_data()) {
-                    frame = frame.map_data(|data| this.core.streams.outward(format, &this.route.id, data));
+                    frame = frame.map_data(|data| this.label(format, data));
                 }
                 if let Some(data) = frame.data_ref().filter(|data| !data.is_empty()) {
                     this.bytes += data.len() as u64;
@@ -250,8 +268,8 @@ impl HttpBody for Flow {
                 };
                 this.ended = true;
                 match (end, this.between_lines) {
-                    (End::NoPrimary, Some(true)) => Poll::Ready(Some(Ok(Frame::data(this.last_line())))),
-                    (End::NoPrimary, _) => Poll::Ready(Some(Err(axum::Error::new("the primary does not answer")))),
+                    (End::Away(refusal), Some(true)) => Poll::Ready(Some(Ok(Frame::data(this.last_line(&refusal))))),
+                    (End::Away(refusal), _) => Poll::Ready(Some(Err(axum::Error::new(refusal.message)))),
                     (End::Silence, _) => Poll::Ready(Some(Err(axum::Error::new("the database does not answer")))),
                 }
             }

@@ -15,6 +15,8 @@ pub struct Limits {
     pub requests: usize,
     /// Open sockets of one database.
     pub sockets: usize,
+    /// Open streams of one database, over HTTP and in sockets: each holds a connection of the process.
+    pub streams: usize,
     /// Bytes of a request's body.
     pub body: usize,
     /// Bytes of all large bodies that are held at the same time; an organization's may be a quarter of it.
@@ -30,6 +32,8 @@ pub struct Limits {
     pub answer: Duration,
     /// After which silence of a replica it is asked whether its primary is there: without it, writes never return.
     pub doubt: Duration,
+    /// How long a process that is waited for may not even say that it is well, until nobody waits any more.
+    pub hang: Duration,
     /// How often a socket's token is checked, and after what silence a socket's other end is taken for gone.
     pub recheck: Duration,
     pub silence: Duration,
@@ -42,6 +46,7 @@ impl Default for Limits {
         Self {
             requests: 256,
             sockets: 256,
+            streams: 256,
             body: 32 << 20,
             memory: 256 << 20,
             queue: Duration::from_secs(2),
@@ -50,6 +55,7 @@ impl Default for Limits {
             absence: Duration::from_secs(4),
             answer: Duration::from_secs(300),
             doubt: Duration::from_secs(2),
+            hang: Duration::from_secs(8),
             recheck: Duration::from_secs(1),
             silence: Duration::from_secs(120),
             greeting: Duration::from_secs(10),

@@ -13,9 +13,11 @@ mod counters;
 mod flow;
 mod inspect;
 mod limits;
+mod open;
 mod refusal;
 mod routes;
 mod socket;
+mod speech;
 mod streams;
 mod upstream;
 mod wire;
@@ -32,10 +34,13 @@ use counters::Counters;
 use flow::Flow;
 use inspect::Format;
 use limits::Shares;
+use open::{Kept, Name, Open, Place};
 use refusal::{Form, Refusal, leave, open_to_browsers};
 use routes::{Entry, Kind};
 use std::sync::Arc;
-use streams::Streams;
+use std::time::Duration;
+use streams::{Inward, Streams};
+use tokio::sync::watch;
 use upstream::{Call, Shows, Upstream, no_database};
 
 /// Headers of requests that a process is shown, besides those that the gateway sets.
@@ -63,6 +68,9 @@ const HOP_BY_HOP: [HeaderName; 6] = [
 /// What clients put in the place of a label when the URL they were given does not end in a slash.
 const ENDPOINTS: [&str; 4] = ["v1", "v2", "v3", "v3-protobuf"];
 
+/// How often it is looked whether all sockets have ended.
+const PAUSE: Duration = Duration::from_millis(10);
+
 const X_AUTHORIZATION: HeaderName = HeaderName::from_static("x-authorization");
 
 /// The door to databases. Clones are the same door.
@@ -76,9 +84,20 @@ struct Core {
     hosted: Arc<Hosted>,
     limits: Limits,
     shares: Shares,
+    open: Open,
     streams: Streams,
     upstream: Upstream,
     counters: Counters,
+    /// True once the server is to end.
+    ends: watch::Sender<bool>,
+}
+
+impl Core {
+    /// Returns once the server is to end.
+    async fn ending(&self) {
+        // The sender is in this very value.
+        let _ = self.ends.subscribe().wait_for(|ends| *ends).await;
+    }
 }
 
 impl Gateway {
@@ -88,8 +107,10 @@ impl Gateway {
             core: Arc::new(Core {
                 upstream: Upstream::new(Arc::clone(&hosted), limits.clone()),
                 shares: Shares::new(limits.clone()),
+                open: Open::new(limits.streams),
                 streams: Streams::new(),
                 counters: Counters::default(),
+                ends: watch::Sender::new(false),
                 hosted,
                 limits,
             }),
@@ -117,6 +138,14 @@ impl Gateway {
         };
         open_to_browsers(response.headers_mut());
         response
+    }
+
+    /// Has all sockets end in order, and returns when they have.
+    pub async fn end(&self) {
+        self.core.ends.send_replace(true);
+        while self.core.counters.open_sockets() > 0 {
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     /// Appends what was counted, in the text form that Prometheus reads.
@@ -165,22 +194,26 @@ async fn answer(
     }
     .map_err(|_| Refusal::bad("the query is malformed"))?;
     let (parts, body) = request.into_parts();
-    let (body, held) = match entry.format {
+    let (body, held, stream) = match entry.format {
         // Whatever comes is not wanted, and nobody waits for it.
-        None => (Bytes::new(), None),
+        None => (Bytes::new(), None, None),
         Some(format) => {
             let collected = flow::collect(core, &route, &parts.headers, body).await?;
-            let body = if entry.names_a_stream() {
+            let Inward { body, name } = if entry.names_a_stream() {
                 core.streams.inward(format, &route.id, collected.bytes)?
             } else {
-                collected.bytes
+                Inward {
+                    body: collected.bytes,
+                    name: None,
+                }
             };
             inspect::check(format, &body).inspect_err(|refusal| {
                 if refusal.code.starts_with("SQL_") {
                     core.counters.refused_sql();
                 }
             })?;
-            (body, collected.held)
+            let stream = stream(core, &route, entry, &body, name)?;
+            (body, collected.held, stream)
         }
     };
     let labelled = entry.format.filter(|format| {
@@ -220,6 +253,7 @@ async fn answer(
     let labelled = labelled.filter(|_| parts.status == StatusCode::OK);
     let mut flow = Flow::new(Arc::clone(core), route, entry.kind, lines, body, place)
         .labelled(labelled)
+        .with_stream(stream)
         .while_allowed(token);
     if labelled.is_some() && parts.headers.contains_key(header::CONTENT_LENGTH) {
         let longer = flow.look_ahead().await;
@@ -233,6 +267,29 @@ async fn answer(
         };
     }
     Ok(Response::from_parts(parts, Body::new(flow)))
+}
+
+/// Room for the stream or the client's connection that a request uses, if it leaves one open or finds one.
+fn stream(
+    core: &Core,
+    route: &Route,
+    entry: &Entry,
+    body: &[u8],
+    name: Option<Name>,
+) -> Result<Option<Place>, Refusal> {
+    let passes = match entry.kind {
+        Kind::Call => entry.format.is_some_and(|format| streams::ends(format, body)),
+        Kind::Cursor => false,
+        _ => name.is_none(),
+    };
+    if !entry.names_a_stream() || (passes && name.is_none()) {
+        return Ok(None);
+    }
+    let mut place = core.open.place(&route.id, name.as_deref())?;
+    if let Some(client) = name.filter(|_| entry.kind == Kind::Proxy && !entry.path.ends_with("/Disconnect")) {
+        place.keep(client, Kept::Client);
+    }
+    Ok(Some(place))
 }
 
 fn shows(kind: Kind) -> Option<Shows> {

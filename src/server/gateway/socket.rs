@@ -1,13 +1,16 @@
 //! SQL over WebSockets. Each message of a client is looked at before it goes on; the token in a greeting is checked and
-//! replaced. A socket ends when its token does.
+//! replaced; streams that it opens are counted. A socket ends when its token does, and with the server. What messages look
+//! like is in `speech`.
 
 use super::Core;
+use super::bearer;
 use super::inspect::{self, Format};
 use super::limits::Permit;
+use super::open::Place;
 use super::refusal::Refusal;
-use super::upstream::{Target, no_primary};
-use super::wire::{self, Fields, Raw};
-use super::{bearer, refusal};
+use super::speech::{Asked, Does, Speech};
+use super::upstream::{Target, Wait};
+use super::wire;
 use crate::control::hosted::Route;
 use crate::control::tokens::Authorization;
 use axum::body::Body;
@@ -16,8 +19,7 @@ use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 use hyper_util::rt::TokioIo;
-use serde::Deserialize;
-use serde_json::json;
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,12 +37,15 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 /// Bytes of a client's longest message. Processes take no longer ones.
 const LONGEST_MESSAGE: usize = 16 << 20;
 
-/// Bytes of a message that may still be a greeting.
-const LONGEST_HELLO: usize = 64 << 10;
-
 /// How long the process may take for its part of the handshake, and a client for taking a message.
 const HANDSHAKE: Duration = Duration::from_secs(5);
-const TAKE: Duration = Duration::from_secs(60);
+const TAKE: Duration = Duration::from_secs(30);
+
+/// How long an answer that is under way may take once the server is to end.
+const LAST_ANSWER: Duration = Duration::from_millis(1_500);
+
+/// What was refused and is remembered, so that what follows on it is refused as well.
+const REMEMBERED: usize = 1_024;
 
 /// How often an idle client is asked whether it is there.
 const PING: Duration = Duration::from_secs(30);
@@ -90,6 +95,7 @@ pub(super) async fn open(
         core: Arc::clone(core),
         process: target.address,
         reads_only: AtomicBool::new(false),
+        account: Mutex::default(),
         route,
         header_token: token,
         token: Mutex::default(),
@@ -175,6 +181,7 @@ struct Session {
     process: SocketAddr,
     /// Whether the token of the last greeting may only read.
     reads_only: AtomicBool,
+    account: Mutex<Account>,
     /// Shown when it was opened.
     header_token: Option<String>,
     /// Shown in the last greeting.
@@ -186,6 +193,15 @@ struct Session {
     asked: AtomicU64,
     answered: AtomicU64,
     _place: Permit,
+}
+
+/// What a socket has open, and what was refused: clients do not wait for an answer before they go on, and the engine would
+/// end the socket for a request about what it does not know.
+#[derive(Default)]
+struct Account {
+    streams: HashMap<i32, Place>,
+    refused_streams: HashMap<i32, Refusal>,
+    refused_sql: HashMap<i32, Refusal>,
 }
 
 /// What is done with a client's message.
@@ -232,7 +248,7 @@ impl Session {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         while let Some(message) = client.next().await {
-            self.now(&self.heard);
+            self.heard.store(self.millis(), Ordering::Relaxed);
             let message = match message {
                 Ok(message) => message,
                 Err(tungstenite::Error::Capacity(_)) => {
@@ -258,8 +274,10 @@ impl Session {
                     return Some(end);
                 }
             };
-            if self.asked.load(Ordering::Relaxed) <= self.answered.load(Ordering::Relaxed) {
-                self.now(&self.asked);
+            if !self.waits() {
+                // Later than what was answered last, also within a millisecond.
+                let answered = self.answered.load(Ordering::Relaxed);
+                self.asked.store(self.millis().max(answered + 1), Ordering::Relaxed);
             }
             if upstream.send(on).await.is_err() {
                 return Some(self.broken_off().await);
@@ -284,7 +302,8 @@ impl Session {
                     Some(Ok(Message::Close(end))) => return end,
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
                     Some(Ok(message)) => {
-                        self.now(&self.answered);
+                        let asked = self.asked.load(Ordering::Relaxed);
+                        self.answered.store(self.millis().max(asked), Ordering::Relaxed);
                         message
                     }
                     _ => return Some(self.broken_off().await),
@@ -316,8 +335,12 @@ impl Session {
     async fn watch(&self, replies: &mpsc::Sender<Message>) -> Option<CloseFrame> {
         let limits = &self.core.limits;
         let mut pinged = Instant::now();
+        let mut wait = Wait::default();
         loop {
-            tokio::time::sleep(limits.recheck).await;
+            tokio::select! {
+                () = tokio::time::sleep(limits.recheck) => {}
+                () = self.core.ending() => return Some(self.last_answer().await),
+            }
             if self
                 .core
                 .hosted
@@ -340,21 +363,31 @@ impl Session {
                 pinged = Instant::now();
                 let _ = replies.try_send(Message::Ping(Bytes::new()));
             }
-            let waits = self.asked.load(Ordering::Relaxed) > self.answered.load(Ordering::Relaxed);
-            if !self.route.is_primary
-                && waits
-                && self.since(&self.asked) > limits.doubt
-                && !self.core.upstream.primary_is_well(&self.route).await
-            {
-                return frame(CloseCode::Again, &no_primary().message);
+            if !self.waits() || self.since(&self.asked) <= limits.doubt {
+                wait = Wait::default();
+            } else if let Some(refusal) = self.core.upstream.given_up(&self.route, false, &mut wait).await {
+                return frame(CloseCode::Again, &refusal.message);
             }
         }
     }
 
-    fn now(&self, clock: &AtomicU64) {
-        // Zero is never: a millisecond is added.
-        let now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX - 1) + 1;
-        clock.store(now, Ordering::Relaxed);
+    /// Whether the client waits for an answer.
+    fn waits(&self) -> bool {
+        self.asked.load(Ordering::Relaxed) > self.answered.load(Ordering::Relaxed)
+    }
+
+    /// The end of the server. What was asked for is answered, if it does not take long.
+    async fn last_answer(&self) -> CloseFrame {
+        let end = Instant::now() + LAST_ANSWER;
+        while self.waits() && Instant::now() < end {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        close_frame(CloseCode::Away, "the server is ending")
+    }
+
+    /// Milliseconds since the start. Zero is never: one is added.
+    fn millis(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX - 1) + 1
     }
 
     fn since(&self, clock: &AtomicU64) -> Duration {
@@ -394,12 +427,30 @@ impl Session {
             let end = close_frame(CloseCode::Policy, &refusal.message);
             return Verdict::AnswerAndEnd(speech.error(speech.request_id(message), &refusal), end);
         }
-        match inspect::check(format, message) {
-            Ok(()) => Verdict::Pass,
-            Err(refusal) => {
-                self.core.counters.refused_sql();
-                Verdict::Answer(speech.error(speech.request_id(message), &refusal))
+        let checked = inspect::check(format, message);
+        let mut account = self.account.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked = if speech.may_open(message) || account.has_refused() {
+            match speech.asked(message) {
+                Some(asked) => Some(asked),
+                None => {
+                    let refusal = Refusal::bad("the message is no request");
+                    return Verdict::Answer(speech.error(speech.request_id(message), &refusal));
+                }
             }
+        } else {
+            None
+        };
+        if let Err(refusal) = checked {
+            self.core.counters.refused_sql();
+            let answer = speech.error(speech.request_id(message), &refusal);
+            if let Some(asked) = asked.filter(|asked| asked.does == Does::StoreSql) {
+                account.refuse_sql(&asked, refusal);
+            }
+            return Verdict::Answer(answer);
+        }
+        match asked.and_then(|asked| account.enter(&asked, speech, || self.core.open.place(&self.route.id, None))) {
+            Some(answer) => Verdict::Answer(answer),
+            None => Verdict::Pass,
         }
     }
 
@@ -414,6 +465,69 @@ impl Session {
             .store(grant.authorization == Authorization::ReadOnly, Ordering::Relaxed);
         *self.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(token);
         Ok(target.token.clone())
+    }
+}
+
+impl Account {
+    fn has_refused(&self) -> bool {
+        !(self.refused_streams.is_empty() && self.refused_sql.is_empty())
+    }
+
+    fn refuse_sql(&mut self, asked: &Asked, refusal: Refusal) {
+        if let Some(&id) = asked.sql_ids.first()
+            && self.refused_sql.len() < REMEMBERED
+        {
+            self.refused_sql.insert(id, refusal);
+        }
+    }
+
+    /// Takes note of a request: the answer, where it does not go on to the process.
+    fn enter(
+        &mut self,
+        asked: &Asked,
+        speech: Speech,
+        place: impl FnOnce() -> Result<Place, Refusal>,
+    ) -> Option<Message> {
+        let id = asked.request_id;
+        match (asked.does, asked.stream_id) {
+            // One that is open already is the process's to refuse.
+            (Does::OpenStream, Some(stream)) if self.streams.contains_key(&stream) => None,
+            (Does::OpenStream, Some(stream)) => match place() {
+                Ok(place) => {
+                    self.streams.insert(stream, place);
+                    self.refused_streams.remove(&stream);
+                    None
+                }
+                Err(refusal) => {
+                    let answer = speech.error(id, &refusal);
+                    if self.refused_streams.len() < REMEMBERED {
+                        self.refused_streams.insert(stream, refusal);
+                    }
+                    Some(answer)
+                }
+            },
+            (Does::OpenStream, None) => Some(speech.error(id, &Refusal::bad("the stream has no id"))),
+            (Does::CloseStream, Some(stream)) => {
+                self.streams.remove(&stream);
+                let refused = self.refused_streams.remove(&stream);
+                refused.map(|_| speech.closed(id, asked.does))
+            }
+            (Does::StoreSql, _) => {
+                for id in &asked.sql_ids {
+                    self.refused_sql.remove(id);
+                }
+                None
+            }
+            (Does::CloseSql, _) => {
+                let refused = asked.sql_ids.first().and_then(|id| self.refused_sql.remove(id));
+                refused.map(|_| speech.closed(id, asked.does))
+            }
+            (Does::CloseStream | Does::Else, stream) => {
+                let refused = stream.and_then(|stream| self.refused_streams.get(&stream));
+                let refused = refused.or_else(|| asked.sql_ids.iter().find_map(|id| self.refused_sql.get(id)));
+                refused.map(|refusal| speech.error(id, refusal))
+            }
+        }
     }
 }
 
@@ -432,120 +546,4 @@ fn close_frame(code: CloseCode, reason: &str) -> CloseFrame {
 #[allow(clippy::unnecessary_wraps)]
 fn frame(code: CloseCode, reason: &str) -> Option<CloseFrame> {
     Some(close_frame(code, reason))
-}
-
-/// The encoding of messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Speech {
-    Json,
-    Protobuf,
-}
-
-#[derive(Deserialize)]
-struct Head {
-    r#type: String,
-    #[serde(default)]
-    jwt: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Numbered {
-    request_id: i32,
-}
-
-impl Speech {
-    /// The token in a greeting, if the message is one. One that is not recognised goes on as it is, and opens nothing: no
-    /// token from outside is good inside.
-    #[allow(clippy::option_option)]
-    fn hello(self, message: &[u8]) -> Option<Option<String>> {
-        if message.len() > LONGEST_HELLO {
-            return None;
-        }
-        match self {
-            Self::Json => {
-                if memchr::memmem::find(message, b"hello").is_none() && !inspect::hides(message) {
-                    return None;
-                }
-                let head: Head = serde_json::from_slice(message).ok()?;
-                (head.r#type == "hello").then_some(head.jwt)
-            }
-            Self::Protobuf => match Fields(message).last(wire::HELLO)? {
-                Raw::Bytes(hello) if Fields(message).last(wire::REQUEST).is_none() => {
-                    Some(match Fields(hello).last(1) {
-                        Some(Raw::Bytes(token)) => Some(String::from_utf8_lossy(token).into_owned()),
-                        _ => None,
-                    })
-                }
-                _ => None,
-            },
-        }
-    }
-
-    fn say_hello(self, token: &str) -> Message {
-        match self {
-            Self::Json => text(&json!({ "type": "hello", "jwt": token })),
-            Self::Protobuf => nested(wire::HELLO, &field(1, token.as_bytes())),
-        }
-    }
-
-    fn request_id(self, message: &[u8]) -> i32 {
-        match self {
-            Self::Json => serde_json::from_slice::<Numbered>(message).map_or(0, |numbered| numbered.request_id),
-            Self::Protobuf => match Fields(message).last(wire::REQUEST) {
-                Some(Raw::Bytes(request)) => match Fields(request).last(1) {
-                    // Negative numbers are written as very large ones.
-                    Some(Raw::Number(number)) => number as i32,
-                    _ => 0,
-                },
-                _ => 0,
-            },
-        }
-    }
-
-    fn hello_error(self, refusal: &Refusal) -> Message {
-        match self {
-            Self::Json => text(&json!({ "type": "hello_error", "error": told(refusal) })),
-            Self::Protobuf => nested(2, &field(1, &encoded(refusal))),
-        }
-    }
-
-    fn error(self, request_id: i32, refusal: &Refusal) -> Message {
-        match self {
-            Self::Json => text(&json!({
-                "type": "response_error",
-                "request_id": request_id,
-                "error": told(refusal),
-            })),
-            Self::Protobuf => {
-                let mut error = Vec::new();
-                wire::put_number(&mut error, 1, i64::from(request_id) as u64);
-                wire::put(&mut error, 2, &encoded(refusal));
-                nested(4, &error)
-            }
-        }
-    }
-}
-
-fn told(refusal: &refusal::Refusal) -> serde_json::Value {
-    json!({ "message": refusal.message, "code": refusal.code })
-}
-
-fn encoded(refusal: &Refusal) -> Vec<u8> {
-    let mut error = field(1, refusal.message.as_bytes());
-    wire::put(&mut error, 2, refusal.code.as_bytes());
-    error
-}
-
-fn text(value: &serde_json::Value) -> Message {
-    Message::Text(value.to_string().into())
-}
-
-fn nested(number: u32, inner: &[u8]) -> Message {
-    Message::Binary(field(number, inner).into())
-}
-
-fn field(number: u32, bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    wire::put(&mut out, number, bytes);
-    out
 }

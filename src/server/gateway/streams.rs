@@ -4,6 +4,7 @@
 //! their connections are replaced by others, which depend on the database.
 
 use super::inspect::{Format, hides};
+use super::open::Name;
 use super::refusal::Refusal;
 use super::wire::{self, Fields, Malformed, Raw};
 use crate::control::names::DatabaseId;
@@ -13,6 +14,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use ring::hmac;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 /// Between a baton and its label. No baton has it.
 const BEFORE_LABEL: char = '.';
@@ -26,6 +28,13 @@ const NAME: u32 = 1;
 
 /// The key of labels: a new one each time the server starts, as processes then start anew, too.
 pub(super) struct Streams(hmac::Key);
+
+/// A request's body as the engine is to have it, and the name of the stream or client in it.
+#[derive(Debug)]
+pub(super) struct Inward {
+    pub body: Bytes,
+    pub name: Option<Name>,
+}
 
 #[derive(Deserialize)]
 struct Head {
@@ -84,17 +93,21 @@ impl Streams {
     }
 
     /// A request's body with the engine's own baton, or with the id that the engine knows a client by.
-    pub fn inward(&self, format: Format, id: &DatabaseId, body: Bytes) -> Result<Bytes, Refusal> {
+    pub fn inward(&self, format: Format, id: &DatabaseId, body: Bytes) -> Result<Inward, Refusal> {
         match format {
             Format::Json => self.json(id, body),
             Format::Protobuf(_) => {
                 let Some(baton) = text(&body)? else {
-                    return Ok(body);
+                    return Ok(Inward { body, name: None });
                 };
-                let baton = self.open(id, baton)?;
-                Ok(renamed(&body, baton.as_bytes())?.into())
+                let baton = self.open(id, baton)?.as_bytes();
+                Ok(Inward {
+                    body: renamed(&body, baton)?.into(),
+                    name: Some(baton.to_vec()),
+                })
             }
             Format::Grpc(_) => {
+                let mut name = None;
                 let mut out = Vec::with_capacity(body.len() + 64);
                 super::inspect::each_frame(&body, |frame| {
                     let message = match text(frame)? {
@@ -103,6 +116,7 @@ impl Streams {
                             let mut bytes = [0; 16];
                             bytes.copy_from_slice(&self.digest("client", id, client.as_bytes()).as_ref()[..16]);
                             let client = uuid::Builder::from_random_bytes(bytes).into_uuid().to_string();
+                            name = Some(client.clone().into_bytes());
                             renamed(frame, client.as_bytes())?
                         }
                     };
@@ -112,23 +126,26 @@ impl Streams {
                     out.extend(message);
                     Ok(())
                 })?;
-                Ok(out.into())
+                Ok(Inward { body: out.into(), name })
             }
         }
     }
 
-    fn json(&self, id: &DatabaseId, body: Bytes) -> Result<Bytes, Refusal> {
+    fn json(&self, id: &DatabaseId, body: Bytes) -> Result<Inward, Refusal> {
         let is_object = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
         if !is_object {
             return Err(Refusal::bad("the body is no object in JSON"));
         }
         if memchr::memmem::find(&body, b"baton").is_none() && !hides(&body) {
-            return Ok(body);
+            return Ok(Inward { body, name: None });
         }
         let head: Head = serde_json::from_slice(&body)
             .map_err(|error| Refusal::bad(format!("the body is not a request in JSON: {error}")))?;
-        let Some(labelled) = head.baton else { return Ok(body) };
+        let Some(labelled) = head.baton else {
+            return Ok(Inward { body, name: None });
+        };
         let baton = self.open(id, &labelled)?;
+        let name = Some(baton.as_bytes().to_vec());
         let (labelled, baton) = (format!("\"{labelled}\""), format!("\"{baton}\""));
         let mut out = Vec::with_capacity(body.len());
         let mut from = 0;
@@ -143,11 +160,11 @@ impl Streams {
             return Err(unknown());
         }
         out.extend_from_slice(&body[from..]);
-        Ok(out.into())
+        Ok(Inward { body: out.into(), name })
     }
 
-    /// The first piece of an answer, with its baton labelled.
-    pub fn outward(&self, format: Format, id: &DatabaseId, piece: Bytes) -> Bytes {
+    /// The first piece of an answer with its baton labelled, and the baton.
+    pub fn outward(&self, format: Format, id: &DatabaseId, piece: Bytes) -> (Bytes, Option<Name>) {
         let begins = match format {
             Format::Json => piece.strip_prefix(br#"{"baton":""#).map(|_| 10),
             Format::Protobuf(message) if message == wire::CURSOR => {
@@ -158,8 +175,9 @@ impl Streams {
             Format::Grpc(_) => None,
         };
         let Some((begin, baton)) = begins.and_then(|begin| Some((begin, piece.get(begin..begin + BATON)?))) else {
-            return piece;
+            return (piece, None);
         };
+        let name = baton.to_vec();
         let mut out = Vec::with_capacity(piece.len() + LABEL);
         out.extend_from_slice(&piece[..begin + BATON]);
         out.extend_from_slice(self.label(id, baton).as_bytes());
@@ -172,13 +190,25 @@ impl Streams {
                 }
             }
         }
-        out.into()
+        (out.into(), Some(name))
     }
 }
 
-/// Whether an answer may come compressed: nothing in it has to be labelled, as the request ends its stream.
+/// Whether a request ends its stream, as far as that is seen. Then nothing in the answer has to be labelled, and it may come
+/// compressed.
 pub(super) fn ends(format: Format, body: &[u8]) -> bool {
-    format == Format::Json && body.trim_ascii_end().ends_with(br#"{"type":"close"}]}"#)
+    /// With anything else in it, the last request is perhaps not what is at the end.
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Whole {
+        #[serde(default, rename = "baton")]
+        _baton: IgnoredAny,
+        #[serde(rename = "requests")]
+        _requests: Vec<IgnoredAny>,
+    }
+    format == Format::Json
+        && body.trim_ascii_end().ends_with(br#"{"type":"close"}]}"#)
+        && serde_json::from_slice::<Whole>(body).is_ok()
 }
 
 /// What counts of the first field, which may come more than once.
@@ -213,7 +243,8 @@ mod tests {
 
     fn labelled(streams: &Streams, id: &DatabaseId) -> String {
         let answer = format!(r#"{{"baton":"{TEXT}","base_url":null}}"#);
-        let out = streams.outward(Format::Json, id, answer.into());
+        let (out, name) = streams.outward(Format::Json, id, answer.into());
+        assert_eq!(name.unwrap(), TEXT.as_bytes());
         let value: serde_json::Value = serde_json::from_slice(&out).unwrap();
         value["baton"].as_str().unwrap().to_owned()
     }
@@ -226,7 +257,11 @@ mod tests {
         assert_eq!(baton.len(), TEXT.len() + LABEL);
         let body = Bytes::from(format!(r#" {{"requests":[],"baton" : "{baton}"}}"#));
         let inside = streams.inward(Format::Json, &one, body.clone()).unwrap();
-        assert_eq!(inside, format!(r#" {{"requests":[],"baton" : "{TEXT}"}}"#).as_bytes());
+        assert_eq!(inside.name.unwrap(), TEXT.as_bytes());
+        assert_eq!(
+            inside.body,
+            format!(r#" {{"requests":[],"baton" : "{TEXT}"}}"#).as_bytes()
+        );
         let code = |id, body: Bytes| {
             let answer = streams.inward(Format::Json, id, body);
             answer.map_or_else(|refusal| refusal.code, |_| "")
@@ -263,16 +298,16 @@ mod tests {
         let mut answer = Vec::new();
         wire::put(&mut answer, 1, TEXT.as_bytes());
         wire::put(&mut answer, 3, b"result");
-        let answer = streams.outward(pipeline, &one, answer.into());
+        let (answer, _) = streams.outward(pipeline, &one, answer.into());
         assert_eq!(text(&answer).unwrap().unwrap(), labelled(&streams, &one));
-        let inside = streams.inward(pipeline, &one, answer.clone()).unwrap();
+        let inside = streams.inward(pipeline, &one, answer.clone()).unwrap().body;
         assert_eq!(text(&inside).unwrap(), Some(TEXT));
         assert!(matches!(Fields(&inside).last(3), Some(Raw::Bytes(b"result"))));
         assert!(streams.inward(pipeline, &two, answer).is_err());
         let mut first = vec![66];
         wire::put(&mut first, 1, TEXT.as_bytes());
         first.extend(b"more");
-        let cursor = streams.outward(Format::Protobuf(wire::CURSOR), &one, first.into());
+        let (cursor, _) = streams.outward(Format::Protobuf(wire::CURSOR), &one, first.into());
         assert_eq!(
             (usize::from(cursor[0]), &cursor[cursor.len() - 4..]),
             (66 + LABEL, &b"more"[..])
@@ -281,6 +316,27 @@ mod tests {
             text(&cursor[1..=usize::from(cursor[0])]).unwrap().unwrap(),
             labelled(&streams, &one)
         );
+    }
+
+    #[test]
+    fn what_ends_its_stream_is_seen_and_nothing_else_is_taken_for_it() {
+        for (body, expected) in [
+            (r#"{"requests":[{"type":"close"}]}"#, true),
+            (
+                r#" {"baton":null,"requests":[{"type":"execute","stmt":{}},{"type":"close"}]} "#,
+                true,
+            ),
+            (r#"{"requests":[{"type":"execute"}]}"#, false),
+            (r#"{"requests":[],"else":[{"type":"close"}]}"#, false),
+            (r#"{"requests":[],"requests":[{"type":"close"}]}"#, false),
+            (r#"{"requests":[{"type":"x","y":[{"type":"close"}]}"#, false),
+        ] {
+            assert_eq!(ends(Format::Json, body.as_bytes()), expected, "{body}");
+        }
+        assert!(!ends(
+            Format::Protobuf(wire::PIPELINE),
+            br#"{"requests":[{"type":"close"}]}"#
+        ));
     }
 
     #[test]
@@ -296,7 +352,8 @@ mod tests {
         let inside = |id| {
             let out = streams
                 .inward(Format::Grpc(wire::PROGRAM), id, body.clone().into())
-                .unwrap();
+                .unwrap()
+                .body;
             text(&out[5..]).unwrap().unwrap().parse::<uuid::Uuid>().unwrap()
         };
         assert_eq!(inside(&ids[0]), inside(&ids[0]));

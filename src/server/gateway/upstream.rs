@@ -225,7 +225,7 @@ impl Upstream {
         *request.headers_mut() = call.headers.clone();
         target.present(request.headers_mut(), call.shows);
         let sent = self.client.request(request);
-        let watched = self.while_primary(route, call.to_primary, sent);
+        let watched = self.while_well(route, call.to_primary, sent);
         match tokio::time::timeout(self.limits.answer, watched).await {
             Ok(Ok(Ok(response))) => Ok(response),
             Ok(Ok(Err(error))) if error.is_connect() || call.repeatable => Err(Failure::Before(Refusal::unavailable(
@@ -244,18 +244,15 @@ impl Upstream {
         }
     }
 
-    /// Waits for what a process does. A replica passes writes on, and waits for a dead primary for ever; so when it is
-    /// silent, its primary is looked after.
-    pub async fn while_primary<T>(
+    /// Waits for what a process does, as long as it may still do it: see [`Upstream::given_up`].
+    pub async fn while_well<T>(
         &self,
         route: &Route,
         to_primary: bool,
         waited_for: impl Future<Output = T>,
     ) -> Result<T, Refusal> {
-        if to_primary || route.is_primary {
-            return Ok(waited_for.await);
-        }
         tokio::pin!(waited_for);
+        let mut wait = Wait::default();
         loop {
             tokio::select! {
                 done = &mut waited_for => return Ok(done),
@@ -263,18 +260,39 @@ impl Upstream {
             }
             tokio::select! {
                 done = &mut waited_for => return Ok(done),
-                well = self.primary_is_well(route) => {
-                    if !well {
-                        return Err(no_primary());
+                refusal = self.given_up(route, to_primary, &mut wait) => {
+                    if let Some(refusal) = refusal {
+                        return Err(refusal);
                     }
                 }
             }
         }
     }
 
-    /// Whether a database's primary answers.
-    pub async fn primary_is_well(&self, route: &Route) -> bool {
-        let Ok(endpoint) = self.hosted.primary_endpoint(route) else {
+    /// Whether a process that is silent is waited for in vain. A replica passes writes on, and waits for a dead primary for
+    /// ever, so its primary has to answer. The process itself may be busy for a while, but one that does not even say that
+    /// it is well for some time hangs; a statement that takes long is no reason.
+    pub async fn given_up(&self, route: &Route, to_primary: bool, wait: &mut Wait) -> Option<Refusal> {
+        let primary = to_primary || route.is_primary;
+        if !primary && !self.is_well(self.hosted.primary_endpoint(route)).await {
+            return Some(no_primary());
+        }
+        let own = if primary {
+            self.hosted.primary_endpoint(route)
+        } else {
+            self.hosted.endpoint(route)
+        };
+        if self.is_well(own).await {
+            wait.unwell_since = None;
+            return None;
+        }
+        let since = *wait.unwell_since.get_or_insert_with(Instant::now);
+        (since.elapsed() >= self.limits.hang).then(hangs)
+    }
+
+    /// Whether a process answers.
+    async fn is_well(&self, endpoint: crate::error::Result<Endpoint>) -> bool {
+        let Ok(endpoint) = endpoint else {
             return false;
         };
         let Ok(uri) = Uri::try_from(format!("http://{}/health", endpoint.address)) else {
@@ -283,6 +301,12 @@ impl Upstream {
         let asked = tokio::time::timeout(WELL, self.client.get(uri)).await;
         matches!(asked, Ok(Ok(response)) if response.status().is_success())
     }
+}
+
+/// What is known of a process that is waited for.
+#[derive(Debug, Default)]
+pub(super) struct Wait {
+    unwell_since: Option<Instant>,
 }
 
 fn key(route: &Route, authorization: Authorization, primary: bool) -> Key {
@@ -301,8 +325,13 @@ enum Failure {
 }
 
 /// A write through a replica was perhaps passed on before the primary went away.
-pub(super) fn no_primary() -> Refusal {
+fn no_primary() -> Refusal {
     Refusal::unavailable("the database's primary does not answer; whether what was written took effect is not known")
+}
+
+/// It is started again by whoever supervises it.
+fn hangs() -> Refusal {
+    Refusal::unavailable("the database's process does not answer; whether what was written took effect is not known")
 }
 
 fn lost() -> Refusal {

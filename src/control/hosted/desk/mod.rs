@@ -119,7 +119,7 @@ impl Accounts for Desk<'_> {
 
     fn get_organization(&self, slug: &OrganizationSlug) -> Result<Organization> {
         let (row, _) = self.shared.rights(self.caller, Some(slug))?;
-        Ok(organizations::told(row))
+        Ok(self.organization(row))
     }
 
     fn update_organization(&self, slug: &OrganizationSlug, patch: &OrganizationPatch) -> Result<Organization> {

@@ -11,6 +11,7 @@ use crate::control::types::DatabaseFilter;
 use crate::error::{Code, Error, Result};
 use jiff::Timestamp;
 use serde_json::json;
+use std::sync::atomic::Ordering;
 
 /// Characters of the longest name.
 const LONGEST_NAME: usize = 100;
@@ -34,7 +35,7 @@ impl Desk<'_> {
         if let Some(only) = &session.organization_id {
             rows.retain(|row| row.id == *only);
         }
-        Ok(rows.into_iter().map(told).collect())
+        Ok(rows.into_iter().map(|row| self.organization(row)).collect())
     }
 
     /// What a new organization would be; refused where it could not be made.
@@ -82,7 +83,7 @@ impl Desk<'_> {
         );
         let made = self.shared.first_group(&row);
         self.shared.note(&row.id, self.caller, entry, made.as_ref().err());
-        made.map(|()| told(row))
+        made.map(|()| self.organization(row))
     }
 
     pub(super) fn update(&self, slug: &OrganizationSlug, patch: &OrganizationPatch) -> Result<Organization> {
@@ -106,7 +107,7 @@ impl Desk<'_> {
             };
             let records = self.shared.records();
             records.write(|| records.update_organization(&row))?;
-            Ok(told(row))
+            Ok(self.organization(row))
         })
     }
 
@@ -149,20 +150,21 @@ impl Desk<'_> {
             Ok(())
         })
     }
-}
 
-pub(super) fn told(row: OrganizationRow) -> Organization {
-    Organization {
-        id: row.id,
-        name: row.name,
-        slug: row.slug,
-        kind: row.kind,
-        overages: row.overages,
-        require_mfa: row.require_mfa,
-        blocked_reads: false,
-        blocked_writes: false,
-        plan_id: row.plan,
-        plan_timeline: String::new(),
-        platform: "torso".to_owned(),
+    pub(super) fn organization(&self, row: OrganizationRow) -> Organization {
+        let over_quota = &self.shared.pools.tenancy(&row.id).over_quota;
+        Organization {
+            blocked_writes: over_quota.load(Ordering::SeqCst),
+            id: row.id,
+            name: row.name,
+            slug: row.slug,
+            kind: row.kind,
+            overages: row.overages,
+            require_mfa: row.require_mfa,
+            blocked_reads: false,
+            plan_id: row.plan,
+            plan_timeline: String::new(),
+            platform: "torso".to_owned(),
+        }
     }
 }

@@ -4,6 +4,7 @@
 use super::Tenant;
 use crate::control::ControlPlane as _;
 use crate::control::accounts::Quotas;
+use crate::control::embedded::Embedded;
 use crate::control::hosted::lock;
 use crate::control::hosted::pool::Loan;
 use crate::control::names::{DatabaseId, LocationCode};
@@ -176,7 +177,7 @@ pub(in crate::control::hosted) fn locations_in_use(plane: &Loan) -> Result<BTree
 }
 
 /// Bytes of all primaries.
-pub(in crate::control::hosted) fn bytes_stored(plane: &Loan) -> Result<u64> {
+pub(in crate::control::hosted) fn bytes_stored(plane: &Embedded) -> Result<u64> {
     let all = plane.list_databases(&DatabaseFilter::default())?;
     Ok(all.iter().filter_map(|database| database.size_bytes).sum())
 }

@@ -8,7 +8,7 @@ mod tokens;
 mod transfer;
 
 pub use files::Export;
-pub(super) use limits::locations_in_use;
+pub(super) use limits::{bytes_stored, locations_in_use};
 
 use super::labels::label;
 use super::permission::{Action, Rights, Target, permission};

@@ -1,0 +1,122 @@
+//! The storage quota, as applications meet it: writes stop while an organization stores too much, and go on when it does no
+//! more.
+
+use crate::support::World;
+use crate::support::hrana;
+use crate::support::server::Server;
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// How long it may take until a change of what is stored is seen, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Database {
+    path: String,
+    token: String,
+}
+
+impl Database {
+    fn new(server: &Server, organization: &str, name: &str) -> Self {
+        let databases = format!("/v1/organizations/{organization}/databases");
+        server.ok("POST", &databases, Some(json!({ "name": name, "group": "default" })));
+        let minted = server.ok("POST", &format!("{databases}/{name}/auth/tokens"), None);
+        let database = Self {
+            path: format!("db/{name}-{organization}/v2/pipeline"),
+            token: minted["jwt"].as_str().unwrap().to_owned(),
+        };
+        database.run(server, "create table t (x)").unwrap();
+        database
+    }
+
+    fn run(&self, server: &Server, sql: &str) -> Result<Vec<Value>, String> {
+        let request = Server::client().post(format!("{}{}", server.url(), self.path));
+        hrana::execute(request.bearer_auth(&self.token), [sql])
+    }
+
+    fn write(&self, server: &Server) -> Result<Vec<Value>, String> {
+        self.run(server, "insert into t values (randomblob(400000))")
+    }
+}
+
+#[track_caller]
+fn is_blocked(answer: Result<Vec<Value>, String>) {
+    let error = answer.unwrap_err();
+    assert!(error.contains("BLOCKED") && error.contains("storage quota"), "{error}");
+}
+
+/// Writes until a write is refused.
+#[track_caller]
+fn fill(server: &Server, database: &Database) {
+    let begun = Instant::now();
+    while database.write(server).is_ok() {
+        assert!(begun.elapsed() < PATIENCE, "nothing stops it");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    is_blocked(database.write(server));
+}
+
+#[track_caller]
+fn goes_on(server: &Server, database: &Database) {
+    let begun = Instant::now();
+    while let Err(error) = database.run(server, "insert into t values (1)") {
+        assert!(begun.elapsed() < PATIENCE, "{error}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn writes_stop_while_an_organization_stores_too_much() {
+    let world = World::new();
+    let server = Server::start(&world, &["--owner", "alice", "--quota", "storage=2mb"]);
+    server.ok("POST", "/v1/organizations", Some(json!({ "name": "calm" })));
+    let (app, other) = (
+        Database::new(&server, "alice", "app"),
+        Database::new(&server, "alice", "other"),
+    );
+    let calm = Database::new(&server, "calm", "app");
+    fill(&server, &app);
+    // All of the organization's, and nobody else's; reads go on.
+    is_blocked(other.write(&server));
+    assert_eq!(
+        other.run(&server, "select count(*) from t").unwrap()[0][0]["value"],
+        "0"
+    );
+    app.run(&server, "select count(*) from t").unwrap();
+    calm.run(&server, "insert into t values (1)").unwrap();
+    let blocked = |server: &Server, slug: &str| {
+        let told = server.ok("GET", &format!("/v1/organizations/{slug}"), None);
+        told["organization"]["blocked_writes"].clone()
+    };
+    assert_eq!(
+        (blocked(&server, "alice"), blocked(&server, "calm")),
+        (json!(true), json!(false))
+    );
+    // What a user has set is told as before.
+    let configuration = server.ok("GET", "/v1/databases/app/configuration", None);
+    assert_eq!(configuration["block_writes"], false);
+    let (status, refused) = server.ask(
+        "POST",
+        "/v1/databases",
+        Some(json!({ "name": "more", "group": "default" })),
+    );
+    assert_eq!((status, &refused["code"]), (409, &json!("quota_exceeded")));
+
+    // Also after a start, from the first request on.
+    let token = server.token.clone();
+    server.end(nix::sys::signal::Signal::SIGTERM);
+    let mut server = Server::start(&world, &[]);
+    server.token = token;
+    is_blocked(app.write(&server));
+
+    server.ok("DELETE", "/v1/databases/app", None);
+    goes_on(&server, &other);
+    assert_eq!(blocked(&server, "alice"), json!(false));
+
+    // And with another quota.
+    fill(&server, &other);
+    let token = server.token.clone();
+    server.end(nix::sys::signal::Signal::SIGTERM);
+    let mut server = Server::start(&world, &["--quota", "alice/storage=1gb"]);
+    server.token = token;
+    goes_on(&server, &other);
+}
