@@ -21,6 +21,7 @@ fn filled(template: &str) -> String {
 fn without_a_token_nobody_gets_in() {
     let world = World::new();
     let server = Server::start(&world, &["--rate-limit", "0"]);
+    server.wait_ready();
     let client = Server::client();
     let ask = |method: &str, path: &str, token: Option<&str>| {
         let url = format!("{}{path}", server.url().trim_end_matches('/'));

@@ -8,6 +8,7 @@ mod document;
 mod fairness;
 mod files;
 mod matrix;
+mod operations;
 mod process;
 mod schema;
 mod sdk;

@@ -100,6 +100,15 @@ impl Server {
         value
     }
 
+    /// Waits until everything runs that is wanted.
+    pub fn wait_ready(&self) {
+        let begun = Instant::now();
+        while self.ask("GET", "/ready", None).0 != 200 {
+            assert!(begun.elapsed() < Duration::from_secs(60), "it does not become ready");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     pub fn signal(&self, signal: nix::sys::signal::Signal) {
         let pid = nix::unistd::Pid::from_raw(self.process.id().try_into().unwrap());
         nix::sys::signal::kill(pid, signal).unwrap();

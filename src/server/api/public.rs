@@ -27,7 +27,7 @@ pub(super) async fn answer(
 ) -> Result<Reply> {
     match operation {
         Operation::Health => Ok(Reply::Json(json!({ "status": "ok" }))),
-        Operation::Ready => server.hosted().map(|_| Reply::Json(json!({ "status": "ready" }))),
+        Operation::Ready => ready(server),
         Operation::Metrics => {
             is_trusted(server, parts, meta).await?;
             let mut text = server.metrics.text(server.hosted().is_ok());
@@ -45,6 +45,14 @@ pub(super) async fn answer(
         Operation::AcceptInvite => accept_invite(server, parts, body, meta).await,
         _ => Err(Error::new(Code::Internal, "this is not answered without a token")),
     }
+}
+
+fn ready(server: &Server) -> Result<Reply> {
+    if server.hosted()?.is_ready() {
+        return Ok(Reply::Json(json!({ "status": "ready" })));
+    }
+    Err(Error::new(Code::Unavailable, "the server is starting its databases")
+        .hint("try again in a moment; those that run answer already"))
 }
 
 #[derive(Deserialize)]
