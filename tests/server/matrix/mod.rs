@@ -187,6 +187,7 @@ impl Realm {
             ("username", "victim".to_owned()),
             ("email", "invited@example.com".to_owned()),
             ("tokenName", "first".to_owned()),
+            ("issuerName", "other".to_owned()),
             ("uploadId", text(&upload["id"])),
         ]);
         let hidden = [

@@ -48,9 +48,11 @@ const fn may(needed: &'static [(Action, On)]) -> Rule {
 pub fn rule(operation: O) -> Rule {
     match operation {
         O::Landing | O::Health | O::Ready | O::Metrics | O::LatestRelease | O::AcceptInvite => Public,
-        O::ValidateToken | O::ListApiTokens | O::CurrentUser | O::ListOrganizations | O::ListOrganizationsWrapped => Bearer,
+        O::ValidateToken | O::ListApiTokens | O::CurrentUser | O::ListOrganizations | O::ListOrganizationsWrapped
+        | O::PaymentAccount | O::PaymentPortal | O::PaymentMethods => Bearer,
         O::CreateApiToken | O::CreateApiTokenNested | O::RevokeApiToken | O::InvalidateSessions | O::CreateOrganization => Unlimited,
-        O::GetOrganization | O::ListOrganizationTokens | O::Subscription | O::ListPlans | O::ListInvoices => Member,
+        O::GetOrganization | O::ListOrganizationTokens | O::Subscription | O::ListPlans | O::ListInvoices
+        | O::Subscribe | O::BillingCustomer | O::ListIssuers | O::AddIssuer | O::RemoveIssuer | O::IssuerTemplate => Member,
         O::RevokeOrganizationToken => MemberUnlimited,
         O::UpdateOrganization | O::DeleteOrganization => may(&[(A::ManageOrganization, On::Organization)]),
         O::ListMembers | O::GetMember | O::ListInvites => may(&[(A::SeeMembers, On::Organization)]),
@@ -64,7 +66,7 @@ pub fn rule(operation: O) -> Rule {
         O::UpdateGroupConfiguration => may(&[(A::Protect, On::Group)]),
         O::TransferGroup | O::TransferDatabase => may(&[(A::Transfer, On::Group)]),
         O::GetGroup | O::UnarchiveGroup | O::UpdateGroup | O::GetGroupConfiguration | O::WaitForGroupLocation
-        | O::ListGroupTokens | O::GetGroupById => may(&[(A::Look, On::Group)]),
+        | O::ListGroupTokens | O::GetGroupById | O::MigrationInfo | O::Migrate => may(&[(A::Look, On::Group)]),
         O::CreateGroupToken => may(&[(A::MintGroupToken, On::Group)]),
         O::CreateGroupTokenById => may(&[(A::Look, On::Visible), (A::MintGroupToken, On::Group)]),
         O::RevokeGroupToken | O::RotateGroupTokens => may(&[(A::RotateGroup, On::Group)]),

@@ -42,7 +42,7 @@ impl Desk<'_> {
     pub(in crate::control::hosted) fn planned(&self, name: &str) -> Result<Organization> {
         let row = self.row(name)?;
         free(&self.shared.records(), &row)?;
-        Ok(told(row))
+        Ok(self.organization(row))
     }
 
     fn row(&self, name: &str) -> Result<OrganizationRow> {
