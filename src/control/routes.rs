@@ -141,6 +141,7 @@ pub enum Operation {
     BeginUpload,
     GetUpload,
     PutChunk,
+    DropUpload,
     Check,
     /// [`Operation::Check`], mending what can be mended.
     Mend,
@@ -326,6 +327,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     scoped(Post, "/uploads", O::BeginUpload),
     scoped(Get, "/uploads/{uploadId}", O::GetUpload),
     scoped(Put, "/uploads/{uploadId}", O::PutChunk),
+    scoped(Delete, "/uploads/{uploadId}", O::DropUpload),
     scoped(Get, "/check", O::Check),
     scoped(Post, "/check", O::Mend),
     // The third version: by ids.

@@ -34,6 +34,13 @@ impl Patience {
         call: Duration::from_secs(300),
         tries: 4,
     };
+    /// For what is done on the way out.
+    const IN_PASSING: Self = Self {
+        connect: Duration::from_secs(2),
+        call: Duration::from_secs(3),
+        tries: 1,
+    };
+
     /// For a person who waits at the Tab key.
     pub const HURRIED: Self = Self {
         connect: Duration::from_millis(100),
@@ -127,6 +134,11 @@ impl Http {
     pub fn again(&self) -> impl Fn() -> Self + Send + Sync + 'static {
         let (base, token, patience) = (self.base.clone(), self.token.clone(), self.patience);
         move || Self::new(base.clone(), token.clone(), patience)
+    }
+
+    /// The same for what is not worth waiting for.
+    pub fn in_passing(&self) -> Self {
+        Self::new(self.base.clone(), self.token.clone(), Patience::IN_PASSING)
     }
 
     /// The server's address, for messages.
@@ -397,6 +409,14 @@ pub(super) struct Failed {
 }
 
 impl Failed {
+    /// What may be otherwise in a moment.
+    pub fn for_now(error: Error) -> Self {
+        Self {
+            again: true,
+            ..Self::forever(error)
+        }
+    }
+
     fn forever(error: Error) -> Self {
         Self {
             error,

@@ -19,11 +19,20 @@ use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use url::Url;
 
-/// Bytes sent at once.
+/// Bytes sent at once: at most, and at the beginning. How many it is between them depends on how fast they go, so that a slow
+/// way shows progress and takes an interrupt as well.
 const CHUNK: u64 = 8 << 20;
+const FIRST_CHUNK: u64 = 256 << 10;
+
+/// How long a piece may take until the next is larger, and from when on it is smaller.
+const QUICK: Duration = Duration::from_millis(500);
+const SLOW: Duration = Duration::from_secs(2);
+
+/// How often somebody who waits is asked whether to go on.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// How often a piece is tried before the upload is given up; with the pauses, some five minutes.
 const TRIES: u32 = 10;
@@ -46,10 +55,32 @@ struct Begun {
     upload_id: Value,
 }
 
+/// What names of staged files begin with.
+const STAGED: &str = "torso-";
+
+/// Removes what commands left that were killed: nobody holds their locks any more.
+fn sweep(dir: &Path) {
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let staged = path.file_name().and_then(|name| {
+            let id = name.to_str()?.strip_prefix(STAGED)?.strip_suffix(".db.lock")?;
+            uuid::Uuid::try_parse(id).ok()
+        });
+        // Other users' cannot be opened.
+        if staged.is_some()
+            && let Ok(lock) = File::open(&path)
+            && lock.try_lock().is_ok()
+        {
+            drop(Staging::new(path.with_extension(""), lock));
+        }
+    }
+}
+
 /// A place in the directory for temporary files, readable by this user only.
 pub(super) fn staging() -> Result<Staging> {
     let dir = std::env::temp_dir();
-    let path = dir.join(format!("torso-{}.db", uuid::Uuid::new_v4()));
+    sweep(&dir);
+    let path = dir.join(format!("{STAGED}{}.db", uuid::Uuid::new_v4()));
     let mut lock_path = path.clone().into_os_string();
     lock_path.push(".lock");
     let doing = |error| Error::io(error, format!("cannot write in {}", dir.display()));
@@ -94,7 +125,11 @@ impl Client {
         }
         match self.begin(&mut file, path, size) {
             Ok(upload) => {
-                let id = self.send(&mut file, path, size, upload, progress)?;
+                let id: TokenId = upload.id.parse()?;
+                if let Err(error) = self.send(&mut file, path, size, upload, progress) {
+                    self.give_up(&id);
+                    return Err(error);
+                }
                 self.post_database(request, Some(json!({ "type": "upload", "id": id.to_string() })))
             }
             Err(error) if is_unsupported(&error) => self.create_then_fill(request, &mut file, path, size, progress),
@@ -123,14 +158,16 @@ impl Client {
         size: u64,
         mut upload: Upload,
         progress: &mut Progress<'_>,
-    ) -> Result<TokenId> {
+    ) -> Result<()> {
         let id: TokenId = upload.id.parse()?;
         let at = self.scoped(&routes::upload(&id));
         let about = || About::new("the upload", Code::UploadNotFound, Code::Conflict);
         let mut retries = Retries::default();
+        let mut chunk = FIRST_CHUNK;
         while upload.offset < size {
             progress(upload.offset, size)?;
-            let length = CHUNK.min(size - upload.offset);
+            let length = chunk.min(size - upload.offset);
+            let begun = Instant::now();
             let piece = piece(file, upload.offset, length).map_err(|error| cannot_read(path, error))?;
             let mut url = self.http.url(&at, &[])?;
             url.query_pairs_mut().append_pair("offset", &upload.offset.to_string());
@@ -145,17 +182,37 @@ impl Client {
                     }
                     upload.offset = next.offset;
                     retries = Retries::default();
+                    chunk = match begun.elapsed() {
+                        took if took < QUICK => CHUNK.min(2 * chunk),
+                        took if took > SLOW => FIRST_CHUNK.max(chunk / 2),
+                        _ => chunk,
+                    };
                 }
-                Err(failed) => {
-                    retries.pause(failed)?;
+                Err(mut failed) => loop {
+                    // The server may not know yet that the connection is gone on which the piece came.
+                    failed.again |= failed.error.code() == Code::Conflict;
+                    retries.pause(failed, &mut || progress(upload.offset, size))?;
                     // How much of the piece arrived is known to the server only.
-                    let reply = self.http.ask(&Call::get(&*at, about()))?;
-                    upload.offset = wire::read::<Upload>(wire::within(reply, "upload"), "the upload")?.offset;
-                }
+                    match self.http.ask(&Call::get(&*at, about())) {
+                        Ok(reply) => {
+                            upload = wire::read(wire::within(reply, "upload"), "the upload")?;
+                            chunk = FIRST_CHUNK;
+                            break;
+                        }
+                        Err(error) if error.kind().retryable() => failed = Failed::for_now(error),
+                        Err(error) => return Err(error),
+                    }
+                },
             }
         }
-        progress(size, size)?;
-        Ok(id)
+        progress(size, size)
+    }
+
+    /// Has the server forget what has arrived. Where it cannot be told, it does so by itself within a day.
+    fn give_up(&self, id: &TokenId) {
+        let at = self.scoped(&routes::upload(id));
+        let about = About::new("the upload", Code::UploadNotFound, Code::Conflict);
+        let _ = self.http.in_passing().ask(&Call::delete(at, about));
     }
 
     /// Makes a database at Turso Cloud, fills it, and removes it when that fails.
@@ -255,7 +312,7 @@ impl Client {
                 .jwt;
             match self.http.put(url, Some(&token), bytes.to_vec(), about) {
                 Ok(reply) => return Ok(reply),
-                Err(failed) => retries.pause(failed)?,
+                Err(failed) => retries.pause(failed, &mut || Ok(()))?,
             }
         }
     }
@@ -266,16 +323,23 @@ impl Client {
 struct Retries(u32);
 
 impl Retries {
-    /// Waits before the next try; hands the error back when there is no point in one.
-    fn pause(&mut self, failed: Failed) -> Result<()> {
+    /// Waits before the next try, as long as `go_on` says so; hands the error back when there is no point in one.
+    fn pause(&mut self, failed: Failed, go_on: &mut dyn FnMut() -> Result<()>) -> Result<()> {
         self.0 += 1;
         if !failed.again || self.0 >= TRIES {
             return Err(failed.error);
         }
         let doubling = Duration::from_millis(250 << self.0.min(8));
         let asked = failed.pause.unwrap_or(doubling).min(Duration::from_secs(60));
-        std::thread::sleep(asked + Duration::from_millis(fastrand::u64(0..250)));
-        Ok(())
+        let until = Instant::now() + asked + Duration::from_millis(fastrand::u64(0..250));
+        loop {
+            go_on()?;
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            std::thread::sleep(left.min(LOOK));
+        }
     }
 }
 
@@ -347,8 +411,24 @@ mod tests {
             let mode = std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
             assert_eq!(mode, 0o600);
         }
+        // Another command leaves it alone while it is in use.
+        sweep(&std::env::temp_dir());
+        assert!(path.exists());
         drop(staging);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_a_killed_command_left_goes_with_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        let id = uuid::Uuid::new_v4();
+        let keep = ["torso-notes.db.lock", "torso-notes.db", "other.db"].map(|name| dir.path().join(name));
+        let gone = ["", "-journal", ".lock"].map(|more| dir.path().join(format!("torso-{id}.db{more}")));
+        for path in keep.iter().chain(&gone) {
+            std::fs::write(path, "").unwrap();
+        }
+        sweep(dir.path());
+        assert!(keep.iter().all(|path| path.exists()) && !gone.iter().any(|path| path.exists()));
     }
 
     #[test]

@@ -265,6 +265,11 @@ impl Hosted {
         self.shared.tenant(caller, organization)?.upload(id)
     }
 
+    /// Gives an upload up, and forgets what has arrived of it: how far it was.
+    pub fn drop_upload(&self, caller: &Caller, organization: Option<&OrganizationSlug>, id: &str) -> Result<Upload> {
+        self.shared.tenant(caller, organization)?.drop_upload(id)
+    }
+
     /// Takes a dump whose size is not known before: the upload, and the URL to be told as
     /// [`crate::control::types::Seed::Dump`].
     pub fn adopt_dump(

@@ -247,6 +247,16 @@ impl Uploads {
         received
     }
 
+    /// Removes an upload that nobody is at work on: how far it was.
+    pub fn give_up(&self, organization: &str, id: &str) -> Result<Upload> {
+        let (home, about) = self.about(id, organization)?;
+        let _busy = self.reserve(id)?;
+        let was = described(id.to_owned(), &home, &about)?;
+        std::fs::remove_dir_all(&home)
+            .map_err(|error| Error::io(error, format!("cannot remove {}", home.display())))?;
+        Ok(was)
+    }
+
     /// Removes an upload that was used or given up. What cannot be removed is when it is old.
     fn drop(&self, id: &str) {
         if let Ok(home) = self.home(id) {

@@ -46,6 +46,7 @@ pub(super) fn concerns(operation: Operation) -> bool {
         Operation::BeginUpload
             | Operation::GetUpload
             | Operation::PutChunk
+            | Operation::DropUpload
             | Operation::UploadDump
             | Operation::ExportDatabase
     )
@@ -57,6 +58,7 @@ impl Transfer {
             Operation::BeginUpload => self.begin(body).await,
             Operation::GetUpload => self.get().await,
             Operation::PutChunk => self.put(parts, body).await,
+            Operation::DropUpload => self.give_up().await,
             Operation::UploadDump => self.dump(parts, body).await,
             Operation::ExportDatabase => self.export().await,
             _ => Err(super::defect()),
@@ -116,6 +118,16 @@ impl Transfer {
                 let offset = call.number("offset")?.unwrap_or(0);
                 call.hosted
                     .put_chunk(call.caller, call.slug(), id, offset, &mut reader, len)
+            })
+            .await?;
+        Reply::of("upload", &upload)
+    }
+
+    async fn give_up(self) -> Result<Reply> {
+        let upload = self
+            .work(|call| {
+                call.hosted
+                    .drop_upload(call.caller, call.slug(), call.text("uploadId")?)
             })
             .await?;
         Reply::of("upload", &upload)

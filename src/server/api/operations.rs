@@ -106,6 +106,7 @@ pub(super) fn answer(operation: O, call: &Call<'_>) -> Result<Reply> {
         O::BeginUpload
         | O::GetUpload
         | O::PutChunk
+        | O::DropUpload
         | O::UploadDump
         | O::ExportDatabase
         | O::Landing

@@ -42,6 +42,14 @@ impl Tenant<'_> {
             .map_err(|error| self.discreet(error))
     }
 
+    pub fn drop_upload(&self, id: &str) -> Result<Upload> {
+        self.allow(Action::CreateDatabase, Target::Visible, None)?;
+        self.shared
+            .uploads
+            .give_up(&self.organization.id, id)
+            .map_err(|error| self.discreet(error))
+    }
+
     pub fn upload(&self, id: &str) -> Result<Upload> {
         self.allow(Action::CreateDatabase, Target::Visible, None)?;
         self.shared
