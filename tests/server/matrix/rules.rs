@@ -71,7 +71,7 @@ pub fn rule(operation: O) -> Rule {
         O::CreateGroupTokenById => may(&[(A::Look, On::Visible), (A::MintGroupToken, On::Group)]),
         O::RevokeGroupToken | O::RotateGroupTokens => may(&[(A::RotateGroup, On::Group)]),
         O::CreateDatabase => may(&[(A::CreateDatabase, On::Group)]),
-        O::UploadDump | O::BeginUpload | O::GetUpload | O::PutChunk => may(&[(A::CreateDatabase, On::Visible)]),
+        O::UploadDump | O::BeginUpload | O::GetUpload | O::PutChunk | O::DropUpload => may(&[(A::CreateDatabase, On::Visible)]),
         O::DeleteDatabase => may(&[(A::DeleteDatabase, On::Group)]),
         O::DeleteDatabaseById => may(&[(A::Look, On::Visible), (A::DeleteDatabase, On::Group)]),
         O::RenameDatabase | O::SyncDatabase | O::UpdateConfiguration | O::AddInstance | O::RemoveInstance
