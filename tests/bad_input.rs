@@ -195,3 +195,194 @@ fn what_is_said() {
     }
     insta::assert_snapshot!(redact::text(&world, &said));
 }
+
+/// Values of commands that work with servers. Each with the code it is refused with, and what the sentence names. None of
+/// them is asked of a server; a request would be in its list.
+const VALUES: &[(&str, &str, &str)] = &[
+    ("auth login --token-file absent.txt", "file_not_found", "absent.txt"),
+    (
+        "auth login --token-file two-lines.txt",
+        "invalid_value",
+        "two-lines.txt",
+    ),
+    ("auth login --token-file empty.txt", "invalid_value", "empty.txt"),
+    ("auth login --token-file folder", "io", "folder"),
+    ("auth login", "usage", "token"),
+    ("auth api-tokens mint ci --expiration soon", "invalid_value", "soon"),
+    ("auth api-tokens mint ci --expiration 0s", "invalid_value", "0s"),
+    (
+        "auth api-tokens mint ci --scope db:everything",
+        "invalid_value",
+        "db:everything",
+    ),
+    ("auth api-tokens mint ci --group default", "usage", "--scope"),
+    ("auth api-tokens mint ci --org team --group default", "usage", "--scope"),
+    (
+        "auth api-tokens mint ci --read-only --full-access",
+        "usage",
+        "--full-access",
+    ),
+    ("auth api-tokens revoke ci", "unconfirmed", "ci"),
+    ("auth logout bogus", "usage", "bogus"),
+    ("auth accept --username bob", "usage", "LINK"),
+    ("org members add bob --role king", "invalid_value", "king"),
+    ("org members role bob", "usage", "ROLE"),
+    ("org members remove bob", "unconfirmed", "bob"),
+    ("org invites create bob", "invalid_value", "bob"),
+    (
+        "org invites create bob@example.com --role king",
+        "invalid_value",
+        "king",
+    ),
+    ("org destroy team", "unconfirmed", "team"),
+    ("org db-transfer app team", "unconfirmed", "app"),
+    ("org audit-logs list --page 0", "invalid_value", "0"),
+    ("org audit-logs list --page first", "invalid_value", "first"),
+    ("org audit-logs list --limit 0", "invalid_value", "0"),
+    ("org bogus", "usage", "bogus"),
+    ("api FETCH /v1/user", "invalid_value", "FETCH"),
+    (
+        "api GET https://elsewhere.example.com/v1/user",
+        "invalid_value",
+        "elsewhere.example.com",
+    ),
+    ("api GET /v1/{org}/user", "usage", "{org}"),
+    ("api POST /v1/x -f name", "invalid_value", "name"),
+    ("api POST /v1/x -f =1", "invalid_value", "=1"),
+    ("api POST /v1/x -F on=yes", "invalid_value", "not JSON"),
+    ("api POST /v1/x --input absent.json", "file_not_found", "absent.json"),
+    ("api POST /v1/x --input two-lines.txt", "invalid_file", "two-lines.txt"),
+    ("api POST /v1/x --input empty.txt -f a=b", "usage", "--input"),
+    ("context add here --url nowhere", "invalid_value", "nowhere"),
+    ("context add here --url ftp://example.com", "invalid_value", "ftp"),
+    (
+        "context add here --url https://example.com/v1?x=1",
+        "invalid_value",
+        "example.com",
+    ),
+    (
+        "context add here --url http://user:secret@example.com",
+        "invalid_value",
+        "user name or password",
+    ),
+    ("context add here", "usage", "--url"),
+    (
+        "context add here --url https://example.com --token-file absent.txt",
+        "file_not_found",
+        "absent.txt",
+    ),
+    ("context add there --url https://example.com", "context_exists", "there"),
+    ("context use nowhere", "context_not_found", "nowhere"),
+    ("context remove nowhere", "context_not_found", "nowhere"),
+    ("db tokens create app --expiration 7", "invalid_value", "7"),
+    ("db tokens create app --expiration 1d1d", "invalid_value", "1d1d"),
+    ("db tokens create app --permissions users", "invalid_value", "users"),
+    (
+        "db tokens create app --permissions users:steal",
+        "invalid_value",
+        "steal",
+    ),
+    ("db tokens create app --attach a,B", "invalid_name", "B"),
+    ("db tokens revoke app ../x --yes", "invalid_value", "../x"),
+    ("db tokens revoke app t1", "unconfirmed", "t1"),
+    ("db tokens invalidate app", "unconfirmed", "app"),
+    ("db tokens invalidate app --yes --grace never", "invalid_value", "grace"),
+    ("db tokens invalidate app --yes --grace 5", "invalid_value", "5"),
+    ("db tokens bogus", "usage", "bogus"),
+    ("db usage app --from yesterday", "invalid_value", "yesterday"),
+    (
+        "db usage app --from 2026-02-30T00:00:00Z",
+        "invalid_value",
+        "2026-02-30",
+    ),
+    (
+        "db usage app --from 2026-02-01T00:00:00Z --to 2026-01-01T00:00:00Z",
+        "invalid_value",
+        "2026-01-01",
+    ),
+    ("db copy app", "usage", "COPY"),
+    ("db copy app app", "usage", "itself"),
+    ("db copy app nowhere:app", "context_not_found", "nowhere"),
+    ("db copy app local:x --to-context there", "usage", "--to-context"),
+    ("db copy app other --if-not-exists --overwrite", "usage", "--overwrite"),
+    ("group tokens create default --expiration 1x", "invalid_value", "1x"),
+    ("group tokens revoke default t1", "unconfirmed", "t1"),
+    ("group tokens invalidate default", "unconfirmed", "default"),
+    ("group transfer default", "usage", "ORGANIZATION"),
+    ("group transfer default team", "unconfirmed", "default"),
+    ("server --locations nowhere", "location_not_found", "nowhere"),
+    ("server --locations ,", "invalid_name", "empty"),
+    ("server --listen here", "invalid_value", "here"),
+    ("server --listen 127.0.0.1", "invalid_value", "127.0.0.1"),
+    ("server --listen 127.0.0.1:99999", "invalid_value", "99999"),
+    ("server --domain 192.0.2.1", "invalid_value", "192.0.2.1"),
+    ("server --domain *.example.com", "invalid_value", "*.example.com"),
+    ("server --url example.com", "invalid_value", "example.com"),
+    (
+        "server --url https://example.com/torso",
+        "invalid_value",
+        "more than a host",
+    ),
+    ("server --tls-cert two-lines.txt", "usage", "--tls-key"),
+    ("server --tls self-signed --tls-cert a --tls-key b", "usage", "--tls"),
+    (
+        "server --tls-cert two-lines.txt --tls-key two-lines.txt",
+        "invalid_file",
+        "two-lines.txt",
+    ),
+    ("server --quota databases", "invalid_value", "databases"),
+    ("server --quota databases=many", "invalid_value", "many"),
+    ("server --rate-limit fast", "invalid_value", "fast"),
+    ("server --log loud", "invalid_value", "loud"),
+    ("server --sqld two-lines.txt", "engine_not_found", "two-lines.txt"),
+    ("server bogus", "usage", "bogus"),
+];
+
+/// A world with a server as its context, and files that are not what is asked for.
+fn world_with_server(stub: &crate::support::stub::Stub) -> World {
+    let world = crate::client::world(stub);
+    world.write("two-lines.txt", "one\ntwo\n");
+    world.write("empty.txt", "");
+    std::fs::create_dir(world.work().join("folder")).unwrap();
+    world
+}
+
+#[test]
+fn values_of_commands_for_servers() {
+    let stub = crate::client::stand_in::start();
+    let mut world = world_with_server(&stub);
+    world.set("TORSO_SQLD", crate::support::sqld::program());
+    // A look at what would be changed may be asked for, a change may not.
+    let asked = || {
+        stub.lines()
+            .into_iter()
+            .filter(|line| !line.starts_with("GET "))
+            .collect::<Vec<_>>()
+    };
+    let before = (crate::support::tree::list(world.root()), asked());
+    let mut wrong = Vec::new();
+    for (line, code, named) in VALUES {
+        let run = world.torso(line.split(' ').chain(["--json"]));
+        let exit = torso::error::Code::ALL
+            .iter()
+            .find(|known| known.name() == *code)
+            .map(|known| i32::from(known.kind().exit_code()))
+            .unwrap_or_else(|| panic!("no code {code}"));
+        // What clap refuses is wrong usage, whatever is wrong with the value.
+        let usage = run.code() == 2 && ["invalid_value", "invalid_name"].contains(code);
+        let error = serde_json::from_str::<serde_json::Value>(run.stderr.lines().last().unwrap_or_default());
+        let error = error.map(|document| document["error"].clone()).unwrap_or_default();
+        let message = error["message"].as_str().unwrap_or_default();
+        let as_told = run.code() == exit && error["code"] == *code || usage;
+        // Of a file that is not there, all is said.
+        let hinted = error["hint"].as_str().is_some_and(|hint| !hint.is_empty()) || *code == "file_not_found";
+        if !(as_told && run.stdout.is_empty() && message.contains(named) && hinted) {
+            wrong.push(format!("{code} {named}: {}", run.report()));
+        }
+        let now = (crate::support::tree::list(world.root()), asked());
+        if now != before {
+            wrong.push(format!("{line} left or asked something: {:?}", now.1));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

@@ -10,7 +10,9 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::sync::LazyLock;
-use torso::control::names::{ContextName, DatabaseName, GroupName, LocationCode};
+use torso::control::names::{
+    ContextName, DatabaseName, GroupName, LocationCode, OrganizationSlug, TokenName, Username,
+};
 
 /// Fewest names tried.
 const ENOUGH: usize = 2_000;
@@ -212,6 +214,9 @@ fn takes_a_name(arg: &Arg) -> bool {
         TypeId::of::<GroupName>(),
         TypeId::of::<LocationCode>(),
         TypeId::of::<ContextName>(),
+        TypeId::of::<OrganizationSlug>(),
+        TypeId::of::<TokenName>(),
+        TypeId::of::<Username>(),
     ]
     .iter()
     .any(|name| id == *name)
@@ -224,6 +229,8 @@ fn filler(arg: &Arg) -> OsString {
         "lhr".into()
     } else if id == TypeId::of::<GroupName>() {
         "default".into()
+    } else if arg.get_id() == "role" {
+        "viewer".into()
     } else if let Some(value) = arg.get_possible_values().first() {
         value.get_name().into()
     } else if id == TypeId::of::<PathBuf>() {
@@ -388,4 +395,40 @@ fn names_from_files_are_names_too() {
         }
     }
     assert_eq!(world.databases(), ["app"]);
+}
+
+/// A database that may be in another context is named by two names with a colon between them.
+#[test]
+fn names_with_a_context_are_two_names() {
+    let world = World::new();
+    world.ok(["db", "create", "app", "--location", "ams"]);
+    let names: Vec<String> = hostile_names()
+        .into_iter()
+        .filter_map(|name| name.into_string().ok())
+        .collect();
+    let before = tree::list(world.root());
+    let mut tree = torso::commands::command();
+    for (turn, name) in names.iter().enumerate() {
+        let fits = |text: &str| text.split_once(':').is_none_or(|(_, name)| !is_allowed(name));
+        for text in [name.clone(), format!("local:{name}"), format!("{name}:app")] {
+            // Words in front of the colon may be a context, behind it a database.
+            if !fits(&text) && text.split_once(':').is_some_and(|(context, _)| is_allowed(context)) {
+                continue;
+            }
+            for line in [
+                ["db", "copy", "--json", "--", &text, "other"],
+                ["db", "copy", "--json", "--", "app", &text],
+            ] {
+                let words = std::iter::once("torso").chain(line);
+                assert!(tree.try_get_matches_from_mut(words).is_err(), "{line:?} is taken");
+                if turn % 200 == 0 {
+                    let run = world.torso(line);
+                    assert_eq!((run.code(), run.stdout.as_str()), (2, ""), "{}", run.report());
+                    let code = run.error()["code"].clone();
+                    assert!(code == "invalid_name" || code == "usage", "{}", run.report());
+                }
+            }
+        }
+    }
+    assert_eq!(tree::list(world.root()), before);
 }

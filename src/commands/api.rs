@@ -145,7 +145,9 @@ fn input(from: &Path) -> Result<Value> {
     }
     .map_err(doing)?;
     serde_json::from_slice(&bytes).map_err(|error| {
-        Error::new(Code::InvalidFile, format!("{} is not a JSON document", from.display())).caused_by(error)
+        Error::new(Code::InvalidFile, format!("{} is not a JSON document", from.display()))
+            .caused_by(error)
+            .hint("fields do without a file: -f KEY=TEXT, -F KEY=JSON")
     })
 }
 

@@ -229,6 +229,15 @@ fn server_url(text: &str) -> Result<url::Url> {
                 .hint("give the token with --token-stdin or --token-file"),
         );
     }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(refuse("it has a query or a fragment"));
+    }
+    if matches!(
+        url.path().trim_end_matches('/').rsplit('/').next(),
+        Some("v1" | "v2" | "v3")
+    ) {
+        return Err(refuse("it names a version of the API, which is added to each request"));
+    }
     Ok(url)
 }
 

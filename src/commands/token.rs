@@ -27,9 +27,13 @@ impl Given {
         let mut text = String::new();
         match (&self.token_file, self.token_stdin) {
             (Some(path), _) => {
-                let doing = |error| Error::io(error, format!("cannot read the token from {}", path.display()));
+                let doing = |error| {
+                    Error::io(error, format!("cannot read the token from {}", path.display()))
+                        .hint("name a file that holds nothing but the token, or pass it with --token-stdin")
+                };
                 let file = std::fs::File::open(path).map_err(doing)?;
                 file.take(LONGEST).read_to_string(&mut text).map_err(doing)?;
+                return check(&text, &path.display().to_string()).map(Some);
             }
             (None, true) => {
                 let stdin = std::io::stdin().lock();
@@ -40,17 +44,22 @@ impl Given {
             }
             (None, false) => return Ok(None),
         }
-        check(&text).map(Some)
+        check(&text, "stdin").map(Some)
     }
 }
 
-/// A token as it was typed or read: one word.
-pub(super) fn check(text: &str) -> Result<Secret> {
+/// A token as it was typed or read: one word. `from` is where it comes from.
+pub(super) fn check(text: &str, from: &str) -> Result<Secret> {
     let text = text.trim();
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let why = if text.is_empty() {
+            "it is empty"
+        } else {
+            "it is more than one word"
+        };
         return Err(Error::new(
             Code::InvalidValue,
-            "what was read is not a token: it is empty or has white space in it",
+            format!("what comes from {from} is not a token: {why}"),
         )
         .hint("a token is one word, such as torso auth api-tokens mint prints"));
     }
@@ -68,5 +77,5 @@ pub(super) fn ask(ctx: &Context, address: &str) -> Result<Secret> {
     }
     let text = rpassword::prompt_password(format!("Token for {address} (it is not shown): "))
         .map_err(|error| Error::io(error, "cannot ask for the token"))?;
-    check(&text)
+    check(&text, "the terminal")
 }

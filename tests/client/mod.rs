@@ -10,7 +10,7 @@ mod prism;
 mod secrets;
 #[cfg(unix)]
 mod server;
-mod stand_in;
+pub mod stand_in;
 mod uploads;
 
 pub use answers::ANSWERS;
@@ -22,7 +22,7 @@ use crate::support::stub::Stub;
 const TOKEN: &str = "torso_planted-0123456789abcdefghijklmnopqrstuvwxyz";
 
 /// A world whose current context is the stub, with a token.
-fn world(stub: &Stub) -> World {
+pub fn world(stub: &Stub) -> World {
     let mut world = World::new();
     world.write("token", TOKEN);
     world.ok([

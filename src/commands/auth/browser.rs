@@ -55,7 +55,7 @@ pub(super) fn login(ctx: &Context, base: &Url) -> Result<Secret> {
         match listener.accept() {
             Ok((stream, _)) => {
                 if let Some(token) = answer(stream, &state) {
-                    return token::check(&token);
+                    return token::check(&token, "the browser");
                 }
             }
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {

@@ -5,7 +5,7 @@ use crate::commands::complete;
 use crate::context::Context;
 use crate::control::names::{DatabaseName, LocationCode};
 use crate::control::tokens::{QueryUsage, Span, Usage};
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::ui::{Card, Cell, Layout, Table, View};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -51,6 +51,15 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
     let name = ctx.database(args.name)?;
     if args.queries {
         return queries(ctx, &name);
+    }
+    if let (Some(from), Some(to)) = (args.from, args.to)
+        && from > to
+    {
+        return Err(Error::new(
+            Code::InvalidValue,
+            format!("the time would begin at {from} and end before, at {to}"),
+        )
+        .hint("give --from the earlier time, and --to the later one"));
     }
     let plane = ctx.control()?;
     let span = Span {

@@ -144,6 +144,8 @@ impl Hosted {
                 format!("cannot use the data directory {}", options.data_dir.display()),
             )
         })?;
+        // Nothing is made for what cannot be.
+        known(options.locations.as_deref().unwrap_or_default())?;
         disk::private_dir(&dir)?;
         let path = dir.join(SERVER_LOCK);
         let held = own(&dir, &path)?;
@@ -373,19 +375,22 @@ fn own(dir: &Path, path: &Path) -> Result<Lock> {
     .hint("stop it first, or give this one another directory: TORSO_DATA_DIR"))
 }
 
+/// Refuses codes of no place.
+fn known(given: &[LocationCode]) -> Result<()> {
+    let is_unknown = |code: &&LocationCode| places::find(code.as_str()).is_none() && code.as_str() != places::LOCAL;
+    match given.iter().find(is_unknown) {
+        None => Ok(()),
+        Some(unknown) => Err(
+            Error::new(Code::LocationNotFound, format!("there is no location {unknown}"))
+                .hint("torso location list shows what there is"),
+        ),
+    }
+}
+
 /// The locations that are offered: as given, and remembered for later starts; else as remembered.
 fn allowed_locations(records: &Records, given: Option<Vec<LocationCode>>) -> Result<Option<Vec<LocationCode>>> {
     const SETTING: &str = "locations";
     if let Some(given) = given {
-        if let Some(unknown) = given
-            .iter()
-            .find(|code| places::find(code.as_str()).is_none() && code.as_str() != places::LOCAL)
-        {
-            return Err(
-                Error::new(Code::LocationNotFound, format!("there is no location {unknown}"))
-                    .hint("torso location list shows what there is"),
-            );
-        }
         let text: Vec<_> = given.iter().map(LocationCode::as_str).collect();
         records.write(|| records.set(SETTING, &text.join(",")))?;
         return Ok((!given.is_empty()).then_some(given));

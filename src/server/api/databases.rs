@@ -319,6 +319,15 @@ pub(super) fn usage(call: &Call<'_>) -> Result<Reply> {
         from: call.time("from")?,
         to: call.time("to")?,
     };
+    if let (Some(from), Some(to)) = (span.from, span.to)
+        && from > to
+    {
+        return Err(Error::new(
+            Code::InvalidValue,
+            format!("the time would begin at {from} and end before, at {to}"),
+        )
+        .hint("ask with from= at the earlier time, and to= at the later one"));
+    }
     Reply::of("database", &call.plane()?.database_usage(&name(call)?, span)?)
 }
 
