@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::{self, Message};
-use torso::control::tokens::{Authorization, Expiration};
+use torso::control::tokens::{Authorization, Expiration, NewToken};
 
 /// Requests with a token in a header: the method, the path, the header's name, the body and its type.
 fn requests() -> Vec<(&'static str, &'static str, &'static str, Vec<u8>, &'static str)> {
@@ -271,6 +271,18 @@ fn forgeries(door: &Door, token: &str, other: &str) -> BTreeSet<String> {
     all
 }
 
+/// Tokens that open databases of the same name, and groups of the same name, in another organization.
+fn strangers(door: &Door) -> Vec<String> {
+    let owner = door.owner();
+    door.hosted.accounts(&owner).create_organization("rival").unwrap();
+    let plane = door.hosted.plane(&owner, Some(&"rival".parse().unwrap())).unwrap();
+    plane.create_database(&super::new("app")).unwrap();
+    let of_database = plane.create_database_token(&"app".parse().unwrap(), &NewToken::default());
+    let of_group = plane.create_group_token(&"default".parse().unwrap(), &NewToken::default());
+    let texts = [of_database, of_group].map(|minted| minted.unwrap().jwt.expose().to_owned());
+    texts.into()
+}
+
 /// Whether a socket with a token in its greeting, or in a header, can be used.
 fn socket_opens(door: &Door, token: &str, protocol: &str, in_header: bool) -> bool {
     let mut request = format!("ws://{}/db/app-alice/", door.address)
@@ -345,7 +357,8 @@ fn no_forged_token_opens_anything_on_any_way() {
     let token = door.create("app");
     let other = door.create("other");
     door.run("app-alice", &token, "create table t (x)").fine();
-    let forged = forgeries(&door, &token, &other);
+    let mut forged = forgeries(&door, &token, &other);
+    forged.extend(strangers(&door));
     assert!(forged.len() >= 250, "{}", forged.len());
     let requests = requests();
     let all: Vec<(usize, &String)> = forged.iter().enumerate().collect();

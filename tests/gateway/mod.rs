@@ -99,15 +99,7 @@ impl Door {
     fn create(&self, name: &str) -> String {
         let owner = self.owner();
         let plane = self.hosted.plane(&owner, None).unwrap();
-        plane
-            .create_database(&CreateDatabase {
-                name: name.parse().unwrap(),
-                group: None,
-                location: None,
-                seed: None,
-                size_limit: None,
-            })
-            .unwrap();
+        plane.create_database(&new(name)).unwrap();
         self.token(name, Authorization::FullAccess, Expiration::Never)
     }
 
@@ -285,6 +277,17 @@ impl Answer {
     fn fine(&self) {
         assert_eq!(self.status, 200, "{self:?}");
         assert!(!self.text().contains("\"type\":\"error\""), "{self:?}");
+    }
+}
+
+/// The request for an empty database.
+fn new(name: &str) -> CreateDatabase {
+    CreateDatabase {
+        name: name.parse().unwrap(),
+        group: None,
+        location: None,
+        seed: None,
+        size_limit: None,
     }
 }
 

@@ -160,14 +160,16 @@ fn a_dump_becomes_a_database() {
     };
     let made = plane.create_database(&request("app", &url)).unwrap();
     assert_eq!(number(&made.url, "select count(*) from t"), 1);
-    for elsewhere in [
-        "http://example.com/dump.sql",
-        "file:///etc/passwd",
-        "",
-        "../../accounts.db",
+    for (elsewhere, code) in [
+        ("http://example.com/dump.sql", Code::Unsupported),
+        ("file:///etc/passwd", Code::Unsupported),
+        ("", Code::Unsupported),
+        ("../../accounts.db", Code::Unsupported),
+        ("http://example.com/uploads/nothing", Code::UploadNotFound),
+        ("/uploads/../../accounts.db", Code::UploadNotFound),
     ] {
         let error = plane.create_database(&request("other", elsewhere)).unwrap_err();
-        assert_eq!(error.code(), Code::UploadNotFound, "{elsewhere}");
+        assert_eq!(error.code(), code, "{elsewhere}");
     }
     let (_, url) = world
         .hosted
