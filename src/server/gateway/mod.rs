@@ -3,12 +3,13 @@
 //! A request comes with the label of what it is for and its path there. The gateway lets through what is in one table
 //! (`routes`), checks the database token itself, looks at the SQL (`inspect`), and sends the request on with its own
 //! token and the namespace it decided on (`upstream`); of the client's headers only a few harmless ones go along.
-//! Answers flow back as they come (`flow`). Sockets (`socket`) are vetted message by message. What outlives a request
-//! belongs to its database (`streams`). One database has a
-//! bounded share of all that (`limits`).
+//! Answers flow back as they come (`flow`). Sockets (`socket`, `speech`, `account`) are vetted message by message. What
+//! outlives a request belongs to its database (`streams`) and is counted (`open`). One database has a bounded share of all
+//! that (`limits`).
 //!
 //! Which host and path belong to which label is the listener's to decide; which token opens what is the plane's.
 
+mod account;
 mod counters;
 mod flow;
 mod inspect;

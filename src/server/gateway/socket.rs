@@ -3,12 +3,12 @@
 //! like is in `speech`.
 
 use super::Core;
+use super::account::Account;
 use super::bearer;
 use super::inspect::{self, Format};
 use super::limits::Permit;
-use super::open::Place;
 use super::refusal::Refusal;
-use super::speech::{Asked, Does, Speech};
+use super::speech::{Does, Speech};
 use super::upstream::{Target, Wait};
 use super::wire;
 use crate::control::hosted::Route;
@@ -19,7 +19,6 @@ use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 use hyper_util::rt::TokioIo;
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -43,9 +42,6 @@ const TAKE: Duration = Duration::from_secs(30);
 
 /// How long an answer that is under way may take once the server is to end.
 const LAST_ANSWER: Duration = Duration::from_millis(1_500);
-
-/// What was refused and is remembered, so that what follows on it is refused as well.
-const REMEMBERED: usize = 1_024;
 
 /// How often an idle client is asked whether it is there.
 const PING: Duration = Duration::from_secs(30);
@@ -193,15 +189,6 @@ struct Session {
     asked: AtomicU64,
     answered: AtomicU64,
     _place: Permit,
-}
-
-/// What a socket has open, and what was refused: clients do not wait for an answer before they go on, and the engine would
-/// end the socket for a request about what it does not know.
-#[derive(Default)]
-struct Account {
-    streams: HashMap<i32, Place>,
-    refused_streams: HashMap<i32, Refusal>,
-    refused_sql: HashMap<i32, Refusal>,
 }
 
 /// What is done with a client's message.
@@ -465,69 +452,6 @@ impl Session {
             .store(grant.authorization == Authorization::ReadOnly, Ordering::Relaxed);
         *self.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(token);
         Ok(target.token.clone())
-    }
-}
-
-impl Account {
-    fn has_refused(&self) -> bool {
-        !(self.refused_streams.is_empty() && self.refused_sql.is_empty())
-    }
-
-    fn refuse_sql(&mut self, asked: &Asked, refusal: Refusal) {
-        if let Some(&id) = asked.sql_ids.first()
-            && self.refused_sql.len() < REMEMBERED
-        {
-            self.refused_sql.insert(id, refusal);
-        }
-    }
-
-    /// Takes note of a request: the answer, where it does not go on to the process.
-    fn enter(
-        &mut self,
-        asked: &Asked,
-        speech: Speech,
-        place: impl FnOnce() -> Result<Place, Refusal>,
-    ) -> Option<Message> {
-        let id = asked.request_id;
-        match (asked.does, asked.stream_id) {
-            // One that is open already is the process's to refuse.
-            (Does::OpenStream, Some(stream)) if self.streams.contains_key(&stream) => None,
-            (Does::OpenStream, Some(stream)) => match place() {
-                Ok(place) => {
-                    self.streams.insert(stream, place);
-                    self.refused_streams.remove(&stream);
-                    None
-                }
-                Err(refusal) => {
-                    let answer = speech.error(id, &refusal);
-                    if self.refused_streams.len() < REMEMBERED {
-                        self.refused_streams.insert(stream, refusal);
-                    }
-                    Some(answer)
-                }
-            },
-            (Does::OpenStream, None) => Some(speech.error(id, &Refusal::bad("the stream has no id"))),
-            (Does::CloseStream, Some(stream)) => {
-                self.streams.remove(&stream);
-                let refused = self.refused_streams.remove(&stream);
-                refused.map(|_| speech.closed(id, asked.does))
-            }
-            (Does::StoreSql, _) => {
-                for id in &asked.sql_ids {
-                    self.refused_sql.remove(id);
-                }
-                None
-            }
-            (Does::CloseSql, _) => {
-                let refused = asked.sql_ids.first().and_then(|id| self.refused_sql.remove(id));
-                refused.map(|_| speech.closed(id, asked.does))
-            }
-            (Does::CloseStream | Does::Else, stream) => {
-                let refused = stream.and_then(|stream| self.refused_streams.get(&stream));
-                let refused = refused.or_else(|| asked.sql_ids.iter().find_map(|id| self.refused_sql.get(id)));
-                refused.map(|refusal| speech.error(id, refusal))
-            }
-        }
     }
 }
 

@@ -1,0 +1,82 @@
+//! What a socket has open, and what was refused to it. Clients do not wait for an answer before they go on, and the engine
+//! ends a socket that asks about what the engine does not know; so what follows on something refused is refused here.
+
+use super::open::Place;
+use super::refusal::Refusal;
+use super::speech::{Asked, Does, Speech};
+use std::collections::HashMap;
+use tokio_tungstenite::tungstenite::Message;
+
+/// What was refused and is remembered. What a client refers to beyond that ends its socket.
+const REMEMBERED: usize = 1_024;
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Account {
+    streams: HashMap<i32, Place>,
+    refused_streams: HashMap<i32, Refusal>,
+    refused_sql: HashMap<i32, Refusal>,
+}
+
+impl Account {
+    pub fn has_refused(&self) -> bool {
+        !(self.refused_streams.is_empty() && self.refused_sql.is_empty())
+    }
+
+    pub fn refuse_sql(&mut self, asked: &Asked, refusal: Refusal) {
+        if let Some(&id) = asked.sql_ids.first()
+            && self.refused_sql.len() < REMEMBERED
+        {
+            self.refused_sql.insert(id, refusal);
+        }
+    }
+
+    /// Takes note of a request: the answer, where it does not go on to the process.
+    pub fn enter(
+        &mut self,
+        asked: &Asked,
+        speech: Speech,
+        place: impl FnOnce() -> Result<Place, Refusal>,
+    ) -> Option<Message> {
+        let id = asked.request_id;
+        match (asked.does, asked.stream_id) {
+            // One that is open already is the process's to refuse.
+            (Does::OpenStream, Some(stream)) if self.streams.contains_key(&stream) => None,
+            (Does::OpenStream, Some(stream)) => match place() {
+                Ok(place) => {
+                    self.streams.insert(stream, place);
+                    self.refused_streams.remove(&stream);
+                    None
+                }
+                Err(refusal) => {
+                    let answer = speech.error(id, &refusal);
+                    if self.refused_streams.len() < REMEMBERED {
+                        self.refused_streams.insert(stream, refusal);
+                    }
+                    Some(answer)
+                }
+            },
+            (Does::OpenStream, None) => Some(speech.error(id, &Refusal::bad("the stream has no id"))),
+            (Does::CloseStream, Some(stream)) => {
+                self.streams.remove(&stream);
+                let refused = self.refused_streams.remove(&stream);
+                refused.map(|_| speech.closed(id, asked.does))
+            }
+            (Does::StoreSql, _) => {
+                for id in &asked.sql_ids {
+                    self.refused_sql.remove(id);
+                }
+                None
+            }
+            (Does::CloseSql, _) => {
+                let refused = asked.sql_ids.first().and_then(|id| self.refused_sql.remove(id));
+                refused.map(|_| speech.closed(id, asked.does))
+            }
+            (Does::CloseStream | Does::Else, stream) => {
+                let refused = stream.and_then(|stream| self.refused_streams.get(&stream));
+                let refused = refused.or_else(|| asked.sql_ids.iter().find_map(|id| self.refused_sql.get(id)));
+                refused.map(|refusal| speech.error(id, refusal))
+            }
+        }
+    }
+}
