@@ -296,17 +296,44 @@ fn sockets_are_counted_and_limited() {
         ..Limits::default()
     });
     let token = door.create("app");
-    door.create("other");
+    let other = door.create("other");
     let mut one = door.socket("app-alice", "hrana2");
     assert_eq!(one.hello(&token)["type"], "hello_ok");
-    let two = door.socket("app-alice", "hrana2");
-    let refused = door.try_socket("app-alice", "hrana2", None).err().unwrap();
+    let mut two = door.socket("app-alice", "hrana2");
+    assert_eq!(two.hello(&token)["type"], "hello_ok");
+    // The token is in the request, or in the greeting.
+    let refused = door.try_socket("app-alice", "hrana2", Some(&token)).err().unwrap();
     assert!(refused.contains("429"), "{refused}");
-    door.socket("other-alice", "hrana2");
+    let mut three = door.socket("app-alice", "hrana2");
+    assert_eq!(three.hello(&token)["error"]["code"], "TOO_MANY_REQUESTS");
+    three.closed_within(Duration::from_secs(5));
+    let mut others = door.socket("other-alice", "hrana2");
+    assert_eq!(others.hello(&other)["type"], "hello_ok");
     drop(two);
     let deadline = Instant::now() + Duration::from_secs(5);
-    while door.try_socket("app-alice", "hrana2", None).is_err() {
+    while door.try_socket("app-alice", "hrana2", Some(&token)).is_err() {
         assert!(Instant::now() < deadline);
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+#[test]
+fn sockets_without_a_token_keep_nobody_out() {
+    let door = Door::with(Limits {
+        sockets: 3,
+        ..Limits::default()
+    });
+    let token = door.create("app");
+    let mut greeted = door.socket("app-alice", "hrana2");
+    greeted.hello(&token);
+    greeted.open_stream();
+    let mut silent: Vec<Socket> = (0..8).map(|_| door.socket("app-alice", "hrana2")).collect();
+    // 1013: try again later. The oldest go, the newest stay for as long as any socket may without a token.
+    for socket in &mut silent[..5] {
+        assert_eq!(socket.closed_within(Duration::from_secs(5)), 1013);
+    }
+    let mut late = door.socket("app-alice", "hrana2");
+    assert_eq!(late.hello(&token)["type"], "hello_ok");
+    assert_eq!(silent[7].hello(&token)["type"], "hello_ok");
+    assert_eq!(greeted.run("select 1")["type"], "response_ok");
 }

@@ -54,8 +54,8 @@ impl Counters {
         self.sockets.load(Ordering::Relaxed)
     }
 
-    /// Appends all of it in the text form that Prometheus reads.
-    pub fn write(&self, text: &mut String) {
+    /// Appends all of it, and how many streams are open, in the text form that Prometheus reads.
+    pub fn write(&self, text: &mut String, streams: usize) {
         let head = |text: &mut String, name: &str, kind: &str, help: &str| {
             let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
         };
@@ -86,6 +86,12 @@ impl Counters {
                 "Open sockets of databases.",
                 u64::try_from(self.sockets.load(Ordering::Relaxed)).unwrap_or(0),
             ),
+            (
+                "torso_gateway_streams",
+                "gauge",
+                "Open streams of databases.",
+                u64::try_from(streams).unwrap_or(u64::MAX),
+            ),
         ] {
             head(text, name, kind, help);
             let _ = writeln!(text, "{name} {value}");
@@ -106,13 +112,14 @@ mod tests {
         counters.synced(7);
         counters.sockets(1);
         let mut text = String::new();
-        counters.write(&mut text);
+        counters.write(&mut text, 3);
         for line in [
             "torso_gateway_requests_total{kind=\"call\",outcome=\"ok\"} 1",
             "torso_gateway_requests_total{kind=\"call\",outcome=\"refused\"} 1",
             "torso_gateway_requests_total{kind=\"sync\",outcome=\"failed\"} 1",
             "torso_gateway_bytes_synced_total 7",
             "torso_gateway_sockets 1",
+            "torso_gateway_streams 3",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }

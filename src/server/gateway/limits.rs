@@ -3,17 +3,17 @@
 use super::refusal::Refusal;
 use crate::control::names::DatabaseId;
 use axum::http::StatusCode;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// Limits of the gateway.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// Requests of one database that are answered at the same time. More wait for a moment, as many again at most.
     pub requests: usize,
-    /// Open sockets of one database.
+    /// Open sockets of one database; and as many more that have not shown a token yet.
     pub sockets: usize,
     /// Open streams of one database, over HTTP and in sockets: each holds a connection of the process.
     pub streams: usize,
@@ -86,6 +86,36 @@ struct Share {
     requests: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
     sockets: Arc<Semaphore>,
+    lobby: Mutex<Lobby>,
+}
+
+/// Sockets that have not shown a token yet, the oldest first. Anybody can open such, so they take nothing from those that
+/// have, and do not keep others out: the oldest has to go for a new one.
+#[derive(Default)]
+struct Lobby {
+    last: u64,
+    waiting: VecDeque<(u64, Arc<Notify>)>,
+}
+
+/// A socket in the lobby. Dropped, it has left.
+pub(super) struct Guest {
+    share: Arc<Share>,
+    number: u64,
+    sent_away: Arc<Notify>,
+}
+
+impl Guest {
+    /// Is told when the socket has to go.
+    pub fn sent_away(&self) -> Arc<Notify> {
+        Arc::clone(&self.sent_away)
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let mut lobby = self.share.lobby.lock().unwrap_or_else(PoisonError::into_inner);
+        lobby.waiting.retain(|(number, _)| *number != self.number);
+    }
 }
 
 /// A part of a share, given back when it is dropped.
@@ -123,6 +153,7 @@ impl Shares {
             requests: Arc::new(Semaphore::new(limits.requests)),
             waiting: Arc::new(Semaphore::new(limits.requests)),
             sockets: Arc::new(Semaphore::new(limits.sockets)),
+            lobby: Mutex::default(),
         });
         all.insert(id.clone(), Arc::clone(&share));
         share
@@ -147,6 +178,30 @@ impl Shares {
         Arc::clone(&self.of(id).sockets)
             .try_acquire_owned()
             .map_err(|_| too_many("connections", self.limits.sockets))
+    }
+
+    /// Room for a socket that has not shown a token yet: there always is, but perhaps not for long.
+    pub fn guest(&self, id: &DatabaseId) -> Guest {
+        let share = self.of(id);
+        let sent_away = Arc::new(Notify::new());
+        let number = {
+            let mut lobby = share.lobby.lock().unwrap_or_else(PoisonError::into_inner);
+            while lobby.waiting.len() >= self.limits.sockets {
+                let Some((_, oldest)) = lobby.waiting.pop_front() else {
+                    break;
+                };
+                oldest.notify_one();
+            }
+            lobby.last += 1;
+            let number = lobby.last;
+            lobby.waiting.push_back((number, Arc::clone(&sent_away)));
+            number
+        };
+        Guest {
+            share,
+            number,
+            sent_away,
+        }
     }
 
     /// Memory for a number of bytes, out of an organization's part; none is counted for what is small, so that small

@@ -151,7 +151,7 @@ impl Gateway {
 
     /// Appends what was counted, in the text form that Prometheus reads.
     pub fn write_metrics(&self, text: &mut String) {
-        self.core.counters.write(text);
+        self.core.counters.write(text, self.core.open.count());
     }
 }
 

@@ -107,6 +107,17 @@ impl Open {
         })
     }
 
+    /// How many there are of all databases.
+    pub fn count(&self) -> usize {
+        let now = Instant::now();
+        let mut databases = self.databases();
+        databases.retain(|_, database| {
+            database.forget_ended(now);
+            database.count() > 0
+        });
+        databases.values().map(Database::count).sum()
+    }
+
     fn give_back(&self, id: &DatabaseId, name: Option<(Name, Kept)>, now: Instant) {
         let mut databases = self.databases();
         let Some(database) = databases.get_mut(id) else { return };
@@ -198,5 +209,9 @@ mod tests {
         let id = DatabaseId::generate();
         drop(open.place(&id, None).unwrap());
         assert!(open.databases().is_empty());
+        let place = open.place(&id, None).unwrap();
+        assert_eq!(open.count(), 1);
+        drop(place);
+        assert_eq!(open.count(), 0);
     }
 }

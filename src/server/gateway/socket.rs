@@ -6,7 +6,7 @@ use super::Core;
 use super::account::Account;
 use super::bearer;
 use super::inspect::{self, Format};
-use super::limits::Permit;
+use super::limits::{Guest, Permit};
 use super::refusal::Refusal;
 use super::speech::{Does, Speech};
 use super::upstream::{Target, Wait};
@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -79,7 +79,14 @@ pub(super) async fn open(
         core.hosted.authorize(token, &route)?;
     }
     let protocols = headers.get(header::SEC_WEBSOCKET_PROTOCOL).cloned();
-    let place = core.shares.socket(&route.id)?;
+    let place = match &token {
+        Some(_) => Room::Own(core.shares.socket(&route.id)?),
+        None => Room::Lobby(core.shares.guest(&route.id)),
+    };
+    let sent_away = match &place {
+        Room::Own(_) => Arc::default(),
+        Room::Lobby(guest) => guest.sent_away(),
+    };
     // Only what is shown in a greeting says what it may do.
     let target = core.upstream.reach(&route, Authorization::ReadOnly, false).await?;
     let (upstream, protocol) = tokio::time::timeout(HANDSHAKE, connect(&target, protocols))
@@ -99,7 +106,8 @@ pub(super) async fn open(
         heard: AtomicU64::new(0),
         asked: AtomicU64::new(0),
         answered: AtomicU64::new(0),
-        _place: place,
+        room: Mutex::new(place),
+        sent_away,
     };
     tokio::spawn(async move {
         match upgrade.await {
@@ -188,7 +196,16 @@ struct Session {
     heard: AtomicU64,
     asked: AtomicU64,
     answered: AtomicU64,
-    _place: Permit,
+    room: Mutex<Room>,
+    /// Told when others want the socket's room in the lobby.
+    sent_away: Arc<Notify>,
+}
+
+/// What a socket takes of its database's share.
+enum Room {
+    /// Before a token was shown.
+    Lobby(Guest),
+    Own(#[allow(dead_code, reason = "it is held")] Permit),
 }
 
 /// What is done with a client's message.
@@ -327,6 +344,12 @@ impl Session {
             tokio::select! {
                 () = tokio::time::sleep(limits.recheck) => {}
                 () = self.core.ending() => return Some(self.last_answer().await),
+                () = self.sent_away.notified() => {
+                    if !self.is_greeted() {
+                        return frame(CloseCode::Again, "too many others wait to show their tokens");
+                    }
+                    continue;
+                }
             }
             if self
                 .core
@@ -448,6 +471,11 @@ impl Session {
             .ok_or_else(|| Refusal::unauthorized("the greeting has no database token"))?;
         let grant = self.core.hosted.authorize(&token, &self.route)?;
         let target = self.core.upstream.target(&self.route, grant.authorization, false)?;
+        let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*room, Room::Lobby(_)) {
+            *room = Room::Own(self.core.shares.socket(&self.route.id)?);
+        }
+        drop(room);
         self.reads_only
             .store(grant.authorization == Authorization::ReadOnly, Ordering::Relaxed);
         *self.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(token);
