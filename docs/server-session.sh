@@ -3,7 +3,7 @@
 # and as an application does, stops it and starts it again, in a directory of its own that is removed at the end.
 #
 # TORSO_BIN: a directory with a built torso.  TORSO_SQLD: a libSQL server program.  NODE_MODULES: a directory with
-# @libsql/client.  PORT: another one than 8080. What is not given is built, installed or taken.
+# drizzle-orm and @libsql/client.  PORT: another one than 8080. What is not given is built, installed or taken.
 set -eu
 cd "$(dirname "$0")/.."
 if [ -z "${TORSO_BIN:-}" ]; then
@@ -30,7 +30,7 @@ cp "$app" .
 if [ -n "${NODE_MODULES:-}" ]; then
     ln -s "$NODE_MODULES" node_modules
 else
-    npm install --silent --no-audit --no-fund @libsql/client
+    npm install --silent --no-audit --no-fund drizzle-orm @libsql/client
 fi
 
 sed -n '/^<!-- server session -->$/,/^<!-- end of server session -->$/p' "$readme" |
