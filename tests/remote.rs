@@ -351,6 +351,51 @@ fn an_idle_transaction_outlives_the_servers_patience() {
     assert_eq!(integer(remote.as_mut(), "select count(*) from t"), 1);
 }
 
+/// Looks at one row for long.
+#[derive(Default)]
+struct Looks(usize);
+
+impl Sink for Looks {
+    fn columns(&mut self, _: &[Column]) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn row(&mut self, _: &[ValueRef<'_>]) -> std::io::Result<Flow> {
+        self.0 += 1;
+        if self.0 == 3 {
+            std::thread::sleep(Duration::from_secs(13));
+        }
+        Ok(Flow::Continue)
+    }
+}
+
+#[test]
+fn a_transaction_outlives_a_long_look_at_its_rows() {
+    let server = Sqld::start();
+    rows(connect(&server.url()).as_mut(), "create table t(a)");
+    // All of them have been sent while they are looked at; or most of them are still to come.
+    std::thread::scope(|scope| {
+        for count in [2_000, 300_000] {
+            let server = &server;
+            scope.spawn(move || {
+                let mut remote = connect(&server.url());
+                // Both only read at first, so that neither waits for the other.
+                rows(remote.as_mut(), "begin");
+                let many = format!(
+                    "with recursive c(x) as (select 1 union all select x + 1 from c where x < {count})
+                     select x, 'a text of some length, as many have' from c, (select count(*) from t)"
+                );
+                let mut sink = Looks::default();
+                remote.run(&many, &Args::default(), &mut sink).unwrap();
+                assert_eq!(sink.0, count);
+                assert!(remote.in_transaction());
+                assert_eq!(integer(remote.as_mut(), "select count(*) from t"), 0);
+                rows(remote.as_mut(), "commit");
+            });
+        }
+    });
+}
+
 #[test]
 fn a_transaction_that_another_writer_ended_is_announced_and_not_continued_outside() {
     let server = Sqld::start();

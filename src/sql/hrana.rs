@@ -25,6 +25,7 @@ mod shape;
 mod statement;
 mod trace;
 mod transport;
+mod vigil;
 mod wire;
 
 use self::address::Address;
@@ -33,6 +34,7 @@ use self::link::{Link, batch_result};
 use self::shape::{Shape, Verb};
 use self::statement::Run;
 use self::transport::Cancel;
+use self::vigil::Vigil;
 use self::wire::{Cell, UNBOUND, single};
 use super::{Args, Errand, Errands, Failure, Interrupter, Moment, Outcome, Rows, Sent, Session, Sink, Tracer};
 use crate::error::{Error, Result};
@@ -118,26 +120,31 @@ impl HranaSession {
         self.cancel.end();
         if state.link.in_transaction() && !state.keeper {
             let shared = Arc::downgrade(&self.shared);
+            let vigil = state.link.vigil();
             let spawned = std::thread::Builder::new()
                 .name("transaction".to_owned())
-                .spawn(move || keep_alive(&shared));
+                .spawn(move || keep_alive(&shared, &vigil));
             state.keeper = spawned.is_ok();
         }
         done
     }
 }
 
-fn lock(shared: &Mutex<State>) -> MutexGuard<'_, State> {
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Reminds the server of an idle stream while a transaction is open on it.
-fn keep_alive(shared: &Weak<Mutex<State>>) {
+fn keep_alive(shared: &Weak<Mutex<State>>, vigil: &Vigil) {
+    let mut http = None;
     loop {
         std::thread::sleep(LOOK);
         let Some(shared) = shared.upgrade() else { return };
-        // Held by a statement: then the stream is not idle.
-        let Ok(mut state) = shared.try_lock() else { continue };
+        let Ok(mut state) = shared.try_lock() else {
+            // Held by a statement, whose rows may be all that keeps it.
+            vigil.remind(&mut http);
+            continue;
+        };
         if state.link.in_transaction() && state.link.idle() >= IDLE {
             // A failure is told by the next statement, which meets it too.
             let _ = state.link.check(&Cancel::default(), REMINDER);

@@ -10,6 +10,7 @@ use super::complaint::Complaint;
 use super::decode::malformed;
 use super::refusal::{Refusal, transaction_lost};
 use super::transport::{Call, Cancel, Fault, Http, Reply};
+use super::vigil::{Vigil, Watched};
 use super::wire::{
     Answer, Batch, BatchResult, Condition, CursorBody, Description, PipelineBody, PipelineReply, Request, Response,
     UNBOUND, WireError, json, single,
@@ -19,6 +20,7 @@ use crate::secret::Renewal;
 use crate::sql::{Failure, Phase};
 use bytes::Bytes;
 use rusqlite::ffi;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use url::Url;
 
@@ -61,6 +63,8 @@ pub(super) struct Link {
     replaying: bool,
     /// When the server last heard of us.
     touched: Instant,
+    /// Looks after the stream while rows of a transaction are read.
+    vigil: Arc<Vigil>,
 }
 
 /// Why a request had no answer to read.
@@ -108,6 +112,7 @@ impl Link {
             pragmas: Vec::new(),
             replaying: false,
             touched: Instant::now(),
+            vigil: Arc::default(),
         }
     }
 
@@ -129,6 +134,22 @@ impl Link {
         });
         self.had = Instant::now();
         Some(next)
+    }
+
+    pub(super) fn vigil(&self) -> Arc<Vigil> {
+        Arc::clone(&self.vigil)
+    }
+
+    /// Has the stream looked after while the rows of a cursor are read, where a transaction would be lost with it.
+    pub(super) fn begin_vigil(&self) {
+        if let (true, Some(baton), Ok(url)) = (self.in_transaction, &self.baton, self.url("pipeline", false)) {
+            self.vigil.begin(Watched {
+                address: self.address.clone(),
+                url,
+                baton: baton.clone(),
+                touched: self.touched,
+            });
+        }
     }
 
     /// How long each part of an answer may take from now on.
@@ -467,6 +488,11 @@ impl Link {
     pub(super) fn abandon(&mut self, reply: Reply) {
         if let Some(http) = &self.http {
             http.abandon(reply);
+        }
+        if let Some(baton) = self.vigil.end() {
+            // Without one of its own the stream is known to be gone.
+            self.baton = self.baton.is_some().then_some(baton);
+            self.touched = Instant::now();
         }
     }
 

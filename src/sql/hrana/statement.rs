@@ -296,6 +296,7 @@ impl Run<'_> {
                         break;
                     };
                     self.state.link.follow(head.baton, head.base_url.as_deref())?;
+                    self.state.link.begin_vigil();
                     place = Place::Begin;
                     continue;
                 }
