@@ -2,7 +2,7 @@
 
 use crate::support::server::Server;
 use crate::support::{World, until};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::io::Write;
 use std::process::Stdio;
 
@@ -88,4 +88,36 @@ fn a_shell_outlives_its_token() {
         (read("out").as_str(), read("err").as_str()),
         ("first|1\nsecond|2\n", "")
     );
+}
+
+#[test]
+fn who_may_only_look_has_a_shell_to_look() {
+    let mut world = World::new();
+    let server = serve(&world);
+    world.ok(["org", "create", "team"]);
+    world.set("TORSO_ORG", "team");
+    world.ok(["db", "create", "app"]);
+    world.ok(["db", "shell", "app", "create table t (x); insert into t values (1)"]);
+    let invited = json!({ "email": "eve@example.com", "role": "viewer" });
+    let invited = server.ok("POST", "/v1/organizations/team/invites", Some(invited))["invited"].clone();
+    let accept = json!({ "invitation": invited["link"], "username": "eve" });
+    let eve = server.ok("POST", "/v1/invitations/accept", Some(accept));
+    world.write("eve", eve["token"].as_str().unwrap());
+    let url = server.url();
+    world.ok(["context", "add", "eves", "--url", url, "--token-file", "eve"]);
+    let run = |words: &[&str]| world.torso([&["--context", "eves"], words].concat());
+    assert_eq!(run(&["db", "shell", "app", "select x from t"]).success().stdout, "1\n");
+    let dump = run(&["db", "dump", "app"]).success();
+    assert!(
+        dump.stdout.to_lowercase().contains("create table t"),
+        "{}",
+        dump.report()
+    );
+    let refused = run(&["db", "shell", "app", "insert into t values (2)"]);
+    assert!(
+        refused.code() != 0 && refused.stderr.contains("you may only read app"),
+        "{}",
+        refused.report()
+    );
+    assert_eq!(world.query("app", "select count(*) from t"), "1");
 }

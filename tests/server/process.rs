@@ -1,7 +1,7 @@
 //! The server as a process: starts, restarts, ends, and refusals to start.
 
 use crate::support::server::Server;
-use crate::support::{World, sqld};
+use crate::support::{World, golden, sqld};
 use nix::sys::signal::Signal;
 use serde_json::json;
 use std::io::{Read, Write};
@@ -14,6 +14,15 @@ fn what_was_there_is_there_after_a_restart_and_no_token_is_told_twice() {
     let first = Server::start(&world, &["--locations", "lhr,ams", "--owner", "alice"]);
     assert!(first.token.starts_with("torso_"));
     assert_eq!(first.started["owner"], "alice");
+    let mut document = first.started.clone();
+    for (key, text) in [
+        ("url", "http://[server]/"),
+        ("listen", "[server]"),
+        ("token", "[token]"),
+    ] {
+        document[key] = json!(text);
+    }
+    golden::check(&world, "server", document);
     let port = first.started["listen"]
         .as_str()
         .unwrap()

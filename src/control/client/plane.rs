@@ -471,25 +471,35 @@ impl ControlPlane for Client {
         } else {
             None
         };
-        let read_only = read_only_reason.is_some();
+        let mut read_only_reason = read_only_reason;
         // For a message only: the server holds it.
         let limit = self.get_configuration(name).ok();
         let size_limit = limit
             .and_then(|found| found.size_limit.parse().ok())
             .filter(|bytes| *bytes > 0);
-        let authorization = if read_only {
+        let mut authorization = if read_only_reason.is_some() {
             Authorization::ReadOnly
         } else {
             Authorization::FullAccess
+        };
+        let token = match self.own_token(name, authorization) {
+            // Who may only look may have a token for that.
+            Err(error) if error.code() == Code::Forbidden && authorization == Authorization::FullAccess => {
+                authorization = Authorization::ReadOnly;
+                let token = self.own_token(name, authorization).map_err(|_| error)?;
+                read_only_reason = Some(format!("you may only read {name}: torso auth status shows who you are"));
+                token
+            }
+            minted => minted?,
         };
         Ok(Connection {
             database: name.clone(),
             location,
             role,
             url,
-            token: Some(self.own_token(name, authorization)?),
+            token: Some(token),
             renewal: Some(self.renewal(name, authorization)),
-            read_only,
+            read_only: read_only_reason.is_some(),
             read_only_reason,
             delete_protection: database.delete_protection,
             size_limit,
