@@ -4,7 +4,7 @@
 //! Scripts are in `shell/cases.txt`. Where the two differ on purpose, or because the engines do, the case stands in
 //! [`EXCEPTIONS`] with the reason. Without the oracle, or with another generation of it, they fail: there is nothing to compare with.
 
-use crate::support::beside::{Case, compare, need_oracle, report};
+use crate::support::beside::{Case, compare, need_oracle, report, tell};
 use std::collections::BTreeMap;
 
 /// Cases that differ, each with its reason.
@@ -48,7 +48,6 @@ fn words(line: &str) -> Vec<String> {
 }
 
 #[test]
-#[allow(clippy::print_stderr)] // the rate is the point
 fn scripts_get_the_same_answers_as_from_sqlite3() {
     need_oracle();
     let cases = cases();
@@ -57,12 +56,12 @@ fn scripts_get_the_same_answers_as_from_sqlite3() {
         assert!(cases.iter().any(|case| case.name == *name), "no case {name}");
     }
     let differing = compare(&cases);
-    eprintln!(
+    tell(format_args!(
         "shell: {} of {} scripts answered as sqlite3 answers them, {} exceptions",
         cases.len() - differing.len(),
         cases.len(),
         reasons.len()
-    );
+    ));
     let agreeing: Vec<&&str> = reasons
         .keys()
         .filter(|name| differing.iter().all(|found| found.case.name != **name))
@@ -191,7 +190,6 @@ fn statement(random: &mut fastrand::Rng) -> String {
 
 /// Scripts made of pieces in any order: what no one thought of writing down.
 #[test]
-#[allow(clippy::print_stderr)] // the rate is the point
 fn generated_scripts_get_the_same_answers_as_from_sqlite3() {
     const SCRIPTS: u64 = 250;
     need_oracle();
@@ -211,10 +209,10 @@ fn generated_scripts_get_the_same_answers_as_from_sqlite3() {
         })
         .collect();
     let differing = compare(&cases);
-    eprintln!(
+    tell(format_args!(
         "shell: {} of {SCRIPTS} generated scripts answered as sqlite3 answers them",
         cases.len() - differing.len()
-    );
+    ));
     assert!(
         differing.is_empty(),
         "{}",
@@ -262,7 +260,6 @@ const PIECES: [&str; 34] = [
 
 /// Where statements begin and end, in every pair of pieces.
 #[test]
-#[allow(clippy::print_stderr)] // the rate is the point
 fn input_is_split_as_sqlite3_splits_it() {
     need_oracle();
     let pairs = PIECES
@@ -270,11 +267,11 @@ fn input_is_split_as_sqlite3_splits_it() {
         .flat_map(|first| PIECES.iter().map(move |second| format!("{first}\n{second}")));
     let cases: Vec<Case> = pairs.map(|script| Case::in_memory(script.clone(), script)).collect();
     let differing = compare(&cases);
-    eprintln!(
+    tell(format_args!(
         "shell: {} of {} pairs of pieces split as sqlite3 splits them",
         cases.len() - differing.len(),
         cases.len()
-    );
+    ));
     assert!(
         differing.is_empty(),
         "{}",

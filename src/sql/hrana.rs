@@ -205,8 +205,12 @@ impl State {
             signless: 0,
             too_large: false,
         };
-        let mut done = run.run(args)?;
+        let ran = run.run(args);
         let (rows, signless) = (run.rows, run.signless);
+        if ran.is_err() && cancel.cancelled() {
+            self.link.leave_behind();
+        }
+        let mut done = ran?;
         done.cost.total = begun.elapsed();
         done.cost.waited = self.link.waited() - waited;
         if shape.verb == Verb::Pragma

@@ -4,6 +4,7 @@ mod calls;
 mod clients;
 mod kills;
 mod operate;
+mod shell;
 mod uploads;
 
 use crate::support::World;

@@ -13,7 +13,7 @@ mod remote;
 mod schemas;
 mod values;
 
-use crate::support::beside::{Case, Difference, compare, need_oracle, report};
+use crate::support::beside::{Case, Difference, compare, need_oracle, report, tell};
 use fastrand::Rng;
 
 /// Scripts that differ, each with its reason.
@@ -38,16 +38,15 @@ fn times() -> u64 {
 }
 
 /// Holds the scripts of a generator to the oracle.
-#[allow(clippy::print_stderr)] // the rate is the point
 fn hold(generator: &str, scripts: u64, make: Make) {
     need_oracle();
     let scripts = scripts * times();
     let cases = generate(generator, scripts, make);
     let differing = compare(&cases);
-    eprintln!(
+    tell(format_args!(
         "shell: {} of {scripts} generated scripts ({generator}) answered as sqlite3 answers them",
         cases.len() - differing.len()
-    );
+    ));
     judge(generator, &differing);
 }
 

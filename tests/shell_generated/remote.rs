@@ -4,7 +4,7 @@
 //! what JSON cannot say (infinite reals); `docs/shell.md` lists them.
 
 use super::{Case, Make, generate, times};
-use crate::support::beside::{Answer, Difference, answer, helps, need_oracle, sqlite3, torso};
+use crate::support::beside::{Answer, Difference, answer, helps, need_oracle, sqlite3, tell, torso};
 use crate::support::in_parallel;
 use crate::support::sqld::{Sqld, free_port};
 use std::io::{Read, Write};
@@ -127,7 +127,6 @@ fn makes_sense(case: &Case) -> bool {
 }
 
 #[test]
-#[allow(clippy::print_stderr)] // the rate is the point
 fn servers_answer_as_sqlite3_does() {
     need_oracle();
     let server = Server::start();
@@ -164,10 +163,10 @@ fn servers_answer_as_sqlite3_does() {
         }
     });
     let differing = differing.into_inner().unwrap();
-    eprintln!(
+    tell(format_args!(
         "shell: {} of {} generated scripts answered on a server as sqlite3 answers them",
         cases.len() - differing.len(),
         cases.len()
-    );
+    ));
     super::judge("remote", &differing);
 }

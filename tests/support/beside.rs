@@ -167,6 +167,11 @@ impl std::fmt::Display for Difference {
     }
 }
 
+/// Says how much agreed, past the capture of tests that pass: the rate is worth seeing each time.
+pub fn tell(rate: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stderr(), "{rate}");
+}
+
 /// Differences one below the other.
 pub fn report(differences: &[&Difference]) -> String {
     differences.iter().map(ToString::to_string).collect()

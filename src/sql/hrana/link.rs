@@ -215,6 +215,15 @@ impl Link {
         self.lost.take().map(|why| Failure::Connection(transaction_lost(&why)))
     }
 
+    /// Leaves a stream on which a statement was stopped to the server, which may be busy with it for longer than anybody
+    /// wants to wait. Not where a transaction is open on it.
+    pub(super) fn leave_behind(&mut self) {
+        if !self.in_transaction {
+            self.baton = None;
+            self.doubt = false;
+        }
+    }
+
     /// The failure of a statement that was not run because its transaction is gone.
     pub(super) fn gone(&mut self, why: &str) -> Failure {
         self.set_transaction(false);

@@ -473,6 +473,31 @@ fn a_lost_answer_inside_a_transaction_is_not_taken_for_one_outside() {
 }
 
 #[test]
+fn a_stream_on_which_a_statement_was_stopped_is_left_behind() {
+    let good = http(200, &format!("{HEAD}{BEGIN}{ROW}{END}"));
+    // The second statement is stopped in the middle of its answer.
+    let server = Server::start(vec![good.clone(), cut(&format!("{HEAD}{BEGIN}"), true), good]);
+    let address = Address::new(&server.url.parse().unwrap(), None).unwrap();
+    let mut session = HranaSession::new(address, Duration::from_secs(15));
+    run(&mut session, "select 1").unwrap();
+    let interrupt = session.interrupter();
+    let thread = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(100));
+        interrupt();
+    });
+    let failure = run(&mut session, "select 2").map(|_| ()).unwrap_err();
+    assert_eq!(failure.primary_code(), Some(9), "{failure:?}");
+    thread.join().unwrap();
+    // Nothing is asked of the server before the next statement, which has a stream of its own.
+    assert!(!session.in_transaction());
+    run(&mut session, "select 3").unwrap();
+    let asked = server.asked();
+    assert_eq!(asked.len(), 3);
+    let has_baton = |nth: usize| asked[nth].1.starts_with("\u{a}\u{1}b");
+    assert!(has_baton(1) && !has_baton(2), "{asked:?}");
+}
+
+#[test]
 fn an_interrupt_does_not_wait_for_a_silent_server() {
     for sql in ["select 1", "delete from t"] {
         let server = Server::start(vec![Reaction::Silence(Vec::new())]);

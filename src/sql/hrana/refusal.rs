@@ -247,6 +247,13 @@ mod tests {
                 Reason::Parser,
             ),
             (
+                "ARGS_INVALID",
+                "Arguments do not match SQL parameters: value for parameter ?1 not found",
+                "value for parameter ?1 not found",
+                None,
+                Reason::Prepare,
+            ),
+            (
                 "SQLITE_UNKNOWN",
                 "SQLite error: no such table: t (at offset x)",
                 "no such table: t (at offset x)",
