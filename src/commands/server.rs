@@ -41,7 +41,8 @@ pub(super) struct Args {
     /// Certificate of the server's own making, for clients who are told to trust it
     #[arg(long, value_enum, value_name = "KIND", conflicts_with_all = ["tls_cert", "tls_key"])]
     tls: Option<Tls>,
-    /// PEM file with the server's certificate and those between it and its authority
+    /// PEM file with the server's certificate and those between it and its authority; a new one is used as soon as it is
+    /// there
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
     /// PEM file with the key of that certificate

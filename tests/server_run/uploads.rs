@@ -22,6 +22,8 @@ struct Way {
     breaks: Arc<Mutex<Vec<u64>>>,
     /// Microseconds that each 16 KiB take.
     pause: Arc<AtomicU64>,
+    /// How many requests to make a database are to be passed on without a way back for their answers.
+    unanswered: Arc<AtomicU64>,
 }
 
 /// Bytes that are passed on at once.
@@ -38,26 +40,41 @@ impl Way {
             sent: Arc::default(),
             breaks: Arc::default(),
             pause: Arc::default(),
+            unanswered: Arc::default(),
         };
         let server = server.to_owned();
         let (sent, breaks, pause) = (way.sent.clone(), way.breaks.clone(), way.pause.clone());
+        let unanswered = way.unanswered.clone();
         std::thread::spawn(move || {
             for near in listener.incoming().flatten() {
                 let Ok(far) = TcpStream::connect(&server) else { continue };
                 let (near_back, far_back) = (near.try_clone().unwrap(), far.try_clone().unwrap());
-                std::thread::spawn(move || pass(far_back, near_back, |_| Some(Duration::ZERO)));
+                std::thread::spawn(move || pass(far_back, near_back, |_| Next::At(Duration::ZERO)));
                 let (sent, breaks, pause) = (sent.clone(), breaks.clone(), pause.clone());
+                let unanswered = unanswered.clone();
                 std::thread::spawn(move || {
                     let mut limit = None;
                     let mut passed = 0;
-                    pass(near, far, |count| {
+                    pass(near, far, |piece| {
+                        if piece.starts_with(b"POST /v1/databases ")
+                            && unanswered
+                                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
+                                .is_ok()
+                        {
+                            return Next::Last;
+                        }
+                        let count = piece.len() as u64;
                         passed += count;
                         sent.fetch_add(count, Ordering::SeqCst);
                         if passed > MANY && limit.is_none() {
                             limit = Some(breaks.lock().unwrap().pop().unwrap_or(u64::MAX));
                         }
                         let pause = Duration::from_micros(pause.load(Ordering::SeqCst));
-                        (passed <= limit.unwrap_or(u64::MAX)).then_some(pause)
+                        if passed <= limit.unwrap_or(u64::MAX) {
+                            Next::At(pause)
+                        } else {
+                            Next::Break
+                        }
                     });
                 });
             }
@@ -66,13 +83,29 @@ impl Way {
     }
 }
 
-/// Passes bytes on in one direction until there are no more, or `go_on` says none; then both directions end.
-fn pass(mut from: TcpStream, mut to: TcpStream, mut go_on: impl FnMut(u64) -> Option<Duration>) {
+/// What becomes of a piece.
+enum Next {
+    /// It is passed on, after a while.
+    At(Duration),
+    /// It arrives, and is the last that does.
+    Last,
+    /// It is lost.
+    Break,
+}
+
+/// Passes bytes on in one direction until there are no more, or as `next` says; then both directions end.
+fn pass(mut from: TcpStream, mut to: TcpStream, mut next: impl FnMut(&[u8]) -> Next) {
     let mut piece = vec![0; PIECE];
     while let Ok(count @ 1..) = from.read(&mut piece) {
-        let Some(pause) = go_on(count as u64) else { break };
-        std::thread::sleep(pause);
-        if to.write_all(&piece[..count]).is_err() {
+        let next = next(&piece[..count]);
+        match next {
+            Next::At(pause) => std::thread::sleep(pause),
+            Next::Last => {}
+            Next::Break => break,
+        }
+        if to.write_all(&piece[..count]).is_err() || matches!(next, Next::Last) {
+            // The other side takes what it has, and begins.
+            std::thread::sleep(Duration::from_millis(30));
             break;
         }
     }
@@ -186,6 +219,29 @@ fn an_upload_goes_on_when_its_connection_breaks() {
         assert_eq!(site.world().query(&name, DIGEST), original, "{flag}");
         assert_eq!((site.uploads(), site.left()), (0, 0));
     }
+}
+
+#[test]
+fn an_answer_that_is_lost_is_found() {
+    let site = Site::new();
+    let path = site.file("--from-file");
+    site.way.unanswered.store(2, Ordering::SeqCst);
+    let made = site
+        .world()
+        .json(["db", "create", "app", "--from-file", path.to_str().unwrap()]);
+    assert_eq!((&made["created"], &made["Name"]), (&json!(true), &json!("app")));
+    assert_eq!(site.way.unanswered.load(Ordering::SeqCst), 0);
+    assert_eq!(
+        site.world().query("app", DIGEST),
+        site.world().query("./original.db", DIGEST)
+    );
+    assert_eq!((site.uploads(), site.left(), site.world().databases().len()), (0, 0, 1));
+    // Another's database of that name is not taken for it.
+    let run = site
+        .world()
+        .torso(["db", "create", "app", "--from-file", path.to_str().unwrap(), "--json"]);
+    run.fails(5, "database_exists");
+    assert_eq!(site.uploads(), 0);
 }
 
 #[test]

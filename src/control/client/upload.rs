@@ -37,6 +37,9 @@ const LOOK: Duration = Duration::from_millis(100);
 /// How often a piece is tried before the upload is given up; with the pauses, some five minutes.
 const TRIES: u32 = 10;
 
+/// How often a database is asked for whose file has arrived; with the pauses, a quarter of a minute.
+const FEW: u32 = 6;
+
 /// How long a token lasts that is made for one step of an upload.
 const STEP: Duration = Duration::from_secs(300);
 
@@ -130,7 +133,8 @@ impl Client {
                     self.give_up(&id);
                     return Err(error);
                 }
-                self.post_database(request, Some(json!({ "type": "upload", "id": id.to_string() })))
+                self.create_from_upload(request, &id, &mut || progress(size, size))
+                    .inspect_err(|_| self.give_up(&id))
             }
             Err(error) if is_unsupported(&error) => self.create_then_fill(request, &mut file, path, size, progress),
             Err(error) => Err(error),
@@ -206,6 +210,41 @@ impl Client {
             }
         }
         progress(size, size)
+    }
+
+    /// Has the server make the database of what it has. An upload is used once, so asking again after an answer was lost
+    /// cannot make two; and one that is gone then is in the database that is there.
+    fn create_from_upload(
+        &self,
+        request: &CreateDatabase,
+        id: &TokenId,
+        go_on: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<Database> {
+        let seed = json!({ "type": "upload", "id": id.to_string() });
+        let mut retries = Retries { done: 0, most: FEW };
+        let mut lost = false;
+        loop {
+            let error = match self.post_database(request, Some(seed.clone())) {
+                Err(error) if lost && error.code() == Code::DatabaseExists && self.is_used(id)? => {
+                    return self.get_database(&request.name);
+                }
+                // The first request is still at work.
+                Err(error) if lost && error.code() == Code::Conflict => error,
+                Err(error) if error.kind().retryable() => error,
+                made => return made,
+            };
+            lost = true;
+            retries.pause(Failed::for_now(error), go_on)?;
+        }
+    }
+
+    fn is_used(&self, id: &TokenId) -> Result<bool> {
+        let about = About::new("the upload", Code::UploadNotFound, Code::Conflict);
+        match self.http.ask(&Call::get(self.scoped(&routes::upload(id)), about)) {
+            Ok(_) => Ok(false),
+            Err(error) if error.code() == Code::UploadNotFound => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     /// Has the server forget what has arrived. Where it cannot be told, it does so by itself within a day.
@@ -319,17 +358,25 @@ impl Client {
 }
 
 /// Counts failures, and waits longer after each.
-#[derive(Default)]
-struct Retries(u32);
+struct Retries {
+    done: u32,
+    most: u32,
+}
+
+impl Default for Retries {
+    fn default() -> Self {
+        Self { done: 0, most: TRIES }
+    }
+}
 
 impl Retries {
     /// Waits before the next try, as long as `go_on` says so; hands the error back when there is no point in one.
     fn pause(&mut self, failed: Failed, go_on: &mut dyn FnMut() -> Result<()>) -> Result<()> {
-        self.0 += 1;
-        if !failed.again || self.0 >= TRIES {
+        self.done += 1;
+        if !failed.again || self.done >= self.most {
             return Err(failed.error);
         }
-        let doubling = Duration::from_millis(250 << self.0.min(8));
+        let doubling = Duration::from_millis(250 << self.done.min(8));
         let asked = failed.pause.unwrap_or(doubling).min(Duration::from_secs(60));
         let until = Instant::now() + asked + Duration::from_millis(fastrand::u64(0..250));
         loop {
