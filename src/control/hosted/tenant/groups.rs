@@ -1,0 +1,146 @@
+//! Groups of an organization. What a change of one does to its databases is published.
+
+use super::Tenant;
+use crate::control::ControlPlane as _;
+use crate::control::hosted::labels::label;
+use crate::control::hosted::permission::{Action, Target};
+use crate::control::hosted::{Entry, lock};
+use crate::control::names::{DatabaseId, GroupName, LocationCode};
+use crate::control::types::{DatabaseFilter, Group, GroupConfiguration, NewGroup};
+use crate::error::Result;
+use serde_json::json;
+
+pub(super) fn list(tenant: &Tenant<'_>) -> Result<Vec<Group>> {
+    tenant.look(Target::Visible, |plane| {
+        let mut all = plane.list_groups()?;
+        if let Some(own) = &tenant.rights.group {
+            all.retain(|group| group.name == *own);
+        }
+        Ok(all)
+    })
+}
+
+pub(super) fn create(tenant: &Tenant<'_>, new: &NewGroup) -> Result<Group> {
+    let entry = Entry::new(
+        "group-create",
+        format!("created group {}", new.name),
+        json!({ "group": new.name, "location": new.location }),
+    );
+    tenant.change(Action::CreateGroup, Target::Organization, entry, |plane| {
+        tenant.offered(&new.location)?;
+        let _making = lock(&tenant.tenancy.making);
+        tenant.room_for_group(plane, &new.location)?;
+        plane.create_group(new)
+    })
+}
+
+pub(super) fn get(tenant: &Tenant<'_>, name: &GroupName) -> Result<Group> {
+    tenant.look(Target::Group(name), |plane| plane.get_group(name))
+}
+
+pub(super) fn rename(tenant: &Tenant<'_>, name: &GroupName, to: &GroupName) -> Result<Group> {
+    let entry = Entry::new(
+        "group-rename",
+        format!("renamed group {name} to {to}"),
+        json!({ "group": name, "to": to }),
+    );
+    tenant.change(Action::ConfigureGroup, Target::Group(name), entry, |plane| {
+        let group = plane.rename_group(name, to)?;
+        tenant.publish_all()?;
+        Ok(group)
+    })
+}
+
+pub(super) fn delete(tenant: &Tenant<'_>, name: &GroupName) -> Result<Group> {
+    let entry = Entry::new(
+        "group-delete",
+        format!("deleted group {name}"),
+        json!({ "group": name }),
+    );
+    tenant.change(Action::DeleteGroup, Target::Group(name), entry, |plane| {
+        let doomed: Vec<DatabaseId> = plane
+            .placements()?
+            .into_iter()
+            .filter(|placed| placed.group == *name)
+            .map(|placed| placed.id)
+            .collect();
+        let group = plane.get_group(name)?;
+        tenant.shared.removed(plane.delete_group(name).map(drop))?;
+        tenant.publish_all()?;
+        tenant.forget(&doomed, Some(&group.uuid));
+        Ok(group)
+    })
+}
+
+pub(super) fn add_location(tenant: &Tenant<'_>, name: &GroupName, location: &LocationCode) -> Result<Group> {
+    let entry = Entry::new(
+        "group-location-add",
+        format!("added location {location} to group {name}"),
+        json!({ "group": name, "location": location }),
+    );
+    tenant.change(Action::ConfigureGroup, Target::Group(name), entry, |plane| {
+        tenant.offered(location)?;
+        let _making = lock(&tenant.tenancy.making);
+        tenant.room_for_location(plane, location)?;
+        let members = plane.list_databases(&DatabaseFilter {
+            group: Some(name.clone()),
+            ..DatabaseFilter::default()
+        })?;
+        let mut promises = Vec::new();
+        for database in &members {
+            let wanted = vec![label(&database.name, &tenant.organization.slug, Some(location))];
+            promises.push(tenant.shared.labels.promise(wanted, Some(&database.id))?);
+        }
+        let group = plane.add_group_location(name, location)?;
+        tenant.publish_all()?;
+        Ok(group)
+    })
+}
+
+pub(super) fn remove_location(tenant: &Tenant<'_>, name: &GroupName, location: &LocationCode) -> Result<Group> {
+    let entry = Entry::new(
+        "group-location-remove",
+        format!("removed location {location} from group {name}"),
+        json!({ "group": name, "location": location }),
+    );
+    tenant.change(Action::ConfigureGroup, Target::Group(name), entry, |plane| {
+        tenant
+            .shared
+            .removed(plane.remove_group_location(name, location).map(drop))?;
+        tenant.publish_all()?;
+        plane.get_group(name)
+    })
+}
+
+pub(super) fn promote(tenant: &Tenant<'_>, name: &GroupName, location: &LocationCode) -> Result<Group> {
+    let entry = Entry::new(
+        "group-promote",
+        format!("promoted {location} in group {name}"),
+        json!({ "group": name, "location": location }),
+    );
+    tenant.change(Action::ConfigureGroup, Target::Group(name), entry, |plane| {
+        let group = plane.promote_group(name, location)?;
+        tenant.publish_all()?;
+        Ok(group)
+    })
+}
+
+pub(super) fn get_configuration(tenant: &Tenant<'_>, name: &GroupName) -> Result<GroupConfiguration> {
+    tenant.look(Target::Group(name), |plane| plane.get_group_configuration(name))
+}
+
+pub(super) fn update_configuration(
+    tenant: &Tenant<'_>,
+    name: &GroupName,
+    to: &GroupConfiguration,
+) -> Result<GroupConfiguration> {
+    let (code, doing) = if to.delete_protection {
+        ("group-protect", "protected")
+    } else {
+        ("group-unprotect", "unprotected")
+    };
+    let entry = Entry::new(code, format!("{doing} group {name}"), json!({ "group": name }));
+    tenant.change(Action::Protect, Target::Group(name), entry, |plane| {
+        plane.update_group_configuration(name, to)
+    })
+}

@@ -1,0 +1,70 @@
+//! Locations as the outside knows them: those that the server offers, without where their files are.
+
+use super::Tenant;
+use crate::control::ControlPlane as _;
+use crate::control::hosted::Entry;
+use crate::control::hosted::permission::{Action, Target};
+use crate::control::names::LocationCode;
+use crate::control::types::{Location, NewLocation};
+use crate::error::{Code, Error, Result};
+use serde_json::json;
+
+pub(super) fn list(tenant: &Tenant<'_>) -> Result<Vec<Location>> {
+    tenant.look(Target::Visible, |plane| {
+        let all = plane.list_locations()?;
+        Ok(all
+            .into_iter()
+            .filter(|location| tenant.offers(&location.code))
+            .map(outside)
+            .collect())
+    })
+}
+
+pub(super) fn get(tenant: &Tenant<'_>, code: &LocationCode) -> Result<Location> {
+    tenant.offered(code)?;
+    tenant.look(Target::Visible, |plane| plane.get_location(code).map(outside))
+}
+
+pub(super) fn add(tenant: &Tenant<'_>, new: &NewLocation) -> Result<Location> {
+    let entry = Entry::new(
+        "location-add",
+        format!("added location {}", new.code),
+        json!({ "location": new.code }),
+    );
+    tenant.change(Action::Maintain, Target::Organization, entry, |plane| {
+        if new.dir.is_some() {
+            return Err(Error::new(
+                Code::Forbidden,
+                format!("the directory of location {} is the server's to choose", new.code),
+            )
+            .hint("leave out --dir"));
+        }
+        if tenant.shared.locations.is_some() {
+            return Err(Error::new(
+                Code::Unsupported,
+                format!(
+                    "this server offers the locations it was started with, so {} cannot be added",
+                    new.code
+                ),
+            )
+            .hint("torso location list shows them; torso server --locations chooses them"));
+        }
+        plane.add_location(new).map(outside)
+    })
+}
+
+pub(super) fn remove(tenant: &Tenant<'_>, code: &LocationCode) -> Result<Location> {
+    let entry = Entry::new(
+        "location-remove",
+        format!("removed location {code}"),
+        json!({ "location": code }),
+    );
+    tenant.change(Action::Maintain, Target::Organization, entry, |plane| {
+        plane.remove_location(code).map(outside)
+    })
+}
+
+/// Where its files are is the server's affair.
+fn outside(location: Location) -> Location {
+    Location { dir: None, ..location }
+}
