@@ -199,6 +199,10 @@ pub trait Engine: Send {
     fn snapshot(&self, from: &Site, to: &Path) -> Result<()>;
     /// Makes `to` a replica that has what the primary at `from` has now. Until it is complete the old copy stays.
     fn copy(&self, from: &Site, to: &Site) -> Result<()>;
+    /// The same at several places, at the same time where the engine can: what came of each, in their order.
+    fn copy_to_all(&self, from: &Site, to: &[Site]) -> Vec<Result<()>> {
+        to.iter().map(|to| self.copy(from, to)).collect()
+    }
     /// Keeps everyone else away from a primary until [`Engine::release`]. Fails at once when somebody has it open.
     fn hold(&self, at: &Site) -> Result<()>;
     fn release(&self, at: &Site);

@@ -308,30 +308,37 @@ pub fn reconcile(view: &View<'_>, id: &DatabaseId, only: Option<&LocationCode>) 
     let is_other = |at: &LocationCode| {
         only.is_some_and(|only| only != at) && want.as_ref().is_some_and(|want| want.primary != *at)
     };
-    for step in &steps {
-        let at = step.location();
-        if at.is_some_and(|at| failed.contains(at) || is_other(at)) {
-            continue;
-        }
-        match (take(view, id, row.as_ref(), step, &mut report), at) {
-            (Ok(()), Some(at)) => {
-                if matches!(
-                    step,
-                    Step::Create { .. } | Step::Start { .. } | Step::Adopt { .. } | Step::Promote { .. }
-                ) {
-                    stands = true;
-                } else if matches!(step, Step::Drop { .. }) {
-                    spared_or_gone.insert(at.clone());
+    let mut waiting = steps.as_slice();
+    'steps: while !waiting.is_empty() {
+        // Copies do not depend on each other.
+        let copies = waiting.iter().take_while(|step| matches!(step, Step::Copy { .. }));
+        let (now, later) = waiting.split_at(copies.count().max(1));
+        waiting = later;
+        let now: Vec<&Step> = now
+            .iter()
+            .filter(|step| !step.location().is_some_and(|at| failed.contains(at) || is_other(at)))
+            .collect();
+        for (step, taken) in now.iter().zip(take(view, id, row.as_ref(), &now, &mut report)) {
+            match (taken, step.location()) {
+                (Ok(()), Some(at)) => {
+                    if matches!(
+                        step,
+                        Step::Create { .. } | Step::Start { .. } | Step::Adopt { .. } | Step::Promote { .. }
+                    ) {
+                        stands = true;
+                    } else if matches!(step, Step::Drop { .. }) {
+                        spared_or_gone.insert(at.clone());
+                    }
                 }
-            }
-            // A forgotten seed is only a file in the staging directory, which is swept.
-            (_, None) => {}
-            (Err(error), Some(at)) => {
-                report.failures.push((at.clone(), error));
-                failed.insert(at.clone());
-                // Without its primary nothing further can be done for a living database.
-                if want.as_ref().is_some_and(|want| want.primary == *at) {
-                    break;
+                // A forgotten seed is only a file in the staging directory, which is swept.
+                (_, None) => {}
+                (Err(error), Some(at)) => {
+                    report.failures.push((at.clone(), error));
+                    failed.insert(at.clone());
+                    // Without its primary nothing further can be done for a living database.
+                    if want.as_ref().is_some_and(|want| want.primary == *at) {
+                        break 'steps;
+                    }
                 }
             }
         }
@@ -360,8 +367,37 @@ fn site(view: &View<'_>, id: &DatabaseId, row: Option<&DatabaseRow>, location: &
     }
 }
 
-/// Has the engine take one step.
-fn take(view: &View<'_>, id: &DatabaseId, row: Option<&DatabaseRow>, step: &Step, report: &mut Report) -> Result<()> {
+/// Has the engine take one step, or copies of one primary together: what came of each.
+fn take(
+    view: &View<'_>,
+    id: &DatabaseId,
+    row: Option<&DatabaseRow>,
+    steps: &[&Step],
+    report: &mut Report,
+) -> Vec<Result<()>> {
+    let taken = match steps {
+        [Step::Copy { from, .. }, _, ..] => {
+            let places = steps.iter().filter_map(|step| step.location());
+            let to: Vec<_> = places.map(|at| site(view, id, row, at)).collect();
+            view.plane.engine.copy_to_all(&site(view, id, row, from), &to)
+        }
+        _ => steps.iter().map(|step| take_one(view, id, row, step, report)).collect(),
+    };
+    for (step, taken) in steps.iter().zip(&taken) {
+        if let (Step::Copy { to, .. }, Ok(())) = (step, taken) {
+            report.copied.push(to.clone());
+        }
+    }
+    taken
+}
+
+fn take_one(
+    view: &View<'_>,
+    id: &DatabaseId,
+    row: Option<&DatabaseRow>,
+    step: &Step,
+    report: &mut Report,
+) -> Result<()> {
     let engine = &view.plane.engine;
     let site = |location: &LocationCode| site(view, id, row, location);
     match step {
@@ -376,11 +412,7 @@ fn take(view: &View<'_>, id: &DatabaseId, row: Option<&DatabaseRow>, step: &Step
         }
         Step::HandOver { from, to } => engine.hand_over(&site(from), &site(to)),
         Step::Promote { at } => engine.promote(&site(at)),
-        Step::Copy { from, to } => {
-            engine.copy(&site(from), &site(to))?;
-            report.copied.push(to.clone());
-            Ok(())
-        }
+        Step::Copy { from, to } => engine.copy(&site(from), &site(to)),
         Step::Drop { at } => engine.remove(&site(at)),
         Step::DropSeed => crate::engine::disk::remove(&view.plane.seed(id)),
     }

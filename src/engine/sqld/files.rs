@@ -15,7 +15,7 @@ use crate::error::{Code, Error, Result};
 use std::fs::File;
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A primary's replication log, whose header says how long it is.
 const LOG: &str = "wallog";
@@ -62,12 +62,22 @@ pub(super) fn names(dir: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// How far a namespace's log goes, or how far a replica has followed it. Equal to nothing while that cannot be told.
-pub(super) fn position(place: Place, db_path: &Path, id: &str) -> Position {
-    let path = namespace(db_path, id).join(match place {
+/// The file whose header says how far a namespace's log goes, or how far a replica has followed it.
+fn log(place: Place, db_path: &Path, id: &str) -> PathBuf {
+    namespace(db_path, id).join(match place {
         Place::Primary => LOG,
         Place::Replica => INDEX,
-    });
+    })
+}
+
+/// When that was last written; none where there is no such file.
+pub(super) fn log_changed(place: Place, db_path: &Path, id: &str) -> Option<SystemTime> {
+    std::fs::metadata(log(place, db_path, id)).ok()?.modified().ok()
+}
+
+/// How far a namespace's log goes, or how far a replica has followed it. Equal to nothing while that cannot be told.
+pub(super) fn position(place: Place, db_path: &Path, id: &str) -> Position {
+    let path = log(place, db_path, id);
     let mut header = Vec::with_capacity(LOG_HEADER);
     let read = File::open(&path).and_then(|file| {
         let metadata = file.metadata()?;

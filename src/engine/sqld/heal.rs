@@ -12,7 +12,7 @@ use super::{Nodes, lock};
 use crate::engine::Frame;
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// How long nothing may change at a replica that has not everything, before something is done. A replica that follows is
 /// behind for milliseconds.
@@ -20,6 +20,9 @@ const STALL: Duration = Duration::from_secs(4);
 
 /// Each copy anew that did not help doubles the pause before the next, up to this.
 const LONGEST_STALL: Duration = Duration::from_secs(600);
+
+/// Times of files are not finer than this.
+const TICK: Duration = Duration::from_secs(2);
 
 /// What is done about a replica, in the order of trying.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,10 +89,17 @@ impl Case {
     }
 }
 
-/// The databases at replicas that had not everything when they were last looked at.
+/// When the log of a database was last written, at its primary and at a replica.
+type Written = [Option<SystemTime>; 2];
+
+/// What is remembered from one look to the next.
 #[derive(Default)]
 pub(super) struct Healer {
+    /// The databases at replicas that had not everything.
     cases: HashMap<(PathBuf, String), Case>,
+    /// Those that had, by the replica's directory: as long as nothing is written they have still, and nearly all of many
+    /// databases are idle. What was written a moment ago is not here, because the next may bear the same time.
+    level: HashMap<PathBuf, HashMap<String, Written>>,
 }
 
 impl Healer {
@@ -97,6 +107,7 @@ impl Healer {
     pub fn look(&mut self, common: &Common, nodes: &Nodes) {
         let all: Vec<_> = lock(nodes).values().cloned().collect();
         let mut cases = HashMap::new();
+        let mut level = HashMap::new();
         for replica in all.iter().filter(|node| node.role.role == Place::Replica) {
             let primary = all
                 .iter()
@@ -105,8 +116,18 @@ impl Healer {
                 continue;
             };
             let mut restart = false;
+            let mut before = self.level.remove(replica.dir()).unwrap_or_default();
+            let mut level_here = HashMap::new();
             for id in node::acknowledged(replica.dir()).unwrap_or_default() {
+                let written = [primary.frame_changed(&id), replica.frame_changed(&id)];
+                if before.remove(&id).is_some_and(|before| before == written) {
+                    level_here.insert(id, written);
+                    continue;
+                }
                 if !is_behind(primary.frame(&id), replica.frame(&id)) {
+                    if is_past(written) {
+                        level_here.insert(id, written);
+                    }
                     continue;
                 }
                 let (now, sight) = (Instant::now(), sight(replica, &id));
@@ -121,12 +142,22 @@ impl Healer {
                 }
                 cases.insert(key, case);
             }
+            level.insert(replica.dir().to_owned(), level_here);
             if restart {
                 replica.process().kill();
             }
         }
         self.cases = cases;
+        self.level = level;
     }
+}
+
+/// Whether times are so long ago that whatever is written from now on bears another one.
+fn is_past(written: Written) -> bool {
+    written
+        .into_iter()
+        .flatten()
+        .all(|time| time.elapsed().is_ok_and(|age| age > TICK))
 }
 
 /// Whether a replica has not everything that its primary has. A primary that has not opened a database's log yet says
@@ -174,6 +205,15 @@ mod tests {
         // Progress of the same process begins anew.
         assert_eq!(case.look(at(1, 3), after(127)), None);
         assert_eq!(case.look(at(1, 3), after(132)), Some(Cure::Ask));
+    }
+
+    #[test]
+    fn only_what_was_written_long_ago_is_taken_to_stay() {
+        let long_ago = Some(SystemTime::now() - Duration::from_secs(3));
+        assert!(is_past([long_ago, None]));
+        assert!(!is_past([long_ago, Some(SystemTime::now())]));
+        // Of a clock that was set back.
+        assert!(!is_past([Some(SystemTime::now() + Duration::from_secs(9)), long_ago]));
     }
 
     #[test]

@@ -277,7 +277,16 @@ impl SqldEngine {
             .and_then(|()| disk::sync_dir(&home));
         disk::remove(&converted)?;
         placed?;
-        common.admin.create(node.role.admin_port, id).map(drop)
+        self.make(node, id)
+    }
+
+    /// Has a primary make a namespace, empty or from the file in its place; one that is there stays.
+    fn make(&self, node: &Node, id: &str) -> Result<()> {
+        let was_there = self.shared.common.admin.create(node.role.admin_port, id)?;
+        if !was_there {
+            node.note_asked(id);
+        }
+        Ok(())
     }
 }
 
@@ -345,7 +354,7 @@ impl Engine for SqldEngine {
         let node = self.node(&dir).filter(|node| node.process().is_ready());
         let mut position = files::position(role.role, &node::db_path(&dir), &at.id);
         // Nothing follows anything where no process runs.
-        position.uncertain |= role.role == Place::Replica && node.as_ref().is_none_or(|node| !node.follows(&at.id));
+        position.uncertain |= role.role == Place::Replica && node.as_ref().is_none_or(|node| !node.was_asked(&at.id));
         let (role, limits) = match role.role {
             Place::Primary => (Role::Primary, Some(limits)),
             Place::Replica => {
@@ -376,10 +385,11 @@ impl Engine for SqldEngine {
 
     /// For a client on this machine that has a token; empty where nothing was ever made.
     fn url(&self, at: &Site) -> String {
-        let role = self.find(at).ok().flatten().and_then(|dir| node::role_of(&dir).ok()?);
-        role.map_or_else(String::new, |role| {
-            format!("http://{}:{}", host(&at.id), role.http_port)
-        })
+        let port = self.find(at).ok().flatten().and_then(|dir| match self.node(&dir) {
+            Some(node) => Some(node.role.http_port),
+            None => node::role_of(&dir).ok()?.map(|role| role.http_port),
+        });
+        port.map_or_else(String::new, |port| format!("http://{}:{port}", host(&at.id)))
     }
 
     fn path(&self, at: &Site) -> PathBuf {
@@ -404,7 +414,7 @@ impl Engine for SqldEngine {
     fn create(&self, at: &Site) -> Result<()> {
         let node = self.run_primary(at)?;
         if node::record(node.dir(), &at.id)?.is_none() {
-            self.shared.common.admin.create(node.role.admin_port, &at.id)?;
+            self.make(&node, &at.id)?;
             node::acknowledge(node.dir(), &at.id, &Limits::default())?;
         }
         Ok(())
@@ -445,6 +455,20 @@ impl Engine for SqldEngine {
             node::acknowledge(replica.dir(), &to.id, &Limits::default())?;
         }
         replica.follow(&to.id, &primary)
+    }
+
+    fn copy_to_all(&self, from: &Site, to: &[Site]) -> Vec<Result<()>> {
+        if let [only] = to {
+            return vec![self.copy(from, only)];
+        }
+        std::thread::scope(|scope| {
+            let copies: Vec<_> = to.iter().map(|to| scope.spawn(|| self.copy(from, to))).collect();
+            let failed = |_| Err(Error::new(Code::Internal, "a thread that copied a database failed"));
+            copies
+                .into_iter()
+                .map(|copy| copy.join().unwrap_or_else(failed))
+                .collect()
+        })
     }
 
     fn hold(&self, _at: &Site) -> Result<()> {
@@ -497,7 +521,7 @@ impl Engine for SqldEngine {
         };
         if let Some(node) = &node {
             node.wait_ready()?;
-            node.unfollow(&at.id);
+            node.note_gone(&at.id);
             self.shared.common.admin.delete(node.role.admin_port, &at.id)?;
         }
         self.sweep(&dir, &at.id)?;

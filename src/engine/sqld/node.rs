@@ -25,7 +25,7 @@ use std::io::{ErrorKind, Write as _};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// How long a process may take until it serves, as far as a caller is concerned.
 const START_PATIENCE: Duration = Duration::from_secs(30);
@@ -81,7 +81,7 @@ pub(super) struct Node {
     pub role: Role,
     dir: PathBuf,
     common: Arc<Common>,
-    followed: Arc<Mutex<HashSet<String>>>,
+    asked: Arc<Mutex<HashSet<String>>>,
     process: Process,
 }
 
@@ -243,19 +243,19 @@ impl Node {
             }
             None => write(&dir.join("role.json"), &role)?,
         }
-        let followed = Arc::new(Mutex::new(HashSet::new()));
+        let asked = Arc::new(Mutex::new(HashSet::new()));
         let job = Server {
             dir: dir.to_owned(),
             role: role.clone(),
             common: Arc::clone(common),
-            followed: Arc::clone(&followed),
+            asked: Arc::clone(&asked),
         };
         let process = Process::start(name, dir.join("log"), job)?;
         Ok(Self {
             role,
             dir: dir.to_owned(),
             common: Arc::clone(common),
-            followed,
+            asked,
             process,
         })
     }
@@ -272,14 +272,32 @@ impl Node {
         self.process.wait_ready(START_PATIENCE)
     }
 
-    /// Whether a replica has begun to follow a namespace since its start. If not, its position says nothing.
-    pub fn follows(&self, id: &str) -> bool {
-        lock(&self.followed).contains(id)
+    /// Whether the process was asked for a namespace since its start. If not, a replica does not follow it, a primary has
+    /// not opened its log, and the position says nothing.
+    pub fn was_asked(&self, id: &str) -> bool {
+        lock(&self.asked).contains(id)
+    }
+
+    /// Notes that the process has opened a namespace.
+    pub fn note_asked(&self, id: &str) {
+        lock(&self.asked).insert(id.to_owned());
+    }
+
+    /// Has the process open a namespace.
+    fn ask(&self, id: &str) -> Result<()> {
+        self.common.admin.usage(self.role.admin_port, id)?;
+        self.note_asked(id);
+        Ok(())
     }
 
     /// The last frame of a namespace's log here; none while that cannot be told.
     pub fn frame(&self, id: &str) -> Option<Frame> {
         files::position(self.role.role, &db_path(&self.dir), id).frame
+    }
+
+    /// When that frame was last written down here; none where there is no log yet.
+    pub fn frame_changed(&self, id: &str) -> Option<SystemTime> {
+        files::log_changed(self.role.role, &db_path(&self.dir), id)
     }
 
     /// Bytes of a namespace's database and of its write-ahead log.
@@ -294,16 +312,16 @@ impl Node {
 
     /// Has a replica follow a namespace, and waits until it has everything its primary has now.
     pub fn follow(&self, id: &str, primary: &Self) -> Result<()> {
-        // A primary opens a namespace's log when it is first asked for it.
-        self.common.admin.usage(primary.role.admin_port, id)?;
+        if !primary.was_asked(id) || primary.frame(id).is_none() {
+            primary.ask(id)?;
+        }
         let Some(mut target) = primary.frame(id) else {
             return Err(Error::new(
                 Code::Unavailable,
                 format!("the log of database {id} at its primary cannot be read"),
             ));
         };
-        self.common.admin.usage(self.role.admin_port, id)?;
-        lock(&self.followed).insert(id.to_owned());
+        self.ask(id)?;
         let mut last = None;
         let mut moved = Instant::now();
         let mut pause = Duration::from_millis(1);
@@ -328,9 +346,9 @@ impl Node {
         }
     }
 
-    /// Stops following a namespace that is going away.
-    pub fn unfollow(&self, id: &str) {
-        lock(&self.followed).remove(id);
+    /// Forgets a namespace that is going away.
+    pub fn note_gone(&self, id: &str) {
+        lock(&self.asked).remove(id);
     }
 }
 
@@ -350,8 +368,8 @@ struct Server {
     dir: PathBuf,
     role: Role,
     common: Arc<Common>,
-    /// Namespaces that a replica follows since its start: it has to be asked for each of them once.
-    followed: Arc<Mutex<HashSet<String>>>,
+    /// Namespaces that it was asked for since its start: a replica follows no others.
+    asked: Arc<Mutex<HashSet<String>>>,
 }
 
 impl Server {
@@ -449,13 +467,13 @@ impl Job for Server {
         for _ in 0..WARMERS {
             let waiting = Arc::clone(&waiting);
             let common = Arc::clone(&self.common);
-            let followed = Arc::clone(&self.followed);
+            let asked = Arc::clone(&self.asked);
             let port = self.role.admin_port;
             // What cannot be warmed now is when it is asked for: until then nobody takes it for fresh.
             let _ = std::thread::Builder::new().name("warm".to_owned()).spawn(move || {
                 while let Some(id) = { lock(&waiting).pop() } {
                     match common.admin.usage(port, &id) {
-                        Ok(_) => lock(&followed).insert(id),
+                        Ok(_) => lock(&asked).insert(id),
                         Err(error) if error.code() == Code::Timeout => return,
                         Err(_) => false,
                     };
@@ -465,7 +483,7 @@ impl Job for Server {
     }
 
     fn ended(&self) {
-        lock(&self.followed).clear();
+        lock(&self.asked).clear();
     }
 }
 
