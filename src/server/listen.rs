@@ -1,6 +1,7 @@
 //! Connections: accepted while there is room, spoken to in HTTP/1.1 with or without TLS, and closed when their other end is
 //! too slow or the server ends.
 
+use super::lanes::Lanes;
 use super::patient::Patient;
 use super::stop::stopped;
 use super::{Server, dispatch};
@@ -41,7 +42,12 @@ pub(super) fn adopt(listener: std::net::TcpListener) -> Result<TcpListener> {
 }
 
 /// Accepts until the server ends, and returns when the last connection is closed.
-pub(super) async fn accept(listener: TcpListener, tls: Option<watch::Receiver<TlsAcceptor>>, server: Arc<Server>) {
+pub(super) async fn accept(
+    listener: TcpListener,
+    tls: Option<watch::Receiver<TlsAcceptor>>,
+    lanes: Arc<Lanes>,
+    server: Arc<Server>,
+) {
     let room = Arc::new(Semaphore::new(CONNECTIONS as usize));
     loop {
         let next = async {
@@ -56,8 +62,12 @@ pub(super) async fn accept(listener: TcpListener, tls: Option<watch::Receiver<Tl
         match accepted {
             Ok((stream, peer)) => {
                 let (server, tls) = (Arc::clone(&server), tls.as_ref().map(|tls| tls.borrow().clone()));
-                tokio::spawn(async move {
-                    greet(stream, peer, tls, server).await;
+                let Ok(stream) = stream.into_std() else { continue };
+                lanes.spawn(async move {
+                    // From here on it is that lane's.
+                    if let Ok(stream) = TcpStream::from_std(stream) {
+                        greet(stream, peer, tls, server).await;
+                    }
                     drop(permit);
                 });
             }

@@ -65,7 +65,7 @@ impl Metrics {
         }
     }
 
-    /// All of it; `ready` tells whether the plane is open.
+    /// All of it; `ready` tells whether what is wanted was brought to run.
     pub fn text(&self, ready: bool) -> String {
         let mut text = String::new();
         // Writing into a text cannot fail.

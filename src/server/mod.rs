@@ -8,6 +8,7 @@ mod api;
 mod certificate;
 mod dispatch;
 pub mod gateway;
+mod lanes;
 mod limits;
 mod listen;
 mod log;
@@ -21,6 +22,7 @@ pub use log::{Form as LogForm, Level as LogLevel, start as start_log};
 use crate::control::hosted::Hosted;
 use crate::error::{Code, Error, Result};
 use gateway::Gateway;
+use lanes::Lanes;
 use limits::Limiter;
 use metrics::Metrics;
 use std::net::TcpListener;
@@ -121,7 +123,14 @@ async fn serve<T: Send + 'static>(
     });
     let acceptor = certificate::kept(config.tls)?;
     let listener = listen::adopt(config.listener)?;
-    let accepting = tokio::spawn(listen::accept(listener, acceptor, Arc::clone(&server)));
+    // Sockets are on them until the very end.
+    let lanes = Arc::new(Lanes::start()?);
+    let accepting = tokio::spawn(listen::accept(
+        listener,
+        acceptor,
+        Arc::clone(&lanes),
+        Arc::clone(&server),
+    ));
 
     let opening = tokio::task::spawn_blocking(open);
     tokio::pin!(opening);
@@ -169,6 +178,7 @@ async fn serve<T: Send + 'static>(
         // Somebody is in a hurry; what processes are left end with this one.
         () = signals.next() => {}
     }
+    drop(lanes);
     tracing::info!("ended");
     result
 }

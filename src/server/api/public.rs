@@ -30,7 +30,7 @@ pub(super) async fn answer(
         Operation::Ready => ready(server),
         Operation::Metrics => {
             is_trusted(server, parts, meta).await?;
-            let mut text = server.metrics.text(server.hosted().is_ok());
+            let mut text = server.metrics.text(ready(server).is_ok());
             if let Some(gateway) = server.gateway() {
                 gateway.write_metrics(&mut text);
             }

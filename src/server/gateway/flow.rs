@@ -3,6 +3,7 @@
 use super::Core;
 use super::inspect::Format;
 use super::limits::{Memory, Permit};
+use super::links::Answer;
 use super::open::{Kept, Place};
 use super::refusal::Refusal;
 use super::routes::Kind;
@@ -11,7 +12,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
-use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use serde_json::json;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -98,7 +99,7 @@ pub(super) struct Flow {
     core: Arc<Core>,
     route: Arc<Route>,
     kind: Kind,
-    inner: Incoming,
+    inner: Answer,
     _place: Permit,
     bytes: u64,
     /// The answer is lines of JSON that are not compressed, and the last of them is complete.
@@ -124,7 +125,7 @@ enum End {
 }
 
 impl Flow {
-    pub fn new(core: Arc<Core>, route: Arc<Route>, kind: Kind, lines: bool, inner: Incoming, place: Permit) -> Self {
+    pub fn new(core: Arc<Core>, route: Arc<Route>, kind: Kind, lines: bool, inner: Answer, place: Permit) -> Self {
         Self {
             core,
             route,

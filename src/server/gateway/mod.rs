@@ -2,10 +2,10 @@
 //!
 //! A request comes with the label of what it is for and its path there. The gateway lets through what is in one table
 //! (`routes`), checks the database token itself, looks at the SQL (`inspect`), and sends the request on with its own
-//! token and the namespace it decided on (`upstream`); of the client's headers only a few harmless ones go along.
-//! Answers flow back as they come (`flow`). Sockets (`socket`, `speech`, `account`) are vetted message by message. What
-//! outlives a request belongs to its database (`streams`) and is counted (`open`). One database has a bounded share of all
-//! that (`limits`).
+//! token and the namespace it decided on (`upstream`, over `links`); of the client's headers only a few harmless ones go
+//! along. Answers flow back as they come (`flow`). Sockets (`socket`, `speech`, `account`) are vetted message by message.
+//! What outlives a request belongs to its database (`streams`) and is counted (`open`). One database has a bounded share of
+//! all that (`limits`).
 //!
 //! Which host and path belong to which label is the listener's to decide; which token opens what is the plane's.
 
@@ -14,6 +14,7 @@ mod counters;
 mod flow;
 mod inspect;
 mod limits;
+mod links;
 mod open;
 mod refusal;
 mod routes;
@@ -71,6 +72,9 @@ const ENDPOINTS: [&str; 4] = ["v1", "v2", "v3", "v3-protobuf"];
 
 /// How often it is looked whether all sockets have ended.
 const PAUSE: Duration = Duration::from_millis(10);
+
+/// Bytes of a body that takes so long to be looked at that others would notice.
+const LARGE: usize = 256 << 10;
 
 const X_AUTHORIZATION: HeaderName = HeaderName::from_static("x-authorization");
 
@@ -208,7 +212,7 @@ async fn answer(
                     name: None,
                 }
             };
-            inspect::check(format, &body).inspect_err(|refusal| {
+            look(format, &body).await.inspect_err(|refusal| {
                 if refusal.code.starts_with("SQL_") {
                     core.counters.refused_sql();
                 }
@@ -291,6 +295,17 @@ fn stream(
         place.keep(client, Kept::Client);
     }
     Ok(Some(place))
+}
+
+/// Looks at a body's SQL: at a large one where nobody waits for it.
+async fn look(format: Format, body: &Bytes) -> Result<(), Refusal> {
+    if body.len() <= LARGE {
+        return inspect::check(format, body);
+    }
+    let body = body.clone();
+    tokio::task::spawn_blocking(move || inspect::check(format, &body))
+        .await
+        .unwrap_or_else(|_| Err(Refusal::unavailable("the request could not be looked at")))
 }
 
 fn shows(kind: Kind) -> Option<Shows> {

@@ -1,31 +1,22 @@
-//! The way to the engine's processes: their addresses and what they want to be shown, a pool of connections, and patience
-//! with processes that are being started.
+//! The way to the engine's processes: their addresses and what they want to be shown, and patience with processes that are
+//! being started. Connections to them are in `links`.
 
 use super::limits::Limits;
+use super::links::{Answer, Failed, Links};
 use super::refusal::Refusal;
 use crate::control::hosted::{Endpoint, Hosted, Route};
 use crate::control::names::DatabaseId;
 use crate::control::tokens::Authorization;
-use axum::http::uri::{Authority, PathAndQuery, Scheme};
+use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
-
-/// How long a connection to this very machine may take.
-const CONNECT: Duration = Duration::from_secs(2);
-
-/// How long idle connections are kept.
-const IDLE: Duration = Duration::from_secs(30);
 
 /// How long what is known of a process is believed.
 const BELIEVED: Duration = Duration::from_secs(1);
@@ -40,7 +31,6 @@ const WELL: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Target {
     pub address: SocketAddr,
-    authority: Authority,
     host: HeaderValue,
     namespace: HeaderValue,
     /// With `Bearer`.
@@ -84,8 +74,15 @@ pub(super) enum Shows {
 pub(super) struct Upstream {
     hosted: Arc<Hosted>,
     limits: Limits,
-    client: Client<HttpConnector, Full<Bytes>>,
-    targets: RwLock<HashMap<Key, Arc<Target>>>,
+    links: Links,
+    targets: RwLock<Targets>,
+}
+
+#[derive(Default)]
+struct Targets {
+    known: HashMap<Key, Arc<Target>>,
+    /// When what is not believed any more was last forgotten.
+    swept: Option<Instant>,
 }
 
 impl Target {
@@ -95,8 +92,6 @@ impl Target {
         authorization.set_sensitive(true);
         Ok(Self {
             address: endpoint.address,
-            authority: Authority::try_from(endpoint.address.to_string())
-                .map_err(|_| Refusal::unavailable("the database's process has no address"))?,
             host: HeaderValue::try_from(&endpoint.host).map_err(broken)?,
             namespace: HeaderValue::try_from(STANDARD_NO_PAD.encode(id.as_str())).map_err(broken)?,
             authorization,
@@ -119,28 +114,14 @@ impl Target {
             None => {}
         }
     }
-
-    pub fn uri(&self, path: PathAndQuery) -> Result<Uri, Refusal> {
-        let mut parts = axum::http::uri::Parts::default();
-        parts.scheme = Some(Scheme::HTTP);
-        parts.authority = Some(self.authority.clone());
-        parts.path_and_query = Some(path);
-        Uri::from_parts(parts).map_err(|_| Refusal::bad("the query is malformed"))
-    }
 }
 
 impl Upstream {
     pub fn new(hosted: Arc<Hosted>, limits: Limits) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(CONNECT));
         Self {
             hosted,
             limits,
-            client: Client::builder(TokioExecutor::new())
-                .pool_timer(TokioTimer::new())
-                .pool_idle_timeout(IDLE)
-                .build(connector),
+            links: Links::default(),
             targets: RwLock::default(),
         }
     }
@@ -150,7 +131,11 @@ impl Upstream {
         let key = key(route, authorization, primary);
         {
             let targets = self.targets.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some(target) = targets.get(&key).filter(|target| target.known.elapsed() < BELIEVED) {
+            if let Some(target) = targets
+                .known
+                .get(&key)
+                .filter(|target| target.known.elapsed() < BELIEVED)
+            {
                 return Ok(Arc::clone(target));
             }
         }
@@ -162,14 +147,18 @@ impl Upstream {
         let token = self.hosted.internal_token(route, authorization)?;
         let target = Arc::new(Target::new(&endpoint, &route.id, token.expose())?);
         let mut targets = self.targets.write().unwrap_or_else(PoisonError::into_inner);
-        targets.retain(|_, target| target.known.elapsed() < BELIEVED);
-        targets.insert(key, Arc::clone(&target));
+        // Once in a while: there may be thousands.
+        if targets.swept.is_none_or(|swept| swept.elapsed() >= BELIEVED) {
+            targets.known.retain(|_, target| target.known.elapsed() < BELIEVED);
+            targets.swept = Some(Instant::now());
+        }
+        targets.known.insert(key, Arc::clone(&target));
         Ok(target)
     }
 
     fn forget(&self, route: &Route, authorization: Authorization, primary: bool) {
         let mut targets = self.targets.write().unwrap_or_else(PoisonError::into_inner);
-        targets.remove(&key(route, authorization, primary));
+        targets.known.remove(&key(route, authorization, primary));
     }
 
     /// The same, waiting for a process that is being started.
@@ -191,7 +180,7 @@ impl Upstream {
     }
 
     /// Sends a request until a process has taken it, as long as it cannot have had an effect before.
-    pub async fn send(&self, route: &Arc<Route>, call: &Call) -> Result<Response<Incoming>, Refusal> {
+    pub async fn send(&self, route: &Arc<Route>, call: &Call) -> Result<Response<Answer>, Refusal> {
         let end = Instant::now() + self.limits.absence;
         loop {
             let refusal = match self.try_send(route, call).await {
@@ -212,7 +201,7 @@ impl Upstream {
         }
     }
 
-    async fn try_send(&self, route: &Arc<Route>, call: &Call) -> Result<Response<Incoming>, Failure> {
+    async fn try_send(&self, route: &Arc<Route>, call: &Call) -> Result<Response<Answer>, Failure> {
         let target = self
             .target(route, call.authorization, call.to_primary)
             .map_err(|refusal| match refusal.retry_after {
@@ -221,20 +210,20 @@ impl Upstream {
             })?;
         let mut request = Request::new(Full::new(call.body.clone()));
         *request.method_mut() = call.method.clone();
-        *request.uri_mut() = target.uri(call.path.clone()).map_err(Failure::Final)?;
+        *request.uri_mut() = Uri::from(call.path.clone());
         *request.headers_mut() = call.headers.clone();
         target.present(request.headers_mut(), call.shows);
-        let sent = self.client.request(request);
+        let sent = self.links.send(target.address, request);
         let watched = self.while_well(route, call.to_primary, sent);
         match tokio::time::timeout(self.limits.answer, watched).await {
             Ok(Ok(Ok(response))) => Ok(response),
-            Ok(Ok(Err(error))) if error.is_connect() || call.repeatable => Err(Failure::Before(Refusal::unavailable(
-                "the database's process does not answer",
-            ))),
-            Ok(Ok(Err(error))) => {
+            Ok(Ok(Err(Failed::After(error)))) if !call.repeatable => {
                 tracing::warn!(%error, database = %route.label, "a process ended before it answered");
                 Err(Failure::Final(lost()))
             }
+            Ok(Ok(Err(_))) => Err(Failure::Before(Refusal::unavailable(
+                "the database's process does not answer",
+            ))),
             Ok(Err(refusal)) => Err(Failure::Final(refusal)),
             Err(_) => Err(Failure::Final(Refusal::new(
                 StatusCode::GATEWAY_TIMEOUT,
@@ -295,10 +284,12 @@ impl Upstream {
         let Ok(endpoint) = endpoint else {
             return false;
         };
-        let Ok(uri) = Uri::try_from(format!("http://{}/health", endpoint.address)) else {
-            return false;
-        };
-        let asked = tokio::time::timeout(WELL, self.client.get(uri)).await;
+        let mut request = Request::new(Full::default());
+        *request.uri_mut() = Uri::from_static("/health");
+        request
+            .headers_mut()
+            .insert(header::HOST, HeaderValue::from_static("localhost"));
+        let asked = tokio::time::timeout(WELL, self.links.send(endpoint.address, request)).await;
         matches!(asked, Ok(Ok(response)) if response.status().is_success())
     }
 }

@@ -1,0 +1,300 @@
+//! Connections to processes. They are kept between requests, and whoever uses one drives it: a request, its answer and the
+//! connection are one task, so that nothing has to be woken but that task.
+//!
+//! Where processes are and what they are asked is `upstream`'s.
+
+use axum::http::{Request, Response};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::client::conn::http1::{Connection, SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
+use tokio::runtime::{Handle, Id};
+
+/// How long a connection to this very machine may take.
+const CONNECT: Duration = Duration::from_secs(2);
+
+/// How long idle connections are kept, and how many to a process.
+const IDLE: Duration = Duration::from_secs(30);
+const MOST_IDLE: usize = 64;
+
+/// The connections that are kept. Clones are the same.
+#[derive(Clone, Default)]
+pub(super) struct Links(Arc<Mutex<Kept>>);
+
+#[derive(Default)]
+struct Kept {
+    /// By place, those used last at the end.
+    idle: HashMap<Place, Vec<(Link, Instant)>>,
+    swept: Option<Instant>,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// Nothing was sent.
+    Before,
+    /// It was sent, or a part of it.
+    After(hyper::Error),
+}
+
+/// The process that a connection leads to, and the runtime that drives it: another would have to wake that one.
+type Place = (Id, SocketAddr);
+
+/// A connection.
+struct Link {
+    place: Place,
+    sender: SendRequest<Full<Bytes>>,
+    /// None once it has ended.
+    wire: Option<Connection<TokioIo<TcpStream>, Full<Bytes>>>,
+}
+
+/// The body of an answer. When it has passed, its connection is kept; when it is dropped before, that ends.
+pub(super) struct Answer {
+    body: Incoming,
+    passed: bool,
+    link: Option<Link>,
+    links: Links,
+}
+
+impl Links {
+    /// Sends a request and waits for the head of its answer.
+    pub async fn send(
+        &self,
+        address: SocketAddr,
+        mut request: Request<Full<Bytes>>,
+    ) -> Result<Response<Answer>, Failed> {
+        loop {
+            let place = (Handle::current().id(), address);
+            let (mut link, is_new) = match self.take(&place) {
+                Some(link) => (link, false),
+                None => (Link::open(place).await?, true),
+            };
+            match link.ask(request).await {
+                Ok(response) => {
+                    return Ok(response.map(|body| Answer {
+                        body,
+                        passed: false,
+                        link: Some(link),
+                        links: self.clone(),
+                    }));
+                }
+                // It had ended since it was last used.
+                Err((Some(unsent), _)) if !is_new => request = unsent,
+                Err((Some(_), _)) => return Err(Failed::Before),
+                Err((None, error)) => return Err(Failed::After(error)),
+            }
+        }
+    }
+
+    fn take(&self, place: &Place) -> Option<Link> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (link, since) = kept.idle.get_mut(place)?.pop()?;
+        (since.elapsed() < IDLE).then_some(link)
+    }
+
+    fn keep(&self, link: Link) {
+        let now = Instant::now();
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.swept.is_none_or(|swept| now.duration_since(swept) > IDLE) {
+            kept.swept = Some(now);
+            kept.idle.retain(|_, links| {
+                links.retain(|(_, since)| now.duration_since(*since) < IDLE);
+                !links.is_empty()
+            });
+        }
+        let links = kept.idle.entry(link.place).or_default();
+        if links.len() < MOST_IDLE {
+            links.push((link, now));
+        }
+    }
+}
+
+impl Link {
+    async fn open(place: Place) -> Result<Self, Failed> {
+        let stream = match tokio::time::timeout(CONNECT, TcpStream::connect(place.1)).await {
+            Ok(Ok(stream)) => stream,
+            _ => return Err(Failed::Before),
+        };
+        let _ = stream.set_nodelay(true);
+        let (sender, wire) = handshake(TokioIo::new(stream)).await.map_err(|_| Failed::Before)?;
+        Ok(Self {
+            place,
+            sender,
+            wire: Some(wire),
+        })
+    }
+
+    /// The head of the answer; else the request where it was not sent.
+    #[allow(clippy::type_complexity)]
+    async fn ask(
+        &mut self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, (Option<Request<Full<Bytes>>>, hyper::Error)> {
+        let mut sent = pin!(self.sender.try_send_request(request));
+        let wire = &mut self.wire;
+        let answered = poll_fn(|context| {
+            drive(wire, context);
+            sent.as_mut().poll(context)
+        });
+        answered
+            .await
+            .map_err(|mut failed| (failed.take_message(), failed.into_error()))
+    }
+
+    /// Whether the next request can be sent.
+    fn is_free(&mut self) -> bool {
+        if !self.sender.is_ready() {
+            drive(&mut self.wire, &mut Context::from_waker(Waker::noop()));
+        }
+        self.wire.is_some() && self.sender.is_ready()
+    }
+}
+
+/// Has a connection do what there is to do. One that has ended is let go, which tells whoever waits for something of it.
+fn drive(wire: &mut Option<Connection<TokioIo<TcpStream>, Full<Bytes>>>, context: &mut Context<'_>) {
+    if let Some(open) = wire
+        && Pin::new(open).poll(context).is_ready()
+    {
+        *wire = None;
+    }
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let this = &mut *self;
+        // A piece is asked for by the first poll, and has come by the second if it is there.
+        let mut piece = Pin::new(&mut this.body).poll_frame(context);
+        if piece.is_pending() {
+            if let Some(link) = &mut this.link {
+                drive(&mut link.wire, context);
+            }
+            piece = Pin::new(&mut this.body).poll_frame(context);
+        }
+        this.passed |= matches!(piece, Poll::Ready(None));
+        piece
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if let Some(mut link) = self.link.take()
+            && (self.passed || self.body.is_end_stream())
+            && link.is_free()
+        {
+            self.links.keep(link);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::Uri;
+    use http_body_util::BodyExt as _;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    /// A process that gives each connection the next of these answers to each of its requests, and ends it after the last.
+    async fn process(answers: &'static [&'static [&'static str]]) -> (SocketAddr, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let opened = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&opened);
+        tokio::spawn(async move {
+            for answers in answers {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                count.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(async move {
+                    let mut seen = [0; 1024];
+                    for answer in *answers {
+                        if stream.read(&mut seen).await.unwrap() == 0 {
+                            return;
+                        }
+                        stream.write_all(answer.as_bytes()).await.unwrap();
+                    }
+                });
+            }
+        });
+        (address, opened)
+    }
+
+    fn request() -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(Bytes::from_static(b"{}")));
+        *request.uri_mut() = Uri::from_static("/v2/pipeline");
+        request.headers_mut().insert("host", "x".parse().unwrap());
+        request
+    }
+
+    async fn ask(links: &Links, address: SocketAddr) -> Result<Bytes, Failed> {
+        let response = links.send(address, request()).await?;
+        Ok(response.into_body().collect().await.map_err(Failed::After)?.to_bytes())
+    }
+
+    const WHOLE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+    const CHUNKED: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
+    const EMPTY: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+    const HALF: &str = "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nok";
+
+    #[tokio::test]
+    async fn a_connection_is_used_again_once_its_answer_has_passed() {
+        let (address, opened) = process(&[&[WHOLE, CHUNKED, EMPTY, WHOLE]]).await;
+        let links = Links::default();
+        for expected in ["ok", "ok", "", "ok"] {
+            assert_eq!(ask(&links, address).await.unwrap(), expected);
+        }
+        assert_eq!(opened.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_dropped_takes_its_connection_along() {
+        let (address, opened) = process(&[&[HALF, WHOLE], &[WHOLE]]).await;
+        let links = Links::default();
+        drop(links.send(address, request()).await.unwrap());
+        assert_eq!(ask(&links, address).await.unwrap(), "ok");
+        assert_eq!(opened.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_ended_while_idle_is_replaced() {
+        let (address, opened) = process(&[&[WHOLE], &[WHOLE]]).await;
+        let links = Links::default();
+        assert_eq!(ask(&links, address).await.unwrap(), "ok");
+        // The end has to arrive.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(ask(&links, address).await.unwrap(), "ok");
+        assert_eq!(opened.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn what_was_sent_is_told_from_what_was_not() {
+        let (address, _) = process(&[&[""]]).await;
+        let links = Links::default();
+        assert!(matches!(ask(&links, address).await, Err(Failed::After(_))));
+        let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        assert!(matches!(ask(&links, nobody).await, Err(Failed::Before)));
+    }
+}

@@ -1,0 +1,95 @@
+//! The threads that converse with clients. Each has a runtime of its own, and a connection stays on one: what a request
+//! awaits wakes that thread and no other, which on the way through the gateway is most of what could be lost.
+//!
+//! What blocks or computes for long must not be done on a lane: others wait behind it.
+
+use crate::error::{Error, Result};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+
+/// How often a lane wakes when nothing happens. A timer that is set before all others interrupts its thread at once; those
+/// of requests are for longer than this, and never are.
+const BEAT: Duration = Duration::from_secs(1);
+
+pub(super) struct Lanes {
+    lanes: Vec<Lane>,
+    next: AtomicUsize,
+}
+
+struct Lane {
+    handle: Handle,
+    /// Dropped to end it.
+    _running: oneshot::Sender<()>,
+}
+
+impl Lanes {
+    /// As many as the machine has processors.
+    pub fn start() -> Result<Self> {
+        let count = std::thread::available_parallelism().map_or(1, usize::from);
+        let lanes = (0..count).map(|_| Lane::start()).collect::<Result<_>>()?;
+        Ok(Self {
+            lanes,
+            next: AtomicUsize::new(0),
+        })
+    }
+
+    /// Has the next lane do something.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let next = self.next.fetch_add(1, Ordering::Relaxed) % self.lanes.len();
+        self.lanes[next].handle.spawn(work);
+    }
+}
+
+impl Lane {
+    fn start() -> Result<Self> {
+        let failed = |error| Error::io(error, "cannot start a thread");
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .thread_name("torso-call")
+            .build()
+            .map_err(failed)?;
+        let handle = runtime.handle().clone();
+        let (running, mut ended) = oneshot::channel::<()>();
+        std::thread::Builder::new()
+            .name("torso-lane".to_owned())
+            .spawn(move || {
+                runtime.block_on(async { while tokio::time::timeout(BEAT, &mut ended).await.is_err() {} });
+                // What still works has been given its time.
+                runtime.shutdown_background();
+            })
+            .map_err(failed)?;
+        Ok(Self {
+            handle,
+            _running: running,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+    use std::sync::mpsc;
+
+    #[test]
+    fn lanes_take_turns_and_end_with_their_owner() {
+        let lanes = Lanes::start().unwrap();
+        let (tell, told) = mpsc::channel();
+        let all = 2 * lanes.lanes.len();
+        for _ in 0..all {
+            let tell = tell.clone();
+            lanes.spawn(async move { tell.send(Handle::current().id()).unwrap() });
+        }
+        let seen: Vec<_> = told.iter().take(all).collect();
+        assert_eq!(seen.iter().collect::<HashSet<_>>().len(), all / 2);
+        // Whoever waits on a lane is dropped with it.
+        lanes.spawn(async move {
+            let _held = tell;
+            std::future::pending::<()>().await;
+        });
+        drop(lanes);
+        assert!(told.recv().is_err());
+    }
+}
