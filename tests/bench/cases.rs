@@ -2,7 +2,7 @@
 
 use super::flights;
 use super::measure::{Program, Until};
-use super::sqld::Sqld;
+use super::support::sqld::Sqld;
 use std::cell::OnceCell;
 use std::io;
 use std::path::PathBuf;

@@ -1,31 +1,35 @@
 //! Benchmarks: `torso` beside `sqlite3`, alternating in one run on the same data, as ratios of medians with peak memory.
 //!
 //! `cargo bench` runs all but those that take minutes to prepare, `cargo bench -- json dump` only those whose names contain
-//! a word; `cargo bench -- remote` those on a server, beside `curl`; `cargo bench -- gateway` what the gateway costs. Each
-//! line tells whether its target is met, and the last how many are. Nothing fails here: times depend on the machine, ratios less so, and they are for people to read.
+//! a word; `cargo bench -- remote` those on a server, beside `curl`; `cargo bench -- gateway` what the gateway costs, and
+//! `cargo bench -- server` what a server does. Each line tells whether its target is met, and the last how many are. Nothing
+//! fails here: times depend on the machine, ratios less so, and they are for people to read.
 //! `BENCH_ROWS` and `BENCH_ROUNDS` change the size of the table and how often each side runs.
 
 mod cases;
 mod flights;
 #[cfg(unix)]
 mod gateway;
+#[cfg(unix)]
+mod http;
 mod measure;
-// Tests use more of these.
+#[cfg(target_os = "linux")]
+mod server;
+// Tests use more of it.
 #[allow(dead_code)]
-#[path = "../support/installed.rs"]
-mod installed;
-#[allow(dead_code)]
-#[path = "../support/sqld.rs"]
-mod sqld;
+#[path = "../support/mod.rs"]
+mod support;
 
 use cases::{Goal, Memory};
 use measure::Sample;
 use std::io::{self, Write};
-use std::path::Path;
 
-/// Where the server's packages are looked for.
-fn crate_root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+/// A number of the environment.
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(default)
 }
 
 fn main() -> io::Result<()> {
@@ -40,18 +44,16 @@ fn main() -> io::Result<()> {
     let wanted = |case: &cases::Case| {
         words.iter().any(|word| case.name.contains(word.as_str())) || words.is_empty() && !case.slow_to_prepare
     };
-    let number = |name: &str, default: u64| {
-        std::env::var(name)
-            .ok()
-            .and_then(|text| text.parse().ok())
-            .unwrap_or(default)
-    };
     let rounds = number("BENCH_ROUNDS", 5).max(1);
 
     let rows = number("BENCH_ROWS", 340_000);
     #[cfg(unix)]
     if words.iter().any(|word| *word == "gateway") {
         return gateway::run(rounds);
+    }
+    #[cfg(target_os = "linux")]
+    if words.iter().any(|word| *word == "server") {
+        return server::run(rounds);
     }
     let world = cases::World::new(rows)?;
     let mut out = io::stdout();

@@ -51,6 +51,10 @@ impl Server {
         self.started["url"].as_str().unwrap()
     }
 
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     pub fn address(&self) -> &str {
         self.started["listen"].as_str().unwrap()
     }
@@ -110,7 +114,7 @@ impl Server {
     }
 
     pub fn signal(&self, signal: nix::sys::signal::Signal) {
-        let pid = nix::unistd::Pid::from_raw(self.process.id().try_into().unwrap());
+        let pid = nix::unistd::Pid::from_raw(self.pid().try_into().unwrap());
         nix::sys::signal::kill(pid, signal).unwrap();
     }
 
