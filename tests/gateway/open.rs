@@ -133,15 +133,8 @@ fn streams_of_sockets_are_limited_and_the_socket_goes_on() {
 fn streams_in_protocol_buffers_are_limited_as_well() {
     let door = limited(1);
     let token = door.create("app");
-    let mut socket = door.socket("app-alice", "hrana3-protobuf").0;
-    let mut ask = |message: Vec<u8>| {
-        socket.send(Message::binary(message)).unwrap();
-        loop {
-            if let Message::Binary(answer) = socket.read().unwrap() {
-                return answer.to_vec();
-            }
-        }
-    };
+    let mut socket = door.socket("app-alice", "hrana3-protobuf");
+    let mut ask = |message| socket.ask_binary(message);
     ask(field(1, &field(1, token.as_bytes())));
     let stream = |kind: u8, stream: u8| field(2, &[vec![0x08, 9], field(kind, &[0x08, stream])].concat());
     // response_ok is field 3, response_error 4.

@@ -55,6 +55,16 @@ impl Socket {
         self.hear()
     }
 
+    /// Says a message of protocol buffers: the next one that comes back.
+    pub(super) fn ask_binary(&mut self, message: Vec<u8>) -> Vec<u8> {
+        self.0.send(Message::binary(message)).unwrap();
+        loop {
+            if let Message::Binary(answer) = self.0.read().unwrap() {
+                return answer.to_vec();
+            }
+        }
+    }
+
     pub(super) fn hello(&mut self, token: &str) -> Value {
         self.ask(&json!({ "type": "hello", "jwt": token }))
     }
@@ -106,15 +116,8 @@ fn each_version_of_the_protocol_is_spoken() {
 fn messages_of_protocol_buffers_are_spoken_and_vetted() {
     let door = Door::new();
     let token = door.create("app");
-    let mut socket = door.socket("app-alice", "hrana3-protobuf").0;
-    let mut ask = |message: Vec<u8>| {
-        socket.send(Message::binary(message)).unwrap();
-        loop {
-            if let Message::Binary(answer) = socket.read().unwrap() {
-                return answer.to_vec();
-            }
-        }
-    };
+    let mut socket = door.socket("app-alice", "hrana3-protobuf");
+    let mut ask = |message| socket.ask_binary(message);
     // hello_ok is field 1, response_ok 3, response_error 4.
     assert_eq!(ask(field(1, &field(1, token.as_bytes())))[0], 1 << 3 | 2);
     let request = |number: u8, inner: &[u8]| field(2, &[vec![0x08, 9], field(number, inner)].concat());

@@ -51,8 +51,7 @@ impl Shared {
         let records = self.records();
         records.write(|| {
             if is_gone {
-                records.forget_tokens_of_database(row.database_id.as_str())?;
-                records.forget_counters(row.database_id.as_str())?;
+                records.forget_database(row.database_id.as_str())?;
             }
             records.end_move(&row.database_id)
         })

@@ -69,6 +69,13 @@ impl Records {
         Ok(())
     }
 
+    /// Forgets what was kept for a database that is gone: its tokens and its processes' counters. What it used stays.
+    pub fn forget_database(&self, database: &str) -> Result<()> {
+        self.execute("DELETE FROM database_tokens WHERE database_id = ?1", [database])?;
+        self.execute("DELETE FROM counters WHERE database_id = ?1", [database])?;
+        Ok(())
+    }
+
     /// Writes down what was done. It may be lost with the power, as what was done never is.
     pub fn audit(&self, organization: &str, entry: &AuditEntry, result: &str, request_id: &str) -> Result<()> {
         self.write_lazily(|| {

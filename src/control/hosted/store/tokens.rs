@@ -245,11 +245,6 @@ impl Records {
     }
 
     /// Forgets what nothing can be opened with any more.
-    pub fn forget_tokens_of_database(&self, database: &str) -> Result<()> {
-        self.execute("DELETE FROM database_tokens WHERE database_id = ?1", [database])?;
-        Ok(())
-    }
-
     pub fn forget_tokens_of_group(&self, group: &str) -> Result<()> {
         self.execute("DELETE FROM database_tokens WHERE group_uuid = ?1", [group])?;
         Ok(())

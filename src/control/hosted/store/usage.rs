@@ -87,10 +87,4 @@ impl Records {
         )?;
         Ok(rows.into_iter().collect())
     }
-
-    /// A destroyed database's counters. What it used stays.
-    pub fn forget_counters(&self, database: &str) -> Result<()> {
-        self.execute("DELETE FROM counters WHERE database_id = ?1", [database])?;
-        Ok(())
-    }
 }

@@ -217,8 +217,7 @@ impl Tenant<'_> {
         let records = self.shared.records();
         let _ = records.write(|| {
             for id in databases {
-                records.forget_tokens_of_database(id.as_str())?;
-                records.forget_counters(id.as_str())?;
+                records.forget_database(id.as_str())?;
             }
             group.map_or(Ok(()), |group| records.forget_tokens_of_group(group))
         });
