@@ -306,3 +306,39 @@ fn a_column_name_that_is_not_utf8_is_an_error() {
         dumped.report()
     );
 }
+
+/// As a program does that drives the shell through pipes.
+#[test]
+fn prompts_come_through_pipes_where_they_are_asked_for() {
+    let world = World::new();
+    world.write("script.sql", "select 'from a file';\n");
+    world.write("init.sql", ".headers on\n");
+    let script = "select 1\n as one;\n.read script.sql\nselec 2;\n.prompt 'next: '\nselect 3;\n";
+    let args = ["db", "shell", "-interactive", "-bail", "-init", "init.sql", "./x.db"];
+    let run = world.torso_with_input(args, script);
+    assert_eq!(run.code(), 1, "{}", run.report());
+    let (banner, rest) = run.stdout.split_once("usage hints.\n").unwrap();
+    assert!(banner.starts_with("SQLite version 3."), "{banner}");
+    assert_eq!(
+        rest,
+        "sqlite>    ...> one\n1\nsqlite> 'from a file'\nfrom a file\nsqlite> sqlite> next: 3\n3\nnext: \n"
+    );
+    // What is typed has no line number.
+    assert!(run.stderr.contains("Parse error: near \"selec\""), "{}", run.stderr);
+    // Without standard input nobody is asked, and -q leaves the greeting out.
+    world.ok(["db", "shell", "-interactive", "./x.db", ".read script.sql"]);
+    let run = world.torso_with_input(["db", "shell", "-interactive", "-q", "./x.db"], "select 1;");
+    assert_eq!(run.success().stdout, "sqlite> 1\nsqlite> \n");
+}
+
+#[test]
+fn the_flags_help_and_version_are_as_in_sqlite3() {
+    let world = World::new();
+    let help = world.ok(["db", "shell", "-help", "x.db"]);
+    for word in ["Usage", "-init", "-version"] {
+        assert!(help.contains(word), "{word}: {help}");
+    }
+    let version = world.ok(["db", "shell", "-version"]);
+    let words: Vec<&str> = version.split(' ').collect();
+    assert!(words[0].starts_with("3.") && words[1].starts_with("20") && words[3].len() == 64, "{version}");
+}

@@ -46,9 +46,8 @@ pub struct Arguments {
     pub nonce: Option<String>,
     pub location: Option<String>,
     pub instance: Option<String>,
-    /// Only the version, or only help, is wanted.
+    /// Only the version is wanted.
     pub version: bool,
-    pub help: bool,
 }
 
 impl Arguments {
@@ -151,7 +150,6 @@ pub fn parse(words: &[OsString]) -> Result<Arguments, String> {
             "location" => arguments.location = Some(text_value(value()?)),
             "instance" => arguments.instance = Some(text_value(value()?)),
             "version" => arguments.version = true,
-            "help" | "h" => arguments.help = true,
             "nofollow" => arguments.no_links = true,
             "mmap" => arguments
                 .switches

@@ -498,7 +498,7 @@ impl Shell<'_> {
             Phase::Step => "Runtime error",
         };
         let message = &refused.message;
-        if self.interactive && self.nesting <= 1 {
+        if self.at_prompt() {
             self.say(format_args!("{kind}: {message}"))?;
         } else {
             self.say(format_args!("{kind} near line {line}: {message}"))?;

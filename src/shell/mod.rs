@@ -141,8 +141,13 @@ impl Shell<'_> {
             return self.run_commands(&arguments.commands);
         }
         if self.terminal.is_some() {
+            self.typing = true;
             self.converse()?;
             return Ok(0);
+        }
+        self.typing = self.interactive;
+        if self.typing {
+            person::greet(options.person.quiet)?;
         }
         let failed = self.read_lines(&mut Reader::new(io::stdin()))?;
         Ok(i32::from(failed))
@@ -327,10 +332,13 @@ impl Shell<'_> {
     }
 
     fn read_all(&mut self, lines: &mut dyn Lines) -> Ran<bool> {
-        let typed = self.interactive && self.nesting == 1;
+        let typed = self.at_prompt();
         let mut pending = Accumulator::default();
         let mut failed = false;
         while !failed || !self.settings.bail || typed {
+            if typed {
+                self.ask_without_terminal(pending.pending())?;
+            }
             if lines.may_wait() {
                 match self.send_waiting() {
                     Err(End::Failed(_)) => {
@@ -343,7 +351,12 @@ impl Shell<'_> {
             }
             let text = match lines.next(pending.pending()) {
                 Ok(Input::Text(text)) => text,
-                Ok(Input::End) => break,
+                Ok(Input::End) => {
+                    if typed {
+                        person::leave_without_terminal();
+                    }
+                    break;
+                }
                 Err(error) => {
                     self.say(format_args!("Error: cannot read: {error}"))?;
                     return Ok(true);
@@ -446,5 +459,8 @@ pub fn refuse_arguments(problem: &str) -> i32 {
 /// What `-version` answers.
 #[must_use]
 pub fn version() -> String {
-    format!("{} (torso {})", rusqlite::version(), env!("CARGO_PKG_VERSION"))
+    let asked = rusqlite::Connection::open_in_memory()
+        .and_then(|engine| engine.query_row("SELECT sqlite_source_id()", [], |row| row.get::<_, String>(0)));
+    let source = asked.map(|source| format!("{source} ")).unwrap_or_default();
+    format!("{} {source}(torso {})", rusqlite::version(), env!("CARGO_PKG_VERSION"))
 }

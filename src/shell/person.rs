@@ -62,6 +62,33 @@ impl<'h> Terminal<'h> {
     }
 }
 
+/// What a program that drives the shell through pipes is told first, as classic tells it.
+pub(super) fn greet(quiet: bool) -> Ran {
+    if quiet || io::stdin().is_terminal() {
+        return Ok(());
+    }
+    let mut out = io::stdout().lock();
+    writeln!(
+        out,
+        "SQLite version {} (torso {})\nEnter \".help\" for usage hints.",
+        rusqlite::version(),
+        env!("CARGO_PKG_VERSION")
+    )?;
+    Ok(())
+}
+
+/// Ends the line of a prompt that nothing followed.
+pub(super) fn leave_without_terminal() {
+    if io::stdin().is_terminal() {
+        if io::stderr().is_terminal() {
+            let _ = io::stderr().lock().write_all(b"\n");
+        }
+    } else {
+        // Nobody is left who could miss it.
+        let _ = io::stdout().lock().write_all(b"\n");
+    }
+}
+
 /// How one result is shown on the terminal.
 pub struct Look {
     pub style: Style,
@@ -166,6 +193,30 @@ impl<'h> Shell<'h> {
         let result = work();
         self.slot().session = names.reclaim();
         result
+    }
+
+    /// Asks for the next line where there is no terminal on both sides. A program that drives the shell through pipes
+    /// (`-interactive`) reads classic's prompts in the answers; a person whose answers go elsewhere sees ours beside them.
+    pub(super) fn ask_without_terminal(&mut self, more: bool) -> Ran {
+        const MORE: &str = "   ...> ";
+        if io::stdin().is_terminal() {
+            if !io::stderr().is_terminal() {
+                return Ok(());
+            }
+            let prompt = if more { MORE.to_owned() } else { self.prompt().main().to_owned() };
+            self.out.flush()?;
+            let _ = io::stderr().lock().write_all(prompt.as_bytes());
+            return Ok(());
+        }
+        let (main, continuation) = match &self.settings.prompt {
+            Some((main, continuation)) => (main.as_str(), continuation.as_deref()),
+            None => ("sqlite> ", None),
+        };
+        let prompt = if more { continuation.unwrap_or(MORE) } else { main }.to_owned();
+        self.out.flush()?;
+        let mut out = io::stdout().lock();
+        out.write_all(prompt.as_bytes()).and_then(|()| out.flush())?;
+        Ok(())
     }
 
     fn prompt(&mut self) -> Prompt {

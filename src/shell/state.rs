@@ -138,6 +138,8 @@ pub struct Shell<'h> {
     pub nesting: usize,
     /// Somebody types.
     pub interactive: bool,
+    /// What is typed is being read by now, no longer what comes before it.
+    pub typing: bool,
     /// Redirection ends when this reaches 0 (`.once`).
     pub redirected_for: u8,
     /// To be opened in a program when it is complete (`.once -x`).
@@ -202,7 +204,11 @@ pub fn text_of(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::Integer(number) => number.to_string(),
-        Value::Real(number) => number.to_string(),
+        Value::Real(number) => {
+            let mut text = Vec::new();
+            super::render::number::push_rounded(&mut text, *number);
+            String::from_utf8_lossy(&text).into_owned()
+        }
         Value::Text(text) => text.clone(),
         Value::Blob(bytes) => String::from_utf8_lossy(bytes).into_owned(),
     }
@@ -228,6 +234,11 @@ pub fn map(session: &mut dyn Session, bytes: i64) {
 }
 
 impl<'h> Shell<'h> {
+    /// Whether what runs now was typed, rather than read from a file.
+    pub fn at_prompt(&self) -> bool {
+        self.typing && self.nesting <= 1
+    }
+
     pub fn new(first: Slot, hooks: Hooks<'h>) -> Self {
         let mut slots: [Slot; SLOTS] = Default::default();
         slots[0] = first;
@@ -239,6 +250,7 @@ impl<'h> Shell<'h> {
             line: 0,
             nesting: 0,
             interactive: false,
+            typing: false,
             redirected_for: 0,
             to_open: None,
             testcase: String::new(),

@@ -207,7 +207,7 @@ pub fn plain_words(sql: &str) -> Cow<'_, str> {
 impl Shell<'_> {
     /// Whether what runs now comes from a script and goes to a server.
     pub(super) fn scripts_a_server(&mut self) -> Ran<bool> {
-        let scripted = self.nesting > usize::from(self.interactive);
+        let scripted = self.nesting > usize::from(self.typing);
         Ok(scripted && !self.session()?.is_local())
     }
 

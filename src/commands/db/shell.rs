@@ -6,6 +6,7 @@ use crate::control::names::{DatabaseName, LocationCode};
 use crate::control::types::{Connection, DatabaseFilter, Role};
 use crate::error::{Code, Error, Kind, Result};
 use crate::secret::Secret;
+use crate::settings::env;
 use crate::shell::args::{self, Arguments};
 use crate::shell::person::Person;
 use crate::shell::{self, Hooks, Options};
@@ -46,9 +47,6 @@ pub(crate) struct Args {
     #[arg(value_name = "DATABASE | SQL", last = false, add = complete::databases())]
     words: Vec<OsString>,
 }
-
-/// The environment's token for a database given by its URL. A token in the URL goes before it.
-const TOKEN: &str = "TORSO_DATABASE_TOKEN";
 
 /// Global flags that may stand among the shell's words, and whether a value follows.
 const GLOBALS: [(&str, bool); 9] = [
@@ -95,7 +93,9 @@ pub(in crate::commands) fn set_words_apart(args: Vec<OsString>) -> Vec<OsString>
         let text = word.to_string_lossy();
         if text == "--" {
             words.extend(rest.by_ref().cloned());
-        } else if text == "--help" || text == "-h" {
+        } else if text == "-help" {
+            front.push("--help".into());
+        } else if matches!(&*text, "--help" | "-h" | "-q") {
             front.push(word.clone());
         } else if let Some((_, takes_value)) = GLOBALS.iter().find(|(flag, _)| is_flag(&text, flag)) {
             front.push(word.clone());
@@ -313,7 +313,8 @@ fn outside(word: &OsStr) -> Result<Option<Target>> {
         let url = url::Url::parse(&text)
             // Not repeated: it may hold a token.
             .map_err(|error| Error::new(Code::InvalidValue, "the database's URL has no valid form").caused_by(error))?;
-        let token = std::env::var(TOKEN).ok().filter(|token| !token.is_empty());
+        // A token in the URL goes before it.
+        let token = env::text(env::DATABASE_TOKEN);
         return Ok(Some(Target::Remote {
             url,
             token: token.map(Secret::new),
@@ -377,6 +378,8 @@ mod tests {
                 "torso db shell --data-dir /d -- x -csv",
             ),
             ("torso db shell --help", "torso db shell --help --"),
+            ("torso db shell x -help", "torso db shell --help -- x"),
+            ("torso db shell x -q", "torso db shell -q -- x"),
             ("torso db shell x -- --quiet", "torso db shell -- x --quiet"),
         ] {
             assert_eq!(apart(line), expected);

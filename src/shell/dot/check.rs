@@ -221,7 +221,7 @@ fn foreign_key_indexes(shell: &mut Shell<'_>, verbose: bool, group: bool) -> Ran
     let clause = "coalesce((SELECT clause FROM clauses c WHERE c.child=s.name AND c.id=f.id AND c.seq=f.seq),'')";
     let rows = shell.ask(
         &format!("WITH clauses(child,id,seq,clause) AS ({clauses}) \
-         SELECT 'SELECT rowid FROM ' || quote(s.name) || ' WHERE ' || group_concat(quote(s.name) || '.' || \
+         SELECT 'SELECT 1 FROM ' || quote(s.name) || ' WHERE ' || group_concat(quote(s.name) || '.' || \
          quote(f.[from]) || '=?' || {clause}, ' AND '), 'SEARCH ' || s.name || ' USING COVERING INDEX*(' || group_concat('*=?', ' AND ') || \
          ')', 'CREATE INDEX ' || quote(s.name || '_' || group_concat(f.[from], '_')) || ' ON ' || quote(s.name) || \
          '(' || group_concat(quote(f.[from]) || {clause}, ', ') || ');', s.name || '(' || group_concat(f.[from], ', ') || ')', \

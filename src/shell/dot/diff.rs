@@ -109,7 +109,11 @@ fn same(one: &Value, other: &Value) -> bool {
 
 /// A key as it is shown.
 fn shown(key: &[Value]) -> String {
-    key.iter().map(text_of).collect::<Vec<_>>().join(",")
+    let exact = |value: &Value| match value {
+        Value::Real(number) => number.to_string(),
+        other => text_of(other),
+    };
+    key.iter().map(exact).collect::<Vec<_>>().join(",")
 }
 
 /// A row with `keys` key values in front. Texts that are not UTF-8 are kept as bytes, so that none looks like another.

@@ -49,6 +49,19 @@ pub fn on(name: &str) -> Vec<&'static str> {
     matching(&lines, name)
 }
 
+/// Whether a name begins as the pattern says, in which `*` stands for any text and `?` for a character.
+fn begins_like(name: &str, pattern: &str) -> bool {
+    let mut rest = pattern.chars();
+    match rest.next() {
+        None => true,
+        Some('*') => (0..=name.len()).any(|at| name.get(at..).is_some_and(|name| begins_like(name, rest.as_str()))),
+        Some(wanted) => {
+            let mut name = name.chars();
+            name.next().is_some_and(|there| wanted == '?' || wanted == there) && begins_like(name.as_str(), rest.as_str())
+        }
+    }
+}
+
 fn matching(lines: &[&'static str], pattern: &str) -> Vec<&'static str> {
     let pattern = pattern.strip_prefix('.').unwrap_or(pattern);
     let named = |whole: bool| -> Vec<usize> {
@@ -56,7 +69,7 @@ fn matching(lines: &[&'static str], pattern: &str) -> Vec<&'static str> {
             if whole {
                 name == pattern
             } else {
-                name.starts_with(pattern)
+                begins_like(name, pattern)
             }
         };
         (0..lines.len())
@@ -147,5 +160,9 @@ mod tests {
             matching(&lines, "spreadsheet").contains(&".excel                   Open the next result in a spreadsheet")
         );
         assert!(matching(&lines, "xyzzy").is_empty());
+        let all = lines.iter().filter(|line| line.starts_with('.'));
+        assert_eq!(matching(&lines, "*"), all.copied().collect::<Vec<_>>());
+        assert_eq!(matching(&lines, "m*e"), matching(&lines, "mode"));
+        assert_eq!(matching(&lines, ".?ode"), matching(&lines, "mode"));
     }
 }
