@@ -1,7 +1,9 @@
 //! What clap refuses, in our own voice: the same sentences, hints, documents and exit codes as every other error.
 
+use super::Cli;
 use crate::error::{Code, Error};
 use crate::ui::{Color, Options, Ui, report};
+use clap::CommandFactory as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::error::Error as _;
 use std::ffi::OsString;
@@ -24,13 +26,13 @@ pub(super) fn answer(args: &[OsString], error: clap::Error) -> u8 {
                 color: color(args),
                 ..Options::default()
             });
-            report::report(&ui, wants_json(args), &translate(&error))
+            report::report(&ui, wants_json(args), &translate(&error, args))
         }
     }
 }
 
 /// Our error for clap's. Where one of our own parsers refused a value, its error is told as it is.
-fn translate(error: &clap::Error) -> Error {
+fn translate(error: &clap::Error, args: &[OsString]) -> Error {
     if let Some(own) = error.source().and_then(|source| source.downcast_ref::<Error>()) {
         let told = Error::new(own.code(), own.message());
         return match own.hint_text() {
@@ -44,11 +46,11 @@ fn translate(error: &clap::Error) -> Error {
     let message: Vec<_> = ours.filter(|line| !line.starts_with("For more information")).collect();
     let message = message.join(" ");
     let message = message.strip_prefix("error: ").unwrap_or(&message);
-    Error::new(Code::Usage, message).hint(hint(error))
+    Error::new(Code::Usage, message).hint(hint(error, args))
 }
 
 /// What to type next: the word that was probably meant, else the help of the command at fault.
-fn hint(error: &clap::Error) -> String {
+fn hint(error: &clap::Error, args: &[OsString]) -> String {
     let told = |kind| error.get(kind).map(ToString::to_string);
     let near = [
         ContextKind::SuggestedSubcommand,
@@ -70,9 +72,26 @@ fn hint(error: &clap::Error) -> String {
     let words = usage.split_whitespace().skip_while(|word| *word != "torso");
     let command: Vec<_> = words.take_while(|word| !word.starts_with(['[', '<', '-'])).collect();
     match command.as_slice() {
-        [] | ["torso"] => "torso help shows the commands".into(),
+        [] | ["torso"] => match named(args) {
+            Some(command) => format!("torso {command} --help tells what it takes"),
+            None => "torso help shows the commands".into(),
+        },
         command => format!("{} --help tells what it takes", command.join(" ")),
     }
+}
+
+/// The command that the words name, where clap does not say.
+fn named(args: &[OsString]) -> Option<String> {
+    let tree = Cli::command();
+    let mut command = &tree;
+    let mut path = Vec::new();
+    for word in args.iter().skip(1).map(|word| word.to_string_lossy()) {
+        if let Some(next) = command.find_subcommand(&*word) {
+            path.push(next.get_name());
+            command = next;
+        }
+    }
+    (!path.is_empty()).then(|| path.join(" "))
 }
 
 /// Whether the command line asked for JSON, as far as one can tell from words that do not parse.
@@ -110,13 +129,12 @@ fn color(args: &[OsString]) -> Color {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::Cli;
     use clap::Parser as _;
 
     fn refused(line: &str) -> Error {
         match Cli::try_parse_from(line.split(' ')) {
             Ok(_) => panic!("{line} was understood"),
-            Err(error) => translate(&error),
+            Err(error) => translate(&error, &line.split(' ').map(OsString::from).collect::<Vec<_>>()),
         }
     }
 
@@ -144,6 +162,12 @@ mod tests {
                 "torso db destroy --help",
             ),
             ("torso frobnicate", "unrecognized subcommand 'frobnicate'", "torso help"),
+            (
+                "torso db config set app foo on",
+                "invalid value 'foo' for '<KEY>'",
+                "torso db config set --help",
+            ),
+            ("torso --color blue", "invalid value 'blue'", "torso help"),
             (
                 "torso db create --from-csv a --from-file b",
                 "cannot be used with",

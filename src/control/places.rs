@@ -78,6 +78,21 @@ pub fn find(code: &str) -> Option<&'static Place> {
         .map(|index| &PLACES[index])
 }
 
+/// The one built-in place whose description has all words of a name such as `paris` or `san-jose`.
+#[must_use]
+pub fn called(name: &str) -> Option<&'static Place> {
+    let words = |text: &str| -> Vec<String> {
+        let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+        words.map(str::to_lowercase).collect()
+    };
+    let wanted = words(name);
+    let mut fitting = PLACES.iter().filter(|place| {
+        let there = words(place.description);
+        !wanted.is_empty() && wanted.iter().all(|word| there.contains(word))
+    });
+    fitting.next().filter(|_| fitting.next().is_none())
+}
+
 /// Where time zones are: `<zone> <degrees north> <degrees east>` a line.
 const ZONES: &str = include_str!("zones.txt");
 
@@ -119,6 +134,17 @@ mod tests {
             assert_eq!(find(place.code), Some(place));
         }
         assert_eq!(find(LOCAL), None);
+    }
+
+    #[test]
+    fn places_are_found_by_what_they_are_called() {
+        let code = |name| called(name).map(|place| place.code);
+        assert_eq!(code("paris"), Some("cdg"));
+        assert_eq!(code("san-jose"), Some("sjc"));
+        assert_eq!(code("netherlands"), Some("ams"));
+        for many_or_none in ["us", "canada", "atlantis", "-", ""] {
+            assert_eq!(code(many_or_none), None, "{many_or_none}");
+        }
     }
 
     #[test]

@@ -26,11 +26,15 @@ variables! {
     ORG "TORSO_ORG" "Organization to work in on a server";
     TURSO_API_URL "TURSO_API_BASEURL" "Understood where TORSO_API_URL is not set";
     TURSO_TOKEN "TURSO_API_TOKEN" "Understood where TORSO_TOKEN is not set";
+    DATABASE_TOKEN "TORSO_DATABASE_TOKEN" "Token for a database that torso db shell is given by its URL";
     CI "CI" "When true, torso never prompts";
     NO_COLOR "NO_COLOR" "When set, no colour";
     CLICOLOR_FORCE "CLICOLOR_FORCE" "When set and not 0, colour even without a terminal";
     TERM "TERM" "When dumb, no colour";
     TZ "TZ" "Time zone, by which the nearest location is found";
+    VISUAL "VISUAL" "Editor for .edit and edit() in the shell";
+    EDITOR "EDITOR" "Understood where VISUAL is not set";
+    PAGER "PAGER" "Program for what is taller than the screen; less without it, none when empty";
     COMPLETE "TORSO_COMPLETE" "Set by the completion stubs: the shell that asks for completions";
 }
 

@@ -4,7 +4,7 @@
 //! columns are and never draw. `comfy_table` is used here and nowhere else outside the shell.
 
 use super::text;
-use comfy_table::{Attribute, CellAlignment, ColumnConstraint, ContentArrangement, presets};
+use comfy_table::{Attribute, CellAlignment, ColumnConstraint, ContentArrangement, Width, presets};
 use jiff::Timestamp;
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
@@ -24,6 +24,13 @@ pub enum Layout {
     /// A sentence; CSV is the value's own members.
     Said(String),
 }
+
+/// Cells around a column's content, with its border and without.
+const BORDER: usize = 3;
+const PADDING: usize = 2;
+
+/// Words that are longer (URLs) are broken where there is no room for them.
+const LONGEST_WORD: usize = 24;
 
 /// Rows under titles.
 pub struct Table {
@@ -143,11 +150,53 @@ impl Table {
     pub(super) fn draw(&self, how: Drawing) -> String {
         if self.rows.is_empty() {
             String::new()
-        } else if how.terminal {
-            self.draw_boxed(how)
-        } else {
+        } else if !how.terminal {
             self.draw_plain(how)
+        } else if how.width.is_some_and(|width| self.least_width(how) > usize::from(width)) {
+            self.draw_records(how)
+        } else {
+            self.draw_boxed(how)
         }
+    }
+
+    /// Cells that a column needs at least, so that nothing in it is broken but between words. A number is not broken
+    /// before its unit, nor what stands first: a name in pieces cannot be copied.
+    fn least(&self, column: usize, how: Drawing) -> usize {
+        let longest = |text: &str, whole: bool| {
+            if whole {
+                text.width()
+            } else {
+                let words = text.split_whitespace().map(UnicodeWidthStr::width);
+                words.max().unwrap_or(0).min(LONGEST_WORD)
+            }
+        };
+        let cells = self.rows.iter().map(|row| &row[column]);
+        let cells = cells.map(|cell| longest(&cell.human(how.raw), column == 0 || cell.right));
+        cells
+            .chain([longest(self.titles[column], false)])
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// Cells that the table needs with its borders.
+    fn least_width(&self, how: Drawing) -> usize {
+        let columns = (0..self.titles.len()).map(|column| self.least(column, how) + BORDER);
+        columns.sum::<usize>() + 1
+    }
+
+    /// The rows one below the other, for a screen that the table does not fit on.
+    fn draw_records(&self, how: Drawing) -> String {
+        let width = self.titles.iter().map(|title| title.width()).max().unwrap_or(0) + 1;
+        let mut out = String::new();
+        for row in &self.rows {
+            if !out.is_empty() {
+                out.push('\n');
+            }
+            for (title, cell) in self.titles.iter().zip(row) {
+                push_labelled(&mut out, title, width, &cell.human(how.raw));
+            }
+        }
+        out
     }
 
     fn draw_boxed(&self, how: Drawing) -> String {
@@ -179,9 +228,11 @@ impl Table {
                 column.set_cell_alignment(CellAlignment::Right);
             }
         }
-        // A name broken over lines cannot be copied; longer columns (URLs, descriptions) give way first.
-        if let Some(first) = table.column_mut(0) {
-            first.set_constraint(ColumnConstraint::ContentWidth);
+        for i in 0..self.titles.len() {
+            let least = self.least(i, how) + PADDING;
+            if let (Some(column), Ok(least)) = (table.column_mut(i), u16::try_from(least)) {
+                column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(least)));
+            }
         }
         format!("{table}\n")
     }
@@ -244,6 +295,15 @@ impl Table {
     }
 }
 
+/// Appends a line with a value behind its label, which is shorter than `width`.
+fn push_labelled(out: &mut String, label: &str, width: usize, value: &str) {
+    out.push_str(label);
+    out.push(':');
+    out.extend(std::iter::repeat_n(' ', width - label.width()));
+    out.push_str(value);
+    out.push('\n');
+}
+
 fn csv_title(title: &str) -> String {
     title.to_lowercase().replace(' ', "_")
 }
@@ -275,12 +335,7 @@ impl Card {
         let width = self.fields.iter().map(|(label, _)| label.width()).max().unwrap_or(0) + 1;
         let mut out = String::new();
         for (label, cell) in &self.fields {
-            let pad = width - label.width();
-            out.push_str(label);
-            out.push(':');
-            out.extend(std::iter::repeat_n(' ', pad));
-            out.push_str(&cell.human(how.raw));
-            out.push('\n');
+            push_labelled(&mut out, label, width, &cell.human(how.raw));
         }
         for (title, table) in &self.tables {
             if table.rows.is_empty() {
@@ -316,4 +371,41 @@ pub(super) fn object_records(value: &serde_json::Value) -> [Vec<String>; 2] {
         members().map(|(key, _)| key.clone()).collect(),
         members().map(|(_, value)| plain(value)).collect(),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drawn(width: u16) -> String {
+        let mut table = Table::new(["LOCATION", "STATE", "SIZE", "LAST SYNC"], "");
+        for place in ["ams", "a-place-with-a-long-name"] {
+            let size = Cell::size(388 * 1024);
+            let state = Cell::text("catching up");
+            table.row(vec![Cell::text(place), state, size, Cell::text("2026-11-27 07:19 UTC")]);
+        }
+        table.draw(Drawing {
+            terminal: true,
+            color: false,
+            raw: false,
+            width: Some(width),
+        })
+    }
+
+    #[test]
+    fn a_table_is_broken_between_words_only() {
+        let wide = drawn(90);
+        assert!(wide.contains("│ ams                      ┆ catching up ┆ 388.0 KiB ┆ 2026-11-27 07:19 UTC │"), "{wide}");
+        let narrower = drawn(66);
+        assert!(narrower.lines().all(|line| line.width() <= 66), "{narrower}");
+        for whole in ["a-place-with-a-long-name", "catching", "388.0 KiB", "2026-11-27", "LAST"] {
+            assert!(narrower.contains(whole), "{whole}: {narrower}");
+        }
+    }
+
+    #[test]
+    fn rows_that_do_not_fit_stand_one_below_the_other() {
+        let record = "LOCATION:  ams\nSTATE:     catching up\nSIZE:      388.0 KiB\nLAST SYNC: 2026-11-27 07:19 UTC\n\n";
+        assert!(drawn(40).starts_with(record), "{}", drawn(40));
+    }
 }

@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::control::names::DatabaseName;
 use crate::control::types::{Configuration, ConfigurationPatch};
 use crate::error::{Code, Error, Result};
-use crate::ui::{Card, Cell, Layout, View};
+use crate::ui::{Card, Cell, Layout, View, text};
 use clap::Subcommand;
 use serde::Serialize;
 
@@ -118,7 +118,7 @@ fn set(ctx: &Context, args: &Set) -> Result<()> {
             if size.0 == 0 {
                 "Lifted the size limit".to_owned()
             } else {
-                format!("Set the size limit to {} bytes", size.0)
+                format!("Set the size limit to {}", text::size(size.0))
             }
         }
         Setting::DeleteProtection => {

@@ -203,11 +203,13 @@ pub fn group_not_found<'n>(name: &GroupName, all: impl Iterator<Item = &'n str>)
 }
 
 pub fn location_not_found<'n>(code: &LocationCode, all: impl Iterator<Item = &'n str>) -> Error {
-    not_found(
-        Code::LocationNotFound,
-        "location",
-        code.as_str(),
-        "torso location list",
-        all,
-    )
+    const LIST: &str = "torso location list";
+    let error = not_found(Code::LocationNotFound, "location", code.as_str(), LIST, all);
+    match places::called(code.as_str()) {
+        Some(place) => error.hint(format!(
+            "did you mean {} ({})? {LIST} shows what there is",
+            place.code, place.description
+        )),
+        None => error,
+    }
 }
