@@ -340,5 +340,8 @@ fn the_flags_help_and_version_are_as_in_sqlite3() {
     }
     let version = world.ok(["db", "shell", "-version"]);
     let words: Vec<&str> = version.split(' ').collect();
-    assert!(words[0].starts_with("3.") && words[1].starts_with("20") && words[3].len() == 64, "{version}");
+    assert!(
+        words[0].starts_with("3.") && words[1].starts_with("20") && words[3].len() == 64,
+        "{version}"
+    );
 }

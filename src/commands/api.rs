@@ -17,11 +17,14 @@ const LONGEST: u64 = 64 << 20;
 /// The token is sent along. {org} in the path stands for the organization that commands work in. With GET the fields become
 /// the query, else the JSON body.
 #[derive(clap::Args)]
-#[command(allow_missing_positional = true, after_help = "Examples:
+#[command(
+    allow_missing_positional = true,
+    after_help = "Examples:
   torso api /v1/organizations
   torso api GET '/v1/organizations/{org}/databases' -f group=default
   torso api PATCH /v1/databases/app/configuration -F delete_protection=true
-  torso api POST /v1/groups --input group.json")]
+  torso api POST /v1/groups --input group.json"
+)]
 pub(super) struct Args {
     /// GET, POST, PUT, PATCH or DELETE
     #[arg(value_name = "METHOD", default_value = "GET")]

@@ -82,7 +82,9 @@ pub fn find(code: &str) -> Option<&'static Place> {
 #[must_use]
 pub fn called(name: &str) -> Option<&'static Place> {
     let words = |text: &str| -> Vec<String> {
-        let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+        let words = text
+            .split(|c: char| !c.is_alphanumeric())
+            .filter(|word| !word.is_empty());
         words.map(str::to_lowercase).collect()
     };
     let wanted = words(name);

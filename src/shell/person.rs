@@ -203,7 +203,11 @@ impl<'h> Shell<'h> {
             if !io::stderr().is_terminal() {
                 return Ok(());
             }
-            let prompt = if more { MORE.to_owned() } else { self.prompt().main().to_owned() };
+            let prompt = if more {
+                MORE.to_owned()
+            } else {
+                self.prompt().main().to_owned()
+            };
             self.out.flush()?;
             let _ = io::stderr().lock().write_all(prompt.as_bytes());
             return Ok(());

@@ -152,7 +152,10 @@ impl Table {
             String::new()
         } else if !how.terminal {
             self.draw_plain(how)
-        } else if how.width.is_some_and(|width| self.least_width(how) > usize::from(width)) {
+        } else if how
+            .width
+            .is_some_and(|width| self.least_width(how) > usize::from(width))
+        {
             self.draw_records(how)
         } else {
             self.draw_boxed(how)
@@ -172,10 +175,7 @@ impl Table {
         };
         let cells = self.rows.iter().map(|row| &row[column]);
         let cells = cells.map(|cell| longest(&cell.human(how.raw), column == 0 || cell.right));
-        cells
-            .chain([longest(self.titles[column], false)])
-            .max()
-            .unwrap_or(0)
+        cells.chain([longest(self.titles[column], false)]).max().unwrap_or(0)
     }
 
     /// Cells that the table needs with its borders.
@@ -395,17 +395,27 @@ mod tests {
     #[test]
     fn a_table_is_broken_between_words_only() {
         let wide = drawn(90);
-        assert!(wide.contains("│ ams                      ┆ catching up ┆ 388.0 KiB ┆ 2026-11-27 07:19 UTC │"), "{wide}");
+        assert!(
+            wide.contains("│ ams                      ┆ catching up ┆ 388.0 KiB ┆ 2026-11-27 07:19 UTC │"),
+            "{wide}"
+        );
         let narrower = drawn(66);
         assert!(narrower.lines().all(|line| line.width() <= 66), "{narrower}");
-        for whole in ["a-place-with-a-long-name", "catching", "388.0 KiB", "2026-11-27", "LAST"] {
+        for whole in [
+            "a-place-with-a-long-name",
+            "catching",
+            "388.0 KiB",
+            "2026-11-27",
+            "LAST",
+        ] {
             assert!(narrower.contains(whole), "{whole}: {narrower}");
         }
     }
 
     #[test]
     fn rows_that_do_not_fit_stand_one_below_the_other() {
-        let record = "LOCATION:  ams\nSTATE:     catching up\nSIZE:      388.0 KiB\nLAST SYNC: 2026-11-27 07:19 UTC\n\n";
+        let record =
+            "LOCATION:  ams\nSTATE:     catching up\nSIZE:      388.0 KiB\nLAST SYNC: 2026-11-27 07:19 UTC\n\n";
         assert!(drawn(40).starts_with(record), "{}", drawn(40));
     }
 }

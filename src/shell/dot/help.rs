@@ -57,7 +57,8 @@ fn begins_like(name: &str, pattern: &str) -> bool {
         Some('*') => (0..=name.len()).any(|at| name.get(at..).is_some_and(|name| begins_like(name, rest.as_str()))),
         Some(wanted) => {
             let mut name = name.chars();
-            name.next().is_some_and(|there| wanted == '?' || wanted == there) && begins_like(name.as_str(), rest.as_str())
+            name.next().is_some_and(|there| wanted == '?' || wanted == there)
+                && begins_like(name.as_str(), rest.as_str())
         }
     }
 }
