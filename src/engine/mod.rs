@@ -189,6 +189,11 @@ pub trait Engine: Send {
     fn start(&self, at: &Site) -> Result<()>;
     /// Sets what is enforced on a primary, where the engine enforces anything.
     fn configure(&self, at: &Site, limits: &Limits) -> Result<()>;
+    /// Returns once no transaction that writes to a primary is under way, where the engine can tell. One that is left open
+    /// is ended for it after some seconds.
+    fn await_writers(&self, _at: &Site) -> Result<()> {
+        Ok(())
+    }
     /// An empty primary, unless one is there.
     fn create(&self, at: &Site) -> Result<()>;
     /// Looks whether a file can be a primary's beginning: a complete SQLite database without loose ends.

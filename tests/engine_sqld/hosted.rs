@@ -4,6 +4,7 @@ use super::{engine, number, query};
 use crate::conformance::{Subject, at, conformance, create, db, request};
 use crate::hosted::{options, origin, slug};
 use crate::support::until;
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use torso::control::ControlPlane;
 use torso::control::hosted::{Caller, Engines, Hosted, SqldEngine};
@@ -240,4 +241,76 @@ fn a_database_moves_to_another_organization_with_its_rows() {
     until("the replica has it", || {
         world.number(&replica, "select count(*) from t") == 3
     });
+}
+
+#[test]
+fn what_is_committed_while_a_database_moves_goes_along() {
+    let world = Tenant::new();
+    let personal = world.hosted.plane(world.caller, None).unwrap();
+    let made = create(&*personal, "app", "ams");
+    run(world.hosted, &made.url, "create table t (x)");
+    let route = world.hosted.route("app-alice").unwrap();
+    let endpoint = world.hosted.endpoint(&route).unwrap();
+    let token = world.hosted.internal_token(&route, Authorization::FullAccess).unwrap();
+    let pipeline = |baton: &Value, statements: &[&str]| {
+        let requests: Vec<_> = statements
+            .iter()
+            .map(|sql| json!({ "type": "execute", "stmt": { "sql": sql } }))
+            .collect();
+        let answer = reqwest::blocking::Client::new()
+            .post(format!("http://{}/v2/pipeline", endpoint.address))
+            .header("host", &endpoint.host)
+            .bearer_auth(token.expose())
+            .json(&json!({ "baton": baton, "requests": requests }))
+            .send()
+            .unwrap();
+        answer.json::<Value>().unwrap()
+    };
+    let opened = pipeline(&Value::Null, &["begin", "insert into t values (1)"]);
+    assert_eq!(opened["results"][1]["type"], "ok", "{opened}");
+    let committed = std::thread::scope(|scope| {
+        let moved = scope.spawn(|| {
+            let personal = world.hosted.plane(world.caller, None).unwrap();
+            personal.transfer_database(&db("app"), &slug("team"))
+        });
+        until("writes are blocked", || {
+            world.hosted.route("app-alice").is_some_and(|route| route.block_writes)
+        });
+        // Long enough for a move that does not wait.
+        std::thread::sleep(Duration::from_millis(1500));
+        let committed = pipeline(&opened["baton"], &["commit"]);
+        moved.join().unwrap().unwrap();
+        committed
+    });
+    assert_eq!(committed["results"][0]["type"], "ok", "{committed}");
+    let moved = world.plane().get_database(&db("app")).unwrap();
+    assert_eq!(number(&run(world.hosted, &moved.url, "select count(*) from t")), 1);
+    run(world.hosted, &moved.url, "insert into t values (2)");
+}
+
+#[test]
+fn a_transaction_that_nobody_ends_does_not_keep_a_database_from_moving() {
+    let world = Tenant::new();
+    let personal = world.hosted.plane(world.caller, None).unwrap();
+    let made = create(&*personal, "app", "ams");
+    run(world.hosted, &made.url, "create table t (x)");
+    let route = world.hosted.route("app-alice").unwrap();
+    let endpoint = world.hosted.endpoint(&route).unwrap();
+    let token = world.hosted.internal_token(&route, Authorization::FullAccess).unwrap();
+    let requests: Vec<_> = ["begin", "insert into t values (1)"]
+        .iter()
+        .map(|sql| json!({ "type": "execute", "stmt": { "sql": sql } }))
+        .collect();
+    reqwest::blocking::Client::new()
+        .post(format!("http://{}/v2/pipeline", endpoint.address))
+        .header("host", &endpoint.host)
+        .bearer_auth(token.expose())
+        .json(&json!({ "requests": requests }))
+        .send()
+        .unwrap();
+    let begun = Instant::now();
+    personal.transfer_database(&db("app"), &slug("team")).unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    let moved = world.plane().get_database(&db("app")).unwrap();
+    assert_eq!(number(&run(world.hosted, &moved.url, "select count(*) from t")), 0);
 }

@@ -6,6 +6,7 @@ mod limits;
 mod matrix;
 mod moves;
 mod plane;
+mod races;
 mod tokens;
 
 use crate::conformance::{at, db, request};

@@ -1,10 +1,13 @@
-//! A move to another organization that the server did not live to end.
+//! Moves to another organization that come to no end by themselves: the server ended, or something failed.
 
-use super::{World, db, options, slug};
-use crate::conformance::{at, create, refused};
+use super::{World, at, db, options, request, slug};
+use crate::conformance::{create, refused};
 use crate::support::until;
-use torso::control::hosted::Hosted;
-use torso::control::types::ConfigurationPatch;
+use rusqlite::Connection;
+use torso::control::ControlPlane;
+use torso::control::hosted::{Caller, Hosted};
+use torso::control::names::GroupName;
+use torso::control::types::{ConfigurationPatch, CreateDatabase, GroupConfiguration, NewGroup};
 use torso::error::Code;
 
 /// What a move leaves that was cut short before the former database was deleted, as its file has it.
@@ -89,4 +92,292 @@ fn it_is_complete_once_the_former_database_is_gone() {
     let team = world.hosted.plane(&owner, Some(&slug("team"))).unwrap();
     assert_eq!(team.get_database(&db("app")).unwrap().id, copy);
     assert!(world.hosted.route("app-team").is_some());
+}
+
+/// Two organizations, and a way to have their catalogs refuse something.
+struct Two {
+    world: World,
+    caller: Caller,
+}
+
+impl Two {
+    fn new() -> Self {
+        let world = World::new();
+        let caller = world.owner();
+        world.hosted.accounts(&caller).create_organization("team").unwrap();
+        Self { world, caller }
+    }
+
+    fn plane(&self, organization: &str) -> Box<dyn ControlPlane + '_> {
+        self.world
+            .hosted
+            .plane(&self.caller, Some(&slug(organization)))
+            .unwrap()
+    }
+
+    fn accounts(&self) -> Connection {
+        Connection::open(self.world.dir.path().join("data/accounts.db")).unwrap()
+    }
+
+    fn catalog(&self, organization: &str) -> Connection {
+        let id: String = self
+            .accounts()
+            .query_row("SELECT id FROM organizations WHERE slug = ?1", [organization], |row| {
+                row.get(0)
+            })
+            .unwrap();
+        let dir = self.world.dir.path().join("data/organizations").join(id);
+        Connection::open(dir.join("catalog.db")).unwrap()
+    }
+
+    /// From now on a catalog refuses a change of databases, such as `INSERT`, when something is so.
+    fn refuse(&self, organization: &str, change: &str, when: &str) {
+        let name = change.to_lowercase();
+        let sql = format!(
+            "CREATE TRIGGER refuse_{name} BEFORE {change} ON databases WHEN {when} BEGIN SELECT RAISE(ABORT, 'no'); END"
+        );
+        self.catalog(organization).execute_batch(&sql).unwrap();
+    }
+
+    fn allow(&self, organization: &str, change: &str) {
+        let name = change.to_lowercase();
+        let sql = format!("DROP TRIGGER refuse_{name}");
+        self.catalog(organization).execute_batch(&sql).unwrap();
+    }
+
+    fn moves(&self) -> (i64, i64) {
+        let count = |table: &str| {
+            let sql = format!("SELECT count(*) FROM {table}");
+            self.accounts().query_row(&sql, [], |row| row.get(0)).unwrap()
+        };
+        (count("moves"), count("group_moves"))
+    }
+
+    fn group(&self, organization: &str, name: &str, databases: &[&str]) {
+        let plane = self.plane(organization);
+        let group = NewGroup {
+            name: name.parse().unwrap(),
+            location: at("ams"),
+        };
+        plane.create_group(&group).unwrap();
+        for database in databases {
+            plane
+                .create_database(&CreateDatabase {
+                    group: Some(name.parse().unwrap()),
+                    ..request(database)
+                })
+                .unwrap();
+        }
+    }
+
+    /// Databases with their groups.
+    fn databases(&self, organization: &str) -> Vec<(String, String)> {
+        let all = self.plane(organization).list_databases(&Default::default()).unwrap();
+        let named = all
+            .into_iter()
+            .map(|database| (database.group.to_string(), database.name.to_string()));
+        named.collect()
+    }
+
+    fn groups(&self, organization: &str) -> Vec<String> {
+        let all = self.plane(organization).list_groups().unwrap();
+        all.into_iter().map(|group| group.name.to_string()).collect()
+    }
+}
+
+fn of(group: &str, names: &[&str]) -> Vec<(String, String)> {
+    names
+        .iter()
+        .map(|name| (group.to_owned(), (*name).to_owned()))
+        .collect()
+}
+
+#[test]
+fn what_cannot_be_undone_at_once_is_undone_while_the_server_runs() {
+    let it = Two::new();
+    let former = create(&*it.plane("alice"), "app", "ams").id;
+    it.refuse("team", "INSERT", "true");
+    it.refuse("alice", "UPDATE", "NOT new.block_writes");
+    let error = it
+        .plane("alice")
+        .transfer_database(&db("app"), &slug("team"))
+        .unwrap_err();
+    assert_eq!(error.code(), Code::Partial, "{error}");
+    assert!(it.plane("alice").get_database(&db("app")).unwrap().block_writes);
+    // Another try has to undo the first one, and cannot either.
+    refused(
+        it.plane("alice").transfer_database(&db("app"), &slug("team")),
+        Code::DatabaseBusy,
+        "earlier move",
+    );
+    assert_eq!(it.moves(), (1, 0));
+    it.allow("alice", "UPDATE");
+    until("the keeper undoes it", || it.moves() == (0, 0));
+    let now = it.plane("alice").get_database(&db("app")).unwrap();
+    assert_eq!((now.id, now.block_writes), (former, false));
+    it.allow("team", "INSERT");
+    it.plane("alice").transfer_database(&db("app"), &slug("team")).unwrap();
+    assert!(!it.plane("team").get_database(&db("app")).unwrap().block_writes);
+}
+
+#[test]
+fn what_cannot_be_finished_at_once_is_finished_while_the_server_runs() {
+    let it = Two::new();
+    create(&*it.plane("alice"), "app", "ams");
+    it.refuse("team", "UPDATE", "NOT new.block_writes");
+    let error = it
+        .plane("alice")
+        .transfer_database(&db("app"), &slug("team"))
+        .unwrap_err();
+    assert_eq!(error.code(), Code::Partial, "{error}");
+    refused(
+        it.plane("alice").get_database(&db("app")),
+        Code::DatabaseNotFound,
+        "app",
+    );
+    assert!(it.plane("team").get_database(&db("app")).unwrap().block_writes);
+    it.allow("team", "UPDATE");
+    until("the keeper finishes it", || it.moves() == (0, 0));
+    assert!(!it.plane("team").get_database(&db("app")).unwrap().block_writes);
+    let route = it.world.hosted.route("app-team").unwrap();
+    assert!(!route.block_writes);
+}
+
+#[test]
+fn a_protected_group_keeps_no_copy_that_is_not_used() {
+    let it = Two::new();
+    create(&*it.plane("alice"), "app", "ams");
+    let plane = it.plane("alice");
+    let limit = ConfigurationPatch {
+        size_limit: Some("10mb".to_owned()),
+        ..ConfigurationPatch::default()
+    };
+    plane.update_configuration(&db("app"), &limit).unwrap();
+    let default: GroupName = "default".parse().unwrap();
+    let protect = GroupConfiguration {
+        delete_protection: true,
+    };
+    it.plane("team").update_group_configuration(&default, &protect).unwrap();
+    // The copy is made, and then does not get its settings.
+    it.refuse("team", "UPDATE", "true");
+    assert!(plane.transfer_database(&db("app"), &slug("team")).is_err());
+    assert_eq!((it.moves(), it.databases("team")), ((0, 0), vec![]));
+    assert!(!plane.get_database(&db("app")).unwrap().block_writes);
+    it.allow("team", "UPDATE");
+    plane.transfer_database(&db("app"), &slug("team")).unwrap();
+    assert_eq!(it.databases("team"), of("default", &["app"]));
+}
+
+#[test]
+fn writes_that_were_blocked_stay_blocked_and_those_of_a_protected_group_stay_where_they_are() {
+    let it = Two::new();
+    let plane = it.plane("alice");
+    it.group("alice", "eu", &["a"]);
+    let block = ConfigurationPatch {
+        block_writes: Some(true),
+        ..ConfigurationPatch::default()
+    };
+    plane.update_configuration(&db("a"), &block).unwrap();
+    let eu: GroupName = "eu".parse().unwrap();
+    let protect = |delete_protection| GroupConfiguration { delete_protection };
+    plane.update_group_configuration(&eu, &protect(true)).unwrap();
+    refused(
+        plane.transfer_database(&db("a"), &slug("team")),
+        Code::DeleteProtected,
+        "eu",
+    );
+    plane.update_group_configuration(&eu, &protect(false)).unwrap();
+    plane.transfer_database(&db("a"), &slug("team")).unwrap();
+    assert!(it.plane("team").get_database(&db("a")).unwrap().block_writes);
+    assert!(it.world.hosted.route("a-team").unwrap().block_writes);
+}
+
+#[test]
+fn a_group_that_was_moved_in_part_is_moved_by_the_same_call() {
+    let it = Two::new();
+    let eu: GroupName = "eu".parse().unwrap();
+    it.group("alice", "eu", &["a", "b", "c"]);
+    it.refuse("team", "INSERT", "new.name = 'b'");
+    let error = it.plane("alice").transfer_group(&eu, &slug("team")).unwrap_err();
+    assert_eq!(error.code(), Code::Partial);
+    assert!(
+        error.hint_text().unwrap().contains("torso group transfer eu team"),
+        "{error}"
+    );
+    assert_eq!(it.databases("alice"), of("eu", &["b", "c"]));
+    assert_eq!(it.databases("team"), of("eu", &["a"]));
+    // Also under other names, and with what was added meanwhile.
+    let there: GroupName = "eu-2".parse().unwrap();
+    it.plane("team").rename_group(&eu, &there).unwrap();
+    it.plane("alice")
+        .create_database(&CreateDatabase {
+            group: Some(eu.clone()),
+            ..request("d")
+        })
+        .unwrap();
+    it.allow("team", "INSERT");
+    let moved = it.plane("alice").transfer_group(&eu, &slug("team")).unwrap();
+    assert_eq!(moved.name, there);
+    assert_eq!(it.databases("team"), of("eu-2", &["a", "b", "c", "d"]));
+    assert_eq!((it.databases("alice"), it.moves()), (vec![], (0, 0)));
+    assert!(!it.groups("alice").contains(&"eu".to_owned()));
+}
+
+#[test]
+fn a_group_that_was_moved_in_part_can_be_taken_back() {
+    let it = Two::new();
+    let eu: GroupName = "eu".parse().unwrap();
+    it.group("alice", "eu", &["a", "b"]);
+    it.refuse("team", "INSERT", "new.name = 'b'");
+    it.plane("alice").transfer_group(&eu, &slug("team")).unwrap_err();
+    it.plane("team").transfer_group(&eu, &slug("alice")).unwrap();
+    assert_eq!(it.databases("alice"), of("eu", &["a", "b"]));
+    assert_eq!((it.databases("team"), it.moves()), (vec![], (0, 0)));
+    assert!(!it.groups("team").contains(&"eu".to_owned()));
+}
+
+#[test]
+fn a_group_of_which_nothing_could_be_moved_leaves_nothing() {
+    let it = Two::new();
+    let eu: GroupName = "eu".parse().unwrap();
+    it.group("alice", "eu", &["a", "b"]);
+    it.refuse("team", "INSERT", "true");
+    let error = it.plane("alice").transfer_group(&eu, &slug("team")).unwrap_err();
+    assert_ne!(error.code(), Code::Partial);
+    assert_eq!(it.databases("alice"), of("eu", &["a", "b"]));
+    assert!(!it.groups("team").contains(&"eu".to_owned()));
+    assert_eq!(it.moves(), (0, 0));
+    // A group of the same name that is no part of it is in the way, as before.
+    it.allow("team", "INSERT");
+    it.group("team", "eu", &[]);
+    refused(
+        it.plane("alice").transfer_group(&eu, &slug("team")),
+        Code::GroupExists,
+        "eu",
+    );
+    assert_eq!(it.moves(), (0, 0));
+}
+
+#[test]
+fn two_moves_of_one_database_do_not_meet() {
+    let it = Two::new();
+    it.world
+        .hosted
+        .accounts(&it.caller)
+        .create_organization("other")
+        .unwrap();
+    for round in 0..10 {
+        let name = format!("app{round}");
+        create(&*it.plane("alice"), &name, "ams");
+        let to = |organization: &str| it.plane("alice").transfer_database(&db(&name), &slug(organization));
+        let moved = std::thread::scope(|scope| {
+            let one = scope.spawn(|| to("team"));
+            let two = scope.spawn(|| to("other"));
+            [one.join().unwrap(), two.join().unwrap()]
+        });
+        let count = moved.iter().filter(|moved| moved.is_ok()).count();
+        assert_eq!(count, 1, "{moved:?}");
+    }
+    assert_eq!(it.databases("team").len() + it.databases("other").len(), 10);
+    assert_eq!((it.databases("alice"), it.moves()), (vec![], (0, 0)));
 }

@@ -3,6 +3,7 @@
 mod calls;
 mod clients;
 mod kills;
+mod moves;
 mod operate;
 mod shell;
 mod uploads;

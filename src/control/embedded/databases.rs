@@ -13,7 +13,7 @@ use crate::control::sizes::Size;
 use crate::control::types::{
     Configuration, ConfigurationPatch, CreateDatabase, Database, DatabaseFilter, Parent, Seed,
 };
-use crate::engine::disk;
+use crate::engine::{Position, disk};
 use crate::error::{Code, Error, Result};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -58,11 +58,20 @@ pub fn get(plane: &Embedded, name: &DatabaseName) -> Result<Database> {
     view.to_database(view.database(name)?)
 }
 
-pub fn create(plane: &Embedded, id: DatabaseId, request: &CreateDatabase) -> Result<Database> {
+/// A database that is to be made.
+pub struct New<'a> {
+    pub id: DatabaseId,
+    pub request: &'a CreateDatabase,
+    /// Nobody may write to it yet.
+    pub block_writes: bool,
+}
+
+pub fn create(plane: &Embedded, new: New<'_>) -> Result<Database> {
+    let request = new.request;
     let size_limit = request.size_limit.as_deref().map_or(Ok(0), parse_size)?;
     match &request.seed {
-        None => place(plane, id, request, size_limit, None, None),
-        Some(Seed::DatabaseUpload { path }) => place(plane, id, request, size_limit, Some(path), None),
+        None => place(plane, new, size_limit, None, None),
+        Some(Seed::DatabaseUpload { path }) => place(plane, new, size_limit, Some(path), None),
         Some(Seed::Upload { .. } | Seed::Dump { .. }) => Err(Error::new(
             Code::Unsupported,
             format!(
@@ -90,7 +99,7 @@ pub fn create(plane: &Embedded, id: DatabaseId, request: &CreateDatabase) -> Res
                 name: parent.name,
                 branched_at: Timestamp::now(),
             };
-            place(plane, id, request, size_limit, Some(&staging.path), Some(parent))
+            place(plane, new, size_limit, Some(&staging.path), Some(parent))
         }
     }
 }
@@ -98,12 +107,16 @@ pub fn create(plane: &Embedded, id: DatabaseId, request: &CreateDatabase) -> Res
 /// Commits a new database and makes it real; if that fails it is gone again.
 fn place(
     plane: &Embedded,
-    id: DatabaseId,
-    request: &CreateDatabase,
+    new: New<'_>,
     size_limit: i64,
     seed: Option<&Path>,
     parent: Option<Parent>,
 ) -> Result<Database> {
+    let New {
+        id,
+        request,
+        block_writes,
+    } = new;
     if let Some(path) = seed {
         staging::check(plane, path)?;
         let size = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
@@ -135,7 +148,7 @@ fn place(
         size_limit,
         allow_attach: false,
         block_reads: false,
-        block_writes: false,
+        block_writes,
         delete_protection: false,
         created_at: Timestamp::now(),
         origin: Some(if seed.is_some() { Origin::Seed } else { Origin::Empty }),
@@ -232,6 +245,30 @@ pub fn delete_by_id(plane: &Embedded, id: &DatabaseId) -> Result<bool> {
         Some(row) => remove(&change, row).map(|_| true),
         None => Ok(false),
     }
+}
+
+/// The same under whatever protection: of a copy that nobody was given yet.
+pub fn discard(plane: &Embedded, id: &DatabaseId) -> Result<bool> {
+    let change = plane.change()?;
+    match change.catalog.database_by_id(id)? {
+        Some(row) => doom(&change, &[row]).map(|()| true),
+        None => Ok(false),
+    }
+}
+
+/// Deletes a database that was copied elsewhere when it was at `position`: whether it is gone. One that has changed since,
+/// or takes writes again, stays.
+pub fn retire(plane: &Embedded, id: &DatabaseId, position: &Position) -> Result<bool> {
+    let change = plane.change()?;
+    let Some(row) = change.catalog.database_by_id(id)? else {
+        return Ok(true);
+    };
+    // While the lock is held nobody can let writes in.
+    let now = plane.engine.running(&change.site(&row.primary, &row))?;
+    if !row.block_writes || now.is_none_or(|now| now.position != *position) {
+        return Ok(false);
+    }
+    remove(&change, row).map(|_| true)
 }
 
 fn remove(change: &Change<'_>, row: DatabaseRow) -> Result<Database> {

@@ -28,14 +28,14 @@ pub fn get(plane: &Embedded, name: &GroupName) -> Result<Group> {
     view.to_group(view.group(name)?)
 }
 
-pub fn create(plane: &Embedded, new: &NewGroup) -> Result<Group> {
+pub fn create(plane: &Embedded, uuid: String, new: &NewGroup) -> Result<Group> {
     let change = plane.change()?;
     if change.catalog.group(&new.name)?.is_some() {
         return Err(exists(&new.name));
     }
     change.known_location(&new.location)?;
     let row = GroupRow {
-        uuid: uuid::Uuid::new_v4().to_string(),
+        uuid,
         name: new.name.clone(),
         primary: new.location.clone(),
         delete_protection: false,
@@ -75,6 +75,16 @@ pub fn delete(plane: &Embedded, name: &GroupName) -> Result<Group> {
     let group = change.to_group(row.clone())?;
     let left = databases::doom_with(&change, &all, |catalog| catalog.delete_group(&row.uuid));
     left.map(|()| group)
+}
+
+/// Deletes a group that has no databases: whether it is gone.
+pub fn delete_if_empty(plane: &Embedded, uuid: &str) -> Result<bool> {
+    let change = plane.change()?;
+    if !change.catalog.databases_of_group(uuid)?.is_empty() {
+        return Ok(false);
+    }
+    change.commit(|catalog| catalog.delete_group(uuid))?;
+    Ok(true)
 }
 
 pub fn add_location(plane: &Embedded, name: &GroupName, location: &LocationCode) -> Result<Group> {

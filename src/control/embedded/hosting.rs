@@ -3,9 +3,9 @@
 
 use super::catalog::databases::DatabaseRow;
 use super::view::{View, database_not_found};
-use super::{Embedded, databases};
+use super::{Embedded, databases, groups};
 use crate::control::names::{DatabaseId, DatabaseName, GroupName, LocationCode};
-use crate::control::types::{CreateDatabase, Database};
+use crate::control::types::{CreateDatabase, Database, Group, NewGroup};
 use crate::engine::{Position, Site};
 use crate::error::{Code, Error, Result};
 use std::path::Path;
@@ -25,14 +25,50 @@ pub struct Placed {
 }
 
 impl Embedded {
-    /// Creates a database with an id that was chosen before, and is no other's.
-    pub fn create_with_id(&self, id: DatabaseId, request: &CreateDatabase) -> Result<Database> {
-        databases::create(self, id, request)
+    /// Creates a database with an id that was chosen before, and is no other's; one that nobody may write to yet with
+    /// `block_writes`.
+    pub fn create_with_id(&self, id: DatabaseId, request: &CreateDatabase, block_writes: bool) -> Result<Database> {
+        let new = databases::New {
+            id,
+            request,
+            block_writes,
+        };
+        databases::create(self, new)
+    }
+
+    /// Creates a group with a uuid that was chosen before, and is no other's.
+    pub fn create_group_with_uuid(&self, uuid: String, new: &NewGroup) -> Result<Group> {
+        groups::create(self, uuid, new)
+    }
+
+    /// Deletes the group of a uuid if it has no databases, also while it is protected: whether it is gone.
+    pub fn delete_empty_group(&self, uuid: &str) -> Result<bool> {
+        groups::delete_if_empty(self, uuid)
     }
 
     /// Deletes the database of an id, whatever its name is by now: whether there was one.
     pub fn delete_by_id(&self, id: &DatabaseId) -> Result<bool> {
         databases::delete_by_id(self, id)
+    }
+
+    /// The same under whatever protection: of a copy that nobody was given yet.
+    pub fn discard(&self, id: &DatabaseId) -> Result<bool> {
+        databases::discard(self, id)
+    }
+
+    /// Deletes a database that was copied elsewhere when it was at `position`: whether it is gone. One that has changed
+    /// since, or takes writes again, stays.
+    pub fn retire(&self, id: &DatabaseId, position: &Position) -> Result<bool> {
+        databases::retire(self, id, position)
+    }
+
+    /// Returns once no transaction that writes to a database is under way. Of use while writes are blocked: then none
+    /// begins.
+    pub fn await_writers(&self, name: &DatabaseName) -> Result<()> {
+        match self.placement(name)?.sites.first() {
+            Some((_, primary)) => self.engine.await_writers(primary),
+            None => Ok(()),
+        }
     }
 
     /// Every database, by name.
@@ -58,6 +94,13 @@ impl Embedded {
             return Err(database_not_found(name, std::iter::empty()));
         };
         placed(&view, view.database(name)?)
+    }
+
+    /// The same of an id; none when there is no such database.
+    pub fn placement_of(&self, id: &DatabaseId) -> Result<Option<Placed>> {
+        let Some(view) = self.read()? else { return Ok(None) };
+        let row = view.catalog.database_by_id(id)?;
+        row.map(|row| placed(&view, row)).transpose()
     }
 
     /// Writes a consistent copy of a database into a new file.

@@ -200,7 +200,7 @@ impl ControlPlane for Embedded {
     }
 
     fn create_group(&self, new: &NewGroup) -> Result<Group> {
-        groups::create(self, new)
+        groups::create(self, uuid::Uuid::new_v4().to_string(), new)
     }
 
     fn get_group(&self, name: &GroupName) -> Result<Group> {
@@ -240,7 +240,12 @@ impl ControlPlane for Embedded {
     }
 
     fn create_database(&self, request: &CreateDatabase) -> Result<Database> {
-        databases::create(self, DatabaseId::generate(), request)
+        let new = databases::New {
+            id: DatabaseId::generate(),
+            request,
+            block_writes: false,
+        };
+        databases::create(self, new)
     }
 
     fn get_database(&self, name: &DatabaseName) -> Result<Database> {

@@ -38,16 +38,12 @@ impl Keeper {
     pub fn start(&self, shared: &Arc<Shared>) -> Result<()> {
         let keeper = &shared.progress.keeper;
         let shared = Arc::clone(shared);
-        // Those of an earlier process; what begins from now on has somebody who sees to its end.
-        let mut moves = shared.records().moves()?;
         let (tell, told) = mpsc::sync_channel(1);
         let thread = std::thread::Builder::new()
             .name("hosted".to_owned())
             .spawn(move || {
-                let mut settle = || {
-                    moves.retain(|row| shared.settle_move(row).is_err());
-                    shared.settle() + moves.len()
-                };
+                // Moves first: what they leave to be done is done with the rest.
+                let settle = || shared.settle_moves() + shared.settle();
                 // Before anything runs, so that nothing is written in between.
                 let _ = shared.hold_storage(true);
                 let mut left = settle();
@@ -170,6 +166,7 @@ impl Shared {
     /// Removes what is old.
     pub(super) fn sweep(&self) -> Result<()> {
         self.uploads.sweep(None)?;
+        self.sweep_group_moves()?;
         let records = self.records();
         records.write(|| records.forget_expired_tokens(Timestamp::now()))
     }

@@ -56,6 +56,7 @@ use jiff::Timestamp;
 use keeper::{Keeper, Progress};
 use keys::Signer;
 use labels::Labels;
+use moves::Moves;
 use pool::Pools;
 use serde_json::json;
 use std::io::Read;
@@ -125,6 +126,7 @@ struct Shared {
     traffic: Traffic,
     uploads: Uploads,
     progress: Progress,
+    moves: Moves,
     /// Since organizations were last looked at.
     quotas_changed: AtomicBool,
     _lock: Lock,
@@ -165,6 +167,7 @@ impl Hosted {
             access,
             traffic: Traffic::default(),
             progress: Progress::default(),
+            moves: Moves::default(),
             quotas_changed: AtomicBool::default(),
             _lock: held,
         };

@@ -3,7 +3,8 @@
 
 use super::store::OrganizationRow;
 use super::{Shared, lock};
-use crate::control::embedded::Embedded;
+use crate::control::embedded::{Embedded, Placed};
+use crate::control::names::{DatabaseId, DatabaseName};
 use crate::error::Result;
 use std::collections::HashMap;
 use std::ops::Deref;
@@ -20,6 +21,8 @@ pub(super) struct Tenancy {
     idle: Mutex<Vec<Embedded>>,
     /// Held while something is made that a quota counts.
     pub making: Mutex<()>,
+    /// Held from the look at what labels lead to until they do: what was seen earlier is not set later.
+    publishing: Mutex<()>,
     /// More is stored than the quota allows.
     pub over_quota: Arc<AtomicBool>,
     /// That is not enforced everywhere yet, or is enforced where it is no more so.
@@ -94,8 +97,26 @@ impl Shared {
         })
     }
 
+    /// Has labels lead to a database as it is now.
+    pub(super) fn publish(&self, owner: &OrganizationRow, plane: &Loan, name: &DatabaseName) -> Result<Placed> {
+        let tenancy = self.pools.tenancy(&owner.id);
+        let _publishing = lock(&tenancy.publishing);
+        let placed = plane.placement(name)?;
+        self.labels.set((&owner.id, &owner.slug), &placed);
+        Ok(placed)
+    }
+
+    /// Has no label lead to a database that is gone.
+    pub(super) fn unpublish(&self, organization_id: &str, id: &DatabaseId) {
+        let tenancy = self.pools.tenancy(organization_id);
+        let _publishing = lock(&tenancy.publishing);
+        self.labels.remove(id);
+    }
+
     /// Has labels lead to what an organization has.
     pub(super) fn refresh(&self, organization: &OrganizationRow) -> Result<()> {
+        let tenancy = self.pools.tenancy(&organization.id);
+        let _publishing = lock(&tenancy.publishing);
         let all = self.plane_of(organization)?.placements()?;
         self.labels.set_all((&organization.id, &organization.slug), &all);
         Ok(())

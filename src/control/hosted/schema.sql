@@ -130,7 +130,7 @@ CREATE TABLE counters (
     PRIMARY KEY (database_id, location)
 ) STRICT, WITHOUT ROWID;
 
--- Databases that are on their way to another organization: what a server that ends in between undoes at its next start.
+-- Databases that are on their way to another organization: what is cut short is undone from here.
 CREATE TABLE moves (
     database_id TEXT PRIMARY KEY,
     organization_id TEXT NOT NULL,
@@ -139,4 +139,13 @@ CREATE TABLE moves (
     copy_id TEXT NOT NULL,
     -- Whether its writes were blocked before.
     block_writes INTEGER NOT NULL CHECK (block_writes IN (0, 1))
+) STRICT, WITHOUT ROWID;
+
+-- Groups of which some databases may be in another organization already: the same call, made again, moves the others.
+CREATE TABLE group_moves (
+    group_uuid TEXT PRIMARY KEY,
+    organization_id TEXT NOT NULL REFERENCES organizations (id) ON DELETE CASCADE,
+    to_organization_id TEXT NOT NULL REFERENCES organizations (id) ON DELETE CASCADE,
+    -- The group there.
+    copy_uuid TEXT NOT NULL UNIQUE
 ) STRICT, WITHOUT ROWID;

@@ -1,4 +1,5 @@
-//! The administration port of a libSQL server process: namespaces, their settings, their statistics.
+//! The administration port of a libSQL server process: namespaces, their settings, their statistics; and of its other port
+//! what the engine itself needs.
 //!
 //! An unknown path answers 200 there, so a success proves nothing about a route; only routes known to exist are called.
 
@@ -16,6 +17,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long a process may take to take over a database file. It is bound by the disk.
 const IMPORT_PATIENCE: Duration = Duration::from_secs(900);
+
+/// How long a transaction may be waited for: a process ends one that others wait for after 5 seconds.
+const WRITERS_PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the server calls unlimited, in bytes.
 const UNLIMITED: u64 = 1_000_000_000_000_000_000;
@@ -136,6 +140,39 @@ impl Admin {
                 .caused_by(error)
             }),
             other => Err(refused("load", id, other)),
+        }
+    }
+
+    /// Takes the place of whoever writes to a namespace, on the port that takes SQL, and gives it back: returns once all
+    /// transactions that wrote before have ended.
+    pub fn await_writers(&self, http: u16, host: &str, token: &Secret) -> Result<()> {
+        let statement = |sql: &str| json!({ "type": "execute", "stmt": { "sql": sql } });
+        let body = json!({ "requests": [statement("BEGIN IMMEDIATE"), statement("ROLLBACK"), { "type": "close" }] });
+        let answer = self
+            .client
+            .post(format!("http://127.0.0.1:{http}/v2/pipeline"))
+            .header("host", host)
+            .bearer_auth(token.expose())
+            .timeout(WRITERS_PATIENCE)
+            .json(&body)
+            .send()
+            .and_then(|answer| answer.error_for_status()?.json::<Value>());
+        let answer = answer.map_err(|error| {
+            Error::new(Code::Unavailable, "libSQL server does not answer").caused_by(error.without_url())
+        })?;
+        match answer["results"][0]["type"].as_str() {
+            Some("ok") => Ok(()),
+            _ => Err(Error::new(
+                Code::DatabaseBusy,
+                "a transaction that writes to the database does not end",
+            )
+            .caused_by(
+                answer["results"][0]["error"]["message"]
+                    .as_str()
+                    .unwrap_or("")
+                    .to_owned(),
+            )
+            .hint("end what writes to it, then try again")),
         }
     }
 

@@ -411,6 +411,15 @@ impl Engine for SqldEngine {
         node::acknowledge(node.dir(), &at.id, limits)
     }
 
+    fn await_writers(&self, at: &Site) -> Result<()> {
+        let node = self.serving(at)?;
+        let token = self.token(&at.id, Access::ReadWrite, Duration::from_secs(60));
+        self.shared
+            .common
+            .admin
+            .await_writers(node.role.http_port, &host(&at.id), &token)
+    }
+
     fn create(&self, at: &Site) -> Result<()> {
         let node = self.run_primary(at)?;
         if node::record(node.dir(), &at.id)?.is_none() {

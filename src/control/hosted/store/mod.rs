@@ -7,7 +7,7 @@ mod people;
 mod tokens;
 mod usage;
 
-pub use moves::MoveRow;
+pub use moves::{GroupMoveRow, MoveRow};
 pub use people::{InviteRow, MemberRow, OrganizationRow, UserRow};
 pub use tokens::{ApiTokenRow, DatabaseTokenRow};
 pub use usage::Reading;
@@ -25,6 +25,7 @@ const KIND: Kind = Kind {
     migrations: &[
         include_str!("../migrations/0001.sql"),
         include_str!("../migrations/0002.sql"),
+        include_str!("../migrations/0003.sql"),
     ],
 };
 

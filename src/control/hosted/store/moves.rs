@@ -1,4 +1,4 @@
-//! Moves of databases between organizations that have begun and not ended.
+//! Moves of databases and groups between organizations that have begun and not ended.
 
 use super::Records;
 use crate::control::names::DatabaseId;
@@ -16,6 +16,16 @@ pub struct MoveRow {
     pub copy_id: DatabaseId,
     /// Whether its writes were blocked before.
     pub block_writes: bool,
+}
+
+/// A group on its way.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GroupMoveRow {
+    pub group_uuid: String,
+    pub organization_id: String,
+    pub to_organization_id: String,
+    /// The uuid that the group there has, or is to have.
+    pub copy_uuid: String,
 }
 
 impl Records {
@@ -51,6 +61,45 @@ impl Records {
                     to_organization_id: row.get(2)?,
                     copy_id: parsed(row, 3)?,
                     block_writes: row.get(4)?,
+                })
+            },
+        )
+    }
+
+    /// Writes down that a group's move begins, or begins anew.
+    pub fn begin_group_move(&self, row: &GroupMoveRow) -> Result<()> {
+        self.execute(
+            "INSERT OR REPLACE INTO group_moves (group_uuid, organization_id, to_organization_id, copy_uuid)
+             VALUES (?1, ?2, ?3, ?4)",
+            [
+                &row.group_uuid,
+                &row.organization_id,
+                &row.to_organization_id,
+                &row.copy_uuid,
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Forgets the moves from and to a group.
+    pub fn end_group_move(&self, group_uuid: &str) -> Result<()> {
+        self.execute(
+            "DELETE FROM group_moves WHERE group_uuid = ?1 OR copy_uuid = ?1",
+            [group_uuid],
+        )?;
+        Ok(())
+    }
+
+    pub fn group_moves(&self) -> Result<Vec<GroupMoveRow>> {
+        self.rows(
+            "SELECT group_uuid, organization_id, to_organization_id, copy_uuid FROM group_moves ORDER BY group_uuid",
+            [],
+            |row| {
+                Ok(GroupMoveRow {
+                    group_uuid: row.get(0)?,
+                    organization_id: row.get(1)?,
+                    to_organization_id: row.get(2)?,
+                    copy_uuid: row.get(3)?,
                 })
             },
         )

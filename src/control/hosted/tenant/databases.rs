@@ -77,8 +77,9 @@ pub(super) fn delete(tenant: &Tenant<'_>, name: &DatabaseName) -> Result<Databas
     );
     tenant.change_database(Action::DeleteDatabase, name, entry, |plane| {
         let database = plane.get_database(name)?;
-        tenant.shared.removed(plane.delete_database(name).map(drop))?;
-        tenant.shared.labels.remove(&database.id);
+        // Not by the name, which another may bear by now.
+        tenant.shared.removed(plane.delete_by_id(&database.id).map(drop))?;
+        tenant.shared.unpublish(&tenant.organization.id, &database.id);
         tenant.forget(std::slice::from_ref(&database.id), None);
         Ok(tenant.outside(database))
     })

@@ -2,9 +2,9 @@
 
 use super::Tenant;
 use crate::control::ControlPlane as _;
+use crate::control::hosted::Entry;
 use crate::control::hosted::labels::label;
 use crate::control::hosted::permission::{Action, Target};
-use crate::control::hosted::{Entry, lock};
 use crate::control::names::{DatabaseId, GroupName, LocationCode};
 use crate::control::types::{DatabaseFilter, Group, GroupConfiguration, NewGroup};
 use crate::error::Result;
@@ -21,6 +21,11 @@ pub(super) fn list(tenant: &Tenant<'_>) -> Result<Vec<Group>> {
 }
 
 pub(super) fn create(tenant: &Tenant<'_>, new: &NewGroup) -> Result<Group> {
+    create_with_uuid(tenant, uuid::Uuid::new_v4().to_string(), new)
+}
+
+/// The same with a uuid that was chosen before.
+pub(super) fn create_with_uuid(tenant: &Tenant<'_>, uuid: String, new: &NewGroup) -> Result<Group> {
     let entry = Entry::new(
         "group-create",
         format!("created group {}", new.name),
@@ -28,9 +33,9 @@ pub(super) fn create(tenant: &Tenant<'_>, new: &NewGroup) -> Result<Group> {
     );
     tenant.change(Action::CreateGroup, Target::Organization, entry, |plane| {
         tenant.offered(&new.location)?;
-        let _making = lock(&tenant.tenancy.making);
+        let _making = tenant.making()?;
         tenant.room_for_group(plane, &new.location)?;
-        plane.create_group(new)
+        plane.create_group_with_uuid(uuid, new)
     })
 }
 
@@ -80,7 +85,7 @@ pub(super) fn add_location(tenant: &Tenant<'_>, name: &GroupName, location: &Loc
     );
     tenant.change(Action::ConfigureGroup, Target::Group(name), entry, |plane| {
         tenant.offered(location)?;
-        let _making = lock(&tenant.tenancy.making);
+        let _making = tenant.making()?;
         tenant.room_for_location(plane, location)?;
         let members = plane.list_databases(&DatabaseFilter {
             group: Some(name.clone()),

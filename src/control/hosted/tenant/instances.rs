@@ -4,7 +4,7 @@ use super::Tenant;
 use crate::control::ControlPlane as _;
 use crate::control::hosted::labels::label;
 use crate::control::hosted::permission::Action;
-use crate::control::hosted::{Engines, Entry, lock};
+use crate::control::hosted::{Engines, Entry};
 use crate::control::names::{DatabaseName, LocationCode};
 use crate::control::types::{Connection, Database, Instance, Role, Synced};
 use crate::error::Result;
@@ -29,7 +29,7 @@ pub(super) fn add(tenant: &Tenant<'_>, name: &DatabaseName, location: &LocationC
     tenant.change_database(Action::ConfigureDatabase, name, entry, |plane| {
         let placed = plane.placement(name)?;
         tenant.offered(location)?;
-        let _making = lock(&tenant.tenancy.making);
+        let _making = tenant.making()?;
         tenant.room_for_location(plane, location)?;
         let wanted = vec![label(name, &tenant.organization.slug, Some(location))];
         let _promise = tenant.shared.labels.promise(wanted, Some(&placed.id))?;

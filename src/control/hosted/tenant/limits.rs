@@ -5,7 +5,6 @@ use super::Tenant;
 use crate::control::ControlPlane as _;
 use crate::control::accounts::Quotas;
 use crate::control::embedded::Embedded;
-use crate::control::hosted::lock;
 use crate::control::hosted::pool::Loan;
 use crate::control::names::{DatabaseId, LocationCode};
 use crate::control::types::{CreateDatabase, Database, DatabaseFilter, Group};
@@ -97,20 +96,21 @@ impl Tenant<'_> {
 
     /// Makes a database within all limits, and has its labels lead to it.
     pub(super) fn make_database(&self, plane: &Loan, request: CreateDatabase) -> Result<Database> {
-        self.make_database_with_id(plane, DatabaseId::generate(), request)
+        self.make_database_with_id(plane, DatabaseId::generate(), request, false)
     }
 
-    /// The same with an id that was chosen before.
+    /// The same with an id that was chosen before; nobody may write to it yet with `block_writes`.
     pub(super) fn make_database_with_id(
         &self,
         plane: &Loan,
         id: DatabaseId,
         mut request: CreateDatabase,
+        block_writes: bool,
     ) -> Result<Database> {
         if let Some(location) = &request.location {
             self.offered(location)?;
         }
-        let _making = lock(&self.tenancy.making);
+        let _making = self.making()?;
         let groups = plane.list_groups()?;
         let group = chosen(&groups, &request);
         if request.location.is_none() {
@@ -139,7 +139,7 @@ impl Tenant<'_> {
         }
         let wanted = self.labels_of(&request.name, at);
         let _promise = self.shared.labels.promise(wanted, own.as_ref())?;
-        let made = plane.create_with_id(id, &request)?;
+        let made = plane.create_with_id(id, &request, block_writes)?;
         self.publish(plane, &made.name)?;
         Ok(made)
     }

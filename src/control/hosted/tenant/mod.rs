@@ -21,14 +21,14 @@ use super::labels::label;
 use super::permission::{Action, Rights, Target, permission};
 use super::pool::{Loan, Tenancy};
 use super::store::OrganizationRow;
-use super::{Caller, Engines, Entry, Shared};
+use super::{Caller, Engines, Entry, Shared, lock};
 use crate::control::ControlPlane as _;
 use crate::control::embedded::Placed;
 use crate::control::names::{DatabaseName, GroupName, LocationCode, OrganizationSlug};
 use crate::control::types::{Database, Instance};
 use crate::error::{Code, Error, Result};
 use serde_json::json;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 
 /// See the module.
 pub(super) struct Tenant<'a> {
@@ -184,17 +184,26 @@ impl Tenant<'_> {
 
     /// Has labels lead to a database as it is now.
     fn publish(&self, plane: &Loan, name: &DatabaseName) -> Result<Placed> {
-        let placed = plane.placement(name)?;
-        self.shared.labels.set(self.owner(), &placed);
-        Ok(placed)
+        self.shared.publish(&self.organization, plane, name)
     }
 
     fn publish_all(&self) -> Result<()> {
         self.shared.refresh(&self.organization)
     }
 
-    fn owner(&self) -> (&str, &OrganizationSlug) {
-        (&self.organization.id, &self.organization.slug)
+    /// Keeps others from making what a quota counts, and the organization from being deleted.
+    fn making(&self) -> Result<MutexGuard<'_, ()>> {
+        let held = lock(&self.tenancy.making);
+        // It may have been deleted while this call waited. What was made in it would be nobody's.
+        if self
+            .shared
+            .records()
+            .organization_by_id(&self.organization.id)?
+            .is_none()
+        {
+            return Err(organization_not_found(self.organization.slug.as_str()));
+        }
+        Ok(held)
     }
 
     /// The labels of a database that has instances at these locations.

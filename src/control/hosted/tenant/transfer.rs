@@ -1,21 +1,29 @@
 //! Moving databases and groups to another organization. Tenants share nothing, so a move is a copy: writes are blocked, the
-//! copy is made, and only when it stands is the former one destroyed. The moved database has a new id, so tokens for the
-//! former one end. What becomes of a move that is cut short is in [`super::super::moves`].
+//! copy is made, and only when it stands is the former one destroyed; then the copy takes writes. The moved database has a
+//! new id, so tokens for the former one end. What becomes of a move that is cut short is in [`super::super::moves`].
 
-use super::{Loan, Tenant};
+use super::{Loan, Tenant, groups};
 use crate::control::ControlPlane as _;
 use crate::control::hosted::Entry;
+use crate::control::hosted::moves::Moving;
 use crate::control::hosted::permission::{Action, Target};
-use crate::control::hosted::store::MoveRow;
+use crate::control::hosted::store::{GroupMoveRow, MoveRow};
 use crate::control::names::{DatabaseId, DatabaseName, GroupName, OrganizationSlug};
 use crate::control::types::{
     Configuration, ConfigurationPatch, CreateDatabase, Database, DatabaseFilter, Group, NewGroup, Seed,
 };
+use crate::engine::Position;
 use crate::error::{Code, Error, Result};
 use serde_json::json;
 
-/// How often a copy is made anew because a transaction that was open still wrote.
+/// How often a copy is made anew because somebody let writes in again.
 const TRIES: u32 = 5;
+
+/// Another organization of the caller's, where something goes.
+struct Destination<'a> {
+    tenant: Tenant<'a>,
+    plane: Loan,
+}
 
 impl Tenant<'_> {
     pub(super) fn move_database(&self, name: &DatabaseName, to: &OrganizationSlug) -> Result<()> {
@@ -25,11 +33,12 @@ impl Tenant<'_> {
             json!({ "database": name, "to": to }),
         );
         self.change_database(Action::Transfer, name, entry, |plane| {
-            plane.get_database(name)?;
-            let target = self.other(to)?;
-            let there = target.plane()?;
-            target.is_free(&there, name)?;
-            self.carry(plane, name, &target, &there, None)
+            let database = plane.get_database(name)?;
+            let there = self.other(to)?;
+            let moving = self.shared.moving(&database.id, &format!("database {name}"))?;
+            may_go(&plane.get_group(&database.group)?)?;
+            there.has_room_for(name)?;
+            self.carry(plane, &database.id, moving, &there, None)
         })
     }
 
@@ -41,136 +50,212 @@ impl Tenant<'_> {
         );
         self.change(Action::Transfer, Target::Group(name), entry, |plane| {
             let group = plane.get_group(name)?;
-            let target = self.other(to)?;
-            let there = target.plane()?;
-            if group.delete_protection {
-                return Err(protected(&format!("group {name}")));
-            }
-            let all = plane.list_databases(&DatabaseFilter {
-                group: Some(name.clone()),
-                ..DatabaseFilter::default()
-            })?;
-            // What can be found out before, is.
-            for database in &all {
-                target.is_free(&there, &database.name)?;
-                if database.delete_protection {
-                    return Err(protected(&format!("database {}", database.name)));
+            let there = self.other(to)?;
+            let _moving = self.shared.moves.begin(&group.uuid, &format!("group {name}"))?;
+            may_go(&group)?;
+            let first = self.ready_to_go(plane, name, &there)?;
+            let (copy, is_new) = self.counterpart(&group, &there)?;
+            let mut moved = 0;
+            let mut waiting = first;
+            // What is made in the group meanwhile goes along.
+            loop {
+                for (id, moving) in waiting {
+                    if let Err(error) = self.carry(plane, &id, moving, &there, Some(&copy.name)) {
+                        if moved == 0 && is_new && there.plane.delete_empty_group(&copy.uuid).unwrap_or(false) {
+                            self.shared.end_group_move(&group.uuid)?;
+                            return Err(error);
+                        }
+                        return Err(cut_short(name, to, moved, error));
+                    }
+                    moved += 1;
                 }
+                if plane.delete_empty_group(&group.uuid)? {
+                    break;
+                }
+                waiting = self
+                    .ready_to_go(plane, name, &there)
+                    .map_err(|error| cut_short(name, to, moved, error))?;
             }
-            target.create_group(&NewGroup {
-                name: name.clone(),
-                location: group.primary.clone(),
-            })?;
-            for location in group.locations.iter().filter(|location| **location != group.primary) {
-                target.add_group_location(name, location)?;
-            }
-            for (moved, database) in all.iter().enumerate() {
-                self.carry(plane, &database.name, &target, &there, Some(name))
-                    .map_err(|error| match moved {
-                        0 => error,
-                        _ => Error::new(
-                            Code::Partial,
-                            format!("{moved} of {} databases of group {name} were moved", all.len()),
-                        )
-                        .caused_by(error)
-                        .hint(format!(
-                            "torso org db-transfer DATABASE {to} moves the others one by one"
-                        )),
-                    })?;
-            }
-            self.shared.removed(plane.delete_group(name).map(drop))?;
+            self.shared.end_group_move(&group.uuid)?;
             self.publish_all()?;
             self.forget(&[], Some(&group.uuid));
-            there.get_group(name)
+            there.plane.get_group(&copy.name)
         })
     }
 
+    /// The databases of a group, taken for a move; what can be found out before is.
+    fn ready_to_go(
+        &self,
+        plane: &Loan,
+        name: &GroupName,
+        there: &Destination<'_>,
+    ) -> Result<Vec<(DatabaseId, Moving<'_>)>> {
+        let list = || {
+            plane.list_databases(&DatabaseFilter {
+                group: Some(name.clone()),
+                ..DatabaseFilter::default()
+            })
+        };
+        let mut taken = Vec::new();
+        for database in list()? {
+            let moving = self
+                .shared
+                .moving(&database.id, &format!("database {}", database.name))?;
+            taken.push((database.id, moving));
+        }
+        // Those that were on their way before may be gone now.
+        let all = list()?;
+        taken.retain(|(id, _)| all.iter().any(|database| database.id == *id));
+        for database in &all {
+            there.has_room_for(&database.name)?;
+            if database.delete_protection {
+                return Err(protected(&format!("database {}", database.name)));
+            }
+        }
+        Ok(taken)
+    }
+
+    /// The group that a group becomes in another organization, and whether it is new. One that an earlier try made, or that
+    /// the group came from, serves.
+    fn counterpart(&self, group: &Group, there: &Destination<'_>) -> Result<(Group, bool)> {
+        let (here, target) = (&self.organization.id, &there.tenant.organization.id);
+        let begun = self.shared.records().group_moves()?.into_iter().find_map(|row| {
+            let from = (&row.group_uuid, &row.organization_id);
+            let to = (&row.copy_uuid, &row.to_organization_id);
+            match (from, to) {
+                (from, (copy, to)) if from == (&group.uuid, here) && to == target => Some(copy.clone()),
+                ((former, from), to) if to == (&group.uuid, here) && from == target => Some(former.clone()),
+                _ => None,
+            }
+        });
+        let all = there.plane.list_groups()?;
+        let found = all.into_iter().find(|group| begun.as_ref() == Some(&group.uuid));
+        let is_new = found.is_none();
+        let copy = match found {
+            Some(found) => found,
+            None => {
+                let row = GroupMoveRow {
+                    group_uuid: group.uuid.clone(),
+                    organization_id: here.clone(),
+                    to_organization_id: target.clone(),
+                    copy_uuid: uuid::Uuid::new_v4().to_string(),
+                };
+                self.shared.begin_group_move(&row)?;
+                let new = NewGroup {
+                    name: group.name.clone(),
+                    location: group.primary.clone(),
+                };
+                let made = groups::create_with_uuid(&there.tenant, row.copy_uuid, &new);
+                if made.is_err() {
+                    self.shared.end_group_move(&group.uuid)?;
+                }
+                made?
+            }
+        };
+        for location in &group.locations {
+            if copy.locations.contains(location) {
+                continue;
+            }
+            if let Err(error) = there.tenant.add_group_location(&copy.name, location) {
+                if is_new && there.plane.delete_empty_group(&copy.uuid).unwrap_or(false) {
+                    self.shared.end_group_move(&group.uuid)?;
+                }
+                return Err(error);
+            }
+        }
+        Ok((copy, is_new))
+    }
+
     /// Another organization of the caller's, where databases may be made.
-    fn other(&self, to: &OrganizationSlug) -> Result<Tenant<'_>> {
+    fn other(&self, to: &OrganizationSlug) -> Result<Destination<'_>> {
         if *to == self.organization.slug {
             return Err(
                 Error::new(Code::Conflict, format!("it is in organization {to} already"))
                     .hint("torso org list shows your organizations"),
             );
         }
-        let target = self.shared.tenant(self.caller, Some(to))?;
-        target.allow(Action::CreateDatabase, Target::Organization, None)?;
-        Ok(target)
-    }
-
-    fn is_free(&self, plane: &Loan, name: &DatabaseName) -> Result<()> {
-        if plane.id_of(name)?.is_none() {
-            return Ok(());
-        }
-        Err(Error::new(
-            Code::DatabaseExists,
-            format!("organization {} has a database {name} already", self.organization.slug),
-        )
-        .hint("rename one of the two first: torso db rename"))
+        let tenant = self.shared.tenant(self.caller, Some(to))?;
+        tenant.allow(Action::CreateDatabase, Target::Organization, None)?;
+        let plane = tenant.plane()?;
+        Ok(Destination { tenant, plane })
     }
 
     /// Moves one database: what fails leaves it as it was.
     fn carry(
         &self,
         plane: &Loan,
-        name: &DatabaseName,
-        target: &Tenant<'_>,
-        there: &Loan,
+        id: &DatabaseId,
+        mut moving: Moving<'_>,
+        there: &Destination<'_>,
         group: Option<&GroupName>,
     ) -> Result<()> {
-        let before = plane.get_configuration(name)?;
+        let Some(placed) = plane.placement_of(id)? else {
+            return Err(Error::new(Code::DatabaseNotFound, "the database is no more").hint("torso db list"));
+        };
+        let before = plane.get_configuration(&placed.name)?;
+        let what = format!("database {}", placed.name);
         if before.delete_protection {
-            return Err(protected(&format!("database {name}")));
+            return Err(protected(&what));
         }
-        let database = plane.get_database(name)?;
+        let database = plane.get_database(&placed.name)?;
         let mut row = MoveRow {
-            database_id: database.id.clone(),
+            database_id: id.clone(),
             organization_id: self.organization.id.clone(),
-            to_organization_id: target.organization.id.clone(),
+            to_organization_id: there.tenant.organization.id.clone(),
             copy_id: DatabaseId::generate(),
             block_writes: before.block_writes,
         };
-        self.shared.begin_move(&row)?;
-        let moved = self
-            .block_writes(plane, name)
-            .and_then(|()| self.copy_to((target, there), plane, (&database, &before), group, &mut row))
-            .and_then(|()| self.shared.removed(plane.delete_by_id(&database.id).map(drop)));
-        // Whether it came to its end or is to be undone is seen by what there is. What cannot be done now is at the next
-        // start.
+        let moved = self.replace((plane, &database, &before), there, group, (&mut row, &mut moving));
+        // Whether it came to its end or is to be undone is seen by what there is.
         let settled = self.shared.settle_move(&row);
-        moved?;
-        settled
+        match (moved, settled) {
+            (moved, Ok(())) => moved,
+            (moved, Err(error)) => {
+                self.shared.keep_trying();
+                let told = match &moved {
+                    Ok(()) => format!("{what} is moved, but does not take writes yet"),
+                    Err(_) => format!("{what} could not be moved, and does not take writes until that is undone"),
+                };
+                Err(Error::new(Code::Partial, told)
+                    .caused_by(moved.err().unwrap_or(error))
+                    .hint("the server goes on trying"))
+            }
+        }
     }
 
-    fn block_writes(&self, plane: &Loan, name: &DatabaseName) -> Result<()> {
-        let patch = ConfigurationPatch {
-            block_writes: Some(true),
-            ..ConfigurationPatch::default()
-        };
-        plane.update_configuration(name, &patch)?;
-        self.publish(plane, name).map(drop)
-    }
-
-    /// Makes the copy, anew where the original changed meanwhile.
-    fn copy_to(
+    /// Makes the copy and destroys the original; anew where somebody let writes in meanwhile.
+    fn replace(
         &self,
-        (target, there): (&Tenant<'_>, &Loan),
-        plane: &Loan,
-        (database, settings): (&Database, &Configuration),
+        (plane, database, settings): (&Loan, &Database, &Configuration),
+        there: &Destination<'_>,
         group: Option<&GroupName>,
-        row: &mut MoveRow,
+        (row, moving): (&mut MoveRow, &mut Moving<'_>),
     ) -> Result<()> {
         let name = &database.name;
-        for _ in 0..TRIES {
+        for attempt in 0..TRIES {
+            if attempt > 0 {
+                self.shared
+                    .discard_copy(&there.tenant.organization.id, &there.plane, &row.copy_id)?;
+                row.copy_id = DatabaseId::generate();
+            }
+            moving.with_copy(&row.copy_id);
+            self.shared.begin_move(row)?;
+            self.shared.set_block_writes(&self.organization, plane, name, true)?;
+            // A transaction that began before may still be acknowledged.
+            plane.await_writers(name)?;
             let position = plane.position(name)?;
-            target.receive(there, plane, database, group, row.copy_id.clone())?;
-            target.equip(there, database, settings)?;
-            if plane.position(name)? == position {
+            there.receive(plane, database, group, row.copy_id.clone())?;
+            there.equip(database, settings)?;
+            if there.plane.id_of(name)?.as_ref() != Some(&row.copy_id) {
+                return Err(Error::new(
+                    Code::Conflict,
+                    format!("the copy of database {name} was removed or renamed meanwhile"),
+                )
+                .hint("try again"));
+            }
+            if self.retired(plane, &database.id, &position)? {
                 return Ok(());
             }
-            self.shared.discard_copy(there, &row.copy_id)?;
-            row.copy_id = DatabaseId::generate();
-            self.shared.begin_move(row)?;
         }
         Err(
             Error::new(Code::DatabaseBusy, format!("database {name} is still being written to"))
@@ -178,16 +263,33 @@ impl Tenant<'_> {
         )
     }
 
-    /// Makes a copy of another organization's database.
-    fn receive(
-        &self,
-        plane: &Loan,
-        from: &Loan,
-        database: &Database,
-        group: Option<&GroupName>,
-        id: DatabaseId,
-    ) -> Result<()> {
-        let staging = plane.staging()?;
+    /// Destroys what was copied, if it is still as it was copied.
+    fn retired(&self, plane: &Loan, id: &DatabaseId, position: &Position) -> Result<bool> {
+        let mut gone = true;
+        self.shared
+            .removed(plane.retire(id, position).map(|retired| gone = retired))?;
+        Ok(gone)
+    }
+}
+
+impl Destination<'_> {
+    fn has_room_for(&self, name: &DatabaseName) -> Result<()> {
+        if self.plane.id_of(name)?.is_none() {
+            return Ok(());
+        }
+        Err(Error::new(
+            Code::DatabaseExists,
+            format!(
+                "organization {} has a database {name} already",
+                self.tenant.organization.slug
+            ),
+        )
+        .hint("rename one of the two first: torso db rename"))
+    }
+
+    /// Makes a copy of another organization's database, which nobody may write to yet.
+    fn receive(&self, from: &Loan, database: &Database, group: Option<&GroupName>, id: DatabaseId) -> Result<()> {
+        let staging = self.plane.staging()?;
         from.snapshot(&database.name, &staging.path)?;
         let request = CreateDatabase {
             name: database.name.clone(),
@@ -198,25 +300,47 @@ impl Tenant<'_> {
             }),
             size_limit: None,
         };
-        self.make_database_with_id(plane, id, request).map(drop)
+        self.tenant
+            .make_database_with_id(&self.plane, id, request, true)
+            .map(drop)
     }
 
-    /// Gives a copy what its original had: replicas and settings.
-    fn equip(&self, plane: &Loan, original: &Database, settings: &Configuration) -> Result<()> {
-        let have = plane.get_database(&original.name)?.locations;
+    /// Gives a copy what its original had: replicas and settings. Writes stay blocked.
+    fn equip(&self, original: &Database, settings: &Configuration) -> Result<()> {
+        let name = &original.name;
+        let have = self.plane.get_database(name)?.locations;
         for location in original.locations.iter().filter(|location| !have.contains(location)) {
-            self.add_instance(&original.name, location)?;
+            self.tenant.add_instance(name, location)?;
         }
         let patch = ConfigurationPatch {
             size_limit: Some(settings.size_limit.clone()),
             allow_attach: Some(settings.allow_attach),
             block_reads: Some(settings.block_reads),
-            block_writes: Some(settings.block_writes),
+            block_writes: None,
             delete_protection: None,
         };
-        plane.update_configuration(&original.name, &patch)?;
-        self.publish(plane, &original.name).map(drop)
+        self.plane.update_configuration(name, &patch)?;
+        self.tenant.publish(&self.plane, name).map(drop)
     }
+}
+
+/// Refuses to take anything out of a protected group.
+fn may_go(group: &Group) -> Result<()> {
+    if group.delete_protection {
+        return Err(protected(&format!("group {}", group.name)));
+    }
+    Ok(())
+}
+
+fn cut_short(name: &GroupName, to: &OrganizationSlug, moved: usize, error: Error) -> Error {
+    Error::new(
+        Code::Partial,
+        format!("group {name} is only in part in organization {to}: {moved} of its databases were moved just now"),
+    )
+    .caused_by(error)
+    .hint(format!(
+        "the same again moves the others: torso group transfer {name} {to}"
+    ))
 }
 
 fn protected(what: &str) -> Error {
