@@ -1,8 +1,10 @@
-//! What the gateway costs: point reads through a whole server beside the same reads from the engine's process itself, with
-//! connections that are kept, as the time in the middle and as reads a second. Both sides take turns on the same process
-//! and data.
+//! What the gateway costs: point reads through a whole server beside the same reads from a bare libSQL server that checks
+//! tokens, with connections that are kept, as the time in the middle and as reads a second. The server's own process is
+//! asked directly, too, which tells what of the difference is the gateway's and what is how the process is run. All take
+//! turns.
 
 use crate::http::{Connection, Side, statement};
+use crate::keyed::Keyed;
 use crate::support::sqld;
 use crate::support::world::TORSO;
 use serde_json::json;
@@ -26,10 +28,10 @@ const TURN: Duration = Duration::from_millis(1500);
 const ADDED_US: i64 = 150;
 const LEFT: f64 = 0.9;
 
-/// The same read at the process, and through the server.
+/// The same read through the server, and at its process.
 struct Sides {
-    direct: Side,
     through: Side,
+    direct: Side,
 }
 
 #[derive(Default)]
@@ -58,7 +60,8 @@ pub fn run(rounds: u64) -> io::Result<()> {
     let Ok(sides) = told.recv() else {
         return Err(io::Error::other(format!("no server: {:?}", served.join())));
     };
-    compare(&sides, rounds)?;
+    let bare = Keyed::start()?;
+    compare(&bare.side(), &sides, rounds)?;
     nix::sys::signal::raise(nix::sys::signal::Signal::SIGTERM)?;
     match served.join() {
         Ok(ended) => ended.map_err(io::Error::other),
@@ -66,46 +69,49 @@ pub fn run(rounds: u64) -> io::Result<()> {
     }
 }
 
-fn compare(sides: &Sides, rounds: u64) -> io::Result<()> {
+fn compare(bare: &Side, sides: &Sides, rounds: u64) -> io::Result<()> {
+    fill(bare)?;
     fill(&sides.through)?;
     let mut out = io::stdout();
     writeln!(
         out,
-        "{:<14} {:>10} {:>11} {:>9} {:>10} {:>11} {:>6}  met",
-        "gateway", "sqld us", "through us", "added us", "sqld /s", "through /s", "ratio"
+        "{:<12} {:>8} {:>9} {:>11} {:>9} {:>8} {:>10} {:>11} {:>6}  met",
+        "gateway", "sqld us", "direct us", "through us", "added us", "sqld /s", "direct /s", "through /s", "ratio"
     )?;
     let mut missed = 0;
     for clients in [1, 4, 16] {
-        let (mut theirs, mut ours) = (Measured::default(), Measured::default());
+        let [theirs, direct, ours] = &mut <[Measured; 3]>::default();
         for round in 0..=rounds {
-            // The first round warms up, and counts for nothing.
-            let (mut cold_theirs, mut cold_ours) = (Measured::default(), Measured::default());
-            let (theirs, ours) = if round == 0 {
-                (&mut cold_theirs, &mut cold_ours)
-            } else {
-                (&mut theirs, &mut ours)
-            };
-            load(&sides.direct, clients, theirs)?;
-            load(&sides.through, clients, ours)?;
+            for (side, measured) in [(bare, &mut *theirs), (&sides.direct, direct), (&sides.through, ours)] {
+                // The first round warms up, and counts for nothing.
+                if round == 0 {
+                    load(side, clients, &mut Measured::default())?;
+                } else {
+                    load(side, clients, measured)?;
+                }
+            }
         }
-        let (their_median, our_median) = (theirs.median(), ours.median());
-        let added = our_median.cast_signed() - their_median.cast_signed();
+        let added = ours.median().cast_signed() - theirs.median().cast_signed();
         let left = ours.rate() / theirs.rate();
         // Where there are more clients than processors, what is added is mostly time in a queue: the rate tells it.
         let met = left >= LEFT && (clients > 4 || added <= ADDED_US);
         missed += u32::from(!met);
         writeln!(
             out,
-            "{:<14} {their_median:>10} {our_median:>11} {added:>9} {:>10.0} {:>11.0} {left:>6.2}  {}",
+            "{:<12} {:>8} {:>9} {:>11} {added:>9} {:>8.0} {:>10.0} {:>11.0} {left:>6.2}  {}",
             format!("read c={clients}"),
+            theirs.median(),
+            direct.median(),
+            ours.median(),
             theirs.rate(),
+            direct.rate(),
             ours.rate(),
             if met { "yes" } else { "NO" }
         )?;
     }
     writeln!(
         out,
-        "targets met: {} of 3 (added p50 {ADDED_US} us, ratio {LEFT})",
+        "targets met: {} of 3 (added p50 {ADDED_US} us, ratio {LEFT}, both beside bare sqld)",
         3 - missed
     )
 }

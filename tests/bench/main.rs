@@ -12,6 +12,7 @@ mod flights;
 mod gateway;
 #[cfg(unix)]
 mod http;
+mod keyed;
 mod measure;
 #[cfg(target_os = "linux")]
 mod server;
