@@ -16,9 +16,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// The pause before a program that ended is started again; doubled each time, up to the longest.
+/// The pause before a program that ended is started again; doubled each time, up to the longest. One that was ready is missed
+/// by its users meanwhile, and costs little to start: it does not wait as long as one that cannot start.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+const LONGEST_PAUSE_AFTER_READY: Duration = Duration::from_secs(1);
 
 /// A program that stayed up for so long begins with the first pause again.
 const STEADY: Duration = Duration::from_secs(10);
@@ -236,9 +238,22 @@ impl Drop for Process {
     }
 }
 
+/// The pause after a program ended that lived for so long.
+fn next_pause(last: Option<Duration>, was_ready: bool, lived: Duration) -> Duration {
+    let longest = if was_ready {
+        LONGEST_PAUSE_AFTER_READY
+    } else {
+        LONGEST_PAUSE
+    };
+    match last {
+        Some(last) if lived <= STEADY => (last * 2).min(longest),
+        _ => FIRST_PAUSE,
+    }
+}
+
 impl Shared {
     fn supervise(&self) {
-        let mut pause = FIRST_PAUSE;
+        let mut last_pause = None;
         loop {
             let began = Instant::now();
             let why = match self.run_once() {
@@ -246,10 +261,10 @@ impl Shared {
                 Err(error) => format!("cannot be started: {}", error.full_message()),
             };
             self.job.ended();
-            if began.elapsed() > STEADY {
-                pause = FIRST_PAUSE;
-            }
             let mut state = lock(&self.state);
+            let was_ready = state.in_a_row == 0;
+            let pause = next_pause(last_pause, was_ready, began.elapsed());
+            last_pause = Some(pause);
             state.failure = why;
             state.failures += 1;
             state.in_a_row += 1;
@@ -271,7 +286,6 @@ impl Shared {
             }
             state.phase = Phase::Starting;
             drop(state);
-            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 

@@ -96,6 +96,24 @@ fn a_program_that_fails_says_why_and_is_tried_less_and_less_often() {
 }
 
 #[test]
+fn pauses_grow_and_stay_short_for_what_was_ready() {
+    let pauses = |was_ready, lived| {
+        let first = next_pause(None, was_ready, lived);
+        std::iter::successors(Some(first), |last| Some(next_pause(Some(*last), was_ready, lived)))
+            .map(|pause| pause.as_millis())
+            .take(9)
+            .collect::<Vec<_>>()
+    };
+    let brief = Duration::from_secs(1);
+    assert_eq!(
+        pauses(false, brief),
+        [100, 200, 400, 800, 1600, 3200, 6400, 12800, 15000]
+    );
+    assert_eq!(pauses(true, brief), [100, 200, 400, 800, 1000, 1000, 1000, 1000, 1000]);
+    assert_eq!(pauses(true, STEADY * 2), [100; 9]);
+}
+
+#[test]
 fn one_that_does_not_want_to_end_is_killed() {
     let dir = tempfile::tempdir().unwrap();
     let (process, _) = run(dir.path(), "trap '' TERM; READY; while :; do sleep 0.05; done");
