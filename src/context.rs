@@ -29,6 +29,16 @@ enum Plane {
 }
 
 impl Context {
+    /// `stopped` tells whether Ctrl-C was pressed, while the command rather than the system sees to that.
+    #[must_use]
+    pub fn stopping(self, stopped: fn() -> bool) -> Self {
+        let patience = Patience {
+            stopped,
+            ..self.patience
+        };
+        Self { patience, ..self }
+    }
+
     #[must_use]
     pub fn new(ui: Ui, settings: Settings) -> Self {
         Self {
@@ -80,7 +90,8 @@ impl Context {
     /// A client of a server. It sends nothing by itself.
     #[must_use]
     pub fn client(&self, server: Server) -> Client {
-        Client::new(server.url, server.token, server.organization, self.patience)
+        let notes = self.settings.state_dir().map(|dir| dir.join("uploads"));
+        Client::new(server.url, server.token, server.organization, self.patience).noting_uploads(notes)
     }
 
     /// The control plane of the current context.

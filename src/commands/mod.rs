@@ -169,7 +169,7 @@ pub fn run(args: Vec<OsString>) -> u8 {
     if cli.command.as_ref().is_some_and(Command::uses_the_plane) {
         end_on_interrupt(ui);
     }
-    let ctx = Context::new(ui, settings);
+    let ctx = Context::new(ui, settings).stopping(interrupt::pressed);
     let result = match (problem, cli.command) {
         (Some(error), Some(command)) if !command.mends_settings() => Err(error),
         (_, Some(command)) => dispatch(&ctx, command),

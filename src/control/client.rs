@@ -2,10 +2,11 @@
 //!
 //! [`Client`] is the mirror image of a server over `routes`: a method here is a request there. It is asked as
 //! [`super::ControlPlane`] (`plane`) and as [`super::accounts::Accounts`] (`accounts`). `http` sends, `refusal` understands
-//! errors, `wire` completes what a server leaves out; `upload` and `export` move files. What only torso's own server can do
+//! errors, `wire` completes what a server leaves out; `upload` and `export` move files, `begun` notes what is on its way. What only torso's own server can do
 //! is one clear `unsupported` elsewhere.
 
 mod accounts;
+mod begun;
 mod export;
 mod http;
 mod plane;
@@ -26,6 +27,7 @@ use refusal::About;
 use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::Duration;
 use url::Url;
 
@@ -38,6 +40,8 @@ pub struct Client {
     skipped: RefCell<Vec<String>>,
     /// Database tokens made by this process, so that one command asks for one only. Never written anywhere.
     minted: RefCell<HashMap<(DatabaseName, Authorization), Secret>>,
+    /// Where uploads under way are noted; without it a killed one begins anew.
+    notes: Option<PathBuf>,
 }
 
 /// Turso's own.
@@ -52,7 +56,15 @@ impl Client {
             organization,
             skipped: RefCell::default(),
             minted: RefCell::default(),
+            notes: None,
         }
+    }
+
+    /// Notes uploads under way in a directory of this user's, so that the same command goes on with what a killed one sent.
+    #[must_use]
+    pub fn noting_uploads(mut self, dir: Option<PathBuf>) -> Self {
+        self.notes = dir;
+        self
     }
 
     /// Makes the same client elsewhere: a client itself stays on its thread.
@@ -63,6 +75,18 @@ impl Client {
             organization: organization.clone(),
             skipped: RefCell::default(),
             minted: RefCell::default(),
+            notes: None,
+        }
+    }
+
+    /// The same, for what is tried again by the caller.
+    fn trying_once(&self) -> Self {
+        Self {
+            http: self.http.trying_once(),
+            organization: self.organization.clone(),
+            skipped: RefCell::default(),
+            minted: RefCell::default(),
+            notes: None,
         }
     }
 

@@ -1,11 +1,15 @@
 //! Files on their way to a server: resumed, checked, and nothing half-made.
 
 use super::{stand_in, world};
-use crate::support::World;
 use crate::support::stub::{Answer, Request, Stub};
+use crate::support::{World, until};
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use serde_json::json;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 /// Writes a database that needs several pieces; its path.
 fn large(world: &World) -> std::path::PathBuf {
@@ -150,12 +154,21 @@ fn a_refused_upload_makes_no_database() {
 
 /// Turso Cloud: the database is made first, and filled at its own address.
 fn cloud(fails: bool) -> (Stub, Arc<Mutex<Vec<u8>>>) {
+    cloud_answering(move |line| {
+        (fails && line == "PUT /v2/upload/u-9/chunk/2")
+            .then(|| Answer::Json(400, json!({ "error": "the disk is full" })))
+    })
+}
+
+/// The same, with answers that go before its own.
+fn cloud_answering(first: impl Fn(&str) -> Option<Answer> + Send + Sync + 'static) -> (Stub, Arc<Mutex<Vec<u8>>>) {
     let arrived = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&arrived);
     let made = AtomicUsize::new(0);
     let host = Arc::new(Mutex::new(String::new()));
     let own = Arc::clone(&host);
     let stub = Stub::start(move |request| match request.line().as_str() {
+        line if let Some(answer) = first(line) => answer,
         "POST /v1/uploads" => Answer::Json(404, json!({ "error": "not found" })),
         "POST /v1/databases" => {
             assert_eq!(request.json()["seed"], json!({ "type": "database_upload" }));
@@ -176,9 +189,6 @@ fn cloud(fails: bool) -> (Stub, Arc<Mutex<Vec<u8>>>) {
             assert_eq!(request.header("authorization"), Some("Bearer database.token"));
             if line.ends_with("/start") {
                 return Answer::Json(200, json!({ "chunk_size": 5_000_000, "upload_id": "u-9" }));
-            }
-            if fails && line.ends_with("/chunk/2") {
-                return Answer::Json(400, json!({ "error": "the disk is full" }));
             }
             kept.lock().unwrap().extend_from_slice(&request.body);
             Answer::Json(200, json!({}))
@@ -214,4 +224,72 @@ fn a_failed_upload_to_turso_cloud_leaves_no_database() {
     let run = run.fails(1, "invalid_value");
     assert!(run.stderr.contains("the disk is full"), "{}", run.stderr);
     assert_eq!(stub.lines().pop().unwrap(), "DELETE /v1/databases/fresh");
+}
+
+/// Pauses before the next try end with Ctrl-C, also those that the service asks for; the database is removed.
+#[test]
+fn an_upload_to_turso_cloud_that_waits_takes_an_interrupt() {
+    for busy in ["PUT /v2/upload/start", "POST /v1/databases/fresh/auth/tokens"] {
+        let (stub, _) = cloud_answering(move |line| {
+            (line == busy).then(|| Answer::Json(503, json!({ "error": "come back later" })))
+        });
+        let world = world(&stub);
+        let path = large(&world);
+        let process = world
+            .torso_command(["db", "create", "fresh", "--json", "--from-file", path.to_str().unwrap()])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // By then the pauses are longer than what is allowed for below.
+        until("it was tried five times", || {
+            stub.lines().iter().filter(|line| *line == busy).count() >= 5
+        });
+        nix::sys::signal::kill(Pid::from_raw(process.id().try_into().unwrap()), Signal::SIGINT).unwrap();
+        let begun = Instant::now();
+        let output = process.wait_with_output().unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+        assert_eq!(
+            output.status.code(),
+            Some(130),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let told: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+        assert_eq!(told["error"]["code"], "interrupted");
+        assert_eq!(stub.lines().pop().unwrap(), "DELETE /v1/databases/fresh");
+    }
+}
+
+/// A torso server that is away for long: what it has is not given up.
+#[test]
+fn what_arrived_at_a_server_that_went_away_is_gone_on_with() {
+    let kept = Arc::new(Mutex::new(Kept::default()));
+    let (away, made) = (Arc::new(AtomicBool::new(true)), AtomicBool::new(false));
+    let (serve, is_away) = (breaking(Arc::clone(&kept), 1), Arc::clone(&away));
+    let stub = Stub::start(move |request| match request.line().as_str() {
+        "POST /v1/databases" if is_away.load(Ordering::SeqCst) => Answer::Json(503, json!({ "error": "going down" })),
+        "GET /v1/databases/fresh" if !made.load(Ordering::SeqCst) => {
+            stand_in::missing("database", "database_not_found")
+        }
+        line => {
+            made.fetch_or(line == "POST /v1/databases", Ordering::SeqCst);
+            serve(request)
+        }
+    });
+    let world = world(&stub);
+    let path = large(&world);
+    let args = ["db", "create", "fresh", "--from-file", path.to_str().unwrap(), "--json"];
+    let run = world.torso(args).fails(7, "unavailable");
+    assert!(run.stderr.contains("the same command goes on"), "{}", run.stderr);
+    away.store(false, Ordering::SeqCst);
+    let before = stub.lines().len();
+    assert_eq!(world.torso(args).success().json()["created"], true);
+    let lines = stub.lines().split_off(before);
+    assert!(
+        !lines
+            .iter()
+            .any(|line| line.contains("PUT") || line == "POST /v1/uploads"),
+        "{lines:?}"
+    );
 }

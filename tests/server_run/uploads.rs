@@ -186,6 +186,12 @@ impl Site {
         std::fs::read_dir(self.deployment.data().join("uploads")).map_or(0, Iterator::count)
     }
 
+    /// What is noted on this side of uploads under way.
+    fn notes(&self) -> usize {
+        let noted = self.world().path("home").join(".local/state/torso/uploads");
+        std::fs::read_dir(noted).map_or(0, Iterator::count)
+    }
+
     /// Files for a while that commands left.
     fn left(&self) -> usize {
         std::fs::read_dir(self.world().path("tmp")).unwrap().count()
@@ -262,17 +268,25 @@ fn an_interrupted_or_killed_client_leaves_nothing_half_made() {
             assert_eq!((site.uploads(), site.left()), (0, 0));
         }
     }
-    // Who was killed could not clear up: the server forgets it within a day, and the next command what lies here.
-    assert_eq!(site.uploads(), 1);
+    // Who was killed could not clear up. What becomes another database has nothing to do with it.
+    assert_eq!((site.uploads(), site.notes()), (1, 1));
     site.way.pause.store(0, Ordering::SeqCst);
-    let path = site.file("--from-file");
-    site.world()
-        .ok(["db", "create", "app", "--from-file", path.to_str().unwrap()]);
-    assert_eq!((site.uploads(), site.left()), (1, 0));
-    assert_eq!(
-        site.world().query("app", DIGEST),
-        site.world().query("./original.db", DIGEST)
-    );
+    let path = site.world().work().join("original.db");
+    let create = |name: &str| {
+        let before = site.way.sent.load(Ordering::SeqCst);
+        site.world()
+            .ok(["db", "create", name, "--from-file", path.to_str().unwrap()]);
+        site.way.sent.load(Ordering::SeqCst) - before
+    };
+    let original = site.world().query("./original.db", DIGEST);
+    assert!(create("other") >= SIZE << 20);
+    assert_eq!((site.uploads(), site.left(), site.notes()), (1, 0, 1));
+    // The same command goes on where it was.
+    assert!(create("app") < (SIZE << 20) - (512 << 10));
+    assert_eq!((site.uploads(), site.left(), site.notes()), (0, 0, 0));
+    for name in ["app", "other"] {
+        assert_eq!(site.world().query(name, DIGEST), original);
+    }
 }
 
 #[test]

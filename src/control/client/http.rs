@@ -25,7 +25,14 @@ pub struct Patience {
     pub call: Duration,
     /// How often a call is tried at most.
     pub tries: u32,
+    /// Whether somebody wants it to end (Ctrl-C): then nothing is waited for.
+    pub stopped: fn() -> bool,
 }
+
+/// How often somebody who waits is asked whether to go on.
+pub(super) const LOOK: Duration = Duration::from_millis(100);
+
+const NEVER: fn() -> bool = || false;
 
 impl Patience {
     /// For commands. A mutation returns when its result can be used, which may take the server a while.
@@ -33,12 +40,14 @@ impl Patience {
         connect: Duration::from_secs(10),
         call: Duration::from_secs(300),
         tries: 4,
+        stopped: NEVER,
     };
     /// For what is done on the way out.
     const IN_PASSING: Self = Self {
         connect: Duration::from_secs(2),
         call: Duration::from_secs(3),
         tries: 1,
+        stopped: NEVER,
     };
 
     /// For a person who waits at the Tab key.
@@ -46,6 +55,7 @@ impl Patience {
         connect: Duration::from_millis(100),
         call: Duration::from_millis(180),
         tries: 1,
+        stopped: NEVER,
     };
 }
 
@@ -139,6 +149,15 @@ impl Http {
     /// The same for what is not worth waiting for.
     pub fn in_passing(&self) -> Self {
         Self::new(self.base.clone(), self.token.clone(), Patience::IN_PASSING)
+    }
+
+    /// The same for what its caller tries again.
+    pub fn trying_once(&self) -> Self {
+        let patience = Patience {
+            tries: 1,
+            ..self.patience
+        };
+        Self::new(self.base.clone(), self.token.clone(), patience)
     }
 
     /// The server's address, for messages.
@@ -274,10 +293,18 @@ impl Http {
                 Some(asked) => asked + Duration::from_millis(fastrand::u64(0..250)),
                 None => Duration::from_millis(fastrand::u64(100..200) << tried),
             };
-            if Instant::now() + pause >= deadline {
+            let until = Instant::now() + pause;
+            if until >= deadline {
                 return Err(failed.error);
             }
-            std::thread::sleep(pause);
+            while let left = until.saturating_duration_since(Instant::now())
+                && !left.is_zero()
+            {
+                if (self.patience.stopped)() {
+                    return Err(Error::new(Code::Interrupted, "interrupted"));
+                }
+                std::thread::sleep(left.min(LOOK));
+            }
         }
     }
 

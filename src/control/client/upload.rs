@@ -3,7 +3,8 @@
 //! A torso server takes the pieces before it makes the database, so that nothing half-made is ever seen. Turso Cloud makes
 //! the database first and takes the pieces at the database's own address; there a failure removes it again.
 
-use super::http::{Call, Failed};
+use super::begun::Note;
+use super::http::{Call, Failed, LOOK};
 use super::refusal::About;
 use super::{Client, about, about_database, is_unsupported, wire};
 use crate::control::files::{SQLITE_HEADER, sha256};
@@ -13,7 +14,6 @@ use crate::control::tokens::{Expiration, NewToken};
 use crate::control::types::{CreateDatabase, Database};
 use crate::control::{ControlPlane, Progress, Staging};
 use crate::error::{Code, Error, Result};
-use crate::secret::Secret;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::fs::File;
@@ -30,9 +30,6 @@ const FIRST_CHUNK: u64 = 256 << 10;
 /// How long a piece may take until the next is larger, and from when on it is smaller.
 const QUICK: Duration = Duration::from_millis(500);
 const SLOW: Duration = Duration::from_secs(2);
-
-/// How often somebody who waits is asked whether to go on.
-const LOOK: Duration = Duration::from_millis(100);
 
 /// How often a piece is tried before the upload is given up; with the pauses, some five minutes.
 const TRIES: u32 = 10;
@@ -126,26 +123,65 @@ impl Client {
             )
             .hint("a dump becomes a database with torso db create NAME --from-dump FILE"));
         }
-        match self.begin(&mut file, path, size) {
+        let sha256 = file
+            .rewind()
+            .and_then(|()| sha256(&mut file))
+            .map_err(|error| cannot_read(path, error))?;
+        let mut note = self.note(request, &sha256);
+        let left = note.as_mut().and_then(Note::left).and_then(|id| self.left(&id, size));
+        let begun = left.map_or_else(|| self.begin(size, &sha256), Ok);
+        match begun {
             Ok(upload) => {
-                let id: TokenId = upload.id.parse()?;
-                if let Err(error) = self.send(&mut file, path, size, upload, progress) {
-                    self.give_up(&id);
-                    return Err(error);
+                if let Some(note) = &mut note {
+                    note.write(&upload.id);
                 }
-                self.create_from_upload(request, &id, &mut || progress(size, size))
-                    .inspect_err(|_| self.give_up(&id))
+                let id: TokenId = upload.id.parse()?;
+                let made = match self.send(&mut file, path, size, upload, progress) {
+                    Ok(()) => self.create_from_upload(request, &id, &mut || progress(size, size)),
+                    Err(error) => Err(error),
+                };
+                made.map_err(|error| self.ended(error, &id, note))
             }
             Err(error) if is_unsupported(&error) => self.create_then_fill(request, &mut file, path, size, progress),
             Err(error) => Err(error),
         }
     }
 
-    fn begin(&self, file: &mut File, path: &Path, size: u64) -> Result<Upload> {
-        let sha256 = file
-            .rewind()
-            .and_then(|()| sha256(file))
-            .map_err(|error| cannot_read(path, error))?;
+    /// What becomes of an upload that failed: what the server keeps is gone on with by the same command, where trying again
+    /// may help, and forgotten else.
+    fn ended(&self, error: Error, id: &TokenId, note: Option<Note>) -> Error {
+        match note {
+            Some(note) if error.kind().retryable() => {
+                note.keep();
+                error.hint("the same command goes on where this one ended, within an hour")
+            }
+            _ => {
+                self.give_up(id);
+                error
+            }
+        }
+    }
+
+    /// The note of an upload that becomes this database.
+    fn note(&self, request: &CreateDatabase, sha256: &str) -> Option<Note> {
+        let organization = self.organization.as_ref().map_or("", |slug| slug.as_str());
+        let about = [&*self.address(), organization, request.name.as_str(), sha256];
+        Note::take(self.notes.as_deref()?, &about)
+    }
+
+    /// An upload that a killed command had begun, if the server still has it.
+    fn left(&self, id: &str, size: u64) -> Option<Upload> {
+        let about = About::new("the upload", Code::UploadNotFound, Code::Conflict);
+        let id: TokenId = id.parse().ok()?;
+        let reply = self
+            .http
+            .ask(&Call::get(self.scoped(&routes::upload(&id)), about))
+            .ok()?;
+        let upload: Upload = wire::read(wire::within(reply, "upload"), "the upload").ok()?;
+        (upload.offset <= size).then_some(upload)
+    }
+
+    fn begin(&self, size: u64, sha256: &str) -> Result<Upload> {
         let call = Call::post(
             self.scoped(routes::UPLOADS),
             about("the upload").only_here("take uploads in pieces"),
@@ -247,7 +283,7 @@ impl Client {
         }
     }
 
-    /// Has the server forget what has arrived. Where it cannot be told, it does so by itself within a day.
+    /// Has the server forget what has arrived. Where it cannot be told, it does so by itself within an hour.
     fn give_up(&self, id: &TokenId) {
         let at = self.scoped(&routes::upload(id));
         let about = About::new("the upload", Code::UploadNotFound, Code::Conflict);
@@ -300,7 +336,8 @@ impl Client {
         };
         let about = || about_database(&database.name);
         let start = serde_json::to_vec(&json!({ "db_size_bytes": size })).unwrap_or_default();
-        let reply = self.step(&database.name, &join("v2/upload/start")?, &start, &about())?;
+        let at = join("v2/upload/start")?;
+        let reply = self.step(&database.name, &at, &start, &about(), &mut || progress(0, size))?;
         let begun: Begun = wire::read(reply, "the upload")?;
         let id: TokenId = match &begun.upload_id {
             Value::String(id) => id.parse()?,
@@ -318,41 +355,41 @@ impl Client {
             progress(offset, size)?;
             let length = chunk.min(size - offset);
             let bytes = file.piece(offset, length).map_err(|error| cannot_read(path, error))?;
-            self.step(
-                &database.name,
-                &join(&format!("v2/upload/{id}/chunk/{index}"))?,
-                &bytes,
-                &about(),
-            )?;
+            let at = join(&format!("v2/upload/{id}/chunk/{index}"))?;
+            self.step(&database.name, &at, &bytes, &about(), &mut || progress(offset, size))?;
             offset += length;
             index += 1;
         }
-        self.step(
-            &database.name,
-            &join(&format!("v2/upload/{id}/finalize"))?,
-            &[],
-            &about(),
-        )?;
+        let at = join(&format!("v2/upload/{id}/finalize"))?;
+        self.step(&database.name, &at, &[], &about(), &mut || progress(size, size))?;
         progress(size, size)
     }
 
-    /// One request to the database's own address, with a fresh token each time it is tried.
-    fn step(&self, name: &DatabaseName, url: &Url, bytes: &[u8], about: &About<'_>) -> Result<Value> {
+    /// One request to the database's own address, with a fresh token each time it is tried, as long as `go_on` says so.
+    fn step(
+        &self,
+        name: &DatabaseName,
+        url: &Url,
+        bytes: &[u8],
+        about: &About<'_>,
+        go_on: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<Value> {
         let mut retries = Retries::default();
+        let once = self.trying_once();
+        let wanted = NewToken {
+            expiration: Expiration::After(STEP),
+            ..NewToken::default()
+        };
         loop {
-            let token: Secret = self
-                .create_database_token(
-                    name,
-                    &NewToken {
-                        expiration: Expiration::After(STEP),
-                        ..NewToken::default()
-                    },
-                )?
-                .jwt;
-            match self.http.put(url, Some(&token), bytes.to_vec(), about) {
-                Ok(reply) => return Ok(reply),
-                Err(failed) => retries.pause(failed, &mut || Ok(()))?,
-            }
+            let failed = match once.create_database_token(name, &wanted) {
+                Ok(token) => match self.http.put(url, Some(&token.jwt), bytes.to_vec(), about) {
+                    Ok(reply) => return Ok(reply),
+                    Err(failed) => failed,
+                },
+                Err(error) if error.kind().retryable() => Failed::for_now(error),
+                Err(error) => return Err(error),
+            };
+            retries.pause(failed, go_on)?;
         }
     }
 }

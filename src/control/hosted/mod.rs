@@ -238,8 +238,8 @@ impl Hosted {
 
     // Files that come and go.
 
-    /// Begins an upload of so many bytes, whose checksum may be told. A SQLite file or a dump, to be used within a day as
-    /// [`crate::control::types::Seed::Upload`].
+    /// Begins an upload of so many bytes, whose checksum may be told. A SQLite file or a dump, to be used within an hour of
+    /// its last piece as [`crate::control::types::Seed::Upload`].
     pub fn begin_upload(
         &self,
         caller: &Caller,

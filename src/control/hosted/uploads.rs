@@ -15,13 +15,13 @@ use crate::error::{Code, Error, Result};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
-use std::fs::File;
+use std::fs::{DirEntry, File};
 use std::io::{ErrorKind, Read, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-/// How long an upload may take, and wait to be used.
-const KEPT: SignedDuration = SignedDuration::from_hours(24);
+/// How long an upload waits for its next piece, and to be used.
+const KEPT: SignedDuration = SignedDuration::from_hours(1);
 
 /// Uploads under way at the same time in an organization.
 const MOST: usize = 32;
@@ -41,7 +41,7 @@ pub struct Upload {
     /// Bytes that have arrived: where the next piece begins.
     pub offset: u64,
     pub complete: bool,
-    /// Then it is given up.
+    /// Then it is given up, unless more of it arrives.
     pub expires_at: Timestamp,
 }
 
@@ -77,7 +77,7 @@ impl Drop for Busy<'_> {
 fn not_found(id: &str) -> Error {
     let short: String = id.chars().take(36).collect();
     Error::new(Code::UploadNotFound, format!("there is no upload {short:?}"))
-        .hint("an upload can be used once and within a day; begin another one")
+        .hint("an upload can be used once, and within an hour of its last piece; begin another one")
 }
 
 fn wrong(message: String, hint: &str) -> Error {
@@ -116,7 +116,7 @@ impl Uploads {
             Err(error) if error.kind() == ErrorKind::NotFound => return Err(not_found(id)),
             Err(error) => return Err(Error::io(error, format!("cannot read {}", path.display()))),
         };
-        if about.organization != organization || is_old(&about) {
+        if about.organization != organization || is_old(&home, &about) {
             return Err(not_found(id));
         }
         Ok((home, about))
@@ -257,6 +257,13 @@ impl Uploads {
         Ok(was)
     }
 
+    fn is_busy(&self, entry: &DirEntry) -> bool {
+        entry
+            .file_name()
+            .to_str()
+            .is_some_and(|id| lock(&self.busy).contains(id))
+    }
+
     /// Removes an upload that was used or given up. What cannot be removed is when it is old.
     fn drop(&self, id: &str) {
         if let Ok(home) = self.home(id) {
@@ -277,7 +284,9 @@ impl Uploads {
                 .ok()
                 .and_then(|text| serde_json::from_slice::<About>(&text).ok());
             match about {
-                Some(about) if is_old(&about) => drop(std::fs::remove_dir_all(entry.path())),
+                Some(about) if is_old(&entry.path(), &about) && !self.is_busy(&entry) => {
+                    drop(std::fs::remove_dir_all(entry.path()))
+                }
                 Some(about) => left += usize::from(Some(about.organization.as_str()) == organization),
                 // One that is just being made, or that was not.
                 None => {
@@ -295,8 +304,15 @@ impl Uploads {
     }
 }
 
-fn is_old(about: &About) -> bool {
-    Timestamp::now().duration_since(about.created_at) > KEPT
+/// When something of an upload arrived last.
+fn last(home: &Path, about: &About) -> Timestamp {
+    let written = std::fs::metadata(home.join("data")).and_then(|metadata| metadata.modified());
+    let written = written.ok().and_then(|time| Timestamp::try_from(time).ok());
+    written.map_or(about.created_at, |written| written.max(about.created_at))
+}
+
+fn is_old(home: &Path, about: &About) -> bool {
+    Timestamp::now().duration_since(last(home, about)) > KEPT
 }
 
 fn described(id: String, home: &Path, about: &About) -> Result<Upload> {
@@ -304,8 +320,7 @@ fn described(id: String, home: &Path, about: &About) -> Result<Upload> {
     let offset = std::fs::metadata(&path)
         .map_err(|error| Error::io(error, format!("cannot look at {}", path.display())))?
         .len();
-    let expires_at = about
-        .created_at
+    let expires_at = last(home, about)
         .checked_add(KEPT)
         .map_err(|error| Error::new(Code::Internal, "cannot tell the time").caused_by(error))?;
     Ok(Upload {
@@ -398,5 +413,44 @@ fn about_upload(error: Error, paths: &[&Path]) -> Error {
         Some(hint) => new.hint(hint),
         None if error.code() == Code::InvalidFile => new.hint("upload a sound SQLite file, or a dump in SQL"),
         None => new,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, SystemTime};
+
+    /// Makes an upload begun, and its last piece arrived, so many minutes ago.
+    fn age(uploads: &Uploads, id: &str, begun: i64, arrived: u64) {
+        let home = uploads.home(id).unwrap();
+        let (_, mut about) = uploads.about(id, "o").unwrap();
+        about.created_at -= SignedDuration::from_mins(begun);
+        uploads.write(&home, &about).unwrap();
+        let data = File::options().append(true).open(home.join("data")).unwrap();
+        data.set_modified(SystemTime::now() - Duration::from_secs(60 * arrived))
+            .unwrap();
+    }
+
+    #[test]
+    fn an_upload_is_forgotten_an_hour_after_its_last_piece() {
+        let dir = tempfile::tempdir().unwrap();
+        let uploads = Uploads::new(dir.path().to_owned());
+        let begin = || uploads.begin("o", Some(4), None).unwrap().id;
+        let [slow, left, used] = [begin(), begin(), begin()];
+        age(&uploads, &slow, 60 * 30, 59);
+        age(&uploads, &left, 61, 61);
+        age(&uploads, &used, 61, 61);
+        let busy = uploads.reserve(&used).unwrap();
+        assert_eq!(uploads.get("o", &left).unwrap_err().code(), Code::UploadNotFound);
+        assert_eq!(uploads.sweep(Some("o")).unwrap(), 2);
+        let there = |id: &str| uploads.home(id).unwrap().exists();
+        assert_eq!([there(&slow), there(&left), there(&used)], [true, false, true]);
+        drop(busy);
+        assert_eq!(uploads.sweep(Some("o")).unwrap(), 1);
+        // With the next piece there is another hour.
+        let now = uploads.put("o", &slow, 0, &mut &b"ab"[..], 2).unwrap();
+        assert_eq!(now.offset, 2);
+        assert!(now.expires_at > Timestamp::now() + SignedDuration::from_mins(59));
     }
 }
