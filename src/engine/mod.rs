@@ -16,6 +16,7 @@ pub mod forbidden;
 pub mod process;
 #[cfg(unix)]
 pub mod sqld;
+pub mod writes;
 
 use crate::error::Result;
 use jiff::Timestamp;

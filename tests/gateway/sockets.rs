@@ -155,6 +155,22 @@ fn messages_of_protocol_buffers_are_spoken_and_vetted() {
         );
     }
     assert_eq!(ask(execute("select 1"))[0], 3 << 3 | 2);
+    // Writes of who may only read are errors as well, and the socket goes on.
+    ask(field(1, &field(1, door.read_only("app").as_bytes())));
+    let cursor = [
+        vec![0x08, 1, 0x10, 1],
+        field(3, &field(1, &field(2, &field(1, b"create table t (x)")))),
+    ]
+    .concat();
+    for message in [execute("create table t (x)"), request(6, &cursor)] {
+        let answer = ask(message);
+        assert_eq!(answer[0], 4 << 3 | 2, "{answer:?}");
+        assert!(answer.windows(9).any(|part| part == b"FORBIDDEN"), "{answer:?}");
+    }
+    // Of the cursor that is not there.
+    assert_eq!(ask(request(8, &[0x08, 1, 0x10, 9]))[0], 4 << 3 | 2);
+    assert_eq!(ask(request(7, &[0x08, 1]))[0], 3 << 3 | 2);
+    assert_eq!(ask(execute("select 1"))[0], 3 << 3 | 2);
 }
 
 #[test]
@@ -226,11 +242,7 @@ fn a_socket_opens_its_own_database_only() {
     socket.hello(&door.read_only("app"));
     socket.open_stream();
     let answer = socket.run("create table t (x)");
-    // The engine answers what is forbidden by closing the socket.
-    assert!(
-        answer["type"] == "response_error" || answer["closed"].is_number(),
-        "{answer}"
-    );
+    assert_eq!(answer["error"]["code"], "FORBIDDEN", "{answer}");
     assert_eq!(
         door.number("app-alice", &token, "select count(*) from sqlite_master"),
         0
@@ -339,4 +351,84 @@ fn sockets_without_a_token_keep_nobody_out() {
     assert_eq!(late.hello(&token)["type"], "hello_ok");
     assert_eq!(silent[7].hello(&token)["type"], "hello_ok");
     assert_eq!(greeted.run("select 1")["type"], "response_ok");
+}
+
+#[test]
+fn a_write_with_a_token_that_only_reads_is_an_error_and_the_socket_goes_on() {
+    let door = Door::new();
+    let token = door.create("app");
+    door.run("app-alice", &token, "create table t (x)").fine();
+    for protocol in ["hrana1", "hrana2", "hrana3"] {
+        let mut socket = door.socket("app-alice", protocol);
+        socket.hello(&door.read_only("app"));
+        socket.open_stream();
+        let mut ask = |request: Value| {
+            let answer = socket.ask(&json!({ "type": "request", "request_id": 9, "request": request }));
+            assert_eq!(answer["request_id"], 9, "{answer}");
+            match answer["type"].as_str() {
+                Some("response_ok") => "ok".to_owned(),
+                _ => answer["error"]["code"].as_str().unwrap().to_owned(),
+            }
+        };
+        let write = "insert into t values (1)";
+        let batch = |sql: &str| json!({ "steps": [{ "stmt": { "sql": "select 1" } }, { "stmt": { "sql": sql } }] });
+        let execute = |sql: &str| json!({ "type": "execute", "stream_id": 1, "stmt": { "sql": sql } });
+        for _ in 0..3 {
+            assert_eq!(ask(execute(write)), "FORBIDDEN");
+            assert_eq!(ask(execute("begin")), "ok");
+            assert_eq!(ask(execute("with a as (select 1) delete from t")), "FORBIDDEN");
+            assert_eq!(ask(execute("commit")), "ok");
+            assert_eq!(
+                ask(json!({ "type": "batch", "stream_id": 1, "batch": batch(write) })),
+                "FORBIDDEN"
+            );
+            assert_eq!(
+                ask(json!({ "type": "batch", "stream_id": 1, "batch": batch("select 2") })),
+                "ok"
+            );
+        }
+        if protocol == "hrana1" {
+            continue;
+        }
+        let sequence = |sql: &str| json!({ "type": "sequence", "stream_id": 1, "sql": sql });
+        assert_eq!(ask(sequence("select 1; drop table t")), "FORBIDDEN");
+        assert_eq!(ask(sequence("select 1; select 2")), "ok");
+        // Stored SQL is refused where it is run; it may be described.
+        let store = |id: u8, sql: &str| json!({ "type": "store_sql", "sql_id": id, "sql": sql });
+        let stored = |id: u8| json!({ "type": "execute", "stream_id": 1, "stmt": { "sql_id": id } });
+        assert_eq!(ask(store(1, write)), "ok");
+        assert_eq!(ask(store(2, "select 1")), "ok");
+        assert_eq!(ask(stored(1)), "FORBIDDEN");
+        assert_eq!(ask(stored(2)), "ok");
+        assert_eq!(ask(json!({ "type": "describe", "stream_id": 1, "sql_id": 1 })), "ok");
+        assert_eq!(ask(json!({ "type": "close_sql", "sql_id": 1 })), "ok");
+        assert_eq!(ask(store(1, "select 1")), "ok");
+        assert_eq!(ask(stored(1)), "ok");
+        if protocol == "hrana2" {
+            continue;
+        }
+        // What is asked of a cursor that is not there has an answer, too.
+        let open = |sql: &str| json!({ "type": "open_cursor", "stream_id": 1, "cursor_id": 5, "batch": batch(sql) });
+        let fetch = json!({ "type": "fetch_cursor", "cursor_id": 5, "max_count": 10 });
+        let close = json!({ "type": "close_cursor", "cursor_id": 5 });
+        assert_eq!(ask(open(write)), "FORBIDDEN");
+        assert_eq!(ask(fetch.clone()), "FORBIDDEN");
+        assert_eq!(ask(close.clone()), "ok");
+        assert_eq!(ask(open("select 3")), "ok");
+        assert_eq!(ask(fetch), "ok");
+        assert_eq!(ask(close), "ok");
+    }
+    assert_eq!(door.number("app-alice", &token, "select count(*) from t"), 0);
+    // What was stored before is seen after another greeting.
+    let mut socket = door.socket("app-alice", "hrana2");
+    socket.hello(&token);
+    socket.open_stream();
+    let store = json!({ "type": "store_sql", "sql_id": 1, "sql": "insert into t values (1)" });
+    socket.ask(&json!({ "type": "request", "request_id": 2, "request": store }));
+    let run = json!({ "type": "request", "request_id": 3, "request":
+        { "type": "execute", "stream_id": 1, "stmt": { "sql_id": 1 } } });
+    assert_eq!(socket.ask(&run)["type"], "response_ok");
+    socket.hello(&door.read_only("app"));
+    assert_eq!(socket.ask(&run)["error"]["code"], "FORBIDDEN");
+    assert_eq!(socket.run("select count(*) from t")["type"], "response_ok");
 }

@@ -112,6 +112,13 @@ fn call(door: &Door, label: &str, method: &str, header: &str, token: &str, messa
         .unwrap()
 }
 
+/// One statement, of a client of such a number.
+fn program(client: u8, sql: &str) -> Vec<u8> {
+    let query = [field(1, sql.as_bytes()), field(2, b"")].concat();
+    let client = format!("6f0f7e2a-0000-4000-8000-{client:012}");
+    [field(1, client.as_bytes()), field(2, &field(1, &field(2, &query)))].concat()
+}
+
 /// The status of gRPC, wherever it is told.
 fn status(response: Response) -> String {
     let head = response
@@ -158,13 +165,7 @@ fn replicas_outside_follow_their_own_database_only() {
         .unwrap();
     assert!(session.len() > 40);
     let execute = |token: &str, sql: &str| {
-        let query = [field(1, sql.as_bytes()), field(2, b"")].concat();
-        let step = field(2, &query);
-        let program = [
-            field(1, b"6f0f7e2a-0000-4000-8000-000000000001"),
-            field(2, &field(1, &step)),
-        ]
-        .concat();
+        let program = program(1, sql);
         let answer = call(
             &door,
             "one-alice",
@@ -182,11 +183,6 @@ fn replicas_outside_follow_their_own_database_only() {
     let _ = execute(&reader, "insert into secret values (43)");
     assert_eq!(door.number("one-alice", &one, "select count(*) from secret"), 1);
     // Nor through a connection of the same client's to a database that it may write to.
-    let program = |sql: &str| {
-        let query = [field(1, sql.as_bytes()), field(2, b"")].concat();
-        let client = field(1, b"6f0f7e2a-0000-4000-8000-000000000002");
-        [client, field(2, &field(1, &field(2, &query)))].concat()
-    };
     let proxy = |label: &str, token: &str, sql: &str| {
         let answer = call(
             &door,
@@ -194,7 +190,7 @@ fn replicas_outside_follow_their_own_database_only() {
             "proxy.Proxy/Execute",
             "x-authorization",
             token,
-            &program(sql),
+            &program(2, sql),
         );
         answer.bytes().unwrap()
     };
@@ -217,4 +213,30 @@ fn replicas_outside_follow_their_own_database_only() {
             .unwrap();
         assert_eq!(status(answer), "3", "{name}: {value}");
     }
+}
+
+#[test]
+fn a_replica_outside_that_may_only_read_is_told_so_in_plain_words() {
+    let door = Door::new();
+    let token = door.create("app");
+    door.run("app-alice", &token, "create table t (x)").fine();
+    let reader = door.read_only("app");
+    let execute = |sql: &str| {
+        call(
+            &door,
+            "app-alice",
+            "proxy.Proxy/Execute",
+            "x-authorization",
+            &reader,
+            &program(3, sql),
+        )
+    };
+    let refused = execute("insert into t values (1)");
+    assert_eq!(refused.headers()["grpc-status"], "7");
+    let told = refused.headers()["grpc-message"].to_str().unwrap().to_owned();
+    assert!(told.starts_with("the token is read-only"), "{told}");
+    let route = door.hosted.route("app-alice").unwrap();
+    assert!(!told.contains(route.id.as_str()), "{told}");
+    assert_eq!(status(execute("select 1")), "0");
+    assert_eq!(door.number("app-alice", &token, "select count(*) from t"), 0);
 }

@@ -94,6 +94,17 @@ async function refusals(url) {
   const reader = createClient({ url, authToken: readOnly });
   assert.ok((await number(reader, "select count(*) from notes")) > 0);
   await assert.rejects(reader.execute("insert into notes (body) values ('refused')"), /the token is read-only/);
+  await assert.rejects(reader.batch(["select 1", "delete from notes"], "write"), /the token is read-only/);
+  await assert.rejects(reader.executeMultiple("select 1; delete from notes"), /the token is read-only/);
+  if (url.startsWith("ws")) {
+    // One statement among many, and the socket goes on.
+    const mixed = ["select 1", "delete from notes", "select 2"].map((sql) => reader.execute(sql));
+    const settled = await Promise.allSettled(mixed);
+    assert.deepEqual(
+      settled.map(({ status, reason }) => reason?.code ?? status),
+      ["fulfilled", "FORBIDDEN", "fulfilled"],
+    );
+  }
   // Not even where a transaction for reading was asked for.
   const reading = await reader.transaction("read");
   await assert.rejects(reading.execute("delete from notes"));

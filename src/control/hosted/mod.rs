@@ -32,6 +32,7 @@ mod usage;
 
 pub use crate::engine::forbidden;
 pub use crate::engine::sqld::{Endpoint, SqldEngine};
+pub use crate::engine::writes::writes;
 pub use access::Grant;
 pub use caller::{Caller, Origin};
 pub use labels::{Route, label};

@@ -16,6 +16,7 @@ mod inspect;
 mod limits;
 mod links;
 mod open;
+mod reading;
 mod refusal;
 mod routes;
 mod socket;
@@ -217,6 +218,10 @@ async fn answer(
                     core.counters.refused_sql();
                 }
             })?;
+            if authorization == Authorization::ReadOnly && reading::program_writes(format, &body) {
+                // The process would tell by what name it knows the database.
+                return Err(Refusal::read_only());
+            }
             let stream = stream(core, &route, entry, &body, name)?;
             (body, collected.held, stream)
         }

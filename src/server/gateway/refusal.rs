@@ -15,7 +15,7 @@ pub(super) enum Form {
 }
 
 /// A request that was not let through, or that nobody answered.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Refusal {
     pub status: StatusCode,
     pub code: &'static str,

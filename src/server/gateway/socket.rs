@@ -7,6 +7,7 @@ use super::account::Account;
 use super::bearer;
 use super::inspect::{self, Format};
 use super::limits::{Guest, Permit};
+use super::reading;
 use super::refusal::Refusal;
 use super::speech::{Does, Speech};
 use super::upstream::{Target, Wait};
@@ -439,7 +440,8 @@ impl Session {
         }
         let checked = inspect::check(format, message);
         let mut account = self.account.lock().unwrap_or_else(PoisonError::into_inner);
-        let asked = if speech.may_open(message) || account.has_refused() {
+        let reads_only = self.reads_only.load(Ordering::Relaxed);
+        let asked = if reads_only || speech.may_open(message) || account.has_refused() {
             match speech.asked(message) {
                 Some(asked) => Some(asked),
                 None => {
@@ -457,6 +459,18 @@ impl Session {
                 account.refuse_sql(&asked, refusal);
             }
             return Verdict::Answer(answer);
+        }
+        if let Some(asked) = &asked {
+            let writes = (reads_only || asked.does == Does::StoreSql) && reading::request_writes(speech, message);
+            if asked.does == Does::StoreSql {
+                account.note_sql(asked, writes);
+            } else if reads_only && (writes || account.runs_writing_sql(asked)) {
+                // The process would end the socket.
+                let refusal = Refusal::read_only();
+                let answer = speech.error(asked.request_id, &refusal);
+                account.refuse_run(asked, refusal);
+                return Verdict::Answer(answer);
+            }
         }
         match asked.and_then(|asked| account.enter(&asked, speech, || self.core.open.place(&self.route.id, None))) {
             Some(answer) => Verdict::Answer(answer),

@@ -36,6 +36,12 @@ pub(super) enum Does {
     CloseStream,
     StoreSql,
     CloseSql,
+    /// Runs statements.
+    Run,
+    /// Runs them as well, and gives their rows piece by piece.
+    OpenCursor,
+    FetchCursor,
+    CloseCursor,
     Else,
 }
 
@@ -45,6 +51,7 @@ pub(super) struct Asked {
     pub request_id: i32,
     pub does: Does,
     pub stream_id: Option<i32>,
+    pub cursor_id: Option<i32>,
     /// The stored texts of SQL that it stores, closes or uses.
     pub sql_ids: Vec<i32>,
 }
@@ -129,6 +136,7 @@ impl Speech {
     pub fn closed(self, request_id: i32, does: Does) -> Message {
         let (name, number) = match does {
             Does::CloseSql => ("close_sql", 12),
+            Does::CloseCursor => ("close_cursor", 7),
             _ => ("close_stream", 3),
         };
         match self {
@@ -175,6 +183,10 @@ fn asked_in_json(message: &[u8]) -> Option<Asked> {
             "close_stream" => Does::CloseStream,
             "store_sql" => Does::StoreSql,
             "close_sql" => Does::CloseSql,
+            "execute" | "batch" | "sequence" => Does::Run,
+            "open_cursor" => Does::OpenCursor,
+            "fetch_cursor" => Does::FetchCursor,
+            "close_cursor" => Does::CloseCursor,
             _ => Does::Else,
         },
     };
@@ -182,11 +194,12 @@ fn asked_in_json(message: &[u8]) -> Option<Asked> {
     if let Some(request) = request {
         each_number(request, "sql_id", &mut |value| sql_ids.extend(number(value)));
     }
-    let stream_id = request.and_then(|request| number(&request["stream_id"]));
+    let id = |name: &str| request.and_then(|request| number(&request[name]));
     Some(Asked {
         request_id: number(&message["request_id"]).unwrap_or(0),
         does,
-        stream_id,
+        stream_id: id("stream_id"),
+        cursor_id: id("cursor_id"),
         sql_ids,
     })
 }
@@ -212,6 +225,7 @@ fn asked_in_protobuf(message: &[u8]) -> Option<Asked> {
         request_id: Speech::Protobuf.request_id(message),
         does: Does::Else,
         stream_id: None,
+        cursor_id: None,
         sql_ids: Vec::new(),
     };
     let mut requests = Vec::new();
@@ -249,11 +263,20 @@ fn asked_in_protobuf(message: &[u8]) -> Option<Asked> {
         3 => Does::CloseStream,
         11 => Does::StoreSql,
         12 => Does::CloseSql,
+        4 | 5 | 9 => Does::Run,
+        6 => Does::OpenCursor,
+        7 => Does::CloseCursor,
+        8 => Does::FetchCursor,
         _ => Does::Else,
     };
     match number {
         2..=6 | 9 | 10 | 13 => asked.stream_id = Some(first(1)),
         11 | 12 => asked.sql_ids.push(first(1)),
+        _ => {}
+    }
+    match number {
+        6 => asked.cursor_id = Some(first(2)),
+        7 | 8 => asked.cursor_id = Some(first(1)),
         _ => {}
     }
     match number {
@@ -321,6 +344,7 @@ mod tests {
             request_id: 7,
             does,
             stream_id,
+            cursor_id: None,
             sql_ids: sql_ids.to_vec(),
         })
     }
@@ -348,7 +372,11 @@ mod tests {
             (
                 json!({ "type": "batch", "stream_id": 3, "batch": { "steps": [
                     { "stmt": { "sql_id": 4 } }, { "stmt": { "sql": "select 'open_stream'" } }, { "stmt": { "sql_id": 5 } } ] } }),
-                asked(Does::Else, Some(3), &[4, 5]),
+                asked(Does::Run, Some(3), &[4, 5]),
+            ),
+            (
+                json!({ "type": "describe", "stream_id": 3, "sql_id": 4 }),
+                asked(Does::Else, Some(3), &[4]),
             ),
         ] {
             assert_eq!(json_of(&request(told)), expected);
@@ -382,10 +410,18 @@ mod tests {
         assert_eq!(of(&request(3, &three)), asked(Does::CloseStream, Some(3), &[]));
         assert_eq!(of(&request(11, &three)), asked(Does::StoreSql, None, &[3]));
         let execute = [three.clone(), field(2, &stmt(4))].concat();
-        assert_eq!(of(&request(4, &execute)), asked(Does::Else, Some(3), &[4]));
+        assert_eq!(of(&request(4, &execute)), asked(Does::Run, Some(3), &[4]));
         let steps = [field(1, &field(2, &stmt(4))), field(1, &field(2, &stmt(5)))].concat();
         let batch = [three.clone(), field(2, &steps)].concat();
-        assert_eq!(of(&request(5, &batch)), asked(Does::Else, Some(3), &[4, 5]));
+        assert_eq!(of(&request(5, &batch)), asked(Does::Run, Some(3), &[4, 5]));
+        let mut cursor = three.clone();
+        wire::put_number(&mut cursor, 2, 6);
+        let cursor = [cursor, field(3, &steps)].concat();
+        let opened = of(&request(6, &cursor)).unwrap();
+        assert_eq!((opened.does, opened.cursor_id), (Does::OpenCursor, Some(6)));
+        assert_eq!((opened.stream_id, opened.sql_ids), (Some(3), vec![4, 5]));
+        let fetched = of(&request(8, &three)).unwrap();
+        assert_eq!((fetched.does, fetched.cursor_id), (Does::FetchCursor, Some(3)));
         // What the engine would put together.
         assert_eq!(of(&[request(2, &three), request(3, &three)].concat()), None);
         let two = [field(2, &three), field(3, &three)].concat();
