@@ -333,6 +333,7 @@ const VALUES: &[(&str, &str, &str)] = &[
     ("server --quota databases", "invalid_value", "databases"),
     ("server --quota databases=many", "invalid_value", "many"),
     ("server --rate-limit fast", "invalid_value", "fast"),
+    ("server --connections-per-address few", "invalid_value", "few"),
     ("server --log loud", "invalid_value", "loud"),
     ("server --sqld two-lines.txt", "engine_not_found", "two-lines.txt"),
     ("server bogus", "usage", "bogus"),

@@ -57,6 +57,10 @@ pub(super) struct Args {
     /// Requests a second that each API token may make in the long run; 0 is unlimited
     #[arg(long, value_name = "COUNT", default_value_t = 100)]
     rate_limit: u32,
+    /// Connections that one address may have at the same time, this machine's own aside; 0 is unlimited, as behind a proxy
+    /// on another machine
+    #[arg(long, value_name = "COUNT", default_value_t = 1024)]
+    connections_per_address: u32,
     /// What each organization may have, 0 being unlimited; remembered for later starts: databases=50, storage=10gb,
     /// groups=3, locations=5, or acme/databases=200 for one organization
     #[arg(long = "quota", value_name = "[ORG/]NAME=VALUE", value_parser = quota)]
@@ -273,6 +277,7 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
             tls,
             domain: args.domain,
             requests_per_second: args.rate_limit,
+            connections_per_address: args.connections_per_address,
         },
         open,
         started,

@@ -2,7 +2,7 @@
 //! too slow or the server ends.
 
 use super::lanes::Lanes;
-use super::patient::Patient;
+use super::patient::{Patience, Patient};
 use super::stop::stopped;
 use super::{Server, dispatch};
 use crate::error::{Error, Result};
@@ -27,8 +27,13 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long a client may take for the head of a request, and an idle connection until its next one.
 const HEAD: Duration = Duration::from_secs(30);
 
-/// How long a client may take nothing of what it is sent.
-const STUCK: Duration = Duration::from_secs(30);
+/// How long a client may take nothing of what it is sent, and how slowly it may take it: whoever is slower than a kilobyte
+/// a second for minutes is no slow network.
+const PATIENCE: Patience = Patience {
+    stuck: Duration::from_secs(30),
+    pace: 1_024,
+    lag: Duration::from_secs(180),
+};
 
 /// Bytes of a request's head. As pieces of that size are read, it may have up to twice as many.
 const HEAD_BYTES: usize = 32 << 10;
@@ -61,6 +66,9 @@ pub(super) async fn accept(
         };
         match accepted {
             Ok((stream, peer)) => {
+                let Some(share) = server.addresses.enter(peer.ip()) else {
+                    continue;
+                };
                 let (server, tls) = (Arc::clone(&server), tls.as_ref().map(|tls| tls.borrow().clone()));
                 let Ok(stream) = stream.into_std() else { continue };
                 lanes.spawn(async move {
@@ -68,7 +76,7 @@ pub(super) async fn accept(
                     if let Ok(stream) = TcpStream::from_std(stream) {
                         greet(stream, peer, tls, server).await;
                     }
-                    drop(permit);
+                    drop((permit, share));
                 });
             }
             // No file handles are left, or the client went away; neither is a reason to stop, nor to spin.
@@ -84,7 +92,7 @@ pub(super) async fn accept(
 
 async fn greet(stream: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>, server: Arc<Server>) {
     let _ = stream.set_nodelay(true);
-    let stream = Patient::new(stream, STUCK);
+    let stream = Patient::new(stream, PATIENCE);
     let Some(tls) = tls else {
         return converse(stream, peer, server).await;
     };

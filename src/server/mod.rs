@@ -4,6 +4,7 @@
 //!
 //! What may be done and by whom is the plane's; what the command line says is `commands::server`'s.
 
+mod addresses;
 mod api;
 mod certificate;
 mod dispatch;
@@ -21,6 +22,7 @@ pub use log::{Form as LogForm, Level as LogLevel, start as start_log};
 
 use crate::control::hosted::Hosted;
 use crate::error::{Code, Error, Result};
+use addresses::Addresses;
 use gateway::Gateway;
 use lanes::Lanes;
 use limits::Limiter;
@@ -53,6 +55,8 @@ pub struct Config {
     pub domain: Option<String>,
     /// Requests a second that one token may make in the long run; 0 is unlimited.
     pub requests_per_second: u32,
+    /// Connections that one address may have at the same time, this machine's own aside; 0 is unlimited.
+    pub connections_per_address: u32,
 }
 
 /// What every request can reach.
@@ -62,6 +66,7 @@ struct Server {
     gateway: OnceLock<Gateway>,
     domain: Option<String>,
     limiter: Limiter,
+    addresses: Arc<Addresses>,
     metrics: Metrics,
     calls: Arc<Semaphore>,
     transfers: Arc<Semaphore>,
@@ -116,6 +121,7 @@ async fn serve<T: Send + 'static>(
         gateway: OnceLock::new(),
         domain: config.domain,
         limiter: Limiter::new(config.requests_per_second),
+        addresses: Arc::new(Addresses::new(config.connections_per_address)),
         metrics: Metrics::default(),
         calls: Arc::new(Semaphore::new(CALLS)),
         transfers: Arc::new(Semaphore::new(TRANSFERS)),

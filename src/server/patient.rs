@@ -1,6 +1,6 @@
-//! A connection whose other end has to take what it is sent: whoever takes nothing at all for a while is given up. What is
-//! on its way to a slow reader is bounded by the connection's buffers, but it would hold a place, and perhaps a thread of
-//! the engine, for ever.
+//! A connection whose other end has to take what it is sent, at some pace. One that takes nothing costs no memory, since
+//! answers wait for room and are bounded by the connection's buffers, but it would hold a place, and perhaps a thread of
+//! the engine, for ever; and so would one that takes a little now and then.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -9,33 +9,69 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-/// See the module. Any byte that is taken begins the time anew.
+/// How long the other end may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// It may take nothing for so long.
+    pub stuck: Duration,
+    /// Bytes a second that it has to take while something waits.
+    pub pace: u32,
+    /// It may lag behind that pace by so much.
+    pub lag: Duration,
+}
+
+/// See the module.
 pub(super) struct Patient<S> {
     inner: S,
-    patience: Duration,
-    waiting: Option<Pin<Box<Sleep>>>,
+    patience: Patience,
+    waiting: Option<Wait>,
+    /// How far the other end lags behind.
+    lag: Duration,
+}
+
+struct Wait {
+    since: Instant,
+    end: Pin<Box<Sleep>>,
 }
 
 impl<S> Patient<S> {
-    pub fn new(inner: S, patience: Duration) -> Self {
+    pub fn new(inner: S, patience: Patience) -> Self {
         Self {
             inner,
             patience,
             waiting: None,
+            lag: Duration::ZERO,
         }
     }
 
-    /// What came of a try to send.
-    fn watched<T>(&mut self, tried: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
-        if tried.is_ready() {
-            self.waiting = None;
-            return tried;
+    /// What came of a try to send, which `taken` tells the bytes of.
+    fn watched<T>(
+        &mut self,
+        tried: Poll<io::Result<T>>,
+        taken: impl FnOnce(&T) -> usize,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
+        if let Poll::Ready(done) = tried {
+            if let Some(waited) = self.waiting.take() {
+                self.lag += waited.since.elapsed();
+            }
+            if !self.lag.is_zero() {
+                let bytes = done.as_ref().map_or(0, taken);
+                let paid = Duration::from_secs_f64(bytes as f64 / f64::from(self.patience.pace.max(1)));
+                self.lag = self.lag.saturating_sub(paid);
+            }
+            return Poll::Ready(done);
         }
-        let end = Instant::now() + self.patience;
-        let waiting = self
-            .waiting
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(end)));
-        match waiting.as_mut().poll(context) {
+        let (patience, lag) = (self.patience, self.lag);
+        let waiting = self.waiting.get_or_insert_with(|| {
+            let since = Instant::now();
+            let most = patience.stuck.min(patience.lag.saturating_sub(lag));
+            Wait {
+                since,
+                end: Box::pin(tokio::time::sleep_until(since + most)),
+            }
+        });
+        match waiting.end.as_mut().poll(context) {
             Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
             Poll::Pending => Poll::Pending,
         }
@@ -55,7 +91,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let tried = Pin::new(&mut self.inner).poll_write(context, bytes);
-        self.watched(tried, context)
+        self.watched(tried, |taken| *taken, context)
     }
 
     fn poll_write_vectored(
@@ -64,7 +100,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
         bytes: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let tried = Pin::new(&mut self.inner).poll_write_vectored(context, bytes);
-        self.watched(tried, context)
+        self.watched(tried, |taken| *taken, context)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -73,12 +109,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let tried = Pin::new(&mut self.inner).poll_flush(context);
-        self.watched(tried, context)
+        self.watched(tried, |()| 0, context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let tried = Pin::new(&mut self.inner).poll_shutdown(context);
-        self.watched(tried, context)
+        self.watched(tried, |()| 0, context)
     }
 }
 
@@ -87,28 +123,64 @@ mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 
-    const PATIENCE: Duration = Duration::from_millis(300);
+    const STUCK: Duration = Duration::from_millis(300);
+
+    fn patience(pace: u32, lag: Duration) -> Patience {
+        Patience {
+            stuck: STUCK,
+            pace,
+            lag,
+        }
+    }
 
     #[tokio::test]
     async fn who_takes_nothing_is_given_up() {
         let (mut far, near) = duplex(4);
-        let mut near = Patient::new(near, PATIENCE);
+        let mut near = Patient::new(near, patience(1, Duration::from_secs(9)));
         let begun = Instant::now();
         let error = near.write_all(b"more than fits").await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        assert!(begun.elapsed() >= PATIENCE);
+        assert!(begun.elapsed() >= STUCK);
         assert_eq!(far.read_u8().await.unwrap(), b'm');
     }
 
     #[tokio::test]
     async fn who_takes_little_by_little_is_served() {
         let (mut far, near) = duplex(2);
-        let mut near = Patient::new(near, PATIENCE);
+        let mut near = Patient::new(near, patience(1, Duration::from_secs(9)));
         let sent = tokio::spawn(async move { near.write_all(&[7; 12]).await });
         for _ in 0..12 {
-            tokio::time::sleep(PATIENCE / 5).await;
+            tokio::time::sleep(STUCK / 5).await;
             assert_eq!(far.read_u8().await.unwrap(), 7);
         }
         sent.await.unwrap().unwrap();
+    }
+
+    /// Sends far more than is taken: what comes of it within a time while the other end takes about fifty bytes a second.
+    async fn against_a_slow_reader(pace: u32, lag: Duration, time: Duration) -> Option<io::Error> {
+        let (mut far, near) = duplex(2);
+        let mut near = Patient::new(near, patience(pace, lag));
+        let reading = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                if far.read_u8().await.is_err() {
+                    return;
+                }
+            }
+        });
+        let sent = tokio::time::timeout(time, near.write_all(&[7; 10_000])).await;
+        reading.abort();
+        sent.ok().map(|sent| sent.unwrap_err())
+    }
+
+    #[tokio::test]
+    async fn who_is_too_slow_in_the_long_run_is_given_up() {
+        let lag = Duration::from_millis(500);
+        let begun = Instant::now();
+        let error = against_a_slow_reader(500, lag, Duration::from_secs(20)).await.unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(begun.elapsed() >= lag);
+        // At the pace or faster, for as long as it takes.
+        assert!(against_a_slow_reader(5, lag, 4 * lag).await.is_none());
     }
 }

@@ -135,6 +135,7 @@ fn serve(dir: &Path, engine: SqldEngine, tell: Sender<Sides>) -> io::Result<std:
         tls: None,
         domain: None,
         requests_per_second: 0,
+        connections_per_address: 0,
     };
     let started = move |hosted: &Hosted, token: Option<Secret>| {
         let sides = prepare(hosted, token.as_ref().map_or("", Secret::expose), address)?;

@@ -67,6 +67,7 @@ fn running(on: On) -> &'static Running {
             tls: None,
             domain: None,
             requests_per_second: 0,
+            connections_per_address: 0,
         };
         let (tell, told) = mpsc::channel();
         std::thread::spawn(move || {
