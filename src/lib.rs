@@ -8,7 +8,7 @@
 //! - `engine`: where databases run.
 //! - `server`: a control plane of many organizations behind HTTP.
 //! - `sql`: a SQL connection; `shell`: the shell over it.
-//! - `error`, `secret`, `net`: used by all.
+//! - `error`, `net`, `secret`, `sync`: used by all.
 //!
 //! Who may import whom is held by a test (`tests/layering.rs`); `docs/design.md` says why.
 
@@ -24,6 +24,7 @@ pub mod server;
 pub mod settings;
 pub mod shell;
 pub mod sql;
+pub mod sync;
 pub mod ui;
 
 use std::ffi::OsString;

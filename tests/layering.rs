@@ -4,7 +4,7 @@
 use crate::support::crate_root;
 use std::path::{Path, PathBuf};
 
-/// Each folder or file of `src`, and what it may name of the rest of the crate. `error` and `secret` are open to all.
+/// Each folder or file of `src`, and what it may name of the rest of the crate. `error`, `net`, `secret` and `sync` are open to all.
 /// A longer prefix wins over a shorter one.
 const IMPORTS: &[(&str, &[&str])] = &[
     ("main", &["run"]),
@@ -34,6 +34,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("net", &[]),
     ("secret", &[]),
+    ("sync", &[]),
 ];
 
 /// Dependencies with few homes: prefixes of paths in `src` where each may be named.
@@ -175,7 +176,7 @@ fn modules_import_only_what_the_design_allows() {
         };
         for (number, line) in joined(&text) {
             for named in crate_paths(&line) {
-                let fine = ["error", "net", "secret"].iter().chain(*allowed).any(|prefix| {
+                let fine = ["error", "net", "secret", "sync"].iter().chain(*allowed).any(|prefix| {
                     named
                         .strip_prefix(prefix)
                         .is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))

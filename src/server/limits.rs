@@ -1,8 +1,9 @@
 //! How many requests a token may make. Each has a bucket that fills at a steady rate and holds what a burst may take.
 
 use crate::error::{Code, Error, Result};
+use crate::sync::lock;
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Instant;
 
 /// How many seconds' worth a burst may take.
@@ -44,7 +45,7 @@ impl Limiter {
             let since = now.saturating_duration_since(bucket.at).as_secs_f64();
             (bucket.left + since * self.rate).min(capacity)
         };
-        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut buckets = lock(&self.buckets);
         if buckets.len() >= REMEMBERED && !buckets.contains_key(who) {
             buckets.retain(|_, bucket| filled(bucket) < capacity);
             // All of them are in use, which takes ten thousand clients at the same time.

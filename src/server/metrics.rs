@@ -1,9 +1,10 @@
 //! Counters of requests, in the text form that Prometheus reads.
 
+use crate::sync::lock;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Upper bounds of the classes of durations, in seconds.
@@ -52,10 +53,10 @@ impl Metrics {
     /// Counts a request that was answered by a part of the server (`api` or `gateway`).
     pub fn end(&self, part: &'static str, method: &str, status: u16, took: Duration) {
         self.under_way.fetch_sub(1, Ordering::Relaxed);
-        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut requests = lock(&self.requests);
         *requests.entry((part, known(method), status)).or_default() += 1;
         drop(requests);
-        let mut all = self.durations.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = lock(&self.durations);
         let durations = all.entry(part).or_default();
         let seconds = took.as_secs_f64();
         durations.count += 1;
@@ -88,7 +89,7 @@ impl Metrics {
             self.under_way.load(Ordering::Relaxed)
         )?;
         head("torso_requests_total", "counter", "Requests answered.", text)?;
-        for ((part, method, status), count) in &*self.requests.lock().unwrap_or_else(PoisonError::into_inner) {
+        for ((part, method, status), count) in &*lock(&self.requests) {
             writeln!(
                 text,
                 "torso_requests_total{{part=\"{part}\",method=\"{method}\",status=\"{status}\"}} {count}"
@@ -100,7 +101,7 @@ impl Metrics {
             "How long answers took to begin.",
             text,
         )?;
-        for (part, durations) in &*self.durations.lock().unwrap_or_else(PoisonError::into_inner) {
+        for (part, durations) in &*lock(&self.durations) {
             for (class, bound) in durations.classes.iter().zip(BOUNDS) {
                 writeln!(
                     text,

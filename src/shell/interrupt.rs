@@ -1,8 +1,9 @@
 //! Ctrl-C: stops the running statement, on whichever connection it runs. A command that runs none is simply ended.
 
 use crate::sql::Interrupter;
+use crate::sync::lock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Mutex, Once, OnceLock, PoisonError};
+use std::sync::{Mutex, Once, OnceLock};
 
 static CONNECTIONS: Mutex<Vec<Interrupter>> = Mutex::new(Vec::new());
 static PRESSED: AtomicU32 = AtomicU32::new(0);
@@ -42,14 +43,14 @@ pub fn press() {
     if !PAGING.load(Ordering::SeqCst) && PRESSED.fetch_add(1, Ordering::SeqCst) >= 2 {
         std::process::exit(130);
     }
-    for interrupter in CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+    for interrupter in lock(&CONNECTIONS).iter() {
         interrupter();
     }
 }
 
 /// Adds a connection whose statement is to be stopped.
 pub fn on_interrupt(interrupter: Interrupter) {
-    let mut connections = CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut connections = lock(&CONNECTIONS);
     // Those of closed connections do nothing; a long session should not gather them for ever.
     if connections.len() >= 64 {
         connections.remove(0);

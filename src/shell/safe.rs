@@ -1,9 +1,10 @@
 //! Safe mode: statements that reach outside the database are refused.
 
 use crate::sql::Session;
+use crate::sync::lock;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// Functions that reach outside the database.
 const FORBIDDEN: [&str; 7] = [
@@ -32,11 +33,11 @@ impl Guard {
     /// What was refused since this was last asked.
     #[must_use]
     pub fn take_refusal(&self) -> Option<String> {
-        self.refusal.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock(&self.refusal).take()
     }
 
     fn refuse(&self, what: String) -> Authorization {
-        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(what);
+        *lock(&self.refusal) = Some(what);
         Authorization::Deny
     }
 

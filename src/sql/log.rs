@@ -1,8 +1,9 @@
 //! What the engine notes of its troubles: statements that fail and why, indexes that it had to make for itself, logs that it
 //! recovered. One listener for the whole process, because the engine has one log.
 
+use crate::sync::lock;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 /// Takes a result code and a text. Must not use the engine.
 pub type Listener = Box<dyn Fn(i32, &str) + Send>;
@@ -11,7 +12,7 @@ static LISTENER: Mutex<Option<Listener>> = Mutex::new(None);
 static INSTALLED: AtomicBool = AtomicBool::new(false);
 
 fn noted(code: i32, text: &str) {
-    if let Some(listener) = &*LISTENER.lock().unwrap_or_else(PoisonError::into_inner) {
+    if let Some(listener) = &*lock(&LISTENER) {
         listener(code, text);
     }
 }
@@ -33,5 +34,5 @@ pub fn is_installed() -> bool {
 
 /// Has `listener` hear of what the engine notes from now on.
 pub fn listen(listener: Option<Listener>) {
-    *LISTENER.lock().unwrap_or_else(PoisonError::into_inner) = listener;
+    *lock(&LISTENER) = listener;
 }

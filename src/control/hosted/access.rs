@@ -3,18 +3,18 @@
 
 use super::keys::{Signer, hash};
 use super::labels::Route;
-use super::lock;
 use super::store::{DatabaseTokenRow, Records};
 use crate::control::names::DatabaseId;
 use crate::control::tokens::Authorization;
 use crate::engine::sqld::{self, SqldEngine};
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
+use crate::sync::{self, lock};
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, Header, Validation};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
 /// Who signs.
@@ -109,7 +109,7 @@ impl Access {
 
     /// Ends tokens at a time, which may be past.
     pub fn end(&self, ids: impl IntoIterator<Item = (String, Timestamp)>) {
-        self.ended.write().unwrap_or_else(PoisonError::into_inner).extend(ids);
+        sync::write(&self.ended).extend(ids);
     }
 
     pub fn authorize(&self, token: &str, route: &Route) -> Result<Grant> {
@@ -119,7 +119,7 @@ impl Access {
             return Err(refused(route, "the token has expired"));
         }
         let ended = {
-            let ended = self.ended.read().unwrap_or_else(PoisonError::into_inner);
+            let ended = sync::read(&self.ended);
             ended.get(&claims.jti).copied()
         };
         if ended.is_some_and(|end| end <= now) {
@@ -154,7 +154,7 @@ impl Access {
         }
         let key = hash(token);
         {
-            let checked = self.checked.read().unwrap_or_else(PoisonError::into_inner);
+            let checked = sync::read(&self.checked);
             if let Some(claims) = checked.get(&key) {
                 return Ok(Arc::clone(claims));
             }
@@ -167,7 +167,7 @@ impl Access {
         // What the library says is not passed on: it may quote the token.
         let claims = jsonwebtoken::decode::<Claims>(token, &self.signer.decoding, &wanted).map_err(|_| invalid())?;
         let claims = Arc::new(claims.claims);
-        let mut checked = self.checked.write().unwrap_or_else(PoisonError::into_inner);
+        let mut checked = sync::write(&self.checked);
         if checked.len() >= REMEMBERED {
             checked.clear();
         }

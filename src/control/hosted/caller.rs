@@ -1,16 +1,17 @@
 //! Somebody who asks: a user, by an API token that was shown. Tokens that were looked up stay in memory until any token
 //! changes.
 
+use super::Shared;
 use super::keys::hash;
 use super::permission::Scopes;
 use super::store::ApiTokenRow;
-use super::{Shared, lock};
 use crate::control::names::{TokenName, Username};
 use crate::error::{Code, Error, Result};
+use crate::sync::{self, lock};
 use jiff::Timestamp;
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 
 /// Sessions that are remembered.
 const REMEMBERED: usize = 10_000;
@@ -78,7 +79,7 @@ pub(super) struct Sessions {
 impl Sessions {
     /// After every change of tokens or users, once it is committed.
     pub fn forget(&self) {
-        self.known.write().unwrap_or_else(PoisonError::into_inner).clear();
+        sync::write(&self.known).clear();
     }
 
     pub fn take_uses(&self) -> Vec<(String, Timestamp)> {
@@ -100,7 +101,7 @@ impl Shared {
         // What is looked up is the hash, so how long it takes tells nothing about a token's text.
         let key = hash(bearer);
         let known = {
-            let known = self.sessions.known.read().unwrap_or_else(PoisonError::into_inner);
+            let known = sync::read(&self.sessions.known);
             known.get(&key).cloned()
         };
         let session = match known {
@@ -129,7 +130,7 @@ impl Shared {
         let row = records.api_token_by_hash(key)?.ok_or_else(invalid)?;
         let user = records.user_by_id(&row.user_id)?.ok_or_else(invalid)?;
         let session = Arc::new(session(row, user.username)?);
-        let mut known = self.sessions.known.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = sync::write(&self.sessions.known);
         if known.len() >= REMEMBERED {
             known.clear();
         }

@@ -1,8 +1,9 @@
 //! What is done beside the calls: everything that is wanted is brought to run after a start, and now and then what is only
 //! in memory is written down and what is old is removed.
 
-use super::{Shared, lock};
+use super::Shared;
 use crate::error::{Code, Error, Result};
+use crate::sync::lock;
 use jiff::Timestamp;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};

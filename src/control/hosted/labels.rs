@@ -9,8 +9,9 @@ use crate::control::embedded::Placed;
 use crate::control::names::{DatabaseId, DatabaseName, GroupName, LocationCode, OrganizationSlug};
 use crate::engine::Site;
 use crate::error::{Code, Error, Result};
+use crate::sync::{self, lock};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 /// The longest label that can be part of a hostname.
 const LONGEST_IN_HOST: usize = 63;
@@ -96,11 +97,11 @@ impl Drop for Promise<'_> {
 
 impl Labels {
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.known)
     }
 
     pub fn route(&self, label: &str) -> Option<Arc<Route>> {
-        let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
+        let routes = sync::read(&self.routes);
         routes.get(label).cloned()
     }
 
@@ -108,7 +109,7 @@ impl Labels {
     pub fn promise(&self, wanted: Vec<String>, own: Option<&DatabaseId>) -> Result<Promise<'_>> {
         let mut known = self.known();
         {
-            let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
+            let routes = sync::read(&self.routes);
             for label in &wanted {
                 let foreign = routes.get(label).is_some_and(|route| Some(&route.id) != own);
                 if foreign || known.promised.contains_key(label) {
@@ -134,7 +135,7 @@ impl Labels {
         let old = known
             .by_id
             .insert(placed.id.clone(), (organization.0.to_owned(), labels));
-        let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
+        let mut routes = sync::write(&self.routes);
         for label in old.into_iter().flat_map(|(_, labels)| labels) {
             routes.remove(&label);
         }
@@ -145,7 +146,7 @@ impl Labels {
     pub fn remove(&self, id: &DatabaseId) {
         let mut known = self.known();
         let old = known.by_id.remove(id);
-        let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
+        let mut routes = sync::write(&self.routes);
         for label in old.into_iter().flat_map(|(_, labels)| labels) {
             routes.remove(&label);
         }

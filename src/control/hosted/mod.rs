@@ -51,6 +51,7 @@ use crate::engine::file::FileEngine;
 use crate::engine::{Engine, disk};
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
+use crate::sync::lock;
 use access::Access;
 use caller::Sessions;
 use jiff::Timestamp;
@@ -63,7 +64,7 @@ use serde_json::json;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use store::{ApiTokenRow, OrganizationRow, Records, UserRow};
 use uploads::Uploads;
@@ -131,10 +132,6 @@ struct Shared {
     /// Since organizations were last looked at.
     quotas_changed: AtomicBool,
     _lock: Lock,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Hosted {

@@ -1,11 +1,12 @@
 //! The embedded planes of organizations. One is for one thread at a time, so each organization has as many as are used at
 //! the same time; what they share is on disk.
 
+use super::Shared;
 use super::store::OrganizationRow;
-use super::{Shared, lock};
 use crate::control::embedded::{Embedded, Placed};
 use crate::control::names::{DatabaseId, DatabaseName};
 use crate::error::Result;
+use crate::sync::lock;
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::path::PathBuf;

@@ -7,11 +7,12 @@
 //! <data>/uploads/<id>/data          what has arrived
 //! ```
 
-use super::{Engines, Shared, lock, new_id};
+use super::{Engines, Shared, new_id};
 use crate::control::files::{SQLITE_HEADER, hex, sha256};
 use crate::engine::file::child as work;
 use crate::engine::{child, disk};
 use crate::error::{Code, Error, Result};
+use crate::sync::lock;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;

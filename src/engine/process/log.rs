@@ -1,8 +1,8 @@
 //! What a child writes to its standard streams: in a file that is rotated and capped, its last lines at hand for errors.
 
-use super::lock;
 use crate::engine::disk::{self, with_suffix};
 use crate::error::Result;
+use crate::sync::lock;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, PipeReader, Read as _, Seek as _, SeekFrom, Write as _};

@@ -7,12 +7,13 @@
 mod log;
 
 use crate::error::{Code, Error, Result};
+use crate::sync::{lock, wait};
 use log::Log;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -89,11 +90,6 @@ struct Shared {
 pub struct Process {
     shared: Arc<Shared>,
     supervisor: Mutex<Option<JoinHandle<()>>>,
-}
-
-/// A thread that panicked with the lock leaves a state that is still true.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Process {
@@ -180,12 +176,7 @@ impl Process {
                 }
                 _ => {}
             }
-            state = self
-                .shared
-                .changed
-                .wait_timeout(state, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            state = wait(&self.shared.changed, state, left);
         }
     }
 
@@ -207,12 +198,7 @@ impl Process {
                 self.shared.signal(Signal::KILL);
                 break;
             }
-            state = self
-                .shared
-                .changed
-                .wait_timeout(state, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            state = wait(&self.shared.changed, state, left);
         }
         if let Some(supervisor) = lock(&self.supervisor).take() {
             // A supervisor that panicked has nothing more to stop.
@@ -273,11 +259,7 @@ impl Shared {
             let until = Instant::now() + pause;
             while state.wanted && Instant::now() < until {
                 let left = until.saturating_duration_since(Instant::now());
-                state = self
-                    .changed
-                    .wait_timeout(state, left)
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .0;
+                state = wait(&self.changed, state, left);
             }
             if !state.wanted {
                 state.phase = Phase::Stopped;

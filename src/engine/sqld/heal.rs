@@ -7,9 +7,10 @@
 //! between, so that it copies everything. A primary's files are never touched, and nothing is done while the primary does
 //! not run: there is nothing to come nearer to.
 
+use super::Nodes;
 use super::node::{self, Common, Node, Place};
-use super::{Nodes, lock};
 use crate::engine::Frame;
+use crate::sync::lock;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};

@@ -2,10 +2,11 @@
 //! looking after replicas that do not follow (`heal`), and touching every replica's namespaces, which are dropped when nobody
 //! asks for them for a day.
 
+use super::Nodes;
 use super::heal::Healer;
 use super::node::{self, Common, Place};
-use super::{Nodes, lock};
 use crate::error::{Error, Result};
+use crate::sync::lock;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};

@@ -36,6 +36,7 @@ use super::file::{FileEngine, present};
 use super::{Engine, Limits, Role, Running, Site, Stray, child, confine, disk};
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
+use crate::sync::lock;
 use admin::Admin;
 use jiff::Timestamp;
 use keeper::Keeper;
@@ -45,7 +46,7 @@ use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Where an instance takes SQL.
@@ -77,10 +78,6 @@ type Nodes = Mutex<HashMap<PathBuf, Arc<Node>>>;
 
 /// The file engine is for one thread at a time.
 type FileEngineLock = Mutex<FileEngine>;
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 impl SqldEngine {
     /// An engine that runs the program `sqld`, and `torso` (this program's own file) for its helpers. Runs nothing yet.

@@ -12,12 +12,12 @@
 use super::admin::Admin;
 use super::files;
 use super::keys::Keys;
-use super::lock;
 use crate::engine::confine::{self, Bounds};
 use crate::engine::disk;
 use crate::engine::process::{Job, Launch, Process};
 use crate::engine::{Frame, Limits};
 use crate::error::{Code, Error, Result};
+use crate::sync::lock;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::ffi::OsString;

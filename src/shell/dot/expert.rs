@@ -11,9 +11,10 @@ use crate::shell::state::{Ran, Shell, text_of};
 use crate::shell::words::{integer, is_option};
 use crate::sql::query::rows;
 use crate::sql::{self, Session, Target, Value, split};
+use crate::sync::lock;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// So many of a table's columns are combined; the number of candidates grows with its third power.
 const MOST_COLUMNS: usize = 7;
@@ -138,7 +139,7 @@ impl Laboratory {
                     && !table_name.starts_with("sqlite_")
                     && !column_name.is_empty()
                 {
-                    let mut seen = watcher.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut seen = lock(&watcher);
                     let columns = seen.entry(table_name.to_owned()).or_default();
                     if !columns.iter().any(|column| column == column_name) {
                         columns.push(column_name.to_owned());
@@ -154,7 +155,7 @@ impl Laboratory {
                 .map_err(broken)?;
         }
         planned?;
-        let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = lock(&seen);
         Ok(seen.clone())
     }
 

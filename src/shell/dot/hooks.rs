@@ -8,10 +8,11 @@ use super::engine::local;
 use crate::shell::state::{Ran, Shell};
 use crate::shell::words::c_literal;
 use crate::sql::log;
+use crate::sync::lock;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization, TransactionOperation};
 use std::fs::File;
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// What hooks have said and nobody has shown yet.
 #[derive(Debug, Clone, Default)]
@@ -19,14 +20,14 @@ pub struct Side(Arc<Mutex<Vec<u8>>>);
 
 impl Side {
     pub fn push(&self, line: &str) {
-        let mut text = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut text = lock(&self.0);
         text.extend_from_slice(line.as_bytes());
         text.push(b'\n');
     }
 
     /// Shows what was said.
     pub fn drain(&self, out: &mut dyn Write) -> io::Result<()> {
-        let text = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let text = std::mem::take(&mut *lock(&self.0));
         if text.is_empty() { Ok(()) } else { out.write_all(&text) }
     }
 }
@@ -187,7 +188,7 @@ impl Traced {
                 let _ = writeln!(io::stderr(), "{line}");
             }
             Self::File(file) => {
-                let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut file = lock(&file);
                 let _ = writeln!(file, "{line}");
             }
         }

@@ -6,8 +6,9 @@
 //! a completion, and the completer carries the edit out.
 
 use super::lines::{self, Edit, Key};
+use crate::sync::lock;
 use rustyline::{Cmd, ConditionalEventHandler, Event, EventContext, KeyCode, KeyEvent, Modifiers, RepeatCount};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// What the handler and the helper share.
 #[derive(Debug, Default)]
@@ -26,7 +27,7 @@ pub struct Keys(Arc<Mutex<State>>);
 
 impl Keys {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// The edit to carry out, if one was asked for on exactly this buffer.

@@ -6,9 +6,10 @@
 //! a connection and a thread of its own ([`Live::read_ahead`]).
 
 use crate::sql::{self, Args, Column, Flow, Session, Sink, Target, ValueRef};
+use crate::sync::lock;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// Names of a database's things. Every answer may be empty, none may take long.
 pub trait Schema {
@@ -129,7 +130,7 @@ impl<'d> Live<'d> {
         }
         let answers = Arc::new(Mutex::new(if ahead.0 == url.as_str() {
             // Better what was true a moment ago than nothing.
-            ahead.1.lock().unwrap_or_else(PoisonError::into_inner).clone()
+            lock(&ahead.1).clone()
         } else {
             Answers::new()
         }));
@@ -141,7 +142,7 @@ impl<'d> Live<'d> {
                 return;
             };
             let read = everything(session.as_mut());
-            *answers.lock().unwrap_or_else(PoisonError::into_inner) = read;
+            *lock(&answers) = read;
         });
     }
 
@@ -156,7 +157,7 @@ impl<'d> Live<'d> {
         let is_local = session.as_deref_mut().is_some_and(|session| session.is_local());
         let Some(session) = session.as_deref_mut().filter(|_| is_local) else {
             let ahead = self.ahead.borrow();
-            let answers = ahead.1.lock().unwrap_or_else(PoisonError::into_inner);
+            let answers = lock(&ahead.1);
             return answers
                 .get(&(query, argument.to_lowercase()))
                 .cloned()

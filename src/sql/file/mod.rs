@@ -12,13 +12,14 @@ use super::{
     Args, Column, Explain, Failure, Flow, Interrupter, Outcome, Phase, Prepared, Rows, Session, Sink, Target, Work,
 };
 use crate::error::{Code, Error, Result};
+use crate::sync::lock;
 use rusqlite::config::DbConfig;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, Statement, StatementStatus};
 use std::cell::Cell;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
 /// How long to wait for another program's lock.
@@ -80,7 +81,7 @@ impl FileSession {
         }
         if let Ok((connection, identity)) = connect(&self.target) {
             self.changes_before += self.connection.total_changes();
-            *self.handle.lock().unwrap_or_else(PoisonError::into_inner) = connection.get_interrupt_handle();
+            *lock(&self.handle) = connection.get_interrupt_handle();
             self.connection = connection;
             self.identity = identity;
         }
@@ -396,7 +397,7 @@ impl Session for FileSession {
 
     fn interrupter(&self) -> Interrupter {
         let handle = Arc::clone(&self.handle);
-        Arc::new(move || handle.lock().unwrap_or_else(PoisonError::into_inner).interrupt())
+        Arc::new(move || lock(&handle).interrupt())
     }
 
     fn changes(&mut self) -> u64 {

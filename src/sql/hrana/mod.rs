@@ -39,7 +39,8 @@ use self::wire::{Cell, UNBOUND, single};
 use super::{Args, Errand, Errands, Failure, Interrupter, Moment, Outcome, Rows, Sent, Session, Sink, Tracer};
 use crate::error::{Error, Result};
 use crate::secret::{Renewal, Secret};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use crate::sync::lock;
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 use url::Url;
 
@@ -128,10 +129,6 @@ impl HranaSession {
         }
         done
     }
-}
-
-fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Reminds the server of an idle stream while a transaction is open on it.

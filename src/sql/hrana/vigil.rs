@@ -7,7 +7,8 @@
 use super::address::Address;
 use super::transport::{Call, Cancel, Http};
 use super::wire::{PipelineBody, PipelineReply, json};
-use super::{IDLE, REMINDER, lock};
+use super::{IDLE, REMINDER};
+use crate::sync::lock;
 use std::sync::Mutex;
 use std::time::Instant;
 use url::Url;

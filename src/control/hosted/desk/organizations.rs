@@ -9,6 +9,7 @@ use crate::control::hosted::{Entry, PLAN, new_id};
 use crate::control::names::OrganizationSlug;
 use crate::control::types::DatabaseFilter;
 use crate::error::{Code, Error, Result};
+use crate::sync::lock;
 use jiff::Timestamp;
 use serde_json::json;
 use std::sync::atomic::Ordering;
@@ -126,7 +127,7 @@ impl Desk<'_> {
                 .hint("destroy its databases one by one: torso db list"));
             }
             let tenancy = self.shared.pools.tenancy(&row.id);
-            let _making = crate::control::hosted::lock(&tenancy.making);
+            let _making = lock(&tenancy.making);
             let plane = self.shared.plane_of(row)?;
             let all = plane.list_databases(&DatabaseFilter::default())?;
             if !all.is_empty() {

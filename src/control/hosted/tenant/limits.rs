@@ -9,6 +9,7 @@ use crate::control::hosted::pool::Loan;
 use crate::control::names::{DatabaseId, LocationCode};
 use crate::control::types::{CreateDatabase, Database, DatabaseFilter, Group};
 use crate::error::{Code, Error, Result};
+use crate::sync::lock;
 use std::collections::BTreeSet;
 
 impl Tenant<'_> {
