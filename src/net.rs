@@ -1,8 +1,8 @@
-//! What every part that goes over the network has to know of addresses.
+//! What every HTTP client of the crate has to know.
 
 use url::Url;
 
-/// Whether an address is on this machine. No proxy has a way there: what asks it goes past every one.
+/// Whether an address is on this machine, where a proxy of the user's must not be used: it cannot reach it.
 #[must_use]
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
@@ -11,4 +11,11 @@ pub fn is_loopback(url: &Url) -> bool {
         Some(url::Host::Ipv6(address)) => address.is_loopback(),
         None => false,
     }
+}
+
+/// Makes ring the process's TLS provider. Call it before an HTTP client is built: `reqwest` wants one even where nothing is
+/// encrypted.
+pub fn use_ring() {
+    // An error means that there is one already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }

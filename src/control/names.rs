@@ -9,6 +9,9 @@ use std::str::FromStr;
 /// Longest name, in bytes (all allowed characters are one byte).
 pub const MAX_NAME: usize = 64;
 
+/// The group of databases that are not given one. It is made on first use.
+pub const DEFAULT_GROUP: &str = "default";
+
 /// Why a text is not a name.
 fn check(noun: &str, text: &str) -> Result<(), Error> {
     let refuse = |why: String| {

@@ -59,10 +59,6 @@ impl Tree {
 }
 
 impl Sink for Tree {
-    fn columns(&mut self, _: &[Column]) -> io::Result<()> {
-        Ok(())
-    }
-
     fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<Flow> {
         let number = |index: usize| match row.get(index) {
             Some(ValueRef::Integer(number)) => *number,
@@ -174,7 +170,7 @@ impl Sink for Program {
             .iter()
             .map(|&value| match value {
                 ValueRef::Null => self.null.clone(),
-                value => super::state::text_of(&super::state::owned(value)),
+                value => crate::shell::state::text_of(&crate::sql::query::owned(value)),
             })
             .collect();
         self.rows.push(row);

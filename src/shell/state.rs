@@ -9,7 +9,8 @@ use super::safe::Guard;
 use super::to_server::Translation;
 use super::waiting::Waiting;
 use super::{Ending, Hooks};
-use crate::sql::{self, Args, Column, Failure, Flow, Outcome, ServerCost, Session, Sink, Target, Value, ValueRef};
+use crate::sql::query::collect;
+use crate::sql::{self, Args, Failure, Outcome, ServerCost, Session, Sink, Target, Value};
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
@@ -169,35 +170,6 @@ pub struct Shell<'h> {
     pub terminal: Option<Terminal<'h>>,
 }
 
-/// Rows held in memory, for the shell's own questions.
-#[derive(Default)]
-struct Collected {
-    rows: Vec<Vec<Value>>,
-}
-
-/// A value of one's own.
-#[must_use]
-pub fn owned(value: ValueRef<'_>) -> Value {
-    match value {
-        ValueRef::Null => Value::Null,
-        ValueRef::Integer(number) => Value::Integer(number),
-        ValueRef::Real(number) => Value::Real(number),
-        ValueRef::Text(text) => Value::Text(String::from_utf8_lossy(text).into_owned()),
-        ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec()),
-    }
-}
-
-impl Sink for Collected {
-    fn columns(&mut self, _: &[Column]) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<Flow> {
-        self.rows.push(row.iter().map(|&value| owned(value)).collect());
-        Ok(Flow::Continue)
-    }
-}
-
 /// A value as text, as `sqlite3_column_text` gives it, for short texts such as names.
 #[must_use]
 pub fn text_of(value: &Value) -> String {
@@ -212,17 +184,6 @@ pub fn text_of(value: &Value) -> String {
         Value::Text(text) => text.clone(),
         Value::Blob(bytes) => String::from_utf8_lossy(bytes).into_owned(),
     }
-}
-
-/// The rows of one statement of the shell's own.
-pub fn collect(session: &mut dyn Session, sql: &str, args: &[Value]) -> Result<Vec<Vec<Value>>, Failure> {
-    let mut collected = Collected::default();
-    let args = Args {
-        positional: args.to_vec(),
-        named: Vec::new(),
-    };
-    session.run(sql, &args, &mut collected)?;
-    Ok(collected.rows)
 }
 
 /// Has so many bytes of the file read through the address space. Results do not depend on it, so it may come to nothing; a

@@ -7,7 +7,8 @@
 
 use super::dot::schema::{identifier, literal};
 use super::exec::Stopped;
-use super::state::{Ran, Shell, collect, text_of};
+use super::state::{Ran, Shell, text_of};
+use crate::sql::query::collect;
 use crate::sql::split::{Piece, pieces};
 use crate::sql::{Value, foreign};
 use std::borrow::Cow;

@@ -132,10 +132,6 @@ impl Hashing<'_> {
 }
 
 impl Sink for Hashing<'_> {
-    fn columns(&mut self, _: &[Column]) -> std::io::Result<()> {
-        Ok(())
-    }
-
     fn row(&mut self, row: &[ValueRef<'_>]) -> std::io::Result<Flow> {
         self.hash.row();
         for &value in row {

@@ -93,10 +93,6 @@ impl Sink for Guarded<'_> {
 struct Deciphered<'a>(&'a mut dyn Sink);
 
 impl Sink for Deciphered<'_> {
-    fn columns(&mut self, _: &[Column]) -> io::Result<()> {
-        Ok(())
-    }
-
     fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<Flow> {
         let (values, kinds) = row.split_at(row.len() / 2);
         let row = values

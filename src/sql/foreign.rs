@@ -125,7 +125,7 @@ fn written(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sql::{Args, Column, Flow, Sink, Target, ValueRef, open};
+    use crate::sql::{Args, Flow, Sink, Target, ValueRef, open};
     use proptest::prelude::*;
 
     #[test]
@@ -165,10 +165,6 @@ mod tests {
     struct Text(Vec<u8>);
 
     impl Sink for Text {
-        fn columns(&mut self, _: &[Column]) -> std::io::Result<()> {
-            Ok(())
-        }
-
         fn row(&mut self, row: &[ValueRef<'_>]) -> std::io::Result<Flow> {
             if let ValueRef::Text(text) = row[0] {
                 self.0 = text.to_vec();

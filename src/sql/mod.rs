@@ -55,6 +55,18 @@ pub enum Target {
 }
 
 impl Target {
+    /// A file for reading and writing that is made when it is not there.
+    #[must_use]
+    pub fn file(path: impl Into<PathBuf>) -> Self {
+        Self::File {
+            path: path.into(),
+            read_only: false,
+            create: true,
+            max_bytes: None,
+            follow_links: true,
+        }
+    }
+
     /// Whether nothing can be changed.
     #[must_use]
     pub fn is_read_only(&self) -> bool {
@@ -81,13 +93,7 @@ impl Target {
                 max_bytes,
                 follow_links: follow_links && !no_links,
             },
-            Self::Memory if nothing_changed => Self::File {
-                path: PathBuf::from(":memory:"),
-                read_only: true,
-                create: false,
-                max_bytes: None,
-                follow_links: true,
-            },
+            Self::Memory if nothing_changed => Self::file(":memory:").restricted(true, false),
             Self::Memory => Self::Memory,
             Self::Remote {
                 url,
@@ -161,7 +167,10 @@ pub trait Sink {
     }
 
     /// Once the statement has run as far as its first row or its end, and only for a statement that has columns.
-    fn columns(&mut self, columns: &[Column]) -> std::io::Result<()>;
+    fn columns(&mut self, _columns: &[Column]) -> std::io::Result<()> {
+        Ok(())
+    }
+
     fn row(&mut self, row: &[ValueRef<'_>]) -> std::io::Result<Flow>;
 }
 
@@ -169,10 +178,6 @@ pub trait Sink {
 pub struct Unseen;
 
 impl Sink for Unseen {
-    fn columns(&mut self, _: &[Column]) -> std::io::Result<()> {
-        Ok(())
-    }
-
     fn row(&mut self, _: &[ValueRef<'_>]) -> std::io::Result<Flow> {
         Ok(Flow::Continue)
     }

@@ -1,40 +1,46 @@
 //! Small questions to a session, whose whole answer fits in memory.
 
 use super::codes::meaning;
-use super::{Args, Column, Failure, Flow, Session, Sink, Value, ValueRef};
+use super::{Args, Failure, Flow, Session, Sink, Value, ValueRef};
 use crate::error::{Code, Error, Result};
 
-struct Collected(Vec<Vec<Value>>);
+/// Keeps all rows of a result. Text that is not UTF-8 is kept with replacement characters.
+#[derive(Debug, Default)]
+pub struct Collected(pub Vec<Vec<Value>>);
 
 impl Sink for Collected {
-    fn columns(&mut self, _: &[Column]) -> std::io::Result<()> {
-        Ok(())
-    }
-
     fn row(&mut self, row: &[ValueRef<'_>]) -> std::io::Result<Flow> {
-        self.0.push(row.iter().map(|value| owned(*value)).collect());
+        self.0.push(row.iter().map(|&value| owned(value)).collect());
         Ok(Flow::Continue)
     }
 }
 
-fn owned(value: ValueRef<'_>) -> Value {
+/// A copy of a value. Text that is not UTF-8 gets replacement characters.
+#[must_use]
+pub fn owned(value: ValueRef<'_>) -> Value {
     match value {
         ValueRef::Null => Value::Null,
         ValueRef::Integer(number) => Value::Integer(number),
         ValueRef::Real(number) => Value::Real(number),
-        // Names and settings: what is not UTF-8 in them is shown as such.
         ValueRef::Text(text) => Value::Text(String::from_utf8_lossy(text).into_owned()),
         ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec()),
     }
 }
 
-/// All rows of one statement.
-pub fn rows(session: &mut dyn Session, sql: &str) -> Result<Vec<Vec<Value>>> {
-    let mut collected = Collected(Vec::new());
-    session
-        .run(sql, &Args::default(), &mut collected)
-        .map_err(Error::from)?;
+/// All rows of one statement with positional parameters.
+pub fn collect(session: &mut dyn Session, sql: &str, args: &[Value]) -> std::result::Result<Vec<Vec<Value>>, Failure> {
+    let mut collected = Collected::default();
+    let args = Args {
+        positional: args.to_vec(),
+        named: Vec::new(),
+    };
+    session.run(sql, &args, &mut collected)?;
     Ok(collected.0)
+}
+
+/// All rows of one statement without parameters.
+pub fn rows(session: &mut dyn Session, sql: &str) -> Result<Vec<Vec<Value>>> {
+    Ok(collect(session, sql, &[])?)
 }
 
 /// The single value of a statement that has one, as SQLite writes it.

@@ -55,14 +55,7 @@ fn ask(session: &mut dyn Session, sql: &str) -> Vec<String> {
 }
 
 fn open(path: &Path) -> Box<dyn Session> {
-    sql::open(&Target::File {
-        path: path.to_owned(),
-        read_only: false,
-        create: true,
-        max_bytes: None,
-        follow_links: true,
-    })
-    .unwrap()
+    sql::open(&Target::file(path)).unwrap()
 }
 
 /// Makes a database.

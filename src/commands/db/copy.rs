@@ -195,16 +195,7 @@ pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
     interrupt::install();
     let staging = to.control()?.staging()?;
     take(from, &original, &staging.path)?;
-    let expected = look(
-        ctx,
-        &Target::File {
-            path: staging.path.clone(),
-            read_only: true,
-            create: false,
-            max_bytes: None,
-            follow_links: true,
-        },
-    )?;
+    let expected = look(ctx, &Target::file(&staging.path).restricted(true, false))?;
     let group = match (&args.place.group, model) {
         (Some(group), _) => Some(group.clone()),
         (None, Some(database)) => Some(database.group.clone()),
@@ -352,13 +343,7 @@ pub(super) fn rebuild(from: &Context, database: &Database, path: &Path) -> Resul
     writer.flush().map_err(doing)?;
     drop(writer);
     script.rewind().map_err(doing)?;
-    let mut copy = sql::open(&Target::File {
-        path: path.to_owned(),
-        read_only: false,
-        create: true,
-        max_bytes: None,
-        follow_links: true,
-    })?;
+    let mut copy = sql::open(&Target::file(path))?;
     for pragma in ["locking_mode = EXCLUSIVE", "journal_mode = MEMORY", "synchronous = OFF"] {
         query::rows(copy.as_mut(), &format!("PRAGMA {pragma}"))?;
     }

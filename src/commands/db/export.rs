@@ -22,11 +22,8 @@ use tempfile::NamedTempFile;
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso db export app --output-file backup.db")]
 pub(crate) struct Export {
-    /// Name of the database; without one, the project's
-    #[arg(value_name = "NAME", add = complete::databases())]
-    name: Option<DatabaseName>,
     #[command(flatten)]
-    from: From,
+    source: Source,
     /// File to write [default: NAME.db]
     #[arg(long, value_name = "PATH")]
     output_file: Option<PathBuf>,
@@ -35,14 +32,18 @@ pub(crate) struct Export {
     overwrite: bool,
 }
 
-/// Which instance is read.
+/// Which instance of which database is read.
 #[derive(clap::Args)]
-struct From {
+struct Source {
+    /// Name of the database; without one, the project's
+    #[arg(value_name = "NAME", add = complete::databases())]
+    name: Option<DatabaseName>,
     /// The instance at a location, rather than the primary
     #[arg(long, alias = "instance", value_name = "CODE", add = complete::locations())]
     location: Option<LocationCode>,
 }
 
+/// The answer: what was written, of which instance.
 #[derive(Serialize)]
 struct Exported {
     name: DatabaseName,
@@ -51,13 +52,23 @@ struct Exported {
     size_bytes: u64,
 }
 
+impl Exported {
+    /// `done` is what was done, capitalized: `Exported`.
+    fn show(self, ctx: &Context, done: &str) -> Result<()> {
+        let sentence = format!("{done} database {} to {}.", self.name, self.path.display());
+        let name = self.name.clone();
+        ctx.ui.show(&Done::new(self, name, sentence))
+    }
+}
+
 pub(super) fn export(ctx: &Context, args: Export) -> Result<()> {
-    let name = ctx.database(args.name)?;
+    let name = ctx.database(args.source.name)?;
+    let location = args.source.location.as_ref();
     let path = args.output_file.unwrap_or_else(|| format!("{name}.db").into());
     if let Some(server) = ctx.server_if_any()? {
-        return export_from(ctx, server, &name, args.from.location.as_ref(), path, args.overwrite);
+        return export_from(ctx, server, &name, location, path, args.overwrite);
     }
-    let connection = connect(ctx, &name, args.from.location.as_ref())?;
+    let connection = connect(ctx, &name, location)?;
     let source = reach::file(&connection)
         .ok_or_else(|| Error::new(Code::Internal, format!("database {name} is not a file on this machine")))?;
     let output = Output::begin(&path, args.overwrite)?;
@@ -68,15 +79,8 @@ pub(super) fn export(ctx: &Context, args: Export) -> Result<()> {
         not_interrupted()
     })?;
     drop(progress);
-    let size_bytes = output.finish(&path, args.overwrite)?;
-    let sentence = format!("Exported database {name} to {}.", path.display());
-    let exported = Exported {
-        name: name.clone(),
-        location: connection.location,
-        path,
-        size_bytes,
-    };
-    ctx.ui.show(&Done::new(exported, name, sentence))
+    let exported = output.finish(name, connection.location, path, args.overwrite)?;
+    exported.show(ctx, "Exported")
 }
 
 /// Has a server write the copy. One that hands out no files is read as SQL, and the file made of that.
@@ -113,15 +117,8 @@ fn export_from(
         }
         Err(error) => return Err(error),
     }
-    let size_bytes = output.finish(&path, overwrite)?;
-    let sentence = format!("Exported database {name} to {}.", path.display());
-    let exported = Exported {
-        name: name.clone(),
-        location: database.primary,
-        path,
-        size_bytes,
-    };
-    ctx.ui.show(&Done::new(exported, name, sentence))
+    let exported = output.finish(database.name, database.primary, path, overwrite)?;
+    exported.show(ctx, "Exported")
 }
 
 /// Write a database as SQL text that makes it again
@@ -130,11 +127,8 @@ fn export_from(
   torso db dump app > app.sql
   torso db dump app | torso db create copy --from-dump -")]
 pub(crate) struct Dump {
-    /// Name of the database; without one, the project's
-    #[arg(value_name = "NAME", add = complete::databases())]
-    name: Option<DatabaseName>,
     #[command(flatten)]
-    from: From,
+    source: Source,
     /// File to write, rather than stdout
     #[arg(long, value_name = "PATH")]
     output_file: Option<PathBuf>,
@@ -144,8 +138,8 @@ pub(crate) struct Dump {
 }
 
 pub(super) fn dump(ctx: &Context, args: Dump) -> Result<()> {
-    let name = ctx.database(args.name)?;
-    let connection = connect(ctx, &name, args.from.location.as_ref())?;
+    let name = ctx.database(args.source.name)?;
+    let connection = connect(ctx, &name, args.source.location.as_ref())?;
     let mut session = sql::open(&reach::reading(&connection)?)?;
     interrupt::install();
     interrupt::on_interrupt(session.interrupter());
@@ -175,15 +169,8 @@ pub(super) fn dump(ctx: &Context, args: Dump) -> Result<()> {
                 .flush()
                 .map_err(|error| Error::io(error, format!("cannot write {}", path.display())))?;
             drop(writer);
-            let size_bytes = output.finish(&path, args.overwrite)?;
-            let sentence = format!("Dumped database {name} to {}.", path.display());
-            let exported = Exported {
-                name: name.clone(),
-                location: connection.location,
-                path,
-                size_bytes,
-            };
-            ctx.ui.show(&Done::new(exported, name, sentence))
+            let dumped = output.finish(name, connection.location, path, args.overwrite)?;
+            dumped.show(ctx, "Dumped")
         }
     }
 }
@@ -234,20 +221,26 @@ impl Output {
         self.0.path()
     }
 
-    /// Gives the file its name and returns its size.
-    fn finish(self, path: &Path, overwrite: bool) -> Result<u64> {
+    /// Gives the file its name, once it is on disk.
+    fn finish(self, name: DatabaseName, location: LocationCode, path: PathBuf, overwrite: bool) -> Result<Exported> {
         let doing = |error| Error::io(error, format!("cannot write {}", path.display()));
         self.0.as_file().sync_all().map_err(doing)?;
         let persisted = if overwrite {
-            self.0.persist(path)
+            self.0.persist(&path)
         } else {
-            self.0.persist_noclobber(path)
+            self.0.persist_noclobber(&path)
         };
         let file = persisted.map_err(|error| match error.error.kind() {
-            std::io::ErrorKind::AlreadyExists => exists(path),
+            std::io::ErrorKind::AlreadyExists => exists(&path),
             _ => doing(error.error),
         })?;
-        Ok(file.metadata().map_err(doing)?.len())
+        let size_bytes = file.metadata().map_err(doing)?.len();
+        Ok(Exported {
+            name,
+            location,
+            path,
+            size_bytes,
+        })
     }
 }
 

@@ -13,7 +13,6 @@ use crate::shell::{self, Hooks, Options};
 use crate::sql::Target;
 use crate::ui::text;
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
 
 /// Open a shell on a database, or run SQL and dot-commands
 ///
@@ -325,13 +324,7 @@ fn outside(word: &OsStr) -> Result<Option<Target>> {
     if text.parse::<DatabaseName>().is_ok() {
         return Ok(None);
     }
-    Ok(Some(Target::File {
-        path: PathBuf::from(word),
-        read_only: false,
-        create: true,
-        max_bytes: None,
-        follow_links: true,
-    }))
+    Ok(Some(Target::file(word)))
 }
 
 /// A word given to `.open`: a name that is known, or else a path.

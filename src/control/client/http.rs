@@ -6,7 +6,7 @@
 use super::refusal::{self, About};
 use crate::control::routes::Method;
 use crate::error::{Code, Error, Result};
-use crate::net::is_loopback;
+use crate::net::{is_loopback, use_ring};
 use crate::secret::Secret;
 use jiff::Timestamp;
 use reqwest::blocking::{Client, Response};
@@ -472,8 +472,7 @@ fn uncertain(failed: Failed, call: &Call<'_>) -> Error {
 }
 
 fn build(to: &Url, connect: Duration) -> Result<Client> {
-    // Refused where another part of the program has installed one: that one serves as well.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    use_ring();
     let mut builder = Client::builder()
         .user_agent(concat!("torso/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(connect)

@@ -3,7 +3,7 @@
 use super::http::Call;
 use super::refusal::About;
 use super::{Client, about, about_database, about_group, wire};
-use crate::control::names::{DatabaseName, GroupName, LocationCode, OrganizationSlug, TokenId};
+use crate::control::names::{DEFAULT_GROUP, DatabaseName, GroupName, LocationCode, OrganizationSlug, TokenId};
 use crate::control::routes::{self, Method};
 use crate::control::tokens::{
     Authorization, DatabaseToken, DatabaseUsage, Expiration, Minted, NewToken, OWN_LABEL, OWN_LIFE, QueryUsage, Span,
@@ -60,7 +60,7 @@ impl Client {
         if groups.len() == 1 {
             return Ok(groups.pop().map(|group| group.name));
         }
-        let default: GroupName = "default".parse()?;
+        let default: GroupName = DEFAULT_GROUP.parse()?;
         if groups.iter().any(|group| group.name == default) {
             return Ok(Some(default));
         }

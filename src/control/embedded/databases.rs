@@ -7,7 +7,7 @@ use super::catalog::places::GroupRow;
 use super::staging;
 use super::view::{Change, database_not_found};
 use crate::control::ControlPlane as _;
-use crate::control::names::{DatabaseId, DatabaseName, LocationCode};
+use crate::control::names::{DEFAULT_GROUP, DatabaseId, DatabaseName, LocationCode};
 use crate::control::places;
 use crate::control::sizes::Size;
 use crate::control::types::{
@@ -18,9 +18,6 @@ use crate::error::{Code, Error, Result};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::path::Path;
-
-/// The group of databases that were not given one.
-const DEFAULT_GROUP: &str = "default";
 
 pub fn list(plane: &Embedded, filter: &DatabaseFilter) -> Result<Vec<Database>> {
     let Some(view) = plane.read()? else {

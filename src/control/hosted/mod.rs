@@ -43,7 +43,7 @@ use crate::control::ControlPlane;
 use crate::control::accounts::{Accounts, AuditEntry, MemberRole, Organization, OrganizationKind, User};
 use crate::control::embedded::Embedded;
 use crate::control::embedded::lock::{Lock, SERVER as SERVER_LOCK};
-use crate::control::names::{DatabaseName, LocationCode, OrganizationSlug, Username};
+use crate::control::names::{DEFAULT_GROUP, DatabaseName, LocationCode, OrganizationSlug, Username};
 use crate::control::places;
 use crate::control::tokens::Authorization;
 use crate::control::types::NewGroup;
@@ -70,9 +70,6 @@ use store::{ApiTokenRow, OrganizationRow, Records, UserRow};
 use uploads::Uploads;
 use url::Url;
 use usage::Traffic;
-
-/// The group of databases that were not given one.
-const DEFAULT_GROUP: &str = "default";
 
 /// The plan of every organization.
 const PLAN: &str = "self-hosted";

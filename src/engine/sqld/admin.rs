@@ -55,9 +55,7 @@ pub(super) struct Admin {
 
 impl Admin {
     pub fn new(key: Secret) -> Result<Self> {
-        // The client wants one although nothing here is encrypted. Refused where another part of the program has installed
-        // one: that one serves as well.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        crate::net::use_ring();
         let client = Client::builder()
             .no_proxy()
             .connect_timeout(Duration::from_secs(1))

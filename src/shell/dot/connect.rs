@@ -2,12 +2,12 @@
 
 use super::Call;
 use super::engine::local;
-use crate::shell::state::{Ran, SLOTS, Shell, Slot};
+use crate::shell::state::{Ran, SLOTS, Shell, Slot, text_of};
 use crate::shell::words::is_option;
 use crate::sql::Target;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// Pages copied at a time.
@@ -23,13 +23,7 @@ pub(super) fn target(shell: &mut Shell<'_>, name: &str) -> Ran<Target> {
     }
     match (shell.hooks.resolve)(name) {
         Ok(Some(target)) => Ok(target),
-        Ok(None) => Ok(Target::File {
-            path: PathBuf::from(name),
-            read_only: false,
-            create: true,
-            max_bytes: None,
-            follow_links: true,
-        }),
+        Ok(None) => Ok(Target::file(name)),
         Err(error) => shell.fail(format_args!("Error: {error}")),
     }
 }
@@ -169,13 +163,7 @@ fn elsewhere(shell: &mut Shell<'_>, name: &str, read_only: bool) -> Ran<Target> 
     if is_url(name) {
         return target(shell, name).map(|target| target.restricted(read_only, false));
     }
-    Ok(Target::File {
-        path: PathBuf::from(name),
-        read_only,
-        create: !read_only,
-        max_bytes: None,
-        follow_links: true,
-    })
+    Ok(Target::file(name).restricted(read_only, false))
 }
 
 pub fn backup(shell: &mut Shell<'_>, call: &Call) -> Ran {
@@ -283,7 +271,6 @@ fn tell_left_behind(shell: &mut Shell<'_>, copied: &super::transfer::Copied) -> 
 
 /// Says what was cloned, as classic does.
 fn tell_names(shell: &mut Shell<'_>) -> Ran {
-    use crate::shell::state::text_of;
     let names = "SELECT name FROM sqlite_schema WHERE sql NOT NULL ORDER BY type<>'table', rowid";
     for row in shell.ask(names, &[])? {
         shell.show(format_args!("{}... done", text_of(&row[0])))?;
@@ -332,7 +319,6 @@ pub fn clone(shell: &mut Shell<'_>, call: &Call) -> Ran {
 }
 
 fn clone_into(shell: &mut Shell<'_>, new: &Connection) -> Ran<rusqlite::Result<()>> {
-    use crate::shell::state::text_of;
     let begun = new.execute_batch("PRAGMA writable_schema=ON; BEGIN EXCLUSIVE;");
     if begun.is_err() {
         return Ok(begun);

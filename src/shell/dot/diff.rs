@@ -10,8 +10,8 @@ use super::tables::{Table, tables};
 use crate::error::{Code, Error, Result};
 use crate::shell::interrupt;
 use crate::shell::render::Renderer;
-use crate::shell::state::{End, Ran, Shell, owned, text_of};
-use crate::sql::query::{rows, text};
+use crate::shell::state::{End, Ran, Shell, text_of};
+use crate::sql::query::{owned, rows, text};
 use crate::sql::{self, Args, Column, Failure, Flow, Outcome, Session, Sink, Target, Value, ValueRef};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -140,10 +140,6 @@ struct Sender<'a> {
 }
 
 impl Sink for Sender<'_> {
-    fn columns(&mut self, _: &[Column]) -> io::Result<()> {
-        Ok(())
-    }
-
     fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<Flow> {
         // Nobody listens any more once the other side has failed.
         Ok(if self.sender.send(Sent::Row(row_of(row, self.keys))).is_ok() {
@@ -240,10 +236,6 @@ impl Merge<'_, '_> {
 }
 
 impl Sink for Merge<'_, '_> {
-    fn columns(&mut self, _: &[Column]) -> io::Result<()> {
-        Ok(())
-    }
-
     fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<Flow> {
         let keys = self.table.keys;
         let row = row_of(row, keys);

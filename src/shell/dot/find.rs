@@ -20,10 +20,6 @@ struct Finds<'r, 'a> {
 }
 
 impl Sink for Finds<'_, '_> {
-    fn columns(&mut self, _: &[Column]) -> io::Result<()> {
-        Ok(())
-    }
-
     /// The key, then a value for each column: NULL where it is not what is looked for.
     fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<Flow> {
         let Some((&key, values)) = row.split_first() else {

@@ -5,7 +5,8 @@
 
 use super::Call;
 use super::schema::literal;
-use crate::shell::state::{End, Ran, Shell, collect, text_of};
+use crate::shell::state::{End, Ran, Shell, text_of};
+use crate::sql::query::collect;
 use crate::sql::{Failure, Session, Target, Value, open};
 use std::io::Write;
 

@@ -10,9 +10,9 @@ use super::tables::{Table, listed};
 use crate::error::{Error, Result};
 use crate::shell::interrupt;
 use crate::shell::render::text::{LineEnds, push_name, push_sql};
-use crate::shell::state::{Ran, Shell, owned, text_of};
-use crate::sql::query::rows;
-use crate::sql::{Args, Column, Failure, Flow, Session, Sink, Value, ValueRef};
+use crate::shell::state::{Ran, Shell, text_of};
+use crate::sql::query::{Collected, owned, rows};
+use crate::sql::{Args, Failure, Flow, Session, Sink, Value, ValueRef};
 use std::io::{self, Write};
 
 /// Writes rows as statements, and remembers where it is.
@@ -28,10 +28,6 @@ struct Saved<'a> {
 }
 
 impl Sink for Saved<'_> {
-    fn columns(&mut self, _: &[Column]) -> io::Result<()> {
-        Ok(())
-    }
-
     fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<Flow> {
         let (key, values) = row.split_at(self.keys.min(row.len()));
         self.buffer.clear();
@@ -199,21 +195,6 @@ impl<'a> Salvage<'a> {
     }
 }
 
-/// Objects of the schema as far as it can be read.
-#[derive(Default)]
-struct Objects(Vec<Vec<Value>>);
-
-impl Sink for Objects {
-    fn columns(&mut self, _: &[Column]) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<Flow> {
-        self.0.push(row.iter().map(|&value| owned(value)).collect());
-        Ok(Flow::Continue)
-    }
-}
-
 /// What was saved, table by table: its name, how many rows, and whether that is all.
 type Account = Vec<(String, u64, bool)>;
 
@@ -224,7 +205,8 @@ fn written(ran: io::Result<()>) -> Result<()> {
 /// Writes everything that can be saved.
 fn save(session: &mut dyn Session, out: &mut dyn Write) -> Result<Account> {
     written(out.write_all(b"PRAGMA foreign_keys=OFF;\nBEGIN;\n"))?;
-    let mut objects = Objects::default();
+    // Kept as far as the schema can be read: what fails half-way has still given its first rows.
+    let mut objects = Collected::default();
     let read = session.run(
         "SELECT type, name, sql FROM main.sqlite_schema WHERE sql NOT NULL ORDER BY rowid",
         &Args::default(),

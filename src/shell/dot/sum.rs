@@ -9,7 +9,7 @@ use crate::shell::exec::Stopped;
 use crate::shell::state::{Ran, Shell, text_of};
 use crate::sql::digest::Digest;
 use crate::sql::query::rows;
-use crate::sql::{Column, Failure, Flow, Session, Sink, Value, ValueRef, exact};
+use crate::sql::{Failure, Flow, Session, Sink, Value, ValueRef, exact};
 use std::io;
 
 /// What `.sha3sum` is to hash, and how.
@@ -140,10 +140,6 @@ fn by_function(sum: &Sum<'_>, tables: &[String]) -> String {
 struct Rows<'d>(&'d mut Digest);
 
 impl Sink for Rows<'_> {
-    fn columns(&mut self, _: &[Column]) -> io::Result<()> {
-        Ok(())
-    }
-
     fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<Flow> {
         self.0.row();
         for &value in row {

@@ -8,12 +8,12 @@
 use super::schema::identifier;
 use super::tables::{Table, listed};
 use crate::error::{Code, Error, Result};
+use crate::shell::state::text_of;
 use crate::shell::interrupt;
-use crate::shell::state::{owned, text_of};
 use crate::shell::to_server::{APPLICATION_ID, STATISTICS};
 use crate::sql::exact;
-use crate::sql::query::{number, rows, text};
-use crate::sql::{self, Column, Failure, Flow, Rows, Session, Sink, Target, Value, ValueRef};
+use crate::sql::query::{number, owned, rows, text};
+use crate::sql::{self, Failure, Flow, Rows, Session, Sink, Target, Value, ValueRef};
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
@@ -146,10 +146,6 @@ enum Sent {
 struct Sender<'a>(&'a SyncSender<Sent>);
 
 impl Sink for Sender<'_> {
-    fn columns(&mut self, _: &[Column]) -> io::Result<()> {
-        Ok(())
-    }
-
     fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<Flow> {
         let carried = |&value: &ValueRef<'_>| match value {
             ValueRef::Text(text) if std::str::from_utf8(text).is_err() => Carried::Text(text.to_vec()),

@@ -9,7 +9,7 @@ use super::render::Out;
 use super::render::text::{self, LineEnds};
 use crate::sql::split::pieces;
 use crate::sql::trailer::{Checksum, Trailer};
-use crate::sql::{Args, Column, Failure, Flow, Session, Sink, ValueRef, exact};
+use crate::sql::{Args, Failure, Flow, Session, Sink, ValueRef, exact};
 use std::io::{self, Write};
 
 type Result<T> = std::result::Result<T, Failure>;
@@ -461,10 +461,6 @@ struct Collect {
 }
 
 impl Sink for Collect {
-    fn columns(&mut self, _: &[Column]) -> io::Result<()> {
-        Ok(())
-    }
-
     fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<Flow> {
         let text = |value: &ValueRef<'_>| match value {
             ValueRef::Null => None,
@@ -486,10 +482,6 @@ struct Inserts<'a, 'b> {
 }
 
 impl Sink for Inserts<'_, '_> {
-    fn columns(&mut self, _: &[Column]) -> io::Result<()> {
-        Ok(())
-    }
-
     fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<Flow> {
         let out = &mut self.out.buffer;
         out.extend_from_slice(self.lead);

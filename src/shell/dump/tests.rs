@@ -1,39 +1,20 @@
 //! Dumps against those of the system's `sqlite3`, and back into databases.
 
 use super::{Checksum, Options, Report, Trailer, dump};
-use crate::sql::{self, Args, Column, Flow, Session, Sink, Target, Value, ValueRef};
+use crate::sql::{self, Args, Flow, Session, Sink, Target, Unseen, Value, ValueRef};
 use proptest::prelude::*;
 use std::path::Path;
 use std::process::Command;
 
-struct Nothing;
-
-impl Sink for Nothing {
-    fn columns(&mut self, _: &[Column]) -> std::io::Result<()> {
-        Ok(())
-    }
-
-    fn row(&mut self, _: &[ValueRef<'_>]) -> std::io::Result<Flow> {
-        Ok(Flow::Continue)
-    }
-}
-
 fn open(path: &Path) -> Box<dyn Session> {
-    sql::open(&Target::File {
-        path: path.to_owned(),
-        read_only: false,
-        create: true,
-        max_bytes: None,
-        follow_links: true,
-    })
-    .unwrap()
+    sql::open(&Target::file(path)).unwrap()
 }
 
 /// Runs a whole script; any failure fails the test.
 fn run(session: &mut dyn Session, script: &str) {
     let mut at = 0;
     while at < script.len() {
-        let outcome = session.run(&script[at..], &Args::default(), &mut Nothing);
+        let outcome = session.run(&script[at..], &Args::default(), &mut Unseen);
         at += outcome
             .unwrap_or_else(|failure| panic!("{failure} in {}", &script[at..]))
             .consumed;
@@ -244,10 +225,6 @@ fn a_damaged_table_ends_in_rollback() {
 struct Ids(Vec<String>);
 
 impl Sink for Ids {
-    fn columns(&mut self, _: &[Column]) -> std::io::Result<()> {
-        Ok(())
-    }
-
     fn row(&mut self, row: &[ValueRef<'_>]) -> std::io::Result<Flow> {
         self.0.push(format!("{:?}", row[0]));
         Ok(Flow::Continue)
@@ -293,8 +270,8 @@ proptest! {
         run(&mut *session, &format!("create table {}(i, {}); create table t(v);", name(&table), name(&format!("{column}_"))));
         for (left, right) in &values {
             let args = Args { positional: vec![left.clone(), right.clone()], named: Vec::new() };
-            session.run(&format!("insert into {} values(?, ?)", name(&table)), &args, &mut Nothing).unwrap();
-            session.run("insert into t values(?)", &args, &mut Nothing).unwrap();
+            session.run(&format!("insert into {} values(?, ?)", name(&table)), &args, &mut Unseen).unwrap();
+            session.run("insert into t values(?)", &args, &mut Unseen).unwrap();
         }
         let options = Options { newlines, ..Options::default() };
         let (text, _) = dumped(&mut *session, &options);

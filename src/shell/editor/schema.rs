@@ -5,7 +5,9 @@
 //! again once the schema has changed. It never waits for a network: what a server's databases hold is read beforehand, on
 //! a connection and a thread of its own ([`Live::read_ahead`]).
 
-use crate::sql::{self, Args, Column, Flow, Session, Sink, Target, ValueRef};
+use crate::shell::state::text_of;
+use crate::sql::query::collect;
+use crate::sql::{self, Session, Target, Value};
 use crate::sync::lock;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -245,30 +247,10 @@ fn everything(session: &mut dyn Session) -> Answers {
 
 /// The first column of a query's answer; nothing where it fails, because completion has nothing to say then.
 fn names(session: &mut dyn Session, query: &str, arguments: &[&str]) -> Vec<String> {
-    struct First(Vec<String>);
-    impl Sink for First {
-        fn columns(&mut self, _: &[Column]) -> std::io::Result<()> {
-            Ok(())
-        }
-        fn row(&mut self, row: &[ValueRef<'_>]) -> std::io::Result<Flow> {
-            match row.first() {
-                Some(ValueRef::Text(text)) => self.0.push(String::from_utf8_lossy(text).into_owned()),
-                Some(ValueRef::Integer(number)) => self.0.push(number.to_string()),
-                _ => {}
-            }
-            Ok(Flow::Continue)
-        }
-    }
-    let mut first = First(Vec::new());
-    let arguments = Args {
-        positional: arguments
-            .iter()
-            .map(|argument| crate::sql::Value::Text((*argument).to_owned()))
-            .collect(),
-        named: Vec::new(),
-    };
-    match session.run(query, &arguments, &mut first) {
-        Ok(_) => first.0,
+    let arguments: Vec<Value> = arguments.iter().map(|text| Value::Text((*text).to_owned())).collect();
+    let first = |row: Vec<Value>| row.first().filter(|value| **value != Value::Null).map(text_of);
+    match collect(session, query, &arguments) {
+        Ok(rows) => rows.into_iter().filter_map(first).collect(),
         Err(_) => Vec::new(),
     }
 }

@@ -128,7 +128,7 @@ fn objects_keep_their_texts() {
                 lines.join("\n")
             };
             prop_assert_eq!(objects(session.as_mut(), file.into_bytes()), 0);
-            let rows = crate::shell::state::collect(session.as_mut(), "SELECT b FROM t ORDER BY rowid", &[]).unwrap();
+            let rows = crate::sql::query::collect(session.as_mut(), "SELECT b FROM t ORDER BY rowid", &[]).unwrap();
             let got: Vec<String> = rows.iter().map(|row| crate::shell::state::text_of(&row[0])).collect();
             prop_assert_eq!(got, texts);
             super::execute(session.as_mut(), "DELETE FROM t").unwrap();

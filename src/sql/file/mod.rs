@@ -438,20 +438,7 @@ impl Session for FileSession {
 mod tests {
     use super::*;
     use crate::sql::Value;
-
-    struct Collect(Vec<Vec<Value>>);
-
-    impl Sink for Collect {
-        fn columns(&mut self, _: &[Column]) -> std::io::Result<()> {
-            Ok(())
-        }
-
-        fn row(&mut self, row: &[ValueRef<'_>]) -> std::io::Result<Flow> {
-            self.0
-                .push(row.iter().map(|&value| Value::try_from(value).unwrap()).collect());
-            Ok(Flow::Continue)
-        }
-    }
+    use crate::sql::query::Collected;
 
     #[test]
     fn links_are_followed_only_where_they_may_be() {
@@ -463,16 +450,10 @@ mod tests {
             .unwrap();
         std::os::unix::fs::symlink("file.db", &link).unwrap();
         let opened = |no_links| {
-            let target = Target::File {
-                path: link.clone(),
-                read_only: false,
-                create: true,
-                max_bytes: None,
-                follow_links: true,
-            };
+            let target = Target::file(&link);
             FileSession::open(&target.restricted(false, no_links))
         };
-        let mut sink = Collect(Vec::new());
+        let mut sink = Collected::default();
         opened(false)
             .unwrap()
             .run("select * from t", &Args::default(), &mut sink)
@@ -488,7 +469,7 @@ mod tests {
             named: vec![(":x".to_owned(), Value::Text("two".to_owned()))],
             ..Args::default()
         };
-        let mut sink = Collect(Vec::new());
+        let mut sink = Collected::default();
         let mut at = 0;
         let mut changes = Vec::new();
         while at < sql.len() {
@@ -503,7 +484,7 @@ mod tests {
     #[test]
     fn failures_tell_phase_code_and_place() {
         let mut session = FileSession::open(&Target::Memory).unwrap();
-        let mut sink = Collect(Vec::new());
+        let mut sink = Collected::default();
         let error = session
             .run("select nope from sqlite_schema", &Args::default(), &mut sink)
             .unwrap_err();
@@ -535,15 +516,8 @@ mod tests {
             connection.execute("insert into t values(?)", [value]).unwrap();
         };
         make(&path, 1);
-        let mut session = FileSession::open(&Target::File {
-            path: path.clone(),
-            read_only: true,
-            create: false,
-            max_bytes: None,
-            follow_links: true,
-        })
-        .unwrap();
-        let mut sink = Collect(Vec::new());
+        let mut session = FileSession::open(&Target::file(&path).restricted(true, false)).unwrap();
+        let mut sink = Collected::default();
         session.run("select a from t", &Args::default(), &mut sink).unwrap();
         let next = directory.path().join("b.db");
         make(&next, 2);
@@ -563,7 +537,7 @@ mod tests {
             follow_links: true,
         })
         .unwrap();
-        let mut sink = Collect(Vec::new());
+        let mut sink = Collected::default();
         session.run("create table t(a)", &Args::default(), &mut sink).unwrap();
         let refused = session.run("insert into t values (zeroblob(100000))", &Args::default(), &mut sink);
         assert_eq!(refused.unwrap_err().primary_code(), Some(rusqlite::ffi::SQLITE_FULL));

@@ -4,7 +4,7 @@ use super::HranaSession;
 use super::address::Address;
 use crate::error::{Code, Error};
 use crate::secret::{Renewal, Secret};
-use crate::sql::{Args, Column, Failure, Flow, Outcome, Session, Sink, ValueRef};
+use crate::sql::{Args, Failure, Flow, Outcome, Session, Sink, ValueRef};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -118,10 +118,6 @@ fn react(mut stream: TcpStream, reaction: &Reaction) {
 struct Rows(Vec<Vec<String>>);
 
 impl Sink for Rows {
-    fn columns(&mut self, _: &[Column]) -> std::io::Result<()> {
-        Ok(())
-    }
-
     fn row(&mut self, row: &[ValueRef<'_>]) -> std::io::Result<Flow> {
         self.0.push(row.iter().map(|value| format!("{value:?}")).collect());
         Ok(Flow::Continue)

@@ -143,8 +143,7 @@ impl Http {
         if crate::net::is_loopback(&address.base) {
             builder = builder.no_proxy();
         }
-        // Refused where another part of the program has installed one: that one serves as well.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        crate::net::use_ring();
         let client = builder.build().map_err(|error| internal(&error))?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

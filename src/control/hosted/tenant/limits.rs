@@ -6,7 +6,7 @@ use crate::control::ControlPlane as _;
 use crate::control::accounts::Quotas;
 use crate::control::embedded::Embedded;
 use crate::control::hosted::pool::Loan;
-use crate::control::names::{DatabaseId, LocationCode};
+use crate::control::names::{DEFAULT_GROUP, DatabaseId, LocationCode};
 use crate::control::types::{CreateDatabase, Database, DatabaseFilter, Group};
 use crate::error::{Code, Error, Result};
 use crate::sync::lock;
@@ -151,9 +151,7 @@ fn chosen<'g>(groups: &'g [Group], request: &CreateDatabase) -> Option<&'g Group
     match (&request.group, groups) {
         (Some(name), all) => all.iter().find(|group| group.name == *name),
         (None, [only]) => Some(only),
-        (None, all) => all
-            .iter()
-            .find(|group| group.name.as_str() == crate::control::hosted::DEFAULT_GROUP),
+        (None, all) => all.iter().find(|group| group.name.as_str() == DEFAULT_GROUP),
     }
 }
 

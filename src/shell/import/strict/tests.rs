@@ -5,21 +5,6 @@ use crate::sql::{self, Target, Value};
 use proptest::prelude::*;
 use std::io::Write;
 
-#[derive(Default)]
-struct Collect(Vec<Vec<Value>>);
-
-impl Sink for Collect {
-    fn columns(&mut self, _: &[Column]) -> std::io::Result<()> {
-        Ok(())
-    }
-
-    fn row(&mut self, row: &[ValueRef<'_>]) -> std::io::Result<Flow> {
-        self.0
-            .push(row.iter().map(|&value| Value::try_from(value).unwrap()).collect());
-        Ok(Flow::Continue)
-    }
-}
-
 fn file(text: &[u8]) -> File {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(text).unwrap();
@@ -42,9 +27,7 @@ fn memory() -> Box<dyn Session> {
 }
 
 fn rows(session: &mut dyn Session, query: &str) -> Vec<Vec<Value>> {
-    let mut collect = Collect::default();
-    session.run(query, &Args::default(), &mut collect).unwrap();
-    collect.0
+    crate::sql::query::rows(session, query).unwrap()
 }
 
 #[test]
