@@ -1,6 +1,6 @@
 //! [`Accounts`] over HTTP.
 
-use super::http::Call;
+use super::call::Call;
 use super::refusal::About;
 use super::{Client, about, wire};
 use crate::control::accounts::{

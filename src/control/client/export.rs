@@ -1,6 +1,6 @@
 //! A database's content as a SQLite file, from a server that can hand one out.
 
-use super::http::Call;
+use super::call::Call;
 use super::{Client, about_database};
 use crate::control::Progress;
 use crate::control::files::SQLITE_HEADER;

@@ -1,8 +1,9 @@
-//! Requests to a server, one at a time, with what every call must have: deadlines, repeats where a repeat is harmless, an
+//! Sends requests to a server, one at a time, with what every call must have: a deadline, retries where they are harmless, an
 //! answer of bounded size, and a token that goes to no other host and into no message.
 //!
-//! What a refusal means is `refusal`'s; what is asked and answered is its callers'.
+//! What a refusal means is left to `refusal`; what is asked for and what the answer says, to the callers.
 
+use super::call::{Call, POLL, Patience};
 use super::refusal::{self, About};
 use crate::control::routes::Method;
 use crate::error::{Code, Error, Result};
@@ -17,110 +18,11 @@ use std::io::Read;
 use std::time::{Duration, Instant};
 use url::Url;
 
-/// How long things may take.
-#[derive(Debug, Clone, Copy)]
-pub struct Patience {
-    pub connect: Duration,
-    /// For a whole call, its repeats and the waits between them included.
-    pub call: Duration,
-    /// How often a call is tried at most.
-    pub tries: u32,
-    /// Whether somebody wants it to end (Ctrl-C): then nothing is waited for.
-    pub stopped: fn() -> bool,
-}
-
-/// How often somebody who waits is asked whether to go on.
-pub(super) const LOOK: Duration = Duration::from_millis(100);
-
-const NEVER: fn() -> bool = || false;
-
-impl Patience {
-    /// For commands. A mutation returns when its result can be used, which may take the server a while.
-    pub const USUAL: Self = Self {
-        connect: Duration::from_secs(10),
-        call: Duration::from_secs(300),
-        tries: 4,
-        stopped: NEVER,
-    };
-    /// For what is done on the way out.
-    const IN_PASSING: Self = Self {
-        connect: Duration::from_secs(2),
-        call: Duration::from_secs(3),
-        tries: 1,
-        stopped: NEVER,
-    };
-
-    /// For a person who waits at the Tab key.
-    pub const HURRIED: Self = Self {
-        connect: Duration::from_millis(100),
-        call: Duration::from_millis(180),
-        tries: 1,
-        stopped: NEVER,
-    };
-}
-
-/// The most that is read of an answer that is held whole.
+/// Bytes of the longest answer that is read into memory.
 const WHOLE: u64 = 64 << 20;
 
-/// The longest that a server's Retry-After is followed. Beyond it the user is told instead.
+/// The longest Retry-After that is waited for. A longer one is an error that names it.
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
-
-/// A request.
-pub(super) struct Call<'a> {
-    pub method: Method,
-    /// From the root of the server's address, with a slash in front; already escaped.
-    pub path: String,
-    pub query: Vec<(&'static str, String)>,
-    pub body: Option<Value>,
-    /// What it is about, for messages.
-    pub about: About<'a>,
-    /// Whether doing it twice is the same as doing it once.
-    pub repeatable: bool,
-}
-
-impl<'a> Call<'a> {
-    pub fn new(method: Method, path: impl Into<String>, about: About<'a>) -> Self {
-        Self {
-            method,
-            path: path.into(),
-            query: Vec::new(),
-            body: None,
-            about,
-            repeatable: !matches!(method, Method::Post),
-        }
-    }
-
-    pub fn get(path: impl Into<String>, about: About<'a>) -> Self {
-        Self::new(Method::Get, path, about)
-    }
-
-    pub fn post(path: impl Into<String>, about: About<'a>) -> Self {
-        Self::new(Method::Post, path, about)
-    }
-
-    pub fn delete(path: impl Into<String>, about: About<'a>) -> Self {
-        Self::new(Method::Delete, path, about)
-    }
-
-    #[must_use]
-    pub fn query(mut self, key: &'static str, value: impl ToString) -> Self {
-        self.query.push((key, value.to_string()));
-        self
-    }
-
-    #[must_use]
-    pub fn body(mut self, body: Value) -> Self {
-        self.body = Some(body);
-        self
-    }
-
-    /// For a POST that may be done twice.
-    #[must_use]
-    pub fn repeatable(mut self) -> Self {
-        self.repeatable = true;
-        self
-    }
-}
 
 /// A server's address and how it is asked. The HTTP client is made when first needed.
 pub(super) struct Http {
@@ -140,18 +42,18 @@ impl Http {
         }
     }
 
-    /// Makes the same anew, on whatever thread.
+    /// Returns a function that makes the same on another thread.
     pub fn again(&self) -> impl Fn() -> Self + Send + Sync + 'static {
         let (base, token, patience) = (self.base.clone(), self.token.clone(), self.patience);
         move || Self::new(base.clone(), token.clone(), patience)
     }
 
-    /// The same for what is not worth waiting for.
+    /// The same with [`Patience::IN_PASSING`].
     pub fn in_passing(&self) -> Self {
         Self::new(self.base.clone(), self.token.clone(), Patience::IN_PASSING)
     }
 
-    /// The same for what its caller tries again.
+    /// The same without retries, for a caller that retries by itself.
     pub fn trying_once(&self) -> Self {
         let patience = Patience {
             tries: 1,
@@ -195,7 +97,7 @@ impl Http {
         Ok(url)
     }
 
-    /// Asks, and reads the whole answer. A null where the answer is empty.
+    /// Sends a call and reads the answer; null where it is empty.
     pub fn ask(&self, call: &Call<'_>) -> Result<Value> {
         let body = self.fetch(call)?;
         if body.iter().all(u8::is_ascii_whitespace) {
@@ -204,7 +106,7 @@ impl Http {
         serde_json::from_slice(&body).map_err(|error| self.unknown_answer(&call.about).caused_by(error))
     }
 
-    /// What to say about an answer that is not of the Platform API.
+    /// The error for an answer that is not in the Platform API's form.
     pub fn unknown_answer(&self, about: &About<'_>) -> Error {
         Error::new(
             Code::Unavailable,
@@ -217,19 +119,19 @@ impl Http {
         .hint("is the address right? torso context list shows it")
     }
 
-    /// Asks, and reads the whole answer as it is.
+    /// Sends a call and reads the answer's bytes.
     pub fn fetch(&self, call: &Call<'_>) -> Result<Vec<u8>> {
         let deadline = Instant::now() + self.patience.call;
         self.repeating(call, deadline, |response| self.whole(response, deadline))
     }
 
-    /// Asks, and hands the answer's body out unread, for one too large to hold. `patience` is for the whole of it.
+    /// Sends a call and returns the answer unread, for a body too large for memory. `patience` is for reading it, too.
     pub fn stream(&self, call: &Call<'_>, patience: Duration) -> Result<Response> {
         self.repeating(call, Instant::now() + patience, Ok)
     }
 
-    /// Sends bytes, once: whoever has them knows how to go on after a failure. With `token` they go to another host, which
-    /// never gets this server's own.
+    /// Sends bytes, without retries: only the caller knows where to go on after a failure. With `token` they go to another
+    /// host, which never gets this server's token.
     pub fn put(
         &self,
         url: &Url,
@@ -265,7 +167,7 @@ impl Http {
         })
     }
 
-    /// Tries a call until it succeeds, cannot, or the time is up.
+    /// Tries a call until it succeeds, fails for good, or the time is up.
     fn repeating<T>(
         &self,
         call: &Call<'_>,
@@ -289,7 +191,7 @@ impl Http {
                     let seconds = asked.as_secs();
                     return Err(failed.error.hint(format!("it asks to wait; try again in {seconds} s")));
                 }
-                // The jitter keeps those who were sent away together from coming back together.
+                // The jitter keeps clients that were refused together from coming back together.
                 Some(asked) => asked + Duration::from_millis(fastrand::u64(0..250)),
                 None => Duration::from_millis(fastrand::u64(100..200) << tried),
             };
@@ -303,7 +205,7 @@ impl Http {
                 if (self.patience.stopped)() {
                     return Err(Error::new(Code::Interrupted, "interrupted"));
                 }
-                std::thread::sleep(left.min(LOOK));
+                std::thread::sleep(left.min(POLL));
             }
         }
     }
@@ -332,7 +234,7 @@ impl Http {
             300..=399 => Err(Failed::forever(redirected(url, &response))),
             _ => {
                 let pause = retry_after(response.headers());
-                // A server that limits its callers has not done what it was asked; one that failed may have.
+                // With 429 nothing was done; a server that failed may have done it.
                 let body = self.whole(response, deadline)?;
                 Err(Failed {
                     again: matches!(status, 429 | 502..=504),
@@ -348,7 +250,7 @@ impl Http {
         refusal::of(status, body, about, &self.shown(), self.token.as_ref())
     }
 
-    /// All of an answer, unless it is too large or too slow.
+    /// The bytes of an answer, unless it is too large or too slow.
     fn whole(&self, response: Response, deadline: Instant) -> std::result::Result<Vec<u8>, Failed> {
         let mut body = Vec::new();
         let mut reader = response.take(WHOLE + 1);
@@ -401,7 +303,7 @@ impl Http {
         let host = shown(url);
         if error.is_connect() {
             return Failed {
-                // One that does not answer at all will not be there in a second either.
+                // A server that was silent for that long will not be there in a second either.
                 again: !error.is_timeout(),
                 unsent: true,
                 pause: None,
@@ -424,10 +326,10 @@ impl Http {
     }
 }
 
-/// A call that did not succeed.
+/// A failed call.
 pub(super) struct Failed {
     pub error: Error,
-    /// Whether it may succeed when tried again.
+    /// Whether it may succeed when it is sent again.
     pub again: bool,
     /// Whether it is certain that nothing was done.
     pub unsent: bool,
@@ -436,7 +338,7 @@ pub(super) struct Failed {
 }
 
 impl Failed {
-    /// What may be otherwise in a moment.
+    /// A failure that may be over in a moment.
     pub fn for_now(error: Error) -> Self {
         Self {
             again: true,
@@ -460,7 +362,7 @@ impl From<Failed> for Error {
     }
 }
 
-/// A change whose answer was lost may have been made.
+/// The error of a call, with a hint where the call may have taken effect although its answer was lost.
 fn uncertain(failed: Failed, call: &Call<'_>) -> Error {
     let lost = matches!(failed.error.code(), Code::Unavailable | Code::Timeout) && !failed.unsent;
     if lost && call.method != Method::Get {
@@ -471,7 +373,8 @@ fn uncertain(failed: Failed, call: &Call<'_>) -> Error {
     failed.error
 }
 
-fn build(to: &Url, connect: Duration) -> Result<Client> {
+/// An HTTP client for one server.
+pub(super) fn build(to: &Url, connect: Duration) -> Result<Client> {
     use_ring();
     let mut builder = Client::builder()
         .user_agent(concat!("torso/", env!("CARGO_PKG_VERSION")))
@@ -489,36 +392,6 @@ fn build(to: &Url, connect: Duration) -> Result<Client> {
     builder
         .build()
         .map_err(|error| Error::new(Code::Internal, "cannot set up HTTP").caused_by(error))
-}
-
-/// How often an address is tried for its latency; the first time makes the connection.
-const PROBES: usize = 4;
-
-/// The shortest time in which an address answers.
-pub(super) fn latency(url: &Url) -> Result<Duration> {
-    const PATIENCE: Duration = Duration::from_secs(3);
-    let mut health = url.clone();
-    health.set_path(&format!("{}/health", url.path().trim_end_matches('/')));
-    let client = build(url, PATIENCE)?;
-    let mut best: Option<Duration> = None;
-    for probe in 0..PROBES {
-        let started = Instant::now();
-        let answer = client
-            .get(health.clone())
-            .timeout(PATIENCE)
-            .send()
-            .and_then(Response::bytes);
-        if let Err(error) = answer {
-            return Err(
-                Error::new(Code::Unavailable, format!("{} does not answer", shown(url))).caused_by(innermost(&error))
-            );
-        }
-        if probe > 0 {
-            let took = started.elapsed();
-            best = Some(best.map_or(took, |best| best.min(took)));
-        }
-    }
-    Ok(best.unwrap_or_default())
 }
 
 fn bearer(token: &Secret) -> Result<HeaderValue> {
@@ -550,14 +423,14 @@ fn redirected(url: &Url, response: &Response) -> Error {
     }
 }
 
-/// An address without what may be secret in it.
+/// An address without its path, query and credentials, which may be secret.
 pub(super) fn shown(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
     format!("{}://{host}{port}", url.scheme())
 }
 
-/// Seconds, or a date.
+/// `Retry-After`, which is in seconds or a date.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse::<u64>() {
@@ -568,8 +441,8 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
 }
 
-/// What the operating system or TLS said: the outer layers only repeat that something failed.
-fn innermost(error: &reqwest::Error) -> String {
+/// The innermost cause, which is what the operating system or TLS said: the outer ones only repeat that something failed.
+pub(super) fn innermost(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(next) = cause.source() {
         cause = next;

@@ -1,28 +1,35 @@
 //! A control plane elsewhere, asked over HTTP: `torso server`, Turso Cloud, or anything that speaks the Platform API.
 //!
-//! [`Client`] is the mirror image of a server over `routes`: a method here is a request there. It is asked as
-//! [`super::ControlPlane`] (`plane`) and as [`super::accounts::Accounts`] (`accounts`). `http` sends, `refusal` understands
-//! errors, `wire` completes what a server leaves out; `upload` and `export` move files, `begun` notes what is on its way. What only torso's own server can do
-//! is one clear `unsupported` elsewhere.
+//! [`Client`] is the mirror image of a server over `routes`: a method here is a request there. It implements
+//! [`super::ControlPlane`] (`plane`, with `databases`, `connection` and `tokens`) and [`super::accounts::Accounts`]
+//! (`accounts`). A request is a `call` that `http` sends; `refusal` makes errors of refusals, and `wire` fills in what a server
+//! leaves out. `upload`, `export` and `staging` move files. What only torso's own server can do fails with `unsupported`
+//! elsewhere.
 
 mod accounts;
-mod begun;
+mod call;
+mod connection;
+mod databases;
 mod export;
 mod http;
+mod latency;
 mod plane;
 mod refusal;
+mod staging;
+mod tokens;
 mod upload;
 mod wire;
 
+pub use call::Patience;
 pub use export::Exported;
-pub use http::Patience;
 
 use super::names::{DatabaseName, GroupName, OrganizationSlug};
 use super::routes::Method;
 use super::tokens::Authorization;
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
-use http::{Call, Http};
+use call::Call;
+use http::Http;
 use refusal::About;
 use serde_json::Value;
 use std::cell::RefCell;
@@ -31,24 +38,24 @@ use std::path::PathBuf;
 use std::time::Duration;
 use url::Url;
 
-/// A server, as it is asked by one user in one organization.
+/// A server, asked by one user about one organization.
 pub struct Client {
     http: Http,
-    /// None: the personal organization of whoever the token is.
+    /// None: the personal organization of the token's user.
     organization: Option<OrganizationSlug>,
-    /// What was left out of lists, and why.
+    /// See [`Client::take_skipped`].
     skipped: RefCell<Vec<String>>,
     /// Database tokens made by this process, so that one command asks for one only. Never written anywhere.
     minted: RefCell<HashMap<(DatabaseName, Authorization), Secret>>,
-    /// Where uploads under way are noted; without it a killed one begins anew.
+    /// The directory for notes of uploads under way; without it, an upload that was killed begins anew.
     notes: Option<PathBuf>,
 }
 
-/// Turso's own.
+/// The address of Turso Cloud.
 pub const TURSO_CLOUD: &str = "https://api.turso.tech";
 
 impl Client {
-    /// Nothing is sent before something is asked.
+    /// Sends nothing yet.
     #[must_use]
     pub fn new(base: Url, token: Option<Secret>, organization: Option<OrganizationSlug>, patience: Patience) -> Self {
         Self {
@@ -60,14 +67,14 @@ impl Client {
         }
     }
 
-    /// Notes uploads under way in a directory of this user's, so that the same command goes on with what a killed one sent.
+    /// Keeps notes of uploads under way in a private directory, so that the same command resumes an upload that was killed.
     #[must_use]
     pub fn noting_uploads(mut self, dir: Option<PathBuf>) -> Self {
         self.notes = dir;
         self
     }
 
-    /// Makes the same client elsewhere: a client itself stays on its thread.
+    /// Returns a function that makes the same client on another thread: a client itself stays on its own.
     fn again(&self) -> impl Fn() -> Self + Send + Sync + 'static {
         let (http, organization) = (self.http.again(), self.organization.clone());
         move || Self {
@@ -79,7 +86,7 @@ impl Client {
         }
     }
 
-    /// The same, for what is tried again by the caller.
+    /// The same without retries, for a caller that retries by itself.
     fn trying_once(&self) -> Self {
         Self {
             http: self.http.trying_once(),
@@ -90,14 +97,14 @@ impl Client {
         }
     }
 
-    /// Sentences about what was left out of lists since the last time: one thing that cannot be understood, such as a
-    /// name that only another program allows, must not hide all others.
+    /// Warnings about items that were left out of lists since the last call: one that torso cannot read, such as a name that
+    /// only another program allows, must not hide all others.
     pub fn take_skipped(&self) -> Vec<String> {
         self.skipped.take()
     }
 
-    /// Reads every item of a list, and leaves out those with a name that cannot be read. An item without one is no item:
-    /// who answers so does not speak the Platform API.
+    /// Reads every item of a list, and leaves out those that cannot be read. An item without a name is an error: the server
+    /// does not speak the Platform API.
     fn all<T>(&self, items: Vec<Value>, noun: &str, name: &str, read: impl Fn(Value) -> Result<T>) -> Result<Vec<T>> {
         let mut all = Vec::with_capacity(items.len());
         for item in items {
@@ -129,14 +136,14 @@ impl Client {
         self.http.has_token()
     }
 
-    /// The organization asked for; none for the personal one.
+    /// The organization asked about; none for the personal one.
     #[must_use]
     pub fn organization(&self) -> Option<&OrganizationSlug> {
         self.organization.as_ref()
     }
 
-    /// Anything at all: the answer as the server gave it. `path` begins with a slash; `{org}` in it stands for the
-    /// organization asked for.
+    /// Sends any request, and returns the answer as the server gave it. `path` begins with a slash; `{org}` in it stands for
+    /// the client's organization.
     pub fn request(&self, method: Method, path: &str, body: Option<Value>) -> Result<Vec<u8>> {
         let path = match (path.contains("{org}"), &self.organization) {
             (false, _) => path.to_owned(),
@@ -154,10 +161,9 @@ impl Client {
         self.http.fetch(&call)
     }
 
-    /// How long an address takes to answer anything at all, as a client that is connected sees it: the shortest of a few
-    /// tries. Asked without a token.
+    /// The round-trip time to an address, over a connection that is open: the shortest of a few. Asked without a token.
     pub fn latency(&self, url: &Url) -> Result<Duration> {
-        http::latency(url)
+        latency::latency(url)
     }
 
     /// The path of something that belongs to the organization.
@@ -183,7 +189,7 @@ fn about(what: &str) -> About<'static> {
     About::new(what, Code::PathNotFound, Code::Conflict)
 }
 
-/// Whether nothing at all answers there to what only torso's own server can do.
+/// Whether the server does not know a request that only torso's own servers answer.
 fn is_unsupported(error: &Error) -> bool {
     error.code() == Code::Unsupported
 }

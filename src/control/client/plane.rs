@@ -1,170 +1,21 @@
-//! [`ControlPlane`] over HTTP.
+//! [`ControlPlane`] over HTTP: a request for each method. What takes more than that is in `databases`, `connection` and
+//! `tokens`.
 
-use super::http::Call;
+use super::call::Call;
 use super::refusal::About;
 use super::{Client, about, about_database, about_group, wire};
-use crate::control::names::{DEFAULT_GROUP, DatabaseName, GroupName, LocationCode, OrganizationSlug, TokenId};
+use crate::control::names::{DatabaseName, GroupName, LocationCode, OrganizationSlug};
 use crate::control::routes::{self, Method};
-use crate::control::tokens::{
-    Authorization, DatabaseToken, DatabaseUsage, Expiration, Minted, NewToken, OWN_LABEL, OWN_LIFE, QueryUsage, Span,
-    Usage,
-};
+use crate::control::tokens::{DatabaseToken, DatabaseUsage, Minted, NewToken, QueryUsage, Span, Usage};
 use crate::control::types::{
     Configuration, ConfigurationPatch, Connection, CreateDatabase, Database, DatabaseFilter, Finding, Group,
-    GroupConfiguration, Instance, InstanceState, Location, NewGroup, NewLocation, Role, Seed, Severity, Synced,
+    GroupConfiguration, Instance, Location, NewGroup, NewLocation, Role, Seed, Severity, Synced,
 };
 use crate::control::{ControlPlane, Progress, Staging};
 use crate::error::{Code, Error, Result};
-use crate::secret::{Renewal, Secret};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
-
-/// How many databases are asked for at once.
-const PAGE: u32 = 1_000;
-
-impl Client {
-    /// The locations of the organization's groups and databases.
-    fn locations_in_use(&self) -> Result<HashSet<LocationCode>> {
-        let groups = self.list_groups()?.into_iter().flat_map(|group| group.locations);
-        let databases = self.list_databases(&DatabaseFilter::default())?;
-        Ok(groups
-            .chain(databases.into_iter().flat_map(|database| database.locations))
-            .collect())
-    }
-
-    /// The instance at a location, with what it lacks.
-    fn instance_at(&self, name: &DatabaseName, location: &LocationCode) -> Result<Instance> {
-        let instances = self.list_instances(name)?;
-        let Some(instance) = instances.into_iter().find(|instance| instance.location == *location) else {
-            self.get_location(location)?;
-            return Err(Error::new(
-                Code::InstanceNotFound,
-                format!("database {name} has no instance at {location}"),
-            )
-            .hint(format!("torso db replicas {name} shows where it is")));
-        };
-        if instance.state == InstanceState::Behind {
-            match self.sync_database(name, Some(location)) {
-                // A server that cannot be told to does it by itself.
-                Err(error) if super::is_unsupported(&error) => {}
-                synced => drop(synced?),
-            }
-        }
-        Ok(instance)
-    }
-
-    /// The group that a new database goes to where none is named: the only one, else `default`.
-    fn usual_group(&self, location: Option<&LocationCode>) -> Result<Option<GroupName>> {
-        let mut groups = self.list_groups()?;
-        if groups.len() == 1 {
-            return Ok(groups.pop().map(|group| group.name));
-        }
-        let default: GroupName = DEFAULT_GROUP.parse()?;
-        if groups.iter().any(|group| group.name == default) {
-            return Ok(Some(default));
-        }
-        match location {
-            Some(location) => self
-                .create_group(&NewGroup {
-                    name: default,
-                    location: location.clone(),
-                })
-                .map(|group| Some(group.name)),
-            None => Ok(None),
-        }
-    }
-
-    /// Has a database made, of what is on the server already.
-    pub(super) fn post_database(&self, request: &CreateDatabase, seed: Option<Value>) -> Result<Database> {
-        let mut body = wire::to_json(request);
-        if let Some(seed) = seed {
-            body["seed"] = seed;
-        }
-        if request.group.is_none()
-            && let Some(group) = self.usual_group(request.location.as_ref())?
-        {
-            body["group"] = json!(group);
-        }
-        let call = Call::post(self.scoped(routes::DATABASES), about_database(&request.name)).body(body);
-        self.http.ask(&call)?;
-        // The Platform API answers with three fields of it only.
-        self.get_database(&request.name)
-    }
-
-    /// A token for a command's own use, remembered while the command runs.
-    pub(super) fn own_token(&self, name: &DatabaseName, authorization: Authorization) -> Result<Secret> {
-        let key = (name.clone(), authorization);
-        if let Some(token) = self.minted.borrow().get(&key) {
-            return Ok(token.clone());
-        }
-        let new = NewToken {
-            name: Some(OWN_LABEL.to_owned()),
-            expiration: Expiration::After(OWN_LIFE),
-            authorization,
-            ..NewToken::default()
-        };
-        let token = self.create_database_token(name, &new)?.jwt;
-        self.minted.borrow_mut().insert(key, token.clone());
-        Ok(token)
-    }
-
-    /// Has further ones made, for whoever works with a database for longer.
-    fn renewal(&self, name: &DatabaseName, authorization: Authorization) -> Renewal {
-        let (again, name) = (self.again(), name.clone());
-        Renewal::new(OWN_LIFE / 2, move || again().own_token(&name, authorization))
-    }
-
-    /// After what changes which database a name stands for, or which tokens open it.
-    fn forget_tokens(&self) {
-        self.minted.borrow_mut().clear();
-    }
-
-    fn mint(&self, of: &str, new: &NewToken, about: About<'_>) -> Result<Minted> {
-        let mut call = Call::post(self.scoped(&routes::tokens(of)), about)
-            .query("expiration", wire::expiration(new.expiration))
-            .query(
-                "authorization",
-                match new.authorization {
-                    Authorization::FullAccess => "full-access",
-                    Authorization::ReadOnly => "read-only",
-                },
-            )
-            .body(wire::to_json(&new.permissions));
-        if let Some(name) = &new.name {
-            call = call.query("name", name);
-        }
-        wire::read(self.http.ask(&call)?, "a token")
-    }
-
-    fn tokens_of(&self, of: &str, about: About<'_>) -> Result<Vec<DatabaseToken>> {
-        let call = Call::get(
-            self.scoped(&routes::tokens(of)),
-            about.only_here("list tokens of databases"),
-        );
-        wire::list(self.http.ask(&call)?, "tokens")?
-            .into_iter()
-            .map(|token| wire::read(token, "a token"))
-            .collect()
-    }
-
-    fn revoke(&self, of: &str, id: &str, about: About<'_>) -> Result<DatabaseToken> {
-        let id: TokenId = id.parse()?;
-        let call = Call::delete(
-            self.scoped(&routes::token(of, &id)),
-            about.only_here("end single tokens of databases"),
-        );
-        wire::read(wire::within(self.http.ask(&call)?, "token"), "a token")
-    }
-
-    fn rotate(&self, of: &str, grace: Duration, about: About<'_>) -> Result<()> {
-        let mut call = Call::post(self.scoped(&routes::rotate(of)), about);
-        if !grace.is_zero() {
-            call = call.query("grace", format!("{}s", grace.as_secs()));
-        }
-        self.http.ask(&call).map(drop)
-    }
-}
 
 fn about_location(code: &LocationCode) -> About<'static> {
     About::new(format!("location {code}"), Code::LocationNotFound, Code::LocationExists)
@@ -194,7 +45,7 @@ impl ControlPlane for Client {
         let used = self.locations_in_use()?;
         if let Some(details) = reply.get_mut("details") {
             let mut known: Vec<Location> = wire::read(details.take(), "a location")?;
-            // A server tells what the personal organization uses.
+            // A server answers for the personal organization.
             for location in &mut known {
                 location.in_use = used.contains(&location.code);
             }
@@ -211,7 +62,8 @@ impl ControlPlane for Client {
     }
 
     fn get_location(&self, code: &LocationCode) -> Result<Location> {
-        // Turso Cloud answers for codes it does not offer, so the list decides; a torso server knows the nearest name.
+        // The list decides, because Turso Cloud also answers for codes that it does not offer; a torso server's own error
+        // suggests the nearest code.
         let all = self.list_locations()?;
         match all.into_iter().find(|location| location.code == *code) {
             Some(location) => Ok(location),
@@ -302,47 +154,7 @@ impl ControlPlane for Client {
     }
 
     fn list_databases(&self, filter: &DatabaseFilter) -> Result<Vec<Database>> {
-        let mut databases = Vec::new();
-        let mut cursor: Option<String> = None;
-        loop {
-            let mut call =
-                Call::get(self.scoped(routes::DATABASES), about("the databases")).query("limit", PAGE.to_string());
-            if let Some(group) = &filter.group {
-                call = call.query("group", group);
-            }
-            if let Some(location) = &filter.location {
-                call = call.query("location", location);
-            }
-            if let Some(parent) = &filter.parent {
-                call = call.query("parent", parent);
-            }
-            if let Some(cursor) = &cursor {
-                call = call.query("cursor", cursor);
-            }
-            let reply = self.http.ask(&call)?;
-            let next = reply["pagination"]["next"].as_str().map(str::to_owned);
-            let page = wire::list(reply, "databases")?;
-            // A server that sends on for ever is not followed.
-            let over = page.is_empty() || next.is_none() || next == cursor;
-            databases.extend(self.all(page, "database", "Name", wire::database)?);
-            if over {
-                break;
-            }
-            cursor = next;
-        }
-        databases.retain(|database| {
-            filter.group.as_ref().is_none_or(|group| database.group == *group)
-                && filter
-                    .location
-                    .as_ref()
-                    .is_none_or(|location| database.locations.contains(location))
-                && filter
-                    .parent
-                    .as_ref()
-                    .is_none_or(|id| database.parent.as_ref().is_some_and(|parent| parent.id == *id))
-        });
-        databases.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(databases)
+        self.databases(filter)
     }
 
     fn create_database(&self, request: &CreateDatabase) -> Result<Database> {
@@ -444,66 +256,7 @@ impl ControlPlane for Client {
     }
 
     fn connection(&self, name: &DatabaseName, location: Option<&LocationCode>) -> Result<Connection> {
-        let database = self.get_database(name)?;
-        let (location, role, url) = match location {
-            None => (database.primary.clone(), Role::Primary, database.url.clone()),
-            Some(location) => {
-                let instance = self.instance_at(name, location)?;
-                (instance.location, instance.role, instance.url)
-            }
-        };
-        if database.block_reads {
-            return Err(
-                Error::new(Code::Blocked, format!("reads of database {name} are blocked"))
-                    .hint(format!("torso db config set {name} block-reads off")),
-            );
-        }
-        // Replicas of a server send writes on to the primary; those that are files cannot.
-        let read_only_reason = if database.block_writes {
-            Some(format!(
-                "writes to {name} are blocked; torso db config set {name} block-writes off lifts it"
-            ))
-        } else if role == Role::Replica && url.starts_with("file:") {
-            Some(format!(
-                "this is the replica in {location}; the primary is in {}: torso db shell {name}",
-                database.primary
-            ))
-        } else {
-            None
-        };
-        let mut read_only_reason = read_only_reason;
-        // For a message only: the server holds it.
-        let limit = self.get_configuration(name).ok();
-        let size_limit = limit
-            .and_then(|found| found.size_limit.parse().ok())
-            .filter(|bytes| *bytes > 0);
-        let mut authorization = if read_only_reason.is_some() {
-            Authorization::ReadOnly
-        } else {
-            Authorization::FullAccess
-        };
-        let token = match self.own_token(name, authorization) {
-            // Who may only look may have a token for that.
-            Err(error) if error.code() == Code::Forbidden && authorization == Authorization::FullAccess => {
-                authorization = Authorization::ReadOnly;
-                let token = self.own_token(name, authorization).map_err(|_| error)?;
-                read_only_reason = Some(format!("you may only read {name}: torso auth status shows who you are"));
-                token
-            }
-            minted => minted?,
-        };
-        Ok(Connection {
-            database: name.clone(),
-            location,
-            role,
-            url,
-            token: Some(token),
-            renewal: Some(self.renewal(name, authorization)),
-            read_only: read_only_reason.is_some(),
-            read_only_reason,
-            delete_protection: database.delete_protection,
-            size_limit,
-        })
+        self.connect(name, location)
     }
 
     fn create_database_token(&self, name: &DatabaseName, new: &NewToken) -> Result<Minted> {
@@ -549,7 +302,7 @@ impl ControlPlane for Client {
             call = call.query("to", to);
         }
         let mut usage: DatabaseUsage = wire::read(wire::within(self.http.ask(&call)?, "database"), "usage")?;
-        // Servers tell the one or the other.
+        // Some servers fill in one of the two, some the other.
         if usage.usage == Usage::default() {
             usage.usage = usage.total;
         }
@@ -578,7 +331,7 @@ impl ControlPlane for Client {
     }
 
     fn staging(&self) -> Result<Staging> {
-        super::upload::staging()
+        super::staging::begin()
     }
 
     fn check(&self, fix: bool) -> Result<Vec<Finding>> {
@@ -591,7 +344,7 @@ impl ControlPlane for Client {
         .repeatable();
         match self.http.ask(&call) {
             Ok(reply) => wire::read(wire::within(reply, "findings"), "a finding"),
-            // It answers and knows the token, which is all that can be told of it.
+            // All that can be found out about such a server is that it answers and knows the token.
             Err(error) if super::is_unsupported(&error) => {
                 self.http.ask(&Call::get(routes::VALIDATE, about("the token")))?;
                 Ok(vec![Finding {
@@ -606,7 +359,7 @@ impl ControlPlane for Client {
     }
 }
 
-/// What is deleted again, because the first answer was lost or somebody else was faster, is deleted.
+/// The result of a deletion. What is `missing` is deleted: the answer to an earlier try was lost, or somebody else was faster.
 fn gone(result: Result<Value>, missing: Code) -> Result<()> {
     match result {
         Ok(_) => Ok(()),

@@ -1,31 +1,29 @@
-//! Notes of uploads under way, on this machine: so that a command whose process was killed can be given once more and go
-//! on where it was.
+//! Notes of uploads under way, so that repeating a command whose process was killed resumes its upload.
 //!
-//! A note is a file that names the upload at the server, held with a lock by the command that sends it. It is gone when that
-//! command ends in order; one that nobody holds was left by a command that was killed. Everything here may fail without
-//! harm: then an upload begins anew.
+//! A note is a file with the upload's id, locked by the command that sends it, which removes it at its end. A note that
+//! nobody locks was left by a killed command. Everything here may fail without harm: then the upload begins anew.
 
-use super::super::files::hex;
+use crate::control::files::hex;
 use ring::digest::{Context, SHA256};
 use std::fs::File;
 use std::io::{Read, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long notes are kept that nobody came back for. Servers forget uploads sooner.
+/// How long notes of killed commands are kept. Servers discard uploads sooner.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
 
-/// A note, held by this process.
+/// A note, locked by this process.
 pub(super) struct Note {
     path: PathBuf,
     file: File,
-    /// Whether the upload may still be gone on with by another command.
+    /// Whether another command may still resume the upload.
     keep: bool,
 }
 
 impl Note {
-    /// Takes the note of an upload that is told from all others by `about`: the server, whose it is, what it becomes, its
-    /// content. None where no note can be taken, or another command is at the same.
+    /// Locks the note of the upload that `about` identifies: the server, the organization, the database, the content. None if
+    /// that fails, or another command has it.
     pub fn take(dir: &Path, about: &[&str]) -> Option<Self> {
         private_dir(dir).ok()?;
         sweep(dir);
@@ -48,7 +46,7 @@ impl Note {
         })
     }
 
-    /// The upload that a killed command had begun.
+    /// The id of the upload that a killed command left.
     pub fn left(&mut self) -> Option<String> {
         let mut text = String::new();
         self.file.rewind().ok()?;
@@ -56,8 +54,9 @@ impl Note {
         Some(text).filter(|text| !text.is_empty())
     }
 
-    /// Notes which upload it is.
+    /// Writes the id of the upload.
     pub fn write(&mut self, id: &str) {
+        // Without the id, a killed command is not resumed, which is no loss of data.
         let _ = self
             .file
             .set_len(0)
@@ -65,7 +64,7 @@ impl Note {
             .and_then(|()| self.file.write_all(id.as_bytes()));
     }
 
-    /// The server still has what was sent: the same command may go on with it.
+    /// Leaves the note, so that the same command can resume the upload.
     pub fn keep(mut self) {
         self.keep = true;
     }
@@ -74,12 +73,13 @@ impl Note {
 impl Drop for Note {
     fn drop(&mut self) {
         if !self.keep {
+            // What is left is removed by a later sweep.
             let _ = std::fs::remove_file(&self.path);
         }
     }
 }
 
-/// Removes notes that are old and that nobody holds.
+/// Removes old notes that nobody locks.
 fn sweep(dir: &Path) {
     for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
         let old = entry

@@ -1,0 +1,105 @@
+//! A request as callers describe it, and how long it may take. `http` sends it.
+
+use super::refusal::About;
+use crate::control::routes::Method;
+use serde_json::Value;
+use std::time::Duration;
+
+/// How long a call may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// To make a connection.
+    pub connect: Duration,
+    /// For the whole call, with its retries and the pauses between them.
+    pub call: Duration,
+    /// How often it is tried at most.
+    pub tries: u32,
+    /// Whether the user has interrupted the command, so that waiting must end.
+    pub stopped: fn() -> bool,
+}
+
+/// How often a wait looks for an interrupt.
+pub(super) const POLL: Duration = Duration::from_millis(100);
+
+const NEVER: fn() -> bool = || false;
+
+impl Patience {
+    /// For commands. A mutation returns when its result can be used, which may take the server a while.
+    pub const USUAL: Self = Self {
+        connect: Duration::from_secs(10),
+        call: Duration::from_secs(300),
+        tries: 4,
+        stopped: NEVER,
+    };
+    /// For what is worth a try and no wait, such as cleaning up after an error.
+    pub(super) const IN_PASSING: Self = Self {
+        connect: Duration::from_secs(2),
+        call: Duration::from_secs(3),
+        tries: 1,
+        stopped: NEVER,
+    };
+    /// For a person who waits at the Tab key.
+    pub const HURRIED: Self = Self {
+        connect: Duration::from_millis(100),
+        call: Duration::from_millis(180),
+        tries: 1,
+        stopped: NEVER,
+    };
+}
+
+/// A request to a server.
+pub(super) struct Call<'a> {
+    pub method: Method,
+    /// Below the server's address, with a slash in front; already escaped.
+    pub path: String,
+    pub query: Vec<(&'static str, String)>,
+    pub body: Option<Value>,
+    /// What it is about, for error messages.
+    pub about: About<'a>,
+    /// Whether it may be sent again: it is idempotent.
+    pub repeatable: bool,
+}
+
+impl<'a> Call<'a> {
+    pub fn new(method: Method, path: impl Into<String>, about: About<'a>) -> Self {
+        Self {
+            method,
+            path: path.into(),
+            query: Vec::new(),
+            body: None,
+            about,
+            repeatable: !matches!(method, Method::Post),
+        }
+    }
+
+    pub fn get(path: impl Into<String>, about: About<'a>) -> Self {
+        Self::new(Method::Get, path, about)
+    }
+
+    pub fn post(path: impl Into<String>, about: About<'a>) -> Self {
+        Self::new(Method::Post, path, about)
+    }
+
+    pub fn delete(path: impl Into<String>, about: About<'a>) -> Self {
+        Self::new(Method::Delete, path, about)
+    }
+
+    #[must_use]
+    pub fn query(mut self, key: &'static str, value: impl ToString) -> Self {
+        self.query.push((key, value.to_string()));
+        self
+    }
+
+    #[must_use]
+    pub fn body(mut self, body: Value) -> Self {
+        self.body = Some(body);
+        self
+    }
+
+    /// Marks a POST as idempotent.
+    #[must_use]
+    pub fn repeatable(mut self) -> Self {
+        self.repeatable = true;
+        self
+    }
+}

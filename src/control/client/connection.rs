@@ -1,0 +1,94 @@
+//! How a command reaches a database on a server.
+
+use super::Client;
+use crate::control::ControlPlane;
+use crate::control::names::{DatabaseName, LocationCode};
+use crate::control::tokens::Authorization;
+use crate::control::types::{Connection, Instance, InstanceState, Role};
+use crate::error::{Code, Error, Result};
+
+impl Client {
+    /// See [`ControlPlane::connection`].
+    pub(super) fn connect(&self, name: &DatabaseName, location: Option<&LocationCode>) -> Result<Connection> {
+        let database = self.get_database(name)?;
+        let (location, role, url) = match location {
+            None => (database.primary.clone(), Role::Primary, database.url.clone()),
+            Some(location) => {
+                let instance = self.instance_at(name, location)?;
+                (instance.location, instance.role, instance.url)
+            }
+        };
+        if database.block_reads {
+            return Err(
+                Error::new(Code::Blocked, format!("reads of database {name} are blocked"))
+                    .hint(format!("torso db config set {name} block-reads off")),
+            );
+        }
+        // A server's replica forwards writes to its primary; one that is a file cannot.
+        let mut read_only_reason = if database.block_writes {
+            Some(format!(
+                "writes to {name} are blocked; torso db config set {name} block-writes off lifts it"
+            ))
+        } else if role == Role::Replica && url.starts_with("file:") {
+            Some(format!(
+                "this is the replica in {location}; the primary is in {}: torso db shell {name}",
+                database.primary
+            ))
+        } else {
+            None
+        };
+        // Only for the message when a write is refused: it is the server that enforces it.
+        let limit = self.get_configuration(name).ok();
+        let size_limit = limit
+            .and_then(|found| found.size_limit.parse().ok())
+            .filter(|bytes| *bytes > 0);
+        let mut authorization = if read_only_reason.is_some() {
+            Authorization::ReadOnly
+        } else {
+            Authorization::FullAccess
+        };
+        let token = match self.own_token(name, authorization) {
+            // A caller who may not write may still be allowed to read.
+            Err(error) if error.code() == Code::Forbidden && authorization == Authorization::FullAccess => {
+                authorization = Authorization::ReadOnly;
+                let token = self.own_token(name, authorization).map_err(|_| error)?;
+                read_only_reason = Some(format!("you may only read {name}: torso auth status shows who you are"));
+                token
+            }
+            minted => minted?,
+        };
+        Ok(Connection {
+            database: name.clone(),
+            location,
+            role,
+            url,
+            token: Some(token),
+            renewal: Some(self.renewal(name, authorization)),
+            read_only: read_only_reason.is_some(),
+            read_only_reason,
+            delete_protection: database.delete_protection,
+            size_limit,
+        })
+    }
+
+    /// The instance at a location, refreshed if it is behind.
+    fn instance_at(&self, name: &DatabaseName, location: &LocationCode) -> Result<Instance> {
+        let instances = self.list_instances(name)?;
+        let Some(instance) = instances.into_iter().find(|instance| instance.location == *location) else {
+            self.get_location(location)?;
+            return Err(Error::new(
+                Code::InstanceNotFound,
+                format!("database {name} has no instance at {location}"),
+            )
+            .hint(format!("torso db replicas {name} shows where it is")));
+        };
+        if instance.state == InstanceState::Behind {
+            match self.sync_database(name, Some(location)) {
+                // A server without such a request refreshes its replicas by itself.
+                Err(error) if super::is_unsupported(&error) => {}
+                synced => drop(synced?),
+            }
+        }
+        Ok(instance)
+    }
+}

@@ -1,0 +1,110 @@
+//! Databases on a server: listing them, and making one of what the server has already.
+
+use super::call::Call;
+use super::{Client, about, about_database, wire};
+use crate::control::ControlPlane;
+use crate::control::names::{DEFAULT_GROUP, GroupName, LocationCode};
+use crate::control::routes;
+use crate::control::types::{CreateDatabase, Database, DatabaseFilter, NewGroup};
+use crate::error::Result;
+use serde_json::{Value, json};
+use std::collections::HashSet;
+
+/// Databases on a page.
+const PAGE: u32 = 1_000;
+
+impl Client {
+    /// Every database that passes the filter, by name.
+    pub(super) fn databases(&self, filter: &DatabaseFilter) -> Result<Vec<Database>> {
+        let mut databases = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let mut call =
+                Call::get(self.scoped(routes::DATABASES), about("the databases")).query("limit", PAGE.to_string());
+            if let Some(group) = &filter.group {
+                call = call.query("group", group);
+            }
+            if let Some(location) = &filter.location {
+                call = call.query("location", location);
+            }
+            if let Some(parent) = &filter.parent {
+                call = call.query("parent", parent);
+            }
+            if let Some(cursor) = &cursor {
+                call = call.query("cursor", cursor);
+            }
+            let reply = self.http.ask(&call)?;
+            let next = reply["pagination"]["next"].as_str().map(str::to_owned);
+            let page = wire::list(reply, "databases")?;
+            // The last condition ends the loop for a server that repeats its cursor.
+            let over = page.is_empty() || next.is_none() || next == cursor;
+            databases.extend(self.all(page, "database", "Name", wire::database)?);
+            if over {
+                break;
+            }
+            cursor = next;
+        }
+        // Not every server knows every filter.
+        databases.retain(|database| {
+            filter.group.as_ref().is_none_or(|group| database.group == *group)
+                && filter
+                    .location
+                    .as_ref()
+                    .is_none_or(|location| database.locations.contains(location))
+                && filter
+                    .parent
+                    .as_ref()
+                    .is_none_or(|id| database.parent.as_ref().is_some_and(|parent| parent.id == *id))
+        });
+        databases.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(databases)
+    }
+
+    /// The locations of the organization's groups and databases.
+    pub(super) fn locations_in_use(&self) -> Result<HashSet<LocationCode>> {
+        let groups = self.list_groups()?.into_iter().flat_map(|group| group.locations);
+        let databases = self.list_databases(&DatabaseFilter::default())?;
+        Ok(groups
+            .chain(databases.into_iter().flat_map(|database| database.locations))
+            .collect())
+    }
+
+    /// The group that a new database goes to where none is named: the only one, else the default one, which is made in
+    /// `location` where it is missing. None leaves it to the server.
+    fn usual_group(&self, location: Option<&LocationCode>) -> Result<Option<GroupName>> {
+        let mut groups = self.list_groups()?;
+        if groups.len() == 1 {
+            return Ok(groups.pop().map(|group| group.name));
+        }
+        let default: GroupName = DEFAULT_GROUP.parse()?;
+        if groups.iter().any(|group| group.name == default) {
+            return Ok(Some(default));
+        }
+        match location {
+            Some(location) => self
+                .create_group(&NewGroup {
+                    name: default,
+                    location: location.clone(),
+                })
+                .map(|group| Some(group.name)),
+            None => Ok(None),
+        }
+    }
+
+    /// Creates a database; `seed` refers to something that the server has already.
+    pub(super) fn post_database(&self, request: &CreateDatabase, seed: Option<Value>) -> Result<Database> {
+        let mut body = wire::to_json(request);
+        if let Some(seed) = seed {
+            body["seed"] = seed;
+        }
+        if request.group.is_none()
+            && let Some(group) = self.usual_group(request.location.as_ref())?
+        {
+            body["group"] = json!(group);
+        }
+        let call = Call::post(self.scoped(routes::DATABASES), about_database(&request.name)).body(body);
+        self.http.ask(&call)?;
+        // The Platform API answers with three fields of it only.
+        self.get_database(&request.name)
+    }
+}

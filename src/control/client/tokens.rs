@@ -1,0 +1,89 @@
+//! Database tokens on a server: those that users make, and those that commands make for themselves.
+
+use super::call::Call;
+use super::refusal::About;
+use super::{Client, wire};
+use crate::control::ControlPlane;
+use crate::control::names::{DatabaseName, TokenId};
+use crate::control::routes;
+use crate::control::tokens::{Authorization, DatabaseToken, Expiration, Minted, NewToken, OWN_LABEL, OWN_LIFE};
+use crate::error::Result;
+use crate::secret::{Renewal, Secret};
+use std::time::Duration;
+
+impl Client {
+    /// A token for the command itself, made once and kept in memory while the command runs.
+    pub(super) fn own_token(&self, name: &DatabaseName, authorization: Authorization) -> Result<Secret> {
+        let key = (name.clone(), authorization);
+        if let Some(token) = self.minted.borrow().get(&key) {
+            return Ok(token.clone());
+        }
+        let new = NewToken {
+            name: Some(OWN_LABEL.to_owned()),
+            expiration: Expiration::After(OWN_LIFE),
+            authorization,
+            ..NewToken::default()
+        };
+        let token = self.create_database_token(name, &new)?.jwt;
+        self.minted.borrow_mut().insert(key, token.clone());
+        Ok(token)
+    }
+
+    /// Replaces such a token when half of its life is over.
+    pub(super) fn renewal(&self, name: &DatabaseName, authorization: Authorization) -> Renewal {
+        let (again, name) = (self.again(), name.clone());
+        Renewal::new(OWN_LIFE / 2, move || again().own_token(&name, authorization))
+    }
+
+    /// Forgets the command's own tokens: call it after what changes which database a name stands for, or which tokens open
+    /// it.
+    pub(super) fn forget_tokens(&self) {
+        self.minted.borrow_mut().clear();
+    }
+
+    /// Makes a token. Here and below, `of` is the path of the database or group that tokens open.
+    pub(super) fn mint(&self, of: &str, new: &NewToken, about: About<'_>) -> Result<Minted> {
+        let mut call = Call::post(self.scoped(&routes::tokens(of)), about)
+            .query("expiration", wire::expiration(new.expiration))
+            .query(
+                "authorization",
+                match new.authorization {
+                    Authorization::FullAccess => "full-access",
+                    Authorization::ReadOnly => "read-only",
+                },
+            )
+            .body(wire::to_json(&new.permissions));
+        if let Some(name) = &new.name {
+            call = call.query("name", name);
+        }
+        wire::read(self.http.ask(&call)?, "a token")
+    }
+
+    pub(super) fn tokens_of(&self, of: &str, about: About<'_>) -> Result<Vec<DatabaseToken>> {
+        let call = Call::get(
+            self.scoped(&routes::tokens(of)),
+            about.only_here("list tokens of databases"),
+        );
+        wire::list(self.http.ask(&call)?, "tokens")?
+            .into_iter()
+            .map(|token| wire::read(token, "a token"))
+            .collect()
+    }
+
+    pub(super) fn revoke(&self, of: &str, id: &str, about: About<'_>) -> Result<DatabaseToken> {
+        let id: TokenId = id.parse()?;
+        let call = Call::delete(
+            self.scoped(&routes::token(of, &id)),
+            about.only_here("end single tokens of databases"),
+        );
+        wire::read(wire::within(self.http.ask(&call)?, "token"), "a token")
+    }
+
+    pub(super) fn rotate(&self, of: &str, grace: Duration, about: About<'_>) -> Result<()> {
+        let mut call = Call::post(self.scoped(&routes::rotate(of)), about);
+        if !grace.is_zero() {
+            call = call.query("grace", format!("{}s", grace.as_secs()));
+        }
+        self.http.ask(&call).map(drop)
+    }
+}
