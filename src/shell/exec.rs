@@ -264,7 +264,7 @@ impl Shell<'_> {
             Err(Stopped::Refused(refused))
                 if self.nesting > 0 && refused.message.starts_with("no such column: Inf") =>
             {
-                match foreign::with_numbers_for_inf(sql) {
+                match dialect::with_numbers_for_inf(sql) {
                     Some(plain) => self.statement(&plain, &plain),
                     None => Err(Stopped::Refused(refused)),
                 }

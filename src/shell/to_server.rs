@@ -194,11 +194,11 @@ fn returns(sql: &str) -> bool {
 /// Rows in words that a server understands.
 pub fn plain_words(sql: &str) -> Cow<'_, str> {
     let mut sql = Cow::Borrowed(sql);
-    if let Some(plain) = foreign::without_unistr(&sql) {
+    if let Some(plain) = dialect::without_unistr(&sql) {
         sql = Cow::Owned(plain);
     }
     if memchr::memmem::find(sql.as_bytes(), b"Inf").is_some()
-        && let Some(plain) = foreign::with_numbers_for_inf(&sql)
+        && let Some(plain) = dialect::with_numbers_for_inf(&sql)
     {
         sql = Cow::Owned(plain);
     }

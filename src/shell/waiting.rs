@@ -6,7 +6,7 @@
 use super::exec::Stopped;
 use super::state::{End, Ran, Shell, ShowPlan};
 use super::to_server::{only_writes, plain_words};
-use crate::sql::{Errand, Failure, split};
+use crate::sql::{BatchStatement, Failure, split};
 use std::ops::Range;
 
 /// How much waits at most.
@@ -81,16 +81,16 @@ impl Shell<'_> {
             return Ok(());
         }
         let bail = self.settings.bail;
-        let mut errands = Vec::with_capacity(waiting.statements);
+        let mut statements = Vec::with_capacity(waiting.statements);
         for text in &waiting.texts {
             for (at, range) in text.statements.iter().enumerate() {
-                errands.push(Errand {
+                statements.push(BatchStatement {
                     sql: &text.sql[range.clone()],
-                    follows: at > 0 || bail && !errands.is_empty(),
+                    follows: at > 0 || bail && !statements.is_empty(),
                 });
             }
         }
-        let done = self.session()?.run_many(&errands);
+        let done = self.session()?.run_batch(&statements);
         let mut done = match done {
             Ok(done) => done.into_iter(),
             Err(failure) => {

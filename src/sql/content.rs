@@ -1,14 +1,14 @@
 //! A hash of what is in a database: schema and rows, so that two databases can be compared wherever they are.
 //!
-//! The rows are asked for through a [`Session`], table by table in the order they are stored, and hashed as they arrive.
-//! Texts are asked for as their bytes, and infinities by name, since not every way to a database carries them otherwise.
-//! How the file is laid out does not count, nor do tables that an engine keeps for itself.
+//! The rows are read through a [`Session`], table by table in the order they are stored, and hashed as they arrive.
+//! Texts are read as their bytes and infinities by name, because not every transport carries them otherwise. Neither
+//! the layout of the file nor tables of the engine's own count.
 
 use super::digest::Digest;
 use super::{Args, Column, Failure, Flow, Session, Sink, Value, ValueRef, query};
 use crate::error::{Code, Error, Result};
 
-/// What a database holds.
+/// The content of a database, summed up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Content {
     /// SHA3-256, in hexadecimal.
@@ -21,14 +21,15 @@ pub struct Content {
 const OWN: &str = "(name LIKE 'sqlite\\_%' ESCAPE '\\' AND name <> 'sqlite_sequence')
     OR name LIKE 'libsql\\_%' ESCAPE '\\' OR name LIKE '\\_libsql\\_%' ESCAPE '\\'";
 
-/// The most columns of a table that are asked for with their types; an answer has two thousand at most.
+/// The most columns of a table that are read with their types: a result has 2,000 columns at most.
 const TYPED: usize = 900;
 
-/// Hashes a database, in one transaction. `progress` hears of rows and may stop the work with an error.
+/// Hashes a database, in one transaction. `progress` is called with the number of rows so far, and may stop the work
+/// with an error.
 pub fn content(session: &mut dyn Session, progress: &mut dyn FnMut(u64) -> Result<()>) -> Result<Content> {
     query::rows(session, "BEGIN")?;
     let hashed = all(session, progress);
-    // The transaction only read; how it ends changes nothing.
+    // The transaction was only for reading; how it ends changes nothing.
     let ended = query::rows(session, "COMMIT");
     let content = hashed?;
     ended?;
@@ -71,7 +72,7 @@ fn all(session: &mut dyn Session, progress: &mut dyn FnMut(u64) -> Result<()>) -
     })
 }
 
-/// A query for all of a table's rows, in an order that does not depend on its indexes.
+/// The query for all of a table's rows, in an order that does not depend on its indexes.
 fn select(session: &mut dyn Session, table: &str) -> Result<String> {
     let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
     let literal = format!("'{}'", table.replace('\'', "''"));
@@ -106,7 +107,7 @@ fn select(session: &mut dyn Session, table: &str) -> Result<String> {
     ))
 }
 
-/// Takes rows into the hash.
+/// Adds rows to the hash.
 struct Hashing<'a> {
     hash: Digest,
     rows: u64,
@@ -136,7 +137,7 @@ impl Sink for Hashing<'_> {
         self.hash.row();
         for &value in row {
             self.hash.value(match value {
-                // Zero has two signs, of which only one survives every way.
+                // -0.0 is hashed as 0.0, because not every transport keeps its sign.
                 ValueRef::Real(0.0) => ValueRef::Real(0.0),
                 value => value,
             });

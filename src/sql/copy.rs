@@ -1,8 +1,8 @@
 //! Copying a SQLite file that a user named, or to a place that a user named.
 //!
-//! The source is somebody else's: it may be damaged, no database at all, or in use by an application. It is read through
-//! SQLite's online backup, so that the copy is consistent and holds what is still in a write-ahead log, and the copy is
-//! checked. Nothing is written to the source.
+//! The source may be damaged, not a database, or in use by an application. It is read through SQLite's online backup,
+//! so the copy is consistent and has what is still in a write-ahead log; then the copy is checked. Nothing is written
+//! to the source.
 
 use super::codes::meaning;
 use crate::error::{Code, Error, Result};
@@ -13,7 +13,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Pages copied between two looks at progress: some 16 MB.
+/// Pages copied between two reports of progress: 16 MiB with the usual page size.
 const STEP: i32 = 4096;
 
 /// How long an application may keep the source locked.
@@ -22,14 +22,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// What every SQLite file begins with.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
-/// Copies the database at `from` to `to`, which is made anew, and checks the copy. `progress` hears of bytes done and in
-/// all, and may stop the work with an error. What is left at `to` after an error is the caller's to remove.
+/// Copies the database at `from` to `to`, which is made anew, and checks the copy. `progress` is called with the bytes
+/// done and the total, and may stop the work with an error. After an error the caller removes what is left at `to`.
 pub fn copy_file(from: &Path, to: &Path, progress: &mut dyn FnMut(u64, u64) -> Result<()>) -> Result<()> {
     check_header(from)?;
     let source = open_source(from)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut copy = Connection::open_with_flags(to, flags).map_err(|error| failed(to, error))?;
-    // Nobody uses the copy before it is complete, so it needs no journal; it is made durable at the end.
+    // Nobody uses the copy before it is complete, so it needs no journal; it is synced to disk at the end.
     copy.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")
         .map_err(|error| failed(to, error))?;
     backup(&source, from, &mut copy, to, progress)?;
@@ -80,7 +80,7 @@ fn backup(
     }
 }
 
-/// Tells what is not a database, or was cut off, in words of its own: SQLite would say "file is not a database".
+/// Reports a file that is not a database, or is truncated, more clearly than SQLite's "file is not a database".
 fn check_header(path: &Path) -> Result<()> {
     let refuse = |why: &str| Err(not_usable(path, why));
     let doing = |error| Error::io(error, format!("cannot read {}", path.display()));
@@ -109,7 +109,7 @@ fn check_header(path: &Path) -> Result<()> {
         1 => 65_536,
         size => size,
     };
-    // The header's count of pages can be trusted when the version that wrote it is the one that last changed the file.
+    // The header's page count is valid if its version-valid-for number equals the change counter.
     let pages = u64::from(number(28));
     let trusted = number(24) == number(92);
     let expected = pages * page_size;
@@ -119,7 +119,7 @@ fn check_header(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The write-ahead log beside a database, if it holds anything.
+/// The write-ahead log beside a database, if it is not empty.
 fn log_of(path: &Path) -> Option<PathBuf> {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
@@ -129,8 +129,8 @@ fn log_of(path: &Path) -> Option<PathBuf> {
         .then_some(log)
 }
 
-/// Opens somebody else's file for reading. Where its directory cannot be written to, SQLite cannot share a write-ahead
-/// log; without one, the file is whole by itself.
+/// Opens the source for reading. If its directory is not writable, SQLite cannot use a write-ahead log; if there is
+/// none, the file is complete without it.
 fn open_source(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let probe = |connection: &Connection| {
@@ -164,7 +164,7 @@ fn immutable_url(path: &Path) -> Result<url::Url> {
     Ok(url)
 }
 
-/// SQLite's own look at every page of the copy.
+/// Has SQLite check every page of the copy.
 fn check_content(copy: &Connection, from: &Path) -> Result<()> {
     let verdict: String = copy
         .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
@@ -184,7 +184,7 @@ fn not_usable(path: &Path, why: &str) -> Error {
     Error::new(Code::InvalidFile, format!("{} cannot be used: {why}", path.display()))
 }
 
-/// An error while reading: damage of the source, unless it is the disk under the copy.
+/// The error for a failed copy: the source is damaged, unless the copy's disk is full.
 fn read_failed(from: &Path, to: &Path, error: rusqlite::Error) -> Error {
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => not_usable(from, "it is damaged")

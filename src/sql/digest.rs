@@ -5,11 +5,11 @@ use sha3::digest::DynDigest;
 use sha3::{Sha3_224, Sha3_256, Sha3_384, Sha3_512};
 use std::fmt::Write as _;
 
-/// A hash in the making: each statement's text, then its rows.
+/// A hash being computed over each statement's text and then its rows.
 pub struct Digest(Box<dyn DynDigest>);
 
 impl Digest {
-    /// The hash of that many bits, where there is one.
+    /// A SHA3 hash of that many bits; none for a size that does not exist.
     #[must_use]
     pub fn new(bits: u32) -> Option<Self> {
         Some(Self(match bits {
@@ -21,7 +21,7 @@ impl Digest {
         }))
     }
 
-    /// Bytes as they are.
+    /// Adds raw bytes.
     pub fn bytes(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
@@ -31,12 +31,12 @@ impl Digest {
         self.bytes(bytes);
     }
 
-    /// A statement whose rows follow.
+    /// Adds a statement, whose rows follow.
     pub fn statement(&mut self, sql: &str) {
         self.sized('S', sql.as_bytes());
     }
 
-    /// A row whose values follow.
+    /// Begins a row, whose values follow.
     pub fn row(&mut self) {
         self.bytes(b"R");
     }
@@ -62,7 +62,7 @@ impl Digest {
         self.0.finalize().into_vec()
     }
 
-    /// In hexadecimal.
+    /// The hash in hexadecimal.
     #[must_use]
     pub fn hex(self) -> String {
         self.finish().iter().fold(String::new(), |mut hex, byte| {

@@ -1,9 +1,9 @@
-//! Rows as they are stored, also from a server: for whatever has to bring a database elsewhere.
+//! Reading rows exactly as they are stored, also from a server: for dumps, copies and comparisons.
 //!
-//! A server does not tell the sign of an infinite real, and breaks off its answer at a text that is not UTF-8. Where that
-//! happens, the rows from there on are asked for in another form: texts as blobs, infinite reals as their signs, and with
-//! each row what its values are. Both ways of asking see the same rows in the same order: they must be asked within one
-//! transaction, and their plans are compared.
+//! A server may lose the sign of an infinite real, and breaks off its answer at a text that is not UTF-8. From such a
+//! row on, the rows are selected in a careful form: texts as blobs, infinite reals as their signs, and the type of each
+//! value beside it. Both queries must return the same rows in the same order: they must run within one transaction, and
+//! their query plans are compared.
 
 use super::query::rows;
 use super::{Args, Column, Failure, Flow, Session, Sink, ValueRef};
@@ -12,7 +12,8 @@ use std::io;
 
 type Result<T> = std::result::Result<T, Failure>;
 
-/// Hands all rows of `from` to `sink`: the values of `columns`, which are SQL expressions. A transaction must be open.
+/// Passes all rows of `from` to `sink`, with the values of `columns`, which are SQL expressions. A transaction must be
+/// open.
 pub fn read(session: &mut dyn Session, columns: &[String], from: &str, sink: &mut dyn Sink) -> Result<()> {
     let plain = format!("SELECT {} FROM {from}", columns.join(","));
     if session.is_local() {
@@ -38,7 +39,7 @@ pub fn read(session: &mut dyn Session, columns: &[String], from: &str, sink: &mu
     session.run(&careful, &Args::default(), &mut Deciphered(sink)).map(drop)
 }
 
-/// Whether an answer ended in the middle, as it does at a text that is not UTF-8.
+/// Whether an answer broke off, as it does at a text that is not UTF-8.
 fn broke_off(failure: &Failure) -> bool {
     matches!(failure, Failure::Connection(error) if error.code() == Code::Unavailable)
 }
@@ -48,7 +49,7 @@ fn plan(session: &mut dyn Session, sql: &str) -> Result<Vec<String>> {
     Ok(found.iter().map(|row| format!("{:?}", row.last())).collect())
 }
 
-/// Each value in a form that arrives, and after all of them what each of them is.
+/// The careful form: each value in a form that survives, and after them the type of each.
 fn careful(columns: &[String]) -> String {
     let mut select = String::from("SELECT ");
     for column in columns {
@@ -66,7 +67,7 @@ fn careful(columns: &[String]) -> String {
     select
 }
 
-/// Passes rows on up to the first with a value that is not what it was.
+/// Passes rows on, up to the first with an infinite real, which may have lost its sign.
 struct Guarded<'a> {
     sink: &'a mut dyn Sink,
     passed: u64,
@@ -89,7 +90,7 @@ impl Sink for Guarded<'_> {
     }
 }
 
-/// Makes values of the careful form again.
+/// Turns rows of the careful form back into their values, and passes them on.
 struct Deciphered<'a>(&'a mut dyn Sink);
 
 impl Sink for Deciphered<'_> {

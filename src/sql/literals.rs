@@ -1,18 +1,18 @@
-//! `INSERT INTO t VALUES(1,'a',NULL);` taken apart: what comes before the values, and the values.
+//! Takes `INSERT INTO t VALUES(1,'a',NULL);` apart into what comes before the values, and the values.
 //!
-//! Most of what a dump says is that, row after row. An engine that has understood one such statement need not read the
-//! next ones: only their values differ. What is not that plain to the letter (expressions, comments, several rows, clauses
-//! that follow) is left alone.
+//! Most statements of a dump look like that. Once an engine has prepared one, the next need not be parsed: only their
+//! values differ. Any other statement (with expressions, comments, several rows, further clauses) is not taken apart.
 
 use super::split::{Piece, pieces};
 use std::borrow::Cow;
 
-/// A value as it is written.
+/// A literal, as it is written.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Literal<'s> {
     Null,
     Integer(i64),
-    /// A number that is no integer, or too large for one: its digits, without the sign. What they come to is the engine's affair.
+    /// A number that is not an integer, or too large for one: its digits, without the sign. Converting them is left to
+    /// the engine.
     Real {
         negative: bool,
         digits: &'s str,
@@ -21,7 +21,7 @@ pub enum Literal<'s> {
     Blob(Vec<u8>),
 }
 
-/// Where the values of a statement begin: behind `VALUES(`. None where it is not an `INSERT` of values.
+/// Where the values of a statement begin: after `VALUES(`. None if it is not an `INSERT` of values.
 #[must_use]
 pub fn values_start(sql: &str) -> Option<usize> {
     let (mut at, mut depth, mut words) = (0, 0_usize, 0);
@@ -30,7 +30,7 @@ pub fn values_start(sql: &str) -> Option<usize> {
         at += text.len();
         match (piece, text) {
             (Piece::Blank, _) => {
-                // A comment may be anything; the values do not begin with one, and neither does the statement.
+                // White space may follow anywhere; a comment means that the statement is not plain.
                 if !text.trim_ascii().is_empty() {
                     return None;
                 }
@@ -81,7 +81,7 @@ pub fn literals(text: &str) -> Option<(Vec<Literal<'_>>, usize)> {
     }
 }
 
-/// One literal, and what follows it.
+/// Reads one literal; returns it and what follows it.
 fn literal(text: &str) -> Option<(Literal<'_>, &str)> {
     match *text.as_bytes().first()? {
         b'\'' => quoted(&text[1..]).map(|(text, rest)| (Literal::Text(text), rest)),
@@ -98,7 +98,7 @@ fn literal(text: &str) -> Option<(Literal<'_>, &str)> {
     }
 }
 
-/// Whether a number or a keyword ends before `rest`.
+/// Whether a number or keyword before `rest` is complete.
 fn ends_word(rest: &str) -> bool {
     matches!(
         rest.as_bytes().first(),
@@ -106,7 +106,7 @@ fn ends_word(rest: &str) -> bool {
     )
 }
 
-/// A text from behind its first quote. A NUL would end the whole statement.
+/// Reads a text, from after its opening quote. One with a NUL, which would end the whole statement, is refused.
 fn quoted(text: &str) -> Option<(Cow<'_, str>, &str)> {
     let mut at = 0;
     let mut doubled = false;
@@ -172,7 +172,7 @@ fn number(text: &str, negative: bool) -> Option<(Literal<'_>, &str)> {
     let integer = if real {
         None
     } else if negative {
-        // Not the digits alone: the lowest integer has no positive one.
+        // Parsed with the sign: the lowest integer has no positive counterpart.
         digits
             .parse::<u64>()
             .ok()

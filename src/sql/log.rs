@@ -1,11 +1,11 @@
-//! What the engine notes of its troubles: statements that fail and why, indexes that it had to make for itself, logs that it
-//! recovered. One listener for the whole process, because the engine has one log.
+//! SQLite's error log: statements that fail and why, automatic indexes, recovered write-ahead logs. There is one
+//! listener for the whole process, because SQLite has one log.
 
 use crate::sync::lock;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Takes a result code and a text. Must not use the engine.
+/// Called with a result code and a text. It must not use SQLite.
 pub type Listener = Box<dyn Fn(i32, &str) + Send>;
 
 static LISTENER: Mutex<Option<Listener>> = Mutex::new(None);
@@ -17,7 +17,7 @@ fn noted(code: i32, text: &str) {
     }
 }
 
-/// Has the engine call us. Only before anything in the process has used it; too late, it comes to nothing.
+/// Registers with SQLite. It must be called before anything in the process uses SQLite; later it has no effect.
 pub fn install() {
     // SAFETY: called at the start of the program, when no other thread runs and no connection is open. The function stays
     // for the life of the process, keeps nothing of what it is given, and does not call the engine.
@@ -26,13 +26,13 @@ pub fn install() {
     INSTALLED.store(installed.is_ok(), Ordering::Relaxed);
 }
 
-/// Whether the engine tells what it notes.
+/// Whether [`install`] has succeeded.
 #[must_use]
 pub fn is_installed() -> bool {
     INSTALLED.load(Ordering::Relaxed)
 }
 
-/// Has `listener` hear of what the engine notes from now on.
+/// Sets who is called for entries of the log from now on.
 pub fn listen(listener: Option<Listener>) {
     *lock(&LISTENER) = listener;
 }

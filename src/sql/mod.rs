@@ -10,7 +10,7 @@ pub mod copy;
 pub mod digest;
 pub mod exact;
 mod file;
-pub mod foreign;
+pub mod dialect;
 mod functions;
 #[cfg(test)]
 pub(crate) mod fuzz;
@@ -377,14 +377,14 @@ pub trait Rows {
 
 /// A statement without a result, one of several that are sent together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Errand<'a> {
+pub struct BatchStatement<'a> {
     pub sql: &'a str,
     /// Not to be run where the one before it failed or was not run.
     pub follows: bool,
 }
 
-/// What became of an [`Errand`]; none where it was not run.
-pub type Errands = Vec<Option<std::result::Result<Outcome, Failure>>>;
+/// What became of an [`BatchStatement`]; none where it was not run.
+pub type BatchOutcomes = Vec<Option<std::result::Result<Outcome, Failure>>>;
 
 /// One connection to one database.
 pub trait Session {
@@ -396,12 +396,12 @@ pub trait Session {
     fn insert_many(&mut self, sql: &str, rows: &mut dyn Rows) -> std::result::Result<u64, Failure>;
 
     /// Runs statements one after the other, in as few round trips as that takes. A failure of the connection ends it.
-    fn run_many(&mut self, errands: &[Errand<'_>]) -> std::result::Result<Errands, Failure> {
-        let mut done: Errands = Vec::with_capacity(errands.len());
-        for errand in errands {
-            let wanted = !errand.follows || matches!(done.last(), None | Some(Some(Ok(_))));
+    fn run_batch(&mut self, statements: &[BatchStatement<'_>]) -> std::result::Result<BatchOutcomes, Failure> {
+        let mut done: BatchOutcomes = Vec::with_capacity(statements.len());
+        for statement in statements {
+            let wanted = !statement.follows || matches!(done.last(), None | Some(Some(Ok(_))));
             done.push(
-                match wanted.then(|| self.run(errand.sql, &Args::default(), &mut Unseen)) {
+                match wanted.then(|| self.run(statement.sql, &Args::default(), &mut Unseen)) {
                     Some(Err(failure @ (Failure::Connection(_) | Failure::Sink(_)))) => return Err(failure),
                     ran => ran,
                 },

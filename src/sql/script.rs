@@ -1,4 +1,4 @@
-//! Running a whole script, such as a dump, into a database: every statement or an error that names file and line.
+//! Runs a whole script, such as a dump, into a database: every statement, or an error that names file and line.
 //!
 //! Unlike the shell, it shows no results, knows no dot-commands, and lets a script touch nothing but its database.
 
@@ -10,11 +10,12 @@ use crate::error::{Code, Error, Result};
 use rusqlite::limits::Limit;
 use std::io::BufRead;
 
-/// Bytes between two looks at progress.
+/// Bytes between two reports of progress.
 const STEP: u64 = 1 << 20;
 
-/// Runs `script`, called `name` in errors. `progress` hears of the bytes read, and may stop the work with an error.
-/// Returns how many statements ran. A dump's trailer, if there is one, must fit what came before it. An error leaves the database as far as the script got: the caller throws it away.
+/// Runs `script`, called `name` in errors. `progress` is called with the bytes read so far, and may stop the work with
+/// an error. Returns how many statements ran. A dump's trailer, if there is one, must match what came before it. After
+/// an error the database is half-filled: the caller discards it.
 pub fn run(
     session: &mut dyn Session,
     script: &mut dyn BufRead,
@@ -22,7 +23,7 @@ pub fn run(
     progress: &mut dyn FnMut(u64) -> Result<()>,
 ) -> Result<u64> {
     if let Some(connection) = session.local() {
-        // A dump comes from anywhere: it must not reach other files.
+        // The script is untrusted: it must not reach other files.
         connection
             .set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)
             .map_err(|error| Error::new(Code::Internal, "cannot confine the script").caused_by(error))?;
@@ -37,7 +38,7 @@ pub fn run(
     let (mut line, mut number) = (Vec::new(), 0);
     let (mut read, mut told) = (0, 0);
     let mut checksum = Checksum::new();
-    // Where a trailer was, after which nothing may come.
+    // The line of the trailer, after which nothing may follow.
     let mut ended = None;
     loop {
         line.clear();
@@ -90,7 +91,7 @@ pub fn run(
     if pending.pending() {
         let begun = pending.start_line();
         let text = pending.take();
-        // A last statement may lack its semicolon; one that was cut off does not parse.
+        // The last statement may lack its semicolon; one that was cut off does not parse.
         loader.statements(&text, begun)?;
     }
     loader.finish(number)
@@ -100,7 +101,7 @@ struct Loader<'a> {
     session: &'a mut dyn Session,
     name: &'a str,
     statements: u64,
-    /// Whether the last statement undid what came before it.
+    /// Whether the last statement was a ROLLBACK, which undid the script.
     rolled_back: bool,
 }
 
@@ -139,16 +140,16 @@ impl Loader<'_> {
         Ok(())
     }
 
-    /// What some makers of dumps write is to be had in other words, or not needed. Tells whether that was it.
+    /// Handles a failed statement that can be translated, or need not run. False if it was neither.
     fn instead(&mut self, failure: &Failure, statement: &str) -> Result<bool> {
         match failure {
             Failure::Sql { message, .. } if message.starts_with("no such column: Inf") => {
-                let Some(plain) = foreign::with_numbers_for_inf(statement) else {
+                let Some(plain) = dialect::with_numbers_for_inf(statement) else {
                     return Ok(false);
                 };
                 Ok(self.session.run(&plain, &Args::default(), &mut Unseen).is_ok())
             }
-            // Where no table counts, there is nothing to count.
+            // Without an AUTOINCREMENT table there are no sequences to set.
             Failure::Sql { message, .. } => Ok(message == "no such table: sqlite_sequence"),
             _ => Ok(false),
         }
@@ -160,7 +161,7 @@ impl Loader<'_> {
                 message, offset, code, ..
             } => {
                 let at = (before + offset.unwrap_or(0)).min(text.len());
-                // Without an offset, the statement's own first line.
+                // Without an offset, the statement's first line is reported.
                 let at = if offset.is_some() {
                     at
                 } else {
@@ -173,7 +174,7 @@ impl Loader<'_> {
                     code,
                     phase: super::Phase::Step,
                 }) {
-                    // The machine's troubles are no fault of the script.
+                    // Not the script's fault: a full disk, an interrupt.
                     error if error.code() != Code::SqlError => {
                         Error::new(error.code(), format!("{}:{number}: {message}", self.name))
                     }

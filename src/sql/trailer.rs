@@ -1,4 +1,4 @@
-//! The line that ends a dump and tells whether it is whole.
+//! The last line of a dump, by which a reader can tell that the dump is complete.
 //!
 //! Written by `shell::dump`; checked by [`script`](super::script) on the way, and by [`verify`] before anything is run.
 
@@ -6,10 +6,10 @@ use crate::error::{Code, Error, Result};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 
-/// How the line begins.
+/// The beginning of the line.
 pub const MARK: &str = "-- torso: ";
 
-/// The last line of a dump that was asked to have one: an SQL comment.
+/// The line's content; the line is an SQL comment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trailer {
     pub rows: u64,
@@ -29,7 +29,7 @@ impl std::str::FromStr for Trailer {
     fn from_str(line: &str) -> std::result::Result<Self, ()> {
         let rest = line.trim_end().strip_prefix(MARK).ok_or(())?;
         let (rows, checksum) = rest.split_once(" rows, fnv1a64 ").ok_or(())?;
-        // A line cut off within the number would still be one.
+        // A line cut off within the number would still parse as one.
         if checksum.len() != 16 {
             return Err(());
         }
@@ -40,7 +40,7 @@ impl std::str::FromStr for Trailer {
     }
 }
 
-/// FNV-1a of 64 bits: tells a dump that was cut off or damaged by accident, not one that was forged.
+/// FNV-1a, 64 bits: detects a dump that was cut off or damaged by accident, not one that was forged.
 #[derive(Debug, Clone)]
 pub struct Checksum(u64);
 
@@ -71,8 +71,8 @@ impl Checksum {
 /// Longer than any trailer.
 const LONGEST: u64 = 128;
 
-/// Reads all of `file` and compares it with its trailer, if it ends in one, then goes back to the start. What is not a
-/// regular file cannot be read twice and is let through.
+/// Checks all of `file` against its trailer, if it has one, and rewinds it. A file that is not a regular one cannot be
+/// read twice and is not checked.
 pub fn verify(file: &mut File, name: &str) -> Result<()> {
     let doing = |error| Error::io(error, format!("cannot read {name}"));
     let metadata = file.metadata().map_err(doing)?;
@@ -105,7 +105,7 @@ pub fn verify(file: &mut File, name: &str) -> Result<()> {
     file.rewind().map_err(doing)
 }
 
-/// Whether the `line`, which begins with [`MARK`], tells what `checksum` counted.
+/// Checks a `line`, which begins with [`MARK`], against the checksum of what came before it.
 pub fn compare(line: &[u8], checksum: &Checksum, name: &str) -> Result<()> {
     let trailer: Option<Trailer> = std::str::from_utf8(line).ok().and_then(|line| line.parse().ok());
     if trailer.is_some_and(|trailer| trailer.checksum == checksum.value()) {

@@ -1,13 +1,13 @@
-//! From the URL a user gives to the address a server is asked at.
+//! From the URL that a user gives to the server's HTTP address.
 //!
-//! All the forms that libSQL clients take are understood: `libsql:` is `https:` (or `http:` with `?tls=0`), `ws:` and `wss:`
-//! are `http:` and `https:`, and a token may be in the query. A path in front is kept, with or without a slash at its end.
+//! All forms that libSQL clients take are accepted: `libsql:` is `https:` (or `http:` with `?tls=0`), `ws:` and `wss:`
+//! are `http:` and `https:`, and the query may have a token. A path is kept, with or without a slash at its end.
 
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
 use url::Url;
 
-/// Where a database is asked.
+/// The HTTP address of a database.
 #[derive(Debug, Clone)]
 pub(super) struct Address {
     /// `http` or `https`, without query; its path ends with a slash, so that endpoints can be joined to it.
@@ -16,7 +16,7 @@ pub(super) struct Address {
 }
 
 impl Address {
-    /// A token in the URL goes before the one given: it is the one nearer to the database.
+    /// A token in the URL takes precedence over `given`.
     pub(super) fn new(url: &Url, given: Option<&Secret>) -> Result<Self> {
         let mut token = None;
         let mut tls = None;
@@ -66,7 +66,7 @@ impl Address {
     }
 }
 
-/// The URL as it may be shown: without what may be secret.
+/// The URL for messages: without its query and credentials, which may be secret.
 pub(in crate::sql) fn shown(url: &Url) -> String {
     let mut host = url.host_str().unwrap_or_default().to_owned();
     if let Some(port) = url.port() {

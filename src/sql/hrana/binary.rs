@@ -1,17 +1,17 @@
-//! Hrana 3 as protobuf, as far as a cursor needs it: the request, and the messages of the answer.
+//! The protobuf encoding of Hrana 3, as far as a cursor needs it: its request, and the messages of its answer.
 //!
-//! Beside JSON it is a fraction of the bytes, for the server to write and for us to read, and it tells the sign of an
-//! infinite real. Each message of an answer has its length before it; cutting them apart is `decode`'s.
+//! It is a fraction of the bytes of JSON, and it has the sign of infinite reals. Each message of an answer has its
+//! length before it; `decode` cuts them apart.
 
 use super::decode::{Entry, Row, malformed};
 use super::wire::{Arg, Batch, Col, Condition, CursorHead, Step, WireError};
 use crate::error::Result;
 use rusqlite::types::ValueRef;
 
-/// How bodies are called that are in it.
+/// The content type of bodies in it.
 pub(super) const CONTENT_TYPE: &str = "application/x-protobuf";
 
-/// Appends a number in groups of seven bits, the lowest first.
+/// Appends a varint.
 fn push_number(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         #[allow(clippy::cast_possible_truncation)] // Only the lowest bits are meant.
@@ -22,7 +22,7 @@ fn push_number(out: &mut Vec<u8>, mut number: u64) {
     out.push(number as u8);
 }
 
-/// Appends a field of bytes: a text, or a message.
+/// Appends a length-delimited field: a text, or a message.
 fn push_bytes(out: &mut Vec<u8>, field: u64, bytes: &[u8]) {
     push_number(out, field << 3 | 2);
     push_number(out, bytes.len() as u64);
@@ -103,9 +103,9 @@ fn push_value(out: &mut Vec<u8>, value: Arg<'_>) {
     }
 }
 
-/// A number at the start of `bytes`, and what follows it.
+/// The varint at the start of `bytes`, and the bytes after it.
 pub(super) fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
-    // Lengths and small integers are most of what there is.
+    // Fast path: nearly all are lengths and small integers of one byte.
     if let [byte @ 0..0x80, rest @ ..] = bytes {
         return Some((u64::from(*byte), rest));
     }
@@ -119,7 +119,7 @@ pub(super) fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
     None
 }
 
-/// Bytes with their length before them, and what follows.
+/// Length-delimited bytes, and those after them.
 fn sized(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = number(bytes)?;
     rest.split_at_checked(usize::try_from(length).ok()?)
@@ -132,7 +132,7 @@ enum Field<'a> {
     Other,
 }
 
-/// Hands each field of a message to `take`. False where the bytes are no message, or `take` does not like one.
+/// Passes each field of a message to `take`. False if the bytes are not a message, or `take` returned false.
 fn fields<'a>(mut message: &'a [u8], mut take: impl FnMut(u64, Field<'a>) -> bool) -> bool {
     let mut next = |message: &mut &'a [u8]| -> Option<bool> {
         let (key, rest) = number(message)?;
@@ -185,7 +185,7 @@ pub(super) fn head(message: &[u8]) -> Result<CursorHead> {
     if whole { Ok(head) } else { Err(malformed("its head")) }
 }
 
-/// Why something was refused.
+/// Decodes an error.
 pub(super) fn error(message: &[u8]) -> Option<WireError> {
     let mut error = WireError::default();
     let whole = fields(message, |number, field| match (number, field) {
@@ -197,9 +197,9 @@ pub(super) fn error(message: &[u8]) -> Option<WireError> {
     whole.then_some(error)
 }
 
-/// Reads a message of a cursor's answer; a row goes into `row`.
+/// Decodes a message of a cursor's answer. A row's values go into `row`.
 pub(super) fn entry(message: &[u8], row: &mut Row) -> Result<Entry> {
-    // Nearly every one is a row and nothing else.
+    // Fast path: nearly every message is one row.
     if let [0x22, rest @ ..] = message
         && let Some((cells, [])) = sized(rest)
     {
@@ -318,7 +318,7 @@ fn value(cell: &[u8]) -> Option<ValueRef<'_>> {
     rest.is_empty().then_some(value)
 }
 
-/// A signed number, whose lowest bit is its sign.
+/// A zigzag-encoded number.
 fn signed(number: u64) -> i64 {
     (number >> 1).cast_signed() ^ -(number & 1).cast_signed()
 }

@@ -1,14 +1,14 @@
-//! A batch of rows as one value: a JSON array, which the server takes apart.
+//! A batch of rows sent as one value: a JSON array that the statement takes apart with `json_each`.
 //!
-//! Reading and preparing a statement for each row is most of a server's work in an import; one statement for thousands of
-//! rows spares it. The result is that of row after row, or nothing: a savepoint undoes the batch where any row of it is
-//! refused. Left to the caller's other way are batches with values that JSON does not carry to the bit (blobs, reals, texts
-//! with NUL), statements that are more than `INSERT … VALUES(?,…)`, and databases where one statement is not the same as
-//! many: with triggers, or with tables that refer to themselves, whose references are checked when a statement ends.
+//! Parsing and preparing a statement for each row is most of a server's work in an import; this needs one statement for
+//! thousands of rows. A savepoint undoes the batch if any of its rows is refused. It is not used for values that JSON
+//! does not carry to the bit (blobs, reals, texts with NUL), for statements other than `INSERT … VALUES(?,…)`, and for
+//! databases where one statement differs from many: with triggers, or with tables that refer to themselves, whose
+//! references are checked when a statement ends.
 
 use super::decode::malformed;
 use super::insert::{Inserted, Pending};
-use super::link::{Api, Link, batch_result};
+use super::stream::{Api, Stream, batch_result};
 use super::transport::Cancel;
 use super::wire::{Answer, Arg, Batch, Bound, Cell, Condition, Request, Response, Step, Stmt, UNBOUND, json, single};
 use crate::sql::{Failure, ValueRef};
@@ -17,30 +17,32 @@ use std::io::Write;
 
 type Result<T, E = Failure> = std::result::Result<T, E>;
 
-/// Whether anything makes one statement differ from many.
+/// Whether the database has something that makes one statement differ from many.
 const DIFFERS: &str = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'trigger') OR EXISTS (SELECT 1 FROM \
                        sqlite_schema AS s, pragma_foreign_key_list(s.name) AS f WHERE s.type = 'table' AND \
                        lower(s.name) = lower(f.\"table\"))";
-/// After how many refused batches their rows are sent one by one from the start.
+/// Refused batches after which all rows are sent one by one.
 const PATIENCE: u32 = 4;
 
 pub(super) struct Bulk {
-    /// The statement that takes the array; none where batches do not travel like this.
+    /// The statement that takes the array; none where this way cannot be used.
     sql: Option<String>,
     refused: u32,
 }
 
 impl Bulk {
-    /// Finds out whether rows for `sql`, each of `width` values, may travel as arrays.
-    pub(super) fn new(link: &mut Link, cancel: &Cancel, sql: &str, width: usize) -> Result<Self> {
+    /// Finds out whether rows for `sql`, each of `width` values, can be sent as arrays.
+    pub(super) fn new(stream: &mut Stream, cancel: &Cancel, sql: &str, width: usize) -> Result<Self> {
         let never = Self { sql: None, refused: 0 };
         let Some(sql) = many(sql, width) else {
             return Ok(never);
         };
-        if link.api() != Api::V3 || link.describe(cancel, &sql)?.is_err() {
+        if stream.api() != Api::V3 || stream.describe(cancel, &sql)?.is_err() {
             return Ok(never);
         }
-        let answer = link.ask(cancel, &[single(DIFFERS, &UNBOUND, link.condition())])?.pop();
+        let answer = stream
+            .ask(cancel, &[single(DIFFERS, &UNBOUND, stream.condition())])?
+            .pop();
         let same = match answer {
             Some(answer @ Answer::Ok { .. }) => {
                 batch_result(answer)?
@@ -62,8 +64,8 @@ impl Bulk {
         })
     }
 
-    /// Sends a batch. None where it did not travel, or was refused and undone.
-    pub(super) fn send(&mut self, link: &mut Link, cancel: &Cancel, batch: &Pending) -> Result<Option<Inserted>> {
+    /// Sends a batch. None where it cannot be sent like this, or was refused and undone.
+    pub(super) fn send(&mut self, stream: &mut Stream, cancel: &Cancel, batch: &Pending) -> Result<Option<Inserted>> {
         let Some(sql) = self.sql.as_deref().filter(|_| self.refused < PATIENCE) else {
             return Ok(None);
         };
@@ -74,15 +76,15 @@ impl Bulk {
             args: vec![Arg(ValueRef::Text(&array))],
             named_args: Vec::new(),
         };
-        let requests = [request(sql, &array, link.condition()), Request::GetAutocommit];
-        let was_open = link.in_transaction();
-        let mut answers = link.ask(cancel, &requests)?.into_iter();
+        let requests = [request(sql, &array, stream.condition()), Request::GetAutocommit];
+        let was_open = stream.in_transaction();
+        let mut answers = stream.ask(cancel, &requests)?.into_iter();
         let answer = answers.next();
         if let Some(Answer::Ok {
             response: Response::GetAutocommit { is_autocommit },
         }) = answers.next()
         {
-            link.set_transaction(!is_autocommit);
+            stream.set_transaction(!is_autocommit);
         }
         let result = match answer {
             // Not run at all.
@@ -94,9 +96,9 @@ impl Bulk {
             None => return Err(Failure::Connection(malformed("no answer"))),
         };
         let refusal = result.step_errors.into_iter().flatten().next();
-        if was_open && !link.in_transaction() {
+        if was_open && !stream.in_transaction() {
             let why = refusal.map_or_else(|| "the server had ended it".to_owned(), |error| error.message);
-            return Err(link.gone(&why));
+            return Err(stream.gone(&why));
         }
         if refusal.is_some() {
             self.refused += 1;
@@ -113,10 +115,10 @@ impl Bulk {
     }
 }
 
-/// Which step of the request inserts.
+/// The index of the request's step that inserts.
 const INSERT: usize = 1;
 
-/// The insertion within a savepoint, which is undone where it fails.
+/// The insertion within a savepoint, which is rolled back if it fails.
 fn request<'a>(sql: &'a str, array: &'a Bound<'a>, condition: Option<Condition>) -> Request<'a> {
     let step = |sql: &'a str, args: &'a Bound<'a>, condition| Step {
         condition,
@@ -159,7 +161,7 @@ fn many(sql: &str, width: usize) -> Option<String> {
     Some(format!("{insert}SELECT {} FROM json_each(?)", columns.join(",")))
 }
 
-/// The rows as JSON, if it carries all their values as they are.
+/// The rows as JSON, if JSON can carry all their values unchanged.
 fn array(batch: &Pending) -> Option<Vec<u8>> {
     let mut array = Vec::with_capacity(1 << 16);
     array.push(b'[');

@@ -1,4 +1,5 @@
-//! The answer of a cursor, cut into its parts; and those parts where they are lines of JSON, read without building a tree.
+//! Reading a cursor's answer: cutting it into pieces, and decoding those that are lines of JSON without building a
+//! tree.
 //!
 //! A row is decoded into memory that the next row reuses, so a result of any size takes the space of its largest row.
 
@@ -11,14 +12,14 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess
 use std::fmt;
 use std::ops::Range;
 
-/// The longest piece taken: far above the largest row a server sends.
+/// Bytes of the longest piece that is accepted: far above the largest row that a server sends.
 const LONGEST: usize = 1 << 30;
 
-/// Cuts what arrives into what an answer is made of: lines of JSON, or messages with their lengths before them.
+/// Cuts the arriving bytes into pieces: lines of JSON, or protobuf messages with their lengths before them.
 #[derive(Default)]
 pub(super) struct Pieces {
     binary: bool,
-    /// The beginning of a piece whose end has not arrived.
+    /// The bytes so far of a piece whose end has not arrived.
     begun: Vec<u8>,
     chunk: Bytes,
 }
@@ -31,12 +32,12 @@ impl Pieces {
         }
     }
 
-    /// Takes in what arrived. Called when [`Pieces::next`] has nothing more.
+    /// Adds arrived bytes. Call it when [`Pieces::next`] returns none.
     pub(super) fn feed(&mut self, chunk: Bytes) {
         self.chunk = chunk;
     }
 
-    /// Hands the next whole piece to `take`; none where more has to arrive first.
+    /// Passes the next whole piece to `take`; none if more bytes have to arrive first.
     pub(super) fn next<T>(&mut self, take: impl FnOnce(&[u8]) -> Result<T>) -> Result<Option<T>> {
         let Some((skip, end, after)) = self.bounds()? else {
             if self.begun.len() + self.chunk.len() > LONGEST {
@@ -46,7 +47,7 @@ impl Pieces {
             self.chunk = Bytes::new();
             return Ok(None);
         };
-        // Of what has begun, all is taken; the rest is in the chunk.
+        // All of the earlier bytes belong to this piece; its rest is in the chunk.
         let old = self.begun.len();
         let fresh = self.chunk.split_to(after - old);
         if old == 0 {
@@ -58,13 +59,13 @@ impl Pieces {
         taken.map(Some)
     }
 
-    /// Where the next piece begins and ends in all that has arrived, and where what follows it begins.
+    /// The start and end of the next piece in the arrived bytes, and the start of the piece after it.
     fn bounds(&self) -> Result<Option<(usize, usize, usize)>> {
         let old = self.begun.len();
         if !self.binary {
             return Ok(memchr::memchr(b'\n', &self.chunk).map(|end| (0, old + end, old + end + 1)));
         }
-        // A length takes ten bytes at most, of which some may have arrived before.
+        // A length has ten bytes at most, of which some may have arrived earlier.
         let mut joined = [0; 10];
         let head = if old == 0 {
             &self.chunk[..]
@@ -90,13 +91,13 @@ impl Pieces {
         }
     }
 
-    /// What is left where no end follows: a last line without one, or nothing.
+    /// The bytes left at the end of the answer: a last line without a line end, or nothing.
     pub(super) fn rest(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.begun)
     }
 }
 
-/// What a line says.
+/// A piece, decoded.
 #[derive(Debug)]
 pub(super) enum Entry {
     /// A statement begins; its columns.
@@ -107,21 +108,21 @@ pub(super) enum Entry {
         changes: u64,
         last_insert_rowid: Option<i64>,
     },
-    /// The statement was refused.
+    /// The statement failed.
     Refused(WireError),
-    /// The whole batch came to an end.
+    /// The whole batch failed.
     Failed(WireError),
-    /// Something a shell has no use for.
+    /// Anything else, which is ignored.
     Other,
 }
 
-/// A row, in memory that is used again.
+/// A row, in memory that the next row reuses.
 #[derive(Default)]
 pub(super) struct Row {
     cells: Vec<Cell>,
     /// The texts and blobs of the cells.
     bytes: Vec<u8>,
-    /// How many infinite reals came without their sign.
+    /// How many infinite reals have no sign.
     pub signless: u64,
 }
 
@@ -143,7 +144,7 @@ impl Row {
         self.values_from(0)
     }
 
-    /// The values from one of them on.
+    /// The values from index `from` on.
     pub(super) fn values_from(&self, from: usize) -> impl Iterator<Item = ValueRef<'_>> {
         self.cells.iter().skip(from).map(|cell| match cell {
             Cell::Null => ValueRef::Null,
@@ -175,7 +176,7 @@ impl Row {
         self.bytes.clear();
     }
 
-    /// Keeps bytes for a cell.
+    /// Appends the bytes of a cell, and returns where they are.
     fn keep(&mut self, bytes: &[u8]) -> Range<usize> {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(bytes);
@@ -183,7 +184,7 @@ impl Row {
     }
 }
 
-/// Reads a line; a row goes into `row`.
+/// Decodes a line. A row's values go into `row`.
 pub(super) fn entry(line: &[u8], row: &mut Row) -> Result<Entry> {
     if super::plain::row(line, row) {
         return Ok(Entry::Row);
@@ -191,7 +192,7 @@ pub(super) fn entry(line: &[u8], row: &mut Row) -> Result<Entry> {
     parsed(line, row)
 }
 
-/// Reads any line there may be.
+/// Decodes any line with a JSON parser.
 pub(super) fn parsed(line: &[u8], row: &mut Row) -> Result<Entry> {
     let mut json = serde_json::Deserializer::from_slice(line);
     let entry = EntrySeed(row).deserialize(&mut json).map_err(malformed)?;
@@ -199,9 +200,9 @@ pub(super) fn parsed(line: &[u8], row: &mut Row) -> Result<Entry> {
     Ok(entry)
 }
 
-/// An answer that no Hrana server should give.
+/// The error for an answer that does not follow the protocol.
 pub(super) fn malformed(what: impl fmt::Display) -> Error {
-    // `serde_json` ends with a place in a line that nobody sees.
+    // Without `serde_json`'s line and column, which mean nothing to the user.
     let what = what.to_string();
     let what = what.split(" at line ").next().unwrap_or_default();
     Error::new(Code::Unavailable, format!("the server's answer makes no sense: {what}"))
@@ -274,7 +275,7 @@ enum Kind {
     Other,
 }
 
-/// The names of members, and the types of values, that mean something.
+/// The members that are looked at.
 #[derive(Clone, Copy, PartialEq)]
 enum Name {
     Type,
@@ -288,7 +289,7 @@ enum Name {
     Other,
 }
 
-/// A string that is one of a few, looked at where it lies.
+/// Reads a string that is one of a few without allocating.
 struct Word<T>(fn(&str) -> T);
 
 impl<'de, T> DeserializeSeed<'de> for Word<T> {

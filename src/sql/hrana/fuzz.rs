@@ -1,7 +1,7 @@
 //! Answers of servers: whole ones say what was put into them, damaged ones are refused, and nothing makes the shell fall over.
 
-use super::complaint::Complaint;
 use super::decode::{Entry, Pieces, Row, entry, parsed};
+use super::error_body::ErrorBody;
 use super::wire::{Arg, CursorHead, PipelineReply, json};
 use crate::sql::fuzz::{damaged, run, text};
 use bytes::Bytes;
@@ -73,8 +73,8 @@ fn real_answers_are_understood() {
 #[test]
 fn damaged_answers_are_read_or_refused() {
     run("damaged answers", 12_000, damaged(ANSWERS.as_bytes()), |bytes| {
-        let _ = Complaint::read(&bytes, false, None);
-        let _ = Complaint::read(&bytes, true, None);
+        let _ = ErrorBody::read(&bytes, false, None);
+        let _ = ErrorBody::read(&bytes, true, None);
         for line in bytes.split(|&byte| byte == b'\n') {
             let _ = serde_json::from_slice::<PipelineReply>(line);
             let _ = serde_json::from_slice::<CursorHead>(line);

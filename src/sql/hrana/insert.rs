@@ -1,30 +1,30 @@
 //! Many rows by one statement, sent in batches of bounded size.
 //!
-//! Nothing is held but the batch. Where a batch can travel as one value it does (`bulk`), several times as fast; where that
-//! is refused, nothing of it has happened, and its rows are sent again one by one. As long as no row was refused, each step
-//! then waits for the one before it: the first refusal stops the batch at its row, as it would on a file. Once the caller
-//! has said to go on after a refusal, rows no longer wait, and refusals are handed out afterwards with the number of their
-//! row.
+//! Only one batch is in memory. A batch is sent as one value if it can be (`bulk`), which is several times as fast; if
+//! that is refused, nothing of it has been done, and its rows are sent as statements of their own. As long as no row
+//! was refused, each of these is conditional on the one before it: the first refusal stops the batch at its row, as it
+//! would on a file. Once the caller has asked to go on after a refusal, rows are independent, and refusals are reported
+//! afterwards with the number of their row.
 
 use super::bulk::Bulk;
 use super::decode::{Row, malformed};
-use super::link::{Api, Link, batch_result};
 use super::refusal::Refusal;
 use super::shape;
+use super::stream::{Api, Stream, batch_result};
 use super::transport::Cancel;
 use super::wire::{Answer, Arg, Condition, Response, json};
 use crate::sql::{Failure, Flow, Phase, Rows, ValueRef};
 use std::time::Duration;
 
-/// The size of the values from which on they are sent, and the most rows in a request.
+/// A batch is sent when its values take this many bytes, or when it has this many rows.
 const BYTES: usize = 512 << 10;
 const ROWS: usize = 2000;
-/// How long a batch may take.
+/// The longest silence while a batch is worked on.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 type Result<T, E = Failure> = std::result::Result<T, E>;
 
-/// What was done.
+/// What was inserted.
 #[derive(Default)]
 pub(super) struct Inserted {
     pub rows: u64,
@@ -40,14 +40,14 @@ impl Inserted {
     }
 }
 
-pub(super) fn insert_many(link: &mut Link, cancel: &Cancel, sql: &str, rows: &mut dyn Rows) -> Result<Inserted> {
-    if let Err(refusal) = link.describe(cancel, sql)? {
+pub(super) fn insert_many(stream: &mut Stream, cancel: &Cancel, sql: &str, rows: &mut dyn Rows) -> Result<Inserted> {
+    if let Err(refusal) = stream.describe(cancel, sql)? {
         return Err(refusal.failure(Phase::Prepare, 0));
     }
     let mut batch = Pending::new(rows.width());
     let mut work = Work {
-        bulk: Bulk::new(link, cancel, sql, rows.width())?,
-        link,
+        bulk: Bulk::new(stream, cancel, sql, rows.width())?,
+        stream,
         cancel,
         sql: json(&sql),
         text: sql,
@@ -75,10 +75,10 @@ pub(super) fn insert_many(link: &mut Link, cancel: &Cancel, sql: &str, rows: &mu
 
 /// Rows not yet sent.
 pub(super) struct Pending {
-    /// The values of all rows, one behind the other.
+    /// The values of all rows, one row after the other.
     values: Row,
     width: usize,
-    /// The number of each row.
+    /// The number of each row, from 0.
     numbers: Vec<u64>,
 }
 
@@ -122,13 +122,13 @@ impl Pending {
 }
 
 struct Work<'a> {
-    link: &'a mut Link,
+    stream: &'a mut Stream,
     cancel: &'a Cancel,
     bulk: Bulk,
     /// The statement as a JSON string.
     sql: Vec<u8>,
     text: &'a str,
-    /// No row was refused yet: rows wait for the one before.
+    /// No row was refused yet: each row is conditional on the one before.
     patient: bool,
     done: Inserted,
 }
@@ -142,12 +142,12 @@ impl Work<'_> {
         Ok(flow)
     }
 
-    /// Sends what is pending, until all of it has an answer.
+    /// Sends the batch, until all of its rows are answered.
     fn flush(&mut self, batch: &mut Pending, rows: &mut dyn Rows) -> Result<Flow> {
         if batch.len() == 0 {
             return Ok(Flow::Continue);
         }
-        if let Some(taken) = self.bulk.send(self.link, self.cancel, batch)? {
+        if let Some(taken) = self.bulk.send(self.stream, self.cancel, batch)? {
             self.done.take(&taken);
             batch.clear();
             return Ok(Flow::Continue);
@@ -171,7 +171,7 @@ impl Work<'_> {
         Ok(Flow::Continue)
     }
 
-    /// Sends the current row, which has values that JSON cannot carry: those stand in the statement itself.
+    /// Sends the current row, which has values that JSON cannot carry: they are written into the statement as literals.
     fn send_spelled(&mut self, nth: u64, rows: &mut dyn Rows) -> Result<Flow> {
         let row: Vec<ValueRef<'_>> = (0..rows.width()).map(|index| rows.value(index)).collect();
         let Some(sql) = shape::spelled(self.text, &row) else {
@@ -201,11 +201,11 @@ impl Work<'_> {
         }
     }
 
-    /// Sends rows one by one, from one of the batch on.
+    /// Sends rows as statements of their own, from row `from` of the batch on.
     fn send(&mut self, batch: &Pending, from: usize) -> Result<Sent> {
         let rows = batch.len() - from;
-        let in_transaction = self.link.condition();
-        let asks = self.link.api() == Api::V3;
+        let in_transaction = self.stream.condition();
+        let asks = self.stream.api() == Api::V3;
         let patient = self.patient;
         let sql = &self.sql;
         let body = |baton: Option<&str>| {
@@ -242,9 +242,9 @@ impl Work<'_> {
             body.extend_from_slice(b"]}");
             body
         };
-        let was_open = self.link.in_transaction();
+        let was_open = self.stream.in_transaction();
         let mut answers = self
-            .link
+            .stream
             .ask_within(self.cancel, PATIENCE, 1 + usize::from(asks), &body)?
             .into_iter();
         let answer = answers
@@ -254,10 +254,10 @@ impl Work<'_> {
             response: Response::GetAutocommit { is_autocommit },
         }) = answers.next()
         {
-            self.link.set_transaction(!is_autocommit);
+            self.stream.set_transaction(!is_autocommit);
         }
         if let Answer::Error { error } = &answer {
-            // The statement as such, not a row.
+            // The statement itself was refused, not a row.
             return Err(Refusal::new(error, self.text).failure(Phase::Prepare, 0));
         }
         let result = batch_result(answer)?;
@@ -284,9 +284,9 @@ impl Work<'_> {
                         last_insert_rowid: result.last_insert_rowid,
                     });
                 }
-                // Not run: behind a refusal, or outside the transaction it was meant for.
+                // It was not run: a row before it was refused, or the transaction is lost.
                 (None, None) if patient && !sent.refused.is_empty() => break,
-                (None, None) if was_open => return Err(self.link.gone("the server had ended it")),
+                (None, None) if was_open => return Err(self.stream.gone("the server had ended it")),
                 (None, None) => return Err(Failure::Connection(malformed("a statement has no result"))),
             }
         }
@@ -294,9 +294,9 @@ impl Work<'_> {
     }
 }
 
-/// What became of the rows of a request.
+/// The outcome of the rows of a request.
 struct Sent {
-    /// How many of them need not be sent again.
+    /// How many rows, from the first on, were answered and need not be sent again.
     answered: usize,
     refused: Vec<(usize, Refusal)>,
 }

@@ -1,4 +1,4 @@
-//! What a session makes of servers that do not behave: each gives one clear error, and soon.
+//! Tests with servers that misbehave: each must give one clear error, soon.
 
 use super::HranaSession;
 use super::address::Address;
@@ -347,7 +347,7 @@ fn a_token_that_ends_is_replaced_once_and_the_statement_is_sent_again() {
             next.map(|text| Secret::new(text.to_owned()))
                 .map_err(|code| Error::new(code, "no more tokens"))
         });
-        session.state().link.renew_by(Some(renewal));
+        session.state().stream.renew_by(Some(renewal));
         (server, session)
     };
     let day = Duration::from_secs(86_400);

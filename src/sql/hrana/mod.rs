@@ -1,42 +1,44 @@
 //! A session on a remote libSQL server, over Hrana 3 and 2 on HTTP.
 //!
-//! It behaves as a session on a file does. One stream for its life, so transactions and settings hold from statement to
-//! statement (`link`); results through a cursor, row by row, where the server has one (`decode`); statements one at a time,
-//! never as a script, because a server skips what it does not understand in one. A statement that the server's own parser
-//! refuses is described again by SQLite, for its words and the place of the error (`refusal`). While a transaction is open
-//! and nobody types, the server is reminded that the stream is wanted; a transaction that is lost all the same is an error
-//! at the next statement, which then does not run.
+//! It behaves as a session on a file does. It uses one stream, so that transactions and settings hold from statement to
+//! statement (`stream`). Results come through a cursor, row by row, where the server has one (`decode`). Statements are
+//! sent one at a time, never as a script, because a server skips what it does not understand in a script. When the
+//! server's own parser refuses a statement, SQLite's message and the place of the error are obtained with a describe
+//! request (`refusal`). An open transaction is kept alive while the session is idle; if it is lost all the same, the
+//! next statement fails and does not run.
 
 mod address;
+mod batch;
 mod binary;
 mod bulk;
-mod complaint;
 mod decode;
-mod errands;
+mod error_body;
 #[cfg(test)]
 mod fuzz;
 mod insert;
-mod link;
+mod keep_alive;
 #[cfg(test)]
 mod misbehaviour;
 mod plain;
 mod refusal;
 mod shape;
 mod statement;
+mod stream;
 mod trace;
 mod transport;
-mod vigil;
 mod wire;
 
 use self::address::Address;
 pub(in crate::sql) use self::address::shown;
-use self::link::{Link, batch_result};
+use self::keep_alive::KeepAlive;
 use self::shape::{Shape, Verb};
 use self::statement::Run;
+use self::stream::{Stream, batch_result};
 use self::transport::Cancel;
-use self::vigil::Vigil;
 use self::wire::{Cell, UNBOUND, single};
-use super::{Args, Errand, Errands, Failure, Interrupter, Moment, Outcome, Rows, Sent, Session, Sink, Tracer};
+use super::{
+    Args, BatchOutcomes, BatchStatement, Failure, Interrupter, Moment, Outcome, Rows, Sent, Session, Sink, Tracer,
+};
 use crate::error::{Error, Result};
 use crate::secret::{Renewal, Secret};
 use crate::sync::lock;
@@ -44,61 +46,62 @@ use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 use url::Url;
 
-/// The longest silence of a server. A statement may think for long, so this is far above any sensible one; a server that
-/// vanished is noticed much earlier, by its connection.
+/// The longest silence of a server. It is far above the time of any sensible statement; a server that has vanished is
+/// noticed much earlier, by TCP keep-alive.
 const PATIENCE: Duration = Duration::from_secs(300);
-/// How often a waiting transaction is looked after, and how long the stream may be idle: servers drop it after ten seconds.
-const LOOK: Duration = Duration::from_millis(500);
+/// How often a thread looks at an open transaction, and after what idle time it sends something: servers drop a stream
+/// after ten seconds.
+const POLL: Duration = Duration::from_millis(500);
 const IDLE: Duration = Duration::from_secs(3);
-/// How long the reminder may take.
-const REMINDER: Duration = Duration::from_secs(5);
+/// How long that request may take.
+const PING_PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) struct HranaSession {
     shared: Arc<Mutex<State>>,
     cancel: Arc<Cancel>,
 }
 
-/// What the session and the thread that keeps its transaction alive share.
+/// What the session shares with the thread that keeps its transaction alive.
 struct State {
-    link: Link,
-    /// The rows changed by statements of this session, as far as the server told.
+    stream: Stream,
+    /// Rows changed by statements of this session, as far as the server said.
     changes: u64,
     last_changes: u64,
-    /// Of these, the ones made through streams that are gone.
+    /// Of `changes`, those made through former streams.
     changes_before: u64,
-    /// Which stream the changes since were made through.
-    stream: u64,
+    /// The number of the stream that the other changes were made through.
+    counted: u64,
     last_insert_rowid: i64,
-    /// The stream has a memory worth keeping: of changes made through it.
+    /// Something was written through the stream, so its `total_changes()` must not be lost.
     wrote: bool,
-    keeper: bool,
-    /// Nothing may be changed.
+    keeping_alive: bool,
+    /// Statements that may write are refused.
     read_only: bool,
-    /// Somebody wants to know what statements cost, which servers do not tell of results that are streamed.
+    /// The caller wants costs, which servers do not report with a cursor.
     tell_costs: bool,
-    /// Hears of what is sent.
+    /// Is called for each statement sent.
     tracer: Option<Tracer>,
 }
 
 impl HranaSession {
-    /// Nothing is sent before the first statement.
+    /// Opens a session. Nothing is sent before the first statement.
     pub(super) fn open(url: &Url, token: Option<&Secret>, renewal: Option<Renewal>, read_only: bool) -> Result<Self> {
         let session = Self::new(Address::new(url, token)?, PATIENCE);
         session.state().read_only = read_only;
-        session.state().link.renew_by(renewal);
+        session.state().stream.renew_by(renewal);
         Ok(session)
     }
 
     fn new(address: Address, patience: Duration) -> Self {
         let state = State {
-            link: Link::new(address, patience),
+            stream: Stream::new(address, patience),
             changes: 0,
             last_changes: 0,
             changes_before: 0,
-            stream: 0,
+            counted: 0,
             last_insert_rowid: 0,
             wrote: false,
-            keeper: false,
+            keeping_alive: false,
             read_only: false,
             tell_costs: false,
             tracer: None,
@@ -113,44 +116,44 @@ impl HranaSession {
         lock(&self.shared)
     }
 
-    /// Does something that an interrupt stops, and sees to it that a transaction that is open afterwards stays so.
+    /// Does interruptible work. If a transaction is open afterwards, a thread keeps it alive.
     fn busy<T>(&mut self, work: impl FnOnce(&mut State, &Cancel) -> T) -> T {
         self.cancel.begin();
         let mut state = lock(&self.shared);
         let done = work(&mut state, &self.cancel);
         self.cancel.end();
-        if state.link.in_transaction() && !state.keeper {
+        if state.stream.in_transaction() && !state.keeping_alive {
             let shared = Arc::downgrade(&self.shared);
-            let vigil = state.link.vigil();
+            let keep_alive = state.stream.keep_alive();
             let spawned = std::thread::Builder::new()
                 .name("transaction".to_owned())
-                .spawn(move || keep_alive(&shared, &vigil));
-            state.keeper = spawned.is_ok();
+                .spawn(move || keep_transaction_alive(&shared, &keep_alive));
+            state.keeping_alive = spawned.is_ok();
         }
         done
     }
 }
 
-/// Reminds the server of an idle stream while a transaction is open on it.
-fn keep_alive(shared: &Weak<Mutex<State>>, vigil: &Vigil) {
+/// Keeps an idle stream alive while a transaction is open on it; ends with the transaction.
+fn keep_transaction_alive(shared: &Weak<Mutex<State>>, keep_alive: &KeepAlive) {
     let mut http = None;
     loop {
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL);
         let Some(shared) = shared.upgrade() else { return };
         let Ok(mut state) = shared.try_lock() else {
-            // Held by a statement, whose rows may be all that keeps it.
-            vigil.remind(&mut http);
+            // A statement is running. If it is a long cursor, its stream needs the empty pipelines.
+            keep_alive.ping(&mut http);
             continue;
         };
-        if state.link.in_transaction() && state.link.idle() >= IDLE {
-            // A failure is told by the next statement, which meets it too.
-            let _ = state.link.check(&Cancel::default(), REMINDER);
-            if !state.link.in_transaction() {
-                state.link.lose("the server ended it while it was idle");
+        if state.stream.in_transaction() && state.stream.idle() >= IDLE {
+            // The next statement runs into the same failure and reports it.
+            let _ = state.stream.check(&Cancel::default(), PING_PATIENCE);
+            if !state.stream.in_transaction() {
+                state.stream.lose("the server ended it while it was idle");
             }
         }
-        if !state.link.in_transaction() {
-            state.keeper = false;
+        if !state.stream.in_transaction() {
+            state.keeping_alive = false;
             return;
         }
     }
@@ -159,8 +162,8 @@ fn keep_alive(shared: &Weak<Mutex<State>>, vigil: &Vigil) {
 impl State {
     /// Counts changes made through the stream that is open now.
     fn count(&mut self, changes: u64) {
-        if self.stream != self.link.opened() {
-            self.stream = self.link.opened();
+        if self.counted != self.stream.opened() {
+            self.counted = self.stream.opened();
             self.changes_before = self.changes;
         }
         self.changes += changes;
@@ -186,12 +189,12 @@ impl State {
                 ..Outcome::default()
             });
         };
-        if let Some(loss) = self.link.take_loss() {
+        if let Some(loss) = self.stream.take_loss() {
             return Err(loss);
         }
         let statement = &sql[shape.start..consumed];
         let begun = Instant::now();
-        let waited = self.link.waited();
+        let waited = self.stream.waited();
         let mut run = Run {
             state: self,
             cancel,
@@ -205,16 +208,16 @@ impl State {
         let ran = run.run(args);
         let (rows, signless) = (run.rows, run.signless);
         if ran.is_err() && cancel.cancelled() {
-            self.link.leave_behind();
+            self.stream.leave_behind();
         }
         let mut done = ran?;
         done.cost.total = begun.elapsed();
-        done.cost.waited = self.link.waited() - waited;
+        done.cost.waited = self.stream.waited() - waited;
         if shape.verb == Verb::Pragma
             && shape.explain == super::Explain::No
             && let Some(name) = shape::session_pragma(statement)
         {
-            self.link.remember_pragma(name, statement);
+            self.stream.remember_pragma(name, statement);
         }
         self.wrote |= !shape.read_only();
         self.count(done.changes);
@@ -244,7 +247,7 @@ impl Session for HranaSession {
 
     fn insert_many(&mut self, sql: &str, rows: &mut dyn Rows) -> Result<u64, Failure> {
         self.busy(|state, cancel| {
-            if let Some(loss) = state.link.take_loss() {
+            if let Some(loss) = state.stream.take_loss() {
                 return Err(loss);
             }
             if state.read_only {
@@ -260,7 +263,7 @@ impl Session for HranaSession {
             };
             let started = Instant::now();
             tell(Moment::Begun);
-            let inserted = insert::insert_many(&mut state.link, cancel, sql, rows);
+            let inserted = insert::insert_many(&mut state.stream, cancel, sql, rows);
             tell(Moment::Ended(started.elapsed()));
             if let Ok(inserted) = &inserted {
                 state.count(inserted.changes);
@@ -270,17 +273,17 @@ impl Session for HranaSession {
         })
     }
 
-    fn run_many(&mut self, errands: &[Errand<'_>]) -> Result<Errands, Failure> {
-        self.busy(|state, cancel| errands::run(state, cancel, errands))
+    fn run_batch(&mut self, statements: &[BatchStatement<'_>]) -> Result<BatchOutcomes, Failure> {
+        self.busy(|state, cancel| batch::run(state, cancel, statements))
     }
 
     fn in_transaction(&mut self) -> bool {
         let mut state = self.state();
-        if state.link.in_doubt() {
-            // If it cannot be asked, what was known last stands, and the next statement is sent under its condition.
-            let _ = state.link.check(&Cancel::default(), REMINDER);
+        if state.stream.is_uncertain() {
+            // If the server cannot be asked, the last known state stands; the next statement carries it as a condition.
+            let _ = state.stream.check(&Cancel::default(), PING_PATIENCE);
         }
-        state.link.in_transaction()
+        state.stream.in_transaction()
     }
 
     fn interrupter(&self) -> Interrupter {
@@ -292,14 +295,14 @@ impl Session for HranaSession {
         self.state().last_changes
     }
 
-    /// As the server counts, which includes what triggers changed. Where it cannot be asked, as its answers told.
+    /// As the server counts them, with those made by triggers; where it cannot be asked, the sum of its answers.
     fn total_changes(&mut self) -> u64 {
         let mut state = self.state();
-        if !state.link.is_open() || state.stream != state.link.opened() {
+        if !state.stream.is_open() || state.counted != state.stream.opened() {
             return state.changes;
         }
         let request = single("select total_changes()", &UNBOUND, None);
-        let counted = match state.link.ask(&Cancel::default(), &[request]) {
+        let counted = match state.stream.ask(&Cancel::default(), &[request]) {
             Ok(mut answers) => answers.pop().and_then(|answer| batch_result(answer).ok()),
             Err(_) => None,
         };
@@ -325,13 +328,13 @@ impl Session for HranaSession {
 
     fn set_timeout(&mut self, timeout: Duration) -> std::result::Result<(), Failure> {
         let patience = if timeout.is_zero() { PATIENCE } else { timeout };
-        self.state().link.set_patience(patience);
+        self.state().stream.set_patience(patience);
         Ok(())
     }
 
     fn server_version(&mut self) -> Option<Result<String>> {
         Some(self.busy(|state, cancel| {
-            state.link.version(cancel).map_err(|failure| match failure {
+            state.stream.version(cancel).map_err(|failure| match failure {
                 Failure::Connection(error) => error,
                 other => Error::new(crate::error::Code::Interrupted, other.to_string()),
             })
@@ -349,6 +352,6 @@ impl Session for HranaSession {
 
 impl Drop for HranaSession {
     fn drop(&mut self) {
-        self.state().link.close();
+        self.state().stream.close();
     }
 }

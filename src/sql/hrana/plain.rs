@@ -1,19 +1,19 @@
-//! Rows of a cursor as servers write them, read without a JSON parser.
+//! A fast path for rows of a cursor in JSON, without a parser.
 //!
-//! Almost every line of a large result is `{"type":"row","row":[{"type":"integer","value":"1"},…]}` to the letter. What
-//! differs in any way (other order, white space, escapes, blobs, anything new or wrong) is left to `decode`.
+//! Almost every line of a large result is exactly `{"type":"row","row":[{"type":"integer","value":"1"},…]}`. Any other
+//! line (another order, white space, escapes, blobs, anything new or wrong) is left to `decode`.
 
 use super::decode::Row;
 use rusqlite::types::ValueRef;
 
-/// Reads a line into `row`. False where the line is not as plain as that; then what is in the row means nothing.
+/// Reads a line into `row`. False if the line is not as plain as that; `row` then has no meaning.
 pub(super) fn row(line: &[u8], row: &mut Row) -> bool {
     row.clear();
     cells(line, row).is_some()
 }
 
 fn cells(line: &[u8], row: &mut Row) -> Option<()> {
-    // All of it at once, so that any piece between two quotes is text as well.
+    // Checked for the whole line at once, so that every part between two quotes is valid UTF-8 as well.
     let line = std::str::from_utf8(line).ok()?;
     let mut rest = line.strip_prefix(r#"{"type":"row","row":["#)?.strip_suffix("]}")?;
     if rest.is_empty() {
@@ -28,7 +28,7 @@ fn cells(line: &[u8], row: &mut Row) -> Option<()> {
     }
 }
 
-/// Reads a value from its type on; what follows it.
+/// Reads a value, from its type on; returns what follows it.
 fn cell<'l>(text: &'l str, row: &mut Row) -> Option<&'l str> {
     if let Some(rest) = text.strip_prefix(r#"text","value":""#) {
         let end = memchr::memchr2(b'"', b'\\', rest.as_bytes())?;

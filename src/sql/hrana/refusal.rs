@@ -1,22 +1,23 @@
-//! A server's refusals in SQLite's own words: without a transport's prefixes, with a result code and a place.
+//! A server's error messages as SQLite would report them: without the transport's prefixes, with a result code and the
+//! place of the error.
 
 use super::wire::WireError;
 use crate::error::{Code, Error};
 use crate::sql::{Failure, Phase};
 use rusqlite::ffi;
 
-/// What a server said, taken apart.
+/// A server's error message, taken apart.
 #[derive(Debug, PartialEq)]
 pub(super) struct Refusal {
     pub reason: Reason,
     pub message: String,
-    /// SQLite's result code, extended where the message tells.
+    /// SQLite's result code, extended if the message implies one.
     pub code: i32,
     /// Byte offset in the statement sent.
     pub offset: Option<usize>,
 }
 
-/// Who refused, and when: as far as the server's answer tells.
+/// Which part of the server refused, as far as the answer says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reason {
     /// The server's own parser did not understand the statement. SQLite may have better words for it.
@@ -89,7 +90,7 @@ impl Refusal {
         refusal(reason, message, ffi::SQLITE_ERROR, None)
     }
 
-    /// What the shell is told. `start` is where the statement sent begins in the text given.
+    /// As the session's failure. `start` is where the statement that was sent begins in the caller's text.
     pub(super) fn failure(self, phase: Phase, start: usize) -> Failure {
         match self.reason {
             Reason::Blocked => Failure::Connection(Error::new(Code::Blocked, self.message)),
@@ -119,7 +120,7 @@ impl Refusal {
     }
 }
 
-/// A transaction that is no more. Nothing that was written in it remains.
+/// The error for a lost transaction. Nothing that was written in it remains.
 pub(super) fn transaction_lost(why: &str) -> Error {
     Error::new(
         Code::TransactionLost,
@@ -128,7 +129,7 @@ pub(super) fn transaction_lost(why: &str) -> Error {
     .hint("begin again; this statement was not run")
 }
 
-/// Takes `(at offset N)` off a message's end.
+/// Splits `(at offset N)` off the end of a message.
 fn split_offset(text: &str) -> (&str, Option<usize>) {
     let parts = text
         .strip_suffix(')')
@@ -140,7 +141,7 @@ fn split_offset(text: &str) -> (&str, Option<usize>) {
     }
 }
 
-/// The message of the server's own parser, put as SQLite puts it. It has two forms: `` syntax error around L1:13: `frm` ``,
+/// The message of the server's own parser in SQLite's form. It has two forms: `` syntax error around L1:13: `frm` ``,
 /// whose place is behind the token, and `near FROM, "None": syntax error at (1, 22)`.
 fn parser_words(text: &str, sql: &str) -> (String, Option<usize>) {
     if let Some((place, token)) = text
@@ -175,7 +176,7 @@ fn at_line(sql: &str, line: usize, column: usize) -> Option<usize> {
     (offset <= sql.len() && sql.is_char_boundary(offset)).then_some(offset)
 }
 
-/// A result code from its name, as exact as the message allows: servers tell the primary code only.
+/// The result code of a name. Servers send the primary code only; some messages imply an extended one.
 fn result_code(name: &str, message: &str) -> i32 {
     let says = |words: &str| message.starts_with(words);
     match name {

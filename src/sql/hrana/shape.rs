@@ -1,13 +1,13 @@
-//! What a statement is, from its words: enough to choose how to send it.
+//! Classifies a statement by its first words: enough to choose how to send it.
 //!
 //! The server has the last word on what a statement means. A mistake here costs a round trip, never a wrong result.
 
 use crate::sql::{Explain, ValueRef};
 
-/// A statement's outline.
+/// A statement, classified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Shape {
-    /// Where the statement begins in the text, white space and comments left out.
+    /// Where the statement begins in the text, after white space and comments.
     pub start: usize,
     pub verb: Verb,
     pub explain: Explain,
@@ -33,7 +33,7 @@ pub(super) enum Verb {
 }
 
 impl Shape {
-    /// Whether it may give many rows, and should be streamed.
+    /// Whether it may return many rows, so that it should be run with a cursor.
     pub(super) fn streams(&self) -> bool {
         self.explain == Explain::No && (self.verb == Verb::Read || self.returning)
     }
@@ -43,7 +43,7 @@ impl Shape {
         self.explain != Explain::No || self.verb == Verb::Read
     }
 
-    /// The outline of the first statement in `sql`; none where there is only white space, comments and semicolons.
+    /// Classifies the first statement in `sql`; none if there are only white space, comments and semicolons.
     pub(super) fn of(sql: &str) -> Option<Self> {
         let text = sql.as_bytes();
         let mut shape = Self {
@@ -126,8 +126,8 @@ fn verb(word: &str) -> Verb {
         .map_or(Verb::Other, |(_, verb)| *verb)
 }
 
-/// `sql` with numbers in place of its parameters: `names` has the name of each, where it has one. It means the same; a
-/// column that is nothing but a parameter is called otherwise.
+/// `sql` with numbered parameters (`?1`); `names` has the name of each parameter that has one. Only the name of a
+/// result column that is just a parameter changes.
 pub(super) fn numbered(sql: &str, names: &[Option<String>]) -> String {
     let mut numbered = String::with_capacity(sql.len() + 8);
     let mut highest = 0;
@@ -153,8 +153,8 @@ pub(super) fn numbered(sql: &str, names: &[Option<String>]) -> String {
     numbered
 }
 
-/// `sql`, whose parameters are all a bare `?`, with the values that cannot be sent written out in place of theirs. None
-/// where it has other parameters, or not one for each value.
+/// `sql` with literals in place of the parameters whose values cannot be sent. None unless all parameters are a bare
+/// `?`, one for each value.
 pub(super) fn spelled(sql: &str, row: &[ValueRef<'_>]) -> Option<String> {
     let mut spelled = String::with_capacity(sql.len() + 64);
     let mut values = row.iter();
@@ -184,8 +184,8 @@ pub(super) fn spelled(sql: &str, row: &[ValueRef<'_>]) -> Option<String> {
     values.next().is_none().then_some(spelled)
 }
 
-/// A setting of a session that a pragma makes, and that a new stream does not have: its name in lower case. `sql` begins
-/// with `PRAGMA`.
+/// The name, in lower case, of the pragma that `sql` sets, if it must be set again on a new stream. `sql` begins with
+/// `PRAGMA`.
 pub(super) fn session_pragma(sql: &str) -> Option<String> {
     const OF_A_SESSION: [&str; 15] = [
         "automatic_index",
@@ -220,7 +220,7 @@ enum Token {
     Symbol(u8),
 }
 
-/// The next token and its length, at least one byte. What is not closed goes to the end.
+/// The next token and its length in bytes, at least 1. An unclosed quote or comment goes to the end.
 fn token(text: &[u8]) -> (Token, usize) {
     let until = |from: usize, end: &[u8]| {
         text.get(from..)

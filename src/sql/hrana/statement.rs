@@ -1,16 +1,16 @@
-//! One statement on its way: its parameters, the way it is sent, its result.
+//! Running one statement: binding its parameters, choosing between cursor and pipeline, reading its result.
 
 use super::binary;
 use super::decode::{self, Entry, Pieces, Row, malformed};
-use super::link::{Api, Denied, batch_result, interrupted};
 use super::refusal::{Reason, Refusal};
 use super::shape::{self, Shape, Verb};
+use super::stream::{Api, Denied, batch_result, interrupted};
 use super::transport::{Cancel, Reply};
 use super::wire::{
     Answer, Arg, Bound, Cell, Col, Condition, CursorHead, NamedArg, Request, Response, StmtResult, WireError, one_step,
     single,
 };
-use super::{REMINDER, State};
+use super::{PING_PATIENCE, State};
 use crate::sql::{Args, Column, Failure, Flow, Phase, Prepared, ServerCost, Sink, ValueRef};
 use std::borrow::Cow;
 use std::time::Duration;
@@ -23,26 +23,26 @@ pub(super) struct Done {
     pub cost: ServerCost,
 }
 
-/// One statement on its way.
+/// A statement being run.
 pub(super) struct Run<'a> {
     pub state: &'a mut State,
     pub cancel: &'a Cancel,
-    /// The statement, from its first word.
+    /// The statement, from its first word on.
     pub sql: Cow<'a, str>,
     pub shape: Shape,
     pub sink: &'a mut dyn Sink,
-    /// Rows handed out.
+    /// Rows given to the sink.
     pub rows: u64,
-    /// Infinite reals among them whose sign was not told.
+    /// Infinite reals in them whose sign the server did not send.
     pub signless: u64,
-    /// The result was too large to come whole.
+    /// The server refused because the result is too large for a pipeline.
     pub too_large: bool,
 }
 
 impl Run<'_> {
     pub(super) fn run(&mut self, args: &Args) -> Result<Done, Failure> {
         if self.state.read_only && self.shape.verb != Verb::Read {
-            match self.state.link.describe(self.cancel, &self.sql)? {
+            match self.state.stream.describe(self.cancel, &self.sql)? {
                 Ok(description) if description.is_readonly => {}
                 Ok(_) => return Err(read_only()),
                 Err(refusal) => return Err(refusal.failure(Phase::Prepare, self.shape.start)),
@@ -52,26 +52,26 @@ impl Run<'_> {
         if let Some(numbered) = numbered {
             self.sql = numbered.into();
         }
-        if !self.shape.streams() || self.state.link.api() == Api::V2 {
-            return self.whole(&args);
+        if !self.shape.streams() || self.state.stream.api() == Api::V2 {
+            return self.by_pipeline(&args);
         }
         if self.state.tell_costs {
-            match self.whole(&args) {
+            match self.by_pipeline(&args) {
                 Err(_) if self.too_large => {}
                 done => return done,
             }
         }
-        self.stream(&args)
+        self.by_cursor(&args)
     }
 
-    /// The values for the statement's parameters. A server wants every one of them, so it is asked for their names; what is
-    /// not given is NULL. Where some parameters have names and some have not, also the statement with numbers instead.
+    /// The values for the statement's parameters. A server wants all of them, so it is asked for their names; a missing
+    /// one is NULL. If only some parameters have names, also returns the statement with numbered ones instead.
     fn bind<'v>(&mut self, args: &'v Args) -> Result<(Bound<'v>, Option<String>), Failure> {
         let mut bound = Bound::default();
         if !self.shape.parameters {
             return Ok((bound, None));
         }
-        let description = match self.state.link.describe(self.cancel, &self.sql)? {
+        let description = match self.state.stream.describe(self.cancel, &self.sql)? {
             Ok(description) => description,
             Err(refusal) => return Err(refusal.failure(Phase::Prepare, self.shape.start)),
         };
@@ -119,21 +119,21 @@ impl Run<'_> {
         self.sink.prepared(&prepared).map_err(Failure::Sink)
     }
 
-    /// Runs the statement by a pipeline, whose answer comes whole. Also asks what became of the transaction.
-    fn whole(&mut self, args: &Bound<'_>) -> Result<Done, Failure> {
-        let mut requests = vec![single(&self.sql, args, self.state.link.condition())];
-        if self.state.link.api() == Api::V3 {
+    /// Runs the statement with a pipeline, whose answer comes as a whole, and asks for the state of the transaction.
+    fn by_pipeline(&mut self, args: &Bound<'_>) -> Result<Done, Failure> {
+        let mut requests = vec![single(&self.sql, args, self.state.stream.condition())];
+        if self.state.stream.api() == Api::V3 {
             requests.push(Request::GetAutocommit);
         }
-        let was_open = self.state.link.in_transaction();
-        let mut answers = self.state.link.ask(self.cancel, &requests)?.into_iter();
+        let was_open = self.state.stream.in_transaction();
+        let mut answers = self.state.stream.ask(self.cancel, &requests)?.into_iter();
         let answer = answers.next();
         match answers.next() {
             Some(Answer::Ok {
                 response: Response::GetAutocommit { is_autocommit },
-            }) => self.state.link.set_transaction(!is_autocommit),
+            }) => self.state.stream.set_transaction(!is_autocommit),
             Some(_) => return Err(Failure::Connection(malformed("no word on the transaction"))),
-            // The question fell away with Hrana 3 while the pipeline was on its way, or was never there.
+            // The server speaks Hrana 2, which has no such request.
             None => {}
         }
         let result = match answer {
@@ -149,32 +149,32 @@ impl Run<'_> {
         match (results.next().flatten(), errors.next().flatten()) {
             (_, Some(error)) => Err(self.explain(&error)),
             (Some(result), None) => {
-                if self.state.link.api() == Api::V2 {
+                if self.state.stream.api() == Api::V2 {
                     self.guess_transaction();
                 } else if self.shape.streams()
                     && self.shape.read_only()
                     && result.rows.iter().flatten().any(|cell| matches!(cell, Cell::Infinite))
                 {
-                    // A cursor tells the sign, and asking twice changes nothing.
-                    return self.stream(args);
+                    // A cursor sends the sign; the statement only reads, so it can be run again.
+                    return self.by_cursor(args);
                 }
                 self.deliver(result)
             }
-            (None, None) if was_open => Err(self.state.link.gone("the server had ended it")),
+            (None, None) if was_open => Err(self.state.stream.gone("the server had ended it")),
             (None, None) => Err(Failure::Connection(malformed("a statement has no result"))),
         }
     }
 
-    /// Follows the transaction by the words of statements that succeeded: all there is with Hrana 2.
+    /// Infers the transaction's state from a statement that succeeded: Hrana 2 cannot be asked for it.
     fn guess_transaction(&mut self) {
         match self.shape.verb {
-            Verb::Begin | Verb::Savepoint => self.state.link.set_transaction(true),
-            Verb::Finish => self.state.link.set_transaction(false),
+            Verb::Begin | Verb::Savepoint => self.state.stream.set_transaction(true),
+            Verb::Finish => self.state.stream.set_transaction(false),
             _ => {}
         }
     }
 
-    /// Hands a result that came whole to the sink.
+    /// Gives the result of a pipeline to the sink.
     fn deliver(&mut self, result: StmtResult) -> Result<Done, Failure> {
         self.prepared()?;
         let width = result.cols.len();
@@ -217,40 +217,40 @@ impl Run<'_> {
         }
     }
 
-    /// Runs the statement through a cursor: rows arrive as the server finds them.
-    fn stream(&mut self, args: &Bound<'_>) -> Result<Done, Failure> {
-        if self.state.link.in_transaction() || (self.state.wrote && self.state.link.is_open()) {
+    /// Runs the statement with a cursor: rows arrive as the server finds them.
+    fn by_cursor(&mut self, args: &Bound<'_>) -> Result<Done, Failure> {
+        if self.state.stream.in_transaction() || (self.state.wrote && self.state.stream.is_open()) {
             self.look_ahead(args)?;
         }
-        let condition = self.state.link.condition();
+        let condition = self.state.stream.condition();
         let conditional = condition.is_some();
         let batch = one_step(&self.sql, args, condition);
-        let mut reply = match self.state.link.cursor(self.cancel, &batch) {
+        let mut reply = match self.state.stream.cursor(self.cancel, &batch) {
             Ok(reply) => reply,
             Err(Denied::Refused(error)) => return Err(self.explain(&error)),
-            Err(Denied::Failed(_)) if self.state.link.api() == Api::V2 => return self.whole(args),
+            Err(Denied::Failed(_)) if self.state.stream.api() == Api::V2 => return self.by_pipeline(args),
             Err(Denied::Failed(failure)) => return Err(failure),
         };
         let done = self.read(&mut reply, conditional);
-        self.state.link.abandon(reply);
-        if done.is_err() && self.state.link.in_transaction() {
-            // An error may have ended the transaction. A failure to ask is told by the next statement.
-            let _ = self.state.link.check(&Cancel::default(), REMINDER);
+        self.state.stream.abandon(reply);
+        if done.is_err() && self.state.stream.in_transaction() {
+            // The error may have ended the transaction. If this request fails, the next statement reports it.
+            let _ = self.state.stream.check(&Cancel::default(), PING_PATIENCE);
         }
         done
     }
 
-    /// Lets the server's parser see the statement without running it. A cursor over a statement that it does not understand
+    /// Shows the statement to the server's parser without running it: a cursor over a statement that the parser refuses
     /// would end the stream, with its transaction.
     fn look_ahead(&mut self, args: &Bound<'_>) -> Result<(), Failure> {
         let request = single(&self.sql, args, Some(Condition::never()));
-        match self.state.link.ask(self.cancel, &[request])?.pop() {
+        match self.state.stream.ask(self.cancel, &[request])?.pop() {
             Some(Answer::Error { error }) => Err(self.explain(&error)),
             _ => Ok(()),
         }
     }
 
-    /// Reads a cursor's answer to its end, or until the sink has enough.
+    /// Reads a cursor's answer to its end, or until the sink stops.
     fn read(&mut self, reply: &mut Reply, conditional: bool) -> Result<Done, Failure> {
         let mut pieces = Pieces::new(reply.binary);
         let mut row = Row::default();
@@ -260,7 +260,7 @@ impl Run<'_> {
         let mut done = None;
         let mut ended = false;
         while !ended {
-            match self.state.link.chunk(self.cancel, reply) {
+            match self.state.stream.chunk(self.cancel, reply) {
                 Ok(Some(chunk)) => pieces.feed(chunk),
                 Ok(None) => {
                     ended = true;
@@ -271,10 +271,10 @@ impl Run<'_> {
                     if reply.binary {
                         return Err(Failure::Connection(malformed("it ends too early")));
                     }
-                    // The last line may do without its end.
+                    // The last line may lack its line end.
                     pieces.feed([&rest[..], b"\n"].concat().into());
                 }
-                // An answer that is cut off is most often one with a text that the server cannot write.
+                // The usual reason for an answer that breaks off is a text that the server cannot send.
                 Err(Failure::Connection(error)) if place == Place::Rows => {
                     return Err(Failure::Connection(error.hint(
                         "the server stops like that at a text that is not valid UTF-8: ask for hex(column) or \
@@ -295,8 +295,8 @@ impl Run<'_> {
                     let Some(head) = head.map_err(Failure::Connection)? else {
                         break;
                     };
-                    self.state.link.follow(head.baton, head.base_url.as_deref())?;
-                    self.state.link.begin_vigil();
+                    self.state.stream.follow(head.baton, head.base_url.as_deref())?;
+                    self.state.stream.begin_keep_alive();
                     place = Place::Begin;
                     continue;
                 }
@@ -365,32 +365,32 @@ impl Run<'_> {
                 }
                 Ok(done)
             }
-            None if place == Place::Begin && conditional => Err(self.state.link.gone("the server had ended it")),
+            None if place == Place::Begin && conditional => Err(self.state.stream.gone("the server had ended it")),
             None => Err(Failure::Connection(malformed("it ends too early"))),
         }
     }
 
-    /// A refusal as SQLite would have put it. The server's own parser has other words and says less of the place, and a
-    /// pipeline does not tell when the engine refused: SQLite is asked to describe the statement.
+    /// An error as SQLite reports it. If the server's own parser refused, or the phase is unclear, SQLite is asked to
+    /// describe the statement: its message is the usual one and has the place of the error.
     pub(super) fn explain(&mut self, error: &WireError) -> Failure {
         let refusal = Refusal::new(error, &self.sql);
         let unclear = match refusal.reason {
             Reason::Parser => true,
             Reason::Engine => refusal.code == rusqlite::ffi::SQLITE_ERROR,
             Reason::TransactionOver => {
-                self.state.link.set_transaction(false);
+                self.state.stream.set_transaction(false);
                 false
             }
             _ => false,
         };
-        if unclear && let Ok(Err(better)) = self.state.link.describe(self.cancel, &self.sql) {
+        if unclear && let Ok(Err(better)) = self.state.stream.describe(self.cancel, &self.sql) {
             return better.failure(Phase::Prepare, self.shape.start);
         }
         refusal.failure(Phase::Step, self.shape.start)
     }
 }
 
-/// A change that a session may not make, in SQLite's words.
+/// SQLite's error for a write in a read-only session.
 pub(super) fn read_only() -> Failure {
     Failure::Sql {
         phase: Phase::Step,
@@ -400,7 +400,7 @@ pub(super) fn read_only() -> Failure {
     }
 }
 
-/// Where in a cursor's answer the reader is.
+/// How far the reading of a cursor's answer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Head,

@@ -1,18 +1,18 @@
-//! Tells of a statement while it is sent and answered.
+//! Calls a tracer for a statement while it is sent and answered.
 
 use super::{Args, Failure, Outcome, Sink};
 use crate::sql::{Column, Flow, Moment, Phase, Prepared, Sent, Tracer, ValueRef};
 use std::io;
 use std::time::Instant;
 
-/// A result that passes through, and is told of.
+/// Passes a result on and calls the tracer.
 struct Watched<'a> {
     sink: &'a mut dyn Sink,
     tracer: &'a Tracer,
     sql: &'a str,
     args: &'a Args,
     begun: bool,
-    /// Columns that wait for the first row, which is told of before them.
+    /// Columns not passed on yet: the tracer is called for the first row before.
     columns: Option<Vec<Column>>,
 }
 
@@ -25,7 +25,7 @@ impl Watched<'_> {
         });
     }
 
-    /// Passes on what the columns are.
+    /// Passes the columns on, once.
     fn describe(&mut self) -> io::Result<()> {
         match self.columns.take() {
             Some(columns) => self.sink.columns(&columns),
@@ -58,7 +58,7 @@ impl Sink for Watched<'_> {
     }
 }
 
-/// Has `run` run a statement with a sink that passes the result on to `sink` and tells of it.
+/// Calls `run` with a sink that passes the result on to `sink` and calls the tracer.
 pub(super) fn traced(
     tracer: &Tracer,
     sql: &str,
@@ -81,7 +81,7 @@ pub(super) fn traced(
     {
         ran = Err(Failure::Sink(error));
     }
-    // One that failed as it ran has run.
+    // A statement that failed in this phase has begun.
     if matches!(ran, Err(Failure::Sql { phase: Phase::Step, .. })) {
         watched.begin();
     }

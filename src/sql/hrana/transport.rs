@@ -1,8 +1,8 @@
-//! Requests over HTTP that can be given up at once.
+//! HTTP requests that can be cancelled at once.
 //!
-//! The one place outside the server where a future is awaited: a blocking read cannot be stopped from another thread, a
-//! future can be dropped, and dropping it closes its connection. Callers see blocking functions. Deadlines: ten seconds to
-//! connect; [`Call::patience`] for each silence after that; a peer that vanished is noticed by TCP's own probes.
+//! The one place outside the server where futures are awaited: a blocking read cannot be stopped from another thread,
+//! but a future can be dropped, which closes its connection. Callers see blocking functions. Timeouts: ten seconds to
+//! connect, then [`Call::patience`] for each silence; a peer that has vanished is noticed by TCP keep-alive.
 
 use super::address::{Address, shown};
 use super::binary::CONTENT_TYPE as BINARY;
@@ -23,17 +23,17 @@ use tokio::task::JoinHandle;
 use url::Url;
 
 const CONNECT: Duration = Duration::from_secs(10);
-/// How often a request is tried whose connection could not be made: nothing was sent, so nothing can happen twice.
+/// Tries of a request whose connection could not be made. Nothing was sent, so nothing can happen twice.
 const TRIES: u32 = 3;
-/// The most that is read of an answer that has to be held whole.
+/// Bytes of the longest answer that is read into memory.
 const WHOLE: usize = 64 << 20;
-/// Bytes of a long answer that are handed on together, and how many such pieces may wait.
+/// Bytes of a piece of a long answer, and how many pieces may be queued.
 const PIECE: usize = 64 << 10;
 const GATHERED: usize = 2;
-/// How often a reader lets others go first before it takes what there is.
+/// How often the reader yields to the connection's task, for more bytes, before it hands a piece on.
 const TURNS: u32 = 2;
 
-/// Stops what runs, and nothing else: an interrupt between two statements has no effect.
+/// Cancels what is running. Between two statements it has no effect.
 #[derive(Default)]
 pub(super) struct Cancel {
     running: AtomicBool,
@@ -42,7 +42,7 @@ pub(super) struct Cancel {
 }
 
 impl Cancel {
-    /// Something begins that may be stopped.
+    /// Begins work that may be cancelled.
     pub(super) fn begin(&self) {
         self.cancelled.store(false, Ordering::SeqCst);
         self.running.store(true, Ordering::SeqCst);
@@ -70,28 +70,28 @@ impl Cancel {
     }
 }
 
-/// Why there is no answer.
+/// Why a request has no answer.
 #[derive(Debug)]
 pub(super) enum Fault {
     Interrupted,
-    /// The request never left.
+    /// Nothing was sent.
     Unsent(Error),
-    /// The request was sent, and what became of it is not known.
+    /// The request was sent; whether it was carried out is not known.
     Broken(Error),
 }
 
-/// How long, and until when, to wait for a request.
+/// What may end the wait for a request.
 #[derive(Clone, Copy)]
 pub(super) struct Call<'a> {
     pub cancel: &'a Cancel,
-    /// The longest silence to bear, before the answer begins and within it.
+    /// The longest silence, before the answer and within it.
     pub patience: Duration,
 }
 
-/// An answer whose body is still to come.
+/// An answer whose body has not been read.
 pub(super) struct Reply {
     pub status: u16,
-    /// The body is protobuf, which its server calls so, or bytes.
+    /// The content type says that the body is protobuf, or just bytes.
     pub binary: bool,
     body: Body,
     from: String,
@@ -100,12 +100,12 @@ pub(super) struct Reply {
 /// The body of an answer.
 enum Body {
     Here(reqwest::Response),
-    /// Read by a task of its own, which gathers small pieces into large ones.
+    /// Read by a task of its own, which joins small pieces into larger ones.
     Flowing(Flowing),
     Ended,
 }
 
-/// What a task reads; the task ends when nobody wants it any more.
+/// The pieces that a task has read. Dropping it ends the task.
 struct Flowing {
     pieces: Receiver<reqwest::Result<Bytes>>,
     reader: JoinHandle<()>,
@@ -137,7 +137,7 @@ impl Http {
             .tcp_keepalive_retries(3)
             .redirect(reqwest::redirect::Policy::none());
         if address.base.scheme() == "http" {
-            // The system's certificates take longer to read than a local query to run.
+            // Reading the system's certificates takes longer than a local query.
             builder = builder.tls_certs_only([]);
         }
         if crate::net::is_loopback(&address.base) {
@@ -157,18 +157,18 @@ impl Http {
         })
     }
 
-    /// Uses another token from now on.
+    /// Uses another token for the next requests.
     pub(super) fn authorize(&mut self, token: &Secret) -> Result<()> {
         self.authorization = Some(bearer(token)?);
         Ok(())
     }
 
-    /// All the time that was spent waiting for answers.
+    /// The total time spent waiting for answers.
     pub(super) fn waited(&self) -> Duration {
         self.waited.get()
     }
 
-    /// Waits for `work`, until the user or the deadline ends it.
+    /// Waits for `work`, until it is cancelled or times out.
     fn wait<T>(&self, call: Call<'_>, work: impl Future<Output = T>) -> std::result::Result<T, Waited> {
         let Some(runtime) = &self.runtime else {
             return Err(Waited::Cancelled);
@@ -187,7 +187,7 @@ impl Http {
                 .await
             };
             if waited.is_err() {
-                // What was given up is closed now, not at the next request.
+                // So that the connection is closed now, not at the next request.
                 settle().await;
             }
             waited
@@ -196,7 +196,7 @@ impl Http {
         done
     }
 
-    /// Sends a request and waits for the head of its answer. With a body it is a POST.
+    /// Sends a request and waits for the head of its answer: a POST with a body, else a GET.
     pub(super) fn send(
         &self,
         call: Call<'_>,
@@ -214,8 +214,8 @@ impl Http {
                     .body(body.clone()),
                 None => self.client.get(url.clone()),
             };
-            // Connections are looked after only while something is awaited: one that was closed in the meantime must be
-            // noticed before it is used again. Not done for each piece of an answer, of which there may be one a row.
+            // Connections make progress only while something is awaited: a closed one must be noticed before it is used
+            // again. This is too expensive for every piece of an answer, of which there may be one a row.
             if let Some(runtime) = &self.runtime {
                 runtime.block_on(settle());
             }
@@ -272,7 +272,7 @@ impl Http {
         }
     }
 
-    /// Gives up an answer: its connection is closed, by which the server knows that nobody listens.
+    /// Abandons an answer: closing its connection tells the server to stop.
     pub(super) fn abandon(&self, reply: Reply) {
         drop(reply);
         if let Some(runtime) = &self.runtime {
@@ -280,7 +280,7 @@ impl Http {
         }
     }
 
-    /// All that is left of an answer.
+    /// Reads the rest of an answer into memory.
     pub(super) fn whole(&self, call: Call<'_>, reply: &mut Reply) -> std::result::Result<Vec<u8>, Fault> {
         let mut body = Vec::new();
         let Body::Here(response) = &mut reply.body else {
@@ -304,8 +304,9 @@ impl Http {
     }
 }
 
-/// Reads an answer to its end, or until nobody wants it. Servers send a piece for each row: handing on every one of them by
-/// itself would cost more than all else that is done with it. What has arrived is handed on together, and at once.
+/// Reads an answer to its end, or until the receiver is gone. Servers send a piece for each row, and passing on each of
+/// them alone would cost more than everything else done with it: so all that has arrived is passed on together, at
+/// once.
 async fn gather(mut response: reqwest::Response, sender: Sender<reqwest::Result<Bytes>>) {
     let mut gathered = BytesMut::new();
     loop {
@@ -315,7 +316,7 @@ async fn gather(mut response: reqwest::Response, sender: Sender<reqwest::Result<
             std::future::poll_fn(|context| match next.as_mut().poll(context) {
                 Poll::Ready(next) => Poll::Ready(Some(next)),
                 Poll::Pending if gathered.is_empty() => Poll::Pending,
-                // The task of the connection may have more at hand and has not had its turn.
+                // The connection's task may have more bytes ready, once it gets its turn.
                 Poll::Pending if turns < TURNS => {
                     turns += 1;
                     context.waker().wake_by_ref();
@@ -340,7 +341,7 @@ async fn gather(mut response: reqwest::Response, sender: Sender<reqwest::Result<
         match last {
             None => {}
             Some(None) => return,
-            // Whoever has gone has no use for it.
+            // If the receiver is gone, nobody needs the error.
             Some(Some(error)) => return drop(sender.send(Err(error)).await),
         }
     }
@@ -348,21 +349,21 @@ async fn gather(mut response: reqwest::Response, sender: Sender<reqwest::Result<
 
 impl Drop for Http {
     fn drop(&mut self) {
-        // A name that is still being looked up must not hold up the end of the program.
+        // A DNS lookup that is under way must not delay the end of the program.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
     }
 }
 
-/// Lets the connections' tasks see what arrived and do what they were told.
+/// Lets the connections' tasks run: they see what has arrived, and close what was dropped.
 async fn settle() {
     for _ in 0..3 {
         tokio::task::yield_now().await;
     }
 }
 
-/// Why waiting ended before the work did.
+/// Why a wait ended before its work.
 enum Waited {
     Cancelled,
     Late,

@@ -1,7 +1,7 @@
 //! Hrana 2 and 3 as JSON: requests, and the answers of a pipeline.
 //!
-//! Only what a shell needs. The `libsql-hrana` crate has these types too, but brings a second encoding along, copies every
-//! value, and refuses the `null` that a server sends for an infinite real. The rows of a cursor are `decode`'s.
+//! Only what a shell needs. The `libsql-hrana` crate has these types too, but brings a second encoding along, copies
+//! every value, and refuses the `null` that a server sends for an infinite real. `decode` reads the rows of a cursor.
 
 use base64::Engine;
 use base64::alphabet::STANDARD;
@@ -11,7 +11,7 @@ use serde::de::{Error as _, IgnoredAny};
 use serde::ser::{Error as _, SerializeStruct};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Base64 as Hrana writes it, without padding, and as others may.
+/// Base64: written without padding, as in Hrana; read with or without.
 pub(super) const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new()
@@ -64,14 +64,14 @@ pub(super) enum Condition {
 }
 
 impl Condition {
-    /// Only inside a transaction.
+    /// Run only while a transaction is open.
     pub(super) fn in_transaction() -> Self {
         Self::Not {
             cond: Box::new(Self::IsAutocommit),
         }
     }
 
-    /// Not at all: the server reads the statement and does not run it.
+    /// Never run: the server only parses the statement.
     pub(super) fn never() -> Self {
         Self::Or { conds: Vec::new() }
     }
@@ -87,7 +87,7 @@ pub(super) struct Stmt<'a> {
     pub want_rows: bool,
 }
 
-/// The values of a statement's parameters: all by place, or all by name. Servers do not take both at once.
+/// The values of a statement's parameters: all by position, or all by name. Servers do not take both at once.
 #[derive(Default)]
 pub(super) struct Bound<'a> {
     pub args: Vec<Arg<'a>>,
@@ -106,7 +106,7 @@ pub(super) struct NamedArg<'a> {
     pub value: Arg<'a>,
 }
 
-/// A value on its way to the server.
+/// A value as it is sent.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Arg<'a>(pub ValueRef<'a>);
 
@@ -174,7 +174,7 @@ pub(super) fn one_step<'a>(sql: &'a str, args: &'a Bound<'a>, condition: Option<
     }
 }
 
-/// JSON of something that always has some.
+/// Serializes one of the types here, which cannot fail.
 pub(super) fn json<T: serde::Serialize>(value: &T) -> Vec<u8> {
     serde_json::to_vec(value).unwrap_or_default()
 }
@@ -264,10 +264,10 @@ pub(super) struct Param {
     pub name: Option<String>,
 }
 
-/// A value of a row that came whole.
+/// A value in a pipeline's result.
 pub(super) enum Cell {
     Value(Value),
-    /// A real that JSON has no number for: infinite, of unknown sign.
+    /// An infinite real, whose sign JSON cannot express.
     Infinite,
 }
 
@@ -297,7 +297,7 @@ impl<'de> Deserialize<'de> for Cell {
     }
 }
 
-/// An integer, which most servers write as a string and some as a number.
+/// An integer: a string from most servers, a number from some.
 #[derive(Deserialize)]
 #[serde(untagged)]
 pub(super) enum Number {

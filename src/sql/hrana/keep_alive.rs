@@ -1,48 +1,47 @@
-//! The stream of a transaction while a result arrives: a long one, or one that somebody looks at in a pager. The session is
-//! busy then and says nothing, and to libSQL server a stream is idle from the moment a cursor begins on it, however long
-//! that takes (measured with 0.24.1-pre.42); ten seconds later it would be gone, and the transaction with it. Reminders go
-//! out beside the session until it goes on. They ask for nothing: a request that needs the database would wait for the
-//! cursor, and the cursor for it.
+//! Keeps the stream of a transaction alive while a cursor is read slowly: a long result, or one shown in a pager.
+//! libSQL server counts a stream as idle from the moment a cursor begins on it (measured with 0.24.1-pre.42), and drops
+//! an idle stream, with its transaction, after ten seconds. So another thread sends empty pipelines on it meanwhile.
+//! They are empty because a request that needs the database would wait for the cursor to end, and the cursor for it.
 
 use super::address::Address;
 use super::transport::{Call, Cancel, Http};
 use super::wire::{PipelineBody, PipelineReply, json};
-use super::{IDLE, REMINDER};
+use super::{IDLE, PING_PATIENCE};
 use crate::sync::lock;
 use std::sync::Mutex;
 use std::time::Instant;
 use url::Url;
 
-/// A stream that is watched over.
+/// A stream that is kept alive.
 pub(super) struct Watched {
     pub address: Address,
-    /// Where its pipelines go.
+    /// The URL of its pipelines.
     pub url: Url,
     pub baton: String,
-    /// When the server last heard of it.
-    pub touched: Instant,
+    /// When something was last sent on it.
+    pub last_sent: Instant,
 }
 
 #[derive(Default)]
-pub(super) struct Vigil(Mutex<Option<Watched>>);
+pub(super) struct KeepAlive(Mutex<Option<Watched>>);
 
-impl Vigil {
+impl KeepAlive {
     pub(super) fn begin(&self, stream: Watched) {
         *lock(&self.0) = Some(stream);
     }
 
-    /// Ends it: the baton that the stream is gone on with, if it was watched over. Waits for a reminder under way.
+    /// Ends it, after a request that is under way. Returns the stream's latest baton, if one was kept alive.
     pub(super) fn end(&self) -> Option<String> {
         lock(&self.0).take().map(|stream| stream.baton)
     }
 
-    /// Reminds the server, where it is time. The client is made at the first need of one.
-    pub(super) fn remind(&self, http: &mut Option<Http>) {
+    /// Sends an empty pipeline if the stream has been idle for too long. `http` is filled on first use.
+    pub(super) fn ping(&self, http: &mut Option<Http>) {
         let mut watched = lock(&self.0);
-        let Some(stream) = watched.as_mut().filter(|stream| stream.touched.elapsed() >= IDLE) else {
+        let Some(stream) = watched.as_mut().filter(|stream| stream.last_sent.elapsed() >= IDLE) else {
             return;
         };
-        stream.touched = Instant::now();
+        stream.last_sent = Instant::now();
         if http.is_none() {
             *http = Http::new(&stream.address).ok();
         }
@@ -50,13 +49,13 @@ impl Vigil {
         let cancel = Cancel::default();
         let call = Call {
             cancel: &cancel,
-            patience: REMINDER,
+            patience: PING_PATIENCE,
         };
         let body = json(&PipelineBody {
             baton: Some(&stream.baton),
             requests: &[],
         });
-        // What goes wrong is met by the next statement, too.
+        // The next statement runs into the same problem and reports it.
         let Ok(mut reply) = http.send(call, &stream.url, Some(("application/json", body.into()))) else {
             return;
         };

@@ -1,4 +1,4 @@
-//! Words that some makers of dumps write and some engines do not read, in words that all of them read.
+//! Translates SQL that some programs write into dumps and some engines do not understand.
 //!
 //! `sqlite3` 3.50 and later write control characters by `unistr('…')`, a function that libSQL does not have; 3.53 writes
 //! infinite reals as `Inf`, which nothing reads, not even itself. Neither can mean anything else in the `VALUES` of an
@@ -54,7 +54,8 @@ pub fn with_numbers_for_inf(sql: &str) -> Option<String> {
     })
 }
 
-/// Passes over the pieces of `sql`. Where `change` answers, its text stands for the pieces up to the one it names.
+/// Rewrites the pieces of `sql`. Where `change` returns a text, it replaces the pieces up to the index returned with
+/// it.
 fn rewritten<'s>(
     sql: &'s str,
     mut change: impl FnMut(&[(Piece, &'s str)], usize) -> Option<(usize, String)>,
@@ -109,7 +110,7 @@ fn unescaped(text: &str) -> Option<String> {
     Some(made)
 }
 
-/// A text as an expression. SQL text cannot hold a NUL.
+/// A text as an SQL expression. One with a NUL, which SQL text cannot hold, is cast from a blob.
 fn written(text: &str) -> String {
     if !text.contains('\0') {
         return format!("'{}'", text.replace('\'', "''"));

@@ -1,24 +1,24 @@
-//! What a server says beside a status that is not 200.
+//! The body of an answer whose status is not 200.
 
 use super::binary;
 use super::wire::WireError;
 use crate::secret::Secret;
 use serde::Deserialize;
 
-/// What a server says beside a status: `{"message", "code"}`, `{"error"}`, or plain text.
+/// It is `{"message", "code"}`, `{"error"}`, or plain text.
 #[derive(Deserialize, Default)]
-pub(super) struct Complaint {
+pub(super) struct ErrorBody {
     #[serde(default)]
     pub message: String,
-    /// Some servers say it here, and some in both places.
+    /// Some servers use this key instead of `message`, and some both.
     #[serde(default)]
     error: String,
     #[serde(default)]
     pub code: Option<String>,
 }
 
-impl Complaint {
-    /// A server may repeat what it was sent; the token is not passed on.
+impl ErrorBody {
+    /// Reads a body. The token is cut out of it, in case the server repeats what it was sent.
     pub(super) fn read(text: &[u8], binary: bool, token: Option<&Secret>) -> Self {
         let told = binary.then(|| binary::error(text)).flatten().map(|error| Self {
             message: error.message,
@@ -26,8 +26,8 @@ impl Complaint {
             ..Self::default()
         });
         let told = told.or_else(|| serde_json::from_slice(text).ok());
-        let mut complaint = told.unwrap_or_else(|| Self {
-            // Pages for people say little to a program.
+        let mut body = told.unwrap_or_else(|| Self {
+            // The first line, unless it is an HTML page.
             message: String::from_utf8_lossy(text)
                 .lines()
                 .next()
@@ -38,19 +38,19 @@ impl Complaint {
                 .collect(),
             ..Self::default()
         });
-        if complaint.message.is_empty() {
-            complaint.message = std::mem::take(&mut complaint.error);
+        if body.message.is_empty() {
+            body.message = std::mem::take(&mut body.error);
         }
-        if let Some(inner) = complaint.message.strip_prefix("Internal Error: `") {
-            complaint.message = inner.strip_suffix('`').unwrap_or(inner).to_owned();
+        if let Some(inner) = body.message.strip_prefix("Internal Error: `") {
+            body.message = inner.strip_suffix('`').unwrap_or(inner).to_owned();
         }
         if let Some(token) = token.map(Secret::expose).filter(|token| !token.is_empty()) {
-            complaint.message = complaint.message.replace(token, "…");
+            body.message = body.message.replace(token, "…");
         }
-        complaint
+        body
     }
 
-    /// The stream is gone, or never was.
+    /// Whether it says that the stream has expired, or never existed.
     pub(super) fn is_expiry(&self) -> bool {
         self.code
             .as_deref()
@@ -78,15 +78,15 @@ mod tests {
             r#"{"error":"no","code":"C"}"#,
             r#"{"message":"no","code":"C","error":"no"}"#,
         ] {
-            let read = Complaint::read(text.as_bytes(), false, None);
+            let read = ErrorBody::read(text.as_bytes(), false, None);
             assert_eq!(
                 (read.message.as_str(), read.code.as_deref()),
                 ("no", Some("C")),
                 "{text}"
             );
         }
-        assert_eq!(Complaint::read(b"no\nmore", false, None).message, "no");
-        let read = Complaint::read(b"\x0a\x02no\x12\x01C", true, None);
+        assert_eq!(ErrorBody::read(b"no\nmore", false, None).message, "no");
+        let read = ErrorBody::read(b"\x0a\x02no\x12\x01C", true, None);
         assert_eq!((read.message.as_str(), read.code.as_deref()), ("no", Some("C")));
     }
 }

@@ -1,0 +1,283 @@
+//! Sending a request on a stream: which version and encoding, and what to do about every way in which it can fail.
+
+use super::{Api, Stream, interrupted};
+use crate::error::{Code, Error};
+use crate::sql::hrana::address::shown;
+use crate::sql::hrana::binary;
+use crate::sql::hrana::decode::malformed;
+use crate::sql::hrana::error_body::ErrorBody;
+use crate::sql::hrana::refusal::Refusal;
+use crate::sql::hrana::transport::{Call, Cancel, Fault, Reply};
+use crate::sql::hrana::wire::{
+    Answer, Batch, BatchResult, CursorBody, PipelineBody, PipelineReply, Request, Response, WireError, json,
+};
+use crate::sql::{Failure, Phase};
+use bytes::Bytes;
+use std::time::{Duration, Instant};
+use url::Url;
+
+type Result<T, E = Failure> = std::result::Result<T, E>;
+
+/// The endpoint whose results arrive row by row.
+const CURSOR: &str = "cursor";
+
+/// Why a request has no answer.
+pub(in crate::sql::hrana) enum Denied {
+    /// The server's parser refused the statement, and the server ended the stream.
+    Refused(WireError),
+    Failed(Failure),
+}
+
+impl Denied {
+    pub(super) fn failure(self) -> Failure {
+        match self {
+            Self::Refused(error) => Refusal::new(&error, "").failure(Phase::Prepare, 0),
+            Self::Failed(failure) => failure,
+        }
+    }
+}
+
+impl Stream {
+    /// Sends a request to an endpoint. `body` makes it from the baton; its second argument says whether it is to be
+    /// protobuf.
+    fn post(
+        &mut self,
+        cancel: &Cancel,
+        patience: Duration,
+        endpoint: &str,
+        body: &dyn Fn(Option<&str>, bool) -> Vec<u8>,
+    ) -> Result<Reply, Denied> {
+        let call = Call { cancel, patience };
+        let mut reopened = false;
+        let mut renewed = false;
+        if self
+            .renewal
+            .as_ref()
+            .is_some_and(|renewal| self.token_since.elapsed() >= renewal.after)
+        {
+            // If that fails, the present token may still be good.
+            renewed = self.renew().is_some_and(|renewed| renewed.is_ok());
+        }
+        loop {
+            if self.baton.is_none() {
+                self.base = self.address.base.clone();
+                if !self.replaying {
+                    self.opened += 1;
+                    self.replay(cancel).map_err(Denied::Failed)?;
+                }
+            }
+            let binary = endpoint == CURSOR && self.binary && self.api == Api::V3;
+            let url = self.url(endpoint, binary).map_err(Denied::Failed)?;
+            let content = Bytes::from(body(self.baton.as_deref(), binary));
+            let kind = if binary {
+                binary::CONTENT_TYPE
+            } else {
+                "application/json"
+            };
+            let sent = self
+                .http()
+                .map_err(Denied::Failed)?
+                .send(call, &url, Some((kind, content)));
+            let mut reply = match sent {
+                Ok(reply) => reply,
+                Err(fault) => return Err(Denied::Failed(self.fault(fault))),
+            };
+            if reply.status == 200 {
+                self.last_sent = Instant::now();
+                return Ok(reply);
+            }
+            let text = match self.http().map_err(Denied::Failed)?.whole(call, &mut reply) {
+                Ok(text) => text,
+                Err(fault) => return Err(Denied::Failed(self.fault(fault))),
+            };
+            if binary && matches!(reply.status, 404 | 405 | 415) {
+                // Perhaps only protobuf is unknown here; if anything else is wrong, JSON gets the same answer.
+                self.binary = false;
+                continue;
+            }
+            let refused = ErrorBody::read(&text, reply.binary, self.address.token.as_ref());
+            // The token was revoked, or this machine was suspended past its end. Nothing has been run.
+            if reply.status == 401
+                && !renewed
+                && let Some(next) = self.renew()
+            {
+                next.map_err(|error| Denied::Failed(Failure::Connection(error)))?;
+                renewed = true;
+                continue;
+            }
+            if reply.status == 400 && refused.is_expiry() {
+                self.baton = None;
+                if self.in_transaction {
+                    return Err(Denied::Failed(self.gone(&refused.message)));
+                }
+                if !reopened {
+                    reopened = true;
+                    continue;
+                }
+            }
+            if reply.status == 404 && refused.message.is_empty() && self.api == Api::V3 && !self.in_transaction {
+                self.api = self.probe(call).map_err(Denied::Failed)?;
+                if self.api == Api::V2 {
+                    if endpoint == CURSOR {
+                        return Err(Denied::Failed(no_such_endpoint(&url)));
+                    }
+                    continue;
+                }
+            }
+            return Err(self.denied(reply.status, refused, &url));
+        }
+    }
+
+    /// Finds the version of a server that answered 404 to version 3.
+    fn probe(&mut self, call: Call<'_>) -> Result<Api> {
+        let base = self.base.clone();
+        for (path, api) in [("v3", Api::V3), ("v2", Api::V2)] {
+            let url = base.join(path).map_err(|error| {
+                Failure::Connection(Error::new(Code::Internal, "cannot make a URL").caused_by(error))
+            })?;
+            match self.http()?.send(call, &url, None) {
+                Ok(reply) if reply.status == 200 => return Ok(api),
+                Ok(_) => {}
+                Err(fault) => return Err(self.fault(fault)),
+            }
+        }
+        Err(no_such_endpoint(&base))
+    }
+
+    /// The error for a status other than 200. After a 500, the stream may be gone.
+    fn denied(&mut self, status: u16, refused: ErrorBody, url: &Url) -> Denied {
+        let from = shown(url);
+        let with = |code: Code, what: &str| {
+            let mut message = format!("{from} {what} (HTTP {status})");
+            if !refused.message.is_empty() {
+                message.push_str(": ");
+                message.push_str(&refused.message);
+            }
+            Error::new(code, message)
+        };
+        let error = match status {
+            400 if refused.code.is_some() => {
+                return Denied::Failed(Refusal::new(&refused.into_wire(), "").failure(Phase::Step, 0));
+            }
+            401 => {
+                with(Code::Unauthenticated, "wants a valid token").hint("give one in the URL, ?authToken=…, or log in")
+            }
+            403 => with(Code::Forbidden, "does not allow that"),
+            404 => with(Code::DatabaseNotFound, "has no such database"),
+            408 | 504 => with(Code::Timeout, "took too long"),
+            429 => with(Code::Unavailable, "is busy").hint("try again in a few seconds"),
+            300..=399 => with(Code::Unavailable, "is somewhere else").hint("use the URL it redirects to"),
+            500 if refused.message.starts_with("SQL string ") => {
+                self.baton = None;
+                if self.in_transaction {
+                    self.lose("the server ended it over a statement that it could not read");
+                }
+                return Denied::Refused(refused.into_wire());
+            }
+            500 if refused.message.contains("utf-8") => {
+                self.uncertain = true;
+                with(Code::Unavailable, "cannot send a text that is not valid UTF-8")
+                    .hint("ask for hex(column) or cast(column as blob)")
+            }
+            _ => {
+                self.uncertain = true;
+                with(Code::Unavailable, "failed")
+            }
+        };
+        Denied::Failed(Failure::Connection(error))
+    }
+
+    /// The error of a request without an answer. Unless it was never sent, it may have been carried out.
+    pub(in crate::sql::hrana) fn fault(&mut self, fault: Fault) -> Failure {
+        match fault {
+            Fault::Unsent(error) => Failure::Connection(error),
+            Fault::Interrupted => {
+                self.uncertain = true;
+                interrupted()
+            }
+            Fault::Broken(error) => {
+                self.uncertain = true;
+                Failure::Connection(error)
+            }
+        }
+    }
+
+    /// Sends a pipeline; returns one answer for each request.
+    pub(in crate::sql::hrana) fn ask(&mut self, cancel: &Cancel, requests: &[Request<'_>]) -> Result<Vec<Answer>> {
+        let patience = self.patience;
+        self.ask_within(cancel, patience, requests.len(), &|baton| {
+            json(&PipelineBody { baton, requests })
+        })
+    }
+
+    /// As [`Stream::ask`], with a body made by the caller for `count` requests.
+    pub(in crate::sql::hrana) fn ask_within(
+        &mut self,
+        cancel: &Cancel,
+        patience: Duration,
+        count: usize,
+        body: &dyn Fn(Option<&str>) -> Vec<u8>,
+    ) -> Result<Vec<Answer>> {
+        let mut reply = self
+            .post(cancel, patience, "pipeline", &|baton, _| body(baton))
+            .map_err(Denied::failure)?;
+        let call = Call { cancel, patience };
+        let text = match self.http()?.whole(call, &mut reply) {
+            Ok(text) => text,
+            Err(fault) => return Err(self.fault(fault)),
+        };
+        let answer: PipelineReply = serde_json::from_slice(&text).map_err(|error| {
+            self.uncertain = true;
+            Failure::Connection(malformed(error))
+        })?;
+        if answer.results.len() != count {
+            self.uncertain = true;
+            let text = format!("{} answers to {count} requests", answer.results.len());
+            return Err(Failure::Connection(malformed(text)));
+        }
+        self.follow(answer.baton, answer.base_url.as_deref())?;
+        if self.baton.is_none() && self.in_transaction {
+            self.lose("the server closed the stream");
+        }
+        Ok(answer.results)
+    }
+
+    /// Opens a cursor over one step.
+    pub(in crate::sql::hrana) fn cursor(&mut self, cancel: &Cancel, batch: &Batch<'_>) -> Result<Reply, Denied> {
+        let patience = self.patience;
+        self.post(cancel, patience, CURSOR, &|baton, binary| {
+            if binary {
+                binary::cursor_body(baton, batch)
+            } else {
+                json(&CursorBody { baton, batch })
+            }
+        })
+    }
+
+    /// The next piece of a cursor's answer.
+    pub(in crate::sql::hrana) fn chunk(&mut self, cancel: &Cancel, reply: &mut Reply) -> Result<Option<Bytes>> {
+        let patience = self.patience;
+        match self.http()?.chunk(Call { cancel, patience }, reply) {
+            Ok(chunk) => Ok(chunk),
+            Err(fault) => Err(self.fault(fault)),
+        }
+    }
+}
+
+/// The result of a batch; an error for any other answer.
+pub(in crate::sql::hrana) fn batch_result(answer: Answer) -> Result<BatchResult> {
+    match answer {
+        Answer::Ok {
+            response: Response::Batch { result },
+        } if result.step_results.len() == result.step_errors.len() => Ok(result),
+        Answer::Error { error } => Err(Refusal::new(&error, "").failure(Phase::Prepare, 0)),
+        Answer::Ok { .. } => Err(Failure::Connection(malformed("a batch has no result"))),
+    }
+}
+
+fn no_such_endpoint(url: &Url) -> Failure {
+    Failure::Connection(
+        Error::new(Code::Unavailable, format!("{} is not a libSQL server", shown(url)))
+            .hint("is the path in the URL right?"),
+    )
+}
