@@ -9,7 +9,7 @@ use super::plan::{Program, Tree};
 use super::render::{Renderer, Style};
 use super::state::{End, ExplainLayout, Ran, Settings, Shell, ShowPlan, complain};
 use crate::sql::{
-    Args, Column, Explain, Failure, Flow, Outcome, Phase, Prepared, Session, Sink, ValueRef, foreign, split,
+    Args, Column, Explain, Failure, Flow, Outcome, Phase, Prepared, Session, Sink, ValueRef, dialect, split,
 };
 use std::borrow::Cow;
 use std::io::{self, Write};

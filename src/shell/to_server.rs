@@ -10,7 +10,7 @@ use super::exec::Stopped;
 use super::state::{Ran, Shell, text_of};
 use crate::sql::query::collect;
 use crate::sql::split::{Piece, pieces};
-use crate::sql::{Value, foreign};
+use crate::sql::{Value, dialect};
 use std::borrow::Cow;
 
 /// What has no place on a server.

@@ -2,7 +2,7 @@
 //!
 //! Unlike the shell, it shows no results, knows no dot-commands, and lets a script touch nothing but its database.
 
-use super::foreign;
+use super::dialect;
 use super::split::{Accumulator, Fed, first_statement, trim_start};
 use super::trailer::{self, Checksum};
 use super::{Args, Failure, Session, Unseen};
