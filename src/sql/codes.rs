@@ -1,9 +1,9 @@
-//! What SQLite's result codes mean to a user: the one table from them to ours.
+//! The one table from SQLite's result codes to torso's error codes.
 
 use crate::error::Code;
 use rusqlite::ffi;
 
-/// The meaning of an extended result code.
+/// The error code for an extended result code.
 #[must_use]
 pub fn meaning(extended: i32) -> Code {
     match (extended, extended & 0xff) {

@@ -1,4 +1,5 @@
-//! What the fuzz tests share: how many cases are run, and text that breaks things. The tests stand beside what they test.
+//! Shared by the fuzz tests: the number of cases, and text that tends to break things. The tests are beside what they
+//! test.
 //!
 //! `TORSO_FUZZ_CASES=10 cargo test --lib fuzz -- --nocapture` runs ten times as many, other ones each time, and tells how
 //! many those were. Without the variable they are the same on every run.

@@ -32,11 +32,11 @@ pub enum Target {
     /// A SQLite file.
     File {
         path: PathBuf,
-        /// Opened so that nothing can be changed.
+        /// Opened read-only.
         read_only: bool,
         /// Whether a missing file may be created (a path given by a user) or not (a database that must be there).
         create: bool,
-        /// The file may not grow beyond it.
+        /// The most bytes that the file may grow to.
         max_bytes: Option<u64>,
         /// Whether the path may lead through symbolic links.
         follow_links: bool,
@@ -47,9 +47,9 @@ pub enum Target {
     Remote {
         url: url::Url,
         token: Option<Secret>,
-        /// Where the next token comes from, if this one ends.
+        /// Where the next token comes from; none for one that does not expire.
         renewal: Option<Renewal>,
-        /// Statements that may change something are refused before they are sent.
+        /// Statements that may write are refused before they are sent.
         read_only: bool,
     },
 }
@@ -76,7 +76,7 @@ impl Target {
         }
     }
 
-    /// The same with less allowed: nothing may be changed, or the path may not lead through symbolic links.
+    /// The same with restrictions: read-only, or without following symbolic links.
     #[must_use]
     pub fn restricted(self, nothing_changed: bool, no_links: bool) -> Self {
         match self {
@@ -109,7 +109,7 @@ impl Target {
         }
     }
 
-    /// What it may be called where it was given as `name`: a URL without what may be secret in it.
+    /// Its name in messages, where the user called it `name`: a URL without what may be secret in it.
     #[must_use]
     pub fn called(&self, name: &str) -> String {
         match self {
@@ -147,7 +147,7 @@ pub enum Explain {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Prepared {
     pub explain: Explain,
-    /// It cannot change the database.
+    /// It does not write to the database.
     pub read_only: bool,
 }
 
@@ -161,12 +161,12 @@ pub enum Flow {
 /// Receives a statement's result as it arrives, row by row. An error from it ends the statement and is handed back as
 /// [`Failure::Sink`].
 pub trait Sink {
-    /// Once, when the engine has understood the statement and before it runs.
+    /// Called once, when the statement has been prepared and before it runs.
     fn prepared(&mut self, _statement: &Prepared) -> std::io::Result<()> {
         Ok(())
     }
 
-    /// Once the statement has run as far as its first row or its end, and only for a statement that has columns.
+    /// Called once, at the first row or at the end, and only for a statement that has result columns.
     fn columns(&mut self, _columns: &[Column]) -> std::io::Result<()> {
         Ok(())
     }
@@ -174,7 +174,7 @@ pub trait Sink {
     fn row(&mut self, row: &[ValueRef<'_>]) -> std::io::Result<Flow>;
 }
 
-/// Takes no interest in results.
+/// Ignores a result.
 pub struct Unseen;
 
 impl Sink for Unseen {
@@ -188,14 +188,15 @@ impl Sink for Unseen {
 pub struct Args {
     /// By position, from 1.
     pub positional: Vec<Value>,
-    /// By name, with its prefix (`:x`, `@x`, `$x`). Names a statement does not have are ignored; what is not given is NULL.
+    /// By name, with its prefix (`:x`, `@x`, `$x`). Names that the statement does not have are ignored; a missing value
+    /// is NULL.
     pub named: Vec<(String, Value)>,
 }
 
 /// What a statement did.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Outcome {
-    /// Bytes of the text that the statement took, including its `;`. The rest is for the next call.
+    /// Bytes of the text that the statement takes, with its `;`. The rest is for the next call.
     pub consumed: usize,
     /// Whether the text held a statement at all (it may be only white space and comments).
     pub ran: bool,
@@ -203,16 +204,16 @@ pub struct Outcome {
     /// Rows changed by this statement, as `sqlite3_changes` counts them.
     pub changes: u64,
     pub last_insert_rowid: i64,
-    /// What it cost, where a server did the work.
+    /// What it cost on a server.
     pub cost: Option<ServerCost>,
-    /// What it cost, where the engine is here.
+    /// What it cost in this process.
     pub work: Option<Work>,
-    /// Infinite reals in the result whose sign the server did not tell; they were handed out as NaN, which SQLite itself
-    /// never has.
+    /// Infinite reals in the result whose sign the server did not send; they were given to the sink as NaN, which
+    /// SQLite itself never has.
     pub signless_infinities: u64,
 }
 
-/// What the engine counted for a statement: SQLite's counters of the same names.
+/// SQLite's counters for a statement, under SQLite's names.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Work {
     pub full_scan_steps: i32,
@@ -221,7 +222,7 @@ pub struct Work {
     pub vm_steps: i32,
     pub reprepares: i32,
     pub runs: i32,
-    /// Bytes that the prepared statement held.
+    /// Bytes of memory that the prepared statement used.
     pub memory: i32,
 }
 
@@ -230,16 +231,16 @@ pub struct Work {
 pub struct ServerCost {
     pub rows_read: Option<u64>,
     pub rows_written: Option<u64>,
-    /// The server's own time.
+    /// The server's own time, if it said.
     pub server: Option<Duration>,
-    /// What was spent waiting for answers: the server's time and the network's.
+    /// Time spent waiting for answers: the server's time and the network's.
     pub waited: Duration,
-    /// From sending to the end of the answer, with what the sink took.
+    /// Time from sending to the end of the answer, including what the sink took.
     pub total: Duration,
 }
 
 impl ServerCost {
-    /// Adds another statement's.
+    /// Adds the cost of another statement.
     pub fn add(&mut self, other: &Self) {
         fn sum<T: std::ops::Add<Output = T> + Copy>(one: Option<T>, other: Option<T>) -> Option<T> {
             match (one, other) {
@@ -254,13 +255,13 @@ impl ServerCost {
         self.total += other.total;
     }
 
-    /// The network's time, where the server told its own.
+    /// The network's time, if the server reported its own.
     #[must_use]
     pub fn network(&self) -> Option<Duration> {
         self.server.map(|server| self.waited.saturating_sub(server))
     }
 
-    /// What was spent here: reading answers and showing them.
+    /// Time spent in this process: reading answers and showing them.
     #[must_use]
     pub fn client(&self) -> Duration {
         self.total.saturating_sub(self.waited)
@@ -289,7 +290,7 @@ impl std::fmt::Display for ServerCost {
     }
 }
 
-/// When a statement failed.
+/// In which phase a statement failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     Prepare,
@@ -299,23 +300,23 @@ pub enum Phase {
 /// Why a statement failed.
 #[derive(Debug)]
 pub enum Failure {
-    /// The engine refused it, in the engine's own words, without a transport's prefixes.
+    /// SQLite refused it. The message is SQLite's, without a transport's prefixes.
     Sql {
         phase: Phase,
         message: String,
         /// SQLite's extended result code.
         code: i32,
-        /// Byte offset of the offending token in the text given, where the engine tells.
+        /// Byte offset of the offending token in the text given, if known.
         offset: Option<usize>,
     },
-    /// The sink could not take the result (a closed pipe, a full disk).
+    /// The sink failed (a closed pipe, a full disk).
     Sink(std::io::Error),
-    /// The connection failed: nothing to do with SQL.
+    /// The connection failed; the statement may be fine.
     Connection(crate::error::Error),
 }
 
 impl Failure {
-    /// SQLite's primary result code, where SQLite was asked.
+    /// SQLite's primary result code, if SQLite refused.
     #[must_use]
     pub fn primary_code(&self) -> Option<i32> {
         match self {
@@ -337,18 +338,18 @@ impl std::fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// What a session does for a statement that it sends to a server.
+/// A moment in the life of a statement that is sent to a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
-    /// The server has understood it, and it runs.
+    /// The server has prepared it, and it runs.
     Begun,
     /// A row has arrived.
     Row,
-    /// It came to its end, which took so long.
+    /// It has ended, after so long.
     Ended(Duration),
 }
 
-/// A statement that is sent to a server, at some moment.
+/// What a tracer is called with.
 #[derive(Debug, Clone, Copy)]
 pub struct Sent<'a> {
     pub sql: &'a str,
@@ -356,46 +357,47 @@ pub struct Sent<'a> {
     pub what: Moment,
 }
 
-/// Hears of what is sent.
+/// Is called for the statements that are sent.
 pub type Tracer = Arc<dyn Fn(&Sent<'_>) + Send + Sync>;
 
-/// Stops a running statement from another thread or a signal handler's thread.
+/// Interrupts a running statement. It may be called from any thread.
 pub type Interrupter = Arc<dyn Fn() + Send + Sync>;
 
 /// Rows for [`Session::insert_many`].
 pub trait Rows {
-    /// How many parameters each row has.
+    /// The number of values in each row.
     fn width(&self) -> usize;
-    /// Goes on to the next row, or to the first. False at the end.
+    /// Moves to the next row; at first, to the first one. False at the end.
     fn advance(&mut self) -> crate::error::Result<bool>;
-    /// One parameter of the current row, from 0.
+    /// A value of the current row, by index from 0.
     fn value(&self, index: usize) -> ValueRef<'_>;
-    /// A row was refused: the `nth` of those handed out, from 0. Rows travel to a server in batches, so others may have been
-    /// handed out since, and those before the refused one may have been taken already.
+    /// Called for a row that was refused: the `nth`, from 0. Rows are sent to a server in batches, so later rows may
+    /// have been read already, and earlier ones may have been inserted.
     fn refused(&mut self, nth: u64, failure: Failure) -> crate::error::Result<Flow>;
 }
 
-/// A statement without a result, one of several that are sent together.
+/// A statement without a result, one of several that are sent together as a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchStatement<'a> {
     pub sql: &'a str,
-    /// Not to be run where the one before it failed or was not run.
+    /// Skipped if the one before it failed or was skipped.
     pub follows: bool,
 }
 
-/// What became of an [`BatchStatement`]; none where it was not run.
+/// The outcome of each [`BatchStatement`]; none for one that was skipped.
 pub type BatchOutcomes = Vec<Option<std::result::Result<Outcome, Failure>>>;
 
 /// One connection to one database.
 pub trait Session {
-    /// Runs the first statement of `sql` and streams its result.
+    /// Runs the first statement of `sql` and passes its result to `sink`.
     fn run(&mut self, sql: &str, args: &Args, sink: &mut dyn Sink) -> std::result::Result<Outcome, Failure>;
 
-    /// Runs one statement for each row of parameters: prepared once, or sent in batches. Returns how many were taken.
-    /// The caller opens the transaction.
+    /// Runs one statement for each row of parameters: prepared once, or sent in batches. Returns how many rows were
+    /// inserted. The caller opens the transaction.
     fn insert_many(&mut self, sql: &str, rows: &mut dyn Rows) -> std::result::Result<u64, Failure>;
 
-    /// Runs statements one after the other, in as few round trips as that takes. A failure of the connection ends it.
+    /// Runs statements one after the other, in as few round trips as possible. A failure of the connection or a sink is
+    /// returned; other failures are outcomes.
     fn run_batch(&mut self, statements: &[BatchStatement<'_>]) -> std::result::Result<BatchOutcomes, Failure> {
         let mut done: BatchOutcomes = Vec::with_capacity(statements.len());
         for statement in statements {
@@ -415,39 +417,39 @@ pub trait Session {
 
     fn interrupter(&self) -> Interrupter;
 
-    /// Rows changed by the last statement that changes rows, as `sqlite3_changes` counts them.
+    /// Rows changed by the last statement that writes rows, as `sqlite3_changes` counts them.
     fn changes(&mut self) -> u64;
 
     /// All rows changed since the session began.
     fn total_changes(&mut self) -> u64;
 
-    /// Whether somebody wants to know what statements cost on a server, even if results have to come whole for that.
+    /// Sets whether costs are wanted from a server, although results then have to come as a whole.
     fn tell_costs(&mut self, _on: bool) {}
 
-    /// Has `tracer` hear of the statements that are sent from now on, where there is a server; an engine that is here has
-    /// hooks of its own.
+    /// Sets who is called for each statement sent to a server; none for nobody. A file has SQLite's own hooks for that.
     fn trace(&mut self, _tracer: Option<Tracer>) {}
 
-    /// How long a statement waits before it fails: for a lock on a file, where zero is not at all; for each part of a
-    /// server's answer, where zero is the usual time.
+    /// Sets how long a statement waits before it fails. On a file this is the wait for a lock, and zero is no wait; on
+    /// a server it is the longest silence, and zero is the default.
     fn set_timeout(&mut self, timeout: Duration) -> std::result::Result<(), Failure>;
 
-    /// What the server calls itself, where there is one.
+    /// The server's name and version, if there is a server.
     fn server_version(&mut self) -> Option<crate::error::Result<String>> {
         None
     }
 
-    /// The connection beneath, where the database is a file: for what only a local engine can do.
+    /// The SQLite connection, if the database is a file.
     fn local(&mut self) -> Option<&mut rusqlite::Connection>;
 
-    /// Whether there is one.
+    /// Whether [`Session::local`] returns a connection.
     fn is_local(&self) -> bool;
 
-    /// Somebody looks at the engine's work, or sets it limits: from now on it is given each statement as it is written.
+    /// Call it before SQLite's hooks or limits are used: from now on every statement reaches SQLite exactly as it is
+    /// written.
     fn watched(&mut self) {}
 }
 
-/// Connects to `target`. A file that does not exist is made at once where the target allows it.
+/// Connects to `target`. A missing file is created at once, if the target allows it.
 pub fn open(target: &Target) -> crate::error::Result<Box<dyn Session>> {
     match target {
         Target::File { .. } | Target::Memory => Ok(Box::new(file::FileSession::open(target)?)),

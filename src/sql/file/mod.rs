@@ -1,8 +1,9 @@
 //! A session on a SQLite file, through `rusqlite`.
 //!
-//! It behaves as a connection of the `sqlite3` shell does: foreign keys off, URI names understood, SQLite's own messages.
-//! A file opened read-only may be replaced as a whole by another program (a replica that is refreshed); the session then
-//! opens the new one between statements. Statements that differ only in their values are prepared once (`repeated`).
+//! It behaves as a connection of the `sqlite3` shell does: foreign keys off, URI names understood, SQLite's own
+//! messages. A file opened read-only may be replaced by another program (a replica that is refreshed); the session then
+//! opens the new one between two statements. Consecutive statements that differ only in their values are prepared once
+//! (`repeated`).
 
 mod repeated;
 
@@ -25,23 +26,23 @@ use std::time::Duration;
 /// How long to wait for another program's lock.
 const BUSY: Duration = Duration::from_secs(5);
 
-/// Device and inode: which file it is, whatever its name.
+/// Device and inode, which identify a file whatever its name.
 type Identity = (u64, u64);
 
 pub(super) struct FileSession {
     connection: Connection,
     target: Target,
-    /// Which file is open, where it may be replaced beneath us.
+    /// The identity of the open file, if it may be replaced.
     identity: Option<Identity>,
-    /// Replaced together with the connection, so that an interrupter handed out before still works.
+    /// Replaced together with the connection, so that interrupters handed out earlier still work.
     handle: Arc<Mutex<rusqlite::InterruptHandle>>,
     /// Changes counted on connections that were replaced.
     changes_before: u64,
-    /// Every statement has to reach the engine as it is written.
+    /// Every statement must reach SQLite as it is written: no statement is treated as a repeated one.
     verbatim: bool,
-    /// And so it stays.
+    /// Set by [`Session::watched`]: `verbatim` stays set.
     watched: bool,
-    /// What the last of many like statements was.
+    /// The shape of the last repeated statement.
     shape: Shape,
 }
 
@@ -61,7 +62,7 @@ impl FileSession {
         })
     }
 
-    /// Rows that the last statement changed, before which so many were changed in all.
+    /// Rows that the last statement changed; `total` is the count before it.
     fn changes_since(&self, total: u64) -> u64 {
         if self.connection.total_changes() == total {
             0
@@ -70,8 +71,8 @@ impl FileSession {
         }
     }
 
-    /// Opens the file that is now at the path, if it is another than the one open. Left alone inside a transaction, and
-    /// where the new file cannot be opened.
+    /// Opens the file that is at the path now, if it is not the one that is open. Nothing is done inside a transaction,
+    /// or if the new file cannot be opened.
     fn follow(&mut self) {
         let (Some(identity), Target::File { path, .. }) = (self.identity, &self.target) else {
             return;
@@ -126,7 +127,7 @@ fn connect(target: &Target) -> Result<(Connection, Option<Identity>)> {
             return Err(Error::new(Code::Internal, format!("{url} is not a file")));
         }
     };
-    // Looked at first: if the file is replaced while it is being opened, the next look sees the difference.
+    // Before opening: if the file is replaced meanwhile, the next check sees the difference.
     let identity = if watched { identify(path) } else { None };
     let connection = Connection::open_with_flags(path, flags).map_err(|error| cannot_open(path, &error))?;
     prepare_connection(&connection)
@@ -135,18 +136,18 @@ fn connect(target: &Target) -> Result<(Connection, Option<Identity>)> {
     Ok((connection, identity))
 }
 
-/// Keeps the file from growing beyond a size: SQLite then answers that the database is full.
+/// Limits the file's size. SQLite reports a statement that would exceed it as "database is full".
 fn limit_size(connection: &Connection, bytes: u64) -> rusqlite::Result<()> {
     let page_size: i64 = connection.query_row("PRAGMA page_size", [], |row| row.get(0))?;
     let pages = bytes / u64::try_from(page_size).unwrap_or(4096).max(1);
-    // SQLite keeps pages in 32 bits; a file that is larger already keeps its size.
+    // SQLite counts pages in 32 bits; a file that is larger already keeps its size.
     let pages = pages.clamp(1, u64::from(u32::MAX) - 1);
     connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))
 }
 
 fn cannot_open(path: &Path, error: &rusqlite::Error) -> Error {
     let message = match error {
-        // rusqlite adds the path to SQLite's words.
+        // rusqlite adds the path to SQLite's message.
         rusqlite::Error::SqliteFailure(code, _) if code.code == rusqlite::ErrorCode::CannotOpen => {
             "unable to open database file".to_owned()
         }
@@ -164,14 +165,14 @@ fn cannot_open(path: &Path, error: &rusqlite::Error) -> Error {
     )
 }
 
-/// The library is built with other defaults than the shell's.
+/// Sets the defaults of the `sqlite3` shell, which differ from the library's.
 fn prepare_connection(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false)?;
     super::functions::register(connection)?;
     connection.busy_timeout(BUSY)
 }
 
-/// SQLite's words and code. `phase` says what was being done.
+/// SQLite's error as a failure in `phase`.
 fn failure(error: rusqlite::Error, phase: Phase) -> Failure {
     match error {
         rusqlite::Error::SqlInputError { error, msg, offset, .. } => Failure::Sql {
@@ -195,7 +196,7 @@ fn failure(error: rusqlite::Error, phase: Phase) -> Failure {
     }
 }
 
-/// Gives every parameter its value; what is not given is NULL. A bare `?` goes by the name `?N`.
+/// Binds every parameter; a missing one is NULL. A bare `?` has the name `?N`.
 fn bind(statement: &mut Statement<'_>, args: &Args) -> rusqlite::Result<()> {
     for index in 1..=statement.parameter_count() {
         if let Some(value) = args.positional.get(index - 1) {
@@ -215,7 +216,8 @@ fn bind(statement: &mut Statement<'_>, args: &Args) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// The columns of a result. In a damaged schema a name may not be UTF-8, for which rusqlite has no error: it panics.
+/// The columns of a result. In a damaged schema a name may not be UTF-8, and then rusqlite panics, which is caught
+/// here.
 fn columns(statement: &Statement<'_>) -> std::result::Result<Vec<Column>, Failure> {
     let described = || {
         let column = |column: rusqlite::Column<'_>| Column {
@@ -233,12 +235,12 @@ fn columns(statement: &Statement<'_>) -> std::result::Result<Vec<Column>, Failur
 }
 
 thread_local! {
-    /// Whether a panic of this thread is expected, and caught.
+    /// Whether this thread expects, and catches, a panic.
     static EXPECTED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Catches a panic of `work`, which is then not told. The hook stays for good: it is the process's, and taking it off again
-/// could take off another thread's.
+/// Catches a panic of `work` without printing it. The panic hook stays installed: it belongs to the process, and
+/// removing it could remove another thread's.
 fn quietly<T>(work: impl FnOnce() -> T) -> std::thread::Result<T> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -255,13 +257,13 @@ fn quietly<T>(work: impl FnOnce() -> T) -> std::thread::Result<T> {
     worked
 }
 
-/// An empty buffer for another row, in the memory of the last one's.
+/// An empty buffer for the next row, in the memory of the last one.
 fn emptied<'a>(mut buffer: Vec<ValueRef<'_>>) -> Vec<ValueRef<'a>> {
     buffer.clear();
     buffer.into_iter().map(|_| ValueRef::Null).collect()
 }
 
-/// Steps through a statement. Returns how many rows it gave.
+/// Steps through a statement; returns the number of rows.
 fn stream(statement: &mut Statement<'_>, sink: &mut dyn Sink) -> std::result::Result<u64, Failure> {
     let width = statement.column_count();
     let mut count = 0;
@@ -300,7 +302,7 @@ fn stream(statement: &mut Statement<'_>, sink: &mut dyn Sink) -> std::result::Re
     Ok(count)
 }
 
-/// What the engine counted while the statement ran.
+/// SQLite's counters for the statement.
 fn work(statement: &Statement<'_>) -> Work {
     use StatementStatus as Count;
     Work {
@@ -415,7 +417,7 @@ impl Session for FileSession {
     }
 
     fn local(&mut self) -> Option<&mut Connection> {
-        // What is done with it may change what statements mean.
+        // The caller may change what statements mean.
         self.connection.flush_prepared_statement_cache();
         Some(&mut self.connection)
     }

@@ -7,7 +7,7 @@ use rusqlite::{Connection, Result};
 use std::io::Write;
 use std::process::Command;
 
-/// The editor that was named, or else the user's.
+/// The editor given as an argument, else the user's.
 fn editor(context: &Context<'_>) -> Result<String> {
     let named = match context.len() {
         2 => text(context.get_raw(1)).map(|name| String::from_utf8_lossy(&name).into_owned()),
@@ -18,7 +18,7 @@ fn editor(context: &Context<'_>) -> Result<String> {
     named.ok_or_else(|| refused("no editor for edit()"))
 }
 
-/// Hands a value to the editor in a file, and answers what was saved: a blob for a blob, text for anything else.
+/// Opens a value in the editor and returns what was saved: a blob for a blob, text for anything else.
 fn edit(context: &Context<'_>) -> Result<Value> {
     let given = context.get_raw(0);
     let is_blob = matches!(given, ValueRef::Blob(_));
@@ -41,7 +41,7 @@ fn edit(context: &Context<'_>) -> Result<Value> {
         return Ok(Value::Blob(saved));
     }
     if !content.windows(2).any(|pair| pair == b"\r\n") {
-        // Editors may end lines in their own way.
+        // An editor may have changed the line ends.
         let ends: Vec<usize> = saved
             .windows(2)
             .enumerate()

@@ -25,7 +25,7 @@ fn read(context: &Context<'_>) -> Option<Vec<u8>> {
     fs::read(path(context.get_raw(0))?).ok()
 }
 
-/// Makes a file, a directory or a link, and the directories above it. The answer is the number of bytes written.
+/// Makes a file, a directory or a link, and the directories above it. Returns the number of bytes written.
 fn write(context: &Context<'_>) -> Result<Value> {
     if !(2..=4).contains(&context.len()) {
         return Err(refused("wrong number of arguments to function writefile()"));
@@ -42,7 +42,7 @@ fn write(context: &Context<'_>) -> Result<Value> {
     if made.is_err()
         && let Some(parent) = file.parent()
     {
-        // The directories above it may be what is missing.
+        // The missing thing may be the directories above it; the second try reports anything else.
         let _ = fs::create_dir_all(parent);
         made = make(&file, &data, mode);
     }
@@ -53,7 +53,7 @@ fn write(context: &Context<'_>) -> Result<Value> {
     if let (Ok(_), Some(seconds)) = (&made, times.and_then(|seconds| u64::try_from(seconds).ok())) {
         let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
         if let Ok(file) = fs::File::open(&file) {
-            // The content is there; its time is a nicety.
+            // The content is written; a wrong time is no reason to fail.
             let _ = file.set_times(fs::FileTimes::new().set_accessed(time).set_modified(time));
         }
     }

@@ -6,7 +6,7 @@ use rusqlite::functions::Context;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Result};
 
-/// The hash of that many bits, where there is one.
+/// A SHA3 hash of that many bits, or an error for a size that does not exist.
 fn digest(bits: i64) -> Result<Digest> {
     u32::try_from(bits)
         .ok()

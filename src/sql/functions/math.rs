@@ -1,4 +1,4 @@
-//! The mathematical functions of SQLite, which the bundled library is built without.
+//! SQLite's mathematical functions, which the bundled library is built without.
 
 use super::PURE;
 use rusqlite::functions::Context;
@@ -8,7 +8,7 @@ use rusqlite::{Connection, Result};
 /// A function of one real. None is NULL: the argument is outside its domain.
 type Real = fn(f64) -> Option<f64>;
 
-/// The same of two.
+/// A function of two reals.
 type Reals = fn(f64, f64) -> Option<f64>;
 
 const FUNCTIONS: [(&str, Real); 23] = [
@@ -49,7 +49,7 @@ fn logarithm(x: f64) -> Option<f64> {
     positive(x, f64::ln)
 }
 
-/// A number; text is one if all of it is. None makes the answer NULL.
+/// A value as a number; text counts if all of it is a number. None makes the result NULL.
 #[allow(clippy::cast_precision_loss)] // as SQLite does
 fn number(value: ValueRef<'_>) -> Option<f64> {
     match value {
@@ -60,7 +60,7 @@ fn number(value: ValueRef<'_>) -> Option<f64> {
     }
 }
 
-/// Functions that leave integers alone.
+/// Functions whose result for an integer is an integer.
 fn keeps_integers(name: &str) -> bool {
     matches!(name, "ceil" | "floor" | "trunc")
 }

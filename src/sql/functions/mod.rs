@@ -18,7 +18,7 @@ const PURE: FunctionFlags = FunctionFlags::SQLITE_UTF8
     .union(FunctionFlags::SQLITE_DETERMINISTIC)
     .union(FunctionFlags::SQLITE_INNOCUOUS);
 
-/// Reaches outside the database: only what a user types may call it, never a schema.
+/// For functions that reach outside the database: a statement may call them, a schema (view, trigger) may not.
 const DIRECT: FunctionFlags = FunctionFlags::SQLITE_UTF8.union(FunctionFlags::SQLITE_DIRECTONLY);
 
 /// Adds the functions, the `uint` collation and the table-valued `generate_series`.
@@ -33,12 +33,12 @@ pub(super) fn register(connection: &Connection) -> Result<()> {
     rusqlite::vtab::series::load_module(connection)
 }
 
-/// A failure in a function's own words.
+/// A function's error message.
 fn refused(why: impl Into<String>) -> rusqlite::Error {
     rusqlite::Error::UserFunctionError(why.into().into())
 }
 
-/// A value as bytes of text, as SQLite itself would convert it; none for NULL.
+/// A value as text bytes, converted as SQLite does; none for NULL.
 fn text(value: rusqlite::types::ValueRef<'_>) -> Option<std::borrow::Cow<'_, [u8]>> {
     use rusqlite::types::ValueRef;
     match value {

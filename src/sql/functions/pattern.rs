@@ -1,7 +1,7 @@
 //! `regexp` and `regexpi`, the functions behind `X REGEXP Y`, and the `uint` collation.
 //!
-//! The engine of patterns is `regex-lite`; the syntax that the two have in common is all that scripts use: `. * + ? {p,q}
-//! | ( ) [ ] ^ $ \d \s \w \b`.
+//! Patterns are matched by `regex-lite`. What scripts use is common to its syntax and the `sqlite3` shell's: `. * + ?
+//! {p,q} | ( ) [ ] ^ $ \d \s \w \b`.
 
 use super::{PURE, refused, text};
 use regex_lite::{Regex, RegexBuilder};

@@ -8,7 +8,7 @@
 #[cfg(test)]
 mod fuzz;
 
-/// A token as far as the end of statements depends on it.
+/// A token, as far as it matters for where statements end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Token {
     Semicolon,
@@ -21,7 +21,7 @@ enum Token {
     End,
 }
 
-/// What has been read of a statement.
+/// How far the reading of a statement is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// Nothing yet, not even white space.
@@ -149,18 +149,18 @@ pub fn first_statement(sql: &[u8]) -> usize {
     sql.len()
 }
 
-/// What a piece of a statement is, as far as anybody here has to know.
+/// The kind of a piece of SQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Piece {
     /// White space or a comment.
     Blank,
     /// A keyword, a bare name or a number.
     Word,
-    /// A text in single quotes, to its very end; a name in quotes or brackets; a symbol of one byte.
+    /// A whole string literal; a quoted name; a symbol of one byte.
     Other,
 }
 
-/// `sql` in pieces, which joined are `sql` again. What is not closed is one piece to the end.
+/// Splits `sql` into pieces, without gaps. An unclosed quote or comment is one piece to the end.
 pub fn pieces(sql: &str) -> impl Iterator<Item = (Piece, &str)> {
     let text = sql.as_bytes();
     let mut at = 0;
@@ -186,8 +186,8 @@ pub fn pieces(sql: &str) -> impl Iterator<Item = (Piece, &str)> {
     })
 }
 
-/// `sql`, which is not valid UTF-8, in valid UTF-8 that means the same: string literals with stray bytes become
-/// `CAST(x'…' AS TEXT)`. Stray bytes elsewhere (in names and comments) are replaced.
+/// Turns `sql`, which is not valid UTF-8, into valid UTF-8 with the same meaning: string literals with invalid bytes
+/// become `CAST(x'…' AS TEXT)`. Invalid bytes elsewhere (in names and comments) are replaced.
 #[must_use]
 pub fn with_hex_literals(sql: &[u8]) -> String {
     use std::fmt::Write as _;
@@ -235,14 +235,14 @@ pub fn trim_start(text: &[u8]) -> &[u8] {
     &text[start..]
 }
 
-/// What a quick look at the lines so far tells: cheap, and enough to know when [`complete`] is worth asking.
+/// A cheap scan of the lines so far, enough to know when [`complete`] is worth calling.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Scan {
     /// What closes the quote, bracket or comment that the text is in (`*` for a comment); 0 outside.
     waiting_for: u8,
-    /// Something other than white space, comments and semicolons was seen.
+    /// There was something other than white space, comments and semicolons.
     dark: bool,
-    /// The last thing seen, white space and comments aside, was a semicolon.
+    /// The last thing, white space and comments aside, was a semicolon.
     semicolon: bool,
 }
 
@@ -260,7 +260,7 @@ impl Scan {
         self.plain() && self.semicolon
     }
 
-    /// Reads on over `line`.
+    /// Goes on with `line`.
     fn over(mut self, line: &[u8]) -> Self {
         let mut at = 0;
         while at < line.len() {
@@ -309,18 +309,18 @@ impl Scan {
     }
 }
 
-/// What became of a line.
+/// The result of feeding a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fed {
     /// White space and comments between statements: nothing is pending.
     Blank,
-    /// A pending text turned out to be white space and comments only; it is dropped.
+    /// The pending text was only white space and comments; it is dropped.
     Dropped,
     /// A dot-command, or a `#` comment.
     Command,
-    /// The statement goes on.
+    /// The statement continues on the next line.
     More,
-    /// One or more complete statements: take them.
+    /// There are one or more complete statements: call [`Accumulator::take`].
     Ready,
 }
 
@@ -345,19 +345,19 @@ impl Accumulator {
         &self.text
     }
 
-    /// The line on which the text gathered began.
+    /// The number of the line on which the gathered text began.
     #[must_use]
     pub fn start_line(&self) -> u64 {
         self.start_line
     }
 
-    /// Hands out the text and starts anew.
+    /// Returns the text and starts anew.
     pub fn take(&mut self) -> Vec<u8> {
         self.scan = Scan::default();
         std::mem::take(&mut self.text)
     }
 
-    /// Takes in a line, without its line end.
+    /// Feeds a line, without its line end.
     pub fn feed(&mut self, line: &[u8], number: u64) -> Fed {
         let line = if self.scan.plain() && is_terminator(line) && self.ends_with_semicolon() {
             b";"

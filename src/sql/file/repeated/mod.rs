@@ -1,8 +1,8 @@
-//! Statements of a dump that differ only in their values: understood once, then only given other values.
+//! Statements of a dump that differ only in their values are prepared once, and then only bound to other values.
 //!
-//! What the engine would make of each statement must come out the same, so this ends where anything could tell: at values
-//! that are no plain literals, in tables of the engine's own, where somebody watches the engine, and at every statement that
-//! is no `INSERT`, after which names may mean other things.
+//! The effect must be that of the statement as it is written. So this is not done for values that are not plain
+//! literals, for SQLite's own tables, and while SQLite's hooks are in use; and every statement that is not an `INSERT`
+//! ends it, because names may mean other things after it.
 
 #[cfg(test)]
 mod tests;
@@ -13,15 +13,15 @@ use crate::sql::{Failure, Outcome, Phase, Prepared, Sink};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection};
 
-/// Longer statements are given as they are: reading them is little of the work they make.
+/// Bytes of the longest statement this is done for: parsing is a small part of running a longer one.
 const LONGEST: usize = 1 << 20;
 
 /// A statement with a parameter in place of each value.
 #[derive(Default)]
 pub(super) struct Shape {
-    /// What its statements begin with, up to the first value.
+    /// The beginning of its statements, up to the first value.
     head: String,
-    /// How many values they have, and the statement with as many parameters.
+    /// The number of values, and the statement with as many parameters.
     width: usize,
     sql: String,
 }
@@ -41,16 +41,16 @@ impl Shape {
     }
 }
 
-/// What became of a statement that was tried as one of many.
+/// The result of trying to run a statement as a repeated one.
 pub(super) enum Tried {
     Done(Outcome),
     Failed(Failure),
-    /// It has to be run as it is written.
+    /// It must be run as it is written.
     Otherwise,
 }
 
 impl FileSession {
-    /// Runs the first statement of `sql` as one of many, if it is one that can be.
+    /// Runs the first statement of `sql` as a repeated one, if possible.
     pub(super) fn repeated(&mut self, sql: &str, sink: &mut dyn Sink) -> Tried {
         if self.verbatim || sql.len() > LONGEST || !matches!(sql.as_bytes().first(), Some(b'I' | b'i' | b'R' | b'r')) {
             return Tried::Otherwise;
@@ -59,7 +59,7 @@ impl FileSession {
             let Some(start) = values_start(sql) else {
                 return Tried::Otherwise;
             };
-            // Whether these may be written depends on more than their names.
+            // SQLite's own tables have rules of their own about who may write them.
             if memchr::memmem::find(sql[..start].to_ascii_lowercase().as_bytes(), b"sqlite_").is_some() {
                 return Tried::Otherwise;
             }
@@ -88,7 +88,7 @@ impl FileSession {
         }
         if let Err(error) = statement.raw_execute() {
             drop(statement);
-            // Another program may have changed what the statement's names mean: then it would not even be prepared.
+            // If another program has changed the schema, the statement as written would fail when it is prepared.
             return Tried::Failed(match self.connection.prepare(&sql[..consumed]) {
                 Ok(_) => failure(error, Phase::Step),
                 Err(error) => failure(error, Phase::Prepare),
@@ -122,7 +122,7 @@ fn bind(connection: &Connection, statement: &mut CachedStatement<'_>, values: &[
     Ok(())
 }
 
-/// What the engine takes a number to be, to the last bit.
+/// SQLite's value of a number, to the last bit.
 fn real(connection: &Connection, digits: &str) -> rusqlite::Result<f64> {
     connection
         .prepare_cached("SELECT CAST(? AS REAL)")?
