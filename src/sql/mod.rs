@@ -7,10 +7,10 @@
 pub mod codes;
 pub mod content;
 pub mod copy;
+pub mod dialect;
 pub mod digest;
 pub mod exact;
 mod file;
-pub mod dialect;
 mod functions;
 #[cfg(test)]
 pub(crate) mod fuzz;

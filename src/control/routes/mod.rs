@@ -1,12 +1,12 @@
-//! The Platform API's paths, written once: what a client asks for and what a server answers to.
-//!
-//! A function makes each path that torso's own client asks for, below `/v1` or `/v1/organizations/{slug}`. [`ENDPOINTS`]
-//! lists every method and path that a server answers; its router is built from it, and tests go through it. Names are
-//! parsed types whose characters need no escaping in a URL, so a path cannot be steered by a name.
+//! The paths of the Platform API, written once for both ends: [`ENDPOINTS`] lists every method and path that a server answers,
+//! and its router is built from that; `paths` has a function for each path that the client asks for. A test holds the two
+//! together.
 
-use super::names::{DatabaseName, GroupName, LocationCode, OrganizationSlug, TokenId, TokenName, Username};
+mod paths;
 
-/// An HTTP method, as far as the Platform API uses them.
+pub use paths::*;
+
+/// An HTTP method that the Platform API uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Method {
     Get,
@@ -29,7 +29,7 @@ impl Method {
     }
 }
 
-/// What is asked for; several paths may ask for the same.
+/// What a request asks for. Several endpoints may ask for the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operation {
     /// The login page, and the nearest region for clients that ask for it.
@@ -37,20 +37,20 @@ pub enum Operation {
     Health,
     Ready,
     Metrics,
-    /// What the asking client takes for the newest release: itself.
+    /// The newest release of the official CLI: the client is told its own version, so that it does not ask for an update.
     LatestRelease,
-    /// torso's own: whoever has the text of an invitation becomes a user.
+    /// Makes a user of the bearer of an invitation. Not in the Platform API.
     AcceptInvite,
     ValidateToken,
     ListApiTokens,
     CreateApiToken,
-    /// As the second version answers it.
+    /// In the form of version 2.
     CreateApiTokenNested,
     RevokeApiToken,
     InvalidateSessions,
     CurrentUser,
     ListOrganizations,
-    /// As the second version answers it.
+    /// In the form of version 2.
     ListOrganizationsWrapped,
     CreateOrganization,
     GetOrganization,
@@ -72,20 +72,20 @@ pub enum Operation {
     Subscription,
     ListPlans,
     ListInvoices,
-    /// What clients ask who pays for an organization: nothing has to be paid here.
+    // Payment, which clients ask about: nothing has to be paid here.
     PaymentAccount,
     PaymentPortal,
     PaymentMethods,
     Subscribe,
     BillingCustomer,
-    /// Issuers of tokens beside this server: there are none.
+    // Other issuers of tokens: there are none.
     ListIssuers,
     AddIssuer,
     RemoveIssuer,
     IssuerTemplate,
     ListLocations,
     GetLocation,
-    /// As the second version answers it.
+    /// In the form of version 2.
     ListLocationsByPlatform,
     ListGroups,
     CreateGroup,
@@ -93,16 +93,16 @@ pub enum Operation {
     DeleteGroup,
     RenameGroup,
     TransferGroup,
-    /// Nothing is archived here; answered for clients that ask.
+    /// Does nothing: groups are never archived.
     UnarchiveGroup,
-    /// Versions are the server's own; answered for clients that ask.
+    /// Does nothing: the server decides about versions.
     UpdateGroup,
     GetGroupConfiguration,
     UpdateGroupConfiguration,
     AddGroupLocation,
     RemoveGroupLocation,
     WaitForGroupLocation,
-    /// To a cloud of Turso's: there is no such move.
+    // The move of a group to another cloud: there is none.
     MigrationInfo,
     Migrate,
     PromoteGroup,
@@ -117,9 +117,9 @@ pub enum Operation {
     DeleteDatabase,
     RenameDatabase,
     TransferDatabase,
-    /// Nothing sleeps here; answered for clients that ask.
+    /// Does nothing: databases never sleep.
     WakeDatabase,
-    /// Versions are the server's own; answered for clients that ask.
+    /// Does nothing: the server decides about versions.
     UpdateDatabase,
     SyncDatabase,
     ExportDatabase,
@@ -143,7 +143,7 @@ pub enum Operation {
     PutChunk,
     DropUpload,
     Check,
-    /// [`Operation::Check`], mending what can be mended.
+    /// [`Operation::Check`] that also repairs what can be repaired.
     Mend,
     GetDatabaseById,
     DeleteDatabaseById,
@@ -152,26 +152,26 @@ pub enum Operation {
     CreateGroupTokenById,
 }
 
-/// A method on a path. Parameters are in braces, as in the API's own document.
+/// A method on a path. Parameters are in braces, as in the API's OpenAPI document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Endpoint {
     pub method: Method,
-    /// Below the prefix, for an organization's resources; complete, for what is outside one.
+    /// Without its prefix if `scoped`, else complete.
     pub path: &'static str,
-    /// Whether the path goes below `/v1` and `/v1/organizations/{organizationSlug}` alike.
+    /// Whether it is about an organization, so that it is answered below [`PERSONAL`] and below [`ORGANIZATION`].
     pub scoped: bool,
-    /// Answered without a token.
+    /// Whether it is answered without a token.
     pub public: bool,
     pub operation: Operation,
 }
 
-/// What paths begin with that mean the personal organization of whoever asks.
+/// The prefix of paths about the caller's personal organization.
 pub const PERSONAL: &str = "/v1";
-/// What paths begin with that name an organization.
+/// The prefix of paths about the organization they name.
 pub const ORGANIZATION: &str = "/v1/organizations/{organizationSlug}";
 
 impl Endpoint {
-    /// Every path it is answered on.
+    /// Every complete path it is answered on.
     #[must_use]
     pub fn paths(&self) -> Vec<String> {
         if self.scoped {
@@ -211,10 +211,10 @@ const fn public(method: Method, path: &'static str, operation: Operation) -> End
 use Method::{Delete, Get, Patch, Post, Put};
 use Operation as O;
 
-/// Every endpoint of a server, its gateway to databases aside.
+/// Every endpoint of a server, except for those of its gateway to databases.
 #[rustfmt::skip]
 pub const ENDPOINTS: &[Endpoint] = &[
-    // For everybody.
+    // Public.
     public(Get, "/", O::Landing),
     public(Get, "/signup", O::Landing),
     public(Get, "/health", O::Health),
@@ -222,7 +222,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     public(Get, "/metrics", O::Metrics),
     public(Get, "/releases/latest", O::LatestRelease),
     public(Post, ACCEPT_INVITE, O::AcceptInvite),
-    // The bearer.
+    // The caller.
     global(Get, "/v1/auth/validate", O::ValidateToken),
     global(Get, "/v1/auth/api-tokens/validate", O::ValidateToken),
     global(Get, "/v1/auth/api-tokens", O::ListApiTokens),
@@ -323,14 +323,14 @@ pub const ENDPOINTS: &[Endpoint] = &[
     scoped(Delete, "/databases/{databaseName}/instances/{instanceName}", O::RemoveInstance),
     scoped(Get, "/databases/{databaseName}/instances/{instanceName}/wait", O::WaitForInstance),
     scoped(Post, "/databases/{databaseName}/instances/{instanceName}/promote", O::PromoteInstance),
-    // torso's own: files on their way here, and the server's health as a tenant sees it.
+    // Not in the Platform API: uploads, and health checks of an organization.
     scoped(Post, "/uploads", O::BeginUpload),
     scoped(Get, "/uploads/{uploadId}", O::GetUpload),
     scoped(Put, "/uploads/{uploadId}", O::PutChunk),
     scoped(Delete, "/uploads/{uploadId}", O::DropUpload),
     scoped(Get, "/check", O::Check),
     scoped(Post, "/check", O::Mend),
-    // The third version: by ids.
+    // Version 3, which uses ids.
     global(Get, "/v3/organizations/{organizationId}/databases", O::ListDatabases),
     global(Post, "/v3/organizations/{organizationId}/databases", O::CreateDatabase),
     global(Get, "/v3/organizations/{organizationId}/databases/{databaseId}", O::GetDatabaseById),
@@ -341,282 +341,5 @@ pub const ENDPOINTS: &[Endpoint] = &[
     global(Post, "/v3/organizations/{organizationId}/groups/{groupId}/auth/tokens", O::CreateGroupTokenById),
 ];
 
-/// Not scoped: locations are everybody's.
-pub const LOCATIONS: &str = "/v1/locations";
-
-#[must_use]
-pub fn location(code: &LocationCode) -> String {
-    format!("{LOCATIONS}/{code}")
-}
-
-pub const GROUPS: &str = "/groups";
-
-#[must_use]
-pub fn group(name: &GroupName) -> String {
-    format!("{GROUPS}/{name}")
-}
-
-#[must_use]
-pub fn group_rename(name: &GroupName) -> String {
-    format!("{GROUPS}/{name}/rename")
-}
-
-#[must_use]
-pub fn group_configuration(name: &GroupName) -> String {
-    format!("{GROUPS}/{name}/configuration")
-}
-
-#[must_use]
-pub fn group_location(name: &GroupName, location: &LocationCode) -> String {
-    format!("{GROUPS}/{name}/locations/{location}")
-}
-
-/// torso's own.
-#[must_use]
-pub fn group_promote(name: &GroupName, location: &LocationCode) -> String {
-    format!("{GROUPS}/{name}/locations/{location}/promote")
-}
-
-pub const DATABASES: &str = "/databases";
-
-#[must_use]
-pub fn database(name: &DatabaseName) -> String {
-    format!("{DATABASES}/{name}")
-}
-
-/// torso's own.
-#[must_use]
-pub fn database_rename(name: &DatabaseName) -> String {
-    format!("{DATABASES}/{name}/rename")
-}
-
-#[must_use]
-pub fn database_configuration(name: &DatabaseName) -> String {
-    format!("{DATABASES}/{name}/configuration")
-}
-
-#[must_use]
-pub fn instances(name: &DatabaseName) -> String {
-    format!("{DATABASES}/{name}/instances")
-}
-
-/// An instance is named by its location.
-#[must_use]
-pub fn instance(name: &DatabaseName, location: &LocationCode) -> String {
-    format!("{DATABASES}/{name}/instances/{location}")
-}
-
-/// torso's own.
-#[must_use]
-pub fn instance_promote(name: &DatabaseName, location: &LocationCode) -> String {
-    format!("{DATABASES}/{name}/instances/{location}/promote")
-}
-
-/// torso's own.
-#[must_use]
-pub fn database_sync(name: &DatabaseName) -> String {
-    format!("{DATABASES}/{name}/sync")
-}
-
-/// torso's own.
-#[must_use]
-pub fn database_export(name: &DatabaseName) -> String {
-    format!("{DATABASES}/{name}/export")
-}
-
-#[must_use]
-pub fn database_usage(name: &DatabaseName) -> String {
-    format!("{DATABASES}/{name}/usage")
-}
-
-#[must_use]
-pub fn database_stats(name: &DatabaseName) -> String {
-    format!("{DATABASES}/{name}/stats")
-}
-
-#[must_use]
-pub fn database_transfer(name: &DatabaseName) -> String {
-    format!("{DATABASES}/{name}/transfer")
-}
-
-#[must_use]
-pub fn group_transfer(name: &GroupName) -> String {
-    format!("{GROUPS}/{name}/transfer")
-}
-
-/// Tokens of a database or group; `of` is the path of either.
-#[must_use]
-pub fn tokens(of: &str) -> String {
-    format!("{of}/auth/tokens")
-}
-
-/// torso's own.
-#[must_use]
-pub fn token(of: &str, id: &TokenId) -> String {
-    format!("{of}/auth/tokens/{id}")
-}
-
-#[must_use]
-pub fn rotate(of: &str) -> String {
-    format!("{of}/auth/rotate")
-}
-
-/// torso's own.
-pub const UPLOADS: &str = "/uploads";
-
-#[must_use]
-pub fn upload(id: &TokenId) -> String {
-    format!("{UPLOADS}/{id}")
-}
-
-/// torso's own.
-pub const CHECK: &str = "/check";
-
-pub const ORGANIZATIONS: &str = "/v1/organizations";
-
-#[must_use]
-pub fn organization(slug: &OrganizationSlug) -> String {
-    format!("{ORGANIZATIONS}/{slug}")
-}
-
-#[must_use]
-pub fn members(of: &OrganizationSlug) -> String {
-    format!("{ORGANIZATIONS}/{of}/members")
-}
-
-#[must_use]
-pub fn member(of: &OrganizationSlug, user: &Username) -> String {
-    format!("{ORGANIZATIONS}/{of}/members/{user}")
-}
-
-#[must_use]
-pub fn invites(of: &OrganizationSlug) -> String {
-    format!("/v2/organizations/{of}/invites")
-}
-
-#[must_use]
-pub fn audit_logs(of: &OrganizationSlug) -> String {
-    format!("{ORGANIZATIONS}/{of}/audit-logs")
-}
-
-#[must_use]
-pub fn organization_usage(of: &OrganizationSlug) -> String {
-    format!("{ORGANIZATIONS}/{of}/usage")
-}
-
-#[must_use]
-pub fn subscription(of: &OrganizationSlug) -> String {
-    format!("{ORGANIZATIONS}/{of}/subscription")
-}
-
-pub const ACCEPT_INVITE: &str = "/v1/invitations/accept";
-pub const PLANS: &str = "/plans";
-pub const VALIDATE: &str = "/v1/auth/validate";
-pub const INVALIDATE: &str = "/v1/auth/invalidate";
-pub const USER: &str = "/v1/user";
-pub const API_TOKENS: &str = "/v1/auth/api-tokens";
-
-#[must_use]
-pub fn api_token(name: &TokenName) -> String {
-    format!("{API_TOKENS}/{name}")
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The paths that the functions make, with the parameters' names for values.
-    fn made() -> Vec<String> {
-        let (name, group_name, code) = (
-            "name".parse().unwrap(),
-            "group".parse().unwrap(),
-            "location".parse().unwrap(),
-        );
-        let (slug, id) = ("org".parse().unwrap(), "id".parse().unwrap());
-        vec![
-            LOCATIONS.to_owned(),
-            location(&code),
-            GROUPS.to_owned(),
-            group(&group_name),
-            group_rename(&group_name),
-            group_configuration(&group_name),
-            group_location(&group_name, &code),
-            group_promote(&group_name, &code),
-            DATABASES.to_owned(),
-            database(&name),
-            database_rename(&name),
-            database_configuration(&name),
-            instances(&name),
-            instance(&name, &code),
-            instance_promote(&name, &code),
-            database_sync(&name),
-            database_export(&name),
-            database_usage(&name),
-            database_stats(&name),
-            database_transfer(&name),
-            group_transfer(&group_name),
-            tokens(&database(&name)),
-            token(&group(&group_name), &id),
-            rotate(&group(&group_name)),
-            UPLOADS.to_owned(),
-            upload(&id),
-            CHECK.to_owned(),
-            ORGANIZATIONS.to_owned(),
-            organization(&slug),
-            VALIDATE.to_owned(),
-            INVALIDATE.to_owned(),
-            USER.to_owned(),
-            API_TOKENS.to_owned(),
-            api_token(&"token".parse().unwrap()),
-            ACCEPT_INVITE.to_owned(),
-            PLANS.to_owned(),
-            invites(&slug),
-        ]
-        .into_iter()
-        .chain([
-            members(&slug),
-            member(&slug, &"user".parse().unwrap()),
-            audit_logs(&slug),
-            organization_usage(&slug),
-            subscription(&slug),
-        ])
-        .collect()
-    }
-
-    #[test]
-    fn every_path_that_is_made_is_listed() {
-        let fill = |path: &str| {
-            path.replace("{location}", "location")
-                .replace("{groupName}", "group")
-                .replace("{databaseName}", "name")
-                .replace("{instanceName}", "location")
-                .replace("{organizationSlug}", "org")
-                .replace("{username}", "user")
-                .replace("{tokenId}", "id")
-                .replace("{uploadId}", "id")
-                .replace("{tokenName}", "token")
-        };
-        let listed: Vec<String> = ENDPOINTS
-            .iter()
-            .flat_map(|endpoint| {
-                let mut paths = endpoint.paths();
-                paths.push(endpoint.path.to_owned());
-                paths
-            })
-            .map(|path| fill(&path))
-            .collect();
-        for path in made() {
-            assert!(listed.contains(&path), "{path}");
-        }
-    }
-
-    #[test]
-    fn no_endpoint_is_listed_twice() {
-        let mut seen = std::collections::HashSet::new();
-        for endpoint in ENDPOINTS {
-            for path in endpoint.paths() {
-                assert!(seen.insert((endpoint.method, path)), "{endpoint:?}");
-            }
-        }
-    }
-}
+mod tests;
