@@ -1,4 +1,4 @@
-//! What every command receives: the streams, the settings, and the control plane, which is opened when first asked for.
+//! What every command receives: the streams, the settings, and the control plane, which is opened on first use.
 //!
 //! This is the only place that chooses a control plane.
 
@@ -14,7 +14,7 @@ use crate::settings::keys::Key;
 use crate::ui::Ui;
 use std::cell::OnceCell;
 
-/// One command's surroundings.
+/// The environment of one command.
 pub struct Context {
     pub ui: Ui,
     pub settings: Settings,
@@ -22,7 +22,7 @@ pub struct Context {
     patience: Patience,
 }
 
-/// The control planes there are.
+/// The control plane of the current context.
 enum Plane {
     Embedded(Embedded),
     Server(Client),
@@ -49,7 +49,7 @@ impl Context {
         }
     }
 
-    /// For a person who waits at the Tab key: a server that does not answer at once is not asked.
+    /// For completion, where a person waits: with very short timeouts for a server.
     #[must_use]
     pub fn hurried(ui: Ui, settings: Settings) -> Self {
         Self {
@@ -58,7 +58,7 @@ impl Context {
         }
     }
 
-    /// The same streams in another context.
+    /// The same, but in another context.
     #[must_use]
     pub fn elsewhere(&self, name: &ContextName) -> Self {
         Self {
@@ -78,7 +78,7 @@ impl Context {
         Ok(self.plane.get_or_init(|| plane))
     }
 
-    /// Warns of what a server listed that could not be understood.
+    /// Warns about items of a server's lists that could not be read.
     pub fn tell_skipped(&self) {
         if let Some(Plane::Server(client)) = self.plane.get() {
             for sentence in client.take_skipped() {
@@ -87,7 +87,7 @@ impl Context {
         }
     }
 
-    /// A client of a server. It sends nothing by itself.
+    /// A client of a server. Nothing is sent yet.
     #[must_use]
     pub fn client(&self, server: Server) -> Client {
         let notes = self.settings.state_dir().map(|dir| dir.join("uploads"));
@@ -102,7 +102,7 @@ impl Context {
         })
     }
 
-    /// The server of the current context. The embedded control plane is none.
+    /// The server of the current context, or an error for the embedded control plane.
     pub fn server(&self) -> Result<&Client> {
         match self.plane()? {
             Plane::Server(client) => Ok(client),
@@ -114,7 +114,7 @@ impl Context {
         }
     }
 
-    /// The server of the current context, if it is one.
+    /// The server of the current context; none for the embedded control plane.
     pub fn server_if_any(&self) -> Result<Option<&Client>> {
         Ok(match self.plane()? {
             Plane::Server(client) => Some(client),
@@ -127,7 +127,7 @@ impl Context {
         Ok(self.server()?)
     }
 
-    /// The organization that commands work in: the one chosen, else the user's own.
+    /// The organization that commands work in: the one that was chosen, else the user's personal one.
     pub fn organization(&self) -> Result<OrganizationSlug> {
         let client = self.server()?;
         if let Some(slug) = client.organization() {
@@ -143,7 +143,7 @@ impl Context {
         })
     }
 
-    /// The database a command means: the one named, else the project's.
+    /// The database that a command is about: the one named, else the project's.
     pub fn database(&self, named: Option<DatabaseName>) -> Result<DatabaseName> {
         if let Some(name) = named {
             return Ok(name);

@@ -10,7 +10,7 @@ use std::fmt;
 /// The crate's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What sort of failure it is: the only thing exit codes and HTTP statuses depend on.
+/// The sort of failure. Exit codes and, but for a few codes, HTTP statuses depend on nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// A value that cannot be used: a malformed file, a size that does not parse.
@@ -19,7 +19,7 @@ pub enum Kind {
     Unsupported,
     /// SQLite (or the remote engine) refused a statement.
     Sql,
-    /// A defect of ours, or the machine's: disk, permissions.
+    /// A bug in torso, or a problem of the machine: disk, permissions.
     Internal,
     /// The command line is wrong.
     Usage,
@@ -34,7 +34,7 @@ pub enum Kind {
     /// Unreachable or busy; trying again may help.
     Unavailable,
     Timeout,
-    /// Some parts succeeded, some failed.
+    /// Some parts of the command succeeded, some failed.
     Partial,
     Interrupted,
 }
@@ -75,8 +75,8 @@ impl Kind {
         }
     }
 
-    /// The status a server answers with. Clients of the Platform API rewrite the text of a 403, and take anything but 200
-    /// for a failure, so the choice is between a few well-understood ones.
+    /// The HTTP status of a server's answer. Only a few well-understood ones are used, because clients of the Platform
+    /// API treat every status but 200 as a failure and replace the text of a 403.
     #[must_use]
     pub fn http_status(self) -> u16 {
         match self {
@@ -92,7 +92,7 @@ impl Kind {
         }
     }
 
-    /// Whether the same call may succeed later without anything being changed.
+    /// Whether the same call may succeed later without a change by the user.
     #[must_use]
     pub fn retryable(self) -> bool {
         matches!(self, Self::Unavailable | Self::Timeout)
@@ -240,7 +240,7 @@ impl Error {
         }))
     }
 
-    /// An operating-system error on a path. Tells a full disk and a missing file from the rest.
+    /// An error of the operating system while `doing` something. A full disk and a missing file get codes of their own.
     pub fn io(error: std::io::Error, doing: impl fmt::Display) -> Self {
         let code = match error.kind() {
             std::io::ErrorKind::NotFound => Code::FileNotFound,
@@ -251,7 +251,7 @@ impl Error {
         Self::new(code, doing.to_string()).caused_by(error)
     }
 
-    /// What to type, or look at, next.
+    /// Sets the hint: what to type, or look at, next. A later hint replaces it.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint = Some(hint.into());
@@ -284,7 +284,7 @@ impl Error {
         self.0.hint.as_deref()
     }
 
-    /// The status a server answers with: the kind's, but for a few codes that HTTP has a word of its own for.
+    /// The HTTP status: the kind's, except for a few codes that have a status of their own.
     #[must_use]
     pub fn http_status(&self) -> u16 {
         match self.code() {
@@ -309,7 +309,7 @@ impl Error {
         })
     }
 
-    /// Whether the reader of our output went away, which is a normal ending.
+    /// Whether the reader of our output has closed the pipe, which is a normal ending.
     #[must_use]
     pub fn is_broken_pipe(&self) -> bool {
         let mut next: Option<&(dyn StdError + 'static)> = self.source();

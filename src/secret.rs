@@ -1,12 +1,12 @@
-//! A string that cannot be printed by accident: it has no `Display`, and its `Debug` shows nothing. And what has another one
-//! made when it ends.
+//! Secrets: strings that cannot be printed by accident, and a way to replace one before it expires.
 
 use crate::error::Result;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A token, key or password. The only way to its text is [`Secret::expose`], which is easy to find in a review.
+/// A token, key or password. It has no `Display`, and its `Debug` shows nothing. The only way to its text is
+/// [`Secret::expose`], which is easy to find in a review.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
@@ -29,10 +29,10 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// Has a secret made that takes the place of one that ends. Whoever uses secrets for long needs not know where they come from.
+/// Obtains a new secret in place of one that expires, for code that uses secrets without knowing where they come from.
 #[derive(Clone)]
 pub struct Renewal {
-    /// How long one is used before the next is asked for, while it still serves.
+    /// The age at which a secret is replaced, while it is still valid.
     pub after: Duration,
     ask: Arc<dyn Fn() -> Result<Secret> + Send + Sync>,
 }
@@ -46,7 +46,7 @@ impl Renewal {
         }
     }
 
-    /// The next one.
+    /// Obtains the next secret.
     pub fn ask(&self) -> Result<Secret> {
         (self.ask)()
     }

@@ -1,8 +1,8 @@
-//! Who uses a control plane: users, organizations and their members, API tokens, the audit log and what an organization may
-//! use. [`Accounts`] is the seam between commands and a server, as [`super::ControlPlane`] is for databases: one method an
+//! Who uses a control plane: users, organizations and their members, API tokens, the audit log and quotas. [`Accounts`]
+//! is the seam between commands and a server, as [`super::ControlPlane`] is for databases: one method for each
 //! endpoint. The embedded plane has no accounts. Spellings are the Platform API's (`platform-api.openapi.json`).
 //!
-//! A value of [`Accounts`] is somebody: what that user may do is decided by whoever implements it.
+//! A value of [`Accounts`] acts for one user; the implementation decides what that user may do.
 
 use super::names::{GroupName, OrganizationSlug, TokenName, Username};
 use super::tokens::{DatabaseUsage, Usage};
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// A user as that user sees itself.
+/// The user that a token belongs to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct User {
     pub username: Username,
@@ -58,7 +58,7 @@ pub struct Organization {
     pub platform: String,
 }
 
-/// A change to an organization: absent fields stay.
+/// A change to an organization: absent fields stay as they are.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct OrganizationPatch {
@@ -68,17 +68,17 @@ pub struct OrganizationPatch {
     pub require_mfa: Option<bool>,
 }
 
-/// What a member may do in an organization; each role may do what those below it may.
+/// The role of a member in an organization. Each role may do all that the roles before it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MemberRole {
-    /// Looks, and reads databases.
+    /// May look at everything, and read databases.
     Viewer,
-    /// Makes, changes and destroys databases and groups.
+    /// May also create, change and destroy databases and groups.
     Member,
-    /// And members, invites, and what protects.
+    /// May also manage members, invitations and delete protection.
     Admin,
-    /// And the organization itself.
+    /// May also change and destroy the organization.
     Owner,
 }
 
@@ -121,7 +121,7 @@ pub struct Member {
     pub email: String,
 }
 
-/// An invitation that was not accepted yet.
+/// An invitation that has not been accepted yet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Invite {
     pub id: u64,
@@ -130,12 +130,12 @@ pub struct Invite {
     #[serde(default)]
     pub accepted: bool,
     pub created_at: Timestamp,
-    /// What the invited person opens or types; told once, to whoever invites. No mail is sent.
+    /// What the invited person opens or types. Only in the answer to whoever invites; no mail is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<Secret>,
 }
 
-/// An API token as it is remembered: everything but its text.
+/// An API token as it is stored: everything but its text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ApiToken {
     pub name: TokenName,
@@ -149,12 +149,12 @@ pub struct ApiToken {
     pub scopes: Vec<String>,
     #[serde(default)]
     pub created_at: Option<Timestamp>,
-    /// torso's own.
+    /// Not in the Platform API.
     #[serde(default)]
     pub last_used_at: Option<Timestamp>,
     #[serde(default)]
     pub expires_at: Option<Timestamp>,
-    /// The first characters of its text, by which its owner can tell it.
+    /// The first characters of its text, by which its owner can recognize it.
     #[serde(default)]
     pub prefix: Option<String>,
 }
@@ -169,19 +169,19 @@ pub struct NewApiToken {
     pub group: Option<GroupName>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scopes: Option<Vec<String>>,
-    /// torso's own, in the form of [`super::tokens::Expiration`].
+    /// Not in the Platform API; in the form of [`super::tokens::Expiration`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expiration: Option<String>,
 }
 
-/// A new API token: the only time that its text is known.
+/// A new API token, with its text, which is not stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MintedApiToken {
     pub token: ApiToken,
     pub value: Secret,
 }
 
-/// Something that was done, or refused.
+/// An entry of the audit log: something that was done, or refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AuditEntry {
     /// A published code, such as `db-create`.
@@ -192,7 +192,7 @@ pub struct AuditEntry {
     /// Who.
     pub author: String,
     pub created_at: Timestamp,
-    /// What it was done to, and torso's own `result` and `request_id`.
+    /// What it was done to, and `result` and `request_id`, which are not in the Platform API.
     pub data: serde_json::Value,
 }
 
@@ -212,7 +212,7 @@ pub struct AuditPage {
     pub pagination: Pagination,
 }
 
-/// What an organization may use; 0 is unlimited, and sizes are bytes.
+/// The quotas of an organization; 0 is unlimited, and sizes are bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Quotas {
@@ -264,28 +264,28 @@ pub struct OrganizationTotals {
     pub groups: u64,
 }
 
-/// Everything that can be asked about accounts.
+/// The accounts of a server, as one user sees and may change them.
 ///
 /// Errors: `unauthenticated` for a token that is not valid, `forbidden` where the role or the token's scopes do not allow
 /// it, `not_found` and `exists` kinds naming the thing.
 pub trait Accounts {
-    /// When the API token in use expires; none for never.
+    /// When the API token in use expires; none if never.
     fn validate(&self) -> Result<Option<Timestamp>>;
     fn current_user(&self) -> Result<User>;
 
     fn list_api_tokens(&self) -> Result<Vec<ApiToken>>;
     fn create_api_token(&self, name: &TokenName, new: &NewApiToken) -> Result<MintedApiToken>;
-    /// Works at once.
+    /// Takes effect at once.
     fn revoke_api_token(&self, name: &TokenName) -> Result<()>;
-    /// Ends every API token of the user made before now, this one too; tells when that was.
+    /// Revokes every API token of the user made before now, this one too. Returns that time.
     fn invalidate_sessions(&self) -> Result<Timestamp>;
 
-    /// The personal one first.
+    /// The personal organization first.
     fn list_organizations(&self) -> Result<Vec<Organization>>;
     fn create_organization(&self, name: &str) -> Result<Organization>;
     fn get_organization(&self, slug: &OrganizationSlug) -> Result<Organization>;
     fn update_organization(&self, slug: &OrganizationSlug, patch: &OrganizationPatch) -> Result<Organization>;
-    /// Refused while it has databases, and for a personal one.
+    /// Refused while it has databases, and for a personal organization.
     fn delete_organization(&self, slug: &OrganizationSlug) -> Result<()>;
 
     fn list_members(&self, of: &OrganizationSlug) -> Result<Vec<Member>>;
@@ -293,7 +293,7 @@ pub trait Accounts {
     /// A user of this server becomes a member at once.
     fn add_member(&self, of: &OrganizationSlug, user: &Username, role: MemberRole) -> Result<Member>;
     fn update_member(&self, of: &OrganizationSlug, user: &Username, role: MemberRole) -> Result<Member>;
-    /// The last owner stays.
+    /// Refused for the last owner.
     fn remove_member(&self, of: &OrganizationSlug, user: &Username) -> Result<()>;
 
     fn list_invites(&self, of: &OrganizationSlug) -> Result<Vec<Invite>>;

@@ -1,15 +1,15 @@
-//! What both ends of a file's way to a server and back agree on: how SQLite files begin, and the checksum of an upload.
+//! What client and server must agree on about uploaded files: how a SQLite file begins, and the checksum.
 
 use ring::digest::{Context, SHA256};
 use std::io::Read;
 
-/// How a SQLite file begins.
+/// The first bytes of a SQLite file.
 pub const SQLITE_HEADER: &[u8; 16] = b"SQLite format 3\0";
 
 /// Bytes read at once.
 const PIECE: usize = 1 << 16;
 
-/// The SHA-256 of everything that follows, in hexadecimal.
+/// The SHA-256, in hexadecimal, of everything that is left to read.
 pub fn sha256(from: &mut impl Read) -> std::io::Result<String> {
     let mut context = Context::new(&SHA256);
     let mut piece = vec![0; PIECE];

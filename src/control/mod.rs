@@ -1,9 +1,9 @@
 //! The control plane: which databases, groups, locations and replicas are wanted, and the rules for changing that.
 //!
-//! [`ControlPlane`] is the seam between what a user types and where databases live. It has one method an endpoint of the
-//! Platform API, is synchronous and object-safe, and knows nothing of terminals or settings, so that it could run on
-//! another machine. `embedded` implements it over files; an HTTP client and a server over it are mirror images through
-//! `routes`.
+//! [`ControlPlane`] is the seam between what a user types and where databases live. It has one method for each endpoint
+//! of the Platform API, is synchronous and object-safe, and knows nothing of terminals or settings, so that it could
+//! run on another machine. `embedded` implements it over files of this machine, `hosted` for many organizations on a
+//! server, and `client` over HTTP; client and server are mirror images through `routes`.
 //!
 //! # Invariants
 //!
@@ -42,22 +42,22 @@ use types::{
     GroupConfiguration, Instance, Location, NewGroup, NewLocation, Synced,
 };
 
-/// Hears of bytes done and in all, and may stop the work with an error.
+/// Called with the bytes done and the total; may stop the work with an error.
 pub type Progress<'a> = dyn FnMut(u64, u64) -> Result<()> + 'a;
 
-/// Everything one can ask of a control plane. Mutations return when the result can be used.
+/// A control plane. Mutations return when the result can be used.
 ///
 /// Errors: `not_found`, `exists` and `conflict` kinds name the thing; `catalog_busy` when another process holds the
 /// catalog for longer than the deadline.
 pub trait ControlPlane {
     // Locations.
 
-    /// Every known location, by code.
+    /// Every known location, ordered by code.
     fn list_locations(&self) -> Result<Vec<Location>>;
     fn get_location(&self, code: &LocationCode) -> Result<Location>;
     /// Adds a location of the user's own, or gives a built-in one a directory.
     fn add_location(&self, new: &NewLocation) -> Result<Location>;
-    /// Refused while instances live there. A built-in location loses only what was added to it.
+    /// Refused while there are instances. Of a built-in location, only what the user added is removed.
     fn remove_location(&self, code: &LocationCode) -> Result<Location>;
 
     // Groups.
@@ -68,7 +68,7 @@ pub trait ControlPlane {
     fn rename_group(&self, name: &GroupName, to: &GroupName) -> Result<Group>;
     /// Destroys the group and every database in it. Refused under delete protection of the group or of any of them.
     fn delete_group(&self, name: &GroupName) -> Result<Group>;
-    /// Replicates every database of the group, now and in future. Adding a location twice changes nothing.
+    /// Adds a replica of every database of the group, now and in future. Adding a location twice changes nothing.
     fn add_group_location(&self, name: &GroupName, location: &LocationCode) -> Result<Group>;
     /// Removing a location the group does not have changes nothing; the primary is refused.
     fn remove_group_location(&self, name: &GroupName, location: &LocationCode) -> Result<Group>;
@@ -79,11 +79,11 @@ pub trait ControlPlane {
 
     // Databases.
 
-    /// By name.
+    /// Ordered by name.
     fn list_databases(&self, filter: &DatabaseFilter) -> Result<Vec<Database>>;
     fn create_database(&self, request: &CreateDatabase) -> Result<Database>;
-    /// [`ControlPlane::create_database`], telling how much of an upload is done, in bytes done and in all; `progress` may
-    /// stop it with an error. Where nothing is uploaded there is nothing to tell.
+    /// [`ControlPlane::create_database`] that reports the progress of an upload. Without an upload, `progress` is not
+    /// called.
     fn create_database_telling(&self, request: &CreateDatabase, _progress: &mut Progress<'_>) -> Result<Database> {
         self.create_database(request)
     }
@@ -100,19 +100,19 @@ pub trait ControlPlane {
     fn list_instances(&self, name: &DatabaseName) -> Result<Vec<Instance>>;
     /// Adds a replica. Adding one that exists changes nothing; the primary's own location is refused.
     fn add_instance(&self, name: &DatabaseName, location: &LocationCode) -> Result<Instance>;
-    /// Removes a replica. The primary is refused, and so is one that the group wants.
+    /// Removes a replica. Refused for the primary, and for a location of the group.
     fn remove_instance(&self, name: &DatabaseName, location: &LocationCode) -> Result<()>;
-    /// Refreshes replicas that lack something: the one at `location`, else all.
+    /// Refreshes replicas that are behind: the one at `location`, else all.
     fn sync_database(&self, name: &DatabaseName, location: Option<&LocationCode>) -> Result<Vec<Synced>>;
-    /// Makes the replica at `location` the primary, without losing a committed row. Already the primary: nothing changes.
+    /// Makes the replica at `location` the primary, without losing a committed row. If it is the primary already,
+    /// nothing changes.
     fn promote_instance(&self, name: &DatabaseName, location: &LocationCode) -> Result<Database>;
-    /// How to reach the primary, or the instance at `location`. A replica that lacks something is refreshed first.
+    /// How to reach the primary, or the instance at `location`. A replica that is behind is refreshed first.
     fn connection(&self, name: &DatabaseName, location: Option<&LocationCode>) -> Result<Connection>;
 
-    // Tokens and usage, where something stands between applications and databases. Elsewhere all of these are
-    // `unsupported`, as they are by default.
+    // Tokens, usage and organizations, which only a server has. By default all of these fail with `unsupported`.
 
-    /// Permissions on tables are refused where no engine can hold them.
+    /// Refused with permissions on tables, which no engine here can enforce.
     fn create_database_token(&self, name: &DatabaseName, _new: &NewToken) -> Result<Minted> {
         Err(without_tokens(&format!("database {name}")))
     }
@@ -120,25 +120,25 @@ pub trait ControlPlane {
     fn create_group_token(&self, name: &GroupName, _new: &NewToken) -> Result<Minted> {
         Err(without_tokens(&format!("group {name}")))
     }
-    /// Those that open the database, its group's among them, the newest first.
+    /// The tokens that open the database, with those of its group; the newest first.
     fn list_database_tokens(&self, name: &DatabaseName) -> Result<Vec<DatabaseToken>> {
         Err(without_tokens(&format!("database {name}")))
     }
     fn list_group_tokens(&self, name: &GroupName) -> Result<Vec<DatabaseToken>> {
         Err(without_tokens(&format!("group {name}")))
     }
-    /// Ends one token of a database, at once. Ending it twice changes nothing.
+    /// Revokes a token of a database, at once. Revoking it twice changes nothing.
     fn revoke_database_token(&self, name: &DatabaseName, _id: &str) -> Result<DatabaseToken> {
         Err(without_tokens(&format!("database {name}")))
     }
     fn revoke_group_token(&self, name: &GroupName, _id: &str) -> Result<DatabaseToken> {
         Err(without_tokens(&format!("group {name}")))
     }
-    /// Ends every token made so far that opens only this database, after a grace period.
+    /// Revokes every token made so far that opens only this database, after a grace period.
     fn rotate_database_tokens(&self, name: &DatabaseName, _grace: Duration) -> Result<()> {
         Err(without_tokens(&format!("database {name}")))
     }
-    /// Ends every token made so far for the group or one of its databases, after a grace period.
+    /// Revokes every token made so far for the group or one of its databases, after a grace period.
     fn rotate_group_tokens(&self, name: &GroupName, _grace: Duration) -> Result<()> {
         Err(without_tokens(&format!("group {name}")))
     }
@@ -160,10 +160,10 @@ pub trait ControlPlane {
 
     // The plane itself.
 
-    /// A fresh path, on the plane's own disk, where a caller may build a SQLite file for [`types::Seed::DatabaseUpload`].
-    /// What is left there by a caller that died is removed by a later one.
+    /// A fresh path, on the plane's own disk, where a caller may build a SQLite file for
+    /// [`types::Seed::DatabaseUpload`]. Files left by callers that died are removed by later ones.
     fn staging(&self) -> Result<Staging>;
-    /// Looks for what is wrong; with `fix`, mends what can be mended without losing data.
+    /// Checks for problems; with `fix`, repairs those that can be repaired without losing data.
     fn check(&self, fix: bool) -> Result<Vec<Finding>>;
 }
 
@@ -191,12 +191,12 @@ fn without_organizations(what: &str) -> Error {
     .hint("torso db copy moves databases between contexts")
 }
 
-/// A place for a file under construction. Dropping it removes whatever was not handed over.
+/// A place for a file under construction. Dropping it removes what is left there.
 #[derive(Debug)]
 pub struct Staging {
     /// The file to create.
     pub path: PathBuf,
-    /// Held so that others can tell that the builder lives.
+    /// Locked while the builder lives, so that others do not remove the file.
     _lock: std::fs::File,
 }
 
@@ -211,7 +211,7 @@ impl Drop for Staging {
         for suffix in ["", "-wal", "-shm", "-journal", ".lock"] {
             let mut path = self.path.clone().into_os_string();
             path.push(suffix);
-            // Nothing can be done about a failure, and a later caller tries again.
+            // Nothing can be done about a failure here; a later caller tries again.
             let _ = std::fs::remove_file(path);
         }
     }

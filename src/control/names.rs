@@ -12,7 +12,7 @@ pub const MAX_NAME: usize = 64;
 /// The group of databases that are not given one. It is made on first use.
 pub const DEFAULT_GROUP: &str = "default";
 
-/// Why a text is not a name.
+/// Checks that a text is a name. `noun` is what it would be the name of, for errors.
 fn check(noun: &str, text: &str) -> Result<(), Error> {
     let refuse = |why: String| {
         Err(Error::new(
@@ -49,7 +49,7 @@ fn check(noun: &str, text: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// The text in quotes, cut to a readable length, with everything that is not printable escaped.
+/// The text in quotes for errors: cut to a readable length, with unprintable characters escaped.
 fn quoted(text: &str) -> String {
     const SHOWN: usize = 40;
     let mut short: String = text.chars().take(SHOWN).collect();
@@ -139,11 +139,11 @@ name!(
     Username, "user"
 );
 name!(
-    /// What a user calls an API token.
+    /// The name of an API token.
     TokenName, "token"
 );
 
-/// The id that a server gave to a token or an upload: letters, digits, `-` and `_`, so that it can be part of a path.
+/// The id of a token or an upload: letters, digits, `-` and `_`, so that it can be part of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenId(String);
 
@@ -167,16 +167,16 @@ impl fmt::Display for TokenId {
     }
 }
 
-/// The identity of a database's storage: generated, never reused, and the only thing files are named by.
+/// The id of a database's storage: generated, never reused, and the only thing that files are named by.
 ///
-/// A UUID in its hyphenated form. Its version-7 layout keeps byte 5 free for the clock, so the byte is steered away from
-/// 0x10, which the official CLI reads as another kind of database (`platform-api.md` §A.6, 13).
+/// A UUID of version 7 in hyphenated form. Byte 5 is part of the time in that layout; the value 0x10 is avoided there,
+/// because the official CLI takes such a database for one of another kind.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct DatabaseId(String);
 
 impl DatabaseId {
-    /// A fresh one.
+    /// Generates a new id.
     #[must_use]
     pub fn generate() -> Self {
         loop {

@@ -1,7 +1,7 @@
-//! Well-known places: the location codes that hosted libSQL users know (airport codes), so that a script that names them
-//! runs on every control plane; and, offline, which of them is nearest to a time zone.
+//! The built-in locations: the codes that users of hosted libSQL know (airport codes), so that a script that names them
+//! runs on every control plane. Also finds the one nearest to a time zone, offline.
 
-/// A place in the built-in table.
+/// A built-in location.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Place {
     pub code: &'static str,
@@ -13,7 +13,7 @@ pub struct Place {
     pub lon: f64,
 }
 
-/// The code of this very machine, a place without coordinates.
+/// The code of this machine, a location without coordinates.
 pub const LOCAL: &str = "local";
 
 /// How `local` is described.
@@ -28,7 +28,7 @@ const fn place(code: &'static str, description: &'static str, lat: f64, lon: f64
     }
 }
 
-/// Every built-in place but `local`, by code.
+/// Every built-in location but `local`, ordered by code.
 pub const PLACES: [Place; 37] = [
     place("ams", "Amsterdam, Netherlands", 52.37, 4.90),
     place("arn", "Stockholm, Sweden", 59.33, 18.07),
@@ -69,7 +69,7 @@ pub const PLACES: [Place; 37] = [
     place("zrh", "Zurich, Switzerland", 47.38, 8.54),
 ];
 
-/// The built-in place of a code.
+/// The built-in location with a code.
 #[must_use]
 pub fn find(code: &str) -> Option<&'static Place> {
     PLACES
@@ -78,7 +78,7 @@ pub fn find(code: &str) -> Option<&'static Place> {
         .map(|index| &PLACES[index])
 }
 
-/// The one built-in place whose description has all words of a name such as `paris` or `san-jose`.
+/// The one built-in location whose description has all words of a name such as `paris` or `san-jose`.
 #[must_use]
 pub fn called(name: &str) -> Option<&'static Place> {
     let words = |text: &str| -> Vec<String> {
@@ -95,11 +95,11 @@ pub fn called(name: &str) -> Option<&'static Place> {
     fitting.next().filter(|_| fitting.next().is_none())
 }
 
-/// Where time zones are: `<zone> <degrees north> <degrees east>` a line.
+/// The principal city of each time zone, one a line: `<zone> <degrees north> <degrees east>`.
 const ZONES: &str = include_str!("zones.txt");
 
-/// The built-in place nearest to the principal city of a time zone, by its name in the time zone database; none for a zone
-/// that is no place, such as UTC. No network is asked, so it is as right as the machine's time zone is.
+/// The built-in location nearest to the principal city of a time zone, given by its name in the time zone database;
+/// none for a zone without a city, such as UTC. Uses no network, so it is only as accurate as the machine's time zone.
 #[must_use]
 pub fn nearest(timezone: &str) -> Option<&'static Place> {
     let mut fields = ZONES
@@ -111,7 +111,8 @@ pub fn nearest(timezone: &str) -> Option<&'static Place> {
     PLACES.iter().min_by(|a, b| far(a).total_cmp(&far(b)))
 }
 
-/// The way between two points over the surface of the earth, taken for a sphere. Degrees north and east.
+/// The great-circle distance between two points in kilometres, on a spherical earth. The points are in degrees north
+/// and east.
 #[must_use]
 pub fn distance_km(lat: f64, lon: f64, other_lat: f64, other_lon: f64) -> f64 {
     const RADIUS_KM: f64 = 6_371.0;

@@ -3,8 +3,7 @@
 use crate::error::{Code, Error, Result};
 use std::str::FromStr;
 
-/// A number of bytes. `kb`, `mb`, `gb`, `tb` and their one-letter forms count in 1024s, as file sizes are meant here;
-/// `kib` and so on say it outright.
+/// A number of bytes. `kb`, `mb`, `gb`, `tb` and their one-letter forms are powers of 1024, like `kib` and so on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size(pub u64);
 

@@ -1,7 +1,7 @@
-//! A SQLite file of torso's own: opening, migrating, transactions, and what SQLite's errors mean here. Its schema and its
-//! queries belong to whoever has it: the embedded plane's catalog, the hosted plane's accounts.
+//! A SQLite file of torso's own: opening, migrating, transactions and errors. Schema and queries are its owners': the
+//! embedded plane's catalog, the hosted plane's accounts.
 //!
-//! A reader opens what is there and takes no lock. Only the holder of the owner's lock creates, migrates or writes.
+//! A reader takes no lock. Only the holder of the owner's lock creates, migrates or writes.
 
 use crate::engine::disk;
 use crate::error::{Code, Error, Result};
@@ -10,16 +10,16 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavio
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Pages in the write-ahead log before it is copied into the file. Kept small, because the log stays when a process
-/// ends (no checkpoint, no two fsyncs) and the next one reads it through.
+/// Pages in the write-ahead log before a checkpoint. Small, because a process does not checkpoint when it ends (that
+/// would be two fsyncs), and the next one has to read the log.
 const CHECKPOINT_PAGES: u32 = 256;
 
-/// What a file is for.
+/// The kind of a file.
 #[derive(Debug, Clone, Copy)]
 pub struct Kind {
-    /// What errors call it: "the catalog".
+    /// Its name in errors: "the catalog".
     pub noun: &'static str,
-    /// The steps from nothing to the current schema, in order; step n leads to version n.
+    /// The migrations from an empty file to the current schema; number n leads to version n.
     pub migrations: &'static [&'static str],
 }
 
@@ -31,8 +31,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the file for reading; none when there is not one yet. One of an older torso must be migrated before it
-    /// is used, see [`Store::is_current`].
+    /// Opens the file for reading; none if there is none yet. A file of an older torso must be migrated before use, see
+    /// [`Store::is_current`].
     pub fn open(path: &Path, kind: Kind) -> Result<Option<Self>> {
         if !path
             .try_exists()
@@ -41,11 +41,11 @@ impl Store {
             return Ok(None);
         }
         let store = Self::connect(path, kind)?;
-        // Version 0: whoever made the file was killed before the schema was in it.
+        // Version 0: the process that made the file was killed before it wrote the schema.
         Ok((store.version()? > 0).then_some(store))
     }
 
-    /// Opens the file for the holder of its lock, who creates and migrates it as needed.
+    /// Opens the file for the holder of the lock, and creates or migrates it as needed.
     pub fn prepare(path: &Path, kind: Kind) -> Result<Self> {
         drop(disk::private_file(path)?);
         let store = Self::connect(path, kind)?;
@@ -57,7 +57,7 @@ impl Store {
         Ok(self.version()? == self.kind.migrations.len())
     }
 
-    /// Brings the schema to the current version. For the holder of the lock.
+    /// Migrates the schema to the current version. For the holder of the lock.
     pub fn migrate(&self) -> Result<()> {
         let from = self.version()?;
         if from == 0 {
@@ -121,7 +121,7 @@ impl Store {
             .map_err(|error| self.error(error))
     }
 
-    /// Makes the connection ready for changes that must last: call once the lock is held.
+    /// Makes the connection's commits durable: call it once the lock is held.
     pub fn durable(&self) -> Result<()> {
         self.pragma("foreign_keys", true)?;
         self.pragma("wal_autocheckpoint", CHECKPOINT_PAGES)?;
@@ -137,7 +137,7 @@ impl Store {
         Ok(value)
     }
 
-    /// Like [`Store::write`], for bookkeeping that may be lost with the power: it is not waited for.
+    /// Like [`Store::write`], for bookkeeping that may be lost in a power failure: it does not wait for the disk.
     pub fn write_lazily(&self, change: impl FnOnce() -> Result<()>) -> Result<()> {
         self.pragma("synchronous", "NORMAL")?;
         let result = self.write(change);
@@ -145,7 +145,7 @@ impl Store {
         result
     }
 
-    /// What SQLite finds wrong with the file or its references, in its own words; empty when sound.
+    /// What SQLite's integrity and foreign key checks report; empty if the file is sound.
     pub fn integrity(&self) -> Result<Vec<String>> {
         let mut found = Vec::new();
         let mut statement = self
@@ -179,7 +179,7 @@ impl Store {
         describe(self.kind.noun, &self.path, error)
     }
 
-    /// Runs one statement.
+    /// Runs one statement; returns the number of changed rows.
     pub fn execute(&self, sql: &str, params: impl rusqlite::Params) -> Result<usize> {
         self.conn
             .prepare_cached(sql)
@@ -211,12 +211,12 @@ impl Store {
     }
 }
 
-/// A number that is not negative.
+/// A column with a number that is not negative.
 pub fn count(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
     Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or(0))
 }
 
-/// A name, id or time from a column. What does not parse was not written by us.
+/// A column with a name, id or time. Text that does not parse is an error: torso did not write it.
 pub fn parsed<T>(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<T>
 where
     T: std::str::FromStr,
@@ -225,7 +225,7 @@ where
     parse(column, row.get_ref(column)?.as_str()?)
 }
 
-/// The same, where the column may be NULL.
+/// The same for a column that may be NULL.
 pub fn parsed_maybe<T>(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Option<T>>
 where
     T: std::str::FromStr,
@@ -275,7 +275,7 @@ fn describe(noun: &str, path: &Path, error: rusqlite::Error) -> Error {
     described.caused_by(error)
 }
 
-/// Holds the steps of a file to its schema as it is written down, which is answered.
+/// Checks that the migrations lead to the schema in `written`; returns that schema.
 #[cfg(test)]
 #[track_caller]
 pub fn migrated_schema(kind: Kind, written: &str) -> Vec<(String, String, String)> {
@@ -291,7 +291,7 @@ pub fn migrated_schema(kind: Kind, written: &str) -> Vec<(String, String, String
     schema
 }
 
-/// The schema as SQLite holds it, without comments and differences of white space.
+/// The schema in SQLite's catalog, without comments and with white space normalized.
 #[cfg(test)]
 fn schema_of(conn: &Connection) -> Vec<(String, String, String)> {
     let mut statement = conn
@@ -309,7 +309,7 @@ fn schema_of(conn: &Connection) -> Vec<(String, String, String)> {
     .collect()
 }
 
-/// How many numbered steps are in a folder; there must be no gap between them.
+/// The number of numbered migrations in a folder; there must be no gap.
 #[cfg(test)]
 pub fn numbered(folder: &Path) -> usize {
     let mut names: Vec<String> = std::fs::read_dir(folder)

@@ -1,6 +1,6 @@
-//! Tokens that open databases, and what databases have used: the nouns of a plane that stands between applications and
-//! their databases. Spelled as in the Platform API (`platform-api.openapi.json`: CreateTokenInput, Usage), with torso's own
-//! fields added. Signing and checking are the hosted plane's; tokens of users are in [`super::accounts`].
+//! Database tokens and usage: the types for planes that stand between applications and their databases. Spelled as in
+//! the Platform API (`platform-api.openapi.json`: CreateTokenInput, Usage), with a few fields added. The hosted plane
+//! signs and checks tokens; API tokens of users are in [`super::accounts`].
 
 use super::names::{DatabaseName, GroupName};
 use crate::error::{Code, Error};
@@ -67,7 +67,7 @@ impl FromStr for Expiration {
                 .and_then(|part| seconds.checked_add(part))
                 .ok_or_else(wrong)?;
         }
-        // A hundred years: beyond that a date has no meaning, and a token may as well never expire.
+        // A hundred years is the longest: a token that should live longer may as well never expire.
         if !digits.is_empty() || seconds == 0 || seconds > 3_155_760_000 {
             return Err(wrong());
         }
@@ -84,10 +84,10 @@ impl fmt::Display for Expiration {
     }
 }
 
-/// The request for a database token. On the wire `expiration` and `authorization` are in the query.
+/// The request for a database token. On the wire, `expiration` and `authorization` are in the query.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct NewToken {
-    /// torso's own: what to call it in lists.
+    /// Its name in lists. Not in the Platform API.
     pub name: Option<String>,
     pub expiration: Expiration,
     pub authorization: Authorization,
@@ -100,7 +100,7 @@ pub struct NewToken {
 pub struct TokenPermissions {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub permissions: Option<AttachPermissions>,
-    /// Permissions on tables. No engine here can hold them, so a plane that is asked for them refuses.
+    /// Permissions on tables. No engine here can enforce them, so they are refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fine_grained_permissions: Option<Vec<TablePermission>>,
 }
@@ -117,7 +117,7 @@ pub struct AttachList {
     pub databases: Vec<String>,
 }
 
-/// Actions on tables: the tables (none: all), and what may be done.
+/// Permitted actions on tables; without tables, on all of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TablePermission {
     #[serde(rename = "t")]
@@ -126,18 +126,18 @@ pub struct TablePermission {
     pub actions: Vec<String>,
 }
 
-/// A new database token: the only time that its text is known.
+/// A new database token, with its text, which is not stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Minted {
     pub jwt: Secret,
-    /// torso's own: how it is listed and revoked.
+    /// The id by which it is listed and revoked. Not in the Platform API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
 }
 
-/// A database token as it is remembered: everything but its text.
+/// A database token as it is stored: everything but its text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DatabaseToken {
     pub id: String,
@@ -151,22 +151,22 @@ pub struct DatabaseToken {
     pub created_at: Timestamp,
     #[serde(default)]
     pub expires_at: Option<Timestamp>,
-    /// Who had it made.
+    /// The user who made it.
     pub created_by: String,
-    /// Set when it does not open anything any more, before its time: revoked, or rotated away.
+    /// When it was revoked, by itself or with others by a rotation.
     #[serde(default)]
     pub revoked_at: Option<Timestamp>,
 }
 
-/// What torso calls the tokens that its commands make for themselves.
+/// The name of tokens that torso's commands make for themselves.
 pub const OWN_LABEL: &str = "torso";
 
-/// How long such a token lasts: longer than an answer that somebody still reads, and no longer than it may lie about. Commands
-/// that need one for longer have others made.
+/// How long such a token is valid: longer than the reading of any result, and short in case it leaks. Commands that run
+/// for longer renew it.
 pub const OWN_LIFE: Duration = Duration::from_secs(3_600);
 
 impl DatabaseToken {
-    /// Whether a command of torso's made it for itself. A lasting token never counts as such, whatever it is called.
+    /// Whether a command of torso made it for itself. A token with a longer life does not count, whatever its name.
     #[must_use]
     pub fn is_of_a_command(&self) -> bool {
         self.name.as_deref() == Some(OWN_LABEL)
@@ -176,7 +176,7 @@ impl DatabaseToken {
     }
 }
 
-/// What was used: rows, and bytes.
+/// Usage: rows and bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Usage {
@@ -195,14 +195,14 @@ impl std::ops::AddAssign for Usage {
     }
 }
 
-/// What one instance used.
+/// The usage of one instance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct InstanceUsage {
     pub uuid: String,
     pub usage: Usage,
 }
 
-/// What a database used. `usage` and `total` are the same numbers: clients read one or the other.
+/// The usage of a database. `usage` and `total` are the same numbers: clients read one or the other.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DatabaseUsage {
     pub uuid: String,
@@ -221,7 +221,7 @@ pub struct QueryUsage {
     pub rows_written: u64,
 }
 
-/// From when to when usage is asked for; open ends are the beginning of the month and now.
+/// The time span of a usage request; by default, from the beginning of the month until now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Span {
     pub from: Option<Timestamp>,

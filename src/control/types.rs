@@ -1,6 +1,7 @@
-//! The nouns, as they travel on the wire: names and spellings of the Platform API (`platform-api.openapi.json`), which
-//! mixes cases (`DbId`, `primaryRegion`, `block_reads`). The same values are what the control plane works with and what
-//! `--output json` prints; there is no second set of types. Fields that only torso has are optional and additive.
+//! The types of databases, groups, locations and instances, with the names and spellings of the Platform API
+//! (`platform-api.openapi.json`), which mixes cases (`DbId`, `primaryRegion`, `block_reads`). The control plane works
+//! with the same types, and `--output json` prints them; there is no second set. Fields that only torso has are
+//! optional.
 //!
 //! Times are RFC 3339 UTC, sizes bytes, durations milliseconds.
 
@@ -19,7 +20,7 @@ pub struct Database {
     /// Host of the data plane; empty where databases are files.
     #[serde(rename = "Hostname")]
     pub hostname: String,
-    /// What a client connects to: `file:…` on the embedded plane, `libsql://…` or `http(s)://…` elsewhere.
+    /// What an application connects to: `file:…` on the embedded plane, `libsql://…` or `http(s)://…` elsewhere.
     pub url: String,
     pub group: GroupName,
     #[serde(rename = "primaryRegion")]
@@ -35,7 +36,7 @@ pub struct Database {
     pub parent: Option<Parent>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_at: Option<Timestamp>,
-    /// Bytes of the primary, where known without asking for it separately.
+    /// Bytes of the primary, if known without a separate request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size_bytes: Option<u64>,
 }
@@ -61,23 +62,23 @@ pub struct Group {
     pub archived: bool,
 }
 
-/// A place where instances can be.
+/// A location: a place where instances can be.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Location {
     pub code: LocationCode,
-    /// City and country, or what the user called it.
+    /// City and country, or the user's own description.
     pub description: String,
     /// Degrees north, degrees east.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lat: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lon: Option<f64>,
-    /// The directory instances live in, where they are files.
+    /// The directory of its instances, if they are files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dir: Option<PathBuf>,
     /// Whether it is in the built-in table.
     pub builtin: bool,
-    /// Whether instances live there now.
+    /// Whether there are instances now.
     pub in_use: bool,
 }
 
@@ -88,15 +89,15 @@ pub enum Role {
     Replica,
 }
 
-/// How an instance is, as observed now.
+/// The observed state of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum InstanceState {
-    /// Serves, and a replica has everything its primary has.
+    /// It serves; a replica has everything that its primary has.
     Ready,
-    /// A replica that has not everything its primary has.
+    /// A replica that lacks something that its primary has.
     Behind,
-    /// Wanted but not there yet, or gone.
+    /// It should exist but does not.
     Missing,
 }
 
@@ -118,18 +119,19 @@ pub struct Instance {
     /// When a replica was last made equal to its primary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub synced_at: Option<Timestamp>,
-    /// How far a replica is behind: time between the state it has and its primary's last change. 0 when it has everything.
+    /// How far a replica is behind: the time between the state it has and its primary's last change, in milliseconds. 0
+    /// if it has everything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lag_ms: Option<u64>,
-    /// How many frames of its primary's log a replica lacks, on an engine that has such.
+    /// How many frames of its primary's log a replica lacks, on an engine with a replication log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lag_frames: Option<u64>,
-    /// How many frames of its primary's log an instance has, on an engine that has such.
+    /// How many frames of its primary's log an instance has, on an engine with a replication log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<u64>,
 }
 
-/// What can be set on a database.
+/// The settings of a database.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Configuration {
     /// Bytes as a decimal string (the wire's form); `"0"` is unlimited.
@@ -140,7 +142,7 @@ pub struct Configuration {
     pub delete_protection: bool,
 }
 
-/// A change to a [`Configuration`]: absent fields stay.
+/// A change to a [`Configuration`]: absent fields stay as they are.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ConfigurationPatch {
     /// A size as in [`super::sizes`]; 0 is unlimited.
@@ -156,28 +158,28 @@ pub struct ConfigurationPatch {
     pub delete_protection: Option<bool>,
 }
 
-/// What can be set on a group.
+/// The settings of a group.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GroupConfiguration {
     pub delete_protection: bool,
 }
 
-/// What a new database starts with.
+/// The initial content of a new database.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Seed {
     /// A copy of another database (a branch).
     Database { name: DatabaseName },
-    /// A SQLite file that the caller has made and checked. The embedded plane moves it into place, so it is gone
-    /// afterwards; the caller gets its place from [`super::ControlPlane::staging`]. The path does not travel: on
-    /// the wire an upload is its own request.
+    /// A SQLite file that the caller has made and checked, at a path from [`super::ControlPlane::staging`]. The
+    /// embedded plane moves it into place, so it is gone afterwards. The path is never sent: on the wire, an upload is
+    /// a request of its own.
     DatabaseUpload {
         #[serde(skip)]
         path: PathBuf,
     },
-    /// torso's own: what was uploaded to a server before, a SQLite file or a dump.
+    /// Something uploaded to the server before: a SQLite file or a dump. Not in the Platform API.
     Upload { id: String },
-    /// A dump that was uploaded to the server before, by the URL that the server told.
+    /// A dump uploaded to the server before, by the URL that the server gave it.
     Dump { url: String },
 }
 
@@ -185,10 +187,10 @@ pub enum Seed {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CreateDatabase {
     pub name: DatabaseName,
-    /// Absent: the only group, else `default`, made on first use.
+    /// Without one: the only group, else `default`, which is made on first use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<GroupName>,
-    /// Absent: the group's primary location.
+    /// Without one: the group's primary location.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<LocationCode>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -202,10 +204,10 @@ pub struct CreateDatabase {
 pub struct DatabaseFilter {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<GroupName>,
-    /// Those with an instance there.
+    /// Only databases with an instance there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<LocationCode>,
-    /// Branches of this database.
+    /// Only branches of this database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<DatabaseId>,
 }
@@ -230,17 +232,17 @@ pub struct NewLocation {
     pub lon: Option<f64>,
 }
 
-/// What came of refreshing one replica.
+/// The result of refreshing one replica.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Synced {
     pub database: DatabaseName,
     pub location: LocationCode,
-    /// False when the replica already had everything.
+    /// False if the replica had everything already.
     pub changed: bool,
     pub duration_ms: u64,
 }
 
-/// How to reach one instance: enough for a shell, and nothing about accounts.
+/// How to reach one instance: all that a shell needs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Connection {
     pub database: DatabaseName,
@@ -248,14 +250,14 @@ pub struct Connection {
     pub role: Role,
     pub url: String,
     pub token: Option<crate::secret::Secret>,
-    /// Where the next token comes from; none for one that does not end.
+    /// Where the next token comes from; none if the token does not expire.
     pub renewal: Option<crate::secret::Renewal>,
-    /// Opened read-only: a replica, or writes are blocked.
+    /// Whether it must be opened read-only: it is a replica, or writes are blocked.
     pub read_only: bool,
-    /// Why it is read-only, for the message when a write is refused.
+    /// Why it is read-only, for the error when a write is refused.
     pub read_only_reason: Option<String>,
     pub delete_protection: bool,
-    /// Bytes; the file may not grow beyond it.
+    /// The most bytes that the file may grow to.
     pub size_limit: Option<u64>,
 }
 
