@@ -1,6 +1,6 @@
 //! Who uses a control plane: users, organizations and their members, API tokens, the audit log and quotas. [`Accounts`]
 //! is the seam between commands and a server, as [`super::ControlPlane`] is for databases: one method for each
-//! endpoint. The embedded plane has no accounts. Spellings are the Platform API's (`platform-api.openapi.json`).
+//! endpoint. The embedded plane has no accounts. Spellings are the Platform API's (`tests/data/platform-api.openapi.json`).
 //!
 //! A value of [`Accounts`] acts for one user; the implementation decides what that user may do.
 

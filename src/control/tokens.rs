@@ -1,5 +1,5 @@
 //! Database tokens and usage: the types for planes that stand between applications and their databases. Spelled as in
-//! the Platform API (`platform-api.openapi.json`: CreateTokenInput, Usage), with a few fields added. The hosted plane
+//! the Platform API (`tests/data/platform-api.openapi.json`: CreateTokenInput, Usage), with a few fields added. The hosted plane
 //! signs and checks tokens; API tokens of users are in [`super::accounts`].
 
 use super::names::{DatabaseName, GroupName};

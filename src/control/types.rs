@@ -1,5 +1,5 @@
 //! The types of databases, groups, locations and instances, with the names and spellings of the Platform API
-//! (`platform-api.openapi.json`), which mixes cases (`DbId`, `primaryRegion`, `block_reads`). The control plane works
+//! (`tests/data/platform-api.openapi.json`), which mixes cases (`DbId`, `primaryRegion`, `block_reads`). The control plane works
 //! with the same types, and `--output json` prints them; there is no second set. Fields that only torso has are
 //! optional.
 //!

@@ -5,7 +5,7 @@
 //! the layout of the file nor tables of the engine's own count.
 
 use super::digest::Digest;
-use super::{Args, Column, Failure, Flow, Session, Sink, Value, ValueRef, query};
+use super::{Args, Failure, Flow, Session, Sink, Value, ValueRef, query};
 use crate::error::{Code, Error, Result};
 
 /// The content of a database, summed up.

@@ -1,5 +1,6 @@
-//! Looking for what is wrong, and mending what can be mended without losing data: modes, stale replicas, work left undone,
-//! files of dead builders. What might hold somebody's rows is reported and never touched.
+//! `torso doctor` for the embedded plane: finds problems, and repairs what can be repaired without losing data: file
+//! modes, stale replicas, pending work, files of dead builders. Files that might hold somebody's rows are reported and
+//! never touched.
 
 use super::Embedded;
 use super::catalog;
@@ -14,7 +15,7 @@ use crate::error::{Code, Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// What was found so far.
+/// The findings so far.
 struct Check {
     findings: Vec<Finding>,
     fix: bool,
@@ -30,7 +31,7 @@ impl Check {
         });
     }
 
-    /// Something was wrong and is not any more.
+    /// Adds a finding that has been repaired.
     fn mended(&mut self, code: &str, message: String) {
         self.add(Severity::Ok, code, message, None);
     }
@@ -97,7 +98,7 @@ fn linked_sqlite(check: &mut Check) {
     }
 }
 
-/// The plane's own directories and files must be nobody else's to look into.
+/// Checks that other users cannot read the plane's own directories and files.
 fn modes(plane: &Embedded, check: &mut Check) -> Result<()> {
     for dir in [plane.dir.clone(), plane.dir.join("locations"), plane.staging_dir()] {
         private(&dir, 0o700, check)?;
@@ -157,7 +158,7 @@ fn everything(view: &View<'_>, check: &mut Check) -> Result<()> {
     leftovers(view, check)
 }
 
-/// One database's instances: are they there, private, and fresh?
+/// Checks one database's instances: do they exist, are they private, are they fresh?
 fn database(view: &View<'_>, row: &DatabaseRow, check: &mut Check) -> Result<()> {
     let Some(primary) = look(view, row, &row.primary, check) else {
         return Ok(());
@@ -234,7 +235,7 @@ fn refresh(view: &View<'_>, row: &DatabaseRow) -> Option<Error> {
     }
 }
 
-/// What is at a location, reporting one that is away and files that others can read. None when it cannot be told.
+/// What is at a location, if that can be found out. Reports a location that is away, and files that others can read.
 fn look(view: &View<'_>, row: &DatabaseRow, location: &LocationCode, check: &mut Check) -> Option<Option<Running>> {
     match view.plane.engine.running(&view.site(location, row)) {
         Ok(running) => {
@@ -259,7 +260,7 @@ fn look(view: &View<'_>, row: &DatabaseRow, location: &LocationCode, check: &mut
     }
 }
 
-/// Work that waits: looking has already tried to do it.
+/// Checks for pending work: opening the catalog has already tried to do it.
 fn work(view: &View<'_>, rows: &[DatabaseRow], check: &mut Check) -> Result<()> {
     let names: BTreeMap<_, _> = rows.iter().map(|row| (&row.id, &row.name)).collect();
     for (id, location) in view.catalog.all_doomed()? {
@@ -289,7 +290,7 @@ fn work(view: &View<'_>, rows: &[DatabaseRow], check: &mut Check) -> Result<()> 
     Ok(())
 }
 
-/// Files nobody accounts for, in every directory of a location.
+/// Looks for unknown files in every directory of a location.
 fn strays(view: &View<'_>, rows: &[DatabaseRow], check: &mut Check) -> Result<()> {
     let mut expected: BTreeMap<LocationCode, BTreeSet<DatabaseId>> = BTreeMap::new();
     for row in rows {
@@ -320,7 +321,7 @@ fn strays(view: &View<'_>, rows: &[DatabaseRow], check: &mut Check) -> Result<()
     Ok(())
 }
 
-/// The directories where instances can be, each with the location it is for.
+/// The directories where instances can be, each with its location.
 fn directories(view: &View<'_>) -> BTreeMap<PathBuf, Option<LocationCode>> {
     let mut dirs: BTreeMap<PathBuf, Option<LocationCode>> = BTreeMap::new();
     if let Ok(entries) = std::fs::read_dir(view.plane.dir.join("locations")) {
@@ -337,7 +338,8 @@ fn directories(view: &View<'_>) -> BTreeMap<PathBuf, Option<LocationCode>> {
     dirs
 }
 
-/// What was being made when a torso was killed. Only under the catalog's lock is it certain that nobody makes it now.
+/// Looks for files that were under construction when a torso was killed. Only under the catalog's lock is it certain
+/// that nobody is building them now.
 fn leftovers(view: &View<'_>, check: &mut Check) -> Result<()> {
     for path in staging::leftovers(view.plane)? {
         leftover(&path, "staging_leftover", staging::remove, check)?;

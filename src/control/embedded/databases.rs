@@ -78,7 +78,8 @@ pub fn create(plane: &Embedded, new: New<'_>) -> Result<Database> {
         )
         .hint("torso db create NAME --from-file FILE takes a file")),
         Some(Seed::Database { name }) => {
-            // The copy is made before the lock is taken: it may take long. A name that is taken is found out first.
+            // The copy is made before the lock is taken, because it may take long; so whether the name is taken is
+            // checked first.
             if let Ok(existing) = plane.get_database(&request.name) {
                 return Err(exists(&existing.name));
             }
@@ -101,7 +102,7 @@ pub fn create(plane: &Embedded, new: New<'_>) -> Result<Database> {
     }
 }
 
-/// Commits a new database and makes it real; if that fails it is gone again.
+/// Commits a new database and creates it; if that fails, it is removed again.
 fn place(
     plane: &Embedded,
     new: New<'_>,
@@ -151,7 +152,7 @@ fn place(
         origin: Some(if seed.is_some() { Origin::Seed } else { Origin::Empty }),
     };
     if let Some(path) = seed {
-        // Once the catalog promises the database, its seed must be there, even after a power failure.
+        // Once the catalog has the database, its seed must exist, even after a power failure.
         disk::sync_file(path)?;
         disk::rename(path, &plane.seed(&row.id))?;
         disk::sync_dir(&plane.staging_dir())?;
@@ -170,15 +171,15 @@ fn place(
         return Err(error);
     }
     if let Err(error) = make(&change, &row) {
-        // What is told is why it could not be made; what cannot be cleared away now waits like all work. A group that was
-        // made for it stays: it is empty, and does no harm.
+        // The error to return is the first one; what cannot be removed now stays pending. A group that was made for the
+        // database stays, empty.
         let _ = doom(&change, std::slice::from_ref(&row));
         return Err(error);
     }
     change.to_database(row)
 }
 
-/// Has the new database made, with all its replicas.
+/// Creates the new database with all its replicas.
 fn make(change: &Change<'_>, row: &DatabaseRow) -> Result<()> {
     match change.reach(&row.id)?.failures.into_iter().next() {
         Some((_, error)) => Err(error),
@@ -235,7 +236,7 @@ pub fn delete(plane: &Embedded, name: &DatabaseName) -> Result<Database> {
     remove(&change, row)
 }
 
-/// Deletes the database of an id, whatever its name is by now: whether there was one.
+/// Deletes the database with an id, whatever its name is now. False if there was none.
 pub fn delete_by_id(plane: &Embedded, id: &DatabaseId) -> Result<bool> {
     let change = plane.change()?;
     match change.catalog.database_by_id(id)? {
@@ -275,7 +276,7 @@ fn remove(change: &Change<'_>, row: DatabaseRow) -> Result<Database> {
     Ok(database)
 }
 
-/// Refuses under delete protection of the database or of its group.
+/// Refuses if the database or its group has delete protection.
 pub fn protect(change: &Change<'_>, row: &DatabaseRow) -> Result<()> {
     let name = &row.name;
     if row.delete_protection {
@@ -302,13 +303,13 @@ pub fn protect(change: &Change<'_>, row: &DatabaseRow) -> Result<()> {
     Ok(())
 }
 
-/// Takes databases out of the catalog, their names free at once, and drops their files. Files that cannot be dropped now
-/// stay doomed.
+/// Removes databases from the catalog, which frees their names at once, and deletes their files. Files that cannot be
+/// deleted now stay doomed.
 pub fn doom(change: &Change<'_>, rows: &[DatabaseRow]) -> Result<()> {
     doom_with(change, rows, |_| Ok(()))
 }
 
-/// The same, with something more in the same transaction.
+/// The same, with further changes in the same transaction.
 pub fn doom_with(change: &Change<'_>, rows: &[DatabaseRow], more: impl FnOnce(&Catalog) -> Result<()>) -> Result<()> {
     let mut wants = BTreeMap::new();
     for row in rows {
@@ -364,7 +365,7 @@ pub fn update_configuration(
     if row == before {
         return Ok(configuration(&row));
     }
-    // Only an engine that enforces limits has something to do.
+    // Only an engine that enforces limits has to do something.
     let enforced = plane
         .engine
         .running(&change.site(&row.primary, &row))

@@ -105,7 +105,7 @@ pub fn add_location(plane: &Embedded, name: &GroupName, location: &LocationCode)
     })?;
     for database in &all {
         if let Some(error) = change.reach(&database.id)?.take_failure(location) {
-            // As before: a group replicates all of its databases or none.
+            // A group replicates all of its databases or none, so a failure undoes the addition.
             change.commit(|catalog| {
                 catalog.remove_group_location(&row.uuid, location)?;
                 for database in all.iter().filter(|database| !before.contains(&database.id)) {
@@ -190,7 +190,8 @@ pub fn promote(plane: &Embedded, name: &GroupName, location: &LocationCode) -> R
         .hint(format!("torso group locations add {name} {location} makes them")));
     }
     let all = change.catalog.databases_of_group(&row.uuid)?;
-    // All can be had alone, or nothing is begun. One that is opened meanwhile stops the rest, and repeating goes on.
+    // Begin only if all databases can be held exclusively. If one is opened meanwhile, the rest is not promoted;
+    // repeating the command continues.
     for database in &all {
         if database.primary != *location {
             let site = change.site(&database.primary, database);
@@ -206,7 +207,7 @@ pub fn promote(plane: &Embedded, name: &GroupName, location: &LocationCode) -> R
         catalog.update_group(&row)?;
         catalog.remove_group_location(&row.uuid, location)?;
         catalog.add_group_location(&row.uuid, &former)?;
-        // What the promotions added one by one is the group's now.
+        // The locations that the promotions added to single databases are now the group's.
         all.iter().try_for_each(|database| {
             catalog.remove_database_location(&database.id, &former)?;
             catalog.add_pending(&database.id)

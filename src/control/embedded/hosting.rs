@@ -1,5 +1,5 @@
-//! What a plane that hosts several of these needs beyond the plane's own methods: where instances are for the engine, and
-//! copies of what is in databases.
+//! What the hosted plane, which has an embedded plane for each organization, needs beyond the methods of a control
+//! plane: the engine's sites of instances, and snapshots.
 
 use super::catalog::databases::DatabaseRow;
 use super::view::{View, database_not_found};
@@ -10,7 +10,7 @@ use crate::engine::{Position, Site};
 use crate::error::{Code, Error, Result};
 use std::path::Path;
 
-/// A database and its places.
+/// A database and its sites.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Placed {
     pub id: DatabaseId,
@@ -25,8 +25,7 @@ pub struct Placed {
 }
 
 impl Embedded {
-    /// Creates a database with an id that was chosen before, and is no other's; one that nobody may write to yet with
-    /// `block_writes`.
+    /// Creates a database with an id that was generated before. With `block_writes`, its writes are blocked at first.
     pub fn create_with_id(&self, id: DatabaseId, request: &CreateDatabase, block_writes: bool) -> Result<Database> {
         let new = databases::New {
             id,
@@ -36,33 +35,33 @@ impl Embedded {
         databases::create(self, new)
     }
 
-    /// Creates a group with a uuid that was chosen before, and is no other's.
+    /// Creates a group with a uuid that was generated before.
     pub fn create_group_with_uuid(&self, uuid: String, new: &NewGroup) -> Result<Group> {
         groups::create(self, uuid, new)
     }
 
-    /// Deletes the group of a uuid if it has no databases, also while it is protected: whether it is gone.
+    /// Deletes the group with a uuid if it has no databases, even if it has delete protection. Returns whether it is gone.
     pub fn delete_empty_group(&self, uuid: &str) -> Result<bool> {
         groups::delete_if_empty(self, uuid)
     }
 
-    /// Deletes the database of an id, whatever its name is by now: whether there was one.
+    /// Deletes the database with an id, whatever its name is now. False if there was none.
     pub fn delete_by_id(&self, id: &DatabaseId) -> Result<bool> {
         databases::delete_by_id(self, id)
     }
 
-    /// The same under whatever protection: of a copy that nobody was given yet.
+    /// The same, even with delete protection: for a copy that nobody uses yet.
     pub fn discard(&self, id: &DatabaseId) -> Result<bool> {
         databases::discard(self, id)
     }
 
-    /// Deletes a database that was copied elsewhere when it was at `position`: whether it is gone. One that has changed
-    /// since, or takes writes again, stays.
+    /// Deletes a database that was copied elsewhere when it was at `position`, unless it has changed since or takes writes
+    /// again. Returns whether it is gone.
     pub fn retire(&self, id: &DatabaseId, position: &Position) -> Result<bool> {
         databases::retire(self, id, position)
     }
 
-    /// Returns once no transaction that writes to a database is under way. Of use while writes are blocked: then none
+    /// Waits until no transaction that writes to a database is under way. Useful while writes are blocked, because then none
     /// begins.
     pub fn await_writers(&self, name: &DatabaseName) -> Result<()> {
         match self.placement(name)?.sites.first() {
@@ -71,7 +70,7 @@ impl Embedded {
         }
     }
 
-    /// Every database, by name.
+    /// Every database, ordered by name.
     pub fn placements(&self) -> Result<Vec<Placed>> {
         let Some(view) = self.read()? else {
             return Ok(Vec::new());
@@ -83,7 +82,8 @@ impl Embedded {
             .collect()
     }
 
-    /// The id of the database of a name, if there is one. Quicker than an error that suggests another name.
+    /// The id of a database, if it exists. Faster than [`crate::control::ControlPlane::get_database`], whose error
+    /// looks for similar names.
     pub fn id_of(&self, name: &DatabaseName) -> Result<Option<DatabaseId>> {
         let Some(view) = self.read()? else { return Ok(None) };
         Ok(view.catalog.database(name)?.map(|row| row.id))

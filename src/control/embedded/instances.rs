@@ -1,4 +1,4 @@
-//! Instances: what there is of a database and how fresh it is, replicas, promotion, and how to connect.
+//! Instances: their state, adding and removing replicas, promotion, and how to connect.
 
 use super::Embedded;
 use super::catalog::databases::DatabaseRow;
@@ -26,7 +26,7 @@ fn instances(view: &View<'_>, row: &DatabaseRow) -> Result<Vec<Instance>> {
     Ok(all)
 }
 
-/// One instance: its role as wanted, its state as observed.
+/// Describes one instance: its wanted role, its observed state.
 fn describe(
     view: &View<'_>,
     row: &DatabaseRow,
@@ -58,7 +58,7 @@ fn describe(
             }
             None => (InstanceState::Behind, Some(*synced_at), None),
         },
-        // A change of roles that was cut short, or a file that is not what it should be.
+        // A promotion was interrupted, or the file is not what it should be.
         Some(_) => (InstanceState::Behind, None, None),
     };
     let has = here.and_then(|running| running.frame());
@@ -87,9 +87,9 @@ fn describe(
     }
 }
 
-/// An instance's identity follows from its database's and its location's, so that nothing about it needs to be stored.
+/// An instance's id is computed from its database's id and its location, so that it need not be stored.
 fn instance_id(id: &DatabaseId, location: &LocationCode) -> String {
-    // FNV-1a, 128 bits: spreads the code over the id's random bits.
+    // FNV-1a, 128 bits, to mix the code into the id.
     let mut hash: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
     for byte in id.as_str().bytes().chain([b'@']).chain(location.as_str().bytes()) {
         hash = (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b);
@@ -100,7 +100,7 @@ fn instance_id(id: &DatabaseId, location: &LocationCode) -> String {
         .to_string()
 }
 
-/// The instance of a database at a location, if one is wanted there.
+/// Refuses if no instance of the database is wanted at a location.
 fn wanted_at(view: &View<'_>, row: &DatabaseRow, location: &LocationCode) -> Result<()> {
     view.known_location(location)?;
     if row.primary == *location || view.want(row)?.replicas.contains(location) {
@@ -175,7 +175,7 @@ pub fn remove(plane: &Embedded, name: &DatabaseName, location: &LocationCode) ->
     }
 }
 
-/// A replica that is gone from the catalog and not from the disk.
+/// The error for a replica that was removed from the catalog but not from the disk.
 pub fn not_removed_yet(name: &DatabaseName, location: &LocationCode, error: Error) -> Error {
     Error::new(
         Code::Partial,
@@ -258,9 +258,9 @@ pub fn promote(plane: &Embedded, name: &DatabaseName, location: &LocationCode) -
     promote_locked(&change, &row, location)
 }
 
-/// Swaps roles: everybody else is kept away from the old primary, the replica is completed, the catalog says so, and only
-/// then do the files change roles. Wherever this is cut short, the next command completes it; if it was cut before the
-/// catalog changed, nothing has happened.
+/// Swaps roles: the old primary is locked against everybody else, the replica is brought up to date, the catalog is
+/// changed, and only then do the files change roles. If this is interrupted after the commit, the next command
+/// completes it; before the commit, nothing has happened.
 pub fn promote_locked(change: &Change<'_>, row: &DatabaseRow, location: &LocationCode) -> Result<Database> {
     if row.primary == *location {
         return change.to_database(row.clone());
@@ -282,7 +282,7 @@ pub fn promote_locked(change: &Change<'_>, row: &DatabaseRow, location: &Locatio
     }
     engine.hold(&from)?;
     let promoted = || {
-        // The last sync, while nobody can write: what can fail, fails before anything has changed.
+        // The last sync, while nobody can write: what can fail, fails before the commit.
         if let Some(error) = change.reach_at(&row.id, location)?.take_failure(location) {
             return Err(error);
         }
@@ -324,8 +324,8 @@ pub fn connection(plane: &Embedded, name: &DatabaseName, location: Option<&Locat
     let is_primary = row.primary == *location;
     let usable = usable(&view, &row, location)?;
     if !usable {
-        // Another process is at work on it, or died at it: with the lock, that work is done. A replica that only lacks
-        // something can be read all the same, so for it a failure is not the end.
+        // Another process is working on the instance, or died while it did; taking the lock waits for it, or finishes
+        // its work. A replica that is only behind can be read all the same, so a failure is ignored for it.
         let attempt = plane.change().and_then(|change| change.reach(&row.id));
         match (attempt, plane.engine.running(&view.site(location, &row))?) {
             (_, None) if is_primary => return Err(missing(&view, &row)),
@@ -373,7 +373,7 @@ pub fn connection(plane: &Embedded, name: &DatabaseName, location: Option<&Locat
     })
 }
 
-/// Whether an instance is what it should be, and a replica has everything.
+/// Whether an instance is in its wanted role, and a replica is up to date.
 fn usable(view: &View<'_>, row: &DatabaseRow, location: &LocationCode) -> Result<bool> {
     let running = |location| view.plane.engine.running(&view.site(location, row));
     Ok(match running(location)? {
@@ -386,7 +386,7 @@ fn usable(view: &View<'_>, row: &DatabaseRow, location: &LocationCode) -> Result
                 altered: false,
                 ..
             } if of == row.primary.as_str() => {
-                // When the primary is away nothing can be fetched from it.
+                // If the primary's location is away, nothing can be fetched from it.
                 running(&row.primary)
                     .ok()
                     .flatten()

@@ -1,4 +1,4 @@
-//! Locations: the built-in table, and what the user added to it.
+//! Locations: the built-in ones, and what the user added.
 
 use super::Embedded;
 use super::catalog::places::LocationRow;
@@ -128,7 +128,7 @@ fn check_coordinates(new: &NewLocation) -> Result<()> {
     Ok(())
 }
 
-/// The directory as an absolute path, if no other location and not torso itself keeps files in it.
+/// The directory as an absolute path. Refused if another location, or torso itself, keeps files in it.
 fn usable_dir(plane: &Embedded, view: &View<'_>, dir: &Path) -> Result<PathBuf> {
     let absolute = |path: &Path| {
         std::fs::canonicalize(path)
@@ -172,7 +172,7 @@ pub fn remove(plane: &Embedded, code: &LocationCode) -> Result<Location> {
     if let Some(dir) = &row.dir
         && dir.is_dir()
     {
-        // Only a note that the directory is taken; the location is gone whether or not it can be removed.
+        // This only removes the mark that the directory is in use; the location is removed either way.
         let _ = plane.engine.close_location(dir);
     }
     Ok(location)

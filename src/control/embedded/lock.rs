@@ -1,5 +1,5 @@
-//! The catalog's lock: one process changes a catalog at a time. The system releases it when a process ends, however it
-//! ends. The holder's process id is written into the file, for people.
+//! The catalog's lock: one process changes a catalog at a time. It is a file lock, which the system releases when the
+//! process ends, however it ends. The holder's process id is in the file, for people.
 
 use crate::engine::disk;
 use crate::error::{Code, Error, Result};
@@ -8,19 +8,19 @@ use std::io::{Seek as _, Write as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// The file in a data directory that a server holds for life.
+/// The lock file that a server holds as long as it runs.
 pub const SERVER: &str = "server.lock";
 
-/// How long a mutation waits for another one.
+/// How long a mutation waits for the lock.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Held while it lives.
+/// A held lock; dropping it releases it.
 pub struct Lock {
     file: File,
 }
 
 impl Lock {
-    /// Waits for the lock, for at most a minute.
+    /// Takes the lock. Fails with `catalog_busy` after a minute.
     pub fn acquire(path: &Path) -> Result<Self> {
         let deadline = Instant::now() + PATIENCE;
         let file = disk::private_file(path)?;
@@ -29,14 +29,14 @@ impl Lock {
             if Instant::now() >= deadline {
                 return Err(busy(path));
             }
-            // Waiters that woke up together should not meet again.
+            // The jitter keeps waiters that woke up together apart.
             std::thread::sleep(pause.mul_f64(0.5 + fastrand::f64()));
             pause = (pause * 2).min(Duration::from_millis(20));
         }
         Self::taken(file)
     }
 
-    /// The lock, if it is free now.
+    /// Takes the lock if it is free.
     pub fn try_acquire(path: &Path) -> Result<Option<Self>> {
         let file = disk::private_file(path)?;
         if attempt(&file, path)? {
@@ -47,14 +47,14 @@ impl Lock {
     }
 
     fn taken(mut file: File) -> Result<Self> {
-        // A wrong number in the file confuses only a reader of the file, so a full disk is no reason to stop.
+        // The process id is only for people, so a failure to write it (a full disk) is ignored.
         let _ = file
             .rewind()
             .and_then(|()| writeln!(file, "{:<10}", std::process::id()));
         Ok(Self { file })
     }
 
-    /// Who holds the lock now, as told by the file; none when it is free.
+    /// The process id of the lock's holder, from the file; none if it is free.
     pub fn holder(path: &Path) -> Result<Option<String>> {
         let Ok(file) = File::open(path) else { return Ok(None) };
         match file.try_lock_shared() {
@@ -66,7 +66,7 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Closing the file releases it too; a child process that inherited the file must not keep it.
+        // Closing the file would release it too, unless a child process has inherited the file.
         let _ = self.file.unlock();
     }
 }

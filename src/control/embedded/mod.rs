@@ -8,9 +8,9 @@
 //! <data>/staging/              files under construction, and seeds on their way
 //! ```
 //!
-//! A mutation is: take the lock, finish what others left undone, check the rules, commit one transaction, reconcile. A
-//! reader takes no lock, and nothing is written before the first mutation. The rules are in a file per noun; this one
-//! opens the plane and hands each call to its noun.
+//! A mutation is: take the lock, finish pending work, check the rules, commit one transaction, reconcile. A reader
+//! takes no lock, and nothing is written before the first mutation. The rules are in a file for each noun; this one
+//! opens the plane and delegates each call.
 
 mod catalog;
 mod check;
@@ -45,22 +45,22 @@ use view::{Change, View};
 #[cfg(unix)]
 pub use hosting::Placed;
 
-/// The plane over one data directory.
+/// The control plane over one data directory.
 pub struct Embedded {
     dir: PathBuf,
     engine: Box<dyn Engine>,
     catalog: OnceCell<Catalog>,
-    /// More is stored than is allowed, so nothing may be written. Whoever knows of quotas sets it.
+    /// The owner stores more than its quota, so writes are to be blocked. Set by the hosted plane.
     over_quota: Arc<AtomicBool>,
 }
 
 impl Embedded {
-    /// A plane over a data directory, which need not exist. Nothing is read or written yet.
+    /// A plane over a data directory, which need not exist. It reads and writes nothing yet.
     pub fn open(data_dir: &Path) -> Result<Self> {
         Self::over(data_dir, Box::new(FileEngine::default()))
     }
 
-    /// The same, with databases that run on another engine than plain files.
+    /// The same with another engine than plain files.
     pub fn over(data_dir: &Path, engine: Box<dyn Engine>) -> Result<Self> {
         let dir = std::path::absolute(data_dir)
             .map_err(|error| Error::io(error, format!("cannot use the data directory {}", data_dir.display())))?;
@@ -72,13 +72,13 @@ impl Embedded {
         })
     }
 
-    /// Has the plane take what is set there for whether writes are to be blocked.
+    /// Sets the flag that tells whether writes are to be blocked for the quota.
     #[must_use]
     pub fn with_quota(self, over_quota: Arc<AtomicBool>) -> Self {
         Self { over_quota, ..self }
     }
 
-    /// Has what is enforced on databases be as it is wanted now, and changes nothing else: how many are not reached.
+    /// Applies the wanted limits of every database to the engine. Returns for how many databases that failed.
     pub fn enforce(&self) -> Result<usize> {
         let change = self.change()?;
         let mut failed = 0;
@@ -89,8 +89,7 @@ impl Embedded {
         Ok(failed)
     }
 
-    /// Has everything run that is wanted, as after a start of the machine. What cannot be had now is listed, and each
-    /// later change tries again.
+    /// Reconciles every database, as after a start of the machine. Returns the failures; later changes try again.
     pub fn settle(&self) -> Result<Vec<(LocationCode, Error)>> {
         let change = self.change()?;
         Ok(reconcile::all(&change)?.failures)
@@ -108,12 +107,12 @@ impl Embedded {
         self.dir.join("staging")
     }
 
-    /// Where the seed of a database waits between the commit and its adoption.
+    /// The path of a database's seed between the commit and its adoption.
     fn seed(&self, id: &DatabaseId) -> PathBuf {
         self.staging_dir().join(format!("{id}.seed"))
     }
 
-    /// Refuses a directory that a server has: there, its organizations' planes are asked through it.
+    /// Refuses a directory that belongs to a server: its databases must be managed through that.
     fn not_a_servers(&self) -> Result<()> {
         let path = self.dir.join(lock::SERVER);
         if !path.exists() {
@@ -132,7 +131,7 @@ impl Embedded {
         }
     }
 
-    /// The catalog as it is, and none when there is nothing yet. Work that a killed process left is done first.
+    /// The catalog for reading; none if there is none yet. Pending work of killed processes is done first.
     fn read(&self) -> Result<Option<View<'_>>> {
         self.not_a_servers()?;
         let catalog = match self.catalog.get() {
@@ -147,8 +146,8 @@ impl Embedded {
             catalog.migrate()?;
         }
         let view = View::new(self, catalog)?;
-        // If the lock is taken, its holder is doing that work; if it cannot be taken at all (a disk that is read-only),
-        // reading still can go on.
+        // If the lock is held, its holder does that work; if it cannot be taken at all (a read-only disk), reading is
+        // still possible.
         if catalog.has_work()?
             && let Ok(Some(_lock)) = Lock::try_acquire(&self.lock_path())
         {
@@ -158,7 +157,7 @@ impl Embedded {
         Ok(Some(view))
     }
 
-    /// The catalog for a change: locked, and with nothing left undone by others.
+    /// The catalog for a change: locked, and without pending work.
     fn change(&self) -> Result<Change<'_>> {
         self.not_a_servers()?;
         disk::private_dir(&self.dir)?;

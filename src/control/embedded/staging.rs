@@ -1,4 +1,4 @@
-//! Files under construction: a builder's place in the staging directory, locked while the builder lives.
+//! Files under construction: each is in the staging directory, with a lock that is held while its builder lives.
 
 use super::Embedded;
 use crate::control::Staging;
@@ -8,11 +8,11 @@ use crate::error::{Code, Error, Result};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-/// What a builder may leave beside its file.
+/// What SQLite may leave beside a builder's file.
 const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 pub fn begin(plane: &Embedded) -> Result<Staging> {
-    // Under the catalog's lock nobody else takes a fresh builder's file, not yet locked, for a dead one's.
+    // The catalog's lock keeps others from taking the new file, which is not locked yet, for a dead builder's.
     let _change = plane.change()?;
     let dir = plane.staging_dir();
     disk::private_dir(&dir)?;
@@ -21,13 +21,13 @@ pub fn begin(plane: &Embedded) -> Result<Staging> {
     }
     let path = dir.join(format!("{}.db", uuid::Uuid::new_v4()));
     let lock = disk::private_file(&with_suffix(&path, ".lock"))?;
-    // Only a look at leftovers can hold it, for a moment.
+    // At most a sweep holds it, for a moment.
     lock.lock()
         .map_err(|error| Error::io(error, format!("cannot lock {}", path.display())))?;
     Ok(Staging::new(path, lock))
 }
 
-/// Refuses a seed that was not built in a place from [`begin`], or is not a complete database.
+/// Refuses a seed whose path is not from [`begin`], or that is not a complete database.
 pub fn check(plane: &Embedded, path: &Path) -> Result<()> {
     if path.parent() != Some(plane.staging_dir().as_path()) || path.extension().is_none_or(|kind| kind != "db") {
         return Err(Error::new(
@@ -39,7 +39,7 @@ pub fn check(plane: &Embedded, path: &Path) -> Result<()> {
     plane.engine.check_seed(path)
 }
 
-/// Files of builders that are dead, and seeds of databases that are not.
+/// Files of dead builders, and seeds of databases that do not exist.
 pub fn leftovers(plane: &Embedded) -> Result<Vec<PathBuf>> {
     let dir = plane.staging_dir();
     let entries = match std::fs::read_dir(&dir) {
@@ -77,7 +77,7 @@ fn is_dead(lock: &Path) -> bool {
     File::open(lock).is_ok_and(|file| file.try_lock().is_ok())
 }
 
-/// Removes a dead builder's file, the lock last.
+/// Removes a dead builder's file, and the lock last.
 pub fn remove(path: &Path) -> Result<()> {
     disk::remove(path)?;
     BESIDE

@@ -1,5 +1,5 @@
-//! What the conformance suite, which sees a plane only from outside, cannot do: die in the middle of an operation, and
-//! race with others for one data directory.
+//! Tests that the conformance suite, which sees a plane only from outside, cannot do: being killed in the middle of an
+//! operation, and races for one data directory.
 
 use super::*;
 use crate::control::types::{InstanceState, Seed, Severity};

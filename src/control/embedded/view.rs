@@ -1,5 +1,5 @@
-//! What the rules of every noun start from: the catalog, and the way from its rows to sites of the engine and to the nouns
-//! on the wire. [`View`] is for looking; [`Change`] is the same with the lock held.
+//! What the rules of every noun use: the catalog, and the conversion of its rows into the engine's sites and the types
+//! of the API. [`View`] is for reading; [`Change`] is the same with the lock held.
 
 use super::Embedded;
 use super::catalog::Catalog;
@@ -16,14 +16,14 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::atomic::Ordering;
 
-/// A name that is near enough to what was typed to be suggested.
+/// How similar a name must be to what was typed to be suggested (Jaro-Winkler, 0 to 1).
 const LIKENESS: f64 = 0.75;
 
-/// The catalog, and where locations are.
+/// The catalog, and the directories of locations.
 pub struct View<'a> {
     pub plane: &'a Embedded,
     pub catalog: &'a Catalog,
-    /// Locations that the catalog knows something about.
+    /// The locations in the catalog.
     pub locations: BTreeMap<LocationCode, LocationRow>,
 }
 
@@ -41,7 +41,7 @@ impl<'a> View<'a> {
         })
     }
 
-    /// Where an instance is.
+    /// The site of an instance.
     pub fn site(&self, location: &LocationCode, row: &DatabaseRow) -> Site {
         Site {
             pool: Some(format!("{}-{}", row.group_uuid, row.primary)),
@@ -49,7 +49,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Where an instance of a database was that the catalog may not know any more.
+    /// The site of an instance whose database may have left the catalog.
     pub fn remains(&self, location: &LocationCode, id: &DatabaseId) -> Site {
         let given = self.locations.get(location).and_then(|row| row.dir.clone());
         Site {
@@ -61,7 +61,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Refuses a location that nobody knows.
+    /// Refuses an unknown location.
     pub fn known_location(&self, code: &LocationCode) -> Result<()> {
         if code.as_str() == places::LOCAL || places::find(code.as_str()).is_some() || self.locations.contains_key(code)
         {
@@ -88,7 +88,7 @@ impl<'a> View<'a> {
         Err(group_not_found(name, all.iter().map(|row| row.name.as_str())))
     }
 
-    /// What is wanted of a database.
+    /// The wanted state of a database.
     pub fn want(&self, row: &DatabaseRow) -> Result<Want> {
         let mut replicas: std::collections::BTreeSet<_> =
             self.catalog.group_locations(&row.group_uuid)?.into_iter().collect();
@@ -108,13 +108,13 @@ impl<'a> View<'a> {
         })
     }
 
-    /// The noun of a row.
+    /// A row as the API's type.
     pub fn to_database(&self, row: DatabaseRow) -> Result<Database> {
         let replicas = self.want(&row)?.replicas;
         Ok(self.assemble(row, replicas))
     }
 
-    /// The noun of a row and its replicas' locations, in order.
+    /// A row and the locations of its replicas, in order, as the API's type.
     pub fn assemble(&self, row: DatabaseRow, replicas: impl IntoIterator<Item = LocationCode>) -> Database {
         let site = self.site(&row.primary, &row);
         Database {
@@ -164,12 +164,12 @@ impl<'a> Change<'a> {
         self.view.catalog.write(|| change(self.view.catalog))
     }
 
-    /// Makes a committed change real for one database.
+    /// Reconciles one database after a commit.
     pub fn reach(&self, id: &DatabaseId) -> Result<Report> {
         reconcile::reconcile(&self.view, id, None)
     }
 
-    /// The same, leaving all replicas alone but the one at a location.
+    /// The same, but leaves all replicas alone except the one at `location`.
     pub fn reach_at(&self, id: &DatabaseId, location: &LocationCode) -> Result<Report> {
         reconcile::reconcile(&self.view, id, Some(location))
     }

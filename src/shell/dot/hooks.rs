@@ -188,7 +188,7 @@ impl Traced {
                 let _ = writeln!(io::stderr(), "{line}");
             }
             Self::File(file) => {
-                let mut file = lock(&file);
+                let mut file = lock(file);
                 let _ = writeln!(file, "{line}");
             }
         }

@@ -1,4 +1,4 @@
-//! The catalog's databases, their replicas, and the two queues of work: what is pending and what is doomed.
+//! The catalog's databases, their replicas, and the two queues of work: pending databases and doomed instances.
 
 use super::{Catalog, parsed, parsed_maybe};
 use crate::control::names::{DatabaseId, DatabaseName, GroupName, LocationCode};
@@ -8,11 +8,11 @@ use jiff::Timestamp;
 use rusqlite::{Row, params};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a database's first primary is to be made from.
+/// What the first primary of a database is made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     Empty,
-    /// The seed file of its id, in the staging directory.
+    /// The seed file with its id, in the staging directory.
     Seed,
 }
 
@@ -25,18 +25,18 @@ pub struct DatabaseRow {
     pub group: GroupName,
     pub primary: LocationCode,
     pub parent: Option<Parent>,
-    /// Bytes, as SQLite counts: not negative. 0 is unlimited.
+    /// In bytes, not negative. 0 is unlimited.
     pub size_limit: i64,
     pub allow_attach: bool,
     pub block_reads: bool,
     pub block_writes: bool,
     pub delete_protection: bool,
     pub created_at: Timestamp,
-    /// None once its primary stands.
+    /// None once its primary exists.
     pub origin: Option<Origin>,
 }
 
-/// A living parent is called by its present name, a destroyed one by the name it had.
+/// A parent that exists has its present name, a destroyed one its last name.
 const DATABASE: &str = "
     SELECT d.id, d.name, d.group_uuid, g.name, d.primary_location, d.parent_id, coalesce(p.name, d.parent_name),
            d.branched_at, d.size_limit, d.allow_attach, d.block_reads, d.block_writes, d.delete_protection,
@@ -79,7 +79,7 @@ impl Catalog {
         self.rows(&format!("{DATABASE} ORDER BY d.name"), [], database)
     }
 
-    /// A group's, by name.
+    /// The databases of a group, ordered by name.
     pub fn databases_of_group(&self, uuid: &str) -> Result<Vec<DatabaseRow>> {
         self.rows(
             &format!("{DATABASE} WHERE d.group_uuid = ?1 ORDER BY d.name"),
@@ -125,7 +125,7 @@ impl Catalog {
         Ok(())
     }
 
-    /// Stores what of a database can change: name, primary, configuration.
+    /// Updates what can change: name, primary, configuration.
     pub fn update_database(&self, row: &DatabaseRow) -> Result<()> {
         self.execute(
             "UPDATE databases SET name = ?2, primary_location = ?3, size_limit = ?4, allow_attach = ?5, block_reads = ?6,
@@ -150,7 +150,7 @@ impl Catalog {
         Ok(())
     }
 
-    /// A database's own added locations, by code.
+    /// The locations of a database beyond its group's, ordered by code.
     pub fn database_locations(&self, id: &DatabaseId) -> Result<Vec<LocationCode>> {
         self.rows(
             "SELECT location FROM database_locations WHERE database_id = ?1 ORDER BY location",
@@ -159,7 +159,7 @@ impl Catalog {
         )
     }
 
-    /// The own added locations of every database that has any.
+    /// The same for every database that has any.
     pub fn all_database_locations(&self) -> Result<BTreeMap<DatabaseId, Vec<LocationCode>>> {
         let rows = self.rows(
             "SELECT database_id, location FROM database_locations ORDER BY location",
@@ -189,7 +189,7 @@ impl Catalog {
         Ok(())
     }
 
-    /// Whether anything waits to be done.
+    /// Whether there is any pending work.
     pub fn has_work(&self) -> Result<bool> {
         let work = self.row(
             "SELECT EXISTS (SELECT 1 FROM pending) OR EXISTS (SELECT 1 FROM doomed)",
@@ -199,7 +199,7 @@ impl Catalog {
         Ok(work.unwrap_or(false))
     }
 
-    /// Databases with work waiting, also those of which only files are left.
+    /// Databases with pending work, including destroyed ones of which files are left.
     pub fn work(&self) -> Result<BTreeSet<DatabaseId>> {
         let rows = self.rows(
             "SELECT database_id FROM pending UNION SELECT database_id FROM doomed",
@@ -223,7 +223,7 @@ impl Catalog {
         Ok(rows.into_iter().collect())
     }
 
-    /// Every instance that waits to be dropped.
+    /// Every doomed instance.
     pub fn all_doomed(&self) -> Result<Vec<(DatabaseId, LocationCode)>> {
         self.rows("SELECT database_id, location FROM doomed", [], |row| {
             Ok((parsed(row, 0)?, parsed(row, 1)?))
@@ -246,7 +246,7 @@ impl Catalog {
         Ok(())
     }
 
-    /// Reality agrees with what is wanted of the database.
+    /// Records that the database is in its wanted state.
     pub fn settled(&self, id: &DatabaseId) -> Result<()> {
         self.execute("DELETE FROM pending WHERE database_id = ?1", [id.as_str()])?;
         self.execute(

@@ -14,7 +14,7 @@ const KIND: Kind = Kind {
     migrations: &[include_str!("../migrations/0001.sql")],
 };
 
-/// The linked SQLite's version, and whether it has the fix without which a WAL can lose commits.
+/// The linked SQLite's version, and whether it has the fix of the "WAL-reset" bug, which can lose commits.
 pub fn linked_sqlite() -> (&'static str, bool) {
     (rusqlite::version(), rusqlite::version_number() >= 3_051_003)
 }
@@ -23,13 +23,13 @@ pub fn linked_sqlite() -> (&'static str, bool) {
 pub struct Catalog(Store);
 
 impl Catalog {
-    /// Opens the catalog for reading; none when there is not one yet. One of an older torso must be migrated before it
-    /// is used, see [`Store::is_current`].
+    /// Opens the catalog for reading; none if there is none yet. One of an older torso must be migrated before use, see
+    /// [`Store::is_current`].
     pub fn open(path: &Path) -> Result<Option<Self>> {
         Ok(Store::open(path, KIND)?.map(Self))
     }
 
-    /// Opens the catalog for the holder of its lock, who creates and migrates it as needed.
+    /// Opens the catalog for the holder of the lock, and creates or migrates it as needed.
     pub fn prepare(path: &Path) -> Result<Self> {
         Store::prepare(path, KIND).map(Self)
     }
@@ -42,7 +42,7 @@ impl Deref for Catalog {
     }
 }
 
-/// A connection for the plane's own tests, which play the application.
+/// A connection for tests, in the role of an application.
 #[cfg(test)]
 pub(super) fn open_for_test(url: &str) -> rusqlite::Connection {
     use rusqlite::{Connection, OpenFlags};

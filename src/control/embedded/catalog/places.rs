@@ -12,7 +12,7 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, PartialEq)]
 pub struct LocationRow {
     pub code: LocationCode,
-    /// None: a built-in location that was only given a directory.
+    /// None for a built-in location that was only given a directory.
     pub description: Option<String>,
     pub dir: Option<PathBuf>,
     pub lat: Option<f64>,
@@ -54,7 +54,7 @@ impl Catalog {
         })
     }
 
-    /// `dir` is text: the caller refuses a path that is not.
+    /// `dir` is text because paths that are not UTF-8 are refused.
     pub fn insert_location(&self, row: &LocationRow, dir: Option<&str>) -> Result<()> {
         self.execute(
             "INSERT INTO locations (code, description, dir, lat, lon) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -67,7 +67,7 @@ impl Catalog {
         Ok(self.execute("DELETE FROM locations WHERE code = ?1", [code.as_str()])? > 0)
     }
 
-    /// Locations that groups, databases or files yet to be dropped refer to.
+    /// Locations that groups, databases or doomed instances refer to.
     pub fn locations_in_use(&self) -> Result<Vec<LocationCode>> {
         self.rows(
             "SELECT primary_location FROM groups UNION SELECT location FROM group_locations
@@ -94,7 +94,7 @@ impl Catalog {
         Ok(())
     }
 
-    /// Stores what of a group can change: name, primary, protection.
+    /// Updates what can change: name, primary, protection.
     pub fn update_group(&self, row: &GroupRow) -> Result<()> {
         self.execute(
             "UPDATE groups SET name = ?2, primary_location = ?3, delete_protection = ?4 WHERE uuid = ?1",
@@ -108,7 +108,7 @@ impl Catalog {
         Ok(())
     }
 
-    /// The added locations of one group, by code.
+    /// The replica locations of one group, ordered by code.
     pub fn group_locations(&self, uuid: &str) -> Result<Vec<LocationCode>> {
         self.rows(
             "SELECT location FROM group_locations WHERE group_uuid = ?1 ORDER BY location",
@@ -117,7 +117,7 @@ impl Catalog {
         )
     }
 
-    /// The added locations of every group that has any, by the group's uuid.
+    /// The same for every group that has any, by the group's uuid.
     pub fn all_group_locations(&self) -> Result<BTreeMap<String, Vec<LocationCode>>> {
         let rows = self.rows(
             "SELECT group_uuid, location FROM group_locations ORDER BY location",

@@ -1,8 +1,8 @@
-//! The one place that makes what is equal to what is wanted.
+//! Reconciliation: the one place that changes what exists into what is wanted.
 //!
-//! [`plan`] is a pure function from the two to the steps between; [`reconcile`] observes, plans and has the engine take
-//! the steps. Creating, replicating, promoting, destroying and recovering from a crash are this one code path. The plan of
-//! a state that is as wanted is empty.
+//! [`plan`] is a pure function from the wanted and the observed state to the steps between them; [`reconcile`]
+//! observes, plans and executes the steps on the engine. Creating, replicating, promoting, destroying and recovering
+//! from a crash are this one code path. If the observed state is the wanted one, the plan is empty.
 
 use super::View;
 use super::catalog::databases::{DatabaseRow, Origin};
@@ -12,15 +12,15 @@ use crate::error::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-/// What is wanted of one database.
+/// The wanted state of one database.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Want {
     pub primary: LocationCode,
-    /// Without the primary's location.
+    /// Locations of replicas; the primary's is not among them.
     pub replicas: BTreeSet<LocationCode>,
-    /// What its first primary is made from; none once it stood.
+    /// What its first primary is made from; none once it has been made.
     pub origin: Option<Origin>,
-    /// What is to be enforced on it.
+    /// The limits to enforce on it.
     pub limits: Limits,
 }
 
@@ -30,34 +30,34 @@ impl Want {
     }
 }
 
-/// What is at one location.
+/// The observed state at one location.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Have {
     Primary,
-    /// A primary whose process does not run.
+    /// A primary whose process is not running.
     Idle,
     Replica {
         /// The location of the primary it is a copy of.
         of: String,
-        /// Whether it has everything that primary has.
+        /// Whether it has everything that the primary has.
         fresh: bool,
     },
-    /// A replica whose promotion has begun.
+    /// A replica whose promotion has begun and must be completed.
     Rising,
-    /// A copy of the primary at the location `of` that something else has changed.
+    /// A copy of the primary at the location `of` that another program has changed.
     Altered {
         of: String,
     },
-    /// It cannot be told: the location's directory is away.
+    /// Unknown: the location's directory is away.
     Unknown,
 }
 
-/// What there is of one database. A location that is not listed has nothing.
+/// The observed state of one database. A location that is not listed has nothing.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct World {
     pub seed: bool,
     pub at: BTreeMap<LocationCode, Have>,
-    /// What is enforced on the wanted primary, where the engine enforces anything.
+    /// The limits in force on the wanted primary, if the engine enforces any.
     pub limits: Option<Limits>,
 }
 
@@ -77,7 +77,7 @@ pub enum Step {
 }
 
 impl Step {
-    /// Where a failure of the step is felt. None for the seed, which waits in no location.
+    /// The location that a failure of the step is about. None for the seed, which is in no location.
     fn location(&self) -> Option<&LocationCode> {
         match self {
             Self::Create { at }
@@ -93,10 +93,10 @@ impl Step {
     }
 }
 
-/// The steps from what there is to what is wanted.
+/// The steps from the observed state to the wanted one.
 ///
-/// Data is removed only at `doomed` locations, and there only if they are not wanted and, while the database lives, hold
-/// nothing but an unaltered copy. A primary that is missing is not replaced, except by what its `origin` says.
+/// Data is removed only at `doomed` locations: only if they are not wanted and, while the database exists, only if they
+/// hold an unaltered copy. A missing primary is not replaced, except from its `origin`.
 #[must_use]
 pub fn plan(want: Option<&Want>, doomed: &BTreeSet<LocationCode>, have: &World) -> Vec<Step> {
     let mut steps = Vec::new();
@@ -139,17 +139,17 @@ pub fn plan(want: Option<&Want>, doomed: &BTreeSet<LocationCode>, have: &World) 
     steps
 }
 
-/// How the wanted primary comes to stand.
+/// How the wanted primary comes into being.
 #[derive(PartialEq)]
 enum Base {
-    /// It did before.
+    /// It exists.
     Stood,
-    /// It takes the role over from another location, which becomes its replica.
+    /// It takes the role over from another location, which becomes a replica.
     Given(LocationCode),
     Made,
 }
 
-/// The step that saves what is more than a copy, before its place is used or dropped.
+/// The step that keeps a file aside if it is more than a copy, before its place is used or dropped.
 fn way_cleared(at: &LocationCode, what: &Have, base: &Base) -> Option<Step> {
     match what {
         Have::Primary if *base == Base::Given(at.clone()) => None,
@@ -158,7 +158,7 @@ fn way_cleared(at: &LocationCode, what: &Have, base: &Base) -> Option<Step> {
     }
 }
 
-/// Another location that holds the primary's role: the one that the wanted primary is a copy of, if there are several.
+/// Another location that has the primary's role; if there are several, the one that the wanted primary is a copy of.
 fn giver<'a>(want: &Want, doomed: &BTreeSet<LocationCode>, have: &'a World) -> Option<&'a LocationCode> {
     let named = match have.at.get(&want.primary) {
         Some(Have::Replica { of, .. }) => of.as_str(),
@@ -172,7 +172,7 @@ fn giver<'a>(want: &Want, doomed: &BTreeSet<LocationCode>, have: &'a World) -> O
     others.map(|(at, _)| at).max_by_key(|at| at.as_str() == named)
 }
 
-/// The steps until the wanted primary stands; none when it cannot be made to.
+/// Adds the steps to the wanted primary. None if there is no way to it.
 fn plan_primary(want: &Want, doomed: &BTreeSet<LocationCode>, have: &World, steps: &mut Vec<Step>) -> Option<Base> {
     let at = want.primary.clone();
     let here = have.at.get(&at);
@@ -206,7 +206,7 @@ fn plan_primary(want: &Want, doomed: &BTreeSet<LocationCode>, have: &World, step
     }
     let given = |what: &Have| matches!(what, Have::Replica { of, .. } | Have::Altered { of } if of == at.as_str());
     match (here, want.origin) {
-        // The former primary has given its role away; the promotion was cut short.
+        // The former primary has given up its role already; the promotion was interrupted.
         (Some(Have::Replica { .. }), _) if have.at.values().any(given) => steps.push(Step::Promote { at }),
         (None, Some(Origin::Seed)) if have.seed => steps.push(Step::Adopt { at }),
         (None, Some(Origin::Empty)) if have.at.is_empty() => steps.push(Step::Create { at }),
@@ -215,25 +215,25 @@ fn plan_primary(want: &Want, doomed: &BTreeSet<LocationCode>, have: &World, step
     Some(Base::Made)
 }
 
-/// What came of it.
+/// The result of a reconciliation.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// By location. The work stays pending, and the next command tries again.
+    /// Failures by location. The work stays pending, and the next command tries again.
     pub failures: Vec<(LocationCode, Error)>,
     pub copied: Vec<LocationCode>,
-    /// Files that were kept because something else had changed them.
+    /// Files that were kept aside because another program had changed them.
     pub kept_aside: Vec<(LocationCode, PathBuf)>,
 }
 
 impl Report {
-    /// The failure at a location, which the caller asked for.
+    /// Removes and returns the failure at a location.
     pub fn take_failure(&mut self, location: &LocationCode) -> Option<Error> {
         let index = self.failures.iter().position(|(at, _)| at == location)?;
         Some(self.failures.remove(index).1)
     }
 }
 
-/// Observes one database. What is at a location that is away is unknown, and so reported.
+/// Observes one database. A location that is away is unknown and reported as a failure.
 fn observe(
     view: &View<'_>,
     id: &DatabaseId,
@@ -280,8 +280,8 @@ fn observe(
     world
 }
 
-/// Brings one database to what is wanted of it, as far as the machine lets us; with `only`, none of its replicas but that
-/// one. The lock is held.
+/// Brings one database to its wanted state, as far as possible; with `only`, it leaves all replicas but that one alone.
+/// The lock must be held.
 pub fn reconcile(view: &View<'_>, id: &DatabaseId, only: Option<&LocationCode>) -> Result<Report> {
     let catalog = view.catalog;
     let row = catalog.database_by_id(id)?;
@@ -298,7 +298,7 @@ pub fn reconcile(view: &View<'_>, id: &DatabaseId, only: Option<&LocationCode>) 
     let mut stands = want
         .as_ref()
         .is_none_or(|want| world.at.get(&want.primary) == Some(&Have::Primary));
-    // What is wanted again is doomed no longer.
+    // A location that is wanted again is no longer doomed.
     let mut spared_or_gone: BTreeSet<LocationCode> = doomed
         .iter()
         .filter(|at| want.as_ref().is_some_and(|want| want.has(at)))
@@ -310,7 +310,7 @@ pub fn reconcile(view: &View<'_>, id: &DatabaseId, only: Option<&LocationCode>) 
     };
     let mut waiting = steps.as_slice();
     'steps: while !waiting.is_empty() {
-        // Copies do not depend on each other.
+        // Copies do not depend on each other, so they are made together.
         let copies = waiting.iter().take_while(|step| matches!(step, Step::Copy { .. }));
         let (now, later) = waiting.split_at(copies.count().max(1));
         waiting = later;
@@ -330,12 +330,12 @@ pub fn reconcile(view: &View<'_>, id: &DatabaseId, only: Option<&LocationCode>) 
                         spared_or_gone.insert(at.clone());
                     }
                 }
-                // A forgotten seed is only a file in the staging directory, which is swept.
+                // A seed that could not be removed is only a file in the staging directory, which is swept later.
                 (_, None) => {}
                 (Err(error), Some(at)) => {
                     report.failures.push((at.clone(), error));
                     failed.insert(at.clone());
-                    // Without its primary nothing further can be done for a living database.
+                    // Without its primary, nothing more can be done for an existing database.
                     if want.as_ref().is_some_and(|want| want.primary == *at) {
                         break 'steps;
                     }
@@ -350,7 +350,7 @@ pub fn reconcile(view: &View<'_>, id: &DatabaseId, only: Option<&LocationCode>) 
     }
     let settled = stands && report.failures.is_empty() && only.is_none();
     if catalog.has_work()? && (settled || !spared_or_gone.is_empty()) {
-        // What cannot be noted, on a full disk, is done already; it will be looked at once more.
+        // The work is done; if that cannot be recorded, on a full disk, the database is reconciled once more.
         let _ = catalog.write_lazily(|| {
             spared_or_gone.iter().try_for_each(|at| catalog.remove_doomed(id, at))?;
             if settled { catalog.settled(id) } else { Ok(()) }
@@ -359,7 +359,7 @@ pub fn reconcile(view: &View<'_>, id: &DatabaseId, only: Option<&LocationCode>) 
     Ok(report)
 }
 
-/// The site of an instance, of a database that may be in the catalog no more.
+/// The site of an instance; its database may have left the catalog.
 fn site(view: &View<'_>, id: &DatabaseId, row: Option<&DatabaseRow>, location: &LocationCode) -> Site {
     match row {
         Some(row) => view.site(location, row),
@@ -367,7 +367,7 @@ fn site(view: &View<'_>, id: &DatabaseId, row: Option<&DatabaseRow>, location: &
     }
 }
 
-/// Has the engine take one step, or copies of one primary together: what came of each.
+/// Executes one step, or several copies of one primary together. Returns the result of each.
 fn take(
     view: &View<'_>,
     id: &DatabaseId,
@@ -418,7 +418,7 @@ fn take_one(
     }
 }
 
-/// Brings every database to what is wanted of it: what a server does when it starts.
+/// Reconciles every database, as a server does when it starts.
 pub fn all(view: &View<'_>) -> Result<Report> {
     let mut total = Report::default();
     for row in view.catalog.databases()? {
@@ -430,7 +430,7 @@ pub fn all(view: &View<'_>) -> Result<Report> {
     Ok(total)
 }
 
-/// Does all work that waits, whoever left it. What cannot be done now stays, and is nobody else's failure.
+/// Does all pending work. What cannot be done now stays pending and is not an error.
 pub fn heal(view: &View<'_>) -> Result<()> {
     if !view.catalog.has_work()? {
         return Ok(());
