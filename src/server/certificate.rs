@@ -1,5 +1,5 @@
-//! The certificate in use. Its files are read again on SIGHUP, and soon after they have changed; connections that are open keep
-//! the one they began with. Files that are of no use change nothing: the log tells, and the certificate in use stays.
+//! Reloads the TLS certificate: on SIGHUP, and soon after its files have changed. Open connections keep the certificate
+//! that they began with. If the new files cannot be used, that is logged, and the certificate in use stays.
 
 use super::tls::Identity;
 use crate::error::{Error, Result};
@@ -10,10 +10,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
-/// How often the files are looked at.
+/// How often the files are checked for changes.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// What accepts connections, now and whenever it is asked again; none without TLS. From then on SIGHUP ends nothing.
+/// Returns a receiver of the current TLS acceptor; none without TLS. From then on, SIGHUP does not end the process.
 pub(super) fn kept(identity: Option<Identity>) -> Result<Option<watch::Receiver<TlsAcceptor>>> {
     let hangup = signal(SignalKind::hangup()).map_err(|error| Error::io(error, "cannot listen for signals"))?;
     let Some(identity) = identity else {
@@ -28,7 +28,7 @@ pub(super) fn kept(identity: Option<Identity>) -> Result<Option<watch::Receiver<
 
 type Files = (PathBuf, PathBuf);
 
-/// Reads the files again when there is a reason.
+/// Reads the files again on SIGHUP and after changes.
 async fn heed(mut hangup: Signal, kept: Option<(Files, watch::Sender<TlsAcceptor>)>) {
     let Some(((certificate, key), current)) = kept else {
         while hangup.recv().await.is_some() {
@@ -52,7 +52,7 @@ async fn heed(mut hangup: Signal, kept: Option<(Files, watch::Sender<TlsAcceptor
         let read = move || Identity::load(&certificate, &key).and_then(|identity| identity.acceptor());
         match tokio::task::spawn_blocking(read).await {
             Ok(Ok(acceptor)) => {
-                // Nobody listens any more once the server ends.
+                // There is no receiver any more once the server ends.
                 let _ = current.send(acceptor);
                 tracing::info!("uses the certificate that is in its file now");
             }
@@ -65,7 +65,8 @@ async fn heed(mut hangup: Signal, kept: Option<(Files, watch::Sender<TlsAcceptor
     }
 }
 
-/// What tells a file from its successor; none while there is none. Links are followed: some programs change only those.
+/// Identifies a version of a file: device, inode and time of change; none while it is missing. Links are followed,
+/// because some programs only replace those.
 fn state(path: &Path) -> Option<(u64, u64, i64, i64)> {
     let found = std::fs::metadata(path).ok()?;
     Some((found.ino(), found.len(), found.mtime(), found.mtime_nsec()))

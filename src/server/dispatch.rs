@@ -1,4 +1,4 @@
-//! Where a request goes: to the Platform API, or to a database behind the gateway. Gives each an id, counts it and logs it.
+//! Routes each request to the Platform API or to the gateway, gives it an id, counts and logs it.
 
 use super::{Server, api, gateway, log};
 use axum::body::Body;
@@ -13,14 +13,14 @@ pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 /// Longest id that a client may give its request.
 const LONGEST_ID: usize = 64;
 
-/// What is known of every request, among its extensions.
+/// What is known of every request. It is among the request's extensions.
 #[derive(Debug, Clone)]
 pub(super) struct Meta {
     pub id: String,
     pub peer: SocketAddr,
 }
 
-/// Who answers.
+/// Which part of the server answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Destination {
     Api,
@@ -31,7 +31,7 @@ pub(super) enum Destination {
     },
 }
 
-/// Decides by the host's first label below `domain`, else by a path `/db/<label>/…`.
+/// Decides by the host name `<label>.<domain>`, else by the path `/db/<label>/…`.
 pub(super) fn destination(domain: Option<&str>, host: Option<&str>, path: &str) -> Destination {
     if let Some(label) = domain.and_then(|domain| label_below(domain, host?)) {
         return Destination::Database {
@@ -52,7 +52,7 @@ pub(super) fn destination(domain: Option<&str>, host: Option<&str>, path: &str) 
 }
 
 fn label_below(domain: &str, host: &str) -> Option<String> {
-    // Of an IPv6 address this leaves half, which is no domain either.
+    // Half of an IPv6 address may be left, which matches no domain.
     let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
     let host = host.trim_end_matches('.').to_ascii_lowercase();
     let label = host.strip_suffix(&domain.to_ascii_lowercase())?.strip_suffix('.')?;
@@ -65,7 +65,7 @@ fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
         .or_else(|| headers.get(header::HOST).and_then(|value| value.to_str().ok()))
 }
 
-/// The client's own id where it has one that can be written anywhere, and is no token in the wrong place; else a fresh one.
+/// The client's own request id, if it is harmless in logs and does not look like a token; else a new one.
 fn request_id(headers: &HeaderMap) -> String {
     headers
         .get(&REQUEST_ID)
@@ -80,7 +80,7 @@ fn request_id(headers: &HeaderMap) -> String {
         .map_or_else(fresh_id, str::to_owned)
 }
 
-/// An id that nobody has to be kept from guessing.
+/// A new id. It need not be unpredictable.
 fn fresh_id() -> String {
     let millis = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -118,7 +118,7 @@ pub(super) async fn answer(server: Arc<Server>, peer: SocketAddr, request: Reque
     server.metrics.end(part, method.as_str(), status, took);
     let path = log::shown(&path);
     let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-    // Applications ask thousands of times a second; what people and scripts change is worth a line each.
+    // Applications send thousands of requests a second; those of the Platform API are worth a line each.
     if part == "api" || status >= 500 {
         tracing::info!(%method, %path, status, ms = millis, request_id = id, %peer, "{part}");
     } else {
@@ -146,7 +146,7 @@ mod tests {
             database("app-me", "/v2/pipeline")
         );
         assert_eq!(to("APP-me.db.Example.com.:8443", "/"), database("app-me", "/"));
-        // Below a database's own host, every path is the database's.
+        // On a database's own host, every path belongs to the database.
         assert_eq!(to("app-me.db.example.com", "/db/x/"), database("app-me", "/db/x/"));
         for host in [
             "db.example.com",

@@ -1,7 +1,8 @@
-//! The threads that converse with clients. Each has a runtime of its own, and a connection stays on one: what a request
-//! awaits wakes that thread and no other, which on the way through the gateway is most of what could be lost.
+//! The threads that serve connections ("lanes"). Each has an async runtime of its own, and a connection stays on its
+//! lane: what a request awaits wakes that thread and no other. Waking other threads would be most of the cost of a
+//! request through the gateway.
 //!
-//! What blocks or computes for long must not be done on a lane: others wait behind it.
+//! Code on a lane must not block or compute for long: other connections wait for it.
 
 use crate::error::{Error, Result};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,8 +10,8 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
-/// How often a lane wakes when nothing happens. A timer that is set before all others interrupts its thread at once; those
-/// of requests are for longer than this, and never are.
+/// How often a lane wakes when nothing happens. Setting a timer that is earlier than all others wakes the runtime at
+/// once; with this one always pending, the longer timers of requests never do.
 const BEAT: Duration = Duration::from_secs(1);
 
 pub(super) struct Lanes {
@@ -20,12 +21,12 @@ pub(super) struct Lanes {
 
 struct Lane {
     handle: Handle,
-    /// Dropped to end it.
+    /// Dropping it ends the lane.
     _running: oneshot::Sender<()>,
 }
 
 impl Lanes {
-    /// As many as the machine has processors.
+    /// Starts one lane for each processor.
     pub fn start() -> Result<Self> {
         let count = std::thread::available_parallelism().map_or(1, usize::from);
         let lanes = (0..count).map(|_| Lane::start()).collect::<Result<_>>()?;
@@ -35,7 +36,7 @@ impl Lanes {
         })
     }
 
-    /// Has the next lane do something.
+    /// Runs `work` on the next lane.
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         let next = self.next.fetch_add(1, Ordering::Relaxed) % self.lanes.len();
         self.lanes[next].handle.spawn(work);
@@ -56,7 +57,7 @@ impl Lane {
             .name("torso-lane".to_owned())
             .spawn(move || {
                 runtime.block_on(async { while tokio::time::timeout(BEAT, &mut ended).await.is_err() {} });
-                // What still works has been given its time.
+                // What still runs has had its time to end.
                 runtime.shutdown_background();
             })
             .map_err(failed)?;
@@ -84,7 +85,7 @@ mod tests {
         }
         let seen: Vec<_> = told.iter().take(all).collect();
         assert_eq!(seen.iter().collect::<HashSet<_>>().len(), all / 2);
-        // Whoever waits on a lane is dropped with it.
+        // What waits on a lane is dropped with it.
         lanes.spawn(async move {
             let _held = tell;
             std::future::pending::<()>().await;

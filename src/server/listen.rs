@@ -1,8 +1,8 @@
-//! Connections: accepted while there is room, spoken to in HTTP/1.1 with or without TLS, and closed when their other end is
-//! too slow or the server ends.
+//! Accepts connections, up to a limit, and serves HTTP/1.1 on them, with or without TLS. They are closed when the
+//! client is too slow, and when the server ends.
 
 use super::lanes::Lanes;
-use super::patient::{Patience, Patient};
+use super::write_timeout::{Patience, WriteTimeout};
 use super::stop::stopped;
 use super::{Server, dispatch};
 use crate::error::{Error, Result};
@@ -18,27 +18,26 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
-/// Connections at the same time; more wait in the system's queue.
+/// Open connections; more wait in the system's queue.
 const CONNECTIONS: u32 = 8_192;
 
-/// How long a client may take for TLS's greetings.
+/// How long a TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// How long a client may take for the head of a request, and an idle connection until its next one.
+/// How long a client may take to send the head of a request, and how long a connection may be idle before its next one.
 const HEAD: Duration = Duration::from_secs(30);
 
-/// How long a client may take nothing of what it is sent, and how slowly it may take it: whoever is slower than a kilobyte
-/// a second for minutes is no slow network.
+/// How slowly a client may read its answer. No network that is merely slow is below a kilobyte a second for minutes.
 const PATIENCE: Patience = Patience {
     stuck: Duration::from_secs(30),
     pace: 1_024,
     lag: Duration::from_secs(180),
 };
 
-/// Bytes of a request's head. As pieces of that size are read, it may have up to twice as many.
+/// Bytes of a request's head. Because it is read in pieces of this size, it may have up to twice as many.
 const HEAD_BYTES: usize = 32 << 10;
 
-/// A bound listener, for the runtime.
+/// Turns a bound listener into one of the async runtime.
 pub(super) fn adopt(listener: std::net::TcpListener) -> Result<TcpListener> {
     listener
         .set_nonblocking(true)
@@ -46,7 +45,7 @@ pub(super) fn adopt(listener: std::net::TcpListener) -> Result<TcpListener> {
         .map_err(|error| Error::io(error, "cannot listen"))
 }
 
-/// Accepts until the server ends, and returns when the last connection is closed.
+/// Accepts connections until the server ends; returns when the last one is closed.
 pub(super) async fn accept(
     listener: TcpListener,
     tls: Option<watch::Receiver<TlsAcceptor>>,
@@ -72,14 +71,15 @@ pub(super) async fn accept(
                 let (server, tls) = (Arc::clone(&server), tls.as_ref().map(|tls| tls.borrow().clone()));
                 let Ok(stream) = stream.into_std() else { continue };
                 lanes.spawn(async move {
-                    // From here on it is that lane's.
+                    // From here on, the connection belongs to that lane.
                     if let Ok(stream) = TcpStream::from_std(stream) {
                         greet(stream, peer, tls, server).await;
                     }
                     drop((permit, share));
                 });
             }
-            // No file handles are left, or the client went away; neither is a reason to stop, nor to spin.
+            // No file descriptors are left, or the client has gone. Neither is a reason to stop; the pause keeps this
+            // from spinning.
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -92,7 +92,7 @@ pub(super) async fn accept(
 
 async fn greet(stream: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>, server: Arc<Server>) {
     let _ = stream.set_nodelay(true);
-    let stream = Patient::new(stream, PATIENCE);
+    let stream = WriteTimeout::new(stream, PATIENCE);
     let Some(tls) = tls else {
         return converse(stream, peer, server).await;
     };

@@ -1,5 +1,5 @@
-//! The server's log, on standard error. It has no secrets: no header, no query and no body is ever written, only the path,
-//! and of that nothing that looks like a token which somebody put in the wrong place.
+//! The server's log, on standard error. It has no secrets: headers, queries and bodies are never logged, only paths,
+//! and in these what looks like a token in the wrong place is cut out.
 
 use std::borrow::Cow;
 use std::io::IsTerminal;
@@ -37,7 +37,7 @@ impl Level {
     }
 }
 
-/// Begins to log. Once a process; again, nothing changes.
+/// Starts the log. A second call changes nothing.
 pub fn start(form: Form, level: Level) {
     let subscriber = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
@@ -49,15 +49,15 @@ pub fn start(form: Form, level: Level) {
     };
 }
 
-/// What API tokens and invitations begin with, and JWTs do.
+/// What API tokens and invitations begin with, and JWTs.
 const BEGINNINGS: [&str; 2] = ["torso_", "eyJ"];
 
-/// Whether a text has something in it that looks like a token.
+/// Whether a text contains something that looks like a token.
 pub(super) fn mentions_token(text: &str) -> bool {
     BEGINNINGS.iter().any(|beginning| text.contains(beginning))
 }
 
-/// A path as it may be written down.
+/// A path as it may be logged.
 pub(super) fn shown(path: &str) -> Cow<'_, str> {
     if !mentions_token(path) {
         return Cow::Borrowed(path);

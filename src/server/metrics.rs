@@ -1,4 +1,4 @@
-//! Counters of requests, in the text form that Prometheus reads.
+//! Counters of requests, in Prometheus' text format.
 
 use crate::sync::lock;
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Upper bounds of the classes of durations, in seconds.
+/// Upper bounds of the histogram's buckets, in seconds.
 const BOUNDS: [f64; 9] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0];
 
 pub(super) struct Metrics {
@@ -37,7 +37,7 @@ impl Default for Metrics {
     }
 }
 
-/// A method as a label: clients may invent any number of them.
+/// A method as a label; unknown ones become one label, because clients may invent any number of them.
 fn known(method: &str) -> &'static str {
     ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
         .into_iter()
@@ -50,7 +50,7 @@ impl Metrics {
         self.under_way.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts a request that was answered by a part of the server (`api` or `gateway`).
+    /// Counts a request that a part of the server (`api` or `gateway`) has answered.
     pub fn end(&self, part: &'static str, method: &str, status: u16, took: Duration) {
         self.under_way.fetch_sub(1, Ordering::Relaxed);
         let mut requests = lock(&self.requests);
@@ -66,10 +66,10 @@ impl Metrics {
         }
     }
 
-    /// All of it; `ready` tells whether what is wanted was brought to run.
+    /// All metrics. `ready` is whether all databases were started.
     pub fn text(&self, ready: bool) -> String {
         let mut text = String::new();
-        // Writing into a text cannot fail.
+        // Writing to a String cannot fail.
         let _ = self.write(&mut text, ready);
         text
     }

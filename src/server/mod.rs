@@ -1,8 +1,8 @@
-//! The server: a hosted control plane behind HTTP. It listens, speaks TLS, hands each request to the Platform API (`api`)
-//! or to the gateway to databases, and ends in order. Everything that awaits is here; the plane below is called on threads
-//! that may block.
+//! The server: a hosted control plane behind HTTP. It listens, does TLS, passes each request to the Platform API
+//! (`api`) or to the databases' gateway (`gateway`), and shuts down in order. All async code is here; the plane below
+//! is called on threads that may block.
 //!
-//! What may be done and by whom is the plane's; what the command line says is `commands::server`'s.
+//! Who may do what is decided by the plane; the command line is `commands::server`.
 
 mod addresses;
 mod api;
@@ -10,13 +10,13 @@ mod certificate;
 mod dispatch;
 pub mod gateway;
 mod lanes;
-mod limits;
 mod listen;
 mod log;
 mod metrics;
-mod patient;
+mod rate_limit;
 mod stop;
 pub mod tls;
+mod write_timeout;
 
 pub use log::{Form as LogForm, Level as LogLevel, start as start_log};
 
@@ -25,43 +25,43 @@ use crate::error::{Code, Error, Result};
 use addresses::Addresses;
 use gateway::Gateway;
 use lanes::Lanes;
-use limits::Limiter;
 use metrics::Metrics;
+use rate_limit::Limiter;
 use std::net::TcpListener;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 
-/// How long requests under way may take once the server is to end. What runs longer is broken off: the engine's own end
-/// needs the rest of the 10 seconds.
+/// How long requests under way may still take when the server is told to stop. Longer ones are aborted: the engine
+/// needs the rest of the 10 seconds to stop.
 const LAST_REQUESTS: Duration = Duration::from_millis(2_000);
 
-/// How long all that may take.
+/// How long the whole shutdown may take.
 const END: Duration = Duration::from_millis(9_500);
 
-/// Calls that work at the same time; more wait. Each may hold a thread and a request of the largest size.
+/// Calls of the API at the same time; more wait. Each may hold a thread and a body of the largest size.
 const CALLS: usize = 128;
 
-/// Files that come or go at the same time; more wait.
+/// Uploads and downloads of files at the same time; more wait.
 const TRANSFERS: usize = 64;
 
-/// How a server is run.
+/// How to run a server.
 pub struct Config {
     /// Bound already, so that the plane can be told its address.
     pub listener: TcpListener,
     /// None: plain HTTP.
     pub tls: Option<tls::Identity>,
-    /// Databases are at `<label>.<domain>`, too.
+    /// Databases are also at `<label>.<domain>`.
     pub domain: Option<String>,
-    /// Requests a second that one token may make in the long run; 0 is unlimited.
+    /// The rate limit of each token, in requests a second; 0 is unlimited.
     pub requests_per_second: u32,
     /// Connections that one address may have at the same time, this machine's own aside; 0 is unlimited.
     pub connections_per_address: u32,
 }
 
-/// What every request can reach.
+/// What all requests share.
 struct Server {
-    /// None while the plane is being opened.
+    /// Empty while the plane is being opened.
     hosted: OnceLock<Arc<Hosted>>,
     gateway: OnceLock<Gateway>,
     domain: Option<String>,
@@ -70,12 +70,12 @@ struct Server {
     metrics: Metrics,
     calls: Arc<Semaphore>,
     transfers: Arc<Semaphore>,
-    /// True once the server is to end.
+    /// True once the server was told to stop.
     stopping: watch::Receiver<bool>,
 }
 
 impl Server {
-    /// The plane: `unavailable` until it is open.
+    /// The plane; `unavailable` until it is open.
     fn hosted(&self) -> Result<Arc<Hosted>> {
         self.hosted.get().map(Arc::clone).ok_or_else(|| {
             Error::new(Code::Unavailable, "the server is starting")
@@ -83,7 +83,7 @@ impl Server {
         })
     }
 
-    /// The way to databases: none until the plane is open.
+    /// The gateway; none until the plane is open.
     fn gateway(&self) -> Option<&Gateway> {
         let hosted = self.hosted.get()?;
         let made = || Gateway::new(Arc::clone(hosted), gateway::Limits::default());
@@ -91,8 +91,8 @@ impl Server {
     }
 }
 
-/// Runs a server until it is told to end by SIGTERM or SIGINT. It answers at once, with 503 until `open` has opened the
-/// plane; then `started` is told of the plane, and of what else `open` has to tell.
+/// Runs a server until it is told to stop by SIGTERM or SIGINT. It answers at once, with 503 until `open` has opened
+/// the plane; then `started` is called with the plane and the other result of `open`.
 pub fn run<T: Send + 'static>(
     config: Config,
     open: impl FnOnce() -> Result<(Hosted, T)> + Send + 'static,
@@ -104,7 +104,7 @@ pub fn run<T: Send + 'static>(
         .build()
         .map_err(|error| Error::io(error, "cannot start threads"))?;
     let result = runtime.block_on(serve(config, open, started));
-    // What still works has been given its time.
+    // What still runs has had its time to end.
     runtime.shutdown_background();
     result
 }
@@ -129,7 +129,7 @@ async fn serve<T: Send + 'static>(
     });
     let acceptor = certificate::kept(config.tls)?;
     let listener = listen::adopt(config.listener)?;
-    // Sockets are on them until the very end.
+    // Sockets run on the lanes until the very end.
     let lanes = Arc::new(Lanes::start()?);
     let accepting = tokio::spawn(listen::accept(
         listener,
@@ -158,7 +158,7 @@ async fn serve<T: Send + 'static>(
             }
             Err(error) => result = Err(error),
         },
-        // It cannot be given up half way. When it takes too long, the processes it has begun end with this one.
+        // Opening cannot be interrupted. If it takes too long, the processes that it has started end with this one.
         None => {
             if let Ok(Ok(Ok((hosted, _)))) = tokio::time::timeout(END, &mut opening).await {
                 let _ = server.hosted.set(Arc::new(hosted));
@@ -181,7 +181,7 @@ async fn serve<T: Send + 'static>(
     };
     tokio::select! {
         _ = tokio::time::timeout(END, ending) => {}
-        // Somebody is in a hurry; what processes are left end with this one.
+        // A second signal: end now. Processes that are left end with this one.
         () = signals.next() => {}
     }
     drop(lanes);
@@ -189,7 +189,7 @@ async fn serve<T: Send + 'static>(
     result
 }
 
-/// A panic on a thread of ours.
+/// The error for a panic on another thread.
 fn defect() -> Error {
     Error::new(
         Code::Internal,

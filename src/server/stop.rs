@@ -1,10 +1,10 @@
-//! When to end: SIGTERM and SIGINT. SIGHUP is [`super::certificate`]'s.
+//! The signals that stop a server: SIGTERM and SIGINT. [`super::certificate`] handles SIGHUP.
 
 use crate::error::{Error, Result};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-/// The signals that end a server. From when this is made, they do not end the process by themselves.
+/// The signals that stop a server. Once this exists, they do not end the process by themselves.
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -19,7 +19,7 @@ impl Signals {
         })
     }
 
-    /// Returns when one comes.
+    /// Waits for one.
     pub async fn next(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
@@ -28,8 +28,8 @@ impl Signals {
     }
 }
 
-/// Returns once the server is to end.
+/// Returns once the server was told to stop.
 pub(super) async fn stopped(mut stopping: watch::Receiver<bool>) {
-    // The sender lives as long as the server; without it there is nothing left to serve.
+    // An error means that the sender is gone, and the server with it.
     let _ = stopping.wait_for(|stop| *stop).await;
 }

@@ -1,5 +1,5 @@
-//! TLS: a certificate from files, or one of the server's own making. For the latter a certificate authority is made once and
-//! stays, so that clients who trust it go on to; the server's certificate is made anew at every start.
+//! TLS certificates: from files, or self-signed. For the latter, a certificate authority is made once and kept, so that
+//! clients need to trust it only once; the server's certificate is made anew at every start.
 
 use crate::error::{Code, Error, Result};
 use jiff::tz::TimeZone;
@@ -16,21 +16,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio_rustls::TlsAcceptor;
 
-/// Days that a server's certificate is valid: no more than what all clients accept.
+/// Days that the server's certificate is valid: not more than clients accept.
 const SERVER_DAYS: i64 = 800;
-/// And the authority's.
+/// Days that the authority's certificate is valid.
 const AUTHORITY_DAYS: i64 = 3_650;
 
 /// A server's certificate chain and key.
 pub struct Identity {
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
-    /// Where they were read, if they may be replaced there: the chain's file, and the key's.
+    /// The files of the chain and the key, if they may be replaced while the server runs.
     files: Option<(PathBuf, PathBuf)>,
 }
 
 impl Identity {
-    /// From PEM files, which are looked at again while the server runs.
+    /// Reads PEM files, which are checked for changes while the server runs.
     pub fn load(certificate: &Path, key: &Path) -> Result<Self> {
         let unreadable = |path: &Path, error: rustls::pki_types::pem::Error| match error {
             rustls::pki_types::pem::Error::Io(error) => Error::io(error, format!("cannot read {}", path.display())),
@@ -85,14 +85,14 @@ impl Identity {
     }
 }
 
-/// A certificate of the server's own making, and what its clients are to trust.
+/// A self-signed certificate, and what its clients must trust.
 pub struct SelfSigned {
     pub identity: Identity,
-    /// The authority's certificate.
+    /// The file with the authority's certificate.
     pub authority: PathBuf,
 }
 
-/// Makes a certificate for names and addresses. The files are in `dir`: `ca.pem`, `ca-key.pem`, `server.pem`,
+/// Makes a certificate for host names and IP addresses. The files are in `dir`: `ca.pem`, `ca-key.pem`, `server.pem`,
 /// `server-key.pem`; keys are readable by this user only.
 pub fn self_signed(dir: &Path, names: &[String]) -> Result<SelfSigned> {
     std::fs::DirBuilder::new()
@@ -118,7 +118,7 @@ pub fn self_signed(dir: &Path, names: &[String]) -> Result<SelfSigned> {
     } else {
         let key = KeyPair::generate().map_err(failed)?;
         let certificate = params.self_signed(&key).map_err(failed)?;
-        // The certificate last: only with it is the authority complete.
+        // The certificate last: it marks the authority as complete.
         write(&authority_key, &key.serialize_pem(), 0o600)?;
         write(&authority, &certificate.pem(), 0o644)?;
         key
@@ -162,7 +162,7 @@ fn authority_params() -> Result<CertificateParams, rcgen::Error> {
     Ok(params)
 }
 
-/// Makes a certificate valid from yesterday, as clocks differ, for so many days.
+/// Makes a certificate valid from yesterday, in case clocks differ, for so many days.
 fn set_validity(params: &mut CertificateParams, days: i64) {
     let today = Timestamp::now().to_zoned_datetime(TimeZone::UTC).date();
     let day = |from_now: i64| {
@@ -173,7 +173,7 @@ fn set_validity(params: &mut CertificateParams, days: i64) {
     params.not_after = day(days);
 }
 
-/// Writes a file whole or not at all.
+/// Writes a file atomically.
 fn write(path: &Path, text: &str, mode: u32) -> Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
     let doing = |error: std::io::Error| Error::io(error, format!("cannot write {}", path.display()));

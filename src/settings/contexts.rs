@@ -16,21 +16,21 @@ pub const LOCAL: &str = "local";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Context {
     pub name: ContextName,
-    /// None: the embedded control plane.
+    /// None for the embedded control plane.
     pub url: Option<String>,
     pub has_token: bool,
-    /// The organization chosen in it; none for the personal one.
+    /// The organization chosen in it; none for the user's personal one.
     pub organization: Option<OrganizationSlug>,
 }
 
-/// A server that commands work on, and as whom.
+/// A server that commands work on, and the token to use.
 #[derive(Debug, Clone)]
 pub struct Server {
-    /// The context's name; none where the environment names the server.
+    /// The context's name; none if the environment names the server.
     pub context: Option<ContextName>,
     pub url: url::Url,
     pub token: Option<Secret>,
-    /// Where the token comes from.
+    /// Where the token was found.
     pub token_origin: Option<Origin>,
     pub organization: Option<OrganizationSlug>,
 }
@@ -43,7 +43,7 @@ fn is_turso_cloud(url: &url::Url) -> bool {
 }
 
 impl Server {
-    /// Whether it is Turso's own.
+    /// Whether it is Turso Cloud.
     #[must_use]
     pub fn is_turso_cloud(&self) -> bool {
         is_turso_cloud(&self.url)
@@ -115,12 +115,12 @@ impl Settings {
         }))
     }
 
-    /// The organization that `--org` names.
+    /// The organization given with `--org`.
     pub fn organization_flag(&self) -> Result<Option<OrganizationSlug>> {
         self.overrides.organization.as_deref().map(str::parse).transpose()
     }
 
-    /// The token kept for a context.
+    /// The stored token of a context.
     pub fn stored_token(&self, name: &ContextName) -> Result<Option<Secret>> {
         let path = self.credentials_path()?;
         let tokens = files::read(&path)?;
@@ -132,7 +132,7 @@ impl Settings {
         }
     }
 
-    /// Keeps a token for a context, or forgets it. Returns whether there was one.
+    /// Stores a token for a context, or removes it. Returns whether there was one before.
     pub fn store_token(&self, name: &ContextName, token: Option<&Secret>) -> Result<bool> {
         let path = self.credentials_path()?;
         if token.is_none() && !path.exists() {
@@ -154,7 +154,7 @@ impl Settings {
         })
     }
 
-    /// Chooses the organization that commands work in when they work in a context; none is the personal one.
+    /// Sets the organization of a context; none for the user's personal one.
     pub fn set_organization(&self, name: &ContextName, organization: Option<&OrganizationSlug>) -> Result<()> {
         files::change(&self.path()?, |document| {
             let context = document
@@ -174,7 +174,7 @@ impl Settings {
         })
     }
 
-    /// All of them, `local` first.
+    /// All contexts, `local` first.
     pub fn contexts(&self) -> Result<Vec<Context>> {
         let mut found = vec![Context {
             name: LOCAL.parse()?,
@@ -226,7 +226,7 @@ impl Settings {
         })
     }
 
-    /// Keeps a server under a name. With `replace`, one of that name is overwritten.
+    /// Adds a server as a context, with its token.
     pub fn add_context(&self, name: &ContextName, url: &url::Url, token: Option<&Secret>) -> Result<()> {
         let exists = || Error::new(Code::ContextExists, format!("context {name} exists already"));
         if name.as_str() == LOCAL {
@@ -256,7 +256,7 @@ impl Settings {
         }
     }
 
-    /// Forgets a server and its token; where it was the current context, `local` is again.
+    /// Removes a context and its token. If it was the current one, `local` is the current one again.
     pub fn remove_context(&self, name: &ContextName) -> Result<()> {
         if name.as_str() == LOCAL {
             return Err(Error::new(
@@ -277,7 +277,7 @@ impl Settings {
         self.store_token(name, None).map(drop)
     }
 
-    /// The server that the environment names, in place of any context.
+    /// The server that the environment names, and the variable; it takes precedence over contexts.
     #[must_use]
     pub fn server_by_environment(&self) -> Option<(String, &'static str)> {
         [env::API_URL, env::TURSO_API_URL]

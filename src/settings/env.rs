@@ -38,13 +38,13 @@ variables! {
     COMPLETE "TORSO_COMPLETE" "Set by the completion stubs: the shell that asks for completions";
 }
 
-/// The variable's value, where it is set and not empty.
+/// The variable's value, if it is set and not empty.
 #[must_use]
 pub fn get(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
-/// Like [`get`], as text; what is not UTF-8 counts as it would be shown.
+/// Like [`get`], as text; bytes that are not UTF-8 are replaced.
 #[must_use]
 pub fn text(name: &str) -> Option<String> {
     get(name).map(|value| value.to_string_lossy().into_owned())

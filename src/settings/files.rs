@@ -1,4 +1,4 @@
-//! Reading and changing the TOML files of settings: comments survive, a change replaces the file whole, and parallel
+//! Reads and changes the TOML files of settings. Comments survive, a change replaces the file atomically, and parallel
 //! processes take turns.
 
 use crate::error::{Code, Error, Result};
@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::Path;
 use toml_edit::DocumentMut;
 
-/// The document at `path`; an empty one where there is no file.
+/// The document at `path`; an empty one if there is no file.
 pub fn read(path: &Path) -> Result<DocumentMut> {
     match fs::read_to_string(path) {
         Ok(text) => text
@@ -19,7 +19,7 @@ pub fn read(path: &Path) -> Result<DocumentMut> {
     }
 }
 
-/// What to say about a file of settings that cannot be understood.
+/// The error for a settings file that cannot be used.
 #[must_use]
 pub fn invalid(path: &Path, why: &str) -> Error {
     Error::new(
@@ -29,8 +29,8 @@ pub fn invalid(path: &Path, why: &str) -> Error {
     .hint("mend the file by hand; nothing in it was changed")
 }
 
-/// Changes the document at `path` under a lock, and replaces the file only when the change succeeds. The directory is
-/// made 0700 and the file 0600.
+/// Changes the document at `path` under a lock; the file is replaced only if `change` succeeds. The directory is made
+/// with mode 0700, the file with 0600.
 pub fn change<T>(path: &Path, change: impl FnOnce(&mut DocumentMut) -> Result<T>) -> Result<T> {
     let dir = path.parent().unwrap_or(Path::new("."));
     let doing = |error| Error::io(error, format!("cannot write {}", path.display()));
@@ -43,7 +43,7 @@ pub fn change<T>(path: &Path, change: impl FnOnce(&mut DocumentMut) -> Result<T>
     lock.lock().map_err(doing)?;
     let mut document = read(path)?;
     let result = change(&mut document)?;
-    // A temporary file is 0600 from birth.
+    // A temporary file has mode 0600 from the beginning.
     let mut fresh = tempfile::NamedTempFile::new_in(dir).map_err(doing)?;
     fresh.write_all(document.to_string().as_bytes()).map_err(doing)?;
     fresh.as_file().sync_all().map_err(doing)?;
@@ -51,7 +51,7 @@ pub fn change<T>(path: &Path, change: impl FnOnce(&mut DocumentMut) -> Result<T>
     Ok(result)
 }
 
-/// Makes a directory and those above it; the new ones are 0700.
+/// Makes a directory and its missing parents, with mode 0700.
 pub fn create_private_dir(dir: &Path) -> Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);

@@ -1,4 +1,4 @@
-//! The settings a user can have: their names, what they mean, and what values they take.
+//! The settings that users can change: their names, meanings and values.
 
 use crate::control::names::{ContextName, DatabaseName, GroupName, LocationCode};
 use crate::error::{Code, Error, Result};
@@ -21,7 +21,7 @@ pub enum Key {
 }
 
 impl Key {
-    /// Those that live in the settings file.
+    /// The settings of the settings file.
     pub const USER: [Self; 5] = [
         Self::Context,
         Self::DefaultGroup,
@@ -29,7 +29,7 @@ impl Key {
         Self::Output,
         Self::Color,
     ];
-    /// Those that a project file may have.
+    /// The settings that a project file may have.
     pub const PROJECT: [Self; 4] = [Self::Context, Self::Database, Self::DefaultGroup, Self::DefaultLocation];
 
     /// The name in the settings file and on the command line.
@@ -45,7 +45,7 @@ impl Key {
         }
     }
 
-    /// The name in a project file, where "default" goes without saying.
+    /// The name in a project file, without `default-`.
     #[must_use]
     pub fn project_name(self) -> &'static str {
         match self {
@@ -67,7 +67,7 @@ impl Key {
         }
     }
 
-    /// Refuses a value that the setting cannot have.
+    /// Checks a value for the setting.
     pub fn check(self, value: &str) -> Result<()> {
         let checked = match self {
             Self::Context => value.parse::<ContextName>().map(drop),

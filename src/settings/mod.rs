@@ -1,4 +1,4 @@
-//! Directories, settings, the project file and contexts: what holds beyond one command.
+//! Directories, settings, the project file and contexts.
 //!
 //! A value comes from, in this order: a flag, the environment, the project file (`.torso.toml` in this directory or one
 //! above), the user's settings (`config.toml`), a default. [`Settings::get`] answers with the value and its [`Origin`].
@@ -21,7 +21,7 @@ use toml_edit::DocumentMut;
 /// The project file's name.
 pub const PROJECT_FILE: &str = ".torso.toml";
 
-/// Where a value came from.
+/// Where a value was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     Flag(&'static str),
@@ -57,7 +57,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// What the command line says about settings.
+/// Settings given on the command line.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
     pub config_dir: Option<PathBuf>,
@@ -66,7 +66,7 @@ pub struct Overrides {
     pub organization: Option<String>,
 }
 
-/// The settings that hold for this command.
+/// The settings that are in effect for this command.
 #[derive(Debug)]
 pub struct Settings {
     overrides: Overrides,
@@ -75,7 +75,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads nothing yet.
+    /// Settings with these overrides. No file is read yet.
     #[must_use]
     pub fn new(overrides: Overrides) -> Self {
         Self {
@@ -90,13 +90,13 @@ impl Settings {
     pub fn in_context(&self, name: &ContextName) -> Self {
         Self::new(Overrides {
             context: Some(name.to_string()),
-            // What was said of another context's organizations does not hold in this one.
+            // The organization belongs to the other context.
             organization: None,
             ..self.overrides.clone()
         })
     }
 
-    /// The directory of the settings, and who says so.
+    /// The directory of the settings, and where that was found.
     pub fn config_dir(&self) -> Result<(PathBuf, Origin)> {
         directory(
             &self.overrides.config_dir,
@@ -106,7 +106,7 @@ impl Settings {
         )
     }
 
-    /// The directory of the embedded control plane, and who says so.
+    /// The directory of the embedded control plane, and where that was found.
     pub fn data_dir(&self) -> Result<(PathBuf, Origin)> {
         directory(
             &self.overrides.data_dir,
@@ -116,7 +116,7 @@ impl Settings {
         )
     }
 
-    /// The directory of what is remembered and may be lost, such as histories. None where there is no home.
+    /// The directory of data that may be lost, such as shell histories. None without a home directory.
     #[must_use]
     pub fn state_dir(&self) -> Option<PathBuf> {
         dirs::state_dir()
@@ -129,12 +129,12 @@ impl Settings {
         Ok(self.config_dir()?.0.join("config.toml"))
     }
 
-    /// The project file that holds here, if there is one.
+    /// The project file in effect, if there is one.
     pub fn project_path(&self) -> Result<Option<&Path>> {
         Ok(self.project()?.as_ref().map(|(path, _)| path.as_path()))
     }
 
-    /// A setting's value and where it comes from; none where nothing says and there is no default.
+    /// A setting's value and where it was found; none if it is not set and has no default.
     pub fn get(&self, key: Key) -> Result<Option<(String, Origin)>> {
         if key == Key::Context {
             if let Some(name) = &self.overrides.context {
@@ -165,7 +165,7 @@ impl Settings {
         })
     }
 
-    /// What the settings file itself says about a key.
+    /// The value in the settings file itself.
     pub fn user_value(&self, key: Key) -> Result<Option<String>> {
         let path = self.path()?;
         let value = text_of(&path, self.user()?, key.name())?;
@@ -192,7 +192,7 @@ impl Settings {
         })
     }
 
-    /// The settings file's content, as of the first time it was asked for.
+    /// The content of the settings file, which is read once.
     pub(crate) fn user(&self) -> Result<&DocumentMut> {
         if let Some(document) = self.user.get() {
             return Ok(document);
@@ -225,7 +225,7 @@ fn find_project_file() -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
-/// A misspelt key in a project file would silently put a database elsewhere, so unknown ones are refused.
+/// Refuses unknown keys in a project file: a misspelt one could silently put a database elsewhere.
 fn check_project(path: &Path, document: &DocumentMut) -> Result<()> {
     let known = Key::PROJECT.map(Key::project_name);
     match document.iter().find(|(key, _)| !known.contains(key)) {

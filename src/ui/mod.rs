@@ -1,8 +1,8 @@
 //! The terminal, and what stands in for it: the answer on stdout, the conversation on stderr.
 //!
 //! [`Ui`] owns both streams for every command but the shell, which writes its own results. It decides once, from flags,
-//! environment and what the streams are, whether there is colour, borders, prompts and talk. `report` prints errors and
-//! picks the exit code; `view` is what an answer looks like; `text` makes foreign text safe to show.
+//! the environment and the streams, about colour, borders, prompts and notices. `report` prints errors and returns the
+//! exit code; `view` draws answers; `text` makes text from elsewhere safe to show.
 
 mod progress;
 pub mod report;
@@ -51,7 +51,7 @@ pub enum Color {
     Never,
 }
 
-/// What was asked for; [`Ui::new`] decides what that means here.
+/// What the user asked for; [`Ui::new`] decides what that means on these streams.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
     pub format: Format,
@@ -108,7 +108,7 @@ impl Ui {
         self.quiet
     }
 
-    /// Whether a person can be asked.
+    /// Whether prompts are possible.
     #[must_use]
     pub fn may_ask(&self) -> bool {
         self.may_ask
@@ -125,7 +125,7 @@ impl Ui {
         self.out_color
     }
 
-    /// Prints an answer in the form asked for.
+    /// Prints an answer in the format asked for.
     pub fn show<V: View>(&self, view: &V) -> Result<()> {
         self.answer(|out| match self.format {
             Format::Table => self.show_human(view, out),
@@ -165,7 +165,7 @@ impl Ui {
         }
     }
 
-    /// Wipes the terminal for an answer that is shown again. Elsewhere answers follow each other.
+    /// Clears the terminal before an answer that is shown repeatedly. Does nothing elsewhere.
     pub fn clear(&self) -> Result<()> {
         if !self.out_terminal || self.format != Format::Table {
             return Ok(());
@@ -186,12 +186,12 @@ impl Ui {
         })
     }
 
-    /// Prints a text as it is: help, a page, a generated file.
+    /// Prints a text unchanged: help, a page, a generated file.
     pub fn page(&self, text: &str) -> Result<()> {
         self.answer(|out| out.write_all(text.as_bytes()))
     }
 
-    /// Hands stdout, buffered, to whoever writes an answer, and flushes it.
+    /// Calls `write` with buffered stdout, and flushes it.
     pub fn answer(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
         let mut out = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
         write(&mut out)
@@ -199,27 +199,27 @@ impl Ui {
             .map_err(|error| Error::io(error, "cannot write the answer"))
     }
 
-    /// Says something beside the answer. Silent with `--quiet`.
+    /// Prints a notice on stderr. Silent with `--quiet`.
     pub fn notice(&self, text: impl AsRef<str>) {
         if !self.quiet {
             self.say(None, text.as_ref());
         }
     }
 
-    /// Warns. Silent with `--quiet`.
+    /// Prints a warning on stderr. Silent with `--quiet`.
     pub fn warn(&self, text: impl AsRef<str>) {
         if !self.quiet {
             self.say(Some(("warning", anstyle::AnsiColor::Yellow)), text.as_ref());
         }
     }
 
-    /// A bar that appears only on a terminal and only when the work takes long.
+    /// A progress bar over bytes that appears only on a terminal, and only if the work takes long.
     #[must_use]
     pub fn progress(&self, label: impl Into<String>) -> Progress {
         Progress::new(self.err_terminal && !self.quiet, label.into(), Unit::Bytes)
     }
 
-    /// The same over rows.
+    /// The same, over rows.
     #[must_use]
     pub fn progress_of_rows(&self, label: impl Into<String>) -> Progress {
         Progress::new(self.err_terminal && !self.quiet, label.into(), Unit::Rows)
@@ -258,7 +258,7 @@ impl Ui {
             text.to_owned()
         };
         let mut err = io::stderr().lock();
-        // Nobody is left to be told when stderr is closed.
+        // If stderr is closed, there is nobody to tell.
         let _ = match label {
             Some((label, color)) => writeln!(err, "{}: {text}", self.paint(label, color)),
             None => writeln!(err, "{text}"),
@@ -302,7 +302,7 @@ fn in_ci() -> bool {
     std::env::var_os("CI").is_some_and(|value| value == "true" || value == "1")
 }
 
-/// Columns of the terminal that stdout is.
+/// The width of the terminal, in columns; none if stdout is not a terminal.
 fn terminal_width() -> Option<u16> {
     let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
     (size.ws_col > 0).then_some(size.ws_col)

@@ -1,9 +1,9 @@
-//! Progress that shows itself only on a terminal, and only when the work takes longer than a moment.
+//! A progress bar that appears only on a terminal, and only if the work takes longer than a moment.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::time::{Duration, Instant};
 
-/// How long work may take before a bar is worth the flicker.
+/// How long the work may take before the bar appears.
 const PATIENCE: Duration = Duration::from_millis(400);
 
 /// What is counted.
@@ -14,7 +14,7 @@ pub(super) enum Unit {
 }
 
 impl Unit {
-    /// With the rate; how much is left only where that is known.
+    /// The bar's template: with the rate, and with the time left if the total is known.
     fn template(self, bounded: bool) -> &'static str {
         match (self, bounded) {
             (Self::Bytes, true) => "{msg} {wide_bar} {percent:>3}% {binary_bytes_per_sec:>12} {eta:>4}",
@@ -25,7 +25,7 @@ impl Unit {
     }
 }
 
-/// A bar over bytes or rows. Dropping it wipes it.
+/// A bar over bytes or rows. Dropping it clears it.
 pub struct Progress {
     unit: Unit,
     label: String,

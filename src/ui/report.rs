@@ -4,13 +4,13 @@ use super::{Ui, text};
 use crate::error::Error;
 use std::io::Write;
 
-/// Prints `error` on stderr, as a document when `json`, and returns the exit code. A closed pipe ends quietly.
+/// Prints `error` on stderr, with `json` as a JSON document, and returns the exit code. A closed pipe is not reported.
 pub fn report(ui: &Ui, json: bool, error: &Error) -> u8 {
     if error.is_broken_pipe() {
         return 0;
     }
     let text = if json { document(error) } else { sentences(ui, error) };
-    // Nobody is left to be told when stderr is closed.
+    // If stderr is closed, there is nobody to tell.
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
     error.kind().exit_code()
 }

@@ -1,6 +1,6 @@
-//! Text that is safe to show: what came from a database, a file or a name may hold characters that steer a terminal.
+//! Makes text from databases, files and names safe to show: it may have characters that control the terminal.
 //!
-//! Also how sizes, times and durations are written for people. Machines get the plain numbers from the JSON value.
+//! Also formats sizes, times and durations for people.
 
 use jiff::Timestamp;
 use std::borrow::Cow;
@@ -28,7 +28,7 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Like [`visible`], but line breaks stay: for whole messages.
+/// Like [`visible`], but keeps line breaks: for whole messages.
 #[must_use]
 pub fn visible_lines(text: &str) -> String {
     text.split('\n').map(visible).collect::<Vec<_>>().join("\n")

@@ -1,4 +1,4 @@
-//! How many requests a token may make. Each has a bucket that fills at a steady rate and holds what a burst may take.
+//! The rate limit of API tokens: a token bucket for each.
 
 use crate::error::{Code, Error, Result};
 use crate::sync::lock;
@@ -6,10 +6,10 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Instant;
 
-/// How many seconds' worth a burst may take.
+/// The size of a bucket, in seconds of its rate.
 const BURST: f64 = 10.0;
 
-/// Buckets that are remembered. Beyond that, full ones are forgotten: they say nothing.
+/// Buckets in memory. Beyond that, full ones are dropped: they are as good as new ones.
 const REMEMBERED: usize = 10_000;
 
 pub(super) struct Limiter {
@@ -31,7 +31,7 @@ impl Limiter {
         }
     }
 
-    /// Takes one request out of `who`'s bucket: `rate_limited` when it is empty.
+    /// Takes one request from the bucket of `who`; fails with `rate_limited` if it is empty.
     pub fn take(&self, who: &str) -> Result<()> {
         self.take_at(who, Instant::now())
     }
@@ -48,7 +48,7 @@ impl Limiter {
         let mut buckets = lock(&self.buckets);
         if buckets.len() >= REMEMBERED && !buckets.contains_key(who) {
             buckets.retain(|_, bucket| filled(bucket) < capacity);
-            // All of them are in use, which takes ten thousand clients at the same time.
+            // No bucket is full, which takes ten thousand active clients.
             if buckets.len() >= REMEMBERED {
                 buckets.clear();
             }

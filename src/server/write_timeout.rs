@@ -1,6 +1,5 @@
-//! A connection whose other end has to take what it is sent, at some pace. One that takes nothing costs no memory, since
-//! answers wait for room and are bounded by the connection's buffers, but it would hold a place, and perhaps a thread of
-//! the engine, for ever; and so would one that takes a little now and then.
+//! A connection with a write timeout: it fails when the other end reads nothing for a while, or too slowly for long. Without
+//! that, a client that hardly reads would hold its place, and perhaps a thread of the engine, for ever.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -9,23 +8,23 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-/// How long the other end may take.
+/// How slowly the other end may read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Patience {
-    /// It may take nothing for so long.
+    /// The longest time in which it reads nothing.
     pub stuck: Duration,
-    /// Bytes a second that it has to take while something waits.
+    /// Bytes a second that it has to read on average, while something waits to be written.
     pub pace: u32,
-    /// It may lag behind that pace by so much.
+    /// How far it may fall behind that pace.
     pub lag: Duration,
 }
 
 /// See the module.
-pub(super) struct Patient<S> {
+pub(super) struct WriteTimeout<S> {
     inner: S,
     patience: Patience,
     waiting: Option<Wait>,
-    /// How far the other end lags behind.
+    /// How far the other end has fallen behind.
     lag: Duration,
 }
 
@@ -34,7 +33,7 @@ struct Wait {
     end: Pin<Box<Sleep>>,
 }
 
-impl<S> Patient<S> {
+impl<S> WriteTimeout<S> {
     pub fn new(inner: S, patience: Patience) -> Self {
         Self {
             inner,
@@ -44,7 +43,7 @@ impl<S> Patient<S> {
         }
     }
 
-    /// What came of a try to send, which `taken` tells the bytes of.
+    /// Accounts for an attempt to write: the time it waited, and the bytes that `taken` finds in its result.
     fn watched<T>(
         &mut self,
         tried: Poll<io::Result<T>>,
@@ -78,7 +77,7 @@ impl<S> Patient<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for WriteTimeout<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -88,7 +87,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let tried = Pin::new(&mut self.inner).poll_write(context, bytes);
         self.watched(tried, |taken| *taken, context)
@@ -136,7 +135,7 @@ mod tests {
     #[tokio::test]
     async fn who_takes_nothing_is_given_up() {
         let (mut far, near) = duplex(4);
-        let mut near = Patient::new(near, patience(1, Duration::from_secs(9)));
+        let mut near = WriteTimeout::new(near, patience(1, Duration::from_secs(9)));
         let begun = Instant::now();
         let error = near.write_all(b"more than fits").await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
@@ -147,7 +146,7 @@ mod tests {
     #[tokio::test]
     async fn who_takes_little_by_little_is_served() {
         let (mut far, near) = duplex(2);
-        let mut near = Patient::new(near, patience(1, Duration::from_secs(9)));
+        let mut near = WriteTimeout::new(near, patience(1, Duration::from_secs(9)));
         let sent = tokio::spawn(async move { near.write_all(&[7; 12]).await });
         for _ in 0..12 {
             tokio::time::sleep(STUCK / 5).await;
@@ -159,7 +158,7 @@ mod tests {
     /// Sends far more than is taken: what comes of it within a time while the other end takes about fifty bytes a second.
     async fn against_a_slow_reader(pace: u32, lag: Duration, time: Duration) -> Option<io::Error> {
         let (mut far, near) = duplex(2);
-        let mut near = Patient::new(near, patience(pace, lag));
+        let mut near = WriteTimeout::new(near, patience(pace, lag));
         let reading = tokio::spawn(async move {
             loop {
                 tokio::time::sleep(Duration::from_millis(20)).await;
