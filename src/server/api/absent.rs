@@ -1,5 +1,6 @@
-//! What the official CLI asks about and a server of one's own does not have: payment, keys of other issuers, the move of a
-//! group to another cloud. It is told so in the form it knows, and where something would be expected to happen, refused.
+//! Endpoints that the official CLI calls for things that a self-hosted server does not have: payment, keys of other
+//! issuers, moving a group to another cloud. The answers say so in the form that the CLI expects; what should change
+//! something is refused.
 
 use super::call::Call;
 use super::reply::Reply;
@@ -10,22 +11,22 @@ fn unsupported(what: &str, hint: &str) -> Error {
     Error::new(Code::Unsupported, what).hint(hint)
 }
 
-/// Whose account of a payment service it is: nobody's. The CLI hands the answer back with what it asks next.
+/// The account at a payment service: a fixed value. The CLI sends it back in its next request.
 pub(super) fn payment_account(_: &Call<'_>) -> Result<Reply> {
     Ok(Reply::Json(json!({ "stripeCustomerId": "self-hosted" })))
 }
 
-/// Where one enters how to pay: the CLI shows the page and waits for it. Here there is nothing to enter.
+/// The page to enter a payment method, which the CLI opens. It is this server's own page: there is nothing to enter.
 pub(super) fn payment_portal(call: &Call<'_>) -> Result<Reply> {
     Ok(Reply::Json(json!({ "portal": { "url": call.hosted.url().as_str() } })))
 }
 
-/// Whether it is known how what is used will be paid: it is, since it costs nothing. The CLI waits for that.
+/// Whether there is a payment method: yes, because the CLI waits for one.
 pub(super) fn payment_methods(_: &Call<'_>) -> Result<Reply> {
     Ok(Reply::Json(json!({ "exists": true })))
 }
 
-/// Whatever plan is asked for, there is one; the answer tells which.
+/// Changing the plan: there is only one, which is the answer.
 pub(super) fn subscribe(call: &Call<'_>) -> Result<Reply> {
     super::organizations::subscription(call)
 }

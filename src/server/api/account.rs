@@ -1,4 +1,4 @@
-//! The bearer: its token, its user, and the API tokens that user has.
+//! The caller: its token, its user, and the user's API tokens.
 
 use super::call::Call;
 use super::reply::{Reply, to_json};
@@ -8,8 +8,8 @@ use crate::error::{Code, Error, Result};
 use jiff::Timestamp;
 use serde_json::json;
 
-/// `exp` is always in the future: clients ask twice a command where it is not. A token that never expires has the last
-/// moment there is, and torso's own `expires_at` is null then.
+/// `exp` is always in the future, because clients otherwise validate twice for each command. For a token that never
+/// expires it is the last possible time, and `expires_at`, which is not in the Platform API, is null.
 pub(super) fn validate(call: &Call<'_>) -> Result<Reply> {
     let expires = call.accounts().validate()?;
     Ok(Reply::Json(json!({
@@ -29,7 +29,7 @@ pub(super) fn list_tokens(call: &Call<'_>) -> Result<Reply> {
     Reply::of("tokens", &listed(call.accounts().list_api_tokens()?)?)
 }
 
-/// As clients list them: what a token is not restricted to is absent.
+/// Tokens in the form of lists: restrictions that a token does not have are absent.
 fn listed(tokens: Vec<ApiToken>) -> Result<Vec<serde_json::Value>> {
     tokens
         .iter()
@@ -74,10 +74,10 @@ pub(super) fn invalidate_sessions(call: &Call<'_>) -> Result<Reply> {
     Ok(Reply::Json(json!({ "validFrom": from.as_second() })))
 }
 
-/// The caller's tokens that are restricted to the organization.
+/// The caller's tokens that are restricted to the organization in the path.
 fn of_organization(call: &Call<'_>) -> Result<Vec<ApiToken>> {
     let organization = call.organization()?;
-    // Who is no member is told so.
+    // An error for a caller who is not a member.
     call.accounts().get_organization(&organization)?;
     let mut tokens = call.accounts().list_api_tokens()?;
     tokens.retain(|token| token.organization.as_ref() == Some(&organization));

@@ -1,5 +1,4 @@
-//! Bodies of requests: read in bounded time and space, and understood whatever their content type and the case of their
-//! keys.
+//! Request bodies: read in bounded time and memory, whatever their content type, with keys in any case.
 
 use crate::error::{Code, Error, Result};
 use axum::body::{Body, Bytes};
@@ -8,13 +7,13 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::time::Duration;
 
-/// Bytes of a body that is held whole.
+/// Bytes of the longest body that is read into memory.
 const WHOLE: usize = 256 << 10;
 
-/// How long it may take to arrive.
+/// How long a body may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Reads a body to its end.
+/// Reads a body into memory.
 pub(super) async fn whole(body: Body) -> Result<Bytes> {
     let read = tokio::time::timeout(PATIENCE, Limited::new(body, WHOLE).collect());
     match read.await {
@@ -33,7 +32,7 @@ pub(super) async fn whole(body: Body) -> Result<Bytes> {
     }
 }
 
-/// A body as an object with keys in lower case; empty and `null` are an object without keys.
+/// A JSON body as an object with keys in lower case; empty and `null` are an empty object.
 pub(super) fn object(bytes: &[u8]) -> Result<Value> {
     if bytes.trim_ascii().is_empty() {
         return Ok(Value::Object(Map::new()));
@@ -52,7 +51,7 @@ fn not_json(error: &serde_json::Error) -> Error {
         .hint("send an object, such as {\"name\": \"app\"}")
 }
 
-/// Keys of objects in lower case, at every depth. Nothing that is sent here has keys that are somebody's data.
+/// Turns keys into lower case, at every depth. No request of this API has keys that are user data.
 fn lower(value: Value) -> Value {
     match value {
         Value::Object(members) => members
@@ -64,14 +63,14 @@ fn lower(value: Value) -> Value {
     }
 }
 
-/// The fields of a form, as an object.
+/// The fields of an HTML form, as an object.
 pub(super) fn form(bytes: &[u8]) -> Value {
     url::form_urlencoded::parse(bytes)
         .map(|(key, value)| (key.into_owned(), Value::String(value.into_owned())))
         .collect()
 }
 
-/// What an object says. Unknown keys are ignored.
+/// Deserializes an object. Unknown keys are ignored.
 pub(super) fn read<T: DeserializeOwned>(object: Value) -> Result<T> {
     serde_json::from_value(object).map_err(|error| {
         Error::new(Code::InvalidValue, format!("the body cannot be understood: {error}"))

@@ -1,4 +1,4 @@
-//! A request, taken apart: who asks, for what, and with which words. Names become types here, once.
+//! A request, taken apart: the caller, the operation, the parameters. Names become types here, once.
 
 use super::body;
 use crate::control::ControlPlane;
@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-/// The parameters that paths have.
+/// The names of path parameters.
 pub(super) const PARAMETERS: [&str; 14] = [
     "organizationSlug",
     "organizationId",
@@ -31,30 +31,30 @@ pub(super) const PARAMETERS: [&str; 14] = [
     "uploadId",
 ];
 
-/// What was asked for in the request's first line, and by what client.
+/// The operation and its parameters, before the caller is known.
 #[derive(Debug)]
 pub(super) struct Asked {
     pub parameters: BTreeMap<&'static str, String>,
     pub query: BTreeMap<String, String>,
-    /// The client's name and version.
+    /// The client's `User-Agent`.
     pub agent: String,
 }
 
 impl Asked {
-    /// The organization in the path, as it is written there.
+    /// The organization in the path, unparsed.
     pub fn organization(&self) -> Option<&str> {
         let named = ["organizationSlug", "organizationId"].map(|name| self.parameters.get(name));
         named.into_iter().flatten().next().map(String::as_str)
     }
 }
 
-/// A request by somebody who may ask.
+/// A request of an authenticated caller.
 pub(super) struct Call<'a> {
     pub hosted: &'a Hosted,
     pub caller: &'a Caller,
     pub asked: &'a Asked,
     body: Bytes,
-    /// None: the caller's personal one.
+    /// None for the caller's personal organization.
     organization: Option<OrganizationSlug>,
 }
 
@@ -70,7 +70,7 @@ impl<'a> Call<'a> {
         })
     }
 
-    /// The organization that is asked about, as the caller may use it.
+    /// The control plane of the request's organization, as the caller may use it.
     pub fn plane(&self) -> Result<Box<dyn ControlPlane + '_>> {
         self.hosted.plane(self.caller, self.organization.as_ref())
     }
@@ -79,12 +79,12 @@ impl<'a> Call<'a> {
         self.hosted.accounts(self.caller)
     }
 
-    /// The organization that is asked about; none: the caller's personal one.
+    /// The request's organization; none for the caller's personal one.
     pub fn slug(&self) -> Option<&OrganizationSlug> {
         self.organization.as_ref()
     }
 
-    /// The organization that is asked about; the personal one has its owner's name.
+    /// The request's organization. The personal one has its owner's name.
     pub fn organization(&self) -> Result<OrganizationSlug> {
         match &self.organization {
             Some(slug) => Ok(slug.clone()),
@@ -92,7 +92,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// A parameter of the path, as text.
+    /// A path parameter, as text.
     pub fn text(&self, parameter: &'static str) -> Result<&str> {
         self.asked
             .parameters
@@ -101,12 +101,12 @@ impl<'a> Call<'a> {
             .ok_or_else(|| Error::new(Code::Internal, format!("the path has no {parameter}")))
     }
 
-    /// A name in the path.
+    /// A path parameter, parsed.
     pub fn name<T: FromStr<Err = Error>>(&self, parameter: &'static str) -> Result<T> {
         self.text(parameter)?.parse()
     }
 
-    /// What the query says, unless it is empty.
+    /// A query parameter; none if it is empty.
     pub fn query(&self, key: &str) -> Option<&str> {
         self.asked
             .query
@@ -115,12 +115,12 @@ impl<'a> Call<'a> {
             .filter(|value| !value.is_empty())
     }
 
-    /// A value in the query.
+    /// A query parameter, parsed.
     pub fn query_as<T: FromStr<Err = Error>>(&self, key: &str) -> Result<Option<T>> {
         self.query(key).map(str::parse).transpose()
     }
 
-    /// A number in the query.
+    /// A query parameter that is a number.
     pub fn number(&self, key: &str) -> Result<Option<u64>> {
         let parse = |text: &str| {
             text.parse().map_err(|_| {
@@ -131,7 +131,7 @@ impl<'a> Call<'a> {
         self.query(key).map(parse).transpose()
     }
 
-    /// A time in the query.
+    /// A query parameter that is a time.
     pub fn time(&self, key: &str) -> Result<Option<Timestamp>> {
         let parse = |text: &str| {
             text.parse().map_err(|_| {
@@ -142,7 +142,7 @@ impl<'a> Call<'a> {
         self.query(key).map(parse).transpose()
     }
 
-    /// What the body says.
+    /// The body, deserialized.
     pub fn body<T: DeserializeOwned>(&self) -> Result<T> {
         body::read(body::object(&self.body)?)
     }
@@ -155,7 +155,7 @@ fn organization(hosted: &Hosted, caller: &Caller, asked: &Asked) -> Result<Optio
             .hint("torso org list shows yours")
     };
     if let Some(text) = asked.parameters.get("organizationSlug") {
-        // What can be no organization's name is none's.
+        // A text that is not a valid name belongs to no organization.
         return text.parse().map(Some).map_err(|_| unknown(text));
     }
     let Some(text) = asked.parameters.get("organizationId") else {
@@ -168,14 +168,14 @@ fn organization(hosted: &Hosted, caller: &Caller, asked: &Asked) -> Result<Optio
         .ok_or_else(|| unknown(text))
 }
 
-/// What the query of a request says; of a key that comes twice, the last counts.
+/// The query parameters of a request. If a key comes twice, the last one counts.
 pub(super) fn query(parts: &Parts) -> BTreeMap<String, String> {
     let text = parts.uri.query().unwrap_or_default();
     url::form_urlencoded::parse(text.as_bytes()).into_owned().collect()
 }
 
-/// A percent-decoded segment of a path; none where it is not UTF-8. A `%` that is not followed by two digits stands for
-/// itself.
+/// Percent-decodes a segment of a path; none if the result is not UTF-8. A `%` without two hexadecimal digits stands
+/// for itself.
 pub(super) fn decode(segment: &str) -> Option<String> {
     let digit = |byte: Option<&u8>| char::from(*byte?).to_digit(16);
     let bytes = segment.as_bytes();

@@ -14,14 +14,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
-/// Databases on a page, at most.
+/// The most databases on a page.
 const LARGEST_PAGE: usize = 1_000;
 
-/// How long a client may wait for an instance, and how often it is looked at meanwhile.
+/// How long a request waits for an instance to be ready, and how often it checks.
 const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A database as clients know it.
+/// A database in the API's form.
 fn told(database: &Database) -> Result<Value> {
     let mut value = to_json(database)?;
     for (key, constant) in [
@@ -45,7 +45,7 @@ fn unsupported(what: &str, hint: &str) -> Error {
     Error::new(Code::Unsupported, what).hint(hint)
 }
 
-/// A page of the databases, by name. The cursor is the name of the last one on the page before.
+/// A page of databases, ordered by name. The cursor is the name of the last one on the page before.
 pub(super) fn list(call: &Call<'_>) -> Result<Reply> {
     let filter = DatabaseFilter {
         group: call.query_as("group")?,
@@ -61,7 +61,7 @@ pub(super) fn list(call: &Call<'_>) -> Result<Reply> {
     if let Some(id) = call.query("parent_db_id") {
         databases.retain(|database| database.parent.as_ref().is_some_and(|parent| parent.id.as_str() == id));
     }
-    // There are no schema databases here, so none has children.
+    // There are no schema databases here, so a list of those, or of the children of one, is empty.
     if call.query("schema").is_some() || call.query("type") == Some("schema") {
         databases.clear();
     }
@@ -81,7 +81,7 @@ pub(super) fn list(call: &Call<'_>) -> Result<Reply> {
     ))
 }
 
-/// The request for a database, in the words of all clients. Empty texts are absent.
+/// The request for a database, in the spellings of all clients. Empty texts count as absent.
 #[derive(Deserialize)]
 struct New {
     name: DatabaseName,
@@ -100,7 +100,7 @@ struct New {
 struct NewSeed {
     #[serde(rename = "type")]
     kind: Option<String>,
-    /// The official CLI says `value`.
+    /// The official CLI sends `value`.
     #[serde(alias = "value")]
     name: Option<String>,
     url: Option<String>,
@@ -113,7 +113,7 @@ fn given(text: Option<String>) -> Option<String> {
 }
 
 impl New {
-    /// What cannot be done is refused, where leaving it out would be a surprise.
+    /// Refuses features that do not exist here, if ignoring them would be a surprise.
     fn check(&self) -> Result<()> {
         if self.remote_encryption.as_ref().is_some_and(|value| !value.is_null()) {
             return Err(unsupported(
@@ -198,7 +198,7 @@ pub(super) fn get(call: &Call<'_>) -> Result<Reply> {
     one(&call.plane()?.get_database(&name(call)?)?)
 }
 
-/// The database with an id; its name will do, too.
+/// The database with an id; a name is accepted, too.
 pub(super) fn by_id(plane: &dyn ControlPlane, id: &str) -> Result<Database> {
     plane
         .list_databases(&DatabaseFilter::default())?
@@ -213,7 +213,7 @@ pub(super) fn by_id(plane: &dyn ControlPlane, id: &str) -> Result<Database> {
         })
 }
 
-/// The third version has what is configured with the database.
+/// Version 3 includes the configuration.
 pub(super) fn get_by_id(call: &Call<'_>) -> Result<Reply> {
     let database = by_id(&*call.plane()?, call.text("databaseId")?)?;
     let mut value = told(&database)?;
@@ -256,7 +256,7 @@ pub(super) fn transfer(call: &Call<'_>) -> Result<Reply> {
     Ok(Reply::nothing())
 }
 
-/// For what need not be done here: tells whether the database is there.
+/// For operations that do nothing here: only checks that the database exists.
 pub(super) fn look(call: &Call<'_>) -> Result<Reply> {
     get(call)
 }
@@ -266,7 +266,7 @@ pub(super) fn sync(call: &Call<'_>) -> Result<Reply> {
     Reply::of("synced", &call.plane()?.sync_database(&name(call)?, location.as_ref())?)
 }
 
-/// Rules about addresses are not held here, so there are none.
+/// There are no rules about client addresses here, so the list is empty.
 fn configured(configuration: &Configuration) -> Result<Reply> {
     let mut value = to_json(configuration)?;
     value["allowed_ips"] = json!([]);
@@ -283,7 +283,7 @@ fn size(told: Value) -> Option<String> {
     match told {
         Value::String(text) => Some(text),
         Value::Null => None,
-        // What is no size is refused where sizes are read.
+        // Anything else is refused by the parser of sizes.
         other => Some(other.to_string()),
     }
 }

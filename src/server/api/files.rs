@@ -1,5 +1,5 @@
-//! Files that come and go: pieces of uploads, dumps, and databases as files. None of them is ever held whole; who sends or
-//! takes too slowly is given up.
+//! Uploads and downloads: pieces of uploads, dumps, and databases as files. They are streamed, never read into memory;
+//! a client that is too slow is disconnected.
 
 use super::call::{Asked, Call};
 use super::multipart::Part;
@@ -19,19 +19,19 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-/// How long nothing may come, or be taken.
+/// The longest silence of a client, while it sends or receives.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// How long one request may go on.
+/// The longest time of one request.
 const LONGEST: Duration = Duration::from_secs(3_600);
 
-/// Pieces on their way between the network and the disk.
+/// Pieces in the queue between the network and the disk.
 const PIECES: usize = 8;
 
-/// Bytes of a piece that is read from the disk.
+/// Bytes of a piece read from the disk.
 const PIECE: usize = 128 << 10;
 
-/// A request about a file by somebody who may ask.
+/// A file request of an authenticated caller.
 pub(super) struct Transfer {
     pub server: Arc<Server>,
     pub hosted: Arc<Hosted>,
@@ -39,7 +39,7 @@ pub(super) struct Transfer {
     pub asked: Asked,
 }
 
-/// Whether an operation is answered here.
+/// Whether an operation is handled by this module.
 pub(super) fn concerns(operation: Operation) -> bool {
     matches!(
         operation,
@@ -65,13 +65,13 @@ impl Transfer {
         }
     }
 
-    /// Works with the plane where blocking is allowed.
+    /// Runs `work` on a thread that may block.
     async fn work<T: Send + 'static>(self, work: impl FnOnce(&Call<'_>) -> Result<T> + Send + 'static) -> Result<T> {
         let permit = self.permit().await?;
         self.work_with(permit, work).await.map(|(done, _)| done)
     }
 
-    /// The same with room that was made before, and is kept.
+    /// The same with a permit that was obtained before.
     async fn work_with<T: Send + 'static>(
         self,
         permit: OwnedSemaphorePermit,
@@ -84,7 +84,7 @@ impl Transfer {
         .await
     }
 
-    /// Room for one more transfer.
+    /// Waits for a permit for a transfer.
     async fn permit(&self) -> Result<OwnedSemaphorePermit> {
         Arc::clone(&self.server.transfers)
             .acquire_owned()
@@ -204,7 +204,7 @@ fn length(headers: &HeaderMap) -> Result<u64> {
         })
 }
 
-/// A body as it arrives, for whoever reads on a thread that may block. A body that breaks off is an error, not an end.
+/// An arriving body, as a reader for a thread that may block. A body that breaks off is an error, not an end.
 struct Arriving {
     pieces: mpsc::Receiver<io::Result<Bytes>>,
     piece: Bytes,
@@ -257,7 +257,7 @@ impl Read for Arriving {
     }
 }
 
-/// A file as it leaves. No thread waits for a slow reader; one that takes nothing for a while is given up.
+/// A file as a streamed body. No thread waits for a slow client; one that reads nothing for a while is disconnected.
 fn leaving(export: Export, permit: OwnedSemaphorePermit) -> Body {
     let (sender, pieces) = mpsc::channel::<io::Result<Bytes>>(PIECES);
     tokio::spawn(async move {

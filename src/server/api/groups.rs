@@ -9,14 +9,15 @@ use crate::error::{Code, Error, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// A group as clients know it: with how its locations are.
+/// A group in the API's form, with the state of its locations.
 fn told(plane: &dyn ControlPlane, group: &Group) -> Result<Value> {
     let mut value = to_json(group)?;
     value["status"] = json!({ "locations": status(plane, group) });
     Ok(value)
 }
 
-/// Databases of a group share a process at each location, so one of them speaks for all.
+/// The state of a group's locations. The databases of a group share a process at each location, so one of them stands
+/// for all.
 fn status(plane: &dyn ControlPlane, group: &Group) -> Vec<Value> {
     let filter = DatabaseFilter {
         group: Some(group.name.clone()),
@@ -63,7 +64,7 @@ pub(super) fn get(call: &Call<'_>) -> Result<Reply> {
     one(&*plane, &group)
 }
 
-/// The group with the id in the path; its name will do, too.
+/// The group with an id; a name is accepted, too.
 pub(super) fn by_id(plane: &dyn ControlPlane, id: &str) -> Result<Group> {
     plane
         .list_groups()?
@@ -102,7 +103,7 @@ struct Transfer {
     organization: OrganizationSlug,
 }
 
-/// The API's document has the bare group here.
+/// The answer is the bare group, as in the API's document.
 pub(super) fn transfer(call: &Call<'_>) -> Result<Reply> {
     let to: Transfer = call.body()?;
     Reply::bare(
@@ -150,7 +151,7 @@ pub(super) fn remove_location(call: &Call<'_>) -> Result<Reply> {
     one(&*plane, &group)
 }
 
-/// Adding a location returns when it can be used, so there is nothing to wait for.
+/// Adding a location returns when it can be used, so there is nothing to wait for: this only checks the group.
 pub(super) fn wait_for_location(call: &Call<'_>) -> Result<Reply> {
     let (name, location): (GroupName, LocationCode) = (call.name("groupName")?, call.name("location")?);
     let plane = call.plane()?;

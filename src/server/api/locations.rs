@@ -1,4 +1,4 @@
-//! Locations, in the three forms that clients know.
+//! Locations, in the three forms of the API.
 
 use super::call::Call;
 use super::reply::{Reply, to_json};
@@ -8,10 +8,10 @@ use crate::control::types::Location;
 use crate::error::Result;
 use serde_json::{Map, Value, json};
 
-/// What clients show as the platform of the server's locations.
+/// The platform of all locations, which clients show.
 const PLATFORM: &str = "local";
 
-/// How many others are told of a location.
+/// How many other locations are listed as the closest ones.
 const CLOSEST: usize = 5;
 
 fn described(locations: &[Location]) -> Map<String, Value> {
@@ -21,7 +21,7 @@ fn described(locations: &[Location]) -> Map<String, Value> {
         .collect()
 }
 
-/// torso's own: `details`.
+/// `details` is not in the Platform API.
 pub(super) fn list(call: &Call<'_>) -> Result<Reply> {
     let locations = call.plane()?.list_locations()?;
     Ok(Reply::Json(json!({
@@ -56,7 +56,7 @@ pub(super) fn get(call: &Call<'_>) -> Result<Reply> {
     Ok(Reply::Json(json!({ "location": told })))
 }
 
-/// In kilometres; none where a place has no coordinates.
+/// In kilometres; none if a location has no coordinates.
 fn distance(from: &Location, to: &Location) -> Option<f64> {
     Some(places::distance_km(from.lat?, from.lon?, to.lat?, to.lon?))
 }

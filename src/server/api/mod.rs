@@ -1,8 +1,8 @@
-//! The Platform API: every endpoint of `control::routes`, answered by the plane that the server holds. A request is taken
-//! apart, a method of the plane is called, and what it returns is put in the form that clients know.
+//! The Platform API: every endpoint of `control::routes`, over the server's hosted plane. A request is taken apart, a
+//! method of the plane is called, and its result is put into the API's form.
 //!
-//! Always 200 with a JSON body on success. Whoever has no valid token gets 401, but on the few public endpoints. Bodies are
-//! read whatever their content type, may be empty, and their keys may be in any case.
+//! A success is always 200 with a JSON body. Without a valid token the answer is 401, except on a few public endpoints.
+//! Request bodies may have any content type, may be empty, and have keys in any case.
 
 mod absent;
 mod account;
@@ -35,7 +35,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use tower::ServiceExt as _;
 
-/// Answers a request that is for no database.
+/// Answers a request that is not for a database.
 pub(super) async fn answer(server: &Arc<Server>, mut request: Request<Body>) -> Response<Body> {
     let meta = request.extensions().get::<Meta>().cloned();
     let id = meta.map(|meta| meta.id).unwrap_or_default();
@@ -56,7 +56,7 @@ pub(super) async fn answer(server: &Arc<Server>, mut request: Request<Body>) -> 
     response
 }
 
-/// Scripts in browsers may ask, from wherever they come: what they may do depends on a token that only they know.
+/// Allows scripts of any origin (CORS): what they may do depends on a token that they must have, never on a cookie.
 fn allow_browsers(headers: &mut HeaderMap) {
     for (name, value) in [
         (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
@@ -75,7 +75,7 @@ fn allow_browsers(headers: &mut HeaderMap) {
     }
 }
 
-/// Clients whose organization is the personal one leave its place in the path empty.
+/// Some clients leave the organization in the path empty for the personal one.
 fn normalize(uri: &mut Uri) {
     let Some(rest) = uri.path().strip_prefix("/v1/organizations//") else {
         return;
@@ -86,7 +86,7 @@ fn normalize(uri: &mut Uri) {
     }
 }
 
-/// The router, made of the table of endpoints.
+/// The router, built from the table of endpoints.
 fn router() -> &'static Router {
     static ROUTER: OnceLock<Router> = OnceLock::new();
     ROUTER.get_or_init(|| {
@@ -98,8 +98,8 @@ fn router() -> &'static Router {
         for (endpoint, path) in &all {
             paths.entry(path.clone()).or_default().push((endpoint, path.clone()));
         }
-        // A router prefers a plain path to one with parameters, whatever the methods. So the plain one answers the other's
-        // methods, too: a database may be called `dumps`.
+        // The router prefers a literal path to one with parameters, whatever their methods. So the literal path also
+        // gets the other's methods: a database may be called `dumps`.
         for (path, endpoints) in &mut paths {
             for (other, template) in &all {
                 let taken = endpoints.iter().any(|(endpoint, _)| endpoint.method == other.method);
@@ -155,7 +155,7 @@ async fn no_method(request: Request<Body>) -> Response<Body> {
     .hint("torso's docs/api.md lists what each path takes")))
 }
 
-/// What the braces of a template stand for in a path, percent-decoded; none where it does not match.
+/// Matches a path with a template; returns the percent-decoded parameters, none if it does not match.
 fn parameters(template: &str, path: &str) -> Option<BTreeMap<&'static str, String>> {
     let mut found = BTreeMap::new();
     let mut parts = path.split('/');
@@ -208,7 +208,7 @@ async fn handle(endpoint: &'static Endpoint, template: &str, request: Request<Bo
     Err(error)
 }
 
-/// Does what somebody asks for.
+/// Performs an operation.
 async fn perform(
     server: &Arc<Server>,
     hosted: &Arc<Hosted>,
@@ -236,10 +236,10 @@ async fn perform(
     .await
 }
 
-/// Runs what may block on a thread for that, when there is room.
+/// Runs blocking work on a thread for that, when there is room.
 async fn work<T: Send + 'static>(server: &Server, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     let permit = Arc::clone(&server.calls).acquire_owned().await;
-    // What was begun goes on when the client goes away, and so does what it holds.
+    // The work goes on if the client disconnects, and so keeps its permit.
     blocking(move || {
         let _permit = permit;
         work()
@@ -255,7 +255,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
     })
 }
 
-/// Who asks. Whoever tries tokens that are not valid is slowed down, by address.
+/// Authenticates the caller. Attempts with invalid tokens are rate-limited by address.
 async fn identify(server: &Arc<Server>, hosted: &Arc<Hosted>, headers: &HeaderMap, meta: &Meta) -> Result<Caller> {
     let bearer = bearer(headers).unwrap_or_default().to_owned();
     let origin = Origin {
@@ -283,7 +283,7 @@ fn agent(headers: &HeaderMap) -> &str {
         .unwrap_or_default()
 }
 
-/// What the audit log calls a client.
+/// The name of a client in the audit log.
 fn client(agent: &str) -> &'static str {
     let name = agent.split('/').next().unwrap_or_default();
     if matches!(name, "torso" | "turso-cli") {
@@ -293,7 +293,8 @@ fn client(agent: &str) -> &'static str {
     }
 }
 
-/// Whether a request may see what is not for everybody: it comes from this machine and through no proxy, or has a token.
+/// Checks that a request may see what is not public: it comes from this machine and not through a proxy, or has a
+/// token.
 async fn is_trusted(server: &Arc<Server>, parts: &Parts, meta: &Meta) -> Result<()> {
     const FORWARDED: [&str; 2] = ["forwarded", "x-forwarded-for"];
     let near = meta.peer.ip().to_canonical().is_loopback();

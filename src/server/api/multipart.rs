@@ -1,5 +1,5 @@
-//! The first part of a multipart body, read as it arrives. The boundary is the body's own first line, so a client that leaves
-//! it out of the header is understood as well.
+//! Reads the first part of a multipart body as it arrives. The boundary is taken from the body's first line, so it may
+//! be missing in the header.
 
 use crate::error::{Code, Error, Result};
 use memchr::memmem::Finder;
@@ -19,9 +19,9 @@ pub(super) struct Part<R> {
     body: BufReader<R>,
     /// What ends the content.
     end: Finder<'static>,
-    /// Read and not handed out. What follows the end of the content is not read.
+    /// Bytes that were read and not returned yet.
     held: Vec<u8>,
-    /// How much of it is known to be content.
+    /// How many of them are known to be content.
     content: usize,
     ended: bool,
 }
@@ -55,7 +55,7 @@ impl<R: Read> Part<R> {
         Err(malformed("its part has too many headers"))
     }
 
-    /// Reads on until something is known to be content, or its end was found.
+    /// Reads until more bytes are known to be content, or the end is found.
     fn fill(&mut self) -> io::Result<()> {
         while self.content == 0 && !self.ended {
             let more = self.body.fill_buf()?;
@@ -73,10 +73,10 @@ impl<R: Read> Part<R> {
                     self.held.truncate(at);
                     self.content = at;
                     self.ended = true;
-                    // A client may not look for the answer before it has sent everything.
+                    // Some clients read the answer only after they have sent everything.
                     io::copy(&mut self.body, &mut io::sink())?;
                 }
-                // The end may have begun in what is held.
+                // The last bytes may be the beginning of the boundary.
                 None => self.content = self.held.len().saturating_sub(self.end.needle().len() - 1),
             }
         }
@@ -84,7 +84,7 @@ impl<R: Read> Part<R> {
     }
 }
 
-/// A line without its end.
+/// Reads a line, without its line end.
 fn line<R: Read>(body: &mut BufReader<R>) -> Result<Vec<u8>> {
     let mut line = Vec::new();
     body.take(LONGEST_LINE)
@@ -111,7 +111,7 @@ impl<R: Read> Read for Part<R> {
 mod tests {
     use super::*;
 
-    /// Hands out its bytes in pieces of a size.
+    /// Returns its bytes in pieces of a size.
     struct Slowly<'a>(&'a [u8], usize);
 
     impl Read for Slowly<'_> {

@@ -102,7 +102,7 @@ pub(super) fn answer(operation: O, call: &Call<'_>) -> Result<Reply> {
         O::Check => Reply::of("findings", &call.plane()?.check(false)?),
         O::Mend => Reply::of("findings", &call.plane()?.check(true)?),
 
-        // Answered before a body is read, or without a caller.
+        // Handled elsewhere: with a streamed body, or without a caller.
         O::BeginUpload
         | O::GetUpload
         | O::PutChunk

@@ -1,5 +1,5 @@
-//! Organizations, who belongs to them, and what they use. Nothing is billed here, and where clients ask about it they are
-//! told so in the form they know.
+//! Organizations, their members, and their usage. Nothing is billed here; requests about it get empty answers in the
+//! API's form.
 
 use super::call::Call;
 use super::reply::Reply;
@@ -9,11 +9,11 @@ use crate::error::{Code, Error, Result};
 use serde::Deserialize;
 use serde_json::json;
 
-/// Entries of the audit log on a page, unless asked otherwise, and at most.
+/// Entries of the audit log on a page: the default and the maximum.
 const PAGE: u64 = 100;
 const LARGEST_PAGE: u64 = 1_000;
 
-/// The official SDK expects an object where the API's document has a bare list.
+/// The official SDK expects an object here; the API's document has a bare list.
 pub(super) fn list(call: &Call<'_>) -> Result<Reply> {
     if call.asked.agent.starts_with("@tursodatabase/api") {
         return list_wrapped(call);
@@ -32,13 +32,13 @@ struct NewOrganization {
 
 pub(super) fn create(call: &Call<'_>) -> Result<Reply> {
     let new: NewOrganization = call.body()?;
-    // The official CLI asks whether it would be before it asks for it.
+    // The official CLI first asks with `dry_run`.
     let made = if call.query("dry_run") == Some("true") {
         call.hosted.plan_organization(call.caller, &new.name)?
     } else {
         call.accounts().create_organization(&new.name)?
     };
-    // One client reads the one, one the other.
+    // Some clients read the one, some the other.
     Ok(Reply::Json(json!({ "organization": made, "org": made })))
 }
 
@@ -65,7 +65,7 @@ pub(super) fn list_members(call: &Call<'_>) -> Result<Reply> {
     Reply::of("members", &call.accounts().list_members(&call.organization()?)?)
 }
 
-/// A user and a role, as clients spell them.
+/// A user and a role, in the spellings of all clients.
 #[derive(Deserialize)]
 struct Membership {
     #[serde(alias = "member")]
@@ -83,7 +83,7 @@ impl Membership {
     }
 }
 
-/// The user is in the path or in the body.
+/// The user may be in the path or in the body.
 pub(super) fn add_member(call: &Call<'_>) -> Result<Reply> {
     let new: Membership = call.body()?;
     let user: Username = match (call.text("username"), &new.username) {
@@ -168,7 +168,7 @@ pub(super) fn subscription(call: &Call<'_>) -> Result<Reply> {
 }
 
 pub(super) fn plans(call: &Call<'_>) -> Result<Reply> {
-    // Who is no member is told so.
+    // An error for a caller who is not a member.
     call.accounts().get_organization(&call.organization()?)?;
     Reply::of("plans", &call.accounts().list_plans()?)
 }

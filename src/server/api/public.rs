@@ -1,4 +1,4 @@
-//! What is answered without a token: whether the server is well, and what clients want to know before they have one.
+//! Endpoints without authentication: health, metrics, login page, invitations.
 
 use super::super::Server;
 use super::super::dispatch::Meta;
@@ -15,7 +15,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// What the official CLI tells its version in.
+/// The header in which the official CLI sends its version.
 const CLI_VERSION: &str = "tursocliversion";
 
 pub(super) async fn answer(
@@ -57,13 +57,13 @@ fn ready(server: &Server) -> Result<Reply> {
 
 #[derive(Deserialize)]
 struct Acceptance {
-    /// Its text, or the link that was told.
+    /// The invitation's text, or its whole link.
     invitation: String,
     username: Username,
 }
 
-/// Makes a user of whoever has the text of an invitation, and tells the user's first API token. Whoever guesses is slowed
-/// down, by address.
+/// Makes a user of the bearer of an invitation; the answer has the user's first API token. Attempts are rate-limited by
+/// address.
 async fn accept_invite(server: &Arc<Server>, parts: &Parts, body: Body, meta: &Meta) -> Result<Reply> {
     server.limiter.take(&meta.peer.ip().to_string())?;
     let hosted = server.hosted()?;
@@ -87,7 +87,7 @@ async fn accept_invite(server: &Arc<Server>, parts: &Parts, body: Body, meta: &M
     Ok(Reply::Json(json!({ "user": user, "token": token })))
 }
 
-/// A client that is told its own version has nothing to update to.
+/// The answer is the client's own version, so that it does not ask for an update.
 fn latest(parts: &Parts) -> Reply {
     let version = parts
         .headers
@@ -118,8 +118,8 @@ fn landing(parts: &Parts) -> Reply {
     login_page(port, query.get("state").map_or("", String::as_str))
 }
 
-/// The user brings a token: there are no passwords here. The form hands it to the client that waits on the user's own
-/// machine; it is never sent to this server.
+/// The login page of the browser flow. There are no passwords: the user pastes an API token, and the form sends it to
+/// the client that waits on the user's own machine, never to this server.
 fn login_page(port: Option<u16>, state: &str) -> Reply {
     let about = "<p>The owner's token was printed when this server started for the first time. \
                  <code>torso auth api-tokens create NAME</code> makes more.</p>";
@@ -145,7 +145,7 @@ fn login_page(port: Option<u16>, state: &str) -> Reply {
     }
 }
 
-/// Whoever was sent a link chooses a name.
+/// The page behind an invitation's link, where the invited person chooses a name.
 fn invitation_page(invitation: &str) -> Reply {
     let form = format!(
         "<p>You are invited. Choose a name; the answer has your API token, which is shown only then.</p>\
@@ -158,7 +158,7 @@ fn invitation_page(invitation: &str) -> Reply {
     page(&form, "'self'")
 }
 
-/// A page whose form may be sent to `action` only, and which loads nothing.
+/// An HTML page that loads nothing and whose form can only be sent to `action`.
 fn page(content: &str, action: &str) -> Reply {
     Reply::Page {
         content_type: "text/html; charset=utf-8",

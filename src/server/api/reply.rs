@@ -1,4 +1,4 @@
-//! What goes back to a client: documents, pages, and refusals.
+//! Answers: documents, pages, files, and errors.
 
 use crate::error::{Code, Error, Result};
 use axum::body::Body;
@@ -7,20 +7,20 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// Seconds until a client whose requests were too many may ask again.
+/// `Retry-After`, in seconds, for a client over its rate limit.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
-/// A success.
+/// A successful answer.
 #[derive(Debug)]
 pub(super) enum Reply {
     Json(Value),
     Page {
         content_type: &'static str,
         text: String,
-        /// What the page may load and send to, where a browser shows it.
+        /// The page's content security policy.
         policy: Option<String>,
     },
-    /// A SQLite file of so many bytes, and what to call it.
+    /// A SQLite file, its size in bytes, and its name.
     File {
         body: Body,
         size: u64,
@@ -34,12 +34,12 @@ impl Reply {
         Ok(Self::Json(json!({ key: to_json(value)? })))
     }
 
-    /// A value as it is.
+    /// A value as the whole document.
     pub fn bare<T: Serialize>(value: &T) -> Result<Self> {
         Ok(Self::Json(to_json(value)?))
     }
 
-    /// Clients parse every answer, so there is always a document.
+    /// An empty document: clients parse every answer.
     pub fn nothing() -> Self {
         Self::Json(json!({}))
     }
@@ -58,7 +58,7 @@ impl Reply {
             }
             Self::File { body, size, name } => {
                 more.push((header::CONTENT_LENGTH, size.to_string()));
-                // Made of a label, which needs no escaping.
+                // The name is a label, which needs no escaping.
                 let disposition = format!("attachment; filename=\"{name}\"");
                 more.push((header::CONTENT_DISPOSITION, disposition));
                 ("application/vnd.sqlite3", body)
@@ -83,7 +83,7 @@ pub(super) fn to_json<T: Serialize>(value: &T) -> Result<Value> {
         .map_err(|error| Error::new(Code::Internal, "an answer cannot be written").caused_by(error))
 }
 
-/// A success as it goes out; a failure travels as it is, until the id of the request is known.
+/// Turns a result into a response. An error is attached to the response, and rendered once the request's id is known.
 pub(super) fn finish(result: Result<Reply>) -> Response<Body> {
     match result {
         Ok(reply) => reply.into_response(),
@@ -100,10 +100,10 @@ fn status(error: &Error) -> StatusCode {
     StatusCode::from_u16(error.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-/// A failure as clients read it.
+/// An error in the form that clients read.
 pub(super) fn refusal(error: &Error, request_id: &str) -> Response<Body> {
     let status = status(error);
-    // What went wrong on this machine is for its log: a cause may name files that are nobody's business.
+    // Without the causes: they are for the server's log and may name its files.
     let told = if status.is_server_error() {
         tracing::error!(request_id, code = error.code().name(), "{error}");
         error.message().to_owned()

@@ -1,4 +1,4 @@
-//! Tokens that open databases.
+//! Database tokens.
 
 use super::call::Call;
 use super::reply::Reply;
@@ -8,7 +8,7 @@ use crate::control::tokens::{Authorization, Expiration, NewToken, TokenPermissio
 use crate::error::{Code, Error, Result};
 use std::time::Duration;
 
-/// What kind of token is asked for: most of it is in the query.
+/// The token that is asked for; most of it is in the query.
 fn wanted(call: &Call<'_>) -> Result<NewToken> {
     let authorization = match call.query("authorization") {
         None | Some("full-access") => Authorization::FullAccess,
@@ -28,7 +28,7 @@ fn wanted(call: &Call<'_>) -> Result<NewToken> {
     })
 }
 
-/// torso's own: how long old tokens still open what they opened.
+/// The grace period of a rotation. Not in the Platform API.
 fn grace(call: &Call<'_>) -> Result<Duration> {
     Ok(match call.query_as::<Expiration>("grace")? {
         Some(Expiration::After(span)) => span,
