@@ -8,15 +8,7 @@ use std::path::Path;
 
 /// A world with one database, so that there is something to damage.
 fn world() -> World {
-    let world = World::new();
-    world.ok(["db", "create", "app", "--location", "ams"]);
-    world.ok([
-        "db",
-        "shell",
-        "app",
-        "create table t (a, b); insert into t values (1, 'one')",
-    ]);
-    world
+    World::with_app("create table t (a, b); insert into t values (1, 'one')")
 }
 
 /// Runs each command line, with `FILE` replaced; each must fail the same way and leave everything as it was.

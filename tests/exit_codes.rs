@@ -1,6 +1,6 @@
 //! An exit code for each kind of failure, with its document; nothing on standard output.
 
-use crate::support::{World, data, redact};
+use crate::support::{World, catches, data, redact, until};
 use std::collections::BTreeSet;
 use torso::error::{Code, Kind};
 
@@ -186,7 +186,9 @@ fn too_long_and_interrupted() {
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped());
     let child = command.spawn().unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    until("it catches Ctrl-C", || {
+        catches(child.id(), nix::sys::signal::Signal::SIGINT)
+    });
     let pid = nix::unistd::Pid::from_raw(child.id().cast_signed());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
     let output = child.wait_with_output().unwrap();

@@ -68,9 +68,7 @@ fn creating_the_same_database() {
 
 #[test]
 fn writing_to_one_database() {
-    let world = World::new();
-    world.ok(["db", "create", "app", "--location", "ams"]);
-    world.ok(["db", "shell", "app", "create table t (n)"]);
+    let world = World::with_app("create table t (n)");
     world.ok(["db", "replicate", "app", "lhr"]);
     crowd(&world, |n| {
         ["db", "shell", "app", &format!("insert into t values ({n})")]

@@ -92,15 +92,7 @@ impl Person {
 }
 
 fn world_with_tables() -> World {
-    let world = World::new();
-    world.ok(["db", "create", "app", "--location", "ams"]);
-    world.ok([
-        "db",
-        "shell",
-        "app",
-        "create table users(id integer primary key, email text); insert into users values (4711, 'ada@x');",
-    ]);
-    world
+    World::with_app("create table users(id integer primary key, email text); insert into users values (4711, 'ada@x');")
 }
 
 fn in_memory(world: &World) -> Person {

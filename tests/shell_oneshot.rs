@@ -3,14 +3,7 @@
 use crate::support::{Run, World, sqlite3};
 
 fn world() -> World {
-    let world = World::new();
-    world.ok(["db", "create", "app", "--location", "ams"]);
-    world.ok([
-        "db",
-        "shell",
-        "app",
-        "create table t (a, b); insert into t values (1, 'one'), (2, null)",
-    ]);
+    let world = World::with_app("create table t (a, b); insert into t values (1, 'one'), (2, null)");
     world.ok(["db", "replicate", "app", "lhr"]);
     world
 }

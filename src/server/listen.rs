@@ -87,6 +87,7 @@ pub(super) async fn accept(
         }
     }
     drop(listener);
+    // Each connection has a permit: all permits together are had when the last one is closed. The semaphore is never closed.
     let _ = room.acquire_many(CONNECTIONS).await;
 }
 

@@ -166,6 +166,7 @@ async fn serve<T: Send + 'static>(
         }
     }
     tracing::info!("ending");
+    // Fails only if nobody listens, and then there is nobody to tell. Below, what takes too long is cut off.
     let _ = stop.send(true);
     let ending = async {
         let requests = tokio::time::timeout(LAST_REQUESTS, accepting);

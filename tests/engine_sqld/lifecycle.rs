@@ -1,7 +1,7 @@
 //! Namespaces when all is well.
 
 use super::Fleet;
-use crate::support::until;
+use crate::support::{damaged_database, until};
 use std::time::Duration;
 use torso::engine::sqld::Access;
 use torso::engine::{Engine as _, Limits, Role};
@@ -134,17 +134,7 @@ fn a_damaged_file_is_refused_and_leaves_nothing() {
     let other = fleet.site("ams", "other");
     fleet.engine.create(&other).unwrap();
     let seed = fleet.dir.path().join("seed");
-    let connection = rusqlite::Connection::open(&seed).unwrap();
-    connection
-        .execute_batch(
-            "create table t (x); with recursive n(x) as (select 1 union all select x + 1 from n limit 500)
-             insert into t select zeroblob(900) from n",
-        )
-        .unwrap();
-    connection.close().unwrap();
-    let mut bytes = std::fs::read(&seed).unwrap();
-    bytes[3 * 4096..5 * 4096].fill(0xa5);
-    std::fs::write(&seed, bytes).unwrap();
+    damaged_database(&seed);
     let error = fleet.engine.adopt(&seed, &ams).unwrap_err();
     assert_eq!(error.code(), Code::InvalidFile, "{error}");
     assert!(fleet.engine.running(&ams).unwrap().is_none());

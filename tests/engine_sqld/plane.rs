@@ -2,7 +2,7 @@
 
 use super::{engine, number, query};
 use crate::conformance::{Subject, at, conformance, create, db, refused, request, rows, write};
-use crate::support::until;
+use crate::support::{damaged_database, until};
 use std::path::PathBuf;
 use std::time::Duration;
 use torso::control::ControlPlane;
@@ -219,17 +219,7 @@ fn a_seed_that_is_refused_leaves_no_database() {
     let world = Servers::new();
     let plane = world.plane();
     let staging = plane.staging().unwrap();
-    let connection = rusqlite::Connection::open(&staging.path).unwrap();
-    connection
-        .execute_batch(
-            "create table t (x); with recursive n(x) as (select 1 union all select x + 1 from n limit 500)
-             insert into t select zeroblob(900) from n",
-        )
-        .unwrap();
-    connection.close().unwrap();
-    let mut bytes = std::fs::read(&staging.path).unwrap();
-    bytes[3 * 4096..5 * 4096].fill(0xa5);
-    std::fs::write(&staging.path, bytes).unwrap();
+    damaged_database(&staging.path);
     let error = plane
         .create_database(&CreateDatabase {
             seed: Some(Seed::DatabaseUpload {

@@ -1,7 +1,7 @@
 //! The server as a process: starts, restarts, ends, and refusals to start.
 
 use crate::support::server::Server;
-use crate::support::{World, golden, sqld};
+use crate::support::{World, golden, sqld, until};
 use nix::sys::signal::Signal;
 use serde_json::json;
 use std::io::{Read, Write};
@@ -55,18 +55,21 @@ fn what_was_there_is_there_after_a_restart_and_no_token_is_told_twice() {
     );
 
     // Nobody else may have the same directory meanwhile.
-    let run = world.torso([
-        "--json",
-        "server",
-        "--listen",
-        "127.0.0.1:0",
-        "--sqld",
-        sqld::program().to_str().unwrap(),
-    ]);
+    let run = Server::refused(&world, &[]);
     run.fails(5, "conflict");
     assert_eq!(second.end(Signal::SIGINT).0, Some(0));
     let log = std::fs::read_to_string(world.work().join("server.log")).unwrap();
     assert!(!log.contains("torso_"), "a token is in the log");
+}
+
+/// The number of requests being answered, as the server's metrics have it.
+fn under_way(server: &Server) -> u64 {
+    let answer = Server::client().get(format!("{}metrics", server.url())).send().unwrap();
+    let text = answer.text().unwrap();
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("torso_requests_under_way "));
+    line.unwrap().parse().unwrap()
 }
 
 #[test]
@@ -82,9 +85,12 @@ fn a_request_under_way_is_answered_at_the_end() {
     );
     slow.write_all(head.as_bytes()).unwrap();
     slow.write_all(&body.as_bytes()[..5]).unwrap();
-    std::thread::sleep(Duration::from_millis(300));
+    // The request that asks for the number is one, too.
+    until("the request is under way", || under_way(&server) == 2);
     server.signal(Signal::SIGTERM);
-    std::thread::sleep(Duration::from_millis(300));
+    until("it takes no connections any more", || {
+        TcpStream::connect(server.address()).is_err()
+    });
     slow.write_all(&body.as_bytes()[5..]).unwrap();
     let mut answer = String::new();
     slow.read_to_string(&mut answer).unwrap();
@@ -185,16 +191,7 @@ fn the_first_start_tells_the_owner_whatever_else_it_was_asked_for() {
 
     // A wish that cannot be granted does not swallow the one token there is.
     let world = World::new();
-    let run = world.torso([
-        "--json",
-        "server",
-        "--listen",
-        "127.0.0.1:0",
-        "--sqld",
-        sqld::program().to_str().unwrap(),
-        "--quota",
-        "bananas=1",
-    ]);
+    let run = Server::refused(&world, &["--quota", "bananas=1"]);
     assert_eq!(
         (run.code(), &run.error()["code"]),
         (3, &json!("setting_not_found")),
@@ -202,16 +199,7 @@ fn the_first_start_tells_the_owner_whatever_else_it_was_asked_for() {
         run.report()
     );
     assert!(run.json()["token"].as_str().unwrap().starts_with("torso_"));
-    let run = world.torso([
-        "--json",
-        "server",
-        "--listen",
-        "127.0.0.1:0",
-        "--sqld",
-        sqld::program().to_str().unwrap(),
-        "--issue-token",
-        "nobody",
-    ]);
+    let run = Server::refused(&world, &["--issue-token", "nobody"]);
     run.fails(3, "user_not_found");
 }
 

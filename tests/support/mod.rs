@@ -46,6 +46,29 @@ pub fn in_parallel<T: Sync>(items: &[T], work: impl Fn(&T) + Sync) {
     });
 }
 
+/// Makes a SQLite file with damaged pages in the middle of a table.
+pub fn damaged_database(path: &Path) {
+    let connection = rusqlite::Connection::open(path).unwrap();
+    connection
+        .execute_batch(
+            "create table t (x); with recursive n(x) as (select 1 union all select x + 1 from n limit 500)
+             insert into t select zeroblob(900) from n",
+        )
+        .unwrap();
+    connection.close().unwrap();
+    let mut bytes = std::fs::read(path).unwrap();
+    bytes[3 * 4096..5 * 4096].fill(0xa5);
+    std::fs::write(path, bytes).unwrap();
+}
+
+/// Whether a process has a handler for a signal. Before that, the signal would kill it.
+pub fn catches(pid: u32, signal: nix::sys::signal::Signal) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    caught.is_some_and(|mask| mask & 1 << (signal as i32 - 1) != 0)
+}
+
 /// Waits until something holds, half a minute at most.
 #[track_caller]
 pub fn until(what: &str, mut holds: impl FnMut() -> bool) {

@@ -1,6 +1,6 @@
 //! A real `torso server` to test against: the program under test in a sealed world, with real libSQL server processes.
 
-use super::{World, sqld};
+use super::{Run, World, sqld};
 use serde_json::Value;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -44,6 +44,13 @@ impl Server {
             token: started["token"].as_str().unwrap_or_default().to_owned(),
             started,
         }
+    }
+
+    /// Runs one that is to end by itself, because it cannot start as it is told to.
+    pub fn refused(world: &World, more: &[&str]) -> Run {
+        let mut command = world.torso_command(["--json", "server", "--listen", "127.0.0.1:0"]);
+        command.arg("--sqld").arg(sqld::program()).args(more);
+        Run::of(command)
     }
 
     /// With a slash at its end.

@@ -59,6 +59,14 @@ impl World {
         world
     }
 
+    /// A world with a database `app` at ams, on which SQL was run.
+    pub fn with_app(sql: &str) -> Self {
+        let world = Self::new();
+        world.ok(["db", "create", "app", "--location", "ams"]);
+        world.ok(["db", "shell", "app", sql]);
+        world
+    }
+
     /// Sets a variable for every later command.
     pub fn set(&mut self, name: &str, value: impl AsRef<OsStr>) {
         self.environment.insert(name.into(), value.as_ref().to_owned());
