@@ -8,13 +8,14 @@
 //!
 //! The steps of a move are the tenant's.
 
+use super::Shared;
 use super::pool::Loan;
 use super::store::{GroupMoveRow, MoveRow, OrganizationRow};
-use super::{Shared, lock};
 use crate::control::ControlPlane as _;
 use crate::control::names::{DatabaseId, DatabaseName};
 use crate::control::types::ConfigurationPatch;
 use crate::error::{Code, Error, Result};
+use crate::sync::lock;
 use std::collections::HashSet;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};

@@ -8,8 +8,8 @@
 use super::schema::identifier;
 use super::tables::{Table, listed};
 use crate::error::{Code, Error, Result};
-use crate::shell::state::text_of;
 use crate::shell::interrupt;
+use crate::shell::state::text_of;
 use crate::shell::to_server::{APPLICATION_ID, STATISTICS};
 use crate::sql::exact;
 use crate::sql::query::{number, owned, rows, text};

@@ -8,7 +8,6 @@ use crate::control::hosted::permission::{Action, Target};
 use crate::control::names::{DatabaseId, GroupName, LocationCode};
 use crate::control::types::{DatabaseFilter, Group, GroupConfiguration, NewGroup};
 use crate::error::Result;
-use crate::sync::lock;
 use serde_json::json;
 
 pub(super) fn list(tenant: &Tenant<'_>) -> Result<Vec<Group>> {

@@ -8,7 +8,6 @@ use crate::control::hosted::{Engines, Entry};
 use crate::control::names::{DatabaseName, LocationCode};
 use crate::control::types::{Connection, Database, Instance, Role, Synced};
 use crate::error::Result;
-use crate::sync::lock;
 use serde_json::json;
 
 pub(super) fn list(tenant: &Tenant<'_>, name: &DatabaseName) -> Result<Vec<Instance>> {

@@ -9,7 +9,6 @@ use crate::control::hosted::pool::Loan;
 use crate::control::names::{DEFAULT_GROUP, DatabaseId, LocationCode};
 use crate::control::types::{CreateDatabase, Database, DatabaseFilter, Group};
 use crate::error::{Code, Error, Result};
-use crate::sync::lock;
 use std::collections::BTreeSet;
 
 impl Tenant<'_> {

@@ -21,12 +21,13 @@ use super::labels::label;
 use super::permission::{Action, Rights, Target, permission};
 use super::pool::{Loan, Tenancy};
 use super::store::OrganizationRow;
-use super::{Caller, Engines, Entry, Shared, lock};
+use super::{Caller, Engines, Entry, Shared};
 use crate::control::ControlPlane as _;
 use crate::control::embedded::Placed;
 use crate::control::names::{DatabaseName, GroupName, LocationCode, OrganizationSlug};
 use crate::control::types::{Database, Instance};
 use crate::error::{Code, Error, Result};
+use crate::sync::lock;
 use serde_json::json;
 use std::sync::{Arc, MutexGuard};
 
