@@ -16,11 +16,11 @@ use crate::control::routes;
 use crate::control::types::{CreateDatabase, Database};
 use crate::control::{ControlPlane, Progress};
 use crate::error::{Code, Error, Result};
+use note::Note;
 use serde::Deserialize;
 use serde_json::json;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use note::Note;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
