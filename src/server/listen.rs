@@ -2,8 +2,8 @@
 //! client is too slow, and when the server ends.
 
 use super::lanes::Lanes;
-use super::write_timeout::{Patience, WriteTimeout};
 use super::stop::stopped;
+use super::write_timeout::{Patience, WriteTimeout};
 use super::{Server, dispatch};
 use crate::error::{Error, Result};
 use hyper::server::conn::http1;
