@@ -8,14 +8,15 @@
 //! <data>/uploads/<id>/          uploads under way
 //! ```
 //!
-//! [`Hosted`] is what a server holds. A [`Caller`] is somebody who has shown an API token; [`Hosted::plane`] is what that
-//! caller may do in an organization as a [`ControlPlane`], and [`Hosted::accounts`] as [`Accounts`]. The gateway asks
-//! [`Hosted::route`], [`Hosted::authorize`] and [`Hosted::endpoint`], which answer from memory.
+//! [`Hosted`] is what a server holds. A [`Caller`] is a user authenticated by an API token. [`Hosted::plane`] is an
+//! organization as that caller may use it, as a [`ControlPlane`]; [`Hosted::accounts`] are the accounts, as
+//! [`Accounts`]. The gateway uses [`Hosted::route`], [`Hosted::authorize`] and [`Hosted::endpoint`], which answer from
+//! memory.
 //!
-//! Who may do what is decided in `permission` alone. What is done or refused is written into the audit log by the one
-//! place that calls it.
+//! Who may do what is decided in `permission` alone. The code that asks it also writes the audit log (`audit`).
 
 mod access;
+mod audit;
 mod caller;
 mod desk;
 mod keeper;
@@ -25,10 +26,12 @@ mod moves;
 pub mod permission;
 mod pool;
 mod quotas;
+mod start;
 mod store;
 mod tenant;
 mod uploads;
 mod usage;
+mod users;
 
 pub use crate::engine::forbidden;
 pub use crate::engine::sqld::{Endpoint, SqldEngine};
@@ -40,82 +43,78 @@ pub use tenant::Export;
 pub use uploads::Upload;
 
 use crate::control::ControlPlane;
-use crate::control::accounts::{Accounts, AuditEntry, MemberRole, Organization, OrganizationKind, User};
+use crate::control::accounts::{Accounts, Organization, User};
 use crate::control::embedded::Embedded;
 use crate::control::embedded::lock::{Lock, SERVER as SERVER_LOCK};
-use crate::control::names::{DEFAULT_GROUP, DatabaseName, LocationCode, OrganizationSlug, Username};
+use crate::control::names::{DatabaseName, LocationCode, OrganizationSlug, Username};
 use crate::control::places;
 use crate::control::tokens::Authorization;
-use crate::control::types::NewGroup;
 use crate::engine::file::FileEngine;
 use crate::engine::{Engine, disk};
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
 use crate::sync::lock;
 use access::Access;
+use audit::Entry;
 use caller::Sessions;
-use jiff::Timestamp;
 use keeper::{Keeper, Progress};
 use keys::Signer;
 use labels::Labels;
 use moves::Moves;
 use pool::Pools;
-use serde_json::json;
+use start::{allowed_locations, known, own};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
-use store::{ApiTokenRow, OrganizationRow, Records, UserRow};
+use store::Records;
 use uploads::Uploads;
 use url::Url;
 use usage::Traffic;
+use users::{API_TOKEN, prefix};
 
-/// The plan of every organization.
+/// The billing plan of every organization.
 const PLAN: &str = "self-hosted";
 
-/// The user that owns a new server, unless another name is given.
-const OWNER: &str = "admin";
-
-/// How to open a hosted plane.
+/// How to open the plane.
 pub struct Options {
     pub data_dir: PathBuf,
     pub engine: Engines,
-    /// The only locations that are offered, the default one first. None: what was given at an earlier start, else all.
+    /// The locations to offer, the default one first. None for those of an earlier start, else all.
     pub locations: Option<Vec<LocationCode>>,
-    /// The name of the first user, who is made at the first start.
+    /// The name of the first user, for the first start.
     pub owner: Option<Username>,
     pub public: Public,
 }
 
-/// What databases run on.
+/// The engine that databases run on.
 pub enum Engines {
-    /// Plain files, whose URLs are told as they are: for tests of everything but serving.
+    /// Plain files, with `file:` URLs: for tests of everything but the gateway.
     Files,
     Sqld(SqldEngine),
 }
 
-/// How the outside reaches the server. It decides the hostnames and URLs of databases.
+/// How clients reach the server, which determines the hostnames and URLs of databases.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Public {
     /// Such as `http://127.0.0.1:8080`.
     pub base: Url,
-    /// Databases are at `<label>.<domain>` with the base's scheme and port. None: at a path below the base.
+    /// Databases are at `<label>.<domain>`, with the base's scheme and port. None for a path below the base.
     pub domain: Option<String>,
 }
 
-/// The plane.
+/// The self-hosted control plane.
 pub struct Hosted {
     shared: Arc<Shared>,
     keeper: Keeper,
 }
 
-/// What all parts of the plane use.
+/// What all parts of the plane share.
 struct Shared {
     dir: PathBuf,
     engine: Engines,
     public: Public,
-    /// None: all.
+    /// None for all.
     locations: Option<Vec<LocationCode>>,
     records: Mutex<Records>,
     sessions: Sessions,
@@ -126,14 +125,14 @@ struct Shared {
     uploads: Uploads,
     progress: Progress,
     moves: Moves,
-    /// Since organizations were last looked at.
+    /// Quotas have changed since storage was last checked.
     quotas_changed: AtomicBool,
     _lock: Lock,
 }
 
 impl Hosted {
-    /// Opens the plane over a data directory. At the first start it makes the owner with a personal organization, and
-    /// tells the owner's API token, which is not known later.
+    /// Opens the plane over a data directory. At the first start it makes the owner, with a personal organization, and
+    /// returns the owner's API token, which is not stored.
     pub fn open(options: Options) -> Result<(Self, Option<Secret>)> {
         let dir = std::path::absolute(&options.data_dir).map_err(|error| {
             Error::io(
@@ -141,7 +140,7 @@ impl Hosted {
                 format!("cannot use the data directory {}", options.data_dir.display()),
             )
         })?;
-        // Nothing is made for what cannot be.
+        // Checked before anything is made.
         known(options.locations.as_deref().unwrap_or_default())?;
         disk::private_dir(&dir)?;
         let path = dir.join(SERVER_LOCK);
@@ -177,7 +176,7 @@ impl Hosted {
         Ok((Self { shared, keeper }, token))
     }
 
-    /// Ends the processes of databases, within 10 seconds, for good.
+    /// Stops the databases' processes, within 10 seconds, for good.
     pub fn shutdown(&self) {
         self.keeper.stop(&self.shared);
         let _ = self.shared.write_usage();
@@ -188,7 +187,7 @@ impl Hosted {
         self.keeper.wait();
     }
 
-    /// Whether all that is wanted was brought to run after the start, as far as it could be.
+    /// Whether every database has been started since the server's start, as far as possible.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.shared.is_ready()
@@ -200,13 +199,13 @@ impl Hosted {
         &self.shared.public.base
     }
 
-    /// Who has a token. From memory, but for the first time.
+    /// Authenticates an API token: from memory, except for the first time.
     pub fn authenticate(&self, bearer: &str, origin: &Origin) -> Result<Caller> {
         self.shared.authenticate(bearer, origin)
     }
 
-    /// An organization as the caller may use it; none: the caller's personal one. For one that the caller is no member
-    /// of, `organization_not_found`.
+    /// An organization as the caller may use it; without `organization`, the caller's personal one. Fails with
+    /// `organization_not_found` if the caller is not a member.
     pub fn plane<'a>(
         &'a self,
         caller: &'a Caller,
@@ -219,19 +218,19 @@ impl Hosted {
         Box::new(desk::Desk::new(&self.shared, caller))
     }
 
-    /// What a new organization of the caller's would be; refused where it could not be made. Nothing is changed.
+    /// A dry run of making an organization: what it would be, or the error. Nothing is changed.
     pub fn plan_organization(&self, caller: &Caller, name: &str) -> Result<Organization> {
         desk::Desk::new(&self.shared, caller).planned(name)
     }
 
-    /// Has the audit log tell of a call that was refused or failed, unless it tells of it already: before a call gets to what
-    /// it is about, nothing else does. `what` holds nothing of what was sent. Who is no member of the organization, or named
-    /// none, finds it in the own log.
+    /// Writes a failed call into the audit log, unless it has an entry already: calls that fail early have none. `what`
+    /// must not contain anything from the request. If the caller is not a member of the organization, or named none,
+    /// the entry is in the log of the caller's personal organization.
     pub fn note_refusal(&self, caller: &Caller, organization: Option<&str>, what: &str, error: &Error) {
         self.shared.note_refusal(caller, organization, what, error);
     }
 
-    // Files that come and go.
+    // Uploads and exports.
 
     /// Begins an upload of so many bytes, whose checksum may be told. A SQLite file or a dump, to be used within an hour of
     /// its last piece as [`crate::control::types::Seed::Upload`].
@@ -245,7 +244,7 @@ impl Hosted {
         self.shared.tenant(caller, organization)?.begin_upload(size, sha256)
     }
 
-    /// Takes a piece of an upload, of `len` bytes at most, that begins at `offset`: at most where what has arrived ends.
+    /// Takes a piece of an upload, of at most `len` bytes, beginning at `offset`, which must not leave a gap.
     pub fn put_chunk(
         &self,
         caller: &Caller,
@@ -260,17 +259,17 @@ impl Hosted {
             .put_chunk(id, offset, reader, len)
     }
 
-    /// How far an upload is.
+    /// The state of an upload.
     pub fn upload(&self, caller: &Caller, organization: Option<&OrganizationSlug>, id: &str) -> Result<Upload> {
         self.shared.tenant(caller, organization)?.upload(id)
     }
 
-    /// Gives an upload up, and forgets what has arrived of it: how far it was.
+    /// Discards an upload; returns its last state.
     pub fn drop_upload(&self, caller: &Caller, organization: Option<&OrganizationSlug>, id: &str) -> Result<Upload> {
         self.shared.tenant(caller, organization)?.drop_upload(id)
     }
 
-    /// Takes a dump whose size is not known before: the upload, and the URL to be told as
+    /// Takes a dump whose size is not known before. Returns the upload, and the URL for
     /// [`crate::control::types::Seed::Dump`].
     pub fn adopt_dump(
         &self,
@@ -291,20 +290,20 @@ impl Hosted {
         self.shared.tenant(caller, organization)?.export(name)
     }
 
-    /// Makes a new user of whoever has the text of an invitation, and a member of the organization that invited: the user,
-    /// and its first API token.
+    /// Makes a user of the bearer of an invitation, and a member of the organization that invited. Returns the user and
+    /// the first API token.
     pub fn accept_invite(&self, invitation: &str, username: &Username) -> Result<(User, Secret)> {
         self.shared.accept(invitation, username)
     }
 
-    /// A new API token for a user who has lost all: for whoever administers the server. Nobody is asked, and the user's audit
-    /// log tells of it.
+    /// Makes a new API token for a user who has lost all. For the server's administrator: there is no permission check,
+    /// but an entry in the user's audit log.
     pub fn issue_token(&self, username: &Username) -> Result<Secret> {
         self.shared.issue(username)
     }
 
-    /// Sets a quota (`databases`, `groups`, `locations`, `storage`) of every organization, or of one. 0 is unlimited. For
-    /// whoever administers the server: nobody is asked.
+    /// Sets a quota (`databases`, `groups`, `locations`, `storage`) of all organizations, or of one. 0 is unlimited.
+    /// For the server's administrator: there is no permission check.
     pub fn set_quota(&self, name: &str, organization: Option<&OrganizationSlug>, value: u64) -> Result<()> {
         self.shared
             .set_quota(name, organization.map(OrganizationSlug::as_str), value)
@@ -312,36 +311,34 @@ impl Hosted {
 
     // For the gateway.
 
-    /// What is behind a label.
+    /// The database or instance that a label leads to.
     #[must_use]
     pub fn route(&self, label: &str) -> Option<Arc<Route>> {
         self.shared.labels.route(label)
     }
 
-    /// What the bearer of a database token may do with what is behind a label: `unauthenticated` when nothing.
+    /// What the bearer of a database token may do with a route's database. `unauthenticated` if nothing.
     pub fn authorize(&self, token: &str, route: &Route) -> Result<Grant> {
         self.shared.access.authorize(token, route)
     }
 
-    /// Where the instance takes SQL: `unavailable` while it does not.
+    /// Where the route's instance takes SQL. `unavailable` while it does not.
     pub fn endpoint(&self, route: &Route) -> Result<Endpoint> {
         self.shared.sqld()?.endpoint(&route.site)
     }
 
-    /// The same of its primary.
+    /// The same for its primary.
     pub fn primary_endpoint(&self, route: &Route) -> Result<Endpoint> {
         self.shared.sqld()?.endpoint(&route.primary_site)
     }
 
-    /// What its process wants to be shown; valid for some minutes at least, and told to nobody else.
+    /// The token for the instance's process, valid for some minutes at least. It must not leave the server.
     pub fn internal_token(&self, route: &Route, authorization: Authorization) -> Result<Secret> {
         let engine = self.shared.sqld()?;
         Ok(self.shared.access.internal(engine, &route.id, authorization))
     }
-}
 
-impl Hosted {
-    /// Notes that an instance was used, and how many bytes of its log were sent to replicas outside.
+    /// Counts a use of an instance, and bytes of its log that were sent to embedded replicas of clients.
     pub fn count(&self, route: &Arc<Route>, bytes_synced: u64) {
         self.shared.traffic.add(route, bytes_synced);
     }
@@ -351,55 +348,6 @@ impl Drop for Hosted {
     fn drop(&mut self) {
         self.shutdown();
     }
-}
-
-/// Takes a data directory for this server's own.
-fn own(dir: &Path, path: &Path) -> Result<Lock> {
-    // Somebody who only looks whether there is a server holds it for a moment.
-    for _ in 0..20 {
-        if let Some(held) = Lock::try_acquire(path)? {
-            return Ok(held);
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    let who = Lock::holder(path).ok().flatten().unwrap_or_default();
-    Err(Error::new(
-        Code::Conflict,
-        format!(
-            "another server (process {who}) uses the data directory {}",
-            dir.display()
-        ),
-    )
-    .hint("stop it first, or give this one another directory: TORSO_DATA_DIR"))
-}
-
-/// Refuses codes of no place.
-fn known(given: &[LocationCode]) -> Result<()> {
-    let is_unknown = |code: &&LocationCode| places::find(code.as_str()).is_none() && code.as_str() != places::LOCAL;
-    match given.iter().find(is_unknown) {
-        None => Ok(()),
-        Some(unknown) => Err(
-            Error::new(Code::LocationNotFound, format!("there is no location {unknown}"))
-                .hint("torso location list shows what there is"),
-        ),
-    }
-}
-
-/// The locations that are offered: as given, and remembered for later starts; else as remembered.
-fn allowed_locations(records: &Records, given: Option<Vec<LocationCode>>) -> Result<Option<Vec<LocationCode>>> {
-    const SETTING: &str = "locations";
-    if let Some(given) = given {
-        let text: Vec<_> = given.iter().map(LocationCode::as_str).collect();
-        records.write(|| records.set(SETTING, &text.join(",")))?;
-        return Ok((!given.is_empty()).then_some(given));
-    }
-    let Some(text) = records.setting(SETTING)?.filter(|text| !text.is_empty()) else {
-        return Ok(None);
-    };
-    text.split(',')
-        .map(str::parse)
-        .collect::<Result<Vec<LocationCode>>>()
-        .map(Some)
 }
 
 impl Shared {
@@ -426,7 +374,7 @@ impl Shared {
         Embedded::over(dir, engine)
     }
 
-    /// Where databases go whose place was not chosen.
+    /// The location of databases for which none was chosen.
     fn default_location(&self) -> Result<LocationCode> {
         match self.locations.as_deref() {
             Some([first, ..]) => Ok(first.clone()),
@@ -434,85 +382,7 @@ impl Shared {
         }
     }
 
-    /// Makes the first user, unless there are users.
-    fn first_owner(&self, name: Option<Username>) -> Result<Option<Secret>> {
-        if !self.records().users()?.is_empty() {
-            return Ok(None);
-        }
-        let name = name.map_or_else(|| OWNER.parse(), Ok)?;
-        let (_, token) = self.make_user(&name, "", |_, _| Ok(()))?;
-        Ok(Some(token))
-    }
-
-    /// Makes a user with a personal organization, a group in it, and an API token; and what else is to be committed with
-    /// it.
-    fn make_user(
-        &self,
-        username: &Username,
-        email: &str,
-        more: impl FnOnce(&Records, &UserRow) -> Result<()>,
-    ) -> Result<(UserRow, Secret)> {
-        let now = Timestamp::now();
-        let user = UserRow {
-            id: new_id(),
-            username: username.clone(),
-            name: String::new(),
-            email: email.to_owned(),
-            created_at: now,
-        };
-        let organization = OrganizationRow {
-            id: new_id(),
-            slug: username.as_str().parse()?,
-            name: username.as_str().to_owned(),
-            kind: OrganizationKind::Personal,
-            plan: PLAN.to_owned(),
-            overages: false,
-            require_mfa: false,
-            created_at: now,
-        };
-        let text = keys::secret(API_TOKEN)?;
-        let token = ApiTokenRow {
-            id: new_id(),
-            user_id: user.id.clone(),
-            name: "first".parse()?,
-            prefix: prefix(&text),
-            organization_id: None,
-            group_uuid: None,
-            scopes: Vec::new(),
-            created_at: now,
-            expires_at: None,
-            last_used_at: None,
-        };
-        {
-            let records = self.records();
-            records.write(|| {
-                if records.user(username.as_str())?.is_some() || records.organization(username.as_str())?.is_some() {
-                    return Err(Error::new(Code::UserExists, format!("the name {username} is taken"))
-                        .hint("choose another name"));
-                }
-                records.insert_user(&user)?;
-                records.insert_organization(&organization)?;
-                records.set_member(&organization.id, &user.id, MemberRole::Owner)?;
-                records.insert_api_token(&token, &keys::hash(&text))?;
-                more(&records, &user)
-            })?;
-        }
-        self.first_group(&organization)?;
-        Ok((user, Secret::new(text)))
-    }
-
-    /// A group for databases that are not given one, so that clients find one.
-    fn first_group(&self, organization: &OrganizationRow) -> Result<()> {
-        let plane = self.plane_of(organization)?;
-        plane
-            .create_group(&NewGroup {
-                name: DEFAULT_GROUP.parse()?,
-                location: self.default_location()?,
-            })
-            .map(drop)
-    }
-
-    /// Writes down when tokens were used. A failure loses nothing that matters.
+    /// Stores when tokens were last used. A failure loses nothing important.
     fn write_uses(&self) {
         let uses = self.sessions.take_uses();
         if !uses.is_empty() {
@@ -520,7 +390,7 @@ impl Shared {
         }
     }
 
-    /// What is told to a caller of an error: not where the server keeps its files.
+    /// An error as callers may see it: without the paths of the server's files.
     fn discreet(&self, error: Error) -> Error {
         let dir = self.dir.to_string_lossy();
         if !error.full_message().contains(&*dir) && error.hint_text().is_none_or(|hint| !hint.contains(&*dir)) {
@@ -532,74 +402,6 @@ impl Shared {
             None => told,
         }
     }
-
-    /// Writes an entry into the audit log of an organization. What was done is done, whether or not it can be noted.
-    fn note(&self, organization: &str, caller: &Caller, entry: Entry, error: Option<&Error>) {
-        let line = AuditEntry {
-            code: entry.code.to_owned(),
-            message: entry.message,
-            origin: caller.origin.client.clone(),
-            author: caller.session.username.as_str().to_owned(),
-            created_at: Timestamp::now(),
-            data: entry.data,
-        };
-        caller.noted.store(true, Ordering::SeqCst);
-        let result = error.map_or("ok", |error| error.code().name());
-        let _ = self
-            .records()
-            .audit(organization, &line, result, &caller.origin.request_id);
-    }
-}
-
-impl Shared {
-    fn note_refusal(&self, caller: &Caller, organization: Option<&str>, what: &str, error: &Error) {
-        if caller.noted.load(Ordering::SeqCst) {
-            return;
-        }
-        let session = &caller.session;
-        let found = {
-            let records = self.records();
-            let named = organization.and_then(|text| match records.organization(text) {
-                Ok(None) => records.organization_by_id(text).ok().flatten(),
-                row => row.ok().flatten(),
-            });
-            let own = named.filter(|row| {
-                records
-                    .member(&row.id, &session.user_id)
-                    .is_ok_and(|member| member.is_some())
-            });
-            own.or_else(|| records.organization(session.username.as_str()).ok().flatten())
-        };
-        if let Some(row) = found {
-            self.note(&row.id, caller, Entry::new("refused", what, json!({})), Some(error));
-        }
-    }
-}
-
-/// What the audit log is told of a call.
-#[derive(Debug, Clone)]
-struct Entry {
-    code: &'static str,
-    message: String,
-    data: serde_json::Value,
-}
-
-impl Entry {
-    fn new(code: &'static str, message: impl Into<String>, data: serde_json::Value) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            data,
-        }
-    }
-}
-
-/// What the text of an API token begins with.
-const API_TOKEN: &str = "torso_";
-
-/// What of a token's text its owner is shown later.
-fn prefix(text: &str) -> String {
-    text.chars().take(API_TOKEN.len() + 8).collect()
 }
 
 fn new_id() -> String {

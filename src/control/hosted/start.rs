@@ -1,0 +1,62 @@
+//! What is checked and remembered when a server starts.
+
+use super::store::Records;
+use crate::control::embedded::lock::Lock;
+use crate::control::names::LocationCode;
+use crate::control::places;
+use crate::error::{Code, Error, Result};
+use std::path::Path;
+use std::time::Duration;
+
+/// Locks a data directory for this server.
+pub(super) fn own(dir: &Path, path: &Path) -> Result<Lock> {
+    // A command that checks whether a server runs holds the lock for a moment.
+    for _ in 0..20 {
+        if let Some(held) = Lock::try_acquire(path)? {
+            return Ok(held);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let who = Lock::holder(path).ok().flatten().unwrap_or_default();
+    Err(Error::new(
+        Code::Conflict,
+        format!(
+            "another server (process {who}) uses the data directory {}",
+            dir.display()
+        ),
+    )
+    .hint("stop it first, or give this one another directory: TORSO_DATA_DIR"))
+}
+
+/// Refuses unknown locations.
+pub(super) fn known(given: &[LocationCode]) -> Result<()> {
+    let is_unknown = |code: &&LocationCode| places::find(code.as_str()).is_none() && code.as_str() != places::LOCAL;
+    match given.iter().find(is_unknown) {
+        None => Ok(()),
+        Some(unknown) => Err(
+            Error::new(Code::LocationNotFound, format!("there is no location {unknown}"))
+                .hint("torso location list shows what there is"),
+        ),
+    }
+}
+
+/// The locations that the server offers: those given, which are remembered for later starts, else those remembered. None is
+/// all.
+pub(super) fn allowed_locations(
+    records: &Records,
+    given: Option<Vec<LocationCode>>,
+) -> Result<Option<Vec<LocationCode>>> {
+    const SETTING: &str = "locations";
+    if let Some(given) = given {
+        let text: Vec<_> = given.iter().map(LocationCode::as_str).collect();
+        records.write(|| records.set(SETTING, &text.join(",")))?;
+        return Ok((!given.is_empty()).then_some(given));
+    }
+    let Some(text) = records.setting(SETTING)?.filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    text.split(',')
+        .map(str::parse)
+        .collect::<Result<Vec<LocationCode>>>()
+        .map(Some)
+}

@@ -1,0 +1,101 @@
+//! Making users: the first one of a server, and whoever accepts an invitation.
+
+use super::store::{ApiTokenRow, OrganizationRow, Records, UserRow};
+use super::{PLAN, Shared, keys, new_id};
+use crate::control::ControlPlane;
+use crate::control::accounts::{MemberRole, OrganizationKind};
+use crate::control::names::{DEFAULT_GROUP, Username};
+use crate::control::types::NewGroup;
+use crate::error::{Code, Error, Result};
+use crate::secret::Secret;
+use jiff::Timestamp;
+
+/// The name of the first user, unless another one is given.
+const OWNER: &str = "admin";
+
+/// The beginning of the text of API tokens.
+pub(super) const API_TOKEN: &str = "torso_";
+
+/// The part of a token's text that is stored, to recognize it in lists.
+pub(super) fn prefix(text: &str) -> String {
+    text.chars().take(API_TOKEN.len() + 8).collect()
+}
+
+impl Shared {
+    /// Makes the first user, unless there are users already; returns the user's API token.
+    pub(super) fn first_owner(&self, name: Option<Username>) -> Result<Option<Secret>> {
+        if !self.records().users()?.is_empty() {
+            return Ok(None);
+        }
+        let name = name.map_or_else(|| OWNER.parse(), Ok)?;
+        let (_, token) = self.make_user(&name, "", |_, _| Ok(()))?;
+        Ok(Some(token))
+    }
+
+    /// Makes a user with a personal organization, a group in that, and an API token. `more` is part of the transaction.
+    pub(super) fn make_user(
+        &self,
+        username: &Username,
+        email: &str,
+        more: impl FnOnce(&Records, &UserRow) -> Result<()>,
+    ) -> Result<(UserRow, Secret)> {
+        let now = Timestamp::now();
+        let user = UserRow {
+            id: new_id(),
+            username: username.clone(),
+            name: String::new(),
+            email: email.to_owned(),
+            created_at: now,
+        };
+        let organization = OrganizationRow {
+            id: new_id(),
+            slug: username.as_str().parse()?,
+            name: username.as_str().to_owned(),
+            kind: OrganizationKind::Personal,
+            plan: PLAN.to_owned(),
+            overages: false,
+            require_mfa: false,
+            created_at: now,
+        };
+        let text = keys::secret(API_TOKEN)?;
+        let token = ApiTokenRow {
+            id: new_id(),
+            user_id: user.id.clone(),
+            name: "first".parse()?,
+            prefix: prefix(&text),
+            organization_id: None,
+            group_uuid: None,
+            scopes: Vec::new(),
+            created_at: now,
+            expires_at: None,
+            last_used_at: None,
+        };
+        {
+            let records = self.records();
+            records.write(|| {
+                if records.user(username.as_str())?.is_some() || records.organization(username.as_str())?.is_some() {
+                    return Err(Error::new(Code::UserExists, format!("the name {username} is taken"))
+                        .hint("choose another name"));
+                }
+                records.insert_user(&user)?;
+                records.insert_organization(&organization)?;
+                records.set_member(&organization.id, &user.id, MemberRole::Owner)?;
+                records.insert_api_token(&token, &keys::hash(&text))?;
+                more(&records, &user)
+            })?;
+        }
+        self.first_group(&organization)?;
+        Ok((user, Secret::new(text)))
+    }
+
+    /// Makes the default group, because clients expect one.
+    fn first_group(&self, organization: &OrganizationRow) -> Result<()> {
+        let plane = self.plane_of(organization)?;
+        plane
+            .create_group(&NewGroup {
+                name: DEFAULT_GROUP.parse()?,
+                location: self.default_location()?,
+            })
+            .map(drop)
+    }
+}
