@@ -89,7 +89,7 @@ impl Shared {
     }
 
     /// Makes the default group, because clients expect one.
-    fn first_group(&self, organization: &OrganizationRow) -> Result<()> {
+    pub(super) fn first_group(&self, organization: &OrganizationRow) -> Result<()> {
         let plane = self.plane_of(organization)?;
         plane
             .create_group(&NewGroup {
