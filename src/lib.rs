@@ -4,10 +4,11 @@
 //!
 //! - `commands`: what a user can type, a file per noun.
 //! - `context`, `settings`, `ui`: what every command receives; contexts and directories; streams, tables and prompts.
-//! - `control`: the control plane (what is wanted, and the rules), with `embedded` over files.
-//! - `engine`: where databases run.
-//! - `server`: a control plane of many organizations behind HTTP.
-//! - `sql`: a SQL connection; `shell`: the shell over it.
+//! - `control`: the control plane (what is wanted, and the rules): `embedded` on this machine, `hosted` for many
+//!   organizations, `client` over HTTP.
+//! - `engine`: where databases run: files, or libSQL server processes.
+//! - `server`: a hosted control plane behind HTTP, and the gateway to its databases.
+//! - `sql`: a SQL connection to a file or a server; `shell`: the shell over it.
 //! - `error`, `net`, `secret`, `sync`: used by all.
 //!
 //! Who may import whom is held by a test (`tests/layering.rs`); `docs/design.md` says why.
@@ -29,7 +30,7 @@ pub mod ui;
 
 use std::ffi::OsString;
 
-/// The whole program: takes the words of the command line, the program's name first, and returns the exit code.
+/// Runs the program. `args` is the command line with the program's name first; returns the exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     sql::log::install();
     let args: Vec<OsString> = args.into_iter().collect();
