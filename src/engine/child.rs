@@ -1,5 +1,5 @@
-//! torso's own helper processes: the program started once more with a hidden first word. They do what would endanger the
-//! process that asks: becoming another program within bounds, and opening database files that others own or sent.
+//! Helper processes: torso started again with a hidden first argument. They do what would endanger the main process:
+//! starting another program in a sandbox, and opening database files that other processes own or that users sent.
 
 use super::confine::{self, Bounds};
 use super::file::child as work;
@@ -10,13 +10,13 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// The hidden first word of work on database files.
+/// The hidden first argument for work on database files.
 const FILE: &str = "__file";
 
-/// What a helper answers when it did something more than look.
+/// The exit code of a helper that has converted a file.
 const CONVERTED: u8 = 100;
 
-/// Runs a helper if that is what the command line asks for: its exit code.
+/// Runs a helper, if the command line asks for one; returns its exit code.
 #[must_use]
 pub fn run(args: &[OsString]) -> Option<u8> {
     let (word, rest) = args.get(1..)?.split_first()?;
@@ -28,7 +28,7 @@ pub fn run(args: &[OsString]) -> Option<u8> {
         },
         _ => return None,
     };
-    // For the process that asked: it reads the code, and makes an error of it again.
+    // For the parent process, which turns this line into an error again.
     let _ = writeln!(std::io::stderr(), "{}\t{}", error.code().name(), error.full_message());
     Some(error.kind().exit_code())
 }
@@ -43,24 +43,24 @@ fn file(words: &[OsString]) -> Result<u8> {
     }
 }
 
-/// Has a helper write a consistent copy of a database that a server process owns. `torso` is this program's own file.
+/// Has a helper write a consistent copy of a database that a server process owns. `torso` is the path of this program.
 pub fn export(torso: &Path, from: &Path, to: &Path) -> Result<()> {
     ask(torso, "export", from, to).map(|_| ())
 }
 
-/// Has a helper look whether somebody's file is a sound database that libSQL server takes; true when it was converted
-/// into `to`.
+/// Has a helper check that a user's file is a sound database that libSQL server takes. True if it was converted into
+/// `to`.
 pub fn check_or_convert(torso: &Path, seed: &Path, to: &Path) -> Result<bool> {
     Ok(ask(torso, "check", seed, to)? == CONVERTED)
 }
 
-/// Has a helper make a database of a dump that somebody sent.
+/// Has a helper make a database from a user's dump.
 pub fn restore(torso: &Path, dump: &Path, to: &Path) -> Result<()> {
     ask(torso, "restore", dump, to).map(|_| ())
 }
 
 fn ask(torso: &Path, what: &str, from: &Path, to: &Path) -> Result<u8> {
-    // SQLite makes files beside both.
+    // SQLite makes further files in both directories.
     let write = [from, to]
         .iter()
         .filter_map(|path| path.parent())
@@ -94,7 +94,7 @@ fn ask(torso: &Path, what: &str, from: &Path, to: &Path) -> Result<u8> {
     }
 }
 
-/// A helper's last words as the error that they were.
+/// Turns a helper's output back into its error.
 fn told(file: &Path, words: &str) -> Error {
     let known = words.trim_end().split_once('\t').and_then(|(name, message)| {
         let code = Code::ALL.iter().find(|code| code.name() == name)?;

@@ -1,5 +1,5 @@
-//! What stands between a supervisor and the program it runs: torso itself, started once more with a hidden first word.
-//! It gives up what the program does not need, and becomes it.
+//! Starts a program in a sandbox. Between a supervisor and the program stands torso itself, started again with a hidden
+//! first argument: it gives up everything that the program does not need, and then executes it.
 //!
 //! 1. It takes the directory's lock, which the program keeps until it ends, however it ends. So nobody else can run over
 //!    the directory meanwhile, not even after the supervisor was killed; and a later supervisor finds who has it.
@@ -20,27 +20,27 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// The hidden first word.
+/// The hidden first argument.
 pub const WORD: &str = "__confine";
 
-/// How long a program that lost its supervisor may take to end when asked, before it is killed.
+/// How long a program without its supervisor may take to end after SIGTERM, before it is killed.
 const GRACE: Duration = Duration::from_secs(7);
 
-/// What a program may reach.
+/// What a program may access.
 #[derive(Debug, Clone, Default)]
 pub struct Bounds {
-    /// Held while the program runs.
+    /// A lock file that is held while the program runs.
     pub lock: Option<PathBuf>,
-    /// Directories to read and write.
+    /// Directories that it may read and write.
     pub write: Vec<PathBuf>,
-    /// Files and directories to read.
+    /// Files and directories that it may read.
     pub read: Vec<PathBuf>,
-    /// TCP ports to listen on, and to connect to.
+    /// TCP ports that it may listen on, and connect to.
     pub listen: Vec<u16>,
     pub connect: Vec<u16>,
 }
 
-/// The launch of a program within bounds. `torso` is this program's own file.
+/// Turns the launch of a program into one in a sandbox. `torso` is the path of this program.
 #[must_use]
 pub fn launch(torso: &Path, bounds: &Bounds, program: Launch) -> Launch {
     let mut args: Vec<OsString> = vec![WORD.into(), "parent".into(), std::process::id().to_string().into()];
@@ -68,7 +68,7 @@ pub fn launch(torso: &Path, bounds: &Bounds, program: Launch) -> Launch {
     }
 }
 
-/// Becomes the program that the words after [`WORD`] ask for. Returns only when that fails.
+/// Executes the program that the arguments after [`WORD`] ask for. Returns only if that fails.
 pub fn become_program(words: &[OsString]) -> Error {
     match confine(words) {
         Ok(mut command) => {
@@ -116,7 +116,7 @@ fn confine(words: &[OsString]) -> Result<Command> {
     }
 }
 
-/// Ends with the supervisor, also one that ended just now.
+/// Has the kernel end this process with its supervisor, also if that has just ended.
 fn end_with(supervisor: i32) -> Result<()> {
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(Signal::TERM))
@@ -128,7 +128,8 @@ fn end_with(supervisor: i32) -> Result<()> {
     }
 }
 
-/// Takes the lock for the life of this process, whatever program it becomes, and writes down who has it.
+/// Takes the lock for the life of this process, including the program it executes, and writes its process id into the
+/// file.
 fn hold(path: &Path) -> Result<()> {
     let doing = || format!("cannot write {}", path.display());
     let mut file = disk::private_file(path)?;
@@ -147,21 +148,21 @@ fn hold(path: &Path) -> Result<()> {
         .and_then(|()| file.seek(SeekFrom::Start(0)))
         .and_then(|_| writeln!(file, "{pid} {}", birth(pid).unwrap_or(0)))
         .map_err(|error| Error::io(error, doing()))?;
-    // Open across the change of programs.
+    // The file stays open across `exec`.
     rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty()).map_err(|error| Error::io(error.into(), doing()))?;
     std::mem::forget(file);
     Ok(())
 }
 
-/// When a process began, in the kernel's ticks: with its id, this names one process for good. None where the system does
-/// not tell.
+/// When a process began, in the kernel's ticks. Together with its id, this identifies a process. None if the system
+/// does not tell.
 fn birth(pid: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The program's name, in parentheses, may contain anything.
+    // The program's name is in parentheses and may contain anything.
     stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()
 }
 
-/// Makes sure that nobody holds a lock, ending a program that its supervisor left behind.
+/// Makes sure that a lock is free, by ending a program that a killed supervisor left behind.
 pub fn end_orphan(lock: &Path) -> Result<()> {
     let began = Instant::now();
     let mut asked = false;
@@ -188,7 +189,7 @@ pub fn end_orphan(lock: &Path) -> Result<()> {
             };
             if let Some(signal) = signal {
                 asked = true;
-                // It may have ended meanwhile; then the lock is free.
+                // An error means that it has ended, and then the lock is free.
                 let _ = rustix::process::kill_process(pid, signal);
             }
         }
@@ -205,7 +206,7 @@ pub fn end_orphan(lock: &Path) -> Result<()> {
 }
 
 fn limit() -> Result<()> {
-    // Whatever it makes is its owner's.
+    // Files that the program makes are private.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let most = rustix::process::getrlimit(Resource::Nofile).maximum;
     let set = |resource, limit| {
@@ -228,7 +229,7 @@ fn limit() -> Result<()> {
     )
 }
 
-/// What every program needs to be loaded and to run, and what tells nobody anything.
+/// What every program needs to be loaded and to run, and has no secrets.
 #[cfg(target_os = "linux")]
 const SYSTEM: [&str; 10] = [
     "/lib",
@@ -249,7 +250,7 @@ fn restrict(bounds: &Bounds, program: &Path) -> Result<()> {
         ABI, Access as _, AccessFs, AccessNet, NetPort, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, Scope,
         path_beneath_rules,
     };
-    // A kernel that knows less enforces what it knows.
+    // A kernel with an older version enforces the part that it knows.
     let abi = ABI::V6;
     type Refused = landlock::RulesetError;
     let ports = |ports: &[u16], access: AccessNet| -> Vec<Result<NetPort, Refused>> {
@@ -287,7 +288,7 @@ fn restrict(_bounds: &Bounds, _program: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether this system's kernel confines programs to their own files.
+/// Whether this system's kernel can enforce the sandbox.
 #[must_use]
 pub fn is_enforced() -> bool {
     #[cfg(target_os = "linux")]

@@ -1,13 +1,13 @@
-//! Files and directories that are nobody else's business: private modes whatever the umask, and names that are on disk
-//! before anything depends on them.
+//! Private files and directories: their modes do not depend on the umask, and their names can be synced to disk before
+//! anything depends on them.
 
 use crate::error::{Error, Result};
 use std::fs::{File, OpenOptions};
 use std::path::Path;
 
-/// The mode of a file that is only read.
+/// The mode of a private read-only file.
 pub const READ_ONLY: u32 = 0o400;
-/// The mode of a file that is written.
+/// The mode of a private file.
 pub const PRIVATE: u32 = 0o600;
 
 /// Sets a file's or directory's mode.
@@ -29,7 +29,7 @@ pub fn set_mode(path: &Path, mode: u32) -> Result<()> {
     }
 }
 
-/// A file's permission bits, where the system has them.
+/// A file's permission bits, if the system has them.
 #[must_use]
 pub fn mode(metadata: &std::fs::Metadata) -> Option<u32> {
     #[cfg(unix)]
@@ -44,7 +44,7 @@ pub fn mode(metadata: &std::fs::Metadata) -> Option<u32> {
     }
 }
 
-/// Makes a directory, with its parents, that only its owner can look into. One that exists stays as it is.
+/// Makes a directory, with its parents, that only its owner can read. An existing one stays as it is.
 pub fn private_dir(path: &Path) -> Result<()> {
     if path.is_dir() {
         return Ok(());
@@ -65,7 +65,7 @@ pub fn private_dir(path: &Path) -> Result<()> {
     }
 }
 
-/// Opens a file for reading and writing, making it empty and private when it is not there.
+/// Opens a file for reading and writing. A missing one is made, empty and private.
 pub fn private_file(path: &Path) -> Result<File> {
     let doing = || format!("cannot write {}", path.display());
     let mut options = OpenOptions::new();
@@ -86,14 +86,14 @@ pub fn private_file(path: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// Waits until a file's content is on disk.
+/// Syncs a file's content to disk.
 pub fn sync_file(path: &Path) -> Result<()> {
     File::open(path)
         .and_then(|file| file.sync_all())
         .map_err(|error| Error::io(error, format!("cannot write {}", path.display())))
 }
 
-/// Waits until the names in a directory are on disk.
+/// Syncs the names in a directory to disk.
 pub fn sync_dir(path: &Path) -> Result<()> {
     #[cfg(unix)]
     File::open(path)
@@ -104,7 +104,7 @@ pub fn sync_dir(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Removes a file; one that is not there is as good as removed.
+/// Removes a file. A missing one is not an error.
 pub fn remove(path: &Path) -> Result<()> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

@@ -1,5 +1,5 @@
-//! Work on database files for a process of its own: files that a server process has open, and files that somebody sent.
-//! A process that only does this may crash, and holds no other lock on them (see rule 3 of this module's parent).
+//! Work on database files for a helper process: files that a server process has open, and files that users sent. A
+//! helper may crash, and has no other connection to the files (see rule 3 of the parent module).
 
 pub use super::dump::restore;
 
@@ -48,8 +48,8 @@ fn look_at_schema(connection: &Connection, seed: &Path) -> Result<()> {
     }
 }
 
-/// Looks whether a file is a sound database that libSQL server takes. One that is sound and of another form is
-/// converted into `to`; true when that was needed.
+/// Checks that a file is a sound database that libSQL server takes. A sound one in another form is converted into `to`;
+/// true if that was needed.
 pub fn check_or_convert(seed: &Path, to: &Path) -> Result<bool> {
     copy::check_seed(seed)?;
     let connection = copy::open_source(seed)?;
@@ -81,7 +81,7 @@ pub fn check_or_convert(seed: &Path, to: &Path) -> Result<bool> {
 
 fn compact(source: &Connection, from: &Path, to: &Path) -> Result<()> {
     copy::clear(to)?;
-    // Private from the first byte on.
+    // Made private before SQLite writes to it.
     drop(disk::private_file(to)?);
     let Some(target) = to.to_str() else {
         return Err(Error::new(

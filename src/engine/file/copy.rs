@@ -14,10 +14,10 @@ use std::io::Read as _;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// How long another program may keep a source locked before that is an error.
+/// How long another program may keep a source locked.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A file system may stamp two changes within this time alike.
+/// Two changes of a file within this time may get the same time stamp.
 const GRAIN: Duration = Duration::from_millis(20);
 
 /// Opens an existing database.
@@ -28,7 +28,7 @@ pub(super) fn open(path: &Path) -> Result<Connection> {
         .map_err(|error| sqlite(path, error))
 }
 
-/// Opens a database to be copied, leaving no trace on it.
+/// Opens a database to be copied, without changing it.
 pub(super) fn open_source(path: &Path) -> Result<Connection> {
     if stat(path)?.is_none() {
         return Err(Error::new(
@@ -44,12 +44,12 @@ pub(super) fn open_source(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-/// Writes a complete copy in rollback mode to a new file, and waits until it is on disk.
+/// Writes a complete copy in rollback mode to a new file, and syncs it to disk.
 fn backup(source: &Connection, from: &Path, to: &Path) -> Result<()> {
     clear(to)?;
     drop(disk::private_file(to)?);
     let mut copy = open(to)?;
-    // A crash leaves a file that nobody uses, so nothing needs to be undone or waited for until the end.
+    // A crash leaves a file that nobody uses, so no journal is needed, and no sync until the end.
     copy.execute_batch("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")
         .map_err(|error| sqlite(to, error))?;
     let deadline = std::time::Instant::now() + PATIENCE;
@@ -89,8 +89,8 @@ pub(super) fn clear(path: &Path) -> Result<()> {
         .try_for_each(|companion| disk::remove(&with_suffix(path, companion)))
 }
 
-/// The primary's position, taken when its last change is old enough that a further one would be stamped differently.
-/// Of a primary that never rests, a position that equals nothing: the copy is good, and looks stale.
+/// The primary's position, taken when its last change is old enough that a further one would get another time stamp.
+/// For a primary that is written to all the time, it is an uncertain position: the copy is good, but counts as stale.
 fn settled_position(at: &Site) -> Result<Position> {
     for _ in 0..5 {
         let path = file(at);
@@ -99,7 +99,7 @@ fn settled_position(at: &Site) -> Result<Position> {
         let changed = UNIX_EPOCH + Duration::from_nanos(u64::try_from(position.last_change_ns()).unwrap_or(0));
         match SystemTime::now().duration_since(changed) {
             Ok(age) if age < GRAIN => std::thread::sleep(GRAIN - age),
-            // Old enough, or stamped in the future by another clock: then waiting would not help.
+            // It is old enough, or in the future because of another clock; then waiting does not help.
             _ => return Ok(position),
         }
     }
@@ -115,18 +115,18 @@ fn settled_position(at: &Site) -> Result<Position> {
     })
 }
 
-/// Makes `to` a copy of the primary `from`, over a connection that holds it or one of its own. The caller has made sure
-/// that nothing but an unaltered replica is at `to`.
+/// Makes `to` a copy of the primary `from`, through the connection that holds it or a new one. The caller has made sure
+/// that there is at most an unaltered replica at `to`.
 pub(super) fn replicate(held: Option<&Connection>, from: &Site, to: &Site) -> Result<()> {
     let (source, target, unfinished) = (file(from), file(to), unfinished(to));
-    // Before the copy: what changes meanwhile makes the replica look stale, never fresher than it is.
+    // Taken before the copy: a change meanwhile makes the replica look stale, never fresher than it is.
     let position = settled_position(from)?;
     let result = match held {
         Some(connection) => backup(connection, &source, &unfinished),
         None => open_source(&source).and_then(|connection| backup(&connection, &source, &unfinished)),
     };
     if let Err(error) = result {
-        // The old copy stays; a full disk gets its space back.
+        // The old copy stays. A failure to clear only costs disk space.
         let _ = clear(&unfinished);
         return Err(error);
     }
@@ -157,7 +157,7 @@ pub(super) fn replicate(held: Option<&Connection>, from: &Site, to: &Site) -> Re
             rising: false,
         },
     )?;
-    // A log or journal of some former file would be taken for this one's.
+    // A log or journal of a former file would be taken for this one's.
     COMPANIONS
         .iter()
         .try_for_each(|companion| disk::remove(&with_suffix(&target, companion)))?;
@@ -228,7 +228,7 @@ pub(super) fn adopt(seed: &Path, at: &Site) -> Result<()> {
     clear(seed)
 }
 
-/// Puts a file that nobody else uses into WAL mode, writable, on disk.
+/// Puts a file that nobody else uses into WAL mode, makes it writable, and syncs it to disk.
 pub(super) fn make_primary(path: &Path) -> Result<()> {
     disk::set_mode(path, disk::PRIVATE)?;
     let connection = open(path)?;

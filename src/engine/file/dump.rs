@@ -1,5 +1,5 @@
-//! A dump made a database: SQL text that somebody sent, run in a new file, for a process of its own that is confined to it.
-//! The text may do with that database what it likes and with nothing else: it attaches nothing, loads nothing, and ends.
+//! Makes a database from a dump, SQL text that a user sent, in a sandboxed helper process. The text can only affect the
+//! new database: it cannot attach or load anything, and its time is limited.
 
 use super::{copy, sqlite};
 use crate::engine::disk;
@@ -20,10 +20,10 @@ const PATIENCE: Duration = Duration::from_secs(1800);
 /// Bytes of the longest statement.
 const LONGEST: usize = 256 << 20;
 
-/// Steps of SQLite between two looks at the clock.
+/// SQLite's virtual machine steps between two checks of the time.
 const STEPS: i32 = 100_000;
 
-/// Makes a database of a dump. `to` must not exist; when the dump fails it does not.
+/// Makes a database from a dump. `to` must not exist; if the dump fails, it does not exist afterwards either.
 pub fn restore(dump: &Path, to: &Path) -> Result<()> {
     copy::clear(to)?;
     // Private from the first byte on.
@@ -82,7 +82,7 @@ fn run(dump: &Path, to: &Path) -> Result<()> {
     connection.close().map_err(|(_, error)| sqlite(to, error))
 }
 
-/// What the text may not do, and for how long it may do the rest.
+/// Limits what the text may do, and for how long.
 fn bound(connection: &mut Connection) -> rusqlite::Result<()> {
     connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
@@ -117,7 +117,7 @@ fn refused(line: u64, why: &str) -> Error {
     .hint("make it with .dump of torso or sqlite3, or send the SQLite file itself")
 }
 
-/// Whether a text ends where statements end. A trigger's own statements end with it.
+/// Whether a text ends at the end of a statement. The statements in a trigger's body do not count.
 fn is_complete(text: &[u8]) -> bool {
     let mut state = Statement::default();
     let mut rest = text;
@@ -129,7 +129,7 @@ fn is_complete(text: &[u8]) -> bool {
     ended
 }
 
-/// How far a statement has come.
+/// The state of reading a statement.
 #[derive(Default)]
 struct Statement {
     words: u8,
@@ -180,7 +180,7 @@ mod tests {
         assert_eq!(to.exists(), done.is_ok());
         done.map(|()| {
             let connection = Connection::open(&to).unwrap();
-            // So that the file may go.
+            // In memory, so that the file can be removed.
             let mut copy = Connection::open_in_memory().unwrap();
             rusqlite::backup::Backup::new(&connection, &mut copy)
                 .unwrap()

@@ -4,7 +4,7 @@
 //! rollback mode (0400), replaced as a whole by a rename, with a note beside it (`<id>.replica.json`, see `note`) saying
 //! whose copy it is and of which state. No note: a primary.
 //!
-//! Rules that keep rows:
+//! Rules against losing rows:
 //! 1. A file is replaced only if it is an unaltered copy. Whatever else is found is moved aside first, never overwritten.
 //! 2. A primary's role ends only while this process holds it alone, after its replica is complete and on disk; and its
 //!    file is left in rollback mode, in which a connection that slept through the change notices that its file is gone.
@@ -30,10 +30,11 @@ use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-/// Marks a user's directory as a location, so that a mount point whose disk is away is not mistaken for an empty one.
+/// A file that marks a user's directory as a location, so that a mount point without its disk is not taken for an empty
+/// location.
 const MARK: &str = ".torso-location";
 
-/// What follows the id in the name of a copy under construction.
+/// The suffix, after the id, of a copy under construction.
 const UNFINISHED: &str = "db.tmp";
 
 /// What SQLite keeps beside a database.
@@ -55,7 +56,7 @@ fn unfinished(at: &Site) -> PathBuf {
     at.dir.join(format!("{}.{UNFINISHED}", at.id))
 }
 
-/// What is there, or none.
+/// The metadata of a file; none if it does not exist.
 fn stat(path: &Path) -> Result<Option<Metadata>> {
     match std::fs::metadata(path) {
         Ok(metadata) => Ok(Some(metadata)),
@@ -64,7 +65,7 @@ fn stat(path: &Path) -> Result<Option<Metadata>> {
     }
 }
 
-/// When a file last changed: nanoseconds since 1970.
+/// When a file last changed, in nanoseconds since 1970.
 fn changed_ns(metadata: &Metadata) -> i64 {
     metadata
         .modified()
@@ -74,7 +75,7 @@ fn changed_ns(metadata: &Metadata) -> i64 {
         .unwrap_or(0)
 }
 
-/// The state of a primary's content, from its directory entries alone. An empty log is as good as none.
+/// The state of a primary's content, from file metadata alone. An empty log counts as none.
 fn position(at: &Site, metadata: &Metadata) -> Result<Position> {
     let wal = stat(&with_suffix(&file(at), "-wal"))?.filter(|wal| wal.len() > 0);
     Ok(Position {
@@ -86,7 +87,7 @@ fn position(at: &Site, metadata: &Metadata) -> Result<Position> {
     })
 }
 
-/// Makes sure that a location's directory is there to be written to.
+/// Makes sure that a location's directory exists.
 pub(super) fn present(at: &Site) -> Result<()> {
     if !at.external {
         return disk::private_dir(&at.dir);
@@ -110,8 +111,8 @@ fn away(at: &Site) -> Error {
     .hint("mount its disk, then try again")
 }
 
-/// Whether SQLite found no space left. It says so in two ways: growing the index of a write-ahead log has a code of its
-/// own, which space is the usual reason for.
+/// Whether SQLite reports a full disk. Failing to grow the index of a write-ahead log has a code of its own, and a full
+/// disk is the usual reason.
 #[must_use]
 pub fn is_disk_full(error: &rusqlite::Error) -> bool {
     error.sqlite_error().is_some_and(|error| {
@@ -119,7 +120,7 @@ pub fn is_disk_full(error: &rusqlite::Error) -> bool {
     })
 }
 
-/// What SQLite's errors mean here.
+/// Turns SQLite's errors into torso's.
 fn sqlite(path: &Path, error: rusqlite::Error) -> Error {
     let file = path.display();
     let described = match error.sqlite_error_code() {
@@ -248,12 +249,13 @@ impl Engine for FileEngine {
         file(at)
     }
 
-    /// Files serve whenever they are there.
+    /// Files need no process.
     fn start(&self, _at: &Site) -> Result<()> {
         Ok(())
     }
 
-    /// Applications open the file themselves; only torso's own shell can keep to limits, and it is told by the catalog.
+    /// Nothing to do: applications open the file themselves. Only torso's own shell honours limits, which it gets from
+    /// the catalog.
     fn configure(&self, _at: &Site, _limits: &Limits) -> Result<()> {
         Ok(())
     }
@@ -394,8 +396,8 @@ impl Engine for FileEngine {
     }
 }
 
-/// The files in a directory whose names begin with an id, by path: each with the id and what follows its dot. Only they
-/// can be ours; a user's directory may hold anything else.
+/// The files in a directory whose names begin with an id: path, id, and the rest of the name after a dot. Only these
+/// can be torso's; a user's directory may have other files.
 fn ours(dir: &Path) -> Result<Vec<(PathBuf, String, String)>> {
     let doing = || format!("cannot list {}", dir.display());
     let entries = match std::fs::read_dir(dir) {

@@ -1,7 +1,7 @@
 //! The note beside a replica: whose copy it is, of which state, and how to tell that nobody else has changed it.
 //!
-//! A new note is written before the new copy is moved into place, and names the old copy too. Whichever of the two a
-//! crash leaves behind is recognised and its age is known, so a copy never looks fresher than it is.
+//! A new note is written before the new copy is moved into place, and describes the old copy too. Whichever of the two
+//! is there after a crash is recognised, so a copy never looks fresher than it is.
 
 use super::{changed_ns, file};
 use crate::engine::disk;
@@ -13,7 +13,7 @@ use std::fs::{File, Metadata};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-/// What is known of one copy.
+/// The description of one copy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Copy {
     /// The primary's location.
@@ -21,11 +21,11 @@ pub(super) struct Copy {
     /// The primary's state that was copied.
     pub position: Position,
     pub synced_at: Timestamp,
-    /// The copy's own size and time of change. They suffice when they agree.
+    /// The copy's own size and time of change. If they agree, the copy is unaltered.
     pub size: u64,
     pub changed_ns: i64,
-    /// The changing part of the copy's own header, for when the times do not agree because the files were moved to
-    /// another disk. None where it could not be read safely.
+    /// The changing part of the copy's header, in case the times differ because the files were moved to another disk.
+    /// None if it could not be read safely.
     pub header: Option<String>,
 }
 
@@ -34,12 +34,12 @@ pub(super) struct Note {
     pub copy: Copy,
     /// The copy that this one replaces.
     pub previous: Option<Copy>,
-    /// The replica is becoming the primary.
+    /// Whether the replica is being promoted.
     #[serde(default)]
     pub rising: bool,
 }
 
-/// What follows the id in the name of a note under construction.
+/// The suffix, after the id, of a note under construction.
 pub(super) const UNFINISHED: &str = "replica.json.tmp";
 
 pub(super) fn path(at: &Site) -> PathBuf {
@@ -50,7 +50,7 @@ pub(super) fn unfinished(at: &Site) -> PathBuf {
     at.dir.join(format!("{}.{UNFINISHED}", at.id))
 }
 
-/// The note of a site; none beside a primary. One that cannot be understood vouches for nothing.
+/// The note of a site; none for a primary. An unreadable note matches no copy.
 pub(super) fn read(at: &Site) -> Result<Option<Note>> {
     let path = path(at);
     match std::fs::read(&path) {
@@ -60,7 +60,7 @@ pub(super) fn read(at: &Site) -> Result<Option<Note>> {
     }
 }
 
-/// Replaces the note; on disk when this returns, but for its name.
+/// Replaces the note. When this returns, its content is on disk, but perhaps not its name.
 pub(super) fn write(at: &Site, note: &Note) -> Result<()> {
     let unfinished = unfinished(at);
     let doing = || format!("cannot write {}", unfinished.display());
@@ -74,8 +74,8 @@ pub(super) fn write(at: &Site, note: &Note) -> Result<()> {
     disk::rename(&unfinished, &path(at))
 }
 
-/// The part of a database's header that a change of content changes, in hexadecimal digits. Not for a file that a
-/// connection of this process has open.
+/// The part of a database's header that changes with the content, in hexadecimal. Not for a file that a connection of
+/// this process has open.
 pub(super) fn header(path: &Path) -> Result<String> {
     let mut bytes = [0; 100];
     File::open(path)
@@ -103,7 +103,7 @@ impl Note {
         }
     }
 
-    /// The copy that a file is, if it is one of the two.
+    /// Which of the two copies a file is, if any.
     fn recognise(&self, path: &Path, metadata: &Metadata) -> Result<Option<&Copy>> {
         let candidates = || std::iter::once(&self.copy).chain(&self.previous);
         let same_size = |copy: &&Copy| copy.size == metadata.len();
@@ -120,12 +120,12 @@ impl Note {
             .find(|copy| copy.header.as_ref() == Some(&header)))
     }
 
-    /// The copy that is there now, if it is unaltered.
+    /// The copy at the site now, if it is unaltered.
     pub(super) fn current(&self, at: &Site, metadata: &Metadata) -> Result<Option<&Copy>> {
         self.recognise(&file(at), metadata)
     }
 
-    /// What the file beside the note is.
+    /// The role of the file beside the note.
     pub(super) fn role(&self, at: &Site, metadata: &Metadata) -> Result<Role> {
         if self.rising {
             return Ok(Role::Rising);

@@ -1,4 +1,4 @@
-//! Changing roles: holding a primary, ending its role, raising a replica, and moving a file out of the way.
+//! Changing roles: holding a primary, demoting it, promoting a replica, and moving a file aside.
 
 use super::note::{self, Copy, Note};
 use super::{changed_ns, copy, file, sqlite, stat};
@@ -10,10 +10,10 @@ use rusqlite::Connection;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How the name of a file that was kept aside goes on after the id and a dot.
+/// The rest of the name of a file that was kept aside, after the id and a dot.
 pub(super) const ASIDE: &str = "diverged-";
 
-/// Takes a database for this process alone, for as long as the connection lives.
+/// Locks a database exclusively, for as long as the connection lives.
 pub(super) fn hold(path: &Path) -> Result<Connection> {
     if stat(path)?.is_none() {
         return Err(Error::new(
@@ -30,7 +30,7 @@ pub(super) fn hold(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-/// Turns a held primary, of which the replica at `to` has everything, into a replica of it.
+/// Turns a held primary into a replica of the one at `to`, which must be up to date.
 pub(super) fn demote(held: &Connection, from: &Site, to: &Site) -> Result<()> {
     let path = file(from);
     // Folds the log into the file. In rollback mode a connection that had the file open all the while, without having
@@ -53,7 +53,7 @@ pub(super) fn demote(held: &Connection, from: &Site, to: &Site) -> Result<()> {
     };
     let copy = Copy {
         of: to.location.clone(),
-        // Its content is the new primary's, but that one's file is about to change its mode.
+        // Its content is that of the new primary, whose file is about to change its mode.
         position: Position {
             uncertain: true,
             ..Position::default()
@@ -113,7 +113,7 @@ pub(super) fn set_aside(at: &Site) -> Result<PathBuf> {
     let aside = name(number);
     disk::set_mode(&path, disk::PRIVATE)?;
     match fold(&path) {
-        // Not a database any more: its parts are kept as they are.
+        // It is not a database any more: its files are kept as they are.
         Err(error) if error.code() == Code::InvalidFile => {
             for companion in ["-wal", "-journal"] {
                 if stat(&with_suffix(&path, companion))?.is_some() {

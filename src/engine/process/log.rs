@@ -1,4 +1,4 @@
-//! What a child writes to its standard streams: in a file that is rotated and capped, its last lines at hand for errors.
+//! The output of a child: in a file that is rotated and capped, with its last lines in memory for errors.
 
 use crate::engine::disk::{self, with_suffix};
 use crate::error::Result;
@@ -9,13 +9,13 @@ use std::io::{BufRead as _, BufReader, PipeReader, Read as _, Seek as _, SeekFro
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-/// Bytes of the file before it is moved to `.1`, replacing the one before: twice that much is kept.
+/// Bytes of the file before it is rotated to `.1`. Twice that much is kept.
 const LIMIT: u64 = 4 << 20;
 
-/// A longer line is cut.
+/// Bytes of the longest line; a longer one is cut.
 const LONGEST_LINE: u64 = 4096;
 
-/// Lines at hand.
+/// Lines in memory.
 const LINES: usize = 8;
 
 pub(super) struct Log {
@@ -31,7 +31,7 @@ struct Inner {
 }
 
 impl Log {
-    /// Goes on at the end of a log that exists.
+    /// Opens a log; an existing one is continued.
     pub fn open(path: PathBuf) -> Result<Self> {
         Self::with_limit(path, LIMIT)
     }
@@ -54,7 +54,7 @@ impl Log {
         &self.path
     }
 
-    /// Takes lines until the writer is gone. A full disk costs lines of the log, and never blocks the writer.
+    /// Copies lines until the writer is gone. If the disk is full, lines are lost, but the writer is never blocked.
     pub fn fill(&self, reader: PipeReader) {
         let mut reader = BufReader::new(reader);
         let mut line = Vec::new();
@@ -94,13 +94,13 @@ impl Log {
     }
 }
 
-/// A line without colours and other control characters, which could mislead a terminal that shows it.
+/// A line without colours and other control characters.
 fn plain(line: &str) -> String {
     let mut text = String::with_capacity(line.len());
     let mut chars = line.trim_end().chars();
     while let Some(c) = chars.next() {
         if c == '\u{1b}' {
-            // A sequence ends with its first letter.
+            // An escape sequence ends with its first letter.
             for c in chars.by_ref() {
                 if c.is_ascii_alphabetic() {
                     break;

@@ -1,8 +1,8 @@
-//! A program that is kept running: started with an environment of its own and nothing else, its output in a capped log,
-//! started again with back-off when it ends, stopped for good when asked.
+//! Supervises a program: starts it with an environment of its own, writes its output to a capped log, restarts it with
+//! back-off when it ends, and stops it when asked.
 //!
-//! What must hold before each start, and when the program counts as ready, is the [`Job`]'s. That a child does not
-//! outlive its supervisor unseen is `confine`'s: it has the child hold a lock on its directory and end with its parent.
+//! The [`Job`] says what must be done before each start, and when the program is ready. `confine` makes sure that a
+//! child does not outlive its supervisor unnoticed: the child holds a lock on its directory and ends with its parent.
 
 mod log;
 
@@ -23,43 +23,43 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 const LONGEST_PAUSE_AFTER_READY: Duration = Duration::from_secs(1);
 
-/// A program that stayed up for so long begins with the first pause again.
+/// After a program was up for so long, the next pause is the first one again.
 const STEADY: Duration = Duration::from_secs(10);
 
-/// How long a program may take from its start until it is ready.
+/// How long a program may take to become ready.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
-/// How long a program may take to end when asked, before it is killed.
+/// How long a program may take to end after SIGTERM, before it is killed.
 const GRACE: Duration = Duration::from_secs(7);
 
-/// One way of starting a program.
+/// How to start a program.
 #[derive(Debug, Clone)]
 pub struct Launch {
     pub program: PathBuf,
     pub args: Vec<OsString>,
-    /// All of its environment.
+    /// Its whole environment.
     pub environment: Vec<(OsString, OsString)>,
 }
 
-/// What is kept running.
+/// A supervised program, as its owner defines it.
 pub trait Job: Send + Sync + 'static {
     /// Called before each start; the program is not running. An error counts as a start that failed.
     fn prepare(&self) -> Result<Launch>;
-    /// Whether the program, which runs, can be used. Asked again until it can.
+    /// Whether the running program can be used. Called repeatedly until it can.
     fn is_ready(&self) -> bool;
-    /// Called each time the program has become ready, before anybody is told.
+    /// Called each time the program has become ready, before waiters are woken.
     fn became_ready(&self);
     /// Called each time the program has ended.
     fn ended(&self);
 }
 
-/// How the program is.
+/// The state of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// Running and not ready, or about to run.
+    /// Running but not ready, or about to be started.
     Starting,
     Ready,
-    /// It ended, or could not be started; it will be tried again.
+    /// It ended, or could not be started; it will be started again after a pause.
     Pausing,
     Stopped,
 }
@@ -68,13 +68,13 @@ struct State {
     phase: Phase,
     pid: Option<Pid>,
     wanted: bool,
-    /// When it was first asked to end for good.
+    /// When it was first asked to stop.
     asked: Option<Instant>,
     /// Starts that failed, and ready programs that ended, since the beginning.
     failures: u64,
-    /// Those since it was last ready.
+    /// Failures since it was last ready.
     in_a_row: u64,
-    /// What is known about the last of them.
+    /// A description of the last failure.
     failure: String,
 }
 
@@ -93,7 +93,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Begins to keep a program running. `name` is what errors call it, `log` is the file its output goes to.
+    /// Starts supervising a program. `name` is its name in errors, `log` the file for its output.
     pub fn start(name: String, log: PathBuf, job: impl Job) -> Result<Self> {
         let shared = Arc::new(Shared {
             name,
@@ -111,7 +111,8 @@ impl Process {
             changed: Condvar::new(),
         });
         let supervised = Arc::clone(&shared);
-        // The thread must live as long as its child: on Linux a child is told of the death of the thread that made it.
+        // The thread must live as long as its child: on Linux, a child's parent-death signal is sent when the thread
+        // that made it ends.
         let supervisor = std::thread::Builder::new()
             .name("supervisor".to_owned())
             .spawn(move || supervised.supervise())
@@ -134,30 +135,30 @@ impl Process {
         u32::try_from(pid.as_raw_nonzero().get()).ok()
     }
 
-    /// How much processor time it has used, in ticks of the system's; none where that cannot be told.
+    /// The processor time it has used, in the system's ticks; none if that is not known.
     #[must_use]
     pub fn worked(&self) -> Option<u64> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()?)).ok()?;
-        // Behind the program's name, which may have anything in it, from the third field on.
+        // The fields after the program's name, which may contain anything.
         let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
         let mut ticks = || fields.next()?.parse::<u64>().ok();
         Some(ticks()? + ticks()?)
     }
 
-    /// How often it has failed to start, or ended by itself.
+    /// How often it has failed to start or ended by itself.
     #[must_use]
     pub fn failures(&self) -> u64 {
         lock(&self.shared.state).failures
     }
 
-    /// Waits until the program is ready. When it ends first the error says why, with its last words, at once; it is
-    /// tried again in the background all the same.
+    /// Waits until the program is ready. If it ends first, this fails at once, with the program's last output; it is
+    /// restarted in the background all the same.
     pub fn wait_ready(&self, patience: Duration) -> Result<()> {
         let deadline = Instant::now() + patience;
         let mut state = lock(&self.shared.state);
         let mut failures = state.failures;
         if state.phase == Phase::Pausing && state.in_a_row > 1 {
-            // It fails again and again: the last time is news enough. After a single end it is worth waiting.
+            // It fails repeatedly: the last failure is reported at once. After a single failure it is worth waiting.
             failures = failures.saturating_sub(1);
         }
         loop {
@@ -180,12 +181,12 @@ impl Process {
         }
     }
 
-    /// Ends the program at once, as a crash would; it is started again.
+    /// Kills the program, as a crash would; it is restarted.
     pub fn kill(&self) {
         self.shared.signal(Signal::KILL);
     }
 
-    /// Stops the program for good: asks it, and kills it when it does not end in time.
+    /// Stops the program for good: asks it to end, and kills it if it does not in time.
     pub fn stop(&self) {
         self.begin_stop();
         let mut state = lock(&self.shared.state);
@@ -201,12 +202,13 @@ impl Process {
             state = wait(&self.shared.changed, state, left);
         }
         if let Some(supervisor) = lock(&self.supervisor).take() {
-            // A supervisor that panicked has nothing more to stop.
+            // If the supervisor has panicked, there is nothing more to stop.
             let _ = supervisor.join();
         }
     }
 
-    /// Asks the program to end; [`Process::stop`] waits for it. So several can end at the same time.
+    /// Asks the program to end, without waiting. [`Process::stop`] waits for it; so several programs can end at the
+    /// same time.
     pub fn begin_stop(&self) {
         {
             let mut state = lock(&self.shared.state);
@@ -271,7 +273,7 @@ impl Shared {
         }
     }
 
-    /// Starts the program and waits until it has ended; how it ended.
+    /// Starts the program and waits until it has ended; returns how it ended.
     fn run_once(&self) -> Result<String> {
         if !lock(&self.state).wanted {
             return Ok("is stopped".to_owned());
@@ -311,7 +313,7 @@ impl Shared {
             .stdout(writer)
             .stderr(other);
         let child = command.spawn().map_err(|error| Error::io(error, doing()))?;
-        // The command holds our ends of the pipe's writing side.
+        // The command holds the writing end of the pipe, which would never be closed.
         drop(command);
         let log = Arc::clone(&self.log);
         let pump = std::thread::Builder::new()
@@ -324,7 +326,7 @@ impl Shared {
         Ok(child)
     }
 
-    /// Whether the program became ready; false when it ended, is not wanted any more, or takes too long.
+    /// Waits until the program is ready. False if it ended, is to stop, or takes too long.
     fn await_ready(&self, child: &mut Child) -> bool {
         let deadline = Instant::now() + READY_WITHIN;
         let mut pause = Duration::from_millis(5);
@@ -348,18 +350,18 @@ impl Shared {
     fn await_exit(&self, child: &mut Child, pid: Option<Pid>) -> Result<String> {
         loop {
             if let Some(pid) = pid {
-                // Seen, not reaped: as long as the id is in `state` it is this child's and no other process's.
+                // Not reaped yet: as long as the id is in `state`, it belongs to this child and no other process.
                 let _ = rustix::process::waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
             }
             if let Some(status) = self.reap(child)? {
                 return Ok(describe(status));
             }
-            // Only where the wait was interrupted.
+            // The wait was interrupted.
             std::thread::sleep(Duration::from_millis(5));
         }
     }
 
-    /// Takes leave of the child, if it has ended.
+    /// Reaps the child, if it has ended.
     fn reap(&self, child: &mut Child) -> Result<Option<ExitStatus>> {
         let mut state = lock(&self.state);
         let status = child
@@ -374,7 +376,7 @@ impl Shared {
     fn signal(&self, signal: Signal) {
         let state = lock(&self.state);
         if let Some(pid) = state.pid {
-            // It may have ended meanwhile, and waits to be reaped.
+            // An error means that it has ended and waits to be reaped.
             let _ = rustix::process::kill_process(pid, signal);
         }
     }
@@ -398,7 +400,7 @@ fn pid_of(child: &Child) -> Option<Pid> {
 }
 
 fn end(mut child: Child) {
-    // It cannot be watched, so it must not run.
+    // It cannot be supervised, so it must not run.
     let _ = child.kill();
     let _ = child.wait();
 }
