@@ -1,7 +1,7 @@
 //! The administration port of a libSQL server process: namespaces, their settings, their statistics; and of its other port
 //! what the engine itself needs.
 //!
-//! An unknown path answers 200 there, so a success proves nothing about a route; only routes known to exist are called.
+//! That port answers 200 for unknown paths, too, so only routes that are known to exist are called.
 
 use crate::engine::Limits;
 use crate::error::{Code, Error, Result};
@@ -15,23 +15,23 @@ use std::time::Duration;
 /// How long an ordinary request may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long a process may take to take over a database file. It is bound by the disk.
+/// How long a process may take to import a database file, which depends on the disk.
 const IMPORT_PATIENCE: Duration = Duration::from_secs(900);
 
 /// How long a transaction may be waited for: a process ends one that others wait for after 5 seconds.
 const WRITERS_PATIENCE: Duration = Duration::from_secs(20);
 
-/// What the server calls unlimited, in bytes.
+/// The size, in bytes, that means unlimited to the server.
 const UNLIMITED: u64 = 1_000_000_000_000_000_000;
 
-/// What a process has counted for a namespace since the namespace was made.
+/// A process's counters for a namespace, since the namespace was made.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct Usage {
     #[serde(rename = "rows_read_count")]
     pub rows_read: u64,
     #[serde(rename = "rows_written_count")]
     pub rows_written: u64,
-    /// Bytes, counted about once a minute.
+    /// Bytes stored; updated about once a minute.
     #[serde(rename = "storage_bytes_used")]
     pub storage: u64,
     /// The statements that read and wrote the most rows.
@@ -39,7 +39,7 @@ pub struct Usage {
     pub top_queries: Vec<TopQuery>,
 }
 
-/// A statement, and the rows that one run of it cost.
+/// A statement, and the rows that one run of it read and wrote.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct TopQuery {
     pub query: String,
@@ -47,7 +47,7 @@ pub struct TopQuery {
     pub rows_written: u64,
 }
 
-/// A client of administration ports; all of them have the same key.
+/// A client for the administration ports, which all have the same key.
 pub(super) struct Admin {
     client: Client,
     key: Secret,
@@ -74,13 +74,13 @@ impl Admin {
             .is_ok_and(|answer| answer.status() == StatusCode::OK)
     }
 
-    /// Makes a namespace, empty or from the file that lies in its place. True when it is there already.
+    /// Makes a namespace, empty or from the file in its place. True if it existed already.
     pub fn create(&self, port: u16, id: &str) -> Result<bool> {
         let request = self
             .client
             .post(path(port, id, "/create"))
             .timeout(IMPORT_PATIENCE)
-            // Anything less loses acknowledged rows with the power.
+            // Anything less loses acknowledged rows in a power failure.
             .json(&json!({ "durability_mode": "strong" }));
         match self.send(request)? {
             (StatusCode::OK, _) => Ok(false),
@@ -89,7 +89,7 @@ impl Admin {
         }
     }
 
-    /// Removes a namespace with its files; one that is not there is as good as removed.
+    /// Removes a namespace with its files. A missing one is not an error.
     pub fn delete(&self, port: u16, id: &str) -> Result<()> {
         match self.send(self.client.delete(path(port, id, "")).json(&json!({})))? {
             (StatusCode::OK | StatusCode::NOT_FOUND, _) => Ok(()),
@@ -97,9 +97,9 @@ impl Admin {
         }
     }
 
-    /// Sets everything that can be set: what is left out would be reset in part.
+    /// Sets all settings, because the server resets some of those that a request leaves out.
     pub fn configure(&self, port: u16, id: &str, limits: &Limits) -> Result<()> {
-        // Users read it behind the error's own words.
+        // Users see it after the server's own error message.
         let reason = match limits {
             Limits { over_quota: true, .. } => Some(
                 "the organization stores more than its storage quota; destroy databases, or ask the server's administrator \
@@ -127,7 +127,7 @@ impl Admin {
         }
     }
 
-    /// What was counted. Asking has the process load the namespace, and a replica begin to follow it.
+    /// The counters of a namespace. Asking for them also makes the process load the namespace, and a replica follow it.
     pub fn usage(&self, port: u16, id: &str) -> Result<Usage> {
         match self.send(self.client.get(path(port, id, "/stats")))? {
             (StatusCode::OK, text) => serde_json::from_str(&text).map_err(|error| {
@@ -185,7 +185,7 @@ impl Admin {
                 .caused_by(error.without_url())
                 .hint("it is started again when it ended; try again in a moment")
         };
-        // The scheme's word is the server's; the key is not encoded.
+        // The server wants this scheme, with the key unencoded.
         let answer = request
             .header("authorization", format!("basic {}", self.key.expose()))
             .send()

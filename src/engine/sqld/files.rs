@@ -1,5 +1,5 @@
-//! What a libSQL server process keeps on disk, as far as torso has to know it: positions in replication logs, and what
-//! must be so before a process may start over a directory.
+//! The files of a libSQL server process, as far as torso must know them: positions in replication logs, and what must
+//! be repaired before a process is started over a directory.
 //!
 //! ```text
 //! dbs/<id>/data, -wal, -shm          the database; of a running process, nobody else's to open
@@ -17,13 +17,13 @@ use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// A primary's replication log, whose header says how long it is.
+/// A primary's replication log. Its header has the length.
 const LOG: &str = "wallog";
 
-/// A replica's place in its primary's log.
+/// A replica's position in its primary's log.
 const INDEX: &str = "client_wal_index";
 
-/// Bytes of a log's header, and of each of its frames: a page of 4,096 bytes and what is said of it.
+/// Bytes of a log's header, and of each frame: a page of 4,096 bytes with a header.
 const LOG_HEADER: usize = 64;
 const LOG_FRAME: u64 = 4096 + 24;
 
@@ -43,7 +43,7 @@ pub(super) fn namespaces(db_path: &Path) -> Result<Vec<String>> {
     names(&db_path.join("dbs"))
 }
 
-/// The names in a directory that may not be there.
+/// The names in a directory; none if it does not exist.
 pub(super) fn names(dir: &Path) -> Result<Vec<String>> {
     let doing = || format!("cannot list {}", dir.display());
     let entries = match std::fs::read_dir(dir) {
@@ -62,7 +62,7 @@ pub(super) fn names(dir: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// The file whose header says how far a namespace's log goes, or how far a replica has followed it.
+/// The file with the length of a namespace's log, or with a replica's position in it.
 fn log(place: Place, db_path: &Path, id: &str) -> PathBuf {
     namespace(db_path, id).join(match place {
         Place::Primary => LOG,
@@ -70,12 +70,12 @@ fn log(place: Place, db_path: &Path, id: &str) -> PathBuf {
     })
 }
 
-/// When that was last written; none where there is no such file.
+/// When that file was last written; none if there is none.
 pub(super) fn log_changed(place: Place, db_path: &Path, id: &str) -> Option<SystemTime> {
     std::fs::metadata(log(place, db_path, id)).ok()?.modified().ok()
 }
 
-/// How far a namespace's log goes, or how far a replica has followed it. Equal to nothing while that cannot be told.
+/// The length of a namespace's log, or a replica's position in it. Uncertain while that cannot be read.
 pub(super) fn position(place: Place, db_path: &Path, id: &str) -> Position {
     let path = log(place, db_path, id);
     let mut header = Vec::with_capacity(LOG_HEADER);
@@ -117,7 +117,7 @@ fn primary_frame(header: &[u8]) -> Option<Frame> {
 }
 
 fn replica_frame(header: &[u8]) -> Option<Frame> {
-    // Nothing was committed yet where the number, or also the log, is not there, or the number is the highest.
+    // If the number or the log is missing, or the number is the highest one, nothing has been committed.
     let last = number(header, 16).map_or(u64::MAX, u64::from_le_bytes);
     Some(Frame {
         log: number(header, 0).map_or(0, u128::from_le_bytes),
@@ -125,10 +125,10 @@ fn replica_frame(header: &[u8]) -> Option<Frame> {
     })
 }
 
-/// Makes files fit for a start. The process must not run.
+/// Prepares the files for a start. The process must not be running.
 ///
-/// A directory that has been the other role's is refused: served so it would answer wrongly without a sign. And what a
-/// primary that did not end cleanly left of its log is removed, so that the process begins a new one from the database.
+/// A directory that was used in the other role is refused: a process over it would silently give wrong answers. After
+/// an unclean end of a primary, its log is removed, so that the process begins a new one from the database.
 pub(super) fn prepare(place: Place, db_path: &Path) -> Result<()> {
     for id in namespaces(db_path)? {
         let dir = namespace(db_path, &id);
@@ -160,8 +160,8 @@ pub(super) fn prepare(place: Place, db_path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether a log has just what its header counts. A process that is told to end closes the log while a transaction may
-/// still be under way; ended before that is counted, the database has it and replicas would never be sent it.
+/// Whether a log has exactly the frames that its header counts. A process that is told to end may close the log during
+/// a transaction; then the database has the transaction, but replicas would never be sent it.
 fn is_whole(log: &Path) -> bool {
     let read = File::open(log).and_then(|file| {
         let length = file.metadata()?.len();
@@ -177,8 +177,8 @@ fn is_whole(log: &Path) -> bool {
     }
 }
 
-/// Whether a replica has rows but does not know of which log. Killed in such a moment it would lay the primary's log over
-/// rows of another one, and take the result for equal. It was never told to anyone, and is copied anew.
+/// Whether a replica has rows but no record of which log they are from, because it was killed while it began. It would
+/// apply the primary's log to rows of another one and count as equal. Nobody has used it yet, so it is copied anew.
 fn is_half_copied(db_path: &Path, id: &str) -> bool {
     let has_rows = std::fs::metadata(database(db_path, id)).is_ok_and(|data| data.len() > 0);
     has_rows
@@ -187,7 +187,7 @@ fn is_half_copied(db_path: &Path, id: &str) -> bool {
             .is_none_or(|frame| frame.count == 0)
 }
 
-/// Removes a directory with everything in it; one that is not there is as good as removed.
+/// Removes a directory with its content. A missing one is not an error.
 pub(super) fn remove_tree(dir: &Path) -> Result<()> {
     match std::fs::remove_dir_all(dir) {
         Err(error) if error.kind() != ErrorKind::NotFound => {

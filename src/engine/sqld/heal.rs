@@ -1,11 +1,10 @@
-//! Replicas that do not come nearer to their primaries although both run. A libSQL server process can lose the thread: when
-//! its primary ends and comes back at a bad moment it goes on serving what it has, answers that it is well, and asks for
-//! nothing any more (seen after kills of both: its log still has the id of the one before).
+//! Repairs replicas that are stuck: they do not catch up although they and their primaries run. This happens when a
+//! primary ends and comes back at a bad moment: the replica's process serves what it has, reports that it is healthy,
+//! but requests nothing any more (seen after both were killed; its log still has the former id).
 //!
-//! What is taken for that, and what is done about it, is this module's; when it looks is the keeper's. First the replica is
-//! asked for the database again, then its process is started anew, then that database's files at the replica are removed in
-//! between, so that it copies everything. A primary's files are never touched, and nothing is done while the primary does
-//! not run: there is nothing to come nearer to.
+//! This module decides what is stuck and what to do; the keeper calls it. First the replica is asked for the database
+//! again; then its process is restarted; then it is restarted with that database's files removed, so that it copies
+//! everything. A primary's files are never touched, and nothing is done while the primary is not running.
 
 use super::Nodes;
 use super::node::{self, Common, Node, Place};
@@ -15,17 +14,16 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
-/// How long nothing may change at a replica that has not everything, before something is done. A replica that follows is
-/// behind for milliseconds.
+/// How long a replica that is behind may make no progress. A healthy one is behind for milliseconds.
 const STALL: Duration = Duration::from_secs(4);
 
-/// Each copy anew that did not help doubles the pause before the next, up to this.
+/// Each new copy that did not help doubles that time for the next one, up to this.
 const LONGEST_STALL: Duration = Duration::from_secs(600);
 
-/// Times of files are not finer than this.
+/// The resolution of file times is not coarser than this.
 const TICK: Duration = Duration::from_secs(2);
 
-/// What is done about a replica, in the order of trying.
+/// What is done about a stuck replica, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cure {
     Ask,
@@ -33,17 +31,17 @@ enum Cure {
     CopyAnew,
 }
 
-/// A database at a replica as it was last seen. Two that are equal: nothing has come in between.
+/// The observed state of a database at a replica. If two are equal, nothing has arrived in between.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Sight {
     frame: Option<(u128, u64)>,
-    /// A long transaction has no frame before its end, but the files grow.
+    /// Bytes of its files: a long transaction has no frame before its end, but the files grow.
     bytes: u64,
-    /// The process that was seen.
+    /// The process id.
     pid: Option<u32>,
 }
 
-/// A database at a replica that had not everything.
+/// A database at a replica that is behind.
 struct Case {
     sight: Sight,
     since: Instant,
@@ -59,10 +57,10 @@ impl Case {
         }
     }
 
-    /// What is to be done now that the replica looks so, if anything.
+    /// Takes a new observation; returns what is to be done now, if anything.
     fn look(&mut self, sight: Sight, now: Instant) -> Option<Cure> {
         if self.sight != sight {
-            // A process that was started anew begins from what it had; only what comes after that is progress.
+            // A restarted process first shows its old state; only a change after that is progress.
             if self.sight.pid == sight.pid {
                 self.cures = 0;
             }
@@ -93,18 +91,19 @@ impl Case {
 /// When the log of a database was last written, at its primary and at a replica.
 type Written = [Option<SystemTime>; 2];
 
-/// What is remembered from one look to the next.
+/// The state between two checks.
 #[derive(Default)]
 pub(super) struct Healer {
-    /// The databases at replicas that had not everything.
+    /// The databases at replicas that are behind.
     cases: HashMap<(PathBuf, String), Case>,
-    /// Those that had, by the replica's directory: as long as nothing is written they have still, and nearly all of many
-    /// databases are idle. What was written a moment ago is not here, because the next may bear the same time.
+    /// The databases at replicas that were up to date, by the replica's directory, with file times. While these do not
+    /// change, the database need not be checked again; most databases are idle. Recent times are not kept, because a
+    /// further write could get the same time.
     level: HashMap<PathBuf, HashMap<String, Written>>,
 }
 
 impl Healer {
-    /// Looks at every replica once, and does what is due.
+    /// Checks every replica once, and does what is due.
     pub fn look(&mut self, common: &Common, nodes: &Nodes) {
         let all: Vec<_> = lock(nodes).values().cloned().collect();
         let mut cases = HashMap::new();
@@ -136,7 +135,7 @@ impl Healer {
                 let mut case = self.cases.remove(&key).unwrap_or_else(|| Case::new(sight.clone(), now));
                 match case.look(sight, now) {
                     None => {}
-                    // One that does not answer is restarted next.
+                    // If it does not answer, it is restarted next.
                     Some(Cure::Ask) => drop(common.admin.usage(replica.role.admin_port, &key.1)),
                     Some(Cure::Restart) => restart = true,
                     Some(Cure::CopyAnew) => restart |= node::copy_anew(replica.dir(), &key.1).is_ok(),
@@ -153,7 +152,7 @@ impl Healer {
     }
 }
 
-/// Whether times are so long ago that whatever is written from now on bears another one.
+/// Whether file times are old enough that a further write would get another time.
 fn is_past(written: Written) -> bool {
     written
         .into_iter()
@@ -161,8 +160,7 @@ fn is_past(written: Written) -> bool {
         .all(|time| time.elapsed().is_ok_and(|age| age > TICK))
 }
 
-/// Whether a replica has not everything that its primary has. A primary that has not opened a database's log yet says
-/// nothing about it.
+/// Whether a replica is behind its primary. Unknown, so false, if the primary has not opened the database's log yet.
 fn is_behind(primary: Option<Frame>, replica: Option<Frame>) -> bool {
     primary.is_some_and(|primary| primary.count > 0 && replica != Some(primary))
 }

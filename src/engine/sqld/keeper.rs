@@ -1,6 +1,5 @@
-//! What has to be done again and again for processes that run: ending one that hangs, so that it is started again,
-//! looking after replicas that do not follow (`heal`), and touching every replica's namespaces, which are dropped when nobody
-//! asks for them for a day.
+//! A background thread for running processes: it ends those that hang, so that they are restarted; repairs stuck
+//! replicas (`heal`); and touches every replica's namespaces, which are dropped when they are not used for a day.
 
 use super::Nodes;
 use super::heal::Healer;
@@ -13,21 +12,20 @@ use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// How often replicas are looked after, and processes that were silent are asked again.
+/// How often replicas are checked, and silent processes asked again.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// How often every process is asked whether it lives.
+/// How often the health of every process is checked.
 const ROUND: Duration = Duration::from_secs(4);
 
-/// How long a process may not answer before it is taken for hung. One that works all the while is perhaps only slow, or the
-/// machine is short of time.
+/// How long a process may not answer before it counts as hung. One that uses processor time meanwhile may only be slow.
 const SILENT: Duration = Duration::from_secs(8);
 const SILENT_AT_WORK: Duration = Duration::from_secs(60);
 
 const TOUCH_EVERY: Duration = Duration::from_secs(4 * 3600);
 
 pub(super) struct Keeper {
-    /// Dropped to stop. The thread is not waited for: it may be waiting for an answer, and changes nothing by itself.
+    /// Dropping it stops the thread, which is not waited for: it may be waiting for an answer.
     running: Mutex<Option<SyncSender<()>>>,
 }
 
@@ -66,10 +64,10 @@ impl Keeper {
     }
 }
 
-/// Processes that did not answer when they were last asked, by directory.
+/// Processes that did not answer at the last check, by directory.
 type Silent = HashMap<PathBuf, Silence>;
 
-/// Since when a process does not answer, and how much it had worked then.
+/// Since when a process does not answer, and its processor time then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Silence {
     since: Instant,
@@ -79,13 +77,14 @@ struct Silence {
 
 impl Silence {
     fn is_too_long(self, now: Instant, worked: Option<u64>) -> bool {
-        // Where it cannot be told whether it works, it may.
+        // If its processor time is not known, it may be working.
         let idle = self.worked.is_some() && self.worked == worked;
         now.duration_since(self.since) >= if idle { SILENT } else { SILENT_AT_WORK }
     }
 }
 
-/// Ends processes that were ready and do not answer. Those that answered the last time are only asked when `all` are.
+/// Kills processes that were ready and do not answer any more. Those that answered at the last check are only asked
+/// with `all`.
 fn end_hung(common: &Common, nodes: &Nodes, silent: &mut Silent, all: bool) {
     let nodes: Vec<_> = lock(nodes).values().cloned().collect();
     silent.retain(|dir, _| nodes.iter().any(|node| node.dir() == dir));
@@ -118,7 +117,7 @@ fn touch(common: &Common, nodes: &Nodes) {
     let all: Vec<_> = lock(nodes).values().cloned().collect();
     for node in all.iter().filter(|node| node.role.role == Place::Replica) {
         for id in node::acknowledged(node.dir()).unwrap_or_default() {
-            // One that cannot be touched now is, at the latest, when a write has made it look stale.
+            // If that fails, it is touched when a write has made the replica look stale.
             let _ = common.admin.usage(node.role.admin_port, &id);
         }
     }

@@ -1,4 +1,4 @@
-//! Secrets between torso and its own processes. They are made anew for each engine and kept nowhere: the processes do
+//! Secrets shared by torso and its own processes. They are made anew for each engine and never stored: the processes do
 //! not outlive it.
 
 use crate::error::{Code, Error, Result};
@@ -11,7 +11,7 @@ use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use serde_json::json;
 use std::time::Duration;
 
-/// What a bearer may do.
+/// What the bearer of a token may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Access {
     ReadOnly,
@@ -39,12 +39,12 @@ impl Keys {
         })
     }
 
-    /// The key that the processes check tokens with, as they want it.
+    /// The public key for checking tokens, in the form that the processes want.
     pub fn public(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.pair.public_key().as_ref())
     }
 
-    /// A token for one namespace and nothing else.
+    /// Makes a token for one namespace.
     pub fn token(&self, id: &str, access: Access, valid: Duration) -> Secret {
         let access = match access {
             Access::ReadOnly => "ro",

@@ -2,24 +2,24 @@
 //! replicas, which follow the primary's log. A pool is a group's databases with the same primary location, because a
 //! process is the primary of all its namespaces or of none.
 //!
-//! What whoever serves applications (a gateway) may rely on:
-//! - [`SqldEngine`] is cheap to clone; all clones are one engine. Give one to a control plane and keep one. Every method
-//!   blocks, and may be called from several threads. [`SqldEngine::shutdown`] ends all processes within 10 seconds;
-//!   until then those that end by themselves are started again.
-//! - Nothing runs until it is asked for. After a start of the machine `Embedded::settle` has everything run that the
-//!   catalog wants.
+//! For code that serves applications (a gateway):
+//! - [`SqldEngine`] is cheap to clone, and all clones are one engine: one is for the control plane, one for the
+//!   gateway. Every method blocks, and may be called from several threads. [`SqldEngine::shutdown`] ends all processes
+//!   within 10 seconds; until then, processes that end by themselves are restarted.
+//! - Nothing runs until it is needed. After a start of the machine, `Embedded::settle` starts everything in the
+//!   catalog.
 //! - [`SqldEngine::endpoint`] tells the loopback address of the process that serves an instance and the name to send as
 //!   `Host`, and fails with `unavailable` while it does not serve. The address of an instance never changes, unless the
 //!   pool was empty in between. [`SqldEngine::token`] makes the token to send along; it opens one namespace only, and
 //!   processes accept no other. Tokens die with the engine.
 //! - An endpoint must not be given to tenants: the user port of a process has routes and headers that cross from one
-//!   namespace to another. A gateway lets through what it knows, and drops the rest. Writes through a replica whose
-//!   primary is down never return, and neither do reads that ask for a position in the log which does not come: both
-//!   need a deadline.
+//!   namespace to another. A gateway must forward only what it knows. Writes through a replica whose primary is down
+//!   never return, and neither do reads that wait for a log position that does not come: both need a deadline.
 //! - [`Engine::running`] of a replica tells a position that equals its primary's when it has everything; then a read
 //!   there sees every write acknowledged before.
 //!
-//! Promotion is not offered yet: [`Engine::hold`] refuses it. Ids are namespaces' names, and are never used twice.
+//! Promotion is not supported yet: [`Engine::hold`] refuses it. Namespaces are named by ids, which are never used
+//! twice.
 
 mod admin;
 mod files;
@@ -53,7 +53,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     pub address: SocketAddr,
-    /// The `Host` by which the process knows the namespace.
+    /// The `Host` header that names the namespace.
     pub host: String,
 }
 
@@ -66,10 +66,10 @@ pub struct SqldEngine {
 struct Shared {
     common: Arc<Common>,
     nodes: Arc<Nodes>,
-    /// Directories of locations are marked alike by all engines.
+    /// For the marks in directories of locations, which are the same for all engines.
     files: FileEngineLock,
     keeper: Keeper,
-    /// Set once, under the lock of `nodes`: nothing is started any more.
+    /// Set once, under the lock of `nodes`. From then on nothing is started.
     closed: AtomicBool,
 }
 
@@ -80,7 +80,8 @@ type Nodes = Mutex<HashMap<PathBuf, Arc<Node>>>;
 type FileEngineLock = Mutex<FileEngine>;
 
 impl SqldEngine {
-    /// An engine that runs the program `sqld`, and `torso` (this program's own file) for its helpers. Runs nothing yet.
+    /// An engine that runs the program `sqld`, and `torso` (the path of this program) for its helpers. Starts nothing
+    /// yet.
     pub fn new(sqld: &Path, torso: &Path) -> Result<Self> {
         let keys = Keys::generate()?;
         let admin = Admin::new(keys.admin.clone())?;
@@ -107,7 +108,7 @@ impl SqldEngine {
         })
     }
 
-    /// This program's own file, for helpers.
+    /// The path of this program, for helpers.
     #[must_use]
     pub fn torso(&self) -> &Path {
         &self.shared.common.torso
@@ -129,19 +130,19 @@ impl SqldEngine {
         }
     }
 
-    /// A token that opens one namespace at every process of this engine, for a while.
+    /// Makes a token that opens one namespace at every process of this engine.
     #[must_use]
     pub fn token(&self, id: &str, access: Access, valid: Duration) -> Secret {
         self.shared.common.keys.token(id, access, valid)
     }
 
-    /// What the process that serves an instance has counted.
+    /// The counters of an instance.
     pub fn usage(&self, at: &Site) -> Result<Usage> {
         let node = self.serving(at)?;
         self.shared.common.admin.usage(node.role.admin_port, &at.id)
     }
 
-    /// Ends every process, all at the same time, for good: nothing is started any more.
+    /// Stops all processes in parallel, for good.
     pub fn shutdown(&self) {
         self.shared.shutdown();
     }
@@ -150,7 +151,7 @@ impl SqldEngine {
         lock(&self.shared.nodes).get(dir).cloned()
     }
 
-    /// The directory that has an instance, or would have it.
+    /// The directory of an instance, if there is one.
     fn find(&self, at: &Site) -> Result<Option<PathBuf>> {
         if let Some(pool) = &at.pool {
             return Ok(Some(at.dir.join(pool)));
@@ -164,7 +165,7 @@ impl SqldEngine {
         Ok(None)
     }
 
-    /// The directory for an instance that is to be made.
+    /// The directory for a new instance.
     fn dir(&self, at: &Site) -> Result<PathBuf> {
         present(at)?;
         match &at.pool {
@@ -176,8 +177,8 @@ impl SqldEngine {
         }
     }
 
-    /// The process over a directory, serving. It is started where it does not run, as what it was before, else as
-    /// `new` says.
+    /// The running process over a directory. If it is not running, it is started in its former role, or in the role
+    /// that `new` returns.
     fn run(&self, at: &Site, dir: &Path, new: impl FnOnce() -> Result<node::Role>) -> Result<Arc<Node>> {
         let node = {
             let mut nodes = lock(&self.shared.nodes);
@@ -215,7 +216,7 @@ impl SqldEngine {
         if node.role.log_port == primary.role.log_port {
             return Ok(node);
         }
-        // The primary's directory is another one than it was: what follows the former follows nothing.
+        // The primary's directory has changed, so this replica follows one that does not exist any more.
         Err(Error::new(
             Code::Conflict,
             format!("{} follows a primary that is no more", dir.display()),
@@ -234,7 +235,7 @@ impl SqldEngine {
         }
     }
 
-    /// The process that serves an instance which is there.
+    /// The process that serves an existing instance.
     fn serving(&self, at: &Site) -> Result<Arc<Node>> {
         let dir = self.dir(at)?;
         if node::record(&dir, &at.id)?.is_none() {
@@ -251,13 +252,13 @@ impl SqldEngine {
         })
     }
 
-    /// Removes what is left of a namespace that no process knows.
+    /// Removes the files of a namespace that no process knows.
     fn sweep(&self, dir: &Path, id: &str) -> Result<()> {
         files::remove_tree(&files::namespace(&node::db_path(dir), id))?;
         node::forget(dir, id)
     }
 
-    /// Puts a seed, or what it was converted to, in the place of a namespace that does not exist.
+    /// Puts a seed, or its converted form, in the place of a namespace that does not exist yet.
     fn drop_in(&self, node: &Node, seed: &Path, id: &str) -> Result<()> {
         let common = &self.shared.common;
         let converted = disk::with_suffix(seed, "-converted");
@@ -266,7 +267,7 @@ impl SqldEngine {
         disk::private_dir(&home)?;
         let target = files::database(&node::db_path(node.dir()), id);
         let source = if use_converted { &converted } else { seed };
-        // The seed stays until the namespace is acknowledged: what was cut short is done again.
+        // The seed stays until the namespace is acknowledged: if this is interrupted, it is repeated.
         let placed = std::fs::copy(source, &target)
             .and_then(|_| std::fs::File::open(&target)?.sync_all())
             .map_err(|error| Error::io(error, format!("cannot write {}", target.display())))
@@ -277,7 +278,7 @@ impl SqldEngine {
         self.make(node, id)
     }
 
-    /// Has a primary make a namespace, empty or from the file in its place; one that is there stays.
+    /// Has a primary make a namespace, empty or from the file in its place. An existing one stays.
     fn make(&self, node: &Node, id: &str) -> Result<()> {
         let was_there = self.shared.common.admin.create(node.role.admin_port, id)?;
         if !was_there {
@@ -350,7 +351,7 @@ impl Engine for SqldEngine {
         };
         let node = self.node(&dir).filter(|node| node.process().is_ready());
         let mut position = files::position(role.role, &node::db_path(&dir), &at.id);
-        // Nothing follows anything where no process runs.
+        // A replica without a process follows nothing.
         position.uncertain |= role.role == Place::Replica && node.as_ref().is_none_or(|node| !node.was_asked(&at.id));
         let (role, limits) = match role.role {
             Place::Primary => (Role::Primary, Some(limits)),
@@ -380,7 +381,7 @@ impl Engine for SqldEngine {
         Some(size + std::fs::metadata(disk::with_suffix(&path, "-wal")).map_or(0, |log| log.len()))
     }
 
-    /// For a client on this machine that has a token; empty where nothing was ever made.
+    /// For a client on this machine with a token; empty if there is no instance.
     fn url(&self, at: &Site) -> String {
         let port = self.find(at).ok().flatten().and_then(|dir| match self.node(&dir) {
             Some(node) => Some(node.role.http_port),
@@ -434,11 +435,11 @@ impl Engine for SqldEngine {
         let node = self.run_primary(at)?;
         if node::record(node.dir(), &at.id)?.is_none() {
             let admin = &self.shared.common.admin;
-            // What an earlier try left was never acknowledged, so nobody has written to it.
+            // Remains of an earlier try were never acknowledged, so nobody has written to them.
             admin.delete(node.role.admin_port, &at.id)?;
             self.sweep(node.dir(), &at.id)?;
             if let Err(error) = self.drop_in(&node, seed, &at.id) {
-                // A namespace that is half there would stand in the way of the next try.
+                // A half-made namespace would be in the way of the next try.
                 let _ = admin.delete(node.role.admin_port, &at.id);
                 let _ = self.sweep(node.dir(), &at.id);
                 return Err(error);
@@ -510,7 +511,7 @@ impl Engine for SqldEngine {
             return Ok(());
         };
         let node = match self.node(&dir) {
-            // Only through its process a primary forgets a namespace's settings; a replica has none of its own.
+            // A namespace's settings can only be removed through the primary's process; a replica has none.
             None if node::role_of(&dir)?.is_some_and(|role| role.role == Place::Primary) => {
                 Some(self.run(at, &dir, || {
                     Err(Error::new(

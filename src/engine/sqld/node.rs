@@ -1,4 +1,4 @@
-//! One libSQL server process: its directory, its role, its ports, and the namespaces it was asked to have.
+//! One libSQL server process: its directory, role, ports and namespaces.
 //!
 //! ```text
 //! <location>/<pool>/role.json      its role, epoch and ports, written before its first start
@@ -27,23 +27,23 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
-/// How long a process may take until it serves, as far as a caller is concerned.
+/// How long a caller waits for a process to serve.
 const START_PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long a replica may make no progress before waiting for it is given up.
+/// How long a replica may make no progress before a caller stops waiting for it.
 const STALL: Duration = Duration::from_secs(30);
 
-/// Below the ports that systems give to outgoing connections.
+/// Below the ports that systems use for outgoing connections.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
 
-/// The only authority that processes trust. The server does not start without one, and needs none: it calls nobody. This
-/// one's key was never kept.
+/// The only certificate authority that processes trust. The server does not start without one, but it never uses it.
+/// Its key was discarded.
 const AUTHORITY: &str = include_str!("nobody.pem");
 
-/// The end of the name of a file that is not whole yet.
+/// The suffix of a file under construction.
 const UNFINISHED: &str = ".tmp";
 
-/// Namespaces warmed at the same time after a start.
+/// Namespaces that are loaded in parallel after a start.
 const WARMERS: usize = 4;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,11 +53,11 @@ pub(super) enum Place {
     Replica,
 }
 
-/// What a directory is for. Written once; a change of roles is a new epoch.
+/// The role of a directory. Written once; a change of roles is a new epoch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Role {
     pub role: Place,
-    /// Counts changes of the primary.
+    /// The number of changes of the primary.
     pub epoch: u64,
     /// The location of the primary.
     pub primary: String,
@@ -85,12 +85,12 @@ pub(super) struct Node {
     process: Process,
 }
 
-/// Nothing is there, or not even a directory where it could be.
+/// Whether an error means that the file, or its directory, does not exist.
 fn is_absent(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
-/// Where the process keeps its files.
+/// The directory of the process's own files.
 pub(super) fn db_path(dir: &Path) -> PathBuf {
     dir.join("sqld")
 }
@@ -99,7 +99,7 @@ fn records(dir: &Path) -> PathBuf {
     dir.join("databases")
 }
 
-/// The role of a directory; none where there is none.
+/// The role of a directory; none if it has none.
 pub(super) fn role_of(dir: &Path) -> Result<Option<Role>> {
     let path = dir.join("role.json");
     match std::fs::read(&path) {
@@ -133,7 +133,7 @@ pub(super) fn new_role(primary: &str, log_port: Option<u16>) -> Result<Role> {
     })
 }
 
-/// Three ports that nobody listens on, nor was given by this function before.
+/// Three ports that nobody listens on, and that this function has not returned before.
 fn free_ports() -> Result<Vec<u16>> {
     static GIVEN: Mutex<Vec<u16>> = Mutex::new(Vec::new());
     let mut given = lock(&GIVEN);
@@ -154,7 +154,7 @@ fn free_ports() -> Result<Vec<u16>> {
     ))
 }
 
-/// Writes a file whole or not at all.
+/// Writes a file atomically.
 fn write(path: &Path, value: &impl Serialize) -> Result<()> {
     let unfinished = disk::with_suffix(path, UNFINISHED);
     let text = serde_json::to_vec(value)
@@ -168,7 +168,7 @@ fn write(path: &Path, value: &impl Serialize) -> Result<()> {
     path.parent().map_or(Ok(()), disk::sync_dir)
 }
 
-/// What was acknowledged of a namespace; none where nothing was.
+/// The record of an acknowledged namespace; none if it was not acknowledged.
 pub(super) fn record(dir: &Path, id: &str) -> Result<Option<Limits>> {
     let path = records(dir).join(id);
     match std::fs::read(&path) {
@@ -201,14 +201,15 @@ pub(super) fn acknowledged(dir: &Path) -> Result<Vec<String>> {
     Ok(ids)
 }
 
-/// Records that were being written when somebody was killed.
+/// Unfinished records, left by killed processes.
 pub(super) fn unfinished(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut names = files::names(&records(dir))?;
     names.retain(|name| name.ends_with(UNFINISHED));
     Ok(names.iter().map(|name| records(dir).join(name)).collect())
 }
 
-/// Marks a replica's namespace: before its process starts again, the namespace's files are removed, and it is copied anew.
+/// Marks a replica's namespace: before the next start of its process, the namespace's files are removed, so that it is
+/// copied anew.
 pub(super) fn copy_anew(dir: &Path, id: &str) -> Result<()> {
     disk::private_dir(&anew(dir))?;
     disk::private_file(&anew(dir).join(id)).map(drop)
@@ -218,7 +219,7 @@ fn anew(dir: &Path) -> PathBuf {
     dir.join("anew")
 }
 
-/// Removes what is marked. The process must not run.
+/// Removes the files of marked namespaces. The process must not be running.
 fn remove_marked(dir: &Path) -> Result<()> {
     for id in files::names(&anew(dir))? {
         files::remove_tree(&files::namespace(&db_path(dir), &id))?;
@@ -228,7 +229,7 @@ fn remove_marked(dir: &Path) -> Result<()> {
 }
 
 impl Node {
-    /// Has a process run over a directory, making the directory where it is new. It may not serve yet.
+    /// Starts a process over a directory, which is made if it is new. The process may not serve yet.
     pub fn start(common: &Arc<Common>, dir: &Path, name: String, role: Role) -> Result<Self> {
         for part in [db_path(dir), dir.join("tmp"), records(dir)] {
             disk::private_dir(&part)?;
@@ -272,30 +273,30 @@ impl Node {
         self.process.wait_ready(START_PATIENCE)
     }
 
-    /// Whether the process was asked for a namespace since its start. If not, a replica does not follow it, a primary has
-    /// not opened its log, and the position says nothing.
+    /// Whether the process was asked for a namespace since its start. If not, a replica does not follow it, a primary
+    /// has not opened its log, and the position has no meaning.
     pub fn was_asked(&self, id: &str) -> bool {
         lock(&self.asked).contains(id)
     }
 
-    /// Notes that the process has opened a namespace.
+    /// Notes that the process has loaded a namespace.
     pub fn note_asked(&self, id: &str) {
         lock(&self.asked).insert(id.to_owned());
     }
 
-    /// Has the process open a namespace.
+    /// Makes the process load a namespace.
     fn ask(&self, id: &str) -> Result<()> {
         self.common.admin.usage(self.role.admin_port, id)?;
         self.note_asked(id);
         Ok(())
     }
 
-    /// The last frame of a namespace's log here; none while that cannot be told.
+    /// The last frame of a namespace's log; none while that is not known.
     pub fn frame(&self, id: &str) -> Option<Frame> {
         files::position(self.role.role, &db_path(&self.dir), id).frame
     }
 
-    /// When that frame was last written down here; none where there is no log yet.
+    /// When that was last written; none if there is no log yet.
     pub fn frame_changed(&self, id: &str) -> Option<SystemTime> {
         files::log_changed(self.role.role, &db_path(&self.dir), id)
     }
@@ -310,7 +311,7 @@ impl Node {
             .sum()
     }
 
-    /// Has a replica follow a namespace, and waits until it has everything its primary has now.
+    /// Makes a replica follow a namespace, and waits until it has everything that its primary has now.
     pub fn follow(&self, id: &str, primary: &Self) -> Result<()> {
         if !primary.was_asked(id) || primary.frame(id).is_none() {
             primary.ask(id)?;
@@ -346,19 +347,19 @@ impl Node {
         }
     }
 
-    /// Forgets a namespace that is going away.
+    /// Notes that a namespace is being removed.
     pub fn note_gone(&self, id: &str) {
         lock(&self.asked).remove(id);
     }
 }
 
-/// Whether a log goes as far as another one that it is a copy of.
+/// Whether a replica has reached a frame of its primary's log.
 fn has_reached(now: Frame, target: Frame) -> bool {
     now == target || (now.log == target.log && now.count > target.count)
 }
 
-/// Where a replica is to come to, now that the primary is where it is. A primary that was killed begins a new log, and
-/// nobody ever reaches a frame of the old one; everything that was in that is before the new one's end.
+/// The frame that a replica must reach, given the primary's present one. A primary that was killed begins a new log,
+/// and frames of the old one are never reached; but all of its content is in the new one.
 fn aim(target: Frame, primary: Option<Frame>) -> Frame {
     primary.filter(|now| now.log != target.log).unwrap_or(target)
 }
@@ -368,7 +369,7 @@ struct Server {
     dir: PathBuf,
     role: Role,
     common: Arc<Common>,
-    /// Namespaces that it was asked for since its start: a replica follows no others.
+    /// Namespaces that it was asked for since its start. A replica follows only these.
     asked: Arc<Mutex<HashSet<String>>>,
 }
 
@@ -387,9 +388,9 @@ impl Server {
                 format!("http://{}", local(self.role.log_port)).into(),
             ),
         }
-        // Below the real number, namespaces are dropped and loaded again without end.
+        // If this is below the real number, namespaces are dropped and loaded again all the time.
         add("--max-active-namespaces", "100000".into());
-        // For all namespaces together: a gateway limits each.
+        // For all namespaces together; the gateway limits each.
         add("--max-concurrent-connections", "1024".into());
         add("--max-concurrent-requests", "1024".into());
         add("--shutdown-timeout", "5".into());
@@ -437,7 +438,7 @@ impl Job for Server {
             Place::Replica => bounds.connect.push(self.role.log_port),
         }
         for port in &bounds.listen {
-            // The server itself does not say which.
+            // The server's own message does not say which port is taken.
             TcpListener::bind((Ipv4Addr::LOCALHOST, *port))
                 .map_err(|error| Error::io(error, format!("cannot listen on port {port} of 127.0.0.1")))?;
         }
@@ -445,7 +446,7 @@ impl Job for Server {
             ("LIBSQL_ADMIN_AUTH_KEY", self.common.keys.admin.expose().into()),
             ("SQLD_AUTH_JWT_KEY", self.common.keys.public().into()),
             ("RUST_LOG", "warn,sqld=info".into()),
-            // A long chain of operators in one statement needs it.
+            // Needed to parse a long chain of operators in one statement.
             ("RUST_MIN_STACK", "67108864".into()),
             ("TOKIO_WORKER_THREADS", workers().to_string().into()),
             ("SSL_CERT_FILE", authority.into()),
@@ -464,7 +465,7 @@ impl Job for Server {
         self.common.admin.healthy(self.role.http_port)
     }
 
-    /// Has a replica begin to follow everything it had: it forgets that when it ends.
+    /// Makes a replica follow all of its namespaces again: it forgets them when it ends.
     fn became_ready(&self) {
         if self.role.role == Place::Primary {
             return;
@@ -476,7 +477,7 @@ impl Job for Server {
             let common = Arc::clone(&self.common);
             let asked = Arc::clone(&self.asked);
             let port = self.role.admin_port;
-            // What cannot be warmed now is when it is asked for: until then nobody takes it for fresh.
+            // What cannot be loaded now is loaded on its next use; until then it does not count as fresh.
             let _ = std::thread::Builder::new().name("warm".to_owned()).spawn(move || {
                 while let Some(id) = { lock(&waiting).pop() } {
                     match common.admin.usage(port, &id) {

