@@ -1,5 +1,5 @@
-//! Database tokens: JWTs signed with the server's own Ed25519 key, for one database or for a group. Checking one needs the
-//! key and what is in memory: which tokens were ended before their time.
+//! Database tokens: JWTs signed with the server's own Ed25519 key, for one database or for a group. Checking one needs
+//! only the key and the list of revoked tokens, which is in memory.
 
 use super::keys::{Signer, hash};
 use super::labels::Route;
@@ -17,20 +17,20 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
-/// Who signs.
+/// The issuer of tokens.
 const ISSUER: &str = "torso";
 
-/// Bytes of the longest token that is looked at.
+/// Bytes of the longest token that is checked.
 const LONGEST: usize = 4096;
 
-/// Checked tokens that are remembered.
+/// Checked tokens in the cache.
 const REMEMBERED: usize = 10_000;
 
-/// How long processes accept a token, and until when it is shown to them.
+/// How long an internal token is valid for processes, and after what time a new one is made.
 const INTERNAL: Duration = Duration::from_secs(3600);
 const SHOWN: Duration = Duration::from_secs(1800);
 
-/// What a database token says.
+/// The claims of a database token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Claims {
     iss: String,
@@ -39,7 +39,7 @@ struct Claims {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     exp: Option<i64>,
     a: Letter,
-    /// The database that it opens, or else the group.
+    /// The database that it opens; none for a token of a group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,9 +65,9 @@ pub struct Grant {
 
 pub(super) struct Access {
     signer: Signer,
-    /// Tokens with a good signature, by their hash.
+    /// Tokens with a valid signature, by their hash.
     checked: RwLock<HashMap<[u8; 32], Arc<Claims>>>,
-    /// Tokens that end before their time, by id.
+    /// Tokens that end before they expire, by id.
     ended: RwLock<HashMap<String, Timestamp>>,
     internal: Mutex<HashMap<(DatabaseId, sqld::Access), (Secret, Instant)>>,
 }
@@ -87,7 +87,7 @@ impl Access {
         })
     }
 
-    /// The text of a token that was written down.
+    /// Signs a token that has been stored.
     pub fn sign(&self, row: &DatabaseTokenRow) -> Result<Secret> {
         let claims = Claims {
             iss: ISSUER.to_owned(),
@@ -107,7 +107,7 @@ impl Access {
             .map_err(|error| Error::new(Code::Internal, "cannot sign a token").caused_by(error))
     }
 
-    /// Ends tokens at a time, which may be past.
+    /// Revokes tokens from a time on, which may be past.
     pub fn end(&self, ids: impl IntoIterator<Item = (String, Timestamp)>) {
         sync::write(&self.ended).extend(ids);
     }
@@ -143,7 +143,7 @@ impl Access {
         })
     }
 
-    /// What a token says, if it is one of ours.
+    /// The claims of a token, if its signature is valid.
     fn check(&self, token: &str) -> Result<Arc<Claims>> {
         let invalid = || {
             Error::new(Code::Unauthenticated, "the database token is not valid")
@@ -162,9 +162,9 @@ impl Access {
         let mut wanted = Validation::new(Algorithm::EdDSA);
         wanted.set_issuer(&[ISSUER]);
         wanted.set_required_spec_claims(&["iss"]);
-        // Whether it has expired is asked each time, and to the second.
+        // The expiry is checked by the caller, because the claims are cached.
         wanted.validate_exp = false;
-        // What the library says is not passed on: it may quote the token.
+        // The library's error is dropped, because it may quote the token.
         let claims = jsonwebtoken::decode::<Claims>(token, &self.signer.decoding, &wanted).map_err(|_| invalid())?;
         let claims = Arc::new(claims.claims);
         let mut checked = sync::write(&self.checked);
@@ -175,7 +175,7 @@ impl Access {
         Ok(claims)
     }
 
-    /// A token that the processes accept for a database.
+    /// A token for a database that the processes accept.
     pub fn internal(&self, engine: &SqldEngine, id: &DatabaseId, authorization: Authorization) -> Secret {
         let access = match authorization {
             Authorization::FullAccess => sqld::Access::ReadWrite,

@@ -1,5 +1,4 @@
-//! Somebody who asks: a user, by an API token that was shown. Tokens that were looked up stay in memory until any token
-//! changes.
+//! The caller: a user authenticated by an API token. Tokens that were looked up stay in memory until any token changes.
 
 use super::Shared;
 use super::keys::hash;
@@ -13,7 +12,7 @@ use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, RwLock};
 
-/// Sessions that are remembered.
+/// Sessions in the cache.
 const REMEMBERED: usize = 10_000;
 
 /// What a request says about itself, for the audit log.
@@ -24,12 +23,12 @@ pub struct Origin {
     pub request_id: String,
 }
 
-/// Somebody who has shown a token that is valid now. For one request.
+/// A user with a valid token. For one request.
 #[derive(Debug, Clone)]
 pub struct Caller {
     pub(super) session: Arc<Session>,
     pub(super) origin: Origin,
-    /// The audit log has an entry about the request.
+    /// Set when the audit log has an entry about the request.
     pub(super) noted: Arc<AtomicBool>,
 }
 
@@ -56,7 +55,7 @@ impl Caller {
     }
 }
 
-/// A token that is known, and whose it is.
+/// A known token and its user.
 #[derive(Debug, Clone)]
 pub(super) struct Session {
     pub user_id: String,
@@ -72,12 +71,12 @@ pub(super) struct Session {
 #[derive(Default)]
 pub(super) struct Sessions {
     known: RwLock<HashMap<[u8; 32], Arc<Session>>>,
-    /// When tokens were used that is not written down yet.
+    /// When tokens were last used, not yet stored.
     uses: Mutex<HashMap<String, Timestamp>>,
 }
 
 impl Sessions {
-    /// After every change of tokens or users, once it is committed.
+    /// Clears the cache. Call it after every committed change of tokens or users.
     pub fn forget(&self) {
         sync::write(&self.known).clear();
     }
@@ -98,7 +97,7 @@ impl Shared {
             return Err(Error::new(Code::Unauthenticated, "no API token was sent")
                 .hint("torso auth login --token TOKEN signs in"));
         }
-        // What is looked up is the hash, so how long it takes tells nothing about a token's text.
+        // The hash is looked up, so timing reveals nothing about a token's text.
         let key = hash(bearer);
         let known = {
             let known = sync::read(&self.sessions.known);
@@ -125,7 +124,7 @@ impl Shared {
     }
 
     fn look_up(&self, key: &[u8; 32]) -> Result<Arc<Session>> {
-        // The lock is held until it is remembered, so that a token that is revoked meanwhile is not.
+        // The lock is held until the session is cached, so that one revoked meanwhile is not cached.
         let records = self.records();
         let row = records.api_token_by_hash(key)?.ok_or_else(invalid)?;
         let user = records.user_by_id(&row.user_id)?.ok_or_else(invalid)?;

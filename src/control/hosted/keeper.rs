@@ -1,5 +1,5 @@
-//! What is done beside the calls: everything that is wanted is brought to run after a start, and now and then what is only
-//! in memory is written down and what is old is removed.
+//! The background thread: after a start it starts all databases; now and then it stores what is only in memory, and
+//! removes what is old.
 
 use super::Shared;
 use crate::error::{Code, Error, Result};
@@ -12,13 +12,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 const ROUND: Duration = Duration::from_secs(30);
-/// How often it is looked whether somebody stores too much.
+/// How often storage is checked against quotas.
 const LOOK: Duration = Duration::from_secs(2);
-/// After a start that left something, it is tried again so soon; each further pause is twice the one before, up to a round.
+/// The first pause before what failed is tried again; each further pause is twice as long, up to a round.
 const RETRY: Duration = Duration::from_secs(1);
 const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 
-/// Organizations that are brought to run at the same time.
+/// Organizations that are started in parallel.
 const STARTERS: usize = 4;
 
 #[derive(Default)]
@@ -26,12 +26,12 @@ pub(super) struct Keeper {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// How far a start has come.
+/// The progress of a start.
 #[derive(Default)]
 pub(super) struct Progress {
     tried: AtomicBool,
     stopping: AtomicBool,
-    /// Tells the keeper that something is left to be done. Dropped to stop it.
+    /// Wakes the keeper to try again. Dropping it stops the keeper.
     keeper: Mutex<Option<SyncSender<()>>>,
 }
 
@@ -45,7 +45,7 @@ impl Keeper {
             .spawn(move || {
                 // Moves first: what they leave to be done is done with the rest.
                 let settle = || shared.settle_moves() + shared.settle();
-                // Before anything runs, so that nothing is written in between.
+                // Before any process runs, so that nothing is written while a quota is exceeded.
                 let _ = shared.hold_storage(true);
                 let mut left = settle();
                 shared.progress.tried.store(true, Ordering::SeqCst);
@@ -59,7 +59,7 @@ impl Keeper {
                     let next = if left > 0 { next.min(due) } else { next };
                     match told.recv_timeout(next.saturating_duration_since(Instant::now())) {
                         Ok(()) => {
-                            // What just failed is not tried at once.
+                            // What has just failed is not tried again at once.
                             if left == 0 {
                                 retry = RETRY;
                                 due = Instant::now() + retry;
@@ -77,13 +77,13 @@ impl Keeper {
                     }
                     looked = Instant::now();
                     let round = written.elapsed() >= ROUND;
-                    // What cannot be told now is the next time.
+                    // A failure is repeated in the next round.
                     let _ = shared.hold_storage(round);
                     if !round {
                         continue;
                     }
                     written = Instant::now();
-                    // What cannot be written now is the next time.
+                    // A failure is repeated in the next round.
                     let _ = shared.write_usage();
                     shared.write_uses();
                     if swept.elapsed() > SWEEP_EVERY {
@@ -98,7 +98,7 @@ impl Keeper {
         Ok(())
     }
 
-    /// Begins no further work.
+    /// Stops the keeper, without waiting for work under way.
     pub fn stop(&self, shared: &Shared) {
         shared.progress.stopping.store(true, Ordering::SeqCst);
         drop(lock(&shared.progress.keeper).take());
@@ -108,19 +108,19 @@ impl Keeper {
     pub fn wait(&self) {
         let thread = lock(&self.thread).take();
         if let Some(thread) = thread {
-            // Its panic was told where it happened.
+            // A panic has been reported already.
             let _ = thread.join();
         }
     }
 }
 
 impl Shared {
-    /// Whether everything that is wanted was brought to run, or was tried to be.
+    /// Whether every database has been started, or that has been tried.
     pub(super) fn is_ready(&self) -> bool {
         self.progress.tried.load(Ordering::SeqCst)
     }
 
-    /// Has what could not be done just now be done as soon as it can be.
+    /// Makes the keeper retry what could not be done just now.
     pub(super) fn keep_trying(&self) {
         if let Some(keeper) = lock(&self.progress.keeper).as_ref() {
             // One word is enough, and nobody waits for it.
@@ -128,7 +128,7 @@ impl Shared {
         }
     }
 
-    /// What is out of the catalog is gone for everybody; files that could not be removed are the keeper's.
+    /// The result of a removal. What is out of the catalog counts as removed; the keeper retries to remove its files.
     pub(super) fn removed(&self, result: Result<()>) -> Result<()> {
         match result {
             Err(error) if error.code() == Code::Partial => {
@@ -139,7 +139,7 @@ impl Shared {
         }
     }
 
-    /// Brings everything that is wanted to run: how many organizations have something left to be done.
+    /// Starts all databases. Returns for how many organizations that failed in part.
     fn settle(&self) -> usize {
         let Ok(all) = self.records().organizations() else {
             return 1;
@@ -164,7 +164,7 @@ impl Shared {
         left.into_inner()
     }
 
-    /// Removes what is old.
+    /// Removes expired tokens and uploads, and what is left of moves.
     pub(super) fn sweep(&self) -> Result<()> {
         self.uploads.sweep(None)?;
         self.sweep_group_moves()?;

@@ -1,4 +1,4 @@
-//! Secrets: random texts, their hashes, and the key that signs database tokens.
+//! Random secrets, their hashes, and the key that signs database tokens.
 
 use crate::engine::disk;
 use crate::error::{Code, Error, Result};
@@ -11,7 +11,7 @@ use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use std::io::Write as _;
 use std::path::Path;
 
-/// What comes before the 32 bytes of an Ed25519 key in PKCS#8.
+/// The bytes before the 32 bytes of an Ed25519 key in PKCS#8.
 const PKCS8: [u8; 16] = [
     0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
 ];
@@ -19,7 +19,7 @@ const PKCS8: [u8; 16] = [
 const BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
 const END: &str = "-----END PRIVATE KEY-----";
 
-/// 32 random bytes of the system's.
+/// 32 random bytes from the system.
 pub(super) fn random() -> Result<[u8; 32]> {
     let mut bytes = [0; 32];
     SystemRandom::new()
@@ -28,12 +28,12 @@ pub(super) fn random() -> Result<[u8; 32]> {
     Ok(bytes)
 }
 
-/// A random text of 256 bits behind a prefix that tells what it is.
+/// A random secret of 256 bits, as text after a prefix that tells its kind.
 pub(super) fn secret(prefix: &str) -> Result<String> {
     Ok(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(random()?)))
 }
 
-/// What is kept of a secret, and looked up by.
+/// The hash of a secret, which is stored in its place.
 pub(super) fn hash(text: &str) -> [u8; 32] {
     let mut bytes = [0; 32];
     bytes.copy_from_slice(digest(&SHA256, text.as_bytes()).as_ref());
@@ -47,7 +47,7 @@ pub(super) struct Signer {
 }
 
 impl Signer {
-    /// The key in a file, made on the first use.
+    /// Reads the key from a file, which is made on first use.
     pub fn open(path: &Path) -> Result<Self> {
         let seed = match std::fs::read_to_string(path) {
             Ok(text) => read(&text).ok_or_else(|| {

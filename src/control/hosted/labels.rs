@@ -1,8 +1,8 @@
-//! Labels: the names by which databases are known outside, in hostnames and paths, and the one map from them to what is
-//! behind. It is in memory, so that the gateway finds its way without a file being read.
+//! Labels: the names of databases in hostnames and paths, and the map from labels to databases. It is in memory, so
+//! that the gateway needs no file.
 //!
 //! A database's label is `<database>-<organization>`; that of one of its instances has `--<location>` behind it. Two
-//! databases can come to the same label (`a-b` of `c`, and `a` of `b-c`): whoever is second is refused.
+//! databases can have the same label (`a-b` of `c`, and `a` of `b-c`): the second one is refused.
 
 use super::Public;
 use crate::control::embedded::Placed;
@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 /// The longest label that can be part of a hostname.
 const LONGEST_IN_HOST: usize = 63;
 
-/// What is behind a label.
+/// The database, or one of its instances, that a label leads to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Route {
     pub label: String,
@@ -29,7 +29,7 @@ pub struct Route {
     pub location: LocationCode,
     pub primary_location: LocationCode,
     pub is_primary: bool,
-    /// The label names the database, not one of its instances.
+    /// Whether the label is that of the database, not of one of its instances.
     pub is_default: bool,
     pub block_reads: bool,
     pub block_writes: bool,
@@ -47,11 +47,11 @@ pub fn label(database: &DatabaseName, organization: &OrganizationSlug, location:
 }
 
 impl Public {
-    /// The URL of what is behind a label.
+    /// The public URL of a label.
     pub(super) fn url(&self, label: &str) -> String {
         let base = self.base.as_str().trim_end_matches('/');
         match &self.domain {
-            // A longer one is no hostname; the path serves as well.
+            // A longer label cannot be part of a hostname: the path is used.
             Some(domain) if label.len() <= LONGEST_IN_HOST => {
                 let port = self.base.port().map_or_else(String::new, |port| format!(":{port}"));
                 format!("{}://{label}.{domain}{port}", self.base.scheme())
@@ -60,7 +60,7 @@ impl Public {
         }
     }
 
-    /// The same without scheme and trailing slash: what clients put theirs before.
+    /// The same without scheme and trailing slash; clients add their own scheme.
     pub(super) fn hostname(&self, label: &str) -> String {
         let url = self.url(label);
         let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
@@ -72,7 +72,7 @@ impl Public {
 #[derive(Default)]
 pub(super) struct Labels {
     routes: RwLock<HashMap<String, Arc<Route>>>,
-    /// Labels of databases, to be found by their ids; those that are promised to one that is being made.
+    /// The labels of each database by its id, and the labels reserved for databases that are being made.
     known: Mutex<Known>,
 }
 
@@ -83,7 +83,7 @@ struct Known {
     promises: u64,
 }
 
-/// A promise of labels, for as long as it lives.
+/// A reservation of labels; dropping it ends it.
 pub(super) struct Promise<'a> {
     labels: &'a Labels,
     number: u64,
@@ -105,7 +105,7 @@ impl Labels {
         routes.get(label).cloned()
     }
 
-    /// Keeps others from taking labels until the promise is dropped. Those of `own` may be had again by it.
+    /// Reserves labels until the result is dropped. Fails if another database than `own` has one of them.
     pub fn promise(&self, wanted: Vec<String>, own: Option<&DatabaseId>) -> Result<Promise<'_>> {
         let mut known = self.known();
         {
@@ -127,7 +127,7 @@ impl Labels {
         Ok(Promise { labels: self, number })
     }
 
-    /// Sets what leads to one database.
+    /// Sets the labels of one database.
     pub fn set(&self, organization: (&str, &OrganizationSlug), placed: &Placed) {
         let new = routes(organization, placed);
         let labels = new.iter().map(|route| route.label.clone()).collect();
@@ -142,7 +142,7 @@ impl Labels {
         routes.extend(new.into_iter().map(|route| (route.label.clone(), Arc::new(route))));
     }
 
-    /// Nothing leads to a database any more.
+    /// Removes the labels of a database.
     pub fn remove(&self, id: &DatabaseId) {
         let mut known = self.known();
         let old = known.by_id.remove(id);
@@ -152,7 +152,7 @@ impl Labels {
         }
     }
 
-    /// Sets what leads to the databases of an organization; nothing leads to others that it had.
+    /// Sets the labels of all databases of an organization, and removes all others that it had.
     pub fn set_all(&self, organization: (&str, &OrganizationSlug), all: &[Placed]) {
         let gone: Vec<DatabaseId> = self
             .known()
@@ -170,7 +170,7 @@ impl Labels {
     }
 }
 
-/// Everything that leads to a database.
+/// All routes to a database.
 fn routes((organization_id, organization): (&str, &OrganizationSlug), placed: &Placed) -> Vec<Route> {
     let Some((primary_location, primary_site)) = placed.sites.first() else {
         return Vec::new();

@@ -8,40 +8,40 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-/// What somebody wants to do in an organization.
+/// An action in an organization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// Looks at databases, groups, locations and usage.
+    /// See databases, groups, locations and usage.
     Look,
     CreateDatabase,
     DeleteDatabase,
-    /// Renames and configures databases, adds and removes their replicas, syncs them.
+    /// Rename and configure databases; add, remove and sync their replicas.
     ConfigureDatabase,
-    /// Takes a copy of what is in a database.
+    /// Export a database.
     ExportDatabase,
-    /// Has a token made that only reads a database.
+    /// Make a token that may only read a database.
     MintReadToken,
     MintToken,
-    /// Ends tokens of a database.
+    /// Revoke tokens of a database.
     RotateDatabase,
     CreateGroup,
     DeleteGroup,
-    /// Renames and configures groups, adds and removes their locations.
+    /// Rename and configure groups; add and remove their locations.
     ConfigureGroup,
     MintGroupReadToken,
     MintGroupToken,
     RotateGroup,
-    /// Lifts or sets delete protection.
+    /// Set or lift delete protection.
     Protect,
-    /// Moves databases or groups to another organization.
+    /// Move databases or groups to another organization.
     Transfer,
-    /// Adds and removes locations, checks and mends the plane.
+    /// Add and remove locations; check and repair the plane.
     Maintain,
-    /// Sees members, invitations, the audit log.
+    /// See members, invitations, the audit log.
     SeeMembers,
     ManageMembers,
     SeeAudit,
-    /// Changes or deletes the organization.
+    /// Change or delete the organization.
     ManageOrganization,
 }
 
@@ -70,7 +70,7 @@ impl Action {
         Self::ManageOrganization,
     ];
 
-    /// The lowest role that may do it.
+    /// The lowest role that is allowed to do it.
     fn role(self) -> MemberRole {
         match self {
             Self::Look | Self::ExportDatabase | Self::MintReadToken | Self::MintGroupReadToken | Self::SeeMembers => {
@@ -91,14 +91,14 @@ impl Action {
         }
     }
 
-    /// The scopes of which a token with scopes needs all. None: no scope allows it, only a token for everything.
+    /// The scopes that a token with scopes needs, all of them. None if only a token without scopes may do it.
     fn scopes(self) -> Option<&'static [Scope]> {
         Some(match self {
             Self::Look => &[Scope::Read],
             Self::CreateDatabase => &[Scope::CreateDatabase],
             Self::DeleteDatabase => &[Scope::DeleteDatabase],
             Self::ConfigureDatabase => &[Scope::ConfigureDatabase],
-            // A copy holds what a token would read.
+            // An export has what a token could read.
             Self::ExportDatabase | Self::MintReadToken | Self::MintToken => &[Scope::MintToken],
             Self::RotateDatabase => &[Scope::RotateDatabase],
             Self::ConfigureGroup => &[Scope::ConfigureGroup],
@@ -116,7 +116,7 @@ impl Action {
         })
     }
 
-    /// What it is called in a refusal.
+    /// Its name in error messages.
     fn doing(self) -> &'static str {
         match self {
             Self::Look => "look at databases and groups",
@@ -144,7 +144,7 @@ impl Action {
     }
 }
 
-/// What a token with scopes is for.
+/// A scope of an API token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
     Read,
@@ -206,7 +206,7 @@ impl FromStr for Scope {
     }
 }
 
-/// What a token was made for.
+/// The scopes of an API token.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Scopes {
     /// Whatever its owner may do.
@@ -216,7 +216,7 @@ pub enum Scopes {
 }
 
 impl Scopes {
-    /// As a request says it: nothing or `full-access`, `read-only`, or scopes.
+    /// Parses the scopes in a request: nothing or `full-access`, `read-only`, or a list.
     pub fn parse(texts: &[String]) -> Result<Self> {
         match texts {
             [] => Ok(Self::Everything),
@@ -235,7 +235,7 @@ impl Scopes {
         }
     }
 
-    /// Whether a token with these scopes may hand out one with those.
+    /// Whether a token with these scopes may make one with those.
     #[must_use]
     pub fn cover(&self, other: &Self) -> bool {
         match (self, other) {
@@ -246,27 +246,27 @@ impl Scopes {
     }
 }
 
-/// What an action is done to.
+/// The target of an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target<'a> {
-    /// Something of the whole organization.
+    /// The whole organization.
     Organization,
     /// A group, or a database in it.
     Group(&'a GroupName),
-    /// Whatever the bearer may see of it: lists, which are cut to that.
+    /// Lists, which are filtered to what the bearer may see.
     Visible,
 }
 
-/// What a bearer has in an organization.
+/// The rights of a token in an organization.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rights {
     pub role: MemberRole,
     pub scopes: Scopes,
-    /// The token is for one group only.
+    /// Set if the token is for one group only.
     pub group: Option<GroupName>,
 }
 
-/// Allows an action, or says why not.
+/// Checks that an action is allowed; the error says why it is not.
 pub fn permission(rights: &Rights, action: Action, target: Target<'_>) -> Result<()> {
     if rights.role < action.role() {
         return Err(Error::new(

@@ -1,5 +1,5 @@
-//! What an organization may use, as the administrator set it. Most of it is held when something is made; what databases
-//! store grows by itself, so it is looked at again and again, and while it is too much, writes are blocked.
+//! Quotas of organizations, set by the administrator. Most are enforced when something is made. Storage grows by
+//! itself, so it is checked repeatedly, and writes are blocked while it exceeds the quota.
 
 use super::Shared;
 use super::store::OrganizationRow;
@@ -23,7 +23,7 @@ impl Shared {
 
     fn settings_as_quotas(&self, slug: Option<&str>) -> Result<Quotas> {
         let mut quotas = Quotas::default();
-        // By name, so what is for one organization comes after what is for all.
+        // Ordered by name, so that those of one organization override those of all.
         for (name, value) in self.records().settings(QUOTA)? {
             let name = &name[QUOTA.len()..];
             let (name, of) = name.split_once('@').map_or((name, None), |(name, of)| (name, Some(of)));
@@ -58,8 +58,8 @@ impl Shared {
         Ok(())
     }
 
-    /// Has writes of organizations that store too much be blocked, and of those that do no more be allowed again. Looks at
-    /// `all`, or at those whose databases were used lately and those that are blocked.
+    /// Blocks writes of organizations that store too much, and allows them again for those that do not any more. Checks
+    /// `all` organizations, or only those that were active or are blocked.
     pub(super) fn hold_storage(&self, all: bool) -> Result<()> {
         let all = self.quotas_changed.swap(false, Ordering::SeqCst) || all;
         let used: HashSet<String> = self.traffic.organizations();
@@ -82,7 +82,7 @@ impl Shared {
                 tracing::info!(organization = %organization.slug, blocked = is_over, "storage quota");
             }
             if is_over != was_over || unsettled {
-                // A process that is away is told the next time; what starts it has it settled, too.
+                // If a process is not running, this is repeated in the next round; starting it also applies the limits.
                 let settled = self.plane_of(&organization)?.enforce().is_ok_and(|failed| failed == 0);
                 tenancy.unsettled.store(!settled, Ordering::SeqCst);
             }

@@ -1,5 +1,5 @@
-//! What databases used. Processes count rows for as long as they know a database; what they counted is read now and then
-//! and added up by day, so that totals never go back when a process begins anew. A span of time is whole days (UTC).
+//! Usage of databases. Processes have counters, which begin anew with the process; they are read now and then, and the
+//! differences are added up by day, so that totals never decrease. Spans of time are whole days (UTC).
 
 use super::labels::Route;
 use super::permission::Target;
@@ -18,13 +18,13 @@ use jiff::tz::Offset;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
-/// What the gateway let through since it was last written down.
+/// What the gateway has counted since that was last stored.
 #[derive(Default)]
 pub(super) struct Traffic {
     /// By label.
     used: Mutex<HashMap<String, (Arc<Route>, u64)>>,
-    /// Held from the reading of a counter until it is written down: an older reading that is written after a newer one would
-    /// be taken for a counter that began anew.
+    /// Held from reading a counter until it is stored: an older value stored after a newer one would look like a
+    /// counter that began anew.
     reading: Mutex<()>,
 }
 
@@ -39,7 +39,7 @@ impl Traffic {
         }
     }
 
-    /// Whose databases were used since that was last written down.
+    /// The organizations whose databases were used since that was last stored.
     pub fn organizations(&self) -> HashSet<String> {
         let used = lock(&self.used);
         used.values().map(|(route, _)| route.organization_id.clone()).collect()
@@ -64,8 +64,7 @@ fn days(span: Span) -> (String, String) {
 }
 
 impl Shared {
-    /// Reads what the processes have counted for a database, and adds what is new. A process that does not answer is read
-    /// the next time.
+    /// Reads a database's counters and stores the differences. A process that does not answer is read the next time.
     fn read_counters(&self, placed: &Placed) -> Result<()> {
         let Engines::Sqld(engine) = &self.engine else {
             return Ok(());
@@ -89,7 +88,7 @@ impl Shared {
         records.write_lazily(|| records.add_reading(id, location, &today, reading))
     }
 
-    /// Writes down what was used since the last time, of databases that were used.
+    /// Stores the usage since the last time, of databases that were used.
     pub(super) fn write_usage(&self) -> Result<()> {
         for (route, bytes_synced) in self.traffic.take() {
             let _reading = lock(&self.traffic.reading);
@@ -139,11 +138,11 @@ impl Tenant<'_> {
                     usage,
                 });
             }
-            // Also what instances used that are no more.
+            // Also of instances that do not exist any more.
             for usage in used.values() {
                 total += *usage;
             }
-            // Replicas are copies: what is stored is the primary.
+            // Storage is that of the primary: replicas are only copies.
             total.storage_bytes = instances.first().and_then(|primary| primary.size_bytes).unwrap_or(0);
             Ok(DatabaseUsage {
                 uuid: placed.id.as_str().to_owned(),

@@ -11,10 +11,10 @@ use crate::secret::Secret;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-/// What the text of an invitation begins with.
+/// The beginning of the text of invitations.
 const INVITATION: &str = "torso_invite_";
 
-/// How long an invitation can be accepted.
+/// How long an invitation is valid.
 const VALID: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 impl Desk<'_> {
@@ -87,7 +87,7 @@ impl Desk<'_> {
     }
 
     pub(super) fn dismiss(&self, of: &OrganizationSlug, user: &Username) -> Result<()> {
-        // Everybody may leave.
+        // Every member may leave.
         let leaves = user == self.caller.username();
         let (code, doing, action) = if leaves {
             ("org-member-leave", "left", Action::SeeMembers)
@@ -187,7 +187,7 @@ impl Desk<'_> {
     }
 }
 
-/// Bytes of the longest address.
+/// Bytes of the longest e-mail address.
 const LONGEST_EMAIL: usize = 254;
 
 impl Shared {
@@ -222,7 +222,7 @@ impl Shared {
     }
 }
 
-/// Nobody gives, or takes, a role above the own one.
+/// Refuses to give or take a role above the caller's own.
 fn may_give(rights: &Rights, role: MemberRole) -> Result<()> {
     if role <= rights.role {
         return Ok(());
@@ -245,7 +245,7 @@ fn refuse_personal(organization: &OrganizationRow) -> Result<()> {
     }
 }
 
-/// Refuses to take the role of the last owner.
+/// Refuses to remove the last owner.
 fn another_owner(all: &[MemberRow], row: &MemberRow, of: &OrganizationSlug) -> Result<()> {
     let owners = all.iter().filter(|member| member.role == MemberRole::Owner);
     if row.role < MemberRole::Owner || owners.count() > 1 {

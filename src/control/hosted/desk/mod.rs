@@ -1,4 +1,4 @@
-//! Accounts as one caller may use them: the rules of users, API tokens, organizations, members and invitations.
+//! Implements [`Accounts`] for one caller: the rules of users, API tokens, organizations, members and invitations.
 
 mod members;
 mod organizations;
@@ -16,7 +16,7 @@ use crate::error::{Code, Error, Result};
 use jiff::Timestamp;
 use serde_json::json;
 
-/// Entries of a page of the audit log, unless asked otherwise, and at most.
+/// Entries of the audit log on a page: the default and the maximum.
 const PAGE: u64 = 25;
 const LARGEST_PAGE: u64 = 1000;
 
@@ -31,7 +31,7 @@ impl<'a> Desk<'a> {
         Self { shared, caller }
     }
 
-    /// An organization, if the action is allowed in it. A refusal is written down there.
+    /// The organization, if the action is allowed in it. A refusal is written into its audit log.
     fn allow(
         &self,
         slug: &OrganizationSlug,
@@ -48,7 +48,7 @@ impl<'a> Desk<'a> {
         Ok((organization, rights))
     }
 
-    /// Changes something in an organization, if that is allowed, and writes it down whatever comes of it.
+    /// Changes something in an organization, if that is allowed. The result is written into the audit log.
     fn change<T>(
         &self,
         slug: &OrganizationSlug,
@@ -63,14 +63,14 @@ impl<'a> Desk<'a> {
         result
     }
 
-    /// The personal organization of the caller, where what concerns only the caller is written down.
+    /// The caller's personal organization, whose audit log has what concerns only the caller.
     fn personal(&self) -> Result<OrganizationRow> {
         let name = self.caller.username().as_str();
         let row = self.shared.records().organization(name)?;
         row.ok_or_else(|| super::tenant::organization_not_found(name))
     }
 
-    /// Refuses what a token for less than everything may not do: it would get its bearer more.
+    /// Refuses what a restricted token may not do, because it would gain more rights.
     fn unlimited(&self, doing: &str) -> Result<()> {
         let session = &self.caller.session;
         if session.scopes == Scopes::Everything && session.organization_id.is_none() && session.group_uuid.is_none() {

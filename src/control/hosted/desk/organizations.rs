@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering;
 /// Characters of the longest name.
 const LONGEST_NAME: usize = 100;
 
-/// Refuses a new organization whose slug is taken; that of a user is kept for the user's own.
+/// Refuses a new organization whose slug is taken, by another one or by a user's name.
 fn free(records: &Records, row: &OrganizationRow) -> Result<()> {
     if records.organization(row.slug.as_str())?.is_none() && records.user(row.slug.as_str())?.is_none() {
         return Ok(());
@@ -39,7 +39,7 @@ impl Desk<'_> {
         Ok(rows.into_iter().map(|row| self.organization(row)).collect())
     }
 
-    /// What a new organization would be; refused where it could not be made.
+    /// A dry run of making an organization.
     pub(in crate::control::hosted) fn planned(&self, name: &str) -> Result<Organization> {
         let row = self.row(name)?;
         free(&self.shared.records(), &row)?;
@@ -141,12 +141,12 @@ impl Desk<'_> {
             {
                 let records = self.shared.records();
                 records.write(|| records.delete_organization(&row.id))?;
-                // Tokens for this organization only are gone with it.
+                // Tokens that were restricted to this organization are gone with it.
                 self.shared.sessions.forget();
             }
             self.shared.refresh_none(row);
             self.shared.pools.close(&row.id);
-            // Whatever waits to be removed there is of no database; what cannot be removed is left.
+            // There are no databases in it any more, so files that cannot be removed do no harm.
             let _ = std::fs::remove_dir_all(self.shared.pools.dir(&row.id));
             Ok(())
         })

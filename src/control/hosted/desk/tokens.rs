@@ -97,7 +97,7 @@ impl Desk<'_> {
                 .hint("name it too: --org SLUG"));
             }
         };
-        // A token for less does not make one for more.
+        // A restricted token cannot make one with more rights.
         let organization_id = organization.as_ref().map(|row| row.id.clone());
         let within = |own: &Option<String>, asked: &Option<String>| own.is_none() || own == asked;
         if !within(&session.organization_id, &organization_id) || !within(&session.group_uuid, &group) {
@@ -162,7 +162,7 @@ impl Desk<'_> {
                 Error::new(Code::TokenNotFound, format!("you have no API token {name}"))
                     .hint("torso auth api-tokens list shows them")
             })?;
-            // A limited token may end itself, and no other.
+            // A restricted token may revoke itself, and no other.
             if row.id != self.caller.session.token_id {
                 self.unlimited("revoke other tokens")?;
             }
@@ -191,7 +191,7 @@ impl Desk<'_> {
 }
 
 impl Shared {
-    /// An API token for a user, whoever asks.
+    /// Makes an API token for a user, without a permission check.
     pub(in crate::control::hosted) fn issue(&self, username: &Username) -> Result<Secret> {
         let text = keys::secret(API_TOKEN)?;
         let id = new_id();
@@ -240,7 +240,7 @@ fn too_much(name: &TokenName) -> Error {
     .hint("use a token with full access, or make one for less")
 }
 
-/// A slug from what somebody calls an organization: `My Team` becomes `my-team`.
+/// Makes a slug of an organization's name: `My Team` becomes `my-team`.
 pub(super) fn slug(name: &str) -> Result<OrganizationSlug> {
     let mut slug = String::new();
     for c in name.trim().chars() {

@@ -1,6 +1,6 @@
-//! The hosted plane's own file, `accounts.db`: the rows and the queries. The rules are its parent's.
+//! The hosted plane's database, `accounts.db`: rows and queries. The rules are in the parent module.
 //!
-//! One connection, for one thread at a time; the plane keeps what is asked for all the time in memory.
+//! There is one connection, for one thread at a time; what every request needs is cached in memory by the plane.
 
 mod moves;
 mod people;
@@ -29,10 +29,10 @@ const KIND: Kind = Kind {
     ],
 };
 
-/// Entries of the audit log that an organization keeps.
+/// Entries of the audit log that are kept for an organization.
 const AUDIT_KEPT: u64 = 100_000;
 
-/// The open file. Whoever has it holds the server's lock.
+/// The open database. Its owner holds the server's lock.
 pub struct Records(Store);
 
 impl Deref for Records {
@@ -53,7 +53,7 @@ impl Records {
         self.row("SELECT value FROM settings WHERE name = ?1", [name], |row| row.get(0))
     }
 
-    /// Every setting whose name begins with a prefix.
+    /// Every setting whose name begins with a prefix, ordered by name.
     pub fn settings(&self, prefix: &str) -> Result<Vec<(String, String)>> {
         self.rows(
             "SELECT name, value FROM settings WHERE substr(name, 1, length(?1)) = ?1 ORDER BY name",
@@ -70,14 +70,14 @@ impl Records {
         Ok(())
     }
 
-    /// Forgets what was kept for a database that is gone: its tokens and its processes' counters. What it used stays.
+    /// Removes the tokens and counters of a database that is gone. Its usage is kept.
     pub fn forget_database(&self, database: &str) -> Result<()> {
         self.execute("DELETE FROM database_tokens WHERE database_id = ?1", [database])?;
         self.execute("DELETE FROM counters WHERE database_id = ?1", [database])?;
         Ok(())
     }
 
-    /// Writes down what was done. It may be lost with the power, as what was done never is.
+    /// Adds an entry to the audit log. Unlike the action itself, it may be lost in a power failure.
     pub fn audit(&self, organization: &str, entry: &AuditEntry, result: &str, request_id: &str) -> Result<()> {
         self.write_lazily(|| {
             self.execute(
@@ -95,7 +95,7 @@ impl Records {
                     entry.data.to_string(),
                 ],
             )?;
-            // Seldom, and then some at once: it costs a look at the index only.
+            // Old entries are removed at random times, some at once.
             if fastrand::u8(..) == 0 {
                 self.execute(
                     "DELETE FROM audit WHERE organization_id = ?1 AND id <= (SELECT id FROM audit

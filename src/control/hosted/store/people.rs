@@ -138,7 +138,7 @@ impl Records {
         self.row(&format!("{ORGANIZATION} WHERE o.id = ?1"), [id], organization)
     }
 
-    /// A user's, the personal one first.
+    /// The organizations of a user, the personal one first.
     pub fn organizations_of(&self, user_id: &str) -> Result<Vec<OrganizationRow>> {
         self.rows(
             &format!(
@@ -172,7 +172,7 @@ impl Records {
         Ok(())
     }
 
-    /// Stores what of an organization can change.
+    /// Updates what can change.
     pub fn update_organization(&self, row: &OrganizationRow) -> Result<()> {
         self.execute(
             "UPDATE organizations SET name = ?2, plan = ?3, overages = ?4, require_mfa = ?5 WHERE id = ?1",
@@ -181,7 +181,7 @@ impl Records {
         Ok(())
     }
 
-    /// With its members, invitations, and the tokens that open only it.
+    /// Also removes its members, invitations, and the tokens that are restricted to it.
     pub fn delete_organization(&self, id: &str) -> Result<()> {
         self.execute("DELETE FROM organizations WHERE id = ?1", [id])?;
         Ok(())
@@ -204,7 +204,7 @@ impl Records {
         )
     }
 
-    /// Makes a user a member, or gives a member another role.
+    /// Adds a member, or changes a member's role.
     pub fn set_member(&self, organization: &str, user_id: &str, role: MemberRole) -> Result<()> {
         self.execute(
             "INSERT INTO members (organization_id, user_id, role) VALUES (?1, ?2, ?3)
@@ -214,7 +214,7 @@ impl Records {
         Ok(())
     }
 
-    /// With the tokens of that user that open only this organization.
+    /// Also removes the user's tokens that are restricted to this organization.
     pub fn delete_member(&self, organization: &str, user_id: &str) -> Result<()> {
         self.execute(
             "DELETE FROM members WHERE organization_id = ?1 AND user_id = ?2",
@@ -227,7 +227,7 @@ impl Records {
         Ok(())
     }
 
-    /// By address.
+    /// Ordered by address.
     pub fn invites(&self, organization: &str) -> Result<Vec<InviteRow>> {
         self.rows(
             &format!("{INVITE} WHERE organization_id = ?1 ORDER BY email"),
@@ -248,7 +248,7 @@ impl Records {
         self.row(&format!("{INVITE} WHERE hash = ?1"), [hash.as_slice()], invite)
     }
 
-    /// Its id.
+    /// Returns its id.
     pub fn insert_invite(&self, row: &InviteRow, hash: &[u8; 32]) -> Result<u64> {
         let id = self.row(
             "INSERT INTO invites (organization_id, email, role, hash, created_at, expires_at)
@@ -266,7 +266,7 @@ impl Records {
         Ok(id.unwrap_or(0))
     }
 
-    /// False when there was none.
+    /// False if there was none.
     pub fn delete_invite(&self, id: u64) -> Result<bool> {
         let id = i64::try_from(id).unwrap_or(0);
         Ok(self.execute("DELETE FROM invites WHERE id = ?1", [id])? > 0)

@@ -1,4 +1,4 @@
-//! API tokens and database tokens, as they are remembered: never their text.
+//! API tokens and database tokens. Their texts are not stored.
 
 use super::Records;
 use crate::control::names::TokenName;
@@ -26,7 +26,7 @@ pub struct ApiTokenRow {
 pub struct DatabaseTokenRow {
     pub id: String,
     pub organization_id: String,
-    /// None: it opens the whole group.
+    /// None if it opens the whole group.
     pub database_id: Option<String>,
     pub group_uuid: String,
     pub name: Option<String>,
@@ -86,7 +86,7 @@ fn text(time: Option<Timestamp>) -> Option<String> {
 }
 
 impl Records {
-    /// A user's, by name.
+    /// The API tokens of a user, ordered by name.
     pub fn api_tokens(&self, user_id: &str) -> Result<Vec<ApiTokenRow>> {
         self.rows(
             &format!("{API_TOKEN} WHERE user_id = ?1 ORDER BY name"),
@@ -138,7 +138,7 @@ impl Records {
         Ok(())
     }
 
-    /// May be lost with the power.
+    /// May be lost in a power failure.
     pub fn note_use(&self, uses: &[(String, Timestamp)]) -> Result<()> {
         self.write_lazily(|| {
             uses.iter().try_for_each(|(id, at)| {
@@ -183,7 +183,7 @@ impl Records {
         )
     }
 
-    /// Those that open a database: its own and its group's, the newest first.
+    /// The tokens that open a database: its own and its group's, the newest first.
     pub fn tokens_of_database(&self, database: &str, group: &str) -> Result<Vec<DatabaseTokenRow>> {
         self.rows(
             &format!(
@@ -195,7 +195,7 @@ impl Records {
         )
     }
 
-    /// Those that open a whole group, the newest first.
+    /// The tokens that open a whole group, the newest first.
     pub fn tokens_of_group(&self, group: &str) -> Result<Vec<DatabaseTokenRow>> {
         self.rows(
             &format!("{DATABASE_TOKEN} WHERE group_uuid = ?1 AND database_id IS NULL ORDER BY created_at DESC, id"),
@@ -204,7 +204,7 @@ impl Records {
         )
     }
 
-    /// Those that will open nothing at some time before they expire.
+    /// The tokens that are revoked before they expire.
     pub fn revoked_tokens(&self) -> Result<Vec<DatabaseTokenRow>> {
         self.rows(
             &format!("{DATABASE_TOKEN} WHERE revoked_at IS NOT NULL"),
@@ -213,7 +213,7 @@ impl Records {
         )
     }
 
-    /// Ends a token at a time, or at an earlier one that was set before. The time.
+    /// Revokes a token from a time on, or from an earlier one that was set before. Returns the time.
     pub fn revoke(&self, id: &str, at: Timestamp) -> Result<Timestamp> {
         let before = self.row("SELECT revoked_at FROM database_tokens WHERE id = ?1", [id], |row| {
             parsed_maybe::<Timestamp>(row, 0)
@@ -244,15 +244,15 @@ impl Records {
         )
     }
 
-    /// Forgets what nothing can be opened with any more.
+    /// Removes all tokens of a group.
     pub fn forget_tokens_of_group(&self, group: &str) -> Result<()> {
         self.execute("DELETE FROM database_tokens WHERE group_uuid = ?1", [group])?;
         Ok(())
     }
 
-    /// Forgets tokens that expired before a time.
+    /// Removes tokens that expired before a time.
     pub fn forget_expired_tokens(&self, before: Timestamp) -> Result<()> {
-        // Times of different precision do not compare as text, so they are compared as numbers.
+        // Times of different precision do not compare correctly as text, so they are compared as numbers.
         self.execute(
             "DELETE FROM database_tokens WHERE expires_at IS NOT NULL AND unixepoch(expires_at) < ?1",
             [before.as_second()],

@@ -1,4 +1,4 @@
-//! What instances used, day by day.
+//! The usage of instances, by day.
 
 use super::Records;
 use crate::control::store::count;
@@ -7,7 +7,7 @@ use crate::error::Result;
 use rusqlite::params;
 use std::collections::BTreeMap;
 
-/// What a process counted for an instance so far, and what the gateway sent for it since the last time.
+/// The counters of an instance's process, and the bytes that the gateway sent since the last reading.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Reading {
     pub rows_read: u64,
@@ -20,7 +20,7 @@ fn number(count: u64) -> i64 {
 }
 
 impl Records {
-    /// Adds what was used since the last reading to a day. Call it within [`crate::control::store::Store::write`].
+    /// Adds the usage since the last reading to a day. Call it within [`crate::control::store::Store::write`].
     pub fn add_reading(&self, database: &str, location: &str, day: &str, reading: Reading) -> Result<()> {
         let last = self
             .row(
@@ -29,7 +29,7 @@ impl Records {
                 |row| Ok((count(row, 0)?, count(row, 1)?)),
             )?
             .unwrap_or_default();
-        // A counter that went back began anew.
+        // A counter that has decreased has begun anew.
         let since = |now: u64, last: u64| if now < last { now } else { now - last };
         self.execute(
             "INSERT INTO usage (database_id, location, day, rows_read, rows_written, bytes_synced)
@@ -69,7 +69,7 @@ impl Records {
         Ok(())
     }
 
-    /// What the instances of a database used from one day to another, both included; by location. No bytes stored.
+    /// The usage of a database's instances from one day to another, both included, by location. Without storage.
     pub fn usage(&self, database: &str, from: &str, to: &str) -> Result<BTreeMap<String, Usage>> {
         let rows = self.rows(
             "SELECT location, sum(rows_read), sum(rows_written), sum(bytes_synced) FROM usage

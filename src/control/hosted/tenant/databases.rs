@@ -32,7 +32,7 @@ pub(super) fn create(tenant: &Tenant<'_>, request: &CreateDatabase) -> Result<Da
     let target = request.group.clone();
     let target = target.as_ref().map_or(Target::Organization, Target::Group);
     tenant.change(Action::CreateDatabase, target, entry, |plane| {
-        // A branch holds what its parent does, so whoever makes one must be allowed to read that.
+        // A branch has the data of its parent, so the caller must be allowed to read that.
         if let Some(Seed::Database { name }) = &request.seed {
             let group = tenant.group_of(plane, name)?;
             let target = group.as_ref().map_or(Target::Visible, Target::Group);
@@ -58,7 +58,7 @@ pub(super) fn rename(tenant: &Tenant<'_>, name: &DatabaseName, to: &DatabaseName
     tenant.change_database(Action::ConfigureDatabase, name, entry, |plane| {
         let placed = plane.placement(name)?;
         let wanted = tenant.labels_of(to, placed.sites.iter().map(|(location, _)| location));
-        // Of this organization's own databases the plane tells better that the name is taken.
+        // If the name belongs to another database of this organization, the plane's error is better.
         let _promise = match plane.id_of(to)? {
             Some(_) => None,
             None => Some(tenant.shared.labels.promise(wanted, Some(&placed.id))?),

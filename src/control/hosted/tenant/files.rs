@@ -1,4 +1,4 @@
-//! What comes into databases and out of them as files: uploads, dumps, exports.
+//! Uploads, dumps and exports.
 
 use super::{Loan, Tenant, label};
 use crate::control::hosted::permission::{Action, Target};
@@ -11,12 +11,12 @@ use serde_json::json;
 use std::fs::File;
 use std::io::Read;
 
-/// A copy of a database, gone when it is dropped.
+/// A copy of a database; dropping it removes the file.
 pub struct Export {
     pub file: File,
     /// Bytes.
     pub size: u64,
-    /// What to call it.
+    /// Its file name.
     pub name: String,
     _staging: Staging,
 }
@@ -72,14 +72,14 @@ impl Tenant<'_> {
         })
     }
 
-    /// Makes a database, whatever it begins with.
+    /// Makes a database with any kind of seed.
     pub(super) fn make_with_seed(&self, plane: &Loan, mut request: CreateDatabase) -> Result<Database> {
         let id = match &request.seed {
             None | Some(Seed::Database { .. } | Seed::DatabaseUpload { .. }) => {
                 return self.make_database(plane, request);
             }
             Some(Seed::Upload { id }) => id.clone(),
-            // Nothing is fetched from anywhere: of the URL only its end is looked at.
+            // Nothing is fetched from the URL: only the id at its end is used.
             Some(Seed::Dump { url }) => match url.rsplit_once("/uploads/") {
                 Some((_, id)) => id.to_owned(),
                 None => {
@@ -91,7 +91,7 @@ impl Tenant<'_> {
                 }
             },
         };
-        // Known before a large file is looked at.
+        // Checked before a large file is read.
         if plane.id_of(&request.name)?.is_some() {
             return Err(Error::new(
                 Code::DatabaseExists,

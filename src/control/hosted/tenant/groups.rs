@@ -1,4 +1,4 @@
-//! Groups of an organization. What a change of one does to its databases is published.
+//! Groups of an organization. After a change, the labels of the group's databases are updated.
 
 use super::Tenant;
 use crate::control::ControlPlane as _;

@@ -1,5 +1,5 @@
-//! What an organization may have: the locations that are offered, the quotas of its plan, names that are free; and the
-//! making of a database, where all of that is asked.
+//! The limits of an organization: offered locations, quotas, free labels; and making a database, which checks all of
+//! them.
 
 use super::Tenant;
 use crate::control::ControlPlane as _;
@@ -12,7 +12,7 @@ use crate::error::{Code, Error, Result};
 use std::collections::BTreeSet;
 
 impl Tenant<'_> {
-    /// Whether the server has a location for databases.
+    /// Whether the server offers a location.
     pub(super) fn offers(&self, code: &LocationCode) -> bool {
         self.shared
             .locations
@@ -38,7 +38,7 @@ impl Tenant<'_> {
         self.shared.quotas(&self.organization)
     }
 
-    /// Refuses what would be one more than the quota; 0 is no quota.
+    /// Refuses one more than the quota; 0 is no quota.
     fn within(&self, what: &str, have: u64, most: u64) -> Result<()> {
         if most == 0 || have < most {
             return Ok(());
@@ -61,7 +61,7 @@ impl Tenant<'_> {
         self.room_for_location(plane, location)
     }
 
-    /// Whether one more location may be used, or it is in use already.
+    /// Refuses a location beyond the quota, unless it is in use already.
     pub(super) fn room_for_location(&self, plane: &Loan, location: &LocationCode) -> Result<()> {
         let most = self.quotas()?.locations;
         if most == 0 {
@@ -74,7 +74,7 @@ impl Tenant<'_> {
         self.within("locations in use", count(&used), most)
     }
 
-    /// Bytes that may still be stored; none: any number.
+    /// Bytes that may still be stored; none if unlimited.
     pub(super) fn room_for_bytes(&self, plane: &Loan) -> Result<Option<u64>> {
         let most = self.quotas()?.storage;
         if most == 0 {
@@ -114,7 +114,7 @@ impl Tenant<'_> {
         let groups = plane.list_groups()?;
         let group = chosen(&groups, &request);
         if request.location.is_none() {
-            // The group that is made on the first use goes where the server's databases go.
+            // A group that is made on first use gets the server's default location.
             let place = match group {
                 Some(group) => group.primary.clone(),
                 None => self.shared.default_location()?,
@@ -145,7 +145,7 @@ impl Tenant<'_> {
     }
 }
 
-/// The group that a plane will put a new database in, if there is one yet.
+/// The group that the plane will put a new database in, if it exists.
 fn chosen<'g>(groups: &'g [Group], request: &CreateDatabase) -> Option<&'g Group> {
     match (&request.group, groups) {
         (Some(name), all) => all.iter().find(|group| group.name == *name),

@@ -1,4 +1,4 @@
-//! Locations as the outside knows them: those that the server offers, without where their files are.
+//! Locations as clients see them: those that the server offers, without their directories.
 
 use super::Tenant;
 use crate::control::ControlPlane as _;
@@ -64,7 +64,7 @@ pub(super) fn remove(tenant: &Tenant<'_>, code: &LocationCode) -> Result<Locatio
     })
 }
 
-/// Where its files are is the server's affair.
+/// Removes the directory, which is not for clients.
 fn outside(location: Location) -> Location {
     Location { dir: None, ..location }
 }

@@ -1,8 +1,8 @@
-//! An organization as one caller may use it: the embedded plane of the organization, and before each call the question
-//! whether it is allowed, after each change an entry in the audit log and a fresh map of labels. Hostnames and URLs are
-//! made the public ones; limits of the organization are held.
+//! An organization as one caller may use it: its embedded plane, with a permission check before each call, and an audit
+//! entry and an update of the labels after each change. Hostnames and URLs are replaced by the public ones; the
+//! organization's limits are enforced.
 //!
-//! This file has what all calls go through; `plane` hands each to the file of its noun.
+//! This file has what all calls share; `plane` delegates each to the file of its noun.
 
 mod databases;
 mod files;
@@ -41,8 +41,8 @@ pub(super) struct Tenant<'a> {
 }
 
 impl Shared {
-    /// The organization and what the caller has in it. `organization_not_found` also where the caller is no member, or the
-    /// token in use is for another organization.
+    /// The organization and the caller's rights in it. Fails with `organization_not_found` also if the caller is not a
+    /// member, or the token is for another organization.
     pub(super) fn rights(&self, caller: &Caller, slug: Option<&OrganizationSlug>) -> Result<(OrganizationRow, Rights)> {
         let session = &caller.session;
         let slug = slug.map_or(session.username.as_str(), OrganizationSlug::as_str);
@@ -103,7 +103,7 @@ impl Tenant<'_> {
         self.shared.discreet(error)
     }
 
-    /// Asks whether it is allowed. A refusal is written down.
+    /// Checks the permission. A refusal is written into the audit log.
     fn allow(&self, action: Action, target: Target<'_>, entry: Option<&Entry>) -> Result<()> {
         permission(&self.rights, action, target).inspect_err(|error| {
             let entry = entry
@@ -117,7 +117,7 @@ impl Tenant<'_> {
         self.shared.note(&self.organization.id, self.caller, entry, error);
     }
 
-    /// The group of a database, where it matters for what the caller may do.
+    /// The group of a database, if it matters for the caller's rights.
     fn group_of(&self, plane: &Loan, name: &DatabaseName) -> Result<Option<GroupName>> {
         match self.rights.group {
             None => Ok(None),
@@ -125,13 +125,13 @@ impl Tenant<'_> {
         }
     }
 
-    /// Looks at something, if that is allowed.
+    /// Reads something, if that is allowed.
     pub(super) fn look<T>(&self, target: Target<'_>, work: impl FnOnce(&Loan) -> Result<T>) -> Result<T> {
         self.allow(Action::Look, target, None)?;
         work(&self.plane()?).map_err(|error| self.discreet(error))
     }
 
-    /// Looks at a database.
+    /// Reads a database, if that is allowed.
     pub(super) fn look_at<T>(&self, name: &DatabaseName, work: impl FnOnce(&Loan) -> Result<T>) -> Result<T> {
         let plane = self.plane()?;
         let group = self.group_of(&plane, name)?;
@@ -157,7 +157,7 @@ impl Tenant<'_> {
             .and_then(|plane| work(&plane))
             .map_err(|error| self.discreet(error));
         if let Err(error) = &result {
-            // Part of it may have been done.
+            // A part of it may have been done.
             let _ = self.shared.refresh(&self.organization);
             if error.code() == Code::Partial {
                 self.shared.keep_trying();
@@ -183,7 +183,7 @@ impl Tenant<'_> {
         self.change(action, target, entry, work)
     }
 
-    /// Has labels lead to a database as it is now.
+    /// Updates the labels of a database.
     fn publish(&self, plane: &Loan, name: &DatabaseName) -> Result<Placed> {
         self.shared.publish(&self.organization, plane, name)
     }
@@ -214,7 +214,7 @@ impl Tenant<'_> {
         std::iter::once(label(name, slug, None)).chain(instances).collect()
     }
 
-    /// A database as the outside knows it.
+    /// A database as clients see it.
     fn outside(&self, mut database: Database) -> Database {
         let label = label(&database.name, &self.organization.slug, None);
         database.hostname = self.shared.public.hostname(&label);

@@ -1,4 +1,4 @@
-//! The organization as a [`ControlPlane`]: hands each call to its noun.
+//! The organization as a [`ControlPlane`]: delegates each call to the file of its noun.
 
 use super::{Tenant, databases, groups, instances, locations};
 use crate::control::hosted::Entry;

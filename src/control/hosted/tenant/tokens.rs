@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// Characters of the longest name of a token.
+/// Characters of the longest token name.
 const LONGEST_NAME: usize = 100;
 
 impl Tenant<'_> {
@@ -52,7 +52,7 @@ impl Tenant<'_> {
 
     fn mint(&self, new: &NewToken, group_uuid: String, database: Option<DatabaseId>) -> Result<Minted> {
         refuse_what_cannot_be_held(new)?;
-        // To the second, as the token itself tells it.
+        // In whole seconds, as in the token itself.
         let now = Timestamp::now().as_second();
         let time = |second: i64| {
             Timestamp::from_second(second)
@@ -186,7 +186,7 @@ impl Tenant<'_> {
     fn end_token(&self, mut row: DatabaseTokenRow, at: Timestamp) -> Result<DatabaseTokenRow> {
         let records = self.shared.records();
         let at = records.write(|| records.revoke(&row.id, at))?;
-        // Under the lock, so that an earlier end is not put after a later one.
+        // Under the lock, so that a later time does not replace an earlier one.
         self.shared.access.end([(row.id.clone(), at)]);
         row.revoked_at = Some(at);
         Ok(row)
@@ -224,12 +224,12 @@ impl Tenant<'_> {
     }
 }
 
-/// An id as it may be told again. What was typed for one may be a secret, a whole token.
+/// An id as it may be shown: instead of an id, a whole token may have been given.
 fn shown(id: &str) -> String {
     uuid::Uuid::try_parse(id).map_or_else(|_| "that was given".to_owned(), |id| id.hyphenated().to_string())
 }
 
-/// What the audit log is told of a new token.
+/// The data of a new token for the audit log.
 fn described(mut data: Value, new: &NewToken) -> Value {
     data["authorization"] = json!(new.authorization);
     data["expiration"] = json!(new.expiration.to_string());
