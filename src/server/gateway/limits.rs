@@ -2,9 +2,10 @@
 
 use super::refusal::Refusal;
 use crate::control::names::DatabaseId;
+use crate::sync::lock;
 use axum::http::StatusCode;
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
@@ -113,7 +114,7 @@ impl Guest {
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        let mut lobby = self.share.lobby.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lobby = lock(&self.share.lobby);
         lobby.waiting.retain(|(number, _)| *number != self.number);
     }
 }
@@ -138,7 +139,7 @@ impl Shares {
     }
 
     fn of(&self, id: &DatabaseId) -> Arc<Share> {
-        let mut all = self.databases.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = lock(&self.databases);
         if let Some(share) = all.get(id) {
             return Arc::clone(share);
         }
@@ -185,7 +186,7 @@ impl Shares {
         let share = self.of(id);
         let sent_away = Arc::new(Notify::new());
         let number = {
-            let mut lobby = share.lobby.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut lobby = lock(&share.lobby);
             while lobby.waiting.len() >= self.limits.sockets {
                 let Some((_, oldest)) = lobby.waiting.pop_front() else {
                     break;
@@ -212,7 +213,7 @@ impl Shares {
         }
         let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
         let own = {
-            let mut all = self.organizations.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut all = lock(&self.organizations);
             all.retain(|_, part| Arc::strong_count(part) > 1);
             let part = self.limits.memory / UNIT / PARTS;
             Arc::clone(

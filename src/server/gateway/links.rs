@@ -3,6 +3,7 @@
 //!
 //! Where processes are and what they are asked is `upstream`'s.
 
+use crate::sync::lock;
 use axum::http::{Request, Response};
 use bytes::Bytes;
 use http_body_util::Full;
@@ -13,7 +14,7 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
@@ -96,14 +97,14 @@ impl Links {
     }
 
     fn take(&self, place: &Place) -> Option<Link> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = lock(&self.0);
         let (link, since) = kept.idle.get_mut(place)?.pop()?;
         (since.elapsed() < IDLE).then_some(link)
     }
 
     fn keep(&self, link: Link) {
         let now = Instant::now();
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = lock(&self.0);
         if kept.swept.is_none_or(|swept| now.duration_since(swept) > IDLE) {
             kept.swept = Some(now);
             kept.idle.retain(|_, links| {

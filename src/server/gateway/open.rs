@@ -4,9 +4,10 @@
 
 use super::refusal::Refusal;
 use crate::control::names::DatabaseId;
+use crate::sync::lock;
 use axum::http::StatusCode;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// What a stream is known by between two requests: a baton, or the id of a client.
@@ -81,7 +82,7 @@ impl Open {
     }
 
     fn databases(&self) -> MutexGuard<'_, HashMap<DatabaseId, Database>> {
-        self.databases.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.databases)
     }
 
     /// Room for a stream that is to be opened, or that was named before.

@@ -14,6 +14,7 @@ use super::upstream::{Target, Wait};
 use super::wire;
 use crate::control::hosted::Route;
 use crate::control::tokens::Authorization;
+use crate::sync::lock;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use bytes::Bytes;
@@ -22,7 +23,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use hyper_util::rt::TokioIo;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -408,7 +409,7 @@ impl Session {
 
     /// Whether the token of the last greeting is still good.
     fn still_allowed(&self) -> Result<(), Refusal> {
-        let token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+        let token = lock(&self.token);
         match &*token {
             Some(token) => Ok(self.core.hosted.authorize(token, &self.route).map(drop)?),
             None => Ok(()),
@@ -416,7 +417,7 @@ impl Session {
     }
 
     fn is_greeted(&self) -> bool {
-        self.token.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        lock(&self.token).is_some()
     }
 
     fn vet(&self, format: Format, message: &[u8]) -> Verdict {
@@ -439,7 +440,7 @@ impl Session {
             return Verdict::AnswerAndEnd(speech.error(speech.request_id(message), &refusal), end);
         }
         let checked = inspect::check(format, message);
-        let mut account = self.account.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut account = lock(&self.account);
         let reads_only = self.reads_only.load(Ordering::Relaxed);
         let asked = if reads_only || speech.may_open(message) || account.has_refused() {
             match speech.asked(message) {
@@ -485,14 +486,14 @@ impl Session {
             .ok_or_else(|| Refusal::unauthorized("the greeting has no database token"))?;
         let grant = self.core.hosted.authorize(&token, &self.route)?;
         let target = self.core.upstream.target(&self.route, grant.authorization, false)?;
-        let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut room = lock(&self.room);
         if matches!(*room, Room::Lobby(_)) {
             *room = Room::Own(self.core.shares.socket(&self.route.id)?);
         }
         drop(room);
         self.reads_only
             .store(grant.authorization == Authorization::ReadOnly, Ordering::Relaxed);
-        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(token);
+        *lock(&self.token) = Some(token);
         Ok(target.token.clone())
     }
 }

@@ -7,6 +7,7 @@ use super::refusal::Refusal;
 use crate::control::hosted::{Endpoint, Hosted, Route};
 use crate::control::names::DatabaseId;
 use crate::control::tokens::Authorization;
+use crate::sync;
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use base64::Engine as _;
@@ -15,7 +16,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
 /// How long what is known of a process is believed.
@@ -130,7 +131,7 @@ impl Upstream {
     pub fn target(&self, route: &Route, authorization: Authorization, primary: bool) -> Result<Arc<Target>, Refusal> {
         let key = key(route, authorization, primary);
         {
-            let targets = self.targets.read().unwrap_or_else(PoisonError::into_inner);
+            let targets = sync::read(&self.targets);
             if let Some(target) = targets
                 .known
                 .get(&key)
@@ -146,7 +147,7 @@ impl Upstream {
         };
         let token = self.hosted.internal_token(route, authorization)?;
         let target = Arc::new(Target::new(&endpoint, &route.id, token.expose())?);
-        let mut targets = self.targets.write().unwrap_or_else(PoisonError::into_inner);
+        let mut targets = sync::write(&self.targets);
         // Once in a while: there may be thousands.
         if targets.swept.is_none_or(|swept| swept.elapsed() >= BELIEVED) {
             targets.known.retain(|_, target| target.known.elapsed() < BELIEVED);
@@ -157,7 +158,7 @@ impl Upstream {
     }
 
     fn forget(&self, route: &Route, authorization: Authorization, primary: bool) {
-        let mut targets = self.targets.write().unwrap_or_else(PoisonError::into_inner);
+        let mut targets = sync::write(&self.targets);
         targets.known.remove(&key(route, authorization, primary));
     }
 
