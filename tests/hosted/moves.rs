@@ -381,3 +381,20 @@ fn two_moves_of_one_database_do_not_meet() {
     assert_eq!(it.databases("team").len() + it.databases("other").len(), 10);
     assert_eq!((it.databases("alice"), it.moves()), (vec![], (0, 0)));
 }
+
+#[test]
+fn what_is_deleted_is_not_moved_and_what_is_moved_is_not_deleted() {
+    let it = Two::new();
+    for round in 0..15 {
+        let name = format!("app{round}");
+        create(&*it.plane("alice"), &name, "ams");
+        let (moved, deleted) = std::thread::scope(|scope| {
+            let moved = scope.spawn(|| it.plane("alice").transfer_database(&db(&name), &slug("team")));
+            let deleted = scope.spawn(|| it.plane("alice").delete_database(&db(&name)));
+            (moved.join().unwrap(), deleted.join().unwrap())
+        });
+        assert!(moved.is_ok() != deleted.is_ok(), "{moved:?} {deleted:?}");
+        assert_eq!(it.plane("team").get_database(&db(&name)).is_ok(), moved.is_ok());
+    }
+    assert_eq!((it.databases("alice"), it.moves()), (vec![], (0, 0)));
+}

@@ -2,6 +2,8 @@
 
 use super::{World, at, db, request, slug};
 use crate::conformance::{create, refused};
+use torso::control::accounts::MemberRole;
+use torso::control::hosted::Caller;
 use torso::control::types::ConfigurationPatch;
 use torso::error::Code;
 
@@ -55,5 +57,74 @@ fn labels_lead_to_what_there_is_whoever_changes_what_at_the_same_time() {
         });
         assert_eq!(world.hosted.route("app-alice--lhr").is_some(), round % 2 == 0);
         assert_eq!(world.hosted.route("app-alice").unwrap().block_writes, round % 2 == 0);
+    }
+}
+
+#[test]
+fn an_organization_and_a_user_are_made_without_their_first_group() {
+    let world = World::new();
+    let owner = world.owner();
+    world.hosted.accounts(&owner).create_organization("team").unwrap();
+    let invite = world
+        .hosted
+        .accounts(&owner)
+        .create_invite(&slug("team"), "bob@example.com", "member".parse().unwrap())
+        .unwrap();
+    let link = invite.link.unwrap();
+    let text = link.expose().split_once("invite=").unwrap().1;
+    // Nothing can be made on disk for a while.
+    let (dir, aside) = (
+        world.dir.path().join("data/organizations"),
+        world.dir.path().join("aside"),
+    );
+    std::fs::rename(&dir, &aside).unwrap();
+    std::fs::write(&dir, "in the way").unwrap();
+    let (_, token) = world.hosted.accept_invite(text, &"bob".parse().unwrap()).unwrap();
+    world.hosted.accounts(&owner).create_organization("other").unwrap();
+    std::fs::remove_file(&dir).unwrap();
+    std::fs::rename(&aside, &dir).unwrap();
+    let bob = world.caller(token.expose());
+    for (caller, organization) in [(&bob, "bob"), (&owner, "other")] {
+        let plane = world.hosted.plane(caller, Some(&slug(organization))).unwrap();
+        assert_eq!(
+            plane.create_database(&request("app")).unwrap().group.as_str(),
+            "default"
+        );
+    }
+}
+
+#[test]
+fn an_organization_keeps_an_owner_whoever_leaves_and_is_demoted_at_the_same_time() {
+    let world = World::new();
+    let owner = world.owner();
+    world.hosted.accounts(&owner).create_organization("team").unwrap();
+    let bob = world.caller(&world.user("team", "bob", "owner"));
+    let team = slug("team");
+    let demote = |by: &Caller, whom: &str| {
+        let accounts = world.hosted.accounts(by);
+        accounts.update_member(&team, &whom.parse().unwrap(), MemberRole::Member)
+    };
+    for _ in 0..30 {
+        std::thread::scope(|scope| {
+            scope.spawn(|| demote(&owner, "bob").is_ok());
+            scope.spawn(|| demote(&bob, "alice").is_ok());
+        });
+        let accounts = world.hosted.accounts(&owner);
+        let members = accounts.list_members(&team).unwrap();
+        let owners: Vec<_> = members
+            .iter()
+            .filter(|member| member.role == MemberRole::Owner)
+            .collect();
+        assert_eq!(owners.len(), 1, "{members:?}");
+        let (by, other) = if owners[0].username.as_str() == "alice" {
+            (&owner, "bob")
+        } else {
+            (&bob, "alice")
+        };
+        world
+            .hosted
+            .accounts(by)
+            .update_member(&team, &other.parse().unwrap(), MemberRole::Owner)
+            .unwrap();
     }
 }

@@ -62,8 +62,10 @@ impl Moves {
                 return Ok(moving);
             }
             if Instant::now() >= deadline {
-                return Err(Error::new(Code::DatabaseBusy, format!("{what} is being moved already"))
-                    .hint("wait until that is done, then look where it is: torso db list"));
+                return Err(
+                    Error::new(Code::DatabaseBusy, format!("{what} is being moved or deleted just now"))
+                        .hint("wait until that is done, then look where it is: torso db list"),
+                );
             }
             std::thread::sleep(PAUSE);
         }

@@ -66,13 +66,19 @@ pub(super) struct Uploads {
 /// Keeps others from an upload while it lives.
 struct Busy<'a> {
     uploads: &'a Uploads,
-    id: &'a str,
+    id: String,
 }
 
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
-        lock(&self.uploads.busy).remove(self.id);
+        lock(&self.uploads.busy).remove(&self.id);
     }
+}
+
+/// An id as it is part of paths: nothing else is, and each upload has one, however it was written.
+fn canonical(id: &str) -> Result<String> {
+    let id = uuid::Uuid::try_parse(id).map_err(|_| not_found(id))?;
+    Ok(id.hyphenated().to_string())
 }
 
 fn not_found(id: &str) -> Error {
@@ -94,14 +100,16 @@ impl Uploads {
     }
 
     fn home(&self, id: &str) -> Result<PathBuf> {
-        // Nothing but an id becomes part of a path.
-        let id = uuid::Uuid::try_parse(id).map_err(|_| not_found(id))?;
-        Ok(self.dir.join(id.hyphenated().to_string()))
+        Ok(self.dir.join(canonical(id)?))
     }
 
-    fn reserve<'a>(&'a self, id: &'a str) -> Result<Busy<'a>> {
-        if lock(&self.busy).insert(id.to_owned()) {
-            return Ok(Busy { uploads: self, id });
+    fn reserve(&self, id: &str) -> Result<Busy<'_>> {
+        let canonical = canonical(id)?;
+        if lock(&self.busy).insert(canonical.clone()) {
+            return Ok(Busy {
+                uploads: self,
+                id: canonical,
+            });
         }
         Err(
             Error::new(Code::Conflict, format!("another request is at work on the upload {id}"))
@@ -170,8 +178,10 @@ impl Uploads {
     /// Takes a piece. One that was sent before may be sent again; one that leaves a gap is refused. What arrived before
     /// the connection broke is kept.
     pub fn put(&self, organization: &str, id: &str, offset: u64, reader: &mut dyn Read, len: u64) -> Result<Upload> {
-        let (home, about) = self.about(id, organization)?;
+        self.about(id, organization)?;
         let _busy = self.reserve(id)?;
+        // Whoever had it before may have used it up.
+        let (home, about) = self.about(id, organization)?;
         let now = described(id.to_owned(), &home, &about)?;
         let size = about.size.unwrap_or(LARGEST);
         if offset > now.offset {
@@ -250,8 +260,10 @@ impl Uploads {
 
     /// Removes an upload that nobody is at work on: how far it was.
     pub fn give_up(&self, organization: &str, id: &str) -> Result<Upload> {
-        let (home, about) = self.about(id, organization)?;
+        self.about(id, organization)?;
         let _busy = self.reserve(id)?;
+        // Whoever had it before may have used it up.
+        let (home, about) = self.about(id, organization)?;
         let was = described(id.to_owned(), &home, &about)?;
         std::fs::remove_dir_all(&home)
             .map_err(|error| Error::io(error, format!("cannot remove {}", home.display())))?;
@@ -344,8 +356,10 @@ impl Shared {
         make: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
         let uploads = &self.uploads;
-        let (home, about) = uploads.about(id, organization)?;
+        uploads.about(id, organization)?;
         let _busy = uploads.reserve(id)?;
+        // Whoever had it before may have used it up.
+        let (home, about) = uploads.about(id, organization)?;
         let upload = described(id.to_owned(), &home, &about)?;
         if !upload.complete {
             return Err(Error::new(
@@ -431,6 +445,25 @@ mod tests {
         let data = File::options().append(true).open(home.join("data")).unwrap();
         data.set_modified(SystemTime::now() - Duration::from_secs(60 * arrived))
             .unwrap();
+    }
+
+    #[test]
+    fn an_upload_is_one_however_its_id_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let uploads = Uploads::new(dir.path().to_owned());
+        let id = uploads.begin("o", Some(4), None).unwrap().id;
+        let busy = uploads.reserve(&id).unwrap();
+        for written in [id.to_uppercase(), id.replace('-', ""), format!("{{{id}}}")] {
+            let error = uploads.put("o", &written, 0, &mut &b"abcd"[..], 4).unwrap_err();
+            assert_eq!(error.code(), Code::Conflict, "{written}");
+        }
+        drop(busy);
+        assert!(
+            uploads
+                .put("o", &id.to_uppercase(), 0, &mut &b"abcd"[..], 4)
+                .unwrap()
+                .complete
+        );
     }
 
     #[test]

@@ -88,34 +88,46 @@ impl Shared {
         records.write_lazily(|| records.add_reading(id, location, &today, reading))
     }
 
-    /// Stores the usage since the last time, of databases that were used.
+    /// Stores the usage since the last time, of databases that were used. What cannot be stored is kept for the next time.
     pub(super) fn write_usage(&self) -> Result<()> {
+        let mut result = Ok(());
         for (route, bytes_synced) in self.traffic.take() {
-            let _reading = lock(&self.traffic.reading);
-            let reading = match &self.engine {
-                Engines::Sqld(engine) => engine.usage(&route.site).ok(),
-                Engines::Files => None,
+            let written = match result {
+                Ok(()) => self.write_use(&route, bytes_synced),
+                failed => failed,
             };
-            let records = self.records();
-            let today = day(Timestamp::now());
-            records.write_lazily(|| {
-                let (id, location) = (route.id.as_str(), route.location.as_str());
-                match reading {
-                    Some(counted) => records.add_reading(
-                        id,
-                        location,
-                        &today,
-                        Reading {
-                            rows_read: counted.rows_read,
-                            rows_written: counted.rows_written,
-                            bytes_synced,
-                        },
-                    ),
-                    None => records.add_bytes(id, location, &today, bytes_synced),
-                }
-            })?;
+            if written.is_err() {
+                self.traffic.add(&route, bytes_synced);
+            }
+            result = written;
         }
-        Ok(())
+        result
+    }
+
+    fn write_use(&self, route: &Route, bytes_synced: u64) -> Result<()> {
+        let _reading = lock(&self.traffic.reading);
+        let reading = match &self.engine {
+            Engines::Sqld(engine) => engine.usage(&route.site).ok(),
+            Engines::Files => None,
+        };
+        let records = self.records();
+        let today = day(Timestamp::now());
+        records.write_lazily(|| {
+            let (id, location) = (route.id.as_str(), route.location.as_str());
+            match reading {
+                Some(counted) => records.add_reading(
+                    id,
+                    location,
+                    &today,
+                    Reading {
+                        rows_read: counted.rows_read,
+                        rows_written: counted.rows_written,
+                        bytes_synced,
+                    },
+                ),
+                None => records.add_bytes(id, location, &today, bytes_synced),
+            }
+        })
     }
 }
 

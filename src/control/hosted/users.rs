@@ -84,18 +84,21 @@ impl Shared {
                 more(&records, &user)
             })?;
         }
-        self.first_group(&organization)?;
+        self.first_group(&organization);
         Ok((user, Secret::new(text)))
     }
 
-    /// Makes the default group, because clients expect one.
-    pub(super) fn first_group(&self, organization: &OrganizationRow) -> Result<()> {
-        let plane = self.plane_of(organization)?;
-        plane
-            .create_group(&NewGroup {
+    /// Makes the default group, because clients expect one. Where it cannot be made, the first database brings it along: no
+    /// reason to keep the organization, or a user's only token, from whom it was made for.
+    pub(super) fn first_group(&self, organization: &OrganizationRow) {
+        let made = self.plane_of(organization).and_then(|plane| {
+            plane.create_group(&NewGroup {
                 name: DEFAULT_GROUP.parse()?,
                 location: self.default_location()?,
             })
-            .map(drop)
+        });
+        if let Err(error) = made {
+            tracing::warn!(organization = %organization.slug, %error, "the first group could not be made");
+        }
     }
 }

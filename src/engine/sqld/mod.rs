@@ -275,16 +275,7 @@ impl SqldEngine {
             .and_then(|()| disk::sync_dir(&home));
         disk::remove(&converted)?;
         placed?;
-        self.make(node, id)
-    }
-
-    /// Has a primary make a namespace, empty or from the file in its place. An existing one stays.
-    fn make(&self, node: &Node, id: &str) -> Result<()> {
-        let was_there = self.shared.common.admin.create(node.role.admin_port, id)?;
-        if !was_there {
-            node.note_asked(id);
-        }
-        Ok(())
+        node.make(id)
     }
 }
 
@@ -421,7 +412,7 @@ impl Engine for SqldEngine {
     fn create(&self, at: &Site) -> Result<()> {
         let node = self.run_primary(at)?;
         if node::record(node.dir(), &at.id)?.is_none() {
-            self.make(&node, &at.id)?;
+            node.make(&at.id)?;
             node::acknowledge(node.dir(), &at.id, &Limits::default())?;
         }
         Ok(())

@@ -81,8 +81,38 @@ pub(super) struct Node {
     pub role: Role,
     dir: PathBuf,
     common: Arc<Common>,
-    asked: Arc<Mutex<HashSet<String>>>,
+    asked: Arc<Mutex<Asked>>,
     process: Process,
+}
+
+/// The namespaces that a process was asked for since its start.
+#[derive(Default)]
+struct Asked {
+    /// Counts the ends of processes.
+    ends: u64,
+    ids: HashSet<String>,
+}
+
+impl Asked {
+    /// Notes what a process has answered to that was asked when so many had ended: another one knows nothing of it.
+    fn note(&mut self, ends: u64, id: &str) {
+        if self.ends == ends {
+            self.ids.insert(id.to_owned());
+        }
+    }
+
+    fn ended(&mut self) {
+        self.ends += 1;
+        self.ids.clear();
+    }
+}
+
+/// Has a process open a namespace, and notes it.
+fn ask(common: &Common, asked: &Mutex<Asked>, port: u16, id: &str) -> Result<()> {
+    let ends = lock(asked).ends;
+    common.admin.usage(port, id)?;
+    lock(asked).note(ends, id);
+    Ok(())
 }
 
 /// Whether an error means that the file, or its directory, does not exist.
@@ -244,7 +274,7 @@ impl Node {
             }
             None => write(&dir.join("role.json"), &role)?,
         }
-        let asked = Arc::new(Mutex::new(HashSet::new()));
+        let asked = Arc::<Mutex<Asked>>::default();
         let job = Server {
             dir: dir.to_owned(),
             role: role.clone(),
@@ -276,19 +306,22 @@ impl Node {
     /// Whether the process was asked for a namespace since its start. If not, a replica does not follow it, a primary
     /// has not opened its log, and the position has no meaning.
     pub fn was_asked(&self, id: &str) -> bool {
-        lock(&self.asked).contains(id)
+        lock(&self.asked).ids.contains(id)
     }
 
-    /// Notes that the process has loaded a namespace.
-    pub fn note_asked(&self, id: &str) {
-        lock(&self.asked).insert(id.to_owned());
+    /// Makes the process create a namespace, empty or from the file in its place, and load it. An existing one stays.
+    pub fn make(&self, id: &str) -> Result<()> {
+        let ends = lock(&self.asked).ends;
+        let was_there = self.common.admin.create(self.role.admin_port, id)?;
+        if !was_there {
+            lock(&self.asked).note(ends, id);
+        }
+        Ok(())
     }
 
     /// Makes the process load a namespace.
     fn ask(&self, id: &str) -> Result<()> {
-        self.common.admin.usage(self.role.admin_port, id)?;
-        self.note_asked(id);
-        Ok(())
+        ask(&self.common, &self.asked, self.role.admin_port, id)
     }
 
     /// The last frame of a namespace's log; none while that is not known.
@@ -349,7 +382,7 @@ impl Node {
 
     /// Notes that a namespace is being removed.
     pub fn note_gone(&self, id: &str) {
-        lock(&self.asked).remove(id);
+        lock(&self.asked).ids.remove(id);
     }
 }
 
@@ -370,7 +403,7 @@ struct Server {
     role: Role,
     common: Arc<Common>,
     /// Namespaces that it was asked for since its start. A replica follows only these.
-    asked: Arc<Mutex<HashSet<String>>>,
+    asked: Arc<Mutex<Asked>>,
 }
 
 impl Server {
@@ -480,24 +513,37 @@ impl Job for Server {
             // What cannot be loaded now is loaded on its next use; until then it does not count as fresh.
             let _ = std::thread::Builder::new().name("warm".to_owned()).spawn(move || {
                 while let Some(id) = { lock(&waiting).pop() } {
-                    match common.admin.usage(port, &id) {
-                        Ok(_) => lock(&asked).insert(id),
+                    match ask(&common, &asked, port, &id) {
                         Err(error) if error.code() == Code::Timeout => return,
-                        Err(_) => false,
-                    };
+                        Ok(()) | Err(_) => {}
+                    }
                 }
             });
         }
     }
 
     fn ended(&self) {
-        lock(&self.asked).clear();
+        lock(&self.asked).ended();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_one_process_was_asked_for_the_next_one_was_not() {
+        let mut asked = Asked::default();
+        let ends = asked.ends;
+        asked.note(ends, "a");
+        assert!(asked.ids.contains("a"));
+        asked.ended();
+        // An answer that came late.
+        asked.note(ends, "b");
+        assert!(asked.ids.is_empty());
+        asked.note(asked.ends, "b");
+        assert!(asked.ids.contains("b"));
+    }
 
     #[test]
     fn a_replica_follows_into_the_log_that_takes_the_place_of_another() {

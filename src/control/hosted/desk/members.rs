@@ -3,7 +3,7 @@
 use super::Desk;
 use crate::control::accounts::{Invite, Member, MemberRole, User};
 use crate::control::hosted::permission::{Action, Rights};
-use crate::control::hosted::store::{InviteRow, MemberRow, OrganizationRow};
+use crate::control::hosted::store::{InviteRow, MemberRow, OrganizationRow, Records};
 use crate::control::hosted::{Entry, PLAN, Shared, keys};
 use crate::control::names::{OrganizationSlug, Username};
 use crate::error::{Code, Error, Result};
@@ -19,18 +19,7 @@ const VALID: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 impl Desk<'_> {
     pub(super) fn member(&self, organization: &OrganizationRow, user: &Username) -> Result<MemberRow> {
-        let records = self.shared.records();
-        let row = match records.user(user.as_str())? {
-            Some(user) => records.member(&organization.id, &user.id)?,
-            None => None,
-        };
-        row.ok_or_else(|| {
-            Error::new(
-                Code::UserNotFound,
-                format!("{user} is no member of organization {}", organization.slug),
-            )
-            .hint("torso org members list shows them")
-        })
+        member(&self.shared.records(), organization, user)
     }
 
     pub(super) fn admit(&self, of: &OrganizationSlug, user: &Username, role: MemberRole) -> Result<Member> {
@@ -72,17 +61,17 @@ impl Desk<'_> {
             json!({ "user": user, "role": role }),
         );
         self.change(of, Action::ManageMembers, entry, |organization, rights| {
-            let row = self.member(organization, user)?;
-            may_give(rights, role)?;
-            may_give(rights, row.role)?;
             let records = self.shared.records();
             records.write(|| {
+                let row = member(&records, organization, user)?;
+                may_give(rights, role)?;
+                may_give(rights, row.role)?;
                 if role < MemberRole::Owner {
                     another_owner(&records.members(&organization.id)?, &row, of)?;
                 }
-                records.set_member(&organization.id, &row.user_id, role)
-            })?;
-            Ok(told(MemberRow { role, ..row }))
+                records.set_member(&organization.id, &row.user_id, role)?;
+                Ok(told(MemberRow { role, ..row }))
+            })
         })
     }
 
@@ -100,14 +89,15 @@ impl Desk<'_> {
             json!({ "user": user }),
         );
         self.change(of, action, entry, |organization, rights| {
-            let row = self.member(organization, user)?;
             if leaves {
                 self.unlimited("leave organizations")?;
-            } else {
-                may_give(rights, row.role)?;
             }
             let records = self.shared.records();
             records.write(|| {
+                let row = member(&records, organization, user)?;
+                if !leaves {
+                    may_give(rights, row.role)?;
+                }
                 another_owner(&records.members(&organization.id)?, &row, of)?;
                 records.delete_member(&organization.id, &row.user_id)
             })?;
@@ -185,6 +175,20 @@ impl Desk<'_> {
             records.write(|| records.delete_invite(row.id)).map(drop)
         })
     }
+}
+
+fn member(records: &Records, organization: &OrganizationRow, user: &Username) -> Result<MemberRow> {
+    let row = match records.user(user.as_str())? {
+        Some(user) => records.member(&organization.id, &user.id)?,
+        None => None,
+    };
+    row.ok_or_else(|| {
+        Error::new(
+            Code::UserNotFound,
+            format!("{user} is no member of organization {}", organization.slug),
+        )
+        .hint("torso org members list shows them")
+    })
 }
 
 /// Bytes of the longest e-mail address.

@@ -82,9 +82,9 @@ impl Desk<'_> {
             format!("created organization {}", row.slug),
             json!({ "organization": row.slug }),
         );
-        let made = self.shared.first_group(&row);
-        self.shared.note(&row.id, self.caller, entry, made.as_ref().err());
-        made.map(|()| self.organization(row))
+        self.shared.first_group(&row);
+        self.shared.note(&row.id, self.caller, entry, None);
+        Ok(self.organization(row))
     }
 
     pub(super) fn update(&self, slug: &OrganizationSlug, patch: &OrganizationPatch) -> Result<Organization> {

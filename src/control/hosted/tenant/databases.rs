@@ -6,7 +6,7 @@ use crate::control::hosted::Entry;
 use crate::control::hosted::permission::{Action, Target, permission};
 use crate::control::names::DatabaseName;
 use crate::control::types::{Configuration, ConfigurationPatch, CreateDatabase, Database, DatabaseFilter, Seed};
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use serde_json::json;
 
 pub(super) fn list(tenant: &Tenant<'_>, filter: &DatabaseFilter) -> Result<Vec<Database>> {
@@ -76,7 +76,18 @@ pub(super) fn delete(tenant: &Tenant<'_>, name: &DatabaseName) -> Result<Databas
         json!({ "database": name }),
     );
     tenant.change_database(Action::DeleteDatabase, name, entry, |plane| {
+        let id = plane.get_database(name)?.id;
+        // A copy of one that is on its way would live on.
+        let _alone = tenant.shared.moves.begin(id.as_str(), &format!("database {name}"))?;
+        // Whoever had it may have moved or deleted it.
         let database = plane.get_database(name)?;
+        if database.id != id {
+            return Err(Error::new(
+                Code::DatabaseBusy,
+                format!("database {name} became another one meanwhile"),
+            )
+            .hint(format!("look at it first: torso db show {name}")));
+        }
         // Not by the name, which another may bear by now.
         tenant.shared.removed(plane.delete_by_id(&database.id).map(drop))?;
         tenant.shared.unpublish(&tenant.organization.id, &database.id);

@@ -5,7 +5,7 @@ use crate::control::ControlPlane as _;
 use crate::control::hosted::Entry;
 use crate::control::hosted::labels::label;
 use crate::control::hosted::permission::{Action, Target};
-use crate::control::names::{DatabaseId, GroupName, LocationCode};
+use crate::control::names::{GroupName, LocationCode};
 use crate::control::types::{DatabaseFilter, Group, GroupConfiguration, NewGroup};
 use crate::error::Result;
 use serde_json::json;
@@ -63,13 +63,15 @@ pub(super) fn delete(tenant: &Tenant<'_>, name: &GroupName) -> Result<Group> {
         json!({ "group": name }),
     );
     tenant.change(Action::DeleteGroup, Target::Group(name), entry, |plane| {
-        let doomed: Vec<DatabaseId> = plane
-            .placements()?
-            .into_iter()
-            .filter(|placed| placed.group == *name)
-            .map(|placed| placed.id)
-            .collect();
         let group = plane.get_group(name)?;
+        let mut doomed = Vec::new();
+        // A copy of what is on its way would live on.
+        let mut alone = vec![tenant.shared.moves.begin(&group.uuid, &format!("group {name}"))?];
+        for placed in plane.placements()?.into_iter().filter(|placed| placed.group == *name) {
+            let what = format!("database {}", placed.name);
+            alone.push(tenant.shared.moves.begin(placed.id.as_str(), &what)?);
+            doomed.push(placed.id);
+        }
         tenant.shared.removed(plane.delete_group(name).map(drop))?;
         tenant.publish_all()?;
         tenant.forget(&doomed, Some(&group.uuid));
