@@ -28,7 +28,7 @@ pub struct Refused {
     pub hint: Option<String>,
 }
 
-/// What stopped a text: a statement, or the shell itself.
+/// Why the running of a text stopped: a statement failed, or the shell ends.
 pub enum Stopped {
     Refused(Refused),
     Ended(End),
@@ -116,7 +116,7 @@ impl<'a> Shown<'a> {
     }
 }
 
-/// What is known of a statement once its result was shown.
+/// Facts about a statement whose result has been shown.
 struct Finished {
     /// Whether it may have written.
     wrote: bool,
@@ -368,7 +368,7 @@ impl Shell<'_> {
         }
         match failure {
             Failure::Sink(error) => Stopped::Ended(End::from(error)),
-            // Nothing that follows in a script could be meant to run without the connection; a person may try again.
+            // The rest of a script cannot run without the connection; a person may try again.
             Failure::Connection(error) if !self.interactive => {
                 let code = error.kind().exit_code().into();
                 match self.say(format_args!("Error: {error}")) {
@@ -491,7 +491,7 @@ impl Shell<'_> {
         }
     }
 
-    /// Says why a statement that began on `line` failed.
+    /// Reports the failure of a statement that began on `line`.
     pub(super) fn complain_of(&mut self, refused: Refused, line: u64) -> Ran {
         let kind = match refused.phase {
             Phase::Prepare => "Parse error",

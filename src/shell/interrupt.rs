@@ -1,4 +1,4 @@
-//! Ctrl-C: stops the running statement, on whichever connection it runs. A command that runs none is simply ended.
+//! Ctrl-C: interrupts the running statement, on whichever connection. A command without one is ended.
 
 use crate::sql::Interrupter;
 use crate::sync::lock;

@@ -1,4 +1,4 @@
-//! Where results go: standard output, a file, or another program.
+//! The destination of results: standard output, a file, or another program.
 
 use super::render::Escape;
 use super::render::text::visible;
@@ -18,13 +18,13 @@ pub enum Refused {
     CannotOpen,
 }
 
-/// The shell's writer.
+/// The writer for results.
 pub struct Output {
     writer: BufWriter<Box<dyn Write>>,
     /// As the user named it; none for standard output.
     name: Option<String>,
     child: Option<Child>,
-    /// Standard output is a terminal, which nothing that is shown may take over.
+    /// Whether standard output is a terminal, which results must not be able to control.
     guards: bool,
 }
 

@@ -17,7 +17,7 @@ const FORBIDDEN: [&str; 7] = [
     "zipfile_cds",
 ];
 
-/// Watches statements, and remembers what it refused.
+/// Checks statements, and records what it refused.
 #[derive(Debug, Clone, Default)]
 pub struct Guard {
     on: Arc<AtomicBool>,

@@ -9,11 +9,11 @@ use super::to_server::{only_writes, plain_words};
 use crate::sql::{BatchStatement, Failure, split};
 use std::ops::Range;
 
-/// How much waits at most.
+/// The most that waits: bytes, and statements.
 const BYTES: usize = 1 << 20;
 const STATEMENTS: usize = 500;
 
-/// What waits.
+/// The statements that wait.
 #[derive(Default)]
 pub struct Waiting {
     texts: Vec<Text>,
@@ -74,7 +74,7 @@ impl Shell<'_> {
         Ok(true)
     }
 
-    /// Runs what waits. Fails when a statement did, after saying so.
+    /// Runs what waits. If a statement fails, reports that and fails.
     pub(super) fn send_waiting(&mut self) -> Ran {
         let waiting = std::mem::take(&mut self.waiting);
         if waiting.texts.is_empty() {

@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::Message;
 /// What was refused and is remembered. What a client refers to beyond that ends its socket.
 const REMEMBERED: usize = 1_024;
 
-/// See the module.
+/// The state of a socket, see the module.
 #[derive(Default)]
 pub(super) struct Account {
     streams: HashMap<i32, Place>,
@@ -60,7 +60,7 @@ impl Account {
         }
     }
 
-    /// Takes note of a request: the answer, where it does not go on to the process.
+    /// Records a request. Returns an answer if the request must not go on to the process.
     pub fn enter(
         &mut self,
         asked: &Asked,
@@ -69,7 +69,7 @@ impl Account {
     ) -> Option<Message> {
         let id = asked.request_id;
         match (asked.does, asked.stream_id) {
-            // One that is open already is the process's to refuse.
+            // If it is open already, the process refuses it.
             (Does::OpenStream, Some(stream)) if self.streams.contains_key(&stream) => None,
             (Does::OpenStream, Some(stream)) => match place() {
                 Ok(place) => {

@@ -1,4 +1,4 @@
-//! What the gateway counts for whoever watches the server.
+//! The gateway's metrics.
 
 use super::routes::Kind;
 use axum::http::StatusCode;
@@ -20,7 +20,7 @@ const OUTCOMES: [&str; 3] = ["ok", "refused", "failed"];
 #[derive(Default)]
 pub(super) struct Counters {
     requests: [[AtomicU64; OUTCOMES.len()]; KINDS.len()],
-    /// Requests and messages refused for their SQL.
+    /// Requests and messages that were refused because of their SQL.
     sql_refused: AtomicU64,
     bytes_synced: AtomicU64,
     sockets: AtomicI64,

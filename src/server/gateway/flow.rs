@@ -1,4 +1,4 @@
-//! The bodies of requests, which are collected, and of answers, which flow as they come.
+//! Bodies: those of requests are read into memory, those of answers are streamed.
 
 use super::Core;
 use super::inspect::Format;
@@ -19,13 +19,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-/// A body that has arrived, and the memory that is held for it.
+/// A request body in memory, and the permit for that memory.
 pub(super) struct Collected {
     pub bytes: Bytes,
     pub held: Option<Memory>,
 }
 
-/// Collects a request's body.
+/// Reads a request's body into memory.
 pub(super) async fn collect(core: &Core, route: &Route, headers: &HeaderMap, body: Body) -> Result<Collected, Refusal> {
     let limit = core.limits.body;
     let too_large = || {
@@ -78,7 +78,7 @@ pub(super) async fn collect(core: &Core, route: &Route, headers: &HeaderMap, bod
                 held = core.shares.memory(&route.organization_id, counted).await?;
             }
         }
-        // Nearly all bodies come in one piece, which is not copied.
+        // Nearly all bodies arrive in one piece, which is not copied.
         if first.is_empty() && all.is_empty() {
             first = data;
         } else {
@@ -93,8 +93,8 @@ pub(super) async fn collect(core: &Core, route: &Route, headers: &HeaderMap, bod
     Ok(Collected { bytes, held })
 }
 
-/// The body of an answer on its way. It holds the request's place until it has passed, counts what passes, and ends when
-/// nothing comes any more.
+/// The streamed body of an answer. It holds the request's permit until its end, counts bytes, and ends when nothing
+/// arrives for too long.
 pub(super) struct Flow {
     core: Arc<Core>,
     route: Arc<Route>,
@@ -117,7 +117,7 @@ pub(super) struct Flow {
     token: Option<(String, Instant)>,
 }
 
-/// Why an answer is not waited for any longer.
+/// Why an answer ends early.
 enum End {
     /// Whoever would give it is away.
     Away(Refusal),
@@ -185,7 +185,7 @@ impl Flow {
         longer as u64
     }
 
-    /// Whether the answer may still be given to whoever asked for it.
+    /// Whether the client may still receive the answer.
     fn is_allowed(&mut self) -> bool {
         let Some((token, checked)) = &mut self.token else {
             return true;
@@ -213,7 +213,7 @@ impl Flow {
         })
     }
 
-    /// What is told to a client that reads rows line by line.
+    /// An error as the last line, for a client that reads rows line by line.
     fn last_line(&self, refusal: &Refusal) -> Bytes {
         let error = json!({ "type": "error", "error": { "message": refusal.message, "code": refusal.code } });
         let head = if self.bytes == 0 {

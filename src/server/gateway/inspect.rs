@@ -1,8 +1,8 @@
-//! Looks at the SQL in requests before anybody runs it. What would reach beyond the database is refused, and so are
-//! statements so long that parsing them could end the engine's process.
+//! Inspects the SQL in requests before it is run. SQL that reaches beyond its database is refused, and so are
+//! statements so long that parsing them could crash the engine's process.
 //!
-//! Nearly all requests are let through after a search for a few names. Only a body in which one is found, or which could
-//! hide one, or which is long enough for a long statement, is taken apart.
+//! Nearly all requests pass after a search for a few names. A body is only parsed if it contains one, could hide one,
+//! or is long enough for a long statement.
 
 use super::refusal::Refusal;
 use super::wire::{self, Malformed, Message};
@@ -15,7 +15,7 @@ use std::fmt;
 /// Bytes of the longest statement.
 pub(super) const LONGEST_STATEMENT: usize = 1 << 20;
 
-/// How a body tells its SQL.
+/// How a body contains SQL.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Format {
     Json,
@@ -46,7 +46,7 @@ pub(super) fn check(format: Format, body: &[u8]) -> Result<(), Refusal> {
     }
 }
 
-/// Whether letters in JSON are written as numbers.
+/// Whether JSON has characters written as escapes.
 pub(super) fn hides(json: &[u8]) -> bool {
     memchr::memmem::find(json, br"\u").is_some()
 }

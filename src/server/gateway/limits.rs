@@ -1,4 +1,4 @@
-//! What one database may take of the server, so that no tenant starves another, and how long anything may last.
+//! The limits of one database, so that no tenant starves another, and all timeouts.
 
 use super::refusal::Refusal;
 use crate::control::names::DatabaseId;
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-/// Limits of the gateway.
+/// The limits and timeouts of the gateway.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// Requests of one database that are answered at the same time. More wait for a moment, as many again at most.
@@ -27,7 +27,7 @@ pub struct Limits {
     /// How long a body may take to arrive, and its next piece.
     pub upload: Duration,
     pub upload_piece: Duration,
-    /// How long a process that is away is waited for, before 503.
+    /// How long a request waits for a process that is not running, before 503.
     pub absence: Duration,
     /// How long a process may take to answer, and the next piece of its answer.
     pub answer: Duration,
@@ -64,7 +64,7 @@ impl Default for Limits {
     }
 }
 
-/// Databases that are remembered; beyond that, those without a request are forgotten.
+/// Databases in memory; beyond that, those without a request are dropped.
 const REMEMBERED: usize = 4096;
 
 /// A unit of memory, in bytes, and what is not counted. All connections together may hold so much each.
@@ -74,7 +74,7 @@ const SMALL: usize = 16 * UNIT;
 /// An organization may hold one of so many parts of the memory.
 const PARTS: usize = 4;
 
-/// Who has what.
+/// The permits in use.
 pub(super) struct Shares {
     limits: Limits,
     databases: Mutex<HashMap<DatabaseId, Arc<Share>>>,
@@ -119,10 +119,10 @@ impl Drop for Guest {
     }
 }
 
-/// A part of a share, given back when it is dropped.
+/// A permit of a share; dropping it returns it.
 pub(super) type Permit = OwnedSemaphorePermit;
 
-/// Memory that is held.
+/// Memory in use; dropping it returns it.
 pub(super) struct Memory {
     _own: Permit,
     _all: Permit,
@@ -160,7 +160,7 @@ impl Shares {
         share
     }
 
-    /// Room for a request.
+    /// Waits for a permit for a request.
     pub async fn request(&self, id: &DatabaseId) -> Result<Permit, Refusal> {
         let share = self.of(id);
         if let Ok(permit) = Arc::clone(&share.requests).try_acquire_owned() {
@@ -174,7 +174,7 @@ impl Shares {
         }
     }
 
-    /// Room for a socket.
+    /// A permit for a socket.
     pub fn socket(&self, id: &DatabaseId) -> Result<Permit, Refusal> {
         Arc::clone(&self.of(id).sockets)
             .try_acquire_owned()

@@ -38,12 +38,12 @@ struct Kept {
     swept: Option<Instant>,
 }
 
-/// Why there is no answer.
+/// Why a request has no answer.
 #[derive(Debug)]
 pub(super) enum Failed {
     /// Nothing was sent.
     Before,
-    /// It was sent, or a part of it.
+    /// It was sent, at least in part.
     After(hyper::Error),
 }
 

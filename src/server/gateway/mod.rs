@@ -1,11 +1,11 @@
-//! The gateway: the only way from outside to the engine's processes, which must not be shown to strangers.
+//! The gateway: the only way from outside to the engine's processes, which must not be reachable directly.
 //!
-//! A request comes with the label of what it is for and its path there. The gateway lets through what is in one table
-//! (`routes`), checks the database token itself, looks at the SQL (`inspect`), and sends the request on with its own
-//! token and the namespace it decided on (`upstream`, over `links`); of the client's headers only a few harmless ones go
-//! along. Answers flow back as they come (`flow`). Sockets (`socket`, `speech`, `account`) are vetted message by message.
-//! What outlives a request belongs to its database (`streams`) and is counted (`open`). One database has a bounded share of
-//! all that (`limits`).
+//! A request comes with a database's label and the path there. The gateway accepts only what is in one table
+//! (`routes`), checks the database token itself, inspects the SQL (`inspect`), and forwards the request with its own
+//! token and the right namespace (`upstream`, over `links`); of the client's headers only a few harmless ones are
+//! forwarded. Answers flow back as they come (`flow`). Sockets (`socket`, `speech`, `account`) are vetted message by
+//! message. What outlives a request belongs to its database (`streams`) and is counted (`open`). One database has a
+//! bounded share of all that (`limits`).
 //!
 //! Which host and path belong to which label is the listener's to decide; which token opens what is the plane's.
 
@@ -46,7 +46,7 @@ use streams::{Inward, Streams};
 use tokio::sync::watch;
 use upstream::{Call, Shows, Upstream, no_database};
 
-/// Headers of requests that a process is shown, besides those that the gateway sets.
+/// Request headers that are forwarded to a process, besides those that the gateway sets.
 const SHOWN: [HeaderName; 8] = [
     header::ACCEPT,
     header::ACCEPT_ENCODING,
@@ -79,7 +79,7 @@ const LARGE: usize = 256 << 10;
 
 const X_AUTHORIZATION: HeaderName = HeaderName::from_static("x-authorization");
 
-/// The door to databases. Clones are the same door.
+/// The gateway. Clones share everything.
 #[derive(Clone)]
 pub struct Gateway {
     core: Arc<Core>,
@@ -94,12 +94,12 @@ struct Core {
     streams: Streams,
     upstream: Upstream,
     counters: Counters,
-    /// True once the server is to end.
+    /// True once the server was told to stop.
     ends: watch::Sender<bool>,
 }
 
 impl Core {
-    /// Returns once the server is to end.
+    /// Returns once the server was told to stop.
     async fn ending(&self) {
         // The sender is in this very value.
         let _ = self.ends.subscribe().wait_for(|ends| *ends).await;
@@ -123,7 +123,7 @@ impl Gateway {
         }
     }
 
-    /// Answers a request for what is behind a label. `path` is the path below it, as it was sent.
+    /// Answers a request for a label. `path` is the path below the label, as it was sent.
     pub async fn serve(&self, label: &str, path: &str, request: Request<Body>) -> Response<Body> {
         let mut response = if request.method() == Method::OPTIONS {
             leave()
@@ -146,7 +146,7 @@ impl Gateway {
         response
     }
 
-    /// Has all sockets end in order, and returns when they have.
+    /// Closes all sockets in order; returns when they are closed.
     pub async fn end(&self) {
         self.core.ends.send_replace(true);
         while self.core.counters.open_sockets() > 0 {
@@ -353,7 +353,7 @@ fn bearer<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a st
     Ok(Some(token.trim()))
 }
 
-/// The headers that a process is shown. What it is told of the body is what was checked.
+/// The headers for a process. Those about the body are replaced by what was checked.
 fn shown(entry: &Entry, headers: &HeaderMap) -> Result<HeaderMap, Refusal> {
     let unsupported = |what: &str| {
         Refusal::new(

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// What a stream is known by between two requests: a baton, or the id of a client.
 pub(super) type Name = Vec<u8>;
 
-/// How long processes keep what nobody uses, and a little more.
+/// Kinds of streams, by how long processes keep them idle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kept {
     /// A stream.
@@ -31,7 +31,7 @@ impl Kept {
     }
 }
 
-/// All that is open. Clones are the same.
+/// All open streams. Clones share them.
 #[derive(Clone)]
 pub(super) struct Open {
     /// Of one database.
@@ -108,7 +108,7 @@ impl Open {
         })
     }
 
-    /// How many there are of all databases.
+    /// The number of open streams of all databases.
     pub fn count(&self) -> usize {
         let now = Instant::now();
         let mut databases = self.databases();

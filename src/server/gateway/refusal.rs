@@ -1,4 +1,4 @@
-//! What the gateway answers itself: refusals in the form that the asking client reads, and leave for browsers.
+//! Answers of the gateway itself: errors in the form that the client reads, and CORS for browsers.
 //!
 //! Hrana clients read JSON with `message` and `code`, Platform API clients `error`; gRPC-Web clients read headers.
 
@@ -7,14 +7,14 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
-/// The form of an answer.
+/// The form of an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     Json,
     Grpc,
 }
 
-/// A request that was not let through, or that nobody answered.
+/// An error for a client: the request was refused, or has no answer.
 #[derive(Debug, Clone)]
 pub(super) struct Refusal {
     pub status: StatusCode,
@@ -49,7 +49,7 @@ impl Refusal {
         Self::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", message)
     }
 
-    /// A write with a token that may only read.
+    /// The error for a write with a read-only token.
     pub fn read_only() -> Self {
         let message = "the token is read-only, and this writes (torso db tokens create DATABASE makes one that may)";
         Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", message)

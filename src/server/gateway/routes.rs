@@ -1,4 +1,4 @@
-//! The requests that are let through to a database, and nothing else: a table of methods and paths.
+//! The table of methods and paths that are forwarded to a database. Everything else is refused.
 
 use super::inspect::Format;
 use super::refusal::{Form, Refusal};
@@ -25,13 +25,13 @@ pub(super) enum Kind {
     Socket,
 }
 
-/// A line of the table.
+/// A row of the table.
 #[derive(Debug, PartialEq)]
 pub(super) struct Entry {
     pub method: Method,
     pub path: &'static str,
     pub kind: Kind,
-    /// How the body tells its SQL; none where there is no body.
+    /// How the body contains SQL; none if there is no body.
     pub format: Option<Format>,
 }
 
@@ -91,7 +91,7 @@ static TABLE: [Entry; 22] = [
 ];
 
 impl Entry {
-    /// How a refusal is told.
+    /// The form of errors.
     pub fn form(&self) -> Form {
         match self.kind {
             Kind::Sync | Kind::Proxy => Form::Grpc,

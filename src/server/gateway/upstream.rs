@@ -1,5 +1,5 @@
-//! The way to the engine's processes: their addresses and what they want to be shown, and patience with processes that are
-//! being started. Connections to them are in `links`.
+//! Forwards requests to the engine's processes: finds their addresses and tokens, and waits for processes that are
+//! being started. `links` has the connections.
 
 use super::limits::Limits;
 use super::links::{Answer, Failed, Links};
@@ -19,13 +19,13 @@ use std::net::SocketAddr;
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
-/// How long what is known of a process is believed.
+/// How long the address and token of a process are cached.
 const BELIEVED: Duration = Duration::from_secs(1);
 
 /// How long to wait before asking again.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// How long a process may take to tell that it is well.
+/// The timeout of a health check.
 const WELL: Duration = Duration::from_secs(1);
 
 /// A namespace at a process.
@@ -280,7 +280,7 @@ impl Upstream {
         (since.elapsed() >= self.limits.hang).then(hangs)
     }
 
-    /// Whether a process answers.
+    /// Whether a process is healthy.
     async fn is_well(&self, endpoint: crate::error::Result<Endpoint>) -> bool {
         let Ok(endpoint) = endpoint else {
             return false;
@@ -295,7 +295,7 @@ impl Upstream {
     }
 }
 
-/// What is known of a process that is waited for.
+/// The state of waiting for a process.
 #[derive(Debug, Default)]
 pub(super) struct Wait {
     unwell_since: Option<Instant>,

@@ -1,4 +1,4 @@
-//! Where SQL is in messages of Protocol Buffers: a table per message, and a walk over its fields.
+//! Finds SQL in protobuf messages: a table for each message, and a walk over its fields.
 //!
 //! Every occurrence of a field is visited, also of one that a decoder would overwrite with a later one. What the tables do
 //! not name is taken for SQL, so that a field nobody here knows hides nothing.
@@ -78,7 +78,7 @@ pub(super) const DESCRIBE: Message = &[(1, Value), (2, Sql)];
 /// A message without SQL.
 pub(super) const NO_SQL: Message = &[(1, Value)];
 
-/// Bytes that are no message.
+/// The bytes are not a valid message.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
 

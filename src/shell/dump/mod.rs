@@ -1,4 +1,4 @@
-//! A database as SQL text that makes it again.
+//! Dumps a database as SQL text that recreates it.
 //!
 //! The text is that of `sqlite3`'s `.dump`, except where that loses data: infinities, text with NUL or not in UTF-8 and
 //! `user_version`/`application_id` survive here. All reading goes through a [`Session`], in one read transaction and row
@@ -14,16 +14,16 @@ use std::io::{self, Write};
 
 type Result<T> = std::result::Result<T, Failure>;
 
-/// What to dump and how.
+/// The options of a dump.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Row ids of tables where they are not a column, too.
+    /// Also dump row ids that are not a column.
     pub preserve_rowids: bool,
     /// Line ends within text stay as they are instead of going through `char(10)`.
     pub newlines: bool,
-    /// Only the rows: no schema, no transaction.
+    /// Only the rows, without schema and transaction.
     pub data_only: bool,
-    /// Not the tables of SQLite's own (`sqlite_sequence`, `sqlite_stat1`).
+    /// Leave out SQLite's own tables (`sqlite_sequence`, `sqlite_stat1`).
     pub no_sys: bool,
     /// Only objects with names LIKE one of these; all if there are none.
     pub patterns: Vec<String>,
@@ -76,7 +76,7 @@ impl Options {
     }
 }
 
-/// What was dumped.
+/// The result of a dump.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Report {
     pub rows: u64,
