@@ -338,3 +338,25 @@ fn the_flags_help_and_version_are_as_in_sqlite3() {
         "{version}"
     );
 }
+
+/// What the newer shells of the generation have, and the oldest does not.
+#[test]
+fn what_came_within_the_generation_is_there() {
+    let world = World::new();
+    world.ok([
+        "db",
+        "shell",
+        "--",
+        "--odd.db",
+        "create table t(a text, b text, c as (a || b))",
+    ]);
+    world.write("t.txt", "aaa|bbb\n");
+    world.write("t.jsonl", "{\"b\": \"2\", \"a\": \"1\"}\n");
+    let script = ".import t.txt t\n.import --jsonl t.jsonl t\nselect * from t;\n.print \"\\x3f\"\n\
+        select base85(base85(x'00ff')) = x'00ff', base64(x'00ff') from generate_series(1, -1, -2);\n";
+    let run = world
+        .torso_with_input(["db", "shell", "--", "--odd.db"], script)
+        .success();
+    assert_eq!(run.stdout, "aaa|bbb|aaabbb\n1|2|12\n?\n1|AP8=\n\n1|AP8=\n\n");
+    assert!(world.work().join("--odd.db").exists());
+}

@@ -46,10 +46,14 @@ pub fn answer(mut program: Command, helps: &[(&str, String)], case: &Case) -> An
     let home = directory.path();
     let broken = home.join("broken.db");
     std::fs::write(&broken, "this is no database, however long it may be ".repeat(50)).unwrap();
+    // In two steps, since the name of a directory may have such a word in it.
     let place = |text: &str| {
-        text.replace("FILE", home.join("f.db").to_str().unwrap())
-            .replace("TMP", home.to_str().unwrap())
-            .replace("BAD", broken.to_str().unwrap())
+        text.replace("FILE", "\u{1}f")
+            .replace("TMP", "\u{1}t")
+            .replace("BAD", "\u{1}b")
+            .replace("\u{1}f", home.join("f.db").to_str().unwrap())
+            .replace("\u{1}t", home.to_str().unwrap())
+            .replace("\u{1}b", broken.to_str().unwrap())
     };
     for (name, content) in &case.files {
         std::fs::write(home.join(name), content).unwrap();

@@ -91,6 +91,7 @@ pub(in crate::commands) fn set_words_apart(args: Vec<OsString>) -> Vec<OsString>
     while let Some(word) = rest.next() {
         let text = word.to_string_lossy();
         if text == "--" {
+            words.push(word.clone());
             words.extend(rest.by_ref().cloned());
         } else if text == "-help" {
             front.push("--help".into());
@@ -373,7 +374,7 @@ mod tests {
             ("torso db shell --help", "torso db shell --help --"),
             ("torso db shell x -help", "torso db shell --help -- x"),
             ("torso db shell x -q", "torso db shell -q -- x"),
-            ("torso db shell x -- --quiet", "torso db shell -- x --quiet"),
+            ("torso db shell x -- --quiet", "torso db shell -- x -- --quiet"),
         ] {
             assert_eq!(apart(line), expected);
         }

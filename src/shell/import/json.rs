@@ -89,8 +89,11 @@ fn import<'a>(
     let target = options.target();
     let existing = columns_of(session, &target)?;
     let mut created = None;
-    let columns = match existing {
-        Some(columns) => columns,
+    let columns: Vec<String> = match existing {
+        Some(columns) => {
+            let generated = super::generated(session, options);
+            columns.into_iter().filter(|name| !generated.contains(name)).collect()
+        }
         None => {
             let (columns, kinds) = survey(options, stop)?;
             let list = definitions(&columns, |index| kinds[index]);

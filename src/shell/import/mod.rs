@@ -16,8 +16,9 @@ pub mod strict;
 mod types;
 
 use super::render::text;
+use super::state::{collect, text_of};
 use crate::error::{Code, Error, Result};
-use crate::sql::{Args, Column, Failure, Flow, Session, Sink, ValueRef};
+use crate::sql::{Args, Column, Failure, Flow, Session, Sink, Value, ValueRef};
 pub use options::{Options, Refusal};
 use progress::{Consumed, Counted, Progress};
 use reader::{End, Reader, Record};
@@ -312,12 +313,12 @@ impl Importer<'_, '_> {
         }
     }
 
-    /// How many columns the table has.
+    /// How many columns of the table take values.
     fn width(&mut self, target: &str) -> std::result::Result<usize, Failure> {
         let mut sink = Width(0);
         self.session
             .run(&format!("SELECT * FROM {target} LIMIT 0"), &Args::default(), &mut sink)?;
-        Ok(sink.0)
+        Ok(sink.0.saturating_sub(generated(self.session, self.options).len()))
     }
 
     /// Says what SQLite refused; anything else is handed back.
@@ -330,6 +331,14 @@ impl Importer<'_, '_> {
             failure => Err(failure),
         }
     }
+}
+
+/// The generated columns of the table, which take no values. None where nobody can tell.
+fn generated(session: &mut dyn Session, options: &Options) -> Vec<String> {
+    let schema = options.schema.clone().map_or(Value::Null, Value::Text);
+    let columns = "SELECT name FROM pragma_table_xinfo(?1, ?2) WHERE hidden > 1";
+    let rows = collect(session, columns, &[Value::Text(options.table.clone()), schema]);
+    rows.into_iter().flatten().map(|row| text_of(&row[0])).collect()
 }
 
 /// The column list of a CREATE TABLE, four on a line.

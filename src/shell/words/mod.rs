@@ -108,6 +108,14 @@ pub fn unescape(word: &[u8]) -> Vec<u8> {
                 }
                 value
             }
+            // As in the newer ones of the generation; before 3.42 it stands for itself.
+            b'x' => {
+                let mut digit = || rest.next_if(u8::is_ascii_hexdigit).map(hex_digit);
+                match digit() {
+                    Some(first) => digit().map_or(first, |second| 16 * first + second),
+                    None => b'x',
+                }
+            }
             other => other,
         });
     }
@@ -115,6 +123,13 @@ pub fn unescape(word: &[u8]) -> Vec<u8> {
         plain.truncate(nul);
     }
     plain
+}
+
+fn hex_digit(digit: u8) -> u8 {
+    match digit {
+        b'0'..=b'9' => digit - b'0',
+        _ => (digit | 0x20) - b'a' + 10,
+    }
 }
 
 /// A number: decimal or `0x…`, with a sign and a unit (`K`, `MB`, `GiB`…). What is not a number is 0.
@@ -221,6 +236,7 @@ mod tests {
     fn words_are_cut_and_unescaped() {
         assert_eq!(words("mode  csv "), ["mode", "csv"]);
         assert_eq!(words(r#"print 'a\tb' "a\tb" a\x"#), ["print", r"a\tb", "a\tb", "ax"]);
+        assert_eq!(words(r#"print "\x3f\x4A\x9\xg""#), ["print", "?J\txg"]);
         assert_eq!(
             words(r#"print "a \"b\" c"d e"#),
             ["print", "a \"b\" c", "d", "e"].map(str::to_owned)

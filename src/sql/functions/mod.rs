@@ -2,6 +2,7 @@
 //!
 //! [`register`] adds them to a connection. They are in files by theme; each answers what its namesake in that shell does.
 
+mod base;
 mod decimal;
 mod edit;
 mod files;
@@ -9,6 +10,7 @@ mod hash;
 mod math;
 mod numbers;
 mod pattern;
+mod series;
 
 use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, Result};
@@ -23,6 +25,7 @@ const DIRECT: FunctionFlags = FunctionFlags::SQLITE_UTF8.union(FunctionFlags::SQ
 
 /// Adds the functions, the `uint` collation and the table-valued `generate_series`.
 pub(super) fn register(connection: &Connection) -> Result<()> {
+    base::register(connection)?;
     math::register(connection)?;
     pattern::register(connection)?;
     hash::register(connection)?;
@@ -30,7 +33,7 @@ pub(super) fn register(connection: &Connection) -> Result<()> {
     numbers::register(connection)?;
     files::register(connection)?;
     edit::register(connection)?;
-    rusqlite::vtab::series::load_module(connection)
+    series::register(connection)
 }
 
 /// A function's error message.
