@@ -16,8 +16,9 @@ pub mod strict;
 mod types;
 
 use super::render::text;
-use super::state::{collect, text_of};
+use super::state::text_of;
 use crate::error::{Code, Error, Result};
+use crate::sql::query::collect;
 use crate::sql::{Args, Column, Failure, Flow, Session, Sink, Value, ValueRef};
 pub use options::{Options, Refusal};
 use progress::{Consumed, Counted, Progress};
