@@ -246,7 +246,7 @@ unsafe impl VTabCursor for Cursor<'_> {
         let argument = usize::try_from(column - START).ok();
         match argument.and_then(|argument| self.arguments.get(argument)) {
             Some(argument) => context.set_result(argument),
-            None => context.set_result(&self.numbers.current()),
+            None => context.set_result(self.numbers.current()),
         }
     }
 
