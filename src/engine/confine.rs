@@ -23,8 +23,9 @@ use std::time::{Duration, Instant};
 /// The hidden first argument.
 pub const WORD: &str = "__confine";
 
-/// How long a program without its supervisor may take to end after SIGTERM, before it is killed.
-const GRACE: Duration = Duration::from_secs(7);
+/// How long a program without its supervisor may take to end after SIGTERM, before it is killed. Its databases are not
+/// served meanwhile. libSQL server ends within a fraction of a second, but ignores a SIGTERM that comes while it starts.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// What a program may access.
 #[derive(Debug, Clone, Default)]
