@@ -11,11 +11,11 @@ mod uploads;
 use crate::support::World;
 use crate::support::hrana;
 use crate::support::server::Server;
+use crate::support::sqld::free_port;
 use nix::sys::signal::Signal;
 use reqwest::blocking::Client;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -38,7 +38,7 @@ impl Deployment {
     /// With the locations `ams`, `lhr` and `iad`, and the owner `alice`.
     fn new() -> Self {
         let world = World::new();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let listen = format!("127.0.0.1:{port}");
         let args = ["--listen", &listen, "--locations", "ams,lhr,iad", "--owner", "alice"].map(str::to_owned);
         let mut deployment = Self {

@@ -68,9 +68,13 @@ impl Drop for Sqld {
     }
 }
 
-/// A port that nobody listens on.
+/// A port that nobody listens on. It is none that the system gives to outgoing connections, which could have it when who
+/// listened there is to start again, nor one that torso gives to its processes.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    (0..1000)
+        .map(|_| fastrand::u16(10_000..20_000))
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .unwrap()
 }
 
 fn log(folder: &Path) -> String {
