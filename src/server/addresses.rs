@@ -1,9 +1,10 @@
 //! How many connections one address may have at the same time, so that one client cannot take them all. This machine itself
 //! may have any number: whoever is on it is trusted, or is a proxy.
 
+use crate::sync::lock;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 pub(super) struct Addresses {
     /// 0 is unlimited.
@@ -26,7 +27,7 @@ pub(super) struct Share {
 impl Drop for Share {
     fn drop(&mut self) {
         if let Some((addresses, address)) = &self.of {
-            let mut open = addresses.open.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut open = lock(&addresses.open);
             if let Some(here) = open.get_mut(address) {
                 here.count -= 1;
                 if here.count == 0 {
@@ -51,7 +52,7 @@ impl Addresses {
         if self.most == 0 || address.is_loopback() {
             return Some(Share { of: None });
         }
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = lock(&self.open);
         let here = open.entry(address).or_default();
         if here.count >= self.most {
             if !std::mem::replace(&mut here.told, true) {

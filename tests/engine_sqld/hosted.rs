@@ -1,6 +1,6 @@
 //! A hosted plane over server processes: the suite, restarts, usage, and what is sent through labels.
 
-use super::{engine, number, query};
+use super::{engine, number, pipeline, query};
 use crate::conformance::{Subject, at, conformance, create, db, request};
 use crate::hosted::{options, origin, slug};
 use crate::support::until;
@@ -243,30 +243,30 @@ fn a_database_moves_to_another_organization_with_its_rows() {
     });
 }
 
-#[test]
-fn what_is_committed_while_a_database_moves_goes_along() {
-    let world = Tenant::new();
+/// Makes alice's database `app` with a table `t`: what runs statements on a stream of its process, behind the gateway's back.
+fn app_at_its_process(world: &Tenant) -> impl Fn(&Value, &[&str]) -> Value + use<> {
     let personal = world.hosted.plane(world.caller, None).unwrap();
     let made = create(&*personal, "app", "ams");
     run(world.hosted, &made.url, "create table t (x)");
     let route = world.hosted.route("app-alice").unwrap();
     let endpoint = world.hosted.endpoint(&route).unwrap();
     let token = world.hosted.internal_token(&route, Authorization::FullAccess).unwrap();
-    let pipeline = |baton: &Value, statements: &[&str]| {
+    move |baton, statements| {
         let requests: Vec<_> = statements
             .iter()
             .map(|sql| json!({ "type": "execute", "stmt": { "sql": sql } }))
             .collect();
-        let answer = reqwest::blocking::Client::new()
-            .post(format!("http://{}/v2/pipeline", endpoint.address))
-            .header("host", &endpoint.host)
-            .bearer_auth(token.expose())
-            .json(&json!({ "baton": baton, "requests": requests }))
-            .send()
-            .unwrap();
-        answer.json::<Value>().unwrap()
-    };
-    let opened = pipeline(&Value::Null, &["begin", "insert into t values (1)"]);
+        let body = json!({ "baton": baton, "requests": requests });
+        let request = pipeline(&endpoint, token.expose()).timeout(Duration::from_secs(30));
+        request.json(&body).send().unwrap().json().unwrap()
+    }
+}
+
+#[test]
+fn what_is_committed_while_a_database_moves_goes_along() {
+    let world = Tenant::new();
+    let ask = app_at_its_process(&world);
+    let opened = ask(&Value::Null, &["begin", "insert into t values (1)"]);
     assert_eq!(opened["results"][1]["type"], "ok", "{opened}");
     let committed = std::thread::scope(|scope| {
         let moved = scope.spawn(|| {
@@ -278,7 +278,7 @@ fn what_is_committed_while_a_database_moves_goes_along() {
         });
         // Long enough for a move that does not wait.
         std::thread::sleep(Duration::from_millis(1500));
-        let committed = pipeline(&opened["baton"], &["commit"]);
+        let committed = ask(&opened["baton"], &["commit"]);
         moved.join().unwrap().unwrap();
         committed
     });
@@ -291,23 +291,9 @@ fn what_is_committed_while_a_database_moves_goes_along() {
 #[test]
 fn a_transaction_that_nobody_ends_does_not_keep_a_database_from_moving() {
     let world = Tenant::new();
+    let ask = app_at_its_process(&world);
+    ask(&Value::Null, &["begin", "insert into t values (1)"]);
     let personal = world.hosted.plane(world.caller, None).unwrap();
-    let made = create(&*personal, "app", "ams");
-    run(world.hosted, &made.url, "create table t (x)");
-    let route = world.hosted.route("app-alice").unwrap();
-    let endpoint = world.hosted.endpoint(&route).unwrap();
-    let token = world.hosted.internal_token(&route, Authorization::FullAccess).unwrap();
-    let requests: Vec<_> = ["begin", "insert into t values (1)"]
-        .iter()
-        .map(|sql| json!({ "type": "execute", "stmt": { "sql": sql } }))
-        .collect();
-    reqwest::blocking::Client::new()
-        .post(format!("http://{}/v2/pipeline", endpoint.address))
-        .header("host", &endpoint.host)
-        .bearer_auth(token.expose())
-        .json(&json!({ "requests": requests }))
-        .send()
-        .unwrap();
     let begun = Instant::now();
     personal.transfer_database(&db("app"), &slug("team")).unwrap();
     assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());

@@ -125,17 +125,24 @@ fn is_alive(pid: i32) -> bool {
         .is_ok_and(|stat| !stat.rsplit_once(')').unwrap().1.trim_start().starts_with('Z'))
 }
 
-/// Runs statements at an endpoint: the rows of the last one, or the first error.
-fn query(to: &Endpoint, token: &str, sql: &str) -> Result<Vec<Value>, String> {
-    let request = reqwest::blocking::Client::builder()
+/// A request to a process, as the gateway makes it.
+fn pipeline(to: &Endpoint, token: &str) -> reqwest::blocking::RequestBuilder {
+    reqwest::blocking::Client::builder()
         .no_proxy()
         .timeout(Duration::from_secs(5))
         .build()
         .unwrap()
         .post(format!("http://{}/v2/pipeline", to.address))
         .header("host", &to.host)
-        .bearer_auth(token);
-    hrana::execute(request, sql.split(';').filter(|statement| !statement.trim().is_empty()))
+        .bearer_auth(token)
+}
+
+/// Runs statements at an endpoint: the rows of the last one, or the first error.
+fn query(to: &Endpoint, token: &str, sql: &str) -> Result<Vec<Value>, String> {
+    hrana::execute(
+        pipeline(to, token),
+        sql.split(';').filter(|statement| !statement.trim().is_empty()),
+    )
 }
 
 fn number(rows: &[Value]) -> i64 {

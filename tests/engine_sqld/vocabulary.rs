@@ -1,7 +1,7 @@
 //! What SQL of a libSQL server's can name, held against what is known to be harmless (`tests/data/sqld-vocabulary.txt`) and
 //! what is forbidden. A build that knows a function, a module or a pragma more fails here before anybody can use it.
 
-use super::Fleet;
+use super::{Fleet, pipeline};
 use crate::support::sqld::Sqld;
 use crate::support::{data, hrana};
 
@@ -100,7 +100,6 @@ fn what_is_taken_for_a_write_is_what_a_process_takes_for_one() {
         .unwrap();
     let endpoint = fleet.engine.endpoint(&site).unwrap();
     let token = fleet.engine.token("a1", Access::ReadOnly, Duration::from_secs(60));
-    let client = crate::support::server::Server::client();
     let mut wrong = Vec::new();
     for sql in [
         "insert into t values (1)",
@@ -149,10 +148,7 @@ fn what_is_taken_for_a_write_is_what_a_process_takes_for_one() {
         "reindex",
         "nonsense",
     ] {
-        let request = client
-            .post(format!("http://{}/v2/pipeline", endpoint.address))
-            .header("host", &endpoint.host)
-            .bearer_auth(token.expose())
+        let request = pipeline(&endpoint, token.expose())
             .json(&json!({ "requests": [{ "type": "execute", "stmt": { "sql": sql } }] }));
         let status = request.send().unwrap().status().as_u16();
         if writes(sql) != (status == 403) {

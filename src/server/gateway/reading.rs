@@ -78,6 +78,7 @@ fn shape_of(kind: u32) -> Message {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::gateway::wire::field;
     use serde_json::json;
 
     const WRITE: &str = "insert into t values (1)";
@@ -108,11 +109,6 @@ mod tests {
 
     #[test]
     fn writes_are_seen_in_each_request_of_protocol_buffers_that_runs_sql() {
-        let field = |number: u32, bytes: &[u8]| {
-            let mut out = Vec::new();
-            wire::put(&mut out, number, bytes);
-            out
-        };
         let of = |kind: u32, inner: &[u8]| request_writes(Speech::Protobuf, &field(wire::REQUEST, &field(kind, inner)));
         let stmt = field(1, WRITE.as_bytes());
         let batch = field(1, &field(2, &stmt));
@@ -128,11 +124,6 @@ mod tests {
 
     #[test]
     fn writes_are_seen_in_programs_of_replicas_outside() {
-        let field = |number: u32, bytes: &[u8]| {
-            let mut out = Vec::new();
-            wire::put(&mut out, number, bytes);
-            out
-        };
         let frame = |sql: &str| {
             let program = field(2, &field(1, &field(2, &field(1, sql.as_bytes()))));
             let length = u32::try_from(program.len()).unwrap().to_be_bytes();

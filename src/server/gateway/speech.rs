@@ -2,7 +2,7 @@
 
 use super::inspect;
 use super::refusal::Refusal;
-use super::wire::{self, Fields, Raw};
+use super::wire::{self, Fields, Raw, field};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
@@ -323,12 +323,6 @@ fn text(value: &Value) -> Message {
 
 fn nested(number: u32, inner: &[u8]) -> Message {
     Message::Binary(field(number, inner).into())
-}
-
-fn field(number: u32, bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    wire::put(&mut out, number, bytes);
-    out
 }
 
 #[cfg(test)]

@@ -173,6 +173,13 @@ pub(super) fn put(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
+/// A message of one field of bytes, or of a message.
+pub(super) fn field(number: u32, bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    put(&mut out, number, bytes);
+    out
+}
+
 /// Appends a field with a number.
 pub(super) fn put_number(out: &mut Vec<u8>, field: u32, value: u64) {
     put_varint(out, u64::from(field << 3));
