@@ -9,7 +9,7 @@
 //! - `engine`: where databases run: files, or libSQL server processes.
 //! - `server`: a hosted control plane behind HTTP, and the gateway to its databases.
 //! - `sql`: a SQL connection to a file or a server; `shell`: the shell over it.
-//! - `error`, `net`, `secret`, `sync`: used by all.
+//! - `jwt`: signed tokens; `error`, `net`, `secret`, `sync`: used by all.
 //!
 //! Who may import whom is held by a test (`tests/layering.rs`); `docs/design.md` says why.
 
@@ -18,6 +18,7 @@ pub mod context;
 pub mod control;
 pub mod engine;
 pub mod error;
+pub mod jwt;
 pub mod net;
 pub mod secret;
 #[cfg(unix)]

@@ -2,9 +2,10 @@
 //! not be found in a finished product.
 
 use crate::support::crate_root;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// Each folder or file of `src`, and what it may name of the rest of the crate. `error`, `net`, `secret` and `sync` are open to all.
+/// Each folder or file of `src`, and what it may name of the rest of the crate. `error`, `jwt`, `net`, `secret` and `sync` are open to all.
 /// A longer prefix wins over a shorter one.
 const IMPORTS: &[(&str, &[&str])] = &[
     ("main", &["run"]),
@@ -32,6 +33,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("sql", &["sql"]),
     ("shell", &["shell", "sql", "ui"]),
     ("error", &[]),
+    ("jwt", &[]),
     ("net", &[]),
     ("secret", &[]),
     ("sync", &[]),
@@ -60,6 +62,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("tokio", &["server", "sql/hrana/transport"]),
     ("reqwest", &["control/client", "engine/sqld", "sql/hrana/transport"]),
     ("axum", &["server"]),
+    ("jsonwebtoken", &["jwt"]),
 ];
 
 /// What a finished product does not contain. Split, so that this file does not contain it either.
@@ -176,11 +179,14 @@ fn modules_import_only_what_the_design_allows() {
         };
         for (number, line) in joined(&text) {
             for named in crate_paths(&line) {
-                let fine = ["error", "net", "secret", "sync"].iter().chain(*allowed).any(|prefix| {
-                    named
-                        .strip_prefix(prefix)
-                        .is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
-                });
+                let fine = ["error", "jwt", "net", "secret", "sync"]
+                    .iter()
+                    .chain(*allowed)
+                    .any(|prefix| {
+                        named
+                            .strip_prefix(prefix)
+                            .is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+                    });
                 if !fine {
                     broken.push(format!(
                         "src/{}:{number}: {module} may not name crate::{named}",
@@ -245,6 +251,28 @@ fn every_source_file_says_what_it_is_for() {
         .map(|(path, _)| path)
         .collect();
     assert!(silent.is_empty(), "no //! at the top of {silent:?}");
+}
+
+/// `docs/design.md` lists each file with unsafe code and why; a lint denies the rest.
+#[test]
+fn unsafe_code_is_listed_in_the_design() {
+    let design = std::fs::read_to_string(crate_root().join("docs/design.md")).unwrap();
+    let (_, section) = design
+        .split_once("\n## Unsafe code\n")
+        .expect("docs/design.md has a section on unsafe code");
+    let section = section.split_once("\n## ").map_or(section, |(section, _)| section);
+    let listed: BTreeSet<PathBuf> = section
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+        .map(|(file, _)| PathBuf::from(file))
+        .collect();
+    let used: BTreeSet<PathBuf> = sources("src")
+        .into_iter()
+        .filter(|(_, text)| text.contains("unsafe_code)"))
+        .map(|(path, _)| path)
+        .collect();
+    assert!(!used.is_empty());
+    assert_eq!(listed, used);
 }
 
 /// Earlier ones can lose a commit in WAL mode (the "WAL-reset" bug).

@@ -61,13 +61,13 @@ fn tokens_open_one_database_only() {
     }
     let minute = Duration::from_secs(60);
     let try_with = |token: &str, sql: &str| super::query(&fleet.engine.endpoint(&b).unwrap(), token, sql);
-    let of_a = fleet.engine.token("aaa", Access::ReadWrite, minute);
+    let of_a = fleet.engine.token("aaa", Access::ReadWrite, minute).unwrap();
     assert!(try_with(of_a.expose(), "select 1").is_err());
     assert!(try_with("", "select 1").is_err());
-    let read_only = fleet.engine.token("bbb", Access::ReadOnly, minute);
+    let read_only = fleet.engine.token("bbb", Access::ReadOnly, minute).unwrap();
     try_with(read_only.expose(), "select * from t").unwrap();
     assert!(try_with(read_only.expose(), "insert into t values (1)").is_err());
-    let of_another = super::engine().token("bbb", Access::ReadWrite, minute);
+    let of_another = super::engine().token("bbb", Access::ReadWrite, minute).unwrap();
     assert!(try_with(of_another.expose(), "select 1").is_err());
     assert_eq!(fleet.number(&b, "select count(*) from t"), 0);
 }

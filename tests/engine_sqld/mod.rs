@@ -77,7 +77,10 @@ impl Fleet {
 
     /// The same where the instance may end at any moment.
     fn try_sql(&self, at: &Site, sql: &str) -> Result<Vec<Value>, String> {
-        let token = self.engine.token(&at.id, Access::ReadWrite, Duration::from_secs(60));
+        let token = self
+            .engine
+            .token(&at.id, Access::ReadWrite, Duration::from_secs(60))
+            .unwrap();
         let endpoint = self.engine.endpoint(at).map_err(|error| error.to_string())?;
         query(&endpoint, token.expose(), sql)
     }

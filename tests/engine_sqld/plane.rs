@@ -47,7 +47,10 @@ impl Servers {
             address: ([127, 0, 0, 1], url.port().unwrap()).into(),
             host: host.to_owned(),
         };
-        let token = self.engine.token(id, Access::ReadWrite, Duration::from_secs(60));
+        let token = self
+            .engine
+            .token(id, Access::ReadWrite, Duration::from_secs(60))
+            .unwrap();
         query(&endpoint, token.expose(), sql).unwrap()
     }
 }

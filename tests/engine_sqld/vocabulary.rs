@@ -99,7 +99,10 @@ fn what_is_taken_for_a_write_is_what_a_process_takes_for_one() {
         )
         .unwrap();
     let endpoint = fleet.engine.endpoint(&site).unwrap();
-    let token = fleet.engine.token("a1", Access::ReadOnly, Duration::from_secs(60));
+    let token = fleet
+        .engine
+        .token("a1", Access::ReadOnly, Duration::from_secs(60))
+        .unwrap();
     let mut wrong = Vec::new();
     for sql in [
         "insert into t values (1)",

@@ -1,17 +1,17 @@
 //! Database tokens: JWTs signed with the server's own Ed25519 key, for one database or for a group. Checking one needs
 //! only the key and the list of revoked tokens, which is in memory.
 
-use super::keys::{Signer, hash};
+use super::keys::hash;
 use super::labels::Route;
 use super::store::{DatabaseTokenRow, Records};
 use crate::control::names::DatabaseId;
 use crate::control::tokens::Authorization;
 use crate::engine::sqld::{self, SqldEngine};
 use crate::error::{Code, Error, Result};
+use crate::jwt::JwtKey;
 use crate::secret::Secret;
 use crate::sync::{self, lock};
 use jiff::Timestamp;
-use jsonwebtoken::{Algorithm, Header, Validation};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, RwLock};
@@ -64,7 +64,7 @@ pub struct Grant {
 }
 
 pub(super) struct Access {
-    signer: Signer,
+    key: JwtKey,
     /// Tokens with a valid signature, by their hash.
     checked: RwLock<HashMap<[u8; 32], Arc<Claims>>>,
     /// Tokens that end before they expire, by id.
@@ -73,14 +73,14 @@ pub(super) struct Access {
 }
 
 impl Access {
-    pub fn open(signer: Signer, records: &Records) -> Result<Self> {
+    pub fn open(key: JwtKey, records: &Records) -> Result<Self> {
         let ended = records
             .revoked_tokens()?
             .into_iter()
             .filter_map(|row| Some((row.id, row.revoked_at?)))
             .collect();
         Ok(Self {
-            signer,
+            key,
             checked: RwLock::default(),
             ended: RwLock::new(ended),
             internal: Mutex::default(),
@@ -102,9 +102,7 @@ impl Access {
             id: row.database_id.clone(),
             org: row.organization_id.clone(),
         };
-        jsonwebtoken::encode(&Header::new(Algorithm::EdDSA), &claims, &self.signer.encoding)
-            .map(Secret::new)
-            .map_err(|error| Error::new(Code::Internal, "cannot sign a token").caused_by(error))
+        self.key.sign(&claims)
     }
 
     /// Revokes tokens from a time on, which may be past.
@@ -159,14 +157,8 @@ impl Access {
                 return Ok(Arc::clone(claims));
             }
         }
-        let mut wanted = Validation::new(Algorithm::EdDSA);
-        wanted.set_issuer(&[ISSUER]);
-        wanted.set_required_spec_claims(&["iss"]);
-        // The expiry is checked by the caller, because the claims are cached.
-        wanted.validate_exp = false;
-        // The library's error is dropped, because it may quote the token.
-        let claims = jsonwebtoken::decode::<Claims>(token, &self.signer.decoding, &wanted).map_err(|_| invalid())?;
-        let claims = Arc::new(claims.claims);
+        let claims = self.key.verify::<Claims>(token, ISSUER).ok_or_else(invalid)?;
+        let claims = Arc::new(claims);
         let mut checked = sync::write(&self.checked);
         if checked.len() >= REMEMBERED {
             checked.clear();
@@ -176,7 +168,7 @@ impl Access {
     }
 
     /// A token for a database that the processes accept.
-    pub fn internal(&self, engine: &SqldEngine, id: &DatabaseId, authorization: Authorization) -> Secret {
+    pub fn internal(&self, engine: &SqldEngine, id: &DatabaseId, authorization: Authorization) -> Result<Secret> {
         let access = match authorization {
             Authorization::FullAccess => sqld::Access::ReadWrite,
             Authorization::ReadOnly => sqld::Access::ReadOnly,
@@ -186,12 +178,12 @@ impl Access {
         if let Some((token, made)) = internal.get(&key)
             && made.elapsed() < SHOWN
         {
-            return token.clone();
+            return Ok(token.clone());
         }
         internal.retain(|_, (_, made)| made.elapsed() < SHOWN);
-        let token = engine.token(id.as_str(), access, INTERNAL);
+        let token = engine.token(id.as_str(), access, INTERNAL)?;
         internal.insert(key, (token.clone(), Instant::now()));
-        token
+        Ok(token)
     }
 }
 

@@ -2,12 +2,10 @@
 
 use crate::engine::disk;
 use crate::error::{Code, Error, Result};
+use crate::jwt::{JwtKey, random_bytes};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use jsonwebtoken::{DecodingKey, EncodingKey};
 use ring::digest::{SHA256, digest};
-use ring::rand::{SecureRandom as _, SystemRandom};
-use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use std::io::Write as _;
 use std::path::Path;
 
@@ -19,18 +17,9 @@ const PKCS8: [u8; 16] = [
 const BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
 const END: &str = "-----END PRIVATE KEY-----";
 
-/// 32 random bytes from the system.
-pub(super) fn random() -> Result<[u8; 32]> {
-    let mut bytes = [0; 32];
-    SystemRandom::new()
-        .fill(&mut bytes)
-        .map_err(|_| Error::new(Code::Internal, "the system gives no random numbers"))?;
-    Ok(bytes)
-}
-
 /// A random secret of 256 bits, as text after a prefix that tells its kind.
 pub(super) fn secret(prefix: &str) -> Result<String> {
-    Ok(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(random()?)))
+    Ok(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(random_bytes()?)))
 }
 
 /// The hash of a secret, which is stored in its place.
@@ -40,43 +29,28 @@ pub(super) fn hash(text: &str) -> [u8; 32] {
     bytes
 }
 
-/// A key pair for signing.
-pub(super) struct Signer {
-    pub encoding: EncodingKey,
-    pub decoding: DecodingKey,
-}
-
-impl Signer {
-    /// Reads the key from a file, which is made on first use.
-    pub fn open(path: &Path) -> Result<Self> {
-        let seed = match std::fs::read_to_string(path) {
-            Ok(text) => read(&text).ok_or_else(|| {
-                Error::new(
-                    Code::InvalidFile,
-                    format!("{} holds no Ed25519 key in PKCS#8", path.display()),
-                )
-                .hint("put back the file that was there; without it every database token ends")
-            })?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => make(path)?,
-            Err(error) => return Err(Error::io(error, format!("cannot read {}", path.display()))),
-        };
-        disk::set_mode(path, disk::PRIVATE)?;
-        let pair = Ed25519KeyPair::from_seed_unchecked(&seed)
-            .map_err(|error| Error::new(Code::Internal, "cannot use a key").caused_by(error.to_string()))?;
-        let decoding = DecodingKey::from_ed_components(&URL_SAFE_NO_PAD.encode(pair.public_key().as_ref()))
-            .map_err(|error| Error::new(Code::Internal, "cannot use a key").caused_by(error))?;
-        Ok(Self {
-            encoding: EncodingKey::from_ed_der(&[&PKCS8[..], &seed].concat()),
-            decoding,
-        })
-    }
+/// Reads the key that signs database tokens from a file, which is made on first use.
+pub(super) fn open_signing_key(path: &Path) -> Result<JwtKey> {
+    let seed = match std::fs::read_to_string(path) {
+        Ok(text) => read(&text).ok_or_else(|| {
+            Error::new(
+                Code::InvalidFile,
+                format!("{} holds no Ed25519 key in PKCS#8", path.display()),
+            )
+            .hint("put back the file that was there; without it every database token ends")
+        })?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => make(path)?,
+        Err(error) => return Err(Error::io(error, format!("cannot read {}", path.display()))),
+    };
+    disk::set_mode(path, disk::PRIVATE)?;
+    JwtKey::from_seed(&seed)
 }
 
 fn make(path: &Path) -> Result<[u8; 32]> {
     if let Some(dir) = path.parent() {
         disk::private_dir(dir)?;
     }
-    let seed = random()?;
+    let seed = random_bytes()?;
     let text = format!("{BEGIN}\n{}\n{END}\n", STANDARD.encode([&PKCS8[..], &seed].concat()));
     let unfinished = disk::with_suffix(path, ".tmp");
     disk::remove(&unfinished)?;
@@ -105,14 +79,14 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("keys/key.pem");
-        Signer::open(&path).unwrap();
+        open_signing_key(&path).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.starts_with(BEGIN) && read(&text).is_some());
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        Signer::open(&path).unwrap();
+        open_signing_key(&path).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
         std::fs::write(&path, "something else").unwrap();
-        assert_eq!(Signer::open(&path).err().unwrap().code(), Code::InvalidFile);
+        assert_eq!(open_signing_key(&path).err().unwrap().code(), Code::InvalidFile);
     }
 
     #[test]

@@ -58,7 +58,7 @@ use access::Access;
 use audit::Entry;
 use caller::Sessions;
 use keeper::{Keeper, Progress};
-use keys::Signer;
+use keys::open_signing_key;
 use labels::Labels;
 use moves::Moves;
 use pool::Pools;
@@ -147,7 +147,10 @@ impl Hosted {
         let held = own(&dir, &path)?;
         let records = Records::open(&dir.join("accounts.db"))?;
         let locations = allowed_locations(&records, options.locations)?;
-        let access = Access::open(Signer::open(&dir.join("keys").join("database-tokens.pem"))?, &records)?;
+        let access = Access::open(
+            open_signing_key(&dir.join("keys").join("database-tokens.pem"))?,
+            &records,
+        )?;
         let shared = Shared {
             pools: Pools::new(dir.join("organizations")),
             uploads: Uploads::new(dir.join("uploads")),
@@ -335,7 +338,7 @@ impl Hosted {
     /// The token for the instance's process, valid for some minutes at least. It must not leave the server.
     pub fn internal_token(&self, route: &Route, authorization: Authorization) -> Result<Secret> {
         let engine = self.shared.sqld()?;
-        Ok(self.shared.access.internal(engine, &route.id, authorization))
+        self.shared.access.internal(engine, &route.id, authorization)
     }
 
     /// Counts a use of an instance, and bytes of its log that were sent to embedded replicas of clients.

@@ -131,8 +131,7 @@ impl SqldEngine {
     }
 
     /// Makes a token that opens one namespace at every process of this engine.
-    #[must_use]
-    pub fn token(&self, id: &str, access: Access, valid: Duration) -> Secret {
+    pub fn token(&self, id: &str, access: Access, valid: Duration) -> Result<Secret> {
         self.shared.common.keys.token(id, access, valid)
     }
 
@@ -402,7 +401,7 @@ impl Engine for SqldEngine {
 
     fn await_writers(&self, at: &Site) -> Result<()> {
         let node = self.serving(at)?;
-        let token = self.token(&at.id, Access::ReadWrite, Duration::from_secs(60));
+        let token = self.token(&at.id, Access::ReadWrite, Duration::from_secs(60))?;
         self.shared
             .common
             .admin
