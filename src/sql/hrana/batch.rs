@@ -6,7 +6,7 @@
 //! parser refuses any statement it runs none of the batch, and they are sent one by one.
 
 use super::State;
-use super::decode::malformed;
+use super::entry::protocol_error;
 use super::shape::{Shape, Verb};
 use super::statement::Run;
 use super::stream::{Api, batch_result};
@@ -107,10 +107,10 @@ fn send(
     let result = match answer {
         Some(Answer::Error { .. }) => return Ok(false),
         Some(answer) => batch_result(answer)?,
-        None => return Err(Failure::Connection(malformed("no answer"))),
+        None => return Err(Failure::Connection(protocol_error("no answer"))),
     };
     if result.step_results.len() != statements.len() {
-        return Err(Failure::Connection(malformed(
+        return Err(Failure::Connection(protocol_error(
             "a batch has not as many results as statements",
         )));
     }
@@ -141,7 +141,7 @@ fn send(
             // A failed statement ended the transaction. On a file, the rest would run outside it: it is sent again.
             (None, None) if failed => return Ok(true),
             (None, None) if was_open => return Err(state.stream.gone("the server had ended it")),
-            (None, None) => return Err(Failure::Connection(malformed("a statement has no result"))),
+            (None, None) => return Err(Failure::Connection(protocol_error("a statement has no result"))),
         };
         done.push(ran);
     }
@@ -151,7 +151,7 @@ fn send(
 /// The failure of a statement, with SQLite's message.
 fn refusal(state: &mut State, cancel: &Cancel, sql: &str, error: &WireError) -> Failure {
     let Some(shape) = Shape::of(sql) else {
-        return Failure::Connection(malformed("nothing was refused"));
+        return Failure::Connection(protocol_error("nothing was refused"));
     };
     let mut run = Run {
         state,

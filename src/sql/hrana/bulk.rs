@@ -6,8 +6,8 @@
 //! databases where one statement differs from many: with triggers, or with tables that refer to themselves, whose
 //! references are checked when a statement ends.
 
-use super::decode::malformed;
-use super::insert::{Inserted, Pending};
+use super::entry::protocol_error;
+use super::pending_rows::{InsertCounts, PendingRows};
 use super::stream::{Api, Stream, batch_result};
 use super::transport::Cancel;
 use super::wire::{Answer, Arg, Batch, Bound, Cell, Condition, Request, Response, Step, Stmt, UNBOUND, json, single};
@@ -65,7 +65,12 @@ impl Bulk {
     }
 
     /// Sends a batch. None where it cannot be sent like this, or was refused and undone.
-    pub(super) fn send(&mut self, stream: &mut Stream, cancel: &Cancel, batch: &Pending) -> Result<Option<Inserted>> {
+    pub(super) fn send(
+        &mut self,
+        stream: &mut Stream,
+        cancel: &Cancel,
+        batch: &PendingRows,
+    ) -> Result<Option<InsertCounts>> {
         let Some(sql) = self.sql.as_deref().filter(|_| self.refused < PATIENCE) else {
             return Ok(None);
         };
@@ -93,7 +98,7 @@ impl Bulk {
                 return Ok(None);
             }
             Some(answer) => batch_result(answer)?,
-            None => return Err(Failure::Connection(malformed("no answer"))),
+            None => return Err(Failure::Connection(protocol_error("no answer"))),
         };
         let refusal = result.step_errors.into_iter().flatten().next();
         if was_open && !stream.in_transaction() {
@@ -105,12 +110,12 @@ impl Bulk {
             return Ok(None);
         }
         match result.step_results.into_iter().nth(INSERT).flatten() {
-            Some(inserted) => Ok(Some(Inserted {
+            Some(inserted) => Ok(Some(InsertCounts {
                 rows: batch.len() as u64,
                 changes: inserted.affected_row_count,
                 last_insert_rowid: inserted.last_insert_rowid,
             })),
-            None => Err(Failure::Connection(malformed("a statement has no result"))),
+            None => Err(Failure::Connection(protocol_error("a statement has no result"))),
         }
     }
 }
@@ -162,7 +167,7 @@ fn many(sql: &str, width: usize) -> Option<String> {
 }
 
 /// The rows as JSON, if JSON can carry all their values unchanged.
-fn array(batch: &Pending) -> Option<Vec<u8>> {
+fn array(batch: &PendingRows) -> Option<Vec<u8>> {
     let mut array = Vec::with_capacity(1 << 16);
     array.push(b'[');
     let mut values = batch.values(0);

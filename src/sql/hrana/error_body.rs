@@ -1,6 +1,6 @@
 //! The body of an answer whose status is not 200.
 
-use super::binary;
+use super::protobuf;
 use super::wire::WireError;
 use crate::secret::Secret;
 use serde::Deserialize;
@@ -20,11 +20,14 @@ pub(super) struct ErrorBody {
 impl ErrorBody {
     /// Reads a body. The token is cut out of it, in case the server repeats what it was sent.
     pub(super) fn read(text: &[u8], binary: bool, token: Option<&Secret>) -> Self {
-        let told = binary.then(|| binary::error(text)).flatten().map(|error| Self {
-            message: error.message,
-            code: error.code,
-            ..Self::default()
-        });
+        let told = binary
+            .then(|| protobuf::decode_error(text))
+            .flatten()
+            .map(|error| Self {
+                message: error.message,
+                code: error.code,
+                ..Self::default()
+            });
         let told = told.or_else(|| serde_json::from_slice(text).ok());
         let mut body = told.unwrap_or_else(|| Self {
             // The first line, unless it is an HTML page.

@@ -1,7 +1,9 @@
 //! Answers of servers: whole ones say what was put into them, damaged ones are refused, and nothing makes the shell fall over.
 
-use super::decode::{Entry, Pieces, Row, entry, parsed};
+use super::entry::{CursorEntry, RowBuffer};
 use super::error_body::ErrorBody;
+use super::frames::FrameReader;
+use super::json::{decode_entry, parse_entry};
 use super::wire::{Arg, CursorHead, PipelineReply, json};
 use crate::sql::fuzz::{damaged, run, text};
 use bytes::Bytes;
@@ -41,10 +43,10 @@ fn what_is_sent_is_what_would_be_read() {
         |values| {
             let sent: Vec<Vec<u8>> = values.iter().map(|value| json(&Arg(value.into()))).collect();
             let line = [&b"{\"type\":\"row\",\"row\":["[..], &sent.join(&b","[..]), b"]}"].concat();
-            for read in [entry, parsed] {
-                let mut row = Row::default();
+            for read in [decode_entry, parse_entry] {
+                let mut row = RowBuffer::default();
                 let entry = read(&line, &mut row).unwrap();
-                prop_assert!(matches!(entry, Entry::Row));
+                prop_assert!(matches!(entry, CursorEntry::Row));
                 prop_assert_eq!(row.len(), values.len());
                 prop_assert!(row.values().zip(&values).all(|(got, sent)| same(got, sent.into())));
             }
@@ -63,8 +65,8 @@ fn real_answers_are_understood() {
         } else if serde_json::from_slice::<CursorHead>(line).is_ok_and(|head| head.baton.is_some()) {
             understood.1 += 1;
         } else {
-            let mut row = Row::default();
-            understood.2 += usize::from(!matches!(entry(line, &mut row).unwrap(), Entry::Other));
+            let mut row = RowBuffer::default();
+            understood.2 += usize::from(!matches!(decode_entry(line, &mut row).unwrap(), CursorEntry::Other));
         }
     }
     assert_eq!(understood, (6, 2, 7));
@@ -80,11 +82,11 @@ fn damaged_answers_are_read_or_refused() {
             let _ = serde_json::from_slice::<CursorHead>(line);
         }
         // As they arrive: in pieces.
-        let mut lines = Pieces::default();
-        let mut row = Row::default();
+        let mut lines = FrameReader::default();
+        let mut row = RowBuffer::default();
         for piece in bytes.chunks(97) {
             lines.feed(Bytes::copy_from_slice(piece));
-            while let Ok(Some(_)) = lines.next(|line| entry(line, &mut row)) {
+            while let Ok(Some(_)) = lines.next(|line| decode_entry(line, &mut row)) {
                 prop_assert!(row.values().count() == row.len());
             }
         }

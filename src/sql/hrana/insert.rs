@@ -7,7 +7,8 @@
 //! afterwards with the number of their row.
 
 use super::bulk::Bulk;
-use super::decode::{Row, malformed};
+use super::entry::protocol_error;
+use super::pending_rows::{BYTES, InsertCounts, PendingRows};
 use super::refusal::Refusal;
 use super::shape;
 use super::stream::{Api, Stream, batch_result};
@@ -16,35 +17,21 @@ use super::wire::{Answer, Arg, Condition, Response, json};
 use crate::sql::{Failure, Flow, Phase, Rows, ValueRef};
 use std::time::Duration;
 
-/// A batch is sent when its values take this many bytes, or when it has this many rows.
-const BYTES: usize = 512 << 10;
-const ROWS: usize = 2000;
 /// The longest silence while a batch is worked on.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 type Result<T, E = Failure> = std::result::Result<T, E>;
 
-/// What was inserted.
-#[derive(Default)]
-pub(super) struct Inserted {
-    pub rows: u64,
-    pub changes: u64,
-    pub last_insert_rowid: Option<i64>,
-}
-
-impl Inserted {
-    fn take(&mut self, more: &Self) {
-        self.rows += more.rows;
-        self.changes += more.changes;
-        self.last_insert_rowid = more.last_insert_rowid.or(self.last_insert_rowid);
-    }
-}
-
-pub(super) fn insert_many(stream: &mut Stream, cancel: &Cancel, sql: &str, rows: &mut dyn Rows) -> Result<Inserted> {
+pub(super) fn insert_many(
+    stream: &mut Stream,
+    cancel: &Cancel,
+    sql: &str,
+    rows: &mut dyn Rows,
+) -> Result<InsertCounts> {
     if let Err(refusal) = stream.describe(cancel, sql)? {
         return Err(refusal.failure(Phase::Prepare, 0));
     }
-    let mut batch = Pending::new(rows.width());
+    let mut batch = PendingRows::new(rows.width());
     let mut work = Work {
         bulk: Bulk::new(stream, cancel, sql, rows.width())?,
         stream,
@@ -52,7 +39,7 @@ pub(super) fn insert_many(stream: &mut Stream, cancel: &Cancel, sql: &str, rows:
         sql: json(&sql),
         text: sql,
         patient: true,
-        done: Inserted::default(),
+        done: InsertCounts::default(),
     };
     let mut nth = 0;
     while rows.advance().map_err(Failure::Connection)? {
@@ -73,54 +60,6 @@ pub(super) fn insert_many(stream: &mut Stream, cancel: &Cancel, sql: &str, rows:
     Ok(work.done)
 }
 
-/// Rows not yet sent.
-pub(super) struct Pending {
-    /// The values of all rows, one row after the other.
-    values: Row,
-    width: usize,
-    /// The number of each row, from 0.
-    numbers: Vec<u64>,
-}
-
-impl Pending {
-    fn new(width: usize) -> Self {
-        Self {
-            values: Row::default(),
-            width,
-            numbers: Vec::new(),
-        }
-    }
-
-    fn push(&mut self, nth: u64, row: &[ValueRef<'_>]) {
-        for &value in row {
-            self.values.push(value);
-        }
-        self.numbers.push(nth);
-    }
-
-    fn is_full(&self) -> bool {
-        self.numbers.len() >= ROWS || self.values.size() >= BYTES
-    }
-
-    fn clear(&mut self) {
-        self.values.clear();
-        self.numbers.clear();
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.numbers.len()
-    }
-
-    pub(super) fn width(&self) -> usize {
-        self.width
-    }
-
-    /// The values from a row on, row after row.
-    pub(super) fn values(&self, from: usize) -> impl Iterator<Item = ValueRef<'_>> {
-        self.values.values_from(from * self.width)
-    }
-}
-
 struct Work<'a> {
     stream: &'a mut Stream,
     cancel: &'a Cancel,
@@ -130,7 +69,7 @@ struct Work<'a> {
     text: &'a str,
     /// No row was refused yet: each row is conditional on the one before.
     patient: bool,
-    done: Inserted,
+    done: InsertCounts,
 }
 
 impl Work<'_> {
@@ -143,12 +82,12 @@ impl Work<'_> {
     }
 
     /// Sends the batch, until all of its rows are answered.
-    fn flush(&mut self, batch: &mut Pending, rows: &mut dyn Rows) -> Result<Flow> {
+    fn flush(&mut self, batch: &mut PendingRows, rows: &mut dyn Rows) -> Result<Flow> {
         if batch.len() == 0 {
             return Ok(Flow::Continue);
         }
         if let Some(taken) = self.bulk.send(self.stream, self.cancel, batch)? {
-            self.done.take(&taken);
+            self.done.add(&taken);
             batch.clear();
             return Ok(Flow::Continue);
         }
@@ -162,7 +101,7 @@ impl Work<'_> {
                 if !matches!(failure, Failure::Sql { .. }) {
                     return Err(failure);
                 }
-                if self.refuse(batch.numbers[first + at], failure, rows)? == Flow::Stop {
+                if self.refuse(batch.row_number(first + at), failure, rows)? == Flow::Stop {
                     return Ok(Flow::Stop);
                 }
             }
@@ -183,13 +122,12 @@ impl Work<'_> {
             };
             return self.refuse(nth, failure, rows);
         };
-        let mut one = Pending::new(row.len());
-        one.push(nth, &row);
-        one.values = Row::default();
-        for &value in row.iter().filter(|&&value| Arg(value).unsendable().is_none()) {
-            one.values.push(value);
-        }
-        one.width = one.values.values_from(0).count();
+        let sendable: Vec<ValueRef<'_>> = row
+            .into_iter()
+            .filter(|&value| Arg(value).unsendable().is_none())
+            .collect();
+        let mut one = PendingRows::new(sendable.len());
+        one.push(nth, &sendable);
         let whole = std::mem::replace(&mut self.sql, json(&sql));
         let sent = self.send(&one, 0);
         self.sql = whole;
@@ -202,7 +140,7 @@ impl Work<'_> {
     }
 
     /// Sends rows as statements of their own, from row `from` of the batch on.
-    fn send(&mut self, batch: &Pending, from: usize) -> Result<Sent> {
+    fn send(&mut self, batch: &PendingRows, from: usize) -> Result<Sent> {
         let rows = batch.len() - from;
         let in_transaction = self.stream.condition();
         let asks = self.stream.api() == Api::V3;
@@ -221,7 +159,7 @@ impl Work<'_> {
                 body.extend_from_slice(b"{\"stmt\":{\"sql\":");
                 body.extend_from_slice(sql);
                 body.extend_from_slice(b",\"args\":");
-                let args: Vec<_> = values.by_ref().take(batch.width).map(Arg).collect();
+                let args: Vec<_> = values.by_ref().take(batch.width()).map(Arg).collect();
                 body.extend_from_slice(&json(&args));
                 body.extend_from_slice(b",\"want_rows\":false}");
                 let condition = match (&in_transaction, patient && step > 0) {
@@ -249,7 +187,7 @@ impl Work<'_> {
             .into_iter();
         let answer = answers
             .next()
-            .ok_or_else(|| Failure::Connection(malformed("no answer")))?;
+            .ok_or_else(|| Failure::Connection(protocol_error("no answer")))?;
         if let Some(Answer::Ok {
             response: Response::GetAutocommit { is_autocommit },
         }) = answers.next()
@@ -262,7 +200,7 @@ impl Work<'_> {
         }
         let result = batch_result(answer)?;
         if result.step_results.len() != rows {
-            return Err(Failure::Connection(malformed(
+            return Err(Failure::Connection(protocol_error(
                 "a batch has not as many results as statements",
             )));
         }
@@ -278,7 +216,7 @@ impl Work<'_> {
                 }
                 (Some(result), None) => {
                     sent.answered = at + 1;
-                    self.done.take(&Inserted {
+                    self.done.add(&InsertCounts {
                         rows: 1,
                         changes: result.affected_row_count,
                         last_insert_rowid: result.last_insert_rowid,
@@ -287,7 +225,7 @@ impl Work<'_> {
                 // It was not run: a row before it was refused, or the transaction is lost.
                 (None, None) if patient && !sent.refused.is_empty() => break,
                 (None, None) if was_open => return Err(self.stream.gone("the server had ended it")),
-                (None, None) => return Err(Failure::Connection(malformed("a statement has no result"))),
+                (None, None) => return Err(Failure::Connection(protocol_error("a statement has no result"))),
             }
         }
         Ok(sent)

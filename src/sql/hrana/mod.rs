@@ -9,23 +9,27 @@
 
 mod address;
 mod batch;
-mod binary;
 mod bulk;
-mod decode;
+mod entry;
 mod error_body;
+mod frames;
 #[cfg(test)]
 mod fuzz;
 mod insert;
+mod json;
+mod json_rows;
 mod keep_alive;
 #[cfg(test)]
 mod misbehaviour;
-mod plain;
+mod pending_rows;
+mod protobuf;
 mod refusal;
 mod shape;
 mod statement;
 mod stream;
 mod trace;
 mod transport;
+mod varint;
 mod wire;
 
 use self::address::Address;

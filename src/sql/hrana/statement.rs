@@ -1,7 +1,9 @@
 //! Running one statement: binding its parameters, choosing between cursor and pipeline, reading its result.
 
-use super::binary;
-use super::decode::{self, Entry, Pieces, Row, malformed};
+use super::entry::{CursorEntry, RowBuffer, protocol_error};
+use super::frames::FrameReader;
+use super::json;
+use super::protobuf;
 use super::refusal::{Reason, Refusal};
 use super::shape::{self, Shape, Verb};
 use super::stream::{Api, Denied, batch_result, interrupted};
@@ -132,7 +134,7 @@ impl Run<'_> {
             Some(Answer::Ok {
                 response: Response::GetAutocommit { is_autocommit },
             }) => self.state.stream.set_transaction(!is_autocommit),
-            Some(_) => return Err(Failure::Connection(malformed("no word on the transaction"))),
+            Some(_) => return Err(Failure::Connection(protocol_error("no word on the transaction"))),
             // The server speaks Hrana 2, which has no such request.
             None => {}
         }
@@ -142,7 +144,7 @@ impl Run<'_> {
                 return Err(self.explain(&error));
             }
             Some(answer) => batch_result(answer)?,
-            None => return Err(Failure::Connection(malformed("no answer"))),
+            None => return Err(Failure::Connection(protocol_error("no answer"))),
         };
         let mut errors = result.step_errors.into_iter();
         let mut results = result.step_results.into_iter();
@@ -161,7 +163,7 @@ impl Run<'_> {
                 self.deliver(result)
             }
             (None, None) if was_open => Err(self.state.stream.gone("the server had ended it")),
-            (None, None) => Err(Failure::Connection(malformed("a statement has no result"))),
+            (None, None) => Err(Failure::Connection(protocol_error("a statement has no result"))),
         }
     }
 
@@ -182,7 +184,7 @@ impl Run<'_> {
             self.sink.columns(&named(result.cols)).map_err(Failure::Sink)?;
             for row in &result.rows {
                 if row.len() != width {
-                    return Err(Failure::Connection(malformed(
+                    return Err(Failure::Connection(protocol_error(
                         "a row has not as many values as there are columns",
                     )));
                 }
@@ -252,8 +254,8 @@ impl Run<'_> {
 
     /// Reads a cursor's answer to its end, or until the sink stops.
     fn read(&mut self, reply: &mut Reply, conditional: bool) -> Result<Done, Failure> {
-        let mut pieces = Pieces::new(reply.binary);
-        let mut row = Row::default();
+        let mut pieces = FrameReader::new(reply.binary);
+        let mut row = RowBuffer::default();
         let mut place = Place::Head;
         let mut columns = Vec::new();
         let mut described = false;
@@ -269,7 +271,7 @@ impl Run<'_> {
                         break;
                     }
                     if reply.binary {
-                        return Err(Failure::Connection(malformed("it ends too early")));
+                        return Err(Failure::Connection(protocol_error("it ends too early")));
                     }
                     // The last line may lack its line end.
                     pieces.feed([&rest[..], b"\n"].concat().into());
@@ -287,9 +289,9 @@ impl Run<'_> {
                 if place == Place::Head {
                     let head = pieces.next(|piece| {
                         if reply.binary {
-                            binary::head(piece)
+                            protobuf::decode_head(piece)
                         } else {
-                            serde_json::from_slice::<CursorHead>(piece).map_err(malformed)
+                            serde_json::from_slice::<CursorHead>(piece).map_err(protocol_error)
                         }
                     });
                     let Some(head) = head.map_err(Failure::Connection)? else {
@@ -302,21 +304,21 @@ impl Run<'_> {
                 }
                 let entry = pieces.next(|piece| {
                     if reply.binary {
-                        binary::entry(piece, &mut row)
+                        protobuf::decode_entry(piece, &mut row)
                     } else {
-                        decode::entry(piece, &mut row)
+                        json::decode_entry(piece, &mut row)
                     }
                 });
                 let Some(entry) = entry.map_err(Failure::Connection)? else {
                     break;
                 };
                 match (entry, place) {
-                    (Entry::Begin(cols), Place::Begin) => {
+                    (CursorEntry::Begin(cols), Place::Begin) => {
                         columns = named(cols);
                         place = Place::Rows;
                         self.prepared()?;
                     }
-                    (Entry::Row, Place::Rows) if row.len() == columns.len() => {
+                    (CursorEntry::Row, Place::Rows) if row.len() == columns.len() => {
                         if !described {
                             described = true;
                             self.sink.columns(&columns).map_err(Failure::Sink)?;
@@ -332,7 +334,7 @@ impl Run<'_> {
                         }
                     }
                     (
-                        Entry::End {
+                        CursorEntry::End {
                             changes,
                             last_insert_rowid,
                         },
@@ -345,7 +347,7 @@ impl Run<'_> {
                             ..Done::default()
                         });
                     }
-                    (Entry::Refused(error) | Entry::Failed(error), Place::Begin | Place::Rows) => {
+                    (CursorEntry::Refused(error) | CursorEntry::Failed(error), Place::Begin | Place::Rows) => {
                         let phase = if place == Place::Begin {
                             Phase::Prepare
                         } else {
@@ -353,8 +355,8 @@ impl Run<'_> {
                         };
                         return Err(Refusal::new(&error, &self.sql).failure(phase, self.shape.start));
                     }
-                    (Entry::Other, _) => {}
-                    _ => return Err(Failure::Connection(malformed("its parts are out of order"))),
+                    (CursorEntry::Other, _) => {}
+                    _ => return Err(Failure::Connection(protocol_error("its parts are out of order"))),
                 }
             }
         }
@@ -366,7 +368,7 @@ impl Run<'_> {
                 Ok(done)
             }
             None if place == Place::Begin && conditional => Err(self.state.stream.gone("the server had ended it")),
-            None => Err(Failure::Connection(malformed("it ends too early"))),
+            None => Err(Failure::Connection(protocol_error("it ends too early"))),
         }
     }
 

@@ -5,7 +5,7 @@
 //! connect, then [`Call::patience`] for each silence; a peer that has vanished is noticed by TCP keep-alive.
 
 use super::address::{Address, shown};
-use super::binary::CONTENT_TYPE as BINARY;
+use super::protobuf::CONTENT_TYPE as PROTOBUF;
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
 use bytes::{Bytes, BytesMut};
@@ -228,7 +228,7 @@ impl Http {
                     return Ok(Reply {
                         status: response.status().as_u16(),
                         binary: told.is_some_and(|told| {
-                            told.starts_with(BINARY) || told.starts_with("application/octet-stream")
+                            told.starts_with(PROTOBUF) || told.starts_with("application/octet-stream")
                         }),
                         body: Body::Here(response),
                         from: shown(url),

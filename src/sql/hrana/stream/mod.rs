@@ -10,7 +10,7 @@ mod request;
 pub(super) use request::{Denied, batch_result};
 
 use super::address::Address;
-use super::decode::malformed;
+use super::entry::protocol_error;
 use super::keep_alive::{KeepAlive, Watched};
 use super::refusal::{Refusal, transaction_lost};
 use super::transport::{Call, Cancel, Http, Reply};
@@ -239,7 +239,7 @@ impl Stream {
             });
             let Some(mut url) = url else {
                 self.baton = None;
-                return Err(Failure::Connection(malformed("its base_url cannot be used")));
+                return Err(Failure::Connection(protocol_error("its base_url cannot be used")));
             };
             if !url.path().ends_with('/') {
                 url.set_path(&format!("{}/", url.path()));
@@ -268,7 +268,7 @@ impl Stream {
                 response: Response::Describe { result },
             }) => Ok(Ok(result)),
             Some(Answer::Error { error }) => Ok(Err(Refusal::new(&error, sql))),
-            _ => Err(Failure::Connection(malformed("no description"))),
+            _ => Err(Failure::Connection(protocol_error("no description"))),
         }
     }
 

@@ -3,9 +3,9 @@
 use super::{Api, Stream, interrupted};
 use crate::error::{Code, Error};
 use crate::sql::hrana::address::shown;
-use crate::sql::hrana::binary;
-use crate::sql::hrana::decode::malformed;
+use crate::sql::hrana::entry::protocol_error;
 use crate::sql::hrana::error_body::ErrorBody;
+use crate::sql::hrana::protobuf;
 use crate::sql::hrana::refusal::Refusal;
 use crate::sql::hrana::transport::{Call, Cancel, Fault, Reply};
 use crate::sql::hrana::wire::{
@@ -70,7 +70,7 @@ impl Stream {
             let url = self.url(endpoint, binary).map_err(Denied::Failed)?;
             let content = Bytes::from(body(self.baton.as_deref(), binary));
             let kind = if binary {
-                binary::CONTENT_TYPE
+                protobuf::CONTENT_TYPE
             } else {
                 "application/json"
             };
@@ -228,12 +228,12 @@ impl Stream {
         };
         let answer: PipelineReply = serde_json::from_slice(&text).map_err(|error| {
             self.uncertain = true;
-            Failure::Connection(malformed(error))
+            Failure::Connection(protocol_error(error))
         })?;
         if answer.results.len() != count {
             self.uncertain = true;
             let text = format!("{} answers to {count} requests", answer.results.len());
-            return Err(Failure::Connection(malformed(text)));
+            return Err(Failure::Connection(protocol_error(text)));
         }
         self.follow(answer.baton, answer.base_url.as_deref())?;
         if self.baton.is_none() && self.in_transaction {
@@ -247,7 +247,7 @@ impl Stream {
         let patience = self.patience;
         self.post(cancel, patience, CURSOR, &|baton, binary| {
             if binary {
-                binary::cursor_body(baton, batch)
+                protobuf::cursor_body(baton, batch)
             } else {
                 json(&CursorBody { baton, batch })
             }
@@ -271,7 +271,7 @@ pub(in crate::sql::hrana) fn batch_result(answer: Answer) -> Result<BatchResult>
             response: Response::Batch { result },
         } if result.step_results.len() == result.step_errors.len() => Ok(result),
         Answer::Error { error } => Err(Refusal::new(&error, "").failure(Phase::Prepare, 0)),
-        Answer::Ok { .. } => Err(Failure::Connection(malformed("a batch has no result"))),
+        Answer::Ok { .. } => Err(Failure::Connection(protocol_error("a batch has no result"))),
     }
 }
 

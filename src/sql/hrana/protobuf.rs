@@ -1,9 +1,10 @@
 //! The protobuf encoding of Hrana 3, as far as a cursor needs it: its request, and the messages of its answer.
 //!
 //! It is a fraction of the bytes of JSON, and it has the sign of infinite reals. Each message of an answer has its
-//! length before it; `decode` cuts them apart.
+//! length before it; `frames` cuts them apart.
 
-use super::decode::{Entry, Row, malformed};
+use super::entry::{CursorEntry, RowBuffer, protocol_error};
+use super::varint::{push_varint, read_varint};
 use super::wire::{Arg, Batch, Col, Condition, CursorHead, Step, WireError};
 use crate::error::Result;
 use rusqlite::types::ValueRef;
@@ -11,21 +12,10 @@ use rusqlite::types::ValueRef;
 /// The content type of bodies in it.
 pub(super) const CONTENT_TYPE: &str = "application/x-protobuf";
 
-/// Appends a varint.
-fn push_number(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        #[allow(clippy::cast_possible_truncation)] // Only the lowest bits are meant.
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    #[allow(clippy::cast_possible_truncation)] // Below 128.
-    out.push(number as u8);
-}
-
 /// Appends a length-delimited field: a text, or a message.
 fn push_bytes(out: &mut Vec<u8>, field: u64, bytes: &[u8]) {
-    push_number(out, field << 3 | 2);
-    push_number(out, bytes.len() as u64);
+    push_varint(out, field << 3 | 2);
+    push_varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
@@ -66,16 +56,16 @@ fn push_step(out: &mut Vec<u8>, step: &Step<'_>) {
                 push_message(out, 2, |out| push_value(out, arg.value));
             });
         }
-        push_number(out, 5 << 3);
-        push_number(out, u64::from(stmt.want_rows));
+        push_varint(out, 5 << 3);
+        push_varint(out, u64::from(stmt.want_rows));
     });
 }
 
 fn push_condition(out: &mut Vec<u8>, condition: &Condition) {
     match condition {
         Condition::Ok { step } => {
-            push_number(out, 1 << 3);
-            push_number(out, *step as u64);
+            push_varint(out, 1 << 3);
+            push_varint(out, *step as u64);
         }
         Condition::Not { cond } => push_message(out, 3, |out| push_condition(out, cond)),
         Condition::Or { conds } => push_message(out, 5, |out| {
@@ -91,11 +81,11 @@ fn push_value(out: &mut Vec<u8>, value: Arg<'_>) {
     match value.0 {
         ValueRef::Null => push_bytes(out, 1, &[]),
         ValueRef::Integer(integer) => {
-            push_number(out, 2 << 3);
-            push_number(out, (integer.cast_unsigned() << 1) ^ (integer >> 63).cast_unsigned());
+            push_varint(out, 2 << 3);
+            push_varint(out, (integer.cast_unsigned() << 1) ^ (integer >> 63).cast_unsigned());
         }
         ValueRef::Real(real) => {
-            push_number(out, 3 << 3 | 1);
+            push_varint(out, 3 << 3 | 1);
             out.extend_from_slice(&real.to_le_bytes());
         }
         ValueRef::Text(text) => push_bytes(out, 4, text),
@@ -103,25 +93,9 @@ fn push_value(out: &mut Vec<u8>, value: Arg<'_>) {
     }
 }
 
-/// The varint at the start of `bytes`, and the bytes after it.
-pub(super) fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
-    // Fast path: nearly all are lengths and small integers of one byte.
-    if let [byte @ 0..0x80, rest @ ..] = bytes {
-        return Some((u64::from(*byte), rest));
-    }
-    let mut number = 0;
-    for (at, &byte) in bytes.iter().enumerate().take(10) {
-        number |= u64::from(byte & 0x7f) << (7 * at);
-        if byte < 0x80 {
-            return (at < 9 || byte < 2).then_some((number, &bytes[at + 1..]));
-        }
-    }
-    None
-}
-
 /// Length-delimited bytes, and those after them.
 fn sized(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (length, rest) = number(bytes)?;
+    let (length, rest) = read_varint(bytes)?;
     rest.split_at_checked(usize::try_from(length).ok()?)
 }
 
@@ -135,10 +109,10 @@ enum Field<'a> {
 /// Passes each field of a message to `take`. False if the bytes are not a message, or `take` returned false.
 fn fields<'a>(mut message: &'a [u8], mut take: impl FnMut(u64, Field<'a>) -> bool) -> bool {
     let mut next = |message: &mut &'a [u8]| -> Option<bool> {
-        let (key, rest) = number(message)?;
+        let (key, rest) = read_varint(message)?;
         let (field, rest) = match key & 7 {
             0 => {
-                let (number, rest) = number(rest)?;
+                let (number, rest) = read_varint(rest)?;
                 (Field::Number(number), rest)
             }
             1 => (Field::Other, rest.get(8..)?),
@@ -165,7 +139,7 @@ fn text(bytes: &[u8]) -> Option<String> {
 }
 
 /// The first message of a cursor's answer.
-pub(super) fn head(message: &[u8]) -> Result<CursorHead> {
+pub(super) fn decode_head(message: &[u8]) -> Result<CursorHead> {
     let mut head = CursorHead {
         baton: None,
         base_url: None,
@@ -182,11 +156,15 @@ pub(super) fn head(message: &[u8]) -> Result<CursorHead> {
         (1 | 2, _) => false,
         _ => true,
     });
-    if whole { Ok(head) } else { Err(malformed("its head")) }
+    if whole {
+        Ok(head)
+    } else {
+        Err(protocol_error("its head"))
+    }
 }
 
 /// Decodes an error.
-pub(super) fn error(message: &[u8]) -> Option<WireError> {
+pub(super) fn decode_error(message: &[u8]) -> Option<WireError> {
     let mut error = WireError::default();
     let whole = fields(message, |number, field| match (number, field) {
         (1, Field::Bytes(bytes)) => text(bytes).map(|text| error.message = text).is_some(),
@@ -198,37 +176,41 @@ pub(super) fn error(message: &[u8]) -> Option<WireError> {
 }
 
 /// Decodes a message of a cursor's answer. A row's values go into `row`.
-pub(super) fn entry(message: &[u8], row: &mut Row) -> Result<Entry> {
+pub(super) fn decode_entry(message: &[u8], row: &mut RowBuffer) -> Result<CursorEntry> {
     // Fast path: nearly every message is one row.
     if let [0x22, rest @ ..] = message
         && let Some((cells, [])) = sized(rest)
     {
         row.clear();
         return match self::cells(cells, row) {
-            Some(()) => Ok(Entry::Row),
-            None => Err(malformed("a value does not fit its type")),
+            Some(()) => Ok(CursorEntry::Row),
+            None => Err(protocol_error("a value does not fit its type")),
         };
     }
-    let mut entry = Entry::Other;
+    let mut entry = CursorEntry::Other;
     let whole = fields(message, |number, field| {
         let read = match (number, field) {
-            (1, Field::Bytes(bytes)) => begin(bytes),
-            (2, Field::Bytes(bytes)) => end(bytes),
-            (3, Field::Bytes(bytes)) => refused(bytes),
+            (1, Field::Bytes(bytes)) => decode_begin(bytes),
+            (2, Field::Bytes(bytes)) => decode_end(bytes),
+            (3, Field::Bytes(bytes)) => decode_step_error(bytes),
             (4, Field::Bytes(bytes)) => {
                 row.clear();
-                cells(bytes, row).map(|()| Entry::Row)
+                cells(bytes, row).map(|()| CursorEntry::Row)
             }
-            (5, Field::Bytes(bytes)) => error(bytes).map(Entry::Failed),
+            (5, Field::Bytes(bytes)) => decode_error(bytes).map(CursorEntry::Failed),
             (1..=5, _) => None,
             _ => return true,
         };
         read.map(|read| entry = read).is_some()
     });
-    if whole { Ok(entry) } else { Err(malformed("an entry")) }
+    if whole {
+        Ok(entry)
+    } else {
+        Err(protocol_error("an entry"))
+    }
 }
 
-fn begin(message: &[u8]) -> Option<Entry> {
+fn decode_begin(message: &[u8]) -> Option<CursorEntry> {
     let mut columns = Vec::new();
     let whole = fields(message, |number, field| match (number, field) {
         (2, Field::Bytes(bytes)) => {
@@ -247,10 +229,10 @@ fn begin(message: &[u8]) -> Option<Entry> {
         (2, _) => false,
         _ => true,
     });
-    whole.then_some(Entry::Begin(columns))
+    whole.then_some(CursorEntry::Begin(columns))
 }
 
-fn end(message: &[u8]) -> Option<Entry> {
+fn decode_end(message: &[u8]) -> Option<CursorEntry> {
     let (mut changes, mut last_insert_rowid) = (0, None);
     let whole = fields(message, |number, field| {
         match (number, field) {
@@ -261,27 +243,27 @@ fn end(message: &[u8]) -> Option<Entry> {
         }
         true
     });
-    whole.then_some(Entry::End {
+    whole.then_some(CursorEntry::End {
         changes,
         last_insert_rowid,
     })
 }
 
-fn refused(message: &[u8]) -> Option<Entry> {
+fn decode_step_error(message: &[u8]) -> Option<CursorEntry> {
     let mut refusal = None;
     let whole = fields(message, |number, field| match (number, field) {
         (2, Field::Bytes(bytes)) => {
-            refusal = error(bytes);
+            refusal = decode_error(bytes);
             refusal.is_some()
         }
         (2, _) => false,
         _ => true,
     });
-    refusal.filter(|_| whole).map(Entry::Refused)
+    refusal.filter(|_| whole).map(CursorEntry::Refused)
 }
 
 /// The values of a row.
-fn cells(mut cells: &[u8], row: &mut Row) -> Option<()> {
+fn cells(mut cells: &[u8], row: &mut RowBuffer) -> Option<()> {
     while let [0x0a, rest @ ..] = cells {
         let (cell, rest) = sized(rest)?;
         row.push(value(cell)?);
@@ -298,7 +280,7 @@ fn value(cell: &[u8]) -> Option<ValueRef<'_>> {
             (ValueRef::Null, rest)
         }
         0x10 => {
-            let (number, rest) = number(rest)?;
+            let (number, rest) = read_varint(rest)?;
             (ValueRef::Integer(signed(number)), rest)
         }
         0x19 => {
@@ -327,7 +309,7 @@ fn signed(number: u64) -> i64 {
 mod tests {
     use super::*;
     use crate::sql::fuzz;
-    use crate::sql::hrana::decode::Pieces;
+    use crate::sql::hrana::frames::FrameReader;
     use crate::sql::hrana::wire::{Bound, NamedArg, one_step};
     use bytes::Bytes;
     use proptest::prelude::*;
@@ -342,24 +324,24 @@ mod tests {
 
     /// Everything that arrived in `pieces`, after the head.
     fn read(pieces: &[&[u8]]) -> Result<Vec<String>> {
-        let mut cut = Pieces::new(true);
-        let mut row = Row::default();
+        let mut cut = FrameReader::new(true);
+        let mut row = RowBuffer::default();
         let mut said = Vec::new();
         let mut headed = false;
         for piece in pieces {
             cut.feed(Bytes::copy_from_slice(piece));
             loop {
                 if !headed {
-                    headed = cut.next(head)?.is_some();
+                    headed = cut.next(decode_head)?.is_some();
                     if !headed {
                         break;
                     }
                 }
-                let Some(entry) = cut.next(|message| entry(message, &mut row))? else {
+                let Some(entry) = cut.next(|message| decode_entry(message, &mut row))? else {
                     break;
                 };
                 said.push(match entry {
-                    Entry::Row => format!("{:?}", row.values().collect::<Vec<_>>()),
+                    CursorEntry::Row => format!("{:?}", row.values().collect::<Vec<_>>()),
                     other => format!("{other:?}"),
                 });
             }
@@ -367,7 +349,7 @@ mod tests {
         if cut.rest().is_empty() {
             Ok(said)
         } else {
-            Err(malformed("it ends too early"))
+            Err(protocol_error("it ends too early"))
         }
     }
 
@@ -421,8 +403,11 @@ mod tests {
             10_000,
             prop::collection::vec(any_value(), 0..6),
             |values| {
-                let mut row = Row::default();
-                prop_assert!(matches!(entry(&written(&values), &mut row).unwrap(), Entry::Row));
+                let mut row = RowBuffer::default();
+                prop_assert!(matches!(
+                    decode_entry(&written(&values), &mut row).unwrap(),
+                    CursorEntry::Row
+                ));
                 prop_assert_eq!(row.len(), values.len());
                 for (got, sent) in row.values().zip(&values) {
                     match (got, sent) {
@@ -442,7 +427,7 @@ mod tests {
             let pieces: Vec<&[u8]> = bytes.chunks(5).collect();
             let cut = read(&pieces);
             prop_assert_eq!(whole.ok(), cut.ok());
-            let _ = error(&bytes);
+            let _ = decode_error(&bytes);
             Ok(())
         });
     }

@@ -1,232 +1,49 @@
-//! Reading a cursor's answer: cutting it into pieces, and decoding those that are lines of JSON without building a
-//! tree.
-//!
-//! A row is decoded into memory that the next row reuses, so a result of any size takes the space of its largest row.
+//! Decodes the entries of a cursor that are lines of JSON, without building a tree. Lines that are plain rows take the way
+//! of `json_rows`.
 
-use super::wire::{BASE64, Col, WireError};
-use crate::error::{Code, Error, Result};
+use super::entry::{CursorEntry, RowBuffer, RowCell, protocol_error};
+use super::json_rows;
+use super::wire::{BASE64, WireError};
+use crate::error::Result;
 use base64::Engine;
-use bytes::Bytes;
-use rusqlite::types::ValueRef;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 use std::ops::Range;
 
-/// Bytes of the longest piece that is accepted: far above the largest row that a server sends.
-const LONGEST: usize = 1 << 30;
-
-/// Cuts the arriving bytes into pieces: lines of JSON, or protobuf messages with their lengths before them.
-#[derive(Default)]
-pub(super) struct Pieces {
-    binary: bool,
-    /// The bytes so far of a piece whose end has not arrived.
-    begun: Vec<u8>,
-    chunk: Bytes,
-}
-
-impl Pieces {
-    pub(super) fn new(binary: bool) -> Self {
-        Self {
-            binary,
-            ..Self::default()
-        }
-    }
-
-    /// Adds arrived bytes. Call it when [`Pieces::next`] returns none.
-    pub(super) fn feed(&mut self, chunk: Bytes) {
-        self.chunk = chunk;
-    }
-
-    /// Passes the next whole piece to `take`; none if more bytes have to arrive first.
-    pub(super) fn next<T>(&mut self, take: impl FnOnce(&[u8]) -> Result<T>) -> Result<Option<T>> {
-        let Some((skip, end, after)) = self.bounds()? else {
-            if self.begun.len() + self.chunk.len() > LONGEST {
-                return Err(malformed("a line has no end"));
-            }
-            self.begun.extend_from_slice(&self.chunk);
-            self.chunk = Bytes::new();
-            return Ok(None);
-        };
-        // All of the earlier bytes belong to this piece; its rest is in the chunk.
-        let old = self.begun.len();
-        let fresh = self.chunk.split_to(after - old);
-        if old == 0 {
-            return take(&fresh[skip..end]).map(Some);
-        }
-        self.begun.extend_from_slice(&fresh);
-        let taken = take(&self.begun[skip..end]);
-        self.begun.clear();
-        taken.map(Some)
-    }
-
-    /// The start and end of the next piece in the arrived bytes, and the start of the piece after it.
-    fn bounds(&self) -> Result<Option<(usize, usize, usize)>> {
-        let old = self.begun.len();
-        if !self.binary {
-            return Ok(memchr::memchr(b'\n', &self.chunk).map(|end| (0, old + end, old + end + 1)));
-        }
-        // A length has ten bytes at most, of which some may have arrived earlier.
-        let mut joined = [0; 10];
-        let head = if old == 0 {
-            &self.chunk[..]
-        } else {
-            let kept = old.min(joined.len());
-            let fresh = self.chunk.len().min(joined.len() - kept);
-            joined[..kept].copy_from_slice(&self.begun[..kept]);
-            joined[kept..kept + fresh].copy_from_slice(&self.chunk[..fresh]);
-            &joined[..kept + fresh]
-        };
-        let Some((length, rest)) = super::binary::number(head) else {
-            return if head.len() < joined.len() {
-                Ok(None)
-            } else {
-                Err(malformed("a message has no length"))
-            };
-        };
-        let skip = head.len() - rest.len();
-        match usize::try_from(length).ok().filter(|&length| length <= LONGEST) {
-            None => Err(malformed("a message is too long")),
-            Some(length) if skip + length > old + self.chunk.len() => Ok(None),
-            Some(length) => Ok(Some((skip, skip + length, skip + length))),
-        }
-    }
-
-    /// The bytes left at the end of the answer: a last line without a line end, or nothing.
-    pub(super) fn rest(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.begun)
-    }
-}
-
-/// A piece, decoded.
-#[derive(Debug)]
-pub(super) enum Entry {
-    /// A statement begins; its columns.
-    Begin(Vec<Col>),
-    /// A row: it is in the [`Row`] given.
-    Row,
-    End {
-        changes: u64,
-        last_insert_rowid: Option<i64>,
-    },
-    /// The statement failed.
-    Refused(WireError),
-    /// The whole batch failed.
-    Failed(WireError),
-    /// Anything else, which is ignored.
-    Other,
-}
-
-/// A row, in memory that the next row reuses.
-#[derive(Default)]
-pub(super) struct Row {
-    cells: Vec<Cell>,
-    /// The texts and blobs of the cells.
-    bytes: Vec<u8>,
-    /// How many infinite reals have no sign.
-    pub signless: u64,
-}
-
-#[derive(Clone)]
-enum Cell {
-    Null,
-    Integer(i64),
-    Real(f64),
-    Text(Range<usize>),
-    Blob(Range<usize>),
-}
-
-impl Row {
-    pub(super) fn len(&self) -> usize {
-        self.cells.len()
-    }
-
-    pub(super) fn values(&self) -> impl Iterator<Item = ValueRef<'_>> {
-        self.values_from(0)
-    }
-
-    /// The values from index `from` on.
-    pub(super) fn values_from(&self, from: usize) -> impl Iterator<Item = ValueRef<'_>> {
-        self.cells.iter().skip(from).map(|cell| match cell {
-            Cell::Null => ValueRef::Null,
-            Cell::Integer(integer) => ValueRef::Integer(*integer),
-            Cell::Real(real) => ValueRef::Real(*real),
-            Cell::Text(range) => ValueRef::Text(&self.bytes[range.clone()]),
-            Cell::Blob(range) => ValueRef::Blob(&self.bytes[range.clone()]),
-        })
-    }
-
-    pub(super) fn push(&mut self, value: ValueRef<'_>) {
-        let cell = match value {
-            ValueRef::Null => Cell::Null,
-            ValueRef::Integer(integer) => Cell::Integer(integer),
-            ValueRef::Real(real) => Cell::Real(real),
-            ValueRef::Text(text) => Cell::Text(self.keep(text)),
-            ValueRef::Blob(blob) => Cell::Blob(self.keep(blob)),
-        };
-        self.cells.push(cell);
-    }
-
-    /// Bytes of texts and blobs.
-    pub(super) fn size(&self) -> usize {
-        self.bytes.len()
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.cells.clear();
-        self.bytes.clear();
-    }
-
-    /// Appends the bytes of a cell, and returns where they are.
-    fn keep(&mut self, bytes: &[u8]) -> Range<usize> {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(bytes);
-        start..self.bytes.len()
-    }
-}
-
 /// Decodes a line. A row's values go into `row`.
-pub(super) fn entry(line: &[u8], row: &mut Row) -> Result<Entry> {
-    if super::plain::row(line, row) {
-        return Ok(Entry::Row);
+pub(super) fn decode_entry(line: &[u8], row: &mut RowBuffer) -> Result<CursorEntry> {
+    if json_rows::decode_plain_row(line, row) {
+        return Ok(CursorEntry::Row);
     }
-    parsed(line, row)
+    parse_entry(line, row)
 }
 
 /// Decodes any line with a JSON parser.
-pub(super) fn parsed(line: &[u8], row: &mut Row) -> Result<Entry> {
+pub(super) fn parse_entry(line: &[u8], row: &mut RowBuffer) -> Result<CursorEntry> {
     let mut json = serde_json::Deserializer::from_slice(line);
-    let entry = EntrySeed(row).deserialize(&mut json).map_err(malformed)?;
-    json.end().map_err(malformed)?;
+    let entry = EntrySeed(row).deserialize(&mut json).map_err(protocol_error)?;
+    json.end().map_err(protocol_error)?;
     Ok(entry)
 }
 
-/// The error for an answer that does not follow the protocol.
-pub(super) fn malformed(what: impl fmt::Display) -> Error {
-    // Without `serde_json`'s line and column, which mean nothing to the user.
-    let what = what.to_string();
-    let what = what.split(" at line ").next().unwrap_or_default();
-    Error::new(Code::Unavailable, format!("the server's answer makes no sense: {what}"))
-        .hint("is the URL that of a libSQL server?")
-}
-
-struct EntrySeed<'r>(&'r mut Row);
+struct EntrySeed<'r>(&'r mut RowBuffer);
 
 impl<'de> DeserializeSeed<'de> for EntrySeed<'_> {
-    type Value = Entry;
+    type Value = CursorEntry;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Entry, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<CursorEntry, D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
 impl<'de> Visitor<'de> for EntrySeed<'_> {
-    type Value = Entry;
+    type Value = CursorEntry;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an entry of a cursor")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entry, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<CursorEntry, A::Error> {
         let mut kind = Kind::Other;
         let mut columns = Vec::new();
         let mut error = WireError::default();
@@ -250,16 +67,16 @@ impl<'de> Visitor<'de> for EntrySeed<'_> {
             }
         }
         Ok(match kind {
-            Kind::Begin => Entry::Begin(columns),
-            Kind::Row if rows == 1 => Entry::Row,
+            Kind::Begin => CursorEntry::Begin(columns),
+            Kind::Row if rows == 1 => CursorEntry::Row,
             Kind::Row => return Err(A::Error::custom("a row is missing")),
-            Kind::End => Entry::End {
+            Kind::End => CursorEntry::End {
                 changes,
                 last_insert_rowid: last_insert_rowid.and_then(super::wire::Number::integer),
             },
-            Kind::Refused => Entry::Refused(error),
-            Kind::Failed => Entry::Failed(error),
-            Kind::Other => Entry::Other,
+            Kind::Refused => CursorEntry::Refused(error),
+            Kind::Failed => CursorEntry::Failed(error),
+            Kind::Other => CursorEntry::Other,
         })
     }
 }
@@ -335,7 +152,7 @@ const KindSeed: Word<Kind> = Word(|kind| match kind {
     _ => Kind::Other,
 });
 
-struct RowSeed<'r>(&'r mut Row);
+struct RowSeed<'r>(&'r mut RowBuffer);
 
 impl<'de> DeserializeSeed<'de> for RowSeed<'_> {
     type Value = ();
@@ -370,7 +187,7 @@ enum Type {
     Unknown,
 }
 
-struct CellSeed<'r>(&'r mut Row);
+struct CellSeed<'r>(&'r mut RowBuffer);
 
 impl<'de> DeserializeSeed<'de> for CellSeed<'_> {
     type Value = ();
@@ -410,27 +227,27 @@ impl<'de> Visitor<'de> for CellSeed<'_> {
             }
         }
         let cell = match (kind, content) {
-            (Type::Null, _) => Cell::Null,
-            (Type::Integer, Content::Integer(integer)) => Cell::Integer(integer),
+            (Type::Null, _) => RowCell::Null,
+            (Type::Integer, Content::Integer(integer)) => RowCell::Integer(integer),
             (Type::Integer, Content::Text(range)) => {
                 let text = std::str::from_utf8(&row.bytes[range.clone()]).unwrap_or_default();
                 let integer = text.parse().map_err(|_| A::Error::custom("an integer is not one"))?;
                 row.bytes.truncate(range.start);
-                Cell::Integer(integer)
+                RowCell::Integer(integer)
             }
-            (Type::Float, Content::Real(real)) => Cell::Real(real),
+            (Type::Float, Content::Real(real)) => RowCell::Real(real),
             #[allow(clippy::cast_precision_loss)] // The server wrote a real without a point.
-            (Type::Float, Content::Integer(integer)) => Cell::Real(integer as f64),
+            (Type::Float, Content::Integer(integer)) => RowCell::Real(integer as f64),
             (Type::Float, Content::None) => {
                 row.signless += 1;
-                Cell::Real(f64::NAN)
+                RowCell::Real(f64::NAN)
             }
-            (Type::Text, Content::Text(range)) => Cell::Text(range),
+            (Type::Text, Content::Text(range)) => RowCell::Text(range),
             (Type::Blob, Content::Text(range)) => {
                 let start = range.start;
                 let blob = BASE64.decode(&row.bytes[range]).map_err(A::Error::custom)?;
                 row.bytes.truncate(start);
-                Cell::Blob(row.keep(&blob))
+                RowCell::Blob(row.store(&blob))
             }
             _ => return Err(A::Error::custom("a value does not fit its type")),
         };
@@ -448,7 +265,7 @@ enum Content {
     Text(Range<usize>),
 }
 
-struct ContentSeed<'r>(&'r mut Row);
+struct ContentSeed<'r>(&'r mut RowBuffer);
 
 impl<'de> DeserializeSeed<'de> for ContentSeed<'_> {
     type Value = Content;
@@ -466,7 +283,7 @@ impl Visitor<'_> for ContentSeed<'_> {
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Content, E> {
-        Ok(Content::Text(self.0.keep(text.as_bytes())))
+        Ok(Content::Text(self.0.store(text.as_bytes())))
     }
 
     fn visit_i64<E>(self, integer: i64) -> Result<Content, E> {
@@ -491,21 +308,23 @@ impl Visitor<'_> for ContentSeed<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sql::hrana::frames::FrameReader;
+    use bytes::Bytes;
     use proptest::prelude::*;
 
     /// Everything a cursor's answer says, in pieces as they may arrive.
     fn read(pieces: &[&[u8]]) -> Result<Vec<String>> {
-        let mut lines = Pieces::default();
-        let mut row = Row::default();
+        let mut lines = FrameReader::default();
+        let mut row = RowBuffer::default();
         let mut said = Vec::new();
         for piece in pieces {
             lines.feed(Bytes::copy_from_slice(piece));
             loop {
-                let Some(entry) = lines.next(|line| entry(line, &mut row))? else {
+                let Some(entry) = lines.next(|line| decode_entry(line, &mut row))? else {
                     break;
                 };
                 said.push(match entry {
-                    Entry::Row => format!("{:?}", row.values().collect::<Vec<_>>()),
+                    CursorEntry::Row => format!("{:?}", row.values().collect::<Vec<_>>()),
                     other => format!("{other:?}"),
                 });
             }
@@ -553,6 +372,62 @@ mod tests {
             cuts.sort_unstable();
             let pieces: Vec<_> = cuts.windows(2).map(|pair| &text.as_bytes()[pair[0]..pair[1]]).collect();
             prop_assert_eq!(read(&pieces).unwrap(), read(&[text.as_bytes()]).unwrap());
+        }
+    }
+}
+
+#[cfg(test)]
+mod plain_row_tests {
+    use super::*;
+    use crate::sql::hrana::json_rows::decode_plain_row;
+    use proptest::prelude::*;
+    use rusqlite::types::ValueRef;
+
+    /// A row as servers write it: the type first.
+    fn line(values: &[String]) -> String {
+        format!(r#"{{"type":"row","row":[{}]}}"#, values.join(","))
+    }
+
+    fn value() -> impl Strategy<Value = String> {
+        let of = |kind: &str, value: serde_json::Value| format!(r#"{{"type":"{kind}","value":{value}}}"#);
+        prop_oneof![
+            Just(r#"{"type":"null"}"#.to_owned()),
+            Just(r#"{"type":"blob","base64":"AP8"}"#.to_owned()),
+            any::<i64>().prop_map(move |integer| of("integer", integer.to_string().into())),
+            any::<f64>().prop_map(move |real| of("float", real.into())),
+            "[ -~é日\n]{0,12}".prop_map(move |text| of("text", text.into())),
+        ]
+    }
+
+    #[test]
+    fn ordinary_rows_are_plain() {
+        let mut taken = RowBuffer::default();
+        let text = r#"{"type":"row","row":[{"type":"integer","value":"-7"},{"type":"text","value":"é"},{"type":"float","value":-1.5e-7},{"type":"null"}]}"#;
+        assert!(decode_plain_row(text.as_bytes(), &mut taken));
+        let values: Vec<_> = taken.values().collect();
+        let expected = [
+            ValueRef::Integer(-7),
+            ValueRef::Text("é".as_bytes()),
+            ValueRef::Real(-1.5e-7),
+            ValueRef::Null,
+        ];
+        assert_eq!(values, expected);
+    }
+
+    proptest! {
+        #[test]
+        fn a_plain_row_is_what_the_parser_reads(
+            values in proptest::collection::vec(value(), 0..6), at: prop::sample::Index, byte in prop::option::of(any::<u8>()),
+        ) {
+            let mut bytes = line(&values).into_bytes();
+            if let Some(byte) = byte {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            let (mut fast, mut slow) = (RowBuffer::default(), RowBuffer::default());
+            if decode_plain_row(&bytes, &mut fast) && parse_entry(&bytes, &mut slow).is_ok() {
+                prop_assert!(fast.values().eq(slow.values()), "{}", String::from_utf8_lossy(&bytes));
+            }
         }
     }
 }
