@@ -10,6 +10,7 @@ mod crash;
 mod disk;
 mod engine_sqld;
 mod exit_codes;
+mod foreign_content;
 #[cfg(unix)]
 mod gateway;
 mod golden_json;

@@ -1,21 +1,11 @@
-//! Safe mode: statements that reach outside the database are refused.
+//! Safe mode: statements that reach outside the database are refused. What does is decided by `sql::restrict`.
 
 use crate::sql::Session;
+use crate::sql::restrict::{self, Beyond};
 use crate::sync::lock;
-use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+use rusqlite::hooks::{AuthContext, Authorization};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-
-/// Functions that reach outside the database.
-const FORBIDDEN: [&str; 7] = [
-    "edit",
-    "fts3_tokenizer",
-    "load_extension",
-    "readfile",
-    "writefile",
-    "zipfile",
-    "zipfile_cds",
-];
 
 /// Checks statements, and records what it refused.
 #[derive(Debug, Clone, Default)]
@@ -45,15 +35,12 @@ impl Guard {
         if !self.on.load(Ordering::Relaxed) {
             return Authorization::Allow;
         }
-        match context.action {
-            AuthAction::Attach { .. } => self.refuse("cannot run ATTACH in safe mode".to_owned()),
-            AuthAction::Function { function_name } => {
-                match FORBIDDEN.iter().find(|name| name.eq_ignore_ascii_case(function_name)) {
-                    Some(name) => self.refuse(format!("cannot use the {name}() function in safe mode")),
-                    None => Authorization::Allow,
-                }
+        match restrict::check(&context.action) {
+            None => Authorization::Allow,
+            Some(beyond @ (Beyond::Function(_) | Beyond::Module(_))) => {
+                self.refuse(format!("cannot use {beyond} in safe mode"))
             }
-            _ => Authorization::Allow,
+            Some(beyond) => self.refuse(format!("cannot run {beyond} in safe mode")),
         }
     }
 

@@ -158,6 +158,8 @@ fn virtual_table(sql: &str) -> Option<String> {
     let (after, _) = at.into_iter().find(|(_, text)| text.eq_ignore_ascii_case("VALUES"))?;
     let values = sql[after..].trim_end().trim_end_matches(';');
     let mut engine = crate::sql::open(&crate::sql::Target::Memory).ok()?;
+    // They are the script's, and nothing in a script for a server is meant for this machine.
+    let _restriction = crate::sql::restrict::restrict(engine.as_mut()).ok()?;
     let row = collect(engine.as_mut(), &format!("VALUES{values}"), &[]).ok()?.pop()?;
     let [kind, _, _, root, create] = row.as_slice() else {
         return None;
@@ -385,6 +387,11 @@ mod tests {
                 None,
             ),
             ("INSERT INTO sqlite_schema VALUES(", None),
+            // Nothing of a script for a server runs here.
+            (
+                "INSERT INTO sqlite_schema VALUES('table','f','f',0,edit('CREATE VIRTUAL TABLE f USING fts5(a)', 'true'));",
+                None,
+            ),
         ] {
             assert_eq!(virtual_table(sql).as_deref(), expected, "{sql}");
         }

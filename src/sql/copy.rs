@@ -5,6 +5,7 @@
 //! to the source.
 
 use super::codes::meaning;
+use super::restrict::distrust_schema;
 use crate::error::{Code, Error, Result};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -29,6 +30,7 @@ pub fn copy_file(from: &Path, to: &Path, progress: &mut dyn FnMut(u64, u64) -> R
     let source = open_source(from)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut copy = Connection::open_with_flags(to, flags).map_err(|error| failed(to, error))?;
+    distrust_schema(&copy).map_err(|error| failed(to, error))?;
     // Nobody uses the copy before it is complete, so it needs no journal; it is synced to disk at the end.
     copy.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")
         .map_err(|error| failed(to, error))?;
@@ -134,6 +136,7 @@ fn log_of(path: &Path) -> Option<PathBuf> {
 fn open_source(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let probe = |connection: &Connection| {
+        distrust_schema(connection)?;
         connection.busy_timeout(PATIENCE)?;
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))
     };

@@ -18,6 +18,7 @@ mod hrana;
 pub mod literals;
 pub mod log;
 pub mod query;
+pub(crate) mod restrict;
 pub mod script;
 pub mod split;
 pub mod trailer;

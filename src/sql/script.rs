@@ -3,11 +3,11 @@
 //! Unlike the shell, it shows no results, knows no dot-commands, and lets a script touch nothing but its database.
 
 use super::dialect;
+use super::restrict::{Restriction, restrict};
 use super::split::{Accumulator, Fed, first_statement, trim_start};
 use super::trailer::{self, Checksum};
 use super::{Args, Failure, Session, Unseen};
 use crate::error::{Code, Error, Result};
-use rusqlite::limits::Limit;
 use std::io::BufRead;
 
 /// Bytes between two reports of progress.
@@ -22,14 +22,11 @@ pub fn run(
     name: &str,
     progress: &mut dyn FnMut(u64) -> Result<()>,
 ) -> Result<u64> {
-    if let Some(connection) = session.local() {
-        // The script is untrusted: it must not reach other files.
-        connection
-            .set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)
-            .map_err(|error| Error::new(Code::Internal, "cannot confine the script").caused_by(error))?;
-    }
+    // The script is somebody else's.
+    let restriction = restrict(session)?;
     let mut loader = Loader {
         session,
+        restriction,
         name,
         statements: 0,
         rolled_back: false,
@@ -99,6 +96,8 @@ pub fn run(
 
 struct Loader<'a> {
     session: &'a mut dyn Session,
+    /// None for a server, which has rules of its own.
+    restriction: Option<Restriction>,
     name: &'a str,
     statements: u64,
     /// Whether the last statement was a ROLLBACK, which undid the script.
@@ -168,6 +167,14 @@ impl Loader<'_> {
                     at + leading_space(&text.as_bytes()[at..])
                 };
                 let number = begun + lines(&text.as_bytes()[..at]);
+                if let Some(beyond) = self.restriction.as_ref().and_then(Restriction::take_beyond) {
+                    return self
+                        .at(
+                            number,
+                            &format!("a script may not use {beyond}, which reaches beyond its database"),
+                        )
+                        .hint("leave the statement out, or run it yourself: torso db shell NAME");
+                }
                 match Error::from(Failure::Sql {
                     message: message.clone(),
                     offset,
@@ -293,7 +300,15 @@ mod tests {
             ("SELECT 1;\n.tables\n", "x.sql:2: a dot-command"),
             (
                 "SELECT 1;\nATTACH 'other.db' AS o;\n",
-                "x.sql:2: too many attached databases",
+                "x.sql:2: a script may not use ATTACH, which reaches beyond",
+            ),
+            (
+                "SELECT 1;\n\nSELECT writefile('/nowhere/x', 'y');\n",
+                "x.sql:3: a script may not use the writefile() function",
+            ),
+            (
+                "CREATE TABLE t(a);\nVACUUM INTO 'other.db';\n",
+                "x.sql:2: a script may not use ATTACH",
             ),
             ("-- nothing\n", "x.sql holds no SQL"),
         ] {

@@ -24,7 +24,11 @@ const GRAIN: Duration = Duration::from_millis(20);
 pub(super) fn open(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     Connection::open_with_flags(path, flags)
-        .and_then(|connection| connection.busy_timeout(PATIENCE).map(|()| connection))
+        .and_then(|connection| {
+            // Its schema may have been written by anybody.
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+            connection.busy_timeout(PATIENCE).map(|()| connection)
+        })
         .map_err(|error| sqlite(path, error))
 }
 

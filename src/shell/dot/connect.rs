@@ -5,6 +5,7 @@ use super::engine::local;
 use crate::shell::state::{Ran, SLOTS, Shell, Slot, text_of};
 use crate::shell::words::is_option;
 use crate::sql::Target;
+use crate::sql::restrict::restrict_connection;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
@@ -240,6 +241,11 @@ pub fn restore(shell: &mut Shell<'_>, call: &Call) -> Ran {
         let from = elsewhere(shell, file, true)?;
         let copied = super::transfer::copy_from(shell.session()?, &from);
         shell.wrote = true;
+        if shell.settings.always_safe {
+            // The copy had rules of its own for statements.
+            let guard = shell.guard.clone();
+            guard.watch(shell.session()?);
+        }
         return match copied {
             Ok(copied) => {
                 tell_left_behind(shell, &copied)?;
@@ -305,12 +311,16 @@ pub fn clone(shell: &mut Shell<'_>, call: &Call) -> Ran {
         Err(error) if !remote && error.code() == crate::error::Code::InvalidFile => {}
         Err(error) => return shell.fail(format_args!("Error: {error}")),
     }
-    let new = match Connection::open(file) {
+    let mut new = match Connection::open(file) {
         Ok(new) => new,
         Err(error) => {
             return shell.say(format_args!("Cannot create output database: {}", words_of(&error)));
         }
     };
+    // What stands in a damaged file's schema may be anything.
+    if let Err(error) = restrict_connection(&mut new) {
+        return shell.fail(format_args!("Error: {error}"));
+    }
     let cloned = clone_into(shell, &new)?;
     if let Err(error) = cloned {
         shell.say(format_args!("Error: {}", words_of(&error)))?;

@@ -10,6 +10,7 @@ use crate::error::{Code, Error, Result};
 use crate::shell::state::{Ran, Shell, text_of};
 use crate::shell::words::{integer, is_option};
 use crate::sql::query::rows;
+use crate::sql::restrict::restrict;
 use crate::sql::{self, Session, Target, Value, split};
 use crate::sync::lock;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
@@ -91,6 +92,8 @@ impl Laboratory {
             "SELECT sql FROM sqlite_schema WHERE sql NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
              ORDER BY type <> 'table', rowid",
         )?;
+        // The schema may be somebody else's.
+        let restriction = restrict(session.as_mut())?;
         for object in &objects {
             // What cannot be made again (a module that is not here, a table that a module has made) helps no statement.
             let _ = rows(session.as_mut(), &text_of(&object[0]));
@@ -112,6 +115,9 @@ impl Laboratory {
                 )?;
             }
             rows(session.as_mut(), "ANALYZE sqlite_schema")?;
+        }
+        if let Some(restriction) = restriction {
+            restriction.lift(session.as_mut());
         }
         Ok(Self { session })
     }

@@ -13,6 +13,7 @@ use crate::shell::state::text_of;
 use crate::shell::to_server::{APPLICATION_ID, STATISTICS};
 use crate::sql::exact;
 use crate::sql::query::{number, owned, rows, text};
+use crate::sql::restrict::restrict;
 use crate::sql::{self, Failure, Flow, Rows, Session, Sink, Target, Value, ValueRef};
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -258,6 +259,30 @@ fn left_behind(plan: &Plan, to: &mut dyn Session) -> Vec<&'static str> {
 
 /// Writes what arrives, in one transaction.
 fn receive(destination: &mut dyn Session, plan: &Plan, receiver: &Receiver<Sent>, replace: bool) -> Result<()> {
+    // The other database's schema is somebody else's SQL.
+    let restriction = restrict(destination)?;
+    let received = receive_unchecked(destination, plan, receiver, replace);
+    let Some(restriction) = restriction else {
+        return received;
+    };
+    let beyond = restriction.take_beyond();
+    restriction.lift(destination);
+    match (received, beyond) {
+        (Err(error), Some(beyond)) => Err(Error::new(
+            Code::InvalidFile,
+            format!("the other database's schema uses {beyond}, which reaches beyond a database"),
+        )
+        .caused_by(error)),
+        (received, _) => received,
+    }
+}
+
+fn receive_unchecked(
+    destination: &mut dyn Session,
+    plan: &Plan,
+    receiver: &Receiver<Sent>,
+    replace: bool,
+) -> Result<()> {
     if destination.in_transaction() {
         return Err(Error::new(Code::SqlError, "a transaction is open; end it first"));
     }

@@ -10,6 +10,7 @@ mod hash;
 mod math;
 mod numbers;
 mod pattern;
+pub(super) mod reach;
 mod series;
 
 use rusqlite::functions::FunctionFlags;
