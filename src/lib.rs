@@ -8,6 +8,7 @@
 //!   organizations, `client` over HTTP.
 //! - `engine`: where databases run: files, or libSQL server processes.
 //! - `server`: a hosted control plane behind HTTP, and the gateway to its databases.
+//! - `sqltext`: SQL as text: tokens, and what a hosted database may do.
 //! - `sql`: a SQL connection to a file or a server; `shell`: the shell over it.
 //! - `jwt`: signed tokens; `error`, `net`, `secret`, `sync`: used by all.
 //!
@@ -26,6 +27,7 @@ pub mod server;
 pub mod settings;
 pub mod shell;
 pub mod sql;
+pub mod sqltext;
 pub mod sync;
 pub mod ui;
 

@@ -28,9 +28,11 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("control/store", &["control", "engine"]),
     ("control/embedded", &["control", "engine"]),
     ("control/hosted", &["control", "engine"]),
-    ("engine", &["engine"]),
-    ("server", &["control", "server"]),
+    ("engine", &["engine", "sqltext"]),
+    ("server", &["control", "server", "sqltext"]),
     ("sql", &["sql"]),
+    // It works on text alone.
+    ("sqltext", &["sqltext"]),
     ("shell", &["shell", "sql", "ui"]),
     ("error", &[]),
     ("jwt", &[]),
@@ -63,6 +65,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("reqwest", &["control/client", "engine/sqld", "sql/hrana/transport"]),
     ("axum", &["server"]),
     ("jsonwebtoken", &["jwt"]),
+    ("libsql_sqlite3_parser", &["sqltext/policy"]),
 ];
 
 /// What a finished product does not contain. Split, so that this file does not contain it either.

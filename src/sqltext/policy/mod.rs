@@ -1,0 +1,188 @@
+//! What SQL may do in a hosted database. A text is parsed with the grammar of libSQL server (`libsql-sqlite3-parser`, the
+//! parser that the server itself uses to classify and render statements before SQLite sees them), and everything that a
+//! statement names is looked up: functions, tables, modules with their arguments, pragmas and expressions of indexes,
+//! whatever their quoting. What is in none of the lists (`lists`) is refused.
+//!
+//! # Interface
+//!
+//! - [`analyze`] reads a text: a [`TextSummary`] of what its statements do, or the [`Violation`] for which it is refused
+//!   whoever asks. It knows nothing of tokens, and keeps what it found for the next time.
+//! - [`check`] is `analyze`, held against who asks and where ([`Policy`]): the function for the gateway, and for whoever
+//!   compares the policy with an engine.
+//! - [`check_schema_object`] reads one row of `sqlite_schema` of a file that somebody sent.
+//! - [`Violation::kind`] and its `Display` say what a client is told.
+//!
+//! # What it leaves to others
+//!
+//! How SQL is packed in requests is the gateway's to know. How long a statement runs and how much memory it takes cannot
+//! be read from its text: processes are bounded for that. A text that no parser understands is [`ViolationKind::Syntax`];
+//! [`Violation::is_harmless`] says whether the engine may be asked for its own words about it.
+
+mod cache;
+mod expression;
+mod lexical;
+mod lists;
+mod names;
+mod pragma;
+mod schema;
+mod statement;
+mod vector_index;
+mod violation;
+mod virtual_table;
+
+pub use lexical::LONGEST_STATEMENT;
+pub use lists::{
+    ENGINE_REFUSES_PRAGMAS, FUNCTIONS, PRAGMAS, Pragma, PragmaValue, REFUSED_FUNCTIONS, REFUSED_TABLES, TABLE_MODULES,
+    VIRTUAL_TABLE_MODULES,
+};
+pub use schema::{check_schema_object, check_vector_index_name};
+pub use violation::{Violation, ViolationKind};
+
+use fallible_iterator::FallibleIterator as _;
+use libsql_sqlite3_parser::ast::Cmd;
+use libsql_sqlite3_parser::lexer::sql::Parser;
+use std::sync::Mutex;
+
+/// What a database token allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TokenAccess {
+    ReadOnly,
+    Full,
+}
+
+/// What kind of instance a label leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum InstanceKind {
+    Primary,
+    Replica,
+}
+
+/// What is asked for a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TextUse {
+    /// It is run, and so may be passed on by a replica to its primary.
+    Run,
+    /// It is described, or stored for later: the process itself prepares it.
+    Prepare,
+}
+
+/// Who asks, where, and for what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Policy {
+    pub access: TokenAccess,
+    pub instance: InstanceKind,
+    pub usage: TextUse,
+}
+
+impl Policy {
+    /// The widest policy: a full token at the primary.
+    pub const FULL: Self = Self {
+        access: TokenAccess::Full,
+        instance: InstanceKind::Primary,
+        usage: TextUse::Run,
+    };
+}
+
+/// What the statements of a text do. A statement behind EXPLAIN counts as if it were run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TextSummary {
+    pub statements: usize,
+    /// A statement changes the database.
+    pub writes: bool,
+    /// A statement changes the schema, or prepares to.
+    pub changes_schema: bool,
+    /// A statement that changes the schema stands behind EXPLAIN.
+    pub explains_schema_change: bool,
+    /// A statement only reads, but libSQL server runs it only with a token that may write: most pragmas.
+    pub read_needs_full_access: bool,
+}
+
+/// Reads a text of SQL. The result does not depend on who asks.
+///
+/// # Errors
+///
+/// A [`Violation`] where the text uses what no hosted database may, cannot be read without doubt, is too long or nested
+/// too deeply, or does not parse.
+pub fn analyze(sql: &str) -> Result<TextSummary, Violation> {
+    if let Some(known) = cache::get(sql) {
+        return known;
+    }
+    let result = analyze_anew(sql);
+    cache::put(sql, &result);
+    result
+}
+
+/// Reads a text of SQL for somebody.
+///
+/// # Errors
+///
+/// As [`analyze`], and where a token that may only read comes with a text that writes, or a replica would have to prepare
+/// a change of the schema.
+pub fn check(sql: &str, policy: Policy) -> Result<TextSummary, Violation> {
+    let summary = analyze(sql)?;
+    if policy.access == TokenAccess::ReadOnly && summary.writes {
+        return Err(Violation::new(ViolationKind::Writes, ""));
+    }
+    let prepares = policy.usage == TextUse::Prepare && summary.changes_schema;
+    if policy.instance == InstanceKind::Replica && (prepares || summary.explains_schema_change) {
+        return Err(Violation::new(ViolationKind::SchemaChangeAtReplica, ""));
+    }
+    Ok(summary)
+}
+
+fn analyze_anew(sql: &str) -> Result<TextSummary, Violation> {
+    let shape = lexical::check(sql)?;
+    if shape.depth <= lexical::SHALLOW {
+        return parse_and_judge(sql);
+    }
+    judge_on_large_stack(sql)
+}
+
+/// Judges a text where there is stack enough for the deepest statement that `lexical` lets through: one at a time.
+fn judge_on_large_stack(sql: &str) -> Result<TextSummary, Violation> {
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = crate::sync::lock(&ONE);
+    let unreadable = || Violation::new(ViolationKind::Ambiguous, "it is too large to be read now; try again");
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .name("deep-sql".to_owned())
+            .stack_size(lexical::LARGE_STACK)
+            .spawn_scoped(scope, || parse_and_judge(sql))
+            .map_err(|_| unreadable())?;
+        thread.join().unwrap_or_else(|_| Err(unreadable()))
+    })
+}
+
+/// Judges each statement as it is parsed: as the engine, which runs the first ones of a text before it sees the next.
+fn parse_and_judge(sql: &str) -> Result<TextSummary, Violation> {
+    // Its tables are large, and it is not for a caller's stack.
+    let mut parser = Box::new(Parser::new(sql.as_bytes()));
+    let mut summary = TextSummary::default();
+    loop {
+        // The parser is somebody else's: whatever it does not expect must not end the server.
+        let parsed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| parser.next()));
+        match parsed {
+            Ok(Ok(None)) => return Ok(summary),
+            Ok(Ok(Some(command))) => judge_command(&command, &mut summary)?,
+            Ok(Err(error)) => return Err(Violation::syntax(sql, &error.to_string())),
+            Err(_) => return Err(Violation::syntax(sql, "the statement cannot be parsed")),
+        }
+    }
+}
+
+fn judge_command(command: &Cmd, summary: &mut TextSummary) -> Result<(), Violation> {
+    summary.statements += 1;
+    let (statement, explained) = match command {
+        Cmd::Stmt(statement) => (statement, false),
+        Cmd::Explain(statement) | Cmd::ExplainQueryPlan(statement) => (statement, true),
+    };
+    let effect = statement::judge(statement)?;
+    summary.writes |= effect.writes;
+    summary.changes_schema |= effect.changes_schema;
+    summary.explains_schema_change |= explained && effect.changes_schema;
+    summary.read_needs_full_access |= effect.read_needs_full_access;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

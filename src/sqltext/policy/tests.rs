@@ -1,0 +1,421 @@
+//! What is refused and what passes, in every place of a statement and every way to write a name.
+
+use super::*;
+
+#[track_caller]
+fn refused(sql: &str, kind: ViolationKind) {
+    match analyze_anew(sql) {
+        Err(violation) => assert_eq!(violation.kind(), kind, "{sql}: {violation}"),
+        Ok(summary) => panic!("let through: {sql}: {summary:?}"),
+    }
+}
+
+#[track_caller]
+fn passes(sql: &str) -> TextSummary {
+    analyze_anew(sql).unwrap_or_else(|violation| panic!("{sql}: {violation}"))
+}
+
+#[test]
+fn functions_are_looked_up_in_every_place() {
+    for name in [
+        "readfile",
+        "READFILE",
+        "\"readfile\"",
+        "[readfile]",
+        "`readFile`",
+        "replicate",
+        "padl",
+    ] {
+        for sql in [
+            format!("select {name}(1)"),
+            format!("select 1; select {name}/**/ (1)"),
+            format!("select * from t where a in (select {name}(1))"),
+            format!("select sum(a) filter (where {name}(1)) over (partition by {name}(2)) from t"),
+            format!("select sum(a) over w from t window w as (order by {name}(2))"),
+            format!("select 1 order by {name}(1)"),
+            format!("select 1 limit 1 offset {name}(1)"),
+            format!("select 1 group by a having {name}(1)"),
+            format!("select * from t join u on {name}(1)"),
+            format!("select * from generate_series({name}(1))"),
+            format!("select a in json_each({name}(1))"),
+            format!("with a as materialized (select {name}(1)) select 1"),
+            format!("values (1), ({name}(1))"),
+            format!("select case a when 1 then {name}(1) end"),
+            format!("select cast({name}(1) as text) collate nocase"),
+            format!("select a between 1 and {name}(1)"),
+            format!("select a like b escape {name}(1)"),
+            format!("select exists (select {name}(1)), not -{name}(1), (1, {name}(2)) = (1, 2), {name}(1) isnull"),
+            format!("select '{{}}' -> {name}(1)"),
+            format!("insert into t values (1, {name}(1))"),
+            format!("insert into t values (1) on conflict (a) where {name}(1) do nothing"),
+            format!("insert into t values (1) on conflict (a) do update set a = {name}(1)"),
+            format!(
+                "insert into t values (1) on conflict (a) do nothing on conflict do update set a = 1 where {name}(1)"
+            ),
+            format!("insert into t values (1) returning {name}(1)"),
+            format!("insert into t default values returning {name}(1)"),
+            format!("update t set a = {name}(1)"),
+            format!("update t set (a, b) = (select 1, {name}(1)) from u where a = 1"),
+            format!("update t set a = 1 from (select {name}(1)) where 1"),
+            format!("delete from t where {name}(1) returning 1"),
+            format!("delete from t returning {name}(1)"),
+            format!("create table u (a default ({name}(1)))"),
+            format!("create table u (a check ({name}(1)))"),
+            format!("create table u (a, check ({name}(1)))"),
+            format!("create table u (a, b as ({name}(1)) stored)"),
+            format!("create table u as select {name}(1)"),
+            format!("alter table u add column a default ({name}(1))"),
+            format!("alter table u alter column a to a text check ({name}(1))"),
+            format!("create index i on t (a, {name}(a))"),
+            format!("create index i on t (a) where {name}(a)"),
+            format!("create view v as select {name}(1)"),
+            format!("create trigger r after insert on t when {name}(1) begin select 1; end"),
+            format!("create trigger r after insert on t begin select {name}(1); end"),
+            format!("create trigger r after insert on t begin update t set a = {name}(1); end"),
+            format!("create trigger r after insert on t begin insert into t select {name}(1); end"),
+            format!("create trigger r after insert on t begin delete from t where {name}(1); end"),
+            format!("explain select {name}(1)"),
+            format!("explain query plan select {name}(1)"),
+        ] {
+            refused(&sql, ViolationKind::Function);
+        }
+    }
+}
+
+#[test]
+fn tables_of_the_engine_are_looked_up_in_every_place() {
+    for name in [
+        "fsdir",
+        "FsDir",
+        "'fsdir'",
+        "\"fsdir\"",
+        "[fsdir]",
+        "`fsdir`",
+        "sqlite_dbpage",
+        "carray",
+    ] {
+        for sql in [
+            format!("select * from {name}"),
+            format!("select * from main.{name} where path = '/'"),
+            format!("select * from {name}('/')"),
+            format!("select * from (select 1) window, {name}"),
+            format!("select * from t, (u join ({name}))"),
+            format!("select 1 in {name}"),
+            format!("select 1 in {name}('/')"),
+            format!("update {name} set a = 1"),
+            format!("update or ignore {name} set a = 1"),
+            format!("update t set a = 1 from {name}"),
+            format!("delete from {name}"),
+            format!("insert into {name} values (1)"),
+            format!("replace into {name} select 1"),
+            format!("create table {name} (a)"),
+            format!("create table u (a references {name})"),
+            format!("create table u (a, foreign key (a) references {name} (b))"),
+            format!("create view v as select * from {name}"),
+            format!("create view {name} as select 1"),
+            format!("create trigger r after insert on t begin update {name} set a = 1; end"),
+            format!("create trigger r after insert on {name} begin select 1; end"),
+            format!("create index i on {name} (a)"),
+            format!("alter table {name} rename to x"),
+            format!("alter table t rename to {name}"),
+            format!("drop table {name}"),
+            format!("with a as (select * from {name}) select 1"),
+            format!("pragma table_info({name})"),
+            format!("create virtual table x using fts5(a, content={name})"),
+            format!("create virtual table x using fts4(a, content={name})"),
+            format!("create virtual table x using fts5vocab({name}, 'row')"),
+        ] {
+            refused(&sql, ViolationKind::Table);
+        }
+        refused(&format!("create virtual table x using {name}"), ViolationKind::Module);
+    }
+}
+
+#[test]
+fn modules_and_their_arguments_are_looked_up() {
+    for sql in [
+        "create virtual table x using csv(filename='/etc/passwd')",
+        "create virtual table x using fts4(a, compress=readfile, uncompress=hex)",
+        "create virtual table x using fts4(a, COMPRESS = zip)",
+        "create virtual table x using fts5(a, unknown_option=1)",
+        "create virtual table x using fts5(a, content=a b)",
+        "create virtual table x using fts5(a /* , */ b)",
+        "create virtual table x using fts5(a, content='a\"b')",
+        "create virtual table x using rtree(id, a; b)",
+    ] {
+        refused(sql, ViolationKind::Module);
+    }
+    for sql in [
+        "create virtual table x using fts5(title, body UNINDEXED, tokenize = 'porter unicode61')",
+        "create virtual table x using fts5(a, tokenize=\"unicode61 remove_diacritics 2 tokenchars '-_'\")",
+        "create virtual table x using fts5(a, content='', contentless_delete=1, prefix='2 3', detail=none)",
+        "create virtual table x using fts5(a, content='my posts', content_rowid='id', columnsize=0)",
+        "create virtual table x using fts4(a TEXT, tokenize=porter, languageid=\"lid\", order=desc)",
+        "create virtual table x using fts4(a, tokenize=unicode61 \"remove_diacritics=1\")",
+        "create virtual table x using fts3(a VARCHAR(20), b)",
+        "create virtual table x using fts5vocab('main', 'ft', 'col')",
+        "create virtual table x using rtree(id, minx, maxx, +name TEXT, +size VARCHAR(10))",
+        "create virtual table x using geopoly(a, b, c)",
+        "create virtual table x using fts5(\"a b\")",
+    ] {
+        assert!(passes(sql).changes_schema, "{sql}");
+    }
+}
+
+#[test]
+fn vector_indexes_have_plain_names() {
+    for sql in [
+        "create index \"a; select 1; --\" on t (libsql_vector_idx(c))",
+        "create index i on \"a b\" (LIBSQL_VECTOR_IDX(c))",
+        "create index i on t (\"libsql_vector_idx\"(c))",
+        "create index i on t (\"libsql_vector_idx\"(\"c d\"))",
+        "create index \"m n\".i on t (libsql_vector_idx(c))",
+        "create index i on t (libsql_vector_idx(c, 'metric=' || 'x'))",
+        "create index i on t (libsql_vector_idx(c, 'metric=x y'))",
+        "create index i on t (libsql_vector_idx(c, 'metric'))",
+        "create index i on t (libsql_vector_idx(lower(c)))",
+        "create index i on t (libsql_vector_idx())",
+        "create index \"a b\" on t ([libsql_vector_idx](c) collate nocase)",
+        "explain create index \"a;b\" on t (libsql_vector_idx(c))",
+    ] {
+        if !sql.contains("on t (\"libsql_vector_idx\"(c))") {
+            refused(sql, ViolationKind::VectorIndex);
+        }
+    }
+    for sql in [
+        "select libsql_vector_idx(c) from t",
+        "create index i on t (lower(libsql_vector_idx(c)))",
+        "create index i on t (a) where libsql_vector_idx(c)",
+        "create table u (a default (libsql_vector_idx(1)))",
+    ] {
+        refused(sql, ViolationKind::Function);
+    }
+    for sql in [
+        "create index if not exists movies_idx on movies (libsql_vector_idx(embedding))",
+        "create index `i` on \"t\" (libsql_vector_idx(\"c\", 'metric=cosine', 'max_neighbors=20', 'alpha=1.2'))",
+        "create unique index \"a b\" on \"my table\" (\"c d\", lower(e))",
+    ] {
+        assert!(passes(sql).changes_schema, "{sql}");
+    }
+}
+
+#[test]
+fn parameters_of_vector_indexes_are_written_by_dumps_only() {
+    for sql in [
+        "create table if not exists libsql_vector_meta_shadow (name text primary key, metadata blob) without rowid",
+        "insert into libsql_vector_meta_shadow values ('i', x'00'), ('j', x'01')",
+        "select * from libsql_vector_meta_shadow",
+        "drop table libsql_vector_meta_shadow",
+        "delete from libsql_vector_meta_shadow where name = 'i'",
+    ] {
+        passes(sql);
+    }
+    for sql in [
+        "insert into libsql_vector_meta_shadow values ('a b', x'00')",
+        "insert into libsql_vector_meta_shadow values (?, x'00')",
+        "insert into libsql_vector_meta_shadow (metadata, name) values ('a', x'00')",
+        "insert into libsql_vector_meta_shadow select 'a', x'00'",
+        "insert into \"LIBSQL_vector_meta_shadow\" default values",
+        "insert into libsql_vector_meta_shadow values ('i', x'00') on conflict do update set name = ?",
+        "update libsql_vector_meta_shadow set name = 'a'",
+        "create view libsql_vector_meta_shadow as select 1",
+        "create table libsql_vector_meta_shadow as select 1",
+        "create table libsql_vector_meta_shadow (name as ('a b'), metadata)",
+        "create table libsql_vector_meta_shadow (name, metadata, x)",
+        "alter table t rename to libsql_vector_meta_shadow",
+        "alter table libsql_vector_meta_shadow add column x",
+        "create trigger r after insert on t begin insert into libsql_vector_meta_shadow values ('a', x'00'); end",
+        "create trigger r after insert on libsql_vector_meta_shadow begin select 1; end",
+        "create virtual table libsql_vector_meta_shadow using fts5(name, metadata)",
+        "select * from libsql_vector_index",
+        "create table libsql_wasm_func_table (a)",
+    ] {
+        refused(sql, ViolationKind::Table);
+    }
+}
+
+#[test]
+fn words_are_only_words() {
+    for sql in [
+        "select 'readfile(1)' -- writefile('x')",
+        "insert into t values (1, 'fsdir', 'readfile('), ('fsdir', 'carray', '')",
+        "select /* readfile('x') */ readfile from t where \"readfile\" = 1 order by 'fsdir'",
+        "update t set a = 'fsdir', b = 'carray'",
+        "create table my_readfile (readfiles, fsdir)",
+        "create table edit (id integer); insert into main.edit(id) values (1); create index i on edit (id)",
+        "create table if not exists edit (a references edit(id)); select edit, 1 from edit where edit in (1, 2)",
+        "select $a, (edit), :b, (1), max(?1) from t where x in (@c)",
+        "select * from documents('needle')",
+        "select * from pragma_notes",
+    ] {
+        passes(sql);
+    }
+}
+
+#[test]
+fn pragmas_are_looked_up_and_say_whether_they_write() {
+    for (sql, writes, needs_full) in [
+        ("pragma user_version", false, true),
+        ("pragma main.user_version", false, true),
+        ("pragma user_version = 3", true, false),
+        ("pragma user_version(3)", true, false),
+        ("pragma table_info(t)", false, false),
+        ("pragma table_info = t", false, false),
+        ("pragma foreign_keys = on", false, true),
+        ("pragma integrity_check", false, true),
+        ("pragma journal_mode = wal", true, false),
+        ("pragma wal_checkpoint", true, false),
+        ("explain pragma user_version = 3", true, false),
+    ] {
+        let summary = passes(sql);
+        assert_eq!(
+            (summary.writes, summary.read_needs_full_access),
+            (writes, needs_full),
+            "{sql}"
+        );
+    }
+    refused("pragma unknown_to_all", ViolationKind::Pragma);
+    refused("select * from pragma_optimize", ViolationKind::Table);
+    assert!(!passes("select * from pragma_user_version(), pragma_table_info('t')").read_needs_full_access);
+}
+
+#[test]
+fn writes_are_seen_behind_explain_and_common_tables() {
+    for sql in [
+        "insert into t values (1)",
+        " -- select\n/* select */ INSERT INTO t DEFAULT VALUES",
+        "replace into t values (1)",
+        "with a as (select 1) insert into t select * from a",
+        "with a(x) as (values (1)), replace as (select 2) replace into t select * from a",
+        "select 1; ;update t set x = 1",
+        "create trigger r after insert on t begin select 1; end",
+        "create unique index i on t (x)",
+        "explain insert into t values (1)",
+        "explain query plan delete from t",
+        "create temp table u (x)",
+        "vacuum",
+        "analyze",
+        "reindex t",
+    ] {
+        assert!(passes(sql).writes, "{sql}");
+    }
+    for sql in [
+        "",
+        ";",
+        "select 'insert into t'",
+        "select replace('a', 'b', 'c')",
+        "with replace as (select 1) select * from replace",
+        "with a as (select 1) values (1)",
+        "begin immediate",
+        "begin readonly",
+        "savepoint update_it",
+        "release update_it",
+        "commit; rollback; end",
+        "attach 'other' as o",
+        "detach o",
+    ] {
+        assert!(!passes(sql).writes, "{sql}");
+    }
+}
+
+#[test]
+fn policy_holds_a_text_against_who_asks_and_where() {
+    let read_only = Policy {
+        access: TokenAccess::ReadOnly,
+        ..Policy::FULL
+    };
+    let replica = Policy {
+        instance: InstanceKind::Replica,
+        ..Policy::FULL
+    };
+    let prepared = Policy {
+        usage: TextUse::Prepare,
+        ..replica
+    };
+    let kind = |sql: &str, policy| check(sql, policy).err().map(|violation| violation.kind());
+    assert_eq!(kind("insert into t values (1)", Policy::FULL), None);
+    assert_eq!(kind("insert into t values (1)", read_only), Some(ViolationKind::Writes));
+    assert_eq!(kind("select 1", read_only), None);
+    assert_eq!(kind("create table t (x)", replica), None);
+    assert_eq!(
+        kind("create table t (x)", prepared),
+        Some(ViolationKind::SchemaChangeAtReplica)
+    );
+    assert_eq!(
+        kind("explain create table t (x)", replica),
+        Some(ViolationKind::SchemaChangeAtReplica)
+    );
+    assert_eq!(kind("insert into t values (1)", prepared), None);
+}
+
+#[test]
+fn statements_before_one_that_does_not_parse_are_judged() {
+    refused("select readfile(1); nonsense", ViolationKind::Function);
+    refused("select 1; nonsense", ViolationKind::Syntax);
+    refused("vacuum into 'x'", ViolationKind::Statement);
+    refused("attach readfile('x') as y", ViolationKind::Statement);
+}
+
+#[test]
+fn text_that_does_not_parse_is_harmless_without_refused_names() {
+    for sql in [
+        "selec 1",
+        "select 1 from",
+        "select 'a",
+        "select 1 +",
+        "/* a",
+        "select `",
+    ] {
+        let violation = analyze_anew(sql).unwrap_err();
+        assert_eq!(violation.kind(), ViolationKind::Syntax, "{sql}");
+        assert!(violation.is_harmless(), "{sql}");
+    }
+    for sql in [
+        "selec readfile(1)",
+        "select 1 from from 'FSDIR'",
+        "create index x on t (libsql_vector_idx(a)) )",
+    ] {
+        assert!(!analyze_anew(sql).unwrap_err().is_harmless(), "{sql}");
+    }
+}
+
+#[test]
+fn deep_statements_overflow_no_stack() {
+    let deep = 40_000;
+    for sql in [
+        format!("select {}1{}", "(".repeat(deep), ")".repeat(deep)),
+        format!("select 1{}", "+1".repeat(deep)),
+        format!("select {}1", "- ".repeat(deep)),
+        format!("select {}1{}", "abs(".repeat(deep), ")".repeat(deep)),
+        format!("{}1{}", "select (".repeat(deep / 2), ")".repeat(deep / 2)),
+        format!(
+            "select {}1{}",
+            "case when 1 then ".repeat(deep / 4),
+            " end".repeat(deep / 4)
+        ),
+        format!(
+            "insert into t values (1) {}",
+            "on conflict (a) do nothing ".repeat(deep / 4)
+        ),
+        format!("select * from {}t{}", "(".repeat(deep), ")".repeat(deep)),
+    ] {
+        let _ = analyze_anew(&sql);
+    }
+    let most = format!("select 1{}", "+1".repeat(500_000));
+    refused(&most, ViolationKind::TooDeep);
+}
+
+#[test]
+fn schema_objects_are_single_create_statements() {
+    check_schema_object("CREATE TABLE t(a, b DEFAULT (1))").unwrap();
+    for sql in [
+        "select 1",
+        "create table t (a); create table u (a)",
+        "",
+        "create view v as select readfile(1)",
+    ] {
+        assert!(check_schema_object(sql).is_err(), "{sql}");
+    }
+    check_vector_index_name("a_1").unwrap();
+    assert!(check_vector_index_name("a;").is_err());
+}
