@@ -258,6 +258,9 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
                 "this is the server's first start, so there is no user {asked} whose token could be lost"
             ));
         }
+        for warning in hosted.warnings()? {
+            ctx.ui.warn(warning);
+        }
         let started = Started {
             url: url.to_string(),
             listen,

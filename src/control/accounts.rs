@@ -144,7 +144,7 @@ pub struct ApiToken {
     pub organization: Option<OrganizationSlug>,
     #[serde(default)]
     pub group: Option<GroupName>,
-    /// Empty: everything that its owner may do.
+    /// Empty: everything that its owner may do. A group's token names all that it has.
     #[serde(default)]
     pub scopes: Vec<String>,
     #[serde(default)]

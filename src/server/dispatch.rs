@@ -1,5 +1,6 @@
 //! Routes each request to the Platform API or to the gateway, gives it an id, counts and logs it.
 
+use super::gateway::export::{Step, is_official_cli};
 use super::{Server, api, gateway, log};
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, header};
@@ -102,7 +103,13 @@ pub(super) async fn answer(server: Arc<Server>, peer: SocketAddr, request: Reque
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(Meta { id: id.clone(), peer });
     let (part, mut response) = match to {
-        Destination::Api => ("api", api::answer(&server, request).await),
+        Destination::Api => match (Step::parse(&path), server.gateway()) {
+            (Some(step), Some(gateway)) if is_official_cli(request.headers()) => {
+                let (method, headers) = (request.method().clone(), request.headers().clone());
+                ("gateway", gateway.serve_root(step, &method, &headers).await)
+            }
+            _ => ("api", api::answer(&server, request).await),
+        },
         Destination::Database { label, path } => {
             let response = match server.gateway() {
                 Some(gateway) => gateway.serve(&label, &path, request).await,

@@ -8,6 +8,7 @@ mod addresses;
 mod api;
 mod certificate;
 mod dispatch;
+mod file_body;
 pub mod gateway;
 mod lanes;
 mod listen;

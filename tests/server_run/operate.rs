@@ -72,6 +72,42 @@ fn an_operator_sets_quotas_and_issues_a_token() {
     }
 }
 
+#[test]
+fn start_that_leaves_out_used_locations_warns_of_them() {
+    let mut server = Deployment::new();
+    server.database("app");
+    assert!(!server.log().contains("warning"), "{}", server.log());
+    server.end(nix::sys::signal::Signal::SIGTERM);
+    let at = server.args.iter().position(|arg| arg == "--locations").unwrap();
+    server.args[at + 1] = "ams,lhr".to_owned();
+    server.start();
+    let log = server.log();
+    assert!(
+        log.contains("organization alice uses locations that --locations leaves out (iad)"),
+        "{log}"
+    );
+}
+
+#[test]
+fn start_with_tls_and_the_location_local_warns_of_the_official_cli() {
+    for (args, warned) in [
+        (&["--tls", "self-signed", "--locations", "local,lhr"][..], true),
+        (&["--tls", "self-signed"], true),
+        (&["--url", "https://db.example.com", "--locations", "local"], true),
+        (&["--tls", "self-signed", "--locations", "lhr"], false),
+        (&["--locations", "local,lhr"], false),
+    ] {
+        let world = World::new();
+        drop(Server::start(&world, args));
+        let log = std::fs::read_to_string(world.work().join("server.log")).unwrap();
+        assert_eq!(
+            log.contains("the official Turso CLI speaks plain HTTP"),
+            warned,
+            "{args:?}: {log}"
+        );
+    }
+}
+
 /// The words of a command line without quotes, as systemd splits them.
 fn words(line: &str) -> Vec<String> {
     line.split_ascii_whitespace().map(str::to_owned).collect()

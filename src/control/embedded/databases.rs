@@ -162,6 +162,11 @@ fn place(
             catalog.insert_group(&group)?;
         }
         catalog.insert_database(&row)?;
+        // A group's added locations hold replicas of all its databases. Where there are such, its primary location is one
+        // more for a database whose primary is elsewhere.
+        if row.primary != group.primary && !catalog.group_locations(&group.uuid)?.is_empty() {
+            catalog.add_database_location(&row.id, &group.primary)?;
+        }
         catalog.add_pending(&row.id)
     });
     if let Err(error) = committed {

@@ -141,6 +141,11 @@ impl Access {
         })
     }
 
+    /// The id of the database that a token names, if its signature is valid.
+    pub fn database_of(&self, token: &str) -> Option<DatabaseId> {
+        self.check(token).ok()?.id.as_deref()?.parse().ok()
+    }
+
     /// The claims of a token, if its signature is valid.
     fn check(&self, token: &str) -> Result<Arc<Claims>> {
         let invalid = || {

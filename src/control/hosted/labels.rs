@@ -105,6 +105,12 @@ impl Labels {
         routes.get(label).cloned()
     }
 
+    /// The route of a database's own label.
+    pub fn route_of(&self, id: &DatabaseId) -> Option<Arc<Route>> {
+        let label = self.known().by_id.get(id)?.1.first()?.clone();
+        self.route(&label)
+    }
+
     /// Reserves labels until the result is dropped. Fails if another database than `own` has one of them.
     pub fn promise(&self, wanted: Vec<String>, own: Option<&DatabaseId>) -> Result<Promise<'_>> {
         let mut known = self.known();

@@ -196,6 +196,11 @@ impl Hosted {
         self.shared.is_ready()
     }
 
+    /// What the operator should know at a start: sentences about settings that leave something out of reach.
+    pub fn warnings(&self) -> Result<Vec<String>> {
+        self.shared.warnings()
+    }
+
     /// Where clients reach the server.
     #[must_use]
     pub fn url(&self) -> &Url {
@@ -215,6 +220,15 @@ impl Hosted {
         organization: Option<&OrganizationSlug>,
     ) -> Result<Box<dyn ControlPlane + 'a>> {
         Ok(Box::new(self.shared.tenant(caller, organization)?))
+    }
+
+    /// The organization that the caller's token is limited to; none for a token that is not.
+    pub fn organization_of_token(&self, caller: &Caller) -> Result<Option<OrganizationSlug>> {
+        let Some(id) = &caller.session.organization_id else {
+            return Ok(None);
+        };
+        let organization = self.shared.records().organization_by_id(id)?;
+        Ok(organization.map(|organization| organization.slug))
     }
 
     pub fn accounts<'a>(&'a self, caller: &'a Caller) -> Box<dyn Accounts + 'a> {
@@ -318,6 +332,19 @@ impl Hosted {
     #[must_use]
     pub fn route(&self, label: &str) -> Option<Arc<Route>> {
         self.shared.labels.route(label)
+    }
+
+    /// The database that a token is for, whatever address it was sent to. None for a token that is not valid, or is for a
+    /// whole group.
+    #[must_use]
+    pub fn route_of_token(&self, token: &str) -> Option<Arc<Route>> {
+        let id = self.shared.access.database_of(token)?;
+        self.shared.labels.route_of(&id)
+    }
+
+    /// A consistent copy of a route's database, as a SQLite file. Whether the asker may read it is the caller's to check.
+    pub fn export_route(&self, route: &Route) -> Result<Export> {
+        self.shared.export_route(route)
     }
 
     /// What the bearer of a database token may do with a route's database. `unauthenticated` if nothing.

@@ -269,6 +269,9 @@ pub struct Rights {
 /// Checks that an action is allowed; the error says why it is not.
 pub fn permission(rights: &Rights, action: Action, target: Target<'_>) -> Result<()> {
     if rights.role < action.role() {
+        if matches!(action, Action::MintToken | Action::MintGroupToken) {
+            return Err(reads_only(rights.role, action));
+        }
         return Err(Error::new(
             Code::Forbidden,
             format!("as {} you may not {}", with_article(rights.role), action.doing()),
@@ -313,6 +316,24 @@ pub fn permission(rights: &Rights, action: Action, target: Target<'_>) -> Result
         ),
     )
     .hint("use a token that is not limited to a group: torso auth api-tokens list"))
+}
+
+/// The error for a token that writes, of somebody who may have one that reads. The message says so itself, because the
+/// official CLI prints nothing else.
+fn reads_only(role: MemberRole, action: Action) -> Error {
+    Error::new(
+        Code::Forbidden,
+        format!(
+            "as {} you may not {}: create a read-only one (--read-only), and open the database by its URL with \
+             ?authToken=TOKEN",
+            with_article(role),
+            action.doing()
+        ),
+    )
+    .hint(format!(
+        "{} of the organization may create one that writes: torso org members list",
+        with_article(action.role())
+    ))
 }
 
 fn with_article(role: MemberRole) -> String {

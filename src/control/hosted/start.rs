@@ -1,6 +1,8 @@
-//! What is checked and remembered when a server starts.
+//! What is checked and remembered when a server starts, and what its operator is warned of.
 
+use super::Shared;
 use super::store::Records;
+use super::tenant::locations_in_use;
 use crate::control::embedded::lock::Lock;
 use crate::control::names::LocationCode;
 use crate::control::places;
@@ -59,4 +61,40 @@ pub(super) fn allowed_locations(
         .map(str::parse)
         .collect::<Result<Vec<LocationCode>>>()
         .map(Some)
+}
+
+impl Shared {
+    /// What the operator should know: sentences about settings that leave something out of reach.
+    pub(super) fn warnings(&self) -> Result<Vec<String>> {
+        let offered = self.locations.as_deref();
+        let mut warnings = Vec::new();
+        let offers_local = offered.is_none_or(|all| all.iter().any(|code| code.as_str() == places::LOCAL));
+        if offers_local && self.public.base.scheme() == "https" {
+            warnings.push(
+                "the official Turso CLI speaks plain HTTP to databases whose primary is in the location local, and cannot open \
+                 them over TLS: leave local out of --locations if that CLI is used"
+                    .to_owned(),
+            );
+        }
+        let Some(offered) = offered else {
+            return Ok(warnings);
+        };
+        for organization in self.records().organizations()? {
+            let used = locations_in_use(&self.plane_of(&organization)?)?;
+            let dropped: Vec<&str> = used
+                .iter()
+                .filter(|code| !offered.contains(code))
+                .map(LocationCode::as_str)
+                .collect();
+            if !dropped.is_empty() {
+                warnings.push(format!(
+                    "organization {} uses locations that --locations leaves out ({}): what is there goes on, and nothing new \
+                     can be put there",
+                    organization.slug,
+                    dropped.join(", ")
+                ));
+            }
+        }
+        Ok(warnings)
+    }
 }

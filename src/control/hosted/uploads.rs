@@ -387,6 +387,10 @@ impl Shared {
         File::open(&data)
             .and_then(|file| file.take(SQLITE_HEADER.len() as u64).read_to_end(&mut head))
             .map_err(unreadable)?;
+        if head.is_empty() {
+            return Err(Error::new(Code::InvalidFile, "the uploaded file is empty")
+                .hint("upload a SQLite file, or a dump in SQL; a new database needs neither"));
+        }
         let named = |error: Error| about_upload(error, &[&data, to]);
         if head == SQLITE_HEADER {
             self.check_schema(&data).map_err(named)?;

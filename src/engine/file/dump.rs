@@ -78,8 +78,19 @@ fn run(dump: &Path, to: &Path) -> Result<()> {
     connection
         .authorizer(None::<fn(AuthContext<'_>) -> Authorization>)
         .and_then(|()| connection.execute_batch("PRAGMA journal_mode = DELETE"))
+        .and_then(|()| write_header(&connection))
         .map_err(|error| sqlite(to, error))?;
     connection.close().map_err(|(_, error)| sqlite(to, error))
+}
+
+/// Writes the first page of a database that has none, because nothing was written: an empty database is a file with a
+/// header all the same.
+fn write_header(connection: &Connection) -> rusqlite::Result<()> {
+    let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+    if pages > 0 {
+        return Ok(());
+    }
+    connection.execute_batch("PRAGMA user_version = 0")
 }
 
 /// Limits what the text may do, and for how long.

@@ -1,11 +1,13 @@
 //! The caller: its token, its user, and the user's API tokens.
 
+use super::body::Named;
 use super::call::Call;
 use super::reply::{Reply, to_json};
 use crate::control::accounts::{ApiToken, MintedApiToken, NewApiToken};
-use crate::control::names::TokenName;
+use crate::control::names::{GroupName, OrganizationSlug, TokenName};
 use crate::error::{Code, Error, Result};
 use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::json;
 
 /// `exp` is always in the future, because clients otherwise validate twice for each command. For a token that never
@@ -43,9 +45,25 @@ fn listed(tokens: Vec<ApiToken>) -> Result<Vec<serde_json::Value>> {
         .collect()
 }
 
+/// The request for an API token.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct NewToken {
+    organization: Option<Named<OrganizationSlug>>,
+    group: Option<Named<GroupName>>,
+    scopes: Option<Vec<String>>,
+    expiration: Option<String>,
+}
+
 fn mint(call: &Call<'_>) -> Result<MintedApiToken> {
     let name: TokenName = call.name("tokenName")?;
-    let new: NewApiToken = call.body()?;
+    let new: NewToken = call.body()?;
+    let new = NewApiToken {
+        organization: new.organization.map(Named::get).transpose()?,
+        group: new.group.map(Named::get).transpose()?,
+        scopes: new.scopes,
+        expiration: new.expiration,
+    };
     call.accounts().create_api_token(&name, &new)
 }
 

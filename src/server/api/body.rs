@@ -4,7 +4,9 @@ use crate::error::{Code, Error, Result};
 use axum::body::{Body, Bytes};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
+use std::str::FromStr;
 use std::time::Duration;
 
 /// Bytes of the longest body that is read into memory.
@@ -76,6 +78,23 @@ pub(super) fn read<T: DeserializeOwned>(object: Value) -> Result<T> {
         Error::new(Code::InvalidValue, format!("the body cannot be understood: {error}"))
             .hint("torso's docs/api.md says what each path takes")
     })
+}
+
+/// A name in a body. One that is not allowed is an error of its own, which a deserializer could not hand on.
+#[derive(Debug)]
+pub(super) struct Named<T>(Result<T>);
+
+impl<T> Named<T> {
+    /// The name. Fails with `invalid_name`, and the rule, if it is not allowed.
+    pub fn get(self) -> Result<T> {
+        self.0
+    }
+}
+
+impl<'de, T: FromStr<Err = Error>> Deserialize<'de> for Named<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(text.parse()))
+    }
 }
 
 #[cfg(test)]

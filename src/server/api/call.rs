@@ -54,7 +54,8 @@ pub(super) struct Call<'a> {
     pub caller: &'a Caller,
     pub asked: &'a Asked,
     body: Bytes,
-    /// None for the caller's personal organization.
+    /// None for the caller's personal organization. Where the path names none, a token that is for one organization means
+    /// that.
     organization: Option<OrganizationSlug>,
 }
 
@@ -159,7 +160,7 @@ fn organization(hosted: &Hosted, caller: &Caller, asked: &Asked) -> Result<Optio
         return text.parse().map(Some).map_err(|_| unknown(text));
     }
     let Some(text) = asked.parameters.get("organizationId") else {
-        return Ok(None);
+        return hosted.organization_of_token(caller);
     };
     let mine = hosted.accounts(caller).list_organizations()?;
     mine.into_iter()

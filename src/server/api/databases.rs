@@ -1,5 +1,6 @@
 //! Databases and their instances.
 
+use super::body::Named;
 use super::call::Call;
 use super::groups;
 use super::reply::{Reply, to_json};
@@ -84,7 +85,7 @@ pub(super) fn list(call: &Call<'_>) -> Result<Reply> {
 /// The request for a database, in the spellings of all clients. Empty texts count as absent.
 #[derive(Deserialize)]
 struct New {
-    name: DatabaseName,
+    name: Named<DatabaseName>,
     group: Option<String>,
     group_id: Option<String>,
     location: Option<String>,
@@ -177,7 +178,7 @@ pub(super) fn create(call: &Call<'_>) -> Result<Reply> {
     };
     let location: Option<LocationCode> = given(new.location).map(|code| code.parse()).transpose()?;
     let request = CreateDatabase {
-        name: new.name,
+        name: new.name.get()?,
         group,
         location,
         seed: new.seed.map(seed).transpose()?.flatten(),
@@ -233,18 +234,18 @@ pub(super) fn delete_by_id(call: &Call<'_>) -> Result<Reply> {
 
 #[derive(Deserialize)]
 struct Rename {
-    name: DatabaseName,
+    name: Named<DatabaseName>,
 }
 
 pub(super) fn rename(call: &Call<'_>) -> Result<Reply> {
     let to: Rename = call.body()?;
-    one(&call.plane()?.rename_database(&name(call)?, &to.name)?)
+    one(&call.plane()?.rename_database(&name(call)?, &to.name.get()?)?)
 }
 
 #[derive(Deserialize)]
 struct Transfer {
-    org: Option<OrganizationSlug>,
-    organization: Option<OrganizationSlug>,
+    org: Option<Named<OrganizationSlug>>,
+    organization: Option<Named<OrganizationSlug>>,
 }
 
 pub(super) fn transfer(call: &Call<'_>) -> Result<Reply> {
@@ -252,7 +253,7 @@ pub(super) fn transfer(call: &Call<'_>) -> Result<Reply> {
     let to = to.organization.or(to.org).ok_or_else(|| {
         Error::new(Code::InvalidValue, "no organization is named").hint("send {\"organization\": \"…\"}")
     })?;
-    call.plane()?.transfer_database(&name(call)?, &to)?;
+    call.plane()?.transfer_database(&name(call)?, &to.get()?)?;
     Ok(Reply::nothing())
 }
 
@@ -345,12 +346,15 @@ pub(super) fn list_instances(call: &Call<'_>) -> Result<Reply> {
 
 #[derive(Deserialize)]
 struct NewInstance {
-    location: LocationCode,
+    location: Named<LocationCode>,
 }
 
 pub(super) fn add_instance(call: &Call<'_>) -> Result<Reply> {
     let new: NewInstance = call.body()?;
-    Reply::of("instance", &call.plane()?.add_instance(&name(call)?, &new.location)?)
+    Reply::of(
+        "instance",
+        &call.plane()?.add_instance(&name(call)?, &new.location.get()?)?,
+    )
 }
 
 fn find_instance(plane: &dyn ControlPlane, name: &DatabaseName, instance: &str) -> Result<Instance> {

@@ -5,10 +5,11 @@ use super::call::{Asked, Call};
 use super::multipart::Part;
 use super::reply::Reply;
 use super::{Server, body};
-use crate::control::hosted::{Caller, Export, Hosted};
+use crate::control::hosted::{Caller, Hosted};
 use crate::control::names::DatabaseName;
 use crate::control::routes::Operation;
 use crate::error::{Code, Error, Result};
+use crate::server::file_body;
 use axum::body::{Body, Bytes};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
@@ -27,9 +28,6 @@ const LONGEST: Duration = Duration::from_secs(3_600);
 
 /// Pieces in the queue between the network and the disk.
 const PIECES: usize = 8;
-
-/// Bytes of a piece read from the disk.
-const PIECE: usize = 128 << 10;
 
 /// A file request of an authenticated caller.
 pub(super) struct Transfer {
@@ -163,7 +161,7 @@ impl Transfer {
             .await?;
         let (size, name) = (export.size, export.name.clone());
         Ok(Reply::File {
-            body: leaving(export, permit),
+            body: file_body::stream(export, permit, || true),
             size,
             name,
         })
@@ -255,36 +253,6 @@ impl Read for Arriving {
         buffer[..count].copy_from_slice(&self.piece.split_to(count));
         Ok(count)
     }
-}
-
-/// A file as a streamed body. No thread waits for a slow client; one that reads nothing for a while is disconnected.
-fn leaving(export: Export, permit: OwnedSemaphorePermit) -> Body {
-    let (sender, pieces) = mpsc::channel::<io::Result<Bytes>>(PIECES);
-    tokio::spawn(async move {
-        let _permit = permit;
-        let mut export = export;
-        loop {
-            let read = tokio::task::spawn_blocking(move || {
-                let mut piece = vec![0; PIECE];
-                let count = export.file.read(&mut piece);
-                (export, count.map(|count| Bytes::from(piece).split_to(count)))
-            });
-            let Ok((back, piece)) = read.await else { return };
-            export = back;
-            let over = piece.as_ref().map_or(true, Bytes::is_empty);
-            if piece.as_ref().is_ok_and(Bytes::is_empty) {
-                return;
-            }
-            let sent = tokio::time::timeout(IDLE, sender.send(piece)).await;
-            if over || !matches!(sent, Ok(Ok(()))) {
-                return;
-            }
-        }
-    });
-    Body::from_stream(futures_util::stream::unfold(pieces, |mut pieces| async move {
-        let piece = pieces.recv().await?;
-        Some((piece, pieces))
-    }))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Groups.
 
+use super::body::Named;
 use super::call::Call;
 use super::reply::{Reply, to_json};
 use crate::control::ControlPlane;
@@ -51,8 +52,18 @@ pub(super) fn list(call: &Call<'_>) -> Result<Reply> {
     Reply::of("groups", &told)
 }
 
+#[derive(Deserialize)]
+struct New {
+    name: Named<GroupName>,
+    location: Named<LocationCode>,
+}
+
 pub(super) fn create(call: &Call<'_>) -> Result<Reply> {
-    let new: NewGroup = call.body()?;
+    let new: New = call.body()?;
+    let new = NewGroup {
+        name: new.name.get()?,
+        location: new.location.get()?,
+    };
     let plane = call.plane()?;
     let group = plane.create_group(&new)?;
     one(&*plane, &group)
@@ -88,19 +99,19 @@ pub(super) fn delete(call: &Call<'_>) -> Result<Reply> {
 
 #[derive(Deserialize)]
 struct Rename {
-    name: GroupName,
+    name: Named<GroupName>,
 }
 
 pub(super) fn rename(call: &Call<'_>) -> Result<Reply> {
     let to: Rename = call.body()?;
     let plane = call.plane()?;
-    let group = plane.rename_group(&call.name("groupName")?, &to.name)?;
+    let group = plane.rename_group(&call.name("groupName")?, &to.name.get()?)?;
     one(&*plane, &group)
 }
 
 #[derive(Deserialize)]
 struct Transfer {
-    organization: OrganizationSlug,
+    organization: Named<OrganizationSlug>,
 }
 
 /// The answer is the bare group, as in the API's document.
@@ -109,7 +120,7 @@ pub(super) fn transfer(call: &Call<'_>) -> Result<Reply> {
     Reply::bare(
         &call
             .plane()?
-            .transfer_group(&call.name("groupName")?, &to.organization)?,
+            .transfer_group(&call.name("groupName")?, &to.organization.get()?)?,
     )
 }
 

@@ -20,6 +20,7 @@ mod reply;
 mod tokens;
 
 use super::dispatch::Meta;
+use super::gateway::export::{NO_SYNCHRONISATION, Step, is_official_cli};
 use super::{Server, defect};
 use crate::control::hosted::{Caller, Hosted, Origin};
 use crate::control::routes::{ENDPOINTS, Endpoint, Method, Operation};
@@ -27,7 +28,7 @@ use crate::error::{Code, Error, Result};
 use axum::Router;
 use axum::body::Body;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method as HttpMethod, Request, Response, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method as HttpMethod, Request, Response, StatusCode, Uri, header};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use call::{Asked, Call};
 use reply::Reply;
@@ -39,6 +40,7 @@ use tower::ServiceExt as _;
 pub(super) async fn answer(server: &Arc<Server>, mut request: Request<Body>) -> Response<Body> {
     let meta = request.extensions().get::<Meta>().cloned();
     let id = meta.map(|meta| meta.id).unwrap_or_default();
+    let hides_refusals = is_official_cli(request.headers()) && replaces_refusals(request.uri().path());
     let mut response = if request.method() == HttpMethod::OPTIONS {
         Reply::nothing().into_response()
     } else {
@@ -51,9 +53,19 @@ pub(super) async fn answer(server: &Arc<Server>, mut request: Request<Body>) -> 
     };
     if let Some(error) = response.extensions_mut().remove::<Arc<Error>>() {
         response = reply::refusal(&error, &id);
+        if hides_refusals && response.status() == StatusCode::FORBIDDEN {
+            *response.status_mut() = StatusCode::UNAUTHORIZED;
+        }
     }
     allow_browsers(response.headers_mut());
     response
+}
+
+/// Whether the official CLI says of any 403 at a path that one is no member of the organization, whatever the body says. It
+/// prints what the body says when the status is 401.
+fn replaces_refusals(path: &str) -> bool {
+    path.split('/')
+        .any(|part| matches!(part, "databases" | "groups" | "invoices"))
 }
 
 /// Allows scripts of any origin (CORS): what they may do depends on a token that they must have, never on a cookie.
@@ -137,13 +149,15 @@ fn route(endpoint: &'static Endpoint, template: String) -> MethodRouter {
 
 async fn no_path(request: Request<Body>) -> Response<Body> {
     let path = request.uri().path();
+    let hint = match Step::parse(path) {
+        Some(_) => NO_SYNCHRONISATION,
+        None => "torso's docs/api.md lists what there is; databases are at /db/NAME-ORGANIZATION/",
+    };
     reply::finish(Err(Error::new(
         Code::PathNotFound,
         format!("there is nothing at {path:?}"),
     )
-    .hint(
-        "torso's docs/api.md lists what there is; databases are at /db/NAME-ORGANIZATION/",
-    )))
+    .hint(hint)))
 }
 
 async fn no_method(request: Request<Body>) -> Response<Body> {

@@ -2,6 +2,7 @@
 
 use super::super::Server;
 use super::super::dispatch::Meta;
+use super::body::Named;
 use super::reply::Reply;
 use super::{body, is_trusted, work};
 use crate::control::names::Username;
@@ -59,7 +60,7 @@ fn ready(server: &Server) -> Result<Reply> {
 struct Acceptance {
     /// The invitation's text, or its whole link.
     invitation: String,
-    username: Username,
+    username: Named<Username>,
 }
 
 /// Makes a user of the bearer of an invitation; the answer has the user's first API token. Attempts are rate-limited by
@@ -78,10 +79,11 @@ async fn accept_invite(server: &Arc<Server>, parts: &Parts, body: Body, meta: &M
         body::object(&bytes)?
     };
     let acceptance: Acceptance = body::read(told)?;
+    let username = acceptance.username.get()?;
     let (user, token) = work(server, move || {
         let text = acceptance.invitation.trim();
         let text = text.rsplit_once("invite=").map_or(text, |(_, text)| text);
-        hosted.accept_invite(text, &acceptance.username)
+        hosted.accept_invite(text, &username)
     })
     .await?;
     Ok(Reply::Json(json!({ "user": user, "token": token })))

@@ -11,6 +11,7 @@
 
 mod account;
 mod counters;
+pub(super) mod export;
 mod flow;
 mod inspect;
 mod limits;
@@ -34,6 +35,7 @@ use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use bytes::Bytes;
 use counters::Counters;
+use export::Step;
 use flow::Flow;
 use inspect::Format;
 use limits::Shares;
@@ -43,7 +45,7 @@ use routes::{Entry, Kind};
 use std::sync::Arc;
 use std::time::Duration;
 use streams::{Inward, Streams};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use upstream::{Call, Shows, Upstream, no_database};
 
 /// Request headers that are forwarded to a process, besides those that the gateway sets.
@@ -94,6 +96,8 @@ struct Core {
     streams: Streams,
     upstream: Upstream,
     counters: Counters,
+    /// For databases that are copied and sent as files.
+    copies: Arc<Semaphore>,
     /// True once the server was told to stop.
     ends: watch::Sender<bool>,
 }
@@ -116,6 +120,7 @@ impl Gateway {
                 open: Open::new(limits.streams),
                 streams: Streams::new(),
                 counters: Counters::default(),
+                copies: Arc::new(Semaphore::new(export::COPIES)),
                 ends: watch::Sender::new(false),
                 hosted,
                 limits,
@@ -127,6 +132,8 @@ impl Gateway {
     pub async fn serve(&self, label: &str, path: &str, request: Request<Body>) -> Response<Body> {
         let mut response = if request.method() == Method::OPTIONS {
             leave()
+        } else if let Some(step) = Step::parse(path) {
+            export::answer(&self.core, Some(label), step, request.method(), request.headers()).await
         } else {
             match routes::find(request.method(), path) {
                 Ok(entry) => {
@@ -142,6 +149,14 @@ impl Gateway {
                 Err(refusal) => refusal.response(Form::Json),
             }
         };
+        open_to_browsers(response.headers_mut());
+        response
+    }
+
+    /// Answers a request of the official CLI, which loses the path of a database's URL, by the database that its token is
+    /// for.
+    pub(super) async fn serve_root(&self, step: Step<'_>, method: &Method, headers: &HeaderMap) -> Response<Body> {
+        let mut response = export::answer(&self.core, None, step, method, headers).await;
         open_to_browsers(response.headers_mut());
         response
     }
@@ -240,7 +255,8 @@ async fn answer(
         body,
         authorization,
         shows: shows(entry.kind),
-        to_primary: entry.kind == Kind::Proxy,
+        // A replica's process refuses to be dumped.
+        to_primary: matches!(entry.kind, Kind::Proxy | Kind::Dump),
         repeatable: matches!(entry.kind, Kind::Probe | Kind::Dump | Kind::Sync),
     };
     let response = core.upstream.send(&route, &call).await?;
@@ -329,9 +345,7 @@ fn authorize(core: &Core, route: &Route, entry: &Entry, headers: &HeaderMap) -> 
     };
     let token = match token {
         Some(token) => token,
-        None => bearer(headers, &header::AUTHORIZATION)?.ok_or_else(|| {
-            Refusal::unauthorized("the request has no database token: send `Authorization: Bearer TOKEN`")
-        })?,
+        None => bearer(headers, &header::AUTHORIZATION)?.ok_or_else(Refusal::no_token)?,
     };
     let grant = core.hosted.authorize(token, route)?;
     Ok((token.to_owned(), grant))

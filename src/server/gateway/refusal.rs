@@ -49,6 +49,11 @@ impl Refusal {
         Self::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", message)
     }
 
+    /// The error for a request without a token.
+    pub fn no_token() -> Self {
+        Self::unauthorized("the request has no database token: send `Authorization: Bearer TOKEN`")
+    }
+
     /// The error for a write with a read-only token.
     pub fn read_only() -> Self {
         let message = "the token is read-only, and this writes (torso db tokens create DATABASE makes one that may)";

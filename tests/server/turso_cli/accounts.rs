@@ -48,7 +48,8 @@ fn auth_and_api_tokens() {
         Some(json!({ "name": "made", "group": "default" })),
     );
     let (status, sentence) = cli.refused("DELETE", "/databases/made", None);
-    assert!(status == 403 && sentence.contains("token"), "{sentence}");
+    // Of a 403 the program says something else than the body.
+    assert!(status == 401 && sentence.contains("token"), "{sentence}");
     cli.token = owner;
 
     // logout --all
@@ -224,4 +225,163 @@ fn organizations_and_plans() {
     cli.own("DELETE", "/databases/moved", None);
     cli.ok("DELETE", &format!("/v1/organizations/{slug}"), None);
     assert_eq!(cli.send("GET", &format!("{}/databases", cli.scope), None).0, 404);
+}
+
+#[test]
+fn refusals_of_databases_and_groups_are_401_with_the_same_body() {
+    let world = World::new();
+    let mut cli = logged_in(&world);
+    cli.ok("POST", "/v1/organizations", Some(json!({ "name": "team" })));
+    cli.scope = "/v1/organizations/team".to_owned();
+    cli.own("POST", "/groups", Some(json!({ "Name": "g", "Location": "local" })));
+    cli.own("POST", "/databases", Some(json!({ "name": "app", "group": "g" })));
+    let invited = cli.own(
+        "POST",
+        "/invite",
+        Some(json!({ "email": "v@example.com", "role": "viewer" })),
+    );
+    let link = invited["invited"]["link"].as_str().unwrap().to_owned();
+    let accepted = json!({ "invitation": link, "username": "vera" });
+    let token = cli.ok("POST", "/v1/invitations/accept", Some(accepted))["token"].clone();
+    cli.token = token.as_str().unwrap().to_owned();
+    for (method, path, body) in [
+        ("DELETE", "/databases/app", None),
+        ("POST", "/databases", Some(json!({ "name": "x", "group": "g" }))),
+        (
+            "PATCH",
+            "/databases/app/configuration",
+            Some(json!({ "block_reads": true })),
+        ),
+        ("POST", "/databases/app/instances", Some(json!({ "location": "lhr" }))),
+        ("POST", "/databases/app/auth/rotate", None),
+        ("DELETE", "/groups/g", None),
+        ("POST", "/groups/g/locations/lhr", None),
+        ("POST", "/groups", Some(json!({ "Name": "h", "Location": "local" }))),
+    ] {
+        let text = body.map(|body| body.to_string());
+        let path = format!("{}{path}", cli.scope);
+        let (status, told) = cli.send(method, &path, text.as_deref());
+        assert_eq!(
+            (status, &told["code"]),
+            (401, &json!("forbidden")),
+            "{method} {path}: {told}"
+        );
+        // Whoever is not that program gets the status of its meaning.
+        let url = format!("{}{path}", cli.server.url().trim_end_matches('/'));
+        let other = crate::support::server::Server::client()
+            .request(method.parse().unwrap(), url)
+            .bearer_auth(&cli.token)
+            .body(text.unwrap_or_default())
+            .send()
+            .unwrap();
+        assert_eq!(other.status(), 403, "{method} {path}");
+        let other: serde_json::Value = other.json().unwrap();
+        assert_eq!(other["error"], told["error"]);
+    }
+    // db shell asks for a token that writes: what is printed says what works.
+    let (_, sentence) = cli.refused("POST", "/databases/app/auth/tokens?expiration=2d", Some(json!({})));
+    assert!(
+        sentence.contains("--read-only") && sentence.contains("?authToken="),
+        "{sentence}"
+    );
+    cli.own(
+        "POST",
+        "/databases/app/auth/tokens?authorization=read-only",
+        Some(json!({})),
+    );
+    // Elsewhere the program prints the body of a 403.
+    let (status, _) = cli.refused(
+        "POST",
+        "/members",
+        Some(json!({ "username": "vera", "role": "member" })),
+    );
+    assert_eq!(status, 403);
+}
+
+#[test]
+fn token_of_an_organization_means_it_where_the_path_names_none() {
+    let world = World::new();
+    let mut cli = logged_in(&world);
+    cli.ok("POST", "/v1/organizations", Some(json!({ "name": "team" })));
+    let body = json!({ "organization": "team" });
+    let bound = cli.ok("POST", "/v2/auth/api-tokens/bound", Some(body))["token"]["value"].clone();
+    let owner = std::mem::replace(&mut cli.token, bound.as_str().unwrap().to_owned());
+    cli.own("POST", "/groups", Some(json!({ "Name": "g", "Location": "local" })));
+    let made = cli.own("POST", "/databases", Some(json!({ "name": "app" })));
+    assert!(made["database"]["Hostname"].as_str().unwrap().ends_with("/db/app-team"));
+    assert_eq!(cli.own("GET", "/databases", None)["databases"][0]["Name"], "app");
+    assert_eq!(cli.own("GET", "/members", None)["members"][0]["username"], "alice");
+    has(&cli.ok("GET", "/v2/locations", None)["locations"]["local"], &["local"]);
+    assert_eq!(cli.refused("GET", "/../v1/organizations/alice/databases", None).0, 404);
+    cli.token = owner;
+    assert_eq!(cli.own("GET", "/databases", None)["databases"], json!([]));
+}
+
+#[test]
+fn group_token_with_full_access_lists_all_scopes() {
+    let world = World::new();
+    let cli = logged_in(&world);
+    let all = [
+        "read",
+        "db:create",
+        "db:delete",
+        "db:configure",
+        "db:mint-token",
+        "db:rotate-creds",
+        "group:configure",
+        "group:mint-token",
+        "group:rotate-creds",
+    ];
+    let body = json!({ "organization": "alice", "group": "default", "scopes": ["full-access"] });
+    let minted = cli.ok("POST", "/v2/auth/api-tokens/full", Some(body))["token"].clone();
+    assert_eq!(minted["scopes"], json!(all));
+    cli.ok("POST", "/v2/auth/api-tokens/plain", None);
+    let listed = cli.ok("GET", "/v1/auth/api-tokens", None)["tokens"].clone();
+    for (name, scopes) in [("full", json!(all)), ("plain", json!([]))] {
+        let token = listed
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|token| token["name"] == name)
+            .unwrap();
+        assert_eq!(token["scopes"], scopes, "{name}");
+    }
+}
+
+#[test]
+fn names_that_are_not_allowed_are_refused_with_the_rule() {
+    let world = World::new();
+    let cli = logged_in(&world);
+    cli.own("POST", "/databases", Some(json!({ "name": "app" })));
+    for (path, body) in [
+        ("/databases", json!({ "name": "My App" })),
+        ("/databases", json!({ "name": "" })),
+        ("/databases", json!({ "name": "x".repeat(65) })),
+        ("/databases", json!({ "name": "ok", "group": "Bad Group" })),
+        ("/databases", json!({ "name": "ok", "location": "A!" })),
+        ("/databases/app/rename", json!({ "name": "-app" })),
+        ("/databases/app/transfer", json!({ "org": "No Such" })),
+        ("/databases/app/instances", json!({ "Location": "LHR!" })),
+        ("/groups", json!({ "Name": "Bad", "Location": "local" })),
+        ("/groups", json!({ "Name": "g", "Location": "Lo Cal" })),
+        ("/groups/default/rename", json!({ "Name": "con" })),
+        ("/groups/default/transfer", json!({ "organization": "é" })),
+        ("/members", json!({ "username": "Bad Name" })),
+    ] {
+        let text = body.to_string();
+        let (status, told) = cli.send("POST", &format!("/v1{path}"), Some(&text));
+        assert_eq!(
+            (status, &told["code"]),
+            (400, &json!("invalid_name")),
+            "{path} {text}: {told}"
+        );
+        let hint = told["hint"].as_str().unwrap();
+        assert!(hint.contains("1 to 64 of a-z, 0-9 and -"), "{path} {text}: {told}");
+    }
+    let accept = json!({ "invitation": "x", "username": "Bad Name" }).to_string();
+    let (status, told) = cli.send("POST", "/v1/invitations/accept", Some(&accept));
+    assert_eq!((status, &told["code"]), (400, &json!("invalid_name")), "{told}");
+    let token = json!({ "organization": "A B" }).to_string();
+    let (status, told) = cli.send("POST", "/v2/auth/api-tokens/x", Some(&token));
+    assert_eq!((status, &told["code"]), (400, &json!("invalid_name")), "{told}");
 }

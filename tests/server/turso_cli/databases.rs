@@ -344,3 +344,252 @@ fn the_third_version_goes_by_ids() {
     }
     cli.ok("DELETE", &format!("{base}/databases/{id}"), None);
 }
+
+/// `db export`: the main file, and no frames behind it.
+#[track_caller]
+fn export(cli: &super::Cli, base: &str, jwt: &str) -> Vec<u8> {
+    let ask = |path: &str| {
+        Server::client()
+            .get(format!("{base}{path}"))
+            .bearer_auth(jwt)
+            .header("content-type", "application/json")
+            .header("user-agent", "turso-cli/1.0.29 (linux/amd64)")
+            .header("tursocliversion", "v1.0.29")
+            .send()
+            .unwrap()
+    };
+    let info = ask("/info");
+    assert_eq!(info.status(), 200, "{}", cli.server.url());
+    assert_eq!(info.json::<Value>().unwrap(), json!({ "current_generation": 1 }));
+    let file = ask("/export/1");
+    assert_eq!(file.status(), 200);
+    let file = file.bytes().unwrap().to_vec();
+    // Which ends its questions about frames.
+    assert_eq!(ask("/sync/1/1/129").status(), 400);
+    assert_eq!(ask("/export/2").status(), 404);
+    file
+}
+
+/// What the program writes beside the file: the header of a write-ahead log, with its checksum.
+fn log_without_frames() -> Vec<u8> {
+    let mut header = Vec::new();
+    for number in [0x377f_0682_u32, 3_007_000, 4096, 0, 0x0102_0304, 0x0506_0708] {
+        header.extend(number.to_be_bytes());
+    }
+    let (mut first, mut second) = (0_u32, 0_u32);
+    for pair in header.chunks(8) {
+        let number = |at: usize| u32::from_le_bytes(pair[at..at + 4].try_into().unwrap());
+        first = first.wrapping_add(number(0)).wrapping_add(second);
+        second = second.wrapping_add(number(4)).wrapping_add(first);
+    }
+    for sum in [first, second] {
+        header.extend(sum.to_be_bytes());
+    }
+    header
+}
+
+#[test]
+fn export_answers_the_file_by_host_by_path_and_by_token() {
+    let world = World::new();
+    let cli = logged_in(&world);
+    let made = cli.own("POST", "/databases", Some(json!({ "name": "app" })));
+    let host = made["database"]["Hostname"].as_str().unwrap().to_owned();
+    let mint = |query: &str| {
+        let minted = cli.own("POST", &format!("/databases/app/auth/tokens{query}"), Some(json!({})));
+        minted["jwt"].as_str().unwrap().to_owned()
+    };
+    let jwt = mint("?expiration=1h");
+    cli.shell(&host, &jwt, "create table notes (body text)");
+    cli.shell(&host, &jwt, "insert into notes values ('hello')");
+    let root = cli.server.url().trim_end_matches('/').to_owned();
+    for (base, token) in [
+        // What the program asks, which loses the path.
+        (root.clone(), jwt.clone()),
+        (root.clone(), mint("?expiration=1h&authorization=read-only")),
+        (format!("http://{host}"), jwt.clone()),
+    ] {
+        let path = world.work().join("out.db");
+        std::fs::write(&path, export(&cli, &base, &token)).unwrap();
+        std::fs::write(world.work().join("out.db-wal"), log_without_frames()).unwrap();
+        let file = rusqlite::Connection::open(&path).unwrap();
+        let body: String = file.query_row("select body from notes", [], |row| row.get(0)).unwrap();
+        assert_eq!(body, "hello");
+        drop(file);
+        for name in ["out.db", "out.db-wal", "out.db-shm"] {
+            let _ = std::fs::remove_file(world.work().join(name));
+        }
+    }
+}
+
+#[test]
+fn export_without_a_token_of_the_database_is_refused() {
+    let world = World::new();
+    let cli = logged_in(&world);
+    for name in ["app", "other"] {
+        cli.own("POST", "/databases", Some(json!({ "name": name })));
+    }
+    let mint = |path: &str| {
+        cli.own("POST", path, Some(json!({})))["jwt"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    let other = mint("/databases/other/auth/tokens");
+    let group = mint("/groups/default/auth/tokens");
+    let root = cli.server.url().trim_end_matches('/').to_owned();
+    let ask = |path: &str, token: &str| {
+        let answer = Server::client()
+            .get(format!("{root}{path}"))
+            .bearer_auth(token)
+            .header("tursocliversion", "v1.0.29")
+            .send()
+            .unwrap();
+        (answer.status().as_u16(), answer.json::<Value>().unwrap_or_default())
+    };
+    for path in ["/info", "/export/1", "/sync/1/1/129"] {
+        // The token does not fit the address, tells of no database, is of the API, is none.
+        for (path, token) in [
+            (format!("/db/app-alice{path}"), other.as_str()),
+            (path.to_owned(), group.as_str()),
+            (path.to_owned(), cli.token.as_str()),
+            (path.to_owned(), "nonsense"),
+        ] {
+            let (status, body) = ask(&path, token);
+            assert_eq!((status, &body["code"]), (401, &json!("UNAUTHORIZED")), "{path}: {body}");
+        }
+        // A group's token opens a database that the address names.
+        assert_ne!(ask(&format!("/db/app-alice{path}"), &group).0, 401, "{path}");
+    }
+    let blocked = json!({ "block_reads": true });
+    cli.own("PATCH", "/databases/other/configuration", Some(blocked));
+    let (status, body) = ask("/export/1", &other);
+    assert_eq!((status, &body["code"]), (403, &json!("BLOCKED")), "{body}");
+    cli.own("POST", "/databases/other/auth/rotate", None);
+    assert_eq!(ask("/export/1", &other).0, 401);
+}
+
+#[test]
+fn synchronisation_of_newer_clients_is_refused_with_what_works() {
+    let world = World::new();
+    let cli = logged_in(&world);
+    cli.own("POST", "/databases", Some(json!({ "name": "app" })));
+    let jwt = cli.own("POST", "/databases/app/auth/tokens", Some(json!({})))["jwt"].clone();
+    for (method, path) in [
+        ("GET", "/info"),
+        ("GET", "/export/1"),
+        ("GET", "/sync/1/1/129"),
+        ("POST", "/pull-updates"),
+    ] {
+        for base in ["", "/db/app-alice"] {
+            let url = format!("{}{base}{path}", cli.server.url().trim_end_matches('/'));
+            let request = Server::client().request(method.parse().unwrap(), url);
+            let answer = request.bearer_auth(jwt.as_str().unwrap()).send().unwrap();
+            assert_eq!(answer.status(), 404, "{base}{path}");
+            let text = answer.text().unwrap();
+            assert!(text.contains("libsql 0.1.8") && text.contains("syncUrl"), "{text}");
+        }
+    }
+}
+
+/// A dump as the program sends it: the URL to begin a database with.
+fn send_dump(cli: &super::Cli, dump: &str) -> Value {
+    let sent = Server::client()
+        .post(format!("{}v1/databases/dumps", cli.server.url()))
+        .bearer_auth(&cli.token)
+        .body(dump.to_owned())
+        .send()
+        .unwrap();
+    let status = sent.status();
+    let answer: Value = sent.json().unwrap();
+    assert_eq!(status, 200, "{answer}");
+    answer["dump_url"].clone()
+}
+
+#[test]
+fn seed_without_tables_makes_an_empty_database() {
+    let world = World::new();
+    let cli = logged_in(&world);
+    for (at, dump) in [
+        "PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\nCOMMIT;\n",
+        "-- nothing\n",
+        "BEGIN; CREATE TABLE t (x); DROP TABLE t; COMMIT;",
+        "PRAGMA user_version = 7;",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let name = format!("empty{at}");
+        let seed = json!({ "type": "dump", "url": send_dump(&cli, dump) });
+        cli.own("POST", "/databases", Some(json!({ "name": name, "seed": seed })));
+        let jwt = cli.own("POST", &format!("/databases/{name}/auth/tokens"), Some(json!({})))["jwt"].clone();
+        let host = cli.find(&name)["Hostname"].as_str().unwrap().to_owned();
+        let rows = cli.shell(&host, jwt.as_str().unwrap(), "select count(*) from sqlite_schema")["rows"].clone();
+        assert_eq!(rows[0][0]["value"], "0", "{dump}");
+    }
+    // A file of one page without tables, and nothing at all, which is no dump.
+    let file = world.work().join("empty.db");
+    rusqlite::Connection::open(&file)
+        .unwrap()
+        .execute_batch("VACUUM; PRAGMA user_version = 1")
+        .unwrap();
+    let bytes = std::fs::read(&file).unwrap();
+    let upload = json!({ "size": bytes.len() });
+    let id = cli.own("POST", "/uploads", Some(upload))["upload"]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let put = cli.server.request("PUT", &format!("/v1/uploads/{id}?offset=0"));
+    assert_eq!(put.body(bytes).send().unwrap().status(), 200);
+    let seed = json!({ "type": "upload", "id": id });
+    cli.own("POST", "/databases", Some(json!({ "name": "file", "seed": seed })));
+    let seed = json!({ "type": "dump", "url": send_dump(&cli, "") });
+    let (status, sentence) = cli.refused("POST", "/databases", Some(json!({ "name": "none", "seed": seed })));
+    assert!(status == 400 && sentence.contains("empty"), "{sentence}");
+}
+
+#[test]
+fn database_elsewhere_in_a_group_with_locations_has_replicas_at_all_of_them() {
+    let world = World::new();
+    let cli = logged_in(&world);
+    cli.own("POST", "/groups/default/locations/lhr", None);
+    cli.own(
+        "POST",
+        "/databases",
+        Some(json!({ "name": "app", "location": "lhr", "group": "default" })),
+    );
+    let instances = cli.own("GET", "/databases/app/instances", None)["instances"].clone();
+    let at = |kind: &str| -> Vec<&str> {
+        let all = instances
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|instance| instance["type"] == kind);
+        all.map(|instance| instance["region"].as_str().unwrap()).collect()
+    };
+    assert_eq!((at("primary"), at("replica")), (vec!["lhr"], vec!["local"]));
+}
+
+#[test]
+fn dump_at_a_replica_is_the_primarys() {
+    let world = World::new();
+    let cli = logged_in(&world);
+    cli.own("POST", "/groups/default/locations/lhr", None);
+    cli.own("POST", "/databases", Some(json!({ "name": "app", "group": "default" })));
+    let jwt = cli.own(
+        "POST",
+        "/databases/app/auth/tokens?authorization=read-only",
+        Some(json!({})),
+    )["jwt"]
+        .clone();
+    let full = cli.own("POST", "/databases/app/auth/tokens", Some(json!({})))["jwt"].clone();
+    let host = cli.find("app")["Hostname"].as_str().unwrap().to_owned();
+    cli.shell(&host, full.as_str().unwrap(), "create table notes (body)");
+    cli.shell(&host, full.as_str().unwrap(), "insert into notes values ('hello')");
+    let dump = Server::client()
+        .get(format!("http://{host}--lhr/dump"))
+        .bearer_auth(jwt.as_str().unwrap())
+        .send()
+        .unwrap();
+    assert_eq!(dump.status(), 200);
+    assert!(dump.text().unwrap().contains("INSERT INTO notes VALUES('hello')"));
+}

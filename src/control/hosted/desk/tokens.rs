@@ -3,7 +3,7 @@
 use super::Desk;
 use crate::control::ControlPlane as _;
 use crate::control::accounts::{ApiToken, AuditEntry, MintedApiToken, NewApiToken, User};
-use crate::control::hosted::permission::Scopes;
+use crate::control::hosted::permission::{Scope, Scopes};
 use crate::control::hosted::store::{ApiTokenRow, OrganizationRow};
 use crate::control::hosted::{API_TOKEN, Entry, PLAN, Shared, keys, new_id, prefix};
 use crate::control::names::{GroupName, OrganizationSlug, TokenName, Username};
@@ -44,12 +44,17 @@ impl Desk<'_> {
             (Some(uuid), Some(organization)) => self.group_name(organization, uuid)?,
             _ => None,
         };
+        // Of a group's token every scope is told, also where it has all of them.
+        let scopes = match (row.scopes.is_empty(), &row.group_uuid) {
+            (true, Some(_)) => Scope::ALL.iter().map(ToString::to_string).collect(),
+            _ => row.scopes,
+        };
         Ok(ApiToken {
             name: row.name,
             id: row.id,
             organization: organization.map(|row| row.slug),
             group,
-            scopes: row.scopes,
+            scopes,
             created_at: Some(row.created_at),
             last_used_at: row.last_used_at,
             expires_at: row.expires_at,

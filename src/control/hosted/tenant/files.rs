@@ -2,8 +2,8 @@
 
 use super::{Loan, Tenant, label};
 use crate::control::hosted::permission::{Action, Target};
-use crate::control::hosted::{Entry, Upload};
-use crate::control::names::DatabaseName;
+use crate::control::hosted::{Entry, Route, Shared, Upload};
+use crate::control::names::{DatabaseName, OrganizationSlug};
 use crate::control::types::{CreateDatabase, Database, Seed};
 use crate::control::{ControlPlane as _, Staging};
 use crate::error::{Code, Error, Result};
@@ -121,22 +121,45 @@ impl Tenant<'_> {
             json!({ "database": name }),
         );
         self.change_database(Action::ExportDatabase, name, entry, |plane| {
-            let staging = plane.staging()?;
-            plane.snapshot(name, &staging.path)?;
-            let file = File::open(&staging.path)
-                .map_err(|error| Error::io(error, format!("cannot read the copy of {name}")))?;
-            let size = file
-                .metadata()
-                .map_err(|error| Error::io(error, format!("cannot read the copy of {name}")))?
-                .len();
-            Ok(Export {
-                file,
-                size,
-                name: format!("{}.db", label(name, &self.organization.slug, None)),
-                _staging: staging,
-            })
+            copy_database(plane, name, &self.organization.slug)
         })
     }
+}
+
+impl Shared {
+    /// A copy of a route's database, for the bearer of a token that opens it. Fails with `database_not_found` when it was
+    /// renamed or deleted since the route was looked up.
+    pub(in crate::control::hosted) fn export_route(&self, route: &Route) -> Result<Export> {
+        let gone = || {
+            Error::new(
+                Code::DatabaseNotFound,
+                format!("there is no database {}", route.database),
+            )
+            .hint("torso db list shows the databases")
+        };
+        let organization = self.records().organization_by_id(&route.organization_id)?;
+        let organization = organization.ok_or_else(gone)?;
+        let plane = self.plane_of(&organization)?;
+        if plane.id_of(&route.database)?.as_ref() != Some(&route.id) {
+            return Err(gone());
+        }
+        copy_database(&plane, &route.database, &organization.slug).map_err(|error| self.discreet(error))
+    }
+}
+
+/// Copies a database into a file of its own.
+fn copy_database(plane: &Loan, name: &DatabaseName, organization: &OrganizationSlug) -> Result<Export> {
+    let unreadable = |error| Error::io(error, format!("cannot read the copy of {name}"));
+    let staging = plane.staging()?;
+    plane.snapshot(name, &staging.path)?;
+    let file = File::open(&staging.path).map_err(unreadable)?;
+    let size = file.metadata().map_err(unreadable)?.len();
+    Ok(Export {
+        file,
+        size,
+        name: format!("{}.db", label(name, organization, None)),
+        _staging: staging,
+    })
 }
 
 fn too_large(size: u64, room: u64) -> Error {
