@@ -57,6 +57,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("comfy_table", &["ui", "shell/render"]),
     ("rustyline", &["shell/editor"]),
     ("indicatif", &["ui"]),
+    ("pulldown_cmark", &["ui"]),
+    ("textwrap", &["ui"]),
     ("toml_edit", &["settings"]),
     ("clap_complete", &["commands"]),
     ("clap_mangen", &["commands"]),

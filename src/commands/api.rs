@@ -12,10 +12,10 @@ use std::path::{Path, PathBuf};
 /// The longest body that is sent.
 const LONGEST: u64 = 64 << 20;
 
-/// Ask the server for anything, and print its answer
+/// Send any API request to the server
 ///
-/// The token is sent along. {org} in the path stands for the organization that commands work in. With GET the fields become
-/// the query, else the JSON body.
+/// torso adds your token. In the path, {org} stands for the current organization. Fields become the query of a GET request,
+/// and the JSON body of any other.
 #[derive(clap::Args)]
 #[command(
     allow_missing_positional = true,
@@ -32,13 +32,13 @@ pub(super) struct Args {
     /// Path on the server, such as /v1/databases
     #[arg(value_name = "PATH")]
     path: String,
-    /// A field with a text; may be repeated
+    /// A text field; repeatable
     #[arg(long = "field", short = 'f', value_name = "KEY=TEXT", conflicts_with = "input")]
     text: Vec<String>,
-    /// A field with a JSON value: true, 5, null, [1]; may be repeated
+    /// A JSON field, such as 5 or [1]; repeatable
     #[arg(long = "json-field", short = 'F', value_name = "KEY=JSON", conflicts_with = "input")]
     typed: Vec<String>,
-    /// Body from a file; - is stdin
+    /// Read the body from a file; - is stdin
     #[arg(long, value_name = "PATH")]
     input: Option<PathBuf>,
     #[command(flatten)]

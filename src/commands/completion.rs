@@ -10,7 +10,7 @@ use std::ffi::OsString;
 
 /// Print the completion script of a shell
 ///
-/// The script calls torso back, so it completes database, group, location and context names and never goes stale.
+/// The script calls torso, so it completes the names of your databases, groups, locations and contexts, and stays current.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   bash        source <(torso completion bash)
@@ -19,7 +19,7 @@ use std::ffi::OsString;
   PowerShell  torso completion powershell | Out-String | Invoke-Expression
   elvish      eval (torso completion elvish | slurp)")]
 pub(super) struct Args {
-    /// Shell that runs the script
+    /// Your shell
     #[arg(value_name = "SHELL", value_parser = ["bash", "zsh", "fish", "powershell", "elvish"])]
     shell: String,
 }

@@ -33,11 +33,11 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
     }
 }
 
-/// Print the value that a setting has here and now
+/// Print the effective value of a setting
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso config get default_location")]
 pub(super) struct Get {
-    /// Name of the setting
+    /// The setting: context, default_group, default_location, output or color
     #[arg(value_name = "KEY", add = complete::settings())]
     key: Key,
 }
@@ -56,7 +56,7 @@ fn get(ctx: &Context, args: &Get) -> Result<()> {
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso config set default_location ams")]
 pub(super) struct Set {
-    /// Name of the setting
+    /// The setting: context, default_group, default_location, output or color
     #[arg(value_name = "KEY", add = complete::settings())]
     key: Key,
     /// Its new value
@@ -85,11 +85,11 @@ fn set(ctx: &Context, args: &Set) -> Result<()> {
     ctx.ui.show(&Done::new(setting, args.key.name(), sentence))
 }
 
-/// Remove a setting, so that its default holds again
+/// Remove a setting; its default applies again
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso config unset default_location")]
 pub(super) struct Unset {
-    /// Name of the setting
+    /// The setting: context, default_group, default_location, output or color
     #[arg(value_name = "KEY", add = complete::settings())]
     key: Key,
 }
@@ -107,7 +107,7 @@ fn unset(ctx: &Context, args: &Unset) -> Result<()> {
     ))
 }
 
-/// List the settings there are, what they mean, and what your settings file says
+/// List all settings, their meaning and their value in your settings file
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso config list")]
 pub(super) struct List {}
@@ -152,11 +152,11 @@ impl View for AllKnown {
     }
 }
 
-/// Show what holds here and now, from flags, environment, project file and settings
+/// Show the effective settings, from flags, environment, project and settings file
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso config show --origin")]
 pub(super) struct Show {
-    /// Also tell where each value comes from
+    /// Also show where each value comes from
     #[arg(long)]
     origin: bool,
 }

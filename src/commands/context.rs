@@ -14,7 +14,7 @@ use crate::ui::{Card, Cell, Layout, Table, View};
 use clap::Subcommand;
 use serde::Serialize;
 
-/// Choose the control plane that commands work in
+/// Where commands run: here, a server or Turso Cloud
 #[derive(Subcommand)]
 pub(super) enum Verb {
     #[command(visible_alias = "ls")]
@@ -148,8 +148,9 @@ fn show(ctx: &Surroundings, args: Show) -> Result<()> {
 
 /// Add a server as a context
 ///
-/// The token is read from a file or from stdin, never from the command line, where other users could see it. The server is
-/// asked whether it accepts it. Turso Cloud is https://api.turso.tech; torso auth login logs in to it with a browser.
+/// torso reads the token from a file or from standard input, never from the command line, where other users could see it.
+/// It checks the token with the server before it saves it. Turso Cloud is https://api.turso.tech; torso auth login logs in
+/// to it with a browser.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso context add prod --url https://torso.example.com --token-file token.txt")]
 pub(super) struct Add {
@@ -161,7 +162,7 @@ pub(super) struct Add {
     url: String,
     #[command(flatten)]
     given: Given,
-    /// Do not ask the server whether it accepts the token
+    /// Save the token without checking it with the server
     #[arg(long)]
     no_verify: bool,
 }
@@ -241,7 +242,7 @@ fn server_url(text: &str) -> Result<url::Url> {
     Ok(url)
 }
 
-/// Work in a context from now on
+/// Use a context from now on
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso context use local")]
 pub(super) struct Use {
@@ -268,14 +269,14 @@ fn choose(ctx: &Surroundings, args: &Use) -> Result<()> {
         .show(&Done::new(shown(context, args.name.as_str()), &args.name, sentence))
 }
 
-/// Forget a context and its token; nothing on the server changes
+/// Remove a context and its token; the server does not change
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso context remove prod")]
 pub(super) struct Remove {
     /// Name of the context
     #[arg(value_name = "NAME", add = complete::contexts())]
     name: ContextName,
-    /// Succeed when there is no such context
+    /// Succeed if there is no such context
     #[arg(long)]
     if_exists: bool,
 }

@@ -6,14 +6,16 @@ use crate::error::{Code, Error, Result};
 use crate::ui::{Cell, Layout, Table, View};
 use serde::Serialize;
 
-/// Look for what is wrong, and say how to mend it
+/// Find problems, and say how to fix them
 ///
-/// Checks the linked SQLite, file modes, the catalog, lock holders, orphaned files and stale replicas. Exits with 0 when
-/// there is no warning or error, else with 1. Each finding has a code, so that scripts can look for one.
+/// Checks the SQLite in use, file permissions, the catalog, locks, orphaned files and stale replicas. The exit code is 0 if
+/// there is no warning and no error, else 1. Each finding has a code that scripts can look for.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  torso doctor --fix")]
+#[command(
+    after_help = "Examples:\n  torso doctor\n  torso doctor --fix\n\nExit codes: 0 nothing is wrong, 1 something is: the FIX column says what to type"
+)]
 pub(super) struct Args {
-    /// Mend what can be mended without losing data
+    /// Fix what can be fixed without losing data
     #[arg(long)]
     fix: bool,
 }

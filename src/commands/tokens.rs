@@ -39,19 +39,19 @@ impl Of {
 /// What a new token may do, and for how long.
 #[derive(clap::Args)]
 pub(super) struct New {
-    /// How long it is valid, such as 7d or 2w1d30m, or never
+    /// How long it is valid, such as 7d
     #[arg(long, short, value_name = "DURATION", default_value = "never")]
     expiration: Expiration,
-    /// Only for reading
+    /// The token may only read
     #[arg(long, short)]
     read_only: bool,
-    /// What to call it in lists
+    /// Name to show in lists
     #[arg(long, value_name = "TEXT")]
     label: Option<String>,
-    /// Databases that its bearer may attach for reading, separated by commas
+    /// Databases that it may attach for reading (comma-separated)
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     attach: Vec<DatabaseName>,
-    /// Permission on tables, where the server has such: TABLE:ACTION,…, or all:ACTION,…; may be repeated
+    /// Permission on tables (Turso Cloud only); repeatable
     #[arg(long, short, value_name = "TABLE:ACTIONS")]
     permissions: Vec<String>,
 }
@@ -62,10 +62,10 @@ pub(super) struct Which {
     /// Id of the token
     #[arg(value_name = "ID")]
     id: String,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, short)]
     yes: bool,
-    /// Succeed when there is no such token
+    /// Succeed if there is no such token
     #[arg(long)]
     if_exists: bool,
 }
@@ -73,10 +73,10 @@ pub(super) struct Which {
 /// How all tokens are to end.
 #[derive(clap::Args)]
 pub(super) struct Ending {
-    /// How long they still open databases
+    /// Keep existing tokens valid for this long
     #[arg(long, value_name = "DURATION")]
     grace: Option<Span>,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, short)]
     yes: bool,
 }
@@ -162,7 +162,7 @@ struct Tokens(Vec<DatabaseToken>);
 /// Which tokens are listed.
 #[derive(clap::Args)]
 pub(super) struct Listed {
-    /// Also those that commands such as db shell made for themselves, which end within the hour
+    /// Also tokens that torso's own commands made for an hour
     #[arg(long)]
     all: bool,
 }

@@ -1,6 +1,6 @@
 //! What clap refuses, in our own voice: the same sentences, hints, documents and exit codes as every other error.
 
-use super::Cli;
+use super::{Cli, help};
 use crate::error::{Code, Error};
 use crate::ui::{Color, Options, Ui, report};
 use clap::CommandFactory as _;
@@ -12,13 +12,22 @@ use std::io::Write as _;
 /// Prints what clap has to say (help, version or a refusal) and returns the exit code.
 pub(super) fn answer(args: &[OsString], error: clap::Error) -> u8 {
     match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+        ErrorKind::DisplayHelp => {
+            let ui = Ui::new(Options {
+                color: color(args),
+                ..Options::default()
+            });
             // Help into a closed pipe is no failure.
+            let _ = ui.page(&help::requested_page(args, ui.colors_answer()));
+            0
+        }
+        ErrorKind::DisplayVersion => {
             let _ = error.print();
             0
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            let _ = std::io::stderr().lock().write_all(error.to_string().as_bytes());
+            let page = help::requested_page(args, false);
+            let _ = std::io::stderr().lock().write_all(page.as_bytes());
             Code::Usage.kind().exit_code()
         }
         _ => {

@@ -1,4 +1,4 @@
-//! Every environment variable that torso reads, in one list: the code asks here, and `torso help environment` prints it.
+//! Every environment variable that torso or a library of it reads, in one list, which `torso help environment` prints.
 
 use std::ffi::OsString;
 
@@ -17,25 +17,37 @@ macro_rules! variables {
 }
 
 variables! {
-    CONFIG_DIR "TORSO_CONFIG_DIR" "Directory of the settings, in place of the user's own";
-    DATA_DIR "TORSO_DATA_DIR" "Directory of the embedded control plane: catalog and databases";
-    SQLD "TORSO_SQLD" "Program of libSQL server, in place of the one that would be found";
-    CONTEXT "TORSO_CONTEXT" "Context to use, in place of the settings' one";
-    API_URL "TORSO_API_URL" "URL of a server to use, in place of a context";
-    TOKEN "TORSO_TOKEN" "API token for a server";
-    ORG "TORSO_ORG" "Organization to work in on a server";
-    TURSO_API_URL "TURSO_API_BASEURL" "Understood where TORSO_API_URL is not set";
-    TURSO_TOKEN "TURSO_API_TOKEN" "Understood where TORSO_TOKEN is not set";
-    DATABASE_TOKEN "TORSO_DATABASE_TOKEN" "Token for a database that torso db shell is given by its URL";
-    CI "CI" "When true, torso never prompts";
-    NO_COLOR "NO_COLOR" "When set, no colour";
-    CLICOLOR_FORCE "CLICOLOR_FORCE" "When set and not 0, colour even without a terminal";
-    TERM "TERM" "When dumb, no colour";
-    TZ "TZ" "Time zone, by which the nearest location is found";
-    VISUAL "VISUAL" "Editor for .edit and edit() in the shell";
-    EDITOR "EDITOR" "Understood where VISUAL is not set";
-    PAGER "PAGER" "Program for what is taller than the screen; less without it, none when empty";
-    COMPLETE "TORSO_COMPLETE" "Set by the completion stubs: the shell that asks for completions";
+    CONFIG_DIR "TORSO_CONFIG_DIR" "Directory of your settings [default: $XDG_CONFIG_HOME/torso]";
+    DATA_DIR "TORSO_DATA_DIR" "Directory of the catalog and the databases [default: $XDG_DATA_HOME/torso]";
+    SQLD "TORSO_SQLD" "Path of the sqld program (overrides the search)";
+    CONTEXT "TORSO_CONTEXT" "Context to use (overrides the settings)";
+    API_URL "TORSO_API_URL" "URL of a server to use (overrides the context)";
+    TOKEN "TORSO_TOKEN" "API token for the server (overrides the saved token)";
+    ORG "TORSO_ORG" "Organization to use on the server";
+    TURSO_API_URL "TURSO_API_BASEURL" "URL of a server to use, if TORSO_API_URL is not set";
+    TURSO_TOKEN "TURSO_API_TOKEN" "API token for Turso Cloud, or for the server in TORSO_API_URL, if TORSO_TOKEN is not set";
+    DATABASE_TOKEN "TORSO_DATABASE_TOKEN" "Token for a database that torso db shell opens by its URL";
+    CI "CI" "If true, torso never asks";
+    NO_COLOR "NO_COLOR" "If set, no colour";
+    CLICOLOR_FORCE "CLICOLOR_FORCE" "If set and not 0, colour even without a terminal";
+    TERM "TERM" "If dumb, no colour";
+    TZ "TZ" "Time zone; the nearest location is chosen by it";
+    VISUAL "VISUAL" "Editor of .edit and edit() in the shell";
+    EDITOR "EDITOR" "Editor, if VISUAL is not set";
+    PAGER "PAGER" "Pager for long results and help [default: less]; empty turns paging off";
+    LESS "LESS" "Options of less [default: FRSX]";
+    COLUMNS "COLUMNS" "Width of help pages where there is no terminal [default: 80]";
+    PATH "PATH" "Directories in which sqld is searched, and npm by torso engine install";
+    HOME "HOME" "Your home directory";
+    XDG_CONFIG_HOME "XDG_CONFIG_HOME" "Settings are in its directory torso [default: ~/.config]";
+    XDG_DATA_HOME "XDG_DATA_HOME" "Databases are in its directory torso [default: ~/.local/share]";
+    XDG_STATE_HOME "XDG_STATE_HOME" "The shell's history is in its directory torso [default: ~/.local/state]";
+    SSL_CERT_FILE "SSL_CERT_FILE" "PEM file of certificate authorities to trust, such as the ca.pem of a self-signed server";
+    HTTPS_PROXY "HTTPS_PROXY" "Proxy for https:// addresses; not used for this machine";
+    HTTP_PROXY "HTTP_PROXY" "Proxy for http:// addresses; not used for this machine";
+    ALL_PROXY "ALL_PROXY" "Proxy for all addresses that have none of their own";
+    NO_PROXY "NO_PROXY" "Hosts to reach without a proxy, separated by commas";
+    COMPLETE "TORSO_COMPLETE" "Set by the completion scripts: the shell that asks for completions";
 }
 
 /// The variable's value, if it is set and not empty.

@@ -4,6 +4,7 @@
 //! the environment and the streams, about colour, borders, prompts and notices. `report` prints errors and returns the
 //! exit code; `view` draws answers; `text` makes text from elsewhere safe to show.
 
+pub mod markdown;
 mod progress;
 pub mod report;
 pub mod text;
@@ -20,16 +21,16 @@ use view::Drawing;
 /// The form of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Format {
-    /// For people
+    /// For people; may change
     #[default]
     Table,
     /// One JSON document
     Json,
-    /// A JSON value a line
+    /// One JSON value per line
     Jsonl,
-    /// Header and rows
+    /// A header and rows
     Csv,
-    /// Bare names, one a line
+    /// Bare names, one per line
     Name,
 }
 
@@ -300,6 +301,15 @@ fn color_by_environment(terminal: bool) -> bool {
 
 fn in_ci() -> bool {
     std::env::var_os("CI").is_some_and(|value| value == "true" || value == "1")
+}
+
+/// The columns that a page of help may have: the terminal's, else those that `COLUMNS` says, else 80; from 40 to 100, beyond
+/// which lines are hard to read.
+#[must_use]
+pub fn page_width() -> usize {
+    let by_environment = || std::env::var("COLUMNS").ok()?.parse().ok();
+    let width = terminal_width().map(usize::from).or_else(by_environment);
+    width.unwrap_or(80).clamp(40, 100)
 }
 
 /// The width of the terminal, in columns; none if stdout is not a terminal.

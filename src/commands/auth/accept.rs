@@ -13,19 +13,19 @@ use url::Url;
 /// The most that is read for a link.
 const LONGEST: u64 = 64 << 10;
 
-/// Accept an invitation: become a user of the server of the current context
+/// Accept an invitation: become a user of the current context's server
 ///
-/// The server makes the user, and the API token that it hands over is kept for the context. An invitation works once.
+/// The server creates the user and an API token, which torso saves for the context. An invitation works once.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   torso context add team --url https://torso.example.com
-  torso auth accept --context team --username eve 'https://torso.example.com/signup?invite=…'
-  torso auth accept --context team --username eve - < link.txt")]
+  torso auth accept --username eve 'https://torso.example.com/signup?invite=…'
+  torso auth accept --username eve --context team - < link.txt")]
 pub(in crate::commands) struct Accept {
-    /// The link that you were given; - reads it from stdin
+    /// Your invitation link; - reads it from standard input
     #[arg(value_name = "LINK")]
     link: String,
-    /// Name to have on the server
+    /// Your user name on the server
     #[arg(long, short, value_name = "NAME")]
     username: Username,
 }

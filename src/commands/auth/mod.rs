@@ -17,7 +17,7 @@ use clap::Subcommand;
 use jiff::Timestamp;
 use serde::Serialize;
 
-/// Log in to a server, and manage your API tokens
+/// Log in to a server; make and revoke API tokens
 #[derive(Subcommand)]
 pub(super) enum Verb {
     Login(Login),
@@ -44,8 +44,8 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
 
 /// Log in to the server of the current context
 ///
-/// The token is pasted, or read with --token-stdin or --token-file. On Turso Cloud a browser is opened instead, which hands
-/// the token over; --headless prints the address to open elsewhere.
+/// torso asks for the token, or reads it with --token-stdin or --token-file. For Turso Cloud it opens a browser, which sends
+/// the token back; --headless prints the address to open elsewhere.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   torso auth login --context prod
@@ -53,10 +53,10 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
 pub(super) struct Login {
     #[command(flatten)]
     given: Given,
-    /// Print the address to open, and ask for the token that it shows
+    /// Print the address to open, and ask for the token shown there
     #[arg(long, conflicts_with = "browser")]
     headless: bool,
-    /// Open a browser, also for a server that is not Turso Cloud
+    /// Open a browser for any server, not only Turso Cloud
     #[arg(long)]
     browser: bool,
 }
@@ -120,14 +120,14 @@ fn server(ctx: &Context) -> Result<Server> {
         .ok_or_else(|| Error::new(Code::Internal, "a server without an address"))
 }
 
-/// Forget the token of the current context
+/// Remove the saved token of the current context
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso auth logout --all")]
 pub(super) struct Logout {
-    /// Also end every API token you have made so far, everywhere
+    /// Also revoke all your API tokens, everywhere
     #[arg(long, short)]
     all: bool,
-    /// Do not ask before all tokens are ended
+    /// Do not ask for confirmation (with --all)
     #[arg(long, short)]
     yes: bool,
 }
@@ -179,7 +179,7 @@ fn whoami(ctx: &Context) -> Result<()> {
     ctx.ui.value(ctx.accounts()?.current_user()?.username.as_str())
 }
 
-/// Show which server commands work on, as whom, and whether it answers
+/// Show the current server, your user, and whether the server responds
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso auth status --context prod")]
 pub(super) struct Status {}
@@ -270,7 +270,7 @@ fn not_logged_in(server: &Server) -> Error {
 
 /// Print the API token in use
 ///
-/// Whoever has it is you. Give it to programs through a file or the environment, not on a command line.
+/// Whoever has the token can do all that you can. Pass it to programs in a file or the environment, not on a command line.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso auth token > token.txt")]
 pub(super) struct Token {}

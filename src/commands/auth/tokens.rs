@@ -12,7 +12,7 @@ use crate::ui::{Cell, Layout, Table, View};
 use clap::Subcommand;
 use serde::Serialize;
 
-/// List, make and revoke tokens for programs that act as you
+/// Create, list and revoke API tokens, for programs that act as you
 #[derive(Subcommand)]
 pub(in crate::commands) enum Verb {
     #[command(visible_alias = "ls")]
@@ -31,7 +31,7 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
     }
 }
 
-/// List your API tokens. Their texts are not kept anywhere
+/// List your API tokens (the secrets are not stored)
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso auth api-tokens list")]
 pub(in crate::commands) struct List {}
@@ -77,30 +77,30 @@ impl View for Tokens {
     }
 }
 
-/// Make an API token and print it, once
+/// Create an API token and print it once
 ///
-/// Without scopes it may do all that you may. --org restricts it to an organization, --group to one group there.
+/// Without --scope it may do all that you may. --org restricts it to an organization, --group to one group there.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   torso auth api-tokens mint ci --expiration 90d > token.txt
-  torso auth api-tokens mint deploy --org team --group europe --scope db:create --scope db:mint-token")]
+  torso auth api-tokens mint deploy --org team --scope db:create")]
 pub(in crate::commands) struct Mint {
-    /// What to call it
+    /// Name of the token
     #[arg(value_name = "NAME")]
     name: TokenName,
-    /// How long it is valid, such as 90d, or never
+    /// How long it is valid, such as 90d
     #[arg(long, short, value_name = "DURATION", default_value = "never")]
     expiration: Expiration,
-    /// Only for a group of the organization that --org names
+    /// Only for this group of the organization in --org
     #[arg(long, value_name = "NAME", requires = "permissions", add = complete::groups())]
     group: Option<GroupName>,
-    /// Only for this; may be repeated
+    /// Only for this; repeatable
     #[arg(long, value_name = "SCOPE", group = "permissions", value_parser = SCOPES)]
     scope: Vec<String>,
-    /// Only for looking
+    /// Only for reading
     #[arg(long, group = "permissions", conflicts_with_all = ["scope", "full_access"])]
     read_only: bool,
-    /// For everything
+    /// For everything that you may do
     #[arg(long, group = "permissions", conflicts_with = "scope")]
     full_access: bool,
 }
@@ -167,17 +167,17 @@ fn mint(ctx: &Context, args: &Mint) -> Result<()> {
     })
 }
 
-/// Revoke an API token; whoever uses it is refused from then on
+/// Revoke an API token, effective at once
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso auth api-tokens revoke ci --yes")]
 pub(in crate::commands) struct Revoke {
     /// Name of the token
     #[arg(value_name = "NAME")]
     name: TokenName,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, short)]
     yes: bool,
-    /// Succeed when there is no such token
+    /// Succeed if there is no such token
     #[arg(long)]
     if_exists: bool,
 }

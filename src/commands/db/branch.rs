@@ -9,8 +9,8 @@ use crate::error::Result;
 
 /// Create a database as a copy of another
 ///
-/// The copy is consistent, also while the source is written to, and goes its own way from then on. It is put at its
-/// source's location and in its group unless you say otherwise.
+/// The copy is consistent, even while the source is written to, and independent from then on. By default it has the location
+/// and the group of its source.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso db branch app app-test")]
 pub(crate) struct Args {

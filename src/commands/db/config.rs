@@ -35,7 +35,7 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso db config show app")]
 pub(crate) struct Show {
-    /// Name of the database; without one, the project's
+    /// Name of the database [default: the project's]
     #[arg(value_name = "NAME", add = complete::databases())]
     name: Option<DatabaseName>,
 }
@@ -82,7 +82,7 @@ impl View for Shown {
 
 /// Change one of a database's settings
 ///
-/// size-limit takes a size such as 64mb, or 0 for none. delete-protection, block-reads and block-writes take on or off.
+/// The value of size-limit is a size such as 64mb, or 0 for none; that of the others is on or off.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   torso db config set app size-limit 64mb

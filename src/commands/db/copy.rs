@@ -24,8 +24,8 @@ use std::path::Path;
 
 /// Copy a database to another name, or to another context
 ///
-/// The content is taken at one moment, and the copy is compared with it by a hash of schema and rows before it is told of.
-/// Tokens, replicas and settings are not copied.
+/// torso makes the copy under a temporary name, compares a hash of schema and rows with the source, and only then gives it
+/// its name. Tokens, replicas and settings are not copied.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   torso db copy app app-before-migration
@@ -33,24 +33,24 @@ use std::path::Path;
   torso db copy prod:app app --overwrite
   torso db copy app --to-context prod --group europe")]
 pub(crate) struct Args {
-    /// Database to copy: NAME, or CONTEXT:NAME
+    /// Database to copy, or CONTEXT:DATABASE
     #[arg(value_name = "SOURCE", add = complete::databases())]
     source: Endpoint,
-    /// Name of the copy: NAME, or CONTEXT:NAME; without one, the same name in --to-context
+    /// Name of the copy, or CONTEXT:NAME [default with --to-context: the same]
     #[arg(value_name = "COPY", required_unless_present = "to_context")]
     copy: Option<Endpoint>,
-    /// Context of the copy
+    /// Context to copy to
     #[arg(long, value_name = "NAME", add = complete::contexts())]
     to_context: Option<ContextName>,
     #[command(flatten)]
     place: Place,
-    /// Succeed when there is a database of the copy's name already
+    /// Succeed if a database of the copy's name exists
     #[arg(long)]
     if_not_exists: bool,
-    /// Put the copy in the place of a database that has its name
+    /// Replace an existing database of that name
     #[arg(long, conflicts_with = "if_not_exists")]
     overwrite: bool,
-    /// Do not ask before a database is replaced
+    /// Do not ask for confirmation (with --overwrite)
     #[arg(long, short)]
     yes: bool,
     #[command(flatten)]

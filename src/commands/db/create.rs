@@ -13,24 +13,26 @@ use crate::error::{Code, Error, Result};
 use crate::settings::keys::Key;
 use serde::Serialize;
 
-/// Create a database
+/// Create a database: empty, from a file, or from another database
 ///
-/// Without a name, two words are drawn. Without --location, the place is the project file's, else the settings', else the
-/// one nearest to this machine's time zone, else `local`; the answer says which and why.
+/// Without NAME, torso picks a random two-word name. Without --location, torso uses the first of these that is set: the
+/// source's location (--from-db), the primary location of --group, the project file, your settings, the primary location of
+/// the group that those name, the location nearest to this machine's time zone, `local`. On a server it uses the group's
+/// primary location. The output names the rule that applied. If an import fails, no database is created.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   torso db create app
   torso db create app --location ams --if-not-exists
   torso db create flights --from-csv airports.csv
-  pg_to_sqlite | torso db create copy --from-dump -")]
+  sqlite3 old.db .dump | torso db create copy --from-dump -")]
 pub(crate) struct Args {
-    /// Name of the database
+    /// Name of the database; without it, two random words
     #[arg(value_name = "NAME")]
     name: Option<DatabaseName>,
     #[command(flatten)]
-    wanted: Wanted,
-    #[command(flatten)]
     source: Source,
+    #[command(flatten)]
+    wanted: Wanted,
 }
 
 /// What is wanted of a new database beside its name and content.
@@ -41,7 +43,7 @@ pub(crate) struct Wanted {
     /// Largest size, such as 64mb; 0 is unlimited
     #[arg(long, value_name = "SIZE")]
     size_limit: Option<Size>,
-    /// Succeed when the database is there already
+    /// Succeed if the database exists already
     #[arg(long)]
     if_not_exists: bool,
     #[command(flatten)]
@@ -52,11 +54,12 @@ pub(crate) struct Wanted {
 
 /// Where a new database goes.
 #[derive(clap::Args)]
+#[command(next_help_heading = "Options")]
 pub(crate) struct Place {
     /// Location of the primary
     #[arg(long, value_name = "CODE", add = complete::locations())]
     pub location: Option<LocationCode>,
-    /// Group it belongs to; `default` is made on first use
+    /// Group of the database [default: default]
     #[arg(long, short, value_name = "NAME", add = complete::groups())]
     pub group: Option<GroupName>,
 }

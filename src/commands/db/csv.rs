@@ -15,11 +15,17 @@ use std::path::Path;
 /// would write it back, else TEXT, so nothing is lost: `007` and `NA` stay as they are.
 #[derive(clap::Args, Default)]
 pub(crate) struct Form {
-    /// Table for the rows [default: the file's name]
+    /// Its table [default: file name]
     #[arg(long, visible_alias = "table", value_name = "NAME")]
     csv_table_name: Option<String>,
-    /// Character between columns: one of ASCII, or tab
-    #[arg(long, value_name = "CHAR", default_value = ",", hide_default_value = true)]
+    /// Character between CSV columns, or tab
+    #[arg(
+        long,
+        hide_short_help = true,
+        value_name = "CHAR",
+        default_value = ",",
+        hide_default_value = true
+    )]
     csv_separator: Separator,
 }
 

@@ -10,9 +10,10 @@ use crate::ui::{Cell, Layout, Table, View};
 use serde::Serialize;
 use std::collections::HashSet;
 
-/// Destroy databases with all their replicas, or with --location one replica
+/// Destroy databases with all their replicas, or one replica
 ///
-/// On a terminal the name is asked for; elsewhere --yes is needed. Delete protection wins over --yes.
+/// On a terminal, torso asks for the name; elsewhere --yes is needed. A database with delete protection is not destroyed,
+/// even with --yes.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   torso db destroy app
@@ -22,13 +23,13 @@ pub(crate) struct Args {
     /// Names of the databases
     #[arg(value_name = "NAME", required = true, add = complete::databases())]
     names: Vec<DatabaseName>,
-    /// Destroy only the replica at a location
+    /// Destroy only the replica at this location
     #[arg(long, alias = "instance", value_name = "CODE", add = complete::locations())]
     location: Option<LocationCode>,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, short)]
     yes: bool,
-    /// Succeed when there is no such database
+    /// Succeed if there is no such database
     #[arg(long)]
     if_exists: bool,
     #[command(flatten)]

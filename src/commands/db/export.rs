@@ -18,7 +18,7 @@ use tempfile::NamedTempFile;
 
 /// Write a consistent copy of a database to a file
 ///
-/// The copy is a plain SQLite file, complete in itself, also while applications write.
+/// The copy is one complete SQLite file, even if applications write meanwhile.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso db export app --output-file backup.db")]
 pub(crate) struct Export {
@@ -27,7 +27,7 @@ pub(crate) struct Export {
     /// File to write [default: NAME.db]
     #[arg(long, value_name = "PATH")]
     output_file: Option<PathBuf>,
-    /// Replace a file that is there already
+    /// Replace an existing file
     #[arg(long)]
     overwrite: bool,
 }
@@ -35,10 +35,10 @@ pub(crate) struct Export {
 /// Which instance of which database is read.
 #[derive(clap::Args)]
 struct Source {
-    /// Name of the database; without one, the project's
+    /// Name of the database [default: the project's]
     #[arg(value_name = "NAME", add = complete::databases())]
     name: Option<DatabaseName>,
-    /// The instance at a location, rather than the primary
+    /// Read the instance at this location, not the primary
     #[arg(long, alias = "instance", value_name = "CODE", add = complete::locations())]
     location: Option<LocationCode>,
 }
@@ -121,7 +121,7 @@ fn export_from(
     exported.show(ctx, "Exported")
 }
 
-/// Write a database as SQL text that makes it again
+/// Dump a database as SQL
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   torso db dump app > app.sql
@@ -129,10 +129,10 @@ fn export_from(
 pub(crate) struct Dump {
     #[command(flatten)]
     source: Source,
-    /// File to write, rather than stdout
+    /// File to write [default: standard output]
     #[arg(long, value_name = "PATH")]
     output_file: Option<PathBuf>,
-    /// Replace a file that is there already
+    /// Replace an existing file
     #[arg(long)]
     overwrite: bool,
 }

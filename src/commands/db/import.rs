@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 
 /// Import a SQLite file, a dump or a CSV table
 ///
-/// What the file is, is told by its content and extension. The database is made when it is not there; a CSV table also
-/// goes into a database that is, in one transaction, and its replicas are refreshed.
+/// torso detects the file type from content and extension. It creates the database if there is none of that name. A CSV
+/// table can also go into an existing database: in one transaction, and replicas are updated.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   torso db import old.sqlite app
@@ -27,7 +27,7 @@ pub(crate) struct Args {
     /// File to import
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Name of the database [default: the file's name without its extension]
+    /// Name of the database [default: the file's name]
     #[arg(value_name = "NAME", add = complete::databases())]
     name: Option<DatabaseName>,
     #[command(flatten)]

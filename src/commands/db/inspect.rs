@@ -9,20 +9,20 @@ use crate::sql::{self, Session, Value, query};
 use crate::ui::{Card, Cell, Layout, Table, View};
 use serde::Serialize;
 
-/// Show what a database's file is made of: pages, free space, tables by size
+/// Show pages, free space and the sizes of tables
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  torso db inspect app\n  torso db inspect app --check")]
 pub(crate) struct Args {
-    /// Name of the database; without one, the project's
+    /// Name of the database [default: the project's]
     #[arg(value_name = "NAME", add = complete::databases())]
     name: Option<DatabaseName>,
-    /// The instance at a location, rather than the primary
+    /// Read the instance at this location, not the primary
     #[arg(long, alias = "instance", value_name = "CODE", add = complete::locations())]
     location: Option<LocationCode>,
-    /// Also check the whole file for damage, and exit with 1 if there is any
+    /// Also check the whole file; exit code 1 if it is damaged
     #[arg(long)]
     check: bool,
-    /// The statements that read and wrote the most rows, instead
+    /// Show the statements that read and wrote most rows instead
     #[arg(long, conflicts_with_all = ["check", "location"])]
     queries: bool,
 }

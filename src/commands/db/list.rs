@@ -15,19 +15,19 @@ use std::cmp::Reverse;
   torso db list --location ams --sort size --reverse
   torso db list 'shop-*' --output name")]
 pub(crate) struct Args {
-    /// Only names that match: * is any text, ? any character; a plain word matches anywhere in the name
+    /// Only names that contain it; * is any text, ? any character
     #[arg(value_name = "PATTERN")]
     pattern: Option<String>,
-    /// Only those of a group
+    /// Only databases of this group
     #[arg(long, short, value_name = "NAME", add = complete::groups())]
     group: Option<GroupName>,
-    /// Only those with an instance there
+    /// Only databases with an instance at this location
     #[arg(long, short, value_name = "CODE", add = complete::locations())]
     location: Option<LocationCode>,
-    /// Order
+    /// Order of the list
     #[arg(long, value_enum, default_value_t, value_name = "KEY")]
     sort: Sort,
-    /// Turn the order round
+    /// Reverse the order
     #[arg(long, short)]
     reverse: bool,
 }

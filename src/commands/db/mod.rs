@@ -30,7 +30,7 @@ use crate::control::types::{Database, DatabaseFilter};
 use crate::error::{Code, Error, Result};
 use clap::Subcommand;
 
-/// Create, list, copy, replicate and destroy databases, and open a shell on them
+/// Create, query, copy and replicate databases
 #[derive(Subcommand)]
 pub(crate) enum Verb {
     Create(create::Args),

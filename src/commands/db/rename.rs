@@ -7,14 +7,14 @@ use crate::context::Context;
 use crate::control::names::DatabaseName;
 use crate::error::Result;
 
-/// Rename a database; its id, data and replicas stay
+/// Rename a database; its data, id and replicas stay
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso db rename app shop")]
 pub(crate) struct Args {
-    /// The name it has
+    /// The current name
     #[arg(value_name = "OLD", add = complete::databases())]
     old: DatabaseName,
-    /// The name it gets
+    /// The new name
     #[arg(value_name = "NEW")]
     new: DatabaseName,
     #[command(flatten)]

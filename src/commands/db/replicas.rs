@@ -16,21 +16,20 @@ use std::time::Duration;
 /// Whether to wait for the result. Only for commands that may return early on a server.
 #[derive(clap::Args)]
 pub(crate) struct Wait {
-    /// Return before the result can be used
+    /// Do not wait until it is ready (servers only)
     ///
-    /// Databases on this machine are ready at once, so here it changes nothing; it is for scripts that also run against
-    /// a server.
+    /// On this machine databases are ready at once; the option changes nothing.
     #[arg(long)]
     pub no_wait: bool,
-    /// Wait until the result can be used (what is done anyway)
+    /// Wait until it is ready (the default)
     #[arg(long, short, hide = true, conflicts_with = "no_wait")]
     pub wait: bool,
 }
 
-/// Put a replica of a database at a location
+/// Create a replica of a database at a location
 ///
-/// A replica is a consistent copy, refreshed after every change made through torso, on `torso db sync`, and when it is
-/// opened. Replicating twice changes nothing.
+/// A replica is a consistent copy. On this machine, torso updates it after every change that it makes itself, on torso db
+/// sync, and when it opens the replica. If there is a replica already, nothing changes.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso db replicate app lhr")]
 pub(crate) struct Replicate {
@@ -83,17 +82,17 @@ pub(super) fn replicate(ctx: &Context, args: &Replicate) -> Result<()> {
     ctx.ui.show(&Done::new(replicated, location, sentence))
 }
 
-/// List the instances of a database: role, place, last sync, how far behind
+/// List a database's replicas: role, location, how far behind
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  torso db replicas app\n  torso db replicas app --watch")]
 pub(crate) struct Replicas {
-    /// Name of the database; without one, the project's
+    /// Name of the database [default: the project's]
     #[arg(value_name = "NAME", add = complete::databases())]
     name: Option<DatabaseName>,
-    /// Look again and again, until Ctrl-C
+    /// Repeat until Ctrl-C
     #[arg(long, short)]
     watch: bool,
-    /// How long to wait before looking again
+    /// Time between two looks
     #[arg(long, value_name = "DURATION", requires = "watch", default_value = "1s")]
     interval: Span,
 }
@@ -113,11 +112,11 @@ pub(super) fn replicas(ctx: &Context, args: Replicas) -> Result<()> {
         return ctx.ui.show(&Instances(look()?));
     }
     if ctx.ui.format() == Format::Json {
-        return Err(Error::new(Code::Usage, "one JSON document cannot be watched")
-            .hint("--output jsonl prints an instance a line, again and again"));
+        return Err(Error::new(Code::Usage, "--watch cannot be used with --json")
+            .hint("use --output jsonl, which prints one instance per line"));
     }
     let Span::For(interval) = args.interval else {
-        return Err(Error::new(Code::InvalidValue, "--interval never would never look again").hint("give 1s, or 5s"));
+        return Err(Error::new(Code::InvalidValue, "--interval cannot be never").hint("write a time such as 1s or 5s"));
     };
     loop {
         let instances = look()?;
@@ -140,17 +139,17 @@ impl View for Instances {
     }
 }
 
-/// Refresh replicas that lack something
+/// Update replicas that are behind
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  torso db sync app\n  torso db sync --all")]
 pub(crate) struct Sync {
-    /// Name of the database; without one, the project's
+    /// Name of the database [default: the project's]
     #[arg(value_name = "NAME", conflicts_with = "all", add = complete::databases())]
     name: Option<DatabaseName>,
     /// Every database
     #[arg(long)]
     all: bool,
-    /// Only the replica at a location
+    /// Only the replica at this location
     #[arg(long, value_name = "CODE", add = complete::locations())]
     location: Option<LocationCode>,
     #[command(flatten)]
@@ -226,7 +225,7 @@ impl View for Refreshed {
             table.row(vec![
                 Cell::text(synced.database.as_str()),
                 Cell::text(synced.location.as_str()),
-                Cell::text(if synced.changed { "refreshed" } else { "had everything" }),
+                Cell::text(if synced.changed { "refreshed" } else { "up to date" }),
                 Cell::span(synced.duration_ms),
             ]);
         }
@@ -240,7 +239,8 @@ impl View for Refreshed {
 
 /// Make a replica the primary
 ///
-/// The replica is brought up to date first, so that no committed row is lost; the old primary becomes a replica.
+/// torso updates the replica first, so no committed row is lost. The old primary becomes a replica. Not supported on a
+/// server yet.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso db promote app lhr")]
 pub(crate) struct Promote {

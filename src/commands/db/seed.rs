@@ -19,19 +19,20 @@ use std::path::{Path, PathBuf};
 
 /// What a new database starts with.
 #[derive(clap::Args, Default)]
+#[command(next_help_heading = "Content")]
 pub(crate) struct Source {
-    /// Start with the content of a SQLite file
+    /// Copy a SQLite file
     #[arg(long, value_name = "PATH", group = "source")]
     from_file: Option<PathBuf>,
-    /// Start with a dump, a script of SQL; - is stdin
+    /// Run an SQL script, such as a dump; - is stdin
     #[arg(long, value_name = "PATH", group = "source")]
     from_dump: Option<PathBuf>,
-    /// Start with a table from a CSV file
+    /// Make one table from a CSV file
     #[arg(long, value_name = "PATH", group = "source")]
     from_csv: Option<PathBuf>,
     #[command(flatten)]
     csv: csv::Form,
-    /// Start as a branch of another database
+    /// Copy another database
     #[arg(long, value_name = "NAME", group = "source", add = complete::databases())]
     from_db: Option<DatabaseName>,
 }

@@ -14,36 +14,43 @@ use crate::sql::Target;
 use crate::ui::text;
 use std::ffi::{OsStr, OsString};
 
-/// Open a shell on a database, or run SQL and dot-commands
+/// Open an SQL shell on a database, or run SQL and dot-commands
 ///
-/// The database is a name, a path, a file: URL, or :memory:. Words after it are SQL or dot-commands, run in order;
-/// without any, statements are read from standard input. In scripts it behaves as the sqlite3 shell does, and takes its
-/// flags with one dash or two, before and after the database.
+/// DATABASE is a name, a path such as ./local.db, a file: URL, :memory:, or the URL of a server's database (http(s)://,
+/// libsql:// or ws(s)://). Its token is in the variable TORSO_DATABASE_TOKEN or in the URL (?authToken=…). Without DATABASE,
+/// torso opens the project's database, else :memory:.
+///
+/// The words after DATABASE are SQL or dot-commands, run in order. Without any, statements are read from standard input. In
+/// scripts, output and exit codes are those of sqlite3. Its flags may have one dash or two, before or after the database.
 #[derive(clap::Args)]
-#[command(after_help = "Flags:
-  -f FILE                   run a script; may be repeated
-  --location CODE           the instance at a location; --instance is the same
-  --read-only               refuse writes
-  --output MODE             ascii, box, column, csv, html, insert, json, jsonl, line, list, markdown, qbox, quote,
-                            table, tabs or vertical; each is a flag of its own too, such as --json
-  -[no]header, -separator S, -newline S, -nullvalue S
-  -cmd COMMAND              run first; may be repeated
-  -init FILE                read first
-  -bail                     stop at the first error
-  -batch, -interactive      behave as without, or with, a person
-  -echo, -eqp, -stats, -safe, -nonce S, -nofollow, -mmap N, -version
-
-A database may be a server's URL too: http(s)://, libsql:// or ws(s)://, with its token in the variable
-TORSO_DATABASE_TOKEN, or in the URL (?authToken=…).
-
-Examples:
+#[command(
+    override_usage = "torso db shell [DATABASE] [SQL | .COMMAND]... [FLAG]...",
+    after_help = "Examples:
   torso db shell app
   torso db shell app 'select count(*) from airports' --json
   torso db shell ./local.db .schema
-  torso db shell app -bail < migration.sql")]
+  torso db shell app -bail < migration.sql
+
+Options:
+  -f, -init FILE        run a script; read a file before all else
+  -cmd COMMAND          run before the SQL; repeatable
+  --output MODE         json, jsonl, csv, box, table, column, markdown, list, line
+                        and more; each is a flag too: --json, -csv
+  -header, -noheader    print column names, or not
+  -separator S          text between columns; also -newline S, -nullvalue S
+  -bail                 stop at the first error
+  -batch, -interactive  force batch or interactive mode
+  -echo, -eqp, -stats   as in sqlite3; so are -nofollow, -nonce S, -mmap N
+  --location CODE       open the replica at this location
+  --read-only, -safe    refuse writes; refuse files and programs
+
+Exit codes: 0 or SQLite's own (1 error, 8 read-only), 7 server unreachable
+
+At the prompt: .help. Also: torso help shell"
+)]
 pub(crate) struct Args {
     /// Database, then SQL or dot-commands
-    #[arg(value_name = "DATABASE | SQL", last = false, add = complete::databases())]
+    #[arg(value_name = "DATABASE", hide = true, add = complete::databases())]
     words: Vec<OsString>,
 }
 

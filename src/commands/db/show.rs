@@ -8,14 +8,14 @@ use crate::error::{Code, Error, Result};
 use crate::ui::{Card, Cell, Layout, Table, View, text};
 use serde::Serialize;
 
-/// Show a database: its URL, place, settings and instances
+/// Show a database: URL, path, location, settings and replicas
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   torso db show app
   torso db show app --url
   sqlite3 \"$(torso db show app --path)\"")]
 pub(crate) struct Args {
-    /// Name of the database; without one, the project's
+    /// Name of the database [default: the project's]
     #[arg(value_name = "NAME", add = complete::databases())]
     name: Option<DatabaseName>,
     #[command(flatten)]
@@ -32,10 +32,10 @@ struct Only {
     /// Print only the URL for HTTP clients
     #[arg(long)]
     http_url: bool,
-    /// Print only the URL of the instance at a location
+    /// Print only the URL of the instance at this location
     #[arg(long, value_name = "CODE", add = complete::locations())]
     instance_url: Option<LocationCode>,
-    /// Print only the URLs of all instances, the primary's first
+    /// Print only the URLs of all instances, primary first
     #[arg(long)]
     instance_urls: bool,
     /// Print only the path of the primary's file

@@ -7,7 +7,7 @@ use crate::control::names::DatabaseName;
 use crate::error::Result;
 use clap::Subcommand;
 
-/// Make, list and end tokens that open a database
+/// Create, list and revoke tokens that open a database
 #[derive(Subcommand)]
 pub(crate) enum Verb {
     Create(Create),
@@ -34,7 +34,7 @@ pub(super) fn run(ctx: &Context, verb: &Verb) -> Result<()> {
     }
 }
 
-/// Make a token that opens a database, and print it, once
+/// Create a token that opens a database, and print it once
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso db tokens create app --expiration 7d --read-only")]
 pub(crate) struct Create {
@@ -43,12 +43,12 @@ pub(crate) struct Create {
     name: DatabaseName,
     #[command(flatten)]
     new: New,
-    /// For all databases of its group, now and in future
+    /// For all databases of its group, also future ones
     #[arg(long)]
     group: bool,
 }
 
-/// List the tokens that open a database; their texts are not kept anywhere
+/// List the tokens that open a database (the secrets are not stored)
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso db tokens list app")]
 pub(crate) struct List {
@@ -59,7 +59,7 @@ pub(crate) struct List {
     listed: Listed,
 }
 
-/// End one token, at once
+/// Revoke one token, effective at once
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso db tokens revoke app ID --yes")]
 pub(crate) struct Revoke {
@@ -70,7 +70,7 @@ pub(crate) struct Revoke {
     which: Which,
 }
 
-/// End every token made so far for a database
+/// Revoke all existing tokens of a database
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso db tokens invalidate app --grace 10m --yes")]
 pub(crate) struct Invalidate {

@@ -12,20 +12,20 @@ use serde::Serialize;
 
 /// Show what a database used: rows read and written, storage
 ///
-/// A server counts; nobody counts what is read from files of this machine.
+/// Only servers count rows; local files have no usage figures.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  torso db usage app\n  torso db usage app --from 2026-11-01T00:00:00Z --queries")]
 pub(crate) struct Args {
-    /// Name of the database; without one, the project's
+    /// Name of the database [default: the project's]
     #[arg(value_name = "NAME", add = complete::databases())]
     name: Option<DatabaseName>,
-    /// From when on [default: the beginning of the month]
+    /// Start [default: the beginning of the month]
     #[arg(long, value_name = "TIME")]
     from: Option<Timestamp>,
-    /// Until when [default: now]
+    /// End [default: now]
     #[arg(long, value_name = "TIME")]
     to: Option<Timestamp>,
-    /// The statements that read and wrote the most rows, instead
+    /// Show the statements that read and wrote most rows instead
     #[arg(long)]
     queries: bool,
 }
@@ -55,11 +55,10 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
     if let (Some(from), Some(to)) = (args.from, args.to)
         && from > to
     {
-        return Err(Error::new(
-            Code::InvalidValue,
-            format!("the time would begin at {from} and end before, at {to}"),
-        )
-        .hint("give --from the earlier time, and --to the later one"));
+        return Err(
+            Error::new(Code::InvalidValue, format!("--from {from} is after --to {to}"))
+                .hint("give --from the earlier time, and --to the later one"),
+        );
     }
     let plane = ctx.control()?;
     let span = Span {

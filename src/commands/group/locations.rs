@@ -18,7 +18,7 @@ pub(super) fn run(ctx: &Context, verb: &Verb) -> Result<()> {
     }
 }
 
-/// List, add and remove the locations of a group's databases
+/// The locations of a group's databases: list, add, remove
 #[derive(Subcommand)]
 pub(crate) enum Verb {
     #[command(visible_alias = "ls")]
@@ -73,7 +73,7 @@ impl View for GroupLocations {
     }
 }
 
-/// Replicate every database of a group to locations, now and in future
+/// Replicate every database of a group to locations, also future ones
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso group locations add default lhr iad")]
 pub(crate) struct Add {
@@ -125,7 +125,7 @@ pub(crate) struct Remove {
     /// Codes of locations
     #[arg(value_name = "LOCATION", required = true, add = complete::locations())]
     locations: Vec<LocationCode>,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, short)]
     yes: bool,
     #[command(flatten)]

@@ -14,7 +14,7 @@ use crate::ui::{Card, Cell, Layout, Table, View};
 use clap::Subcommand;
 use serde::Serialize;
 
-/// Create, list and destroy groups, and say where their databases are replicated
+/// Databases that share locations and tokens
 #[derive(Subcommand)]
 pub(super) enum Verb {
     Create(Create),
@@ -57,7 +57,7 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
 
 /// Move a group with all its databases to another organization you belong to
 ///
-/// They get other addresses, and tokens made for them so far do not open them any more.
+/// They get new addresses, and existing tokens for them stop working.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso group transfer europe team --yes")]
 pub(super) struct Transfer {
@@ -67,7 +67,7 @@ pub(super) struct Transfer {
     /// Name of the organization
     #[arg(value_name = "ORGANIZATION", add = complete::organizations())]
     to: OrganizationSlug,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, short)]
     yes: bool,
     #[command(flatten)]
@@ -98,7 +98,7 @@ pub(super) struct Create {
     /// Primary location of its databases
     #[arg(long, value_name = "CODE", add = complete::locations())]
     location: Option<LocationCode>,
-    /// Succeed when the group is there already
+    /// Succeed if the group exists already
     #[arg(long)]
     if_not_exists: bool,
     #[command(flatten)]
@@ -244,10 +244,10 @@ impl View for Shown {
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso group rename europe eu")]
 pub(super) struct Rename {
-    /// The name it has
+    /// The current name
     #[arg(value_name = "OLD", add = complete::groups())]
     old: GroupName,
-    /// The name it gets
+    /// The new name
     #[arg(value_name = "NEW")]
     new: GroupName,
     #[command(flatten)]
@@ -268,18 +268,18 @@ fn rename(ctx: &Context, args: &Rename) -> Result<()> {
 
 /// Destroy a group with all its databases
 ///
-/// On a terminal the name is asked for; elsewhere --yes is needed. Delete protection of the group, or of any database in
-/// it, wins over --yes.
+/// On a terminal, torso asks for the name; elsewhere --yes is needed. If the group or one of its databases has delete
+/// protection, the command fails even with --yes.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso group destroy europe")]
 pub(super) struct Destroy {
     /// Name of the group
     #[arg(value_name = "NAME", add = complete::groups())]
     name: GroupName,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, short)]
     yes: bool,
-    /// Succeed when there is no such group
+    /// Succeed if there is no such group
     #[arg(long)]
     if_exists: bool,
     #[command(flatten)]
@@ -342,7 +342,7 @@ fn destroy(ctx: &Context, args: &Destroy) -> Result<()> {
     answer(true, databases, sentence)
 }
 
-/// Make a location of a group its primary, and that of all its databases
+/// Make a location the primary of a group and of all its databases
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso group promote default lhr")]
 pub(super) struct Promote {

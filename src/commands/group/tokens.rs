@@ -1,6 +1,5 @@
 //! `torso group tokens`: what opens all databases of a group on a server.
 
-use super::One;
 use crate::commands::complete;
 use crate::commands::tokens::{self, Ending, Listed, New, Of, Which};
 use crate::context::Context;
@@ -8,12 +7,12 @@ use crate::control::names::GroupName;
 use crate::error::Result;
 use clap::Subcommand;
 
-/// Make, list and end tokens that open all databases of a group
+/// Tokens that open all databases of a group
 #[derive(Subcommand)]
 pub(crate) enum Verb {
     Create(Create),
     #[command(visible_alias = "ls")]
-    List(One),
+    List(List),
     #[command(visible_alias = "rm")]
     Revoke(Revoke),
     Invalidate(Invalidate),
@@ -29,7 +28,7 @@ pub(super) fn run(ctx: &Context, verb: &Verb) -> Result<()> {
     }
 }
 
-/// Make a token that opens all databases of a group, now and in future, and print it, once
+/// Create a token for all databases of a group, also future ones; print it once
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso group tokens create default --expiration 7d")]
 pub(crate) struct Create {
@@ -40,7 +39,16 @@ pub(crate) struct Create {
     new: New,
 }
 
-/// End one token, at once
+/// List the tokens of a group (the secrets are not stored)
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso group tokens list default")]
+pub(crate) struct List {
+    /// Name of the group
+    #[arg(value_name = "NAME", add = complete::groups())]
+    name: GroupName,
+}
+
+/// Revoke one token, effective at once
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso group tokens revoke default ID --yes")]
 pub(crate) struct Revoke {
@@ -51,7 +59,7 @@ pub(crate) struct Revoke {
     which: Which,
 }
 
-/// End every token made so far for a group or one of its databases
+/// Revoke all existing tokens of a group and of its databases
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso group tokens invalidate default --grace 10m --yes")]
 pub(crate) struct Invalidate {

@@ -7,24 +7,24 @@ use crate::ui::{Cell, Layout, Table, View};
 use clap::Subcommand;
 use serde::Serialize;
 
-/// See what was done in the current organization
+/// Show the audit log of the current organization
 #[derive(Subcommand)]
 pub(in crate::commands) enum Verb {
     #[command(visible_alias = "ls")]
     List(List),
 }
 
-/// List what was done, the newest first, a page at a time
+/// List the entries, newest first, page by page
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso org audit-logs list --limit 50 --page 2")]
 pub(in crate::commands) struct List {
-    /// Page, from 1
+    /// Page number
     #[arg(long, short, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     page: u64,
-    /// Entries on a page
+    /// Entries per page, 1 to 100
     #[arg(long, short, value_name = "NUMBER", default_value_t = 25, value_parser = clap::value_parser!(u64).range(1..=100))]
     limit: u64,
-    /// Show what each entry is about, too
+    /// Also show the details of each entry
     #[arg(long, short)]
     verbose: bool,
 }

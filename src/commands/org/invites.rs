@@ -61,9 +61,9 @@ impl View for Invites {
     }
 }
 
-/// Invite somebody
+/// Invite a person by mail address
 ///
-/// A torso server sends no mail: it answers with a link, told once, that you hand over yourself.
+/// A torso server sends no mail. It prints a link once; send the link to the person yourself.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso org invites create bob@example.com --role admin --org team")]
 pub(in crate::commands) struct Create {
@@ -120,7 +120,7 @@ pub(in crate::commands) struct Remove {
     /// Mail address of the person
     #[arg(value_name = "EMAIL")]
     email: String,
-    /// Succeed when there is no such invitation
+    /// Succeed if there is no such invitation
     #[arg(long)]
     if_exists: bool,
 }

@@ -67,7 +67,7 @@ impl View for Members {
 /// What a member may do.
 #[derive(clap::Args)]
 pub(in crate::commands) struct As {
-    /// owner, admin, member or viewer
+    /// Role: owner, admin, member or viewer
     #[arg(long, value_name = "ROLE", default_value_t = MemberRole::Member)]
     pub role: MemberRole,
     /// Short for --role admin
@@ -89,7 +89,7 @@ struct Changed {
     changed: bool,
 }
 
-/// Make a user of the server a member
+/// Add a user of the server as a member
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso org members add bob --role viewer --org team")]
 pub(in crate::commands) struct Add {
@@ -98,7 +98,7 @@ pub(in crate::commands) struct Add {
     user: Username,
     #[command(flatten)]
     role: As,
-    /// Succeed when the user is a member already
+    /// Succeed if the user is a member already
     #[arg(long)]
     if_not_exists: bool,
 }
@@ -128,14 +128,14 @@ fn add(ctx: &Context, args: &Add) -> Result<()> {
     ctx.ui.show(&Done::new(thing, &args.user, sentence))
 }
 
-/// Change what a member may do
+/// Change the role of a member
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso org members role bob admin --org team")]
 pub(in crate::commands) struct Role {
     /// Name of the user
     #[arg(value_name = "USER")]
     user: Username,
-    /// owner, admin, member or viewer
+    /// The new role: owner, admin, member or viewer
     #[arg(value_name = "ROLE")]
     role: MemberRole,
 }
@@ -159,10 +159,10 @@ pub(in crate::commands) struct Remove {
     /// Name of the user
     #[arg(value_name = "USER")]
     user: Username,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, short)]
     yes: bool,
-    /// Succeed when the user is no member
+    /// Succeed if the user is not a member
     #[arg(long)]
     if_exists: bool,
 }

@@ -14,7 +14,7 @@ use crate::ui::{Card, Cell, Layout, Table, View};
 use clap::Subcommand;
 use serde::Serialize;
 
-/// Organizations on a server: choose one, manage its members
+/// Organizations on a server, and their members
 #[derive(Subcommand)]
 pub(super) enum Verb {
     #[command(visible_alias = "ls")]
@@ -111,7 +111,7 @@ impl View for Organizations {
     }
 }
 
-/// Show an organization, its plan and what it uses; without a name, the current one
+/// Show an organization, its plan and its usage (default: the current one)
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso org show team")]
 pub(super) struct Show {
@@ -178,7 +178,7 @@ pub(super) struct Create {
     /// Name of the organization
     #[arg(value_name = "NAME")]
     name: String,
-    /// Succeed when you have one of that name already
+    /// Succeed if you have one of that name already
     #[arg(long)]
     if_not_exists: bool,
     #[command(flatten)]
@@ -222,7 +222,7 @@ fn create(ctx: &Context, args: &Create) -> Result<()> {
     answer(accounts.create_organization(&args.name)?, true)
 }
 
-/// Work in an organization from now on, in this context
+/// Use an organization from now on, in this context
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso org switch team")]
 pub(super) struct Switch {
@@ -257,17 +257,17 @@ fn switch(ctx: &Context, args: &Switch) -> Result<()> {
     ctx.ui.show(&Done::new(shown, slug, sentence))
 }
 
-/// Destroy an organization; refused while it has databases
+/// Destroy an organization; fails while it has databases
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso org destroy team --yes")]
 pub(super) struct Destroy {
     /// Name of the organization
     #[arg(value_name = "NAME", add = complete::organizations())]
     name: OrganizationSlug,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, short)]
     yes: bool,
-    /// Succeed when there is no such organization
+    /// Succeed if there is no such organization
     #[arg(long)]
     if_exists: bool,
     #[command(flatten)]
@@ -310,7 +310,7 @@ fn destroy(ctx: &Context, args: &Destroy) -> Result<()> {
 
 /// Move a database to another organization you belong to
 ///
-/// It gets another address, and tokens made for it so far do not open it any more.
+/// It gets a new address, and existing tokens for it stop working.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso org db-transfer app team --yes")]
 pub(super) struct Transfer {
@@ -320,7 +320,7 @@ pub(super) struct Transfer {
     /// Name of the organization
     #[arg(value_name = "ORGANIZATION", add = complete::organizations())]
     to: OrganizationSlug,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, short)]
     yes: bool,
     #[command(flatten)]

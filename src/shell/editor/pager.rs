@@ -34,6 +34,24 @@ fn command() -> Option<String> {
     }
 }
 
+/// Prints a text on standard output; on a terminal that it does not fit on, through the user's pager.
+///
+/// # Errors
+/// Where standard output cannot be written.
+pub fn page(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let Some((_, rows)) = super::terminal::size() else {
+        out.write_all(text.as_bytes())?;
+        return out.flush();
+    };
+    let mut pager = Pager::new(&mut out, rows);
+    match pager.write_all(text.as_bytes()) {
+        Err(_) if pager.left() => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => pager.finish(),
+    }
+}
+
 impl<'a> Pager<'a> {
     /// `rows` is the terminal's height.
     pub fn new(out: &'a mut dyn Write, rows: usize) -> Self {

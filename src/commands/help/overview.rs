@@ -1,0 +1,88 @@
+//! What `torso` alone prints: the commands by what they are about, where to start, and where commands run now.
+
+use super::page;
+use super::topics::TOPICS;
+use crate::settings::Settings;
+use crate::settings::contexts::Server;
+use crate::ui::markdown::PageStyle;
+use clap::Command;
+use unicode_width::UnicodeWidthStr as _;
+
+/// The commands by what they are about. Every one that is not hidden stands here once, which a test holds.
+const GROUPS: &[(&str, &[&str])] = &[
+    ("Databases", &["db", "group", "location"]),
+    ("Where", &["context", "auth", "org", "api"]),
+    ("Servers", &["server", "engine"]),
+    ("This machine", &["config", "doctor", "completion", "help"]),
+];
+
+const START: &str = "  torso db create app           a database on this machine
+  torso db shell app            type SQL
+  torso db replicate app lhr    a copy in another location";
+
+/// Draws the page for a tree that was built. The settings say where commands run now.
+pub(in crate::commands) fn render(tree: &Command, settings: &Settings, style: PageStyle) -> String {
+    let version = tree.get_version().unwrap_or_default();
+    let about = tree.get_about().map(ToString::to_string).unwrap_or_default();
+    let commands = page::subcommands(tree);
+    let title_width = GROUPS.iter().map(|(title, _)| title.width()).max().unwrap_or(0) + 2;
+    let name_width = commands.iter().map(|row| row.name.width()).max().unwrap_or(0) + 2;
+    let mut list = Vec::new();
+    for (title, names) in GROUPS {
+        for (at, name) in names.iter().enumerate() {
+            let Some(row) = commands.iter().find(|row| row.name == *name) else {
+                continue;
+            };
+            let title = if at == 0 { title } else { "" };
+            let pad = |text: &str, width: usize| " ".repeat(width.saturating_sub(text.width()));
+            let first = format!(
+                "{}{}{}{}",
+                style.strong(title),
+                pad(title, title_width),
+                style.strong(name),
+                pad(name, name_width)
+            );
+            list.push(style.wrap(&row.text, &first, &" ".repeat(title_width + name_width)));
+        }
+    }
+    let topics: Vec<_> = TOPICS.iter().map(|topic| topic.name).collect();
+    let mut end = style.wrap(&format!("torso help TOPIC: {}", topics.join(" ")), "", "  ");
+    if let Some(place) = place(settings) {
+        end.push_str(&format!("\n{place}"));
+    }
+    format!(
+        "torso {version}: {about}\n\n{} torso COMMAND [OPTIONS]\n\n{}\n{START}\n\n{}\n{end}\n",
+        style.strong("Usage:"),
+        style.strong("Start here:"),
+        list.join("\n")
+    )
+}
+
+/// Where commands run now. None where the settings cannot be read: the command that needs them says why.
+fn place(settings: &Settings) -> Option<String> {
+    Some(match settings.server().ok()? {
+        Some(Server {
+            context: Some(name),
+            url,
+            ..
+        }) => format!("You are in context {name}: {url}"),
+        Some(server) => format!("Commands run on {}, as the environment says.", server.url),
+        None => "You are in context local: this machine.".to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overview_names_every_command_once() {
+        let mut named: Vec<_> = GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+        let tree = crate::commands::command();
+        let visible = tree.get_subcommands().filter(|command| !command.is_hide_set());
+        let mut commands: Vec<_> = visible.map(Command::get_name).collect();
+        named.sort_unstable();
+        commands.sort_unstable();
+        assert_eq!(named, commands);
+    }
+}
