@@ -5,7 +5,6 @@
 //!
 //! Times are RFC 3339 UTC, sizes bytes, durations milliseconds.
 
-use super::database_url::DatabaseUrl;
 use super::names::{DatabaseId, DatabaseName, GroupName, LocationCode};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -22,7 +21,7 @@ pub struct Database {
     #[serde(rename = "Hostname")]
     pub hostname: String,
     /// What an application connects to: `file:…` on the embedded plane, `libsql://…` or `http(s)://…` elsewhere.
-    pub url: DatabaseUrl,
+    pub url: String,
     pub group: GroupName,
     #[serde(rename = "primaryRegion")]
     pub primary: LocationCode,
@@ -113,7 +112,7 @@ pub struct Instance {
     #[serde(rename = "region")]
     pub location: LocationCode,
     pub hostname: String,
-    pub url: DatabaseUrl,
+    pub url: String,
     pub state: InstanceState,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size_bytes: Option<u64>,
@@ -249,7 +248,7 @@ pub struct Connection {
     pub database: DatabaseName,
     pub location: LocationCode,
     pub role: Role,
-    pub url: DatabaseUrl,
+    pub url: String,
     pub token: Option<crate::secret::Secret>,
     /// Where the next token comes from; none if the token does not expire.
     pub renewal: Option<crate::secret::Renewal>,

@@ -11,12 +11,10 @@ pub mod child;
 pub mod confine;
 pub mod disk;
 pub mod file;
-pub mod forbidden;
 #[cfg(unix)]
 pub mod process;
 #[cfg(unix)]
 pub mod sqld;
-pub mod writes;
 
 use crate::error::Result;
 use jiff::Timestamp;

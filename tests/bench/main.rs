@@ -1,9 +1,10 @@
 //! Benchmarks: `torso` beside `sqlite3`, alternating in one run on the same data, as ratios of medians with peak memory.
 //!
 //! `cargo bench` runs all but those that take minutes to prepare, `cargo bench -- json dump` only those whose names contain
-//! a word; `cargo bench -- remote` those on a server, beside `curl`; `cargo bench -- gateway` what the gateway costs, and
-//! `cargo bench -- server` what a server does. Each line tells whether its target is met, and the last how many are. Nothing
-//! fails here: times depend on the machine, ratios less so, and they are for people to read.
+//! a word; `cargo bench -- remote` those on a server, beside `curl`; `cargo bench -- gateway` what the gateway costs,
+//! `cargo bench -- policy` what judging SQL costs, and `cargo bench -- server` what a server does. Each line tells whether
+//! its target is met, and the last how many are. Nothing fails here: times depend on the machine, ratios less so, and they
+//! are for people to read.
 //! `BENCH_ROWS` and `BENCH_ROUNDS` change the size of the table and how often each side runs.
 
 mod cases;
@@ -14,6 +15,7 @@ mod gateway;
 mod http;
 mod keyed;
 mod measure;
+mod policy;
 #[cfg(target_os = "linux")]
 mod server;
 // Tests use more of it.
@@ -55,6 +57,9 @@ fn main() -> io::Result<()> {
     #[cfg(target_os = "linux")]
     if words.iter().any(|word| *word == "server") {
         return server::run(rounds);
+    }
+    if words.iter().any(|word| *word == "policy") {
+        return policy::run(rounds);
     }
     let world = cases::World::new(rows)?;
     let mut out = io::stdout();

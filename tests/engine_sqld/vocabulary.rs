@@ -1,17 +1,19 @@
-//! What SQL of a libSQL server's can name, held against what is known to be harmless (`tests/data/sqld-vocabulary.txt`) and
-//! what is forbidden. A build that knows a function, a module or a pragma more fails here before anybody can use it.
+//! What SQL of a libSQL server's can name, held against the lists of the policy (`sqltext::policy`). A build that knows a
+//! function, a module or a pragma more fails here: look at what it does before it gets into a list.
 
 use super::{Fleet, pipeline};
+use crate::support::hrana;
 use crate::support::sqld::Sqld;
-use crate::support::{data, hrana};
 
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use torso::engine::Engine as _;
-use torso::engine::forbidden::{forbidden, mentions};
 use torso::engine::sqld::Access;
-use torso::engine::writes::writes;
+use torso::sqltext::policy::{
+    ENGINE_REFUSES_PRAGMAS, FUNCTIONS, PRAGMAS, REFUSED_FUNCTIONS, REFUSED_TABLES, TABLE_MODULES,
+    VIRTUAL_TABLE_MODULES, ViolationKind, analyze,
+};
 
 fn ask(server: &Sqld, sql: &str) -> Result<Vec<Value>, String> {
     let client = crate::support::server::Server::client();
@@ -25,70 +27,92 @@ fn names(server: &Sqld, sql: &str) -> BTreeSet<String> {
         .collect()
 }
 
+/// The policy lets nothing through that is not in its lists; here a real process says what there is.
 #[test]
-fn nothing_unknown_can_be_named() {
-    let text = std::fs::read_to_string(data("sqld-vocabulary.txt")).unwrap();
-    let known: BTreeSet<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+fn vocabulary_of_a_server_is_in_the_lists_of_the_policy() {
     let server = Sqld::start();
-    let mut found = BTreeSet::new();
-    let mut refused = BTreeSet::new();
-    let mut look = |kind: &str, name: String, sql: String| {
-        if forbidden(&sql).is_some() && mentions(sql.as_bytes()) {
-            refused.insert(name);
-        } else {
-            found.insert(format!("{kind} {name}"));
-        }
-    };
-    for name in names(&server, "select distinct name from pragma_function_list") {
-        let sql = format!("select {name}(1)");
-        look("function", name, sql);
-    }
-    for name in names(&server, "select name from pragma_module_list") {
-        // They come to be when they are asked for; what they can show is what a pragma shows.
-        if !name.starts_with("pragma_") {
-            let sql = format!("select * from {name}");
-            look("module", name, sql);
+    let mut unknown = Vec::new();
+    let functions = names(&server, "select distinct name from pragma_function_list");
+    for name in &functions {
+        let name = name.to_ascii_lowercase();
+        let is_known = [FUNCTIONS, REFUSED_FUNCTIONS].iter().any(|list| list.contains(&&*name));
+        if !is_known && name != "libsql_vector_idx" {
+            unknown.push(format!("function {name}"));
         }
     }
-    // Pragmas are the process's own to refuse.
-    let mut pragmas = names(&server, "select name from pragma_pragma_list");
-    // These it does not list.
-    pragmas.extend(["key", "rekey", "hexkey", "hexrekey", "textkey", "textrekey", "cipher"].map(str::to_owned));
-    for name in pragmas {
-        let taken = |sql: String| match ask(&server, &sql) {
-            Err(error) => !error.contains("unsupported statement"),
-            Ok(_) => true,
-        };
-        let how = [("read", format!("pragma {name}")), ("set", format!("pragma {name}=1"))];
-        let how: Vec<&str> = how
-            .into_iter()
-            .filter_map(|(how, sql)| taken(sql).then_some(how))
-            .collect();
-        if !how.is_empty() {
-            found.insert(format!("pragma {name} {}", how.join(" ")));
+    let modules = names(&server, "select name from pragma_module_list");
+    for name in &modules {
+        let lists = [TABLE_MODULES, VIRTUAL_TABLE_MODULES, REFUSED_TABLES];
+        // A pragma's table comes to be when it is asked for.
+        let pragma = name.strip_prefix("pragma_").is_some_and(is_known_pragma);
+        if !pragma && !lists.iter().any(|list| list.contains(&&**name)) {
+            unknown.push(format!("module {name}"));
         }
     }
-    let unknown: Vec<_> = found.iter().filter(|name| !known.contains(name.as_str())).collect();
-    assert!(
-        unknown.is_empty(),
-        "neither known to be harmless nor forbidden: {unknown:?}"
-    );
-    assert!(found.len() > 200, "{}", found.len());
-    for name in [
-        "readfile",
-        "writefile",
-        "load_extension",
-        "fsdir",
-        "sqlite_dbpage",
-        "sqlite3mc_config",
-    ] {
-        assert!(refused.contains(name), "{name}: {refused:?}");
+    for name in names(&server, "select name from pragma_pragma_list") {
+        if !is_known_pragma(&name) {
+            unknown.push(format!("pragma {name}"));
+        }
+    }
+    assert!(unknown.is_empty(), "in no list: {unknown:?}");
+    assert!(functions.len() > 150 && modules.len() > 10, "{functions:?} {modules:?}");
+    for name in ["readfile", "writefile", "load_extension", "replicate", "padl"] {
+        assert!(functions.contains(name), "{name}");
+        assert_eq!(kind_of(&format!("select {name}(1)")), Some(ViolationKind::Function));
+    }
+    for name in ["fsdir", "sqlite_dbpage"] {
+        assert!(modules.contains(name), "{name}");
+        assert_eq!(kind_of(&format!("select * from {name}")), Some(ViolationKind::Table));
     }
 }
 
-/// With a token that only reads a process answers 403 to what it takes for a write.
+fn is_known_pragma(name: &str) -> bool {
+    PRAGMAS.iter().any(|pragma| pragma.name == name) || ENGINE_REFUSES_PRAGMAS.contains(&name)
+}
+
+fn kind_of(sql: &str) -> Option<ViolationKind> {
+    analyze(sql).err().map(|violation| violation.kind())
+}
+
+/// What the lists say of pragmas is what a process does with them: which it answers, which take a value, and which have to
+/// be asked for with a token that may write.
 #[test]
-fn what_is_taken_for_a_write_is_what_a_process_takes_for_one() {
+fn pragmas_are_taken_by_a_server_as_the_policy_says() {
+    let fleet = Fleet::new();
+    let site = fleet.site("ams", "a1");
+    fleet.engine.create(&site).unwrap();
+    let endpoint = fleet.engine.endpoint(&site).unwrap();
+    let ask = |sql: &str, access| {
+        let token = fleet.engine.token("a1", access, Duration::from_secs(60)).unwrap();
+        let body = json!({ "requests": [{ "type": "execute", "stmt": { "sql": sql } }] });
+        let answer = pipeline(&endpoint, token.expose()).json(&body).send().unwrap();
+        let status = answer.status().as_u16();
+        (status, answer.text().unwrap().contains("unsupported statement"))
+    };
+    let mut wrong = Vec::new();
+    for pragma in PRAGMAS {
+        let read = format!("pragma {}", pragma.name);
+        let (status, refused) = ask(&read, Access::ReadWrite);
+        if status != 200 || refused {
+            wrong.push((read.clone(), "is not answered"));
+        }
+        if (ask(&read, Access::ReadOnly).0 == 200) != pragma.read_by_all {
+            wrong.push((read, "is not read by whom the list says"));
+        }
+    }
+    for name in ENGINE_REFUSES_PRAGMAS {
+        for sql in [format!("pragma {name}"), format!("pragma {name} = 1")] {
+            if !ask(&sql, Access::ReadWrite).1 {
+                wrong.push((sql, "is answered"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// With a token that only reads a process answers 403 to what it takes for a write. The policy says so of nothing less.
+#[test]
+fn writes_of_a_server_are_writes_of_the_policy() {
     let fleet = Fleet::new();
     let site = fleet.site("ams", "a1");
     fleet.engine.create(&site).unwrap();
@@ -154,7 +178,11 @@ fn what_is_taken_for_a_write_is_what_a_process_takes_for_one() {
         let request = pipeline(&endpoint, token.expose())
             .json(&json!({ "requests": [{ "type": "execute", "stmt": { "sql": sql } }] }));
         let status = request.send().unwrap().status().as_u16();
-        if writes(sql) != (status == 403) {
+        let summary = analyze(sql).unwrap_or_default();
+        if status == 403 && !summary.writes && !summary.read_needs_full_access {
+            wrong.push((sql, status));
+        }
+        if status == 200 && summary.read_needs_full_access {
             wrong.push((sql, status));
         }
     }

@@ -5,7 +5,6 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
 use std::time::{Duration, Instant};
-use torso::control::hosted::Hosted;
 
 fn signal(pids: &[i32], signal: Signal) {
     assert!(!pids.is_empty(), "no process is there");
@@ -13,14 +12,6 @@ fn signal(pids: &[i32], signal: Signal) {
         assert!(*pid > 1);
         kill(Pid::from_raw(*pid), signal).unwrap();
     }
-}
-
-fn replicate(hosted: &Hosted, door: &Door) {
-    let owner = door.owner();
-    let plane = hosted.plane(&owner, None).unwrap();
-    plane
-        .add_instance(&"app".parse().unwrap(), &"lhr".parse().unwrap())
-        .unwrap();
 }
 
 #[test]
@@ -49,7 +40,7 @@ fn replicas_read_on_and_refuse_writes_while_the_primary_is_away() {
     let token = door.create("app");
     door.run("app-alice", &token, "create table t (x)").fine();
     door.run("app-alice", &token, "insert into t values (1)").fine();
-    replicate(&door.hosted, &door);
+    door.replicate("app", "lhr");
     let (here, there) = ("app-alice", "app-alice--lhr");
     assert_eq!(door.number(there, &token, "select count(*) from t"), 1);
     // A replica passes writes on, and the default name reads them at once.

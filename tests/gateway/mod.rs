@@ -119,6 +119,15 @@ impl Door {
         self.token(name, Authorization::ReadOnly, Expiration::Never)
     }
 
+    /// Gives a database a replica.
+    fn replicate(&self, name: &str, location: &str) {
+        let owner = self.owner();
+        let plane = self.hosted.plane(&owner, None).unwrap();
+        plane
+            .add_instance(&name.parse().unwrap(), &location.parse().unwrap())
+            .unwrap();
+    }
+
     fn url(&self, label: &str, path: &str) -> String {
         format!("http://{}/db/{label}{path}", self.address)
     }

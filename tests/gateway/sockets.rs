@@ -393,14 +393,15 @@ fn a_write_with_a_token_that_only_reads_is_an_error_and_the_socket_goes_on() {
         let sequence = |sql: &str| json!({ "type": "sequence", "stream_id": 1, "sql": sql });
         assert_eq!(ask(sequence("select 1; drop table t")), "FORBIDDEN");
         assert_eq!(ask(sequence("select 1; select 2")), "ok");
-        // Stored SQL is refused where it is run; it may be described.
+        // Stored SQL is refused where it is stored, and so wherever it is used.
         let store = |id: u8, sql: &str| json!({ "type": "store_sql", "sql_id": id, "sql": sql });
         let stored = |id: u8| json!({ "type": "execute", "stream_id": 1, "stmt": { "sql_id": id } });
-        assert_eq!(ask(store(1, write)), "ok");
+        assert_eq!(ask(store(1, write)), "FORBIDDEN");
         assert_eq!(ask(store(2, "select 1")), "ok");
         assert_eq!(ask(stored(1)), "FORBIDDEN");
         assert_eq!(ask(stored(2)), "ok");
-        assert_eq!(ask(json!({ "type": "describe", "stream_id": 1, "sql_id": 1 })), "ok");
+        let describe = json!({ "type": "describe", "stream_id": 1, "sql_id": 1 });
+        assert_eq!(ask(describe), "FORBIDDEN");
         assert_eq!(ask(json!({ "type": "close_sql", "sql_id": 1 })), "ok");
         assert_eq!(ask(store(1, "select 1")), "ok");
         assert_eq!(ask(stored(1)), "ok");
@@ -430,5 +431,8 @@ fn a_write_with_a_token_that_only_reads_is_an_error_and_the_socket_goes_on() {
     assert_eq!(socket.ask(&run)["type"], "response_ok");
     socket.hello(&door.read_only("app"));
     assert_eq!(socket.ask(&run)["error"]["code"], "FORBIDDEN");
+    let describe = json!({ "type": "request", "request_id": 4, "request":
+        { "type": "describe", "stream_id": 1, "sql_id": 1 } });
+    assert_eq!(socket.ask(&describe)["error"]["code"], "FORBIDDEN");
     assert_eq!(socket.run("select count(*) from t")["type"], "response_ok");
 }

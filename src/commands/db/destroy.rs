@@ -99,7 +99,8 @@ fn one(ctx: &Context, args: &Args, name: &DatabaseName) -> Result<bool> {
         )
         .hint(format!("torso db config set {name} delete-protection off")));
     }
-    ctx.confirm(args.yes, &format!("destroy database {name}"), name.as_str())?;
+    ctx.ui
+        .confirm(args.yes, &format!("destroy database {name}"), name.as_str())?;
     match ctx.control()?.delete_database(name) {
         Err(error) if args.if_exists && error.code() == Code::DatabaseNotFound => Ok(false),
         result => result.map(|_| true),
@@ -201,7 +202,7 @@ fn replica(ctx: &Context, args: &Args, name: &DatabaseName, location: &LocationC
             vec![format!("destroy the replica of database {name} at {location}")],
         );
     }
-    ctx.confirm(
+    ctx.ui.confirm(
         args.yes,
         &format!("destroy the replica of database {name} at {location}"),
         name.as_str(),

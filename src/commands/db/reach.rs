@@ -7,21 +7,21 @@ use std::path::PathBuf;
 
 /// For reading and, where the instance allows it, writing.
 pub(crate) fn target(connection: &Connection) -> Result<Target> {
-    match connection.url.path() {
+    match file(connection) {
         Some(path) => Ok(Target::File {
-            path: path.clone(),
+            path,
             read_only: connection.read_only,
             create: false,
             max_bytes: connection.size_limit,
             follow_links: true,
         }),
         None => Ok(Target::Remote {
-            url: connection.url.server().cloned().ok_or_else(|| {
+            url: url::Url::parse(&connection.url).map_err(|error| {
                 Error::new(
-                    Code::Unavailable,
-                    format!("database {} has no address yet", connection.database),
+                    Code::Internal,
+                    format!("database {} has no usable URL", connection.database),
                 )
-                .hint("try again in a moment")
+                .caused_by(error)
             })?,
             token: connection.token.clone(),
             renewal: connection.renewal.clone(),
@@ -37,5 +37,5 @@ pub(super) fn reading(connection: &Connection) -> Result<Target> {
 
 /// The instance's file, where it is one on this machine.
 pub(super) fn file(connection: &Connection) -> Option<PathBuf> {
-    connection.url.path().cloned()
+    super::show::file_path(&connection.url).map(PathBuf::from)
 }

@@ -33,9 +33,7 @@ mod uploads;
 mod usage;
 mod users;
 
-pub use crate::engine::forbidden;
 pub use crate::engine::sqld::{Endpoint, SqldEngine};
-pub use crate::engine::writes::writes;
 pub use access::Grant;
 pub use caller::{Caller, Origin};
 pub use labels::{Route, label};

@@ -1,11 +1,10 @@
 //! Work on database files for a helper process: files that a server process has open, and files that users sent. A
 //! helper may crash, and has no other connection to the files (see rule 3 of the parent module).
 
-pub use super::dump::restore;
-
-use super::{copy, sqlite, with_suffix};
-use crate::engine::{disk, forbidden};
+use super::{copy, dump, sqlite, with_suffix};
+use crate::engine::disk;
 use crate::error::{Code, Error, Result};
+use crate::sqltext::policy;
 use rusqlite::Connection;
 use std::path::Path;
 
@@ -17,35 +16,82 @@ pub fn export(from: &Path, to: &Path) -> Result<()> {
     compact(&copy::open_source(from)?, from, to)
 }
 
-/// Refuses a database whose schema reaches beyond it: whoever looks at a view runs what it says.
+/// Refuses a database whose schema has what a hosted database may not use: whoever looks at a view runs what it says.
 pub fn check_schema(seed: &Path) -> Result<()> {
     copy::check_seed(seed)?;
-    look_at_schema(&copy::open_source(seed)?, seed)
+    judge_schema(&copy::open_source(seed)?, seed)
 }
 
-fn look_at_schema(connection: &Connection, seed: &Path) -> Result<()> {
-    let look = || {
-        let mut statement = connection.prepare("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL")?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            let sql: String = row.get(1)?;
-            if let Some(found) = forbidden::forbidden(&sql) {
-                return Ok(Some((row.get::<_, String>(0)?, found)));
-            }
-        }
-        Ok(None)
-    };
-    match look().map_err(|error| sqlite(seed, error))? {
-        None => Ok(()),
-        Some((name, found)) => Err(Error::new(
+/// Makes a database from a dump. `to` must not exist; if the dump fails, or its schema has what a hosted database may not
+/// use, it does not exist afterwards either.
+pub fn restore(from: &Path, to: &Path) -> Result<()> {
+    dump::restore(from, to)?;
+    let judged = copy::open_source(to).and_then(|connection| judge_schema(&connection, to));
+    if judged.is_err() {
+        copy::clear(to)?;
+    }
+    judged
+}
+
+/// Judges every row of the schema, and the names of vector indexes, which the engine pastes into SQL of its own.
+fn judge_schema(connection: &Connection, seed: &Path) -> Result<()> {
+    let refuse = |name: &str, why: &policy::Violation| {
+        Err(Error::new(
             Code::InvalidFile,
             format!(
-                "{} cannot become a database: {name:?} of its schema uses {found}, which reaches beyond a database",
+                "{} cannot become a database: {name:?} of its schema: {why}",
                 seed.display()
             ),
         )
-        .hint(format!("drop {name:?} from the file, then try again"))),
+        .hint(format!("drop {name:?} from the file, then try again")))
+    };
+    // A schema that this SQLite cannot read, libSQL may: it is judged all the same, and refused elsewhere if it is damaged.
+    connection
+        .execute_batch("PRAGMA writable_schema = on")
+        .map_err(|error| sqlite(seed, error))?;
+    let objects = texts(
+        connection,
+        "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid",
+    );
+    for (name, sql) in objects.map_err(|error| sqlite(seed, error))? {
+        if let Err(why) = policy::check_schema_object(&sql) {
+            return refuse(&name, &why);
+        }
     }
+    let has_indexes = connection.table_exists(None, policy::VECTOR_INDEX_TABLE);
+    if !has_indexes.map_err(|error| sqlite(seed, error))? {
+        return reset_schema(connection, seed);
+    }
+    let names = format!(
+        "SELECT CAST(name AS TEXT), '' FROM {} WHERE name IS NOT NULL",
+        policy::VECTOR_INDEX_TABLE
+    );
+    for (name, _) in texts(connection, &names).map_err(|error| sqlite(seed, error))? {
+        if let Err(why) = policy::check_vector_index_name(&name) {
+            return refuse(policy::VECTOR_INDEX_TABLE, &why);
+        }
+    }
+    reset_schema(connection, seed)
+}
+
+fn reset_schema(connection: &Connection, seed: &Path) -> Result<()> {
+    connection
+        .execute_batch("PRAGMA writable_schema = reset")
+        .map_err(|error| sqlite(seed, error))
+}
+
+fn texts(connection: &Connection, sql: &str) -> rusqlite::Result<Vec<(String, String)>> {
+    let mut statement = connection.prepare(sql)?;
+    let rows = statement.query_map([], |row| Ok((text(row, 0)?, text(row, 1)?)))?;
+    rows.collect()
+}
+
+/// A text that may be no UTF-8, which the policy then refuses for what it cannot parse.
+fn text(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<String> {
+    let value = row.get_ref(at)?;
+    Ok(value
+        .as_bytes()
+        .map_or_else(|_| "\0".to_owned(), |bytes| String::from_utf8_lossy(bytes).into_owned()))
 }
 
 /// Checks that a file is a sound database that libSQL server takes. A sound one in another form is converted into `to`;
@@ -65,7 +111,7 @@ pub fn check_or_convert(seed: &Path, to: &Path) -> Result<bool> {
             format!("{} is damaged: {verdict}", seed.display()),
         ));
     }
-    look_at_schema(&connection, seed)?;
+    judge_schema(&connection, seed)?;
     let page_size: u32 = connection
         .query_row("PRAGMA page_size", [], |row| row.get(0))
         .map_err(|error| sqlite(seed, error))?;
@@ -164,5 +210,77 @@ mod tests {
         let copy = Connection::open(&to).unwrap();
         let count: i64 = copy.query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap();
         assert_eq!(count, 3);
+    }
+
+    fn refusal_of(schema: &str) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let from = dir.path().join("from.db");
+        let connection = Connection::open(&from).unwrap();
+        connection.execute_batch(schema).unwrap();
+        connection.close().unwrap();
+        match check_schema(&from) {
+            Err(error) => {
+                assert_eq!(error.code(), Code::InvalidFile);
+                error.full_message()
+            }
+            Ok(()) => String::new(),
+        }
+    }
+
+    /// As a file may be written with any tool.
+    fn forged(row: &str, sql: &str) -> String {
+        let [kind, name, table] = row.split(' ').collect::<Vec<_>>()[..] else {
+            panic!("{row}")
+        };
+        format!(
+            "CREATE TABLE t(x); PRAGMA writable_schema = on;
+             INSERT INTO sqlite_schema VALUES ('{kind}', '{name}', '{table}', 0, '{}');",
+            sql.replace('\'', "''")
+        )
+    }
+
+    #[test]
+    fn schema_is_refused_with_the_name_of_what_is_not_allowed() {
+        for (schema, object) in [
+            ("CREATE VIEW v AS SELECT readfile('x')".to_owned(), "\"v\""),
+            (
+                "CREATE VIEW v AS SELECT * FROM (SELECT 1) window, 'fsdir'".to_owned(),
+                "\"v\"",
+            ),
+            (
+                "CREATE TABLE t(x); CREATE TRIGGER r AFTER INSERT ON t BEGIN UPDATE 'sqlite_dbpage' SET data = 1; END"
+                    .to_owned(),
+                "\"r\"",
+            ),
+            ("CREATE TABLE t(x DEFAULT (replicate('a', 9)))".to_owned(), "\"t\""),
+            (forged("table u u", "CREATE TABLE u(a, b AS (padl(a, 9)))"), "\"u\""),
+            (
+                forged("table u u", "CREATE VIRTUAL TABLE u USING fts5(a, content='fsdir')"),
+                "\"u\"",
+            ),
+            (forged("table u u", "CREATE VIRTUAL TABLE u USING fsdir"), "\"u\""),
+            (
+                forged("index i t", "CREATE INDEX \"i; SELECT 1\" ON t (libsql_vector_idx(x))"),
+                "\"i\"",
+            ),
+            (
+                "CREATE TABLE libsql_vector_meta_shadow (name TEXT PRIMARY KEY, metadata BLOB) WITHOUT ROWID;
+                 INSERT INTO libsql_vector_meta_shadow VALUES ('a; b', x'00')"
+                    .to_owned(),
+                "libsql_vector_meta_shadow",
+            ),
+        ] {
+            let refusal = refusal_of(&schema);
+            assert!(refusal.contains(object), "{schema}: {refusal:?}");
+        }
+        let harmless =
+            "CREATE TABLE t(a INTEGER PRIMARY KEY AUTOINCREMENT, b TEXT DEFAULT 'readfile(1)' CHECK (length(b) < 9),
+                 c AS (a + 1), FOREIGN KEY (b) REFERENCES u(x) ON DELETE CASCADE);
+             CREATE UNIQUE INDEX \"an index\" ON t (lower(b)) WHERE a > 1;
+             CREATE VIEW [all of it] AS WITH x AS (SELECT 1) SELECT *, row_number() OVER (ORDER BY a) FROM t, x;
+             CREATE TRIGGER r AFTER UPDATE OF a ON t WHEN new.a > 1 BEGIN SELECT raise(ABORT, 'no'); END;
+             CREATE VIRTUAL TABLE f USING fts5(a, b, tokenize = 'porter ascii');
+             CREATE VIRTUAL TABLE g USING rtree(id, x, y);";
+        assert_eq!(refusal_of(harmless), "");
     }
 }

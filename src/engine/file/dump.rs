@@ -3,8 +3,8 @@
 
 use super::{copy, sqlite};
 use crate::engine::disk;
-use crate::engine::forbidden::{Token, next};
 use crate::error::{Code, Error, Result};
+use crate::sqltext::token::{Token, next};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};

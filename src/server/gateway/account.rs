@@ -37,9 +37,9 @@ impl Account {
         }
     }
 
-    /// Whether a request runs stored SQL that writes.
+    /// Whether a request runs or describes stored SQL that writes.
     pub fn runs_writing_sql(&self, asked: &Asked) -> bool {
-        matches!(asked.does, Does::Run | Does::OpenCursor)
+        matches!(asked.does, Does::Run | Does::OpenCursor | Does::Else)
             && asked.sql_ids.iter().any(|id| self.writing_sql.contains(id))
     }
 

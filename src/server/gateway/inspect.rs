@@ -1,19 +1,18 @@
-//! Inspects the SQL in requests before it is run. SQL that reaches beyond its database is refused, and so are
-//! statements so long that parsing them could crash the engine's process.
+//! WalkState the SQL in requests before it is run, and holds it against what a hosted database may do (`sqltext::policy`), for
+//! the token and the instance of the request.
 //!
-//! Nearly all requests pass after a search for a few names. A body is only parsed if it contains one, could hide one,
-//! or is long enough for a long statement.
+//! Whatever text a message may have SQL in is judged; only what the protocol never runs is left out: values of parameters,
+//! and names. A text that does not parse and names nothing that is refused goes on, for the engine to say what is wrong
+//! with it: it parses with the same grammar.
 
 use super::refusal::Refusal;
-use super::wire::{self, Malformed, Message};
-use crate::control::hosted::forbidden;
+use super::wire::{self, Found, Malformed, Message};
+use crate::control::tokens::Authorization;
+use crate::sqltext::policy::{self, InstanceKind, Policy, TextSummary, TextUse, TokenAccess, Violation, ViolationKind};
 use axum::http::StatusCode;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
-
-/// Bytes of the longest statement.
-pub(super) const LONGEST_STATEMENT: usize = 1 << 20;
 
 /// How a body contains SQL.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -24,26 +23,82 @@ pub(super) enum Format {
     Grpc(Message),
 }
 
+/// What the SQL of a body does, as far as it stands in the body.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct BodySummary {
+    pub text: TextSummary,
+    /// A text is described or stored.
+    prepares: bool,
+    /// The body may run what is not seen in it: stored SQL, texts that do not parse here, objects written as lists.
+    has_unseen: bool,
+}
+
+impl BodySummary {
+    /// Whether all that the body runs only reads, although the process would refuse it to a token that may only read.
+    pub fn reads_with_full_access(&self) -> bool {
+        self.text.read_needs_full_access && !self.text.writes && !self.has_unseen
+    }
+
+    /// Judges a text that may be SQL.
+    fn judge(&mut self, sql: &str, usage: TextUse) -> Result<(), Violation> {
+        self.prepares |= usage == TextUse::Prepare;
+        match policy::analyze(sql) {
+            Ok(summary) => self.text.merge(&summary),
+            Err(violation) if violation.is_harmless() => self.has_unseen = true,
+            Err(violation) => return Err(violation),
+        }
+        Ok(())
+    }
+
+    fn usage(&self) -> TextUse {
+        if self.prepares { TextUse::Prepare } else { TextUse::Run }
+    }
+}
+
 impl From<Malformed> for Refusal {
     fn from(Malformed: Malformed) -> Self {
         Self::bad("the body is no message of the protocol")
     }
 }
 
-/// Refuses a body with SQL that must not be run.
-pub(super) fn check(format: Format, body: &[u8]) -> Result<(), Refusal> {
-    if let Format::Grpc(message) = format {
-        return each_frame(body, |frame| check(Format::Protobuf(message), frame));
+impl From<Violation> for Refusal {
+    fn from(violation: Violation) -> Self {
+        let code = match violation.kind() {
+            ViolationKind::Writes => return Self::read_only(),
+            ViolationKind::UnknownFunction => "SQLITE_ERROR",
+            ViolationKind::Syntax => "SQL_PARSE_ERROR",
+            ViolationKind::TooLong => "SQL_TOO_LONG",
+            ViolationKind::TooDeep => "SQL_TOO_DEEP",
+            _ => "SQL_FORBIDDEN",
+        };
+        Self::new(StatusCode::BAD_REQUEST, code, violation.to_string())
     }
-    let short = body.len() <= LONGEST_STATEMENT;
+}
+
+/// Refuses a body with SQL that must not be run by a bearer of `authorization` at an instance.
+pub(super) fn check(
+    format: Format,
+    body: &[u8],
+    authorization: Authorization,
+    instance: InstanceKind,
+) -> Result<BodySummary, Refusal> {
+    let mut summary = BodySummary::default();
     match format {
-        Format::Json if short && !forbidden::mentions(body) && !hides(body) => Ok(()),
-        Format::Protobuf(_) if short && !forbidden::mentions(body) => Ok(()),
-        Format::Json => json(body),
-        Format::Protobuf(message) | Format::Grpc(message) => {
-            wire::each_sql(body, message, &mut |sql| sql_allowed(sql).map_err(Refusal::from))
-        }
+        Format::Json => judge_json(body, &mut summary)?,
+        Format::Protobuf(message) => judge_protobuf(body, message, &mut summary)?,
+        Format::Grpc(message) => each_frame(body, |frame| judge_protobuf(frame, message, &mut summary))?,
     }
+    let access = match authorization {
+        Authorization::ReadOnly => TokenAccess::ReadOnly,
+        Authorization::FullAccess => TokenAccess::Full,
+    };
+    let policy = Policy {
+        access,
+        instance,
+        usage: summary.usage(),
+    };
+    policy.check(&summary.text)?;
+    Ok(summary)
 }
 
 /// Whether JSON has characters written as escapes.
@@ -67,88 +122,88 @@ pub(super) fn each_frame(mut body: &[u8], mut visit: impl FnMut(&[u8]) -> Result
     Ok(())
 }
 
-/// Why a text of SQL is refused.
-#[derive(Debug, PartialEq, Eq)]
-enum Fault {
-    Forbidden(&'static str),
-    TooLong(usize),
-}
-
-impl From<Fault> for Refusal {
-    fn from(fault: Fault) -> Self {
-        match fault {
-            Fault::Forbidden(name) => Self::new(
-                StatusCode::BAD_REQUEST,
-                "SQL_FORBIDDEN",
-                format!("{name} cannot be used in a hosted database: it reaches beyond the database"),
-            ),
-            Fault::TooLong(length) => Self::new(
-                StatusCode::BAD_REQUEST,
-                "SQL_TOO_LONG",
-                format!("a statement of {length} bytes is too long: at most {LONGEST_STATEMENT}; use parameters"),
-            ),
+fn judge_protobuf(body: &[u8], message: Message, summary: &mut BodySummary) -> Result<(), Refusal> {
+    wire::each_sql(body, message, &mut |found| match found {
+        Found::Sql(sql, usage) => summary.judge(sql, usage).map_err(Refusal::from),
+        Found::StoredSql => {
+            summary.has_unseen = true;
+            Ok(())
         }
-    }
+    })
 }
 
-fn sql_allowed(sql: &str) -> Result<(), Fault> {
-    if sql.len() > LONGEST_STATEMENT {
-        let longest = forbidden::longest_statement(sql);
-        if longest > LONGEST_STATEMENT {
-            return Err(Fault::TooLong(longest));
-        }
-    }
-    forbidden::forbidden(sql).map_or(Ok(()), |name| Err(Fault::Forbidden(name)))
-}
-
-fn json(body: &[u8]) -> Result<(), Refusal> {
-    let mut fault = None;
+fn judge_json(body: &[u8], summary: &mut BodySummary) -> Result<(), Refusal> {
+    let mut found = WalkState {
+        summary,
+        violation: None,
+    };
     let mut parser = serde_json::Deserializer::from_slice(body);
     let walked = Walk {
-        fault: &mut fault,
-        values: false,
+        found: &mut found,
+        place: Place::Anywhere,
     }
     .deserialize(&mut parser)
     .and_then(|()| parser.end());
-    match (fault, walked) {
-        (Some(fault), _) => Err(fault.into()),
+    match (found.violation, walked) {
+        (Some(violation), _) => Err(violation.into()),
         (None, Err(error)) => Err(Refusal::bad(format!("the body is not valid JSON: {error}"))),
         (None, Ok(())) => Ok(()),
     }
 }
 
-/// A walk over JSON that takes every text for SQL, but for those below keys that have values. That also sees the SQL in an
-/// object that is written as a list, or twice.
-struct Walk<'a> {
-    fault: &'a mut Option<Fault>,
-    /// Below such a key.
-    values: bool,
+/// What a walk has found so far.
+struct WalkState<'a> {
+    summary: &'a mut BodySummary,
+    violation: Option<Violation>,
 }
 
-/// Keys whose content is never run: parameters of each version of the protocol.
-const VALUES: &[&str] = &["value", "base64", "params", "baton"];
+/// Where a value of JSON stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Anywhere,
+    /// Below a key whose content is never run.
+    Value,
+    /// Behind `type`: the name of a kind of request.
+    Tag,
+    /// Directly in a list.
+    List,
+}
 
-impl Walk<'_> {
-    fn inner(&mut self, values: bool) -> Walk<'_> {
+/// A walk over JSON that takes every text for SQL, but for those below keys that have values. That also sees the SQL in an
+/// object that is written as a list, or twice.
+struct Walk<'w, 'a> {
+    found: &'w mut WalkState<'a>,
+    place: Place,
+}
+
+/// Keys whose content is never run: parameters of each version of the protocol, and their names.
+const VALUES: &[&str] = &["value", "base64", "params", "baton", "name", "replication_index"];
+
+/// Kinds of requests that prepare SQL and do not run it.
+const PREPARING: &[&str] = &["describe", "store_sql"];
+
+impl<'a> Walk<'_, 'a> {
+    fn inner(&mut self, place: Place) -> Walk<'_, 'a> {
+        let place = if self.place == Place::Value { self.place } else { place };
         Walk {
-            fault: self.fault,
-            values: self.values || values,
+            found: self.found,
+            place,
         }
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Walk<'_> {
+impl<'de> DeserializeSeed<'de> for Walk<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        if self.values {
+        if self.place == Place::Value {
             return deserializer.deserialize_ignored_any(IgnoredAny).map(drop);
         }
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Walk<'_> {
+impl<'de> Visitor<'de> for Walk<'_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -156,21 +211,33 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
-        sql_allowed(text).map_err(|fault| {
-            *self.fault = Some(fault);
+        let summary = &mut *self.found.summary;
+        summary.prepares |= PREPARING.contains(&text);
+        summary.has_unseen |= self.place == Place::List;
+        if self.place == Place::Tag {
+            return Ok(());
+        }
+        summary.judge(text, TextUse::Run).map_err(|violation| {
+            self.found.violation = Some(violation);
             E::custom("refused")
         })
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-            map.next_value_seed(self.inner(VALUES.contains(&key.as_ref())))?;
+            let place = match &*key {
+                "type" => Place::Tag,
+                key if VALUES.contains(&key) => Place::Value,
+                _ => Place::Anywhere,
+            };
+            self.found.summary.has_unseen |= key == "sql_id";
+            map.next_value_seed(self.inner(place))?;
         }
         Ok(())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
-        while list.next_element_seed(self.inner(false))?.is_some() {}
+        while list.next_element_seed(self.inner(Place::List))?.is_some() {}
         Ok(())
     }
 
@@ -205,7 +272,8 @@ mod tests {
     use serde_json::json;
 
     fn code(format: Format, body: &[u8]) -> &'static str {
-        check(format, body).map_or_else(|refusal| refusal.code, |()| "")
+        let checked = check(format, body, Authorization::FullAccess, InstanceKind::Primary);
+        checked.map_or_else(|refusal| refusal.code, |_| "")
     }
 
     #[track_caller]
@@ -251,16 +319,15 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_refused_when_it_matters() {
-        told(r#"{"sql":"readfile""#, "BAD_REQUEST");
+    fn what_is_no_json_is_refused() {
+        told(r#"{"sql":"select 1""#, "BAD_REQUEST");
         told(r#"{"sql":"a\u00e9"} {"sql":"x"}"#, "BAD_REQUEST");
-        // What mentions nothing is the engine's to refuse.
-        told("{", "");
+        told("{", "BAD_REQUEST");
     }
 
     #[test]
     fn long_statements_are_refused_and_long_values_are_not() {
-        let long = "1+".repeat(LONGEST_STATEMENT);
+        let long = "1+".repeat(policy::LONGEST_STATEMENT);
         told(&json!({ "sql": format!("select {long}1") }).to_string(), "SQL_TOO_LONG");
         told(&json!({ "sql": "select 1;".repeat(200_000) }).to_string(), "");
         told(
@@ -291,5 +358,83 @@ mod tests {
         assert_eq!(code(grpc, &frame(1, &good)), "BAD_REQUEST");
         assert_eq!(code(grpc, &frame(0x80, &good)), "BAD_REQUEST");
         assert_eq!(code(grpc, &frame(0, &good)[..7]), "BAD_REQUEST");
+    }
+
+    /// What is answered to who may only read, and at a replica.
+    fn code_for(authorization: Authorization, instance: InstanceKind, request: &serde_json::Value) -> &'static str {
+        let body = json!({ "requests": [request] }).to_string();
+        check(Format::Json, body.as_bytes(), authorization, instance).map_or_else(|refusal| refusal.code, |_| "")
+    }
+
+    #[test]
+    fn read_only_token_prepares_no_writes_in_any_request() {
+        for sql in [
+            "insert into t values (1)",
+            "explain delete from t",
+            "create table t (x)",
+            "select 1; drop table t",
+        ] {
+            for request in [
+                json!({ "type": "execute", "stmt": { "sql": sql } }),
+                json!({ "type": "batch", "batch": { "steps": [{ "stmt": { "sql": "select 1" } }, { "stmt": { "sql": sql } }] } }),
+                json!({ "type": "sequence", "sql": sql }),
+                json!({ "type": "describe", "sql": sql }),
+                json!({ "type": "store_sql", "sql_id": 1, "sql": sql }),
+            ] {
+                let code = code_for(Authorization::ReadOnly, InstanceKind::Primary, &request);
+                assert_eq!(code, "FORBIDDEN", "{request}");
+            }
+        }
+        let read = json!({ "type": "describe", "sql": "select 'insert into t'" });
+        assert_eq!(code_for(Authorization::ReadOnly, InstanceKind::Primary, &read), "");
+    }
+
+    #[test]
+    fn replica_prepares_no_change_of_the_schema() {
+        let at_replica = |request| code_for(Authorization::FullAccess, InstanceKind::Replica, &request);
+        let sql = "create table t (x)";
+        assert_eq!(at_replica(json!({ "type": "execute", "stmt": { "sql": sql } })), "");
+        assert_eq!(
+            at_replica(json!({ "type": "describe", "sql": "insert into t values (1)" })),
+            ""
+        );
+        for request in [
+            json!({ "type": "describe", "sql": sql }),
+            json!({ "sql": sql, "type": "describe" }),
+            json!(["describe", sql]),
+            json!({ "type": "store_sql", "sql_id": 1, "sql": sql }),
+            json!({ "type": "execute", "stmt": { "sql": format!("explain {sql}") } }),
+        ] {
+            assert_eq!(at_replica(request.clone()), "SQL_FORBIDDEN", "{request}");
+        }
+        let described = wire::field(2, &wire::field(5, &wire::field(1, sql.as_bytes())));
+        let format = Format::Protobuf(wire::PIPELINE);
+        let checked = check(format, &described, Authorization::FullAccess, InstanceKind::Replica);
+        assert_eq!(checked.unwrap_err().code, "SQL_FORBIDDEN");
+    }
+
+    #[test]
+    fn reads_that_need_full_access_have_it_if_all_is_seen() {
+        let of = |requests: serde_json::Value| {
+            let body = json!({ "requests": requests }).to_string();
+            let checked = check(
+                Format::Json,
+                body.as_bytes(),
+                Authorization::ReadOnly,
+                InstanceKind::Primary,
+            );
+            checked.unwrap().reads_with_full_access()
+        };
+        let pragma = json!({ "type": "execute", "stmt": { "sql": "pragma user_version" } });
+        assert!(of(json!([pragma])));
+        assert!(of(json!([pragma, { "type": "close" }])));
+        assert!(!of(json!([{ "type": "execute", "stmt": { "sql": "select 1" } }])));
+        for unseen in [
+            json!({ "type": "execute", "stmt": { "sql_id": 1 } }),
+            json!({ "type": "execute", "stmt": { "sql": "selec" } }),
+            json!(["execute", {}]),
+        ] {
+            assert!(!of(json!([pragma, unseen])), "{unseen}");
+        }
     }
 }

@@ -17,7 +17,6 @@ mod inspect;
 mod limits;
 mod links;
 mod open;
-mod reading;
 mod refusal;
 mod routes;
 mod socket;
@@ -30,6 +29,7 @@ pub use limits::Limits;
 
 use crate::control::hosted::{Grant, Hosted, Route};
 use crate::control::tokens::Authorization;
+use crate::sqltext::policy::InstanceKind;
 use axum::body::Body;
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
@@ -37,7 +37,7 @@ use bytes::Bytes;
 use counters::Counters;
 use export::Step;
 use flow::Flow;
-use inspect::Format;
+use inspect::{BodySummary, Format};
 use limits::Shares;
 use open::{Kept, Name, Open, Place};
 use refusal::{Form, Refusal, leave, open_to_browsers};
@@ -77,7 +77,7 @@ const ENDPOINTS: [&str; 4] = ["v1", "v2", "v3", "v3-protobuf"];
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Bytes of a body that takes so long to be looked at that others would notice.
-const LARGE: usize = 256 << 10;
+const LARGE: usize = 32 << 10;
 
 const X_AUTHORIZATION: HeaderName = HeaderName::from_static("x-authorization");
 
@@ -199,7 +199,7 @@ async fn answer(
         }
         return socket::open(core, route, request).await;
     }
-    let (token, authorization) = match entry.kind {
+    let (token, mut authorization) = match entry.kind {
         Kind::Probe => (None, Authorization::ReadOnly),
         _ => {
             let (token, grant) = authorize(core, &route, entry, headers)?;
@@ -228,14 +228,16 @@ async fn answer(
                     name: None,
                 }
             };
-            look(format, &body).await.inspect_err(|refusal| {
-                if refusal.code.starts_with("SQL_") {
-                    core.counters.refused_sql();
-                }
-            })?;
-            if authorization == Authorization::ReadOnly && reading::program_writes(format, &body) {
-                // The process would tell by what name it knows the database.
-                return Err(Refusal::read_only());
+            let summary = look(format, &body, authorization, instance(&route, entry))
+                .await
+                .inspect_err(|refusal| {
+                    if refusal.code.starts_with("SQL_") {
+                        core.counters.refused_sql();
+                    }
+                })?;
+            if authorization == Authorization::ReadOnly && summary.reads_with_full_access() {
+                // The process would refuse it, although it only reads.
+                authorization = Authorization::FullAccess;
             }
             let stream = stream(core, &route, entry, &body, name)?;
             (body, collected.held, stream)
@@ -319,14 +321,28 @@ fn stream(
 }
 
 /// Looks at a body's SQL: at a large one where nobody waits for it.
-async fn look(format: Format, body: &Bytes) -> Result<(), Refusal> {
+async fn look(
+    format: Format,
+    body: &Bytes,
+    authorization: Authorization,
+    instance: InstanceKind,
+) -> Result<BodySummary, Refusal> {
     if body.len() <= LARGE {
-        return inspect::check(format, body);
+        return inspect::check(format, body, authorization, instance);
     }
     let body = body.clone();
-    tokio::task::spawn_blocking(move || inspect::check(format, &body))
+    tokio::task::spawn_blocking(move || inspect::check(format, &body, authorization, instance))
         .await
         .unwrap_or_else(|_| Err(Refusal::unavailable("the request could not be looked at")))
+}
+
+/// The kind of instance that a request is for.
+fn instance(route: &Route, entry: &Entry) -> InstanceKind {
+    if route.is_primary || entry.kind == Kind::Proxy {
+        InstanceKind::Primary
+    } else {
+        InstanceKind::Replica
+    }
 }
 
 fn shows(kind: Kind) -> Option<Shows> {

@@ -60,6 +60,13 @@ impl Refusal {
         Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", message)
     }
 
+    /// The error for a pragma that only reads, and that the process runs over a socket only for tokens that may write.
+    pub fn reads_in_another_form() -> Self {
+        let message = "the token is read-only, and over a socket libSQL server runs this pragma only for one that may write; it only \
+                       reads: ask for its table instead, as in `SELECT * FROM pragma_user_version`";
+        Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", message)
+    }
+
     pub fn bad(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", message)
     }

@@ -5,15 +5,15 @@
 use super::Core;
 use super::account::Account;
 use super::bearer;
-use super::inspect::{self, Format};
+use super::inspect::{BodySummary, Format};
 use super::limits::{Guest, Permit};
-use super::reading;
 use super::refusal::Refusal;
 use super::speech::{Does, Speech};
 use super::upstream::{Target, Wait};
 use super::wire;
 use crate::control::hosted::Route;
 use crate::control::tokens::Authorization;
+use crate::sqltext::policy::InstanceKind;
 use crate::sync::lock;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
@@ -263,8 +263,8 @@ impl Session {
                 Err(_) => return None,
             };
             let verdict = match &message {
-                Message::Text(text) => self.vet(Format::Json, text.as_bytes()),
-                Message::Binary(bytes) => self.vet(Format::Protobuf(wire::SOCKET), bytes),
+                Message::Text(text) => self.vet(Format::Json, &Bytes::from(text.clone())).await,
+                Message::Binary(bytes) => self.vet(Format::Protobuf(wire::SOCKET), bytes).await,
                 Message::Close(end) => return end.clone(),
                 _ => continue,
             };
@@ -420,7 +420,7 @@ impl Session {
         lock(&self.token).is_some()
     }
 
-    fn vet(&self, format: Format, message: &[u8]) -> Verdict {
+    async fn vet(&self, format: Format, message: &Bytes) -> Verdict {
         let speech = if format == Format::Json {
             Speech::Json
         } else {
@@ -439,9 +439,9 @@ impl Session {
             let end = close_frame(CloseCode::Policy, &refusal.message);
             return Verdict::AnswerAndEnd(speech.error(speech.request_id(message), &refusal), end);
         }
-        let checked = inspect::check(format, message);
-        let mut account = lock(&self.account);
         let reads_only = self.reads_only.load(Ordering::Relaxed);
+        let checked = self.look(format, message, reads_only).await;
+        let mut account = lock(&self.account);
         let asked = if reads_only || speech.may_open(message) || account.has_refused() {
             match speech.asked(message) {
                 Some(asked) => Some(asked),
@@ -453,19 +453,27 @@ impl Session {
         } else {
             None
         };
-        if let Err(refusal) = checked {
-            self.core.counters.refused_sql();
-            let answer = speech.error(speech.request_id(message), &refusal);
-            if let Some(asked) = asked.filter(|asked| asked.does == Does::StoreSql) {
-                account.refuse_sql(&asked, refusal);
+        let summary = match checked {
+            Ok(summary) => summary,
+            Err(refusal) => {
+                if refusal.code.starts_with("SQL_") {
+                    self.core.counters.refused_sql();
+                }
+                let answer = speech.error(speech.request_id(message), &refusal);
+                // What follows on it is refused here, too.
+                match asked.or_else(|| speech.asked(message)) {
+                    Some(asked) if asked.does == Does::StoreSql => account.refuse_sql(&asked, refusal),
+                    Some(asked) => account.refuse_run(&asked, refusal),
+                    None => {}
+                }
+                return Verdict::Answer(answer);
             }
-            return Verdict::Answer(answer);
-        }
+        };
         if let Some(asked) = &asked {
-            let writes = (reads_only || asked.does == Does::StoreSql) && reading::request_writes(speech, message);
             if asked.does == Does::StoreSql {
-                account.note_sql(asked, writes);
-            } else if reads_only && (writes || account.runs_writing_sql(asked)) {
+                // With another token it would be a write.
+                account.note_sql(asked, summary.text.writes);
+            } else if reads_only && account.runs_writing_sql(asked) {
                 // The process would end the socket.
                 let refusal = Refusal::read_only();
                 let answer = speech.error(asked.request_id, &refusal);
@@ -477,6 +485,26 @@ impl Session {
             Some(answer) => Verdict::Answer(answer),
             None => Verdict::Pass,
         }
+    }
+
+    /// Looks at the SQL of a message.
+    async fn look(&self, format: Format, message: &Bytes, reads_only: bool) -> Result<BodySummary, Refusal> {
+        let authorization = if reads_only {
+            Authorization::ReadOnly
+        } else {
+            Authorization::FullAccess
+        };
+        let instance = if self.route.is_primary {
+            InstanceKind::Primary
+        } else {
+            InstanceKind::Replica
+        };
+        let summary = super::look(format, message, authorization, instance).await?;
+        // The process would end the socket.
+        if reads_only && summary.text.read_needs_full_access {
+            return Err(Refusal::reads_in_another_form());
+        }
+        Ok(summary)
     }
 
     /// The token to show to the process instead of a client's.

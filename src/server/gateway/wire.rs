@@ -3,25 +3,39 @@
 //! Every occurrence of a field is visited, also of one that a decoder would overwrite with a later one. What the tables do
 //! not name is taken for SQL, so that a field nobody here knows hides nothing.
 
-/// What a field of a message is. Numbers are never SQL, and are not told.
+use crate::sqltext::policy::TextUse;
+
+/// What a field of a message is. Numbers are never SQL; which of them stand for stored SQL is said.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Field {
     Message(Message),
     Sql,
+    /// SQL that is described or stored, not run.
+    Prepared,
     /// A parameter's value, or a name of something: never run.
     Value,
+    /// The number of stored SQL.
+    StoredSql,
+}
+
+/// What a walk over a message finds.
+pub(super) enum Found<'a> {
+    /// A text that may be SQL.
+    Sql(&'a str, TextUse),
+    /// SQL that was stored before is used.
+    StoredSql,
 }
 
 /// Fields by number.
 pub(super) type Message = &'static [(u32, Field)];
 
-use Field::{Sql, Value};
+use Field::{Prepared, Sql, StoredSql, Value};
 
 const fn m(message: Message) -> Field {
     Field::Message(message)
 }
 
-const STMT: Message = &[(1, Sql), (3, Value), (4, Value)];
+const STMT: Message = &[(1, Sql), (2, StoredSql), (3, Value), (4, Value)];
 const BATCH: Message = &[(1, m(&[(1, Value), (2, m(STMT))]))];
 
 /// The body of a pipeline.
@@ -33,9 +47,9 @@ pub(super) const PIPELINE: Message = &[
             (1, m(&[])),
             (2, m(&[(1, m(STMT))])),
             (3, m(&[(1, m(BATCH))])),
-            (4, m(&[(1, Sql)])),
-            (5, m(&[(1, Sql)])),
-            (6, m(&[(2, Sql)])),
+            (4, m(&[(1, Sql), (2, StoredSql)])),
+            (5, m(&[(1, Prepared), (2, StoredSql)])),
+            (6, m(&[(2, Prepared)])),
             (7, m(&[])),
             (8, m(&[])),
         ]),
@@ -58,9 +72,9 @@ pub(super) const SOCKET: Message = &[
             (6, m(&[(3, m(BATCH))])),
             (7, m(&[])),
             (8, m(&[])),
-            (9, m(&[(2, Sql)])),
-            (10, m(&[(2, Sql)])),
-            (11, m(&[(2, Sql)])),
+            (9, m(&[(2, Sql), (3, StoredSql)])),
+            (10, m(&[(2, Prepared), (3, StoredSql)])),
+            (11, m(&[(2, Prepared)])),
             (12, m(&[])),
             (13, m(&[])),
         ]),
@@ -73,7 +87,7 @@ const QUERY: Message = &[(1, Sql), (2, Value), (3, Value)];
 
 /// A program of an outside replica, and what it asks about a statement.
 pub(super) const PROGRAM: Message = &[(1, Value), (2, m(&[(1, m(&[(1, Value), (2, m(QUERY))]))]))];
-pub(super) const DESCRIBE: Message = &[(1, Value), (2, Sql)];
+pub(super) const DESCRIBE: Message = &[(1, Value), (2, Prepared)];
 
 /// A message without SQL.
 pub(super) const NO_SQL: Message = &[(1, Value)];
@@ -88,21 +102,33 @@ pub(super) enum Raw<'a> {
     Bytes(&'a [u8]),
 }
 
-/// Calls `visit` with every text that may be SQL.
+/// Calls `visit` with every text that may be SQL, and for every use of stored SQL.
 pub(super) fn each_sql<'a, E: From<Malformed>>(
     bytes: &'a [u8],
     message: Message,
-    visit: &mut impl FnMut(&'a str) -> Result<(), E>,
+    visit: &mut impl FnMut(Found<'a>) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut fields = Fields(bytes);
     while let Some((number, raw)) = fields.next()? {
-        let Raw::Bytes(bytes) = raw else { continue };
         let known = message.iter().find(|(known, _)| *known == number);
-        match known.map_or(Sql, |(_, field)| *field) {
-            Field::Message(inner) => each_sql(bytes, inner, visit)?,
-            Sql => visit(std::str::from_utf8(bytes).map_err(|_| Malformed)?)?,
-            Value => {}
-        }
+        let field = known.map(|(_, field)| *field);
+        let Raw::Bytes(bytes) = raw else {
+            if field == Some(StoredSql) {
+                visit(Found::StoredSql)?;
+            }
+            continue;
+        };
+        let usage = match field.unwrap_or(Sql) {
+            Field::Message(inner) => {
+                each_sql(bytes, inner, visit)?;
+                continue;
+            }
+            Sql | StoredSql => TextUse::Run,
+            Prepared => TextUse::Prepare,
+            Value => continue,
+        };
+        let text = std::str::from_utf8(bytes).map_err(|_| Malformed)?;
+        visit(Found::Sql(text, usage))?;
     }
     Ok(())
 }
@@ -208,8 +234,12 @@ mod tests {
 
     fn texts(bytes: &[u8], of: Message) -> Result<Vec<&str>, Malformed> {
         let mut found = Vec::new();
-        each_sql(bytes, of, &mut |text| {
-            found.push(text);
+        each_sql(bytes, of, &mut |part| {
+            found.push(match part {
+                Found::Sql(text, TextUse::Run) => text,
+                Found::Sql(_, TextUse::Prepare) => "prepared",
+                Found::StoredSql => "by number",
+            });
             Ok::<_, Malformed>(())
         })?;
         Ok(found)
@@ -224,8 +254,12 @@ mod tests {
         let requests = message(&[(1, b"baton"), (2, &message(&[(2, &execute), (6, &store)]))]);
         assert_eq!(
             texts(&requests, PIPELINE).unwrap(),
-            ["first", "second", "unknown", "stored"]
+            ["first", "second", "unknown", "prepared"]
         );
+        let mut stored = message(&[(3, &value)]);
+        put_number(&mut stored, 2, 7);
+        let requests = message(&[(2, &message(&[(2, &message(&[(1, &stored)]))]))]);
+        assert_eq!(texts(&requests, PIPELINE).unwrap(), ["by number"]);
     }
 
     #[test]

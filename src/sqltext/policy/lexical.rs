@@ -17,8 +17,14 @@ pub(super) const SHALLOW: u32 = 400;
 /// this is refused there too; the bound counts tokens, of which an expression has several at each level.
 const DEEPEST: u32 = 100_000;
 
-/// Bytes of stack for the deepest tree. Only what is used of it becomes memory.
-pub(super) const LARGE_STACK: usize = 1 << 28;
+/// Trees deeper than this are walked one at a time.
+pub(super) const DEEP: u32 = 20_000;
+
+/// Bytes of stack for a tree of a depth, with room for what a build without optimisation takes. Only what is used of it
+/// becomes memory.
+pub(super) fn stack_for(depth: u32) -> usize {
+    (depth as usize + 1_000) * 2_600
+}
 
 /// Columns, constraints or common tables in a list: the parser compares each with each. SQLite takes 2,000 columns.
 const LONGEST_LIST: u32 = 4_000;

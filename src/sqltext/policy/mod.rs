@@ -33,13 +33,13 @@ mod virtual_table;
 pub use lexical::LONGEST_STATEMENT;
 pub use lists::{
     ENGINE_REFUSES_PRAGMAS, FUNCTIONS, PRAGMAS, Pragma, PragmaValue, REFUSED_FUNCTIONS, REFUSED_TABLES, TABLE_MODULES,
-    VIRTUAL_TABLE_MODULES,
+    VECTOR_INDEX_TABLE, VIRTUAL_TABLE_MODULES,
 };
 pub use schema::{check_schema_object, check_vector_index_name};
 pub use violation::{Violation, ViolationKind};
 
 use fallible_iterator::FallibleIterator as _;
-use libsql_sqlite3_parser::ast::Cmd;
+use libsql_sqlite3_parser::ast::{Cmd, Stmt};
 use libsql_sqlite3_parser::lexer::sql::Parser;
 use std::sync::Mutex;
 
@@ -81,6 +81,27 @@ impl Policy {
         instance: InstanceKind::Primary,
         usage: TextUse::Run,
     };
+
+    /// Holds what statements do against who asks and where.
+    ///
+    /// # Errors
+    ///
+    /// A [`Violation`] where a token that may only read comes with what writes, a replica would have to prepare a change of
+    /// the schema, or SQLite would prepare what libSQL server would refuse to run.
+    pub fn check(self, summary: &TextSummary) -> Result<(), Violation> {
+        if self.access == TokenAccess::ReadOnly && summary.writes {
+            return Err(Violation::new(ViolationKind::Writes, ""));
+        }
+        let prepares = self.usage == TextUse::Prepare;
+        if prepares && summary.engine_refuses {
+            return Err(Violation::new(ViolationKind::Pragma, "of this name or with this value"));
+        }
+        let changes_schema = prepares && summary.changes_schema || summary.explains_schema_change;
+        if self.instance == InstanceKind::Replica && changes_schema {
+            return Err(Violation::new(ViolationKind::SchemaChangeAtReplica, ""));
+        }
+        Ok(())
+    }
 }
 
 /// What the statements of a text do. A statement behind EXPLAIN counts as if it were run.
@@ -95,6 +116,20 @@ pub struct TextSummary {
     pub explains_schema_change: bool,
     /// A statement only reads, but libSQL server runs it only with a token that may write: most pragmas.
     pub read_needs_full_access: bool,
+    /// libSQL server refuses to run a statement, but SQLite would act on it as soon as it is prepared: a pragma.
+    pub engine_refuses: bool,
+}
+
+impl TextSummary {
+    /// Adds what another text does.
+    pub fn merge(&mut self, other: &Self) {
+        self.statements += other.statements;
+        self.writes |= other.writes;
+        self.changes_schema |= other.changes_schema;
+        self.explains_schema_change |= other.explains_schema_change;
+        self.read_needs_full_access |= other.read_needs_full_access;
+        self.engine_refuses |= other.engine_refuses;
+    }
 }
 
 /// Reads a text of SQL. The result does not depend on who asks.
@@ -120,13 +155,7 @@ pub fn analyze(sql: &str) -> Result<TextSummary, Violation> {
 /// a change of the schema.
 pub fn check(sql: &str, policy: Policy) -> Result<TextSummary, Violation> {
     let summary = analyze(sql)?;
-    if policy.access == TokenAccess::ReadOnly && summary.writes {
-        return Err(Violation::new(ViolationKind::Writes, ""));
-    }
-    let prepares = policy.usage == TextUse::Prepare && summary.changes_schema;
-    if policy.instance == InstanceKind::Replica && (prepares || summary.explains_schema_change) {
-        return Err(Violation::new(ViolationKind::SchemaChangeAtReplica, ""));
-    }
+    policy.check(&summary)?;
     Ok(summary)
 }
 
@@ -135,18 +164,18 @@ fn analyze_anew(sql: &str) -> Result<TextSummary, Violation> {
     if shape.depth <= lexical::SHALLOW {
         return parse_and_judge(sql);
     }
-    judge_on_large_stack(sql)
+    judge_on_large_stack(sql, shape.depth)
 }
 
-/// Judges a text where there is stack enough for the deepest statement that `lexical` lets through: one at a time.
-fn judge_on_large_stack(sql: &str) -> Result<TextSummary, Violation> {
+/// Judges a text where there is stack enough for its depth: of the deepest ones one at a time.
+fn judge_on_large_stack(sql: &str, depth: u32) -> Result<TextSummary, Violation> {
     static ONE: Mutex<()> = Mutex::new(());
-    let _one = crate::sync::lock(&ONE);
+    let _one = (depth > lexical::DEEP).then(|| crate::sync::lock(&ONE));
     let unreadable = || Violation::new(ViolationKind::Ambiguous, "it is too large to be read now; try again");
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new()
             .name("deep-sql".to_owned())
-            .stack_size(lexical::LARGE_STACK)
+            .stack_size(lexical::stack_for(depth))
             .spawn_scoped(scope, || parse_and_judge(sql))
             .map_err(|_| unreadable())?;
         thread.join().unwrap_or_else(|_| Err(unreadable()))
@@ -181,7 +210,14 @@ fn judge_command(command: &Cmd, summary: &mut TextSummary) -> Result<(), Violati
     summary.changes_schema |= effect.changes_schema;
     summary.explains_schema_change |= explained && effect.changes_schema;
     summary.read_needs_full_access |= effect.read_needs_full_access;
-    Ok(())
+    summary.engine_refuses |= effect.engine_refuses;
+    match statement {
+        // libSQL server looks less closely at what stands behind EXPLAIN.
+        Stmt::Pragma(name, _) if explained && effect.engine_refuses => {
+            Err(Violation::new(ViolationKind::Pragma, names::fold(&name.name.0)))
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

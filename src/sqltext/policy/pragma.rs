@@ -14,15 +14,16 @@ pub(super) fn judge(name: &QualifiedName, body: Option<&PragmaBody>) -> Result<E
     }
     let Some(pragma) = lists::find_pragma(&folded) else {
         if lists::contains(lists::ENGINE_REFUSES_PRAGMAS, &folded) {
-            // Taken for a write, so that nobody gets more than a refusal for it.
-            return Ok(Effect::WRITES);
+            return Ok(Effect::ENGINE_REFUSES);
         }
         return Err(Violation::new(ViolationKind::Pragma, folded));
     };
-    let writes = value.is_some() && pragma.value == PragmaValue::Writes;
-    Ok(Effect {
-        writes,
-        changes_schema: false,
-        read_needs_full_access: !writes && !pragma.read_by_all,
+    Ok(match (value, pragma.value) {
+        (Some(_), PragmaValue::Writes) => Effect::WRITES,
+        (Some(_), PragmaValue::EngineRefuses) => Effect::ENGINE_REFUSES,
+        _ => Effect {
+            read_needs_full_access: !pragma.read_by_all,
+            ..Effect::READS
+        },
     })
 }

@@ -14,6 +14,8 @@ pub(super) struct Effect {
     pub writes: bool,
     pub changes_schema: bool,
     pub read_needs_full_access: bool,
+    /// libSQL server refuses to run it, but SQLite would act on it as soon as it is prepared.
+    pub engine_refuses: bool,
 }
 
 impl Effect {
@@ -21,6 +23,7 @@ impl Effect {
         writes: false,
         changes_schema: false,
         read_needs_full_access: false,
+        engine_refuses: false,
     };
     pub const WRITES: Self = Self {
         writes: true,
@@ -29,12 +32,18 @@ impl Effect {
     pub const CHANGES_SCHEMA: Self = Self {
         writes: true,
         changes_schema: true,
-        read_needs_full_access: false,
+        ..Self::READS
+    };
+    /// Taken for a write, so that nobody gets more than a refusal for it.
+    pub const ENGINE_REFUSES: Self = Self {
+        writes: true,
+        engine_refuses: true,
+        ..Self::READS
     };
 }
 
 /// Judges a statement. What libSQL server refuses by its kind, without running it, is let through to be refused there:
-/// temporary things, ANALYZE, REINDEX, VACUUM, ATTACH where the database does not allow it.
+/// temporary things, ANALYZE, REINDEX, VACUUM.
 pub(super) fn judge(statement: &Stmt) -> Result<Effect, Violation> {
     match statement {
         Stmt::Select(select) => expression::select(select).map(|()| Effect::READS),
@@ -47,7 +56,8 @@ pub(super) fn judge(statement: &Stmt) -> Result<Effect, Violation> {
         | Stmt::Release(_)
         | Stmt::Detach(Expr::Id(_) | Expr::Name(_) | Expr::Literal(_)) => Ok(Effect::READS),
         Stmt::Pragma(name, body) => pragma::judge(name, body.as_ref()),
-        Stmt::Attach { expr, db_name, key } => attach(expr, db_name, key.as_ref()),
+        // The internal tokens of a server open one database.
+        Stmt::Attach { .. } => Err(Violation::new(ViolationKind::Statement, "ATTACH")),
         Stmt::Detach(_) => Err(Violation::new(ViolationKind::Statement, "DETACH of an expression")),
         Stmt::Vacuum(_, None) => Ok(Effect::WRITES),
         Stmt::Vacuum(_, Some(_)) => Err(Violation::new(ViolationKind::Statement, "VACUUM INTO")),
@@ -57,20 +67,6 @@ pub(super) fn judge(statement: &Stmt) -> Result<Effect, Violation> {
         }
         _ => change_schema(statement).map(|()| Effect::CHANGES_SCHEMA),
     }
-}
-
-/// A database of the same group, by its name: libSQL server looks whether it may be read.
-fn attach(source: &Expr, alias: &Expr, key: Option<&Expr>) -> Result<Effect, Violation> {
-    let is_name = |expression: &Expr| {
-        matches!(
-            expression,
-            Expr::Id(_) | Expr::Name(_) | Expr::Literal(Literal::String(_))
-        )
-    };
-    if key.is_none() && is_name(source) && is_name(alias) {
-        return Ok(Effect::READS);
-    }
-    Err(Violation::new(ViolationKind::Statement, "ATTACH of an expression"))
 }
 
 fn insert(statement: &Stmt) -> Judged {

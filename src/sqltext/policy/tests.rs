@@ -266,6 +266,7 @@ fn pragmas_are_looked_up_and_say_whether_they_write() {
         ("pragma journal_mode = wal", true, false),
         ("pragma wal_checkpoint", true, false),
         ("explain pragma user_version = 3", true, false),
+        ("explain query plan pragma user_version", false, true),
     ] {
         let summary = passes(sql);
         assert_eq!(
@@ -275,6 +276,27 @@ fn pragmas_are_looked_up_and_say_whether_they_write() {
         );
     }
     refused("pragma unknown_to_all", ViolationKind::Pragma);
+    // SQLite acts on pragmas when it prepares them.
+    for sql in [
+        "explain query plan pragma writable_schema = on",
+        "explain query plan pragma \"Writable_Schema\" = on",
+        "explain pragma cache_size = 9",
+        "explain query plan pragma query_only(1)",
+    ] {
+        refused(sql, ViolationKind::Pragma);
+    }
+    for sql in [
+        "pragma writable_schema = on",
+        "pragma journal_mode = wal",
+        "select 1; pragma cache_size = 9",
+    ] {
+        assert!(check(sql, Policy::FULL).is_ok(), "{sql}");
+        let prepared = Policy {
+            usage: TextUse::Prepare,
+            ..Policy::FULL
+        };
+        assert_eq!(check(sql, prepared).unwrap_err().kind(), ViolationKind::Pragma, "{sql}");
+    }
     refused("select * from pragma_optimize", ViolationKind::Table);
     assert!(!passes("select * from pragma_user_version(), pragma_table_info('t')").read_needs_full_access);
 }
@@ -311,7 +333,6 @@ fn writes_are_seen_behind_explain_and_common_tables() {
         "savepoint update_it",
         "release update_it",
         "commit; rollback; end",
-        "attach 'other' as o",
         "detach o",
     ] {
         assert!(!passes(sql).writes, "{sql}");
@@ -353,6 +374,7 @@ fn statements_before_one_that_does_not_parse_are_judged() {
     refused("select readfile(1); nonsense", ViolationKind::Function);
     refused("select 1; nonsense", ViolationKind::Syntax);
     refused("vacuum into 'x'", ViolationKind::Statement);
+    refused("attach 'other' as o", ViolationKind::Statement);
     refused("attach readfile('x') as y", ViolationKind::Statement);
 }
 
@@ -374,6 +396,7 @@ fn text_that_does_not_parse_is_harmless_without_refused_names() {
         "selec readfile(1)",
         "select 1 from from 'FSDIR'",
         "create index x on t (libsql_vector_idx(a)) )",
+        "pragma writable_schema = on /*",
     ] {
         assert!(!analyze_anew(sql).unwrap_err().is_harmless(), "{sql}");
     }
