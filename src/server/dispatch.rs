@@ -99,10 +99,13 @@ pub(super) async fn answer(server: Arc<Server>, peer: SocketAddr, request: Reque
     let id = request_id(request.headers());
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
-    let to = destination(server.domain.as_deref(), host(request.uri(), request.headers()), &path);
+    let named = host(request.uri(), request.headers());
+    let is_known = server.knows_host(named);
+    let to = destination(server.domain.as_deref(), named, &path);
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(Meta { id: id.clone(), peer });
     let (part, mut response) = match to {
+        _ if !is_known => ("api", api::unknown_host(&id)),
         Destination::Api => match (Step::parse(&path), server.gateway()) {
             (Some(step), Some(gateway)) if is_official_cli(request.headers()) => {
                 let (method, headers) = (request.method().clone(), request.headers().clone());

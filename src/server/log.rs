@@ -2,7 +2,7 @@
 //! and in these what looks like a token in the wrong place is cut out.
 
 use std::borrow::Cow;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use tracing_subscriber::EnvFilter;
 
 /// The form of the log.
@@ -37,10 +37,77 @@ impl Level {
     }
 }
 
+/// Writes the log's lines, one a call, with everything in them visible: what clients send can neither write to an operator's
+/// terminal nor begin a line of its own, whatever field it is in.
+struct Visible<W> {
+    out: W,
+    form: Form,
+}
+
+impl<W: Write> Write for Visible<W> {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        self.out.write_all(visible(&text, self.form).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// Control characters, line ends that are none in ASCII, and what changes the direction of text.
+fn is_invisible(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}'
+        )
+}
+
+/// A line with its end, and invisible characters in it escaped. Colours are the log's own: `tracing` escapes ESC in fields.
+fn visible(line: &str, form: Form) -> Cow<'_, str> {
+    let body = line.strip_suffix('\n').unwrap_or(line);
+    if !body.contains(is_invisible) {
+        return Cow::Borrowed(line);
+    }
+    let mut escaped = String::with_capacity(line.len() + 16);
+    let mut rest = body;
+    while let Some(at) = rest.find(is_invisible) {
+        escaped.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let colour = rest.strip_prefix("\u{1b}[").and_then(|code| {
+            let digits = code
+                .bytes()
+                .take_while(|byte| byte.is_ascii_digit() || *byte == b';')
+                .count();
+            code[digits..].starts_with('m').then_some(digits + 3)
+        });
+        if let (Form::Text, Some(length)) = (form, colour) {
+            escaped.push_str(&rest[..length]);
+            rest = &rest[length..];
+            continue;
+        }
+        let Some(character) = rest.chars().next() else { break };
+        rest = &rest[character.len_utf8()..];
+        match form {
+            Form::Text => escaped.extend(character.escape_unicode()),
+            // All of them are of one UTF-16 unit, and can only be within a string.
+            Form::Json => escaped.push_str(&format!("\\u{:04x}", u32::from(character))),
+        }
+    }
+    escaped.push_str(rest);
+    escaped.push_str(&line[body.len()..]);
+    Cow::Owned(escaped)
+}
+
 /// Starts the log. A second call changes nothing.
 pub fn start(form: Form, level: Level) {
     let subscriber = tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
+        .with_writer(move || Visible {
+            out: std::io::stderr(),
+            form,
+        })
         .with_env_filter(EnvFilter::new(format!("off,torso={}", level.name())))
         .with_target(false);
     let _ = match form {
@@ -72,6 +139,24 @@ pub(super) fn shown(path: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn log_lines_show_what_is_invisible() {
+        for (line, shown) in [
+            ("plain né\n", "plain né\n"),
+            ("a\nb\r\n", "a\\u{a}b\\u{d}\n"),
+            ("a\u{9b}2J\u{7f}\n", "a\\u{9b}2J\\u{7f}\n"),
+            ("a\u{202e}b\u{2066}c\u{2028}\n", "a\\u{202e}b\\u{2066}c\\u{2028}\n"),
+            ("\u{1b}[2mtime\u{1b}[0m\n", "\u{1b}[2mtime\u{1b}[0m\n"),
+            ("\u{1b}[2J\u{1b}]0;x\u{7}\n", "\\u{1b}[2J\\u{1b}]0;x\\u{7}\n"),
+        ] {
+            assert_eq!(visible(line, Form::Text), shown);
+        }
+        let document = visible("{\"path\":\"a\u{9b}\u{202e}\"}\n", Form::Json).into_owned();
+        assert_eq!(document, "{\"path\":\"a\\u009b\\u202e\"}\n");
+        let read: serde_json::Value = serde_json::from_str(&document).unwrap();
+        assert_eq!(read["path"], "a\u{9b}\u{202e}");
+    }
 
     #[test]
     fn tokens_in_paths_are_not_shown() {

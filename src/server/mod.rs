@@ -66,6 +66,8 @@ struct Server {
     hosted: OnceLock<Arc<Hosted>>,
     gateway: OnceLock<Gateway>,
     domain: Option<String>,
+    /// Whether it listens on this machine only.
+    on_loopback: bool,
     limiter: Limiter,
     addresses: Arc<Addresses>,
     metrics: Metrics,
@@ -82,6 +84,30 @@ impl Server {
             Error::new(Code::Unavailable, "the server is starting")
                 .hint("try again in a moment; /ready tells when it has started")
         })
+    }
+
+    /// Whether a request may be under a name. On loopback only names that are known: anybody's name can be made to lead to
+    /// this machine, and then a page of that name could ask. An address is no such name.
+    fn knows_host(&self, host: Option<&str>) -> bool {
+        let Some(host) = host.filter(|_| self.on_loopback) else {
+            return true;
+        };
+        let parsed = url::Url::parse(&format!("http://{host}/"));
+        let name = match parsed.as_ref().map(url::Url::host) {
+            Ok(Some(url::Host::Domain(name))) => name.trim_end_matches('.').to_ascii_lowercase(),
+            Ok(Some(_)) => return true,
+            _ => return false,
+        };
+        let base = self.hosted.get().and_then(|hosted| hosted.url().host_str());
+        ["localhost"]
+            .into_iter()
+            .chain(self.domain.as_deref())
+            .chain(base)
+            .any(|known| {
+                let known = known.to_ascii_lowercase();
+                name.strip_suffix(&known)
+                    .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+            })
     }
 
     /// The gateway; none until the plane is open.
@@ -121,6 +147,10 @@ async fn serve<T: Send + 'static>(
         hosted: OnceLock::new(),
         gateway: OnceLock::new(),
         domain: config.domain,
+        on_loopback: config
+            .listener
+            .local_addr()
+            .is_ok_and(|address| address.ip().to_canonical().is_loopback()),
         limiter: Limiter::new(config.requests_per_second),
         addresses: Arc::new(Addresses::new(config.connections_per_address)),
         metrics: Metrics::default(),

@@ -129,7 +129,7 @@ fn a_client_that_goes_away_leaves_nothing_behind() {
     for _ in 0..6 {
         let mut stream = std::net::TcpStream::connect(door.address).unwrap();
         let head = format!(
-            "POST /db/app-alice/v3/cursor HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-length: {}\r\n\r\n",
+            "POST /db/app-alice/v3/cursor HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\ncontent-length: {}\r\n\r\n",
             body.len()
         );
         stream.write_all(head.as_bytes()).unwrap();

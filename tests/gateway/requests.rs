@@ -148,7 +148,7 @@ fn a_body_that_nobody_wants_is_not_waited_for() {
     door.create("app");
     let started = Instant::now();
     let answer = door.raw(
-        "GET /db/app-alice/version HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 30000000\r\n\r\nslow",
+        "GET /db/app-alice/version HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 30000000\r\n\r\nslow",
     );
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert!(started.elapsed() < Duration::from_secs(5));
@@ -167,7 +167,7 @@ fn paths_lead_where_they_say_or_nowhere() {
     let send = |path: &str| {
         let body = body.to_string();
         door.raw(&format!(
-            "POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         ))
     };
@@ -261,7 +261,7 @@ fn headers_do_not_choose_the_database() {
     // Chunks win over a length, here as everywhere; what is behind them is another request.
     let answer = door.raw(&format!(
         "POST /db/mine-alice/v2/pipeline HTTP/1.1\r\n{host}authorization: Bearer {mine}\r\ntransfer-encoding: chunked\r\n\r\n\
-         {length:x}\r\n{body}\r\n0\r\n\r\nGET /db/mine-alice/info HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+         {length:x}\r\n{body}\r\n0\r\n\r\nGET /db/mine-alice/info HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
     ));
     assert!(
         answer.starts_with("HTTP/1.1 200") && answer.contains("HTTP/1.1 404"),
@@ -310,7 +310,7 @@ fn bodies_are_limited_and_large_answers_flow() {
     // It comes to the engine, which has a limit of its own.
     assert_eq!(insert(20 << 20).status, 200);
     let answer = door.raw(&format!(
-        "POST /db/app-alice/v2/pipeline HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-length: {}\r\n\r\n",
+        "POST /db/app-alice/v2/pipeline HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\ncontent-length: {}\r\n\r\n",
         33 << 20
     ));
     assert!(
@@ -333,7 +333,7 @@ fn bodies_are_limited_and_large_answers_flow() {
     // A body that does not come is not waited for.
     let mut stream = TcpStream::connect(door.address).unwrap();
     let head = format!(
-        "POST /db/app-alice/v2/pipeline HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-length: 100\r\n\r\n{{"
+        "POST /db/app-alice/v2/pipeline HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\ncontent-length: 100\r\n\r\n{{"
     );
     stream.write_all(head.as_bytes()).unwrap();
     let start = Instant::now();

@@ -90,7 +90,7 @@ impl Tenant {
 
     fn head(&self, path: &str, length: usize) -> String {
         format!(
-            "POST /db/{}/{path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-length: {length}\r\n\r\n",
+            "POST /db/{}/{path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\ncontent-length: {length}\r\n\r\n",
             self.label, self.token
         )
     }
@@ -192,7 +192,7 @@ fn a_tenant_that_takes_all_it_can_harms_no_other() {
                 greedy.head("v2/pipeline", 1_000)
             } else {
                 format!(
-                    "POST /v1/databases HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-length: 1000\r\n\r\n",
+                    "POST /v1/databases HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\ncontent-length: 1000\r\n\r\n",
                     server.token
                 )
             };

@@ -79,7 +79,7 @@ fn a_request_under_way_is_answered_at_the_end() {
     let mut slow = TcpStream::connect(server.address()).unwrap();
     let body = json!({ "name": "late" }).to_string();
     let head = format!(
-        "POST /v1/databases HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-length: {}\r\n\r\n",
+        "POST /v1/databases HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\ncontent-length: {}\r\n\r\n",
         server.token,
         body.len()
     );

@@ -110,6 +110,22 @@ impl Access {
         sync::write(&self.ended).extend(ids);
     }
 
+    /// Refuses a token that is not signed here, has expired or was revoked.
+    pub fn check_valid(&self, token: &str) -> Result<()> {
+        let claims = self.check(token)?;
+        let now = Timestamp::now();
+        let expired = claims.exp.is_some_and(|end| end <= now.as_second());
+        let ended = {
+            let ended = sync::read(&self.ended);
+            ended.get(&claims.jti).is_some_and(|end| *end <= now)
+        };
+        if expired || ended {
+            return Err(Error::new(Code::Unauthenticated, "the database token is not valid")
+                .hint("torso db tokens create DATABASE makes one"));
+        }
+        Ok(())
+    }
+
     pub fn authorize(&self, token: &str, route: &Route) -> Result<Grant> {
         let claims = self.check(token)?;
         let now = Timestamp::now();

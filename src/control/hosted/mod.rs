@@ -345,6 +345,11 @@ impl Hosted {
         self.shared.export_route(route)
     }
 
+    /// Refuses a token that opens no database: `unauthenticated`.
+    pub fn check_database_token(&self, token: &str) -> Result<()> {
+        self.shared.access.check_valid(token)
+    }
+
     /// What the bearer of a database token may do with a route's database. `unauthenticated` if nothing.
     pub fn authorize(&self, token: &str, route: &Route) -> Result<Grant> {
         self.shared.access.authorize(token, route)

@@ -28,7 +28,7 @@ use crate::error::{Code, Error, Result};
 use axum::Router;
 use axum::body::Body;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method as HttpMethod, Request, Response, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Method as HttpMethod, Request, Response, StatusCode, Uri, header};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use call::{Asked, Call};
 use reply::Reply;
@@ -57,8 +57,14 @@ pub(super) async fn answer(server: &Arc<Server>, mut request: Request<Body>) -> 
             *response.status_mut() = StatusCode::UNAUTHORIZED;
         }
     }
-    allow_browsers(response.headers_mut());
     response
+}
+
+/// The answer to a request under a name that is not the server's.
+pub(super) fn unknown_host(request_id: &str) -> Response<Body> {
+    let error = Error::new(Code::Forbidden, "the request is for a host that is not this server's")
+        .hint("ask localhost or the server's address; torso server --url URL or --domain DOMAIN gives it another name");
+    reply::refusal(&error, request_id)
 }
 
 /// Whether the official CLI says of any 403 at a path that one is no member of the organization, whatever the body says. It
@@ -66,25 +72,6 @@ pub(super) async fn answer(server: &Arc<Server>, mut request: Request<Body>) -> 
 fn replaces_refusals(path: &str) -> bool {
     path.split('/')
         .any(|part| matches!(part, "databases" | "groups" | "invoices"))
-}
-
-/// Allows scripts of any origin (CORS): what they may do depends on a token that they must have, never on a cookie.
-fn allow_browsers(headers: &mut HeaderMap) {
-    for (name, value) in [
-        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
-        (
-            header::ACCESS_CONTROL_ALLOW_METHODS,
-            "GET, POST, PUT, PATCH, DELETE, OPTIONS",
-        ),
-        (
-            header::ACCESS_CONTROL_ALLOW_HEADERS,
-            "authorization, content-type, x-request-id",
-        ),
-        (header::ACCESS_CONTROL_EXPOSE_HEADERS, "x-request-id, retry-after"),
-        (header::ACCESS_CONTROL_MAX_AGE, "3600"),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
 }
 
 /// Some clients leave the organization in the path empty for the personal one.

@@ -192,7 +192,11 @@ async fn answer(
     if headers.get_all(header::HOST).iter().count() > 1 {
         return Err(Refusal::bad("the request names more than one host"));
     }
-    let route = core.hosted.route(label).ok_or_else(|| no_database(label))?;
+    let route = match core.hosted.route(label) {
+        Some(route) => route,
+        None if matches!(entry.kind, Kind::Socket | Kind::Probe) => return Err(no_database(label)),
+        None => return Err(absent(core, label, token_of(entry, headers)?)),
+    };
     if entry.kind == Kind::Socket {
         if !socket::is_wanted(headers) {
             return Err(Refusal::not_found());
@@ -353,18 +357,31 @@ fn shows(kind: Kind) -> Option<Shows> {
     }
 }
 
-/// The request's token, and what it allows.
-fn authorize(core: &Core, route: &Route, entry: &Entry, headers: &HeaderMap) -> Result<(String, Grant), Refusal> {
+/// The request's token.
+fn token_of<'a>(entry: &Entry, headers: &'a HeaderMap) -> Result<&'a str, Refusal> {
     let token = match entry.form() {
         Form::Grpc => bearer(headers, &X_AUTHORIZATION)?,
         Form::Json => None,
     };
-    let token = match token {
-        Some(token) => token,
-        None => bearer(headers, &header::AUTHORIZATION)?.ok_or_else(Refusal::no_token)?,
-    };
+    match token {
+        Some(token) => Ok(token),
+        None => bearer(headers, &header::AUTHORIZATION)?.ok_or_else(Refusal::no_token),
+    }
+}
+
+/// The request's token, and what it allows.
+fn authorize(core: &Core, route: &Route, entry: &Entry, headers: &HeaderMap) -> Result<(String, Grant), Refusal> {
+    let token = token_of(entry, headers)?;
     let grant = core.hosted.authorize(token, route)?;
     Ok((token.to_owned(), grant))
+}
+
+/// The refusal at a label that leads nowhere: who has no valid token is not told more than at one that leads somewhere.
+fn absent(core: &Core, label: &str, token: &str) -> Refusal {
+    match core.hosted.check_database_token(token) {
+        Ok(()) => no_database(label),
+        Err(error) => error.into(),
+    }
 }
 
 /// The token in a header; none where there is no such header.

@@ -18,7 +18,7 @@ impl Desk<'_> {
         let name = self.caller.username();
         let row = self.shared.records().user(name.as_str())?.ok_or_else(|| {
             Error::new(Code::Unauthenticated, format!("the user {name} is no more"))
-                .hint("torso auth login --token TOKEN signs in as another one")
+                .hint("torso auth login --token-stdin signs in as another one")
         })?;
         Ok(User {
             username: row.username,
