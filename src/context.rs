@@ -8,9 +8,9 @@ use crate::control::client::{Client, Patience};
 use crate::control::embedded::Embedded;
 use crate::control::names::{ContextName, DatabaseName, OrganizationSlug};
 use crate::error::{Code, Error, Result};
-use crate::settings::Settings;
 use crate::settings::contexts::Server;
 use crate::settings::keys::Key;
+use crate::settings::{ProjectContext, Settings};
 use crate::ui::Ui;
 use std::cell::OnceCell;
 
@@ -20,6 +20,8 @@ pub struct Context {
     pub settings: Settings,
     plane: OnceCell<Plane>,
     patience: Patience,
+    /// For completion, which says nothing beside its answer.
+    hurried: bool,
 }
 
 /// The control plane of the current context.
@@ -46,6 +48,7 @@ impl Context {
             settings,
             plane: OnceCell::new(),
             patience: Patience::USUAL,
+            hurried: false,
         }
     }
 
@@ -54,6 +57,7 @@ impl Context {
     pub fn hurried(ui: Ui, settings: Settings) -> Self {
         Self {
             patience: Patience::HURRIED,
+            hurried: true,
             ..Self::new(ui, settings)
         }
     }
@@ -67,9 +71,52 @@ impl Context {
         }
     }
 
+    /// Has the user confirm something that cannot be undone; `assumed` is `--yes`. Where a project file leads commands to
+    /// another context, `--yes` alone is no consent: whoever wrote it may not know, so the context has to be named.
+    pub fn confirm(&self, assumed: bool, doing: &str, name: &str) -> Result<()> {
+        let elsewhere = self
+            .settings
+            .project_context()?
+            .filter(|project| project.leads_elsewhere);
+        let Some(project) = elsewhere else {
+            return self.ui.confirm(assumed, doing, name);
+        };
+        let ProjectContext {
+            name: context, path, ..
+        } = project;
+        let doing = format!("{doing} in context {context}, which {} names", path.display());
+        self.ui
+            .confirm(false, &doing, name)
+            .map_err(|error| match error.code() {
+                Code::Unconfirmed if assumed => error.hint(format!("add --context {context} to go ahead there")),
+                Code::Unconfirmed => error.hint(format!("add --context {context} --yes to go ahead there")),
+                _ => error,
+            })
+    }
+
+    /// Says which project files were passed over, and in which context a project file has commands work.
+    fn tell_project(&self) -> Result<()> {
+        self.tell_passed_over();
+        if let Some(ProjectContext { name, path, .. }) = self.settings.project_context()? {
+            self.ui
+                .notice(format!("Working in context {name}, which {} names.", path.display()));
+        }
+        Ok(())
+    }
+
+    /// Warns about project files that were passed over.
+    pub fn tell_passed_over(&self) {
+        for sentence in self.settings.take_passed_over() {
+            self.ui.warn(sentence);
+        }
+    }
+
     fn plane(&self) -> Result<&Plane> {
         if let Some(plane) = self.plane.get() {
             return Ok(plane);
+        }
+        if !self.hurried {
+            self.tell_project()?;
         }
         let plane = match self.settings.server()? {
             Some(server) => Plane::Server(self.client(server)),

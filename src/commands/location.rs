@@ -136,9 +136,8 @@ fn latencies(ctx: &Context) -> Result<HashMap<LocationCode, u64>> {
             continue;
         }
         for instance in plane.list_instances(&database.name)? {
-            let address = instance.url.replacen("libsql://", "https://", 1);
-            let Ok(url) = url::Url::parse(&address) else { continue };
-            if found.contains_key(&instance.location) || !matches!(url.scheme(), "http" | "https") {
+            let Some(url) = instance.url.http() else { continue };
+            if found.contains_key(&instance.location) {
                 continue;
             }
             match server.latency(&url) {

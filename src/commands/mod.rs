@@ -171,6 +171,7 @@ pub fn run(args: Vec<OsString>) -> u8 {
         (_, None) => help::print_overview(&ctx).map(|()| 0),
     };
     ctx.tell_skipped();
+    ctx.tell_passed_over();
     match result {
         Ok(code) => code,
         Err(error) => report::report(&ctx.ui, json, &error),

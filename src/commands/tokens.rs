@@ -226,7 +226,7 @@ struct Revoked {
 pub(super) fn revoke(ctx: &Context, of: &Of, which: &Which) -> Result<()> {
     let id = which.id.as_str();
     let plane = ctx.control()?;
-    ctx.ui.confirm(
+    ctx.confirm(
         which.yes,
         &format!("revoke token {id} of {} {}", of.noun(), of.name()),
         of.name(),
@@ -269,7 +269,7 @@ pub(super) fn invalidate(ctx: &Context, of: &Of, ending: &Ending) -> Result<()> 
         }
     };
     let plane = ctx.control()?;
-    ctx.ui.confirm(
+    ctx.confirm(
         ending.yes,
         &format!("end every token made so far for {} {}", of.noun(), of.name()),
         of.name(),

@@ -20,6 +20,7 @@
 
 pub mod accounts;
 pub mod client;
+pub mod database_url;
 pub mod embedded;
 pub mod files;
 #[cfg(unix)]

@@ -5,6 +5,7 @@
 //!
 //! Times are RFC 3339 UTC, sizes bytes, durations milliseconds.
 
+use super::database_url::DatabaseUrl;
 use super::names::{DatabaseId, DatabaseName, GroupName, LocationCode};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -21,7 +22,7 @@ pub struct Database {
     #[serde(rename = "Hostname")]
     pub hostname: String,
     /// What an application connects to: `file:…` on the embedded plane, `libsql://…` or `http(s)://…` elsewhere.
-    pub url: String,
+    pub url: DatabaseUrl,
     pub group: GroupName,
     #[serde(rename = "primaryRegion")]
     pub primary: LocationCode,
@@ -112,7 +113,7 @@ pub struct Instance {
     #[serde(rename = "region")]
     pub location: LocationCode,
     pub hostname: String,
-    pub url: String,
+    pub url: DatabaseUrl,
     pub state: InstanceState,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size_bytes: Option<u64>,
@@ -248,7 +249,7 @@ pub struct Connection {
     pub database: DatabaseName,
     pub location: LocationCode,
     pub role: Role,
-    pub url: String,
+    pub url: DatabaseUrl,
     pub token: Option<crate::secret::Secret>,
     /// Where the next token comes from; none if the token does not expire.
     pub renewal: Option<crate::secret::Renewal>,

@@ -10,13 +10,23 @@ use toml_edit::DocumentMut;
 /// The document at `path`; an empty one if there is no file.
 pub fn read(path: &Path) -> Result<DocumentMut> {
     match fs::read_to_string(path) {
-        Ok(text) => text
-            .parse()
-            .map_err(|error: toml_edit::TomlError| invalid(path, error.to_string().trim())),
+        Ok(text) => parse(path, &text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(DocumentMut::new()),
         Err(error) if error.kind() == std::io::ErrorKind::InvalidData => Err(invalid(path, "it is not UTF-8 text")),
         Err(error) => Err(Error::io(error, format!("cannot read {}", path.display()))),
     }
+}
+
+/// A document's text, understood. The error tells the place and repeats nothing: a file may hold tokens, or be no settings
+/// file at all.
+pub fn parse(path: &Path, text: &str) -> Result<DocumentMut> {
+    text.parse().map_err(|error: toml_edit::TomlError| {
+        let at = error.span().map_or(text.len(), |span| span.start.min(text.len()));
+        let before = &text.as_bytes()[..at];
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
+        invalid(path, &format!("line {line}, column {column} is not TOML"))
+    })
 }
 
 /// The error for a settings file that cannot be used.
@@ -102,6 +112,9 @@ mod tests {
         let error = change(&path, |_| Ok(())).unwrap_err();
         assert_eq!(error.code(), Code::InvalidSettings);
         assert_eq!(fs::read_to_string(&path).unwrap(), "broken = ");
+        let error = parse(&path, "[tokens]\nprod = \"fine\"\ntest = torso_hush").unwrap_err();
+        assert!(error.message().contains("line 3, column 8"), "{error}");
+        assert!(!error.full_message().contains("hush"), "{error}");
     }
 
     #[test]

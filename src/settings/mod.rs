@@ -3,23 +3,24 @@
 //! A value comes from, in this order: a flag, the environment, the project file (`.torso.toml` in this directory or one
 //! above), the user's settings (`config.toml`), a default. [`Settings::get`] answers with the value and its [`Origin`].
 //! Files are read only when something asks; `files` changes them safely; `keys` lists the settings; `contexts` holds the
-//! servers; `env` lists every environment variable.
+//! servers; `project` reads the project file; `env` lists every environment variable.
 
 pub mod contexts;
 pub mod env;
 pub mod files;
 pub mod keys;
+mod project;
+
+pub use project::PROJECT_FILE;
 
 use crate::control::names::ContextName;
 use crate::error::{Code, Error, Result};
 use keys::Key;
-use std::cell::OnceCell;
+use project::Project;
+use std::cell::{Cell, OnceCell};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use toml_edit::DocumentMut;
-
-/// The project file's name.
-pub const PROJECT_FILE: &str = ".torso.toml";
 
 /// Where a value was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,7 +72,8 @@ pub struct Overrides {
 pub struct Settings {
     overrides: Overrides,
     user: OnceCell<DocumentMut>,
-    project: OnceCell<Option<(PathBuf, DocumentMut)>>,
+    project: OnceCell<Project>,
+    passed_over_told: Cell<bool>,
 }
 
 impl Settings {
@@ -82,6 +84,7 @@ impl Settings {
             overrides,
             user: OnceCell::new(),
             project: OnceCell::new(),
+            passed_over_told: Cell::new(false),
         }
     }
 
@@ -131,7 +134,7 @@ impl Settings {
 
     /// The project file in effect, if there is one.
     pub fn project_path(&self) -> Result<Option<&Path>> {
-        Ok(self.project()?.as_ref().map(|(path, _)| path.as_path()))
+        Ok(self.project()?.file.as_ref().map(|(path, _)| path.as_path()))
     }
 
     /// A setting's value and where it was found; none if it is not set and has no default.
@@ -145,11 +148,9 @@ impl Settings {
             }
         }
         if Key::PROJECT.contains(&key)
-            && let Some((path, document)) = self.project()?
-            && let Some(value) = text_of(path, document, key.project_name())?
+            && let Some((path, document)) = &self.project()?.file
+            && let Some(value) = project::value(path, document, key)?
         {
-            key.check(&value)
-                .map_err(|error| files::invalid(path, &error.to_string()))?;
             return Ok(Some((value, Origin::Project(path.clone()))));
         }
         if Key::USER.contains(&key)
@@ -201,40 +202,45 @@ impl Settings {
         Ok(self.user.get_or_init(|| document))
     }
 
-    fn project(&self) -> Result<&Option<(PathBuf, DocumentMut)>> {
+    fn project(&self) -> Result<&Project> {
         if let Some(found) = self.project.get() {
             return Ok(found);
         }
-        let found = match find_project_file() {
-            Some(path) => {
-                let document = files::read(&path)?;
-                check_project(&path, &document)?;
-                Some((path, document))
-            }
-            None => None,
-        };
+        let found = project::find()?;
         Ok(self.project.get_or_init(|| found))
     }
-}
 
-/// `.torso.toml` in this directory or the nearest one above.
-fn find_project_file() -> Option<PathBuf> {
-    let here = std::env::current_dir().ok()?;
-    here.ancestors()
-        .map(|dir| dir.join(PROJECT_FILE))
-        .find(|path| path.is_file())
-}
-
-/// Refuses unknown keys in a project file: a misspelt one could silently put a database elsewhere.
-fn check_project(path: &Path, document: &DocumentMut) -> Result<()> {
-    let known = Key::PROJECT.map(Key::project_name);
-    match document.iter().find(|(key, _)| !known.contains(key)) {
-        Some((key, _)) => Err(files::invalid(
-            path,
-            &format!("{key:?} is not a key; keys are {}", known.join(", ")),
-        )),
-        None => Ok(()),
+    /// Sentences about project files that were not used, once.
+    pub fn take_passed_over(&self) -> Vec<String> {
+        match self.project.get() {
+            Some(project) if !self.passed_over_told.replace(true) => project.passed_over.clone(),
+            _ => Vec::new(),
+        }
     }
+
+    /// The context that a project file chose, the file, and whether commands would work elsewhere without it.
+    pub fn project_context(&self) -> Result<Option<ProjectContext>> {
+        let Some((name, Origin::Project(path))) = self.get(Key::Context)? else {
+            return Ok(None);
+        };
+        let otherwise = self
+            .user_value(Key::Context)?
+            .unwrap_or_else(|| contexts::LOCAL.to_owned());
+        Ok(Some(ProjectContext {
+            leads_elsewhere: name != otherwise,
+            name,
+            path,
+        }))
+    }
+}
+
+/// A context that a project file chose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProjectContext {
+    pub name: String,
+    pub path: PathBuf,
+    /// Whether commands would work in another context without the file.
+    pub leads_elsewhere: bool,
 }
 
 fn text_of(path: &Path, document: &DocumentMut, key: &str) -> Result<Option<String>> {

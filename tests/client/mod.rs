@@ -1,5 +1,6 @@
 //! The client of a server: what it asks, what it makes of answers good and bad, and that its token goes nowhere else.
 
+mod addresses;
 mod answers;
 #[cfg(unix)]
 mod gateway;

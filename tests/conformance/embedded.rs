@@ -33,7 +33,7 @@ fn open(to: &Connection) -> rusqlite::Connection {
     } else {
         OpenFlags::SQLITE_OPEN_READ_WRITE
     };
-    rusqlite::Connection::open_with_flags(&to.url, mode | OpenFlags::SQLITE_OPEN_URI).unwrap()
+    rusqlite::Connection::open_with_flags(to.url.as_str(), mode | OpenFlags::SQLITE_OPEN_URI).unwrap()
 }
 
 impl Subject for Files {

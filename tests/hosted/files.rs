@@ -91,7 +91,13 @@ fn a_file_comes_in_pieces_and_is_used_once() {
     // What was sent before may come again.
     assert!(put(&world, &owner, &upload, 4096, &bytes[4096..]).unwrap().complete);
     let made = plane.create_database(&seeded("app", &upload)).unwrap();
-    assert_eq!(number(&made.url, "select count(*) from t"), 2);
+    assert_eq!(
+        number(
+            &plane.connection(&made.name, None).unwrap().url,
+            "select count(*) from t"
+        ),
+        2
+    );
     assert_eq!(
         plane.create_database(&seeded("again", &upload)).unwrap_err().code(),
         Code::UploadNotFound
@@ -159,7 +165,13 @@ fn a_dump_becomes_a_database() {
         ..request(name)
     };
     let made = plane.create_database(&request("app", &url)).unwrap();
-    assert_eq!(number(&made.url, "select count(*) from t"), 1);
+    assert_eq!(
+        number(
+            &plane.connection(&made.name, None).unwrap().url,
+            "select count(*) from t"
+        ),
+        1
+    );
     for (elsewhere, code) in [
         ("http://example.com/dump.sql", Code::Unsupported),
         ("file:///etc/passwd", Code::Unsupported),

@@ -210,7 +210,10 @@ fn databases_and_groups_move_between_organizations() {
             .execute_batch(sql)
             .unwrap();
     };
-    sql(&before.url, "create table t (x); insert into t values (1)");
+    sql(
+        &plane.connection(&before.name, None).unwrap().url,
+        "create table t (x); insert into t values (1)",
+    );
     plane.add_instance(&db("app"), &at("lhr")).unwrap();
     let jwt = plane
         .create_database_token(&db("app"), &NewToken::default())
@@ -242,7 +245,10 @@ fn databases_and_groups_move_between_organizations() {
         (after.locations, after.block_writes),
         (vec![at("ams"), at("lhr")], false)
     );
-    sql(&after.url, "insert into t values (2)");
+    sql(
+        &team.connection(&db("app"), None).unwrap().url,
+        "insert into t values (2)",
+    );
     assert!(world.hosted.route("app-alice").is_none());
     let route = world.hosted.route("app-team").unwrap();
     assert!(world.hosted.authorize(jwt.expose(), &route).is_err());

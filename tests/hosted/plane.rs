@@ -55,7 +55,7 @@ fn open(to: &Connection) -> rusqlite::Connection {
     } else {
         rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE
     };
-    rusqlite::Connection::open_with_flags(&to.url, mode | rusqlite::OpenFlags::SQLITE_OPEN_URI).unwrap()
+    rusqlite::Connection::open_with_flags(to.url.as_str(), mode | rusqlite::OpenFlags::SQLITE_OPEN_URI).unwrap()
 }
 
 #[test]

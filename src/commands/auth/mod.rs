@@ -146,8 +146,7 @@ fn logout(ctx: &Context, args: &Logout) -> Result<()> {
     let invalidated_before = if args.all {
         let client = ctx.server()?;
         let name = client.current_user()?.username;
-        ctx.ui
-            .confirm(args.yes, &format!("end every API token of {name}"), name.as_str())?;
+        ctx.confirm(args.yes, &format!("end every API token of {name}"), name.as_str())?;
         Some(client.invalidate_sessions()?)
     } else {
         None

@@ -191,8 +191,7 @@ struct Revoked {
 fn revoke(ctx: &Context, args: &Revoke) -> Result<()> {
     let accounts = ctx.accounts()?;
     let name = &args.name;
-    ctx.ui
-        .confirm(args.yes, &format!("revoke API token {name}"), name.as_str())?;
+    ctx.confirm(args.yes, &format!("revoke API token {name}"), name.as_str())?;
     let revoked = match accounts.revoke_api_token(name) {
         Ok(()) => true,
         Err(error) if args.if_exists && error.code() == Code::TokenNotFound => false,

@@ -189,8 +189,7 @@ pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
             )
             .hint(format!("torso db config set {} delete-protection off", copy.name)));
         }
-        ctx.ui
-            .confirm(args.yes, &format!("replace database {target}"), copy.name.as_str())?;
+        ctx.confirm(args.yes, &format!("replace database {target}"), copy.name.as_str())?;
     }
     interrupt::install();
     let staging = to.control()?.staging()?;

@@ -99,8 +99,7 @@ fn one(ctx: &Context, args: &Args, name: &DatabaseName) -> Result<bool> {
         )
         .hint(format!("torso db config set {name} delete-protection off")));
     }
-    ctx.ui
-        .confirm(args.yes, &format!("destroy database {name}"), name.as_str())?;
+    ctx.confirm(args.yes, &format!("destroy database {name}"), name.as_str())?;
     match ctx.control()?.delete_database(name) {
         Err(error) if args.if_exists && error.code() == Code::DatabaseNotFound => Ok(false),
         result => result.map(|_| true),
@@ -202,7 +201,7 @@ fn replica(ctx: &Context, args: &Args, name: &DatabaseName, location: &LocationC
             vec![format!("destroy the replica of database {name} at {location}")],
         );
     }
-    ctx.ui.confirm(
+    ctx.confirm(
         args.yes,
         &format!("destroy the replica of database {name} at {location}"),
         name.as_str(),

@@ -7,21 +7,21 @@ use std::path::PathBuf;
 
 /// For reading and, where the instance allows it, writing.
 pub(crate) fn target(connection: &Connection) -> Result<Target> {
-    match file(connection) {
+    match connection.url.path() {
         Some(path) => Ok(Target::File {
-            path,
+            path: path.clone(),
             read_only: connection.read_only,
             create: false,
             max_bytes: connection.size_limit,
             follow_links: true,
         }),
         None => Ok(Target::Remote {
-            url: url::Url::parse(&connection.url).map_err(|error| {
+            url: connection.url.server().cloned().ok_or_else(|| {
                 Error::new(
-                    Code::Internal,
-                    format!("database {} has no usable URL", connection.database),
+                    Code::Unavailable,
+                    format!("database {} has no address yet", connection.database),
                 )
-                .caused_by(error)
+                .hint("try again in a moment")
             })?,
             token: connection.token.clone(),
             renewal: connection.renewal.clone(),
@@ -37,5 +37,5 @@ pub(super) fn reading(connection: &Connection) -> Result<Target> {
 
 /// The instance's file, where it is one on this machine.
 pub(super) fn file(connection: &Connection) -> Option<PathBuf> {
-    super::show::file_path(&connection.url).map(PathBuf::from)
+    connection.url.path().cloned()
 }

@@ -52,8 +52,8 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
         return ctx.ui.value(&database.url);
     }
     if only.http_url {
-        return match http_url(&database.url) {
-            Some(url) => ctx.ui.value(&url),
+        return match database.url.http() {
+            Some(url) => ctx.ui.value(url.as_str()),
             None => Err(Error::new(
                 Code::Unsupported,
                 format!("database {name} is a file on this machine and has no HTTP address"),
@@ -62,12 +62,13 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
         };
     }
     if only.path {
-        return ctx.ui.value(&file_path(&database.url).ok_or_else(|| {
+        let path = database.url.path().ok_or_else(|| {
             Error::new(
                 Code::Unsupported,
                 format!("database {name} is not a file on this machine"),
             )
-        })?);
+        })?;
+        return ctx.ui.value(&path.to_string_lossy());
     }
     let instances = plane.list_instances(&name)?;
     if only.instance_urls {
@@ -95,26 +96,6 @@ pub(super) fn no_instance(name: &DatabaseName, location: &LocationCode) -> Error
         format!("database {name} has no instance at {location}"),
     )
     .hint(format!("torso db replicas {name} shows where it is"))
-}
-
-/// The address for HTTP clients, where there is one.
-fn http_url(url: &str) -> Option<String> {
-    match url.split_once("://")? {
-        ("libsql", rest) => Some(format!("https://{rest}")),
-        ("http" | "https", _) => Some(url.to_owned()),
-        _ => None,
-    }
-}
-
-/// The path in a `file:` URL.
-pub(super) fn file_path(url: &str) -> Option<String> {
-    if !url.starts_with("file:") {
-        return None;
-    }
-    match url::Url::parse(url).ok()?.to_file_path() {
-        Ok(path) => Some(path.to_string_lossy().into_owned()),
-        Err(()) => url.strip_prefix("file:").map(str::to_owned),
-    }
 }
 
 #[derive(Serialize)]
@@ -153,7 +134,7 @@ impl View for Shown {
         Layout::Card(
             Card::default()
                 .field("Name", Cell::text(database.name.as_str()))
-                .field("URL", Cell::text(&database.url))
+                .field("URL", Cell::text(database.url.as_str()))
                 .field("ID", Cell::text(database.id.as_str()))
                 .field("Group", Cell::text(database.group.as_str()))
                 .field("Location", Cell::text(database.primary.as_str()))

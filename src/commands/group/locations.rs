@@ -158,7 +158,7 @@ fn remove(ctx: &Context, args: &Remove) -> Result<()> {
         .hint(format!("promote another first: torso group promote {name} LOCATION")));
     }
     if !present.is_empty() {
-        ctx.ui.confirm(
+        ctx.confirm(
             args.yes,
             &format!("destroy the replicas of group {name} at {}", listed(&present)),
             name.as_str(),

@@ -82,7 +82,7 @@ fn transfer(ctx: &Context, args: &Transfer) -> Result<()> {
     if args.dry.dry_run {
         return answers::plan(ctx, vec![doing]);
     }
-    ctx.ui.confirm(args.yes, &doing, name.as_str())?;
+    ctx.confirm(args.yes, &doing, name.as_str())?;
     let group = plane.transfer_group(name, to)?;
     let sentence = format!("Moved group {name} to organization {to}.");
     ctx.ui.show(&Done::new(group, name, sentence))
@@ -336,7 +336,7 @@ fn destroy(ctx: &Context, args: &Destroy) -> Result<()> {
         .hint(format!("torso group config set {name} delete-protection off")));
     }
     let doing = format!("destroy group {name} with {}", counted(databases.len(), "database"));
-    ctx.ui.confirm(args.yes, &doing, name.as_str())?;
+    ctx.confirm(args.yes, &doing, name.as_str())?;
     plane.delete_group(name)?;
     let sentence = format!("Destroyed group {name} with {}.", counted(databases.len(), "database"));
     answer(true, databases, sentence)

@@ -176,7 +176,7 @@ struct Removed {
 
 fn remove(ctx: &Context, args: &Remove) -> Result<()> {
     let (user, organization) = (&args.user, ctx.organization()?);
-    ctx.ui.confirm(
+    ctx.confirm(
         args.yes,
         &format!("remove {user} from organization {organization}"),
         user.as_str(),

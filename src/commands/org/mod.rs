@@ -295,8 +295,7 @@ fn destroy(ctx: &Context, args: &Destroy) -> Result<()> {
     if args.dry.dry_run {
         return answers::plan(ctx, vec![format!("destroy organization {slug}")]);
     }
-    ctx.ui
-        .confirm(args.yes, &format!("destroy organization {slug}"), slug.as_str())?;
+    ctx.confirm(args.yes, &format!("destroy organization {slug}"), slug.as_str())?;
     accounts.delete_organization(slug)?;
     // A choice that leads nowhere would make every later command fail.
     if let Some(server) = ctx.settings.server()?
@@ -342,7 +341,7 @@ fn transfer(ctx: &Context, args: &Transfer) -> Result<()> {
     if args.dry.dry_run {
         return answers::plan(ctx, vec![doing]);
     }
-    ctx.ui.confirm(args.yes, &doing, name.as_str())?;
+    ctx.confirm(args.yes, &doing, name.as_str())?;
     plane.transfer_database(name, to)?;
     let thing = Transferred {
         name: name.clone(),

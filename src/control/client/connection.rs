@@ -24,15 +24,10 @@ impl Client {
                     .hint(format!("torso db config set {name} block-reads off")),
             );
         }
-        // A server's replica forwards writes to its primary; one that is a file cannot.
+        url.check_for_token(self.http.base())?;
         let mut read_only_reason = if database.block_writes {
             Some(format!(
                 "writes to {name} are blocked; torso db config set {name} block-writes off lifts it"
-            ))
-        } else if role == Role::Replica && url.starts_with("file:") {
-            Some(format!(
-                "this is the replica in {location}; the primary is in {}: torso db shell {name}",
-                database.primary
             ))
         } else {
             None

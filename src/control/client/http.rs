@@ -67,6 +67,11 @@ impl Http {
         shown(&self.base)
     }
 
+    /// The server's address.
+    pub fn base(&self) -> &Url {
+        &self.base
+    }
+
     pub fn has_token(&self) -> bool {
         self.token.is_some()
     }

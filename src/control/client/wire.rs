@@ -2,6 +2,7 @@
 //! with nulls and empty texts for what there is not. What is missing is filled in here, so that nobody else has to know.
 
 use crate::control::accounts::{ApiToken, Invite, Member, Organization, User};
+use crate::control::database_url::DatabaseUrl;
 use crate::control::names::LocationCode;
 use crate::control::places;
 use crate::control::tokens::Expiration;
@@ -141,7 +142,11 @@ fn fill_url(members: &mut Map<String, Value>, hostname: &str) {
     let host = text(members, hostname).to_owned();
     fill(members, hostname, json!(""));
     if text(members, "url").is_empty() && !host.is_empty() {
-        members.insert("url".to_owned(), json!(format!("libsql://{host}")));
+        let url = format!("libsql://{host}");
+        // A host that is none is no address.
+        if DatabaseUrl::parse(&url).is_ok() {
+            members.insert("url".to_owned(), json!(url));
+        }
     }
     fill(members, "url", json!(""));
 }
@@ -284,14 +289,14 @@ mod tests {
             "regions": ["lhr", "ams"], "primaryRegion": "ams", "group": "default", "parent": null,
         }))
         .unwrap();
-        assert_eq!(database.url, "libsql://app-me.example.io");
+        assert_eq!(&*database.url, "libsql://app-me.example.io");
         assert_eq!(database.locations[0].as_str(), "ams");
         assert_eq!(database.locations.len(), 2);
         let instance = instance(json!({
             "uuid": "x", "name": "lhr", "type": "replica", "region": "lhr", "hostname": "lhr-app.example.io"
         }))
         .unwrap();
-        assert_eq!(instance.url, "libsql://lhr-app.example.io");
+        assert_eq!(&*instance.url, "libsql://lhr-app.example.io");
         let configuration = configuration(json!({"size_limit": null})).unwrap();
         assert_eq!(configuration.size_limit, "0");
         let token =
@@ -305,6 +310,12 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_told_with_what_it_is() {
+        let error = database(json!({
+            "Name": "app", "DbId": "0eb771dd-6906-11ee-8553-eaa7715aeaf2", "url": "file:///etc/passwd", "Hostname": "h",
+            "regions": ["ams"], "group": "default",
+        }))
+        .unwrap_err();
+        assert!(error.full_message().contains("http(s), libsql or ws(s)"), "{error}");
         let error = database(json!({"Name": "../x"})).unwrap_err();
         assert_eq!(error.code(), Code::Unavailable);
         assert!(error.message().contains("a database"), "{error}");

@@ -3,6 +3,7 @@
 use super::Embedded;
 use super::catalog::databases::DatabaseRow;
 use super::view::{Change, View, database_not_found};
+use crate::control::database_url::DatabaseUrl;
 use crate::control::names::{DatabaseId, DatabaseName, LocationCode};
 use crate::control::types::{self, Connection, Database, Instance, InstanceState, Synced};
 use crate::engine::{Role, Running};
@@ -77,7 +78,7 @@ fn describe(
         },
         location: location.clone(),
         hostname: String::new(),
-        url: view.plane.engine.url(&view.site(location, row)),
+        url: DatabaseUrl::of_engine(view.plane.engine.url(&view.site(location, row))),
         state,
         size_bytes: here.map(|running| running.size),
         synced_at,
@@ -363,7 +364,7 @@ pub fn connection(plane: &Embedded, name: &DatabaseName, location: Option<&Locat
         } else {
             types::Role::Replica
         },
-        url: plane.engine.url(&view.site(location, &row)),
+        url: DatabaseUrl::of_engine(plane.engine.url(&view.site(location, &row))),
         token: None,
         renewal: None,
         read_only: read_only_reason.is_some(),

@@ -7,6 +7,7 @@ use super::catalog::databases::DatabaseRow;
 use super::catalog::places::{GroupRow, LocationRow};
 use super::lock::Lock;
 use super::reconcile::{self, Report, Want};
+use crate::control::database_url::DatabaseUrl;
 use crate::control::names::{DatabaseId, DatabaseName, GroupName, LocationCode};
 use crate::control::places;
 use crate::control::types::{Database, Group};
@@ -118,7 +119,7 @@ impl<'a> View<'a> {
     pub fn assemble(&self, row: DatabaseRow, replicas: impl IntoIterator<Item = LocationCode>) -> Database {
         let site = self.site(&row.primary, &row);
         Database {
-            url: self.plane.engine.url(&site),
+            url: DatabaseUrl::of_engine(self.plane.engine.url(&site)),
             size_bytes: self.plane.engine.size(&site),
             locations: std::iter::once(row.primary.clone()).chain(replicas).collect(),
             name: row.name,

@@ -5,6 +5,7 @@
 //! databases can have the same label (`a-b` of `c`, and `a` of `b-c`): the second one is refused.
 
 use super::Public;
+use crate::control::database_url::DatabaseUrl;
 use crate::control::embedded::Placed;
 use crate::control::names::{DatabaseId, DatabaseName, GroupName, LocationCode, OrganizationSlug};
 use crate::engine::Site;
@@ -48,7 +49,11 @@ pub fn label(database: &DatabaseName, organization: &OrganizationSlug, location:
 
 impl Public {
     /// The public URL of a label.
-    pub(super) fn url(&self, label: &str) -> String {
+    pub(super) fn database_url(&self, label: &str) -> DatabaseUrl {
+        DatabaseUrl::of_engine(self.url(label))
+    }
+
+    fn url(&self, label: &str) -> String {
         let base = self.base.as_str().trim_end_matches('/');
         match &self.domain {
             // A longer label cannot be part of a hostname: the path is used.

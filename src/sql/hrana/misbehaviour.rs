@@ -428,16 +428,25 @@ fn a_server_without_version_3_is_spoken_to_in_version_2() {
 }
 
 #[test]
-fn a_server_that_sends_elsewhere_is_followed() {
+fn base_url_on_another_server_is_not_followed() {
     let second = Server::start(vec![http(200, &format!("{HEAD}{BEGIN}{ROW}{END}"))]);
-    let head = format!("{{\"baton\":\"sent\",\"base_url\":\"{}some/path\"}}\n", second.url);
-    let first = Server::start(vec![http(200, &format!("{head}{BEGIN}{END}"))]);
-    let mut session = first.session();
-    run(&mut session, "select 1").unwrap();
-    assert_eq!(run(&mut session, "select 1").unwrap().1.0, [["Integer(1)"]]);
-    let (line, body) = second.asked().remove(0);
-    assert_eq!(line, "POST /some/path/v3-protobuf/cursor HTTP/1.1");
-    assert!(body.starts_with("\u{a}\u{4}sent"), "{body:?}");
+    let port = second.url.rsplit(':').next().unwrap().trim_end_matches('/').to_owned();
+    for base_url in [
+        format!("{}some/path", second.url),
+        format!("http://localhost:{port}/"),
+        "https://elsewhere.example".to_owned(),
+        "file:///etc/passwd".to_owned(),
+        "http://".to_owned(),
+    ] {
+        let head = format!("{{\"baton\":\"sent\",\"base_url\":\"{base_url}\"}}\n");
+        let first = Server::start(vec![http(200, &format!("{head}{BEGIN}{END}"))]);
+        let mut session = first.session();
+        let Err(Failure::Connection(error)) = run(&mut session, "select 1") else {
+            panic!("{base_url} was followed");
+        };
+        assert_eq!(error.code(), Code::Unavailable, "{error}");
+    }
+    assert_eq!(second.asked(), []);
 }
 
 #[test]

@@ -62,12 +62,14 @@ impl Client {
         size: u64,
         progress: &mut Progress<'_>,
     ) -> Result<()> {
-        let address = match database.url.strip_prefix("libsql://") {
-            Some(host) => format!("https://{host}/"),
-            None => format!("{}/", database.url.trim_end_matches('/')),
-        };
-        let host = Url::parse(&address)
-            .map_err(|error| Error::new(Code::Unavailable, "the database has no usable address").caused_by(error))?;
+        database.url.check_for_token(self.http.base())?;
+        let mut host = database
+            .url
+            .http()
+            .ok_or_else(|| Error::new(Code::Unavailable, "the database has no usable address"))?;
+        if !host.path().ends_with('/') {
+            host.set_path(&format!("{}/", host.path()));
+        }
         let join = |rest: &str| {
             host.join(rest)
                 .map_err(|error| Error::new(Code::Unavailable, "the upload has no usable address").caused_by(error))

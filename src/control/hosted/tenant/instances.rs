@@ -84,7 +84,10 @@ pub(super) fn connection(
         let mut connection = plane.connection(name, location)?;
         if let Engines::Sqld(_) = tenant.shared.engine {
             let at = (connection.role == Role::Replica || location.is_some()).then_some(&connection.location);
-            connection.url = tenant.shared.public.url(&label(name, &tenant.organization.slug, at));
+            connection.url = tenant
+                .shared
+                .public
+                .database_url(&label(name, &tenant.organization.slug, at));
         }
         Ok(connection)
     })

@@ -21,7 +21,7 @@ use super::labels::label;
 use super::permission::{Action, Rights, Target, permission};
 use super::pool::{Loan, Tenancy};
 use super::store::OrganizationRow;
-use super::{Caller, Engines, Entry, Shared};
+use super::{Caller, Entry, Shared};
 use crate::control::ControlPlane as _;
 use crate::control::embedded::Placed;
 use crate::control::names::{DatabaseName, GroupName, LocationCode, OrganizationSlug};
@@ -218,18 +218,14 @@ impl Tenant<'_> {
     fn outside(&self, mut database: Database) -> Database {
         let label = label(&database.name, &self.organization.slug, None);
         database.hostname = self.shared.public.hostname(&label);
-        if let Engines::Sqld(_) = self.shared.engine {
-            database.url = self.shared.public.url(&label);
-        }
+        database.url = self.shared.public.database_url(&label);
         database
     }
 
     fn outside_instance(&self, name: &DatabaseName, mut instance: Instance) -> Instance {
         let label = label(name, &self.organization.slug, Some(&instance.location));
         instance.hostname = self.shared.public.hostname(&label);
-        if let Engines::Sqld(_) = self.shared.engine {
-            instance.url = self.shared.public.url(&label);
-        }
+        instance.url = self.shared.public.database_url(&label);
         instance
     }
 }

@@ -1,6 +1,6 @@
 //! A Hrana stream: one connection on the server, kept across requests by its baton.
 //!
-//! It follows the server's `base_url`, opens a new stream and repeats the session's pragmas where the old one has expired,
+//! It follows the server's `base_url` on the same server, opens a new stream and repeats the session's pragmas where the old one has expired,
 //! falls back to Hrana 2, and knows whether a transaction is open. A statement inside a transaction is sent on the
 //! condition that there still is one, so it can never run outside. How a request is sent, and what each failure of it means, is in
 //! `request`.
@@ -9,7 +9,7 @@ mod request;
 
 pub(super) use request::{Denied, batch_result};
 
-use super::address::Address;
+use super::address::{Address, shown};
 use super::entry::protocol_error;
 use super::keep_alive::{KeepAlive, Watched};
 use super::refusal::{Refusal, transaction_lost};
@@ -230,17 +230,30 @@ impl Stream {
             .map_err(|error| Failure::Connection(Error::new(Code::Internal, "cannot make a URL").caused_by(error)))
     }
 
-    /// Applies the baton and `base_url` of an answer.
+    /// Applies the baton and `base_url` of an answer. A `base_url` on another server is refused: the token, and what is asked
+    /// and answered, are for the one that the user or the control plane named.
     pub(super) fn follow(&mut self, baton: Option<String>, base_url: Option<&str>) -> Result<()> {
         self.baton = baton;
         if let Some(base_url) = base_url.filter(|url| !url.is_empty()) {
-            let url = Url::parse(base_url).ok().filter(|url| {
-                url.scheme() == "https" || (url.scheme() == "http" && self.address.base.scheme() == "http")
-            });
-            let Some(mut url) = url else {
+            let Ok(mut url) = Url::parse(base_url) else {
                 self.baton = None;
                 return Err(Failure::Connection(protocol_error("its base_url cannot be used")));
             };
+            let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
+            if url.origin() != self.address.base.origin() || !plain {
+                self.baton = None;
+                return Err(Failure::Connection(
+                    Error::new(
+                        Code::Unavailable,
+                        format!(
+                            "{} sends on to {}, where the token is not sent",
+                            shown(&self.address.base),
+                            shown(&url)
+                        ),
+                    )
+                    .hint("if the database is there, open it by that URL"),
+                ));
+            }
             if !url.path().ends_with('/') {
                 url.set_path(&format!("{}/", url.path()));
             }
