@@ -124,6 +124,11 @@ struct Globals {
     data_dir: Option<PathBuf>,
 }
 
+/// A command that has the global flags and nothing else, for who must recognize them.
+fn global_arguments() -> clap::Command {
+    <Globals as clap::Args>::augment_args(clap::Command::new("torso"))
+}
+
 /// Says what would be done, and does nothing.
 #[derive(clap::Args)]
 struct DryRun {

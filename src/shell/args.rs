@@ -1,6 +1,7 @@
 //! The words after `db shell`: the single-dash flags of `sqlite3`, with one dash or two, before and after the database,
 //! and our own.
 
+use super::render::preset;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
@@ -57,12 +58,6 @@ impl Arguments {
         self.commands.is_empty() && self.files.is_empty()
     }
 }
-
-/// Flags that choose a mode.
-const MODES: [&str; 16] = [
-    "ascii", "box", "column", "csv", "html", "insert", "json", "jsonl", "line", "list", "markdown", "qbox", "quote",
-    "table", "tabs", "vertical",
-];
 
 /// Flags of `sqlite3` that tune its memory, which no result depends on, and how many values each takes. `-maxsize` is about
 /// `-deserialize`, and does nothing without it there either.
@@ -122,12 +117,14 @@ pub fn parse(words: &[OsString]) -> Result<Arguments, String> {
         match name {
             "output" | "mode" => {
                 let mode = value()?.to_string_lossy().into_owned();
-                if !super::render::Style::PRESETS.contains(&mode.as_str()) {
+                if preset::by_name(&mode).is_none() {
                     return Err(format!("unknown output mode: {mode}"));
                 }
                 arguments.switches.push(Switch::Mode(mode));
             }
-            mode if MODES.contains(&mode) => arguments.switches.push(Switch::Mode(mode.to_owned())),
+            mode if preset::by_name(mode).is_some_and(|preset| preset.is_flag) => {
+                arguments.switches.push(Switch::Mode(mode.to_owned()))
+            }
             "separator" => arguments.switches.push(Switch::Separator(text_value(value()?))),
             "newline" => arguments.switches.push(Switch::Newline(text_value(value()?))),
             "nullvalue" => arguments.switches.push(Switch::Null(text_value(value()?))),

@@ -17,10 +17,12 @@ pub(crate) mod fuzz;
 mod hrana;
 pub mod literals;
 pub mod log;
+pub mod number;
 pub mod query;
 pub(crate) mod restrict;
 pub mod script;
 pub mod split;
+pub mod text;
 pub mod trailer;
 
 use crate::secret::{Renewal, Secret};

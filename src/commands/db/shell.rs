@@ -8,11 +8,11 @@ use crate::error::{Code, Error, Kind, Result};
 use crate::secret::Secret;
 use crate::settings::env;
 use crate::shell::args::{self, Arguments};
-use crate::shell::person::Person;
-use crate::shell::{self, Hooks, Options};
+use crate::shell::{self, Hooks, Options, TerminalOptions};
 use crate::sql::Target;
 use crate::ui::text;
 use std::ffi::{OsStr, OsString};
+use std::sync::LazyLock;
 
 /// Open an SQL shell on a database, or run SQL and dot-commands
 ///
@@ -54,21 +54,37 @@ pub(crate) struct Args {
     words: Vec<OsString>,
 }
 
-/// Global flags that may stand among the shell's words, and whether a value follows.
-const GLOBALS: [(&str, bool); 9] = [
-    ("--quiet", false),
-    ("--no-input", false),
-    ("--raw", false),
-    ("--color", true),
-    ("--timeout", true),
-    ("--context", true),
-    ("--org", true),
-    ("--config-dir", true),
-    ("--data-dir", true),
-];
+/// A global flag: its name with its dashes, and whether a value follows.
+type GlobalFlag = (String, bool);
 
-/// Global flags of one letter, and whether a value follows.
-const SHORT_GLOBALS: [(&str, bool); 2] = [("-q", false), ("-c", true)];
+/// The global flags that may stand among the shell's words: all but those for the form of the answer, which is the shell's.
+static GLOBALS: LazyLock<Vec<GlobalFlag>> = LazyLock::new(|| {
+    crate::commands::global_arguments()
+        .get_arguments()
+        .filter(|argument| !matches!(argument.get_id().as_str(), "output" | "json"))
+        .flat_map(|argument| {
+            let takes_value = argument.get_action().takes_values();
+            let long = argument
+                .get_long()
+                .into_iter()
+                .chain(argument.get_all_aliases().unwrap_or_default());
+            long.map(move |name| (format!("--{name}"), takes_value))
+        })
+        .collect()
+});
+
+/// Those of one letter.
+static SHORT_GLOBALS: LazyLock<Vec<GlobalFlag>> = LazyLock::new(|| {
+    crate::commands::global_arguments()
+        .get_arguments()
+        .filter_map(|argument| {
+            Some((
+                format!("-{}", argument.get_short()?),
+                argument.get_action().takes_values(),
+            ))
+        })
+        .collect()
+});
 
 /// The form of the answer; `--json` is short for one.
 const FORM: &str = "--output";
@@ -132,11 +148,11 @@ fn words_start(args: &[OsString]) -> Option<usize> {
         let text = args[at].to_string_lossy();
         at += 1;
         if text.starts_with('-') {
-            let takes_value = GLOBALS
-                .iter()
-                .chain(&SHORT_GLOBALS)
-                .chain(&[(FORM, true)])
-                .any(|(flag, takes_value)| *takes_value && text == *flag);
+            let takes_value = text == FORM
+                || GLOBALS
+                    .iter()
+                    .chain(&*SHORT_GLOBALS)
+                    .any(|(flag, takes_value)| *takes_value && text == *flag);
             at += usize::from(takes_value);
         } else if text == *noun {
             match nouns.next() {
@@ -180,7 +196,7 @@ pub(in crate::commands) fn run(ctx: &Context, args: &Args) -> Result<u8> {
         name: place.name,
         startup_file: own_files.as_ref().map(|directory| directory.join("shellrc")),
         arguments,
-        person: person(ctx, place.connection.as_ref()),
+        terminal: terminal_options(ctx, place.connection.as_ref()),
     };
     let databases = || names(ctx);
     let resolve = |name: &str| resolve(ctx, name);
@@ -203,8 +219,8 @@ pub(in crate::commands) fn run(ctx: &Context, args: &Args) -> Result<u8> {
 }
 
 /// Who types, where somebody does.
-fn person(ctx: &Context, connection: Option<&Connection>) -> Person {
-    Person {
+fn terminal_options(ctx: &Context, connection: Option<&Connection>) -> TerminalOptions {
+    TerminalOptions {
         colour: ctx.ui.colors_answer(),
         quiet: ctx.ui.is_quiet(),
         raw: ctx.ui.raw(),

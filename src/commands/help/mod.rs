@@ -13,7 +13,7 @@ use super::Cli;
 use crate::context::Context;
 use crate::error::{Code, Error, Result};
 use crate::settings::{Overrides, Settings};
-use crate::shell::editor::pager;
+use crate::shell::terminal::pager;
 use crate::ui;
 use crate::ui::markdown::PageStyle;
 use clap::{Command, CommandFactory as _};

@@ -4,14 +4,15 @@
 //! merged: memory does not grow with the databases.
 
 use super::Call;
-use super::connect::target;
-use super::schema::identifier;
-use super::tables::{Table, tables};
+use super::open::target;
+use super::table_info::{Table, tables};
 use crate::error::{Code, Error, Result};
+use crate::shell::exec::screen::layout;
 use crate::shell::interrupt;
 use crate::shell::render::Renderer;
-use crate::shell::state::{End, Ran, Shell, text_of};
+use crate::shell::state::{Interrupt, Shell, ShellResult};
 use crate::sql::query::{owned, rows, text};
+use crate::sql::text::{identifier, value_to_text};
 use crate::sql::{self, Args, Column, Failure, Flow, Outcome, Session, Sink, Target, Value, ValueRef};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -111,7 +112,7 @@ fn same(one: &Value, other: &Value) -> bool {
 fn shown(key: &[Value]) -> String {
     let exact = |value: &Value| match value {
         Value::Real(number) => number.to_string(),
-        other => text_of(other),
+        other => value_to_text(other),
     };
     key.iter().map(exact).collect::<Vec<_>>().join(",")
 }
@@ -284,7 +285,7 @@ fn schema(session: &mut dyn Session) -> Result<BTreeMap<String, Value>> {
         .into_iter()
         .filter_map(|mut row| {
             let sql = row.pop()?;
-            Some((text_of(&row.pop()?), sql))
+            Some((value_to_text(&row.pop()?), sql))
         })
         .collect())
 }
@@ -415,17 +416,14 @@ fn compare(here: &mut dyn Session, there: &Target, report: &mut Report<'_>) -> R
     done
 }
 
-pub fn diff(shell: &mut Shell<'_>, call: &Call) -> Ran {
-    shell.needs_trust(format_args!("cannot run .diff in safe mode"))?;
+pub fn diff(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
     let [name] = call.texts()[..] else {
         return shell.fail(format_args!("Usage: .diff TARGET"));
     };
     let other = target(shell, name)?.restricted(true, false);
-    let style = shell
-        .look()
-        .map_or_else(|| shell.settings.style.clone(), |look| look.style);
+    let style = layout(shell).map_or_else(|| shell.settings.style.clone(), |layout| layout.style);
     shell.session()?;
-    let slot = &mut shell.slots[shell.active];
+    let slot = &mut shell.connections.slots[shell.connections.active];
     let Some(session) = &mut slot.session else {
         return Ok(());
     };
@@ -444,7 +442,7 @@ pub fn diff(shell: &mut Shell<'_>, call: &Call) -> Ran {
     match compared {
         Err(error) => shell.fail(format_args!("Error: {error}")),
         // As a comparison of files: scripts learn it from the exit code.
-        Ok(()) if differences > 0 => Err(End::Failed(1)),
+        Ok(()) if differences > 0 => Err(Interrupt::Failed(1)),
         Ok(()) => Ok(()),
     }
 }

@@ -1,11 +1,12 @@
 //! `.find`: where in the database a text is.
 
 use super::Call;
-use super::schema::{identifier, literal};
-use super::tables::{Table, tables};
+use super::table_info::{Table, tables};
+use crate::shell::exec::screen::layout;
 use crate::shell::render::Renderer;
-use crate::shell::state::{Ran, Shell, text_of};
+use crate::shell::state::{Shell, ShellResult};
 use crate::shell::words::is_option;
+use crate::sql::text::{identifier, literal, value_to_text};
 use crate::sql::{Args, Column, Failure, Flow, Sink, Value, ValueRef};
 use std::io;
 
@@ -80,7 +81,7 @@ fn pattern(text: &str) -> String {
     format!("%{escaped}%")
 }
 
-pub fn find(shell: &mut Shell<'_>, call: &Call) -> Ran {
+pub fn find(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
     let (mut exact, mut words) = (false, Vec::new());
     for word in &call.args {
         if is_option(word, "case") {
@@ -100,7 +101,7 @@ pub fn find(shell: &mut Shell<'_>, call: &Call) -> Ran {
                 &format!("SELECT name FROM sqlite_schema WHERE name LIKE {}", literal(like)),
                 &[],
             )?;
-            Some(rows.iter().map(|row| text_of(&row[0])).collect::<Vec<_>>())
+            Some(rows.iter().map(|row| value_to_text(&row[0])).collect::<Vec<_>>())
         }
         None => None,
     };
@@ -113,13 +114,11 @@ pub fn find(shell: &mut Shell<'_>, call: &Call) -> Ran {
         positional: vec![Value::Text(parameter)],
         named: Vec::new(),
     };
-    let style = shell
-        .look()
-        .map_or_else(|| shell.settings.style.clone(), |look| look.style);
+    let style = layout(shell).map_or_else(|| shell.settings.style.clone(), |layout| layout.style);
     let mut found = 0;
     let mut failures = Vec::new();
     shell.session()?;
-    let slot = &mut shell.slots[shell.active];
+    let slot = &mut shell.connections.slots[shell.connections.active];
     let Some(session) = &mut slot.session else {
         return Ok(());
     };

@@ -1,14 +1,11 @@
-//! `.help`.
+//! `.help`, made from the table of commands.
 
-use super::Call;
-use crate::shell::state::{Ran, Shell};
+use super::{Call, specs};
+use crate::shell::command_spec::CommandSpec;
+use crate::shell::state::{Shell, ShellResult};
 use std::io::Write;
 
-/// A line that begins with a dot names a command, after it come its arguments and what it is for; the lines up to the
-/// next are its details, with an example.
-const TEXT: &str = include_str!("help.txt");
-
-pub fn help(shell: &mut Shell<'_>, call: &Call) -> Ran {
+pub fn help(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
     let pattern = call.args.first().map_or("", String::as_str);
     if !print(shell, pattern)? {
         shell.show(format_args!("Nothing matches '{pattern}'"))?;
@@ -16,37 +13,25 @@ pub fn help(shell: &mut Shell<'_>, call: &Call) -> Ran {
     Ok(())
 }
 
-/// Shows the help on what `pattern` names. False if it names nothing.
-pub fn print(shell: &mut Shell<'_>, pattern: &str) -> Ran<bool> {
-    let lines: Vec<&str> = TEXT.lines().collect();
-    let shown: Vec<&str> = match pattern {
-        "" => lines.into_iter().filter(|line| line.starts_with('.')).collect(),
-        "-a" | "-all" | "--all" => lines,
-        _ if pattern.starts_with('0') => lines,
-        _ => matching(&lines, pattern),
+/// Prints the help on what `pattern` names. False if it names nothing.
+pub fn print(shell: &mut Shell<'_>, pattern: &str) -> ShellResult<bool> {
+    let lines = match pattern {
+        "" => sorted().iter().map(|spec| spec.help_line()).collect(),
+        "-a" | "-all" | "--all" => sorted().iter().flat_map(|spec| spec.help()).collect(),
+        _ if pattern.starts_with('0') => sorted().iter().flat_map(|spec| spec.help()).collect(),
+        _ => matching(pattern),
     };
-    for line in &shown {
+    for line in &lines {
         writeln!(shell.out, "{line}")?;
     }
-    Ok(!shown.is_empty())
+    Ok(!lines.is_empty())
 }
 
-/// The lines of a command with its details.
-fn entry(lines: &[&'static str], at: usize) -> Vec<&'static str> {
-    let details = lines[at + 1..].iter().take_while(|line| !line.starts_with('.'));
-    std::iter::once(&lines[at]).chain(details).copied().collect()
-}
-
-/// The command that a line names.
-fn name(line: &'static str) -> Option<&'static str> {
-    line.strip_prefix('.')?.split(' ').next()
-}
-
-/// The lines on a command.
-#[cfg(test)]
-pub fn on(name: &str) -> Vec<&'static str> {
-    let lines: Vec<&str> = TEXT.lines().collect();
-    matching(&lines, name)
+/// All commands by name.
+fn sorted() -> Vec<&'static CommandSpec> {
+    let mut all: Vec<_> = specs().collect();
+    all.sort_unstable_by_key(|spec| spec.name);
+    all
 }
 
 /// Whether a name begins as the pattern says, in which `*` stands for any text and `?` for a character.
@@ -63,107 +48,111 @@ fn begins_like(name: &str, pattern: &str) -> bool {
     }
 }
 
-fn matching(lines: &[&'static str], pattern: &str) -> Vec<&'static str> {
+/// The help on the command of this name, or the list of those that begin so, or the help of those that mention it.
+fn matching(pattern: &str) -> Vec<String> {
     let pattern = pattern.strip_prefix('.').unwrap_or(pattern);
-    let named = |whole: bool| -> Vec<usize> {
-        let fits = |name: &str| {
-            if whole {
-                name == pattern
-            } else {
-                begins_like(name, pattern)
-            }
-        };
-        (0..lines.len())
-            .filter(|&at| name(lines[at]).is_some_and(fits))
-            .collect()
-    };
-    let found = match named(true) {
-        found if found.is_empty() => named(false),
-        found => found,
-    };
-    match found[..] {
+    let all = sorted();
+    let mut named: Vec<_> = all.iter().filter(|spec| spec.name == pattern).collect();
+    if named.is_empty() {
+        named = all.iter().filter(|spec| begins_like(spec.name, pattern)).collect();
+    }
+    match named[..] {
         [] => {}
-        [only] => return entry(lines, only),
-        _ => return found.into_iter().map(|at| lines[at]).collect(),
+        [only] => return only.help(),
+        _ => return named.iter().map(|spec| spec.help_line()).collect(),
     }
-    // Nothing is named so: show what speaks of it.
     let wanted = pattern.to_ascii_lowercase();
-    let mut shown = Vec::new();
-    let mut at = 0;
-    while at < lines.len() {
-        let whole = entry(lines, at);
-        if whole.iter().any(|line| line.to_ascii_lowercase().contains(&wanted)) {
-            shown.extend(&whole);
-        }
-        at += whole.len();
-    }
-    shown
+    all.iter()
+        .map(|spec| spec.help())
+        .filter(|lines| lines.iter().any(|line| line.to_ascii_lowercase().contains(&wanted)))
+        .flatten()
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shell::command_spec::Group;
     use std::collections::BTreeSet;
+    use std::fmt::Write as _;
 
     #[test]
-    fn every_command_has_its_help_and_there_is_no_other() {
-        let lines: Vec<&str> = TEXT.lines().collect();
-        let told: Vec<&str> = lines.iter().filter_map(|line| name(line)).collect();
-        assert!(told.is_sorted(), "{told:?}");
-        let there: BTreeSet<&str> = crate::shell::dot::names().collect();
-        assert_eq!(told.iter().copied().collect::<BTreeSet<_>>(), there);
-        assert_eq!(told.len(), there.len());
-    }
-
-    #[test]
-    fn the_document_names_every_command_and_option() {
-        let document = include_str!("../../../docs/shell.md");
-        let option = |word: &&str| word.starts_with('-') && word.len() > 1;
-        let missing: Vec<&str> = TEXT
-            .lines()
-            .filter(|line| !line.starts_with("   Example:"))
-            .flat_map(|line| line.split([' ', ',', '?']))
-            .filter(|word| option(word) || word.len() > 1 && word.starts_with('.'))
-            .map(|word| word.trim_end_matches(['.', ';', ':']))
-            .filter(|word| word.len() > 1 && !document.contains(word))
-            .collect();
-        assert!(missing.is_empty(), "{missing:?}");
-    }
-
-    #[test]
-    fn every_command_has_a_summary_and_one_example_of_itself() {
-        let lines: Vec<&str> = TEXT.lines().collect();
-        for at in (0..lines.len()).filter(|&at| lines[at].starts_with('.')) {
-            let (usage, summary) = lines[at].split_at(25);
-            assert!(usage.ends_with(' ') || lines[at].contains("  "), "{}", lines[at]);
-            assert!(!summary.trim().is_empty(), "{}", lines[at]);
-            let examples: Vec<&str> = entry(&lines, at)
-                .iter()
-                .filter_map(|line| line.strip_prefix("   Example:  "))
-                .collect();
-            let [example] = examples[..] else {
-                panic!("{}: {examples:?}", lines[at]);
-            };
-            let typed = example[1..].split(' ').next().unwrap();
-            let called = crate::shell::dot::find(typed).map(|command| command.0);
-            assert_eq!(called, name(lines[at]), "{example}");
+    fn commands_have_one_name_each_a_summary_and_an_example_of_themselves() {
+        let names: BTreeSet<&str> = specs().map(|spec| spec.name).collect();
+        assert_eq!(names.len(), specs().count());
+        for spec in specs() {
+            assert!(!spec.summary.is_empty(), "{}", spec.name);
+            assert!(spec.shortest <= spec.name.len(), "{}", spec.name);
+            let typed = spec.example[1..].split(' ').next().unwrap();
+            let called = crate::shell::dot::find(typed).map(|command| command.spec.name);
+            assert_eq!(called, Some(spec.name), "{}", spec.example);
+            for line in spec.help() {
+                assert!(line.chars().count() <= 100, "{line}");
+            }
         }
-        assert!(lines.iter().all(|line| line.chars().count() <= 90));
+    }
+
+    /// The table of commands in `docs/shell.md`.
+    fn documented() -> String {
+        let mut out = String::from("| What for | Commands |\n|---|---|\n");
+        for (group, title) in Group::TITLES {
+            let calls: Vec<String> = sorted()
+                .iter()
+                .filter(|spec| spec.group == group)
+                .map(|spec| {
+                    let options = spec.options().into_iter().filter(|option| !spec.usage.contains(option));
+                    let words: Vec<&str> = [spec.usage]
+                        .into_iter()
+                        .chain(options)
+                        .filter(|word| !word.is_empty())
+                        .collect();
+                    let call = format!(
+                        ".{} {}",
+                        spec.name,
+                        words.join(" ").replace("?OPTIONS? ", "").replace("?OPTIONS?", "")
+                    );
+                    format!("`{}`", call.trim_end().replace('|', "\\|"))
+                })
+                .collect();
+            let _ = writeln!(out, "| {title} | {} |", calls.join(", "));
+        }
+        out
+    }
+
+    #[test]
+    fn documented_commands_are_those_of_the_table() {
+        const BEGIN: &str =
+            "<!-- Made from src/shell/dot/table.rs; UPDATE=1 cargo test --lib shell:: makes it again. -->\n";
+        const END: &str = "<!-- End of what is made. -->\n";
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/shell.md");
+        let page = std::fs::read_to_string(path).unwrap();
+        let (before, rest) = page.split_once(BEGIN).expect("the mark of the beginning");
+        let (section, after) = rest.split_once(END).expect("the mark of the end");
+        if section == documented() {
+            return;
+        }
+        assert!(
+            std::env::var_os("UPDATE").is_some(),
+            "docs/shell.md is stale: run UPDATE=1 cargo test --lib shell::"
+        );
+        std::fs::write(path, format!("{before}{BEGIN}{}{END}{after}", documented())).unwrap();
     }
 
     #[test]
     fn a_name_or_its_beginning_or_a_word_finds_help() {
-        let lines: Vec<&str> = TEXT.lines().collect();
-        assert_eq!(matching(&lines, "mode"), matching(&lines, ".mode"));
-        assert!(matching(&lines, "mode").len() > 5);
-        assert!(matching(&lines, "e").iter().all(|line| line.starts_with(".e")));
+        assert_eq!(matching("mode"), matching(".mode"));
+        assert!(matching("mode").len() > 5);
+        assert!(matching("e").iter().all(|line| line.starts_with(".e")));
         assert!(
-            matching(&lines, "spreadsheet").contains(&".excel                   Open the next result in a spreadsheet")
+            matching("spreadsheet")
+                .contains(&".excel                   Open the next result in a spreadsheet".to_owned())
         );
-        assert!(matching(&lines, "xyzzy").is_empty());
-        let all = lines.iter().filter(|line| line.starts_with('.'));
-        assert_eq!(matching(&lines, "*"), all.copied().collect::<Vec<_>>());
-        assert_eq!(matching(&lines, "m*e"), matching(&lines, "mode"));
-        assert_eq!(matching(&lines, ".?ode"), matching(&lines, "mode"));
+        assert!(matching("xyzzy").is_empty());
+        assert_eq!(
+            matching("*"),
+            sorted().iter().map(|spec| spec.help_line()).collect::<Vec<_>>()
+        );
+        assert_eq!(matching("m*e"), matching("mode"));
+        assert_eq!(matching(".?ode"), matching("mode"));
     }
 }

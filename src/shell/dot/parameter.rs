@@ -1,24 +1,20 @@
-//! `.parameter`: values for the parameters of statements, kept in a temporary table that statements may use too.
-//!
-//! Servers refuse temporary tables. The table for a connection to one is kept here, in a database in memory: the values are
-//! bound all the same, but the server's statements cannot read the table, nor can a value be computed from the server's.
+//! `.parameter`: values for the parameters of statements.
 
 use super::Call;
-use super::schema::literal;
-use crate::shell::state::{End, Ran, Shell, text_of};
-use crate::sql::query::collect;
-use crate::sql::{Failure, Session, Target, Value, open};
+use crate::shell::exec::parameters::{create_table, query};
+use crate::shell::state::{Interrupt, Shell, ShellResult};
+use crate::sql::text::{literal, value_to_text};
 use std::io::Write;
 
 /// Names are shown in a column no wider than this.
 const WIDEST: usize = 40;
 
-pub fn parameter(shell: &mut Shell<'_>, call: &Call) -> Ran {
+pub fn parameter(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
     shell.session()?;
     match call.texts()[..] {
         ["clear"] => quietly(shell, "DROP TABLE IF EXISTS temp.sqlite_parameters"),
         ["list"] => list(shell),
-        ["init"] => make_table(shell),
+        ["init"] => create_table(shell),
         ["set", name, value] => set(shell, name, value),
         ["unset", name] => quietly(
             shell,
@@ -28,79 +24,21 @@ pub fn parameter(shell: &mut Shell<'_>, call: &Call) -> Ran {
     }
 }
 
-/// The session that has the table.
-fn keeper<'s>(shell: &'s mut Shell<'_>) -> Ran<&'s mut (dyn Session + 'static)> {
-    if shell.session()?.is_local() {
-        return shell.session();
-    }
-    if shell.slot().parameters.is_none() {
-        match open(&Target::Memory) {
-            Ok(session) => shell.slot().parameters = Some(session),
-            Err(error) => return shell.fail(format_args!("Error: {error}")),
-        }
-    }
-    match &mut shell.slot().parameters {
-        Some(session) => Ok(session.as_mut()),
-        None => Err(End::Failed(1)),
-    }
-}
-
-fn query(shell: &mut Shell<'_>, sql: &str) -> Ran<Result<Vec<Vec<Value>>, Failure>> {
-    Ok(collect(keeper(shell)?, sql, &[]))
-}
-
-/// Names and values, for binding.
-pub fn values(shell: &mut Shell<'_>) -> Ran<Vec<(String, Value)>> {
-    let rows = query(shell, "SELECT key, value FROM temp.sqlite_parameters")?.unwrap_or_default();
-    let pair = |row: Vec<Value>| {
-        let mut row = row.into_iter();
-        Some((text_of(&row.next()?), row.next()?))
-    };
-    Ok(rows.into_iter().filter_map(pair).collect())
-}
-
 /// Runs a statement whose failure means that there was nothing to do.
-fn quietly(shell: &mut Shell<'_>, sql: &str) -> Ran {
+fn quietly(shell: &mut Shell<'_>, sql: &str) -> ShellResult {
     query(shell, sql).map(drop)
 }
 
-/// The table, which only a connection that may create it can have.
-fn make_table(shell: &mut Shell<'_>) -> Ran {
-    shell.parameters_used = true;
-    let connection_config = |shell: &mut Shell<'_>, on: bool| -> Ran<Option<bool>> {
-        use rusqlite::config::DbConfig::{SQLITE_DBCONFIG_DEFENSIVE, SQLITE_DBCONFIG_WRITABLE_SCHEMA};
-        let Some(connection) = keeper(shell)?.local() else {
-            return Ok(None);
-        };
-        let defensive = connection.db_config(SQLITE_DBCONFIG_DEFENSIVE).unwrap_or(false);
-        // The table's name is reserved; the schema must be writable for the moment.
-        let _ = connection.set_db_config(SQLITE_DBCONFIG_DEFENSIVE, false);
-        let _ = connection.set_db_config(SQLITE_DBCONFIG_WRITABLE_SCHEMA, on);
-        Ok(Some(defensive))
-    };
-    let defensive = connection_config(shell, true)?;
-    quietly(
-        shell,
-        "CREATE TABLE IF NOT EXISTS temp.sqlite_parameters(\n  key TEXT PRIMARY KEY,\n  value\n) WITHOUT ROWID",
-    )?;
-    connection_config(shell, false)?;
-    if let (Some(true), Some(connection)) = (defensive, keeper(shell)?.local()) {
-        // It was allowed before, so it is again.
-        let _ = connection.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true);
-    }
-    Ok(())
-}
-
-fn list(shell: &mut Shell<'_>) -> Ran {
+fn list(shell: &mut Shell<'_>) -> ShellResult {
     let rows = query(shell, "SELECT key, quote(value) FROM temp.sqlite_parameters")?.unwrap_or_default();
     let width = rows
         .iter()
-        .map(|row| text_of(&row[0]).chars().count())
+        .map(|row| value_to_text(&row[0]).chars().count())
         .max()
         .unwrap_or(0)
         .min(WIDEST);
     for row in rows {
-        let (name, value) = (text_of(&row[0]), text_of(&row[1]));
+        let (name, value) = (value_to_text(&row[0]), value_to_text(&row[1]));
         let pad = width.saturating_sub(name.len());
         writeln!(shell.out, "{name}{:pad$} {value}", "")?;
     }
@@ -108,8 +46,8 @@ fn list(shell: &mut Shell<'_>) -> Ran {
 }
 
 /// The value is an SQL expression if it can be read as one, and a text otherwise.
-fn set(shell: &mut Shell<'_>, name: &str, value: &str) -> Ran {
-    make_table(shell)?;
+fn set(shell: &mut Shell<'_>, name: &str, value: &str) -> ShellResult {
+    create_table(shell)?;
     let replace = |value: &str| {
         format!(
             "REPLACE INTO temp.sqlite_parameters(key,value) VALUES({},{value});",
@@ -128,7 +66,7 @@ fn set(shell: &mut Shell<'_>, name: &str, value: &str) -> Ran {
         Err(_) if understood => Ok(()),
         Err(failure) => {
             shell.show(format_args!("Error: {failure}"))?;
-            Err(End::Failed(1))
+            Err(Interrupt::Failed(1))
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use super::Call;
 use crate::error::{Code, Error, Result};
-use crate::shell::state::{Ran, Shell};
+use crate::shell::exec::run_line;
+use crate::shell::state::{Shell, ShellResult};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -52,14 +53,13 @@ fn change<T>(path: &Path, change: impl FnOnce(&mut Queries) -> T) -> Result<T> {
     Ok(result)
 }
 
-fn kept<T>(shell: &mut Shell<'_>, result: Result<T>) -> Ran<T> {
+fn kept<T>(shell: &mut Shell<'_>, result: Result<T>) -> ShellResult<T> {
     result.or_else(|error| shell.fail(format_args!("Error: {error}")))
 }
 
 const USAGE: &str = "Usage: .query save NAME SQL | run NAME | list | drop NAME";
 
-pub fn query(shell: &mut Shell<'_>, call: &Call) -> Ran {
-    shell.needs_trust(format_args!("cannot run .query in safe mode"))?;
+pub fn query(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
     let Some(path): Option<PathBuf> = shell.hooks.queries.clone() else {
         return shell.fail(format_args!("Error: there is no settings directory to keep queries in"));
     };
@@ -80,8 +80,8 @@ pub fn query(shell: &mut Shell<'_>, call: &Call) -> Ran {
             let Some(sql) = queries.get(name) else {
                 return unknown(shell, name);
             };
-            let line = shell.line;
-            shell.run_line(sql.as_bytes(), line)
+            let line = shell.input.line;
+            run_line(shell, sql.as_bytes(), line)
         }
         ["drop", name] => {
             let done = change(&path, |queries| queries.remove(name));
@@ -94,7 +94,7 @@ pub fn query(shell: &mut Shell<'_>, call: &Call) -> Ran {
     }
 }
 
-fn unknown(shell: &mut Shell<'_>, name: &str) -> Ran {
+fn unknown(shell: &mut Shell<'_>, name: &str) -> ShellResult {
     shell.fail(format_args!(
         "Error: no query is kept as \"{name}\"; .query list shows those that are"
     ))

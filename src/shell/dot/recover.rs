@@ -5,13 +5,13 @@
 //! leads to any more stays lost.
 
 use super::Call;
-use super::schema::identifier;
-use super::tables::{Table, listed};
+use super::table_info::{Table, listed};
 use crate::error::{Error, Result};
 use crate::shell::interrupt;
 use crate::shell::render::text::{LineEnds, push_name, push_sql};
-use crate::shell::state::{Ran, Shell, text_of};
+use crate::shell::state::{Shell, ShellResult};
 use crate::sql::query::{Collected, owned, rows};
+use crate::sql::text::{identifier, value_to_text};
 use crate::sql::{Args, Failure, Flow, Session, Sink, Value, ValueRef};
 use std::io::{self, Write};
 
@@ -222,7 +222,7 @@ fn save(session: &mut dyn Session, out: &mut dyn Write) -> Result<Account> {
     let mut account = Vec::new();
     let mut modules = false;
     for object in &objects.0 {
-        let [kind, name, sql] = [0, 1, 2].map(|at| text_of(&object[at]));
+        let [kind, name, sql] = [0, 1, 2].map(|at| value_to_text(&object[at]));
         let is_system = name.starts_with("sqlite_");
         if kind != "table" || is_system && name != "sqlite_sequence" {
             continue;
@@ -235,7 +235,7 @@ fn save(session: &mut dyn Session, out: &mut dyn Write) -> Result<Account> {
             .is_some_and(|begin| begin.eq_ignore_ascii_case("create virtual table"))
         {
             modules = true;
-            let [name, sql] = [&name, &sql].map(|text| super::schema::literal(text));
+            let [name, sql] = [&name, &sql].map(|text| crate::sql::text::literal(text));
             written(writeln!(
                 out,
                 "PRAGMA writable_schema=ON;\nINSERT INTO sqlite_schema(type,name,tbl_name,rootpage,sql)\
@@ -256,8 +256,8 @@ fn save(session: &mut dyn Session, out: &mut dyn Write) -> Result<Account> {
         let complete = salvage.run(table.row_number.is_some())?;
         account.push((name, salvage.rows, complete));
     }
-    for object in objects.0.iter().filter(|object| text_of(&object[0]) != "table") {
-        written(writeln!(out, "{};", text_of(&object[2])))?;
+    for object in objects.0.iter().filter(|object| value_to_text(&object[0]) != "table") {
+        written(writeln!(out, "{};", value_to_text(&object[2])))?;
     }
     if modules {
         written(out.write_all(b"PRAGMA writable_schema=OFF;\n"))?;
@@ -274,12 +274,12 @@ fn save(session: &mut dyn Session, out: &mut dyn Write) -> Result<Account> {
     Ok(account)
 }
 
-pub fn recover(shell: &mut Shell<'_>, call: &Call) -> Ran {
+pub fn recover(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
     if let Some(word) = call.args.first() {
         return shell.fail(format_args!("unexpected option: {word}"));
     }
     shell.session()?;
-    let slot = &mut shell.slots[shell.active];
+    let slot = &mut shell.connections.slots[shell.connections.active];
     let Some(session) = &mut slot.session else {
         return Ok(());
     };

@@ -1,124 +1,14 @@
-//! Dot-commands that show what is in the database: `.tables`, `.indexes`, `.schema`, `.fullschema`, `.databases`.
+//! `.schema` and `.fullschema`: the statements that make a database.
 
 use super::Call;
+use super::databases::database_names;
 use crate::shell::render::{Mode, Renderer, Style};
-use crate::shell::state::{Ran, Shell, Slot, text_of};
+use crate::shell::state::{Shell, ShellResult};
 use crate::shell::words::is_option;
+use crate::sql::Value;
 use crate::sql::split::{complete, is_space};
-use crate::sql::{Target, Value};
+use crate::sql::text::{identifier, literal, value_to_text};
 use std::io::Write;
-
-/// A text as an SQL string.
-pub fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
-}
-
-/// A name as an SQL identifier.
-pub fn identifier(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// Names of the attached databases, `main` first.
-pub fn database_names(shell: &mut Shell<'_>) -> Ran<Vec<String>> {
-    let rows = shell.ask("SELECT name FROM pragma_database_list", &[])?;
-    Ok(rows.iter().map(|row| text_of(&row[0])).collect())
-}
-
-/// Width that lists of names are fitted to.
-const LINE: usize = 80;
-
-/// Shows names in as many columns as fit, filled downwards.
-fn show_names(shell: &mut Shell<'_>, names: &[String]) -> Ran {
-    let Some(longest) = names.iter().map(String::len).max() else {
-        return Ok(());
-    };
-    let columns = (LINE / (longest + 2)).max(1);
-    let rows = names.len().div_ceil(columns);
-    for row in 0..rows {
-        for (column, name) in names.iter().skip(row).step_by(rows).enumerate() {
-            let gap = if column == 0 { "" } else { "  " };
-            // Padded by bytes, as the width was found.
-            write!(shell.out, "{gap}{name}{:pad$}", "", pad = longest - name.len())?;
-        }
-        writeln!(shell.out)?;
-    }
-    Ok(())
-}
-
-/// Lists names of all databases that `condition` (on `?1`) lets through.
-fn list_names(shell: &mut Shell<'_>, pattern: &str, condition: &str) -> Ran {
-    let mut selects = Vec::new();
-    for database in database_names(shell)? {
-        let name = if database.eq_ignore_ascii_case("main") {
-            "name".to_owned()
-        } else {
-            format!("{}||'.'||name", literal(&database))
-        };
-        selects.push(format!(
-            "SELECT {name} FROM {}.sqlite_schema WHERE {condition}",
-            identifier(&database)
-        ));
-    }
-    let sql = format!("{} ORDER BY 1", selects.join(" UNION ALL "));
-    let rows = shell.ask(&sql, &[Value::Text(pattern.to_owned())])?;
-    let names: Vec<String> = rows.iter().map(|row| text_of(&row[0])).collect();
-    show_names(shell, &names)
-}
-
-pub fn tables(shell: &mut Shell<'_>, call: &Call) -> Ran {
-    let pattern = call.args.first().map_or("%", String::as_str);
-    list_names(
-        shell,
-        pattern,
-        "type IN ('table','view') AND name NOT LIKE 'sqlite_%' AND name LIKE ?1",
-    )
-}
-
-pub fn indexes(shell: &mut Shell<'_>, call: &Call) -> Ran {
-    if call.args.len() > 1 {
-        shell.session()?;
-        return shell.fail(format_args!("Usage: .indexes ?LIKE-PATTERN?"));
-    }
-    let pattern = call.args.first().map_or("%", String::as_str);
-    list_names(shell, pattern, "type='index' AND tbl_name LIKE ?1")
-}
-
-pub fn databases(shell: &mut Shell<'_>, _: &Call) -> Ran {
-    let rows = shell.ask("PRAGMA database_list", &[])?;
-    // A path on a server says nothing here.
-    let url = match shell.slot() {
-        Slot {
-            target: Some(Target::Remote { .. }),
-            file,
-            ..
-        } => file.clone(),
-        _ => None,
-    };
-    for row in rows {
-        let name = text_of(&row[1]);
-        let file = url.clone().unwrap_or_else(|| text_of(&row[2]));
-        let (read_only, transaction) = database_state(shell, &name)?;
-        let file = if file.is_empty() { "\"\"" } else { &file };
-        let access = if read_only { "r/o" } else { "r/w" };
-        shell.show(format_args!("{name}: {file} {access}{transaction}"))?;
-    }
-    Ok(())
-}
-
-/// Whether a database is read-only, and its transaction as `.databases` tells it.
-fn database_state(shell: &mut Shell<'_>, name: &str) -> Ran<(bool, &'static str)> {
-    let read_only = shell.slot().target.as_ref().is_some_and(Target::is_read_only);
-    let Some(connection) = shell.session()?.local() else {
-        return Ok((read_only, ""));
-    };
-    let read_only = connection.is_readonly(name).unwrap_or(false);
-    let transaction = match connection.transaction_state(Some(name)) {
-        Ok(rusqlite::TransactionState::Read) => " read-txn",
-        Ok(rusqlite::TransactionState::Write) => " write-txn",
-        _ => "",
-    };
-    Ok((read_only, transaction))
-}
 
 /// Whether a name must be quoted.
 fn needs_quotes(name: &str) -> bool {
@@ -159,7 +49,7 @@ const CREATED: [&str; 6] = ["TABLE", "INDEX", "UNIQUE INDEX", "VIEW", "TRIGGER",
 
 /// A statement of the schema with the name of its database, unless that is `main`, and with the columns of a view or a
 /// virtual table as a comment: the statement itself does not tell them.
-fn completed(shell: &mut Shell<'_>, sql: &str, schema: &str, name: &str) -> Ran<String> {
+fn completed(shell: &mut Shell<'_>, sql: &str, schema: &str, name: &str) -> ShellResult<String> {
     let created = sql.strip_prefix("CREATE ").and_then(|rest| {
         CREATED
             .iter()
@@ -184,7 +74,7 @@ fn completed(shell: &mut Shell<'_>, sql: &str, schema: &str, name: &str) -> Ran<
 }
 
 /// `name(column,…)`, if it has columns.
-fn columns_of(shell: &mut Shell<'_>, schema: Option<&str>, name: &str) -> Ran<Option<String>> {
+fn columns_of(shell: &mut Shell<'_>, schema: Option<&str>, name: &str) -> ShellResult<Option<String>> {
     let sql = format!(
         "PRAGMA {}.table_info={}",
         identifier(schema.unwrap_or("main")),
@@ -194,7 +84,7 @@ fn columns_of(shell: &mut Shell<'_>, schema: Option<&str>, name: &str) -> Ran<Op
     if rows.is_empty() {
         return Ok(None);
     }
-    let columns: Vec<String> = rows.iter().map(|row| quoted(&text_of(&row[1]))).collect();
+    let columns: Vec<String> = rows.iter().map(|row| quoted(&value_to_text(&row[1]))).collect();
     let prefix = schema.map_or_else(String::new, |schema| format!("{}.", quoted_schema(schema)));
     Ok(Some(format!("{prefix}{}({})", quoted(name), columns.join(","))))
 }
@@ -222,7 +112,7 @@ fn write_piece(out: &mut dyn Write, sql: &str, tail: &str) -> std::io::Result<()
     }
 }
 
-fn write_statement(shell: &mut Shell<'_>, sql: &str, indent: bool) -> Ran {
+fn write_statement(shell: &mut Shell<'_>, sql: &str, indent: bool) -> ShellResult {
     if indent {
         write_indented(&mut shell.out, sql)?;
     } else {
@@ -323,7 +213,7 @@ struct SchemaOptions<'a> {
     pattern: Option<&'a str>,
 }
 
-fn schema_options<'a>(shell: &mut Shell<'_>, call: &'a Call) -> Ran<SchemaOptions<'a>> {
+fn schema_options<'a>(shell: &mut Shell<'_>, call: &'a Call) -> ShellResult<SchemaOptions<'a>> {
     let mut options = SchemaOptions {
         indent: false,
         debug: false,
@@ -348,7 +238,7 @@ fn schema_options<'a>(shell: &mut Shell<'_>, call: &'a Call) -> Ran<SchemaOption
     Ok(options)
 }
 
-pub fn schema(shell: &mut Shell<'_>, call: &Call) -> Ran {
+pub fn schema(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
     shell.session()?;
     let options = schema_options(shell, call)?;
     if let Some(pattern) = options.pattern {
@@ -373,7 +263,7 @@ pub fn schema(shell: &mut Shell<'_>, call: &Call) -> Ran {
         return shell.show(format_args!("SQL: {sql};"));
     }
     for row in shell.ask(&sql, &[])? {
-        let [statement, name, schema, module] = [0, 1, 2, 3].map(|index| text_of(&row[index]));
+        let [statement, name, schema, module] = [0, 1, 2, 3].map(|index| value_to_text(&row[index]));
         let statement = if module == "1" {
             match columns_of(shell, None, &name)? {
                 Some(columns) => format!("/* {columns} */"),
@@ -387,7 +277,7 @@ pub fn schema(shell: &mut Shell<'_>, call: &Call) -> Ran {
     Ok(())
 }
 
-fn is_like(shell: &mut Shell<'_>, pattern: &str, text: &str) -> Ran<bool> {
+fn is_like(shell: &mut Shell<'_>, pattern: &str, text: &str) -> ShellResult<bool> {
     let rows = shell.ask(
         "SELECT ?1 LIKE ?2 ESCAPE '\\'",
         &[Value::Text(text.to_owned()), Value::Text(pattern.to_owned())],
@@ -399,7 +289,7 @@ fn is_like(shell: &mut Shell<'_>, pattern: &str, text: &str) -> Ran<bool> {
 }
 
 /// Statement, name and schema of everything that is to be shown, in order, and whether it is a module of the engine.
-fn schema_query(shell: &mut Shell<'_>, options: &SchemaOptions<'_>) -> Ran<String> {
+fn schema_query(shell: &mut Shell<'_>, options: &SchemaOptions<'_>) -> ShellResult<String> {
     let mut parts: Vec<String> = database_names(shell)?
         .iter()
         .enumerate()
@@ -437,7 +327,7 @@ fn schema_query(shell: &mut Shell<'_>, options: &SchemaOptions<'_>) -> Ran<Strin
     ))
 }
 
-pub fn fullschema(shell: &mut Shell<'_>, call: &Call) -> Ran {
+pub fn fullschema(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
     let indent = match call.texts()[..] {
         [] => false,
         [word] if is_option(word, "indent") => true,
@@ -449,7 +339,7 @@ pub fn fullschema(shell: &mut Shell<'_>, call: &Call) -> Ran {
         &[],
     )?;
     for row in rows {
-        write_statement(shell, &text_of(&row[0]), indent)?;
+        write_statement(shell, &value_to_text(&row[0]), indent)?;
     }
     let statistics = shell.ask(
         "SELECT rowid FROM sqlite_schema WHERE name GLOB 'sqlite_stat[134]'",
@@ -466,7 +356,7 @@ pub fn fullschema(shell: &mut Shell<'_>, call: &Call) -> Ran {
 }
 
 /// Shows a table's rows as `INSERT`s. One that does not exist has none.
-fn insert_rows(shell: &mut Shell<'_>, table: &str) -> Ran {
+fn insert_rows(shell: &mut Shell<'_>, table: &str) -> ShellResult {
     let style = Style {
         mode: Mode::Insert,
         insert_table: table.to_owned(),
@@ -474,7 +364,7 @@ fn insert_rows(shell: &mut Shell<'_>, table: &str) -> Ran {
         ..Style::default()
     };
     shell.session()?;
-    let slot = &mut shell.slots[shell.active];
+    let slot = &mut shell.connections.slots[shell.connections.active];
     if let Some(session) = &mut slot.session {
         let mut renderer = Renderer::new(&style, &mut shell.out);
         let ran = session.run(

@@ -2,11 +2,11 @@
 //! server this session tells what it sends.
 
 use super::Call;
-use super::engine::local;
-use super::hooks::{Traced, place};
-use crate::shell::render::number::{push_integer, push_rounded};
-use crate::shell::state::{Ran, Shell};
+use super::local::local;
+use super::log::place;
+use crate::shell::state::{Shell, ShellResult, TraceOutput};
 use crate::shell::words::is_option;
+use crate::sql::number::{push_integer, push_rounded};
 use crate::sql::split::pieces;
 use crate::sql::{Args, Moment, Tracer, Value};
 use rusqlite::trace::{TraceEvent, TraceEventCodes};
@@ -81,7 +81,7 @@ fn push_literal(text: &mut String, value: &Value) {
         Value::Null => text.push_str("NULL"),
         Value::Integer(integer) => push_integer(&mut digits, *integer),
         Value::Real(real) => push_rounded(&mut digits, *real),
-        Value::Text(value) => text.push_str(&super::schema::literal(value)),
+        Value::Text(value) => text.push_str(&crate::sql::text::literal(value)),
         Value::Blob(bytes) => {
             text.push_str("x'");
             bytes.iter().for_each(|byte| text.push_str(&format!("{byte:02x}")));
@@ -92,8 +92,8 @@ fn push_literal(text: &mut String, value: &Value) {
 }
 
 /// What to do with the statements that a session sends to its server.
-fn tracer(shell: &Shell<'_>, to: Traced, events: TraceEventCodes) -> Tracer {
-    let (side, expanded) = (shell.side.clone(), shell.trace_expanded);
+fn tracer(shell: &Shell<'_>, to: TraceOutput, events: TraceEventCodes) -> Tracer {
+    let (side, expanded) = (shell.tracing.hook_output.clone(), shell.tracing.expanded);
     Arc::new(move |sent| {
         let (wanted, took) = match sent.what {
             Moment::Begun => (TraceEventCodes::SQLITE_TRACE_STMT, None),
@@ -112,14 +112,14 @@ fn tracer(shell: &Shell<'_>, to: Traced, events: TraceEventCodes) -> Tracer {
     })
 }
 
-pub fn trace(shell: &mut Shell<'_>, call: &Call) -> Ran {
+pub fn trace(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
     let is_local = shell.session()?.is_local();
     let mut events = TraceEventCodes::empty();
     for word in &call.args {
         if is_option(word, "expanded") {
-            shell.trace_expanded = true;
+            shell.tracing.expanded = true;
         } else if is_option(word, "plain") {
-            shell.trace_expanded = false;
+            shell.tracing.expanded = false;
         } else if is_option(word, "profile") {
             events |= TraceEventCodes::SQLITE_TRACE_PROFILE;
         } else if is_option(word, "row") {
@@ -131,18 +131,25 @@ pub fn trace(shell: &mut Shell<'_>, call: &Call) -> Ran {
         } else if word.starts_with('-') {
             return shell.fail(format_args!("Unknown option \"{word}\" on \".trace\""));
         } else {
-            shell.traced = place(shell, word)?;
+            if !matches!(word.as_str(), "off" | "stdout" | "stderr") {
+                shell.check_safe_mode(format_args!("cannot run .trace with a file in safe mode"))?;
+            }
+            shell.tracing.statements = place(shell, word)?;
         }
     }
     if events.is_empty() {
         events = TraceEventCodes::SQLITE_TRACE_STMT;
     }
     if !is_local {
-        let tracer = shell.traced.clone().map(|to| tracer(shell, to, events));
+        let tracer = shell.tracing.statements.clone().map(|to| tracer(shell, to, events));
         shell.session()?.trace(tracer);
         return Ok(());
     }
-    let (side, expanded, traced) = (shell.side.clone(), shell.trace_expanded, shell.traced.clone());
+    let (side, expanded, traced) = (
+        shell.tracing.hook_output.clone(),
+        shell.tracing.expanded,
+        shell.tracing.statements.clone(),
+    );
     let connection = local(shell, "trace")?;
     let set = match traced {
         Some(traced) => connection.trace_v2(

@@ -5,15 +5,15 @@
 //! leaves the destination as it was. `connect` restores files from files, by
 //! SQLite's own backup.
 
-use super::schema::identifier;
-use super::tables::{Table, listed};
+use super::table_info::{Table, listed};
 use crate::error::{Code, Error, Result};
+use crate::shell::exec::remote_script::{APPLICATION_ID, STATISTICS};
 use crate::shell::interrupt;
-use crate::shell::state::text_of;
-use crate::shell::to_server::{APPLICATION_ID, STATISTICS};
 use crate::sql::exact;
 use crate::sql::query::{number, owned, rows, text};
 use crate::sql::restrict::restrict;
+use crate::sql::text::identifier;
+use crate::sql::text::value_to_text;
 use crate::sql::{self, Failure, Flow, Rows, Session, Sink, Target, Value, ValueRef};
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -83,7 +83,7 @@ fn plan(source: &mut dyn Session, to_server: bool) -> Result<Plan> {
          ORDER BY rowid",
     )?;
     for object in &objects {
-        let [kind, name, sql] = [0, 1, 2].map(|at| text_of(&object[at]));
+        let [kind, name, sql] = [0, 1, 2].map(|at| value_to_text(&object[at]));
         match kind.as_str() {
             // Made by their virtual table.
             "table" if shadows.iter().any(|table| table.name == name) => {}
@@ -100,7 +100,7 @@ fn plan(source: &mut dyn Session, to_server: bool) -> Result<Plan> {
     if counted
         && objects
             .iter()
-            .any(|object| text_of(&object[2]).to_lowercase().contains("autoincrement"))
+            .any(|object| value_to_text(&object[2]).to_lowercase().contains("autoincrement"))
     {
         copies.push(Copy::of_system("sqlite_sequence", &["name", "seq"]));
     }
@@ -110,7 +110,7 @@ fn plan(source: &mut dyn Session, to_server: bool) -> Result<Plan> {
     )?;
     if !to_server {
         for row in &statistics {
-            let name = text_of(&row[0]);
+            let name = value_to_text(&row[0]);
             let columns: &[&str] = match name.as_str() {
                 "sqlite_stat4" => &["tbl", "idx", "neq", "nlt", "ndlt", "sample"],
                 _ => &["tbl", "idx", "stat"],
@@ -231,7 +231,10 @@ fn empty(destination: &mut dyn Session) -> Result<()> {
             destination,
             &format!("SELECT name FROM sqlite_schema WHERE type = '{kind}'"),
         )? {
-            rows(destination, &format!("DROP {kind} {}", identifier(&text_of(&row[0]))))?;
+            rows(
+                destination,
+                &format!("DROP {kind} {}", identifier(&value_to_text(&row[0]))),
+            )?;
         }
     }
     let tables = rows(
@@ -240,7 +243,10 @@ fn empty(destination: &mut dyn Session) -> Result<()> {
          AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY type DESC",
     )?;
     for row in tables {
-        rows(destination, &format!("DROP TABLE {}", identifier(&text_of(&row[0]))))?;
+        rows(
+            destination,
+            &format!("DROP TABLE {}", identifier(&value_to_text(&row[0]))),
+        )?;
     }
     Ok(())
 }

@@ -1,8 +1,9 @@
 //! `.watch`: a statement run again and again.
 
 use super::Call;
+use crate::shell::exec::run_line;
 use crate::shell::interrupt;
-use crate::shell::state::{Ran, Shell};
+use crate::shell::state::{Shell, ShellResult};
 use std::io::Write;
 use std::time::{Duration, Instant};
 
@@ -26,7 +27,7 @@ fn pause(length: Duration) {
     }
 }
 
-pub fn watch(shell: &mut Shell<'_>, call: &Call) -> Ran {
+pub fn watch(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
     let words = call.texts();
     let seconds = words.first().and_then(|word| word.parse::<f64>().ok());
     let pause_for = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
@@ -41,17 +42,17 @@ pub fn watch(shell: &mut Shell<'_>, call: &Call) -> Ran {
     let Some(pause_for) = pause_for.filter(|length| *length <= Duration::from_secs(86_400)) else {
         return shell.fail(format_args!("{USAGE}"));
     };
-    if count.is_none() && !shell.interactive {
+    if count.is_none() && !shell.input.interactive {
         return shell.fail(format_args!("Error: in a script .watch needs --count N"));
     }
     let clears = shell.terminal.is_some() && shell.out.is_standard();
-    let line = shell.line;
+    let line = shell.input.line;
     let mut done: u64 = 0;
     let ran = loop {
         if clears {
             shell.out.control(CLEAR)?;
         }
-        if let Err(end) = shell.run_line(sql.as_bytes(), line) {
+        if let Err(end) = run_line(shell, sql.as_bytes(), line) {
             break Err(end);
         }
         shell.out.flush()?;
@@ -64,7 +65,7 @@ pub fn watch(shell: &mut Shell<'_>, call: &Call) -> Ran {
             break Ok(());
         }
     };
-    if shell.interactive {
+    if shell.input.interactive {
         // That was to end the watching, and nothing else.
         interrupt::clear();
     }

@@ -5,76 +5,19 @@
 //! by row, so a dump of any size takes little memory and works wherever the database is. Parsing the dot-command and
 //! choosing where the text goes is left to the caller.
 
+mod options;
+
+pub use options::Options;
+
 use super::render::Out;
 use super::render::text::{self, LineEnds};
 use crate::sql::split::pieces;
+use crate::sql::text::{identifier, literal};
 use crate::sql::trailer::{Checksum, Trailer};
 use crate::sql::{Args, Failure, Flow, Session, Sink, ValueRef, exact};
 use std::io::{self, Write};
 
 type Result<T> = std::result::Result<T, Failure>;
-
-/// The options of a dump.
-#[derive(Debug, Clone, Default)]
-pub struct Options {
-    /// Also dump row ids that are not a column.
-    pub preserve_rowids: bool,
-    /// Line ends within text stay as they are instead of going through `char(10)`.
-    pub newlines: bool,
-    /// Only the rows, without schema and transaction.
-    pub data_only: bool,
-    /// Leave out SQLite's own tables (`sqlite_sequence`, `sqlite_stat1`).
-    pub no_sys: bool,
-    /// Only objects with names LIKE one of these; all if there are none.
-    pub patterns: Vec<String>,
-    /// End with a comment that tells rows and checksum, so that a cut-off dump is noticed: see [`Trailer`].
-    pub trailer: bool,
-}
-
-impl Options {
-    /// Reads the arguments of `.dump`. The error is the argument that is no option.
-    pub fn parse<'a>(arguments: impl IntoIterator<Item = &'a str>) -> std::result::Result<Self, &'a str> {
-        let mut options = Self::default();
-        for argument in arguments {
-            let Some(option) = argument.strip_prefix('-') else {
-                options.patterns.push(argument.to_owned());
-                continue;
-            };
-            match option.strip_prefix('-').unwrap_or(option) {
-                "preserve-rowids" => options.preserve_rowids = true,
-                "newlines" => options.newlines = true,
-                "data-only" => options.data_only = true,
-                "nosys" => options.no_sys = true,
-                _ => return Err(argument),
-            }
-        }
-        Ok(options)
-    }
-
-    fn line_ends(&self) -> LineEnds {
-        if self.newlines {
-            LineEnds::Raw
-        } else {
-            LineEnds::Replaced
-        }
-    }
-
-    /// The condition on `sqlite_schema AS o`: names that match, and the shadow tables of virtual tables that do.
-    fn condition(&self) -> String {
-        let one = |pattern: &String| {
-            let pattern = literal(pattern);
-            format!(
-                "name LIKE {pattern} ESCAPE '\\' OR EXISTS (SELECT 1 FROM main.sqlite_schema WHERE \
-                 name LIKE {pattern} ESCAPE '\\' AND sql LIKE 'CREATE VIRTUAL TABLE%' \
-                 AND substr(o.name, 1, length(name)+1) == (name||'_'))"
-            )
-        };
-        if self.patterns.is_empty() {
-            return "true".to_owned();
-        }
-        self.patterns.iter().map(one).collect::<Vec<_>>().join(" OR ")
-    }
-}
 
 /// The result of a dump.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -286,7 +229,7 @@ impl Dumper<'_> {
             lead.push(b')');
         }
         lead.extend_from_slice(b" VALUES(");
-        let from = format!("main.{}", quoted(name));
+        let from = format!("main.{}", identifier(name));
         match self.insert_rows(&lead, &expressions, &from) {
             Ok(()) => Ok(true),
             Err(failure) if failure.primary_code() == Some(rusqlite::ffi::SQLITE_CORRUPT) => {
@@ -363,7 +306,7 @@ impl Dumper<'_> {
             return Ok(None);
         };
         // WITHOUT ROWID tables have none.
-        let there = self.tolerated(&format!("SELECT {name} FROM main.{} LIMIT 0", quoted(table)))?;
+        let there = self.tolerated(&format!("SELECT {name} FROM main.{} LIMIT 0", identifier(table)))?;
         Ok(there.then_some(name))
     }
 
@@ -440,14 +383,6 @@ fn unless_fatal(result: Result<()>) -> Result<()> {
         },
         Ok(()) => Ok(()),
     }
-}
-
-fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 fn contains_word(sql: &[u8], word: &[u8]) -> bool {

@@ -6,6 +6,7 @@ use super::keys::Keys;
 use super::lines::{self, Edit};
 use super::prompt::Prompt;
 use super::schema::Schema;
+use crate::shell::command_spec::CommandSpec;
 use rustyline::completion::Completer;
 use rustyline::highlight::{CmdKind, Highlighter};
 use rustyline::hint::Hinter;
@@ -19,6 +20,7 @@ use std::rc::Rc;
 /// What the line editor calls back.
 pub struct Helper<'s> {
     keys: Keys,
+    commands: Vec<&'static CommandSpec>,
     schema: Rc<dyn Schema + 's>,
     colour: bool,
     prompt: Prompt,
@@ -32,9 +34,10 @@ pub struct Helper<'s> {
 }
 
 impl<'s> Helper<'s> {
-    pub fn new(keys: Keys, schema: Rc<dyn Schema + 's>, colour: bool) -> Self {
+    pub fn new(keys: Keys, commands: Vec<&'static CommandSpec>, schema: Rc<dyn Schema + 's>, colour: bool) -> Self {
         Self {
             keys,
+            commands,
             schema,
             colour,
             prompt: Prompt::custom("", None),
@@ -70,7 +73,7 @@ impl Completer for Helper<'_> {
             return Ok((pos, vec![Candidate::word(String::new())]));
         }
         let (text, at) = lines::unfold_at(line, pos);
-        let found = complete::complete(&text, at, &*self.schema);
+        let found = complete::complete(&text, at, &self.commands, &*self.schema);
         // What is replaced lies on the cursor's line, where both texts agree byte for byte.
         Ok((pos - (at - found.start), found.candidates))
     }

@@ -13,15 +13,14 @@ pub mod history;
 mod keys;
 pub mod lex;
 mod lines;
-pub mod pager;
 pub mod prompt;
 pub mod schema;
-pub mod terminal;
 
 pub use prompt::Prompt;
 pub use schema::Schema;
 
 use crate::error::{Code, Error, Result};
+use crate::shell::command_spec::CommandSpec;
 use crate::sql::split::{Accumulator, Fed};
 use helper::Helper;
 use history::History;
@@ -38,6 +37,8 @@ pub struct Config<'s> {
     pub colour: bool,
     /// Where this database's history is kept; none keeps it for the session only.
     pub history: Option<PathBuf>,
+    /// The dot-commands, for completion.
+    pub commands: Vec<&'static CommandSpec>,
     /// What completion knows of the database.
     pub schema: Rc<dyn Schema + 's>,
 }
@@ -78,7 +79,12 @@ impl<'s> Editor<'s> {
             .build();
         let keys = Keys::default();
         let mut line = rustyline::Editor::with_history(settings, History::open(config.history)).map_err(unusable)?;
-        line.set_helper(Some(Helper::new(keys.clone(), config.schema, config.colour)));
+        line.set_helper(Some(Helper::new(
+            keys.clone(),
+            config.commands,
+            config.schema,
+            config.colour,
+        )));
         line.bind_sequence(
             Event::Any,
             EventHandler::Conditional(Box::new(Handler {

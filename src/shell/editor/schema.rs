@@ -5,8 +5,8 @@
 //! again once the schema has changed. It never waits for a network: what a server's databases hold is read beforehand, on
 //! a connection and a thread of its own ([`Live::read_ahead`]).
 
-use crate::shell::state::text_of;
 use crate::sql::query::collect;
+use crate::sql::text::value_to_text;
 use crate::sql::{self, Session, Target, Value};
 use crate::sync::lock;
 use std::cell::{Cell, RefCell};
@@ -248,7 +248,7 @@ fn everything(session: &mut dyn Session) -> Answers {
 /// The first column of a query's answer; nothing where it fails, because completion has nothing to say then.
 fn names(session: &mut dyn Session, query: &str, arguments: &[&str]) -> Vec<String> {
     let arguments: Vec<Value> = arguments.iter().map(|text| Value::Text((*text).to_owned())).collect();
-    let first = |row: Vec<Value>| row.first().filter(|value| **value != Value::Null).map(text_of);
+    let first = |row: Vec<Value>| row.first().filter(|value| **value != Value::Null).map(value_to_text);
     match collect(session, query, &arguments) {
         Ok(rows) => rows.into_iter().filter_map(first).collect(),
         Err(_) => Vec::new(),

@@ -129,7 +129,10 @@ fn objects_keep_their_texts() {
             };
             prop_assert_eq!(objects(session.as_mut(), file.into_bytes()), 0);
             let rows = crate::sql::query::collect(session.as_mut(), "SELECT b FROM t ORDER BY rowid", &[]).unwrap();
-            let got: Vec<String> = rows.iter().map(|row| crate::shell::state::text_of(&row[0])).collect();
+            let got: Vec<String> = rows
+                .iter()
+                .map(|row| crate::sql::text::value_to_text(&row[0]))
+                .collect();
             prop_assert_eq!(got, texts);
             super::execute(session.as_mut(), "DELETE FROM t").unwrap();
             Ok(())

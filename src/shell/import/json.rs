@@ -6,8 +6,9 @@
 
 use super::progress::Progress;
 use super::records::Lines;
-use super::{Options, definitions, execute, names, say};
+use super::{Options, definitions, execute, say};
 use crate::error::{Code, Error, Result};
+use crate::sql::text::identifier;
 use crate::sql::{Args, Column, Failure, Flow, Rows, Session, Sink, Value, ValueRef};
 use serde_json::{Map, Value as Json};
 use std::collections::HashMap;
@@ -107,7 +108,7 @@ fn import<'a>(
         .enumerate()
         .map(|(index, name)| (name.to_lowercase(), index))
         .collect();
-    let list: Vec<String> = columns.iter().map(|name| names::quoted(name)).collect();
+    let list: Vec<String> = columns.iter().map(|name| identifier(name)).collect();
     let insert = format!(
         "INSERT INTO {target}({}) VALUES(?{})",
         list.join(","),

@@ -16,9 +16,9 @@ pub mod strict;
 mod types;
 
 use super::render::text;
-use super::state::text_of;
 use crate::error::{Code, Error, Result};
 use crate::sql::query::collect;
+use crate::sql::text::{identifier, value_to_text};
 use crate::sql::{Args, Column, Failure, Flow, Session, Sink, Value, ValueRef};
 pub use options::{Options, Refusal};
 use progress::{Consumed, Counted, Progress};
@@ -104,6 +104,18 @@ pub fn import(
         let _ = child.wait();
     }
     code
+}
+
+/// How reading ended, and what must be ended with it.
+struct ImportEnd {
+    lines: u64,
+    errors: u64,
+    /// SQLite's result code for the caller.
+    code: i32,
+    /// The import opened the transaction.
+    own: bool,
+    /// The import made the table.
+    made: bool,
 }
 
 struct Importer<'a, 'b> {
@@ -200,7 +212,31 @@ impl Importer<'_, '_> {
         };
         let taken = self.session.insert_many(&insert, &mut records);
         records.progress.clear(records.err).map_err(Failure::Sink)?;
-        let (lines, errors, code) = (records.reader.line() - 1, records.errors, records.code());
+        let end = ImportEnd {
+            lines: records.reader.line() - 1,
+            errors: records.errors,
+            code: records.code(),
+            own,
+            made,
+        };
+        self.finish(&target, taken, &end)
+    }
+
+    /// Commits or undoes what was inserted, and prints how much it was.
+    fn finish(
+        &mut self,
+        target: &str,
+        taken: std::result::Result<u64, Failure>,
+        end: &ImportEnd,
+    ) -> std::result::Result<i32, Failure> {
+        let Self { options, .. } = *self;
+        let &ImportEnd {
+            lines,
+            errors,
+            code,
+            own,
+            made,
+        } = end;
         // What a stop left is half of the file, which nobody asked for.
         let stopped = (self.stop)();
         if stopped && (own || options.dry_run) {
@@ -278,7 +314,7 @@ impl Importer<'_, '_> {
             .collect();
         let (columns, renamed) = names::unique(&header);
         if !renamed.is_empty() {
-            let pair = |one: &names::Renamed| format!("{} to {}", names::quoted(&one.from), names::quoted(&one.to));
+            let pair = |one: &names::Renamed| format!("{} to {}", identifier(&one.from), identifier(&one.to));
             let pairs: Vec<String> = renamed.iter().map(pair).collect();
             let notice = format!(
                 "Columns renamed during .import {shown} due to duplicates:\n{}\n",
@@ -339,7 +375,7 @@ fn generated(session: &mut dyn Session, options: &Options) -> Vec<String> {
     let schema = options.schema.clone().map_or(Value::Null, Value::Text);
     let columns = "SELECT name FROM pragma_table_xinfo(?1, ?2) WHERE hidden > 1";
     let rows = collect(session, columns, &[Value::Text(options.table.clone()), schema]);
-    rows.into_iter().flatten().map(|row| text_of(&row[0])).collect()
+    rows.into_iter().flatten().map(|row| value_to_text(&row[0])).collect()
 }
 
 /// The column list of a CREATE TABLE, four on a line.
@@ -349,7 +385,7 @@ fn definitions<'k>(columns: &[String], kind: impl Fn(usize) -> &'k str) -> Strin
         if index > 0 {
             text.push_str(if index % 4 == 0 { ",\n " } else { ", " });
         }
-        text.push_str(&names::quoted(name));
+        text.push_str(&identifier(name));
         text.push(' ');
         text.push_str(kind(index));
     }

@@ -45,8 +45,3 @@ pub fn unique(header: &[String]) -> (Vec<String>, Vec<Renamed>) {
         .collect();
     (unique, renamed)
 }
-
-/// An identifier in double quotes.
-pub fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}

@@ -1,11 +1,11 @@
 //! The arguments of `.import`: their rules and refusals are those of `sqlite3`. What comes of them is the importer's.
 
-use super::names;
 use super::reader::Dialect;
 use super::types::Types;
 use crate::error::Error;
 use crate::shell::render::{Mode, Style};
 use crate::shell::words;
+use crate::sql::text::identifier;
 use std::io;
 
 /// What to import and how.
@@ -81,49 +81,7 @@ impl Options {
                 continue;
             };
             let option = option.strip_prefix('-').unwrap_or(option);
-            let mut separators = |dialect| {
-                options.dialect = dialect;
-                options.from_style = false;
-            };
-            match option {
-                "v" => options.verbose = options.verbose.saturating_add(1),
-                "ascii" => separators(Dialect::ASCII),
-                "csv" => separators(Dialect::CSV),
-                "json" | "jsonl" => {
-                    separators(Dialect::CSV);
-                    options.json = true;
-                }
-                "dry-run" => options.dry_run = true,
-                "create" => options.create = true,
-                "types" if rest.len() > 0 => {
-                    let list = rest.next().unwrap_or_default();
-                    let types = Types::parse(list).ok_or_else(|| {
-                        Refusal::Usage(format!(
-                            "ERROR: not a list of types, nor the word guess: \"{list}\".  Usage:\n"
-                        ))
-                    })?;
-                    options.types = Some(types);
-                }
-                "tsv" => separators(Dialect {
-                    column: b'\t',
-                    ..Dialect::CSV
-                }),
-                "schema" | "skip" | "null" if rest.len() > 0 => {
-                    let value = rest.next().unwrap_or_default();
-                    match option {
-                        "schema" => options.schema = Some(value.to_owned()),
-                        "null" => options.null = Some(value.to_owned()),
-                        _ => options.skip = u64::try_from(words::integer(value)).unwrap_or(0),
-                    }
-                }
-                _ => {
-                    let shown = argument
-                        .strip_prefix('-')
-                        .filter(|rest| rest.starts_with('-'))
-                        .unwrap_or(argument);
-                    return Err(Refusal::Usage(format!("ERROR: unknown option: \"{shown}\".  Usage:\n")));
-                }
-            }
+            options.set(option, argument, &mut rest)?;
         }
         let mut names = names.into_iter();
         options.file = names.next().ok_or_else(|| missing("FILE"))?;
@@ -137,6 +95,60 @@ impl Options {
             options.separators_of(style)?;
         }
         Ok(options)
+    }
+
+    fn set_dialect(&mut self, dialect: Dialect) {
+        self.dialect = dialect;
+        self.from_style = false;
+    }
+
+    /// Takes in one option, given without its dashes; `argument` is the whole word.
+    fn set<'a>(
+        &mut self,
+        option: &str,
+        argument: &str,
+        rest: &mut impl ExactSizeIterator<Item = &'a str>,
+    ) -> std::result::Result<(), Refusal> {
+        match option {
+            "v" => self.verbose = self.verbose.saturating_add(1),
+            "ascii" => self.set_dialect(Dialect::ASCII),
+            "csv" => self.set_dialect(Dialect::CSV),
+            "json" | "jsonl" => {
+                self.set_dialect(Dialect::CSV);
+                self.json = true;
+            }
+            "dry-run" => self.dry_run = true,
+            "create" => self.create = true,
+            "types" if rest.len() > 0 => {
+                let list = rest.next().unwrap_or_default();
+                let types = Types::parse(list).ok_or_else(|| {
+                    Refusal::Usage(format!(
+                        "ERROR: not a list of types, nor the word guess: \"{list}\".  Usage:\n"
+                    ))
+                })?;
+                self.types = Some(types);
+            }
+            "tsv" => self.set_dialect(Dialect {
+                column: b'\t',
+                ..Dialect::CSV
+            }),
+            "schema" | "skip" | "null" if rest.len() > 0 => {
+                let value = rest.next().unwrap_or_default();
+                match option {
+                    "schema" => self.schema = Some(value.to_owned()),
+                    "null" => self.null = Some(value.to_owned()),
+                    _ => self.skip = u64::try_from(words::integer(value)).unwrap_or(0),
+                }
+            }
+            _ => {
+                let shown = argument
+                    .strip_prefix('-')
+                    .filter(|rest| rest.starts_with('-'))
+                    .unwrap_or(argument);
+                return Err(Refusal::Usage(format!("ERROR: unknown option: \"{shown}\".  Usage:\n")));
+            }
+        }
+        Ok(())
     }
 
     fn separators_of(&mut self, style: &Style) -> std::result::Result<(), Refusal> {
@@ -160,9 +172,9 @@ impl Options {
 
     /// The table with its schema, quoted.
     pub(super) fn target(&self) -> String {
-        let table = names::quoted(&self.table);
+        let table = identifier(&self.table);
         match &self.schema {
-            Some(schema) => format!("{}.{table}", names::quoted(schema)),
+            Some(schema) => format!("{}.{table}", identifier(schema)),
             None => table,
         }
     }

@@ -46,8 +46,13 @@ fn style() -> impl Strategy<Value = Style> {
     let looks = (proptest::array::uniform8(any::<bool>()), 0..3_u8, -12..40_i32);
     let texts = (text(), text(), text(), text());
     let widths = proptest::collection::vec(-15..15_i32, 0..4);
-    (proptest::sample::select(&Style::PRESETS[..]), looks, widths, texts).prop_map(
-        |(preset, (flags, escape, wrap), widths, texts)| {
+    (
+        proptest::sample::select(super::preset::PRESETS.map(|preset| preset.name).to_vec()),
+        looks,
+        widths,
+        texts,
+    )
+        .prop_map(|(preset, (flags, escape, wrap), widths, texts)| {
             let mut style = Style::default();
             style.preset(preset);
             style.headers = flags[0];
@@ -65,8 +70,7 @@ fn style() -> impl Strategy<Value = Style> {
                 (style.column_separator, style.row_separator) = (texts.2, texts.3);
             }
             style
-        },
-    )
+        })
 }
 
 fn names() -> impl Strategy<Value = Vec<String>> {

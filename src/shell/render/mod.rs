@@ -1,14 +1,16 @@
 //! Output modes: a statement's result, written as the style asks.
 //!
 //! A [`Style`] says how (mode, headers, separators, widths); a [`Renderer`] is one statement's result on its way out and
-//! is a [`Sink`]. Streaming modes are in `stream`, those that must see all rows in `grid`; values become text in `number`
-//! and `text`, display width and wrapping are `wrap`'s. Which style applies when, and where the bytes go, is left to the
+//! is a [`Sink`]. Streaming modes are in `stream`, those that must see all rows in `grid`; values become text in
+//! [`crate::sql::number`] and `text`, display width and wrapping are `wrap`'s. Which style applies when, and where the bytes go, is left to the
 //! shell. Nothing here knows whether the rows came from a file or over a network.
 
+pub mod explain;
 #[cfg(test)]
 mod fuzz;
 mod grid;
-pub mod number;
+
+pub mod preset;
 mod stream;
 pub mod text;
 mod wrap;
@@ -44,30 +46,6 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// The word that `.mode` prints.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Ascii => "ascii",
-            Self::Box => "box",
-            Self::Column => "column",
-            Self::Count => "count",
-            Self::Csv => "csv",
-            Self::Html => "html",
-            Self::Insert => "insert",
-            Self::Json => "json",
-            Self::Jsonl => "jsonl",
-            Self::Line => "line",
-            Self::List => "list",
-            Self::Markdown => "markdown",
-            Self::Off => "off",
-            Self::Quote => "quote",
-            Self::Table => "table",
-            Self::Tcl => "tcl",
-            Self::Vertical => "vertical",
-        }
-    }
-
     /// Whether all rows are held before the first is written, because widths depend on them.
     #[must_use]
     pub fn holds_rows(self) -> bool {
@@ -139,53 +117,6 @@ impl Default for Style {
             dim_null: false,
             live: false,
         }
-    }
-}
-
-impl Style {
-    /// Every name that [`Style::preset`] takes.
-    pub const PRESETS: [&'static str; 19] = [
-        "ascii", "box", "column", "count", "csv", "html", "insert", "json", "jsonl", "line", "list", "markdown", "off",
-        "qbox", "quote", "table", "tabs", "tcl", "vertical",
-    ];
-
-    /// Chooses a mode by name, with the separators, wrapping and quoting that come with it. Headers are left alone.
-    /// False if there is no such mode.
-    pub fn preset(&mut self, name: &str) -> bool {
-        let (mode, columns, rows) = match name {
-            "ascii" => (Mode::Ascii, Some("\x1f"), Some("\x1e")),
-            "box" | "qbox" => (Mode::Box, None, None),
-            "column" => (Mode::Column, None, Some("\n")),
-            "count" => (Mode::Count, None, None),
-            "csv" => (Mode::Csv, Some(","), Some("\r\n")),
-            "html" => (Mode::Html, None, None),
-            "insert" => (Mode::Insert, None, None),
-            "json" => (Mode::Json, None, None),
-            "jsonl" => (Mode::Jsonl, None, None),
-            "line" => (Mode::Line, None, Some("\n")),
-            "list" => (Mode::List, Some("|"), Some("\n")),
-            "markdown" => (Mode::Markdown, None, None),
-            "off" => (Mode::Off, None, None),
-            "quote" => (Mode::Quote, Some(","), Some("\n")),
-            "table" => (Mode::Table, None, None),
-            "tabs" => (Mode::List, Some("\t"), Some("\n")),
-            "tcl" => (Mode::Tcl, Some(" "), Some("\n")),
-            "vertical" => (Mode::Vertical, None, None),
-            _ => return false,
-        };
-        self.mode = mode;
-        if let Some(separator) = columns {
-            self.column_separator = separator.into();
-        }
-        if let Some(separator) = rows {
-            self.row_separator = separator.into();
-        }
-        if mode.holds_rows() {
-            self.quote = name == "qbox";
-            self.wrap = 60;
-            self.word_wrap = false;
-        }
-        true
     }
 }
 

@@ -1,7 +1,8 @@
 //! The modes that write each row as it comes: nothing is kept but what repeats in every row.
 
 use super::text::{self, CsvRule, LineEnds};
-use super::{Escape, Mode, Style, number, wrap};
+use super::{Escape, Mode, Style, wrap};
+use crate::sql::number;
 use crate::sql::{Column, ValueRef};
 
 /// A result in a streaming mode.

@@ -1,6 +1,7 @@
 //! The renderers against the system's `sqlite3`, and against anything at all.
 
-use super::{Escape, Mode, Renderer, Style, number};
+use super::{Escape, Mode, Renderer, Style};
+use crate::sql::number;
 use crate::sql::{Column, Sink, Value, ValueRef};
 use proptest::prelude::*;
 use std::io::Write;
@@ -57,7 +58,7 @@ fn modes() -> Vec<(String, Style)> {
         change(&mut style);
         modes.push((format!(".mode {script}\n"), style));
     };
-    for preset in Style::PRESETS {
+    for preset in super::preset::PRESETS.map(|preset| preset.name) {
         if !matches!(preset, "jsonl" | "vertical" | "insert") {
             add(preset, preset, &|_| {});
         }
@@ -293,7 +294,7 @@ fn values() -> impl Strategy<Value = Vec<Value>> {
 }
 
 fn styles() -> impl Strategy<Value = Style> {
-    let preset = proptest::sample::select(&Style::PRESETS[..]);
+    let preset = proptest::sample::select(super::preset::PRESETS.map(|preset| preset.name).to_vec());
     let escape = proptest::sample::select(vec![Escape::Off, Escape::Ascii, Escape::Symbol]);
     let widths = proptest::collection::vec(-12_i32..12, 0..4);
     let flags = proptest::array::uniform6(any::<bool>());

@@ -4,8 +4,8 @@
 //! is written so that nothing is lost where the notation allows it (JSON, SQL), or as it is where it does not (CSV).
 
 use super::Escape;
-use super::number;
 use crate::sql::ValueRef;
+use crate::sql::number;
 
 /// What is shown of a text where the mode cannot show a NUL: what comes before it.
 #[must_use]

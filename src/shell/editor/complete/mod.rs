@@ -6,10 +6,12 @@
 
 mod dot;
 mod expect;
+
 mod statement;
 mod words;
 
 use super::schema::Schema;
+use crate::shell::command_spec::CommandSpec;
 use expect::Want;
 use statement::{Source, Statement};
 
@@ -83,12 +85,12 @@ pub struct Found {
 /// Tables whose columns are offered when a query does not say yet what it reads.
 const UNNAMED: usize = 100;
 
-/// What could stand at byte `at` of `text`.
+/// What could stand at byte `at` of `text`, where there are these dot-commands.
 #[must_use]
-pub fn complete(text: &str, at: usize, schema: &dyn Schema) -> Found {
+pub fn complete(text: &str, at: usize, commands: &[&'static CommandSpec], schema: &dyn Schema) -> Found {
     let line = text[..at].rfind('\n').map_or(0, |end| end + 1);
     if text[line..at].starts_with('.') && super::is_complete(&text[..line]) {
-        let found = dot::complete(&text[line..at], schema);
+        let found = dot::complete(&text[line..at], commands, schema);
         return Found {
             start: line + found.start,
             candidates: found.candidates,

@@ -321,53 +321,65 @@ impl<'t> Statement<'t> {
             {
                 index += 1;
             }
-            let Some(first) = items.get(index) else { break };
-            let columns = if first.sign("(") {
-                let open = self.items.iter().position(|item| item.start == first.start);
-                let Some(group) = open.and_then(|open| self.group_of(open)) else {
-                    continue;
-                };
-                index += usize::from(items.get(index + 1).is_some_and(|item| item.sign(")"))) + 1;
-                Columns::These(self.outputs(group, schema, depth + 1))
-            } else if first.names() {
-                index += 1;
-                let mut table = first.name();
-                if items.get(index).is_some_and(|item| item.sign(".")) {
-                    // A schema; its table is perhaps what is being typed.
-                    let Some(second) = items.get(index + 1).filter(|item| item.names()) else {
-                        continue;
-                    };
-                    table = second.name();
-                    index += 2;
-                }
-                // A table-valued function's arguments.
-                if in_from && items.get(index).is_some_and(|item| item.sign("(")) {
-                    index += usize::from(items.get(index + 1).is_some_and(|item| item.sign(")"))) + 1;
-                }
-                match self.common(&table, schema, depth) {
-                    Some(columns) => Columns::These(columns),
-                    None => Columns::Of(table),
-                }
-            } else {
-                continue;
-            };
-            if items.get(index).is_some_and(|item| item.is("AS")) {
-                index += 1;
-            }
-            let alias = match (
-                items.get(index).filter(|item| item.names() && !self.at_cursor(item)),
-                &columns,
-            ) {
-                (Some(alias), _) => {
-                    index += 1;
-                    alias.name()
-                }
-                (None, Columns::Of(table)) => table.clone(),
-                (None, Columns::These(_)) => first.name(),
-            };
-            sources.push(Source { alias, columns });
+            sources.extend(self.source_at(items, &mut index, in_from, schema, depth));
         }
         sources
+    }
+
+    /// The table, table-valued function or subquery at `index`, which moves behind it and its alias.
+    fn source_at(
+        &self,
+        items: &[&Item<'t>],
+        index: &mut usize,
+        in_from: bool,
+        schema: &dyn Schema,
+        depth: usize,
+    ) -> Option<Source> {
+        let first = items.get(*index)?;
+        let columns = if first.sign("(") {
+            let open = self.items.iter().position(|item| item.start == first.start);
+            let Some(group) = open.and_then(|open| self.group_of(open)) else {
+                return None;
+            };
+            *index += usize::from(items.get(*index + 1).is_some_and(|item| item.sign(")"))) + 1;
+            Columns::These(self.outputs(group, schema, depth + 1))
+        } else if first.names() {
+            *index += 1;
+            let mut table = first.name();
+            if items.get(*index).is_some_and(|item| item.sign(".")) {
+                // A schema; its table is perhaps what is being typed.
+                let Some(second) = items.get(*index + 1).filter(|item| item.names()) else {
+                    return None;
+                };
+                table = second.name();
+                *index += 2;
+            }
+            // A table-valued function's arguments.
+            if in_from && items.get(*index).is_some_and(|item| item.sign("(")) {
+                *index += usize::from(items.get(*index + 1).is_some_and(|item| item.sign(")"))) + 1;
+            }
+            match self.common(&table, schema, depth) {
+                Some(columns) => Columns::These(columns),
+                None => Columns::Of(table),
+            }
+        } else {
+            return None;
+        };
+        if items.get(*index).is_some_and(|item| item.is("AS")) {
+            *index += 1;
+        }
+        let alias = match (
+            items.get(*index).filter(|item| item.names() && !self.at_cursor(item)),
+            &columns,
+        ) {
+            (Some(alias), _) => {
+                *index += 1;
+                alias.name()
+            }
+            (None, Columns::Of(table)) => table.clone(),
+            (None, Columns::These(_)) => first.name(),
+        };
+        Some(Source { alias, columns })
     }
 
     /// A name right after the cursor belongs to what is typed, not to the table before it.

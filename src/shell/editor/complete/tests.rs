@@ -8,6 +8,10 @@ fn owned(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
+fn commands() -> Vec<&'static crate::shell::command_spec::CommandSpec> {
+    crate::shell::dot::specs().collect()
+}
+
 impl Schema for Fake {
     fn tables(&self) -> Vec<String> {
         owned(&["orders", "users", "user groups", "active"])
@@ -46,7 +50,7 @@ impl Schema for Fake {
 
 fn offered(text: &str) -> Vec<Candidate> {
     let at = text.find('^').unwrap();
-    complete(&text.replacen('^', "", 1), at, &Fake).candidates
+    complete(&text.replacen('^', "", 1), at, &commands(), &Fake).candidates
 }
 
 fn texts(text: &str) -> Vec<String> {
@@ -226,7 +230,7 @@ fn a_place_offers_the_right_kinds() {
 fn the_word_being_typed_is_what_is_replaced() {
     let start = |text: &str| {
         let at = text.find('^').unwrap();
-        complete(&text.replacen('^', "", 1), at, &Fake).start
+        complete(&text.replacen('^', "", 1), at, &commands(), &Fake).start
     };
     assert_eq!(start("select em^ from users"), 7);
     assert_eq!(start("select u.em^ from users u"), 9);
@@ -295,7 +299,7 @@ fn no_text_makes_it_panic() {
         while !text.is_char_boundary(at) {
             at -= 1;
         }
-        let found = complete(&text, at, &Fake);
+        let found = complete(&text, at, &commands(), &Fake);
         assert!(found.start <= at, "{text:?} {at}");
     }
 }

@@ -3,13 +3,14 @@
 //! The file is read twice. The first pass finds anything that is wrong with it, before the database is touched, and the
 //! types; the second inserts. What cannot be read twice (a pipe) is kept in a temporary file meanwhile.
 
-use super::names::{self, Renamed, quoted};
+use super::names::{self, Renamed};
 use super::reader::{Dialect, End, Flaw, Reader, Record};
 use super::records::Lines;
 use super::{definitions, execute};
 use crate::error::{Code, Error, Result};
-use crate::shell::render::number;
 use crate::sql::codes::meaning;
+use crate::sql::number;
+use crate::sql::text::identifier;
 use crate::sql::{Args, Column, Failure, Flow, Rows, Session, Sink, ValueRef};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -319,7 +320,7 @@ fn real(field: &[u8]) -> Option<f64> {
 /// The names of a table's columns, or none if it does not exist.
 fn table_columns(session: &mut dyn Session, table: &str) -> Result<Option<Vec<String>>> {
     let mut names = Names(Vec::new());
-    let query = format!("SELECT * FROM {} LIMIT 0", quoted(table));
+    let query = format!("SELECT * FROM {} LIMIT 0", identifier(table));
     match session.run(&query, &Args::default(), &mut names) {
         Ok(_) => Ok(Some(names.0)),
         Err(Failure::Sql { message, .. }) if message.starts_with("no such table: ") => Ok(None),
@@ -360,15 +361,15 @@ fn insert(
     } else {
         let create = format!(
             "CREATE TABLE {}{}",
-            quoted(table),
+            identifier(table),
             definitions(columns, |index| survey.kinds[index].name())
         );
         execute(session, &create).map_err(|failure| refused(failure, table))?;
     }
-    let list: Vec<String> = columns.iter().map(|name| quoted(name)).collect();
+    let list: Vec<String> = columns.iter().map(|name| identifier(name)).collect();
     let sql = format!(
         "INSERT INTO {}({}) VALUES(?{})",
-        quoted(table),
+        identifier(table),
         list.join(","),
         ",?".repeat(columns.len() - 1)
     );

@@ -1,0 +1,163 @@
+//! `.backup`, `.save` and `.restore`: whole copies of a database.
+
+use super::Call;
+use super::local::local;
+use super::open::target;
+use crate::shell::state::{Shell, ShellResult};
+use crate::shell::words::is_option;
+use crate::sql::Target;
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, OpenFlags};
+use std::path::Path;
+use std::time::Duration;
+
+/// Pages copied at a time.
+const PAGES: i32 = 100;
+
+/// How often a busy source is tried, and how long is waited in between.
+const TRIES: u32 = 3;
+
+const PAUSE: Duration = Duration::from_millis(100);
+
+pub fn words_of(error: &rusqlite::Error) -> String {
+    match error {
+        rusqlite::Error::SqliteFailure(_, Some(message)) => message.clone(),
+        rusqlite::Error::SqliteFailure(code, None) => code.to_string(),
+        other => other.to_string(),
+    }
+}
+
+/// Copies all pages. A source that is written to meanwhile is waited for.
+fn copy(from: &Connection, from_name: &str, to: &mut Connection, to_name: &str) -> Result<(), String> {
+    let backup = Backup::new_with_names(from, from_name, to, to_name).map_err(|error| words_of(&error))?;
+    let mut tries = 0;
+    loop {
+        match backup.step(PAGES).map_err(|error| words_of(&error))? {
+            StepResult::Done => return Ok(()),
+            StepResult::More => {}
+            _ if tries == TRIES => return Err("source database is busy".to_owned()),
+            _ => {
+                tries += 1;
+                std::thread::sleep(PAUSE);
+            }
+        }
+    }
+}
+
+pub fn is_url(name: &str) -> bool {
+    name.contains("://")
+}
+
+/// The other side of a copy in which a server takes part: a URL, or else a file.
+pub fn elsewhere(shell: &mut Shell<'_>, name: &str, read_only: bool) -> ShellResult<Target> {
+    if is_url(name) {
+        return target(shell, name).map(|target| target.restricted(read_only, false));
+    }
+    Ok(Target::file(name).restricted(read_only, false))
+}
+
+pub fn backup(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+    let mut places: Vec<&str> = Vec::new();
+    let mut unsafely = false;
+    for word in &call.args {
+        if is_option(word, "async") {
+            unsafely = true;
+        } else if word.starts_with('-') {
+            return shell.fail(format_args!("unknown option: {word}"));
+        } else if places.len() == 2 {
+            return shell.fail(format_args!("Usage: .backup ?DB? ?OPTIONS? FILENAME"));
+        } else {
+            places.push(word);
+        }
+    }
+    let (database, file) = match places[..] {
+        [file] => ("main", file),
+        [database, file] => (database, file),
+        _ => return shell.fail(format_args!("missing FILENAME argument on .backup")),
+    };
+    if !shell.session()?.is_local() {
+        return backup_server(shell, database, file);
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_URI;
+    let Ok(mut copied) = Connection::open_with_flags(file, flags) else {
+        return shell.fail(format_args!("Error: cannot open \"{file}\""));
+    };
+    if unsafely {
+        // Only speed is lost if it is refused.
+        let _ = copied.execute_batch("PRAGMA synchronous=OFF; PRAGMA journal_mode=OFF;");
+    }
+    match copy(local(shell, "backup")?, database, &mut copied, "main") {
+        Ok(()) => Ok(()),
+        Err(message) => shell.fail(format_args!("Error: {message}")),
+    }
+}
+
+/// Copies the database on a server to a file. One that is there already is replaced when the copy is complete.
+fn backup_server(shell: &mut Shell<'_>, database: &str, file: &str) -> ShellResult {
+    if database != "main" {
+        return shell.fail(format_args!("Error: of a server only main can be copied"));
+    }
+    let folder = Path::new(file)
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let Ok(made) = tempfile::Builder::new().prefix(".torso-").tempfile_in(folder) else {
+        return shell.fail(format_args!("Error: cannot open \"{file}\""));
+    };
+    let made = made.into_temp_path();
+    let to = elsewhere(shell, &made.to_string_lossy(), false)?;
+    if let Err(error) = super::transfer::copy_to(shell.session()?, &to) {
+        return shell.fail(format_args!("Error: {error}"));
+    }
+    match made.persist(file) {
+        Ok(()) => Ok(()),
+        Err(error) => shell.fail(format_args!("Error: cannot write \"{file}\": {}", error.error)),
+    }
+}
+
+pub fn restore(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+    let (database, file) = match call.texts()[..] {
+        [file] => ("main", file),
+        [database, file] => (database, file),
+        _ => return shell.fail(format_args!("Usage: .restore ?DB? FILE")),
+    };
+    if is_url(file) || !shell.session()?.is_local() {
+        if database != "main" {
+            return shell.fail(format_args!("Error: with a server only main can be restored"));
+        }
+        let from = elsewhere(shell, file, true)?;
+        let copied = super::transfer::copy_from(shell.session()?, &from);
+        shell.statements.wrote = true;
+        if shell.settings.always_safe {
+            // The copy had rules of its own for statements.
+            let guard = shell.connections.guard.clone();
+            guard.watch(shell.session()?);
+        }
+        return match copied {
+            Ok(copied) => {
+                tell_left_behind(shell, &copied)?;
+                if copied.has_modules && !matches!(shell.slot().target, None | Some(Target::Memory)) {
+                    shell.disconnect();
+                }
+                Ok(())
+            }
+            Err(error) => shell.fail(format_args!("Error: {error}")),
+        };
+    }
+    let Ok(source) = Connection::open(file) else {
+        return shell.fail(format_args!("Error: cannot open \"{file}\""));
+    };
+    let copied = copy(&source, "main", local(shell, "restore")?, database);
+    shell.statements.wrote = true;
+    match copied {
+        Ok(()) => Ok(()),
+        Err(message) => shell.fail(format_args!("Error: {message}")),
+    }
+}
+
+pub fn tell_left_behind(shell: &mut Shell<'_>, copied: &super::transfer::Copied) -> ShellResult {
+    for what in &copied.left_behind {
+        shell.say(format_args!("Warning: not copied is {what}"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,22 @@
+//! `.dump`: the command; what is written is made by `crate::shell::dump`.
+
+use super::Call;
+use crate::shell::state::{Shell, ShellResult};
+use crate::sql::Failure;
+
+pub fn dump(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+    let options = match crate::shell::dump::Options::parse(call.texts()) {
+        Ok(options) => options,
+        Err(word) => return shell.fail(format_args!("Unknown option \"{word}\" on \".dump\"")),
+    };
+    shell.session()?;
+    let slot = &mut shell.connections.slots[shell.connections.active];
+    let Some(session) = &mut slot.session else {
+        return Ok(());
+    };
+    match crate::shell::dump::dump(session.as_mut(), &options, &mut shell.out) {
+        Ok(_) => Ok(()),
+        Err(Failure::Sink(error)) => Err(error.into()),
+        Err(error) => shell.fail(format_args!("Error: {error}")),
+    }
+}

@@ -1,0 +1,17 @@
+//! `.exit` and `.quit`.
+
+use super::Call;
+use crate::shell::state::{Interrupt, Shell, ShellResult};
+use crate::shell::words::integer;
+
+pub fn quit(_: &mut Shell<'_>, _: &Call) -> ShellResult {
+    Err(Interrupt::Quit)
+}
+
+pub fn exit(_: &mut Shell<'_>, call: &Call) -> ShellResult {
+    match call.args.first().map_or(0, |word| integer(word)) {
+        0 => Err(Interrupt::Quit),
+        #[allow(clippy::cast_possible_truncation)] // only the low byte reaches the caller anyway
+        code => Err(Interrupt::Exit(code as i32)),
+    }
+}

@@ -1,0 +1,12 @@
+//! `.print`.
+
+use super::Call;
+use crate::shell::state::{Shell, ShellResult};
+use std::io::Write;
+
+pub fn print(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+    let line = call.raw.join(&b' ');
+    shell.out.write_all(&line)?;
+    shell.out.write_all(b"\n")?;
+    Ok(())
+}

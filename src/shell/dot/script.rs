@@ -1,0 +1,188 @@
+//! Scripts: lines of SQL and dot-commands from files, pipes and strings, run one after the other.
+
+use super::prompt;
+use crate::shell::exec::{self, batch, remote_script};
+use crate::shell::input::{Input, Lines, Reader};
+use crate::shell::interrupt;
+use crate::shell::state::script::PendingBatch;
+use crate::shell::state::{Interrupt, Shell, ShellResult};
+use crate::sql::split::{Accumulator, Fed};
+use crate::sql::trailer;
+use std::fs::File;
+use std::io::Write;
+
+/// Inputs may read each other this deep.
+const DEEPEST: usize = 25;
+
+/// Reads a script. Returns whether anything in it failed.
+pub fn read_path(shell: &mut Shell<'_>, path: &std::path::Path) -> ShellResult<bool> {
+    match File::open(path) {
+        Ok(mut file) => {
+            if let Err(error) = trailer::verify(&mut file, &path.to_string_lossy()) {
+                shell.say(format_args!("Error: {}", error.message()))?;
+                return Ok(true);
+            }
+            read_lines(shell, &mut Reader::new(file))
+        }
+        Err(_) => {
+            shell.say(format_args!("Error: cannot open \"{}\"", path.display()))?;
+            Ok(true)
+        }
+    }
+}
+
+/// Runs everything that `lines` gives. Returns whether anything in it failed.
+pub fn read_lines(shell: &mut Shell<'_>, lines: &mut dyn Lines) -> ShellResult<bool> {
+    if shell.input.nesting == DEEPEST {
+        let line = shell.input.line;
+        shell.say(format_args!(
+            "Input nesting limit ({DEEPEST}) reached at line {line}. Check recursion."
+        ))?;
+        return Ok(true);
+    }
+    shell.input.nesting += 1;
+    shell.input.line = 0;
+    // Nobody is asked who has not been connected yet.
+    let within = shell
+        .slot()
+        .session
+        .as_mut()
+        .is_some_and(|session| session.in_transaction());
+    let failed = read_all(shell, lines);
+    shell.input.nesting -= 1;
+    if lines.is_dump() && !within && !matches!(failed, Err(Interrupt::Exit(_))) {
+        return Ok(roll_back_dump(shell)? | failed?);
+    }
+    failed
+}
+
+/// A dump that ends within its transaction was cut off, or stopped. What it did is undone, and said. Tells whether that
+/// was so.
+fn roll_back_dump(shell: &mut Shell<'_>) -> ShellResult<bool> {
+    if !shell.session()?.in_transaction() {
+        return Ok(false);
+    }
+    let undone = shell.query("ROLLBACK", &[])?;
+    shell.say(format_args!(
+        "Error: the dump did not come to its end (it is cut off, or was stopped): nothing of it is kept"
+    ))?;
+    if let Err(failure) = undone {
+        shell.say(format_args!("Error: {failure}"))?;
+    }
+    Ok(true)
+}
+
+fn read_all(shell: &mut Shell<'_>, lines: &mut dyn Lines) -> ShellResult<bool> {
+    let typed = shell.input.at_prompt();
+    let mut pending = Accumulator::default();
+    let mut failed = false;
+    while !failed || !shell.settings.bail || typed {
+        if typed {
+            prompt::print_prompt(shell, pending.pending())?;
+        }
+        if lines.may_wait() {
+            match batch::send(shell) {
+                Err(Interrupt::Failed(_)) => {
+                    failed = true;
+                    continue;
+                }
+                other => other?,
+            }
+            shell.out.flush()?;
+        }
+        let text = match lines.next(pending.pending()) {
+            Ok(Input::Text(text)) => text,
+            Ok(Input::End) => {
+                if typed {
+                    prompt::end_prompt_line();
+                }
+                break;
+            }
+            Err(error) => {
+                shell.say(format_args!("Error: cannot read: {error}"))?;
+                return Ok(true);
+            }
+        };
+        if interrupt::pressed() {
+            if !typed {
+                shell.statements.pending = PendingBatch::default();
+                break;
+            }
+            interrupt::clear();
+        }
+        for line in text.split(|&byte| byte == b'\n') {
+            match read_line(shell, &mut pending, line) {
+                Ok(()) => {}
+                Err(Interrupt::Failed(_)) => failed = true,
+                Err(Interrupt::Quit) => return Ok(failed),
+                Err(end) => return Err(end),
+            }
+        }
+    }
+    if pending.pending() {
+        let line = pending.start_line();
+        let text = pending.take();
+        match run_sql_line(shell, &text, line) {
+            Err(Interrupt::Failed(_)) => failed = true,
+            other => other?,
+        }
+    }
+    match batch::send(shell) {
+        Err(Interrupt::Failed(_)) => failed = true,
+        other => other?,
+    }
+    remote_script::reload_virtual_tables(shell)?;
+    Ok(failed)
+}
+
+/// Takes in one line; runs what it completes.
+pub fn read_line(shell: &mut Shell<'_>, pending: &mut Accumulator, line: &[u8]) -> ShellResult {
+    shell.input.line += 1;
+    match pending.feed(line, shell.input.line) {
+        Fed::Blank => echo(shell, line),
+        Fed::Command => {
+            let sent = batch::send(shell);
+            if sent.is_err() && shell.settings.bail {
+                return sent;
+            }
+            echo(shell, line)?;
+            let ran = match line.strip_prefix(b".") {
+                Some(command) => super::run(shell, command),
+                None => Ok(()),
+            };
+            ran.and(sent)
+        }
+        Fed::More => Ok(()),
+        Fed::Dropped => {
+            let text = pending.take();
+            echo(shell, &text)
+        }
+        Fed::Ready => {
+            let begun = pending.start_line();
+            let text = pending.take();
+            let ran = run_sql_line(shell, &text, begun);
+            shell.finish_command(true)?;
+            ran
+        }
+    }
+}
+
+fn run_sql_line(shell: &mut Shell<'_>, text: &[u8], line: u64) -> ShellResult {
+    if batch::queue(shell, text, line)? {
+        return Ok(());
+    }
+    let sent = batch::send(shell);
+    if sent.is_err() && shell.settings.bail {
+        return sent;
+    }
+    echo(shell, text)?;
+    exec::run_line(shell, text, line).and(sent)
+}
+
+fn echo(shell: &mut Shell<'_>, text: &[u8]) -> ShellResult {
+    if shell.settings.echo {
+        shell.out.write_all(text)?;
+        shell.out.write_all(b"\n")?;
+    }
+    Ok(())
+}

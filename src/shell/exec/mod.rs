@@ -1,0 +1,340 @@
+//! Runs a text of statements, one after the other, and shows their results.
+//!
+//! [`execute`] runs a text and fails with the first [`Interrupt`]; [`run_line`] and [`run_argument`] report a statement that
+//! failed, for input and for command-line arguments. What a script needs on a server is `remote_script`'s, statements that
+//! travel together are `batch`'s. Finding statements in lines, and dot-commands, are left to `dot`.
+
+mod advisor;
+pub mod batch;
+mod confirm;
+pub mod parameters;
+mod pointer;
+pub mod remote_script;
+pub mod screen;
+mod sink;
+pub mod stats;
+mod timer;
+
+use super::render::explain::{Program, Tree};
+use super::state::{ExecError, Interrupt, Shell, ShellResult, ShowPlan, complain};
+use super::terminal::pager::Pager;
+use super::words;
+use crate::sql::{Args, Failure, Outcome, Phase, dialect, split};
+use pointer::pointer;
+use sink::{Finished, ResultSink};
+use std::borrow::Cow;
+use std::io::Write;
+use timer::Timer;
+
+/// Text that is not UTF-8 inside literals is written in hexadecimal instead, which means the same; elsewhere it cannot
+/// mean anything.
+fn readable(text: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(text) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => Cow::Owned(split::with_hex_literals(text)),
+    }
+}
+
+fn is_space(letter: char) -> bool {
+    letter.is_ascii() && split::is_space(letter as u8)
+}
+
+/// Runs every statement of `text`, up to the first that fails. That one is not reported.
+pub fn execute(shell: &mut Shell<'_>, text: &[u8]) -> ShellResult {
+    let text = readable(text);
+    if std::mem::take(&mut shell.statements.advises) {
+        return advisor::advise(shell, &text);
+    }
+    if text.contains("sqlite_parameters") {
+        shell.statements.uses_parameters = true;
+    }
+    let server = remote_script::is_remote_script(shell)?;
+    let mut rest = text.trim_start_matches(is_space);
+    while !rest.is_empty() {
+        let end = split::first_statement(rest.as_bytes());
+        if server {
+            remote_script::run_translated(shell, &rest[..end], rest)?;
+        } else {
+            run_local(shell, &rest[..end], rest)?;
+        }
+        rest = rest[end..].trim_start_matches(is_space);
+    }
+    Ok(())
+}
+
+/// Runs a statement as it is. In scripts, rows with infinities that nothing reads are written for it again.
+fn run_local(shell: &mut Shell<'_>, sql: &str, rest: &str) -> ShellResult {
+    match run_statement(shell, sql, rest) {
+        Err(Interrupt::Statement(error))
+            if shell.input.nesting > 0 && error.message.starts_with("no such column: Inf") =>
+        {
+            match dialect::with_numbers_for_inf(sql) {
+                Some(plain) => run_statement(shell, &plain, &plain),
+                None => Err(Interrupt::Statement(error)),
+            }
+        }
+        ran => ran,
+    }
+}
+
+/// Runs one statement. `rest` is the text from it on, for messages.
+fn run_statement(shell: &mut Shell<'_>, sql: &str, rest: &str) -> ShellResult {
+    confirm::confirm_statement(shell, sql)?;
+    let args = parameters::bind(shell, sql)?;
+    if shell.settings.show_plan > ShowPlan::Off {
+        print_plan(shell, sql)?;
+    }
+    let (ran, finished) = show_result(shell, sql, &args)?;
+    shell.statements.wrote |= finished.wrote && ran.is_ok();
+    shell.tracing.hook_output.drain(&mut shell.out)?;
+    let style = &mut shell.settings.style;
+    if style.mode.holds_rows() && ran.as_ref().is_ok_and(|outcome| outcome.rows > 0) {
+        // Classic has a width for each column that it once laid out; `.show` prints them.
+        let widths = style.widths.len().max(finished.columns.len());
+        style.widths.resize(widths, 0);
+    }
+    if finished.shortened {
+        screen::note_shortening(shell)?;
+    }
+    match ran {
+        Ok(outcome) => {
+            if outcome.rows == 0 {
+                screen::note_unknown_pragma(shell, sql)?;
+            }
+            add_cost(shell, &outcome)?;
+            stats::print_after(shell, &outcome, &finished.columns)?;
+        }
+        Err(failure) => return Err(statement_error(shell, failure, rest)),
+    }
+    if shell.input.interactive {
+        shell.out.flush()?;
+    }
+    Ok(())
+}
+
+/// Runs a statement and writes its result, through a pager where it is taller than the terminal.
+fn show_result(shell: &mut Shell<'_>, sql: &str, args: &Args) -> ShellResult<(Result<Outcome, Failure>, Finished)> {
+    shell.session()?;
+    let layout = screen::layout(shell);
+    let Some(session) = &mut shell.connections.slots[shell.connections.active].session else {
+        return Err(Interrupt::Exit(1));
+    };
+    session.tell_costs(shell.settings.timer || shell.settings.stats > 0);
+    let hook_output = &shell.tracing.hook_output;
+    let Some(rows) = layout.as_ref().and_then(|layout| layout.rows) else {
+        let sink = ResultSink::new(&shell.settings, layout.as_ref(), hook_output, &mut shell.out);
+        let (ran, finished) = sink.run(session.as_mut(), sql, args);
+        return Ok((ran, finished?));
+    };
+    let mut pager = Pager::new(&mut shell.out, rows);
+    let sink = ResultSink::new(&shell.settings, layout.as_ref(), hook_output, &mut pager);
+    let (ran, finished) = sink.run(session.as_mut(), sql, args);
+    if !pager.left() {
+        pager.finish()?;
+        return Ok((ran, finished?));
+    }
+    // Who leaves the pager has seen enough: the statement was stopped, and nothing went wrong.
+    pager.finish()?;
+    let stopped = Outcome {
+        ran: true,
+        ..Outcome::default()
+    };
+    let finished = finished.unwrap_or(Finished {
+        wrote: true,
+        shortened: false,
+        columns: Vec::new(),
+    });
+    Ok((Ok(stopped), finished))
+}
+
+/// Adds up what a server reported beside a result.
+fn add_cost(shell: &mut Shell<'_>, outcome: &Outcome) -> ShellResult {
+    if outcome.signless_infinities > 0 {
+        shell.say(format_args!(
+            "Warning: {} infinite values are shown as ±Inf, and as NULL in JSON and SQL: the server did not tell their sign",
+            outcome.signless_infinities
+        ))?;
+    }
+    if let Some(cost) = &outcome.cost {
+        shell.statements.cost.get_or_insert_default().add(cost);
+    }
+    Ok(())
+}
+
+/// What the failure of a statement means for the shell.
+fn statement_error(shell: &mut Shell<'_>, failure: Failure, rest: &str) -> Interrupt {
+    if let Some(what) = shell.connections.guard.take_refusal() {
+        return match shell.check_safe_mode(format_args!("{what}")) {
+            Ok(()) => Interrupt::Failed(1),
+            Err(end) => end,
+        };
+    }
+    match failure {
+        Failure::Sink(error) => error.into(),
+        // The rest of a script cannot run without the connection; a person may try again.
+        Failure::Connection(error) if !shell.input.interactive => {
+            let code = error.kind().exit_code().into();
+            match shell.say(format_args!("Error: {error}")) {
+                Ok(()) => {
+                    if let Some(hint) = error.hint_text() {
+                        complain(format_args!("hint: {hint}"));
+                    }
+                    Interrupt::Exit(code)
+                }
+                Err(end) => end,
+            }
+        }
+        Failure::Connection(error) => Interrupt::Statement(Box::new(ExecError {
+            phase: Phase::Step,
+            message: error.to_string(),
+            code: 1,
+            hint: error.hint_text().map(|hint| format!("hint: {hint}")),
+        })),
+        Failure::Sql {
+            phase,
+            message,
+            code,
+            offset,
+        } => {
+            if let Err(error) = log_failure(shell, code, &message, rest) {
+                return error.into();
+            }
+            Interrupt::Statement(Box::new(sql_error(shell, phase, message, code & 0xff, offset, rest)))
+        }
+    }
+}
+
+/// Writes a failure to `.log`, unless the engine has told its own listener of it.
+fn log_failure(shell: &mut Shell<'_>, code: i32, message: &str, rest: &str) -> std::io::Result<()> {
+    let engine_logs =
+        crate::sql::log::is_installed() && shell.slot().session.as_ref().is_some_and(|session| session.is_local());
+    let tracing = &shell.tracing;
+    if !engine_logs {
+        let Some(log) = &tracing.log else { return Ok(()) };
+        log.write(
+            &tracing.hook_output,
+            &format!("({code}) {message} in \"{}\"", rest.trim_end()),
+        );
+    }
+    tracing.hook_output.drain(&mut shell.out)
+}
+
+/// The report on SQL that SQLite refused: its words and code, the place, and what may help.
+fn sql_error(
+    shell: &mut Shell<'_>,
+    phase: Phase,
+    mut message: String,
+    code: i32,
+    offset: Option<usize>,
+    rest: &str,
+) -> ExecError {
+    let plain = message.clone();
+    if code > 1 {
+        message.push_str(&format!(" ({code})"));
+    }
+    match screen::explain_error(shell, rest, &plain, offset) {
+        Some(explained) => message.push_str(&explained),
+        None => message.push_str(&offset.map(|offset| pointer(rest, offset)).unwrap_or_default()),
+    }
+    let hint = match code {
+        rusqlite::ffi::SQLITE_READONLY => shell.hooks.read_only_hint.clone(),
+        rusqlite::ffi::SQLITE_FULL => shell.hooks.full_hint.clone(),
+        _ => None,
+    };
+    ExecError {
+        phase,
+        message,
+        code,
+        hint,
+    }
+}
+
+/// Prints how a statement will be run. One that is wrong is left for its own run to report.
+fn print_plan(shell: &mut Shell<'_>, sql: &str) -> ShellResult {
+    let mut tree = Tree::default();
+    if shell
+        .run_into(&format!("EXPLAIN QUERY PLAN {sql}"), &mut tree)?
+        .is_err()
+    {
+        return Ok(());
+    }
+    let text = tree.finish()?;
+    shell.out.write_all(&text)?;
+    if shell.settings.show_plan >= ShowPlan::Full {
+        let mut program = Program::new(&shell.settings.style);
+        if shell.run_into(&format!("EXPLAIN {sql}"), &mut program)?.is_ok() {
+            let text = program.finish()?;
+            shell.out.write_all(&text)?;
+        }
+    }
+    Ok(())
+}
+
+/// Runs one line of input that holds complete statements. `line` is where it began. Fails when a statement did, after
+/// reporting it.
+pub fn run_line(shell: &mut Shell<'_>, text: &[u8], line: u64) -> ShellResult {
+    shell.session()?;
+    let unescaped;
+    let text = if shell.settings.backslash {
+        unescaped = words::unescape(text);
+        &unescaped
+    } else {
+        text
+    };
+    let timer = shell.settings.timer.then(Timer::start);
+    shell.statements.cost = None;
+    let ran = execute(shell, text);
+    if let Some(timer) = timer {
+        shell.show(format_args!("{}", timer.report()))?;
+        if let Some(cost) = shell.statements.cost {
+            shell.show(format_args!("{cost}"))?;
+        }
+    }
+    match ran {
+        Ok(()) if shell.settings.changes => print_changes(shell),
+        Err(Interrupt::Statement(error)) => report_error(shell, *error, line),
+        ran => ran,
+    }
+}
+
+/// Reports the failure of a statement that began on `line`, and fails.
+pub fn report_error(shell: &mut Shell<'_>, error: ExecError, line: u64) -> ShellResult {
+    let kind = match error.phase {
+        Phase::Prepare => "Parse error",
+        Phase::Step => "Runtime error",
+    };
+    let message = &error.message;
+    if shell.input.at_prompt() {
+        shell.say(format_args!("{kind}: {message}"))?;
+    } else {
+        shell.say(format_args!("{kind} near line {line}: {message}"))?;
+    }
+    if let Some(hint) = error.hint {
+        complain(format_args!("{hint}"));
+    }
+    Err(Interrupt::Failed(1))
+}
+
+/// Runs the text of a command-line argument. Fails with SQLite's code when a statement did, after reporting it.
+pub fn run_argument(shell: &mut Shell<'_>, text: &[u8]) -> ShellResult {
+    let error = match execute(shell, text) {
+        Err(Interrupt::Statement(error)) => error,
+        ran => return ran,
+    };
+    let phase = match error.phase {
+        Phase::Prepare => "in prepare",
+        Phase::Step => "stepping",
+    };
+    shell.say(format_args!("Error: {phase}, {}", error.message))?;
+    if let Some(hint) = error.hint {
+        complain(format_args!("{hint}"));
+    }
+    Err(Interrupt::Failed(error.code))
+}
+
+fn print_changes(shell: &mut Shell<'_>) -> ShellResult {
+    let session = shell.session()?;
+    let total = session.total_changes();
+    let changes = session.changes();
+    shell.show(format_args!("changes: {changes}   total_changes: {total}"))
+}

@@ -1,0 +1,114 @@
+//! What a person at a terminal gets beside what a script gets: layouts that fit, errors that point, notes.
+//!
+//! Without a terminal nothing here changes anything.
+
+use crate::shell::editor::diagnose;
+use crate::shell::editor::schema::{Live, Schema};
+use crate::shell::options::TerminalOptions;
+use crate::shell::render::{Mode, Style};
+use crate::shell::state::{Shell, ShellResult};
+use crate::shell::terminal::layout::{self, Fit};
+use crate::sql::split;
+
+/// How one result is laid out on the terminal.
+pub struct ScreenLayout {
+    pub style: Style,
+    /// Layouts to choose from, where columns are aligned.
+    pub fit: Option<Fit>,
+    /// The terminal's height, where what is taller goes through the pager.
+    pub rows: Option<usize>,
+}
+
+/// Lends the session to completion while `work` runs.
+pub fn lend_session<'h, T>(shell: &mut Shell<'h>, names: &Live<'h>, work: impl FnOnce() -> T) -> T {
+    if let Some(session) = shell.slot().session.take() {
+        names.lend(session);
+    }
+    let result = work();
+    shell.slot().session = names.reclaim();
+    result
+}
+
+/// What is known of the person and the database, while the active one is that which the shell was started on.
+pub fn terminal_options<'s>(shell: &'s Shell<'_>) -> Option<&'s TerminalOptions> {
+    let terminal = shell.terminal.as_ref()?;
+    (shell.connections.slots[shell.connections.active].file.as_deref() == Some(&terminal.database))
+        .then_some(&terminal.options)
+}
+
+/// Whether a person works on a database that is protected.
+pub fn is_protected(shell: &Shell<'_>) -> bool {
+    terminal_options(shell).is_some_and(|options| options.protected)
+}
+
+/// How results look now; none where they do not go to the terminal.
+pub fn layout(shell: &Shell<'_>) -> Option<ScreenLayout> {
+    let terminal = shell.terminal.as_ref()?;
+    if !shell.out.is_standard() {
+        return None;
+    }
+    let (columns, rows) = layout::size()?;
+    let mut style = shell.settings.style.clone();
+    layout::dress(&mut style, terminal.options.colour, terminal.options.raw);
+    let fit = Fit::new(&style, columns);
+    let paged = style.mode.holds_rows() || matches!(style.mode, Mode::Line | Mode::Vertical);
+    Some(ScreenLayout {
+        style,
+        fit,
+        rows: paged.then_some(rows),
+    })
+}
+
+/// Says once how to see what was shortened.
+pub fn note_shortening(shell: &mut Shell<'_>) -> ShellResult {
+    let Some(terminal) = &mut shell.terminal else {
+        return Ok(());
+    };
+    if terminal.shortening_noted || terminal.options.quiet {
+        return Ok(());
+    }
+    terminal.shortening_noted = true;
+    shell.say(format_args!(
+        "Long values are cut to fit (…): .mode line shows all, .width N sets a width."
+    ))
+}
+
+/// Says that SQLite knows nothing of a pragma, which it does not say itself: it does nothing.
+pub fn note_unknown_pragma(shell: &mut Shell<'_>, sql: &str) -> ShellResult {
+    if !shell.input.interactive || shell.input.nesting > 1 {
+        return Ok(());
+    }
+    let (Some(terminal), Some(name)) = (&shell.terminal, diagnose::pragma(sql)) else {
+        return Ok(());
+    };
+    let names = terminal.names.clone();
+    let known = lend_session(shell, &names, || names.pragmas());
+    if known.is_empty() || known.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+        return Ok(());
+    }
+    let meant = diagnose::nearest(name, known.iter().map(String::as_str))
+        .map(|meant| format!(" (did you mean {meant}?)"))
+        .unwrap_or_default();
+    shell.say(format_args!(
+        "Note: there is no pragma {name}, so nothing was done{meant}"
+    ))
+}
+
+/// What to add to an error message for a person: what was probably meant, and the place in `sql`. None in scripts.
+pub fn explain_error(shell: &mut Shell<'_>, sql: &str, message: &str, offset: Option<usize>) -> Option<String> {
+    let names = shell.terminal.as_ref()?.names.clone();
+    if !shell.input.interactive || shell.input.nesting > 1 {
+        return None;
+    }
+    let sql = &sql[..split::first_statement(sql.as_bytes())];
+    let meant = lend_session(shell, &names, || diagnose::suggest(sql, message, &*names));
+    let mut text = meant
+        .map(|meant| format!(" (did you mean {meant}?)"))
+        .unwrap_or_default();
+    if let Some(offset) = offset.or_else(|| diagnose::find_offset(sql, message)) {
+        let columns = layout::size().map_or(80, |(columns, _)| columns);
+        text.push('\n');
+        text.push_str(&diagnose::point(sql, offset, columns));
+    }
+    Some(text)
+}

@@ -1,0 +1,115 @@
+//! The conversation with a person at a terminal: the line editor's loop, prompts, histories.
+//!
+//! Everything else is as in scripts. [`Terminal`](super::state::Terminal) exists only where standard input and output are
+//! both a terminal.
+
+use super::dot::{self, prompt, script};
+use super::editor::{Config, Editor, Input, history};
+use super::exec::screen;
+use super::interrupt;
+use super::state::{Interrupt, Shell, ShellResult};
+use crate::sql::Target;
+use crate::sql::split::Accumulator;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// Reads and runs what is typed, until its end.
+pub fn converse(shell: &mut Shell<'_>) -> ShellResult {
+    let Some(terminal) = &shell.terminal else { return Ok(()) };
+    let names = terminal.names.clone();
+    let colour = terminal.options.colour;
+    if !terminal.options.quiet {
+        shell.say(format_args!(
+            "torso {}, SQLite {}. Enter \".help\" for help, Ctrl-D to leave.",
+            env!("CARGO_PKG_VERSION"),
+            rusqlite::version()
+        ))?;
+    }
+    let mut file = history_file(shell);
+    let opened = Editor::open(Config {
+        colour,
+        history: file.clone(),
+        commands: dot::specs().collect(),
+        schema: names.clone(),
+    });
+    let mut editor = match opened {
+        Ok(editor) => editor,
+        Err(error) => return shell.fail(format_args!("Error: {error}")),
+    };
+    shell.input.nesting = 1;
+    loop {
+        shell.out.flush()?;
+        let now = history_file(shell);
+        if now != file {
+            editor.switch_history(now.clone());
+            file = now;
+        }
+        if let Some(text) = shell.terminal.as_mut().and_then(|terminal| terminal.next.take()) {
+            editor.preload(&text);
+        }
+        if let Some(target) = &shell.slot().target {
+            names.read_ahead(target);
+        }
+        let prompt = prompt::current(shell);
+        let input = screen::lend_session(shell, &names, || editor.read(&prompt));
+        match input {
+            Ok(Input::Statement(text)) => match run_typed(shell, &text) {
+                Err(Interrupt::Quit) => return Ok(()),
+                Ok(()) | Err(Interrupt::Failed(_)) => {}
+                Err(end) => return Err(end),
+            },
+            Ok(Input::Eof) => return Ok(()),
+            Ok(Input::Interrupt { empty: true }) => {
+                shell.say(format_args!("Ctrl-D or .quit leaves."))?;
+            }
+            Ok(Input::Interrupt { empty: false }) => {}
+            Err(error) => return shell.fail(format_args!("Error: {error}")),
+        }
+    }
+}
+
+/// Runs what was typed or pasted: lines, as anywhere else.
+fn run_typed(shell: &mut Shell<'_>, text: &str) -> ShellResult {
+    interrupt::clear();
+    shell.input.line = 0;
+    if let Some(terminal) = &mut shell.terminal
+        && !text.starts_with(".edit")
+    {
+        text.clone_into(&mut terminal.last);
+    }
+    let lower = text.to_lowercase();
+    let may_change = ["create", "drop", "alter", "rollback"]
+        .iter()
+        .any(|word| lower.contains(word));
+    if let Some(terminal) = &shell.terminal
+        && (may_change || text.starts_with('.'))
+    {
+        terminal.names.outdate();
+    }
+    let mut pending = Accumulator::default();
+    for line in text.split('\n') {
+        match script::read_line(shell, &mut pending, line.as_bytes()) {
+            Ok(()) | Err(Interrupt::Failed(_)) => {}
+            Err(end) => return Err(end),
+        }
+        // What is left of a paste was meant to stop as well.
+        if interrupt::pressed() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Where the active database's history belongs.
+fn history_file(shell: &mut Shell<'_>) -> Option<PathBuf> {
+    let directory = shell.terminal.as_ref()?.options.histories.clone()?;
+    let identity = match shell.slot().target.as_ref() {
+        None | Some(Target::Memory) => ":memory:".to_owned(),
+        Some(Target::File { path, .. }) => std::path::absolute(path)
+            .unwrap_or_else(|_| path.clone())
+            .to_string_lossy()
+            .into_owned(),
+        Some(Target::Remote { url, .. }) => format!("{}{}", url.host_str().unwrap_or_default(), url.path()),
+    };
+    Some(directory.join(history::key(&identity)))
+}

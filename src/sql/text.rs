@@ -1,0 +1,56 @@
+//! Values and names as SQL text.
+
+use super::Value;
+use super::number::push_rounded;
+
+/// A text as an SQL string literal.
+#[must_use]
+pub fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// A name as a quoted SQL identifier.
+#[must_use]
+pub fn identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A value as text, as `sqlite3_column_text` returns it: NULL is empty, bytes that are not UTF-8 are replaced.
+#[must_use]
+pub fn value_to_text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::Integer(number) => number.to_string(),
+        Value::Real(number) => {
+            let mut text = Vec::new();
+            push_rounded(&mut text, *number);
+            String::from_utf8_lossy(&text).into_owned()
+        }
+        Value::Text(text) => text.clone(),
+        Value::Blob(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoting_of_quotes_doubles_them() {
+        assert_eq!(literal("it's"), "'it''s'");
+        assert_eq!(identifier("a\"b"), "\"a\"\"b\"");
+    }
+
+    #[test]
+    fn values_become_the_text_that_sqlite_returns() {
+        for (value, text) in [
+            (Value::Null, ""),
+            (Value::Integer(-7), "-7"),
+            (Value::Real(2.0), "2.0"),
+            (Value::Text("a".to_owned()), "a"),
+            (Value::Blob(b"b".to_vec()), "b"),
+        ] {
+            assert_eq!(value_to_text(&value), text);
+        }
+    }
+}
