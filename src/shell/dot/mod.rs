@@ -142,7 +142,9 @@ pub fn run(shell: &mut Shell<'_>, line: &[u8]) -> ShellResult {
 
 /// Runs a command, unless safe mode refuses it.
 fn run_command(shell: &mut Shell<'_>, command: &Command, call: &Call) -> ShellResult {
-    if command.spec.safe_mode == SafeMode::Refused {}
+    if command.spec.safe_mode == SafeMode::Refused {
+        shell.check_safe_mode(format_args!("cannot run .{} in safe mode", command.spec.name))?;
+    }
     (command.run)(shell, call)
 }
 

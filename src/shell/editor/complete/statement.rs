@@ -338,9 +338,7 @@ impl<'t> Statement<'t> {
         let first = items.get(*index)?;
         let columns = if first.sign("(") {
             let open = self.items.iter().position(|item| item.start == first.start);
-            let Some(group) = open.and_then(|open| self.group_of(open)) else {
-                return None;
-            };
+            let group = open.and_then(|open| self.group_of(open))?;
             *index += usize::from(items.get(*index + 1).is_some_and(|item| item.sign(")"))) + 1;
             Columns::These(self.outputs(group, schema, depth + 1))
         } else if first.names() {
@@ -348,9 +346,7 @@ impl<'t> Statement<'t> {
             let mut table = first.name();
             if items.get(*index).is_some_and(|item| item.sign(".")) {
                 // A schema; its table is perhaps what is being typed.
-                let Some(second) = items.get(*index + 1).filter(|item| item.names()) else {
-                    return None;
-                };
+                let second = items.get(*index + 1).filter(|item| item.names())?;
                 table = second.name();
                 *index += 2;
             }
