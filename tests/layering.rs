@@ -416,6 +416,7 @@ fn import_circles(graph: &BTreeMap<String, BTreeSet<String>>) -> BTreeSet<BTreeS
 }
 
 #[test]
+#[allow(clippy::print_stdout)] // the figure is for whoever runs this test with --nocapture
 fn import_circles_of_the_shell_are_none() {
     let graph = imports_within("shell");
     let circles = import_circles(&graph);
