@@ -201,7 +201,7 @@ fn change_schema(statement: &Stmt) -> Judged {
             alter_table(change)
         }
         Stmt::CreateIndex {
-            unique: _,
+            unique,
             if_not_exists: _,
             idx_name,
             tbl_name,
@@ -211,7 +211,7 @@ fn change_schema(statement: &Stmt) -> Judged {
             check_written(&idx_name.name)?;
             check_written(tbl_name)?;
             expression::optional(where_clause.as_ref())?;
-            vector_index::judge(idx_name, tbl_name, columns)
+            vector_index::judge(*unique, idx_name, tbl_name, columns)
         }
         Stmt::CreateTable {
             temporary: _,

@@ -253,6 +253,31 @@ fn words_are_only_words() {
 }
 
 #[test]
+fn unique_index_of_vectors_is_refused() {
+    refused(
+        "create unique index i on t (libsql_vector_idx(c, 'metric=l2'))",
+        ViolationKind::Statement,
+    );
+    passes("create index i on t (libsql_vector_idx(c, 'metric=l2'))");
+}
+
+#[test]
+fn text_that_does_not_parse_but_may_have_an_effect_is_not_for_the_engine() {
+    for sql in [
+        "drop table t,",
+        "create index i on t (x) y z",
+        "alter table t",
+        "pragma a b c",
+        "reindex 1 2",
+    ] {
+        let violation = analyze(sql).unwrap_err();
+        assert_eq!(violation.kind(), ViolationKind::Syntax, "{sql}");
+        assert!(!violation.is_harmless(), "{sql}");
+    }
+    assert!(analyze("select 1 from from").unwrap_err().is_harmless());
+}
+
+#[test]
 fn pragmas_are_looked_up_and_say_whether_they_write() {
     for (sql, writes, needs_full) in [
         ("pragma user_version", false, true),

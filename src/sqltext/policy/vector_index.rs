@@ -10,10 +10,11 @@ use libsql_sqlite3_parser::ast::{ColumnConstraint, CreateTableBody, Expr, Litera
 /// The function that makes an index one of vectors.
 pub(super) const MARKER: &str = "libsql_vector_idx";
 
-/// Judges the columns of an index.
-pub(super) fn judge(index: &QualifiedName, table: &Name, columns: &[SortedColumn]) -> Judged {
+/// Judges the columns of an index. One of vectors cannot be unique: the engine may not survive the attempt.
+pub(super) fn judge(unique: bool, index: &QualifiedName, table: &Name, columns: &[SortedColumn]) -> Judged {
     for column in columns {
         match call_of_marker(&column.expr) {
+            Some(_) if unique => return Err(Violation::new(ViolationKind::Statement, "a unique index of vectors")),
             Some(args) => {
                 let mut names = index.db_name.iter().chain([&index.name, table]);
                 names.try_for_each(|name| check_plain(&name.0))?;

@@ -85,8 +85,10 @@ impl Violation {
 
 /// Whether a text has a name anywhere that is refused, or that an engine acts on in other ways than by running a statement.
 fn mentions_refused(sql: &str) -> bool {
-    // As soon as it is prepared; describing does not parse as running does.
-    const ACTS: &[&str] = &["libsql_", "sqlite_", "vacuum", "attach", "pragma"];
+    // As soon as it is prepared, or even read as far as to what does not parse; describing does not parse as running does.
+    const ACTS: &[&str] = &[
+        "libsql_", "sqlite_", "vacuum", "attach", "pragma", "create", "drop", "alter", "reindex",
+    ];
     let lower = sql.to_ascii_lowercase();
     [lists::REFUSED_FUNCTIONS, lists::REFUSED_TABLES, ACTS]
         .into_iter()
