@@ -18,6 +18,7 @@ mod hosted;
 mod hostile_names;
 mod layering;
 mod parallel;
+mod policy;
 mod project_file;
 mod readme;
 mod real_data;

@@ -79,6 +79,37 @@ pub fn resolver() -> PathBuf {
     folder.join("resolve.so")
 }
 
+/// The engine of libSQL server as a program that tells what SQL touches.
+pub fn engine() -> PathBuf {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| {
+        let source = crate_root().join("tests/peers/engine");
+        let mut files: Vec<PathBuf> = ["Cargo.toml", "Cargo.lock"].map(|name| source.join(name)).into();
+        files.extend(
+            fs::read_dir(source.join("src"))
+                .unwrap()
+                .map(|entry| entry.unwrap().path()),
+        );
+        files.sort();
+        let wanted: Vec<u8> = files.iter().flat_map(|file| fs::read(file).unwrap()).collect();
+        once("engine", &wanted, |folder| {
+            let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+            cargo
+                .args(["build", "--quiet", "--locked", "--manifest-path"])
+                .arg(source.join("Cargo.toml"))
+                .arg("--target-dir")
+                .arg(folder.join("target"));
+            // The settings of the crate that is tested are not the engine's.
+            cargo.env_remove("CARGO_TARGET_DIR").env_remove("CARGO_MANIFEST_DIR");
+            run(
+                &mut cargo,
+                "cargo, cmake and a C compiler (on Debian: apt-get install cmake gcc)",
+            );
+        })
+    });
+    folder.join("target/debug/engine")
+}
+
 /// A Python that has the packages of `tests/peers`.
 pub fn python() -> PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
