@@ -62,9 +62,10 @@ const HOMES: &[(&str, &[&str])] = &[
     ("toml_edit", &["settings"]),
     ("clap_complete", &["commands"]),
     ("clap_mangen", &["commands"]),
-    // One file awaits besides the server: only a future can be given up at once.
-    ("tokio", &["server", "sql/hrana/transport"]),
-    ("reqwest", &["control/client", "engine/sqld", "sql/hrana/transport"]),
+    // Two files await besides the server: only a future can be given up at once, and only on a connection of one's own is
+    // it known who has the other end before anything is sent.
+    ("tokio", &["server", "sql/hrana/transport", "engine/sqld/http"]),
+    ("reqwest", &["control/client", "sql/hrana/transport"]),
     ("axum", &["server"]),
     ("jsonwebtoken", &["jwt"]),
     ("libsql_sqlite3_parser", &["sqltext/policy"]),

@@ -73,7 +73,7 @@ impl From<Found> for Engine {
                 Source::Path => "path",
                 Source::Installed => "installed",
             },
-            confined: crate::engine::confine::is_enforced(),
+            confined: crate::engine::confine::confinement() != crate::engine::confine::Confinement::None,
         }
     }
 }

@@ -1,9 +1,9 @@
 //! `torso server`: runs a control plane for many, with its databases, on this machine.
 
 use super::engine;
-use super::values::Size;
+use super::values::{Size, Span};
 use crate::context::Context;
-use crate::control::hosted::{Engines, Hosted, Options, Origin, Public, SqldEngine};
+use crate::control::hosted::{Confinement, EngineSettings, Engines, Hosted, Options, Origin, Public, SqldEngine};
 use crate::control::names::{LocationCode, OrganizationSlug, Username};
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
@@ -13,6 +13,7 @@ use crate::ui::{Card, Cell, Layout, View};
 use serde::Serialize;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::time::Duration;
 use url::{Host, Url};
 
 /// Serve databases to many over the network
@@ -88,10 +89,31 @@ pub(super) struct Args {
         default_value_t
     )]
     log_level: LogLevel,
+    /// End statements that take longer, such as 30s
+    ///
+    /// Whoever waits for one gets 504 and the code TIMEOUT. One that cannot be stopped is ended with its process, which is
+    /// started again.
+    #[arg(long, help_heading = "Limits", value_name = "TIME", value_parser = statement_timeout, default_value = "5m")]
+    statement_timeout: Duration,
+    /// Memory of a database process [default: a quarter of all]
+    ///
+    /// Two thirds of it are for statements: one that needs more fails with SQLITE_NOMEM. A process that takes more than all of
+    /// it is started again.
+    #[arg(long, help_heading = "Limits", value_name = "SIZE", value_parser = memory_per_process)]
+    memory_per_process: Option<u64>,
+    /// Run where database processes cannot be confined
+    ///
+    /// Without it the server does not start on systems that cannot keep its database processes from all files but their own.
+    #[arg(long, help_heading = "Log and engine")]
+    unconfined: bool,
     /// Path of the sqld program (overrides the search)
     #[arg(long, help_heading = "Log and engine", value_name = "PATH")]
     sqld: Option<PathBuf>,
 }
+
+/// What a statement must be given at least, and a process.
+const SHORTEST_STATEMENT: Duration = Duration::from_secs(1);
+const LEAST_MEMORY: u64 = 128_000_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Tls {
@@ -123,6 +145,29 @@ fn quota(text: &str) -> Result<Quota> {
         name: name.to_owned(),
         value: value.0,
     })
+}
+
+fn statement_timeout(text: &str) -> Result<Duration> {
+    match text.parse()? {
+        Span::For(time) if time >= SHORTEST_STATEMENT => Ok(time),
+        _ => Err(Error::new(
+            Code::InvalidValue,
+            format!("{text:?} is no time that statements may take: they need an end, after a second or later"),
+        )
+        .hint("write a time such as 30s or 5m")),
+    }
+}
+
+fn memory_per_process(text: &str) -> Result<u64> {
+    let size: Size = text.parse()?;
+    if size.0 >= LEAST_MEMORY {
+        return Ok(size.0);
+    }
+    Err(Error::new(
+        Code::InvalidValue,
+        format!("{text:?} is too little memory for a database process"),
+    )
+    .hint("write a size of 128mb or more"))
 }
 
 /// A name in the DNS, in lower case.
@@ -210,13 +255,20 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
     let (data_dir, _) = ctx.settings.data_dir()?;
     let data_dir = data_dir.join("server");
     let sqld = engine::find(ctx, args.sqld.as_deref())?;
+    let settings = EngineSettings {
+        unconfined: args.unconfined,
+        memory: args.memory_per_process,
+        statement_timeout: Some(args.statement_timeout),
+    };
+    let torso = std::env::current_exe().map_err(|error| Error::io(error, "cannot find torso's own program"))?;
+    // What it refuses is refused before anything is made or listened to.
+    let sqld = SqldEngine::with_settings(&sqld.path, &torso, &settings)?;
     let listener = bind(args.listen)?;
     let listen = listener
         .local_addr()
         .map_err(|error| Error::io(error, "cannot tell the address"))?;
     let url = base(&args, listen)?;
     let (tls, certificate_authority) = identity(&args, &data_dir, listen, &url)?;
-    let torso = std::env::current_exe().map_err(|error| Error::io(error, "cannot find torso's own program"))?;
 
     let level = if ctx.ui.is_quiet() {
         LogLevel::Warn
@@ -224,6 +276,7 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
         args.log_level
     };
     server::start_log(args.log, level);
+    log_confinement(sqld.confinement());
     let public = Public {
         base: url.clone(),
         domain: args.domain.clone(),
@@ -234,7 +287,7 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
     let open = move || {
         let (hosted, first) = Hosted::open(Options {
             data_dir: dir,
-            engine: Engines::Sqld(SqldEngine::new(&sqld.path, &torso)?),
+            engine: Engines::Sqld(sqld),
             locations,
             owner,
             public,
@@ -295,10 +348,24 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
             domain: args.domain,
             requests_per_second: args.rate_limit,
             connections_per_address: args.connections_per_address,
+            statement_timeout: args.statement_timeout,
         },
         open,
         started,
     )
+}
+
+fn log_confinement(confinement: Confinement) {
+    let level = confinement.name();
+    match confinement {
+        Confinement::Full => tracing::info!(%level, "database processes are confined to their own files and ports"),
+        Confinement::FilesOnly => {
+            tracing::warn!(%level, "database processes are confined to their own files, and not to their ports: the kernel is old");
+        }
+        Confinement::None => {
+            tracing::warn!(%level, "database processes are not confined: they can read every file that this user can");
+        }
+    }
 }
 
 fn tell_next(ctx: &Context, started: &Started) {

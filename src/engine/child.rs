@@ -1,7 +1,7 @@
 //! Helper processes: torso started again with a hidden first argument. They do what would endanger the main process:
 //! starting another program in a sandbox, and opening database files that other processes own or that users sent.
 
-use super::confine::{self, Bounds};
+use super::confine::{self, Bounds, Sandbox};
 use super::file::child as work;
 use super::process::Launch;
 use crate::error::{Code, Error, Result};
@@ -38,28 +38,34 @@ fn file(words: &[OsString]) -> Result<u8> {
         [what, from, to] if what == "export" => work::export(Path::new(from), Path::new(to)).map(|()| 0),
         [what, from, to] if what == "check" => work::check_or_convert(Path::new(from), Path::new(to))
             .map(|converted| if converted { CONVERTED } else { 0 }),
+        [what, path, _] if what == "sound" => work::check_soundness(Path::new(path)).map(|()| 0),
         [what, from, to] if what == "restore" => work::restore(Path::new(from), Path::new(to)).map(|()| 0),
         _ => Err(Error::new(Code::Internal, "torso's own words to itself are malformed")),
     }
 }
 
-/// Has a helper write a consistent copy of a database that a server process owns. `torso` is the path of this program.
-pub fn export(torso: &Path, from: &Path, to: &Path) -> Result<()> {
-    ask(torso, "export", from, to).map(|_| ())
+/// Has a helper write a consistent copy of a database that a server process owns.
+pub fn export(sandbox: &Sandbox, from: &Path, to: &Path) -> Result<()> {
+    ask(sandbox, "export", from, to).map(|_| ())
 }
 
 /// Has a helper check that a user's file is a sound database that libSQL server takes. True if it was converted into
 /// `to`.
-pub fn check_or_convert(torso: &Path, seed: &Path, to: &Path) -> Result<bool> {
-    Ok(ask(torso, "check", seed, to)? == CONVERTED)
+pub fn check_or_convert(sandbox: &Sandbox, seed: &Path, to: &Path) -> Result<bool> {
+    Ok(ask(sandbox, "check", seed, to)? == CONVERTED)
+}
+
+/// Has a helper find out whether a database of a process that does not run can be opened and read.
+pub fn is_sound(sandbox: &Sandbox, path: &Path) -> bool {
+    ask(sandbox, "sound", path, path).is_ok()
 }
 
 /// Has a helper make a database from a user's dump.
-pub fn restore(torso: &Path, dump: &Path, to: &Path) -> Result<()> {
-    ask(torso, "restore", dump, to).map(|_| ())
+pub fn restore(sandbox: &Sandbox, dump: &Path, to: &Path) -> Result<()> {
+    ask(sandbox, "restore", dump, to).map(|_| ())
 }
 
-fn ask(torso: &Path, what: &str, from: &Path, to: &Path) -> Result<u8> {
+fn ask(sandbox: &Sandbox, what: &str, from: &Path, to: &Path) -> Result<u8> {
     // SQLite makes further files in both directories.
     let write = [from, to]
         .iter()
@@ -68,14 +74,14 @@ fn ask(torso: &Path, what: &str, from: &Path, to: &Path) -> Result<u8> {
         .collect();
     let bounds = Bounds {
         write,
+        memory: Some(sandbox.memory),
         ..Bounds::default()
     };
     let args = [OsStr::new(FILE), OsStr::new(what), from.as_os_str(), to.as_os_str()];
-    let launch = confine::launch(
-        torso,
+    let launch = sandbox.launch(
         &bounds,
         Launch {
-            program: torso.to_owned(),
+            program: sandbox.torso.clone(),
             args: args.map(OsStr::to_owned).to_vec(),
             environment: Vec::new(),
         },
@@ -87,7 +93,7 @@ fn ask(torso: &Path, what: &str, from: &Path, to: &Path) -> Result<u8> {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .output()
-        .map_err(|error| Error::io(error, format!("cannot run {}", torso.display())))?;
+        .map_err(|error| Error::io(error, format!("cannot run {}", sandbox.torso.display())))?;
     match output.status.code().and_then(|code| u8::try_from(code).ok()) {
         Some(code @ (0 | CONVERTED)) => Ok(code),
         _ => Err(told(from, &String::from_utf8_lossy(&output.stderr))),

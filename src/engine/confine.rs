@@ -4,9 +4,10 @@
 //! 1. It takes the directory's lock, which the program keeps until it ends, however it ends. So nobody else can run over
 //!    the directory meanwhile, not even after the supervisor was killed; and a later supervisor finds who has it.
 //! 2. It asks to be ended with its supervisor (Linux).
-//! 3. It raises the limit of open files and forbids core dumps, which would hold customers' rows.
-//! 4. It closes off every file and port but the program's own, for good (Linux with Landlock; elsewhere this is left to
-//!    the system's administrator).
+//! 3. It raises the limit of open files, bounds memory where that was asked for, and forbids core dumps, which would hold
+//!    customers' rows. Where memory runs out, the system ends it rather than its supervisor.
+//! 4. It closes off every file and port but the program's own, for good (Linux with Landlock). Where the system cannot do
+//!    that, the program is not run, unless its administrator has said that this is not needed.
 
 use super::disk;
 use super::process::Launch;
@@ -27,6 +28,44 @@ pub const WORD: &str = "__confine";
 /// served meanwhile. libSQL server ends within a fraction of a second, but ignores a SIGTERM that comes while it starts.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// How likely the system ends a program when memory runs out (`oom_score_adj`), from -1000 to 1000; its supervisor has 0.
+#[cfg(target_os = "linux")]
+const OOM_SCORE: &str = "500";
+
+/// How far this system's kernel can confine a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Confinement {
+    /// To its own files and ports, and no signals to others.
+    Full,
+    /// To its own files: the kernel is older than Linux 6.12, and does not know all the rules.
+    FilesOnly,
+    /// Not at all.
+    None,
+}
+
+impl Confinement {
+    /// The word in metrics and answers.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::FilesOnly => "files",
+            Self::None => "none",
+        }
+    }
+}
+
+/// Starts programs in sandboxes.
+#[derive(Debug, Clone)]
+pub struct Sandbox {
+    /// The path of this program.
+    pub torso: PathBuf,
+    /// Programs run also where the system cannot confine them.
+    pub unconfined: bool,
+    /// Bytes of memory for one program.
+    pub memory: u64,
+}
+
 /// What a program may access.
 #[derive(Debug, Clone, Default)]
 pub struct Bounds {
@@ -39,12 +78,26 @@ pub struct Bounds {
     /// TCP ports that it may listen on, and connect to.
     pub listen: Vec<u16>,
     pub connect: Vec<u16>,
+    /// Bytes that it may allocate, reserved address space included.
+    pub memory: Option<u64>,
 }
 
-/// Turns the launch of a program into one in a sandbox. `torso` is the path of this program.
-#[must_use]
-pub fn launch(torso: &Path, bounds: &Bounds, program: Launch) -> Launch {
+impl Sandbox {
+    /// Turns the launch of a program into one in a sandbox.
+    #[must_use]
+    pub fn launch(&self, bounds: &Bounds, program: Launch) -> Launch {
+        launch(self, bounds, program)
+    }
+}
+
+fn launch(sandbox: &Sandbox, bounds: &Bounds, program: Launch) -> Launch {
     let mut args: Vec<OsString> = vec![WORD.into(), "parent".into(), std::process::id().to_string().into()];
+    if sandbox.unconfined {
+        args.extend(["unconfined".into(), "allowed".into()]);
+    }
+    if let Some(bytes) = bounds.memory {
+        args.extend(["memory".into(), bytes.to_string().into()]);
+    }
     let paths = [("write", &bounds.write), ("read", &bounds.read)];
     for (word, path) in bounds.lock.iter().map(|path| ("lock", path)).chain(
         paths
@@ -63,7 +116,7 @@ pub fn launch(torso: &Path, bounds: &Bounds, program: Launch) -> Launch {
     args.extend(["run".into(), program.program.into_os_string()]);
     args.extend(program.args);
     Launch {
-        program: torso.to_owned(),
+        program: sandbox.torso.clone(),
         args,
         environment: program.environment,
     }
@@ -83,6 +136,7 @@ pub fn become_program(words: &[OsString]) -> Error {
 fn confine(words: &[OsString]) -> Result<Command> {
     let malformed = || Error::new(Code::Internal, "torso's own words to itself are malformed");
     let mut bounds = Bounds::default();
+    let mut unconfined = false;
     let mut words = words.iter();
     let number = |word: &OsStr| word.to_str().and_then(|text| text.parse().ok()).ok_or_else(malformed);
     loop {
@@ -101,13 +155,24 @@ fn confine(words: &[OsString]) -> Result<Command> {
             "read" => bounds.read.push(value.into()),
             "listen" => bounds.listen.push(number(value)?),
             "connect" => bounds.connect.push(number(value)?),
+            "memory" => {
+                bounds.memory = Some(
+                    value
+                        .to_str()
+                        .and_then(|text| text.parse().ok())
+                        .ok_or_else(malformed)?,
+                )
+            }
+            "unconfined" => unconfined = value == "allowed",
             "run" => {
                 let program = PathBuf::from(value);
                 if let Some(path) = &bounds.lock {
                     hold(path)?;
                 }
-                limit()?;
-                restrict(&bounds, &program)?;
+                limit(bounds.memory)?;
+                if restrict(&bounds, &program)? == Confinement::None && !unconfined {
+                    return Err(no_confinement());
+                }
                 let mut command = Command::new(program);
                 command.args(words);
                 return Ok(command);
@@ -206,7 +271,21 @@ pub fn end_orphan(lock: &Path) -> Result<()> {
     }
 }
 
-fn limit() -> Result<()> {
+/// The error for a system that cannot confine.
+#[must_use]
+pub fn no_confinement() -> Error {
+    Error::new(
+        Code::Unsupported,
+        "this system cannot confine database processes to their own files: its kernel has no Landlock, or does not let it be \
+         used",
+    )
+    .hint(
+        "run it where it has (Linux 5.13 or later, with landlock among the security modules); or add --unconfined, and let \
+         nobody use its databases whom you would not give this user's files",
+    )
+}
+
+fn limit(memory: Option<u64>) -> Result<()> {
     // Files that the program makes are private.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let most = rustix::process::getrlimit(Resource::Nofile).maximum;
@@ -227,7 +306,21 @@ fn limit() -> Result<()> {
             current: Some(0),
             maximum: Some(0),
         },
-    )
+    )?;
+    if memory.is_some() {
+        set(
+            Resource::Data,
+            Rlimit {
+                current: memory,
+                maximum: memory,
+            },
+        )?;
+    }
+    // Everybody may make the system end them first.
+    #[cfg(target_os = "linux")]
+    std::fs::write("/proc/self/oom_score_adj", OOM_SCORE)
+        .map_err(|error| Error::io(error, "cannot set what the system ends first when memory runs out"))?;
+    Ok(())
 }
 
 /// What every program needs to be loaded and to run, and has no secrets.
@@ -246,10 +339,10 @@ const SYSTEM: [&str; 10] = [
 ];
 
 #[cfg(target_os = "linux")]
-fn restrict(bounds: &Bounds, program: &Path) -> Result<()> {
+fn restrict(bounds: &Bounds, program: &Path) -> Result<Confinement> {
     use landlock::{
-        ABI, Access as _, AccessFs, AccessNet, NetPort, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, Scope,
-        path_beneath_rules,
+        ABI, Access as _, AccessFs, AccessNet, NetPort, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _,
+        RulesetStatus, Scope, path_beneath_rules,
     };
     // A kernel with an older version enforces the part that it knows.
     let abi = ABI::V6;
@@ -279,28 +372,70 @@ fn restrict(bounds: &Bounds, program: &Path) -> Result<()> {
             .add_rules(ports(&bounds.connect, AccessNet::ConnectTcp))?
             .restrict_self()
     };
-    restricted()
-        .map(drop)
-        .map_err(|error| Error::new(Code::Io, "cannot confine a process").caused_by(error))
+    match restricted() {
+        Ok(status) => Ok(match status.ruleset {
+            RulesetStatus::FullyEnforced => Confinement::Full,
+            RulesetStatus::PartiallyEnforced => Confinement::FilesOnly,
+            RulesetStatus::NotEnforced => Confinement::None,
+        }),
+        Err(error) => Err(Error::new(Code::Io, "cannot confine a process").caused_by(error)),
+    }
 }
 
 #[cfg(not(target_os = "linux"))]
-fn restrict(_bounds: &Bounds, _program: &Path) -> Result<()> {
-    Ok(())
+fn restrict(_bounds: &Bounds, _program: &Path) -> Result<Confinement> {
+    Ok(Confinement::None)
 }
 
-/// Whether this system's kernel can enforce the sandbox.
+/// How far this system's kernel can confine a program.
 #[must_use]
-pub fn is_enforced() -> bool {
+pub fn confinement() -> Confinement {
     #[cfg(target_os = "linux")]
     {
-        use landlock::{ABI, Access as _, AccessFs, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _};
-        Ruleset::default()
-            .set_compatibility(CompatLevel::HardRequirement)
-            .handle_access(AccessFs::from_all(ABI::V1))
-            .and_then(Ruleset::create)
-            .is_ok()
+        use landlock::{
+            ABI, Access as _, AccessFs, AccessNet, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _, Scope,
+        };
+        let files = |abi| {
+            Ruleset::default()
+                .set_compatibility(CompatLevel::HardRequirement)
+                .handle_access(AccessFs::from_all(abi))
+        };
+        assess(
+            || files(ABI::V1).and_then(Ruleset::create).is_ok(),
+            || {
+                files(ABI::V6)
+                    .and_then(|rules| rules.handle_access(AccessNet::from_all(ABI::V6)))
+                    .and_then(|rules| rules.scope(Scope::from_all(ABI::V6)))
+                    .and_then(Ruleset::create)
+                    .is_ok()
+            },
+        )
     }
     #[cfg(not(target_os = "linux"))]
-    false
+    assess(|| false, || false)
+}
+
+/// Judges by what a kernel takes: rules for files, and all rules.
+fn assess(takes_files: impl Fn() -> bool, takes_all: impl Fn() -> bool) -> Confinement {
+    if !takes_files() {
+        Confinement::None
+    } else if takes_all() {
+        Confinement::Full
+    } else {
+        Confinement::FilesOnly
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn confinement_is_full_only_if_the_kernel_takes_every_rule() {
+        assert_eq!(assess(|| true, || true), Confinement::Full);
+        assert_eq!(assess(|| true, || false), Confinement::FilesOnly);
+        assert_eq!(assess(|| false, || false), Confinement::None);
+        // Whatever else it says: a process that may read every file is not confined.
+        assert_eq!(assess(|| false, || true), Confinement::None);
+    }
 }

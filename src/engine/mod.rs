@@ -36,6 +36,17 @@ pub struct Site {
     pub pool: Option<String>,
     /// The database's id.
     pub id: String,
+    /// The names of the database and of its group, for messages. None if they are not known any more.
+    pub database: Option<String>,
+    pub group: Option<String>,
+}
+
+impl Site {
+    /// What messages call the database.
+    #[must_use]
+    pub fn database_name(&self) -> &str {
+        self.database.as_deref().unwrap_or(&self.id)
+    }
 }
 
 /// A position in a replication log.

@@ -14,6 +14,7 @@ mod lanes;
 mod listen;
 mod log;
 mod metrics;
+mod process_metrics;
 mod rate_limit;
 mod stop;
 pub mod tls;
@@ -58,6 +59,8 @@ pub struct Config {
     pub requests_per_second: u32,
     /// Connections that one address may have at the same time, this machine's own aside; 0 is unlimited.
     pub connections_per_address: u32,
+    /// How long a statement may take.
+    pub statement_timeout: Duration,
 }
 
 /// What all requests share.
@@ -68,6 +71,7 @@ struct Server {
     domain: Option<String>,
     /// Whether it listens on this machine only.
     on_loopback: bool,
+    statement_timeout: Duration,
     limiter: Limiter,
     addresses: Arc<Addresses>,
     metrics: Metrics,
@@ -113,7 +117,13 @@ impl Server {
     /// The gateway; none until the plane is open.
     fn gateway(&self) -> Option<&Gateway> {
         let hosted = self.hosted.get()?;
-        let made = || Gateway::new(Arc::clone(hosted), gateway::Limits::default());
+        let made = || {
+            let limits = gateway::Limits {
+                answer: self.statement_timeout,
+                ..gateway::Limits::default()
+            };
+            Gateway::new(Arc::clone(hosted), limits)
+        };
         Some(self.gateway.get_or_init(made))
     }
 }
@@ -151,6 +161,7 @@ async fn serve<T: Send + 'static>(
             .listener
             .local_addr()
             .is_ok_and(|address| address.ip().to_canonical().is_loopback()),
+        statement_timeout: config.statement_timeout,
         limiter: Limiter::new(config.requests_per_second),
         addresses: Arc::new(Addresses::new(config.connections_per_address)),
         metrics: Metrics::default(),

@@ -136,6 +136,7 @@ fn serve(dir: &Path, engine: SqldEngine, tell: Sender<Sides>) -> io::Result<std:
         domain: None,
         requests_per_second: 0,
         connections_per_address: 0,
+        statement_timeout: torso::control::hosted::LONGEST_STATEMENT,
     };
     let started = move |hosted: &Hosted, token: Option<Secret>| {
         let sides = prepare(hosted, token.as_ref().map_or("", Secret::expose), address)?;

@@ -69,6 +69,7 @@ fn running(on: On) -> &'static Running {
             domain: None,
             requests_per_second: 0,
             connections_per_address: 0,
+            statement_timeout: torso::control::hosted::LONGEST_STATEMENT,
         };
         let path = dir.path().to_owned();
         let (tell, told) = mpsc::channel();

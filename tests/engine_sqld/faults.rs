@@ -208,18 +208,205 @@ fn a_directory_of_the_other_role_is_not_served() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_named_and_used_when_it_is_free() {
+fn port_that_another_program_has_is_replaced_and_replicas_follow() {
     let mut fleet = Fleet::new();
-    let (ams, _) = followed(&fleet, "app");
-    let port = fleet.engine.endpoint(&ams).unwrap().address;
+    let (ams, lhr) = followed(&fleet, "app");
+    let role = |at| -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(fleet.home(at).join("role.json")).unwrap()).unwrap()
+    };
+    let before = role(&ams);
     fleet.engine.shutdown();
-    let taken = std::net::TcpListener::bind(port).unwrap();
-    fleet.restart();
-    let error = fleet.engine.start(&ams).unwrap_err();
-    assert!(error.full_message().contains(&port.port().to_string()), "{error}");
-    drop(taken);
-    until("it serves", || fleet.engine.start(&ams).is_ok());
+    let names = ["http_port", "admin_port", "log_port"];
+    let taken = names.map(|name| {
+        let port = u16::try_from(before[name].as_u64().unwrap()).unwrap();
+        std::net::TcpListener::bind(("127.0.0.1", port)).unwrap()
+    });
+    fleet.engine = engine();
+    fleet.engine.start(&ams).unwrap();
+    let role = |at| -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(fleet.home(at).join("role.json")).unwrap()).unwrap()
+    };
+    let now = role(&ams);
+    for name in names {
+        assert_ne!(now[name], before[name], "{name}");
+    }
     assert_eq!(fleet.number(&ams, COUNT), 1);
+    fleet.engine.copy(&ams, &lhr).unwrap();
+    assert_eq!(role(&lhr)["log_port"], now["log_port"]);
+    fleet.sql(&lhr, "insert into t values (2)").unwrap();
+    until("the replica has it", || fleet.number(&lhr, COUNT) == 2);
+    drop(taken);
+    // The new ports stay.
+    fleet.restart();
+    fleet.engine.start(&ams).unwrap();
+    assert_eq!(role_ports(&fleet, &ams), names.map(|name| now[name].clone()));
+}
+
+fn role_ports(fleet: &Fleet, at: &torso::engine::Site) -> [serde_json::Value; 3] {
+    let role: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(fleet.home(at).join("role.json")).unwrap()).unwrap();
+    ["http_port", "admin_port", "log_port"].map(|name| role[name].clone())
+}
+
+#[test]
+fn port_of_a_killed_process_that_a_stranger_takes_gets_nothing_and_is_replaced() {
+    let fleet = Fleet::new();
+    let (ams, lhr) = followed(&fleet, "app");
+    for victim in [&ams, &lhr] {
+        let ports = role_ports(&fleet, victim);
+        let own = if victim == &ams { 3 } else { 2 };
+        let pid = fleet.pid(victim);
+        kill(pid);
+        let strangers: Vec<_> = ports[..own]
+            .iter()
+            .map(|port| {
+                let address = ("127.0.0.1", u16::try_from(port.as_u64().unwrap()).unwrap());
+                let mut bound = None;
+                until("the port is free", || {
+                    bound = std::net::TcpListener::bind(address).ok();
+                    bound.is_some()
+                });
+                let listener = bound.unwrap();
+                listener.set_nonblocking(true).unwrap();
+                listener
+            })
+            .collect();
+        until("it serves on other ports", || {
+            fleet.pid(victim) != pid && fleet.number_or_none(victim, COUNT).is_some()
+        });
+        assert!(
+            role_ports(&fleet, victim)[..own]
+                .iter()
+                .zip(&ports)
+                .all(|(now, before)| now != before)
+        );
+        for stranger in &strangers {
+            while let Ok((mut connection, _)) = stranger.accept() {
+                let mut received = Vec::new();
+                connection.set_nonblocking(false).unwrap();
+                let _ = connection.set_read_timeout(Some(Duration::from_secs(1)));
+                let _ = std::io::Read::read_to_end(&mut connection, &mut received);
+                // A replica may greet whom it takes for its primary, by TLS, and sends nothing before that is proven.
+                let is_greeting = received.first() == Some(&22);
+                assert!(received.is_empty() || is_greeting, "{received:?}");
+            }
+        }
+    }
+    fleet.sql(&lhr, "insert into t values (2)").unwrap();
+    until("the replica follows its primary to the new port", || {
+        fleet.number_or_none(&lhr, COUNT) == Some(2)
+    });
+}
+
+#[test]
+fn process_over_stray_files_and_a_garbage_metastore_serves_everything_with_its_limits() {
+    let mut fleet = Fleet::new();
+    let (ams, lhr) = followed(&fleet, "app");
+    let limits = torso::engine::Limits {
+        max_size: Some(1 << 20),
+        ..Default::default()
+    };
+    fleet.engine.configure(&ams, &limits).unwrap();
+    let garbage: [&dyn Fn(&Path); 4] = [
+        &|metastore| std::fs::write(metastore.join("data"), "garbage").unwrap(),
+        // It looks like a database.
+        &|metastore| {
+            let mut bytes = std::fs::read(metastore.join("data")).unwrap();
+            bytes[100..].fill(0xa5);
+            for log in ["data-wal", "data-shm"] {
+                let _ = std::fs::remove_file(metastore.join(log));
+            }
+            std::fs::write(metastore.join("data"), bytes).unwrap();
+        },
+        &|metastore| std::fs::remove_dir_all(metastore).unwrap(),
+        &|metastore| {
+            std::fs::remove_dir_all(metastore).unwrap();
+            std::fs::write(metastore, "a file").unwrap();
+        },
+    ];
+    for (round, damage) in (2..).zip(garbage) {
+        fleet.engine.shutdown();
+        for at in [&ams, &lhr] {
+            let own = fleet.home(at).join("sqld");
+            std::fs::write(own.join("data"), "a stray file").unwrap();
+            damage(&own.join("metastore"));
+        }
+        fleet.engine = engine();
+        until("it serves", || fleet.engine.start(&ams).is_ok());
+        fleet.sql(&ams, "insert into t values (1)").unwrap();
+        until("the replica is copied", || fleet.engine.copy(&ams, &lhr).is_ok());
+        assert_eq!((fleet.number(&ams, COUNT), fleet.number(&lhr, COUNT)), (round, round));
+        let grown = fleet.sql(&ams, "insert into t values (zeroblob(2000000))");
+        assert!(grown.unwrap_err().contains("FULL"), "the limit is gone");
+        assert_eq!(fleet.number(&ams, "pragma synchronous"), 2);
+        let aside = std::fs::read_dir(fleet.home(&ams).join("aside")).unwrap();
+        let names: Vec<_> = aside
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        assert!(names.iter().any(|name| name.starts_with("data-")), "{names:?}");
+    }
+}
+
+#[test]
+fn query_that_takes_too_much_memory_fails_alone() {
+    let fleet = Fleet::with(&torso::engine::sqld::EngineSettings {
+        memory: Some(384 << 20),
+        ..Default::default()
+    });
+    let (ams, other) = (fleet.site("ams", "app"), fleet.site("ams", "other"));
+    for at in [&ams, &other] {
+        fleet.engine.create(at).unwrap();
+        fleet.sql(at, "create table t (x); insert into t values (1)").unwrap();
+    }
+    let pid = fleet.pid(&ams);
+    let greedy = "with recursive n(i) as (select 1 union select i + 1 from n limit 20000000) \
+                  select count(*) from (select distinct i || hex(zeroblob(100)) from n)";
+    let done = AtomicBool::new(false);
+    let (failed, answered) = std::thread::scope(|scope| {
+        let neighbour = scope.spawn(|| {
+            let (mut failed, mut answered) = (0, 0);
+            while !done.load(Ordering::SeqCst) {
+                match fleet.try_sql(&other, COUNT) {
+                    Ok(_) => answered += 1,
+                    Err(_) => failed += 1,
+                }
+            }
+            (failed, answered)
+        });
+        let error = fleet.sql(&ams, greedy).unwrap_err();
+        done.store(true, Ordering::SeqCst);
+        assert!(error.contains("NOMEM") || error.contains("out of memory"), "{error}");
+        neighbour.join().unwrap()
+    });
+    assert_eq!(fleet.pid(&ams), pid, "the process was ended");
+    assert!(
+        failed * 20 < answered,
+        "{failed} of {answered} of the neighbour's reads failed"
+    );
+    assert_eq!(fleet.number(&ams, COUNT), 1);
+}
+
+#[test]
+fn statement_that_cannot_be_stopped_ends_its_process_in_time_and_it_comes_back() {
+    let fleet = Fleet::with(&torso::engine::sqld::EngineSettings {
+        statement_timeout: Some(Duration::from_secs(1)),
+        ..Default::default()
+    });
+    let ams = fleet.site("ams", "app");
+    fleet.engine.create(&ams).unwrap();
+    let pid = fleet.pid(&ams);
+    // One call of one function, for minutes.
+    let endless =
+        "select instr(replace(hex(zeroblob(2000000)), '0', 'a'), replace(hex(zeroblob(900000)), '0', 'a') || 'b')";
+    assert!(fleet.sql(&ams, endless).is_err());
+    until("the process was ended", || {
+        fleet.pid(&ams) != pid && fleet.engine.endpoint(&ams).is_ok()
+    });
+    let status = fleet.engine.processes().pop().unwrap();
+    let failure = status.failure.unwrap();
+    assert!(failure.contains("a statement has run"), "{failure}");
+    assert_eq!(status.failures, 1);
+    assert_eq!(fleet.number(&ams, "select 1"), 1);
 }
 
 /// Tells the test below, in a process of its own, to be the supervisor that is killed.

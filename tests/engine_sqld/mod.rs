@@ -13,9 +13,10 @@ use crate::support::hrana;
 use crate::support::sqld::program;
 use crate::support::world::TORSO;
 use serde_json::Value;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use torso::engine::sqld::{Access, Endpoint, SqldEngine};
+use torso::engine::sqld::{Access, Endpoint, EngineSettings, SqldEngine};
 use torso::engine::{Engine as _, Role, Site};
 
 /// An engine over a directory of its own.
@@ -47,6 +48,13 @@ impl Fleet {
         }
     }
 
+    fn with(settings: &EngineSettings) -> Self {
+        Self {
+            engine: SqldEngine::with_settings(program(), Path::new(TORSO), settings).unwrap(),
+            ..Self::new()
+        }
+    }
+
     fn over(dir: &Path) -> Self {
         Self {
             engine: engine(),
@@ -67,6 +75,8 @@ impl Fleet {
             external: false,
             pool: Some("pool".to_owned()),
             id: id.to_owned(),
+            database: None,
+            group: Some("default".to_owned()),
         }
     }
 
@@ -88,6 +98,11 @@ impl Fleet {
     /// The number that a query answers.
     fn number(&self, at: &Site, sql: &str) -> i64 {
         number(&self.sql(at, sql).unwrap())
+    }
+
+    /// The same where the instance may not be there.
+    fn number_or_none(&self, at: &Site, sql: &str) -> Option<i64> {
+        self.try_sql(at, sql).ok().map(|rows| number(&rows))
     }
 
     /// The directory of the process that serves an instance.
@@ -129,21 +144,26 @@ fn is_alive(pid: i32) -> bool {
 }
 
 /// A request to a process, as the gateway makes it.
-fn pipeline(to: &Endpoint, token: &str) -> reqwest::blocking::RequestBuilder {
+fn pipeline(address: SocketAddr, host: &str, token: &str) -> reqwest::blocking::RequestBuilder {
+    torso::net::use_ring();
     reqwest::blocking::Client::builder()
         .no_proxy()
-        .timeout(Duration::from_secs(5))
+        .timeout(Duration::from_secs(10))
         .build()
         .unwrap()
-        .post(format!("http://{}/v2/pipeline", to.address))
-        .header("host", &to.host)
+        .post(format!("http://{address}/v2/pipeline"))
+        .header("host", host)
         .bearer_auth(token)
 }
 
 /// Runs statements at an endpoint: the rows of the last one, or the first error.
 fn query(to: &Endpoint, token: &str, sql: &str) -> Result<Vec<Value>, String> {
+    query_at(to.address, &to.host, token, sql)
+}
+
+fn query_at(address: SocketAddr, host: &str, token: &str, sql: &str) -> Result<Vec<Value>, String> {
     hrana::execute(
-        pipeline(to, token),
+        pipeline(address, host, token),
         sql.split(';').filter(|statement| !statement.trim().is_empty()),
     )
 }

@@ -1,6 +1,6 @@
 //! The control plane over server processes: the same suite as over files, and what only processes can show.
 
-use super::{engine, number, query};
+use super::{engine, number, query_at};
 use crate::conformance::{Subject, at, conformance, create, db, refused, request, rows, write};
 use crate::support::{damaged_database, until};
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use torso::control::ControlPlane;
 use torso::control::embedded::Embedded;
 use torso::control::types::{Connection, CreateDatabase, InstanceState, NewLocation, Role, Seed};
-use torso::engine::sqld::{Access, Endpoint, SqldEngine};
+use torso::engine::sqld::{Access, SqldEngine};
 use torso::error::Code;
 
 struct Servers {
@@ -43,15 +43,12 @@ impl Servers {
         let url = url::Url::parse(&to.url).unwrap();
         let host = url.host_str().unwrap();
         let id = host.split('.').next().unwrap();
-        let endpoint = Endpoint {
-            address: ([127, 0, 0, 1], url.port().unwrap()).into(),
-            host: host.to_owned(),
-        };
+        let address = ([127, 0, 0, 1], url.port().unwrap()).into();
         let token = self
             .engine
             .token(id, Access::ReadWrite, Duration::from_secs(60))
             .unwrap();
-        query(&endpoint, token.expose(), sql).unwrap()
+        query_at(address, host, token.expose(), sql).unwrap()
     }
 }
 

@@ -175,7 +175,7 @@ fn writes_of_a_server_are_writes_of_the_policy() {
         "reindex",
         "nonsense",
     ] {
-        let request = pipeline(&endpoint, token.expose())
+        let request = pipeline(endpoint.address, &endpoint.host, token.expose())
             .json(&json!({ "requests": [{ "type": "execute", "stmt": { "sql": sql } }] }));
         let status = request.send().unwrap().status().as_u16();
         let summary = analyze(sql).unwrap_or_default();

@@ -21,7 +21,7 @@ fn cut_short(world: World, database: &str, copy: &str, to: &str) -> World {
     assert_eq!(accounts.execute(sql, [database, copy, to]).unwrap(), 1);
     drop(accounts);
     let (hosted, _) = Hosted::open(options(dir.path())).unwrap();
-    until("a start is over", || hosted.is_ready());
+    until("a start is over", || hosted.check_ready().is_ok());
     let world = World {
         hosted: hosted.into(),
         owner,

@@ -21,7 +21,7 @@ impl Organization {
         let (hosted, token) = Hosted::open(options(dir.path())).unwrap();
         let hosted: &Hosted = Box::leak(Box::new(hosted));
         // What a start does for all organizations would refresh replicas that a check wants behind.
-        until("a start is over", || hosted.is_ready());
+        until("a start is over", || hosted.check_ready().is_ok());
         let caller = hosted.authenticate(token.unwrap().expose(), &origin()).unwrap();
         let caller: &Caller = Box::leak(Box::new(caller));
         hosted.accounts(caller).create_organization("team").unwrap();

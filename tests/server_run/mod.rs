@@ -5,6 +5,7 @@ mod clients;
 mod kills;
 mod moves;
 mod operate;
+mod processes;
 mod shell;
 mod uploads;
 

@@ -4,6 +4,7 @@ use super::{Run, World, sqld};
 use serde_json::Value;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,11 @@ pub struct Server {
 impl Server {
     /// Starts one on a free port. Its log is `server.log` in the world's work folder.
     pub fn start(world: &World, more: &[&str]) -> Self {
+        Self::start_with_program(world, sqld::program(), more)
+    }
+
+    /// The same with another program in the place of libSQL server.
+    pub fn start_with_program(world: &World, program: &Path, more: &[&str]) -> Self {
         let log = File::options()
             .create(true)
             .append(true)
@@ -27,7 +33,7 @@ impl Server {
         let mut command = world.torso_command(["--output", "jsonl", "server", "--listen", "127.0.0.1:0"]);
         command
             .arg("--sqld")
-            .arg(sqld::program())
+            .arg(program)
             .args(more)
             .stdout(Stdio::piped())
             .stderr(log);

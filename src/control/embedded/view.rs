@@ -46,6 +46,8 @@ impl<'a> View<'a> {
     pub fn site(&self, location: &LocationCode, row: &DatabaseRow) -> Site {
         Site {
             pool: Some(format!("{}-{}", row.group_uuid, row.primary)),
+            database: Some(row.name.to_string()),
+            group: Some(row.group.to_string()),
             ..self.remains(location, &row.id)
         }
     }
@@ -59,6 +61,8 @@ impl<'a> View<'a> {
             dir: given.unwrap_or_else(|| self.plane.dir.join("locations").join(location.as_str())),
             pool: None,
             id: id.as_str().to_owned(),
+            database: None,
+            group: None,
         }
     }
 

@@ -30,6 +30,37 @@ const REMEMBERED: usize = 10_000;
 const INTERNAL: Duration = Duration::from_secs(3600);
 const SHOWN: Duration = Duration::from_secs(1800);
 
+/// A moment by both clocks. Processes judge tokens by the wall clock, which can jump; the other one stands still while the
+/// machine sleeps.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    steady: Instant,
+    wall: Timestamp,
+}
+
+impl Moment {
+    pub fn now() -> Self {
+        Self {
+            steady: Instant::now(),
+            wall: Timestamp::now(),
+        }
+    }
+}
+
+/// A token that processes accept.
+struct InternalToken {
+    token: Secret,
+    made: Moment,
+}
+
+impl InternalToken {
+    /// Whether both clocks say that it was made a short time ago.
+    fn is_fresh(&self, now: Moment) -> bool {
+        let by_wall = Duration::try_from(now.wall.duration_since(self.made.wall));
+        now.steady.saturating_duration_since(self.made.steady) < SHOWN && by_wall.is_ok_and(|passed| passed < SHOWN)
+    }
+}
+
 /// The claims of a database token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Claims {
@@ -69,7 +100,7 @@ pub(super) struct Access {
     checked: RwLock<HashMap<[u8; 32], Arc<Claims>>>,
     /// Tokens that end before they expire, by id.
     ended: RwLock<HashMap<String, Timestamp>>,
-    internal: Mutex<HashMap<(DatabaseId, sqld::Access), (Secret, Instant)>>,
+    internal: Mutex<HashMap<(DatabaseId, sqld::Access), InternalToken>>,
 }
 
 impl Access {
@@ -188,23 +219,46 @@ impl Access {
         Ok(claims)
     }
 
-    /// A token for a database that the processes accept.
-    pub fn internal(&self, engine: &SqldEngine, id: &DatabaseId, authorization: Authorization) -> Result<Secret> {
-        let access = match authorization {
-            Authorization::FullAccess => sqld::Access::ReadWrite,
-            Authorization::ReadOnly => sqld::Access::ReadOnly,
-        };
+    /// A token for a database that the processes accept at this moment.
+    pub fn internal(&self, engine: &SqldEngine, id: &DatabaseId, authorization: Authorization, now: Moment) -> Result<Secret> {
+        let access = engine_access(authorization);
+        self.internal_of(id, access, now, || engine.token(id.as_str(), access, INTERNAL))
+    }
+
+    fn internal_of(
+        &self,
+        id: &DatabaseId,
+        access: sqld::Access,
+        now: Moment,
+        make: impl FnOnce() -> Result<Secret>,
+    ) -> Result<Secret> {
         let mut internal = lock(&self.internal);
-        let key = (id.clone(), access);
-        if let Some((token, made)) = internal.get(&key)
-            && made.elapsed() < SHOWN
-        {
-            return Ok(token.clone());
+        internal.retain(|_, known| known.is_fresh(now));
+        if let Some(known) = internal.get(&(id.clone(), access)) {
+            return Ok(known.token.clone());
         }
-        internal.retain(|_, (_, made)| made.elapsed() < SHOWN);
-        let token = engine.token(id.as_str(), access, INTERNAL)?;
-        internal.insert(key, (token.clone(), Instant::now()));
+        let token = make()?;
+        let known = InternalToken {
+            token: token.clone(),
+            made: now,
+        };
+        internal.insert((id.clone(), access), known);
         Ok(token)
+    }
+
+    /// Forgets an internal token that a process has refused, so that a new one is made.
+    pub fn forget_internal(&self, id: &DatabaseId, authorization: Authorization, refused: &str) {
+        let mut internal = lock(&self.internal);
+        internal.retain(|(known, access), internal| {
+            known != id || *access != engine_access(authorization) || internal.token.expose() != refused
+        });
+    }
+}
+
+fn engine_access(authorization: Authorization) -> sqld::Access {
+    match authorization {
+        Authorization::FullAccess => sqld::Access::ReadWrite,
+        Authorization::ReadOnly => sqld::Access::ReadOnly,
     }
 }
 
@@ -214,4 +268,45 @@ fn refused(route: &Route, why: &str) -> Error {
         format!("{why}: database {} cannot be opened with it", route.database),
     )
     .hint(format!("torso db tokens create {} makes one", route.database))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    #[test]
+    fn internal_token_is_made_anew_when_either_clock_says_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let access = Access::open(
+            open_signing_key(&dir.path().join("key.pem")).unwrap(),
+            &Records::open(&dir.path().join("accounts.db")).unwrap(),
+        )
+        .unwrap();
+        let id = DatabaseId::generate();
+        let made = Cell::new(0);
+        let token = |now: Moment| {
+            let made_now = || {
+                made.set(made.get() + 1);
+                Ok(Secret::new(made.get().to_string()))
+            };
+            let token = access.internal_of(&id, sqld::Access::ReadWrite, now, made_now).unwrap();
+            token.expose().to_owned()
+        };
+        let start = Moment::now();
+        let later = |steady: u64, wall: i64| Moment {
+            steady: start.steady + Duration::from_secs(steady),
+            wall: start.wall + jiff::SignedDuration::from_secs(wall),
+        };
+        assert_eq!(token(start), "1");
+        assert_eq!(token(later(1700, 1700)), "1");
+        assert_eq!(token(later(1800, 1800)), "2", "it has aged");
+        assert_eq!(token(later(1801, 5500)), "3", "the machine slept, or its clock jumped");
+        assert_eq!(token(later(1802, 60)), "4", "its clock was set back");
+        assert_eq!(token(later(1803, 61)), "4");
+        access.forget_internal(&id, Authorization::FullAccess, "3");
+        assert_eq!(token(later(1804, 62)), "4", "another one was refused");
+        access.forget_internal(&id, Authorization::FullAccess, "4");
+        assert_eq!(token(later(1805, 63)), "5");
+    }
 }

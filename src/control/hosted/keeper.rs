@@ -1,7 +1,8 @@
 //! The background thread: after a start it starts all databases; now and then it stores what is only in memory, and
 //! removes what is old.
 
-use super::Shared;
+use super::store::OrganizationRow;
+use super::{ProcessStatus, Shared, SqldEngine};
 use crate::error::{Code, Error, Result};
 use crate::sync::lock;
 use jiff::Timestamp;
@@ -30,6 +31,9 @@ pub(super) struct Keeper {
 #[derive(Default)]
 pub(super) struct Progress {
     tried: AtomicBool,
+    /// Organizations of which something could not be started or removed; and the last reason.
+    left: AtomicUsize,
+    failure: Mutex<String>,
     stopping: AtomicBool,
     /// Wakes the keeper to try again. Dropping it stops the keeper.
     keeper: Mutex<Option<SyncSender<()>>>,
@@ -44,7 +48,11 @@ impl Keeper {
             .name("hosted".to_owned())
             .spawn(move || {
                 // Moves first: what they leave to be done is done with the rest.
-                let settle = || shared.settle_moves() + shared.settle();
+                let settle = || {
+                    let left = shared.settle_moves() + shared.settle();
+                    shared.progress.left.store(left, Ordering::SeqCst);
+                    left
+                };
                 // Before any process runs, so that nothing is written while a quota is exceeded.
                 let _ = shared.hold_storage(true);
                 let mut left = settle();
@@ -115,9 +123,49 @@ impl Keeper {
 }
 
 impl Shared {
-    /// Whether every database has been started, or that has been tried.
-    pub(super) fn is_ready(&self) -> bool {
-        self.progress.tried.load(Ordering::SeqCst)
+    /// Fails with `unavailable` unless everything that is wanted runs.
+    pub(super) fn check_ready(&self) -> Result<()> {
+        let unavailable = |message: String| Error::new(Code::Unavailable, message);
+        if !self.progress.tried.load(Ordering::SeqCst) {
+            return Err(unavailable("the server is starting its databases".to_owned())
+                .hint("try again in a moment; those that run answer already"));
+        }
+        let processes = self.processes();
+        let down: Vec<_> = processes.iter().filter(|process| !process.is_ready).collect();
+        let hint = "the server's log and torso doctor have the reasons; what runs answers";
+        if let Some(first) = down.first() {
+            let (count, all) = (down.len(), processes.len());
+            let cause = first.failure.as_deref().unwrap_or("is being started");
+            let message = format!(
+                "{count} of {all} database processes do not run; one in {} {}",
+                first.label.location,
+                cause.lines().next().unwrap_or_default()
+            );
+            return Err(self.discreet(unavailable(message).hint(hint)));
+        }
+        if self.progress.left.load(Ordering::SeqCst) > 0 {
+            let failure = lock(&self.progress.failure).clone();
+            return Err(self.discreet(unavailable(format!("not everything that is wanted runs: {failure}")).hint(hint)));
+        }
+        Ok(())
+    }
+
+    pub(super) fn processes(&self) -> Vec<ProcessStatus> {
+        let mut all = self.sqld().map(SqldEngine::processes).unwrap_or_default();
+        all.sort_by(|one, other| one.label.cmp(&other.label));
+        all
+    }
+
+    /// Remembers and logs why an organization's databases do not all run, unless that was the last thing that was logged.
+    fn note_unsettled(&self, organization: &OrganizationRow, causes: &[String]) {
+        let cause = causes.first().cloned().unwrap_or_default();
+        let mut last = lock(&self.progress.failure);
+        if *last == cause {
+            return;
+        }
+        let (organization, failures) = (&organization.slug, causes.len());
+        tracing::warn!(%organization, failures, %cause, "not everything of an organization runs; it is tried again");
+        *last = cause;
     }
 
     /// Makes the keeper retry what could not be done just now.
@@ -153,8 +201,15 @@ impl Shared {
                         if self.progress.stopping.load(Ordering::SeqCst) {
                             return;
                         }
-                        let settled = self.plane_of(&organization).and_then(|plane| plane.settle());
-                        if !settled.is_ok_and(|failures| failures.is_empty()) {
+                        let causes: Vec<String> = match self.plane_of(&organization).and_then(|plane| plane.settle()) {
+                            Ok(failures) => failures
+                                .iter()
+                                .map(|(location, error)| format!("in {location}: {}", error.full_message()))
+                                .collect(),
+                            Err(error) => vec![error.full_message()],
+                        };
+                        if !causes.is_empty() {
+                            self.note_unsettled(&organization, &causes);
                             left.fetch_add(1, Ordering::Relaxed);
                         }
                     }

@@ -11,7 +11,7 @@ use crate::control::names::{DatabaseId, DatabaseName, GroupName, LocationCode, O
 use crate::engine::Site;
 use crate::error::{Code, Error, Result};
 use crate::sync::{self, lock};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 /// The longest label that can be part of a hostname.
@@ -114,6 +114,16 @@ impl Labels {
     pub fn route_of(&self, id: &DatabaseId) -> Option<Arc<Route>> {
         let label = self.known().by_id.get(id)?.1.first()?.clone();
         self.route(&label)
+    }
+
+    /// The pools of an organization's databases.
+    pub fn pools(&self, organization_id: &str) -> BTreeSet<String> {
+        let routes = sync::read(&self.routes);
+        routes
+            .values()
+            .filter(|route| route.organization_id == organization_id)
+            .filter_map(|route| route.site.pool.clone())
+            .collect()
     }
 
     /// Reserves labels until the result is dropped. Fails if another database than `own` has one of them.

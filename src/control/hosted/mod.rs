@@ -25,6 +25,7 @@ mod labels;
 mod moves;
 pub mod permission;
 mod pool;
+mod process_check;
 mod quotas;
 mod start;
 mod store;
@@ -33,7 +34,9 @@ mod uploads;
 mod usage;
 mod users;
 
-pub use crate::engine::sqld::{Endpoint, SqldEngine};
+pub use crate::engine::confine::Confinement;
+pub use crate::engine::process::{Listener, ProcessLabel, ProcessStatus};
+pub use crate::engine::sqld::{Endpoint, EngineSettings, LONGEST_STATEMENT, SqldEngine};
 pub use access::Grant;
 pub use caller::{Caller, Origin};
 pub use labels::{Route, label};
@@ -52,7 +55,7 @@ use crate::engine::{Engine, disk};
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
 use crate::sync::lock;
-use access::Access;
+use access::{Access, Moment};
 use audit::Entry;
 use caller::Sessions;
 use keeper::{Keeper, Progress};
@@ -60,7 +63,7 @@ use keys::open_signing_key;
 use labels::Labels;
 use moves::Moves;
 use pool::Pools;
-use start::{allowed_locations, known, own};
+use start::{allowed_locations, is_copy, known, own};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -125,6 +128,8 @@ struct Shared {
     moves: Moves,
     /// Quotas have changed since storage was last checked.
     quotas_changed: AtomicBool,
+    /// The data directory was another one at the last start.
+    is_copy: bool,
     _lock: Lock,
 }
 
@@ -144,6 +149,7 @@ impl Hosted {
         let path = dir.join(SERVER_LOCK);
         let held = own(&dir, &path)?;
         let records = Records::open(&dir.join("accounts.db"))?;
+        let is_copy = is_copy(&records, &dir)?;
         let locations = allowed_locations(&records, options.locations)?;
         let access = Access::open(
             open_signing_key(&dir.join("keys").join("database-tokens.pem"))?,
@@ -164,6 +170,7 @@ impl Hosted {
             progress: Progress::default(),
             moves: Moves::default(),
             quotas_changed: AtomicBool::default(),
+            is_copy,
             _lock: held,
         };
         let token = shared.first_owner(options.owner)?;
@@ -188,10 +195,21 @@ impl Hosted {
         self.keeper.wait();
     }
 
-    /// Whether every database has been started since the server's start, as far as possible.
+    /// Fails with `unavailable`, and a reason, unless everything that is wanted runs.
+    pub fn check_ready(&self) -> Result<()> {
+        self.shared.check_ready()
+    }
+
+    /// The state of every database process that is wanted.
     #[must_use]
-    pub fn is_ready(&self) -> bool {
-        self.shared.is_ready()
+    pub fn processes(&self) -> Vec<ProcessStatus> {
+        self.shared.processes()
+    }
+
+    /// How far this system confines database processes; none where there are no processes.
+    #[must_use]
+    pub fn confinement(&self) -> Option<Confinement> {
+        self.shared.sqld().ok().map(SqldEngine::confinement)
     }
 
     /// What the operator should know at a start: sentences about settings that leave something out of reach.
@@ -368,7 +386,14 @@ impl Hosted {
     /// The token for the instance's process, valid for some minutes at least. It must not leave the server.
     pub fn internal_token(&self, route: &Route, authorization: Authorization) -> Result<Secret> {
         let engine = self.shared.sqld()?;
-        self.shared.access.internal(engine, &route.id, authorization)
+        self.shared
+            .access
+            .internal(engine, &route.id, authorization, Moment::now())
+    }
+
+    /// Has a new token made in place of one that a process has refused.
+    pub fn forget_internal_token(&self, route: &Route, authorization: Authorization, refused: &str) {
+        self.shared.access.forget_internal(&route.id, authorization, refused);
     }
 
     /// Counts a use of an instance, and bytes of its log that were sent to embedded replicas of clients.

@@ -7,6 +7,7 @@ use crate::control::embedded::lock::Lock;
 use crate::control::names::LocationCode;
 use crate::control::places;
 use crate::error::{Code, Error, Result};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -28,6 +29,27 @@ pub(super) fn own(dir: &Path, path: &Path) -> Result<Lock> {
         ),
     )
     .hint("stop it first, or give this one another directory: TORSO_DATA_DIR"))
+}
+
+/// Whether a data directory is another one than at the last start: a copy, or moved to another disk. Remembers which it is.
+pub(super) fn is_copy(records: &Records, dir: &Path) -> Result<bool> {
+    const SETTING: &str = "directory";
+    let metadata = std::fs::metadata(dir).map_err(|error| Error::io(error, format!("cannot use {}", dir.display())))?;
+    let now = format!("{}:{}", metadata.dev(), metadata.ino());
+    let before = records.setting(SETTING)?;
+    if before.as_ref() == Some(&now) {
+        return Ok(false);
+    }
+    records.write(|| records.set(SETTING, &now))?;
+    let is_copy = before.is_some();
+    if is_copy {
+        tracing::warn!(
+            directory = %dir.display(),
+            "this data directory is a copy of the one that was used before, or was moved: what is written here is not written \
+             to the other one"
+        );
+    }
+    Ok(is_copy)
 }
 
 /// Refuses unknown locations.
@@ -96,5 +118,29 @@ impl Shared {
             }
         }
         Ok(warnings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_directory_that_was_copied_says_so_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let original = dir.path().join("original");
+        std::fs::create_dir(&original).unwrap();
+        let records = Records::open(&original.join("accounts.db")).unwrap();
+        assert!(!is_copy(&records, &original).unwrap());
+        assert!(!is_copy(&records, &original).unwrap());
+        drop(records);
+        let copy = dir.path().join("copy");
+        std::fs::create_dir(&copy).unwrap();
+        std::fs::copy(original.join("accounts.db"), copy.join("accounts.db")).unwrap();
+        let records = Records::open(&copy.join("accounts.db")).unwrap();
+        assert!(is_copy(&records, &copy).unwrap());
+        assert!(!is_copy(&records, &copy).unwrap());
+        let records = Records::open(&original.join("accounts.db")).unwrap();
+        assert!(!is_copy(&records, &original).unwrap());
     }
 }

@@ -416,7 +416,7 @@ impl Shared {
 
     fn restore(&self, dump: &Path, to: &Path) -> Result<()> {
         match &self.engine {
-            Engines::Sqld(engine) => child::restore(engine.torso(), dump, to),
+            Engines::Sqld(engine) => child::restore(engine.sandbox(), dump, to),
             Engines::Files => work::restore(dump, to),
         }
     }

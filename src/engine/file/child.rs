@@ -94,6 +94,21 @@ fn text(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<String> {
         .map_or_else(|_| "\0".to_owned(), |bytes| String::from_utf8_lossy(bytes).into_owned()))
 }
 
+/// Checks that a database, which may have a log beside it, can be opened and read.
+pub fn check_soundness(path: &Path) -> Result<()> {
+    let connection = Connection::open(path).map_err(|error| sqlite(path, error))?;
+    let verdict: String = connection
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .map_err(|error| sqlite(path, error))?;
+    if verdict == "ok" {
+        return Ok(());
+    }
+    Err(Error::new(
+        Code::InvalidFile,
+        format!("{} is damaged: {verdict}", path.display()),
+    ))
+}
+
 /// Checks that a file is a sound database that libSQL server takes. A sound one in another form is converted into `to`;
 /// true if that was needed.
 pub fn check_or_convert(seed: &Path, to: &Path) -> Result<bool> {

@@ -4,13 +4,18 @@
 //! The [`Job`] says what must be done before each start, and when the program is ready. `confine` makes sure that a
 //! child does not outlive its supervisor unnoticed: the child holds a lock on its directory and ends with its parent.
 
+mod listener;
 mod log;
+pub mod memory;
+
+pub use listener::Listener;
 
 use crate::error::{Code, Error, Result};
 use crate::sync::{lock, wait};
 use log::Log;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use std::ffi::OsString;
+use std::fmt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
@@ -46,11 +51,42 @@ pub trait Job: Send + Sync + 'static {
     /// Called before each start; the program is not running. An error counts as a start that failed.
     fn prepare(&self) -> Result<Launch>;
     /// Whether the running program can be used. Called repeatedly until it can.
-    fn is_ready(&self) -> bool;
+    fn is_ready(&self, pid: u32) -> bool;
     /// Called each time the program has become ready, before waiters are woken.
     fn became_ready(&self);
     /// Called each time the program has ended.
     fn ended(&self);
+}
+
+/// Which program it is, in errors, in the log and in metrics.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ProcessLabel {
+    pub location: String,
+    pub group: String,
+    /// The name of the pool, which no two pools share.
+    pub pool: String,
+    /// Such as `primary`.
+    pub role: &'static str,
+}
+
+impl fmt::Display for ProcessLabel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "libSQL server of group {} in {}", self.group, self.location)
+    }
+}
+
+/// The state of a supervised program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcessStatus {
+    pub label: ProcessLabel,
+    pub is_ready: bool,
+    pub pid: Option<u32>,
+    /// Bytes of memory that it takes, without that of files, where that is known.
+    pub memory: Option<u64>,
+    /// How often it has failed to start or ended by itself, since the beginning.
+    pub failures: u64,
+    /// Why it does not run, or did not before it was started last.
+    pub failure: Option<String>,
 }
 
 /// The state of the program.
@@ -76,10 +112,12 @@ struct State {
     in_a_row: u64,
     /// A description of the last failure.
     failure: String,
+    /// Why it was killed, until it has ended.
+    killed_because: Option<String>,
 }
 
 struct Shared {
-    name: String,
+    label: ProcessLabel,
     job: Box<dyn Job>,
     log: Arc<Log>,
     state: Mutex<State>,
@@ -93,10 +131,10 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts supervising a program. `name` is its name in errors, `log` the file for its output.
-    pub fn start(name: String, log: PathBuf, job: impl Job) -> Result<Self> {
+    /// Starts supervising a program. `log` is the file for its output.
+    pub fn start(label: ProcessLabel, log: PathBuf, job: impl Job) -> Result<Self> {
         let shared = Arc::new(Shared {
-            name,
+            label,
             job: Box::new(job),
             log: Arc::new(Log::open(log)?),
             state: Mutex::new(State {
@@ -107,6 +145,7 @@ impl Process {
                 failures: 0,
                 in_a_row: 0,
                 failure: String::new(),
+                killed_because: None,
             }),
             changed: Condvar::new(),
         });
@@ -151,6 +190,26 @@ impl Process {
         lock(&self.shared.state).failures
     }
 
+    #[must_use]
+    pub fn label(&self) -> &ProcessLabel {
+        &self.shared.label
+    }
+
+    #[must_use]
+    pub fn status(&self) -> ProcessStatus {
+        let pid = self.pid();
+        let memory = pid.and_then(memory::anonymous);
+        let state = lock(&self.shared.state);
+        ProcessStatus {
+            label: self.shared.label.clone(),
+            is_ready: state.phase == Phase::Ready,
+            pid,
+            memory,
+            failures: state.failures,
+            failure: Some(state.failure.clone()).filter(|failure| !failure.is_empty()),
+        }
+    }
+
     /// Waits until the program is ready. If it ends first, this fails at once, with the program's last output; it is
     /// restarted in the background all the same.
     pub fn wait_ready(&self, patience: Duration) -> Result<()> {
@@ -181,8 +240,15 @@ impl Process {
         }
     }
 
-    /// Kills the program, as a crash would; it is restarted.
-    pub fn kill(&self) {
+    /// Kills the program, as a crash would; it is restarted. The reason is told as the cause of its end.
+    pub fn kill(&self, because: &str) {
+        {
+            let mut state = lock(&self.shared.state);
+            if state.pid.is_none() {
+                return;
+            }
+            state.killed_because = Some(because.to_owned());
+        }
         self.shared.signal(Signal::KILL);
     }
 
@@ -251,6 +317,13 @@ impl Shared {
             self.job.ended();
             let mut state = lock(&self.state);
             let was_ready = state.in_a_row == 0;
+            let why = match state.killed_because.take() {
+                Some(reason) if state.wanted => format!("was ended: {reason}"),
+                _ => why,
+            };
+            if state.wanted {
+                self.log_failure(&why, state.phase == Phase::Ready);
+            }
             let pause = next_pause(last_pause, was_ready, began.elapsed());
             last_pause = Some(pause);
             state.failure = why;
@@ -291,6 +364,10 @@ impl Shared {
         }
         if self.await_ready(&mut child) {
             self.job.became_ready();
+            let ProcessLabel {
+                location, group, role, ..
+            } = &self.label;
+            tracing::info!(%location, %group, %role, pid = child.id(), "a database process has started");
             let mut state = lock(&self.state);
             state.phase = Phase::Ready;
             state.in_a_row = 0;
@@ -334,13 +411,16 @@ impl Shared {
             if !matches!(child.try_wait(), Ok(None)) {
                 return false;
             }
-            if self.job.is_ready() {
+            if self.job.is_ready(child.id()) {
                 return true;
             }
             std::thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(100));
         }
-        if lock(&self.state).wanted {
+        let mut state = lock(&self.state);
+        if state.wanted {
+            state.killed_because = Some(format!("it was not ready within {} seconds", READY_WITHIN.as_secs()));
+            drop(state);
             self.signal(Signal::KILL);
         }
         false
@@ -381,9 +461,22 @@ impl Shared {
         }
     }
 
+    fn log_failure(&self, cause: &str, was_ready: bool) {
+        let ProcessLabel {
+            location, group, role, ..
+        } = &self.label;
+        let last = self.log.last_lines().pop().unwrap_or_default();
+        let what = if was_ready {
+            "a database process has ended; it is started again"
+        } else {
+            "a database process does not start; it is tried again"
+        };
+        tracing::warn!(%location, %group, %role, %cause, %last, "{what}");
+    }
+
     fn trouble(&self, what: &str) -> Error {
         let lines = self.log.last_lines();
-        let error = Error::new(Code::Unavailable, format!("{} {what}", self.name));
+        let error = Error::new(Code::Unavailable, format!("{} {what}", self.label));
         let log = self.log.path().display();
         if lines.is_empty() {
             error.hint(format!("it is tried again; its log is {log}"))

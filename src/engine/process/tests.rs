@@ -18,7 +18,7 @@ impl Job for Script {
             environment: vec![("PATH".into(), "/usr/bin:/bin".into()), ("ONLY".into(), "this".into())],
         })
     }
-    fn is_ready(&self) -> bool {
+    fn is_ready(&self, _pid: u32) -> bool {
         self.sign.exists()
     }
     fn became_ready(&self) {
@@ -26,6 +26,15 @@ impl Job for Script {
     }
     fn ended(&self) {
         let _ = std::fs::remove_file(&self.sign);
+    }
+}
+
+fn label() -> ProcessLabel {
+    ProcessLabel {
+        location: "ams".to_owned(),
+        group: "default".to_owned(),
+        pool: "pool".to_owned(),
+        role: "primary",
     }
 }
 
@@ -37,7 +46,7 @@ fn run(dir: &std::path::Path, text: &str) -> (Process, Arc<AtomicU32>) {
         sign,
         readied: Arc::clone(&readied),
     };
-    let process = Process::start("the script".to_owned(), dir.join("log"), script).unwrap();
+    let process = Process::start(label(), dir.join("log"), script).unwrap();
     (process, readied)
 }
 
@@ -72,12 +81,15 @@ fn what_was_killed_comes_back() {
     let (process, readied) = run(dir.path(), "READY; exec sleep 60");
     process.wait_ready(Duration::from_secs(20)).unwrap();
     let first = process.pid();
-    process.kill();
+    process.kill("it is in the way");
     until("it is ready again", || {
         readied.load(Ordering::SeqCst) == 2 && process.is_ready()
     });
     assert_ne!(process.pid(), first);
     assert_eq!(process.failures(), 1);
+    let status = process.status();
+    assert_eq!(status.failure.as_deref(), Some("was ended: it is in the way"));
+    assert!(status.is_ready && status.pid == process.pid());
 }
 
 #[test]

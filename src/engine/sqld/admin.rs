@@ -3,11 +3,11 @@
 //!
 //! That port answers 200 for unknown paths, too, so only routes that are known to exist are called.
 
+use super::http::{Method, ProcessRequest, StatusCode, send_request};
 use crate::engine::Limits;
+use crate::engine::process::Listener;
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
-use reqwest::StatusCode;
-use reqwest::blocking::{Client, RequestBuilder};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -47,42 +47,39 @@ pub struct TopQuery {
     pub rows_written: u64,
 }
 
-/// A client for the administration ports, which all have the same key.
+/// How to reach a process that runs, and its administration.
+#[derive(Clone)]
 pub(super) struct Admin {
-    client: Client,
+    /// Its administration port, and the one that takes SQL.
+    pub listener: Listener,
+    pub sql: Listener,
+    /// Opens the administration port of this process only, until it ends.
     key: Secret,
 }
 
 impl Admin {
-    pub fn new(key: Secret) -> Result<Self> {
-        crate::net::use_ring();
-        let client = Client::builder()
-            .no_proxy()
-            .connect_timeout(Duration::from_secs(1))
-            .timeout(PATIENCE)
-            .build()
-            .map_err(|error| Error::new(Code::Internal, "cannot make an HTTP client").caused_by(error))?;
-        Ok(Self { client, key })
+    pub fn new(listener: Listener, sql: Listener, key: Secret) -> Self {
+        Self { listener, sql, key }
     }
 
     /// Whether the process answers on its user port.
-    pub fn healthy(&self, http: u16) -> bool {
-        self.client
-            .get(format!("http://127.0.0.1:{http}/health"))
-            .timeout(Duration::from_secs(2))
-            .send()
-            .is_ok_and(|answer| answer.status() == StatusCode::OK)
+    pub fn healthy(&self) -> bool {
+        let request = ProcessRequest {
+            method: Method::GET,
+            path: "/health",
+            host: "localhost",
+            authorization: None,
+            body: None,
+            timeout: Duration::from_secs(2),
+        };
+        send_request(&self.sql, &request).is_ok_and(|(status, _)| status == StatusCode::OK)
     }
 
     /// Makes a namespace, empty or from the file in its place. True if it existed already.
-    pub fn create(&self, port: u16, id: &str) -> Result<bool> {
-        let request = self
-            .client
-            .post(path(port, id, "/create"))
-            .timeout(IMPORT_PATIENCE)
-            // Anything less loses acknowledged rows in a power failure.
-            .json(&json!({ "durability_mode": "strong" }));
-        match self.send(request)? {
+    pub fn create(&self, id: &str) -> Result<bool> {
+        // Anything less loses acknowledged rows in a power failure.
+        let settings = json!({ "durability_mode": "strong" });
+        match self.send_within(IMPORT_PATIENCE, Method::POST, id, "/create", Some(&settings))? {
             (StatusCode::OK, _) => Ok(false),
             (StatusCode::BAD_REQUEST, text) if text.contains("already exists") => Ok(true),
             other => Err(refused("make", id, other)),
@@ -90,15 +87,15 @@ impl Admin {
     }
 
     /// Removes a namespace with its files. A missing one is not an error.
-    pub fn delete(&self, port: u16, id: &str) -> Result<()> {
-        match self.send(self.client.delete(path(port, id, "")).json(&json!({})))? {
+    pub fn delete(&self, id: &str) -> Result<()> {
+        match self.send(Method::DELETE, id, "", Some(&json!({})))? {
             (StatusCode::OK | StatusCode::NOT_FOUND, _) => Ok(()),
             other => Err(refused("remove", id, other)),
         }
     }
 
     /// Sets all settings, because the server resets some of those that a request leaves out.
-    pub fn configure(&self, port: u16, id: &str, limits: &Limits) -> Result<()> {
+    pub fn configure(&self, id: &str, limits: &Limits) -> Result<()> {
         // Users see it after the server's own error message.
         let reason = match limits {
             Limits { over_quota: true, .. } => Some(
@@ -121,15 +118,15 @@ impl Admin {
             "txn_timeout_s": Value::Null,
             "durability_mode": "strong",
         });
-        match self.send(self.client.post(path(port, id, "/config")).json(&settings))? {
+        match self.send(Method::POST, id, "/config", Some(&settings))? {
             (StatusCode::OK, _) => Ok(()),
             other => Err(refused("configure", id, other)),
         }
     }
 
     /// The counters of a namespace. Asking for them also makes the process load the namespace, and a replica follow it.
-    pub fn usage(&self, port: u16, id: &str) -> Result<Usage> {
-        match self.send(self.client.get(path(port, id, "/stats")))? {
+    pub fn usage(&self, id: &str) -> Result<Usage> {
+        match self.send(Method::GET, id, "/stats", None)? {
             (StatusCode::OK, text) => serde_json::from_str(&text).map_err(|error| {
                 Error::new(
                     Code::Unavailable,
@@ -143,20 +140,20 @@ impl Admin {
 
     /// Takes the place of whoever writes to a namespace, on the port that takes SQL, and gives it back: returns once all
     /// transactions that wrote before have ended.
-    pub fn await_writers(&self, http: u16, host: &str, token: &Secret) -> Result<()> {
+    pub fn await_writers(&self, host: &str, token: &Secret) -> Result<()> {
         let statement = |sql: &str| json!({ "type": "execute", "stmt": { "sql": sql } });
         let body = json!({ "requests": [statement("BEGIN IMMEDIATE"), statement("ROLLBACK"), { "type": "close" }] });
-        let answer = self
-            .client
-            .post(format!("http://127.0.0.1:{http}/v2/pipeline"))
-            .header("host", host)
-            .bearer_auth(token.expose())
-            .timeout(WRITERS_PATIENCE)
-            .json(&body)
-            .send()
-            .and_then(|answer| answer.error_for_status()?.json::<Value>());
-        let answer = answer.map_err(|error| {
-            Error::new(Code::Unavailable, "libSQL server does not answer").caused_by(error.without_url())
+        let request = ProcessRequest {
+            method: Method::POST,
+            path: "/v2/pipeline",
+            host,
+            authorization: Some(format!("Bearer {}", token.expose())),
+            body: Some(&body),
+            timeout: WRITERS_PATIENCE,
+        };
+        let (status, text) = send_request(&self.sql, &request)?;
+        let answer: Value = serde_json::from_str(&text).map_err(|_| {
+            Error::new(Code::Unavailable, "libSQL server does not answer").caused_by(format!("status {status}"))
         })?;
         match answer["results"][0]["type"].as_str() {
             Some("ok") => Ok(()),
@@ -174,29 +171,29 @@ impl Admin {
         }
     }
 
-    fn send(&self, request: RequestBuilder) -> Result<(StatusCode, String)> {
-        let unreachable = |error: reqwest::Error| {
-            let code = if error.is_timeout() {
-                Code::Timeout
-            } else {
-                Code::Unavailable
-            };
-            Error::new(code, "libSQL server does not answer")
-                .caused_by(error.without_url())
-                .hint("it is started again when it ended; try again in a moment")
-        };
-        // The server wants this scheme, with the key unencoded.
-        let answer = request
-            .header("authorization", format!("basic {}", self.key.expose()))
-            .send()
-            .map_err(unreachable)?;
-        let status = answer.status();
-        Ok((status, answer.text().map_err(unreachable)?))
+    fn send(&self, method: Method, id: &str, rest: &str, body: Option<&Value>) -> Result<(StatusCode, String)> {
+        self.send_within(PATIENCE, method, id, rest, body)
     }
-}
 
-fn path(port: u16, id: &str, rest: &str) -> String {
-    format!("http://127.0.0.1:{port}/v1/namespaces/{id}{rest}")
+    fn send_within(
+        &self,
+        timeout: Duration,
+        method: Method,
+        id: &str,
+        rest: &str,
+        body: Option<&Value>,
+    ) -> Result<(StatusCode, String)> {
+        let request = ProcessRequest {
+            method,
+            path: &format!("/v1/namespaces/{id}{rest}"),
+            host: "localhost",
+            // The server wants this scheme, with the key unencoded.
+            authorization: Some(format!("basic {}", self.key.expose())),
+            body,
+            timeout,
+        };
+        send_request(&self.listener, &request)
+    }
 }
 
 fn refused(doing: &str, id: &str, (status, text): (StatusCode, String)) -> Error {

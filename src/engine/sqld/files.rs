@@ -9,7 +9,7 @@
 //! metastore/                         settings of namespaces
 //! ```
 
-use super::node::Place;
+use super::role::Place;
 use crate::engine::{Frame, Position, disk};
 use crate::error::{Code, Error, Result};
 use std::fs::File;
@@ -26,6 +26,10 @@ const INDEX: &str = "client_wal_index";
 /// Bytes of a log's header, and of each frame: a page of 4,096 bytes with a header.
 const LOG_HEADER: usize = 64;
 const LOG_FRAME: u64 = 4096 + 24;
+
+/// How a SQLite database begins, and the bytes of its header.
+const MAGIC: &[u8] = b"SQLite format 3\0";
+const HEADER: usize = 100;
 
 const SENTINEL: &str = ".sentinel";
 
@@ -158,6 +162,45 @@ pub(super) fn prepare(place: Place, db_path: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What in the directory of a process's own files would keep it from starting: it takes a file called `data` for a
+/// database of its early versions, and needs directories where something else may be.
+pub(super) fn obstacles(db_path: &Path) -> Vec<PathBuf> {
+    let mut all: Vec<PathBuf> = ["data", "data-wal", "data-shm"]
+        .iter()
+        .map(|name| db_path.join(name))
+        .filter(|path| path.symlink_metadata().is_ok())
+        .collect();
+    let not_directories = ["dbs", "metastore"].iter().map(|name| db_path.join(name));
+    all.extend(not_directories.filter(|path| path.symlink_metadata().is_ok_and(|found| !found.is_dir())));
+    let version = db_path.join(".version");
+    if version.symlink_metadata().is_ok_and(|found| !found.is_file()) {
+        all.push(version);
+    }
+    all
+}
+
+/// Whether a file begins as a SQLite database does and is as long as its pages; none if it is missing.
+pub(super) fn has_database_header(path: &Path) -> Option<bool> {
+    let mut header = Vec::with_capacity(HEADER);
+    let read = File::open(path).and_then(|file| {
+        let length = file.metadata()?.len();
+        file.take(HEADER as u64).read_to_end(&mut header)?;
+        Ok(length)
+    });
+    match read {
+        Ok(length) => {
+            let page = match number(&header, 16).map(u16::from_be_bytes) {
+                Some(1) => 65_536,
+                Some(size) => u64::from(size),
+                None => 0,
+            };
+            Some(header.starts_with(MAGIC) && page >= 512 && length % page == 0)
+        }
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => None,
+        Err(_) => Some(false),
+    }
 }
 
 /// Whether a log has exactly the frames that its header counts. A process that is told to end may close the log during

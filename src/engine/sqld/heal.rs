@@ -7,7 +7,9 @@
 //! everything. A primary's files are never touched, and nothing is done while the primary is not running.
 
 use super::Nodes;
-use super::node::{self, Common, Node, Place};
+use super::node::Node;
+use super::records;
+use super::role::Place;
 use crate::engine::Frame;
 use crate::sync::lock;
 use std::collections::HashMap;
@@ -104,21 +106,21 @@ pub(super) struct Healer {
 
 impl Healer {
     /// Checks every replica once, and does what is due.
-    pub fn look(&mut self, common: &Common, nodes: &Nodes) {
+    pub fn look(&mut self, nodes: &Nodes) {
         let all: Vec<_> = lock(nodes).values().cloned().collect();
         let mut cases = HashMap::new();
         let mut level = HashMap::new();
-        for replica in all.iter().filter(|node| node.role.role == Place::Replica) {
+        for replica in all.iter().filter(|node| node.place == Place::Replica) {
             let primary = all
                 .iter()
-                .find(|node| node.role.role == Place::Primary && node.role.log_port == replica.role.log_port);
+                .find(|node| node.place == Place::Primary && node.pool == replica.pool);
             let Some(primary) = primary.filter(|primary| primary.process().is_ready()) else {
                 continue;
             };
             let mut restart = false;
             let mut before = self.level.remove(replica.dir()).unwrap_or_default();
             let mut level_here = HashMap::new();
-            for id in node::acknowledged(replica.dir()).unwrap_or_default() {
+            for id in records::acknowledged(replica.dir()).unwrap_or_default() {
                 let written = [primary.frame_changed(&id), replica.frame_changed(&id)];
                 if before.remove(&id).is_some_and(|before| before == written) {
                     level_here.insert(id, written);
@@ -136,15 +138,15 @@ impl Healer {
                 match case.look(sight, now) {
                     None => {}
                     // If it does not answer, it is restarted next.
-                    Some(Cure::Ask) => drop(common.admin.usage(replica.role.admin_port, &key.1)),
+                    Some(Cure::Ask) => drop(replica.admin().and_then(|admin| admin.usage(&key.1))),
                     Some(Cure::Restart) => restart = true,
-                    Some(Cure::CopyAnew) => restart |= node::copy_anew(replica.dir(), &key.1).is_ok(),
+                    Some(Cure::CopyAnew) => restart |= records::copy_anew(replica.dir(), &key.1).is_ok(),
                 }
                 cases.insert(key, case);
             }
             level.insert(replica.dir().to_owned(), level_here);
             if restart {
-                replica.process().kill();
+                replica.process().kill("it does not catch up with its primary");
             }
         }
         self.cases = cases;

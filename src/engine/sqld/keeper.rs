@@ -2,8 +2,10 @@
 //! replicas (`heal`); and touches every replica's namespaces, which are dropped when they are not used for a day.
 
 use super::Nodes;
+use super::excess::{Allowance, Excess};
 use super::heal::Healer;
-use super::node::{self, Common, Place};
+use super::records;
+use super::role::Place;
 use crate::error::{Error, Result};
 use crate::sync::lock;
 use std::collections::HashMap;
@@ -30,26 +32,29 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub fn start(common: &Arc<Common>, nodes: &Arc<Nodes>) -> Result<Self> {
-        let (common, nodes) = (Arc::clone(common), Arc::clone(nodes));
+    pub fn start(nodes: &Arc<Nodes>, allowance: Allowance) -> Result<Self> {
+        let nodes = Arc::clone(nodes);
         let (stop, stopped) = mpsc::sync_channel(0);
         std::thread::Builder::new()
             .name("keeper".to_owned())
             .spawn(move || {
                 let mut silent = Silent::default();
                 let mut healer = Healer::default();
+                let mut excess = Excess::default();
                 let mut touched = Instant::now();
                 let mut asked = Instant::now();
                 while stopped.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
-                    healer.look(&common, &nodes);
+                    healer.look(&nodes);
+                    redirect(&nodes);
+                    excess.check(&nodes, allowance);
                     let all = asked.elapsed() >= ROUND;
                     if all {
                         asked = Instant::now();
                     }
-                    end_hung(&common, &nodes, &mut silent, all);
+                    end_hung(&nodes, &mut silent, all);
                     if touched.elapsed() > TOUCH_EVERY {
                         touched = Instant::now();
-                        touch(&common, &nodes);
+                        touch(&nodes);
                     }
                 }
             })
@@ -85,7 +90,7 @@ impl Silence {
 
 /// Kills processes that were ready and do not answer any more. Those that answered at the last check are only asked
 /// with `all`.
-fn end_hung(common: &Common, nodes: &Nodes, silent: &mut Silent, all: bool) {
+fn end_hung(nodes: &Nodes, silent: &mut Silent, all: bool) {
     let nodes: Vec<_> = lock(nodes).values().cloned().collect();
     silent.retain(|dir, _| nodes.iter().any(|node| node.dir() == dir));
     for node in nodes {
@@ -95,14 +100,17 @@ fn end_hung(common: &Common, nodes: &Nodes, silent: &mut Silent, all: bool) {
         }
         let pid = node.process().pid();
         let worked = node.process().worked();
-        if !node.process().is_ready() || common.admin.healthy(node.role.http_port) {
+        if !node.process().is_ready() || node.admin().is_ok_and(|admin| admin.healthy()) {
             silent.remove(node.dir());
             continue;
         }
         match known.filter(|known| known.pid == pid) {
             Some(known) if known.is_too_long(Instant::now(), worked) => {
                 silent.remove(node.dir());
-                node.process().kill();
+                node.process().kill(&format!(
+                    "it did not answer for {} seconds",
+                    known.since.elapsed().as_secs()
+                ));
             }
             Some(_) => {}
             None => {
@@ -113,12 +121,20 @@ fn end_hung(common: &Common, nodes: &Nodes, silent: &mut Silent, all: bool) {
     }
 }
 
-fn touch(common: &Common, nodes: &Nodes) {
+/// Restarts replicas whose primaries have got another port: they are told where it is when they start.
+fn redirect(nodes: &Nodes) {
+    let nodes: Vec<_> = lock(nodes).values().cloned().collect();
+    for node in nodes.iter().filter(|node| node.is_misdirected()) {
+        node.process().kill("its primary has another port now");
+    }
+}
+
+fn touch(nodes: &Nodes) {
     let all: Vec<_> = lock(nodes).values().cloned().collect();
-    for node in all.iter().filter(|node| node.role.role == Place::Replica) {
-        for id in node::acknowledged(node.dir()).unwrap_or_default() {
+    for node in all.iter().filter(|node| node.place == Place::Replica) {
+        for id in records::acknowledged(node.dir()).unwrap_or_default() {
             // If that fails, it is touched when a write has made the replica look stale.
-            let _ = common.admin.usage(node.role.admin_port, &id);
+            let _ = node.admin().and_then(|admin| admin.usage(&id));
         }
     }
 }

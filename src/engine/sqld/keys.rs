@@ -1,5 +1,5 @@
-//! Secrets shared by torso and its own processes. They are made anew for each engine and never stored: the processes do
-//! not outlive it.
+//! Secrets shared by torso and its own processes. They are made anew for each engine, or for each start of a process, and
+//! never stored: the processes do not outlive it.
 
 use crate::error::Result;
 use crate::jwt::{JwtKey, random_bytes};
@@ -17,16 +17,18 @@ pub enum Access {
     ReadWrite,
 }
 
+/// Makes a key that opens the administration port of one process.
+pub(super) fn admin_key() -> Result<Secret> {
+    Ok(Secret::new(URL_SAFE_NO_PAD.encode(random_bytes()?)))
+}
+
 pub(super) struct Keys {
-    /// Opens the administration ports.
-    pub admin: Secret,
     tokens: JwtKey,
 }
 
 impl Keys {
     pub fn generate() -> Result<Self> {
         Ok(Self {
-            admin: Secret::new(URL_SAFE_NO_PAD.encode(random_bytes()?)),
             tokens: JwtKey::generate()?,
         })
     }

@@ -22,28 +22,36 @@
 //! twice.
 
 mod admin;
+mod excess;
 mod files;
 mod heal;
+mod http;
+mod job;
 mod keeper;
 mod keys;
+mod log_keys;
 mod node;
 pub mod program;
+mod records;
+mod role;
 
 pub use admin::{TopQuery, Usage};
 pub use keys::Access;
 
+use super::confine::{self, Confinement, Sandbox};
 use super::file::{FileEngine, present};
-use super::{Engine, Limits, Role, Running, Site, Stray, child, confine, disk};
+use super::process::{self, Listener, ProcessLabel, ProcessStatus};
+use super::{Engine, Limits, Role, Running, Site, Stray, child, disk};
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
 use crate::sync::lock;
-use admin::Admin;
+use excess::Allowance;
 use jiff::Timestamp;
 use keeper::Keeper;
-use keys::Keys;
-use node::{Common, Node, Place};
+use node::{Common, Node};
+use role::{Place, Role as DirectoryRole};
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -53,6 +61,9 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     pub address: SocketAddr,
+    /// The process's own socket there. A connection must not be used unless it still listens after the connection was made:
+    /// another program may have taken the port.
+    pub listener: Listener,
     /// The `Host` header that names the namespace.
     pub host: String,
 }
@@ -63,8 +74,23 @@ pub struct SqldEngine {
     shared: Arc<Shared>,
 }
 
+/// How an engine runs its processes.
+#[derive(Debug, Clone, Default)]
+pub struct EngineSettings {
+    /// Processes run also where the system cannot confine them.
+    pub unconfined: bool,
+    /// Bytes of memory for each process; none for a part of the machine's.
+    pub memory: Option<u64>,
+    /// How long a statement may take; none for [`LONGEST_STATEMENT`].
+    pub statement_timeout: Option<Duration>,
+}
+
+/// How long a statement may take where nothing else was said.
+pub const LONGEST_STATEMENT: Duration = Duration::from_secs(300);
+
 struct Shared {
     common: Arc<Common>,
+    confinement: Confinement,
     nodes: Arc<Nodes>,
     /// For the marks in directories of locations, which are the same for all engines.
     files: FileEngineLock,
@@ -83,23 +109,35 @@ impl SqldEngine {
     /// An engine that runs the program `sqld`, and `torso` (the path of this program) for its helpers. Starts nothing
     /// yet.
     pub fn new(sqld: &Path, torso: &Path) -> Result<Self> {
-        let keys = Keys::generate()?;
-        let admin = Admin::new(keys.admin.clone())?;
+        Self::with_settings(sqld, torso, &EngineSettings::default())
+    }
+
+    /// The same with settings. Fails with `unsupported` where processes cannot be confined and have to be.
+    pub fn with_settings(sqld: &Path, torso: &Path, settings: &EngineSettings) -> Result<Self> {
         let real = |path: &Path| {
             path.canonicalize()
                 .map_err(|error| Error::io(error, format!("cannot run {}", path.display())))
         };
-        let common = Arc::new(Common {
-            sqld: real(sqld)?,
+        let confinement = confine::confinement();
+        if confinement == Confinement::None && !settings.unconfined {
+            return Err(confine::no_confinement());
+        }
+        let sandbox = Sandbox {
             torso: real(torso)?,
-            keys,
-            admin,
-        });
+            unconfined: settings.unconfined,
+            memory: settings.memory.unwrap_or_else(process::memory::default_share),
+        };
+        let allowance = Allowance {
+            memory: sandbox.memory,
+            time: settings.statement_timeout.unwrap_or(LONGEST_STATEMENT),
+        };
+        let common = Arc::new(Common::new(real(sqld)?, sandbox)?);
         let nodes = Arc::new(Nodes::default());
-        let keeper = Keeper::start(&common, &nodes)?;
+        let keeper = Keeper::start(&nodes, allowance)?;
         Ok(Self {
             shared: Arc::new(Shared {
                 common,
+                confinement,
                 nodes,
                 files: FileEngineLock::default(),
                 keeper,
@@ -108,23 +146,41 @@ impl SqldEngine {
         })
     }
 
-    /// The path of this program, for helpers.
+    /// How helpers are started.
     #[must_use]
-    pub fn torso(&self) -> &Path {
-        &self.shared.common.torso
+    pub fn sandbox(&self) -> &Sandbox {
+        &self.shared.common.sandbox
+    }
+
+    /// How far this system confines the processes.
+    #[must_use]
+    pub fn confinement(&self) -> Confinement {
+        self.shared.confinement
+    }
+
+    /// The state of every process that is wanted.
+    #[must_use]
+    pub fn processes(&self) -> Vec<ProcessStatus> {
+        let nodes: Vec<_> = lock(&self.shared.nodes).values().cloned().collect();
+        nodes.iter().map(|node| node.process().status()).collect()
     }
 
     /// Where the instance takes SQL.
     pub fn endpoint(&self, at: &Site) -> Result<Endpoint> {
         let serving = self.find(at)?.and_then(|dir| self.node(&dir));
-        match serving {
-            Some(node) if node.process().is_ready() && node::record(node.dir(), &at.id)?.is_some() => Ok(Endpoint {
-                address: (Ipv4Addr::LOCALHOST, node.role.http_port).into(),
+        let running = serving.filter(|node| node.process().is_ready()).and_then(|node| {
+            let admin = node.admin().ok()?;
+            Some((node, admin))
+        });
+        match running {
+            Some((node, admin)) if records::record(node.dir(), &at.id)?.is_some() => Ok(Endpoint {
+                address: admin.sql.address(),
+                listener: admin.sql,
                 host: host(&at.id),
             }),
             _ => Err(Error::new(
                 Code::Unavailable,
-                format!("database {} does not run in {} now", at.id, at.location),
+                format!("database {} does not run in {} now", at.database_name(), at.location),
             )
             .hint("try again in a moment")),
         }
@@ -137,8 +193,7 @@ impl SqldEngine {
 
     /// The counters of an instance.
     pub fn usage(&self, at: &Site) -> Result<Usage> {
-        let node = self.serving(at)?;
-        self.shared.common.admin.usage(node.role.admin_port, &at.id)
+        self.serving(at)?.admin()?.usage(&at.id)
     }
 
     /// Stops all processes in parallel, for good.
@@ -157,7 +212,7 @@ impl SqldEngine {
         }
         for name in files::names(&at.dir)? {
             let dir = at.dir.join(name);
-            if node::record(&dir, &at.id)?.is_some() || files::namespace(&node::db_path(&dir), &at.id).exists() {
+            if records::record(&dir, &at.id)?.is_some() || files::namespace(&role::db_path(&dir), &at.id).exists() {
                 return Ok(Some(dir));
             }
         }
@@ -171,14 +226,14 @@ impl SqldEngine {
             Some(pool) => Ok(at.dir.join(pool)),
             None => Err(Error::new(
                 Code::Internal,
-                format!("nothing is known of database {}", at.id),
+                format!("nothing is known of database {}", at.database_name()),
             )),
         }
     }
 
     /// The running process over a directory. If it is not running, it is started in its former role, or in the role
     /// that `new` returns.
-    fn run(&self, at: &Site, dir: &Path, new: impl FnOnce() -> Result<node::Role>) -> Result<Arc<Node>> {
+    fn run(&self, at: &Site, dir: &Path, new: impl FnOnce() -> Result<DirectoryRole>) -> Result<Arc<Node>> {
         let node = {
             let mut nodes = lock(&self.shared.nodes);
             if self.shared.closed.load(Ordering::SeqCst) {
@@ -187,9 +242,14 @@ impl SqldEngine {
             match nodes.get(dir) {
                 Some(node) => Arc::clone(node),
                 None => {
-                    let role = node::role_of(dir)?.map_or_else(new, Ok)?;
-                    let name = format!("libSQL server in {}", at.location);
-                    let node = Arc::new(Node::start(&self.shared.common, dir, name, role)?);
+                    let role = role::role_of(dir)?.map_or_else(new, Ok)?;
+                    let label = ProcessLabel {
+                        location: at.location.clone(),
+                        group: at.group.clone().unwrap_or_else(|| "?".to_owned()),
+                        pool: at.pool.clone().unwrap_or_default(),
+                        role: role.role.name(),
+                    };
+                    let node = Arc::new(Node::start(&self.shared.common, dir, label, role)?);
                     nodes.insert(dir.to_owned(), Arc::clone(&node));
                     node
                 }
@@ -201,7 +261,7 @@ impl SqldEngine {
 
     fn run_primary(&self, at: &Site) -> Result<Arc<Node>> {
         let dir = self.dir(at)?;
-        let node = self.run(at, &dir, || node::new_role(&at.location, None))?;
+        let node = self.run(at, &dir, || role::new_role(&at.location, None))?;
         self.expect(&node, Place::Primary)?;
         Ok(node)
     }
@@ -209,22 +269,19 @@ impl SqldEngine {
     fn run_replica(&self, at: &Site, primary: &Node) -> Result<Arc<Node>> {
         let dir = self.dir(at)?;
         let node = self.run(at, &dir, || {
-            node::new_role(&primary.role.primary, Some(primary.role.log_port))
+            let primary = primary.role();
+            role::new_role(&primary.primary, Some(primary.ports.log))
         })?;
         self.expect(&node, Place::Replica)?;
-        if node.role.log_port == primary.role.log_port {
-            return Ok(node);
+        if node.is_misdirected() {
+            node.process().kill("its primary has another port now");
+            node.wait_ready()?;
         }
-        // The primary's directory has changed, so this replica follows one that does not exist any more.
-        Err(Error::new(
-            Code::Conflict,
-            format!("{} follows a primary that is no more", dir.display()),
-        )
-        .hint("remove the replica, then add it again"))
+        Ok(node)
     }
 
     fn expect(&self, node: &Node, place: Place) -> Result<()> {
-        if node.role.role == place {
+        if node.place == place {
             Ok(())
         } else {
             Err(Error::new(
@@ -237,10 +294,10 @@ impl SqldEngine {
     /// The process that serves an existing instance.
     fn serving(&self, at: &Site) -> Result<Arc<Node>> {
         let dir = self.dir(at)?;
-        if node::record(&dir, &at.id)?.is_none() {
+        if records::record(&dir, &at.id)?.is_none() {
             return Err(Error::new(
                 Code::Unavailable,
-                format!("database {} is not in {}", at.id, at.location),
+                format!("database {} is not in {}", at.database_name(), at.location),
             ));
         }
         self.run(at, &dir, || {
@@ -253,18 +310,18 @@ impl SqldEngine {
 
     /// Removes the files of a namespace that no process knows.
     fn sweep(&self, dir: &Path, id: &str) -> Result<()> {
-        files::remove_tree(&files::namespace(&node::db_path(dir), id))?;
-        node::forget(dir, id)
+        files::remove_tree(&files::namespace(&role::db_path(dir), id))?;
+        records::forget(dir, id)
     }
 
     /// Puts a seed, or its converted form, in the place of a namespace that does not exist yet.
     fn drop_in(&self, node: &Node, seed: &Path, id: &str) -> Result<()> {
         let common = &self.shared.common;
         let converted = disk::with_suffix(seed, "-converted");
-        let use_converted = child::check_or_convert(&common.torso, seed, &converted)?;
-        let home = files::namespace(&node::db_path(node.dir()), id);
+        let use_converted = child::check_or_convert(&common.sandbox, seed, &converted)?;
+        let home = files::namespace(&role::db_path(node.dir()), id);
         disk::private_dir(&home)?;
-        let target = files::database(&node::db_path(node.dir()), id);
+        let target = files::database(&role::db_path(node.dir()), id);
         let source = if use_converted { &converted } else { seed };
         // The seed stays until the namespace is acknowledged: if this is interrupted, it is repeated.
         let placed = std::fs::copy(source, &target)
@@ -330,17 +387,17 @@ impl Engine for SqldEngine {
             present(at)?;
         }
         let Some(dir) = self.find(at)? else { return Ok(None) };
-        let Some(limits) = node::record(&dir, &at.id)? else {
+        let Some(limits) = records::record(&dir, &at.id)? else {
             return Ok(None);
         };
-        let Some(role) = node::role_of(&dir)? else {
+        let Some(role) = role::role_of(&dir)? else {
             return Err(Error::new(
                 Code::Conflict,
                 format!("{} has lost its role", dir.display()),
             ));
         };
         let node = self.node(&dir).filter(|node| node.process().is_ready());
-        let mut position = files::position(role.role, &node::db_path(&dir), &at.id);
+        let mut position = files::position(role.role, &role::db_path(&dir), &at.id);
         // A replica without a process follows nothing.
         position.uncertain |= role.role == Place::Replica && node.as_ref().is_none_or(|node| !node.was_asked(&at.id));
         let (role, limits) = match role.role {
@@ -373,16 +430,17 @@ impl Engine for SqldEngine {
 
     /// For a client on this machine with a token; empty if there is no instance.
     fn url(&self, at: &Site) -> String {
-        let port = self.find(at).ok().flatten().and_then(|dir| match self.node(&dir) {
-            Some(node) => Some(node.role.http_port),
-            None => node::role_of(&dir).ok()?.map(|role| role.http_port),
-        });
+        let port = self
+            .find(at)
+            .ok()
+            .flatten()
+            .and_then(|dir| Some(role::role_of(&dir).ok()??.ports.http));
         port.map_or_else(String::new, |port| format!("http://{}:{port}", host(&at.id)))
     }
 
     fn path(&self, at: &Site) -> PathBuf {
         let dir = self.find(at).ok().flatten().unwrap_or_else(|| at.dir.clone());
-        files::database(&node::db_path(&dir), &at.id)
+        files::database(&role::db_path(&dir), &at.id)
     }
 
     fn start(&self, at: &Site) -> Result<()> {
@@ -392,27 +450,21 @@ impl Engine for SqldEngine {
     fn configure(&self, at: &Site, limits: &Limits) -> Result<()> {
         let node = self.serving(at)?;
         self.expect(&node, Place::Primary)?;
-        self.shared
-            .common
-            .admin
-            .configure(node.role.admin_port, &at.id, limits)?;
-        node::acknowledge(node.dir(), &at.id, limits)
+        node.admin()?.configure(&at.id, limits)?;
+        records::acknowledge(node.dir(), &at.id, limits)
     }
 
     fn await_writers(&self, at: &Site) -> Result<()> {
         let node = self.serving(at)?;
         let token = self.token(&at.id, Access::ReadWrite, Duration::from_secs(60))?;
-        self.shared
-            .common
-            .admin
-            .await_writers(node.role.http_port, &host(&at.id), &token)
+        node.admin()?.await_writers(&host(&at.id), &token)
     }
 
     fn create(&self, at: &Site) -> Result<()> {
         let node = self.run_primary(at)?;
-        if node::record(node.dir(), &at.id)?.is_none() {
+        if records::record(node.dir(), &at.id)?.is_none() {
             node.make(&at.id)?;
-            node::acknowledge(node.dir(), &at.id, &Limits::default())?;
+            records::acknowledge(node.dir(), &at.id, &Limits::default())?;
         }
         Ok(())
     }
@@ -423,33 +475,33 @@ impl Engine for SqldEngine {
 
     fn adopt(&self, seed: &Path, at: &Site) -> Result<()> {
         let node = self.run_primary(at)?;
-        if node::record(node.dir(), &at.id)?.is_none() {
-            let admin = &self.shared.common.admin;
+        if records::record(node.dir(), &at.id)?.is_none() {
+            let admin = node.admin()?;
             // Remains of an earlier try were never acknowledged, so nobody has written to them.
-            admin.delete(node.role.admin_port, &at.id)?;
+            admin.delete(&at.id)?;
             self.sweep(node.dir(), &at.id)?;
             if let Err(error) = self.drop_in(&node, seed, &at.id) {
                 // A half-made namespace would be in the way of the next try.
-                let _ = admin.delete(node.role.admin_port, &at.id);
+                let _ = admin.delete(&at.id);
                 let _ = self.sweep(node.dir(), &at.id);
                 return Err(error);
             }
-            node::acknowledge(node.dir(), &at.id, &Limits::default())?;
+            records::acknowledge(node.dir(), &at.id, &Limits::default())?;
         }
         disk::remove(seed)
     }
 
     fn snapshot(&self, from: &Site, to: &Path) -> Result<()> {
         self.serving(from)?;
-        child::export(&self.shared.common.torso, &self.path(from), to)
+        child::export(&self.shared.common.sandbox, &self.path(from), to)
     }
 
     fn copy(&self, from: &Site, to: &Site) -> Result<()> {
         let primary = self.serving(from)?;
         self.expect(&primary, Place::Primary)?;
         let replica = self.run_replica(to, &primary)?;
-        if node::record(replica.dir(), &to.id)?.is_none() {
-            node::acknowledge(replica.dir(), &to.id, &Limits::default())?;
+        if records::record(replica.dir(), &to.id)?.is_none() {
+            records::acknowledge(replica.dir(), &to.id, &Limits::default())?;
         }
         replica.follow(&to.id, &primary)
     }
@@ -502,7 +554,7 @@ impl Engine for SqldEngine {
         };
         let node = match self.node(&dir) {
             // A namespace's settings can only be removed through the primary's process; a replica has none.
-            None if node::role_of(&dir)?.is_some_and(|role| role.role == Place::Primary) => {
+            None if role::role_of(&dir)?.is_some_and(|role| role.role == Place::Primary) => {
                 Some(self.run(at, &dir, || {
                     Err(Error::new(
                         Code::Conflict,
@@ -519,10 +571,10 @@ impl Engine for SqldEngine {
         if let Some(node) = &node {
             node.wait_ready()?;
             node.note_gone(&at.id);
-            self.shared.common.admin.delete(node.role.admin_port, &at.id)?;
+            node.admin()?.delete(&at.id)?;
         }
         self.sweep(&dir, &at.id)?;
-        if node::acknowledged(&dir)?.is_empty() && files::namespaces(&node::db_path(&dir))?.is_empty() {
+        if records::acknowledged(&dir)?.is_empty() && files::namespaces(&role::db_path(&dir))?.is_empty() {
             let last = lock(&self.shared.nodes).remove(&dir);
             if let Some(node) = last {
                 node.process().stop();
@@ -535,7 +587,7 @@ impl Engine for SqldEngine {
     fn strays(&self, dir: &Path, known: &dyn Fn(&str) -> bool) -> Result<Vec<Stray>> {
         let mut strays = Vec::new();
         for pool in files::names(dir)? {
-            let db_path = node::db_path(&dir.join(pool));
+            let db_path = role::db_path(&dir.join(pool));
             for id in files::namespaces(&db_path)? {
                 let path = files::database(&db_path, &id);
                 if !known(&id) && path.exists() {
@@ -553,7 +605,7 @@ impl Engine for SqldEngine {
     fn unfinished(&self, dir: &Path) -> Result<Vec<PathBuf>> {
         let mut all = Vec::new();
         for pool in files::names(dir)? {
-            all.extend(node::unfinished(&dir.join(pool))?);
+            all.extend(records::unfinished(&dir.join(pool))?);
         }
         Ok(all)
     }

@@ -2,6 +2,7 @@
 
 use super::super::Server;
 use super::super::dispatch::Meta;
+use super::super::process_metrics;
 use super::body::Named;
 use super::reply::Reply;
 use super::{body, is_trusted, work};
@@ -32,6 +33,9 @@ pub(super) async fn answer(
         Operation::Metrics => {
             is_trusted(server, parts, meta).await?;
             let mut text = server.metrics.text(ready(server).is_ok());
+            if let Ok(hosted) = server.hosted() {
+                process_metrics::write(&mut text, &hosted);
+            }
             if let Some(gateway) = server.gateway() {
                 gateway.write_metrics(&mut text);
             }
@@ -49,11 +53,13 @@ pub(super) async fn answer(
 }
 
 fn ready(server: &Server) -> Result<Reply> {
-    if server.hosted()?.is_ready() {
-        return Ok(Reply::Json(json!({ "status": "ready" })));
+    let hosted = server.hosted()?;
+    hosted.check_ready()?;
+    let mut answer = json!({ "status": "ready" });
+    if let Some(confinement) = hosted.confinement() {
+        answer["confinement"] = confinement.name().into();
     }
-    Err(Error::new(Code::Unavailable, "the server is starting its databases")
-        .hint("try again in a moment; those that run answer already"))
+    Ok(Reply::Json(answer))
 }
 
 #[derive(Deserialize)]

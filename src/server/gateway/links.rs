@@ -3,6 +3,7 @@
 //!
 //! Where processes are and what they are asked is `upstream`'s.
 
+use crate::control::hosted::Listener;
 use crate::sync::lock;
 use axum::http::{Request, Response};
 use bytes::Bytes;
@@ -12,7 +13,6 @@ use hyper::client::conn::http1::{Connection, SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use std::collections::HashMap;
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -48,7 +48,7 @@ pub(super) enum Failed {
 }
 
 /// The process that a connection leads to, and the runtime that drives it: another would have to wake that one.
-type Place = (Id, SocketAddr);
+type Place = (Id, Listener);
 
 /// A connection.
 struct Link {
@@ -68,13 +68,9 @@ pub(super) struct Answer {
 
 impl Links {
     /// Sends a request and waits for the head of its answer.
-    pub async fn send(
-        &self,
-        address: SocketAddr,
-        mut request: Request<Full<Bytes>>,
-    ) -> Result<Response<Answer>, Failed> {
+    pub async fn send(&self, process: Listener, mut request: Request<Full<Bytes>>) -> Result<Response<Answer>, Failed> {
         loop {
-            let place = (Handle::current().id(), address);
+            let place = (Handle::current().id(), process);
             let (mut link, is_new) = match self.take(&place) {
                 Some(link) => (link, false),
                 None => (Link::open(place).await?, true),
@@ -119,13 +115,19 @@ impl Links {
     }
 }
 
+/// Connects to a process; none if it does not listen there any more, whoever does.
+pub(super) async fn connect(process: Listener) -> Option<TcpStream> {
+    let connecting = TcpStream::connect(process.address());
+    let stream = tokio::time::timeout(CONNECT, connecting).await.ok()?.ok()?;
+    // Before anything is sent.
+    process.is_listening().then_some(())?;
+    let _ = stream.set_nodelay(true);
+    Some(stream)
+}
+
 impl Link {
     async fn open(place: Place) -> Result<Self, Failed> {
-        let stream = match tokio::time::timeout(CONNECT, TcpStream::connect(place.1)).await {
-            Ok(Ok(stream)) => stream,
-            _ => return Err(Failed::Before),
-        };
-        let _ = stream.set_nodelay(true);
+        let stream = connect(place.1).await.ok_or(Failed::Before)?;
         let (sender, wire) = handshake(TokioIo::new(stream)).await.map_err(|_| Failed::Before)?;
         Ok(Self {
             place,
@@ -220,9 +222,9 @@ mod tests {
     use tokio::net::TcpListener;
 
     /// A process that gives each connection the next of these answers to each of its requests, and ends it after the last.
-    async fn process(answers: &'static [&'static [&'static str]]) -> (SocketAddr, Arc<AtomicUsize>) {
+    async fn process(answers: &'static [&'static [&'static str]]) -> (Listener, Arc<AtomicUsize>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let address = own(&listener);
         let opened = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&opened);
         tokio::spawn(async move {
@@ -243,6 +245,11 @@ mod tests {
         (address, opened)
     }
 
+    fn own(listener: &TcpListener) -> Listener {
+        let port = listener.local_addr().unwrap().port();
+        Listener::of_process(std::process::id(), port).unwrap()
+    }
+
     fn request() -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::new(Bytes::from_static(b"{}")));
         *request.uri_mut() = Uri::from_static("/v2/pipeline");
@@ -250,7 +257,7 @@ mod tests {
         request
     }
 
-    async fn ask(links: &Links, address: SocketAddr) -> Result<Bytes, Failed> {
+    async fn ask(links: &Links, address: Listener) -> Result<Bytes, Failed> {
         let response = links.send(address, request()).await?;
         Ok(response.into_body().collect().await.map_err(Failed::After)?.to_bytes())
     }
@@ -295,7 +302,21 @@ mod tests {
         let (address, _) = process(&[&[""]]).await;
         let links = Links::default();
         assert!(matches!(ask(&links, address).await, Err(Failed::After(_))));
-        let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let nobody = own(&TcpListener::bind("127.0.0.1:0").await.unwrap());
         assert!(matches!(ask(&links, nobody).await, Err(Failed::Before)));
+    }
+
+    #[tokio::test]
+    async fn connection_to_another_program_at_the_port_is_sent_nothing() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let process = own(&listener);
+        drop(listener);
+        let stranger = TcpListener::bind(process.address()).await.unwrap();
+        let links = Links::default();
+        assert!(matches!(ask(&links, process).await, Err(Failed::Before)));
+        let (mut connection, _) = stranger.accept().await.unwrap();
+        let mut received = Vec::new();
+        connection.read_to_end(&mut received).await.unwrap();
+        assert!(received.is_empty(), "{received:?}");
     }
 }

@@ -7,11 +7,12 @@ use super::account::Account;
 use super::bearer;
 use super::inspect::{BodySummary, Format};
 use super::limits::{Guest, Permit};
+use super::links;
 use super::refusal::Refusal;
 use super::speech::{Does, Speech};
-use super::upstream::{Target, Wait};
+use super::upstream::{Target, Wait, took_too_long};
 use super::wire;
-use crate::control::hosted::Route;
+use crate::control::hosted::{Listener, Route};
 use crate::control::tokens::Authorization;
 use crate::sqltext::policy::InstanceKind;
 use crate::sync::lock;
@@ -21,7 +22,6 @@ use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 use hyper_util::rt::TokioIo;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -98,7 +98,7 @@ pub(super) async fn open(
     let upgrade = hyper::upgrade::on(&mut request);
     let session = Session {
         core: Arc::clone(core),
-        process: target.address,
+        process: target.process,
         reads_only: AtomicBool::new(false),
         account: Mutex::default(),
         route,
@@ -151,10 +151,11 @@ async fn connect(
     protocols: Option<HeaderValue>,
 ) -> Result<(WebSocketStream<TcpStream>, Option<HeaderValue>), Refusal> {
     let broken = || Refusal::unavailable("the database's process does not answer");
-    let stream = TcpStream::connect(target.address).await.map_err(|_| broken())?;
-    let _ = stream.set_nodelay(true);
+    let stream = links::connect(target.process).await.ok_or_else(broken)?;
     let mut request = Request::new(());
-    *request.uri_mut() = format!("ws://{}/", target.address).parse().map_err(|_| broken())?;
+    *request.uri_mut() = format!("ws://{}/", target.process.address())
+        .parse()
+        .map_err(|_| broken())?;
     let headers = request.headers_mut();
     headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
@@ -184,7 +185,7 @@ async fn connect(
 struct Session {
     core: Arc<Core>,
     route: Arc<Route>,
-    process: SocketAddr,
+    process: Listener,
     /// Whether the token of the last greeting may only read.
     reads_only: AtomicBool,
     account: Mutex<Account>,
@@ -329,8 +330,7 @@ impl Session {
     /// Why a process ended the socket without a word. One that goes on does so to who wrote and may only read.
     async fn broken_off(&self) -> CloseFrame {
         if self.reads_only.load(Ordering::Relaxed) {
-            let again = tokio::time::timeout(HANDSHAKE, TcpStream::connect(self.process)).await;
-            if matches!(again, Ok(Ok(_))) {
+            if links::connect(self.process).await.is_some() {
                 return close_frame(CloseCode::Policy, &Refusal::read_only().message);
             }
         }
@@ -374,6 +374,9 @@ impl Session {
             if silent > PING && pinged.elapsed() > PING {
                 pinged = Instant::now();
                 let _ = replies.try_send(Message::Ping(Bytes::new()));
+            }
+            if self.waits() && self.since(&self.asked) > limits.answer {
+                return frame(CloseCode::Again, &took_too_long(limits.answer).message);
             }
             if !self.waits() || self.since(&self.asked) <= limits.doubt {
                 wait = Wait::default();

@@ -4,7 +4,7 @@
 use super::limits::Limits;
 use super::links::{Answer, Failed, Links};
 use super::refusal::Refusal;
-use crate::control::hosted::{Endpoint, Hosted, Route};
+use crate::control::hosted::{Endpoint, Hosted, Listener, Route};
 use crate::control::names::DatabaseId;
 use crate::control::tokens::Authorization;
 use crate::sync;
@@ -15,7 +15,6 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use bytes::Bytes;
 use http_body_util::Full;
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
@@ -31,7 +30,7 @@ const WELL: Duration = Duration::from_secs(1);
 /// A namespace at a process.
 #[derive(Debug)]
 pub(super) struct Target {
-    pub address: SocketAddr,
+    pub process: Listener,
     host: HeaderValue,
     namespace: HeaderValue,
     /// With `Bearer`.
@@ -92,7 +91,7 @@ impl Target {
         let mut authorization = HeaderValue::try_from(format!("Bearer {token}")).map_err(broken)?;
         authorization.set_sensitive(true);
         Ok(Self {
-            address: endpoint.address,
+            process: endpoint.listener,
             host: HeaderValue::try_from(&endpoint.host).map_err(broken)?,
             namespace: HeaderValue::try_from(STANDARD_NO_PAD.encode(id.as_str())).map_err(broken)?,
             authorization,
@@ -183,9 +182,21 @@ impl Upstream {
     /// Sends a request until a process has taken it, as long as it cannot have had an effect before.
     pub async fn send(&self, route: &Arc<Route>, call: &Call) -> Result<Response<Answer>, Refusal> {
         let end = Instant::now() + self.limits.absence;
+        let mut refused_before = false;
         loop {
             let refusal = match self.try_send(route, call).await {
-                Ok(response) if response.status() != StatusCode::NOT_FOUND => return Ok(response),
+                // It is our own token that it does not accept, so nothing was done: the clock was set, or the machine slept.
+                Ok((response, target)) if refuses_token(&response) && call.shows.is_some() => {
+                    self.hosted
+                        .forget_internal_token(route, call.authorization, &target.token);
+                    let refusal = Refusal::unavailable("the database's process does not accept the server's token");
+                    if std::mem::replace(&mut refused_before, true) {
+                        tracing::warn!(database = %route.label, "a database process refuses a token that was just made");
+                        return Err(refusal);
+                    }
+                    refusal
+                }
+                Ok((response, _)) if response.status() != StatusCode::NOT_FOUND => return Ok(response),
                 // The process is ending, or has not yet learnt of the database. Nothing was done.
                 Ok(_) => Refusal::unavailable("the database does not run at the moment"),
                 Err(Failure::Before(refusal)) => refusal,
@@ -202,7 +213,7 @@ impl Upstream {
         }
     }
 
-    async fn try_send(&self, route: &Arc<Route>, call: &Call) -> Result<Response<Answer>, Failure> {
+    async fn try_send(&self, route: &Arc<Route>, call: &Call) -> Result<(Response<Answer>, Arc<Target>), Failure> {
         let target = self
             .target(route, call.authorization, call.to_primary)
             .map_err(|refusal| match refusal.retry_after {
@@ -214,10 +225,10 @@ impl Upstream {
         *request.uri_mut() = Uri::from(call.path.clone());
         *request.headers_mut() = call.headers.clone();
         target.present(request.headers_mut(), call.shows);
-        let sent = self.links.send(target.address, request);
+        let sent = self.links.send(target.process, request);
         let watched = self.while_well(route, call.to_primary, sent);
         match tokio::time::timeout(self.limits.answer, watched).await {
-            Ok(Ok(Ok(response))) => Ok(response),
+            Ok(Ok(Ok(response))) => Ok((response, target)),
             Ok(Ok(Err(Failed::After(error)))) if !call.repeatable => {
                 tracing::warn!(%error, database = %route.label, "a process ended before it answered");
                 Err(Failure::Final(lost()))
@@ -226,11 +237,7 @@ impl Upstream {
                 "the database's process does not answer",
             ))),
             Ok(Err(refusal)) => Err(Failure::Final(refusal)),
-            Err(_) => Err(Failure::Final(Refusal::new(
-                StatusCode::GATEWAY_TIMEOUT,
-                "TIMEOUT",
-                format!("the database took longer than {} seconds", self.limits.answer.as_secs()),
-            ))),
+            Err(_) => Err(Failure::Final(took_too_long(self.limits.answer))),
         }
     }
 
@@ -290,9 +297,30 @@ impl Upstream {
         request
             .headers_mut()
             .insert(header::HOST, HeaderValue::from_static("localhost"));
-        let asked = tokio::time::timeout(WELL, self.links.send(endpoint.address, request)).await;
+        let asked = tokio::time::timeout(WELL, self.links.send(endpoint.listener, request)).await;
         matches!(asked, Ok(Ok(response)) if response.status().is_success())
     }
+}
+
+/// Whether a process refuses the token that it was sent: by its status, or by that of gRPC, 16.
+fn refuses_token(response: &Response<Answer>) -> bool {
+    response.status() == StatusCode::UNAUTHORIZED
+        || response
+            .headers()
+            .get("grpc-status")
+            .is_some_and(|status| status == "16")
+}
+
+/// The error for a statement that nobody waits for any longer; with its connection, it ends.
+pub(super) fn took_too_long(limit: Duration) -> Refusal {
+    Refusal::new(
+        StatusCode::GATEWAY_TIMEOUT,
+        "TIMEOUT",
+        format!(
+            "the statement took longer than {} seconds and was ended; the server's --statement-timeout says how long one may take",
+            limit.as_secs_f64()
+        ),
+    )
 }
 
 /// The state of waiting for a process.

@@ -181,6 +181,7 @@ impl ControlPlane for Tenant<'_> {
         self.change(Action::Maintain, Target::Organization, entry, |plane| {
             let dir = self.shared.dir.to_string_lossy();
             let mut found = plane.check(fix)?;
+            found.extend(self.shared.check_processes(&self.organization.id));
             for finding in &mut found {
                 finding.message = finding.message.replace(&*dir, "…");
                 finding.fix = finding.fix.take().map(|fix| fix.replace(&*dir, "…"));

@@ -1,0 +1,74 @@
+//! What `torso doctor` says about a server's database processes, and about its data directory.
+
+use super::{Confinement, Shared, SqldEngine};
+use crate::control::types::{Finding, Severity};
+
+impl Shared {
+    /// Finds out which processes of an organization do not run, and how far processes are confined.
+    pub(super) fn check_processes(&self, organization_id: &str) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let mut add = |severity, code: &str, message: String, fix: Option<&str>| {
+            findings.push(Finding {
+                code: code.to_owned(),
+                severity,
+                message,
+                fix: fix.map(str::to_owned),
+            });
+        };
+        let pools = self.labels.pools(organization_id);
+        let own: Vec<_> = self
+            .processes()
+            .into_iter()
+            .filter(|process| pools.contains(&process.label.pool))
+            .collect();
+        for process in own.iter().filter(|process| !process.is_ready) {
+            let cause = process.failure.as_deref().unwrap_or("is being started");
+            add(
+                Severity::Error,
+                "process_down",
+                format!("{} {cause}", process.label),
+                Some("the server tries again by itself; its log has the last words of the process"),
+            );
+        }
+        if !own.is_empty() && own.iter().all(|process| process.is_ready) {
+            let count = own.len();
+            add(
+                Severity::Ok,
+                "processes",
+                format!("database processes that run: {count}"),
+                None,
+            );
+        }
+        match self.sqld().ok().map(SqldEngine::confinement) {
+            Some(Confinement::Full) => add(
+                Severity::Ok,
+                "confinement",
+                "database processes are confined to their own files and ports".to_owned(),
+                None,
+            ),
+            Some(Confinement::FilesOnly) => add(
+                Severity::Note,
+                "confinement",
+                "database processes are confined to their own files, but not to their ports".to_owned(),
+                Some("run the server on Linux 6.12 or later"),
+            ),
+            Some(Confinement::None) => add(
+                Severity::Warning,
+                "confinement",
+                "database processes are not confined: they can read every file that the server can".to_owned(),
+                Some("run the server without --unconfined, on Linux with Landlock"),
+            ),
+            None => {}
+        }
+        if self.is_copy {
+            add(
+                Severity::Note,
+                "copied_directory",
+                "the server's data directory is a copy, or was moved: what is written here is not written to the other one"
+                    .to_owned(),
+                None,
+            );
+        }
+        findings
+    }
+}

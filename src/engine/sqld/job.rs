@@ -1,0 +1,409 @@
+//! How a process is started: what is put right in its directory before, which ports and keys it gets, what it may touch;
+//! and when it is ready.
+
+use super::admin::Admin;
+use super::log_keys::KeyFiles;
+use super::node::{Common, Pool};
+use super::records::{acknowledged, record, remove_marked};
+use super::role::{Place, Ports, Role, db_path, free_port, is_free, write_role};
+use super::{files, keys};
+use crate::engine::confine::{self, Bounds};
+use crate::engine::process::{Job, Launch, Listener};
+use crate::engine::{child, disk};
+use crate::error::{Code, Error, Result};
+use crate::secret::Secret;
+use crate::sync::lock;
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// The only certificate authority of the network that processes trust. The server does not start without one, but it never
+/// uses it. Its key was discarded.
+const AUTHORITY: &str = include_str!("nobody.pem");
+
+/// Namespaces that are loaded in parallel after a start.
+const WARMERS: usize = 4;
+
+/// A process as its supervisor sees it.
+pub(super) struct Server {
+    pub dir: PathBuf,
+    pool: Arc<Pool>,
+    common: Arc<Common>,
+    role: Mutex<Role>,
+    /// The administration key of the start under way, or of the process that runs.
+    key: Mutex<Option<Secret>>,
+    /// How to reach the process, while it is ready.
+    running: Mutex<Option<Admin>>,
+    /// The last start led to a process that was ready.
+    was_ready: AtomicBool,
+    /// Namespaces that it was asked for since its start. A replica follows only these.
+    pub asked: Mutex<Asked>,
+    /// Files that it is making namespaces of.
+    pub importing: AtomicUsize,
+}
+
+/// The namespaces that a process was asked for since its start.
+#[derive(Default)]
+pub(super) struct Asked {
+    /// Counts the ends of processes.
+    ends: u64,
+    ids: HashSet<String>,
+}
+
+impl Asked {
+    /// Notes what a process has answered to that was asked when so many had ended: another one knows nothing of it.
+    fn note(&mut self, ends: u64, id: &str) {
+        if self.ends == ends {
+            self.ids.insert(id.to_owned());
+        }
+    }
+
+    fn ended(&mut self) {
+        self.ends += 1;
+        self.ids.clear();
+    }
+
+    pub fn has(&self, id: &str) -> bool {
+        self.ids.contains(id)
+    }
+
+    pub fn remove(&mut self, id: &str) {
+        self.ids.remove(id);
+    }
+}
+
+impl Server {
+    pub fn new(dir: &Path, common: Arc<Common>, pool: Arc<Pool>, role: Role) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            pool,
+            common,
+            role: Mutex::new(role),
+            key: Mutex::default(),
+            running: Mutex::default(),
+            was_ready: AtomicBool::new(true),
+            asked: Mutex::default(),
+            importing: AtomicUsize::new(0),
+        }
+    }
+
+    pub fn role(&self) -> Role {
+        lock(&self.role).clone()
+    }
+
+    pub fn admin(&self) -> Option<Admin> {
+        lock(&self.running).clone()
+    }
+
+    pub fn is_misdirected(&self) -> bool {
+        lock(&self.pool.log_port).is_some_and(|port| port != self.role().ports.log)
+    }
+
+    /// Makes the process create a namespace, empty or from the file in its place, and load it. An existing one stays.
+    pub fn make(&self, admin: &Admin, id: &str) -> Result<()> {
+        let ends = lock(&self.asked).ends;
+        self.importing.fetch_add(1, Ordering::SeqCst);
+        let made = admin.create(id);
+        self.importing.fetch_sub(1, Ordering::SeqCst);
+        let was_there = made?;
+        if !was_there {
+            lock(&self.asked).note(ends, id);
+        }
+        Ok(())
+    }
+
+    /// Has the process open a namespace, and notes it.
+    pub fn ask(&self, admin: &Admin, id: &str) -> Result<()> {
+        let ends = lock(&self.asked).ends;
+        admin.usage(id)?;
+        lock(&self.asked).note(ends, id);
+        Ok(())
+    }
+
+    fn keys_dir(&self) -> PathBuf {
+        self.dir.join("keys")
+    }
+
+    /// There while the settings of namespaces have to be made again from the records.
+    fn rebuild_mark(&self) -> PathBuf {
+        self.dir.join("rebuild")
+    }
+
+    /// Chooses the ports for a start: those of the last one, unless another program has one of them. Stores them.
+    fn choose_ports(&self) -> Result<Role> {
+        let mut role = lock(&self.role);
+        let (place, before) = (role.role, role.ports);
+        let Ports { log, http, admin } = &mut role.ports;
+        let mut own = vec![http, admin];
+        match place {
+            Place::Primary => own.push(log),
+            Place::Replica => *log = lock(&self.pool.log_port).unwrap_or(*log),
+        }
+        for port in own {
+            if !is_free(*port) {
+                let taken = std::mem::replace(port, free_port()?);
+                let dir = self.dir.display();
+                tracing::warn!(%taken, now = %port, %dir, "another program has a port of a database process, which gets another one");
+            }
+        }
+        if role.ports != before {
+            write_role(&self.dir, &role)?;
+        }
+        if place == Place::Primary {
+            *lock(&self.pool.log_port) = Some(role.ports.log);
+        }
+        Ok(role.clone())
+    }
+
+    /// Moves what would keep the process from starting out of its way. It is kept in `aside`.
+    fn clear_the_way(&self, place: Place) -> Result<()> {
+        let db_path = db_path(&self.dir);
+        for path in files::obstacles(&db_path) {
+            self.set_aside(&path)?;
+        }
+        let metastore = db_path.join("metastore");
+        let is_sound = match files::has_database_header(&metastore.join("data")) {
+            None => place == Place::Replica || acknowledged(&self.dir)?.is_empty(),
+            Some(false) => false,
+            // Opening it takes a process, so that is done where a start has failed.
+            Some(true) if self.was_ready.load(Ordering::SeqCst) => true,
+            Some(true) => child::is_sound(&self.common.sandbox, &metastore.join("data")),
+        };
+        if is_sound {
+            return Ok(());
+        }
+        if place == Place::Primary {
+            disk::private_file(&self.rebuild_mark())?;
+            disk::sync_dir(&self.dir)?;
+        }
+        if metastore.exists() {
+            self.set_aside(&metastore)?;
+        }
+        Ok(())
+    }
+
+    fn set_aside(&self, path: &Path) -> Result<()> {
+        let aside = self.dir.join("aside");
+        disk::private_dir(&aside)?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let to = aside.join(format!("{name}-{}", jiff::Timestamp::now().as_millisecond()));
+        disk::rename(path, &to)?;
+        let (from, to) = (path.display(), to.display());
+        tracing::warn!(%from, %to, "a file in the way of a database process was set aside");
+        Ok(())
+    }
+
+    /// Makes the settings of namespaces again from the records.
+    fn rebuild_settings(&self, admin: &Admin) -> Result<()> {
+        for id in acknowledged(&self.dir)? {
+            // Made without its file it would be served as an empty database.
+            let data = files::database(&db_path(&self.dir), &id);
+            if !std::fs::metadata(data).is_ok_and(|data| data.len() > 0) {
+                continue;
+            }
+            self.make(admin, &id)?;
+            if let Some(limits) = record(&self.dir, &id)? {
+                admin.configure(&id, &limits)?;
+            }
+        }
+        disk::remove(&self.rebuild_mark())
+    }
+
+    fn arguments(&self, role: &Role, keys: &KeyFiles) -> Vec<OsString> {
+        let local = |port: u16| format!("127.0.0.1:{port}");
+        let mut args: Vec<OsString> = Vec::new();
+        let mut add = |flag: &str, value: OsString| args.extend([flag.into(), value]);
+        add("--db-path", db_path(&self.dir).into());
+        add("--http-listen-addr", local(role.ports.http).into());
+        add("--admin-listen-addr", local(role.ports.admin).into());
+        let (address, prefix) = match role.role {
+            Place::Primary => {
+                add("--grpc-listen-addr", local(role.ports.log).into());
+                ("--grpc-tls", "--grpc")
+            }
+            Place::Replica => {
+                let url = format!("https://{}", local(role.ports.log));
+                add("--primary-grpc-url", url.into());
+                ("--primary-grpc-tls", "--primary-grpc")
+            }
+        };
+        for (name, path) in [
+            ("cert-file", &keys.certificate),
+            ("key-file", &keys.key),
+            ("ca-cert-file", &keys.authority),
+        ] {
+            add(&format!("{prefix}-{name}"), path.clone().into());
+        }
+        // If this is below the real number, namespaces are dropped and loaded again all the time.
+        add("--max-active-namespaces", "100000".into());
+        // For all namespaces together; the gateway limits each.
+        add("--max-concurrent-connections", "1024".into());
+        add("--max-concurrent-requests", "1024".into());
+        add("--shutdown-timeout", "5".into());
+        // A statement that needs more fails with SQLITE_NOMEM. The rest is for what is not SQLite's, and for fragmentation.
+        let heap = (self.common.sandbox.memory / 3 * 2) >> 20;
+        add("--hard-heap-limit-mb", heap.to_string().into());
+        add("--soft-heap-limit-mb", (heap / 4 * 3).to_string().into());
+        args.extend(
+            [
+                address,
+                "--no-welcome",
+                "--enable-namespaces",
+                "--disable-default-namespace",
+                "--disable-metrics",
+            ]
+            .map(Into::into),
+        );
+        args
+    }
+
+    /// Makes a replica follow all of its namespaces again: it forgets them when it ends.
+    fn follow_again(self: &Arc<Self>, admin: &Admin) {
+        let Ok(ids) = acknowledged(&self.dir) else { return };
+        let waiting = Arc::new(Mutex::new(ids));
+        for _ in 0..WARMERS {
+            let waiting = Arc::clone(&waiting);
+            let (server, admin) = (Arc::clone(self), admin.clone());
+            // What cannot be loaded now is loaded on its next use; until then it does not count as fresh.
+            let _ = std::thread::Builder::new().name("warm".to_owned()).spawn(move || {
+                while let Some(id) = { lock(&waiting).pop() } {
+                    match server.ask(&admin, &id) {
+                        Err(error) if error.code() == Code::Timeout => return,
+                        Ok(()) | Err(_) => {}
+                    }
+                }
+            });
+        }
+    }
+}
+
+/// How many threads of a process converse; others run its SQL. With as many as there are processors, which is what it takes by
+/// itself, they mostly wake each other: a point read took a fifth longer on two.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, |processors| (processors.get() / 2).max(1))
+}
+
+impl Job for Arc<Server> {
+    fn prepare(&self) -> Result<Launch> {
+        let held = self.dir.join("lock");
+        confine::end_orphan(&held)?;
+        let place = self.role().role;
+        if place == Place::Replica {
+            remove_marked(&self.dir)?;
+        }
+        self.clear_the_way(place)?;
+        self.was_ready.store(false, Ordering::SeqCst);
+        files::prepare(place, &db_path(&self.dir))?;
+        let role = self.choose_ports()?;
+        let authority = self.dir.join("authority.pem");
+        if !authority.exists() {
+            let written = disk::private_file(&authority)?.write_all(AUTHORITY.as_bytes());
+            written.map_err(|error| Error::io(error, format!("cannot write {}", authority.display())))?;
+        }
+        let key_files = self.pool.keys.write_files(&self.keys_dir(), place == Place::Primary)?;
+        let mut bounds = Bounds {
+            lock: Some(held),
+            read: vec![
+                authority.clone(),
+                key_files.authority.clone(),
+                key_files.certificate.clone(),
+                key_files.key.clone(),
+            ],
+            write: vec![db_path(&self.dir), self.dir.join("tmp")],
+            listen: vec![role.ports.http, role.ports.admin],
+            ..Bounds::default()
+        };
+        match place {
+            Place::Primary => bounds.listen.push(role.ports.log),
+            Place::Replica => bounds.connect.push(role.ports.log),
+        }
+        let key = keys::admin_key()?;
+        let variables: [(&str, OsString); 8] = [
+            ("LIBSQL_ADMIN_AUTH_KEY", key.expose().into()),
+            ("SQLD_AUTH_JWT_KEY", self.common.keys.public().into()),
+            ("RUST_LOG", "warn,sqld=info".into()),
+            // Needed to parse a long chain of operators in one statement.
+            ("RUST_MIN_STACK", "67108864".into()),
+            ("TOKIO_WORKER_THREADS", workers().to_string().into()),
+            ("SSL_CERT_FILE", authority.into()),
+            ("SQLITE_TMPDIR", self.dir.join("tmp").into()),
+            ("TMPDIR", self.dir.join("tmp").into()),
+        ];
+        *lock(&self.key) = Some(key);
+        let program = Launch {
+            program: self.common.sqld.clone(),
+            args: self.arguments(&role, &key_files),
+            environment: variables.map(|(name, value)| (name.into(), value)).to_vec(),
+        };
+        Ok(self.common.sandbox.launch(&bounds, program))
+    }
+
+    /// Only a process that listens on all of its ports itself is ready.
+    fn is_ready(&self, pid: u32) -> bool {
+        let role = self.role();
+        let find = |port| Listener::of_process(pid, port);
+        let Some(key) = lock(&self.key).clone() else {
+            return false;
+        };
+        let (Some(listener), Some(sql)) = (find(role.ports.admin), find(role.ports.http)) else {
+            return false;
+        };
+        if role.role == Place::Primary && find(role.ports.log).is_none() {
+            return false;
+        }
+        let admin = Admin::new(listener, sql, key);
+        let is_ready = admin.healthy();
+        if is_ready {
+            *lock(&self.running) = Some(admin);
+        }
+        is_ready
+    }
+
+    fn became_ready(&self) {
+        self.was_ready.store(true, Ordering::SeqCst);
+        // Read by now.
+        if let Err(error) = KeyFiles::remove(&self.keys_dir()) {
+            tracing::warn!(%error, "the keys of a database process cannot be removed");
+        }
+        let Some(admin) = self.admin() else { return };
+        match self.role().role {
+            Place::Primary if self.rebuild_mark().exists() => {
+                if let Err(error) = self.rebuild_settings(&admin) {
+                    tracing::warn!(%error, dir = %self.dir.display(), "the settings of databases cannot be made again");
+                }
+            }
+            Place::Primary => {}
+            Place::Replica => self.follow_again(&admin),
+        }
+    }
+
+    fn ended(&self) {
+        *lock(&self.running) = None;
+        *lock(&self.key) = None;
+        // They are written again before the next start, and of no use after this run of torso.
+        let _ = KeyFiles::remove(&self.keys_dir());
+        lock(&self.asked).ended();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_one_process_was_asked_for_the_next_one_was_not() {
+        let mut asked = Asked::default();
+        let ends = asked.ends;
+        asked.note(ends, "a");
+        assert!(asked.ids.contains("a"));
+        asked.ended();
+        // An answer that came late.
+        asked.note(ends, "b");
+        assert!(asked.ids.is_empty());
+        asked.note(asked.ends, "b");
+        assert!(asked.ids.contains("b"));
+    }
+}

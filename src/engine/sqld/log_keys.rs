@@ -1,0 +1,135 @@
+//! The certificates with which the processes of a pool prove to each other who they are: a primary's replication port has
+//! no other lock. They are made for each pool and each run of torso; the authority's own key is thrown away once it has
+//! signed.
+//!
+//! A process takes its certificate and key from files, which it reads once, while it starts. They are in its directory
+//! until it has started, readable by this user, and under the sandbox by this process only.
+
+use crate::engine::disk;
+use crate::error::{Code, Error, Result};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+/// The name that libSQL server's replicas expect in a primary's certificate.
+const SERVER_NAME: &str = "sqld";
+
+/// The certificates of a pool.
+pub(super) struct LogKeys {
+    authority: String,
+    primary: Identity,
+    /// All replicas of a pool have the same one: the primary accepts any certificate of the authority.
+    replica: Identity,
+}
+
+struct Identity {
+    certificate: String,
+    key: String,
+}
+
+/// The files for one process.
+pub(super) struct KeyFiles {
+    pub authority: PathBuf,
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+impl LogKeys {
+    pub fn generate() -> Result<Self> {
+        let failed = |error: rcgen::Error| Error::new(Code::Internal, "cannot make a certificate").caused_by(error);
+        let make = || -> Result<Self, rcgen::Error> {
+            let mut params = CertificateParams::new(Vec::new())?;
+            params.distinguished_name.push(DnType::CommonName, "torso pool");
+            params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+            params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+            let key = KeyPair::generate()?;
+            let authority = params.self_signed(&key)?.pem();
+            let issuer = Issuer::new(params, key);
+            Ok(Self {
+                authority,
+                primary: Identity::sign(&issuer, SERVER_NAME, ExtendedKeyUsagePurpose::ServerAuth)?,
+                replica: Identity::sign(&issuer, "replica", ExtendedKeyUsagePurpose::ClientAuth)?,
+            })
+        };
+        make().map_err(failed)
+    }
+
+    /// Writes the files of a primary, or of a replica, into a directory.
+    pub fn write_files(&self, dir: &Path, is_primary: bool) -> Result<KeyFiles> {
+        let identity = if is_primary { &self.primary } else { &self.replica };
+        let files = KeyFiles::in_dir(dir);
+        disk::private_dir(dir)?;
+        for (path, text) in [
+            (&files.authority, &self.authority),
+            (&files.certificate, &identity.certificate),
+            (&files.key, &identity.key),
+        ] {
+            let mut file = disk::private_file(path)?;
+            file.set_len(0)
+                .and_then(|()| file.write_all(text.as_bytes()))
+                .map_err(|error| Error::io(error, format!("cannot write {}", path.display())))?;
+        }
+        Ok(files)
+    }
+}
+
+impl Identity {
+    fn sign(issuer: &Issuer<'_, KeyPair>, name: &str, usage: ExtendedKeyUsagePurpose) -> Result<Self, rcgen::Error> {
+        let mut params = CertificateParams::new(vec![name.to_owned()])?;
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.extended_key_usages = vec![usage];
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.use_authority_key_identifier_extension = true;
+        let key = KeyPair::generate()?;
+        Ok(Self {
+            certificate: params.signed_by(&key, issuer)?.pem(),
+            key: key.serialize_pem(),
+        })
+    }
+}
+
+impl KeyFiles {
+    fn in_dir(dir: &Path) -> Self {
+        Self {
+            authority: dir.join("authority.pem"),
+            certificate: dir.join("certificate.pem"),
+            key: dir.join("key.pem"),
+        }
+    }
+
+    /// Removes the files in a directory. Missing ones are no error.
+    pub fn remove(dir: &Path) -> Result<()> {
+        let files = Self::in_dir(dir);
+        for path in [&files.key, &files.certificate, &files.authority] {
+            disk::remove(path)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn log_keys_are_private_files_that_go_and_differ_between_pools() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().join("keys");
+        let one = LogKeys::generate().unwrap();
+        let files = one.write_files(&home, true).unwrap();
+        for path in [&files.authority, &files.certificate, &files.key] {
+            assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        let key = std::fs::read_to_string(&files.key).unwrap();
+        assert!(key.starts_with("-----BEGIN PRIVATE KEY-----"), "not PKCS#8");
+        one.write_files(&home, false).unwrap();
+        assert_ne!(std::fs::read_to_string(&files.key).unwrap(), key);
+        KeyFiles::remove(&home).unwrap();
+        KeyFiles::remove(&home).unwrap();
+        assert_eq!(std::fs::read_dir(&home).unwrap().count(), 0);
+        assert_ne!(one.authority, LogKeys::generate().unwrap().authority);
+    }
+}

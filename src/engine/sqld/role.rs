@@ -1,0 +1,122 @@
+//! The role of a process's directory, and its ports: `role.json`, written before the first start.
+
+use super::records::write_json;
+use crate::error::{Code, Error, Result};
+use crate::sync::lock;
+use serde::{Deserialize, Serialize};
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+/// Below the ports that systems use for outgoing connections.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Place {
+    Primary,
+    Replica,
+}
+
+impl Place {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Primary => "primary",
+            Self::Replica => "replica",
+        }
+    }
+}
+
+/// The role of a directory. A change of roles is a new epoch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Role {
+    pub role: Place,
+    /// The number of changes of the primary.
+    pub epoch: u64,
+    /// The location of the primary.
+    pub primary: String,
+    #[serde(flatten)]
+    pub ports: Ports,
+}
+
+/// Ports of 127.0.0.1. They stay until another program has one of them when the process is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Ports {
+    /// Where the primary sends its replication log.
+    #[serde(rename = "log_port")]
+    pub log: u16,
+    /// Takes SQL.
+    #[serde(rename = "http_port")]
+    pub http: u16,
+    /// For administration.
+    #[serde(rename = "admin_port")]
+    pub admin: u16,
+}
+
+/// Whether an error means that the file, or its directory, does not exist.
+pub(super) fn is_absent(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
+/// The directory of the process's own files.
+pub(super) fn db_path(dir: &Path) -> PathBuf {
+    dir.join("sqld")
+}
+
+/// The role of a directory; none if it has none.
+pub(super) fn role_of(dir: &Path) -> Result<Option<Role>> {
+    let path = dir.join("role.json");
+    match std::fs::read(&path) {
+        Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| {
+            Error::new(Code::InvalidFile, format!("{} cannot be understood", path.display())).caused_by(error)
+        }),
+        Err(error) if is_absent(&error) => Ok(None),
+        Err(error) => Err(Error::io(error, format!("cannot read {}", path.display()))),
+    }
+}
+
+/// Makes a new role with ports of its own. A replica is given its primary's location and log port.
+pub(super) fn new_role(primary: &str, log_port: Option<u16>) -> Result<Role> {
+    Ok(Role {
+        role: if log_port.is_none() {
+            Place::Primary
+        } else {
+            Place::Replica
+        },
+        epoch: 1,
+        primary: primary.to_owned(),
+        ports: Ports {
+            log: log_port.map_or_else(free_port, Ok)?,
+            http: free_port()?,
+            admin: free_port()?,
+        },
+    })
+}
+
+/// Returns a port that nobody listens on, and that this function has not returned before.
+pub(super) fn free_port() -> Result<u16> {
+    static RETURNED: Mutex<Vec<u16>> = Mutex::new(Vec::new());
+    let mut returned = lock(&RETURNED);
+    for _ in 0..1000 {
+        let port = fastrand::u16(PORTS);
+        if !returned.contains(&port) && is_free(port) {
+            returned.push(port);
+            return Ok(port);
+        }
+    }
+    Err(Error::new(
+        Code::Unavailable,
+        format!("no port is free between {} and {}", PORTS.start, PORTS.end),
+    ))
+}
+
+/// Stores a role.
+pub(super) fn write_role(dir: &Path, role: &Role) -> Result<()> {
+    write_json(&dir.join("role.json"), role)
+}
+
+/// Whether nobody listens on a port.
+pub(super) fn is_free(port: u16) -> bool {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+}

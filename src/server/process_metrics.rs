@@ -1,0 +1,105 @@
+//! Metrics of the database processes, in Prometheus' text format.
+
+use crate::control::hosted::{Confinement, Hosted, ProcessStatus};
+use std::fmt::Write as _;
+
+/// Appends the state of every process, how far they are confined, and which version this is.
+pub(super) fn write(text: &mut String, hosted: &Hosted) {
+    // Writing to a String cannot fail.
+    let _ = write_all(text, &hosted.processes(), hosted.confinement());
+}
+
+fn write_all(text: &mut String, processes: &[ProcessStatus], confinement: Option<Confinement>) -> std::fmt::Result {
+    let head = |text: &mut String, name: &str, kind: &str, help: &str| {
+        writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}")
+    };
+    head(text, "torso_build_info", "gauge", "The version of torso.")?;
+    writeln!(text, "torso_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION"))?;
+    let each: [(&str, &str, &str, fn(&ProcessStatus) -> u64); 3] = [
+        (
+            "torso_process_up",
+            "gauge",
+            "Whether a database process that is wanted runs.",
+            |process| u64::from(process.is_ready),
+        ),
+        (
+            "torso_process_failures_total",
+            "counter",
+            "How often a database process ended by itself or did not start, and was started again.",
+            |process| process.failures,
+        ),
+        (
+            "torso_process_memory_bytes",
+            "gauge",
+            "Memory of a database process, without that of files.",
+            |process| process.memory.unwrap_or(0),
+        ),
+    ];
+    for (name, kind, help, value) in each {
+        head(text, name, kind, help)?;
+        for process in processes {
+            let label = &process.label;
+            // Codes, names and ids need no escapes.
+            writeln!(
+                text,
+                "{name}{{location=\"{}\",group=\"{}\",role=\"{}\",pool=\"{}\"}} {}",
+                label.location,
+                label.group,
+                label.role,
+                label.pool,
+                value(process)
+            )?;
+        }
+    }
+    if let Some(confinement) = confinement {
+        let name = "torso_processes_confined";
+        head(
+            text,
+            name,
+            "gauge",
+            "Whether database processes see no files but their own.",
+        )?;
+        writeln!(
+            text,
+            "{name}{{level=\"{}\"}} {}",
+            confinement.name(),
+            u8::from(confinement != Confinement::None)
+        )?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::hosted::ProcessLabel;
+
+    #[test]
+    fn process_metrics_tell_what_runs_and_what_does_not() {
+        let process = |location: &str, is_ready, failures| ProcessStatus {
+            label: ProcessLabel {
+                location: location.to_owned(),
+                group: "default".to_owned(),
+                pool: "p-ams".to_owned(),
+                role: "replica",
+            },
+            is_ready,
+            pid: None,
+            memory: is_ready.then_some(4096),
+            failures,
+            failure: None,
+        };
+        let mut text = String::new();
+        let processes = [process("ams", true, 0), process("lhr", false, 3)];
+        write_all(&mut text, &processes, Some(Confinement::None)).unwrap();
+        for line in [
+            "torso_process_up{location=\"ams\",group=\"default\",role=\"replica\",pool=\"p-ams\"} 1",
+            "torso_process_up{location=\"lhr\",group=\"default\",role=\"replica\",pool=\"p-ams\"} 0",
+            "torso_process_failures_total{location=\"lhr\",group=\"default\",role=\"replica\",pool=\"p-ams\"} 3",
+            "torso_process_memory_bytes{location=\"ams\",group=\"default\",role=\"replica\",pool=\"p-ams\"} 4096",
+            "torso_processes_confined{level=\"none\"} 0",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+    }
+}
