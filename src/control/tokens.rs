@@ -165,6 +165,15 @@ pub const OWN_LABEL: &str = "torso";
 /// for longer renew it.
 pub const OWN_LIFE: Duration = Duration::from_secs(3_600);
 
+impl NewToken {
+    /// Whether a command of torso makes it for itself.
+    #[must_use]
+    pub fn is_of_a_command(&self) -> bool {
+        self.name.as_deref() == Some(OWN_LABEL)
+            && matches!(self.expiration, Expiration::After(life) if life <= OWN_LIFE)
+    }
+}
+
 impl DatabaseToken {
     /// Whether a command of torso made it for itself. A token with a longer life does not count, whatever its name.
     #[must_use]

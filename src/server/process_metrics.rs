@@ -1,18 +1,66 @@
-//! Metrics of the database processes, in Prometheus' text format.
+//! Metrics of the database processes, of databases and of quotas, in Prometheus' text format.
 
-use crate::control::hosted::{Confinement, Hosted, ProcessStatus};
+use crate::control::hosted::{Confinement, Hosted, InstanceGauge, ProcessStatus};
+use crate::control::names::OrganizationSlug;
 use std::fmt::Write as _;
 
-/// Appends the state of every process, how far they are confined, and which version this is.
-pub(super) fn write(text: &mut String, hosted: &Hosted) {
+/// Returns the state of every process, how far they are confined, the state of every instance of a database, and which
+/// version this is. Reads files.
+pub(super) fn text(hosted: &Hosted) -> String {
+    let mut text = String::new();
     // Writing to a String cannot fail.
-    let _ = write_all(text, &hosted.processes(), hosted.confinement());
+    let _ = write_processes(&mut text, &hosted.processes(), hosted.confinement());
+    let _ = write_databases(&mut text, &hosted.instance_gauges(), &hosted.organizations_over_quota());
+    text
 }
 
-fn write_all(text: &mut String, processes: &[ProcessStatus], confinement: Option<Confinement>) -> std::fmt::Result {
-    let head = |text: &mut String, name: &str, kind: &str, help: &str| {
-        writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}")
-    };
+fn head(text: &mut String, name: &str, kind: &str, help: &str) -> std::fmt::Result {
+    writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}")
+}
+
+fn write_databases(text: &mut String, all: &[InstanceGauge], over_quota: &[OrganizationSlug]) -> std::fmt::Result {
+    let each: [(&str, &str, fn(&InstanceGauge) -> Option<u64>); 2] = [
+        (
+            "torso_database_bytes",
+            "Bytes on disk of an instance of a database.",
+            |gauge| Some(gauge.bytes),
+        ),
+        (
+            "torso_replica_lag_frames",
+            "Frames of its primary's log that a replica lacks; absent while that is not known.",
+            |gauge| gauge.lag_frames,
+        ),
+    ];
+    for (name, help, value) in each {
+        head(text, name, "gauge", help)?;
+        for gauge in all {
+            let Some(value) = value(gauge) else { continue };
+            let (organization, database) = (&gauge.route.organization, &gauge.route.database);
+            let location = &gauge.route.location;
+            writeln!(
+                text,
+                "{name}{{organization=\"{organization}\",database=\"{database}\",location=\"{location}\"}} {value}"
+            )?;
+        }
+    }
+    let name = "torso_organization_over_quota";
+    head(
+        text,
+        name,
+        "gauge",
+        "An organization that stores more than its quota, whose writes are refused.",
+    )?;
+    for organization in over_quota {
+        writeln!(text, "{name}{{organization=\"{organization}\"}} 1")?;
+    }
+    Ok(())
+}
+
+fn write_processes(
+    text: &mut String,
+    processes: &[ProcessStatus],
+    confinement: Option<Confinement>,
+) -> std::fmt::Result {
     head(text, "torso_build_info", "gauge", "The version of torso.")?;
     writeln!(text, "torso_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION"))?;
     let each: [(&str, &str, &str, fn(&ProcessStatus) -> u64); 3] = [
@@ -91,7 +139,7 @@ mod tests {
         };
         let mut text = String::new();
         let processes = [process("ams", true, 0), process("lhr", false, 3)];
-        write_all(&mut text, &processes, Some(Confinement::None)).unwrap();
+        write_processes(&mut text, &processes, Some(Confinement::None)).unwrap();
         for line in [
             "torso_process_up{location=\"ams\",group=\"default\",role=\"replica\",pool=\"p-ams\"} 1",
             "torso_process_up{location=\"lhr\",group=\"default\",role=\"replica\",pool=\"p-ams\"} 0",

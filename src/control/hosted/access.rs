@@ -220,7 +220,13 @@ impl Access {
     }
 
     /// A token for a database that the processes accept at this moment.
-    pub fn internal(&self, engine: &SqldEngine, id: &DatabaseId, authorization: Authorization, now: Moment) -> Result<Secret> {
+    pub fn internal(
+        &self,
+        engine: &SqldEngine,
+        id: &DatabaseId,
+        authorization: Authorization,
+        now: Moment,
+    ) -> Result<Secret> {
         let access = engine_access(authorization);
         self.internal_of(id, access, now, || engine.token(id.as_str(), access, INTERNAL))
     }
@@ -273,6 +279,7 @@ fn refused(route: &Route, why: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::hosted::keys::open_signing_key;
     use std::cell::Cell;
 
     #[test]

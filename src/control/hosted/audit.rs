@@ -4,8 +4,11 @@ use super::Shared;
 use super::caller::Caller;
 use crate::control::accounts::AuditEntry;
 use crate::error::Error;
-use jiff::Timestamp;
+use crate::sync::lock;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
+use std::collections::HashMap;
+use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 
 /// What the audit log is to say about a call.
@@ -14,7 +17,14 @@ pub(super) struct Entry {
     pub code: &'static str,
     pub message: String,
     pub data: serde_json::Value,
+    /// What a person causes many times without knowing it: the first of a day is enough.
+    daily: bool,
 }
+
+/// When entries that are written once a day were last written: by organization, author and message.
+pub(super) type DailyEntries = Mutex<HashMap<(String, String, String), Timestamp>>;
+
+const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 impl Entry {
     pub fn new(code: &'static str, message: impl Into<String>, data: serde_json::Value) -> Self {
@@ -22,13 +32,20 @@ impl Entry {
             code,
             message: message.into(),
             data,
+            daily: false,
         }
+    }
+
+    /// The same, written for the first of a day only if it succeeded.
+    pub fn once_a_day(self) -> Self {
+        Self { daily: true, ..self }
     }
 }
 
 impl Shared {
     /// Writes an entry into the audit log of an organization. A failure is ignored: the call itself has taken effect.
     pub(super) fn note(&self, organization: &str, caller: &Caller, entry: Entry, error: Option<&Error>) {
+        let is_daily = entry.daily && error.is_none();
         let line = AuditEntry {
             code: entry.code.to_owned(),
             message: entry.message,
@@ -38,10 +55,29 @@ impl Shared {
             data: entry.data,
         };
         caller.noted.store(true, Ordering::SeqCst);
+        if is_daily && self.is_noted_today(organization, &line) {
+            return;
+        }
         let result = error.map_or("ok", |error| error.code().name());
         let _ = self
             .records()
             .audit(organization, &line, result, &caller.origin.request_id);
+    }
+
+    /// Whether an equal entry was written within a day; else this one counts as written.
+    fn is_noted_today(&self, organization: &str, line: &AuditEntry) -> bool {
+        let mut daily = lock(&self.daily_entries);
+        let is_recent = |at: &Timestamp| {
+            let age = line.created_at.duration_since(*at);
+            !age.is_negative() && age < DAY
+        };
+        daily.retain(|_, at| is_recent(at));
+        let key = (organization.to_owned(), line.author.clone(), line.message.clone());
+        let is_noted = daily.contains_key(&key);
+        if !is_noted {
+            daily.insert(key, line.created_at);
+        }
+        is_noted
     }
 
     /// See [`super::Hosted::note_refusal`].

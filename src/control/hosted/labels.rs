@@ -116,6 +116,16 @@ impl Labels {
         self.route(&label)
     }
 
+    /// The routes of all instances, in the order of their labels.
+    pub fn instances(&self) -> Vec<Arc<Route>> {
+        let mut all: Vec<_> = {
+            let routes = sync::read(&self.routes);
+            routes.values().filter(|route| !route.is_default).cloned().collect()
+        };
+        all.sort_by(|one, other| one.label.cmp(&other.label));
+        all
+    }
+
     /// The pools of an organization's databases.
     pub fn pools(&self, organization_id: &str) -> BTreeSet<String> {
         let routes = sync::read(&self.routes);

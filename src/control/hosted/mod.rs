@@ -19,6 +19,7 @@ mod access;
 mod audit;
 mod caller;
 mod desk;
+mod gauges;
 mod keeper;
 mod keys;
 mod labels;
@@ -39,6 +40,7 @@ pub use crate::engine::process::{Listener, ProcessLabel, ProcessStatus};
 pub use crate::engine::sqld::{Endpoint, EngineSettings, LONGEST_STATEMENT, SqldEngine};
 pub use access::Grant;
 pub use caller::{Caller, Origin};
+pub use gauges::InstanceGauge;
 pub use labels::{Route, label};
 pub use tenant::Export;
 pub use uploads::Upload;
@@ -56,7 +58,7 @@ use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
 use crate::sync::lock;
 use access::{Access, Moment};
-use audit::Entry;
+use audit::{DailyEntries, Entry};
 use caller::Sessions;
 use keeper::{Keeper, Progress};
 use keys::open_signing_key;
@@ -126,6 +128,7 @@ struct Shared {
     uploads: Uploads,
     progress: Progress,
     moves: Moves,
+    daily_entries: DailyEntries,
     /// Quotas have changed since storage was last checked.
     quotas_changed: AtomicBool,
     /// The data directory was another one at the last start.
@@ -169,6 +172,7 @@ impl Hosted {
             traffic: Traffic::default(),
             progress: Progress::default(),
             moves: Moves::default(),
+            daily_entries: DailyEntries::default(),
             quotas_changed: AtomicBool::default(),
             is_copy,
             _lock: held,
@@ -204,6 +208,18 @@ impl Hosted {
     #[must_use]
     pub fn processes(&self) -> Vec<ProcessStatus> {
         self.shared.processes()
+    }
+
+    /// The state of every instance of every database. Reads files of each.
+    #[must_use]
+    pub fn instance_gauges(&self) -> Vec<InstanceGauge> {
+        self.shared.instance_gauges()
+    }
+
+    /// The organizations that store more than their quotas.
+    #[must_use]
+    pub fn organizations_over_quota(&self) -> Vec<OrganizationSlug> {
+        self.shared.organizations_over_quota()
     }
 
     /// How far this system confines database processes; none where there are no processes.

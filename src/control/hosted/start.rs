@@ -136,7 +136,10 @@ mod tests {
         drop(records);
         let copy = dir.path().join("copy");
         std::fs::create_dir(&copy).unwrap();
-        std::fs::copy(original.join("accounts.db"), copy.join("accounts.db")).unwrap();
+        for file in std::fs::read_dir(&original).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), copy.join(file.file_name())).unwrap();
+        }
         let records = Records::open(&copy.join("accounts.db")).unwrap();
         assert!(is_copy(&records, &copy).unwrap());
         assert!(!is_copy(&records, &copy).unwrap());

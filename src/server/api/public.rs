@@ -34,7 +34,7 @@ pub(super) async fn answer(
             is_trusted(server, parts, meta).await?;
             let mut text = server.metrics.text(ready(server).is_ok());
             if let Ok(hosted) = server.hosted() {
-                process_metrics::write(&mut text, &hosted);
+                text.push_str(&work(server, move || Ok(process_metrics::text(&hosted))).await?);
             }
             if let Some(gateway) = server.gateway() {
                 gateway.write_metrics(&mut text);

@@ -1,6 +1,6 @@
 //! Answers: documents, pages, files, and errors.
 
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Kind, Result};
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
@@ -105,7 +105,12 @@ pub(super) fn refusal(error: &Error, request_id: &str) -> Response<Body> {
     let status = status(error);
     // Without the causes: they are for the server's log and may name its files.
     let told = if status.is_server_error() {
-        tracing::error!(request_id, code = error.code().name(), "{error}");
+        let code = error.code().name();
+        // What cannot be done, and what cannot be done now, is no fault of the server; whatever causes it has its own line.
+        match error.kind() {
+            Kind::Unsupported | Kind::Unavailable | Kind::Timeout => tracing::debug!(request_id, code, "{error}"),
+            _ => tracing::error!(request_id, code, "{error}"),
+        }
         error.message().to_owned()
     } else {
         error.full_message()

@@ -19,11 +19,13 @@ const LONGEST_NAME: usize = 100;
 
 impl Tenant<'_> {
     pub(super) fn mint_for_database(&self, name: &DatabaseName, new: &NewToken) -> Result<Minted> {
-        let entry = Entry::new(
-            "db-token-create",
-            format!("created a token for database {name}"),
-            described(json!({ "database": name }), new),
-        );
+        let data = described(json!({ "database": name }), new);
+        let entry = if new.is_of_a_command() {
+            let message = format!("commands made themselves tokens for database {name}; one entry a day");
+            Entry::new("db-token-create", message, data).once_a_day()
+        } else {
+            Entry::new("db-token-create", format!("created a token for database {name}"), data)
+        };
         let action = match new.authorization {
             Authorization::ReadOnly => Action::MintReadToken,
             Authorization::FullAccess => Action::MintToken,
