@@ -252,6 +252,23 @@ impl Process {
         self.shared.signal(Signal::KILL);
     }
 
+    /// Kills the program, and returns when it has ended: what is ready afterwards is another one.
+    pub fn restart(&self, because: &str) {
+        let Some(pid) = lock(&self.shared.state).pid else {
+            return;
+        };
+        self.kill(because);
+        let deadline = Instant::now() + GRACE;
+        let mut state = lock(&self.shared.state);
+        while state.pid == Some(pid) || (state.pid.is_none() && state.phase == Phase::Ready) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            state = wait(&self.shared.changed, state, left.min(Duration::from_millis(20)));
+        }
+    }
+
     /// Stops the program for good: asks it to end, and kills it if it does not in time.
     pub fn stop(&self) {
         self.begin_stop();

@@ -351,11 +351,13 @@ impl Job for Arc<Server> {
         let (Some(listener), Some(sql)) = (find(role.ports.admin), find(role.ports.http)) else {
             return false;
         };
-        if role.role == Place::Primary && find(role.ports.log).is_none() {
-            return false;
-        }
         let admin = Admin::new(listener, sql, key);
-        let is_ready = admin.healthy();
+        // A replica has read its keys before it answers, a primary perhaps not yet.
+        let is_ready = admin.healthy()
+            && match role.role {
+                Place::Primary => find(role.ports.log).is_some_and(|log| self.pool.keys.is_primary(&log)),
+                Place::Replica => true,
+            };
         if is_ready {
             *lock(&self.running) = Some(admin);
         }

@@ -6,18 +6,30 @@
 //! until it has started, readable by this user, and under the sandbox by this process only.
 
 use crate::engine::disk;
+use crate::engine::process::Listener;
 use crate::error::{Code, Error, Result};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
 };
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use std::io::Write as _;
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// The name that libSQL server's replicas expect in a primary's certificate.
 const SERVER_NAME: &str = "sqld";
 
+/// How long a process may take to show its certificate.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// The certificates of a pool.
 pub(super) struct LogKeys {
+    /// For asking a primary for its certificate, as a replica does.
+    client: Arc<ClientConfig>,
     authority: String,
     primary: Identity,
     /// All replicas of a pool have the same one: the primary accepts any certificate of the authority.
@@ -38,22 +50,47 @@ pub(super) struct KeyFiles {
 
 impl LogKeys {
     pub fn generate() -> Result<Self> {
-        let failed = |error: rcgen::Error| Error::new(Code::Internal, "cannot make a certificate").caused_by(error);
-        let make = || -> Result<Self, rcgen::Error> {
+        let make = || -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
             let mut params = CertificateParams::new(Vec::new())?;
             params.distinguished_name.push(DnType::CommonName, "torso pool");
             params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
             params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
             let key = KeyPair::generate()?;
-            let authority = params.self_signed(&key)?.pem();
+            let authority = params.self_signed(&key)?;
             let issuer = Issuer::new(params, key);
+            let replica = Identity::sign(&issuer, "replica", ExtendedKeyUsagePurpose::ClientAuth)?;
+            let mut roots = RootCertStore::empty();
+            roots.add(authority.der().clone())?;
+            let client = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                .with_safe_default_protocol_versions()?
+                .with_root_certificates(roots)
+                .with_client_auth_cert(
+                    vec![CertificateDer::from_pem_slice(replica.certificate.as_bytes())?],
+                    PrivateKeyDer::from_pem_slice(replica.key.as_bytes())?,
+                )?;
             Ok(Self {
-                authority,
+                client: Arc::new(client),
+                authority: authority.pem(),
                 primary: Identity::sign(&issuer, SERVER_NAME, ExtendedKeyUsagePurpose::ServerAuth)?,
-                replica: Identity::sign(&issuer, "replica", ExtendedKeyUsagePurpose::ClientAuth)?,
+                replica,
             })
         };
-        make().map_err(failed)
+        make().map_err(|error| Error::new(Code::Internal, "cannot make a certificate").caused_by(error))
+    }
+
+    /// Whether this pool's primary answers at a port: it shows the certificate, and so has read it.
+    pub fn is_primary(&self, listener: &Listener) -> bool {
+        let shake_hands = || -> Result<(), Box<dyn std::error::Error>> {
+            let mut stream = TcpStream::connect_timeout(&listener.address(), PATIENCE)?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            stream.set_write_timeout(Some(PATIENCE))?;
+            let mut connection = ClientConnection::new(Arc::clone(&self.client), SERVER_NAME.try_into()?)?;
+            while connection.is_handshaking() {
+                connection.complete_io(&mut stream)?;
+            }
+            Ok(())
+        };
+        shake_hands().is_ok()
     }
 
     /// Writes the files of a primary, or of a replica, into a directory.

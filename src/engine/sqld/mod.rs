@@ -274,7 +274,7 @@ impl SqldEngine {
         })?;
         self.expect(&node, Place::Replica)?;
         if node.is_misdirected() {
-            node.process().kill("its primary has another port now");
+            node.process().restart("its primary has another port now");
             node.wait_ready()?;
         }
         Ok(node)
