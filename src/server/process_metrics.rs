@@ -1,7 +1,7 @@
-//! Metrics of the database processes, of databases and of quotas, in Prometheus' text format.
+//! Metrics of the database processes, of databases and of quotas, in Prometheus' text format. They tell no names: every
+//! user of a server may read them, so pools and databases are told by their ids.
 
 use crate::control::hosted::{Confinement, Hosted, InstanceGauge, ProcessStatus};
-use crate::control::names::OrganizationSlug;
 use std::fmt::Write as _;
 
 /// Returns the state of every process, how far they are confined, the state of every instance of a database, and which
@@ -10,7 +10,7 @@ pub(super) fn text(hosted: &Hosted) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
     let _ = write_processes(&mut text, &hosted.processes(), hosted.confinement());
-    let _ = write_databases(&mut text, &hosted.instance_gauges(), &hosted.organizations_over_quota());
+    let _ = write_databases(&mut text, &hosted.instance_gauges(), hosted.organizations_over_quota());
     text
 }
 
@@ -18,7 +18,7 @@ fn head(text: &mut String, name: &str, kind: &str, help: &str) -> std::fmt::Resu
     writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}")
 }
 
-fn write_databases(text: &mut String, all: &[InstanceGauge], over_quota: &[OrganizationSlug]) -> std::fmt::Result {
+fn write_databases(text: &mut String, all: &[InstanceGauge], over_quota: usize) -> std::fmt::Result {
     let each: [(&str, &str, fn(&InstanceGauge) -> Option<u64>); 2] = [
         (
             "torso_database_bytes",
@@ -35,24 +35,18 @@ fn write_databases(text: &mut String, all: &[InstanceGauge], over_quota: &[Organ
         head(text, name, "gauge", help)?;
         for gauge in all {
             let Some(value) = value(gauge) else { continue };
-            let (organization, database) = (&gauge.route.organization, &gauge.route.database);
-            let location = &gauge.route.location;
-            writeln!(
-                text,
-                "{name}{{organization=\"{organization}\",database=\"{database}\",location=\"{location}\"}} {value}"
-            )?;
+            let (id, location) = (gauge.route.id.as_str(), &gauge.route.location);
+            writeln!(text, "{name}{{database=\"{id}\",location=\"{location}\"}} {value}")?;
         }
     }
-    let name = "torso_organization_over_quota";
+    let name = "torso_organizations_over_quota";
     head(
         text,
         name,
         "gauge",
-        "An organization that stores more than its quota, whose writes are refused.",
+        "Organizations that store more than their quota, whose writes are refused.",
     )?;
-    for organization in over_quota {
-        writeln!(text, "{name}{{organization=\"{organization}\"}} 1")?;
-    }
+    writeln!(text, "{name} {over_quota}")?;
     Ok(())
 }
 
@@ -87,12 +81,11 @@ fn write_processes(
         head(text, name, kind, help)?;
         for process in processes {
             let label = &process.label;
-            // Codes, names and ids need no escapes.
+            // Codes and ids need no escapes.
             writeln!(
                 text,
-                "{name}{{location=\"{}\",group=\"{}\",role=\"{}\",pool=\"{}\"}} {}",
+                "{name}{{location=\"{}\",role=\"{}\",pool=\"{}\"}} {}",
                 label.location,
-                label.group,
                 label.role,
                 label.pool,
                 value(process)
@@ -141,10 +134,10 @@ mod tests {
         let processes = [process("ams", true, 0), process("lhr", false, 3)];
         write_processes(&mut text, &processes, Some(Confinement::None)).unwrap();
         for line in [
-            "torso_process_up{location=\"ams\",group=\"default\",role=\"replica\",pool=\"p-ams\"} 1",
-            "torso_process_up{location=\"lhr\",group=\"default\",role=\"replica\",pool=\"p-ams\"} 0",
-            "torso_process_failures_total{location=\"lhr\",group=\"default\",role=\"replica\",pool=\"p-ams\"} 3",
-            "torso_process_memory_bytes{location=\"ams\",group=\"default\",role=\"replica\",pool=\"p-ams\"} 4096",
+            "torso_process_up{location=\"ams\",role=\"replica\",pool=\"p-ams\"} 1",
+            "torso_process_up{location=\"lhr\",role=\"replica\",pool=\"p-ams\"} 0",
+            "torso_process_failures_total{location=\"lhr\",role=\"replica\",pool=\"p-ams\"} 3",
+            "torso_process_memory_bytes{location=\"ams\",role=\"replica\",pool=\"p-ams\"} 4096",
             "torso_processes_confined{level=\"none\"} 0",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");

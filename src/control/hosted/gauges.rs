@@ -2,7 +2,6 @@
 
 use super::Shared;
 use super::labels::Route;
-use crate::control::names::OrganizationSlug;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -44,12 +43,9 @@ impl Shared {
         .collect()
     }
 
-    pub(super) fn organizations_over_quota(&self) -> Vec<OrganizationSlug> {
+    pub(super) fn organizations_over_quota(&self) -> usize {
         let all = self.records().organizations().unwrap_or_default();
         let is_over = |id: &str| self.pools.tenancy(id).over_quota.load(Ordering::SeqCst);
-        all.into_iter()
-            .filter(|row| is_over(&row.id))
-            .map(|row| row.slug)
-            .collect()
+        all.iter().filter(|row| is_over(&row.id)).count()
     }
 }

@@ -216,9 +216,9 @@ impl Hosted {
         self.shared.instance_gauges()
     }
 
-    /// The organizations that store more than their quotas.
+    /// How many organizations store more than their quotas.
     #[must_use]
-    pub fn organizations_over_quota(&self) -> Vec<OrganizationSlug> {
+    pub fn organizations_over_quota(&self) -> usize {
         self.shared.organizations_over_quota()
     }
 
