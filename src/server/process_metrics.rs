@@ -4,6 +4,9 @@
 use crate::control::hosted::{Confinement, Hosted, InstanceGauge, ProcessStatus};
 use std::fmt::Write as _;
 
+/// A metric's value; none where it is not known.
+type Reading<T> = fn(&T) -> Option<u64>;
+
 /// Returns the state of every process, how far they are confined, the state of every instance of a database, and which
 /// version this is. Reads files.
 pub(super) fn text(hosted: &Hosted) -> String {
@@ -19,7 +22,7 @@ fn head(text: &mut String, name: &str, kind: &str, help: &str) -> std::fmt::Resu
 }
 
 fn write_databases(text: &mut String, all: &[InstanceGauge], over_quota: usize) -> std::fmt::Result {
-    let each: [(&str, &str, fn(&InstanceGauge) -> Option<u64>); 2] = [
+    let each: [(&str, &str, Reading<InstanceGauge>); 2] = [
         (
             "torso_database_bytes",
             "Bytes on disk of an instance of a database.",
@@ -57,38 +60,36 @@ fn write_processes(
 ) -> std::fmt::Result {
     head(text, "torso_build_info", "gauge", "The version of torso.")?;
     writeln!(text, "torso_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION"))?;
-    let each: [(&str, &str, &str, fn(&ProcessStatus) -> u64); 3] = [
+    let each: [(&str, &str, &str, Reading<ProcessStatus>); 3] = [
         (
             "torso_process_up",
             "gauge",
             "Whether a database process that is wanted runs.",
-            |process| u64::from(process.is_ready),
+            |process| Some(u64::from(process.is_ready)),
         ),
         (
             "torso_process_failures_total",
             "counter",
             "How often a database process ended by itself or did not start, and was started again.",
-            |process| process.failures,
+            |process| Some(process.failures),
         ),
         (
             "torso_process_memory_bytes",
             "gauge",
             "Memory of a database process, without that of files.",
-            |process| process.memory.unwrap_or(0),
+            |process| process.memory,
         ),
     ];
     for (name, kind, help, value) in each {
         head(text, name, kind, help)?;
         for process in processes {
+            let Some(value) = value(process) else { continue };
             let label = &process.label;
             // Codes and ids need no escapes.
             writeln!(
                 text,
-                "{name}{{location=\"{}\",role=\"{}\",pool=\"{}\"}} {}",
-                label.location,
-                label.role,
-                label.pool,
-                value(process)
+                "{name}{{location=\"{}\",role=\"{}\",pool=\"{}\"}} {value}",
+                label.location, label.role, label.pool,
             )?;
         }
     }

@@ -329,10 +329,8 @@ impl Session {
 
     /// Why a process ended the socket without a word. One that goes on does so to who wrote and may only read.
     async fn broken_off(&self) -> CloseFrame {
-        if self.reads_only.load(Ordering::Relaxed) {
-            if links::connect(self.process).await.is_some() {
-                return close_frame(CloseCode::Policy, &Refusal::read_only().message);
-            }
+        if self.reads_only.load(Ordering::Relaxed) && links::connect(self.process).await.is_some() {
+            return close_frame(CloseCode::Policy, &Refusal::read_only().message);
         }
         close_frame(CloseCode::Again, "the database's process has ended")
     }
