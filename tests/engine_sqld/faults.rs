@@ -360,7 +360,7 @@ fn query_that_takes_too_much_memory_fails_alone() {
     }
     let pid = fleet.pid(&ams);
     let greedy = "with recursive n(i) as (select 1 union select i + 1 from n limit 20000000) \
-                  select count(*) from (select distinct i || hex(zeroblob(100)) from n)";
+                  select count(*) from (select distinct i || hex(zeroblob(10000)) from n)";
     let done = AtomicBool::new(false);
     let (failed, answered) = std::thread::scope(|scope| {
         let neighbour = scope.spawn(|| {
