@@ -1,0 +1,34 @@
+//! What a supervised program is called, and how it is.
+
+use std::fmt;
+
+/// Which program it is, in errors, in the log and in metrics.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ProcessLabel {
+    pub location: String,
+    pub group: String,
+    /// The name of the pool, which no two pools share.
+    pub pool: String,
+    /// Such as `primary`.
+    pub role: &'static str,
+}
+
+impl fmt::Display for ProcessLabel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "libSQL server of group {} in {}", self.group, self.location)
+    }
+}
+
+/// The state of a supervised program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcessStatus {
+    pub label: ProcessLabel,
+    pub is_ready: bool,
+    pub pid: Option<u32>,
+    /// Bytes of memory that it takes, without that of files, where that is known.
+    pub memory: Option<u64>,
+    /// How often it has failed to start or ended by itself, since the beginning.
+    pub failures: u64,
+    /// Why it does not run, or did not before it was started last.
+    pub failure: Option<String>,
+}
