@@ -85,7 +85,10 @@ fn pragmas_are_taken_by_a_server_as_the_policy_says() {
     let ask = |sql: &str, access| {
         let token = fleet.engine.token("a1", access, Duration::from_secs(60)).unwrap();
         let body = json!({ "requests": [{ "type": "execute", "stmt": { "sql": sql } }] });
-        let answer = pipeline(endpoint.address, &endpoint.host, token.expose()).json(&body).send().unwrap();
+        let answer = pipeline(endpoint.address, &endpoint.host, token.expose())
+            .json(&body)
+            .send()
+            .unwrap();
         let status = answer.status().as_u16();
         (status, answer.text().unwrap().contains("unsupported statement"))
     };
