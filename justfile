@@ -1,0 +1,43 @@
+# The verbs of development, as in CONTRIBUTING.md. `just` lists them; each line can be typed without `just`, too.
+
+# List the verbs.
+default:
+    @just --list
+
+# Build and start the program: `just run db list`.
+run *ARGS:
+    cargo run --quiet -- {{ARGS}}
+
+# Format and lint.
+lint:
+    cargo fmt
+    cargo clippy --all-targets --locked -- -D warnings
+
+# The tests that need no server and no network.
+fast:
+    cargo nextest run --locked --profile fast
+
+# The tests against real servers and clients.
+peers:
+    cargo nextest run --locked --profile peers
+
+# Kills, crash points and fuzzes.
+slow:
+    cargo nextest run --locked --profile slow
+
+# The tests whose names contain a text: `just test dump`.
+test NAME:
+    cargo test --locked {{NAME}}
+
+# Accept changed snapshots and golden files, and write the generated pages, completions and man pages again.
+accept:
+    UPDATE=1 cargo test --locked --lib commands::
+    INSTA_UPDATE=always TORSO_BLESS=1 cargo test --locked --test integration
+
+# Everything that CI runs.
+ci:
+    .ci/run
+
+# The benchmarks beside sqlite3; `just bench gateway`, `just bench server`.
+bench *GROUP:
+    cargo bench --locked --bench beside-sqlite3 -- {{GROUP}}
