@@ -125,6 +125,8 @@ fn runs_pragma(name: &str, has_value: bool) -> bool {
 pub struct Reach {
     functions: BTreeSet<String>,
     modules: BTreeSet<String>,
+    /// Tables of pragmas that libSQL server does not run.
+    pragma_tables: BTreeSet<String>,
 }
 
 /// Why a text that the policy lets through is not harmless.
@@ -143,6 +145,11 @@ impl Reach {
         Self {
             functions: all_but("function", DANGEROUS_FUNCTIONS),
             modules: all_but("module", DANGEROUS_TABLES),
+            pragma_tables: engine.vocabulary["pragma"]
+                .iter()
+                .filter(|name| !runs_pragma(name, false))
+                .map(|name| format!("pragma_{name}"))
+                .collect(),
         }
     }
 
@@ -162,10 +169,8 @@ impl Reach {
             "pragma" => (!runs_pragma(&first, !second.is_empty())).then(|| format!("pragma {first} {second}")),
             "create_vtable" => (!self.modules.contains(&second)).then(|| format!("makes a table by {second}")),
             "read" | "insert" | "update" | "delete" => {
-                let pragma = first
-                    .strip_prefix("pragma_")
-                    .is_some_and(|pragma| !runs_pragma(pragma, false));
-                (DANGEROUS_TABLES.contains(&first.as_str()) || pragma).then(|| format!("{action} {first}"))
+                let is_dangerous = DANGEROUS_TABLES.contains(&first.as_str()) || self.pragma_tables.contains(&first);
+                is_dangerous.then(|| format!("{action} {first}"))
             }
             "unknown" => Some("an unknown event".to_owned()),
             _ => None,
@@ -216,7 +221,16 @@ fn write(statement: &EngineStatement, usage: TextUse) -> Option<String> {
     if statement.explain != 0 || statement.prepare_error.is_some() || usage == TextUse::Prepare {
         return None;
     }
-    let nested = statement.nested.iter().find(|nested| !nested.readonly);
+    // Tables of pragmas run them; which ones, the events tell. The engine calls some a write although they only read.
+    let is_pragma = |sql: &str| {
+        sql.trim_start_matches("-- ")
+            .to_ascii_lowercase()
+            .starts_with("pragma ")
+    };
+    let nested = statement
+        .nested
+        .iter()
+        .find(|nested| !nested.readonly && !is_pragma(&nested.sql));
     if let Some(nested) = nested {
         return Some(format!("writes by {}", nested.sql.chars().take(60).collect::<String>()));
     }
