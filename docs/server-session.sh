@@ -1,5 +1,5 @@
 #!/bin/sh
-# README's session with a server of your own, from a fresh clone: builds torso, then starts a server, works on it as a user
+# The session of docs/tutorial-server.md, from a fresh clone: builds torso, then starts a server, works on it as a user
 # and as an application does, stops it and starts it again, in a directory of its own that is removed at the end.
 #
 # TORSO_BIN: a directory with a built torso.  TORSO_SQLD: a libSQL server program.  NODE_MODULES: a directory with
@@ -11,7 +11,7 @@ if [ -z "${TORSO_BIN:-}" ]; then
     TORSO_BIN=$PWD/target/release
 fi
 PATH="$TORSO_BIN:$PATH"
-readme=$PWD/README.md app=$PWD/docs/app.mjs
+page=$PWD/docs/tutorial-server.md app=$PWD/docs/app.mjs
 world=$(mktemp -d)
 server=
 finish() {
@@ -33,7 +33,7 @@ else
     npm install --silent --no-audit --no-fund drizzle-orm @libsql/client
 fi
 
-sed -n '/^<!-- server session -->$/,/^<!-- end of server session -->$/p' "$readme" |
+sed -n '/^<!-- server session -->$/,/^<!-- end of server session -->$/p' "$page" |
     sed -n '/^```sh$/,/^```$/p' | grep -v '^```' > "$world/session"
 # Each command is shown as it would be typed, then run.
 while IFS= read -r line <&3; do

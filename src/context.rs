@@ -155,9 +155,9 @@ impl Context {
             Plane::Server(client) => Ok(client),
             Plane::Embedded(_) => Err(Error::new(
                 Code::Unsupported,
-                "commands work on this machine, where there are no accounts, organizations or tokens",
+                "the context is local, and this command needs a server",
             )
-            .hint("add a server: torso context add NAME --url URL; or use one: --context NAME")),
+            .hint("torso context list shows the contexts; torso context add NAME --url URL adds a server")),
         }
     }
 

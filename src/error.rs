@@ -156,7 +156,7 @@ codes! {
     InvalidValue "invalid_value" Invalid "A value has the wrong form.";
     InvalidName "invalid_name" Usage "A name is not allowed: 1 to 64 of a-z, 0-9 and -, not starting or ending with -, no reserved device name.";
     TooLarge "too_large" Invalid "A request's body, or a file, is larger than allowed.";
-    TooSlow "too_slow" Invalid "A request did not arrive in time.";
+    TooSlow "too_slow" Invalid "A request did not arrive in time; send it again.";
     InvalidFile "invalid_file" Invalid "A file is not what it should be, or is damaged.";
     InvalidCsv "invalid_csv" Invalid "A CSV file has a malformed record.";
     InvalidSettings "invalid_settings" Invalid "A settings or project file cannot be understood.";
@@ -164,7 +164,7 @@ codes! {
     SqlError "sql_error" Sql "SQLite refused a statement.";
     ReadOnly "read_only" Sql "A write was refused because the database was opened read-only.";
     Unhealthy "unhealthy" Invalid "torso doctor found something wrong.";
-    Internal "internal" Internal "A defect in torso; please report it.";
+    Internal "internal" Internal "A bug in torso; please report it (SECURITY.md, CONTRIBUTING.md).";
     Io "io" Internal "The operating system refused to read or write a file.";
     DiskFull "disk_full" Internal "There is no space left on the device.";
     CatalogDamaged "catalog_damaged" Internal "The catalog cannot be read or breaks its own rules.";
@@ -177,7 +177,7 @@ codes! {
     ContextNotFound "context_not_found" NotFound "There is no context of that name.";
     FileNotFound "file_not_found" NotFound "There is no such file.";
     EngineNotFound "engine_not_found" NotFound "There is no libSQL server program on this machine.";
-    OrganizationNotFound "organization_not_found" NotFound "There is no organization of that name, or you are no member of it.";
+    OrganizationNotFound "organization_not_found" NotFound "There is no organization of that name, or you are not a member of it.";
     UserNotFound "user_not_found" NotFound "There is no user of that name.";
     TokenNotFound "token_not_found" NotFound "There is no token of that name or id.";
     InviteNotFound "invite_not_found" NotFound "There is no invitation of that address.";
@@ -208,14 +208,14 @@ codes! {
     Diverged "diverged" Conflict "An instance was changed behind torso's back; its file was kept aside.";
     Conflict "conflict" Conflict "The thing is in a state that does not allow this.";
     QuotaExceeded "quota_exceeded" Conflict "The organization's plan does not allow more.";
-    Unconfirmed "unconfirmed" Unconfirmed "A destructive command needs --yes when nobody can be asked.";
+    Unconfirmed "unconfirmed" Unconfirmed "A destructive command needs --yes where there is no terminal.";
     DatabaseBusy "database_busy" Unavailable "Another program holds the database.";
     CatalogBusy "catalog_busy" Unavailable "Another torso is changing the catalog.";
     RateLimited "rate_limited" Unavailable "Too many requests in a short time.";
     Unavailable "unavailable" Unavailable "The control plane or engine cannot be reached.";
     TransactionLost "transaction_lost" Unavailable "The server ended an open transaction; what it changed was rolled back.";
     Timeout "timeout" Timeout "It took longer than allowed.";
-    Partial "partial" Partial "Some parts succeeded, some failed.";
+    Partial "partial" Partial "Some parts succeeded, some failed; the result names them.";
     Interrupted "interrupted" Interrupted "Interrupted by the user.";
 }
 

@@ -74,7 +74,7 @@ pub fn random_bytes() -> Result<[u8; SEED_LENGTH]> {
     let mut bytes = [0; SEED_LENGTH];
     SystemRandom::new()
         .fill(&mut bytes)
-        .map_err(|_| Error::new(Code::Internal, "the system gives no random numbers"))?;
+        .map_err(|_| Error::new(Code::Internal, "cannot get random numbers from the operating system"))?;
     Ok(bytes)
 }
 

@@ -6,7 +6,7 @@ use clap::Command;
 use std::collections::BTreeSet;
 
 /// Every answer of one session in order: what it is called, and the command line. Names use the words of the command.
-const ANSWERS: &[(&str, &str)] = &[
+pub const ANSWERS: &[(&str, &str)] = &[
     ("location-list", "location list --used"),
     ("location-add", "location add nas --name Cellar --lat 52.1 --lon 4.5"),
     ("location-show", "location show ams"),

@@ -8,6 +8,8 @@ mod completion;
 mod conformance;
 mod crash;
 mod disk;
+#[cfg(unix)]
+mod docs;
 mod engine_sqld;
 mod exit_codes;
 mod foreign_content;

@@ -1,4 +1,5 @@
-//! README's first session, run by the script that README names, with the built program in place of a release build.
+//! The sessions of README and docs/tutorial-server.md, run by the scripts that they name, with the built program in place
+//! of a release build.
 
 use crate::support::{Run, World, crate_root, installed, sqld, tree, world::TORSO};
 use std::path::Path;
@@ -44,9 +45,9 @@ fn the_session_with_a_server_works_as_written() {
     let run = Run::of(command).success();
     let typed: Vec<&str> = run.stdout.lines().filter(|line| line.starts_with("$ ")).collect();
 
-    // Every line of README's block was typed, word for word.
-    let readme = std::fs::read_to_string(crate_root().join("README.md")).unwrap();
-    let block = readme.split("<!-- server session -->\n```sh\n").nth(1).unwrap();
+    // Every line of the page's block was typed, word for word.
+    let page = std::fs::read_to_string(crate_root().join("docs/tutorial-server.md")).unwrap();
+    let block = page.split("<!-- server session -->\n```sh\n").nth(1).unwrap();
     let written: Vec<String> = block
         .split("```")
         .next()
@@ -55,12 +56,12 @@ fn the_session_with_a_server_works_as_written() {
         .map(|line| format!("$ {line}"))
         .collect();
     assert_eq!(typed, written, "{}", run.report());
-    // The application is the one that README shows, and what it wrote was there after the second start.
+    // The application is the one that the page shows, and what it wrote was there after the second start.
     let app = std::fs::read_to_string(crate_root().join("docs/app.mjs")).unwrap();
     let code = app.split_once('\n').unwrap().1;
     assert!(
-        readme.contains(code),
-        "README shows another application than docs/app.mjs"
+        page.contains(code),
+        "docs/tutorial-server.md shows another application than docs/app.mjs"
     );
     assert!(run.stdout.contains("2 notes\n"), "{}", run.report());
     assert!(run.stdout.contains("hello\nfrom an application\n"), "{}", run.report());

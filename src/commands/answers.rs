@@ -45,7 +45,7 @@ struct Plan {
 
 impl View for Plan {
     fn layout(&self) -> Layout {
-        let mut table = Table::new(["WOULD"], "Nothing would be done.");
+        let mut table = Table::new(["DRY RUN: WOULD"], "Dry run: nothing would change.");
         for step in &self.steps {
             table.row(vec![Cell::text(step)]);
         }

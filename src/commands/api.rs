@@ -105,13 +105,13 @@ fn path(given: &str) -> Result<String> {
         )
     };
     if given.contains("://") {
-        return refuse("it is a whole address");
+        return refuse("it is a full URL");
     }
     if given.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return refuse("it has white space in it");
+        return refuse("it contains white space");
     }
     if given.split(['/', '?']).any(|part| part == "..") {
-        return refuse("it goes up");
+        return refuse("it must not contain \"..\"");
     }
     Ok(format!("/{}", given.trim_start_matches('/')))
 }

@@ -116,7 +116,7 @@ pub(super) fn choose(ctx: &Context, wish: &Wish<'_>) -> Result<Choice> {
         None => Choice {
             location: FALLBACK.parse()?,
             source: Source::Fallback,
-            reason: "nothing says where this machine is".into(),
+            reason: "the time zone is UTC or unknown; set --location or default_location".into(),
         },
     })
 }

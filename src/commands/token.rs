@@ -71,7 +71,7 @@ pub(super) fn ask(ctx: &Context, address: &str) -> Result<Secret> {
     if !ctx.ui.may_ask() {
         return Err(Error::new(
             Code::Usage,
-            format!("no token for {address} is given, and nobody can be asked"),
+            format!("no token for {address} is given, and this is not a terminal"),
         )
         .hint("give one with --token-stdin or --token-file"));
     }

@@ -262,16 +262,14 @@ pub(super) fn invalidate(ctx: &Context, of: &Of, ending: &Ending) -> Result<()> 
         None => Duration::ZERO,
         Some(Span::For(grace)) => grace,
         Some(Span::Never) => {
-            return Err(
-                Error::new(Code::InvalidValue, "a grace that never ends would end no token")
-                    .hint("give a time such as 10m"),
-            );
+            return Err(Error::new(Code::InvalidValue, "--grace needs an end, such as 10m")
+                .hint("without --grace the tokens are revoked at once"));
         }
     };
     let plane = ctx.control()?;
     ctx.confirm(
         ending.yes,
-        &format!("end every token made so far for {} {}", of.noun(), of.name()),
+        &format!("revoke all existing tokens of {} {}", of.noun(), of.name()),
         of.name(),
     )?;
     match of {

@@ -82,10 +82,10 @@ fn hint(error: &clap::Error, args: &[OsString]) -> String {
     let command: Vec<_> = words.take_while(|word| !word.starts_with(['[', '<', '-'])).collect();
     match command.as_slice() {
         [] | ["torso"] => match named(args) {
-            Some(command) => format!("torso {command} --help tells what it takes"),
+            Some(command) => format!("torso {command} --help shows what it takes"),
             None => "torso help shows the commands".into(),
         },
-        command => format!("{} --help tells what it takes", command.join(" ")),
+        command => format!("{} --help shows what it takes", command.join(" ")),
     }
 }
 

@@ -259,8 +259,10 @@ fn describe(noun: &str, path: &Path, error: rusqlite::Error) -> Error {
                 .hint("try again when it is done")
         }
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            Error::new(Code::CatalogDamaged, format!("{noun} {file} is damaged"))
-                .hint("torso doctor says more; the databases themselves are separate files and are untouched")
+            Error::new(Code::CatalogDamaged, format!("{noun} {file} is damaged")).hint(
+                "restore it from a backup; the databases are separate files below the directory locations and are not \
+                     damaged: take each into a new directory with torso --data-dir NEW db create NAME --from-file FILE",
+            )
         }
         Some(
             ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::SystemIoFailure,
@@ -268,7 +270,7 @@ fn describe(noun: &str, path: &Path, error: rusqlite::Error) -> Error {
             .hint("look at the owner and mode of the file and its directory"),
         None => Error::new(
             Code::CatalogDamaged,
-            format!("{noun} {file} holds what torso never wrote"),
+            format!("{noun} {file} has data that torso did not write: it was edited or is damaged"),
         ),
         Some(_) => Error::new(Code::Internal, format!("{noun} {file} refused a statement")),
     };

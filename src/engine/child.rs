@@ -40,7 +40,10 @@ fn file(words: &[OsString]) -> Result<u8> {
             .map(|converted| if converted { CONVERTED } else { 0 }),
         [what, path, _] if what == "sound" => work::check_soundness(Path::new(path)).map(|()| 0),
         [what, from, to] if what == "restore" => work::restore(Path::new(from), Path::new(to)).map(|()| 0),
-        _ => Err(Error::new(Code::Internal, "torso's own words to itself are malformed")),
+        _ => Err(Error::new(
+            Code::Internal,
+            "internal error: malformed message to a helper process",
+        )),
     }
 }
 

@@ -32,7 +32,7 @@ type Files = (PathBuf, PathBuf);
 async fn heed(mut hangup: Signal, kept: Option<(Files, watch::Sender<TlsAcceptor>)>) {
     let Some(((certificate, key), current)) = kept else {
         while hangup.recv().await.is_some() {
-            tracing::info!("told to read its certificate again, and it has none of a file");
+            tracing::info!("SIGHUP ignored: no --tls-cert is configured");
         }
         return;
     };
@@ -54,11 +54,11 @@ async fn heed(mut hangup: Signal, kept: Option<(Files, watch::Sender<TlsAcceptor
             Ok(Ok(acceptor)) => {
                 // There is no receiver any more once the server ends.
                 let _ = current.send(acceptor);
-                tracing::info!("uses the certificate that is in its file now");
+                tracing::info!("certificate reloaded");
             }
             Ok(Err(error)) => tracing::warn!(
                 error = error.full_message(),
-                "keeps its certificate: what is in the files now is of no use"
+                "new certificate is invalid; still using the old one"
             ),
             Err(_) => return,
         }

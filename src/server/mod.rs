@@ -194,7 +194,7 @@ async fn serve<T: Send + 'static>(
                 let _ = server.hosted.set(Arc::clone(&hosted));
                 result = started(&hosted, told);
                 if result.is_ok() {
-                    tracing::info!("started");
+                    tracing::info!(version = env!("CARGO_PKG_VERSION"), "server started");
                     signals.next().await;
                 }
             }
@@ -207,7 +207,7 @@ async fn serve<T: Send + 'static>(
             }
         }
     }
-    tracing::info!("ending");
+    tracing::info!("server is shutting down");
     // Fails only if nobody listens, and then there is nobody to tell. Below, what takes too long is cut off.
     let _ = stop.send(true);
     let ending = async {
@@ -228,7 +228,7 @@ async fn serve<T: Send + 'static>(
         () = signals.next() => {}
     }
     drop(lanes);
-    tracing::info!("ended");
+    tracing::info!("server stopped");
     result
 }
 
@@ -236,7 +236,7 @@ async fn serve<T: Send + 'static>(
 fn defect() -> Error {
     Error::new(
         Code::Internal,
-        "a request could not be answered because of a defect in torso",
+        "internal error: a request could not be answered; please report it",
     )
     .hint("please report it; the server's log has the details")
 }

@@ -236,7 +236,7 @@ impl Ui {
                 .hint("add --yes to go ahead")
         };
         if !self.may_ask {
-            return Err(refused("nobody can be asked"));
+            return Err(refused("this is not a terminal"));
         }
         self.say(None, &format!("About to {doing}. This cannot be undone."));
         let mut err = io::stderr().lock();

@@ -61,7 +61,7 @@ fn a_new_certificate_is_used_without_a_new_start() {
     // What is of no use changes nothing, and is told.
     std::fs::write(&key, "no key").unwrap();
     server.signal(Signal::SIGHUP);
-    until("the log tells", || log().contains("keeps its certificate"));
+    until("the log tells", || log().contains("still using the old one"));
     assert!(answers(2) && log().contains("key.pem"), "{}", log());
     std::fs::remove_file(&cert).unwrap();
     server.signal(Signal::SIGHUP);

@@ -271,6 +271,7 @@ fn place(ctx: &Context, arguments: &Arguments) -> Result<Place> {
         .map(str::parse::<LocationCode>)
         .transpose()?;
     let named = arguments.database.as_deref().unwrap_or_else(|| OsStr::new(""));
+    refuse_sql_as_a_database(ctx, named)?;
     if arguments.database.is_some()
         && let Some(target) = outside(named)?
     {
@@ -313,6 +314,38 @@ fn place(ctx: &Context, arguments: &Arguments) -> Result<Place> {
         name: name.to_string(),
         connection: Some(connection),
     })
+}
+
+/// Words that statements begin with.
+const STATEMENTS: &[&str] = &[
+    "alter", "analyze", "attach", "begin", "commit", "create", "delete", "detach", "drop", "explain", "insert",
+    "pragma", "reindex", "replace", "select", "update", "vacuum", "values", "with",
+];
+
+/// SQL or a dot-command where the database belongs would make an empty file of that name.
+fn refuse_sql_as_a_database(ctx: &Context, word: &OsStr) -> Result<()> {
+    let text = word.to_string_lossy();
+    // `.data.db` is a file, and so is `./tables`.
+    let is_command = text.strip_prefix('.').is_some_and(|rest| {
+        let name = rest.split_whitespace().next().unwrap_or_default();
+        !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    });
+    let is_sql = text
+        .trim()
+        .split_once(char::is_whitespace)
+        .is_some_and(|(first, _)| STATEMENTS.iter().any(|statement| first.eq_ignore_ascii_case(statement)));
+    if !(is_command || is_sql) || std::path::Path::new(word).exists() {
+        return Ok(());
+    }
+    let database = ctx
+        .database(None)
+        .map_or_else(|_| "NAME".to_owned(), |name| name.to_string());
+    let what = if is_command { "a dot-command" } else { "SQL" };
+    Err(
+        Error::new(Code::Usage, format!("the first word is {what}, not a database: {text}")).hint(format!(
+            "name the database first, such as torso db shell {database}; a file of that name needs its path (./)"
+        )),
+    )
 }
 
 /// A bare word is a name; a file in this directory must be written with its path.

@@ -58,11 +58,11 @@ pub(super) fn run(ctx: &Context, verb: &Verb) -> Result<()> {
 
 impl View for Page {
     fn layout(&self) -> Layout {
-        let mut titles = vec!["TIME", "AUTHOR", "CODE", "ORIGIN", "MESSAGE"];
+        let mut titles = vec!["TIME", "AUTHOR", "CODE", "ORIGIN", "MESSAGE", "RESULT"];
         if self.verbose {
             titles.push("DATA");
         }
-        let mut table = Table::new(titles, "Nothing was done yet.");
+        let mut table = Table::new(titles, "The audit log is empty.");
         for entry in &self.page.audit_logs {
             let mut row = vec![
                 Cell::time(entry.created_at),
@@ -70,6 +70,7 @@ impl View for Page {
                 Cell::text(&entry.code),
                 Cell::text(&entry.origin),
                 Cell::text(&entry.message),
+                Cell::text(entry.data["result"].as_str().unwrap_or_default()),
             ];
             if self.verbose {
                 row.push(Cell::text(entry.data.to_string()));

@@ -400,8 +400,12 @@ pub(super) fn build(to: &Url, connect: Duration) -> Result<Client> {
 }
 
 fn bearer(token: &Secret) -> Result<HeaderValue> {
-    let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose()))
-        .map_err(|_| Error::new(Code::InvalidValue, "the token has characters that no token has"))?;
+    let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose())).map_err(|_| {
+        Error::new(
+            Code::InvalidValue,
+            "the token contains invalid characters; was it copied completely?",
+        )
+    })?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -415,13 +419,20 @@ fn redirected(url: &Url, response: &Response) -> Error {
     let error = Error::new(
         Code::Unavailable,
         match &to {
-            Some(to) => format!("{} sends on to {}, where the token is not sent", shown(url), shown(to)),
-            None => format!("{} sends on to somewhere else", shown(url)),
+            Some(to) => format!(
+                "{} redirects to {}; torso does not follow redirects",
+                shown(url),
+                shown(to)
+            ),
+            None => format!(
+                "{} redirects to another address; torso does not follow redirects",
+                shown(url)
+            ),
         },
     );
     match to {
         Some(to) => error.hint(format!(
-            "if that is the server, say so: torso context add NAME --url {}",
+            "if that is the server, use its address: torso context add NAME --url {}",
             shown(&to)
         )),
         None => error.hint("is the address right? torso context list shows it"),

@@ -150,7 +150,7 @@ impl Client {
             (true, Some(organization)) => path.replace("{org}", organization.as_str()),
             (true, None) => {
                 return Err(
-                    Error::new(Code::Usage, "{org} stands for an organization, and none is chosen")
+                    Error::new(Code::Usage, "the path contains {org}, but no organization is selected")
                         .hint("add --org NAME, or choose one: torso org switch NAME"),
                 );
             }

@@ -128,7 +128,7 @@ impl Embedded {
             Some(running) => Ok(running.position),
             None => Err(
                 Error::new(Code::Unavailable, format!("the primary of {name} is missing"))
-                    .hint("torso doctor says what is known about it"),
+                    .hint("torso doctor has details"),
             ),
         }
     }

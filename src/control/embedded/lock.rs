@@ -88,7 +88,7 @@ fn busy(path: &Path) -> Error {
         Code::CatalogBusy,
         format!("another torso{who} has been changing the catalog for a minute"),
     )
-    .hint("wait for it to end, or look whether it hangs, then try again")
+    .hint("wait for it to end; if it hangs, stop it, then try again")
 }
 
 #[cfg(test)]

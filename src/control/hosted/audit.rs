@@ -3,7 +3,7 @@
 use super::Shared;
 use super::caller::Caller;
 use crate::control::accounts::AuditEntry;
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::sync::lock;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -26,6 +26,46 @@ pub(super) type DailyEntries = Mutex<HashMap<(String, String, String), Timestamp
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
+/// The code of an entry about a call that failed before it was known what it would do.
+pub(super) const REFUSED: &str = "refused";
+
+/// How messages begin, and how those of calls that were not done do.
+const VERBS: &[(&str, &str)] = &[
+    ("added", "add"),
+    ("began", "begin"),
+    ("changed", "change"),
+    ("checked", "check"),
+    ("created", "create"),
+    ("deleted", "delete"),
+    ("ended", "end"),
+    ("exported", "export"),
+    ("invalidated", "invalidate"),
+    ("invited", "invite"),
+    ("moved", "move"),
+    ("promoted", "promote"),
+    ("removed", "remove"),
+    ("renamed", "rename"),
+    ("replicated", "replicate"),
+    ("revoked", "revoke"),
+    ("sent", "send"),
+    ("synced", "sync"),
+    ("took", "take"),
+];
+
+/// The message of a call that was refused or failed: `refused: create database app (forbidden)`.
+fn not_done(message: &str, error: &Error) -> String {
+    let (first, rest) = message.split_once(' ').unwrap_or((message, ""));
+    let verb = VERBS
+        .iter()
+        .find(|(past, _)| *past == first)
+        .map_or(first, |(_, verb)| verb);
+    let outcome = match error.kind() {
+        Kind::Forbidden | Kind::Unauthenticated => "refused",
+        _ => "failed",
+    };
+    format!("{outcome}: {verb} {rest} ({})", error.code().name())
+}
+
 impl Entry {
     pub fn new(code: &'static str, message: impl Into<String>, data: serde_json::Value) -> Self {
         Self {
@@ -46,9 +86,13 @@ impl Shared {
     /// Writes an entry into the audit log of an organization. A failure is ignored: the call itself has taken effect.
     pub(super) fn note(&self, organization: &str, caller: &Caller, entry: Entry, error: Option<&Error>) {
         let is_daily = entry.daily && error.is_none();
+        let message = match error {
+            Some(error) if entry.code != REFUSED => not_done(&entry.message, error),
+            _ => entry.message,
+        };
         let line = AuditEntry {
             code: entry.code.to_owned(),
-            message: entry.message,
+            message,
             origin: caller.origin.client.clone(),
             author: caller.session.username.as_str().to_owned(),
             created_at: Timestamp::now(),
@@ -100,7 +144,23 @@ impl Shared {
             own.or_else(|| records.organization(session.username.as_str()).ok().flatten())
         };
         if let Some(row) = found {
-            self.note(&row.id, caller, Entry::new("refused", what, json!({})), Some(error));
+            self.note(&row.id, caller, Entry::new(REFUSED, what, json!({})), Some(error));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Code;
+
+    #[test]
+    fn audit_message_of_a_call_that_was_not_done_says_so() {
+        let refused = Error::new(Code::Forbidden, "no");
+        let message = not_done("created database app", &refused);
+        assert_eq!(message, "refused: create database app (forbidden)");
+        let failed = Error::new(Code::DatabaseExists, "no");
+        let message = not_done("renamed database a to b", &failed);
+        assert_eq!(message, "failed: rename database a to b (database_exists)");
     }
 }

@@ -88,14 +88,15 @@ impl Sessions {
 
 fn invalid() -> Error {
     Error::new(Code::Unauthenticated, "the API token is not valid")
-        .hint("torso auth login --token-stdin signs in with another one")
+        .hint("log in again with another token: torso auth login")
 }
 
 impl Shared {
     pub(super) fn authenticate(&self, bearer: &str, origin: &Origin) -> Result<Caller> {
         if bearer.is_empty() {
-            return Err(Error::new(Code::Unauthenticated, "no API token was sent")
-                .hint("torso auth login --token-stdin signs in"));
+            return Err(
+                Error::new(Code::Unauthenticated, "no API token was sent").hint("log in first: torso auth login")
+            );
         }
         // The hash is looked up, so timing reveals nothing about a token's text.
         let key = hash(bearer);
@@ -113,7 +114,7 @@ impl Shared {
                 Code::Unauthenticated,
                 format!("the API token {} has expired", session.token_name),
             )
-            .hint("torso auth login --token-stdin signs in with another one"));
+            .hint("log in again with another token: torso auth login"));
         }
         lock(&self.sessions.uses).insert(session.token_id.clone(), now);
         Ok(Caller {

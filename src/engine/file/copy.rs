@@ -39,7 +39,7 @@ pub(super) fn open_source(path: &Path) -> Result<Connection> {
             Code::Unavailable,
             format!("the database file {} is missing", path.display()),
         )
-        .hint("torso doctor says what is known about it"));
+        .hint("torso doctor has details"));
     }
     let connection = open(path)?;
     connection

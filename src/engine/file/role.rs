@@ -20,7 +20,7 @@ pub(super) fn hold(path: &Path) -> Result<Connection> {
             Code::Unavailable,
             format!("the database file {} is missing", path.display()),
         )
-        .hint("torso doctor says what is known about it"));
+        .hint("torso doctor has details"));
     }
     let connection = copy::open(path)?;
     connection

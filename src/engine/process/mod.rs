@@ -466,7 +466,7 @@ impl Shared {
         let error = Error::new(Code::Unavailable, format!("{} {what}", self.label));
         let log = self.log.path().display();
         if lines.is_empty() {
-            error.hint(format!("it is tried again; its log is {log}"))
+            error.hint(format!("torso will restart it; see {log}"))
         } else {
             error
                 .caused_by(lines.join("\n"))

@@ -286,7 +286,10 @@ impl SqldEngine {
         } else {
             Err(Error::new(
                 Code::Conflict,
-                format!("{} has another role than is wanted of it", node.dir().display()),
+                format!(
+                    "{} has the wrong role: primary instead of replica, or the reverse",
+                    node.dir().display()
+                ),
             ))
         }
     }
@@ -341,11 +344,7 @@ fn host(id: &str) -> String {
 }
 
 fn no_promotion() -> Error {
-    Error::new(
-        Code::Unsupported,
-        "a server cannot change which location is the primary yet",
-    )
-    .hint(
+    Error::new(Code::Unsupported, "promote is not supported on a server yet").hint(
         "create a database in the other location from this one: torso db create NAME --from-db DB --location LOCATION",
     )
 }
@@ -538,11 +537,11 @@ impl Engine for SqldEngine {
         Err(Error::new(
             Code::Conflict,
             format!(
-                "{} is a primary where none is wanted, and a server process has it",
+                "{} is still a primary and in use by a server process; it should not exist",
                 self.path(at).display()
             ),
         )
-        .hint("torso doctor says what is known about it"))
+        .hint("torso doctor has details"))
     }
 
     fn remove(&self, at: &Site) -> Result<()> {

@@ -205,7 +205,7 @@ impl Node {
                     Code::Timeout,
                     format!("the replica of database {id} does not come nearer to its primary"),
                 )
-                .hint("torso doctor says what is known about it"));
+                .hint("torso doctor has details"));
             }
             std::thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(50));

@@ -395,7 +395,7 @@ pub(super) fn wait_for_instance(call: &Call<'_>) -> Result<Reply> {
                 Code::Timeout,
                 format!("the instance of {name} at {} does not serve yet", instance.location),
             )
-            .hint("ask again; torso doctor tells what is wrong"));
+            .hint("try again; torso doctor shows what is wrong"));
         }
         std::thread::sleep(PAUSE);
     }

@@ -251,7 +251,7 @@ async fn work<T: Send + 'static>(server: &Server, work: impl FnOnce() -> Result<
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|error| {
-        tracing::error!(%error, "a defect");
+        tracing::error!(%error, "internal error, please report it");
         Err(defect())
     })
 }

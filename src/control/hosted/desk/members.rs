@@ -34,7 +34,7 @@ impl Desk<'_> {
             let records = self.shared.records();
             let row = records.user(user.as_str())?.ok_or_else(|| {
                 Error::new(Code::UserNotFound, format!("there is no user {user} on this server"))
-                    .hint("torso org members invite EMAIL makes an invitation for somebody new")
+                    .hint("torso org invites create EMAIL invites a new person")
             })?;
             records.write(|| {
                 if records.member(&organization.id, &row.id)?.is_some() {

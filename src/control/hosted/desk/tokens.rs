@@ -17,8 +17,8 @@ impl Desk<'_> {
     pub(super) fn user(&self) -> Result<User> {
         let name = self.caller.username();
         let row = self.shared.records().user(name.as_str())?.ok_or_else(|| {
-            Error::new(Code::Unauthenticated, format!("the user {name} is no more"))
-                .hint("torso auth login --token-stdin signs in as another one")
+            Error::new(Code::Unauthenticated, format!("there is no user {name} any more"))
+                .hint("log in as another user: torso auth login")
         })?;
         Ok(User {
             username: row.username,
@@ -97,9 +97,9 @@ impl Desk<'_> {
             (Some(group), None) => {
                 return Err(Error::new(
                     Code::InvalidValue,
-                    format!("group {group} is of some organization, and none was named"),
+                    format!("--group needs --org: which organization does group {group} belong to?"),
                 )
-                .hint("name it too: --org SLUG"));
+                .hint("add --org NAME; torso org list shows yours"));
             }
         };
         // A restricted token cannot make one with more rights.

@@ -84,9 +84,9 @@ pub(super) fn delete(tenant: &Tenant<'_>, name: &DatabaseName) -> Result<Databas
         if database.id != id {
             return Err(Error::new(
                 Code::DatabaseBusy,
-                format!("database {name} became another one meanwhile"),
+                format!("database {name} was replaced while this command ran"),
             )
-            .hint(format!("look at it first: torso db show {name}")));
+            .hint(format!("check it first: torso db show {name}")));
         }
         // Not by the name, which another may bear by now.
         tenant.shared.removed(plane.delete_by_id(&database.id).map(drop))?;

@@ -46,11 +46,11 @@ impl Tenant<'_> {
         Err(Error::new(
             Code::QuotaExceeded,
             format!(
-                "organization {} has {have} {what}, and its plan {} allows {most}",
-                self.organization.slug, self.organization.plan
+                "organization {} has reached its limit of {most} {what}: it has {have}",
+                self.organization.slug
             ),
         )
-        .hint("remove what is not needed, or ask the server's administrator for a larger quota"))
+        .hint("delete what you do not need, or ask the server's administrator for more (torso server --quota)"))
     }
 
     pub(super) fn room_for_group(&self, plane: &Loan, location: &LocationCode) -> Result<()> {
@@ -87,11 +87,11 @@ impl Tenant<'_> {
         Err(Error::new(
             Code::QuotaExceeded,
             format!(
-                "organization {} stores {used} bytes, and its plan {} allows {most}",
-                self.organization.slug, self.organization.plan
+                "organization {} is over its storage limit: {used} bytes of {most}",
+                self.organization.slug
             ),
         )
-        .hint("remove what is not needed, or ask the server's administrator for a larger quota"))
+        .hint("delete what you do not need, or ask the server's administrator for more (torso server --quota)"))
     }
 
     /// Makes a database within all limits, and has its labels lead to it.
