@@ -16,6 +16,7 @@ mod foreign_content;
 #[cfg(unix)]
 mod gateway;
 mod golden_json;
+mod help;
 mod hosted;
 mod hostile_names;
 mod layering;

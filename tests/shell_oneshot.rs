@@ -360,3 +360,30 @@ fn what_came_within_the_generation_is_there() {
     assert_eq!(run.stdout, "aaa|bbb|aaabbb\n1|2|12\n?\n1|AP8=\n\n1|AP8=\n\n");
     assert!(world.work().join("--odd.db").exists());
 }
+
+/// SQL or a dot-command where the database belongs would otherwise make an empty file of that name.
+#[test]
+fn shell_with_sql_as_its_first_word_fails_and_makes_no_file() {
+    let world = world();
+    for (word, what) in [
+        ("select 1+1", "SQL"),
+        ("INSERT into t values (1)", "SQL"),
+        (".tables", "a dot-command"),
+        (".schema t", "a dot-command"),
+    ] {
+        let run = world.torso(["db", "shell", word]);
+        assert_eq!(run.code(), 2, "{}", run.report());
+        let told = format!("the first word is {what}, not a database: {word}");
+        assert!(run.stderr.contains(&told), "{}", run.report());
+        assert!(run.stderr.contains("hint: name the database first"), "{}", run.report());
+        assert!(!world.work().join(word).exists());
+    }
+    // A project says which database is meant.
+    world.write(".torso.toml", "database = \"app\"\n");
+    let run = world.torso(["db", "shell", "select 1"]);
+    assert!(run.stderr.contains("torso db shell app"), "{}", run.report());
+    // Files of such names are opened by their path, and others as ever.
+    world.ok(["db", "shell", "./.tables", "create table t (x)"]);
+    world.ok(["db", "shell", ".data.db", "create table t (x)"]);
+    world.ok(["db", "shell", "my data.db", "create table t (x)"]);
+}

@@ -227,7 +227,7 @@ fn server_url(text: &str) -> Result<url::Url> {
         // The text is not repeated: it holds a password.
         return Err(
             Error::new(Code::InvalidValue, "the address holds a user name or password")
-                .hint("give the token with --token-stdin or --token-file"),
+                .hint("pass the token with --token-stdin or --token-file"),
         );
     }
     if url.query().is_some() || url.fragment().is_some() {

@@ -44,7 +44,7 @@ pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
     Err(if args.fix {
         told
     } else {
-        told.hint("the FIX column says what to type; torso doctor --fix mends what it can")
+        told.hint("the FIX column says what to type; torso doctor --fix fixes what it can")
     })
 }
 

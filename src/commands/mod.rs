@@ -266,7 +266,7 @@ fn options(globals: &Globals, format: Option<String>, color: Option<String>) -> 
 /// Has Ctrl-C answered as every failure is, with exit code 130. That is as safe as a kill; see [`watch_time`].
 fn end_on_interrupt(ui: Ui) {
     interrupt::end_with(move || {
-        let error = Error::new(Code::Interrupted, "interrupted").hint("nothing half-made remains; run it again");
+        let error = Error::new(Code::Interrupted, "interrupted").hint("nothing was left behind; run it again");
         std::process::exit(report::report(&ui, ui.format().is_json(), &error).into());
     });
 }
@@ -281,7 +281,7 @@ fn watch_time(limit: Option<Span>, ui: Ui) {
                 Code::Timeout,
                 format!("gave up after {}", ui::text::span(limit.as_millis() as u64)),
             )
-            .hint("run it again, perhaps with a longer --timeout; nothing half-made remains");
+            .hint("run it again, perhaps with a longer --timeout; nothing was left behind");
             std::process::exit(report::report(&ui, ui.format().is_json(), &error).into());
         });
     }

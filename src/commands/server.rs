@@ -31,7 +31,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "CODES", value_delimiter = ',')]
     locations: Option<Vec<LocationCode>>,
     /// IP address and port to listen on; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = listen_address)]
     listen: SocketAddr,
     /// Give each database the host name LABEL.DOMAIN
     #[arg(long, value_name = "DOMAIN", value_parser = domain)]
@@ -168,6 +168,14 @@ fn memory_per_process(text: &str) -> Result<u64> {
         format!("{text:?} is too little memory for a database process"),
     )
     .hint("write a size of 128mb or more"))
+}
+
+/// An IP address and a port.
+fn listen_address(text: &str) -> Result<SocketAddr> {
+    text.parse().map_err(|_| {
+        Error::new(Code::InvalidValue, format!("{text:?} is not an IP address and a port"))
+            .hint("write them like 127.0.0.1:8080; 0.0.0.0:8080 is every address of this machine")
+    })
 }
 
 /// A name in the DNS, in lower case.
@@ -428,7 +436,7 @@ fn base(args: &Args, listen: SocketAddr) -> Result<Url> {
         None if listen.ip().is_unspecified() => {
             return Err(Error::new(
                 Code::Usage,
-                format!("it cannot be told how clients reach a server that listens on {listen}"),
+                format!("a server that listens on {listen} needs a public address"),
             )
             .hint("add --domain DOMAIN or --url URL, or listen on one address"));
         }

@@ -73,7 +73,7 @@ pub(super) fn ask(ctx: &Context, address: &str) -> Result<Secret> {
             Code::Usage,
             format!("no token for {address} is given, and this is not a terminal"),
         )
-        .hint("give one with --token-stdin or --token-file"));
+        .hint("pass one with --token-stdin or --token-file"));
     }
     let text = rpassword::prompt_password(format!("Token for {address} (it is not shown): "))
         .map_err(|error| Error::io(error, "cannot ask for the token"))?;

@@ -267,7 +267,7 @@ fn describe(noun: &str, path: &Path, error: rusqlite::Error) -> Error {
         Some(
             ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::SystemIoFailure,
         ) => Error::new(Code::Io, format!("cannot read or write {noun} {file}"))
-            .hint("look at the owner and mode of the file and its directory"),
+            .hint("check the owner and mode of the file and its directory"),
         None => Error::new(
             Code::CatalogDamaged,
             format!("{noun} {file} has data that torso did not write: it was edited or is damaged"),

@@ -86,7 +86,7 @@ impl Server {
     fn hosted(&self) -> Result<Arc<Hosted>> {
         self.hosted.get().map(Arc::clone).ok_or_else(|| {
             Error::new(Code::Unavailable, "the server is starting")
-                .hint("try again in a moment; /ready tells when it has started")
+                .hint("try again in a moment; /ready returns 200 when it has started")
         })
     }
 

@@ -111,7 +111,7 @@ pub fn self_signed(dir: &Path, names: &[String]) -> Result<SelfSigned> {
             Error::new(Code::InvalidFile, format!("{} is not a key", authority_key.display()))
                 .caused_by(error)
                 .hint(format!(
-                    "remove {} to have a new authority made, which clients must be told to trust",
+                    "remove {} to make a new authority, which clients must trust",
                     dir.display()
                 ))
         })?

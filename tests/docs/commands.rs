@@ -121,8 +121,12 @@ fn docs_command_in_every_sentence_is_understood() {
 
 /// The options that a text names right after a command, up to the end of the sentence's part.
 fn options_named(text: &str) -> Vec<&str> {
-    let end = text.find(['"', '`', ';', ':', '(', ')', '\n']).unwrap_or(text.len());
-    let text = text[..end].split(". ").next().unwrap_or_default();
+    let end = text
+        .find(['"', '`', ';', ':', '(', ')', '|', '\n'])
+        .unwrap_or(text.len());
+    // In a literal, a line ends with the two characters of its escape.
+    let text = text[..end].split("\\n").next().unwrap_or_default();
+    let text = text.split(". ").next().unwrap_or_default();
     text.split([' ', ',', '=', '.'])
         .map(|word| word.trim_end_matches('\\'))
         .filter(|word| word.len() > 2 && word.starts_with("--"))

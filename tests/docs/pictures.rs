@@ -21,6 +21,8 @@ const TYPED: &[&[&str]] = &[
         "shell",
         "flights",
         "select faa, name, alt from airports order by alt desc limit 3",
+        "--output",
+        "box",
     ],
     &["db", "replicate", "flights", "lhr"],
     &["db", "shell", "flights", "--location", "lhr", "delete from airports"],
@@ -173,7 +175,7 @@ fn docs_picture_of_what_torso_is_is_current() {
         220,
         190,
         "#f6f8fa",
-        &["applications, torso", "libSQL clients, a token"],
+        &["applications, torso", "any libSQL client"],
     );
     boxed(
         &mut picture,

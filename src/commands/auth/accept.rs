@@ -98,7 +98,7 @@ fn invitation(text: &str, to: &Url) -> Result<Secret> {
             Code::InvalidValue,
             format!("what was given is not an invitation: {why}"),
         )
-        .hint("give the whole link, in quotes, as torso org invites create told it")
+        .hint("pass the whole link in quotes, as torso org invites create printed it")
     };
     let code = match Url::parse(text) {
         Ok(link) if link.origin() != to.origin() => {

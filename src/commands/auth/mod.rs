@@ -264,7 +264,7 @@ fn ask(client: &Client) -> Result<(Username, Option<Timestamp>)> {
 
 fn not_logged_in(server: &Server) -> Error {
     Error::new(Code::Unauthenticated, format!("no token for {} is kept", server.url))
-        .hint("log in with torso auth login, or give TORSO_TOKEN")
+        .hint("log in with torso auth login, or set TORSO_TOKEN")
 }
 
 /// Print the API token in use

@@ -117,7 +117,7 @@ pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
                 Code::Usage,
                 format!("the copy is in context {one}, and --to-context says {other}"),
             )
-            .hint("say it once"));
+            .hint("use it once"));
         }
         (Some(copy), to) => Endpoint {
             context: copy.context.clone().or_else(|| to.clone()),

@@ -186,7 +186,7 @@ fn whole(name: &DatabaseName, report: std::result::Result<dump::Report, sql::Fai
                 report.errors
             ),
         )
-        .hint(format!("torso db inspect {name} --check tells what is damaged")))),
+        .hint(format!("torso db inspect {name} --check lists the damage")))),
         Err(sql::Failure::Sink(error)) => Err(error),
         Err(failure) => Ok(Err(failure.into())),
     }

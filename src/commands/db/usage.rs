@@ -57,7 +57,7 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
     {
         return Err(
             Error::new(Code::InvalidValue, format!("--from {from} is after --to {to}"))
-                .hint("give --from the earlier time, and --to the later one"),
+                .hint("--from is the earlier time, --to the later one"),
         );
     }
     let plane = ctx.control()?;

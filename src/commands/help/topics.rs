@@ -93,7 +93,7 @@ mod tests {
         };
         for (name, words) in [
             ("options", "--output <FORM>"),
-            ("scripting", "Standard"),
+            ("scripting", "standard output"),
             ("environment", "TORSO_DATA_DIR"),
             ("exit-codes", "database_exists"),
             ("shell", ".read"),

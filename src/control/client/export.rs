@@ -35,7 +35,7 @@ impl Client {
                 Code::Unavailable,
                 format!("{} broke off while it sent database {name}", self.address()),
             )
-            .hint("try again in a moment; nothing half-made remains")
+            .hint("try again in a moment; nothing was left behind")
         };
         loop {
             let read = response.read(&mut piece).map_err(|_| broken())?;

@@ -307,14 +307,20 @@ impl Http {
     fn failed(&self, url: &Url, error: reqwest::Error) -> Failed {
         let host = shown(url);
         if error.is_connect() {
+            let cause = innermost(&error);
+            let hint = if cause.contains("UnknownIssuer") {
+                "to trust a self-signed server, set SSL_CERT_FILE to the ca.pem that it printed at its start"
+            } else {
+                "is the server running, and is the address right? torso context list shows it"
+            };
             return Failed {
                 // A server that was silent for that long will not be there in a second either.
                 again: !error.is_timeout(),
                 unsent: true,
                 pause: None,
                 error: Error::new(Code::Unavailable, format!("cannot connect to {host}"))
-                    .caused_by(innermost(&error))
-                    .hint("is the server running, and is the address right? torso context list shows it"),
+                    .caused_by(cause)
+                    .hint(hint),
             };
         }
         if error.is_timeout() {
@@ -371,9 +377,7 @@ impl From<Failed> for Error {
 fn uncertain(failed: Failed, call: &Call<'_>) -> Error {
     let lost = matches!(failed.error.code(), Code::Unavailable | Code::Timeout) && !failed.unsent;
     if lost && call.method != Method::Get {
-        return failed
-            .error
-            .hint("it may have been done all the same: look before you try again");
+        return failed.error.hint("it may have been done: check before you try again");
     }
     failed.error
 }

@@ -237,7 +237,7 @@ impl ControlPlane for Client {
     fn sync_database(&self, name: &DatabaseName, location: Option<&LocationCode>) -> Result<Vec<Synced>> {
         let mut call = Call::post(
             self.scoped(&routes::database_sync(name)),
-            about_database(name).only_here("be told to refresh replicas: it does so by itself"),
+            about_database(name).only_here("sync replicas on request: it does so by itself"),
         )
         .repeatable();
         if let Some(location) = location {

@@ -108,7 +108,7 @@ fn by_status(status: u16, json: bool, about: &About<'_>) -> Code {
 fn hint(code: Code, about: &About<'_>) -> Option<String> {
     Some(
         match code {
-            Code::Unauthenticated => "log in with torso auth login, or give TORSO_TOKEN",
+            Code::Unauthenticated => "log in with torso auth login, or set TORSO_TOKEN",
             Code::Forbidden => "torso auth status shows who you are; ask an owner for the permission",
             Code::RateLimited | Code::Unavailable | Code::Timeout => "try again in a moment",
             Code::QuotaExceeded => "the organization's plan is used up",

@@ -97,7 +97,7 @@ impl Shared {
                     format!("an earlier move of {what} cannot be undone yet"),
                 )
                 .caused_by(error)
-                .hint("the server goes on trying; try again later")
+                .hint("the server keeps trying; try again later")
             })?;
         }
         Ok(moving)

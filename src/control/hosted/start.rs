@@ -59,7 +59,7 @@ pub(super) fn known(given: &[LocationCode]) -> Result<()> {
         None => Ok(()),
         Some(unknown) => Err(
             Error::new(Code::LocationNotFound, format!("there is no location {unknown}"))
-                .hint("torso location list shows what there is"),
+                .hint("torso location list shows the locations"),
         ),
     }
 }
@@ -110,7 +110,7 @@ impl Shared {
                 .collect();
             if !dropped.is_empty() {
                 warnings.push(format!(
-                    "organization {} uses locations that --locations leaves out ({}): what is there goes on, and nothing new \
+                    "organization {} uses locations that --locations leaves out ({}): databases there keep running, and nothing new \
                      can be put there",
                     organization.slug,
                     dropped.join(", ")

@@ -84,7 +84,7 @@ fn canonical(id: &str) -> Result<String> {
 fn not_found(id: &str) -> Error {
     let short: String = id.chars().take(36).collect();
     Error::new(Code::UploadNotFound, format!("there is no upload {short:?}"))
-        .hint("an upload can be used once, and within an hour of its last piece; begin another one")
+        .hint("an upload can be used once, within an hour of its last chunk; start another one")
 }
 
 fn wrong(message: String, hint: &str) -> Error {
@@ -113,7 +113,7 @@ impl Uploads {
         }
         Err(
             Error::new(Code::Conflict, format!("another request is at work on the upload {id}"))
-                .hint("wait until it is done, then ask how far the upload is"),
+                .hint("wait until it is done, then ask for the upload's offset"),
         )
     }
 
@@ -212,7 +212,7 @@ impl Uploads {
                 Err(error) => {
                     return Err(Error::new(Code::Unavailable, "the piece did not arrive")
                         .caused_by(error)
-                        .hint("ask how far the upload is, then go on there"));
+                        .hint("ask for the upload's offset, then continue there"));
                 }
             };
             file.write_all(&piece[..read]).map_err(failed)?;
@@ -224,7 +224,7 @@ impl Uploads {
                 Code::Unavailable,
                 format!("the last {left} bytes of the piece did not arrive"),
             )
-            .hint("ask how far the upload is, then go on there"));
+            .hint("ask for the upload's offset, then continue there"));
         }
         described(id.to_owned(), &home, &about)
     }
@@ -244,7 +244,7 @@ impl Uploads {
                 if now.offset > most {
                     return Err(
                         Error::new(Code::QuotaExceeded, format!("what is sent has more than {most} bytes"))
-                            .hint("send less, or ask the server's administrator for a larger quota"),
+                            .hint("send less, or ask the server's administrator for more (torso server --quota)"),
                     );
                 }
                 let (home, mut about) = self.about(&upload.id, organization)?;

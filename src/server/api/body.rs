@@ -24,13 +24,13 @@ pub(super) async fn whole(body: Body) -> Result<Bytes> {
             Code::TooLarge,
             format!("the body is larger than {} KiB", WHOLE >> 10),
         )
-        .hint("files are sent to /v1/uploads, in pieces")),
+        .hint("upload files to /v1/uploads, in chunks")),
         Ok(Err(error)) => Err(Error::new(Code::InvalidValue, "the body broke off").caused_by(error)),
         Err(_) => Err(Error::new(
             Code::TooSlow,
             format!("the body did not arrive within {} s", PATIENCE.as_secs()),
         )
-        .hint("send it again, faster")),
+        .hint("send it again; large files go to /v1/uploads")),
     }
 }
 
@@ -76,7 +76,7 @@ pub(super) fn form(bytes: &[u8]) -> Value {
 pub(super) fn read<T: DeserializeOwned>(object: Value) -> Result<T> {
     serde_json::from_value(object).map_err(|error| {
         Error::new(Code::InvalidValue, format!("the body cannot be understood: {error}"))
-            .hint("torso's docs/api.md says what each path takes")
+            .hint("docs/api.md lists the body of each path")
     })
 }
 

@@ -143,7 +143,8 @@ fn seed(new: NewSeed) -> Result<Option<Seed>> {
         ));
     }
     let missing = |what: &str| {
-        Error::new(Code::InvalidValue, format!("the seed has no {what}")).hint("torso's docs/api.md shows seeds")
+        Error::new(Code::InvalidValue, format!("the seed has no {what}"))
+            .hint("docs/api.md lists the body of each path, and seeds")
     };
     match given(new.kind).as_deref() {
         None => Ok(None),

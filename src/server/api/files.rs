@@ -198,7 +198,7 @@ fn length(headers: &HeaderMap) -> Result<u64> {
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse().ok())
         .ok_or_else(|| {
-            Error::new(Code::InvalidValue, "the length of the piece is not told").hint("send a Content-Length header")
+            Error::new(Code::InvalidValue, "the length of the chunk is missing").hint("send a Content-Length header")
         })
 }
 

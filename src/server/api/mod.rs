@@ -138,7 +138,7 @@ async fn no_path(request: Request<Body>) -> Response<Body> {
     let path = request.uri().path();
     let hint = match Step::parse(path) {
         Some(_) => NO_SYNCHRONISATION,
-        None => "torso's docs/api.md lists what there is; databases are at /db/NAME-ORGANIZATION/",
+        None => "docs/api.md lists all paths; databases are at /db/NAME-ORGANIZATION/",
     };
     reply::finish(Err(Error::new(
         Code::PathNotFound,
@@ -153,7 +153,7 @@ async fn no_method(request: Request<Body>) -> Response<Body> {
         Code::MethodNotAllowed,
         format!("{path:?} does not take {method}"),
     )
-    .hint("torso's docs/api.md lists what each path takes")))
+    .hint("docs/api.md lists the methods of each path")))
 }
 
 /// Matches a path with a template; returns the percent-decoded parameters, none if it does not match.

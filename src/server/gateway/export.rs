@@ -100,7 +100,7 @@ async fn export(
         Step::File(other) => Err(Refusal::new(
             StatusCode::NOT_FOUND,
             "NOT_FOUND",
-            format!("the database has no generation {other:?}; GET /info tells which it has"),
+            format!("the database has no generation {other:?}; GET /info shows which it has"),
         )),
         Step::Frames => Err(Refusal::bad(
             "the exported file is complete: there are no frames after it",

@@ -357,7 +357,7 @@ impl Session {
                 .route(&self.route.label)
                 .is_none_or(|now| now.id != self.route.id)
             {
-                return frame(CloseCode::Away, "the database is no more");
+                return frame(CloseCode::Away, "the database was deleted");
             }
             if let Err(refusal) = self.still_allowed() {
                 return frame(CloseCode::Policy, &refusal.message);

@@ -101,7 +101,7 @@ impl Client {
         match note {
             Some(note) if error.kind().retryable() => {
                 note.keep();
-                error.hint("the same command goes on where this one ended, within an hour")
+                error.hint("run the same command again within an hour: it continues where this one stopped")
             }
             _ => {
                 self.give_up(id);

@@ -170,7 +170,7 @@ impl Desk<'_> {
                     Code::InviteNotFound,
                     format!("nobody of address {email:?} is invited to organization {of}"),
                 )
-                .hint("torso org invites list shows who is")
+                .hint("torso org invites list shows the invitations")
             })?;
             records.write(|| records.delete_invite(row.id)).map(drop)
         })

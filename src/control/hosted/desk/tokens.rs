@@ -209,7 +209,7 @@ impl Shared {
                 Code::UserNotFound,
                 format!("there is no user {username} on this server"),
             )
-            .hint("the owner's name was told at the first start; it is admin unless another was given"));
+            .hint("the first start printed the owner's name; it is admin unless --owner was given"));
         };
         let row = ApiTokenRow {
             user_id: user.id,

@@ -167,5 +167,5 @@ fn too_large(size: u64, room: u64) -> Error {
         Code::QuotaExceeded,
         format!("{size} bytes are more than the {room} that the organization's plan leaves"),
     )
-    .hint("remove what is not needed, or ask the server's administrator for a larger quota")
+    .hint("delete what you do not need, or ask the server's administrator for more (torso server --quota)")
 }

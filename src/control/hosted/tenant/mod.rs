@@ -63,7 +63,7 @@ impl Shared {
                 let groups = self.plane_of(&organization)?.list_groups()?;
                 let group = groups.into_iter().find(|group| group.uuid == *uuid);
                 let gone = || {
-                    Error::new(Code::Forbidden, "the group that the API token in use is for is no more")
+                    Error::new(Code::Forbidden, "the group of this API token does not exist any more")
                         .hint("use another token: torso auth api-tokens list")
                 };
                 Some(group.ok_or_else(gone)?.name)

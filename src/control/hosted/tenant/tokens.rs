@@ -244,7 +244,7 @@ fn refuse_what_cannot_be_held(new: &NewToken) -> Result<()> {
             Code::Unsupported,
             format!("this server cannot hold a token to {what}, so it does not make one"),
         )
-        .hint("make a read-only token (--read-only), or put what is to be apart into a database of its own")
+        .hint("create a read-only token (--read-only), or put these tables into a database of their own")
     };
     if new.permissions.fine_grained_permissions.is_some() {
         return Err(asked("permissions on tables"));

@@ -190,7 +190,10 @@ impl Tenant<'_> {
         group: Option<&GroupName>,
     ) -> Result<()> {
         let Some(placed) = plane.placement_of(id)? else {
-            return Err(Error::new(Code::DatabaseNotFound, "the database is no more").hint("torso db list"));
+            return Err(
+                Error::new(Code::DatabaseNotFound, "the database does not exist any more")
+                    .hint("torso db list shows the databases"),
+            );
         };
         let before = plane.get_configuration(&placed.name)?;
         let what = format!("database {}", placed.name);
@@ -218,7 +221,7 @@ impl Tenant<'_> {
                 };
                 Err(Error::new(Code::Partial, told)
                     .caused_by(moved.err().unwrap_or(error))
-                    .hint("the server goes on trying"))
+                    .hint("the server keeps trying"))
             }
         }
     }
