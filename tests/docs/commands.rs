@@ -21,7 +21,9 @@ fn words(text: &str) -> Vec<String> {
                 quote = Some(c);
                 word.get_or_insert_default();
             }
-            (None, '\\') if chars.peek() == Some(&'\n') => drop(chars.next()),
+            (None, '\\') if chars.peek() == Some(&'\n') => {
+                chars.next();
+            }
             (None, c) if ENDS.contains(&c) => {
                 // The number of a stream is no word: `2> FILE`.
                 word = word.filter(|word| !word.chars().all(|c| c.is_ascii_digit()) || !['<', '>'].contains(&c));

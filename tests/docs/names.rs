@@ -229,3 +229,12 @@ fn docs_index_names_every_page() {
         }
     }
 }
+
+#[test]
+fn docs_readme_stays_a_page_and_shows_both_pictures() {
+    let readme = std::fs::read_to_string(crate_root().join("README.md")).unwrap();
+    assert!(readme.lines().count() < 100, "{} lines", readme.lines().count());
+    for picture in ["overview.svg", "session.svg"] {
+        assert!(readme.contains(&format!("(docs/pictures/{picture})")), "{picture}");
+    }
+}

@@ -41,6 +41,7 @@ Options:
   -bail                 stop at the first error
   -batch, -interactive  force batch or interactive mode
   -echo, -eqp, -stats   as in sqlite3; so are -nofollow, -nonce S, -mmap N
+                        and -version
   --location CODE       open the replica at this location
   --read-only, -safe    refuse writes; refuse files and programs
 
