@@ -36,7 +36,7 @@ pub(super) struct BodySummary {
 impl BodySummary {
     /// Whether all that the body runs only reads, although the process would refuse it to a token that may only read.
     pub fn reads_with_full_access(&self) -> bool {
-        self.text.read_needs_full_access && !self.text.writes && !self.has_unseen
+        self.text.read_needs_full_access && !self.text.writes && !self.text.engine_refuses && !self.has_unseen
     }
 
     /// Judges a text that may be SQL.

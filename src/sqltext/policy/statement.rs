@@ -34,9 +34,8 @@ impl Effect {
         changes_schema: true,
         ..Self::READS
     };
-    /// Taken for a write, so that nobody gets more than a refusal for it.
+    /// No write, whoever asks: libSQL server looks at the kind of a statement before it looks at the token.
     pub const ENGINE_REFUSES: Self = Self {
-        writes: true,
         engine_refuses: true,
         ..Self::READS
     };

@@ -288,8 +288,8 @@ fn pragmas_are_looked_up_and_say_whether_they_write() {
         ("pragma table_info = t", false, false),
         ("pragma foreign_keys = on", false, true),
         ("pragma integrity_check", false, true),
-        ("pragma journal_mode = wal", true, false),
-        ("pragma wal_checkpoint", true, false),
+        ("pragma journal_mode = wal", false, false),
+        ("pragma wal_checkpoint", false, false),
         ("explain pragma user_version = 3", true, false),
         ("explain query plan pragma user_version", false, true),
     ] {
