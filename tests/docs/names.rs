@@ -29,8 +29,8 @@ fn page(name: &str) -> String {
     std::fs::read_to_string(crate_root().join("docs").join(name)).unwrap()
 }
 
-/// Names of other programs: an option of the Rust client, and a code of libSQL server.
-const OF_OTHERS: &[&str] = &["sync_interval", "PROXY_ERROR"];
+/// Names of others: an option of the Rust client, a code of libSQL server, and a limit of the system.
+const OF_OTHERS: &[&str] = &["sync_interval", "PROXY_ERROR", "RLIMIT_DATA"];
 
 #[test]
 fn docs_name_in_code_exists_in_the_program() {
