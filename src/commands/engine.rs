@@ -10,7 +10,7 @@ use clap::Subcommand;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
-/// Install libSQL server, which torso server needs
+/// Install libSQL server for torso server
 ///
 /// Databases on this machine are plain files and do not need it.
 #[derive(Subcommand)]

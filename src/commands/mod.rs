@@ -18,6 +18,8 @@ mod group;
 mod help;
 mod location;
 mod manual;
+#[cfg(unix)]
+mod operator;
 mod org;
 mod place;
 #[cfg(unix)]

@@ -1,8 +1,9 @@
 //! `torso server`: runs a control plane for many, with its databases, on this machine.
 
-use super::engine;
 use super::values::{Size, Span};
+use super::{engine, operator};
 use crate::context::Context;
+use crate::control::accounts::QuotaSetting;
 use crate::control::hosted::{Confinement, EngineSettings, Engines, Hosted, Options, Origin, Public, SqldEngine};
 use crate::control::names::{LocationCode, OrganizationSlug, Username};
 use crate::error::{Code, Error, Result};
@@ -10,8 +11,9 @@ use crate::secret::Secret;
 use crate::server::tls::{self, Identity};
 use crate::server::{self, Config, LogForm, LogLevel};
 use crate::ui::{Card, Cell, Layout, View};
+use ipnet::IpNet;
 use serde::Serialize;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::time::Duration;
 use url::{Host, Url};
@@ -22,24 +24,32 @@ use url::{Host, Url};
 /// and prints the owner's API token once. All data is in the directory `server` below the data directory. torso server
 /// starts libSQL server (sqld) for the databases; install it once with torso engine install.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:
+#[command(
+    after_help = "Examples:
   torso server --locations ams,lhr
   torso server --domain db.example.com --tls-cert cert.pem --tls-key key.pem
-  torso server --listen 192.0.2.7:8443 --tls self-signed")]
+  torso server --listen 192.0.2.7:8443 --tls self-signed",
+    args_conflicts_with_subcommands = true
+)]
 pub(super) struct Args {
-    /// Locations, the default first; remembered for later starts
+    #[command(subcommand)]
+    verb: Option<operator::Verb>,
+    /// Locations, the default first; remembered
     #[arg(long, value_name = "CODES", value_delimiter = ',')]
     locations: Option<Vec<LocationCode>>,
-    /// IP address and port to listen on; port 0 takes a free one
+    /// Address and port, or a port
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = listen_address)]
     listen: SocketAddr,
     /// Give each database the host name LABEL.DOMAIN
     #[arg(long, value_name = "DOMAIN", value_parser = domain)]
     domain: Option<String>,
-    /// Public URL, if it differs from --listen (behind a proxy)
-    #[arg(long, value_name = "URL", value_parser = origin)]
+    /// Public URL, if not that of --listen (proxy)
+    #[arg(long, value_name = "URL", value_parser = public_url)]
     url: Option<Url>,
-    /// Use a certificate that clients must be told to trust
+    /// Proxy whose X-Forwarded-For or Forwarded is believed
+    #[arg(long = "trusted-proxy", value_name = "CIDR", value_parser = network)]
+    trusted_proxies: Vec<IpNet>,
+    /// Use a certificate that clients must trust
     #[arg(long, help_heading = "TLS", value_enum, value_name = "KIND", conflicts_with_all = ["tls_cert", "tls_key"])]
     tls: Option<Tls>,
     /// PEM certificate chain; reloaded when the file changes
@@ -54,10 +64,10 @@ pub(super) struct Args {
     /// Name of the owner at the first start [default: admin]
     #[arg(long, help_heading = "Users", value_name = "USER")]
     owner: Option<Username>,
-    /// API requests per second and token; 0 is unlimited
+    /// Requests/s of a token; 0: any
     #[arg(long, help_heading = "Limits", value_name = "COUNT", default_value_t = 100)]
     rate_limit: u32,
-    /// Connections from one address; 0 is unlimited
+    /// Of one address; 0: any
     ///
     /// Connections from this machine are not counted. Behind a proxy on another machine all clients have its address: use 0.
     #[arg(long, help_heading = "Limits", value_name = "N", default_value_t = 1024)]
@@ -123,13 +133,23 @@ enum Tls {
 
 /// A quota to set.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Quota {
+pub(super) struct Quota {
     organization: Option<OrganizationSlug>,
     name: String,
     value: u64,
 }
 
-fn quota(text: &str) -> Result<Quota> {
+impl Quota {
+    pub(super) fn to_setting(&self) -> QuotaSetting {
+        QuotaSetting {
+            organization: self.organization.clone(),
+            name: self.name.clone(),
+            value: self.value,
+        }
+    }
+}
+
+pub(super) fn quota(text: &str) -> Result<Quota> {
     let wrong = || {
         Error::new(Code::InvalidValue, format!("{text:?} is not a quota"))
             .hint("write NAME=VALUE or ORGANIZATION/NAME=VALUE, such as databases=50 or acme/storage=10gb")
@@ -189,20 +209,60 @@ fn domain(text: &str) -> Result<String> {
     }
 }
 
-/// An address without a path.
-fn origin(text: &str) -> Result<Url> {
+/// Where clients reach the server: a host, and a path where a proxy has the server below one.
+fn public_url(text: &str) -> Result<Url> {
     let wrong = |why: &str| {
         Error::new(Code::InvalidValue, format!("{text:?} is not a server's address: {why}"))
-            .hint("write an address such as https://db.example.com")
+            .hint("write an address such as https://db.example.com or https://example.com/torso")
     };
     let url = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
         return Err(wrong("it does not start with https:// or http://"));
     }
-    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
-        return Err(wrong("it has more than a host and a port"));
+    if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {
+        return Err(wrong("it has more than a host, a port and a path"));
+    }
+    let mut parts = url.path().trim_matches('/').split('/');
+    if url.path() != "/" && parts.any(|part| part.is_empty() || !part.bytes().all(is_plain)) {
+        return Err(wrong(
+            "its path has other characters than letters, digits, - and _, or an empty part",
+        ));
     }
     Ok(url)
+}
+
+/// Whether a character of a path is the same in every spelling.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-_".contains(&byte)
+}
+
+/// An address to listen on. Without a host it is this machine's own.
+fn listen_address(text: &str) -> Result<SocketAddr> {
+    let wrong = || {
+        Error::new(Code::InvalidValue, format!("{text:?} is not an address to listen on"))
+            .hint("write one such as 127.0.0.1:8080, localhost:8080, [::1]:8080, 0.0.0.0:8080, or only a port")
+    };
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
+    let port: u16 = port.parse().map_err(|_| wrong())?;
+    if host.is_empty() {
+        return Ok((Ipv4Addr::LOCALHOST, port).into());
+    }
+    let found: Vec<SocketAddr> = (host, port).to_socket_addrs().map_err(|_| wrong())?.collect();
+    // A name may have addresses of both kinds; clients try the older one, too.
+    let older = found.iter().find(|address| address.is_ipv4());
+    older.or(found.first()).copied().ok_or_else(wrong)
+}
+
+/// A network, or one address.
+fn network(text: &str) -> Result<IpNet> {
+    let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
+    text.parse().ok().or_else(address).ok_or_else(|| {
+        Error::new(Code::InvalidValue, format!("{text:?} is not an address or a network"))
+            .hint("write one such as 192.0.2.7, 10.0.0.0/8 or fd00::/8")
+    })
 }
 
 /// What is told at the start.
@@ -259,6 +319,9 @@ struct Tokens {
 }
 
 pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
+    if let Some(verb) = &args.verb {
+        return operator::run(ctx, verb);
+    }
     refuse_eavesdroppers(&args)?;
     let (data_dir, _) = ctx.settings.data_dir()?;
     let data_dir = data_dir.join("server");
@@ -354,6 +417,8 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
             listener,
             tls,
             domain: args.domain,
+            prefix: url.path().trim_end_matches('/').to_owned(),
+            trusted_proxies: args.trusted_proxies,
             requests_per_second: args.rate_limit,
             connections_per_address: args.connections_per_address,
             statement_timeout: args.statement_timeout,
@@ -509,20 +574,67 @@ mod tests {
         ] {
             assert_eq!(domain(bad).unwrap_err().code(), Code::InvalidValue, "{bad}");
         }
-        assert_eq!(
-            origin("https://db.example.com").unwrap().as_str(),
-            "https://db.example.com/"
-        );
+        for (text, url) in [
+            ("https://db.example.com", "https://db.example.com/"),
+            ("https://example.com/torso", "https://example.com/torso"),
+            ("http://x:8080/a/b-c/", "http://x:8080/a/b-c/"),
+        ] {
+            assert_eq!(public_url(text).unwrap().as_str(), url);
+        }
         for bad in [
             "",
             "db.example.com",
             "ftp://x",
-            "https://x/y",
+            "https://x/a//b",
+            "https://x/a%20b",
+            "https://x/{a}",
             "https://x?y",
+            "https://x/y#z",
             "https://u@x",
             "file:///x",
         ] {
-            assert_eq!(origin(bad).unwrap_err().code(), Code::InvalidValue, "{bad}");
+            assert_eq!(public_url(bad).unwrap_err().code(), Code::InvalidValue, "{bad}");
+        }
+    }
+
+    #[test]
+    fn listen_addresses_may_leave_out_the_host() {
+        for (text, address) in [
+            ("8080", "127.0.0.1:8080"),
+            (":8080", "127.0.0.1:8080"),
+            ("localhost:8080", "127.0.0.1:8080"),
+            ("0.0.0.0:1", "0.0.0.0:1"),
+            ("[::1]:8080", "[::1]:8080"),
+        ] {
+            assert_eq!(listen_address(text).unwrap().to_string(), address, "{text}");
+        }
+        for bad in [
+            "",
+            ":",
+            "localhost",
+            "localhost:",
+            "127.0.0.1",
+            "127.0.0.1:99999",
+            "::1:8080:",
+            "no.such.host.invalid:1",
+        ] {
+            let error = listen_address(bad).unwrap_err();
+            assert_eq!(error.code(), Code::InvalidValue, "{bad}");
+            assert!(error.hint_text().is_some());
+        }
+    }
+
+    #[test]
+    fn networks_may_be_one_address() {
+        for (text, net) in [
+            ("10.0.0.0/8", "10.0.0.0/8"),
+            ("192.0.2.7", "192.0.2.7/32"),
+            ("fd00::/8", "fd00::/8"),
+        ] {
+            assert_eq!(network(text).unwrap().to_string(), net);
+        }
+        for bad in ["", "10.0.0.0/33", "proxy", "10.0.0"] {
+            assert_eq!(network(bad).unwrap_err().code(), Code::InvalidValue, "{bad}");
         }
     }
 }

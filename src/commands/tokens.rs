@@ -187,7 +187,7 @@ pub(super) fn list(ctx: &Context, of: &Of, listed: &Listed) -> Result<()> {
 impl View for Tokens {
     fn layout(&self) -> Layout {
         let mut table = Table::new(
-            ["ID", "LABEL", "OPENS", "FOR", "CREATED", "EXPIRES", "ENDED"],
+            ["ID", "LABEL", "OPENS", "FOR", "BY", "CREATED", "EXPIRES", "ENDED"],
             "No tokens.",
         );
         for token in &self.0 {
@@ -202,6 +202,7 @@ impl View for Tokens {
                     Authorization::FullAccess => "everything",
                     Authorization::ReadOnly => "reading",
                 }),
+                Cell::text(&token.created_by),
                 Cell::time(token.created_at),
                 Cell::maybe(token.expires_at, Cell::time),
                 Cell::maybe(token.revoked_at, Cell::time),

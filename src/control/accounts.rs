@@ -181,6 +181,61 @@ pub struct MintedApiToken {
     pub value: Secret,
 }
 
+/// A token that a user made, as far as others may know it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MadeToken {
+    /// What it opens: `api`, `database` or `group`.
+    pub kind: String,
+    pub id: String,
+    #[serde(default)]
+    pub name: Option<String>,
+    /// The organization that it opens something of; none for an API token that is not limited to one.
+    #[serde(default)]
+    pub organization: Option<OrganizationSlug>,
+}
+
+/// A member that was removed, or a user whose access was ended.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EndedAccess {
+    /// The tokens that the user made and that could still be used.
+    pub tokens: Vec<MadeToken>,
+    /// Whether these ended with it.
+    pub tokens_ended: bool,
+}
+
+/// A user of a server, as its operator sees one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServerUser {
+    pub username: Username,
+    #[serde(default)]
+    pub email: String,
+    pub created_at: Timestamp,
+    /// May manage users and quotas.
+    #[serde(default)]
+    pub operator: bool,
+    /// Those that the user is a member of, the personal one first.
+    #[serde(default)]
+    pub organizations: Vec<OrganizationSlug>,
+    /// How many could be used now.
+    #[serde(default)]
+    pub api_tokens: u64,
+    /// When one of these was used last.
+    #[serde(default)]
+    pub last_used_at: Option<Timestamp>,
+}
+
+/// A quota that a server's operator has set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuotaSetting {
+    /// None for all organizations.
+    #[serde(default)]
+    pub organization: Option<OrganizationSlug>,
+    pub name: String,
+    /// 0 is unlimited.
+    pub value: u64,
+}
+
 /// An entry of the audit log: something that was done, or refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AuditEntry {
@@ -293,8 +348,9 @@ pub trait Accounts {
     /// A user of this server becomes a member at once.
     fn add_member(&self, of: &OrganizationSlug, user: &Username, role: MemberRole) -> Result<Member>;
     fn update_member(&self, of: &OrganizationSlug, user: &Username, role: MemberRole) -> Result<Member>;
-    /// Refused for the last owner.
-    fn remove_member(&self, of: &OrganizationSlug, user: &Username) -> Result<()>;
+    /// Ends the tokens that the user made in the organization as well, unless they are to be kept. Refused for the last
+    /// owner.
+    fn remove_member(&self, of: &OrganizationSlug, user: &Username, keep_tokens: bool) -> Result<EndedAccess>;
 
     fn list_invites(&self, of: &OrganizationSlug) -> Result<Vec<Invite>>;
     fn create_invite(&self, of: &OrganizationSlug, email: &str, role: MemberRole) -> Result<Invite>;
@@ -305,4 +361,17 @@ pub trait Accounts {
     fn list_plans(&self) -> Result<Vec<Plan>>;
     fn subscription(&self, of: &OrganizationSlug) -> Result<Subscription>;
     fn organization_usage(&self, of: &OrganizationSlug) -> Result<OrganizationUsage>;
+
+    /// All users of the server. This and what follows is for its operator: the user of its first start.
+    fn list_users(&self) -> Result<Vec<ServerUser>>;
+    /// Ends every token that a user has or made. Memberships stay, and the user comes back with a new token, which the server
+    /// issues at a start. Refused for the operator.
+    fn disable_user(&self, user: &Username) -> Result<EndedAccess>;
+    /// The same, and removes the user and the user's personal organization. Refused while that has databases, for the last
+    /// owner of an organization, and for the operator.
+    fn remove_user(&self, user: &Username) -> Result<EndedAccess>;
+    /// The quotas that were set, those of all organizations first.
+    fn list_quotas(&self) -> Result<Vec<QuotaSetting>>;
+    /// Takes effect at once.
+    fn set_quota(&self, quota: &QuotaSetting) -> Result<()>;
 }

@@ -163,7 +163,7 @@ pub struct Limits {
     pub allow_attach: bool,
     pub block_reads: bool,
     pub block_writes: bool,
-    /// Writes are blocked because its owner stores more than its quota.
+    /// Nothing can be added because its owner stores more than its quota.
     #[serde(default)]
     pub over_quota: bool,
 }
@@ -192,6 +192,10 @@ pub trait Engine: Send {
     fn running(&self, at: &Site) -> Result<Option<Running>>;
     /// Bytes on disk, if there is an instance: cheaper than [`Engine::running`], for long lists.
     fn size(&self, at: &Site) -> Option<u64>;
+    /// Bytes that hold something: without free pages and logs, which go on taking room on disk.
+    fn used(&self, at: &Site) -> Option<u64> {
+        self.size(at)
+    }
     /// How a client on this machine reaches the instance.
     fn url(&self, at: &Site) -> String;
     /// The file that holds the instance.

@@ -5,7 +5,7 @@ use super::{Server, api, gateway, log};
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, header};
 use hyper::body::Incoming;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -18,7 +18,10 @@ const LONGEST_ID: usize = 64;
 #[derive(Debug, Clone)]
 pub(super) struct Meta {
     pub id: String,
+    /// The other end of the connection.
     pub peer: SocketAddr,
+    /// Whoever asks, perhaps through a proxy.
+    pub client: IpAddr,
 }
 
 /// Which part of the server answers.
@@ -60,6 +63,22 @@ fn label_below(domain: &str, host: &str) -> Option<String> {
     (!label.is_empty() && !label.contains('.')).then(|| label.to_owned())
 }
 
+/// Takes the path away below which a proxy has the server. Some proxies do so themselves.
+fn without_prefix(prefix: &str, uri: &mut Uri) {
+    let Some(rest) = uri.path().strip_prefix(prefix).filter(|_| !prefix.is_empty()) else {
+        return;
+    };
+    let rest = match rest.chars().next() {
+        None => "/",
+        Some('/') => rest,
+        Some(_) => return,
+    };
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    if let Ok(short) = format!("{rest}{query}").parse() {
+        *uri = short;
+    }
+}
+
 /// The host that a request is for.
 fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
     uri.host()
@@ -98,12 +117,18 @@ pub(super) async fn answer(server: Arc<Server>, peer: SocketAddr, request: Reque
     server.metrics.begin();
     let id = request_id(request.headers());
     let method = request.method().clone();
+    let client = server.proxies.client(peer.ip(), request.headers());
+    let mut request = request.map(Body::new);
+    without_prefix(&server.prefix, request.uri_mut());
     let path = request.uri().path().to_owned();
     let named = host(request.uri(), request.headers());
     let is_known = server.knows_host(named);
     let to = destination(server.domain.as_deref(), named, &path);
-    let mut request = request.map(Body::new);
-    request.extensions_mut().insert(Meta { id: id.clone(), peer });
+    request.extensions_mut().insert(Meta {
+        id: id.clone(),
+        peer,
+        client,
+    });
     let (part, mut response) = match to {
         _ if !is_known => ("api", api::unknown_host(&id)),
         Destination::Api => match (Step::parse(&path), server.gateway()) {
@@ -130,9 +155,9 @@ pub(super) async fn answer(server: Arc<Server>, peer: SocketAddr, request: Reque
     let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     // Applications send thousands of requests a second; those of the Platform API are worth a line each.
     if part == "api" || status >= 500 {
-        tracing::info!(%method, %path, status, ms = millis, request_id = id, %peer, "{part}");
+        tracing::info!(%method, %path, status, ms = millis, request_id = id, %peer, %client, "{part}");
     } else {
-        tracing::debug!(%method, %path, status, ms = millis, request_id = id, %peer, "{part}");
+        tracing::debug!(%method, %path, status, ms = millis, request_id = id, %peer, %client, "{part}");
     }
     response
 }
@@ -176,6 +201,20 @@ mod tests {
             destination(None, None, "/db/a/v2/pipeline"),
             database("a", "/v2/pipeline")
         );
+    }
+
+    #[test]
+    fn prefix_is_taken_away_where_the_proxy_has_left_it() {
+        let path = |prefix, text: &str| {
+            let mut uri: Uri = text.parse().unwrap();
+            without_prefix(prefix, &mut uri);
+            uri.to_string()
+        };
+        assert_eq!(path("/torso", "/torso/v1/databases?limit=1"), "/v1/databases?limit=1");
+        assert_eq!(path("/torso", "/torso"), "/");
+        assert_eq!(path("/torso", "/v1/databases"), "/v1/databases");
+        assert_eq!(path("/torso", "/torsos/v1"), "/torsos/v1");
+        assert_eq!(path("", "/v1/databases"), "/v1/databases");
     }
 
     #[test]

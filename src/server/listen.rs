@@ -65,8 +65,13 @@ pub(super) async fn accept(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let Some(share) = server.addresses.enter(peer.ip()) else {
-                    continue;
+                // A proxy's connections are those of all its clients.
+                let share = match server.proxies.has(peer.ip()) {
+                    true => None,
+                    false => match server.addresses.enter(peer.ip()) {
+                        Some(share) => Some(share),
+                        None => continue,
+                    },
                 };
                 let (server, tls) = (Arc::clone(&server), tls.as_ref().map(|tls| tls.borrow().clone()));
                 let Ok(stream) = stream.into_std() else { continue };

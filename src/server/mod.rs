@@ -18,6 +18,7 @@ mod process_metrics;
 mod rate_limit;
 mod stop;
 pub mod tls;
+mod trusted_proxies;
 mod write_timeout;
 
 pub use log::{Form as LogForm, Level as LogLevel, start as start_log};
@@ -26,6 +27,7 @@ use crate::control::hosted::Hosted;
 use crate::error::{Code, Error, Result};
 use addresses::Addresses;
 use gateway::Gateway;
+use ipnet::IpNet;
 use lanes::Lanes;
 use metrics::Metrics;
 use rate_limit::Limiter;
@@ -33,6 +35,7 @@ use std::net::TcpListener;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
+use trusted_proxies::TrustedProxies;
 
 /// How long requests under way may still take when the server is told to stop. Longer ones are aborted: the engine
 /// needs the rest of the 10 seconds to stop.
@@ -55,6 +58,10 @@ pub struct Config {
     pub tls: Option<tls::Identity>,
     /// Databases are also at `<label>.<domain>`.
     pub domain: Option<String>,
+    /// The path below which clients reach the server, without a slash at its end; empty where there is none.
+    pub prefix: String,
+    /// Proxies whose word for a client's address is taken.
+    pub trusted_proxies: Vec<IpNet>,
     /// The rate limit of each token, in requests a second; 0 is unlimited.
     pub requests_per_second: u32,
     /// Connections that one address may have at the same time, this machine's own aside; 0 is unlimited.
@@ -72,6 +79,8 @@ struct Server {
     /// Whether it listens on this machine only.
     on_loopback: bool,
     statement_timeout: Duration,
+    prefix: String,
+    proxies: TrustedProxies,
     limiter: Limiter,
     addresses: Arc<Addresses>,
     metrics: Metrics,
@@ -162,6 +171,8 @@ async fn serve<T: Send + 'static>(
             .local_addr()
             .is_ok_and(|address| address.ip().to_canonical().is_loopback()),
         statement_timeout: config.statement_timeout,
+        prefix: config.prefix,
+        proxies: TrustedProxies::new(config.trusted_proxies),
         limiter: Limiter::new(config.requests_per_second),
         addresses: Arc::new(Addresses::new(config.connections_per_address)),
         metrics: Metrics::default(),

@@ -20,6 +20,9 @@ const STEP: i32 = 4096;
 /// How long an application may keep the source locked.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long whoever has a database open may still take to close it.
+const BUSY: Duration = Duration::from_millis(500);
+
 /// What every SQLite file begins with.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
@@ -49,6 +52,43 @@ pub fn copy_file(from: &Path, to: &Path, progress: &mut dyn FnMut(u64, u64) -> R
     File::open(to)
         .and_then(|file| file.sync_all())
         .map_err(|error| Error::io(error, format!("cannot write {}", to.display())))
+}
+
+/// Puts the content of `from` in the place of that of the database at `to`, which nobody else may have open: `database_busy` if
+/// somebody has. It is one transaction: what is cut short leaves the former content.
+pub fn replace_content(from: &Path, to: &Path, progress: &mut dyn FnMut(u64, u64) -> Result<()>) -> Result<()> {
+    check_header(from)?;
+    let source = open_source(from)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut target = Connection::open_with_flags(to, flags).map_err(|error| failed(to, error))?;
+    let busy = || {
+        Error::new(Code::DatabaseBusy, format!("another program holds {}", to.display()))
+            .hint("close the applications that have it open, then try again")
+    };
+    target
+        .busy_timeout(BUSY)
+        .and_then(|()| target.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; COMMIT"))
+        .map_err(|error| match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => busy(),
+            _ => failed(to, error),
+        })?;
+    // In this mode the copy may have pages of another size. A connection that is idle keeps it from being left.
+    let set_mode = |target: &Connection, mode: &str| -> Result<String> {
+        target
+            .query_row(&format!("PRAGMA journal_mode = {mode}"), [], |row| row.get(0))
+            .map_err(|error| failed(to, error))
+    };
+    let former: String = target
+        .query_row("PRAGMA journal_mode", [], |row| row.get(0))
+        .map_err(|error| failed(to, error))?;
+    if set_mode(&target, "DELETE")? != "delete" {
+        return Err(busy());
+    }
+    let replaced = backup(&source, from, &mut target, to, progress);
+    set_mode(&target, &former)?;
+    replaced?;
+    check_content(&target, from)?;
+    target.close().map_err(|(_, error)| failed(to, error))
 }
 
 fn backup(
@@ -222,6 +262,40 @@ mod tests {
 
     fn copy(from: &Path, to: &Path) -> Result<()> {
         copy_file(from, to, &mut |_, _| Ok(()))
+    }
+
+    #[test]
+    fn content_is_replaced_whole_or_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let replace = || replace_content(&path("from"), &path("to"), &mut |_, _| Ok(()));
+        drop(sample(
+            &path("from"),
+            "PRAGMA page_size = 8192; CREATE TABLE new (x); INSERT INTO new VALUES (1), (2)",
+        ));
+        let to = sample(
+            &path("to"),
+            "PRAGMA journal_mode = WAL; CREATE TABLE old (x); INSERT INTO old VALUES (7)",
+        );
+        // An application has it open.
+        assert_eq!(replace().unwrap_err().code(), Code::DatabaseBusy);
+        let old: i64 = to.query_row("SELECT x FROM old", [], |row| row.get(0)).unwrap();
+        assert_eq!(old, 7);
+        drop(to);
+        let mut steps = 0;
+        let stopped = replace_content(&path("from"), &path("to"), &mut |_, _| {
+            steps += 1;
+            Err(Error::new(Code::Interrupted, "stop"))
+        });
+        if steps > 0 {
+            assert_eq!(stopped.unwrap_err().code(), Code::Interrupted);
+        }
+        replace().unwrap();
+        let to = Connection::open(path("to")).unwrap();
+        let count: i64 = to.query_row("SELECT count(*) FROM new", [], |row| row.get(0)).unwrap();
+        let mode: String = to.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
+        assert_eq!((count, mode.as_str()), (2, "wal"));
+        assert!(to.query_row("SELECT x FROM old", [], |_| Ok(())).is_err());
     }
 
     const TABLE: &str =

@@ -134,6 +134,8 @@ fn serve(dir: &Path, engine: SqldEngine, tell: Sender<Sides>) -> io::Result<std:
         listener,
         tls: None,
         domain: None,
+        prefix: String::new(),
+        trusted_proxies: Vec::new(),
         requests_per_second: 0,
         connections_per_address: 0,
         statement_timeout: torso::control::hosted::LONGEST_STATEMENT,

@@ -253,7 +253,7 @@ fn accounts(client: &Client, calls: &mut Calls) {
     calls.ok("get_member", client.get_member(&acme, &iku));
     calls.ok("add_member", client.add_member(&acme, &iku, MemberRole::Viewer));
     calls.ok("update_member", client.update_member(&acme, &iku, MemberRole::Admin));
-    calls.ok("remove_member", client.remove_member(&acme, &iku));
+    calls.ok("remove_member", client.remove_member(&acme, &iku, false));
     calls.ok("list_invites", client.list_invites(&acme));
     calls.ok(
         "create_invite",

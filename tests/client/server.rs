@@ -67,6 +67,8 @@ fn running(on: On) -> &'static Running {
             listener,
             tls: None,
             domain: None,
+            prefix: String::new(),
+            trusted_proxies: Vec::new(),
             requests_per_second: 0,
             connections_per_address: 0,
             statement_timeout: torso::control::hosted::LONGEST_STATEMENT,

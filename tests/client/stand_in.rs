@@ -86,6 +86,13 @@ pub fn answer(request: &Request) -> Answer {
         "POST /v1/members" => json!({ "member": "bob", "role": "viewer" }),
         "PATCH /v1/members/bob" => json!({ "member": { "username": "bob", "role": "admin", "email": "" } }),
         "DELETE /v1/members/bob" => json!({ "member": "bob" }),
+        "GET /v1/server/users" => json!({ "users": [{ "username": "me", "email": "me@example.com", "created_at": AT,
+            "operator": true, "organizations": ["me", "team"], "api_tokens": 1, "last_used_at": AT }] }),
+        "POST /v1/server/users/bob/disable" | "DELETE /v1/server/users/bob" => json!({ "tokens": [
+            { "kind": "database", "id": "t1", "name": "web", "organization": "team" } ], "tokens_ended": true }),
+        "GET /v1/server/quotas" => json!({ "quotas": [
+            { "organization": null, "name": "databases", "value": 50 } ] }),
+        "PUT /v1/server/quotas" => json!({ "quota": { "organization": null, "name": "databases", "value": 50 } }),
         "GET /v2/invites" => json!({ "invites": [
             { "id": 1, "email": "eve@example.com", "role": "member", "accepted": false, "created_at": AT } ] }),
         "POST /v2/invites" => json!({ "invited": { "id": 2, "email": "eve@example.com", "role": "member",

@@ -188,7 +188,7 @@ fn nobody_crosses_into_another_organization() {
                 accounts
                     .add_member(&of, &"bob".parse().unwrap(), MemberRole::Viewer)
                     .err(),
-                accounts.remove_member(&of, &"alice".parse().unwrap()).err(),
+                accounts.remove_member(&of, &"alice".parse().unwrap(), false).err(),
                 accounts.create_invite(&of, "a@example.com", MemberRole::Viewer).err(),
                 accounts.audit_log(&of, 1, 10).err(),
                 accounts.organization_usage(&of).err(),

@@ -69,3 +69,34 @@ fn a_new_certificate_is_used_without_a_new_start() {
     until("the first certificate is used again", || answers(0));
     assert_eq!(server.end(Signal::SIGTERM).0, Some(0));
 }
+
+#[test]
+fn certificate_of_an_unknown_authority_is_answered_with_how_to_trust_it() {
+    let world = World::new();
+    let server = Server::start(&world, &["--tls", "self-signed", "--locations", "ams"]);
+    let context = [
+        "context",
+        "add",
+        "prod",
+        "--url",
+        server.url(),
+        "--token-stdin",
+        "--json",
+    ];
+    let refused = world.torso_with_input(context, &server.token).fails(7, "unavailable");
+    let hint = refused.error()["hint"].to_string();
+    assert!(
+        hint.contains("SSL_CERT_FILE=FILE") && !hint.contains("running"),
+        "{hint}"
+    );
+    let url = format!("{}db/app-admin/", server.url());
+    let refused = world.torso(["db", "shell", &url, "select 1"]);
+    assert_eq!(refused.code(), 7, "{}", refused.report());
+    assert!(refused.stderr.contains("SSL_CERT_FILE=FILE"), "{}", refused.stderr);
+    // With the authority that the server names, it works.
+    let authority = server.started["certificate_authority"].as_str().unwrap();
+    let mut command = world.torso_command(["context", "add", "prod", "--url", server.url(), "--token-file", "token"]);
+    world.write("token", &server.token);
+    command.env("SSL_CERT_FILE", authority);
+    Run::of(command).success();
+}

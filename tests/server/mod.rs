@@ -7,6 +7,8 @@ mod certificates;
 mod document;
 mod fairness;
 mod files;
+mod former_addresses;
+mod leaving;
 mod matrix;
 mod operations;
 mod process;

@@ -8,9 +8,9 @@ use nix::sys::signal::Signal;
 use reqwest::{Certificate, blocking::Client};
 use serde_json::{Value, json};
 use std::ffi::OsStr;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Lines, Write as _};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 /// A server of the owner `alice`, who has the database `app` in her own organization, and one in another.
 struct Site {
@@ -254,4 +254,77 @@ fn open_sockets_survive_a_restart_and_end_with_their_token() {
         "{revoked}"
     );
     assert!(process.wait().unwrap().success());
+}
+
+/// A client that is quiet, until it is told to go on.
+struct Quiet {
+    process: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Quiet {
+    fn start(mut command: Command) -> Self {
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let mut client = Self { process, lines };
+        assert_eq!(client.next(), "quiet");
+        client
+    }
+
+    fn next(&mut self) -> String {
+        self.lines.next().map_or_else(String::new, Result::unwrap)
+    }
+
+    /// Has it go on: it has to come to its end.
+    #[track_caller]
+    fn go_on(mut self) {
+        self.process.stdin.take().unwrap().write_all(b"on\n").unwrap();
+        assert_eq!(self.next(), "fine");
+        assert!(self.process.wait().unwrap().success());
+    }
+}
+
+#[test]
+fn remote_connections_of_python_and_node_go_on_after_being_quiet() {
+    let site = Site::new(&[]);
+    let url = site.path("http", "app-alice");
+    let mut python = site.command(installed::python());
+    python.arg(installed::script("quiet.py")).arg(&url);
+    let mut node = site.command("node");
+    node.arg(installed::script("quiet.mjs")).arg(&url);
+    let clients = [Quiet::start(python), Quiet::start(node)];
+    // Longer than the ten seconds for which a process keeps a stream that nobody uses.
+    std::thread::sleep(std::time::Duration::from_secs(12));
+    for client in clients {
+        client.go_on();
+    }
+}
+
+#[test]
+fn remote_connections_of_python_and_node_go_on_after_a_restart() {
+    let mut deployment = Deployment::new();
+    deployment.ok("POST", "/v1/databases", Some(json!({ "name": "app" })));
+    let minted = deployment.ok("POST", "/v1/databases/app/auth/tokens", None);
+    let url = format!("{}db/app-alice/", deployment.server().url());
+    let command = |program: &OsStr, script: &str| {
+        let mut command = deployment.world.command(program);
+        if let Some(path) = std::env::var_os("PATH") {
+            command.env("PATH", path);
+        }
+        command
+            .arg(installed::script(script))
+            .arg(&url)
+            .env("DATABASE_TOKEN", minted["jwt"].as_str().unwrap());
+        command
+    };
+    let clients = [
+        Quiet::start(command(installed::python().as_os_str(), "quiet.py")),
+        Quiet::start(command(OsStr::new("node"), "quiet.mjs")),
+    ];
+    assert_eq!(deployment.end(Signal::SIGTERM).0, Some(0));
+    deployment.start();
+    deployment.server().wait_ready();
+    for client in clients {
+        client.go_on();
+    }
 }

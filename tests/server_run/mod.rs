@@ -6,6 +6,7 @@ mod kills;
 mod moves;
 mod operate;
 mod processes;
+mod proxies;
 mod shell;
 mod uploads;
 

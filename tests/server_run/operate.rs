@@ -108,6 +108,30 @@ fn start_with_tls_and_the_location_local_warns_of_the_official_cli() {
     }
 }
 
+#[test]
+fn health_check_of_the_container_tells_a_server_that_is_ready_from_one_that_is_not() {
+    let text = std::fs::read_to_string(crate_root().join("docs/deploy/Dockerfile")).unwrap();
+    let line = text.lines().find(|line| line.starts_with("HEALTHCHECK ")).unwrap();
+    let check = line.split_once(" CMD ").unwrap().1;
+    let world = World::new();
+    let server = Server::start(&world, &["--locations", "ams"]);
+    server.wait_ready();
+    let run = |url: &str| {
+        let script = check
+            .replace("http://127.0.0.1:8080", url)
+            .replace("/data/config", world.path("health").to_str().unwrap());
+        let mut command = world.command("sh");
+        let path = format!("{}:/usr/bin:/bin", Path::new(TORSO).parent().unwrap().display());
+        command.args(["-c", &script]).env("PATH", path);
+        command.status().unwrap().success()
+    };
+    assert!(check.contains("http://127.0.0.1:8080"));
+    let url = server.url().trim_end_matches('/').to_owned();
+    assert!(run(&url));
+    drop(server);
+    assert!(!run(&url));
+}
+
 /// The words of a command line without quotes, as systemd splits them.
 fn words(line: &str) -> Vec<String> {
     line.split_ascii_whitespace().map(str::to_owned).collect()

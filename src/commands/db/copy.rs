@@ -10,8 +10,8 @@ use super::{find, reach};
 use crate::commands::answers::{self, Done};
 use crate::commands::{DryRun, complete, place};
 use crate::context::Context;
-use crate::control::names::{ContextName, DatabaseName};
-use crate::control::types::{CreateDatabase, Database, Seed};
+use crate::control::names::{ContextName, DatabaseName, LocationCode};
+use crate::control::types::{Configuration, ConfigurationPatch, CreateDatabase, Database, Seed};
 use crate::error::{Code, Error, Result};
 use crate::settings::keys::Key;
 use crate::shell::{dump, interrupt};
@@ -195,6 +195,24 @@ pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
     let staging = to.control()?.staging()?;
     take(from, &original, &staging.path)?;
     let expected = look(ctx, &Target::file(&staging.path).restricted(true, false))?;
+    if let (Some(database), None) = (&before, to.server_if_any()?) {
+        let copied = Copied {
+            source: source.clone(),
+            copy: target.clone(),
+            copied: true,
+            replaced: true,
+            database: replace_in_place(to, database, &staging.path, &source, &expected)?,
+            tables: Some(expected.tables),
+            rows: Some(expected.rows),
+            content_hash: Some(expected.hash.clone()),
+        };
+        let sentence = format!(
+            "Copied database {source} into {target}, which keeps its URL, replicas and settings: {} in {}, compared by hash.",
+            answers::counted(usize::try_from(expected.rows).unwrap_or(usize::MAX), "row"),
+            answers::counted(usize::try_from(expected.tables).unwrap_or(usize::MAX), "table"),
+        );
+        return ctx.ui.show(&Done::new(copied, copy.name.clone(), sentence));
+    }
     let group = match (&args.place.group, model) {
         (Some(group), _) => Some(group.clone()),
         (None, Some(database)) => Some(database.group.clone()),
@@ -229,7 +247,13 @@ pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
         .and_then(|found| same(&source, &expected, &found));
     let settled = match (arrived, before.is_some()) {
         (Ok(()), false) => Ok(()),
-        (Ok(()), true) => take_place(to, &request.name, &copy.name).map(|found| database = found),
+        (Ok(()), true) => {
+            let former = Former::of(to, &copy.name)?;
+            take_place(to, &request.name, &copy.name).map(|found| {
+                former.hand_on(to, &found);
+                database = found;
+            })
+        }
         (Err(error), _) => Err(error),
     };
     if let Err(error) = settled {
@@ -273,6 +297,85 @@ fn end(ctx: &Context, name: &DatabaseName) -> Result<End> {
         context,
         name: name.clone(),
     })
+}
+
+/// Puts a complete file in the place of a database's content, on this machine. Its id, URL, settings and replicas stay.
+fn replace_in_place(
+    to: &Context,
+    database: &Database,
+    content: &Path,
+    source: &End,
+    expected: &Content,
+) -> Result<Database> {
+    let (plane, name) = (to.control()?, &database.name);
+    let limit: u64 = plane.get_configuration(name)?.size_limit.parse().unwrap_or(0);
+    let size = std::fs::metadata(content).map_or(0, |metadata| metadata.len());
+    if limit > 0 && size > limit {
+        return Err(Error::new(
+            Code::SizeLimit,
+            format!("database {name} would have {size} bytes, more than its size limit of {limit}"),
+        )
+        .hint(format!("torso db config set {name} size-limit {size}")));
+    }
+    let connection = plane.connection(name, None)?;
+    let file = reach::file(&connection)
+        .ok_or_else(|| Error::new(Code::Unsupported, format!("database {name} is not a file")))?;
+    let mut progress = to.ui.progress(format!("Copying to {name}"));
+    copy::replace_content(content, &file, &mut |done, all| {
+        progress.at(done, all);
+        not_interrupted()
+    })?;
+    drop(progress);
+    same(source, expected, &look(to, &reach::reading(&connection)?)?)?;
+    if let Err(error) = plane.sync_database(name, None) {
+        to.ui.warn(format!("the replicas of {name} are not refreshed: {error}"));
+    }
+    plane.get_database(name)
+}
+
+/// What a database had that is replaced by another one, on a server.
+struct Former {
+    configuration: Configuration,
+    locations: Vec<LocationCode>,
+}
+
+impl Former {
+    fn of(to: &Context, name: &DatabaseName) -> Result<Self> {
+        let plane = to.control()?;
+        Ok(Self {
+            configuration: plane.get_configuration(name)?,
+            locations: plane.get_database(name)?.locations,
+        })
+    }
+
+    /// Gives the settings and replicas to the database that took its place. What fails is said; the copy stands.
+    fn hand_on(&self, to: &Context, database: &Database) {
+        let name = &database.name;
+        let former = &self.configuration;
+        let patch = ConfigurationPatch {
+            size_limit: Some(former.size_limit.clone()),
+            allow_attach: Some(former.allow_attach),
+            block_reads: Some(former.block_reads),
+            block_writes: Some(former.block_writes),
+            ..ConfigurationPatch::default()
+        };
+        let given = to.control().and_then(|plane| {
+            plane.update_configuration(name, &patch)?;
+            let missing = self.locations.iter().filter(|code| !database.locations.contains(code));
+            for location in missing {
+                plane.add_instance(name, location)?;
+            }
+            Ok(())
+        });
+        if let Err(error) = given {
+            to.ui.warn(format!(
+                "{name} does not have all settings and replicas of the former one: {error}"
+            ));
+        }
+        to.ui.warn(format!(
+            "tokens of the former {name} open nothing any more: torso db tokens create {name} makes new ones"
+        ));
+    }
 }
 
 /// A name for the time until the copy takes its place.

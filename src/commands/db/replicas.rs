@@ -275,7 +275,12 @@ pub(super) fn promote(ctx: &Context, args: &Promote) -> Result<()> {
     let sentence = if before.primary == *location {
         format!("The primary of database {name} is at {location} already.")
     } else {
-        format!("The primary of database {name} is now at {location}.")
+        // A file's URL is that of its primary.
+        let url = match database.url == before.url {
+            true => String::new(),
+            false => format!(" Its URL is now {}", database.url),
+        };
+        format!("The primary of database {name} is now at {location}.{url}")
     };
     ctx.ui.show(&Done::new(database, name, sentence))
 }

@@ -63,7 +63,7 @@ impl View for Invites {
 
 /// Invite a person by mail address
 ///
-/// A torso server sends no mail. It prints a link once; send the link to the person yourself.
+/// The server sends no mail. It prints a link once; send the link to the person yourself.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso org invites create bob@example.com --role admin --org team")]
 pub(in crate::commands) struct Create {
@@ -89,9 +89,10 @@ pub(super) fn create(ctx: &Context, args: &Create) -> Result<()> {
         .create_invite(&organization, &args.email, args.role.role())?;
     let sentence = match &invite.link {
         Some(link) => format!(
-            "Invited {} to organization {organization}. Hand over this link, which is shown only once:\n{}",
+            "Invited {} to organization {organization}. Hand over this link, which is shown only once:\n{link}\n\
+             It opens in a browser, and with: torso auth accept --username NAME '{link}'",
             args.email,
-            link.expose()
+            link = link.expose()
         ),
         None => format!("Invited {} to organization {organization}.", args.email),
     };

@@ -2,7 +2,7 @@
 
 use crate::commands::answers::Done;
 use crate::context::Context;
-use crate::control::accounts::{Member, MemberRole};
+use crate::control::accounts::{EndedAccess, Member, MemberRole};
 use crate::control::names::{OrganizationSlug, Username};
 use crate::error::{Code, Result};
 use crate::ui::{Cell, Layout, Table, View};
@@ -152,9 +152,14 @@ fn role(ctx: &Context, args: &Role) -> Result<()> {
     ctx.ui.show(&Done::new(thing, &args.user, sentence))
 }
 
-/// Remove a member
+/// Remove a member, and end the tokens that the member made
+///
+/// Database tokens and API tokens of the organization that the member made open nothing any more; applications that use one
+/// need another. The answer names them.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  torso org members remove bob --org team --yes")]
+#[command(after_help = "Examples:
+  torso org members remove bob --org team --yes
+  torso org members remove bob --org team --keep-tokens")]
 pub(in crate::commands) struct Remove {
     /// Name of the user
     #[arg(value_name = "USER")]
@@ -165,6 +170,9 @@ pub(in crate::commands) struct Remove {
     /// Succeed if the user is not a member
     #[arg(long)]
     if_exists: bool,
+    /// Leave the database tokens that the user made; the answer names them
+    #[arg(long)]
+    keep_tokens: bool,
 }
 
 #[derive(Serialize)]
@@ -172,6 +180,25 @@ struct Removed {
     organization: OrganizationSlug,
     username: Username,
     removed: bool,
+    #[serde(flatten)]
+    ended: EndedAccess,
+}
+
+/// What became of the tokens that a user made, as a sentence after another; empty where there are none.
+pub(in crate::commands) fn tokens_sentence(user: &Username, ended: &EndedAccess) -> String {
+    if ended.tokens.is_empty() {
+        return String::new();
+    }
+    let names: Vec<String> = ended
+        .tokens
+        .iter()
+        .map(|token| match &token.name {
+            Some(name) => format!("{} token {name} ({})", token.kind, token.id),
+            None => format!("{} token {}", token.kind, token.id),
+        })
+        .collect();
+    let what = if ended.tokens_ended { "Ended" } else { "Still open" };
+    format!(" {what}, of {user}: {}.", names.join(", "))
 }
 
 fn remove(ctx: &Context, args: &Remove) -> Result<()> {
@@ -181,13 +208,14 @@ fn remove(ctx: &Context, args: &Remove) -> Result<()> {
         &format!("remove {user} from organization {organization}"),
         user.as_str(),
     )?;
-    let removed = match ctx.accounts()?.remove_member(&organization, user) {
-        Ok(()) => true,
-        Err(error) if args.if_exists && error.code() == Code::UserNotFound => false,
+    let (removed, ended) = match ctx.accounts()?.remove_member(&organization, user, args.keep_tokens) {
+        Ok(ended) => (true, ended),
+        Err(error) if args.if_exists && error.code() == Code::UserNotFound => (false, EndedAccess::default()),
         Err(error) => return Err(error),
     };
     let sentence = if removed {
-        format!("Removed {user} from organization {organization}.")
+        let tokens = tokens_sentence(user, &ended);
+        format!("Removed {user} from organization {organization}.{tokens}")
     } else {
         format!("{user} is no member of organization {organization}.")
     };
@@ -195,6 +223,7 @@ fn remove(ctx: &Context, args: &Remove) -> Result<()> {
         organization,
         username: user.clone(),
         removed,
+        ended,
     };
     ctx.ui.show(&Done::new(thing, user, sentence))
 }

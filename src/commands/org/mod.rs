@@ -2,7 +2,7 @@
 
 mod audit;
 mod invites;
-mod members;
+pub(super) mod members;
 
 use super::answers::{self, Done, Part};
 use super::{DryRun, complete};

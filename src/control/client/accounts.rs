@@ -4,8 +4,8 @@ use super::call::Call;
 use super::refusal::About;
 use super::{Client, about, wire};
 use crate::control::accounts::{
-    Accounts, ApiToken, AuditPage, Invite, Member, MemberRole, MintedApiToken, NewApiToken, Organization,
-    OrganizationPatch, OrganizationUsage, Plan, Subscription, User,
+    Accounts, ApiToken, AuditPage, EndedAccess, Invite, Member, MemberRole, MintedApiToken, NewApiToken, Organization,
+    OrganizationPatch, OrganizationUsage, Plan, QuotaSetting, ServerUser, Subscription, User,
 };
 use crate::control::names::{OrganizationSlug, TokenName, Username};
 use crate::control::routes::{self, Method};
@@ -26,6 +26,12 @@ fn about_organization(slug: &OrganizationSlug) -> About<'static> {
 fn about_member(user: &Username) -> About<'static> {
     About::new(format!("member {user}"), Code::UserNotFound, Code::MemberExists)
         .look("torso org members list shows the members")
+}
+
+fn about_user(user: &Username) -> About<'static> {
+    About::new(format!("user {user}"), Code::UserNotFound, Code::UserExists)
+        .look("torso server users list shows the users")
+        .only_here("manage its users")
 }
 
 fn about_invite(email: &str) -> About<'static> {
@@ -217,10 +223,13 @@ impl Accounts for Client {
         }
     }
 
-    fn remove_member(&self, of: &OrganizationSlug, user: &Username) -> Result<()> {
-        self.http
-            .ask(&Call::delete(routes::member(of, user), about_member(user)))
-            .map(drop)
+    fn remove_member(&self, of: &OrganizationSlug, user: &Username, keep_tokens: bool) -> Result<EndedAccess> {
+        let mut call = Call::delete(routes::member(of, user), about_member(user));
+        if keep_tokens {
+            call = call.query("keep_tokens", true);
+        }
+        // Other servers say nothing of tokens.
+        wire::read(self.http.ask(&call)?, "the tokens of the member")
     }
 
     fn list_invites(&self, of: &OrganizationSlug) -> Result<Vec<Invite>> {
@@ -273,5 +282,38 @@ impl Accounts for Client {
             .http
             .ask(&Call::get(routes::organization_usage(of), about_organization(of)))?;
         wire::read(wire::within(reply, "organization"), "usage")
+    }
+
+    fn list_users(&self) -> Result<Vec<ServerUser>> {
+        let about = about("the users of the server").only_here("list its users");
+        let reply = self.http.ask(&Call::get(routes::USERS, about))?;
+        let users = wire::list(reply, "users")?.into_iter();
+        users.map(|user| wire::read(user, "a user")).collect()
+    }
+
+    fn disable_user(&self, user: &Username) -> Result<EndedAccess> {
+        let call = Call::post(routes::user_disable(user), about_user(user));
+        wire::read(self.http.ask(&call)?, "the tokens of the user")
+    }
+
+    fn remove_user(&self, user: &Username) -> Result<EndedAccess> {
+        let call = Call::delete(routes::user(user), about_user(user));
+        wire::read(self.http.ask(&call)?, "the tokens of the user")
+    }
+
+    fn list_quotas(&self) -> Result<Vec<QuotaSetting>> {
+        let about = about("the quotas of the server").only_here("list quotas");
+        let reply = self.http.ask(&Call::get(routes::QUOTAS, about))?;
+        let quotas = wire::list(reply, "quotas")?.into_iter();
+        quotas.map(|quota| wire::read(quota, "a quota")).collect()
+    }
+
+    fn set_quota(&self, quota: &QuotaSetting) -> Result<()> {
+        let about = match &quota.organization {
+            Some(slug) => about_organization(slug),
+            None => about("the quotas of the server"),
+        };
+        let call = Call::new(Method::Put, routes::QUOTAS, about.only_here("set quotas")).body(wire::to_json(quota));
+        self.http.ask(&call).map(drop)
     }
 }

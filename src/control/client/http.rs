@@ -7,7 +7,7 @@ use super::call::{Call, POLL, Patience};
 use super::refusal::{self, About};
 use crate::control::routes::Method;
 use crate::error::{Code, Error, Result};
-use crate::net::{is_loopback, use_ring};
+use crate::net::{self, innermost, is_loopback, use_ring};
 use crate::secret::Secret;
 use jiff::Timestamp;
 use reqwest::blocking::{Client, Response};
@@ -308,19 +308,15 @@ impl Http {
         let host = shown(url);
         if error.is_connect() {
             let cause = innermost(&error);
-            let hint = if cause.contains("UnknownIssuer") {
-                "to trust a self-signed server, set SSL_CERT_FILE to the ca.pem that it printed at its start"
-            } else {
-                "is the server running, and is the address right? torso context list shows it"
-            };
+            let usual = "is the server running, and is the address right? torso context list shows it";
             return Failed {
                 // A server that was silent for that long will not be there in a second either.
-                again: !error.is_timeout(),
+                again: !error.is_timeout() && !cause.contains("certificate"),
                 unsent: true,
                 pause: None,
                 error: Error::new(Code::Unavailable, format!("cannot connect to {host}"))
-                    .caused_by(cause)
-                    .hint(hint),
+                    .hint(net::connect_hint(&cause, usual))
+                    .caused_by(cause),
             };
         }
         if error.is_timeout() {
@@ -459,15 +455,6 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let at = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
     let seconds = at.as_second() - Timestamp::now().as_second();
     Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
-}
-
-/// The innermost cause, which is what the operating system or TLS said: the outer ones only repeat that something failed.
-pub(super) fn innermost(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]

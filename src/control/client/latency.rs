@@ -1,7 +1,8 @@
 //! How far away a server is.
 
-use super::http::{build, innermost, shown};
+use super::http::{build, shown};
 use crate::error::{Code, Error, Result};
+use crate::net::innermost;
 use reqwest::blocking::Response;
 use std::time::{Duration, Instant};
 use url::Url;

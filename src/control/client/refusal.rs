@@ -65,7 +65,7 @@ pub(super) fn of(status: u16, body: &[u8], about: &About<'_>, host: &str, token:
     let text = told("error").or_else(|| told("message"));
     if let (None, Some(verb), 404 | 405) = (named, about.only_here, status) {
         return Error::new(Code::Unsupported, format!("the server {host} cannot {verb}"))
-            .hint("a torso server can; torso api METHOD PATH asks for anything else");
+            .hint("torso's own server can; torso api METHOD PATH asks for anything else");
     }
     let code = named.unwrap_or_else(|| by_status(status, document.is_some(), about));
     let message = match (&text, code) {
@@ -99,6 +99,7 @@ fn by_status(status: u16, json: bool, about: &About<'_>) -> Code {
         405 | 501 => Code::Unsupported,
         408 | 504 => Code::Timeout,
         409 => about.exists,
+        413 => Code::TooLarge,
         429 => Code::RateLimited,
         500.. => Code::Unavailable,
         _ => Code::InvalidValue,
@@ -111,6 +112,10 @@ fn hint(code: Code, about: &About<'_>) -> Option<String> {
             Code::Unauthenticated => "log in with torso auth login, or set TORSO_TOKEN",
             Code::Forbidden => "torso auth status shows who you are; ask an owner for the permission",
             Code::RateLimited | Code::Unavailable | Code::Timeout => "try again in a moment",
+            Code::TooLarge => {
+                "a proxy in front of the server may take less than the server: raise its limit, such as client_max_body_size of \
+                 nginx"
+            }
             Code::QuotaExceeded => "the organization's plan is used up",
             Code::PathNotFound => "is the address right? torso context list shows it",
             code if code == about.missing => return about.look.map(str::to_owned),
@@ -167,6 +172,7 @@ mod tests {
             (404, "<html>", Code::PathNotFound),
             (409, r#"{"error":{"a":1}}"#, Code::DatabaseExists),
             (409, r#"{"error":"x","code":"nobody_knows_this"}"#, Code::DatabaseExists),
+            (413, "<html>", Code::TooLarge),
             (422, "{}", Code::InvalidValue),
             (429, "", Code::RateLimited),
             (500, "oops", Code::Unavailable),

@@ -276,9 +276,24 @@ pub fn retire(plane: &Embedded, id: &DatabaseId, position: &Position) -> Result<
 
 fn remove(change: &Change<'_>, row: DatabaseRow) -> Result<Database> {
     protect(change, &row)?;
+    refuse_in_use(change, &row)?;
     let database = change.to_database(row.clone())?;
     doom(change, &[row])?;
     Ok(database)
+}
+
+/// Refuses while another program has the primary's file open: what it wrote from then on would go into nothing. A file that is
+/// missing or damaged is in nobody's use, and other engines see to their clients themselves.
+fn refuse_in_use(change: &Change<'_>, row: &DatabaseRow) -> Result<()> {
+    let site = change.site(&row.primary, row);
+    match change.plane.engine.hold(&site) {
+        Err(error) if error.code() == Code::DatabaseBusy => Err(error),
+        Err(_) => Ok(()),
+        Ok(()) => {
+            change.plane.engine.release(&site);
+            Ok(())
+        }
+    }
 }
 
 /// Refuses if the database or its group has delete protection.

@@ -82,6 +82,15 @@ impl Embedded {
             .collect()
     }
 
+    /// Bytes that all primaries hold.
+    pub fn used_bytes(&self) -> Result<u64> {
+        let all = self.placements()?;
+        let used = all
+            .iter()
+            .filter_map(|placed| self.engine.used(&placed.sites.first()?.1));
+        Ok(used.sum())
+    }
+
     /// The id of a database, if it exists. Faster than [`crate::control::ControlPlane::get_database`], whose error
     /// looks for similar names.
     pub fn id_of(&self, name: &DatabaseName) -> Result<Option<DatabaseId>> {

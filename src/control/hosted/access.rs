@@ -193,6 +193,11 @@ impl Access {
         self.check(token).ok()?.id.as_deref()?.parse().ok()
     }
 
+    /// The id of the organization that a token was made in, if its signature is valid.
+    pub fn organization_of(&self, token: &str) -> Option<String> {
+        Some(self.check(token).ok()?.org.clone())
+    }
+
     /// The claims of a token, if its signature is valid.
     fn check(&self, token: &str) -> Result<Arc<Claims>> {
         let invalid = || {

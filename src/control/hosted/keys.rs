@@ -46,6 +46,23 @@ pub(super) fn open_signing_key(path: &Path) -> Result<JwtKey> {
     JwtKey::from_seed(&seed)
 }
 
+/// A secret for another purpose, which stays as long as the signing key does. `purpose` keeps secrets apart.
+pub(super) fn derive_secret(path: &Path, purpose: &str) -> Result<[u8; 32]> {
+    let seed = std::fs::read_to_string(path)
+        .ok()
+        .and_then(|text| read(&text))
+        .ok_or_else(|| {
+            Error::new(
+                Code::InvalidFile,
+                format!("{} holds no Ed25519 key in PKCS#8", path.display()),
+            )
+        })?;
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &seed);
+    let mut secret = [0; 32];
+    secret.copy_from_slice(ring::hmac::sign(&key, purpose.as_bytes()).as_ref());
+    Ok(secret)
+}
+
 fn make(path: &Path) -> Result<[u8; 32]> {
     if let Some(dir) = path.parent() {
         disk::private_dir(dir)?;
@@ -85,6 +102,9 @@ mod tests {
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         open_signing_key(&path).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+        let derived = derive_secret(&path, "streams").unwrap();
+        assert_eq!(derived, derive_secret(&path, "streams").unwrap());
+        assert_ne!(derived, derive_secret(&path, "others").unwrap());
         std::fs::write(&path, "something else").unwrap();
         assert_eq!(open_signing_key(&path).err().unwrap().code(), Code::InvalidFile);
     }

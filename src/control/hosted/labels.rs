@@ -53,7 +53,7 @@ impl Public {
         DatabaseUrl::of_engine(self.url(label))
     }
 
-    fn url(&self, label: &str) -> String {
+    pub(super) fn url(&self, label: &str) -> String {
         let base = self.base.as_str().trim_end_matches('/');
         match &self.domain {
             // A longer label cannot be part of a hostname: the path is used.
@@ -110,10 +110,14 @@ impl Labels {
         routes.get(label).cloned()
     }
 
-    /// The route of a database's own label.
-    pub fn route_of(&self, id: &DatabaseId) -> Option<Arc<Route>> {
-        let label = self.known().by_id.get(id)?.1.first()?.clone();
-        self.route(&label)
+    /// The route of a database, or of its instance at a location.
+    pub fn route_at(&self, id: &DatabaseId, location: Option<&LocationCode>) -> Option<Arc<Route>> {
+        let labels = self.known().by_id.get(id)?.1.clone();
+        let mut routes = labels.iter().filter_map(|label| self.route(label));
+        match location {
+            None => routes.find(|route| route.is_default),
+            Some(location) => routes.find(|route| !route.is_default && route.location == *location),
+        }
     }
 
     /// The routes of all instances, in the order of their labels.

@@ -19,6 +19,7 @@ mod access;
 mod audit;
 mod caller;
 mod desk;
+mod former_labels;
 mod gauges;
 mod keeper;
 mod keys;
@@ -46,7 +47,7 @@ pub use tenant::Export;
 pub use uploads::Upload;
 
 use crate::control::ControlPlane;
-use crate::control::accounts::{Accounts, Organization, User};
+use crate::control::accounts::{Accounts, ApiToken, Organization, User};
 use crate::control::embedded::Embedded;
 use crate::control::embedded::lock::{Lock, SERVER as SERVER_LOCK};
 use crate::control::names::{DatabaseName, LocationCode, OrganizationSlug, Username};
@@ -60,15 +61,17 @@ use crate::sync::lock;
 use access::{Access, Moment};
 use audit::{DailyEntries, Entry};
 use caller::Sessions;
+use former_labels::FormerLabels;
+use jiff::Timestamp;
 use keeper::{Keeper, Progress};
-use keys::open_signing_key;
+use keys::{derive_secret, open_signing_key};
 use labels::Labels;
 use moves::Moves;
 use pool::Pools;
 use start::{allowed_locations, is_copy, known, own};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use store::Records;
 use uploads::Uploads;
@@ -123,9 +126,12 @@ struct Shared {
     sessions: Sessions,
     pools: Pools,
     labels: Labels,
+    former_labels: FormerLabels,
     access: Access,
     traffic: Traffic,
     uploads: Uploads,
+    /// What the gateway proves with that it gave out a baton.
+    stream_secret: [u8; 32],
     progress: Progress,
     moves: Moves,
     daily_entries: DailyEntries,
@@ -154,10 +160,9 @@ impl Hosted {
         let records = Records::open(&dir.join("accounts.db"))?;
         let is_copy = is_copy(&records, &dir)?;
         let locations = allowed_locations(&records, options.locations)?;
-        let access = Access::open(
-            open_signing_key(&dir.join("keys").join("database-tokens.pem"))?,
-            &records,
-        )?;
+        let former_labels = FormerLabels::new(records.former_labels(Timestamp::now())?);
+        let key_file = dir.join("keys").join("database-tokens.pem");
+        let access = Access::open(open_signing_key(&key_file)?, &records)?;
         let shared = Shared {
             pools: Pools::new(dir.join("organizations")),
             uploads: Uploads::new(dir.join("uploads")),
@@ -168,8 +173,10 @@ impl Hosted {
             records: Mutex::new(records),
             sessions: Sessions::default(),
             labels: Labels::default(),
+            former_labels,
             access,
             traffic: Traffic::default(),
+            stream_secret: derive_secret(&key_file, "streams")?,
             progress: Progress::default(),
             moves: Moves::default(),
             daily_entries: DailyEntries::default(),
@@ -267,6 +274,20 @@ impl Hosted {
         Box::new(desk::Desk::new(&self.shared, caller))
     }
 
+    /// The API tokens that are restricted to an organization, each with the name and address of whoever made it: of all
+    /// members for those who manage them, else the caller's own.
+    pub fn organization_tokens(
+        &self,
+        caller: &Caller,
+        of: &OrganizationSlug,
+    ) -> Result<Vec<(ApiToken, Username, String)>> {
+        let all = desk::Desk::new(&self.shared, caller).organization_tokens(of)?;
+        Ok(all
+            .into_iter()
+            .map(|(token, user)| (token, user.username, user.email))
+            .collect())
+    }
+
     /// A dry run of making an organization: what it would be, or the error. Nothing is changed.
     pub fn plan_organization(&self, caller: &Caller, name: &str) -> Result<Organization> {
         desk::Desk::new(&self.shared, caller).planned(name)
@@ -339,6 +360,11 @@ impl Hosted {
         self.shared.tenant(caller, organization)?.export(name)
     }
 
+    /// Whether an invitation can be accepted.
+    pub fn is_invitation_open(&self, invitation: &str) -> Result<bool> {
+        self.shared.is_invitation_open(invitation)
+    }
+
     /// Makes a user of the bearer of an invitation, and a member of the organization that invited. Returns the user and
     /// the first API token.
     pub fn accept_invite(&self, invitation: &str, username: &Username) -> Result<(User, Secret)> {
@@ -360,10 +386,10 @@ impl Hosted {
 
     // For the gateway.
 
-    /// The database or instance that a label leads to.
+    /// The database or instance that a label leads to, also for a while after the database was renamed.
     #[must_use]
     pub fn route(&self, label: &str) -> Option<Arc<Route>> {
-        self.shared.labels.route(label)
+        self.shared.route(label)
     }
 
     /// The database that a token is for, whatever address it was sent to. None for a token that is not valid, or is for a
@@ -371,7 +397,14 @@ impl Hosted {
     #[must_use]
     pub fn route_of_token(&self, token: &str) -> Option<Arc<Route>> {
         let id = self.shared.access.database_of(token)?;
-        self.shared.labels.route_of(&id)
+        self.shared.labels.route_at(&id, None)
+    }
+
+    /// The public URL of a database that had a label before it moved to another organization, for the bearer of a token of
+    /// that organization.
+    #[must_use]
+    pub fn moved_to(&self, label: &str, token: &str) -> Option<String> {
+        self.shared.moved_to(label, token)
     }
 
     /// A consistent copy of a route's database, as a SQLite file. Whether the asker may read it is the caller's to check.
@@ -387,6 +420,19 @@ impl Hosted {
     /// What the bearer of a database token may do with a route's database. `unauthenticated` if nothing.
     pub fn authorize(&self, token: &str, route: &Route) -> Result<Grant> {
         self.shared.access.authorize(token, route)
+    }
+
+    /// A secret by which the gateway recognizes what it gave out, also before the server was started anew.
+    #[must_use]
+    pub fn stream_secret(&self) -> &[u8; 32] {
+        &self.shared.stream_secret
+    }
+
+    /// Whether the route's organization stores more than it may: then nothing is added to its databases.
+    #[must_use]
+    pub fn is_over_quota(&self, route: &Route) -> bool {
+        let tenancy = self.shared.pools.tenancy(&route.organization_id);
+        tenancy.over_quota.load(Ordering::SeqCst)
     }
 
     /// Where the route's instance takes SQL. `unavailable` while it does not.

@@ -3,7 +3,7 @@
 
 use super::Shared;
 use super::store::OrganizationRow;
-use crate::control::accounts::Quotas;
+use crate::control::accounts::{QuotaSetting, Quotas};
 use crate::error::{Code, Error, Result};
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
@@ -35,6 +35,27 @@ impl Shared {
             }
         }
         Ok(quotas)
+    }
+
+    /// The quotas that were set, those of all organizations first.
+    pub(super) fn quota_settings(&self) -> Result<Vec<QuotaSetting>> {
+        let mut settings = Vec::new();
+        for (name, value) in self.records().settings(QUOTA)? {
+            let name = &name[QUOTA.len()..];
+            let (name, of) = name.split_once('@').map_or((name, None), |(name, of)| (name, Some(of)));
+            settings.push(QuotaSetting {
+                organization: of.map(str::parse).transpose()?,
+                name: name.to_owned(),
+                value: value.parse().unwrap_or(0),
+            });
+        }
+        settings.sort_by(|a, b| (&a.organization, &a.name).cmp(&(&b.organization, &b.name)));
+        Ok(settings)
+    }
+
+    /// Has storage be held against changed quotas now. What fails is done in the next round.
+    pub(super) fn look_at_storage(&self) {
+        let _ = self.hold_storage(true);
     }
 
     /// Sets a quota for all organizations, or for one. 0 is unlimited.

@@ -149,3 +149,15 @@ CREATE TABLE group_moves (
     -- The group there.
     copy_uuid TEXT NOT NULL UNIQUE
 ) STRICT, WITHOUT ROWID;
+
+-- Labels that databases had before they were renamed or moved to another organization.
+CREATE TABLE former_labels (
+    label TEXT PRIMARY KEY,
+    -- The database that it had, or the copy that took that one's place.
+    database_id TEXT NOT NULL,
+    -- Of an instance's label.
+    location TEXT,
+    -- The organization that the database was in; NULL: it was renamed, and the label leads to it still.
+    moved_from TEXT,
+    until TEXT NOT NULL
+) STRICT, WITHOUT ROWID;

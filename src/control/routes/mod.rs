@@ -72,6 +72,12 @@ pub enum Operation {
     Subscription,
     ListPlans,
     ListInvoices,
+    // For the operator of the server. Not in the Platform API.
+    ListUsers,
+    DisableUser,
+    RemoveUser,
+    ListQuotas,
+    SetQuota,
     // Payment, which clients ask about: nothing has to be paid here.
     PaymentAccount,
     PaymentPortal,
@@ -269,6 +275,12 @@ pub const ENDPOINTS: &[Endpoint] = &[
     global(Put, "/v2/organizations/{organizationSlug}/jwks/{issuerName}", O::AddIssuer),
     global(Delete, "/v2/organizations/{organizationSlug}/jwks/{issuerName}", O::RemoveIssuer),
     global(Get, "/v2/organizations/{organizationSlug}/jwks-template", O::IssuerTemplate),
+    // For the operator of the server.
+    global(Get, USERS, O::ListUsers),
+    global(Post, "/v1/server/users/{username}/disable", O::DisableUser),
+    global(Delete, "/v1/server/users/{username}", O::RemoveUser),
+    global(Get, QUOTAS, O::ListQuotas),
+    global(Put, QUOTAS, O::SetQuota),
     // Locations.
     global(Get, "/v1/locations", O::ListLocations),
     global(Get, "/v1/locations/{location}", O::GetLocation),

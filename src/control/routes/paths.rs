@@ -185,3 +185,19 @@ pub const API_TOKENS: &str = "/v1/auth/api-tokens";
 pub fn api_token(name: &TokenName) -> String {
     format!("{API_TOKENS}/{name}")
 }
+
+/// Users of the server, for its operator. Not in the Platform API.
+pub const USERS: &str = "/v1/server/users";
+
+#[must_use]
+pub fn user(name: &Username) -> String {
+    format!("{USERS}/{name}")
+}
+
+#[must_use]
+pub fn user_disable(name: &Username) -> String {
+    format!("{USERS}/{name}/disable")
+}
+
+/// Quotas of organizations, for the operator of the server. Not in the Platform API.
+pub const QUOTAS: &str = "/v1/server/quotas";

@@ -18,6 +18,9 @@ mod copy;
 mod dump;
 mod note;
 mod role;
+mod used;
+
+pub(in crate::engine) use used::used_bytes;
 
 use super::disk::{self, with_suffix};
 use super::{Engine, Limits, Position, Role, Running, Site, Stray};

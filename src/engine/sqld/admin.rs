@@ -24,6 +24,9 @@ const WRITERS_PATIENCE: Duration = Duration::from_secs(20);
 /// The size, in bytes, that means unlimited to the server.
 const UNLIMITED: u64 = 1_000_000_000_000_000_000;
 
+/// Bytes of one page.
+const SMALLEST: u64 = 4096;
+
 /// A process's counters for a namespace, since the namespace was made.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct Usage {
@@ -98,10 +101,6 @@ impl Admin {
     pub fn configure(&self, id: &str, limits: &Limits) -> Result<()> {
         // Users see it after the server's own error message.
         let reason = match limits {
-            Limits { over_quota: true, .. } => Some(
-                "the organization stores more than its storage quota; destroy databases, or ask the server's administrator \
-                 for a larger quota",
-            ),
             Limits { block_reads: true, .. } | Limits { block_writes: true, .. } => {
                 Some("blocked by the database's configuration")
             }
@@ -109,9 +108,10 @@ impl Admin {
         };
         let settings = json!({
             "block_reads": limits.block_reads,
-            "block_writes": limits.block_writes || limits.over_quota,
+            "block_writes": limits.block_writes,
             "block_reason": reason,
-            "max_db_size": limits.max_size.unwrap_or(UNLIMITED),
+            // Below the present size it means the present size: what removes goes on, and so does what fits into free pages.
+            "max_db_size": if limits.over_quota { SMALLEST } else { limits.max_size.unwrap_or(UNLIMITED) },
             "allow_attach": limits.allow_attach,
             "heartbeat_url": Value::Null,
             "jwt_key": Value::Null,

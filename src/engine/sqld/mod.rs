@@ -39,7 +39,7 @@ pub use admin::{TopQuery, Usage};
 pub use keys::Access;
 
 use super::confine::{self, Confinement, Sandbox};
-use super::file::{FileEngine, present};
+use super::file::{FileEngine, present, used_bytes};
 use super::process::{self, Listener, ProcessLabel, ProcessStatus};
 use super::{Engine, Limits, Role, Running, Site, Stray, child, disk};
 use crate::error::{Code, Error, Result};
@@ -425,6 +425,10 @@ impl Engine for SqldEngine {
         let path = self.path(at);
         let size = std::fs::metadata(&path).ok()?.len();
         Some(size + std::fs::metadata(disk::with_suffix(&path, "-wal")).map_or(0, |log| log.len()))
+    }
+
+    fn used(&self, at: &Site) -> Option<u64> {
+        used_bytes(&self.path(at))
     }
 
     /// For a client on this machine with a token; empty if there is no instance.

@@ -14,6 +14,7 @@ mod groups;
 mod locations;
 mod multipart;
 mod operations;
+mod operator;
 mod organizations;
 mod public;
 mod reply;
@@ -266,7 +267,7 @@ async fn identify(server: &Arc<Server>, hosted: &Arc<Hosted>, headers: &HeaderMa
     let hosted = Arc::clone(hosted);
     let found = work(server, move || hosted.authenticate(&bearer, &origin)).await;
     if found.is_err() {
-        server.limiter.take(&meta.peer.ip().to_string())?;
+        server.limiter.take(&meta.client.to_string())?;
     }
     found
 }
@@ -298,7 +299,7 @@ fn client(agent: &str) -> &'static str {
 /// token.
 async fn is_trusted(server: &Arc<Server>, parts: &Parts, meta: &Meta) -> Result<()> {
     const FORWARDED: [&str; 2] = ["forwarded", "x-forwarded-for"];
-    let near = meta.peer.ip().to_canonical().is_loopback();
+    let near = meta.peer.ip().to_canonical().is_loopback() && meta.client.to_canonical().is_loopback();
     if near && !FORWARDED.iter().any(|name| parts.headers.contains_key(*name)) {
         return Ok(());
     }

@@ -2,7 +2,7 @@
 
 use super::call::Call;
 use super::reply::Reply;
-use super::{absent, account, databases, groups, locations, organizations, tokens};
+use super::{absent, account, databases, groups, locations, operator, organizations, tokens};
 use crate::control::routes::Operation as O;
 use crate::error::{Code, Error, Result};
 
@@ -37,6 +37,11 @@ pub(super) fn answer(operation: O, call: &Call<'_>) -> Result<Reply> {
         O::Subscription => organizations::subscription(call),
         O::ListPlans => organizations::plans(call),
         O::ListInvoices => organizations::invoices(call),
+        O::ListUsers => operator::list_users(call),
+        O::DisableUser => operator::disable_user(call),
+        O::RemoveUser => operator::remove_user(call),
+        O::ListQuotas => operator::list_quotas(call),
+        O::SetQuota => operator::set_quota(call),
         O::PaymentAccount => absent::payment_account(call),
         O::PaymentPortal => absent::payment_portal(call),
         O::PaymentMethods => absent::payment_methods(call),

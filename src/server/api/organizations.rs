@@ -118,8 +118,13 @@ pub(super) fn update_member(call: &Call<'_>) -> Result<Reply> {
 
 pub(super) fn remove_member(call: &Call<'_>) -> Result<Reply> {
     let user: Username = call.name("username")?;
-    call.accounts().remove_member(&call.organization()?, &user)?;
-    Reply::of("member", &user)
+    let keep_tokens = call.query("keep_tokens") == Some("true");
+    let ended = call
+        .accounts()
+        .remove_member(&call.organization()?, &user, keep_tokens)?;
+    let mut told = super::reply::to_json(&ended)?;
+    told["member"] = json!(user);
+    Ok(Reply::Json(told))
 }
 
 pub(super) fn list_invites(call: &Call<'_>) -> Result<Reply> {

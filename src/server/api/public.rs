@@ -16,6 +16,7 @@ use serde::Deserialize;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use url::Url;
 
 /// The header in which the official CLI sends its version.
 const CLI_VERSION: &str = "tursocliversion";
@@ -46,7 +47,7 @@ pub(super) async fn answer(
             })
         }
         Operation::LatestRelease => Ok(latest(parts)),
-        Operation::Landing => Ok(landing(parts)),
+        Operation::Landing => landing(server, parts, meta).await,
         Operation::AcceptInvite => accept_invite(server, parts, body, meta).await,
         _ => Err(Error::new(Code::Internal, "this is not answered without a token")),
     }
@@ -72,7 +73,7 @@ struct Acceptance {
 /// Makes a user of the bearer of an invitation; the answer has the user's first API token. Attempts are rate-limited by
 /// address.
 async fn accept_invite(server: &Arc<Server>, parts: &Parts, body: Body, meta: &Meta) -> Result<Reply> {
-    server.limiter.take(&meta.peer.ip().to_string())?;
+    server.limiter.take(&meta.client.to_string())?;
     let hosted = server.hosted()?;
     let bytes = body::whole(body).await?;
     let is_form = parts
@@ -106,7 +107,7 @@ fn latest(parts: &Parts) -> Reply {
 }
 
 /// The login page for browsers; for others, the nearest region, which is this server.
-fn landing(parts: &Parts) -> Reply {
+async fn landing(server: &Arc<Server>, parts: &Parts, meta: &Meta) -> Result<Reply> {
     let query: BTreeMap<String, String> = super::call::query(parts);
     let wants_page = parts
         .headers
@@ -117,13 +118,25 @@ fn landing(parts: &Parts) -> Reply {
         .iter()
         .any(|key| query.contains_key(*key));
     if !wants_page && !asks_for_page {
-        return Reply::Json(json!({ "server": "local", "client": "local" }));
+        return Ok(Reply::Json(json!({ "server": "local", "client": "local" })));
     }
-    if let Some(invitation) = query.get("invite") {
-        return invitation_page(invitation);
+    if let Some(invitation) = query.get("invite").cloned() {
+        // Attempts are as many as those to accept one.
+        server.limiter.take(&meta.client.to_string())?;
+        let hosted = server.hosted()?;
+        let text = invitation.clone();
+        let is_open = work(server, move || hosted.is_invitation_open(&text)).await?;
+        return Ok(if is_open {
+            invitation_page(server.hosted()?.url(), &invitation)
+        } else {
+            page(
+                "<p>This invitation was used, taken back, or is older than a week. Ask for another one.</p>",
+                "'none'",
+            )
+        });
     }
     let port = query.get("port").and_then(|port| port.parse::<u16>().ok());
-    login_page(port, query.get("state").map_or("", String::as_str))
+    Ok(login_page(port, query.get("state").map_or("", String::as_str)))
 }
 
 /// The login page of the browser flow. There are no passwords: the user pastes an API token, and the form sends it to
@@ -154,13 +167,17 @@ fn login_page(port: Option<u16>, state: &str) -> Reply {
 }
 
 /// The page behind an invitation's link, where the invited person chooses a name.
-fn invitation_page(invitation: &str) -> Reply {
+fn invitation_page(base: &Url, invitation: &str) -> Reply {
+    let base = base.as_str().trim_end_matches('/');
     let form = format!(
         "<p>You are invited. Choose a name; the answer has your API token, which is shown only then.</p>\
-         <form action=\"/v1/invitations/accept\" method=\"post\" autocomplete=\"off\">\
+         <form action=\"v1/invitations/accept\" method=\"post\" autocomplete=\"off\">\
          <input type=\"hidden\" name=\"invitation\" value=\"{}\">\
          <label>Name <input name=\"username\" pattern=\"[a-z0-9\\-]+\" required></label> \
-         <button>Accept</button></form>",
+         <button>Accept</button></form>\
+         <p>Or in a terminal: <code>torso auth accept --username NAME '{}/signup?invite={}'</code></p>",
+        escaped(invitation),
+        escaped(base),
         escaped(invitation)
     );
     page(&form, "'self'")

@@ -7,6 +7,7 @@ use super::links::Answer;
 use super::open::{Kept, Place};
 use super::refusal::Refusal;
 use super::routes::Kind;
+use super::stream_state::StreamState;
 use crate::control::hosted::Route;
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -93,6 +94,15 @@ pub(super) async fn collect(core: &Core, route: &Route, headers: &HeaderMap, bod
     Ok(Collected { bytes, held })
 }
 
+/// Bytes of a process's refusal that are read.
+const REFUSAL: usize = 64 << 10;
+
+/// A process's refusal, which is short, as one piece.
+pub(super) async fn read_refusal(answer: Answer) -> Bytes {
+    let read = http_body_util::Limited::new(answer, REFUSAL).collect().await;
+    read.map_or_else(|_| Bytes::new(), http_body_util::Collected::to_bytes)
+}
+
 /// The streamed body of an answer. It holds the request's permit until its end, counts bytes, and ends when nothing
 /// arrives for too long.
 pub(super) struct Flow {
@@ -109,6 +119,10 @@ pub(super) struct Flow {
     ended: bool,
     /// How the baton in the first piece is told, until it has a label.
     labelled: Option<Format>,
+    /// What the stream has after the request, as far as that is known before the answer.
+    state: StreamState,
+    /// Bytes of the answer, where the process said how many.
+    told: Option<u64>,
     /// The stream that the request uses.
     stream: Option<Place>,
     /// The first piece, when it was waited for.
@@ -137,15 +151,18 @@ impl Flow {
             watch: None,
             ended: false,
             labelled: None,
+            state: StreamState::Settings,
+            told: None,
             stream: None,
             first: None,
             token: None,
         }
     }
 
-    /// Has the baton in the first piece labelled.
-    pub fn labelled(mut self, labelled: Option<Format>) -> Self {
-        self.labelled = labelled;
+    /// Has the baton in the first piece labelled, with what the stream has after the request. `told` is how many bytes the
+    /// answer has, where that is known.
+    pub fn labelled(mut self, labelled: Option<Format>, state: StreamState, told: Option<u64>) -> Self {
+        (self.labelled, self.state, self.told) = (labelled, state, told);
         self
     }
 
@@ -157,7 +174,12 @@ impl Flow {
 
     /// A piece with its baton labelled, which is what the stream is known by from now on.
     fn label(&mut self, format: Format, piece: Bytes) -> Bytes {
-        let (piece, baton) = self.core.streams.outward(format, &self.route.id, piece);
+        let is_whole = self.told == Some(piece.len() as u64);
+        let state = match format {
+            Format::Json if is_whole => self.state.after_answer(&piece),
+            _ => self.state,
+        };
+        let (piece, baton) = self.core.streams.outward(format, &self.route.id, state, piece);
         if let (Some(stream), Some(baton)) = (&mut self.stream, baton) {
             stream.keep(baton, Kept::Stream);
         }

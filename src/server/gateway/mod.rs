@@ -21,6 +21,7 @@ mod refusal;
 mod routes;
 mod socket;
 mod speech;
+mod stream_state;
 mod streams;
 mod upstream;
 mod wire;
@@ -44,6 +45,7 @@ use refusal::{Form, Refusal, leave, open_to_browsers};
 use routes::{Entry, Kind};
 use std::sync::Arc;
 use std::time::Duration;
+use stream_state::{StreamState, says_stream_is_gone};
 use streams::{Inward, Streams};
 use tokio::sync::{Semaphore, watch};
 use upstream::{Call, Shows, Upstream, no_database};
@@ -118,7 +120,7 @@ impl Gateway {
                 upstream: Upstream::new(Arc::clone(&hosted), limits.clone()),
                 shares: Shares::new(limits.clone()),
                 open: Open::new(limits.streams),
-                streams: Streams::new(),
+                streams: Streams::new(hosted.stream_secret()),
                 counters: Counters::default(),
                 copies: Arc::new(Semaphore::new(export::COPIES)),
                 ends: watch::Sender::new(false),
@@ -219,19 +221,26 @@ async fn answer(
     }
     .map_err(|_| Refusal::bad("the query is malformed"))?;
     let (parts, body) = request.into_parts();
+    let mut ended_stream = None;
+    let mut state = StreamState::Settings;
     let (body, held, stream) = match entry.format {
         // Whatever comes is not wanted, and nobody waits for it.
         None => (Bytes::new(), None, None),
         Some(format) => {
             let collected = flow::collect(core, &route, &parts.headers, body).await?;
-            let Inward { body, name } = if entry.names_a_stream() {
+            let Inward {
+                body,
+                name,
+                state: before,
+            } = if entry.names_a_stream() {
                 core.streams.inward(format, &route.id, collected.bytes)?
             } else {
-                Inward {
-                    body: collected.bytes,
-                    name: None,
-                }
+                Inward::unnamed(collected.bytes)
             };
+            if format == Format::Json {
+                state = before.after_request(&body);
+                ended_stream = name.clone().filter(|_| before.is_replaceable(&body));
+            }
             let summary = look(format, &body, authorization, instance(&route, entry))
                 .await
                 .inspect_err(|refusal| {
@@ -239,6 +248,7 @@ async fn answer(
                         core.counters.refused_sql();
                     }
                 })?;
+            refuse_growth(core, &route, &summary)?;
             if authorization == Authorization::ReadOnly && summary.reads_with_full_access() {
                 // The process would refuse it, although it only reads.
                 authorization = Authorization::FullAccess;
@@ -251,10 +261,10 @@ async fn answer(
         let answers_baton = matches!(entry.kind, Kind::Call | Kind::Cursor) && entry.names_a_stream();
         answers_baton && !(entry.kind == Kind::Call && streams::ends(*format, &body))
     });
-    if labelled.is_some() {
+    if labelled.is_some() || ended_stream.is_some() {
         headers.remove(header::ACCEPT_ENCODING);
     }
-    let call = Call {
+    let mut call = Call {
         method: entry.method.clone(),
         path,
         headers,
@@ -265,7 +275,20 @@ async fn answer(
         to_primary: matches!(entry.kind, Kind::Proxy | Kind::Dump),
         repeatable: matches!(entry.kind, Kind::Probe | Kind::Dump | Kind::Sync),
     };
-    let response = core.upstream.send(&route, &call).await?;
+    let mut response = core.upstream.send(&route, &call).await?;
+    if let Some(name) = ended_stream.filter(|_| response.status() == StatusCode::BAD_REQUEST) {
+        let (parts, answer) = response.into_parts();
+        let answer = flow::read_refusal(answer).await;
+        let fresh = streams::without_baton(&call.body, &name).filter(|_| says_stream_is_gone(&answer));
+        let Some(fresh) = fresh else {
+            core.hosted.count(&route, 0);
+            return Ok(whole(parts, answer));
+        };
+        call.body = fresh;
+        // The state is what the request itself leaves.
+        state = StreamState::Clean.after_request(&call.body);
+        response = core.upstream.send(&route, &call).await?;
+    }
     drop(held);
     if response.status() == StatusCode::FORBIDDEN
         && call.authorization == Authorization::ReadOnly
@@ -283,22 +306,31 @@ async fn answer(
         && parts.status == StatusCode::OK
         && !parts.headers.contains_key(header::CONTENT_ENCODING);
     let labelled = labelled.filter(|_| parts.status == StatusCode::OK);
+    let told = parts
+        .headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|told| told.to_str().ok()?.parse::<u64>().ok());
     let mut flow = Flow::new(Arc::clone(core), route, entry.kind, lines, body, place)
-        .labelled(labelled)
+        .labelled(labelled, state, told)
         .with_stream(stream)
         .while_allowed(token);
     if labelled.is_some() && parts.headers.contains_key(header::CONTENT_LENGTH) {
         let longer = flow.look_ahead().await;
-        let told = parts
-            .headers
-            .get(header::CONTENT_LENGTH)
-            .and_then(|told| told.to_str().ok()?.parse::<u64>().ok());
         match told {
             Some(told) => parts.headers.insert(header::CONTENT_LENGTH, (told + longer).into()),
             None => parts.headers.remove(header::CONTENT_LENGTH),
         };
     }
     Ok(Response::from_parts(parts, Body::new(flow)))
+}
+
+/// An answer that was read already.
+fn whole(mut parts: axum::http::response::Parts, answer: Bytes) -> Response<Body> {
+    for name in HOP_BY_HOP {
+        parts.headers.remove(name);
+    }
+    parts.headers.insert(header::CONTENT_LENGTH, answer.len().into());
+    Response::from_parts(parts, Body::from(answer))
 }
 
 /// Room for the stream or the client's connection that a request uses, if it leaves one open or finds one.
@@ -340,6 +372,20 @@ async fn look(
         .unwrap_or_else(|_| Err(Refusal::unavailable("the request could not be looked at")))
 }
 
+/// Refuses what adds to a database of an organization that stores more than its quota. What removes goes on; what is not seen
+/// here is bounded by the process.
+fn refuse_growth(core: &Core, route: &Route, summary: &BodySummary) -> Result<(), Refusal> {
+    if !summary.text.adds || !core.hosted.is_over_quota(route) {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        StatusCode::FORBIDDEN,
+        "BLOCKED",
+        "the organization stores more than its storage quota: delete rows, drop tables or destroy databases, or ask the \
+         server's operator for a larger quota",
+    ))
+}
+
 /// The kind of instance that a request is for.
 fn instance(route: &Route, entry: &Entry) -> InstanceKind {
     if route.is_primary || entry.kind == Kind::Proxy {
@@ -376,8 +422,14 @@ fn authorize(core: &Core, route: &Route, entry: &Entry, headers: &HeaderMap) -> 
     Ok((token.to_owned(), grant))
 }
 
-/// The refusal at a label that leads nowhere: who has no valid token is not told more than at one that leads somewhere.
+/// The refusal at a label that leads nowhere: who has no valid token is not told more than at one that leads somewhere. Who has
+/// one of the organization that the database moved from learns where it is.
 fn absent(core: &Core, label: &str, token: &str) -> Refusal {
+    if let Some(url) = core.hosted.moved_to(label, token) {
+        let message =
+            format!("the database at {label:?} moved to another organization: it is at {url}, with tokens made there");
+        return Refusal::new(StatusCode::NOT_FOUND, "DATABASE_MOVED", message);
+    }
     match core.hosted.check_database_token(token) {
         Ok(()) => no_database(label),
         Err(error) => error.into(),

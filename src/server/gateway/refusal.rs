@@ -195,7 +195,7 @@ pub(super) fn leave() -> Response<Body> {
         header::ACCESS_CONTROL_ALLOW_HEADERS,
         HeaderValue::from_static(
             "authorization, content-type, x-authorization, x-grpc-web, x-user-agent, x-session-token, \
-             x-libsql-client-version, x-namespace-bin, *",
+             x-libsql-client-version, x-namespace-bin, x-request-id, *",
         ),
     );
     headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
@@ -207,6 +207,10 @@ pub(super) fn open_to_browsers(headers: &mut HeaderMap) {
     headers
         .entry(header::ACCESS_CONTROL_ALLOW_ORIGIN)
         .or_insert(HeaderValue::from_static("*"));
+    headers.insert(
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static("x-request-id, retry-after"),
+    );
 }
 
 #[cfg(test)]

@@ -501,6 +501,7 @@ impl Session {
             InstanceKind::Replica
         };
         let summary = super::look(format, message, authorization, instance).await?;
+        super::refuse_growth(&self.core, &self.route, &summary)?;
         // The process would end the socket.
         if reads_only && summary.text.read_needs_full_access {
             return Err(Refusal::reads_in_another_form());

@@ -6,6 +6,7 @@
 use super::inspect::{Format, hides};
 use super::open::Name;
 use super::refusal::Refusal;
+use super::stream_state::StreamState;
 use super::wire::{self, Fields, Malformed, Raw};
 use crate::control::names::DatabaseId;
 use axum::http::StatusCode;
@@ -16,17 +17,18 @@ use ring::hmac;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-/// Between a baton and its label. No baton has it.
-const BEFORE_LABEL: char = '.';
+/// Between a baton and its label: the letter of the stream's state and a digest. No baton has it.
+pub(super) const SEPARATOR: char = '.';
 
 /// Bytes of a baton of the engine's, and of a label with what is before it.
 const BATON: usize = 64;
-const LABEL: usize = 23;
+const LABEL: usize = 24;
 
 /// The fields of a message with a baton or a client's id in it.
 const NAME: u32 = 1;
 
-/// The key of labels: a new one each time the server starts, as processes then start anew, too.
+/// The key of labels. It outlives the server: a client that comes back with a baton of before a start can be told from one
+/// that made it up.
 pub(super) struct Streams(hmac::Key);
 
 /// A request's body as the engine is to have it, and the name of the stream or client in it.
@@ -34,6 +36,19 @@ pub(super) struct Streams(hmac::Key);
 pub(super) struct Inward {
     pub body: Bytes,
     pub name: Option<Name>,
+    /// What the stream had when its client was given the baton.
+    pub state: StreamState,
+}
+
+impl Inward {
+    /// A request that names no stream.
+    pub fn unnamed(body: Bytes) -> Self {
+        Self {
+            body,
+            name: None,
+            state: StreamState::Clean,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -51,14 +66,8 @@ fn unknown() -> Refusal {
 }
 
 impl Streams {
-    pub fn new() -> Self {
-        let random = ring::rand::SystemRandom::new();
-        // Where the system has no random numbers, nothing else of the server runs either: these two are random as well.
-        let key = hmac::Key::generate(hmac::HMAC_SHA256, &random).unwrap_or_else(|_| {
-            let ids = [uuid::Uuid::new_v4().into_bytes(), uuid::Uuid::new_v4().into_bytes()];
-            hmac::Key::new(hmac::HMAC_SHA256, &ids.concat())
-        });
-        Self(key)
+    pub fn new(secret: &[u8; 32]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, secret))
     }
 
     fn digest(&self, what: &str, id: &DatabaseId, name: &[u8]) -> hmac::Tag {
@@ -71,22 +80,29 @@ impl Streams {
     }
 
     /// What is put behind a baton.
-    fn label(&self, id: &DatabaseId, baton: &[u8]) -> String {
-        let text = URL_SAFE_NO_PAD.encode(&self.digest("baton", id, baton).as_ref()[..16]);
-        format!("{BEFORE_LABEL}{text}")
+    fn label(&self, id: &DatabaseId, baton: &[u8], state: StreamState) -> String {
+        let letter = state.letter();
+        let what = format!("baton {letter}");
+        let text = URL_SAFE_NO_PAD.encode(&self.digest(&what, id, baton).as_ref()[..16]);
+        format!("{SEPARATOR}{letter}{text}")
     }
 
-    /// The baton without its label.
-    fn open<'a>(&self, id: &DatabaseId, labelled: &'a str) -> Result<&'a str, Refusal> {
-        let (baton, _) = labelled.split_once(BEFORE_LABEL).ok_or_else(unknown)?;
-        let (shown, label) = (&labelled[baton.len()..], self.label(id, baton.as_bytes()));
+    /// The baton without its label, and the state of its stream.
+    fn open<'a>(&self, id: &DatabaseId, labelled: &'a str) -> Result<(&'a str, StreamState), Refusal> {
+        let (baton, label) = labelled.split_once(SEPARATOR).ok_or_else(unknown)?;
+        let state = label
+            .chars()
+            .next()
+            .and_then(StreamState::from_letter)
+            .ok_or_else(unknown)?;
+        let (shown, label) = (&labelled[baton.len()..], self.label(id, baton.as_bytes(), state));
         // How long it takes tells nothing.
         let differ = shown
             .bytes()
             .zip(label.bytes())
             .fold(0, |differ, (a, b)| differ | (a ^ b));
         if shown.len() == label.len() && differ == 0 {
-            Ok(baton)
+            Ok((baton, state))
         } else {
             Err(unknown())
         }
@@ -98,12 +114,13 @@ impl Streams {
             Format::Json => self.json(id, body),
             Format::Protobuf(_) => {
                 let Some(baton) = text(&body)? else {
-                    return Ok(Inward { body, name: None });
+                    return Ok(Inward::unnamed(body));
                 };
-                let baton = self.open(id, baton)?.as_bytes();
+                let (baton, state) = self.open(id, baton)?;
                 Ok(Inward {
-                    body: renamed(&body, baton)?.into(),
-                    name: Some(baton.to_vec()),
+                    body: renamed(&body, baton.as_bytes())?.into(),
+                    name: Some(baton.as_bytes().to_vec()),
+                    state,
                 })
             }
             Format::Grpc(_) => {
@@ -126,7 +143,10 @@ impl Streams {
                     out.extend(message);
                     Ok(())
                 })?;
-                Ok(Inward { body: out.into(), name })
+                Ok(Inward {
+                    name,
+                    ..Inward::unnamed(out.into())
+                })
             }
         }
     }
@@ -137,14 +157,14 @@ impl Streams {
             return Err(Refusal::bad("the body is no object in JSON"));
         }
         if memchr::memmem::find(&body, b"baton").is_none() && !hides(&body) {
-            return Ok(Inward { body, name: None });
+            return Ok(Inward::unnamed(body));
         }
         let head: Head = serde_json::from_slice(&body)
             .map_err(|error| Refusal::bad(format!("the body is not a request in JSON: {error}")))?;
         let Some(labelled) = head.baton else {
-            return Ok(Inward { body, name: None });
+            return Ok(Inward::unnamed(body));
         };
-        let baton = self.open(id, &labelled)?;
+        let (baton, state) = self.open(id, &labelled)?;
         let name = Some(baton.as_bytes().to_vec());
         let (labelled, baton) = (format!("\"{labelled}\""), format!("\"{baton}\""));
         let mut out = Vec::with_capacity(body.len());
@@ -160,11 +180,15 @@ impl Streams {
             return Err(unknown());
         }
         out.extend_from_slice(&body[from..]);
-        Ok(Inward { body: out.into(), name })
+        Ok(Inward {
+            body: out.into(),
+            name,
+            state,
+        })
     }
 
     /// The first piece of an answer with its baton labelled, and the baton.
-    pub fn outward(&self, format: Format, id: &DatabaseId, piece: Bytes) -> (Bytes, Option<Name>) {
+    pub fn outward(&self, format: Format, id: &DatabaseId, state: StreamState, piece: Bytes) -> (Bytes, Option<Name>) {
         let begins = match format {
             Format::Json => piece.strip_prefix(br#"{"baton":""#).map(|_| 10),
             Format::Protobuf(message) if message == wire::CURSOR => {
@@ -180,7 +204,7 @@ impl Streams {
         let name = baton.to_vec();
         let mut out = Vec::with_capacity(piece.len() + LABEL);
         out.extend_from_slice(&piece[..begin + BATON]);
-        out.extend_from_slice(self.label(id, baton).as_bytes());
+        out.extend_from_slice(self.label(id, baton, state).as_bytes());
         out.extend_from_slice(&piece[begin + BATON..]);
         if matches!(format, Format::Protobuf(_)) {
             // Lengths below 128 are one byte, before and after.
@@ -192,6 +216,13 @@ impl Streams {
         }
         (out.into(), Some(name))
     }
+}
+
+/// A request in JSON that names a stream, as one that opens a fresh stream.
+pub(super) fn without_baton(body: &[u8], name: &[u8]) -> Option<Bytes> {
+    let quoted = [b"\"", name, b"\""].concat();
+    let at = memchr::memmem::find(body, &quoted)?;
+    Some([&body[..at], b"null", &body[at + quoted.len()..]].concat().into())
 }
 
 /// Whether a request ends its stream, as far as that is seen. Then nothing in the answer has to be labelled, and it may come
@@ -243,7 +274,7 @@ mod tests {
 
     fn labelled(streams: &Streams, id: &DatabaseId) -> String {
         let answer = format!(r#"{{"baton":"{TEXT}","base_url":null}}"#);
-        let (out, name) = streams.outward(Format::Json, id, answer.into());
+        let (out, name) = streams.outward(Format::Json, id, StreamState::Clean, answer.into());
         assert_eq!(name.unwrap(), TEXT.as_bytes());
         let value: serde_json::Value = serde_json::from_slice(&out).unwrap();
         value["baton"].as_str().unwrap().to_owned()
@@ -251,7 +282,7 @@ mod tests {
 
     #[test]
     fn a_baton_goes_back_to_its_own_database_only() {
-        let streams = Streams::new();
+        let streams = Streams::new(&[7; 32]);
         let (one, two) = (DatabaseId::generate(), DatabaseId::generate());
         let baton = labelled(&streams, &one);
         assert_eq!(baton.len(), TEXT.len() + LABEL);
@@ -270,6 +301,9 @@ mod tests {
         for bad in [
             format!(r#"{{"baton":"{TEXT}"}}"#),
             format!(r#"{{"baton":"{TEXT}."}}"#),
+            // Another state than that which the stream had.
+            format!(r#"{{"baton":"{}"}}"#, baton.replacen(".c", ".t", 1)),
+            format!(r#"{{"baton":"{}"}}"#, baton.replacen(".c", ".x", 1)),
             format!(r#"{{"bato\u006e":"{TEXT}"}}"#),
             format!(r#"{{"baton":"\u0051{}"}}"#, &baton[1..]),
         ] {
@@ -291,14 +325,30 @@ mod tests {
     }
 
     #[test]
+    fn baton_carries_the_state_of_its_stream() {
+        let streams = Streams::new(&[7; 32]);
+        let id = DatabaseId::generate();
+        for state in [StreamState::Clean, StreamState::Transaction, StreamState::Settings] {
+            let answer = format!(r#"{{"baton":"{TEXT}","base_url":null}}"#);
+            let (out, _) = streams.outward(Format::Json, &id, state, answer.into());
+            let value: serde_json::Value = serde_json::from_slice(&out).unwrap();
+            let body = serde_json::json!({ "baton": value["baton"], "requests": [] }).to_string();
+            let inside = streams.inward(Format::Json, &id, body.into()).unwrap();
+            assert_eq!(inside.state, state);
+            let fresh = without_baton(&inside.body, &inside.name.unwrap()).unwrap();
+            assert_eq!(fresh, r#"{"baton":null,"requests":[]}"#);
+        }
+    }
+
+    #[test]
     fn batons_in_protocol_buffers_are_labelled() {
-        let streams = Streams::new();
+        let streams = Streams::new(&[7; 32]);
         let (one, two) = (DatabaseId::generate(), DatabaseId::generate());
         let pipeline = Format::Protobuf(wire::PIPELINE);
         let mut answer = Vec::new();
         wire::put(&mut answer, 1, TEXT.as_bytes());
         wire::put(&mut answer, 3, b"result");
-        let (answer, _) = streams.outward(pipeline, &one, answer.into());
+        let (answer, _) = streams.outward(pipeline, &one, StreamState::Clean, answer.into());
         assert_eq!(text(&answer).unwrap().unwrap(), labelled(&streams, &one));
         let inside = streams.inward(pipeline, &one, answer.clone()).unwrap().body;
         assert_eq!(text(&inside).unwrap(), Some(TEXT));
@@ -307,7 +357,7 @@ mod tests {
         let mut first = vec![66];
         wire::put(&mut first, 1, TEXT.as_bytes());
         first.extend(b"more");
-        let (cursor, _) = streams.outward(Format::Protobuf(wire::CURSOR), &one, first.into());
+        let (cursor, _) = streams.outward(Format::Protobuf(wire::CURSOR), &one, StreamState::Clean, first.into());
         assert_eq!(
             (usize::from(cursor[0]), &cursor[cursor.len() - 4..]),
             (66 + LABEL, &b"more"[..])
@@ -341,7 +391,7 @@ mod tests {
 
     #[test]
     fn clients_have_another_id_in_each_database() {
-        let streams = Streams::new();
+        let streams = Streams::new(&[7; 32]);
         let ids = [DatabaseId::generate(), DatabaseId::generate()];
         let mut message = Vec::new();
         wire::put(&mut message, 1, b"6f0f7e2a-0000-4000-8000-000000000001");

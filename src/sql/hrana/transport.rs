@@ -7,6 +7,7 @@
 use super::address::{Address, shown};
 use super::protobuf::CONTENT_TYPE as PROTOBUF;
 use crate::error::{Code, Error, Result};
+use crate::net::{connect_hint, innermost};
 use crate::secret::Secret;
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
@@ -237,8 +238,11 @@ impl Http {
                 Ok(Err(error)) if error.is_connect() => {
                     if tried == TRIES || error.is_timeout() {
                         let error = Error::new(Code::Unavailable, format!("cannot connect to {}", origin(url)))
-                            .caused_by(error.without_url())
-                            .hint("is the server running, and is the URL right?");
+                            .hint(connect_hint(
+                                &innermost(&error),
+                                "is the server running, and is the URL right?",
+                            ))
+                            .caused_by(error.without_url());
                         return Err(Fault::Unsent(error));
                     }
                     let pause = Duration::from_millis(fastrand::u64(50..150) * u64::from(tried));

@@ -110,6 +110,8 @@ pub struct TextSummary {
     pub statements: usize,
     /// A statement changes the database.
     pub writes: bool,
+    /// A statement writes in another way than by DELETE or DROP.
+    pub adds: bool,
     /// A statement changes the schema, or prepares to.
     pub changes_schema: bool,
     /// A statement that changes the schema stands behind EXPLAIN.
@@ -125,6 +127,7 @@ impl TextSummary {
     pub fn merge(&mut self, other: &Self) {
         self.statements += other.statements;
         self.writes |= other.writes;
+        self.adds |= other.adds;
         self.changes_schema |= other.changes_schema;
         self.explains_schema_change |= other.explains_schema_change;
         self.read_needs_full_access |= other.read_needs_full_access;
@@ -207,6 +210,7 @@ fn judge_command(command: &Cmd, summary: &mut TextSummary) -> Result<(), Violati
     };
     let effect = statement::judge(statement)?;
     summary.writes |= effect.writes;
+    summary.adds |= effect.adds;
     summary.changes_schema |= effect.changes_schema;
     summary.explains_schema_change |= explained && effect.changes_schema;
     summary.read_needs_full_access |= effect.read_needs_full_access;

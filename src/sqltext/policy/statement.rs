@@ -12,6 +12,8 @@ use libsql_sqlite3_parser::ast::{
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Effect {
     pub writes: bool,
+    /// Writes in another way than by removing.
+    pub adds: bool,
     pub changes_schema: bool,
     pub read_needs_full_access: bool,
     /// libSQL server refuses to run it, but SQLite would act on it as soon as it is prepared.
@@ -21,16 +23,19 @@ pub(super) struct Effect {
 impl Effect {
     pub const READS: Self = Self {
         writes: false,
+        adds: false,
         changes_schema: false,
         read_needs_full_access: false,
         engine_refuses: false,
     };
     pub const WRITES: Self = Self {
         writes: true,
+        adds: true,
         ..Self::READS
     };
     pub const CHANGES_SCHEMA: Self = Self {
         writes: true,
+        adds: true,
         changes_schema: true,
         ..Self::READS
     };
@@ -47,7 +52,11 @@ pub(super) fn judge(statement: &Stmt) -> Result<Effect, Violation> {
     match statement {
         Stmt::Select(select) => expression::select(select).map(|()| Effect::READS),
         Stmt::Insert { .. } => insert(statement).map(|()| Effect::WRITES),
-        Stmt::Update { .. } | Stmt::Delete { .. } => update_or_delete(statement).map(|()| Effect::WRITES),
+        Stmt::Update { .. } => update_or_delete(statement).map(|()| Effect::WRITES),
+        Stmt::Delete { .. } => update_or_delete(statement).map(|()| Effect {
+            adds: false,
+            ..Effect::WRITES
+        }),
         Stmt::Begin(..)
         | Stmt::Commit(_)
         | Stmt::Rollback { .. }
@@ -63,6 +72,12 @@ pub(super) fn judge(statement: &Stmt) -> Result<Effect, Violation> {
         Stmt::Analyze(name) | Stmt::Reindex { obj_name: name } => {
             name.as_ref().map_or(Ok(()), check_qualified)?;
             Ok(Effect::CHANGES_SCHEMA)
+        }
+        Stmt::DropIndex { .. } | Stmt::DropTable { .. } | Stmt::DropTrigger { .. } | Stmt::DropView { .. } => {
+            change_schema(statement).map(|()| Effect {
+                adds: false,
+                ..Effect::CHANGES_SCHEMA
+            })
         }
         _ => change_schema(statement).map(|()| Effect::CHANGES_SCHEMA),
     }

@@ -365,6 +365,33 @@ fn writes_are_seen_behind_explain_and_common_tables() {
 }
 
 #[test]
+fn what_only_removes_adds_nothing() {
+    for sql in [
+        "delete from t",
+        "with c as (select 1) delete from t where x in (select * from c)",
+        "drop table t",
+        "drop index if exists i",
+        "drop view v; drop trigger r",
+        "select 1",
+        "begin; delete from t; commit",
+    ] {
+        assert!(!passes(sql).adds, "{sql}");
+    }
+    for sql in [
+        "insert into t values (1)",
+        "update t set x = 1",
+        "replace into t values (1)",
+        "delete from t; insert into t values (1)",
+        "create table t (x)",
+        "create index i on t (x)",
+        "alter table t add column y",
+        "explain insert into t values (1)",
+    ] {
+        assert!(passes(sql).adds, "{sql}");
+    }
+}
+
+#[test]
 fn policy_holds_a_text_against_who_asks_and_where() {
     let read_only = Policy {
         access: TokenAccess::ReadOnly,

@@ -40,6 +40,8 @@ fn verdict(bearer: &Bearer, organization: &str, operation: Operation) -> Verdict
     match rule {
         Rule::Public | Rule::Bearer => Verdict::Allowed,
         Rule::Unlimited => unless_limited(),
+        Rule::Operator if bearer.user == "alice" => unless_limited(),
+        Rule::Operator => Verdict::Forbidden,
         Rule::Member | Rule::MemberUnlimited | Rule::May(_) => match bearer.rights(organization) {
             None => Verdict::Unknown,
             Some(rights) => match rule {
@@ -69,7 +71,12 @@ fn every_token_gets_through_the_routes_that_are_its_own_and_through_no_other() {
         for endpoint in ENDPOINTS {
             for template in endpoint.paths() {
                 let named = template.starts_with(ORGANIZATION) || template.contains("/{organization");
-                let organization = if named { "team" } else { bearer.user };
+                // A token for one organization means that one where the path names none.
+                let organization = if named {
+                    "team"
+                } else {
+                    bearer.only.unwrap_or(bearer.user)
+                };
                 let mut expected = verdict(bearer, organization, endpoint.operation);
                 if !named && endpoint.operation == Operation::RevokeOrganizationToken && expected == Verdict::Allowed {
                     expected = Verdict::Forbidden;
@@ -99,7 +106,7 @@ fn every_token_gets_through_the_routes_that_are_its_own_and_through_no_other() {
                         | Operation::Mend
                 );
                 // To a token for a group there is no other group, and its own is to stay.
-                let only_group = bearer.group && changes && template.contains("{groupName}");
+                let only_group = bearer.group && (changes || !named) && template.contains("{groupName}");
                 if allowed && (makes || only_group) {
                     continue;
                 }

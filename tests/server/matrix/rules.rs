@@ -30,6 +30,8 @@ pub enum Rule {
     Bearer,
     /// Whoever has a token for everything.
     Unlimited,
+    /// The user of the server's first start, with a token for everything.
+    Operator,
     /// Whoever is in the organization.
     Member,
     /// In the organization, with a token for everything: what is the bearer's own.
@@ -38,7 +40,7 @@ pub enum Rule {
 }
 
 use Action as A;
-use Rule::{Bearer, May, Member, MemberUnlimited, Public, Unlimited};
+use Rule::{Bearer, May, Member, MemberUnlimited, Operator, Public, Unlimited};
 
 const fn may(needed: &'static [(Action, On)]) -> Rule {
     May(needed)
@@ -51,6 +53,7 @@ pub fn rule(operation: O) -> Rule {
         O::ValidateToken | O::ListApiTokens | O::CurrentUser | O::ListOrganizations | O::ListOrganizationsWrapped
         | O::PaymentAccount | O::PaymentPortal | O::PaymentMethods => Bearer,
         O::CreateApiToken | O::CreateApiTokenNested | O::RevokeApiToken | O::InvalidateSessions | O::CreateOrganization => Unlimited,
+        O::ListUsers | O::DisableUser | O::RemoveUser | O::ListQuotas | O::SetQuota => Operator,
         O::GetOrganization | O::ListOrganizationTokens | O::Subscription | O::ListPlans | O::ListInvoices
         | O::Subscribe | O::BillingCustomer | O::ListIssuers | O::AddIssuer | O::RemoveIssuer | O::IssuerTemplate => Member,
         O::RevokeOrganizationToken => MemberUnlimited,
@@ -106,6 +109,8 @@ pub fn changes(operation: O) -> bool {
             | O::GetMember
             | O::ListInvites
             | O::ListOrganizationTokens
+            | O::ListUsers
+            | O::ListQuotas
             | O::AuditLog
             | O::OrganizationUsage
             | O::Subscription
@@ -152,6 +157,7 @@ pub fn body(operation: O) -> Value {
         O::CreateDatabase => json!({ "name": "intruder", "group": "default" }),
         O::UpdateConfiguration => json!({ "block_reads": true }),
         O::AddInstance => json!({ "location": "lhr" }),
+        O::SetQuota => json!({ "name": "databases", "value": 1 }),
         O::BeginUpload => json!({ "size": 10 }),
         O::PutChunk | O::UploadDump => json!("0123456789"),
         _ => json!({}),

@@ -1,6 +1,6 @@
 //! A SQLite file on its way to a server: sent in pieces, resumed where it broke off, and checked on arrival.
 //!
-//! A torso server takes the pieces before it makes the database, so nothing half-made is ever seen. How Turso Cloud takes a
+//! torso's own server takes the pieces before it makes the database, so nothing half-made is ever seen. How Turso Cloud takes a
 //! file is in `cloud`.
 
 mod cloud;
@@ -28,6 +28,9 @@ use std::time::{Duration, Instant};
 /// so that a slow one still shows progress and can be interrupted.
 const CHUNK: u64 = 8 << 20;
 const FIRST_CHUNK: u64 = 256 << 10;
+
+/// Bytes of the smallest piece, for a proxy on the way that takes no larger bodies.
+const SMALLEST_CHUNK: u64 = 64 << 10;
 
 /// After a piece that took less than the first, the next one is larger; after one that took more than the second, smaller.
 const QUICK: Duration = Duration::from_millis(500);
@@ -152,6 +155,8 @@ impl Client {
         let about = || About::new("the upload", Code::UploadNotFound, Code::Conflict);
         let mut retries = Retries::default();
         let mut chunk = FIRST_CHUNK;
+        // What is taken on the way, as far as that has been found out.
+        let mut largest = CHUNK;
         while upload.offset < size {
             progress(upload.offset, size)?;
             let length = chunk.min(size - upload.offset);
@@ -171,10 +176,15 @@ impl Client {
                     upload.offset = next.offset;
                     retries = Retries::default();
                     chunk = match begun.elapsed() {
-                        took if took < QUICK => CHUNK.min(2 * chunk),
-                        took if took > SLOW => FIRST_CHUNK.max(chunk / 2),
+                        took if took < QUICK => largest.min(2 * chunk),
+                        took if took > SLOW => largest.min(FIRST_CHUNK.max(chunk / 2)),
                         _ => chunk,
                     };
+                }
+                // Nothing of it arrived.
+                Err(failed) if failed.error.code() == Code::TooLarge && length > SMALLEST_CHUNK => {
+                    largest = SMALLEST_CHUNK.max(length / 2);
+                    chunk = largest;
                 }
                 Err(mut failed) => loop {
                     // A conflict: the server may not have noticed yet that the piece's former connection is gone.
@@ -184,7 +194,7 @@ impl Client {
                     match self.http.ask(&Call::get(&*at, about())) {
                         Ok(reply) => {
                             upload = wire::read(wire::within(reply, "upload"), "the upload")?;
-                            chunk = FIRST_CHUNK;
+                            chunk = largest.min(FIRST_CHUNK);
                             break;
                         }
                         Err(error) if error.kind().retryable() => failed = Failed::for_now(error),

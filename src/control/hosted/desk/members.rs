@@ -1,9 +1,9 @@
 //! Members of organizations, and invitations to become one.
 
 use super::Desk;
-use crate::control::accounts::{Invite, Member, MemberRole, User};
+use crate::control::accounts::{EndedAccess, Invite, MadeToken, Member, MemberRole, User};
 use crate::control::hosted::permission::{Action, Rights};
-use crate::control::hosted::store::{InviteRow, MemberRow, OrganizationRow, Records};
+use crate::control::hosted::store::{ApiTokenRow, DatabaseTokenRow, InviteRow, MemberRow, OrganizationRow, Records};
 use crate::control::hosted::{Entry, PLAN, Shared, keys};
 use crate::control::names::{OrganizationSlug, Username};
 use crate::error::{Code, Error, Result};
@@ -75,7 +75,7 @@ impl Desk<'_> {
         })
     }
 
-    pub(super) fn dismiss(&self, of: &OrganizationSlug, user: &Username) -> Result<()> {
+    pub(super) fn dismiss(&self, of: &OrganizationSlug, user: &Username, keep_tokens: bool) -> Result<EndedAccess> {
         // Every member may leave.
         let leaves = user == self.caller.username();
         let (code, doing, action) = if leaves {
@@ -86,23 +86,45 @@ impl Desk<'_> {
         let entry = Entry::new(
             code,
             format!("{user} {doing} organization {of}"),
-            json!({ "user": user }),
+            json!({ "user": user, "keep_tokens": keep_tokens }),
         );
         self.change(of, action, entry, |organization, rights| {
             if leaves {
                 self.unlimited("leave organizations")?;
             }
             let records = self.shared.records();
+            let row = member(&records, organization, user)?;
+            if !leaves {
+                may_give(rights, row.role)?;
+            }
+            another_owner(&records.members(&organization.id)?, &row, of)?;
+            let now = Timestamp::now();
+            let api = records.api_tokens_in(&organization.id, &row.user_id)?;
+            let database = records.database_tokens_by(user.as_str(), Some(&organization.id), now)?;
             records.write(|| {
-                let row = member(&records, organization, user)?;
-                if !leaves {
-                    may_give(rights, row.role)?;
+                // API tokens for this organization go with the membership.
+                records.delete_member(&organization.id, &row.user_id)?;
+                if !keep_tokens {
+                    database
+                        .iter()
+                        .try_for_each(|token| records.revoke(&token.id, now).map(drop))?;
                 }
-                another_owner(&records.members(&organization.id)?, &row, of)?;
-                records.delete_member(&organization.id, &row.user_id)
+                Ok(())
             })?;
             self.shared.sessions.forget();
-            Ok(())
+            let mut tokens: Vec<MadeToken> = Vec::new();
+            if !keep_tokens {
+                // Under the lock, so that a later time does not replace this one.
+                self.shared
+                    .access
+                    .end(database.iter().map(|token| (token.id.clone(), now)));
+                tokens.extend(api.iter().map(|token| made_api_token(token, Some(of))));
+            }
+            tokens.extend(database.iter().map(|token| made_database_token(token, Some(of))));
+            Ok(EndedAccess {
+                tokens,
+                tokens_ended: !keep_tokens,
+            })
         })
     }
 
@@ -195,6 +217,12 @@ fn member(records: &Records, organization: &OrganizationRow, user: &Username) ->
 const LONGEST_EMAIL: usize = 254;
 
 impl Shared {
+    /// Whether an invitation with a text can be accepted.
+    pub(in crate::control::hosted) fn is_invitation_open(&self, text: &str) -> Result<bool> {
+        let invite = self.records().invite_by_hash(&keys::hash(text))?;
+        Ok(invite.is_some_and(|invite| invite.expires_at > Timestamp::now()))
+    }
+
     /// Makes a new user of whoever has the text of an invitation, and a member of the organization. The user's API token.
     pub(in crate::control::hosted) fn accept(&self, text: &str, username: &Username) -> Result<(User, Secret)> {
         let invalid = || {
@@ -250,7 +278,7 @@ fn refuse_personal(organization: &OrganizationRow) -> Result<()> {
 }
 
 /// Refuses to remove the last owner.
-fn another_owner(all: &[MemberRow], row: &MemberRow, of: &OrganizationSlug) -> Result<()> {
+pub(super) fn another_owner(all: &[MemberRow], row: &MemberRow, of: &OrganizationSlug) -> Result<()> {
     let owners = all.iter().filter(|member| member.role == MemberRole::Owner);
     if row.role < MemberRole::Owner || owners.count() > 1 {
         return Ok(());
@@ -260,6 +288,27 @@ fn another_owner(all: &[MemberRow], row: &MemberRow, of: &OrganizationSlug) -> R
         format!("{} is the only owner of organization {of}", row.username),
     )
     .hint("make somebody else an owner first: torso org members role USER owner"))
+}
+
+/// An API token, as others may know it.
+pub(super) fn made_api_token(row: &ApiTokenRow, of: Option<&OrganizationSlug>) -> MadeToken {
+    MadeToken {
+        kind: "api".to_owned(),
+        id: row.id.clone(),
+        name: Some(row.name.to_string()),
+        organization: of.cloned(),
+    }
+}
+
+/// A database token, as others may know it.
+pub(super) fn made_database_token(row: &DatabaseTokenRow, of: Option<&OrganizationSlug>) -> MadeToken {
+    let kind = if row.database_id.is_some() { "database" } else { "group" };
+    MadeToken {
+        kind: kind.to_owned(),
+        id: row.id.clone(),
+        name: row.name.clone(),
+        organization: of.cloned(),
+    }
 }
 
 pub(super) fn told(row: MemberRow) -> Member {

@@ -1,6 +1,7 @@
 //! Implements [`Accounts`] for one caller: the rules of users, API tokens, organizations, members and invitations.
 
 mod members;
+mod operator;
 mod organizations;
 mod tokens;
 
@@ -8,8 +9,8 @@ use super::permission::{Action, Rights, Scopes, Target, permission};
 use super::store::OrganizationRow;
 use super::{Caller, Entry, Shared};
 use crate::control::accounts::{
-    Accounts, ApiToken, AuditPage, Invite, Member, MemberRole, MintedApiToken, NewApiToken, Organization,
-    OrganizationPatch, OrganizationUsage, Pagination, Plan, Subscription, User,
+    Accounts, ApiToken, AuditPage, EndedAccess, Invite, Member, MemberRole, MintedApiToken, NewApiToken, Organization,
+    OrganizationPatch, OrganizationUsage, Pagination, Plan, QuotaSetting, ServerUser, Subscription, User,
 };
 use crate::control::names::{OrganizationSlug, TokenName, Username};
 use crate::error::{Code, Error, Result};
@@ -149,8 +150,8 @@ impl Accounts for Desk<'_> {
         self.set_role(of, user, role)
     }
 
-    fn remove_member(&self, of: &OrganizationSlug, user: &Username) -> Result<()> {
-        self.dismiss(of, user)
+    fn remove_member(&self, of: &OrganizationSlug, user: &Username, keep_tokens: bool) -> Result<EndedAccess> {
+        self.dismiss(of, user, keep_tokens)
     }
 
     fn list_invites(&self, of: &OrganizationSlug) -> Result<Vec<Invite>> {
@@ -210,5 +211,25 @@ impl Accounts for Desk<'_> {
     fn organization_usage(&self, of: &OrganizationSlug) -> Result<OrganizationUsage> {
         let tenant = self.shared.tenant(self.caller, Some(of))?;
         tenant.organization_usage()
+    }
+
+    fn list_users(&self) -> Result<Vec<ServerUser>> {
+        self.server_users()
+    }
+
+    fn disable_user(&self, user: &Username) -> Result<EndedAccess> {
+        self.disable(user)
+    }
+
+    fn remove_user(&self, user: &Username) -> Result<EndedAccess> {
+        self.remove(user)
+    }
+
+    fn list_quotas(&self) -> Result<Vec<QuotaSetting>> {
+        self.quota_settings()
+    }
+
+    fn set_quota(&self, quota: &QuotaSetting) -> Result<()> {
+        self.change_quota(quota)
     }
 }

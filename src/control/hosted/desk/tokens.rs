@@ -3,8 +3,8 @@
 use super::Desk;
 use crate::control::ControlPlane as _;
 use crate::control::accounts::{ApiToken, AuditEntry, MintedApiToken, NewApiToken, User};
-use crate::control::hosted::permission::{Scope, Scopes};
-use crate::control::hosted::store::{ApiTokenRow, OrganizationRow};
+use crate::control::hosted::permission::{Action, Scope, Scopes, Target, permission};
+use crate::control::hosted::store::{ApiTokenRow, OrganizationRow, UserRow};
 use crate::control::hosted::{API_TOKEN, Entry, PLAN, Shared, keys, new_id, prefix};
 use crate::control::names::{GroupName, OrganizationSlug, TokenName, Username};
 use crate::control::tokens::Expiration;
@@ -33,6 +33,33 @@ impl Desk<'_> {
         self.shared.write_uses();
         let rows = self.shared.records().api_tokens(&self.caller.session.user_id)?;
         rows.into_iter().map(|row| self.told(row)).collect()
+    }
+
+    /// The API tokens that are restricted to an organization, with whoever made them: of all members for those who manage
+    /// them, else the caller's own.
+    pub(in crate::control::hosted) fn organization_tokens(
+        &self,
+        of: &OrganizationSlug,
+    ) -> Result<Vec<(ApiToken, UserRow)>> {
+        let (organization, rights) = self.shared.rights(self.caller, Some(of))?;
+        let sees_all = permission(&rights, Action::ManageMembers, Target::Organization).is_ok();
+        self.shared.write_uses();
+        let rows = {
+            let records = self.shared.records();
+            let mut rows = Vec::new();
+            for row in records.api_tokens_of_organization(&organization.id)? {
+                if !sees_all && row.user_id != self.caller.session.user_id {
+                    continue;
+                }
+                if let Some(user) = records.user_by_id(&row.user_id)? {
+                    rows.push((row, user));
+                }
+            }
+            rows
+        };
+        rows.into_iter()
+            .map(|(row, user)| Ok((self.told(row)?, user)))
+            .collect()
     }
 
     fn told(&self, row: ApiTokenRow) -> Result<ApiToken> {

@@ -2,11 +2,13 @@
 //!
 //! There is one connection, for one thread at a time; what every request needs is cached in memory by the plane.
 
+mod former_labels;
 mod moves;
 mod people;
 mod tokens;
 mod usage;
 
+pub use former_labels::FormerLabelRow;
 pub use moves::{GroupMoveRow, MoveRow};
 pub use people::{InviteRow, MemberRow, OrganizationRow, UserRow};
 pub use tokens::{ApiTokenRow, DatabaseTokenRow};
@@ -26,6 +28,7 @@ const KIND: Kind = Kind {
         include_str!("../migrations/0001.sql"),
         include_str!("../migrations/0002.sql"),
         include_str!("../migrations/0003.sql"),
+        include_str!("../migrations/0004.sql"),
     ],
 };
 

@@ -126,6 +126,12 @@ impl Records {
         Ok(())
     }
 
+    /// Also removes the user's API tokens and memberships.
+    pub fn delete_user(&self, id: &str) -> Result<()> {
+        self.execute("DELETE FROM users WHERE id = ?1", [id])?;
+        Ok(())
+    }
+
     pub fn organizations(&self) -> Result<Vec<OrganizationRow>> {
         self.rows(&format!("{ORGANIZATION} ORDER BY o.slug"), [], organization)
     }

@@ -151,6 +151,42 @@ impl Records {
         })
     }
 
+    /// The API tokens of a user that are restricted to an organization, ordered by name.
+    pub fn api_tokens_in(&self, organization: &str, user_id: &str) -> Result<Vec<ApiTokenRow>> {
+        self.rows(
+            &format!("{API_TOKEN} WHERE organization_id = ?1 AND user_id = ?2 ORDER BY name"),
+            [organization, user_id],
+            api_token,
+        )
+    }
+
+    /// The API tokens of all users that are restricted to an organization, ordered by name.
+    pub fn api_tokens_of_organization(&self, organization: &str) -> Result<Vec<ApiTokenRow>> {
+        self.rows(
+            &format!("{API_TOKEN} WHERE organization_id = ?1 ORDER BY name, id"),
+            [organization],
+            api_token,
+        )
+    }
+
+    /// The database tokens that a user made and that open something at a time, in one organization or in all.
+    pub fn database_tokens_by(
+        &self,
+        user: &str,
+        organization: Option<&str>,
+        at: Timestamp,
+    ) -> Result<Vec<DatabaseTokenRow>> {
+        self.rows(
+            &format!(
+                "{DATABASE_TOKEN} WHERE created_by = ?1 AND (?2 IS NULL OR organization_id = ?2)
+                 AND (expires_at IS NULL OR unixepoch(expires_at) > ?3)
+                 AND (revoked_at IS NULL OR unixepoch(revoked_at) > ?3) ORDER BY created_at, id"
+            ),
+            params![user, organization, at.as_second()],
+            database_token,
+        )
+    }
+
     pub fn insert_database_token(&self, row: &DatabaseTokenRow) -> Result<()> {
         self.execute(
             "INSERT INTO database_tokens (id, organization_id, database_id, group_uuid, name, authorization, created_at,

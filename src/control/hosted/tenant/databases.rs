@@ -65,6 +65,10 @@ pub(super) fn rename(tenant: &Tenant<'_>, name: &DatabaseName, to: &DatabaseName
         };
         let database = plane.rename_database(name, to)?;
         tenant.publish(plane, to)?;
+        if name != to {
+            let slug = &tenant.organization.slug;
+            tenant.shared.keep_labels(&placed, slug, &placed.id, None)?;
+        }
         Ok(tenant.outside(database))
     })
 }

@@ -1,0 +1,209 @@
+//! `torso server users` and `torso server quotas`: what the operator of a server does with one that runs.
+
+use super::answers::Done;
+use super::org::members::tokens_sentence;
+use super::server::Quota;
+use crate::context::Context;
+use crate::control::accounts::{EndedAccess, QuotaSetting, ServerUser};
+use crate::control::names::Username;
+use crate::error::{Code, Result};
+use crate::ui::{Cell, Layout, Table, View};
+use clap::Subcommand;
+use serde::Serialize;
+
+/// Manage the server of the current context
+#[derive(Subcommand)]
+pub(super) enum Verb {
+    /// List users of a running server, and end them
+    #[command(subcommand)]
+    Users(Users),
+    /// List quotas of a running server, and set them
+    #[command(subcommand)]
+    Quotas(Quotas),
+}
+
+#[derive(Subcommand)]
+pub(super) enum Users {
+    #[command(visible_alias = "ls")]
+    List(ListUsers),
+    Disable(Disable),
+    #[command(visible_alias = "rm")]
+    Remove(Remove),
+}
+
+#[derive(Subcommand)]
+pub(super) enum Quotas {
+    #[command(visible_alias = "ls")]
+    List(ListQuotas),
+    Set(SetQuotas),
+}
+
+pub(super) fn run(ctx: &Context, verb: &Verb) -> Result<()> {
+    match verb {
+        Verb::Users(Users::List(_)) => ctx.ui.show(&Listed(ctx.accounts()?.list_users()?)),
+        Verb::Users(Users::Disable(args)) => disable(ctx, args),
+        Verb::Users(Users::Remove(args)) => remove(ctx, args),
+        Verb::Quotas(Quotas::List(_)) => ctx.ui.show(&Set(ctx.accounts()?.list_quotas()?)),
+        Verb::Quotas(Quotas::Set(args)) => set_quotas(ctx, args),
+    }
+}
+
+/// List the users of the server
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso server users list")]
+pub(super) struct ListUsers {}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Listed(Vec<ServerUser>);
+
+impl View for Listed {
+    fn layout(&self) -> Layout {
+        let header = ["USER", "EMAIL", "ORGANIZATIONS", "API TOKENS", "LAST USED", "CREATED"];
+        let mut table = Table::new(header, "No users.");
+        for user in &self.0 {
+            table.row(vec![
+                Cell::text(user.username.as_str()),
+                Cell::maybe(Some(&user.email).filter(|text| !text.is_empty()), Cell::text),
+                Cell::list(&user.organizations),
+                Cell::text(user.api_tokens.to_string()),
+                Cell::maybe(user.last_used_at, Cell::age),
+                Cell::time(user.created_at),
+            ]);
+        }
+        Layout::Table(table)
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.iter().map(|user| user.username.to_string()).collect()
+    }
+}
+
+/// End every token that a user has or made, and keep the rest
+///
+/// The user comes back with a new token: torso server --issue-token USER, at a start.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso server users disable bob --yes")]
+pub(super) struct Disable {
+    /// Name of the user
+    #[arg(value_name = "USER")]
+    user: Username,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+}
+
+#[derive(Serialize)]
+struct Ended {
+    username: Username,
+    /// Whether something was changed.
+    done: bool,
+    #[serde(flatten)]
+    ended: EndedAccess,
+}
+
+fn disable(ctx: &Context, args: &Disable) -> Result<()> {
+    let user = &args.user;
+    ctx.ui
+        .confirm(args.yes, &format!("end every token of user {user}"), user.as_str())?;
+    let ended = ctx.accounts()?.disable_user(user)?;
+    let sentence = format!("Disabled user {user}.{}", tokens_sentence(user, &ended));
+    let thing = Ended {
+        username: user.clone(),
+        done: true,
+        ended,
+    };
+    ctx.ui.show(&Done::new(thing, user, sentence))
+}
+
+/// Remove a user with the personal organization, which must be empty, and end every token of the user
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso server users remove bob --yes")]
+pub(super) struct Remove {
+    /// Name of the user
+    #[arg(value_name = "USER")]
+    user: Username,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+    /// Succeed when there is no such user
+    #[arg(long)]
+    if_exists: bool,
+}
+
+fn remove(ctx: &Context, args: &Remove) -> Result<()> {
+    let user = &args.user;
+    ctx.ui
+        .confirm(args.yes, &format!("remove user {user} from the server"), user.as_str())?;
+    let (done, ended) = match ctx.accounts()?.remove_user(user) {
+        Ok(ended) => (true, ended),
+        Err(error) if args.if_exists && error.code() == Code::UserNotFound => (false, EndedAccess::default()),
+        Err(error) => return Err(error),
+    };
+    let sentence = match done {
+        true => format!("Removed user {user}.{}", tokens_sentence(user, &ended)),
+        false => format!("There is no user {user}."),
+    };
+    let thing = Ended {
+        username: user.clone(),
+        done,
+        ended,
+    };
+    ctx.ui.show(&Done::new(thing, user, sentence))
+}
+
+/// List the quotas that were set; what is not listed is unlimited
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso server quotas list")]
+pub(super) struct ListQuotas {}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Set(Vec<QuotaSetting>);
+
+impl View for Set {
+    fn layout(&self) -> Layout {
+        let mut table = Table::new(
+            ["ORGANIZATION", "QUOTA", "VALUE"],
+            "No quotas: everything is unlimited.",
+        );
+        for quota in &self.0 {
+            let value = match quota.value {
+                0 => "unlimited".to_owned(),
+                value => value.to_string(),
+            };
+            table.row(vec![
+                Cell::text(quota.organization.as_ref().map_or("all", |slug| slug.as_str())),
+                Cell::text(&quota.name),
+                Cell::text(value),
+            ]);
+        }
+        Layout::Table(table)
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.iter().map(|quota| quota.name.clone()).collect()
+    }
+}
+
+/// Set quotas of all organizations, or of one; they count at once
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  torso server quotas set databases=50 storage=10gb
+  torso server quotas set acme/storage=100gb")]
+pub(super) struct SetQuotas {
+    /// databases, groups, locations or storage; 0 is unlimited
+    #[arg(value_name = "[ORG/]NAME=VALUE", required = true, value_parser = super::server::quota)]
+    quotas: Vec<Quota>,
+}
+
+fn set_quotas(ctx: &Context, args: &SetQuotas) -> Result<()> {
+    let accounts = ctx.accounts()?;
+    let mut set = Vec::with_capacity(args.quotas.len());
+    for quota in &args.quotas {
+        let quota = quota.to_setting();
+        accounts.set_quota(&quota)?;
+        set.push(quota);
+    }
+    ctx.ui.show(&Set(set))
+}

@@ -1,0 +1,211 @@
+//! What the operator of a server may do: see and end its users, and set quotas. The operator is the user of the first start.
+
+use super::Desk;
+use super::members::{another_owner, made_api_token, made_database_token};
+use crate::control::ControlPlane as _;
+use crate::control::accounts::{EndedAccess, MadeToken, OrganizationKind, QuotaSetting, ServerUser};
+use crate::control::hosted::Entry;
+use crate::control::hosted::store::{OrganizationRow, UserRow};
+use crate::control::names::{OrganizationSlug, Username};
+use crate::control::types::DatabaseFilter;
+use crate::error::{Code, Error, Result};
+use crate::sync::lock;
+use jiff::Timestamp;
+use serde_json::json;
+
+impl Desk<'_> {
+    /// Refuses everybody but the operator, and limited tokens.
+    fn allow_operator(&self, doing: &str) -> Result<()> {
+        self.unlimited(doing)?;
+        let first = self.shared.records().users()?.into_iter().next();
+        if first.is_some_and(|first| first.id == self.caller.session.user_id) {
+            return Ok(());
+        }
+        Err(
+            Error::new(Code::Forbidden, format!("only the operator of the server may {doing}"))
+                .hint("the operator is the user of the server's first start"),
+        )
+    }
+
+    /// Does what only the operator may, and writes it into the operator's own audit log.
+    fn operate<T>(&self, doing: &str, entry: Entry, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let result = self.allow_operator(doing).and_then(|()| work());
+        let personal = self.personal()?;
+        self.shared
+            .note(&personal.id, self.caller, entry, result.as_ref().err());
+        result
+    }
+
+    pub(super) fn server_users(&self) -> Result<Vec<ServerUser>> {
+        self.allow_operator("list its users")?;
+        self.shared.write_uses();
+        let now = Timestamp::now();
+        let records = self.shared.records();
+        let users = records.users()?;
+        let mut told = Vec::with_capacity(users.len());
+        for (at, user) in users.into_iter().enumerate() {
+            let tokens = records.api_tokens(&user.id)?;
+            let usable = tokens
+                .iter()
+                .filter(|token| token.expires_at.is_none_or(|end| end > now));
+            told.push(ServerUser {
+                operator: at == 0,
+                organizations: records
+                    .organizations_of(&user.id)?
+                    .into_iter()
+                    .map(|row| row.slug)
+                    .collect(),
+                api_tokens: u64::try_from(usable.count()).unwrap_or(u64::MAX),
+                last_used_at: tokens.iter().filter_map(|token| token.last_used_at).max(),
+                username: user.username,
+                email: user.email,
+                created_at: user.created_at,
+            });
+        }
+        Ok(told)
+    }
+
+    /// A user whose access may be ended.
+    fn endable(&self, user: &Username) -> Result<UserRow> {
+        let row = self.shared.records().user(user.as_str())?.ok_or_else(|| {
+            Error::new(Code::UserNotFound, format!("there is no user {user} on this server"))
+                .hint("torso server users list shows them")
+        })?;
+        if row.id == self.caller.session.user_id {
+            return Err(Error::new(
+                Code::Conflict,
+                format!("{user} is the operator of the server, without whom nobody could manage it"),
+            )
+            .hint("end single tokens with torso auth api-tokens revoke"));
+        }
+        Ok(row)
+    }
+
+    pub(super) fn disable(&self, user: &Username) -> Result<EndedAccess> {
+        let entry = Entry::new(
+            "user-disable",
+            format!("ended every token of user {user}"),
+            json!({ "user": user }),
+        );
+        self.operate("disable users", entry, || {
+            let row = self.endable(user)?;
+            self.end_tokens(&row)
+        })
+    }
+
+    /// Ends every token that a user has or made.
+    fn end_tokens(&self, user: &UserRow) -> Result<EndedAccess> {
+        let now = Timestamp::now();
+        let records = self.shared.records();
+        let slug = |id: Option<&str>| -> Result<Option<OrganizationSlug>> {
+            let row = id.map(|id| records.organization_by_id(id)).transpose()?.flatten();
+            Ok(row.map(|row| row.slug))
+        };
+        let mut tokens: Vec<MadeToken> = Vec::new();
+        for token in records.api_tokens(&user.id)? {
+            let of = slug(token.organization_id.as_deref())?;
+            tokens.push(made_api_token(&token, of.as_ref()));
+        }
+        let database = records.database_tokens_by(user.username.as_str(), None, now)?;
+        for token in &database {
+            let of = slug(Some(&token.organization_id))?;
+            tokens.push(made_database_token(token, of.as_ref()));
+        }
+        records.write(|| {
+            records.delete_api_tokens_of(&user.id)?;
+            database
+                .iter()
+                .try_for_each(|token| records.revoke(&token.id, now).map(drop))
+        })?;
+        self.shared.sessions.forget();
+        self.shared
+            .access
+            .end(database.iter().map(|token| (token.id.clone(), now)));
+        Ok(EndedAccess {
+            tokens,
+            tokens_ended: true,
+        })
+    }
+
+    pub(super) fn remove(&self, user: &Username) -> Result<EndedAccess> {
+        let entry = Entry::new(
+            "user-delete",
+            format!("removed user {user} from the server"),
+            json!({ "user": user }),
+        );
+        self.operate("remove users", entry, || {
+            let row = self.endable(user)?;
+            let all = self.shared.records().organizations_of(&row.id)?;
+            for organization in all.iter().filter(|row| row.kind == OrganizationKind::Team) {
+                let records = self.shared.records();
+                let members = records.members(&organization.id)?;
+                if let Some(member) = members.iter().find(|member| member.user_id == row.id) {
+                    another_owner(&members, member, &organization.slug)?;
+                }
+            }
+            let personal = all.into_iter().find(|row| row.kind == OrganizationKind::Personal);
+            match personal {
+                Some(personal) => self.remove_with(&row, &personal),
+                None => self.remove_row(&row, None),
+            }
+        })
+    }
+
+    /// Removes a user with the personal organization, which must be empty.
+    fn remove_with(&self, user: &UserRow, personal: &OrganizationRow) -> Result<EndedAccess> {
+        let tenancy = self.shared.pools.tenancy(&personal.id);
+        let _making = lock(&tenancy.making);
+        let databases = self
+            .shared
+            .plane_of(personal)?
+            .list_databases(&DatabaseFilter::default())?;
+        if !databases.is_empty() {
+            return Err(Error::new(
+                Code::Conflict,
+                format!(
+                    "the personal organization of {} still has {} databases",
+                    user.username,
+                    databases.len()
+                ),
+            )
+            .hint(format!(
+                "torso server users disable {} ends the access and keeps them",
+                user.username
+            )));
+        }
+        let ended = self.remove_row(user, Some(personal))?;
+        self.shared.refresh_none(personal);
+        self.shared.pools.close(&personal.id);
+        // There are no databases in it, so files that cannot be removed do no harm.
+        let _ = std::fs::remove_dir_all(self.shared.pools.dir(&personal.id));
+        Ok(ended)
+    }
+
+    fn remove_row(&self, user: &UserRow, personal: Option<&OrganizationRow>) -> Result<EndedAccess> {
+        let ended = self.end_tokens(user)?;
+        let records = self.shared.records();
+        records.write(|| {
+            if let Some(personal) = personal {
+                records.delete_organization(&personal.id)?;
+            }
+            records.delete_user(&user.id)
+        })?;
+        self.shared.sessions.forget();
+        Ok(ended)
+    }
+
+    pub(super) fn quota_settings(&self) -> Result<Vec<QuotaSetting>> {
+        self.allow_operator("see quotas")?;
+        self.shared.quota_settings()
+    }
+
+    pub(super) fn change_quota(&self, quota: &QuotaSetting) -> Result<()> {
+        let entry = Entry::new("quota-set", format!("set the quota {}", quota.name), json!(quota));
+        self.operate("set quotas", entry, || {
+            let slug = quota.organization.as_ref().map(OrganizationSlug::as_str);
+            self.shared.set_quota(&quota.name, slug, quota.value)?;
+            self.shared.look_at_storage();
+            Ok(())
+        })
+    }
+}

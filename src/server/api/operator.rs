@@ -1,0 +1,45 @@
+//! Users and quotas of the server, for its operator.
+
+use super::body::Named;
+use super::call::Call;
+use super::reply::Reply;
+use crate::control::accounts::QuotaSetting;
+use crate::control::names::{OrganizationSlug, Username};
+use crate::error::Result;
+use serde::Deserialize;
+
+pub(super) fn list_users(call: &Call<'_>) -> Result<Reply> {
+    Reply::of("users", &call.accounts().list_users()?)
+}
+
+pub(super) fn disable_user(call: &Call<'_>) -> Result<Reply> {
+    let user: Username = call.name("username")?;
+    Reply::bare(&call.accounts().disable_user(&user)?)
+}
+
+pub(super) fn remove_user(call: &Call<'_>) -> Result<Reply> {
+    let user: Username = call.name("username")?;
+    Reply::bare(&call.accounts().remove_user(&user)?)
+}
+
+pub(super) fn list_quotas(call: &Call<'_>) -> Result<Reply> {
+    Reply::of("quotas", &call.accounts().list_quotas()?)
+}
+
+#[derive(Deserialize)]
+struct NewQuota {
+    organization: Option<Named<OrganizationSlug>>,
+    name: String,
+    value: u64,
+}
+
+pub(super) fn set_quota(call: &Call<'_>) -> Result<Reply> {
+    let new: NewQuota = call.body()?;
+    let quota = QuotaSetting {
+        organization: new.organization.map(Named::get).transpose()?,
+        name: new.name,
+        value: new.value,
+    };
+    call.accounts().set_quota(&quota)?;
+    Reply::of("quota", &quota)
+}
