@@ -190,14 +190,6 @@ fn memory_per_process(text: &str) -> Result<u64> {
     .hint("write a size of 128mb or more"))
 }
 
-/// An IP address and a port.
-fn listen_address(text: &str) -> Result<SocketAddr> {
-    text.parse().map_err(|_| {
-        Error::new(Code::InvalidValue, format!("{text:?} is not an IP address and a port"))
-            .hint("write them like 127.0.0.1:8080; 0.0.0.0:8080 is every address of this machine")
-    })
-}
-
 /// A name in the DNS, in lower case.
 fn domain(text: &str) -> Result<String> {
     let wrong = || {
