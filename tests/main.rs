@@ -32,6 +32,7 @@ mod round_trip;
 mod server;
 mod server_run;
 mod shell_commands;
+mod shell_data_safety;
 mod shell_differential;
 mod shell_generated;
 mod shell_interactive;

@@ -12,6 +12,8 @@ pub enum Argument {
     Mode,
     Table,
     Path,
+    /// One of these words, or a path.
+    PathOr(&'static [&'static str]),
     Directory,
     /// A logical database, or a file.
     Database,
@@ -104,6 +106,17 @@ impl CommandSpec {
             .flat_map(|text| text.split([' ', ',', '?']))
             .filter(|word| word.len() > 1 && word.starts_with('-'))
             .collect()
+    }
+
+    /// Whether there is a path among its arguments.
+    #[must_use]
+    pub fn takes_path(&self) -> bool {
+        self.arguments.iter().any(|argument| {
+            matches!(
+                argument,
+                Argument::Path | Argument::PathOr(_) | Argument::Directory | Argument::Database
+            )
+        })
     }
 
     /// The line of the list of commands.

@@ -4,7 +4,7 @@
 //! both a terminal.
 
 use super::dot::{self, prompt, script};
-use super::editor::{Config, Editor, Input, history};
+use super::editor::{self, Config, Editor, Input, foreign, history};
 use super::exec::screen;
 use super::interrupt;
 use super::state::{Interrupt, Shell, ShellResult};
@@ -37,6 +37,7 @@ pub fn converse(shell: &mut Shell<'_>) -> ShellResult {
         Err(error) => return shell.fail(format_args!("Error: {error}")),
     };
     shell.input.nesting = 1;
+    let mut warned = false;
     loop {
         shell.out.flush()?;
         let now = history_file(shell);
@@ -54,11 +55,13 @@ pub fn converse(shell: &mut Shell<'_>) -> ShellResult {
         let input = screen::lend_session(shell, &names, || editor.read(&prompt));
         match input {
             Ok(Input::Statement(text)) => match run_typed(shell, &text) {
-                Err(Interrupt::Quit) => return Ok(()),
-                Ok(()) | Err(Interrupt::Failed(_)) => {}
+                Err(Interrupt::Quit) if may_leave(shell, &mut warned)? => return Ok(()),
+                Err(Interrupt::Quit) => {}
+                Ok(()) | Err(Interrupt::Failed(_)) => warned = false,
                 Err(end) => return Err(end),
             },
-            Ok(Input::Eof) => return Ok(()),
+            Ok(Input::Eof) if may_leave(shell, &mut warned)? => return Ok(()),
+            Ok(Input::Eof) => {}
             Ok(Input::Interrupt { empty: true }) => {
                 shell.say(format_args!("Ctrl-D or .quit leaves."))?;
             }
@@ -68,15 +71,60 @@ pub fn converse(shell: &mut Shell<'_>) -> ShellResult {
     }
 }
 
+/// Whether the session may end. An open transaction, whose changes would be lost, is mentioned once.
+fn may_leave(shell: &mut Shell<'_>, warned: &mut bool) -> ShellResult<bool> {
+    let open = shell
+        .slot()
+        .session
+        .as_mut()
+        .is_some_and(|session| session.in_transaction());
+    if !open || std::mem::replace(warned, true) {
+        return Ok(true);
+    }
+    shell.say(format_args!(
+        "A transaction is open: COMMIT; keeps its changes, ROLLBACK; drops them. Leave again to drop them."
+    ))?;
+    Ok(false)
+}
+
+/// Answers what is no SQL, or cannot be run as it was meant. False for all else.
+fn answer_slip(shell: &mut Shell<'_>, text: &str) -> ShellResult<bool> {
+    if let Some(meant) = foreign::translate(text) {
+        shell.say(format_args!("Not known here: {meant}."))?;
+        return Ok(true);
+    }
+    if let Some(command) = editor::forgotten_end(text) {
+        shell.say(format_args!(
+            "Nothing was run: the statement before \"{command}\" does not end with \";\". Complete it, or drop it with Ctrl-C."
+        ))?;
+        if let Some(terminal) = &mut shell.terminal {
+            terminal.next = Some(text.trim_end().trim_end_matches(command).trim_end().to_owned());
+        }
+        return Ok(true);
+    }
+    Ok(false)
+}
+
 /// Runs what was typed or pasted: lines, as anywhere else.
 fn run_typed(shell: &mut Shell<'_>, text: &str) -> ShellResult {
     interrupt::clear();
     shell.input.line = 0;
+    // Who sees the error may type on; what was pasted behind it belongs to it.
+    shell.statements.skips_transaction = false;
     if let Some(terminal) = &mut shell.terminal
         && !text.starts_with(".edit")
     {
         text.clone_into(&mut terminal.last);
     }
+    if answer_slip(shell, text)? {
+        return Ok(());
+    }
+    // A blank before a dot is a slip of the hand.
+    let text = if text.trim_start().starts_with('.') {
+        text.trim_start()
+    } else {
+        text
+    };
     let lower = text.to_lowercase();
     let may_change = ["create", "drop", "alter", "rollback"]
         .iter()

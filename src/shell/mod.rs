@@ -115,7 +115,8 @@ fn start(shell: &mut Shell<'_>, options: &Options) -> ShellResult<i32> {
 fn read_startup_file(shell: &mut Shell<'_>, options: &Options) -> ShellResult {
     let (path, demanded) = match (&options.arguments.init, &options.startup_file) {
         (Some(path), _) => (path, true),
-        (None, Some(path)) if path.exists() => (path, false),
+        // What a person likes to see must not change what scripts print.
+        (None, Some(path)) if shell.terminal.is_some() && path.exists() => (path, false),
         _ => return Ok(()),
     };
     let failed = match File::open(path) {

@@ -106,21 +106,19 @@ pub fn auth(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
     let on = shell.switch(word)? != 0;
     let side = shell.tracing.hook_output.clone();
     let guard = shell.connections.guard.clone();
+    let watching = guard.clone();
     let safe = shell.settings.always_safe;
     let connection = local(shell, "auth")?;
     let set = if on {
         connection.authorizer(Some(move |context: AuthContext<'_>| {
             side.push(&authorizer_line(&context));
-            Authorization::Allow
+            guard.check(&context)
         }))
     } else {
         connection.authorizer(None::<fn(AuthContext<'_>) -> Authorization>)
     };
     if safe && !on {
-        let slot = shell.slot();
-        if let Some(session) = &mut slot.session {
-            guard.watch(session.as_mut());
-        }
+        watching.watch(shell.session()?);
     }
     match set {
         Ok(()) => Ok(()),

@@ -3,6 +3,7 @@
 use super::Call;
 use super::local::local;
 use super::open::target;
+use crate::shell::exec::confirm::confirm;
 use crate::shell::state::{Shell, ShellResult};
 use crate::shell::words::is_option;
 use crate::sql::Target;
@@ -115,12 +116,33 @@ fn backup_server(shell: &mut Shell<'_>, database: &str, file: &str) -> ShellResu
     }
 }
 
+/// Opens what a database is to be replaced by. Fails with the reason if it is not there, holds no database, or is damaged: the
+/// old one goes only when the new one is whole.
+fn open_source(file: &str) -> Result<Connection, String> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    if !file.starts_with("file:") && !Path::new(file).exists() {
+        return Err("there is no such file".to_owned());
+    }
+    let source = Connection::open_with_flags(file, flags).map_err(|error| words_of(&error))?;
+    let pages: i64 = source
+        .query_row("PRAGMA page_count", [], |row| row.get(0))
+        .map_err(|error| words_of(&error))?;
+    if pages == 0 {
+        return Err("it is empty".to_owned());
+    }
+    let health: String = source
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .map_err(|error| words_of(&error))?;
+    if health == "ok" { Ok(source) } else { Err(health) }
+}
+
 pub fn restore(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
     let (database, file) = match call.texts()[..] {
         [file] => ("main", file),
         [database, file] => (database, file),
         _ => return shell.fail(format_args!("Usage: .restore ?DB? FILE")),
     };
+    confirm(shell, "this replaces all that is in it")?;
     if is_url(file) || !shell.session()?.is_local() {
         if database != "main" {
             return shell.fail(format_args!("Error: with a server only main can be restored"));
@@ -144,8 +166,13 @@ pub fn restore(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
             Err(error) => shell.fail(format_args!("Error: {error}")),
         };
     }
-    let Ok(source) = Connection::open(file) else {
-        return shell.fail(format_args!("Error: cannot open \"{file}\""));
+    let source = match open_source(file) {
+        Ok(source) => source,
+        Err(why) => {
+            return shell.fail(format_args!(
+                "Error: cannot restore from \"{file}\": {why}; nothing was changed"
+            ));
+        }
     };
     let copied = copy(&source, "main", local(shell, "restore")?, database);
     shell.statements.wrote = true;

@@ -15,6 +15,10 @@ pub fn dump(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
         return Ok(());
     };
     match crate::shell::dump::dump(session.as_mut(), &options, &mut shell.out) {
+        Ok(report) if report.errors > 0 => shell.fail(format_args!(
+            "Error: {} tables could not be read whole: the dump ends in ROLLBACK (.recover saves what can be read)",
+            report.errors
+        )),
         Ok(_) => Ok(()),
         Err(Failure::Sink(error)) => Err(error.into()),
         Err(error) => shell.fail(format_args!("Error: {error}")),

@@ -114,7 +114,7 @@ pub fn run(shell: &mut Shell<'_>, line: &[u8]) -> ShellResult {
         return Ok(());
     }
     let name = String::from_utf8_lossy(&raw.remove(0)).into_owned();
-    let call = Call {
+    let mut call = Call {
         line: line.to_vec(),
         args: raw
             .iter()
@@ -124,7 +124,15 @@ pub fn run(shell: &mut Shell<'_>, line: &[u8]) -> ShellResult {
         name,
     };
     let ran = match find(&call.name) {
-        Some(command) => run_command(shell, command, &call),
+        Some(command) => {
+            if shell.input.at_prompt() {
+                drop_semicolon(command, &mut call.args);
+            }
+            if command.spec.takes_path() {
+                call.args = with_home(&call.args);
+            }
+            run_command(shell, command, &call)
+        }
         None => {
             let meant = nearest_command(shell, &call.name);
             shell.fail(format_args!(
@@ -146,6 +154,39 @@ fn run_command(shell: &mut Shell<'_>, command: &Command, call: &Call) -> ShellRe
         shell.check_safe_mode(format_args!("cannot run .{} in safe mode", command.spec.name))?;
     }
     (command.run)(shell, call)
+}
+
+/// Takes away the `;` that a person puts behind a dot-command out of habit, where no text of theirs could end with one.
+fn drop_semicolon(command: &Command, args: &mut Vec<String>) {
+    let takes_text = matches!(
+        command.spec.name,
+        "check"
+            | "edit"
+            | "find"
+            | "nullvalue"
+            | "parameter"
+            | "print"
+            | "prompt"
+            | "query"
+            | "separator"
+            | "shell"
+            | "system"
+            | "watch"
+    );
+    let Some(last) = args.last_mut().filter(|_| !takes_text) else {
+        return;
+    };
+    if let Some(rest) = last.strip_suffix(';') {
+        *last = rest.to_owned();
+    }
+    if last.is_empty() {
+        args.pop();
+    }
+}
+
+/// The words with `~` and `~/…` as the home directory, as completion writes them.
+fn with_home(args: &[String]) -> Vec<String> {
+    args.iter().map(|word| words::expand_home(word)).collect()
 }
 
 /// What to add to the message on an unknown dot-command: the one that was probably meant.

@@ -4,6 +4,7 @@ use super::Call;
 use crate::shell::state::{Shell, ShellResult, Slot};
 use crate::shell::words::is_option;
 use crate::sql::Target;
+use std::path::Path;
 
 /// What a user's word for a database stands for.
 pub(super) fn target(shell: &mut Shell<'_>, name: &str) -> ShellResult<Target> {
@@ -35,21 +36,26 @@ pub fn open(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
             file = Some(word);
         }
     }
-    shell.disconnect();
-    *shell.slot() = Slot::default();
     let Some(file) = file else {
+        shell.disconnect();
+        *shell.slot() = Slot::default();
         return shell.session().map(drop);
     };
-    if shell.settings.safe && file != ":memory:" {
+    if file != ":memory:" {
         shell.check_safe_mode(format_args!("cannot open disk-based database files in safe mode"))?;
+    }
+    if !shell.input.at_prompt() {
+        // Whatever happens, nothing that follows is meant for the database that was open.
+        shell.disconnect();
+        *shell.slot() = Slot::unavailable(file);
     }
     let target = target(shell, file)?.restricted(read_only, no_links);
     if let (true, Target::File { path, .. }) = (new, &target) {
-        // What cannot be removed cannot be opened anew either, and that is told.
-        let _ = std::fs::remove_file(path);
+        remove_database(shell, path)?;
     }
     match shell.connect(&target) {
         Ok(session) => {
+            shell.disconnect();
             *shell.slot() = Slot {
                 file: Some(target.called(file)),
                 target: Some(target),
@@ -59,16 +65,30 @@ pub fn open(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
             Ok(())
         }
         Err(error) => {
-            shell.say(format_args!(
-                "Error: {error}\nNotice: using substitute in-memory database instead of \"{}\"",
-                target.called(file)
-            ))?;
-            *shell.slot() = Slot {
-                file: Some(target.called(file)),
-                target: Some(Target::Memory),
-                ..Slot::default()
-            };
-            shell.session().map(drop)
+            let name = target.called(file);
+            if shell.input.at_prompt() {
+                shell.fail(format_args!("Error: {error}\nThe database that was open stays open."))
+            } else {
+                shell.fail(format_args!(
+                    "Error: {error}\nNo database is open until \"{name}\" or another one is."
+                ))
+            }
         }
     }
+}
+
+/// Removes a file for `.open --new`, with what SQLite keeps beside it: a journal of the old database would be taken for one of
+/// the new.
+fn remove_database(shell: &mut Shell<'_>, path: &Path) -> ShellResult {
+    for suffix in ["", "-journal", "-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        match std::fs::remove_file(&name) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return shell.fail(format_args!("Error: cannot remove \"{}\": {error}", name.display()));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }

@@ -45,8 +45,36 @@ fn list(shell: &mut Shell<'_>) -> ShellResult {
     Ok(())
 }
 
-/// The value is an SQL expression if it can be read as one, and a text otherwise.
+/// Whether a value is written as SQL: a literal, or an expression that shows it by a quote or a parenthesis. `2024-01-02` and
+/// `555-1234` are texts, although SQLite could compute them.
+fn is_sql(value: &str) -> bool {
+    let value = value.trim();
+    let number = value.trim_start_matches(['+', '-']);
+    let is_number = number.starts_with(|letter: char| letter.is_ascii_digit() || letter == '.')
+        && (number.parse::<f64>().is_ok()
+            || number
+                .strip_prefix("0x")
+                .is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit())));
+    let is_word = [
+        "NULL",
+        "TRUE",
+        "FALSE",
+        "CURRENT_DATE",
+        "CURRENT_TIME",
+        "CURRENT_TIMESTAMP",
+    ]
+    .iter()
+    .any(|word| value.eq_ignore_ascii_case(word));
+    is_number || is_word || value.contains(['\'', '('])
+}
+
+/// The value is an SQL literal or expression if it is written as one, and a text otherwise.
 fn set(shell: &mut Shell<'_>, name: &str, value: &str) -> ShellResult {
+    if !name.starts_with([':', '@', '$', '?', '#']) || name.len() == 1 {
+        return shell.fail(format_args!(
+            "Error: no statement can have a parameter called \"{name}\": names begin with :, @ or $, numbers with ?"
+        ));
+    }
     create_table(shell)?;
     let replace = |value: &str| {
         format!(
@@ -55,7 +83,7 @@ fn set(shell: &mut Shell<'_>, name: &str, value: &str) -> ShellResult {
         )
     };
     // Prepared first: only what cannot be understood is a text, not what fails as it runs.
-    let understood = query(shell, &format!("EXPLAIN {}", replace(value)))?.is_ok();
+    let understood = is_sql(value) && query(shell, &format!("EXPLAIN {}", replace(value)))?.is_ok();
     let sql = if understood {
         replace(value)
     } else {
@@ -67,6 +95,42 @@ fn set(shell: &mut Shell<'_>, name: &str, value: &str) -> ShellResult {
         Err(failure) => {
             shell.show(format_args!("Error: {failure}"))?;
             Err(Interrupt::Failed(1))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_sql;
+
+    #[test]
+    fn parameter_values_are_sql_only_where_they_are_written_so() {
+        for sql in [
+            "1",
+            "-2.5e3",
+            "0x1F",
+            "'it''s'",
+            "x'00ff'",
+            "NULL",
+            "true",
+            "datetime('now')",
+            "(1+1)",
+        ] {
+            assert!(is_sql(sql), "{sql}");
+        }
+        for text in [
+            "2024-01-02",
+            "555-1234",
+            "1+1",
+            "abc",
+            "12 monkeys",
+            "1.2.3",
+            "inf",
+            "nan",
+            "a/b",
+            "",
+        ] {
+            assert!(!is_sql(text), "{text}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Scripts: lines of SQL and dot-commands from files, pipes and strings, run one after the other.
 
 use super::prompt;
-use crate::shell::exec::{self, batch, remote_script};
+use crate::shell::exec::{self, batch, deferred, remote_script};
 use crate::shell::input::{Input, Lines, Reader};
 use crate::shell::interrupt;
 use crate::shell::state::script::PendingBatch;
@@ -48,7 +48,11 @@ pub fn read_lines(shell: &mut Shell<'_>, lines: &mut dyn Lines) -> ShellResult<b
         .session
         .as_mut()
         .is_some_and(|session| session.in_transaction());
-    let failed = read_all(shell, lines);
+    let outer = (shell.input.in_dump, shell.input.failed_dump);
+    (shell.input.in_dump, shell.input.failed_dump) = (false, false);
+    let failed = read_all(shell, lines, within);
+    (shell.input.in_dump, shell.input.failed_dump) = outer;
+    shell.statements.skips_transaction = false;
     shell.input.nesting -= 1;
     if lines.is_dump() && !within && !matches!(failed, Err(Interrupt::Exit(_))) {
         return Ok(roll_back_dump(shell)? | failed?);
@@ -72,7 +76,7 @@ fn roll_back_dump(shell: &mut Shell<'_>) -> ShellResult<bool> {
     Ok(true)
 }
 
-fn read_all(shell: &mut Shell<'_>, lines: &mut dyn Lines) -> ShellResult<bool> {
+fn read_all(shell: &mut Shell<'_>, lines: &mut dyn Lines, within: bool) -> ShellResult<bool> {
     let typed = shell.input.at_prompt();
     let mut pending = Accumulator::default();
     let mut failed = false;
@@ -84,6 +88,7 @@ fn read_all(shell: &mut Shell<'_>, lines: &mut dyn Lines) -> ShellResult<bool> {
             match batch::send(shell) {
                 Err(Interrupt::Failed(_)) => {
                     failed = true;
+                    shell.input.failed_dump |= shell.input.in_dump;
                     continue;
                 }
                 other => other?,
@@ -110,10 +115,14 @@ fn read_all(shell: &mut Shell<'_>, lines: &mut dyn Lines) -> ShellResult<bool> {
             }
             interrupt::clear();
         }
+        shell.input.in_dump = lines.is_dump() && !within;
         for line in text.split(|&byte| byte == b'\n') {
             match read_line(shell, &mut pending, line) {
                 Ok(()) => {}
-                Err(Interrupt::Failed(_)) => failed = true,
+                Err(Interrupt::Failed(_)) => {
+                    failed = true;
+                    shell.input.failed_dump |= shell.input.in_dump;
+                }
                 Err(Interrupt::Quit) => return Ok(failed),
                 Err(end) => return Err(end),
             }
@@ -130,6 +139,12 @@ fn read_all(shell: &mut Shell<'_>, lines: &mut dyn Lines) -> ShellResult<bool> {
     match batch::send(shell) {
         Err(Interrupt::Failed(_)) => failed = true,
         other => other?,
+    }
+    for end in [deferred::run_deferred, deferred::check_keys] {
+        match end(shell) {
+            Err(Interrupt::Failed(_)) => failed = true,
+            other => other?,
+        }
     }
     remote_script::reload_virtual_tables(shell)?;
     Ok(failed)
@@ -176,7 +191,28 @@ fn run_sql_line(shell: &mut Shell<'_>, text: &[u8], line: u64) -> ShellResult {
         return sent;
     }
     echo(shell, text)?;
+    shell.input.failed_dump |= shell.input.in_dump && sent.is_err();
+    if shell.input.failed_dump && ends_dump(shell, text)? {
+        return Err(Interrupt::Failed(1));
+    }
     exec::run_line(shell, text, line).and(sent)
+}
+
+/// Undoes a dump of which something failed, where its last statement would commit the rest. False for other text.
+fn ends_dump(shell: &mut Shell<'_>, text: &[u8]) -> ShellResult<bool> {
+    let commits = std::str::from_utf8(text).is_ok_and(remote_script::commits);
+    if !commits || !shell.session()?.in_transaction() {
+        return Ok(false);
+    }
+    let undone = shell.query("ROLLBACK", &[])?;
+    shell.say(format_args!(
+        "Error: nothing of the dump is kept, because a statement of it failed (see above)"
+    ))?;
+    if let Err(failure) = undone {
+        shell.say(format_args!("Error: {failure}"))?;
+    }
+    shell.input.failed_dump = false;
+    Ok(true)
 }
 
 fn echo(shell: &mut Shell<'_>, text: &[u8]) -> ShellResult {

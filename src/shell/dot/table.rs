@@ -14,7 +14,7 @@ use super::{
     query, read, recover, schema, selftest, settings, sha3sum, show, sizes, stats, system, tables, testcase, timeout,
     trace, version, vfs, watch,
 };
-use crate::shell::command_spec::Argument::{self, Database, Directory, Mode, Path, Table, Words};
+use crate::shell::command_spec::Argument::{self, Database, Directory, Mode, Path, PathOr, Table, Words};
 use crate::shell::command_spec::{CommandSpec, Group, SWITCH, SafeMode};
 
 macro_rules! hidden {
@@ -248,7 +248,8 @@ commands! {
             "clear                  Forget them all",
             "init                   Make the table that holds them",
             "list                   Show them",
-            "set NAME VALUE         VALUE is an SQL literal, or else a text",
+            "set NAME VALUE         VALUE is an SQL literal, or an expression with quotes or",
+            "                       parentheses, or else a text",
             "unset NAME             Forget one",
         ], ".parameter set :code \"'AMS'\"";
     "print", 3, print::print, Destination, Harmless, [],
@@ -335,7 +336,7 @@ commands! {
             "On a server also the time spent there, on the network and here, and the rows read and",
             "written. Results of up to 10 MB come whole for that.",
         ], ".timer on";
-    "trace", 1, trace::trace, Cost, Checked, [Words(&["stdout", "stderr", "off"])],
+    "trace", 1, trace::trace, Cost, Checked, [PathOr(&["stdout", "stderr", "off"])],
         "PLACE|off", "Show statements as they run",
         [
             "PLACE is a file, stdout or stderr.",

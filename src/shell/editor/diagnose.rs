@@ -167,7 +167,13 @@ pub fn suggest(sql: &str, message: &str, schema: &dyn Schema) -> Option<String> 
             .filter(|table| mentions(sql, table))
             .flat_map(|table| schema.columns(table))
             .collect(),
-        Thing::Function => schema.functions(),
+        Thing::Function => {
+            return FOREIGN_FUNCTIONS
+                .iter()
+                .find(|(foreign, _)| foreign.eq_ignore_ascii_case(name))
+                .map(|(_, here)| (*here).to_owned())
+                .or_else(|| nearest_word(name, schema.functions().iter().map(String::as_str)).map(str::to_owned));
+        }
         Thing::Index => schema.indexes(),
         Thing::Trigger => schema.triggers(),
         Thing::Collation => schema.collations(),
@@ -239,7 +245,7 @@ fn misspelt(sql: &str, near: &str) -> Option<String> {
     for token in words {
         let word = token.text(sql);
         if word.len() >= 4
-            && let Some(keyword) = nearest(word, KEYWORDS.iter().copied())
+            && let Some(keyword) = nearest_word(word, KEYWORDS.iter().copied())
         {
             let capitals = word.chars().all(char::is_uppercase);
             return Some(if capitals {
@@ -250,6 +256,29 @@ fn misspelt(sql: &str, near: &str) -> Option<String> {
         }
     }
     None
+}
+
+/// Functions of other databases, and what does the same here.
+const FOREIGN_FUNCTIONS: [(&str, &str); 10] = [
+    ("now", "datetime('now')"),
+    ("getdate", "datetime('now')"),
+    ("sysdate", "datetime('now')"),
+    ("curdate", "date('now')"),
+    ("curtime", "time('now')"),
+    ("isnull", "ifnull(x, y)"),
+    ("nvl", "ifnull(x, y)"),
+    ("len", "length"),
+    ("ucase", "upper"),
+    ("lcase", "lower"),
+];
+
+/// Like [`nearest`], for words of the language: a short one that begins with another letter is another word.
+fn nearest_word<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    let first = |word: &str| word.chars().next().map(|letter| letter.to_ascii_lowercase());
+    nearest(name, known).filter(|found| {
+        first(found) == first(name)
+            || name.len() > 4 && strsim::damerau_levenshtein(&name.to_lowercase(), &found.to_lowercase()) == 1
+    })
 }
 
 /// The known name that is close enough to `name` to have been meant, if any.

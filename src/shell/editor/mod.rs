@@ -7,6 +7,7 @@
 pub mod complete;
 pub mod diagnose;
 pub mod external;
+pub mod foreign;
 mod helper;
 mod highlight;
 pub mod history;
@@ -172,7 +173,16 @@ fn unusable(error: ReadlineError) -> Error {
 /// Whether a text can be run as it stands: a dot-command, complete statements, or a word that ends the session.
 #[must_use]
 pub fn is_complete(text: &str) -> bool {
-    if is_farewell(text) {
+    if is_farewell(text) || foreign::translate(text).is_some() {
+        return true;
+    }
+    // A blank before a dot is a slip of the hand; at the start no SQL begins with a dot.
+    let text = if text.trim_start().starts_with('.') {
+        text.trim_start()
+    } else {
+        text
+    };
+    if forgotten_end(text).is_some() {
         return true;
     }
     let mut lines = Accumulator::default();
@@ -182,6 +192,19 @@ pub fn is_complete(text: &str) -> bool {
         }
     }
     !lines.pending()
+}
+
+/// The dot-command on the last line of `text` that stands behind a statement without its `;`, where SQLite would take it for a
+/// part of that statement. None inside quotes, comments and parentheses, where a line may begin with a dot.
+#[must_use]
+pub fn forgotten_end(text: &str) -> Option<&str> {
+    let (before, last) = text.rsplit_once('\n')?;
+    let name = last.trim_start().strip_prefix('.')?;
+    let open = lex::open_at_lines(&format!("{before}\n")).pop()?;
+    (name.starts_with(|letter: char| letter.is_ascii_lowercase())
+        && open == lex::Open::default()
+        && !is_complete(before))
+    .then_some(last.trim())
 }
 
 /// `exit` and `quit` are what hands type; as SQL they would never be complete.
@@ -208,6 +231,9 @@ mod tests {
             "QUIT;",
             "\\q",
             "select 1\n/",
+            " .tables",
+            "show tables",
+            "select 1\n.tables",
             "select 1;\nselect 2;",
             ".mode box\nselect 1;",
             "create trigger t after insert on u begin select 1; end;",
@@ -215,6 +241,10 @@ mod tests {
         for text in complete {
             assert!(is_complete(text), "{text:?}");
         }
+        assert_eq!(forgotten_end("select 1\n.tables"), Some(".tables"));
+        assert_eq!(forgotten_end("select 1;\n.tables"), None);
+        assert_eq!(forgotten_end("select 'a\n.tables"), None);
+        assert_eq!(forgotten_end("select (1\n.tables"), None);
         let open = [
             "select 1",
             "select ';",
@@ -222,7 +252,6 @@ mod tests {
             "/* ",
             "exit now",
             "create trigger t after insert on u begin select 1;",
-            "select 1\n.tables",
         ];
         for text in open {
             assert!(!is_complete(text), "{text:?}");

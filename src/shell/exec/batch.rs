@@ -3,6 +3,8 @@
 //! What is shown, and what is run when something fails, stays as it would be one by one: everything else that a script
 //! does lets those that wait go first. Nobody who types or wants something told of each statement is kept waiting.
 
+use super::deferred::defer;
+use super::long_statement::LONGEST;
 use super::remote_script::{is_remote_script, only_writes, plain_words};
 use super::{report_error, statement_error};
 use crate::shell::state::script::PendingText;
@@ -39,7 +41,7 @@ pub fn queue(shell: &mut Shell<'_>, text: &[u8], line: u64) -> ShellResult<bool>
     let mut rest = text.trim_start();
     while !rest.is_empty() {
         let (sql, after) = rest.split_at(split::first_statement(rest.as_bytes()));
-        if !only_writes(&shell.slot().translation, sql) {
+        if sql.len() > LONGEST || !only_writes(&shell.slot().translation, sql) {
             return Ok(false);
         }
         let start = taken.sql.len();
@@ -86,10 +88,18 @@ pub fn send(shell: &mut Shell<'_>) -> ShellResult {
         for range in &text.statements {
             match done.next().flatten() {
                 Some(Ok(_)) => shell.statements.wrote = true,
-                Some(Err(failure)) => match report_failure(shell, failure, &text.sql[range.start..], text.line) {
-                    Err(Interrupt::Failed(_)) => failed = true,
-                    other => other?,
-                },
+                Some(Err(failure)) => {
+                    let sql = &text.sql[range.clone()];
+                    if let Failure::Sql { message, .. } = &failure
+                        && defer(shell, sql, text.line, message)?
+                    {
+                        continue;
+                    }
+                    match report_failure(shell, failure, &text.sql[range.start..], text.line) {
+                        Err(Interrupt::Failed(_)) => failed = true,
+                        other => other?,
+                    }
+                }
                 None => {}
             }
         }

@@ -46,7 +46,17 @@ pub fn confirm_statement(shell: &mut Shell<'_>, sql: &str) -> ShellResult {
     if shell.input.nesting != 1 || !screen::is_protected(shell) {
         return Ok(());
     }
-    let Some(danger) = danger(sql) else { return Ok(()) };
+    match danger(sql) {
+        Some(danger) => confirm(shell, danger),
+        None => Ok(()),
+    }
+}
+
+/// Has the person at the terminal agree to what destroys much, where the database is protected. Fails if they do not.
+pub fn confirm(shell: &mut Shell<'_>, danger: &str) -> ShellResult {
+    if shell.input.nesting != 1 || !screen::is_protected(shell) {
+        return Ok(());
+    }
     shell.out.flush()?;
     let mut answer = String::new();
     let mut err = io::stderr();

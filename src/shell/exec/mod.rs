@@ -6,7 +6,9 @@
 
 mod advisor;
 pub mod batch;
-mod confirm;
+pub mod confirm;
+pub mod deferred;
+mod long_statement;
 pub mod parameters;
 mod pointer;
 pub mod remote_script;
@@ -19,8 +21,9 @@ use super::render::explain::{Program, Tree};
 use super::state::{ExecError, Interrupt, Shell, ShellResult, ShowPlan, complain};
 use super::terminal::pager::Pager;
 use super::words;
-use crate::sql::{Args, Failure, Outcome, Phase, dialect, split};
+use crate::sql::{Args, Failure, Outcome, Phase, Value, dialect, split};
 use pointer::pointer;
+use rusqlite::ffi;
 use sink::{Finished, ResultSink};
 use std::borrow::Cow;
 use std::io::Write;
@@ -64,6 +67,9 @@ pub fn execute(shell: &mut Shell<'_>, text: &[u8]) -> ShellResult {
 
 /// Runs a statement as it is. In scripts, rows with infinities that nothing reads are written for it again.
 fn run_local(shell: &mut Shell<'_>, sql: &str, rest: &str) -> ShellResult {
+    if shell.input.nesting > 0 {
+        check_schema_row(shell, sql)?;
+    }
     match run_statement(shell, sql, rest) {
         Err(Interrupt::Statement(error))
             if shell.input.nesting > 0 && error.message.starts_with("no such column: Inf") =>
@@ -77,10 +83,82 @@ fn run_local(shell: &mut Shell<'_>, sql: &str, rest: &str) -> ShellResult {
     }
 }
 
+/// Fails where a script would write a virtual table into the schema a second time: SQLite itself checks nothing there, and could
+/// not read the database any more.
+fn check_schema_row(shell: &mut Shell<'_>, sql: &str) -> ShellResult {
+    // Most statements do not even have the letters.
+    if memchr::memmem::find(sql.as_bytes(), b"sqlite_").is_none() {
+        return Ok(());
+    }
+    let Some(name) = remote_script::virtual_table_in(sql) else {
+        return Ok(());
+    };
+    let there = shell.query(
+        "SELECT 1 FROM sqlite_schema WHERE type IN ('table', 'view') AND name = ?1 COLLATE NOCASE",
+        &[Value::Text(name.clone())],
+    )?;
+    if there.is_ok_and(|rows| rows.is_empty()) {
+        return Ok(());
+    }
+    Err(statement_failed(format!("table {name} already exists")))
+}
+
+/// A failure of the shell's own, reported as SQLite's are.
+fn statement_failed(message: String) -> Interrupt {
+    Interrupt::Statement(Box::new(ExecError {
+        phase: Phase::Prepare,
+        message,
+        code: 1,
+        hint: None,
+    }))
+}
+
+/// Whether a script's statement is left out, because the transaction that it belongs to could not be begun.
+fn is_skipped(shell: &mut Shell<'_>, sql: &str) -> bool {
+    if !shell.statements.skips_transaction {
+        return false;
+    }
+    if ends_transaction(sql) {
+        shell.statements.skips_transaction = false;
+    }
+    true
+}
+
+fn first_word(sql: &str) -> &str {
+    split::pieces(sql)
+        .find(|(piece, _)| *piece != split::Piece::Blank)
+        .map_or("", |(_, word)| word)
+}
+
+fn begins_transaction(sql: &str) -> bool {
+    first_word(sql).eq_ignore_ascii_case("BEGIN")
+}
+
+fn ends_transaction(sql: &str) -> bool {
+    ["COMMIT", "END", "ROLLBACK"]
+        .iter()
+        .any(|word| first_word(sql).eq_ignore_ascii_case(word))
+}
+
 /// Runs one statement. `rest` is the text from it on, for messages.
 fn run_statement(shell: &mut Shell<'_>, sql: &str, rest: &str) -> ShellResult {
+    if is_skipped(shell, sql) {
+        return Err(statement_failed(
+            "not run: the transaction that it belongs to could not be begun".to_owned(),
+        ));
+    }
+    if sql.len() > long_statement::LONGEST && !shell.session()?.is_local() {
+        return long_statement::run_long(shell, sql);
+    }
+    run_statement_with(shell, sql, Args::default(), rest)
+}
+
+/// Runs one statement with these parameters, besides those of `.parameter`.
+fn run_statement_with(shell: &mut Shell<'_>, sql: &str, args: Args, rest: &str) -> ShellResult {
     confirm::confirm_statement(shell, sql)?;
-    let args = parameters::bind(shell, sql)?;
+    let mut bound = parameters::bind(shell, sql)?;
+    bound.named.extend(args.named);
+    let args = bound;
     if shell.settings.show_plan > ShowPlan::Off {
         print_plan(shell, sql)?;
     }
@@ -104,7 +182,12 @@ fn run_statement(shell: &mut Shell<'_>, sql: &str, rest: &str) -> ShellResult {
             add_cost(shell, &outcome)?;
             stats::print_after(shell, &outcome, &finished.columns)?;
         }
-        Err(failure) => return Err(statement_error(shell, failure, rest)),
+        Err(failure) => {
+            shell.statements.skips_transaction = shell.input.nesting > 0
+                && begins_transaction(sql)
+                && shell.session().is_ok_and(|session| !session.in_transaction());
+            return Err(statement_error(shell, failure, rest));
+        }
     }
     if shell.input.interactive {
         shell.out.flush()?;
@@ -199,7 +282,7 @@ fn statement_error(shell: &mut Shell<'_>, failure: Failure, rest: &str) -> Inter
             if let Err(error) = log_failure(shell, code, &message, rest) {
                 return error.into();
             }
-            Interrupt::Statement(Box::new(sql_error(shell, phase, message, code & 0xff, offset, rest)))
+            Interrupt::Statement(Box::new(sql_error(shell, phase, message, code, offset, rest)))
         }
     }
 }
@@ -229,6 +312,8 @@ fn sql_error(
     rest: &str,
 ) -> ExecError {
     let plain = message.clone();
+    let extended = code;
+    let code = code & 0xff;
     if code > 1 {
         message.push_str(&format!(" ({code})"));
     }
@@ -237,8 +322,12 @@ fn sql_error(
         None => message.push_str(&offset.map(|offset| pointer(rest, offset)).unwrap_or_default()),
     }
     let hint = match code {
-        rusqlite::ffi::SQLITE_READONLY => shell.hooks.read_only_hint.clone(),
-        rusqlite::ffi::SQLITE_FULL => shell.hooks.full_hint.clone(),
+        _ if matches!(extended, ffi::SQLITE_READONLY_CANTINIT | ffi::SQLITE_READONLY_DIRECTORY) => Some(
+            "hint: SQLite keeps files beside the database (its write-ahead log or journal), and may not write its directory"
+                .to_owned(),
+        ),
+        ffi::SQLITE_READONLY => shell.hooks.read_only_hint.clone(),
+        ffi::SQLITE_FULL => shell.hooks.full_hint.clone(),
         _ => None,
     };
     ExecError {

@@ -5,9 +5,9 @@
 //! here, and what has no place on a server is told once. Only scripts are read like that: what a person types at the
 //! prompt, and what stands in an argument, goes to the server as it is.
 
-use super::run_statement;
+use super::{deferred, run_statement};
 use crate::shell::state::script::{ScriptTranslation, VirtualTable};
-use crate::shell::state::{Shell, ShellResult};
+use crate::shell::state::{Interrupt, Shell, ShellResult};
 use crate::sql::query::collect;
 use crate::sql::split::{Piece, pieces};
 use crate::sql::text::{identifier, literal, value_to_text};
@@ -194,6 +194,23 @@ pub fn plain_words(sql: &str) -> Cow<'_, str> {
     sql
 }
 
+/// Whether `sql` ends a transaction and keeps what it did.
+pub fn commits(sql: &str) -> bool {
+    ScriptStatement::of(sql) == ScriptStatement::Commit
+}
+
+/// The name of the virtual table that a script's `INSERT INTO sqlite_schema` makes. Dumps make them so.
+pub fn virtual_table_in(sql: &str) -> Option<String> {
+    match ScriptStatement::of(sql) {
+        ScriptStatement::Change { name, inserts: true } if is_schema(&name) => {}
+        _ => return None,
+    }
+    match ScriptStatement::of(&virtual_table(sql)?) {
+        ScriptStatement::Create { name, .. } => Some(name),
+        _ => None,
+    }
+}
+
 /// Whether what runs now comes from a script and goes to a server.
 pub fn is_remote_script(shell: &mut Shell<'_>) -> ShellResult<bool> {
     let scripted = shell.input.nesting > usize::from(shell.input.typing);
@@ -243,12 +260,25 @@ pub fn run_translated(shell: &mut Shell<'_>, sql: &str, rest: &str) -> ShellResu
             if let Some(module) = virtual_table_of(shell, &name).filter(|_| inserts) {
                 empty_shadows(shell, module)?;
             }
-            match plain_words(sql) {
+            let plain = plain_words(sql);
+            let ran = match &plain {
                 Cow::Borrowed(_) => run_statement(shell, sql, rest),
-                Cow::Owned(plain) => run_statement(shell, &plain, &plain),
+                Cow::Owned(plain) => run_statement(shell, plain, plain),
+            };
+            match ran {
+                Err(Interrupt::Statement(error)) if inserts => {
+                    let line = shell.input.line;
+                    if deferred::defer(shell, &plain, line, &error.message)? {
+                        Ok(())
+                    } else {
+                        Err(Interrupt::Statement(error))
+                    }
+                }
+                ran => ran,
             }
         }
         ScriptStatement::Commit => {
+            deferred::run_deferred(shell)?;
             run_statement(shell, sql, rest)?;
             reload_virtual_tables(shell)
         }

@@ -2,8 +2,8 @@
 //!
 //! Without a terminal nothing here changes anything.
 
-use crate::shell::editor::diagnose;
 use crate::shell::editor::schema::{Live, Schema};
+use crate::shell::editor::{diagnose, foreign};
 use crate::shell::options::TerminalOptions;
 use crate::shell::render::{Mode, Style};
 use crate::shell::state::{Shell, ShellResult};
@@ -55,8 +55,13 @@ pub fn layout(shell: &Shell<'_>) -> Option<ScreenLayout> {
     Some(ScreenLayout {
         style,
         fit,
-        rows: paged.then_some(rows),
+        rows: (paged && !is_dumb()).then_some(rows),
     })
+}
+
+/// Whether the terminal cannot move its cursor, as a pager needs it to.
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb")
 }
 
 /// Says once how to see what was shortened.
@@ -102,9 +107,12 @@ pub fn explain_error(shell: &mut Shell<'_>, sql: &str, message: &str, offset: Op
     }
     let sql = &sql[..split::first_statement(sql.as_bytes())];
     let meant = lend_session(shell, &names, || diagnose::suggest(sql, message, &*names));
-    let mut text = meant
-        .map(|meant| format!(" (did you mean {meant}?)"))
-        .unwrap_or_default();
+    let mut text = match foreign::lookalike(sql) {
+        Some(character) => format!(" (the statement contains {character})"),
+        None => meant
+            .map(|meant| format!(" (did you mean {meant}?)"))
+            .unwrap_or_default(),
+    };
     if let Some(offset) = offset.or_else(|| diagnose::find_offset(sql, message)) {
         let columns = layout::size().map_or(80, |(columns, _)| columns);
         text.push('\n');

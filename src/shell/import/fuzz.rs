@@ -47,7 +47,15 @@ fn any_file_is_read_to_its_end() {
         8_000,
         (separators, pieces(PIECES, 24)),
         |((column, row, quotes), file)| {
-            let (fields, consumed) = read(file.as_bytes(), Dialect { column, row, quotes });
+            let (fields, consumed) = read(
+                file.as_bytes(),
+                Dialect {
+                    column,
+                    row,
+                    quotes,
+                    text_file: quotes,
+                },
+            );
             prop_assert_eq!(consumed, file.len() as u64);
             prop_assert!(fields.len() <= file.len() + 1);
             prop_assert!(fields.iter().map(|(field, _)| field.len()).sum::<usize>() <= file.len());

@@ -4,6 +4,7 @@
 //! is in memory and each is known by its line. Keys are columns; numbers stay numbers, `true` and `false` become 1 and 0,
 //! and what is nested becomes its JSON text. A new table has the columns of all objects: for that the file is read twice.
 
+use super::json_numbers::{kept_number, with_kept_numbers, without_marks};
 use super::progress::Progress;
 use super::records::Lines;
 use super::{Options, definitions, execute, say};
@@ -179,8 +180,8 @@ fn stored(value: Json) -> Value {
             (None, Some(real)) => Value::Real(real),
             (None, None) => Value::Text(number.to_string()),
         },
-        Json::String(text) => Value::Text(text),
-        nested => Value::Text(nested.to_string()),
+        Json::String(text) => kept_number(&text).unwrap_or(Value::Text(text)),
+        nested => Value::Text(without_marks(nested.to_string())),
     }
 }
 
@@ -315,7 +316,7 @@ impl<'a> Objects<'a> {
         }
         self.cut()?;
         self.comma_due = self.array;
-        serde_json::from_slice(&self.text)
+        serde_json::from_slice(&with_kept_numbers(&self.text))
             .map(Some)
             .map_err(|error| self.wrong(&format!("this is not JSON: {error}")))
     }

@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod fuzz;
 mod json;
+mod json_numbers;
 pub mod names;
 mod options;
 mod progress;

@@ -56,6 +56,7 @@ impl Options {
             schema: None,
             dialect: Dialect {
                 quotes: style.mode != Mode::Ascii,
+                text_file: style.mode != Mode::Ascii,
                 ..Dialect::CSV
             },
             skip: 0,
@@ -128,10 +129,7 @@ impl Options {
                 })?;
                 self.types = Some(types);
             }
-            "tsv" => self.set_dialect(Dialect {
-                column: b'\t',
-                ..Dialect::CSV
-            }),
+            "tsv" => self.set_dialect(Dialect::TSV),
             "schema" | "skip" | "null" if rest.len() > 0 => {
                 let value = rest.next().unwrap_or_default();
                 match option {

@@ -1,7 +1,7 @@
 //! Fields out of separated text, as `sqlite3`'s `.import` reads them, in memory that does not grow with the file.
 //!
-//! Two dialects: CSV, where a field may be quoted, a carriage return before a row's end is dropped and so is a byte order
-//! mark; and plain separators without any quoting (`--ascii`). What is odd about a field is told as a [`Flaw`]; whether
+//! Dialects: CSV, where a field may be quoted, a carriage return before a row's end is dropped and so is a byte order mark;
+//! TSV, the same without quotes; and plain separators (`--ascii`). What is odd about a field is told as a [`Flaw`]; whether
 //! that is a warning or an error is left to the caller.
 
 use std::io::{self, Read};
@@ -33,8 +33,10 @@ pub enum Flaw {
 pub struct Dialect {
     pub column: u8,
     pub row: u8,
-    /// Quotes, carriage returns and the byte order mark mean something.
+    /// A field may stand in quotes.
     pub quotes: bool,
+    /// A carriage return before a row's end, and a byte order mark at the start, belong to the file and not to its fields.
+    pub text_file: bool,
 }
 
 impl Dialect {
@@ -42,11 +44,20 @@ impl Dialect {
         column: b',',
         row: b'\n',
         quotes: true,
+        text_file: true,
+    };
+    /// Tabs between fields, and no quotes: a quote is a character like any other.
+    pub const TSV: Self = Self {
+        column: b'\t',
+        row: b'\n',
+        quotes: false,
+        text_file: true,
     };
     pub const ASCII: Self = Self {
         column: 0x1f,
         row: 0x1e,
         quotes: false,
+        text_file: false,
     };
 }
 
@@ -62,6 +73,8 @@ pub struct Reader<R> {
     line: u64,
     begun: bool,
     consumed: u64,
+    /// The last field stood in quotes.
+    was_quoted: bool,
 }
 
 impl<R: Read> Reader<R> {
@@ -76,6 +89,7 @@ impl<R: Read> Reader<R> {
             line: 1,
             begun: false,
             consumed: 0,
+            was_quoted: false,
         }
     }
 
@@ -94,18 +108,17 @@ impl<R: Read> Reader<R> {
         if self.at == self.end && !self.fill()? {
             return Ok(None);
         }
-        if self.dialect.quotes {
-            if !self.begun {
-                self.begun = true;
-                self.skip_mark()?;
-                if self.at == self.end && !self.fill()? {
-                    return Ok(None);
-                }
+        if self.dialect.text_file && !self.begun {
+            self.begun = true;
+            self.skip_mark()?;
+            if self.at == self.end && !self.fill()? {
+                return Ok(None);
             }
-            if self.buffer[self.at] == QUOTE {
-                self.at += 1;
-                return self.quoted(out, flaw).map(Some);
-            }
+        }
+        self.was_quoted = self.dialect.quotes && self.buffer[self.at] == QUOTE;
+        if self.was_quoted {
+            self.at += 1;
+            return self.quoted(out, flaw).map(Some);
         }
         let start = out.len();
         loop {
@@ -125,7 +138,7 @@ impl<R: Read> Reader<R> {
             self.at += length + 1;
             if end == End::Row {
                 self.line += 1;
-                if self.dialect.quotes && out.len() > start && out.ends_with(b"\r") {
+                if self.dialect.text_file && out.len() > start && out.ends_with(b"\r") {
                     out.pop();
                 }
             }
@@ -228,12 +241,14 @@ impl<R: Read> Reader<R> {
 pub struct Record {
     bytes: Vec<u8>,
     ends: Vec<usize>,
+    quoted: Vec<bool>,
 }
 
 impl Record {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
+        self.quoted.clear();
     }
 
     /// Reads one more field. None at the end of the input.
@@ -241,8 +256,14 @@ impl Record {
         let end = reader.field(&mut self.bytes, flaw)?;
         if end.is_some() {
             self.ends.push(self.bytes.len());
+            self.quoted.push(reader.was_quoted);
         }
         Ok(end)
+    }
+
+    /// Whether a field stood in quotes.
+    pub fn is_quoted(&self, index: usize) -> bool {
+        self.quoted.get(index).copied().unwrap_or(false)
     }
 
     /// How many fields there are.

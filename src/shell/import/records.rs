@@ -59,17 +59,15 @@ pub(super) struct Records<'a, 'b> {
     /// Where the last rows began.
     pub(super) lines: Lines,
     pub(super) errors: u64,
-    /// The last row refused and why, as a result code.
-    pub(super) last_refused: Option<(u64, i32)>,
+    /// Why the last row that was refused was, as a result code.
+    pub(super) last_refused: Option<i32>,
     pub(super) ended: bool,
 }
 
 impl Records<'_, '_> {
-    /// The result code of the last row.
+    /// The result code of the last row that was refused; 0 if none was.
     pub(super) fn code(&self) -> i32 {
-        self.last_refused
-            .filter(|(nth, _)| nth + 1 == self.lines.count())
-            .map_or(0, |(_, code)| code & 0xff)
+        self.last_refused.map_or(0, |code| code & 0xff)
     }
 
     /// Reads one field, telling what is odd about it.
@@ -143,7 +141,11 @@ impl Rows for Records<'_, '_> {
 
     fn value(&self, index: usize) -> ValueRef<'_> {
         match self.record.get(index) {
-            Some(field) if self.options.null.as_ref().is_none_or(|null| null.as_bytes() != field) => {
+            // What stands in quotes is a text, whatever it is: `,"",` is an empty one where `,,` is NULL.
+            Some(field)
+                if self.record.is_quoted(index)
+                    || self.options.null.as_ref().is_none_or(|null| null.as_bytes() != field) =>
+            {
                 ValueRef::Text(field)
             }
             _ => ValueRef::Null,
@@ -158,7 +160,7 @@ impl Rows for Records<'_, '_> {
             };
         };
         self.errors += 1;
-        self.last_refused = Some((nth, code));
+        self.last_refused = Some(code);
         let (file, line) = (self.options.shown(), self.lines.of(nth));
         self.progress
             .clear(self.err)

@@ -17,6 +17,19 @@ pub struct Slot {
     /// The database in memory with `.parameter`'s table, where the database itself cannot have one.
     pub parameters: Option<Box<dyn Session>>,
     pub translation: ScriptTranslation,
+    /// The name of a database that a script could not open: its statements are meant for no other one.
+    pub unavailable: Option<String>,
+}
+
+impl Slot {
+    /// A connection on which nothing runs until a database is opened.
+    #[must_use]
+    pub fn unavailable(name: &str) -> Self {
+        Self {
+            unavailable: Some(name.to_owned()),
+            ..Self::default()
+        }
+    }
 }
 
 /// All connections, and which is active.

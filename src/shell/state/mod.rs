@@ -21,7 +21,7 @@ use super::output::Output;
 use super::render::Style;
 use crate::sql::query::collect;
 use crate::sql::{self, Args, Failure, Outcome, ServerCost, Session, Sink, Target, Value};
-use script::PendingBatch;
+use script::{DeferredRow, PendingBatch};
 use std::fmt;
 use std::io::Write;
 
@@ -57,6 +57,10 @@ pub struct InputPosition {
     pub interactive: bool,
     /// What is typed is being read by now, no longer what comes before it.
     pub typing: bool,
+    /// What is being read is a dump that began outside a transaction.
+    pub in_dump: bool,
+    /// A statement of that dump failed.
+    pub failed_dump: bool,
 }
 
 impl InputPosition {
@@ -78,6 +82,12 @@ pub struct StatementState {
     pub cost: Option<ServerCost>,
     /// Statements on their way to a server.
     pub pending: PendingBatch,
+    /// Rows for a server that wait for a table that they refer to.
+    pub deferred: Vec<DeferredRow>,
+    /// A server does not check foreign keys for the rest of the script.
+    pub keys_unchecked: bool,
+    /// A script's transaction could not be begun: the statements that belong to it are not run.
+    pub skips_transaction: bool,
     /// A statement was run that may have written: rows are counted, but a changed schema is not.
     pub wrote: bool,
 }
@@ -118,6 +128,11 @@ impl<'h> Shell<'h> {
 
     /// The active connection, opened now if it was not. A database that cannot be opened ends the shell.
     pub fn session(&mut self) -> ShellResult<&mut (dyn Session + 'static)> {
+        if let Some(name) = self.slot().unavailable.clone() {
+            return self.fail(format_args!(
+                "Error: no database is open: \"{name}\" could not be opened"
+            ));
+        }
         if self.slot().session.is_none() {
             let target = self.slot().target.clone().unwrap_or(Target::Memory);
             match self.connect(&target) {
@@ -192,10 +207,14 @@ impl<'h> Shell<'h> {
         Ok(())
     }
 
-    /// Ends the shell if it may not touch what is outside the database.
+    /// Fails in safe mode, in which nothing outside the database may be touched. A script ends there, as in the `sqlite3`
+    /// shell; at the prompt only the command is refused.
     pub fn check_safe_mode(&mut self, what: fmt::Arguments<'_>) -> ShellResult {
         if !self.settings.safe {
             return Ok(());
+        }
+        if self.input.at_prompt() {
+            return self.fail(format_args!("{what}"));
         }
         let line = self.input.line;
         self.say(format_args!("line {line}: {what}"))?;

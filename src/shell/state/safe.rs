@@ -31,7 +31,8 @@ impl Guard {
         Authorization::Deny
     }
 
-    fn check(&self, context: &AuthContext<'_>) -> Authorization {
+    /// Whether a statement may do this, now.
+    pub fn check(&self, context: &AuthContext<'_>) -> Authorization {
         if !self.on.load(Ordering::Relaxed) {
             return Authorization::Allow;
         }

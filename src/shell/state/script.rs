@@ -18,6 +18,13 @@ pub struct PendingText {
     pub line: u64,
 }
 
+/// A statement that waits, because its rows refer to a table that is not there yet.
+pub struct DeferredRow {
+    pub sql: String,
+    /// The line where it stands.
+    pub line: u64,
+}
+
 /// What is known of the script that a connection runs.
 #[derive(Default)]
 pub struct ScriptTranslation {

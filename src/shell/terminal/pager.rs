@@ -11,9 +11,14 @@ pub struct Pager<'a> {
     lines: usize,
     rows: usize,
     pager: Option<Child>,
+    /// What the pager was given, as long as it is not more than [`REPLAYED`].
+    given: Vec<u8>,
     /// The pager could not be started, or the user left it.
     closed: Closed,
 }
+
+/// A pager that ends with an error before it was given more than this never showed anything: all of it is printed instead.
+const REPLAYED: usize = 1 << 20;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Closed {
@@ -61,6 +66,7 @@ impl<'a> Pager<'a> {
             lines: 0,
             rows,
             pager: None,
+            given: Vec::new(),
             closed: Closed::No,
         }
     }
@@ -76,13 +82,14 @@ impl<'a> Pager<'a> {
     /// Where the terminal cannot be written.
     pub fn finish(mut self) -> io::Result<()> {
         if self.closed != Closed::Left {
-            self.out.write_all(&self.held)?;
+            let held = std::mem::take(&mut self.held);
+            self.out.write_all(&held)?;
         }
         self.out.flush()?;
         self.wait()
     }
 
-    /// Until the user leaves the pager.
+    /// Until the user leaves the pager. What a pager that failed did not show is printed.
     fn wait(&mut self) -> io::Result<()> {
         let Some(mut pager) = self.pager.take() else {
             return Ok(());
@@ -90,7 +97,14 @@ impl<'a> Pager<'a> {
         drop(pager.stdin.take());
         let waited = pager.wait();
         interrupt::paging(false);
-        waited.map(drop)
+        let failed = waited?.code().is_some_and(|code| code != 0);
+        if failed && self.given.len() <= REPLAYED {
+            self.closed = Closed::NoPager;
+            let given = std::mem::take(&mut self.given);
+            self.out.write_all(&given)?;
+            self.out.flush()?;
+        }
+        Ok(())
     }
 
     fn start(&mut self) -> io::Result<()> {
@@ -116,16 +130,22 @@ impl<'a> Pager<'a> {
 
     fn hand_on(&mut self) -> io::Result<()> {
         let held = std::mem::take(&mut self.held);
-        match self.pager.as_mut().and_then(|pager| pager.stdin.as_mut()) {
-            Some(stdin) => match stdin.write_all(&held) {
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                    self.closed = Closed::Left;
-                    self.wait()?;
-                    Err(error)
+        let Some(stdin) = self.pager.as_mut().and_then(|pager| pager.stdin.as_mut()) else {
+            return self.out.write_all(&held);
+        };
+        // One byte more tells that it is not all there is.
+        let room = (REPLAYED + 1).saturating_sub(self.given.len());
+        self.given.extend_from_slice(&held[..held.len().min(room)]);
+        match stdin.write_all(&held) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.closed = Closed::Left;
+                self.wait()?;
+                if self.closed == Closed::NoPager {
+                    return Ok(());
                 }
-                other => other,
-            },
-            None => self.out.write_all(&held),
+                Err(error)
+            }
+            other => other,
         }
     }
 }

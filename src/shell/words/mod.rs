@@ -197,6 +197,19 @@ pub fn is_option(word: &str, name: &str) -> bool {
     word.strip_prefix("--").or_else(|| word.strip_prefix('-')) == Some(name)
 }
 
+/// A word with `~` or `~/…` as the home directory, where that is known.
+#[must_use]
+pub fn expand_home(word: &str) -> String {
+    let rest = match word.strip_prefix('~') {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => rest,
+        _ => return word.to_owned(),
+    };
+    match std::env::home_dir().and_then(|home| home.to_str().map(str::to_owned)) {
+        Some(home) => format!("{}{rest}", home.trim_end_matches('/')),
+        None => word.to_owned(),
+    }
+}
+
 /// A C string literal, as classic shows separators.
 #[must_use]
 pub fn c_literal(text: &str) -> String {

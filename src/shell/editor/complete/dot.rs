@@ -121,6 +121,10 @@ fn arguments(
             all
         }
         Argument::Path => paths(bare, quote, false),
+        Argument::PathOr(words) => named(What::Argument, words.iter().map(|word| (*word).to_owned()).collect())
+            .into_iter()
+            .chain(paths(bare, quote, false))
+            .collect(),
         Argument::Directory => paths(bare, quote, true),
     }
 }

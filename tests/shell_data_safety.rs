@@ -1,0 +1,370 @@
+//! What people type or feed to the shell is neither lost, nor run elsewhere, nor called a success when it was none.
+
+use crate::support::World;
+use crate::support::run::Run;
+use crate::support::sqld::Sqld;
+
+fn path(world: &World, name: &str) -> String {
+    world.path(name).display().to_string()
+}
+
+/// A command's exit code, standard output and standard error.
+fn said(run: &Run) -> (i32, &str, &str) {
+    (run.code(), run.stdout.as_str(), run.stderr.as_str())
+}
+
+/// Every file in the world's working directory, by name.
+fn files(world: &World) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(world.work())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+/// All commands, as `.help` lists them.
+fn commands(world: &World) -> Vec<String> {
+    world
+        .ok(["db", "shell", ":memory:", ".help"])
+        .lines()
+        .map(|line| line[1..].split(' ').next().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn safe_mode_lets_no_dot_command_write_or_run_anything_outside() {
+    let world = World::new();
+    let names = commands(&world);
+    assert!(names.len() > 60, "{names:?}");
+    let before = files(&world);
+    for name in names.iter().filter(|name| !["quit", "exit"].contains(&name.as_str())) {
+        for arguments in [
+            "made",
+            "main made",
+            "'|touch made'",
+            "touch made",
+            "on made",
+            "save made 'select 1'",
+        ] {
+            let input = format!(".{name} {arguments}\nselect 1;\n.output\n");
+            world.torso_with_input(["db", "shell", ":memory:", "-safe", "-batch"], input);
+            assert_eq!(files(&world), before, ".{name} {arguments}");
+        }
+    }
+}
+
+#[test]
+fn safe_mode_refuses_statements_that_reach_outside() {
+    let world = World::new();
+    let before = files(&world);
+    for sql in [
+        "attach 'made' as a;",
+        "vacuum into 'made';",
+        "select writefile('made', 'x');",
+        "select readfile('/etc/hostname');",
+        "select edit('x', 'touch made #');",
+        "select load_extension('made');",
+        ".auth on\nselect writefile('made', 'x');",
+        ".auth on\n.auth off\nattach 'made' as a;",
+    ] {
+        let run = world.torso_with_input(["db", "shell", ":memory:", "-safe"], sql);
+        assert_eq!(run.code(), 1, "{sql}");
+        assert!(run.stderr.contains("safe mode"), "{sql}: {}", run.stderr);
+        assert_eq!(files(&world), before, "{sql}");
+    }
+}
+
+#[test]
+fn dump_with_a_virtual_table_that_is_there_leaves_the_database_as_it_was() {
+    let world = World::new();
+    let (one, two) = (path(&world, "one.db"), path(&world, "two.db"));
+    world.ok([
+        "db",
+        "shell",
+        &one,
+        "create virtual table notes using fts5(words); insert into notes values('hello');",
+    ]);
+    let dump = world.ok(["db", "shell", &one, ".dump"]);
+    world.ok([
+        "db",
+        "shell",
+        &two,
+        "create virtual table notes using fts5(words); insert into notes values('kept');",
+    ]);
+    let run = world.torso_with_input(["db", "shell", &two], &dump);
+    assert_eq!(run.code(), 1, "{}", run.stderr);
+    assert!(run.stderr.contains("table notes already exists"), "{}", run.stderr);
+    assert!(run.stderr.contains("nothing of the dump is kept"), "{}", run.stderr);
+    assert_eq!(
+        world.ok(["db", "shell", &two, ".tables notes", "select * from notes('kept')"]),
+        "notes\nkept\n"
+    );
+    // Into an empty database it goes whole.
+    let three = path(&world, "three.db");
+    world.torso_with_input(["db", "shell", &three], &dump).success();
+    assert_eq!(
+        world.ok(["db", "shell", &three, "select * from notes('hello')"]),
+        "hello\n"
+    );
+}
+
+#[test]
+fn dump_of_which_a_statement_fails_is_undone() {
+    let world = World::new();
+    let file = path(&world, "x.db");
+    let dump = "PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\nCREATE TABLE t(a UNIQUE);\nINSERT INTO t VALUES(1);\n\
+                INSERT INTO t VALUES(1);\nINSERT INTO t VALUES(2);\nCOMMIT;\n";
+    let script = world.write("dump.sql", dump).display().to_string();
+    for words in [
+        vec!["db", "shell", &file, "-f", &script],
+        vec!["db", "shell", &file, ".read dump.sql"],
+    ] {
+        let run = world.torso(words);
+        assert_eq!(run.code(), 1);
+        assert!(run.stderr.contains("UNIQUE constraint failed"), "{}", run.stderr);
+        assert!(run.stderr.contains("nothing of the dump is kept"), "{}", run.stderr);
+        assert_eq!(world.ok(["db", "shell", &file, ".tables"]), "");
+    }
+}
+
+#[test]
+fn open_that_fails_runs_nothing_that_follows_elsewhere() {
+    let world = World::new();
+    let (first, lost) = (path(&world, "first.db"), path(&world, "none/x.db"));
+    let script = format!("create table t(a);\n.open {lost}\ninsert into t values(1);\ncreate table u(a);\n");
+    let run = world.torso_with_input(["db", "shell", &first], &script);
+    assert_eq!(run.code(), 1);
+    assert!(run.stderr.contains("unable to open"), "{}", run.stderr);
+    assert!(run.stderr.contains("no database is open"), "{}", run.stderr);
+    assert_eq!(
+        world.ok(["db", "shell", &first, ".tables", "select count(*) from t"]),
+        "t\n0\n"
+    );
+    // With -bail nothing follows at all, and another database may be opened after it.
+    assert_eq!(
+        world.torso_with_input(["db", "shell", "-bail", &first], &script).code(),
+        1
+    );
+    let run = world.torso_with_input(
+        ["db", "shell", ":memory:"],
+        format!(".open {lost}\n.open {first}\n.tables\n"),
+    );
+    assert_eq!((run.code(), run.stdout.as_str()), (1, "t\n"));
+}
+
+#[test]
+fn tilde_in_a_path_is_the_home_directory() {
+    let world = World::new();
+    std::fs::create_dir_all(world.path("home")).unwrap();
+    std::fs::write(world.path("home/rows.csv"), "a,b\n1,2\n").unwrap();
+    std::fs::write(world.path("home/script.sql"), "select 'read';\n").unwrap();
+    world.ok([
+        "db",
+        "shell",
+        "~/made.db",
+        ".import --csv ~/rows.csv t",
+        ".read ~/script.sql",
+        ".backup ~/copy.db",
+        ".once ~/out.txt",
+        "select * from t",
+    ]);
+    assert_eq!(std::fs::read_to_string(world.path("home/out.txt")).unwrap(), "1|2\n");
+    assert_eq!(
+        world.ok([
+            "db",
+            "shell",
+            ":memory:",
+            ".open ~/copy.db",
+            "select b from t",
+            ".cd ~",
+            ".restore ~/made.db"
+        ]),
+        "2\n"
+    );
+}
+
+#[test]
+fn restore_from_what_is_no_database_changes_nothing() {
+    let world = World::new();
+    let file = path(&world, "x.db");
+    world.ok(["db", "shell", &file, "create table t(a); insert into t values(1);"]);
+    world.write("empty.db", "");
+    world.write("text.db", "this is no database, however long it may be. ".repeat(50));
+    for source in ["misspelt.db", "empty.db", "text.db", "."] {
+        let run = world.torso(["db", "shell", &file, &format!(".restore {source}")]);
+        assert_eq!(run.code(), 1, "{source}");
+        assert!(run.stderr.contains("nothing was changed"), "{source}: {}", run.stderr);
+        assert_eq!(world.ok(["db", "shell", &file, "select a from t"]), "1\n", "{source}");
+    }
+    assert!(!world.work().join("misspelt.db").exists());
+}
+
+#[test]
+fn import_with_a_refused_row_fails_whichever_row_it_is() {
+    let world = World::new();
+    world.write("rows.csv", "1\n1\n2\n");
+    let run = world.torso([
+        "db",
+        "shell",
+        ":memory:",
+        "create table t(a unique)",
+        ".import --csv rows.csv t",
+    ]);
+    assert_ne!(run.code(), 0);
+    assert!(
+        run.stderr.contains("rows.csv:2: INSERT failed: UNIQUE"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn import_tells_quoted_texts_from_null_and_leaves_quotes_of_tsv_alone() {
+    let world = World::new();
+    world.write("rows.csv", "1,,\"\"\n");
+    world.write("rows.tsv", "\"x\"\ta \"b\"\r\n");
+    let out = world.ok([
+        "db",
+        "shell",
+        ":memory:",
+        "create table t(a,b,c)",
+        "create table u(a,b)",
+        ".import --csv --null '' rows.csv t",
+        ".import --tsv rows.tsv u",
+        ".mode quote",
+        "select * from t",
+        "select * from u",
+    ]);
+    assert_eq!(out, "'1',NULL,''\n'\"x\"','a \"b\"'\n");
+}
+
+#[test]
+fn import_of_json_takes_all_numbers_that_torso_writes() {
+    let world = World::new();
+    let file = path(&world, "x.db");
+    let json = world.ok([
+        "db",
+        "shell",
+        &file,
+        "-json",
+        "select 1e999 as a, -1e999 as b, 0.1 as c",
+    ]);
+    world.write("rows.json", json);
+    let out = world.ok([
+        "db",
+        "shell",
+        &file,
+        ".import --json rows.json t",
+        ".mode quote",
+        "select * from t",
+    ]);
+    assert_eq!(out, "1e999,-1e999,0.1\n");
+}
+
+#[test]
+fn dump_of_a_damaged_file_exits_1() {
+    let world = World::new();
+    let file = path(&world, "x.db");
+    world.ok([
+        "db",
+        "shell",
+        &file,
+        "create table t(a); insert into t select hex(randomblob(500)) from generate_series(1, 200);",
+    ]);
+    let mut bytes = std::fs::read(&file).unwrap();
+    let middle = bytes.len() / 2 / 4096 * 4096;
+    bytes[middle..middle + 4096].fill(0x55);
+    std::fs::write(&file, bytes).unwrap();
+    let run = world.torso(["db", "shell", &file, ".dump"]);
+    assert_eq!(run.code(), 1);
+    assert!(run.stdout.ends_with("ROLLBACK; -- due to errors\n"));
+    assert!(run.stderr.contains("could not be read whole"), "{}", run.stderr);
+}
+
+#[test]
+fn shellrc_does_not_change_scripts() {
+    let world = World::new();
+    let folder = world.path("config");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("shellrc"), ".mode box\n.nullvalue nothing\n").unwrap();
+    let expected = (0, "|1\n", "");
+    assert_eq!(
+        said(&world.torso(["db", "shell", ":memory:", "select null, 1"])),
+        expected
+    );
+    assert_eq!(
+        said(&world.torso_with_input(["db", "shell", ":memory:"], "select null, 1;\n")),
+        expected
+    );
+    assert_eq!(
+        said(&world.torso_with_input(["db", "shell", "-batch", ":memory:"], "select null, 1;\n")),
+        expected
+    );
+}
+
+#[test]
+fn statements_of_a_transaction_that_could_not_begin_are_not_run() {
+    let world = World::new();
+    let file = path(&world, "x.db");
+    world.ok(["db", "shell", &file, "create table t(a);"]);
+    let holder = rusqlite::Connection::open(&file).unwrap();
+    holder.execute_batch("begin immediate").unwrap();
+    let script = format!(
+        "begin immediate;\nattach '{}' as other;\ncreate table other.u(a);\ninsert into other.u values(1);\ncommit;\nselect 'after';\n",
+        path(&world, "other.db")
+    );
+    let run = world.torso_with_input(["db", "shell", &file], script);
+    assert_eq!(run.code(), 1);
+    assert_eq!(run.stdout, "after\n");
+    assert!(run.stderr.contains("database is locked"), "{}", run.stderr);
+    assert!(run.stderr.contains("could not be begun"), "{}", run.stderr);
+    assert!(!world.path("other.db").exists());
+}
+
+#[test]
+fn script_for_a_server_may_have_rows_before_the_table_they_refer_to() {
+    let server = Sqld::start();
+    let world = World::new();
+    let url = server.url();
+    let rows = "create table a(id integer primary key, b references b(id));\ninsert into a values(1,7);\n\
+                create table b(id integer primary key);\ninsert into a values(2,7);\ninsert into b values(7);\n";
+    for script in [rows.to_owned(), format!("begin;\n{rows}commit;\n")] {
+        world.torso_with_input(["db", "shell", &url], &script).success();
+        assert_eq!(
+            world.ok([
+                "db",
+                "shell",
+                &url,
+                "select count(*) from a",
+                "drop table a",
+                "drop table b"
+            ]),
+            "2\n"
+        );
+    }
+    // A row that refers to none in the end is reported.
+    let run = world.torso_with_input(["db", "shell", &url], rows.replace("b values(7)", "b values(8)"));
+    assert_eq!(run.code(), 1);
+    assert!(run.stderr.contains("rows refer to no row"), "{}", run.stderr);
+}
+
+#[test]
+fn statements_longer_than_a_server_takes_travel_in_parts() {
+    let server = Sqld::start();
+    let world = World::new();
+    let url = server.url();
+    let long = "x".repeat(2 << 20);
+    let rows: Vec<String> = (0..60_000)
+        .map(|row| format!("({row},'some text of row {row}')"))
+        .collect();
+    let script = format!(
+        "create table t(a, b);\ninsert into t values(-1,'{long}');\ninsert into t(a,b) values{};\n",
+        rows.join(",")
+    );
+    world.torso_with_input(["db", "shell", &url], script).success();
+    assert_eq!(
+        world.ok(["db", "shell", &url, "select count(*), max(length(b)), sum(a) from t"]),
+        format!("60001|{}|{}\n", 2 << 20, (0..60_000_u64).sum::<u64>() - 1)
+    );
+}
