@@ -368,3 +368,58 @@ fn statements_longer_than_a_server_takes_travel_in_parts() {
         format!("60001|{}|{}\n", 2 << 20, (0..60_000_u64).sum::<u64>() - 1)
     );
 }
+
+#[test]
+fn import_tells_what_a_file_is_and_refuses_what_it_cannot_read() {
+    let world = World::new();
+    world.write("tabs.tsv", "id\tname\n1\tAda\n");
+    world.write("semicolons.csv", "id;name\n1;Ada\n");
+    world.write("returns.csv", "id,name\r1,Ada\r2,Bob\r");
+    world.write("objects.json", "[{\"id\":1,\"name\":\"Ada\"}]");
+    for (file, database) in [
+        ("tabs.tsv", "tabs"),
+        ("semicolons.csv", "semicolons"),
+        ("returns.csv", "returns"),
+        ("objects.json", "objects"),
+    ] {
+        world.ok(["db", "import", file, database]);
+        assert_eq!(
+            world.ok([
+                "db",
+                "shell",
+                database,
+                &format!("select id, name from {database} where id = 1")
+            ]),
+            "1|Ada\n",
+            "{file}"
+        );
+    }
+    // What the options of `db create` name is taken for what it is.
+    world.write("dump.txt", "BEGIN;\nCREATE TABLE t(a);\nCOMMIT;\n");
+    let file = path(&world, "work-file.db");
+    world.ok(["db", "shell", &file, "create table t(a)"]);
+    for (option, source) in [
+        ("--from-file", world.work().join("dump.txt").display().to_string()),
+        ("--from-dump", file),
+    ] {
+        let name = option.trim_start_matches("--");
+        world.ok(["db", "create", name, option, &source]);
+        assert_eq!(world.ok(["db", "shell", name, ".tables"]), "t\n", "{option}");
+    }
+    for (bytes, what) in [
+        (&b"\x1f\x8b\x08\x00rest"[..], "gzip"),
+        (b"\xff\xfei\0d\0", "UTF-16"),
+        (b"PK\x03\x04", "ZIP"),
+        (b"id\0name", "NUL"),
+    ] {
+        world.write("foreign.csv", bytes);
+        let run = world.torso(["db", "import", "foreign.csv", "foreign"]);
+        assert_eq!(run.code(), 1);
+        assert!(
+            run.stderr.contains("foreign.csv") && run.stderr.contains(what),
+            "{}",
+            run.stderr
+        );
+        assert!(!world.databases().contains(&"foreign".to_owned()));
+    }
+}

@@ -2,9 +2,14 @@
 //! `shell::import::strict`'s.
 
 use super::seed::not_interrupted;
+use super::sniff::{Kind, Sample, open_input};
 use crate::context::Context;
 use crate::error::{Code, Error, Result};
-use crate::shell::import::strict::{self, Kind};
+use crate::shell::import::{self, strict};
+use crate::shell::interrupt;
+use crate::shell::render::Style;
+use crate::sql::query;
+use crate::sql::text::{identifier, literal};
 use crate::sql::{Flow, Session};
 use serde::Serialize;
 use std::path::Path;
@@ -18,26 +23,14 @@ pub(crate) struct Form {
     /// Its table [default: file name]
     #[arg(long, visible_alias = "table", value_name = "NAME")]
     csv_table_name: Option<String>,
-    /// Character between CSV columns, or tab
-    #[arg(
-        long,
-        hide_short_help = true,
-        value_name = "CHAR",
-        default_value = ",",
-        hide_default_value = true
-    )]
-    csv_separator: Separator,
+    /// Character between CSV columns, or tab [default: what separates the first rows]
+    #[arg(long, hide_short_help = true, value_name = "CHAR")]
+    csv_separator: Option<Separator>,
 }
 
 /// A separator of columns.
 #[derive(Debug, Clone, Copy)]
 struct Separator(u8);
-
-impl Default for Separator {
-    fn default() -> Self {
-        Self(b',')
-    }
-}
 
 impl std::str::FromStr for Separator {
     type Err = Error;
@@ -109,14 +102,21 @@ pub(crate) struct Imported {
 pub(crate) struct Column {
     name: String,
     #[serde(rename = "type")]
-    kind: &'static str,
+    kind: String,
 }
 
 /// Imports a file into a table, new or there already, in one transaction.
 pub(super) fn import(ctx: &Context, path: &Path, form: &Form, session: &mut dyn Session) -> Result<Imported> {
     let table = form.table(path)?;
+    let sample = Sample::of(path, open_input(path)?.0)?;
+    if sample.kind(path)? == Kind::Json {
+        return import_json(path, table, session);
+    }
     let mut file = strict::open(path)?;
     let name = path.to_string_lossy();
+    let separator = form
+        .csv_separator
+        .map_or_else(|| sample.separator(), |separator| separator.0);
     let mut bar = ctx.ui.progress("Importing");
     let report = strict::import(
         session,
@@ -124,7 +124,8 @@ pub(super) fn import(ctx: &Context, path: &Path, form: &Form, session: &mut dyn 
         &mut strict::Options {
             name: &name,
             table: &table,
-            separator: form.csv_separator.0,
+            separator,
+            row_end: sample.row_end(),
             progress: &mut |done, all| {
                 bar.at(done, all);
                 if not_interrupted().is_err() {
@@ -142,6 +143,13 @@ pub(super) fn import(ctx: &Context, path: &Path, form: &Form, session: &mut dyn 
             renamed.from, renamed.to
         ));
     }
+    if report.columns.len() == 1
+        && let Some(separator) = sample.suspected_separator()
+    {
+        ctx.ui.warn(format!(
+            "{name} has become one column, whose values contain {separator:?}: --csv-separator says what separates columns"
+        ));
+    }
     Ok(Imported {
         table,
         rows: report.rows,
@@ -149,10 +157,53 @@ pub(super) fn import(ctx: &Context, path: &Path, form: &Form, session: &mut dyn 
         columns: report
             .columns
             .into_iter()
-            .map(|(name, kind): (String, Kind)| Column {
+            .map(|(name, kind): (String, strict::Kind)| Column {
                 name,
-                kind: kind.name(),
+                kind: kind.name().to_owned(),
             })
             .collect(),
+    })
+}
+
+/// Imports objects of JSON into a table, new or there already, all or none.
+fn import_json(path: &Path, table: String, session: &mut dyn Session) -> Result<Imported> {
+    let count = format!("SELECT count(*) FROM {}", identifier(&table));
+    let before = query::number(session, &count).ok();
+    // An absolute path is never taken for an option or a program.
+    let file =
+        std::path::absolute(path).map_err(|error| Error::io(error, format!("cannot read {}", path.display())))?;
+    let words = ["--json".to_owned(), file.to_string_lossy().into_owned(), table.clone()];
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let refused = |why: String| Error::new(Code::InvalidFile, why.trim().to_owned());
+    let options = import::Options::parse(&words, &Style::default()).map_err(|refusal| match refusal {
+        import::Refusal::Usage(why) => refused(why),
+        import::Refusal::Message(why) => refused(why.to_owned()),
+    })?;
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let mut streams = import::Streams {
+        out: &mut out,
+        err: &mut err,
+        terminal: false,
+    };
+    let code = import::import(session, &options, &mut streams, &interrupt::pressed)?;
+    if code != 0 {
+        return Err(refused(String::from_utf8_lossy(&err).into_owned()));
+    }
+    let columns = query::rows(
+        session,
+        &format!("SELECT name, type FROM pragma_table_info({})", literal(&table)),
+    )?;
+    let text = crate::sql::text::value_to_text;
+    Ok(Imported {
+        rows: query::number(session, &count)?.saturating_sub(before.unwrap_or(0)),
+        table_created: before.is_none(),
+        columns: columns
+            .iter()
+            .map(|row| Column {
+                name: text(&row[0]),
+                kind: text(&row[1]),
+            })
+            .collect(),
+        table,
     })
 }

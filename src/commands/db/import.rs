@@ -1,7 +1,8 @@
 //! `torso db import`: a file into a new database, or a CSV table into one that is there.
 
 use super::csv::{self, Imported};
-use super::seed::{Kind, Source};
+use super::seed::Source;
+use super::sniff::Kind;
 use super::{create, reach, refresh_replicas};
 use crate::commands::answers::{self, Done};
 use crate::commands::complete;
@@ -14,7 +15,7 @@ use crate::ui::text;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
-/// Import a SQLite file, a dump or a CSV table
+/// Import a SQLite file, a dump, a CSV table or JSON
 ///
 /// torso detects the file type from content and extension. It creates the database if there is none of that name. A CSV
 /// table can also go into an existing database: in one transaction, and replicas are updated.
@@ -57,7 +58,7 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
     }
     let path = args.file.display();
     match kind {
-        Kind::Csv => {}
+        Kind::Csv | Kind::Json => {}
         Kind::Database => {
             return Err(
                 Error::new(Code::DatabaseExists, format!("database {name} exists already")).hint(format!(

@@ -16,6 +16,7 @@ mod replicas;
 mod seed;
 pub(super) mod shell;
 mod show;
+mod sniff;
 mod tokens;
 mod usage;
 mod words;

@@ -4,17 +4,17 @@
 //! half-made database.
 
 use super::csv;
+use super::sniff::{Kind, Sample, open_input};
 use crate::commands::complete;
 use crate::context::Context;
 use crate::control::Staging;
-use crate::control::files::SQLITE_HEADER;
 use crate::control::names::DatabaseName;
 use crate::control::types::Seed;
 use crate::error::{Code, Error, Result};
 use crate::shell::interrupt;
 use crate::sql::{self, Session, Target, copy, query, script};
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 /// What a new database starts with.
@@ -52,7 +52,7 @@ impl Source {
         match kind {
             Kind::Database => from_file = Some(path),
             Kind::Script => from_dump = Some(path),
-            Kind::Csv => from_csv = Some(path),
+            Kind::Csv | Kind::Json => from_csv = Some(path),
         }
         Self {
             from_file,
@@ -110,14 +110,22 @@ impl Source {
         interrupt::install();
         let staging = ctx.control()?.staging()?;
         let mut imported = None;
-        if let Some(path) = &self.from_file {
+        // A file is what it is, whatever the option that named it.
+        let (from_file, from_dump) = match (&self.from_file, &self.from_dump) {
+            (Some(path), _) if is_script(path)? => (None, Some(path)),
+            (_, Some(path)) if path != Path::new("-") && Kind::of(path).ok() == Some(Kind::Database) => {
+                (Some(path), None)
+            }
+            (file, dump) => (file.as_ref(), dump.as_ref()),
+        };
+        if let Some(path) = from_file {
             let mut progress = ctx.ui.progress("Copying");
             copy::copy_file(path, &staging.path, &mut |done, all| {
                 progress.at(done, all);
                 not_interrupted()
             })?;
         }
-        if let Some(path) = &self.from_dump {
+        if let Some(path) = from_dump {
             fill(&staging, |session| load_script(ctx, path, session))?;
         }
         if let Some(path) = &self.from_csv {
@@ -183,48 +191,10 @@ fn load_script(ctx: &Context, path: &Path, session: &mut dyn Session) -> Result<
     )
 }
 
-/// A file to be read, and its size (0 where it has none, as a pipe).
-pub(super) fn open_input(path: &Path) -> Result<(File, u64)> {
-    let doing = |error| Error::io(error, format!("cannot read {}", path.display()));
-    let file = File::open(path).map_err(doing)?;
-    let metadata = file.metadata().map_err(doing)?;
-    if metadata.is_dir() {
-        return Err(Error::new(
-            Code::InvalidFile,
-            format!("cannot read {}: it is a directory", path.display()),
-        ));
-    }
-    Ok((file, metadata.len()))
-}
-
-/// What a file to be imported is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Database,
-    Script,
-    Csv,
-}
-
-impl Kind {
-    /// Told by how it begins, then by its extension.
-    pub fn of(path: &Path) -> Result<Self> {
-        let (file, _) = open_input(path)?;
-        let mut start = BufReader::with_capacity(64, file);
-        let begins = start
-            .fill_buf()
-            .map_err(|error| Error::io(error, format!("cannot read {}", path.display())))?;
-        if begins.starts_with(SQLITE_HEADER) {
-            return Ok(Self::Database);
-        }
-        let extension = path
-            .extension()
-            .map(|extension| extension.to_string_lossy().to_lowercase());
-        Ok(match extension.as_deref() {
-            Some("db" | "sqlite" | "sqlite3" | "sl3" | "s3db" | "db3") => Self::Database,
-            Some("sql" | "dump") => Self::Script,
-            _ => Self::Csv,
-        })
-    }
+/// Whether a file begins as SQL does.
+fn is_script(path: &Path) -> Result<bool> {
+    let (file, _) = open_input(path)?;
+    Ok(Sample::of(path, file)?.is_sql())
 }
 
 /// Stops long work after Ctrl-C.

@@ -23,6 +23,8 @@ pub struct Options<'a> {
     pub table: &'a str,
     /// Between columns: one byte of ASCII.
     pub separator: u8,
+    /// After each row: a line feed, or a carriage return.
+    pub row_end: u8,
     /// Told bytes done and bytes in all (both passes), now and then. Answering [`Flow::Stop`] ends the import.
     pub progress: &'a mut dyn FnMut(u64, u64) -> Flow,
 }
@@ -165,6 +167,7 @@ impl<'a> Checked<'a> {
     fn new(file: &'a mut File, options: &Options<'_>) -> Self {
         let dialect = Dialect {
             column: options.separator,
+            row: options.row_end,
             ..Dialect::CSV
         };
         Self {

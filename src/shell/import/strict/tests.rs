@@ -17,6 +17,7 @@ fn run(session: &mut dyn Session, text: &[u8]) -> Result<Report> {
         name: "a.csv",
         table: "t",
         separator: b',',
+        row_end: b'\n',
         progress: &mut |_, _| Flow::Continue,
     };
     import(session, &mut file(text), &mut options)
@@ -135,6 +136,7 @@ fn a_stop_leaves_nothing() {
             name: "a.csv",
             table: "t",
             separator: b',',
+            row_end: b'\n',
             progress: &mut progress,
         };
         let error = import(&mut *session, &mut file(text.as_bytes()), &mut options).unwrap_err();
