@@ -498,3 +498,74 @@ fn a_protected_database_is_not_changed_much_without_a_question() {
     // Scripts are never asked.
     world.ok(["db", "shell", "app", "create table t(a); drop table t;"]);
 }
+
+#[test]
+fn keys_typed_ahead_of_the_prompt_all_run() {
+    let world = World::new();
+    let mut person = in_memory(&world);
+    // One burst, as a terminal without bracketed paste sends it: each statement is read by a reading of its own.
+    person.types("begin;\rcreate table b(a);\rinsert into b values(4100);\rcommit;\rselect a + 11 as sum from b;\r");
+    person.sees(" 4111 │");
+    person.leaves();
+}
+
+#[test]
+fn slips_at_the_prompt_are_answered_and_nothing_is_lost() {
+    let world = world_with_tables();
+    let mut person = Person::at(&world, &["app"], "app ams> ");
+    person.runs("  .tables", "users\r\n");
+    person.runs(".headers on;", "");
+    for (typed, meant) in [
+        ("show tables;", ".tables lists the tables"),
+        ("describe users", ".schema users"),
+        ("\\dt", ".tables lists"),
+        ("help", ".help lists"),
+        ("use other;", ".open other"),
+    ] {
+        person.runs(typed, meant);
+    }
+    // The statement comes back without the command, and needs only its end.
+    person.types("select 40 + 4671\r.tables\r");
+    person.sees("does not end with \";\"");
+    person.types(";\r");
+    person.sees(" 4711 │");
+    person.runs("select now();", "did you mean datetime('now')?");
+    person.runs("select\u{a0}1;", "a no-break space");
+    person.leaves();
+}
+
+#[test]
+fn leaving_in_an_open_transaction_takes_a_second_time() {
+    let world = World::new();
+    let mut person = in_memory(&world);
+    person.runs("begin;", ":memory:*");
+    person.types(CTRL_D);
+    person.sees("A transaction is open");
+    person.sees(":memory:*> ");
+    person.types(".quit\r");
+    assert_eq!(person.ends(), 0);
+}
+
+#[test]
+fn safe_mode_at_the_prompt_refuses_a_command_and_goes_on() {
+    let world = World::new();
+    let mut person = Person::at(&world, &[":memory:", "-safe"], ":memory:> ");
+    person.runs(".shell ls", "cannot run .shell in safe mode");
+    person.runs("attach 'x' as y;", "in safe mode");
+    person.answers("select 40 + 4671;", "4711");
+    person.leaves();
+}
+
+#[test]
+fn pager_that_cannot_be_started_swallows_no_rows() {
+    for (name, value) in [("PAGER", "/no/such/pager"), ("PAGER", "false"), ("TERM", "dumb")] {
+        let mut world = World::new();
+        world.set(name, value);
+        let mut person = in_memory(&world);
+        person.types("select 'row ' || value as row from generate_series(1, 300);\r");
+        person.sees("row 1 ");
+        person.sees("row 300 ");
+        person.sees("> ");
+        person.leaves();
+    }
+}
