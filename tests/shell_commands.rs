@@ -46,6 +46,18 @@ fn find_shows_where_a_text_is() {
 }
 
 #[test]
+fn find_folds_the_letters_of_all_alphabets() {
+    let (code, out, _) = everywhere(
+        "INSERT INTO note VALUES('École'),('ÉCOLE'),('ecole'),('Москва');\n.find école\n.find МОСКВА\n.find --case École\n",
+    );
+    assert_eq!(code, 0);
+    assert_eq!(
+        out,
+        "note|words|5|École\nnote|words|6|ÉCOLE\nnote|words|8|Москва\nnote|words|5|École\n"
+    );
+}
+
+#[test]
 fn sizes_and_health() {
     let (code, out, err) = everywhere(".sizes\n.intck\n.mode json\n.sizes by_people\n");
     assert_eq!((code, err.as_str()), (0, ""));
@@ -89,15 +101,20 @@ fn a_difference_is_shown_between_a_file_and_a_server() {
         run.stdout,
         "index by_people||only here|CREATE INDEX by_people ON city(people)|\n\
          table more||only there||CREATE TABLE more(a)\n\
-         city|1|only here||\n\
+         city|1|only here|id=1, name='Amsterdam', people=900000|\n\
          city|2|name|Lissabon|\n\
          city|2|people|550000|1\n\
-         city|4|only there||\n\
-         street|A,3|only there||\n"
+         city|4|only there||id=4, name='New', people=0\n\
+         street|A,3|only there||city=3, name='A'\n"
     );
     let run = world.torso(["db", "shell", &url, &format!(".diff {file}")]);
     assert!(run.stdout.contains("city|2|people|1|550000\n"), "{}", run.stdout);
-    assert!(run.stdout.contains("city|1|only there||\n"), "{}", run.stdout);
+    assert!(
+        run.stdout
+            .contains("city|1|only there||id=1, name='Amsterdam', people=900000\n"),
+        "{}",
+        run.stdout
+    );
     let run = world.torso(["db", "shell", &file, ".diff no/such.db"]);
     assert_eq!(run.code(), 1);
     assert!(run.stderr.starts_with("Error: "), "{}", run.stderr);
@@ -122,7 +139,7 @@ fn large_tables_are_merged() {
     let run = world.torso(["db", "shell", &one, ".mode quote", &format!(".diff {other}")]);
     assert_eq!(
         run.stdout,
-        "'t','k777','v',777,'777'\n't','k9999','only here',NULL,NULL\n"
+        "'t','k777','v',777,'777'\n't','k9999','only here','k=''k9999'', v=9999',NULL\n"
     );
 }
 

@@ -31,6 +31,26 @@ pub fn value_to_text(value: &Value) -> String {
     }
 }
 
+/// A value as an SQL literal, with reals as the engine shows them.
+#[must_use]
+pub fn value_to_literal(value: &Value) -> String {
+    use std::fmt::Write;
+    match value {
+        Value::Null => "NULL".to_owned(),
+        Value::Text(text) => literal(text),
+        Value::Blob(bytes) => {
+            let mut text = String::from("x'");
+            for byte in bytes {
+                // Writing to a String cannot fail.
+                let _ = write!(text, "{byte:02x}");
+            }
+            text.push('\'');
+            text
+        }
+        number => value_to_text(number),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

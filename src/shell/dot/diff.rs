@@ -7,13 +7,12 @@ use super::Call;
 use super::open::target;
 use super::table_info::{Table, tables};
 use crate::error::{Code, Error, Result};
-use crate::shell::exec::screen::layout;
+use crate::shell::exec::screen::show_rows;
 use crate::shell::interrupt;
-use crate::shell::render::Renderer;
 use crate::shell::state::{Interrupt, Shell, ShellResult};
 use crate::sql::query::{owned, rows, text};
-use crate::sql::text::{identifier, value_to_text};
-use crate::sql::{self, Args, Column, Failure, Flow, Outcome, Session, Sink, Target, Value, ValueRef};
+use crate::sql::text::{identifier, value_to_literal, value_to_text};
+use crate::sql::{self, Args, Failure, Flow, Outcome, Session, Sink, Target, Value, ValueRef};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::io;
@@ -21,6 +20,10 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 /// Rows of the other database on their way.
 const AHEAD: usize = 256;
+
+/// What is said of an object or a row that one side lacks.
+const ONLY_HERE: &str = "only here";
+const ONLY_THERE: &str = "only there";
 
 type Row = Vec<Value>;
 
@@ -36,7 +39,7 @@ struct Common {
 
 /// Shows differences, and counts them.
 struct Report<'r> {
-    renderer: Renderer<'r>,
+    sink: &'r mut dyn Sink,
     differences: u64,
 }
 
@@ -44,7 +47,7 @@ impl Report<'_> {
     fn tell(&mut self, object: &str, row: Option<&str>, what: &str, here: &Value, there: &Value) -> io::Result<()> {
         self.differences += 1;
         let row = row.map_or(ValueRef::Null, |row| ValueRef::Text(row.as_bytes()));
-        self.renderer
+        self.sink
             .row(&[
                 ValueRef::Text(object.as_bytes()),
                 row,
@@ -220,16 +223,28 @@ struct Merge<'m, 'r> {
 
 impl Merge<'_, '_> {
     fn only(&mut self, row: &Row, what: &str) -> io::Result<()> {
-        let key = shown(&row[..self.table.keys]);
-        self.report
-            .tell(&self.table.name, Some(&key), what, &Value::Null, &Value::Null)
+        let keys = self.table.keys;
+        let key = shown(&row[..keys]);
+        let contents: Vec<String> = self
+            .table
+            .columns
+            .iter()
+            .zip(&row[keys..])
+            .map(|(column, value)| format!("{column}={}", value_to_literal(value)))
+            .collect();
+        let contents = Value::Text(contents.join(", "));
+        let (here, there) = match what {
+            ONLY_HERE => (contents, Value::Null),
+            _ => (Value::Null, contents),
+        };
+        self.report.tell(&self.table.name, Some(&key), what, &here, &there)
     }
 
     /// What the other database has beyond the last row of this one.
     fn rest(&mut self) -> io::Result<()> {
         while self.others.peek().is_some() {
             if let Some(row) = self.others.next.take() {
-                self.only(&row, "only there")?;
+                self.only(&row, ONLY_THERE)?;
             }
         }
         Ok(())
@@ -250,12 +265,12 @@ impl Sink for Merge<'_, '_> {
             }
             match compared {
                 None | Some(Ordering::Less) => {
-                    self.only(&row, "only here")?;
+                    self.only(&row, ONLY_HERE)?;
                     return Ok(Flow::Continue);
                 }
                 Some(Ordering::Greater) => {
                     if let Some(other) = self.others.next.take() {
-                        self.only(&other, "only there")?;
+                        self.only(&other, ONLY_THERE)?;
                     }
                 }
                 Some(Ordering::Equal) => break,
@@ -337,14 +352,14 @@ fn schemas(here: &mut dyn Session, there: &mut dyn Session, report: &mut Report<
     let written = |told: io::Result<()>| told.map_err(|error| Error::from(Failure::Sink(error)));
     for (name, sql) in &ours {
         match theirs.get(name) {
-            None => written(report.tell(name, None, "only here", sql, &Value::Null))?,
+            None => written(report.tell(name, None, ONLY_HERE, sql, &Value::Null))?,
             Some(other) if other != sql => written(report.tell(name, None, "sql", sql, other))?,
             Some(_) => {}
         }
     }
     for (name, sql) in &theirs {
         if !ours.contains_key(name) {
-            written(report.tell(name, None, "only there", &Value::Null, sql))?;
+            written(report.tell(name, None, ONLY_THERE, &Value::Null, sql))?;
         }
     }
     let others = tables(there)?;
@@ -421,24 +436,16 @@ pub fn diff(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
         return shell.fail(format_args!("Usage: .diff TARGET"));
     };
     let other = target(shell, name)?.restricted(true, false);
-    let style = layout(shell).map_or_else(|| shell.settings.style.clone(), |layout| layout.style);
-    shell.session()?;
-    let slot = &mut shell.connections.slots[shell.connections.active];
-    let Some(session) = &mut slot.session else {
-        return Ok(());
+    let names = ["object", "row", "difference", "here", "there"];
+    let shown = show_rows(shell, &names, |session, sink| {
+        let mut report = Report { sink, differences: 0 };
+        let compared = compare(session, &other, &mut report);
+        (compared, report.differences)
+    })?;
+    // Who leaves the pager has seen that there are differences.
+    let Some((compared, differences)) = shown else {
+        return Err(Interrupt::Failed(1));
     };
-    let mut report = Report {
-        renderer: Renderer::new(&style, &mut shell.out),
-        differences: 0,
-    };
-    let columns = ["object", "row", "difference", "here", "there"].map(|name| Column {
-        name: name.to_owned(),
-        decltype: None,
-    });
-    report.renderer.columns(&columns)?;
-    let compared = compare(session.as_mut(), &other, &mut report);
-    let differences = report.differences;
-    report.renderer.finish()?;
     match compared {
         Err(error) => shell.fail(format_args!("Error: {error}")),
         // As a comparison of files: scripts learn it from the exit code.

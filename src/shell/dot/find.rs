@@ -2,36 +2,35 @@
 
 use super::Call;
 use super::table_info::{Table, tables};
-use crate::shell::exec::screen::layout;
-use crate::shell::render::Renderer;
+use crate::shell::exec::screen::show_rows;
 use crate::shell::state::{Shell, ShellResult};
 use crate::shell::words::is_option;
 use crate::sql::text::{identifier, literal, value_to_text};
-use crate::sql::{Args, Column, Failure, Flow, Sink, Value, ValueRef};
+use crate::sql::{Args, Failure, Flow, Sink, Value, ValueRef};
 use std::io;
 
 /// A query can have no more columns than this, whatever the table has.
 const MOST_COLUMNS: usize = 1_000;
 
 /// Shows a line for each value that was found.
-struct Finds<'r, 'a> {
-    renderer: &'r mut Renderer<'a>,
-    table: &'a Table,
-    found: &'r mut u64,
+struct Finds<'r> {
+    sink: &'r mut dyn Sink,
+    table: &'r Table,
+    /// The text in small letters, where SQLite does not fold all of its letters.
+    folded: Option<&'r str>,
 }
 
-impl Sink for Finds<'_, '_> {
+impl Sink for Finds<'_> {
     /// The key, then a value for each column: NULL where it is not what is looked for.
     fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<Flow> {
         let Some((&key, values)) = row.split_first() else {
             return Ok(Flow::Continue);
         };
         for (column, &value) in self.table.columns.iter().zip(values) {
-            if value == ValueRef::Null {
+            if value == ValueRef::Null || !self.is_found(value) {
                 continue;
             }
-            *self.found += 1;
-            self.renderer.row(&[
+            self.sink.row(&[
                 ValueRef::Text(self.table.name.as_bytes()),
                 ValueRef::Text(column.as_bytes()),
                 key,
@@ -39,6 +38,17 @@ impl Sink for Finds<'_, '_> {
             ])?;
         }
         Ok(Flow::Continue)
+    }
+}
+
+impl Finds<'_> {
+    /// Whether a value that SQLite found holds the text. LIKE folds the letters of ASCII only; where there are others, their
+    /// places were left open.
+    fn is_found(&self, value: ValueRef<'_>) -> bool {
+        match (self.folded, value) {
+            (Some(folded), ValueRef::Text(text)) => String::from_utf8_lossy(text).to_lowercase().contains(folded),
+            _ => true,
+        }
     }
 }
 
@@ -77,8 +87,17 @@ fn query(table: &Table, exact: bool) -> String {
 
 /// A pattern for LIKE that fits whatever holds `text`.
 fn pattern(text: &str) -> String {
-    let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-    format!("%{escaped}%")
+    let mut pattern = String::from("%");
+    for letter in text.chars() {
+        match letter {
+            '\\' | '%' | '_' => pattern.extend(['\\', letter]),
+            // Which letter it is, whatever its case, is looked at afterwards.
+            letter if !letter.is_ascii() && letter.is_alphabetic() => pattern.push('_'),
+            letter => pattern.push(letter),
+        }
+    }
+    pattern.push('%');
+    pattern
 }
 
 pub fn find(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
@@ -114,43 +133,35 @@ pub fn find(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
         positional: vec![Value::Text(parameter)],
         named: Vec::new(),
     };
-    let style = layout(shell).map_or_else(|| shell.settings.style.clone(), |layout| layout.style);
-    let mut found = 0;
-    let mut failures = Vec::new();
-    shell.session()?;
-    let slot = &mut shell.connections.slots[shell.connections.active];
-    let Some(session) = &mut slot.session else {
-        return Ok(());
-    };
-    let mut renderer = Renderer::new(&style, &mut shell.out);
-    let columns = ["table", "column", "row", "value"].map(|name| Column {
-        name: name.to_owned(),
-        decltype: None,
-    });
-    renderer.columns(&columns)?;
-    for table in &all {
-        if wanted.as_ref().is_some_and(|wanted| !wanted.contains(&table.name)) || table.columns.is_empty() {
-            continue;
-        }
-        let mut finds = Finds {
-            renderer: &mut renderer,
-            table,
-            found: &mut found,
-        };
-        match session.run(&query(table, exact), &args, &mut finds) {
-            Ok(_) => {}
-            Err(Failure::Sink(error)) => return Err(error.into()),
-            // A table that cannot be read hides nothing in the others.
-            Err(failure @ Failure::Sql { .. }) if !crate::shell::interrupt::pressed() => {
-                failures.push(format!("{}: {failure}", table.name));
+    let folded = (!exact && !text.is_ascii()).then(|| text.to_lowercase());
+    let shown = show_rows(shell, &["table", "column", "row", "value"], |session, sink| {
+        let mut failures: Vec<String> = Vec::new();
+        for table in &all {
+            if wanted.as_ref().is_some_and(|wanted| !wanted.contains(&table.name)) || table.columns.is_empty() {
+                continue;
             }
-            Err(failure) => {
-                failures.push(failure.to_string());
-                break;
+            let mut finds = Finds {
+                sink: &mut *sink,
+                folded: folded.as_deref(),
+                table,
+            };
+            match session.run(&query(table, exact), &args, &mut finds) {
+                Ok(_) => {}
+                Err(Failure::Sink(error)) => return Err(error),
+                // A table that cannot be read hides nothing in the others.
+                Err(failure @ Failure::Sql { .. }) if !crate::shell::interrupt::pressed() => {
+                    failures.push(format!("{}: {failure}", table.name));
+                }
+                Err(failure) => {
+                    failures.push(failure.to_string());
+                    break;
+                }
             }
         }
-    }
-    renderer.finish()?;
+        Ok::<_, io::Error>(failures)
+    })?;
+    let Some(failures) = shown else { return Ok(()) };
+    let failures: Vec<String> = failures?;
     match failures[..] {
         [] => Ok(()),
         _ => shell.fail(format_args!("Error: {}", failures.join("\nError: "))),

@@ -2,8 +2,8 @@
 
 use super::{Call, specs};
 use crate::shell::command_spec::CommandSpec;
+use crate::shell::exec::screen::show_lines;
 use crate::shell::state::{Shell, ShellResult};
-use std::io::Write;
 
 pub fn help(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
     let pattern = call.args.first().map_or("", String::as_str);
@@ -15,15 +15,13 @@ pub fn help(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
 
 /// Prints the help on what `pattern` names. False if it names nothing.
 pub fn print(shell: &mut Shell<'_>, pattern: &str) -> ShellResult<bool> {
-    let lines = match pattern {
+    let lines: Vec<String> = match pattern {
         "" => sorted().iter().map(|spec| spec.help_line()).collect(),
         "-a" | "-all" | "--all" => sorted().iter().flat_map(|spec| spec.help()).collect(),
         _ if pattern.starts_with('0') => sorted().iter().flat_map(|spec| spec.help()).collect(),
         _ => matching(pattern),
     };
-    for line in &lines {
-        writeln!(shell.out, "{line}")?;
-    }
+    show_lines(shell, &lines)?;
     Ok(!lines.is_empty())
 }
 

@@ -6,8 +6,8 @@ use super::local::local;
 use super::log::place;
 use crate::shell::state::{Shell, ShellResult, TraceOutput};
 use crate::shell::words::is_option;
-use crate::sql::number::{push_integer, push_rounded};
 use crate::sql::split::pieces;
+use crate::sql::text::value_to_literal;
 use crate::sql::{Args, Moment, Tracer, Value};
 use rusqlite::trace::{TraceEvent, TraceEventCodes};
 use std::sync::Arc;
@@ -70,25 +70,9 @@ fn expand(sql: &str, args: &Args) -> String {
             let given = args.named.iter().find(|(given, _)| *given == name);
             given.map(|(_, value)| value)
         });
-        push_literal(&mut text, value.unwrap_or(&Value::Null));
+        text.push_str(&value_to_literal(value.unwrap_or(&Value::Null)));
     }
     text
-}
-
-fn push_literal(text: &mut String, value: &Value) {
-    let mut digits = Vec::new();
-    match value {
-        Value::Null => text.push_str("NULL"),
-        Value::Integer(integer) => push_integer(&mut digits, *integer),
-        Value::Real(real) => push_rounded(&mut digits, *real),
-        Value::Text(value) => text.push_str(&crate::sql::text::literal(value)),
-        Value::Blob(bytes) => {
-            text.push_str("x'");
-            bytes.iter().for_each(|byte| text.push_str(&format!("{byte:02x}")));
-            text.push('\'');
-        }
-    }
-    text.push_str(&String::from_utf8_lossy(&digits));
 }
 
 /// What to do with the statements that a session sends to its server.

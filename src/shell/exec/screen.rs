@@ -5,10 +5,12 @@
 use crate::shell::editor::schema::{Live, Schema};
 use crate::shell::editor::{diagnose, foreign};
 use crate::shell::options::TerminalOptions;
-use crate::shell::render::{Mode, Style};
+use crate::shell::render::{Mode, Renderer, Style};
 use crate::shell::state::{Shell, ShellResult};
-use crate::shell::terminal::layout::{self, Fit};
-use crate::sql::split;
+use crate::shell::terminal::layout::{self, Fit, Screen};
+use crate::shell::terminal::pager::Pager;
+use crate::sql::{Column, Session, Sink, split};
+use std::io::{self, Write};
 
 /// How one result is laid out on the terminal.
 pub struct ScreenLayout {
@@ -57,6 +59,81 @@ pub fn layout(shell: &Shell<'_>) -> Option<ScreenLayout> {
         fit,
         rows: (paged && !is_dumb()).then_some(rows),
     })
+}
+
+/// Shows rows that a command makes itself as results are shown: fitted to the terminal, and paged. None where the person left
+/// the pager before the end.
+pub fn show_rows<T>(
+    shell: &mut Shell<'_>,
+    names: &[&str],
+    produce: impl FnOnce(&mut dyn Session, &mut dyn Sink) -> T,
+) -> ShellResult<Option<T>> {
+    shell.session()?;
+    let layout = layout(shell);
+    let Some(session) = &mut shell.connections.slots[shell.connections.active].session else {
+        return Ok(None);
+    };
+    let style = layout.as_ref().map_or(&shell.settings.style, |layout| &layout.style);
+    let fit = layout.as_ref().and_then(|layout| layout.fit.as_ref());
+    let Some(rows) = layout.as_ref().and_then(|layout| layout.rows) else {
+        return Ok(Some(write_rows(style, fit, &mut shell.out, names, |sink| {
+            produce(session.as_mut(), sink)
+        })?));
+    };
+    let mut pager = Pager::new(&mut shell.out, rows);
+    let written = write_rows(style, fit, &mut pager, names, |sink| produce(session.as_mut(), sink));
+    let left = pager.left();
+    pager.finish()?;
+    if left { Ok(None) } else { Ok(Some(written?)) }
+}
+
+fn write_rows<T>(
+    style: &Style,
+    fit: Option<&Fit>,
+    out: &mut dyn Write,
+    names: &[&str],
+    produce: impl FnOnce(&mut dyn Sink) -> T,
+) -> io::Result<T> {
+    let columns: Vec<Column> = names
+        .iter()
+        .map(|name| Column {
+            name: (*name).to_owned(),
+            decltype: None,
+        })
+        .collect();
+    match fit {
+        Some(fit) => {
+            let mut screen = Screen::new(fit, out);
+            screen.columns(&columns)?;
+            let produced = produce(&mut screen);
+            screen.finish()?;
+            Ok(produced)
+        }
+        None => {
+            let mut renderer = Renderer::new(style, out);
+            renderer.columns(&columns)?;
+            let produced = produce(&mut renderer);
+            renderer.finish()?;
+            Ok(produced)
+        }
+    }
+}
+
+/// Writes lines of a command's own, through the pager where they are more than fit the terminal.
+pub fn show_lines(shell: &mut Shell<'_>, lines: &[String]) -> ShellResult {
+    let rows = layout::size()
+        .map(|(_, rows)| rows)
+        .filter(|_| shell.terminal.is_some() && shell.out.is_standard() && !is_dumb());
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let Some(rows) = rows else {
+        return Ok(shell.out.write_all(text.as_bytes())?);
+    };
+    let mut pager = Pager::new(&mut shell.out, rows);
+    match pager.write_all(text.as_bytes()) {
+        Err(_) if pager.left() => Ok(()),
+        Err(error) => Err(error.into()),
+        Ok(()) => Ok(pager.finish()?),
+    }
 }
 
 /// Whether the terminal cannot move its cursor, as a pager needs it to.

@@ -117,7 +117,11 @@ impl Grid {
             .iter()
             .zip(&limits)
             .map(|(column, &limit)| {
-                let name = text::visible(text::until_nul(column.name.as_bytes()), style.escape, &mut scratch);
+                let name = text::visible(
+                    text::shown(column.name.as_bytes(), style.escape),
+                    style.escape,
+                    &mut scratch,
+                );
                 let mut shown = Vec::new();
                 wrap::push_expanded(&mut shown, wrap::line(name, limit, style.word_wrap).shown, limit);
                 shown
@@ -157,7 +161,7 @@ impl Grid {
                     text::visible(&self.scratch, style.escape, &mut self.visible)
                 }
                 ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
-                    text::visible(text::until_nul(bytes), style.escape, &mut self.visible)
+                    text::visible(text::shown(bytes, style.escape), style.escape, &mut self.visible)
                 }
                 ValueRef::Null => style.null.as_bytes(),
                 ValueRef::Integer(_) | ValueRef::Real(_) => {

@@ -119,7 +119,7 @@ impl Stream {
             ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
                 push(
                     out,
-                    text::visible(text::until_nul(bytes), style.escape, &mut self.scratch),
+                    text::visible(text::shown(bytes, style.escape), style.escape, &mut self.scratch),
                 );
             }
             ValueRef::Null if style.dim_null => push_dim(out, style.null.as_bytes()),
@@ -156,7 +156,7 @@ impl Stream {
                 ValueRef::Null if style.dim_null => push_dim(out, style.null.as_bytes()),
                 ValueRef::Null => out.extend_from_slice(style.null.as_bytes()),
                 ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
-                    let mut shown = text::until_nul(bytes);
+                    let mut shown = text::shown(bytes, style.escape);
                     if style.escape != Escape::Off {
                         shown = text::visible(shown, style.escape, &mut self.scratch);
                     }

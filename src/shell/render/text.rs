@@ -13,6 +13,12 @@ pub fn until_nul(text: &[u8]) -> &[u8] {
     &text[..memchr::memchr(0, text).unwrap_or(text.len())]
 }
 
+/// What is shown of a text: all of it where control characters are made visible, and a NUL with them.
+#[must_use]
+pub fn shown(text: &[u8], escape: Escape) -> &[u8] {
+    if escape == Escape::Off { until_nul(text) } else { text }
+}
+
 /// Which bytes make a CSV field need quotes, the separator's apart.
 const CSV_QUOTED: [bool; 256] = {
     let mut table = [false; 256];

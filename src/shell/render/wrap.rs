@@ -1,9 +1,10 @@
 //! How many cells of a terminal a text takes, and where it breaks into lines.
 //!
-//! A unit is a character, or a byte that is no UTF-8 together with the continuation bytes after it. Classic counts every
+//! A unit is a character with what combines with it, or a byte that is no UTF-8 together with the continuation bytes after it. Classic counts every
 //! unit as one cell; here a wide character takes two and a combining one none, so that columns line up.
 
-use unicode_width::UnicodeWidthChar;
+use unicode_segmentation::UnicodeSegmentation;
+use unicode_width::UnicodeWidthStr;
 
 /// What one line of a cell shows.
 pub struct Line<'a> {
@@ -21,13 +22,18 @@ fn unit(text: &[u8]) -> (usize, usize) {
     if first < 0x80 {
         return (1, 1);
     }
+    // Characters that make one sign together (an emoji with its modifiers, a flag) are one unit, as terminals draw them.
+    let start = &text[..text.len().min(LONGEST_UNIT)];
+    let valid = start.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+    if let Some(cluster) = valid.graphemes(true).next() {
+        return (cluster.len(), cluster.width());
+    }
     let follows = text[1..].iter().take_while(|&&byte| byte & 0xc0 == 0x80).count();
-    let bytes = &text[..=follows];
-    let Some(character) = std::str::from_utf8(bytes).ok().and_then(|text| text.chars().next()) else {
-        return (bytes.len(), 1);
-    };
-    (character.len_utf8(), character.width().unwrap_or(1))
+    (follows + 1, 1)
 }
+
+/// Bytes that are looked at for one unit: more than any sign in use takes.
+const LONGEST_UNIT: usize = 128;
 
 /// The next tab stop after `at`, but not beyond `limit`.
 fn tab_stop(at: usize, limit: usize) -> usize {
@@ -174,5 +180,9 @@ mod tests {
         assert_eq!(lines("日本語", 4, false), ["日本", "語"]);
         assert_eq!(lines("e\u{301}e\u{301}", 1, false), ["e\u{301}", "e\u{301}"]);
         assert_eq!(lines("日", 1, false), ["日"]);
+        // A family, a flag and a skin tone are one sign of two cells each.
+        for sign in ["👨\u{200d}👩\u{200d}👧", "🇳🇱", "👍🏽"] {
+            assert_eq!(lines(&format!("{sign}{sign}"), 2, false), [sign, sign]);
+        }
     }
 }

@@ -4,12 +4,14 @@
 //! shortened (`…`); or, where there are too many columns for that, one value a line. Drawing is `render`'s, and scripts never
 //! come here.
 
+use crate::shell::render::text::visible;
 use crate::shell::render::{Escape, Mode, Renderer, Style};
 use crate::sql::number;
 use crate::sql::{Column, Flow, Sink, ValueRef};
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_segmentation::UnicodeSegmentation;
+use unicode_width::UnicodeWidthStr;
 
 /// Rows looked at before the layout is chosen, and how long the first of them waits for the others. Those that follow are
 /// shown as they come: a result may be of any size, or have no end.
@@ -109,12 +111,13 @@ enum Cell {
 }
 
 impl Cell {
-    fn of(value: ValueRef<'_>) -> Self {
+    fn of(value: ValueRef<'_>, escape: Escape) -> Self {
         match value {
             ValueRef::Null => Self::Null,
             ValueRef::Integer(number) => Self::Integer(number),
             ValueRef::Real(number) => Self::Real(number),
-            ValueRef::Text(text) => Self::Text(text.to_vec()),
+            // As wide as it is shown, not as it is stored.
+            ValueRef::Text(text) => Self::Text(visible(text, escape, &mut Vec::new()).to_vec()),
             ValueRef::Blob(bytes) => Self::Text(blob(bytes)),
         }
     }
@@ -250,6 +253,8 @@ impl<'a> Screen<'a> {
                 ValueRef::Blob(bytes) => Some(blob(bytes)),
                 ValueRef::Text(text) => {
                     let limit = *self.limits.get(index)?;
+                    let mut scratch = Vec::new();
+                    let text = visible(text, self.fit.aligned.escape, &mut scratch);
                     shorten(&String::from_utf8_lossy(text), limit).map(String::into_bytes)
                 }
                 _ => None,
@@ -278,7 +283,9 @@ impl Sink for Screen<'_> {
         if self.out.is_none() {
             return self.pass(row);
         }
-        self.kept.push(row.iter().map(|value| Cell::of(*value)).collect());
+        let escape = self.fit.aligned.escape;
+        self.kept
+            .push(row.iter().map(|value| Cell::of(*value, escape)).collect());
         let since = *self.since.get_or_insert_with(Instant::now);
         if self.kept.len() == SAMPLE || since.elapsed() >= WAIT {
             self.choose(true)
@@ -358,12 +365,12 @@ fn shorten(text: &str, limit: usize) -> Option<String> {
             continue;
         }
         let mut used = 1;
-        for c in line.chars() {
-            used += c.width().unwrap_or(0);
+        for sign in line.graphemes(true) {
+            used += sign.width();
             if used > limit {
                 break;
             }
-            short.push(c);
+            short.push_str(sign);
         }
         short.push('…');
     }
@@ -423,6 +430,16 @@ mod tests {
         assert!(shortened);
         assert!(shown.contains("1234567890123") && shown.contains('…'), "{shown}");
         assert!(shown.lines().all(|line| line.width() <= 60), "{shown}");
+    }
+
+    #[test]
+    fn marks_of_direction_are_as_wide_as_they_are_shown() {
+        let marks = "a\u{200e}".repeat(12);
+        let (shown, shortened) = show(40, &["t"], &[&[text(&marks)]]);
+        assert!(shortened);
+        assert!(shown.lines().all(|line| line.width() <= 40), "{shown}");
+        let (shown, _) = show(40, &["t"], &[&[text("a\0b")]]);
+        assert!(shown.contains("a␀b"), "{shown}");
     }
 
     #[test]
