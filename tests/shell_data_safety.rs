@@ -100,6 +100,18 @@ fn dump_with_a_virtual_table_that_is_there_leaves_the_database_as_it_was() {
         world.ok(["db", "shell", &two, ".tables notes", "select * from notes('kept')"]),
         "notes\nkept\n"
     );
+    // In the session that reads it, the table is there at once.
+    world.write("dump.sql", &dump);
+    assert_eq!(
+        world.ok([
+            "db",
+            "shell",
+            ":memory:",
+            ".read dump.sql",
+            "select * from notes('hello')"
+        ]),
+        "hello\n"
+    );
     // Into an empty database it goes whole.
     let three = path(&world, "three.db");
     world.torso_with_input(["db", "shell", &three], &dump).success();

@@ -147,7 +147,19 @@ fn read_all(shell: &mut Shell<'_>, lines: &mut dyn Lines, within: bool) -> Shell
         }
     }
     remote_script::reload_virtual_tables(shell)?;
+    reload_schema(shell)?;
     Ok(failed)
+}
+
+/// Has a connection read the schema again into which a script wrote virtual tables, as dumps do.
+fn reload_schema(shell: &mut Shell<'_>) -> ShellResult {
+    if !shell.statements.schema_written || shell.session()?.in_transaction() {
+        return Ok(());
+    }
+    shell.statements.schema_written = false;
+    // An engine that is too old for it reads the schema when the file is opened next.
+    let _ = shell.query("PRAGMA writable_schema=RESET", &[])?;
+    Ok(())
 }
 
 /// Takes in one line; runs what it completes.

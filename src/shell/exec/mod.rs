@@ -98,6 +98,7 @@ fn check_schema_row(shell: &mut Shell<'_>, sql: &str) -> ShellResult {
         &[Value::Text(name.clone())],
     )?;
     if there.is_ok_and(|rows| rows.is_empty()) {
+        shell.statements.schema_written = true;
         return Ok(());
     }
     Err(statement_failed(format!("table {name} already exists")))

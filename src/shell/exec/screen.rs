@@ -138,7 +138,7 @@ pub fn show_lines(shell: &mut Shell<'_>, lines: &[String]) -> ShellResult {
 
 /// Whether the terminal cannot move its cursor, as a pager needs it to.
 fn is_dumb() -> bool {
-    std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb")
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
 /// Says once how to see what was shortened.

@@ -86,6 +86,8 @@ pub struct StatementState {
     pub deferred: Vec<DeferredRow>,
     /// A server does not check foreign keys for the rest of the script.
     pub keys_unchecked: bool,
+    /// A script wrote a row of the schema table: the connection does not know of it before it reads the schema again.
+    pub schema_written: bool,
     /// A script's transaction could not be begun: the statements that belong to it are not run.
     pub skips_transaction: bool,
     /// A statement was run that may have written: rows are counted, but a changed schema is not.
