@@ -182,6 +182,8 @@ fn tilde_in_a_path_is_the_home_directory() {
         "select * from t",
     ]);
     assert_eq!(std::fs::read_to_string(world.path("home/out.txt")).unwrap(), "1|2\n");
+    world.ok(["db", "create", "copied", "--from-file=~/made.db"]);
+    assert_eq!(world.ok(["db", "shell", "copied", "select a from t"]), "1\n");
     assert_eq!(
         world.ok([
             "db",
@@ -406,6 +408,12 @@ fn import_tells_what_a_file_is_and_refuses_what_it_cannot_read() {
             "{file}"
         );
     }
+    world.write("nulls.csv", "id,name\n1,\n2,\"\"\n");
+    world.ok(["db", "import", "nulls.csv", "nulls", "--null", ""]);
+    assert_eq!(
+        world.ok(["db", "shell", "nulls", "-quote", "select * from nulls"]),
+        "1,NULL\n2,''\n"
+    );
     // What the options of `db create` name is taken for what it is.
     world.write("dump.txt", "BEGIN;\nCREATE TABLE t(a);\nCOMMIT;\n");
     let file = path(&world, "work-file.db");

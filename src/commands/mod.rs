@@ -145,11 +145,33 @@ pub fn command() -> clap::Command {
     Cli::command()
 }
 
+/// A word with a leading `~/` as the home directory, also in the value of an option: shells do that only at the start of a
+/// word that is not quoted, and programs that start this one do not do it at all.
+fn expand_home(word: OsString) -> OsString {
+    let Some(text) = word.to_str() else { return word };
+    let (option, value) = match text.split_once('=') {
+        Some((option, value)) if option.starts_with("--") => (Some(option), value),
+        _ => (None, text),
+    };
+    let Some(home) = std::env::home_dir().filter(|_| value == "~" || value.starts_with("~/")) else {
+        return word;
+    };
+    let mut path = OsString::new();
+    if let Some(option) = option {
+        path.push(option);
+        path.push("=");
+    }
+    path.push(home);
+    path.push(&value[1..]);
+    path
+}
+
 /// The whole program. Answers completion requests, parses, runs, reports.
 pub fn run(args: Vec<OsString>) -> u8 {
     if env::get(env::COMPLETE).is_some() {
         return completion::answer(args);
     }
+    let args = args.into_iter().map(expand_home).collect();
     let args = db::shell::set_words_apart(args);
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,

@@ -26,6 +26,9 @@ pub(crate) struct Form {
     /// Character between CSV columns, or tab [default: what separates the first rows]
     #[arg(long, hide_short_help = true, value_name = "CHAR")]
     csv_separator: Option<Separator>,
+    /// Text that stands for NULL, unless in quotes
+    #[arg(long, visible_alias = "null", hide_short_help = true, value_name = "TEXT")]
+    csv_null: Option<String>,
 }
 
 /// A separator of columns.
@@ -126,6 +129,7 @@ pub(super) fn import(ctx: &Context, path: &Path, form: &Form, session: &mut dyn 
             table: &table,
             separator,
             row_end: sample.row_end(),
+            null: form.csv_null.as_deref(),
             progress: &mut |done, all| {
                 bar.at(done, all);
                 if not_interrupted().is_err() {

@@ -25,6 +25,8 @@ pub struct Options<'a> {
     pub separator: u8,
     /// After each row: a line feed, or a carriage return.
     pub row_end: u8,
+    /// Fields that are this text, and not in quotes, are NULL.
+    pub null: Option<&'a str>,
     /// Told bytes done and bytes in all (both passes), now and then. Answering [`Flow::Stop`] ends the import.
     pub progress: &'a mut dyn FnMut(u64, u64) -> Flow,
 }
@@ -236,6 +238,11 @@ impl<'a> Checked<'a> {
         }
     }
 
+    /// Whether a field stands for NULL.
+    fn is_null(&self, index: usize, null: Option<&str>) -> bool {
+        null.is_some_and(|null| null.as_bytes() == self.field(index)) && !self.record.is_quoted(index)
+    }
+
     fn field(&self, index: usize) -> &[u8] {
         self.record.get(index).unwrap_or_default()
     }
@@ -269,7 +276,7 @@ fn survey(file: &mut File, length: u64, options: &mut Options<'_>) -> Result<Sur
     while records.next(Some(width))? {
         records.check_utf8()?;
         for (index, kind) in kinds.iter_mut().enumerate() {
-            if *kind != Some(Kind::Text) {
+            if *kind != Some(Kind::Text) && !records.is_null(index, options.null) {
                 let value = kind_of(records.field(index));
                 *kind = match *kind {
                     None => Some(value),
@@ -382,6 +389,7 @@ fn insert(
         records,
         kinds: &survey.kinds,
         typed: existing.is_none(),
+        null: options.null,
         length,
         progress: options.progress,
         lines: Lines::new(),
@@ -401,6 +409,7 @@ struct Typed<'a> {
     records: Checked<'a>,
     kinds: &'a [Kind],
     typed: bool,
+    null: Option<&'a str>,
     length: u64,
     progress: &'a mut dyn FnMut(u64, u64) -> Flow,
     /// Where the last records began.
@@ -425,6 +434,9 @@ impl Rows for Typed<'_> {
     }
 
     fn value(&self, index: usize) -> ValueRef<'_> {
+        if self.records.is_null(index, self.null) {
+            return ValueRef::Null;
+        }
         let field = self.records.field(index);
         let number = match self.kinds[index] {
             Kind::Integer if self.typed => integer(field).map(ValueRef::Integer),

@@ -18,6 +18,7 @@ fn run(session: &mut dyn Session, text: &[u8]) -> Result<Report> {
         table: "t",
         separator: b',',
         row_end: b'\n',
+        null: None,
         progress: &mut |_, _| Flow::Continue,
     };
     import(session, &mut file(text), &mut options)
@@ -137,6 +138,7 @@ fn a_stop_leaves_nothing() {
             table: "t",
             separator: b',',
             row_end: b'\n',
+            null: None,
             progress: &mut progress,
         };
         let error = import(&mut *session, &mut file(text.as_bytes()), &mut options).unwrap_err();
