@@ -220,7 +220,15 @@ fn check_content(copy: &Connection, from: &Path) -> Result<()> {
         .find(|line| !line.starts_with("***"))
         .unwrap_or(&verdict)
         .to_owned();
-    Err(not_usable(from, &format!("it is damaged: {first}")).hint("sqlite3's .recover may save what can be saved"))
+    Err(not_usable(from, &format!("it is damaged: {first}")).hint(recover_hint(from)))
+}
+
+/// What saves most of a damaged file.
+fn recover_hint(path: &Path) -> String {
+    format!(
+        "torso db shell {} .recover prints what can be read of it, as SQL",
+        path.display()
+    )
 }
 
 fn not_usable(path: &Path, why: &str) -> Error {
@@ -232,7 +240,7 @@ fn read_failed(from: &Path, to: &Path, error: rusqlite::Error) -> Error {
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => not_usable(from, "it is damaged")
             .caused_by(error)
-            .hint("sqlite3's .recover may save what can be saved"),
+            .hint(recover_hint(from)),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             Error::new(Code::DatabaseBusy, format!("another program holds {}", from.display())).caused_by(error)
         }

@@ -133,7 +133,12 @@ fn open_source(file: &str) -> Result<Connection, String> {
     let health: String = source
         .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
         .map_err(|error| words_of(&error))?;
-    if health == "ok" { Ok(source) } else { Err(health) }
+    if health == "ok" {
+        return Ok(source);
+    }
+    // The first line only names the database.
+    let damage = health.lines().find(|line| !line.starts_with("***"));
+    Err(format!("it is damaged ({})", damage.unwrap_or_default()))
 }
 
 pub fn restore(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
