@@ -538,10 +538,11 @@ fn slips_at_the_prompt_are_answered_and_nothing_is_lost() {
 fn leaving_in_an_open_transaction_takes_a_second_time() {
     let world = World::new();
     let mut person = in_memory(&world);
-    person.runs("begin;", ":memory:*");
+    person.types("begin;\r");
+    person.sees("\x1b[33m*");
     person.types(CTRL_D);
     person.sees("A transaction is open");
-    person.sees(":memory:*> ");
+    person.sees("\x1b[33m*");
     person.types(".quit\r");
     assert_eq!(person.ends(), 0);
 }

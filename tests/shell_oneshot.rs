@@ -328,7 +328,7 @@ fn prompts_come_through_pipes_where_they_are_asked_for() {
 fn the_flags_help_and_version_are_as_in_sqlite3() {
     let world = World::new();
     let help = world.ok(["db", "shell", "-help", "x.db"]);
-    for word in ["Usage", "-init", "-version"] {
+    for word in ["Usage", "-init", "-cmd"] {
         assert!(help.contains(word), "{word}: {help}");
     }
     let version = world.ok(["db", "shell", "-version"]);

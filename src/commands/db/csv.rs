@@ -112,6 +112,7 @@ pub(crate) struct Column {
 pub(super) fn import(ctx: &Context, path: &Path, form: &Form, session: &mut dyn Session) -> Result<Imported> {
     let table = form.table(path)?;
     let sample = Sample::of(path, open_input(path)?.0)?;
+    sample.check(path, Code::InvalidCsv)?;
     if sample.kind(path)? == Kind::Json {
         return import_json(path, table, session);
     }

@@ -118,7 +118,7 @@ impl Sample {
         if self.bytes.starts_with(SQLITE_HEADER) {
             return Ok(Kind::Database);
         }
-        self.check(path)?;
+        self.check(path, Code::InvalidFile)?;
         Ok(match self.extension.as_str() {
             "db" | "sqlite" | "sqlite3" | "sl3" | "s3db" | "db3" => Kind::Database,
             "sql" | "dump" => Kind::Script,
@@ -131,7 +131,7 @@ impl Sample {
     }
 
     /// Fails where the file is compressed, in another encoding or of a kind that is not imported.
-    pub fn check(&self, path: &Path) -> Result<()> {
+    pub fn check(&self, path: &Path, code: Code) -> Result<()> {
         let foreign = FOREIGN
             .iter()
             .find(|(start, ..)| self.bytes.starts_with(start))
@@ -145,7 +145,7 @@ impl Sample {
             None => return Ok(()),
         };
         let (what, hint) = found;
-        Err(Error::new(Code::InvalidFile, format!("{} is {what}", path.display())).hint(hint))
+        Err(Error::new(code, format!("{} is {what}", path.display())).hint(hint))
     }
 
     /// The text without a byte-order mark and blanks.

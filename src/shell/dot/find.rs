@@ -46,8 +46,10 @@ impl Finds<'_> {
     /// places were left open.
     fn is_found(&self, value: ValueRef<'_>) -> bool {
         match (self.folded, value) {
+            (None, _) => true,
             (Some(folded), ValueRef::Text(text)) => String::from_utf8_lossy(text).to_lowercase().contains(folded),
-            _ => true,
+            // No number is written with such letters.
+            (Some(_), _) => false,
         }
     }
 }

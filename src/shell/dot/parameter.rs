@@ -45,30 +45,18 @@ fn list(shell: &mut Shell<'_>) -> ShellResult {
     Ok(())
 }
 
-/// Whether a value is written as SQL: a literal, or an expression that shows it by a quote or a parenthesis. `2024-01-02` and
-/// `555-1234` are texts, although SQLite could compute them.
-fn is_sql(value: &str) -> bool {
-    let value = value.trim();
-    let number = value.trim_start_matches(['+', '-']);
-    let is_number = number.starts_with(|letter: char| letter.is_ascii_digit() || letter == '.')
-        && (number.parse::<f64>().is_ok()
-            || number
-                .strip_prefix("0x")
-                .is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit())));
-    let is_word = [
-        "NULL",
-        "TRUE",
-        "FALSE",
-        "CURRENT_DATE",
-        "CURRENT_TIME",
-        "CURRENT_TIMESTAMP",
-    ]
-    .iter()
-    .any(|word| value.eq_ignore_ascii_case(word));
-    is_number || is_word || value.contains(['\'', '('])
+/// Whether a value is no SQL, although SQLite could compute it: groups of digits and letters with `-`, `/`, `.` or `:` between
+/// them, such as a date, a number of a telephone or a version.
+fn is_text(value: &str) -> bool {
+    let groups: Vec<&str> = value
+        .trim_start_matches(['+', '-'])
+        .split(['-', '/', '.', ':'])
+        .collect();
+    let is_group = |group: &&str| !group.is_empty() && group.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    groups.len() > 1 && groups.iter().all(is_group) && value.parse::<f64>().is_err()
 }
 
-/// The value is an SQL literal or expression if it is written as one, and a text otherwise.
+/// The value is an SQL expression if it can be read as one and is not meant as a text, and a text otherwise.
 fn set(shell: &mut Shell<'_>, name: &str, value: &str) -> ShellResult {
     if !name.starts_with([':', '@', '$', '?', '#']) || name.len() == 1 {
         return shell.fail(format_args!(
@@ -83,7 +71,7 @@ fn set(shell: &mut Shell<'_>, name: &str, value: &str) -> ShellResult {
         )
     };
     // Prepared first: only what cannot be understood is a text, not what fails as it runs.
-    let understood = is_sql(value) && query(shell, &format!("EXPLAIN {}", replace(value)))?.is_ok();
+    let understood = !is_text(value) && query(shell, &format!("EXPLAIN {}", replace(value)))?.is_ok();
     let sql = if understood {
         replace(value)
     } else {
@@ -101,36 +89,35 @@ fn set(shell: &mut Shell<'_>, name: &str, value: &str) -> ShellResult {
 
 #[cfg(test)]
 mod tests {
-    use super::is_sql;
+    use super::is_text;
 
     #[test]
-    fn parameter_values_are_sql_only_where_they_are_written_so() {
+    fn parameter_values_that_sqlite_would_compute_are_texts_where_they_look_so() {
+        for text in [
+            "2024-01-02",
+            "555-1234",
+            "+31-20-1234567",
+            "1.2.3",
+            "10:30",
+            "1/2",
+            "a-b",
+        ] {
+            assert!(is_text(text), "{text}");
+        }
         for sql in [
             "1",
             "-2.5e3",
+            "2.5",
             "0x1F",
             "'it''s'",
             "x'00ff'",
             "NULL",
-            "true",
             "datetime('now')",
-            "(1+1)",
-        ] {
-            assert!(is_sql(sql), "{sql}");
-        }
-        for text in [
-            "2024-01-02",
-            "555-1234",
             "1+1",
-            "abc",
-            "12 monkeys",
-            "1.2.3",
-            "inf",
-            "nan",
-            "a/b",
+            "1 - 2",
             "",
         ] {
-            assert!(!is_sql(text), "{text}");
+            assert!(!is_text(sql), "{sql}");
         }
     }
 }

@@ -248,8 +248,7 @@ commands! {
             "clear                  Forget them all",
             "init                   Make the table that holds them",
             "list                   Show them",
-            "set NAME VALUE         VALUE is an SQL literal, or an expression with quotes or",
-            "                       parentheses, or else a text",
+            "set NAME VALUE         VALUE is an SQL expression, or else a text; dates are texts",
             "unset NAME             Forget one",
         ], ".parameter set :code \"'AMS'\"";
     "print", 3, print::print, Destination, Harmless, [],

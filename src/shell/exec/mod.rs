@@ -184,7 +184,10 @@ fn run_statement_with(shell: &mut Shell<'_>, sql: &str, args: Args, rest: &str) 
             stats::print_after(shell, &outcome, &finished.columns)?;
         }
         Err(failure) => {
+            // One that SQLite does not understand begins nothing, in no way that a script could mean.
+            let ran = matches!(failure, Failure::Sql { phase: Phase::Step, .. });
             shell.statements.skips_transaction = shell.input.nesting > 0
+                && ran
                 && begins_transaction(sql)
                 && shell.session().is_ok_and(|session| !session.in_transaction());
             return Err(statement_error(shell, failure, rest));
