@@ -6,7 +6,8 @@ use crate::shell::import::reader::{Dialect, End, Reader, Record};
 use crate::sql::fuzz::{run, text};
 use crate::sql::{Column, Sink, Value, ValueRef};
 use proptest::prelude::*;
-use unicode_width::UnicodeWidthChar;
+use unicode_segmentation::UnicodeSegmentation;
+use unicode_width::UnicodeWidthStr;
 
 fn value() -> impl Strategy<Value = Value> {
     prop_oneof![
@@ -93,7 +94,7 @@ fn every_style_shows_everything() {
 
 /// Cells of a line on a terminal, character by character.
 fn cells(line: &str) -> usize {
-    line.chars().map(|letter| letter.width().unwrap_or(0)).sum()
+    line.graphemes(true).map(UnicodeWidthStr::width).sum()
 }
 
 #[test]
