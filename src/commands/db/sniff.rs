@@ -118,7 +118,11 @@ impl Sample {
         if self.bytes.starts_with(SQLITE_HEADER) {
             return Ok(Kind::Database);
         }
-        self.check(path, Code::InvalidFile)?;
+        let code = match self.extension.as_str() {
+            "csv" | "tsv" | "tab" => Code::InvalidCsv,
+            _ => Code::InvalidFile,
+        };
+        self.check(path, code)?;
         Ok(match self.extension.as_str() {
             "db" | "sqlite" | "sqlite3" | "sl3" | "s3db" | "db3" => Kind::Database,
             "sql" | "dump" => Kind::Script,
