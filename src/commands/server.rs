@@ -322,6 +322,7 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
         unconfined: args.unconfined,
         memory: args.memory_per_process,
         statement_timeout: Some(args.statement_timeout),
+        ..EngineSettings::default()
     };
     let torso = std::env::current_exe().map_err(|error| Error::io(error, "cannot find torso's own program"))?;
     // What it refuses is refused before anything is made or listened to.

@@ -5,6 +5,7 @@ mod clients;
 mod faults;
 mod forged;
 mod open;
+mod renewal;
 mod requests;
 mod sockets;
 mod sql;
@@ -27,7 +28,7 @@ use tempfile::TempDir;
 use torso::control::hosted::{Caller, Engines, Hosted, Options, Origin, Public};
 use torso::control::tokens::{Authorization, Expiration, NewToken};
 use torso::control::types::CreateDatabase;
-use torso::engine::sqld::SqldEngine;
+use torso::engine::sqld::{EngineSettings, SqldEngine};
 use torso::server::gateway::{Gateway, Limits};
 
 /// A gateway that listens, over a hosted plane of its own, whose owner is `alice`.
@@ -48,6 +49,10 @@ impl Door {
     }
 
     fn with(limits: Limits) -> Self {
+        Self::over(&EngineSettings::default(), limits)
+    }
+
+    fn over(settings: &EngineSettings, limits: Limits) -> Self {
         let dir = tempfile::Builder::new().prefix("torso-gateway-").tempdir().unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -56,7 +61,7 @@ impl Door {
             .unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
-        let engine = SqldEngine::new(program(), Path::new(TORSO)).unwrap();
+        let engine = SqldEngine::with_settings(program(), Path::new(TORSO), settings).unwrap();
         let (hosted, token) = Hosted::open(Options {
             data_dir: dir.path().join("data"),
             engine: Engines::Sqld(engine.clone()),

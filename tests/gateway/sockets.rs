@@ -69,7 +69,7 @@ impl Socket {
         self.ask(&json!({ "type": "hello", "jwt": token }))
     }
 
-    fn open_stream(&mut self) {
+    pub(super) fn open_stream(&mut self) {
         let opened = self
             .ask(&json!({ "type": "request", "request_id": 1, "request": { "type": "open_stream", "stream_id": 1 } }));
         assert_eq!(opened["type"], "response_ok", "{opened}");

@@ -100,7 +100,7 @@ fn a_token_ends_on_time_and_when_it_is_told_to() {
 }
 
 /// A call of a replica outside, by its bearer in either header.
-fn call(door: &Door, label: &str, method: &str, header: &str, token: &str, message: &[u8]) -> Response {
+pub(super) fn call(door: &Door, label: &str, method: &str, header: &str, token: &str, message: &[u8]) -> Response {
     door.client
         .post(door.url(label, &format!("/{method}")))
         .header("content-type", "application/grpc-web")
@@ -113,14 +113,14 @@ fn call(door: &Door, label: &str, method: &str, header: &str, token: &str, messa
 }
 
 /// One statement, of a client of such a number.
-fn program(client: u8, sql: &str) -> Vec<u8> {
+pub(super) fn program(client: u8, sql: &str) -> Vec<u8> {
     let query = [field(1, sql.as_bytes()), field(2, b"")].concat();
     let client = format!("6f0f7e2a-0000-4000-8000-{client:012}");
     [field(1, client.as_bytes()), field(2, &field(1, &field(2, &query)))].concat()
 }
 
 /// The status of gRPC, wherever it is told.
-fn status(response: Response) -> String {
+pub(super) fn status(response: Response) -> String {
     let head = response
         .headers()
         .get("grpc-status")

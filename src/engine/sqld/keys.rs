@@ -8,6 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use serde_json::json;
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What the bearer of a token may do.
@@ -22,14 +24,40 @@ pub(super) fn admin_key() -> Result<Secret> {
     Ok(Secret::new(URL_SAFE_NO_PAD.encode(random_bytes()?)))
 }
 
+/// The clock that says when a token ends. Tests set it to make tokens that have ended.
+#[derive(Clone)]
+pub struct TokenClock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
+
+impl TokenClock {
+    /// A clock that a function reads.
+    pub fn new(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now))
+    }
+}
+
+impl Default for TokenClock {
+    /// The system's clock.
+    fn default() -> Self {
+        Self::new(Timestamp::now)
+    }
+}
+
+impl fmt::Debug for TokenClock {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.debug_tuple("TokenClock").field(&(self.0)()).finish()
+    }
+}
+
 pub(super) struct Keys {
     tokens: JwtKey,
+    clock: TokenClock,
 }
 
 impl Keys {
-    pub fn generate() -> Result<Self> {
+    pub fn generate(clock: TokenClock) -> Result<Self> {
         Ok(Self {
             tokens: JwtKey::generate()?,
+            clock,
         })
     }
 
@@ -44,7 +72,7 @@ impl Keys {
             Access::ReadOnly => "ro",
             Access::ReadWrite => "rw",
         };
-        let now = u64::try_from(Timestamp::now().as_second()).unwrap_or(0);
+        let now = u64::try_from((self.clock.0)().as_second()).unwrap_or(0);
         self.tokens
             .sign(&json!({ "exp": now + valid.as_secs(), "p": { access: { "ns": [id] } } }))
     }

@@ -36,7 +36,7 @@ mod records;
 mod role;
 
 pub use admin::{TopQuery, Usage};
-pub use keys::Access;
+pub use keys::{Access, TokenClock};
 
 use super::confine::{self, Confinement, Sandbox};
 use super::file::{FileEngine, present, used_bytes};
@@ -83,6 +83,8 @@ pub struct EngineSettings {
     pub memory: Option<u64>,
     /// How long a statement may take; none for [`LONGEST_STATEMENT`].
     pub statement_timeout: Option<Duration>,
+    /// When tokens for the processes end is counted from its time.
+    pub clock: TokenClock,
 }
 
 /// How long a statement may take where nothing else was said.
@@ -131,7 +133,7 @@ impl SqldEngine {
             memory: sandbox.memory,
             time: settings.statement_timeout.unwrap_or(LONGEST_STATEMENT),
         };
-        let common = Arc::new(Common::new(real(sqld)?, sandbox)?);
+        let common = Arc::new(Common::new(real(sqld)?, sandbox, settings.clock.clone())?);
         let nodes = Arc::new(Nodes::default());
         let keeper = Keeper::start(&nodes, allowance)?;
         Ok(Self {

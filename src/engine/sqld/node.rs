@@ -16,7 +16,7 @@
 use super::admin::Admin;
 use super::files;
 use super::job::Server;
-use super::keys::Keys;
+use super::keys::{Keys, TokenClock};
 use super::log_keys::LogKeys;
 use super::records::records_dir;
 use super::role::{Place, Role, db_path, role_of, write_role};
@@ -54,11 +54,11 @@ pub(super) struct Pool {
 }
 
 impl Common {
-    pub fn new(sqld: PathBuf, sandbox: Sandbox) -> Result<Self> {
+    pub fn new(sqld: PathBuf, sandbox: Sandbox, clock: TokenClock) -> Result<Self> {
         Ok(Self {
             sqld,
             sandbox,
-            keys: Keys::generate()?,
+            keys: Keys::generate(clock)?,
             pools: Mutex::default(),
         })
     }

@@ -75,6 +75,11 @@ impl Refusal {
         Self::later(StatusCode::SERVICE_UNAVAILABLE, "DATABASE_UNAVAILABLE", message)
     }
 
+    /// The error for a token of the server's own that a process refuses.
+    pub fn token_not_accepted() -> Self {
+        Self::unavailable("the database's process does not accept the server's token")
+    }
+
     pub fn not_found() -> Self {
         Self::new(
             StatusCode::NOT_FOUND,

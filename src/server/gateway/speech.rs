@@ -10,6 +10,9 @@ use tokio_tungstenite::tungstenite::Message;
 /// Bytes of a message that may still be a greeting.
 const LONGEST_HELLO: usize = 64 << 10;
 
+/// The field of a refused greeting in a process's message.
+const HELLO_ERROR: u32 = 2;
+
 /// The encoding of messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Speech {
@@ -125,10 +128,19 @@ impl Speech {
         }
     }
 
+    /// The encoding of a process's refusal of a greeting; none for any other message. A process writes the type first.
+    pub fn of_hello_error(message: &Message) -> Option<Self> {
+        match message {
+            Message::Text(text) => text.starts_with(r#"{"type":"hello_error""#).then_some(Self::Json),
+            Message::Binary(bytes) => Fields(bytes).last(HELLO_ERROR).map(|_| Self::Protobuf),
+            _ => None,
+        }
+    }
+
     pub fn hello_error(self, refusal: &Refusal) -> Message {
         match self {
             Self::Json => text(&json!({ "type": "hello_error", "error": told(refusal) })),
-            Self::Protobuf => nested(2, &field(1, &encoded(refusal))),
+            Self::Protobuf => nested(HELLO_ERROR, &field(1, &encoded(refusal))),
         }
     }
 
@@ -382,6 +394,23 @@ mod tests {
             json_of(&json!({ "type": "request", "request_id": 7, "request": ["open_stream", 3] })),
             None
         );
+    }
+
+    #[test]
+    fn hello_error_is_recognised_in_both_encodings_and_nothing_else_is() {
+        let refusal = Refusal::no_token();
+        for speech in [Speech::Json, Speech::Protobuf] {
+            let refused = speech.hello_error(&refusal);
+            assert_eq!(Speech::of_hello_error(&refused), Some(speech));
+            for other in [speech.error(2, &refusal), speech.closed(2, Does::CloseSql)] {
+                assert_eq!(Speech::of_hello_error(&other), None);
+            }
+        }
+        let engine = r#"{"type":"hello_error","error":{"message":"Authentication failed","code":"AUTH_JWT_INVALID"}}"#;
+        assert_eq!(Speech::of_hello_error(&Message::text(engine)), Some(Speech::Json));
+        assert_eq!(Speech::of_hello_error(&Message::text(r#"{"type":"hello_ok"}"#)), None);
+        let hello_ok = Message::binary(field(1, b""));
+        assert_eq!(Speech::of_hello_error(&hello_ok), None);
     }
 
     #[test]

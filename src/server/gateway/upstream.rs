@@ -27,6 +27,9 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// The timeout of a health check.
 const WELL: Duration = Duration::from_secs(1);
 
+/// A pipeline that only shows its token: its stream ends with it.
+const NO_STATEMENTS: &[u8] = br#"{"requests":[{"type":"close"}]}"#;
+
 /// A namespace at a process.
 #[derive(Debug)]
 pub(super) struct Target {
@@ -189,12 +192,12 @@ impl Upstream {
                 Ok((response, target)) if refuses_token(&response) && call.shows.is_some() => {
                     self.hosted
                         .forget_internal_token(route, call.authorization, &target.token);
-                    let refusal = Refusal::unavailable("the database's process does not accept the server's token");
+                    self.forget(route, call.authorization, call.to_primary);
                     if std::mem::replace(&mut refused_before, true) {
                         tracing::warn!(database = %route.label, "a database process refuses a token that was just made");
-                        return Err(refusal);
+                        return Err(Refusal::token_not_accepted());
                     }
-                    refusal
+                    Refusal::token_not_accepted()
                 }
                 Ok((response, _)) if response.status() != StatusCode::NOT_FOUND => return Ok(response),
                 // The process is ending, or has not yet learnt of the database. Nothing was done.
@@ -210,6 +213,36 @@ impl Upstream {
                 return Err(refusal);
             }
             tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// A token for the route's process that it accepts now: one that it refuses is made anew, once.
+    pub async fn accepted_token(&self, route: &Arc<Route>, authorization: Authorization) -> Result<String, Refusal> {
+        let call = Call {
+            method: Method::POST,
+            path: PathAndQuery::from_static("/v2/pipeline"),
+            headers: HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))]),
+            body: Bytes::from_static(NO_STATEMENTS),
+            authorization,
+            shows: Some(Shows::Authorization),
+            to_primary: false,
+            repeatable: true,
+        };
+        let response = self.send(route, &call).await?;
+        if !response.status().is_success() {
+            tracing::warn!(database = %route.label, status = %response.status(), "a database process refuses a request without statements");
+            return Err(Refusal::unavailable("the database's process does not answer"));
+        }
+        Ok(self.target(route, authorization, false)?.token.clone())
+    }
+
+    /// Forgets the tokens for a route's process, which has refused one of them.
+    pub fn forget_tokens(&self, route: &Route) {
+        for authorization in [Authorization::FullAccess, Authorization::ReadOnly] {
+            if let Ok(target) = self.target(route, authorization, false) {
+                self.hosted.forget_internal_token(route, authorization, &target.token);
+            }
+            self.forget(route, authorization, false);
         }
     }
 

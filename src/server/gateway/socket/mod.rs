@@ -1,6 +1,8 @@
 //! SQL over WebSockets. Each message of a client is looked at before it goes on; the token in a greeting is checked and
-//! replaced; streams that it opens are counted. A socket ends when its token does, and with the server. What messages look
-//! like is in `speech`.
+//! replaced, which `greeting` does; streams that it opens are counted. A socket ends when its token does, and with the
+//! server. What messages look like is in `speech`.
+
+mod greeting;
 
 use super::Core;
 use super::account::Account;
@@ -311,6 +313,10 @@ impl Session {
                     Some(Ok(message)) => {
                         let asked = self.asked.load(Ordering::Relaxed);
                         self.answered.store(self.millis().max(asked), Ordering::Relaxed);
+                        if let Some((answer, end)) = self.replace_hello_error(&message) {
+                            let _ = tokio::time::timeout(TAKE, client.send(answer)).await;
+                            return Some(end);
+                        }
                         message
                     }
                     _ => return Some(self.broken_off().await),
@@ -417,10 +423,6 @@ impl Session {
         }
     }
 
-    fn is_greeted(&self) -> bool {
-        lock(&self.token).is_some()
-    }
-
     async fn vet(&self, format: Format, message: &Bytes) -> Verdict {
         let speech = if format == Format::Json {
             Speech::Json
@@ -428,10 +430,10 @@ impl Session {
             Speech::Protobuf
         };
         if let Some(token) = speech.hello(message) {
-            return match self.greet(token) {
+            return match self.greet(token).await {
                 Ok(internal) => Verdict::Replace(speech.say_hello(&internal)),
                 Err(refusal) => {
-                    let end = close_frame(CloseCode::Policy, &refusal.message);
+                    let end = greeting::close_frame(&refusal);
                     Verdict::AnswerAndEnd(speech.hello_error(&refusal), end)
                 }
             };
@@ -507,24 +509,6 @@ impl Session {
             return Err(Refusal::reads_in_another_form());
         }
         Ok(summary)
-    }
-
-    /// The token to show to the process instead of a client's.
-    fn greet(&self, token: Option<String>) -> Result<String, Refusal> {
-        let token = token
-            .or_else(|| self.header_token.clone())
-            .ok_or_else(|| Refusal::unauthorized("the greeting has no database token"))?;
-        let grant = self.core.hosted.authorize(&token, &self.route)?;
-        let target = self.core.upstream.target(&self.route, grant.authorization, false)?;
-        let mut room = lock(&self.room);
-        if matches!(*room, Room::Lobby(_)) {
-            *room = Room::Own(self.core.shares.socket(&self.route.id)?);
-        }
-        drop(room);
-        self.reads_only
-            .store(grant.authorization == Authorization::ReadOnly, Ordering::Relaxed);
-        *lock(&self.token) = Some(token);
-        Ok(target.token.clone())
     }
 }
 
