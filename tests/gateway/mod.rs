@@ -76,6 +76,7 @@ impl Door {
         let hosted = Arc::new(hosted);
         let gateway = Gateway::new(Arc::clone(&hosted), limits);
         runtime.spawn(listen(listener, gateway.clone()));
+        torso::net::use_ring();
         Self {
             hosted,
             engine,

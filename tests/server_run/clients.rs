@@ -31,6 +31,7 @@ impl Site {
             &[&["--owner", "alice", "--locations", "ams,lhr"], more].concat(),
         );
         let authority = server.started["certificate_authority"].as_str().map(PathBuf::from);
+        torso::net::use_ring();
         let mut client = Client::builder().no_proxy();
         if let Some(path) = &authority {
             let pem = std::fs::read(path).unwrap();

@@ -74,7 +74,7 @@ impl Server {
 
     /// A client without anything of the tester's machine.
     pub fn client() -> reqwest::blocking::Client {
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        torso::net::use_ring();
         reqwest::blocking::Client::builder()
             .no_proxy()
             .timeout(Duration::from_secs(60))
