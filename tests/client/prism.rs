@@ -197,7 +197,11 @@ fn plane(client: &Client, calls: &mut Calls) {
     calls.unsupported("sync_database", client.sync_database(&app, None));
     calls.unsupported("promote_instance", client.promote_instance(&app, &code));
     let connection = calls.ok("connection", client.connection(&app, None));
-    assert!(connection.is_some_and(|connection| connection.token.is_some()));
+    assert!(
+        connection.is_some_and(|connection| connection.token.is_some()),
+        "{:?}",
+        calls.0
+    );
 
     calls.ok(
         "create_database_token",

@@ -281,7 +281,7 @@ fn what_arrived_at_a_server_that_went_away_is_gone_on_with() {
     let path = large(&world);
     let args = ["db", "create", "fresh", "--from-file", path.to_str().unwrap(), "--json"];
     let run = world.torso(args).fails(7, "unavailable");
-    assert!(run.stderr.contains("the same command goes on"), "{}", run.stderr);
+    assert!(run.stderr.contains("run the same command again"), "{}", run.stderr);
     away.store(false, Ordering::SeqCst);
     let before = stub.lines().len();
     assert_eq!(world.torso(args).success().json()["created"], true);

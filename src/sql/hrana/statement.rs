@@ -13,6 +13,7 @@ use super::wire::{
     single,
 };
 use super::{PING_PATIENCE, State};
+use crate::error::Code;
 use crate::sql::{Args, Column, Failure, Flow, Phase, Prepared, ServerCost, Sink, ValueRef};
 use std::borrow::Cow;
 use std::time::Duration;
@@ -44,10 +45,13 @@ pub(super) struct Run<'a> {
 impl Run<'_> {
     pub(super) fn run(&mut self, args: &Args) -> Result<Done, Failure> {
         if self.state.read_only && self.shape.verb != Verb::Read {
-            match self.state.stream.describe(self.cancel, &self.sql)? {
-                Ok(description) if description.is_readonly => {}
-                Ok(_) => return Err(read_only()),
-                Err(refusal) => return Err(refusal.failure(Phase::Prepare, self.shape.start)),
+            match self.state.stream.describe(self.cancel, &self.sql) {
+                Ok(Ok(description)) if description.is_readonly => {}
+                Ok(Ok(_)) => return Err(read_only()),
+                Ok(Err(refusal)) => return Err(refusal.failure(Phase::Prepare, self.shape.start)),
+                // A server may refuse even to prepare a write of somebody who may only read.
+                Err(Failure::Connection(error)) if error.code() == Code::Forbidden => return Err(read_only()),
+                Err(failure) => return Err(failure),
             }
         }
         let (args, numbered) = self.bind(args)?;
