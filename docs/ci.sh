@@ -20,7 +20,7 @@ trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 torso db create "$name" --from-dump schema.sql --quiet >/dev/null
-# On a line of its own: `DATABASE_URL=$(torso …) npm test` would run with an empty value where torso fails.
+# On a line of its own: `DATABASE_URL=$(torso db show NAME --url) npm test` would run with an empty value where torso fails.
 DATABASE_URL=$(torso db show "$name" --url)
 export DATABASE_URL
 "$@" &
