@@ -65,6 +65,31 @@ fn dump_with_an_unsafe_function_says_which_and_where() {
     );
 }
 
+/// `.auth` shows what the engine asks permission for, and gives none.
+#[test]
+fn safe_mode_with_auth_on_refuses_what_it_refuses_without() {
+    let world = World::new();
+    let mark = world.path("mark");
+    let attach = format!("attach '{}' as z", mark.display());
+    let write = format!("select writefile('{}', 'x')", mark.display());
+    for statement in [attach.as_str(), write.as_str()] {
+        for switch in [
+            vec![".auth on"],
+            vec![".auth on", ".auth off"],
+            vec![".auth on", ".auth on"],
+        ] {
+            let mut line = vec!["db", "shell", ":memory:", "--safe"];
+            line.extend(switch);
+            line.push(statement);
+            let run = world.torso(line);
+            assert!(run.stderr.contains("in safe mode"), "{statement}: {run:?}");
+            assert!(!mark.exists(), "{statement}");
+        }
+    }
+    let run = world.torso(["db", "shell", ":memory:", "--safe", ".auth on", "select 1"]);
+    assert!(run.stdout.contains("authorizer: SELECT"), "{run:?}");
+}
+
 /// A SQLite file of somebody else's, with a schema that calls functions: it becomes a database, and using it starts nothing.
 #[test]
 fn file_with_unsafe_schema_is_harmless_in_every_verb() {

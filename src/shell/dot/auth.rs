@@ -104,24 +104,27 @@ pub fn auth(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
         return shell.fail(format_args!("Usage: .auth ON|OFF"));
     };
     let on = shell.switch(word)? != 0;
+    local(shell, "auth")?;
+    shell.slot().shows_authorizer = on;
+    install_authorizer(shell);
+    Ok(())
+}
+
+/// Installs the authorizer that `.auth` and `-safe` ask for. An engine has one at a time: whatever sets another for a while, as
+/// a copy between databases does, calls this when it is done.
+pub fn install_authorizer(shell: &mut Shell<'_>) {
     let side = shell.tracing.hook_output.clone();
     let guard = shell.connections.guard.clone();
-    let watching = guard.clone();
     let safe = shell.settings.always_safe;
-    let connection = local(shell, "auth")?;
-    let set = if on {
-        connection.authorizer(Some(move |context: AuthContext<'_>| {
-            side.push(&authorizer_line(&context));
-            guard.check(&context)
-        }))
-    } else {
-        connection.authorizer(None::<fn(AuthContext<'_>) -> Authorization>)
-    };
-    if safe && !on {
-        watching.watch(shell.session()?);
-    }
-    match set {
-        Ok(()) => Ok(()),
-        Err(error) => shell.fail(format_args!("Error: {error}")),
+    let slot = shell.slot();
+    let shows = slot.shows_authorizer;
+    let Some(session) = &mut slot.session else { return };
+    if shows {
+        guard.watch_and_show(session.as_mut(), move |context| side.push(&authorizer_line(context)));
+    } else if safe {
+        guard.watch(session.as_mut());
+    } else if let Some(connection) = session.local() {
+        // Setting a hook only fails where SQLite was built without it.
+        let _ = connection.authorizer(None::<fn(AuthContext<'_>) -> Authorization>);
     }
 }

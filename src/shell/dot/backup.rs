@@ -107,7 +107,9 @@ fn backup_server(shell: &mut Shell<'_>, database: &str, file: &str) -> ShellResu
     };
     let made = made.into_temp_path();
     let to = elsewhere(shell, &made.to_string_lossy(), false)?;
-    if let Err(error) = super::transfer::copy_to(shell.session()?, &to) {
+    let copied = super::transfer::copy_to(shell.session()?, &to);
+    super::auth::install_authorizer(shell);
+    if let Err(error) = copied {
         return shell.fail(format_args!("Error: {error}"));
     }
     match made.persist(file) {
@@ -155,11 +157,8 @@ pub fn restore(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
         let from = elsewhere(shell, file, true)?;
         let copied = super::transfer::copy_from(shell.session()?, &from);
         shell.statements.wrote = true;
-        if shell.settings.always_safe {
-            // The copy had rules of its own for statements.
-            let guard = shell.connections.guard.clone();
-            guard.watch(shell.session()?);
-        }
+        // The copy had rules of its own for statements.
+        super::auth::install_authorizer(shell);
         return match copied {
             Ok(copied) => {
                 tell_left_behind(shell, &copied)?;

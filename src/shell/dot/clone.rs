@@ -29,6 +29,7 @@ pub fn clone(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
     }
     let to = elsewhere(shell, file, false)?;
     let copied = super::transfer::copy_to(shell.session()?, &to);
+    super::auth::install_authorizer(shell);
     if let (Err(_), Target::File { path, .. }) = (&copied, &to) {
         // It was not there before, and holds nothing.
         let _ = std::fs::remove_file(path);

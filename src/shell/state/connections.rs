@@ -14,6 +14,8 @@ pub struct Slot {
     pub file: Option<String>,
     pub target: Option<Target>,
     pub session: Option<Box<dyn Session>>,
+    /// Whether `.auth` writes what the session's engine asks permission for.
+    pub shows_authorizer: bool,
     /// The database in memory with `.parameter`'s table, where the database itself cannot have one.
     pub parameters: Option<Box<dyn Session>>,
     pub translation: ScriptTranslation,

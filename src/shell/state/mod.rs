@@ -138,7 +138,11 @@ impl<'h> Shell<'h> {
         if self.slot().session.is_none() {
             let target = self.slot().target.clone().unwrap_or(Target::Memory);
             match self.connect(&target) {
-                Ok(session) => self.slot().session = Some(session),
+                Ok(session) => {
+                    let slot = self.slot();
+                    slot.session = Some(session);
+                    slot.shows_authorizer = false;
+                }
                 Err(error) => {
                     self.out.flush()?;
                     complain(format_args!("Error: {error}"));

@@ -45,13 +45,25 @@ impl Guard {
         }
     }
 
-    /// Watches the statements of `session`, where the engine lets us.
-    pub fn watch(&self, session: &mut dyn Session) {
+    /// Watches the statements of `session`, and gives `observe` each question of the engine first.
+    pub fn watch_and_show(
+        &self,
+        session: &mut dyn Session,
+        mut observe: impl FnMut(&AuthContext<'_>) + Send + 'static,
+    ) {
         let guard = self.clone();
         session.watched();
         if let Some(connection) = session.local() {
             // Setting a hook only fails where SQLite was built without it.
-            let _ = connection.authorizer(Some(move |context: AuthContext<'_>| guard.check(&context)));
+            let _ = connection.authorizer(Some(move |context: AuthContext<'_>| {
+                observe(&context);
+                guard.check(&context)
+            }));
         }
+    }
+
+    /// Watches the statements of `session`, where the engine lets us.
+    pub fn watch(&self, session: &mut dyn Session) {
+        self.watch_and_show(session, |_| ());
     }
 }
