@@ -10,6 +10,7 @@ use crate::error::{Code, Error, Result};
 use crate::net::is_loopback;
 use crate::settings::contexts::{Context, Server};
 use crate::settings::keys::Key;
+use crate::settings::server_url::parse_server_url;
 use crate::ui::{Card, Cell, Layout, Table, View};
 use clap::Subcommand;
 use serde::Serialize;
@@ -213,33 +214,17 @@ fn add(ctx: &Surroundings, args: Add) -> Result<()> {
         .show(&Done::new(shown(context, &current(ctx)?), args.name, sentence))
 }
 
-/// A server's address: HTTP, with a host, and without a password in it.
+/// The server's address that was given.
 fn server_url(text: &str) -> Result<url::Url> {
-    let refuse = |why: &str| {
-        Error::new(Code::InvalidValue, format!("{text:?} is not a server's address: {why}"))
-            .hint("write it like https://torso.example.com")
-    };
-    let url = url::Url::parse(text).map_err(|error| refuse(&error.to_string()))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(refuse("it does not begin with https:// or http://"));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        // The text is not repeated: it holds a password.
-        return Err(
-            Error::new(Code::InvalidValue, "the address holds a user name or password")
-                .hint("pass the token with --token-stdin or --token-file"),
-        );
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(refuse("it has a query or a fragment"));
-    }
-    if matches!(
-        url.path().trim_end_matches('/').rsplit('/').next(),
-        Some("v1" | "v2" | "v3")
-    ) {
-        return Err(refuse("it names a version of the API, which is added to each request"));
-    }
-    Ok(url)
+    parse_server_url(text).map_err(|why| {
+        // What may hold a password is not repeated.
+        let message = if text.contains('@') {
+            format!("this is not a server's address: {why}")
+        } else {
+            format!("{text:?} is not a server's address: {why}")
+        };
+        Error::new(Code::InvalidValue, message).hint("write it like https://torso.example.com")
+    })
 }
 
 /// Use a context from now on

@@ -2,6 +2,7 @@
 //! servers, kept in the settings file, with their tokens in a file of their own.
 
 use super::keys::Key;
+use super::server_url::parse_server_url;
 use super::{Origin, Settings, env, files};
 use crate::control::names::{ContextName, OrganizationSlug};
 use crate::error::{Code, Error, Result};
@@ -61,16 +62,13 @@ impl Settings {
             (None, None) => None,
         };
         if !explicit && let Some((url, variable)) = self.server_by_environment() {
-            let url = url::Url::parse(&url)
-                .ok()
-                .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host() && url.username().is_empty())
-                .ok_or_else(|| {
-                    Error::new(
-                        Code::InvalidSettings,
-                        format!("the variable {variable} is not a server's address"),
-                    )
-                    .hint("write it like https://torso.example.com, without a user name")
-                })?;
+            let url = parse_server_url(&url).map_err(|why| {
+                Error::new(
+                    Code::InvalidSettings,
+                    format!("the variable {variable} is not a server's address: {why}"),
+                )
+                .hint("write it like https://torso.example.com, without a user name")
+            })?;
             let token = [env::TOKEN, env::TURSO_TOKEN]
                 .into_iter()
                 .find_map(|name| Some((Secret::new(env::text(name)?), Origin::Environment(name))));
@@ -89,8 +87,12 @@ impl Settings {
         let context = self.context(&name.parse()?)?;
         let Some(url) = &context.url else { return Ok(None) };
         let path = self.path()?;
-        let url = url::Url::parse(url)
-            .map_err(|error| files::invalid(&path, &format!("contexts.{name} has a url that is none: {error}")))?;
+        let url = parse_server_url(url).map_err(|why| {
+            files::invalid(
+                &path,
+                &format!("contexts.{name} has a url that is no server's address: {why}"),
+            )
+        })?;
         let variables: &[&'static str] = if is_turso_cloud(&url) {
             &[env::TOKEN, env::TURSO_TOKEN]
         } else {

@@ -10,6 +10,7 @@ pub mod env;
 pub mod files;
 pub mod keys;
 mod project;
+pub mod server_url;
 
 pub use project::PROJECT_FILE;
 

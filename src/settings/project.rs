@@ -62,7 +62,8 @@ fn read(path: &Path) -> std::result::Result<Option<Vec<u8>>, String> {
         Err(error) => return Err(error.to_string()),
     };
     // A pipe or a device would be waited for; what is opened is checked once more below.
-    check_trust(&before)?;
+    let own = rustix::process::geteuid().as_raw();
+    check_trust(&before, own)?;
     let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
     let opened = File::options()
         .read(true)
@@ -73,7 +74,7 @@ fn read(path: &Path) -> std::result::Result<Option<Vec<u8>>, String> {
         Err(error) if is_absent(&error) => return Ok(None),
         Err(error) => return Err(error.to_string()),
     };
-    check_trust(&file.metadata().map_err(|error| error.to_string())?)?;
+    check_trust(&file.metadata().map_err(|error| error.to_string())?, own)?;
     let mut bytes = Vec::new();
     file.take(LARGEST + 1)
         .read_to_end(&mut bytes)
@@ -95,8 +96,8 @@ fn too_large() -> String {
     format!("it is larger than {} KiB", LARGEST >> 10)
 }
 
-/// Why a file is not to be trusted.
-fn check_trust(metadata: &Metadata) -> std::result::Result<(), String> {
+/// Refuses a file that is not to be trusted by the user `own`.
+fn check_trust(metadata: &Metadata, own: u32) -> std::result::Result<(), String> {
     use std::os::unix::fs::MetadataExt;
     if metadata.file_type().is_symlink() {
         return Err("it is a symbolic link".to_owned());
@@ -104,7 +105,6 @@ fn check_trust(metadata: &Metadata) -> std::result::Result<(), String> {
     if !metadata.is_file() {
         return Err("it is not a regular file".to_owned());
     }
-    let own = rustix::process::geteuid().as_raw();
     if metadata.uid() != own && metadata.uid() != 0 {
         return Err("it belongs to another user".to_owned());
     }
@@ -216,17 +216,22 @@ mod tests {
 
     #[test]
     fn project_file_of_another_user_is_passed_over() {
-        // Only the administrator can give a file away.
-        if !rustix::process::geteuid().is_root() {
-            return;
-        }
+        use std::os::unix::fs::MetadataExt as _;
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(PROJECT_FILE);
         std::fs::write(&path, "database = \"theirs\"").unwrap();
-        std::os::unix::fs::chown(&path, Some(65_534), None).unwrap();
-        let found = project(dir.path());
-        assert!(found.file.is_none());
-        assert!(found.passed_over[0].contains("another user"), "{found:?}");
+        // Only the administrator can give a file away.
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&path, Some(65_534), None).unwrap();
+            let found = project(dir.path());
+            assert!(found.file.is_none());
+            assert!(found.passed_over[0].contains("another user"), "{found:?}");
+        }
+        // For everybody else, somebody else looks at it.
+        let metadata = std::fs::symlink_metadata(&path).unwrap();
+        assert_eq!(check_trust(&metadata, metadata.uid()), Ok(()));
+        let refused = check_trust(&metadata, metadata.uid() + 1).unwrap_err();
+        assert!(refused.contains("another user"), "{refused}");
     }
 
     #[test]
