@@ -15,6 +15,7 @@ mod listen;
 mod log;
 mod metrics;
 mod process_metrics;
+mod public_text;
 mod rate_limit;
 mod stop;
 pub mod tls;

@@ -53,6 +53,8 @@ impl Door {
     }
 
     fn over(settings: &EngineSettings, limits: Limits) -> Self {
+        // Before the first client is made.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let dir = tempfile::Builder::new().prefix("torso-gateway-").tempdir().unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)

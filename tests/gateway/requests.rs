@@ -43,6 +43,7 @@ fn every_route_of_the_protocol_is_served() {
     assert!(answer.bytes().unwrap().windows(8).any(|part| part == b"count(*)"));
     for path in ["/v2", "/v3", "/v3-protobuf", "/version", "/health"] {
         assert_eq!(door.get(label, path, "").status, 200, "{path}");
+        assert_eq!(door.get(label, path, &token).status, 200, "{path}");
     }
     let dump = door.get(label, "/dump", &token);
     assert!(
@@ -188,13 +189,21 @@ fn paths_lead_where_they_say_or_nowhere() {
         "/db/app-alice/info",
         "/db/app-alice/wal_log.ReplicationLog/Other",
         "/db/app-alice/v2/cursor",
-        "/db/nobody-alice/v2/pipeline",
-        "/db//v2/pipeline",
-        "/db/app-alice%2f/v2/pipeline",
     ] {
         let answer = send(path);
         assert!(answer.starts_with("HTTP/1.1 404"), "{path}: {answer}");
         assert!(answer.contains("\"code\":"), "{path}: {answer}");
+    }
+    // What leads to no database is like a database that the token does not open.
+    for path in [
+        "/db/nobody-alice/v2/pipeline",
+        "/db//v2/pipeline",
+        "/db/app-alice%2f/v2/pipeline",
+        "/db/other-alice/v2/pipeline",
+    ] {
+        let answer = send(path);
+        assert!(answer.starts_with("HTTP/1.1 401"), "{path}: {answer}");
+        assert!(answer.contains("UNAUTHORIZED"), "{path}: {answer}");
     }
     // Replicas outside ask for it, and take anything but 404 for another protocol.
     for token in ["", token.as_str(), "nonsense"] {

@@ -108,7 +108,7 @@ fn each_version_of_the_protocol_is_spoken() {
         assert_eq!(answer["response"]["result"]["rows"][0][0]["value"], "42", "{answer}");
     }
     assert!(door.try_socket("app-alice", "nonsense", None).is_err());
-    assert!(door.try_socket("nobody-alice", "hrana2", None).is_err());
+    assert!(door.try_socket("nobody-alice", "hrana2", Some(&token)).is_err());
     assert!(door.try_socket("app-alice", "hrana2", Some("nonsense")).is_err());
 }
 
@@ -253,6 +253,38 @@ fn a_socket_opens_its_own_database_only() {
     socket.open_stream();
     assert_eq!(socket.hello(&token)["type"], "hello_ok");
     assert_eq!(socket.run("create table t (x)")["type"], "response_ok");
+}
+
+/// A socket without a valid token meets the same at every label, also while the database's process does not answer.
+#[test]
+fn socket_without_a_valid_token_does_not_tell_whether_a_label_exists() {
+    let door = Door::new();
+    door.create("app");
+    let other = door.create("other");
+    let meet = |label: &str, message: &Value| {
+        let mut socket = door.socket(label, "hrana2");
+        let answer = socket.ask(message);
+        (answer, socket.closed_within(Duration::from_secs(5)))
+    };
+    for message in [
+        json!({ "type": "hello", "jwt": null }),
+        json!({ "type": "hello", "jwt": "nonsense" }),
+        json!({ "type": "hello", "jwt": other }),
+        json!({ "type": "request", "request_id": 1, "request": { "type": "open_stream", "stream_id": 1 } }),
+    ] {
+        let known = meet("app-alice", &message);
+        assert_eq!(known.0["error"]["code"], "UNAUTHORIZED", "{known:?}");
+        assert_eq!(known.1, 1008);
+        assert_eq!(known, meet("nosuch-alice", &message));
+    }
+    for (protocol, token) in [
+        ("hrana2", Some(other.as_str())),
+        ("hrana2", Some("nonsense")),
+        ("other", None),
+    ] {
+        let known = door.try_socket("app-alice", protocol, token).err().unwrap();
+        assert_eq!(Some(known), door.try_socket("nosuch-alice", protocol, token).err());
+    }
 }
 
 #[test]

@@ -248,6 +248,46 @@ fn requests_under_foreign_names_are_refused_on_loopback() {
     }
 }
 
+/// The names that `--url` and `--domain` give the server are its own.
+#[test]
+fn requests_under_the_names_of_url_and_domain_are_answered_on_loopback() {
+    let world = World::new();
+    let server = Server::start(
+        &world,
+        &["--url", "https://torso.example.com", "--domain", "db.example.org"],
+    );
+    // Its URL leads nowhere here.
+    let ask = |host: &str, path: &str| {
+        let answer = raw(
+            &server,
+            format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n").as_bytes(),
+        );
+        answer.get(9..12).unwrap_or_default().to_owned()
+    };
+    let begun = std::time::Instant::now();
+    while ask("localhost", "/ready") != "200" {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it does not become ready");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    for (host, status) in [
+        ("torso.example.com", "200"),
+        ("TORSO.example.com.:8443", "200"),
+        ("db.example.org", "200"),
+        ("localhost", "200"),
+        ("example.com", "403"),
+        ("xtorso.example.com", "403"),
+        ("torso.example.com.page.example", "403"),
+        ("xdb.example.org", "403"),
+    ] {
+        assert_eq!(ask(host, "/health"), status, "{host}");
+    }
+    // By the host's name as by the path, a label that leads nowhere is like any other.
+    for path in ["/version", "/health", "/v2", "/v3", "/v3-protobuf"] {
+        assert_eq!(ask("nosuch.db.example.org", path), "200", "{path}");
+    }
+    assert_eq!(ask("nosuch.db.example.org", "/dump"), "401");
+}
+
 /// Without a valid token nothing tells whether there is a database at a label.
 #[test]
 fn labels_are_not_told_without_a_valid_token() {
@@ -284,9 +324,52 @@ fn labels_are_not_told_without_a_valid_token() {
             );
         }
     }
-    // Clients with a token are told that a database is gone.
+    // A token of another database tells as little.
+    server.ok(
+        "POST",
+        "/v1/databases",
+        Some(json!({ "name": "other", "group": "default" })),
+    );
     let authorization = format!("Bearer {valid}");
-    assert_eq!(ask("nosuch-admin", "v2/pipeline", Some(&authorization)).0, 404);
+    let known = ask("other-admin", "v2/pipeline", Some(&authorization));
+    assert_eq!(known.0, 401);
+    assert_eq!(known, ask("nosuch-admin", "v2/pipeline", Some(&authorization)));
+    assert_eq!(ask("app-admin", "v2/pipeline", Some(&authorization)).0, 200);
+    // Neither does one whose database is gone, but it says that.
+    server.ok(
+        "POST",
+        "/v1/databases",
+        Some(json!({ "name": "gone", "group": "default" })),
+    );
+    let gone = server.ok("POST", "/v1/databases/gone/auth/tokens", None)["jwt"].clone();
+    server.ok("DELETE", "/v1/databases/gone", None);
+    let gone = format!("Bearer {}", gone.as_str().unwrap());
+    let refused = ask("gone-admin", "v2/pipeline", Some(&gone));
+    assert!(
+        refused.0 == 404 && refused.1.contains("DATABASE_NOT_FOUND"),
+        "{refused:?}"
+    );
+    for label in ["app-admin", "nosuch-admin"] {
+        assert_eq!(ask(label, "v2/pipeline", Some(&gone)), refused, "{label}");
+    }
+    for path in ["v2", "v3", "v3-protobuf", "version", "health", "dump"] {
+        let get = |label: &str, authorization: Option<&str>| {
+            let mut request = Server::client().get(format!("{}db/{label}/{path}", server.url()));
+            if let Some(authorization) = authorization {
+                request = request.header("authorization", authorization);
+            }
+            let response = request.send().unwrap();
+            let mut headers: Vec<_> = response.headers().keys().map(ToString::to_string).collect();
+            headers.sort();
+            (response.status().as_u16(), headers, response.text().unwrap())
+        };
+        for authorization in [None, Some("Bearer nonsense"), Some(authorization.as_str())] {
+            let known = get("other-admin", authorization);
+            assert_eq!(known.0, if path == "dump" { 401 } else { 200 }, "{path}");
+            assert_eq!(known, get("nosuch-admin", authorization), "{path} {authorization:?}");
+        }
+        assert_eq!(get("app-admin", Some(&authorization)).0, 200, "{path}");
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod access;
 mod audit;
 mod certificates;
 mod document;
+mod error_text;
 mod fairness;
 mod files;
 mod former_addresses;

@@ -141,42 +141,29 @@ impl Access {
         sync::write(&self.ended).extend(ids);
     }
 
-    /// Refuses a token that is not signed here, has expired or was revoked.
-    pub fn check_valid(&self, token: &str) -> Result<()> {
-        let claims = self.check(token)?;
-        let now = Timestamp::now();
-        let expired = claims.exp.is_some_and(|end| end <= now.as_second());
-        let ended = {
-            let ended = sync::read(&self.ended);
-            ended.get(&claims.jti).is_some_and(|end| *end <= now)
-        };
-        if expired || ended {
-            return Err(Error::new(Code::Unauthenticated, "the database token is not valid")
-                .hint("torso db tokens create DATABASE makes one"));
-        }
-        Ok(())
-    }
-
-    pub fn authorize(&self, token: &str, route: &Route) -> Result<Grant> {
+    /// Returns what a token allows at a route. Fails with `unauthenticated` if it is not signed here, has expired, was
+    /// revoked, or does not open the route's database; where there is no route it opens none. The error does not tell
+    /// whether there is a route.
+    pub fn authorize(&self, token: &str, route: Option<&Route>) -> Result<Grant> {
         let claims = self.check(token)?;
         let now = Timestamp::now();
         if claims.exp.is_some_and(|end| end <= now.as_second()) {
-            return Err(refused(route, "the token has expired"));
+            return Err(refused("the database token has expired"));
         }
         let ended = {
             let ended = sync::read(&self.ended);
             ended.get(&claims.jti).copied()
         };
         if ended.is_some_and(|end| end <= now) {
-            return Err(refused(route, "the token is not valid any more"));
+            return Err(refused("the database token is not valid any more"));
         }
-        let fits = match (&claims.id, &claims.gid) {
+        let fits = |route: &Route| match (&claims.id, &claims.gid) {
             (Some(id), None) => id == route.id.as_str(),
             (None, Some(group)) => *group == route.group_uuid,
             _ => false,
         };
-        if !fits || claims.org != route.organization_id {
-            return Err(refused(route, "the token is for another database"));
+        if !route.is_some_and(|route| fits(route) && claims.org == route.organization_id) {
+            return Err(refused("the token opens no database at this address"));
         }
         Ok(Grant {
             authorization: match claims.a {
@@ -200,10 +187,7 @@ impl Access {
 
     /// The claims of a token, if its signature is valid.
     fn check(&self, token: &str) -> Result<Arc<Claims>> {
-        let invalid = || {
-            Error::new(Code::Unauthenticated, "the database token is not valid")
-                .hint("torso db tokens create DATABASE makes one")
-        };
+        let invalid = || refused("the database token is not valid");
         if token.is_empty() || token.len() > LONGEST {
             return Err(invalid());
         }
@@ -273,12 +257,9 @@ fn engine_access(authorization: Authorization) -> sqld::Access {
     }
 }
 
-fn refused(route: &Route, why: &str) -> Error {
-    Error::new(
-        Code::Unauthenticated,
-        format!("{why}: database {} cannot be opened with it", route.database),
-    )
-    .hint(format!("torso db tokens create {} makes one", route.database))
+/// The error for a token that opens nothing here.
+fn refused(why: &str) -> Error {
+    Error::new(Code::Unauthenticated, why).hint("torso db tokens create DATABASE makes one")
 }
 
 #[cfg(test)]

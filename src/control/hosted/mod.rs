@@ -412,14 +412,27 @@ impl Hosted {
         self.shared.export_route(route)
     }
 
-    /// Refuses a token that opens no database: `unauthenticated`.
-    pub fn check_database_token(&self, token: &str) -> Result<()> {
-        self.shared.access.check_valid(token)
+    /// Returns where a label leads, and what the bearer of a database token may do there. Fails with `unauthenticated` if
+    /// the token opens nothing there, and with `database_not_found` if the database that it is for is no more; with the same
+    /// error whether or not the label leads anywhere.
+    pub fn authorize_label(&self, label: &str, token: &str) -> Result<(Arc<Route>, Grant)> {
+        let route = self.route(label);
+        let grant = self.shared.access.authorize(token, route.as_deref()).map_err(|error| {
+            match self.shared.access.database_of(token) {
+                Some(id) if self.shared.labels.route_at(&id, None).is_none() => {
+                    Error::new(Code::DatabaseNotFound, "the database that the token is for is no more")
+                        .hint("torso db list")
+                }
+                _ => error,
+            }
+        })?;
+        let route = route.ok_or_else(|| Error::new(Code::Internal, "a token was accepted for no database"))?;
+        Ok((route, grant))
     }
 
     /// What the bearer of a database token may do with a route's database. `unauthenticated` if nothing.
     pub fn authorize(&self, token: &str, route: &Route) -> Result<Grant> {
-        self.shared.access.authorize(token, route)
+        self.shared.access.authorize(token, Some(route))
     }
 
     /// A secret by which the gateway recognizes what it gave out, also before the server was started anew.

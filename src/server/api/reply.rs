@@ -1,6 +1,7 @@
 //! Answers: documents, pages, files, and errors.
 
 use crate::error::{Code, Error, Kind, Result};
+use crate::server::public_text;
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
@@ -103,22 +104,21 @@ fn status(error: &Error) -> StatusCode {
 /// An error in the form that clients read.
 pub(super) fn refusal(error: &Error, request_id: &str) -> Response<Body> {
     let status = status(error);
-    // Without the causes: they are for the server's log and may name its files.
-    let told = if status.is_server_error() {
-        let code = error.code().name();
+    let code = error.code().name();
+    let message = public_text::message(error);
+    if status.is_server_error() {
         // What cannot be done, and what cannot be done now, is no fault of the server; whatever causes it has its own line.
         match error.kind() {
             Kind::Unsupported | Kind::Unavailable | Kind::Timeout => tracing::debug!(request_id, code, "{error}"),
             _ => tracing::error!(request_id, code, "{error}"),
         }
-        error.message().to_owned()
-    } else {
-        error.full_message()
-    };
+    } else if message != error.full_message() {
+        tracing::warn!(request_id, code, "{error}");
+    }
     let document = json!({
-        "error": told,
-        "code": error.code().name(),
-        "hint": error.hint_text(),
+        "error": message,
+        "code": code,
+        "hint": public_text::hint(error),
         "retryable": error.kind().retryable(),
         "request_id": request_id,
     });

@@ -113,15 +113,17 @@ async fn export(
 fn authorize(core: &Core, label: Option<&str>, headers: &HeaderMap) -> Result<(Arc<Route>, String), Refusal> {
     let token = bearer(headers, &header::AUTHORIZATION)?.ok_or_else(Refusal::no_token)?;
     let route = match label {
-        Some(label) => core
-            .hosted
-            .route(label)
-            .ok_or_else(|| super::absent(core, label, token))?,
-        None => core.hosted.route_of_token(token).ok_or_else(|| {
-            Refusal::unauthorized("the token is not for a database (torso db tokens create DATABASE makes one that is)")
-        })?,
+        Some(label) => super::authorize_label(core, label, token)?.0,
+        None => {
+            let route = core.hosted.route_of_token(token).ok_or_else(|| {
+                Refusal::unauthorized(
+                    "the token is not for a database (torso db tokens create DATABASE makes one that is)",
+                )
+            })?;
+            core.hosted.authorize(token, &route)?;
+            route
+        }
     };
-    core.hosted.authorize(token, &route)?;
     if route.block_reads {
         return Err(Refusal::new(
             StatusCode::FORBIDDEN,

@@ -187,8 +187,8 @@ impl Flow {
     }
 
     /// Has the answer end when its token does, or its database.
-    pub fn while_allowed(mut self, token: Option<String>) -> Self {
-        self.token = token.map(|token| (token, Instant::now()));
+    pub fn while_allowed(mut self, token: String) -> Self {
+        self.token = Some((token, Instant::now()));
         self
     }
 

@@ -78,6 +78,7 @@ const PARTS: usize = 4;
 pub(super) struct Shares {
     limits: Limits,
     databases: Mutex<HashMap<DatabaseId, Arc<Share>>>,
+    lobby: Arc<Mutex<Lobby>>,
     memory: Arc<Semaphore>,
     /// Of that, what an organization has, by its id; those that have none are forgotten.
     organizations: Mutex<HashMap<String, Arc<Semaphore>>>,
@@ -87,20 +88,20 @@ struct Share {
     requests: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
     sockets: Arc<Semaphore>,
-    lobby: Mutex<Lobby>,
 }
 
-/// Sockets that have not shown a token yet, the oldest first. Anybody can open such, so they take nothing from those that
-/// have, and do not keep others out: the oldest has to go for a new one.
+/// Sockets that have not shown a token yet, by label, whether or not there is a database; the oldest of a label first. Anybody
+/// can open such, so they take nothing from those that have, and do not keep others out: the oldest has to go for a new one.
 #[derive(Default)]
 struct Lobby {
     last: u64,
-    waiting: VecDeque<(u64, Arc<Notify>)>,
+    waiting: HashMap<String, VecDeque<(u64, Arc<Notify>)>>,
 }
 
 /// A socket in the lobby. Dropped, it has left.
 pub(super) struct Guest {
-    share: Arc<Share>,
+    lobby: Arc<Mutex<Lobby>>,
+    label: String,
     number: u64,
     sent_away: Arc<Notify>,
 }
@@ -114,8 +115,14 @@ impl Guest {
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        let mut lobby = lock(&self.share.lobby);
-        lobby.waiting.retain(|(number, _)| *number != self.number);
+        let mut lobby = lock(&self.lobby);
+        let Some(waiting) = lobby.waiting.get_mut(&self.label) else {
+            return;
+        };
+        waiting.retain(|(number, _)| *number != self.number);
+        if waiting.is_empty() {
+            lobby.waiting.remove(&self.label);
+        }
     }
 }
 
@@ -134,6 +141,7 @@ impl Shares {
             memory: Arc::new(Semaphore::new(limits.memory / UNIT)),
             limits,
             databases: Mutex::default(),
+            lobby: Arc::default(),
             organizations: Mutex::default(),
         }
     }
@@ -154,7 +162,6 @@ impl Shares {
             requests: Arc::new(Semaphore::new(limits.requests)),
             waiting: Arc::new(Semaphore::new(limits.requests)),
             sockets: Arc::new(Semaphore::new(limits.sockets)),
-            lobby: Mutex::default(),
         });
         all.insert(id.clone(), Arc::clone(&share));
         share
@@ -182,24 +189,25 @@ impl Shares {
     }
 
     /// Room for a socket that has not shown a token yet: there always is, but perhaps not for long.
-    pub fn guest(&self, id: &DatabaseId) -> Guest {
-        let share = self.of(id);
+    pub fn guest(&self, label: &str) -> Guest {
         let sent_away = Arc::new(Notify::new());
         let number = {
-            let mut lobby = lock(&share.lobby);
-            while lobby.waiting.len() >= self.limits.sockets {
-                let Some((_, oldest)) = lobby.waiting.pop_front() else {
+            let mut lobby = lock(&self.lobby);
+            lobby.last += 1;
+            let number = lobby.last;
+            let waiting = lobby.waiting.entry(label.to_owned()).or_default();
+            while waiting.len() >= self.limits.sockets {
+                let Some((_, oldest)) = waiting.pop_front() else {
                     break;
                 };
                 oldest.notify_one();
             }
-            lobby.last += 1;
-            let number = lobby.last;
-            lobby.waiting.push_back((number, Arc::clone(&sent_away)));
+            waiting.push_back((number, Arc::clone(&sent_away)));
             number
         };
         Guest {
-            share,
+            lobby: Arc::clone(&self.lobby),
+            label: label.to_owned(),
             number,
             sent_away,
         }

@@ -48,7 +48,7 @@ use std::time::Duration;
 use stream_state::{StreamState, says_stream_is_gone};
 use streams::{Inward, Streams};
 use tokio::sync::{Semaphore, watch};
-use upstream::{Call, Shows, Upstream, no_database};
+use upstream::{Call, Shows, Upstream};
 
 /// Request headers that are forwarded to a process, besides those that the gateway sets.
 const SHOWN: [HeaderName; 8] = [
@@ -194,23 +194,19 @@ async fn answer(
     if headers.get_all(header::HOST).iter().count() > 1 {
         return Err(Refusal::bad("the request names more than one host"));
     }
-    let route = match core.hosted.route(label) {
-        Some(route) => route,
-        None if matches!(entry.kind, Kind::Socket | Kind::Probe) => return Err(no_database(label)),
-        None => return Err(absent(core, label, token_of(entry, headers)?)),
-    };
     if entry.kind == Kind::Socket {
         if !socket::is_wanted(headers) {
             return Err(Refusal::not_found());
         }
-        return socket::open(core, route, request).await;
+        return socket::open(core, label, request).await;
     }
-    let (token, mut authorization) = match entry.kind {
-        Kind::Probe => (None, Authorization::ReadOnly),
-        _ => {
-            let (token, grant) = authorize(core, &route, entry, headers)?;
-            (Some(token), grant.authorization)
-        }
+    let authorized = token_of(entry, headers).and_then(|token| {
+        let (route, grant) = authorize_label(core, label, token)?;
+        Ok((token.to_owned(), route, grant.authorization))
+    });
+    let (token, route, mut authorization) = match authorized {
+        Err(_) if entry.kind == Kind::Probe => return Ok(probed(entry)),
+        authorized => authorized?,
     };
     let mut headers = shown(entry, headers)?;
     let place = core.shares.request(&route.id).await?;
@@ -415,25 +411,32 @@ fn token_of<'a>(entry: &Entry, headers: &'a HeaderMap) -> Result<&'a str, Refusa
     }
 }
 
-/// The request's token, and what it allows.
-fn authorize(core: &Core, route: &Route, entry: &Entry, headers: &HeaderMap) -> Result<(String, Grant), Refusal> {
-    let token = token_of(entry, headers)?;
-    let grant = core.hosted.authorize(token, route)?;
-    Ok((token.to_owned(), grant))
+/// Where a label leads, and what the bearer of a token may do there. The refusal does not tell whether the label leads anywhere; who
+/// has a token of the organization that its database moved from learns where that is.
+fn authorize_label(core: &Core, label: &str, token: &str) -> Result<(Arc<Route>, Grant), Refusal> {
+    core.hosted
+        .authorize_label(label, token)
+        .map_err(|error| match core.hosted.moved_to(label, token) {
+            Some(url) => Refusal::new(
+                StatusCode::NOT_FOUND,
+                "DATABASE_MOVED",
+                format!(
+                    "the database at {label:?} moved to another organization: it is at {url}, with tokens made there"
+                ),
+            ),
+            None => error.into(),
+        })
 }
 
-/// The refusal at a label that leads nowhere: who has no valid token is not told more than at one that leads somewhere. Who has
-/// one of the organization that the database moved from learns where it is.
-fn absent(core: &Core, label: &str, token: &str) -> Refusal {
-    if let Some(url) = core.hosted.moved_to(label, token) {
-        let message =
-            format!("the database at {label:?} moved to another organization: it is at {url}, with tokens made there");
-        return Refusal::new(StatusCode::NOT_FOUND, "DATABASE_MOVED", message);
-    }
-    match core.hosted.check_database_token(token) {
-        Ok(()) => no_database(label),
-        Err(error) => error.into(),
-    }
+/// The answer to a probe without a token that opens the database. It is the same whether or not there is a database: all that
+/// it tells is which protocols are spoken. Source of the status: libSQL server answers its probes with 200 to everybody.
+fn probed(entry: &Entry) -> Response<Body> {
+    let text = if entry.path == "/version" { "libSQL server" } else { "" };
+    let mut response = Response::new(Body::from(text));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    response
 }
 
 /// The token in a header; none where there is no such header.

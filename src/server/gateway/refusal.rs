@@ -3,6 +3,7 @@
 //! Hrana clients read JSON with `message` and `code`, Platform API clients `error`; gRPC-Web clients read headers.
 
 use crate::error::{Code, Error, Kind};
+use crate::server::public_text;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::json;
@@ -136,9 +137,9 @@ impl Refusal {
 /// A refusal of the plane's.
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
-        let message = match error.hint_text() {
-            Some(hint) => format!("{} ({hint})", error.message()),
-            None => error.message().to_owned(),
+        let message = match public_text::hint(&error) {
+            Some(hint) => format!("{} ({hint})", public_text::message(&error)),
+            None => public_text::message(&error).into_owned(),
         };
         match error.kind() {
             Kind::Unauthenticated => Self::unauthorized(message),

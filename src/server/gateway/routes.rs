@@ -9,7 +9,7 @@ use std::borrow::Cow;
 /// What a request is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Tells what the engine is; without a token.
+    /// Tells what the engine is; it is forwarded only with a token.
     Probe,
     /// Reads the whole database as SQL.
     Dump,

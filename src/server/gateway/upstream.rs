@@ -395,7 +395,7 @@ fn lost() -> Refusal {
     )
 }
 
-pub(super) fn no_database(label: &str) -> Refusal {
+fn no_database(label: &str) -> Refusal {
     Refusal::new(
         StatusCode::NOT_FOUND,
         "DATABASE_NOT_FOUND",

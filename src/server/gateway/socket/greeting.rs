@@ -1,7 +1,7 @@
 //! The greeting of a socket: the client's token is checked, and the process is greeted with one of the server's own. What
 //! follows on it is the parent's.
 
-use super::{Room, Session};
+use super::Session;
 use crate::control::tokens::Authorization;
 use crate::server::gateway::refusal::Refusal;
 use crate::server::gateway::speech::Speech;
@@ -23,18 +23,13 @@ impl Session {
     pub(super) async fn greet(&self, token: Option<String>) -> Result<String, Refusal> {
         let token = token
             .or_else(|| self.header_token.clone())
-            .ok_or_else(|| Refusal::unauthorized("the greeting has no database token"))?;
+            .ok_or_else(no_token_in_greeting)?;
         let grant = self.core.hosted.authorize(&token, &self.route)?;
         let internal = self
             .core
             .upstream
             .accepted_token(&self.route, grant.authorization)
             .await?;
-        let mut room = lock(&self.room);
-        if matches!(*room, Room::Lobby(_)) {
-            *room = Room::Own(self.core.shares.socket(&self.route.id)?);
-        }
-        drop(room);
         self.reads_only
             .store(grant.authorization == Authorization::ReadOnly, Ordering::Relaxed);
         *lock(&self.token) = Some(token);
@@ -55,6 +50,11 @@ impl Session {
         let end = close_frame(&refusal);
         Some((speech.hello_error(&refusal), end))
     }
+}
+
+/// The error for a greeting without a token.
+pub(super) fn no_token_in_greeting() -> Refusal {
+    Refusal::unauthorized("the greeting has no database token")
 }
 
 /// How a socket ends whose greeting is refused.

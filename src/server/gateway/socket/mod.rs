@@ -1,14 +1,15 @@
 //! SQL over WebSockets. Each message of a client is looked at before it goes on; the token in a greeting is checked and
-//! replaced, which `greeting` does; streams that it opens are counted. A socket ends when its token does, and with the
+//! replaced, which `greeting` does, and before it nothing is asked of a process, which `pending` sees to; streams that it opens are counted. A socket ends when its token does, and with the
 //! server. What messages look like is in `speech`.
 
 mod greeting;
+mod pending;
 
 use super::Core;
 use super::account::Account;
 use super::bearer;
 use super::inspect::{BodySummary, Format};
-use super::limits::{Guest, Permit};
+use super::limits::Permit;
 use super::links;
 use super::refusal::Refusal;
 use super::speech::{Does, Speech};
@@ -24,12 +25,13 @@ use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 use hyper_util::rt::TokioIo;
+use pending::Pending;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -43,6 +45,12 @@ const LONGEST_MESSAGE: usize = 16 << 20;
 /// How long the process may take for its part of the handshake, and a client for taking a message.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 const TAKE: Duration = Duration::from_secs(30);
+
+/// How long it may take to tell a client why its socket ends.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Subprotocols of libSQL server, the one that it prefers first.
+const SUBPROTOCOLS: [&str; 4] = ["hrana3-protobuf", "hrana3", "hrana2", "hrana1"];
 
 /// How long an answer that is under way may take once the server is to end.
 const LAST_ANSWER: Duration = Duration::from_millis(1_500);
@@ -62,12 +70,9 @@ pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
     is(header::UPGRADE, "websocket") && is(header::CONNECTION, "upgrade")
 }
 
-/// Opens a socket to the route's instance, and one to the client.
-pub(super) async fn open(
-    core: &Arc<Core>,
-    route: Arc<Route>,
-    mut request: Request<Body>,
-) -> Result<Response<Body>, Refusal> {
+/// Opens a socket to the client. With a token in the request's header it is connected to the database at once. Without, it is
+/// opened at every label, and nothing is asked of the database until a greeting has shown a token that opens it.
+pub(super) async fn open(core: &Arc<Core>, label: &str, mut request: Request<Body>) -> Result<Response<Body>, Refusal> {
     let headers = request.headers();
     let key = headers
         .get(header::SEC_WEBSOCKET_KEY)
@@ -78,50 +83,34 @@ pub(super) async fn open(
                 .is_some_and(|version| version == "13")
         })
         .ok_or_else(|| Refusal::bad("only version 13 of WebSocket is spoken here"))?;
-    let token = bearer(headers, &header::AUTHORIZATION)?.map(str::to_owned);
-    if let Some(token) = &token {
-        core.hosted.authorize(token, &route)?;
-    }
-    let protocols = headers.get(header::SEC_WEBSOCKET_PROTOCOL).cloned();
-    let place = match &token {
-        Some(_) => Room::Own(core.shares.socket(&route.id)?),
-        None => Room::Lobby(core.shares.guest(&route.id)),
+    let protocol = subprotocol(headers)?;
+    let entrance = match bearer(headers, &header::AUTHORIZATION)? {
+        Some(token) => {
+            let token = token.to_owned();
+            let (session, upstream) = Session::connect(core, label, &token, protocol.as_ref()).await?;
+            let session = Session {
+                header_token: Some(token),
+                ..session
+            };
+            Entrance::Connected(Box::new((session, upstream)))
+        }
+        None => Entrance::Pending(Pending {
+            core: Arc::clone(core),
+            label: label.to_owned(),
+            protocol: protocol.clone(),
+            guest: core.shares.guest(label),
+        }),
     };
-    let sent_away = match &place {
-        Room::Own(_) => Arc::default(),
-        Room::Lobby(guest) => guest.sent_away(),
-    };
-    // Only what is shown in a greeting says what it may do.
-    let target = core.upstream.reach(&route, Authorization::ReadOnly, false).await?;
-    let (upstream, protocol) = tokio::time::timeout(HANDSHAKE, connect(&target, protocols))
-        .await
-        .map_err(|_| Refusal::unavailable("the database's process does not answer"))??;
-
     let upgrade = hyper::upgrade::on(&mut request);
-    let session = Session {
-        core: Arc::clone(core),
-        process: target.process,
-        reads_only: AtomicBool::new(false),
-        account: Mutex::default(),
-        route,
-        header_token: token,
-        token: Mutex::default(),
-        start: Instant::now(),
-        heard: AtomicU64::new(0),
-        asked: AtomicU64::new(0),
-        answered: AtomicU64::new(0),
-        room: Mutex::new(place),
-        sent_away,
-    };
+    let core = Arc::clone(core);
     tokio::spawn(async move {
         match upgrade.await {
             Ok(stream) => {
                 let config = config(Some(LONGEST_MESSAGE));
                 let client = WebSocketStream::from_raw_socket(TokioIo::new(stream), Role::Server, Some(config)).await;
-                session.core.counters.sockets(1);
-                session.core.hosted.count(&session.route, 0);
-                session.converse(client, upstream).await;
-                session.core.counters.sockets(-1);
+                core.counters.sockets(1);
+                converse(entrance, client).await;
+                core.counters.sockets(-1);
             }
             Err(error) => tracing::debug!(%error, "a client did not open its socket"),
         }
@@ -141,17 +130,64 @@ pub(super) async fn open(
     Ok(response)
 }
 
+/// Chooses one of the subprotocols that a client offers, as libSQL server does (`hrana/ws/handshake.rs` there); none if the
+/// client offers none, which means the first version.
+fn subprotocol(headers: &HeaderMap) -> Result<Option<HeaderValue>, Refusal> {
+    let Some(offered) = headers.get(header::SEC_WEBSOCKET_PROTOCOL) else {
+        return Ok(None);
+    };
+    let offered = offered.to_str().unwrap_or_default();
+    SUBPROTOCOLS
+        .into_iter()
+        .find(|known| offered.split(',').any(|one| one.trim().eq_ignore_ascii_case(known)))
+        .map(|chosen| Some(HeaderValue::from_static(chosen)))
+        .ok_or_else(|| {
+            Refusal::bad("the database speaks none of these subprotocols; hrana3, hrana2 and hrana1 are known")
+        })
+}
+
+/// A client's socket with its socket to a process.
+type Connected = Box<(Session, WebSocketStream<TcpStream>)>;
+
+/// A client's socket that has been accepted.
+enum Entrance {
+    Pending(Pending),
+    Connected(Connected),
+}
+
+async fn converse<S>(entrance: Entrance, mut client: WebSocketStream<S>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let (connected, hello) = match entrance {
+        Entrance::Connected(connected) => (connected, None),
+        Entrance::Pending(pending) => match pending.wait_for_token(&mut client).await {
+            Ok((connected, hello)) => (connected, Some(hello)),
+            Err((answer, end)) => {
+                let farewell = async {
+                    if let Some(answer) = answer {
+                        client.feed(answer).await?;
+                    }
+                    client.send(Message::Close(end)).await
+                };
+                let _ = tokio::time::timeout(FAREWELL, farewell).await;
+                return;
+            }
+        },
+    };
+    let (session, upstream) = *connected;
+    session.core.hosted.count(&session.route, 0);
+    session.converse(client, upstream, hello).await;
+}
+
 fn config(longest: Option<usize>) -> WebSocketConfig {
     WebSocketConfig::default()
         .max_message_size(longest)
         .max_frame_size(longest)
 }
 
-/// A socket to a process, and the subprotocol that it chose.
-async fn connect(
-    target: &Target,
-    protocols: Option<HeaderValue>,
-) -> Result<(WebSocketStream<TcpStream>, Option<HeaderValue>), Refusal> {
+/// A socket to a process.
+async fn connect(target: &Target, protocol: Option<&HeaderValue>) -> Result<WebSocketStream<TcpStream>, Refusal> {
     let broken = || Refusal::unavailable("the database's process does not answer");
     let stream = links::connect(target.process).await.ok_or_else(broken)?;
     let mut request = Request::new(());
@@ -166,21 +202,15 @@ async fn connect(
         header::SEC_WEBSOCKET_KEY,
         HeaderValue::try_from(generate_key()).map_err(|_| broken())?,
     );
-    if let Some(protocols) = protocols {
-        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, protocols);
+    if let Some(protocol) = protocol {
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, protocol.clone());
     }
     target.present(headers, None);
     let opened = client_async_with_config(request, stream, Some(config(None))).await;
-    let (socket, response) = opened.map_err(|error| match error {
-        tungstenite::Error::Http(response) if response.status().is_client_error() => {
-            Refusal::bad("the database speaks none of these subprotocols; hrana3, hrana2 and hrana1 are known")
-        }
-        tungstenite::Error::Protocol(_) => {
-            Refusal::bad("the database speaks none of these subprotocols; hrana3, hrana2 and hrana1 are known")
-        }
-        _ => broken(),
-    })?;
-    Ok((socket, response.headers().get(header::SEC_WEBSOCKET_PROTOCOL).cloned()))
+    opened.map(|(socket, _)| socket).map_err(|error| {
+        tracing::debug!(%error, "a database process did not open a socket");
+        broken()
+    })
 }
 
 /// An open socket.
@@ -201,16 +231,8 @@ struct Session {
     heard: AtomicU64,
     asked: AtomicU64,
     answered: AtomicU64,
-    room: Mutex<Room>,
-    /// Told when others want the socket's room in the lobby.
-    sent_away: Arc<Notify>,
-}
-
-/// What a socket takes of its database's share.
-enum Room {
-    /// Before a token was shown.
-    Lobby(Guest),
-    Own(#[allow(dead_code, reason = "it is held")] Permit),
+    /// What the socket takes of its database's share.
+    _permit: Permit,
 }
 
 /// What is done with a client's message.
@@ -223,15 +245,60 @@ enum Verdict {
 }
 
 impl Session {
-    async fn converse<S>(&self, client: WebSocketStream<S>, upstream: WebSocketStream<TcpStream>)
-    where
+    /// Connects to the instance that a token opens at a label.
+    async fn connect(
+        core: &Arc<Core>,
+        label: &str,
+        token: &str,
+        protocol: Option<&HeaderValue>,
+    ) -> Result<(Self, WebSocketStream<TcpStream>), Refusal> {
+        let (route, _) = super::authorize_label(core, label, token)?;
+        let permit = core.shares.socket(&route.id)?;
+        // Only what is shown in a greeting says what it may do.
+        let target = core.upstream.reach(&route, Authorization::ReadOnly, false).await?;
+        let upstream = tokio::time::timeout(HANDSHAKE, connect(&target, protocol))
+            .await
+            .map_err(|_| Refusal::unavailable("the database's process does not answer"))??;
+        let session = Self {
+            core: Arc::clone(core),
+            process: target.process,
+            reads_only: AtomicBool::new(false),
+            account: Mutex::default(),
+            route,
+            header_token: None,
+            token: Mutex::default(),
+            start: Instant::now(),
+            heard: AtomicU64::new(0),
+            asked: AtomicU64::new(0),
+            answered: AtomicU64::new(0),
+            _permit: permit,
+        };
+        Ok((session, upstream))
+    }
+
+    /// Passes messages on in both directions until the socket ends, beginning with the client's greeting if it has come.
+    async fn converse<S>(
+        &self,
+        client: WebSocketStream<S>,
+        upstream: WebSocketStream<TcpStream>,
+        hello: Option<Message>,
+    ) where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let (mut client_out, client_in) = client.split();
         let (mut upstream_out, upstream_in) = upstream.split();
         let (replies, mut waiting) = mpsc::channel(16);
+        let inward = async {
+            if let Some(hello) = hello {
+                self.note_request();
+                if upstream_out.send(hello).await.is_err() {
+                    return Some(self.broken_off().await);
+                }
+            }
+            self.inward(client_in, &mut upstream_out, &replies).await
+        };
         let end = tokio::select! {
-            end = self.inward(client_in, &mut upstream_out, &replies) => end,
+            end = inward => end,
             end = self.outward(upstream_in, &mut client_out, &mut waiting) => end,
             end = self.watch(&replies) => end,
         };
@@ -242,7 +309,7 @@ impl Session {
             }
             client_out.send(Message::Close(end)).await
         };
-        let _ = tokio::time::timeout(Duration::from_secs(2), farewell).await;
+        let _ = tokio::time::timeout(FAREWELL, farewell).await;
         let _ = tokio::time::timeout(Duration::from_secs(1), upstream_out.close()).await;
     }
 
@@ -283,11 +350,7 @@ impl Session {
                     return Some(end);
                 }
             };
-            if !self.waits() {
-                // Later than what was answered last, also within a millisecond.
-                let answered = self.answered.load(Ordering::Relaxed);
-                self.asked.store(self.millis().max(answered + 1), Ordering::Relaxed);
-            }
+            self.note_request();
             if upstream.send(on).await.is_err() {
                 return Some(self.broken_off().await);
             }
@@ -350,12 +413,6 @@ impl Session {
             tokio::select! {
                 () = tokio::time::sleep(limits.recheck) => {}
                 () = self.core.ending() => return Some(self.last_answer().await),
-                () = self.sent_away.notified() => {
-                    if !self.is_greeted() {
-                        return frame(CloseCode::Again, "too many others wait to show their tokens");
-                    }
-                    continue;
-                }
             }
             if self
                 .core
@@ -387,6 +444,15 @@ impl Session {
             } else if let Some(refusal) = self.core.upstream.given_up(&self.route, false, &mut wait).await {
                 return frame(CloseCode::Again, &refusal.message);
             }
+        }
+    }
+
+    /// Notes that something was sent which has no answer yet.
+    fn note_request(&self) {
+        if !self.waits() {
+            // Later than what was answered last, also within a millisecond.
+            let answered = self.answered.load(Ordering::Relaxed);
+            self.asked.store(self.millis().max(answered + 1), Ordering::Relaxed);
         }
     }
 
