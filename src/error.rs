@@ -210,6 +210,7 @@ codes! {
     QuotaExceeded "quota_exceeded" Conflict "The organization's plan does not allow more.";
     Unconfirmed "unconfirmed" Unconfirmed "A destructive command needs --yes where there is no terminal.";
     DatabaseBusy "database_busy" Unavailable "Another program holds the database.";
+    DatabaseDamaged "database_damaged" Unavailable "The file of a database is missing or damaged, so the database is not served.";
     CatalogBusy "catalog_busy" Unavailable "Another torso is changing the catalog.";
     RateLimited "rate_limited" Unavailable "Too many requests in a short time.";
     Unavailable "unavailable" Unavailable "The control plane or engine cannot be reached.";

@@ -40,6 +40,9 @@ pub struct Database {
     /// Bytes of the primary, if known without a separate request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size_bytes: Option<u64>,
+    /// Set if the primary's file is missing or damaged, so that it is not used. Not in the Platform API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<InstanceState>,
 }
 
 /// Where a branch came from.
@@ -100,6 +103,21 @@ pub enum InstanceState {
     Behind,
     /// It should exist but does not.
     Missing,
+    /// Its file is not what it was left as, so it is not used.
+    Damaged,
+}
+
+impl InstanceState {
+    /// The state in one word, as on the wire.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Behind => "behind",
+            Self::Missing => "missing",
+            Self::Damaged => "damaged",
+        }
+    }
 }
 
 /// A database at a location.

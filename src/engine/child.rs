@@ -38,6 +38,7 @@ fn file(words: &[OsString]) -> Result<u8> {
         [what, from, to] if what == "export" => work::export(Path::new(from), Path::new(to)).map(|()| 0),
         [what, from, to] if what == "check" => work::check_or_convert(Path::new(from), Path::new(to))
             .map(|converted| if converted { CONVERTED } else { 0 }),
+        [what, path, _] if what == "content" => work::check_content(Path::new(path)).map(|()| 0),
         [what, path, _] if what == "sound" => work::check_soundness(Path::new(path)).map(|()| 0),
         [what, from, to] if what == "restore" => work::restore(Path::new(from), Path::new(to)).map(|()| 0),
         _ => Err(Error::new(
@@ -61,6 +62,12 @@ pub fn check_or_convert(sandbox: &Sandbox, seed: &Path, to: &Path) -> Result<boo
 /// Has a helper find out whether a database of a process that does not run can be opened and read.
 pub fn is_sound(sandbox: &Sandbox, path: &Path) -> bool {
     ask(sandbox, "sound", path, path).is_ok()
+}
+
+/// Has a helper read a whole database, which others may be using, and check its structure. Fails with `invalid_file` if it
+/// is damaged.
+pub fn check_content(sandbox: &Sandbox, path: &Path) -> Result<()> {
+    ask(sandbox, "content", path, path).map(|_| ())
 }
 
 /// Has a helper make a database from a user's dump.

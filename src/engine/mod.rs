@@ -16,7 +16,7 @@ pub mod process;
 #[cfg(unix)]
 pub mod sqld;
 
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -128,10 +128,49 @@ pub enum Role {
     Rising,
 }
 
+/// Why an instance is not used: its file is not what it was left as.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Damage {
+    /// Whether there is no file at all.
+    pub missing: bool,
+    /// What was found, as the end of a sentence about the file: "is empty".
+    pub reason: String,
+}
+
+impl Damage {
+    #[must_use]
+    pub fn missing(reason: impl Into<String>) -> Self {
+        Self {
+            missing: true,
+            reason: reason.into(),
+        }
+    }
+
+    #[must_use]
+    pub fn damaged(reason: impl Into<String>) -> Self {
+        Self {
+            missing: false,
+            reason: reason.into(),
+        }
+    }
+
+    /// The error of whoever needs the file at `path`.
+    #[must_use]
+    pub fn to_error(&self, path: &Path) -> Error {
+        Error::new(
+            Code::DatabaseDamaged,
+            format!("the database file {} {}", path.display(), self.reason),
+        )
+        .hint("torso doctor says what to do")
+    }
+}
+
 /// An instance as observed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Running {
     pub role: Role,
+    /// Set if its file is not what it was left as. Then it is not served, and nothing is copied from it.
+    pub damage: Option<Damage>,
     /// Bytes on disk.
     pub size: u64,
     /// The state of its content; meaningful for a primary.
@@ -190,6 +229,14 @@ pub trait Engine: Send {
 
     /// The observed instance at a site; none if there is nothing.
     fn running(&self, at: &Site) -> Result<Option<Running>>;
+    /// What is wrong with the file of a primary that should exist, looked at more closely than [`Engine::running`] does.
+    /// Not to be called by a program that has the file open.
+    fn examine(&self, at: &Site) -> Result<Option<Damage>> {
+        Ok(match self.running(at)? {
+            Some(running) => running.damage,
+            None => Some(Damage::missing("is missing")),
+        })
+    }
     /// Bytes on disk, if there is an instance: cheaper than [`Engine::running`], for long lists.
     fn size(&self, at: &Site) -> Option<u64>;
     /// Bytes that hold something: without free pages and logs, which go on taking room on disk.
@@ -224,6 +271,10 @@ pub trait Engine: Send {
     /// The same for several sites, in parallel if the engine can. Returns the results in the order of `to`.
     fn copy_to_all(&self, from: &Site, to: &[Site]) -> Vec<Result<()>> {
         to.iter().map(|to| self.copy(from, to)).collect()
+    }
+    /// Has a replica be read although its primary is damaged, where that is not so by itself.
+    fn serve_alone(&self, _at: &Site) -> Result<()> {
+        Ok(())
     }
     /// Locks a primary exclusively until [`Engine::release`]. Fails at once if an application has it open.
     fn hold(&self, at: &Site) -> Result<()>;

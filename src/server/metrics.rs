@@ -66,20 +66,24 @@ impl Metrics {
         }
     }
 
-    /// All metrics. `ready` is whether all databases were started.
-    pub fn text(&self, ready: bool) -> String {
+    /// All metrics. `ready` is whether all databases were started, `damaged` how many are not served because their files are
+    /// missing or damaged.
+    pub fn text(&self, ready: bool, damaged: usize) -> String {
         let mut text = String::new();
         // Writing to a String cannot fail.
-        let _ = self.write(&mut text, ready);
+        let _ = self.write(&mut text, ready, damaged);
         text
     }
 
-    fn write(&self, text: &mut String, ready: bool) -> std::fmt::Result {
+    fn write(&self, text: &mut String, ready: bool, damaged: usize) -> std::fmt::Result {
         let head = |name: &str, kind: &str, help: &str, text: &mut String| {
             writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}")
         };
         head("torso_ready", "gauge", "Whether the server has started.", text)?;
         writeln!(text, "torso_ready {}", u8::from(ready))?;
+        let help = "Databases that are not served because their files are missing or damaged.";
+        head("torso_damaged_databases", "gauge", help, text)?;
+        writeln!(text, "torso_damaged_databases {damaged}")?;
         head("torso_uptime_seconds", "gauge", "Time since the start.", text)?;
         writeln!(text, "torso_uptime_seconds {}", self.start.elapsed().as_secs())?;
         head("torso_requests_under_way", "gauge", "Requests being answered.", text)?;
@@ -133,9 +137,10 @@ mod tests {
         }
         metrics.begin();
         metrics.end("api", "INVENTED", 405, Duration::from_secs(60));
-        let text = metrics.text(true);
+        let text = metrics.text(true, 2);
         for line in [
             "torso_ready 1",
+            "torso_damaged_databases 2",
             "torso_requests_under_way 0",
             "torso_requests_total{part=\"api\",method=\"GET\",status=\"200\"} 2",
             "torso_requests_total{part=\"api\",method=\"other\",status=\"405\"} 1",

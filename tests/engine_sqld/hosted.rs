@@ -154,7 +154,10 @@ fn uploads_and_dumps_become_databases_in_processes_of_their_own() {
         error.message().contains("readfile") && !error.full_message().contains("torso-hosted-"),
         "{error}"
     );
-    let export = world.hosted.export(world.caller, Some(&team), &db("app")).unwrap();
+    let export = world
+        .hosted
+        .export(world.caller, Some(&team), &db("app"), None)
+        .unwrap();
     assert!(export.size >= 4096);
 }
 

@@ -102,7 +102,7 @@ fn a_file_comes_in_pieces_and_is_used_once() {
         plane.create_database(&seeded("again", &upload)).unwrap_err().code(),
         Code::UploadNotFound
     );
-    let mut export = world.hosted.export(&owner, None, &db("app")).unwrap();
+    let mut export = world.hosted.export(&owner, None, &db("app"), None).unwrap();
     let mut copy = Vec::new();
     export.file.read_to_end(&mut copy).unwrap();
     assert_eq!((export.size, export.name.as_str()), (copy.len() as u64, "app-alice.db"));

@@ -2,6 +2,7 @@
 
 mod calls;
 mod clients;
+mod damage;
 mod kills;
 mod moves;
 mod operate;

@@ -403,7 +403,7 @@ fn take(from: &Context, database: &Database, path: &Path) -> Result<()> {
         .truncate(true)
         .open(path)
         .map_err(|error| Error::io(error, format!("cannot write {}", path.display())))?;
-    match server.export(&database.name, &mut file, &mut tell) {
+    match server.export(&database.name, None, &mut file, &mut tell) {
         Ok(_) => file
             .sync_all()
             .map_err(|error| Error::io(error, format!("cannot write {}", path.display()))),

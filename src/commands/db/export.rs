@@ -93,19 +93,14 @@ fn export_from(
     overwrite: bool,
 ) -> Result<()> {
     let database = super::find(ctx, name)?;
-    if let Some(other) = location.filter(|location| **location != database.primary) {
-        return Err(Error::new(
-            Code::Unsupported,
-            format!("a server writes copies of primaries, and that of database {name} is not at {other}"),
-        )
-        .hint(format!(
-            "torso db dump {name} --location {other} writes the replica as SQL"
-        )));
+    let other = location.filter(|location| **location != database.primary);
+    if let Some(other) = other.filter(|other| !database.locations.contains(other)) {
+        return Err(super::show::no_instance(name, other));
     }
     let mut output = Output::begin(&path, overwrite)?;
     interrupt::install();
     let mut progress = ctx.ui.progress(format!("Exporting {name}"));
-    let written = server.export(name, output.0.as_file_mut(), &mut |done, all| {
+    let written = server.export(name, other, output.0.as_file_mut(), &mut |done, all| {
         progress.at(done, all);
         not_interrupted()
     });
@@ -113,11 +108,23 @@ fn export_from(
     match written {
         Ok(_) => {}
         Err(error) if error.code() == Code::Unsupported => {
+            if let Some(other) = other {
+                return Err(Error::new(
+                    Code::Unsupported,
+                    format!(
+                        "the server writes no copies, and database {name} is read from its primary, not from {other}"
+                    ),
+                )
+                .hint(format!(
+                    "torso db dump {name} --location {other} writes the replica as SQL"
+                )));
+            }
             super::copy::rebuild(ctx, &database, output.temporary())?;
         }
         Err(error) => return Err(error),
     }
-    let exported = output.finish(database.name, database.primary, path, overwrite)?;
+    let at = other.cloned().unwrap_or(database.primary);
+    let exported = output.finish(database.name, at, path, overwrite)?;
     exported.show(ctx, "Exported")
 }
 

@@ -88,15 +88,25 @@ impl View for Databases {
         } else {
             "No databases yet. Create one: torso db create NAME"
         };
-        let mut table = Table::new(["NAME", "GROUP", "LOCATIONS", "SIZE", "CREATED"], empty);
+        let mut titles = vec!["NAME", "GROUP", "LOCATIONS", "SIZE", "CREATED"];
+        // Shown when there is something to tell.
+        let states = self.databases.iter().any(|database| database.state.is_some());
+        if states {
+            titles.push("STATE");
+        }
+        let mut table = Table::new(titles, empty);
         for database in &self.databases {
-            table.row(vec![
+            let mut row = vec![
                 Cell::text(database.name.as_str()),
                 Cell::text(database.group.as_str()),
                 Cell::list(&database.locations),
                 Cell::maybe(database.size_bytes, Cell::size),
                 Cell::maybe(database.created_at, Cell::time),
-            ]);
+            ];
+            if states {
+                row.push(Cell::maybe(database.state, |state| Cell::text(state.name())));
+            }
+            table.row(row);
         }
         Layout::Table(table)
     }

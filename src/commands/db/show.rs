@@ -3,7 +3,7 @@
 use crate::commands::complete;
 use crate::context::Context;
 use crate::control::names::{DatabaseName, LocationCode};
-use crate::control::types::{Configuration, Database, Instance, InstanceState, Role};
+use crate::control::types::{Configuration, Database, Instance, Role};
 use crate::error::{Code, Error, Result};
 use crate::ui::{Card, Cell, Layout, Table, View, text};
 use serde::Serialize;
@@ -180,11 +180,7 @@ pub(super) fn instance_table(instances: &[Instance]) -> Table {
         let mut row = vec![
             Cell::text(instance.location.as_str()),
             Cell::text(if primary { "primary" } else { "replica" }),
-            Cell::text(match instance.state {
-                InstanceState::Ready => "ready",
-                InstanceState::Behind => "behind",
-                InstanceState::Missing => "missing",
-            }),
+            Cell::text(instance.state.name()),
             Cell::maybe(instance.size_bytes, Cell::size),
             Cell::maybe(instance.synced_at.filter(|_| !primary), Cell::age),
             Cell::maybe(instance.lag_ms.filter(|_| !primary), |ms| {

@@ -4,7 +4,7 @@ use super::call::Call;
 use super::{Client, about_database};
 use crate::control::Progress;
 use crate::control::files::SQLITE_HEADER;
-use crate::control::names::DatabaseName;
+use crate::control::names::{DatabaseName, LocationCode};
 use crate::control::routes;
 use crate::error::{Code, Error, Result};
 use std::io::{Read, Write};
@@ -20,12 +20,22 @@ pub struct Exported {
 }
 
 impl Client {
-    /// Writes a consistent copy of a database. `unsupported` where the server hands out no files.
-    pub fn export(&self, name: &DatabaseName, to: &mut dyn Write, progress: &mut Progress<'_>) -> Result<Exported> {
-        let call = Call::get(
+    /// Writes a consistent copy of a database, as it is at a location or at its primary. `unsupported` where the server hands
+    /// out no files.
+    pub fn export(
+        &self,
+        name: &DatabaseName,
+        location: Option<&LocationCode>,
+        to: &mut dyn Write,
+        progress: &mut Progress<'_>,
+    ) -> Result<Exported> {
+        let mut call = Call::get(
             self.scoped(&routes::database_export(name)),
             about_database(name).only_here("hand out databases as files"),
         );
+        if let Some(location) = location {
+            call = call.query("location", location);
+        }
         let mut response = self.http.stream(&call, PATIENCE)?;
         let expected = response.content_length();
         let mut done: u64 = 0;

@@ -10,7 +10,7 @@ use super::staging;
 use super::view::View;
 use crate::control::names::{DatabaseId, LocationCode};
 use crate::control::types::{Finding, Severity};
-use crate::engine::{Role, Running, disk};
+use crate::engine::{Damage, Role, Running, disk};
 use crate::error::{Code, Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -171,9 +171,16 @@ fn database(view: &View<'_>, row: &DatabaseRow, check: &mut Check) -> Result<()>
                 row.primary,
                 view.plane.engine.path(&view.site(&row.primary, row)).display()
             );
-            let fix = format!("put the file back, or torso db destroy {name}");
-            check.add(Severity::Error, "missing_primary", message, Some(fix));
+            check.add(
+                Severity::Error,
+                "missing_primary",
+                message,
+                Some(way_back(view, row, "put the file back")?),
+            );
         }
+        Some(Running {
+            damage: Some(damage), ..
+        }) => damaged(view, row, damage, check)?,
         Some(Running {
             role: Role::Primary, ..
         }) => {}
@@ -186,6 +193,10 @@ fn database(view: &View<'_>, row: &DatabaseRow, check: &mut Check) -> Result<()>
                 Some("torso doctor --fix".to_owned()),
             );
         }
+    }
+    if primary.as_ref().is_none_or(|primary| primary.damage.is_some()) {
+        // Nothing can be copied from it.
+        return Ok(());
     }
     let mut stale = Vec::new();
     for location in view.want(row)?.replicas {
@@ -227,6 +238,43 @@ fn database(view: &View<'_>, row: &DatabaseRow, check: &mut Check) -> Result<()>
     Ok(())
 }
 
+fn damaged(view: &View<'_>, row: &DatabaseRow, damage: &Damage, check: &mut Check) -> Result<()> {
+    let path = view.plane.engine.path(&view.site(&row.primary, row));
+    let message = format!(
+        "the primary of {} in {} is not served, because its file {} {}",
+        row.name,
+        row.primary,
+        path.display(),
+        damage.reason
+    );
+    let (code, first) = if damage.missing {
+        (
+            "missing_primary",
+            "put the file back (a server must be started again for it)",
+        )
+    } else {
+        (
+            "damaged_primary",
+            "put a sound file in its place (a server must be started again for it)",
+        )
+    };
+    check.add(Severity::Error, code, message, Some(way_back(view, row, first)?));
+    Ok(())
+}
+
+/// What can be done about a primary without a file: `first`, or what a replica has, or nothing.
+fn way_back(view: &View<'_>, row: &DatabaseRow, first: &str) -> Result<String> {
+    let name = &row.name;
+    let again = format!("torso db destroy {name}");
+    Ok(match view.want(row)?.replicas.first() {
+        Some(replica) => format!(
+            "{first}, or take what the replica has: torso db export {name} --location {replica}, {again}, torso db create \
+             {name} --from-file {name}.db"
+        ),
+        None => format!("{first}, or {again}"),
+    })
+}
+
 /// Syncs a database's replicas; the caller holds the lock.
 fn refresh(view: &View<'_>, row: &DatabaseRow) -> Option<Error> {
     match super::reconcile::reconcile(view, &row.id, None) {
@@ -238,7 +286,13 @@ fn refresh(view: &View<'_>, row: &DatabaseRow) -> Option<Error> {
 /// What is at a location, if that can be found out. Reports a location that is away, and files that others can read.
 fn look(view: &View<'_>, row: &DatabaseRow, location: &LocationCode, check: &mut Check) -> Option<Option<Running>> {
     match view.plane.engine.running(&view.site(location, row)) {
-        Ok(running) => {
+        Ok(mut running) => {
+            if let Some(running) = &mut running
+                && running.role == Role::Primary
+                && let Ok(damage) = view.plane.engine.examine(&view.site(location, row))
+            {
+                running.damage = damage;
+            }
             let path = view.plane.engine.path(&view.site(location, row));
             if running.is_some()
                 && let Err(error) = private(&path, disk::PRIVATE, check)

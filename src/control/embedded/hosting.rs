@@ -112,8 +112,8 @@ impl Embedded {
         row.map(|row| placed(&view, row)).transpose()
     }
 
-    /// Writes a consistent copy of a database into a new file.
-    pub fn snapshot(&self, name: &DatabaseName, to: &Path) -> Result<()> {
+    /// Writes a consistent copy of a database, as it is at a location or at its primary, into a new file.
+    pub fn snapshot(&self, name: &DatabaseName, location: Option<&LocationCode>, to: &Path) -> Result<()> {
         let placed = self.placement(name)?;
         if placed.block_reads {
             return Err(
@@ -121,9 +121,18 @@ impl Embedded {
                     .hint(format!("torso db config set {name} block-reads off lifts it")),
             );
         }
-        match placed.sites.first() {
-            Some((_, primary)) => self.engine.snapshot(primary, to),
-            None => Err(database_not_found(name, std::iter::empty())),
+        let mut sites = placed.sites.iter();
+        match (
+            sites.find(|(at, _)| location.is_none_or(|location| location == at)),
+            location,
+        ) {
+            (Some((_, site)), _) => self.engine.snapshot(site, to),
+            (None, Some(location)) => Err(Error::new(
+                Code::InstanceNotFound,
+                format!("database {name} has no instance in {location}"),
+            )
+            .hint(format!("torso db replicas {name} shows where it is"))),
+            (None, None) => Err(database_not_found(name, std::iter::empty())),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Embedded;
 use super::catalog::databases::DatabaseRow;
-use super::view::{Change, View, database_not_found};
+use super::view::{Change, View, damage_state, database_not_found};
 use crate::control::database_url::DatabaseUrl;
 use crate::control::names::{DatabaseId, DatabaseName, LocationCode};
 use crate::control::types::{self, Connection, Database, Instance, InstanceState, Synced};
@@ -18,7 +18,11 @@ pub fn list(plane: &Embedded, name: &DatabaseName) -> Result<Vec<Instance>> {
 }
 
 fn instances(view: &View<'_>, row: &DatabaseRow) -> Result<Vec<Instance>> {
-    let primary = view.plane.engine.running(&view.site(&row.primary, row)).ok().flatten();
+    let mut primary = view.plane.engine.running(&view.site(&row.primary, row)).ok().flatten();
+    if let Some(running) = &mut primary {
+        let damage = view.plane.engine.examine(&view.site(&row.primary, row));
+        running.damage = damage.ok().flatten();
+    }
     let mut all = vec![describe(view, row, &row.primary, primary.as_ref(), primary.as_ref())];
     for location in view.want(row)?.replicas {
         let here = view.plane.engine.running(&view.site(&location, row)).ok().flatten();
@@ -36,8 +40,12 @@ fn describe(
     primary: Option<&Running>,
 ) -> Instance {
     let is_primary = row.primary == *location;
+    let damage = here.and_then(|running| running.damage.as_ref());
+    // There is nothing to be behind of.
+    let primary = primary.filter(|running| running.damage.is_none());
     let (state, synced_at, lag_ms) = match here.map(|running| &running.role) {
         None => (InstanceState::Missing, None, None),
+        Some(_) if damage.is_some() => (damage.map_or(InstanceState::Damaged, damage_state), None, None),
         Some(Role::Primary) if is_primary => (InstanceState::Ready, None, None),
         Some(Role::Replica {
             of,
@@ -125,6 +133,7 @@ pub fn add(plane: &Embedded, name: &DatabaseName, location: &LocationCode) -> Re
         )
         .hint("choose another location: torso location list"));
     }
+    check_primary(&change, &row)?;
     if !change.want(&row)?.replicas.contains(location) {
         change.commit(|catalog| {
             catalog.add_database_location(&row.id, location)?;
@@ -243,6 +252,18 @@ pub fn sync(plane: &Embedded, name: &DatabaseName, location: Option<&LocationCod
     Ok(all)
 }
 
+/// Fails if the primary's file is missing or damaged. One that was never made is left to reconcile.
+fn check_primary(view: &View<'_>, row: &DatabaseRow) -> Result<()> {
+    let site = view.site(&row.primary, row);
+    match view.plane.engine.running(&site)? {
+        Some(Running {
+            damage: Some(damage), ..
+        }) => Err(damage.to_error(&view.plane.engine.path(&site))),
+        None if row.origin.is_none() => Err(missing(view, row)),
+        _ => Ok(()),
+    }
+}
+
 fn missing(view: &View<'_>, row: &DatabaseRow) -> Error {
     let url = view.plane.engine.url(&view.site(&row.primary, row));
     Error::new(
@@ -268,6 +289,7 @@ pub fn promote_locked(change: &Change<'_>, row: &DatabaseRow, location: &Locatio
     }
     let engine = &change.plane.engine;
     let from = change.site(&row.primary, row);
+    check_primary(change, row)?;
     match engine.running(&from)? {
         Some(Running {
             role: Role::Primary, ..
@@ -323,6 +345,9 @@ pub fn connection(plane: &Embedded, name: &DatabaseName, location: Option<&Locat
         );
     }
     let is_primary = row.primary == *location;
+    if is_primary {
+        check_primary(&view, &row)?;
+    }
     let usable = usable(&view, &row, location)?;
     if !usable {
         // Another process is working on the instance, or died while it did; taking the lock waits for it, or finishes

@@ -329,3 +329,61 @@ fn many_at_once() {
     assert_eq!(plane.list_databases(&DatabaseFilter::default()).unwrap().len(), 32);
     assert_eq!(std::fs::read_dir(dir.path().join("locations/ams")).unwrap().count(), 32);
 }
+
+/// What stands in the place of a primary is told, never used, and no replica is made from it.
+#[test]
+fn file_that_is_no_database_in_the_place_of_a_primary_is_told_and_never_used() {
+    type Harm = fn(&Path);
+    let harms: [(&str, InstanceState, Harm); 4] = [
+        ("missing", InstanceState::Missing, |path| {
+            std::fs::remove_file(path).unwrap()
+        }),
+        ("empty", InstanceState::Damaged, |path| {
+            std::fs::write(path, "").unwrap()
+        }),
+        ("foreign", InstanceState::Damaged, |path| {
+            std::fs::write(path, "no database\n".repeat(1000)).unwrap();
+        }),
+        ("directory", InstanceState::Damaged, |path| {
+            std::fs::remove_file(path).unwrap();
+            std::fs::create_dir(path).unwrap();
+        }),
+    ];
+    for (what, state, harm) in harms {
+        let dir = tempfile::tempdir().unwrap();
+        let plane = Embedded::open(dir.path()).unwrap();
+        world(&plane);
+        plane.sync_database(&db("app"), None).unwrap();
+        let path = PathBuf::from(plane.get_database(&db("app")).unwrap().url.trim_start_matches("file:"));
+        for companion in ["-wal", "-shm"] {
+            let _ = std::fs::remove_file(disk::with_suffix(&path, companion));
+        }
+        harm(&path);
+        assert_eq!(plane.get_database(&db("app")).unwrap().state, Some(state), "{what}");
+        let listed = plane.list_databases(&DatabaseFilter::default()).unwrap();
+        assert_eq!(listed[0].state, Some(state), "{what}");
+        let instances = plane.list_instances(&db("app")).unwrap();
+        assert_eq!(instances[0].state, state, "{what}");
+        let findings = plane.check(false).unwrap();
+        let codes = ["missing_primary", "damaged_primary"];
+        let found = findings.iter().find(|finding| codes.contains(&finding.code.as_str()));
+        let fix = found.and_then(|finding| finding.fix.clone()).unwrap();
+        assert!(fix.contains("torso db export app --location fra"), "{what}: {fix}");
+        assert!(plane.sync_database(&db("app"), None).is_err(), "{what}");
+        assert!(plane.add_instance(&db("app"), &at("iad")).is_err(), "{what}");
+        assert!(plane.promote_instance(&db("app"), &at("fra")).is_err(), "{what}");
+        let branch = CreateDatabase {
+            seed: Some(Seed::Database { name: db("app") }),
+            ..request("branch")
+        };
+        assert!(plane.create_database(&branch).is_err(), "{what}");
+        if what != "foreign" {
+            // SQLite says of that one what it is.
+            assert!(plane.connection(&db("app"), None).is_err(), "{what}");
+        }
+        assert_eq!(rows(&plane, "app", "fra"), 2, "{what}");
+        assert_eq!(rows(&plane, "app", "lhr"), 2, "{what}");
+        plane.delete_database(&db("app")).unwrap();
+        assert!(!path.exists(), "{what}");
+    }
+}

@@ -10,8 +10,8 @@ use super::reconcile::{self, Report, Want};
 use crate::control::database_url::DatabaseUrl;
 use crate::control::names::{DatabaseId, DatabaseName, GroupName, LocationCode};
 use crate::control::places;
-use crate::control::types::{Database, Group};
-use crate::engine::{Limits, Site};
+use crate::control::types::{Database, Group, InstanceState};
+use crate::engine::{Damage, Limits, Site};
 use crate::error::{Code, Error, Result};
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -125,6 +125,11 @@ impl<'a> View<'a> {
         Database {
             url: DatabaseUrl::of_engine(self.plane.engine.url(&site)),
             size_bytes: self.plane.engine.size(&site),
+            // What is not made yet is not missing.
+            state: match (row.origin, self.plane.engine.examine(&site)) {
+                (None, Ok(Some(damage))) => Some(damage_state(&damage)),
+                _ => None,
+            },
             locations: std::iter::once(row.primary.clone()).chain(replicas).collect(),
             name: row.name,
             id: row.id,
@@ -197,6 +202,15 @@ fn not_found<'n>(code: Code, noun: &str, name: &str, list: &str, all: impl Itera
         None => format!("{list} shows what there is"),
     };
     Error::new(code, format!("there is no {noun} {name}")).hint(hint)
+}
+
+/// The state of an instance with a damaged file.
+pub fn damage_state(damage: &Damage) -> InstanceState {
+    if damage.missing {
+        InstanceState::Missing
+    } else {
+        InstanceState::Damaged
+    }
 }
 
 pub fn database_not_found<'n>(name: &DatabaseName, all: impl Iterator<Item = &'n str>) -> Error {

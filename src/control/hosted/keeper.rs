@@ -62,6 +62,7 @@ impl Keeper {
                 let mut retry = RETRY;
                 let mut due = Instant::now() + retry;
                 let mut looked = Instant::now();
+                let mut damaged = Vec::new();
                 loop {
                     let next = looked + LOOK;
                     let next = if left > 0 { next.min(due) } else { next };
@@ -84,6 +85,14 @@ impl Keeper {
                         due = Instant::now() + retry;
                     }
                     looked = Instant::now();
+                    // What the replicas of a damaged primary need is found out by looking at everything.
+                    let now_damaged = shared.damaged_ids();
+                    if now_damaged.iter().any(|id| !damaged.contains(id)) {
+                        left = left.max(1);
+                        retry = RETRY;
+                        due = Instant::now();
+                    }
+                    damaged = now_damaged;
                     let round = written.elapsed() >= ROUND;
                     // A failure is repeated in the next round.
                     let _ = shared.hold_storage(round);
@@ -166,6 +175,12 @@ impl Shared {
         let (organization, failures) = (&organization.slug, causes.len());
         tracing::warn!(%organization, failures, %cause, "not everything of an organization runs; it is tried again");
         *last = cause;
+    }
+
+    /// The databases whose primaries are damaged.
+    fn damaged_ids(&self) -> Vec<String> {
+        self.sqld()
+            .map_or_else(|_| Vec::new(), |engine| engine.all_damaged().into_keys().collect())
     }
 
     /// Makes the keeper retry what could not be done just now.

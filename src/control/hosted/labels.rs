@@ -120,6 +120,12 @@ impl Labels {
         }
     }
 
+    /// The label of the database with an id.
+    pub fn label_of(&self, id: &str) -> Option<String> {
+        let id: DatabaseId = id.parse().ok()?;
+        self.known().by_id.get(&id)?.1.first().cloned()
+    }
+
     /// The routes of all instances, in the order of their labels.
     pub fn instances(&self) -> Vec<Arc<Route>> {
         let mut all: Vec<_> = {

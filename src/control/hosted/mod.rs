@@ -240,6 +240,18 @@ impl Hosted {
         self.shared.warnings()
     }
 
+    /// The labels of the databases that are not served because their primary's file is missing or damaged, in order.
+    #[must_use]
+    pub fn damaged(&self) -> Vec<String> {
+        let Engines::Sqld(engine) = &self.shared.engine else {
+            return Vec::new();
+        };
+        let ids = engine.all_damaged().into_keys();
+        let mut labels: Vec<_> = ids.map(|id| self.shared.labels.label_of(&id).unwrap_or(id)).collect();
+        labels.sort();
+        labels
+    }
+
     /// Where clients reach the server.
     #[must_use]
     pub fn url(&self) -> &Url {
@@ -350,14 +362,15 @@ impl Hosted {
         self.shared.tenant(caller, organization)?.adopt_dump(reader)
     }
 
-    /// A consistent copy of a database, as a SQLite file.
+    /// A consistent copy of a database, as it is at a location or at its primary, as a SQLite file.
     pub fn export(
         &self,
         caller: &Caller,
         organization: Option<&OrganizationSlug>,
         name: &DatabaseName,
+        location: Option<&LocationCode>,
     ) -> Result<Export> {
-        self.shared.tenant(caller, organization)?.export(name)
+        self.shared.tenant(caller, organization)?.export(name, location)
     }
 
     /// Whether an invitation can be accepted.
@@ -456,6 +469,13 @@ impl Hosted {
     /// The same for its primary.
     pub fn primary_endpoint(&self, route: &Route) -> Result<Endpoint> {
         self.shared.sqld()?.endpoint(&route.primary_site)
+    }
+
+    /// Has the content of the route's instance read soon, because a statement has failed there as on a damaged file.
+    pub fn suspect(&self, route: &Route) {
+        if let Engines::Sqld(engine) = &self.shared.engine {
+            engine.suspect(&route.site);
+        }
     }
 
     /// The token for the instance's process, valid for some minutes at least. It must not leave the server.

@@ -1,7 +1,7 @@
 //! Copying: replicas, snapshots and seeds. SQLite's online backup reads a consistent state while applications write.
 
 use super::note::{self, Copy, Note};
-use super::{COMPANIONS, changed_ns, file, position, sqlite, stat, unfinished};
+use super::{COMPANIONS, changed_ns, file, position, sqlite, stat, unfinished, visible_damage};
 use crate::engine::disk::{self, with_suffix};
 use crate::engine::{Position, Site};
 use crate::error::{Code, Error, Result};
@@ -32,16 +32,24 @@ pub(super) fn open(path: &Path) -> Result<Connection> {
         .map_err(|error| sqlite(path, error))
 }
 
-/// Opens a database to be copied, without changing it.
-pub(super) fn open_source(path: &Path) -> Result<Connection> {
-    if stat(path)?.is_none() {
+/// Opens a database that has content. SQLite would take an empty file for a new one.
+pub(super) fn open_existing(path: &Path) -> Result<Connection> {
+    let Some(metadata) = stat(path)? else {
         return Err(Error::new(
             Code::Unavailable,
             format!("the database file {} is missing", path.display()),
         )
         .hint("torso doctor has details"));
+    };
+    match visible_damage(&metadata) {
+        Some(damage) => Err(damage.to_error(path)),
+        None => open(path),
     }
-    let connection = open(path)?;
+}
+
+/// Opens a database to be copied, without changing it.
+pub(super) fn open_source(path: &Path) -> Result<Connection> {
+    let connection = open_existing(path)?;
     connection
         .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
         .map_err(|error| sqlite(path, error))?;
@@ -49,7 +57,7 @@ pub(super) fn open_source(path: &Path) -> Result<Connection> {
 }
 
 /// Writes a complete copy in rollback mode to a new file, and syncs it to disk.
-fn backup(source: &Connection, from: &Path, to: &Path) -> Result<()> {
+pub(super) fn backup(source: &Connection, from: &Path, to: &Path) -> Result<()> {
     clear(to)?;
     drop(disk::private_file(to)?);
     let mut copy = open(to)?;

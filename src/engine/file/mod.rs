@@ -23,19 +23,22 @@ mod used;
 pub(in crate::engine) use used::used_bytes;
 
 use super::disk::{self, with_suffix};
-use super::{Engine, Limits, Position, Role, Running, Site, Stray};
+use super::{Damage, Engine, Limits, Position, Role, Running, Site, Stray};
 use crate::error::{Code, Error, Result};
 use rusqlite::{Connection, ErrorCode};
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::fs::Metadata;
-use std::io::{ErrorKind, Write as _};
+use std::fs::{File, Metadata};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 /// A file that marks a user's directory as a location, so that a mount point without its disk is not taken for an empty
 /// location.
 const MARK: &str = ".torso-location";
+
+/// How a SQLite file begins.
+const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
 /// The suffix, after the id, of a copy under construction.
 const UNFINISHED: &str = "db.tmp";
@@ -88,6 +91,17 @@ fn position(at: &Site, metadata: &Metadata) -> Result<Position> {
         wal_changed_ns: wal.as_ref().map_or(0, changed_ns),
         ..Position::default()
     })
+}
+
+/// What a primary's metadata tells of damage. SQLite would take an empty file for a new database.
+pub(super) fn visible_damage(metadata: &Metadata) -> Option<Damage> {
+    if !metadata.is_file() {
+        Some(Damage::damaged("is not a file"))
+    } else if metadata.len() == 0 {
+        Some(Damage::damaged("is empty"))
+    } else {
+        None
+    }
 }
 
 /// Makes sure that a location's directory exists.
@@ -210,13 +224,34 @@ impl Engine for FileEngine {
             None => Role::Primary,
             Some(note) => note.role(at, &metadata)?,
         };
+        let damage = match role {
+            Role::Primary => visible_damage(&metadata),
+            Role::Replica { .. } | Role::Rising => None,
+        };
         Ok(Some(Running {
             role,
+            damage,
             size: position.size + position.wal_size,
             position,
             serving: true,
             limits: None,
         }))
+    }
+
+    fn examine(&self, at: &Site) -> Result<Option<Damage>> {
+        let Some(running) = self.running(at)? else {
+            return Ok(Some(Damage::missing("is missing")));
+        };
+        if running.damage.is_some() || running.role != Role::Primary {
+            return Ok(running.damage);
+        }
+        let mut header = [0; MAGIC.len()];
+        let read = File::open(file(at)).and_then(|mut file| file.read_exact(&mut header));
+        Ok(match read {
+            Ok(()) if header == *MAGIC => None,
+            Ok(()) => Some(Damage::damaged("is not a SQLite database")),
+            Err(error) => Some(Damage::damaged(format!("cannot be read: {error}"))),
+        })
     }
 
     fn size(&self, at: &Site) -> Option<u64> {
@@ -366,6 +401,8 @@ impl Engine for FileEngine {
             all.push(with_suffix(&path, companion));
             all.push(with_suffix(&unfinished(at), companion));
         }
+        // Somebody's directory in the place of the file goes if it is empty.
+        let _ = std::fs::remove_dir(&path);
         all.iter().try_for_each(|path| disk::remove(path))?;
         if at.dir.is_dir() {
             disk::sync_dir(&at.dir)

@@ -15,14 +15,7 @@ pub(super) const ASIDE: &str = "diverged-";
 
 /// Locks a database exclusively, for as long as the connection lives.
 pub(super) fn hold(path: &Path) -> Result<Connection> {
-    if stat(path)?.is_none() {
-        return Err(Error::new(
-            Code::Unavailable,
-            format!("the database file {} is missing", path.display()),
-        )
-        .hint("torso doctor has details"));
-    }
-    let connection = copy::open(path)?;
+    let connection = copy::open_existing(path)?;
     connection
         .busy_timeout(Duration::from_millis(500))
         .and_then(|()| connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; COMMIT"))
@@ -114,7 +107,7 @@ pub(super) fn set_aside(at: &Site) -> Result<PathBuf> {
     disk::set_mode(&path, disk::PRIVATE)?;
     match fold(&path) {
         // It is not a database any more: its files are kept as they are.
-        Err(error) if error.code() == Code::InvalidFile => {
+        Err(error) if matches!(error.code(), Code::InvalidFile | Code::DatabaseDamaged) => {
             for companion in ["-wal", "-journal"] {
                 if stat(&with_suffix(&path, companion))?.is_some() {
                     disk::rename(&with_suffix(&path, companion), &with_suffix(&aside, companion))?;

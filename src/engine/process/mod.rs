@@ -222,6 +222,12 @@ impl Process {
         self.shared.signal(Signal::KILL);
     }
 
+    /// Asks the program to end, so that it leaves its files in order; it is started again.
+    pub fn end_and_restart(&self, because: &str) {
+        tracing::warn!(%because, process = %self.label(), "a database process is started again");
+        self.shared.signal(Signal::TERM);
+    }
+
     /// Kills the program, and returns when it has ended: what is ready afterwards is another one.
     pub fn restart(&self, because: &str) {
         let Some(pid) = lock(&self.shared.state).pid else {

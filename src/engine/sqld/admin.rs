@@ -99,8 +99,14 @@ impl Admin {
 
     /// Sets all settings, because the server resets some of those that a request leaves out.
     pub fn configure(&self, id: &str, limits: &Limits) -> Result<()> {
+        self.configure_because(id, limits, None)
+    }
+
+    /// The same, with what users are told of what is blocked.
+    pub fn configure_because(&self, id: &str, limits: &Limits, reason: Option<&str>) -> Result<()> {
         // Users see it after the server's own error message.
-        let reason = match limits {
+        let told = match limits {
+            _ if reason.is_some() => reason,
             Limits { block_reads: true, .. } | Limits { block_writes: true, .. } => {
                 Some("blocked by the database's configuration")
             }
@@ -109,7 +115,7 @@ impl Admin {
         let settings = json!({
             "block_reads": limits.block_reads,
             "block_writes": limits.block_writes,
-            "block_reason": reason,
+            "block_reason": told,
             // Below the present size it means the present size: what removes goes on, and so does what fits into free pages.
             "max_db_size": if limits.over_quota { SMALLEST } else { limits.max_size.unwrap_or(UNLIMITED) },
             "allow_attach": limits.allow_attach,

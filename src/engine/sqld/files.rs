@@ -18,10 +18,10 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A primary's replication log. Its header has the length.
-const LOG: &str = "wallog";
+pub(super) const LOG: &str = "wallog";
 
 /// A replica's position in its primary's log.
-const INDEX: &str = "client_wal_index";
+pub(super) const INDEX: &str = "client_wal_index";
 
 /// Bytes of a log's header, and of each frame: a page of 4,096 bytes with a header.
 const LOG_HEADER: usize = 64;
@@ -203,21 +203,31 @@ pub(super) fn has_database_header(path: &Path) -> Option<bool> {
     }
 }
 
-/// Whether a log has exactly the frames that its header counts. A process that is told to end may close the log during
-/// a transaction; then the database has the transaction, but replicas would never be sent it.
+/// Whether a log has exactly the frames that its header counts, or does not exist. A process that is told to end may close
+/// the log during a transaction; then the database has the transaction, but replicas would never be sent it.
 fn is_whole(log: &Path) -> bool {
-    let read = File::open(log).and_then(|file| {
-        let length = file.metadata()?.len();
-        let mut header = Vec::with_capacity(LOG_HEADER);
-        file.take(LOG_HEADER as u64).read_to_end(&mut header)?;
-        Ok((length, header))
-    });
-    match read {
-        Ok((length, header)) => number(&header, 40)
-            .and_then(|frames| u64::from_le_bytes(frames).checked_mul(LOG_FRAME))
-            .is_some_and(|frames| length.checked_sub(LOG_HEADER as u64) == Some(frames)),
-        Err(error) => error.kind() == ErrorKind::NotFound,
-    }
+    whole_log(log).is_some() || !log.exists()
+}
+
+/// The frames of a log that has exactly those that its header counts.
+pub(super) fn whole_log(log: &Path) -> Option<u64> {
+    let file = File::open(log).ok()?;
+    let length = file.metadata().ok()?.len();
+    let mut header = Vec::with_capacity(LOG_HEADER);
+    file.take(LOG_HEADER as u64).read_to_end(&mut header).ok()?;
+    let frames = u64::from_le_bytes(number(&header, 40)?);
+    let bytes = frames.checked_mul(LOG_FRAME)?;
+    (length.checked_sub(LOG_HEADER as u64) == Some(bytes)).then_some(frames)
+}
+
+/// A frame of a log: the number of the page, the pages of the database if it ends a transaction (else 0), the page.
+pub(super) fn log_frame(log: &File, index: u64) -> std::io::Result<(u32, u32, Vec<u8>)> {
+    use std::os::unix::fs::FileExt as _;
+    let mut frame = vec![0; 4096 + 24];
+    log.read_exact_at(&mut frame, LOG_HEADER as u64 + index * LOG_FRAME)?;
+    let word = |at: usize| number(&frame, at).map_or(0, u32::from_le_bytes);
+    let (page, size_after) = (word(16), word(20));
+    Ok((page, size_after, frame.split_off(24)))
 }
 
 /// Whether a replica has rows but no record of which log they are from, because it was killed while it began. It would

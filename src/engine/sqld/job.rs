@@ -2,9 +2,10 @@
 //! and when it is ready.
 
 use super::admin::Admin;
+use super::health::Health;
 use super::log_keys::KeyFiles;
 use super::node::{Common, Pool};
-use super::records::{acknowledged, record, remove_marked};
+use super::records::{acknowledged, record};
 use super::role::{Place, Ports, Role, db_path, free_port, is_free, write_role};
 use super::{files, keys};
 use crate::engine::confine::{self, Bounds};
@@ -31,7 +32,7 @@ const WARMERS: usize = 4;
 pub(super) struct Server {
     pub dir: PathBuf,
     pool: Arc<Pool>,
-    common: Arc<Common>,
+    pub common: Arc<Common>,
     role: Mutex<Role>,
     /// The administration key of the start under way, or of the process that runs.
     key: Mutex<Option<Secret>>,
@@ -43,6 +44,7 @@ pub(super) struct Server {
     pub asked: Mutex<Asked>,
     /// Files that it is making namespaces of.
     pub importing: AtomicUsize,
+    pub health: Health,
 }
 
 /// The namespaces that a process was asked for since its start.
@@ -87,6 +89,7 @@ impl Server {
             was_ready: AtomicBool::new(true),
             asked: Mutex::default(),
             importing: AtomicUsize::new(0),
+            health: Health::default(),
         }
     }
 
@@ -291,12 +294,9 @@ impl Job for Arc<Server> {
         let held = self.dir.join("lock");
         confine::end_orphan(&held)?;
         let place = self.role().role;
-        if place == Place::Replica {
-            remove_marked(&self.dir)?;
-        }
         self.clear_the_way(place)?;
         self.was_ready.store(false, Ordering::SeqCst);
-        files::prepare(place, &db_path(&self.dir))?;
+        self.health.examine(&self.common, &self.dir, place)?;
         let role = self.choose_ports()?;
         let authority = self.dir.join("authority.pem");
         if !authority.exists() {
@@ -388,6 +388,7 @@ impl Job for Arc<Server> {
         // They are written again before the next start, and of no use after this run of torso.
         let _ = KeyFiles::remove(&self.keys_dir());
         lock(&self.asked).ended();
+        let _ = self.health.note_left(&self.dir, self.role().role);
     }
 }
 

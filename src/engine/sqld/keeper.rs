@@ -6,10 +6,12 @@ use super::excess::{Allowance, Excess};
 use super::heal::Healer;
 use super::records;
 use super::role::Place;
+use super::watch::Watch;
 use crate::error::{Error, Result};
 use crate::sync::lock;
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -41,9 +43,13 @@ impl Keeper {
                 let mut silent = Silent::default();
                 let mut healer = Healer::default();
                 let mut excess = Excess::default();
+                let mut watch = Watch::default();
+                let verifying = Arc::new(AtomicBool::new(false));
                 let mut touched = Instant::now();
                 let mut asked = Instant::now();
                 while stopped.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+                    watch.look(&nodes);
+                    verify(&nodes, &verifying);
                     healer.look(&nodes);
                     redirect(&nodes);
                     excess.check(&nodes, allowance);
@@ -66,6 +72,26 @@ impl Keeper {
 
     pub fn stop(&self) {
         drop(lock(&self.running).take());
+    }
+}
+
+/// Has databases read that may be damaged, by a thread of its own, because that may take long.
+fn verify(nodes: &Nodes, busy: &Arc<AtomicBool>) {
+    let all: Vec<_> = lock(nodes).values().cloned().collect();
+    let some: Vec<_> = all.into_iter().filter(|node| node.health().has_unverified()).collect();
+    if some.is_empty() || busy.swap(true, Ordering::SeqCst) {
+        return;
+    }
+    let ends = Arc::clone(busy);
+    let thread = std::thread::Builder::new().name("verify".to_owned()).spawn(move || {
+        for node in some {
+            // What could not be read now is read in the next round.
+            let _ = node.verify_all();
+        }
+        ends.store(false, Ordering::SeqCst);
+    });
+    if thread.is_err() {
+        busy.store(false, Ordering::SeqCst);
     }
 }
 

@@ -22,18 +22,24 @@
 //! twice.
 
 mod admin;
+mod alone;
 mod excess;
 mod files;
 mod heal;
+mod health;
 mod http;
+mod integrity;
 mod job;
 mod keeper;
 mod keys;
 mod log_keys;
 mod node;
+mod pages;
 pub mod program;
+mod quarantine;
 mod records;
 mod role;
+mod watch;
 
 pub use admin::{TopQuery, Usage};
 pub use keys::{Access, TokenClock};
@@ -41,7 +47,7 @@ pub use keys::{Access, TokenClock};
 use super::confine::{self, Confinement, Sandbox};
 use super::file::{FileEngine, present, used_bytes};
 use super::process::{self, Listener, ProcessLabel, ProcessStatus};
-use super::{Engine, Limits, Role, Running, Site, Stray, child, disk};
+use super::{Damage, Engine, Limits, Role, Running, Site, Stray, child, disk};
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
 use crate::sync::lock;
@@ -50,7 +56,7 @@ use jiff::Timestamp;
 use keeper::Keeper;
 use node::{Common, Node};
 use role::{Place, Role as DirectoryRole};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -170,6 +176,12 @@ impl SqldEngine {
     /// Where the instance takes SQL.
     pub fn endpoint(&self, at: &Site) -> Result<Endpoint> {
         let serving = self.find(at)?.and_then(|dir| self.node(&dir));
+        if let Some(alone) = self.endpoint_alone(at, serving.as_deref()) {
+            return alone;
+        }
+        if let Some(node) = serving.as_deref().filter(|node| node.health().damage(&at.id).is_some()) {
+            return Err(self.damaged(node, at));
+        }
         let running = serving.filter(|node| node.process().is_ready()).and_then(|node| {
             let admin = node.admin().ok()?;
             Some((node, admin))
@@ -203,6 +215,31 @@ impl SqldEngine {
         self.shared.shutdown();
     }
 
+    /// The ids of databases that are not served because their files are damaged, and why.
+    #[must_use]
+    pub fn all_damaged(&self) -> BTreeMap<String, Damage> {
+        let nodes: Vec<_> = lock(&self.shared.nodes).values().cloned().collect();
+        let primaries = nodes.iter().filter(|node| node.place == Place::Primary);
+        primaries.flat_map(|node| node.health().all_damaged()).collect()
+    }
+
+    /// Has the content of an instance read soon, because a statement has failed on it in a way that speaks of damage.
+    pub fn suspect(&self, at: &Site) {
+        if let Ok(Some(dir)) = self.find(at)
+            && let Some(node) = self.node(&dir)
+        {
+            node.health().suspect(&at.id);
+        }
+    }
+
+    /// The error of a database that is damaged.
+    fn damaged(&self, node: &Node, at: &Site) -> Error {
+        let damage = node.health().damage(&at.id);
+        damage
+            .unwrap_or_else(|| Damage::damaged("is damaged"))
+            .to_error(&self.path(at))
+    }
+
     fn node(&self, dir: &Path) -> Option<Arc<Node>> {
         lock(&self.shared.nodes).get(dir).cloned()
     }
@@ -213,6 +250,9 @@ impl SqldEngine {
             return Ok(Some(at.dir.join(pool)));
         }
         for name in files::names(&at.dir)? {
+            if name.ends_with(alone::SUFFIX) {
+                continue;
+            }
             let dir = at.dir.join(name);
             if records::record(&dir, &at.id)?.is_some() || files::namespace(&role::db_path(&dir), &at.id).exists() {
                 return Ok(Some(dir));
@@ -305,12 +345,16 @@ impl SqldEngine {
                 format!("database {} is not in {}", at.database_name(), at.location),
             ));
         }
-        self.run(at, &dir, || {
+        let node = self.run(at, &dir, || {
             Err(Error::new(
                 Code::Conflict,
                 format!("{} has lost its role", dir.display()),
             ))
-        })
+        })?;
+        if node.health().damage(&at.id).is_some() {
+            return Err(self.damaged(&node, at));
+        }
+        Ok(node)
     }
 
     /// Removes the files of a namespace that no process knows.
@@ -397,10 +441,15 @@ impl Engine for SqldEngine {
                 format!("{} has lost its role", dir.display()),
             ));
         };
+        // What is noted of former starts is judged again at the next one.
+        let damage = self.node(&dir).and_then(|node| node.health().damage(&at.id));
         let node = self.node(&dir).filter(|node| node.process().is_ready());
         let mut position = files::position(role.role, &role::db_path(&dir), &at.id);
         // A replica without a process follows nothing.
-        position.uncertain |= role.role == Place::Replica && node.as_ref().is_none_or(|node| !node.was_asked(&at.id));
+        position.uncertain |= role.role == Place::Replica
+            && node
+                .as_ref()
+                .is_none_or(|node| !node.was_asked(&at.id) || node.health().is_unverified(&at.id));
         let (role, limits) = match role.role {
             Place::Primary => (Role::Primary, Some(limits)),
             Place::Replica => {
@@ -416,6 +465,7 @@ impl Engine for SqldEngine {
         };
         Ok(Some(Running {
             role,
+            damage,
             size: self.size(at).unwrap_or(0),
             position,
             serving: node.is_some(),
@@ -508,7 +558,12 @@ impl Engine for SqldEngine {
         if records::record(replica.dir(), &to.id)?.is_none() {
             records::acknowledge(replica.dir(), &to.id, &Limits::default())?;
         }
-        replica.follow(&to.id, &primary)
+        replica.follow(&to.id, &primary)?;
+        self.end_copy(to)
+    }
+
+    fn serve_alone(&self, at: &Site) -> Result<()> {
+        self.serve_copy(at)
     }
 
     fn copy_to_all(&self, from: &Site, to: &[Site]) -> Vec<Result<()>> {
@@ -554,6 +609,7 @@ impl Engine for SqldEngine {
         if at.external {
             present(at)?;
         }
+        self.end_copy(at)?;
         let Some(dir) = self.find(at)?.filter(|dir| dir.is_dir()) else {
             return Ok(());
         };
@@ -569,13 +625,14 @@ impl Engine for SqldEngine {
             }
             None => {
                 confine::end_orphan(&dir.join("lock"))?;
+                quarantine::forget(&dir, &at.id)?;
                 None
             }
             node => node,
         };
         if let Some(node) = &node {
             node.wait_ready()?;
-            node.note_gone(&at.id);
+            node.note_gone(&at.id)?;
             node.admin()?.delete(&at.id)?;
         }
         self.sweep(&dir, &at.id)?;

@@ -7,6 +7,8 @@
 //! <location>/<pool>/authority.pem  which servers of the network it trusts: none
 //! <location>/<pool>/keys/          its certificate and key for replication, while it starts
 //! <location>/<pool>/databases/<id> a namespace that was acknowledged, and what is enforced on it
+//! <location>/<pool>/damaged/        databases that are not served (see `quarantine`)
+//! <location>/<pool>/left.json       what its files were like when it ended (see `integrity`)
 //! <location>/<pool>/aside/         what was in the way of a start
 //! <location>/<pool>/sqld/          the process's own files; all it may touch, with tmp/
 //! ```
@@ -15,6 +17,7 @@
 
 use super::admin::Admin;
 use super::files;
+use super::health::Health;
 use super::job::Server;
 use super::keys::{Keys, TokenClock};
 use super::log_keys::LogKeys;
@@ -22,10 +25,10 @@ use super::records::records_dir;
 use super::role::{Place, Role, db_path, role_of, write_role};
 use crate::engine::confine::Sandbox;
 use crate::engine::process::{Process, ProcessLabel};
-use crate::engine::{Frame, disk};
+use crate::engine::{Damage, Frame, disk};
 use crate::error::{Code, Error, Result};
 use crate::sync::lock;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -42,6 +45,8 @@ pub(super) struct Common {
     pub sqld: PathBuf,
     pub sandbox: Sandbox,
     pub keys: Keys,
+    /// The ids of databases whose primaries are damaged: what their replicas have is not thrown away.
+    pub without_primary: Mutex<HashSet<String>>,
     /// By the pool's name.
     pools: Mutex<HashMap<String, Arc<Pool>>>,
 }
@@ -59,6 +64,7 @@ impl Common {
             sqld,
             sandbox,
             keys: Keys::generate(clock)?,
+            without_primary: Mutex::default(),
             pools: Mutex::default(),
         })
     }
@@ -213,8 +219,25 @@ impl Node {
     }
 
     /// Notes that a namespace is being removed.
-    pub fn note_gone(&self, id: &str) {
+    pub fn note_gone(&self, id: &str) -> Result<()> {
         lock(&self.server.asked).remove(id);
+        self.health().forget(&self.server.common, self.dir(), id)
+    }
+
+    pub fn health(&self) -> &Health {
+        &self.server.health
+    }
+
+    /// Stops serving a database whose files were found damaged.
+    pub fn withdraw(&self, id: &str, damage: Damage) -> Result<()> {
+        self.health()
+            .withdraw(&self.server.common, &self.process, self.dir(), id, damage)
+    }
+
+    /// Reads the databases that may be damaged, and does what follows.
+    pub fn verify_all(&self) -> Result<()> {
+        self.health()
+            .verify_all(&self.server.common, &self.process, self.dir(), self.place)
     }
 }
 

@@ -9,6 +9,7 @@ use super::{files, role};
 use crate::engine::{Limits, disk};
 use crate::error::{Code, Error, Result};
 use serde::Serialize;
+use std::collections::HashSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -85,9 +86,12 @@ fn anew(dir: &Path) -> PathBuf {
     dir.join("anew")
 }
 
-/// Removes the files of marked namespaces. The process must not be running.
-pub(super) fn remove_marked(dir: &Path) -> Result<()> {
+/// Removes the files of marked namespaces, but for those `kept`. The process must not be running.
+pub(super) fn remove_marked(dir: &Path, kept: &HashSet<String>) -> Result<()> {
     for id in files::names(&anew(dir))? {
+        if kept.contains(&id) {
+            continue;
+        }
         files::remove_tree(&files::namespace(&role::db_path(dir), &id))?;
         disk::remove(&anew(dir).join(id))?;
     }

@@ -6,7 +6,7 @@ use super::multipart::Part;
 use super::reply::Reply;
 use super::{Server, body};
 use crate::control::hosted::{Caller, Hosted};
-use crate::control::names::DatabaseName;
+use crate::control::names::{DatabaseName, LocationCode};
 use crate::control::routes::Operation;
 use crate::error::{Code, Error, Result};
 use crate::server::file_body;
@@ -156,7 +156,8 @@ impl Transfer {
         let (export, permit) = self
             .work_with(permit, |call| {
                 let name: DatabaseName = call.name("databaseName")?;
-                call.hosted.export(call.caller, call.slug(), &name)
+                let location: Option<LocationCode> = call.query_as("location")?;
+                call.hosted.export(call.caller, call.slug(), &name, location.as_ref())
             })
             .await?;
         let (size, name) = (export.size, export.name.clone());

@@ -30,10 +30,15 @@ pub(super) async fn answer(
 ) -> Result<Reply> {
     match operation {
         Operation::Health => Ok(Reply::Json(json!({ "status": "ok" }))),
-        Operation::Ready => ready(server),
+        Operation::Ready => {
+            // Names of databases are for those who may see the metrics, too.
+            let names = is_trusted(server, parts, meta).await.is_ok();
+            ready(server, names)
+        }
         Operation::Metrics => {
             is_trusted(server, parts, meta).await?;
-            let mut text = server.metrics.text(ready(server).is_ok());
+            let damaged = server.hosted().map_or_else(|_| Vec::new(), |hosted| hosted.damaged());
+            let mut text = server.metrics.text(ready(server, false).is_ok(), damaged.len());
             if let Ok(hosted) = server.hosted() {
                 text.push_str(&work(server, move || Ok(process_metrics::text(&hosted))).await?);
             }
@@ -53,8 +58,22 @@ pub(super) async fn answer(
     }
 }
 
-fn ready(server: &Server) -> Result<Reply> {
+fn ready(server: &Server, names: bool) -> Result<Reply> {
     let hosted = server.hosted()?;
+    let damaged = hosted.damaged();
+    if !damaged.is_empty() {
+        let which = match damaged.len() {
+            _ if names => format!(
+                "not served, because their files are missing or damaged: {}",
+                damaged.join(", ")
+            ),
+            1 => "1 database is not served, because its file is missing or damaged".to_owned(),
+            count => format!("{count} databases are not served, because their files are missing or damaged"),
+        };
+        return Err(
+            Error::new(Code::DatabaseDamaged, which).hint("torso doctor says what to do; the others are served")
+        );
+    }
     hosted.check_ready()?;
     let mut answer = json!({ "status": "ready" });
     if let Some(confinement) = hosted.confinement() {

@@ -8,6 +8,7 @@ use super::open::{Kept, Place};
 use super::refusal::Refusal;
 use super::routes::Kind;
 use super::stream_state::StreamState;
+use super::upstream::{lost, no_primary};
 use crate::control::hosted::Route;
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -247,6 +248,13 @@ impl Flow {
     }
 }
 
+/// Whether an answer has the code of an error that SQLite gives on damaged files. It may be in somebody's rows; then the
+/// database is read in vain.
+pub(super) fn tells_of_damage(data: &[u8]) -> bool {
+    const CODES: [&[u8]; 2] = [b"SQLITE_CORRUPT", b"SQLITE_NOTADB"];
+    CODES.iter().any(|code| memchr::memmem::find(data, code).is_some())
+}
+
 impl HttpBody for Flow {
     type Data = Bytes;
     type Error = axum::Error;
@@ -274,12 +282,20 @@ impl HttpBody for Flow {
                     frame = frame.map_data(|data| this.label(format, data));
                 }
                 if let Some(data) = frame.data_ref().filter(|data| !data.is_empty()) {
+                    if this.kind != Kind::Dump && this.kind != Kind::Sync && tells_of_damage(data) {
+                        this.core.hosted.suspect(&this.route);
+                    }
                     this.bytes += data.len() as u64;
                     if let Some(between) = &mut this.between_lines {
                         *between = data.ends_with(b"\n");
                     }
                 }
                 Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(_))) if this.between_lines == Some(true) => {
+                this.ended = true;
+                let refusal = if this.route.is_primary { lost() } else { no_primary() };
+                Poll::Ready(Some(Ok(Frame::data(this.last_line(&refusal)))))
             }
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(axum::Error::new(error)))),
             Poll::Ready(None) => Poll::Ready(None),

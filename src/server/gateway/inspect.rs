@@ -177,7 +177,7 @@ struct Walk<'w, 'a> {
 }
 
 /// Keys whose content is never run: parameters of each version of the protocol, and their names.
-const VALUES: &[&str] = &["value", "base64", "params", "baton", "name", "replication_index"];
+pub(super) const VALUES: &[&str] = &["value", "base64", "params", "baton", "name", "replication_index"];
 
 /// Kinds of requests that prepare SQL and do not run it.
 const PREPARING: &[&str] = &["describe", "store_sql"];

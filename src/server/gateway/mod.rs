@@ -14,6 +14,7 @@ mod counters;
 pub(super) mod export;
 mod flow;
 mod inspect;
+mod integrity;
 mod limits;
 mod links;
 mod open;
@@ -249,6 +250,10 @@ async fn answer(
                 // The process would refuse it, although it only reads.
                 authorization = Authorization::FullAccess;
             }
+            let asked_of_replica = (!route.is_primary)
+                .then(|| integrity::ask_replica(format, &body))
+                .flatten();
+            let body = asked_of_replica.map_or(body, Bytes::from);
             let stream = stream(core, &route, entry, &body, name)?;
             (body, collected.held, stream)
         }
@@ -296,6 +301,9 @@ async fn answer(
     let (mut parts, body) = response.into_parts();
     for name in HOP_BY_HOP {
         parts.headers.remove(name);
+    }
+    if parts.status.is_server_error() && !route.is_primary {
+        return Err(upstream::replica_failure(parts.status, body).await);
     }
     let lines = entry.kind == Kind::Cursor
         && entry.format == Some(Format::Json)

@@ -142,6 +142,12 @@ impl From<Error> for Refusal {
             None => public_text::message(&error).into_owned(),
         };
         match error.kind() {
+            _ if error.code() == Code::DatabaseDamaged => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "DATABASE_DAMAGED",
+                "the database's file is missing or damaged, so it is not served; its replicas can be read (torso doctor says \
+                 what to do)",
+            ),
             Kind::Unauthenticated => Self::unauthorized(message),
             Kind::Unavailable | Kind::Timeout => Self::unavailable(message),
             Kind::Forbidden => Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", message),

@@ -133,6 +133,39 @@ pub(super) fn each_sql<'a, E: From<Malformed>>(
     Ok(())
 }
 
+/// The same message with other SQL: what `rewrite` returns stands in the place of what it was given.
+pub(super) fn rewrite_sql(
+    bytes: &[u8],
+    message: Message,
+    rewrite: &mut impl FnMut(&str) -> Option<String>,
+) -> Result<Vec<u8>, Malformed> {
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut fields = Fields(bytes);
+    loop {
+        let before = fields.0;
+        let Some((number, raw)) = fields.next()? else {
+            return Ok(out);
+        };
+        let known = message
+            .iter()
+            .find(|(known, _)| *known == number)
+            .map(|(_, field)| *field);
+        match (raw, known) {
+            (Raw::Bytes(inner), Some(Field::Message(message))) => {
+                put(&mut out, number, &rewrite_sql(inner, message, rewrite)?);
+            }
+            (Raw::Bytes(text), Some(Sql | Prepared)) => {
+                let sql = std::str::from_utf8(text).map_err(|_| Malformed)?;
+                match rewrite(sql) {
+                    Some(other) => put(&mut out, number, other.as_bytes()),
+                    None => put(&mut out, number, text),
+                }
+            }
+            _ => out.extend_from_slice(&before[..before.len() - fields.0.len()]),
+        }
+    }
+}
+
 /// The fields of a message, in their order.
 pub(super) struct Fields<'a>(pub &'a [u8]);
 

@@ -7,7 +7,7 @@
 use super::View;
 use super::catalog::databases::{DatabaseRow, Origin};
 use crate::control::names::{DatabaseId, LocationCode};
-use crate::engine::{Limits, Position, Role, Site};
+use crate::engine::{Limits, Position, Role, Running, Site};
 use crate::error::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -36,6 +36,8 @@ pub enum Have {
     Primary,
     /// A primary whose process is not running.
     Idle,
+    /// A primary whose file is missing or damaged. It is not used, and nothing takes its place.
+    Damaged,
     Replica {
         /// The location of the primary it is a copy of.
         of: String,
@@ -72,6 +74,7 @@ pub enum Step {
     HandOver { from: LocationCode, to: LocationCode },
     Promote { at: LocationCode },
     Copy { from: LocationCode, to: LocationCode },
+    ServeAlone { at: LocationCode },
     Drop { at: LocationCode },
     DropSeed,
 }
@@ -86,6 +89,7 @@ impl Step {
             | Self::Adopt { at }
             | Self::SetAside { at }
             | Self::Promote { at }
+            | Self::ServeAlone { at }
             | Self::Drop { at } => Some(at),
             Self::HandOver { to, .. } | Self::Copy { to, .. } => Some(to),
             Self::DropSeed => None,
@@ -108,6 +112,11 @@ pub fn plan(want: Option<&Want>, doomed: &BTreeSet<LocationCode>, have: &World) 
         return steps;
     };
     let Some(base) = plan_primary(want, doomed, have, &mut steps) else {
+        if have.at.get(&want.primary) == Some(&Have::Damaged) {
+            let readable = |at: &&LocationCode| matches!(have.at.get(*at), Some(Have::Replica { .. }));
+            let replicas = want.replicas.iter().filter(readable);
+            steps.extend(replicas.map(|at| Step::ServeAlone { at: at.clone() }));
+        }
         return steps;
     };
     let enforced = have
@@ -153,7 +162,9 @@ enum Base {
 fn way_cleared(at: &LocationCode, what: &Have, base: &Base) -> Option<Step> {
     match what {
         Have::Primary if *base == Base::Given(at.clone()) => None,
-        Have::Primary | Have::Idle | Have::Altered { .. } | Have::Rising => Some(Step::SetAside { at: at.clone() }),
+        Have::Primary | Have::Idle | Have::Damaged | Have::Altered { .. } | Have::Rising => {
+            Some(Step::SetAside { at: at.clone() })
+        }
         Have::Replica { .. } | Have::Unknown => None,
     }
 }
@@ -190,7 +201,7 @@ fn plan_primary(want: &Want, doomed: &BTreeSet<LocationCode>, have: &World, step
             steps.push(Step::Promote { at });
             return Some(Base::Made);
         }
-        Some(Have::Unknown) => return None,
+        Some(Have::Unknown | Have::Damaged) => return None,
         Some(Have::Replica { .. } | Have::Altered { .. }) | None => {}
     }
     if let Some(from) = giver(want, doomed, have) {
@@ -251,6 +262,15 @@ fn observe(
     for location in locations {
         let have = match view.plane.engine.running(&site(view, id, row, location)) {
             Ok(None) => continue,
+            Ok(Some(Running {
+                role: Role::Primary,
+                damage: Some(damage),
+                ..
+            })) if row.is_some_and(|row| row.primary == *location) => {
+                let path = view.plane.engine.path(&site(view, id, row, location));
+                report.failures.push((location.clone(), damage.to_error(&path)));
+                Have::Damaged
+            }
             Ok(Some(running)) => match running.role {
                 Role::Primary => {
                     if row.is_some_and(|row| row.primary == *location) {
@@ -413,6 +433,7 @@ fn take_one(
         Step::HandOver { from, to } => engine.hand_over(&site(from), &site(to)),
         Step::Promote { at } => engine.promote(&site(at)),
         Step::Copy { from, to } => engine.copy(&site(from), &site(to)),
+        Step::ServeAlone { at } => engine.serve_alone(&site(at)),
         Step::Drop { at } => engine.remove(&site(at)),
         Step::DropSeed => crate::engine::disk::remove(&view.plane.seed(id)),
     }

@@ -114,6 +114,12 @@ impl Model {
                 self.at.remove(at);
                 self.dropped.insert(at.clone());
             }
+            Step::ServeAlone { at } => {
+                assert!(
+                    matches!(self.at[at].have, Have::Replica { .. }),
+                    "serves what is no replica"
+                );
+            }
             Step::DropSeed => self.seed = None,
         }
     }

@@ -3,7 +3,7 @@
 use super::{Loan, Tenant, label};
 use crate::control::hosted::permission::{Action, Target};
 use crate::control::hosted::{Entry, Route, Shared, Upload};
-use crate::control::names::{DatabaseName, OrganizationSlug};
+use crate::control::names::{DatabaseName, LocationCode, OrganizationSlug};
 use crate::control::types::{CreateDatabase, Database, Seed};
 use crate::control::{ControlPlane as _, Staging};
 use crate::error::{Code, Error, Result};
@@ -114,14 +114,14 @@ impl Tenant<'_> {
         })
     }
 
-    pub fn export(&self, name: &DatabaseName) -> Result<Export> {
+    pub fn export(&self, name: &DatabaseName, location: Option<&LocationCode>) -> Result<Export> {
         let entry = Entry::new(
             "db-export",
             format!("exported database {name}"),
             json!({ "database": name }),
         );
         self.change_database(Action::ExportDatabase, name, entry, |plane| {
-            copy_database(plane, name, &self.organization.slug)
+            copy_database(plane, name, location, &self.organization.slug)
         })
     }
 }
@@ -143,15 +143,21 @@ impl Shared {
         if plane.id_of(&route.database)?.as_ref() != Some(&route.id) {
             return Err(gone());
         }
-        copy_database(&plane, &route.database, &organization.slug).map_err(|error| self.discreet(error))
+        let location = (!route.is_default).then_some(&route.location);
+        copy_database(&plane, &route.database, location, &organization.slug).map_err(|error| self.discreet(error))
     }
 }
 
-/// Copies a database into a file of its own.
-fn copy_database(plane: &Loan, name: &DatabaseName, organization: &OrganizationSlug) -> Result<Export> {
+/// Copies a database, as it is at a location or at its primary, into a file of its own.
+fn copy_database(
+    plane: &Loan,
+    name: &DatabaseName,
+    location: Option<&LocationCode>,
+    organization: &OrganizationSlug,
+) -> Result<Export> {
     let unreadable = |error| Error::io(error, format!("cannot read the copy of {name}"));
     let staging = plane.staging()?;
-    plane.snapshot(name, &staging.path)?;
+    plane.snapshot(name, location, &staging.path)?;
     let file = File::open(&staging.path).map_err(unreadable)?;
     let size = file.metadata().map_err(unreadable)?.len();
     Ok(Export {

@@ -297,7 +297,7 @@ impl Destination<'_> {
     /// Makes a copy of another organization's database, which nobody may write to yet.
     fn receive(&self, from: &Loan, database: &Database, group: Option<&GroupName>, id: DatabaseId) -> Result<()> {
         let staging = self.plane.staging()?;
-        from.snapshot(&database.name, &staging.path)?;
+        from.snapshot(&database.name, None, &staging.path)?;
         let request = CreateDatabase {
             name: database.name.clone(),
             group: group.cloned(),

@@ -8,12 +8,14 @@ mod pending;
 use super::Core;
 use super::account::Account;
 use super::bearer;
+use super::flow::tells_of_damage;
 use super::inspect::{BodySummary, Format};
+use super::integrity;
 use super::limits::Permit;
 use super::links;
 use super::refusal::Refusal;
 use super::speech::{Does, Speech};
-use super::upstream::{Target, Wait, took_too_long};
+use super::upstream::{Target, Wait, no_primary, took_too_long};
 use super::wire;
 use crate::control::hosted::{Listener, Route};
 use crate::control::tokens::Authorization;
@@ -371,6 +373,10 @@ impl Session {
         loop {
             let message = tokio::select! {
                 said = upstream.next() => match said {
+                    // What a replica's process says is about its primary, in words of its own.
+                    Some(Ok(Message::Close(Some(end)))) if end.code == CloseCode::Error && !self.route.is_primary => {
+                        return Some(close_frame(CloseCode::Again, &no_primary().message));
+                    }
                     Some(Ok(Message::Close(end))) => return end,
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
                     Some(Ok(message)) => {
@@ -379,6 +385,10 @@ impl Session {
                         if let Some((answer, end)) = self.replace_hello_error(&message) {
                             let _ = tokio::time::timeout(TAKE, client.send(answer)).await;
                             return Some(end);
+                        }
+                        let has_answer = matches!(message, Message::Text(_) | Message::Binary(_));
+                        if has_answer && tells_of_damage(&message.clone().into_data()) {
+                            self.core.hosted.suspect(&self.route);
                         }
                         message
                     }
@@ -552,6 +562,12 @@ impl Session {
         }
         match asked.and_then(|asked| account.enter(&asked, speech, || self.core.open.place(&self.route.id, None))) {
             Some(answer) => Verdict::Answer(answer),
+            None if !self.route.is_primary => integrity::ask_replica(format, message)
+                .and_then(|message| match speech {
+                    Speech::Json => Some(Message::Text(String::from_utf8(message).ok()?.into())),
+                    Speech::Protobuf => Some(Message::Binary(message.into())),
+                })
+                .map_or(Verdict::Pass, Verdict::Replace),
             None => Verdict::Pass,
         }
     }

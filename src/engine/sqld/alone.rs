@@ -1,0 +1,113 @@
+//! Replicas whose primary is damaged. A replica's process reads a database only after it has reached the primary's for it;
+//! one that was started again serves nothing until then. What it has is served by a process of its own meanwhile, from a
+//! copy that takes no writes.
+//!
+//! ```text
+//! <location>/<pool>-alone/    the directory of that process, as in `node`
+//! ```
+
+use super::node::Node;
+use super::role::{self, Place};
+use super::{Endpoint, SqldEngine, files, host, records};
+use crate::engine::{Limits, Site, child, disk};
+use crate::error::{Code, Error, Result};
+use crate::sync::lock;
+use std::path::PathBuf;
+
+/// What the name of such a directory ends with.
+pub(super) const SUFFIX: &str = "-alone";
+
+/// What a client is told that writes.
+const REASON: &str = "the database's primary is damaged, and this is a copy of its replica";
+
+impl SqldEngine {
+    /// Serves what a replica has, without its primary, for reads.
+    pub(super) fn serve_copy(&self, at: &Site) -> Result<()> {
+        let Some(pool) = &at.pool else { return Ok(()) };
+        let replica = at.dir.join(pool);
+        if records::record(&replica, &at.id)?.is_none() {
+            return Ok(());
+        }
+        let dir = at.dir.join(format!("{pool}{SUFFIX}"));
+        let node = self.run(at, &dir, || role::new_role(&at.location, None))?;
+        if records::record(&dir, &at.id)?.is_some() {
+            return Ok(());
+        }
+        let admin = node.admin()?;
+        let seed = dir.join("tmp").join(format!("{}.db", at.id));
+        let source = files::database(&role::db_path(&replica), &at.id);
+        child::export(&self.shared.common.sandbox, &source, &seed)?;
+        // Remains of an earlier try.
+        admin.delete(&at.id)?;
+        self.sweep(&dir, &at.id)?;
+        self.drop_in(&node, &seed, &at.id)?;
+        let limits = Limits {
+            block_writes: true,
+            ..Limits::default()
+        };
+        admin.configure_because(&at.id, &limits, Some(REASON))?;
+        records::acknowledge(&dir, &at.id, &limits)?;
+        disk::remove(&seed)
+    }
+
+    /// Ends that: the primary is back, or the replica is to go.
+    pub(super) fn end_copy(&self, at: &Site) -> Result<()> {
+        for dir in self.copies(at)? {
+            let node = self.run(at, &dir, || {
+                Err(Error::new(
+                    Code::Conflict,
+                    format!("{} has lost its role", dir.display()),
+                ))
+            })?;
+            node.note_gone(&at.id)?;
+            node.admin()?.delete(&at.id)?;
+            self.sweep(&dir, &at.id)?;
+            if records::acknowledged(&dir)?.is_empty() {
+                lock(&self.shared.nodes).remove(&dir);
+                node.process().stop();
+                files::remove_tree(&dir)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The directories at a location that have such a copy of a database.
+    fn copies(&self, at: &Site) -> Result<Vec<PathBuf>> {
+        let mut found = Vec::new();
+        for name in files::names(&at.dir)? {
+            let dir = at.dir.join(&name);
+            if name.ends_with(SUFFIX) && records::record(&dir, &at.id)?.is_some() {
+                found.push(dir);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Where the replica at a site takes SQL while its primary is damaged; none if it is not, or for the primary itself.
+    /// `process` is that of the site, if it has one.
+    pub(super) fn endpoint_alone(&self, at: &Site, process: Option<&Node>) -> Option<Result<Endpoint>> {
+        let is_primary = process.is_some_and(|node| node.place == Place::Primary);
+        if is_primary || !lock(&self.shared.common.without_primary).contains(&at.id) {
+            return None;
+        }
+        let dir = at.dir.join(format!("{}{SUFFIX}", at.pool.as_ref()?));
+        let alone = self.node(&dir).filter(|node| {
+            node.process().is_ready() && records::record(&dir, &at.id).is_ok_and(|record| record.is_some())
+        });
+        let opened = |node: &&Node| node.process().is_ready() && node.was_asked(&at.id);
+        // What it has opened it goes on serving.
+        let serving = alone.as_deref().or_else(|| process.filter(opened));
+        Some(match serving.map(Node::admin) {
+            Some(Ok(admin)) => Ok(Endpoint {
+                address: admin.sql.address(),
+                listener: admin.sql,
+                host: host(&at.id),
+            }),
+            Some(Err(_)) | None => Err(Error::new(
+                Code::Unavailable,
+                format!("database {} does not run in {} now", at.database_name(), at.location),
+            )
+            .hint("try again in a moment")),
+        })
+    }
+}

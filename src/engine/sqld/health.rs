@@ -1,0 +1,164 @@
+//! What is known of the files of a process's databases: which are damaged and not served, and which may be damaged and are
+//! to be read. `quarantine` and `integrity` judge them before a start, `watch` and failing statements while it runs.
+
+use super::node::Common;
+use super::quarantine::{self, Damaged};
+use super::records::{acknowledged, copy_anew, record, remove_marked};
+use super::role::{Place, db_path};
+use super::{files, integrity};
+use crate::engine::process::Process;
+use crate::engine::{Damage, child};
+use crate::error::{Code, Result};
+use crate::sync::lock;
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long a database that was read and found sound is not read again, whatever its errors look like.
+const VERIFIED: Duration = Duration::from_secs(60);
+
+/// The state of one process's files.
+#[derive(Default)]
+pub(super) struct Health {
+    /// A primary's databases that must not be served.
+    damaged: Mutex<Damaged>,
+    /// Databases that are to be read from end to end.
+    unverified: Mutex<HashSet<String>>,
+    /// When databases were last found sound.
+    verified: Mutex<HashMap<String, Instant>>,
+    /// Whether the files were judged since they were last noted as left.
+    examined: AtomicBool,
+}
+
+impl Health {
+    /// Why a database is not served, if its files are damaged.
+    pub fn damage(&self, id: &str) -> Option<Damage> {
+        lock(&self.damaged).get(id).cloned()
+    }
+
+    pub fn all_damaged(&self) -> Damaged {
+        lock(&self.damaged).clone()
+    }
+
+    /// Whether a replica's content may be damaged: it was left by a torso that was killed, or a statement has failed on it,
+    /// and it was not read since.
+    pub fn is_unverified(&self, id: &str) -> bool {
+        lock(&self.unverified).contains(id)
+    }
+
+    pub fn has_unverified(&self) -> bool {
+        !lock(&self.unverified).is_empty()
+    }
+
+    /// Has the content of a database read, because something says that it is damaged.
+    pub fn suspect(&self, id: &str) {
+        let last = lock(&self.verified).get(id).copied();
+        if last.is_none_or(|last| last.elapsed() > VERIFIED) {
+            self.read_again(id);
+        }
+    }
+
+    /// Has the content of a database read in the next round.
+    pub fn read_again(&self, id: &str) {
+        lock(&self.unverified).insert(id.to_owned());
+    }
+
+    /// Forgets a database that is being removed.
+    pub fn forget(&self, common: &Common, dir: &Path, id: &str) -> Result<()> {
+        lock(&self.damaged).remove(id);
+        lock(&self.unverified).remove(id);
+        lock(&common.without_primary).remove(id);
+        quarantine::forget(dir, id)
+    }
+
+    /// Decides, before the process can touch them, which databases it may serve.
+    pub fn examine(&self, common: &Common, dir: &Path, place: Place) -> Result<()> {
+        let db_path = db_path(dir);
+        match place {
+            Place::Primary => {
+                let damaged = quarantine::examine(&common.sandbox, dir)?;
+                files::prepare(Place::Primary, &db_path)?;
+                quarantine::obstruct(dir, &damaged)?;
+                let mut without_primary = lock(&common.without_primary);
+                for id in acknowledged(dir)? {
+                    without_primary.remove(&id);
+                }
+                without_primary.extend(damaged.keys().cloned());
+                *lock(&self.damaged) = damaged;
+            }
+            Place::Replica => {
+                let kept = lock(&common.without_primary).clone();
+                remove_marked(dir, &kept)?;
+                files::prepare(Place::Replica, &db_path)?;
+                let found = integrity::examine_replicas(dir)?;
+                for id in found.damaged.difference(&kept) {
+                    files::remove_tree(&files::namespace(&db_path, id))?;
+                }
+                lock(&self.unverified).extend(found.unverified);
+            }
+        }
+        self.examined.store(true, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Notes how a process that has ended has left its files. Without a note, they are judged by their content at the next
+    /// start.
+    pub fn note_left(&self, dir: &Path, place: Place) -> Result<()> {
+        if !self.examined.swap(false, Ordering::SeqCst) {
+            return Ok(());
+        }
+        if place == Place::Primary {
+            quarantine::restore(dir)?;
+        }
+        integrity::note_left(dir, &db_path(dir), &acknowledged(dir)?)
+    }
+
+    /// Stops serving a database whose files were found damaged: the process is started again without it.
+    pub fn withdraw(&self, common: &Common, process: &Process, dir: &Path, id: &str, damage: Damage) -> Result<()> {
+        quarantine::note(dir, id, &damage)?;
+        lock(&common.without_primary).insert(id.to_owned());
+        lock(&self.damaged).insert(id.to_owned(), damage);
+        process.end_and_restart("a database's file is damaged");
+        Ok(())
+    }
+
+    /// Reads the databases that may be damaged. A replica that is damaged is copied anew, a primary is not served any more.
+    pub fn verify_all(&self, common: &Common, process: &Process, dir: &Path, place: Place) -> Result<()> {
+        let ids: Vec<String> = lock(&self.unverified).iter().cloned().collect();
+        for id in ids {
+            if !process.is_ready() {
+                return Ok(());
+            }
+            if record(dir, &id)?.is_some() && self.damage(&id).is_none() {
+                self.verify(common, process, dir, place, &id)?;
+            } else {
+                lock(&self.unverified).remove(&id);
+            }
+        }
+        Ok(())
+    }
+
+    fn verify(&self, common: &Common, process: &Process, dir: &Path, place: Place, id: &str) -> Result<()> {
+        let database = files::database(&db_path(dir), id);
+        match child::check_content(&common.sandbox, &database) {
+            Ok(()) => {}
+            // One that is being copied has no file yet.
+            Err(error) if error.code() == Code::Unavailable => return Ok(()),
+            Err(error) if error.code() != Code::InvalidFile => return Err(error),
+            Err(_) if place == Place::Primary => {
+                self.withdraw(common, process, dir, id, Damage::damaged("is damaged inside"))?;
+            }
+            Err(_) if lock(&common.without_primary).contains(id) => return Ok(()),
+            Err(_) => {
+                copy_anew(dir, id)?;
+                process.end_and_restart("a replica is damaged and is copied anew");
+                return Ok(());
+            }
+        }
+        lock(&self.unverified).remove(id);
+        lock(&self.verified).insert(id.to_owned(), Instant::now());
+        Ok(())
+    }
+}

@@ -1,0 +1,179 @@
+//! Questions about the integrity of a replica's file. A replica's process has its primary answer `PRAGMA integrity_check`
+//! and `PRAGMA quick_check`, as it does with all it does not know to be a read. Asked as a table, which says the same, it
+//! reads its own file.
+
+use super::inspect::{Format, VALUES, hides};
+use super::wire;
+use crate::sqltext::token::{self, Token};
+use serde_json::Value;
+
+/// The words that a question has.
+const QUESTIONS: [&str; 2] = ["integrity_check", "quick_check"];
+
+/// A body in which such questions are asked as a table; none if it has none.
+pub(super) fn ask_replica(format: Format, body: &[u8]) -> Option<Vec<u8>> {
+    match format {
+        Format::Json if mentions(body) || hides(body) => {
+            let mut json: Value = serde_json::from_slice(body).ok()?;
+            rewrite_json(&mut json).then(|| json.to_string().into_bytes())
+        }
+        Format::Protobuf(message) if mentions(body) => {
+            let mut changed = false;
+            let rewritten = wire::rewrite_sql(body, message, &mut |sql| {
+                let other = as_table(sql)?;
+                changed = true;
+                Some(other)
+            });
+            rewritten.ok().filter(|_| changed)
+        }
+        // Messages in frames go to primaries.
+        Format::Json | Format::Protobuf(_) | Format::Grpc(_) => None,
+    }
+}
+
+fn mentions(body: &[u8]) -> bool {
+    memchr::memchr_iter(b'_', body).any(|at| {
+        body.get(at..at + 6)
+            .is_some_and(|word| word.eq_ignore_ascii_case(b"_check"))
+    })
+}
+
+/// Rewrites every text that can be SQL. True if one was.
+fn rewrite_json(json: &mut Value) -> bool {
+    match json {
+        Value::String(text) => match as_table(text) {
+            Some(other) => {
+                *text = other;
+                true
+            }
+            None => false,
+        },
+        Value::Array(list) => list
+            .iter_mut()
+            .fold(false, |changed, item| rewrite_json(item) | changed),
+        Value::Object(map) => map
+            .iter_mut()
+            .filter(|(key, _)| !VALUES.contains(&key.as_str()))
+            .fold(false, |changed, (_, item)| rewrite_json(item) | changed),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// A statement that is such a question, as one about a table with the same answer.
+fn as_table(sql: &str) -> Option<String> {
+    let mut rest = sql.as_bytes();
+    // The next token, and how it is written.
+    let mut next = || {
+        let (token, after) = token::next(rest)?;
+        let written = &rest[..rest.len() - after.len()];
+        rest = after;
+        Some((token, written))
+    };
+    next().filter(|(token, _)| is_word(token, "pragma"))?;
+    let (mut name, _) = next()?;
+    let mut then = next();
+    if is_word(&name, "main") && is_symbol(then.as_ref(), b'.') {
+        (name, _) = next()?;
+        then = next();
+    }
+    let question = QUESTIONS.into_iter().find(|question| is_word(&name, question))?;
+    let mut argument = None;
+    if is_symbol(then.as_ref(), b'(') {
+        argument = Some(literal(next()?)?);
+        next().filter(|token| is_symbol(Some(token), b')'))?;
+        then = next();
+    } else if is_symbol(then.as_ref(), b'=') {
+        argument = Some(literal(next()?)?);
+        then = next();
+    }
+    if !(then.is_none() || is_symbol(then.as_ref(), b';')) || next().is_some() {
+        return None;
+    }
+    let argument = argument.map_or_else(String::new, |argument| format!("({argument})"));
+    Some(format!("SELECT * FROM pragma_{question}{argument}"))
+}
+
+fn is_word(token: &Token<'_>, word: &str) -> bool {
+    matches!(token, Token::Word(found) if found.eq_ignore_ascii_case(word.as_bytes()))
+}
+
+fn is_symbol(token: Option<&(Token<'_>, &[u8])>, symbol: u8) -> bool {
+    matches!(token, Some((Token::Other(found), _)) if *found == symbol)
+}
+
+/// A pragma's argument, which may be a name without quotes, as a literal.
+fn literal((token, written): (Token<'_>, &[u8])) -> Option<String> {
+    match token {
+        Token::Word(name) | Token::Name(name) => {
+            let name = std::str::from_utf8(name).ok()?;
+            Some(format!("'{}'", name.replace('\'', "''")))
+        }
+        Token::Text(text) => Some(format!("'{}'", std::str::from_utf8(text).ok()?)),
+        Token::Other(_) => {
+            let number = std::str::from_utf8(written).ok()?.trim();
+            number.parse::<u32>().ok().map(|number| number.to_string())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn integrity_questions_are_asked_as_tables() {
+        for (sql, expected) in [
+            ("PRAGMA integrity_check", "SELECT * FROM pragma_integrity_check"),
+            ("pragma main.Quick_Check ;", "SELECT * FROM pragma_quick_check"),
+            (
+                "/* now */ pragma integrity_check(7); -- all",
+                "SELECT * FROM pragma_integrity_check(7)",
+            ),
+            ("pragma quick_check = t", "SELECT * FROM pragma_quick_check('t')"),
+            (
+                "pragma quick_check(\"o'clock\")",
+                "SELECT * FROM pragma_quick_check('o''clock')",
+            ),
+            ("pragma quick_check('t')", "SELECT * FROM pragma_quick_check('t')"),
+        ] {
+            assert_eq!(as_table(sql).as_deref(), Some(expected), "{sql}");
+        }
+        for sql in [
+            "select 1",
+            "pragma integrity_check; select 1",
+            "pragma temp.integrity_check",
+            "pragma integrity_check(?)",
+            "pragma integrity_check(1, 2)",
+            "pragma cell_size_check",
+            "pragma",
+            "explain pragma integrity_check",
+        ] {
+            assert_eq!(as_table(sql), None, "{sql}");
+        }
+    }
+
+    #[test]
+    fn bodies_without_a_question_stay() {
+        let body = |sql: &str| json!({ "requests": [{ "type": "execute", "stmt": { "sql": sql } }] }).to_string();
+        let ask = |body: &str| ask_replica(Format::Json, body.as_bytes());
+        assert_eq!(ask(&body("select 'x_check'")), None);
+        let asked = ask(&body("pragma quick_check")).unwrap();
+        assert_eq!(
+            String::from_utf8(asked).unwrap(),
+            body("SELECT * FROM pragma_quick_check")
+        );
+        // A value is no statement.
+        let value = json!({ "args": [{ "type": "text", "value": "pragma quick_check" }] }).to_string();
+        assert_eq!(ask(&value), None);
+    }
+
+    #[test]
+    fn protobuf_keeps_its_other_fields() {
+        let mut body = wire::field(2, b"pragma integrity_check");
+        wire::put_number(&mut body, 7, 300);
+        let mut expected = wire::field(2, b"SELECT * FROM pragma_integrity_check");
+        wire::put_number(&mut expected, 7, 300);
+        assert_eq!(ask_replica(Format::Protobuf(wire::DESCRIBE), &body), Some(expected));
+    }
+}
