@@ -148,6 +148,11 @@ impl Pages {
         (in_file.saturating_add(1)..=self.count).any(|page| !self.in_wal.contains_key(&page))
     }
 
+    /// Whether the write-ahead log has a committed transaction.
+    pub fn has_frames(&self) -> bool {
+        !self.in_wal.is_empty()
+    }
+
     pub fn has_wal(&self) -> bool {
         self.wal.is_some()
     }

@@ -124,10 +124,10 @@ fn look_at(node: &Node, mut before: HashMap<String, Seen>) -> HashMap<String, Se
 /// The pages of a database, if they fit together.
 fn look_into(home: &Path) -> Result<Pages, Damage> {
     let pages = Pages::open(home)?;
-    if pages.has_wal() {
+    if pages.has_frames() {
         return Ok(pages);
     }
-    // A process that has opened a database has such a log.
+    // Where a log was removed, a new one may have been made already; the database must have all transactions without it.
     match pages.compare_with_log(&home.join(files::LOG)) {
         Ok(Agreement::Differs | Agreement::Foreign) => Err(Damage::damaged("has lost its write-ahead log")),
         Ok(Agreement::Unknown | Agreement::Equal) | Err(_) => Ok(pages),
