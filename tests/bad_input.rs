@@ -24,9 +24,10 @@ fn refused(world: &World, file: &Path, commands: &[&str], code: &str, said: &[&s
             .map(|known| i32::from(known.kind().exit_code()))
             .unwrap_or_else(|| panic!("no code {code}"));
         let run = run.fails(exit, code);
-        let message = run.error()["message"].as_str().unwrap().to_owned();
+        let error = run.error();
+        let text = format!("{} ({})", error["message"].as_str().unwrap(), error["hint"]);
         for word in [file.file_name().unwrap().to_str().unwrap()].iter().chain(said) {
-            assert!(message.contains(word), "no {word:?} in: {message}");
+            assert!(text.contains(word), "no {word:?} in: {text}");
         }
         assert_eq!((State::of(world), files(world)), before, "{line} left something");
     }
@@ -311,7 +312,7 @@ const VALUES: &[(&str, &str, &str)] = &[
     ("server --domain *.example.com", "invalid_value", "*.example.com"),
     ("server --url example.com", "invalid_value", "example.com"),
     (
-        "server --url https://example.com/torso",
+        "server --url https://example.com/?torso",
         "invalid_value",
         "more than a host",
     ),
