@@ -40,7 +40,7 @@ use std::time::Duration;
 use tokens::{DatabaseToken, DatabaseUsage, Minted, NewToken, QueryUsage, Span};
 use types::{
     Configuration, ConfigurationPatch, Connection, CreateDatabase, Database, DatabaseFilter, Finding, Group,
-    GroupConfiguration, Instance, Location, NewGroup, NewLocation, Synced,
+    GroupConfiguration, GroupConfigurationPatch, Instance, Location, NewGroup, NewLocation, Synced,
 };
 
 /// Called with the bytes done and the total; may stop the work with an error.
@@ -76,7 +76,11 @@ pub trait ControlPlane {
     /// Makes a location of the group its primary, and that of all its databases.
     fn promote_group(&self, name: &GroupName, location: &LocationCode) -> Result<Group>;
     fn get_group_configuration(&self, name: &GroupName) -> Result<GroupConfiguration>;
-    fn update_group_configuration(&self, name: &GroupName, to: &GroupConfiguration) -> Result<GroupConfiguration>;
+    fn update_group_configuration(
+        &self,
+        name: &GroupName,
+        patch: &GroupConfigurationPatch,
+    ) -> Result<GroupConfiguration>;
 
     // Databases.
 

@@ -7,9 +7,11 @@
 
 use super::database_url::DatabaseUrl;
 use super::names::{DatabaseId, DatabaseName, GroupName, LocationCode};
+use crate::error::{Code, Error};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// A logical database.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +34,9 @@ pub struct Database {
     pub block_reads: bool,
     pub block_writes: bool,
     pub delete_protection: bool,
+    /// [`Isolation::Database`] if it has processes of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<Isolation>,
     /// The database this one was branched from.
     #[serde(default)]
     pub parent: Option<Parent>,
@@ -181,6 +186,55 @@ pub struct ConfigurationPatch {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GroupConfiguration {
     pub delete_protection: bool,
+    /// What a database that is made in it shares a process with; none where databases are not served by processes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<Isolation>,
+}
+
+/// Changes of a group's settings. What is none stays.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct GroupConfigurationPatch {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delete_protection: Option<bool>,
+    /// For databases that are made afterwards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<Isolation>,
+}
+
+/// What shares the server process of a database, at each location.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Isolation {
+    /// Databases of its group with the same primary location.
+    #[default]
+    Group,
+    /// No other database.
+    Database,
+}
+
+impl Isolation {
+    /// The word for it in the API and on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Group => "group",
+            Self::Database => "database",
+        }
+    }
+}
+
+impl FromStr for Isolation {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text {
+            "group" => Ok(Self::Group),
+            "database" => Ok(Self::Database),
+            _ => Err(
+                Error::new(Code::InvalidValue, format!("{text:?} is no isolation of databases"))
+                    .hint("use group (databases of a group share a process) or database (each has its own)"),
+            ),
+        }
+    }
 }
 
 /// The initial content of a new database.

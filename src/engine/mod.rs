@@ -227,6 +227,11 @@ pub trait Engine: Send {
     /// Releases a directory. Files in it stay.
     fn close_location(&self, dir: &Path) -> Result<()>;
 
+    /// Whether processes serve the instances, of which those of one pool share one.
+    fn has_processes(&self) -> bool {
+        false
+    }
+
     /// The observed instance at a site; none if there is nothing.
     fn running(&self, at: &Site) -> Result<Option<Running>>;
     /// What is wrong with the file of a primary that should exist, looked at more closely than [`Engine::running`] does.

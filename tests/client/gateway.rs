@@ -307,3 +307,34 @@ fn without_a_server_or_a_right_token() {
     let run = user.torso(words("db shell app .tables"));
     assert_eq!(run.code(), 7, "{}", run.report());
 }
+
+#[test]
+fn isolation_of_a_group_is_a_setting_of_servers_only() {
+    let pair = Pair::new();
+    let user = &pair.user;
+    let shown = |line: &str| user.json(words(line));
+    assert_eq!(shown("group config show default")["isolation"], "group");
+    user.ok(words("db create shared"));
+    let set = shown("group config set default isolation database");
+    assert_eq!(
+        (&set["isolation"], &set["delete_protection"]),
+        (&"database".into(), &false.into())
+    );
+    user.ok(words("db create apart"));
+    assert_eq!(shown("db show apart")["isolation"], "database");
+    assert_eq!(shown("db show shared")["isolation"], Value::Null);
+    // One setting leaves the other.
+    user.ok(words("group config set default delete-protection on"));
+    let shown = user.ok(words("group config show default"));
+    assert!(shown.contains("isolation") && shown.contains("database"), "{shown}");
+
+    let wrong = user.torso(words("group config set default isolation sometimes --json"));
+    wrong.fails(1, "invalid_value");
+    user.ok(words("db create here --context local"));
+    let local = user.torso(words(
+        "group config set default isolation database --context local --json",
+    ));
+    local.fails(1, "unsupported");
+    let local = user.json(words("group config show default --context local"));
+    assert_eq!(local, serde_json::json!({ "delete_protection": false }));
+}

@@ -11,7 +11,7 @@ use torso::control::client::{Client, Patience};
 use torso::control::names::{DatabaseName, GroupName, LocationCode};
 use torso::control::routes::Method;
 use torso::control::tokens::{NewToken, Span};
-use torso::control::types::{ConfigurationPatch, CreateDatabase, DatabaseFilter, GroupConfiguration, NewGroup};
+use torso::control::types::{ConfigurationPatch, CreateDatabase, DatabaseFilter, GroupConfigurationPatch, NewGroup};
 use torso::error::{Code, Result};
 
 /// The mock; ended when it is dropped.
@@ -147,8 +147,9 @@ fn plane(client: &Client, calls: &mut Calls) {
     calls.ok("add_group_location", client.add_group_location(&group, &code));
     calls.ok("remove_group_location", client.remove_group_location(&group, &code));
     calls.ok("get_group_configuration", client.get_group_configuration(&group));
-    let on = GroupConfiguration {
-        delete_protection: true,
+    let on = GroupConfigurationPatch {
+        delete_protection: Some(true),
+        ..Default::default()
     };
     calls.ok(
         "update_group_configuration",

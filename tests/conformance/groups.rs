@@ -1,7 +1,9 @@
 //! Groups.
 
 use super::{Check, Subject, at, create, db, group, refused, request, rows, write};
-use torso::control::types::{ConfigurationPatch, CreateDatabase, DatabaseFilter, GroupConfiguration, NewGroup, Role};
+use torso::control::types::{
+    ConfigurationPatch, CreateDatabase, DatabaseFilter, GroupConfigurationPatch, Isolation, NewGroup, Role,
+};
 use torso::error::Code;
 
 pub const CHECKS: &[Check] = &[
@@ -10,6 +12,7 @@ pub const CHECKS: &[Check] = &[
     ("group locations replicate all databases", locations),
     ("group promotion", promotion),
     ("group protection", protection),
+    ("group isolation", isolation),
 ];
 
 fn new(name: &str, location: &str) -> NewGroup {
@@ -179,21 +182,17 @@ fn protection(world: &dyn Subject) {
     create(&*plane, "app", "ams");
     let name = group("default");
     assert!(!plane.get_group_configuration(&name).unwrap().delete_protection);
-    let on = GroupConfiguration {
-        delete_protection: true,
+    let protect = |on| GroupConfigurationPatch {
+        delete_protection: Some(on),
+        ..GroupConfigurationPatch::default()
     };
-    assert_eq!(plane.update_group_configuration(&name, &on).unwrap(), on);
+    let on = plane.update_group_configuration(&name, &protect(true)).unwrap();
+    assert!(on.delete_protection);
+    assert_eq!(plane.get_group_configuration(&name).unwrap(), on);
     assert!(world.plane().get_group(&name).unwrap().delete_protection);
     refused(plane.delete_group(&name), Code::DeleteProtected, "default");
     refused(plane.delete_database(&db("app")), Code::DeleteProtected, "app");
-    plane
-        .update_group_configuration(
-            &name,
-            &GroupConfiguration {
-                delete_protection: false,
-            },
-        )
-        .unwrap();
+    plane.update_group_configuration(&name, &protect(false)).unwrap();
     let patch = ConfigurationPatch {
         delete_protection: Some(true),
         ..ConfigurationPatch::default()
@@ -207,8 +206,40 @@ fn protection(world: &dyn Subject) {
         "none",
     );
     refused(
-        plane.update_group_configuration(&group("none"), &on),
+        plane.update_group_configuration(&group("none"), &protect(true)),
         Code::GroupNotFound,
         "none",
     );
+}
+
+/// Where processes serve databases a group may be isolated; elsewhere the setting is absent and refused.
+fn isolation(world: &dyn Subject) {
+    let plane = world.plane();
+    create(&*plane, "app", "ams");
+    let name = group("default");
+    let set = |isolation| {
+        let patch = GroupConfigurationPatch {
+            isolation: Some(isolation),
+            ..GroupConfigurationPatch::default()
+        };
+        plane.update_group_configuration(&name, &patch)
+    };
+    match plane.get_group_configuration(&name).unwrap().isolation {
+        None => refused(set(Isolation::Database), Code::Unsupported, "default"),
+        Some(isolation) => {
+            assert_eq!(isolation, Isolation::Group);
+            assert_eq!(set(Isolation::Database).unwrap().isolation, Some(Isolation::Database));
+            let kept = world.plane().get_group_configuration(&name).unwrap();
+            assert_eq!(
+                (kept.isolation, kept.delete_protection),
+                (Some(Isolation::Database), false)
+            );
+            create(&*plane, "apart", "ams");
+            assert_eq!(
+                plane.get_database(&db("apart")).unwrap().isolation,
+                Some(Isolation::Database)
+            );
+            assert_eq!(plane.get_database(&db("app")).unwrap().isolation, None);
+        }
+    }
 }

@@ -50,7 +50,7 @@ pub fn db(name: &str) -> DatabaseName {
     name.parse().unwrap()
 }
 
-fn group(name: &str) -> GroupName {
+pub fn group(name: &str) -> GroupName {
     name.parse().unwrap()
 }
 

@@ -13,13 +13,15 @@ use torso::control::types::{Connection, CreateDatabase, DatabaseFilter, Seed};
 use torso::error::Code;
 
 /// What the planes it lends need outlives the test's own frame, so it is leaked; the processes are not.
-struct Tenant {
-    hosted: &'static Hosted,
-    caller: &'static Caller,
-    _dir: tempfile::TempDir,
+pub(super) struct Tenant {
+    pub(super) hosted: &'static Hosted,
+    pub(super) caller: &'static Caller,
+    pub(super) dir: tempfile::TempDir,
+    /// The owner's.
+    pub(super) token: String,
 }
 
-fn open(dir: &std::path::Path, engine: SqldEngine) -> (Hosted, Option<String>) {
+pub(super) fn open(dir: &std::path::Path, engine: SqldEngine) -> (Hosted, Option<String>) {
     let mut options = options(dir);
     options.engine = Engines::Sqld(engine);
     let (hosted, token) = Hosted::open(options).unwrap();
@@ -27,7 +29,7 @@ fn open(dir: &std::path::Path, engine: SqldEngine) -> (Hosted, Option<String>) {
 }
 
 impl Tenant {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let dir = tempfile::Builder::new().prefix("torso-hosted-").tempdir().unwrap();
         let (hosted, token) = open(dir.path(), engine());
         let token = token.unwrap();
@@ -37,7 +39,8 @@ impl Tenant {
         let world = Self {
             hosted,
             caller,
-            _dir: dir,
+            dir,
+            token,
         };
         world.plane().delete_group(&"default".parse().unwrap()).unwrap();
         world
@@ -49,7 +52,7 @@ impl Tenant {
 }
 
 /// Runs SQL at a public URL, as a gateway would have it run.
-fn run(hosted: &Hosted, url: &str, sql: &str) -> Vec<serde_json::Value> {
+pub(super) fn run(hosted: &Hosted, url: &str, sql: &str) -> Vec<serde_json::Value> {
     let label = url.trim_end_matches('/').rsplit('/').next().unwrap();
     let route = hosted.route(label).unwrap_or_else(|| panic!("nothing is at {label}"));
     let token = hosted.internal_token(&route, Authorization::FullAccess).unwrap();

@@ -5,6 +5,7 @@ mod confined;
 mod damage;
 mod faults;
 mod hosted;
+mod isolation;
 mod lifecycle;
 mod plane;
 mod program;

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use torso::control::ControlPlane;
 use torso::control::hosted::{Caller, Hosted};
 use torso::control::names::GroupName;
-use torso::control::types::{ConfigurationPatch, CreateDatabase, GroupConfiguration, NewGroup};
+use torso::control::types::{ConfigurationPatch, CreateDatabase, GroupConfigurationPatch, NewGroup};
 use torso::error::Code;
 
 /// What a move leaves that was cut short before the former database was deleted, as its file has it.
@@ -254,8 +254,9 @@ fn a_protected_group_keeps_no_copy_that_is_not_used() {
     };
     plane.update_configuration(&db("app"), &limit).unwrap();
     let default: GroupName = "default".parse().unwrap();
-    let protect = GroupConfiguration {
-        delete_protection: true,
+    let protect = GroupConfigurationPatch {
+        delete_protection: Some(true),
+        ..Default::default()
     };
     it.plane("team").update_group_configuration(&default, &protect).unwrap();
     // The copy is made, and then does not get its settings.
@@ -279,7 +280,10 @@ fn writes_that_were_blocked_stay_blocked_and_those_of_a_protected_group_stay_whe
     };
     plane.update_configuration(&db("a"), &block).unwrap();
     let eu: GroupName = "eu".parse().unwrap();
-    let protect = |delete_protection| GroupConfiguration { delete_protection };
+    let protect = |on| GroupConfigurationPatch {
+        delete_protection: Some(on),
+        ..Default::default()
+    };
     plane.update_group_configuration(&eu, &protect(true)).unwrap();
     refused(
         plane.transfer_database(&db("a"), &slug("team")),

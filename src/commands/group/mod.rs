@@ -8,7 +8,7 @@ use super::db::{Wait, on_off};
 use super::{DryRun, complete, place};
 use crate::context::Context;
 use crate::control::names::{GroupName, LocationCode, OrganizationSlug};
-use crate::control::types::{DatabaseFilter, Group, GroupConfiguration, NewGroup};
+use crate::control::types::{DatabaseFilter, Group, GroupConfiguration, GroupConfigurationPatch, Isolation, NewGroup};
 use crate::error::{Code, Error, Result};
 use crate::ui::{Card, Cell, Layout, Table, View};
 use clap::Subcommand;
@@ -405,16 +405,21 @@ pub(super) struct ShowConfig {
 }
 
 /// Change one of a group's settings
+///
+/// With isolation `database`, each database that is made in the group of a server afterwards has a process of its own in each
+/// of its locations; with `group` it shares one with the others. Databases that are there already stay as they are.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  torso group config set default delete-protection on")]
+#[command(
+    after_help = "Examples:\n  torso group config set default delete-protection on\n  torso group config set apart isolation database"
+)]
 pub(super) struct SetConfig {
     /// Name of the group
     #[arg(value_name = "GROUP", add = complete::groups())]
     name: GroupName,
     /// Name of the setting
-    #[arg(value_name = "KEY", value_parser = ["delete-protection"])]
+    #[arg(value_name = "KEY", value_parser = ["delete-protection", "isolation"])]
     key: String,
-    /// on or off
+    /// on or off; for isolation, group or database
     #[arg(value_name = "VALUE")]
     value: String,
     #[command(flatten)]
@@ -433,25 +438,58 @@ impl View for ShownConfig {
     fn layout(&self) -> Layout {
         let on = self.0.delete_protection;
         let cell = Cell::text(on.to_string()).shown(if on { "on" } else { "off" });
-        Layout::Card(Card::default().field("delete-protection", cell))
+        let card = Card::default().field("delete-protection", cell);
+        Layout::Card(match self.0.isolation {
+            Some(isolation) => card.field("isolation", Cell::text(isolation.name())),
+            None => card,
+        })
     }
 
     fn names(&self) -> Vec<String> {
-        vec!["delete-protection".into()]
+        let isolation = self.0.isolation.map(|_| "isolation".to_owned());
+        std::iter::once("delete-protection".to_owned())
+            .chain(isolation)
+            .collect()
     }
 }
 
 fn set_config(ctx: &Context, args: &SetConfig) -> Result<()> {
-    let on = on_off(&args.value)?;
+    enum Setting {
+        DeleteProtection(bool),
+        Isolation(Isolation),
+    }
+    let setting = match args.key.as_str() {
+        "isolation" => Setting::Isolation(args.value.parse()?),
+        _ => Setting::DeleteProtection(on_off(&args.value)?),
+    };
     if args.dry.dry_run {
         ctx.control()?.get_group(&args.name)?;
         return answers::plan(ctx, vec![format!("change {} of group {}", args.key, args.name)]);
     }
-    protect(ctx, &args.name, on)
+    match setting {
+        Setting::DeleteProtection(on) => protect(ctx, &args.name, on),
+        Setting::Isolation(isolation) => isolate(ctx, &args.name, isolation),
+    }
+}
+
+fn isolate(ctx: &Context, name: &GroupName, isolation: Isolation) -> Result<()> {
+    let wanted = GroupConfigurationPatch {
+        isolation: Some(isolation),
+        ..GroupConfigurationPatch::default()
+    };
+    let configuration = ctx.control()?.update_group_configuration(name, &wanted)?;
+    let sentence = match isolation {
+        Isolation::Group => format!("Databases made in group {name} from now on share a process."),
+        Isolation::Database => format!("Each database made in group {name} from now on has a process of its own."),
+    };
+    ctx.ui.show(&Done::new(configuration, name, sentence))
 }
 
 fn protect(ctx: &Context, name: &GroupName, on: bool) -> Result<()> {
-    let wanted = GroupConfiguration { delete_protection: on };
+    let wanted = GroupConfigurationPatch {
+        delete_protection: Some(on),
+        ..GroupConfigurationPatch::default()
+    };
     let configuration = ctx.control()?.update_group_configuration(name, &wanted)?;
     let sentence = format!(
         "Turned delete protection {} for group {name}.",

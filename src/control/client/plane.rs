@@ -9,7 +9,8 @@ use crate::control::routes::{self, Method};
 use crate::control::tokens::{DatabaseToken, DatabaseUsage, Minted, NewToken, QueryUsage, Span, Usage};
 use crate::control::types::{
     Configuration, ConfigurationPatch, Connection, CreateDatabase, Database, DatabaseFilter, Finding, Group,
-    GroupConfiguration, Instance, Location, NewGroup, NewLocation, Role, Seed, Severity, Synced,
+    GroupConfiguration, GroupConfigurationPatch, Instance, Location, NewGroup, NewLocation, Role, Seed, Severity,
+    Synced,
 };
 use crate::control::{ControlPlane, Progress, Staging};
 use crate::error::{Code, Error, Result};
@@ -144,13 +145,25 @@ impl ControlPlane for Client {
 
     fn get_group_configuration(&self, name: &GroupName) -> Result<GroupConfiguration> {
         let call = Call::get(self.scoped(&routes::group_configuration(name)), about_group(name));
-        wire::read(self.http.ask(&call)?, "a configuration")
+        wire::group_configuration(self.http.ask(&call)?)
     }
 
-    fn update_group_configuration(&self, name: &GroupName, to: &GroupConfiguration) -> Result<GroupConfiguration> {
+    fn update_group_configuration(
+        &self,
+        name: &GroupName,
+        patch: &GroupConfigurationPatch,
+    ) -> Result<GroupConfiguration> {
         let path = self.scoped(&routes::group_configuration(name));
-        let call = Call::new(Method::Patch, path, about_group(name)).body(wire::to_json(to));
-        wire::read(self.http.ask(&call)?, "a configuration")
+        let call = Call::new(Method::Patch, path, about_group(name)).body(wire::to_json(patch));
+        let configuration = wire::group_configuration(self.http.ask(&call)?)?;
+        // A server that does not know the setting passes over it.
+        if patch.isolation.is_some() && configuration.isolation != patch.isolation {
+            return Err(
+                Error::new(Code::Unsupported, "the server cannot isolate the databases of a group")
+                    .hint("a torso server can, from the version on that has this setting"),
+            );
+        }
+        Ok(configuration)
     }
 
     fn list_databases(&self, filter: &DatabaseFilter) -> Result<Vec<Database>> {

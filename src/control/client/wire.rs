@@ -6,7 +6,9 @@ use crate::control::database_url::DatabaseUrl;
 use crate::control::names::LocationCode;
 use crate::control::places;
 use crate::control::tokens::Expiration;
-use crate::control::types::{Configuration, Database, Group, Instance, Location, Parent};
+use crate::control::types::{
+    Configuration, Database, Group, GroupConfiguration, Instance, Isolation, Location, Parent,
+};
 use crate::error::{Code, Error, Result};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -84,6 +86,16 @@ fn text<'a>(members: &'a Map<String, Value>, key: &str) -> &'a str {
     members.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
+/// Drops a setting that is torso's own, where a server means something else by the word.
+fn keep_isolation(members: &mut Map<String, Value>) {
+    if members
+        .get("isolation")
+        .is_some_and(|isolation| Isolation::deserialize(isolation).is_err())
+    {
+        members.remove("isolation");
+    }
+}
+
 /// Gives what is absent or null a value.
 fn fill(members: &mut Map<String, Value>, key: &str, value: Value) {
     if members.get(key).is_none_or(Value::is_null) {
@@ -153,6 +165,7 @@ fn fill_url(members: &mut Map<String, Value>, hostname: &str) {
 
 pub(super) fn database(value: Value) -> Result<Database> {
     completed(value, "a database", |members| {
+        keep_isolation(members);
         fill_url(members, "Hostname");
         order_locations(members, "regions", "primaryRegion");
         for key in ["block_reads", "block_writes", "delete_protection"] {
@@ -189,6 +202,10 @@ pub(super) fn instance(value: Value) -> Result<Instance> {
         // The Platform API lists those that serve.
         fill(members, "state", json!("ready"));
     })
+}
+
+pub(super) fn group_configuration(value: Value) -> Result<GroupConfiguration> {
+    completed(value, "a configuration", keep_isolation)
 }
 
 pub(super) fn configuration(value: Value) -> Result<Configuration> {

@@ -11,7 +11,7 @@ use crate::control::names::{DEFAULT_GROUP, DatabaseId, DatabaseName, LocationCod
 use crate::control::places;
 use crate::control::sizes::Size;
 use crate::control::types::{
-    Configuration, ConfigurationPatch, CreateDatabase, Database, DatabaseFilter, Parent, Seed,
+    Configuration, ConfigurationPatch, CreateDatabase, Database, DatabaseFilter, Isolation, Parent, Seed,
 };
 use crate::engine::{Position, disk};
 use crate::error::{Code, Error, Result};
@@ -150,6 +150,7 @@ fn place(
         delete_protection: false,
         created_at: Timestamp::now(),
         origin: Some(if seed.is_some() { Origin::Seed } else { Origin::Empty }),
+        isolated: group.isolation == Isolation::Database,
     };
     if let Some(path) = seed {
         // Once the catalog has the database, its seed must exist, even after a power failure.
@@ -218,6 +219,7 @@ fn choose_group(change: &Change<'_>, request: &CreateDatabase) -> Result<(GroupR
         primary,
         delete_protection: false,
         created_at: Timestamp::now(),
+        isolation: Isolation::default(),
     };
     Ok((group, true))
 }

@@ -6,7 +6,7 @@ use super::catalog::places::GroupRow;
 use super::view::{Change, group_not_found};
 use super::{databases, instances};
 use crate::control::names::{GroupName, LocationCode};
-use crate::control::types::{Group, GroupConfiguration, NewGroup};
+use crate::control::types::{Group, GroupConfiguration, GroupConfigurationPatch, Isolation, NewGroup};
 use crate::error::{Code, Error, Result};
 use jiff::Timestamp;
 
@@ -40,6 +40,7 @@ pub fn create(plane: &Embedded, uuid: String, new: &NewGroup) -> Result<Group> {
         primary: new.location.clone(),
         delete_protection: false,
         created_at: Timestamp::now(),
+        isolation: Isolation::default(),
     };
     change.commit(|catalog| catalog.insert_group(&row))?;
     change.to_group(row)
@@ -230,19 +231,42 @@ pub fn promote(plane: &Embedded, name: &GroupName, location: &LocationCode) -> R
 }
 
 pub fn get_configuration(plane: &Embedded, name: &GroupName) -> Result<GroupConfiguration> {
-    Ok(GroupConfiguration {
-        delete_protection: get(plane, name)?.delete_protection,
-    })
+    let Some(view) = plane.read()? else {
+        return Err(group_not_found(name, std::iter::empty()));
+    };
+    Ok(configuration(plane, &view.group(name)?))
 }
 
-pub fn update_configuration(plane: &Embedded, name: &GroupName, to: &GroupConfiguration) -> Result<GroupConfiguration> {
+pub fn update_configuration(
+    plane: &Embedded,
+    name: &GroupName,
+    patch: &GroupConfigurationPatch,
+) -> Result<GroupConfiguration> {
     let change = plane.change()?;
-    let mut row = change.group(name)?;
-    if row.delete_protection != to.delete_protection {
-        row.delete_protection = to.delete_protection;
+    let before = change.group(name)?;
+    if patch.isolation.is_some() && !plane.engine.has_processes() {
+        return Err(Error::new(
+            Code::Unsupported,
+            format!("the databases of group {name} are files without a server process, which they could share"),
+        )
+        .hint("the groups of a torso server have this setting: torso context list"));
+    }
+    let row = GroupRow {
+        delete_protection: patch.delete_protection.unwrap_or(before.delete_protection),
+        isolation: patch.isolation.unwrap_or(before.isolation),
+        ..before.clone()
+    };
+    if row != before {
         change.commit(|catalog| catalog.update_group(&row))?;
     }
-    Ok(to.clone())
+    Ok(configuration(plane, &row))
+}
+
+fn configuration(plane: &Embedded, row: &GroupRow) -> GroupConfiguration {
+    GroupConfiguration {
+        delete_protection: row.delete_protection,
+        isolation: plane.engine.has_processes().then_some(row.isolation),
+    }
 }
 
 fn exists(name: &GroupName) -> Error {

@@ -28,7 +28,7 @@ mod view;
 use crate::control::names::{DatabaseId, DatabaseName, GroupName, LocationCode};
 use crate::control::types::{
     Configuration, ConfigurationPatch, Connection, CreateDatabase, Database, DatabaseFilter, Finding, Group,
-    GroupConfiguration, Instance, Location, NewGroup, NewLocation, Synced,
+    GroupConfiguration, GroupConfigurationPatch, Instance, Location, NewGroup, NewLocation, Synced,
 };
 use crate::control::{ControlPlane, Staging};
 use crate::engine::file::FileEngine;
@@ -230,8 +230,12 @@ impl ControlPlane for Embedded {
         groups::get_configuration(self, name)
     }
 
-    fn update_group_configuration(&self, name: &GroupName, to: &GroupConfiguration) -> Result<GroupConfiguration> {
-        groups::update_configuration(self, name, to)
+    fn update_group_configuration(
+        &self,
+        name: &GroupName,
+        patch: &GroupConfigurationPatch,
+    ) -> Result<GroupConfiguration> {
+        groups::update_configuration(self, name, patch)
     }
 
     fn list_databases(&self, filter: &DatabaseFilter) -> Result<Vec<Database>> {

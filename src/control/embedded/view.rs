@@ -10,7 +10,7 @@ use super::reconcile::{self, Report, Want};
 use crate::control::database_url::DatabaseUrl;
 use crate::control::names::{DatabaseId, DatabaseName, GroupName, LocationCode};
 use crate::control::places;
-use crate::control::types::{Database, Group, InstanceState};
+use crate::control::types::{Database, Group, InstanceState, Isolation};
 use crate::engine::{Damage, Limits, Site};
 use crate::error::{Code, Error, Result};
 use std::collections::BTreeMap;
@@ -45,7 +45,7 @@ impl<'a> View<'a> {
     /// The site of an instance.
     pub fn site(&self, location: &LocationCode, row: &DatabaseRow) -> Site {
         Site {
-            pool: Some(format!("{}-{}", row.group_uuid, row.primary)),
+            pool: Some(pool(row)),
             database: Some(row.name.to_string()),
             group: Some(row.group.to_string()),
             ..self.remains(location, &row.id)
@@ -139,6 +139,7 @@ impl<'a> View<'a> {
             block_reads: row.block_reads,
             block_writes: row.block_writes,
             delete_protection: row.delete_protection,
+            isolation: row.isolated.then_some(Isolation::Database),
             parent: row.parent,
             created_at: Some(row.created_at),
         }
@@ -156,6 +157,16 @@ impl<'a> View<'a> {
             archived: false,
         })
     }
+}
+
+/// The pool of a database: neither a group nor a database has an id of the other.
+fn pool(row: &DatabaseRow) -> String {
+    let shared = if row.isolated {
+        row.id.as_str()
+    } else {
+        row.group_uuid.as_str()
+    };
+    format!("{shared}-{}", row.primary)
 }
 
 /// A [`View`] whose holder may change things.

@@ -1,6 +1,6 @@
 //! Databases as namespaces of libSQL server (`sqld`) processes: one process for each pool and location, a primary and its
 //! replicas, which follow the primary's log. A pool is a group's databases with the same primary location, because a
-//! process is the primary of all its namespaces or of none.
+//! process is the primary of all its namespaces or of none; or one database that shares its processes with no other.
 //!
 //! For code that serves applications (a gateway):
 //! - [`SqldEngine`] is cheap to clone, and all clones are one engine: one is for the control plane, one for the
@@ -425,6 +425,10 @@ impl Engine for SqldEngine {
 
     fn close_location(&self, dir: &Path) -> Result<()> {
         lock(&self.shared.files).close_location(dir)
+    }
+
+    fn has_processes(&self) -> bool {
+        true
     }
 
     fn running(&self, at: &Site) -> Result<Option<Running>> {

@@ -74,6 +74,8 @@ impl Common {
         if let Some(pool) = pools.get(name) {
             return Ok(Arc::clone(pool));
         }
+        // Of pools that had one database there may have been many.
+        pools.retain(|_, pool| Arc::strong_count(pool) > 1);
         let pool = Arc::new(Pool {
             keys: LogKeys::generate()?,
             log_port: Mutex::default(),

@@ -5,7 +5,9 @@ use super::call::Call;
 use super::reply::{Reply, to_json};
 use crate::control::ControlPlane;
 use crate::control::names::{GroupName, LocationCode, OrganizationSlug};
-use crate::control::types::{DatabaseFilter, Group, GroupConfiguration, InstanceState, NewGroup};
+use crate::control::types::{
+    Database, DatabaseFilter, Group, GroupConfigurationPatch, Instance, InstanceState, Isolation, NewGroup,
+};
 use crate::error::{Code, Error, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -17,18 +19,21 @@ fn told(plane: &dyn ControlPlane, group: &Group) -> Result<Value> {
     Ok(value)
 }
 
-/// The state of a group's locations. The databases of a group share a process at each location, so one of them stands
-/// for all.
+/// The state of a group's locations. One of the databases that share a process at each location stands for all of them.
 fn status(plane: &dyn ControlPlane, group: &Group) -> Vec<Value> {
     let filter = DatabaseFilter {
         group: Some(group.name.clone()),
         ..DatabaseFilter::default()
     };
-    let instances = plane
-        .list_databases(&filter)
-        .ok()
-        .and_then(|databases| plane.list_instances(&databases.first()?.name).ok())
-        .unwrap_or_default();
+    let databases = plane.list_databases(&filter).unwrap_or_default();
+    let is_isolated = |database: &&Database| database.isolation == Some(Isolation::Database);
+    let shared = databases.iter().find(|database| !is_isolated(database));
+    let instances: Vec<Instance> = shared
+        .into_iter()
+        .chain(databases.iter().filter(is_isolated))
+        .filter_map(|database| plane.list_instances(&database.name).ok())
+        .flatten()
+        .collect();
     let is_down = |location: &LocationCode| {
         instances
             .iter()
@@ -136,16 +141,20 @@ pub(super) fn get_configuration(call: &Call<'_>) -> Result<Reply> {
 #[derive(Deserialize)]
 struct Patch {
     delete_protection: Option<bool>,
+    isolation: Option<Named<Isolation>>,
 }
 
 pub(super) fn update_configuration(call: &Call<'_>) -> Result<Reply> {
     let patch: Patch = call.body()?;
     let (plane, name) = (call.plane()?, call.name("groupName")?);
-    let configuration = match patch.delete_protection {
-        Some(delete_protection) => {
-            plane.update_group_configuration(&name, &GroupConfiguration { delete_protection })?
-        }
-        None => plane.get_group_configuration(&name)?,
+    let patch = GroupConfigurationPatch {
+        delete_protection: patch.delete_protection,
+        isolation: patch.isolation.map(|isolation| isolation.get()).transpose()?,
+    };
+    let configuration = if patch == GroupConfigurationPatch::default() {
+        plane.get_group_configuration(&name)?
+    } else {
+        plane.update_group_configuration(&name, &patch)?
     };
     Reply::bare(&configuration)
 }

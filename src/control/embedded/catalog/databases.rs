@@ -34,13 +34,15 @@ pub struct DatabaseRow {
     pub created_at: Timestamp,
     /// None once its primary exists.
     pub origin: Option<Origin>,
+    /// It has processes of its own. Never changes.
+    pub isolated: bool,
 }
 
 /// A parent that exists has its present name, a destroyed one its last name.
 const DATABASE: &str = "
     SELECT d.id, d.name, d.group_uuid, g.name, d.primary_location, d.parent_id, coalesce(p.name, d.parent_name),
            d.branched_at, d.size_limit, d.allow_attach, d.block_reads, d.block_writes, d.delete_protection,
-           d.created_at, d.origin
+           d.created_at, d.origin, d.isolated
     FROM databases d JOIN groups g ON g.uuid = d.group_uuid LEFT JOIN databases p ON p.id = d.parent_id";
 
 fn database(row: &Row<'_>) -> rusqlite::Result<DatabaseRow> {
@@ -70,6 +72,7 @@ fn database(row: &Row<'_>) -> rusqlite::Result<DatabaseRow> {
             Some(_) => Some(Origin::Empty),
             None => None,
         },
+        isolated: row.get(15)?,
     })
 }
 
@@ -100,8 +103,8 @@ impl Catalog {
         let parent = row.parent.as_ref();
         self.execute(
             "INSERT INTO databases (id, name, group_uuid, primary_location, parent_id, parent_name, branched_at, size_limit,
-                 allow_attach, block_reads, block_writes, delete_protection, created_at, origin)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                 allow_attach, block_reads, block_writes, delete_protection, created_at, origin, isolated)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
             params![
                 row.id.as_str(),
                 row.name.as_str(),
@@ -120,6 +123,7 @@ impl Catalog {
                     Origin::Empty => "empty",
                     Origin::Seed => "seed",
                 }),
+                row.isolated,
             ],
         )?;
         Ok(())

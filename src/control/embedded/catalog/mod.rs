@@ -11,7 +11,10 @@ use std::path::Path;
 
 const KIND: Kind = Kind {
     noun: "the catalog",
-    migrations: &[include_str!("../migrations/0001.sql")],
+    migrations: &[
+        include_str!("../migrations/0001.sql"),
+        include_str!("../migrations/0002.sql"),
+    ],
 };
 
 /// The linked SQLite's version, and whether it has the fix of the "WAL-reset" bug, which can lose commits.

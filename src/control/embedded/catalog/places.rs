@@ -2,6 +2,7 @@
 
 use super::{Catalog, parsed};
 use crate::control::names::{GroupName, LocationCode};
+use crate::control::types::Isolation;
 use crate::error::Result;
 use jiff::Timestamp;
 use rusqlite::{Row, params};
@@ -27,9 +28,11 @@ pub struct GroupRow {
     pub primary: LocationCode,
     pub delete_protection: bool,
     pub created_at: Timestamp,
+    /// For databases that are made in it.
+    pub isolation: Isolation,
 }
 
-const GROUP: &str = "SELECT uuid, name, primary_location, delete_protection, created_at FROM groups";
+const GROUP: &str = "SELECT uuid, name, primary_location, delete_protection, created_at, isolation FROM groups";
 
 fn group(row: &Row<'_>) -> rusqlite::Result<GroupRow> {
     Ok(GroupRow {
@@ -38,6 +41,7 @@ fn group(row: &Row<'_>) -> rusqlite::Result<GroupRow> {
         primary: parsed(row, 2)?,
         delete_protection: row.get(3)?,
         created_at: parsed(row, 4)?,
+        isolation: parsed(row, 5)?,
     })
 }
 
@@ -88,17 +92,25 @@ impl Catalog {
 
     pub fn insert_group(&self, row: &GroupRow) -> Result<()> {
         self.execute(
-            "INSERT INTO groups (uuid, name, primary_location, delete_protection, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![row.uuid, row.name.as_str(), row.primary.as_str(), row.delete_protection, row.created_at.to_string()],
+            "INSERT INTO groups (uuid, name, primary_location, delete_protection, created_at, isolation)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![
+                row.uuid,
+                row.name.as_str(),
+                row.primary.as_str(),
+                row.delete_protection,
+                row.created_at.to_string(),
+                row.isolation.name()
+            ],
         )?;
         Ok(())
     }
 
-    /// Updates what can change: name, primary, protection.
+    /// Updates what can change: name, primary, protection, isolation.
     pub fn update_group(&self, row: &GroupRow) -> Result<()> {
         self.execute(
-            "UPDATE groups SET name = ?2, primary_location = ?3, delete_protection = ?4 WHERE uuid = ?1",
-            params![row.uuid, row.name.as_str(), row.primary.as_str(), row.delete_protection],
+            "UPDATE groups SET name = ?2, primary_location = ?3, delete_protection = ?4, isolation = ?5 WHERE uuid = ?1",
+            params![row.uuid, row.name.as_str(), row.primary.as_str(), row.delete_protection, row.isolation.name()],
         )?;
         Ok(())
     }

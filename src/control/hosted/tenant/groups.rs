@@ -4,9 +4,9 @@ use super::Tenant;
 use crate::control::ControlPlane as _;
 use crate::control::hosted::Entry;
 use crate::control::hosted::labels::label;
-use crate::control::hosted::permission::{Action, Target};
+use crate::control::hosted::permission::{Action, Target, permission};
 use crate::control::names::{GroupName, LocationCode};
-use crate::control::types::{DatabaseFilter, Group, GroupConfiguration, NewGroup};
+use crate::control::types::{DatabaseFilter, Group, GroupConfiguration, GroupConfigurationPatch, NewGroup};
 use crate::error::Result;
 use serde_json::json;
 
@@ -139,15 +139,26 @@ pub(super) fn get_configuration(tenant: &Tenant<'_>, name: &GroupName) -> Result
 pub(super) fn update_configuration(
     tenant: &Tenant<'_>,
     name: &GroupName,
-    to: &GroupConfiguration,
+    patch: &GroupConfigurationPatch,
 ) -> Result<GroupConfiguration> {
-    let (code, doing) = if to.delete_protection {
-        ("group-protect", "protected")
-    } else {
-        ("group-unprotect", "unprotected")
+    let (action, code, doing) = match patch.delete_protection {
+        None => (
+            Action::ConfigureGroup,
+            "group-configure",
+            "changed the configuration of",
+        ),
+        Some(true) => (Action::Protect, "group-protect", "protected"),
+        Some(false) => (Action::Protect, "group-unprotect", "unprotected"),
     };
-    let entry = Entry::new(code, format!("{doing} group {name}"), json!({ "group": name }));
-    tenant.change(Action::Protect, Target::Group(name), entry, |plane| {
-        plane.update_group_configuration(name, to)
+    let entry = Entry::new(
+        code,
+        format!("{doing} group {name}"),
+        json!({ "group": name, "changes": patch }),
+    );
+    tenant.change(action, Target::Group(name), entry, |plane| {
+        if patch.isolation.is_some() && action == Action::Protect {
+            permission(&tenant.rights, Action::ConfigureGroup, Target::Group(name))?;
+        }
+        plane.update_group_configuration(name, patch)
     })
 }

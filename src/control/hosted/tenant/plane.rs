@@ -7,7 +7,7 @@ use crate::control::names::{DatabaseName, GroupName, LocationCode, OrganizationS
 use crate::control::tokens::{DatabaseToken, DatabaseUsage, Minted, NewToken, QueryUsage, Span};
 use crate::control::types::{
     Configuration, ConfigurationPatch, Connection, CreateDatabase, Database, DatabaseFilter, Finding, Group,
-    GroupConfiguration, Instance, Location, NewGroup, NewLocation, Synced,
+    GroupConfiguration, GroupConfigurationPatch, Instance, Location, NewGroup, NewLocation, Synced,
 };
 use crate::control::{ControlPlane, Staging};
 use crate::error::Result;
@@ -67,8 +67,12 @@ impl ControlPlane for Tenant<'_> {
         groups::get_configuration(self, name)
     }
 
-    fn update_group_configuration(&self, name: &GroupName, to: &GroupConfiguration) -> Result<GroupConfiguration> {
-        groups::update_configuration(self, name, to)
+    fn update_group_configuration(
+        &self,
+        name: &GroupName,
+        patch: &GroupConfigurationPatch,
+    ) -> Result<GroupConfiguration> {
+        groups::update_configuration(self, name, patch)
     }
 
     fn list_databases(&self, filter: &DatabaseFilter) -> Result<Vec<Database>> {

@@ -8,9 +8,10 @@ use crate::control::hosted::Entry;
 use crate::control::hosted::moves::Moving;
 use crate::control::hosted::permission::{Action, Target};
 use crate::control::hosted::store::{GroupMoveRow, MoveRow};
-use crate::control::names::{DatabaseId, DatabaseName, GroupName, OrganizationSlug};
+use crate::control::names::{DatabaseId, DatabaseName, GroupName, LocationCode, OrganizationSlug};
 use crate::control::types::{
-    Configuration, ConfigurationPatch, CreateDatabase, Database, DatabaseFilter, Group, NewGroup, Seed,
+    Configuration, ConfigurationPatch, CreateDatabase, Database, DatabaseFilter, Group, GroupConfigurationPatch,
+    Isolation, NewGroup, Seed,
 };
 use crate::engine::Position;
 use crate::error::{Code, Error, Result};
@@ -54,7 +55,8 @@ impl Tenant<'_> {
             let _moving = self.shared.moves.begin(&group.uuid, &format!("group {name}"))?;
             may_go(&group)?;
             let first = self.ready_to_go(plane, name, &there)?;
-            let (copy, is_new) = self.counterpart(&group, &there)?;
+            let isolation = plane.get_group_configuration(name)?.isolation;
+            let (copy, is_new) = self.counterpart(&group, isolation, &there)?;
             let mut moved = 0;
             let mut waiting = first;
             // What is made in the group meanwhile goes along.
@@ -117,7 +119,12 @@ impl Tenant<'_> {
 
     /// The group that a group becomes in another organization, and whether it is new. One that an earlier try made, or that
     /// the group came from, serves.
-    fn counterpart(&self, group: &Group, there: &Destination<'_>) -> Result<(Group, bool)> {
+    fn counterpart(
+        &self,
+        group: &Group,
+        isolation: Option<Isolation>,
+        there: &Destination<'_>,
+    ) -> Result<(Group, bool)> {
         let (here, target) = (&self.organization.id, &there.tenant.organization.id);
         let begun = self.shared.records().group_moves()?.into_iter().find_map(|row| {
             let from = (&row.group_uuid, &row.organization_id);
@@ -152,18 +159,11 @@ impl Tenant<'_> {
                 made?
             }
         };
-        for location in &group.locations {
-            if copy.locations.contains(location) {
-                continue;
-            }
-            if let Err(error) = there.tenant.add_group_location(&copy.name, location) {
-                if is_new && there.plane.delete_empty_group(&copy.uuid).unwrap_or(false) {
-                    self.shared.end_group_move(&group.uuid)?;
-                }
-                return Err(error);
-            }
+        let equipped = there.equip_group(&copy, &group.locations, isolation);
+        if equipped.is_err() && is_new && there.plane.delete_empty_group(&copy.uuid).unwrap_or(false) {
+            self.shared.end_group_move(&group.uuid)?;
         }
-        Ok((copy, is_new))
+        equipped.map(|()| (copy, is_new))
     }
 
     /// Another organization of the caller's, where databases may be made.
@@ -292,6 +292,21 @@ impl Destination<'_> {
             ),
         )
         .hint("rename one of the two first: torso db rename"))
+    }
+
+    /// Gives a group what the one that it stands for has: its locations, and its isolation.
+    fn equip_group(&self, copy: &Group, locations: &[LocationCode], isolation: Option<Isolation>) -> Result<()> {
+        if isolation.is_some() && self.plane.get_group_configuration(&copy.name)?.isolation != isolation {
+            let patch = GroupConfigurationPatch {
+                isolation,
+                ..GroupConfigurationPatch::default()
+            };
+            self.plane.update_group_configuration(&copy.name, &patch)?;
+        }
+        for location in locations.iter().filter(|location| !copy.locations.contains(location)) {
+            self.tenant.add_group_location(&copy.name, location)?;
+        }
+        Ok(())
     }
 
     /// Makes a copy of another organization's database, which nobody may write to yet.
