@@ -386,40 +386,6 @@ fn query_that_takes_too_much_memory_fails_alone() {
     assert_eq!(fleet.number(&ams, COUNT), 1);
 }
 
-/// Answers on their way are not SQLite's memory, so no limit of SQLite's holds for them.
-#[test]
-fn process_that_takes_more_memory_than_it_may_is_ended_and_comes_back() {
-    let fleet = Fleet::with(&torso::engine::sqld::EngineSettings {
-        memory: Some(64 << 20),
-        ..Default::default()
-    });
-    let ams = fleet.site("ams", "app");
-    fleet.engine.create(&ams).unwrap();
-    fleet.sql(&ams, "create table t (x); insert into t values (1)").unwrap();
-    let pid = fleet.pid(&ams);
-    let done = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        for _ in 0..6 {
-            scope.spawn(|| {
-                while !done.load(Ordering::SeqCst) {
-                    let _ = fleet.try_sql(&ams, "select hex(zeroblob(3000000))");
-                }
-            });
-        }
-        let start = Instant::now();
-        while start.elapsed() < Duration::from_secs(60) && fleet.engine.processes()[0].failures == 0 {
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        done.store(true, Ordering::SeqCst);
-    });
-    let status = fleet.engine.processes().pop().unwrap();
-    let failure = status.failure.unwrap();
-    assert!(failure.contains("of memory, and may have 64 MiB"), "{failure}");
-    until("it serves again", || {
-        fleet.pid(&ams) != pid && fleet.number_or_none(&ams, COUNT) == Some(1)
-    });
-}
-
 #[test]
 fn statement_that_cannot_be_stopped_ends_its_process_in_time_and_it_comes_back() {
     let fleet = Fleet::with(&torso::engine::sqld::EngineSettings {

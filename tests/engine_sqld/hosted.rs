@@ -15,10 +15,8 @@ use torso::error::Code;
 /// What the planes it lends need outlives the test's own frame, so it is leaked; the processes are not.
 pub(super) struct Tenant {
     pub(super) hosted: &'static Hosted,
-    pub(super) caller: &'static Caller,
-    pub(super) dir: tempfile::TempDir,
-    /// The owner's.
-    pub(super) token: String,
+    caller: &'static Caller,
+    _dir: tempfile::TempDir,
 }
 
 pub(super) fn open(dir: &std::path::Path, engine: SqldEngine) -> (Hosted, Option<String>) {
@@ -39,8 +37,7 @@ impl Tenant {
         let world = Self {
             hosted,
             caller,
-            dir,
-            token,
+            _dir: dir,
         };
         world.plane().delete_group(&"default".parse().unwrap()).unwrap();
         world

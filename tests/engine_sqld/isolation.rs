@@ -120,8 +120,12 @@ fn isolated_databases_have_processes_of_their_own_and_end_alone() {
 
 #[test]
 fn isolation_is_kept_by_restarts_and_moves_and_never_moves_what_is_there() {
-    let world = Tenant::new();
-    let plane = world.plane();
+    let dir = tempfile::Builder::new().prefix("torso-hosted-").tempdir().unwrap();
+    let (hosted, token) = open(dir.path(), engine());
+    let token = token.unwrap();
+    let caller = hosted.authenticate(&token, &origin()).unwrap();
+    hosted.accounts(&caller).create_organization("team").unwrap();
+    let plane = hosted.plane(&caller, Some(&slug("team"))).unwrap();
     let new = NewGroup {
         name: group("apart"),
         location: at("ams"),
@@ -130,17 +134,17 @@ fn isolation_is_kept_by_restarts_and_moves_and_never_moves_what_is_there() {
     isolate(&*plane, Isolation::Database);
     let a = make(&*plane, "a", None);
     plane.add_instance(&db("a"), &at("lhr")).unwrap();
-    run(world.hosted, &a.url, "create table t (x); insert into t values (1)");
+    run(&hosted, &a.url, "create table t (x); insert into t values (1)");
     isolate(&*plane, Isolation::Group);
     let b = make(&*plane, "b", None);
-    run(world.hosted, &b.url, "create table t (x); insert into t values (1)");
+    run(&hosted, &b.url, "create table t (x); insert into t values (1)");
     assert_eq!((a.isolation, b.isolation), (Some(Isolation::Database), None));
     isolate(&*plane, Isolation::Database);
     drop(plane);
-    world.hosted.shutdown();
+    drop(hosted);
 
-    let (hosted, _) = open(world.dir.path(), engine());
-    let caller = hosted.authenticate(&world.token, &origin()).unwrap();
+    let (hosted, _) = open(dir.path(), engine());
+    let caller = hosted.authenticate(&token, &origin()).unwrap();
     let plane = hosted.plane(&caller, Some(&slug("team"))).unwrap();
     let configuration = plane.get_group_configuration(&group("apart")).unwrap();
     assert_eq!(configuration.isolation, Some(Isolation::Database));
@@ -173,5 +177,4 @@ fn isolation_is_kept_by_restarts_and_moves_and_never_moves_what_is_there() {
         assert_eq!(number(&run(&hosted, &moved.url, COUNT)), 1);
     }
     assert_eq!(there.get_database(&db("a")).unwrap().locations.len(), 2);
-    hosted.shutdown();
 }

@@ -160,7 +160,7 @@ impl ControlPlane for Client {
         if patch.isolation.is_some() && configuration.isolation != patch.isolation {
             return Err(
                 Error::new(Code::Unsupported, "the server cannot isolate the databases of a group")
-                    .hint("a torso server can, from the version on that has this setting"),
+                    .hint("ask its operator for a newer torso"),
             );
         }
         Ok(configuration)

@@ -249,7 +249,7 @@ pub fn update_configuration(
             Code::Unsupported,
             format!("the databases of group {name} are files without a server process, which they could share"),
         )
-        .hint("the groups of a torso server have this setting: torso context list"));
+        .hint("groups have this setting in contexts that name a server: torso context list"));
     }
     let row = GroupRow {
         delete_protection: patch.delete_protection.unwrap_or(before.delete_protection),

@@ -21,10 +21,9 @@ CREATE TABLE groups (
     name TEXT NOT NULL UNIQUE,
     primary_location TEXT NOT NULL,
     delete_protection INTEGER NOT NULL DEFAULT 0 CHECK (delete_protection IN (0, 1)),
-    created_at TEXT NOT NULL,
+    created_at TEXT NOT NULL
     -- What a database that is made in it shares a process with.
-    isolation TEXT NOT NULL DEFAULT 'group' CHECK (isolation IN ('group', 'database'))
-) STRICT, WITHOUT ROWID;
+    , isolation TEXT NOT NULL DEFAULT 'group' CHECK (isolation IN ('group', 'database'))) STRICT, WITHOUT ROWID;
 
 -- Where a group's databases are replicated, beyond its primary location.
 CREATE TABLE group_locations (
@@ -52,10 +51,9 @@ CREATE TABLE databases (
     created_at TEXT NOT NULL,
     -- What its first primary is to be made from: nothing, or the seed file of its id in the staging directory. NULL once
     -- it stands, so that a primary that went missing is never replaced by an empty one.
-    origin TEXT CHECK (origin IN ('empty', 'seed')),
+    origin TEXT CHECK (origin IN ('empty', 'seed'))
     -- 1: it was made with processes of its own, which never changes.
-    isolated INTEGER NOT NULL DEFAULT 0 CHECK (isolated IN (0, 1))
-) STRICT, WITHOUT ROWID;
+    , isolated INTEGER NOT NULL DEFAULT 0 CHECK (isolated IN (0, 1))) STRICT, WITHOUT ROWID;
 
 CREATE INDEX databases_by_group ON databases (group_uuid);
 
