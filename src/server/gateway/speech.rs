@@ -115,15 +115,22 @@ impl Speech {
     }
 
     pub fn request_id(self, message: &[u8]) -> i32 {
+        self.find_request_id(message).unwrap_or(0)
+    }
+
+    /// The number of a request; none for a message that is none.
+    pub fn find_request_id(self, message: &[u8]) -> Option<i32> {
         match self {
-            Self::Json => serde_json::from_slice::<Numbered>(message).map_or(0, |numbered| numbered.request_id),
+            Self::Json => serde_json::from_slice::<Numbered>(message)
+                .ok()
+                .map(|numbered| numbered.request_id),
             Self::Protobuf => match Fields(message).last(wire::REQUEST) {
                 Some(Raw::Bytes(request)) => match Fields(request).last(1) {
                     // Negative numbers are written as very large ones.
-                    Some(Raw::Number(number)) => number as i32,
-                    _ => 0,
+                    Some(Raw::Number(number)) => Some(number as i32),
+                    _ => None,
                 },
-                _ => 0,
+                _ => None,
             },
         }
     }

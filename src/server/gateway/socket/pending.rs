@@ -63,9 +63,20 @@ impl Pending {
 
     async fn greet(&self, speech: Speech, message: &[u8]) -> Result<Greeted, Farewell> {
         let Some(token) = speech.hello(message) else {
-            let refusal = Refusal::unauthorized("the first message must be a greeting with a database token");
-            let end = Some(close_frame(&refusal));
-            return Err((Some(speech.error(speech.request_id(message), &refusal)), end));
+            // Whatever is no request was meant to greet.
+            let (refusal, answer) = match speech.find_request_id(message) {
+                Some(id) => {
+                    let refusal = Refusal::unauthorized("the first message must be a greeting with a database token");
+                    let answer = speech.error(id, &refusal);
+                    (refusal, answer)
+                }
+                None => {
+                    let refusal = Refusal::unauthorized("the greeting cannot be read");
+                    let answer = speech.hello_error(&refusal);
+                    (refusal, answer)
+                }
+            };
+            return Err((Some(answer), Some(close_frame(&refusal))));
         };
         let connected = self.connect(token).await;
         connected.map_or_else(
