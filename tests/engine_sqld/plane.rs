@@ -207,7 +207,7 @@ fn what_cannot_be_done_yet_is_refused_before_anything_changes() {
     refused(
         plane.promote_instance(&db("app"), &at("lhr")),
         Code::Unsupported,
-        "primary",
+        "promote is not supported on a server yet",
     );
     assert_eq!(plane.get_database(&db("app")).unwrap().primary, at("ams"));
     write(&world, "app", "insert into t values (2)");
