@@ -127,7 +127,7 @@ fn refusals_and_failures_are_written_down_once() {
             400,
             "team",
             "refused",
-            "invalid_value",
+            "invalid_name",
         ),
         (
             &*owner,
