@@ -30,7 +30,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("control/hosted", &["control", "engine"]),
     ("engine", &["engine", "sqltext"]),
     ("server", &["control", "server", "sqltext"]),
-    ("sql", &["sql"]),
+    ("sql", &["sql", "sqltext"]),
     // It works on text alone.
     ("sqltext", &["sqltext"]),
     ("shell", &["shell", "sql", "ui"]),
