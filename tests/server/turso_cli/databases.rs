@@ -33,7 +33,7 @@ fn groups() {
         );
         assert_eq!(
             cli.own("GET", "/groups/web/configuration", None),
-            json!({ "delete_protection": false })
+            json!({ "delete_protection": false, "isolation": "group" })
         );
 
         // group locations
