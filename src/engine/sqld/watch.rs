@@ -75,7 +75,7 @@ fn look_at(node: &Node, mut before: HashMap<String, Seen>) -> HashMap<String, Se
         let before = before.remove(&id).filter(|before| before.pid == pid);
         let path = files::database(&role::db_path(node.dir()), &id);
         let (data, wal) = (stat(&path), stat(&disk::with_suffix(&path, "-wal")));
-        let suspected = find_damage(&path, &data, &wal, before.as_ref());
+        let suspected = find_damage(&path, &data, before.as_ref());
         if let Some(damage) = &suspected
             && before.as_ref().is_some_and(|before| before.suspected.is_some())
             // A removal may be under way, which ends with the record.
@@ -91,10 +91,9 @@ fn look_at(node: &Node, mut before: HashMap<String, Seen>) -> HashMap<String, Se
         if suspected.is_none() && (!quiet || before.as_ref().is_some_and(|before| before.within)) {
             match look_into(path.parent().unwrap_or(&path)) {
                 // What was read while the process wrote may be wrong; what is found twice without a write is not.
-                Err(damage) if quiet && is_same(&path, data.as_ref().ok(), wal.as_ref().ok()) => {
-                    if node.withdraw(&id, damage).is_ok() {
-                        continue;
-                    }
+                // Its log may be that of a file which was taken in, so only SQLite's own word counts.
+                Err(_) if quiet && is_same(&path, data.as_ref().ok(), wal.as_ref().ok()) => {
+                    node.health().read_again(&id);
                 }
                 Err(_) => within = true,
                 // They may be of no use, which SQLite can tell.
@@ -148,13 +147,10 @@ fn stat(path: &Path) -> std::io::Result<File> {
     }
 }
 
-/// What is wrong with the files, compared with how they were before.
-fn find_damage(
-    path: &Path,
-    data: &std::io::Result<File>,
-    wal: &std::io::Result<File>,
-    before: Option<&Seen>,
-) -> Option<Damage> {
+/// What is wrong with the file of a database, compared with how it was before. Its write-ahead log may go and come back: SQLite
+/// removes it when the last connection is closed, whoever had that. Whether transactions went with it is told by
+/// [`look_into`].
+fn find_damage(path: &Path, data: &std::io::Result<File>, before: Option<&Seen>) -> Option<Damage> {
     let data = match data {
         Ok(data) => data,
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
@@ -170,15 +166,6 @@ fn find_damage(
     let known = before.and_then(|before| before.data);
     if known.is_some_and(|known| known.device_and_inode != data.device_and_inode) {
         return Some(Damage::damaged("was replaced by another file"));
-    }
-    match (before.and_then(|before| before.wal), wal) {
-        (Some(_), Err(error)) if error.kind() == ErrorKind::NotFound => {
-            return Some(Damage::damaged("has lost its write-ahead log"));
-        }
-        (Some(known), Ok(wal)) if wal.device_and_inode != known.device_and_inode => {
-            return Some(Damage::damaged("has another write-ahead log"));
-        }
-        _ => {}
     }
     if known == Some(*data) && before.is_some_and(|before| before.suspected.is_none()) {
         return None;

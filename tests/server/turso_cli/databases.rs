@@ -74,7 +74,10 @@ fn groups() {
         for protect in [true, false] {
             let patch = json!({ "delete_protection": protect });
             cli.own("PATCH", "/groups/web/configuration", Some(patch.clone()));
-            assert_eq!(cli.own("GET", "/groups/web/configuration", None), patch);
+            assert_eq!(
+                cli.own("GET", "/groups/web/configuration", None),
+                json!({ "delete_protection": protect, "isolation": "group" })
+            );
         }
         cli.own("POST", "/groups/web/unarchive", None);
         let info = cli.own("GET", "/groups/web/aws/migration/info", None);
