@@ -143,6 +143,8 @@ fn hold(harm: Harm, moment: Moment, rows: u32) {
     let place = home(&fleet, &ams);
     match moment {
         Moment::Running => {
+            // What is noticed is a change: the files have to be seen once before, which happens every two seconds.
+            std::thread::sleep(Duration::from_secs(5));
             harm.apply(&place);
             until(&format!("it is noticed: {what}"), || is_refused(&fleet, &ams));
             until("the neighbour is back", || {
