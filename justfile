@@ -34,6 +34,10 @@ accept:
     UPDATE=1 cargo test --locked --lib commands::
     INSTA_UPDATE=always TORSO_BLESS=1 cargo test --locked --test integration
 
+# The figures of the code: circles of imports, names, long files, lines.
+figures:
+    cargo test --locked --test integration house::figures -- --nocapture
+
 # Everything that CI runs.
 ci:
     .ci/run

@@ -1,8 +1,9 @@
 //! The walls of the design, held by reading the source: who may import whom, which dependency lives where, and what must
 //! not be found in a finished product.
 
+use crate::house::{import_graph, module_path, rust_files, within};
 use crate::support::crate_root;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Each folder or file of `src`, and what it may name of the rest of the crate. `error`, `jwt`, `net`, `secret` and `sync` are open to all.
@@ -83,23 +84,12 @@ const FORBIDDEN: &[&str] = &[
     concat!("assert!(tr", "ue)"),
 ];
 
-/// Rust files below a folder of the crate, with their text, by path relative to that folder.
-fn sources(folder: &str) -> Vec<(PathBuf, String)> {
-    let root = crate_root().join(folder);
-    let mut files: Vec<_> = crate::support::tree::list(&root)
-        .into_keys()
-        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
-        .map(|path| (path.clone(), std::fs::read_to_string(root.join(path)).unwrap()))
-        .collect();
-    files.sort();
-    assert!(!files.is_empty(), "no source found in {}", root.display());
-    files
-}
-
 /// The path as a module: without `.rs` and `/mod`.
 fn module(path: &Path) -> String {
-    let text = path.with_extension("").to_string_lossy().into_owned();
-    text.strip_suffix("/mod").unwrap_or(&text).to_owned()
+    match module_path(path).join("/") {
+        lib if lib.is_empty() => "lib".to_owned(),
+        module => module,
+    }
 }
 
 /// Whether a module's path is the prefix itself, below it, or a sibling file that carries on its name (`catalog_rows`).
@@ -173,7 +163,7 @@ fn joined(text: &str) -> Vec<(usize, String)> {
 #[test]
 fn modules_import_only_what_the_design_allows() {
     let mut broken = Vec::new();
-    for (path, text) in sources("src") {
+    for (path, text) in rust_files("src") {
         let module = module(&path);
         let Some((_, allowed)) = IMPORTS
             .iter()
@@ -209,7 +199,7 @@ fn modules_import_only_what_the_design_allows() {
 fn a_dependency_has_one_home() {
     let mut broken = Vec::new();
     // A unit test may look at a file with another's eyes.
-    for (path, text) in sources("src")
+    for (path, text) in rust_files("src")
         .into_iter()
         .filter(|(path, _)| !path.ends_with("tests.rs"))
     {
@@ -235,7 +225,7 @@ fn a_dependency_has_one_home() {
 fn nothing_unfinished_is_left() {
     let mut broken = Vec::new();
     for folder in ["src", "tests"] {
-        for (path, text) in sources(folder) {
+        for (path, text) in rust_files(folder) {
             for (number, line) in text.lines().enumerate() {
                 for word in FORBIDDEN {
                     if line.contains(word) {
@@ -252,7 +242,7 @@ fn nothing_unfinished_is_left() {
 fn every_source_file_says_what_it_is_for() {
     let silent: Vec<_> = ["src", "tests"]
         .into_iter()
-        .flat_map(sources)
+        .flat_map(rust_files)
         .filter(|(_, text)| !text.starts_with("//!"))
         .map(|(path, _)| path)
         .collect();
@@ -272,7 +262,7 @@ fn unsafe_code_is_listed_in_the_design() {
         .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
         .map(|(file, _)| PathBuf::from(file))
         .collect();
-    let used: BTreeSet<PathBuf> = sources("src")
+    let used: BTreeSet<PathBuf> = rust_files("src")
         .into_iter()
         .filter(|(_, text)| text.contains("unsafe_code)"))
         .map(|(path, _)| path)
@@ -326,143 +316,6 @@ fn imports_are_read_as_written() {
     assert_eq!(crate_paths(&joined(text)[0].1), ["a::{b, c}", "d"]);
 }
 
-/// The items of a `use` tree or path, each whole: `a::{b, c::{d, e}}` is `a::b`, `a::c::d`, `a::c::e`.
-fn expand_use(tree: &str) -> Vec<String> {
-    let tree = tree.trim();
-    let Some((prefix, rest)) = tree.split_once('{') else {
-        return vec![tree.split(" as ").next().unwrap_or_default().trim().to_owned()];
-    };
-    let mut items = Vec::new();
-    let (mut depth, mut item) = (0, String::new());
-    for letter in rest.chars() {
-        match letter {
-            '}' if depth == 0 => break,
-            ',' if depth == 0 => items.push(std::mem::take(&mut item)),
-            _ => {
-                depth += i32::from(letter == '{') - i32::from(letter == '}');
-                item.push(letter);
-            }
-        }
-    }
-    items.push(item);
-    items
-        .iter()
-        .filter(|item| !item.trim().is_empty())
-        .flat_map(|item| expand_use(&format!("{prefix}{}", item.trim())))
-        .collect()
-}
-
-/// The modules below `folder` of `src`, and which of them each names. Unit tests do not count, nor does what a module has to
-/// do with its own parent or child: they are one room.
-fn imports_within(folder: &str) -> BTreeMap<String, BTreeSet<String>> {
-    let files: Vec<(String, String)> = sources("src")
-        .into_iter()
-        .filter(|(path, _)| path.starts_with(folder) && !path.ends_with("tests.rs") && !path.ends_with("fuzz.rs"))
-        .map(|(path, text)| {
-            let code: Vec<&str> = code_lines(&text).map(|(_, line)| line).collect();
-            let code = code.join("\n");
-            let end = code.find("#[cfg(test)]\nmod tests {").unwrap_or(code.len());
-            (module(&path).replace('/', "::"), code[..end].to_owned())
-        })
-        .collect();
-    let known: BTreeSet<&str> = files.iter().map(|(module, _)| module.as_str()).collect();
-    let paths = regex::Regex::new(r"\b(?:crate|super|self)(?:::\w+)+").unwrap();
-    let uses = regex::Regex::new(r"\buse\s+([^;]+);").unwrap();
-    let target = |from: &str, path: &str| -> Option<String> {
-        let mut whole: Vec<&str> = from.split("::").collect();
-        for part in path.split("::") {
-            match part {
-                "crate" => whole.clear(),
-                "super" => {
-                    whole.pop();
-                }
-                "self" => {}
-                part => whole.push(part),
-            }
-        }
-        (1..=whole.len())
-            .rev()
-            .map(|length| whole[..length].join("::"))
-            .find(|module| known.contains(module.as_str()))
-    };
-    let is_kin = |one: &str, other: &str| {
-        one.strip_prefix(other).is_some_and(|rest| rest.starts_with("::"))
-            || other.strip_prefix(one).is_some_and(|rest| rest.starts_with("::"))
-    };
-    files
-        .iter()
-        .map(|(module, code)| {
-            let named = uses
-                .captures_iter(code)
-                .flat_map(|found| expand_use(&found[1].split_whitespace().collect::<Vec<_>>().join(" ")))
-                .chain(paths.find_iter(code).map(|found| found.as_str().to_owned()));
-            let targets = named
-                .filter_map(|path| target(module, &path))
-                .filter(|other| other != module && !is_kin(module, other))
-                .collect();
-            (module.clone(), targets)
-        })
-        .collect()
-}
-
-/// What can be reached from `start`.
-fn reachable<'g>(graph: &'g BTreeMap<String, BTreeSet<String>>, start: &'g str) -> BTreeSet<&'g str> {
-    let mut seen = BTreeSet::new();
-    let mut next = vec![start];
-    while let Some(module) = next.pop() {
-        for other in &graph[module] {
-            if seen.insert(other.as_str()) {
-                next.push(other);
-            }
-        }
-    }
-    seen
-}
-
-/// Groups of files that name each other in a circle.
-fn import_circles(graph: &BTreeMap<String, BTreeSet<String>>) -> BTreeSet<BTreeSet<&str>> {
-    let reach: BTreeMap<&str, BTreeSet<&str>> = graph
-        .keys()
-        .map(|module| (module.as_str(), reachable(graph, module)))
-        .collect();
-    reach
-        .iter()
-        .filter(|(module, reached)| reached.contains(*module))
-        .map(|(module, reached)| {
-            reached
-                .iter()
-                .copied()
-                .filter(|other| reach[other].contains(module))
-                .collect()
-        })
-        .collect()
-}
-
-#[test]
-#[allow(clippy::print_stdout)] // the figure is for whoever runs this test with --nocapture
-fn import_circles_of_the_shell_are_none() {
-    let graph = imports_within("shell");
-    let circles = import_circles(&graph);
-    println!("import circles in src/shell: {}", circles.len());
-    assert!(circles.is_empty(), "{circles:#?}");
-}
-
-#[test]
-fn import_circles_are_found_through_other_files() {
-    let graph: BTreeMap<String, BTreeSet<String>> = [("a", "b"), ("b", "c"), ("c", "a"), ("d", "a")]
-        .into_iter()
-        .map(|(from, to)| (from.to_owned(), BTreeSet::from([to.to_owned()])))
-        .collect();
-    assert_eq!(
-        import_circles(&graph),
-        BTreeSet::from([BTreeSet::from(["a", "b", "c"])])
-    );
-    assert_eq!(
-        expand_use("super::{a, b::{c, d as e}}"),
-        ["super::a", "super::b::c", "super::b::d"]
-    );
-}
-
 /// The rooms of the shell, each of which may use only those before it.
 const SHELL_ROOMS: [&str; 7] = ["render", "terminal", "editor", "state", "exec", "dot", "interactive"];
 
@@ -473,7 +326,7 @@ fn rooms_of_the_shell_use_only_those_before_them() {
         SHELL_ROOMS.iter().position(|name| *name == room)
     };
     let mut broken = Vec::new();
-    for (module, others) in imports_within("shell") {
+    for (module, others) in within(&import_graph(), "shell") {
         for other in others {
             if let (Some(here), Some(there)) = (place(&module), place(&other))
                 && there > here
@@ -483,33 +336,4 @@ fn rooms_of_the_shell_use_only_those_before_them() {
         }
     }
     assert!(broken.is_empty(), "{broken:#?}");
-}
-
-/// No file of the shell is longer, and no function.
-#[test]
-fn files_and_functions_of_the_shell_are_short() {
-    const FILE: usize = 500;
-    const FUNCTION: usize = 80;
-    let mut long = Vec::new();
-    for (path, text) in sources("src").into_iter().filter(|(path, _)| path.starts_with("shell")) {
-        let lines: Vec<&str> = text.lines().collect();
-        if lines.len() > FILE {
-            long.push(format!("{}: {} lines", path.display(), lines.len()));
-        }
-        for (start, line) in lines.iter().enumerate() {
-            let code = line.trim_start();
-            let indent = line.len() - code.len();
-            let words: Vec<&str> = code.split(' ').take(4).collect();
-            if !words.contains(&"fn") || code.starts_with("//") {
-                continue;
-            }
-            let end = lines[start..]
-                .iter()
-                .position(|line| line.starts_with('}') && indent == 0 || *line == format!("{:indent$}}}", ""));
-            if let Some(length) = end.filter(|length| *length >= FUNCTION) {
-                long.push(format!("{}:{}: {} lines", path.display(), start + 1, length + 1));
-            }
-        }
-    }
-    assert!(long.is_empty(), "{}", long.join("\n"));
 }

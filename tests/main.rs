@@ -19,6 +19,7 @@ mod golden_json;
 mod help;
 mod hosted;
 mod hostile_names;
+mod house;
 mod in_use;
 mod layering;
 mod parallel;
