@@ -9,7 +9,7 @@ use super::exec::screen;
 use super::interrupt;
 use super::state::{Interrupt, Shell, ShellResult};
 use crate::sql::Target;
-use crate::sql::split::Accumulator;
+use crate::sqltext::split::Accumulator;
 use std::io::Write;
 use std::path::PathBuf;
 

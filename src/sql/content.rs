@@ -7,6 +7,7 @@
 use super::digest::Digest;
 use super::{Args, Failure, Flow, Session, Sink, Value, ValueRef, query};
 use crate::error::{Code, Error, Result};
+use crate::sqltext::quote::{identifier, literal};
 
 /// The content of a database, summed up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,14 +75,13 @@ fn all(session: &mut dyn Session, progress: &mut dyn FnMut(u64) -> Result<()>) -
 
 /// The query for all of a table's rows, in an order that does not depend on its indexes.
 fn select(session: &mut dyn Session, table: &str) -> Result<String> {
-    let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
-    let literal = format!("'{}'", table.replace('\'', "''"));
+    let literal = literal(table);
     let columns = query::rows(session, &format!("SELECT name FROM pragma_table_info({literal})"))?;
     let typed = columns.len() <= TYPED;
     let expressions: Vec<String> = columns
         .into_iter()
         .filter_map(|row| match row.into_iter().next() {
-            Some(Value::Text(name)) => Some(quoted(&name)),
+            Some(Value::Text(name)) => Some(identifier(&name)),
             _ => None,
         })
         .map(|column| {
@@ -103,7 +103,7 @@ fn select(session: &mut dyn Session, table: &str) -> Result<String> {
     Ok(format!(
         "SELECT {} FROM {} NOT INDEXED{order}",
         expressions.join(", "),
-        quoted(table)
+        identifier(table)
     ))
 }
 

@@ -1,27 +1,22 @@
 //! A SQL connection, wherever the database is.
 //!
 //! [`Session`] is the seam between the shell and an engine: one streaming method, so that results are never held whole.
-//! `file` implements it over SQLite files; a remote one speaks Hrana. Splitting text into statements is `split`'s.
+//! `file` implements it over SQLite files; a remote one speaks Hrana. Splitting text into statements is `sqltext`'s.
 //! Nothing here knows of control planes, accounts or terminals: a shell needs a [`Target`], not an account.
 
 pub mod codes;
 pub mod content;
 pub mod copy;
-pub mod dialect;
 pub mod digest;
 pub mod exact;
 mod file;
 mod functions;
-#[cfg(test)]
-pub(crate) mod fuzz;
 mod hrana;
-pub mod literals;
 pub mod log;
 pub mod number;
 pub mod query;
 pub(crate) mod restrict;
 pub mod script;
-pub mod split;
 pub mod text;
 pub mod trailer;
 

@@ -2,12 +2,12 @@
 //!
 //! Unlike the shell, it shows no results, knows no dot-commands, and lets a script touch nothing but its database.
 
-use super::dialect;
 use super::restrict::{Restriction, restrict};
-use super::split::{Accumulator, Fed, first_statement, trim_start};
 use super::trailer::{self, Checksum};
 use super::{Args, Failure, Session, Unseen};
 use crate::error::{Code, Error, Result};
+use crate::sqltext::dialect;
+use crate::sqltext::split::{Accumulator, Fed, first_statement, trim_start};
 use std::io::BufRead;
 
 /// Bytes between two reports of progress.

@@ -1,19 +1,8 @@
-//! Values and names as SQL text.
+//! Values as text, and as SQL literals.
 
 use super::Value;
 use super::number::push_rounded;
-
-/// A text as an SQL string literal.
-#[must_use]
-pub fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
-}
-
-/// A name as a quoted SQL identifier.
-#[must_use]
-pub fn identifier(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
+use crate::sqltext::quote::literal;
 
 /// A value as text, as `sqlite3_column_text` returns it: NULL is empty, bytes that are not UTF-8 are replaced.
 #[must_use]
@@ -54,12 +43,6 @@ pub fn value_to_literal(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn quoting_of_quotes_doubles_them() {
-        assert_eq!(literal("it's"), "'it''s'");
-        assert_eq!(identifier("a\"b"), "\"a\"\"b\"");
-    }
 
     #[test]
     fn values_become_the_text_that_sqlite_returns() {

@@ -1,7 +1,11 @@
-//! SQL as text: its tokens, and what a hosted database may do. Everything here works on text alone; nothing opens a
-//! database, a file or a connection.
+//! SQL as text: its tokens, where statements end, what they are, quoting, and what a hosted database may do. Everything
+//! here works on text alone; nothing opens a database, a file or a connection.
 
+pub mod dialect;
+pub mod literals;
 pub mod policy;
+pub mod quote;
+pub mod split;
 pub mod token;
 
 /// A query for the first sign of damage in a database: no row if its structure is sound. A vector index of libSQL keeps its

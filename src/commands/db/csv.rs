@@ -9,8 +9,8 @@ use crate::shell::import::{self, strict};
 use crate::shell::interrupt;
 use crate::shell::render::Style;
 use crate::sql::query;
-use crate::sql::text::{identifier, literal};
 use crate::sql::{Flow, Session};
+use crate::sqltext::quote::{identifier, literal};
 use serde::Serialize;
 use std::path::Path;
 

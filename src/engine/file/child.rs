@@ -266,8 +266,8 @@ mod tests {
         };
         format!(
             "CREATE TABLE t(x); PRAGMA writable_schema = on;
-             INSERT INTO sqlite_schema VALUES ('{kind}', '{name}', '{table}', 0, '{}');",
-            sql.replace('\'', "''")
+             INSERT INTO sqlite_schema VALUES ('{kind}', '{name}', '{table}', 0, {});",
+            crate::sqltext::quote::literal(sql)
         )
     }
 

@@ -4,6 +4,7 @@
 
 use super::inspect::{Format, VALUES, hides};
 use super::wire;
+use crate::sqltext::quote;
 use crate::sqltext::token::{self, Token};
 use serde_json::Value;
 
@@ -104,10 +105,7 @@ fn is_symbol(token: Option<&(Token<'_>, &[u8])>, symbol: u8) -> bool {
 /// A pragma's argument, which may be a name without quotes, as a literal.
 fn literal((token, written): (Token<'_>, &[u8])) -> Option<String> {
     match token {
-        Token::Word(name) | Token::Name(name) => {
-            let name = std::str::from_utf8(name).ok()?;
-            Some(format!("'{}'", name.replace('\'', "''")))
-        }
+        Token::Word(name) | Token::Name(name) => Some(quote::literal(std::str::from_utf8(name).ok()?)),
         Token::Text(text) => Some(format!("'{}'", std::str::from_utf8(text).ok()?)),
         Token::Other(_) => {
             let number = std::str::from_utf8(written).ok()?.trim();

@@ -6,7 +6,8 @@ use super::local::local;
 use crate::shell::state::{Shell, ShellResult};
 use crate::sql::Target;
 use crate::sql::restrict::restrict_connection;
-use crate::sql::text::{identifier, value_to_text};
+use crate::sql::text::value_to_text;
+use crate::sqltext::quote::identifier;
 use rusqlite::Connection;
 
 /// Says what was cloned, as classic does.

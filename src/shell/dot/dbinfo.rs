@@ -74,7 +74,7 @@ pub fn dbinfo(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
         [database] => database.to_owned(),
         _ => return shell.fail(format_args!("Usage: .dbinfo ?DB?")),
     };
-    let schema = crate::sql::text::identifier(&database);
+    let schema = crate::sqltext::quote::identifier(&database);
     let header = header(shell, &database)?;
     for (name, at, length, pragma) in FIELDS {
         let asked = match pragma {

@@ -5,8 +5,9 @@ use super::table_info::{Table, tables};
 use crate::shell::exec::screen::show_rows;
 use crate::shell::state::{Shell, ShellResult};
 use crate::shell::words::is_option;
-use crate::sql::text::{identifier, literal, value_to_text};
+use crate::sql::text::value_to_text;
 use crate::sql::{Args, Failure, Flow, Sink, Value, ValueRef};
+use crate::sqltext::quote::{identifier, literal};
 use std::io;
 
 /// A query can have no more columns than this, whatever the table has.

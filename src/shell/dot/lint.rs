@@ -4,7 +4,8 @@ use super::Call;
 use crate::shell::state::{Shell, ShellResult};
 use crate::shell::words::is_option;
 use crate::sql::Value;
-use crate::sql::text::{literal, value_to_text};
+use crate::sql::text::value_to_text;
+use crate::sqltext::quote::literal;
 
 const LINT_USAGE: &str = "Usage lint sub-command ?switches...?\nWhere sub-commands are:\n    fkey-indexes";
 

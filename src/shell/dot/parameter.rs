@@ -3,7 +3,8 @@
 use super::Call;
 use crate::shell::exec::parameters::{create_table, query};
 use crate::shell::state::{Interrupt, Shell, ShellResult};
-use crate::sql::text::{literal, value_to_text};
+use crate::sql::text::value_to_text;
+use crate::sqltext::quote::literal;
 use std::io::Write;
 
 /// Names are shown in a column no wider than this.

@@ -11,8 +11,9 @@ use crate::shell::interrupt;
 use crate::shell::render::text::{LineEnds, push_name, push_sql};
 use crate::shell::state::{Shell, ShellResult};
 use crate::sql::query::{Collected, owned, rows};
-use crate::sql::text::{identifier, value_to_text};
+use crate::sql::text::value_to_text;
 use crate::sql::{Args, Failure, Flow, Session, Sink, Value, ValueRef};
+use crate::sqltext::quote::identifier;
 use std::io::{self, Write};
 
 /// Writes rows as statements, and remembers where it is.
@@ -235,7 +236,7 @@ fn save(session: &mut dyn Session, out: &mut dyn Write) -> Result<Account> {
             .is_some_and(|begin| begin.eq_ignore_ascii_case("create virtual table"))
         {
             modules = true;
-            let [name, sql] = [&name, &sql].map(|text| crate::sql::text::literal(text));
+            let [name, sql] = [&name, &sql].map(|text| crate::sqltext::quote::literal(text));
             written(writeln!(
                 out,
                 "PRAGMA writable_schema=ON;\nINSERT INTO sqlite_schema(type,name,tbl_name,rootpage,sql)\

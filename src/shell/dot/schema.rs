@@ -6,8 +6,9 @@ use crate::shell::render::{Mode, Renderer, Style};
 use crate::shell::state::{Shell, ShellResult};
 use crate::shell::words::is_option;
 use crate::sql::Value;
-use crate::sql::split::{complete, is_space};
-use crate::sql::text::{identifier, literal, value_to_text};
+use crate::sql::text::value_to_text;
+use crate::sqltext::quote::{identifier, is_keyword, literal};
+use crate::sqltext::split::{complete, is_space};
 use std::io::Write;
 
 /// Whether a name must be quoted.
@@ -16,14 +17,7 @@ fn needs_quotes(name: &str) -> bool {
         .bytes()
         .enumerate()
         .all(|(at, byte)| byte == b'_' || byte.is_ascii_alphabetic() || (at > 0 && byte.is_ascii_digit()));
-    name.is_empty() || !plain || is_keyword(name)
-}
-
-/// Whether SQLite takes a word for a keyword.
-fn is_keyword(word: &str) -> bool {
-    use sqlite3_parser::dialect::keyword_token;
-    // No keyword has fewer letters, and the table cannot be asked for fewer.
-    word.len() >= 2 && keyword_token(word.as_bytes()).is_some()
+    name.is_empty() || !plain || is_keyword(name.as_bytes())
 }
 
 /// A name, quoted where it must be.
@@ -179,14 +173,14 @@ fn write_indented(out: &mut dyn Write, sql: &str) -> std::io::Result<()> {
 /// Whether nothing but white space or a comment follows on the line.
 fn line_ends(text: &[u8]) -> bool {
     let line = text.split(|&byte| byte == b'\n').next().unwrap_or_default();
-    let dark = crate::sql::split::trim_start(line);
+    let dark = crate::sqltext::split::trim_start(line);
     dark.is_empty() || dark.starts_with(b"--")
 }
 
 /// `text` with one white space for many, and none before parentheses or after an opening one.
 fn collapsed(text: &[u8]) -> Vec<u8> {
     let mut out: Vec<u8> = Vec::with_capacity(text.len());
-    for &byte in crate::sql::split::trim_start(text) {
+    for &byte in crate::sqltext::split::trim_start(text) {
         if is_space(byte) {
             if out.last() == Some(&b'\r') {
                 out.pop();

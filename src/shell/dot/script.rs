@@ -6,8 +6,8 @@ use crate::shell::input::{Input, Lines, Reader};
 use crate::shell::interrupt;
 use crate::shell::state::script::PendingBatch;
 use crate::shell::state::{Interrupt, Shell, ShellResult};
-use crate::sql::split::{Accumulator, Fed};
 use crate::sql::trailer;
+use crate::sqltext::split::{Accumulator, Fed};
 use std::fs::File;
 use std::io::Write;
 

@@ -75,7 +75,7 @@ fn answer_of(shell: &mut Shell<'_>, sql: &str) -> ShellResult<Result<String, Str
     let mut values = Vec::new();
     let mut rest = sql;
     while !rest.trim().is_empty() {
-        let end = crate::sql::split::first_statement(rest.as_bytes());
+        let end = crate::sqltext::split::first_statement(rest.as_bytes());
         let (statement, after) = rest.split_at(end);
         rest = after;
         match shell.query(statement, &[])? {

@@ -8,8 +8,9 @@ use crate::shell::exec::execute;
 use crate::shell::state::{Interrupt, Shell, ShellResult};
 use crate::sql::digest::Digest;
 use crate::sql::query::rows;
-use crate::sql::text::{identifier, literal, value_to_text};
+use crate::sql::text::value_to_text;
 use crate::sql::{Failure, Flow, Session, Sink, Value, ValueRef, exact};
+use crate::sqltext::quote::{identifier, literal};
 use std::io;
 
 /// What `.sha3sum` is to hash, and how.

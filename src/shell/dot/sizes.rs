@@ -3,7 +3,7 @@
 use super::Call;
 use crate::shell::exec::execute;
 use crate::shell::state::{Interrupt, Shell, ShellResult};
-use crate::sql::text::literal;
+use crate::sqltext::quote::literal;
 
 /// Runs a statement of the shell's own and shows its result in the present mode.
 pub fn show_query(shell: &mut Shell<'_>, sql: &str) -> ShellResult {

@@ -2,8 +2,8 @@
 
 use crate::error::Result;
 use crate::sql::query::rows;
-use crate::sql::text::{identifier, literal};
 use crate::sql::{Session, Value};
+use crate::sqltext::quote::{identifier, literal};
 
 /// A table that holds rows of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]

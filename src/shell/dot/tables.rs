@@ -4,7 +4,8 @@ use super::Call;
 use super::databases::database_names;
 use crate::shell::state::{Shell, ShellResult};
 use crate::sql::Value;
-use crate::sql::text::{identifier, literal, value_to_text};
+use crate::sql::text::value_to_text;
+use crate::sqltext::quote::{identifier, literal};
 use std::io::Write;
 
 /// Width that lists of names are fitted to.

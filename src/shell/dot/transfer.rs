@@ -12,9 +12,9 @@ use crate::shell::interrupt;
 use crate::sql::exact;
 use crate::sql::query::{number, owned, rows, text};
 use crate::sql::restrict::restrict;
-use crate::sql::text::identifier;
 use crate::sql::text::value_to_text;
 use crate::sql::{self, Failure, Flow, Rows, Session, Sink, Target, Value, ValueRef};
+use crate::sqltext::quote::identifier;
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 

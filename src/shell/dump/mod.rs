@@ -11,10 +11,10 @@ pub use options::Options;
 
 use super::render::Out;
 use super::render::text::{self, LineEnds};
-use crate::sql::split::pieces;
-use crate::sql::text::{identifier, literal};
 use crate::sql::trailer::{Checksum, Trailer};
 use crate::sql::{Args, Failure, Flow, Session, Sink, ValueRef, exact};
+use crate::sqltext::quote::{identifier, literal};
+use crate::sqltext::split::pieces;
 use std::io::{self, Write};
 
 type Result<T> = std::result::Result<T, Failure>;

@@ -1,7 +1,7 @@
 //! What to dump, and how.
 
 use crate::shell::render::text::LineEnds;
-use crate::sql::text::literal;
+use crate::sqltext::quote::literal;
 
 /// The options of a dump.
 #[derive(Debug, Clone, Default)]

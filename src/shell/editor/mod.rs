@@ -22,7 +22,7 @@ pub use schema::Schema;
 
 use crate::error::{Code, Error, Result};
 use crate::shell::command_spec::CommandSpec;
-use crate::sql::split::{Accumulator, Fed};
+use crate::sqltext::split::{Accumulator, Fed};
 use helper::Helper;
 use history::History;
 use keys::{Handler, Keys};

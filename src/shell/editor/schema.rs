@@ -8,6 +8,7 @@
 use crate::sql::query::collect;
 use crate::sql::text::value_to_text;
 use crate::sql::{self, Session, Target, Value};
+use crate::sqltext::quote::identifier;
 use crate::sync::lock;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -167,7 +168,7 @@ impl<'d> Live<'d> {
         };
         let mut state = names(session, STATE, &[]).concat();
         for schema in names(session, SCHEMAS, &[]) {
-            let version = format!("PRAGMA \"{}\".schema_version", schema.replace('"', "\"\""));
+            let version = format!("PRAGMA {}.schema_version", identifier(&schema));
             state.extend(names(session, &version, &[]));
         }
         let mut known = self.known.borrow_mut();

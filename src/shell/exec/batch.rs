@@ -9,7 +9,8 @@ use super::remote_script::{is_remote_script, only_writes, plain_words};
 use super::{report_error, statement_error};
 use crate::shell::state::script::PendingText;
 use crate::shell::state::{Interrupt, Shell, ShellResult, ShowPlan};
-use crate::sql::{BatchStatement, Failure, split};
+use crate::sql::{BatchStatement, Failure};
+use crate::sqltext::split;
 
 /// The most that waits: bytes, and statements.
 const BYTES: usize = 1 << 20;

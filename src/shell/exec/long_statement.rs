@@ -4,9 +4,9 @@
 
 use super::{run_statement, run_statement_with};
 use crate::shell::state::{Interrupt, Shell, ShellResult};
-use crate::sql::literals::values_start;
-use crate::sql::split::{Piece, pieces};
 use crate::sql::{Args, Value};
+use crate::sqltext::literals::values_start;
+use crate::sqltext::split::{Piece, pieces};
 
 /// Statements below this are sent as they are, in bytes: half of what a server takes, since what it counts may be longer.
 pub const LONGEST: usize = 1 << 19;

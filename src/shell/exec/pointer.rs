@@ -1,6 +1,6 @@
 //! The mark below the place in a statement where an error is, as the `sqlite3` shell draws it in scripts.
 
-use crate::sql::split;
+use crate::sqltext::split;
 
 /// The text around an error and a mark below it, as two lines.
 pub fn pointer(sql: &str, offset: usize) -> String {

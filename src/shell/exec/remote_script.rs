@@ -8,10 +8,12 @@
 use super::{deferred, run_statement};
 use crate::shell::state::script::{ScriptTranslation, VirtualTable};
 use crate::shell::state::{Interrupt, Shell, ShellResult};
+use crate::sql::Value;
 use crate::sql::query::collect;
-use crate::sql::split::{Piece, pieces};
-use crate::sql::text::{identifier, literal, value_to_text};
-use crate::sql::{Value, dialect};
+use crate::sql::text::value_to_text;
+use crate::sqltext::dialect;
+use crate::sqltext::quote::{identifier, literal, unquote};
+use crate::sqltext::split::{Piece, pieces};
 use std::borrow::Cow;
 
 /// What has no place on a server.
@@ -46,19 +48,6 @@ fn words(sql: &str) -> impl Iterator<Item = &str> {
         .map(|(_, text)| text)
 }
 
-/// A name without its quotes.
-fn bare(name: &str) -> String {
-    let inner = || name.get(1..name.len() - 1).unwrap_or_default();
-    match name.as_bytes().first() {
-        Some(b'[') => inner().to_owned(),
-        Some(&quote @ (b'"' | b'\'' | b'`')) => {
-            let quote = char::from(quote).to_string();
-            inner().replace(&quote.repeat(2), &quote)
-        }
-        _ => name.to_owned(),
-    }
-}
-
 impl<'s> ScriptStatement<'s> {
     fn of(sql: &'s str) -> Self {
         let mut words = words(sql).peekable();
@@ -67,11 +56,12 @@ impl<'s> ScriptStatement<'s> {
         // The name that comes next, without that of its schema.
         let name = |words: &mut dyn Iterator<Item = &'s str>| {
             let name = words.next().unwrap_or_default();
-            bare(if is(name, "main") && words.next() == Some(".") {
+            unquote(if is(name, "main") && words.next() == Some(".") {
                 words.next().unwrap_or_default()
             } else {
                 name
             })
+            .into_owned()
         };
         match () {
             () if is(first, "PRAGMA") => {

@@ -9,7 +9,8 @@ use crate::shell::render::{Mode, Renderer, Style};
 use crate::shell::state::{Shell, ShellResult};
 use crate::shell::terminal::layout::{self, Fit, Screen};
 use crate::shell::terminal::pager::Pager;
-use crate::sql::{Column, Session, Sink, split};
+use crate::sql::{Column, Session, Sink};
+use crate::sqltext::split;
 use std::io::{self, Write};
 
 /// How one result is laid out on the terminal.

@@ -3,8 +3,8 @@
 use super::progress::{Consumed, Progress};
 use super::reader::{Dialect, End, Reader};
 use super::{Importer, Options, Streams};
+use crate::fuzz::{damaged, pieces, run, text};
 use crate::shell::render::Style;
-use crate::sql::fuzz::{damaged, pieces, run, text};
 use crate::sql::query::number;
 use crate::sql::{self, Session, Target};
 use proptest::prelude::*;

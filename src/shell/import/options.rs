@@ -5,7 +5,7 @@ use super::types::Types;
 use crate::error::Error;
 use crate::shell::render::{Mode, Style};
 use crate::shell::words;
-use crate::sql::text::identifier;
+use crate::sqltext::quote::identifier;
 use std::io;
 
 /// What to import and how.

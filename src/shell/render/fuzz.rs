@@ -2,8 +2,8 @@
 
 use super::text::{LineEnds, push_sql};
 use super::{Escape, Mode, Renderer, Style};
+use crate::fuzz::{run, text};
 use crate::shell::import::reader::{Dialect, End, Reader, Record};
-use crate::sql::fuzz::{run, text};
 use crate::sql::{Column, Sink, Value, ValueRef};
 use proptest::prelude::*;
 use unicode_segmentation::UnicodeSegmentation;

@@ -6,6 +6,7 @@
 use super::Escape;
 use crate::sql::ValueRef;
 use crate::sql::number;
+use crate::sqltext::quote::is_keyword;
 
 /// What is shown of a text where the mode cannot show a NUL: what comes before it.
 #[must_use]
@@ -297,8 +298,7 @@ pub fn push_name(out: &mut Vec<u8>, name: &[u8]) {
         .first()
         .is_some_and(|byte| byte.is_ascii_alphabetic() || *byte == b'_');
     let plain = first && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
-    // No keyword is a single letter, and the look-up does not take one.
-    if plain && (name.len() < 2 || sqlite3_parser::dialect::keyword_token(name).is_none()) {
+    if plain && !is_keyword(name) {
         out.extend_from_slice(name);
     } else {
         push_doubled(out, name, b'"');

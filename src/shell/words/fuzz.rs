@@ -1,7 +1,7 @@
 //! The words of dot-commands, from any line.
 
 use super::{MOST, after, c_literal, integer, split, switch, unescape};
-use crate::sql::fuzz::{pieces, run};
+use crate::fuzz::{pieces, run};
 use proptest::prelude::*;
 
 const PIECES: &[&str] = &[

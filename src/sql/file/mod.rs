@@ -8,11 +8,11 @@
 mod repeated;
 
 use self::repeated::{Shape, Tried};
-use super::literals::values_start;
 use super::{
     Args, Column, Explain, Failure, Flow, Interrupter, Outcome, Phase, Prepared, Rows, Session, Sink, Target, Work,
 };
 use crate::error::{Code, Error, Result};
+use crate::sqltext::literals::values_start;
 use crate::sync::lock;
 use rusqlite::config::DbConfig;
 use rusqlite::types::ValueRef;
@@ -324,7 +324,7 @@ impl Session for FileSession {
             Tried::Failed(failure) => return Err(failure),
             Tried::Otherwise => {}
         }
-        let consumed = super::split::first_statement(sql.as_bytes());
+        let consumed = crate::sqltext::split::first_statement(sql.as_bytes());
         if values_start(&sql[..consumed]).is_none() {
             self.connection.flush_prepared_statement_cache();
         }

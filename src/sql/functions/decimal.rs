@@ -25,7 +25,7 @@ impl Decimal {
 
     /// Reads a number; what follows it is ignored.
     fn parse(text: &[u8]) -> Self {
-        let mut rest = crate::sql::split::trim_start(text);
+        let mut rest = crate::sqltext::split::trim_start(text);
         let negative = rest.first() == Some(&b'-');
         if matches!(rest.first(), Some(b'-' | b'+')) {
             rest = &rest[1..];

@@ -45,7 +45,7 @@ fn sha3_query(context: &Context<'_>) -> Result<Value> {
     let connection = unsafe { context.get_connection() }?;
     let mut rest = sql.as_str();
     while !rest.trim().is_empty() {
-        let end = crate::sql::split::first_statement(rest.as_bytes());
+        let end = crate::sqltext::split::first_statement(rest.as_bytes());
         let (statement, after) = rest.split_at(end);
         rest = after;
         hash_statement(&connection, statement, &mut hash)?;

@@ -5,7 +5,7 @@ use super::error_body::ErrorBody;
 use super::frames::FrameReader;
 use super::json::{decode_entry, parse_entry};
 use super::wire::{Arg, CursorHead, PipelineReply, json};
-use crate::sql::fuzz::{damaged, run, text};
+use crate::fuzz::{damaged, run, text};
 use bytes::Bytes;
 use proptest::prelude::*;
 use rusqlite::types::{Value, ValueRef};

@@ -177,7 +177,7 @@ impl State {
         match self.tracer.clone() {
             None => self.send(cancel, sql, args, sink),
             Some(tracer) => {
-                let statement = &sql[..super::split::first_statement(sql.as_bytes())];
+                let statement = &sql[..crate::sqltext::split::first_statement(sql.as_bytes())];
                 trace::traced(&tracer, statement, args, sink, |sink| {
                     self.send(cancel, sql, args, sink)
                 })
@@ -186,7 +186,7 @@ impl State {
     }
 
     fn send(&mut self, cancel: &Cancel, sql: &str, args: &Args, sink: &mut dyn Sink) -> Result<Outcome, Failure> {
-        let consumed = super::split::first_statement(sql.as_bytes());
+        let consumed = crate::sqltext::split::first_statement(sql.as_bytes());
         let Some(shape) = Shape::of(&sql[..consumed]) else {
             return Ok(Outcome {
                 consumed,

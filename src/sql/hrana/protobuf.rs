@@ -308,7 +308,7 @@ fn signed(number: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sql::fuzz;
+    use crate::fuzz;
     use crate::sql::hrana::frames::FrameReader;
     use crate::sql::hrana::wire::{Bound, NamedArg, one_step};
     use bytes::Bytes;

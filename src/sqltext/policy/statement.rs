@@ -124,7 +124,7 @@ fn insert_vector_parameters(is_bare: bool, body: &InsertBody) -> Judged {
         matches!(
             &row[..],
             [Expr::Literal(Literal::String(name)), Expr::Literal(Literal::Blob(_))]
-                if super::names::is_plain(&super::names::unquote(name))
+                if super::names::is_plain(&crate::sqltext::quote::unquote(name))
         )
     };
     if is_bare && is_values && select.limit.is_none() && rows.iter().all(is_row) {

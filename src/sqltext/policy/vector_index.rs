@@ -3,8 +3,9 @@
 //! nothing in it that is no plain name.
 
 use super::expression::{self, Judged};
-use super::names::{fold, is_plain, unquote};
+use super::names::{fold, is_plain};
 use super::{Violation, ViolationKind, lists};
+use crate::sqltext::quote::unquote;
 use libsql_sqlite3_parser::ast::{ColumnConstraint, CreateTableBody, Expr, Literal, Name, QualifiedName, SortedColumn};
 
 /// The function that makes an index one of vectors.

@@ -12,6 +12,7 @@ mod words;
 
 use super::schema::Schema;
 use crate::shell::command_spec::CommandSpec;
+use crate::sqltext::quote::{identifier, is_keyword};
 use expect::Want;
 use statement::{Source, Statement};
 
@@ -347,7 +348,7 @@ fn quoted(name: &str, quote: Option<char>) -> String {
         Some('[') if !name.contains(']') => format!("[{name}]"),
         Some('`') => format!("`{}`", name.replace('`', "``")),
         None if is_plain(name) => name.to_owned(),
-        _ => format!("\"{}\"", name.replace('"', "\"\"")),
+        _ => identifier(name),
     }
 }
 
@@ -356,7 +357,7 @@ fn is_plain(name: &str) -> bool {
     let mut chars = name.chars();
     chars.next().is_some_and(|c| c.is_alphabetic() || c == '_')
         && chars.all(|c| c.is_alphanumeric() || c == '_')
-        && (name.len() < 2 || sqlite3_parser::dialect::keyword_token(name.as_bytes()).is_none())
+        && !is_keyword(name.as_bytes())
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@
 mod tests;
 
 use super::{FileSession, failure};
-use crate::sql::literals::{Literal, literals, values_start};
 use crate::sql::{Failure, Outcome, Phase, Prepared, Sink};
+use crate::sqltext::literals::{Literal, literals, values_start};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection};
 

@@ -1,7 +1,7 @@
 //! Each statement does what it would have done as it is written.
 
 use super::super::FileSession;
-use crate::sql::fuzz;
+use crate::fuzz;
 use crate::sql::query::rows;
 use crate::sql::{Args, Session, Target, Unseen, Value};
 use proptest::prelude::*;

@@ -4,8 +4,8 @@
 //! infinite reals as `Inf`, which nothing reads, not even itself. Neither can mean anything else in the `VALUES` of an
 //! `INSERT`.
 
+use super::quote::{cast_from_blob, literal};
 use super::split::{Piece, pieces};
-use std::fmt::Write as _;
 
 /// `sql` without calls of `unistr` on a literal. None where there are none.
 #[must_use]
@@ -27,7 +27,7 @@ pub fn without_unistr(sql: &str) -> Option<String> {
             return None;
         }
         let text = unescaped(&literal[1..literal.len() - 1].replace("''", "'"))?;
-        Some((at + 1 + last, written(&text)))
+        Some((at + 1 + last, text_expression(&text)))
     })
 }
 
@@ -110,90 +110,14 @@ fn unescaped(text: &str) -> Option<String> {
     Some(made)
 }
 
-/// A text as an SQL expression. One with a NUL, which SQL text cannot hold, is cast from a blob.
-fn written(text: &str) -> String {
-    if !text.contains('\0') {
-        return format!("'{}'", text.replace('\'', "''"));
+/// A text as an SQL expression. SQL text cannot hold a NUL.
+fn text_expression(text: &str) -> String {
+    if text.contains('\0') {
+        cast_from_blob(text.as_bytes())
+    } else {
+        literal(text)
     }
-    let mut hex = String::from("CAST(x'");
-    for byte in text.bytes() {
-        let _ = write!(hex, "{byte:02x}");
-    }
-    hex.push_str("' AS TEXT)");
-    hex
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sql::{Args, Flow, Sink, Target, ValueRef, open};
-    use proptest::prelude::*;
-
-    #[test]
-    fn calls_of_unistr_become_literals() {
-        for (sql, expected) in [
-            (
-                r"INSERT INTO t VALUES(1,unistr('a\u000ab''\\ \0009\+01f600'),'unistr(''x'')');",
-                Some("INSERT INTO t VALUES(1,'a\nb''\\ \t😀','unistr(''x'')');"),
-            ),
-            (
-                r"select UNISTR ( /* x */ '\u0000' )",
-                Some("select CAST(x'00' AS TEXT)"),
-            ),
-            (r"select unistr('\u00')", None),
-            (r"select unistr('\ud800')", None),
-            ("select unistr(a), 'unistr'", None),
-            ("insert into unistr values('x')", None),
-        ] {
-            assert_eq!(without_unistr(sql).as_deref(), expected, "{sql}");
-        }
-    }
-
-    #[test]
-    fn infinities_become_numbers_where_nothing_else_can_be_meant() {
-        for (sql, expected) in [
-            (
-                "INSERT INTO inf(inf) VALUES(Inf,-Inf,'Inf',\"Inf\");",
-                Some("INSERT INTO inf(inf) VALUES(1e999,-1e999,'Inf',\"Inf\");"),
-            ),
-            ("INSERT INTO t SELECT inf FROM u", None),
-            ("UPDATE t SET a = inf", None),
-        ] {
-            assert_eq!(with_numbers_for_inf(sql).as_deref(), expected, "{sql}");
-        }
-    }
-
-    struct Text(Vec<u8>);
-
-    impl Sink for Text {
-        fn row(&mut self, row: &[ValueRef<'_>]) -> std::io::Result<Flow> {
-            if let ValueRef::Text(text) = row[0] {
-                self.0 = text.to_vec();
-            }
-            Ok(Flow::Continue)
-        }
-    }
-
-    proptest! {
-        /// The engine that is built in has the function.
-        #[test]
-        fn a_literal_means_what_the_call_meant(text in "[a-z'\\\\\u{1}-\u{20}é日]{0,12}") {
-            let mut escaped = String::new();
-            for character in text.chars() {
-                match character {
-                    '\\' => escaped.push_str("\\\\"),
-                    '\'' => escaped.push_str("''"),
-                    control if control < ' ' => escaped.push_str(&format!("\\u{:04x}", u32::from(control))),
-                    other => escaped.push(other),
-                }
-            }
-            let call = format!("SELECT unistr('{escaped}')");
-            let mut session = open(&Target::Memory).unwrap();
-            for sql in [without_unistr(&call).unwrap(), call] {
-                let mut got = Text(Vec::new());
-                session.run(&sql, &Args::default(), &mut got).unwrap();
-                prop_assert_eq!(String::from_utf8_lossy(&got.0), text.as_str());
-            }
-        }
-    }
-}
+mod tests;

@@ -5,8 +5,7 @@
 //! dot-commands only where no statement is pending, white space and comments dropped between statements, `/` or `go` alone
 //! on a line as a `;`.
 
-#[cfg(test)]
-mod fuzz;
+use super::quote::cast_from_blob;
 
 /// A token, as far as it matters for where statements end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,7 +189,6 @@ pub fn pieces(sql: &str) -> impl Iterator<Item = (Piece, &str)> {
 /// become `CAST(x'…' AS TEXT)`. Invalid bytes elsewhere (in names and comments) are replaced.
 #[must_use]
 pub fn with_hex_literals(sql: &[u8]) -> String {
-    use std::fmt::Write as _;
     let mut valid = String::with_capacity(sql.len() * 2);
     let mut at = 0;
     while at < sql.len() {
@@ -206,15 +204,15 @@ pub fn with_hex_literals(sql: &[u8]) -> String {
         match std::str::from_utf8(text) {
             Ok(text) => valid.push_str(text),
             Err(_) if text.len() >= 2 && text[0] == b'\'' && text.ends_with(b"'") => {
-                valid.push_str("CAST(x'");
-                let mut bytes = text[1..text.len() - 1].iter();
-                while let Some(byte) = bytes.next() {
-                    let _ = write!(valid, "{byte:02x}");
+                let mut bytes = Vec::with_capacity(text.len());
+                let mut written = text[1..text.len() - 1].iter();
+                while let Some(byte) = written.next() {
+                    bytes.push(*byte);
                     if *byte == b'\'' {
-                        bytes.next();
+                        written.next();
                     }
                 }
-                valid.push_str("' AS TEXT)");
+                valid.push_str(&cast_from_blob(&bytes));
             }
             Err(_) => valid.push_str(&String::from_utf8_lossy(text)),
         }
@@ -411,69 +409,4 @@ fn is_terminator(line: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn completeness_follows_sqlite() {
-        for (sql, expected) in [
-            ("select 1;", true),
-            ("select 1", false),
-            ("select ';", false),
-            ("select 1; -- x", true),
-            ("select 1; /* x", false),
-            ("create trigger t after insert on a begin select 1;", false),
-            (
-                "create trigger t after insert on a begin select case when 1 then 2 end; end;",
-                true,
-            ),
-            ("create temp trigger t begin select 1; end; ", true),
-            ("explain query plan create trigger t begin select 1;", false),
-            ("create table trigger(a);", true),
-            ("", false),
-            (";", true),
-        ] {
-            assert_eq!(complete(sql.as_bytes()), expected, "{sql}");
-        }
-    }
-
-    #[test]
-    fn first_statements_are_cut_at_their_semicolon() {
-        for (sql, first) in [
-            ("select 1; select 2;", "select 1;"),
-            (";; select ';' ; x", ";; select ';' ;"),
-            ("-- a;b\nselect 1;select 2", "-- a;b\nselect 1;"),
-            (
-                "create trigger t begin select 1; end; select 2;",
-                "create trigger t begin select 1; end;",
-            ),
-            ("select 1", "select 1"),
-        ] {
-            assert_eq!(&sql[..first_statement(sql.as_bytes())], first);
-        }
-    }
-
-    #[test]
-    fn stray_bytes_become_hexadecimal() {
-        assert_eq!(
-            with_hex_literals(b"select 'it''s \xff', 'ok', x -- \xfe"),
-            "select CAST(x'6974277320ff' AS TEXT), 'ok', x -- \u{fffd}"
-        );
-        assert_eq!(with_hex_literals(b"select '\xff"), "select '\u{fffd}");
-    }
-
-    #[test]
-    fn lines_become_statements() {
-        let mut lines = Accumulator::default();
-        assert_eq!(lines.feed(b"  -- nothing", 1), Fed::Blank);
-        assert_eq!(lines.feed(b".tables", 2), Fed::Command);
-        assert_eq!(lines.feed(b"  select 1,", 3), Fed::More);
-        assert_eq!(lines.feed(b".5", 4), Fed::More);
-        assert_eq!(lines.feed(b" go -- now", 5), Fed::Ready);
-        assert_eq!(lines.start_line(), 3);
-        assert_eq!(lines.take(), b"select 1,\n.5\n;");
-        assert!(!lines.pending());
-        assert_eq!(lines.feed(b"/* a", 6), Fed::More);
-        assert_eq!(lines.feed(b"b */", 7), Fed::Dropped);
-    }
-}
+mod tests;

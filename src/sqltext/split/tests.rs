@@ -1,7 +1,7 @@
 //! The splitter on text made of everything that matters to it.
 
 use super::{Accumulator, Fed, complete, first_statement, trim_start, with_hex_literals};
-use crate::sql::fuzz::{pieces, run};
+use crate::fuzz::{pieces, run};
 use proptest::prelude::*;
 use std::ffi::CString;
 
@@ -136,4 +136,67 @@ fn stray_bytes_never_stay() {
         }
         Ok(())
     });
+}
+
+#[test]
+fn completeness_follows_sqlite() {
+    for (sql, expected) in [
+        ("select 1;", true),
+        ("select 1", false),
+        ("select ';", false),
+        ("select 1; -- x", true),
+        ("select 1; /* x", false),
+        ("create trigger t after insert on a begin select 1;", false),
+        (
+            "create trigger t after insert on a begin select case when 1 then 2 end; end;",
+            true,
+        ),
+        ("create temp trigger t begin select 1; end; ", true),
+        ("explain query plan create trigger t begin select 1;", false),
+        ("create table trigger(a);", true),
+        ("", false),
+        (";", true),
+    ] {
+        assert_eq!(complete(sql.as_bytes()), expected, "{sql}");
+    }
+}
+
+#[test]
+fn first_statements_are_cut_at_their_semicolon() {
+    for (sql, first) in [
+        ("select 1; select 2;", "select 1;"),
+        (";; select ';' ; x", ";; select ';' ;"),
+        ("-- a;b\nselect 1;select 2", "-- a;b\nselect 1;"),
+        (
+            "create trigger t begin select 1; end; select 2;",
+            "create trigger t begin select 1; end;",
+        ),
+        ("select 1", "select 1"),
+    ] {
+        assert_eq!(&sql[..first_statement(sql.as_bytes())], first);
+    }
+}
+
+#[test]
+fn stray_bytes_become_hexadecimal() {
+    assert_eq!(
+        with_hex_literals(b"select 'it''s \xff', 'ok', x -- \xfe"),
+        "select CAST(x'6974277320ff' AS TEXT), 'ok', x -- \u{fffd}"
+    );
+    assert_eq!(with_hex_literals(b"select '\xff"), "select '\u{fffd}");
+}
+
+#[test]
+fn lines_become_statements() {
+    let mut lines = Accumulator::default();
+    assert_eq!(lines.feed(b"  -- nothing", 1), Fed::Blank);
+    assert_eq!(lines.feed(b".tables", 2), Fed::Command);
+    assert_eq!(lines.feed(b"  select 1,", 3), Fed::More);
+    assert_eq!(lines.feed(b".5", 4), Fed::More);
+    assert_eq!(lines.feed(b" go -- now", 5), Fed::Ready);
+    assert_eq!(lines.start_line(), 3);
+    assert_eq!(lines.take(), b"select 1,\n.5\n;");
+    assert!(!lines.pending());
+    assert_eq!(lines.feed(b"/* a", 6), Fed::More);
+    assert_eq!(lines.feed(b"b */", 7), Fed::Dropped);
 }
