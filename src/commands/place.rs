@@ -1,8 +1,8 @@
 //! Which location a new database goes to, and why.
 
 use crate::context::Context;
+use crate::control::builtin_locations;
 use crate::control::names::{GroupName, LocationCode};
-use crate::control::places;
 use crate::control::types::Database;
 use crate::error::Result;
 use crate::settings::Origin;
@@ -10,7 +10,7 @@ use crate::settings::keys::Key;
 use serde::Serialize;
 
 /// The location when nothing else says one.
-const FALLBACK: &str = places::LOCAL;
+const FALLBACK: &str = builtin_locations::LOCAL;
 
 /// A location and who chose it.
 #[derive(Debug, Clone)]
@@ -139,11 +139,11 @@ fn on_a_server(ctx: &Context) -> Result<Choice> {
     }
     let there = plane.list_locations()?;
     let near = near().and_then(|(code, zone)| {
-        let here = places::find(code.as_str())?;
+        let here = builtin_locations::find(code.as_str())?;
         let nearest = there
             .iter()
             .filter_map(|location| {
-                let away = places::distance_km(here.lat, here.lon, location.lat?, location.lon?);
+                let away = builtin_locations::distance_km(here.lat, here.lon, location.lat?, location.lon?);
                 Some((away, location))
             })
             .min_by(|a, b| a.0.total_cmp(&b.0))?;
@@ -172,5 +172,5 @@ fn on_a_server(ctx: &Context) -> Result<Choice> {
 pub(super) fn near() -> Option<(LocationCode, String)> {
     let zone = jiff::tz::TimeZone::try_system().ok()?;
     let zone = zone.iana_name()?;
-    Some((places::nearest(zone)?.code.parse().ok()?, zone.to_owned()))
+    Some((builtin_locations::nearest(zone)?.code.parse().ok()?, zone.to_owned()))
 }

@@ -16,11 +16,11 @@ const SCHEMES: [&str; 5] = ["https", "http", "libsql", "wss", "ws"];
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatabaseUrl {
     text: String,
-    place: Place,
+    target: UrlTarget,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Place {
+enum UrlTarget {
     /// Nothing is there, as of a database whose process was never started.
     Nowhere,
     File(PathBuf),
@@ -31,12 +31,12 @@ impl DatabaseUrl {
     /// The URL that an engine of this process gave: a file's, a server's, or an empty one.
     #[must_use]
     pub fn of_engine(text: String) -> Self {
-        let place = if text.starts_with("file:") {
-            Place::File(path_of(&text))
+        let target = if text.starts_with("file:") {
+            UrlTarget::File(path_of(&text))
         } else {
-            Url::parse(&text).map_or(Place::Nowhere, Place::Server)
+            Url::parse(&text).map_or(UrlTarget::Nowhere, UrlTarget::Server)
         };
-        Self { text, place }
+        Self { text, target }
     }
 
     /// The URL that a server names; an empty text is none. `invalid_value` for a scheme that is not one of libSQL's clients,
@@ -45,7 +45,7 @@ impl DatabaseUrl {
         if text.is_empty() {
             return Ok(Self {
                 text: String::new(),
-                place: Place::Nowhere,
+                target: UrlTarget::Nowhere,
             });
         }
         // The text is not repeated: it may hold a secret.
@@ -68,7 +68,7 @@ impl DatabaseUrl {
         }
         Ok(Self {
             text: text.to_owned(),
-            place: Place::Server(url),
+            target: UrlTarget::Server(url),
         })
     }
 
@@ -80,18 +80,18 @@ impl DatabaseUrl {
     /// The path of a file on this machine; none for a server's address.
     #[must_use]
     pub fn path(&self) -> Option<&PathBuf> {
-        match &self.place {
-            Place::File(path) => Some(path),
-            Place::Server(_) | Place::Nowhere => None,
+        match &self.target {
+            UrlTarget::File(path) => Some(path),
+            UrlTarget::Server(_) | UrlTarget::Nowhere => None,
         }
     }
 
     /// A server's address.
     #[must_use]
     pub fn server(&self) -> Option<&Url> {
-        match &self.place {
-            Place::Server(url) => Some(url),
-            Place::File(_) | Place::Nowhere => None,
+        match &self.target {
+            UrlTarget::Server(url) => Some(url),
+            UrlTarget::File(_) | UrlTarget::Nowhere => None,
         }
     }
 

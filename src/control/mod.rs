@@ -19,6 +19,7 @@
 //! 8. A file that a running server process owns is never opened by torso's own process.
 
 pub mod accounts;
+pub mod builtin_locations;
 pub mod client;
 pub mod database_url;
 pub mod embedded;
@@ -26,7 +27,6 @@ pub mod files;
 #[cfg(unix)]
 pub mod hosted;
 pub mod names;
-pub mod places;
 pub mod routes;
 pub mod sizes;
 mod store;

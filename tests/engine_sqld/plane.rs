@@ -36,7 +36,7 @@ impl Servers {
     fn restart(&mut self) {
         self.engine.shutdown();
         self.engine = engine();
-        assert!(self.embedded().settle().unwrap().is_empty());
+        assert!(self.embedded().reconcile_all().unwrap().is_empty());
     }
 
     fn run(&self, to: &Connection, sql: &str) -> Vec<serde_json::Value> {

@@ -1,7 +1,7 @@
 //! [`Accounts`] over HTTP.
 
+use super::api_error::CallSubject;
 use super::call::Call;
-use super::refusal::About;
 use super::{Client, about, wire};
 use crate::control::accounts::{
     Accounts, ApiToken, AuditPage, EndedAccess, Invite, Member, MemberRole, MintedApiToken, NewApiToken, Organization,
@@ -14,38 +14,38 @@ use crate::secret::Secret;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-fn about_organization(slug: &OrganizationSlug) -> About<'static> {
-    About::new(
+fn about_organization(slug: &OrganizationSlug) -> CallSubject<'static> {
+    CallSubject::new(
         format!("organization {slug}"),
         Code::OrganizationNotFound,
         Code::OrganizationExists,
     )
-    .look("torso org list shows your organizations")
+    .hint("torso org list shows your organizations")
 }
 
-fn about_member(user: &Username) -> About<'static> {
-    About::new(format!("member {user}"), Code::UserNotFound, Code::MemberExists)
-        .look("torso org members list shows the members")
+fn about_member(user: &Username) -> CallSubject<'static> {
+    CallSubject::new(format!("member {user}"), Code::UserNotFound, Code::MemberExists)
+        .hint("torso org members list shows the members")
 }
 
-fn about_user(user: &Username) -> About<'static> {
-    About::new(format!("user {user}"), Code::UserNotFound, Code::UserExists)
-        .look("torso server users list shows the users")
+fn about_user(user: &Username) -> CallSubject<'static> {
+    CallSubject::new(format!("user {user}"), Code::UserNotFound, Code::UserExists)
+        .hint("torso server users list shows the users")
         .only_here("manage its users")
 }
 
-fn about_invite(email: &str) -> About<'static> {
-    About::new(
+fn about_invite(email: &str) -> CallSubject<'static> {
+    CallSubject::new(
         format!("invitation of {email}"),
         Code::InviteNotFound,
         Code::InviteExists,
     )
-    .look("torso org invites list shows the invitations")
+    .hint("torso org invites list shows the invitations")
 }
 
-fn about_token(name: &TokenName) -> About<'static> {
-    About::new(format!("API token {name}"), Code::TokenNotFound, Code::TokenExists)
-        .look("torso auth api-tokens list shows your tokens")
+fn about_token(name: &TokenName) -> CallSubject<'static> {
+    CallSubject::new(format!("API token {name}"), Code::TokenNotFound, Code::TokenExists)
+        .hint("torso auth api-tokens list shows your tokens")
 }
 
 /// An address as a part of a path: everything but letters, digits and a few marks is escaped.
@@ -76,7 +76,7 @@ impl Client {
     /// Becomes a user of the server by an invitation: the user, and the first API token. Asked without a token, and not
     /// part of [`Accounts`], which are somebody's already.
     pub fn accept_invite(&self, invitation: &Secret, username: &Username) -> Result<(User, Secret)> {
-        let about = About::new(format!("user {username}"), Code::InviteNotFound, Code::UserExists);
+        let about = CallSubject::new(format!("user {username}"), Code::InviteNotFound, Code::UserExists);
         let call = Call::post(routes::ACCEPT_INVITE, about.only_here("take invitations by themselves"))
             .body(json!({ "invitation": invitation.expose(), "username": username }));
         let mut reply = self.http.ask(&call)?;
@@ -159,7 +159,7 @@ impl Accounts for Client {
     }
 
     fn create_organization(&self, name: &str) -> Result<Organization> {
-        let about = About::new(
+        let about = CallSubject::new(
             format!("organization {name:?}"),
             Code::PathNotFound,
             Code::OrganizationExists,

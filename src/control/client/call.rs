@@ -1,6 +1,6 @@
 //! A request as callers describe it, and how long it may take. `http` sends it.
 
-use super::refusal::About;
+use super::api_error::CallSubject;
 use crate::control::routes::Method;
 use serde_json::Value;
 use std::time::Duration;
@@ -55,13 +55,13 @@ pub(super) struct Call<'a> {
     pub query: Vec<(&'static str, String)>,
     pub body: Option<Value>,
     /// What it is about, for error messages.
-    pub about: About<'a>,
+    pub about: CallSubject<'a>,
     /// Whether it may be sent again: it is idempotent.
     pub repeatable: bool,
 }
 
 impl<'a> Call<'a> {
-    pub fn new(method: Method, path: impl Into<String>, about: About<'a>) -> Self {
+    pub fn new(method: Method, path: impl Into<String>, about: CallSubject<'a>) -> Self {
         Self {
             method,
             path: path.into(),
@@ -72,15 +72,15 @@ impl<'a> Call<'a> {
         }
     }
 
-    pub fn get(path: impl Into<String>, about: About<'a>) -> Self {
+    pub fn get(path: impl Into<String>, about: CallSubject<'a>) -> Self {
         Self::new(Method::Get, path, about)
     }
 
-    pub fn post(path: impl Into<String>, about: About<'a>) -> Self {
+    pub fn post(path: impl Into<String>, about: CallSubject<'a>) -> Self {
         Self::new(Method::Post, path, about)
     }
 
-    pub fn delete(path: impl Into<String>, about: About<'a>) -> Self {
+    pub fn delete(path: impl Into<String>, about: CallSubject<'a>) -> Self {
         Self::new(Method::Delete, path, about)
     }
 

@@ -1,10 +1,10 @@
 //! Sends requests to a server, one at a time, with what every call must have: a deadline, retries where they are harmless, an
 //! answer of bounded size, and a token that goes to no other host and into no message.
 //!
-//! What a refusal means is left to `refusal`; what is asked for and what the answer says, to the callers.
+//! What a refusal means is left to `api_error`; what is asked for and what the answer says, to the callers.
 
+use super::api_error::{self, CallSubject};
 use super::call::{Call, POLL, Patience};
-use super::refusal::{self, About};
 use crate::control::routes::Method;
 use crate::error::{Code, Error, Result};
 use crate::net::{self, innermost, is_loopback, use_ring};
@@ -112,7 +112,7 @@ impl Http {
     }
 
     /// The error for an answer that is not in the Platform API's form.
-    pub fn unknown_answer(&self, about: &About<'_>) -> Error {
+    pub fn unknown_answer(&self, about: &CallSubject<'_>) -> Error {
         Error::new(
             Code::Unavailable,
             format!(
@@ -142,7 +142,7 @@ impl Http {
         url: &Url,
         token: Option<&Secret>,
         bytes: Vec<u8>,
-        about: &About<'_>,
+        about: &CallSubject<'_>,
     ) -> std::result::Result<Value, Failed> {
         let deadline = Instant::now() + self.patience.call;
         let client = match token {
@@ -251,8 +251,8 @@ impl Http {
         }
     }
 
-    fn refused(&self, status: u16, body: &[u8], about: &About<'_>) -> Error {
-        refusal::of(status, body, about, &self.shown(), self.token.as_ref())
+    fn refused(&self, status: u16, body: &[u8], about: &CallSubject<'_>) -> Error {
+        api_error::of(status, body, about, &self.shown(), self.token.as_ref())
     }
 
     /// The bytes of an answer, unless it is too large or too slow.

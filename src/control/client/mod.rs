@@ -2,11 +2,12 @@
 //!
 //! [`Client`] is the mirror image of a server over `routes`: a method here is a request there. It implements
 //! [`super::ControlPlane`] (`plane`, with `databases`, `connection` and `tokens`) and [`super::accounts::Accounts`]
-//! (`accounts`). A request is a `call` that `http` sends; `refusal` makes errors of refusals, and `wire` fills in what a server
+//! (`accounts`). A request is a `call` that `http` sends; `api_error` makes errors of refusals, and `wire` fills in what a server
 //! leaves out. `upload`, `export` and `staging` move files. What only torso's own server can do fails with `unsupported`
 //! elsewhere.
 
 mod accounts;
+mod api_error;
 mod call;
 mod connection;
 mod databases;
@@ -14,7 +15,6 @@ mod export;
 mod http;
 mod latency;
 mod plane;
-mod refusal;
 mod staging;
 mod tokens;
 mod upload;
@@ -28,9 +28,9 @@ use super::routes::Method;
 use super::tokens::Authorization;
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
+use api_error::CallSubject;
 use call::Call;
 use http::Http;
-use refusal::About;
 use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -155,7 +155,7 @@ impl Client {
                 );
             }
         };
-        let about = About::new(format!("{} {path}", method.name()), Code::PathNotFound, Code::Conflict);
+        let about = CallSubject::new(format!("{} {path}", method.name()), Code::PathNotFound, Code::Conflict);
         let mut call = Call::new(method, path, about);
         call.body = body;
         self.http.fetch(&call)
@@ -175,18 +175,18 @@ impl Client {
     }
 }
 
-fn about_database(name: &DatabaseName) -> About<'static> {
-    About::new(format!("database {name}"), Code::DatabaseNotFound, Code::DatabaseExists)
-        .look("torso db list shows the databases")
+fn about_database(name: &DatabaseName) -> CallSubject<'static> {
+    CallSubject::new(format!("database {name}"), Code::DatabaseNotFound, Code::DatabaseExists)
+        .hint("torso db list shows the databases")
 }
 
-fn about_group(name: &GroupName) -> About<'static> {
-    About::new(format!("group {name}"), Code::GroupNotFound, Code::GroupExists)
-        .look("torso group list shows the groups")
+fn about_group(name: &GroupName) -> CallSubject<'static> {
+    CallSubject::new(format!("group {name}"), Code::GroupNotFound, Code::GroupExists)
+        .hint("torso group list shows the groups")
 }
 
-fn about(what: &str) -> About<'static> {
-    About::new(what, Code::PathNotFound, Code::Conflict)
+fn about(what: &str) -> CallSubject<'static> {
+    CallSubject::new(what, Code::PathNotFound, Code::Conflict)
 }
 
 /// Whether the server does not know a request that only torso's own servers answer.

@@ -1,8 +1,8 @@
 //! [`ControlPlane`] over HTTP: a request for each method. What takes more than that is in `databases`, `connection` and
 //! `tokens`.
 
+use super::api_error::CallSubject;
 use super::call::Call;
-use super::refusal::About;
 use super::{Client, about, about_database, about_group, wire};
 use crate::control::names::{DatabaseName, GroupName, LocationCode, OrganizationSlug};
 use crate::control::routes::{self, Method};
@@ -18,18 +18,18 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-fn about_location(code: &LocationCode) -> About<'static> {
-    About::new(format!("location {code}"), Code::LocationNotFound, Code::LocationExists)
-        .look("torso location list shows the locations")
+fn about_location(code: &LocationCode) -> CallSubject<'static> {
+    CallSubject::new(format!("location {code}"), Code::LocationNotFound, Code::LocationExists)
+        .hint("torso location list shows the locations")
 }
 
-fn about_instance(name: &DatabaseName, location: &LocationCode) -> About<'static> {
-    About::new(
+fn about_instance(name: &DatabaseName, location: &LocationCode) -> CallSubject<'static> {
+    CallSubject::new(
         format!("instance of database {name} at {location}"),
         Code::InstanceNotFound,
         Code::InstanceExists,
     )
-    .look("torso db replicas NAME shows where a database is")
+    .hint("torso db replicas NAME shows where a database is")
 }
 
 fn fixed_locations() -> Error {

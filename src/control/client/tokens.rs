@@ -1,7 +1,7 @@
 //! Database tokens on a server: those that users make, and those that commands make for themselves.
 
+use super::api_error::CallSubject;
 use super::call::Call;
-use super::refusal::About;
 use super::{Client, wire};
 use crate::control::ControlPlane;
 use crate::control::names::{DatabaseName, TokenId};
@@ -42,7 +42,7 @@ impl Client {
     }
 
     /// Makes a token. Here and below, `of` is the path of the database or group that tokens open.
-    pub(super) fn mint(&self, of: &str, new: &NewToken, about: About<'_>) -> Result<Minted> {
+    pub(super) fn mint(&self, of: &str, new: &NewToken, about: CallSubject<'_>) -> Result<Minted> {
         let mut call = Call::post(self.scoped(&routes::tokens(of)), about)
             .query("expiration", wire::expiration(new.expiration))
             .query(
@@ -59,7 +59,7 @@ impl Client {
         wire::read(self.http.ask(&call)?, "a token")
     }
 
-    pub(super) fn tokens_of(&self, of: &str, about: About<'_>) -> Result<Vec<DatabaseToken>> {
+    pub(super) fn tokens_of(&self, of: &str, about: CallSubject<'_>) -> Result<Vec<DatabaseToken>> {
         let call = Call::get(
             self.scoped(&routes::tokens(of)),
             about.only_here("list tokens of databases"),
@@ -70,7 +70,7 @@ impl Client {
             .collect()
     }
 
-    pub(super) fn revoke(&self, of: &str, id: &str, about: About<'_>) -> Result<DatabaseToken> {
+    pub(super) fn revoke(&self, of: &str, id: &str, about: CallSubject<'_>) -> Result<DatabaseToken> {
         let id: TokenId = id.parse()?;
         let call = Call::delete(
             self.scoped(&routes::token(of, &id)),
@@ -79,7 +79,7 @@ impl Client {
         wire::read(wire::within(self.http.ask(&call)?, "token"), "a token")
     }
 
-    pub(super) fn rotate(&self, of: &str, grace: Duration, about: About<'_>) -> Result<()> {
+    pub(super) fn rotate(&self, of: &str, grace: Duration, about: CallSubject<'_>) -> Result<()> {
         let mut call = Call::post(self.scoped(&routes::rotate(of)), about);
         if !grace.is_zero() {
             call = call.query("grace", format!("{}s", grace.as_secs()));

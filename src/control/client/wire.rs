@@ -2,9 +2,9 @@
 //! with nulls and empty texts for what there is not. What is missing is filled in here, so that nobody else has to know.
 
 use crate::control::accounts::{ApiToken, Invite, Member, Organization, User};
+use crate::control::builtin_locations;
 use crate::control::database_url::DatabaseUrl;
 use crate::control::names::LocationCode;
-use crate::control::places;
 use crate::control::tokens::Expiration;
 use crate::control::types::{
     Configuration, Database, Group, GroupConfiguration, Instance, Isolation, Location, Parent,
@@ -220,7 +220,7 @@ pub(super) fn configuration(value: Value) -> Result<Configuration> {
 
 /// A location of which only code and description are told: the rest is known of well-known ones.
 pub(super) fn plain_location(code: LocationCode, description: String, in_use: bool) -> Location {
-    let known = places::find(code.as_str());
+    let known = builtin_locations::find(code.as_str());
     Location {
         description: if description.is_empty() {
             code.to_string()

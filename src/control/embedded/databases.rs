@@ -3,12 +3,12 @@
 use super::Embedded;
 use super::catalog::Catalog;
 use super::catalog::databases::{DatabaseRow, Origin};
-use super::catalog::places::GroupRow;
+use super::catalog::locations::GroupRow;
 use super::staging;
 use super::view::{Change, database_not_found};
 use crate::control::ControlPlane as _;
+use crate::control::builtin_locations;
 use crate::control::names::{DEFAULT_GROUP, DatabaseId, DatabaseName, LocationCode};
-use crate::control::places;
 use crate::control::sizes::Size;
 use crate::control::types::{
     Configuration, ConfigurationPatch, CreateDatabase, Database, DatabaseFilter, Isolation, Parent, Seed,
@@ -211,7 +211,7 @@ fn choose_group(change: &Change<'_>, request: &CreateDatabase) -> Result<(GroupR
     }
     let primary = match &request.location {
         Some(location) => location.clone(),
-        None => places::LOCAL.parse()?,
+        None => builtin_locations::LOCAL.parse()?,
     };
     let group = GroupRow {
         uuid: uuid::Uuid::new_v4().to_string(),

@@ -2,7 +2,7 @@
 
 use super::Embedded;
 use super::catalog::databases::DatabaseRow;
-use super::catalog::places::GroupRow;
+use super::catalog::locations::GroupRow;
 use super::view::{Change, group_not_found};
 use super::{databases, instances};
 use crate::control::names::{GroupName, LocationCode};

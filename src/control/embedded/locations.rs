@@ -1,10 +1,10 @@
 //! Locations: the built-in ones, and what the user added.
 
 use super::Embedded;
-use super::catalog::places::LocationRow;
+use super::catalog::locations::LocationRow;
 use super::view::{View, location_not_found};
+use crate::control::builtin_locations::{self, BUILTIN_LOCATIONS, LOCAL, LOCAL_DESCRIPTION};
 use crate::control::names::LocationCode;
-use crate::control::places::{self, LOCAL, LOCAL_DESCRIPTION, PLACES};
 use crate::control::types::{Location, NewLocation};
 use crate::error::{Code, Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +19,7 @@ pub fn list(plane: &Embedded) -> Result<Vec<Location>> {
     let none = BTreeMap::new();
     let rows = view.as_ref().map_or(&none, |view| &view.locations);
     let mut codes: BTreeSet<LocationCode> = rows.keys().cloned().collect();
-    for code in PLACES.iter().map(|place| place.code).chain([LOCAL]) {
+    for code in BUILTIN_LOCATIONS.iter().map(|place| place.code).chain([LOCAL]) {
         codes.insert(code.parse()?);
     }
     Ok(codes
@@ -45,7 +45,7 @@ fn describe(
     in_use: &BTreeSet<LocationCode>,
     code: LocationCode,
 ) -> Location {
-    let place = places::find(code.as_str());
+    let place = builtin_locations::find(code.as_str());
     let builtin = place.is_some() || code.as_str() == LOCAL;
     let known = place.map_or(LOCAL_DESCRIPTION, |place| place.description);
     let dir = row.and_then(|row| row.dir.clone());
@@ -65,7 +65,7 @@ fn describe(
 pub fn add(plane: &Embedded, new: &NewLocation) -> Result<Location> {
     let code = &new.code;
     check_coordinates(new)?;
-    let builtin = places::find(code.as_str()).is_some() || code.as_str() == LOCAL;
+    let builtin = builtin_locations::find(code.as_str()).is_some() || code.as_str() == LOCAL;
     if builtin && new.dir.is_none() {
         return Err(
             Error::new(Code::LocationExists, format!("location {code} is built in")).hint(format!(

@@ -90,7 +90,7 @@ impl Embedded {
     }
 
     /// Reconciles every database, as after a start of the machine. Returns the failures; later changes try again.
-    pub fn settle(&self) -> Result<Vec<(LocationCode, Error)>> {
+    pub fn reconcile_all(&self) -> Result<Vec<(LocationCode, Error)>> {
         let change = self.change()?;
         Ok(reconcile::all(&change)?.failures)
     }
@@ -113,7 +113,7 @@ impl Embedded {
     }
 
     /// Refuses a directory that belongs to a server: its databases must be managed through that.
-    fn not_a_servers(&self) -> Result<()> {
+    fn check_no_server(&self) -> Result<()> {
         let path = self.dir.join(lock::SERVER);
         if !path.exists() {
             return Ok(());
@@ -133,7 +133,7 @@ impl Embedded {
 
     /// The catalog for reading; none if there is none yet. Pending work of killed processes is done first.
     fn read(&self) -> Result<Option<View<'_>>> {
-        self.not_a_servers()?;
+        self.check_no_server()?;
         let catalog = match self.catalog.get() {
             Some(catalog) => catalog,
             None => match Catalog::open(&self.catalog_path())? {
@@ -152,14 +152,14 @@ impl Embedded {
             && let Ok(Some(_lock)) = Lock::try_acquire(&self.lock_path())
         {
             catalog.durable()?;
-            let _ = reconcile::heal(&view);
+            let _ = reconcile::resume_pending(&view);
         }
         Ok(Some(view))
     }
 
     /// The catalog for a change: locked, and without pending work.
     fn change(&self) -> Result<Change<'_>> {
-        self.not_a_servers()?;
+        self.check_no_server()?;
         disk::private_dir(&self.dir)?;
         let lock = Lock::acquire(&self.lock_path())?;
         let catalog = match self.catalog.get() {
@@ -172,7 +172,7 @@ impl Embedded {
         catalog.migrate()?;
         catalog.durable()?;
         let change = Change::new(View::new(self, catalog)?, lock);
-        reconcile::heal(&change)?;
+        reconcile::resume_pending(&change)?;
         Ok(change)
     }
 }

@@ -4,12 +4,12 @@
 use super::Embedded;
 use super::catalog::Catalog;
 use super::catalog::databases::DatabaseRow;
-use super::catalog::places::{GroupRow, LocationRow};
+use super::catalog::locations::{GroupRow, LocationRow};
 use super::lock::Lock;
 use super::reconcile::{self, Report, Want};
+use crate::control::builtin_locations;
 use crate::control::database_url::DatabaseUrl;
 use crate::control::names::{DatabaseId, DatabaseName, GroupName, LocationCode};
-use crate::control::places;
 use crate::control::types::{Database, Group, InstanceState, Isolation};
 use crate::engine::{Damage, Limits, Site};
 use crate::error::{Code, Error, Result};
@@ -68,11 +68,13 @@ impl<'a> View<'a> {
 
     /// Refuses an unknown location.
     pub fn known_location(&self, code: &LocationCode) -> Result<()> {
-        if code.as_str() == places::LOCAL || places::find(code.as_str()).is_some() || self.locations.contains_key(code)
+        if code.as_str() == builtin_locations::LOCAL
+            || builtin_locations::find(code.as_str()).is_some()
+            || self.locations.contains_key(code)
         {
             return Ok(());
         }
-        let builtin = places::PLACES.iter().map(|place| place.code);
+        let builtin = builtin_locations::BUILTIN_LOCATIONS.iter().map(|place| place.code);
         let added = self.locations.keys().map(LocationCode::as_str);
         Err(location_not_found(code, builtin.chain(added)))
     }
@@ -235,7 +237,7 @@ pub fn group_not_found<'n>(name: &GroupName, all: impl Iterator<Item = &'n str>)
 pub fn location_not_found<'n>(code: &LocationCode, all: impl Iterator<Item = &'n str>) -> Error {
     const LIST: &str = "torso location list";
     let error = not_found(Code::LocationNotFound, "location", code.as_str(), LIST, all);
-    match places::called(code.as_str()) {
+    match builtin_locations::find_by_name(code.as_str()) {
         Some(place) => error.hint(format!(
             "did you mean {} ({})? {LIST} shows what there is",
             place.code, place.description

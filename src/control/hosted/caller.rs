@@ -1,8 +1,8 @@
 //! The caller: a user authenticated by an API token. Tokens that were looked up stay in memory until any token changes.
 
 use super::Shared;
-use super::keys::hash;
 use super::permission::Scopes;
+use super::secrets::hash;
 use super::store::ApiTokenRow;
 use crate::control::names::{TokenName, Username};
 use crate::error::{Code, Error, Result};

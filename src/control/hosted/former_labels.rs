@@ -3,7 +3,7 @@
 //! database that is made at such an address takes it over at once.
 
 use super::Shared;
-use super::labels::Route;
+use super::hostnames::Route;
 use super::store::FormerLabelRow;
 use crate::control::embedded::Placed;
 use crate::control::names::{DatabaseId, LocationCode, OrganizationSlug};
@@ -36,26 +36,26 @@ impl FormerLabels {
 impl Shared {
     /// Where a label leads: to the database that has it, else to the one that had it before it was renamed.
     pub(super) fn route(&self, label: &str) -> Option<Arc<Route>> {
-        if let Some(route) = self.labels.route(label) {
+        if let Some(route) = self.hostnames.route(label) {
             return Some(route);
         }
         let former = self
             .former_labels
             .get(label)
             .filter(|former| former.moved_from.is_none())?;
-        self.labels.route_at(&former.database_id, former.location.as_ref())
+        self.hostnames.route_at(&former.database_id, former.location.as_ref())
     }
 
     /// The public URL of a database that had a label before it moved to another organization, for the bearer of a token of
     /// the organization that it was in.
     pub(super) fn moved_to(&self, label: &str, token: &str) -> Option<String> {
         let former = self.former_labels.get(label)?;
-        let organization = self.access.organization_of(token)?;
+        let organization = self.token_authority.organization_of(token)?;
         if former.moved_from.as_deref() != Some(organization.as_str()) {
             return None;
         }
-        let route = self.labels.route_at(&former.database_id, former.location.as_ref());
-        let route = route.or_else(|| self.labels.route_at(&former.database_id, None))?;
+        let route = self.hostnames.route_at(&former.database_id, former.location.as_ref());
+        let route = route.or_else(|| self.hostnames.route_at(&former.database_id, None))?;
         Some(self.public.url(&route.label))
     }
 
@@ -76,7 +76,7 @@ impl Shared {
         let rows: Vec<FormerLabelRow> = std::iter::once(None)
             .chain(locations)
             .map(|location: Option<&LocationCode>| FormerLabelRow {
-                label: super::labels::label(&placed.name, organization, location),
+                label: super::hostnames::label(&placed.name, organization, location),
                 database_id: id.clone(),
                 location: location.cloned(),
                 moved_from: moved_from.map(str::to_owned),

@@ -1,7 +1,7 @@
 //! What metrics tell of databases and organizations: sizes, how far replicas are behind, and who exceeds a quota.
 
 use super::Shared;
-use super::labels::Route;
+use super::hostnames::Route;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,7 +21,7 @@ impl Shared {
         let Ok(engine) = self.sqld() else { return Vec::new() };
         use crate::engine::Engine as _;
         let mut primaries = HashMap::new();
-        let all = self.labels.instances().into_iter();
+        let all = self.hostnames.instances().into_iter();
         all.map(|route| {
             let bytes = engine.size(&route.site).unwrap_or(0);
             let frame = |site| engine.running(site).ok().flatten().and_then(|running| running.frame());
@@ -45,7 +45,7 @@ impl Shared {
 
     pub(super) fn organizations_over_quota(&self) -> usize {
         let all = self.records().organizations().unwrap_or_default();
-        let is_over = |id: &str| self.pools.tenancy(id).over_quota.load(Ordering::SeqCst);
+        let is_over = |id: &str| self.plane_pool.state(id).over_quota.load(Ordering::SeqCst);
         all.iter().filter(|row| is_over(&row.id)).count()
     }
 }

@@ -15,23 +15,23 @@
 //!
 //! Who may do what is decided in `permission` alone. The code that asks it also writes the audit log (`audit`).
 
-mod access;
+mod accounts;
 mod audit;
+mod background;
 mod caller;
-mod desk;
+mod database_tokens;
 mod former_labels;
 mod gauges;
-mod keeper;
-mod keys;
-mod labels;
-mod moves;
+mod hostnames;
+mod organization;
 pub mod permission;
 mod pool;
 mod process_check;
 mod quotas;
+mod secrets;
 mod start;
 mod store;
-mod tenant;
+mod transfers;
 mod uploads;
 mod usage;
 mod users;
@@ -39,41 +39,41 @@ mod users;
 pub use crate::engine::confine::Confinement;
 pub use crate::engine::process::{Listener, ProcessLabel, ProcessStatus};
 pub use crate::engine::sqld::{Endpoint, EngineSettings, LONGEST_STATEMENT, SqldEngine};
-pub use access::Grant;
 pub use caller::{Caller, Origin};
+pub use database_tokens::Grant;
 pub use gauges::InstanceGauge;
-pub use labels::{Route, label};
-pub use tenant::Export;
+pub use hostnames::{Route, label};
+pub use organization::Export;
 pub use uploads::Upload;
 
 use crate::control::ControlPlane;
 use crate::control::accounts::{Accounts, ApiToken, Organization, User};
+use crate::control::builtin_locations;
 use crate::control::embedded::Embedded;
 use crate::control::embedded::lock::{Lock, SERVER as SERVER_LOCK};
 use crate::control::names::{DatabaseName, LocationCode, OrganizationSlug, Username};
-use crate::control::places;
 use crate::control::tokens::Authorization;
 use crate::engine::file::FileEngine;
 use crate::engine::{Engine, disk};
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
 use crate::sync::lock;
-use access::{Access, Moment};
 use audit::{DailyEntries, Entry};
+use background::{BackgroundProgress, BackgroundTask};
 use caller::Sessions;
+use database_tokens::{ClockReading, TokenAuthority};
 use former_labels::FormerLabels;
+use hostnames::Hostnames;
 use jiff::Timestamp;
-use keeper::{Keeper, Progress};
-use keys::{derive_secret, open_signing_key};
-use labels::Labels;
-use moves::Moves;
-use pool::Pools;
+use pool::PlanePool;
+use secrets::{derive_secret, open_signing_key};
 use start::{allowed_locations, is_copy, known, own};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use store::Records;
+use transfers::TransferLocks;
 use uploads::Uploads;
 use url::Url;
 use usage::Traffic;
@@ -112,7 +112,7 @@ pub struct Public {
 /// The self-hosted control plane.
 pub struct Hosted {
     shared: Arc<Shared>,
-    keeper: Keeper,
+    background: BackgroundTask,
 }
 
 /// What all parts of the plane share.
@@ -124,16 +124,16 @@ struct Shared {
     locations: Option<Vec<LocationCode>>,
     records: Mutex<Records>,
     sessions: Sessions,
-    pools: Pools,
-    labels: Labels,
+    plane_pool: PlanePool,
+    hostnames: Hostnames,
     former_labels: FormerLabels,
-    access: Access,
+    token_authority: TokenAuthority,
     traffic: Traffic,
     uploads: Uploads,
     /// What the gateway proves with that it gave out a baton.
     stream_secret: [u8; 32],
-    progress: Progress,
-    moves: Moves,
+    progress: BackgroundProgress,
+    transfers: TransferLocks,
     daily_entries: DailyEntries,
     /// Quotas have changed since storage was last checked.
     quotas_changed: AtomicBool,
@@ -162,9 +162,9 @@ impl Hosted {
         let locations = allowed_locations(&records, options.locations)?;
         let former_labels = FormerLabels::new(records.former_labels(Timestamp::now())?);
         let key_file = dir.join("keys").join("database-tokens.pem");
-        let access = Access::open(open_signing_key(&key_file)?, &records)?;
+        let token_authority = TokenAuthority::open(open_signing_key(&key_file)?, &records)?;
         let shared = Shared {
-            pools: Pools::new(dir.join("organizations")),
+            plane_pool: PlanePool::new(dir.join("organizations")),
             uploads: Uploads::new(dir.join("uploads")),
             dir,
             engine: options.engine,
@@ -172,13 +172,13 @@ impl Hosted {
             locations,
             records: Mutex::new(records),
             sessions: Sessions::default(),
-            labels: Labels::default(),
+            hostnames: Hostnames::default(),
             former_labels,
-            access,
+            token_authority,
             traffic: Traffic::default(),
             stream_secret: derive_secret(&key_file, "streams")?,
-            progress: Progress::default(),
-            moves: Moves::default(),
+            progress: BackgroundProgress::default(),
+            transfers: TransferLocks::default(),
             daily_entries: DailyEntries::default(),
             quotas_changed: AtomicBool::default(),
             is_copy,
@@ -190,20 +190,20 @@ impl Hosted {
         }
         shared.sweep()?;
         let shared = Arc::new(shared);
-        let keeper = Keeper::default();
-        keeper.start(&shared)?;
-        Ok((Self { shared, keeper }, token))
+        let background = BackgroundTask::default();
+        background.start(&shared)?;
+        Ok((Self { shared, background }, token))
     }
 
     /// Stops the databases' processes, within 10 seconds, for good.
     pub fn shutdown(&self) {
-        self.keeper.stop(&self.shared);
+        self.background.stop(&self.shared);
         let _ = self.shared.write_usage();
         self.shared.write_uses();
         if let Engines::Sqld(engine) = &self.shared.engine {
             engine.shutdown();
         }
-        self.keeper.wait();
+        self.background.wait();
     }
 
     /// Fails with `unavailable`, and a reason, unless everything that is wanted runs.
@@ -247,7 +247,9 @@ impl Hosted {
             return Vec::new();
         };
         let ids = engine.all_damaged().into_keys();
-        let mut labels: Vec<_> = ids.map(|id| self.shared.labels.label_of(&id).unwrap_or(id)).collect();
+        let mut labels: Vec<_> = ids
+            .map(|id| self.shared.hostnames.label_of(&id).unwrap_or(id))
+            .collect();
         labels.sort();
         labels
     }
@@ -270,7 +272,7 @@ impl Hosted {
         caller: &'a Caller,
         organization: Option<&OrganizationSlug>,
     ) -> Result<Box<dyn ControlPlane + 'a>> {
-        Ok(Box::new(self.shared.tenant(caller, organization)?))
+        Ok(Box::new(self.shared.organization_plane(caller, organization)?))
     }
 
     /// The organization that the caller's token is limited to; none for a token that is not.
@@ -283,7 +285,7 @@ impl Hosted {
     }
 
     pub fn accounts<'a>(&'a self, caller: &'a Caller) -> Box<dyn Accounts + 'a> {
-        Box::new(desk::Desk::new(&self.shared, caller))
+        Box::new(accounts::CallerAccounts::new(&self.shared, caller))
     }
 
     /// The API tokens that are restricted to an organization, each with the name and address of whoever made it: of all
@@ -293,7 +295,7 @@ impl Hosted {
         caller: &Caller,
         of: &OrganizationSlug,
     ) -> Result<Vec<(ApiToken, Username, String)>> {
-        let all = desk::Desk::new(&self.shared, caller).organization_tokens(of)?;
+        let all = accounts::CallerAccounts::new(&self.shared, caller).organization_tokens(of)?;
         Ok(all
             .into_iter()
             .map(|(token, user)| (token, user.username, user.email))
@@ -302,7 +304,7 @@ impl Hosted {
 
     /// A dry run of making an organization: what it would be, or the error. Nothing is changed.
     pub fn plan_organization(&self, caller: &Caller, name: &str) -> Result<Organization> {
-        desk::Desk::new(&self.shared, caller).planned(name)
+        accounts::CallerAccounts::new(&self.shared, caller).planned(name)
     }
 
     /// Writes a failed call into the audit log, unless it has an entry already: calls that fail early have none. `what`
@@ -323,7 +325,9 @@ impl Hosted {
         size: u64,
         sha256: Option<[u8; 32]>,
     ) -> Result<Upload> {
-        self.shared.tenant(caller, organization)?.begin_upload(size, sha256)
+        self.shared
+            .organization_plane(caller, organization)?
+            .begin_upload(size, sha256)
     }
 
     /// Takes a piece of an upload, of at most `len` bytes, beginning at `offset`, which must not leave a gap.
@@ -337,18 +341,18 @@ impl Hosted {
         len: u64,
     ) -> Result<Upload> {
         self.shared
-            .tenant(caller, organization)?
+            .organization_plane(caller, organization)?
             .put_chunk(id, offset, reader, len)
     }
 
     /// The state of an upload.
     pub fn upload(&self, caller: &Caller, organization: Option<&OrganizationSlug>, id: &str) -> Result<Upload> {
-        self.shared.tenant(caller, organization)?.upload(id)
+        self.shared.organization_plane(caller, organization)?.upload(id)
     }
 
     /// Discards an upload; returns its last state.
     pub fn drop_upload(&self, caller: &Caller, organization: Option<&OrganizationSlug>, id: &str) -> Result<Upload> {
-        self.shared.tenant(caller, organization)?.drop_upload(id)
+        self.shared.organization_plane(caller, organization)?.drop_upload(id)
     }
 
     /// Takes a dump whose size is not known before. Returns the upload, and the URL for
@@ -359,7 +363,7 @@ impl Hosted {
         organization: Option<&OrganizationSlug>,
         reader: &mut dyn Read,
     ) -> Result<(Upload, String)> {
-        self.shared.tenant(caller, organization)?.adopt_dump(reader)
+        self.shared.organization_plane(caller, organization)?.adopt_dump(reader)
     }
 
     /// A consistent copy of a database, as it is at a location or at its primary, as a SQLite file.
@@ -370,7 +374,9 @@ impl Hosted {
         name: &DatabaseName,
         location: Option<&LocationCode>,
     ) -> Result<Export> {
-        self.shared.tenant(caller, organization)?.export(name, location)
+        self.shared
+            .organization_plane(caller, organization)?
+            .export(name, location)
     }
 
     /// Whether an invitation can be accepted.
@@ -409,8 +415,8 @@ impl Hosted {
     /// whole group.
     #[must_use]
     pub fn route_of_token(&self, token: &str) -> Option<Arc<Route>> {
-        let id = self.shared.access.database_of(token)?;
-        self.shared.labels.route_at(&id, None)
+        let id = self.shared.token_authority.database_of(token)?;
+        self.shared.hostnames.route_at(&id, None)
     }
 
     /// The public URL of a database that had a label before it moved to another organization, for the bearer of a token of
@@ -430,22 +436,24 @@ impl Hosted {
     /// error whether or not the label leads anywhere.
     pub fn authorize_label(&self, label: &str, token: &str) -> Result<(Arc<Route>, Grant)> {
         let route = self.route(label);
-        let grant = self.shared.access.authorize(token, route.as_deref()).map_err(|error| {
-            match self.shared.access.database_of(token) {
-                Some(id) if self.shared.labels.route_at(&id, None).is_none() => {
+        let grant = self
+            .shared
+            .token_authority
+            .authorize(token, route.as_deref())
+            .map_err(|error| match self.shared.token_authority.database_of(token) {
+                Some(id) if self.shared.hostnames.route_at(&id, None).is_none() => {
                     Error::new(Code::DatabaseNotFound, "the database that the token is for is no more")
                         .hint("torso db list")
                 }
                 _ => error,
-            }
-        })?;
+            })?;
         let route = route.ok_or_else(|| Error::new(Code::Internal, "a token was accepted for no database"))?;
         Ok((route, grant))
     }
 
     /// What the bearer of a database token may do with a route's database. `unauthenticated` if nothing.
     pub fn authorize(&self, token: &str, route: &Route) -> Result<Grant> {
-        self.shared.access.authorize(token, Some(route))
+        self.shared.token_authority.authorize(token, Some(route))
     }
 
     /// A secret by which the gateway recognizes what it gave out, also before the server was started anew.
@@ -457,8 +465,8 @@ impl Hosted {
     /// Whether the route's organization stores more than it may: then nothing is added to its databases.
     #[must_use]
     pub fn is_over_quota(&self, route: &Route) -> bool {
-        let tenancy = self.shared.pools.tenancy(&route.organization_id);
-        tenancy.over_quota.load(Ordering::SeqCst)
+        let state = self.shared.plane_pool.state(&route.organization_id);
+        state.over_quota.load(Ordering::SeqCst)
     }
 
     /// Where the route's instance takes SQL. `unavailable` while it does not.
@@ -482,13 +490,15 @@ impl Hosted {
     pub fn internal_token(&self, route: &Route, authorization: Authorization) -> Result<Secret> {
         let engine = self.shared.sqld()?;
         self.shared
-            .access
-            .internal(engine, &route.id, authorization, Moment::now())
+            .token_authority
+            .internal(engine, &route.id, authorization, ClockReading::now())
     }
 
     /// Has a new token made in place of one that a process has refused.
     pub fn forget_internal_token(&self, route: &Route, authorization: Authorization, refused: &str) {
-        self.shared.access.forget_internal(&route.id, authorization, refused);
+        self.shared
+            .token_authority
+            .forget_internal(&route.id, authorization, refused);
     }
 
     /// Counts a use of an instance, and bytes of its log that were sent to embedded replicas of clients.
@@ -531,7 +541,7 @@ impl Shared {
     fn default_location(&self) -> Result<LocationCode> {
         match self.locations.as_deref() {
             Some([first, ..]) => Ok(first.clone()),
-            _ => places::LOCAL.parse(),
+            _ => builtin_locations::LOCAL.parse(),
         }
     }
 

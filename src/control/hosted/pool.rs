@@ -18,7 +18,7 @@ const IDLE: usize = 4;
 
 /// What an organization has in memory.
 #[derive(Default)]
-pub(super) struct Tenancy {
+pub(super) struct OrganizationState {
     idle: Mutex<Vec<Embedded>>,
     /// Held while something is made that a quota counts.
     pub making: Mutex<()>,
@@ -30,16 +30,16 @@ pub(super) struct Tenancy {
     pub unsettled: AtomicBool,
 }
 
-pub(super) struct Pools {
+pub(super) struct PlanePool {
     dir: PathBuf,
-    tenancies: Mutex<HashMap<String, Arc<Tenancy>>>,
+    states: Mutex<HashMap<String, Arc<OrganizationState>>>,
 }
 
-impl Pools {
+impl PlanePool {
     pub fn new(dir: PathBuf) -> Self {
         Self {
             dir,
-            tenancies: Mutex::default(),
+            states: Mutex::default(),
         }
     }
 
@@ -48,23 +48,23 @@ impl Pools {
         self.dir.join(id)
     }
 
-    pub fn tenancy(&self, id: &str) -> Arc<Tenancy> {
-        Arc::clone(lock(&self.tenancies).entry(id.to_owned()).or_default())
+    pub fn state(&self, id: &str) -> Arc<OrganizationState> {
+        Arc::clone(lock(&self.states).entry(id.to_owned()).or_default())
     }
 
     /// Closes what is open of an organization.
     pub fn close(&self, id: &str) {
-        lock(&self.tenancies).remove(id);
+        lock(&self.states).remove(id);
     }
 }
 
-/// A plane on loan. It goes back when it is dropped.
-pub(super) struct Loan {
+/// An embedded plane in use by one thread. It goes back into the pool when it is dropped.
+pub(super) struct PlaneGuard {
     plane: Option<Embedded>,
-    tenancy: Arc<Tenancy>,
+    state: Arc<OrganizationState>,
 }
 
-impl Deref for Loan {
+impl Deref for PlaneGuard {
     type Target = Embedded;
     fn deref(&self) -> &Embedded {
         // It is taken out only by `drop`.
@@ -72,9 +72,9 @@ impl Deref for Loan {
     }
 }
 
-impl Drop for Loan {
+impl Drop for PlaneGuard {
     fn drop(&mut self) {
-        let mut idle = lock(&self.tenancy.idle);
+        let mut idle = lock(&self.state.idle);
         if idle.len() < IDLE {
             idle.extend(self.plane.take());
         }
@@ -83,48 +83,48 @@ impl Drop for Loan {
 
 impl Shared {
     /// A plane over an organization's databases, with no questions asked.
-    pub(super) fn plane_of(&self, organization: &OrganizationRow) -> Result<Loan> {
-        let tenancy = self.pools.tenancy(&organization.id);
-        let idle = lock(&tenancy.idle).pop();
+    pub(super) fn plane_of(&self, organization: &OrganizationRow) -> Result<PlaneGuard> {
+        let state = self.plane_pool.state(&organization.id);
+        let idle = lock(&state.idle).pop();
         let plane = match idle {
             Some(plane) => plane,
             None => self
-                .embedded(&self.pools.dir(&organization.id))?
-                .with_quota(Arc::clone(&tenancy.over_quota)),
+                .embedded(&self.plane_pool.dir(&organization.id))?
+                .with_quota(Arc::clone(&state.over_quota)),
         };
-        Ok(Loan {
+        Ok(PlaneGuard {
             plane: Some(plane),
-            tenancy,
+            state,
         })
     }
 
     /// Has labels lead to a database as it is now.
-    pub(super) fn publish(&self, owner: &OrganizationRow, plane: &Loan, name: &DatabaseName) -> Result<Placed> {
-        let tenancy = self.pools.tenancy(&owner.id);
-        let _publishing = lock(&tenancy.publishing);
+    pub(super) fn publish(&self, owner: &OrganizationRow, plane: &PlaneGuard, name: &DatabaseName) -> Result<Placed> {
+        let state = self.plane_pool.state(&owner.id);
+        let _publishing = lock(&state.publishing);
         let placed = plane.placement(name)?;
-        self.labels.set((&owner.id, &owner.slug), &placed);
+        self.hostnames.set((&owner.id, &owner.slug), &placed);
         Ok(placed)
     }
 
     /// Has no label lead to a database that is gone.
     pub(super) fn unpublish(&self, organization_id: &str, id: &DatabaseId) {
-        let tenancy = self.pools.tenancy(organization_id);
-        let _publishing = lock(&tenancy.publishing);
-        self.labels.remove(id);
+        let state = self.plane_pool.state(organization_id);
+        let _publishing = lock(&state.publishing);
+        self.hostnames.remove(id);
     }
 
     /// Has labels lead to what an organization has.
     pub(super) fn refresh(&self, organization: &OrganizationRow) -> Result<()> {
-        let tenancy = self.pools.tenancy(&organization.id);
-        let _publishing = lock(&tenancy.publishing);
+        let state = self.plane_pool.state(&organization.id);
+        let _publishing = lock(&state.publishing);
         let all = self.plane_of(organization)?.placements()?;
-        self.labels.set_all((&organization.id, &organization.slug), &all);
+        self.hostnames.set_all((&organization.id, &organization.slug), &all);
         Ok(())
     }
 
     /// Has no label lead to an organization's databases.
     pub(super) fn refresh_none(&self, organization: &OrganizationRow) {
-        self.labels.set_all((&organization.id, &organization.slug), &[]);
+        self.hostnames.set_all((&organization.id, &organization.slug), &[]);
     }
 }

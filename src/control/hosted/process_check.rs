@@ -15,7 +15,7 @@ impl Shared {
                 fix: fix.map(str::to_owned),
             });
         };
-        let pools = self.labels.pools(organization_id);
+        let pools = self.hostnames.pools(organization_id);
         let own: Vec<_> = self
             .processes()
             .into_iter()

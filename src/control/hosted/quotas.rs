@@ -69,7 +69,7 @@ impl Shared {
             None => format!("{QUOTA}{name}"),
             Some(slug) => {
                 if records.organization(slug)?.is_none() {
-                    return Err(super::tenant::organization_not_found(slug));
+                    return Err(super::organization::organization_not_found(slug));
                 }
                 format!("{QUOTA}{name}@{slug}")
             }
@@ -86,26 +86,26 @@ impl Shared {
         let used: HashSet<String> = self.traffic.organizations();
         let organizations = self.records().organizations()?;
         for organization in organizations {
-            let tenancy = self.pools.tenancy(&organization.id);
-            let was_over = tenancy.over_quota.load(Ordering::SeqCst);
-            let unsettled = tenancy.unsettled.load(Ordering::SeqCst);
+            let state = self.plane_pool.state(&organization.id);
+            let was_over = state.over_quota.load(Ordering::SeqCst);
+            let unsettled = state.unsettled.load(Ordering::SeqCst);
             if !(all || was_over || unsettled || used.contains(&organization.id)) {
                 continue;
             }
             let most = self.quotas(&organization)?.storage;
             let is_over = match most {
                 0 => false,
-                most => super::tenant::bytes_stored(&*self.plane_of(&organization)?)? > most,
+                most => super::organization::bytes_stored(&*self.plane_of(&organization)?)? > most,
             };
             if is_over != was_over {
-                tenancy.over_quota.store(is_over, Ordering::SeqCst);
-                tenancy.unsettled.store(true, Ordering::SeqCst);
+                state.over_quota.store(is_over, Ordering::SeqCst);
+                state.unsettled.store(true, Ordering::SeqCst);
                 tracing::info!(organization = %organization.slug, blocked = is_over, "storage quota");
             }
             if is_over != was_over || unsettled {
                 // If a process is not running, this is repeated in the next round; starting it also applies the limits.
                 let settled = self.plane_of(&organization)?.enforce().is_ok_and(|failed| failed == 0);
-                tenancy.unsettled.store(!settled, Ordering::SeqCst);
+                state.unsettled.store(!settled, Ordering::SeqCst);
             }
         }
         Ok(())

@@ -1,11 +1,11 @@
 //! What is checked and remembered when a server starts, and what its operator is warned of.
 
 use super::Shared;
+use super::organization::locations_in_use;
 use super::store::Records;
-use super::tenant::locations_in_use;
+use crate::control::builtin_locations;
 use crate::control::embedded::lock::Lock;
 use crate::control::names::LocationCode;
-use crate::control::places;
 use crate::error::{Code, Error, Result};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -54,7 +54,9 @@ pub(super) fn is_copy(records: &Records, dir: &Path) -> Result<bool> {
 
 /// Refuses unknown locations.
 pub(super) fn known(given: &[LocationCode]) -> Result<()> {
-    let is_unknown = |code: &&LocationCode| places::find(code.as_str()).is_none() && code.as_str() != places::LOCAL;
+    let is_unknown = |code: &&LocationCode| {
+        builtin_locations::find(code.as_str()).is_none() && code.as_str() != builtin_locations::LOCAL
+    };
     match given.iter().find(is_unknown) {
         None => Ok(()),
         Some(unknown) => Err(
@@ -90,7 +92,7 @@ impl Shared {
     pub(super) fn warnings(&self) -> Result<Vec<String>> {
         let offered = self.locations.as_deref();
         let mut warnings = Vec::new();
-        let offers_local = offered.is_none_or(|all| all.iter().any(|code| code.as_str() == places::LOCAL));
+        let offers_local = offered.is_none_or(|all| all.iter().any(|code| code.as_str() == builtin_locations::LOCAL));
         if offers_local && self.public.base.scheme() == "https" {
             warnings.push(
                 "the official Turso CLI speaks plain HTTP to databases whose primary is in the location local, and cannot open \

@@ -64,12 +64,12 @@ pub(super) struct Uploads {
 }
 
 /// Keeps others from an upload while it lives.
-struct Busy<'a> {
+struct UploadLock<'a> {
     uploads: &'a Uploads,
     id: String,
 }
 
-impl Drop for Busy<'_> {
+impl Drop for UploadLock<'_> {
     fn drop(&mut self) {
         lock(&self.uploads.busy).remove(&self.id);
     }
@@ -103,10 +103,10 @@ impl Uploads {
         Ok(self.dir.join(canonical(id)?))
     }
 
-    fn reserve(&self, id: &str) -> Result<Busy<'_>> {
+    fn reserve(&self, id: &str) -> Result<UploadLock<'_>> {
         let canonical = canonical(id)?;
         if lock(&self.busy).insert(canonical.clone()) {
-            return Ok(Busy {
+            return Ok(UploadLock {
                 uploads: self,
                 id: canonical,
             });

@@ -1,10 +1,10 @@
 //! Usage of databases. Processes have counters, which begin anew with the process; they are read now and then, and the
 //! differences are added up by day, so that totals never decrease. Spans of time are whole days (UTC).
 
-use super::labels::Route;
+use super::hostnames::Route;
+use super::organization::OrganizationPlane;
 use super::permission::Target;
 use super::store::Reading;
-use super::tenant::Tenant;
 use super::{Engines, Shared};
 use crate::control::ControlPlane as _;
 use crate::control::accounts::{OrganizationTotals, OrganizationUsage};
@@ -131,7 +131,7 @@ impl Shared {
     }
 }
 
-impl Tenant<'_> {
+impl OrganizationPlane<'_> {
     pub(super) fn usage_of(&self, name: &DatabaseName, span: Span) -> Result<DatabaseUsage> {
         self.look_at(name, |plane| {
             let placed = plane.placement(name)?;
@@ -196,7 +196,7 @@ impl Tenant<'_> {
             let (from, to) = days(Span::default());
             let mut totals = OrganizationTotals {
                 groups: u64::try_from(plane.list_groups()?.len()).unwrap_or(u64::MAX),
-                locations: u64::try_from(super::tenant::locations_in_use(plane)?.len()).unwrap_or(u64::MAX),
+                locations: u64::try_from(super::organization::locations_in_use(plane)?.len()).unwrap_or(u64::MAX),
                 ..OrganizationTotals::default()
             };
             let mut databases = Vec::new();

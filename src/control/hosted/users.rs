@@ -1,7 +1,7 @@
 //! Making users: the first one of a server, and whoever accepts an invitation.
 
 use super::store::{ApiTokenRow, OrganizationRow, Records, UserRow};
-use super::{PLAN, Shared, keys, new_id};
+use super::{PLAN, Shared, new_id, secrets};
 use crate::control::ControlPlane;
 use crate::control::accounts::{MemberRole, OrganizationKind};
 use crate::control::names::{DEFAULT_GROUP, Username};
@@ -57,7 +57,7 @@ impl Shared {
             require_mfa: false,
             created_at: now,
         };
-        let text = keys::secret(API_TOKEN)?;
+        let text = secrets::secret(API_TOKEN)?;
         let token = ApiTokenRow {
             id: new_id(),
             user_id: user.id.clone(),
@@ -80,7 +80,7 @@ impl Shared {
                 records.insert_user(&user)?;
                 records.insert_organization(&organization)?;
                 records.set_member(&organization.id, &user.id, MemberRole::Owner)?;
-                records.insert_api_token(&token, &keys::hash(&text))?;
+                records.insert_api_token(&token, &secrets::hash(&text))?;
                 more(&records, &user)
             })?;
         }

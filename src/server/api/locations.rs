@@ -2,8 +2,8 @@
 
 use super::call::Call;
 use super::reply::{Reply, to_json};
+use crate::control::builtin_locations;
 use crate::control::names::LocationCode;
-use crate::control::places;
 use crate::control::types::Location;
 use crate::error::Result;
 use serde_json::{Map, Value, json};
@@ -58,5 +58,5 @@ pub(super) fn get(call: &Call<'_>) -> Result<Reply> {
 
 /// In kilometres; none if a location has no coordinates.
 fn distance(from: &Location, to: &Location) -> Option<f64> {
-    Some(places::distance_km(from.lat?, from.lon?, to.lat?, to.lon?))
+    Some(builtin_locations::distance_km(from.lat?, from.lon?, to.lat?, to.lon?))
 }

@@ -2,8 +2,8 @@
 //! failure on the way removes the database again.
 
 use super::{CHUNK, Retries, cannot_read, piece};
+use crate::control::client::api_error::CallSubject;
 use crate::control::client::http::Failed;
-use crate::control::client::refusal::About;
 use crate::control::client::{Client, about_database, wire};
 use crate::control::names::{DatabaseName, TokenId};
 use crate::control::tokens::{Expiration, NewToken};
@@ -22,7 +22,7 @@ const STEP: Duration = Duration::from_secs(300);
 
 /// What the service answers when an upload begins.
 #[derive(Deserialize)]
-struct Begun {
+struct StartedUpload {
     chunk_size: u64,
     upload_id: Value,
 }
@@ -78,7 +78,7 @@ impl Client {
         let start = serde_json::to_vec(&json!({ "db_size_bytes": size })).unwrap_or_default();
         let at = join("v2/upload/start")?;
         let reply = self.step(&database.name, &at, &start, &about(), &mut || progress(0, size))?;
-        let begun: Begun = wire::read(reply, "the upload")?;
+        let begun: StartedUpload = wire::read(reply, "the upload")?;
         let id: TokenId = match &begun.upload_id {
             Value::String(id) => id.parse()?,
             other => other.to_string().parse()?,
@@ -112,7 +112,7 @@ impl Client {
         name: &DatabaseName,
         url: &Url,
         bytes: &[u8],
-        about: &About<'_>,
+        about: &CallSubject<'_>,
         go_on: &mut dyn FnMut() -> Result<()>,
     ) -> Result<Value> {
         let mut retries = Retries::default();

@@ -6,9 +6,9 @@
 mod cloud;
 mod note;
 
+use super::api_error::CallSubject;
 use super::call::{Call, POLL};
 use super::http::Failed;
-use super::refusal::About;
 use super::{Client, about, is_unsupported, wire};
 use crate::control::files::{SQLITE_HEADER, sha256};
 use crate::control::names::TokenId;
@@ -16,7 +16,7 @@ use crate::control::routes;
 use crate::control::types::{CreateDatabase, Database};
 use crate::control::{ControlPlane, Progress};
 use crate::error::{Code, Error, Result};
-use note::Note;
+use note::UploadNote;
 use serde::Deserialize;
 use serde_json::json;
 use std::fs::File;
@@ -79,7 +79,10 @@ impl Client {
             .and_then(|()| sha256(&mut file))
             .map_err(|error| cannot_read(path, error))?;
         let mut note = self.note(request, &sha256);
-        let left = note.as_mut().and_then(Note::left).and_then(|id| self.left(&id, size));
+        let left = note
+            .as_mut()
+            .and_then(UploadNote::left)
+            .and_then(|id| self.left(&id, size));
         let begun = left.map_or_else(|| self.begin(size, &sha256), Ok);
         match begun {
             Ok(upload) => {
@@ -100,7 +103,7 @@ impl Client {
 
     /// Ends an upload that failed. If trying again may help, the note is kept and the same command resumes it; else the
     /// server discards it.
-    fn ended(&self, error: Error, id: &TokenId, note: Option<Note>) -> Error {
+    fn ended(&self, error: Error, id: &TokenId, note: Option<UploadNote>) -> Error {
         match note {
             Some(note) if error.kind().retryable() => {
                 note.keep();
@@ -114,15 +117,15 @@ impl Client {
     }
 
     /// The note of the upload of this content for this database.
-    fn note(&self, request: &CreateDatabase, sha256: &str) -> Option<Note> {
+    fn note(&self, request: &CreateDatabase, sha256: &str) -> Option<UploadNote> {
         let organization = self.organization.as_ref().map_or("", |slug| slug.as_str());
         let about = [&*self.address(), organization, request.name.as_str(), sha256];
-        Note::take(self.notes.as_deref()?, &about)
+        UploadNote::take(self.notes.as_deref()?, &about)
     }
 
     /// The upload of a killed command, if the server still has it.
     fn left(&self, id: &str, size: u64) -> Option<Upload> {
-        let about = About::new("the upload", Code::UploadNotFound, Code::Conflict);
+        let about = CallSubject::new("the upload", Code::UploadNotFound, Code::Conflict);
         let id: TokenId = id.parse().ok()?;
         let reply = self
             .http
@@ -152,7 +155,7 @@ impl Client {
     ) -> Result<()> {
         let id: TokenId = upload.id.parse()?;
         let at = self.scoped(&routes::upload(&id));
-        let about = || About::new("the upload", Code::UploadNotFound, Code::Conflict);
+        let about = || CallSubject::new("the upload", Code::UploadNotFound, Code::Conflict);
         let mut retries = Retries::default();
         let mut chunk = FIRST_CHUNK;
         // What is taken on the way, as far as that has been found out.
@@ -233,7 +236,7 @@ impl Client {
     }
 
     fn is_used(&self, id: &TokenId) -> Result<bool> {
-        let about = About::new("the upload", Code::UploadNotFound, Code::Conflict);
+        let about = CallSubject::new("the upload", Code::UploadNotFound, Code::Conflict);
         match self.http.ask(&Call::get(self.scoped(&routes::upload(id)), about)) {
             Ok(_) => Ok(false),
             Err(error) if error.code() == Code::UploadNotFound => Ok(true),
@@ -244,7 +247,7 @@ impl Client {
     /// Has the server discard what has arrived. Nothing is lost when that fails: it does so by itself within an hour.
     fn give_up(&self, id: &TokenId) {
         let at = self.scoped(&routes::upload(id));
-        let about = About::new("the upload", Code::UploadNotFound, Code::Conflict);
+        let about = CallSubject::new("the upload", Code::UploadNotFound, Code::Conflict);
         let _ = self.http.in_passing().ask(&Call::delete(at, about));
     }
 }

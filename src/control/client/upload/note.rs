@@ -14,14 +14,14 @@ use std::time::Duration;
 const KEPT: Duration = Duration::from_secs(24 * 3600);
 
 /// A note, locked by this process.
-pub(super) struct Note {
+pub(super) struct UploadNote {
     path: PathBuf,
     file: File,
     /// Whether another command may still resume the upload.
     keep: bool,
 }
 
-impl Note {
+impl UploadNote {
     /// Locks the note of the upload that `about` identifies: the server, the organization, the database, the content. None if
     /// that fails, or another command has it.
     pub fn take(dir: &Path, about: &[&str]) -> Option<Self> {
@@ -70,7 +70,7 @@ impl Note {
     }
 }
 
-impl Drop for Note {
+impl Drop for UploadNote {
     fn drop(&mut self) {
         if !self.keep {
             // What is left is removed by a later sweep.
@@ -112,24 +112,27 @@ mod tests {
     #[test]
     fn what_a_killed_command_noted_is_found_by_the_same_command_only() {
         let dir = tempfile::tempdir().unwrap();
-        let mut note = Note::take(dir.path(), &ABOUT).unwrap();
+        let mut note = UploadNote::take(dir.path(), &ABOUT).unwrap();
         assert_eq!(note.left(), None);
         note.write("an-earlier-and-longer-one");
         note.write("u1");
         // While it lives nobody else takes it; what is about something else has its own.
-        assert!(Note::take(dir.path(), &ABOUT).is_none());
-        assert_eq!(Note::take(dir.path(), &["http://serverapp", ""]).unwrap().left(), None);
+        assert!(UploadNote::take(dir.path(), &ABOUT).is_none());
+        assert_eq!(
+            UploadNote::take(dir.path(), &["http://serverapp", ""]).unwrap().left(),
+            None
+        );
         note.keep();
-        let mut again = Note::take(dir.path(), &ABOUT).unwrap();
+        let mut again = UploadNote::take(dir.path(), &ABOUT).unwrap();
         assert_eq!(again.left().as_deref(), Some("u1"));
         drop(again);
-        assert_eq!(Note::take(dir.path(), &ABOUT).unwrap().left(), None);
+        assert_eq!(UploadNote::take(dir.path(), &ABOUT).unwrap().left(), None);
     }
 
     #[test]
     fn old_notes_go_unless_somebody_holds_them() {
         let dir = tempfile::tempdir().unwrap();
-        let held = Note::take(dir.path(), &ABOUT).unwrap();
+        let held = UploadNote::take(dir.path(), &ABOUT).unwrap();
         let long_ago = std::time::SystemTime::now() - KEPT - Duration::from_secs(60);
         held.file.set_modified(long_ago).unwrap();
         let left = dir.path().join("left");

@@ -1,8 +1,8 @@
-//! The catalog: a [`Store`] with its schema. The queries are in `places` (locations, groups) and `databases`; the rules are
+//! The catalog: a [`Store`] with its schema. The queries are in `locations` (locations, groups) and `databases`; the rules are
 //! the plane's.
 
 pub mod databases;
-pub mod places;
+pub mod locations;
 
 use crate::control::store::{Kind, Store, parsed, parsed_maybe};
 use crate::error::Result;

@@ -452,7 +452,7 @@ pub fn all(view: &View<'_>) -> Result<Report> {
 }
 
 /// Does all pending work. What cannot be done now stays pending and is not an error.
-pub fn heal(view: &View<'_>) -> Result<()> {
+pub fn resume_pending(view: &View<'_>) -> Result<()> {
     if !view.catalog.has_work()? {
         return Ok(());
     }

@@ -1,4 +1,4 @@
-//! Labels that databases had before they were renamed or moved.
+//! Hostnames that databases had before they were renamed or moved.
 
 use super::Records;
 use crate::control::names::{DatabaseId, LocationCode};

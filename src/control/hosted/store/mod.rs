@@ -3,15 +3,15 @@
 //! There is one connection, for one thread at a time; what every request needs is cached in memory by the plane.
 
 mod former_labels;
-mod moves;
 mod people;
 mod tokens;
+mod transfers;
 mod usage;
 
 pub use former_labels::FormerLabelRow;
-pub use moves::{GroupMoveRow, MoveRow};
 pub use people::{InviteRow, MemberRow, OrganizationRow, UserRow};
 pub use tokens::{ApiTokenRow, DatabaseTokenRow};
+pub use transfers::{GroupTransferRow, TransferRow};
 pub use usage::Reading;
 
 use crate::control::accounts::AuditEntry;

@@ -1,6 +1,6 @@
 //! Database tokens of an organization: making, listing, ending.
 
-use super::{Loan, Tenant};
+use super::{OrganizationPlane, PlaneGuard};
 use crate::control::ControlPlane as _;
 use crate::control::embedded::Placed;
 use crate::control::hosted::permission::{Action, Target};
@@ -17,7 +17,7 @@ use std::time::Duration;
 /// Characters of the longest token name.
 const LONGEST_NAME: usize = 100;
 
-impl Tenant<'_> {
+impl OrganizationPlane<'_> {
     pub(super) fn mint_for_database(&self, name: &DatabaseName, new: &NewToken) -> Result<Minted> {
         let data = described(json!({ "database": name }), new);
         let entry = if new.is_of_a_command() {
@@ -78,7 +78,7 @@ impl Tenant<'_> {
             },
             revoked_at: None,
         };
-        let jwt = self.shared.access.sign(&row)?;
+        let jwt = self.shared.token_authority.sign(&row)?;
         {
             let records = self.shared.records();
             records.write(|| records.insert_database_token(&row))?;
@@ -169,7 +169,7 @@ impl Tenant<'_> {
             format!("invalidated the tokens of group {name}"),
             json!({ "group": name, "grace_seconds": grace.as_secs() }),
         );
-        self.change(Action::RotateGroup, Target::Group(name), entry, |plane: &Loan| {
+        self.change(Action::RotateGroup, Target::Group(name), entry, |plane: &PlaneGuard| {
             let group: Group = plane.get_group(name)?;
             self.end_all(grace, |records| records.all_tokens_of_group(&group.uuid))
         })
@@ -189,7 +189,7 @@ impl Tenant<'_> {
         let records = self.shared.records();
         let at = records.write(|| records.revoke(&row.id, at))?;
         // Under the lock, so that a later time does not replace an earlier one.
-        self.shared.access.end([(row.id.clone(), at)]);
+        self.shared.token_authority.end([(row.id.clone(), at)]);
         row.revoked_at = Some(at);
         Ok(row)
     }
@@ -210,7 +210,7 @@ impl Tenant<'_> {
                 .map(|row| records.revoke(&row.id, at).map(|at| (row.id, at)))
                 .collect::<Result<Vec<_>>>()
         })?;
-        self.shared.access.end(ended);
+        self.shared.token_authority.end(ended);
         Ok(())
     }
 

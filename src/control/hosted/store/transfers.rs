@@ -1,4 +1,4 @@
-//! Moves of databases and groups between organizations that have begun and not ended.
+//! TransferLocks of databases and groups between organizations that have begun and not ended.
 
 use super::Records;
 use crate::control::names::DatabaseId;
@@ -8,7 +8,7 @@ use rusqlite::params;
 
 /// A database on its way.
 #[derive(Debug, Clone, PartialEq)]
-pub struct MoveRow {
+pub struct TransferRow {
     pub database_id: DatabaseId,
     pub organization_id: String,
     pub to_organization_id: String,
@@ -20,7 +20,7 @@ pub struct MoveRow {
 
 /// A group on its way.
 #[derive(Debug, Clone, PartialEq)]
-pub struct GroupMoveRow {
+pub struct GroupTransferRow {
     pub group_uuid: String,
     pub organization_id: String,
     pub to_organization_id: String,
@@ -30,7 +30,7 @@ pub struct GroupMoveRow {
 
 impl Records {
     /// Writes down that a move begins, or begins anew with another copy.
-    pub fn begin_move(&self, row: &MoveRow) -> Result<()> {
+    pub fn begin_transfer(&self, row: &TransferRow) -> Result<()> {
         self.execute(
             "INSERT OR REPLACE INTO moves (database_id, organization_id, to_organization_id, copy_id, block_writes)
              VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -45,17 +45,17 @@ impl Records {
         Ok(())
     }
 
-    pub fn end_move(&self, database_id: &DatabaseId) -> Result<()> {
+    pub fn end_transfer(&self, database_id: &DatabaseId) -> Result<()> {
         self.execute("DELETE FROM moves WHERE database_id = ?1", [database_id.as_str()])?;
         Ok(())
     }
 
-    pub fn moves(&self) -> Result<Vec<MoveRow>> {
+    pub fn transfers(&self) -> Result<Vec<TransferRow>> {
         self.rows(
             "SELECT database_id, organization_id, to_organization_id, copy_id, block_writes FROM moves ORDER BY database_id",
             [],
             |row| {
-                Ok(MoveRow {
+                Ok(TransferRow {
                     database_id: parsed(row, 0)?,
                     organization_id: row.get(1)?,
                     to_organization_id: row.get(2)?,
@@ -67,7 +67,7 @@ impl Records {
     }
 
     /// Writes down that a group's move begins, or begins anew.
-    pub fn begin_group_move(&self, row: &GroupMoveRow) -> Result<()> {
+    pub fn begin_group_transfer(&self, row: &GroupTransferRow) -> Result<()> {
         self.execute(
             "INSERT OR REPLACE INTO group_moves (group_uuid, organization_id, to_organization_id, copy_uuid)
              VALUES (?1, ?2, ?3, ?4)",
@@ -82,7 +82,7 @@ impl Records {
     }
 
     /// Forgets the moves from and to a group.
-    pub fn end_group_move(&self, group_uuid: &str) -> Result<()> {
+    pub fn end_group_transfer(&self, group_uuid: &str) -> Result<()> {
         self.execute(
             "DELETE FROM group_moves WHERE group_uuid = ?1 OR copy_uuid = ?1",
             [group_uuid],
@@ -90,12 +90,12 @@ impl Records {
         Ok(())
     }
 
-    pub fn group_moves(&self) -> Result<Vec<GroupMoveRow>> {
+    pub fn group_transfers(&self) -> Result<Vec<GroupTransferRow>> {
         self.rows(
             "SELECT group_uuid, organization_id, to_organization_id, copy_uuid FROM group_moves ORDER BY group_uuid",
             [],
             |row| {
-                Ok(GroupMoveRow {
+                Ok(GroupTransferRow {
                     group_uuid: row.get(0)?,
                     organization_id: row.get(1)?,
                     to_organization_id: row.get(2)?,

@@ -1,8 +1,8 @@
 //! Database tokens: JWTs signed with the server's own Ed25519 key, for one database or for a group. Checking one needs
 //! only the key and the list of revoked tokens, which is in memory.
 
-use super::keys::hash;
-use super::labels::Route;
+use super::hostnames::Route;
+use super::secrets::hash;
 use super::store::{DatabaseTokenRow, Records};
 use crate::control::names::DatabaseId;
 use crate::control::tokens::Authorization;
@@ -33,12 +33,12 @@ const SHOWN: Duration = Duration::from_secs(1800);
 /// A moment by both clocks. Processes judge tokens by the wall clock, which can jump; the other one stands still while the
 /// machine sleeps.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Moment {
+pub(super) struct ClockReading {
     steady: Instant,
     wall: Timestamp,
 }
 
-impl Moment {
+impl ClockReading {
     pub fn now() -> Self {
         Self {
             steady: Instant::now(),
@@ -50,12 +50,12 @@ impl Moment {
 /// A token that processes accept.
 struct InternalToken {
     token: Secret,
-    made: Moment,
+    made: ClockReading,
 }
 
 impl InternalToken {
     /// Whether both clocks say that it was made a short time ago.
-    fn is_fresh(&self, now: Moment) -> bool {
+    fn is_fresh(&self, now: ClockReading) -> bool {
         let by_wall = Duration::try_from(now.wall.duration_since(self.made.wall));
         now.steady.saturating_duration_since(self.made.steady) < SHOWN && by_wall.is_ok_and(|passed| passed < SHOWN)
     }
@@ -69,7 +69,7 @@ struct Claims {
     iat: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     exp: Option<i64>,
-    a: Letter,
+    a: AccessClaim,
     /// The database that it opens; none for a token of a group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     id: Option<String>,
@@ -81,7 +81,7 @@ struct Claims {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Letter {
+enum AccessClaim {
     Rw,
     Ro,
 }
@@ -94,7 +94,7 @@ pub struct Grant {
     pub expires_at: Option<Timestamp>,
 }
 
-pub(super) struct Access {
+pub(super) struct TokenAuthority {
     key: JwtKey,
     /// Tokens with a valid signature, by their hash.
     checked: RwLock<HashMap<[u8; 32], Arc<Claims>>>,
@@ -103,7 +103,7 @@ pub(super) struct Access {
     internal: Mutex<HashMap<(DatabaseId, sqld::Access), InternalToken>>,
 }
 
-impl Access {
+impl TokenAuthority {
     pub fn open(key: JwtKey, records: &Records) -> Result<Self> {
         let ended = records
             .revoked_tokens()?
@@ -126,8 +126,8 @@ impl Access {
             iat: row.created_at.as_second(),
             exp: row.expires_at.map(Timestamp::as_second),
             a: match row.authorization {
-                Authorization::FullAccess => Letter::Rw,
-                Authorization::ReadOnly => Letter::Ro,
+                Authorization::FullAccess => AccessClaim::Rw,
+                Authorization::ReadOnly => AccessClaim::Ro,
             },
             gid: row.database_id.is_none().then(|| row.group_uuid.clone()),
             id: row.database_id.clone(),
@@ -167,8 +167,8 @@ impl Access {
         }
         Ok(Grant {
             authorization: match claims.a {
-                Letter::Rw => Authorization::FullAccess,
-                Letter::Ro => Authorization::ReadOnly,
+                AccessClaim::Rw => Authorization::FullAccess,
+                AccessClaim::Ro => Authorization::ReadOnly,
             },
             token_id: claims.jti.clone(),
             expires_at: claims.exp.and_then(|end| Timestamp::from_second(end).ok()),
@@ -214,7 +214,7 @@ impl Access {
         engine: &SqldEngine,
         id: &DatabaseId,
         authorization: Authorization,
-        now: Moment,
+        now: ClockReading,
     ) -> Result<Secret> {
         let access = engine_access(authorization);
         self.internal_of(id, access, now, || engine.token(id.as_str(), access, INTERNAL))
@@ -224,7 +224,7 @@ impl Access {
         &self,
         id: &DatabaseId,
         access: sqld::Access,
-        now: Moment,
+        now: ClockReading,
         make: impl FnOnce() -> Result<Secret>,
     ) -> Result<Secret> {
         let mut internal = lock(&self.internal);
@@ -265,20 +265,20 @@ fn refused(why: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::hosted::keys::open_signing_key;
+    use crate::control::hosted::secrets::open_signing_key;
     use std::cell::Cell;
 
     #[test]
     fn internal_token_is_made_anew_when_either_clock_says_so() {
         let dir = tempfile::tempdir().unwrap();
-        let access = Access::open(
+        let access = TokenAuthority::open(
             open_signing_key(&dir.path().join("key.pem")).unwrap(),
             &Records::open(&dir.path().join("accounts.db")).unwrap(),
         )
         .unwrap();
         let id = DatabaseId::generate();
         let made = Cell::new(0);
-        let token = |now: Moment| {
+        let token = |now: ClockReading| {
             let made_now = || {
                 made.set(made.get() + 1);
                 Ok(Secret::new(made.get().to_string()))
@@ -286,8 +286,8 @@ mod tests {
             let token = access.internal_of(&id, sqld::Access::ReadWrite, now, made_now).unwrap();
             token.expose().to_owned()
         };
-        let start = Moment::now();
-        let later = |steady: u64, wall: i64| Moment {
+        let start = ClockReading::now();
+        let later = |steady: u64, wall: i64| ClockReading {
             steady: start.steady + Duration::from_secs(steady),
             wall: start.wall + jiff::SignedDuration::from_secs(wall),
         };

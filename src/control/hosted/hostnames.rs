@@ -1,4 +1,4 @@
-//! Labels: the names of databases in hostnames and paths, and the map from labels to databases. It is in memory, so
+//! Hostnames: the names of databases in hostnames and paths, and the map from labels to databases. It is in memory, so
 //! that the gateway needs no file.
 //!
 //! A database's label is `<database>-<organization>`; that of one of its instances has `--<location>` behind it. Two
@@ -75,33 +75,36 @@ impl Public {
 
 /// The map.
 #[derive(Default)]
-pub(super) struct Labels {
+pub(super) struct Hostnames {
     routes: RwLock<HashMap<String, Arc<Route>>>,
     /// The labels of each database by its id, and the labels reserved for databases that are being made.
-    known: Mutex<Known>,
+    known: Mutex<HostnameTable>,
 }
 
 #[derive(Default)]
-struct Known {
+struct HostnameTable {
     by_id: HashMap<DatabaseId, (String, Vec<String>)>,
-    promised: HashMap<String, u64>,
-    promises: u64,
+    reserved: HashMap<String, u64>,
+    reservations: u64,
 }
 
 /// A reservation of labels; dropping it ends it.
-pub(super) struct Promise<'a> {
-    labels: &'a Labels,
+pub(super) struct HostnameReservation<'a> {
+    hostnames: &'a Hostnames,
     number: u64,
 }
 
-impl Drop for Promise<'_> {
+impl Drop for HostnameReservation<'_> {
     fn drop(&mut self) {
-        self.labels.known().promised.retain(|_, number| *number != self.number);
+        self.hostnames
+            .known()
+            .reserved
+            .retain(|_, number| *number != self.number);
     }
 }
 
-impl Labels {
-    fn known(&self) -> MutexGuard<'_, Known> {
+impl Hostnames {
+    fn known(&self) -> MutexGuard<'_, HostnameTable> {
         lock(&self.known)
     }
 
@@ -147,13 +150,13 @@ impl Labels {
     }
 
     /// Reserves labels until the result is dropped. Fails if another database than `own` has one of them.
-    pub fn promise(&self, wanted: Vec<String>, own: Option<&DatabaseId>) -> Result<Promise<'_>> {
+    pub fn reserve(&self, wanted: Vec<String>, own: Option<&DatabaseId>) -> Result<HostnameReservation<'_>> {
         let mut known = self.known();
         {
             let routes = sync::read(&self.routes);
             for label in &wanted {
                 let foreign = routes.get(label).is_some_and(|route| Some(&route.id) != own);
-                if foreign || known.promised.contains_key(label) {
+                if foreign || known.reserved.contains_key(label) {
                     return Err(Error::new(
                         Code::HostnameTaken,
                         format!("another database is reached by the name {label} already"),
@@ -162,10 +165,13 @@ impl Labels {
                 }
             }
         }
-        known.promises += 1;
-        let number = known.promises;
-        known.promised.extend(wanted.into_iter().map(|label| (label, number)));
-        Ok(Promise { labels: self, number })
+        known.reservations += 1;
+        let number = known.reservations;
+        known.reserved.extend(wanted.into_iter().map(|label| (label, number)));
+        Ok(HostnameReservation {
+            hostnames: self,
+            number,
+        })
     }
 
     /// Sets the labels of one database.

@@ -1,6 +1,6 @@
 //! Databases of an organization. Seeds and quotas are `limits`' and `files`'.
 
-use super::Tenant;
+use super::OrganizationPlane;
 use crate::control::ControlPlane as _;
 use crate::control::hosted::Entry;
 use crate::control::hosted::permission::{Action, Target, permission};
@@ -9,7 +9,7 @@ use crate::control::types::{Configuration, ConfigurationPatch, CreateDatabase, D
 use crate::error::{Code, Error, Result};
 use serde_json::json;
 
-pub(super) fn list(tenant: &Tenant<'_>, filter: &DatabaseFilter) -> Result<Vec<Database>> {
+pub(super) fn list(tenant: &OrganizationPlane<'_>, filter: &DatabaseFilter) -> Result<Vec<Database>> {
     tenant.look(Target::Visible, |plane| {
         let mut all = plane.list_databases(filter)?;
         if let Some(own) = &tenant.rights.group {
@@ -19,7 +19,7 @@ pub(super) fn list(tenant: &Tenant<'_>, filter: &DatabaseFilter) -> Result<Vec<D
     })
 }
 
-pub(super) fn create(tenant: &Tenant<'_>, request: &CreateDatabase) -> Result<Database> {
+pub(super) fn create(tenant: &OrganizationPlane<'_>, request: &CreateDatabase) -> Result<Database> {
     let entry = Entry::new(
         "db-create",
         format!("created database {}", request.name),
@@ -43,13 +43,13 @@ pub(super) fn create(tenant: &Tenant<'_>, request: &CreateDatabase) -> Result<Da
     })
 }
 
-pub(super) fn get(tenant: &Tenant<'_>, name: &DatabaseName) -> Result<Database> {
+pub(super) fn get(tenant: &OrganizationPlane<'_>, name: &DatabaseName) -> Result<Database> {
     tenant.look_at(name, |plane| {
         plane.get_database(name).map(|database| tenant.outside(database))
     })
 }
 
-pub(super) fn rename(tenant: &Tenant<'_>, name: &DatabaseName, to: &DatabaseName) -> Result<Database> {
+pub(super) fn rename(tenant: &OrganizationPlane<'_>, name: &DatabaseName, to: &DatabaseName) -> Result<Database> {
     let entry = Entry::new(
         "db-rename",
         format!("renamed database {name} to {to}"),
@@ -61,7 +61,7 @@ pub(super) fn rename(tenant: &Tenant<'_>, name: &DatabaseName, to: &DatabaseName
         // If the name belongs to another database of this organization, the plane's error is better.
         let _promise = match plane.id_of(to)? {
             Some(_) => None,
-            None => Some(tenant.shared.labels.promise(wanted, Some(&placed.id))?),
+            None => Some(tenant.shared.hostnames.reserve(wanted, Some(&placed.id))?),
         };
         let database = plane.rename_database(name, to)?;
         tenant.publish(plane, to)?;
@@ -73,7 +73,7 @@ pub(super) fn rename(tenant: &Tenant<'_>, name: &DatabaseName, to: &DatabaseName
     })
 }
 
-pub(super) fn delete(tenant: &Tenant<'_>, name: &DatabaseName) -> Result<Database> {
+pub(super) fn delete(tenant: &OrganizationPlane<'_>, name: &DatabaseName) -> Result<Database> {
     let entry = Entry::new(
         "db-delete",
         format!("deleted database {name}"),
@@ -82,7 +82,10 @@ pub(super) fn delete(tenant: &Tenant<'_>, name: &DatabaseName) -> Result<Databas
     tenant.change_database(Action::DeleteDatabase, name, entry, |plane| {
         let id = plane.get_database(name)?.id;
         // A copy of one that is on its way would live on.
-        let _alone = tenant.shared.moves.begin(id.as_str(), &format!("database {name}"))?;
+        let _alone = tenant
+            .shared
+            .transfers
+            .begin(id.as_str(), &format!("database {name}"))?;
         // Whoever had it may have moved or deleted it.
         let database = plane.get_database(name)?;
         if database.id != id {
@@ -100,12 +103,12 @@ pub(super) fn delete(tenant: &Tenant<'_>, name: &DatabaseName) -> Result<Databas
     })
 }
 
-pub(super) fn get_configuration(tenant: &Tenant<'_>, name: &DatabaseName) -> Result<Configuration> {
+pub(super) fn get_configuration(tenant: &OrganizationPlane<'_>, name: &DatabaseName) -> Result<Configuration> {
     tenant.look_at(name, |plane| plane.get_configuration(name))
 }
 
 pub(super) fn update_configuration(
-    tenant: &Tenant<'_>,
+    tenant: &OrganizationPlane<'_>,
     name: &DatabaseName,
     patch: &ConfigurationPatch,
 ) -> Result<Configuration> {

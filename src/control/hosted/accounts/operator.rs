@@ -1,6 +1,6 @@
 //! What the operator of a server may do: see and end its users, and set quotas. The operator is the user of the first start.
 
-use super::Desk;
+use super::CallerAccounts;
 use super::members::{another_owner, made_api_token, made_database_token};
 use crate::control::ControlPlane as _;
 use crate::control::accounts::{EndedAccess, MadeToken, OrganizationKind, QuotaSetting, ServerUser};
@@ -13,7 +13,7 @@ use crate::sync::lock;
 use jiff::Timestamp;
 use serde_json::json;
 
-impl Desk<'_> {
+impl CallerAccounts<'_> {
     /// Refuses everybody but the operator, and limited tokens.
     fn allow_operator(&self, doing: &str) -> Result<()> {
         self.unlimited(doing)?;
@@ -119,7 +119,7 @@ impl Desk<'_> {
         })?;
         self.shared.sessions.forget();
         self.shared
-            .access
+            .token_authority
             .end(database.iter().map(|token| (token.id.clone(), now)));
         Ok(EndedAccess {
             tokens,
@@ -153,8 +153,8 @@ impl Desk<'_> {
 
     /// Removes a user with the personal organization, which must be empty.
     fn remove_with(&self, user: &UserRow, personal: &OrganizationRow) -> Result<EndedAccess> {
-        let tenancy = self.shared.pools.tenancy(&personal.id);
-        let _making = lock(&tenancy.making);
+        let state = self.shared.plane_pool.state(&personal.id);
+        let _making = lock(&state.making);
         let databases = self
             .shared
             .plane_of(personal)?
@@ -175,9 +175,9 @@ impl Desk<'_> {
         }
         let ended = self.remove_row(user, Some(personal))?;
         self.shared.refresh_none(personal);
-        self.shared.pools.close(&personal.id);
+        self.shared.plane_pool.close(&personal.id);
         // There are no databases in it, so files that cannot be removed do no harm.
-        let _ = std::fs::remove_dir_all(self.shared.pools.dir(&personal.id));
+        let _ = std::fs::remove_dir_all(self.shared.plane_pool.dir(&personal.id));
         Ok(ended)
     }
 

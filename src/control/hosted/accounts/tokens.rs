@@ -1,11 +1,11 @@
 //! The user, and the user's API tokens.
 
-use super::Desk;
+use super::CallerAccounts;
 use crate::control::ControlPlane as _;
 use crate::control::accounts::{ApiToken, AuditEntry, MintedApiToken, NewApiToken, User};
 use crate::control::hosted::permission::{Action, Scope, Scopes, Target, permission};
 use crate::control::hosted::store::{ApiTokenRow, OrganizationRow, UserRow};
-use crate::control::hosted::{API_TOKEN, Entry, PLAN, Shared, keys, new_id, prefix};
+use crate::control::hosted::{API_TOKEN, Entry, PLAN, Shared, new_id, prefix, secrets};
 use crate::control::names::{GroupName, OrganizationSlug, TokenName, Username};
 use crate::control::tokens::Expiration;
 use crate::error::{Code, Error, Result};
@@ -13,7 +13,7 @@ use crate::secret::Secret;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-impl Desk<'_> {
+impl CallerAccounts<'_> {
     pub(super) fn user(&self) -> Result<User> {
         let name = self.caller.username();
         let row = self.shared.records().user(name.as_str())?.ok_or_else(|| {
@@ -149,7 +149,7 @@ impl Desk<'_> {
             (None, own) => own,
             (Some(end), own) => Some(own.map_or(end, |own| own.min(end))),
         };
-        let text = keys::secret(API_TOKEN)?;
+        let text = secrets::secret(API_TOKEN)?;
         let row = ApiTokenRow {
             id: new_id(),
             user_id: session.user_id.clone(),
@@ -171,7 +171,7 @@ impl Desk<'_> {
                             .hint("choose another name, or revoke it first: torso auth api-tokens list"),
                     );
                 }
-                records.insert_api_token(&row, &keys::hash(&text))
+                records.insert_api_token(&row, &secrets::hash(&text))
             })?;
         }
         Ok(MintedApiToken {
@@ -225,7 +225,7 @@ impl Desk<'_> {
 impl Shared {
     /// Makes an API token for a user, without a permission check.
     pub(in crate::control::hosted) fn issue(&self, username: &Username) -> Result<Secret> {
-        let text = keys::secret(API_TOKEN)?;
+        let text = secrets::secret(API_TOKEN)?;
         let id = new_id();
         let records = self.records();
         let (Some(user), Some(personal)) = (
@@ -250,7 +250,7 @@ impl Shared {
             last_used_at: None,
             id,
         };
-        records.write(|| records.insert_api_token(&row, &keys::hash(&text)))?;
+        records.write(|| records.insert_api_token(&row, &secrets::hash(&text)))?;
         let line = AuditEntry {
             code: "user-token-create".to_owned(),
             message: format!("the administrator issued API token {}", row.name),

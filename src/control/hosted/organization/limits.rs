@@ -1,17 +1,17 @@
 //! The limits of an organization: offered locations, quotas, free labels; and making a database, which checks all of
 //! them.
 
-use super::Tenant;
+use super::OrganizationPlane;
 use crate::control::ControlPlane as _;
 use crate::control::accounts::Quotas;
 use crate::control::embedded::Embedded;
-use crate::control::hosted::pool::Loan;
+use crate::control::hosted::pool::PlaneGuard;
 use crate::control::names::{DEFAULT_GROUP, DatabaseId, LocationCode};
 use crate::control::types::{CreateDatabase, Database, DatabaseFilter, Group};
 use crate::error::{Code, Error, Result};
 use std::collections::BTreeSet;
 
-impl Tenant<'_> {
+impl OrganizationPlane<'_> {
     /// Whether the server offers a location.
     pub(super) fn offers(&self, code: &LocationCode) -> bool {
         self.shared
@@ -53,7 +53,7 @@ impl Tenant<'_> {
         .hint("delete what you do not need, or ask the server's administrator for more (torso server --quota)"))
     }
 
-    pub(super) fn room_for_group(&self, plane: &Loan, location: &LocationCode) -> Result<()> {
+    pub(super) fn room_for_group(&self, plane: &PlaneGuard, location: &LocationCode) -> Result<()> {
         let quotas = self.quotas()?;
         if quotas.groups > 0 {
             self.within("groups", count(&plane.list_groups()?), quotas.groups)?;
@@ -62,7 +62,7 @@ impl Tenant<'_> {
     }
 
     /// Refuses a location beyond the quota, unless it is in use already.
-    pub(super) fn room_for_location(&self, plane: &Loan, location: &LocationCode) -> Result<()> {
+    pub(super) fn room_for_location(&self, plane: &PlaneGuard, location: &LocationCode) -> Result<()> {
         let most = self.quotas()?.locations;
         if most == 0 {
             return Ok(());
@@ -75,7 +75,7 @@ impl Tenant<'_> {
     }
 
     /// Bytes that may still be stored; none if unlimited.
-    pub(super) fn room_for_bytes(&self, plane: &Loan) -> Result<Option<u64>> {
+    pub(super) fn room_for_bytes(&self, plane: &PlaneGuard) -> Result<Option<u64>> {
         let most = self.quotas()?.storage;
         if most == 0 {
             return Ok(None);
@@ -95,14 +95,14 @@ impl Tenant<'_> {
     }
 
     /// Makes a database within all limits, and has its labels lead to it.
-    pub(super) fn make_database(&self, plane: &Loan, request: CreateDatabase) -> Result<Database> {
+    pub(super) fn make_database(&self, plane: &PlaneGuard, request: CreateDatabase) -> Result<Database> {
         self.make_database_with_id(plane, DatabaseId::generate(), request, false)
     }
 
     /// The same with an id that was chosen before; nobody may write to it yet with `block_writes`.
     pub(super) fn make_database_with_id(
         &self,
-        plane: &Loan,
+        plane: &PlaneGuard,
         id: DatabaseId,
         mut request: CreateDatabase,
         block_writes: bool,
@@ -138,7 +138,7 @@ impl Tenant<'_> {
             self.room_for_location(plane, location)?;
         }
         let wanted = self.labels_of(&request.name, at);
-        let _promise = self.shared.labels.promise(wanted, own.as_ref())?;
+        let _promise = self.shared.hostnames.reserve(wanted, own.as_ref())?;
         let made = plane.create_with_id(id, &request, block_writes)?;
         self.publish(plane, &made.name)?;
         Ok(made)
@@ -159,7 +159,7 @@ fn count<T>(all: &(impl IntoIterator<Item = T> + Clone)) -> u64 {
 }
 
 /// Every location where an organization has something.
-pub(in crate::control::hosted) fn locations_in_use(plane: &Loan) -> Result<BTreeSet<LocationCode>> {
+pub(in crate::control::hosted) fn locations_in_use(plane: &PlaneGuard) -> Result<BTreeSet<LocationCode>> {
     let mut used: BTreeSet<LocationCode> = plane
         .list_groups()?
         .into_iter()

@@ -1,6 +1,6 @@
 //! The organization as a [`ControlPlane`]: delegates each call to the file of its noun.
 
-use super::{Tenant, databases, groups, instances, locations};
+use super::{OrganizationPlane, databases, groups, instances, locations};
 use crate::control::hosted::Entry;
 use crate::control::hosted::permission::{Action, Target};
 use crate::control::names::{DatabaseName, GroupName, LocationCode, OrganizationSlug};
@@ -14,7 +14,7 @@ use crate::error::Result;
 use serde_json::json;
 use std::time::Duration;
 
-impl ControlPlane for Tenant<'_> {
+impl ControlPlane for OrganizationPlane<'_> {
     fn list_locations(&self) -> Result<Vec<Location>> {
         locations::list(self)
     }

@@ -22,12 +22,12 @@ const PAGE: u64 = 25;
 const LARGEST_PAGE: u64 = 1000;
 
 /// See the module.
-pub(super) struct Desk<'a> {
+pub(super) struct CallerAccounts<'a> {
     shared: &'a Shared,
     caller: &'a Caller,
 }
 
-impl<'a> Desk<'a> {
+impl<'a> CallerAccounts<'a> {
     pub fn new(shared: &'a Shared, caller: &'a Caller) -> Self {
         Self { shared, caller }
     }
@@ -68,7 +68,7 @@ impl<'a> Desk<'a> {
     fn personal(&self) -> Result<OrganizationRow> {
         let name = self.caller.username().as_str();
         let row = self.shared.records().organization(name)?;
-        row.ok_or_else(|| super::tenant::organization_not_found(name))
+        row.ok_or_else(|| super::organization::organization_not_found(name))
     }
 
     /// Refuses what a restricted token may not do, because it would gain more rights.
@@ -85,7 +85,7 @@ impl<'a> Desk<'a> {
     }
 }
 
-impl Accounts for Desk<'_> {
+impl Accounts for CallerAccounts<'_> {
     fn validate(&self) -> Result<Option<Timestamp>> {
         Ok(self.caller.expires_at())
     }
@@ -209,7 +209,7 @@ impl Accounts for Desk<'_> {
     }
 
     fn organization_usage(&self, of: &OrganizationSlug) -> Result<OrganizationUsage> {
-        let tenant = self.shared.tenant(self.caller, Some(of))?;
+        let tenant = self.shared.organization_plane(self.caller, Some(of))?;
         tenant.organization_usage()
     }
 

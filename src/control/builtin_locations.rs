@@ -3,7 +3,7 @@
 
 /// A built-in location.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Place {
+pub struct BuiltinLocation {
     pub code: &'static str,
     /// City and country.
     pub description: &'static str,
@@ -19,8 +19,8 @@ pub const LOCAL: &str = "local";
 /// How `local` is described.
 pub const LOCAL_DESCRIPTION: &str = "This machine";
 
-const fn place(code: &'static str, description: &'static str, lat: f64, lon: f64) -> Place {
-    Place {
+const fn builtin(code: &'static str, description: &'static str, lat: f64, lon: f64) -> BuiltinLocation {
+    BuiltinLocation {
         code,
         description,
         lat,
@@ -29,58 +29,58 @@ const fn place(code: &'static str, description: &'static str, lat: f64, lon: f64
 }
 
 /// Every built-in location but `local`, ordered by code.
-pub const PLACES: [Place; 37] = [
-    place("ams", "Amsterdam, Netherlands", 52.37, 4.90),
-    place("arn", "Stockholm, Sweden", 59.33, 18.07),
-    place("atl", "Atlanta, Georgia (US)", 33.75, -84.39),
-    place("bog", "Bogotá, Colombia", 4.71, -74.07),
-    place("bom", "Mumbai, India", 19.08, 72.88),
-    place("bos", "Boston, Massachusetts (US)", 42.36, -71.06),
-    place("cdg", "Paris, France", 48.86, 2.35),
-    place("den", "Denver, Colorado (US)", 39.74, -104.99),
-    place("dfw", "Dallas, Texas (US)", 32.78, -96.80),
-    place("ewr", "Secaucus, New Jersey (US)", 40.79, -74.06),
-    place("eze", "Ezeiza, Argentina", -34.85, -58.52),
-    place("fra", "Frankfurt, Germany", 50.11, 8.68),
-    place("gdl", "Guadalajara, Mexico", 20.66, -103.35),
-    place("gig", "Rio de Janeiro, Brazil", -22.91, -43.17),
-    place("gru", "São Paulo, Brazil", -23.55, -46.63),
-    place("hkg", "Hong Kong, Hong Kong", 22.32, 114.17),
-    place("hnd", "Tokyo Haneda, Japan", 35.55, 139.78),
-    place("iad", "Ashburn, Virginia (US)", 39.04, -77.49),
-    place("jnb", "Johannesburg, South Africa", -26.20, 28.05),
-    place("lax", "Los Angeles, California (US)", 34.05, -118.24),
-    place("lhr", "London, United Kingdom", 51.51, -0.13),
-    place("mad", "Madrid, Spain", 40.42, -3.70),
-    place("mia", "Miami, Florida (US)", 25.76, -80.19),
-    place("nrt", "Tokyo, Japan", 35.68, 139.69),
-    place("ord", "Chicago, Illinois (US)", 41.88, -87.63),
-    place("otp", "Bucharest, Romania", 44.43, 26.10),
-    place("phx", "Phoenix, Arizona (US)", 33.45, -112.07),
-    place("qro", "Querétaro, Mexico", 20.59, -100.39),
-    place("scl", "Santiago, Chile", -33.45, -70.67),
-    place("sea", "Seattle, Washington (US)", 47.61, -122.33),
-    place("sin", "Singapore, Singapore", 1.35, 103.82),
-    place("sjc", "San Jose, California (US)", 37.34, -121.89),
-    place("syd", "Sydney, Australia", -33.87, 151.21),
-    place("waw", "Warsaw, Poland", 52.23, 21.01),
-    place("yul", "Montreal, Canada", 45.50, -73.57),
-    place("yyz", "Toronto, Canada", 43.65, -79.38),
-    place("zrh", "Zurich, Switzerland", 47.38, 8.54),
+pub const BUILTIN_LOCATIONS: [BuiltinLocation; 37] = [
+    builtin("ams", "Amsterdam, Netherlands", 52.37, 4.90),
+    builtin("arn", "Stockholm, Sweden", 59.33, 18.07),
+    builtin("atl", "Atlanta, Georgia (US)", 33.75, -84.39),
+    builtin("bog", "Bogotá, Colombia", 4.71, -74.07),
+    builtin("bom", "Mumbai, India", 19.08, 72.88),
+    builtin("bos", "Boston, Massachusetts (US)", 42.36, -71.06),
+    builtin("cdg", "Paris, France", 48.86, 2.35),
+    builtin("den", "Denver, Colorado (US)", 39.74, -104.99),
+    builtin("dfw", "Dallas, Texas (US)", 32.78, -96.80),
+    builtin("ewr", "Secaucus, New Jersey (US)", 40.79, -74.06),
+    builtin("eze", "Ezeiza, Argentina", -34.85, -58.52),
+    builtin("fra", "Frankfurt, Germany", 50.11, 8.68),
+    builtin("gdl", "Guadalajara, Mexico", 20.66, -103.35),
+    builtin("gig", "Rio de Janeiro, Brazil", -22.91, -43.17),
+    builtin("gru", "São Paulo, Brazil", -23.55, -46.63),
+    builtin("hkg", "Hong Kong, Hong Kong", 22.32, 114.17),
+    builtin("hnd", "Tokyo Haneda, Japan", 35.55, 139.78),
+    builtin("iad", "Ashburn, Virginia (US)", 39.04, -77.49),
+    builtin("jnb", "Johannesburg, South Africa", -26.20, 28.05),
+    builtin("lax", "Los Angeles, California (US)", 34.05, -118.24),
+    builtin("lhr", "London, United Kingdom", 51.51, -0.13),
+    builtin("mad", "Madrid, Spain", 40.42, -3.70),
+    builtin("mia", "Miami, Florida (US)", 25.76, -80.19),
+    builtin("nrt", "Tokyo, Japan", 35.68, 139.69),
+    builtin("ord", "Chicago, Illinois (US)", 41.88, -87.63),
+    builtin("otp", "Bucharest, Romania", 44.43, 26.10),
+    builtin("phx", "Phoenix, Arizona (US)", 33.45, -112.07),
+    builtin("qro", "Querétaro, Mexico", 20.59, -100.39),
+    builtin("scl", "Santiago, Chile", -33.45, -70.67),
+    builtin("sea", "Seattle, Washington (US)", 47.61, -122.33),
+    builtin("sin", "Singapore, Singapore", 1.35, 103.82),
+    builtin("sjc", "San Jose, California (US)", 37.34, -121.89),
+    builtin("syd", "Sydney, Australia", -33.87, 151.21),
+    builtin("waw", "Warsaw, Poland", 52.23, 21.01),
+    builtin("yul", "Montreal, Canada", 45.50, -73.57),
+    builtin("yyz", "Toronto, Canada", 43.65, -79.38),
+    builtin("zrh", "Zurich, Switzerland", 47.38, 8.54),
 ];
 
 /// The built-in location with a code.
 #[must_use]
-pub fn find(code: &str) -> Option<&'static Place> {
-    PLACES
-        .binary_search_by(|place| place.code.cmp(code))
+pub fn find(code: &str) -> Option<&'static BuiltinLocation> {
+    BUILTIN_LOCATIONS
+        .binary_search_by(|location| location.code.cmp(code))
         .ok()
-        .map(|index| &PLACES[index])
+        .map(|index| &BUILTIN_LOCATIONS[index])
 }
 
 /// The one built-in location whose description has all words of a name such as `paris` or `san-jose`.
 #[must_use]
-pub fn called(name: &str) -> Option<&'static Place> {
+pub fn find_by_name(name: &str) -> Option<&'static BuiltinLocation> {
     let words = |text: &str| -> Vec<String> {
         let words = text
             .split(|c: char| !c.is_alphanumeric())
@@ -88,8 +88,8 @@ pub fn called(name: &str) -> Option<&'static Place> {
         words.map(str::to_lowercase).collect()
     };
     let wanted = words(name);
-    let mut fitting = PLACES.iter().filter(|place| {
-        let there = words(place.description);
+    let mut fitting = BUILTIN_LOCATIONS.iter().filter(|location| {
+        let there = words(location.description);
         !wanted.is_empty() && wanted.iter().all(|word| there.contains(word))
     });
     fitting.next().filter(|_| fitting.next().is_none())
@@ -101,14 +101,14 @@ const ZONES: &str = include_str!("zones.txt");
 /// The built-in location nearest to the principal city of a time zone, given by its name in the time zone database;
 /// none for a zone without a city, such as UTC. Uses no network, so it is only as accurate as the machine's time zone.
 #[must_use]
-pub fn nearest(timezone: &str) -> Option<&'static Place> {
+pub fn nearest(timezone: &str) -> Option<&'static BuiltinLocation> {
     let mut fields = ZONES
         .lines()
         .find_map(|line| line.strip_prefix(timezone)?.strip_prefix(' '))?
         .split(' ');
     let (lat, lon) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
-    let far = |place: &&Place| distance_km(lat, lon, place.lat, place.lon);
-    PLACES.iter().min_by(|a, b| far(a).total_cmp(&far(b)))
+    let far = |location: &&BuiltinLocation| distance_km(lat, lon, location.lat, location.lon);
+    BUILTIN_LOCATIONS.iter().min_by(|a, b| far(a).total_cmp(&far(b)))
 }
 
 /// The great-circle distance between two points in kilometres, on a spherical earth. The points are in degrees north
@@ -130,18 +130,18 @@ mod tests {
     use crate::control::names::LocationCode;
 
     #[test]
-    fn the_table_is_sorted_and_its_codes_are_names() {
-        assert!(PLACES.is_sorted_by(|a, b| a.code < b.code));
-        for place in &PLACES {
-            assert_eq!(place.code.parse::<LocationCode>().unwrap().as_str(), place.code);
-            assert_eq!(find(place.code), Some(place));
+    fn builtin_locations_are_sorted_and_their_codes_parse() {
+        assert!(BUILTIN_LOCATIONS.is_sorted_by(|a, b| a.code < b.code));
+        for location in &BUILTIN_LOCATIONS {
+            assert_eq!(location.code.parse::<LocationCode>().unwrap().as_str(), location.code);
+            assert_eq!(find(location.code), Some(location));
         }
         assert_eq!(find(LOCAL), None);
     }
 
     #[test]
     fn places_are_found_by_what_they_are_called() {
-        let code = |name| called(name).map(|place| place.code);
+        let code = |name| find_by_name(name).map(|location| location.code);
         assert_eq!(code("paris"), Some("cdg"));
         assert_eq!(code("san-jose"), Some("sjc"));
         assert_eq!(code("netherlands"), Some("ams"));
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn near_places() {
+    fn nearest_location_of_a_time_zone_is_found() {
         for (zone, code) in [
             ("Europe/Amsterdam", "ams"),
             ("Europe/Berlin", "fra"),
@@ -164,7 +164,7 @@ mod tests {
             ("Pacific/Auckland", "syd"),
             ("Africa/Johannesburg", "jnb"),
         ] {
-            assert_eq!(nearest(zone).map(|place| place.code), Some(code), "{zone}");
+            assert_eq!(nearest(zone).map(|location| location.code), Some(code), "{zone}");
         }
         for zone in ["UTC", "Etc/GMT+3", "", "Europe", "Europe/Ber", "#", "nowhere"] {
             assert_eq!(nearest(zone), None, "{zone}");
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn every_zone_is_somewhere() {
+    fn time_zones_all_have_a_nearest_location() {
         for line in ZONES.lines().filter(|line| !line.starts_with('#')) {
             let zone = line.split(' ').next().unwrap();
             assert!(nearest(zone).is_some(), "{line}");
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn distances() {
+    fn distance_is_that_of_the_great_circle() {
         assert!((distance_km(52.37, 4.90, 51.51, -0.13) - 358.0).abs() < 5.0);
         assert!(distance_km(0.0, 179.5, 0.0, -179.5) < 120.0);
     }

@@ -1,8 +1,8 @@
 //! Instances of a database: its primary and its replicas.
 
-use super::Tenant;
+use super::OrganizationPlane;
 use crate::control::ControlPlane as _;
-use crate::control::hosted::labels::label;
+use crate::control::hosted::hostnames::label;
 use crate::control::hosted::permission::Action;
 use crate::control::hosted::{Engines, Entry};
 use crate::control::names::{DatabaseName, LocationCode};
@@ -10,7 +10,7 @@ use crate::control::types::{Connection, Database, Instance, Role, Synced};
 use crate::error::Result;
 use serde_json::json;
 
-pub(super) fn list(tenant: &Tenant<'_>, name: &DatabaseName) -> Result<Vec<Instance>> {
+pub(super) fn list(tenant: &OrganizationPlane<'_>, name: &DatabaseName) -> Result<Vec<Instance>> {
     tenant.look_at(name, |plane| {
         let all = plane.list_instances(name)?;
         Ok(all
@@ -20,7 +20,7 @@ pub(super) fn list(tenant: &Tenant<'_>, name: &DatabaseName) -> Result<Vec<Insta
     })
 }
 
-pub(super) fn add(tenant: &Tenant<'_>, name: &DatabaseName, location: &LocationCode) -> Result<Instance> {
+pub(super) fn add(tenant: &OrganizationPlane<'_>, name: &DatabaseName, location: &LocationCode) -> Result<Instance> {
     let entry = Entry::new(
         "instance-create",
         format!("replicated database {name} to {location}"),
@@ -32,14 +32,14 @@ pub(super) fn add(tenant: &Tenant<'_>, name: &DatabaseName, location: &LocationC
         let _making = tenant.making()?;
         tenant.room_for_location(plane, location)?;
         let wanted = vec![label(name, &tenant.organization.slug, Some(location))];
-        let _promise = tenant.shared.labels.promise(wanted, Some(&placed.id))?;
+        let _promise = tenant.shared.hostnames.reserve(wanted, Some(&placed.id))?;
         let instance = plane.add_instance(name, location)?;
         tenant.publish(plane, name)?;
         Ok(tenant.outside_instance(name, instance))
     })
 }
 
-pub(super) fn remove(tenant: &Tenant<'_>, name: &DatabaseName, location: &LocationCode) -> Result<()> {
+pub(super) fn remove(tenant: &OrganizationPlane<'_>, name: &DatabaseName, location: &LocationCode) -> Result<()> {
     let entry = Entry::new(
         "instance-delete",
         format!("removed the replica of database {name} in {location}"),
@@ -51,7 +51,11 @@ pub(super) fn remove(tenant: &Tenant<'_>, name: &DatabaseName, location: &Locati
     })
 }
 
-pub(super) fn sync(tenant: &Tenant<'_>, name: &DatabaseName, location: Option<&LocationCode>) -> Result<Vec<Synced>> {
+pub(super) fn sync(
+    tenant: &OrganizationPlane<'_>,
+    name: &DatabaseName,
+    location: Option<&LocationCode>,
+) -> Result<Vec<Synced>> {
     let entry = Entry::new(
         "db-sync",
         format!("synced database {name}"),
@@ -62,7 +66,11 @@ pub(super) fn sync(tenant: &Tenant<'_>, name: &DatabaseName, location: Option<&L
     })
 }
 
-pub(super) fn promote(tenant: &Tenant<'_>, name: &DatabaseName, location: &LocationCode) -> Result<Database> {
+pub(super) fn promote(
+    tenant: &OrganizationPlane<'_>,
+    name: &DatabaseName,
+    location: &LocationCode,
+) -> Result<Database> {
     let entry = Entry::new(
         "instance-promote",
         format!("promoted {location} for database {name}"),
@@ -76,7 +84,7 @@ pub(super) fn promote(tenant: &Tenant<'_>, name: &DatabaseName, location: &Locat
 }
 
 pub(super) fn connection(
-    tenant: &Tenant<'_>,
+    tenant: &OrganizationPlane<'_>,
     name: &DatabaseName,
     location: Option<&LocationCode>,
 ) -> Result<Connection> {

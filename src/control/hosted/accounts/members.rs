@@ -1,10 +1,10 @@
 //! Members of organizations, and invitations to become one.
 
-use super::Desk;
+use super::CallerAccounts;
 use crate::control::accounts::{EndedAccess, Invite, MadeToken, Member, MemberRole, User};
 use crate::control::hosted::permission::{Action, Rights};
 use crate::control::hosted::store::{ApiTokenRow, DatabaseTokenRow, InviteRow, MemberRow, OrganizationRow, Records};
-use crate::control::hosted::{Entry, PLAN, Shared, keys};
+use crate::control::hosted::{Entry, PLAN, Shared, secrets};
 use crate::control::names::{OrganizationSlug, Username};
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
@@ -17,7 +17,7 @@ const INVITATION: &str = "torso_invite_";
 /// How long an invitation is valid.
 const VALID: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-impl Desk<'_> {
+impl CallerAccounts<'_> {
     pub(super) fn member(&self, organization: &OrganizationRow, user: &Username) -> Result<MemberRow> {
         member(&self.shared.records(), organization, user)
     }
@@ -116,7 +116,7 @@ impl Desk<'_> {
             if !keep_tokens {
                 // Under the lock, so that a later time does not replace this one.
                 self.shared
-                    .access
+                    .token_authority
                     .end(database.iter().map(|token| (token.id.clone(), now)));
                 tokens.extend(api.iter().map(|token| made_api_token(token, Some(of))));
             }
@@ -144,7 +144,7 @@ impl Desk<'_> {
                 return Err(Error::new(Code::InvalidValue, format!("{email:?} is not an address"))
                     .hint("use one such as ada@example.com"));
             }
-            let text = keys::secret(INVITATION)?;
+            let text = secrets::secret(INVITATION)?;
             let now = Timestamp::now();
             let mut row = InviteRow {
                 id: 0,
@@ -168,7 +168,7 @@ impl Desk<'_> {
                     }
                     records.delete_invite(old.id)?;
                 }
-                row.id = records.insert_invite(&row, &keys::hash(&text))?;
+                row.id = records.insert_invite(&row, &secrets::hash(&text))?;
                 Ok(())
             })?;
             let base = self.shared.public.base.as_str().trim_end_matches('/');
@@ -219,7 +219,7 @@ const LONGEST_EMAIL: usize = 254;
 impl Shared {
     /// Whether an invitation with a text can be accepted.
     pub(in crate::control::hosted) fn is_invitation_open(&self, text: &str) -> Result<bool> {
-        let invite = self.records().invite_by_hash(&keys::hash(text))?;
+        let invite = self.records().invite_by_hash(&secrets::hash(text))?;
         Ok(invite.is_some_and(|invite| invite.expires_at > Timestamp::now()))
     }
 
@@ -232,7 +232,7 @@ impl Shared {
             )
             .hint("ask for another one")
         };
-        let invite = self.records().invite_by_hash(&keys::hash(text))?;
+        let invite = self.records().invite_by_hash(&secrets::hash(text))?;
         let invite = invite
             .filter(|invite| invite.expires_at > Timestamp::now())
             .ok_or_else(invalid)?;

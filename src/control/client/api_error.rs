@@ -11,7 +11,7 @@ const LONGEST: usize = 1_000;
 
 /// What a call is about.
 #[derive(Clone)]
-pub(super) struct About<'a> {
+pub(super) struct CallSubject<'a> {
     /// `database app`.
     pub what: String,
     /// What a bare 404 means.
@@ -19,25 +19,25 @@ pub(super) struct About<'a> {
     /// What a bare 409 means.
     pub exists: Code,
     /// What to type when it is missing.
-    pub look: Option<&'a str>,
+    pub hint: Option<&'a str>,
     /// Set for what only torso's own server can do: elsewhere there is nothing at the path.
     pub only_here: Option<&'a str>,
 }
 
-impl<'a> About<'a> {
+impl<'a> CallSubject<'a> {
     pub fn new(what: impl Into<String>, missing: Code, exists: Code) -> Self {
         Self {
             what: what.into(),
             missing,
             exists,
-            look: None,
+            hint: None,
             only_here: None,
         }
     }
 
     #[must_use]
-    pub fn look(mut self, with: &'a str) -> Self {
-        self.look = Some(with);
+    pub fn hint(mut self, with: &'a str) -> Self {
+        self.hint = Some(with);
         self
     }
 
@@ -50,7 +50,7 @@ impl<'a> About<'a> {
 }
 
 /// The error that an answer stands for. `host` is the server's address for messages; the token is never repeated.
-pub(super) fn of(status: u16, body: &[u8], about: &About<'_>, host: &str, token: Option<&Secret>) -> Error {
+pub(super) fn of(status: u16, body: &[u8], about: &CallSubject<'_>, host: &str, token: Option<&Secret>) -> Error {
     let document: Option<Value> = serde_json::from_slice(body).ok();
     let told = |key: &str| {
         let value = document.as_ref()?.get(key)?;
@@ -89,7 +89,7 @@ pub(super) fn of(status: u16, body: &[u8], about: &About<'_>, host: &str, token:
     }
 }
 
-fn by_status(status: u16, json: bool, about: &About<'_>) -> Code {
+fn by_status(status: u16, json: bool, about: &CallSubject<'_>) -> Code {
     match status {
         401 => Code::Unauthenticated,
         402 => Code::QuotaExceeded,
@@ -106,7 +106,7 @@ fn by_status(status: u16, json: bool, about: &About<'_>) -> Code {
     }
 }
 
-fn hint(code: Code, about: &About<'_>) -> Option<String> {
+fn hint(code: Code, about: &CallSubject<'_>) -> Option<String> {
     Some(
         match code {
             Code::Unauthenticated => "log in with torso auth login, or set TORSO_TOKEN",
@@ -118,7 +118,7 @@ fn hint(code: Code, about: &About<'_>) -> Option<String> {
             }
             Code::QuotaExceeded => "the organization's plan is used up",
             Code::PathNotFound => "is the address right? torso context list shows it",
-            code if code == about.missing => return about.look.map(str::to_owned),
+            code if code == about.missing => return about.hint.map(str::to_owned),
             _ => return None,
         }
         .to_owned(),
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     fn told(status: u16, body: &str) -> Error {
-        let about = About::new("database app", Code::DatabaseNotFound, Code::DatabaseExists).look("look around");
+        let about = CallSubject::new("database app", Code::DatabaseNotFound, Code::DatabaseExists).hint("look around");
         of(
             status,
             body.as_bytes(),
@@ -187,8 +187,8 @@ mod tests {
 
     #[test]
     fn what_only_torso_can_do_is_told_elsewhere() {
-        let about =
-            About::new("database app", Code::DatabaseNotFound, Code::DatabaseExists).only_here("rename databases");
+        let about = CallSubject::new("database app", Code::DatabaseNotFound, Code::DatabaseExists)
+            .only_here("rename databases");
         let ask = |body: &str| of(404, body.as_bytes(), &about, "https://h", None).code();
         assert_eq!(ask("{}"), Code::Unsupported);
         assert_eq!(

@@ -12,14 +12,14 @@ mod limits;
 mod locations;
 mod plane;
 mod tokens;
-mod transfer;
+mod transfers;
 
 pub use files::Export;
 pub(super) use limits::{bytes_stored, locations_in_use};
 
-use super::labels::label;
+use super::hostnames::label;
 use super::permission::{Action, Rights, Target, permission};
-use super::pool::{Loan, Tenancy};
+use super::pool::{OrganizationState, PlaneGuard};
 use super::store::OrganizationRow;
 use super::{Caller, Entry, Shared};
 use crate::control::ControlPlane as _;
@@ -32,11 +32,11 @@ use serde_json::json;
 use std::sync::{Arc, MutexGuard};
 
 /// See the module.
-pub(super) struct Tenant<'a> {
+pub(super) struct OrganizationPlane<'a> {
     pub(super) shared: &'a Shared,
     caller: &'a Caller,
     pub(super) organization: OrganizationRow,
-    tenancy: Arc<Tenancy>,
+    state: Arc<OrganizationState>,
     rights: Rights,
 }
 
@@ -77,10 +77,14 @@ impl Shared {
         Ok((organization, rights))
     }
 
-    pub(super) fn tenant<'a>(&'a self, caller: &'a Caller, slug: Option<&OrganizationSlug>) -> Result<Tenant<'a>> {
+    pub(super) fn organization_plane<'a>(
+        &'a self,
+        caller: &'a Caller,
+        slug: Option<&OrganizationSlug>,
+    ) -> Result<OrganizationPlane<'a>> {
         let (organization, rights) = self.rights(caller, slug)?;
-        Ok(Tenant {
-            tenancy: self.pools.tenancy(&organization.id),
+        Ok(OrganizationPlane {
+            state: self.plane_pool.state(&organization.id),
             shared: self,
             caller,
             organization,
@@ -94,8 +98,8 @@ pub(super) fn organization_not_found(slug: &str) -> Error {
         .hint("torso org list shows yours")
 }
 
-impl Tenant<'_> {
-    fn plane(&self) -> Result<Loan> {
+impl OrganizationPlane<'_> {
+    fn plane(&self) -> Result<PlaneGuard> {
         self.shared.plane_of(&self.organization)
     }
 
@@ -118,7 +122,7 @@ impl Tenant<'_> {
     }
 
     /// The group of a database, if it matters for the caller's rights.
-    fn group_of(&self, plane: &Loan, name: &DatabaseName) -> Result<Option<GroupName>> {
+    fn group_of(&self, plane: &PlaneGuard, name: &DatabaseName) -> Result<Option<GroupName>> {
         match self.rights.group {
             None => Ok(None),
             Some(_) => plane.get_database(name).map(|database| Some(database.group)),
@@ -126,13 +130,13 @@ impl Tenant<'_> {
     }
 
     /// Reads something, if that is allowed.
-    pub(super) fn look<T>(&self, target: Target<'_>, work: impl FnOnce(&Loan) -> Result<T>) -> Result<T> {
+    pub(super) fn look<T>(&self, target: Target<'_>, work: impl FnOnce(&PlaneGuard) -> Result<T>) -> Result<T> {
         self.allow(Action::Look, target, None)?;
         work(&self.plane()?).map_err(|error| self.discreet(error))
     }
 
     /// Reads a database, if that is allowed.
-    pub(super) fn look_at<T>(&self, name: &DatabaseName, work: impl FnOnce(&Loan) -> Result<T>) -> Result<T> {
+    pub(super) fn look_at<T>(&self, name: &DatabaseName, work: impl FnOnce(&PlaneGuard) -> Result<T>) -> Result<T> {
         let plane = self.plane()?;
         let group = self.group_of(&plane, name)?;
         self.allow(
@@ -149,7 +153,7 @@ impl Tenant<'_> {
         action: Action,
         target: Target<'_>,
         entry: Entry,
-        work: impl FnOnce(&Loan) -> Result<T>,
+        work: impl FnOnce(&PlaneGuard) -> Result<T>,
     ) -> Result<T> {
         self.allow(action, target, Some(&entry))?;
         let result = self
@@ -173,7 +177,7 @@ impl Tenant<'_> {
         action: Action,
         name: &DatabaseName,
         entry: Entry,
-        work: impl FnOnce(&Loan) -> Result<T>,
+        work: impl FnOnce(&PlaneGuard) -> Result<T>,
     ) -> Result<T> {
         let group = match self.rights.group {
             None => None,
@@ -184,7 +188,7 @@ impl Tenant<'_> {
     }
 
     /// Updates the labels of a database.
-    fn publish(&self, plane: &Loan, name: &DatabaseName) -> Result<Placed> {
+    fn publish(&self, plane: &PlaneGuard, name: &DatabaseName) -> Result<Placed> {
         self.shared.publish(&self.organization, plane, name)
     }
 
@@ -194,7 +198,7 @@ impl Tenant<'_> {
 
     /// Keeps others from making what a quota counts, and the organization from being deleted.
     fn making(&self) -> Result<MutexGuard<'_, ()>> {
-        let held = lock(&self.tenancy.making);
+        let held = lock(&self.state.making);
         // It may have been deleted while this call waited. What was made in it would be nobody's.
         if self
             .shared

@@ -1,16 +1,16 @@
 //! Groups of an organization. After a change, the labels of the group's databases are updated.
 
-use super::Tenant;
+use super::OrganizationPlane;
 use crate::control::ControlPlane as _;
 use crate::control::hosted::Entry;
-use crate::control::hosted::labels::label;
+use crate::control::hosted::hostnames::label;
 use crate::control::hosted::permission::{Action, Target, permission};
 use crate::control::names::{GroupName, LocationCode};
 use crate::control::types::{DatabaseFilter, Group, GroupConfiguration, GroupConfigurationPatch, NewGroup};
 use crate::error::Result;
 use serde_json::json;
 
-pub(super) fn list(tenant: &Tenant<'_>) -> Result<Vec<Group>> {
+pub(super) fn list(tenant: &OrganizationPlane<'_>) -> Result<Vec<Group>> {
     tenant.look(Target::Visible, |plane| {
         let mut all = plane.list_groups()?;
         if let Some(own) = &tenant.rights.group {
@@ -20,12 +20,12 @@ pub(super) fn list(tenant: &Tenant<'_>) -> Result<Vec<Group>> {
     })
 }
 
-pub(super) fn create(tenant: &Tenant<'_>, new: &NewGroup) -> Result<Group> {
+pub(super) fn create(tenant: &OrganizationPlane<'_>, new: &NewGroup) -> Result<Group> {
     create_with_uuid(tenant, uuid::Uuid::new_v4().to_string(), new)
 }
 
 /// The same with a uuid that was chosen before.
-pub(super) fn create_with_uuid(tenant: &Tenant<'_>, uuid: String, new: &NewGroup) -> Result<Group> {
+pub(super) fn create_with_uuid(tenant: &OrganizationPlane<'_>, uuid: String, new: &NewGroup) -> Result<Group> {
     let entry = Entry::new(
         "group-create",
         format!("created group {}", new.name),
@@ -39,11 +39,11 @@ pub(super) fn create_with_uuid(tenant: &Tenant<'_>, uuid: String, new: &NewGroup
     })
 }
 
-pub(super) fn get(tenant: &Tenant<'_>, name: &GroupName) -> Result<Group> {
+pub(super) fn get(tenant: &OrganizationPlane<'_>, name: &GroupName) -> Result<Group> {
     tenant.look(Target::Group(name), |plane| plane.get_group(name))
 }
 
-pub(super) fn rename(tenant: &Tenant<'_>, name: &GroupName, to: &GroupName) -> Result<Group> {
+pub(super) fn rename(tenant: &OrganizationPlane<'_>, name: &GroupName, to: &GroupName) -> Result<Group> {
     let entry = Entry::new(
         "group-rename",
         format!("renamed group {name} to {to}"),
@@ -56,7 +56,7 @@ pub(super) fn rename(tenant: &Tenant<'_>, name: &GroupName, to: &GroupName) -> R
     })
 }
 
-pub(super) fn delete(tenant: &Tenant<'_>, name: &GroupName) -> Result<Group> {
+pub(super) fn delete(tenant: &OrganizationPlane<'_>, name: &GroupName) -> Result<Group> {
     let entry = Entry::new(
         "group-delete",
         format!("deleted group {name}"),
@@ -66,10 +66,10 @@ pub(super) fn delete(tenant: &Tenant<'_>, name: &GroupName) -> Result<Group> {
         let group = plane.get_group(name)?;
         let mut doomed = Vec::new();
         // A copy of what is on its way would live on.
-        let mut alone = vec![tenant.shared.moves.begin(&group.uuid, &format!("group {name}"))?];
+        let mut alone = vec![tenant.shared.transfers.begin(&group.uuid, &format!("group {name}"))?];
         for placed in plane.placements()?.into_iter().filter(|placed| placed.group == *name) {
             let what = format!("database {}", placed.name);
-            alone.push(tenant.shared.moves.begin(placed.id.as_str(), &what)?);
+            alone.push(tenant.shared.transfers.begin(placed.id.as_str(), &what)?);
             doomed.push(placed.id);
         }
         tenant.shared.removed(plane.delete_group(name).map(drop))?;
@@ -79,7 +79,7 @@ pub(super) fn delete(tenant: &Tenant<'_>, name: &GroupName) -> Result<Group> {
     })
 }
 
-pub(super) fn add_location(tenant: &Tenant<'_>, name: &GroupName, location: &LocationCode) -> Result<Group> {
+pub(super) fn add_location(tenant: &OrganizationPlane<'_>, name: &GroupName, location: &LocationCode) -> Result<Group> {
     let entry = Entry::new(
         "group-location-add",
         format!("added location {location} to group {name}"),
@@ -93,10 +93,10 @@ pub(super) fn add_location(tenant: &Tenant<'_>, name: &GroupName, location: &Loc
             group: Some(name.clone()),
             ..DatabaseFilter::default()
         })?;
-        let mut promises = Vec::new();
+        let mut reservations = Vec::new();
         for database in &members {
             let wanted = vec![label(&database.name, &tenant.organization.slug, Some(location))];
-            promises.push(tenant.shared.labels.promise(wanted, Some(&database.id))?);
+            reservations.push(tenant.shared.hostnames.reserve(wanted, Some(&database.id))?);
         }
         let group = plane.add_group_location(name, location)?;
         tenant.publish_all()?;
@@ -104,7 +104,11 @@ pub(super) fn add_location(tenant: &Tenant<'_>, name: &GroupName, location: &Loc
     })
 }
 
-pub(super) fn remove_location(tenant: &Tenant<'_>, name: &GroupName, location: &LocationCode) -> Result<Group> {
+pub(super) fn remove_location(
+    tenant: &OrganizationPlane<'_>,
+    name: &GroupName,
+    location: &LocationCode,
+) -> Result<Group> {
     let entry = Entry::new(
         "group-location-remove",
         format!("removed location {location} from group {name}"),
@@ -119,7 +123,7 @@ pub(super) fn remove_location(tenant: &Tenant<'_>, name: &GroupName, location: &
     })
 }
 
-pub(super) fn promote(tenant: &Tenant<'_>, name: &GroupName, location: &LocationCode) -> Result<Group> {
+pub(super) fn promote(tenant: &OrganizationPlane<'_>, name: &GroupName, location: &LocationCode) -> Result<Group> {
     let entry = Entry::new(
         "group-promote",
         format!("promoted {location} in group {name}"),
@@ -132,12 +136,12 @@ pub(super) fn promote(tenant: &Tenant<'_>, name: &GroupName, location: &Location
     })
 }
 
-pub(super) fn get_configuration(tenant: &Tenant<'_>, name: &GroupName) -> Result<GroupConfiguration> {
+pub(super) fn get_configuration(tenant: &OrganizationPlane<'_>, name: &GroupName) -> Result<GroupConfiguration> {
     tenant.look(Target::Group(name), |plane| plane.get_group_configuration(name))
 }
 
 pub(super) fn update_configuration(
-    tenant: &Tenant<'_>,
+    tenant: &OrganizationPlane<'_>,
     name: &GroupName,
     patch: &GroupConfigurationPatch,
 ) -> Result<GroupConfiguration> {

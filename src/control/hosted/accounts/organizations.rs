@@ -1,6 +1,6 @@
 //! Organizations.
 
-use super::{Desk, tokens};
+use super::{CallerAccounts, tokens};
 use crate::control::ControlPlane as _;
 use crate::control::accounts::{MemberRole, Organization, OrganizationKind, OrganizationPatch};
 use crate::control::hosted::permission::Action;
@@ -29,7 +29,7 @@ fn free(records: &Records, row: &OrganizationRow) -> Result<()> {
     .hint("choose another name"))
 }
 
-impl Desk<'_> {
+impl CallerAccounts<'_> {
     pub(super) fn organizations(&self) -> Result<Vec<Organization>> {
         let session = &self.caller.session;
         let mut rows = self.shared.records().organizations_of(&session.user_id)?;
@@ -126,8 +126,8 @@ impl Desk<'_> {
                 )
                 .hint("destroy its databases one by one: torso db list"));
             }
-            let tenancy = self.shared.pools.tenancy(&row.id);
-            let _making = lock(&tenancy.making);
+            let state = self.shared.plane_pool.state(&row.id);
+            let _making = lock(&state.making);
             let plane = self.shared.plane_of(row)?;
             let all = plane.list_databases(&DatabaseFilter::default())?;
             if !all.is_empty() {
@@ -145,15 +145,15 @@ impl Desk<'_> {
                 self.shared.sessions.forget();
             }
             self.shared.refresh_none(row);
-            self.shared.pools.close(&row.id);
+            self.shared.plane_pool.close(&row.id);
             // There are no databases in it any more, so files that cannot be removed do no harm.
-            let _ = std::fs::remove_dir_all(self.shared.pools.dir(&row.id));
+            let _ = std::fs::remove_dir_all(self.shared.plane_pool.dir(&row.id));
             Ok(())
         })
     }
 
     pub(super) fn organization(&self, row: OrganizationRow) -> Organization {
-        let over_quota = &self.shared.pools.tenancy(&row.id).over_quota;
+        let over_quota = &self.shared.plane_pool.state(&row.id).over_quota;
         Organization {
             blocked_writes: over_quota.load(Ordering::SeqCst),
             id: row.id,

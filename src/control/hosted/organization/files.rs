@@ -1,6 +1,6 @@
 //! Uploads, dumps and exports.
 
-use super::{Loan, Tenant, label};
+use super::{OrganizationPlane, PlaneGuard, label};
 use crate::control::hosted::permission::{Action, Target};
 use crate::control::hosted::{Entry, Route, Shared, Upload};
 use crate::control::names::{DatabaseName, LocationCode, OrganizationSlug};
@@ -21,7 +21,7 @@ pub struct Export {
     _staging: Staging,
 }
 
-impl Tenant<'_> {
+impl OrganizationPlane<'_> {
     pub fn begin_upload(&self, size: u64, sha256: Option<[u8; 32]>) -> Result<Upload> {
         let entry = Entry::new("upload-create", "began an upload", json!({ "size": size }));
         self.change(Action::CreateDatabase, Target::Visible, entry, |plane| {
@@ -73,7 +73,7 @@ impl Tenant<'_> {
     }
 
     /// Makes a database with any kind of seed.
-    pub(super) fn make_with_seed(&self, plane: &Loan, mut request: CreateDatabase) -> Result<Database> {
+    pub(super) fn make_with_seed(&self, plane: &PlaneGuard, mut request: CreateDatabase) -> Result<Database> {
         let id = match &request.seed {
             None | Some(Seed::Database { .. } | Seed::DatabaseUpload { .. }) => {
                 return self.make_database(plane, request);
@@ -150,7 +150,7 @@ impl Shared {
 
 /// Copies a database, as it is at a location or at its primary, into a file of its own.
 fn copy_database(
-    plane: &Loan,
+    plane: &PlaneGuard,
     name: &DatabaseName,
     location: Option<&LocationCode>,
     organization: &OrganizationSlug,

@@ -23,39 +23,39 @@ const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 const STARTERS: usize = 4;
 
 #[derive(Default)]
-pub(super) struct Keeper {
+pub(super) struct BackgroundTask {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// The progress of a start.
 #[derive(Default)]
-pub(super) struct Progress {
+pub(super) struct BackgroundProgress {
     tried: AtomicBool,
     /// Organizations of which something could not be started or removed; and the last reason.
     left: AtomicUsize,
     failure: Mutex<String>,
     stopping: AtomicBool,
-    /// Wakes the keeper to try again. Dropping it stops the keeper.
-    keeper: Mutex<Option<SyncSender<()>>>,
+    /// Wakes the background to try again. Dropping it stops the background.
+    background: Mutex<Option<SyncSender<()>>>,
 }
 
-impl Keeper {
+impl BackgroundTask {
     pub fn start(&self, shared: &Arc<Shared>) -> Result<()> {
-        let keeper = &shared.progress.keeper;
+        let background = &shared.progress.background;
         let shared = Arc::clone(shared);
         let (tell, told) = mpsc::sync_channel(1);
         let thread = std::thread::Builder::new()
             .name("hosted".to_owned())
             .spawn(move || {
-                // Moves first: what they leave to be done is done with the rest.
-                let settle = || {
-                    let left = shared.settle_moves() + shared.settle();
+                // TransferLocks first: what they leave to be done is done with the rest.
+                let reconcile = || {
+                    let left = shared.finish_transfers() + shared.reconcile_all();
                     shared.progress.left.store(left, Ordering::SeqCst);
                     left
                 };
                 // Before any process runs, so that nothing is written while a quota is exceeded.
                 let _ = shared.hold_storage(true);
-                let mut left = settle();
+                let mut left = reconcile();
                 shared.progress.tried.store(true, Ordering::SeqCst);
                 let mut swept = Instant::now();
                 let mut written = Instant::now();
@@ -80,7 +80,7 @@ impl Keeper {
                         Err(RecvTimeoutError::Disconnected) => return,
                     }
                     if left > 0 && due <= Instant::now() {
-                        left = settle();
+                        left = reconcile();
                         retry = (retry * 2).min(ROUND);
                         due = Instant::now() + retry;
                     }
@@ -110,15 +110,15 @@ impl Keeper {
                 }
             })
             .map_err(|error| Error::io(error, "cannot start a thread"))?;
-        *lock(keeper) = Some(tell);
+        *lock(background) = Some(tell);
         *lock(&self.thread) = Some(thread);
         Ok(())
     }
 
-    /// Stops the keeper, without waiting for work under way.
+    /// Stops the background, without waiting for work under way.
     pub fn stop(&self, shared: &Shared) {
         shared.progress.stopping.store(true, Ordering::SeqCst);
-        drop(lock(&shared.progress.keeper).take());
+        drop(lock(&shared.progress.background).take());
     }
 
     /// Waits until it has stopped.
@@ -183,15 +183,15 @@ impl Shared {
             .map_or_else(|_| Vec::new(), |engine| engine.all_damaged().into_keys().collect())
     }
 
-    /// Makes the keeper retry what could not be done just now.
+    /// Makes the background retry what could not be done just now.
     pub(super) fn keep_trying(&self) {
-        if let Some(keeper) = lock(&self.progress.keeper).as_ref() {
+        if let Some(background) = lock(&self.progress.background).as_ref() {
             // One word is enough, and nobody waits for it.
-            let _ = keeper.try_send(());
+            let _ = background.try_send(());
         }
     }
 
-    /// The result of a removal. What is out of the catalog counts as removed; the keeper retries to remove its files.
+    /// The result of a removal. What is out of the catalog counts as removed; the background retries to remove its files.
     pub(super) fn removed(&self, result: Result<()>) -> Result<()> {
         match result {
             Err(error) if error.code() == Code::Partial => {
@@ -203,7 +203,7 @@ impl Shared {
     }
 
     /// Starts all databases. Returns for how many organizations that failed in part.
-    fn settle(&self) -> usize {
+    fn reconcile_all(&self) -> usize {
         let Ok(all) = self.records().organizations() else {
             return 1;
         };
@@ -216,13 +216,14 @@ impl Shared {
                         if self.progress.stopping.load(Ordering::SeqCst) {
                             return;
                         }
-                        let causes: Vec<String> = match self.plane_of(&organization).and_then(|plane| plane.settle()) {
-                            Ok(failures) => failures
-                                .iter()
-                                .map(|(location, error)| format!("in {location}: {}", error.full_message()))
-                                .collect(),
-                            Err(error) => vec![error.full_message()],
-                        };
+                        let causes: Vec<String> =
+                            match self.plane_of(&organization).and_then(|plane| plane.reconcile_all()) {
+                                Ok(failures) => failures
+                                    .iter()
+                                    .map(|(location, error)| format!("in {location}: {}", error.full_message()))
+                                    .collect(),
+                                Err(error) => vec![error.full_message()],
+                            };
                         if !causes.is_empty() {
                             self.note_unsettled(&organization, &causes);
                             left.fetch_add(1, Ordering::Relaxed);
@@ -237,7 +238,7 @@ impl Shared {
     /// Removes expired tokens and uploads, and what is left of moves.
     pub(super) fn sweep(&self) -> Result<()> {
         self.uploads.sweep(None)?;
-        self.sweep_group_moves()?;
+        self.sweep_group_transfers()?;
         let records = self.records();
         records.write(|| records.forget_expired_tokens(Timestamp::now()))
     }

@@ -1,13 +1,13 @@
-//! Moving databases and groups to another organization. Tenants share nothing, so a move is a copy: writes are blocked, the
+//! TransferLock databases and groups to another organization. Tenants share nothing, so a move is a copy: writes are blocked, the
 //! copy is made, and only when it stands is the former one destroyed; then the copy takes writes. The moved database has a
 //! new id, so tokens for the former one end. What becomes of a move that is cut short is in [`super::super::moves`].
 
-use super::{Loan, Tenant, groups};
+use super::{OrganizationPlane, PlaneGuard, groups};
 use crate::control::ControlPlane as _;
 use crate::control::hosted::Entry;
-use crate::control::hosted::moves::Moving;
 use crate::control::hosted::permission::{Action, Target};
-use crate::control::hosted::store::{GroupMoveRow, MoveRow};
+use crate::control::hosted::store::{GroupTransferRow, TransferRow};
+use crate::control::hosted::transfers::TransferLock;
 use crate::control::names::{DatabaseId, DatabaseName, GroupName, LocationCode, OrganizationSlug};
 use crate::control::types::{
     Configuration, ConfigurationPatch, CreateDatabase, Database, DatabaseFilter, Group, GroupConfigurationPatch,
@@ -22,11 +22,11 @@ const TRIES: u32 = 5;
 
 /// Another organization of the caller's, where something goes.
 struct Destination<'a> {
-    tenant: Tenant<'a>,
-    plane: Loan,
+    tenant: OrganizationPlane<'a>,
+    plane: PlaneGuard,
 }
 
-impl Tenant<'_> {
+impl OrganizationPlane<'_> {
     pub(super) fn move_database(&self, name: &DatabaseName, to: &OrganizationSlug) -> Result<()> {
         let entry = Entry::new(
             "db-transfer",
@@ -52,7 +52,7 @@ impl Tenant<'_> {
         self.change(Action::Transfer, Target::Group(name), entry, |plane| {
             let group = plane.get_group(name)?;
             let there = self.other(to)?;
-            let _moving = self.shared.moves.begin(&group.uuid, &format!("group {name}"))?;
+            let _moving = self.shared.transfers.begin(&group.uuid, &format!("group {name}"))?;
             may_go(&group)?;
             let first = self.ready_to_go(plane, name, &there)?;
             let isolation = plane.get_group_configuration(name)?.isolation;
@@ -64,7 +64,7 @@ impl Tenant<'_> {
                 for (id, moving) in waiting {
                     if let Err(error) = self.carry(plane, &id, moving, &there, Some(&copy.name)) {
                         if moved == 0 && is_new && there.plane.delete_empty_group(&copy.uuid).unwrap_or(false) {
-                            self.shared.end_group_move(&group.uuid)?;
+                            self.shared.end_group_transfer(&group.uuid)?;
                             return Err(error);
                         }
                         return Err(cut_short(name, to, moved, error));
@@ -78,7 +78,7 @@ impl Tenant<'_> {
                     .ready_to_go(plane, name, &there)
                     .map_err(|error| cut_short(name, to, moved, error))?;
             }
-            self.shared.end_group_move(&group.uuid)?;
+            self.shared.end_group_transfer(&group.uuid)?;
             self.publish_all()?;
             self.forget(&[], Some(&group.uuid));
             there.plane.get_group(&copy.name)
@@ -88,10 +88,10 @@ impl Tenant<'_> {
     /// The databases of a group, taken for a move; what can be found out before is.
     fn ready_to_go(
         &self,
-        plane: &Loan,
+        plane: &PlaneGuard,
         name: &GroupName,
         there: &Destination<'_>,
-    ) -> Result<Vec<(DatabaseId, Moving<'_>)>> {
+    ) -> Result<Vec<(DatabaseId, TransferLock<'_>)>> {
         let list = || {
             plane.list_databases(&DatabaseFilter {
                 group: Some(name.clone()),
@@ -126,7 +126,7 @@ impl Tenant<'_> {
         there: &Destination<'_>,
     ) -> Result<(Group, bool)> {
         let (here, target) = (&self.organization.id, &there.tenant.organization.id);
-        let begun = self.shared.records().group_moves()?.into_iter().find_map(|row| {
+        let begun = self.shared.records().group_transfers()?.into_iter().find_map(|row| {
             let from = (&row.group_uuid, &row.organization_id);
             let to = (&row.copy_uuid, &row.to_organization_id);
             match (from, to) {
@@ -141,27 +141,27 @@ impl Tenant<'_> {
         let copy = match found {
             Some(found) => found,
             None => {
-                let row = GroupMoveRow {
+                let row = GroupTransferRow {
                     group_uuid: group.uuid.clone(),
                     organization_id: here.clone(),
                     to_organization_id: target.clone(),
                     copy_uuid: uuid::Uuid::new_v4().to_string(),
                 };
-                self.shared.begin_group_move(&row)?;
+                self.shared.begin_group_transfer(&row)?;
                 let new = NewGroup {
                     name: group.name.clone(),
                     location: group.primary.clone(),
                 };
                 let made = groups::create_with_uuid(&there.tenant, row.copy_uuid, &new);
                 if made.is_err() {
-                    self.shared.end_group_move(&group.uuid)?;
+                    self.shared.end_group_transfer(&group.uuid)?;
                 }
                 made?
             }
         };
         let equipped = there.equip_group(&copy, &group.locations, isolation);
         if equipped.is_err() && is_new && there.plane.delete_empty_group(&copy.uuid).unwrap_or(false) {
-            self.shared.end_group_move(&group.uuid)?;
+            self.shared.end_group_transfer(&group.uuid)?;
         }
         equipped.map(|()| (copy, is_new))
     }
@@ -174,18 +174,18 @@ impl Tenant<'_> {
                     .hint("torso org list shows your organizations"),
             );
         }
-        let tenant = self.shared.tenant(self.caller, Some(to))?;
+        let tenant = self.shared.organization_plane(self.caller, Some(to))?;
         tenant.allow(Action::CreateDatabase, Target::Organization, None)?;
         let plane = tenant.plane()?;
         Ok(Destination { tenant, plane })
     }
 
-    /// Moves one database: what fails leaves it as it was.
+    /// TransferLocks one database: what fails leaves it as it was.
     fn carry(
         &self,
-        plane: &Loan,
+        plane: &PlaneGuard,
         id: &DatabaseId,
-        mut moving: Moving<'_>,
+        mut moving: TransferLock<'_>,
         there: &Destination<'_>,
         group: Option<&GroupName>,
     ) -> Result<()> {
@@ -201,7 +201,7 @@ impl Tenant<'_> {
             return Err(protected(&what));
         }
         let database = plane.get_database(&placed.name)?;
-        let mut row = MoveRow {
+        let mut row = TransferRow {
             database_id: id.clone(),
             organization_id: self.organization.id.clone(),
             to_organization_id: there.tenant.organization.id.clone(),
@@ -210,7 +210,7 @@ impl Tenant<'_> {
         };
         let moved = self.replace((plane, &database, &before), there, group, (&mut row, &mut moving));
         // Whether it came to its end or is to be undone is seen by what there is.
-        let settled = self.shared.settle_move(&row);
+        let settled = self.shared.finish_transfer(&row);
         if moved.is_ok() {
             let (slug, from) = (&self.organization.slug, self.organization.id.as_str());
             self.shared.keep_labels(&placed, slug, &row.copy_id, Some(from))?;
@@ -233,10 +233,10 @@ impl Tenant<'_> {
     /// Makes the copy and destroys the original; anew where somebody let writes in meanwhile.
     fn replace(
         &self,
-        (plane, database, settings): (&Loan, &Database, &Configuration),
+        (plane, database, settings): (&PlaneGuard, &Database, &Configuration),
         there: &Destination<'_>,
         group: Option<&GroupName>,
-        (row, moving): (&mut MoveRow, &mut Moving<'_>),
+        (row, moving): (&mut TransferRow, &mut TransferLock<'_>),
     ) -> Result<()> {
         let name = &database.name;
         for attempt in 0..TRIES {
@@ -246,7 +246,7 @@ impl Tenant<'_> {
                 row.copy_id = DatabaseId::generate();
             }
             moving.with_copy(&row.copy_id);
-            self.shared.begin_move(row)?;
+            self.shared.begin_transfer(row)?;
             self.shared.set_block_writes(&self.organization, plane, name, true)?;
             // A transaction that began before may still be acknowledged.
             plane.await_writers(name)?;
@@ -271,7 +271,7 @@ impl Tenant<'_> {
     }
 
     /// Destroys what was copied, if it is still as it was copied.
-    fn retired(&self, plane: &Loan, id: &DatabaseId, position: &Position) -> Result<bool> {
+    fn retired(&self, plane: &PlaneGuard, id: &DatabaseId, position: &Position) -> Result<bool> {
         let mut gone = true;
         self.shared
             .removed(plane.retire(id, position).map(|retired| gone = retired))?;
@@ -310,7 +310,7 @@ impl Destination<'_> {
     }
 
     /// Makes a copy of another organization's database, which nobody may write to yet.
-    fn receive(&self, from: &Loan, database: &Database, group: Option<&GroupName>, id: DatabaseId) -> Result<()> {
+    fn receive(&self, from: &PlaneGuard, database: &Database, group: Option<&GroupName>, id: DatabaseId) -> Result<()> {
         let staging = self.plane.staging()?;
         from.snapshot(&database.name, None, &staging.path)?;
         let request = CreateDatabase {

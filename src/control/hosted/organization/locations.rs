@@ -1,6 +1,6 @@
 //! Locations as clients see them: those that the server offers, without their directories.
 
-use super::Tenant;
+use super::OrganizationPlane;
 use crate::control::ControlPlane as _;
 use crate::control::hosted::Entry;
 use crate::control::hosted::permission::{Action, Target};
@@ -9,7 +9,7 @@ use crate::control::types::{Location, NewLocation};
 use crate::error::{Code, Error, Result};
 use serde_json::json;
 
-pub(super) fn list(tenant: &Tenant<'_>) -> Result<Vec<Location>> {
+pub(super) fn list(tenant: &OrganizationPlane<'_>) -> Result<Vec<Location>> {
     tenant.look(Target::Visible, |plane| {
         let all = plane.list_locations()?;
         Ok(all
@@ -20,12 +20,12 @@ pub(super) fn list(tenant: &Tenant<'_>) -> Result<Vec<Location>> {
     })
 }
 
-pub(super) fn get(tenant: &Tenant<'_>, code: &LocationCode) -> Result<Location> {
+pub(super) fn get(tenant: &OrganizationPlane<'_>, code: &LocationCode) -> Result<Location> {
     tenant.offered(code)?;
     tenant.look(Target::Visible, |plane| plane.get_location(code).map(outside))
 }
 
-pub(super) fn add(tenant: &Tenant<'_>, new: &NewLocation) -> Result<Location> {
+pub(super) fn add(tenant: &OrganizationPlane<'_>, new: &NewLocation) -> Result<Location> {
     let entry = Entry::new(
         "location-add",
         format!("added location {}", new.code),
@@ -53,7 +53,7 @@ pub(super) fn add(tenant: &Tenant<'_>, new: &NewLocation) -> Result<Location> {
     })
 }
 
-pub(super) fn remove(tenant: &Tenant<'_>, code: &LocationCode) -> Result<Location> {
+pub(super) fn remove(tenant: &OrganizationPlane<'_>, code: &LocationCode) -> Result<Location> {
     let entry = Entry::new(
         "location-remove",
         format!("removed location {code}"),
