@@ -122,8 +122,9 @@ async function refusals(url) {
     await assert.rejects(client.execute("select 1"), /needs a slash at its end/);
     client.close();
   }
+  // An address without a database answers as one that the token does not open: nobody learns which names exist.
   const gone = createClient({ url: url.replace("app-alice", "none-alice"), authToken });
-  await assert.rejects(gone.execute("select 1"), (error) => error.code !== "UNAUTHORIZED");
+  assert.equal(await codeOf(gone.execute("select 1")), "UNAUTHORIZED");
   gone.close();
 }
 
