@@ -21,6 +21,7 @@ pub mod text;
 pub mod trailer;
 
 use crate::secret::{Renewal, Secret};
+pub use crate::sqltext::classify::Explain;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -128,17 +129,6 @@ pub struct Column {
     pub name: String,
     /// The declared type, where the column comes straight from a table.
     pub decltype: Option<String>,
-}
-
-/// How a statement asks to be explained rather than run.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Explain {
-    #[default]
-    No,
-    /// `EXPLAIN`: the program.
-    Program,
-    /// `EXPLAIN QUERY PLAN`.
-    Plan,
 }
 
 /// What a statement is, known before it runs.

@@ -7,7 +7,7 @@ use super::trailer::{self, Checksum};
 use super::{Args, Failure, Session, Unseen};
 use crate::error::{Code, Error, Result};
 use crate::sqltext::dialect;
-use crate::sqltext::split::{Accumulator, Fed, first_statement, trim_start};
+use crate::sqltext::split::{Accumulator, LineOutcome, first_statement, trim_start};
 use std::io::BufRead;
 
 /// Bytes between two reports of progress.
@@ -59,7 +59,7 @@ pub fn run(
                 &format!("the dump ended on line {last}: what follows was added to it"),
             ));
         }
-        if !pending.pending() && line.starts_with(trailer::MARK.trim_end().as_bytes()) {
+        if !pending.is_pending() && line.starts_with(trailer::MARK.trim_end().as_bytes()) {
             trailer::compare(&line, &checksum, name)?;
             ended = Some(number);
         }
@@ -71,21 +71,21 @@ pub fn run(
             text
         };
         match pending.feed(text, number) {
-            Fed::Blank | Fed::More => {}
-            Fed::Dropped => drop(pending.take()),
-            Fed::Command if text.starts_with(b"#") => {}
-            Fed::Command => {
+            LineOutcome::Blank | LineOutcome::More => {}
+            LineOutcome::Dropped => drop(pending.take()),
+            LineOutcome::Command if text.starts_with(b"#") => {}
+            LineOutcome::Command => {
                 return Err(loader
                     .at(number, "a dot-command is for the shell, and this is not one")
                     .hint("create the database, then run the file in it: torso db shell NAME -f FILE"));
             }
-            Fed::Ready => {
+            LineOutcome::Ready => {
                 let begun = pending.start_line();
                 loader.statements(&pending.take(), begun)?;
             }
         }
     }
-    if pending.pending() {
+    if pending.is_pending() {
         let begun = pending.start_line();
         let text = pending.take();
         // The last statement may lack its semicolon; one that was cut off does not parse.

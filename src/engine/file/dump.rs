@@ -4,7 +4,8 @@
 use super::{copy, sqlite};
 use crate::engine::disk;
 use crate::error::{Code, Error, Result};
-use crate::sqltext::token::{Token, next};
+use crate::sqltext::split::complete;
+use crate::sqltext::token::next_significant;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
@@ -57,9 +58,9 @@ fn run(dump: &Path, to: &Path) -> Result<()> {
             return Err(refused(begun, "a statement is longer than 256 MB"));
         }
         let is_end = read == 0;
-        if is_end || (text.trim_ascii_end().ends_with(b";") && is_complete(&text)) {
+        if is_end || (text.trim_ascii_end().ends_with(b";") && complete(&text)) {
             let sql = std::str::from_utf8(&text).map_err(|_| refused(begun, "the text is not UTF-8"))?;
-            if is_end && !is_complete(&text) && next(&text).is_some() {
+            if is_end && !complete(&text) && next_significant(&text).is_some() {
                 return Err(refused(begun, "the dump ends within a statement"));
             }
             connection
@@ -128,57 +129,6 @@ fn refused(line: u64, why: &str) -> Error {
     .hint("make it with .dump of torso or sqlite3, or send the SQLite file itself")
 }
 
-/// Whether a text ends at the end of a statement. The statements in a trigger's body do not count.
-fn is_complete(text: &[u8]) -> bool {
-    let mut state = Statement::default();
-    let mut rest = text;
-    let mut ended = false;
-    while let Some((token, after)) = next(rest) {
-        rest = after;
-        ended = state.ends_with(&token);
-    }
-    ended
-}
-
-/// The state of reading a statement.
-#[derive(Default)]
-struct Statement {
-    words: u8,
-    creates: bool,
-    trigger: bool,
-    /// The last token was the `;` of one of a trigger's own statements, or the `end` behind it.
-    inner_end: bool,
-    last_end: bool,
-}
-
-impl Statement {
-    /// Takes the next token; true when it ends the statement.
-    fn ends_with(&mut self, token: &Token<'_>) -> bool {
-        let word = match token {
-            Token::Other(b';') if self.trigger && !self.last_end => {
-                self.inner_end = true;
-                return false;
-            }
-            Token::Other(b';') => {
-                *self = Self::default();
-                return true;
-            }
-            Token::Word(word) => *word,
-            _ => b"",
-        };
-        let is = |text: &[u8]| word.eq_ignore_ascii_case(text);
-        match self.words {
-            0 => self.creates = is(b"create"),
-            1 | 2 if self.creates && is(b"trigger") => self.trigger = true,
-            _ => {}
-        }
-        self.words = self.words.saturating_add(1);
-        self.last_end = self.inner_end && is(b"end");
-        self.inner_end = false;
-        false
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,27 +181,5 @@ mod tests {
             assert_eq!(error.code(), Code::InvalidFile, "{sql}: {error}");
         }
         assert!(!other.exists());
-    }
-
-    #[test]
-    fn statements_end_outside_of_everything() {
-        for complete in [
-            "select 1;",
-            "select ';'; -- more",
-            "create trigger t after insert on u begin select 1; end;",
-            "create temp trigger t after insert on u begin select case when 1 then 2 end; select 1; end ;",
-        ] {
-            assert!(is_complete(complete.as_bytes()), "{complete}");
-        }
-        for open in [
-            "",
-            "select 1",
-            "select ';",
-            "select 1; select",
-            "create trigger t after insert on u begin select 1;",
-            "create trigger t after insert on u begin select case when 1 then 2 end;",
-        ] {
-            assert!(!is_complete(open.as_bytes()), "{open}");
-        }
     }
 }

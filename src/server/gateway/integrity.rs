@@ -5,7 +5,7 @@
 use super::inspect::{Format, VALUES, hides};
 use super::wire;
 use crate::sqltext::quote;
-use crate::sqltext::token::{self, Token};
+use crate::sqltext::token::{TokenKind, significant_tokens};
 use serde_json::Value;
 
 /// The words that a question has.
@@ -62,55 +62,41 @@ fn rewrite_json(json: &mut Value) -> bool {
 
 /// A statement that is such a question, as one about a table with the same answer.
 fn as_table(sql: &str) -> Option<String> {
-    let mut rest = sql.as_bytes();
-    // The next token, and how it is written.
-    let mut next = || {
-        let (token, after) = token::next(rest)?;
-        let written = &rest[..rest.len() - after.len()];
-        rest = after;
-        Some((token, written))
-    };
-    next().filter(|(token, _)| is_word(token, "pragma"))?;
-    let (mut name, _) = next()?;
-    let mut then = next();
-    if is_word(&name, "main") && is_symbol(then.as_ref(), b'.') {
-        (name, _) = next()?;
-        then = next();
+    let mut tokens = significant_tokens(sql).peekable();
+    tokens.next_if(|token| is_word(token, "pragma"))?;
+    let mut name = tokens.next()?;
+    if is_word(&name, "main") && tokens.next_if(|token| is_symbol(token, ".")).is_some() {
+        name = tokens.next()?;
     }
     let question = QUESTIONS.into_iter().find(|question| is_word(&name, question))?;
-    let mut argument = None;
-    if is_symbol(then.as_ref(), b'(') {
-        argument = Some(literal(next()?)?);
-        next().filter(|token| is_symbol(Some(token), b')'))?;
-        then = next();
-    } else if is_symbol(then.as_ref(), b'=') {
-        argument = Some(literal(next()?)?);
-        then = next();
+    let mut argument = String::new();
+    if tokens.next_if(|token| is_symbol(token, "(")).is_some() {
+        argument = format!("({})", to_literal(tokens.next()?)?);
+        tokens.next_if(|token| is_symbol(token, ")"))?;
+    } else if tokens.next_if(|token| is_symbol(token, "=")).is_some() {
+        argument = format!("({})", to_literal(tokens.next()?)?);
     }
-    if !(then.is_none() || is_symbol(then.as_ref(), b';')) || next().is_some() {
-        return None;
-    }
-    let argument = argument.map_or_else(String::new, |argument| format!("({argument})"));
-    Some(format!("SELECT * FROM pragma_{question}{argument}"))
+    tokens.next_if(|token| is_symbol(token, ";"));
+    tokens
+        .next()
+        .is_none()
+        .then(|| format!("SELECT * FROM pragma_{question}{argument}"))
 }
 
-fn is_word(token: &Token<'_>, word: &str) -> bool {
-    matches!(token, Token::Word(found) if found.eq_ignore_ascii_case(word.as_bytes()))
+fn is_word(token: &(TokenKind, &str), word: &str) -> bool {
+    token.0 == TokenKind::Word && token.1.eq_ignore_ascii_case(word)
 }
 
-fn is_symbol(token: Option<&(Token<'_>, &[u8])>, symbol: u8) -> bool {
-    matches!(token, Some((Token::Other(found), _)) if *found == symbol)
+fn is_symbol(token: &(TokenKind, &str), symbol: &str) -> bool {
+    *token == (TokenKind::Symbol, symbol)
 }
 
 /// A pragma's argument, which may be a name without quotes, as a literal.
-fn literal((token, written): (Token<'_>, &[u8])) -> Option<String> {
-    match token {
-        Token::Word(name) | Token::Name(name) => Some(quote::literal(std::str::from_utf8(name).ok()?)),
-        Token::Text(text) => Some(format!("'{}'", std::str::from_utf8(text).ok()?)),
-        Token::Other(_) => {
-            let number = std::str::from_utf8(written).ok()?.trim();
-            number.parse::<u32>().ok().map(|number| number.to_string())
-        }
+fn to_literal((kind, text): (TokenKind, &str)) -> Option<String> {
+    match kind {
+        TokenKind::Word | TokenKind::QuotedName | TokenKind::String => Some(quote::literal(&quote::unquote(text))),
+        TokenKind::Number => text.parse::<u32>().ok().map(|number| number.to_string()),
+        _ => None,
     }
 }
 

@@ -6,6 +6,7 @@
 
 use super::inspect::hides;
 use super::streams::SEPARATOR;
+use crate::sqltext::classify::only_ends_transaction;
 use memchr::memmem;
 use serde_json::Value;
 
@@ -88,7 +89,7 @@ fn only_ends_transactions(body: &[u8]) -> bool {
     };
     let mut statements = Vec::new();
     collect_sql(&body, &mut statements);
-    !statements.is_empty() && statements.into_iter().all(ends_transaction)
+    !statements.is_empty() && statements.into_iter().all(only_ends_transaction)
 }
 
 fn collect_sql<'v>(value: &'v Value, statements: &mut Vec<&'v str>) {
@@ -104,16 +105,6 @@ fn collect_sql<'v>(value: &'v Value, statements: &mut Vec<&'v str>) {
         Value::Array(items) => items.iter().for_each(|item| collect_sql(item, statements)),
         _ => {}
     }
-}
-
-fn ends_transaction(sql: &str) -> bool {
-    let mut words = sql.trim().trim_end_matches(';').split_ascii_whitespace();
-    let is = |word: Option<&str>, all: &[&str]| {
-        word.is_some_and(|word| all.iter().any(|one| word.eq_ignore_ascii_case(one)))
-    };
-    is(words.next(), &["commit", "end", "rollback"])
-        && words.next().is_none_or(|word| is(Some(word), &["transaction"]))
-        && words.next().is_none()
 }
 
 /// Whether a process's answer, of the status 400, says that it does not have the stream of a baton.

@@ -8,7 +8,8 @@ use crate::shell::words::is_option;
 use crate::sql::Value;
 use crate::sql::text::value_to_text;
 use crate::sqltext::quote::{identifier, is_keyword, literal};
-use crate::sqltext::split::{complete, is_space};
+use crate::sqltext::split::complete;
+use crate::sqltext::token::is_space;
 use std::io::Write;
 
 /// Whether a name must be quoted.

@@ -7,7 +7,7 @@ use crate::shell::interrupt;
 use crate::shell::state::script::PendingBatch;
 use crate::shell::state::{Interrupt, Shell, ShellResult};
 use crate::sql::trailer;
-use crate::sqltext::split::{Accumulator, Fed};
+use crate::sqltext::split::{Accumulator, LineOutcome};
 use std::fs::File;
 use std::io::Write;
 
@@ -82,7 +82,7 @@ fn read_all(shell: &mut Shell<'_>, lines: &mut dyn Lines, within: bool) -> Shell
     let mut failed = false;
     while !failed || !shell.settings.bail || typed {
         if typed {
-            prompt::print_prompt(shell, pending.pending())?;
+            prompt::print_prompt(shell, pending.is_pending())?;
         }
         if lines.may_wait() {
             match batch::send(shell) {
@@ -95,7 +95,7 @@ fn read_all(shell: &mut Shell<'_>, lines: &mut dyn Lines, within: bool) -> Shell
             }
             shell.out.flush()?;
         }
-        let text = match lines.next(pending.pending()) {
+        let text = match lines.next(pending.is_pending()) {
             Ok(Input::Text(text)) => text,
             Ok(Input::End) => {
                 if typed {
@@ -128,7 +128,7 @@ fn read_all(shell: &mut Shell<'_>, lines: &mut dyn Lines, within: bool) -> Shell
             }
         }
     }
-    if pending.pending() {
+    if pending.is_pending() {
         let line = pending.start_line();
         let text = pending.take();
         match run_sql_line(shell, &text, line) {
@@ -166,8 +166,8 @@ fn reload_schema(shell: &mut Shell<'_>) -> ShellResult {
 pub fn read_line(shell: &mut Shell<'_>, pending: &mut Accumulator, line: &[u8]) -> ShellResult {
     shell.input.line += 1;
     match pending.feed(line, shell.input.line) {
-        Fed::Blank => echo(shell, line),
-        Fed::Command => {
+        LineOutcome::Blank => echo(shell, line),
+        LineOutcome::Command => {
             let sent = batch::send(shell);
             if sent.is_err() && shell.settings.bail {
                 return sent;
@@ -179,12 +179,12 @@ pub fn read_line(shell: &mut Shell<'_>, pending: &mut Accumulator, line: &[u8]) 
             };
             ran.and(sent)
         }
-        Fed::More => Ok(()),
-        Fed::Dropped => {
+        LineOutcome::More => Ok(()),
+        LineOutcome::Dropped => {
             let text = pending.take();
             echo(shell, &text)
         }
-        Fed::Ready => {
+        LineOutcome::Ready => {
             let begun = pending.start_line();
             let text = pending.take();
             let ran = run_sql_line(shell, &text, begun);

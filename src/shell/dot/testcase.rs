@@ -38,7 +38,7 @@ pub fn check(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
 
 /// Whether `text` matches `pattern`: `*`, `?` and `[…]` as in GLOB, `#` for digits, white space for any white space.
 fn glob(pattern: &[u8], text: &[u8]) -> bool {
-    let space = crate::sqltext::split::is_space;
+    let space = crate::sqltext::token::is_space;
     let Some((&first, rest)) = pattern.split_first() else {
         return text.iter().all(|&byte| space(byte));
     };

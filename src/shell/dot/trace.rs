@@ -8,7 +8,7 @@ use crate::shell::state::{Shell, ShellResult, TraceOutput};
 use crate::shell::words::is_option;
 use crate::sql::text::value_to_literal;
 use crate::sql::{Args, Moment, Tracer, Value};
-use crate::sqltext::split::pieces;
+use crate::sqltext::token::{TokenKind, tokens};
 use rusqlite::trace::{TraceEvent, TraceEventCodes};
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,27 +45,22 @@ fn event_line(event: &TraceEvent<'_>, expanded: bool) -> Option<String> {
 fn expand(sql: &str, args: &Args) -> String {
     let mut text = String::with_capacity(sql.len());
     let mut unnamed = 0;
-    let mut pieces = pieces(sql).map(|(_, piece)| piece).peekable();
-    while let Some(piece) = pieces.next() {
-        let name = match piece {
-            "?" | ":" | "@" => {
-                let word =
-                    pieces.next_if(|word| word.starts_with(|first: char| first.is_alphanumeric() || first == '_'));
-                format!("{piece}{}", word.unwrap_or_default())
-            }
-            piece if piece.starts_with('$') && piece.len() > 1 => piece.to_owned(),
-            piece => {
-                text.push_str(piece);
-                continue;
-            }
-        };
+    for (kind, name) in tokens(sql) {
+        if kind != TokenKind::Parameter {
+            text.push_str(name);
+            continue;
+        }
         let place: usize = match name.strip_prefix('?') {
             Some("") => unnamed + 1,
             Some(digits) => digits.parse().unwrap_or(0),
             None => 0,
         };
         unnamed = unnamed.max(place);
-        let name = if name == "?" { format!("?{place}") } else { name };
+        let name = if name == "?" {
+            format!("?{place}")
+        } else {
+            name.to_owned()
+        };
         let value = place.checked_sub(1).and_then(|at| args.positional.get(at)).or_else(|| {
             let given = args.named.iter().find(|(given, _)| *given == name);
             given.map(|(_, value)| value)

@@ -14,7 +14,7 @@ use super::render::text::{self, LineEnds};
 use crate::sql::trailer::{Checksum, Trailer};
 use crate::sql::{Args, Failure, Flow, Session, Sink, ValueRef, exact};
 use crate::sqltext::quote::{identifier, literal};
-use crate::sqltext::split::pieces;
+use crate::sqltext::token::tokens;
 use std::io::{self, Write};
 
 type Result<T> = std::result::Result<T, Failure>;
@@ -367,7 +367,7 @@ struct TableColumn {
 /// What ends a statement: a comment at its end must not swallow the semicolon.
 fn ending(sql: &[u8]) -> &'static [u8] {
     let text = String::from_utf8_lossy(sql);
-    match pieces(&text).last() {
+    match tokens(&text).last() {
         Some((_, comment)) if comment.starts_with("--") => b"\n;\n",
         Some((_, comment)) if comment.starts_with("/*") && (comment.len() < 4 || !comment.ends_with("*/")) => b"*/;\n",
         _ => b";\n",

@@ -2,7 +2,7 @@
 //!
 //! For a person only: scripts get the words of `sqlite3`. The shell prints what [`point`] and [`suggest`] return.
 
-use super::lex::{self, Kind};
+use super::lex::{Lexeme, LexemeKind, lexemes};
 use super::schema::Schema;
 use unicode_width::UnicodeWidthStr;
 
@@ -49,7 +49,7 @@ pub fn point(sql: &str, offset: usize, columns: usize) -> String {
 
 /// Display columns of the token at `offset`, on its first line.
 fn token_width(sql: &str, offset: usize) -> usize {
-    let token = lex::tokens(sql)
+    let token = lexemes(sql)
         .into_iter()
         .find(|token| token.start <= offset && offset < token.end);
     token.map_or(1, |token| {
@@ -101,10 +101,10 @@ fn head(text: &str, columns: usize) -> String {
 pub fn find_offset(sql: &str, message: &str) -> Option<usize> {
     let named = unknown(message)?.1;
     let last = named.rsplit('.').next().unwrap_or(named);
-    lex::tokens(sql)
+    lexemes(sql)
         .into_iter()
         .find(|token| {
-            matches!(token.kind, Kind::Name | Kind::Quoted | Kind::Keyword)
+            matches!(token.kind, LexemeKind::Name | LexemeKind::Quoted | LexemeKind::Keyword)
                 && token
                     .text(sql)
                     .trim_matches(['"', '`', '[', ']'])
@@ -186,7 +186,7 @@ pub fn suggest(sql: &str, message: &str, schema: &dyn Schema) -> Option<String> 
 /// The name of the pragma that a statement asks for.
 #[must_use]
 pub fn pragma(sql: &str) -> Option<&str> {
-    let mut words = lex::tokens(sql).into_iter().filter(lex::Token::matters);
+    let mut words = lexemes(sql).into_iter().filter(Lexeme::is_significant);
     if !words.next()?.text(sql).eq_ignore_ascii_case("pragma") {
         return None;
     }
@@ -198,7 +198,7 @@ pub fn pragma(sql: &str) -> Option<&str> {
 }
 
 fn mentions(sql: &str, name: &str) -> bool {
-    lex::tokens(sql).iter().any(|token| {
+    lexemes(sql).iter().any(|token| {
         token
             .text(sql)
             .trim_matches(['"', '`', '[', ']'])
@@ -236,12 +236,12 @@ const KEYWORDS: &[&str] = &[
 ];
 
 fn misspelt(sql: &str, near: &str) -> Option<String> {
-    let tokens: Vec<_> = lex::tokens(sql).into_iter().filter(lex::Token::matters).collect();
+    let tokens: Vec<_> = lexemes(sql).into_iter().filter(Lexeme::is_significant).collect();
     let at = tokens.iter().position(|token| token.text(sql) == near)?;
     let words = tokens[at.saturating_sub(2)..=at]
         .iter()
         .rev()
-        .filter(|token| token.kind == Kind::Name);
+        .filter(|token| token.kind == LexemeKind::Name);
     for token in words {
         let word = token.text(sql);
         if word.len() >= 4

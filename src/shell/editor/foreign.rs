@@ -53,10 +53,10 @@ const LOOKALIKES: [(char, &str); 12] = [
 /// The first character outside string literals that only looks like one that SQL has, by name.
 #[must_use]
 pub fn lookalike(sql: &str) -> Option<&'static str> {
-    use super::lex::{Kind, tokens};
-    tokens(sql)
+    use super::lex::{LexemeKind, lexemes};
+    lexemes(sql)
         .into_iter()
-        .filter(|token| !matches!(token.kind, Kind::Text | Kind::Quoted | Kind::Comment))
+        .filter(|token| !matches!(token.kind, LexemeKind::Text | LexemeKind::Quoted | LexemeKind::Comment))
         .flat_map(|token| sql[token.start..token.end].chars().collect::<Vec<_>>())
         .find_map(|letter| LOOKALIKES.iter().find(|(known, _)| *known == letter))
         .map(|(_, name)| *name)

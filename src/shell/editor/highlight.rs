@@ -1,6 +1,6 @@
 //! Colours for what is being typed, and the continuation prompts drawn in front of its lines.
 
-use super::lex::{self, Kind, Token};
+use super::lex::{Lexeme, LexemeKind, OpenState, lexemes, open_at_lines};
 use super::lines;
 use super::prompt::Prompt;
 use anstyle::{AnsiColor, Style};
@@ -26,10 +26,10 @@ pub fn draw(buffer: &str, prompt: &Prompt, colour: bool, bracket: Option<usize>,
     let tokens = if text.starts_with('.') {
         dot_tokens(&text)
     } else {
-        lex::tokens(&text)
+        lexemes(&text)
     };
     let pair = bracket.and_then(|_| matching(&text, &tokens, at));
-    let open = lex::open_at_lines(&text);
+    let open = open_at_lines(&text);
     let mut page = Page {
         out: String::with_capacity(buffer.len() * 2),
         prompt,
@@ -70,7 +70,7 @@ struct Page<'a> {
     out: String,
     prompt: &'a Prompt,
     colour: bool,
-    open: &'a [lex::Open],
+    open: &'a [OpenState],
     line: usize,
     column: usize,
     tab: usize,
@@ -131,32 +131,32 @@ fn paint(out: &mut String, text: &str, style: Style, colour: bool) {
     }
 }
 
-fn style_of(token: &Token, text: &str) -> Style {
+fn style_of(token: &Lexeme, text: &str) -> Style {
     match token.kind {
-        Kind::Keyword if token.start == 0 && text.starts_with('.') => DOT,
-        Kind::Keyword => KEYWORD,
-        Kind::Text | Kind::Blob => TEXT,
-        Kind::Number => NUMBER,
-        Kind::Variable => VARIABLE,
-        Kind::Quoted => QUOTED,
-        Kind::Comment => COMMENT,
-        Kind::Stray => STRAY,
-        Kind::Space | Kind::Name | Kind::Sign => Style::new(),
+        LexemeKind::Keyword if token.start == 0 && text.starts_with('.') => DOT,
+        LexemeKind::Keyword => KEYWORD,
+        LexemeKind::Text | LexemeKind::Blob => TEXT,
+        LexemeKind::Number => NUMBER,
+        LexemeKind::Variable => VARIABLE,
+        LexemeKind::Quoted => QUOTED,
+        LexemeKind::Comment => COMMENT,
+        LexemeKind::Stray => STRAY,
+        LexemeKind::Space | LexemeKind::Name | LexemeKind::Sign => Style::new(),
     }
 }
 
 /// A dot-command is not SQL: its name, then its words.
-fn dot_tokens(text: &str) -> Vec<Token> {
+fn dot_tokens(text: &str) -> Vec<Lexeme> {
     let end = text.find(char::is_whitespace).unwrap_or(text.len());
-    let mut tokens = vec![Token {
-        kind: Kind::Keyword,
+    let mut tokens = vec![Lexeme {
+        kind: LexemeKind::Keyword,
         start: 0,
         end,
         open: false,
     }];
     if end < text.len() {
-        tokens.push(Token {
-            kind: Kind::Name,
+        tokens.push(Lexeme {
+            kind: LexemeKind::Name,
             start: end,
             end: text.len(),
             open: false,
@@ -166,8 +166,8 @@ fn dot_tokens(text: &str) -> Vec<Token> {
 }
 
 /// The bracket at or just before `at`, and its partner.
-fn matching(text: &str, tokens: &[Token], at: usize) -> Option<(usize, usize)> {
-    let bracket = |token: &&Token| token.kind == Kind::Sign && matches!(token.text(text), "(" | ")");
+fn matching(text: &str, tokens: &[Lexeme], at: usize) -> Option<(usize, usize)> {
+    let bracket = |token: &&Lexeme| token.kind == LexemeKind::Sign && matches!(token.text(text), "(" | ")");
     let here = tokens.iter().filter(bracket).find(|token| token.start == at);
     let before = || {
         tokens
@@ -178,7 +178,7 @@ fn matching(text: &str, tokens: &[Token], at: usize) -> Option<(usize, usize)> {
     let one = here.or_else(before)?;
     let forward = one.text(text) == "(";
     let mut depth = 0;
-    let mut count = |token: &&Token| {
+    let mut count = |token: &&Lexeme| {
         depth += if token.text(text) == "(" { 1 } else { -1 };
         depth == 0
     };
@@ -248,11 +248,11 @@ mod tests {
     #[test]
     fn brackets_find_their_partners() {
         let text = "f((1), ')', (2))";
-        let tokens = lex::tokens(text);
+        let tokens = lexemes(text);
         assert_eq!(matching(text, &tokens, 1), Some((1, 15)));
         assert_eq!(matching(text, &tokens, 16), Some((15, 1)));
         assert_eq!(matching(text, &tokens, 2), Some((2, 4)));
         assert_eq!(matching(text, &tokens, 8), None);
-        assert_eq!(matching("(", &lex::tokens("("), 0), None);
+        assert_eq!(matching("(", &lexemes("("), 0), None);
     }
 }

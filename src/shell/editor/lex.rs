@@ -1,16 +1,14 @@
-//! SQL text as tokens, also while it is only half typed.
+//! SQL text as it is typed: the lexer's tokens, with keywords told from names, and what is still open.
 //!
-//! The tokens are sqlite3-parser's; what it refuses (an open quote, a lone `!`) becomes a token of its own, so that every
-//! byte of any text belongs to exactly one token. Highlighting, completion and the continuation prompt read these; where a
-//! statement ends is `sql::split`'s to say.
+//! Every byte of any text belongs to exactly one lexeme. Highlighting, completion and the continuation prompt read these;
+//! where a statement ends is `sqltext::split`'s to say.
 
-use sqlite3_parser::dialect::TokenType;
-use sqlite3_parser::lexer::Splitter;
-use sqlite3_parser::lexer::sql::Tokenizer;
+use crate::sqltext::quote::is_keyword;
+use crate::sqltext::token::{SqlToken, TokenKind, next_token};
 
-/// What a token is.
+/// What a lexeme is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum LexemeKind {
     Space,
     Comment,
     /// `'text'`
@@ -30,18 +28,18 @@ pub enum Kind {
     Stray,
 }
 
-/// A token: a range of bytes of the text.
+/// A lexeme: a range of bytes of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Token {
-    pub kind: Kind,
+pub struct Lexeme {
+    pub kind: LexemeKind,
     pub start: usize,
     pub end: usize,
     /// A quote or a block comment that the text does not close.
     pub open: bool,
 }
 
-impl Token {
-    /// The token's bytes.
+impl Lexeme {
+    /// Returns the lexeme's bytes.
     #[must_use]
     pub fn text<'t>(&self, text: &'t str) -> &'t str {
         &text[self.start..self.end]
@@ -49,75 +47,59 @@ impl Token {
 
     /// Whether it carries meaning: neither white space nor a comment.
     #[must_use]
-    pub fn matters(&self) -> bool {
-        !matches!(self.kind, Kind::Space | Kind::Comment)
+    pub fn is_significant(&self) -> bool {
+        !matches!(self.kind, LexemeKind::Space | LexemeKind::Comment)
     }
 }
 
-/// All tokens of `text`, in order and without gaps.
+/// Returns all lexemes of `text`, in order and without gaps.
 #[must_use]
-pub fn tokens(text: &str) -> Vec<Token> {
-    let bytes = text.as_bytes();
-    let mut lexer = Tokenizer::new();
+pub fn lexemes(text: &str) -> Vec<Lexeme> {
     let mut all = Vec::new();
-    let mut start = 0;
-    while start < bytes.len() {
-        let rest = &bytes[start..];
-        let (kind, length, open) = match lexer.split(rest) {
-            // A letter beside a number makes the lexer stop without having moved.
-            Ok((_, 0)) | Err(_) => refused(&text[start..]),
-            Ok((Some((_, class)), length)) => (kind_of(class, rest[0]), length, false),
-            Ok((None, length)) if rest[0].is_ascii_whitespace() => (Kind::Space, length, false),
-            Ok((None, length)) => (Kind::Comment, length, false),
-        };
-        all.push(Token {
-            kind,
+    let mut rest = text.as_bytes();
+    while let Some((token, after)) = next_token(rest) {
+        let start = text.len() - rest.len();
+        // To SQLite a slash and a star at the end are no comment; for whoever types, one has just begun.
+        let begins_comment = rest == b"/*";
+        rest = if begins_comment { &[] } else { after };
+        all.push(Lexeme {
+            kind: if begins_comment {
+                LexemeKind::Comment
+            } else {
+                kind_of(&token)
+            },
             start,
-            end: start + length,
-            open,
+            end: text.len() - rest.len(),
+            open: begins_comment || !token.closed,
         });
-        start += length;
     }
     all
 }
 
-fn kind_of(class: TokenType, first: u8) -> Kind {
-    match class {
-        TokenType::TK_STRING => Kind::Text,
-        TokenType::TK_BLOB => Kind::Blob,
-        TokenType::TK_INTEGER | TokenType::TK_FLOAT => Kind::Number,
-        TokenType::TK_VARIABLE => Kind::Variable,
-        TokenType::TK_ID if matches!(first, b'"' | b'`' | b'[') => Kind::Quoted,
-        TokenType::TK_ID => Kind::Name,
-        _ if first.is_ascii_alphabetic() || first == b'_' => Kind::Keyword,
-        _ => Kind::Sign,
-    }
-}
-
-/// The token at the start of a text that the lexer does not accept: its kind, its length, whether it is left open.
-fn refused(rest: &str) -> (Kind, usize, bool) {
-    let all = rest.len();
-    let word = rest
-        .find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '$' | '.')))
-        .unwrap_or(all);
-    match rest.as_bytes()[0] {
-        b'\'' => (Kind::Text, all, true),
-        b'"' | b'`' | b'[' => (Kind::Quoted, all, true),
-        b'/' => (Kind::Comment, all, true),
-        // A blob whose digits are wrong ends with its quote all the same.
-        b'x' | b'X' => match rest[2..].find('\'') {
-            Some(at) => (Kind::Stray, at + 3, false),
-            None => (Kind::Text, all, true),
+fn kind_of(token: &SqlToken<'_>) -> LexemeKind {
+    match token.kind {
+        TokenKind::Space => LexemeKind::Space,
+        TokenKind::Comment => LexemeKind::Comment,
+        TokenKind::Word if is_keyword(token.text) => LexemeKind::Keyword,
+        TokenKind::Word => LexemeKind::Name,
+        TokenKind::QuotedName => LexemeKind::Quoted,
+        TokenKind::String => LexemeKind::Text,
+        TokenKind::Blob => LexemeKind::Blob,
+        TokenKind::Number => LexemeKind::Number,
+        TokenKind::Parameter => LexemeKind::Variable,
+        TokenKind::Symbol => LexemeKind::Sign,
+        TokenKind::Illegal => match token.text {
+            [b'@' | b':' | b'$' | b'#'] => LexemeKind::Variable,
+            [b'"' | b'`' | b'[', ..] => LexemeKind::Quoted,
+            _ if !token.closed => LexemeKind::Text,
+            _ => LexemeKind::Stray,
         },
-        b'0'..=b'9' | b'.' if word > 0 => (Kind::Stray, word, false),
-        b'@' | b':' | b'$' | b'#' => (Kind::Variable, 1, false),
-        _ => (Kind::Stray, rest.chars().next().map_or(1, char::len_utf8), false),
     }
 }
 
 /// What is open at some point of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Open {
+pub struct OpenState {
     /// The quote or bracket that would close it, or `*` for a block comment.
     pub quote: Option<char>,
     /// Parentheses opened and not closed; negative when too many were closed.
@@ -126,28 +108,27 @@ pub struct Open {
 
 /// What is open at the start of each line of `text`, the first included.
 #[must_use]
-pub fn open_at_lines(text: &str) -> Vec<Open> {
-    let mut lines = vec![Open::default()];
+pub fn open_at_lines(text: &str) -> Vec<OpenState> {
+    let mut lines = vec![OpenState::default()];
     let mut depth = 0;
-    for token in tokens(text) {
+    for token in lexemes(text) {
         let body = token.text(text);
         let first = body.as_bytes().first().copied().unwrap_or_default();
         let quote = match token.kind {
-            Kind::Text | Kind::Stray if token.open || body.contains('\'') => Some('\''),
-            Kind::Quoted if first == b'[' => Some(']'),
-            Kind::Quoted => Some(char::from(first)),
-            Kind::Comment if first == b'/' => Some('*'),
+            LexemeKind::Text | LexemeKind::Stray if token.open || body.contains('\'') => Some('\''),
+            LexemeKind::Quoted if first == b'[' => Some(']'),
+            LexemeKind::Quoted => Some(char::from(first)),
+            LexemeKind::Comment if first == b'/' => Some('*'),
             _ => None,
         };
         match (token.kind, body) {
-            (Kind::Sign, "(") => depth += 1,
-            (Kind::Sign, ")") => depth -= 1,
-            (Kind::Sign, ";") => depth = 0,
+            (LexemeKind::Sign, "(") => depth += 1,
+            (LexemeKind::Sign, ")") => depth -= 1,
+            (LexemeKind::Sign, ";") => depth = 0,
             _ => {}
         }
         let breaks = body.matches('\n').count();
-        // A `--` comment's token includes the line end that closes it.
-        lines.extend(std::iter::repeat_n(Open { quote, depth }, breaks));
+        lines.extend(std::iter::repeat_n(OpenState { quote, depth }, breaks));
     }
     lines
 }
@@ -156,16 +137,16 @@ pub fn open_at_lines(text: &str) -> Vec<Open> {
 mod tests {
     use super::*;
 
-    fn kinds(text: &str) -> Vec<Kind> {
-        tokens(text)
+    fn kinds(text: &str) -> Vec<LexemeKind> {
+        lexemes(text)
             .into_iter()
-            .filter(Token::matters)
+            .filter(Lexeme::is_significant)
             .map(|token| token.kind)
             .collect()
     }
 
     #[test]
-    fn tokens_cover_any_text_without_gaps() {
+    fn lexemes_cover_any_text_without_gaps() {
         let texts = [
             "",
             "select 1",
@@ -182,7 +163,7 @@ mod tests {
         ];
         for text in texts {
             let mut at = 0;
-            for token in tokens(text) {
+            for token in lexemes(text) {
                 assert_eq!(token.start, at, "{text}");
                 assert!(token.end > token.start, "{text}");
                 at = token.end;
@@ -192,24 +173,24 @@ mod tests {
     }
 
     #[test]
-    fn kinds_are_told_apart() {
+    fn lexemes_have_kinds() {
         assert_eq!(
             kinds("SELECT name, \"n\", 'x', x'00', 1.5, :p FROM t"),
             [
-                Kind::Keyword,
-                Kind::Name,
-                Kind::Sign,
-                Kind::Quoted,
-                Kind::Sign,
-                Kind::Text,
-                Kind::Sign,
-                Kind::Blob,
-                Kind::Sign,
-                Kind::Number,
-                Kind::Sign,
-                Kind::Variable,
-                Kind::Keyword,
-                Kind::Name
+                LexemeKind::Keyword,
+                LexemeKind::Name,
+                LexemeKind::Sign,
+                LexemeKind::Quoted,
+                LexemeKind::Sign,
+                LexemeKind::Text,
+                LexemeKind::Sign,
+                LexemeKind::Blob,
+                LexemeKind::Sign,
+                LexemeKind::Number,
+                LexemeKind::Sign,
+                LexemeKind::Variable,
+                LexemeKind::Keyword,
+                LexemeKind::Name
             ]
         );
     }
@@ -221,7 +202,7 @@ mod tests {
         assert_eq!(open("select \"a\n").quote, Some('"'));
         assert_eq!(open("select [a\n").quote, Some(']'));
         assert_eq!(open("select /* a\n").quote, Some('*'));
-        assert_eq!(open("select -- 'a\n"), Open::default());
+        assert_eq!(open("select -- 'a\n"), OpenState::default());
         assert_eq!(open("select (1, (2\n").depth, 2);
         assert_eq!(open("select 1)\n").depth, -1);
         assert_eq!(open("select ((1;\nselect\n").depth, 0);

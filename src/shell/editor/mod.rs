@@ -22,7 +22,7 @@ pub use schema::Schema;
 
 use crate::error::{Code, Error, Result};
 use crate::shell::command_spec::CommandSpec;
-use crate::sqltext::split::{Accumulator, Fed};
+use crate::sqltext::split::{Accumulator, LineOutcome};
 use helper::Helper;
 use history::History;
 use keys::{Handler, Keys};
@@ -187,11 +187,11 @@ pub fn is_complete(text: &str) -> bool {
     }
     let mut lines = Accumulator::default();
     for (number, line) in (1..).zip(text.split('\n')) {
-        if lines.feed(line.as_bytes(), number) == Fed::Ready {
+        if lines.feed(line.as_bytes(), number) == LineOutcome::Ready {
             lines.take();
         }
     }
-    !lines.pending()
+    !lines.is_pending()
 }
 
 /// The dot-command on the last line of `text` that stands behind a statement without its `;`, where SQLite would take it for a
@@ -202,7 +202,7 @@ pub fn forgotten_end(text: &str) -> Option<&str> {
     let name = last.trim_start().strip_prefix('.')?;
     let open = lex::open_at_lines(&format!("{before}\n")).pop()?;
     (name.starts_with(|letter: char| letter.is_ascii_lowercase())
-        && open == lex::Open::default()
+        && open == lex::OpenState::default()
         && !is_complete(before))
     .then_some(last.trim())
 }

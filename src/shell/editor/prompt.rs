@@ -1,6 +1,6 @@
 //! What stands before the text: the database, where it is, and what a statement still lacks.
 
-use super::lex::Open;
+use super::lex::OpenState;
 use unicode_width::UnicodeWidthStr;
 
 /// The prompt of one reading.
@@ -65,19 +65,19 @@ impl Prompt {
 
     /// The prompt of a line at whose start `open` is open, exactly [`Self::continuation_width`] columns wide.
     #[must_use]
-    pub fn continuation(&self, open: Open) -> String {
+    pub fn continuation(&self, open: OpenState) -> String {
         let width = usize::from(self.continuation_width());
         let text = match &self.continuation {
             Some(own) => own.clone(),
             None => {
                 let sign = match open {
-                    Open { quote: Some('*'), .. } => "/*".to_owned(),
-                    Open { quote: Some(']'), .. } => "[".to_owned(),
-                    Open { quote: Some(quote), .. } => quote.to_string(),
-                    Open { depth: 0, .. } => String::new(),
-                    Open { depth: ..0, .. } => ")x!".to_owned(),
-                    Open { depth: 1..=9, .. } => format!("(x{}", open.depth),
-                    Open { .. } => "(..".to_owned(),
+                    OpenState { quote: Some('*'), .. } => "/*".to_owned(),
+                    OpenState { quote: Some(']'), .. } => "[".to_owned(),
+                    OpenState { quote: Some(quote), .. } => quote.to_string(),
+                    OpenState { depth: 0, .. } => String::new(),
+                    OpenState { depth: ..0, .. } => ")x!".to_owned(),
+                    OpenState { depth: 1..=9, .. } => format!("(x{}", open.depth),
+                    OpenState { .. } => "(..".to_owned(),
                 };
                 format!("{sign:<rest$}...> ", rest = width.saturating_sub("...> ".len()))
             }
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn continuations_tell_what_is_open_and_keep_the_width() {
         let prompt = Prompt::new("app", Some("ams"), None, false);
-        let open = |quote, depth| prompt.continuation(Open { quote, depth });
+        let open = |quote, depth| prompt.continuation(OpenState { quote, depth });
         assert_eq!(open(None, 0), "    ...> ");
         assert_eq!(open(Some('\''), 2), "'   ...> ");
         assert_eq!(open(Some('"'), 0), "\"   ...> ");
@@ -137,13 +137,13 @@ mod tests {
         assert_eq!(open(None, -1), ")x! ...> ");
         for name in ["a", "a-rather-long-database-name-indeed-it-is", "日本"] {
             let prompt = Prompt::new(name, None, None, false);
-            let text = prompt.continuation(Open { quote: None, depth: 1 });
+            let text = prompt.continuation(OpenState { quote: None, depth: 1 });
             assert_eq!(text.width(), usize::from(prompt.continuation_width()));
         }
         assert_eq!(
-            Prompt::custom("> ", Some("日本 ")).continuation(Open::default()),
+            Prompt::custom("> ", Some("日本 ")).continuation(OpenState::default()),
             "日本 "
         );
-        assert_eq!(Prompt::custom("> ", Some("")).continuation(Open::default()), " ");
+        assert_eq!(Prompt::custom("> ", Some("")).continuation(OpenState::default()), " ");
     }
 }

@@ -5,8 +5,9 @@
 use super::{run_statement, run_statement_with};
 use crate::shell::state::{Interrupt, Shell, ShellResult};
 use crate::sql::{Args, Value};
-use crate::sqltext::literals::values_start;
-use crate::sqltext::split::{Piece, pieces};
+use crate::sqltext::insert_values::values_start;
+use crate::sqltext::quote::unquote;
+use crate::sqltext::token::{TokenKind, significant_tokens, tokens};
 
 /// Statements below this are sent as they are, in bytes: half of what a server takes, since what it counts may be longer.
 pub const LONGEST: usize = 1 << 19;
@@ -56,8 +57,8 @@ pub fn run_long(shell: &mut Shell<'_>, sql: &str) -> ShellResult {
 /// have parameters; others stay as they are.
 fn with_parameters(sql: &str) -> (String, Args) {
     let mut args = Args::default();
-    let first = pieces(sql)
-        .find(|(piece, _)| *piece == Piece::Word)
+    let first = significant_tokens(sql)
+        .find(|(kind, _)| *kind == TokenKind::Word)
         .map_or("", |(_, word)| word);
     let takes_parameters = ["INSERT", "REPLACE", "UPDATE", "DELETE", "SELECT", "WITH", "VALUES"]
         .iter()
@@ -66,29 +67,11 @@ fn with_parameters(sql: &str) -> (String, Args) {
         return (sql.to_owned(), args);
     }
     let mut short = String::with_capacity(sql.len().min(LONGEST));
-    let mut all = pieces(sql).map(|(_, text)| text).peekable();
-    while let Some(text) = all.next() {
-        let is_hex = text.eq_ignore_ascii_case("x") && all.peek().is_some_and(|next| next.starts_with('\''));
-        let value = if is_hex {
-            let literal = all.next().unwrap_or_default();
-            match blob(literal).filter(|_| literal.len() >= LONG_LITERAL) {
-                Some(bytes) => Some(Value::Blob(bytes)),
-                None => {
-                    short.push_str(text);
-                    short.push_str(literal);
-                    continue;
-                }
-            }
-        } else if text.len() >= LONG_LITERAL {
-            match text.as_bytes()[0] {
-                b'\'' => text
-                    .get(1..text.len() - 1)
-                    .map(|inner| Value::Text(inner.replace("''", "'"))),
-                b'x' | b'X' => blob(&text[1..]).map(Value::Blob),
-                _ => None,
-            }
-        } else {
-            None
+    for (kind, text) in tokens(sql) {
+        let value = match kind {
+            TokenKind::String if text.len() >= LONG_LITERAL => Some(Value::Text(unquote(text).into_owned())),
+            TokenKind::Blob if text.len() > LONG_LITERAL => blob(&text[1..]).map(Value::Blob),
+            _ => None,
         };
         match value {
             Some(value) => {
@@ -123,10 +106,10 @@ fn split_rows(sql: &str, size: usize) -> Option<Vec<String>> {
     let mut part = String::from(head);
     let (mut depth, mut row, mut at) = (0_usize, start, start);
     let mut ended = false;
-    for (piece, text) in pieces(&sql[start..]) {
+    for (kind, text) in tokens(&sql[start..]) {
         at += text.len();
-        match (piece, text) {
-            (Piece::Blank, _) => {}
+        match (kind, text) {
+            (TokenKind::Space | TokenKind::Comment, _) => {}
             (_, "(") if !ended => depth += 1,
             (_, ")") if depth > 1 => depth -= 1,
             (_, ")") if depth == 1 => {

@@ -22,30 +22,22 @@ use super::state::{ExecError, Interrupt, Shell, ShellResult, ShowPlan, complain}
 use super::terminal::pager::Pager;
 use super::words;
 use crate::sql::{Args, Failure, Outcome, Phase, Value};
-use crate::sqltext::{dialect, split};
+use crate::sqltext::classify::{StatementKind, first_word_kind};
+use crate::sqltext::{dialect, split, token};
 use pointer::pointer;
 use rusqlite::ffi;
 use sink::{Finished, ResultSink};
-use std::borrow::Cow;
 use std::io::Write;
 use timer::Timer;
 
-/// Text that is not UTF-8 inside literals is written in hexadecimal instead, which means the same; elsewhere it cannot
-/// mean anything.
-fn readable(text: &[u8]) -> Cow<'_, str> {
-    match std::str::from_utf8(text) {
-        Ok(text) => Cow::Borrowed(text),
-        Err(_) => Cow::Owned(split::with_hex_literals(text)),
-    }
-}
-
 fn is_space(letter: char) -> bool {
-    letter.is_ascii() && split::is_space(letter as u8)
+    letter.is_ascii() && token::is_space(letter as u8)
 }
 
 /// Runs every statement of `text`, up to the first that fails. That one is not reported.
 pub fn execute(shell: &mut Shell<'_>, text: &[u8]) -> ShellResult {
-    let text = readable(text);
+    // Text that is not UTF-8 inside literals is written in hexadecimal; elsewhere it cannot mean anything.
+    let text = split::to_utf8(text);
     if std::mem::take(&mut shell.statements.advises) {
         return advisor::advise(shell, &text);
     }
@@ -126,20 +118,12 @@ fn is_skipped(shell: &mut Shell<'_>, sql: &str) -> bool {
     true
 }
 
-fn first_word(sql: &str) -> &str {
-    split::pieces(sql)
-        .find(|(piece, _)| *piece != split::Piece::Blank)
-        .map_or("", |(_, word)| word)
-}
-
 fn begins_transaction(sql: &str) -> bool {
-    first_word(sql).eq_ignore_ascii_case("BEGIN")
+    first_word_kind(sql) == StatementKind::Begin
 }
 
 fn ends_transaction(sql: &str) -> bool {
-    ["COMMIT", "END", "ROLLBACK"]
-        .iter()
-        .any(|word| first_word(sql).eq_ignore_ascii_case(word))
+    matches!(first_word_kind(sql), StatementKind::Commit | StatementKind::Rollback)
 }
 
 /// Runs one statement. `rest` is the text from it on, for messages.

@@ -1,6 +1,6 @@
 //! The mark below the place in a statement where an error is, as the `sqlite3` shell draws it in scripts.
 
-use crate::sqltext::split;
+use crate::sqltext::token;
 
 /// The text around an error and a mark below it, as two lines.
 pub fn pointer(sql: &str, offset: usize) -> String {
@@ -26,7 +26,7 @@ pub fn pointer(sql: &str, offset: usize) -> String {
     let shown: String = String::from_utf8_lossy(&bytes[start..end])
         .chars()
         .map(|letter| {
-            if letter.is_ascii() && split::is_space(letter as u8) {
+            if letter.is_ascii() && token::is_space(letter as u8) {
                 ' '
             } else {
                 letter

@@ -13,7 +13,7 @@ use crate::sql::query::collect;
 use crate::sql::text::value_to_text;
 use crate::sqltext::dialect;
 use crate::sqltext::quote::{identifier, literal, unquote};
-use crate::sqltext::split::{Piece, pieces};
+use crate::sqltext::token::{significant_tokens, tokens};
 use std::borrow::Cow;
 
 /// What has no place on a server.
@@ -43,9 +43,7 @@ enum ScriptStatement<'s> {
 
 /// The words of `sql` and what stands between them, without blanks.
 fn words(sql: &str) -> impl Iterator<Item = &str> {
-    pieces(sql)
-        .filter(|(piece, _)| *piece != Piece::Blank)
-        .map(|(_, text)| text)
+    significant_tokens(sql).map(|(_, text)| text)
 }
 
 impl<'s> ScriptStatement<'s> {
@@ -127,7 +125,7 @@ fn is_statistics(name: &str) -> bool {
 /// What makes the virtual table that `sql` writes into the schema table.
 fn virtual_table(sql: &str) -> Option<String> {
     // Its values are worked out by an engine, whatever form they have.
-    let at = pieces(sql).scan(0, |at, (_, text)| {
+    let at = tokens(sql).scan(0, |at, (_, text)| {
         *at += text.len();
         Some((*at, text))
     });

@@ -6,7 +6,7 @@
 #[cfg(test)]
 mod fuzz;
 
-use crate::sqltext::split::is_space;
+use crate::sqltext::token::is_space;
 
 /// More words than this are ignored.
 const MOST: usize = 51;

@@ -7,12 +7,12 @@
 
 mod repeated;
 
-use self::repeated::{Shape, Tried};
+use self::repeated::{RepeatedInsert, RepeatedOutcome};
 use super::{
     Args, Column, Explain, Failure, Flow, Interrupter, Outcome, Phase, Prepared, Rows, Session, Sink, Target, Work,
 };
 use crate::error::{Code, Error, Result};
-use crate::sqltext::literals::values_start;
+use crate::sqltext::insert_values::values_start;
 use crate::sync::lock;
 use rusqlite::config::DbConfig;
 use rusqlite::types::ValueRef;
@@ -42,8 +42,8 @@ pub(super) struct FileSession {
     verbatim: bool,
     /// Set by [`Session::watched`]: `verbatim` stays set.
     watched: bool,
-    /// The shape of the last repeated statement.
-    shape: Shape,
+    /// The repeated_insert of the last repeated statement.
+    repeated_insert: RepeatedInsert,
 }
 
 impl FileSession {
@@ -58,7 +58,7 @@ impl FileSession {
             changes_before: 0,
             verbatim: false,
             watched: false,
-            shape: Shape::default(),
+            repeated_insert: RepeatedInsert::default(),
         })
     }
 
@@ -320,9 +320,9 @@ impl Session for FileSession {
     fn run(&mut self, sql: &str, args: &Args, sink: &mut dyn Sink) -> std::result::Result<Outcome, Failure> {
         self.follow();
         match self.repeated(sql, sink) {
-            Tried::Done(outcome) => return Ok(outcome),
-            Tried::Failed(failure) => return Err(failure),
-            Tried::Otherwise => {}
+            RepeatedOutcome::Done(outcome) => return Ok(outcome),
+            RepeatedOutcome::Failed(failure) => return Err(failure),
+            RepeatedOutcome::Otherwise => {}
         }
         let consumed = crate::sqltext::split::first_statement(sql.as_bytes());
         if values_start(&sql[..consumed]).is_none() {

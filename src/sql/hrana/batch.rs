@@ -7,12 +7,12 @@
 
 use super::State;
 use super::entry::protocol_error;
-use super::shape::{Shape, Verb};
 use super::statement::Run;
 use super::stream::{Api, batch_result};
 use super::transport::Cancel;
 use super::wire::{Answer, Batch, Condition, Request, Response, Step, Stmt, WireError};
 use crate::sql::{Args, BatchOutcomes, BatchStatement, Explain, Failure, Outcome, Unseen};
+use crate::sqltext::classify::{StatementKind, StatementSummary};
 
 type Result<T, E = Failure> = std::result::Result<T, E>;
 
@@ -58,8 +58,11 @@ fn batch(state: &State, statements: &[BatchStatement<'_>]) -> usize {
         .take_while(|statement| {
             bytes += statement.sql.len();
             bytes <= BYTES
-                && Shape::of(statement.sql).is_some_and(|shape| {
-                    shape.verb == Verb::Write && shape.explain == Explain::No && !shape.parameters && !shape.returning
+                && StatementSummary::of(statement.sql).is_some_and(|summary| {
+                    summary.kind == StatementKind::Write
+                        && summary.explain == Explain::No
+                        && !summary.has_parameters
+                        && !summary.has_returning
                 })
         })
         .count()
@@ -150,14 +153,14 @@ fn send(
 
 /// The failure of a statement, with SQLite's message.
 fn refusal(state: &mut State, cancel: &Cancel, sql: &str, error: &WireError) -> Failure {
-    let Some(shape) = Shape::of(sql) else {
+    let Some(summary) = StatementSummary::of(sql) else {
         return Failure::Connection(protocol_error("nothing was refused"));
     };
     let mut run = Run {
         state,
         cancel,
-        sql: sql[shape.start..].into(),
-        shape,
+        sql: sql[summary.start..].into(),
+        summary,
         sink: &mut Unseen,
         rows: 0,
         signless: 0,

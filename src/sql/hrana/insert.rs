@@ -10,11 +10,12 @@ use super::bulk::Bulk;
 use super::entry::protocol_error;
 use super::pending_rows::{BYTES, InsertCounts, PendingRows};
 use super::refusal::Refusal;
-use super::shape;
 use super::stream::{Api, Stream, batch_result};
 use super::transport::Cancel;
 use super::wire::{Answer, Arg, Condition, Response, json};
 use crate::sql::{Failure, Flow, Phase, Rows, ValueRef};
+use crate::sqltext::quote::cast_from_blob;
+use crate::sqltext::token::{TokenKind, tokens};
 use std::time::Duration;
 
 /// The longest silence while a batch is worked on.
@@ -113,7 +114,7 @@ impl Work<'_> {
     /// Sends the current row, which has values that JSON cannot carry: they are written into the statement as literals.
     fn send_spelled(&mut self, nth: u64, rows: &mut dyn Rows) -> Result<Flow> {
         let row: Vec<ValueRef<'_>> = (0..rows.width()).map(|index| rows.value(index)).collect();
-        let Some(sql) = shape::spelled(self.text, &row) else {
+        let Some(sql) = write_unsendable_values(self.text, &row) else {
             let failure = Failure::Sql {
                 phase: Phase::Step,
                 message: "a value cannot be sent to a server in this statement".to_owned(),
@@ -237,4 +238,50 @@ struct Sent {
     /// How many rows, from the first on, were answered and need not be sent again.
     answered: usize,
     refused: Vec<(usize, Refusal)>,
+}
+
+/// Returns `sql` with literals in place of the parameters whose values cannot be sent. None unless all parameters are a bare
+/// `?`, one for each value.
+fn write_unsendable_values(sql: &str, row: &[ValueRef<'_>]) -> Option<String> {
+    let mut written = String::with_capacity(sql.len() + 64);
+    let mut values = row.iter();
+    for (kind, text) in tokens(sql) {
+        if kind != TokenKind::Parameter {
+            written.push_str(text);
+            continue;
+        }
+        if text != "?" {
+            return None;
+        }
+        match values.next()? {
+            ValueRef::Text(text) if std::str::from_utf8(text).is_err() => written.push_str(&cast_from_blob(text)),
+            ValueRef::Real(real) if !real.is_finite() => {
+                written.push_str(if *real > 0.0 { "9e999" } else { "-9e999" });
+            }
+            _ => written.push('?'),
+        }
+    }
+    values.next().is_none().then_some(written)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_that_cannot_be_sent_are_written_out() {
+        let row = [
+            ValueRef::Integer(1),
+            ValueRef::Text(b"a\xff"),
+            ValueRef::Real(f64::NEG_INFINITY),
+            ValueRef::Text(b"?"),
+        ];
+        let written = write_unsendable_values("INSERT INTO \"t?\" VALUES (?, ?,?,?)", &row);
+        assert_eq!(
+            written.as_deref(),
+            Some("INSERT INTO \"t?\" VALUES (?, CAST(x'61ff' AS TEXT),-9e999,?)")
+        );
+        assert_eq!(write_unsendable_values("INSERT INTO t VALUES(?,?)", &row), None);
+        assert_eq!(write_unsendable_values("INSERT INTO t VALUES(?1,?,?,?)", &row), None);
+    }
 }

@@ -24,7 +24,7 @@ mod misbehaviour;
 mod pending_rows;
 mod protobuf;
 mod refusal;
-mod shape;
+mod session_pragma;
 mod statement;
 mod stream;
 mod trace;
@@ -35,7 +35,6 @@ mod wire;
 use self::address::Address;
 pub(in crate::sql) use self::address::shown;
 use self::keep_alive::KeepAlive;
-use self::shape::{Shape, Verb};
 use self::statement::Run;
 use self::stream::{Stream, batch_result};
 use self::transport::Cancel;
@@ -45,6 +44,7 @@ use super::{
 };
 use crate::error::{Error, Result};
 use crate::secret::{Renewal, Secret};
+use crate::sqltext::classify::{StatementKind, StatementSummary};
 use crate::sync::lock;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
@@ -187,7 +187,7 @@ impl State {
 
     fn send(&mut self, cancel: &Cancel, sql: &str, args: &Args, sink: &mut dyn Sink) -> Result<Outcome, Failure> {
         let consumed = crate::sqltext::split::first_statement(sql.as_bytes());
-        let Some(shape) = Shape::of(&sql[..consumed]) else {
+        let Some(summary) = StatementSummary::of(&sql[..consumed]) else {
             return Ok(Outcome {
                 consumed,
                 ..Outcome::default()
@@ -196,14 +196,14 @@ impl State {
         if let Some(loss) = self.stream.take_loss() {
             return Err(loss);
         }
-        let statement = &sql[shape.start..consumed];
+        let statement = &sql[summary.start..consumed];
         let begun = Instant::now();
         let waited = self.stream.waited();
         let mut run = Run {
             state: self,
             cancel,
             sql: statement.into(),
-            shape,
+            summary,
             sink,
             rows: 0,
             signless: 0,
@@ -217,15 +217,15 @@ impl State {
         let mut done = ran?;
         done.cost.total = begun.elapsed();
         done.cost.waited = self.stream.waited() - waited;
-        if shape.verb == Verb::Pragma
-            && shape.explain == super::Explain::No
-            && let Some(name) = shape::session_pragma(statement)
+        if summary.kind == StatementKind::Pragma
+            && summary.explain == super::Explain::No
+            && let Some(name) = session_pragma::name_of_session_pragma(statement)
         {
             self.stream.remember_pragma(name, statement);
         }
-        self.wrote |= !shape.read_only();
+        self.wrote |= !summary.is_read_only();
         self.count(done.changes);
-        if shape.verb == Verb::Write && shape.explain == super::Explain::No {
+        if summary.kind == StatementKind::Write && summary.explain == super::Explain::No {
             self.last_changes = done.changes;
         }
         if let Some(rowid) = done.last_insert_rowid {

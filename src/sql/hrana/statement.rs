@@ -5,7 +5,6 @@ use super::frames::FrameReader;
 use super::json;
 use super::protobuf;
 use super::refusal::{Reason, Refusal};
-use super::shape::{self, Shape, Verb};
 use super::stream::{Api, Denied, batch_result, interrupted};
 use super::transport::{Cancel, Reply};
 use super::wire::{
@@ -15,6 +14,7 @@ use super::wire::{
 use super::{PING_PATIENCE, State};
 use crate::error::Code;
 use crate::sql::{Args, Column, Failure, Flow, Phase, Prepared, ServerCost, Sink, ValueRef};
+use crate::sqltext::classify::{StatementKind, StatementSummary, number_parameters};
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ pub(super) struct Run<'a> {
     pub cancel: &'a Cancel,
     /// The statement, from its first word on.
     pub sql: Cow<'a, str>,
-    pub shape: Shape,
+    pub summary: StatementSummary,
     pub sink: &'a mut dyn Sink,
     /// Rows given to the sink.
     pub rows: u64,
@@ -44,11 +44,11 @@ pub(super) struct Run<'a> {
 
 impl Run<'_> {
     pub(super) fn run(&mut self, args: &Args) -> Result<Done, Failure> {
-        if self.state.read_only && self.shape.verb != Verb::Read {
+        if self.state.read_only && self.summary.kind != StatementKind::Read {
             match self.state.stream.describe(self.cancel, &self.sql) {
                 Ok(Ok(description)) if description.is_readonly => {}
                 Ok(Ok(_)) => return Err(read_only()),
-                Ok(Err(refusal)) => return Err(refusal.failure(Phase::Prepare, self.shape.start)),
+                Ok(Err(refusal)) => return Err(refusal.failure(Phase::Prepare, self.summary.start)),
                 // A server may refuse even to prepare a write of somebody who may only read.
                 Err(Failure::Connection(error)) if error.code() == Code::Forbidden => return Err(read_only()),
                 Err(failure) => return Err(failure),
@@ -58,7 +58,7 @@ impl Run<'_> {
         if let Some(numbered) = numbered {
             self.sql = numbered.into();
         }
-        if !self.shape.streams() || self.state.stream.api() == Api::V2 {
+        if !self.summary.may_return_rows() || self.state.stream.api() == Api::V2 {
             return self.by_pipeline(&args);
         }
         if self.state.tell_costs {
@@ -74,18 +74,18 @@ impl Run<'_> {
     /// one is NULL. If only some parameters have names, also returns the statement with numbered ones instead.
     fn bind<'v>(&mut self, args: &'v Args) -> Result<(Bound<'v>, Option<String>), Failure> {
         let mut bound = Bound::default();
-        if !self.shape.parameters {
+        if !self.summary.has_parameters {
             return Ok((bound, None));
         }
         let description = match self.state.stream.describe(self.cancel, &self.sql)? {
             Ok(description) => description,
-            Err(refusal) => return Err(refusal.failure(Phase::Prepare, self.shape.start)),
+            Err(refusal) => return Err(refusal.failure(Phase::Prepare, self.summary.start)),
         };
         let names: Vec<_> = description.params.into_iter().map(|parameter| parameter.name).collect();
         let has_name = |name: &Option<String>| name.as_ref().is_some_and(|name| !name.starts_with('?'));
         let by_name = !names.is_empty() && names.iter().all(has_name);
         let mixed = !by_name && names.iter().any(has_name);
-        let numbered = mixed.then(|| shape::numbered(&self.sql, &names));
+        let numbered = mixed.then(|| number_parameters(&self.sql, &names));
         for (index, name) in names.into_iter().enumerate() {
             let name = name.unwrap_or_else(|| format!("?{}", index + 1));
             let named = || {
@@ -119,8 +119,8 @@ impl Run<'_> {
 
     fn prepared(&mut self) -> Result<(), Failure> {
         let prepared = Prepared {
-            explain: self.shape.explain,
-            read_only: self.shape.read_only(),
+            explain: self.summary.explain,
+            read_only: self.summary.is_read_only(),
         };
         self.sink.prepared(&prepared).map_err(Failure::Sink)
     }
@@ -157,8 +157,8 @@ impl Run<'_> {
             (Some(result), None) => {
                 if self.state.stream.api() == Api::V2 {
                     self.guess_transaction();
-                } else if self.shape.streams()
-                    && self.shape.read_only()
+                } else if self.summary.may_return_rows()
+                    && self.summary.is_read_only()
                     && result.rows.iter().flatten().any(|cell| matches!(cell, Cell::Infinite))
                 {
                     // A cursor sends the sign; the statement only reads, so it can be run again.
@@ -173,9 +173,9 @@ impl Run<'_> {
 
     /// Infers the transaction's state from a statement that succeeded: Hrana 2 cannot be asked for it.
     fn guess_transaction(&mut self) {
-        match self.shape.verb {
-            Verb::Begin | Verb::Savepoint => self.state.stream.set_transaction(true),
-            Verb::Finish => self.state.stream.set_transaction(false),
+        match self.summary.kind {
+            StatementKind::Begin | StatementKind::Savepoint => self.state.stream.set_transaction(true),
+            StatementKind::Commit | StatementKind::Rollback => self.state.stream.set_transaction(false),
             _ => {}
         }
     }
@@ -357,7 +357,7 @@ impl Run<'_> {
                         } else {
                             Phase::Step
                         };
-                        return Err(Refusal::new(&error, &self.sql).failure(phase, self.shape.start));
+                        return Err(Refusal::new(&error, &self.sql).failure(phase, self.summary.start));
                     }
                     (CursorEntry::Other, _) => {}
                     _ => return Err(Failure::Connection(protocol_error("its parts are out of order"))),
@@ -390,9 +390,9 @@ impl Run<'_> {
             _ => false,
         };
         if unclear && let Ok(Err(better)) = self.state.stream.describe(self.cancel, &self.sql) {
-            return better.failure(Phase::Prepare, self.shape.start);
+            return better.failure(Phase::Prepare, self.summary.start);
         }
-        refusal.failure(Phase::Step, self.shape.start)
+        refusal.failure(Phase::Step, self.summary.start)
     }
 }
 

@@ -4,29 +4,28 @@
 //! infinite reals as `Inf`, which nothing reads, not even itself. Neither can mean anything else in the `VALUES` of an
 //! `INSERT`.
 
-use super::quote::{cast_from_blob, literal};
-use super::split::{Piece, pieces};
+use super::quote::{cast_from_blob, literal, unquote};
+use super::token::{TokenKind, tokens};
 
 /// `sql` without calls of `unistr` on a literal. None where there are none.
 #[must_use]
 pub fn without_unistr(sql: &str) -> Option<String> {
     memchr::memchr2_iter(b'u', b'U', sql.as_bytes()).find(|&at| is_call(sql.as_bytes(), at))?;
-    rewritten(sql, |pieces, at| {
-        if !pieces[at].1.eq_ignore_ascii_case("unistr") {
+    rewrite(sql, |tokens, at| {
+        if !tokens[at].1.eq_ignore_ascii_case("unistr") {
             return None;
         }
-        let mut rest = pieces[at + 1..]
+        let mut rest = tokens[at + 1..]
             .iter()
             .enumerate()
-            .filter(|(_, (piece, _))| *piece != Piece::Blank);
+            .filter(|(_, (kind, _))| !matches!(kind, TokenKind::Space | TokenKind::Comment));
         let (_, (_, open)) = rest.next()?;
-        let (_, (_, literal)) = rest.next()?;
+        let (_, (kind, literal)) = rest.next()?;
         let (last, (_, close)) = rest.next()?;
-        if *open != "(" || *close != ")" || literal.len() < 2 || !literal.starts_with('\'') || !literal.ends_with('\'')
-        {
+        if *open != "(" || *close != ")" || *kind != TokenKind::String {
             return None;
         }
-        let text = unescaped(&literal[1..literal.len() - 1].replace("''", "'"))?;
+        let text = unescape(&unquote(literal))?;
         Some((at + 1 + last, text_expression(&text)))
     })
 }
@@ -39,13 +38,14 @@ fn is_call(sql: &[u8], at: usize) -> bool {
 #[must_use]
 pub fn with_numbers_for_inf(sql: &str) -> Option<String> {
     let mut values = false;
-    rewritten(sql, |pieces, at| {
-        let (piece, text) = pieces[at];
-        if at == 0 && !text.eq_ignore_ascii_case("insert") && piece != Piece::Blank {
+    rewrite(sql, |tokens, at| {
+        let (kind, text) = tokens[at];
+        let is_blank = matches!(kind, TokenKind::Space | TokenKind::Comment);
+        if at == 0 && !text.eq_ignore_ascii_case("insert") && !is_blank {
             return None;
         }
         values |= text.eq_ignore_ascii_case("values");
-        (values && piece == Piece::Word && text.eq_ignore_ascii_case("inf")).then(|| (at, "1e999".to_owned()))
+        (values && kind == TokenKind::Word && text.eq_ignore_ascii_case("inf")).then(|| (at, "1e999".to_owned()))
     })
     .filter(|_| {
         sql.trim_start()
@@ -54,25 +54,24 @@ pub fn with_numbers_for_inf(sql: &str) -> Option<String> {
     })
 }
 
-/// Rewrites the pieces of `sql`. Where `change` returns a text, it replaces the pieces up to the index returned with
-/// it.
-fn rewritten<'s>(
+/// Rewrites the tokens of `sql`. Where `change` returns a text, it replaces the tokens up to the index returned with it.
+fn rewrite<'s>(
     sql: &'s str,
-    mut change: impl FnMut(&[(Piece, &'s str)], usize) -> Option<(usize, String)>,
+    mut change: impl FnMut(&[(TokenKind, &'s str)], usize) -> Option<(usize, String)>,
 ) -> Option<String> {
-    let pieces: Vec<(Piece, &str)> = pieces(sql).collect();
+    let tokens: Vec<(TokenKind, &str)> = tokens(sql).collect();
     let mut text = String::with_capacity(sql.len());
     let mut changed = false;
     let mut at = 0;
-    while at < pieces.len() {
-        match change(&pieces, at) {
+    while at < tokens.len() {
+        match change(&tokens, at) {
             Some((last, new)) => {
                 changed = true;
                 text.push_str(&new);
                 at = last + 1;
             }
             None => {
-                text.push_str(pieces[at].1);
+                text.push_str(tokens[at].1);
                 at += 1;
             }
         }
@@ -82,7 +81,7 @@ fn rewritten<'s>(
 
 /// What `unistr` makes of a text: `\\` for a backslash, and characters by four digits behind `\` or `\u`, six behind `\+`, eight behind `\U`.
 /// None where it would refuse the text.
-fn unescaped(text: &str) -> Option<String> {
+fn unescape(text: &str) -> Option<String> {
     let mut made = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('\\') {

@@ -5,7 +5,8 @@
 //! tree is bounded from above first, by counting tokens.
 
 use super::{Violation, ViolationKind};
-use crate::sqltext::token::{Token, longest_statement, next};
+use crate::sqltext::split::longest_statement;
+use crate::sqltext::token::{SqlToken, TokenKind, next_significant, next_token};
 
 /// Bytes of the longest statement.
 pub const LONGEST_STATEMENT: usize = 1 << 20;
@@ -29,15 +30,15 @@ pub(super) fn stack_for(depth: u32) -> usize {
 /// Columns, constraints or common tables in a list: the parser compares each with each. SQLite takes 2,000 columns.
 const LONGEST_LIST: u32 = 4_000;
 
-/// What was found.
+/// How deep the tree of a text may be.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Shape {
+pub(super) struct TextDepth {
     /// At least the depth of the deepest tree.
     pub depth: u32,
 }
 
 /// Reads the tokens of a text.
-pub(super) fn check(sql: &str) -> Result<Shape, Violation> {
+pub(super) fn check(sql: &str) -> Result<TextDepth, Violation> {
     let ambiguous = |why: &str| Err(Violation::new(ViolationKind::Ambiguous, why));
     let bytes = sql.as_bytes();
     if bytes.len() > LONGEST_STATEMENT {
@@ -52,13 +53,13 @@ pub(super) fn check(sql: &str) -> Result<Shape, Violation> {
     let may_have_mark = memchr::memmem::find(bytes, b"\xef\xbb\xbf").is_some();
     let mut levels = Levels::default();
     let mut rest = bytes;
-    while let Some((token, after)) = next(rest) {
+    while let Some((token, after)) = next_significant(rest) {
         if may_have_mark && has_mark(&token, &rest[..rest.len() - after.len()]) {
             return ambiguous("it has a byte order mark (U+FEFF) outside of a text");
         }
         // SQLite takes a parenthesis right behind a parameter, and two colons, for a part of its name, whatever is in it,
         // and so may read on where nobody else does. No statement has one there.
-        if matches!(token, Token::Other(b'0')) {
+        if may_be_parameter(&token) {
             match after {
                 [b'(', ..] => return ambiguous("a parameter with a parenthesis"),
                 [b':', b':', ..] => return ambiguous("a parameter with colons"),
@@ -67,6 +68,9 @@ pub(super) fn check(sql: &str) -> Result<Shape, Violation> {
         }
         rest = after;
         levels.see(&token);
+    }
+    if may_have_mark && ends_with_mark(rest) {
+        return ambiguous("it has a byte order mark (U+FEFF) outside of a text");
     }
     if levels.longest_list > LONGEST_LIST {
         return Err(Violation::new(
@@ -81,19 +85,35 @@ pub(super) fn check(sql: &str) -> Result<Shape, Violation> {
             "Expression tree is too large (maximum depth 1000)",
         ));
     }
-    Ok(Shape { depth })
+    Ok(TextDepth { depth })
 }
 
-/// Whether there is a byte order mark between tokens, or in one that is no text and no quoted name.
-fn has_mark(token: &Token<'_>, whole: &[u8]) -> bool {
-    let outside = match token {
-        Token::Word(_) | Token::Other(_) => whole,
-        Token::Name(inner) | Token::Text(inner) => {
-            let begin = (inner.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize);
-            whole.get(..begin).unwrap_or(whole)
-        }
-    };
+/// Whether a token begins like a parameter or a number, however it goes on.
+fn may_be_parameter(token: &SqlToken<'_>) -> bool {
+    match token.kind {
+        TokenKind::Parameter => true,
+        TokenKind::Number => !token.text.ends_with(b"."),
+        TokenKind::Illegal => matches!(token.text[0], b'?' | b'$' | b'@' | b':' | b'#' | b'.' | b'0'..=b'9'),
+        _ => false,
+    }
+}
+
+/// Whether there is a byte order mark before a token or in it, outside of quotes. `whole` ends with the token.
+fn has_mark(token: &SqlToken<'_>, whole: &[u8]) -> bool {
+    let quoted = token.quoted().map_or(0, <[u8]>::len);
+    let outside = &whole[..whole.len() - quoted];
     memchr::memmem::find(outside, b"\xef\xbb\xbf").is_some()
+}
+
+/// Whether there is a byte order mark in the white space at the end of a text, where only blank tokens are left.
+fn ends_with_mark(mut rest: &[u8]) -> bool {
+    while let Some((token, after)) = next_token(rest) {
+        if token.kind == TokenKind::Space && memchr::memmem::find(token.text, b"\xef\xbb\xbf").is_some() {
+            return true;
+        }
+        rest = after;
+    }
+    false
 }
 
 /// Bounds the height of the tree that the parser makes of the tokens seen. Each token may add a level to what stands before
@@ -129,29 +149,29 @@ impl Level {
 }
 
 impl Levels {
-    fn see(&mut self, token: &Token<'_>) {
+    fn see(&mut self, token: &SqlToken<'_>) {
         let begins = !std::mem::replace(&mut self.inside, true);
         let after_as = std::mem::take(&mut self.after_as);
-        match *token {
-            Token::Other(b'(') => {
+        match (token.kind, token.text) {
+            (TokenKind::Symbol, b"(") => {
                 if after_as {
                     self.count_item();
                 }
                 self.outer.push(std::mem::take(&mut self.level));
             }
-            Token::Other(b')') => {
+            (TokenKind::Symbol, b")") => {
                 self.level.end_item();
                 let inner = self.level.highest;
                 self.level = self.outer.pop().unwrap_or_default();
                 self.level.height += inner + 1;
             }
-            Token::Other(b',') => {
+            (TokenKind::Symbol, b",") => {
                 if self.creates && self.outer.len() == 1 {
                     self.count_item();
                 }
                 self.level.end_item();
             }
-            Token::Other(b';') => {
+            (TokenKind::Symbol, b";") => {
                 self.level.end_item();
                 if self.outer.is_empty() {
                     self.inside = false;
@@ -159,16 +179,15 @@ impl Levels {
                     self.list = 0;
                 }
             }
-            Token::Word(word) => {
-                let is = |other: &[u8]| word.eq_ignore_ascii_case(other);
-                if is(b"select") {
+            (TokenKind::Word, _) => {
+                if token.is_word("select") {
                     self.level.end_item();
                 }
-                self.creates |= begins && is(b"create");
-                self.after_as = is(b"as") || is(b"materialized");
+                self.creates |= begins && token.is_word("create");
+                self.after_as = token.is_word("as") || token.is_word("materialized");
                 self.level.height += 1;
             }
-            Token::Name(_) | Token::Text(_) | Token::Other(_) => self.level.height += 1,
+            _ => self.level.height += 1,
         }
         self.deepest = self.deepest.max(self.level.height);
     }
@@ -233,6 +252,8 @@ mod tests {
             "select @a('), f(1) --'",
             "select $a::b",
             "select ?1(2)",
+            "select 1 \u{feff}",
+            "\u{feff}\n\u{b}",
         ] {
             let kind = check(sql).unwrap_err().kind();
             assert_eq!(kind, ViolationKind::Ambiguous, "{sql:?}");

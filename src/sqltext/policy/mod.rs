@@ -163,11 +163,11 @@ pub fn check(sql: &str, policy: Policy) -> Result<TextSummary, Violation> {
 }
 
 fn analyze_anew(sql: &str) -> Result<TextSummary, Violation> {
-    let shape = lexical::check(sql)?;
-    if shape.depth <= lexical::SHALLOW {
+    let text = lexical::check(sql)?;
+    if text.depth <= lexical::SHALLOW {
         return parse_and_judge(sql);
     }
-    judge_on_large_stack(sql, shape.depth)
+    judge_on_large_stack(sql, text.depth)
 }
 
 /// Judges a text where there is stack enough for its depth: of the deepest ones one at a time.

@@ -3,7 +3,7 @@
 use super::expression::Judged;
 use super::names::{check_table, fold};
 use super::{Violation, ViolationKind, lists};
-use crate::sqltext::token::{Token, next};
+use crate::sqltext::token::{TokenKind, next_significant};
 use libsql_sqlite3_parser::ast::Name;
 
 /// Options of full text tables whose value is a table.
@@ -46,7 +46,7 @@ pub(super) fn judge(module: &Name, args: &[String]) -> Judged {
             // Tables and schemas by name.
             _ => tokens
                 .iter()
-                .filter_map(Piece::name)
+                .filter_map(ArgumentToken::name)
                 .try_for_each(check_table)
                 .map(|()| true)?,
         };
@@ -58,14 +58,14 @@ pub(super) fn judge(module: &Name, args: &[String]) -> Judged {
 }
 
 /// A token of an argument.
-enum Piece {
+enum ArgumentToken {
     /// A word, or a name or a text without its quotes.
     Name(String),
     Number,
     Sign(u8),
 }
 
-impl Piece {
+impl ArgumentToken {
     fn name(&self) -> Option<&str> {
         match self {
             Self::Name(name) => Some(name),
@@ -76,48 +76,56 @@ impl Piece {
 
 /// The tokens of an argument; none where there is anything but names, numbers and a few signs. Modules read arguments with
 /// lexers of their own, so nothing is let through that they could split elsewhere: no comments, no quotes in quotes.
-fn tokens(arg: &str) -> Option<Vec<Piece>> {
+fn tokens(arg: &str) -> Option<Vec<ArgumentToken>> {
     if arg.contains("--") || arg.contains("/*") {
         return None;
     }
     let mut pieces = Vec::new();
     let mut rest = arg.as_bytes();
-    while let Some((token, after)) = next(rest) {
-        let first = rest[..rest.len() - after.len()].trim_ascii_start().first().copied();
+    while let Some((token, after)) = next_significant(rest) {
         rest = after;
-        pieces.push(match token {
-            Token::Word(word) => Piece::Name(String::from_utf8_lossy(word).into_owned()),
-            Token::Name(inner) | Token::Text(inner) => {
-                let text = String::from_utf8_lossy(inner).into_owned();
-                let is_option = pieces.iter().any(|piece| matches!(piece, Piece::Sign(b'=')));
+        let inner = token.quoted().map(|inner| String::from_utf8_lossy(inner).into_owned());
+        match (token.kind, inner) {
+            (TokenKind::Word, _) => {
+                pieces.push(ArgumentToken::Name(String::from_utf8_lossy(token.text).into_owned()));
+            }
+            (TokenKind::QuotedName | TokenKind::String | TokenKind::Illegal, Some(inner)) => {
+                let is_option = pieces.iter().any(|piece| matches!(piece, ArgumentToken::Sign(b'=')));
                 // A tokenizer's options have quotes of their own.
-                if text.contains(['"', '`', '[', ']', ';']) || (text.contains('\'') && !is_option) {
+                if inner.contains(['"', '`', '[', ']', ';']) || (inner.contains('\'') && !is_option) {
                     return None;
                 }
-                Piece::Name(text)
+                pieces.push(ArgumentToken::Name(inner));
             }
-            Token::Other(b'0') if first.is_some_and(|first| first.is_ascii_digit()) => Piece::Number,
-            Token::Other(sign @ (b'=' | b'+' | b'-' | b'(' | b')' | b'.' | b',')) => Piece::Sign(sign),
-            Token::Other(_) => return None,
-        });
+            (TokenKind::Number, _) => pieces.push(ArgumentToken::Number),
+            (TokenKind::Symbol, _) => {
+                for &sign in token.text {
+                    if !matches!(sign, b'=' | b'+' | b'-' | b'(' | b')' | b'.' | b',') {
+                        return None;
+                    }
+                    pieces.push(ArgumentToken::Sign(sign));
+                }
+            }
+            _ => return None,
+        }
     }
     Some(pieces)
 }
 
 /// A column, or an option that is known.
-fn full_text(tokens: &[Piece]) -> Result<bool, Violation> {
+fn full_text(tokens: &[ArgumentToken]) -> Result<bool, Violation> {
     match tokens {
-        [Piece::Name(option), Piece::Sign(b'='), value @ ..] => {
+        [ArgumentToken::Name(option), ArgumentToken::Sign(b'='), value @ ..] => {
             let option = option.to_ascii_lowercase();
             if TABLE_OPTIONS.contains(&&*option) {
                 return match value {
                     [] => Ok(true),
-                    [Piece::Name(table)] => check_table(table).map(|()| true),
+                    [ArgumentToken::Name(table)] => check_table(table).map(|()| true),
                     _ => Ok(false),
                 };
             }
             Ok(OPTIONS.contains(&&*option))
         }
-        _ => Ok(!tokens.iter().any(|token| matches!(token, Piece::Sign(b'=')))),
+        _ => Ok(!tokens.iter().any(|token| matches!(token, ArgumentToken::Sign(b'=')))),
     }
 }

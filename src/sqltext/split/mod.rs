@@ -1,17 +1,18 @@
 //! Where statements end: in a text, and in lines as they arrive.
 //!
-//! The rules are SQLite's: a statement ends at a `;` outside quotes, brackets and comments, except that the body of a
-//! trigger ends at `; END ;`. [`Accumulator`] adds the rules of the `sqlite3` shell for input that comes line by line:
-//! dot-commands only where no statement is pending, white space and comments dropped between statements, `/` or `go` alone
-//! on a line as a `;`.
+//! The rules are those of `sqlite3_complete`: a statement ends at a `;` outside quotes, brackets and comments, except that
+//! the body of a trigger ends at `; END ;`. [`Accumulator`] adds the rules of the `sqlite3` shell for input that comes line
+//! by line: dot-commands only where no statement is pending, white space and comments dropped between statements, `/` or
+//! `go` alone on a line as a `;`.
 
 use super::quote::cast_from_blob;
+use super::token::{SqlToken, TokenKind, close, is_space, is_word_byte, next_significant, next_token};
+use std::borrow::Cow;
 
 /// A token, as far as it matters for where statements end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Token {
+enum EndToken {
     Semicolon,
-    Space,
     Other,
     Explain,
     Create,
@@ -20,10 +21,29 @@ enum Token {
     End,
 }
 
+impl EndToken {
+    fn of_word(word: &[u8]) -> Self {
+        let is = |name: &[u8]| word.eq_ignore_ascii_case(name);
+        if is(b"create") {
+            Self::Create
+        } else if is(b"trigger") {
+            Self::Trigger
+        } else if is(b"temp") || is(b"temporary") {
+            Self::Temp
+        } else if is(b"end") {
+            Self::End
+        } else if is(b"explain") {
+            Self::Explain
+        } else {
+            Self::Other
+        }
+    }
+}
+
 /// How far the reading of a statement is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// Nothing yet, not even white space.
+enum StatementState {
+    /// Nothing yet but white space.
     Nothing,
     /// Between statements.
     Start,
@@ -41,266 +61,206 @@ enum State {
     TriggerEnd,
 }
 
-impl State {
-    fn after(self, token: Token) -> Self {
+impl StatementState {
+    fn after(self, token: EndToken) -> Self {
         match (self, token) {
-            (state, Token::Space) => state,
-            (Self::Trigger | Self::TriggerSemicolon, Token::Semicolon) => Self::TriggerSemicolon,
-            (Self::TriggerSemicolon, Token::End) => Self::TriggerEnd,
-            (_, Token::Semicolon) => Self::Start,
+            (Self::Trigger | Self::TriggerSemicolon, EndToken::Semicolon) => Self::TriggerSemicolon,
+            (Self::TriggerSemicolon, EndToken::End) => Self::TriggerEnd,
+            (_, EndToken::Semicolon) => Self::Start,
             (Self::Trigger | Self::TriggerSemicolon | Self::TriggerEnd, _) => Self::Trigger,
-            (Self::Nothing | Self::Start, Token::Explain) => Self::Explain,
-            (Self::Nothing | Self::Start | Self::Explain, Token::Create) => Self::Create,
-            (Self::Explain, Token::Other) => Self::Explain,
-            (Self::Create, Token::Temp) => Self::Create,
-            (Self::Create, Token::Trigger) => Self::Trigger,
+            (Self::Nothing | Self::Start, EndToken::Explain) => Self::Explain,
+            (Self::Nothing | Self::Start | Self::Explain, EndToken::Create) => Self::Create,
+            (Self::Explain, EndToken::Other) => Self::Explain,
+            (Self::Create, EndToken::Temp) => Self::Create,
+            (Self::Create, EndToken::Trigger) => Self::Trigger,
             _ => Self::Plain,
         }
     }
-}
 
-/// The next token and its length, or none where a quote, a bracket or a comment is not closed. `text` is not empty.
-fn token(text: &[u8]) -> Option<(Token, usize)> {
-    let closed = |by: u8| {
-        text[1..]
-            .iter()
-            .position(|&byte| byte == by)
-            .map(|at| (Token::Other, at + 2))
-    };
-    match text[0] {
-        b';' => Some((Token::Semicolon, 1)),
-        b' ' | b'\r' | b'\t' | b'\n' | b'\x0c' => Some((Token::Space, 1)),
-        b'/' if text.get(1) == Some(&b'*') => text[2..]
-            .windows(2)
-            .position(|pair| pair == b"*/")
-            .map(|at| (Token::Space, at + 4)),
-        b'-' if text.get(1) == Some(&b'-') => {
-            let end = text.iter().position(|&byte| byte == b'\n');
-            Some((Token::Space, end.unwrap_or(text.len())))
+    /// The state behind a token. `sqlite3_complete` knows fewer tokens than the tokenizer: a byte order mark and
+    /// the number of a parameter belong to the word behind them (`glued`), a vertical tab is a byte like any other, and
+    /// numbers and parameters are words and dots.
+    fn after_token(self, token: &SqlToken<'_>, glued: bool) -> Self {
+        match token.kind {
+            TokenKind::Space if is_mark(token) || memchr::memchr(0x0b, token.text).is_some() => {
+                self.after(EndToken::Other)
+            }
+            TokenKind::Space | TokenKind::Comment => self,
+            TokenKind::Symbol if token.text == b";" => self.after(EndToken::Semicolon),
+            TokenKind::Word if !glued => self.after(EndToken::of_word(token.text)),
+            TokenKind::Number | TokenKind::Parameter | TokenKind::Illegal if token.quoted().is_none() => token
+                .text
+                .chunk_by(|&one, &next| is_word_byte(one) && is_word_byte(next))
+                .fold(self, |state, word| state.after(EndToken::of_word(word))),
+            _ => self.after(EndToken::Other),
         }
-        b'[' => closed(b']'),
-        quote @ (b'\'' | b'"' | b'`') => closed(quote),
-        byte if is_word(byte) => {
-            let length = text.iter().position(|&byte| !is_word(byte)).unwrap_or(text.len());
-            Some((word(&text[..length]), length))
-        }
-        _ => Some((Token::Other, 1)),
     }
 }
 
-fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || byte >= 0x80
+/// Whether a token of white space is a byte order mark.
+fn is_mark(token: &SqlToken<'_>) -> bool {
+    token.text[0] == 0xef
 }
 
-fn word(word: &[u8]) -> Token {
-    let is = |name: &[u8]| word.eq_ignore_ascii_case(name);
-    if is(b"create") {
-        Token::Create
-    } else if is(b"trigger") {
-        Token::Trigger
-    } else if is(b"temp") || is(b"temporary") {
-        Token::Temp
-    } else if is(b"end") {
-        Token::End
-    } else if is(b"explain") {
-        Token::Explain
-    } else {
-        Token::Other
+/// Reads a text, beginning in a state. Calls `visit` with the state before and after each token and with where it ends,
+/// until it returns false. None if a quote, a bracket or a comment is not closed.
+fn read_states(
+    sql: &[u8],
+    mut state: StatementState,
+    mut visit: impl FnMut(StatementState, StatementState, usize) -> bool,
+) -> Option<StatementState> {
+    let mut rest = sql;
+    let mut glued = false;
+    while let Some((token, after)) = next_token(rest) {
+        if !token.closed || rest == b"/*" {
+            return None;
+        }
+        rest = after;
+        let before = state;
+        state = state.after_token(&token, glued);
+        glued = match token.kind {
+            TokenKind::Space => is_mark(&token),
+            TokenKind::Parameter => token.text.len() > 1,
+            _ => false,
+        };
+        if !visit(before, state, sql.len() - rest.len()) {
+            break;
+        }
     }
+    Some(state)
 }
 
 /// Whether `sql` ends with a complete statement: what `sqlite3_complete` answers.
 #[must_use]
 pub fn complete(sql: &[u8]) -> bool {
-    let mut state = State::Nothing;
-    let mut rest = sql;
-    while !rest.is_empty() {
-        let Some((token, length)) = token(rest) else {
-            return false;
-        };
-        state = if state == State::Nothing && token == Token::Space {
-            State::Nothing
-        } else {
-            state.after(token)
-        };
-        rest = &rest[length..];
-    }
-    state == State::Start
+    read_states(sql, StatementState::Nothing, |_, _, _| true) == Some(StatementState::Start)
 }
 
-/// How many bytes of `sql` its first statement takes, with what comes before it and with its `;`. All of it where the
-/// statement does not end.
+/// Returns how many bytes of `sql` its first statement takes, with what comes before it and with its `;`. All of it where
+/// the statement does not end.
 #[must_use]
 pub fn first_statement(sql: &[u8]) -> usize {
-    let mut state = State::Start;
-    let mut at = 0;
-    while at < sql.len() {
-        let Some((token, length)) = token(&sql[at..]) else {
-            return sql.len();
-        };
-        at += length;
-        let before = state;
-        state = state.after(token);
-        if token == Token::Semicolon && state == State::Start && before != State::Start {
-            return at;
+    let mut end = None;
+    let _ = read_states(sql, StatementState::Start, |before, after, at| {
+        if after == StatementState::Start && before != StatementState::Start {
+            end = Some(at);
+        }
+        end.is_none()
+    });
+    end.unwrap_or(sql.len())
+}
+
+/// Returns the bytes of the longest statement in a text. What stands between semicolons counts as one, also in the body of
+/// a trigger.
+#[must_use]
+pub fn longest_statement(sql: &str) -> usize {
+    let (mut longest, mut begun) = (0, 0);
+    let mut rest = sql.as_bytes();
+    while let Some((token, after)) = next_significant(rest) {
+        rest = after;
+        let at = sql.len() - rest.len();
+        longest = longest.max(at - begun);
+        if token.is_symbol(b';') {
+            begun = at;
         }
     }
-    sql.len()
+    longest
 }
 
-/// The kind of a piece of SQL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Piece {
-    /// White space or a comment.
-    Blank,
-    /// A keyword, a bare name or a number.
-    Word,
-    /// A whole string literal; a quoted name; a symbol of one byte.
-    Other,
-}
-
-/// Splits `sql` into pieces, without gaps. An unclosed quote or comment is one piece to the end.
-pub fn pieces(sql: &str) -> impl Iterator<Item = (Piece, &str)> {
-    let text = sql.as_bytes();
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        let start = at;
-        if start == text.len() {
-            return None;
-        }
-        let (found, length) = token(&text[start..]).unwrap_or((Token::Other, text.len() - start));
-        at += length;
-        if matches!(text[start], b'\'' | b'"' | b'`') {
-            // A doubled quote ends one token and begins another.
-            while at < text.len() && text[at] == text[start] {
-                at += token(&text[at..]).map_or(text.len() - at, |(_, length)| length);
-            }
-        }
-        let piece = match found {
-            Token::Space => Piece::Blank,
-            _ if is_word(text[start]) => Piece::Word,
-            _ => Piece::Other,
-        };
-        Some((piece, &sql[start..at]))
-    })
-}
-
-/// Turns `sql`, which is not valid UTF-8, into valid UTF-8 with the same meaning: string literals with invalid bytes
-/// become `CAST(x'…' AS TEXT)`. Invalid bytes elsewhere (in names and comments) are replaced.
+/// Returns `sql`, which need not be UTF-8, as UTF-8 with the same meaning: string literals with invalid bytes become
+/// `CAST(x'…' AS TEXT)`. Invalid bytes elsewhere (in names and comments) are replaced.
 #[must_use]
-pub fn with_hex_literals(sql: &[u8]) -> String {
+pub fn to_utf8(sql: &[u8]) -> Cow<'_, str> {
+    if let Ok(valid) = std::str::from_utf8(sql) {
+        return Cow::Borrowed(valid);
+    }
     let mut valid = String::with_capacity(sql.len() * 2);
-    let mut at = 0;
-    while at < sql.len() {
-        let start = at;
-        at += token(&sql[at..]).map_or(sql.len() - at, |(_, length)| length);
-        if sql[start] == b'\'' {
-            // A doubled quote ends one token and begins another.
-            while sql.get(at) == Some(&b'\'') {
-                at += token(&sql[at..]).map_or(sql.len() - at, |(_, length)| length);
-            }
-        }
-        let text = &sql[start..at];
-        match std::str::from_utf8(text) {
+    let mut rest = sql;
+    while let Some((token, after)) = next_token(rest) {
+        rest = after;
+        match std::str::from_utf8(token.text) {
             Ok(text) => valid.push_str(text),
-            Err(_) if text.len() >= 2 && text[0] == b'\'' && text.ends_with(b"'") => {
-                let mut bytes = Vec::with_capacity(text.len());
-                let mut written = text[1..text.len() - 1].iter();
-                while let Some(byte) = written.next() {
-                    bytes.push(*byte);
-                    if *byte == b'\'' {
-                        written.next();
-                    }
-                }
+            Err(_) if token.kind == TokenKind::String => {
+                let mut bytes = token.quoted().unwrap_or_default().to_vec();
+                let mut second = false;
+                bytes.retain(|&byte| {
+                    second = byte == b'\'' && !second;
+                    byte != b'\'' || second
+                });
                 valid.push_str(&cast_from_blob(&bytes));
             }
-            Err(_) => valid.push_str(&String::from_utf8_lossy(text)),
+            Err(_) => valid.push_str(&String::from_utf8_lossy(token.text)),
         }
     }
-    valid
+    Cow::Owned(valid)
 }
 
-/// White space as the C library's `isspace` sees it.
-#[must_use]
-pub fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b'\x0b' | b'\x0c' | b'\r')
-}
-
-/// `text` without leading white space.
+/// Returns `text` without leading white space.
 #[must_use]
 pub fn trim_start(text: &[u8]) -> &[u8] {
     let start = text.iter().position(|&byte| !is_space(byte)).unwrap_or(text.len());
     &text[start..]
 }
 
-/// A cheap scan of the lines so far, enough to know when [`complete`] is worth calling.
+/// What is known of the lines so far: enough to know when [`complete`] is worth calling.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Scan {
+struct LineScan {
     /// What closes the quote, bracket or comment that the text is in (`*` for a comment); 0 outside.
     waiting_for: u8,
     /// There was something other than white space, comments and semicolons.
-    dark: bool,
+    has_content: bool,
     /// The last thing, white space and comments aside, was a semicolon.
     semicolon: bool,
 }
 
-impl Scan {
-    fn plain(self) -> bool {
+impl LineScan {
+    fn is_outside(self) -> bool {
         self.waiting_for == 0
     }
 
     /// Only white space, comments and semicolons so far.
-    fn blank(self) -> bool {
-        self.plain() && !self.dark
+    fn is_blank(self) -> bool {
+        self.is_outside() && !self.has_content
     }
 
-    fn terminated(self) -> bool {
-        self.plain() && self.semicolon
+    fn is_terminated(self) -> bool {
+        self.is_outside() && self.semicolon
     }
 
     /// Goes on with `line`.
-    fn over(mut self, line: &[u8]) -> Self {
-        let mut at = 0;
-        while at < line.len() {
-            let byte = line[at];
-            let next = line.get(at + 1).copied();
-            at += 1;
-            if self.waiting_for == 0 {
-                match byte {
-                    byte if is_space(byte) => continue,
-                    b'-' if next == Some(b'-') => match line[at..].iter().position(|&byte| byte == b'\n') {
-                        Some(end) => {
-                            at += end + 1;
-                            continue;
-                        }
-                        None => return self,
-                    },
-                    b';' => {
-                        self.semicolon = true;
-                        continue;
-                    }
-                    b'/' if next == Some(b'*') => {
-                        at += 1;
-                        self.waiting_for = b'*';
-                        continue;
-                    }
-                    b'[' => self.waiting_for = b']',
-                    quote @ (b'`' | b'\'' | b'"') => self.waiting_for = quote,
-                    _ => {}
+    fn scan(mut self, line: &[u8]) -> Self {
+        let mut rest = line;
+        if self.waiting_for != 0 {
+            let Some(length) = close(rest, self.waiting_for) else {
+                return self;
+            };
+            self.waiting_for = 0;
+            rest = &rest[length..];
+        }
+        while let Some((token, after)) = next_token(rest) {
+            if rest == b"/*" {
+                self.waiting_for = b'*';
+                return self;
+            }
+            rest = after;
+            match token.kind {
+                TokenKind::Comment => {}
+                TokenKind::Space if !is_mark(&token) => {}
+                // White space for the shell, though not for the tokenizer.
+                TokenKind::Illegal if token.text == b"\x0b" => {}
+                TokenKind::Symbol if token.text == b";" => self.semicolon = true,
+                _ => {
+                    self.semicolon = false;
+                    self.has_content = true;
                 }
-                self.semicolon = false;
-                self.dark = true;
-            } else if byte == self.waiting_for {
-                match byte {
-                    b'*' if next != Some(b'/') => continue,
-                    b'*' => at += 1,
-                    b'`' | b'\'' | b'"' if next == Some(byte) => {
-                        at += 1;
-                        continue;
-                    }
-                    _ => {}
-                }
-                self.waiting_for = 0;
+            }
+            if !token.closed {
+                self.waiting_for = match token.text[0] {
+                    b'/' => b'*',
+                    b'[' => b']',
+                    b'x' | b'X' => b'\'',
+                    quote => quote,
+                };
             }
         }
         self
@@ -309,7 +269,7 @@ impl Scan {
 
 /// The result of feeding a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fed {
+pub enum LineOutcome {
     /// White space and comments between statements: nothing is pending.
     Blank,
     /// The pending text was only white space and comments; it is dropped.
@@ -325,7 +285,7 @@ pub enum Fed {
 /// Gathers lines into complete statements.
 #[derive(Debug, Default)]
 pub struct Accumulator {
-    scan: Scan,
+    scan: LineScan,
     text: Vec<u8>,
     start_line: u64,
 }
@@ -333,44 +293,44 @@ pub struct Accumulator {
 impl Accumulator {
     /// Whether a statement has begun.
     #[must_use]
-    pub fn pending(&self) -> bool {
+    pub fn is_pending(&self) -> bool {
         !self.text.is_empty()
     }
 
-    /// The text gathered so far.
+    /// Returns the text gathered so far.
     #[must_use]
     pub fn text(&self) -> &[u8] {
         &self.text
     }
 
-    /// The number of the line on which the gathered text began.
+    /// Returns the number of the line on which the gathered text began.
     #[must_use]
     pub fn start_line(&self) -> u64 {
         self.start_line
     }
 
-    /// Returns the text and starts anew.
+    /// Returns the text, and leaves none.
     pub fn take(&mut self) -> Vec<u8> {
-        self.scan = Scan::default();
+        self.scan = LineScan::default();
         std::mem::take(&mut self.text)
     }
 
-    /// Feeds a line, without its line end.
-    pub fn feed(&mut self, line: &[u8], number: u64) -> Fed {
-        let line = if self.scan.plain() && is_terminator(line) && self.ends_with_semicolon() {
+    /// Adds a line, without its line end.
+    pub fn feed(&mut self, line: &[u8], number: u64) -> LineOutcome {
+        let line = if self.scan.is_outside() && is_terminator(line) && self.is_complete_with_semicolon() {
             b";"
         } else {
             line
         };
-        self.scan = self.scan.over(line);
-        if !self.pending() {
-            if self.scan.blank() {
-                self.scan = Scan::default();
-                return Fed::Blank;
+        self.scan = self.scan.scan(line);
+        if !self.is_pending() {
+            if self.scan.is_blank() {
+                self.scan = LineScan::default();
+                return LineOutcome::Blank;
             }
             if matches!(line.first(), Some(b'.' | b'#')) {
-                self.scan = Scan::default();
-                return Fed::Command;
+                self.scan = LineScan::default();
+                return LineOutcome::Command;
             }
             self.start_line = number;
             self.text.extend_from_slice(trim_start(line));
@@ -378,17 +338,17 @@ impl Accumulator {
             self.text.push(b'\n');
             self.text.extend_from_slice(line);
         }
-        if self.scan.terminated() && complete(&self.text) {
-            Fed::Ready
-        } else if self.scan.blank() {
-            Fed::Dropped
+        if self.scan.is_terminated() && complete(&self.text) {
+            LineOutcome::Ready
+        } else if self.scan.is_blank() {
+            LineOutcome::Dropped
         } else {
-            Fed::More
+            LineOutcome::More
         }
     }
 
     /// Whether the text would be complete with a `;` after it.
-    fn ends_with_semicolon(&self) -> bool {
+    fn is_complete_with_semicolon(&self) -> bool {
         if self.text.is_empty() {
             return true;
         }
@@ -405,7 +365,7 @@ fn is_terminator(line: &[u8]) -> bool {
         [b'/', rest @ ..] | [b'g' | b'G', b'o' | b'O', rest @ ..] => rest,
         _ => return false,
     };
-    Scan::default().over(rest) == Scan::default()
+    LineScan::default().scan(rest) == LineScan::default()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The splitter on text made of everything that matters to it.
 
-use super::{Accumulator, Fed, complete, first_statement, trim_start, with_hex_literals};
+use super::{Accumulator, LineOutcome, complete, first_statement, longest_statement, to_utf8, trim_start};
 use crate::fuzz::{pieces, run};
 use proptest::prelude::*;
 use std::ffi::CString;
@@ -101,10 +101,10 @@ fn lines_are_lost_nowhere() {
         for (number, line) in sql.split('\n').enumerate() {
             let before = pending.text().to_vec();
             match pending.feed(line.as_bytes(), number as u64) {
-                Fed::Blank | Fed::Command => prop_assert!(before.is_empty() && !pending.pending()),
-                Fed::Ready => prop_assert!(complete(&pending.take())),
-                Fed::Dropped => drop(pending.take()),
-                Fed::More => {
+                LineOutcome::Blank | LineOutcome::Command => prop_assert!(before.is_empty() && !pending.is_pending()),
+                LineOutcome::Ready => prop_assert!(complete(&pending.take())),
+                LineOutcome::Dropped => drop(pending.take()),
+                LineOutcome::More => {
                     let text = pending.text();
                     let grown = text.starts_with(&before) && text.ends_with(trim_start(line.as_bytes()));
                     prop_assert!(grown || text.ends_with(b";"), "{line:?} is not in {text:?}");
@@ -130,7 +130,7 @@ fn stray_bytes_never_stay() {
         0..30,
     );
     run("texts with stray bytes", 10_000, bytes, |sql| {
-        let valid = with_hex_literals(&sql);
+        let valid = to_utf8(&sql);
         if let Ok(same) = std::str::from_utf8(&sql) {
             prop_assert_eq!(valid, same);
         }
@@ -180,23 +180,30 @@ fn first_statements_are_cut_at_their_semicolon() {
 #[test]
 fn stray_bytes_become_hexadecimal() {
     assert_eq!(
-        with_hex_literals(b"select 'it''s \xff', 'ok', x -- \xfe"),
+        to_utf8(b"select 'it''s \xff', 'ok', x -- \xfe"),
         "select CAST(x'6974277320ff' AS TEXT), 'ok', x -- \u{fffd}"
     );
-    assert_eq!(with_hex_literals(b"select '\xff"), "select '\u{fffd}");
+    assert_eq!(to_utf8(b"select '\xff"), "select '\u{fffd}");
 }
 
 #[test]
 fn lines_become_statements() {
     let mut lines = Accumulator::default();
-    assert_eq!(lines.feed(b"  -- nothing", 1), Fed::Blank);
-    assert_eq!(lines.feed(b".tables", 2), Fed::Command);
-    assert_eq!(lines.feed(b"  select 1,", 3), Fed::More);
-    assert_eq!(lines.feed(b".5", 4), Fed::More);
-    assert_eq!(lines.feed(b" go -- now", 5), Fed::Ready);
+    assert_eq!(lines.feed(b"  -- nothing", 1), LineOutcome::Blank);
+    assert_eq!(lines.feed(b".tables", 2), LineOutcome::Command);
+    assert_eq!(lines.feed(b"  select 1,", 3), LineOutcome::More);
+    assert_eq!(lines.feed(b".5", 4), LineOutcome::More);
+    assert_eq!(lines.feed(b" go -- now", 5), LineOutcome::Ready);
     assert_eq!(lines.start_line(), 3);
     assert_eq!(lines.take(), b"select 1,\n.5\n;");
-    assert!(!lines.pending());
-    assert_eq!(lines.feed(b"/* a", 6), Fed::More);
-    assert_eq!(lines.feed(b"b */", 7), Fed::Dropped);
+    assert!(!lines.is_pending());
+    assert_eq!(lines.feed(b"/* a", 6), LineOutcome::More);
+    assert_eq!(lines.feed(b"b */", 7), LineOutcome::Dropped);
+}
+
+#[test]
+fn statements_are_measured_by_semicolons() {
+    assert_eq!(longest_statement("select 1"), 8);
+    assert_eq!(longest_statement("a;bb; ccc 'x;y' "), 10);
+    assert_eq!(longest_statement(""), 0);
 }

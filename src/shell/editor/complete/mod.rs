@@ -119,10 +119,10 @@ pub fn complete(text: &str, at: usize, commands: &[&'static CommandSpec], schema
 }
 
 fn in_comment(text: &str, at: usize) -> bool {
-    use super::lex::{Kind, tokens};
-    tokens(text).iter().any(|token| {
-        let line = token.kind == Kind::Comment && text[token.start..].starts_with("--");
-        token.kind == Kind::Comment
+    use super::lex::{LexemeKind, lexemes};
+    lexemes(text).iter().any(|token| {
+        let line = token.kind == LexemeKind::Comment && text[token.start..].starts_with("--");
+        token.kind == LexemeKind::Comment
             && token.start < at
             && (at < token.end || token.open || (line && at == token.end && !text[..at].ends_with('\n')))
     })
@@ -313,13 +313,13 @@ impl Offers<'_> {
 
     /// Keywords follow the letters typed, else the statement's other keywords.
     fn upper_keywords(&self) -> bool {
-        use super::lex::Kind;
+        use super::lex::LexemeKind;
         if self.typed.chars().any(char::is_alphabetic) {
             return self.shouts();
         }
         let last = self.statement.items[..self.statement.before]
             .iter()
-            .rfind(|item| item.kind == Kind::Keyword);
+            .rfind(|item| item.kind == LexemeKind::Keyword);
         last.is_some_and(|item| !item.text.chars().any(char::is_lowercase))
     }
 

@@ -1,12 +1,12 @@
 //! The statement around the cursor: its words by parentheses, and the tables that each query in it reads.
 
-use crate::shell::editor::lex::{self, Kind};
+use crate::shell::editor::lex::{Lexeme, LexemeKind, lexemes};
 use crate::shell::editor::schema::Schema;
 
 /// A word or sign of the statement; the word being typed is not among them.
 #[derive(Debug, Clone)]
 pub struct Item<'t> {
-    pub kind: Kind,
+    pub kind: LexemeKind,
     pub text: &'t str,
     /// The parentheses it stands in, as an index of groups; 0 is the statement itself. A `(` stands outside those it opens.
     pub group: usize,
@@ -17,7 +17,7 @@ pub struct Item<'t> {
 impl Item<'_> {
     /// A keyword, whatever its case.
     pub fn is(&self, keyword: &str) -> bool {
-        matches!(self.kind, Kind::Keyword | Kind::Name) && self.text.eq_ignore_ascii_case(keyword)
+        matches!(self.kind, LexemeKind::Keyword | LexemeKind::Name) && self.text.eq_ignore_ascii_case(keyword)
     }
 
     pub fn is_any(&self, keywords: &[&str]) -> bool {
@@ -25,12 +25,12 @@ impl Item<'_> {
     }
 
     pub fn sign(&self, sign: &str) -> bool {
-        self.kind == Kind::Sign && self.text == sign
+        self.kind == LexemeKind::Sign && self.text == sign
     }
 
     /// Whether it can name something.
     pub fn names(&self) -> bool {
-        matches!(self.kind, Kind::Name | Kind::Quoted)
+        matches!(self.kind, LexemeKind::Name | LexemeKind::Quoted)
     }
 
     /// The name without its quotes.
@@ -90,7 +90,7 @@ pub struct Statement<'t> {
     /// Where the word being typed begins.
     pub word_start: usize,
     /// The kind of that word's token, or none where nothing is typed yet.
-    pub word_kind: Option<Kind>,
+    pub word_kind: Option<LexemeKind>,
     /// The index of each group's `(`, by group; none for the statement itself.
     openers: Vec<Option<usize>>,
 }
@@ -101,8 +101,8 @@ const BODY: &[&str] = &["BEGIN"];
 impl<'t> Statement<'t> {
     /// Reads the statement of `text` that holds the byte `at`.
     pub fn around(text: &'t str, at: usize) -> Self {
-        let tokens: Vec<_> = lex::tokens(text).into_iter().filter(lex::Token::matters).collect();
-        let semicolon = |token: &&lex::Token| token.kind == Kind::Sign && token.text(text) == ";";
+        let tokens: Vec<_> = lexemes(text).into_iter().filter(Lexeme::is_significant).collect();
+        let semicolon = |token: &&Lexeme| token.kind == LexemeKind::Sign && token.text(text) == ";";
         let start = tokens
             .iter()
             .filter(semicolon)
@@ -124,9 +124,9 @@ impl<'t> Statement<'t> {
         let word = tokens.iter().position(|token| {
             token.start < at
                 && at <= token.end
-                && matches!(token.kind, Kind::Name | Kind::Quoted | Kind::Keyword | Kind::Text | Kind::Number | Kind::Variable | Kind::Stray)
+                && matches!(token.kind, LexemeKind::Name | LexemeKind::Quoted | LexemeKind::Keyword | LexemeKind::Text | LexemeKind::Number | LexemeKind::Variable | LexemeKind::Stray)
                 // A closed quote behind the cursor is finished.
-                && (at < token.end || token.open || !matches!(token.kind, Kind::Quoted | Kind::Text))
+                && (at < token.end || token.open || !matches!(token.kind, LexemeKind::Quoted | LexemeKind::Text))
         });
         let word = word.map(|index| tokens.remove(index));
         let mut items = Vec::with_capacity(tokens.len());
@@ -140,8 +140,8 @@ impl<'t> Statement<'t> {
             }
             let body = token.text(text);
             let (opens, closes) = (
-                token.kind == Kind::Sign && body == "(",
-                token.kind == Kind::Sign && body == ")",
+                token.kind == LexemeKind::Sign && body == "(",
+                token.kind == LexemeKind::Sign && body == ")",
             );
             if closes && stack.len() > 1 {
                 stack.pop();
@@ -441,7 +441,7 @@ fn part_at<'i, 't>(items: &'i [&'i Item<'t>], at: usize) -> &'i [&'i Item<'t>] {
 }
 
 /// The `BEGIN` of a trigger whose body holds the cursor.
-fn trigger_body(text: &str, tokens: &[lex::Token], at: usize) -> Option<usize> {
+fn trigger_body(text: &str, tokens: &[Lexeme], at: usize) -> Option<usize> {
     let word = |index: usize| tokens.get(index).map(|token| token.text(text)).unwrap_or_default();
     let trigger =
         word(0).eq_ignore_ascii_case("create") && (1..3).any(|index| word(index).eq_ignore_ascii_case("trigger"));

@@ -9,7 +9,7 @@ mod tests;
 
 use super::{FileSession, failure};
 use crate::sql::{Failure, Outcome, Phase, Prepared, Sink};
-use crate::sqltext::literals::{Literal, literals, values_start};
+use crate::sqltext::insert_values::{Literal, read_literals, values_start};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection};
 
@@ -18,7 +18,7 @@ const LONGEST: usize = 1 << 20;
 
 /// A statement with a parameter in place of each value.
 #[derive(Default)]
-pub(super) struct Shape {
+pub(super) struct RepeatedInsert {
     /// The beginning of its statements, up to the first value.
     head: String,
     /// The number of values, and the statement with as many parameters.
@@ -26,7 +26,7 @@ pub(super) struct Shape {
     sql: String,
 }
 
-impl Shape {
+impl RepeatedInsert {
     /// The statement for `width` values.
     fn sql(&mut self, width: usize) -> &str {
         if self.width != width {
@@ -42,7 +42,7 @@ impl Shape {
 }
 
 /// The result of trying to run a statement as a repeated one.
-pub(super) enum Tried {
+pub(super) enum RepeatedOutcome {
     Done(Outcome),
     Failed(Failure),
     /// It must be run as it is written.
@@ -51,51 +51,51 @@ pub(super) enum Tried {
 
 impl FileSession {
     /// Runs the first statement of `sql` as a repeated one, if possible.
-    pub(super) fn repeated(&mut self, sql: &str, sink: &mut dyn Sink) -> Tried {
+    pub(super) fn repeated(&mut self, sql: &str, sink: &mut dyn Sink) -> RepeatedOutcome {
         if self.verbatim || sql.len() > LONGEST || !matches!(sql.as_bytes().first(), Some(b'I' | b'i' | b'R' | b'r')) {
-            return Tried::Otherwise;
+            return RepeatedOutcome::Otherwise;
         }
-        if self.shape.head.is_empty() || !sql.starts_with(&self.shape.head) {
+        if self.repeated_insert.head.is_empty() || !sql.starts_with(&self.repeated_insert.head) {
             let Some(start) = values_start(sql) else {
-                return Tried::Otherwise;
+                return RepeatedOutcome::Otherwise;
             };
             // SQLite's own tables have rules of their own about who may write them.
             if memchr::memmem::find(sql[..start].to_ascii_lowercase().as_bytes(), b"sqlite_").is_some() {
-                return Tried::Otherwise;
+                return RepeatedOutcome::Otherwise;
             }
-            self.shape = Shape {
+            self.repeated_insert = RepeatedInsert {
                 head: sql[..start].to_owned(),
-                ..Shape::default()
+                ..RepeatedInsert::default()
             };
         }
-        let Some((values, length)) = literals(&sql[self.shape.head.len()..]) else {
-            return Tried::Otherwise;
+        let Some((values, length)) = read_literals(&sql[self.repeated_insert.head.len()..]) else {
+            return RepeatedOutcome::Otherwise;
         };
-        let consumed = self.shape.head.len() + length;
+        let consumed = self.repeated_insert.head.len() + length;
         let changes_before = self.connection.total_changes();
-        let Ok(mut statement) = self.connection.prepare_cached(self.shape.sql(values.len())) else {
-            return Tried::Otherwise;
+        let Ok(mut statement) = self.connection.prepare_cached(self.repeated_insert.sql(values.len())) else {
+            return RepeatedOutcome::Otherwise;
         };
         if bind(&self.connection, &mut statement, &values).is_err() {
-            return Tried::Otherwise;
+            return RepeatedOutcome::Otherwise;
         }
         let prepared = Prepared {
             read_only: statement.readonly(),
             ..Prepared::default()
         };
         if let Err(error) = sink.prepared(&prepared) {
-            return Tried::Failed(Failure::Sink(error));
+            return RepeatedOutcome::Failed(Failure::Sink(error));
         }
         if let Err(error) = statement.raw_execute() {
             drop(statement);
             // If another program has changed the schema, the statement as written would fail when it is prepared.
-            return Tried::Failed(match self.connection.prepare(&sql[..consumed]) {
+            return RepeatedOutcome::Failed(match self.connection.prepare(&sql[..consumed]) {
                 Ok(_) => failure(error, Phase::Step),
                 Err(error) => failure(error, Phase::Prepare),
             });
         }
         drop(statement);
-        Tried::Done(Outcome {
+        RepeatedOutcome::Done(Outcome {
             consumed,
             ran: true,
             changes: self.changes_since(changes_before),

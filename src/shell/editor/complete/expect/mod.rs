@@ -4,7 +4,7 @@ mod of_schema;
 
 use super::statement::{Item, Statement};
 use super::words;
-use crate::shell::editor::lex::Kind;
+use crate::shell::editor::lex::LexemeKind;
 
 /// A kind of name or word that may stand at the cursor.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +38,7 @@ use Want::{Columns, ColumnsOf, Functions, Keywords, Tables};
 pub fn expect(statement: &Statement<'_>) -> Vec<Want> {
     if matches!(
         statement.word_kind,
-        Some(Kind::Text | Kind::Number | Kind::Variable | Kind::Stray)
+        Some(LexemeKind::Text | LexemeKind::Number | LexemeKind::Variable | LexemeKind::Stray)
     ) {
         return Vec::new();
     }
@@ -320,7 +320,7 @@ fn in_statement(here: &[&Item<'_>], outermost: bool) -> Vec<Want> {
         .map(|item| upper(item))
         .unwrap_or_default();
     if !last.is_any(BEFORE_VALUE)
-        && last.kind == Kind::Keyword
+        && last.kind == LexemeKind::Keyword
         && words::after_keyword(before.map(upper).as_deref(), &upper(last)).is_some()
     {
         return keyword_after(before, last);
@@ -361,11 +361,11 @@ fn in_expression(here: &[&Item<'_>], clause: &str) -> Vec<Want> {
     };
     let value = match last.kind {
         // `*` is a value after SELECT or in count(*), an operator after another value.
-        Kind::Sign if last.sign("*") => head
+        LexemeKind::Sign if last.sign("*") => head
             .last()
             .is_none_or(|before| before.is("SELECT") || before.sign(",") || before.sign(".")),
-        Kind::Sign => last.sign(")"),
-        Kind::Keyword => {
+        LexemeKind::Sign => last.sign(")"),
+        LexemeKind::Keyword => {
             if last.is("IS") {
                 return vec![Keywords(&["NULL", "NOT", "DISTINCT"]), Columns, Functions];
             }

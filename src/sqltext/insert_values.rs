@@ -3,7 +3,8 @@
 //! Most statements of a dump look like that. Once an engine has prepared one, the next need not be parsed: only their
 //! values differ. Any other statement (with expressions, comments, several rows, further clauses) is not taken apart.
 
-use super::split::{Piece, pieces};
+use super::quote::unquote;
+use super::token::{TokenKind, next_token, tokens};
 use std::borrow::Cow;
 
 /// A literal, as it is written.
@@ -24,31 +25,28 @@ pub enum Literal<'s> {
 /// Where the values of a statement begin: after `VALUES(`. None if it is not an `INSERT` of values.
 #[must_use]
 pub fn values_start(sql: &str) -> Option<usize> {
-    let (mut at, mut depth, mut words) = (0, 0_usize, 0);
+    let (mut at, mut depth, mut begun) = (0, 0_usize, false);
     let mut opens = false;
-    for (piece, text) in pieces(sql) {
+    for (kind, text) in tokens(sql) {
         at += text.len();
-        match (piece, text) {
-            (Piece::Blank, _) => {
-                // White space may follow anywhere; a comment means that the statement is not plain.
-                if !text.trim_ascii().is_empty() {
-                    return None;
-                }
-                continue;
-            }
-            (Piece::Other, "(") if opens => return Some(at),
-            (Piece::Other, "(") => depth += 1,
-            (Piece::Other, ")") => depth = depth.checked_sub(1)?,
-            (Piece::Other, ";") => return None,
-            (Piece::Word, word) if depth == 0 => {
+        match (kind, text) {
+            // A comment means that the statement is not plain, and a byte order mark is none of ours.
+            (TokenKind::Comment, _) => return None,
+            (TokenKind::Space, space) if space.trim_ascii().is_empty() => continue,
+            (TokenKind::Word, word) if depth == 0 => {
                 let is = |name: &str| word.eq_ignore_ascii_case(name);
-                words += 1;
-                if words == 1 && !is("INSERT") && !is("REPLACE") || is("SELECT") || is("DEFAULT") || is("WITH") {
+                if !begun && !is("INSERT") && !is("REPLACE") || is("SELECT") || is("DEFAULT") || is("WITH") {
                     return None;
                 }
+                begun = true;
                 opens = is("VALUES");
                 continue;
             }
+            _ if !begun => return None,
+            (TokenKind::Symbol, "(") if opens => return Some(at),
+            (TokenKind::Symbol, "(") => depth += 1,
+            (TokenKind::Symbol, ")") => depth = depth.checked_sub(1)?,
+            (TokenKind::Symbol, ";") => return None,
             _ => {}
         }
         opens = false;
@@ -59,11 +57,11 @@ pub fn values_start(sql: &str) -> Option<usize> {
 /// The literals from the start of `text` to the parenthesis that closes them, and how many bytes they take with it and with
 /// the `;` that ends the statement. None where something else is among them, or follows.
 #[must_use]
-pub fn literals(text: &str) -> Option<(Vec<Literal<'_>>, usize)> {
+pub fn read_literals(text: &str) -> Option<(Vec<Literal<'_>>, usize)> {
     let mut values = Vec::with_capacity(16);
     let mut rest = text;
     loop {
-        let (value, after) = literal(rest.trim_ascii_start())?;
+        let (value, after) = read_literal(rest.trim_ascii_start())?;
         values.push(value);
         let after = after.trim_ascii_start();
         match after.as_bytes().first()? {
@@ -82,20 +80,26 @@ pub fn literals(text: &str) -> Option<(Vec<Literal<'_>>, usize)> {
 }
 
 /// Reads one literal; returns it and what follows it.
-fn literal(text: &str) -> Option<(Literal<'_>, &str)> {
-    match *text.as_bytes().first()? {
-        b'\'' => quoted(&text[1..]).map(|(text, rest)| (Literal::Text(text), rest)),
-        b'x' | b'X' if text.as_bytes().get(1) == Some(&b'\'') => {
-            let (digits, rest) = quoted(&text[2..])?;
-            Some((Literal::Blob(bytes(digits.as_bytes())?), rest))
+fn read_literal(text: &str) -> Option<(Literal<'_>, &str)> {
+    let unsigned = text.strip_prefix('-');
+    let (token, after) = next_token(unsigned.unwrap_or(text).as_bytes())?;
+    // A token of these kinds ends at a character's end.
+    let (written, rest) = unsigned.unwrap_or(text).split_at_checked(token.text.len())?;
+    debug_assert_eq!(rest.len(), after.len());
+    let literal = match token.kind {
+        TokenKind::Number => {
+            return read_number(written, unsigned.is_some())
+                .filter(|_| ends_word(rest))
+                .map(|number| (number, rest));
         }
-        b'n' | b'N' if text.get(..4)?.eq_ignore_ascii_case("NULL") => {
-            let rest = &text[4..];
-            ends_word(rest).then_some((Literal::Null, rest))
-        }
-        b'-' => number(&text[1..], true),
-        _ => number(text, false),
-    }
+        _ if unsigned.is_some() => return None,
+        TokenKind::Word if written.eq_ignore_ascii_case("NULL") && ends_word(rest) => Literal::Null,
+        // A NUL would end the whole statement.
+        TokenKind::String if memchr::memchr(0, token.text).is_none() => Literal::Text(unquote(written)),
+        TokenKind::Blob => Literal::Blob(bytes(token.quoted()?)?),
+        _ => return None,
+    };
+    Some((literal, rest))
 }
 
 /// Whether a number or keyword before `rest` is complete.
@@ -106,28 +110,26 @@ fn ends_word(rest: &str) -> bool {
     )
 }
 
-/// Reads a text, from after its opening quote. One with a NUL, which would end the whole statement, is refused.
-fn quoted(text: &str) -> Option<(Cow<'_, str>, &str)> {
-    let mut at = 0;
-    let mut doubled = false;
-    loop {
-        at += memchr::memchr2(b'\'', 0, &text.as_bytes()[at..])?;
-        if text.as_bytes()[at] == 0 {
-            return None;
-        }
-        if text.as_bytes().get(at + 1) == Some(&b'\'') {
-            doubled = true;
-            at += 2;
-            continue;
-        }
-        let inner = &text[..at];
-        let inner = if doubled {
-            Cow::Owned(inner.replace("''", "'"))
-        } else {
-            Cow::Borrowed(inner)
-        };
-        return Some((inner, &text[at + 1..]));
+/// A number in decimal digits; none in another notation.
+fn read_number(digits: &str, negative: bool) -> Option<Literal<'_>> {
+    if digits.bytes().any(|byte| matches!(byte, b'x' | b'X' | b'_')) {
+        return None;
     }
+    if digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        // Parsed with the sign: the lowest integer has no positive counterpart.
+        let integer = if negative {
+            digits
+                .parse::<u64>()
+                .ok()
+                .and_then(|number| 0_i64.checked_sub_unsigned(number))
+        } else {
+            digits.parse().ok()
+        };
+        if let Some(integer) = integer {
+            return Some(Literal::Integer(integer));
+        }
+    }
+    Some(Literal::Real { negative, digits })
 }
 
 /// The bytes that hexadecimal digits stand for.
@@ -142,48 +144,6 @@ fn bytes(digits: &[u8]) -> Option<Vec<u8>> {
         .collect()
 }
 
-fn number(text: &str, negative: bool) -> Option<(Literal<'_>, &str)> {
-    let bytes = text.as_bytes();
-    let digits_from = |at: usize| bytes[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let whole = digits_from(0);
-    let mut end = whole;
-    let mut real = false;
-    if bytes.get(end) == Some(&b'.') {
-        real = true;
-        let fraction = digits_from(end + 1);
-        if whole + fraction == 0 {
-            return None;
-        }
-        end += 1 + fraction;
-    }
-    if end > 0 && matches!(bytes.get(end), Some(b'e' | b'E')) {
-        real = true;
-        let sign = usize::from(matches!(bytes.get(end + 1), Some(b'+' | b'-')));
-        let exponent = digits_from((end + 1 + sign).min(bytes.len()));
-        if exponent == 0 {
-            return None;
-        }
-        end += 1 + sign + exponent;
-    }
-    let (digits, rest) = text.split_at(end);
-    if end == 0 || !ends_word(rest) {
-        return None;
-    }
-    let integer = if real {
-        None
-    } else if negative {
-        // Parsed with the sign: the lowest integer has no positive counterpart.
-        digits
-            .parse::<u64>()
-            .ok()
-            .and_then(|number| 0_i64.checked_sub_unsigned(number))
-    } else {
-        digits.parse().ok()
-    };
-    let value = integer.map_or(Literal::Real { negative, digits }, Literal::Integer);
-    Some((value, rest))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,7 +151,7 @@ mod tests {
     /// What comes before the values, the values, and what follows the statement.
     fn apart(sql: &str) -> Option<(&str, Vec<Literal<'_>>, &str)> {
         let start = values_start(sql)?;
-        let (values, length) = literals(&sql[start..])?;
+        let (values, length) = read_literals(&sql[start..])?;
         Some((&sql[..start], values, &sql[start + length..]))
     }
 
