@@ -2,11 +2,10 @@
 //!
 //! This is the only place that chooses a control plane.
 
-use crate::control::ControlPlane;
-use crate::control::accounts::Accounts;
 use crate::control::client::{Client, Patience};
 use crate::control::embedded::Embedded;
 use crate::control::names::{ContextName, DatabaseName, OrganizationSlug};
+use crate::control::{Accounts, ControlPlane, OrganizationOperations as _};
 use crate::error::{Code, Error, Result};
 use crate::settings::contexts::Server;
 use crate::settings::keys::Key;

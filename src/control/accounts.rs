@@ -1,8 +1,5 @@
-//! Who uses a control plane: users, organizations and their members, API tokens, the audit log and quotas. [`Accounts`]
-//! is the seam between commands and a server, as [`super::ControlPlane`] is for databases: one method for each
-//! endpoint. The embedded plane has no accounts. Spellings are the Platform API's (`tests/data/platform-api.openapi.json`).
-//!
-//! A value of [`Accounts`] acts for one user; the implementation decides what that user may do.
+//! Who uses a control plane: users, organizations and their members, API tokens, the audit log and quotas. The types of
+//! [`super::Accounts`]. The embedded plane has no accounts. Spellings are the Platform API's (`tests/data/platform-api.openapi.json`).
 
 use super::names::{GroupName, OrganizationSlug, TokenName, Username};
 use super::tokens::{DatabaseUsage, Usage};
@@ -317,61 +314,4 @@ pub struct OrganizationTotals {
     pub databases: u64,
     pub locations: u64,
     pub groups: u64,
-}
-
-/// The accounts of a server, as one user sees and may change them.
-///
-/// Errors: `unauthenticated` for a token that is not valid, `forbidden` where the role or the token's scopes do not allow
-/// it, `not_found` and `exists` kinds naming the thing.
-pub trait Accounts {
-    /// When the API token in use expires; none if never.
-    fn validate(&self) -> Result<Option<Timestamp>>;
-    fn current_user(&self) -> Result<User>;
-
-    fn list_api_tokens(&self) -> Result<Vec<ApiToken>>;
-    fn create_api_token(&self, name: &TokenName, new: &NewApiToken) -> Result<MintedApiToken>;
-    /// Takes effect at once.
-    fn revoke_api_token(&self, name: &TokenName) -> Result<()>;
-    /// Revokes every API token of the user made before now, this one too. Returns that time.
-    fn invalidate_sessions(&self) -> Result<Timestamp>;
-
-    /// The personal organization first.
-    fn list_organizations(&self) -> Result<Vec<Organization>>;
-    fn create_organization(&self, name: &str) -> Result<Organization>;
-    fn get_organization(&self, slug: &OrganizationSlug) -> Result<Organization>;
-    fn update_organization(&self, slug: &OrganizationSlug, patch: &OrganizationPatch) -> Result<Organization>;
-    /// Refused while it has databases, and for a personal organization.
-    fn delete_organization(&self, slug: &OrganizationSlug) -> Result<()>;
-
-    fn list_members(&self, of: &OrganizationSlug) -> Result<Vec<Member>>;
-    fn get_member(&self, of: &OrganizationSlug, user: &Username) -> Result<Member>;
-    /// A user of this server becomes a member at once.
-    fn add_member(&self, of: &OrganizationSlug, user: &Username, role: MemberRole) -> Result<Member>;
-    fn update_member(&self, of: &OrganizationSlug, user: &Username, role: MemberRole) -> Result<Member>;
-    /// Ends the tokens that the user made in the organization as well, unless they are to be kept. Refused for the last
-    /// owner.
-    fn remove_member(&self, of: &OrganizationSlug, user: &Username, keep_tokens: bool) -> Result<EndedAccess>;
-
-    fn list_invites(&self, of: &OrganizationSlug) -> Result<Vec<Invite>>;
-    fn create_invite(&self, of: &OrganizationSlug, email: &str, role: MemberRole) -> Result<Invite>;
-    fn delete_invite(&self, of: &OrganizationSlug, email: &str) -> Result<()>;
-
-    /// Pages count from 1.
-    fn audit_log(&self, of: &OrganizationSlug, page: u64, page_size: u64) -> Result<AuditPage>;
-    fn list_plans(&self) -> Result<Vec<Plan>>;
-    fn subscription(&self, of: &OrganizationSlug) -> Result<Subscription>;
-    fn organization_usage(&self, of: &OrganizationSlug) -> Result<OrganizationUsage>;
-
-    /// All users of the server. This and what follows is for its operator: the user of its first start.
-    fn list_users(&self) -> Result<Vec<ServerUser>>;
-    /// Ends every token that a user has or made. Memberships stay, and the user comes back with a new token, which the server
-    /// issues at a start. Refused for the operator.
-    fn disable_user(&self, user: &Username) -> Result<EndedAccess>;
-    /// The same, and removes the user and the user's personal organization. Refused while that has databases, for the last
-    /// owner of an organization, and for the operator.
-    fn remove_user(&self, user: &Username) -> Result<EndedAccess>;
-    /// The quotas that were set, those of all organizations first.
-    fn list_quotas(&self) -> Result<Vec<QuotaSetting>>;
-    /// Takes effect at once.
-    fn set_quota(&self, quota: &QuotaSetting) -> Result<()>;
 }

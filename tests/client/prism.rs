@@ -5,13 +5,17 @@ use crate::support::{crate_root, data, installed, sqld};
 use serde_json::{Value, json};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use torso::control::ControlPlane;
-use torso::control::accounts::{Accounts, MemberRole, NewApiToken, OrganizationPatch};
+use torso::control::accounts::{MemberRole, NewApiToken, OrganizationPatch};
 use torso::control::client::{Client, Patience};
 use torso::control::names::{DatabaseName, GroupName, LocationCode};
 use torso::control::routes::Method;
 use torso::control::tokens::{NewToken, Span};
 use torso::control::types::{ConfigurationPatch, CreateDatabase, DatabaseFilter, GroupConfigurationPatch, NewGroup};
+use torso::control::{
+    ApiTokenOperations as _, DatabaseOperations as _, DatabaseTokenOperations as _, GroupOperations as _,
+    InstanceOperations as _, InviteOperations as _, LocationOperations as _, MaintenanceOperations as _,
+    MemberOperations as _, OrganizationOperations as _, TransferOperations as _, UsageOperations as _,
+};
 use torso::error::{Code, Result};
 
 /// The mock; ended when it is dropped.

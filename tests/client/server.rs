@@ -12,13 +12,15 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
-use torso::control::ControlPlane;
-use torso::control::accounts::{Accounts, MemberRole, NewApiToken};
+use torso::control::accounts::{MemberRole, NewApiToken};
 use torso::control::client::{Client, Patience};
 use torso::control::hosted::{Engines, Hosted, Options, Public};
 use torso::control::names::OrganizationSlug;
 use torso::control::tokens::{Authorization, NewToken};
 use torso::control::types::Connection;
+use torso::control::{
+    ApiTokenOperations as _, ControlPlane, InviteOperations as _, MemberOperations as _, OrganizationOperations as _,
+};
 use torso::engine::sqld::SqldEngine;
 use torso::error::Code;
 use torso::secret::Secret;

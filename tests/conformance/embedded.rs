@@ -5,9 +5,9 @@ use super::{Subject, at, conformance, create, db, refused, request, write};
 use rusqlite::OpenFlags;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
-use torso::control::ControlPlane;
 use torso::control::embedded::Embedded;
 use torso::control::types::{Connection, CreateDatabase, DatabaseFilter, InstanceState, NewLocation, Severity};
+use torso::control::{ControlPlane, LocationOperations as _};
 use torso::error::Code;
 
 struct Files {

@@ -2,7 +2,7 @@
 
 use super::{World, at, db, options, origin, request, slug};
 use crate::conformance::{create, refused};
-use torso::control::ControlPlane as _;
+use torso::control::DatabaseOperations as _;
 use torso::control::accounts::{MemberRole, NewApiToken};
 use torso::control::embedded::Embedded;
 use torso::control::hosted::{Hosted, Public};

@@ -7,7 +7,7 @@ mod tokens;
 use super::answers::Done;
 use super::token::{self, Given};
 use crate::context::Context;
-use crate::control::accounts::Accounts as _;
+use crate::control::ApiTokenOperations as _;
 use crate::control::client::Client;
 use crate::control::names::{ContextName, OrganizationSlug, Username};
 use crate::error::{Code, Error, Result};

@@ -1,10 +1,10 @@
 //! How a command reaches a database on a server.
 
 use super::Client;
-use crate::control::ControlPlane;
 use crate::control::names::{DatabaseName, LocationCode};
 use crate::control::tokens::Authorization;
 use crate::control::types::{Connection, Instance, InstanceState, Role};
+use crate::control::{DatabaseOperations as _, InstanceOperations as _, LocationOperations as _};
 use crate::error::{Code, Error, Result};
 
 impl Client {

@@ -1,21 +1,23 @@
 //! Databases on a server: listing them, and making one of what the server has already.
 
 use super::call::Call;
-use super::{Client, about, about_database, wire};
-use crate::control::ControlPlane;
-use crate::control::names::{DEFAULT_GROUP, GroupName, LocationCode};
-use crate::control::routes;
-use crate::control::types::{CreateDatabase, Database, DatabaseFilter, NewGroup};
-use crate::error::Result;
+use super::{Client, about, about_database, gone, wire};
+use crate::control::names::{DEFAULT_GROUP, DatabaseName, GroupName, LocationCode};
+use crate::control::routes::{self, Method};
+use crate::control::types::{
+    Configuration, ConfigurationPatch, CreateDatabase, Database, DatabaseFilter, NewGroup, Seed,
+};
+use crate::control::{DatabaseOperations, GroupOperations as _, Progress};
+use crate::error::{Code, Result};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 
 /// Databases on a page.
 const PAGE: u32 = 1_000;
 
-impl Client {
+impl DatabaseOperations for Client {
     /// Every database that passes the filter, by name.
-    pub(super) fn databases(&self, filter: &DatabaseFilter) -> Result<Vec<Database>> {
+    fn list_databases(&self, filter: &DatabaseFilter) -> Result<Vec<Database>> {
         let mut databases = Vec::new();
         let mut cursor: Option<String> = None;
         loop {
@@ -60,6 +62,54 @@ impl Client {
         Ok(databases)
     }
 
+    fn create_database(&self, request: &CreateDatabase) -> Result<Database> {
+        self.create_database_telling(request, &mut |_, _| Ok(()))
+    }
+
+    fn create_database_telling(&self, request: &CreateDatabase, progress: &mut Progress<'_>) -> Result<Database> {
+        match &request.seed {
+            Some(Seed::DatabaseUpload { path }) => self.create_from_file(request, path, progress),
+            _ => self.post_database(request, None),
+        }
+    }
+
+    fn get_database(&self, name: &DatabaseName) -> Result<Database> {
+        let call = Call::get(self.scoped(&routes::database(name)), about_database(name));
+        wire::database(wire::within(self.http.ask(&call)?, "database"))
+    }
+
+    fn rename_database(&self, name: &DatabaseName, to: &DatabaseName) -> Result<Database> {
+        let call = Call::post(
+            self.scoped(&routes::database_rename(name)),
+            about_database(name).only_here("rename databases"),
+        )
+        .body(json!({ "name": to }));
+        self.http.ask(&call)?;
+        self.forget_tokens();
+        self.get_database(to)
+    }
+
+    fn delete_database(&self, name: &DatabaseName) -> Result<Database> {
+        let database = self.get_database(name)?;
+        let call = Call::delete(self.scoped(&routes::database(name)), about_database(name));
+        gone(self.http.ask(&call), Code::DatabaseNotFound)?;
+        self.forget_tokens();
+        Ok(database)
+    }
+
+    fn get_configuration(&self, name: &DatabaseName) -> Result<Configuration> {
+        let call = Call::get(self.scoped(&routes::database_configuration(name)), about_database(name));
+        wire::configuration(self.http.ask(&call)?)
+    }
+
+    fn update_configuration(&self, name: &DatabaseName, patch: &ConfigurationPatch) -> Result<Configuration> {
+        let path = self.scoped(&routes::database_configuration(name));
+        let call = Call::new(Method::Patch, path, about_database(name)).body(wire::to_json(patch));
+        wire::configuration(self.http.ask(&call)?)
+    }
+}
+
+impl Client {
     /// The locations of the organization's groups and databases.
     pub(super) fn locations_in_use(&self) -> Result<HashSet<LocationCode>> {
         let groups = self.list_groups()?.into_iter().flat_map(|group| group.locations);

@@ -1,23 +1,31 @@
 //! A control plane elsewhere, asked over HTTP: `torso server`, Turso Cloud, or anything that speaks the Platform API.
 //!
 //! [`Client`] is the mirror image of a server over `routes`: a method here is a request there. It implements
-//! [`super::ControlPlane`] (`plane`, with `databases`, `connection` and `tokens`) and [`super::accounts::Accounts`]
-//! (`accounts`). A request is a `call` that `http` sends; `api_error` makes errors of refusals, and `wire` fills in what a server
+//! [`super::ControlPlane`] and [`super::Accounts`] in a file for each noun. A request is a `call` that `http` sends; `api_error` makes errors of refusals, and `wire` fills in what a server
 //! leaves out. `upload`, `export` and `staging` move files. What only torso's own server can do fails with `unsupported`
 //! elsewhere.
 
-mod accounts;
 mod api_error;
+mod api_tokens;
 mod call;
 mod connection;
 mod databases;
 mod export;
+mod groups;
 mod http;
+mod instances;
+mod invites;
 mod latency;
-mod plane;
+mod locations;
+mod maintenance;
+mod members;
+mod operator;
+mod organizations;
 mod staging;
 mod tokens;
+mod transfers;
 mod upload;
+mod usage;
 mod wire;
 
 pub use call::Patience;
@@ -192,4 +200,22 @@ fn about(what: &str) -> CallSubject<'static> {
 /// Whether the server does not know a request that only torso's own servers answer.
 fn is_unsupported(error: &Error) -> bool {
     error.code() == Code::Unsupported
+}
+
+/// The result of a deletion. What is `missing` is deleted: the answer to an earlier try was lost, or somebody else was faster.
+fn gone(result: Result<Value>, missing: Code) -> Result<()> {
+    match result {
+        Ok(_) => Ok(()),
+        Err(error) if error.code() == missing => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn about_organization(slug: &OrganizationSlug) -> CallSubject<'static> {
+    CallSubject::new(
+        format!("organization {slug}"),
+        Code::OrganizationNotFound,
+        Code::OrganizationExists,
+    )
+    .hint("torso org list shows your organizations")
 }

@@ -2,14 +2,49 @@
 
 use super::api_error::CallSubject;
 use super::call::Call;
-use super::{Client, wire};
-use crate::control::ControlPlane;
-use crate::control::names::{DatabaseName, TokenId};
-use crate::control::routes;
+use super::{Client, about_database, about_group, wire};
+use crate::control::names::{DatabaseName, GroupName, TokenId};
 use crate::control::tokens::{Authorization, DatabaseToken, Expiration, Minted, NewToken, OWN_LABEL, OWN_LIFE};
+use crate::control::{DatabaseTokenOperations, routes};
 use crate::error::Result;
 use crate::secret::{Renewal, Secret};
 use std::time::Duration;
+
+impl DatabaseTokenOperations for Client {
+    fn create_database_token(&self, name: &DatabaseName, new: &NewToken) -> Result<Minted> {
+        self.mint(&routes::database(name), new, about_database(name))
+    }
+
+    fn create_group_token(&self, name: &GroupName, new: &NewToken) -> Result<Minted> {
+        self.mint(&routes::group(name), new, about_group(name))
+    }
+
+    fn list_database_tokens(&self, name: &DatabaseName) -> Result<Vec<DatabaseToken>> {
+        self.tokens_of(&routes::database(name), about_database(name))
+    }
+
+    fn list_group_tokens(&self, name: &GroupName) -> Result<Vec<DatabaseToken>> {
+        self.tokens_of(&routes::group(name), about_group(name))
+    }
+
+    fn revoke_database_token(&self, name: &DatabaseName, id: &str) -> Result<DatabaseToken> {
+        self.revoke(&routes::database(name), id, about_database(name))
+    }
+
+    fn revoke_group_token(&self, name: &GroupName, id: &str) -> Result<DatabaseToken> {
+        self.revoke(&routes::group(name), id, about_group(name))
+    }
+
+    fn rotate_database_tokens(&self, name: &DatabaseName, grace: Duration) -> Result<()> {
+        self.forget_tokens();
+        self.rotate(&routes::database(name), grace, about_database(name))
+    }
+
+    fn rotate_group_tokens(&self, name: &GroupName, grace: Duration) -> Result<()> {
+        self.forget_tokens();
+        self.rotate(&routes::group(name), grace, about_group(name))
+    }
+}
 
 impl Client {
     /// A token for the command itself, made once and kept in memory while the command runs.

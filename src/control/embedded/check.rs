@@ -2,14 +2,13 @@
 //! modes, stale replicas, pending work, files of dead builders. Files that might hold somebody's rows are reported and
 //! never touched.
 
-use super::Embedded;
-use super::catalog;
 use super::catalog::databases::DatabaseRow;
 use super::lock::Lock;
-use super::staging;
 use super::view::View;
+use super::{Embedded, catalog, staging};
 use crate::control::names::{DatabaseId, LocationCode};
 use crate::control::types::{Finding, Severity};
+use crate::control::{MaintenanceOperations, Staging};
 use crate::engine::{Damage, Role, Running, disk};
 use crate::error::{Code, Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +18,52 @@ use std::path::{Path, PathBuf};
 struct Check {
     findings: Vec<Finding>,
     fix: bool,
+}
+
+impl MaintenanceOperations for Embedded {
+    fn staging(&self) -> Result<Staging> {
+        staging::begin(self)
+    }
+
+    fn check(&self, fix: bool) -> Result<Vec<Finding>> {
+        let mut check = Check {
+            findings: Vec::new(),
+            fix,
+        };
+        linked_sqlite(&mut check);
+        if !self.catalog_path().exists() {
+            check.add(Severity::Ok, "catalog", "nothing has been created yet".to_owned(), None);
+            return Ok(check.findings);
+        }
+        if let Some(pid) = Lock::holder(&self.lock_path())? {
+            check.add(
+                Severity::Note,
+                "catalog_lock",
+                format!("process {pid} is changing the catalog"),
+                None,
+            );
+        }
+        modes(self, &mut check)?;
+        let looked = if fix {
+            self.change().and_then(|change| everything(&change, &mut check))
+        } else {
+            self.read()
+                .and_then(|view| view.map_or(Ok(()), |view| everything(&view, &mut check)))
+        };
+        match looked {
+            Err(error)
+                if matches!(
+                    error.code(),
+                    Code::CatalogDamaged | Code::CatalogTooNew | Code::CatalogBusy | Code::Io
+                ) =>
+            {
+                let hint = error.hint_text().map(str::to_owned);
+                check.add(Severity::Error, error.code().name(), error.full_message(), hint);
+            }
+            looked => looked?,
+        }
+        Ok(check.findings)
+    }
 }
 
 impl Check {
@@ -35,47 +80,6 @@ impl Check {
     fn mended(&mut self, code: &str, message: String) {
         self.add(Severity::Ok, code, message, None);
     }
-}
-
-pub fn run(plane: &Embedded, fix: bool) -> Result<Vec<Finding>> {
-    let mut check = Check {
-        findings: Vec::new(),
-        fix,
-    };
-    linked_sqlite(&mut check);
-    if !plane.catalog_path().exists() {
-        check.add(Severity::Ok, "catalog", "nothing has been created yet".to_owned(), None);
-        return Ok(check.findings);
-    }
-    if let Some(pid) = Lock::holder(&plane.lock_path())? {
-        check.add(
-            Severity::Note,
-            "catalog_lock",
-            format!("process {pid} is changing the catalog"),
-            None,
-        );
-    }
-    modes(plane, &mut check)?;
-    let looked = if fix {
-        plane.change().and_then(|change| everything(&change, &mut check))
-    } else {
-        plane
-            .read()
-            .and_then(|view| view.map_or(Ok(()), |view| everything(&view, &mut check)))
-    };
-    match looked {
-        Err(error)
-            if matches!(
-                error.code(),
-                Code::CatalogDamaged | Code::CatalogTooNew | Code::CatalogBusy | Code::Io
-            ) =>
-        {
-            let hint = error.hint_text().map(str::to_owned);
-            check.add(Severity::Error, error.code().name(), error.full_message(), hint);
-        }
-        looked => looked?,
-    }
-    Ok(check.findings)
 }
 
 fn linked_sqlite(check: &mut Check) {

@@ -1,59 +1,21 @@
 //! Databases: creating, listing, renaming, configuring, destroying.
 
-use super::Embedded;
 use super::catalog::Catalog;
 use super::catalog::databases::{DatabaseRow, Origin};
 use super::catalog::locations::GroupRow;
-use super::staging;
 use super::view::{Change, database_not_found};
-use crate::control::ControlPlane as _;
-use crate::control::builtin_locations;
+use super::{Embedded, staging};
 use crate::control::names::{DEFAULT_GROUP, DatabaseId, DatabaseName, LocationCode};
 use crate::control::sizes::Size;
 use crate::control::types::{
     Configuration, ConfigurationPatch, CreateDatabase, Database, DatabaseFilter, Isolation, Parent, Seed,
 };
+use crate::control::{DatabaseOperations, MaintenanceOperations as _, builtin_locations};
 use crate::engine::{Position, disk};
 use crate::error::{Code, Error, Result};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::path::Path;
-
-pub fn list(plane: &Embedded, filter: &DatabaseFilter) -> Result<Vec<Database>> {
-    let Some(view) = plane.read()? else {
-        return Ok(Vec::new());
-    };
-    let rows = match &filter.group {
-        Some(name) => view.catalog.databases_of_group(&view.group(name)?.uuid)?,
-        None => view.catalog.databases()?,
-    };
-    let of_group = view.catalog.all_group_locations()?;
-    let of_database = view.catalog.all_database_locations()?;
-    let mut all = Vec::with_capacity(rows.len());
-    for row in rows {
-        let mut replicas: Vec<LocationCode> = of_group.get(&row.group_uuid).cloned().unwrap_or_default();
-        replicas.extend(of_database.get(&row.id).cloned().unwrap_or_default());
-        replicas.retain(|location| *location != row.primary);
-        replicas.sort();
-        replicas.dedup();
-        let wanted = match (&filter.location, &filter.parent) {
-            (Some(location), _) if row.primary != *location && !replicas.contains(location) => false,
-            (_, Some(parent)) => row.parent.as_ref().is_some_and(|of| of.id == *parent),
-            _ => true,
-        };
-        if wanted {
-            all.push(view.assemble(row, replicas));
-        }
-    }
-    Ok(all)
-}
-
-pub fn get(plane: &Embedded, name: &DatabaseName) -> Result<Database> {
-    let Some(view) = plane.read()? else {
-        return Err(database_not_found(name, std::iter::empty()));
-    };
-    view.to_database(view.database(name)?)
-}
 
 /// A database that is to be made.
 pub struct New<'a> {
@@ -61,6 +23,112 @@ pub struct New<'a> {
     pub request: &'a CreateDatabase,
     /// Nobody may write to it yet.
     pub block_writes: bool,
+}
+
+impl DatabaseOperations for Embedded {
+    fn list_databases(&self, filter: &DatabaseFilter) -> Result<Vec<Database>> {
+        let Some(view) = self.read()? else {
+            return Ok(Vec::new());
+        };
+        let rows = match &filter.group {
+            Some(name) => view.catalog.databases_of_group(&view.group(name)?.uuid)?,
+            None => view.catalog.databases()?,
+        };
+        let of_group = view.catalog.all_group_locations()?;
+        let of_database = view.catalog.all_database_locations()?;
+        let mut all = Vec::with_capacity(rows.len());
+        for row in rows {
+            let mut replicas: Vec<LocationCode> = of_group.get(&row.group_uuid).cloned().unwrap_or_default();
+            replicas.extend(of_database.get(&row.id).cloned().unwrap_or_default());
+            replicas.retain(|location| *location != row.primary);
+            replicas.sort();
+            replicas.dedup();
+            let wanted = match (&filter.location, &filter.parent) {
+                (Some(location), _) if row.primary != *location && !replicas.contains(location) => false,
+                (_, Some(parent)) => row.parent.as_ref().is_some_and(|of| of.id == *parent),
+                _ => true,
+            };
+            if wanted {
+                all.push(view.assemble(row, replicas));
+            }
+        }
+        Ok(all)
+    }
+
+    fn create_database(&self, request: &CreateDatabase) -> Result<Database> {
+        let new = New {
+            id: DatabaseId::generate(),
+            request,
+            block_writes: false,
+        };
+        create(self, new)
+    }
+
+    fn get_database(&self, name: &DatabaseName) -> Result<Database> {
+        let Some(view) = self.read()? else {
+            return Err(database_not_found(name, std::iter::empty()));
+        };
+        view.to_database(view.database(name)?)
+    }
+
+    fn rename_database(&self, name: &DatabaseName, to: &DatabaseName) -> Result<Database> {
+        let change = self.change()?;
+        let mut row = change.database(name)?;
+        if name != to {
+            if change.catalog.database(to)?.is_some() {
+                return Err(exists(to));
+            }
+            row.name = to.clone();
+            change.commit(|catalog| catalog.update_database(&row))?;
+        }
+        change.to_database(row)
+    }
+
+    fn delete_database(&self, name: &DatabaseName) -> Result<Database> {
+        let change = self.change()?;
+        let row = change.database(name)?;
+        remove(&change, row)
+    }
+
+    fn get_configuration(&self, name: &DatabaseName) -> Result<Configuration> {
+        let Some(view) = self.read()? else {
+            return Err(database_not_found(name, std::iter::empty()));
+        };
+        Ok(configuration(&view.database(name)?))
+    }
+
+    fn update_configuration(&self, name: &DatabaseName, patch: &ConfigurationPatch) -> Result<Configuration> {
+        let size_limit = patch.size_limit.as_deref().map(parse_size).transpose()?;
+        let change = self.change()?;
+        let before = change.database(name)?;
+        let mut row = before.clone();
+        row.size_limit = size_limit.unwrap_or(row.size_limit);
+        row.allow_attach = patch.allow_attach.unwrap_or(row.allow_attach);
+        row.block_reads = patch.block_reads.unwrap_or(row.block_reads);
+        row.block_writes = patch.block_writes.unwrap_or(row.block_writes);
+        row.delete_protection = patch.delete_protection.unwrap_or(row.delete_protection);
+        if row == before {
+            return Ok(configuration(&row));
+        }
+        // Only an engine that enforces limits has to do something.
+        let enforced = self
+            .engine
+            .running(&change.site(&row.primary, &row))
+            .is_ok_and(|running| running.is_some_and(|running| running.limits.is_some()));
+        change.commit(|catalog| {
+            catalog.update_database(&row)?;
+            if enforced { catalog.add_pending(&row.id) } else { Ok(()) }
+        })?;
+        if enforced && let Some(error) = change.reach(&row.id)?.take_failure(&row.primary) {
+            return Err(Error::new(
+                Code::Partial,
+                format!("the settings of {name} are changed, but are not in force yet"),
+            )
+            .caused_by(error)
+            .hint("every further command tries again; torso doctor shows what is left"));
+        }
+        Ok(configuration(&row))
+    }
 }
 
 pub fn create(plane: &Embedded, new: New<'_>) -> Result<Database> {
@@ -224,25 +292,6 @@ fn choose_group(change: &Change<'_>, request: &CreateDatabase) -> Result<(GroupR
     Ok((group, true))
 }
 
-pub fn rename(plane: &Embedded, name: &DatabaseName, to: &DatabaseName) -> Result<Database> {
-    let change = plane.change()?;
-    let mut row = change.database(name)?;
-    if name != to {
-        if change.catalog.database(to)?.is_some() {
-            return Err(exists(to));
-        }
-        row.name = to.clone();
-        change.commit(|catalog| catalog.update_database(&row))?;
-    }
-    change.to_database(row)
-}
-
-pub fn delete(plane: &Embedded, name: &DatabaseName) -> Result<Database> {
-    let change = plane.change()?;
-    let row = change.database(name)?;
-    remove(&change, row)
-}
-
 /// Deletes the database with an id, whatever its name is now. False if there was none.
 pub fn delete_by_id(plane: &Embedded, id: &DatabaseId) -> Result<bool> {
     let change = plane.change()?;
@@ -361,50 +410,6 @@ pub fn doom_with(change: &Change<'_>, rows: &[DatabaseRow], more: impl FnOnce(&C
         .caused_by(error)
         .hint("every further command tries again; torso doctor shows what is left")),
     }
-}
-
-pub fn get_configuration(plane: &Embedded, name: &DatabaseName) -> Result<Configuration> {
-    let Some(view) = plane.read()? else {
-        return Err(database_not_found(name, std::iter::empty()));
-    };
-    Ok(configuration(&view.database(name)?))
-}
-
-pub fn update_configuration(
-    plane: &Embedded,
-    name: &DatabaseName,
-    patch: &ConfigurationPatch,
-) -> Result<Configuration> {
-    let size_limit = patch.size_limit.as_deref().map(parse_size).transpose()?;
-    let change = plane.change()?;
-    let before = change.database(name)?;
-    let mut row = before.clone();
-    row.size_limit = size_limit.unwrap_or(row.size_limit);
-    row.allow_attach = patch.allow_attach.unwrap_or(row.allow_attach);
-    row.block_reads = patch.block_reads.unwrap_or(row.block_reads);
-    row.block_writes = patch.block_writes.unwrap_or(row.block_writes);
-    row.delete_protection = patch.delete_protection.unwrap_or(row.delete_protection);
-    if row == before {
-        return Ok(configuration(&row));
-    }
-    // Only an engine that enforces limits has to do something.
-    let enforced = plane
-        .engine
-        .running(&change.site(&row.primary, &row))
-        .is_ok_and(|running| running.is_some_and(|running| running.limits.is_some()));
-    change.commit(|catalog| {
-        catalog.update_database(&row)?;
-        if enforced { catalog.add_pending(&row.id) } else { Ok(()) }
-    })?;
-    if enforced && let Some(error) = change.reach(&row.id)?.take_failure(&row.primary) {
-        return Err(Error::new(
-            Code::Partial,
-            format!("the settings of {name} are changed, but are not in force yet"),
-        )
-        .caused_by(error)
-        .hint("every further command tries again; torso doctor shows what is left"));
-    }
-    Ok(configuration(&row))
 }
 
 fn configuration(row: &DatabaseRow) -> Configuration {

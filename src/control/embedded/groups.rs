@@ -1,31 +1,228 @@
 //! Groups: databases that share locations and settings.
 
-use super::Embedded;
 use super::catalog::databases::DatabaseRow;
 use super::catalog::locations::GroupRow;
 use super::view::{Change, group_not_found};
-use super::{databases, instances};
+use super::{Embedded, databases, instances};
+use crate::control::GroupOperations;
 use crate::control::names::{GroupName, LocationCode};
 use crate::control::types::{Group, GroupConfiguration, GroupConfigurationPatch, Isolation, NewGroup};
 use crate::error::{Code, Error, Result};
 use jiff::Timestamp;
 
-pub fn list(plane: &Embedded) -> Result<Vec<Group>> {
-    let Some(view) = plane.read()? else {
-        return Ok(Vec::new());
-    };
-    view.catalog
-        .groups()?
-        .into_iter()
-        .map(|row| view.to_group(row))
-        .collect()
-}
+impl GroupOperations for Embedded {
+    fn list_groups(&self) -> Result<Vec<Group>> {
+        let Some(view) = self.read()? else {
+            return Ok(Vec::new());
+        };
+        view.catalog
+            .groups()?
+            .into_iter()
+            .map(|row| view.to_group(row))
+            .collect()
+    }
 
-pub fn get(plane: &Embedded, name: &GroupName) -> Result<Group> {
-    let Some(view) = plane.read()? else {
-        return Err(group_not_found(name, std::iter::empty()));
-    };
-    view.to_group(view.group(name)?)
+    fn create_group(&self, new: &NewGroup) -> Result<Group> {
+        create(self, uuid::Uuid::new_v4().to_string(), new)
+    }
+
+    fn get_group(&self, name: &GroupName) -> Result<Group> {
+        let Some(view) = self.read()? else {
+            return Err(group_not_found(name, std::iter::empty()));
+        };
+        view.to_group(view.group(name)?)
+    }
+
+    fn rename_group(&self, name: &GroupName, to: &GroupName) -> Result<Group> {
+        let change = self.change()?;
+        let mut row = change.group(name)?;
+        if name != to {
+            if change.catalog.group(to)?.is_some() {
+                return Err(exists(to));
+            }
+            row.name = to.clone();
+            change.commit(|catalog| catalog.update_group(&row))?;
+        }
+        change.to_group(row)
+    }
+
+    fn delete_group(&self, name: &GroupName) -> Result<Group> {
+        let change = self.change()?;
+        let row = change.group(name)?;
+        if row.delete_protection {
+            return Err(Error::new(
+                Code::DeleteProtected,
+                format!("group {name} is protected from deletion"),
+            )
+            .hint(format!("torso group config set {name} delete-protection off lifts it")));
+        }
+        let all = change.catalog.databases_of_group(&row.uuid)?;
+        for database in &all {
+            databases::protect(&change, database)?;
+        }
+        let group = change.to_group(row.clone())?;
+        let left = databases::doom_with(&change, &all, |catalog| catalog.delete_group(&row.uuid));
+        left.map(|()| group)
+    }
+
+    fn add_group_location(&self, name: &GroupName, location: &LocationCode) -> Result<Group> {
+        let change = self.change()?;
+        let row = change.group(name)?;
+        change.known_location(location)?;
+        if row.primary == *location || change.catalog.group_locations(&row.uuid)?.contains(location) {
+            return change.to_group(row);
+        }
+        let all = change.catalog.databases_of_group(&row.uuid)?;
+        let before = replicas_at(&change, &all, location)?;
+        change.commit(|catalog| {
+            catalog.add_group_location(&row.uuid, location)?;
+            all.iter().try_for_each(|database| {
+                catalog.remove_doomed(&database.id, location)?;
+                catalog.add_pending(&database.id)
+            })
+        })?;
+        for database in &all {
+            if let Some(error) = change.reach(&database.id)?.take_failure(location) {
+                // A group replicates all of its databases or none, so a failure undoes the addition.
+                change.commit(|catalog| {
+                    catalog.remove_group_location(&row.uuid, location)?;
+                    for database in all.iter().filter(|database| !before.contains(&database.id)) {
+                        if database.primary != *location {
+                            catalog.add_doomed(&database.id, location)?;
+                        }
+                    }
+                    Ok(())
+                })?;
+                for database in &all {
+                    change.reach(&database.id)?;
+                }
+                return Err(error);
+            }
+        }
+        change.to_group(row)
+    }
+
+    fn remove_group_location(&self, name: &GroupName, location: &LocationCode) -> Result<Group> {
+        let change = self.change()?;
+        let row = change.group(name)?;
+        if row.primary == *location {
+            return Err(Error::new(
+                Code::PrimaryInstance,
+                format!("{location} is the primary location of group {name}"),
+            )
+            .hint(format!(
+                "torso group promote {name} LOCATION makes another one its primary first"
+            )));
+        }
+        if !change.catalog.group_locations(&row.uuid)?.contains(location) {
+            return change.to_group(row);
+        }
+        let all = change.catalog.databases_of_group(&row.uuid)?;
+        let mut losing = Vec::new();
+        for database in &all {
+            let own = change.catalog.database_locations(&database.id)?.contains(location);
+            if database.primary != *location && !own {
+                losing.push(database);
+            }
+        }
+        change.commit(|catalog| {
+            catalog.remove_group_location(&row.uuid, location)?;
+            losing
+                .iter()
+                .try_for_each(|database| catalog.add_doomed(&database.id, location))
+        })?;
+        for database in losing {
+            if let Some(error) = change.reach(&database.id)?.take_failure(location) {
+                return Err(instances::not_removed_yet(&database.name, location, error));
+            }
+        }
+        change.to_group(row)
+    }
+
+    fn promote_group(&self, name: &GroupName, location: &LocationCode) -> Result<Group> {
+        let change = self.change()?;
+        let mut row = change.group(name)?;
+        if row.primary == *location {
+            return change.to_group(row);
+        }
+        if !change.catalog.group_locations(&row.uuid)?.contains(location) {
+            return Err(Error::new(
+                Code::InstanceNotFound,
+                format!("group {name} has no replicas in {location}"),
+            )
+            .hint(format!("torso group locations add {name} {location} makes them")));
+        }
+        let all = change.catalog.databases_of_group(&row.uuid)?;
+        // Begin only if all databases can be held exclusively. If one is opened meanwhile, the rest is not promoted;
+        // repeating the command continues.
+        for database in &all {
+            if database.primary != *location {
+                let site = change.site(&database.primary, database);
+                self.engine.hold(&site)?;
+                self.engine.release(&site);
+            }
+        }
+        for database in &all {
+            instances::promote_locked(&change, database, location)?;
+        }
+        let former = std::mem::replace(&mut row.primary, location.clone());
+        change.commit(|catalog| {
+            catalog.update_group(&row)?;
+            catalog.remove_group_location(&row.uuid, location)?;
+            catalog.add_group_location(&row.uuid, &former)?;
+            // The locations that the promotions added to single databases are now the group's.
+            all.iter().try_for_each(|database| {
+                catalog.remove_database_location(&database.id, &former)?;
+                catalog.add_pending(&database.id)
+            })
+        })?;
+        for database in &all {
+            if let Some((location, error)) = change.reach(&database.id)?.failures.into_iter().next() {
+                return Err(Error::new(
+                    Code::Partial,
+                    format!(
+                        "group {name} is promoted, but {} could not be replicated to {location} yet",
+                        database.name
+                    ),
+                )
+                .caused_by(error)
+                .hint("every further command tries again; torso doctor shows what is left"));
+            }
+        }
+        change.to_group(row)
+    }
+
+    fn get_group_configuration(&self, name: &GroupName) -> Result<GroupConfiguration> {
+        let Some(view) = self.read()? else {
+            return Err(group_not_found(name, std::iter::empty()));
+        };
+        Ok(configuration(self, &view.group(name)?))
+    }
+
+    fn update_group_configuration(
+        &self,
+        name: &GroupName,
+        patch: &GroupConfigurationPatch,
+    ) -> Result<GroupConfiguration> {
+        let change = self.change()?;
+        let before = change.group(name)?;
+        if patch.isolation.is_some() && !self.engine.has_processes() {
+            return Err(Error::new(
+                Code::Unsupported,
+                format!("the databases of group {name} are files without a server process, which they could share"),
+            )
+            .hint("groups have this setting in contexts that name a server: torso context list"));
+        }
+        let row = GroupRow {
+            delete_protection: patch.delete_protection.unwrap_or(before.delete_protection),
+            isolation: patch.isolation.unwrap_or(before.isolation),
+            ..before.clone()
+        };
+        if row != before {
+            change.commit(|catalog| catalog.update_group(&row))?;
+        }
+        Ok(configuration(self, &row))
+    }
 }
 
 pub fn create(plane: &Embedded, uuid: String, new: &NewGroup) -> Result<Group> {
@@ -46,38 +243,6 @@ pub fn create(plane: &Embedded, uuid: String, new: &NewGroup) -> Result<Group> {
     change.to_group(row)
 }
 
-pub fn rename(plane: &Embedded, name: &GroupName, to: &GroupName) -> Result<Group> {
-    let change = plane.change()?;
-    let mut row = change.group(name)?;
-    if name != to {
-        if change.catalog.group(to)?.is_some() {
-            return Err(exists(to));
-        }
-        row.name = to.clone();
-        change.commit(|catalog| catalog.update_group(&row))?;
-    }
-    change.to_group(row)
-}
-
-pub fn delete(plane: &Embedded, name: &GroupName) -> Result<Group> {
-    let change = plane.change()?;
-    let row = change.group(name)?;
-    if row.delete_protection {
-        return Err(Error::new(
-            Code::DeleteProtected,
-            format!("group {name} is protected from deletion"),
-        )
-        .hint(format!("torso group config set {name} delete-protection off lifts it")));
-    }
-    let all = change.catalog.databases_of_group(&row.uuid)?;
-    for database in &all {
-        databases::protect(&change, database)?;
-    }
-    let group = change.to_group(row.clone())?;
-    let left = databases::doom_with(&change, &all, |catalog| catalog.delete_group(&row.uuid));
-    left.map(|()| group)
-}
-
 /// Deletes a group that has no databases: whether it is gone.
 pub fn delete_if_empty(plane: &Embedded, uuid: &str) -> Result<bool> {
     let change = plane.change()?;
@@ -86,43 +251,6 @@ pub fn delete_if_empty(plane: &Embedded, uuid: &str) -> Result<bool> {
     }
     change.commit(|catalog| catalog.delete_group(uuid))?;
     Ok(true)
-}
-
-pub fn add_location(plane: &Embedded, name: &GroupName, location: &LocationCode) -> Result<Group> {
-    let change = plane.change()?;
-    let row = change.group(name)?;
-    change.known_location(location)?;
-    if row.primary == *location || change.catalog.group_locations(&row.uuid)?.contains(location) {
-        return change.to_group(row);
-    }
-    let all = change.catalog.databases_of_group(&row.uuid)?;
-    let before = replicas_at(&change, &all, location)?;
-    change.commit(|catalog| {
-        catalog.add_group_location(&row.uuid, location)?;
-        all.iter().try_for_each(|database| {
-            catalog.remove_doomed(&database.id, location)?;
-            catalog.add_pending(&database.id)
-        })
-    })?;
-    for database in &all {
-        if let Some(error) = change.reach(&database.id)?.take_failure(location) {
-            // A group replicates all of its databases or none, so a failure undoes the addition.
-            change.commit(|catalog| {
-                catalog.remove_group_location(&row.uuid, location)?;
-                for database in all.iter().filter(|database| !before.contains(&database.id)) {
-                    if database.primary != *location {
-                        catalog.add_doomed(&database.id, location)?;
-                    }
-                }
-                Ok(())
-            })?;
-            for database in &all {
-                change.reach(&database.id)?;
-            }
-            return Err(error);
-        }
-    }
-    change.to_group(row)
 }
 
 /// Which of the databases have an instance of their own at a location.
@@ -138,128 +266,6 @@ fn replicas_at(
         }
     }
     Ok(ids)
-}
-
-pub fn remove_location(plane: &Embedded, name: &GroupName, location: &LocationCode) -> Result<Group> {
-    let change = plane.change()?;
-    let row = change.group(name)?;
-    if row.primary == *location {
-        return Err(Error::new(
-            Code::PrimaryInstance,
-            format!("{location} is the primary location of group {name}"),
-        )
-        .hint(format!(
-            "torso group promote {name} LOCATION makes another one its primary first"
-        )));
-    }
-    if !change.catalog.group_locations(&row.uuid)?.contains(location) {
-        return change.to_group(row);
-    }
-    let all = change.catalog.databases_of_group(&row.uuid)?;
-    let mut losing = Vec::new();
-    for database in &all {
-        let own = change.catalog.database_locations(&database.id)?.contains(location);
-        if database.primary != *location && !own {
-            losing.push(database);
-        }
-    }
-    change.commit(|catalog| {
-        catalog.remove_group_location(&row.uuid, location)?;
-        losing
-            .iter()
-            .try_for_each(|database| catalog.add_doomed(&database.id, location))
-    })?;
-    for database in losing {
-        if let Some(error) = change.reach(&database.id)?.take_failure(location) {
-            return Err(instances::not_removed_yet(&database.name, location, error));
-        }
-    }
-    change.to_group(row)
-}
-
-pub fn promote(plane: &Embedded, name: &GroupName, location: &LocationCode) -> Result<Group> {
-    let change = plane.change()?;
-    let mut row = change.group(name)?;
-    if row.primary == *location {
-        return change.to_group(row);
-    }
-    if !change.catalog.group_locations(&row.uuid)?.contains(location) {
-        return Err(Error::new(
-            Code::InstanceNotFound,
-            format!("group {name} has no replicas in {location}"),
-        )
-        .hint(format!("torso group locations add {name} {location} makes them")));
-    }
-    let all = change.catalog.databases_of_group(&row.uuid)?;
-    // Begin only if all databases can be held exclusively. If one is opened meanwhile, the rest is not promoted;
-    // repeating the command continues.
-    for database in &all {
-        if database.primary != *location {
-            let site = change.site(&database.primary, database);
-            plane.engine.hold(&site)?;
-            plane.engine.release(&site);
-        }
-    }
-    for database in &all {
-        instances::promote_locked(&change, database, location)?;
-    }
-    let former = std::mem::replace(&mut row.primary, location.clone());
-    change.commit(|catalog| {
-        catalog.update_group(&row)?;
-        catalog.remove_group_location(&row.uuid, location)?;
-        catalog.add_group_location(&row.uuid, &former)?;
-        // The locations that the promotions added to single databases are now the group's.
-        all.iter().try_for_each(|database| {
-            catalog.remove_database_location(&database.id, &former)?;
-            catalog.add_pending(&database.id)
-        })
-    })?;
-    for database in &all {
-        if let Some((location, error)) = change.reach(&database.id)?.failures.into_iter().next() {
-            return Err(Error::new(
-                Code::Partial,
-                format!(
-                    "group {name} is promoted, but {} could not be replicated to {location} yet",
-                    database.name
-                ),
-            )
-            .caused_by(error)
-            .hint("every further command tries again; torso doctor shows what is left"));
-        }
-    }
-    change.to_group(row)
-}
-
-pub fn get_configuration(plane: &Embedded, name: &GroupName) -> Result<GroupConfiguration> {
-    let Some(view) = plane.read()? else {
-        return Err(group_not_found(name, std::iter::empty()));
-    };
-    Ok(configuration(plane, &view.group(name)?))
-}
-
-pub fn update_configuration(
-    plane: &Embedded,
-    name: &GroupName,
-    patch: &GroupConfigurationPatch,
-) -> Result<GroupConfiguration> {
-    let change = plane.change()?;
-    let before = change.group(name)?;
-    if patch.isolation.is_some() && !plane.engine.has_processes() {
-        return Err(Error::new(
-            Code::Unsupported,
-            format!("the databases of group {name} are files without a server process, which they could share"),
-        )
-        .hint("groups have this setting in contexts that name a server: torso context list"));
-    }
-    let row = GroupRow {
-        delete_protection: patch.delete_protection.unwrap_or(before.delete_protection),
-        isolation: patch.isolation.unwrap_or(before.isolation),
-        ..before.clone()
-    };
-    if row != before {
-        change.commit(|catalog| catalog.update_group(&row))?;
-    }
-    Ok(configuration(plane, &row))
 }
 
 fn configuration(plane: &Embedded, row: &GroupRow) -> GroupConfiguration {

@@ -3,6 +3,7 @@
 use super::Embedded;
 use super::catalog::databases::DatabaseRow;
 use super::view::{Change, View, damage_state, database_not_found};
+use crate::control::InstanceOperations;
 use crate::control::database_url::DatabaseUrl;
 use crate::control::names::{DatabaseId, DatabaseName, LocationCode};
 use crate::control::types::{self, Connection, Database, Instance, InstanceState, Synced};
@@ -10,11 +11,208 @@ use crate::engine::{Role, Running};
 use crate::error::{Code, Error, Result};
 use std::time::Instant;
 
-pub fn list(plane: &Embedded, name: &DatabaseName) -> Result<Vec<Instance>> {
-    let Some(view) = plane.read()? else {
-        return Err(database_not_found(name, std::iter::empty()));
-    };
-    instances(&view, &view.database(name)?)
+impl InstanceOperations for Embedded {
+    fn list_instances(&self, name: &DatabaseName) -> Result<Vec<Instance>> {
+        let Some(view) = self.read()? else {
+            return Err(database_not_found(name, std::iter::empty()));
+        };
+        instances(&view, &view.database(name)?)
+    }
+
+    fn add_instance(&self, name: &DatabaseName, location: &LocationCode) -> Result<Instance> {
+        let change = self.change()?;
+        let row = change.database(name)?;
+        change.known_location(location)?;
+        if row.primary == *location {
+            return Err(Error::new(
+                Code::PrimaryInstance,
+                format!("the primary of {name} is already in {location}"),
+            )
+            .hint("choose another location: torso location list"));
+        }
+        check_primary(&change, &row)?;
+        if !change.want(&row)?.replicas.contains(location) {
+            change.commit(|catalog| {
+                catalog.add_database_location(&row.id, location)?;
+                catalog.remove_doomed(&row.id, location)?;
+                catalog.add_pending(&row.id)
+            })?;
+            if let Some(error) = change.reach(&row.id)?.take_failure(location) {
+                change.commit(|catalog| {
+                    catalog.remove_database_location(&row.id, location)?;
+                    catalog.add_doomed(&row.id, location)
+                })?;
+                change.reach(&row.id)?;
+                return Err(error);
+            }
+        }
+        let primary = self.engine.running(&change.site(&row.primary, &row))?;
+        let here = self.engine.running(&change.site(location, &row))?;
+        Ok(describe(&change, &row, location, here.as_ref(), primary.as_ref()))
+    }
+
+    fn remove_instance(&self, name: &DatabaseName, location: &LocationCode) -> Result<()> {
+        let change = self.change()?;
+        let row = change.database(name)?;
+        if row.primary == *location {
+            return Err(
+                Error::new(Code::PrimaryInstance, format!("{location} has the primary of {name}")).hint(format!(
+                    "torso db promote {name} LOCATION moves the role first; torso db destroy {name} destroys all of it"
+                )),
+            );
+        }
+        wanted_at(&change, &row, location)?;
+        if change.catalog.group_locations(&row.group_uuid)?.contains(location) {
+            return Err(Error::new(
+                Code::Conflict,
+                format!("database {name} is in {location} because its group {} is", row.group),
+            )
+            .hint(format!(
+                "torso group locations remove {} {location} removes all of its databases there",
+                row.group
+            )));
+        }
+        change.commit(|catalog| {
+            catalog.remove_database_location(&row.id, location)?;
+            catalog.add_doomed(&row.id, location)
+        })?;
+        match change.reach(&row.id)?.take_failure(location) {
+            None => Ok(()),
+            Some(error) => Err(not_removed_yet(name, location, error)),
+        }
+    }
+
+    fn sync_database(&self, name: &DatabaseName, location: Option<&LocationCode>) -> Result<Vec<Synced>> {
+        let change = self.change()?;
+        let row = change.database(name)?;
+        if let Some(location) = location {
+            if row.primary == *location {
+                return Err(Error::new(
+                    Code::PrimaryInstance,
+                    format!("{location} has the primary of {name}, not a replica"),
+                )
+                .hint(format!("torso db replicas {name} shows its replicas")));
+            }
+            wanted_at(&change, &row, location)?;
+        }
+        let began = Instant::now();
+        let mut report = match location {
+            Some(location) => change.reach_at(&row.id, location)?,
+            None => change.reach(&row.id)?,
+        };
+        let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let failure = match location {
+            Some(location) => report
+                .take_failure(location)
+                .or_else(|| report.take_failure(&row.primary)),
+            None => report.failures.pop().map(|(_, error)| error),
+        };
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        if let Some((at, path)) = report.kept_aside.first() {
+            return Err(Error::new(
+                Code::Diverged,
+                format!("the replica of {name} in {at} had been changed behind torso's back; it is fresh again"),
+            )
+            .hint(format!(
+                "what it had become is kept in {}: look at it with torso db shell, then delete it",
+                path.display()
+            )));
+        }
+        if self.engine.running(&change.site(&row.primary, &row))?.is_none() {
+            return Err(missing(&change, &row));
+        }
+        let mut all = Vec::new();
+        for at in change.want(&row)?.replicas {
+            if location.is_none_or(|location| *location == at) {
+                let changed = report.copied.contains(&at);
+                let duration_ms = if changed { duration_ms } else { 0 };
+                all.push(Synced {
+                    database: name.clone(),
+                    location: at,
+                    changed,
+                    duration_ms,
+                });
+            }
+        }
+        Ok(all)
+    }
+
+    fn promote_instance(&self, name: &DatabaseName, location: &LocationCode) -> Result<Database> {
+        let change = self.change()?;
+        let row = change.database(name)?;
+        wanted_at(&change, &row, location)?;
+        promote_locked(&change, &row, location)
+    }
+
+    fn connection(&self, name: &DatabaseName, location: Option<&LocationCode>) -> Result<Connection> {
+        let Some(view) = self.read()? else {
+            return Err(database_not_found(name, std::iter::empty()));
+        };
+        let row = view.database(name)?;
+        let location = location.unwrap_or(&row.primary);
+        wanted_at(&view, &row, location)?;
+        if row.block_reads {
+            return Err(
+                Error::new(Code::Blocked, format!("reads of database {name} are blocked"))
+                    .hint(format!("torso db config set {name} block-reads off lifts it")),
+            );
+        }
+        let is_primary = row.primary == *location;
+        if is_primary {
+            check_primary(&view, &row)?;
+        }
+        let usable = usable(&view, &row, location)?;
+        if !usable {
+            // Another process is working on the instance, or died while it did; taking the lock waits for it, or finishes
+            // its work. A replica that is only behind can be read all the same, so a failure is ignored for it.
+            let attempt = self.change().and_then(|change| change.reach(&row.id));
+            match (attempt, self.engine.running(&view.site(location, &row))?) {
+                (_, None) if is_primary => return Err(missing(&view, &row)),
+                (Err(error), None) => return Err(error),
+                (Ok(mut report), None) => {
+                    return Err(report.take_failure(location).unwrap_or_else(|| missing(&view, &row)));
+                }
+                (Err(error), Some(Running { role, .. })) if is_primary && role != Role::Primary => return Err(error),
+                (Ok(mut report), Some(Running { role, .. })) if is_primary && role != Role::Primary => {
+                    return Err(report.take_failure(location).unwrap_or_else(|| {
+                        Error::new(Code::DatabaseBusy, format!("a promotion of {name} is not complete"))
+                            .hint("close the applications that have it open, then try again")
+                    }));
+                }
+                (_, Some(_)) => {}
+            }
+        }
+        let read_only_reason = if !is_primary {
+            Some(format!(
+                "this is the replica in {location}; the primary is in {}: torso db shell {name}",
+                row.primary
+            ))
+        } else if row.block_writes {
+            Some(format!(
+                "writes to {name} are blocked; torso db config set {name} block-writes off lifts it"
+            ))
+        } else {
+            None
+        };
+        Ok(Connection {
+            database: row.name.clone(),
+            location: location.clone(),
+            role: if is_primary {
+                types::Role::Primary
+            } else {
+                types::Role::Replica
+            },
+            url: DatabaseUrl::of_engine(self.engine.url(&view.site(location, &row))),
+            token: None,
+            renewal: None,
+            read_only: read_only_reason.is_some(),
+            read_only_reason,
+            delete_protection: row.delete_protection,
+            size_limit: (row.size_limit > 0).then_some(row.size_limit.unsigned_abs()),
+        })
+    }
 }
 
 fn instances(view: &View<'_>, row: &DatabaseRow) -> Result<Vec<Instance>> {
@@ -122,69 +320,6 @@ fn wanted_at(view: &View<'_>, row: &DatabaseRow, location: &LocationCode) -> Res
     .hint(format!("torso db replicate {} {location} makes one", row.name)))
 }
 
-pub fn add(plane: &Embedded, name: &DatabaseName, location: &LocationCode) -> Result<Instance> {
-    let change = plane.change()?;
-    let row = change.database(name)?;
-    change.known_location(location)?;
-    if row.primary == *location {
-        return Err(Error::new(
-            Code::PrimaryInstance,
-            format!("the primary of {name} is already in {location}"),
-        )
-        .hint("choose another location: torso location list"));
-    }
-    check_primary(&change, &row)?;
-    if !change.want(&row)?.replicas.contains(location) {
-        change.commit(|catalog| {
-            catalog.add_database_location(&row.id, location)?;
-            catalog.remove_doomed(&row.id, location)?;
-            catalog.add_pending(&row.id)
-        })?;
-        if let Some(error) = change.reach(&row.id)?.take_failure(location) {
-            change.commit(|catalog| {
-                catalog.remove_database_location(&row.id, location)?;
-                catalog.add_doomed(&row.id, location)
-            })?;
-            change.reach(&row.id)?;
-            return Err(error);
-        }
-    }
-    let primary = plane.engine.running(&change.site(&row.primary, &row))?;
-    let here = plane.engine.running(&change.site(location, &row))?;
-    Ok(describe(&change, &row, location, here.as_ref(), primary.as_ref()))
-}
-
-pub fn remove(plane: &Embedded, name: &DatabaseName, location: &LocationCode) -> Result<()> {
-    let change = plane.change()?;
-    let row = change.database(name)?;
-    if row.primary == *location {
-        return Err(
-            Error::new(Code::PrimaryInstance, format!("{location} has the primary of {name}")).hint(format!(
-                "torso db promote {name} LOCATION moves the role first; torso db destroy {name} destroys all of it"
-            )),
-        );
-    }
-    wanted_at(&change, &row, location)?;
-    if change.catalog.group_locations(&row.group_uuid)?.contains(location) {
-        return Err(Error::new(
-            Code::Conflict,
-            format!("database {name} is in {location} because its group {} is", row.group),
-        )
-        .hint(format!(
-            "torso group locations remove {} {location} removes all of its databases there",
-            row.group
-        )));
-    }
-    change.commit(|catalog| {
-        catalog.remove_database_location(&row.id, location)?;
-        catalog.add_doomed(&row.id, location)
-    })?;
-    match change.reach(&row.id)?.take_failure(location) {
-        None => Ok(()),
-        Some(error) => Err(not_removed_yet(name, location, error)),
-    }
-}
-
 /// The error for a replica that was removed from the catalog but not from the disk.
 pub fn not_removed_yet(name: &DatabaseName, location: &LocationCode, error: Error) -> Error {
     Error::new(
@@ -193,63 +328,6 @@ pub fn not_removed_yet(name: &DatabaseName, location: &LocationCode, error: Erro
     )
     .caused_by(error)
     .hint("every further command tries again; torso doctor shows what is left")
-}
-
-pub fn sync(plane: &Embedded, name: &DatabaseName, location: Option<&LocationCode>) -> Result<Vec<Synced>> {
-    let change = plane.change()?;
-    let row = change.database(name)?;
-    if let Some(location) = location {
-        if row.primary == *location {
-            return Err(Error::new(
-                Code::PrimaryInstance,
-                format!("{location} has the primary of {name}, not a replica"),
-            )
-            .hint(format!("torso db replicas {name} shows its replicas")));
-        }
-        wanted_at(&change, &row, location)?;
-    }
-    let began = Instant::now();
-    let mut report = match location {
-        Some(location) => change.reach_at(&row.id, location)?,
-        None => change.reach(&row.id)?,
-    };
-    let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let failure = match location {
-        Some(location) => report
-            .take_failure(location)
-            .or_else(|| report.take_failure(&row.primary)),
-        None => report.failures.pop().map(|(_, error)| error),
-    };
-    if let Some(error) = failure {
-        return Err(error);
-    }
-    if let Some((at, path)) = report.kept_aside.first() {
-        return Err(Error::new(
-            Code::Diverged,
-            format!("the replica of {name} in {at} had been changed behind torso's back; it is fresh again"),
-        )
-        .hint(format!(
-            "what it had become is kept in {}: look at it with torso db shell, then delete it",
-            path.display()
-        )));
-    }
-    if plane.engine.running(&change.site(&row.primary, &row))?.is_none() {
-        return Err(missing(&change, &row));
-    }
-    let mut all = Vec::new();
-    for at in change.want(&row)?.replicas {
-        if location.is_none_or(|location| *location == at) {
-            let changed = report.copied.contains(&at);
-            let duration_ms = if changed { duration_ms } else { 0 };
-            all.push(Synced {
-                database: name.clone(),
-                location: at,
-                changed,
-                duration_ms,
-            });
-        }
-    }
-    Ok(all)
 }
 
 /// Fails if the primary's file is missing or damaged. One that was never made is left to reconcile.
@@ -271,13 +349,6 @@ fn missing(view: &View<'_>, row: &DatabaseRow) -> Error {
         format!("the primary of {} in {} is missing ({url})", row.name, row.primary),
     )
     .hint("put the file back, or see torso doctor")
-}
-
-pub fn promote(plane: &Embedded, name: &DatabaseName, location: &LocationCode) -> Result<Database> {
-    let change = plane.change()?;
-    let row = change.database(name)?;
-    wanted_at(&change, &row, location)?;
-    promote_locked(&change, &row, location)
 }
 
 /// Swaps roles: the old primary is locked against everybody else, the replica is brought up to date, the catalog is
@@ -329,74 +400,6 @@ pub fn promote_locked(change: &Change<'_>, row: &DatabaseRow, location: &Locatio
     let result = promoted();
     engine.release(&from);
     result
-}
-
-pub fn connection(plane: &Embedded, name: &DatabaseName, location: Option<&LocationCode>) -> Result<Connection> {
-    let Some(view) = plane.read()? else {
-        return Err(database_not_found(name, std::iter::empty()));
-    };
-    let row = view.database(name)?;
-    let location = location.unwrap_or(&row.primary);
-    wanted_at(&view, &row, location)?;
-    if row.block_reads {
-        return Err(
-            Error::new(Code::Blocked, format!("reads of database {name} are blocked"))
-                .hint(format!("torso db config set {name} block-reads off lifts it")),
-        );
-    }
-    let is_primary = row.primary == *location;
-    if is_primary {
-        check_primary(&view, &row)?;
-    }
-    let usable = usable(&view, &row, location)?;
-    if !usable {
-        // Another process is working on the instance, or died while it did; taking the lock waits for it, or finishes
-        // its work. A replica that is only behind can be read all the same, so a failure is ignored for it.
-        let attempt = plane.change().and_then(|change| change.reach(&row.id));
-        match (attempt, plane.engine.running(&view.site(location, &row))?) {
-            (_, None) if is_primary => return Err(missing(&view, &row)),
-            (Err(error), None) => return Err(error),
-            (Ok(mut report), None) => {
-                return Err(report.take_failure(location).unwrap_or_else(|| missing(&view, &row)));
-            }
-            (Err(error), Some(Running { role, .. })) if is_primary && role != Role::Primary => return Err(error),
-            (Ok(mut report), Some(Running { role, .. })) if is_primary && role != Role::Primary => {
-                return Err(report.take_failure(location).unwrap_or_else(|| {
-                    Error::new(Code::DatabaseBusy, format!("a promotion of {name} is not complete"))
-                        .hint("close the applications that have it open, then try again")
-                }));
-            }
-            (_, Some(_)) => {}
-        }
-    }
-    let read_only_reason = if !is_primary {
-        Some(format!(
-            "this is the replica in {location}; the primary is in {}: torso db shell {name}",
-            row.primary
-        ))
-    } else if row.block_writes {
-        Some(format!(
-            "writes to {name} are blocked; torso db config set {name} block-writes off lifts it"
-        ))
-    } else {
-        None
-    };
-    Ok(Connection {
-        database: row.name.clone(),
-        location: location.clone(),
-        role: if is_primary {
-            types::Role::Primary
-        } else {
-            types::Role::Replica
-        },
-        url: DatabaseUrl::of_engine(plane.engine.url(&view.site(location, &row))),
-        token: None,
-        renewal: None,
-        read_only: read_only_reason.is_some(),
-        read_only_reason,
-        delete_protection: row.delete_protection,
-        size_limit: (row.size_limit > 0).then_some(row.size_limit.unsigned_abs()),
-    })
 }
 
 /// Whether an instance is in its wanted role, and a replica is up to date.

@@ -3,6 +3,7 @@
 use super::Embedded;
 use super::catalog::locations::LocationRow;
 use super::view::{View, location_not_found};
+use crate::control::LocationOperations;
 use crate::control::builtin_locations::{self, BUILTIN_LOCATIONS, LOCAL, LOCAL_DESCRIPTION};
 use crate::control::names::LocationCode;
 use crate::control::types::{Location, NewLocation};
@@ -10,32 +11,111 @@ use crate::error::{Code, Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-pub fn list(plane: &Embedded) -> Result<Vec<Location>> {
-    let view = plane.read()?;
-    let in_use = match &view {
-        Some(view) => view.catalog.locations_in_use()?.into_iter().collect(),
-        None => BTreeSet::new(),
-    };
-    let none = BTreeMap::new();
-    let rows = view.as_ref().map_or(&none, |view| &view.locations);
-    let mut codes: BTreeSet<LocationCode> = rows.keys().cloned().collect();
-    for code in BUILTIN_LOCATIONS.iter().map(|place| place.code).chain([LOCAL]) {
-        codes.insert(code.parse()?);
+impl LocationOperations for Embedded {
+    fn list_locations(&self) -> Result<Vec<Location>> {
+        let view = self.read()?;
+        let in_use = match &view {
+            Some(view) => view.catalog.locations_in_use()?.into_iter().collect(),
+            None => BTreeSet::new(),
+        };
+        let none = BTreeMap::new();
+        let rows = view.as_ref().map_or(&none, |view| &view.locations);
+        let mut codes: BTreeSet<LocationCode> = rows.keys().cloned().collect();
+        for code in BUILTIN_LOCATIONS.iter().map(|place| place.code).chain([LOCAL]) {
+            codes.insert(code.parse()?);
+        }
+        Ok(codes
+            .into_iter()
+            .map(|code| describe(self, rows.get(&code), &in_use, code))
+            .collect())
     }
-    Ok(codes
-        .into_iter()
-        .map(|code| describe(plane, rows.get(&code), &in_use, code))
-        .collect())
-}
 
-pub fn get(plane: &Embedded, code: &LocationCode) -> Result<Location> {
-    let all = list(plane)?;
-    match all.iter().find(|location| location.code == *code) {
-        Some(location) => Ok(location.clone()),
-        None => Err(location_not_found(
-            code,
-            all.iter().map(|location| location.code.as_str()),
-        )),
+    fn get_location(&self, code: &LocationCode) -> Result<Location> {
+        let all = self.list_locations()?;
+        match all.iter().find(|location| location.code == *code) {
+            Some(location) => Ok(location.clone()),
+            None => Err(location_not_found(
+                code,
+                all.iter().map(|location| location.code.as_str()),
+            )),
+        }
+    }
+
+    fn add_location(&self, new: &NewLocation) -> Result<Location> {
+        let code = &new.code;
+        check_coordinates(new)?;
+        let builtin = builtin_locations::find(code.as_str()).is_some() || code.as_str() == LOCAL;
+        if builtin && new.dir.is_none() {
+            return Err(
+                Error::new(Code::LocationExists, format!("location {code} is built in")).hint(format!(
+                    "it can be used at once; --dir gives it a directory, torso location show {code} shows it"
+                )),
+            );
+        }
+        let change = self.change()?;
+        if change.locations.contains_key(code) {
+            return Err(
+                Error::new(Code::LocationExists, format!("location {code} exists already"))
+                    .hint(format!("torso location show {code} shows it")),
+            );
+        }
+        if change.catalog.locations_in_use()?.contains(code) {
+            return Err(in_use(code, "its directory cannot be changed now"));
+        }
+        let dir = new
+            .dir
+            .as_deref()
+            .map(|dir| usable_dir(self, &change, dir))
+            .transpose()?;
+        if let Some(dir) = &dir {
+            self.engine.open_location(code.as_str(), dir)?;
+        }
+        let text = match &dir {
+            Some(dir) => Some(dir.to_str().ok_or_else(|| {
+                Error::new(
+                    Code::InvalidValue,
+                    format!("the path {} is not UTF-8 text", dir.display()),
+                )
+            })?),
+            None => None,
+        };
+        let description = if new.description.is_empty() {
+            code.as_str()
+        } else {
+            &new.description
+        };
+        let row = LocationRow {
+            code: code.clone(),
+            description: (!builtin || !new.description.is_empty()).then(|| description.to_owned()),
+            dir: dir.clone(),
+            lat: new.lat,
+            lon: new.lon,
+        };
+        change.commit(|catalog| catalog.insert_location(&row, text))?;
+        Ok(describe(self, Some(&row), &BTreeSet::new(), code.clone()))
+    }
+
+    fn remove_location(&self, code: &LocationCode) -> Result<Location> {
+        let location = self.get_location(code)?;
+        let change = self.change()?;
+        let Some(row) = change.locations.get(code) else {
+            return Err(Error::new(
+                Code::Conflict,
+                format!("location {code} is built in and has nothing to remove"),
+            )
+            .hint("locations that you added can be removed: torso location list"));
+        };
+        if change.catalog.locations_in_use()?.contains(code) {
+            return Err(in_use(code, "it cannot be removed"));
+        }
+        change.commit(|catalog| catalog.delete_location(code))?;
+        if let Some(dir) = &row.dir
+            && dir.is_dir()
+        {
+            // This only removes the mark that the directory is in use; the location is removed either way.
+            let _ = self.engine.close_location(dir);
+        }
+        Ok(location)
     }
 }
 
@@ -60,60 +140,6 @@ fn describe(
         in_use: in_use.contains(&code),
         code,
     }
-}
-
-pub fn add(plane: &Embedded, new: &NewLocation) -> Result<Location> {
-    let code = &new.code;
-    check_coordinates(new)?;
-    let builtin = builtin_locations::find(code.as_str()).is_some() || code.as_str() == LOCAL;
-    if builtin && new.dir.is_none() {
-        return Err(
-            Error::new(Code::LocationExists, format!("location {code} is built in")).hint(format!(
-                "it can be used at once; --dir gives it a directory, torso location show {code} shows it"
-            )),
-        );
-    }
-    let change = plane.change()?;
-    if change.locations.contains_key(code) {
-        return Err(
-            Error::new(Code::LocationExists, format!("location {code} exists already"))
-                .hint(format!("torso location show {code} shows it")),
-        );
-    }
-    if change.catalog.locations_in_use()?.contains(code) {
-        return Err(in_use(code, "its directory cannot be changed now"));
-    }
-    let dir = new
-        .dir
-        .as_deref()
-        .map(|dir| usable_dir(plane, &change, dir))
-        .transpose()?;
-    if let Some(dir) = &dir {
-        plane.engine.open_location(code.as_str(), dir)?;
-    }
-    let text = match &dir {
-        Some(dir) => Some(dir.to_str().ok_or_else(|| {
-            Error::new(
-                Code::InvalidValue,
-                format!("the path {} is not UTF-8 text", dir.display()),
-            )
-        })?),
-        None => None,
-    };
-    let description = if new.description.is_empty() {
-        code.as_str()
-    } else {
-        &new.description
-    };
-    let row = LocationRow {
-        code: code.clone(),
-        description: (!builtin || !new.description.is_empty()).then(|| description.to_owned()),
-        dir: dir.clone(),
-        lat: new.lat,
-        lon: new.lon,
-    };
-    change.commit(|catalog| catalog.insert_location(&row, text))?;
-    Ok(describe(plane, Some(&row), &BTreeSet::new(), code.clone()))
 }
 
 fn check_coordinates(new: &NewLocation) -> Result<()> {
@@ -153,29 +179,6 @@ fn usable_dir(plane: &Embedded, view: &View<'_>, dir: &Path) -> Result<PathBuf> 
         }
     }
     Ok(dir)
-}
-
-pub fn remove(plane: &Embedded, code: &LocationCode) -> Result<Location> {
-    let location = get(plane, code)?;
-    let change = plane.change()?;
-    let Some(row) = change.locations.get(code) else {
-        return Err(Error::new(
-            Code::Conflict,
-            format!("location {code} is built in and has nothing to remove"),
-        )
-        .hint("locations that you added can be removed: torso location list"));
-    };
-    if change.catalog.locations_in_use()?.contains(code) {
-        return Err(in_use(code, "it cannot be removed"));
-    }
-    change.commit(|catalog| catalog.delete_location(code))?;
-    if let Some(dir) = &row.dir
-        && dir.is_dir()
-    {
-        // This only removes the mark that the directory is in use; the location is removed either way.
-        let _ = plane.engine.close_location(dir);
-    }
-    Ok(location)
 }
 
 fn in_use(code: &LocationCode, so: &str) -> Error {

@@ -10,7 +10,7 @@
 //!
 //! A mutation is: take the lock, finish pending work, check the rules, commit one transaction, reconcile. A reader
 //! takes no lock, and nothing is written before the first mutation. The rules are in a file for each noun; this one
-//! opens the plane and delegates each call.
+//! opens the plane.
 
 mod catalog;
 mod check;
@@ -23,14 +23,10 @@ mod locations;
 pub(super) mod lock;
 mod reconcile;
 mod staging;
+mod unsupported;
 mod view;
 
-use crate::control::names::{DatabaseId, DatabaseName, GroupName, LocationCode};
-use crate::control::types::{
-    Configuration, ConfigurationPatch, Connection, CreateDatabase, Database, DatabaseFilter, Finding, Group,
-    GroupConfiguration, GroupConfigurationPatch, Instance, Location, NewGroup, NewLocation, Synced,
-};
-use crate::control::{ControlPlane, Staging};
+use crate::control::names::{DatabaseId, LocationCode};
 use crate::engine::file::FileEngine;
 use crate::engine::{Engine, disk};
 use crate::error::{Code, Error, Result};
@@ -174,133 +170,6 @@ impl Embedded {
         let change = Change::new(View::new(self, catalog)?, lock);
         reconcile::resume_pending(&change)?;
         Ok(change)
-    }
-}
-
-impl ControlPlane for Embedded {
-    fn list_locations(&self) -> Result<Vec<Location>> {
-        locations::list(self)
-    }
-
-    fn get_location(&self, code: &LocationCode) -> Result<Location> {
-        locations::get(self, code)
-    }
-
-    fn add_location(&self, new: &NewLocation) -> Result<Location> {
-        locations::add(self, new)
-    }
-
-    fn remove_location(&self, code: &LocationCode) -> Result<Location> {
-        locations::remove(self, code)
-    }
-
-    fn list_groups(&self) -> Result<Vec<Group>> {
-        groups::list(self)
-    }
-
-    fn create_group(&self, new: &NewGroup) -> Result<Group> {
-        groups::create(self, uuid::Uuid::new_v4().to_string(), new)
-    }
-
-    fn get_group(&self, name: &GroupName) -> Result<Group> {
-        groups::get(self, name)
-    }
-
-    fn rename_group(&self, name: &GroupName, to: &GroupName) -> Result<Group> {
-        groups::rename(self, name, to)
-    }
-
-    fn delete_group(&self, name: &GroupName) -> Result<Group> {
-        groups::delete(self, name)
-    }
-
-    fn add_group_location(&self, name: &GroupName, location: &LocationCode) -> Result<Group> {
-        groups::add_location(self, name, location)
-    }
-
-    fn remove_group_location(&self, name: &GroupName, location: &LocationCode) -> Result<Group> {
-        groups::remove_location(self, name, location)
-    }
-
-    fn promote_group(&self, name: &GroupName, location: &LocationCode) -> Result<Group> {
-        groups::promote(self, name, location)
-    }
-
-    fn get_group_configuration(&self, name: &GroupName) -> Result<GroupConfiguration> {
-        groups::get_configuration(self, name)
-    }
-
-    fn update_group_configuration(
-        &self,
-        name: &GroupName,
-        patch: &GroupConfigurationPatch,
-    ) -> Result<GroupConfiguration> {
-        groups::update_configuration(self, name, patch)
-    }
-
-    fn list_databases(&self, filter: &DatabaseFilter) -> Result<Vec<Database>> {
-        databases::list(self, filter)
-    }
-
-    fn create_database(&self, request: &CreateDatabase) -> Result<Database> {
-        let new = databases::New {
-            id: DatabaseId::generate(),
-            request,
-            block_writes: false,
-        };
-        databases::create(self, new)
-    }
-
-    fn get_database(&self, name: &DatabaseName) -> Result<Database> {
-        databases::get(self, name)
-    }
-
-    fn rename_database(&self, name: &DatabaseName, to: &DatabaseName) -> Result<Database> {
-        databases::rename(self, name, to)
-    }
-
-    fn delete_database(&self, name: &DatabaseName) -> Result<Database> {
-        databases::delete(self, name)
-    }
-
-    fn get_configuration(&self, name: &DatabaseName) -> Result<Configuration> {
-        databases::get_configuration(self, name)
-    }
-
-    fn update_configuration(&self, name: &DatabaseName, patch: &ConfigurationPatch) -> Result<Configuration> {
-        databases::update_configuration(self, name, patch)
-    }
-
-    fn list_instances(&self, name: &DatabaseName) -> Result<Vec<Instance>> {
-        instances::list(self, name)
-    }
-
-    fn add_instance(&self, name: &DatabaseName, location: &LocationCode) -> Result<Instance> {
-        instances::add(self, name, location)
-    }
-
-    fn remove_instance(&self, name: &DatabaseName, location: &LocationCode) -> Result<()> {
-        instances::remove(self, name, location)
-    }
-
-    fn sync_database(&self, name: &DatabaseName, location: Option<&LocationCode>) -> Result<Vec<Synced>> {
-        instances::sync(self, name, location)
-    }
-
-    fn promote_instance(&self, name: &DatabaseName, location: &LocationCode) -> Result<Database> {
-        instances::promote(self, name, location)
-    }
-
-    fn connection(&self, name: &DatabaseName, location: Option<&LocationCode>) -> Result<Connection> {
-        instances::connection(self, name, location)
-    }
-
-    fn staging(&self) -> Result<Staging> {
-        staging::begin(self)
-    }
-
-    fn check(&self, fix: bool) -> Result<Vec<Finding>> {
-        check::run(self, fix)
     }
 }
 

@@ -2,7 +2,11 @@
 //! operation, and races for one data directory.
 
 use super::*;
-use crate::control::types::{InstanceState, Seed, Severity};
+use crate::control::names::DatabaseName;
+use crate::control::types::{CreateDatabase, DatabaseFilter, InstanceState, Seed, Severity};
+use crate::control::{
+    DatabaseOperations as _, GroupOperations as _, InstanceOperations as _, MaintenanceOperations as _,
+};
 use crate::engine::{Limits, Running, Site, Stray};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

@@ -46,8 +46,9 @@ pub use hostnames::{Route, label};
 pub use organization::Export;
 pub use uploads::Upload;
 
+use crate::control::Accounts;
 use crate::control::ControlPlane;
-use crate::control::accounts::{Accounts, ApiToken, Organization, User};
+use crate::control::accounts::{ApiToken, Organization, User};
 use crate::control::builtin_locations;
 use crate::control::embedded::Embedded;
 use crate::control::embedded::lock::{Lock, SERVER as SERVER_LOCK};

@@ -11,9 +11,9 @@
 use super::Shared;
 use super::pool::PlaneGuard;
 use super::store::{GroupTransferRow, OrganizationRow, TransferRow};
-use crate::control::ControlPlane as _;
 use crate::control::names::{DatabaseId, DatabaseName};
 use crate::control::types::ConfigurationPatch;
+use crate::control::{DatabaseOperations as _, GroupOperations as _};
 use crate::error::{Code, Error, Result};
 use crate::sync::lock;
 use std::collections::HashSet;

@@ -6,11 +6,11 @@ use super::organization::OrganizationPlane;
 use super::permission::Target;
 use super::store::Reading;
 use super::{Engines, Shared};
-use crate::control::ControlPlane as _;
 use crate::control::accounts::{OrganizationTotals, OrganizationUsage};
 use crate::control::embedded::Placed;
 use crate::control::names::DatabaseName;
 use crate::control::tokens::{DatabaseUsage, InstanceUsage, QueryUsage, Span, Usage};
+use crate::control::{DatabaseOperations as _, GroupOperations as _, InstanceOperations as _, UsageOperations};
 use crate::error::Result;
 use crate::sync::lock;
 use jiff::Timestamp;
@@ -26,6 +26,66 @@ pub(super) struct Traffic {
     /// Held from reading a counter until it is stored: an older value stored after a newer one would look like a
     /// counter that began anew.
     reading: Mutex<()>,
+}
+
+impl UsageOperations for OrganizationPlane<'_> {
+    fn database_usage(&self, name: &DatabaseName, span: Span) -> Result<DatabaseUsage> {
+        self.look_at(name, |plane| {
+            let placed = plane.placement(name)?;
+            self.shared.write_usage()?;
+            self.shared.read_counters(&placed)?;
+            let instances = plane.list_instances(name)?;
+            let (from, to) = days(span);
+            let used = self.shared.records().usage(placed.id.as_str(), &from, &to)?;
+            let mut total = Usage::default();
+            let mut all = Vec::new();
+            for instance in &instances {
+                let mut usage = used.get(instance.location.as_str()).copied().unwrap_or_default();
+                usage.storage_bytes = instance.size_bytes.unwrap_or(0);
+                all.push(InstanceUsage {
+                    uuid: instance.uuid.clone(),
+                    usage,
+                });
+            }
+            // Also of instances that do not exist any more.
+            for usage in used.values() {
+                total += *usage;
+            }
+            // Storage is that of the primary: replicas are only copies.
+            total.storage_bytes = instances.first().and_then(|primary| primary.size_bytes).unwrap_or(0);
+            Ok(DatabaseUsage {
+                uuid: placed.id.as_str().to_owned(),
+                instances: all,
+                usage: total,
+                total,
+            })
+        })
+    }
+
+    fn top_queries(&self, name: &DatabaseName) -> Result<Vec<QueryUsage>> {
+        self.look_at(name, |plane| {
+            let placed = plane.placement(name)?;
+            let engine = self.shared.sqld()?;
+            let mut all: Vec<QueryUsage> = Vec::new();
+            for (_, site) in &placed.sites {
+                for query in engine.usage(site)?.top_queries {
+                    match all.iter_mut().find(|known| known.query == query.query) {
+                        Some(known) => {
+                            known.rows_read += query.rows_read;
+                            known.rows_written += query.rows_written;
+                        }
+                        None => all.push(QueryUsage {
+                            query: query.query,
+                            rows_read: query.rows_read,
+                            rows_written: query.rows_written,
+                        }),
+                    }
+                }
+            }
+            all.sort_by_key(|query| std::cmp::Reverse(query.rows_read + query.rows_written));
+            Ok(all)
+        })
+    }
 }
 
 impl Traffic {
@@ -132,64 +192,6 @@ impl Shared {
 }
 
 impl OrganizationPlane<'_> {
-    pub(super) fn usage_of(&self, name: &DatabaseName, span: Span) -> Result<DatabaseUsage> {
-        self.look_at(name, |plane| {
-            let placed = plane.placement(name)?;
-            self.shared.write_usage()?;
-            self.shared.read_counters(&placed)?;
-            let instances = plane.list_instances(name)?;
-            let (from, to) = days(span);
-            let used = self.shared.records().usage(placed.id.as_str(), &from, &to)?;
-            let mut total = Usage::default();
-            let mut all = Vec::new();
-            for instance in &instances {
-                let mut usage = used.get(instance.location.as_str()).copied().unwrap_or_default();
-                usage.storage_bytes = instance.size_bytes.unwrap_or(0);
-                all.push(InstanceUsage {
-                    uuid: instance.uuid.clone(),
-                    usage,
-                });
-            }
-            // Also of instances that do not exist any more.
-            for usage in used.values() {
-                total += *usage;
-            }
-            // Storage is that of the primary: replicas are only copies.
-            total.storage_bytes = instances.first().and_then(|primary| primary.size_bytes).unwrap_or(0);
-            Ok(DatabaseUsage {
-                uuid: placed.id.as_str().to_owned(),
-                instances: all,
-                usage: total,
-                total,
-            })
-        })
-    }
-
-    pub(super) fn queries_of(&self, name: &DatabaseName) -> Result<Vec<QueryUsage>> {
-        self.look_at(name, |plane| {
-            let placed = plane.placement(name)?;
-            let engine = self.shared.sqld()?;
-            let mut all: Vec<QueryUsage> = Vec::new();
-            for (_, site) in &placed.sites {
-                for query in engine.usage(site)?.top_queries {
-                    match all.iter_mut().find(|known| known.query == query.query) {
-                        Some(known) => {
-                            known.rows_read += query.rows_read;
-                            known.rows_written += query.rows_written;
-                        }
-                        None => all.push(QueryUsage {
-                            query: query.query,
-                            rows_read: query.rows_read,
-                            rows_written: query.rows_written,
-                        }),
-                    }
-                }
-            }
-            all.sort_by_key(|query| std::cmp::Reverse(query.rows_read + query.rows_written));
-            Ok(all)
-        })
-    }
-
     pub(super) fn organization_usage(&self) -> Result<OrganizationUsage> {
         self.look(Target::Organization, |plane| {
             self.shared.write_usage()?;

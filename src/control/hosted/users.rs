@@ -2,7 +2,7 @@
 
 use super::store::{ApiTokenRow, OrganizationRow, Records, UserRow};
 use super::{PLAN, Shared, new_id, secrets};
-use crate::control::ControlPlane;
+use crate::control::GroupOperations as _;
 use crate::control::accounts::{MemberRole, OrganizationKind};
 use crate::control::names::{DEFAULT_GROUP, Username};
 use crate::control::types::NewGroup;

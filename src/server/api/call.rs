@@ -1,10 +1,9 @@
 //! A request, taken apart: the caller, the operation, the parameters. Names become types here, once.
 
 use super::body;
-use crate::control::ControlPlane;
-use crate::control::accounts::Accounts;
 use crate::control::hosted::{Caller, Hosted};
 use crate::control::names::OrganizationSlug;
+use crate::control::{Accounts, ControlPlane};
 use crate::error::{Code, Error, Result};
 use axum::body::Bytes;
 use axum::http::request::Parts;

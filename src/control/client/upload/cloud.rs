@@ -2,13 +2,14 @@
 //! failure on the way removes the database again.
 
 use super::{CHUNK, Retries, cannot_read, piece};
+use crate::control::Progress;
 use crate::control::client::api_error::CallSubject;
 use crate::control::client::http::Failed;
 use crate::control::client::{Client, about_database, wire};
 use crate::control::names::{DatabaseName, TokenId};
 use crate::control::tokens::{Expiration, NewToken};
 use crate::control::types::{CreateDatabase, Database};
-use crate::control::{ControlPlane, Progress};
+use crate::control::{DatabaseOperations as _, DatabaseTokenOperations as _};
 use crate::error::{Code, Error, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};

@@ -1,28 +1,29 @@
 //! Members of organizations, and invitations to become one.
 
 use super::CallerAccounts;
-use crate::control::accounts::{EndedAccess, Invite, MadeToken, Member, MemberRole, User};
+use crate::control::MemberOperations;
+use crate::control::accounts::{EndedAccess, MadeToken, Member, MemberRole};
+use crate::control::hosted::Entry;
 use crate::control::hosted::permission::{Action, Rights};
-use crate::control::hosted::store::{ApiTokenRow, DatabaseTokenRow, InviteRow, MemberRow, OrganizationRow, Records};
-use crate::control::hosted::{Entry, PLAN, Shared, secrets};
+use crate::control::hosted::store::{ApiTokenRow, DatabaseTokenRow, MemberRow, OrganizationRow, Records};
 use crate::control::names::{OrganizationSlug, Username};
 use crate::error::{Code, Error, Result};
-use crate::secret::Secret;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::json;
 
-/// The beginning of the text of invitations.
-const INVITATION: &str = "torso_invite_";
-
-/// How long an invitation is valid.
-const VALID: SignedDuration = SignedDuration::from_hours(7 * 24);
-
-impl CallerAccounts<'_> {
-    pub(super) fn member(&self, organization: &OrganizationRow, user: &Username) -> Result<MemberRow> {
-        member(&self.shared.records(), organization, user)
+impl MemberOperations for CallerAccounts<'_> {
+    fn list_members(&self, of: &OrganizationSlug) -> Result<Vec<Member>> {
+        let (organization, _) = self.allow(of, Action::SeeMembers, None)?;
+        let rows = self.shared.records().members(&organization.id)?;
+        Ok(rows.into_iter().map(told).collect())
     }
 
-    pub(super) fn admit(&self, of: &OrganizationSlug, user: &Username, role: MemberRole) -> Result<Member> {
+    fn get_member(&self, of: &OrganizationSlug, user: &Username) -> Result<Member> {
+        let (organization, _) = self.allow(of, Action::SeeMembers, None)?;
+        self.member(&organization, user).map(told)
+    }
+
+    fn add_member(&self, of: &OrganizationSlug, user: &Username, role: MemberRole) -> Result<Member> {
         let entry = Entry::new(
             "org-member-add",
             format!("added {user} to organization {of}"),
@@ -54,7 +55,7 @@ impl CallerAccounts<'_> {
         })
     }
 
-    pub(super) fn set_role(&self, of: &OrganizationSlug, user: &Username, role: MemberRole) -> Result<Member> {
+    fn update_member(&self, of: &OrganizationSlug, user: &Username, role: MemberRole) -> Result<Member> {
         let entry = Entry::new(
             "org-member-update",
             format!("changed the role of {user} in organization {of}"),
@@ -75,7 +76,7 @@ impl CallerAccounts<'_> {
         })
     }
 
-    pub(super) fn dismiss(&self, of: &OrganizationSlug, user: &Username, keep_tokens: bool) -> Result<EndedAccess> {
+    fn remove_member(&self, of: &OrganizationSlug, user: &Username, keep_tokens: bool) -> Result<EndedAccess> {
         // Every member may leave.
         let leaves = user == self.caller.username();
         let (code, doing, action) = if leaves {
@@ -127,75 +128,11 @@ impl CallerAccounts<'_> {
             })
         })
     }
+}
 
-    pub(super) fn invite(&self, of: &OrganizationSlug, email: &str, role: MemberRole) -> Result<Invite> {
-        let email = email.trim();
-        let entry = Entry::new(
-            "org-invite-create",
-            format!("invited somebody to organization {of}"),
-            json!({ "email": email.chars().take(LONGEST_EMAIL).collect::<String>(), "role": role }),
-        );
-        self.change(of, Action::ManageMembers, entry, |organization, rights| {
-            may_give(rights, role)?;
-            refuse_personal(organization)?;
-            let (before, after) = email.split_once('@').unwrap_or_default();
-            let plain = email.chars().all(|c| !c.is_control() && !c.is_whitespace());
-            if before.is_empty() || after.is_empty() || !plain || email.len() > LONGEST_EMAIL {
-                return Err(Error::new(Code::InvalidValue, format!("{email:?} is not an address"))
-                    .hint("use one such as ada@example.com"));
-            }
-            let text = secrets::secret(INVITATION)?;
-            let now = Timestamp::now();
-            let mut row = InviteRow {
-                id: 0,
-                organization_id: organization.id.clone(),
-                email: email.to_owned(),
-                role,
-                created_at: now,
-                expires_at: now
-                    .checked_add(VALID)
-                    .map_err(|error| Error::new(Code::Internal, "cannot tell the time").caused_by(error))?,
-            };
-            let records = self.shared.records();
-            records.write(|| {
-                if let Some(old) = records.invite(&organization.id, email)? {
-                    if old.expires_at > now {
-                        return Err(Error::new(
-                            Code::InviteExists,
-                            format!("{email} is invited to organization {of} already"),
-                        )
-                        .hint(format!("torso org invites remove {email} takes it back")));
-                    }
-                    records.delete_invite(old.id)?;
-                }
-                row.id = records.insert_invite(&row, &secrets::hash(&text))?;
-                Ok(())
-            })?;
-            let base = self.shared.public.base.as_str().trim_end_matches('/');
-            Ok(told_invite(
-                row,
-                Some(Secret::new(format!("{base}/signup?invite={text}"))),
-            ))
-        })
-    }
-
-    pub(super) fn uninvite(&self, of: &OrganizationSlug, email: &str) -> Result<()> {
-        let entry = Entry::new(
-            "org-invite-delete",
-            format!("took back an invitation to organization {of}"),
-            json!({ "email": email.chars().take(LONGEST_EMAIL).collect::<String>() }),
-        );
-        self.change(of, Action::ManageMembers, entry, |organization, _| {
-            let records = self.shared.records();
-            let row = records.invite(&organization.id, email)?.ok_or_else(|| {
-                Error::new(
-                    Code::InviteNotFound,
-                    format!("nobody of address {email:?} is invited to organization {of}"),
-                )
-                .hint("torso org invites list shows the invitations")
-            })?;
-            records.write(|| records.delete_invite(row.id)).map(drop)
-        })
+impl CallerAccounts<'_> {
+    pub(super) fn member(&self, organization: &OrganizationRow, user: &Username) -> Result<MemberRow> {
+        member(&self.shared.records(), organization, user)
     }
 }
 
@@ -213,49 +150,8 @@ fn member(records: &Records, organization: &OrganizationRow, user: &Username) ->
     })
 }
 
-/// Bytes of the longest e-mail address.
-const LONGEST_EMAIL: usize = 254;
-
-impl Shared {
-    /// Whether an invitation with a text can be accepted.
-    pub(in crate::control::hosted) fn is_invitation_open(&self, text: &str) -> Result<bool> {
-        let invite = self.records().invite_by_hash(&secrets::hash(text))?;
-        Ok(invite.is_some_and(|invite| invite.expires_at > Timestamp::now()))
-    }
-
-    /// Makes a new user of whoever has the text of an invitation, and a member of the organization. The user's API token.
-    pub(in crate::control::hosted) fn accept(&self, text: &str, username: &Username) -> Result<(User, Secret)> {
-        let invalid = || {
-            Error::new(
-                Code::InviteNotFound,
-                "the invitation is not valid: it was used, taken back, or is older than a week",
-            )
-            .hint("ask for another one")
-        };
-        let invite = self.records().invite_by_hash(&secrets::hash(text))?;
-        let invite = invite
-            .filter(|invite| invite.expires_at > Timestamp::now())
-            .ok_or_else(invalid)?;
-        let (user, token) = self.make_user(username, &invite.email, |records, user| {
-            // Two may have come with the same one.
-            if !records.delete_invite(invite.id)? {
-                return Err(invalid());
-            }
-            records.set_member(&invite.organization_id, &user.id, invite.role)
-        })?;
-        let user = User {
-            username: user.username,
-            name: user.name,
-            email: user.email,
-            avatar_url: String::new(),
-            plan: PLAN.to_owned(),
-        };
-        Ok((user, token))
-    }
-}
-
 /// Refuses to give or take a role above the caller's own.
-fn may_give(rights: &Rights, role: MemberRole) -> Result<()> {
+pub(super) fn may_give(rights: &Rights, role: MemberRole) -> Result<()> {
     if role <= rights.role {
         return Ok(());
     }
@@ -266,7 +162,7 @@ fn may_give(rights: &Rights, role: MemberRole) -> Result<()> {
     .hint("an owner of the organization may: torso org members list"))
 }
 
-fn refuse_personal(organization: &OrganizationRow) -> Result<()> {
+pub(super) fn refuse_personal(organization: &OrganizationRow) -> Result<()> {
     match organization.kind {
         crate::control::accounts::OrganizationKind::Team => Ok(()),
         crate::control::accounts::OrganizationKind::Personal => Err(Error::new(
@@ -316,16 +212,5 @@ pub(super) fn told(row: MemberRow) -> Member {
         username: row.username,
         role: row.role,
         email: row.email,
-    }
-}
-
-pub(super) fn told_invite(row: InviteRow, link: Option<Secret>) -> Invite {
-    Invite {
-        id: row.id,
-        email: row.email,
-        role: row.role,
-        accepted: false,
-        created_at: row.created_at,
-        link,
     }
 }

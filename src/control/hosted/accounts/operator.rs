@@ -2,41 +2,19 @@
 
 use super::CallerAccounts;
 use super::members::{another_owner, made_api_token, made_database_token};
-use crate::control::ControlPlane as _;
 use crate::control::accounts::{EndedAccess, MadeToken, OrganizationKind, QuotaSetting, ServerUser};
 use crate::control::hosted::Entry;
 use crate::control::hosted::store::{OrganizationRow, UserRow};
 use crate::control::names::{OrganizationSlug, Username};
 use crate::control::types::DatabaseFilter;
+use crate::control::{DatabaseOperations as _, ServerOperations};
 use crate::error::{Code, Error, Result};
 use crate::sync::lock;
 use jiff::Timestamp;
 use serde_json::json;
 
-impl CallerAccounts<'_> {
-    /// Refuses everybody but the operator, and limited tokens.
-    fn allow_operator(&self, doing: &str) -> Result<()> {
-        self.unlimited(doing)?;
-        let first = self.shared.records().users()?.into_iter().next();
-        if first.is_some_and(|first| first.id == self.caller.session.user_id) {
-            return Ok(());
-        }
-        Err(
-            Error::new(Code::Forbidden, format!("only the operator of the server may {doing}"))
-                .hint("the operator is the user of the server's first start"),
-        )
-    }
-
-    /// Does what only the operator may, and writes it into the operator's own audit log.
-    fn operate<T>(&self, doing: &str, entry: Entry, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        let result = self.allow_operator(doing).and_then(|()| work());
-        let personal = self.personal()?;
-        self.shared
-            .note(&personal.id, self.caller, entry, result.as_ref().err());
-        result
-    }
-
-    pub(super) fn server_users(&self) -> Result<Vec<ServerUser>> {
+impl ServerOperations for CallerAccounts<'_> {
+    fn list_users(&self) -> Result<Vec<ServerUser>> {
         self.allow_operator("list its users")?;
         self.shared.write_uses();
         let now = Timestamp::now();
@@ -65,6 +43,81 @@ impl CallerAccounts<'_> {
         Ok(told)
     }
 
+    fn disable_user(&self, user: &Username) -> Result<EndedAccess> {
+        let entry = Entry::new(
+            "user-disable",
+            format!("ended every token of user {user}"),
+            json!({ "user": user }),
+        );
+        self.operate("disable users", entry, || {
+            let row = self.endable(user)?;
+            self.end_tokens(&row)
+        })
+    }
+
+    fn remove_user(&self, user: &Username) -> Result<EndedAccess> {
+        let entry = Entry::new(
+            "user-delete",
+            format!("removed user {user} from the server"),
+            json!({ "user": user }),
+        );
+        self.operate("remove users", entry, || {
+            let row = self.endable(user)?;
+            let all = self.shared.records().organizations_of(&row.id)?;
+            for organization in all.iter().filter(|row| row.kind == OrganizationKind::Team) {
+                let records = self.shared.records();
+                let members = records.members(&organization.id)?;
+                if let Some(member) = members.iter().find(|member| member.user_id == row.id) {
+                    another_owner(&members, member, &organization.slug)?;
+                }
+            }
+            let personal = all.into_iter().find(|row| row.kind == OrganizationKind::Personal);
+            match personal {
+                Some(personal) => self.remove_with(&row, &personal),
+                None => self.remove_row(&row, None),
+            }
+        })
+    }
+
+    fn list_quotas(&self) -> Result<Vec<QuotaSetting>> {
+        self.allow_operator("see quotas")?;
+        self.shared.quota_settings()
+    }
+
+    fn set_quota(&self, quota: &QuotaSetting) -> Result<()> {
+        let entry = Entry::new("quota-set", format!("set the quota {}", quota.name), json!(quota));
+        self.operate("set quotas", entry, || {
+            let slug = quota.organization.as_ref().map(OrganizationSlug::as_str);
+            self.shared.set_quota(&quota.name, slug, quota.value)?;
+            self.shared.look_at_storage();
+            Ok(())
+        })
+    }
+}
+
+impl CallerAccounts<'_> {
+    /// Refuses everybody but the operator, and limited tokens.
+    fn allow_operator(&self, doing: &str) -> Result<()> {
+        self.unlimited(doing)?;
+        let first = self.shared.records().users()?.into_iter().next();
+        if first.is_some_and(|first| first.id == self.caller.session.user_id) {
+            return Ok(());
+        }
+        Err(
+            Error::new(Code::Forbidden, format!("only the operator of the server may {doing}"))
+                .hint("the operator is the user of the server's first start"),
+        )
+    }
+
+    /// Does what only the operator may, and writes it into the operator's own audit log.
+    fn operate<T>(&self, doing: &str, entry: Entry, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let result = self.allow_operator(doing).and_then(|()| work());
+        let personal = self.personal()?;
+        self.shared
+            .note(&personal.id, self.caller, entry, result.as_ref().err());
+        result
+    }
+
     /// A user whose access may be ended.
     fn endable(&self, user: &Username) -> Result<UserRow> {
         let row = self.shared.records().user(user.as_str())?.ok_or_else(|| {
@@ -79,18 +132,6 @@ impl CallerAccounts<'_> {
             .hint("end single tokens with torso auth api-tokens revoke"));
         }
         Ok(row)
-    }
-
-    pub(super) fn disable(&self, user: &Username) -> Result<EndedAccess> {
-        let entry = Entry::new(
-            "user-disable",
-            format!("ended every token of user {user}"),
-            json!({ "user": user }),
-        );
-        self.operate("disable users", entry, || {
-            let row = self.endable(user)?;
-            self.end_tokens(&row)
-        })
     }
 
     /// Ends every token that a user has or made.
@@ -124,30 +165,6 @@ impl CallerAccounts<'_> {
         Ok(EndedAccess {
             tokens,
             tokens_ended: true,
-        })
-    }
-
-    pub(super) fn remove(&self, user: &Username) -> Result<EndedAccess> {
-        let entry = Entry::new(
-            "user-delete",
-            format!("removed user {user} from the server"),
-            json!({ "user": user }),
-        );
-        self.operate("remove users", entry, || {
-            let row = self.endable(user)?;
-            let all = self.shared.records().organizations_of(&row.id)?;
-            for organization in all.iter().filter(|row| row.kind == OrganizationKind::Team) {
-                let records = self.shared.records();
-                let members = records.members(&organization.id)?;
-                if let Some(member) = members.iter().find(|member| member.user_id == row.id) {
-                    another_owner(&members, member, &organization.slug)?;
-                }
-            }
-            let personal = all.into_iter().find(|row| row.kind == OrganizationKind::Personal);
-            match personal {
-                Some(personal) => self.remove_with(&row, &personal),
-                None => self.remove_row(&row, None),
-            }
         })
     }
 
@@ -192,20 +209,5 @@ impl CallerAccounts<'_> {
         })?;
         self.shared.sessions.forget();
         Ok(ended)
-    }
-
-    pub(super) fn quota_settings(&self) -> Result<Vec<QuotaSetting>> {
-        self.allow_operator("see quotas")?;
-        self.shared.quota_settings()
-    }
-
-    pub(super) fn change_quota(&self, quota: &QuotaSetting) -> Result<()> {
-        let entry = Entry::new("quota-set", format!("set the quota {}", quota.name), json!(quota));
-        self.operate("set quotas", entry, || {
-            let slug = quota.organization.as_ref().map(OrganizationSlug::as_str);
-            self.shared.set_quota(&quota.name, slug, quota.value)?;
-            self.shared.look_at_storage();
-            Ok(())
-        })
     }
 }

@@ -1,36 +1,31 @@
 //! Organizations.
 
 use super::{CallerAccounts, tokens};
-use crate::control::ControlPlane as _;
-use crate::control::accounts::{MemberRole, Organization, OrganizationKind, OrganizationPatch};
+use crate::control::accounts::{
+    AuditPage, MemberRole, Organization, OrganizationKind, OrganizationPatch, OrganizationUsage, Pagination, Plan,
+    Subscription,
+};
 use crate::control::hosted::permission::Action;
 use crate::control::hosted::store::{OrganizationRow, Records};
 use crate::control::hosted::{Entry, PLAN, new_id};
 use crate::control::names::OrganizationSlug;
 use crate::control::types::DatabaseFilter;
+use crate::control::{DatabaseOperations as _, OrganizationOperations};
 use crate::error::{Code, Error, Result};
 use crate::sync::lock;
 use jiff::Timestamp;
 use serde_json::json;
 use std::sync::atomic::Ordering;
 
+/// Entries of the audit log on a page: the default and the maximum.
+const PAGE: u64 = 25;
+const LARGEST_PAGE: u64 = 1000;
+
 /// Characters of the longest name.
 const LONGEST_NAME: usize = 100;
 
-/// Refuses a new organization whose slug is taken, by another one or by a user's name.
-fn free(records: &Records, row: &OrganizationRow) -> Result<()> {
-    if records.organization(row.slug.as_str())?.is_none() && records.user(row.slug.as_str())?.is_none() {
-        return Ok(());
-    }
-    Err(Error::new(
-        Code::OrganizationExists,
-        format!("an organization {} exists already", row.slug),
-    )
-    .hint("choose another name"))
-}
-
-impl CallerAccounts<'_> {
-    pub(super) fn organizations(&self) -> Result<Vec<Organization>> {
+impl OrganizationOperations for CallerAccounts<'_> {
+    fn list_organizations(&self) -> Result<Vec<Organization>> {
         let session = &self.caller.session;
         let mut rows = self.shared.records().organizations_of(&session.user_id)?;
         if let Some(only) = &session.organization_id {
@@ -39,35 +34,7 @@ impl CallerAccounts<'_> {
         Ok(rows.into_iter().map(|row| self.organization(row)).collect())
     }
 
-    /// A dry run of making an organization.
-    pub(in crate::control::hosted) fn planned(&self, name: &str) -> Result<Organization> {
-        let row = self.row(name)?;
-        free(&self.shared.records(), &row)?;
-        Ok(self.organization(row))
-    }
-
-    fn row(&self, name: &str) -> Result<OrganizationRow> {
-        self.unlimited("create organizations")?;
-        if name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
-            return Err(Error::new(
-                Code::InvalidValue,
-                "the name of the organization is too long or has control characters",
-            )
-            .hint(format!("use up to {LONGEST_NAME} characters")));
-        }
-        Ok(OrganizationRow {
-            id: new_id(),
-            slug: tokens::slug(name)?,
-            name: name.trim().to_owned(),
-            kind: OrganizationKind::Team,
-            plan: PLAN.to_owned(),
-            overages: false,
-            require_mfa: false,
-            created_at: Timestamp::now(),
-        })
-    }
-
-    pub(super) fn found(&self, name: &str) -> Result<Organization> {
+    fn create_organization(&self, name: &str) -> Result<Organization> {
         let row = self.row(name)?;
         {
             let records = self.shared.records();
@@ -87,7 +54,12 @@ impl CallerAccounts<'_> {
         Ok(self.organization(row))
     }
 
-    pub(super) fn update(&self, slug: &OrganizationSlug, patch: &OrganizationPatch) -> Result<Organization> {
+    fn get_organization(&self, slug: &OrganizationSlug) -> Result<Organization> {
+        let (row, _) = self.shared.rights(self.caller, Some(slug))?;
+        Ok(self.organization(row))
+    }
+
+    fn update_organization(&self, slug: &OrganizationSlug, patch: &OrganizationPatch) -> Result<Organization> {
         let entry = Entry::new(
             "org-set-overages",
             format!("changed organization {slug}"),
@@ -112,7 +84,7 @@ impl CallerAccounts<'_> {
         })
     }
 
-    pub(super) fn dissolve(&self, slug: &OrganizationSlug) -> Result<()> {
+    fn delete_organization(&self, slug: &OrganizationSlug) -> Result<()> {
         let entry = Entry::new(
             "org-delete",
             format!("deleted organization {slug}"),
@@ -149,6 +121,93 @@ impl CallerAccounts<'_> {
             // There are no databases in it any more, so files that cannot be removed do no harm.
             let _ = std::fs::remove_dir_all(self.shared.plane_pool.dir(&row.id));
             Ok(())
+        })
+    }
+
+    fn audit_log(&self, of: &OrganizationSlug, page: u64, page_size: u64) -> Result<AuditPage> {
+        let (organization, _) = self.allow(of, Action::SeeAudit, None)?;
+        let page = page.max(1);
+        let page_size = match page_size {
+            0 => PAGE,
+            size => size.min(LARGEST_PAGE),
+        };
+        let records = self.shared.records();
+        let total_rows = records.count_audit(&organization.id)?;
+        let skip = (page - 1).saturating_mul(page_size);
+        Ok(AuditPage {
+            audit_logs: records.audit_page(&organization.id, skip, page_size)?,
+            pagination: Pagination {
+                page,
+                page_size,
+                total_pages: total_rows.div_ceil(page_size),
+                total_rows,
+            },
+        })
+    }
+
+    fn list_plans(&self) -> Result<Vec<Plan>> {
+        Ok(vec![Plan {
+            name: PLAN.to_owned(),
+            price: "0".to_owned(),
+            prices: Vec::new(),
+            quotas: self.shared.plan_quotas()?,
+        }])
+    }
+
+    fn subscription(&self, of: &OrganizationSlug) -> Result<Subscription> {
+        let (organization, _) = self.shared.rights(self.caller, Some(of))?;
+        Ok(Subscription {
+            name: organization.plan.clone(),
+            plan: organization.plan,
+            timeline: String::new(),
+            overages: organization.overages,
+        })
+    }
+
+    fn organization_usage(&self, of: &OrganizationSlug) -> Result<OrganizationUsage> {
+        let tenant = self.shared.organization_plane(self.caller, Some(of))?;
+        tenant.organization_usage()
+    }
+}
+
+/// Refuses a new organization whose slug is taken, by another one or by a user's name.
+fn free(records: &Records, row: &OrganizationRow) -> Result<()> {
+    if records.organization(row.slug.as_str())?.is_none() && records.user(row.slug.as_str())?.is_none() {
+        return Ok(());
+    }
+    Err(Error::new(
+        Code::OrganizationExists,
+        format!("an organization {} exists already", row.slug),
+    )
+    .hint("choose another name"))
+}
+
+impl CallerAccounts<'_> {
+    /// A dry run of making an organization.
+    pub(in crate::control::hosted) fn planned(&self, name: &str) -> Result<Organization> {
+        let row = self.row(name)?;
+        free(&self.shared.records(), &row)?;
+        Ok(self.organization(row))
+    }
+
+    fn row(&self, name: &str) -> Result<OrganizationRow> {
+        self.unlimited("create organizations")?;
+        if name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
+            return Err(Error::new(
+                Code::InvalidValue,
+                "the name of the organization is too long or has control characters",
+            )
+            .hint(format!("use up to {LONGEST_NAME} characters")));
+        }
+        Ok(OrganizationRow {
+            id: new_id(),
+            slug: tokens::slug(name)?,
+            name: name.trim().to_owned(),
+            kind: OrganizationKind::Team,
+            plan: PLAN.to_owned(),
+            overages: false,
+            require_mfa: false,
+            created_at: Timestamp::now(),
         })
     }
 

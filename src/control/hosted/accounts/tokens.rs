@@ -1,20 +1,24 @@
 //! The user, and the user's API tokens.
 
 use super::CallerAccounts;
-use crate::control::ControlPlane as _;
 use crate::control::accounts::{ApiToken, AuditEntry, MintedApiToken, NewApiToken, User};
 use crate::control::hosted::permission::{Action, Scope, Scopes, Target, permission};
 use crate::control::hosted::store::{ApiTokenRow, OrganizationRow, UserRow};
 use crate::control::hosted::{API_TOKEN, Entry, PLAN, Shared, new_id, prefix, secrets};
 use crate::control::names::{GroupName, OrganizationSlug, TokenName, Username};
 use crate::control::tokens::Expiration;
+use crate::control::{ApiTokenOperations, GroupOperations as _};
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-impl CallerAccounts<'_> {
-    pub(super) fn user(&self) -> Result<User> {
+impl ApiTokenOperations for CallerAccounts<'_> {
+    fn validate(&self) -> Result<Option<Timestamp>> {
+        Ok(self.caller.expires_at())
+    }
+
+    fn current_user(&self) -> Result<User> {
         let name = self.caller.username();
         let row = self.shared.records().user(name.as_str())?.ok_or_else(|| {
             Error::new(Code::Unauthenticated, format!("there is no user {name} any more"))
@@ -29,12 +33,69 @@ impl CallerAccounts<'_> {
         })
     }
 
-    pub(super) fn tokens(&self) -> Result<Vec<ApiToken>> {
+    fn list_api_tokens(&self) -> Result<Vec<ApiToken>> {
         self.shared.write_uses();
         let rows = self.shared.records().api_tokens(&self.caller.session.user_id)?;
         rows.into_iter().map(|row| self.told(row)).collect()
     }
 
+    fn create_api_token(&self, name: &TokenName, new: &NewApiToken) -> Result<MintedApiToken> {
+        let entry = Entry::new(
+            "user-token-create",
+            format!("created API token {name}"),
+            json!({ "token": name, "organization": new.organization, "group": new.group, "scopes": new.scopes }),
+        );
+        let result = self.make(name, new);
+        if let Ok(personal) = self.personal() {
+            self.shared
+                .note(&personal.id, self.caller, entry, result.as_ref().err());
+        }
+        result
+    }
+
+    fn revoke_api_token(&self, name: &TokenName) -> Result<()> {
+        let entry = Entry::new(
+            "user-token-revoke",
+            format!("revoked API token {name}"),
+            json!({ "token": name }),
+        );
+        let personal = self.personal()?;
+        let result = (|| {
+            let records = self.shared.records();
+            let found = records.api_token(&self.caller.session.user_id, name.as_str())?;
+            let row = found.ok_or_else(|| {
+                Error::new(Code::TokenNotFound, format!("you have no API token {name}"))
+                    .hint("torso auth api-tokens list shows them")
+            })?;
+            // A restricted token may revoke itself, and no other.
+            if row.id != self.caller.session.token_id {
+                self.unlimited("revoke other tokens")?;
+            }
+            records.write(|| records.delete_api_token(&row.id))?;
+            self.shared.sessions.forget();
+            Ok(())
+        })();
+        self.shared
+            .note(&personal.id, self.caller, entry, result.as_ref().err());
+        result
+    }
+
+    fn invalidate_sessions(&self) -> Result<Timestamp> {
+        self.unlimited("end all sessions")?;
+        let personal = self.personal()?;
+        let now = Timestamp::now();
+        {
+            let records = self.shared.records();
+            records.write(|| records.delete_api_tokens_of(&self.caller.session.user_id))?;
+            self.shared.sessions.forget();
+        }
+        let entry = Entry::new("user-sessions-invalidate", "ended all sessions", json!({}));
+        self.shared.note(&personal.id, self.caller, entry, None);
+        Ok(now)
+    }
+}
+
+impl CallerAccounts<'_> {
     /// The API tokens that are restricted to an organization, with whoever made them: of all members for those who manage
     /// them, else the caller's own.
     pub(in crate::control::hosted) fn organization_tokens(
@@ -92,20 +153,6 @@ impl CallerAccounts<'_> {
     fn group_name(&self, organization: &OrganizationRow, uuid: &str) -> Result<Option<GroupName>> {
         let all = self.shared.plane_of(organization)?.list_groups()?;
         Ok(all.into_iter().find(|group| group.uuid == uuid).map(|group| group.name))
-    }
-
-    pub(super) fn mint(&self, name: &TokenName, new: &NewApiToken) -> Result<MintedApiToken> {
-        let entry = Entry::new(
-            "user-token-create",
-            format!("created API token {name}"),
-            json!({ "token": name, "organization": new.organization, "group": new.group, "scopes": new.scopes }),
-        );
-        let result = self.make(name, new);
-        if let Ok(personal) = self.personal() {
-            self.shared
-                .note(&personal.id, self.caller, entry, result.as_ref().err());
-        }
-        result
     }
 
     fn make(&self, name: &TokenName, new: &NewApiToken) -> Result<MintedApiToken> {
@@ -178,47 +225,6 @@ impl CallerAccounts<'_> {
             token: self.told(row)?,
             value: Secret::new(text),
         })
-    }
-
-    pub(super) fn revoke(&self, name: &TokenName) -> Result<()> {
-        let entry = Entry::new(
-            "user-token-revoke",
-            format!("revoked API token {name}"),
-            json!({ "token": name }),
-        );
-        let personal = self.personal()?;
-        let result = (|| {
-            let records = self.shared.records();
-            let found = records.api_token(&self.caller.session.user_id, name.as_str())?;
-            let row = found.ok_or_else(|| {
-                Error::new(Code::TokenNotFound, format!("you have no API token {name}"))
-                    .hint("torso auth api-tokens list shows them")
-            })?;
-            // A restricted token may revoke itself, and no other.
-            if row.id != self.caller.session.token_id {
-                self.unlimited("revoke other tokens")?;
-            }
-            records.write(|| records.delete_api_token(&row.id))?;
-            self.shared.sessions.forget();
-            Ok(())
-        })();
-        self.shared
-            .note(&personal.id, self.caller, entry, result.as_ref().err());
-        result
-    }
-
-    pub(super) fn invalidate(&self) -> Result<Timestamp> {
-        self.unlimited("end all sessions")?;
-        let personal = self.personal()?;
-        let now = Timestamp::now();
-        {
-            let records = self.shared.records();
-            records.write(|| records.delete_api_tokens_of(&self.caller.session.user_id))?;
-            self.shared.sessions.forget();
-        }
-        let entry = Entry::new("user-sessions-invalidate", "ended all sessions", json!({}));
-        self.shared.note(&personal.id, self.caller, entry, None);
-        Ok(now)
     }
 }
 

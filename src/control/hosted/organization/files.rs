@@ -5,7 +5,7 @@ use crate::control::hosted::permission::{Action, Target};
 use crate::control::hosted::{Entry, Route, Shared, Upload};
 use crate::control::names::{DatabaseName, LocationCode, OrganizationSlug};
 use crate::control::types::{CreateDatabase, Database, Seed};
-use crate::control::{ControlPlane as _, Staging};
+use crate::control::{MaintenanceOperations as _, Staging};
 use crate::error::{Code, Error, Result};
 use serde_json::json;
 use std::fs::File;

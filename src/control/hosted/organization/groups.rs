@@ -1,27 +1,152 @@
 //! Groups of an organization. After a change, the labels of the group's databases are updated.
 
 use super::OrganizationPlane;
-use crate::control::ControlPlane as _;
 use crate::control::hosted::Entry;
 use crate::control::hosted::hostnames::label;
 use crate::control::hosted::permission::{Action, Target, permission};
 use crate::control::names::{GroupName, LocationCode};
 use crate::control::types::{DatabaseFilter, Group, GroupConfiguration, GroupConfigurationPatch, NewGroup};
+use crate::control::{DatabaseOperations as _, GroupOperations};
 use crate::error::Result;
 use serde_json::json;
 
-pub(super) fn list(tenant: &OrganizationPlane<'_>) -> Result<Vec<Group>> {
-    tenant.look(Target::Visible, |plane| {
-        let mut all = plane.list_groups()?;
-        if let Some(own) = &tenant.rights.group {
-            all.retain(|group| group.name == *own);
-        }
-        Ok(all)
-    })
-}
+impl GroupOperations for OrganizationPlane<'_> {
+    fn list_groups(&self) -> Result<Vec<Group>> {
+        self.look(Target::Visible, |plane| {
+            let mut all = plane.list_groups()?;
+            if let Some(own) = &self.rights.group {
+                all.retain(|group| group.name == *own);
+            }
+            Ok(all)
+        })
+    }
 
-pub(super) fn create(tenant: &OrganizationPlane<'_>, new: &NewGroup) -> Result<Group> {
-    create_with_uuid(tenant, uuid::Uuid::new_v4().to_string(), new)
+    fn create_group(&self, new: &NewGroup) -> Result<Group> {
+        create_with_uuid(self, uuid::Uuid::new_v4().to_string(), new)
+    }
+
+    fn get_group(&self, name: &GroupName) -> Result<Group> {
+        self.look(Target::Group(name), |plane| plane.get_group(name))
+    }
+
+    fn rename_group(&self, name: &GroupName, to: &GroupName) -> Result<Group> {
+        let entry = Entry::new(
+            "group-rename",
+            format!("renamed group {name} to {to}"),
+            json!({ "group": name, "to": to }),
+        );
+        self.change(Action::ConfigureGroup, Target::Group(name), entry, |plane| {
+            let group = plane.rename_group(name, to)?;
+            self.publish_all()?;
+            Ok(group)
+        })
+    }
+
+    fn delete_group(&self, name: &GroupName) -> Result<Group> {
+        let entry = Entry::new(
+            "group-delete",
+            format!("deleted group {name}"),
+            json!({ "group": name }),
+        );
+        self.change(Action::DeleteGroup, Target::Group(name), entry, |plane| {
+            let group = plane.get_group(name)?;
+            let mut doomed = Vec::new();
+            // A copy of what is on its way would live on.
+            let mut alone = vec![self.shared.transfers.begin(&group.uuid, &format!("group {name}"))?];
+            for placed in plane.placements()?.into_iter().filter(|placed| placed.group == *name) {
+                let what = format!("database {}", placed.name);
+                alone.push(self.shared.transfers.begin(placed.id.as_str(), &what)?);
+                doomed.push(placed.id);
+            }
+            self.shared.removed(plane.delete_group(name).map(drop))?;
+            self.publish_all()?;
+            self.forget(&doomed, Some(&group.uuid));
+            Ok(group)
+        })
+    }
+
+    fn add_group_location(&self, name: &GroupName, location: &LocationCode) -> Result<Group> {
+        let entry = Entry::new(
+            "group-location-add",
+            format!("added location {location} to group {name}"),
+            json!({ "group": name, "location": location }),
+        );
+        self.change(Action::ConfigureGroup, Target::Group(name), entry, |plane| {
+            self.offered(location)?;
+            let _making = self.making()?;
+            self.room_for_location(plane, location)?;
+            let members = plane.list_databases(&DatabaseFilter {
+                group: Some(name.clone()),
+                ..DatabaseFilter::default()
+            })?;
+            let mut reservations = Vec::new();
+            for database in &members {
+                let wanted = vec![label(&database.name, &self.organization.slug, Some(location))];
+                reservations.push(self.shared.hostnames.reserve(wanted, Some(&database.id))?);
+            }
+            let group = plane.add_group_location(name, location)?;
+            self.publish_all()?;
+            Ok(group)
+        })
+    }
+
+    fn remove_group_location(&self, name: &GroupName, location: &LocationCode) -> Result<Group> {
+        let entry = Entry::new(
+            "group-location-remove",
+            format!("removed location {location} from group {name}"),
+            json!({ "group": name, "location": location }),
+        );
+        self.change(Action::ConfigureGroup, Target::Group(name), entry, |plane| {
+            self.shared
+                .removed(plane.remove_group_location(name, location).map(drop))?;
+            self.publish_all()?;
+            plane.get_group(name)
+        })
+    }
+
+    fn promote_group(&self, name: &GroupName, location: &LocationCode) -> Result<Group> {
+        let entry = Entry::new(
+            "group-promote",
+            format!("promoted {location} in group {name}"),
+            json!({ "group": name, "location": location }),
+        );
+        self.change(Action::ConfigureGroup, Target::Group(name), entry, |plane| {
+            let group = plane.promote_group(name, location)?;
+            self.publish_all()?;
+            Ok(group)
+        })
+    }
+
+    fn get_group_configuration(&self, name: &GroupName) -> Result<GroupConfiguration> {
+        self.look(Target::Group(name), |plane| plane.get_group_configuration(name))
+    }
+
+    fn update_group_configuration(
+        &self,
+        name: &GroupName,
+        patch: &GroupConfigurationPatch,
+    ) -> Result<GroupConfiguration> {
+        let (action, code, doing) = match patch.delete_protection {
+            None => (
+                Action::ConfigureGroup,
+                "group-configure",
+                "changed the configuration of",
+            ),
+            Some(true) => (Action::Protect, "group-protect", "protected"),
+            Some(false) => (Action::Protect, "group-unprotect", "unprotected"),
+        };
+        let entry = Entry::new(
+            code,
+            format!("{doing} group {name}"),
+            json!({ "group": name, "changes": patch }),
+        );
+        self.change(action, Target::Group(name), entry, |plane| {
+            if patch.isolation.is_some() && action == Action::Protect {
+                permission(&self.rights, Action::ConfigureGroup, Target::Group(name))?;
+            }
+            plane.update_group_configuration(name, patch)
+        })
+    }
 }
 
 /// The same with a uuid that was chosen before.
@@ -36,133 +161,5 @@ pub(super) fn create_with_uuid(tenant: &OrganizationPlane<'_>, uuid: String, new
         let _making = tenant.making()?;
         tenant.room_for_group(plane, &new.location)?;
         plane.create_group_with_uuid(uuid, new)
-    })
-}
-
-pub(super) fn get(tenant: &OrganizationPlane<'_>, name: &GroupName) -> Result<Group> {
-    tenant.look(Target::Group(name), |plane| plane.get_group(name))
-}
-
-pub(super) fn rename(tenant: &OrganizationPlane<'_>, name: &GroupName, to: &GroupName) -> Result<Group> {
-    let entry = Entry::new(
-        "group-rename",
-        format!("renamed group {name} to {to}"),
-        json!({ "group": name, "to": to }),
-    );
-    tenant.change(Action::ConfigureGroup, Target::Group(name), entry, |plane| {
-        let group = plane.rename_group(name, to)?;
-        tenant.publish_all()?;
-        Ok(group)
-    })
-}
-
-pub(super) fn delete(tenant: &OrganizationPlane<'_>, name: &GroupName) -> Result<Group> {
-    let entry = Entry::new(
-        "group-delete",
-        format!("deleted group {name}"),
-        json!({ "group": name }),
-    );
-    tenant.change(Action::DeleteGroup, Target::Group(name), entry, |plane| {
-        let group = plane.get_group(name)?;
-        let mut doomed = Vec::new();
-        // A copy of what is on its way would live on.
-        let mut alone = vec![tenant.shared.transfers.begin(&group.uuid, &format!("group {name}"))?];
-        for placed in plane.placements()?.into_iter().filter(|placed| placed.group == *name) {
-            let what = format!("database {}", placed.name);
-            alone.push(tenant.shared.transfers.begin(placed.id.as_str(), &what)?);
-            doomed.push(placed.id);
-        }
-        tenant.shared.removed(plane.delete_group(name).map(drop))?;
-        tenant.publish_all()?;
-        tenant.forget(&doomed, Some(&group.uuid));
-        Ok(group)
-    })
-}
-
-pub(super) fn add_location(tenant: &OrganizationPlane<'_>, name: &GroupName, location: &LocationCode) -> Result<Group> {
-    let entry = Entry::new(
-        "group-location-add",
-        format!("added location {location} to group {name}"),
-        json!({ "group": name, "location": location }),
-    );
-    tenant.change(Action::ConfigureGroup, Target::Group(name), entry, |plane| {
-        tenant.offered(location)?;
-        let _making = tenant.making()?;
-        tenant.room_for_location(plane, location)?;
-        let members = plane.list_databases(&DatabaseFilter {
-            group: Some(name.clone()),
-            ..DatabaseFilter::default()
-        })?;
-        let mut reservations = Vec::new();
-        for database in &members {
-            let wanted = vec![label(&database.name, &tenant.organization.slug, Some(location))];
-            reservations.push(tenant.shared.hostnames.reserve(wanted, Some(&database.id))?);
-        }
-        let group = plane.add_group_location(name, location)?;
-        tenant.publish_all()?;
-        Ok(group)
-    })
-}
-
-pub(super) fn remove_location(
-    tenant: &OrganizationPlane<'_>,
-    name: &GroupName,
-    location: &LocationCode,
-) -> Result<Group> {
-    let entry = Entry::new(
-        "group-location-remove",
-        format!("removed location {location} from group {name}"),
-        json!({ "group": name, "location": location }),
-    );
-    tenant.change(Action::ConfigureGroup, Target::Group(name), entry, |plane| {
-        tenant
-            .shared
-            .removed(plane.remove_group_location(name, location).map(drop))?;
-        tenant.publish_all()?;
-        plane.get_group(name)
-    })
-}
-
-pub(super) fn promote(tenant: &OrganizationPlane<'_>, name: &GroupName, location: &LocationCode) -> Result<Group> {
-    let entry = Entry::new(
-        "group-promote",
-        format!("promoted {location} in group {name}"),
-        json!({ "group": name, "location": location }),
-    );
-    tenant.change(Action::ConfigureGroup, Target::Group(name), entry, |plane| {
-        let group = plane.promote_group(name, location)?;
-        tenant.publish_all()?;
-        Ok(group)
-    })
-}
-
-pub(super) fn get_configuration(tenant: &OrganizationPlane<'_>, name: &GroupName) -> Result<GroupConfiguration> {
-    tenant.look(Target::Group(name), |plane| plane.get_group_configuration(name))
-}
-
-pub(super) fn update_configuration(
-    tenant: &OrganizationPlane<'_>,
-    name: &GroupName,
-    patch: &GroupConfigurationPatch,
-) -> Result<GroupConfiguration> {
-    let (action, code, doing) = match patch.delete_protection {
-        None => (
-            Action::ConfigureGroup,
-            "group-configure",
-            "changed the configuration of",
-        ),
-        Some(true) => (Action::Protect, "group-protect", "protected"),
-        Some(false) => (Action::Protect, "group-unprotect", "unprotected"),
-    };
-    let entry = Entry::new(
-        code,
-        format!("{doing} group {name}"),
-        json!({ "group": name, "changes": patch }),
-    );
-    tenant.change(action, Target::Group(name), entry, |plane| {
-        if patch.isolation.is_some() && action == Action::Protect {
-            permission(&tenant.rights, Action::ConfigureGroup, Target::Group(name))?;
-        }
-        plane.update_group_configuration(name, patch)
     })
 }

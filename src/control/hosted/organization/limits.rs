@@ -2,12 +2,12 @@
 //! them.
 
 use super::OrganizationPlane;
-use crate::control::ControlPlane as _;
 use crate::control::accounts::Quotas;
 use crate::control::embedded::Embedded;
 use crate::control::hosted::pool::PlaneGuard;
 use crate::control::names::{DEFAULT_GROUP, DatabaseId, LocationCode};
 use crate::control::types::{CreateDatabase, Database, DatabaseFilter, Group};
+use crate::control::{DatabaseOperations as _, GroupOperations as _};
 use crate::error::{Code, Error, Result};
 use std::collections::BTreeSet;
 

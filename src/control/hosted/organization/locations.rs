@@ -1,7 +1,7 @@
 //! Locations as clients see them: those that the server offers, without their directories.
 
 use super::OrganizationPlane;
-use crate::control::ControlPlane as _;
+use crate::control::LocationOperations;
 use crate::control::hosted::Entry;
 use crate::control::hosted::permission::{Action, Target};
 use crate::control::names::LocationCode;
@@ -9,59 +9,61 @@ use crate::control::types::{Location, NewLocation};
 use crate::error::{Code, Error, Result};
 use serde_json::json;
 
-pub(super) fn list(tenant: &OrganizationPlane<'_>) -> Result<Vec<Location>> {
-    tenant.look(Target::Visible, |plane| {
-        let all = plane.list_locations()?;
-        Ok(all
-            .into_iter()
-            .filter(|location| tenant.offers(&location.code))
-            .map(outside)
-            .collect())
-    })
-}
+impl LocationOperations for OrganizationPlane<'_> {
+    fn list_locations(&self) -> Result<Vec<Location>> {
+        self.look(Target::Visible, |plane| {
+            let all = plane.list_locations()?;
+            Ok(all
+                .into_iter()
+                .filter(|location| self.offers(&location.code))
+                .map(outside)
+                .collect())
+        })
+    }
 
-pub(super) fn get(tenant: &OrganizationPlane<'_>, code: &LocationCode) -> Result<Location> {
-    tenant.offered(code)?;
-    tenant.look(Target::Visible, |plane| plane.get_location(code).map(outside))
-}
+    fn get_location(&self, code: &LocationCode) -> Result<Location> {
+        self.offered(code)?;
+        self.look(Target::Visible, |plane| plane.get_location(code).map(outside))
+    }
 
-pub(super) fn add(tenant: &OrganizationPlane<'_>, new: &NewLocation) -> Result<Location> {
-    let entry = Entry::new(
-        "location-add",
-        format!("added location {}", new.code),
-        json!({ "location": new.code }),
-    );
-    tenant.change(Action::Maintain, Target::Organization, entry, |plane| {
-        if new.dir.is_some() {
-            return Err(Error::new(
-                Code::Forbidden,
-                format!("the directory of location {} is the server's to choose", new.code),
-            )
-            .hint("leave out --dir"));
-        }
-        if tenant.shared.locations.is_some() {
-            return Err(Error::new(
-                Code::Unsupported,
-                format!(
-                    "this server offers the locations it was started with, so {} cannot be added",
-                    new.code
-                ),
-            )
-            .hint("torso location list shows them; torso server --locations chooses them"));
-        }
-        plane.add_location(new).map(outside)
-    })
-}
+    fn add_location(&self, new: &NewLocation) -> Result<Location> {
+        let entry = Entry::new(
+            "location-add",
+            format!("added location {}", new.code),
+            json!({ "location": new.code }),
+        );
+        self.change(Action::Maintain, Target::Organization, entry, |plane| {
+            if new.dir.is_some() {
+                return Err(Error::new(
+                    Code::Forbidden,
+                    format!("the directory of location {} is the server's to choose", new.code),
+                )
+                .hint("leave out --dir"));
+            }
+            if self.shared.locations.is_some() {
+                return Err(Error::new(
+                    Code::Unsupported,
+                    format!(
+                        "this server offers the locations it was started with, so {} cannot be added",
+                        new.code
+                    ),
+                )
+                .hint("torso location list shows them; torso server --locations chooses them"));
+            }
+            plane.add_location(new).map(outside)
+        })
+    }
 
-pub(super) fn remove(tenant: &OrganizationPlane<'_>, code: &LocationCode) -> Result<Location> {
-    let entry = Entry::new(
-        "location-remove",
-        format!("removed location {code}"),
-        json!({ "location": code }),
-    );
-    tenant.change(Action::Maintain, Target::Organization, entry, |plane| {
-        plane.remove_location(code).map(outside)
-    })
+    fn remove_location(&self, code: &LocationCode) -> Result<Location> {
+        let entry = Entry::new(
+            "location-remove",
+            format!("removed location {code}"),
+            json!({ "location": code }),
+        );
+        self.change(Action::Maintain, Target::Organization, entry, |plane| {
+            plane.remove_location(code).map(outside)
+        })
+    }
 }
 
 /// Removes the directory, which is not for clients.

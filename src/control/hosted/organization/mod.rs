@@ -10,26 +10,27 @@ mod groups;
 mod instances;
 mod limits;
 mod locations;
-mod plane;
+mod maintenance;
 mod tokens;
 mod transfers;
 
 pub use files::Export;
-pub(super) use limits::{bytes_stored, locations_in_use};
 
 use super::hostnames::label;
 use super::permission::{Action, Rights, Target, permission};
 use super::pool::{OrganizationState, PlaneGuard};
 use super::store::OrganizationRow;
 use super::{Caller, Entry, Shared};
-use crate::control::ControlPlane as _;
 use crate::control::embedded::Placed;
 use crate::control::names::{DatabaseName, GroupName, LocationCode, OrganizationSlug};
 use crate::control::types::{Database, Instance};
+use crate::control::{DatabaseOperations as _, GroupOperations as _};
 use crate::error::{Code, Error, Result};
 use crate::sync::lock;
 use serde_json::json;
 use std::sync::{Arc, MutexGuard};
+
+pub(super) use limits::{bytes_stored, locations_in_use};
 
 /// See the module.
 pub(super) struct OrganizationPlane<'a> {

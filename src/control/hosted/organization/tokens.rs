@@ -1,7 +1,6 @@
 //! Database tokens of an organization: making, listing, ending.
 
 use super::{OrganizationPlane, PlaneGuard};
-use crate::control::ControlPlane as _;
 use crate::control::embedded::Placed;
 use crate::control::hosted::permission::{Action, Target};
 use crate::control::hosted::store::DatabaseTokenRow;
@@ -9,6 +8,7 @@ use crate::control::hosted::{Entry, new_id};
 use crate::control::names::{DatabaseId, DatabaseName, GroupName};
 use crate::control::tokens::{Authorization, DatabaseToken, Expiration, Minted, NewToken};
 use crate::control::types::Group;
+use crate::control::{DatabaseTokenOperations, GroupOperations as _};
 use crate::error::{Code, Error, Result};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -17,8 +17,8 @@ use std::time::Duration;
 /// Characters of the longest token name.
 const LONGEST_NAME: usize = 100;
 
-impl OrganizationPlane<'_> {
-    pub(super) fn mint_for_database(&self, name: &DatabaseName, new: &NewToken) -> Result<Minted> {
+impl DatabaseTokenOperations for OrganizationPlane<'_> {
+    fn create_database_token(&self, name: &DatabaseName, new: &NewToken) -> Result<Minted> {
         let data = described(json!({ "database": name }), new);
         let entry = if new.is_of_a_command() {
             let message = format!("commands made themselves tokens for database {name}; one entry a day");
@@ -36,7 +36,7 @@ impl OrganizationPlane<'_> {
         })
     }
 
-    pub(super) fn mint_for_group(&self, name: &GroupName, new: &NewToken) -> Result<Minted> {
+    fn create_group_token(&self, name: &GroupName, new: &NewToken) -> Result<Minted> {
         let entry = Entry::new(
             "group-token-create",
             format!("created a token for group {name}"),
@@ -52,6 +52,93 @@ impl OrganizationPlane<'_> {
         })
     }
 
+    fn list_database_tokens(&self, name: &DatabaseName) -> Result<Vec<DatabaseToken>> {
+        self.look_at(name, |plane| {
+            let placed = plane.placement(name)?;
+            let rows = self
+                .shared
+                .records()
+                .tokens_of_database(placed.id.as_str(), &placed.group_uuid)?;
+            Ok(rows
+                .into_iter()
+                .map(|row| told(row, Some(&placed), &placed.group))
+                .collect())
+        })
+    }
+
+    fn list_group_tokens(&self, name: &GroupName) -> Result<Vec<DatabaseToken>> {
+        self.look(Target::Group(name), |plane| {
+            let group = plane.get_group(name)?;
+            let rows = self.shared.records().tokens_of_group(&group.uuid)?;
+            Ok(rows.into_iter().map(|row| told(row, None, &group.name)).collect())
+        })
+    }
+
+    fn revoke_database_token(&self, name: &DatabaseName, id: &str) -> Result<DatabaseToken> {
+        let entry = Entry::new(
+            "db-token-revoke",
+            format!("revoked a token of database {name}"),
+            json!({ "database": name, "token": shown(id) }),
+        );
+        self.change_database(Action::RotateDatabase, name, entry, |plane| {
+            let placed = plane.placement(name)?;
+            let row = self.known_token(id, |row| row.database_id.as_deref() == Some(placed.id.as_str()));
+            let row = row.map_err(
+                |error| match self.known_token(id, |row| row.group_uuid == placed.group_uuid) {
+                    Ok(row) if row.database_id.is_none() => error.hint(format!(
+                        "it opens the whole group: torso group tokens revoke {} {id}",
+                        placed.group
+                    )),
+                    _ => error.hint(format!("torso db tokens list {name} shows them")),
+                },
+            )?;
+            let row = self.end_token(row, Timestamp::now())?;
+            Ok(told(row, Some(&placed), &placed.group))
+        })
+    }
+
+    fn revoke_group_token(&self, name: &GroupName, id: &str) -> Result<DatabaseToken> {
+        let entry = Entry::new(
+            "group-token-revoke",
+            format!("revoked a token of group {name}"),
+            json!({ "group": name, "token": shown(id) }),
+        );
+        self.change(Action::RotateGroup, Target::Group(name), entry, |plane| {
+            let group = plane.get_group(name)?;
+            let row = self
+                .known_token(id, |row| row.database_id.is_none() && row.group_uuid == group.uuid)
+                .map_err(|error| error.hint(format!("torso group tokens list {name} shows them")))?;
+            let row = self.end_token(row, Timestamp::now())?;
+            Ok(told(row, None, &group.name))
+        })
+    }
+
+    fn rotate_database_tokens(&self, name: &DatabaseName, grace: Duration) -> Result<()> {
+        let entry = Entry::new(
+            "db-token-rotate",
+            format!("invalidated the tokens of database {name}"),
+            json!({ "database": name, "grace_seconds": grace.as_secs() }),
+        );
+        self.change_database(Action::RotateDatabase, name, entry, |plane| {
+            let id = plane.placement(name)?.id;
+            self.end_all(grace, |records| records.own_tokens(id.as_str()))
+        })
+    }
+
+    fn rotate_group_tokens(&self, name: &GroupName, grace: Duration) -> Result<()> {
+        let entry = Entry::new(
+            "group-token-rotate",
+            format!("invalidated the tokens of group {name}"),
+            json!({ "group": name, "grace_seconds": grace.as_secs() }),
+        );
+        self.change(Action::RotateGroup, Target::Group(name), entry, |plane: &PlaneGuard| {
+            let group: Group = plane.get_group(name)?;
+            self.end_all(grace, |records| records.all_tokens_of_group(&group.uuid))
+        })
+    }
+}
+
+impl OrganizationPlane<'_> {
     fn mint(&self, new: &NewToken, group_uuid: String, database: Option<DatabaseId>) -> Result<Minted> {
         refuse_what_cannot_be_held(new)?;
         // In whole seconds, as in the token itself.
@@ -87,91 +174,6 @@ impl OrganizationPlane<'_> {
             jwt,
             id: Some(row.id),
             expires_at: row.expires_at,
-        })
-    }
-
-    pub(super) fn tokens_of_database(&self, name: &DatabaseName) -> Result<Vec<DatabaseToken>> {
-        self.look_at(name, |plane| {
-            let placed = plane.placement(name)?;
-            let rows = self
-                .shared
-                .records()
-                .tokens_of_database(placed.id.as_str(), &placed.group_uuid)?;
-            Ok(rows
-                .into_iter()
-                .map(|row| told(row, Some(&placed), &placed.group))
-                .collect())
-        })
-    }
-
-    pub(super) fn tokens_of_group(&self, name: &GroupName) -> Result<Vec<DatabaseToken>> {
-        self.look(Target::Group(name), |plane| {
-            let group = plane.get_group(name)?;
-            let rows = self.shared.records().tokens_of_group(&group.uuid)?;
-            Ok(rows.into_iter().map(|row| told(row, None, &group.name)).collect())
-        })
-    }
-
-    pub(super) fn revoke_of_database(&self, name: &DatabaseName, id: &str) -> Result<DatabaseToken> {
-        let entry = Entry::new(
-            "db-token-revoke",
-            format!("revoked a token of database {name}"),
-            json!({ "database": name, "token": shown(id) }),
-        );
-        self.change_database(Action::RotateDatabase, name, entry, |plane| {
-            let placed = plane.placement(name)?;
-            let row = self.known_token(id, |row| row.database_id.as_deref() == Some(placed.id.as_str()));
-            let row = row.map_err(
-                |error| match self.known_token(id, |row| row.group_uuid == placed.group_uuid) {
-                    Ok(row) if row.database_id.is_none() => error.hint(format!(
-                        "it opens the whole group: torso group tokens revoke {} {id}",
-                        placed.group
-                    )),
-                    _ => error.hint(format!("torso db tokens list {name} shows them")),
-                },
-            )?;
-            let row = self.end_token(row, Timestamp::now())?;
-            Ok(told(row, Some(&placed), &placed.group))
-        })
-    }
-
-    pub(super) fn revoke_of_group(&self, name: &GroupName, id: &str) -> Result<DatabaseToken> {
-        let entry = Entry::new(
-            "group-token-revoke",
-            format!("revoked a token of group {name}"),
-            json!({ "group": name, "token": shown(id) }),
-        );
-        self.change(Action::RotateGroup, Target::Group(name), entry, |plane| {
-            let group = plane.get_group(name)?;
-            let row = self
-                .known_token(id, |row| row.database_id.is_none() && row.group_uuid == group.uuid)
-                .map_err(|error| error.hint(format!("torso group tokens list {name} shows them")))?;
-            let row = self.end_token(row, Timestamp::now())?;
-            Ok(told(row, None, &group.name))
-        })
-    }
-
-    pub(super) fn rotate_of_database(&self, name: &DatabaseName, grace: Duration) -> Result<()> {
-        let entry = Entry::new(
-            "db-token-rotate",
-            format!("invalidated the tokens of database {name}"),
-            json!({ "database": name, "grace_seconds": grace.as_secs() }),
-        );
-        self.change_database(Action::RotateDatabase, name, entry, |plane| {
-            let id = plane.placement(name)?.id;
-            self.end_all(grace, |records| records.own_tokens(id.as_str()))
-        })
-    }
-
-    pub(super) fn rotate_of_group(&self, name: &GroupName, grace: Duration) -> Result<()> {
-        let entry = Entry::new(
-            "group-token-rotate",
-            format!("invalidated the tokens of group {name}"),
-            json!({ "group": name, "grace_seconds": grace.as_secs() }),
-        );
-        self.change(Action::RotateGroup, Target::Group(name), entry, |plane: &PlaneGuard| {
-            let group: Group = plane.get_group(name)?;
-            self.end_all(grace, |records| records.all_tokens_of_group(&group.uuid))
         })
     }
 

@@ -3,7 +3,6 @@
 //! new id, so tokens for the former one end. What becomes of a move that is cut short is in [`super::super::moves`].
 
 use super::{OrganizationPlane, PlaneGuard, groups};
-use crate::control::ControlPlane as _;
 use crate::control::hosted::Entry;
 use crate::control::hosted::permission::{Action, Target};
 use crate::control::hosted::store::{GroupTransferRow, TransferRow};
@@ -12,6 +11,10 @@ use crate::control::names::{DatabaseId, DatabaseName, GroupName, LocationCode, O
 use crate::control::types::{
     Configuration, ConfigurationPatch, CreateDatabase, Database, DatabaseFilter, Group, GroupConfigurationPatch,
     Isolation, NewGroup, Seed,
+};
+use crate::control::{
+    DatabaseOperations as _, GroupOperations as _, InstanceOperations as _, MaintenanceOperations as _,
+    TransferOperations,
 };
 use crate::engine::Position;
 use crate::error::{Code, Error, Result};
@@ -26,8 +29,8 @@ struct Destination<'a> {
     plane: PlaneGuard,
 }
 
-impl OrganizationPlane<'_> {
-    pub(super) fn move_database(&self, name: &DatabaseName, to: &OrganizationSlug) -> Result<()> {
+impl TransferOperations for OrganizationPlane<'_> {
+    fn transfer_database(&self, name: &DatabaseName, to: &OrganizationSlug) -> Result<()> {
         let entry = Entry::new(
             "db-transfer",
             format!("moved database {name} to organization {to}"),
@@ -43,7 +46,7 @@ impl OrganizationPlane<'_> {
         })
     }
 
-    pub(super) fn move_group(&self, name: &GroupName, to: &OrganizationSlug) -> Result<Group> {
+    fn transfer_group(&self, name: &GroupName, to: &OrganizationSlug) -> Result<Group> {
         let entry = Entry::new(
             "group-transfer",
             format!("moved group {name} to organization {to}"),
@@ -84,7 +87,9 @@ impl OrganizationPlane<'_> {
             there.plane.get_group(&copy.name)
         })
     }
+}
 
+impl OrganizationPlane<'_> {
     /// The databases of a group, taken for a move; what can be found out before is.
     fn ready_to_go(
         &self,

@@ -1,0 +1,90 @@
+//! Groups: databases that share locations and tokens.
+
+use super::call::Call;
+use super::{Client, about, about_group, gone, wire};
+use crate::control::GroupOperations;
+use crate::control::names::{GroupName, LocationCode};
+use crate::control::routes::{self, Method};
+use crate::control::types::{Group, GroupConfiguration, GroupConfigurationPatch, NewGroup};
+use crate::error::{Code, Error, Result};
+use serde_json::json;
+
+impl GroupOperations for Client {
+    fn list_groups(&self) -> Result<Vec<Group>> {
+        let reply = self
+            .http
+            .ask(&Call::get(self.scoped(routes::GROUPS), about("the groups")))?;
+        let mut groups = self.all(wire::list(reply, "groups")?, "group", "name", wire::group)?;
+        groups.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(groups)
+    }
+
+    fn create_group(&self, new: &NewGroup) -> Result<Group> {
+        let call = Call::post(self.scoped(routes::GROUPS), about_group(&new.name)).body(wire::to_json(new));
+        wire::group(wire::within(self.http.ask(&call)?, "group"))
+    }
+
+    fn get_group(&self, name: &GroupName) -> Result<Group> {
+        let call = Call::get(self.scoped(&routes::group(name)), about_group(name));
+        wire::group(wire::within(self.http.ask(&call)?, "group"))
+    }
+
+    fn rename_group(&self, name: &GroupName, to: &GroupName) -> Result<Group> {
+        let call = Call::post(
+            self.scoped(&routes::group_rename(name)),
+            about_group(name).only_here("rename groups"),
+        )
+        .body(json!({ "name": to }));
+        self.http.ask(&call)?;
+        self.get_group(to)
+    }
+
+    fn delete_group(&self, name: &GroupName) -> Result<Group> {
+        let group = self.get_group(name)?;
+        let call = Call::delete(self.scoped(&routes::group(name)), about_group(name));
+        gone(self.http.ask(&call), Code::GroupNotFound)?;
+        Ok(group)
+    }
+
+    fn add_group_location(&self, name: &GroupName, location: &LocationCode) -> Result<Group> {
+        let call = Call::post(self.scoped(&routes::group_location(name, location)), about_group(name)).repeatable();
+        wire::group(wire::within(self.http.ask(&call)?, "group"))
+    }
+
+    fn remove_group_location(&self, name: &GroupName, location: &LocationCode) -> Result<Group> {
+        let call = Call::delete(self.scoped(&routes::group_location(name, location)), about_group(name));
+        wire::group(wire::within(self.http.ask(&call)?, "group"))
+    }
+
+    fn promote_group(&self, name: &GroupName, location: &LocationCode) -> Result<Group> {
+        let call = Call::post(
+            self.scoped(&routes::group_promote(name, location)),
+            about_group(name).only_here("change the primary location of a group"),
+        )
+        .repeatable();
+        wire::group(wire::within(self.http.ask(&call)?, "group"))
+    }
+
+    fn get_group_configuration(&self, name: &GroupName) -> Result<GroupConfiguration> {
+        let call = Call::get(self.scoped(&routes::group_configuration(name)), about_group(name));
+        wire::group_configuration(self.http.ask(&call)?)
+    }
+
+    fn update_group_configuration(
+        &self,
+        name: &GroupName,
+        patch: &GroupConfigurationPatch,
+    ) -> Result<GroupConfiguration> {
+        let path = self.scoped(&routes::group_configuration(name));
+        let call = Call::new(Method::Patch, path, about_group(name)).body(wire::to_json(patch));
+        let configuration = wire::group_configuration(self.http.ask(&call)?)?;
+        // A server that does not know the setting passes over it.
+        if patch.isolation.is_some() && configuration.isolation != patch.isolation {
+            return Err(
+                Error::new(Code::Unsupported, "the server cannot isolate the databases of a group")
+                    .hint("ask its operator for a newer torso"),
+            );
+        }
+        Ok(configuration)
+    }
+}

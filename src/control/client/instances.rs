@@ -1,0 +1,77 @@
+//! Instances of a database: its primary and its replicas.
+
+use super::api_error::CallSubject;
+use super::call::Call;
+use super::{Client, about_database, wire};
+use crate::control::names::{DatabaseName, LocationCode};
+use crate::control::types::{Connection, Database, Instance, Role, Synced};
+use crate::control::{InstanceOperations, routes};
+use crate::error::{Code, Result};
+use serde_json::json;
+
+impl InstanceOperations for Client {
+    fn list_instances(&self, name: &DatabaseName) -> Result<Vec<Instance>> {
+        let call = Call::get(self.scoped(&routes::instances(name)), about_database(name));
+        let mut instances: Vec<Instance> = wire::list(self.http.ask(&call)?, "instances")?
+            .into_iter()
+            .map(wire::instance)
+            .collect::<Result<_>>()?;
+        instances.sort_by(|a, b| {
+            let replica = |instance: &Instance| instance.role == Role::Replica;
+            (replica(a), &a.location).cmp(&(replica(b), &b.location))
+        });
+        Ok(instances)
+    }
+
+    fn add_instance(&self, name: &DatabaseName, location: &LocationCode) -> Result<Instance> {
+        let call = Call::post(
+            self.scoped(&routes::instances(name)),
+            about_database(name).only_here("replicate a single database; torso group locations add replicates a group"),
+        )
+        .body(json!({ "location": location }))
+        .repeatable();
+        wire::instance(wire::within(self.http.ask(&call)?, "instance"))
+    }
+
+    fn remove_instance(&self, name: &DatabaseName, location: &LocationCode) -> Result<()> {
+        let call = Call::delete(
+            self.scoped(&routes::instance(name, location)),
+            about_instance(name, location),
+        );
+        self.http.ask(&call).map(drop)
+    }
+
+    fn sync_database(&self, name: &DatabaseName, location: Option<&LocationCode>) -> Result<Vec<Synced>> {
+        let mut call = Call::post(
+            self.scoped(&routes::database_sync(name)),
+            about_database(name).only_here("sync replicas on request: it does so by itself"),
+        )
+        .repeatable();
+        if let Some(location) = location {
+            call = call.query("location", location);
+        }
+        wire::read(wire::within(self.http.ask(&call)?, "synced"), "what was refreshed")
+    }
+
+    fn promote_instance(&self, name: &DatabaseName, location: &LocationCode) -> Result<Database> {
+        let call = Call::post(
+            self.scoped(&routes::instance_promote(name, location)),
+            about_instance(name, location).only_here("change the primary of a database"),
+        )
+        .repeatable();
+        wire::database(wire::within(self.http.ask(&call)?, "database"))
+    }
+
+    fn connection(&self, name: &DatabaseName, location: Option<&LocationCode>) -> Result<Connection> {
+        self.connect(name, location)
+    }
+}
+
+fn about_instance(name: &DatabaseName, location: &LocationCode) -> CallSubject<'static> {
+    CallSubject::new(
+        format!("instance of database {name} at {location}"),
+        Code::InstanceNotFound,
+        Code::InstanceExists,
+    )
+    .hint("torso db replicas NAME shows where a database is")
+}

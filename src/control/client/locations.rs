@@ -1,0 +1,72 @@
+//! Locations: where databases can be.
+
+use super::api_error::CallSubject;
+use super::call::Call;
+use super::{Client, about, wire};
+use crate::control::names::LocationCode;
+use crate::control::types::{Location, NewLocation};
+use crate::control::{LocationOperations, routes};
+use crate::error::{Code, Error, Result};
+use std::collections::BTreeMap;
+
+impl LocationOperations for Client {
+    fn list_locations(&self) -> Result<Vec<Location>> {
+        let mut reply = self.http.ask(&Call::get(routes::LOCATIONS, about("the locations")))?;
+        let used = self.locations_in_use()?;
+        if let Some(details) = reply.get_mut("details") {
+            let mut known: Vec<Location> = wire::read(details.take(), "a location")?;
+            // A server answers for the personal organization.
+            for location in &mut known {
+                location.in_use = used.contains(&location.code);
+            }
+            return Ok(known);
+        }
+        let told: BTreeMap<LocationCode, String> = wire::read(wire::within(reply, "locations"), "the locations")?;
+        Ok(told
+            .into_iter()
+            .map(|(code, description)| {
+                let in_use = used.contains(&code);
+                wire::plain_location(code, description, in_use)
+            })
+            .collect())
+    }
+
+    fn get_location(&self, code: &LocationCode) -> Result<Location> {
+        // The list decides, because Turso Cloud also answers for codes that it does not offer; a torso server's own error
+        // suggests the nearest code.
+        let all = self.list_locations()?;
+        match all.into_iter().find(|location| location.code == *code) {
+            Some(location) => Ok(location),
+            None => Err(self
+                .http
+                .ask(&Call::get(routes::location(code), about_location(code)))
+                .err()
+                .filter(|error| error.code() == Code::LocationNotFound)
+                .unwrap_or_else(|| {
+                    Error::new(Code::LocationNotFound, format!("there is no location {code}"))
+                        .hint("torso location list shows the locations")
+                })),
+        }
+    }
+
+    fn add_location(&self, _: &NewLocation) -> Result<Location> {
+        Err(fixed_locations())
+    }
+
+    fn remove_location(&self, _: &LocationCode) -> Result<Location> {
+        Err(fixed_locations())
+    }
+}
+
+fn about_location(code: &LocationCode) -> CallSubject<'static> {
+    CallSubject::new(format!("location {code}"), Code::LocationNotFound, Code::LocationExists)
+        .hint("torso location list shows the locations")
+}
+
+fn fixed_locations() -> Error {
+    Error::new(
+        Code::Unsupported,
+        "the locations of a server are chosen where it is started",
+    )
+    .hint("torso location list shows them; torso server --locations names them")
+}

@@ -1,0 +1,38 @@
+//! The plane itself: files on their way to it, and its health.
+
+use super::call::Call;
+use super::{Client, about, wire};
+use crate::control::routes::{self, Method};
+use crate::control::types::{Finding, Severity};
+use crate::control::{MaintenanceOperations, Staging};
+use crate::error::Result;
+
+impl MaintenanceOperations for Client {
+    fn staging(&self) -> Result<Staging> {
+        super::staging::begin()
+    }
+
+    fn check(&self, fix: bool) -> Result<Vec<Finding>> {
+        let method = if fix { Method::Post } else { Method::Get };
+        let call = Call::new(
+            method,
+            self.scoped(routes::CHECK),
+            about("the server's health").only_here("examine itself"),
+        )
+        .repeatable();
+        match self.http.ask(&call) {
+            Ok(reply) => wire::read(wire::within(reply, "findings"), "a finding"),
+            // All that can be found out about such a server is that it answers and knows the token.
+            Err(error) if super::is_unsupported(&error) => {
+                self.http.ask(&Call::get(routes::VALIDATE, about("the token")))?;
+                Ok(vec![Finding {
+                    code: "server".to_owned(),
+                    severity: Severity::Ok,
+                    message: format!("the server {} answers, and accepts the token", self.address()),
+                    fix: None,
+                }])
+            }
+            Err(error) => Err(error),
+        }
+    }
+}

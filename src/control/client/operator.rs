@@ -1,0 +1,51 @@
+//! Users and quotas of a server, for its operator: the user of its first start.
+
+use super::api_error::CallSubject;
+use super::call::Call;
+use super::{Client, about, about_organization, wire};
+use crate::control::ServerOperations;
+use crate::control::accounts::{EndedAccess, QuotaSetting, ServerUser};
+use crate::control::names::Username;
+use crate::control::routes::{self, Method};
+use crate::error::{Code, Result};
+
+impl ServerOperations for Client {
+    fn list_users(&self) -> Result<Vec<ServerUser>> {
+        let about = about("the users of the server").only_here("list its users");
+        let reply = self.http.ask(&Call::get(routes::USERS, about))?;
+        let users = wire::list(reply, "users")?.into_iter();
+        users.map(|user| wire::read(user, "a user")).collect()
+    }
+
+    fn disable_user(&self, user: &Username) -> Result<EndedAccess> {
+        let call = Call::post(routes::user_disable(user), about_user(user));
+        wire::read(self.http.ask(&call)?, "the tokens of the user")
+    }
+
+    fn remove_user(&self, user: &Username) -> Result<EndedAccess> {
+        let call = Call::delete(routes::user(user), about_user(user));
+        wire::read(self.http.ask(&call)?, "the tokens of the user")
+    }
+
+    fn list_quotas(&self) -> Result<Vec<QuotaSetting>> {
+        let about = about("the quotas of the server").only_here("list quotas");
+        let reply = self.http.ask(&Call::get(routes::QUOTAS, about))?;
+        let quotas = wire::list(reply, "quotas")?.into_iter();
+        quotas.map(|quota| wire::read(quota, "a quota")).collect()
+    }
+
+    fn set_quota(&self, quota: &QuotaSetting) -> Result<()> {
+        let about = match &quota.organization {
+            Some(slug) => about_organization(slug),
+            None => about("the quotas of the server"),
+        };
+        let call = Call::new(Method::Put, routes::QUOTAS, about.only_here("set quotas")).body(wire::to_json(quota));
+        self.http.ask(&call).map(drop)
+    }
+}
+
+fn about_user(user: &Username) -> CallSubject<'static> {
+    CallSubject::new(format!("user {user}"), Code::UserNotFound, Code::UserExists)
+        .hint("torso server users list shows the users")
+        .only_here("manage its users")
+}

@@ -1,0 +1,30 @@
+//! The plane itself: files on their way to it, and its health.
+
+use super::OrganizationPlane;
+use crate::control::hosted::Entry;
+use crate::control::hosted::permission::{Action, Target};
+use crate::control::types::Finding;
+use crate::control::{MaintenanceOperations, Staging};
+use crate::error::Result;
+use serde_json::json;
+
+impl MaintenanceOperations for OrganizationPlane<'_> {
+    fn staging(&self) -> Result<Staging> {
+        self.allow(Action::CreateDatabase, Target::Visible, None)?;
+        self.plane()?.staging().map_err(|error| self.discreet(error))
+    }
+
+    fn check(&self, fix: bool) -> Result<Vec<Finding>> {
+        let entry = Entry::new("check", "checked the organization", json!({ "fix": fix }));
+        self.change(Action::Maintain, Target::Organization, entry, |plane| {
+            let dir = self.shared.dir.to_string_lossy();
+            let mut found = plane.check(fix)?;
+            found.extend(self.shared.check_processes(&self.organization.id));
+            for finding in &mut found {
+                finding.message = finding.message.replace(&*dir, "…");
+                finding.fix = finding.fix.take().map(|fix| fix.replace(&*dir, "…"));
+            }
+            Ok(found)
+        })
+    }
+}

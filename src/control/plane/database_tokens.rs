@@ -1,0 +1,24 @@
+//! Database tokens, which only a server has: for one database, or for all of a group.
+
+use crate::control::names::{DatabaseName, GroupName};
+use crate::control::tokens::{DatabaseToken, Minted, NewToken};
+use crate::error::Result;
+use std::time::Duration;
+
+/// The tokens that open databases. Where databases are files, all of these fail with `unsupported`.
+pub trait DatabaseTokenOperations {
+    /// Refused with permissions on tables, which no engine here can enforce.
+    fn create_database_token(&self, name: &DatabaseName, new: &NewToken) -> Result<Minted>;
+    /// A token for every database of a group, now and in future.
+    fn create_group_token(&self, name: &GroupName, new: &NewToken) -> Result<Minted>;
+    /// The tokens that open the database, with those of its group; the newest first.
+    fn list_database_tokens(&self, name: &DatabaseName) -> Result<Vec<DatabaseToken>>;
+    fn list_group_tokens(&self, name: &GroupName) -> Result<Vec<DatabaseToken>>;
+    /// Revokes a token of a database, at once. Revoking it twice changes nothing.
+    fn revoke_database_token(&self, name: &DatabaseName, id: &str) -> Result<DatabaseToken>;
+    fn revoke_group_token(&self, name: &GroupName, id: &str) -> Result<DatabaseToken>;
+    /// Revokes every token made so far that opens only this database, after a grace period.
+    fn rotate_database_tokens(&self, name: &DatabaseName, grace: Duration) -> Result<()>;
+    /// Revokes every token made so far for the group or one of its databases, after a grace period.
+    fn rotate_group_tokens(&self, name: &GroupName, grace: Duration) -> Result<()>;
+}

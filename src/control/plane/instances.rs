@@ -1,0 +1,22 @@
+//! Instances of a database: its primary and its replicas.
+
+use crate::control::names::{DatabaseName, LocationCode};
+use crate::control::types::{Connection, Database, Instance, Synced};
+use crate::error::Result;
+
+/// The instances of databases.
+pub trait InstanceOperations {
+    /// The primary first, then replicas by location.
+    fn list_instances(&self, name: &DatabaseName) -> Result<Vec<Instance>>;
+    /// Adds a replica. Adding one that exists changes nothing; the primary's own location is refused.
+    fn add_instance(&self, name: &DatabaseName, location: &LocationCode) -> Result<Instance>;
+    /// Removes a replica. Refused for the primary, and for a location of the group.
+    fn remove_instance(&self, name: &DatabaseName, location: &LocationCode) -> Result<()>;
+    /// Refreshes replicas that are behind: the one at `location`, else all.
+    fn sync_database(&self, name: &DatabaseName, location: Option<&LocationCode>) -> Result<Vec<Synced>>;
+    /// Makes the replica at `location` the primary, without losing a committed row. If it is the primary already,
+    /// nothing changes.
+    fn promote_instance(&self, name: &DatabaseName, location: &LocationCode) -> Result<Database>;
+    /// How to reach the primary, or the instance at `location`. A replica that is behind is refreshed first.
+    fn connection(&self, name: &DatabaseName, location: Option<&LocationCode>) -> Result<Connection>;
+}

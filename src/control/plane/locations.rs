@@ -1,0 +1,16 @@
+//! Locations: where databases can be.
+
+use crate::control::names::LocationCode;
+use crate::control::types::{Location, NewLocation};
+use crate::error::Result;
+
+/// The locations of a control plane.
+pub trait LocationOperations {
+    /// Every known location, ordered by code.
+    fn list_locations(&self) -> Result<Vec<Location>>;
+    fn get_location(&self, code: &LocationCode) -> Result<Location>;
+    /// Adds a location of the user's own, or gives a built-in one a directory.
+    fn add_location(&self, new: &NewLocation) -> Result<Location>;
+    /// Refused while there are instances. Of a built-in location, only what the user added is removed.
+    fn remove_location(&self, code: &LocationCode) -> Result<Location>;
+}

@@ -1,0 +1,21 @@
+//! Users and quotas of a server, for its operator: the user of its first start.
+
+use crate::control::accounts::{EndedAccess, QuotaSetting, ServerUser};
+use crate::control::names::Username;
+use crate::error::Result;
+
+/// What the operator of a server may do. Fails with `forbidden` for others.
+pub trait ServerOperations {
+    /// All users of the server.
+    fn list_users(&self) -> Result<Vec<ServerUser>>;
+    /// Ends every token that a user has or made. Memberships stay, and the user comes back with a new token, which the server
+    /// issues at a start. Refused for the operator.
+    fn disable_user(&self, user: &Username) -> Result<EndedAccess>;
+    /// The same, and removes the user and the user's personal organization. Refused while that has databases, for the last
+    /// owner of an organization, and for the operator.
+    fn remove_user(&self, user: &Username) -> Result<EndedAccess>;
+    /// The quotas that were set, those of all organizations first.
+    fn list_quotas(&self) -> Result<Vec<QuotaSetting>>;
+    /// Takes effect at once.
+    fn set_quota(&self, quota: &QuotaSetting) -> Result<()>;
+}
