@@ -74,8 +74,18 @@ impl GroupOperations for Embedded {
         }
         let all = change.catalog.databases_of_group(&row.uuid)?;
         let before = replicas_at(&change, &all, location)?;
+        // A database whose primary is elsewhere has one more replica, at the group's primary location.
+        let at_primary = replicas_at(&change, &all, &row.primary)?;
+        let elsewhere = all.iter().filter(|database| database.primary != row.primary);
+        let joining: Vec<_> = elsewhere
+            .filter(|database| !at_primary.contains(&database.id))
+            .collect();
         change.commit(|catalog| {
             catalog.add_group_location(&row.uuid, location)?;
+            for database in &joining {
+                catalog.remove_doomed(&database.id, &row.primary)?;
+                catalog.add_database_location(&database.id, &row.primary)?;
+            }
             all.iter().try_for_each(|database| {
                 catalog.remove_doomed(&database.id, location)?;
                 catalog.add_pending(&database.id)
@@ -86,6 +96,10 @@ impl GroupOperations for Embedded {
                 // A group replicates all of its databases or none, so a failure undoes the addition.
                 change.commit(|catalog| {
                     catalog.remove_group_location(&row.uuid, location)?;
+                    for database in &joining {
+                        catalog.remove_database_location(&database.id, &row.primary)?;
+                        catalog.add_doomed(&database.id, &row.primary)?;
+                    }
                     for database in all.iter().filter(|database| !before.contains(&database.id)) {
                         if database.primary != *location {
                             catalog.add_doomed(&database.id, location)?;

@@ -269,6 +269,30 @@ fn killed_at_any_change_of_any_operation() {
     assert!(kills > 60, "{kills}");
 }
 
+/// Its primary location is one of the group's, whatever was made first: the database elsewhere, or the group's location.
+#[test]
+fn group_location_added_later_gives_databases_elsewhere_a_replica_at_the_groups_primary() {
+    let dir = scratch();
+    let plane = Embedded::open(dir.path()).unwrap();
+    plane.create_database(&request("app")).unwrap();
+    let elsewhere = CreateDatabase {
+        location: Some(at("syd")),
+        ..request("other")
+    };
+    plane.create_database(&elsewhere).unwrap();
+    let locations = |name: &str| {
+        let mut locations = plane.get_database(&db(name)).unwrap().locations;
+        locations.sort();
+        locations
+    };
+    assert_eq!(locations("other"), [at("syd")]);
+    plane
+        .add_group_location(&"default".parse().unwrap(), &at("lhr"))
+        .unwrap();
+    assert_eq!(locations("app"), [at("ams"), at("lhr")]);
+    assert_eq!(locations("other"), [at("ams"), at("lhr"), at("syd")]);
+}
+
 #[test]
 fn a_write_between_a_kill_and_the_next_command_survives_a_promotion() {
     for moment in 0.. {
