@@ -122,7 +122,7 @@ impl Kind {
 }
 
 macro_rules! codes {
-    ($($variant:ident $text:literal $kind:ident $meaning:literal;)*) => {
+    ($($variant:ident $text:literal $kind:ident $meaning:literal $remedy:literal;)*) => {
         /// The published list of error codes. Codes are added, never renamed and never reused.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Code { $(#[doc = $meaning] $variant,)* }
@@ -148,76 +148,147 @@ macro_rules! codes {
             pub fn meaning(self) -> &'static str {
                 match self { $(Self::$variant => $meaning,)* }
             }
+
+            /// What to do about it, for the published table.
+            #[must_use]
+            pub fn remedy(self) -> &'static str {
+                match self { $(Self::$variant => $remedy,)* }
+            }
         }
     };
 }
 
 codes! {
-    InvalidValue "invalid_value" Invalid "A value has the wrong form.";
-    InvalidName "invalid_name" Usage "A name is not allowed: 1 to 64 of a-z, 0-9 and -, not starting or ending with -, no reserved device name.";
-    TooLarge "too_large" Invalid "A request's body, or a file, is larger than allowed.";
-    TooSlow "too_slow" Invalid "A request did not arrive in time; send it again.";
-    InvalidFile "invalid_file" Invalid "A file is not what it should be, or is damaged.";
-    InvalidCsv "invalid_csv" Invalid "A CSV file has a malformed record.";
-    InvalidSettings "invalid_settings" Invalid "A settings or project file cannot be understood.";
-    Unsupported "unsupported" Unsupported "This control plane cannot do that.";
-    SqlError "sql_error" Sql "SQLite refused a statement.";
-    ReadOnly "read_only" Sql "A write was refused because the database was opened read-only.";
-    Unhealthy "unhealthy" Invalid "torso doctor found something wrong.";
-    Internal "internal" Internal "A bug in torso; please report it (SECURITY.md, CONTRIBUTING.md).";
-    Io "io" Internal "The operating system refused to read or write a file.";
-    DiskFull "disk_full" Internal "There is no space left on the device.";
-    CatalogDamaged "catalog_damaged" Internal "The catalog cannot be read or breaks its own rules.";
-    CatalogTooNew "catalog_too_new" Internal "The catalog was written by a newer torso.";
-    Usage "usage" Usage "The command line is wrong.";
-    DatabaseNotFound "database_not_found" NotFound "There is no database of that name.";
-    GroupNotFound "group_not_found" NotFound "There is no group of that name.";
-    LocationNotFound "location_not_found" NotFound "There is no location of that code.";
-    InstanceNotFound "instance_not_found" NotFound "The database has no instance there.";
-    ContextNotFound "context_not_found" NotFound "There is no context of that name.";
-    FileNotFound "file_not_found" NotFound "There is no such file.";
-    EngineNotFound "engine_not_found" NotFound "There is no libSQL server program on this machine.";
-    OrganizationNotFound "organization_not_found" NotFound "There is no organization of that name, or you are not a member of it.";
-    UserNotFound "user_not_found" NotFound "There is no user of that name.";
-    TokenNotFound "token_not_found" NotFound "There is no token of that name or id.";
-    InviteNotFound "invite_not_found" NotFound "There is no invitation of that address.";
-    UploadNotFound "upload_not_found" NotFound "There is no upload of that id; it may have been used or given up.";
-    PathNotFound "path_not_found" NotFound "The server has nothing at that path.";
-    MethodNotAllowed "method_not_allowed" Usage "The server's path is there, but does not take that method.";
-    SettingNotFound "setting_not_found" NotFound "There is no setting of that name.";
-    Unauthenticated "unauthenticated" Unauthenticated "No token, or one that is not valid.";
-    Forbidden "forbidden" Forbidden "The token does not allow that.";
-    DatabaseExists "database_exists" Exists "A database of that name exists already.";
-    GroupExists "group_exists" Exists "A group of that name exists already.";
-    LocationExists "location_exists" Exists "A location of that code exists already.";
-    InstanceExists "instance_exists" Exists "The database has an instance there already.";
-    OrganizationExists "organization_exists" Exists "An organization of that name exists already.";
-    UserExists "user_exists" Exists "A user of that name exists already.";
-    MemberExists "member_exists" Exists "The user is a member already.";
-    TokenExists "token_exists" Exists "A token of that name exists already.";
-    InviteExists "invite_exists" Exists "Somebody of that address is invited already.";
-    HostnameTaken "hostname_taken" Exists "The database's hostname would be that of another one.";
-    ContextExists "context_exists" Exists "A context of that name exists already.";
-    FileExists "file_exists" Exists "The output file exists already.";
-    DeleteProtected "delete_protected" Conflict "Delete protection is on.";
-    GroupNotEmpty "group_not_empty" Conflict "The group still has databases.";
-    LocationInUse "location_in_use" Conflict "Databases or groups use the location.";
-    PrimaryInstance "primary_instance" Conflict "The primary cannot be removed or replicated onto itself.";
-    Blocked "blocked" Conflict "Reads or writes of the database are blocked.";
-    SizeLimit "size_limit" Conflict "The database is larger than its size limit.";
-    Diverged "diverged" Conflict "An instance was changed behind torso's back; its file was kept aside.";
-    Conflict "conflict" Conflict "The thing is in a state that does not allow this.";
-    QuotaExceeded "quota_exceeded" Conflict "The organization's plan does not allow more.";
-    Unconfirmed "unconfirmed" Unconfirmed "A destructive command needs --yes where there is no terminal.";
-    DatabaseBusy "database_busy" Unavailable "Another program holds the database.";
-    DatabaseDamaged "database_damaged" Unavailable "The file of a database is missing or damaged, so the database is not served.";
-    CatalogBusy "catalog_busy" Unavailable "Another torso is changing the catalog.";
-    RateLimited "rate_limited" Unavailable "Too many requests in a short time.";
-    Unavailable "unavailable" Unavailable "The control plane or engine cannot be reached.";
-    TransactionLost "transaction_lost" Unavailable "The server ended an open transaction; what it changed was rolled back.";
-    Timeout "timeout" Timeout "It took longer than allowed.";
-    Partial "partial" Partial "Some parts succeeded, some failed; the result names them.";
-    Interrupted "interrupted" Interrupted "Interrupted by the user.";
+    InvalidValue "invalid_value" Invalid "A value has the wrong form."
+        "Correct the value; the hint shows the form.";
+    InvalidName "invalid_name" Usage "A name is not allowed: 1 to 64 of a-z, 0-9 and -, not starting or ending with -, no reserved device name."
+        "Choose another name.";
+    TooLarge "too_large" Invalid "A request's body, or a file, is larger than allowed."
+        "Send less at once; send files with `torso db create --from-file`, or to `/v1/uploads`.";
+    TooSlow "too_slow" Invalid "A request did not arrive in time."
+        "Send it again.";
+    InvalidFile "invalid_file" Invalid "A file is not what it should be, or is damaged."
+        "Check that it is the file you mean; `torso db import --help` lists the kinds.";
+    InvalidCsv "invalid_csv" Invalid "A CSV file has a malformed record."
+        "Correct the line that the message names, or give the separator with `--csv-separator`.";
+    InvalidSettings "invalid_settings" Invalid "A settings or project file cannot be understood."
+        "Correct the line that the message names; `torso config path` prints the file.";
+    Unsupported "unsupported" Unsupported "This control plane cannot do that."
+        "Use another context, or another way; the hint names one if there is one.";
+    SqlError "sql_error" Sql "SQLite refused a statement."
+        "Correct the statement.";
+    ReadOnly "read_only" Sql "A write was refused because the database was opened read-only."
+        "Write to the primary, without `--read-only`.";
+    Unhealthy "unhealthy" Invalid "torso doctor found something wrong."
+        "Type what its FIX column says.";
+    Internal "internal" Internal "A bug in torso."
+        "Report it: SECURITY.md for a weakness, else CONTRIBUTING.md.";
+    Io "io" Internal "The operating system refused to read or write a file."
+        "Look at the cause: permissions, a missing directory, a full or broken disk.";
+    DiskFull "disk_full" Internal "There is no space left on the device."
+        "Free space, then run the command again.";
+    CatalogDamaged "catalog_damaged" Internal "The catalog cannot be read or breaks its own rules."
+        "Restore `catalog.db` from a backup: docs/troubleshooting.md.";
+    CatalogTooNew "catalog_too_new" Internal "The catalog was written by a newer torso."
+        "Use the newer torso, or restore the backup from before the upgrade.";
+    Usage "usage" Usage "The command line is wrong."
+        "Look at `--help` of the command.";
+    DatabaseNotFound "database_not_found" NotFound "There is no database of that name."
+        "`torso db list` shows the names; `torso context list` shows where you are.";
+    GroupNotFound "group_not_found" NotFound "There is no group of that name."
+        "`torso group list` shows the names.";
+    LocationNotFound "location_not_found" NotFound "There is no location of that code."
+        "`torso location list` shows the codes.";
+    InstanceNotFound "instance_not_found" NotFound "The database has no instance there."
+        "`torso db replicas NAME` shows the locations; `torso db replicate` adds one.";
+    ContextNotFound "context_not_found" NotFound "There is no context of that name."
+        "`torso context list` shows the names; `torso context add` adds one.";
+    FileNotFound "file_not_found" NotFound "There is no such file."
+        "Check the path.";
+    EngineNotFound "engine_not_found" NotFound "There is no libSQL server program on this machine."
+        "`torso engine install` gets it.";
+    OrganizationNotFound "organization_not_found" NotFound "There is no organization of that name, or you are not a member of it."
+        "`torso org list` shows yours.";
+    UserNotFound "user_not_found" NotFound "There is no user of that name."
+        "`torso org members list` shows the members.";
+    TokenNotFound "token_not_found" NotFound "There is no token of that name or id."
+        "`torso db tokens list` or `torso auth api-tokens list` shows them.";
+    InviteNotFound "invite_not_found" NotFound "There is no invitation of that address."
+        "`torso org invites list` shows them.";
+    UploadNotFound "upload_not_found" NotFound "There is no upload of that id; it may have been used or given up."
+        "Start the upload again.";
+    PathNotFound "path_not_found" NotFound "The server has nothing at that path."
+        "Check the path: docs/api.md lists them.";
+    MethodNotAllowed "method_not_allowed" Usage "The server's path is there, but does not take that method."
+        "Use a method that the path takes: docs/api.md lists them.";
+    SettingNotFound "setting_not_found" NotFound "There is no setting of that name."
+        "`torso config list` shows the settings.";
+    Unauthenticated "unauthenticated" Unauthenticated "No token, or one that is not valid."
+        "`torso auth login`, or create another token.";
+    Forbidden "forbidden" Forbidden "The token does not allow that."
+        "Ask an admin of the organization, or use a token with the scope that the message names.";
+    DatabaseExists "database_exists" Exists "A database of that name exists already."
+        "Choose another name, or add `--if-not-exists`.";
+    GroupExists "group_exists" Exists "A group of that name exists already."
+        "Choose another name, or add `--if-not-exists`.";
+    LocationExists "location_exists" Exists "A location of that code exists already."
+        "Choose another code.";
+    InstanceExists "instance_exists" Exists "The database has an instance there already."
+        "Nothing: the replica is there.";
+    OrganizationExists "organization_exists" Exists "An organization of that name exists already."
+        "Choose another name.";
+    UserExists "user_exists" Exists "A user of that name exists already."
+        "Choose another name.";
+    MemberExists "member_exists" Exists "The user is a member already."
+        "Change the role: `torso org members role`.";
+    TokenExists "token_exists" Exists "A token of that name exists already."
+        "Choose another name, or revoke that token.";
+    InviteExists "invite_exists" Exists "Somebody of that address is invited already."
+        "Use that invitation, or remove it: `torso org invites remove`.";
+    HostnameTaken "hostname_taken" Exists "The database's hostname would be that of another one."
+        "Choose another name.";
+    ContextExists "context_exists" Exists "A context of that name exists already."
+        "Choose another name, or `torso context remove` the old one.";
+    FileExists "file_exists" Exists "The output file exists already."
+        "Choose another file, or add `--overwrite`.";
+    DeleteProtected "delete_protected" Conflict "Delete protection is on."
+        "Turn it off first: `torso db config set NAME delete-protection off`.";
+    GroupNotEmpty "group_not_empty" Conflict "The group still has databases."
+        "Destroy or move its databases first.";
+    LocationInUse "location_in_use" Conflict "Databases or groups use the location."
+        "Remove the replicas and databases there first.";
+    PrimaryInstance "primary_instance" Conflict "The primary cannot be removed or replicated onto itself."
+        "Destroy the whole database, or promote another replica first.";
+    Blocked "blocked" Conflict "Reads or writes of the database are blocked."
+        "Unblock it, or get below the quota: `torso db config show NAME`, `torso db usage NAME`.";
+    SizeLimit "size_limit" Conflict "The database is larger than its size limit."
+        "Delete rows, or raise it: `torso db config set NAME size-limit 2gb`.";
+    Diverged "diverged" Conflict "An instance was changed behind torso's back; its file was kept aside."
+        "`torso doctor` names the file: compare it with the database, then remove it.";
+    Conflict "conflict" Conflict "The thing is in a state that does not allow this."
+        "Read the message; the hint says what to do first.";
+    QuotaExceeded "quota_exceeded" Conflict "The organization's plan does not allow more."
+        "Delete something, or ask the operator: `torso server quotas set`.";
+    Unconfirmed "unconfirmed" Unconfirmed "A destructive command needs --yes where there is no terminal."
+        "Add `--yes`.";
+    DatabaseBusy "database_busy" Unavailable "Another program holds the database."
+        "Close the other program or its transaction, then retry.";
+    DatabaseDamaged "database_damaged" Unavailable "The file of a database is missing or damaged, so the database is not served."
+        "Restore a backup: docs/troubleshooting.md. Replicas can still be read.";
+    CatalogBusy "catalog_busy" Unavailable "Another torso is changing the catalog."
+        "Wait for it, then retry.";
+    RateLimited "rate_limited" Unavailable "Too many requests in a short time."
+        "Retry after the time in `Retry-After`.";
+    Unavailable "unavailable" Unavailable "The control plane or engine cannot be reached."
+        "Check that the server runs (`torso auth status`), then retry.";
+    TransactionLost "transaction_lost" Unavailable "The server ended an open transaction; what it changed was rolled back."
+        "Run the transaction again.";
+    Timeout "timeout" Timeout "It took longer than allowed."
+        "Retry; raise `--timeout`, or make the work smaller.";
+    Partial "partial" Partial "Some parts succeeded, some failed; the result names them."
+        "Correct what the result names, then run the command again.";
+    Interrupted "interrupted" Interrupted "Interrupted by the user."
+        "Run the command again if you want it after all.";
 }
 
 /// A failure: a [`Code`], a sentence, perhaps a cause and perhaps a hint that says what to type next.

@@ -243,14 +243,15 @@ mod tests {
              ```json\n{\"error\":{\"code\":\"database_not_found\",\"message\":\"…\",\"hint\":\"…\",\"retryable\":false}}\n```\n\n",
         );
         out.push_str(EXIT_CODES);
-        out.push_str("\n## Codes\n\n| code | exit | meaning |\n|---|---|---|\n");
+        out.push_str("\n## Codes\n\n| code | exit | meaning | what to do |\n|---|---|---|---|\n");
         for code in Code::ALL {
             let _ = writeln!(
                 out,
-                "| `{}` | {} | {} |",
+                "| `{}` | {} | {} | {} |",
                 code.name(),
                 code.kind().exit_code(),
-                code.meaning()
+                code.meaning(),
+                code.remedy()
             );
         }
         out
