@@ -72,16 +72,16 @@ pub(super) struct Args {
     /// Connections from this machine are not counted. Behind a proxy on another machine all clients have its address: use 0.
     #[arg(long, help_heading = "Limits", value_name = "N", default_value_t = 1024)]
     connections_per_address: u32,
-    /// Limit of each organization, such as databases=50; remembered
+    /// Limit, such as databases=50; remembered
     ///
-    /// The names are databases, storage, groups, locations, rows_read, rows_written and bytes_synced; 0 is unlimited.
+    /// A limit of each organization. The names are databases, storage, groups, locations, rows_read, rows_written and bytes_synced; 0 is unlimited.
     /// acme/databases=200 sets the limit of one organization. Repeatable; remembered for later starts.
     #[arg(long = "quota", help_heading = "Limits", value_name = "[ORG/]NAME=VALUE", value_parser = quota)]
     quotas: Vec<Quota>,
     /// Print a new API token for USER, who lost all others
     #[arg(long, help_heading = "Users", value_name = "USER")]
     issue_token: Option<Username>,
-    /// Format of the log on standard error
+    /// Log on standard error
     #[arg(
         long,
         help_heading = "Log and engine",
@@ -90,7 +90,9 @@ pub(super) struct Args {
         default_value_t
     )]
     log: LogForm,
-    /// How much to log; --quiet is warn
+    /// What to log
+    ///
+    /// --quiet is the same as warn.
     #[arg(
         long,
         help_heading = "Log and engine",
@@ -99,15 +101,15 @@ pub(super) struct Args {
         default_value_t
     )]
     log_level: LogLevel,
-    /// End statements that take longer, such as 30s
+    /// End statements that take longer
     ///
     /// Whoever waits for one gets 504 and the code TIMEOUT. One that cannot be stopped is ended with its process, which is
     /// started again.
     #[arg(long, help_heading = "Limits", value_name = "TIME", value_parser = statement_timeout, default_value = "5m")]
     statement_timeout: Duration,
-    /// Memory of a database process [default: a quarter of all]
+    /// Of a database process [default: a quarter]
     ///
-    /// Two thirds of it are for statements: one that needs more fails with SQLITE_NOMEM. A process that takes more than all of
+    /// Its memory; by default a quarter of the machine's. Two thirds of it are for statements: one that needs more fails with SQLITE_NOMEM. A process that takes more than all of
     /// it is started again.
     #[arg(long, help_heading = "Limits", value_name = "SIZE", value_parser = memory_per_process)]
     memory_per_process: Option<u64>,
@@ -346,6 +348,7 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
         domain: args.domain.clone(),
     };
     let (locations, owner, dir) = (args.locations, args.owner, data_dir.clone());
+    let logged_dir = data_dir.clone();
     let (quotas, issue_token) = (args.quotas, args.issue_token);
     let asked_for = issue_token.clone();
     let open = move || {
@@ -415,6 +418,7 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
             requests_per_second: args.rate_limit,
             connections_per_address: args.connections_per_address,
             statement_timeout: args.statement_timeout,
+            data_dir: logged_dir,
         },
         open,
         started,

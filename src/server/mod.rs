@@ -33,6 +33,7 @@ use lanes::Lanes;
 use metrics::Metrics;
 use rate_limit::Limiter;
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
@@ -69,6 +70,8 @@ pub struct Config {
     pub connections_per_address: u32,
     /// How long a statement may take.
     pub statement_timeout: Duration,
+    /// Where the plane keeps its files, for the log.
+    pub data_dir: PathBuf,
 }
 
 /// What all requests share.
@@ -195,31 +198,38 @@ async fn serve<T: Send + 'static>(
     let opening = tokio::task::spawn_blocking(open);
     tokio::pin!(opening);
     let opened = tokio::select! {
-        opened = &mut opening => Some(opened),
-        () = signals.next() => None,
+        opened = &mut opening => Ok(opened),
+        signal = signals.next() => Err(signal),
     };
     let mut result = Ok(());
+    let mut cause = "error";
     match opened {
-        Some(opened) => match opened.unwrap_or_else(|_| Err(defect())) {
+        Ok(opened) => match opened.unwrap_or_else(|_| Err(defect())) {
             Ok((hosted, told)) => {
                 let hosted = Arc::new(hosted);
                 let _ = server.hosted.set(Arc::clone(&hosted));
                 result = started(&hosted, told);
                 if result.is_ok() {
-                    tracing::info!(version = env!("CARGO_PKG_VERSION"), "server started");
-                    signals.next().await;
+                    tracing::info!(
+                        version = env!("CARGO_PKG_VERSION"),
+                        url = %hosted.url(),
+                        data = %config.data_dir.display(),
+                        "server started"
+                    );
+                    cause = signals.next().await;
                 }
             }
             Err(error) => result = Err(error),
         },
         // Opening cannot be interrupted. If it takes too long, the processes that it has started end with this one.
-        None => {
+        Err(signal) => {
+            cause = signal;
             if let Ok(Ok(Ok((hosted, _)))) = tokio::time::timeout(END, &mut opening).await {
                 let _ = server.hosted.set(Arc::new(hosted));
             }
         }
     }
-    tracing::info!("server is shutting down");
+    tracing::info!(cause, "server is shutting down");
     // Fails only if nobody listens, and then there is nobody to tell. Below, what takes too long is cut off.
     let _ = stop.send(true);
     let ending = async {
@@ -237,7 +247,7 @@ async fn serve<T: Send + 'static>(
     tokio::select! {
         _ = tokio::time::timeout(END, ending) => {}
         // A second signal: end now. Processes that are left end with this one.
-        () = signals.next() => {}
+        _ = signals.next() => {}
     }
     drop(lanes);
     tracing::info!("server stopped");

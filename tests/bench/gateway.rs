@@ -139,6 +139,7 @@ fn serve(dir: &Path, engine: SqldEngine, tell: Sender<Sides>) -> io::Result<std:
         requests_per_second: 0,
         connections_per_address: 0,
         statement_timeout: torso::control::hosted::LONGEST_STATEMENT,
+        data_dir: options.data_dir.clone(),
     };
     let started = move |hosted: &Hosted, token: Option<Secret>| {
         let sides = prepare(hosted, token.as_ref().map_or("", Secret::expose), address)?;

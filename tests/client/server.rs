@@ -74,6 +74,7 @@ fn running(on: On) -> &'static Running {
             requests_per_second: 0,
             connections_per_address: 0,
             statement_timeout: torso::control::hosted::LONGEST_STATEMENT,
+            data_dir: options.data_dir.clone(),
         };
         let path = dir.path().to_owned();
         let (tell, told) = mpsc::channel();

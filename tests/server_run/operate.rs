@@ -28,7 +28,16 @@ fn an_end_is_orderly_and_everything_is_back_after_the_next_start() {
     );
     assert_eq!(database.value("SELECT x FROM t").unwrap(), "42");
     assert_eq!(database.at("iad").value("SELECT x FROM t").unwrap(), "42");
-    assert!(!server.log().contains(&server.token), "the log holds the owner's token");
+    let log = server.log();
+    for entry in [
+        format!("server started version=\"{}\"", env!("CARGO_PKG_VERSION")),
+        format!("url={}", server.server().url()),
+        format!("data={}", server.server().started["data_dir"].as_str().unwrap()),
+        "server is shutting down cause=\"SIGTERM\"".to_owned(),
+    ] {
+        assert!(log.contains(&entry), "{entry}\n{log}");
+    }
+    assert!(!log.contains(&server.token), "the log holds the owner's token");
     assert!(
         !server.log().contains(&database.token),
         "the log holds a database's token"
