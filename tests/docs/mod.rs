@@ -8,3 +8,4 @@ mod commands;
 mod names;
 mod pages;
 mod pictures;
+mod sentences;
