@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// Each folder or file of `src`, and what it may name of the rest of the crate. `error`, `jwt`, `net`, `secret` and `sync` are open to all.
 /// A longer prefix wins over a shorter one.
-const IMPORTS: &[(&str, &[&str])] = &[
+pub const IMPORTS: &[(&str, &[&str])] = &[
     ("main", &["run"]),
     ("lib", &["commands", "context", "engine", "sql", "ui"]),
     (

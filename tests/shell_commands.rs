@@ -286,7 +286,7 @@ fn queries_are_kept_by_name() {
     );
     let (code, out, err) = run(".query drop one\n.query list\n.query run one\n");
     assert_eq!((code, out.lines().count()), (1, 1), "{out}");
-    assert!(err.contains("no query is kept as \"one\""), "{err}");
+    assert!(err.contains("there is no query \"one\""), "{err}");
     assert_eq!(run(".query\n").0, 1);
     let files = crate::support::tree::list(world.root());
     let kept = files.keys().find(|path| path.ends_with("queries.json")).unwrap();

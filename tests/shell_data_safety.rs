@@ -360,7 +360,7 @@ fn script_for_a_server_may_have_rows_before_the_table_they_refer_to() {
     // A row that refers to none in the end is reported.
     let run = world.torso_with_input(["db", "shell", &url], rows.replace("b values(7)", "b values(8)"));
     assert_eq!(run.code(), 1);
-    assert!(run.stderr.contains("rows refer to no row"), "{}", run.stderr);
+    assert!(run.stderr.contains("rows break a foreign key"), "{}", run.stderr);
 }
 
 #[test]

@@ -147,6 +147,33 @@ fn output_modes() {
 
 /// `--json` keeps what JSON can hold, and everything else unharmed.
 #[test]
+fn shell_output_takes_the_forms_of_every_command() {
+    let world = world();
+    let shell = |args: &[&str]| world.ok([&["db", "shell", ":memory:", "select 1 as a, 'x' as b"], args].concat());
+    // CSV has a header, as that of every command; `-csv` is that of `sqlite3`.
+    assert_eq!(shell(&["--output", "csv"]), "a,b\r\n1,x\r\n");
+    assert_eq!(shell(&["-csv"]), "1,x\r\n");
+    assert_eq!(shell(&["--output", "csv", "-noheader"]), "1,x\r\n");
+    assert_eq!(
+        world.ok(["db", "shell", ":memory:", "select 'x' as b", "--output", "name"]),
+        "x\n"
+    );
+    // An error before the shell starts is a document where JSON was asked for.
+    for form in [&["--json"][..], &["--output", "json"], &["--output=jsonl"]] {
+        let run = world.torso([&["db", "shell", "nope", "select 1"], form].concat());
+        assert_eq!(run.code(), 3);
+        let document: serde_json::Value = serde_json::from_str(&run.stderr).unwrap();
+        assert_eq!(document["error"]["code"], "database_not_found");
+    }
+    assert!(
+        world
+            .torso(["db", "shell", "nope", "-json"])
+            .stderr
+            .starts_with("error: ")
+    );
+}
+
+#[test]
 fn json_has_real_types() {
     let world = world();
     let sql = "select 1 as i, 1.5 as r, 'x' as t, null as n, 9007199254740993 as big, x'00ff' as b";

@@ -163,7 +163,7 @@ mod tests {
     fn reference() -> Vec<(String, String)> {
         let tree = help::tree();
         let mut index = format!(
-            "# Command reference\n\nFor whoever looks an option up. {MADE} `torso help COMMAND` prints the same.\n\n\
+            "# Command reference\n\nTo look up an option. {MADE} `torso help COMMAND` prints the same.\n\n\
              ## Options of every command\n\n<!-- not run: made from the command tree -->\n```text\n{}```\n\n## Commands\n\n| command | what it does |\n|---|---|\n",
             help::render_options(&tree, STYLE)
         );
@@ -181,6 +181,7 @@ mod tests {
             chapter(&mut page, noun, 1);
             pages.push((format!("docs/reference/{name}.md"), page));
         }
+        index.push_str("\nNext: [scripts and CI](scripting.md), [errors and exit codes](errors.md).\n");
         pages.push(("docs/reference.md".to_owned(), index));
         pages
     }
@@ -204,7 +205,7 @@ mod tests {
     /// `docs/environment.md`: every variable that the program reads.
     fn environment() -> String {
         let mut out = format!(
-            "# Environment variables\n\nFor whoever runs torso in scripts, containers or services. {MADE}\n\
+            "# Environment variables\n\nFor whoever runs torso in scripts, containers or services, to look up. {MADE}\n\
              `torso help environment` prints it.\n\n| variable | what it does |\n|---|---|\n"
         );
         for variable in env::ALL {
@@ -212,7 +213,8 @@ mod tests {
         }
         out.push_str(
             "\nA variable that is set to nothing counts as not set, but for `PAGER`. Flags win over variables, variables over \
-             the project file and your settings: `torso config show --origin` shows which one won.\n",
+             the project file and your settings: `torso config show --origin` shows which one won.\n\n\
+             Next: [contexts, settings and projects](contexts.md).\n",
         );
         out
     }
@@ -238,7 +240,8 @@ mod tests {
     /// `docs/errors.md`: the published list.
     fn errors() -> String {
         let mut out = String::from(
-            "# Errors\n\nMade from the program itself; do not edit. Codes are added, never renamed and never reused.\n\n\
+            "# Errors\n\nFor everybody, to look up. Made from the program itself; do not edit. Codes are added, never renamed and \
+             never reused.\n\n\
              With `--json`, a failure prints one document on stderr:\n\n\
              ```json\n{\"error\":{\"code\":\"database_not_found\",\"message\":\"…\",\"hint\":\"…\",\"retryable\":false}}\n```\n\n",
         );
@@ -254,6 +257,7 @@ mod tests {
                 code.remedy()
             );
         }
+        out.push_str("\nNext: [troubleshooting](troubleshooting.md), by message.\n");
         out
     }
 

@@ -188,7 +188,7 @@ pub fn run(args: Vec<OsString>) -> u8 {
         // The settings cannot be read: `config path` and friends must still run, so that they can be mended.
         Err(error) => (Ui::new(options(&cli.globals, None, None)), Some(error)),
     };
-    let json = ui.format().is_json();
+    let json = ui.format().is_json() || matches!(&cli.command, Some(Command::Db(verb)) if verb.asks_for_json());
     watch_time(cli.globals.timeout, ui);
     if cli.command.as_ref().is_some_and(Command::uses_the_plane) {
         end_on_interrupt(ui);

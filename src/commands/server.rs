@@ -74,8 +74,9 @@ pub(super) struct Args {
     connections_per_address: u32,
     /// Limit, such as databases=50; remembered
     ///
-    /// A limit of each organization. The names are databases, storage, groups, locations, rows_read, rows_written and bytes_synced; 0 is unlimited.
-    /// acme/databases=200 sets the limit of one organization. Repeatable; remembered for later starts.
+    /// A limit of each organization. The names are databases, storage, groups, locations, rows_read, rows_written and
+    /// bytes_synced; 0 is unlimited. acme/databases=200 sets the limit of one organization. Repeatable; remembered for later
+    /// starts.
     #[arg(long = "quota", help_heading = "Limits", value_name = "[ORG/]NAME=VALUE", value_parser = quota)]
     quotas: Vec<Quota>,
     /// Print a new API token for USER, who lost all others
@@ -103,19 +104,19 @@ pub(super) struct Args {
     log_level: LogLevel,
     /// End statements that take longer
     ///
-    /// Whoever waits for one gets 504 and the code TIMEOUT. One that cannot be stopped is ended with its process, which is
-    /// started again.
+    /// The client gets 504 and the code TIMEOUT. A statement that cannot be stopped is ended with its process, which is
+    /// restarted.
     #[arg(long, help_heading = "Limits", value_name = "TIME", value_parser = statement_timeout, default_value = "5m")]
     statement_timeout: Duration,
     /// Of a database process [default: a quarter]
     ///
-    /// Its memory; by default a quarter of the machine's. Two thirds of it are for statements: one that needs more fails with SQLITE_NOMEM. A process that takes more than all of
+    /// A quarter of the machine's memory by default. Two thirds of it are for statements: one that needs more fails with SQLITE_NOMEM. A process that takes more than all of
     /// it is started again.
     #[arg(long, help_heading = "Limits", value_name = "SIZE", value_parser = memory_per_process)]
     memory_per_process: Option<u64>,
     /// Run where database processes cannot be confined
     ///
-    /// Without it the server does not start on systems that cannot keep its database processes from all files but their own.
+    /// Without this flag the server does not start on systems that cannot restrict database processes to their own files.
     #[arg(long, help_heading = "Log and engine")]
     unconfined: bool,
     /// Path of the sqld program (overrides the search)
@@ -463,7 +464,7 @@ fn refuse_eavesdroppers(args: &Args) -> Result<()> {
     Err(Error::new(
         Code::Usage,
         format!(
-            "refusing to listen on {} without TLS: whoever is on the way could read tokens and data",
+            "refusing to listen on {} without TLS: others on the network could read tokens and data",
             args.listen
         ),
     )

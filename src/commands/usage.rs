@@ -105,9 +105,13 @@ fn named(args: &[OsString]) -> Option<String> {
 
 /// Whether the command line asked for JSON, as far as one can tell from words that do not parse.
 fn wants_json(args: &[OsString]) -> bool {
-    let words: Vec<_> = args
+    names_json(args.get(1..).unwrap_or_default())
+}
+
+/// Whether words name JSON as the form of the result: `--json`, or `--output` with a form of JSON.
+pub(super) fn names_json(words: &[OsString]) -> bool {
+    let words: Vec<_> = words
         .iter()
-        .skip(1)
         .take_while(|word| *word != "--")
         .map(|word| word.to_string_lossy())
         .collect();

@@ -134,7 +134,7 @@ pub fn become_program(words: &[OsString]) -> Error {
 }
 
 fn confine(words: &[OsString]) -> Result<Command> {
-    let malformed = || Error::new(Code::Internal, "torso's own words to itself are malformed");
+    let malformed = || Error::new(Code::Internal, "internal error: malformed message to a helper process");
     let mut bounds = Bounds::default();
     let mut unconfined = false;
     let mut words = words.iter();

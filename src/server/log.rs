@@ -8,19 +8,19 @@ use tracing_subscriber::EnvFilter;
 /// The form of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Form {
-    /// A line for people
+    /// One line of text per event
     #[default]
     Text,
-    /// A JSON document a line
+    /// One JSON document per line
     Json,
 }
 
 /// How much is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Level {
-    /// What is wrong
+    /// Only problems
     Warn,
-    /// Also requests of the Platform API
+    /// Also starts, ends and requests of the Platform API
     #[default]
     Info,
     /// Also every request of applications

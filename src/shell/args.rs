@@ -116,7 +116,13 @@ pub fn parse(words: &[OsString]) -> Result<Arguments, String> {
         };
         match name {
             "output" | "mode" => {
-                let mode = value()?.to_string_lossy().into_owned();
+                let mut mode = value()?.to_string_lossy().into_owned();
+                // The forms of all commands: bare values, and CSV with a header. `-csv` is that of `sqlite3`, without one.
+                if name == "output" && mode == "csv" {
+                    arguments.switches.push(Switch::Headers(true));
+                } else if name == "output" && mode == "name" {
+                    mode = "list".to_owned();
+                }
                 if preset::by_name(&mode).is_none() {
                     return Err(format!("unknown output mode: {mode}"));
                 }

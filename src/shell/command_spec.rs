@@ -134,11 +134,26 @@ impl CommandSpec {
         let mut lines = vec![self.help_line()];
         for detail in self.details {
             match detail.split_once(MODES) {
-                Some((before, _)) => lines.push(format!("   {before}{}", preset::listed().join(" "))),
+                Some(_) => lines.extend(words_in_lines(&preset::listed())),
                 None => lines.push(format!("   {detail}")),
             }
         }
         lines.push(format!("   Example:  {}", self.example));
         lines
     }
+}
+
+/// Words in indented lines that fit a terminal of 80 columns.
+fn words_in_lines(words: &[&str]) -> Vec<String> {
+    let mut lines = vec![String::from("  ")];
+    for word in words {
+        if lines.last().is_some_and(|line| line.len() + 1 + word.len() > 80) {
+            lines.push(String::from("  "));
+        }
+        if let Some(line) = lines.last_mut() {
+            line.push(' ');
+            line.push_str(word);
+        }
+    }
+    lines
 }

@@ -5,6 +5,7 @@
 //! - `run`: the page's blocks of that kind are run in order by one shell, in a world of its own.
 //! - `run: server`: the same, with a torso server; `prod` is its context, and its address stands for `127.0.0.1:8080`.
 //! - `run: node`, `run: python`: a program for the database `app` on that server, after the page's `run: server` blocks.
+//! - `run: rust`: a program that `rust.rs` runs.
 //! - `output`: what the block before it prints.
 //! - `session`, `server session`: README's, which `readme.rs` runs.
 //! - `not run: REASON`: neither.
@@ -24,6 +25,7 @@ fn fault(block: &Block) -> Option<String> {
         Some("run" | "run: server" | "session" | "server session") => is_of("sh"),
         Some("run: node") => is_of("js"),
         Some("run: python") => is_of("python"),
+        Some("run: rust") => is_of("rust"),
         Some("output") => is_of("text"),
         Some(other) if other.starts_with("not run: ") => (other.len() < 20).then(|| "the reason is missing".to_owned()),
         _ => match block.language.as_str() {

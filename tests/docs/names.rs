@@ -53,6 +53,43 @@ fn docs_name_in_code_exists_in_the_program() {
     );
 }
 
+/// Files and folders of this repository, from its root or, for modules, from `src`.
+#[test]
+fn docs_path_in_code_exists_in_the_repository() {
+    let root = crate_root();
+    let rooms: Vec<String> = std::fs::read_dir(root.join("src"))
+        .unwrap()
+        .map(|entry| format!("{}/", entry.unwrap().file_name().to_string_lossy()))
+        .collect();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    let (mut checked, mut failures) = (0, Vec::new());
+    for page in pages::all().iter().filter(|page| page.name() != "CHANGELOG.md") {
+        for code in page.inline_code().iter().filter(|code| code.chars().all(is_plain)) {
+            let from_root = ["src/", "tests/", "docs/", ".ci/", ".config/"]
+                .iter()
+                .any(|folder| code.starts_with(folder));
+            let from_src = rooms.iter().any(|room| code.starts_with(room));
+            let path = if from_root {
+                root.join(code)
+            } else {
+                root.join("src").join(code)
+            };
+            if from_root || from_src {
+                checked += 1;
+                if !path.exists() && !path.with_extension("rs").exists() {
+                    failures.push(format!("{}: {code}", page.name()));
+                }
+            }
+        }
+    }
+    assert!(checked > 50, "only {checked}");
+    assert!(
+        failures.is_empty(),
+        "these paths do not exist:\n{}",
+        failures.join("\n")
+    );
+}
+
 #[test]
 fn docs_variable_of_torso_exists_and_every_one_is_on_the_page() {
     let known: BTreeSet<&str> = env::ALL.iter().map(|variable| variable.name).collect();
@@ -141,7 +178,7 @@ fn members(document: &serde_json::Value) -> Vec<String> {
 #[test]
 fn docs_json_members_are_those_that_commands_print() {
     let mut page = String::from(
-        "# JSON of every command\n\nFor whoever reads torso's output in programs. Made from the documents in `tests/golden`; do \
+        "# JSON of every command\n\nFor whoever reads torso's output in programs, to look up. Made from the documents in `tests/golden`; do \
          not edit.\n\nEach line is a command with `--json` and the members of its document, or of an item where it is a list. \
          Members are added, never renamed or removed.\n\n| command | members |\n|---|---|\n",
     );
@@ -169,6 +206,7 @@ fn docs_json_members_are_those_that_commands_print() {
     for (command, members) in commands.iter().filter(|(_, members)| !members.is_empty()) {
         page.push_str(&format!("| `{command}` | {} |\n", members.join(", ")));
     }
+    page.push_str("\nNext: [scripts and CI](scripting.md).\n");
     let file = crate_root().join("docs/json.md");
     if std::env::var_os("UPDATE").is_some() {
         std::fs::write(&file, &page).unwrap();
@@ -227,6 +265,31 @@ fn docs_index_names_every_page() {
                 "docs/index.md does not link to {name}"
             );
         }
+    }
+}
+
+/// A page begins with who it is for and how long it takes, or that it is to look something up, and ends with what comes next.
+#[test]
+fn docs_page_says_for_whom_it_is_how_long_it_takes_and_what_is_next() {
+    for page in pages::all() {
+        let name = page.name();
+        if !name.starts_with("docs/") || name == "docs/index.md" {
+            continue;
+        }
+        let opening = page.text.split("\n\n").nth(1).unwrap_or_default();
+        let opening = opening.replace('\n', " ");
+        let for_whom = opening.contains("For ") || opening.starts_with("To look up");
+        let how_long = opening.contains(" minutes") || opening.to_lowercase().contains("to look up");
+        assert!(for_whom && how_long, "{name}: {opening}");
+        assert!(
+            page.text
+                .trim_end()
+                .rsplit("\n\n")
+                .next()
+                .unwrap()
+                .starts_with("Next: "),
+            "{name}"
+        );
     }
 }
 

@@ -52,7 +52,7 @@ fn parts(page: &Page) -> Vec<Part> {
 fn sentences(text: &str) -> Vec<String> {
     let plain = Regex::new(r"!?\[([^\]]*)\]\([^)]*\)").unwrap().replace_all(text, "$1");
     let plain = Regex::new(r"``.*?``|`[^`]*`").unwrap().replace_all(&plain, "Code");
-    let ends = Regex::new(r#"[.!?]["”)*]*\s+(?:["“(*]*[A-Z0-9.])"#).unwrap();
+    let ends = Regex::new(r#"[.!?]["”)*]*\s+(?:["“(*]*(?:[A-Z0-9.]|torso ))"#).unwrap();
     let mut sentences = Vec::new();
     let mut start = 0;
     for end in ends.find_iter(&plain) {
@@ -86,6 +86,45 @@ fn docs_sentences_of_every_page_have_at_most_25_words() {
         }
     }
     assert!(checked > 1000, "only {checked}");
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// Every text of the command tree: summaries, details, and what stands below a page.
+fn help_texts(command: &clap::Command, texts: &mut Vec<(String, String)>) {
+    let path = command.get_bin_name().unwrap_or("torso").to_owned();
+    let abouts = [command.get_about(), command.get_long_about()].into_iter().flatten();
+    texts.extend(abouts.map(|text| (path.clone(), text.to_string())));
+    for arg in command.get_arguments() {
+        let values = arg.get_possible_values();
+        let values = values.iter().filter_map(|value| value.get_help());
+        let helps = [arg.get_help(), arg.get_long_help()]
+            .into_iter()
+            .flatten()
+            .chain(values);
+        texts.extend(helps.map(|text| (format!("{path} {}", arg.get_id()), text.to_string())));
+    }
+    for below in command.get_subcommands() {
+        help_texts(below, texts);
+    }
+}
+
+#[test]
+fn help_sentences_have_at_most_25_words() {
+    let mut tree = torso::commands::command();
+    tree.build();
+    let mut texts = Vec::new();
+    help_texts(&tree, &mut texts);
+    assert!(texts.len() > 300, "only {}", texts.len());
+    let mut failures = Vec::new();
+    for (name, text) in &texts {
+        for paragraph in text.split("\n\n") {
+            for sentence in sentences(&paragraph.replace('\n', " ")) {
+                if words(&sentence) > MOST {
+                    failures.push(format!("{name}: {} words:{sentence}", words(&sentence)));
+                }
+            }
+        }
+    }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 

@@ -60,6 +60,13 @@ pub(crate) enum Verb {
     Usage(usage::Args),
 }
 
+impl Verb {
+    /// Whether it is a shell whose words name JSON. The shell reads those words itself; an error before it starts is JSON, too.
+    pub(super) fn asks_for_json(&self) -> bool {
+        matches!(self, Self::Shell(args) if args.asks_for_json())
+    }
+}
+
 /// Runs a verb. The exit code is 0, or the script's own that a shell ran.
 pub(super) fn run(ctx: &Context, verb: Verb) -> Result<u8> {
     let done = match verb {

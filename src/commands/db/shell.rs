@@ -1,6 +1,6 @@
 //! `torso db shell`: what the words after it mean, and which database is opened. The shell itself is in `crate::shell`.
 
-use crate::commands::complete;
+use crate::commands::{complete, usage};
 use crate::context::Context;
 use crate::control::names::{DatabaseName, LocationCode};
 use crate::control::types::{Connection, DatabaseFilter, Role};
@@ -34,8 +34,8 @@ use std::sync::LazyLock;
 Options:
   -f, -init FILE        run a script; read a file before all else
   -cmd COMMAND          run before the SQL; repeatable
-  --output MODE         json, jsonl, csv, box, table, column, markdown, list, line
-                        and more; each is a flag too: --json, -csv
+  --output MODE         json, jsonl, csv, name, box, table, column, markdown, line
+                        and more; flags as in sqlite3: --json, -csv
   -header, -noheader    print column names, or not
   -separator S          text between columns; also -newline S, -nullvalue S
   -bail                 stop at the first error
@@ -53,6 +53,13 @@ pub(crate) struct Args {
     /// Database, then SQL or dot-commands
     #[arg(value_name = "DATABASE", hide = true, add = complete::databases())]
     words: Vec<OsString>,
+}
+
+impl Args {
+    /// Whether the words name JSON as the form of the result.
+    pub(super) fn asks_for_json(&self) -> bool {
+        usage::names_json(&self.words)
+    }
 }
 
 /// A global flag: its name with its dashes, and whether a value follows.

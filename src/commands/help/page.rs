@@ -139,7 +139,10 @@ fn is_shown(arg: &Arg, detail: Detail) -> bool {
 pub(super) fn row(arg: &Arg, detail: Detail) -> Row {
     let long = arg.get_long_help().filter(|_| detail != Detail::Screen);
     let help = long.or_else(|| arg.get_help()).map(ToString::to_string);
-    let mut text = help.unwrap_or_default();
+    let help = help.unwrap_or_default();
+    // Values and default belong to the summary, which comes before the details.
+    let (summary, details) = help.split_once("\n\n").unwrap_or((&help, ""));
+    let mut text = summary.to_owned();
     let values = arg.get_possible_values();
     let shows_values = arg.get_action().takes_values() && !arg.is_hide_possible_values_set();
     let names: Vec<_> = values
@@ -160,6 +163,9 @@ pub(super) fn row(arg: &Arg, detail: Detail) -> Row {
     }
     if let Some(aliases) = arg.get_visible_aliases().filter(|aliases| !aliases.is_empty()) {
         text.push_str(&format!(" [also --{}]", aliases.join(", --")));
+    }
+    if !details.is_empty() {
+        text.push_str(&format!("\n\n{details}"));
     }
     if detail != Detail::Screen {
         for value in values.iter().filter(|_| shows_values) {

@@ -67,7 +67,7 @@ fn without_tokens(what: &str) -> Error {
         Code::Unsupported,
         format!("{what} is on this machine, where files are opened without a token"),
     )
-    .hint("tokens belong to a server: start one with torso server, and name it with torso context add")
+    .hint("tokens belong to a server: start one with torso server, and add it with torso context add")
 }
 
 fn without_counters(name: &DatabaseName) -> Error {

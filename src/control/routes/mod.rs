@@ -1,4 +1,4 @@
-//! The paths of the Platform API, written once for both ends: [`ENDPOINTS`] lists every method and path that a server answers,
+//! The paths of the Platform API, written once for both ends. [`ENDPOINTS`] lists every method and path that a server answers,
 //! and its router is built from that; `paths` has a function for each path that the client asks for. A test holds the two
 //! together.
 

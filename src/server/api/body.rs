@@ -28,7 +28,10 @@ pub(super) async fn whole(body: Body) -> Result<Bytes> {
         Ok(Err(error)) => Err(Error::new(Code::InvalidValue, "the body broke off").caused_by(error)),
         Err(_) => Err(Error::new(
             Code::TooSlow,
-            format!("the body did not arrive within {} s", PATIENCE.as_secs()),
+            format!(
+                "the whole body must arrive within {} s, and did not",
+                PATIENCE.as_secs()
+            ),
         )
         .hint("send it again; large files go to /v1/uploads")),
     }

@@ -96,7 +96,7 @@ pub fn backup(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
 /// Copies the database on a server to a file. One that is there already is replaced when the copy is complete.
 fn backup_server(shell: &mut Shell<'_>, database: &str, file: &str) -> ShellResult {
     if database != "main" {
-        return shell.fail(format_args!("Error: of a server only main can be copied"));
+        return shell.fail(format_args!("Error: only main can be copied from a server"));
     }
     let folder = Path::new(file)
         .parent()
@@ -152,7 +152,7 @@ pub fn restore(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
     confirm(shell, "this replaces all that is in it")?;
     if is_url(file) || !shell.session()?.is_local() {
         if database != "main" {
-            return shell.fail(format_args!("Error: with a server only main can be restored"));
+            return shell.fail(format_args!("Error: only main can be restored from or to a server"));
         }
         let from = elsewhere(shell, file, true)?;
         let copied = super::transfer::copy_from(shell.session()?, &from);
@@ -188,7 +188,7 @@ pub fn restore(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
 
 pub fn tell_left_behind(shell: &mut Shell<'_>, copied: &super::transfer::Copied) -> ShellResult {
     for what in &copied.left_behind {
-        shell.say(format_args!("Warning: not copied is {what}"))?;
+        shell.say(format_args!("Warning: {what}"))?;
     }
     Ok(())
 }

@@ -85,7 +85,7 @@ mod tests {
             let called = crate::shell::dot::find(typed).map(|command| command.spec.name);
             assert_eq!(called, Some(spec.name), "{}", spec.example);
             for line in spec.help() {
-                assert!(line.chars().count() <= 100, "{line}");
+                assert!(line.chars().count() <= 80, "{line}");
             }
         }
     }

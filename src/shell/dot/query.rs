@@ -96,6 +96,6 @@ pub fn query(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
 
 fn unknown(shell: &mut Shell<'_>, name: &str) -> ShellResult {
     shell.fail(format_args!(
-        "Error: no query is kept as \"{name}\"; .query list shows those that are"
+        "Error: there is no query \"{name}\"; .query list shows all"
     ))
 }

@@ -218,7 +218,7 @@ fn ends_dump(shell: &mut Shell<'_>, text: &[u8]) -> ShellResult<bool> {
     }
     let undone = shell.query("ROLLBACK", &[])?;
     shell.say(format_args!(
-        "Error: nothing of the dump is kept, because a statement of it failed (see above)"
+        "Error: nothing of the dump is kept, because one of its statements failed (see above)"
     ))?;
     if let Err(failure) = undone {
         shell.say(format_args!("Error: {failure}"))?;

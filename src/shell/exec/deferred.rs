@@ -83,7 +83,9 @@ pub fn check_keys(shell: &mut Shell<'_>) -> ShellResult {
     let rows = shell.ask("PRAGMA foreign_key_check", &[])?;
     match rows.len() {
         0 => Ok(()),
-        count => shell.fail(format_args!("Error: {count} rows refer to no row: .intck lists them")),
+        count => shell.fail(format_args!(
+            "Error: {count} rows break a foreign key: .intck lists them"
+        )),
     }
 }
 

@@ -223,7 +223,7 @@ fn show_result(shell: &mut Shell<'_>, sql: &str, args: &Args) -> ShellResult<(Re
 fn add_cost(shell: &mut Shell<'_>, outcome: &Outcome) -> ShellResult {
     if outcome.signless_infinities > 0 {
         shell.say(format_args!(
-            "Warning: {} infinite values are shown as ±Inf, and as NULL in JSON and SQL: the server did not tell their sign",
+            "Warning: {} infinite values are shown as ±Inf, and as NULL in JSON and SQL: the server did not send their sign",
             outcome.signless_infinities
         ))?;
     }

@@ -17,8 +17,8 @@ use crate::sqltext::token::{significant_tokens, tokens};
 use std::borrow::Cow;
 
 /// What has no place on a server.
-pub const APPLICATION_ID: &str = "the application_id, which servers refuse to set";
-pub const STATISTICS: &str = "what ANALYZE found, which servers have no place for";
+pub const APPLICATION_ID: &str = "the application_id was not copied: servers refuse to set it";
+pub const STATISTICS: &str = "the results of ANALYZE were not copied: servers do not store them";
 
 /// A statement, as far as its first words tell.
 #[derive(Debug, PartialEq)]
@@ -283,7 +283,7 @@ fn report_left_behind(shell: &mut Shell<'_>, what: &'static str) -> ShellResult 
         return Ok(());
     }
     reported.push(what);
-    shell.say(format_args!("Warning: not copied is {what}"))
+    shell.say(format_args!("Warning: {what}"))
 }
 
 fn virtual_table_of(shell: &mut Shell<'_>, table: &str) -> Option<usize> {

@@ -144,7 +144,7 @@ impl Importer<'_, '_> {
         };
         if there {
             let why = if options.create {
-                "and --create makes it; nothing was imported"
+                "so --create imported nothing"
             } else {
                 "and its columns have types: leave --types out; nothing was imported"
             };

@@ -441,7 +441,7 @@ fn what_does_not_fit_the_wishes_is_one_error_and_changes_nothing() {
     for (words, why) in [
         (
             "--csv --create FILE t",
-            "Error: table t exists already, and --create makes it; nothing was imported\n",
+            "Error: table t exists already, so --create imported nothing\n",
         ),
         (
             "--csv --types guess FILE t",
@@ -449,7 +449,7 @@ fn what_does_not_fit_the_wishes_is_one_error_and_changes_nothing() {
         ),
         (
             "--json --create FILE t",
-            "Error: table t exists already, and --create makes it; nothing was imported\n",
+            "Error: table t exists already, so --create imported nothing\n",
         ),
         (
             "--csv --types INT,TEXT FILE u",

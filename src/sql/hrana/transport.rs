@@ -386,8 +386,12 @@ impl Waited {
 }
 
 fn bearer(token: &Secret) -> Result<HeaderValue> {
-    let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose()))
-        .map_err(|_| Error::new(Code::InvalidValue, "the token has characters that no token has"))?;
+    let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose())).map_err(|_| {
+        Error::new(
+            Code::InvalidValue,
+            "the token contains invalid characters; was it copied completely?",
+        )
+    })?;
     value.set_sensitive(true);
     Ok(value)
 }

@@ -246,7 +246,7 @@ impl Stream {
                     Error::new(
                         Code::Unavailable,
                         format!(
-                            "{} sends on to {}, where the token is not sent",
+                            "{} redirects to {}; torso does not follow redirects",
                             shown(&self.address.base),
                             shown(&url)
                         ),
