@@ -151,9 +151,9 @@ fn shell_output_takes_the_forms_of_every_command() {
     let world = world();
     let shell = |args: &[&str]| world.ok([&["db", "shell", ":memory:", "select 1 as a, 'x' as b"], args].concat());
     // CSV has a header, as that of every command; `-csv` is that of `sqlite3`.
-    assert_eq!(shell(&["--output", "csv"]), "a,b\r\n1,x\r\n");
-    assert_eq!(shell(&["-csv"]), "1,x\r\n");
-    assert_eq!(shell(&["--output", "csv", "-noheader"]), "1,x\r\n");
+    assert_eq!(shell(&["--output", "csv"]), "a,b\n1,x\n");
+    assert_eq!(shell(&["-csv"]), "1,x\n");
+    assert_eq!(shell(&["--output", "csv", "-noheader"]), "1,x\n");
     assert_eq!(
         world.ok(["db", "shell", ":memory:", "select 'x' as b", "--output", "name"]),
         "x\n"

@@ -15,10 +15,10 @@ use serde::Serialize;
 
 /// Create a database: empty, from a file, or from another database
 ///
-/// Without NAME, torso picks a random two-word name. Without --location, torso uses the first of these that is set: the
-/// source's location (--from-db), the primary location of --group, the project file, your settings, the primary location of
-/// the group that those name, the location nearest to this machine's time zone, `local`. On a server it uses the group's
-/// primary location. The output names the rule that applied. If an import fails, no database is created.
+/// Without NAME, torso picks a random two-word name. Without --location, it takes the location of the source (--from-db), else
+/// of --group, the project file or your settings. Otherwise it takes that of the default group on a server, and the one
+/// nearest to the time zone here. torso help locations has the whole order; the output names the rule that applied. If an
+/// import fails, no database is created.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   torso db create app

@@ -406,8 +406,8 @@ pub(super) struct ShowConfig {
 
 /// Change one of a group's settings
 ///
-/// With isolation `database`, each database that is made in the group of a server afterwards has a process of its own in each
-/// of its locations; with `group` it shares one with the others. Databases that are there already stay as they are.
+/// Isolation is a setting of groups on a server. With `database`, each new database of the group has a process of its own in
+/// each of its locations. With `group`, it shares one with the others. Existing databases stay as they are.
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  torso group config set default delete-protection on\n  torso group config set apart isolation database"

@@ -1,5 +1,5 @@
-//! Supervises a program: starts it with an environment of its own, writes its output to a capped log, restarts it with
-//! back-off when it ends, and stops it when asked.
+//! Supervises a program: starts it, restarts it with back-off when it ends, and stops it. The program has an environment of
+//! its own, and its output goes to a capped log.
 //!
 //! The [`Job`] says what must be done before each start, and when the program is ready. `confine` makes sure that a
 //! child does not outlive its supervisor unnoticed: the child holds a lock on its directory and ends with its parent.

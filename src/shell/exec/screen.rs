@@ -120,21 +120,43 @@ fn write_rows<T>(
     }
 }
 
-/// Writes lines of a command's own, through the pager where they are more than fit the terminal.
+/// Writes lines of a command's own. On a terminal they are wrapped, and go through the pager where they are too many for it.
 pub fn show_lines(shell: &mut Shell<'_>, lines: &[String]) -> ShellResult {
-    let rows = layout::size()
-        .map(|(_, rows)| rows)
-        .filter(|_| shell.terminal.is_some() && shell.out.is_standard() && !is_dumb());
-    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
-    let Some(rows) = rows else {
+    let size = layout::size().filter(|_| shell.terminal.is_some() && shell.out.is_standard() && !is_dumb());
+    let Some((columns, rows)) = size else {
+        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
         return Ok(shell.out.write_all(text.as_bytes())?);
     };
+    let text: String = lines
+        .iter()
+        .map(|line| format!("{}\n", wrapped(line, columns)))
+        .collect();
     let mut pager = Pager::new(&mut shell.out, rows);
     match pager.write_all(text.as_bytes()) {
         Err(_) if pager.left() => Ok(()),
         Err(error) => Err(error.into()),
         Ok(()) => Ok(pager.finish()?),
     }
+}
+
+/// A line of help, broken between words where it is wider than the terminal. What follows begins below the last column.
+fn wrapped(line: &str, columns: usize) -> String {
+    let column = line.rfind("  ").map_or(0, |at| at + 2);
+    let indent = if column > columns / 2 { 3 } else { column.max(3) };
+    let mut text = String::new();
+    let mut width = 0;
+    for word in line.split_inclusive(' ') {
+        let length = word.trim_end().chars().count();
+        if length > 0 && width > indent && width + length > columns {
+            text.truncate(text.trim_end().len());
+            text.push('\n');
+            text.push_str(&" ".repeat(indent));
+            width = indent;
+        }
+        text.push_str(word);
+        width += word.chars().count();
+    }
+    text
 }
 
 /// Whether the terminal cannot move its cursor, as a pager needs it to.
@@ -197,4 +219,21 @@ pub fn explain_error(shell: &mut Shell<'_>, sql: &str, message: &str, offset: Op
         text.push_str(&diagnose::point(sql, offset, columns));
     }
     Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wrapped;
+
+    #[test]
+    fn line_of_help_is_wrapped_below_its_last_column() {
+        let line = ".bail on|off             Stop at the first error (default off)";
+        assert_eq!(wrapped(line, 80), line);
+        assert_eq!(
+            wrapped(line, 50),
+            ".bail on|off             Stop at the first error\n                         (default off)"
+        );
+        assert_eq!(wrapped("   one two three", 12), "   one two\n   three");
+        assert_eq!(wrapped("averylongword and", 8), "averylongword\n   and");
+    }
 }

@@ -1,5 +1,5 @@
-//! An organization as one caller may use it: its embedded plane, with a permission check before each call, and an audit
-//! entry and an update of the labels after each change. Hostnames and URLs are replaced by the public ones; the
+//! An organization as one caller may use it: its embedded plane, with permission checks. Each call is checked before; each
+//! change is followed by an audit entry and an update of the labels. Hostnames and URLs are replaced by the public ones; the
 //! organization's limits are enforced.
 //!
 //! This file has what all calls share; `plane` delegates each to the file of its noun.
