@@ -87,6 +87,22 @@ const REFUSED: [(&str, &str); 7] = [
     ("zip", "ZIP archives are not databases here; unzip reads them"),
 ];
 
+/// What `--output FORM` chooses. Of the forms of all commands, CSV has a header, and names are bare values; `-csv` is that of
+/// `sqlite3`, without a header.
+fn output_form(form: &str) -> Result<Vec<Switch>, String> {
+    match form {
+        "csv" => Ok(vec![Switch::Headers(true), mode(form)?]),
+        "name" => Ok(vec![mode("list")?]),
+        _ => Ok(vec![mode(form)?]),
+    }
+}
+
+fn mode(name: &str) -> Result<Switch, String> {
+    preset::by_name(name)
+        .map(|preset| Switch::Mode(preset.name.to_owned()))
+        .ok_or_else(|| format!("unknown output mode: {name}"))
+}
+
 /// Understands the words. What is wrong is told in one sentence.
 pub fn parse(words: &[OsString]) -> Result<Arguments, String> {
     let mut arguments = Arguments::default();
@@ -115,19 +131,8 @@ pub fn parse(words: &[OsString]) -> Result<Arguments, String> {
                 .ok_or_else(|| format!("missing argument to {shown}"))
         };
         match name {
-            "output" | "mode" => {
-                let mut mode = value()?.to_string_lossy().into_owned();
-                // The forms of all commands: bare values, and CSV with a header. `-csv` is that of `sqlite3`, without one.
-                if name == "output" && mode == "csv" {
-                    arguments.switches.push(Switch::Headers(true));
-                } else if name == "output" && mode == "name" {
-                    mode = "list".to_owned();
-                }
-                if preset::by_name(&mode).is_none() {
-                    return Err(format!("unknown output mode: {mode}"));
-                }
-                arguments.switches.push(Switch::Mode(mode));
-            }
+            "output" => arguments.switches.extend(output_form(&value()?.to_string_lossy())?),
+            "mode" => arguments.switches.push(mode(&value()?.to_string_lossy())?),
             mode if preset::by_name(mode).is_some_and(|preset| preset.is_flag) => {
                 arguments.switches.push(Switch::Mode(mode.to_owned()))
             }

@@ -21,6 +21,7 @@ use super::render::explain::{Program, Tree};
 use super::state::{ExecError, Interrupt, Shell, ShellResult, ShowPlan, complain};
 use super::terminal::pager::Pager;
 use super::words;
+use crate::shell::interrupt;
 use crate::sql::{Args, Failure, Outcome, Phase, Value};
 use crate::sqltext::classify::{StatementKind, first_word_kind};
 use crate::sqltext::{dialect, split, token};
@@ -47,6 +48,10 @@ pub fn execute(shell: &mut Shell<'_>, text: &[u8]) -> ShellResult {
     let server = remote_script::is_remote_script(shell)?;
     let mut rest = text.trim_start_matches(is_space);
     while !rest.is_empty() {
+        // Ctrl-C that came before the statement has begun has found nothing to stop.
+        if interrupt::pressed() && !shell.input.interactive {
+            return shell.fail(format_args!("Error: interrupted"));
+        }
         let end = split::first_statement(rest.as_bytes());
         if server {
             remote_script::run_translated(shell, &rest[..end], rest)?;
