@@ -1,6 +1,6 @@
 //! Routes each request to the Platform API or to the gateway, gives it an id, counts and logs it.
 
-use super::gateway::export::{Step, is_official_cli};
+use super::gateway::export::{ExportStep, is_official_cli};
 use super::{Server, api, gateway, log};
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, header};
@@ -131,7 +131,7 @@ pub(super) async fn answer(server: Arc<Server>, peer: SocketAddr, request: Reque
     });
     let (part, mut response) = match to {
         _ if !is_known => ("api", api::unknown_host(&id)),
-        Destination::Api => match (Step::parse(&path), server.gateway()) {
+        Destination::Api => match (ExportStep::parse(&path), server.gateway()) {
             (Some(step), Some(gateway)) if is_official_cli(request.headers()) => {
                 let (method, headers) = (request.method().clone(), request.headers().clone());
                 ("gateway", gateway.serve_root(step, &method, &headers).await)

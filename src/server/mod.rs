@@ -131,9 +131,9 @@ impl Server {
     fn gateway(&self) -> Option<&Gateway> {
         let hosted = self.hosted.get()?;
         let made = || {
-            let limits = gateway::Limits {
+            let limits = gateway::GatewayLimits {
                 answer: self.statement_timeout,
-                ..gateway::Limits::default()
+                ..gateway::GatewayLimits::default()
             };
             Gateway::new(Arc::clone(hosted), limits)
         };

@@ -21,7 +21,7 @@ mod reply;
 mod tokens;
 
 use super::dispatch::Meta;
-use super::gateway::export::{NO_SYNCHRONISATION, Step, is_official_cli};
+use super::gateway::export::{ExportStep, NO_SYNCHRONISATION, is_official_cli};
 use super::{Server, defect};
 use crate::control::hosted::{Caller, Hosted, Origin};
 use crate::control::routes::{ENDPOINTS, Endpoint, Method, Operation};
@@ -137,7 +137,7 @@ fn route(endpoint: &'static Endpoint, template: String) -> MethodRouter {
 
 async fn no_path(request: Request<Body>) -> Response<Body> {
     let path = request.uri().path();
-    let hint = match Step::parse(path) {
+    let hint = match ExportStep::parse(path) {
         Some(_) => NO_SYNCHRONISATION,
         None => "docs/api.md lists all paths; databases are at /db/NAME-ORGANIZATION/",
     };

@@ -1,18 +1,18 @@
 //! The gateway's metrics.
 
-use super::routes::Kind;
+use super::endpoints::EndpointKind;
 use axum::http::StatusCode;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-const KINDS: [(Kind, &str); 7] = [
-    (Kind::Probe, "probe"),
-    (Kind::Dump, "dump"),
-    (Kind::Call, "call"),
-    (Kind::Cursor, "cursor"),
-    (Kind::Sync, "sync"),
-    (Kind::Proxy, "proxy"),
-    (Kind::Socket, "socket"),
+const KINDS: [(EndpointKind, &str); 7] = [
+    (EndpointKind::Probe, "probe"),
+    (EndpointKind::Dump, "dump"),
+    (EndpointKind::Call, "call"),
+    (EndpointKind::Cursor, "cursor"),
+    (EndpointKind::Sync, "sync"),
+    (EndpointKind::Proxy, "proxy"),
+    (EndpointKind::Socket, "socket"),
 ];
 
 const OUTCOMES: [&str; 3] = ["ok", "refused", "failed"];
@@ -27,7 +27,7 @@ pub(super) struct Counters {
 }
 
 impl Counters {
-    pub fn answered(&self, kind: Kind, status: StatusCode) {
+    pub fn count_answer(&self, kind: EndpointKind, status: StatusCode) {
         let outcome = match status.as_u16() {
             500.. => 2,
             400.. => 1,
@@ -38,15 +38,15 @@ impl Counters {
         }
     }
 
-    pub fn refused_sql(&self) {
+    pub fn count_refused_sql(&self) {
         self.sql_refused.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub fn synced(&self, bytes: u64) {
+    pub fn count_synced(&self, bytes: u64) {
         self.bytes_synced.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    pub fn sockets(&self, change: i64) {
+    pub fn count_sockets(&self, change: i64) {
         self.sockets.fetch_add(change, Ordering::Relaxed);
     }
 
@@ -106,11 +106,11 @@ mod tests {
     #[test]
     fn what_was_counted_is_written() {
         let counters = Counters::default();
-        counters.answered(Kind::Call, StatusCode::OK);
-        counters.answered(Kind::Call, StatusCode::BAD_REQUEST);
-        counters.answered(Kind::Sync, StatusCode::BAD_GATEWAY);
-        counters.synced(7);
-        counters.sockets(1);
+        counters.count_answer(EndpointKind::Call, StatusCode::OK);
+        counters.count_answer(EndpointKind::Call, StatusCode::BAD_REQUEST);
+        counters.count_answer(EndpointKind::Sync, StatusCode::BAD_GATEWAY);
+        counters.count_synced(7);
+        counters.count_sockets(1);
         let mut text = String::new();
         counters.write(&mut text, 3);
         for line in [

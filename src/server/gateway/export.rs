@@ -4,8 +4,9 @@
 //! Clients of newer protocols of synchronisation ask at the same paths, and would take an answer for a server that speaks
 //! those. So only the CLI, which names itself in a header, is answered; the others are told which client works.
 
-use super::refusal::{Form, Refusal};
-use super::{Core, bearer};
+use super::Core;
+use super::auth::{authorize_label, read_bearer};
+use super::error::{ErrorEncoding, GatewayError};
 use crate::control::hosted::Route;
 use crate::server::file_body;
 use axum::body::Body;
@@ -24,7 +25,7 @@ pub(super) const COPIES: usize = 8;
 
 /// A request of an export or of a newer protocol of synchronisation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::server) enum Step<'p> {
+pub(in crate::server) enum ExportStep<'p> {
     /// Which generation there is.
     Info,
     /// The file of a generation.
@@ -35,7 +36,7 @@ pub(in crate::server) enum Step<'p> {
     Synchronisation,
 }
 
-impl<'p> Step<'p> {
+impl<'p> ExportStep<'p> {
     /// The step that a path asks for; none for all other paths.
     pub fn parse(path: &'p str) -> Option<Self> {
         let mut parts = path.split('/').filter(|part| !part.is_empty());
@@ -59,7 +60,7 @@ pub(in crate::server) fn is_official_cli(headers: &HeaderMap) -> bool {
 pub(super) async fn answer(
     core: &Arc<Core>,
     label: Option<&str>,
-    step: Step<'_>,
+    step: ExportStep<'_>,
     method: &Method,
     headers: &HeaderMap,
 ) -> Response<Body> {
@@ -68,20 +69,20 @@ pub(super) async fn answer(
     } else {
         Err(no_synchronisation())
     };
-    answered.unwrap_or_else(|refusal| refusal.response(Form::Json))
+    answered.unwrap_or_else(|error| error.into_response(ErrorEncoding::Json))
 }
 
 async fn export(
     core: &Arc<Core>,
     label: Option<&str>,
-    step: Step<'_>,
+    step: ExportStep<'_>,
     method: &Method,
     headers: &HeaderMap,
-) -> Result<Response<Body>, Refusal> {
+) -> Result<Response<Body>, GatewayError> {
     if *method != Method::GET {
-        return Err(Refusal {
+        return Err(GatewayError {
             allow: Some("GET, OPTIONS"),
-            ..Refusal::new(
+            ..GatewayError::new(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "METHOD_NOT_ALLOWED",
                 "an export is asked for with GET",
@@ -90,33 +91,33 @@ async fn export(
     }
     let (route, token) = authorize(core, label, headers)?;
     match step {
-        Step::Info => {
+        ExportStep::Info => {
             let mut response = Response::new(Body::from(json!({ "current_generation": 1 }).to_string()));
             let headers = response.headers_mut();
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
             Ok(response)
         }
-        Step::File(GENERATION) => copy(core, route, token).await,
-        Step::File(other) => Err(Refusal::new(
+        ExportStep::File(GENERATION) => copy(core, route, token).await,
+        ExportStep::File(other) => Err(GatewayError::new(
             StatusCode::NOT_FOUND,
             "NOT_FOUND",
             format!("the database has no generation {other:?}; GET /info shows which it has"),
         )),
-        Step::Frames => Err(Refusal::bad(
+        ExportStep::Frames => Err(GatewayError::bad(
             "the exported file is complete: there are no frames after it",
         )),
-        Step::Synchronisation => Err(no_synchronisation()),
+        ExportStep::Synchronisation => Err(no_synchronisation()),
     }
 }
 
 /// The database that the request is for, and the token, which opens it for reading.
-fn authorize(core: &Core, label: Option<&str>, headers: &HeaderMap) -> Result<(Arc<Route>, String), Refusal> {
-    let token = bearer(headers, &header::AUTHORIZATION)?.ok_or_else(Refusal::no_token)?;
+fn authorize(core: &Core, label: Option<&str>, headers: &HeaderMap) -> Result<(Arc<Route>, String), GatewayError> {
+    let token = read_bearer(headers, &header::AUTHORIZATION)?.ok_or_else(GatewayError::no_token)?;
     let route = match label {
-        Some(label) => super::authorize_label(core, label, token)?.0,
+        Some(label) => authorize_label(core, label, token)?.0,
         None => {
             let route = core.hosted.route_of_token(token).ok_or_else(|| {
-                Refusal::unauthorized(
+                GatewayError::unauthorized(
                     "the token is not for a database (torso db tokens create DATABASE makes one that is)",
                 )
             })?;
@@ -125,7 +126,7 @@ fn authorize(core: &Core, label: Option<&str>, headers: &HeaderMap) -> Result<(A
         }
     };
     if route.block_reads {
-        return Err(Refusal::new(
+        return Err(GatewayError::new(
             StatusCode::FORBIDDEN,
             "BLOCKED",
             "reading is blocked (torso db config set NAME block-reads false allows it)",
@@ -134,8 +135,8 @@ fn authorize(core: &Core, label: Option<&str>, headers: &HeaderMap) -> Result<(A
     Ok((route, token.to_owned()))
 }
 
-async fn copy(core: &Arc<Core>, route: Arc<Route>, token: String) -> Result<Response<Body>, Refusal> {
-    let busy = || Refusal::unavailable("the server is ending");
+async fn copy(core: &Arc<Core>, route: Arc<Route>, token: String) -> Result<Response<Body>, GatewayError> {
+    let busy = || GatewayError::unavailable("the server is ending");
     let place = core.shares.request(&route.id).await?;
     let permit = Arc::clone(&core.copies).acquire_owned().await.map_err(|_| busy())?;
     let (hosted, of) = (Arc::clone(&core.hosted), Arc::clone(&route));
@@ -161,8 +162,8 @@ async fn copy(core: &Arc<Core>, route: Arc<Route>, token: String) -> Result<Resp
 
 /// The answer to clients whose protocol libSQL server does not have. The status says so to those that also know the older
 /// one, which is served.
-fn no_synchronisation() -> Refusal {
-    Refusal::new(StatusCode::NOT_FOUND, "NOT_FOUND", NO_SYNCHRONISATION)
+fn no_synchronisation() -> GatewayError {
+    GatewayError::new(StatusCode::NOT_FOUND, "NOT_FOUND", NO_SYNCHRONISATION)
 }
 
 /// What clients of newer protocols are told.
@@ -176,14 +177,14 @@ mod tests {
     #[test]
     fn export_paths_are_parsed_and_others_are_not() {
         for (path, step) in [
-            ("/info", Step::Info),
-            ("//info/", Step::Info),
-            ("/export/1", Step::File("1")),
-            ("/sync/1/1/129", Step::Frames),
-            ("/sync/anything", Step::Frames),
-            ("/pull-updates", Step::Synchronisation),
+            ("/info", ExportStep::Info),
+            ("//info/", ExportStep::Info),
+            ("/export/1", ExportStep::File("1")),
+            ("/sync/1/1/129", ExportStep::Frames),
+            ("/sync/anything", ExportStep::Frames),
+            ("/pull-updates", ExportStep::Synchronisation),
         ] {
-            assert_eq!(Step::parse(path), Some(step), "{path}");
+            assert_eq!(ExportStep::parse(path), Some(step), "{path}");
         }
         for path in [
             "/",
@@ -195,7 +196,7 @@ mod tests {
             "/v2/pipeline",
             "/pull-updates/x",
         ] {
-            assert_eq!(Step::parse(path), None, "{path}");
+            assert_eq!(ExportStep::parse(path), None, "{path}");
         }
     }
 }

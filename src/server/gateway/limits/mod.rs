@@ -1,17 +1,22 @@
 //! The limits of one database, so that no tenant starves another, and all timeouts.
 
-use super::refusal::Refusal;
+mod pending_sockets;
+
+pub use pending_sockets::PendingSocket;
+
 use crate::control::names::DatabaseId;
+use crate::server::gateway::error::GatewayError;
 use crate::sync::lock;
 use axum::http::StatusCode;
-use std::collections::{HashMap, VecDeque};
+use pending_sockets::PendingSockets;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The limits and timeouts of the gateway.
 #[derive(Debug, Clone)]
-pub struct Limits {
+pub struct GatewayLimits {
     /// Requests of one database that are answered at the same time. More wait for a moment, as many again at most.
     pub requests: usize,
     /// Open sockets of one database; and as many more that have not shown a token yet.
@@ -38,11 +43,11 @@ pub struct Limits {
     /// How often a socket's token is checked, and after what silence a socket's other end is taken for gone.
     pub recheck: Duration,
     pub silence: Duration,
-    /// How long a socket may stay without a greeting that shows a token.
-    pub greeting: Duration,
+    /// How long a socket may stay without a hello message that shows a token.
+    pub hello: Duration,
 }
 
-impl Default for Limits {
+impl Default for GatewayLimits {
     fn default() -> Self {
         Self {
             requests: 256,
@@ -59,7 +64,7 @@ impl Default for Limits {
             hang: Duration::from_secs(8),
             recheck: Duration::from_secs(1),
             silence: Duration::from_secs(120),
-            greeting: Duration::from_secs(10),
+            hello: Duration::from_secs(10),
         }
     }
 }
@@ -75,78 +80,42 @@ const SMALL: usize = 16 * UNIT;
 const PARTS: usize = 4;
 
 /// The permits in use.
-pub(super) struct Shares {
-    limits: Limits,
-    databases: Mutex<HashMap<DatabaseId, Arc<Share>>>,
-    lobby: Arc<Mutex<Lobby>>,
+pub struct DatabaseShares {
+    limits: GatewayLimits,
+    databases: Mutex<HashMap<DatabaseId, Arc<DatabaseShare>>>,
+    pending: Arc<Mutex<PendingSockets>>,
     memory: Arc<Semaphore>,
     /// Of that, what an organization has, by its id; those that have none are forgotten.
     organizations: Mutex<HashMap<String, Arc<Semaphore>>>,
 }
 
-struct Share {
+struct DatabaseShare {
     requests: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
     sockets: Arc<Semaphore>,
 }
 
-/// Sockets that have not shown a token yet, by label, whether or not there is a database; the oldest of a label first. Anybody
-/// can open such, so they take nothing from those that have, and do not keep others out: the oldest has to go for a new one.
-#[derive(Default)]
-struct Lobby {
-    last: u64,
-    waiting: HashMap<String, VecDeque<(u64, Arc<Notify>)>>,
-}
-
-/// A socket in the lobby. Dropped, it has left.
-pub(super) struct Guest {
-    lobby: Arc<Mutex<Lobby>>,
-    label: String,
-    number: u64,
-    sent_away: Arc<Notify>,
-}
-
-impl Guest {
-    /// Is told when the socket has to go.
-    pub fn sent_away(&self) -> Arc<Notify> {
-        Arc::clone(&self.sent_away)
-    }
-}
-
-impl Drop for Guest {
-    fn drop(&mut self) {
-        let mut lobby = lock(&self.lobby);
-        let Some(waiting) = lobby.waiting.get_mut(&self.label) else {
-            return;
-        };
-        waiting.retain(|(number, _)| *number != self.number);
-        if waiting.is_empty() {
-            lobby.waiting.remove(&self.label);
-        }
-    }
-}
-
 /// A permit of a share; dropping it returns it.
-pub(super) type Permit = OwnedSemaphorePermit;
+pub type Permit = OwnedSemaphorePermit;
 
 /// Memory in use; dropping it returns it.
-pub(super) struct Memory {
+pub struct MemoryPermit {
     _own: Permit,
     _all: Permit,
 }
 
-impl Shares {
-    pub fn new(limits: Limits) -> Self {
+impl DatabaseShares {
+    pub fn new(limits: GatewayLimits) -> Self {
         Self {
             memory: Arc::new(Semaphore::new(limits.memory / UNIT)),
             limits,
             databases: Mutex::default(),
-            lobby: Arc::default(),
+            pending: Arc::default(),
             organizations: Mutex::default(),
         }
     }
 
-    fn of(&self, id: &DatabaseId) -> Arc<Share> {
+    fn of(&self, id: &DatabaseId) -> Arc<DatabaseShare> {
         let mut all = lock(&self.databases);
         if let Some(share) = all.get(id) {
             return Arc::clone(share);
@@ -158,7 +127,7 @@ impl Shares {
                     || share.sockets.available_permits() < limits.sockets
             });
         }
-        let share = Arc::new(Share {
+        let share = Arc::new(DatabaseShare {
             requests: Arc::new(Semaphore::new(limits.requests)),
             waiting: Arc::new(Semaphore::new(limits.requests)),
             sockets: Arc::new(Semaphore::new(limits.sockets)),
@@ -168,7 +137,7 @@ impl Shares {
     }
 
     /// Waits for a permit for a request.
-    pub async fn request(&self, id: &DatabaseId) -> Result<Permit, Refusal> {
+    pub async fn request(&self, id: &DatabaseId) -> Result<Permit, GatewayError> {
         let share = self.of(id);
         if let Ok(permit) = Arc::clone(&share.requests).try_acquire_owned() {
             return Ok(permit);
@@ -182,40 +151,20 @@ impl Shares {
     }
 
     /// A permit for a socket.
-    pub fn socket(&self, id: &DatabaseId) -> Result<Permit, Refusal> {
+    pub fn socket(&self, id: &DatabaseId) -> Result<Permit, GatewayError> {
         Arc::clone(&self.of(id).sockets)
             .try_acquire_owned()
             .map_err(|_| too_many("connections", self.limits.sockets))
     }
 
     /// Room for a socket that has not shown a token yet: there always is, but perhaps not for long.
-    pub fn guest(&self, label: &str) -> Guest {
-        let sent_away = Arc::new(Notify::new());
-        let number = {
-            let mut lobby = lock(&self.lobby);
-            lobby.last += 1;
-            let number = lobby.last;
-            let waiting = lobby.waiting.entry(label.to_owned()).or_default();
-            while waiting.len() >= self.limits.sockets {
-                let Some((_, oldest)) = waiting.pop_front() else {
-                    break;
-                };
-                oldest.notify_one();
-            }
-            waiting.push_back((number, Arc::clone(&sent_away)));
-            number
-        };
-        Guest {
-            lobby: Arc::clone(&self.lobby),
-            label: label.to_owned(),
-            number,
-            sent_away,
-        }
+    pub fn pending_socket(&self, label: &str) -> PendingSocket {
+        PendingSockets::add(&self.pending, label, self.limits.sockets)
     }
 
     /// Memory for a number of bytes, out of an organization's part; none is counted for what is small, so that small
     /// requests go on whatever large ones do.
-    pub async fn memory(&self, organization: &str, bytes: usize) -> Result<Option<Memory>, Refusal> {
+    pub async fn memory(&self, organization: &str, bytes: usize) -> Result<Option<MemoryPermit>, GatewayError> {
         if bytes <= SMALL {
             return Ok(None);
         }
@@ -232,11 +181,11 @@ impl Shares {
         let wanted = async {
             let own = own.acquire_many_owned(units).await.ok()?;
             let all = Arc::clone(&self.memory).acquire_many_owned(units).await.ok()?;
-            Some(Memory { _own: own, _all: all })
+            Some(MemoryPermit { _own: own, _all: all })
         };
         match tokio::time::timeout(self.limits.queue, wanted).await {
             Ok(Some(memory)) => Ok(Some(memory)),
-            _ => Err(Refusal::later(
+            _ => Err(GatewayError::later(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "SERVER_BUSY",
                 "the server has too many large requests at the moment",
@@ -245,8 +194,8 @@ impl Shares {
     }
 }
 
-fn too_many(what: &str, limit: usize) -> Refusal {
-    Refusal::later(
+fn too_many(what: &str, limit: usize) -> GatewayError {
+    GatewayError::later(
         StatusCode::TOO_MANY_REQUESTS,
         "TOO_MANY_REQUESTS",
         format!("the database has more than {limit} {what} at the same time"),
@@ -257,13 +206,13 @@ fn too_many(what: &str, limit: usize) -> Refusal {
 mod tests {
     use super::*;
 
-    fn shares() -> Shares {
-        Shares::new(Limits {
+    fn shares() -> DatabaseShares {
+        DatabaseShares::new(GatewayLimits {
             requests: 1,
             sockets: 1,
             memory: 8 * SMALL * PARTS,
             queue: Duration::from_millis(30),
-            ..Limits::default()
+            ..GatewayLimits::default()
         })
     }
 
@@ -272,8 +221,8 @@ mod tests {
         let shares = shares();
         let (a, b) = (DatabaseId::generate(), DatabaseId::generate());
         let held = shares.request(&a).await.unwrap();
-        let refusal = shares.request(&a).await.unwrap_err();
-        assert_eq!((refusal.status.as_u16(), refusal.retry_after), (429, Some(1)));
+        let error = shares.request(&a).await.unwrap_err();
+        assert_eq!((error.status.as_u16(), error.retry_after), (429, Some(1)));
         drop(shares.request(&b).await.unwrap());
         // Whoever waits gets what is given back.
         let (next, ()) = tokio::join!(shares.request(&a), async { drop(held) });
@@ -288,10 +237,10 @@ mod tests {
     async fn an_organization_holds_its_part_of_the_memory() {
         let shares = shares();
         let mut held = vec![shares.memory("a", 8 * SMALL).await.unwrap()];
-        let Err(refusal) = shares.memory("a", 2 * SMALL).await else {
+        let Err(error) = shares.memory("a", 2 * SMALL).await else {
             panic!("more than its part");
         };
-        assert_eq!((refusal.status.as_u16(), refusal.retry_after), (503, Some(1)));
+        assert_eq!((error.status.as_u16(), error.retry_after), (503, Some(1)));
         // Small requests go on, and others' do.
         assert!(shares.memory("a", SMALL).await.unwrap().is_none());
         for other in ["b", "c", "d"] {

@@ -2,8 +2,8 @@
 //! between requests as well: a stream over HTTP until it is closed or nobody has used it for a while, a stream of a socket
 //! until it is closed or the socket ends, the connection of a replica outside likewise.
 
-use super::refusal::Refusal;
 use crate::control::names::DatabaseId;
+use crate::server::gateway::error::GatewayError;
 use crate::sync::lock;
 use axum::http::StatusCode;
 use std::collections::HashMap;
@@ -11,18 +11,18 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// What a stream is known by between two requests: a baton, or the id of a client.
-pub(super) type Name = Vec<u8>;
+pub type StreamName = Vec<u8>;
 
 /// Kinds of streams, by how long processes keep them idle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kept {
+pub enum StreamKind {
     /// A stream.
     Stream,
     /// The connection of a replica outside.
     Client,
 }
 
-impl Kept {
+impl StreamKind {
     fn patience(self) -> Duration {
         match self {
             Self::Stream => Duration::from_secs(11),
@@ -33,47 +33,51 @@ impl Kept {
 
 /// All open streams. Clones share them.
 #[derive(Clone)]
-pub(super) struct Open {
+pub struct StreamRegistry {
     /// Of one database.
     limit: usize,
-    databases: Arc<Mutex<HashMap<DatabaseId, Database>>>,
+    databases: Arc<Mutex<HashMap<DatabaseId, DatabaseStreams>>>,
 }
 
 #[derive(Default)]
-struct Database {
-    /// Places that are held.
+struct DatabaseStreams {
+    /// Slots that are held.
     held: usize,
-    named: HashMap<Name, State>,
+    named: HashMap<StreamName, SlotState>,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum State {
-    /// Told to the client by a request that is still under way, and counted with it.
+enum SlotState {
+    /// The client was told its name by a request that is still under way, and it is counted with that.
     Held,
     /// Until then.
     Waiting(Instant),
 }
 
 /// Room for one stream. Dropped, it is given back, unless the stream was named to the client: then it waits.
-pub(super) struct Place {
-    open: Open,
+pub struct StreamSlot {
+    registry: StreamRegistry,
     id: DatabaseId,
-    name: Option<(Name, Kept)>,
+    name: Option<(StreamName, StreamKind)>,
 }
 
-impl Database {
+impl DatabaseStreams {
     fn count(&self) -> usize {
-        let waiting = self.named.values().filter(|state| matches!(state, State::Waiting(_)));
+        let waiting = self
+            .named
+            .values()
+            .filter(|state| matches!(state, SlotState::Waiting(_)));
         self.held + waiting.count()
     }
 
     fn forget_ended(&mut self, now: Instant) {
-        self.named
-            .retain(|_, state| matches!(state, State::Held) || matches!(state, State::Waiting(end) if *end > now));
+        self.named.retain(|_, state| {
+            matches!(state, SlotState::Held) || matches!(state, SlotState::Waiting(end) if *end > now)
+        });
     }
 }
 
-impl Open {
+impl StreamRegistry {
     pub fn new(limit: usize) -> Self {
         Self {
             limit,
@@ -81,16 +85,16 @@ impl Open {
         }
     }
 
-    fn databases(&self) -> MutexGuard<'_, HashMap<DatabaseId, Database>> {
+    fn databases(&self) -> MutexGuard<'_, HashMap<DatabaseId, DatabaseStreams>> {
         lock(&self.databases)
     }
 
     /// Room for a stream that is to be opened, or that was named before.
-    pub fn place(&self, id: &DatabaseId, name: Option<&[u8]>) -> Result<Place, Refusal> {
-        self.place_at(id, name, Instant::now())
+    pub fn open_slot(&self, id: &DatabaseId, name: Option<&[u8]>) -> Result<StreamSlot, GatewayError> {
+        self.open_slot_at(id, name, Instant::now())
     }
 
-    fn place_at(&self, id: &DatabaseId, name: Option<&[u8]>, now: Instant) -> Result<Place, Refusal> {
+    fn open_slot_at(&self, id: &DatabaseId, name: Option<&[u8]>, now: Instant) -> Result<StreamSlot, GatewayError> {
         let mut databases = self.databases();
         let database = databases.entry(id.clone()).or_default();
         let known = name.and_then(|name| database.named.remove(name)).is_some();
@@ -101,8 +105,8 @@ impl Open {
             }
         }
         database.held += 1;
-        Ok(Place {
-            open: self.clone(),
+        Ok(StreamSlot {
+            registry: self.clone(),
             id: id.clone(),
             name: None,
         })
@@ -116,17 +120,17 @@ impl Open {
             database.forget_ended(now);
             database.count() > 0
         });
-        databases.values().map(Database::count).sum()
+        databases.values().map(DatabaseStreams::count).sum()
     }
 
-    fn give_back(&self, id: &DatabaseId, name: Option<(Name, Kept)>, now: Instant) {
+    fn release(&self, id: &DatabaseId, name: Option<(StreamName, StreamKind)>, now: Instant) {
         let mut databases = self.databases();
         let Some(database) = databases.get_mut(id) else { return };
         database.held = database.held.saturating_sub(1);
-        if let Some((name, kept)) = name
+        if let Some((name, kind)) = name
             && let Some(state) = database.named.get_mut(&name)
         {
-            *state = State::Waiting(now + kept.patience());
+            *state = SlotState::Waiting(now + kind.patience());
         }
         database.forget_ended(now);
         if database.held == 0 && database.named.is_empty() {
@@ -135,26 +139,26 @@ impl Open {
     }
 }
 
-impl Place {
-    /// The stream stays open after the request, under a name that the client is told now.
-    pub fn keep(&mut self, name: Name, kept: Kept) {
-        let mut databases = self.open.databases();
+impl StreamSlot {
+    /// Has the stream stay open after the request, under a name that the client is told now.
+    pub fn keep_open(&mut self, name: StreamName, kind: StreamKind) {
+        let mut databases = self.registry.databases();
         if let Some(database) = databases.get_mut(&self.id) {
-            database.named.insert(name.clone(), State::Held);
+            database.named.insert(name.clone(), SlotState::Held);
         }
         drop(databases);
-        self.name = Some((name, kept));
+        self.name = Some((name, kind));
     }
 }
 
-impl Drop for Place {
+impl Drop for StreamSlot {
     fn drop(&mut self) {
-        self.open.give_back(&self.id, self.name.take(), Instant::now());
+        self.registry.release(&self.id, self.name.take(), Instant::now());
     }
 }
 
-fn too_many(limit: usize) -> Refusal {
-    Refusal::later(
+fn too_many(limit: usize) -> GatewayError {
+    GatewayError::later(
         StatusCode::TOO_MANY_REQUESTS,
         "TOO_MANY_STREAMS",
         format!(
@@ -170,35 +174,35 @@ mod tests {
 
     #[test]
     fn a_stream_counts_until_it_is_closed_or_forgotten() {
-        let open = Open::new(2);
+        let open = StreamRegistry::new(2);
         let (one, two) = (DatabaseId::generate(), DatabaseId::generate());
         let now = Instant::now();
         let later = |seconds| now + Duration::from_secs(seconds);
-        let full = |at| open.place_at(&one, None, at).err().map(|refusal| refusal.code);
-        let mut first = open.place(&one, None).unwrap();
-        first.keep(b"a".to_vec(), Kept::Stream);
+        let full = |at| open.open_slot_at(&one, None, at).err().map(|error| error.code);
+        let mut first = open.open_slot(&one, None).unwrap();
+        first.keep_open(b"a".to_vec(), StreamKind::Stream);
         drop(first);
-        let second = open.place(&one, None).unwrap();
+        let second = open.open_slot(&one, None).unwrap();
         assert_eq!(full(now), Some("TOO_MANY_STREAMS"));
-        assert!(open.place(&two, None).is_ok());
+        assert!(open.open_slot(&two, None).is_ok());
         // The stream goes on under another name, and the old one is nobody's.
-        let mut first = open.place(&one, Some(b"a")).unwrap();
-        first.keep(b"b".to_vec(), Kept::Stream);
-        // Told to the client before the request has ended.
-        let again = open.place(&one, Some(b"b"));
+        let mut first = open.open_slot(&one, Some(b"a")).unwrap();
+        first.keep_open(b"b".to_vec(), StreamKind::Stream);
+        // The client may use it before the request has ended.
+        let again = open.open_slot(&one, Some(b"b"));
         assert!(again.is_ok());
         drop((first, again));
         assert_eq!(full(now), None);
         drop(second);
-        let mut kept = open.place(&one, None).unwrap();
-        kept.keep(b"c".to_vec(), Kept::Stream);
-        drop(kept);
-        let mut client = open.place(&one, None).unwrap();
-        client.keep(b"d".to_vec(), Kept::Client);
+        let mut slot = open.open_slot(&one, None).unwrap();
+        slot.keep_open(b"c".to_vec(), StreamKind::Stream);
+        drop(slot);
+        let mut client = open.open_slot(&one, None).unwrap();
+        client.keep_open(b"d".to_vec(), StreamKind::Client);
         drop(client);
         assert_eq!(full(later(5)), Some("TOO_MANY_STREAMS"));
         assert_eq!(
-            open.place_at(&one, Some(b"unknown"), now).err().unwrap().code,
+            open.open_slot_at(&one, Some(b"unknown"), now).err().unwrap().code,
             "TOO_MANY_STREAMS"
         );
         assert_eq!(full(later(12)), None);
@@ -206,13 +210,13 @@ mod tests {
 
     #[test]
     fn nothing_is_remembered_of_databases_without_streams() {
-        let open = Open::new(2);
+        let open = StreamRegistry::new(2);
         let id = DatabaseId::generate();
-        drop(open.place(&id, None).unwrap());
+        drop(open.open_slot(&id, None).unwrap());
         assert!(open.databases().is_empty());
-        let place = open.place(&id, None).unwrap();
+        let open_slot = open.open_slot(&id, None).unwrap();
         assert_eq!(open.count(), 1);
-        drop(place);
+        drop(open_slot);
         assert_eq!(open.count(), 0);
     }
 }

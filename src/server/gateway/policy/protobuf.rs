@@ -7,8 +7,8 @@ use crate::sqltext::policy::TextUse;
 
 /// What a field of a message is. Numbers are never SQL; which of them stand for stored SQL is said.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Field {
-    Message(Message),
+pub enum FieldRule {
+    Message(MessageRules),
     Sql,
     /// SQL that is described or stored, not run.
     Prepared,
@@ -19,7 +19,7 @@ pub(super) enum Field {
 }
 
 /// What a walk over a message finds.
-pub(super) enum Found<'a> {
+pub enum ProtobufText<'a> {
     /// A text that may be SQL.
     Sql(&'a str, TextUse),
     /// SQL that was stored before is used.
@@ -27,19 +27,19 @@ pub(super) enum Found<'a> {
 }
 
 /// Fields by number.
-pub(super) type Message = &'static [(u32, Field)];
+pub type MessageRules = &'static [(u32, FieldRule)];
 
-use Field::{Prepared, Sql, StoredSql, Value};
+use FieldRule::{Prepared, Sql, StoredSql, Value};
 
-const fn m(message: Message) -> Field {
-    Field::Message(message)
+const fn m(message: MessageRules) -> FieldRule {
+    FieldRule::Message(message)
 }
 
-const STMT: Message = &[(1, Sql), (2, StoredSql), (3, Value), (4, Value)];
-const BATCH: Message = &[(1, m(&[(1, Value), (2, m(STMT))]))];
+const STMT: MessageRules = &[(1, Sql), (2, StoredSql), (3, Value), (4, Value)];
+const BATCH: MessageRules = &[(1, m(&[(1, Value), (2, m(STMT))]))];
 
 /// The body of a pipeline.
-pub(super) const PIPELINE: Message = &[
+pub const PIPELINE: MessageRules = &[
     (1, Value),
     (
         2,
@@ -57,10 +57,10 @@ pub(super) const PIPELINE: Message = &[
 ];
 
 /// The body of a cursor.
-pub(super) const CURSOR: Message = &[(1, Value), (2, m(BATCH))];
+pub const CURSOR: MessageRules = &[(1, Value), (2, m(BATCH))];
 
 /// A message of a client over a socket. `HELLO` and `REQUEST` are its fields.
-pub(super) const SOCKET: Message = &[
+pub const SOCKET: MessageRules = &[
     (HELLO, m(&[(1, Value)])),
     (
         REQUEST,
@@ -80,46 +80,46 @@ pub(super) const SOCKET: Message = &[
         ]),
     ),
 ];
-pub(super) const HELLO: u32 = 1;
-pub(super) const REQUEST: u32 = 2;
+pub const HELLO: u32 = 1;
+pub const REQUEST: u32 = 2;
 
-const QUERY: Message = &[(1, Sql), (2, Value), (3, Value)];
+const QUERY: MessageRules = &[(1, Sql), (2, Value), (3, Value)];
 
 /// A program of an outside replica, and what it asks about a statement.
-pub(super) const PROGRAM: Message = &[(1, Value), (2, m(&[(1, m(&[(1, Value), (2, m(QUERY))]))]))];
-pub(super) const DESCRIBE: Message = &[(1, Value), (2, Prepared)];
+pub const PROGRAM: MessageRules = &[(1, Value), (2, m(&[(1, m(&[(1, Value), (2, m(QUERY))]))]))];
+pub const DESCRIBE: MessageRules = &[(1, Value), (2, Prepared)];
 
 /// A message without SQL.
-pub(super) const NO_SQL: Message = &[(1, Value)];
+pub const NO_SQL: MessageRules = &[(1, Value)];
 
 /// The bytes are not a valid message.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Malformed;
+pub struct MalformedProtobuf;
 
 /// A field as it is in a message.
-pub(super) enum Raw<'a> {
+pub enum RawField<'a> {
     Number(u64),
     Bytes(&'a [u8]),
 }
 
 /// Calls `visit` with every text that may be SQL, and for every use of stored SQL.
-pub(super) fn each_sql<'a, E: From<Malformed>>(
+pub fn each_sql<'a, E: From<MalformedProtobuf>>(
     bytes: &'a [u8],
-    message: Message,
-    visit: &mut impl FnMut(Found<'a>) -> Result<(), E>,
+    message: MessageRules,
+    visit: &mut impl FnMut(ProtobufText<'a>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut fields = Fields(bytes);
+    let mut fields = FieldReader(bytes);
     while let Some((number, raw)) = fields.next()? {
         let known = message.iter().find(|(known, _)| *known == number);
         let field = known.map(|(_, field)| *field);
-        let Raw::Bytes(bytes) = raw else {
+        let RawField::Bytes(bytes) = raw else {
             if field == Some(StoredSql) {
-                visit(Found::StoredSql)?;
+                visit(ProtobufText::StoredSql)?;
             }
             continue;
         };
         let usage = match field.unwrap_or(Sql) {
-            Field::Message(inner) => {
+            FieldRule::Message(inner) => {
                 each_sql(bytes, inner, visit)?;
                 continue;
             }
@@ -127,20 +127,20 @@ pub(super) fn each_sql<'a, E: From<Malformed>>(
             Prepared => TextUse::Prepare,
             Value => continue,
         };
-        let text = std::str::from_utf8(bytes).map_err(|_| Malformed)?;
-        visit(Found::Sql(text, usage))?;
+        let text = std::str::from_utf8(bytes).map_err(|_| MalformedProtobuf)?;
+        visit(ProtobufText::Sql(text, usage))?;
     }
     Ok(())
 }
 
 /// The same message with other SQL: what `rewrite` returns stands in the place of what it was given.
-pub(super) fn rewrite_sql(
+pub fn rewrite_sql(
     bytes: &[u8],
-    message: Message,
+    message: MessageRules,
     rewrite: &mut impl FnMut(&str) -> Option<String>,
-) -> Result<Vec<u8>, Malformed> {
+) -> Result<Vec<u8>, MalformedProtobuf> {
     let mut out = Vec::with_capacity(bytes.len());
-    let mut fields = Fields(bytes);
+    let mut fields = FieldReader(bytes);
     loop {
         let before = fields.0;
         let Some((number, raw)) = fields.next()? else {
@@ -151,11 +151,11 @@ pub(super) fn rewrite_sql(
             .find(|(known, _)| *known == number)
             .map(|(_, field)| *field);
         match (raw, known) {
-            (Raw::Bytes(inner), Some(Field::Message(message))) => {
+            (RawField::Bytes(inner), Some(FieldRule::Message(message))) => {
                 put(&mut out, number, &rewrite_sql(inner, message, rewrite)?);
             }
-            (Raw::Bytes(text), Some(Sql | Prepared)) => {
-                let sql = std::str::from_utf8(text).map_err(|_| Malformed)?;
+            (RawField::Bytes(text), Some(Sql | Prepared)) => {
+                let sql = std::str::from_utf8(text).map_err(|_| MalformedProtobuf)?;
                 match rewrite(sql) {
                     Some(other) => put(&mut out, number, other.as_bytes()),
                     None => put(&mut out, number, text),
@@ -167,34 +167,34 @@ pub(super) fn rewrite_sql(
 }
 
 /// The fields of a message, in their order.
-pub(super) struct Fields<'a>(pub &'a [u8]);
+pub struct FieldReader<'a>(pub &'a [u8]);
 
-impl<'a> Fields<'a> {
-    pub fn next(&mut self) -> Result<Option<(u32, Raw<'a>)>, Malformed> {
+impl<'a> FieldReader<'a> {
+    pub fn next(&mut self) -> Result<Option<(u32, RawField<'a>)>, MalformedProtobuf> {
         if self.0.is_empty() {
             return Ok(None);
         }
-        let key = u32::try_from(self.varint()?).map_err(|_| Malformed)?;
+        let key = u32::try_from(self.varint()?).map_err(|_| MalformedProtobuf)?;
         let (number, kind) = (key >> 3, key & 7);
         if number == 0 {
-            return Err(Malformed);
+            return Err(MalformedProtobuf);
         }
         let raw = match kind {
-            0 => Raw::Number(self.varint()?),
-            1 => Raw::Number(self.take(8)?.iter().rev().fold(0, |n, &byte| n << 8 | u64::from(byte))),
+            0 => RawField::Number(self.varint()?),
+            1 => RawField::Number(self.take(8)?.iter().rev().fold(0, |n, &byte| n << 8 | u64::from(byte))),
             2 => {
-                let length = usize::try_from(self.varint()?).map_err(|_| Malformed)?;
-                Raw::Bytes(self.take(length)?)
+                let length = usize::try_from(self.varint()?).map_err(|_| MalformedProtobuf)?;
+                RawField::Bytes(self.take(length)?)
             }
-            5 => Raw::Number(self.take(4)?.iter().rev().fold(0, |n, &byte| n << 8 | u64::from(byte))),
+            5 => RawField::Number(self.take(4)?.iter().rev().fold(0, |n, &byte| n << 8 | u64::from(byte))),
             // Groups, which no message here has.
-            _ => return Err(Malformed),
+            _ => return Err(MalformedProtobuf),
         };
         Ok(Some((number, raw)))
     }
 
     /// The last occurrence of a field.
-    pub fn last(mut self, wanted: u32) -> Option<Raw<'a>> {
+    pub fn last(mut self, wanted: u32) -> Option<RawField<'a>> {
         let mut last = None;
         while let Ok(Some((number, raw))) = self.next() {
             if number == wanted {
@@ -204,43 +204,47 @@ impl<'a> Fields<'a> {
         last
     }
 
-    fn take(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
-        let (taken, rest) = self.0.split_at_checked(length).ok_or(Malformed)?;
+    fn take(&mut self, length: usize) -> Result<&'a [u8], MalformedProtobuf> {
+        let (taken, rest) = self.0.split_at_checked(length).ok_or(MalformedProtobuf)?;
         self.0 = rest;
         Ok(taken)
     }
 
-    fn varint(&mut self) -> Result<u64, Malformed> {
+    fn varint(&mut self) -> Result<u64, MalformedProtobuf> {
         let mut value = 0;
         for at in 0..10 {
-            let (&byte, rest) = self.0.split_first().ok_or(Malformed)?;
+            let (&byte, rest) = self.0.split_first().ok_or(MalformedProtobuf)?;
             self.0 = rest;
             value |= u64::from(byte & 0x7f) << (7 * at);
             if byte < 0x80 {
                 // The tenth byte has room for one bit.
-                return if at == 9 && byte > 1 { Err(Malformed) } else { Ok(value) };
+                return if at == 9 && byte > 1 {
+                    Err(MalformedProtobuf)
+                } else {
+                    Ok(value)
+                };
             }
         }
-        Err(Malformed)
+        Err(MalformedProtobuf)
     }
 }
 
 /// Appends a field of bytes, or of a message.
-pub(super) fn put(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
+pub fn put(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
     put_varint(out, u64::from(number << 3 | 2));
     put_varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
 /// A message of one field of bytes, or of a message.
-pub(super) fn field(number: u32, bytes: &[u8]) -> Vec<u8> {
+pub fn field(number: u32, bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     put(&mut out, number, bytes);
     out
 }
 
 /// Appends a field with a number.
-pub(super) fn put_number(out: &mut Vec<u8>, field: u32, value: u64) {
+pub fn put_number(out: &mut Vec<u8>, field: u32, value: u64) {
     put_varint(out, u64::from(field << 3));
     put_varint(out, value);
 }
@@ -265,15 +269,15 @@ mod tests {
         out
     }
 
-    fn texts(bytes: &[u8], of: Message) -> Result<Vec<&str>, Malformed> {
+    fn texts(bytes: &[u8], of: MessageRules) -> Result<Vec<&str>, MalformedProtobuf> {
         let mut found = Vec::new();
         each_sql(bytes, of, &mut |part| {
             found.push(match part {
-                Found::Sql(text, TextUse::Run) => text,
-                Found::Sql(_, TextUse::Prepare) => "prepared",
-                Found::StoredSql => "by number",
+                ProtobufText::Sql(text, TextUse::Run) => text,
+                ProtobufText::Sql(_, TextUse::Prepare) => "prepared",
+                ProtobufText::StoredSql => "by number",
             });
-            Ok::<_, Malformed>(())
+            Ok::<_, MalformedProtobuf>(())
         })?;
         Ok(found)
     }
@@ -309,7 +313,7 @@ mod tests {
         ] {
             assert_eq!(
                 texts(bytes, DESCRIBE).and(Ok(())).and(texts(bytes, &[]).map(drop)),
-                Err(Malformed),
+                Err(MalformedProtobuf),
                 "{bytes:?}"
             );
         }
@@ -320,7 +324,7 @@ mod tests {
         let mut out = Vec::new();
         put_number(&mut out, 1, 300);
         put(&mut out, 2, &[7; 200]);
-        assert!(matches!(Fields(&out).last(1), Some(Raw::Number(300))));
-        assert!(matches!(Fields(&out).last(2), Some(Raw::Bytes(bytes)) if bytes == [7; 200]));
+        assert!(matches!(FieldReader(&out).last(1), Some(RawField::Number(300))));
+        assert!(matches!(FieldReader(&out).last(2), Some(RawField::Bytes(bytes)) if bytes == [7; 200]));
     }
 }

@@ -1,12 +1,11 @@
 //! Forwards requests to the engine's processes: finds their addresses and tokens, and waits for processes that are
-//! being started. `links` has the connections.
+//! being started. `connections` has the connections.
 
-use super::limits::Limits;
-use super::links::{Answer, Failed, Links};
-use super::refusal::Refusal;
 use crate::control::hosted::{Endpoint, Hosted, Listener, Route};
 use crate::control::names::DatabaseId;
 use crate::control::tokens::Authorization;
+use crate::server::gateway::error::GatewayError;
+use crate::server::gateway::limits::GatewayLimits;
 use crate::sync;
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
@@ -18,6 +17,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
+pub mod connections;
+
+use connections::{ConnectionPool, SendFailure, UpstreamBody};
+
 /// How long the address and token of a process are cached.
 const BELIEVED: Duration = Duration::from_secs(1);
 
@@ -26,7 +29,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// How the error of a replica's process begins that could not pass a request on to its primary.
 const FORWARDING: [&str; 2] = [
-    "Failed to execute queries via RPC protocol",
+    "SendFailure to execute queries via RPC protocol",
     "Connection with primary broken",
 ];
 
@@ -41,7 +44,7 @@ const NO_STATEMENTS: &[u8] = br#"{"requests":[{"type":"close"}]}"#;
 
 /// A namespace at a process.
 #[derive(Debug)]
-pub(super) struct Target {
+pub struct UpstreamTarget {
     pub process: Listener,
     host: HeaderValue,
     namespace: HeaderValue,
@@ -54,52 +57,52 @@ pub(super) struct Target {
 
 /// Which instance is meant, and for what.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Key {
+struct TargetKey {
     id: DatabaseId,
     /// The location; none for the primary wherever it is.
     at: Option<String>,
     authorization: Authorization,
 }
 
-/// A request, as often as it has to be sent.
-pub(super) struct Call {
+/// A request to a process, as often as it has to be sent. Only the pipeline makes one of a client's request.
+pub struct UpstreamRequest {
     pub method: Method,
     pub path: PathAndQuery,
-    /// Those that are let through, without what [`Target::present`] sets.
+    /// Those that are let through, without what [`UpstreamTarget::present`] sets.
     pub headers: HeaderMap,
     pub body: Bytes,
     pub authorization: Authorization,
     /// None: no token is shown.
-    pub shows: Option<Shows>,
+    pub token_header: Option<TokenHeader>,
     pub to_primary: bool,
     /// What was sent and not answered may be sent again.
-    pub repeatable: bool,
+    pub is_repeatable: bool,
 }
 
 /// In which header a token is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shows {
+pub enum TokenHeader {
     Authorization,
     XAuthorization,
 }
 
-pub(super) struct Upstream {
+pub struct Upstream {
     hosted: Arc<Hosted>,
-    limits: Limits,
-    links: Links,
+    limits: GatewayLimits,
+    pool: ConnectionPool,
     targets: RwLock<Targets>,
 }
 
 #[derive(Default)]
 struct Targets {
-    known: HashMap<Key, Arc<Target>>,
+    known: HashMap<TargetKey, Arc<UpstreamTarget>>,
     /// When what is not believed any more was last forgotten.
     swept: Option<Instant>,
 }
 
-impl Target {
-    fn new(endpoint: &Endpoint, id: &DatabaseId, token: &str) -> Result<Self, Refusal> {
-        let broken = |_| Refusal::unavailable("the database's process cannot be addressed");
+impl UpstreamTarget {
+    fn new(endpoint: &Endpoint, id: &DatabaseId, token: &str) -> Result<Self, GatewayError> {
+        let broken = |_| GatewayError::unavailable("the database's process cannot be addressed");
         let mut authorization = HeaderValue::try_from(format!("Bearer {token}")).map_err(broken)?;
         authorization.set_sensitive(true);
         Ok(Self {
@@ -113,14 +116,14 @@ impl Target {
     }
 
     /// Sets what says whose request it is.
-    pub fn present(&self, headers: &mut HeaderMap, shows: Option<Shows>) {
+    pub fn present(&self, headers: &mut HeaderMap, token_header: Option<TokenHeader>) {
         headers.insert(header::HOST, self.host.clone());
         headers.insert("x-namespace-bin", self.namespace.clone());
-        match shows {
-            Some(Shows::Authorization) => {
+        match token_header {
+            Some(TokenHeader::Authorization) => {
                 headers.insert(header::AUTHORIZATION, self.authorization.clone());
             }
-            Some(Shows::XAuthorization) => {
+            Some(TokenHeader::XAuthorization) => {
                 headers.insert("x-authorization", self.authorization.clone());
             }
             None => {}
@@ -129,17 +132,22 @@ impl Target {
 }
 
 impl Upstream {
-    pub fn new(hosted: Arc<Hosted>, limits: Limits) -> Self {
+    pub fn new(hosted: Arc<Hosted>, limits: GatewayLimits) -> Self {
         Self {
             hosted,
             limits,
-            links: Links::default(),
+            pool: ConnectionPool::default(),
             targets: RwLock::default(),
         }
     }
 
     /// Where a route's instance, or its primary, is now.
-    pub fn target(&self, route: &Route, authorization: Authorization, primary: bool) -> Result<Arc<Target>, Refusal> {
+    pub fn target(
+        &self,
+        route: &Route,
+        authorization: Authorization,
+        primary: bool,
+    ) -> Result<Arc<UpstreamTarget>, GatewayError> {
         let key = key(route, authorization, primary);
         {
             let targets = sync::read(&self.targets);
@@ -157,7 +165,7 @@ impl Upstream {
             self.hosted.endpoint(route)?
         };
         let token = self.hosted.internal_token(route, authorization)?;
-        let target = Arc::new(Target::new(&endpoint, &route.id, token.expose())?);
+        let target = Arc::new(UpstreamTarget::new(&endpoint, &route.id, token.expose())?);
         let mut targets = sync::write(&self.targets);
         // Once in a while: there may be thousands.
         if targets.swept.is_none_or(|swept| swept.elapsed() >= BELIEVED) {
@@ -179,11 +187,11 @@ impl Upstream {
         route: &Route,
         authorization: Authorization,
         primary: bool,
-    ) -> Result<Arc<Target>, Refusal> {
+    ) -> Result<Arc<UpstreamTarget>, GatewayError> {
         let end = Instant::now() + self.limits.absence;
         loop {
             match self.target(route, authorization, primary) {
-                Err(refusal) if refusal.retry_after.is_some() && Instant::now() + PAUSE < end => {
+                Err(error) if error.retry_after.is_some() && Instant::now() + PAUSE < end => {
                     tokio::time::sleep(PAUSE).await;
                 }
                 other => return other,
@@ -192,55 +200,63 @@ impl Upstream {
     }
 
     /// Sends a request until a process has taken it, as long as it cannot have had an effect before.
-    pub async fn send(&self, route: &Arc<Route>, call: &Call) -> Result<Response<Answer>, Refusal> {
+    pub async fn send(
+        &self,
+        route: &Arc<Route>,
+        request: &UpstreamRequest,
+    ) -> Result<Response<UpstreamBody>, GatewayError> {
         let end = Instant::now() + self.limits.absence;
         let mut refused_before = false;
         loop {
-            let refusal = match self.try_send(route, call).await {
+            let error = match self.try_send(route, request).await {
                 // It is our own token that it does not accept, so nothing was done: the clock was set, or the machine slept.
-                Ok((response, target)) if refuses_token(&response) && call.shows.is_some() => {
+                Ok((response, target)) if refuses_token(&response) && request.token_header.is_some() => {
                     self.hosted
-                        .forget_internal_token(route, call.authorization, &target.token);
-                    self.forget(route, call.authorization, call.to_primary);
+                        .forget_internal_token(route, request.authorization, &target.token);
+                    self.forget(route, request.authorization, request.to_primary);
                     if std::mem::replace(&mut refused_before, true) {
                         tracing::warn!(database = %route.label, "a database process refuses a token that was just made");
-                        return Err(Refusal::token_not_accepted());
+                        return Err(GatewayError::token_not_accepted());
                     }
-                    Refusal::token_not_accepted()
+                    GatewayError::token_not_accepted()
                 }
                 Ok((response, _)) if response.status() != StatusCode::NOT_FOUND => return Ok(response),
                 // The process is ending, or has not yet learnt of the database. Nothing was done.
-                Ok(_) => Refusal::unavailable("the database does not run at the moment"),
-                Err(Failure::Before(refusal)) => refusal,
-                Err(Failure::Final(refusal)) => return Err(refusal),
+                Ok(_) => GatewayError::unavailable("the database does not run at the moment"),
+                Err(AttemptFailure::Before(error)) => error,
+                Err(AttemptFailure::Final(error)) => return Err(error),
             };
-            self.forget(route, call.authorization, call.to_primary);
+            self.forget(route, request.authorization, request.to_primary);
             if self.hosted.route(&route.label).is_none_or(|now| now.id != route.id) {
                 return Err(no_database(&route.label));
             }
             if Instant::now() + PAUSE >= end {
-                return Err(refusal);
+                return Err(error);
             }
             tokio::time::sleep(PAUSE).await;
         }
     }
 
     /// A token for the route's process that it accepts now: one that it refuses is made anew, once.
-    pub async fn accepted_token(&self, route: &Arc<Route>, authorization: Authorization) -> Result<String, Refusal> {
-        let call = Call {
+    pub async fn accepted_token(
+        &self,
+        route: &Arc<Route>,
+        authorization: Authorization,
+    ) -> Result<String, GatewayError> {
+        let request = UpstreamRequest {
             method: Method::POST,
             path: PathAndQuery::from_static("/v2/pipeline"),
             headers: HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))]),
             body: Bytes::from_static(NO_STATEMENTS),
             authorization,
-            shows: Some(Shows::Authorization),
+            token_header: Some(TokenHeader::Authorization),
             to_primary: false,
-            repeatable: true,
+            is_repeatable: true,
         };
-        let response = self.send(route, &call).await?;
+        let response = self.send(route, &request).await?;
         if !response.status().is_success() {
             tracing::warn!(database = %route.label, status = %response.status(), "a database process refuses a request without statements");
-            return Err(Refusal::unavailable("the database's process does not answer"));
+            return Err(GatewayError::unavailable("the database's process does not answer"));
         }
         Ok(self.target(route, authorization, false)?.token.clone())
     }
@@ -255,31 +271,35 @@ impl Upstream {
         }
     }
 
-    async fn try_send(&self, route: &Arc<Route>, call: &Call) -> Result<(Response<Answer>, Arc<Target>), Failure> {
+    async fn try_send(
+        &self,
+        route: &Arc<Route>,
+        request: &UpstreamRequest,
+    ) -> Result<(Response<UpstreamBody>, Arc<UpstreamTarget>), AttemptFailure> {
         let target = self
-            .target(route, call.authorization, call.to_primary)
-            .map_err(|refusal| match refusal.retry_after {
-                Some(_) => Failure::Before(refusal),
-                None => Failure::Final(refusal),
+            .target(route, request.authorization, request.to_primary)
+            .map_err(|error| match error.retry_after {
+                Some(_) => AttemptFailure::Before(error),
+                None => AttemptFailure::Final(error),
             })?;
-        let mut request = Request::new(Full::new(call.body.clone()));
-        *request.method_mut() = call.method.clone();
-        *request.uri_mut() = Uri::from(call.path.clone());
-        *request.headers_mut() = call.headers.clone();
-        target.present(request.headers_mut(), call.shows);
-        let sent = self.links.send(target.process, request);
-        let watched = self.while_well(route, call.to_primary, sent);
+        let mut message = Request::new(Full::new(request.body.clone()));
+        *message.method_mut() = request.method.clone();
+        *message.uri_mut() = Uri::from(request.path.clone());
+        *message.headers_mut() = request.headers.clone();
+        target.present(message.headers_mut(), request.token_header);
+        let sent = self.pool.send(target.process, message);
+        let watched = self.while_well(route, request.to_primary, sent);
         match tokio::time::timeout(self.limits.answer, watched).await {
             Ok(Ok(Ok(response))) => Ok((response, target)),
-            Ok(Ok(Err(Failed::After(error)))) if !call.repeatable => {
+            Ok(Ok(Err(SendFailure::After(error)))) if !request.is_repeatable => {
                 tracing::warn!(%error, database = %route.label, "a process ended before it answered");
-                Err(Failure::Final(lost()))
+                Err(AttemptFailure::Final(lost()))
             }
-            Ok(Ok(Err(_))) => Err(Failure::Before(Refusal::unavailable(
+            Ok(Ok(Err(_))) => Err(AttemptFailure::Before(GatewayError::unavailable(
                 "the database's process does not answer",
             ))),
-            Ok(Err(refusal)) => Err(Failure::Final(refusal)),
-            Err(_) => Err(Failure::Final(took_too_long(self.limits.answer))),
+            Ok(Err(error)) => Err(AttemptFailure::Final(error)),
+            Err(_) => Err(AttemptFailure::Final(took_too_long(self.limits.answer))),
         }
     }
 
@@ -289,9 +309,9 @@ impl Upstream {
         route: &Route,
         to_primary: bool,
         waited_for: impl Future<Output = T>,
-    ) -> Result<T, Refusal> {
+    ) -> Result<T, GatewayError> {
         tokio::pin!(waited_for);
-        let mut wait = Wait::default();
+        let mut wait = WaitState::default();
         loop {
             tokio::select! {
                 done = &mut waited_for => return Ok(done),
@@ -299,9 +319,9 @@ impl Upstream {
             }
             tokio::select! {
                 done = &mut waited_for => return Ok(done),
-                refusal = self.given_up(route, to_primary, &mut wait) => {
-                    if let Some(refusal) = refusal {
-                        return Err(refusal);
+                error = self.given_up(route, to_primary, &mut wait) => {
+                    if let Some(error) = error {
+                        return Err(error);
                     }
                 }
             }
@@ -311,7 +331,7 @@ impl Upstream {
     /// Whether a process that is silent is waited for in vain. A replica passes writes on, and waits for a dead primary for
     /// ever, so its primary has to answer. The process itself may be busy for a while, but one that does not even say that
     /// it is well for some time hangs; a statement that takes long is no reason.
-    pub async fn given_up(&self, route: &Route, to_primary: bool, wait: &mut Wait) -> Option<Refusal> {
+    pub async fn given_up(&self, route: &Route, to_primary: bool, wait: &mut WaitState) -> Option<GatewayError> {
         let primary = to_primary || route.is_primary;
         if !primary && !self.is_well(self.hosted.primary_endpoint(route)).await {
             return Some(no_primary());
@@ -339,13 +359,13 @@ impl Upstream {
         request
             .headers_mut()
             .insert(header::HOST, HeaderValue::from_static("localhost"));
-        let asked = tokio::time::timeout(WELL, self.links.send(endpoint.listener, request)).await;
+        let asked = tokio::time::timeout(WELL, self.pool.send(endpoint.listener, request)).await;
         matches!(asked, Ok(Ok(response)) if response.status().is_success())
     }
 }
 
 /// Whether a process refuses the token that it was sent: by its status, or by that of gRPC, 16.
-fn refuses_token(response: &Response<Answer>) -> bool {
+fn refuses_token(response: &Response<UpstreamBody>) -> bool {
     response.status() == StatusCode::UNAUTHORIZED
         || response
             .headers()
@@ -354,8 +374,8 @@ fn refuses_token(response: &Response<Answer>) -> bool {
 }
 
 /// The error for a statement that nobody waits for any longer; with its connection, it ends.
-pub(super) fn took_too_long(limit: Duration) -> Refusal {
-    Refusal::new(
+pub fn took_too_long(limit: Duration) -> GatewayError {
+    GatewayError::new(
         StatusCode::GATEWAY_TIMEOUT,
         "TIMEOUT",
         format!(
@@ -367,12 +387,12 @@ pub(super) fn took_too_long(limit: Duration) -> Refusal {
 
 /// The state of waiting for a process.
 #[derive(Debug, Default)]
-pub(super) struct Wait {
+pub struct WaitState {
     unwell_since: Option<Instant>,
 }
 
-fn key(route: &Route, authorization: Authorization, primary: bool) -> Key {
-    Key {
+fn key(route: &Route, authorization: Authorization, primary: bool) -> TargetKey {
+    TargetKey {
         id: route.id.clone(),
         at: (!primary).then(|| route.location.to_string()),
         authorization,
@@ -380,20 +400,22 @@ fn key(route: &Route, authorization: Authorization, primary: bool) -> Key {
 }
 
 /// Why a request was not answered.
-enum Failure {
+enum AttemptFailure {
     /// It cannot have had an effect.
-    Before(Refusal),
-    Final(Refusal),
+    Before(GatewayError),
+    Final(GatewayError),
 }
 
 /// A write through a replica was perhaps passed on before the primary went away.
-pub(super) fn no_primary() -> Refusal {
-    Refusal::unavailable("the database's primary does not answer; whether what was written took effect is not known")
+pub fn no_primary() -> GatewayError {
+    GatewayError::unavailable(
+        "the database's primary does not answer; whether what was written took effect is not known",
+    )
 }
 
 /// What a client is told of a replica's process that failed: nearly always it could not pass a write on, and its words are
 /// about that. A write may have reached the primary before that ended.
-pub(super) async fn replica_failure(status: StatusCode, body: Answer) -> Refusal {
+pub async fn replica_failure(status: StatusCode, body: UpstreamBody) -> GatewayError {
     let told = tokio::time::timeout(WELL, Limited::new(body, LONGEST_FAILURE).collect()).await;
     let told = match told {
         Ok(Ok(told)) => String::from_utf8_lossy(&told.to_bytes()).into_owned(),
@@ -403,25 +425,27 @@ pub(super) async fn replica_failure(status: StatusCode, body: Answer) -> Refusal
     if FORWARDING.iter().any(|words| told.contains(words)) {
         no_primary()
     } else {
-        Refusal::unavailable("the replica's process failed; whether what was written took effect is not known")
+        GatewayError::unavailable("the replica's process failed; whether what was written took effect is not known")
     }
 }
 
 /// It is started again by whoever supervises it.
-fn hangs() -> Refusal {
-    Refusal::unavailable("the database's process does not answer; whether what was written took effect is not known")
+fn hangs() -> GatewayError {
+    GatewayError::unavailable(
+        "the database's process does not answer; whether what was written took effect is not known",
+    )
 }
 
-pub(super) fn lost() -> Refusal {
-    Refusal::new(
+pub fn lost() -> GatewayError {
+    GatewayError::new(
         StatusCode::BAD_GATEWAY,
         "DATABASE_LOST",
         "the database's process ended before it answered; whether the statements took effect is not known",
     )
 }
 
-fn no_database(label: &str) -> Refusal {
-    Refusal::new(
+fn no_database(label: &str) -> GatewayError {
+    GatewayError::new(
         StatusCode::NOT_FOUND,
         "DATABASE_NOT_FOUND",
         format!("there is no database at {label:?}"),

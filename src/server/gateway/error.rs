@@ -1,4 +1,4 @@
-//! Answers of the gateway itself: errors in the form that the client reads, and CORS for browsers.
+//! Answers of the gateway itself: errors in the encoding that the client reads, and CORS for browsers.
 //!
 //! Hrana clients read JSON with `message` and `code`, Platform API clients `error`; gRPC-Web clients read headers.
 
@@ -8,16 +8,16 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
-/// The form of an error.
+/// The encoding of an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum ErrorEncoding {
     Json,
     Grpc,
 }
 
 /// An error for a client: the request was refused, or has no answer.
 #[derive(Debug, Clone)]
-pub(super) struct Refusal {
+pub(super) struct GatewayError {
     pub status: StatusCode,
     pub code: &'static str,
     pub message: String,
@@ -27,7 +27,7 @@ pub(super) struct Refusal {
     pub allow: Option<&'static str>,
 }
 
-impl Refusal {
+impl GatewayError {
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         Self {
             status,
@@ -89,15 +89,20 @@ impl Refusal {
         )
     }
 
-    /// A client put its endpoint in the place of the database's label.
+    /// A client put its endpoint where the database's label belongs.
     pub fn no_slash() -> Self {
         let message = "the database's URL needs a slash at its end, as in http://HOST/db/LABEL/";
         Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", message)
     }
 
-    pub fn response(self, form: Form) -> Response<Body> {
-        let mut response = match form {
-            Form::Json => {
+    /// Whether a statement was refused for what it is.
+    pub fn is_about_sql(&self) -> bool {
+        self.code.starts_with("SQL_")
+    }
+
+    pub fn into_response(self, encoding: ErrorEncoding) -> Response<Body> {
+        let mut response = match encoding {
+            ErrorEncoding::Json => {
                 let body = json!({ "message": self.message, "code": self.code, "error": self.message });
                 let mut response = Response::new(Body::from(body.to_string()));
                 *response.status_mut() = self.status;
@@ -106,7 +111,7 @@ impl Refusal {
                     .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
                 response
             }
-            Form::Grpc => {
+            ErrorEncoding::Grpc => {
                 let mut response = Response::new(Body::empty());
                 let headers = response.headers_mut();
                 headers.insert(
@@ -134,8 +139,8 @@ impl Refusal {
     }
 }
 
-/// A refusal of the plane's.
-impl From<Error> for Refusal {
+/// An error of the control plane.
+impl From<Error> for GatewayError {
     fn from(error: Error) -> Self {
         let message = match public_text::hint(&error) {
             Some(hint) => format!("{} ({hint})", public_text::message(&error)),
@@ -194,7 +199,7 @@ fn percent_encoded(text: &str) -> String {
 }
 
 /// The answer to a browser that asks whether it may send a request.
-pub(super) fn leave() -> Response<Body> {
+pub(super) fn answer_preflight() -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
@@ -215,7 +220,7 @@ pub(super) fn leave() -> Response<Body> {
 }
 
 /// Lets pages of any origin read an answer: a token is what opens a database, never a cookie.
-pub(super) fn open_to_browsers(headers: &mut HeaderMap) {
+pub(super) fn allow_browsers(headers: &mut HeaderMap) {
     headers
         .entry(header::ACCESS_CONTROL_ALLOW_ORIGIN)
         .or_insert(HeaderValue::from_static("*"));
@@ -232,7 +237,7 @@ mod tests {
     #[test]
     fn messages_for_grpc_are_ascii() {
         assert_eq!(percent_encoded("100% né\n"), "100%25 n%C3%A9%0A");
-        let response = Refusal::unauthorized("nó").response(Form::Grpc);
+        let response = GatewayError::unauthorized("nó").into_response(ErrorEncoding::Grpc);
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(response.headers()[GRPC_STATUS], "16");
         assert_eq!(response.headers()[GRPC_MESSAGE], "n%C3%B3");

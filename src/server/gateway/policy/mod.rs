@@ -5,27 +5,33 @@
 //! and names. A text that does not parse and names nothing that is refused goes on, for the engine to say what is wrong
 //! with it: it parses with the same grammar.
 
-use super::refusal::Refusal;
-use super::wire::{self, Found, Malformed, Message};
+pub mod protobuf;
+pub mod replica_pragmas;
+
+use crate::control::hosted::Route;
 use crate::control::tokens::Authorization;
+use crate::server::gateway::Core;
+use crate::server::gateway::error::GatewayError;
 use crate::sqltext::policy::{self, InstanceKind, Policy, TextSummary, TextUse, TokenAccess, Violation, ViolationKind};
 use axum::http::StatusCode;
+use bytes::Bytes;
+use protobuf::{MalformedProtobuf, MessageRules, ProtobufText};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
 
 /// How a body contains SQL.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Format {
+pub enum BodyEncoding {
     Json,
-    Protobuf(Message),
+    Protobuf(MessageRules),
     /// Messages in frames, none of them compressed.
-    Grpc(Message),
+    Grpc(MessageRules),
 }
 
 /// What the SQL of a body does, as far as it stands in the body.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct BodySummary {
+pub struct BodySummary {
     pub text: TextSummary,
     /// A text is described or stored.
     prepares: bool,
@@ -55,13 +61,13 @@ impl BodySummary {
     }
 }
 
-impl From<Malformed> for Refusal {
-    fn from(Malformed: Malformed) -> Self {
+impl From<MalformedProtobuf> for GatewayError {
+    fn from(MalformedProtobuf: MalformedProtobuf) -> Self {
         Self::bad("the body is no message of the protocol")
     }
 }
 
-impl From<Violation> for Refusal {
+impl From<Violation> for GatewayError {
     fn from(violation: Violation) -> Self {
         let code = match violation.kind() {
             ViolationKind::Writes => return Self::read_only(),
@@ -76,17 +82,17 @@ impl From<Violation> for Refusal {
 }
 
 /// Refuses a body with SQL that must not be run by a bearer of `authorization` at an instance.
-pub(super) fn check(
-    format: Format,
+pub fn check_body(
+    format: BodyEncoding,
     body: &[u8],
     authorization: Authorization,
     instance: InstanceKind,
-) -> Result<BodySummary, Refusal> {
+) -> Result<BodySummary, GatewayError> {
     let mut summary = BodySummary::default();
     match format {
-        Format::Json => judge_json(body, &mut summary)?,
-        Format::Protobuf(message) => judge_protobuf(body, message, &mut summary)?,
-        Format::Grpc(message) => each_frame(body, |frame| judge_protobuf(frame, message, &mut summary))?,
+        BodyEncoding::Json => check_json(body, &mut summary)?,
+        BodyEncoding::Protobuf(message) => check_protobuf(body, message, &mut summary)?,
+        BodyEncoding::Grpc(message) => each_frame(body, |frame| check_protobuf(frame, message, &mut summary))?,
     }
     let access = match authorization {
         Authorization::ReadOnly => TokenAccess::ReadOnly,
@@ -101,65 +107,105 @@ pub(super) fn check(
     Ok(summary)
 }
 
+/// Bytes of a body that takes so long to be checked that others would notice.
+const LARGE: usize = 32 << 10;
+
+/// Checks the SQL of a body like [`check_body`]: that of a large one where nobody waits for it.
+///
+/// # Errors
+///
+/// Those of [`check_body`].
+pub async fn check_sql(
+    encoding: BodyEncoding,
+    body: &Bytes,
+    authorization: Authorization,
+    instance: InstanceKind,
+) -> Result<BodySummary, GatewayError> {
+    if body.len() <= LARGE {
+        return check_body(encoding, body, authorization, instance);
+    }
+    let body = body.clone();
+    tokio::task::spawn_blocking(move || check_body(encoding, &body, authorization, instance))
+        .await
+        .unwrap_or_else(|_| Err(GatewayError::unavailable("the request could not be looked at")))
+}
+
+/// Refuses what adds to a database of an organization that stores more than its quota. What removes goes on; what is not seen
+/// here is bounded by the process.
+pub fn check_quota(core: &Core, route: &Route, summary: &BodySummary) -> Result<(), GatewayError> {
+    if !summary.text.adds || !core.hosted.is_over_quota(route) {
+        return Ok(());
+    }
+    Err(GatewayError::new(
+        StatusCode::FORBIDDEN,
+        "BLOCKED",
+        "the organization stores more than its storage quota: delete rows, drop tables or destroy databases, or ask the \
+         server's operator for a larger quota",
+    ))
+}
+
 /// Whether JSON has characters written as escapes.
-pub(super) fn hides(json: &[u8]) -> bool {
+pub fn has_escapes(json: &[u8]) -> bool {
     memchr::memmem::find(json, br"\u").is_some()
 }
 
 /// The messages of a body of gRPC-Web.
-pub(super) fn each_frame(mut body: &[u8], mut visit: impl FnMut(&[u8]) -> Result<(), Refusal>) -> Result<(), Refusal> {
+pub fn each_frame(
+    mut body: &[u8],
+    mut visit: impl FnMut(&[u8]) -> Result<(), GatewayError>,
+) -> Result<(), GatewayError> {
     while !body.is_empty() {
-        let (head, rest) = body.split_first_chunk::<5>().ok_or(Malformed)?;
+        let (head, rest) = body.split_first_chunk::<5>().ok_or(MalformedProtobuf)?;
         let [kind, length @ ..] = *head;
         if kind != 0 {
-            return Err(Refusal::bad("messages must not be compressed"));
+            return Err(GatewayError::bad("messages must not be compressed"));
         }
         let length = u32::from_be_bytes(length) as usize;
-        let (frame, rest) = rest.split_at_checked(length).ok_or(Malformed)?;
+        let (frame, rest) = rest.split_at_checked(length).ok_or(MalformedProtobuf)?;
         visit(frame)?;
         body = rest;
     }
     Ok(())
 }
 
-fn judge_protobuf(body: &[u8], message: Message, summary: &mut BodySummary) -> Result<(), Refusal> {
-    wire::each_sql(body, message, &mut |found| match found {
-        Found::Sql(sql, usage) => summary.judge(sql, usage).map_err(Refusal::from),
-        Found::StoredSql => {
+fn check_protobuf(body: &[u8], message: MessageRules, summary: &mut BodySummary) -> Result<(), GatewayError> {
+    protobuf::each_sql(body, message, &mut |found| match found {
+        ProtobufText::Sql(sql, usage) => summary.judge(sql, usage).map_err(GatewayError::from),
+        ProtobufText::StoredSql => {
             summary.has_unseen = true;
             Ok(())
         }
     })
 }
 
-fn judge_json(body: &[u8], summary: &mut BodySummary) -> Result<(), Refusal> {
-    let mut found = WalkState {
+fn check_json(body: &[u8], summary: &mut BodySummary) -> Result<(), GatewayError> {
+    let mut found = JsonWalk {
         summary,
         violation: None,
     };
     let mut parser = serde_json::Deserializer::from_slice(body);
     let walked = Walk {
         found: &mut found,
-        place: Place::Anywhere,
+        position: JsonPosition::Anywhere,
     }
     .deserialize(&mut parser)
     .and_then(|()| parser.end());
     match (found.violation, walked) {
         (Some(violation), _) => Err(violation.into()),
-        (None, Err(error)) => Err(Refusal::bad(format!("the body is not valid JSON: {error}"))),
+        (None, Err(error)) => Err(GatewayError::bad(format!("the body is not valid JSON: {error}"))),
         (None, Ok(())) => Ok(()),
     }
 }
 
 /// What a walk has found so far.
-struct WalkState<'a> {
+struct JsonWalk<'a> {
     summary: &'a mut BodySummary,
     violation: Option<Violation>,
 }
 
 /// Where a value of JSON stands.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum JsonPosition {
     Anywhere,
     /// Below a key whose content is never run.
     Value,
@@ -172,22 +218,26 @@ enum Place {
 /// A walk over JSON that takes every text for SQL, but for those below keys that have values. That also sees the SQL in an
 /// object that is written as a list, or twice.
 struct Walk<'w, 'a> {
-    found: &'w mut WalkState<'a>,
-    place: Place,
+    found: &'w mut JsonWalk<'a>,
+    position: JsonPosition,
 }
 
 /// Keys whose content is never run: parameters of each version of the protocol, and their names.
-pub(super) const VALUES: &[&str] = &["value", "base64", "params", "baton", "name", "replication_index"];
+pub const VALUE_KEYS: &[&str] = &["value", "base64", "params", "baton", "name", "replication_index"];
 
 /// Kinds of requests that prepare SQL and do not run it.
 const PREPARING: &[&str] = &["describe", "store_sql"];
 
 impl<'a> Walk<'_, 'a> {
-    fn inner(&mut self, place: Place) -> Walk<'_, 'a> {
-        let place = if self.place == Place::Value { self.place } else { place };
+    fn inner(&mut self, position: JsonPosition) -> Walk<'_, 'a> {
+        let position = if self.position == JsonPosition::Value {
+            self.position
+        } else {
+            position
+        };
         Walk {
             found: self.found,
-            place,
+            position,
         }
     }
 }
@@ -196,7 +246,7 @@ impl<'de> DeserializeSeed<'de> for Walk<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        if self.place == Place::Value {
+        if self.position == JsonPosition::Value {
             return deserializer.deserialize_ignored_any(IgnoredAny).map(drop);
         }
         deserializer.deserialize_any(self)
@@ -213,8 +263,8 @@ impl<'de> Visitor<'de> for Walk<'_, '_> {
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
         let summary = &mut *self.found.summary;
         summary.prepares |= PREPARING.contains(&text);
-        summary.has_unseen |= self.place == Place::List;
-        if self.place == Place::Tag {
+        summary.has_unseen |= self.position == JsonPosition::List;
+        if self.position == JsonPosition::Tag {
             return Ok(());
         }
         summary.judge(text, TextUse::Run).map_err(|violation| {
@@ -225,19 +275,19 @@ impl<'de> Visitor<'de> for Walk<'_, '_> {
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-            let place = match &*key {
-                "type" => Place::Tag,
-                key if VALUES.contains(&key) => Place::Value,
-                _ => Place::Anywhere,
+            let position = match &*key {
+                "type" => JsonPosition::Tag,
+                key if VALUE_KEYS.contains(&key) => JsonPosition::Value,
+                _ => JsonPosition::Anywhere,
             };
             self.found.summary.has_unseen |= key == "sql_id";
-            map.next_value_seed(self.inner(place))?;
+            map.next_value_seed(self.inner(position))?;
         }
         Ok(())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
-        while list.next_element_seed(self.inner(Place::List))?.is_some() {}
+        while list.next_element_seed(self.inner(JsonPosition::List))?.is_some() {}
         Ok(())
     }
 
@@ -271,14 +321,14 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn code(format: Format, body: &[u8]) -> &'static str {
-        let checked = check(format, body, Authorization::FullAccess, InstanceKind::Primary);
-        checked.map_or_else(|refusal| refusal.code, |_| "")
+    fn code(format: BodyEncoding, body: &[u8]) -> &'static str {
+        let checked = check_body(format, body, Authorization::FullAccess, InstanceKind::Primary);
+        checked.map_or_else(|error| error.code, |_| "")
     }
 
     #[track_caller]
-    fn told(body: &str, expected: &str) {
-        assert_eq!(code(Format::Json, body.as_bytes()), expected, "{body}");
+    fn assert_code(body: &str, expected: &str) {
+        assert_eq!(code(BodyEncoding::Json, body.as_bytes()), expected, "{body}");
     }
 
     #[test]
@@ -296,11 +346,11 @@ mod tests {
             json!([null, [["execute", [sql]]]]),
             json!(sql),
         ] {
-            told(&body.to_string(), "SQL_FORBIDDEN");
+            assert_code(&body.to_string(), "SQL_FORBIDDEN");
         }
-        told(r#"{"stmt":{"sql":"select r\u0065adfile(1)"}}"#, "SQL_FORBIDDEN");
-        told(r#"{"stmt":{"s\u0071l":"select READfile \n(1)"}}"#, "SQL_FORBIDDEN");
-        told(r#"{"sql":"select 1","sql":"select \"readfile\"(1)"}"#, "SQL_FORBIDDEN");
+        assert_code(r#"{"stmt":{"sql":"select r\u0065adfile(1)"}}"#, "SQL_FORBIDDEN");
+        assert_code(r#"{"stmt":{"s\u0071l":"select READfile \n(1)"}}"#, "SQL_FORBIDDEN");
+        assert_code(r#"{"sql":"select 1","sql":"select \"readfile\"(1)"}"#, "SQL_FORBIDDEN");
     }
 
     #[test]
@@ -313,30 +363,30 @@ mod tests {
             json!({ "statements": [{ "q": "select :sql", "params": { "sql": text } }] }),
             json!({ "stmt": { "sql": "select 'readfile(1)' -- fsdir" } }),
         ] {
-            told(&body.to_string(), "");
+            assert_code(&body.to_string(), "");
         }
-        told(r#"{"stmt":{"sql":"select '\u00e9'"}}"#, "");
+        assert_code(r#"{"stmt":{"sql":"select '\u00e9'"}}"#, "");
     }
 
     #[test]
     fn what_is_no_json_is_refused() {
-        told(r#"{"sql":"select 1""#, "BAD_REQUEST");
-        told(r#"{"sql":"a\u00e9"} {"sql":"x"}"#, "BAD_REQUEST");
-        told("{", "BAD_REQUEST");
+        assert_code(r#"{"sql":"select 1""#, "BAD_REQUEST");
+        assert_code(r#"{"sql":"a\u00e9"} {"sql":"x"}"#, "BAD_REQUEST");
+        assert_code("{", "BAD_REQUEST");
     }
 
     #[test]
     fn long_statements_are_refused_and_long_values_are_not() {
         let long = "1+".repeat(policy::LONGEST_STATEMENT);
-        told(&json!({ "sql": format!("select {long}1") }).to_string(), "SQL_TOO_LONG");
-        told(&json!({ "sql": "select 1;".repeat(200_000) }).to_string(), "");
-        told(
+        assert_code(&json!({ "sql": format!("select {long}1") }).to_string(), "SQL_TOO_LONG");
+        assert_code(&json!({ "sql": "select 1;".repeat(200_000) }).to_string(), "");
+        assert_code(
             &json!({ "sql": "select ?", "args": [{ "value": long }] }).to_string(),
             "",
         );
         let mut body = Vec::new();
-        wire::put(&mut body, 2, long.as_bytes());
-        assert_eq!(code(Format::Protobuf(wire::DESCRIBE), &body), "SQL_TOO_LONG");
+        protobuf::put(&mut body, 2, long.as_bytes());
+        assert_eq!(code(BodyEncoding::Protobuf(protobuf::DESCRIBE), &body), "SQL_TOO_LONG");
     }
 
     #[test]
@@ -348,10 +398,10 @@ mod tests {
             frame
         };
         let mut bad = Vec::new();
-        wire::put(&mut bad, 2, b"select readfile(1)");
+        protobuf::put(&mut bad, 2, b"select readfile(1)");
         let mut good = Vec::new();
-        wire::put(&mut good, 2, b"select 1");
-        let grpc = Format::Grpc(wire::DESCRIBE);
+        protobuf::put(&mut good, 2, b"select 1");
+        let grpc = BodyEncoding::Grpc(protobuf::DESCRIBE);
         assert_eq!(code(grpc, &frame(0, &good)), "");
         assert_eq!(code(grpc, &frame(0, &bad)), "SQL_FORBIDDEN");
         assert_eq!(code(grpc, &[frame(0, &good), frame(0, &bad)].concat()), "SQL_FORBIDDEN");
@@ -363,7 +413,7 @@ mod tests {
     /// What is answered to who may only read, and at a replica.
     fn code_for(authorization: Authorization, instance: InstanceKind, request: &serde_json::Value) -> &'static str {
         let body = json!({ "requests": [request] }).to_string();
-        check(Format::Json, body.as_bytes(), authorization, instance).map_or_else(|refusal| refusal.code, |_| "")
+        check_body(BodyEncoding::Json, body.as_bytes(), authorization, instance).map_or_else(|error| error.code, |_| "")
     }
 
     #[test]
@@ -407,9 +457,9 @@ mod tests {
         ] {
             assert_eq!(at_replica(request.clone()), "SQL_FORBIDDEN", "{request}");
         }
-        let described = wire::field(2, &wire::field(5, &wire::field(1, sql.as_bytes())));
-        let format = Format::Protobuf(wire::PIPELINE);
-        let checked = check(format, &described, Authorization::FullAccess, InstanceKind::Replica);
+        let described = protobuf::field(2, &protobuf::field(5, &protobuf::field(1, sql.as_bytes())));
+        let format = BodyEncoding::Protobuf(protobuf::PIPELINE);
+        let checked = check_body(format, &described, Authorization::FullAccess, InstanceKind::Replica);
         assert_eq!(checked.unwrap_err().code, "SQL_FORBIDDEN");
     }
 
@@ -417,8 +467,8 @@ mod tests {
     fn reads_that_need_full_access_have_it_if_all_is_seen() {
         let of = |requests: serde_json::Value| {
             let body = json!({ "requests": requests }).to_string();
-            let checked = check(
-                Format::Json,
+            let checked = check_body(
+                BodyEncoding::Json,
                 body.as_bytes(),
                 Authorization::ReadOnly,
                 InstanceKind::Primary,

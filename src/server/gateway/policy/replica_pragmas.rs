@@ -2,8 +2,7 @@
 //! and `PRAGMA quick_check`, as it does with all it does not know to be a read. Asked as a table, which says the same, it
 //! reads its own file.
 
-use super::inspect::{Format, VALUES, hides};
-use super::wire;
+use super::{BodyEncoding, VALUE_KEYS, has_escapes, protobuf};
 use crate::sqltext::quote;
 use crate::sqltext::token::{TokenKind, significant_tokens};
 use serde_json::Value;
@@ -12,15 +11,15 @@ use serde_json::Value;
 const QUESTIONS: [&str; 2] = ["integrity_check", "quick_check"];
 
 /// A body in which such questions are asked as a table; none if it has none.
-pub(super) fn ask_replica(format: Format, body: &[u8]) -> Option<Vec<u8>> {
+pub fn rewrite_for_replica(format: BodyEncoding, body: &[u8]) -> Option<Vec<u8>> {
     match format {
-        Format::Json if mentions(body) || hides(body) => {
+        BodyEncoding::Json if mentions(body) || has_escapes(body) => {
             let mut json: Value = serde_json::from_slice(body).ok()?;
             rewrite_json(&mut json).then(|| json.to_string().into_bytes())
         }
-        Format::Protobuf(message) if mentions(body) => {
+        BodyEncoding::Protobuf(message) if mentions(body) => {
             let mut changed = false;
-            let rewritten = wire::rewrite_sql(body, message, &mut |sql| {
+            let rewritten = protobuf::rewrite_sql(body, message, &mut |sql| {
                 let other = as_table(sql)?;
                 changed = true;
                 Some(other)
@@ -28,7 +27,7 @@ pub(super) fn ask_replica(format: Format, body: &[u8]) -> Option<Vec<u8>> {
             rewritten.ok().filter(|_| changed)
         }
         // Messages in frames go to primaries.
-        Format::Json | Format::Protobuf(_) | Format::Grpc(_) => None,
+        BodyEncoding::Json | BodyEncoding::Protobuf(_) | BodyEncoding::Grpc(_) => None,
     }
 }
 
@@ -54,7 +53,7 @@ fn rewrite_json(json: &mut Value) -> bool {
             .fold(false, |changed, item| rewrite_json(item) | changed),
         Value::Object(map) => map
             .iter_mut()
-            .filter(|(key, _)| !VALUES.contains(&key.as_str()))
+            .filter(|(key, _)| !VALUE_KEYS.contains(&key.as_str()))
             .fold(false, |changed, (_, item)| rewrite_json(item) | changed),
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
@@ -140,7 +139,7 @@ mod tests {
     #[test]
     fn bodies_without_a_question_stay() {
         let body = |sql: &str| json!({ "requests": [{ "type": "execute", "stmt": { "sql": sql } }] }).to_string();
-        let ask = |body: &str| ask_replica(Format::Json, body.as_bytes());
+        let ask = |body: &str| rewrite_for_replica(BodyEncoding::Json, body.as_bytes());
         assert_eq!(ask(&body("select 'x_check'")), None);
         let asked = ask(&body("pragma quick_check")).unwrap();
         assert_eq!(
@@ -154,10 +153,13 @@ mod tests {
 
     #[test]
     fn protobuf_keeps_its_other_fields() {
-        let mut body = wire::field(2, b"pragma integrity_check");
-        wire::put_number(&mut body, 7, 300);
-        let mut expected = wire::field(2, b"SELECT * FROM pragma_integrity_check");
-        wire::put_number(&mut expected, 7, 300);
-        assert_eq!(ask_replica(Format::Protobuf(wire::DESCRIBE), &body), Some(expected));
+        let mut body = protobuf::field(2, b"pragma integrity_check");
+        protobuf::put_number(&mut body, 7, 300);
+        let mut expected = protobuf::field(2, b"SELECT * FROM pragma_integrity_check");
+        protobuf::put_number(&mut expected, 7, 300);
+        assert_eq!(
+            rewrite_for_replica(BodyEncoding::Protobuf(protobuf::DESCRIBE), &body),
+            Some(expected)
+        );
     }
 }

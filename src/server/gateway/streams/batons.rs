@@ -3,12 +3,12 @@
 //! the batons that it hands out, and takes them back only for the same database; and the ids by which outside replicas name
 //! their connections are replaced by others, which depend on the database.
 
-use super::inspect::{Format, hides};
-use super::open::Name;
-use super::refusal::Refusal;
-use super::stream_state::StreamState;
-use super::wire::{self, Fields, Malformed, Raw};
+use super::registry::StreamName;
+use super::state::{SEPARATOR, StreamState};
 use crate::control::names::DatabaseId;
+use crate::server::gateway::error::GatewayError;
+use crate::server::gateway::policy::protobuf::{self, FieldReader, MalformedProtobuf, RawField};
+use crate::server::gateway::policy::{BodyEncoding, each_frame, has_escapes};
 use axum::http::StatusCode;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,9 +16,6 @@ use bytes::Bytes;
 use ring::hmac;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-
-/// Between a baton and its label: the letter of the stream's state and a digest. No baton has it.
-pub(super) const SEPARATOR: char = '.';
 
 /// Bytes of a baton of the engine's, and of a label with what is before it.
 const BATON: usize = 64;
@@ -29,18 +26,18 @@ const NAME: u32 = 1;
 
 /// The key of labels. It outlives the server: a client that comes back with a baton of before a start can be told from one
 /// that made it up.
-pub(super) struct Streams(hmac::Key);
+pub struct BatonLabels(hmac::Key);
 
 /// A request's body as the engine is to have it, and the name of the stream or client in it.
 #[derive(Debug)]
-pub(super) struct Inward {
+pub struct UnlabelledBody {
     pub body: Bytes,
-    pub name: Option<Name>,
+    pub name: Option<StreamName>,
     /// What the stream had when its client was given the baton.
     pub state: StreamState,
 }
 
-impl Inward {
+impl UnlabelledBody {
     /// A request that names no stream.
     pub fn unnamed(body: Bytes) -> Self {
         Self {
@@ -57,15 +54,15 @@ struct Head {
     baton: Option<String>,
 }
 
-fn unknown() -> Refusal {
-    Refusal::new(
+fn unknown() -> GatewayError {
+    GatewayError::new(
         StatusCode::BAD_REQUEST,
         "BATON_INVALID",
         "the baton is of no stream of this database",
     )
 }
 
-impl Streams {
+impl BatonLabels {
     pub fn new(secret: &[u8; 32]) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, secret))
     }
@@ -88,7 +85,7 @@ impl Streams {
     }
 
     /// The baton without its label, and the state of its stream.
-    fn open<'a>(&self, id: &DatabaseId, labelled: &'a str) -> Result<(&'a str, StreamState), Refusal> {
+    fn open<'a>(&self, id: &DatabaseId, labelled: &'a str) -> Result<(&'a str, StreamState), GatewayError> {
         let (baton, label) = labelled.split_once(SEPARATOR).ok_or_else(unknown)?;
         let state = label
             .chars()
@@ -108,25 +105,34 @@ impl Streams {
         }
     }
 
-    /// A request's body with the engine's own baton, or with the id that the engine knows a client by.
-    pub fn inward(&self, format: Format, id: &DatabaseId, body: Bytes) -> Result<Inward, Refusal> {
+    /// Returns a request's body with the engine's own baton, or with the id that the engine knows a client by.
+    ///
+    /// # Errors
+    ///
+    /// `BATON_INVALID` for a baton of another database, or of none.
+    pub fn remove_label(
+        &self,
+        format: BodyEncoding,
+        id: &DatabaseId,
+        body: Bytes,
+    ) -> Result<UnlabelledBody, GatewayError> {
         match format {
-            Format::Json => self.json(id, body),
-            Format::Protobuf(_) => {
+            BodyEncoding::Json => self.remove_json_label(id, body),
+            BodyEncoding::Protobuf(_) => {
                 let Some(baton) = text(&body)? else {
-                    return Ok(Inward::unnamed(body));
+                    return Ok(UnlabelledBody::unnamed(body));
                 };
                 let (baton, state) = self.open(id, baton)?;
-                Ok(Inward {
+                Ok(UnlabelledBody {
                     body: renamed(&body, baton.as_bytes())?.into(),
                     name: Some(baton.as_bytes().to_vec()),
                     state,
                 })
             }
-            Format::Grpc(_) => {
+            BodyEncoding::Grpc(_) => {
                 let mut name = None;
                 let mut out = Vec::with_capacity(body.len() + 64);
-                super::inspect::each_frame(&body, |frame| {
+                each_frame(&body, |frame| {
                     let message = match text(frame)? {
                         None => frame.to_vec(),
                         Some(client) => {
@@ -137,32 +143,32 @@ impl Streams {
                             renamed(frame, client.as_bytes())?
                         }
                     };
-                    let length = u32::try_from(message.len()).map_err(|_| Malformed)?;
+                    let length = u32::try_from(message.len()).map_err(|_| MalformedProtobuf)?;
                     out.push(0);
                     out.extend(length.to_be_bytes());
                     out.extend(message);
                     Ok(())
                 })?;
-                Ok(Inward {
+                Ok(UnlabelledBody {
                     name,
-                    ..Inward::unnamed(out.into())
+                    ..UnlabelledBody::unnamed(out.into())
                 })
             }
         }
     }
 
-    fn json(&self, id: &DatabaseId, body: Bytes) -> Result<Inward, Refusal> {
+    fn remove_json_label(&self, id: &DatabaseId, body: Bytes) -> Result<UnlabelledBody, GatewayError> {
         let is_object = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
         if !is_object {
-            return Err(Refusal::bad("the body is no object in JSON"));
+            return Err(GatewayError::bad("the body is no object in JSON"));
         }
-        if memchr::memmem::find(&body, b"baton").is_none() && !hides(&body) {
-            return Ok(Inward::unnamed(body));
+        if memchr::memmem::find(&body, b"baton").is_none() && !has_escapes(&body) {
+            return Ok(UnlabelledBody::unnamed(body));
         }
         let head: Head = serde_json::from_slice(&body)
-            .map_err(|error| Refusal::bad(format!("the body is not a request in JSON: {error}")))?;
+            .map_err(|error| GatewayError::bad(format!("the body is not a request in JSON: {error}")))?;
         let Some(labelled) = head.baton else {
-            return Ok(Inward::unnamed(body));
+            return Ok(UnlabelledBody::unnamed(body));
         };
         let (baton, state) = self.open(id, &labelled)?;
         let name = Some(baton.as_bytes().to_vec());
@@ -180,7 +186,7 @@ impl Streams {
             return Err(unknown());
         }
         out.extend_from_slice(&body[from..]);
-        Ok(Inward {
+        Ok(UnlabelledBody {
             body: out.into(),
             name,
             state,
@@ -188,15 +194,23 @@ impl Streams {
     }
 
     /// The first piece of an answer with its baton labelled, and the baton.
-    pub fn outward(&self, format: Format, id: &DatabaseId, state: StreamState, piece: Bytes) -> (Bytes, Option<Name>) {
+    pub fn add_label(
+        &self,
+        format: BodyEncoding,
+        id: &DatabaseId,
+        state: StreamState,
+        piece: Bytes,
+    ) -> (Bytes, Option<StreamName>) {
         let begins = match format {
-            Format::Json => piece.strip_prefix(br#"{"baton":""#).map(|_| 10),
-            Format::Protobuf(message) if message == wire::CURSOR => {
+            BodyEncoding::Json => piece.strip_prefix(br#"{"baton":""#).map(|_| 10),
+            BodyEncoding::Protobuf(message) if message == protobuf::CURSOR => {
                 // The first of several messages, with its length.
                 matches!(&*piece, [_, 0x0a, length, ..] if usize::from(*length) == BATON).then_some(3)
             }
-            Format::Protobuf(_) => matches!(&*piece, [0x0a, length, ..] if usize::from(*length) == BATON).then_some(2),
-            Format::Grpc(_) => None,
+            BodyEncoding::Protobuf(_) => {
+                matches!(&*piece, [0x0a, length, ..] if usize::from(*length) == BATON).then_some(2)
+            }
+            BodyEncoding::Grpc(_) => None,
         };
         let Some((begin, baton)) = begins.and_then(|begin| Some((begin, piece.get(begin..begin + BATON)?))) else {
             return (piece, None);
@@ -206,7 +220,7 @@ impl Streams {
         out.extend_from_slice(&piece[..begin + BATON]);
         out.extend_from_slice(self.label(id, baton, state).as_bytes());
         out.extend_from_slice(&piece[begin + BATON..]);
-        if matches!(format, Format::Protobuf(_)) {
+        if matches!(format, BodyEncoding::Protobuf(_)) {
             // Lengths below 128 are one byte, before and after.
             for length in &mut out[..begin] {
                 if *length != 0x0a {
@@ -219,7 +233,7 @@ impl Streams {
 }
 
 /// A request in JSON that names a stream, as one that opens a fresh stream.
-pub(super) fn without_baton(body: &[u8], name: &[u8]) -> Option<Bytes> {
+pub fn without_baton(body: &[u8], name: &[u8]) -> Option<Bytes> {
     let quoted = [b"\"", name, b"\""].concat();
     let at = memchr::memmem::find(body, &quoted)?;
     Some([&body[..at], b"null", &body[at + quoted.len()..]].concat().into())
@@ -227,7 +241,7 @@ pub(super) fn without_baton(body: &[u8], name: &[u8]) -> Option<Bytes> {
 
 /// Whether a request ends its stream, as far as that is seen. Then nothing in the answer has to be labelled, and it may come
 /// compressed.
-pub(super) fn ends(format: Format, body: &[u8]) -> bool {
+pub fn ends_stream(format: BodyEncoding, body: &[u8]) -> bool {
     /// With anything else in it, the last request is perhaps not what is at the end.
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -237,25 +251,25 @@ pub(super) fn ends(format: Format, body: &[u8]) -> bool {
         #[serde(rename = "requests")]
         _requests: Vec<IgnoredAny>,
     }
-    format == Format::Json
+    format == BodyEncoding::Json
         && body.trim_ascii_end().ends_with(br#"{"type":"close"}]}"#)
         && serde_json::from_slice::<Whole>(body).is_ok()
 }
 
 /// What counts of the first field, which may come more than once.
-fn text(message: &[u8]) -> Result<Option<&str>, Malformed> {
-    match Fields(message).last(NAME) {
-        Some(Raw::Bytes(bytes)) => std::str::from_utf8(bytes).map(Some).map_err(|_| Malformed),
-        Some(Raw::Number(_)) => Err(Malformed),
+fn text(message: &[u8]) -> Result<Option<&str>, MalformedProtobuf> {
+    match FieldReader(message).last(NAME) {
+        Some(RawField::Bytes(bytes)) => std::str::from_utf8(bytes).map(Some).map_err(|_| MalformedProtobuf),
+        Some(RawField::Number(_)) => Err(MalformedProtobuf),
         None => Ok(None),
     }
 }
 
 /// A message with another first field.
-fn renamed(message: &[u8], name: &[u8]) -> Result<Vec<u8>, Malformed> {
+fn renamed(message: &[u8], name: &[u8]) -> Result<Vec<u8>, MalformedProtobuf> {
     let mut out = Vec::with_capacity(message.len() + 16);
-    wire::put(&mut out, NAME, name);
-    let mut fields = Fields(message);
+    protobuf::put(&mut out, NAME, name);
+    let mut fields = FieldReader(message);
     loop {
         let before = fields.0;
         match fields.next()? {
@@ -272,9 +286,9 @@ mod tests {
 
     const TEXT: &str = "QUJDQUJDQUJDQUJDQUJDQUJDQUJDQUJDQUJDQUJDQUJDQUJDQUJDQUJDQUJDQUJD";
 
-    fn labelled(streams: &Streams, id: &DatabaseId) -> String {
+    fn labelled(streams: &BatonLabels, id: &DatabaseId) -> String {
         let answer = format!(r#"{{"baton":"{TEXT}","base_url":null}}"#);
-        let (out, name) = streams.outward(Format::Json, id, StreamState::Clean, answer.into());
+        let (out, name) = streams.add_label(BodyEncoding::Json, id, StreamState::Clean, answer.into());
         assert_eq!(name.unwrap(), TEXT.as_bytes());
         let value: serde_json::Value = serde_json::from_slice(&out).unwrap();
         value["baton"].as_str().unwrap().to_owned()
@@ -282,20 +296,20 @@ mod tests {
 
     #[test]
     fn a_baton_goes_back_to_its_own_database_only() {
-        let streams = Streams::new(&[7; 32]);
+        let streams = BatonLabels::new(&[7; 32]);
         let (one, two) = (DatabaseId::generate(), DatabaseId::generate());
         let baton = labelled(&streams, &one);
         assert_eq!(baton.len(), TEXT.len() + LABEL);
         let body = Bytes::from(format!(r#" {{"requests":[],"baton" : "{baton}"}}"#));
-        let inside = streams.inward(Format::Json, &one, body.clone()).unwrap();
+        let inside = streams.remove_label(BodyEncoding::Json, &one, body.clone()).unwrap();
         assert_eq!(inside.name.unwrap(), TEXT.as_bytes());
         assert_eq!(
             inside.body,
             format!(r#" {{"requests":[],"baton" : "{TEXT}"}}"#).as_bytes()
         );
         let code = |id, body: Bytes| {
-            let answer = streams.inward(Format::Json, id, body);
-            answer.map_or_else(|refusal| refusal.code, |_| "")
+            let answer = streams.remove_label(BodyEncoding::Json, id, body);
+            answer.map_or_else(|error| error.code, |_| "")
         };
         assert_eq!(code(&two, body), "BATON_INVALID");
         for bad in [
@@ -326,14 +340,14 @@ mod tests {
 
     #[test]
     fn baton_carries_the_state_of_its_stream() {
-        let streams = Streams::new(&[7; 32]);
+        let streams = BatonLabels::new(&[7; 32]);
         let id = DatabaseId::generate();
         for state in [StreamState::Clean, StreamState::Transaction, StreamState::Settings] {
             let answer = format!(r#"{{"baton":"{TEXT}","base_url":null}}"#);
-            let (out, _) = streams.outward(Format::Json, &id, state, answer.into());
+            let (out, _) = streams.add_label(BodyEncoding::Json, &id, state, answer.into());
             let value: serde_json::Value = serde_json::from_slice(&out).unwrap();
             let body = serde_json::json!({ "baton": value["baton"], "requests": [] }).to_string();
-            let inside = streams.inward(Format::Json, &id, body.into()).unwrap();
+            let inside = streams.remove_label(BodyEncoding::Json, &id, body.into()).unwrap();
             assert_eq!(inside.state, state);
             let fresh = without_baton(&inside.body, &inside.name.unwrap()).unwrap();
             assert_eq!(fresh, r#"{"baton":null,"requests":[]}"#);
@@ -342,22 +356,27 @@ mod tests {
 
     #[test]
     fn batons_in_protocol_buffers_are_labelled() {
-        let streams = Streams::new(&[7; 32]);
+        let streams = BatonLabels::new(&[7; 32]);
         let (one, two) = (DatabaseId::generate(), DatabaseId::generate());
-        let pipeline = Format::Protobuf(wire::PIPELINE);
+        let pipeline = BodyEncoding::Protobuf(protobuf::PIPELINE);
         let mut answer = Vec::new();
-        wire::put(&mut answer, 1, TEXT.as_bytes());
-        wire::put(&mut answer, 3, b"result");
-        let (answer, _) = streams.outward(pipeline, &one, StreamState::Clean, answer.into());
+        protobuf::put(&mut answer, 1, TEXT.as_bytes());
+        protobuf::put(&mut answer, 3, b"result");
+        let (answer, _) = streams.add_label(pipeline, &one, StreamState::Clean, answer.into());
         assert_eq!(text(&answer).unwrap().unwrap(), labelled(&streams, &one));
-        let inside = streams.inward(pipeline, &one, answer.clone()).unwrap().body;
+        let inside = streams.remove_label(pipeline, &one, answer.clone()).unwrap().body;
         assert_eq!(text(&inside).unwrap(), Some(TEXT));
-        assert!(matches!(Fields(&inside).last(3), Some(Raw::Bytes(b"result"))));
-        assert!(streams.inward(pipeline, &two, answer).is_err());
+        assert!(matches!(FieldReader(&inside).last(3), Some(RawField::Bytes(b"result"))));
+        assert!(streams.remove_label(pipeline, &two, answer).is_err());
         let mut first = vec![66];
-        wire::put(&mut first, 1, TEXT.as_bytes());
+        protobuf::put(&mut first, 1, TEXT.as_bytes());
         first.extend(b"more");
-        let (cursor, _) = streams.outward(Format::Protobuf(wire::CURSOR), &one, StreamState::Clean, first.into());
+        let (cursor, _) = streams.add_label(
+            BodyEncoding::Protobuf(protobuf::CURSOR),
+            &one,
+            StreamState::Clean,
+            first.into(),
+        );
         assert_eq!(
             (usize::from(cursor[0]), &cursor[cursor.len() - 4..]),
             (66 + LABEL, &b"more"[..])
@@ -381,27 +400,27 @@ mod tests {
             (r#"{"requests":[],"requests":[{"type":"close"}]}"#, false),
             (r#"{"requests":[{"type":"x","y":[{"type":"close"}]}"#, false),
         ] {
-            assert_eq!(ends(Format::Json, body.as_bytes()), expected, "{body}");
+            assert_eq!(ends_stream(BodyEncoding::Json, body.as_bytes()), expected, "{body}");
         }
-        assert!(!ends(
-            Format::Protobuf(wire::PIPELINE),
+        assert!(!ends_stream(
+            BodyEncoding::Protobuf(protobuf::PIPELINE),
             br#"{"requests":[{"type":"close"}]}"#
         ));
     }
 
     #[test]
     fn clients_have_another_id_in_each_database() {
-        let streams = Streams::new(&[7; 32]);
+        let streams = BatonLabels::new(&[7; 32]);
         let ids = [DatabaseId::generate(), DatabaseId::generate()];
         let mut message = Vec::new();
-        wire::put(&mut message, 1, b"6f0f7e2a-0000-4000-8000-000000000001");
-        wire::put(&mut message, 2, b"program");
+        protobuf::put(&mut message, 1, b"6f0f7e2a-0000-4000-8000-000000000001");
+        protobuf::put(&mut message, 2, b"program");
         let mut body = vec![0];
         body.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
         body.extend(&message);
         let inside = |id| {
             let out = streams
-                .inward(Format::Grpc(wire::PROGRAM), id, body.clone().into())
+                .remove_label(BodyEncoding::Grpc(protobuf::PROGRAM), id, body.clone().into())
                 .unwrap()
                 .body;
             text(&out[5..]).unwrap().unwrap().parse::<uuid::Uuid>().unwrap()

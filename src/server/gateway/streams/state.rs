@@ -4,15 +4,17 @@
 //! The state is part of the baton that a client is given, since nobody else would remember it for as long as a client may be
 //! quiet. It errs towards what cannot be replaced.
 
-use super::inspect::hides;
-use super::streams::SEPARATOR;
+use crate::server::gateway::policy::has_escapes;
 use crate::sqltext::classify::only_ends_transaction;
 use memchr::memmem;
 use serde_json::Value;
 
+/// Between a baton and its label: the letter of the stream's state and a digest. No baton has it.
+pub const SEPARATOR: char = '.';
+
 /// What is lost with a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum StreamState {
+pub enum StreamState {
     /// Nothing.
     Clean,
     /// Perhaps an open transaction.
@@ -52,7 +54,7 @@ impl StreamState {
     pub fn after_request(self, body: &[u8]) -> Self {
         let body = body.to_ascii_lowercase();
         let mentions = |words: &[&[u8]]| words.iter().any(|word| memmem::find(&body, word).is_some());
-        if self == Self::Settings || hides(&body) || mentions(&SETTINGS) {
+        if self == Self::Settings || has_escapes(&body) || mentions(&SETTINGS) {
             Self::Settings
         } else if mentions(&TRANSACTION) {
             Self::Transaction
@@ -108,7 +110,7 @@ fn collect_sql<'v>(value: &'v Value, statements: &mut Vec<&'v str>) {
 }
 
 /// Whether a process's answer, of the status 400, says that it does not have the stream of a baton.
-pub(super) fn says_stream_is_gone(answer: &[u8]) -> bool {
+pub fn says_stream_is_gone(answer: &[u8]) -> bool {
     answer == b"Received an invalid baton"
         || serde_json::from_slice::<Value>(answer).is_ok_and(|answer| answer["code"] == "STREAM_EXPIRED")
 }

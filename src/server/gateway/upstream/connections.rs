@@ -29,18 +29,18 @@ const MOST_IDLE: usize = 64;
 
 /// The connections that are kept. Clones are the same.
 #[derive(Clone, Default)]
-pub(super) struct Links(Arc<Mutex<Kept>>);
+pub struct ConnectionPool(Arc<Mutex<IdleConnections>>);
 
 #[derive(Default)]
-struct Kept {
-    /// By place, those used last at the end.
-    idle: HashMap<Place, Vec<(Link, Instant)>>,
+struct IdleConnections {
+    /// By key, those used last at the end.
+    idle: HashMap<PoolKey, Vec<(PooledConnection, Instant)>>,
     swept: Option<Instant>,
 }
 
 /// Why a request has no answer.
 #[derive(Debug)]
-pub(super) enum Failed {
+pub enum SendFailure {
     /// Nothing was sent.
     Before,
     /// It was sent, at least in part.
@@ -48,75 +48,79 @@ pub(super) enum Failed {
 }
 
 /// The process that a connection leads to, and the runtime that drives it: another would have to wake that one.
-type Place = (Id, Listener);
+type PoolKey = (Id, Listener);
 
 /// A connection.
-struct Link {
-    place: Place,
+struct PooledConnection {
+    key: PoolKey,
     sender: SendRequest<Full<Bytes>>,
     /// None once it has ended.
     wire: Option<Connection<TokioIo<TcpStream>, Full<Bytes>>>,
 }
 
 /// The body of an answer. When it has passed, its connection is kept; when it is dropped before, that ends.
-pub(super) struct Answer {
+pub struct UpstreamBody {
     body: Incoming,
     passed: bool,
-    link: Option<Link>,
-    links: Links,
+    connection: Option<PooledConnection>,
+    pool: ConnectionPool,
 }
 
-impl Links {
+impl ConnectionPool {
     /// Sends a request and waits for the head of its answer.
-    pub async fn send(&self, process: Listener, mut request: Request<Full<Bytes>>) -> Result<Response<Answer>, Failed> {
+    pub async fn send(
+        &self,
+        process: Listener,
+        mut request: Request<Full<Bytes>>,
+    ) -> Result<Response<UpstreamBody>, SendFailure> {
         loop {
-            let place = (Handle::current().id(), process);
-            let (mut link, is_new) = match self.take(&place) {
-                Some(link) => (link, false),
-                None => (Link::open(place).await?, true),
+            let key = (Handle::current().id(), process);
+            let (mut connection, is_new) = match self.take(&key) {
+                Some(connection) => (connection, false),
+                None => (PooledConnection::open(key).await?, true),
             };
-            match link.ask(request).await {
+            match connection.ask(request).await {
                 Ok(response) => {
-                    return Ok(response.map(|body| Answer {
+                    return Ok(response.map(|body| UpstreamBody {
                         body,
                         passed: false,
-                        link: Some(link),
-                        links: self.clone(),
+                        connection: Some(connection),
+                        pool: self.clone(),
                     }));
                 }
                 // It had ended since it was last used.
                 Err((Some(unsent), _)) if !is_new => request = unsent,
-                Err((Some(_), _)) => return Err(Failed::Before),
-                Err((None, error)) => return Err(Failed::After(error)),
+                Err((Some(_), _)) => return Err(SendFailure::Before),
+                Err((None, error)) => return Err(SendFailure::After(error)),
             }
         }
     }
 
-    fn take(&self, place: &Place) -> Option<Link> {
+    fn take(&self, key: &PoolKey) -> Option<PooledConnection> {
         let mut kept = lock(&self.0);
-        let (link, since) = kept.idle.get_mut(place)?.pop()?;
-        (since.elapsed() < IDLE).then_some(link)
+        let (connection, since) = kept.idle.get_mut(key)?.pop()?;
+        (since.elapsed() < IDLE).then_some(connection)
     }
 
-    fn keep(&self, link: Link) {
+    fn keep(&self, connection: PooledConnection) {
         let now = Instant::now();
         let mut kept = lock(&self.0);
         if kept.swept.is_none_or(|swept| now.duration_since(swept) > IDLE) {
             kept.swept = Some(now);
-            kept.idle.retain(|_, links| {
-                links.retain(|(_, since)| now.duration_since(*since) < IDLE);
-                !links.is_empty()
+            kept.idle.retain(|_, connections| {
+                connections.retain(|(_, since)| now.duration_since(*since) < IDLE);
+                !connections.is_empty()
             });
         }
-        let links = kept.idle.entry(link.place).or_default();
-        if links.len() < MOST_IDLE {
-            links.push((link, now));
+        let connections = kept.idle.entry(connection.key).or_default();
+        if connections.len() < MOST_IDLE {
+            connections.push((connection, now));
         }
     }
 }
 
 /// Connects to a process; none if it does not listen there any more, whoever does.
-pub(super) async fn connect(process: Listener) -> Option<TcpStream> {
+pub async fn connect(process: Listener) -> Option<TcpStream> {
     let connecting = TcpStream::connect(process.address());
     let stream = tokio::time::timeout(CONNECT, connecting).await.ok()?.ok()?;
     // Before anything is sent.
@@ -125,12 +129,12 @@ pub(super) async fn connect(process: Listener) -> Option<TcpStream> {
     Some(stream)
 }
 
-impl Link {
-    async fn open(place: Place) -> Result<Self, Failed> {
-        let stream = connect(place.1).await.ok_or(Failed::Before)?;
-        let (sender, wire) = handshake(TokioIo::new(stream)).await.map_err(|_| Failed::Before)?;
+impl PooledConnection {
+    async fn open(key: PoolKey) -> Result<Self, SendFailure> {
+        let stream = connect(key.1).await.ok_or(SendFailure::Before)?;
+        let (sender, wire) = handshake(TokioIo::new(stream)).await.map_err(|_| SendFailure::Before)?;
         Ok(Self {
-            place,
+            key,
             sender,
             wire: Some(wire),
         })
@@ -171,7 +175,7 @@ fn drive(wire: &mut Option<Connection<TokioIo<TcpStream>, Full<Bytes>>>, context
     }
 }
 
-impl Body for Answer {
+impl Body for UpstreamBody {
     type Data = Bytes;
     type Error = hyper::Error;
 
@@ -183,8 +187,8 @@ impl Body for Answer {
         // A piece is asked for by the first poll, and has come by the second if it is there.
         let mut piece = Pin::new(&mut this.body).poll_frame(context);
         if piece.is_pending() {
-            if let Some(link) = &mut this.link {
-                drive(&mut link.wire, context);
+            if let Some(connection) = &mut this.connection {
+                drive(&mut connection.wire, context);
             }
             piece = Pin::new(&mut this.body).poll_frame(context);
         }
@@ -201,13 +205,13 @@ impl Body for Answer {
     }
 }
 
-impl Drop for Answer {
+impl Drop for UpstreamBody {
     fn drop(&mut self) {
-        if let Some(mut link) = self.link.take()
+        if let Some(mut connection) = self.connection.take()
             && (self.passed || self.body.is_end_stream())
-            && link.is_free()
+            && connection.is_free()
         {
-            self.links.keep(link);
+            self.pool.keep(connection);
         }
     }
 }
@@ -257,9 +261,14 @@ mod tests {
         request
     }
 
-    async fn ask(links: &Links, address: Listener) -> Result<Bytes, Failed> {
-        let response = links.send(address, request()).await?;
-        Ok(response.into_body().collect().await.map_err(Failed::After)?.to_bytes())
+    async fn ask(pool: &ConnectionPool, address: Listener) -> Result<Bytes, SendFailure> {
+        let response = pool.send(address, request()).await?;
+        Ok(response
+            .into_body()
+            .collect()
+            .await
+            .map_err(SendFailure::After)?
+            .to_bytes())
     }
 
     const WHOLE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -270,9 +279,9 @@ mod tests {
     #[tokio::test]
     async fn a_connection_is_used_again_once_its_answer_has_passed() {
         let (address, opened) = process(&[&[WHOLE, CHUNKED, EMPTY, WHOLE]]).await;
-        let links = Links::default();
+        let pool = ConnectionPool::default();
         for expected in ["ok", "ok", "", "ok"] {
-            assert_eq!(ask(&links, address).await.unwrap(), expected);
+            assert_eq!(ask(&pool, address).await.unwrap(), expected);
         }
         assert_eq!(opened.load(Ordering::SeqCst), 1);
     }
@@ -280,30 +289,30 @@ mod tests {
     #[tokio::test]
     async fn an_answer_that_is_dropped_takes_its_connection_along() {
         let (address, opened) = process(&[&[HALF, WHOLE], &[WHOLE]]).await;
-        let links = Links::default();
-        drop(links.send(address, request()).await.unwrap());
-        assert_eq!(ask(&links, address).await.unwrap(), "ok");
+        let pool = ConnectionPool::default();
+        drop(pool.send(address, request()).await.unwrap());
+        assert_eq!(ask(&pool, address).await.unwrap(), "ok");
         assert_eq!(opened.load(Ordering::SeqCst), 2);
     }
 
     #[tokio::test]
     async fn a_connection_that_ended_while_idle_is_replaced() {
         let (address, opened) = process(&[&[WHOLE], &[WHOLE]]).await;
-        let links = Links::default();
-        assert_eq!(ask(&links, address).await.unwrap(), "ok");
+        let pool = ConnectionPool::default();
+        assert_eq!(ask(&pool, address).await.unwrap(), "ok");
         // The end has to arrive.
         tokio::time::sleep(Duration::from_millis(50)).await;
-        assert_eq!(ask(&links, address).await.unwrap(), "ok");
+        assert_eq!(ask(&pool, address).await.unwrap(), "ok");
         assert_eq!(opened.load(Ordering::SeqCst), 2);
     }
 
     #[tokio::test]
     async fn what_was_sent_is_told_from_what_was_not() {
         let (address, _) = process(&[&[""]]).await;
-        let links = Links::default();
-        assert!(matches!(ask(&links, address).await, Err(Failed::After(_))));
+        let pool = ConnectionPool::default();
+        assert!(matches!(ask(&pool, address).await, Err(SendFailure::After(_))));
         let nobody = own(&TcpListener::bind("127.0.0.1:0").await.unwrap());
-        assert!(matches!(ask(&links, nobody).await, Err(Failed::Before)));
+        assert!(matches!(ask(&pool, nobody).await, Err(SendFailure::Before)));
     }
 
     #[tokio::test]
@@ -312,8 +321,8 @@ mod tests {
         let process = own(&listener);
         drop(listener);
         let stranger = TcpListener::bind(process.address()).await.unwrap();
-        let links = Links::default();
-        assert!(matches!(ask(&links, process).await, Err(Failed::Before)));
+        let pool = ConnectionPool::default();
+        assert!(matches!(ask(&pool, process).await, Err(SendFailure::Before)));
         let (mut connection, _) = stranger.accept().await.unwrap();
         let mut received = Vec::new();
         connection.read_to_end(&mut received).await.unwrap();

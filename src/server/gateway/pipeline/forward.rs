@@ -1,0 +1,134 @@
+//! The last step: an inspected request is sent to its process, and the answer is streamed back.
+
+use super::inspected::{Inspected, InspectedParts, StreamUse};
+use crate::control::hosted::Route;
+use crate::control::tokens::Authorization;
+use crate::server::gateway::Core;
+use crate::server::gateway::endpoints::EndpointKind;
+use crate::server::gateway::error::{ErrorEncoding, GatewayError};
+use crate::server::gateway::policy::BodyEncoding;
+use crate::server::gateway::response_body::{ResponseBody, read_error};
+use crate::server::gateway::streams::{StreamState, says_stream_is_gone, without_baton};
+use crate::server::gateway::upstream::connections::UpstreamBody;
+use crate::server::gateway::upstream::{UpstreamRequest, replica_failure};
+use axum::body::Body;
+use axum::http::response::Parts;
+use axum::http::{HeaderMap, HeaderName, Response, StatusCode, header};
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// Headers that are about one connection.
+const HOP_BY_HOP: [HeaderName; 6] = [
+    header::CONNECTION,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::PROXY_AUTHENTICATE,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
+
+/// Sends a request to its process and returns the answer, whose body is streamed.
+///
+/// # Errors
+///
+/// `DATABASE_UNAVAILABLE`, `DATABASE_LOST` and `TIMEOUT` where there is no answer; `FORBIDDEN` where the process refuses a write
+/// of a token that may only read.
+pub async fn forward(core: &Arc<Core>, inspected: Inspected) -> Result<Response<Body>, GatewayError> {
+    let InspectedParts {
+        mut request,
+        endpoint,
+        route,
+        token,
+        permit,
+        mut stream,
+        memory,
+    } = inspected.into_parts();
+    let response = match send(core, &route, &mut request, &mut stream).await? {
+        ProcessAnswer::Streamed(response) => response,
+        ProcessAnswer::Read(response) => return Ok(response),
+    };
+    drop(memory);
+    if response.status() == StatusCode::FORBIDDEN
+        && request.authorization == Authorization::ReadOnly
+        && endpoint.error_encoding() == ErrorEncoding::Json
+    {
+        // The process says so in words that Hrana clients do not read.
+        return Err(GatewayError::read_only());
+    }
+    let (mut head, body) = response.into_parts();
+    remove_hop_by_hop(&mut head.headers);
+    if head.status.is_server_error() && !route.is_primary {
+        return Err(replica_failure(head.status, body).await);
+    }
+    let is_ok = head.status == StatusCode::OK;
+    let has_lines = endpoint.kind == EndpointKind::Cursor
+        && endpoint.encoding == Some(BodyEncoding::Json)
+        && is_ok
+        && !head.headers.contains_key(header::CONTENT_ENCODING);
+    let labelled = stream.labelled.filter(|_| is_ok);
+    let length = content_length(&head.headers);
+    let mut body = ResponseBody::new(Arc::clone(core), route, endpoint.kind, has_lines, body, permit)
+        .labelled(labelled, stream.state, length)
+        .with_stream(stream.slot)
+        .while_allowed(token);
+    if labelled.is_some() && head.headers.contains_key(header::CONTENT_LENGTH) {
+        let longer = body.look_ahead().await;
+        match length {
+            Some(length) => head.headers.insert(header::CONTENT_LENGTH, (length + longer).into()),
+            None => head.headers.remove(header::CONTENT_LENGTH),
+        };
+    }
+    Ok(Response::from_parts(head, Body::new(body)))
+}
+
+/// What a process answered.
+#[allow(clippy::large_enum_variant)] // there is one a request, which is taken apart at once
+enum ProcessAnswer {
+    /// To be streamed.
+    Streamed(Response<UpstreamBody>),
+    /// An error that was read already.
+    Read(Response<Body>),
+}
+
+/// Sends a request; once more, on a fresh stream, where its stream has ended and nothing was lost with it.
+async fn send(
+    core: &Core,
+    route: &Arc<Route>,
+    request: &mut UpstreamRequest,
+    stream: &mut StreamUse,
+) -> Result<ProcessAnswer, GatewayError> {
+    let response = core.upstream.send(route, request).await?;
+    let is_refused = response.status() == StatusCode::BAD_REQUEST;
+    let Some(name) = stream.replaceable.take().filter(|_| is_refused) else {
+        return Ok(ProcessAnswer::Streamed(response));
+    };
+    let (head, body) = response.into_parts();
+    let answer = read_error(body).await;
+    let fresh = without_baton(&request.body, &name).filter(|_| says_stream_is_gone(&answer));
+    let Some(fresh) = fresh else {
+        core.hosted.count(route, 0);
+        return Ok(ProcessAnswer::Read(with_whole_body(head, answer)));
+    };
+    request.body = fresh;
+    // The state is what the request itself leaves.
+    stream.state = StreamState::Clean.after_request(&request.body);
+    core.upstream.send(route, request).await.map(ProcessAnswer::Streamed)
+}
+
+/// An answer whose body was read already.
+fn with_whole_body(mut head: Parts, body: Bytes) -> Response<Body> {
+    remove_hop_by_hop(&mut head.headers);
+    head.headers.insert(header::CONTENT_LENGTH, body.len().into());
+    Response::from_parts(head, Body::from(body))
+}
+
+fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    for name in HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+/// How many bytes an answer has, where its head says so.
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}

@@ -1,0 +1,242 @@
+//! The fourth step: a request whose body was read, whose baton is of its database, and whose SQL is allowed.
+
+use super::admitted::{Admitted, AdmittedParts};
+use super::authorized::AuthorizedParts;
+use crate::control::hosted::Route;
+use crate::control::tokens::Authorization;
+use crate::server::gateway::Core;
+use crate::server::gateway::endpoints::{DataEndpoint, EndpointKind};
+use crate::server::gateway::error::GatewayError;
+use crate::server::gateway::limits::{MemoryPermit, Permit};
+use crate::server::gateway::policy::{self, BodyEncoding, check_quota, replica_pragmas};
+use crate::server::gateway::request_body::RequestBody;
+use crate::server::gateway::streams::{StreamKind, StreamName, StreamSlot, StreamState, UnlabelledBody, ends_stream};
+use crate::server::gateway::upstream::{TokenHeader, UpstreamRequest};
+use crate::sqltext::policy::InstanceKind;
+use axum::body::Body;
+use axum::http::{HeaderMap, header};
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// A request that may be sent to its process.
+pub struct Inspected(InspectedParts);
+
+pub struct InspectedParts {
+    pub request: UpstreamRequest,
+    pub endpoint: &'static DataEndpoint,
+    pub route: Arc<Route>,
+    pub token: String,
+    pub permit: Permit,
+    pub stream: StreamUse,
+    /// Held until the process has answered.
+    pub memory: Option<MemoryPermit>,
+}
+
+/// What a request has to do with streams.
+pub struct StreamUse {
+    /// Room for the stream that it leaves open, or finds open.
+    pub slot: Option<StreamSlot>,
+    /// The encoding of an answer whose baton gets a label.
+    pub labelled: Option<BodyEncoding>,
+    /// What the stream has after the request.
+    pub state: StreamState,
+    /// The baton of a stream in whose place a fresh one may serve, if it has ended.
+    pub replaceable: Option<StreamName>,
+}
+
+/// A body that was inspected.
+struct InspectedBody {
+    bytes: Bytes,
+    memory: Option<MemoryPermit>,
+    authorization: Authorization,
+    slot: Option<StreamSlot>,
+    state: StreamState,
+    replaceable: Option<StreamName>,
+}
+
+impl Inspected {
+    /// Reads and inspects a request's body.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`RequestBody::read`] and [`policy::check_sql`], `BATON_INVALID`, `BLOCKED` over quota, `TOO_MANY_STREAMS`.
+    pub async fn inspect(core: &Core, admitted: Admitted) -> Result<Self, GatewayError> {
+        let AdmittedParts {
+            request,
+            mut headers,
+            path,
+            permit,
+        } = admitted.into_parts();
+        let AuthorizedParts {
+            endpoint,
+            route,
+            token,
+            authorization,
+            head,
+            body,
+        } = request;
+        let body = match endpoint.encoding {
+            // Whatever comes is not wanted, and nobody waits for it.
+            None => InspectedBody {
+                bytes: Bytes::new(),
+                memory: None,
+                authorization,
+                slot: None,
+                state: StreamState::Settings,
+                replaceable: None,
+            },
+            Some(encoding) => {
+                let request = BodyRequest {
+                    endpoint,
+                    route: &route,
+                    encoding,
+                };
+                request.inspect(core, authorization, &head.headers, body).await?
+            }
+        };
+        let labelled = endpoint.encoding.filter(|encoding| {
+            let answers_baton =
+                matches!(endpoint.kind, EndpointKind::Call | EndpointKind::Cursor) && endpoint.names_a_stream();
+            answers_baton && !(endpoint.kind == EndpointKind::Call && ends_stream(*encoding, &body.bytes))
+        });
+        if labelled.is_some() || body.replaceable.is_some() {
+            headers.remove(header::ACCEPT_ENCODING);
+        }
+        Ok(Self(InspectedParts {
+            request: UpstreamRequest {
+                method: endpoint.method.clone(),
+                path,
+                headers,
+                body: body.bytes,
+                authorization: body.authorization,
+                token_header: token_header(endpoint.kind),
+                // A replica's process refuses to be dumped.
+                to_primary: matches!(endpoint.kind, EndpointKind::Proxy | EndpointKind::Dump),
+                is_repeatable: matches!(
+                    endpoint.kind,
+                    EndpointKind::Probe | EndpointKind::Dump | EndpointKind::Sync
+                ),
+            },
+            endpoint,
+            route,
+            token,
+            permit,
+            stream: StreamUse {
+                slot: body.slot,
+                labelled,
+                state: body.state,
+                replaceable: body.replaceable,
+            },
+            memory: body.memory,
+        }))
+    }
+
+    pub fn into_parts(self) -> InspectedParts {
+        self.0
+    }
+}
+
+/// A request with a body.
+struct BodyRequest<'r> {
+    endpoint: &'static DataEndpoint,
+    route: &'r Route,
+    encoding: BodyEncoding,
+}
+
+impl BodyRequest<'_> {
+    async fn inspect(
+        &self,
+        core: &Core,
+        mut authorization: Authorization,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<InspectedBody, GatewayError> {
+        let Self {
+            endpoint,
+            route,
+            encoding,
+        } = *self;
+        let read = RequestBody::read(core, route, headers, body).await?;
+        let UnlabelledBody {
+            body,
+            name,
+            state: before,
+        } = if endpoint.names_a_stream() {
+            core.streams.remove_label(encoding, &route.id, read.bytes)?
+        } else {
+            UnlabelledBody::unnamed(read.bytes)
+        };
+        let (mut state, mut replaceable) = (StreamState::Settings, None);
+        if encoding == BodyEncoding::Json {
+            state = before.after_request(&body);
+            replaceable = name.clone().filter(|_| before.is_replaceable(&body));
+        }
+        let summary = policy::check_sql(encoding, &body, authorization, self.instance())
+            .await
+            .inspect_err(|error| {
+                if error.is_about_sql() {
+                    core.counters.count_refused_sql();
+                }
+            })?;
+        check_quota(core, route, &summary)?;
+        if authorization == Authorization::ReadOnly && summary.reads_with_full_access() {
+            // The process would refuse it, although it only reads.
+            authorization = Authorization::FullAccess;
+        }
+        let for_replica = (!route.is_primary)
+            .then(|| replica_pragmas::rewrite_for_replica(encoding, &body))
+            .flatten();
+        let bytes = for_replica.map_or(body, Bytes::from);
+        let slot = self.open_slot(core, &bytes, name)?;
+        Ok(InspectedBody {
+            bytes,
+            memory: read.memory,
+            authorization,
+            slot,
+            state,
+            replaceable,
+        })
+    }
+
+    /// The kind of instance that the request is for.
+    fn instance(&self) -> InstanceKind {
+        if self.route.is_primary || self.endpoint.kind == EndpointKind::Proxy {
+            InstanceKind::Primary
+        } else {
+            InstanceKind::Replica
+        }
+    }
+
+    /// Room for the stream or the client's connection that the request uses, if it leaves one open or finds one.
+    fn open_slot(
+        &self,
+        core: &Core,
+        body: &[u8],
+        name: Option<StreamName>,
+    ) -> Result<Option<StreamSlot>, GatewayError> {
+        let endpoint = self.endpoint;
+        let leaves_none = match endpoint.kind {
+            EndpointKind::Call => ends_stream(self.encoding, body),
+            EndpointKind::Cursor => false,
+            _ => name.is_none(),
+        };
+        if !endpoint.names_a_stream() || (leaves_none && name.is_none()) {
+            return Ok(None);
+        }
+        let mut slot = core.open.open_slot(&self.route.id, name.as_deref())?;
+        let is_client = endpoint.kind == EndpointKind::Proxy && !endpoint.path.ends_with("/Disconnect");
+        if let Some(client) = name.filter(|_| is_client) {
+            slot.keep_open(client, StreamKind::Client);
+        }
+        Ok(Some(slot))
+    }
+}
+
+/// In which header the server's own token is shown to a process.
+fn token_header(kind: EndpointKind) -> Option<TokenHeader> {
+    match kind {
+        EndpointKind::Probe => None,
+        EndpointKind::Sync | EndpointKind::Proxy => Some(TokenHeader::XAuthorization),
+        _ => Some(TokenHeader::Authorization),
+    }
+}

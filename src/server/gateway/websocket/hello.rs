@@ -1,0 +1,56 @@
+//! The hello message of a socket: the client's token is checked, and the process gets one of the server's own. What follows
+//! on it is left to `check`.
+
+use super::messages::{Encoding, close_frame_of_error};
+use super::session::SocketSession;
+use crate::control::tokens::Authorization;
+use crate::server::gateway::error::GatewayError;
+use crate::sync::lock;
+use std::sync::atomic::Ordering;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+
+impl SocketSession {
+    /// Whether the client has shown a token.
+    pub fn has_token(&self) -> bool {
+        lock(&self.token).is_some()
+    }
+
+    /// The token to show to the process instead of a client's: one that the process has just accepted, because it ends a
+    /// socket, with all that is open on it, for a hello message that it refuses.
+    pub async fn authorize_hello(&self, token: Option<String>) -> Result<String, GatewayError> {
+        let token = token
+            .or_else(|| self.header_token.clone())
+            .ok_or_else(no_token_in_hello)?;
+        let grant = self.core.hosted.authorize(&token, &self.route)?;
+        let internal = self
+            .core
+            .upstream
+            .accepted_token(&self.route, grant.authorization)
+            .await?;
+        self.is_read_only
+            .store(grant.authorization == Authorization::ReadOnly, Ordering::Relaxed);
+        *lock(&self.token) = Some(token);
+        Ok(internal)
+    }
+
+    /// What a client reads instead of a process's refusal of a hello message, if a message is one: the token in it was the
+    /// server's.
+    pub fn replace_hello_error(&self, message: &Message) -> Option<(Message, CloseFrame)> {
+        let encoding = Encoding::of_hello_error(message)?;
+        let error = if self.has_token() {
+            self.core.upstream.forget_tokens(&self.route);
+            GatewayError::token_not_accepted()
+        } else {
+            // No token of the server's was sent: the client's message was not read as a hello message here.
+            GatewayError::unauthorized("the greeting cannot be read")
+        };
+        let end = close_frame_of_error(&error);
+        Some((encoding.hello_error(&error), end))
+    }
+}
+
+/// Returns the error for a hello message without a token.
+pub fn no_token_in_hello() -> GatewayError {
+    GatewayError::unauthorized("the greeting has no database token")
+}
