@@ -104,10 +104,10 @@ fn a_process_that_hangs_keeps_nobody_waiting_and_is_started_again() {
 
 #[test]
 fn a_statement_that_takes_long_is_no_hang() {
-    let door = Door::with(torso::server::gateway::Limits {
+    let door = Door::with(torso::server::gateway::GatewayLimits {
         doubt: Duration::from_millis(100),
         hang: Duration::from_millis(300),
-        ..torso::server::gateway::Limits::default()
+        ..torso::server::gateway::GatewayLimits::default()
     });
     let token = door.create("app");
     let slow = "with recursive n(x) as (select 1 union all select x + 1 from n limit 40000000) select count(*) from n";
@@ -119,9 +119,9 @@ fn a_statement_that_takes_long_is_no_hang() {
 #[test]
 fn a_client_that_goes_away_leaves_nothing_behind() {
     use std::io::Write as _;
-    let door = Door::with(torso::server::gateway::Limits {
+    let door = Door::with(torso::server::gateway::GatewayLimits {
         requests: 2,
-        ..torso::server::gateway::Limits::default()
+        ..torso::server::gateway::GatewayLimits::default()
     });
     let token = door.create("app");
     let body =

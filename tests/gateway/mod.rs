@@ -29,7 +29,7 @@ use torso::control::hosted::{Caller, Engines, Hosted, Options, Origin, Public};
 use torso::control::tokens::{Authorization, Expiration, NewToken};
 use torso::control::types::CreateDatabase;
 use torso::engine::sqld::{EngineSettings, SqldEngine};
-use torso::server::gateway::{Gateway, Limits};
+use torso::server::gateway::{Gateway, GatewayLimits};
 
 /// A gateway that listens, over a hosted plane of its own, whose owner is `alice`.
 struct Door {
@@ -45,14 +45,14 @@ struct Door {
 
 impl Door {
     fn new() -> Self {
-        Self::with(Limits::default())
+        Self::with(GatewayLimits::default())
     }
 
-    fn with(limits: Limits) -> Self {
+    fn with(limits: GatewayLimits) -> Self {
         Self::over(&EngineSettings::default(), limits)
     }
 
-    fn over(settings: &EngineSettings, limits: Limits) -> Self {
+    fn over(settings: &EngineSettings, limits: GatewayLimits) -> Self {
         // Before the first client is made.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let dir = tempfile::Builder::new().prefix("torso-gateway-").tempdir().unwrap();

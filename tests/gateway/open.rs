@@ -5,12 +5,12 @@ use super::{Door, field};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio_tungstenite::tungstenite::Message;
-use torso::server::gateway::Limits;
+use torso::server::gateway::GatewayLimits;
 
 fn limited(streams: usize) -> Door {
-    Door::with(Limits {
+    Door::with(GatewayLimits {
         streams,
-        ..Limits::default()
+        ..GatewayLimits::default()
     })
 }
 

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use torso::control::tokens::Authorization;
 use torso::engine::sqld::{EngineSettings, TokenClock};
-use torso::server::gateway::Limits;
+use torso::server::gateway::GatewayLimits;
 
 /// Longer than the gateway remembers the address and token of a process.
 const REMEMBERED: Duration = Duration::from_millis(1200);
@@ -34,7 +34,7 @@ impl Late {
             clock,
             ..EngineSettings::default()
         };
-        let door = Door::over(&settings, Limits::default());
+        let door = Door::over(&settings, GatewayLimits::default());
         let token = door.create("app");
         door.run("app-alice", &token, "create table t (x)").fine();
         Self { door, hours, token }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
-use torso::server::gateway::Limits;
+use torso::server::gateway::GatewayLimits;
 
 #[test]
 fn every_route_of_the_protocol_is_served() {
@@ -120,9 +120,9 @@ fn a_baton_leads_to_its_own_database_only() {
 
 #[test]
 fn a_long_answer_ends_with_its_token() {
-    let door = Door::with(Limits {
+    let door = Door::with(GatewayLimits {
         recheck: Duration::from_millis(100),
-        ..Limits::default()
+        ..GatewayLimits::default()
     });
     let token = door.create("app");
     let sql = "with recursive c(x) as (select 1 union all select x + 1 from c limit 3000000) select x, hex(randomblob(100)) from c";
@@ -302,9 +302,9 @@ fn browsers_may_ask() {
 
 #[test]
 fn bodies_are_limited_and_large_answers_flow() {
-    let door = Door::with(Limits {
+    let door = Door::with(GatewayLimits {
         upload_piece: Duration::from_millis(300),
-        ..Limits::default()
+        ..GatewayLimits::default()
     });
     let token = door.create("app");
     door.run("app-alice", &token, "create table t (x)").fine();
@@ -353,10 +353,10 @@ fn bodies_are_limited_and_large_answers_flow() {
 
 #[test]
 fn a_database_cannot_take_more_than_its_share() {
-    let door = Door::with(Limits {
+    let door = Door::with(GatewayLimits {
         requests: 2,
         queue: Duration::from_millis(100),
-        ..Limits::default()
+        ..GatewayLimits::default()
     });
     let (token, other) = (door.create("app"), door.create("other"));
     let slow = "with recursive n(x) as (select 1 union all select x + 1 from n limit 4000000) select count(*) from n";

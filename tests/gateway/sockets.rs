@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
 use torso::control::tokens::{Authorization, Expiration};
-use torso::server::gateway::Limits;
+use torso::server::gateway::GatewayLimits;
 
 pub(super) struct Socket(pub WebSocket<TcpStream>);
 
@@ -289,9 +289,9 @@ fn socket_without_a_valid_token_does_not_tell_whether_a_label_exists() {
 
 #[test]
 fn a_socket_ends_with_its_token() {
-    let door = Door::with(Limits {
+    let door = Door::with(GatewayLimits {
         recheck: Duration::from_millis(100),
-        ..Limits::default()
+        ..GatewayLimits::default()
     });
     let lasting = door.create("app");
     let short = door.token(
@@ -322,10 +322,10 @@ fn a_socket_ends_with_its_token() {
 
 #[test]
 fn a_socket_without_a_token_is_closed_soon() {
-    let door = Door::with(Limits {
+    let door = Door::with(GatewayLimits {
         recheck: Duration::from_millis(100),
-        greeting: Duration::from_millis(500),
-        ..Limits::default()
+        hello: Duration::from_millis(500),
+        ..GatewayLimits::default()
     });
     let token = door.create("app");
     let mut silent = door.socket("app-alice", "hrana2");
@@ -338,9 +338,9 @@ fn a_socket_without_a_token_is_closed_soon() {
 
 #[test]
 fn sockets_are_counted_and_limited() {
-    let door = Door::with(Limits {
+    let door = Door::with(GatewayLimits {
         sockets: 2,
-        ..Limits::default()
+        ..GatewayLimits::default()
     });
     let token = door.create("app");
     let other = door.create("other");
@@ -366,9 +366,9 @@ fn sockets_are_counted_and_limited() {
 
 #[test]
 fn sockets_without_a_token_keep_nobody_out() {
-    let door = Door::with(Limits {
+    let door = Door::with(GatewayLimits {
         sockets: 3,
-        ..Limits::default()
+        ..GatewayLimits::default()
     });
     let token = door.create("app");
     let mut greeted = door.socket("app-alice", "hrana2");

@@ -1,4 +1,4 @@
-//! WalkState the SQL in requests before it is run, and holds it against what a hosted database may do (`sqltext::policy`), for
+//! Finds the SQL in requests before it is run, and holds it against what a hosted database may do (`sqltext::policy`), for
 //! the token and the instance of the request.
 //!
 //! Whatever text a message may have SQL in is judged; only what the protocol never runs is left out: values of parameters,
