@@ -8,6 +8,7 @@
 //!   organizations, `client` over HTTP.
 //! - `engine`: where databases run: files, or libSQL server processes.
 //! - `server`: a hosted control plane behind HTTP, and the gateway to its databases.
+//! - `hrana`: the protocol of libSQL servers: its messages, in both encodings.
 //! - `sqltext`: SQL as text: tokens, statements, quoting, and what a hosted database may do.
 //! - `sql`: a SQL connection to a file or a server; `shell`: the shell over it.
 //! - `jwt`: signed tokens; `error`, `net`, `secret`, `sync`: used by all.
@@ -21,6 +22,7 @@ pub mod engine;
 pub mod error;
 #[cfg(test)]
 pub(crate) mod fuzz;
+mod hrana;
 pub mod jwt;
 pub mod net;
 pub mod secret;

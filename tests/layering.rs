@@ -32,8 +32,10 @@ pub const IMPORTS: &[(&str, &[&str])] = &[
     ("control/embedded", &["control", "engine"]),
     ("control/hosted", &["control", "engine"]),
     ("engine", &["engine", "sqltext"]),
-    ("server", &["control", "server", "sqltext"]),
-    ("sql", &["sql", "sqltext"]),
+    ("server", &["control", "hrana", "server", "sqltext"]),
+    ("sql", &["hrana", "sql", "sqltext"]),
+    // Messages of a protocol, whoever speaks it.
+    ("hrana", &["hrana"]),
     // It works on text alone.
     ("sqltext", &["sqltext"]),
     ("shell", &["shell", "sql", "sqltext", "ui"]),
@@ -55,6 +57,8 @@ const HOMES: &[(&str, &[&str])] = &[
             "control/embedded/catalog",
             "control/hosted/store",
             "engine/file",
+            // Only its types of values.
+            "hrana",
             "sql",
             "shell",
         ],

@@ -6,11 +6,11 @@
 //! parser refuses any statement it runs none of the batch, and they are sent one by one.
 
 use super::State;
-use super::entry::protocol_error;
 use super::statement::Run;
 use super::stream::{Api, batch_result};
 use super::transport::Cancel;
-use super::wire::{Answer, Batch, Condition, Request, Response, Step, Stmt, WireError};
+use crate::hrana::entry::protocol_error;
+use crate::hrana::messages::{Answer, Batch, BatchStep, Condition, HranaError, Request, Response, Stmt};
 use crate::sql::{Args, BatchOutcomes, BatchStatement, Explain, Failure, Outcome, Unseen};
 use crate::sqltext::classify::{StatementKind, StatementSummary};
 
@@ -83,7 +83,7 @@ fn send(
     let steps = statements
         .iter()
         .enumerate()
-        .map(|(at, statement)| Step {
+        .map(|(at, statement)| BatchStep {
             condition: if statement.follows && at > 0 {
                 Some(Condition::Ok { step: at - 1 })
             } else {
@@ -152,7 +152,7 @@ fn send(
 }
 
 /// The failure of a statement, with SQLite's message.
-fn refusal(state: &mut State, cancel: &Cancel, sql: &str, error: &WireError) -> Failure {
+fn refusal(state: &mut State, cancel: &Cancel, sql: &str, error: &HranaError) -> Failure {
     let Some(summary) = StatementSummary::of(sql) else {
         return Failure::Connection(protocol_error("nothing was refused"));
     };

@@ -6,11 +6,13 @@
 //! databases where one statement differs from many: with triggers, or with tables that refer to themselves, whose
 //! references are checked when a statement ends.
 
-use super::entry::protocol_error;
 use super::pending_rows::{InsertCounts, PendingRows};
 use super::stream::{Api, Stream, batch_result};
 use super::transport::Cancel;
-use super::wire::{Answer, Arg, Batch, Bound, Cell, Condition, Request, Response, Step, Stmt, UNBOUND, json, single};
+use crate::hrana::entry::protocol_error;
+use crate::hrana::messages::{
+    Answer, Arg, Batch, BatchStep, Bound, Condition, Request, Response, ResultCell, Stmt, UNBOUND, json, single,
+};
 use crate::sql::{Failure, ValueRef};
 use rusqlite::types::Value;
 use std::io::Write;
@@ -52,7 +54,7 @@ impl Bulk {
                     .is_some_and(|result| {
                         matches!(
                             result.rows.first().map(Vec::as_slice),
-                            Some([Cell::Value(Value::Integer(0))])
+                            Some([ResultCell::Value(Value::Integer(0))])
                         )
                     })
             }
@@ -125,7 +127,7 @@ const INSERT: usize = 1;
 
 /// The insertion within a savepoint, which is rolled back if it fails.
 fn request<'a>(sql: &'a str, array: &'a Bound<'a>, condition: Option<Condition>) -> Request<'a> {
-    let step = |sql: &'a str, args: &'a Bound<'a>, condition| Step {
+    let step = |sql: &'a str, args: &'a Bound<'a>, condition| BatchStep {
         condition,
         stmt: Stmt {
             sql,

@@ -1,7 +1,7 @@
 //! The body of an answer whose status is not 200.
 
-use super::protobuf;
-use super::wire::WireError;
+use crate::hrana::messages::HranaError;
+use crate::hrana::protobuf;
 use crate::secret::Secret;
 use serde::Deserialize;
 
@@ -21,7 +21,7 @@ impl ErrorBody {
     /// Reads a body. The token is cut out of it, in case the server repeats what it was sent.
     pub(super) fn read(text: &[u8], binary: bool, token: Option<&Secret>) -> Self {
         let told = binary
-            .then(|| protobuf::decode_error(text))
+            .then(|| protobuf::cursor::decode_error(text))
             .flatten()
             .map(|error| Self {
                 message: error.message,
@@ -62,8 +62,8 @@ impl ErrorBody {
             || self.message.contains("stream has expired")
     }
 
-    pub(super) fn into_wire(self) -> WireError {
-        WireError {
+    pub(super) fn into_wire(self) -> HranaError {
+        HranaError {
             message: self.message,
             code: self.code,
         }

@@ -1,11 +1,11 @@
 //! Answers of servers: whole ones say what was put into them, damaged ones are refused, and nothing makes the shell fall over.
 
-use super::entry::{CursorEntry, RowBuffer};
 use super::error_body::ErrorBody;
-use super::frames::FrameReader;
-use super::json::{decode_entry, parse_entry};
-use super::wire::{Arg, CursorHead, PipelineReply, json};
 use crate::fuzz::{damaged, run, text};
+use crate::hrana::entry::{CursorEntry, RowBuffer};
+use crate::hrana::frames::FrameReader;
+use crate::hrana::json::cursor::{decode_entry, parse_entry};
+use crate::hrana::messages::{Arg, CursorHead, PipelineReply, json};
 use bytes::Bytes;
 use proptest::prelude::*;
 use rusqlite::types::{Value, ValueRef};

@@ -7,12 +7,12 @@
 //! afterwards with the number of their row.
 
 use super::bulk::Bulk;
-use super::entry::protocol_error;
 use super::pending_rows::{BYTES, InsertCounts, PendingRows};
 use super::refusal::Refusal;
 use super::stream::{Api, Stream, batch_result};
 use super::transport::Cancel;
-use super::wire::{Answer, Arg, Condition, Response, json};
+use crate::hrana::entry::protocol_error;
+use crate::hrana::messages::{Answer, Arg, Condition, Response, json};
 use crate::sql::{Failure, Flow, Phase, Rows, ValueRef};
 use crate::sqltext::quote::cast_from_blob;
 use crate::sqltext::token::{TokenKind, tokens};

@@ -5,8 +5,8 @@
 
 use super::address::Address;
 use super::transport::{Call, Cancel, Http};
-use super::wire::{PipelineBody, PipelineReply, json};
 use super::{IDLE, PING_PATIENCE};
+use crate::hrana::messages::{PipelineBody, PipelineReply, json};
 use crate::sync::lock;
 use std::sync::Mutex;
 use std::time::Instant;

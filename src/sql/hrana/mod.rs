@@ -1,7 +1,7 @@
 //! A session on a remote libSQL server, over Hrana 3 and 2 on HTTP.
 //!
 //! It behaves as a session on a file does. It uses one stream, so that transactions and settings hold from statement to
-//! statement (`stream`). Results come through a cursor, row by row, where the server has one (`decode`). Statements are
+//! statement (`stream`). Results come through a cursor, row by row, where the server has one. Statements are
 //! sent one at a time, never as a script, because a server skips what it does not understand in a script. When the
 //! server's own parser refuses a statement, SQLite's message and the place of the error are obtained with a describe
 //! request (`refusal`). An open transaction is kept alive while the session is idle; if it is lost all the same, the
@@ -10,27 +10,20 @@
 mod address;
 mod batch;
 mod bulk;
-mod entry;
 mod error_body;
-mod frames;
 #[cfg(test)]
 mod fuzz;
 mod insert;
-mod json;
-mod json_rows;
 mod keep_alive;
 #[cfg(test)]
 mod misbehaviour;
 mod pending_rows;
-mod protobuf;
 mod refusal;
 mod session_pragma;
 mod statement;
 mod stream;
 mod trace;
 mod transport;
-mod varint;
-mod wire;
 
 use self::address::Address;
 pub(in crate::sql) use self::address::shown;
@@ -38,11 +31,11 @@ use self::keep_alive::KeepAlive;
 use self::statement::Run;
 use self::stream::{Stream, batch_result};
 use self::transport::Cancel;
-use self::wire::{Cell, UNBOUND, single};
 use super::{
     Args, BatchOutcomes, BatchStatement, Failure, Interrupter, Moment, Outcome, Rows, Sent, Session, Sink, Tracer,
 };
 use crate::error::{Error, Result};
+use crate::hrana::messages::{ResultCell, UNBOUND, single};
 use crate::secret::{Renewal, Secret};
 use crate::sqltext::classify::{StatementKind, StatementSummary};
 use crate::sync::lock;
@@ -315,7 +308,7 @@ impl Session for HranaSession {
             .and_then(|mut result| result.rows.pop())
             .and_then(|mut row| row.pop());
         match cell {
-            Some(Cell::Value(super::Value::Integer(count))) => {
+            Some(ResultCell::Value(super::Value::Integer(count))) => {
                 state.changes_before + u64::try_from(count).unwrap_or_default()
             }
             _ => state.changes,

@@ -1,6 +1,6 @@
 //! Rows that wait to be sent together, and the counts of those that were. How they are sent is left to `bulk` and `insert`.
 
-use super::entry::RowBuffer;
+use crate::hrana::entry::RowBuffer;
 use crate::sql::ValueRef;
 
 /// A batch is sent when its values take this many bytes, or when it has this many rows.

@@ -1,8 +1,8 @@
 //! A server's error messages as SQLite would report them: without the transport's prefixes, with a result code and the
 //! place of the error.
 
-use super::wire::WireError;
 use crate::error::{Code, Error};
+use crate::hrana::messages::HranaError;
 use crate::sql::{Failure, Phase};
 use rusqlite::ffi;
 
@@ -39,7 +39,7 @@ pub(super) enum Reason {
 }
 
 impl Refusal {
-    pub(super) fn new(error: &WireError, sql: &str) -> Self {
+    pub(super) fn new(error: &HranaError, sql: &str) -> Self {
         let code = error.code.as_deref().unwrap_or_default();
         let text = error.message.as_str();
         let refusal = |reason, message: &str, code, offset| Self {
@@ -216,7 +216,7 @@ mod tests {
     use super::*;
 
     fn refusal(code: &str, message: &str, sql: &str) -> Refusal {
-        let error = WireError {
+        let error = HranaError {
             message: message.to_owned(),
             code: Some(code.to_owned()),
         };

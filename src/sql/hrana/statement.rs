@@ -1,18 +1,18 @@
 //! Running one statement: binding its parameters, choosing between cursor and pipeline, reading its result.
 
-use super::entry::{CursorEntry, RowBuffer, protocol_error};
-use super::frames::FrameReader;
-use super::json;
-use super::protobuf;
 use super::refusal::{Reason, Refusal};
 use super::stream::{Api, Denied, batch_result, interrupted};
 use super::transport::{Cancel, Reply};
-use super::wire::{
-    Answer, Arg, Bound, Cell, Col, Condition, CursorHead, NamedArg, Request, Response, StmtResult, WireError, one_step,
-    single,
-};
 use super::{PING_PATIENCE, State};
 use crate::error::Code;
+use crate::hrana::entry::{CursorEntry, RowBuffer, protocol_error};
+use crate::hrana::frames::FrameReader;
+use crate::hrana::json;
+use crate::hrana::messages::{
+    Answer, Arg, Bound, Col, Condition, CursorHead, HranaError, NamedArg, Request, Response, ResultCell, StmtResult,
+    one_step, single,
+};
+use crate::hrana::protobuf;
 use crate::sql::{Args, Column, Failure, Flow, Phase, Prepared, ServerCost, Sink, ValueRef};
 use crate::sqltext::classify::{StatementKind, StatementSummary, number_parameters};
 use std::borrow::Cow;
@@ -159,7 +159,11 @@ impl Run<'_> {
                     self.guess_transaction();
                 } else if self.summary.may_return_rows()
                     && self.summary.is_read_only()
-                    && result.rows.iter().flatten().any(|cell| matches!(cell, Cell::Infinite))
+                    && result
+                        .rows
+                        .iter()
+                        .flatten()
+                        .any(|cell| matches!(cell, ResultCell::Infinite))
                 {
                     // A cursor sends the sign; the statement only reads, so it can be run again.
                     return self.by_cursor(args);
@@ -213,10 +217,10 @@ impl Run<'_> {
         })
     }
 
-    fn value<'v>(&mut self, cell: &'v Cell) -> ValueRef<'v> {
+    fn value<'v>(&mut self, cell: &'v ResultCell) -> ValueRef<'v> {
         match cell {
-            Cell::Value(value) => ValueRef::from(value),
-            Cell::Infinite => {
+            ResultCell::Value(value) => ValueRef::from(value),
+            ResultCell::Infinite => {
                 self.signless += 1;
                 ValueRef::Real(f64::NAN)
             }
@@ -293,7 +297,7 @@ impl Run<'_> {
                 if place == Place::Head {
                     let head = pieces.next(|piece| {
                         if reply.binary {
-                            protobuf::decode_head(piece)
+                            protobuf::cursor::decode_head(piece)
                         } else {
                             serde_json::from_slice::<CursorHead>(piece).map_err(protocol_error)
                         }
@@ -308,9 +312,9 @@ impl Run<'_> {
                 }
                 let entry = pieces.next(|piece| {
                     if reply.binary {
-                        protobuf::decode_entry(piece, &mut row)
+                        protobuf::cursor::decode_entry(piece, &mut row)
                     } else {
-                        json::decode_entry(piece, &mut row)
+                        json::cursor::decode_entry(piece, &mut row)
                     }
                 });
                 let Some(entry) = entry.map_err(Failure::Connection)? else {
@@ -378,7 +382,7 @@ impl Run<'_> {
 
     /// An error as SQLite reports it. If the server's own parser refused, or the phase is unclear, SQLite is asked to
     /// describe the statement: its message is the usual one and has the place of the error.
-    pub(super) fn explain(&mut self, error: &WireError) -> Failure {
+    pub(super) fn explain(&mut self, error: &HranaError) -> Failure {
         let refusal = Refusal::new(error, &self.sql);
         let unclear = match refusal.reason {
             Reason::Parser => true,

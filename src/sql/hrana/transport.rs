@@ -5,8 +5,8 @@
 //! connect, then [`Call::patience`] for each silence; a peer that has vanished is noticed by TCP keep-alive.
 
 use super::address::{Address, shown};
-use super::protobuf::CONTENT_TYPE as PROTOBUF;
 use crate::error::{Code, Error, Result};
+use crate::hrana::protobuf::cursor::CONTENT_TYPE as PROTOBUF;
 use crate::net::{connect_hint, innermost};
 use crate::secret::Secret;
 use bytes::{Bytes, BytesMut};

@@ -10,12 +10,13 @@ pub mod replica_pragmas;
 
 use crate::control::hosted::Route;
 use crate::control::tokens::Authorization;
+use crate::hrana::protobuf::fields::MalformedProtobuf;
 use crate::server::gateway::Core;
 use crate::server::gateway::error::GatewayError;
 use crate::sqltext::policy::{self, InstanceKind, Policy, TextSummary, TextUse, TokenAccess, Violation, ViolationKind};
 use axum::http::StatusCode;
 use bytes::Bytes;
-use protobuf::{MalformedProtobuf, MessageRules, ProtobufText};
+use protobuf::{MessageRules, ProtobufText};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
@@ -142,11 +143,6 @@ pub fn check_quota(core: &Core, route: &Route, summary: &BodySummary) -> Result<
         "the organization stores more than its storage quota: delete rows, drop tables or destroy databases, or ask the \
          server's operator for a larger quota",
     ))
-}
-
-/// Whether JSON has characters written as escapes.
-pub fn has_escapes(json: &[u8]) -> bool {
-    memchr::memmem::find(json, br"\u").is_some()
 }
 
 /// The messages of a body of gRPC-Web.
@@ -319,6 +315,7 @@ impl<'de> Visitor<'de> for Walk<'_, '_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hrana::protobuf::fields::{field, put};
     use serde_json::json;
 
     fn code(format: BodyEncoding, body: &[u8]) -> &'static str {
@@ -385,7 +382,7 @@ mod tests {
             "",
         );
         let mut body = Vec::new();
-        protobuf::put(&mut body, 2, long.as_bytes());
+        put(&mut body, 2, long.as_bytes());
         assert_eq!(code(BodyEncoding::Protobuf(protobuf::DESCRIBE), &body), "SQL_TOO_LONG");
     }
 
@@ -398,9 +395,9 @@ mod tests {
             frame
         };
         let mut bad = Vec::new();
-        protobuf::put(&mut bad, 2, b"select readfile(1)");
+        put(&mut bad, 2, b"select readfile(1)");
         let mut good = Vec::new();
-        protobuf::put(&mut good, 2, b"select 1");
+        put(&mut good, 2, b"select 1");
         let grpc = BodyEncoding::Grpc(protobuf::DESCRIBE);
         assert_eq!(code(grpc, &frame(0, &good)), "");
         assert_eq!(code(grpc, &frame(0, &bad)), "SQL_FORBIDDEN");
@@ -457,7 +454,7 @@ mod tests {
         ] {
             assert_eq!(at_replica(request.clone()), "SQL_FORBIDDEN", "{request}");
         }
-        let described = protobuf::field(2, &protobuf::field(5, &protobuf::field(1, sql.as_bytes())));
+        let described = field(2, &field(5, &field(1, sql.as_bytes())));
         let format = BodyEncoding::Protobuf(protobuf::PIPELINE);
         let checked = check_body(format, &described, Authorization::FullAccess, InstanceKind::Replica);
         assert_eq!(checked.unwrap_err().code, "SQL_FORBIDDEN");

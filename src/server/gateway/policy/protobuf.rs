@@ -3,6 +3,8 @@
 //! Every occurrence of a field is visited, also of one that a decoder would overwrite with a later one. What the tables do
 //! not name is taken for SQL, so that a field nobody here knows hides nothing.
 
+use crate::hrana::client_message::{HELLO, REQUEST};
+use crate::hrana::protobuf::fields::{FieldReader, MalformedProtobuf, RawField, put};
 use crate::sqltext::policy::TextUse;
 
 /// What a field of a message is. Numbers are never SQL; which of them stand for stored SQL is said.
@@ -80,8 +82,6 @@ pub const SOCKET: MessageRules = &[
         ]),
     ),
 ];
-pub const HELLO: u32 = 1;
-pub const REQUEST: u32 = 2;
 
 const QUERY: MessageRules = &[(1, Sql), (2, Value), (3, Value)];
 
@@ -92,24 +92,14 @@ pub const DESCRIBE: MessageRules = &[(1, Value), (2, Prepared)];
 /// A message without SQL.
 pub const NO_SQL: MessageRules = &[(1, Value)];
 
-/// The bytes are not a valid message.
-#[derive(Debug, PartialEq, Eq)]
-pub struct MalformedProtobuf;
-
-/// A field as it is in a message.
-pub enum RawField<'a> {
-    Number(u64),
-    Bytes(&'a [u8]),
-}
-
 /// Calls `visit` with every text that may be SQL, and for every use of stored SQL.
 pub fn each_sql<'a, E: From<MalformedProtobuf>>(
     bytes: &'a [u8],
     message: MessageRules,
     visit: &mut impl FnMut(ProtobufText<'a>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut fields = FieldReader(bytes);
-    while let Some((number, raw)) = fields.next()? {
+    let mut fields = FieldReader::new(bytes);
+    while let Some((number, raw)) = fields.next_field()? {
         let known = message.iter().find(|(known, _)| *known == number);
         let field = known.map(|(_, field)| *field);
         let RawField::Bytes(bytes) = raw else {
@@ -140,10 +130,10 @@ pub fn rewrite_sql(
     rewrite: &mut impl FnMut(&str) -> Option<String>,
 ) -> Result<Vec<u8>, MalformedProtobuf> {
     let mut out = Vec::with_capacity(bytes.len());
-    let mut fields = FieldReader(bytes);
+    let mut fields = FieldReader::new(bytes);
     loop {
-        let before = fields.0;
-        let Some((number, raw)) = fields.next()? else {
+        let before = fields.rest();
+        let Some((number, raw)) = fields.next_field()? else {
             return Ok(out);
         };
         let known = message
@@ -161,105 +151,15 @@ pub fn rewrite_sql(
                     None => put(&mut out, number, text),
                 }
             }
-            _ => out.extend_from_slice(&before[..before.len() - fields.0.len()]),
+            _ => out.extend_from_slice(&before[..before.len() - fields.rest().len()]),
         }
     }
-}
-
-/// The fields of a message, in their order.
-pub struct FieldReader<'a>(pub &'a [u8]);
-
-impl<'a> FieldReader<'a> {
-    pub fn next(&mut self) -> Result<Option<(u32, RawField<'a>)>, MalformedProtobuf> {
-        if self.0.is_empty() {
-            return Ok(None);
-        }
-        let key = u32::try_from(self.varint()?).map_err(|_| MalformedProtobuf)?;
-        let (number, kind) = (key >> 3, key & 7);
-        if number == 0 {
-            return Err(MalformedProtobuf);
-        }
-        let raw = match kind {
-            0 => RawField::Number(self.varint()?),
-            1 => RawField::Number(self.take(8)?.iter().rev().fold(0, |n, &byte| n << 8 | u64::from(byte))),
-            2 => {
-                let length = usize::try_from(self.varint()?).map_err(|_| MalformedProtobuf)?;
-                RawField::Bytes(self.take(length)?)
-            }
-            5 => RawField::Number(self.take(4)?.iter().rev().fold(0, |n, &byte| n << 8 | u64::from(byte))),
-            // Groups, which no message here has.
-            _ => return Err(MalformedProtobuf),
-        };
-        Ok(Some((number, raw)))
-    }
-
-    /// The last occurrence of a field.
-    pub fn last(mut self, wanted: u32) -> Option<RawField<'a>> {
-        let mut last = None;
-        while let Ok(Some((number, raw))) = self.next() {
-            if number == wanted {
-                last = Some(raw);
-            }
-        }
-        last
-    }
-
-    fn take(&mut self, length: usize) -> Result<&'a [u8], MalformedProtobuf> {
-        let (taken, rest) = self.0.split_at_checked(length).ok_or(MalformedProtobuf)?;
-        self.0 = rest;
-        Ok(taken)
-    }
-
-    fn varint(&mut self) -> Result<u64, MalformedProtobuf> {
-        let mut value = 0;
-        for at in 0..10 {
-            let (&byte, rest) = self.0.split_first().ok_or(MalformedProtobuf)?;
-            self.0 = rest;
-            value |= u64::from(byte & 0x7f) << (7 * at);
-            if byte < 0x80 {
-                // The tenth byte has room for one bit.
-                return if at == 9 && byte > 1 {
-                    Err(MalformedProtobuf)
-                } else {
-                    Ok(value)
-                };
-            }
-        }
-        Err(MalformedProtobuf)
-    }
-}
-
-/// Appends a field of bytes, or of a message.
-pub fn put(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
-    put_varint(out, u64::from(number << 3 | 2));
-    put_varint(out, bytes.len() as u64);
-    out.extend_from_slice(bytes);
-}
-
-/// A message of one field of bytes, or of a message.
-pub fn field(number: u32, bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    put(&mut out, number, bytes);
-    out
-}
-
-/// Appends a field with a number.
-pub fn put_number(out: &mut Vec<u8>, field: u32, value: u64) {
-    put_varint(out, u64::from(field << 3));
-    put_varint(out, value);
-}
-
-fn put_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hrana::protobuf::fields::put_number;
 
     fn message(fields: &[(u32, &[u8])]) -> Vec<u8> {
         let mut out = Vec::new();
@@ -317,14 +217,5 @@ mod tests {
                 "{bytes:?}"
             );
         }
-    }
-
-    #[test]
-    fn numbers_are_written_as_they_are_read() {
-        let mut out = Vec::new();
-        put_number(&mut out, 1, 300);
-        put(&mut out, 2, &[7; 200]);
-        assert!(matches!(FieldReader(&out).last(1), Some(RawField::Number(300))));
-        assert!(matches!(FieldReader(&out).last(2), Some(RawField::Bytes(bytes)) if bytes == [7; 200]));
     }
 }

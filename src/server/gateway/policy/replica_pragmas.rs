@@ -2,7 +2,8 @@
 //! and `PRAGMA quick_check`, as it does with all it does not know to be a read. Asked as a table, which says the same, it
 //! reads its own file.
 
-use super::{BodyEncoding, VALUE_KEYS, has_escapes, protobuf};
+use super::{BodyEncoding, VALUE_KEYS, protobuf};
+use crate::hrana::json::has_escapes;
 use crate::sqltext::quote;
 use crate::sqltext::token::{TokenKind, significant_tokens};
 use serde_json::Value;
@@ -102,6 +103,7 @@ fn to_literal((kind, text): (TokenKind, &str)) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hrana::protobuf::fields::{field, put_number};
     use serde_json::json;
 
     #[test]
@@ -153,10 +155,10 @@ mod tests {
 
     #[test]
     fn protobuf_keeps_its_other_fields() {
-        let mut body = protobuf::field(2, b"pragma integrity_check");
-        protobuf::put_number(&mut body, 7, 300);
-        let mut expected = protobuf::field(2, b"SELECT * FROM pragma_integrity_check");
-        protobuf::put_number(&mut expected, 7, 300);
+        let mut body = field(2, b"pragma integrity_check");
+        put_number(&mut body, 7, 300);
+        let mut expected = field(2, b"SELECT * FROM pragma_integrity_check");
+        put_number(&mut expected, 7, 300);
         assert_eq!(
             rewrite_for_replica(BodyEncoding::Protobuf(protobuf::DESCRIBE), &body),
             Some(expected)

@@ -6,9 +6,11 @@
 use super::registry::StreamName;
 use super::state::{SEPARATOR, StreamState};
 use crate::control::names::DatabaseId;
+use crate::hrana::json::has_escapes;
+use crate::hrana::protobuf::fields::{FieldReader, MalformedProtobuf, RawField, put};
 use crate::server::gateway::error::GatewayError;
-use crate::server::gateway::policy::protobuf::{self, FieldReader, MalformedProtobuf, RawField};
-use crate::server::gateway::policy::{BodyEncoding, each_frame, has_escapes};
+use crate::server::gateway::policy::protobuf;
+use crate::server::gateway::policy::{BodyEncoding, each_frame};
 use axum::http::StatusCode;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -258,9 +260,9 @@ pub fn ends_stream(format: BodyEncoding, body: &[u8]) -> bool {
 
 /// What counts of the first field, which may come more than once.
 fn text(message: &[u8]) -> Result<Option<&str>, MalformedProtobuf> {
-    match FieldReader(message).last(NAME) {
+    match FieldReader::new(message).last(NAME) {
         Some(RawField::Bytes(bytes)) => std::str::from_utf8(bytes).map(Some).map_err(|_| MalformedProtobuf),
-        Some(RawField::Number(_)) => Err(MalformedProtobuf),
+        Some(RawField::Number(_) | RawField::Fixed(_)) => Err(MalformedProtobuf),
         None => Ok(None),
     }
 }
@@ -268,14 +270,14 @@ fn text(message: &[u8]) -> Result<Option<&str>, MalformedProtobuf> {
 /// A message with another first field.
 fn renamed(message: &[u8], name: &[u8]) -> Result<Vec<u8>, MalformedProtobuf> {
     let mut out = Vec::with_capacity(message.len() + 16);
-    protobuf::put(&mut out, NAME, name);
-    let mut fields = FieldReader(message);
+    put(&mut out, NAME, name);
+    let mut fields = FieldReader::new(message);
     loop {
-        let before = fields.0;
-        match fields.next()? {
+        let before = fields.rest();
+        match fields.next_field()? {
             None => return Ok(out),
             Some((NAME, _)) => {}
-            Some(_) => out.extend_from_slice(&before[..before.len() - fields.0.len()]),
+            Some(_) => out.extend_from_slice(&before[..before.len() - fields.rest().len()]),
         }
     }
 }
@@ -360,16 +362,19 @@ mod tests {
         let (one, two) = (DatabaseId::generate(), DatabaseId::generate());
         let pipeline = BodyEncoding::Protobuf(protobuf::PIPELINE);
         let mut answer = Vec::new();
-        protobuf::put(&mut answer, 1, TEXT.as_bytes());
-        protobuf::put(&mut answer, 3, b"result");
+        put(&mut answer, 1, TEXT.as_bytes());
+        put(&mut answer, 3, b"result");
         let (answer, _) = streams.add_label(pipeline, &one, StreamState::Clean, answer.into());
         assert_eq!(text(&answer).unwrap().unwrap(), labelled(&streams, &one));
         let inside = streams.remove_label(pipeline, &one, answer.clone()).unwrap().body;
         assert_eq!(text(&inside).unwrap(), Some(TEXT));
-        assert!(matches!(FieldReader(&inside).last(3), Some(RawField::Bytes(b"result"))));
+        assert!(matches!(
+            FieldReader::new(&inside).last(3),
+            Some(RawField::Bytes(b"result"))
+        ));
         assert!(streams.remove_label(pipeline, &two, answer).is_err());
         let mut first = vec![66];
-        protobuf::put(&mut first, 1, TEXT.as_bytes());
+        put(&mut first, 1, TEXT.as_bytes());
         first.extend(b"more");
         let (cursor, _) = streams.add_label(
             BodyEncoding::Protobuf(protobuf::CURSOR),
@@ -413,8 +418,8 @@ mod tests {
         let streams = BatonLabels::new(&[7; 32]);
         let ids = [DatabaseId::generate(), DatabaseId::generate()];
         let mut message = Vec::new();
-        protobuf::put(&mut message, 1, b"6f0f7e2a-0000-4000-8000-000000000001");
-        protobuf::put(&mut message, 2, b"program");
+        put(&mut message, 1, b"6f0f7e2a-0000-4000-8000-000000000001");
+        put(&mut message, 2, b"program");
         let mut body = vec![0];
         body.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
         body.extend(&message);

@@ -4,7 +4,7 @@
 //! The state is part of the baton that a client is given, since nobody else would remember it for as long as a client may be
 //! quiet. It errs towards what cannot be replaced.
 
-use crate::server::gateway::policy::has_escapes;
+use crate::hrana::json::has_escapes;
 use crate::sqltext::classify::only_ends_transaction;
 use memchr::memmem;
 use serde_json::Value;

@@ -1,8 +1,10 @@
 //! The check of a client's messages: each is passed on, replaced or answered here.
 
-use super::messages::{ClientMessage, Encoding, RequestKind, close_frame, close_frame_of_error};
+use super::messages::{close_frame, close_frame_of_error};
 use super::session::{MessageAction, SocketSession};
 use crate::control::tokens::Authorization;
+use crate::hrana::client_message::{ClientMessage, Encoding, RequestKind};
+use crate::hrana::server_message::EncodedMessage;
 use crate::server::gateway::error::GatewayError;
 use crate::server::gateway::policy::{self, BodyEncoding, BodySummary, check_quota, replica_pragmas};
 use crate::sqltext::policy::InstanceKind;
@@ -22,21 +24,22 @@ impl SocketSession {
         };
         if let Some(token) = encoding.hello(message) {
             return match self.authorize_hello(token).await {
-                Ok(internal) => MessageAction::Replace(encoding.hello_with_token(&internal)),
+                Ok(internal) => MessageAction::Replace(encoding.hello_with_token(&internal).into()),
                 Err(error) => {
                     let end = close_frame_of_error(&error);
-                    MessageAction::AnswerAndEnd(encoding.hello_error(&error), end)
+                    MessageAction::AnswerAndEnd(encoding.hello_error(&error).into(), end)
                 }
             };
         }
         if let Err(error) = self.check_token() {
             let end = close_frame(CloseCode::Policy, &error.message);
-            return MessageAction::AnswerAndEnd(encoding.error_response(encoding.request_id(message), &error), end);
+            let answer = encoding.error_response(encoding.request_id(message), &error);
+            return MessageAction::AnswerAndEnd(answer.into(), end);
         }
         let is_read_only = self.is_read_only.load(Ordering::Relaxed);
         let checked = self.check_sql(body_encoding, message, is_read_only).await;
         if let Some(answer) = self.answer_from_state(encoding, message, is_read_only, checked) {
-            return MessageAction::Answer(answer);
+            return MessageAction::Answer(answer.into());
         }
         if self.route.is_primary {
             return MessageAction::Pass;
@@ -57,7 +60,7 @@ impl SocketSession {
         message: &[u8],
         is_read_only: bool,
         checked: Result<BodySummary, GatewayError>,
-    ) -> Option<Message> {
+    ) -> Option<EncodedMessage> {
         let mut state = lock(&self.state);
         let mut request = None;
         if is_read_only || encoding.may_change_state(message) || state.has_refused() {

@@ -1,9 +1,10 @@
 //! The hello message of a socket: the client's token is checked, and the process gets one of the server's own. What follows
 //! on it is left to `check`.
 
-use super::messages::{Encoding, close_frame_of_error};
+use super::messages::close_frame_of_error;
 use super::session::SocketSession;
 use crate::control::tokens::Authorization;
+use crate::hrana::client_message::Encoding;
 use crate::server::gateway::error::GatewayError;
 use crate::sync::lock;
 use std::sync::atomic::Ordering;
@@ -37,7 +38,14 @@ impl SocketSession {
     /// What a client reads instead of a process's refusal of a hello message, if a message is one: the token in it was the
     /// server's.
     pub fn replace_hello_error(&self, message: &Message) -> Option<(Message, CloseFrame)> {
-        let encoding = Encoding::of_hello_error(message)?;
+        let (encoding, bytes) = match message {
+            Message::Text(text) => (Encoding::Json, text.as_bytes()),
+            Message::Binary(bytes) => (Encoding::Protobuf, &bytes[..]),
+            _ => return None,
+        };
+        if !encoding.is_hello_error(bytes) {
+            return None;
+        }
         let error = if self.has_token() {
             self.core.upstream.forget_tokens(&self.route);
             GatewayError::token_not_accepted()
@@ -46,7 +54,7 @@ impl SocketSession {
             GatewayError::unauthorized("the greeting cannot be read")
         };
         let end = close_frame_of_error(&error);
-        Some((encoding.hello_error(&error), end))
+        Some((encoding.hello_error(&error).into(), end))
     }
 }
 

@@ -2,8 +2,9 @@
 //! first message must be a hello message.
 
 use super::hello::no_token_in_hello;
-use super::messages::{Encoding, close_frame, close_frame_of_error};
+use super::messages::{close_frame, close_frame_of_error};
 use super::session::{ConnectedSocket, SocketSession};
+use crate::hrana::client_message::Encoding;
 use crate::server::gateway::Core;
 use crate::server::gateway::error::GatewayError;
 use crate::server::gateway::limits::PendingSocket;
@@ -77,15 +78,15 @@ impl UnauthorizedSocket {
                     (error, answer)
                 }
             };
-            return Err((Some(answer), Some(close_frame_of_error(&error))));
+            return Err((Some(answer.into()), Some(close_frame_of_error(&error))));
         };
         let connected = self.connect(token).await;
         connected.map_or_else(
             |error| {
                 let end = Some(close_frame_of_error(&error));
-                Err((Some(encoding.hello_error(&error)), end))
+                Err((Some(encoding.hello_error(&error).into()), end))
             },
-            |(connected, token)| Ok((connected, encoding.hello_with_token(&token))),
+            |(connected, token)| Ok((connected, encoding.hello_with_token(&token).into())),
         )
     }
 

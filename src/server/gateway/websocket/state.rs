@@ -1,11 +1,11 @@
 //! What a socket has open, and what was refused to it. Clients do not wait for an answer before they go on, and the engine
 //! ends a socket that asks about what the engine does not know; so what follows on something refused is refused here.
 
-use super::messages::{ClientMessage, Encoding, RequestKind};
+use crate::hrana::client_message::{ClientMessage, Encoding, RequestKind};
+use crate::hrana::server_message::EncodedMessage;
 use crate::server::gateway::error::GatewayError;
 use crate::server::gateway::streams::StreamSlot;
 use std::collections::{HashMap, HashSet};
-use tokio_tungstenite::tungstenite::Message;
 
 /// What was refused and is remembered. What a client refers to beyond that ends its socket.
 const REMEMBERED: usize = 1_024;
@@ -69,7 +69,7 @@ impl SocketState {
         message: &ClientMessage,
         encoding: Encoding,
         slot: impl FnOnce() -> Result<StreamSlot, GatewayError>,
-    ) -> Option<Message> {
+    ) -> Option<EncodedMessage> {
         let id = message.request_id;
         match (message.kind, message.stream_id) {
             // If it is open already, the process refuses it.

@@ -10,12 +10,12 @@ mod request;
 pub(super) use request::{Denied, batch_result};
 
 use super::address::{Address, shown};
-use super::entry::protocol_error;
 use super::keep_alive::{KeepAlive, Watched};
 use super::refusal::{Refusal, transaction_lost};
 use super::transport::{Call, Cancel, Http, Reply};
-use super::wire::{Answer, Condition, Description, PipelineBody, Request, Response, UNBOUND, json, single};
 use crate::error::{Code, Error};
+use crate::hrana::entry::protocol_error;
+use crate::hrana::messages::{Answer, Condition, Description, PipelineBody, Request, Response, UNBOUND, json, single};
 use crate::secret::Renewal;
 use crate::sql::{Failure, Phase};
 use rusqlite::ffi;

@@ -2,15 +2,15 @@
 
 use super::{Api, Stream, interrupted};
 use crate::error::{Code, Error};
+use crate::hrana::entry::protocol_error;
+use crate::hrana::messages::{
+    Answer, Batch, BatchResult, CursorBody, HranaError, PipelineBody, PipelineReply, Request, Response, json,
+};
+use crate::hrana::protobuf;
 use crate::sql::hrana::address::shown;
-use crate::sql::hrana::entry::protocol_error;
 use crate::sql::hrana::error_body::ErrorBody;
-use crate::sql::hrana::protobuf;
 use crate::sql::hrana::refusal::Refusal;
 use crate::sql::hrana::transport::{Call, Cancel, Fault, Reply};
-use crate::sql::hrana::wire::{
-    Answer, Batch, BatchResult, CursorBody, PipelineBody, PipelineReply, Request, Response, WireError, json,
-};
 use crate::sql::{Failure, Phase};
 use bytes::Bytes;
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ const CURSOR: &str = "cursor";
 /// Why a request has no answer.
 pub(in crate::sql::hrana) enum Denied {
     /// The server's parser refused the statement, and the server ended the stream.
-    Refused(WireError),
+    Refused(HranaError),
     Failed(Failure),
 }
 
@@ -70,7 +70,7 @@ impl Stream {
             let url = self.url(endpoint, binary).map_err(Denied::Failed)?;
             let content = Bytes::from(body(self.baton.as_deref(), binary));
             let kind = if binary {
-                protobuf::CONTENT_TYPE
+                protobuf::cursor::CONTENT_TYPE
             } else {
                 "application/json"
             };
@@ -247,7 +247,7 @@ impl Stream {
         let patience = self.patience;
         self.post(cancel, patience, CURSOR, &|baton, binary| {
             if binary {
-                protobuf::cursor_body(baton, batch)
+                protobuf::cursor::cursor_body(baton, batch)
             } else {
                 json(&CursorBody { baton, batch })
             }

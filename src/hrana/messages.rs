@@ -12,7 +12,7 @@ use serde::ser::{Error as _, SerializeStruct};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Base64: written without padding, as in Hrana; read with or without.
-pub(super) const BASE64: GeneralPurpose = GeneralPurpose::new(
+pub const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new()
         .with_encode_padding(false)
@@ -20,14 +20,14 @@ pub(super) const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 
 #[derive(Serialize)]
-pub(super) struct PipelineBody<'a> {
+pub struct PipelineBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub baton: Option<&'a str>,
     pub requests: &'a [Request<'a>],
 }
 
 #[derive(Serialize)]
-pub(super) struct CursorBody<'a> {
+pub struct CursorBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub baton: Option<&'a str>,
     pub batch: &'a Batch<'a>,
@@ -35,7 +35,7 @@ pub(super) struct CursorBody<'a> {
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub(super) enum Request<'a> {
+pub enum Request<'a> {
     Batch { batch: Batch<'a> },
     Describe { sql: &'a str },
     GetAutocommit,
@@ -43,12 +43,12 @@ pub(super) enum Request<'a> {
 }
 
 #[derive(Serialize)]
-pub(super) struct Batch<'a> {
-    pub steps: Vec<Step<'a>>,
+pub struct Batch<'a> {
+    pub steps: Vec<BatchStep<'a>>,
 }
 
 #[derive(Serialize)]
-pub(super) struct Step<'a> {
+pub struct BatchStep<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub condition: Option<Condition>,
     pub stmt: Stmt<'a>,
@@ -56,7 +56,7 @@ pub(super) struct Step<'a> {
 
 #[derive(Serialize, Clone)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub(super) enum Condition {
+pub enum Condition {
     Ok { step: usize },
     Not { cond: Box<Condition> },
     Or { conds: Vec<Condition> },
@@ -65,20 +65,20 @@ pub(super) enum Condition {
 
 impl Condition {
     /// Run only while a transaction is open.
-    pub(super) fn in_transaction() -> Self {
+    pub fn in_transaction() -> Self {
         Self::Not {
             cond: Box::new(Self::IsAutocommit),
         }
     }
 
     /// Never run: the server only parses the statement.
-    pub(super) fn never() -> Self {
+    pub fn never() -> Self {
         Self::Or { conds: Vec::new() }
     }
 }
 
 #[derive(Serialize)]
-pub(super) struct Stmt<'a> {
+pub struct Stmt<'a> {
     pub sql: &'a str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub args: &'a [Arg<'a>],
@@ -89,30 +89,30 @@ pub(super) struct Stmt<'a> {
 
 /// The values of a statement's parameters: all by position, or all by name. Servers do not take both at once.
 #[derive(Default)]
-pub(super) struct Bound<'a> {
+pub struct Bound<'a> {
     pub args: Vec<Arg<'a>>,
     pub named_args: Vec<NamedArg<'a>>,
 }
 
 /// A statement without parameters.
-pub(super) static UNBOUND: Bound<'static> = Bound {
+pub static UNBOUND: Bound<'static> = Bound {
     args: Vec::new(),
     named_args: Vec::new(),
 };
 
 #[derive(Serialize)]
-pub(super) struct NamedArg<'a> {
+pub struct NamedArg<'a> {
     pub name: String,
     pub value: Arg<'a>,
 }
 
 /// A value as it is sent.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Arg<'a>(pub ValueRef<'a>);
+pub struct Arg<'a>(pub ValueRef<'a>);
 
 impl Arg<'_> {
     /// Why the value cannot be sent, if it cannot.
-    pub(super) fn unsendable(&self) -> Option<&'static str> {
+    pub fn unsendable(&self) -> Option<&'static str> {
         match self.0 {
             ValueRef::Real(real) if !real.is_finite() => {
                 Some("an infinite real cannot be sent to a server as a parameter")
@@ -153,16 +153,16 @@ impl Serialize for Arg<'_> {
 }
 
 /// A request that runs one statement.
-pub(super) fn single<'a>(sql: &'a str, args: &'a Bound<'a>, condition: Option<Condition>) -> Request<'a> {
+pub fn single<'a>(sql: &'a str, args: &'a Bound<'a>, condition: Option<Condition>) -> Request<'a> {
     Request::Batch {
         batch: one_step(sql, args, condition),
     }
 }
 
 /// A batch of one statement.
-pub(super) fn one_step<'a>(sql: &'a str, args: &'a Bound<'a>, condition: Option<Condition>) -> Batch<'a> {
+pub fn one_step<'a>(sql: &'a str, args: &'a Bound<'a>, condition: Option<Condition>) -> Batch<'a> {
     Batch {
-        steps: vec![Step {
+        steps: vec![BatchStep {
             condition,
             stmt: Stmt {
                 sql,
@@ -175,12 +175,12 @@ pub(super) fn one_step<'a>(sql: &'a str, args: &'a Bound<'a>, condition: Option<
 }
 
 /// Serializes one of the types here, which cannot fail.
-pub(super) fn json<T: serde::Serialize>(value: &T) -> Vec<u8> {
+pub fn json<T: serde::Serialize>(value: &T) -> Vec<u8> {
     serde_json::to_vec(value).unwrap_or_default()
 }
 
 #[derive(Deserialize)]
-pub(super) struct PipelineReply {
+pub struct PipelineReply {
     pub baton: Option<String>,
     #[serde(default)]
     pub base_url: Option<String>,
@@ -189,7 +189,7 @@ pub(super) struct PipelineReply {
 
 /// The first line of a cursor's answer.
 #[derive(Deserialize)]
-pub(super) struct CursorHead {
+pub struct CursorHead {
     pub baton: Option<String>,
     #[serde(default)]
     pub base_url: Option<String>,
@@ -197,14 +197,14 @@ pub(super) struct CursorHead {
 
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub(super) enum Answer {
+pub enum Answer {
     Ok { response: Response },
-    Error { error: WireError },
+    Error { error: HranaError },
 }
 
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub(super) enum Response {
+pub enum Response {
     Batch { result: BatchResult },
     Describe { result: Description },
     GetAutocommit { is_autocommit: bool },
@@ -212,7 +212,7 @@ pub(super) enum Response {
 }
 
 #[derive(Deserialize, Debug, Clone, Default)]
-pub(super) struct WireError {
+pub struct HranaError {
     #[serde(default)]
     pub message: String,
     #[serde(default)]
@@ -220,17 +220,17 @@ pub(super) struct WireError {
 }
 
 #[derive(Deserialize)]
-pub(super) struct BatchResult {
+pub struct BatchResult {
     pub step_results: Vec<Option<StmtResult>>,
-    pub step_errors: Vec<Option<WireError>>,
+    pub step_errors: Vec<Option<HranaError>>,
 }
 
 #[derive(Deserialize)]
-pub(super) struct StmtResult {
+pub struct StmtResult {
     #[serde(default)]
     pub cols: Vec<Col>,
     #[serde(default)]
-    pub rows: Vec<Vec<Cell>>,
+    pub rows: Vec<Vec<ResultCell>>,
     #[serde(default)]
     pub affected_row_count: u64,
     #[serde(default, deserialize_with = "integer")]
@@ -244,7 +244,7 @@ pub(super) struct StmtResult {
 }
 
 #[derive(Deserialize, Debug, Clone)]
-pub(super) struct Col {
+pub struct Col {
     #[serde(default)]
     pub name: Option<String>,
     #[serde(default)]
@@ -252,26 +252,26 @@ pub(super) struct Col {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Description {
+pub struct Description {
     pub params: Vec<Param>,
     #[serde(default)]
     pub is_readonly: bool,
 }
 
 #[derive(Deserialize)]
-pub(super) struct Param {
+pub struct Param {
     #[serde(default)]
     pub name: Option<String>,
 }
 
 /// A value in a pipeline's result.
-pub(super) enum Cell {
+pub enum ResultCell {
     Value(Value),
     /// An infinite real, whose sign JSON cannot express.
     Infinite,
 }
 
-impl<'de> Deserialize<'de> for Cell {
+impl<'de> Deserialize<'de> for ResultCell {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(tag = "type", rename_all = "snake_case")]
@@ -300,14 +300,14 @@ impl<'de> Deserialize<'de> for Cell {
 /// An integer: a string from most servers, a number from some.
 #[derive(Deserialize)]
 #[serde(untagged)]
-pub(super) enum Number {
+pub enum Number {
     Integer(i64),
     Text(String),
     Other(IgnoredAny),
 }
 
 impl Number {
-    pub(super) fn integer(self) -> Option<i64> {
+    pub fn integer(self) -> Option<i64> {
         match self {
             Self::Integer(integer) => Some(integer),
             Self::Text(text) => text.parse().ok(),
@@ -316,6 +316,6 @@ impl Number {
     }
 }
 
-pub(super) fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+pub fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
     Ok(Option::<Number>::deserialize(deserializer)?.and_then(Number::integer))
 }

@@ -5,11 +5,11 @@
 //!
 //! `cargo bench -- remote` shows what it saves: the row `csv` is compared with `curl` there.
 
-use super::entry::RowBuffer;
+use crate::hrana::entry::RowBuffer;
 use rusqlite::types::ValueRef;
 
 /// Reads a line into `row`. False if the line is not as plain as that; `row` then has no meaning.
-pub(super) fn decode_plain_row(line: &[u8], row: &mut RowBuffer) -> bool {
+pub fn decode_plain_row(line: &[u8], row: &mut RowBuffer) -> bool {
     row.clear();
     cells(line, row).is_some()
 }

@@ -1,25 +1,25 @@
 //! Decodes the entries of a cursor that are lines of JSON, without building a tree. Lines that are plain rows take the way
 //! of `json_rows`.
 
-use super::entry::{CursorEntry, RowBuffer, RowCell, protocol_error};
-use super::json_rows;
-use super::wire::{BASE64, WireError};
+use super::rows;
 use crate::error::Result;
+use crate::hrana::entry::{CursorEntry, RowBuffer, RowCell, protocol_error};
+use crate::hrana::messages::{BASE64, HranaError};
 use base64::Engine;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 use std::ops::Range;
 
 /// Decodes a line. A row's values go into `row`.
-pub(super) fn decode_entry(line: &[u8], row: &mut RowBuffer) -> Result<CursorEntry> {
-    if json_rows::decode_plain_row(line, row) {
+pub fn decode_entry(line: &[u8], row: &mut RowBuffer) -> Result<CursorEntry> {
+    if rows::decode_plain_row(line, row) {
         return Ok(CursorEntry::Row);
     }
     parse_entry(line, row)
 }
 
 /// Decodes any line with a JSON parser.
-pub(super) fn parse_entry(line: &[u8], row: &mut RowBuffer) -> Result<CursorEntry> {
+pub fn parse_entry(line: &[u8], row: &mut RowBuffer) -> Result<CursorEntry> {
     let mut json = serde_json::Deserializer::from_slice(line);
     let entry = EntrySeed(row).deserialize(&mut json).map_err(protocol_error)?;
     json.end().map_err(protocol_error)?;
@@ -46,7 +46,7 @@ impl<'de> Visitor<'de> for EntrySeed<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<CursorEntry, A::Error> {
         let mut kind = Kind::Other;
         let mut columns = Vec::new();
-        let mut error = WireError::default();
+        let mut error = HranaError::default();
         let mut changes = 0;
         let mut last_insert_rowid = None;
         let mut rows = 0;
@@ -60,7 +60,7 @@ impl<'de> Visitor<'de> for EntrySeed<'_> {
                 Name::Cols => columns = map.next_value()?,
                 Name::Error => error = map.next_value()?,
                 Name::Changes => changes = map.next_value()?,
-                Name::Rowid => last_insert_rowid = map.next_value::<Option<super::wire::Number>>()?,
+                Name::Rowid => last_insert_rowid = map.next_value::<Option<crate::hrana::messages::Number>>()?,
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                 }
@@ -72,7 +72,7 @@ impl<'de> Visitor<'de> for EntrySeed<'_> {
             Kind::Row => return Err(A::Error::custom("a row is missing")),
             Kind::End => CursorEntry::End {
                 changes,
-                last_insert_rowid: last_insert_rowid.and_then(super::wire::Number::integer),
+                last_insert_rowid: last_insert_rowid.and_then(crate::hrana::messages::Number::integer),
             },
             Kind::Refused => CursorEntry::Refused(error),
             Kind::Failed => CursorEntry::Failed(error),
@@ -308,7 +308,7 @@ impl Visitor<'_> for ContentSeed<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sql::hrana::frames::FrameReader;
+    use crate::hrana::frames::FrameReader;
     use bytes::Bytes;
     use proptest::prelude::*;
 
@@ -379,7 +379,7 @@ mod tests {
 #[cfg(test)]
 mod plain_row_tests {
     use super::*;
-    use crate::sql::hrana::json_rows::decode_plain_row;
+    use crate::hrana::json::rows::decode_plain_row;
     use proptest::prelude::*;
     use rusqlite::types::ValueRef;
 

@@ -1,9 +1,9 @@
 //! Cuts the arriving bytes of a cursor's answer into frames: lines of JSON, or protobuf messages with their lengths before
 //! them. What is in a frame is left to `json` and `protobuf`.
 
-use super::entry::protocol_error;
-use super::varint::read_varint;
 use crate::error::Result;
+use crate::hrana::entry::protocol_error;
+use crate::hrana::protobuf::varint::read_varint;
 use bytes::Bytes;
 
 /// Bytes of the longest frame that is accepted: far above the largest row that a server sends.
@@ -11,7 +11,7 @@ const LONGEST: usize = 1 << 30;
 
 /// Cuts arriving bytes into frames.
 #[derive(Default)]
-pub(super) struct FrameReader {
+pub struct FrameReader {
     length_delimited: bool,
     /// The bytes so far of a frame whose end has not arrived.
     begun: Vec<u8>,
@@ -19,7 +19,7 @@ pub(super) struct FrameReader {
 }
 
 impl FrameReader {
-    pub(super) fn new(length_delimited: bool) -> Self {
+    pub fn new(length_delimited: bool) -> Self {
         Self {
             length_delimited,
             ..Self::default()
@@ -27,12 +27,12 @@ impl FrameReader {
     }
 
     /// Adds arrived bytes. Call it when [`FrameReader::next`] returns none.
-    pub(super) fn feed(&mut self, chunk: Bytes) {
+    pub fn feed(&mut self, chunk: Bytes) {
         self.chunk = chunk;
     }
 
     /// Passes the next whole frame to `take`; none if more bytes have to arrive first.
-    pub(super) fn next<T>(&mut self, take: impl FnOnce(&[u8]) -> Result<T>) -> Result<Option<T>> {
+    pub fn next<T>(&mut self, take: impl FnOnce(&[u8]) -> Result<T>) -> Result<Option<T>> {
         let Some((skip, end, after)) = self.bounds()? else {
             if self.begun.len() + self.chunk.len() > LONGEST {
                 return Err(protocol_error("a line has no end"));
@@ -86,7 +86,7 @@ impl FrameReader {
     }
 
     /// The bytes left at the end of the answer: a last line without a line end, or nothing.
-    pub(super) fn rest(&mut self) -> Vec<u8> {
+    pub fn rest(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.begun)
     }
 }

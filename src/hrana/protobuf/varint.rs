@@ -2,7 +2,7 @@
 //! a library because frames are cut by them before a whole message has arrived.
 
 /// Appends a varint.
-pub(super) fn push_varint(out: &mut Vec<u8>, mut number: u64) {
+pub fn push_varint(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         #[allow(clippy::cast_possible_truncation)] // Only the lowest bits are meant.
         out.push(number as u8 | 0x80);
@@ -13,7 +13,7 @@ pub(super) fn push_varint(out: &mut Vec<u8>, mut number: u64) {
 }
 
 /// The varint at the start of `bytes`, and the bytes after it.
-pub(super) fn read_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+pub fn read_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     // Fast path: nearly all are lengths and small integers of one byte.
     if let [byte @ 0..0x80, rest @ ..] = bytes {
         return Some((u64::from(*byte), rest));

@@ -3,93 +3,77 @@
 //! It is a fraction of the bytes of JSON, and it has the sign of infinite reals. Each message of an answer has its
 //! length before it; `frames` cuts them apart.
 
-use super::entry::{CursorEntry, RowBuffer, protocol_error};
-use super::varint::{push_varint, read_varint};
-use super::wire::{Arg, Batch, Col, Condition, CursorHead, Step, WireError};
 use crate::error::Result;
+use crate::hrana::entry::{CursorEntry, RowBuffer, protocol_error};
+use crate::hrana::messages::{Arg, Batch, BatchStep, Col, Condition, CursorHead, HranaError};
+use crate::hrana::protobuf::fields::{FieldReader, MalformedProtobuf, RawField, put, put_message, put_number};
+use crate::hrana::protobuf::varint::{push_varint, read_varint};
 use rusqlite::types::ValueRef;
 
 /// The content type of bodies in it.
-pub(super) const CONTENT_TYPE: &str = "application/x-protobuf";
-
-/// Appends a length-delimited field: a text, or a message.
-fn push_bytes(out: &mut Vec<u8>, field: u64, bytes: &[u8]) {
-    push_varint(out, field << 3 | 2);
-    push_varint(out, bytes.len() as u64);
-    out.extend_from_slice(bytes);
-}
-
-/// Appends a message that `write` makes.
-fn push_message(out: &mut Vec<u8>, field: u64, write: impl FnOnce(&mut Vec<u8>)) {
-    let mut message = Vec::new();
-    write(&mut message);
-    push_bytes(out, field, &message);
-}
+pub const CONTENT_TYPE: &str = "application/x-protobuf";
 
 /// The body that opens a cursor.
-pub(super) fn cursor_body(baton: Option<&str>, batch: &Batch<'_>) -> Vec<u8> {
+pub fn cursor_body(baton: Option<&str>, batch: &Batch<'_>) -> Vec<u8> {
     let mut body = Vec::new();
     if let Some(baton) = baton {
-        push_bytes(&mut body, 1, baton.as_bytes());
+        put(&mut body, 1, baton.as_bytes());
     }
-    push_message(&mut body, 2, |out| {
+    put_message(&mut body, 2, |out| {
         for step in &batch.steps {
-            push_message(out, 1, |out| push_step(out, step));
+            put_message(out, 1, |out| push_step(out, step));
         }
     });
     body
 }
 
-fn push_step(out: &mut Vec<u8>, step: &Step<'_>) {
+fn push_step(out: &mut Vec<u8>, step: &BatchStep<'_>) {
     if let Some(condition) = &step.condition {
-        push_message(out, 1, |out| push_condition(out, condition));
+        put_message(out, 1, |out| push_condition(out, condition));
     }
     let stmt = &step.stmt;
-    push_message(out, 2, |out| {
-        push_bytes(out, 1, stmt.sql.as_bytes());
+    put_message(out, 2, |out| {
+        put(out, 1, stmt.sql.as_bytes());
         for arg in stmt.args {
-            push_message(out, 3, |out| push_value(out, *arg));
+            put_message(out, 3, |out| push_value(out, *arg));
         }
         for arg in stmt.named_args {
-            push_message(out, 4, |out| {
-                push_bytes(out, 1, arg.name.as_bytes());
-                push_message(out, 2, |out| push_value(out, arg.value));
+            put_message(out, 4, |out| {
+                put(out, 1, arg.name.as_bytes());
+                put_message(out, 2, |out| push_value(out, arg.value));
             });
         }
-        push_varint(out, 5 << 3);
-        push_varint(out, u64::from(stmt.want_rows));
+        put_number(out, 5, u64::from(stmt.want_rows));
     });
 }
 
 fn push_condition(out: &mut Vec<u8>, condition: &Condition) {
     match condition {
         Condition::Ok { step } => {
-            push_varint(out, 1 << 3);
-            push_varint(out, *step as u64);
+            put_number(out, 1, *step as u64);
         }
-        Condition::Not { cond } => push_message(out, 3, |out| push_condition(out, cond)),
-        Condition::Or { conds } => push_message(out, 5, |out| {
+        Condition::Not { cond } => put_message(out, 3, |out| push_condition(out, cond)),
+        Condition::Or { conds } => put_message(out, 5, |out| {
             for condition in conds {
-                push_message(out, 1, |out| push_condition(out, condition));
+                put_message(out, 1, |out| push_condition(out, condition));
             }
         }),
-        Condition::IsAutocommit => push_bytes(out, 6, &[]),
+        Condition::IsAutocommit => put(out, 6, &[]),
     }
 }
 
 fn push_value(out: &mut Vec<u8>, value: Arg<'_>) {
     match value.0 {
-        ValueRef::Null => push_bytes(out, 1, &[]),
+        ValueRef::Null => put(out, 1, &[]),
         ValueRef::Integer(integer) => {
-            push_varint(out, 2 << 3);
-            push_varint(out, (integer.cast_unsigned() << 1) ^ (integer >> 63).cast_unsigned());
+            put_number(out, 2, (integer.cast_unsigned() << 1) ^ (integer >> 63).cast_unsigned());
         }
         ValueRef::Real(real) => {
             push_varint(out, 3 << 3 | 1);
             out.extend_from_slice(&real.to_le_bytes());
         }
-        ValueRef::Text(text) => push_bytes(out, 4, text),
-        ValueRef::Blob(blob) => push_bytes(out, 5, blob),
+        ValueRef::Text(text) => put(out, 4, text),
+        ValueRef::Blob(blob) => put(out, 5, blob),
     }
 }
 
@@ -99,39 +83,16 @@ fn sized(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(usize::try_from(length).ok()?)
 }
 
-/// A field of a message.
-enum Field<'a> {
-    Number(u64),
-    Bytes(&'a [u8]),
-    Other,
-}
-
 /// Passes each field of a message to `take`. False if the bytes are not a message, or `take` returned false.
-fn fields<'a>(mut message: &'a [u8], mut take: impl FnMut(u64, Field<'a>) -> bool) -> bool {
-    let mut next = |message: &mut &'a [u8]| -> Option<bool> {
-        let (key, rest) = read_varint(message)?;
-        let (field, rest) = match key & 7 {
-            0 => {
-                let (number, rest) = read_varint(rest)?;
-                (Field::Number(number), rest)
-            }
-            1 => (Field::Other, rest.get(8..)?),
-            2 => {
-                let (bytes, rest) = sized(rest)?;
-                (Field::Bytes(bytes), rest)
-            }
-            5 => (Field::Other, rest.get(4..)?),
-            _ => return None,
-        };
-        *message = rest;
-        Some(take(key >> 3, field))
-    };
-    while !message.is_empty() {
-        if next(&mut message) != Some(true) {
-            return false;
+fn fields<'a>(message: &'a [u8], mut take: impl FnMut(u32, RawField<'a>) -> bool) -> bool {
+    let mut fields = FieldReader::new(message);
+    loop {
+        match fields.next_field() {
+            Ok(Some((number, field))) if take(number, field) => {}
+            Ok(None) => return true,
+            Ok(Some(_)) | Err(MalformedProtobuf) => return false,
         }
     }
-    true
 }
 
 fn text(bytes: &[u8]) -> Option<String> {
@@ -139,17 +100,17 @@ fn text(bytes: &[u8]) -> Option<String> {
 }
 
 /// The first message of a cursor's answer.
-pub(super) fn decode_head(message: &[u8]) -> Result<CursorHead> {
+pub fn decode_head(message: &[u8]) -> Result<CursorHead> {
     let mut head = CursorHead {
         baton: None,
         base_url: None,
     };
     let whole = fields(message, |number, field| match (number, field) {
-        (1, Field::Bytes(bytes)) => {
+        (1, RawField::Bytes(bytes)) => {
             head.baton = text(bytes);
             head.baton.is_some()
         }
-        (2, Field::Bytes(bytes)) => {
+        (2, RawField::Bytes(bytes)) => {
             head.base_url = text(bytes);
             head.base_url.is_some()
         }
@@ -164,11 +125,11 @@ pub(super) fn decode_head(message: &[u8]) -> Result<CursorHead> {
 }
 
 /// Decodes an error.
-pub(super) fn decode_error(message: &[u8]) -> Option<WireError> {
-    let mut error = WireError::default();
+pub fn decode_error(message: &[u8]) -> Option<HranaError> {
+    let mut error = HranaError::default();
     let whole = fields(message, |number, field| match (number, field) {
-        (1, Field::Bytes(bytes)) => text(bytes).map(|text| error.message = text).is_some(),
-        (2, Field::Bytes(bytes)) => text(bytes).map(|text| error.code = Some(text)).is_some(),
+        (1, RawField::Bytes(bytes)) => text(bytes).map(|text| error.message = text).is_some(),
+        (2, RawField::Bytes(bytes)) => text(bytes).map(|text| error.code = Some(text)).is_some(),
         (1 | 2, _) => false,
         _ => true,
     });
@@ -176,7 +137,7 @@ pub(super) fn decode_error(message: &[u8]) -> Option<WireError> {
 }
 
 /// Decodes a message of a cursor's answer. A row's values go into `row`.
-pub(super) fn decode_entry(message: &[u8], row: &mut RowBuffer) -> Result<CursorEntry> {
+pub fn decode_entry(message: &[u8], row: &mut RowBuffer) -> Result<CursorEntry> {
     // Fast path: nearly every message is one row.
     if let [0x22, rest @ ..] = message
         && let Some((cells, [])) = sized(rest)
@@ -190,14 +151,14 @@ pub(super) fn decode_entry(message: &[u8], row: &mut RowBuffer) -> Result<Cursor
     let mut entry = CursorEntry::Other;
     let whole = fields(message, |number, field| {
         let read = match (number, field) {
-            (1, Field::Bytes(bytes)) => decode_begin(bytes),
-            (2, Field::Bytes(bytes)) => decode_end(bytes),
-            (3, Field::Bytes(bytes)) => decode_step_error(bytes),
-            (4, Field::Bytes(bytes)) => {
+            (1, RawField::Bytes(bytes)) => decode_begin(bytes),
+            (2, RawField::Bytes(bytes)) => decode_end(bytes),
+            (3, RawField::Bytes(bytes)) => decode_step_error(bytes),
+            (4, RawField::Bytes(bytes)) => {
                 row.clear();
                 cells(bytes, row).map(|()| CursorEntry::Row)
             }
-            (5, Field::Bytes(bytes)) => decode_error(bytes).map(CursorEntry::Failed),
+            (5, RawField::Bytes(bytes)) => decode_error(bytes).map(CursorEntry::Failed),
             (1..=5, _) => None,
             _ => return true,
         };
@@ -213,14 +174,14 @@ pub(super) fn decode_entry(message: &[u8], row: &mut RowBuffer) -> Result<Cursor
 fn decode_begin(message: &[u8]) -> Option<CursorEntry> {
     let mut columns = Vec::new();
     let whole = fields(message, |number, field| match (number, field) {
-        (2, Field::Bytes(bytes)) => {
+        (2, RawField::Bytes(bytes)) => {
             let mut column = Col {
                 name: None,
                 decltype: None,
             };
             let whole = fields(bytes, |number, field| match (number, field) {
-                (1, Field::Bytes(bytes)) => text(bytes).map(|text| column.name = Some(text)).is_some(),
-                (2, Field::Bytes(bytes)) => text(bytes).map(|text| column.decltype = Some(text)).is_some(),
+                (1, RawField::Bytes(bytes)) => text(bytes).map(|text| column.name = Some(text)).is_some(),
+                (2, RawField::Bytes(bytes)) => text(bytes).map(|text| column.decltype = Some(text)).is_some(),
                 _ => true,
             });
             columns.push(column);
@@ -236,8 +197,8 @@ fn decode_end(message: &[u8]) -> Option<CursorEntry> {
     let (mut changes, mut last_insert_rowid) = (0, None);
     let whole = fields(message, |number, field| {
         match (number, field) {
-            (1, Field::Number(number)) => changes = number,
-            (2, Field::Number(number)) => last_insert_rowid = Some(signed(number)),
+            (1, RawField::Number(number)) => changes = number,
+            (2, RawField::Number(number)) => last_insert_rowid = Some(signed(number)),
             (1 | 2, _) => return false,
             _ => {}
         }
@@ -252,7 +213,7 @@ fn decode_end(message: &[u8]) -> Option<CursorEntry> {
 fn decode_step_error(message: &[u8]) -> Option<CursorEntry> {
     let mut refusal = None;
     let whole = fields(message, |number, field| match (number, field) {
-        (2, Field::Bytes(bytes)) => {
+        (2, RawField::Bytes(bytes)) => {
             refusal = decode_error(bytes);
             refusal.is_some()
         }
@@ -309,8 +270,8 @@ fn signed(number: u64) -> i64 {
 mod tests {
     use super::*;
     use crate::fuzz;
-    use crate::sql::hrana::frames::FrameReader;
-    use crate::sql::hrana::wire::{Bound, NamedArg, one_step};
+    use crate::hrana::frames::FrameReader;
+    use crate::hrana::messages::{Bound, NamedArg, one_step};
     use bytes::Bytes;
     use proptest::prelude::*;
     use rusqlite::types::Value;
@@ -363,7 +324,7 @@ mod tests {
                 "[Integer(1), Integer(-2), Real(1.5), Real(inf), Real(-inf), Text([120]), Blob([0, 255]), Null, Real(-0.0)]",
                 "End { changes: 0, last_insert_rowid: None }",
                 "Other",
-                "Refused(WireError { message: \"SQL input error: no such column: nope (at offset 7)\", code: \
+                "Refused(HranaError { message: \"SQL input error: no such column: nope (at offset 7)\", code: \
                  Some(\"SQL_INPUT_ERROR\") })",
             ]
         );
@@ -388,9 +349,9 @@ mod tests {
     /// A row as a server writes it.
     fn written(values: &[Value]) -> Vec<u8> {
         let mut message = Vec::new();
-        push_message(&mut message, 4, |out| {
+        put_message(&mut message, 4, |out| {
             for value in values {
-                push_message(out, 1, |out| push_value(out, Arg(value.into())));
+                put_message(out, 1, |out| push_value(out, Arg(value.into())));
             }
         });
         message

@@ -2,15 +2,15 @@
 //!
 //! A row is decoded into memory that the next row reuses, so a result of any size takes the space of its largest row.
 
-use super::wire::{Col, WireError};
 use crate::error::{Code, Error};
+use crate::hrana::messages::{Col, HranaError};
 use rusqlite::types::ValueRef;
 use std::fmt;
 use std::ops::Range;
 
 /// A frame, decoded.
 #[derive(Debug)]
-pub(super) enum CursorEntry {
+pub enum CursorEntry {
     /// A statement begins; its columns.
     Begin(Vec<Col>),
     /// A row: it is in the [`RowBuffer`].
@@ -20,25 +20,25 @@ pub(super) enum CursorEntry {
         last_insert_rowid: Option<i64>,
     },
     /// The statement failed.
-    Refused(WireError),
+    Refused(HranaError),
     /// The whole batch failed.
-    Failed(WireError),
+    Failed(HranaError),
     /// Anything else, which is ignored.
     Other,
 }
 
 /// A row, in memory that the next row reuses.
 #[derive(Default)]
-pub(super) struct RowBuffer {
-    pub(super) cells: Vec<RowCell>,
+pub struct RowBuffer {
+    pub cells: Vec<RowCell>,
     /// The texts and blobs of the cells.
-    pub(super) bytes: Vec<u8>,
+    pub bytes: Vec<u8>,
     /// How many infinite reals have no sign.
     pub signless: u64,
 }
 
 #[derive(Clone)]
-pub(super) enum RowCell {
+pub enum RowCell {
     Null,
     Integer(i64),
     Real(f64),
@@ -47,16 +47,16 @@ pub(super) enum RowCell {
 }
 
 impl RowBuffer {
-    pub(super) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.cells.len()
     }
 
-    pub(super) fn values(&self) -> impl Iterator<Item = ValueRef<'_>> {
+    pub fn values(&self) -> impl Iterator<Item = ValueRef<'_>> {
         self.values_from(0)
     }
 
     /// The values from index `from` on.
-    pub(super) fn values_from(&self, from: usize) -> impl Iterator<Item = ValueRef<'_>> {
+    pub fn values_from(&self, from: usize) -> impl Iterator<Item = ValueRef<'_>> {
         self.cells.iter().skip(from).map(|cell| match cell {
             RowCell::Null => ValueRef::Null,
             RowCell::Integer(integer) => ValueRef::Integer(*integer),
@@ -66,7 +66,7 @@ impl RowBuffer {
         })
     }
 
-    pub(super) fn push(&mut self, value: ValueRef<'_>) {
+    pub fn push(&mut self, value: ValueRef<'_>) {
         let cell = match value {
             ValueRef::Null => RowCell::Null,
             ValueRef::Integer(integer) => RowCell::Integer(integer),
@@ -78,17 +78,17 @@ impl RowBuffer {
     }
 
     /// Bytes of texts and blobs.
-    pub(super) fn size(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.bytes.len()
     }
 
-    pub(super) fn clear(&mut self) {
+    pub fn clear(&mut self) {
         self.cells.clear();
         self.bytes.clear();
     }
 
     /// Appends the bytes of a cell, and returns where they are.
-    pub(super) fn store(&mut self, bytes: &[u8]) -> Range<usize> {
+    pub fn store(&mut self, bytes: &[u8]) -> Range<usize> {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(bytes);
         start..self.bytes.len()
@@ -96,7 +96,7 @@ impl RowBuffer {
 }
 
 /// The error for an answer that does not follow the protocol.
-pub(super) fn protocol_error(what: impl fmt::Display) -> Error {
+pub fn protocol_error(what: impl fmt::Display) -> Error {
     // Without `serde_json`'s line and column, which mean nothing to the user.
     let what = what.to_string();
     let what = what.split(" at line ").next().unwrap_or_default();

@@ -1,0 +1,17 @@
+//! Hrana, the protocol of libSQL servers: its messages in JSON and in protobuf, once for all who speak it: the session of a
+//! client (`sql::hrana`) and the gateway (`server::gateway`).
+//!
+//! - `messages`: requests of a client and their results, as JSON; `entry`, `frames`: the answer of a cursor.
+//! - `client_message`: a client's message over a socket, as far as a gateway has to know it; `server_message`: what a gateway
+//!   says itself.
+//! - `json`, `protobuf`: the encodings.
+//!
+//! Nothing here opens a connection, knows a token, or decides what somebody may do.
+
+pub mod client_message;
+pub mod entry;
+pub mod frames;
+pub mod json;
+pub mod messages;
+pub mod protobuf;
+pub mod server_message;

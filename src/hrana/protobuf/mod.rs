@@ -1,0 +1,5 @@
+//! The protobuf encoding of Hrana.
+
+pub mod cursor;
+pub mod fields;
+pub mod varint;
