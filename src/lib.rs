@@ -11,7 +11,7 @@
 //! - `hrana`: the protocol of libSQL servers: its messages, in both encodings.
 //! - `sqltext`: SQL as text: tokens, statements, quoting, and what a hosted database may do.
 //! - `sql`: a SQL connection to a file or a server; `shell`: the shell over it.
-//! - `jwt`: signed tokens; `error`, `net`, `secret`, `sync`: used by all.
+//! - `jwt`: signed tokens; `sqlite_header`: what a SQLite file's header says; `error`, `net`, `secret`, `sync`: used by all.
 //!
 //! Who may import whom is held by a test (`tests/layering.rs`); `docs/design.md` says why.
 
@@ -31,6 +31,7 @@ pub mod server;
 pub mod settings;
 pub mod shell;
 pub mod sql;
+pub mod sqlite_header;
 pub mod sqltext;
 pub mod sync;
 pub mod ui;

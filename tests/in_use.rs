@@ -1,6 +1,6 @@
 //! Databases that applications have open, and what stays of a database when its content is replaced or its primary moves.
 
-use crate::support::World;
+use crate::support::{Run, World, installed};
 use rusqlite::Connection;
 
 /// A world with `app` (one row) and `other` (two), of which `app` has a replica at lhr.
@@ -68,12 +68,82 @@ fn copy_over_a_database_in_use_is_refused_and_else_keeps_all_but_its_content() {
     assert_eq!(world.query("app", "select count(*) from t"), "2");
 }
 
+/// Runs SQL through a path that an application has stored.
+fn run(path: &str, sql: &str) -> rusqlite::Result<()> {
+    Connection::open(path).unwrap().execute_batch(sql)
+}
+
 #[test]
-fn promotion_on_files_prints_the_new_url() {
+fn promotion_on_files_keeps_the_url_and_the_former_primary_takes_no_writes() {
     let world = world();
-    let said = world.ok(["db", "promote", "app", "lhr"]);
     let url = world.ok(["db", "show", "app", "--url"]);
-    assert!(said.contains(&format!("Its URL is now {}", url.trim())), "{said}");
-    let again = world.ok(["db", "promote", "app", "lhr"]);
-    assert!(!again.contains("URL"), "{again}");
+    let path = world.ok(["db", "show", "app", "--path"]);
+    let former = world.ok(["db", "show", "app", "--instance-url", "ams"]);
+    assert_ne!(url, former);
+    let promoted = world.json(["db", "promote", "app", "lhr"]);
+    assert_eq!(promoted["url"], url.trim());
+    assert_eq!(world.ok(["db", "show", "app", "--url"]), url);
+    assert_eq!(world.ok(["db", "show", "app", "--path"]), path);
+    run(path.trim(), "insert into t values (2)").unwrap();
+    assert_eq!(world.query("app", "select count(*) from t"), "2");
+    // Also for a superuser, whom the mode of the file does not stop.
+    let refused = run(former.trim().trim_start_matches("file:"), "insert into t values (3)");
+    assert!(refused.unwrap_err().to_string().contains("readonly"));
+    world.ok(["db", "sync", "app"]);
+    let at_former = ["db", "shell", "app", "--location", "ams", "select count(*) from t"];
+    assert_eq!(world.ok(at_former).trim(), "2");
+    assert!(world.ok(["doctor"]).lines().all(|line| !line.contains("warning")));
+    world.ok(["db", "destroy", "app", "--yes"]);
+    assert!(!std::path::Path::new(path.trim()).is_symlink());
+}
+
+/// Every client that opens files follows the link, and shares the write-ahead log with whoever opened the file itself.
+#[test]
+fn clients_share_a_file_through_the_url_that_stays() {
+    let world = World::with_app("create table t (x); insert into t values (1)");
+    let path = world.ok(["db", "show", "app", "--path"]);
+    let path = path.trim();
+    let file = world.ok(["db", "show", "app", "--instance-url", "ams"]);
+    let direct = Connection::open(file.trim().trim_start_matches("file:")).unwrap();
+    direct
+        .execute_batch("pragma wal_autocheckpoint = 0; insert into t values (2)")
+        .unwrap();
+    let insert = "insert into t values (3)";
+    let python = format!("import sqlite3; c = sqlite3.connect({path:?}); c.execute({insert:?}); c.commit()");
+    let libsql = format!("import libsql; c = libsql.connect({path:?}); c.execute({insert:?}); c.commit()");
+    let run = |program: &std::path::Path, args: [&str; 2], folder: &std::path::Path| {
+        let mut command = world.command(program);
+        command.args(args).current_dir(folder);
+        Run::of(command).success();
+    };
+    let work = world.work();
+    run("python3".as_ref(), ["-c", &python], &work);
+    run(&installed::python(), ["-c", &libsql], &work);
+    run("sqlite3".as_ref(), [path, insert], &work);
+    let node = format!(
+        "const {{ createClient }} = require('@libsql/client');
+         createClient({{ url: 'file:{path}' }}).execute({insert:?}).then(() => process.exit(0));"
+    );
+    run("node".as_ref(), ["-e", &node], installed::npm());
+    let rows: i64 = direct
+        .query_row("select count(*) from t", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(rows, 6);
+    let beside = std::fs::read_dir(world.data_dir().join("databases")).unwrap();
+    assert_eq!(beside.count(), 1, "a log beside the link");
+}
+
+#[test]
+fn data_directory_of_an_earlier_torso_gets_urls_that_stay() {
+    let world = world();
+    let catalog = world.data_dir().join("catalog.db");
+    let links = world.data_dir().join("databases");
+    std::fs::remove_dir_all(&links).unwrap();
+    run(catalog.to_str().unwrap(), "pragma user_version = 2").unwrap();
+    let listed = world.json(["db", "list"]);
+    for database in listed.as_array().unwrap() {
+        let path = database["url"].as_str().unwrap().trim_start_matches("file:");
+        assert!(std::path::Path::new(path).starts_with(&links), "{path}");
+        run(path, "select * from t").unwrap();
+    }
 }

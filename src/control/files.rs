@@ -1,10 +1,7 @@
-//! What client and server must agree on about uploaded files: how a SQLite file begins, and the checksum.
+//! What client and server must agree on about uploaded files: the checksum.
 
 use ring::digest::{Context, SHA256};
 use std::io::Read;
-
-/// The first bytes of a SQLite file.
-pub const SQLITE_HEADER: &[u8; 16] = b"SQLite format 3\0";
 
 /// Bytes read at once.
 const PIECE: usize = 1 << 16;

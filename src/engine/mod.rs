@@ -250,6 +250,19 @@ pub trait Engine: Send {
     }
     /// How a client on this machine reaches the instance.
     fn url(&self, at: &Site) -> String;
+    /// The URL of a database, which stays when its primary moves, where the engine has such ones; else that of its primary,
+    /// which is at `at`.
+    fn stable_url(&self, at: &Site) -> String {
+        self.url(at)
+    }
+    /// Whether the URL that stays leads to the primary at `at`.
+    fn is_linked(&self, _at: &Site) -> bool {
+        true
+    }
+    /// Leads the URL that stays to the primary at `at`, at once and for all who open it from now on.
+    fn link(&self, _at: &Site) -> Result<()> {
+        Ok(())
+    }
     /// The file that holds the instance.
     fn path(&self, at: &Site) -> PathBuf;
 

@@ -7,6 +7,7 @@
 use super::codes::meaning;
 use super::restrict::distrust_schema;
 use crate::error::{Code, Error, Result};
+use crate::sqlite_header;
 use crate::sqltext::FIND_DAMAGE;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
@@ -23,9 +24,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long whoever has a database open may still take to close it.
 const BUSY: Duration = Duration::from_millis(500);
-
-/// What every SQLite file begins with.
-const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
 /// Copies the database at `from` to `to`, which is made anew, and checks the copy. `progress` is called with the bytes
 /// done and the total, and may stop the work with an error. After an error the caller removes what is left at `to`.
@@ -50,8 +48,9 @@ pub fn copy_file(from: &Path, to: &Path, progress: &mut dyn FnMut(u64, u64) -> R
         ));
     }
     copy.close().map_err(|(_, error)| failed(to, error))?;
-    File::open(to)
-        .and_then(|file| file.sync_all())
+    // A copy of a replica is a file that can be written to.
+    sqlite_header::unprotect(to)
+        .and_then(|()| File::open(to)?.sync_all())
         .map_err(|error| Error::io(error, format!("cannot write {}", to.display())))
 }
 
@@ -141,7 +140,7 @@ fn check_header(path: &Path) -> Result<()> {
     if header.is_empty() {
         return refuse("it is empty");
     }
-    if !header.starts_with(MAGIC) {
+    if !header.starts_with(sqlite_header::MAGIC) {
         return refuse("it is not a SQLite database, or it is encrypted");
     }
     if header.len() < 100 {
@@ -162,9 +161,9 @@ fn check_header(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The write-ahead log beside a database, if it is not empty.
+/// The write-ahead log beside a database, if it is not empty. It is beside the file that a link leads to.
 fn log_of(path: &Path) -> Option<PathBuf> {
-    let mut log = path.as_os_str().to_owned();
+    let mut log = std::fs::canonicalize(path).ok()?.into_os_string();
     log.push("-wal");
     let log = PathBuf::from(log);
     std::fs::metadata(&log)

@@ -128,6 +128,8 @@ fn a_replica_changed_by_others_is_kept() {
     #[allow(clippy::permissions_set_readonly_false)]
     permissions.set_readonly(false);
     std::fs::set_permissions(&replica, permissions).unwrap();
+    // SQLite itself refuses to write to it until that is undone, too.
+    torso::sqlite_header::unprotect(&replica).unwrap();
     rusqlite::Connection::open(&replica)
         .unwrap()
         .execute_batch("INSERT INTO t VALUES (7)")
@@ -303,7 +305,12 @@ fn modes_are_private_whatever_the_umask_and_mended() {
     assert_eq!(mode(&world.data().join("catalog.db")), 0o600);
     assert_eq!(mode(&file(&world, "app", "ams")), 0o600);
     assert_eq!(mode(&file(&world, "app", "lhr")), 0o400);
-    std::fs::set_permissions(world.data(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let chmod = |mode: u32| std::fs::set_permissions(world.data(), std::fs::Permissions::from_mode(mode)).unwrap();
+    // What `mkdir` makes with the usual umask: others see that there are databases, and get at none.
+    chmod(0o755);
+    assert_eq!(codes(&world), [String::new(); 0]);
+    // Who may write there could put other files in their place.
+    chmod(0o775);
     std::fs::set_permissions(file(&world, "app", "ams"), std::fs::Permissions::from_mode(0o644)).unwrap();
     assert_eq!(codes(&world), ["file_mode", "file_mode"]);
     assert_eq!(findings(&world, true), []);

@@ -3,10 +3,10 @@
 use super::call::Call;
 use super::{Client, about_database};
 use crate::control::Progress;
-use crate::control::files::SQLITE_HEADER;
 use crate::control::names::{DatabaseName, LocationCode};
 use crate::control::routes;
 use crate::error::{Code, Error, Result};
+use crate::sqlite_header;
 use std::io::{Read, Write};
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ impl Client {
             if read == 0 {
                 break;
             }
-            if done == 0 && !piece[..read].starts_with(&SQLITE_HEADER[..read.min(SQLITE_HEADER.len())]) {
+            if done == 0 && !piece[..read].starts_with(&sqlite_header::MAGIC[..read.min(sqlite_header::MAGIC.len())]) {
                 return Err(self.http.unknown_answer(&about_database(name)));
             }
             to.write_all(&piece[..read])

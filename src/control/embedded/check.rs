@@ -104,20 +104,25 @@ fn linked_sqlite(check: &mut Check) {
 
 /// Checks that other users cannot read the plane's own directories and files.
 fn modes(plane: &Embedded, check: &mut Check) -> Result<()> {
-    for dir in [plane.dir.clone(), plane.dir.join("locations"), plane.staging_dir()] {
-        private(&dir, 0o700, check)?;
+    // A data directory that somebody made is theirs: others may see the names of what torso makes in it, and get no further.
+    // Who may write there could put other things in their place.
+    private(&plane.dir, 0o700, 0o022, check)?;
+    let links = super::links_dir(&plane.dir);
+    for dir in [links, plane.dir.join("locations"), plane.staging_dir()] {
+        private(&dir, 0o700, 0o077, check)?;
     }
     for file in ["catalog.db", "catalog.db-wal", "catalog.db-shm", "catalog.lock"] {
-        private(&plane.dir.join(file), disk::PRIVATE, check)?;
+        private(&plane.dir.join(file), disk::PRIVATE, 0o077, check)?;
     }
     Ok(())
 }
 
-fn private(path: &Path, mode: u32, check: &mut Check) -> Result<()> {
+/// Reports a file or directory that has a mode with any of the bits in `refused`, and gives it `mode`.
+fn private(path: &Path, mode: u32, refused: u32, check: &mut Check) -> Result<()> {
     let Ok(metadata) = std::fs::metadata(path) else {
         return Ok(());
     };
-    let Some(open) = disk::mode(&metadata).filter(|mode| mode & 0o077 != 0) else {
+    let Some(open) = disk::mode(&metadata).filter(|mode| mode & refused != 0) else {
         return Ok(());
     };
     let told = format!("{} has mode {open:03o}, so others can get at it", path.display());
@@ -202,6 +207,7 @@ fn database(view: &View<'_>, row: &DatabaseRow, check: &mut Check) -> Result<()>
         // Nothing can be copied from it.
         return Ok(());
     }
+    link(view, row, check);
     let mut stale = Vec::new();
     for location in view.want(row)?.replicas {
         let Some(replica) = look(view, row, &location, check) else {
@@ -240,6 +246,33 @@ fn database(view: &View<'_>, row: &DatabaseRow, check: &mut Check) -> Result<()>
         }
     }
     Ok(())
+}
+
+/// Checks that the database's URL leads to its primary.
+fn link(view: &View<'_>, row: &DatabaseRow, check: &mut Check) {
+    let engine = &view.plane.engine;
+    let site = view.site(&row.primary, row);
+    if engine.is_linked(&site) {
+        return;
+    }
+    let name = &row.name;
+    let message = format!("the URL of {name} would change if its primary moved");
+    if !check.fix {
+        check.add(
+            Severity::Warning,
+            "missing_link",
+            message,
+            Some("torso doctor --fix".to_owned()),
+        );
+    } else if engine.link(&site).is_ok() && engine.is_linked(&site) {
+        check.mended(
+            "missing_link",
+            format!("{message}; now it has one that stays: {}", engine.stable_url(&site)),
+        );
+    } else {
+        let why = "symbolic links cannot be made in the data directory";
+        check.add(Severity::Note, "missing_link", format!("{message}: {why}"), None);
+    }
 }
 
 fn damaged(view: &View<'_>, row: &DatabaseRow, damage: &Damage, check: &mut Check) -> Result<()> {
@@ -299,7 +332,7 @@ fn look(view: &View<'_>, row: &DatabaseRow, location: &LocationCode, check: &mut
             }
             let path = view.plane.engine.path(&view.site(location, row));
             if running.is_some()
-                && let Err(error) = private(&path, disk::PRIVATE, check)
+                && let Err(error) = private(&path, disk::PRIVATE, 0o077, check)
             {
                 check.add(Severity::Warning, "file_mode", error.full_message(), None);
             }
@@ -360,8 +393,12 @@ fn strays(view: &View<'_>, rows: &[DatabaseRow], check: &mut Check) -> Result<()
     for (id, location) in view.catalog.all_doomed()? {
         expected.entry(location).or_default().insert(id);
     }
-    for (dir, code) in directories(view) {
-        let here = code.and_then(|code| expected.remove(&code)).unwrap_or_default();
+    let everywhere: BTreeSet<DatabaseId> = expected.values().flatten().cloned().collect();
+    let links = super::links_dir(&view.plane.dir);
+    let instances = directories(view)
+        .into_iter()
+        .map(|(dir, code)| (dir, code.and_then(|code| expected.remove(&code)).unwrap_or_default()));
+    for (dir, here) in instances.chain([(links, everywhere)]) {
         let known = |id: &str| id.parse().is_ok_and(|id: DatabaseId| here.contains(&id));
         for stray in view.plane.engine.strays(&dir, &known)? {
             let path = stray.path.display();

@@ -151,6 +151,7 @@ impl InstanceOperations for Embedded {
             return Err(database_not_found(name, std::iter::empty()));
         };
         let row = view.database(name)?;
+        let named = location;
         let location = location.unwrap_or(&row.primary);
         wanted_at(&view, &row, location)?;
         if row.block_reads {
@@ -196,6 +197,12 @@ impl InstanceOperations for Embedded {
         } else {
             None
         };
+        let site = view.site(location, &row);
+        // Who names no location is led to the primary, also after it has moved.
+        let url = match named {
+            None => self.engine.stable_url(&site),
+            Some(_) => self.engine.url(&site),
+        };
         Ok(Connection {
             database: row.name.clone(),
             location: location.clone(),
@@ -204,7 +211,7 @@ impl InstanceOperations for Embedded {
             } else {
                 types::Role::Replica
             },
-            url: DatabaseUrl::of_engine(self.engine.url(&view.site(location, &row))),
+            url: DatabaseUrl::of_engine(url),
             token: None,
             renewal: None,
             read_only: read_only_reason.is_some(),
@@ -259,7 +266,8 @@ fn describe(
                     .position
                     .last_change_ns()
                     .saturating_sub(position.last_change_ns());
-                let known = !position.uncertain && of == row.primary.as_str();
+                // A position is taken before the copy, so also an uncertain one says what the copy has at least.
+                let known = position.last_change_ns() > 0 && of == row.primary.as_str();
                 let lag = u64::try_from(behind / 1_000_000).unwrap_or(0).max(1);
                 (InstanceState::Behind, Some(*synced_at), known.then_some(lag))
             }

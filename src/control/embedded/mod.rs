@@ -4,6 +4,7 @@
 //! ```text
 //! <data>/catalog.db            what is wanted (schema.sql)
 //! <data>/catalog.lock          held by the one process that changes it
+//! <data>/databases/            a link to the primary of each database, which is the database's URL
 //! <data>/locations/<code>/     instances, named by database id; a location may have a directory elsewhere
 //! <data>/staging/              files under construction, and seeds on their way
 //! ```
@@ -53,15 +54,14 @@ pub struct Embedded {
 impl Embedded {
     /// A plane over a data directory, which need not exist. It reads and writes nothing yet.
     pub fn open(data_dir: &Path) -> Result<Self> {
-        Self::over(data_dir, Box::new(FileEngine::default()))
+        let engine = FileEngine::with_links(links_dir(&absolute(data_dir)?));
+        Self::over(data_dir, Box::new(engine))
     }
 
     /// The same with another engine than plain files.
     pub fn over(data_dir: &Path, engine: Box<dyn Engine>) -> Result<Self> {
-        let dir = std::path::absolute(data_dir)
-            .map_err(|error| Error::io(error, format!("cannot use the data directory {}", data_dir.display())))?;
         Ok(Self {
-            dir,
+            dir: absolute(data_dir)?,
             engine,
             catalog: OnceCell::new(),
             over_quota: Arc::default(),
@@ -171,6 +171,16 @@ impl Embedded {
         reconcile::resume_pending(&change)?;
         Ok(change)
     }
+}
+
+/// Where the links to primaries are.
+fn links_dir(data_dir: &Path) -> PathBuf {
+    data_dir.join("databases")
+}
+
+fn absolute(data_dir: &Path) -> Result<PathBuf> {
+    std::path::absolute(data_dir)
+        .map_err(|error| Error::io(error, format!("cannot use the data directory {}", data_dir.display())))
 }
 
 #[cfg(test)]

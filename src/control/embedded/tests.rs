@@ -75,6 +75,15 @@ impl Engine for Dying {
     fn url(&self, at: &Site) -> String {
         self.engine.url(at)
     }
+    fn stable_url(&self, at: &Site) -> String {
+        self.engine.stable_url(at)
+    }
+    fn is_linked(&self, at: &Site) -> bool {
+        self.engine.is_linked(at)
+    }
+    fn link(&self, at: &Site) -> Result<()> {
+        self.through(|engine| engine.link(at))
+    }
     fn path(&self, at: &Site) -> PathBuf {
         self.engine.path(at)
     }
@@ -245,7 +254,7 @@ fn killed_at_any_change_of_any_operation() {
             world(&Embedded::open(&dir).unwrap());
             let moments = Arc::new(AtomicU32::new(moment));
             let engine = Box::new(Dying {
-                engine: FileEngine::default(),
+                engine: FileEngine::with_links(dir.join("databases")),
                 moments: moments.clone(),
             });
             let plane = Embedded {
@@ -302,7 +311,7 @@ fn a_write_between_a_kill_and_the_next_command_survives_a_promotion() {
         let file = first.get_database(&db("app")).unwrap().url;
         drop(first);
         let engine = Box::new(Dying {
-            engine: FileEngine::default(),
+            engine: FileEngine::with_links(dir.path().join("databases")),
             moments: Arc::new(AtomicU32::new(moment)),
         });
         let plane = Embedded {
@@ -383,6 +392,7 @@ fn file_that_is_no_database_in_the_place_of_a_primary_is_told_and_never_used() {
         world(&plane);
         plane.sync_database(&db("app"), None).unwrap();
         let path = PathBuf::from(plane.get_database(&db("app")).unwrap().url.trim_start_matches("file:"));
+        let path = path.canonicalize().unwrap();
         for companion in ["-wal", "-shm"] {
             let _ = std::fs::remove_file(disk::with_suffix(&path, companion));
         }

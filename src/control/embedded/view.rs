@@ -125,7 +125,7 @@ impl<'a> View<'a> {
     pub fn assemble(&self, row: DatabaseRow, replicas: impl IntoIterator<Item = LocationCode>) -> Database {
         let site = self.site(&row.primary, &row);
         Database {
-            url: DatabaseUrl::of_engine(self.plane.engine.url(&site)),
+            url: DatabaseUrl::of_engine(self.plane.engine.stable_url(&site)),
             size_bytes: self.plane.engine.size(&site),
             // What is not made yet is not missing.
             state: match (row.origin, self.plane.engine.examine(&site)) {

@@ -8,10 +8,11 @@
 //! ```
 
 use super::{Engines, Shared, new_id};
-use crate::control::files::{SQLITE_HEADER, hex, sha256};
+use crate::control::files::{hex, sha256};
 use crate::engine::file::child as work;
 use crate::engine::{child, disk};
 use crate::error::{Code, Error, Result};
+use crate::sqlite_header;
 use crate::sync::lock;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -385,14 +386,14 @@ impl Shared {
         }
         let mut head = Vec::new();
         File::open(&data)
-            .and_then(|file| file.take(SQLITE_HEADER.len() as u64).read_to_end(&mut head))
+            .and_then(|file| file.take(sqlite_header::MAGIC.len() as u64).read_to_end(&mut head))
             .map_err(unreadable)?;
         if head.is_empty() {
             return Err(Error::new(Code::InvalidFile, "the uploaded file is empty")
                 .hint("upload a SQLite file, or a dump in SQL; a new database needs neither"));
         }
         let named = |error: Error| about_upload(error, &[&data, to]);
-        if head == SQLITE_HEADER {
+        if head == sqlite_header::MAGIC {
             self.check_schema(&data).map_err(named)?;
             // The upload keeps it until it is a database: what cannot be made now can be later.
             std::fs::hard_link(&data, to)

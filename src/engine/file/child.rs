@@ -4,6 +4,7 @@
 use super::{copy, dump, sqlite, with_suffix};
 use crate::engine::disk;
 use crate::error::{Code, Error, Result};
+use crate::sqlite_header;
 use crate::sqltext::FIND_DAMAGE;
 use crate::sqltext::policy;
 use rusqlite::{Connection, OptionalExtension as _};
@@ -130,7 +131,9 @@ pub fn check_or_convert(seed: &Path, to: &Path) -> Result<bool> {
     let page_size: u32 = connection
         .query_row("PRAGMA page_size", [], |row| row.get(0))
         .map_err(|error| sqlite(seed, error))?;
-    if page_size == PAGE_SIZE {
+    let protected = sqlite_header::is_write_protected(seed)
+        .map_err(|error| Error::io(error, format!("cannot read {}", seed.display())))?;
+    if page_size == PAGE_SIZE && !protected {
         return Ok(false);
     }
     connection

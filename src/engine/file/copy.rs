@@ -5,6 +5,7 @@ use super::{COMPANIONS, changed_ns, file, position, sqlite, stat, unfinished, vi
 use crate::engine::disk::{self, with_suffix};
 use crate::engine::{Position, Site};
 use crate::error::{Code, Error, Result};
+use crate::sqlite_header;
 use jiff::Timestamp;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::config::DbConfig;
@@ -90,7 +91,13 @@ pub(super) fn backup(source: &Connection, from: &Path, to: &Path) -> Result<()> 
         ));
     }
     copy.close().map_err(|(_, error)| sqlite(to, error))?;
+    // A copy of a replica has its header.
+    sqlite_header::unprotect(to).map_err(|error| unwritable(error, to))?;
     disk::sync_file(to)
+}
+
+fn unwritable(error: std::io::Error, path: &Path) -> Error {
+    Error::io(error, format!("cannot write {}", path.display()))
 }
 
 /// Removes a file under construction and what SQLite kept beside it.
@@ -142,6 +149,10 @@ pub(super) fn replicate(held: Option<&Connection>, from: &Site, to: &Site) -> Re
         let _ = clear(&unfinished);
         return Err(error);
     }
+    // Modes stop nobody who is a superuser, as in a container; the header does.
+    sqlite_header::protect(&unfinished)
+        .and_then(|()| File::open(&unfinished)?.sync_all())
+        .map_err(|error| unwritable(error, &unfinished))?;
     disk::set_mode(&unfinished, disk::READ_ONLY)?;
     let Some(metadata) = stat(&unfinished)? else {
         return Err(Error::new(
@@ -156,6 +167,7 @@ pub(super) fn replicate(held: Option<&Connection>, from: &Site, to: &Site) -> Re
         size: metadata.len(),
         changed_ns: changed_ns(&metadata),
         header: Some(note::header(&unfinished)?),
+        write_protected: true,
     };
     let previous = match (stat(&target)?, note::read(to)?) {
         (Some(metadata), Some(note)) => note.current(to, &metadata)?.cloned(),
@@ -197,7 +209,7 @@ pub(super) fn check_seed(seed: &Path) -> Result<()> {
     };
     let mut header = [0; 100];
     let read = File::open(seed).and_then(|mut file| file.read_exact(&mut header));
-    if !metadata.is_file() || read.is_err() || !header.starts_with(b"SQLite format 3\0") {
+    if !metadata.is_file() || read.is_err() || !header.starts_with(sqlite_header::MAGIC) {
         return refuse("it is not a SQLite database");
     }
     let page = match u16::from_be_bytes([header[16], header[17]]) {
@@ -243,6 +255,7 @@ pub(super) fn adopt(seed: &Path, at: &Site) -> Result<()> {
 /// Puts a file that nobody else uses into WAL mode, makes it writable, and syncs it to disk.
 pub(super) fn make_primary(path: &Path) -> Result<()> {
     disk::set_mode(path, disk::PRIVATE)?;
+    sqlite_header::unprotect(path).map_err(|error| unwritable(error, path))?;
     let connection = open(path)?;
     connection
         .execute_batch("PRAGMA synchronous = OFF; PRAGMA journal_mode = WAL")

@@ -1,8 +1,9 @@
 //! Databases as plain SQLite files: an instance is `<dir>/<id>.db`.
 //!
 //! A primary is an ordinary file in WAL mode (0600) that any application may open. A replica is a consistent copy in
-//! rollback mode (0400), replaced as a whole by a rename, with a note beside it (`<id>.replica.json`, see `note`) saying
-//! whose copy it is and of which state. No note: a primary.
+//! rollback mode (0400) with a header that has SQLite refuse to write to it, replaced as a whole by a rename, with a note
+//! beside it (`<id>.replica.json`, see `note`) saying whose copy it is and of which state. No note: a primary. A link leads to
+//! the primary, wherever it is (see `link`).
 //!
 //! Rules against losing rows:
 //! 1. A file is replaced only if it is an unaltered copy. Whatever else is found is moved aside first, never overwritten.
@@ -16,6 +17,7 @@
 pub mod child;
 mod copy;
 mod dump;
+mod link;
 mod note;
 mod role;
 mod used;
@@ -25,6 +27,7 @@ pub(in crate::engine) use used::used_bytes;
 use super::disk::{self, with_suffix};
 use super::{Damage, Engine, Limits, Position, Role, Running, Site, Stray};
 use crate::error::{Code, Error, Result};
+use crate::sqlite_header;
 use rusqlite::{Connection, ErrorCode};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -37,9 +40,6 @@ use std::time::UNIX_EPOCH;
 /// location.
 const MARK: &str = ".torso-location";
 
-/// How a SQLite file begins.
-const MAGIC: &[u8; 16] = b"SQLite format 3\0";
-
 /// The suffix, after the id, of a copy under construction.
 const UNFINISHED: &str = "db.tmp";
 
@@ -49,7 +49,20 @@ const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
 /// The engine over files. Holds nothing but the primaries it was asked to hold.
 #[derive(Default)]
 pub struct FileEngine {
+    /// The directory of the links to primaries; none if databases have no URL but that of their primary's file.
+    links: Option<PathBuf>,
     held: RefCell<HashMap<PathBuf, Connection>>,
+}
+
+impl FileEngine {
+    /// An engine that gives each database a URL which stays when its primary moves: a link in the directory `links`.
+    #[must_use]
+    pub fn with_links(links: PathBuf) -> Self {
+        Self {
+            links: Some(links),
+            ..Self::default()
+        }
+    }
 }
 
 /// The database file of a site.
@@ -156,11 +169,31 @@ fn sqlite(path: &Path, error: rusqlite::Error) -> Error {
     described.caused_by(error)
 }
 
+/// The URL of a file. A path that is not UTF-8 cannot be written as a URL of text; its bytes are escaped one by one.
+fn file_url(path: &Path) -> String {
+    let mut url = String::with_capacity(path.as_os_str().len() + 8);
+    url.push_str("file:");
+    for &byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'/' | b'-' | b'.' | b'_' | b'~' => url.push(char::from(byte)),
+            b'\\' if cfg!(windows) => url.push('/'),
+            b':' if cfg!(windows) => url.push(':'),
+            _ => {
+                const HEX: &[u8; 16] = b"0123456789ABCDEF";
+                url.push('%');
+                url.push(char::from(HEX[usize::from(byte >> 4)]));
+                url.push(char::from(HEX[usize::from(byte & 15)]));
+            }
+        }
+    }
+    url
+}
+
 /// The first page of an empty database in WAL mode, as SQLite itself would write it: the header's fields by offset
 /// (sqlite.org/fileformat2.html), then an empty table leaf for the schema.
 fn empty_database() -> [u8; 4096] {
     let mut page = [0; 4096];
-    page[..16].copy_from_slice(b"SQLite format 3\0");
+    page[..16].copy_from_slice(sqlite_header::MAGIC);
     page[16..18].copy_from_slice(&4096_u16.to_be_bytes());
     // Write and read versions: WAL. No reserved bytes. The payload fractions are fixed.
     page[18..24].copy_from_slice(&[2, 2, 0, 64, 32, 32]);
@@ -245,10 +278,10 @@ impl Engine for FileEngine {
         if running.damage.is_some() || running.role != Role::Primary {
             return Ok(running.damage);
         }
-        let mut header = [0; MAGIC.len()];
+        let mut header = [0; sqlite_header::MAGIC.len()];
         let read = File::open(file(at)).and_then(|mut file| file.read_exact(&mut header));
         Ok(match read {
-            Ok(()) if header == *MAGIC => None,
+            Ok(()) if header == *sqlite_header::MAGIC => None,
             Ok(()) => Some(Damage::damaged("is not a SQLite database")),
             Err(error) => Some(Damage::damaged(format!("cannot be read: {error}"))),
         })
@@ -261,26 +294,22 @@ impl Engine for FileEngine {
     }
 
     fn url(&self, at: &Site) -> String {
-        let path = file(at);
-        // A path that is not UTF-8 cannot be written as a URL of text; its bytes are escaped one by one.
-        let mut url = String::with_capacity(path.as_os_str().len() + 8);
-        url.push_str("file:");
-        for &byte in path.as_os_str().as_encoded_bytes() {
-            match byte {
-                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'/' | b'-' | b'.' | b'_' | b'~' => {
-                    url.push(char::from(byte))
-                }
-                b'\\' if cfg!(windows) => url.push('/'),
-                b':' if cfg!(windows) => url.push(':'),
-                _ => {
-                    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-                    url.push('%');
-                    url.push(char::from(HEX[usize::from(byte >> 4)]));
-                    url.push(char::from(HEX[usize::from(byte & 15)]));
-                }
-            }
+        file_url(&file(at))
+    }
+
+    fn stable_url(&self, at: &Site) -> String {
+        match &self.links {
+            Some(links) if link::leads_to(links, at) => file_url(&link::path(links, at)),
+            _ => self.url(at),
         }
-        url
+    }
+
+    fn is_linked(&self, at: &Site) -> bool {
+        self.links.as_ref().is_none_or(|links| link::leads_to(links, at))
+    }
+
+    fn link(&self, at: &Site) -> Result<()> {
+        self.links.as_ref().map_or(Ok(()), |links| link::set(links, at))
     }
 
     fn path(&self, at: &Site) -> PathBuf {
@@ -400,6 +429,9 @@ impl Engine for FileEngine {
         for companion in COMPANIONS {
             all.push(with_suffix(&path, companion));
             all.push(with_suffix(&unfinished(at), companion));
+        }
+        if let Some(links) = &self.links {
+            link::remove(links, at)?;
         }
         // Somebody's directory in the place of the file goes if it is empty.
         let _ = std::fs::remove_dir(&path);

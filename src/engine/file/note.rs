@@ -27,6 +27,9 @@ pub(super) struct Copy {
     /// The changing part of the copy's header, in case the times differ because the files were moved to another disk.
     /// None if it could not be read safely.
     pub header: Option<String>,
+    /// Whether the copy's header has SQLite refuse to write to it. One that an earlier torso made is replaced.
+    #[serde(default)]
+    pub write_protected: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -97,6 +100,7 @@ impl Note {
                 size: 0,
                 changed_ns: 0,
                 header: None,
+                write_protected: false,
             },
             previous: None,
             rising: false,
@@ -134,7 +138,10 @@ impl Note {
         let copy = current.unwrap_or(&self.copy);
         Ok(Role::Replica {
             of: copy.of.clone(),
-            position: copy.position.clone(),
+            position: Position {
+                uncertain: copy.position.uncertain || !copy.write_protected,
+                ..copy.position.clone()
+            },
             synced_at: copy.synced_at,
             altered: current.is_none(),
         })

@@ -55,6 +55,8 @@ pub(super) fn demote(held: &Connection, from: &Site, to: &Site) -> Result<()> {
         size: metadata.len(),
         changed_ns: changed_ns(&metadata),
         header: None,
+        // The copy of the new primary that takes its place is.
+        write_protected: false,
     };
     note::write(
         from,
@@ -91,19 +93,24 @@ pub(super) fn promote(at: &Site) -> Result<()> {
     disk::sync_dir(&at.dir)
 }
 
-/// Renames an instance's file, with its log folded in, to a name that says when and why.
-pub(super) fn set_aside(at: &Site) -> Result<PathBuf> {
-    let path = file(at);
+/// A free name in a directory for a file of a database that is kept aside now.
+pub(super) fn aside_path(dir: &Path, id: &str) -> Result<PathBuf> {
     let stamp = Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
     let name = |number: u32| match number {
-        0 => at.dir.join(format!("{}.{ASIDE}{stamp}.db", at.id)),
-        _ => at.dir.join(format!("{}.{ASIDE}{stamp}-{number}.db", at.id)),
+        0 => dir.join(format!("{id}.{ASIDE}{stamp}.db")),
+        _ => dir.join(format!("{id}.{ASIDE}{stamp}-{number}.db")),
     };
     let mut number = 0;
     while stat(&name(number))?.is_some() {
         number += 1;
     }
-    let aside = name(number);
+    Ok(name(number))
+}
+
+/// Renames an instance's file, with its log folded in, to a name that says when and why.
+pub(super) fn set_aside(at: &Site) -> Result<PathBuf> {
+    let path = file(at);
+    let aside = aside_path(&at.dir, &at.id)?;
     disk::set_mode(&path, disk::PRIVATE)?;
     match fold(&path) {
         // It is not a database any more: its files are kept as they are.

@@ -164,6 +164,7 @@ fn an_altered_copy_is_not_overwritten() {
     let (engine, from, to) = primary(dir.path());
     engine.copy(&from, &to).unwrap();
     disk::set_mode(&file(&to), disk::PRIVATE).unwrap();
+    sqlite_header::unprotect(&file(&to)).unwrap();
     execute(&to, "INSERT INTO t VALUES (9)");
     assert!(matches!(role(&engine, &to), Role::Replica { altered: true, .. }));
     assert_eq!(engine.copy(&from, &to).unwrap_err().code(), Code::Diverged);
@@ -286,6 +287,141 @@ fn seeds_are_whole_and_move_once() {
     engine.adopt(&seed, &at).unwrap();
     assert!(!seed.exists());
     assert_eq!(count(&file(&at)), 2);
+}
+
+#[test]
+fn replica_takes_no_writes_whatever_its_mode_and_what_is_made_of_it_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, from, to) = primary(dir.path());
+    engine.copy(&from, &to).unwrap();
+    disk::set_mode(&file(&to), disk::PRIVATE).unwrap();
+    let refused = Connection::open(file(&to))
+        .unwrap()
+        .execute_batch("INSERT INTO t VALUES (2)");
+    assert!(refused.unwrap_err().to_string().contains("readonly"));
+    assert!(is_fresh(&engine, &from, &to));
+    let copy = dir.path().join("copy.db");
+    engine.snapshot(&to, &copy).unwrap();
+    Connection::open(&copy)
+        .unwrap()
+        .execute_batch("INSERT INTO t VALUES (2)")
+        .unwrap();
+    assert_eq!(count(&copy), 2);
+    // The file itself, given as a seed.
+    let (seed, at) = (dir.path().join("seed"), site(dir.path(), "syd"));
+    std::fs::copy(file(&to), &seed).unwrap();
+    engine.adopt(&seed, &at).unwrap();
+    execute(&at, "INSERT INTO t VALUES (2), (3)");
+    assert_eq!(count(&file(&at)), 3);
+}
+
+#[test]
+fn replica_of_an_earlier_torso_is_copied_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, from, to) = primary(dir.path());
+    engine.copy(&from, &to).unwrap();
+    let mut note = note::read(&to).unwrap().unwrap();
+    note.copy.write_protected = false;
+    note::write(&to, &note).unwrap();
+    assert!(!is_fresh(&engine, &from, &to));
+    assert!(matches!(role(&engine, &to), Role::Replica { altered: false, .. }));
+    engine.copy(&from, &to).unwrap();
+    assert!(is_fresh(&engine, &from, &to));
+}
+
+#[test]
+fn link_leads_to_the_primary_wherever_that_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let links = dir.path().join("databases");
+    let engine = FileEngine::with_links(links.clone());
+    let (from, to) = (site(dir.path(), "ams"), site(dir.path(), "lhr"));
+    engine.create(&from).unwrap();
+    assert_eq!(engine.stable_url(&from), engine.url(&from), "before there is a link");
+    engine.link(&from).unwrap();
+    let url = engine.stable_url(&from);
+    assert_ne!(url, engine.url(&from));
+    let held = std::fs::read_link(links.join(format!("{}.db", from.id))).unwrap();
+    assert!(held.is_relative(), "{}", held.display());
+    // A connection through the link and one to the file share log and locks.
+    let path = link::path(&links, &from);
+    let through = Connection::open(&path).unwrap();
+    through
+        .execute_batch("CREATE TABLE t (x); INSERT INTO t VALUES (1)")
+        .unwrap();
+    let direct = Connection::open(file(&from)).unwrap();
+    direct.busy_timeout(std::time::Duration::ZERO).unwrap();
+    assert_eq!(count(&file(&from)), 1);
+    through
+        .execute_batch("BEGIN IMMEDIATE; INSERT INTO t VALUES (2)")
+        .unwrap();
+    assert!(
+        direct.execute_batch("BEGIN IMMEDIATE").is_err(),
+        "the lock is not shared"
+    );
+    through.execute_batch("COMMIT").unwrap();
+    assert_eq!(std::fs::read_dir(&links).unwrap().count(), 1, "a log beside the link");
+    assert!(engine.hold(&from).is_err(), "in use through the link");
+    drop((through, direct));
+    engine.copy(&from, &to).unwrap();
+    engine.hand_over(&from, &to).unwrap();
+    engine.promote(&to).unwrap();
+    assert!(!engine.is_linked(&to));
+    engine.link(&to).unwrap();
+    engine.release(&from);
+    assert_eq!(engine.stable_url(&to), url);
+    Connection::open(&path)
+        .unwrap()
+        .execute_batch("INSERT INTO t VALUES (3)")
+        .unwrap();
+    assert_eq!(count(&file(&to)), 3);
+    // It goes with its primary, not with a replica.
+    engine.remove(&from).unwrap();
+    assert!(engine.is_linked(&to));
+    engine.remove(&to).unwrap();
+    assert!(!engine.is_linked(&to));
+    assert_eq!(std::fs::read_dir(&links).unwrap().count(), 0);
+}
+
+#[test]
+fn file_in_the_place_of_a_link_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let links = dir.path().join("databases");
+    let engine = FileEngine::with_links(links.clone());
+    let from = site(dir.path(), "ams");
+    engine.create(&from).unwrap();
+    std::fs::create_dir(&links).unwrap();
+    std::fs::write(link::path(&links, &from), "rows").unwrap();
+    engine.link(&from).unwrap();
+    assert!(engine.is_linked(&from));
+    let strays = engine.strays(&links, &|_| true).unwrap();
+    assert_eq!((strays.len(), strays[0].kept_aside), (1, true));
+    assert_eq!(std::fs::read(&strays[0].path).unwrap(), b"rows");
+}
+
+#[test]
+fn sqlite_reads_a_protected_file_and_refuses_to_write_to_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.db");
+    let run = |sql: &str| Connection::open(&path).unwrap().execute_batch(sql);
+    run("CREATE TABLE t (x); INSERT INTO t VALUES (1)").unwrap();
+    assert!(!sqlite_header::is_write_protected(&path).unwrap());
+    sqlite_header::unprotect(&path).unwrap();
+    sqlite_header::protect(&path).unwrap();
+    assert!(sqlite_header::is_write_protected(&path).unwrap());
+    for sql in [
+        "INSERT INTO t VALUES (2)",
+        "CREATE TABLE u (x)",
+        "PRAGMA user_version = 1",
+        "PRAGMA journal_mode = WAL",
+        "VACUUM",
+        "BEGIN IMMEDIATE",
+    ] {
+        let refused = run(sql).unwrap_err().to_string();
+        assert!(refused.contains("readonly"), "{sql}: {refused}");
+    }
+    run("SELECT x FROM t; PRAGMA integrity_check").unwrap();
+    sqlite_header::unprotect(&path).unwrap();
+    run("INSERT INTO t VALUES (2)").unwrap();
 }
 
 #[test]

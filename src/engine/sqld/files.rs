@@ -12,6 +12,7 @@
 use super::role::Place;
 use crate::engine::{Frame, Position, disk};
 use crate::error::{Code, Error, Result};
+use crate::sqlite_header;
 use std::fs::File;
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
@@ -27,8 +28,7 @@ pub(super) const INDEX: &str = "client_wal_index";
 const LOG_HEADER: usize = 64;
 const LOG_FRAME: u64 = 4096 + 24;
 
-/// How a SQLite database begins, and the bytes of its header.
-const MAGIC: &[u8] = b"SQLite format 3\0";
+/// The bytes of a SQLite database's header.
 const HEADER: usize = 100;
 
 const SENTINEL: &str = ".sentinel";
@@ -196,7 +196,7 @@ pub(super) fn has_database_header(path: &Path) -> Option<bool> {
                 Some(size) => u64::from(size),
                 None => 0,
             };
-            Some(header.starts_with(MAGIC) && page >= 512 && length % page == 0)
+            Some(header.starts_with(sqlite_header::MAGIC) && page >= 512 && length % page == 0)
         }
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => None,
         Err(_) => Some(false),

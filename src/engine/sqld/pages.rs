@@ -6,6 +6,7 @@
 
 use super::files;
 use crate::engine::Damage;
+use crate::sqlite_header;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{ErrorKind, Result};
@@ -15,8 +16,6 @@ use std::path::Path;
 /// The only page size of libSQL server.
 pub(super) const PAGE: usize = 4096;
 const PAGE_BYTES: u64 = 4096;
-
-const MAGIC: &[u8] = b"SQLite format 3\0";
 
 /// Bytes of the write-ahead log's header, and of each frame's.
 const WAL_HEADER: u64 = 32;
@@ -108,7 +107,7 @@ impl Pages {
         let mut header = [0; 100];
         data.read_exact_at(&mut header, 0)
             .map_err(|_| Damage::damaged("is not a SQLite database"))?;
-        if !header.starts_with(MAGIC) {
+        if !header.starts_with(sqlite_header::MAGIC) {
             return Err(Damage::damaged("is not a SQLite database"));
         }
         if usize::from(u16::from_be_bytes([header[16], header[17]])) != PAGE {

@@ -9,6 +9,7 @@ use super::pages::{Agreement, Pages};
 use super::records;
 use super::role::{self, Place};
 use crate::engine::{Damage, disk};
+use crate::sqlite_header;
 use crate::sync::lock;
 use std::collections::HashMap;
 use std::fs::Metadata;
@@ -172,7 +173,7 @@ fn find_damage(path: &Path, data: &std::io::Result<File>, before: Option<&Seen>)
     }
     let mut header = [0; 100];
     let read = std::fs::File::open(path).and_then(|file| file.read_exact_at(&mut header, 0));
-    if read.is_err() || !header.starts_with(b"SQLite format 3\0") {
+    if read.is_err() || !header.starts_with(sqlite_header::MAGIC) {
         return Some(Damage::damaged("is not a SQLite database any more"));
     }
     // With automatic vacuum a database becomes smaller when rows are deleted.

@@ -12,11 +12,12 @@ use super::http::Failed;
 use super::{Client, about, is_unsupported, wire};
 use crate::control::DatabaseOperations as _;
 use crate::control::Progress;
-use crate::control::files::{SQLITE_HEADER, sha256};
+use crate::control::files::sha256;
 use crate::control::names::TokenId;
 use crate::control::routes;
 use crate::control::types::{CreateDatabase, Database};
 use crate::error::{Code, Error, Result};
+use crate::sqlite_header;
 use note::UploadNote;
 use serde::Deserialize;
 use serde_json::json;
@@ -62,13 +63,13 @@ impl Client {
         let mut file = File::open(path).map_err(|error| cannot_read(path, error))?;
         let size = file.metadata().map_err(|error| cannot_read(path, error))?.len();
         // Checked here because a server would take anything else for a dump.
-        let mut header = Vec::with_capacity(SQLITE_HEADER.len());
+        let mut header = Vec::with_capacity(sqlite_header::MAGIC.len());
         (&file)
-            .take(SQLITE_HEADER.len() as u64)
+            .take(sqlite_header::MAGIC.len() as u64)
             .read_to_end(&mut header)
             .and_then(|_| file.rewind())
             .map_err(|error| cannot_read(path, error))?;
-        if header != SQLITE_HEADER {
+        if header != sqlite_header::MAGIC {
             return Err(Error::new(
                 Code::InvalidFile,
                 format!("{} is not a SQLite database", path.display()),

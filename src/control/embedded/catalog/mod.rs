@@ -14,6 +14,7 @@ const KIND: Kind = Kind {
     migrations: &[
         include_str!("../migrations/0001.sql"),
         include_str!("../migrations/0002.sql"),
+        include_str!("../migrations/0003.sql"),
     ],
 };
 

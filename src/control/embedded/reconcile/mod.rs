@@ -61,6 +61,8 @@ pub struct World {
     pub at: BTreeMap<LocationCode, Have>,
     /// The limits in force on the wanted primary, if the engine enforces any.
     pub limits: Option<Limits>,
+    /// Whether the database's URL leads to the wanted primary.
+    pub linked: bool,
 }
 
 /// One call of the engine.
@@ -70,6 +72,7 @@ pub enum Step {
     Start { at: LocationCode },
     Configure { at: LocationCode, limits: Limits },
     Adopt { at: LocationCode },
+    Link { at: LocationCode },
     SetAside { at: LocationCode },
     HandOver { from: LocationCode, to: LocationCode },
     Promote { at: LocationCode },
@@ -87,6 +90,7 @@ impl Step {
             | Self::Start { at }
             | Self::Configure { at, .. }
             | Self::Adopt { at }
+            | Self::Link { at }
             | Self::SetAside { at }
             | Self::Promote { at }
             | Self::ServeAlone { at }
@@ -119,6 +123,11 @@ pub fn plan(want: Option<&Want>, doomed: &BTreeSet<LocationCode>, have: &World) 
         }
         return steps;
     };
+    if !have.linked {
+        steps.push(Step::Link {
+            at: want.primary.clone(),
+        });
+    }
     let enforced = have
         .limits
         .clone()
@@ -256,6 +265,7 @@ fn observe(
         seed: view.plane.seed(id).exists(),
         at: BTreeMap::new(),
         limits: None,
+        linked: row.is_none_or(|row| view.plane.engine.is_linked(&site(view, id, Some(row), &row.primary))),
     };
     let mut primaries: BTreeMap<String, Position> = BTreeMap::new();
     let mut replicas: Vec<(LocationCode, String, Position)> = Vec::new();
@@ -425,6 +435,7 @@ fn take_one(
         Step::Start { at } => engine.start(&site(at)),
         Step::Configure { at, limits } => engine.configure(&site(at), limits),
         Step::Adopt { at } => engine.adopt(&view.plane.seed(id), &site(at)),
+        Step::Link { at } => engine.link(&site(at)),
         Step::SetAside { at } => {
             let path = engine.set_aside(&site(at))?;
             report.kept_aside.push((at.clone(), path));

@@ -25,10 +25,12 @@ struct Model {
     limits: Option<Limits>,
     aside: Vec<BTreeSet<u32>>,
     dropped: BTreeSet<LocationCode>,
+    /// Where the database's URL leads.
+    link: Option<LocationCode>,
 }
 
 impl Model {
-    fn world(&self) -> World {
+    fn world(&self, want: Option<&Want>) -> World {
         let at = self
             .at
             .iter()
@@ -37,6 +39,7 @@ impl Model {
         World {
             seed: self.seed.is_some(),
             limits: self.limits.clone(),
+            linked: want.is_none_or(|want| self.link.as_ref() == Some(&want.primary)),
             at,
         }
     }
@@ -66,6 +69,10 @@ impl Model {
                 if !self.at.contains_key(at) {
                     self.file(at, Have::Primary, seed);
                 }
+            }
+            Step::Link { at } => {
+                assert_eq!(self.at[at].have, Have::Primary, "links to what is no primary");
+                self.link = Some(at.clone());
             }
             Step::SetAside { at } => {
                 let file = self.at.remove(at).expect("a file to set aside");
@@ -189,7 +196,7 @@ fn doomed() -> impl Strategy<Value = BTreeSet<LocationCode>> {
 /// Plans and takes steps until the plan is empty.
 fn settle(model: &mut Model, want: Option<&Want>, doomed: &BTreeSet<LocationCode>) {
     for _ in 0..3 {
-        let steps = plan(want, &left(doomed, model), &model.world());
+        let steps = plan(want, &left(doomed, model), &model.world(want));
         if steps.is_empty() {
             return;
         }
@@ -197,13 +204,13 @@ fn settle(model: &mut Model, want: Option<&Want>, doomed: &BTreeSet<LocationCode
     }
     panic!(
         "does not come to rest: {:?}",
-        plan(want, &left(doomed, model), &model.world())
+        plan(want, &left(doomed, model), &model.world(want))
     );
 }
 
 /// Whether anything can be made a primary where one is wanted.
 fn can_stand(want: &Want, doomed: &BTreeSet<LocationCode>, model: &Model) -> bool {
-    !plan(Some(want), doomed, &model.world()).is_empty()
+    !plan(Some(want), doomed, &model.world(Some(want))).is_empty()
         || model
             .at
             .get(&want.primary)
@@ -212,6 +219,7 @@ fn can_stand(want: &Want, doomed: &BTreeSet<LocationCode>, model: &Model) -> boo
 
 fn assert_as_wanted(want: &Want, model: &Model) {
     assert_eq!(model.at[&want.primary].have, Have::Primary);
+    assert_eq!(model.link.as_ref(), Some(&want.primary));
     assert_eq!(*model.limits.as_ref().unwrap_or(&want.limits), want.limits);
     for at in &want.replicas {
         let of = want.primary.as_str().to_owned();
@@ -234,13 +242,13 @@ proptest! {
                 prop_assert!(!model.at.contains_key(at));
             }
         }
-        prop_assert!(plan(Some(&want), &left(&doomed, &model), &model.world()).is_empty());
+        prop_assert!(plan(Some(&want), &left(&doomed, &model), &model.world(Some(&want))).is_empty());
     }
 
     #[test]
     fn heals_after_a_crash_at_any_step(want in want(), start in model(), doomed in doomed()) {
         let can = can_stand(&want, &doomed, &start);
-        let steps = plan(Some(&want), &doomed, &start.world());
+        let steps = plan(Some(&want), &doomed, &start.world(Some(&want)));
         for cut in 0..steps.len() {
             let mut model = start.clone();
             steps[..cut].iter().for_each(|step| model.take(step));
@@ -290,7 +298,7 @@ proptest! {
 
     #[test]
     fn what_cannot_be_seen_is_left_alone(want in want(), start in model(), doomed in doomed(), away in 0..4_usize) {
-        let mut world = start.world();
+        let mut world = start.world(Some(&want));
         world.at.insert(code(away), Have::Unknown);
         for step in plan(Some(&want), &doomed, &world) {
             let touched = match &step {
@@ -304,10 +312,10 @@ proptest! {
 }
 
 fn settle_destroyed(model: &mut Model, doomed: &BTreeSet<LocationCode>) {
-    for step in plan(None, &left(doomed, model), &model.world()) {
+    for step in plan(None, &left(doomed, model), &model.world(None)) {
         model.take(&step);
     }
-    assert!(plan(None, &left(doomed, model), &model.world()).is_empty());
+    assert!(plan(None, &left(doomed, model), &model.world(None)).is_empty());
 }
 
 #[test]
@@ -325,6 +333,7 @@ fn a_missing_primary_is_not_replaced_by_an_empty_one() {
     let world = World {
         seed: false,
         limits: None,
+        linked: false,
         at: [(code(1), replica)].into(),
     };
     assert_eq!(plan(Some(&want), &BTreeSet::new(), &world), []);
@@ -346,6 +355,7 @@ fn a_promotion_hands_over_raises_and_copies_back() {
     let world = World {
         seed: false,
         limits: None,
+        linked: false,
         at: [(code(0), Have::Primary), (code(1), replica)].into(),
     };
     let expected = [
@@ -354,6 +364,7 @@ fn a_promotion_hands_over_raises_and_copies_back() {
             to: code(1),
         },
         Step::Promote { at: code(1) },
+        Step::Link { at: code(1) },
         Step::Copy {
             from: code(1),
             to: code(0),
