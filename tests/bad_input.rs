@@ -61,9 +61,12 @@ fn csv_in_another_encoding() {
     let world = world();
     let file = world.write("latin.csv", b"name,n\nM\xfcller,1\n");
     refused(&world, &file, &CSV, "invalid_csv", &[":2", "UTF-8"]);
-    let utf16: Vec<u8> = "\u{feff}a,b\n1,2\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let mut utf16: Vec<u8> = "\u{feff}a,b\n1,2\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    utf16.push(b'3');
     let file = world.write("utf16.csv", utf16);
-    refused(&world, &file, &CSV, "invalid_csv", &["UTF-16", "iconv"]);
+    refused(&world, &file, &CSV, "invalid_file", &["UTF-16", "damaged"]);
+    let file = world.write("cut.csv", b"\x1f\x8b\x08\x00rest");
+    refused(&world, &file, &CSV, "invalid_file", &["gzip", "damaged"]);
 }
 
 /// A mark of byte order is what spreadsheets write: it is not part of the first column's name.

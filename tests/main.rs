@@ -11,6 +11,7 @@ mod disk;
 #[cfg(unix)]
 mod docs;
 mod engine_sqld;
+mod environment;
 mod exit_codes;
 mod foreign_content;
 #[cfg(unix)]
@@ -20,6 +21,7 @@ mod help;
 mod hosted;
 mod hostile_names;
 mod house;
+mod import;
 mod in_use;
 mod layering;
 mod parallel;

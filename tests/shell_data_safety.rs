@@ -428,7 +428,7 @@ fn import_tells_what_a_file_is_and_refuses_what_it_cannot_read() {
     }
     for (bytes, what) in [
         (&b"\x1f\x8b\x08\x00rest"[..], "gzip"),
-        (b"\xff\xfei\0d\0", "UTF-16"),
+        (b"\xff\xfei\0d", "UTF-16"),
         (b"PK\x03\x04", "ZIP"),
         (b"id\0name", "NUL"),
     ] {

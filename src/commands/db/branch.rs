@@ -25,5 +25,5 @@ pub(crate) struct Args {
 }
 
 pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
-    create::make(ctx, Some(args.target), &args.wanted, &Source::branch(args.source))
+    create::make_and_show(ctx, Some(args.target), &args.wanted, &Source::branch(args.source))
 }

@@ -45,7 +45,7 @@ pub(crate) struct Wanted {
     size_limit: Option<Size>,
     /// Succeed if the database exists already
     #[arg(long)]
-    if_not_exists: bool,
+    pub if_not_exists: bool,
     #[command(flatten)]
     wait: Wait,
     #[command(flatten)]
@@ -79,19 +79,84 @@ struct Created {
     imported: Option<Imported>,
 }
 
-pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
-    make(ctx, args.name, &args.wanted, &args.source)
+/// What became of a database that was wanted.
+pub(super) struct Made {
+    pub database: Database,
+    /// False when it was there already.
+    pub created: bool,
+    /// Why it is where it is; none when it was there already.
+    pub choice: Option<place::Choice>,
+    /// What became of a table.
+    pub imported: Option<Imported>,
 }
 
-/// Makes a database, or says what would be made, or finds it there already.
-pub(super) fn make(ctx: &Context, name: Option<DatabaseName>, wanted: &Wanted, source: &Source) -> Result<()> {
+pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
+    make_and_show(ctx, args.name, &args.wanted, &args.source)
+}
+
+/// Makes a database and answers with it.
+pub(super) fn make_and_show(ctx: &Context, name: Option<DatabaseName>, wanted: &Wanted, source: &Source) -> Result<()> {
+    let Some(made) = make(ctx, name, wanted, source)? else {
+        return Ok(());
+    };
+    let (name, sentence) = (made.database.name.clone(), made.sentence());
+    let (location_source, location_reason) = made.choice.map(|choice| (choice.source, choice.reason)).unzip();
+    let created = Created {
+        database: made.database,
+        created: made.created,
+        location_source,
+        location_reason,
+        imported: made.imported,
+    };
+    ctx.ui.show(&Done::new(created, name, sentence))
+}
+
+/// How many rows were imported, in words.
+pub(super) fn counted_rows(imported: &Imported) -> String {
+    answers::counted(usize::try_from(imported.rows).unwrap_or(usize::MAX), "row")
+}
+
+impl Made {
+    /// One that was there already.
+    pub fn there_already(database: Database) -> Self {
+        Self {
+            database,
+            created: false,
+            choice: None,
+            imported: None,
+        }
+    }
+
+    /// For people.
+    pub fn sentence(&self) -> String {
+        let Self { database, imported, .. } = self;
+        if !self.created {
+            return format!("Database {} exists already at {}.", database.name, database.primary);
+        }
+        let with = imported.as_ref().map_or(String::new(), |imported| {
+            format!(", with {} in table {}", counted_rows(imported), imported.table)
+        });
+        format!(
+            "Created database {} at {} in group {}{with}.",
+            database.name, database.primary, database.group
+        )
+    }
+}
+
+/// Makes a database, or finds it there already. None where it only says what would be made.
+pub(super) fn make(
+    ctx: &Context,
+    name: Option<DatabaseName>,
+    wanted: &Wanted,
+    source: &Source,
+) -> Result<Option<Made>> {
     let plane = ctx.control()?;
     // Looked at before a long import, not only after it.
     if let Some(name) = &name
         && let Some(database) = existing(ctx, name)?
     {
         return if wanted.if_not_exists {
-            there_already(ctx, database)
+            Ok(Some(Made::there_already(database)))
         } else {
             Err(exists(name))
         };
@@ -123,7 +188,7 @@ pub(super) fn make(ctx: &Context, name: Option<DatabaseName>, wanted: &Wanted, s
             choice.location, choice.reason
         )];
         steps.extend(source.described());
-        return answers::plan(ctx, steps);
+        return answers::plan(ctx, steps).map(|()| None);
     }
     let built = source.build(ctx)?;
     let request = CreateDatabase {
@@ -143,28 +208,17 @@ pub(super) fn make(ctx: &Context, name: Option<DatabaseName>, wanted: &Wanted, s
         Ok(database) => database,
         // Another process was faster.
         Err(error) if error.code() == Code::DatabaseExists && wanted.if_not_exists => {
-            return there_already(ctx, plane.get_database(&request.name)?);
+            return Ok(Some(Made::there_already(plane.get_database(&request.name)?)));
         }
         Err(error) => return Err(error),
     };
     choice.tell(ctx);
-    let mut sentence = format!(
-        "Created database {} at {} in group {}",
-        database.name, database.primary, database.group
-    );
-    if let Some(imported) = &built.imported {
-        sentence.push_str(&format!(", with {} rows in table {}", imported.rows, imported.table));
-    }
-    sentence.push('.');
-    let name = database.name.clone();
-    let created = Created {
+    Ok(Some(Made {
         database,
         created: true,
-        location_source: Some(choice.source),
-        location_reason: Some(choice.reason),
+        choice: Some(choice),
         imported: built.imported,
-    };
-    ctx.ui.show(&Done::new(created, name, sentence))
+    }))
 }
 
 /// The database of that name, if there is one.
@@ -179,17 +233,4 @@ pub(super) fn existing(ctx: &Context, name: &DatabaseName) -> Result<Option<Data
 fn exists(name: &DatabaseName) -> Error {
     Error::new(Code::DatabaseExists, format!("database {name} exists already"))
         .hint("choose another name, or add --if-not-exists")
-}
-
-fn there_already(ctx: &Context, database: Database) -> Result<()> {
-    let sentence = format!("Database {} exists already at {}.", database.name, database.primary);
-    let name = database.name.clone();
-    let created = Created {
-        database,
-        created: false,
-        location_source: None,
-        location_reason: None,
-        imported: None,
-    };
-    ctx.ui.show(&Done::new(created, name, sentence))
 }

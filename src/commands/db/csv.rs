@@ -1,8 +1,9 @@
 //! CSV tables into databases: which table, which separator, and what to say about it. Reading and checking is
 //! `shell::import::strict`'s.
 
+use super::input::Input;
 use super::seed::not_interrupted;
-use super::sniff::{Kind, Sample, open_input};
+use super::sniff::{Kind, Sample};
 use crate::context::Context;
 use crate::error::{Code, Error, Result};
 use crate::shell::import::{self, strict};
@@ -12,7 +13,6 @@ use crate::sql::query;
 use crate::sql::{Flow, Session};
 use crate::sqltext::quote::{identifier, literal};
 use serde::Serialize;
-use std::path::Path;
 
 /// How a CSV file is read.
 ///
@@ -29,6 +29,12 @@ pub(crate) struct Form {
     /// Text that stands for NULL, unless in quotes
     #[arg(long, visible_alias = "null", hide_short_help = true, value_name = "TEXT")]
     csv_null: Option<String>,
+    /// Only these columns, by name; town=city renames one
+    #[arg(long, visible_alias = "columns", hide_short_help = true, value_name = "LIST")]
+    csv_columns: Option<strict::ColumnList>,
+    /// Types of a new table's columns: a list, or NAME=TYPE
+    #[arg(long, visible_alias = "types", hide_short_help = true, value_name = "LIST")]
+    csv_types: Option<strict::TypeList>,
 }
 
 /// A separator of columns.
@@ -51,22 +57,59 @@ impl std::str::FromStr for Separator {
 }
 
 impl Form {
-    /// A table's name means nothing without a table.
+    /// The options that say how a file is read, other than its table.
+    fn options(&self) -> Vec<&'static str> {
+        let all = [
+            ("--csv-separator", self.csv_separator.is_some()),
+            ("--csv-null", self.csv_null.is_some()),
+            ("--csv-columns", self.csv_columns.is_some()),
+            ("--csv-types", self.csv_types.is_some()),
+        ];
+        all.into_iter()
+            .filter(|(_, given)| *given)
+            .map(|(name, _)| name)
+            .collect()
+    }
+
+    /// What is said of a CSV file means nothing without one.
     pub fn refuse_without_csv(&self) -> Result<()> {
-        if self.csv_table_name.is_none() {
-            return Ok(());
+        let table = self.csv_table_name.as_ref().map(|_| "--csv-table-name");
+        match table.into_iter().chain(self.options()).next() {
+            None => Ok(()),
+            Some(option) => Err(Error::new(
+                Code::Usage,
+                format!("{option} is for a CSV file, and there is none to import"),
+            )
+            .hint("leave it out, or give a CSV file")),
         }
-        Err(Error::new(Code::Usage, "a table is named, but there is no CSV file to import").hint("add --from-csv PATH"))
+    }
+
+    /// Values in JSON have types and names of their own.
+    fn refuse_for_json(&self, input: &Input) -> Result<()> {
+        match self.options().first() {
+            None => Ok(()),
+            Some(option) => Err(Error::new(
+                Code::Usage,
+                format!("{option} is for CSV, and {} is JSON", input.given().display()),
+            )
+            .hint("leave it out")),
+        }
     }
 
     /// The table for a file's rows: the one named, else the file's own name without its extension.
-    fn table(&self, path: &Path) -> Result<String> {
-        let table = match &self.csv_table_name {
-            Some(name) => name.clone(),
-            None => path
+    fn table(&self, input: &Input) -> Result<String> {
+        let table = match (&self.csv_table_name, input.name()) {
+            (Some(name), _) => name.clone(),
+            (None, Some(path)) => path
                 .file_stem()
                 .map(|stem| stem.to_string_lossy().into_owned())
                 .unwrap_or_default(),
+            (None, None) => {
+                return Err(
+                    Error::new(Code::Usage, "what comes from standard input has no name for its table")
+                        .hint("name one with --csv-table-name"),
+                );
+            }
         };
         let refuse = |why: &str| {
             Err(
@@ -109,15 +152,20 @@ pub(crate) struct Column {
 }
 
 /// Imports a file into a table, new or there already, in one transaction.
-pub(super) fn import(ctx: &Context, path: &Path, form: &Form, session: &mut dyn Session) -> Result<Imported> {
-    let table = form.table(path)?;
-    let sample = Sample::of(path, open_input(path)?.0)?;
-    sample.check(path, Code::InvalidCsv)?;
-    if sample.kind(path)? == Kind::Json {
-        return import_json(path, table, session);
+pub(super) fn import(ctx: &Context, input: &Input, form: &Form, session: &mut dyn Session) -> Result<Imported> {
+    let table = form.table(input)?;
+    let sample = Sample::of(input)?;
+    sample.check(input.given(), Code::InvalidCsv)?;
+    if sample.kind(input.given())? == Kind::Json {
+        form.refuse_for_json(input)?;
+        return import_json(input, table, session);
     }
-    let mut file = strict::open(path)?;
-    let name = path.to_string_lossy();
+    let mut file = strict::open(input.path())?;
+    let name = input.given().to_string_lossy();
+    let selection = strict::Selection {
+        columns: form.csv_columns.clone(),
+        types: form.csv_types.clone(),
+    };
     let separator = form
         .csv_separator
         .map_or_else(|| sample.separator(), |separator| separator.0);
@@ -131,6 +179,7 @@ pub(super) fn import(ctx: &Context, path: &Path, form: &Form, session: &mut dyn 
             separator,
             row_end: sample.row_end(),
             null: form.csv_null.as_deref(),
+            selection: &selection,
             progress: &mut |done, all| {
                 bar.at(done, all);
                 if not_interrupted().is_err() {
@@ -149,6 +198,7 @@ pub(super) fn import(ctx: &Context, path: &Path, form: &Form, session: &mut dyn 
         ));
     }
     if report.columns.len() == 1
+        && form.csv_columns.is_none()
         && let Some(separator) = sample.suspected_separator()
     {
         ctx.ui.warn(format!(
@@ -162,24 +212,22 @@ pub(super) fn import(ctx: &Context, path: &Path, form: &Form, session: &mut dyn 
         columns: report
             .columns
             .into_iter()
-            .map(|(name, kind): (String, strict::Kind)| Column {
-                name,
-                kind: kind.name().to_owned(),
-            })
+            .map(|(name, kind)| Column { name, kind })
             .collect(),
     })
 }
 
 /// Imports objects of JSON into a table, new or there already, all or none.
-fn import_json(path: &Path, table: String, session: &mut dyn Session) -> Result<Imported> {
+fn import_json(input: &Input, table: String, session: &mut dyn Session) -> Result<Imported> {
     let count = format!("SELECT count(*) FROM {}", identifier(&table));
     let before = query::number(session, &count).ok();
     // An absolute path is never taken for an option or a program.
-    let file =
-        std::path::absolute(path).map_err(|error| Error::io(error, format!("cannot read {}", path.display())))?;
-    let words = ["--json".to_owned(), file.to_string_lossy().into_owned(), table.clone()];
+    let given = input.given().to_string_lossy();
+    let file = std::path::absolute(input.path()).map_err(|error| Error::io(error, format!("cannot read {given}")))?;
+    let file = file.to_string_lossy().into_owned();
+    let words = ["--json".to_owned(), file.clone(), table.clone()];
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let refused = |why: String| Error::new(Code::InvalidFile, why.trim().to_owned());
+    let refused = |why: String| Error::new(Code::InvalidFile, why.trim().replace(&file, &given));
     let options = import::Options::parse(&words, &Style::default()).map_err(|refusal| match refusal {
         import::Refusal::Usage(why) => refused(why),
         import::Refusal::Message(why) => refused(why.to_owned()),

@@ -1,13 +1,16 @@
 //! `torso db import`: a file into a new database, or a CSV table into one that is there.
 
-use super::csv::{self, Imported};
+use super::create::Made;
+use super::csv;
+use super::input::Input;
 use super::seed::Source;
 use super::sniff::Kind;
 use super::{create, reach, refresh_replicas};
 use crate::commands::answers::{self, Done};
-use crate::commands::complete;
+use crate::commands::{complete, place};
 use crate::context::Context;
 use crate::control::names::DatabaseName;
+use crate::control::types::Database;
 use crate::error::{Code, Error, Result};
 use crate::shell::interrupt;
 use crate::sql;
@@ -17,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 /// Import a SQLite file, a dump, a CSV table or JSON
 ///
-/// torso detects the file type from content and extension. It creates the database if there is none of that name. A CSV
+/// torso detects the file type from content and extension, and decodes gzip and UTF-16. It creates the database if there is none of that name. A CSV
 /// table can also go into an existing database: in one transaction, and replicas are updated.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -25,7 +28,7 @@ use std::path::{Path, PathBuf};
   torso db import airports.csv app
   torso db import planes.csv app --table aircraft")]
 pub(crate) struct Args {
-    /// File to import
+    /// File to import; - is stdin
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Name of the database [default: the file's name]
@@ -37,24 +40,65 @@ pub(crate) struct Args {
     wanted: create::Wanted,
 }
 
-/// The answer of an import into a database that was there.
+/// The answer, whatever was imported into whichever database.
 #[derive(Serialize)]
-struct Grown {
+struct Answer {
     database: DatabaseName,
+    /// Whether the database is new.
     created: bool,
+    /// The table that was filled; none of a SQLite file or a script, and where nothing was imported.
+    table: Option<String>,
+    rows: Option<u64>,
+    table_created: Option<bool>,
+    columns: Option<Vec<csv::Column>>,
+    location_source: Option<place::Source>,
+    location_reason: Option<String>,
     #[serde(flatten)]
-    imported: Imported,
+    details: Database,
+}
+
+impl Answer {
+    fn of(made: Made) -> Self {
+        let (location_source, location_reason) = made.choice.map(|choice| (choice.source, choice.reason)).unzip();
+        let mut answer = Self {
+            database: made.database.name.clone(),
+            created: made.created,
+            table: None,
+            rows: None,
+            table_created: None,
+            columns: None,
+            location_source,
+            location_reason,
+            details: made.database,
+        };
+        if let Some(imported) = made.imported {
+            answer.table = Some(imported.table);
+            answer.rows = Some(imported.rows);
+            answer.table_created = Some(imported.table_created);
+            answer.columns = Some(imported.columns);
+        }
+        answer
+    }
 }
 
 pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
-    let kind = Kind::of(&args.file)?;
     let name = match args.name {
         Some(name) => name,
         None => name_of(&args.file)?,
     };
+    if args.wanted.if_not_exists
+        && let Some(database) = create::existing(ctx, &name)?
+    {
+        return show(ctx, Made::there_already(database));
+    }
+    let input = Input::open(&args.file)?;
+    let kind = Kind::of(&input)?;
     if create::existing(ctx, &name)?.is_none() {
-        let source = Source::of_file(args.file, kind, args.form);
-        return create::make(ctx, Some(name), &args.wanted, &source);
+        let source = Source::of_file(input, kind, args.form);
+        return match create::make(ctx, Some(name), &args.wanted, &source)? {
+            Some(made) => show(ctx, made),
+            None => Ok(()),
+        };
     }
     let path = args.file.display();
     match kind {
@@ -90,7 +134,7 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
     let mut session = sql::open(&reach::target(&connection)?)?;
     interrupt::install();
     interrupt::on_interrupt(session.interrupter());
-    let imported = csv::import(ctx, &args.file, &args.form, session.as_mut()).map_err(|error| {
+    let imported = csv::import(ctx, &input, &args.form, session.as_mut()).map_err(|error| {
         match connection.size_limit {
             // SQLite says "full" for a full disk and for a full allowance.
             Some(limit) if error.code() == Code::DiskFull => Error::new(
@@ -107,21 +151,45 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
     })?;
     drop(session);
     refresh_replicas(ctx, &name)?;
-    let sentence = format!(
-        "Imported {} rows into table {} of database {name}.",
-        imported.rows, imported.table
-    );
-    let grown = Grown {
-        database: name.clone(),
-        created: false,
-        imported,
+    show(
+        ctx,
+        Made {
+            database: super::find(ctx, &name)?,
+            created: false,
+            choice: None,
+            imported: Some(imported),
+        },
+    )
+}
+
+fn show(ctx: &Context, made: Made) -> Result<()> {
+    let sentence = match &made.imported {
+        Some(imported) if !made.created => format!(
+            "Imported {} into table {} of database {}.",
+            create::counted_rows(imported),
+            imported.table,
+            made.database.name
+        ),
+        _ => made.sentence(),
     };
-    ctx.ui.show(&Done::new(grown, name, sentence))
+    let name = made.database.name.clone();
+    ctx.ui.show(&Done::new(Answer::of(made), name, sentence))
 }
 
 /// The database's name that a file suggests.
 fn name_of(file: &Path) -> Result<DatabaseName> {
-    let stem = file
+    if file == Path::new("-") {
+        return Err(Error::new(
+            Code::Usage,
+            "what comes from standard input has no name for its database",
+        )
+        .hint("name it: torso db import - NAME"));
+    }
+    let is_compressed = file.extension().is_some_and(|extension| extension == "gz");
+    let inner = is_compressed.then(|| file.with_extension(""));
+    let stem = inner
+        .as_deref()
+        .unwrap_or(file)
         .file_stem()
         .map(|stem| stem.to_string_lossy().to_lowercase())
         .unwrap_or_default();

@@ -8,6 +8,7 @@ mod csv;
 mod destroy;
 mod export;
 mod import;
+mod input;
 mod inspect;
 mod list;
 mod reach;

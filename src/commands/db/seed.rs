@@ -4,7 +4,8 @@
 //! half-made database.
 
 use super::csv;
-use super::sniff::{Kind, Sample, open_input};
+use super::input::{self, Input};
+use super::sniff::{Kind, Sample};
 use crate::commands::complete;
 use crate::context::Context;
 use crate::control::Staging;
@@ -21,13 +22,13 @@ use std::path::{Path, PathBuf};
 #[derive(clap::Args, Default)]
 #[command(next_help_heading = "Content")]
 pub(crate) struct Source {
-    /// Copy a SQLite file
+    /// Copy a SQLite file; - is stdin
     #[arg(long, value_name = "PATH", group = "source")]
     from_file: Option<PathBuf>,
     /// Run an SQL script, such as a dump; - is stdin
     #[arg(long, value_name = "PATH", group = "source")]
     from_dump: Option<PathBuf>,
-    /// Make one table from a CSV file
+    /// Make one table from a CSV file; - is stdin
     #[arg(long, value_name = "PATH", group = "source")]
     from_csv: Option<PathBuf>,
     #[command(flatten)]
@@ -35,6 +36,9 @@ pub(crate) struct Source {
     /// Copy another database
     #[arg(long, value_name = "NAME", group = "source", add = complete::databases())]
     from_db: Option<DatabaseName>,
+    /// The file, where it was opened to tell what it is.
+    #[arg(skip)]
+    opened: Option<Input>,
 }
 
 impl Source {
@@ -46,8 +50,9 @@ impl Source {
         }
     }
 
-    /// What the file at `path` holds.
-    pub fn of_file(path: PathBuf, kind: Kind, csv: csv::Form) -> Self {
+    /// What a file holds.
+    pub fn of_file(input: Input, kind: Kind, csv: csv::Form) -> Self {
+        let path = input.given().to_owned();
         let (mut from_file, mut from_dump, mut from_csv) = (None, None, None);
         match kind {
             Kind::Database => from_file = Some(path),
@@ -60,6 +65,7 @@ impl Source {
             from_csv,
             csv,
             from_db: None,
+            opened: Some(input),
         }
     }
 
@@ -100,37 +106,57 @@ impl Source {
         if self.from_csv.is_none() {
             self.csv.refuse_without_csv()?;
         }
-        if self.from_file.is_none() && self.from_dump.is_none() && self.from_csv.is_none() {
+        let named = [&self.from_file, &self.from_dump, &self.from_csv];
+        let Some(path) = named.into_iter().find_map(Option::as_deref) else {
             return Ok(Built {
                 seed: None,
                 imported: None,
                 _staging: None,
             });
-        }
-        interrupt::install();
-        let staging = ctx.control()?.staging()?;
-        let mut imported = None;
-        // A file is what it is, whatever the option that named it.
-        let (from_file, from_dump) = match (&self.from_file, &self.from_dump) {
-            (Some(path), _) if is_script(path)? => (None, Some(path)),
-            (_, Some(path)) if path != Path::new("-") && Kind::of(path).ok() == Some(Kind::Database) => {
-                (Some(path), None)
-            }
-            (file, dump) => (file.as_ref(), dump.as_ref()),
         };
-        if let Some(path) = from_file {
-            let mut progress = ctx.ui.progress("Copying");
-            copy::copy_file(path, &staging.path, &mut |done, all| {
-                progress.at(done, all);
-                not_interrupted()
-            })?;
+        interrupt::install();
+        if self.from_dump.is_some() && path == Path::new("-") {
+            return self.stage(ctx, |staging| {
+                fill(staging, load_stdin)?;
+                Ok(None)
+            });
         }
-        if let Some(path) = from_dump {
-            fill(&staging, |session| load_script(ctx, path, session))?;
-        }
-        if let Some(path) = &self.from_csv {
-            imported = Some(fill(&staging, |session| csv::import(ctx, path, &self.csv, session))?);
-        }
+        let newly_opened;
+        let input = match &self.opened {
+            Some(input) => input,
+            None => {
+                newly_opened = Input::open(path)?;
+                &newly_opened
+            }
+        };
+        let sample = Sample::of(input)?;
+        // A file is what it is, whatever the option that named it.
+        let is_script = match self.from_file {
+            Some(_) => sample.is_sql(),
+            None => self.from_dump.is_some() && !sample.is_database(),
+        };
+        self.stage(ctx, |staging| {
+            if self.from_csv.is_some() {
+                return fill(staging, |session| csv::import(ctx, input, &self.csv, session)).map(Some);
+            }
+            if is_script {
+                fill(staging, |session| load_script(ctx, input, session))?;
+            } else {
+                let mut progress = ctx.ui.progress("Copying");
+                copy::copy_file(input.path(), &staging.path, &mut |done, all| {
+                    progress.at(done, all);
+                    not_interrupted()
+                })
+                .map_err(|error| input.name_in(error))?;
+            }
+            Ok(None)
+        })
+    }
+
+    /// Builds it in the staging area.
+    fn stage(&self, ctx: &Context, build: impl FnOnce(&Staging) -> Result<Option<csv::Imported>>) -> Result<Built> {
+        let staging = ctx.control()?.staging()?;
+        let imported = build(&staging)?;
         let seed = Seed::DatabaseUpload {
             path: staging.path.clone(),
         };
@@ -172,29 +198,26 @@ fn fill<T>(staging: &Staging, fill: impl FnOnce(&mut dyn Session) -> Result<T>) 
     Ok(result)
 }
 
-fn load_script(ctx: &Context, path: &Path, session: &mut dyn Session) -> Result<u64> {
-    if path == Path::new("-") {
-        return script::run(session, &mut std::io::stdin().lock(), "stdin", &mut |_| {
-            not_interrupted()
-        });
-    }
-    let (file, size) = open_input(path)?;
+fn load_stdin(session: &mut dyn Session) -> Result<u64> {
+    let (mut text, _) =
+        input::decode(std::io::stdin().lock()).map_err(|error| Error::io(error, "cannot read standard input"))?;
+    script::run(session, &mut text, "stdin", &mut |_| not_interrupted())
+}
+
+fn load_script(ctx: &Context, input: &Input, session: &mut dyn Session) -> Result<u64> {
+    let name = input.given().display();
+    let file = File::open(input.path()).map_err(|error| Error::io(error, format!("cannot read {name}")))?;
+    let size = file.metadata().map_or(0, |metadata| metadata.len());
     let mut progress = ctx.ui.progress("Loading");
     script::run(
         session,
         &mut BufReader::with_capacity(1 << 18, file),
-        &path.to_string_lossy(),
+        &name.to_string(),
         &mut |read| {
             progress.at(read, size);
             not_interrupted()
         },
     )
-}
-
-/// Whether a file begins as SQL does.
-fn is_script(path: &Path) -> Result<bool> {
-    let (file, _) = open_input(path)?;
-    Ok(Sample::of(path, file)?.is_sql())
 }
 
 /// Stops long work after Ctrl-C.

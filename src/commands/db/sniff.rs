@@ -1,12 +1,14 @@
-//! What a file to be imported is, told from its beginning and its name.
+//! What a file to be imported is, told from its beginning and its name. Compressed files and other encodings were decoded
+//! before: see `input`.
 //!
 //! What is clear is imported as what it is. What is not is refused with what it looks like and what to do.
 
-use crate::control::files::SQLITE_HEADER;
+use super::input::Input;
 use crate::error::{Code, Error, Result};
 use crate::shell::import::reader::{Dialect, End, Reader, Record};
+use crate::sqlite_header;
 use std::fs::File;
-use std::io::Read;
+use std::io::Read as _;
 use std::path::Path;
 
 /// Bytes that are looked at.
@@ -19,8 +21,7 @@ const RECORDS: usize = 50;
 const SEPARATORS: [u8; 4] = [b',', b'\t', b';', b'|'];
 
 /// How other kinds of files begin: what they are, and what to do.
-const FOREIGN: [(&[u8], &str, &str); 9] = [
-    (b"\x1f\x8b", "compressed (gzip)", "gunzip it first"),
+const FOREIGN: [(&[u8], &str, &str); 6] = [
     (
         b"PK\x03\x04",
         "a ZIP archive, or a spreadsheet",
@@ -29,16 +30,6 @@ const FOREIGN: [(&[u8], &str, &str); 9] = [
     (b"BZh", "compressed (bzip2)", "bunzip2 it first"),
     (b"\xfd7zXZ\x00", "compressed (xz)", "unxz it first"),
     (b"\x28\xb5\x2f\xfd", "compressed (zstd)", "unzstd it first"),
-    (
-        b"\xff\xfe",
-        "text in UTF-16",
-        "iconv -f UTF-16 -t UTF-8 makes UTF-8 of it",
-    ),
-    (
-        b"\xfe\xff",
-        "text in UTF-16",
-        "iconv -f UTF-16 -t UTF-8 makes UTF-8 of it",
-    ),
     (b"%PDF", "a PDF document", "export its table as CSV"),
     (b"PAR1", "a Parquet file", "export it as CSV first"),
 ];
@@ -59,20 +50,6 @@ const SQL: [&str; 12] = [
     "ANALYZE",
 ];
 
-/// A file to be read, and its size (0 where it has none, as a pipe).
-pub(super) fn open_input(path: &Path) -> Result<(File, u64)> {
-    let doing = |error| Error::io(error, format!("cannot read {}", path.display()));
-    let file = File::open(path).map_err(doing)?;
-    let metadata = file.metadata().map_err(doing)?;
-    if metadata.is_dir() {
-        return Err(Error::new(
-            Code::InvalidFile,
-            format!("cannot read {}: it is a directory", path.display()),
-        ));
-    }
-    Ok((file, metadata.len()))
-}
-
 /// What a file to be imported is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -85,9 +62,8 @@ pub(super) enum Kind {
 
 impl Kind {
     /// Told by how it begins, then by its extension.
-    pub fn of(path: &Path) -> Result<Self> {
-        let (file, _) = open_input(path)?;
-        Sample::of(path, file)?.kind(path)
+    pub fn of(input: &Input) -> Result<Self> {
+        Sample::of(input)?.kind(input.given())
     }
 }
 
@@ -98,16 +74,17 @@ pub(super) struct Sample {
 }
 
 impl Sample {
-    /// Reads the beginning of the file at `path`.
-    pub fn of(path: &Path, file: File) -> Result<Self> {
+    /// Reads the beginning of a file.
+    pub fn of(input: &Input) -> Result<Self> {
         let mut bytes = Vec::new();
-        file.take(SAMPLE)
-            .read_to_end(&mut bytes)
-            .map_err(|error| Error::io(error, format!("cannot read {}", path.display())))?;
+        File::open(input.path())
+            .and_then(|file| file.take(SAMPLE).read_to_end(&mut bytes))
+            .map_err(|error| Error::io(error, format!("cannot read {}", input.given().display())))?;
         Ok(Self {
             bytes,
-            extension: path
-                .extension()
+            extension: input
+                .name()
+                .and_then(Path::extension)
                 .map(|extension| extension.to_string_lossy().to_lowercase())
                 .unwrap_or_default(),
         })
@@ -115,7 +92,7 @@ impl Sample {
 
     /// The kind of the file. Fails where it is none that can be imported.
     pub fn kind(&self, path: &Path) -> Result<Kind> {
-        if self.bytes.starts_with(SQLITE_HEADER) {
+        if self.is_database() {
             return Ok(Kind::Database);
         }
         let code = match self.extension.as_str() {
@@ -134,18 +111,25 @@ impl Sample {
         })
     }
 
-    /// Fails where the file is compressed, in another encoding or of a kind that is not imported.
+    /// Fails where the file is compressed by others than gzip, or of a kind that is not imported.
     pub fn check(&self, path: &Path, code: Code) -> Result<()> {
         let foreign = FOREIGN
             .iter()
             .find(|(start, ..)| self.bytes.starts_with(start))
-            .map(|(_, what, hint)| (*what, *hint));
+            .map(|(_, what, hint)| (*what, *hint))
+            .or_else(|| {
+                // What a server answers in place of a file that it does not have, for example.
+                let starts = |word: &str| {
+                    self.text()
+                        .get(..word.len())
+                        .is_some_and(|text| text.eq_ignore_ascii_case(word.as_bytes()))
+                };
+                let is_markup = ["<!doctype", "<html", "<?xml"].into_iter().any(starts);
+                is_markup.then_some(("a web page or XML", "export its table as CSV or JSON"))
+            });
         let found = match foreign {
             Some(found) => found,
-            None if self.bytes.contains(&0) => (
-                "no text: it contains NUL bytes",
-                "text in UTF-16 becomes UTF-8 with iconv",
-            ),
+            None if self.bytes.contains(&0) => ("no text: it contains NUL bytes", "export its table as CSV in UTF-8"),
             None => return Ok(()),
         };
         let (what, hint) = found;
@@ -156,6 +140,11 @@ impl Sample {
     fn text(&self) -> &[u8] {
         let text = self.bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.bytes);
         text.trim_ascii_start()
+    }
+
+    /// Whether it is a SQLite file.
+    pub fn is_database(&self) -> bool {
+        self.bytes.starts_with(sqlite_header::MAGIC)
     }
 
     /// Whether it begins as a script does: with a statement or a comment.
@@ -296,7 +285,13 @@ mod tests {
         assert_eq!(kind(b"created,deleted\n", "txt"), Some(Kind::Csv));
         assert_eq!(kind(b"[{\"a\":1}]", "txt"), Some(Kind::Json));
         assert_eq!(kind(b"{\"a\":1}\n", "json"), Some(Kind::Json));
-        for foreign in [&b"\x1f\x8b\x08"[..], b"PK\x03\x04", b"\xff\xfea\0", b"a\0b\0"] {
+        for foreign in [
+            &b"BZh91"[..],
+            b"PK\x03\x04",
+            b"a\0b\0",
+            b"\n<!DOCTYPE html>",
+            b"<?xml version='1.0'?>",
+        ] {
             assert_eq!(kind(foreign, "csv"), None);
         }
     }

@@ -24,23 +24,28 @@ impl Types {
         if text == "guess" {
             return Some(Self::Guess);
         }
-        let (mut depth, mut list) = (0_u32, vec![String::new()]);
-        for character in text.chars() {
-            match character {
-                '(' => depth += 1,
-                ')' => depth = depth.checked_sub(1)?,
-                ',' if depth == 0 => {
-                    list.push(String::new());
-                    continue;
-                }
-                ',' | ' ' | '_' => {}
-                character if character.is_alphanumeric() => {}
-                _ => return None,
-            }
-            list.last_mut()?.push(character);
-        }
-        (depth == 0 && !text.is_empty()).then_some(Self::List(list))
+        split_types(text).map(Self::List)
     }
+}
+
+/// The types in a list, between commas outside of brackets. None where it is no list of types.
+pub(super) fn split_types(text: &str) -> Option<Vec<String>> {
+    let (mut depth, mut list) = (0_u32, vec![String::new()]);
+    for character in text.chars() {
+        match character {
+            '(' => depth += 1,
+            ')' => depth = depth.checked_sub(1)?,
+            ',' if depth == 0 => {
+                list.push(String::new());
+                continue;
+            }
+            ',' | ' ' | '_' => {}
+            character if character.is_alphanumeric() => {}
+            _ => return None,
+        }
+        list.last_mut()?.push(character);
+    }
+    (depth == 0 && !text.is_empty()).then_some(list)
 }
 
 /// What was guessed, and the input from its start.

@@ -3,6 +3,8 @@
 //! The file is read twice. The first pass finds anything that is wrong with it, before the database is touched, and the
 //! types; the second inserts. What cannot be read twice (a pipe) is kept in a temporary file meanwhile.
 
+mod selection;
+
 use super::names::{self, Renamed};
 use super::reader::{Dialect, End, Flaw, Reader, Record};
 use super::records::Lines;
@@ -16,6 +18,9 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
+use selection::Picked;
+pub use selection::{ColumnList, Selection, TypeList};
+
 /// What to import.
 pub struct Options<'a> {
     /// What errors call the file.
@@ -27,6 +32,8 @@ pub struct Options<'a> {
     pub row_end: u8,
     /// Fields that are this text, and not in quotes, are NULL.
     pub null: Option<&'a str>,
+    /// Which of its columns, and how they are declared.
+    pub selection: &'a Selection,
     /// Told bytes done and bytes in all (both passes), now and then. Answering [`Flow::Stop`] ends the import.
     pub progress: &'a mut dyn FnMut(u64, u64) -> Flow,
 }
@@ -56,8 +63,8 @@ pub struct Report {
     pub rows: u64,
     /// The table did not exist.
     pub created: bool,
-    /// The columns filled, with their types where the table was created.
-    pub columns: Vec<(String, Kind)>,
+    /// The columns filled, with their types: as declared where the table was created, else as the values allow.
+    pub columns: Vec<(String, String)>,
     /// Columns of the header that could not keep their names.
     pub renamed: Vec<Renamed>,
 }
@@ -77,18 +84,25 @@ pub fn import(session: &mut dyn Session, file: &mut File, options: &mut Options<
         .map_err(|error| unreadable(options.name, error))?;
 
     let (columns, renamed) = names::unique(&survey.header);
+    let picked = options.selection.pick(&survey, &columns, options.name)?;
     let existing = table_columns(session, options.table)?;
+    if existing.is_some() && options.selection.types.is_some() {
+        let what = format!("table {} exists already, so its columns have types", options.table);
+        return Err(Error::new(Code::InvalidValue, what).hint("leave the types out, or name another table"));
+    }
     let own = !session.in_transaction();
     if own {
         execute(session, "BEGIN IMMEDIATE").map_err(|failure| refused(failure, options.table))?;
     }
-    let inserted = insert(session, file, length, options, &survey, &columns, existing.as_deref());
+    let width = survey.header.len();
+    let inserted = insert(session, file, length, options, (width, &picked), existing.as_deref());
     match inserted {
         Ok(rows) => {
             if own {
                 execute(session, "COMMIT").map_err(|failure| refused(failure, options.table))?;
             }
-            let columns = columns.into_iter().zip(survey.kinds).collect();
+            let told = |picked: Picked| (picked.name.clone(), picked.type_name().to_owned());
+            let columns = picked.into_iter().map(told).collect();
             Ok(Report {
                 rows,
                 created: existing.is_none(),
@@ -356,14 +370,14 @@ fn insert(
     file: &mut File,
     length: u64,
     options: &mut Options<'_>,
-    survey: &Survey,
-    columns: &[String],
+    (width, picked): (usize, &[Picked]),
     existing: Option<&[String]>,
 ) -> Result<u64> {
     let table = options.table;
+    let columns: Vec<String> = picked.iter().map(|picked| picked.name.clone()).collect();
     if let Some(existing) = existing {
         let known = |name: &String| existing.iter().any(|other| other.eq_ignore_ascii_case(name));
-        if let Some(unknown) = columns.iter().find(|name| !known(name)) {
+        if let Some(unknown) = picked.iter().map(|picked| &picked.name).find(|name| !known(name)) {
             let what = format!("{}:1: table {table} has no column named {unknown}", options.name);
             let names = existing.join(", ");
             return Err(Error::new(Code::InvalidCsv, what).hint(format!("its columns are {names}")));
@@ -372,7 +386,7 @@ fn insert(
         let create = format!(
             "CREATE TABLE {}{}",
             identifier(table),
-            definitions(columns, |index| survey.kinds[index].name())
+            definitions(&columns, |index| picked[index].type_name())
         );
         execute(session, &create).map_err(|failure| refused(failure, table))?;
     }
@@ -384,10 +398,11 @@ fn insert(
         ",?".repeat(columns.len() - 1)
     );
     let mut records = Checked::new(file, options);
-    records.next(Some(columns.len()))?;
+    records.next(Some(width))?;
     let mut rows = Typed {
         records,
-        kinds: &survey.kinds,
+        width,
+        picked,
         typed: existing.is_none(),
         null: options.null,
         length,
@@ -407,7 +422,9 @@ fn insert(
 /// The records as rows, with numbers as numbers where the column was found to be of numbers.
 struct Typed<'a> {
     records: Checked<'a>,
-    kinds: &'a [Kind],
+    /// How many fields a record has.
+    width: usize,
+    picked: &'a [Picked],
     typed: bool,
     null: Option<&'a str>,
     length: u64,
@@ -419,11 +436,11 @@ struct Typed<'a> {
 
 impl Rows for Typed<'_> {
     fn width(&self) -> usize {
-        self.kinds.len()
+        self.picked.len()
     }
 
     fn advance(&mut self) -> Result<bool> {
-        let more = self.records.next(Some(self.kinds.len()))?;
+        let more = self.records.next(Some(self.width))?;
         self.lines.push(self.records.line);
         if self.lines.count().is_multiple_of(STRIDE)
             && (self.progress)(self.length + self.records.reader.consumed(), self.length * 2) == Flow::Stop
@@ -434,13 +451,16 @@ impl Rows for Typed<'_> {
     }
 
     fn value(&self, index: usize) -> ValueRef<'_> {
-        if self.records.is_null(index, self.null) {
+        let picked = &self.picked[index];
+        if self.records.is_null(picked.index, self.null) {
             return ValueRef::Null;
         }
-        let field = self.records.field(index);
-        let number = match self.kinds[index] {
-            Kind::Integer if self.typed => integer(field).map(ValueRef::Integer),
-            Kind::Real if self.typed => real(field).map(ValueRef::Real),
+        let field = self.records.field(picked.index);
+        // What a user declared converts texts as SQLite does.
+        let typed = self.typed && picked.declared.is_none();
+        let number = match picked.kind {
+            Kind::Integer if typed => integer(field).map(ValueRef::Integer),
+            Kind::Real if typed => real(field).map(ValueRef::Real),
             _ => None,
         };
         number.unwrap_or(ValueRef::Text(field))

@@ -19,6 +19,7 @@ fn run(session: &mut dyn Session, text: &[u8]) -> Result<Report> {
         separator: b',',
         row_end: b'\n',
         null: None,
+        selection: &Selection::default(),
         progress: &mut |_, _| Flow::Continue,
     };
     import(session, &mut file(text), &mut options)
@@ -37,18 +38,18 @@ fn types_are_declared_where_text_survives_them() {
     let mut session = memory();
     let text = b"i,r,zip,mixed,none,i\r\n1,1.5,01234,1,,7\r\n-20,0.25,5,1.5,x,\"8\"\r\n\r\n";
     let report = run(&mut *session, text).unwrap();
-    let kinds: Vec<(&str, Kind)> = report
+    let kinds: Vec<(&str, &str)> = report
         .columns
         .iter()
-        .map(|(name, kind)| (name.as_str(), *kind))
+        .map(|(name, kind)| (name.as_str(), kind.as_str()))
         .collect();
     let expected = [
-        ("i_1", Kind::Integer),
-        ("r", Kind::Real),
-        ("zip", Kind::Text),
-        ("mixed", Kind::Text),
-        ("none", Kind::Text),
-        ("i_6", Kind::Integer),
+        ("i_1", "INTEGER"),
+        ("r", "REAL"),
+        ("zip", "TEXT"),
+        ("mixed", "TEXT"),
+        ("none", "TEXT"),
+        ("i_6", "INTEGER"),
     ];
     assert_eq!(
         (kinds.as_slice(), report.rows, report.created),
@@ -139,6 +140,7 @@ fn a_stop_leaves_nothing() {
             separator: b',',
             row_end: b'\n',
             null: None,
+            selection: &Selection::default(),
             progress: &mut progress,
         };
         let error = import(&mut *session, &mut file(text.as_bytes()), &mut options).unwrap_err();
@@ -172,4 +174,48 @@ proptest! {
         }).collect();
         prop_assert_eq!(shown, fields);
     }
+}
+
+#[test]
+fn columns_and_types_that_were_asked_for_are_those_of_the_table() {
+    let mut session = memory();
+    let selection = Selection {
+        columns: Some("zip=code,id".parse().unwrap()),
+        types: Some("id=TEXT".parse().unwrap()),
+    };
+    let mut import_as = |text: &[u8], selection: &Selection, table: &str| {
+        let mut options = Options {
+            name: "a.csv",
+            table,
+            separator: b',',
+            row_end: b'\n',
+            null: Some("-"),
+            selection,
+            progress: &mut |_, _| Flow::Continue,
+        };
+        import(&mut *session, &mut file(text), &mut options).map(|report| report.columns)
+    };
+    let text = b"id,name,zip\n1,Ada,10115\n2,-,-\n";
+    let own = |name: &str, kind: &str| (name.to_owned(), kind.to_owned());
+    let filled = import_as(text, &selection, "t").unwrap();
+    assert_eq!(filled, [own("code", "INTEGER"), own("id", "TEXT")]);
+    let again = import_as(text, &selection, "t").unwrap_err();
+    assert!(again.message().contains("exists already"), "{again}");
+    let untyped = Selection {
+        types: None,
+        ..selection
+    };
+    import_as(b"zip,id\n7,x\n", &untyped, "t").unwrap();
+    let unknown = import_as(b"zip,name\n7,x\n", &untyped, "t").unwrap_err();
+    assert!(unknown.message().contains("\"id\""), "{unknown}");
+    let told = rows(&mut *session, "select id, typeof(id), code, typeof(code) from t");
+    let text = |value: &str| Value::Text(value.into());
+    assert_eq!(
+        told,
+        [
+            vec![text("1"), text("text"), Value::Integer(10115), text("integer")],
+            vec![text("2"), text("text"), Value::Null, text("null")],
+            vec![text("x"), text("text"), Value::Integer(7), text("integer")],
+        ]
+    );
 }
