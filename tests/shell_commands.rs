@@ -68,6 +68,23 @@ fn sizes_and_health() {
 }
 
 #[test]
+fn intck_of_a_damaged_file_names_the_pages() {
+    let world = World::new();
+    let damaged = world.path("damaged.db");
+    crate::support::damaged_database(&damaged);
+    let run = world.torso(["db", "shell", damaged.to_str().unwrap(), ".intck"]);
+    assert_eq!(run.code(), 1, "{}", run.report());
+    for page in ["age 4", "age 5"] {
+        assert!(run.stdout.contains(page), "{}", run.report());
+    }
+    assert!(
+        run.stderr.contains("is damaged") && run.stderr.contains(".recover"),
+        "{}",
+        run.report()
+    );
+}
+
+#[test]
 fn rows_that_refer_to_none_are_told() {
     let (code, out, err) = everywhere("PRAGMA foreign_keys=OFF;\nINSERT INTO street VALUES(9,'Nowhere');\n.intck\n");
     assert_eq!(code, 1);

@@ -2,18 +2,32 @@
 
 use super::Call;
 use crate::shell::state::{Shell, ShellResult};
-use crate::sql::text::value_to_text;
+use crate::sql::Failure;
+use crate::sql::query::Collected;
+use crate::sql::text::{identifier, value_to_text};
 
 /// Looks for damage, and for rows that refer to none.
 pub fn intck(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
     if !call.args.is_empty() {
         return shell.fail(format_args!("Usage: .intck"));
     }
-    let mut sound = true;
-    for row in shell.ask("PRAGMA integrity_check", &[])? {
-        let problem = value_to_text(&row[0]);
-        sound &= problem == "ok";
-        shell.show(format_args!("{problem}"))?;
+    let (mut sound, ended) = check(shell, "PRAGMA integrity_check")?;
+    if let Err(failure) = ended {
+        // What was found before is shown already: the pages. A table each may be read further than all of them at once.
+        let tables = shell.query(
+            "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY rowid",
+            &[],
+        )?;
+        for row in tables.into_iter().flatten() {
+            let name = value_to_text(&row[0]);
+            let sql = format!("PRAGMA integrity_check({})", identifier(&name));
+            if let (_, Err(failure)) = check(shell, &sql)? {
+                shell.show(format_args!("table {name}: {failure}"))?;
+            }
+        }
+        return shell.fail(format_args!(
+            "Error: the database is damaged: {failure}\n.recover saves what can be read"
+        ));
     }
     for row in shell.ask("PRAGMA foreign_key_check", &[])? {
         sound = false;
@@ -25,4 +39,15 @@ pub fn intck(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
     } else {
         shell.fail(format_args!("Error: the database is damaged"))
     }
+}
+
+/// Runs a check and shows what it finds. Whether nothing was found, and how it ended.
+fn check(shell: &mut Shell<'_>, sql: &str) -> ShellResult<(bool, Result<(), Failure>)> {
+    let mut found = Collected::default();
+    let ended = shell.run_into(sql, &mut found)?.map(drop);
+    let findings: Vec<String> = found.0.iter().map(|row| value_to_text(&row[0])).collect();
+    for finding in findings.iter().flat_map(|finding| finding.lines()) {
+        shell.show(format_args!("{finding}"))?;
+    }
+    Ok((findings.iter().all(|finding| finding == "ok"), ended))
 }

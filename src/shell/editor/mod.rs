@@ -194,17 +194,23 @@ pub fn is_complete(text: &str) -> bool {
     !lines.is_pending()
 }
 
-/// The dot-command on the last line of `text` that stands behind a statement without its `;`, where SQLite would take it for a
-/// part of that statement. None inside quotes, comments and parentheses, where a line may begin with a dot.
+/// The command on the last line of `text` that stands behind a statement without its `;`, where SQLite would take it for a part
+/// of that statement: a dot-command, a farewell or a command of another shell. None inside quotes, comments and parentheses,
+/// where a line may begin with a dot.
 #[must_use]
 pub fn forgotten_end(text: &str) -> Option<&str> {
     let (before, last) = text.rsplit_once('\n')?;
-    let name = last.trim_start().strip_prefix('.')?;
+    let command = last.trim();
+    let is_dot_command = command
+        .strip_prefix('.')
+        .is_some_and(|name| name.starts_with(|letter: char| letter.is_ascii_lowercase()));
+    // A name may be any word, so a word with the statement's end behind it is taken for one.
+    let is_foreign = !command.ends_with(';')
+        && (is_farewell(command)
+            || command.starts_with('\\')
+            || (!command.to_ascii_lowercase().starts_with("desc ") && foreign::translate(command).is_some()));
     let open = lex::open_at_lines(&format!("{before}\n")).pop()?;
-    (name.starts_with(|letter: char| letter.is_ascii_lowercase())
-        && open == lex::OpenState::default()
-        && !is_complete(before))
-    .then_some(last.trim())
+    ((is_dot_command || is_foreign) && open == lex::OpenState::default() && !is_complete(before)).then_some(command)
 }
 
 /// `exit` and `quit` are what hands type; as SQL they would never be complete.
@@ -242,6 +248,12 @@ mod tests {
             assert!(is_complete(text), "{text:?}");
         }
         assert_eq!(forgotten_end("select 1\n.tables"), Some(".tables"));
+        for command in ["exit", "\\q", "help", "show tables", "\\d t"] {
+            assert_eq!(forgotten_end(&format!("select 1\n{command}")), Some(command));
+        }
+        for name in ["exit;", "exit from t", "desc t", "helper"] {
+            assert_eq!(forgotten_end(&format!("select 1\n{name}")), None);
+        }
         assert_eq!(forgotten_end("select 1;\n.tables"), None);
         assert_eq!(forgotten_end("select 'a\n.tables"), None);
         assert_eq!(forgotten_end("select (1\n.tables"), None);
