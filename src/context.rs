@@ -96,6 +96,9 @@ impl Context {
     /// Says which project files were passed over, and in which context a project file has commands work.
     fn tell_project(&self) -> Result<()> {
         self.tell_passed_over();
+        if let Some(sentence) = self.settings.overruled_context()? {
+            self.ui.warn(sentence);
+        }
         if let Some(ProjectContext { name, path, .. }) = self.settings.project_context()? {
             self.ui
                 .notice(format!("Working in context {name}, which {} names.", path.display()));

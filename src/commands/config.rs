@@ -6,6 +6,7 @@ use crate::context::Context;
 use crate::error::{Code, Error, Result};
 use crate::settings::Origin;
 use crate::settings::keys::Key;
+use crate::settings::server_url::parse_server_url;
 use crate::ui::{Cell, Format, Layout, Table, View};
 use clap::Subcommand;
 use serde::Serialize;
@@ -193,7 +194,16 @@ fn show(ctx: &Context, args: &Show) -> Result<()> {
         ),
         ("data_dir", Some((data_dir.to_string_lossy().into_owned(), data_origin))),
     ];
-    for key in [Key::Context, Key::Database, Key::DefaultGroup, Key::DefaultLocation] {
+    let server = settings.environment_server();
+    // What may hold a password is not repeated.
+    let origin = |(url, variable): (String, _)| {
+        let url = parse_server_url(&url).map_or_else(|why| format!("invalid: {why}"), |url| url.to_string());
+        (url, Origin::Environment(variable))
+    };
+    let context = settings.get(Key::Context)?.filter(|_| server.is_none());
+    found.push(("context", context));
+    found.push(("server", server.map(origin).or(server_of_context(ctx)?)));
+    for key in [Key::Database, Key::DefaultGroup, Key::DefaultLocation] {
         found.push((key.name(), settings.get(key)?));
     }
     // A flag on this very command also decides how the answer looks, and that is what is told.
@@ -225,6 +235,16 @@ fn show(ctx: &Context, args: &Show) -> Result<()> {
         list,
         origins: args.origin,
     })
+}
+
+/// The address of the context's server; none for files on this machine, or where the context is unknown.
+fn server_of_context(ctx: &Context) -> Result<Option<(String, Origin)>> {
+    let Some((name, origin)) = ctx.settings.get(Key::Context)? else {
+        return Ok(None);
+    };
+    let all = ctx.settings.contexts()?;
+    let context = all.into_iter().find(|context| context.name.as_str() == name);
+    Ok(context.and_then(|context| context.url).map(|url| (url, origin)))
 }
 
 impl Context {

@@ -40,32 +40,55 @@ pub(super) fn run(ctx: &Surroundings, verb: Verb) -> Result<()> {
 /// A context, as answered. Its token is never part of an answer.
 #[derive(Serialize)]
 struct Shown {
-    name: ContextName,
+    /// None for the server that the environment names.
+    name: Option<ContextName>,
     kind: &'static str,
     url: Option<String>,
     has_token: bool,
     /// The organization chosen in it; none for your own.
     organization: Option<OrganizationSlug>,
     current: bool,
+    /// The variable that names the server, where it is no context.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    variable: Option<&'static str>,
 }
 
-fn shown(context: Context, current: &str) -> Shown {
+fn shown(context: Context, current: Option<&str>) -> Shown {
     Shown {
         kind: if context.url.is_some() { "server" } else { "embedded" },
-        current: context.name.as_str() == current,
-        name: context.name,
+        current: Some(context.name.as_str()) == current,
+        name: Some(context.name),
         url: context.url,
         has_token: context.has_token,
         organization: context.organization,
+        variable: None,
     }
 }
 
-fn current(ctx: &Surroundings) -> Result<String> {
-    Ok(ctx
-        .settings
-        .get(Key::Context)?
-        .map(|(name, _)| name)
-        .unwrap_or_default())
+/// The server that the environment names, in which commands work whatever the contexts are.
+fn environment_server(ctx: &Surroundings) -> Result<Option<Shown>> {
+    let Some((_, variable)) = ctx.settings.environment_server() else {
+        return Ok(None);
+    };
+    let server = ctx.settings.server()?;
+    Ok(server.map(|server| Shown {
+        name: None,
+        kind: "server",
+        url: Some(server.url.to_string()),
+        has_token: server.token.is_some(),
+        organization: server.organization,
+        current: true,
+        variable: Some(variable),
+    }))
+}
+
+impl Shown {
+    fn title(&self) -> &str {
+        match (&self.name, self.variable) {
+            (Some(name), _) => name.as_str(),
+            (None, variable) => variable.unwrap_or_default(),
+        }
+    }
 }
 
 /// List contexts
@@ -78,18 +101,18 @@ pub(super) struct List {}
 struct Contexts(Vec<Shown>);
 
 fn list(ctx: &Surroundings) -> Result<()> {
-    let current = current(ctx)?;
-    let contexts = ctx.settings.contexts()?;
-    ctx.ui.show(&Contexts(
-        contexts.into_iter().map(|context| shown(context, &current)).collect(),
-    ))
+    let current = ctx.settings.current_context()?;
+    let contexts = ctx.settings.contexts()?.into_iter();
+    let mut all: Vec<Shown> = contexts.map(|context| shown(context, current.as_deref())).collect();
+    all.extend(environment_server(ctx)?);
+    ctx.ui.show(&Contexts(all))
 }
 
 impl View for Contexts {
     fn layout(&self) -> Layout {
         let mut table = Table::new(["NAME", "KIND", "URL", "TOKEN"], "No contexts.");
         for context in &self.0 {
-            let name = context.name.as_str();
+            let name = context.title();
             table.row(vec![
                 if context.current {
                     Cell::text(name).shown(format!("{name} (current)"))
@@ -105,7 +128,8 @@ impl View for Contexts {
     }
 
     fn names(&self) -> Vec<String> {
-        self.0.iter().map(|context| context.name.to_string()).collect()
+        let names = self.0.iter().filter_map(|context| context.name.as_ref());
+        names.map(ToString::to_string).collect()
     }
 }
 
@@ -122,7 +146,7 @@ impl View for Shown {
     fn layout(&self) -> Layout {
         Layout::Card(
             Card::default()
-                .field("Name", Cell::text(self.name.as_str()))
+                .field("Name", Cell::text(self.title()))
                 .field("Kind", Cell::text(self.kind))
                 .field_if("URL", self.url.as_ref(), Cell::text)
                 .field_if("Token", self.url.as_ref().map(|_| self.has_token), Cell::yes_no)
@@ -134,17 +158,26 @@ impl View for Shown {
     }
 
     fn names(&self) -> Vec<String> {
-        vec![self.name.to_string()]
+        self.name.iter().map(ToString::to_string).collect()
     }
 }
 
 fn show(ctx: &Surroundings, args: Show) -> Result<()> {
-    let current = current(ctx)?;
-    let name = match args.name {
-        Some(name) => name,
-        None => current.parse()?,
+    let current = ctx.settings.current_context()?;
+    let name = match (args.name, &current) {
+        (Some(name), _) => name,
+        (None, Some(current)) => current.parse()?,
+        (None, None) => {
+            if let Some(sentence) = ctx.settings.overruled_context()? {
+                ctx.ui.warn(sentence);
+            }
+            return match environment_server(ctx)? {
+                Some(server) => ctx.ui.show(&server),
+                None => Err(Error::new(Code::Internal, "no context and no server is in effect")),
+            };
+        }
     };
-    ctx.ui.show(&shown(ctx.settings.context(&name)?, &current))
+    ctx.ui.show(&shown(ctx.settings.context(&name)?, current.as_deref()))
 }
 
 /// Add a server as a context
@@ -210,8 +243,11 @@ fn add(ctx: &Surroundings, args: Add) -> Result<()> {
         organization,
     };
     let sentence = format!("Added context {}. Work in it with torso context use {0}.", args.name);
-    ctx.ui
-        .show(&Done::new(shown(context, &current(ctx)?), args.name, sentence))
+    ctx.ui.show(&Done::new(
+        shown(context, ctx.settings.current_context()?.as_deref()),
+        args.name,
+        sentence,
+    ))
 }
 
 /// The server's address that was given.
@@ -239,19 +275,19 @@ pub(super) struct Use {
 fn choose(ctx: &Surroundings, args: &Use) -> Result<()> {
     let context = ctx.settings.context(&args.name)?;
     ctx.settings.set(Key::Context, Some(args.name.as_str()))?;
-    if let Some((name, origin)) = ctx.settings.get(Key::Context)?
-        && !matches!(
-            origin,
-            crate::settings::Origin::User(_) | crate::settings::Origin::Default
-        )
-        && name != args.name.as_str()
-    {
-        ctx.ui
-            .warn(format!("the {origin} says {name}, and wins over the settings"));
-    }
-    let sentence = format!("Commands now work in context {}.", args.name);
-    ctx.ui
-        .show(&Done::new(shown(context, args.name.as_str()), &args.name, sentence))
+    let name = &args.name;
+    // What else has a say, and wins.
+    let winner = match (ctx.settings.environment_server(), ctx.settings.get(Key::Context)?) {
+        (Some((_, variable)), _) => Some(format!("the {variable} variable names a server")),
+        (None, Some((other, origin))) if other != name.as_str() => Some(format!("the {origin} says {other}")),
+        _ => None,
+    };
+    let sentence = match &winner {
+        None => format!("Commands now work in context {name}."),
+        Some(winner) => format!("The settings now say context {name}, but {winner}, and wins here."),
+    };
+    let current = winner.is_none().then_some(name.as_str());
+    ctx.ui.show(&Done::new(shown(context, current), name, sentence))
 }
 
 /// Remove a context and its token; the server does not change

@@ -189,9 +189,9 @@ pub fn run(args: Vec<OsString>) -> u8 {
         Err(error) => (Ui::new(options(&cli.globals, None, None)), Some(error)),
     };
     let json = ui.format().is_json() || matches!(&cli.command, Some(Command::Db(verb)) if verb.asks_for_json());
-    watch_time(cli.globals.timeout, ui);
+    watch_time(cli.globals.timeout, ui, json);
     if cli.command.as_ref().is_some_and(Command::uses_the_plane) {
-        end_on_interrupt(ui);
+        end_on_interrupt(ui, json);
     }
     let ctx = Context::new(ui, settings).stopping(interrupt::pressed);
     let result = match (problem, cli.command) {
@@ -288,16 +288,16 @@ fn options(globals: &Globals, format: Option<String>, color: Option<String>) -> 
 }
 
 /// Has Ctrl-C answered as every failure is, with exit code 130. That is as safe as a kill; see [`watch_time`].
-fn end_on_interrupt(ui: Ui) {
+fn end_on_interrupt(ui: Ui, json: bool) {
     interrupt::end_with(move || {
         let error = Error::new(Code::Interrupted, "interrupted").hint("nothing was left behind; run it again");
-        std::process::exit(report::report(&ui, ui.format().is_json(), &error).into());
+        std::process::exit(report::report(&ui, json, &error).into());
     });
 }
 
 /// Ends the process when the time is up. That is safe at any moment, as a kill is: what was acknowledged stays, and the
 /// next command clears what was half-made.
-fn watch_time(limit: Option<Span>, ui: Ui) {
+fn watch_time(limit: Option<Span>, ui: Ui, json: bool) {
     if let Some(Span::For(limit)) = limit {
         std::thread::spawn(move || {
             std::thread::sleep(limit);
@@ -306,7 +306,7 @@ fn watch_time(limit: Option<Span>, ui: Ui) {
                 format!("gave up after {}", ui::text::span(limit.as_millis() as u64)),
             )
             .hint("run it again, perhaps with a longer --timeout; nothing was left behind");
-            std::process::exit(report::report(&ui, ui.format().is_json(), &error).into());
+            std::process::exit(report::report(&ui, json, &error).into());
         });
     }
 }

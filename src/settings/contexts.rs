@@ -55,13 +55,12 @@ impl Settings {
     /// The server that commands work on; none for the embedded control plane.
     pub fn server(&self) -> Result<Option<Server>> {
         let named = self.get(Key::Context)?;
-        let explicit = matches!(named, Some((_, Origin::Flag(_))));
         let asked = match (&self.overrides.organization, env::text(env::ORG)) {
             (Some(slug), _) => Some(slug.parse()?),
             (None, Some(slug)) => Some(slug.parse()?),
             (None, None) => None,
         };
-        if !explicit && let Some((url, variable)) = self.server_by_environment() {
+        if let Some((url, variable)) = self.environment_server() {
             let url = parse_server_url(&url).map_err(|why| {
                 Error::new(
                     Code::InvalidSettings,
@@ -279,9 +278,13 @@ impl Settings {
         self.store_token(name, None).map(drop)
     }
 
-    /// The server that the environment names, and the variable; it takes precedence over contexts.
+    /// The server that the environment names, and the variable. It takes precedence over every context but that of a flag,
+    /// with which there is none.
     #[must_use]
-    pub fn server_by_environment(&self) -> Option<(String, &'static str)> {
+    pub fn environment_server(&self) -> Option<(String, &'static str)> {
+        if self.overrides.context.is_some() {
+            return None;
+        }
         [env::API_URL, env::TURSO_API_URL]
             .into_iter()
             .find_map(|name| Some((env::text(name)?, name)))

@@ -27,7 +27,7 @@ variables! {
     TURSO_API_URL "TURSO_API_BASEURL" "URL of a server to use, if TORSO_API_URL is not set";
     TURSO_TOKEN "TURSO_API_TOKEN" "API token for Turso Cloud, or for the server in TORSO_API_URL, if TORSO_TOKEN is not set";
     DATABASE_TOKEN "TORSO_DATABASE_TOKEN" "Token for a database that torso db shell opens by its URL";
-    CI "CI" "If true, torso never asks";
+    CI "CI" "If set, and not false, no, off or 0, torso never asks";
     NO_COLOR "NO_COLOR" "If set, no colour";
     CLICOLOR_FORCE "CLICOLOR_FORCE" "If set and not 0, colour even without a terminal";
     TERM "TERM" "If dumb, no colour";
@@ -56,8 +56,10 @@ pub fn get(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
-/// Like [`get`], as text; bytes that are not UTF-8 are replaced.
+/// Like [`get`], as text without blanks and line ends around it, which `$(cat FILE)` and secrets of CI systems may leave there;
+/// bytes that are not UTF-8 are replaced.
 #[must_use]
 pub fn text(name: &str) -> Option<String> {
-    get(name).map(|value| value.to_string_lossy().into_owned())
+    let value = get(name)?.to_string_lossy().trim().to_owned();
+    Some(value).filter(|value| !value.is_empty())
 }

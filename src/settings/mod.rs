@@ -219,8 +219,33 @@ impl Settings {
         }
     }
 
+    /// The name of the context in which commands work; none where the environment names a server.
+    pub fn current_context(&self) -> Result<Option<String>> {
+        if self.environment_server().is_some() {
+            return Ok(None);
+        }
+        Ok(self.get(Key::Context)?.map(|(name, _)| name))
+    }
+
+    /// A sentence about a context that was chosen for this very command or directory, and loses to the server that the
+    /// environment names. None where there is no such.
+    pub fn overruled_context(&self) -> Result<Option<String>> {
+        let Some((_, variable)) = self.environment_server() else {
+            return Ok(None);
+        };
+        Ok(match self.get(Key::Context)? {
+            Some((name, origin @ (Origin::Environment(_) | Origin::Project(_)))) => Some(format!(
+                "the {variable} variable names the server, so context {name} ({origin}) is not used; --context {name} would be"
+            )),
+            _ => None,
+        })
+    }
+
     /// The context that a project file chose, the file, and whether commands would work elsewhere without it.
     pub fn project_context(&self) -> Result<Option<ProjectContext>> {
+        if self.environment_server().is_some() {
+            return Ok(None);
+        }
         let Some((name, Origin::Project(path))) = self.get(Key::Context)? else {
             return Ok(None);
         };

@@ -43,6 +43,7 @@ pub fn run(options: &Options, hooks: Hooks<'_>) -> ShellExit {
         ..Slot::default()
     };
     let mut shell = Shell::new(slot, hooks);
+    shell.settings.json_errors = options.json_errors;
     let code = match start(&mut shell, options) {
         Ok(code) => code,
         Err(Interrupt::Exit(code)) => code,

@@ -26,6 +26,8 @@ pub struct Options {
     pub target: Target,
     pub name: String,
     pub arguments: Arguments,
+    /// Whether failures are told as JSON documents.
+    pub json_errors: bool,
     /// Read before anything else, if it exists and no `-init` was given.
     pub startup_file: Option<PathBuf>,
     /// Used where a person types.

@@ -299,8 +299,10 @@ fn color_by_environment(terminal: bool) -> bool {
     }
 }
 
+/// Whether nobody is there to answer: `CI` is set to anything but a word that denies it.
 fn in_ci() -> bool {
-    std::env::var_os("CI").is_some_and(|value| value == "true" || value == "1")
+    let denies = |value: &str| ["", "0", "false", "no", "off"].contains(&value.to_ascii_lowercase().as_str());
+    std::env::var_os("CI").is_some_and(|value| !denies(value.to_string_lossy().trim()))
 }
 
 /// The columns that a page of help may have: the terminal's, else those that `COLUMNS` says, else 80; from 40 to 100, beyond

@@ -16,7 +16,8 @@ pub fn report(ui: &Ui, json: bool, error: &Error) -> u8 {
 }
 
 /// `{"error":{…}}` on one line.
-fn document(error: &Error) -> String {
+#[must_use]
+pub fn document(error: &Error) -> String {
     let document = serde_json::json!({"error": {
         "code": error.code().name(),
         "message": error.full_message(),

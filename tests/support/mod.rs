@@ -2,6 +2,7 @@
 
 pub mod beside;
 pub mod golden;
+pub mod hints;
 pub mod hrana;
 pub mod installed;
 pub mod redact;

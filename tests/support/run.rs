@@ -21,12 +21,17 @@ impl Run {
         let output = command
             .output()
             .unwrap_or_else(|error| panic!("cannot run {line}: {error}"));
-        Self {
+        let run = Self {
             line,
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
             status: output.status,
+        };
+        if command.get_program() == super::world::TORSO && !run.status.success() {
+            let words = command.get_args().map(|word| word.to_string_lossy().into_owned());
+            super::hints::check(&words.collect::<Vec<_>>(), &run.stderr);
         }
+        run
     }
 
     /// The exit code; 128 and the signal's number where a signal ended it, as shells count.

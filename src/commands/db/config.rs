@@ -40,9 +40,28 @@ pub(crate) struct Show {
     name: Option<DatabaseName>,
 }
 
+/// A database's settings as they are answered: sizes are numbers, which the API has as texts.
 #[derive(Serialize)]
-#[serde(transparent)]
-struct Shown(Configuration);
+pub(super) struct Settings {
+    /// Bytes; 0 is unlimited.
+    pub size_limit: u64,
+    allow_attach: bool,
+    block_reads: bool,
+    block_writes: bool,
+    delete_protection: bool,
+}
+
+impl Settings {
+    pub fn of(configuration: &Configuration) -> Self {
+        Self {
+            size_limit: configuration.size_limit.parse().unwrap_or(0),
+            allow_attach: configuration.allow_attach,
+            block_reads: configuration.block_reads,
+            block_writes: configuration.block_writes,
+            delete_protection: configuration.delete_protection,
+        }
+    }
+}
 
 fn show(ctx: &Context, args: Show) -> Result<()> {
     let name = ctx.database(args.name)?;
@@ -50,12 +69,12 @@ fn show(ctx: &Context, args: Show) -> Result<()> {
         .control()?
         .get_configuration(&name)
         .map_err(|error| near_miss(ctx, &name, error))?;
-    ctx.ui.show(&Shown(configuration))
+    ctx.ui.show(&Settings::of(&configuration))
 }
 
-impl View for Shown {
+impl View for Settings {
     fn layout(&self) -> Layout {
-        let limit = self.0.size_limit.parse::<u64>().unwrap_or(0);
+        let limit = self.size_limit;
         let switch = |on: bool| Cell::text(on.to_string()).shown(if on { "on" } else { "off" });
         Layout::Card(
             Card::default()
@@ -67,9 +86,9 @@ impl View for Shown {
                         Cell::size(limit)
                     },
                 )
-                .field("delete-protection", switch(self.0.delete_protection))
-                .field("block-reads", switch(self.0.block_reads))
-                .field("block-writes", switch(self.0.block_writes)),
+                .field("delete-protection", switch(self.delete_protection))
+                .field("block-reads", switch(self.block_reads))
+                .field("block-writes", switch(self.block_writes)),
         )
     }
 
@@ -149,8 +168,11 @@ fn apply(ctx: &Context, name: &DatabaseName, patch: &ConfigurationPatch, told: &
         .control()?
         .update_configuration(name, patch)
         .map_err(|error| near_miss(ctx, name, error))?;
-    ctx.ui
-        .show(&Done::new(configuration, name, format!("{told} for database {name}.")))
+    ctx.ui.show(&Done::new(
+        Settings::of(&configuration),
+        name,
+        format!("{told} for database {name}."),
+    ))
 }
 
 fn protection_told(on: bool) -> &'static str {

@@ -7,12 +7,13 @@ use crate::commands::complete;
 use crate::context::Context;
 use crate::control::client::Client;
 use crate::control::names::{DatabaseName, LocationCode};
-use crate::control::types::Connection;
+use crate::control::types::{Connection, Database};
 use crate::error::{Code, Error, Result};
 use crate::shell::{dump, interrupt};
 use crate::sql::{self, copy};
 use serde::Serialize;
-use std::io::Write;
+use std::fs::File;
+use std::io::{IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
@@ -24,7 +25,7 @@ use tempfile::NamedTempFile;
 pub(crate) struct Export {
     #[command(flatten)]
     source: Source,
-    /// File to write [default: NAME.db]
+    /// File to write; - is standard output [default: NAME.db]
     #[arg(long, value_name = "PATH")]
     output_file: Option<PathBuf>,
     /// Replace an existing file
@@ -63,53 +64,94 @@ impl Exported {
 
 pub(super) fn export(ctx: &Context, args: Export) -> Result<()> {
     let name = ctx.database(args.source.name)?;
-    let location = args.source.location.as_ref();
+    let original = Original::find(ctx, &name, args.source.location.as_ref())?;
     let path = args.output_file.unwrap_or_else(|| format!("{name}.db").into());
-    if let Some(server) = ctx.server_if_any()? {
-        return export_from(ctx, server, &name, location, path, args.overwrite);
+    if path == Path::new(STDOUT) {
+        return original.write_to_stdout(ctx);
     }
-    let connection = connect(ctx, &name, location)?;
-    let source = reach::file(&connection)
-        .ok_or_else(|| Error::new(Code::Internal, format!("database {name} is not a file on this machine")))?;
-    let output = Output::begin(&path, args.overwrite)?;
-    interrupt::install();
-    let mut progress = ctx.ui.progress(format!("Exporting {name}"));
-    copy::copy_file(&source, output.temporary(), &mut |done, all| {
-        progress.at(done, all);
-        not_interrupted()
-    })?;
-    drop(progress);
-    let exported = output.finish(name, connection.location, path, args.overwrite)?;
+    let mut output = Output::begin(&path, args.overwrite)?;
+    original.write(ctx, &mut output)?;
+    let exported = output.finish(name, original.location(), path, args.overwrite)?;
     exported.show(ctx, "Exported")
 }
 
-/// Has a server write the copy. One that hands out no files is read as SQL, and the file made of that.
-fn export_from(
-    ctx: &Context,
-    server: &Client,
-    name: &DatabaseName,
-    location: Option<&LocationCode>,
-    path: PathBuf,
-    overwrite: bool,
-) -> Result<()> {
-    let database = super::find(ctx, name)?;
-    let other = location.filter(|location| **location != database.primary);
-    if let Some(other) = other.filter(|other| !database.locations.contains(other)) {
-        return Err(super::show::no_instance(name, other));
+/// The path that stands for standard output.
+const STDOUT: &str = "-";
+
+/// What is copied.
+enum Original<'a> {
+    File {
+        name: DatabaseName,
+        path: PathBuf,
+        location: LocationCode,
+    },
+    Server {
+        server: &'a Client,
+        database: Database,
+        /// A location other than that of its primary.
+        other: Option<LocationCode>,
+    },
+}
+
+impl<'a> Original<'a> {
+    fn find(ctx: &'a Context, name: &DatabaseName, location: Option<&LocationCode>) -> Result<Self> {
+        let Some(server) = ctx.server_if_any()? else {
+            let connection = connect(ctx, name, location)?;
+            let path = reach::file(&connection)
+                .ok_or_else(|| Error::new(Code::Internal, format!("database {name} is not a file on this machine")))?;
+            return Ok(Self::File {
+                name: name.clone(),
+                path,
+                location: connection.location,
+            });
+        };
+        let database = super::find(ctx, name)?;
+        let other = location.filter(|location| **location != database.primary);
+        if let Some(other) = other.filter(|other| !database.locations.contains(other)) {
+            return Err(super::show::no_instance(name, other));
+        }
+        Ok(Self::Server {
+            server,
+            database,
+            other: other.cloned(),
+        })
     }
-    let mut output = Output::begin(&path, overwrite)?;
-    interrupt::install();
-    let mut progress = ctx.ui.progress(format!("Exporting {name}"));
-    let written = server.export(name, other, output.0.as_file_mut(), &mut |done, all| {
-        progress.at(done, all);
-        not_interrupted()
-    });
-    drop(progress);
-    match written {
-        Ok(_) => {}
-        Err(error) if error.code() == Code::Unsupported => {
-            if let Some(other) = other {
-                return Err(Error::new(
+
+    fn location(&self) -> LocationCode {
+        match self {
+            Self::File { location, .. } => location.clone(),
+            Self::Server { database, other, .. } => other.clone().unwrap_or_else(|| database.primary.clone()),
+        }
+    }
+
+    fn name(&self) -> &DatabaseName {
+        match self {
+            Self::File { name, .. } => name,
+            Self::Server { database, .. } => &database.name,
+        }
+    }
+
+    /// Writes a consistent copy. A server that hands out no files is read as SQL, and the file made of that.
+    fn write(&self, ctx: &Context, output: &mut Output) -> Result<()> {
+        interrupt::install();
+        let mut progress = ctx.ui.progress(format!("Exporting {}", self.name()));
+        let mut tell = |done: u64, all: u64| {
+            progress.at(done, all);
+            not_interrupted()
+        };
+        let (server, database, other) = match self {
+            Self::File { path, .. } => return copy::copy_file(path, output.temporary(), &mut tell),
+            Self::Server {
+                server,
+                database,
+                other,
+            } => (server, database, other),
+        };
+        let name = &database.name;
+        match server.export(name, other.as_ref(), output.0.as_file_mut(), &mut tell) {
+            Ok(_) => Ok(()),
+            Err(error) if error.code() == Code::Unsupported => match other {
+                Some(other) => Err(Error::new(
                     Code::Unsupported,
                     format!(
                         "the server writes no copies, and database {name} is read from its primary, not from {other}"
@@ -117,15 +159,27 @@ fn export_from(
                 )
                 .hint(format!(
                     "torso db dump {name} --location {other} writes the replica as SQL"
-                )));
-            }
-            super::copy::rebuild(ctx, &database, output.temporary())?;
+                ))),
+                None => {
+                    drop(progress);
+                    super::copy::rebuild(ctx, database, output.temporary())
+                }
+            },
+            Err(error) => Err(error),
         }
-        Err(error) => return Err(error),
     }
-    let at = other.cloned().unwrap_or(database.primary);
-    let exported = output.finish(database.name, at, path, overwrite)?;
-    exported.show(ctx, "Exported")
+
+    /// Writes the copy to standard output. Its pages come in no order, so it is whole before its first byte is written.
+    fn write_to_stdout(&self, ctx: &Context) -> Result<()> {
+        if std::io::stdout().is_terminal() {
+            return Err(Error::new(Code::Usage, "a SQLite file is nothing for a terminal")
+                .hint("write it to a file: --output-file PATH"));
+        }
+        let mut output = Output::temporary_file()?;
+        self.write(ctx, &mut output)?;
+        let mut file = File::open(output.temporary()).map_err(|error| Error::io(error, "cannot read the copy"))?;
+        ctx.ui.answer(|out| std::io::copy(&mut file, out).map(drop))
+    }
 }
 
 /// Dump a database as SQL
@@ -156,7 +210,7 @@ pub(super) fn dump(ctx: &Context, args: Dump) -> Result<()> {
         preserve_rowids: true,
         ..dump::Options::default()
     };
-    match args.output_file {
+    match args.output_file.filter(|path| path != Path::new(STDOUT)) {
         None => {
             let mut damage = Ok(());
             ctx.ui.answer(|out| {
@@ -209,6 +263,13 @@ fn connect(ctx: &Context, name: &DatabaseName, location: Option<&LocationCode>) 
 struct Output(NamedTempFile);
 
 impl Output {
+    /// One that gets no name.
+    fn temporary_file() -> Result<Self> {
+        let made = tempfile::Builder::new().prefix("torso-export-").tempfile();
+        made.map(Self)
+            .map_err(|error| Error::io(error, "cannot make a temporary file"))
+    }
+
     fn begin(path: &Path, overwrite: bool) -> Result<Self> {
         if !overwrite && path.symlink_metadata().is_ok() {
             return Err(exists(path));

@@ -38,8 +38,8 @@ struct Inspected {
     journal_mode: String,
     encoding: String,
     auto_vacuum: &'static str,
-    user_version: String,
-    application_id: String,
+    user_version: i64,
+    application_id: i64,
     schema_version: u64,
     /// Tables and indexes, the largest first.
     objects: Vec<Object>,
@@ -136,14 +136,21 @@ fn look(
             1 => "full",
             _ => "incremental",
         },
-        user_version: query::text(session, "SELECT * FROM pragma_user_version")?,
-        application_id: query::text(session, "SELECT * FROM pragma_application_id")?,
+        user_version: signed(session, "SELECT * FROM pragma_user_version")?,
+        application_id: signed(session, "SELECT * FROM pragma_application_id")?,
         schema_version: query::number(session, "SELECT * FROM pragma_schema_version")?,
         objects,
         integrity,
     };
     query::rows(session, "COMMIT")?;
     Ok(inspected)
+}
+
+/// A number that may be negative.
+fn signed(session: &mut dyn Session, sql: &str) -> Result<i64> {
+    let text = query::text(session, sql)?;
+    text.parse()
+        .map_err(|_| Error::new(Code::Internal, format!("{sql} answers {text:?}, which is no number")))
 }
 
 fn object(row: &[Value]) -> Option<Object> {
@@ -188,8 +195,8 @@ impl View for Inspected {
                 .field("Journal mode", Cell::text(&self.journal_mode))
                 .field("Encoding", Cell::text(&self.encoding))
                 .field("Auto vacuum", Cell::text(self.auto_vacuum))
-                .field("User version", Cell::text(&self.user_version))
-                .field("Application ID", Cell::text(&self.application_id))
+                .field("User version", Cell::text(self.user_version.to_string()))
+                .field("Application ID", Cell::text(self.application_id.to_string()))
                 .field_if("Integrity", self.integrity.as_ref(), |findings| {
                     Cell::text(findings.join("; "))
                 })

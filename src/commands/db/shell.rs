@@ -187,8 +187,12 @@ struct Place {
 
 /// Runs the shell. Returns its exit code, which is the script's.
 pub(in crate::commands) fn run(ctx: &Context, args: &Args) -> Result<u8> {
+    let json_errors = args.asks_for_json();
     let arguments = match args::parse(&args.words) {
         Ok(arguments) => arguments,
+        Err(problem) if json_errors => {
+            return Err(Error::new(Code::InvalidValue, problem).hint("torso db shell --help lists the options"));
+        }
         Err(problem) => return Ok(u8::try_from(shell::refuse_arguments(&problem)).unwrap_or(1)),
     };
     if arguments.version {
@@ -204,6 +208,7 @@ pub(in crate::commands) fn run(ctx: &Context, args: &Args) -> Result<u8> {
         name: place.name,
         startup_file: own_files.as_ref().map(|directory| directory.join("shellrc")),
         arguments,
+        json_errors,
         terminal: terminal_options(ctx, place.connection.as_ref()),
     };
     let databases = || names(ctx);

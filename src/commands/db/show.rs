@@ -1,9 +1,10 @@
 //! `torso db show`: one database, its instances, or one bare value of it.
 
+use super::config::Settings;
 use crate::commands::complete;
 use crate::context::Context;
 use crate::control::names::{DatabaseName, LocationCode};
-use crate::control::types::{Configuration, Database, Instance, Role};
+use crate::control::types::{Database, Instance, Role};
 use crate::error::{Code, Error, Result};
 use crate::ui::{Card, Cell, Layout, Table, View, text};
 use serde::Serialize;
@@ -82,7 +83,7 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
             None => Err(no_instance(&name, &location)),
         };
     }
-    let configuration = plane.get_configuration(&name)?;
+    let configuration = Settings::of(&plane.get_configuration(&name)?);
     ctx.ui.show(&Shown {
         database,
         configuration,
@@ -118,14 +119,14 @@ impl View for Urls<'_> {
 struct Shown {
     #[serde(flatten)]
     database: Database,
-    configuration: Configuration,
+    configuration: Settings,
     instances: Vec<Instance>,
 }
 
 impl View for Shown {
     fn layout(&self) -> Layout {
         let database = &self.database;
-        let limit = self.configuration.size_limit.parse::<u64>().unwrap_or(0);
+        let limit = self.configuration.size_limit;
         let blocked = match (database.block_reads, database.block_writes) {
             (false, false) => None,
             (true, false) => Some("reads"),

@@ -21,8 +21,9 @@ use super::render::explain::{Program, Tree};
 use super::state::{ExecError, Interrupt, Shell, ShellResult, ShowPlan, complain};
 use super::terminal::pager::Pager;
 use super::words;
+use crate::error::Error;
 use crate::shell::interrupt;
-use crate::sql::{Args, Failure, Outcome, Phase, Value};
+use crate::sql::{Args, Failure, Outcome, Phase, Value, codes};
 use crate::sqltext::classify::{StatementKind, first_word_kind};
 use crate::sqltext::{dialect, split, token};
 use pointer::pointer;
@@ -251,15 +252,16 @@ fn statement_error(shell: &mut Shell<'_>, failure: Failure, rest: &str) -> Inter
         // The rest of a script cannot run without the connection; a person may try again.
         Failure::Connection(error) if !shell.input.interactive => {
             let code = error.kind().exit_code().into();
-            match shell.say(format_args!("Error: {error}")) {
-                Ok(()) => {
+            let told = match shell.report_as_json(&error) {
+                Ok(false) => shell.say(format_args!("Error: {error}")).map(|()| {
                     if let Some(hint) = error.hint_text() {
                         complain(format_args!("hint: {hint}"));
                     }
-                    Interrupt::Exit(code)
-                }
-                Err(end) => end,
-            }
+                }),
+                Ok(true) => Ok(()),
+                Err(end) => Err(end),
+            };
+            told.err().unwrap_or(Interrupt::Exit(code))
         }
         Failure::Connection(error) => Interrupt::Statement(Box::new(ExecError {
             phase: Phase::Step,
@@ -382,6 +384,9 @@ pub fn run_line(shell: &mut Shell<'_>, text: &[u8], line: u64) -> ShellResult {
 
 /// Reports the failure of a statement that began on `line`, and fails.
 pub fn report_error(shell: &mut Shell<'_>, error: ExecError, line: u64) -> ShellResult {
+    if report_to_program(shell, &error, Some(line))? {
+        return Err(Interrupt::Failed(1));
+    }
     let kind = match error.phase {
         Phase::Prepare => "Parse error",
         Phase::Step => "Runtime error",
@@ -398,12 +403,33 @@ pub fn report_error(shell: &mut Shell<'_>, error: ExecError, line: u64) -> Shell
     Err(Interrupt::Failed(1))
 }
 
+/// Reports a statement's failure as a JSON document, where that is wanted. Returns whether it is.
+fn report_to_program(shell: &mut Shell<'_>, error: &ExecError, line: Option<u64>) -> ShellResult<bool> {
+    if !shell.settings.json_errors {
+        return Ok(false);
+    }
+    // The statement with a sign below it is for people.
+    let message = error.message.lines().next().unwrap_or_default();
+    let message = match line {
+        Some(line) => format!("line {line}: {message}"),
+        None => message.to_owned(),
+    };
+    let told = Error::new(codes::meaning(error.code), message);
+    shell.report_as_json(&match &error.hint {
+        Some(hint) => told.hint(hint.trim_start_matches("hint: ")),
+        None => told,
+    })
+}
+
 /// Runs the text of a command-line argument. Fails with SQLite's code when a statement did, after reporting it.
 pub fn run_argument(shell: &mut Shell<'_>, text: &[u8]) -> ShellResult {
     let error = match execute(shell, text) {
         Err(Interrupt::Statement(error)) => error,
         ran => return ran,
     };
+    if report_to_program(shell, &error, None)? {
+        return Err(Interrupt::Failed(error.code));
+    }
     let phase = match error.phase {
         Phase::Prepare => "in prepare",
         Phase::Step => "stepping",

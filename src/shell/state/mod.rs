@@ -19,8 +19,10 @@ pub use tracing::{HookOutput, TraceOutput, Tracing};
 use super::options::{Hooks, ShellExit};
 use super::output::Output;
 use super::render::Style;
+use crate::error::{Code, Error};
 use crate::sql::query::collect;
 use crate::sql::{self, Args, Failure, Outcome, ServerCost, Session, Sink, Target, Value};
+use crate::ui::report;
 use script::{DeferredRow, PendingBatch};
 use std::fmt;
 use std::io::Write;
@@ -144,8 +146,9 @@ impl<'h> Shell<'h> {
                     slot.shows_authorizer = false;
                 }
                 Err(error) => {
-                    self.out.flush()?;
-                    complain(format_args!("Error: {error}"));
+                    if !self.report_as_json(&error)? {
+                        self.say(format_args!("Error: {error}"))?;
+                    }
                     return Err(Interrupt::Exit(1));
                 }
             }
@@ -195,8 +198,21 @@ impl<'h> Shell<'h> {
 
     /// Says why, and that it failed.
     pub fn fail<T>(&mut self, why: fmt::Arguments<'_>) -> ShellResult<T> {
-        self.say(why)?;
+        let why = fmt::format(why);
+        let error = Error::new(Code::SqlError, why.strip_prefix("Error: ").unwrap_or(&why).trim());
+        if !self.report_as_json(&error)? {
+            self.say(format_args!("{why}"))?;
+        }
         Err(Interrupt::Failed(1))
+    }
+
+    /// Tells a failure as a JSON document, where that is wanted. Returns whether it is.
+    pub fn report_as_json(&mut self, error: &Error) -> ShellResult<bool> {
+        if self.settings.json_errors {
+            self.out.flush()?;
+            complain(format_args!("{}", report::document(error).trim_end()));
+        }
+        Ok(self.settings.json_errors)
     }
 
     /// Says something on standard error, after what was to be shown before it.
@@ -223,7 +239,10 @@ impl<'h> Shell<'h> {
             return self.fail(format_args!("{what}"));
         }
         let line = self.input.line;
-        self.say(format_args!("line {line}: {what}"))?;
+        let error = Error::new(Code::Forbidden, format!("line {line}: {what}"));
+        if !self.report_as_json(&error)? {
+            self.say(format_args!("line {line}: {what}"))?;
+        }
         Err(Interrupt::Exit(1))
     }
 

@@ -47,4 +47,6 @@ pub struct Settings {
     pub safe: bool,
     pub always_safe: bool,
     pub nonce: Option<String>,
+    /// A program reads what went wrong: each failure is a JSON document.
+    pub json_errors: bool,
 }
