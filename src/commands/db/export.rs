@@ -87,7 +87,7 @@ enum Original<'a> {
     },
     Server {
         server: &'a Client,
-        database: Database,
+        database: Box<Database>,
         /// A location other than that of its primary.
         other: Option<LocationCode>,
     },
@@ -112,7 +112,7 @@ impl<'a> Original<'a> {
         }
         Ok(Self::Server {
             server,
-            database,
+            database: Box::new(database),
             other: other.cloned(),
         })
     }

@@ -4,7 +4,8 @@ use super::Call;
 use crate::shell::state::{Shell, ShellResult};
 use crate::sql::Failure;
 use crate::sql::query::Collected;
-use crate::sql::text::{identifier, value_to_text};
+use crate::sql::text::value_to_text;
+use crate::sqltext::quote::identifier;
 
 /// Looks for damage, and for rows that refer to none.
 pub fn intck(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
