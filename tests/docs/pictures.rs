@@ -2,7 +2,7 @@
 //!
 //! `UPDATE=1 cargo test --test integration docs::pictures` writes them.
 
-use crate::support::{World, crate_root, data};
+use crate::support::{World, crate_root, data, world::TORSO};
 use std::fmt::Write as _;
 
 /// What is typed in the picture of a session.
@@ -25,6 +25,7 @@ const TYPED: &[&[&str]] = &[
         "box",
     ],
     &["db", "replicate", "flights", "lhr"],
+    &["db", "show", "flights"],
     &["db", "shell", "flights", "--location", "lhr", "delete from airports"],
 ];
 
@@ -51,12 +52,46 @@ fn check(name: &str, picture: &str) {
 
 /// What a command prints on a terminal of 80 columns, without colours.
 fn printed(world: &World, args: &[&str]) -> String {
-    let output = world.terminal(args).exp_eof().unwrap();
+    let mut command = world.command("sh");
+    command
+        .args(["-c", "stty cols 80 rows 24; exec \"$@\"", "sh", TORSO])
+        .args(args);
+    command.stdin(std::process::Stdio::inherit());
+    let output = rexpect::session::spawn_command(command, Some(20_000))
+        .unwrap()
+        .exp_eof()
+        .unwrap();
+    // The session reads bytes and gives each as a character.
+    let bytes: Vec<u8> = output
+        .chars()
+        .map(|byte| u8::try_from(u32::from(byte)).unwrap())
+        .collect();
+    let output = String::from_utf8(bytes).unwrap();
     let plain = regex::Regex::new("\x1b\\[[0-9;?]*[A-Za-z]")
         .unwrap()
         .replace_all(&output, "")
         .into_owned();
     plain.replace('\r', "")
+}
+
+/// The text with a directory, an id and times that are the same on every run.
+fn stable(text: &str) -> String {
+    let mut text = text.to_owned();
+    for (pattern, steady) in [
+        (r"file:\S*/locations/", "file:/home/you/.local/share/torso/locations/"),
+        (
+            r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
+            "0b2c7f5e-3a41-4d8e-9c60-5f1e2a7d8b93",
+        ),
+        (r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "2026-11-29 12:00 UTC"),
+        (r"│ (?:now|\d+s ago) +│", "│ now       │"),
+    ] {
+        text = regex::Regex::new(pattern)
+            .unwrap()
+            .replace_all(&text, steady)
+            .into_owned();
+    }
+    text
 }
 
 #[test]
@@ -77,7 +112,7 @@ fn docs_picture_of_a_session_is_what_a_terminal_shows() {
             .collect();
         lines.push((true, format!("$ torso {}", quoted.join(" "))));
         lines.extend(
-            printed(&world, args)
+            stable(&printed(&world, args))
                 .lines()
                 .map(|line| (false, line.trim_end().to_owned())),
         );
@@ -97,6 +132,7 @@ fn docs_picture_of_a_session_is_what_a_terminal_shows() {
         );
     }
     picture.push_str("</svg>\n");
+    assert!(picture.contains("┌─────┬"), "the boxes are not drawn:\n{picture}");
     check("session.svg", &picture);
 }
 
