@@ -280,8 +280,8 @@ pub fn no_confinement() -> Error {
          used",
     )
     .hint(
-        "run it where it has (Linux 5.13 or later, with landlock among the security modules); or add --unconfined, and let \
-         nobody use its databases whom you would not give this user's files",
+        "run it on Linux 5.13 or later, with landlock among the security modules; or add --unconfined, if all who use its \
+         databases may read this user's files",
     )
 }
 

@@ -53,16 +53,16 @@ pub enum Group {
 impl Group {
     /// All groups, with their titles.
     pub const TITLES: [(Self, &'static str); 10] = [
-        (Self::Output, "how results look"),
-        (Self::Destination, "where they go"),
-        (Self::Schema, "what is there"),
-        (Self::Transfer, "in and out"),
-        (Self::Connection, "which database"),
-        (Self::Statements, "running statements"),
-        (Self::Cost, "what they cost"),
-        (Self::Health, "whether all is well"),
-        (Self::Engine, "the engine (local)"),
-        (Self::Shell, "the shell"),
+        (Self::Output, "form of results"),
+        (Self::Destination, "destination of results"),
+        (Self::Schema, "schema and content"),
+        (Self::Transfer, "import, export, copy"),
+        (Self::Connection, "choose a database"),
+        (Self::Statements, "run statements"),
+        (Self::Cost, "cost of statements"),
+        (Self::Health, "checks"),
+        (Self::Engine, "the engine (files only)"),
+        (Self::Shell, "the shell itself"),
     ];
 }
 

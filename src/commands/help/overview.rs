@@ -51,7 +51,7 @@ pub(in crate::commands) fn render(tree: &Command, settings: &Settings, style: Pa
         end.push_str(&format!("\n{place}"));
     }
     format!(
-        "torso {version}: {about}\n\n{} torso COMMAND [OPTIONS]\n\n{}\n{START}\n\n{}\n{end}\n",
+        "torso {version}: {about}\n{} torso COMMAND [OPTIONS]\n\n{}\n{START}\n\n{}\n{end}\n",
         style.strong("Usage:"),
         style.strong("Start here:"),
         list.join("\n")

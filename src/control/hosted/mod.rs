@@ -443,7 +443,7 @@ impl Hosted {
             .authorize(token, route.as_deref())
             .map_err(|error| match self.shared.token_authority.database_of(token) {
                 Some(id) if self.shared.hostnames.route_at(&id, None).is_none() => {
-                    Error::new(Code::DatabaseNotFound, "the database that the token is for is no more")
+                    Error::new(Code::DatabaseNotFound, "the database of this token no longer exists")
                         .hint("torso db list")
                 }
                 _ => error,

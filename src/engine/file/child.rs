@@ -167,7 +167,7 @@ fn compact(source: &Connection, from: &Path, to: &Path) -> Result<()> {
     let Some(target) = to.to_str() else {
         return Err(Error::new(
             Code::InvalidValue,
-            format!("{} is not a path that SQLite can be told", to.display()),
+            format!("{} is not a path that SQLite accepts", to.display()),
         ));
     };
     let written = source

@@ -226,7 +226,7 @@ impl Engine for FileEngine {
                 ),
             )
             .hint(format!(
-                "choose another directory, or remove {} if that location is no more",
+                "choose another directory, or remove {} if that location no longer exists",
                 mark.display()
             ))),
             Err(error) if error.kind() == ErrorKind::NotFound => {

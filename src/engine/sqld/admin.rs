@@ -136,7 +136,7 @@ impl Admin {
             (StatusCode::OK, text) => serde_json::from_str(&text).map_err(|error| {
                 Error::new(
                     Code::Unavailable,
-                    "libSQL server tells its statistics in an unknown form",
+                    "libSQL server returned statistics in an unknown format",
                 )
                 .caused_by(error)
             }),

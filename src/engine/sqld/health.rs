@@ -153,7 +153,7 @@ impl Health {
             Err(_) if lock(&common.without_primary).contains(id) => return Ok(()),
             Err(_) => {
                 copy_anew(dir, id)?;
-                process.end_and_restart("a replica is damaged and is copied anew");
+                process.end_and_restart("a replica is damaged and is copied again");
                 return Ok(());
             }
         }

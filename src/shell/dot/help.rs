@@ -92,7 +92,7 @@ mod tests {
 
     /// The table of commands in `docs/shell.md`.
     fn documented() -> String {
-        let mut out = String::from("| What for | Commands |\n|---|---|\n");
+        let mut out = String::from("| Purpose | Commands |\n|---|---|\n");
         for (group, title) in Group::TITLES {
             let calls: Vec<String> = sorted()
                 .iter()
