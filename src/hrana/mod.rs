@@ -1,5 +1,5 @@
-//! Hrana, the protocol of libSQL servers: its messages in JSON and in protobuf, once for all who speak it: the session of a
-//! client (`sql::hrana`) and the gateway (`server::gateway`).
+//! Hrana, the protocol of libSQL servers: its messages in JSON and in protobuf. They are written once, for the session of a
+//! client (`sql::hrana`) and for the gateway (`server::gateway`).
 //!
 //! - `messages`: requests of a client and their results, as JSON; `entry`, `frames`: the answer of a cursor.
 //! - `client_message`: a client's message over a socket, as far as a gateway has to know it; `server_message`: what a gateway

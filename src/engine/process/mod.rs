@@ -4,6 +4,7 @@
 //! The [`Job`] says what must be done before each start, and when the program is ready. `confine` makes sure that a
 //! child does not outlive its supervisor unnoticed: the child holds a lock on its directory and ends with its parent.
 
+mod exit;
 mod listener;
 mod log;
 pub mod memory;
@@ -14,6 +15,7 @@ pub use status::{ProcessLabel, ProcessStatus};
 
 use crate::error::{Code, Error, Result};
 use crate::sync::{lock, wait};
+use exit::{describe, end, pid_of};
 use log::Log;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use std::ffi::OsString;
@@ -478,25 +480,6 @@ impl Shared {
                 .caused_by(lines.join("\n"))
                 .hint(format!("it is tried again; its whole log is {log}"))
         }
-    }
-}
-
-fn pid_of(child: &Child) -> Option<Pid> {
-    i32::try_from(child.id()).ok().and_then(Pid::from_raw)
-}
-
-fn end(mut child: Child) {
-    // It cannot be supervised, so it must not run.
-    let _ = child.kill();
-    let _ = child.wait();
-}
-
-fn describe(status: ExitStatus) -> String {
-    use std::os::unix::process::ExitStatusExt as _;
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("ended with exit code {code}"),
-        (None, Some(signal)) => format!("was ended by signal {signal}"),
-        (None, None) => "ended".to_owned(),
     }
 }
 

@@ -7,7 +7,7 @@
 //! ```
 
 use super::node::Node;
-use super::role::{self, Place};
+use super::role::{self, ProcessRole};
 use super::{Endpoint, SqldEngine, files, host, records};
 use crate::engine::{Limits, Site, child, disk};
 use crate::error::{Code, Error, Result};
@@ -86,7 +86,7 @@ impl SqldEngine {
     /// Where the replica at a site takes SQL while its primary is damaged; none if it is not, or for the primary itself.
     /// `process` is that of the site, if it has one.
     pub(super) fn endpoint_alone(&self, at: &Site, process: Option<&Node>) -> Option<Result<Endpoint>> {
-        let is_primary = process.is_some_and(|node| node.place == Place::Primary);
+        let is_primary = process.is_some_and(|node| node.place == ProcessRole::Primary);
         if is_primary || !lock(&self.shared.common.without_primary).contains(&at.id) {
             return None;
         }

@@ -9,7 +9,7 @@
 //! metastore/                         settings of namespaces
 //! ```
 
-use super::role::Place;
+use super::role::ProcessRole;
 use crate::engine::{Frame, Position, disk};
 use crate::error::{Code, Error, Result};
 use crate::sqlite_header;
@@ -67,20 +67,20 @@ pub(super) fn names(dir: &Path) -> Result<Vec<String>> {
 }
 
 /// The file with the length of a namespace's log, or with a replica's position in it.
-fn log(place: Place, db_path: &Path, id: &str) -> PathBuf {
+fn log(place: ProcessRole, db_path: &Path, id: &str) -> PathBuf {
     namespace(db_path, id).join(match place {
-        Place::Primary => LOG,
-        Place::Replica => INDEX,
+        ProcessRole::Primary => LOG,
+        ProcessRole::Replica => INDEX,
     })
 }
 
 /// When that file was last written; none if there is none.
-pub(super) fn log_changed(place: Place, db_path: &Path, id: &str) -> Option<SystemTime> {
+pub(super) fn log_changed(place: ProcessRole, db_path: &Path, id: &str) -> Option<SystemTime> {
     std::fs::metadata(log(place, db_path, id)).ok()?.modified().ok()
 }
 
 /// The length of a namespace's log, or a replica's position in it. Uncertain while that cannot be read.
-pub(super) fn position(place: Place, db_path: &Path, id: &str) -> Position {
+pub(super) fn position(place: ProcessRole, db_path: &Path, id: &str) -> Position {
     let path = log(place, db_path, id);
     let mut header = Vec::with_capacity(LOG_HEADER);
     let read = File::open(&path).and_then(|file| {
@@ -96,8 +96,8 @@ pub(super) fn position(place: Place, db_path: &Path, id: &str) -> Position {
         .and_then(|since| i64::try_from(since.as_nanos()).ok())
         .unwrap_or(0);
     let frame = read.ok().and_then(|_| match place {
-        Place::Primary => primary_frame(&header),
-        Place::Replica => replica_frame(&header),
+        ProcessRole::Primary => primary_frame(&header),
+        ProcessRole::Replica => replica_frame(&header),
     });
     Position {
         frame,
@@ -133,17 +133,17 @@ fn replica_frame(header: &[u8]) -> Option<Frame> {
 ///
 /// A directory that was used in the other role is refused: a process over it would silently give wrong answers. After
 /// an unclean end of a primary, its log is removed, so that the process begins a new one from the database.
-pub(super) fn prepare(place: Place, db_path: &Path) -> Result<()> {
+pub(super) fn prepare(place: ProcessRole, db_path: &Path) -> Result<()> {
     for id in namespaces(db_path)? {
         let dir = namespace(db_path, &id);
         let foreign = match place {
-            Place::Primary => INDEX,
-            Place::Replica => LOG,
+            ProcessRole::Primary => INDEX,
+            ProcessRole::Replica => LOG,
         };
         if dir.join(foreign).exists() {
             let (is, was) = match place {
-                Place::Primary => ("primary", "replica"),
-                Place::Replica => ("replica", "primary"),
+                ProcessRole::Primary => ("primary", "replica"),
+                ProcessRole::Replica => ("replica", "primary"),
             };
             return Err(Error::new(
                 Code::Conflict,
@@ -151,10 +151,10 @@ pub(super) fn prepare(place: Place, db_path: &Path) -> Result<()> {
             )
             .hint("put back the directory that was there, or move this one out of the way"));
         }
-        if place == Place::Replica && is_half_copied(db_path, &id) {
+        if place == ProcessRole::Replica && is_half_copied(db_path, &id) {
             remove_tree(&dir)?;
         }
-        if place == Place::Primary && (dir.join(SENTINEL).exists() || !is_whole(&dir.join(LOG))) {
+        if place == ProcessRole::Primary && (dir.join(SENTINEL).exists() || !is_whole(&dir.join(LOG))) {
             disk::remove(&dir.join(LOG))?;
             for part in ["snapshots", "to_compact"] {
                 remove_tree(&dir.join(part))?;
@@ -235,7 +235,7 @@ pub(super) fn log_frame(log: &File, index: u64) -> std::io::Result<(u32, u32, Ve
 fn is_half_copied(db_path: &Path, id: &str) -> bool {
     let has_rows = std::fs::metadata(database(db_path, id)).is_ok_and(|data| data.len() > 0);
     has_rows
-        && position(Place::Replica, db_path, id)
+        && position(ProcessRole::Replica, db_path, id)
             .frame
             .is_none_or(|frame| frame.count == 0)
 }
@@ -268,7 +268,7 @@ mod tests {
         };
         let whole = with("whole", Some([7, 7, 4]));
         let (without, empty) = (with("without", None), with("empty", Some([7, 7, u64::MAX])));
-        prepare(Place::Replica, dir.path()).unwrap();
+        prepare(ProcessRole::Replica, dir.path()).unwrap();
         assert!(whole.join("data").exists());
         assert!(!without.exists() && !empty.exists());
     }
@@ -284,13 +284,13 @@ mod tests {
         header[32..40].copy_from_slice(&10_u64.to_le_bytes());
         header[40..48].copy_from_slice(&5_u64.to_le_bytes());
         std::fs::write(home.join(LOG), &header).unwrap();
-        let primary = position(Place::Primary, dir.path(), "a");
+        let primary = position(ProcessRole::Primary, dir.path(), "a");
         assert_eq!(primary.frame, Some(Frame { log: 7, count: 15 }));
         let replica = |last: Option<u64>| {
             let mut index = log.to_vec();
             index.extend(last.map_or(vec![], |last| last.to_le_bytes().to_vec()));
             std::fs::write(home.join(INDEX), index).unwrap();
-            position(Place::Replica, dir.path(), "a")
+            position(ProcessRole::Replica, dir.path(), "a")
         };
         assert_eq!(replica(Some(14)), primary);
         assert_ne!(replica(Some(13)), primary);
@@ -298,8 +298,8 @@ mod tests {
         assert_eq!(replica(Some(u64::MAX)).frame, Some(Frame { log: 7, count: 0 }));
         let empty = replica(None);
         std::fs::write(home.join(INDEX), "").unwrap();
-        assert_eq!(position(Place::Replica, dir.path(), "a"), empty);
-        let unknown = position(Place::Primary, dir.path(), "b");
+        assert_eq!(position(ProcessRole::Replica, dir.path(), "a"), empty);
+        let unknown = position(ProcessRole::Primary, dir.path(), "b");
         assert!(unknown.uncertain);
         assert_ne!(unknown, primary);
     }
@@ -312,12 +312,15 @@ mod tests {
         for part in [LOG, SENTINEL, "data"] {
             std::fs::write(home.join(part), "x").unwrap();
         }
-        assert_eq!(prepare(Place::Replica, dir.path()).unwrap_err().code(), Code::Conflict);
+        assert_eq!(
+            prepare(ProcessRole::Replica, dir.path()).unwrap_err().code(),
+            Code::Conflict
+        );
         // A primary's that did not end cleanly begins a new log over the same data.
-        prepare(Place::Primary, dir.path()).unwrap();
+        prepare(ProcessRole::Primary, dir.path()).unwrap();
         assert_eq!(names(&home).unwrap(), [SENTINEL, "data"]);
         std::fs::write(home.join(INDEX), "x").unwrap();
-        assert!(prepare(Place::Primary, dir.path()).is_err());
+        assert!(prepare(ProcessRole::Primary, dir.path()).is_err());
     }
 
     #[test]
@@ -330,7 +333,7 @@ mod tests {
             let mut bytes = vec![0; LOG_HEADER + frames * 4120];
             bytes[40..48].copy_from_slice(&counted.to_le_bytes());
             std::fs::write(&log, bytes).unwrap();
-            prepare(Place::Primary, dir.path()).unwrap();
+            prepare(ProcessRole::Primary, dir.path()).unwrap();
             log.exists()
         };
         assert!(write(0, 0));

@@ -9,7 +9,7 @@
 use super::Nodes;
 use super::node::Node;
 use super::records;
-use super::role::Place;
+use super::role::ProcessRole;
 use crate::engine::Frame;
 use crate::sync::lock;
 use std::collections::HashMap;
@@ -110,10 +110,10 @@ impl Healer {
         let all: Vec<_> = lock(nodes).values().cloned().collect();
         let mut cases = HashMap::new();
         let mut level = HashMap::new();
-        for replica in all.iter().filter(|node| node.place == Place::Replica) {
+        for replica in all.iter().filter(|node| node.place == ProcessRole::Replica) {
             let primary = all
                 .iter()
-                .find(|node| node.place == Place::Primary && node.pool == replica.pool);
+                .find(|node| node.place == ProcessRole::Primary && node.pool == replica.pool);
             let Some(primary) = primary.filter(|primary| primary.process().is_ready()) else {
                 continue;
             };

@@ -4,7 +4,7 @@
 use super::node::Common;
 use super::quarantine::{self, Damaged};
 use super::records::{acknowledged, copy_anew, record, remove_marked};
-use super::role::{Place, db_path};
+use super::role::{ProcessRole, db_path};
 use super::{files, integrity};
 use crate::engine::process::Process;
 use crate::engine::{Damage, child};
@@ -74,12 +74,12 @@ impl Health {
     }
 
     /// Decides, before the process can touch them, which databases it may serve.
-    pub fn examine(&self, common: &Common, dir: &Path, place: Place) -> Result<()> {
+    pub fn examine(&self, common: &Common, dir: &Path, place: ProcessRole) -> Result<()> {
         let db_path = db_path(dir);
         match place {
-            Place::Primary => {
+            ProcessRole::Primary => {
                 let damaged = quarantine::examine(&common.sandbox, dir)?;
-                files::prepare(Place::Primary, &db_path)?;
+                files::prepare(ProcessRole::Primary, &db_path)?;
                 quarantine::obstruct(dir, &damaged)?;
                 let mut without_primary = lock(&common.without_primary);
                 for id in acknowledged(dir)? {
@@ -88,10 +88,10 @@ impl Health {
                 without_primary.extend(damaged.keys().cloned());
                 *lock(&self.damaged) = damaged;
             }
-            Place::Replica => {
+            ProcessRole::Replica => {
                 let kept = lock(&common.without_primary).clone();
                 remove_marked(dir, &kept)?;
-                files::prepare(Place::Replica, &db_path)?;
+                files::prepare(ProcessRole::Replica, &db_path)?;
                 let found = integrity::examine_replicas(dir)?;
                 for id in found.damaged.difference(&kept) {
                     files::remove_tree(&files::namespace(&db_path, id))?;
@@ -105,11 +105,11 @@ impl Health {
 
     /// Notes how a process that has ended has left its files. Without a note, they are judged by their content at the next
     /// start.
-    pub fn note_left(&self, dir: &Path, place: Place) -> Result<()> {
+    pub fn note_left(&self, dir: &Path, place: ProcessRole) -> Result<()> {
         if !self.examined.swap(false, Ordering::SeqCst) {
             return Ok(());
         }
-        if place == Place::Primary {
+        if place == ProcessRole::Primary {
             quarantine::restore(dir)?;
         }
         integrity::note_left(dir, &db_path(dir), &acknowledged(dir)?)
@@ -125,7 +125,7 @@ impl Health {
     }
 
     /// Reads the databases that may be damaged. A replica that is damaged is copied anew, a primary is not served any more.
-    pub fn verify_all(&self, common: &Common, process: &Process, dir: &Path, place: Place) -> Result<()> {
+    pub fn verify_all(&self, common: &Common, process: &Process, dir: &Path, place: ProcessRole) -> Result<()> {
         let ids: Vec<String> = lock(&self.unverified).iter().cloned().collect();
         for id in ids {
             if !process.is_ready() {
@@ -140,14 +140,14 @@ impl Health {
         Ok(())
     }
 
-    fn verify(&self, common: &Common, process: &Process, dir: &Path, place: Place, id: &str) -> Result<()> {
+    fn verify(&self, common: &Common, process: &Process, dir: &Path, place: ProcessRole, id: &str) -> Result<()> {
         let database = files::database(&db_path(dir), id);
         match child::check_content(&common.sandbox, &database) {
             Ok(()) => {}
             // One that is being copied has no file yet.
             Err(error) if error.code() == Code::Unavailable => return Ok(()),
             Err(error) if error.code() != Code::InvalidFile => return Err(error),
-            Err(_) if place == Place::Primary => {
+            Err(_) if place == ProcessRole::Primary => {
                 self.withdraw(common, process, dir, id, Damage::damaged("is damaged inside"))?;
             }
             Err(_) if lock(&common.without_primary).contains(id) => return Ok(()),

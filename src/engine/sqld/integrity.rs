@@ -9,7 +9,7 @@
 use super::files;
 use super::pages::{Agreement, Pages};
 use super::records;
-use super::role::{self, Place};
+use super::role::{self, ProcessRole};
 use crate::engine::{Damage, disk};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -107,7 +107,7 @@ pub(super) fn examine_replicas(dir: &Path) -> Result<Replicas> {
     for id in records::acknowledged(dir)? {
         match left.get(&id) {
             Some(files) if *files == Fingerprint::take(&db_path, &id) => {}
-            None if judge(Place::Replica, &db_path, &id, false) == Verdict::Sound => {
+            None if judge(ProcessRole::Replica, &db_path, &id, false) == Verdict::Sound => {
                 found.unverified.insert(id);
             }
             Some(_) | None => {
@@ -128,13 +128,13 @@ pub(super) enum Verdict {
 }
 
 /// Judges the files of a database that no process has open. With `exact`, a primary's must agree with its replication log.
-pub(super) fn judge(place: Place, db_path: &Path, id: &str, exact: bool) -> Verdict {
+pub(super) fn judge(place: ProcessRole, db_path: &Path, id: &str, exact: bool) -> Verdict {
     let home = files::namespace(db_path, id);
     let pages = match Pages::open(&home) {
         Ok(pages) => pages,
         Err(damage) => return Verdict::Damaged(damage),
     };
-    if place == Place::Primary {
+    if place == ProcessRole::Primary {
         match pages.compare_with_log(&home.join(files::LOG)) {
             Err(error) => return Verdict::Damaged(Damage::damaged(format!("cannot be read: {error}"))),
             Ok(Agreement::Foreign) => return Verdict::Damaged(Damage::damaged("is another database")),
@@ -153,7 +153,7 @@ pub(super) fn judge(place: Place, db_path: &Path, id: &str, exact: bool) -> Verd
             .frame
             .is_some_and(|frame| frame.count > 0)
     };
-    if place == Place::Replica && !pages.has_wal() && has_frames() {
+    if place == ProcessRole::Replica && !pages.has_wal() && has_frames() {
         return Verdict::Damaged(Damage::damaged("has lost its write-ahead log"));
     }
     if pages.is_cut_short() {

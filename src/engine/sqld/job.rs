@@ -6,7 +6,7 @@ use super::health::Health;
 use super::log_keys::KeyFiles;
 use super::node::{Common, Pool};
 use super::records::{acknowledged, record};
-use super::role::{Place, Ports, Role, db_path, free_port, is_free, write_role};
+use super::role::{InstanceConfig, Ports, ProcessRole, db_path, free_port, is_free, write_role};
 use super::{files, keys};
 use crate::engine::confine::{self, Bounds};
 use crate::engine::process::{Job, Launch, Listener};
@@ -33,7 +33,7 @@ pub(super) struct Server {
     pub dir: PathBuf,
     pool: Arc<Pool>,
     pub common: Arc<Common>,
-    role: Mutex<Role>,
+    role: Mutex<InstanceConfig>,
     /// The administration key of the start under way, or of the process that runs.
     key: Mutex<Option<Secret>>,
     /// How to reach the process, while it is ready.
@@ -78,7 +78,7 @@ impl Asked {
 }
 
 impl Server {
-    pub fn new(dir: &Path, common: Arc<Common>, pool: Arc<Pool>, role: Role) -> Self {
+    pub fn new(dir: &Path, common: Arc<Common>, pool: Arc<Pool>, role: InstanceConfig) -> Self {
         Self {
             dir: dir.to_owned(),
             pool,
@@ -93,7 +93,7 @@ impl Server {
         }
     }
 
-    pub fn role(&self) -> Role {
+    pub fn role(&self) -> InstanceConfig {
         lock(&self.role).clone()
     }
 
@@ -136,14 +136,14 @@ impl Server {
     }
 
     /// Chooses the ports for a start: those of the last one, unless another program has one of them. Stores them.
-    fn choose_ports(&self) -> Result<Role> {
+    fn choose_ports(&self) -> Result<InstanceConfig> {
         let mut role = lock(&self.role);
         let (place, before) = (role.role, role.ports);
         let Ports { log, http, admin } = &mut role.ports;
         let mut own = vec![http, admin];
         match place {
-            Place::Primary => own.push(log),
-            Place::Replica => *log = lock(&self.pool.log_port).unwrap_or(*log),
+            ProcessRole::Primary => own.push(log),
+            ProcessRole::Replica => *log = lock(&self.pool.log_port).unwrap_or(*log),
         }
         for port in own {
             if !is_free(*port) {
@@ -155,21 +155,21 @@ impl Server {
         if role.ports != before {
             write_role(&self.dir, &role)?;
         }
-        if place == Place::Primary {
+        if place == ProcessRole::Primary {
             *lock(&self.pool.log_port) = Some(role.ports.log);
         }
         Ok(role.clone())
     }
 
     /// Moves what would keep the process from starting out of its way. It is kept in `aside`.
-    fn clear_the_way(&self, place: Place) -> Result<()> {
+    fn clear_the_way(&self, place: ProcessRole) -> Result<()> {
         let db_path = db_path(&self.dir);
         for path in files::obstacles(&db_path) {
             self.set_aside(&path)?;
         }
         let metastore = db_path.join("metastore");
         let is_sound = match files::has_database_header(&metastore.join("data")) {
-            None => place == Place::Replica || acknowledged(&self.dir)?.is_empty(),
+            None => place == ProcessRole::Replica || acknowledged(&self.dir)?.is_empty(),
             Some(false) => false,
             // Opening it takes a process, so that is done where a start has failed.
             Some(true) if self.was_ready.load(Ordering::SeqCst) => true,
@@ -178,7 +178,7 @@ impl Server {
         if is_sound {
             return Ok(());
         }
-        if place == Place::Primary {
+        if place == ProcessRole::Primary {
             disk::private_file(&self.rebuild_mark())?;
             disk::sync_dir(&self.dir)?;
         }
@@ -215,7 +215,7 @@ impl Server {
         disk::remove(&self.rebuild_mark())
     }
 
-    fn arguments(&self, role: &Role, keys: &KeyFiles) -> Vec<OsString> {
+    fn arguments(&self, role: &InstanceConfig, keys: &KeyFiles) -> Vec<OsString> {
         let local = |port: u16| format!("127.0.0.1:{port}");
         let mut args: Vec<OsString> = Vec::new();
         let mut add = |flag: &str, value: OsString| args.extend([flag.into(), value]);
@@ -223,11 +223,11 @@ impl Server {
         add("--http-listen-addr", local(role.ports.http).into());
         add("--admin-listen-addr", local(role.ports.admin).into());
         let (address, prefix) = match role.role {
-            Place::Primary => {
+            ProcessRole::Primary => {
                 add("--grpc-listen-addr", local(role.ports.log).into());
                 ("--grpc-tls", "--grpc")
             }
-            Place::Replica => {
+            ProcessRole::Replica => {
                 let url = format!("https://{}", local(role.ports.log));
                 add("--primary-grpc-url", url.into());
                 ("--primary-grpc-tls", "--primary-grpc")
@@ -303,7 +303,10 @@ impl Job for Arc<Server> {
             let written = disk::private_file(&authority)?.write_all(AUTHORITY.as_bytes());
             written.map_err(|error| Error::io(error, format!("cannot write {}", authority.display())))?;
         }
-        let key_files = self.pool.keys.write_files(&self.keys_dir(), place == Place::Primary)?;
+        let key_files = self
+            .pool
+            .keys
+            .write_files(&self.keys_dir(), place == ProcessRole::Primary)?;
         let mut bounds = Bounds {
             lock: Some(held),
             read: vec![
@@ -317,8 +320,8 @@ impl Job for Arc<Server> {
             ..Bounds::default()
         };
         match place {
-            Place::Primary => bounds.listen.push(role.ports.log),
-            Place::Replica => bounds.connect.push(role.ports.log),
+            ProcessRole::Primary => bounds.listen.push(role.ports.log),
+            ProcessRole::Replica => bounds.connect.push(role.ports.log),
         }
         let key = keys::admin_key()?;
         let variables: [(&str, OsString); 8] = [
@@ -355,8 +358,8 @@ impl Job for Arc<Server> {
         // A replica has read its keys before it answers, a primary perhaps not yet.
         let is_ready = admin.healthy()
             && match role.role {
-                Place::Primary => find(role.ports.log).is_some_and(|log| self.pool.keys.is_primary(&log)),
-                Place::Replica => true,
+                ProcessRole::Primary => find(role.ports.log).is_some_and(|log| self.pool.keys.is_primary(&log)),
+                ProcessRole::Replica => true,
             };
         if is_ready {
             *lock(&self.running) = Some(admin);
@@ -372,13 +375,13 @@ impl Job for Arc<Server> {
         }
         let Some(admin) = self.admin() else { return };
         match self.role().role {
-            Place::Primary if self.rebuild_mark().exists() => {
+            ProcessRole::Primary if self.rebuild_mark().exists() => {
                 if let Err(error) = self.rebuild_settings(&admin) {
                     tracing::warn!(%error, dir = %self.dir.display(), "the settings of databases cannot be made again");
                 }
             }
-            Place::Primary => {}
-            Place::Replica => self.follow_again(&admin),
+            ProcessRole::Primary => {}
+            ProcessRole::Replica => self.follow_again(&admin),
         }
     }
 

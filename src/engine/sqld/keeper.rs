@@ -5,7 +5,7 @@ use super::Nodes;
 use super::excess::{Allowance, Excess};
 use super::heal::Healer;
 use super::records;
-use super::role::Place;
+use super::role::ProcessRole;
 use super::watch::Watch;
 use crate::error::{Error, Result};
 use crate::sync::lock;
@@ -157,7 +157,7 @@ fn redirect(nodes: &Nodes) {
 
 fn touch(nodes: &Nodes) {
     let all: Vec<_> = lock(nodes).values().cloned().collect();
-    for node in all.iter().filter(|node| node.place == Place::Replica) {
+    for node in all.iter().filter(|node| node.place == ProcessRole::Replica) {
         for id in records::acknowledged(node.dir()).unwrap_or_default() {
             // If that fails, it is touched when a write has made the replica look stale.
             let _ = node.admin().and_then(|admin| admin.usage(&id));

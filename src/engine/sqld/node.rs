@@ -22,7 +22,7 @@ use super::job::Server;
 use super::keys::{Keys, TokenClock};
 use super::log_keys::LogKeys;
 use super::records::records_dir;
-use super::role::{Place, Role, db_path, role_of, write_role};
+use super::role::{InstanceConfig, ProcessRole, db_path, role_of, write_role};
 use crate::engine::confine::Sandbox;
 use crate::engine::process::{Process, ProcessLabel};
 use crate::engine::{Damage, Frame, disk};
@@ -87,7 +87,7 @@ impl Common {
 
 /// A supervised process.
 pub(super) struct Node {
-    pub place: Place,
+    pub place: ProcessRole,
     /// The name of its pool.
     pub pool: String,
     server: Arc<Server>,
@@ -96,7 +96,7 @@ pub(super) struct Node {
 
 impl Node {
     /// Starts a process over a directory, which is made if it is new. The process may not serve yet.
-    pub fn start(common: &Arc<Common>, dir: &Path, label: ProcessLabel, role: Role) -> Result<Self> {
+    pub fn start(common: &Arc<Common>, dir: &Path, label: ProcessLabel, role: InstanceConfig) -> Result<Self> {
         for part in [db_path(dir), dir.join("tmp"), records_dir(dir)] {
             disk::private_dir(&part)?;
         }
@@ -123,7 +123,7 @@ impl Node {
         &self.server.dir
     }
 
-    pub fn role(&self) -> Role {
+    pub fn role(&self) -> InstanceConfig {
         self.server.role()
     }
 
@@ -140,7 +140,7 @@ impl Node {
 
     /// Whether a replica's process was started for another log port than its primary has now.
     pub fn is_misdirected(&self) -> bool {
-        self.place == Place::Replica && self.process.is_ready() && self.server.is_misdirected()
+        self.place == ProcessRole::Replica && self.process.is_ready() && self.server.is_misdirected()
     }
 
     /// Whether the process is making a namespace of a file now, which may take it long.

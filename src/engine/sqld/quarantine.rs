@@ -13,7 +13,7 @@
 use super::files;
 use super::integrity::{self, Fingerprint, Verdict};
 use super::records;
-use super::role::{self, Place};
+use super::role::{self, ProcessRole};
 use crate::engine::confine::Sandbox;
 use crate::engine::{Damage, child, disk};
 use crate::error::{Code, Error, Result};
@@ -132,7 +132,7 @@ pub(super) fn examine(sandbox: &Sandbox, dir: &Path) -> Result<Damaged> {
 
 /// What is wrong with a database's files, if anything.
 fn look(sandbox: &Sandbox, db_path: &Path, id: &str, exact: bool, whole: bool) -> Result<Option<Damage>> {
-    let told = match integrity::judge(Place::Primary, db_path, id, exact) {
+    let told = match integrity::judge(ProcessRole::Primary, db_path, id, exact) {
         Verdict::Damaged(damage) => return Ok(Some(damage)),
         Verdict::Doubtful(damage) => damage,
         Verdict::Sound if !whole => return Ok(None),

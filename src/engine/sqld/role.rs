@@ -14,12 +14,12 @@ const PORTS: std::ops::Range<u16> = 20_000..32_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Place {
+pub(super) enum ProcessRole {
     Primary,
     Replica,
 }
 
-impl Place {
+impl ProcessRole {
     pub fn name(self) -> &'static str {
         match self {
             Self::Primary => "primary",
@@ -30,8 +30,8 @@ impl Place {
 
 /// The role of a directory. A change of roles is a new epoch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Role {
-    pub role: Place,
+pub(super) struct InstanceConfig {
+    pub role: ProcessRole,
     /// The number of changes of the primary.
     pub epoch: u64,
     /// The location of the primary.
@@ -65,7 +65,7 @@ pub(super) fn db_path(dir: &Path) -> PathBuf {
 }
 
 /// The role of a directory; none if it has none.
-pub(super) fn role_of(dir: &Path) -> Result<Option<Role>> {
+pub(super) fn role_of(dir: &Path) -> Result<Option<InstanceConfig>> {
     let path = dir.join("role.json");
     match std::fs::read(&path) {
         Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| {
@@ -77,12 +77,12 @@ pub(super) fn role_of(dir: &Path) -> Result<Option<Role>> {
 }
 
 /// Makes a new role with ports of its own. A replica is given its primary's location and log port.
-pub(super) fn new_role(primary: &str, log_port: Option<u16>) -> Result<Role> {
-    Ok(Role {
+pub(super) fn new_role(primary: &str, log_port: Option<u16>) -> Result<InstanceConfig> {
+    Ok(InstanceConfig {
         role: if log_port.is_none() {
-            Place::Primary
+            ProcessRole::Primary
         } else {
-            Place::Replica
+            ProcessRole::Replica
         },
         epoch: 1,
         primary: primary.to_owned(),
@@ -112,7 +112,7 @@ pub(super) fn free_port() -> Result<u16> {
 }
 
 /// Stores a role.
-pub(super) fn write_role(dir: &Path, role: &Role) -> Result<()> {
+pub(super) fn write_role(dir: &Path, role: &InstanceConfig) -> Result<()> {
     write_json(&dir.join("role.json"), role)
 }
 

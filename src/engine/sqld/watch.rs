@@ -7,7 +7,7 @@ use super::files;
 use super::node::Node;
 use super::pages::{Agreement, Pages};
 use super::records;
-use super::role::{self, Place};
+use super::role::{self, ProcessRole};
 use crate::engine::{Damage, disk};
 use crate::sqlite_header;
 use crate::sync::lock;
@@ -56,7 +56,7 @@ impl Watch {
     pub fn look(&mut self, nodes: &Nodes) {
         let all: Vec<_> = lock(nodes).values().cloned().collect();
         let mut seen = HashMap::new();
-        for node in all.iter().filter(|node| node.place == Place::Primary) {
+        for node in all.iter().filter(|node| node.place == ProcessRole::Primary) {
             let before = self.seen.remove(node.dir()).unwrap_or_default();
             if node.process().is_ready() {
                 seen.insert(node.dir().to_owned(), look_at(node, before));

@@ -5,29 +5,20 @@
 //! opens the new one between two statements. Consecutive statements that differ only in their values are prepared once
 //! (`repeated`).
 
+mod connect;
 mod repeated;
+mod run;
 
+use self::connect::{Identity, connect, identify};
 use self::repeated::{RepeatedInsert, RepeatedOutcome};
-use super::{
-    Args, Column, Explain, Failure, Flow, Interrupter, Outcome, Phase, Prepared, Rows, Session, Sink, Target, Work,
-};
-use crate::error::{Code, Error, Result};
+use self::run::{bind, failure, stream, work};
+use super::{Args, Explain, Failure, Flow, Interrupter, Outcome, Phase, Prepared, Rows, Session, Sink, Target};
+use crate::error::Result;
 use crate::sqltext::insert_values::values_start;
 use crate::sync::lock;
-use rusqlite::config::DbConfig;
-use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OpenFlags, Statement, StatementStatus};
-use std::cell::Cell;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
-use std::sync::{Arc, Mutex, Once};
+use rusqlite::Connection;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
-
-/// How long to wait for another program's lock.
-const BUSY: Duration = Duration::from_secs(5);
-
-/// Device and inode, which identify a file whatever its name.
-type Identity = (u64, u64);
 
 pub(super) struct FileSession {
     connection: Connection,
@@ -86,233 +77,6 @@ impl FileSession {
             self.connection = connection;
             self.identity = identity;
         }
-    }
-}
-
-fn identify(path: &Path) -> Option<Identity> {
-    let metadata = std::fs::metadata(path).ok()?;
-    Some((metadata.dev(), metadata.ino()))
-}
-
-fn connect(target: &Target) -> Result<(Connection, Option<Identity>)> {
-    let common = OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut limit = None;
-    let (path, flags, watched) = match target {
-        Target::File {
-            path,
-            read_only,
-            create,
-            max_bytes,
-            follow_links,
-        } => {
-            limit = max_bytes.filter(|_| !read_only);
-            let access = match (read_only, create) {
-                (true, _) => OpenFlags::SQLITE_OPEN_READ_ONLY,
-                (false, false) => OpenFlags::SQLITE_OPEN_READ_WRITE,
-                (false, true) => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
-            };
-            let links = if *follow_links {
-                OpenFlags::empty()
-            } else {
-                OpenFlags::SQLITE_OPEN_NOFOLLOW
-            };
-            (path.as_path(), access | common | links, *read_only)
-        }
-        Target::Memory => (
-            Path::new(":memory:"),
-            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | common,
-            false,
-        ),
-        Target::Remote { url, .. } => {
-            return Err(Error::new(Code::Internal, format!("{url} is not a file")));
-        }
-    };
-    // Before opening: if the file is replaced meanwhile, the next check sees the difference.
-    let identity = if watched { identify(path) } else { None };
-    let connection = Connection::open_with_flags(path, flags).map_err(|error| cannot_open(path, &error))?;
-    prepare_connection(&connection)
-        .and_then(|()| limit.map_or(Ok(()), |bytes| limit_size(&connection, bytes)))
-        .map_err(|error| cannot_open(path, &error))?;
-    Ok((connection, identity))
-}
-
-/// Limits the file's size. SQLite reports a statement that would exceed it as "database is full".
-fn limit_size(connection: &Connection, bytes: u64) -> rusqlite::Result<()> {
-    let page_size: i64 = connection.query_row("PRAGMA page_size", [], |row| row.get(0))?;
-    let pages = bytes / u64::try_from(page_size).unwrap_or(4096).max(1);
-    // SQLite counts pages in 32 bits; a file that is larger already keeps its size.
-    let pages = pages.clamp(1, u64::from(u32::MAX) - 1);
-    connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))
-}
-
-fn cannot_open(path: &Path, error: &rusqlite::Error) -> Error {
-    let message = match error {
-        // rusqlite adds the path to SQLite's message.
-        rusqlite::Error::SqliteFailure(code, _) if code.code == rusqlite::ErrorCode::CannotOpen => {
-            "unable to open database file".to_owned()
-        }
-        rusqlite::Error::SqliteFailure(_, Some(message)) => message.clone(),
-        other => other.to_string(),
-    };
-    let code = if path.exists() {
-        Code::InvalidFile
-    } else {
-        Code::FileNotFound
-    };
-    Error::new(
-        code,
-        format!("unable to open database \"{}\": {message}", path.display()),
-    )
-}
-
-/// Sets the defaults of the `sqlite3` shell, which differ from the library's.
-fn prepare_connection(connection: &Connection) -> rusqlite::Result<()> {
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false)?;
-    super::functions::register(connection)?;
-    connection.busy_timeout(BUSY)
-}
-
-/// SQLite's error as a failure in `phase`.
-fn failure(error: rusqlite::Error, phase: Phase) -> Failure {
-    match error {
-        rusqlite::Error::SqlInputError { error, msg, offset, .. } => Failure::Sql {
-            phase,
-            message: msg,
-            code: error.extended_code,
-            offset: usize::try_from(offset).ok(),
-        },
-        rusqlite::Error::SqliteFailure(error, message) => Failure::Sql {
-            phase,
-            message: message.unwrap_or_else(|| error.to_string()),
-            code: error.extended_code,
-            offset: None,
-        },
-        other => Failure::Sql {
-            phase,
-            message: other.to_string(),
-            code: rusqlite::ffi::SQLITE_ERROR,
-            offset: None,
-        },
-    }
-}
-
-/// Binds every parameter; a missing one is NULL. A bare `?` has the name `?N`.
-fn bind(statement: &mut Statement<'_>, args: &Args) -> rusqlite::Result<()> {
-    for index in 1..=statement.parameter_count() {
-        if let Some(value) = args.positional.get(index - 1) {
-            statement.raw_bind_parameter(index, value)?;
-            continue;
-        }
-        if args.named.is_empty() {
-            continue;
-        }
-        let name = statement
-            .parameter_name(index)
-            .map_or_else(|| format!("?{index}"), str::to_owned);
-        if let Some((_, value)) = args.named.iter().find(|(given, _)| *given == name) {
-            statement.raw_bind_parameter(index, value)?;
-        }
-    }
-    Ok(())
-}
-
-/// The columns of a result. In a damaged schema a name may not be UTF-8, and then rusqlite panics, which is caught
-/// here.
-fn columns(statement: &Statement<'_>) -> std::result::Result<Vec<Column>, Failure> {
-    let described = || {
-        let column = |column: rusqlite::Column<'_>| Column {
-            name: column.name().to_owned(),
-            decltype: column.decl_type().map(str::to_owned),
-        };
-        statement.columns().map(column).collect()
-    };
-    quietly(described).map_err(|_| Failure::Sql {
-        phase: Phase::Step,
-        message: "a column's name is not UTF-8".into(),
-        code: rusqlite::ffi::SQLITE_CORRUPT,
-        offset: None,
-    })
-}
-
-thread_local! {
-    /// Whether this thread expects, and catches, a panic.
-    static EXPECTED: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Catches a panic of `work` without printing it. The panic hook stays installed: it belongs to the process, and
-/// removing it could remove another thread's.
-fn quietly<T>(work: impl FnOnce() -> T) -> std::thread::Result<T> {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let tell = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |panic| {
-            if !EXPECTED.get() {
-                tell(panic);
-            }
-        }));
-    });
-    EXPECTED.set(true);
-    let worked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
-    EXPECTED.set(false);
-    worked
-}
-
-/// An empty buffer for the next row, in the memory of the last one.
-fn emptied<'a>(mut buffer: Vec<ValueRef<'_>>) -> Vec<ValueRef<'a>> {
-    buffer.clear();
-    buffer.into_iter().map(|_| ValueRef::Null).collect()
-}
-
-/// Steps through a statement; returns the number of rows.
-fn stream(statement: &mut Statement<'_>, sink: &mut dyn Sink) -> std::result::Result<u64, Failure> {
-    let width = statement.column_count();
-    let mut count = 0;
-    let mut buffer: Vec<ValueRef<'_>> = Vec::with_capacity(width);
-    let mut described = width == 0;
-    let mut rows = statement.raw_query();
-    loop {
-        let row = match rows.next() {
-            Ok(row) => row,
-            Err(error) => return Err(failure(error, Phase::Step)),
-        };
-        let Some(row) = row else { break };
-        count += 1;
-        if width == 0 {
-            continue;
-        }
-        if !described {
-            described = true;
-            let statement: &Statement<'_> = row.as_ref();
-            sink.columns(&columns(statement)?).map_err(Failure::Sink)?;
-        }
-        let mut values = emptied(buffer);
-        for index in 0..width {
-            values.push(row.get_ref_unwrap(index));
-        }
-        let flow = sink.row(&values).map_err(Failure::Sink)?;
-        buffer = emptied(values);
-        if flow == Flow::Stop {
-            return Ok(count);
-        }
-    }
-    drop(rows);
-    if !described {
-        sink.columns(&columns(statement)?).map_err(Failure::Sink)?;
-    }
-    Ok(count)
-}
-
-/// SQLite's counters for the statement.
-fn work(statement: &Statement<'_>) -> Work {
-    use StatementStatus as Count;
-    Work {
-        full_scan_steps: statement.get_status(Count::FullscanStep),
-        sorts: statement.get_status(Count::Sort),
-        automatic_index_rows: statement.get_status(Count::AutoIndex),
-        vm_steps: statement.get_status(Count::VmStep),
-        reprepares: statement.get_status(Count::RePrepare),
-        runs: statement.get_status(Count::Run),
-        memory: statement.get_status(Count::MemUsed),
     }
 }
 
@@ -441,6 +205,7 @@ mod tests {
     use super::*;
     use crate::sql::Value;
     use crate::sql::query::Collected;
+    use std::path::Path;
 
     #[test]
     fn links_are_followed_only_where_they_may_be() {

@@ -1,5 +1,5 @@
-//! Finds the SQL in requests before it is run, and checks it against what a hosted database may do (`sqltext::policy`).
-//! The token and the instance of the request count, too.
+//! Finds the SQL in requests before it is run. It is held against what a hosted database may do (`sqltext::policy`), for the
+//! token and the instance of the request.
 //!
 //! Whatever text a message may have SQL in is judged; only what the protocol never runs is left out: values of parameters,
 //! and names. A text that does not parse and names nothing that is refused goes on, for the engine to say what is wrong

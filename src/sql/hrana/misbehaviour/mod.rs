@@ -1,140 +1,16 @@
 //! Tests with servers that misbehave: each must give one clear error, soon.
 
+mod server;
+
 use super::HranaSession;
 use super::address::Address;
 use crate::error::{Code, Error};
 use crate::secret::{Renewal, Secret};
-use crate::sql::{Args, Failure, Flow, Outcome, Session, Sink, ValueRef};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use crate::sql::{Failure, Outcome, Session as _};
+use server::{BEGIN, CollectedRows, END, HEAD, MisbehavingServer, ROW, Reaction, TOKEN, cut, http, run};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-
-const TOKEN: &str = "a.very.secret-token";
-const PATIENCE: Duration = Duration::from_millis(400);
-
-/// A server that answers the nth request with the nth answer, and closes the connection after each. Requests beyond the
-/// last answer get that again. Ends with the test's process.
-struct Server {
-    url: String,
-    /// The first lines of the requests, with their bodies.
-    asked: Arc<Mutex<Vec<(String, String)>>>,
-}
-
-#[derive(Clone)]
-enum Reaction {
-    /// These bytes, then the end.
-    Bytes(Vec<u8>),
-    /// These bytes, then silence.
-    Silence(Vec<u8>),
-}
-
-fn http(status: u16, body: &str) -> Reaction {
-    let head = format!(
-        "HTTP/1.1 {status} x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
-        body.len()
-    );
-    Reaction::Bytes([head.as_bytes(), body.as_bytes()].concat())
-}
-
-/// An answer that promises more than it has.
-fn cut(body: &str, silent: bool) -> Reaction {
-    let head = format!("HTTP/1.1 200 x\r\ncontent-length: {}\r\n\r\n", body.len() + 100);
-    let bytes = [head.as_bytes(), body.as_bytes()].concat();
-    if silent {
-        Reaction::Silence(bytes)
-    } else {
-        Reaction::Bytes(bytes)
-    }
-}
-
-impl Server {
-    fn start(reactions: Vec<Reaction>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/", listener.local_addr().unwrap());
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let heard = Arc::clone(&asked);
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let Ok(stream) = stream else { return };
-                let Some(request) = read_request(&stream) else { continue };
-                let nth = {
-                    let mut heard = heard.lock().unwrap();
-                    heard.push(request);
-                    heard.len() - 1
-                };
-                let reaction = reactions.get(nth).or(reactions.last()).cloned().unwrap();
-                std::thread::spawn(move || react(stream, &reaction));
-            }
-        });
-        Self { url, asked }
-    }
-
-    fn session(&self) -> HranaSession {
-        let token = Secret::new(TOKEN.to_owned());
-        HranaSession::new(
-            Address::new(&self.url.parse().unwrap(), Some(&token)).unwrap(),
-            PATIENCE,
-        )
-    }
-
-    fn asked(&self) -> Vec<(String, String)> {
-        self.asked.lock().unwrap().clone()
-    }
-}
-
-fn read_request(stream: &TcpStream) -> Option<(String, String)> {
-    let mut reader = BufReader::new(stream);
-    let mut first = String::new();
-    let mut length = 0;
-    reader.read_line(&mut first).ok()?;
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).ok()?;
-        if line.trim().is_empty() {
-            break;
-        }
-        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().ok()?;
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
-    // Lengths in protobuf may be any byte.
-    Some((first.trim().to_owned(), String::from_utf8_lossy(&body).into_owned()))
-}
-
-fn react(mut stream: TcpStream, reaction: &Reaction) {
-    let (Reaction::Bytes(bytes) | Reaction::Silence(bytes)) = reaction;
-    // The other side may have gone already.
-    let _ = stream.write_all(bytes);
-    if let Reaction::Silence(_) = reaction {
-        std::thread::sleep(Duration::from_secs(20));
-    }
-}
-
-#[derive(Default)]
-struct Rows(Vec<Vec<String>>);
-
-impl Sink for Rows {
-    fn row(&mut self, row: &[ValueRef<'_>]) -> std::io::Result<Flow> {
-        self.0.push(row.iter().map(|value| format!("{value:?}")).collect());
-        Ok(Flow::Continue)
-    }
-}
-
-fn run(session: &mut HranaSession, sql: &str) -> Result<(Outcome, Rows), Failure> {
-    let mut rows = Rows::default();
-    session
-        .run(sql, &Args::default(), &mut rows)
-        .map(|outcome| (outcome, rows))
-}
-
-const HEAD: &str = "{\"baton\":\"b\",\"base_url\":null}\n";
-const BEGIN: &str = "{\"type\":\"step_begin\",\"step\":0,\"cols\":[{\"name\":\"a\",\"decltype\":null}]}\n";
-const ROW: &str = "{\"type\":\"row\",\"row\":[{\"type\":\"integer\",\"value\":\"1\"}]}\n";
-const END: &str = "{\"type\":\"step_end\",\"affected_row_count\":0,\"last_insert_rowid\":null}\n";
 
 #[test]
 fn every_bad_answer_to_a_query_is_one_clear_error() {
@@ -193,7 +69,7 @@ fn every_bad_answer_to_a_query_is_one_clear_error() {
         Reaction::Bytes(b"SSH-2.0-OpenSSH_9.2\r\n".to_vec()),
     ));
     for (name, reaction) in cases {
-        let server = Server::start(vec![reaction]);
+        let server = MisbehavingServer::start(vec![reaction]);
         let mut session = server.session();
         let begun = Instant::now();
         let result = run(&mut session, "select 1");
@@ -231,7 +107,7 @@ fn every_bad_answer_in_protobuf_is_one_clear_error() {
     const ROW: &[u8] = b"\x06\x22\x04\x0a\x02\x10\x02";
     const END: &[u8] = b"\x02\x12\0";
     let good = [HEAD, BEGIN, ROW, END].concat();
-    let server = Server::start(vec![bytes(&good, 0)]);
+    let server = MisbehavingServer::start(vec![bytes(&good, 0)]);
     let (outcome, rows) = run(&mut server.session(), "select 1").unwrap();
     assert_eq!((outcome.rows, rows.0), (1, vec![vec!["Integer(1)".to_owned()]]));
     let mut bad: Vec<Vec<u8>> = (0..good.len()).map(|cut| good[..cut].to_vec()).collect();
@@ -252,7 +128,7 @@ fn every_bad_answer_in_protobuf_is_one_clear_error() {
         .map(|parts| parts.concat()),
     );
     for (body, missing) in bad.iter().map(|body| (body, 0)).chain([(&good[..9].to_vec(), 40)]) {
-        let server = Server::start(vec![bytes(body, missing)]);
+        let server = MisbehavingServer::start(vec![bytes(body, missing)]);
         let Err(Failure::Connection(error)) = run(&mut server.session(), "select 1") else {
             panic!("{body:x?}: taken for an answer")
         };
@@ -276,7 +152,7 @@ fn every_bad_answer_to_a_change_is_one_clear_error() {
         )
     };
     let good = whole(&[&batch(result, "null"), auto]);
-    let server = Server::start(vec![http(200, &good)]);
+    let server = MisbehavingServer::start(vec![http(200, &good)]);
     assert_eq!(
         run(&mut server.session(), "insert into t values(1)").unwrap().0.changes,
         1
@@ -297,7 +173,7 @@ fn every_bad_answer_to_a_change_is_one_clear_error() {
         "{}".to_owned(),
         String::new(),
     ] {
-        let server = Server::start(vec![http(200, &body)]);
+        let server = MisbehavingServer::start(vec![http(200, &body)]);
         let Err(Failure::Connection(error)) = run(&mut server.session(), "insert into t values(1)") else {
             panic!("{body}: taken for an answer")
         };
@@ -321,7 +197,7 @@ fn every_status_has_its_code_and_no_error_tells_the_token() {
     ] {
         for sql in ["select 1", "delete from t", "select ?"] {
             let body = format!("{{\"error\":\"refused: Authorization: Bearer {TOKEN}\"}}");
-            let server = Server::start(vec![http(status, &body)]);
+            let server = MisbehavingServer::start(vec![http(status, &body)]);
             let Err(Failure::Connection(error)) = run(&mut server.session(), sql) else {
                 panic!("{status}: taken for an answer")
             };
@@ -338,7 +214,7 @@ fn a_token_that_ends_is_replaced_once_and_the_statement_is_sent_again() {
     let done = || http(200, &format!("{HEAD}{BEGIN}{ROW}{END}"));
     let renewals = Arc::new(AtomicUsize::new(0));
     let with = |reactions: Vec<Reaction>, after: Duration, next: Result<&'static str, Code>| {
-        let server = Server::start(reactions);
+        let server = MisbehavingServer::start(reactions);
         let session = server.session();
         let counted = Arc::clone(&renewals);
         renewals.store(0, Ordering::SeqCst);
@@ -355,7 +231,7 @@ fn a_token_that_ends_is_replaced_once_and_the_statement_is_sent_again() {
 
     let (server, mut session) = with(vec![refused(), done()], day, Ok("next"));
     run(&mut session, "select 1").unwrap();
-    assert_eq!((asked(), server.asked().len()), (1, 2));
+    assert_eq!((asked(), server.requests().len()), (1, 2));
 
     // One that is refused as well is not tried for ever.
     let (server, mut session) = with(vec![refused()], day, Ok("next"));
@@ -363,7 +239,7 @@ fn a_token_that_ends_is_replaced_once_and_the_statement_is_sent_again() {
         panic!("taken for an answer")
     };
     assert_eq!(
-        (error.code(), asked(), server.asked().len()),
+        (error.code(), asked(), server.requests().len()),
         (Code::Unauthenticated, 1, 2)
     );
 
@@ -372,13 +248,16 @@ fn a_token_that_ends_is_replaced_once_and_the_statement_is_sent_again() {
     let Err(Failure::Connection(error)) = run(&mut session, "select 1") else {
         panic!("taken for an answer")
     };
-    assert_eq!((error.code(), asked(), server.asked().len()), (Code::Forbidden, 1, 1));
+    assert_eq!(
+        (error.code(), asked(), server.requests().len()),
+        (Code::Forbidden, 1, 1)
+    );
 
     // Before it ends it is replaced as well, and where that fails it still serves.
     for next in [Ok("next"), Err(Code::Unavailable)] {
         let (server, mut session) = with(vec![done()], Duration::ZERO, next);
         run(&mut session, "select 1").unwrap();
-        assert_eq!((asked(), server.asked().len()), (1, 1));
+        assert_eq!((asked(), server.requests().len()), (1, 1));
     }
 }
 
@@ -395,7 +274,7 @@ fn a_server_without_version_3_is_spoken_to_in_version_2() {
         )
     };
     let rows = "[{\"type\":\"integer\",\"value\":5}],[{\"type\":\"float\",\"value\":null}]";
-    let server = Server::start(vec![
+    let server = MisbehavingServer::start(vec![
         http(404, ""),
         http(404, ""),
         http(404, ""),
@@ -413,7 +292,7 @@ fn a_server_without_version_3_is_spoken_to_in_version_2() {
     assert!(session.in_transaction());
     run(&mut session, "commit").unwrap();
     assert!(!session.in_transaction());
-    let asked: Vec<_> = server.asked().into_iter().map(|(line, _)| line).collect();
+    let asked: Vec<_> = server.requests().into_iter().map(|(line, _)| line).collect();
     assert_eq!(
         asked[..6],
         [
@@ -429,7 +308,7 @@ fn a_server_without_version_3_is_spoken_to_in_version_2() {
 
 #[test]
 fn base_url_on_another_server_is_not_followed() {
-    let second = Server::start(vec![http(200, &format!("{HEAD}{BEGIN}{ROW}{END}"))]);
+    let second = MisbehavingServer::start(vec![http(200, &format!("{HEAD}{BEGIN}{ROW}{END}"))]);
     let port = second.url.rsplit(':').next().unwrap().trim_end_matches('/').to_owned();
     for base_url in [
         format!("{}some/path", second.url),
@@ -439,14 +318,14 @@ fn base_url_on_another_server_is_not_followed() {
         "http://".to_owned(),
     ] {
         let head = format!("{{\"baton\":\"sent\",\"base_url\":\"{base_url}\"}}\n");
-        let first = Server::start(vec![http(200, &format!("{head}{BEGIN}{END}"))]);
+        let first = MisbehavingServer::start(vec![http(200, &format!("{head}{BEGIN}{END}"))]);
         let mut session = first.session();
         let Err(Failure::Connection(error)) = run(&mut session, "select 1") else {
             panic!("{base_url} was followed");
         };
         assert_eq!(error.code(), Code::Unavailable, "{error}");
     }
-    assert_eq!(second.asked(), []);
+    assert_eq!(second.requests(), []);
 }
 
 #[test]
@@ -454,7 +333,7 @@ fn a_lost_answer_inside_a_transaction_is_not_taken_for_one_outside() {
     let opened = "{\"baton\":\"b\",\"base_url\":null,\"results\":[{\"type\":\"ok\",\"response\":{\"type\":\"batch\",\"result\":\
                   {\"step_results\":[{}],\"step_errors\":[null]}}},{\"type\":\"ok\",\"response\":{\"type\":\"get_autocommit\",\
                   \"is_autocommit\":false}}]}";
-    let server = Server::start(vec![
+    let server = MisbehavingServer::start(vec![
         http(200, opened),
         Reaction::Bytes(Vec::new()),
         http(
@@ -464,7 +343,7 @@ fn a_lost_answer_inside_a_transaction_is_not_taken_for_one_outside() {
     ]);
     let mut session = server.session();
     run(&mut session, "begin").unwrap();
-    let code = |result: Result<(Outcome, Rows), Failure>| match result {
+    let code = |result: Result<(Outcome, CollectedRows), Failure>| match result {
         Err(Failure::Connection(error)) => error.code(),
         _ => panic!("taken for an answer"),
     };
@@ -473,7 +352,7 @@ fn a_lost_answer_inside_a_transaction_is_not_taken_for_one_outside() {
         code(run(&mut session, "insert into t values(2)")),
         Code::TransactionLost
     );
-    let (_, body) = server.asked().pop().unwrap();
+    let (_, body) = server.requests().pop().unwrap();
     assert!(body.contains("is_autocommit"), "{body}");
 }
 
@@ -481,7 +360,7 @@ fn a_lost_answer_inside_a_transaction_is_not_taken_for_one_outside() {
 fn a_stream_on_which_a_statement_was_stopped_is_left_behind() {
     let good = http(200, &format!("{HEAD}{BEGIN}{ROW}{END}"));
     // The second statement is stopped in the middle of its answer.
-    let server = Server::start(vec![good.clone(), cut(&format!("{HEAD}{BEGIN}"), true), good]);
+    let server = MisbehavingServer::start(vec![good.clone(), cut(&format!("{HEAD}{BEGIN}"), true), good]);
     let address = Address::new(&server.url.parse().unwrap(), None).unwrap();
     let mut session = HranaSession::new(address, Duration::from_secs(15));
     run(&mut session, "select 1").unwrap();
@@ -496,7 +375,7 @@ fn a_stream_on_which_a_statement_was_stopped_is_left_behind() {
     // Nothing is asked of the server before the next statement, which has a stream of its own.
     assert!(!session.in_transaction());
     run(&mut session, "select 3").unwrap();
-    let asked = server.asked();
+    let asked = server.requests();
     assert_eq!(asked.len(), 3);
     let has_baton = |nth: usize| asked[nth].1.starts_with("\u{a}\u{1}b");
     assert!(has_baton(1) && !has_baton(2), "{asked:?}");
@@ -505,7 +384,7 @@ fn a_stream_on_which_a_statement_was_stopped_is_left_behind() {
 #[test]
 fn an_interrupt_does_not_wait_for_a_silent_server() {
     for sql in ["select 1", "delete from t"] {
-        let server = Server::start(vec![Reaction::Silence(Vec::new())]);
+        let server = MisbehavingServer::start(vec![Reaction::Silence(Vec::new())]);
         let address = Address::new(&server.url.parse().unwrap(), None).unwrap();
         let mut session = HranaSession::new(address, Duration::from_secs(15));
         let interrupt = session.interrupter();
