@@ -2,13 +2,13 @@
 //!
 //! This is the only place that chooses a control plane.
 
-use crate::control::client::{Client, Patience};
+use crate::control::client::{Client, RetryPolicy};
 use crate::control::embedded::Embedded;
 use crate::control::names::{ContextName, DatabaseName, OrganizationSlug};
 use crate::control::{Accounts, ControlPlane, OrganizationOperations as _};
 use crate::error::{Code, Error, Result};
-use crate::settings::contexts::Server;
-use crate::settings::keys::Key;
+use crate::settings::contexts::ServerSettings;
+use crate::settings::keys::SettingKey;
 use crate::settings::{ProjectContext, Settings};
 use crate::ui::Ui;
 use std::cell::OnceCell;
@@ -18,7 +18,7 @@ pub struct Context {
     pub ui: Ui,
     pub settings: Settings,
     plane: OnceCell<Plane>,
-    patience: Patience,
+    patience: RetryPolicy,
     /// For completion, which says nothing beside its answer.
     hurried: bool,
 }
@@ -26,14 +26,14 @@ pub struct Context {
 /// The control plane of the current context.
 enum Plane {
     Embedded(Embedded),
-    Server(Client),
+    ServerSettings(Client),
 }
 
 impl Context {
     /// `stopped` tells whether Ctrl-C was pressed, while the command rather than the system sees to that.
     #[must_use]
     pub fn stopping(self, stopped: fn() -> bool) -> Self {
-        let patience = Patience {
+        let patience = RetryPolicy {
             stopped,
             ..self.patience
         };
@@ -46,7 +46,7 @@ impl Context {
             ui,
             settings,
             plane: OnceCell::new(),
-            patience: Patience::USUAL,
+            patience: RetryPolicy::USUAL,
             hurried: false,
         }
     }
@@ -55,7 +55,7 @@ impl Context {
     #[must_use]
     pub fn hurried(ui: Ui, settings: Settings) -> Self {
         Self {
-            patience: Patience::HURRIED,
+            patience: RetryPolicy::HURRIED,
             hurried: true,
             ..Self::new(ui, settings)
         }
@@ -121,7 +121,7 @@ impl Context {
             self.tell_project()?;
         }
         let plane = match self.settings.server()? {
-            Some(server) => Plane::Server(self.client(server)),
+            Some(server) => Plane::ServerSettings(self.client(server)),
             None => Plane::Embedded(Embedded::open(&self.settings.data_dir()?.0)?),
         };
         Ok(self.plane.get_or_init(|| plane))
@@ -129,7 +129,7 @@ impl Context {
 
     /// Warns about items of a server's lists that could not be read.
     pub fn tell_skipped(&self) {
-        if let Some(Plane::Server(client)) = self.plane.get() {
+        if let Some(Plane::ServerSettings(client)) = self.plane.get() {
             for sentence in client.take_skipped() {
                 self.ui.warn(sentence);
             }
@@ -138,7 +138,7 @@ impl Context {
 
     /// A client of a server. Nothing is sent yet.
     #[must_use]
-    pub fn client(&self, server: Server) -> Client {
+    pub fn client(&self, server: ServerSettings) -> Client {
         let notes = self.settings.state_dir().map(|dir| dir.join("uploads"));
         Client::new(server.url, server.token, server.organization, self.patience).noting_uploads(notes)
     }
@@ -147,14 +147,14 @@ impl Context {
     pub fn control(&self) -> Result<&dyn ControlPlane> {
         Ok(match self.plane()? {
             Plane::Embedded(embedded) => embedded,
-            Plane::Server(client) => client,
+            Plane::ServerSettings(client) => client,
         })
     }
 
     /// The server of the current context, or an error for the embedded control plane.
     pub fn server(&self) -> Result<&Client> {
         match self.plane()? {
-            Plane::Server(client) => Ok(client),
+            Plane::ServerSettings(client) => Ok(client),
             Plane::Embedded(_) => Err(Error::new(
                 Code::Unsupported,
                 "the context is local, and this command needs a server",
@@ -166,7 +166,7 @@ impl Context {
     /// The server of the current context; none for the embedded control plane.
     pub fn server_if_any(&self) -> Result<Option<&Client>> {
         Ok(match self.plane()? {
-            Plane::Server(client) => Some(client),
+            Plane::ServerSettings(client) => Some(client),
             Plane::Embedded(_) => None,
         })
     }
@@ -197,7 +197,7 @@ impl Context {
         if let Some(name) = named {
             return Ok(name);
         }
-        match self.settings.get(Key::Database)? {
+        match self.settings.get(SettingKey::Database)? {
             Some((name, _)) => name.parse(),
             None => Err(Error::new(Code::Usage, "no database is named")
                 .hint("name one, or write database = \"NAME\" into .torso.toml; torso db list shows them")),

@@ -83,7 +83,7 @@ pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
     }
     let answer = server.request(method, &path, body)?;
     match serde_json::from_slice::<Value>(&answer) {
-        Ok(document) if ctx.ui.format() == crate::ui::Format::Jsonl => ctx.ui.page(&format!("{document}\n")),
+        Ok(document) if ctx.ui.format() == crate::ui::OutputFormat::Jsonl => ctx.ui.page(&format!("{document}\n")),
         Ok(document) => {
             let text = serde_json::to_string_pretty(&document)
                 .map_err(|error| Error::new(Code::Internal, "cannot write the answer").caused_by(error))?;
@@ -97,23 +97,21 @@ pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
 }
 
 /// A path on the server: never another server's address.
-fn path(given: &str) -> Result<String> {
+fn path(text: &str) -> Result<String> {
     let refuse = |why: &str| {
-        Err(
-            Error::new(Code::InvalidValue, format!("{given:?} is not a path: {why}"))
-                .hint("write it like /v1/databases; the context says which server"),
-        )
+        Err(Error::new(Code::InvalidValue, format!("{text:?} is not a path: {why}"))
+            .hint("write it like /v1/databases; the context says which server"))
     };
-    if given.contains("://") {
+    if text.contains("://") {
         return refuse("it is a full URL");
     }
-    if given.chars().any(|c| c.is_control() || c.is_whitespace()) {
+    if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return refuse("it contains white space");
     }
-    if given.split(['/', '?']).any(|part| part == "..") {
+    if text.split(['/', '?']).any(|part| part == "..") {
         return refuse("it must not contain \"..\"");
     }
-    Ok(format!("/{}", given.trim_start_matches('/')))
+    Ok(format!("/{}", text.trim_start_matches('/')))
 }
 
 fn fields(args: &Args) -> Result<Map<String, Value>> {
@@ -162,8 +160,8 @@ mod tests {
     fn paths_stay_on_the_server() {
         assert_eq!(path("v1/x?y=1").unwrap(), "/v1/x?y=1");
         assert_eq!(path("//evil.example.com/v1").unwrap(), "/evil.example.com/v1");
-        for given in ["https://evil.example.com/v1", "/v1/../x", "/v1 /x", "/v1\n"] {
-            assert!(path(given).is_err(), "{given}");
+        for text in ["https://evil.example.com/v1", "/v1/../x", "/v1 /x", "/v1\n"] {
+            assert!(path(text).is_err(), "{text}");
         }
     }
 }

@@ -1,13 +1,13 @@
 //! `torso config`: the user's settings, and what holds right now and why.
 
 use super::answers::Done;
-use super::complete;
+use super::completers;
 use crate::context::Context;
 use crate::error::{Code, Error, Result};
-use crate::settings::Origin;
-use crate::settings::keys::Key;
+use crate::settings::SettingOrigin;
+use crate::settings::keys::SettingKey;
 use crate::settings::server_url::parse_server_url;
-use crate::ui::{Cell, Format, Layout, Table, View};
+use crate::ui::{Cell, Layout, OutputFormat, Table, View};
 use clap::Subcommand;
 use serde::Serialize;
 
@@ -39,8 +39,8 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
 #[command(after_help = "Example:\n  torso config get default_location")]
 pub(super) struct Get {
     /// The setting: context, default_group, default_location, output or color
-    #[arg(value_name = "KEY", add = complete::settings())]
-    key: Key,
+    #[arg(value_name = "KEY", add = completers::settings())]
+    key: SettingKey,
 }
 
 fn get(ctx: &Context, args: &Get) -> Result<()> {
@@ -58,8 +58,8 @@ fn get(ctx: &Context, args: &Get) -> Result<()> {
 #[command(after_help = "Example:\n  torso config set default_location ams")]
 pub(super) struct Set {
     /// The setting: context, default_group, default_location, output or color
-    #[arg(value_name = "KEY", add = complete::settings())]
-    key: Key,
+    #[arg(value_name = "KEY", add = completers::settings())]
+    key: SettingKey,
     /// Its new value
     #[arg(value_name = "VALUE")]
     value: String,
@@ -73,7 +73,7 @@ struct Setting {
 }
 
 fn set(ctx: &Context, args: &Set) -> Result<()> {
-    if args.key == Key::Context {
+    if args.key == SettingKey::Context {
         // A context that does not exist would make every other command fail.
         ctx.settings.context(&args.value.parse()?)?;
     }
@@ -91,8 +91,8 @@ fn set(ctx: &Context, args: &Set) -> Result<()> {
 #[command(after_help = "Example:\n  torso config unset default_location")]
 pub(super) struct Unset {
     /// The setting: context, default_group, default_location, output or color
-    #[arg(value_name = "KEY", add = complete::settings())]
-    key: Key,
+    #[arg(value_name = "KEY", add = completers::settings())]
+    key: SettingKey,
 }
 
 fn unset(ctx: &Context, args: &Unset) -> Result<()> {
@@ -114,7 +114,7 @@ fn unset(ctx: &Context, args: &Unset) -> Result<()> {
 pub(super) struct List {}
 
 #[derive(Serialize)]
-struct Known {
+struct SettingView {
     key: &'static str,
     value: Option<String>,
     meaning: &'static str,
@@ -122,20 +122,20 @@ struct Known {
 
 #[derive(Serialize)]
 #[serde(transparent)]
-struct AllKnown(Vec<Known>);
+struct SettingsView(Vec<SettingView>);
 
 fn list(ctx: &Context) -> Result<()> {
-    let known = Key::USER.into_iter().map(|key| {
-        Ok(Known {
+    let known = SettingKey::USER.into_iter().map(|key| {
+        Ok(SettingView {
             key: key.name(),
             value: ctx.settings.user_value(key)?,
             meaning: key.meaning(),
         })
     });
-    ctx.ui.show(&AllKnown(known.collect::<Result<_>>()?))
+    ctx.ui.show(&SettingsView(known.collect::<Result<_>>()?))
 }
 
-impl View for AllKnown {
+impl View for SettingsView {
     fn layout(&self) -> Layout {
         let mut table = Table::new(["KEY", "VALUE", "MEANING"], "");
         for known in &self.0 {
@@ -198,17 +198,21 @@ fn show(ctx: &Context, args: &Show) -> Result<()> {
     // What may hold a password is not repeated.
     let origin = |(url, variable): (String, _)| {
         let url = parse_server_url(&url).map_or_else(|why| format!("invalid: {why}"), |url| url.to_string());
-        (url, Origin::Environment(variable))
+        (url, SettingOrigin::Environment(variable))
     };
-    let context = settings.get(Key::Context)?.filter(|_| server.is_none());
+    let context = settings.get(SettingKey::Context)?.filter(|_| server.is_none());
     found.push(("context", context));
     found.push(("server", server.map(origin).or(server_of_context(ctx)?)));
-    for key in [Key::Database, Key::DefaultGroup, Key::DefaultLocation] {
+    for key in [
+        SettingKey::Database,
+        SettingKey::DefaultGroup,
+        SettingKey::DefaultLocation,
+    ] {
         found.push((key.name(), settings.get(key)?));
     }
     // A flag on this very command also decides how the answer looks, and that is what is told.
-    found.push(("output", Some(ctx.output_origin(settings.get(Key::Output)?))));
-    found.push(("color", settings.get(Key::Color)?));
+    found.push(("output", Some(ctx.output_origin(settings.get(SettingKey::Output)?))));
+    found.push(("color", settings.get(SettingKey::Color)?));
     let list: Vec<Effective> = found
         .into_iter()
         .map(|(key, found)| {
@@ -238,8 +242,8 @@ fn show(ctx: &Context, args: &Show) -> Result<()> {
 }
 
 /// The address of the context's server; none for files on this machine, or where the context is unknown.
-fn server_of_context(ctx: &Context) -> Result<Option<(String, Origin)>> {
-    let Some((name, origin)) = ctx.settings.get(Key::Context)? else {
+fn server_of_context(ctx: &Context) -> Result<Option<(String, SettingOrigin)>> {
+    let Some((name, origin)) = ctx.settings.get(SettingKey::Context)? else {
         return Ok(None);
     };
     let all = ctx.settings.contexts()?;
@@ -249,17 +253,17 @@ fn server_of_context(ctx: &Context) -> Result<Option<(String, Origin)>> {
 
 impl Context {
     /// The form of answers that holds for this command.
-    fn output_origin(&self, otherwise: Option<(String, Origin)>) -> (String, Origin) {
+    fn output_origin(&self, otherwise: Option<(String, SettingOrigin)>) -> (String, SettingOrigin) {
         let name = match self.ui.format() {
-            Format::Table => "table",
-            Format::Json => "json",
-            Format::Jsonl => "jsonl",
-            Format::Csv => "csv",
-            Format::Name => "name",
+            OutputFormat::Table => "table",
+            OutputFormat::Json => "json",
+            OutputFormat::Jsonl => "jsonl",
+            OutputFormat::Csv => "csv",
+            OutputFormat::Name => "name",
         };
         match otherwise {
             Some((value, origin)) if value == name => (value, origin),
-            _ => (name.to_owned(), Origin::Flag("--output")),
+            _ => (name.to_owned(), SettingOrigin::Flag("--output")),
         }
     }
 }

@@ -1,15 +1,15 @@
 //! `torso context`: which control plane commands work in.
 
 use super::answers::Done;
-use super::complete;
-use super::token::Given;
+use super::completers;
+use super::token_input::TokenInput;
 use crate::context::Context as Surroundings;
 use crate::control::names::{ContextName, OrganizationSlug};
 use crate::control::{ApiTokenOperations as _, OrganizationOperations as _};
 use crate::error::{Code, Error, Result};
 use crate::net::is_loopback;
-use crate::settings::contexts::{Context, Server};
-use crate::settings::keys::Key;
+use crate::settings::contexts::{NamedContext, ServerSettings};
+use crate::settings::keys::SettingKey;
 use crate::settings::server_url::parse_server_url;
 use crate::ui::{Card, Cell, Layout, Table, View};
 use clap::Subcommand;
@@ -39,7 +39,7 @@ pub(super) fn run(ctx: &Surroundings, verb: Verb) -> Result<()> {
 
 /// A context, as answered. Its token is never part of an answer.
 #[derive(Serialize)]
-struct Shown {
+struct ContextView {
     /// None for the server that the environment names.
     name: Option<ContextName>,
     kind: &'static str,
@@ -53,8 +53,8 @@ struct Shown {
     variable: Option<&'static str>,
 }
 
-fn shown(context: Context, current: Option<&str>) -> Shown {
-    Shown {
+fn context_view(context: NamedContext, current: Option<&str>) -> ContextView {
+    ContextView {
         kind: if context.url.is_some() { "server" } else { "embedded" },
         current: Some(context.name.as_str()) == current,
         name: Some(context.name),
@@ -66,12 +66,12 @@ fn shown(context: Context, current: Option<&str>) -> Shown {
 }
 
 /// The server that the environment names, in which commands work whatever the contexts are.
-fn environment_server(ctx: &Surroundings) -> Result<Option<Shown>> {
+fn environment_server(ctx: &Surroundings) -> Result<Option<ContextView>> {
     let Some((_, variable)) = ctx.settings.environment_server() else {
         return Ok(None);
     };
     let server = ctx.settings.server()?;
-    Ok(server.map(|server| Shown {
+    Ok(server.map(|server| ContextView {
         name: None,
         kind: "server",
         url: Some(server.url.to_string()),
@@ -82,7 +82,7 @@ fn environment_server(ctx: &Surroundings) -> Result<Option<Shown>> {
     }))
 }
 
-impl Shown {
+impl ContextView {
     fn title(&self) -> &str {
         match (&self.name, self.variable) {
             (Some(name), _) => name.as_str(),
@@ -98,12 +98,14 @@ pub(super) struct List {}
 
 #[derive(Serialize)]
 #[serde(transparent)]
-struct Contexts(Vec<Shown>);
+struct Contexts(Vec<ContextView>);
 
 fn list(ctx: &Surroundings) -> Result<()> {
     let current = ctx.settings.current_context()?;
     let contexts = ctx.settings.contexts()?.into_iter();
-    let mut all: Vec<Shown> = contexts.map(|context| shown(context, current.as_deref())).collect();
+    let mut all: Vec<ContextView> = contexts
+        .map(|context| context_view(context, current.as_deref()))
+        .collect();
     all.extend(environment_server(ctx)?);
     ctx.ui.show(&Contexts(all))
 }
@@ -115,7 +117,7 @@ impl View for Contexts {
             let name = context.title();
             table.row(vec![
                 if context.current {
-                    Cell::text(name).shown(format!("{name} (current)"))
+                    Cell::text(name).with_display(format!("{name} (current)"))
                 } else {
                     Cell::text(name)
                 },
@@ -138,11 +140,11 @@ impl View for Contexts {
 #[command(after_help = "Example:\n  torso context show")]
 pub(super) struct Show {
     /// Name of the context
-    #[arg(value_name = "NAME", add = complete::contexts())]
+    #[arg(value_name = "NAME", add = completers::contexts())]
     name: Option<ContextName>,
 }
 
-impl View for Shown {
+impl View for ContextView {
     fn layout(&self) -> Layout {
         Layout::Card(
             Card::default()
@@ -177,7 +179,8 @@ fn show(ctx: &Surroundings, args: Show) -> Result<()> {
             };
         }
     };
-    ctx.ui.show(&shown(ctx.settings.context(&name)?, current.as_deref()))
+    ctx.ui
+        .show(&context_view(ctx.settings.context(&name)?, current.as_deref()))
 }
 
 /// Add a server as a context
@@ -195,7 +198,7 @@ pub(super) struct Add {
     #[arg(long, value_name = "URL")]
     url: String,
     #[command(flatten)]
-    given: Given,
+    token_input: TokenInput,
     /// Save the token without checking it with the server
     #[arg(long)]
     no_verify: bool,
@@ -203,7 +206,7 @@ pub(super) struct Add {
 
 fn add(ctx: &Surroundings, args: Add) -> Result<()> {
     let url = server_url(&args.url)?;
-    let token = args.given.read()?;
+    let token = args.token_input.read()?;
     let organization = ctx.settings.organization_flag()?;
     if ctx.settings.contexts()?.iter().any(|context| context.name == args.name) {
         // Before a token goes anywhere.
@@ -214,7 +217,7 @@ fn add(ctx: &Surroundings, args: Add) -> Result<()> {
             .warn("the address begins with http:, so tokens and data travel unencrypted");
     }
     if token.is_some() && !args.no_verify {
-        let client = ctx.client(Server {
+        let client = ctx.client(ServerSettings {
             context: None,
             url: url.clone(),
             token: token.clone(),
@@ -236,7 +239,7 @@ fn add(ctx: &Surroundings, args: Add) -> Result<()> {
     if organization.is_some() {
         ctx.settings.set_organization(&args.name, organization.as_ref())?;
     }
-    let context = Context {
+    let context = NamedContext {
         name: args.name.clone(),
         url: Some(url.to_string()),
         has_token: token.is_some(),
@@ -244,7 +247,7 @@ fn add(ctx: &Surroundings, args: Add) -> Result<()> {
     };
     let sentence = format!("Added context {}. Work in it with torso context use {0}.", args.name);
     ctx.ui.show(&Done::new(
-        shown(context, ctx.settings.current_context()?.as_deref()),
+        context_view(context, ctx.settings.current_context()?.as_deref()),
         args.name,
         sentence,
     ))
@@ -268,16 +271,19 @@ fn server_url(text: &str) -> Result<url::Url> {
 #[command(after_help = "Example:\n  torso context use local")]
 pub(super) struct Use {
     /// Name of the context
-    #[arg(value_name = "NAME", add = complete::contexts())]
+    #[arg(value_name = "NAME", add = completers::contexts())]
     name: ContextName,
 }
 
 fn choose(ctx: &Surroundings, args: &Use) -> Result<()> {
     let context = ctx.settings.context(&args.name)?;
-    ctx.settings.set(Key::Context, Some(args.name.as_str()))?;
+    ctx.settings.set(SettingKey::Context, Some(args.name.as_str()))?;
     let name = &args.name;
     // What else has a say, and wins.
-    let winner = match (ctx.settings.environment_server(), ctx.settings.get(Key::Context)?) {
+    let winner = match (
+        ctx.settings.environment_server(),
+        ctx.settings.get(SettingKey::Context)?,
+    ) {
         (Some((_, variable)), _) => Some(format!("the {variable} variable names a server")),
         (None, Some((other, origin))) if other != name.as_str() => Some(format!("the {origin} says {other}")),
         _ => None,
@@ -287,7 +293,7 @@ fn choose(ctx: &Surroundings, args: &Use) -> Result<()> {
         Some(winner) => format!("The settings now say context {name}, but {winner}, and wins here."),
     };
     let current = winner.is_none().then_some(name.as_str());
-    ctx.ui.show(&Done::new(shown(context, current), name, sentence))
+    ctx.ui.show(&Done::new(context_view(context, current), name, sentence))
 }
 
 /// Remove a context and its token; the server does not change
@@ -295,7 +301,7 @@ fn choose(ctx: &Surroundings, args: &Use) -> Result<()> {
 #[command(after_help = "Example:\n  torso context remove prod")]
 pub(super) struct Remove {
     /// Name of the context
-    #[arg(value_name = "NAME", add = complete::contexts())]
+    #[arg(value_name = "NAME", add = completers::contexts())]
     name: ContextName,
     /// Succeed if there is no such context
     #[arg(long)]

@@ -40,11 +40,11 @@ pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
     } else {
         format!("{bad} things are")
     };
-    let told = Error::new(Code::Unhealthy, format!("{things} wrong"));
+    let error = Error::new(Code::Unhealthy, format!("{things} wrong"));
     Err(if args.fix {
-        told
+        error
     } else {
-        told.hint("the FIX column says what to type; torso doctor --fix fixes what it can")
+        error.hint("the FIX column says what to type; torso doctor --fix fixes what it can")
     })
 }
 

@@ -2,7 +2,7 @@
 
 use super::{DryRun, answers};
 use crate::context::Context;
-use crate::engine::sqld::program::{self, Found, Search, Source, VERSION};
+use crate::engine::sqld::program::{self, InstalledProgram, ProgramSource, Search, VERSION};
 use crate::error::Result;
 use crate::settings::env;
 use crate::ui::{Card, Cell, Layout, View};
@@ -61,17 +61,17 @@ struct Engine {
     confined: bool,
 }
 
-impl From<Found> for Engine {
-    fn from(found: Found) -> Self {
+impl From<InstalledProgram> for Engine {
+    fn from(found: InstalledProgram) -> Self {
         Self {
             tested: found.version == VERSION,
             path: found.path,
             version: found.version,
             source: match found.source {
-                Source::Flag => "flag",
-                Source::Environment => "environment",
-                Source::Path => "path",
-                Source::Installed => "installed",
+                ProgramSource::Flag => "flag",
+                ProgramSource::Environment => "environment",
+                ProgramSource::Path => "path",
+                ProgramSource::Installed => "installed",
             },
             confined: crate::engine::confine::confinement() != crate::engine::confine::Confinement::None,
         }
@@ -96,7 +96,7 @@ impl View for Engine {
 }
 
 /// The program that would be used; `flag` names one. Warns of a version that torso is not tested with.
-pub(super) fn find(ctx: &Context, flag: Option<&Path>) -> Result<Found> {
+pub(super) fn find(ctx: &Context, flag: Option<&Path>) -> Result<InstalledProgram> {
     let (data_dir, _) = ctx.settings.data_dir()?;
     let environment = env::get(env::SQLD).map(PathBuf::from);
     let path = std::env::var_os("PATH");

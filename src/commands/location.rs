@@ -1,7 +1,7 @@
 //! `torso location`: the places where databases can be.
 
 use super::answers::{self, Done};
-use super::{DryRun, complete, place};
+use super::{DryRun, completers, default_location};
 use crate::context::Context;
 use crate::control::names::LocationCode;
 use crate::control::types::{DatabaseFilter, Location, NewLocation};
@@ -55,7 +55,7 @@ pub(super) struct List {
 
 /// A location, and how far it is.
 #[derive(Serialize)]
-struct Place {
+struct LocationView {
     #[serde(flatten)]
     location: Location,
     /// Kilometres from the location nearest to the time zone.
@@ -70,8 +70,8 @@ struct Place {
 
 #[derive(Serialize)]
 #[serde(transparent)]
-struct Places {
-    places: Vec<Place>,
+struct LocationsView {
+    places: Vec<LocationView>,
     #[serde(skip)]
     distances: bool,
     #[serde(skip)]
@@ -82,7 +82,7 @@ struct Places {
 }
 
 pub(super) fn list(ctx: &Context, args: &List) -> Result<()> {
-    let near = place::near().map(|(code, _)| code);
+    let near = default_location::near().map(|(code, _)| code);
     let (data_dir, _) = ctx.settings.data_dir()?;
     let locations = ctx.control()?.list_locations()?;
     let latencies = if args.latency { latencies(ctx)? } else { HashMap::new() };
@@ -90,10 +90,10 @@ pub(super) fn list(ctx: &Context, args: &List) -> Result<()> {
         .as_ref()
         .and_then(|code| locations.iter().find(|location| location.code == *code))
         .cloned();
-    let mut places: Vec<Place> = locations
+    let mut places: Vec<LocationView> = locations
         .into_iter()
         .filter(|location| !args.used || location.in_use || !location.builtin || own_dir(location, &data_dir).is_some())
-        .map(|location| Place {
+        .map(|location| LocationView {
             distance_km: here
                 .as_ref()
                 .filter(|_| args.near)
@@ -111,7 +111,7 @@ pub(super) fn list(ctx: &Context, args: &List) -> Result<()> {
         }
         places.sort_by_key(|place| (place.distance_km.unwrap_or(u64::MAX), place.location.code.clone()));
     }
-    ctx.ui.show(&Places {
+    ctx.ui.show(&LocationsView {
         places,
         distances: args.near,
         latencies: args.latency,
@@ -152,9 +152,9 @@ fn latencies(ctx: &Context) -> Result<HashMap<LocationCode, u64>> {
     Ok(found)
 }
 
-impl View for Places {
+impl View for LocationsView {
     fn layout(&self) -> Layout {
-        let own_dir = |place: &Place| own_dir(&place.location, &self.data_dir);
+        let own_dir = |place: &LocationView| own_dir(&place.location, &self.data_dir);
         let directories = self.places.iter().any(|place| own_dir(place).is_some());
         let mut titles = vec!["CODE", "DESCRIPTION", "IN USE"];
         if self.distances {
@@ -172,7 +172,7 @@ impl View for Places {
             let code = location.code.as_str();
             let mut row = vec![
                 if place.nearest {
-                    Cell::text(code).shown(format!("{code} (nearest)"))
+                    Cell::text(code).with_display(format!("{code} (nearest)"))
                 } else {
                     Cell::text(code)
                 },
@@ -222,7 +222,7 @@ fn distance_km(a: &Location, b: &Location) -> Option<u64> {
 #[command(after_help = "Example:\n  torso location show ams")]
 pub(super) struct Show {
     /// Code of the location
-    #[arg(value_name = "CODE", add = complete::locations())]
+    #[arg(value_name = "CODE", add = completers::locations())]
     code: LocationCode,
 }
 
@@ -343,7 +343,7 @@ fn check_degrees(flag: &str, value: Option<f64>, limit: f64) -> Result<()> {
 #[command(after_help = "Example:\n  torso location remove nas")]
 pub(super) struct Remove {
     /// Code of the location
-    #[arg(value_name = "CODE", add = complete::locations())]
+    #[arg(value_name = "CODE", add = completers::locations())]
     code: LocationCode,
     /// Succeed if there is no such location
     #[arg(long)]

@@ -6,11 +6,13 @@
 mod answers;
 mod api;
 mod auth;
-mod complete;
+mod clap_errors;
+mod completers;
 mod completion;
 mod config;
 mod context;
 mod db;
+mod default_location;
 mod doctor;
 #[cfg(unix)]
 mod engine;
@@ -21,21 +23,21 @@ mod manual;
 #[cfg(unix)]
 mod operator;
 mod org;
-mod place;
+#[cfg(unix)]
+mod quota;
 #[cfg(unix)]
 mod server;
-mod token;
+mod token_input;
 mod tokens;
-mod usage;
 mod values;
 
 use crate::context::Context;
 use crate::error::{Code, Error, Result};
 use crate::settings::{Overrides, Settings, env, keys};
 use crate::shell::interrupt;
-use crate::ui::{self, Color, Format, Ui, report};
+use crate::ui::{self, Color, OutputFormat, Ui, report};
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum as _};
-use keys::Key;
+use keys::SettingKey;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use values::Span;
@@ -93,7 +95,7 @@ enum Command {
 struct Globals {
     /// Form of the result
     #[arg(long, global = true, value_enum, value_name = "FORM")]
-    output: Option<Format>,
+    output: Option<OutputFormat>,
     /// Short for --output json
     #[arg(long, global = true, conflicts_with = "output")]
     json: bool,
@@ -113,7 +115,7 @@ struct Globals {
     #[arg(long, global = true, value_name = "DURATION")]
     timeout: Option<Span>,
     /// Use this context
-    #[arg(long, global = true, value_name = "NAME", add = complete::contexts())]
+    #[arg(long, global = true, value_name = "NAME", add = completers::contexts())]
     context: Option<String>,
     /// Use this organization of the server
     #[arg(long, global = true, value_name = "NAME")]
@@ -175,7 +177,7 @@ pub fn run(args: Vec<OsString>) -> u8 {
     let args = db::shell::set_words_apart(args);
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
-        Err(error) => return usage::answer(&args, error),
+        Err(error) => return clap_errors::answer(&args, error),
     };
     let settings = Settings::new(Overrides {
         config_dir: cli.globals.config_dir.clone(),
@@ -257,29 +259,29 @@ impl Command {
 
 /// Flags first, then settings.
 fn decide(globals: &Globals, settings: &Settings) -> Result<Ui> {
-    let ask = |key: Key, needed: bool| match needed.then(|| settings.user_value(key)) {
+    let ask = |key: SettingKey, needed: bool| match needed.then(|| settings.user_value(key)) {
         // Without a home directory there are no settings to read; what needs them will say so.
         Some(Err(error)) if error.code() == Code::InvalidSettings && settings.config_dir().is_err() => Ok(None),
         Some(value) => value,
         None => Ok(None),
     };
-    let format = ask(Key::Output, globals.output.is_none() && !globals.json)?;
-    let color = ask(Key::Color, globals.color.is_none())?;
+    let format = ask(SettingKey::Output, globals.output.is_none() && !globals.json)?;
+    let color = ask(SettingKey::Color, globals.color.is_none())?;
     Ok(Ui::new(options(globals, format, color)))
 }
 
-fn options(globals: &Globals, format: Option<String>, color: Option<String>) -> ui::Options {
+fn options(globals: &Globals, format: Option<String>, color: Option<String>) -> ui::UiOptions {
     // The settings have checked their values, so what does not parse cannot be.
     let format = format
-        .and_then(|value| Format::from_str(&value, false).ok())
+        .and_then(|value| OutputFormat::from_str(&value, false).ok())
         .unwrap_or_default();
     let color = color
         .and_then(|value| Color::from_str(&value, false).ok())
         .unwrap_or_default();
-    ui::Options {
+    ui::UiOptions {
         format: globals
             .output
-            .unwrap_or(if globals.json { Format::Json } else { format }),
+            .unwrap_or(if globals.json { OutputFormat::Json } else { format }),
         color: globals.color.unwrap_or(color),
         quiet: globals.quiet,
         no_input: globals.no_input,
@@ -321,7 +323,7 @@ mod tests {
             let name = |value: &T| value.to_possible_value().unwrap().get_name().to_owned();
             T::value_variants().iter().map(name).collect()
         }
-        assert_eq!(names::<Format>(), keys::OUTPUTS);
+        assert_eq!(names::<OutputFormat>(), keys::OUTPUTS);
         assert_eq!(names::<Color>(), keys::COLORS);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::answers::Done;
 use super::org::members::tokens_sentence;
-use super::server::Quota;
+use super::quota::Quota;
 use crate::context::Context;
 use crate::control::accounts::{EndedAccess, QuotaSetting, ServerUser};
 use crate::control::names::Username;
@@ -193,7 +193,7 @@ impl View for Set {
   torso server quotas set acme/storage=100gb")]
 pub(super) struct SetQuotas {
     /// databases, groups, locations or storage; 0 is unlimited
-    #[arg(value_name = "[ORG/]NAME=VALUE", required = true, value_parser = super::server::quota)]
+    #[arg(value_name = "[ORG/]NAME=VALUE", required = true, value_parser = super::quota::parse_quota)]
     quotas: Vec<Quota>,
 }
 

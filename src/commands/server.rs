@@ -1,15 +1,17 @@
 //! `torso server`: runs a control plane for many, with its databases, on this machine.
 
+use super::quota::Quota;
 use super::values::{Size, Span};
 use super::{engine, operator};
 use crate::context::Context;
-use crate::control::accounts::QuotaSetting;
-use crate::control::hosted::{Confinement, EngineSettings, Engines, Hosted, Options, Origin, Public, SqldEngine};
-use crate::control::names::{LocationCode, OrganizationSlug, Username};
+use crate::control::hosted::{
+    CallOrigin, Confinement, EngineSettings, Engines, Hosted, HostedOptions, Public, SqldEngine,
+};
+use crate::control::names::{LocationCode, Username};
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
 use crate::server::tls::{self, Identity};
-use crate::server::{self, Config, LogForm, LogLevel};
+use crate::server::{self, LogFormat, LogLevel, ServerConfig};
 use crate::ui::{Card, Cell, Layout, View};
 use ipnet::IpNet;
 use serde::Serialize;
@@ -77,7 +79,7 @@ pub(super) struct Args {
     /// A limit of each organization. The names are databases, storage, groups, locations, rows_read, rows_written and
     /// bytes_synced; 0 is unlimited. acme/databases=200 sets the limit of one organization. Repeatable; remembered for later
     /// starts.
-    #[arg(long = "quota", help_heading = "Limits", value_name = "[ORG/]NAME=VALUE", value_parser = quota)]
+    #[arg(long = "quota", help_heading = "Limits", value_name = "[ORG/]NAME=VALUE", value_parser = super::quota::parse_quota)]
     quotas: Vec<Quota>,
     /// Print a new API token for USER, who lost all others
     #[arg(long, help_heading = "Users", value_name = "USER")]
@@ -90,7 +92,7 @@ pub(super) struct Args {
         value_name = "FORM",
         default_value_t
     )]
-    log: LogForm,
+    log: LogFormat,
     /// What to log
     ///
     /// --quiet is the same as warn.
@@ -132,42 +134,6 @@ const LEAST_MEMORY: u64 = 128_000_000;
 enum Tls {
     /// torso makes a certificate authority at the first start, and a certificate at each
     SelfSigned,
-}
-
-/// A quota to set.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Quota {
-    organization: Option<OrganizationSlug>,
-    name: String,
-    value: u64,
-}
-
-impl Quota {
-    pub(super) fn to_setting(&self) -> QuotaSetting {
-        QuotaSetting {
-            organization: self.organization.clone(),
-            name: self.name.clone(),
-            value: self.value,
-        }
-    }
-}
-
-pub(super) fn quota(text: &str) -> Result<Quota> {
-    let wrong = || {
-        Error::new(Code::InvalidValue, format!("{text:?} is not a quota"))
-            .hint("write NAME=VALUE or ORGANIZATION/NAME=VALUE, such as databases=50 or acme/storage=10gb")
-    };
-    let (name, value) = text.split_once('=').ok_or_else(wrong)?;
-    let (organization, name) = match name.split_once('/') {
-        Some((organization, name)) => (Some(organization.parse()?), name),
-        None => (None, name),
-    };
-    let value: Size = value.parse()?;
-    Ok(Quota {
-        organization,
-        name: name.to_owned(),
-        value: value.0,
-    })
 }
 
 fn statement_timeout(text: &str) -> Result<Duration> {
@@ -353,7 +319,7 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
     let (quotas, issue_token) = (args.quotas, args.issue_token);
     let asked_for = issue_token.clone();
     let open = move || {
-        let (hosted, first) = Hosted::open(Options {
+        let (hosted, first) = Hosted::open(HostedOptions {
             data_dir: dir,
             engine: Engines::Sqld(sqld),
             locations,
@@ -384,13 +350,13 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
         let token = tokens.first.or(issued);
         let whose = token
             .as_ref()
-            .map(|token| hosted.authenticate(token.expose(), &Origin::default()))
+            .map(|token| hosted.authenticate(token.expose(), &CallOrigin::default()))
             .transpose()?
             .map(|caller| caller.username().clone());
         let (owner, user) = if is_first { (whose, None) } else { (None, whose) };
-        if is_first && let Some(asked) = asked_for.filter(|asked| Some(asked) != owner.as_ref()) {
+        if is_first && let Some(requested) = asked_for.filter(|requested| Some(requested) != owner.as_ref()) {
             ctx.ui.warn(format!(
-                "this is the server's first start, so there is no user {asked} whose token could be lost"
+                "this is the server's first start, so there is no user {requested} whose token could be lost"
             ));
         }
         for warning in hosted.warnings()? {
@@ -410,7 +376,7 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
         failure.map_or(Ok(()), Err)
     };
     server::run(
-        Config {
+        ServerConfig {
             listener,
             tls,
             domain: args.domain,
@@ -544,19 +510,6 @@ fn identity(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn quotas() {
-        let of = |text: &str| quota(text).map(|quota| (quota.organization.map(String::from), quota.name, quota.value));
-        assert_eq!(of("databases=5").unwrap(), (None, "databases".to_owned(), 5));
-        assert_eq!(
-            of("acme/storage=1gb").unwrap(),
-            (Some("acme".to_owned()), "storage".to_owned(), 1 << 30)
-        );
-        for bad in ["", "databases", "databases=", "databases=many", "A/databases=1"] {
-            assert!(quota(bad).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn domains_and_addresses() {

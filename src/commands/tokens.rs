@@ -72,7 +72,7 @@ pub(super) struct Which {
 
 /// How all tokens are to end.
 #[derive(clap::Args)]
-pub(super) struct Ending {
+pub(super) struct RotationArgs {
     /// Keep existing tokens valid for this long
     #[arg(long, value_name = "DURATION")]
     grace: Option<Span>,
@@ -113,9 +113,9 @@ fn permission(text: &str) -> Result<TablePermission> {
 /// The answer: the one time that the token is told.
 #[derive(Serialize)]
 #[serde(transparent)]
-struct Told(Minted);
+struct MintedView(Minted);
 
-impl View for Told {
+impl View for MintedView {
     fn layout(&self) -> Layout {
         Layout::Said(self.0.jwt.expose().to_owned())
     }
@@ -149,7 +149,7 @@ pub(super) fn create(ctx: &Context, of: &Of, args: &New) -> Result<()> {
         },
     };
     let plane = ctx.control()?;
-    ctx.ui.show(&Told(match of {
+    ctx.ui.show(&MintedView(match of {
         Of::Database(name) => plane.create_database_token(name, &new)?,
         Of::Group(name) => plane.create_group_token(name, &new)?,
     }))
@@ -258,7 +258,7 @@ struct Invalidated {
 }
 
 /// Ends all tokens made so far.
-pub(super) fn invalidate(ctx: &Context, of: &Of, ending: &Ending) -> Result<()> {
+pub(super) fn invalidate(ctx: &Context, of: &Of, ending: &RotationArgs) -> Result<()> {
     let grace = match ending.grace {
         None => Duration::ZERO,
         Some(Span::For(grace)) => grace,

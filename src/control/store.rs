@@ -16,7 +16,7 @@ const CHECKPOINT_PAGES: u32 = 256;
 
 /// The kind of a file.
 #[derive(Debug, Clone, Copy)]
-pub struct Kind {
+pub struct StoreKind {
     /// Its name in errors: "the catalog".
     pub noun: &'static str,
     /// The migrations from an empty file to the current schema; number n leads to version n.
@@ -27,13 +27,13 @@ pub struct Kind {
 pub struct Store {
     conn: Connection,
     path: PathBuf,
-    kind: Kind,
+    kind: StoreKind,
 }
 
 impl Store {
     /// Opens the file for reading; none if there is none yet. A file of an older torso must be migrated before use, see
     /// [`Store::is_current`].
-    pub fn open(path: &Path, kind: Kind) -> Result<Option<Self>> {
+    pub fn open(path: &Path, kind: StoreKind) -> Result<Option<Self>> {
         if !path
             .try_exists()
             .map_err(|error| Error::io(error, format!("cannot look at {}", path.display())))?
@@ -46,7 +46,7 @@ impl Store {
     }
 
     /// Opens the file for the holder of the lock, and creates or migrates it as needed.
-    pub fn prepare(path: &Path, kind: Kind) -> Result<Self> {
+    pub fn prepare(path: &Path, kind: StoreKind) -> Result<Self> {
         drop(disk::private_file(path)?);
         let store = Self::connect(path, kind)?;
         store.migrate()?;
@@ -75,7 +75,7 @@ impl Store {
         })
     }
 
-    fn connect(path: &Path, kind: Kind) -> Result<Self> {
+    fn connect(path: &Path, kind: StoreKind) -> Result<Self> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = Connection::open_with_flags(path, flags).map_err(|error| describe(kind.noun, path, error))?;
         let store = Self {
@@ -280,7 +280,7 @@ fn describe(noun: &str, path: &Path, error: rusqlite::Error) -> Error {
 /// Checks that the migrations lead to the schema in `written`; returns that schema.
 #[cfg(test)]
 #[track_caller]
-pub fn migrated_schema(kind: Kind, written: &str) -> Vec<(String, String, String)> {
+pub fn migrated_schema(kind: StoreKind, written: &str) -> Vec<(String, String, String)> {
     let made = |steps: &[&str]| {
         let conn = Connection::open_in_memory().unwrap();
         for step in steps {

@@ -106,12 +106,12 @@ fn ask(sandbox: &Sandbox, what: &str, from: &Path, to: &Path) -> Result<u8> {
         .map_err(|error| Error::io(error, format!("cannot run {}", sandbox.torso.display())))?;
     match output.status.code().and_then(|code| u8::try_from(code).ok()) {
         Some(code @ (0 | CONVERTED)) => Ok(code),
-        _ => Err(told(from, &String::from_utf8_lossy(&output.stderr))),
+        _ => Err(to_error(from, &String::from_utf8_lossy(&output.stderr))),
     }
 }
 
 /// Turns a helper's output back into its error.
-fn told(file: &Path, words: &str) -> Error {
+fn to_error(file: &Path, words: &str) -> Error {
     let known = words.trim_end().split_once('\t').and_then(|(name, message)| {
         let code = Code::ALL.iter().find(|code| code.name() == name)?;
         Some(Error::new(*code, message))

@@ -231,7 +231,7 @@ fn birth(pid: u32) -> Option<u64> {
 /// Makes sure that a lock is free, by ending a program that a killed supervisor left behind.
 pub fn end_orphan(lock: &Path) -> Result<()> {
     let began = Instant::now();
-    let mut asked = false;
+    let mut is_ending = false;
     loop {
         let mut file = disk::private_file(lock)?;
         match file.try_lock() {
@@ -250,11 +250,11 @@ pub fn end_orphan(lock: &Path) -> Result<()> {
         if let Some(pid) = holder.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw) {
             let signal = match began.elapsed() {
                 elapsed if elapsed > GRACE => Some(Signal::KILL),
-                _ if !asked => Some(Signal::TERM),
+                _ if !is_ending => Some(Signal::TERM),
                 _ => None,
             };
             if let Some(signal) = signal {
-                asked = true;
+                is_ending = true;
                 // An error means that it has ended, and then the lock is free.
                 let _ = rustix::process::kill_process(pid, signal);
             }
@@ -346,8 +346,8 @@ fn restrict(bounds: &Bounds, program: &Path) -> Result<Confinement> {
     };
     // A kernel with an older version enforces the part that it knows.
     let abi = ABI::V6;
-    type Refused = landlock::RulesetError;
-    let ports = |ports: &[u16], access: AccessNet| -> Vec<Result<NetPort, Refused>> {
+    type ConfinementError = landlock::RulesetError;
+    let ports = |ports: &[u16], access: AccessNet| -> Vec<Result<NetPort, ConfinementError>> {
         ports.iter().map(|port| Ok(NetPort::new(*port, access))).collect()
     };
     let read: Vec<&Path> = SYSTEM
@@ -356,7 +356,7 @@ fn restrict(bounds: &Bounds, program: &Path) -> Result<Confinement> {
         .chain([program])
         .chain(bounds.read.iter().map(PathBuf::as_path))
         .collect();
-    let restricted = || -> Result<_, Refused> {
+    let restricted = || -> Result<_, ConfinementError> {
         Ruleset::default()
             .handle_access(AccessFs::from_all(abi))?
             .handle_access(AccessNet::from_all(abi))?

@@ -125,7 +125,7 @@ pub enum Role {
         altered: bool,
     },
     /// A replica whose promotion has begun and must be completed.
-    Rising,
+    Promoting,
 }
 
 /// Why an instance is not used: its file is not what it was left as.
@@ -178,7 +178,7 @@ pub struct Running {
     /// False if it is reached through a process, and that is not running.
     pub serving: bool,
     /// The limits in force on it; none for a replica, and if the engine enforces none.
-    pub limits: Option<Limits>,
+    pub limits: Option<DatabaseLimits>,
 }
 
 impl Running {
@@ -187,7 +187,7 @@ impl Running {
     pub fn frame(&self) -> Option<Frame> {
         let position = match &self.role {
             Role::Replica { position, .. } => position,
-            Role::Primary | Role::Rising => &self.position,
+            Role::Primary | Role::Promoting => &self.position,
         };
         position.frame.filter(|_| !position.uncertain)
     }
@@ -196,7 +196,7 @@ impl Running {
 /// The limits on a primary, and so on its replicas, which an engine enforces that stands between applications and
 /// files.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Limits {
+pub struct DatabaseLimits {
     /// Bytes.
     pub max_size: Option<u64>,
     pub allow_attach: bool,
@@ -207,9 +207,9 @@ pub struct Limits {
     pub over_quota: bool,
 }
 
-/// A file that belongs to no database of the control plane, or that was kept aside.
+/// An orphaned file: it belongs to no database of the control plane, or was kept aside.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stray {
+pub struct Orphan {
     pub path: PathBuf,
     /// The id that the file's name begins with, if any.
     pub id: Option<String>,
@@ -269,7 +269,7 @@ pub trait Engine: Send {
     /// Starts serving an existing primary again.
     fn start(&self, at: &Site) -> Result<()>;
     /// Sets the limits of a primary, if the engine enforces any.
-    fn configure(&self, at: &Site, limits: &Limits) -> Result<()>;
+    fn configure(&self, at: &Site, limits: &DatabaseLimits) -> Result<()>;
     /// Returns once no transaction that writes to a primary is under way, where the engine can tell. One that is left open
     /// is ended for it after some seconds.
     fn await_writers(&self, _at: &Site) -> Result<()> {
@@ -298,7 +298,7 @@ pub trait Engine: Send {
     fn hold(&self, at: &Site) -> Result<()>;
     fn release(&self, at: &Site);
     /// Ends the role of the primary at `from`, once the replica at `to` has everything it has.
-    fn hand_over(&self, from: &Site, to: &Site) -> Result<()>;
+    fn demote(&self, from: &Site, to: &Site) -> Result<()>;
     /// Makes a replica a primary.
     fn promote(&self, at: &Site) -> Result<()>;
     /// Moves an instance's file aside, complete, under a new name beside it.
@@ -307,7 +307,7 @@ pub trait Engine: Send {
     fn remove(&self, at: &Site) -> Result<()>;
 
     /// Files in a location's directory that belong to none of the `known` instances, as far as their names tell.
-    fn strays(&self, dir: &Path, known: &dyn Fn(&str) -> bool) -> Result<Vec<Stray>>;
+    fn orphans(&self, dir: &Path, known: &dyn Fn(&str) -> bool) -> Result<Vec<Orphan>>;
     /// Unfinished files in a location's directory. A caller that knows that nobody is making one may remove them: they
     /// were never in use.
     fn unfinished(&self, dir: &Path) -> Result<Vec<PathBuf>>;

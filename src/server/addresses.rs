@@ -9,14 +9,14 @@ use std::sync::{Arc, Mutex};
 pub(super) struct Addresses {
     /// 0 is unlimited.
     most: u32,
-    open: Mutex<HashMap<IpAddr, Open>>,
+    open: Mutex<HashMap<IpAddr, OpenConnections>>,
 }
 
 #[derive(Default)]
-struct Open {
+struct OpenConnections {
     count: u32,
     /// Whether the log has it that there were too many.
-    told: bool,
+    is_reported: bool,
 }
 
 /// A connection's part of what its address may have, for as long as it lives. None where nothing is counted.
@@ -55,7 +55,7 @@ impl Addresses {
         let mut open = lock(&self.open);
         let here = open.entry(address).or_default();
         if here.count >= self.most {
-            if !std::mem::replace(&mut here.told, true) {
+            if !std::mem::replace(&mut here.is_reported, true) {
                 tracing::warn!(%address, most = self.most, "an address has too many connections; more are closed");
             }
             return None;

@@ -14,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// Returns a receiver of the current TLS acceptor; none without TLS. From then on, SIGHUP does not end the process.
-pub(super) fn kept(identity: Option<Identity>) -> Result<Option<watch::Receiver<TlsAcceptor>>> {
+pub(super) fn reloading(identity: Option<Identity>) -> Result<Option<watch::Receiver<TlsAcceptor>>> {
     let hangup = signal(SignalKind::hangup()).map_err(|error| Error::io(error, "cannot listen for signals"))?;
     let Some(identity) = identity else {
         tokio::spawn(heed(hangup, None));
@@ -29,22 +29,22 @@ pub(super) fn kept(identity: Option<Identity>) -> Result<Option<watch::Receiver<
 type Files = (PathBuf, PathBuf);
 
 /// Reads the files again on SIGHUP and after changes.
-async fn heed(mut hangup: Signal, kept: Option<(Files, watch::Sender<TlsAcceptor>)>) {
-    let Some(((certificate, key), current)) = kept else {
+async fn heed(mut hangup: Signal, reloading: Option<(Files, watch::Sender<TlsAcceptor>)>) {
+    let Some(((certificate, key), current)) = reloading else {
         while hangup.recv().await.is_some() {
             tracing::info!("SIGHUP ignored: no --tls-cert is configured");
         }
         return;
     };
-    let look = || (state(&certificate), state(&key));
-    let mut seen = look();
+    let read_state = || (state(&certificate), state(&key));
+    let mut seen = read_state();
     loop {
-        let told = tokio::select! {
-            told = hangup.recv() => told.is_some(),
+        let is_signalled = tokio::select! {
+            is_signalled = hangup.recv() => is_signalled.is_some(),
             () = tokio::time::sleep(PAUSE) => false,
         };
-        let now = look();
-        if !told && now == seen {
+        let now = read_state();
+        if !is_signalled && now == seen {
             continue;
         }
         seen = now;

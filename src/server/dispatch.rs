@@ -1,11 +1,12 @@
 //! Routes each request to the Platform API or to the gateway, gives it an id, counts and logs it.
 
 use super::gateway::export::{ExportStep, is_official_cli};
+use super::request_context::RequestContext;
 use super::{Server, api, gateway, log};
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, header};
 use hyper::body::Incoming;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -13,16 +14,6 @@ pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 
 /// Longest id that a client may give its request.
 const LONGEST_ID: usize = 64;
-
-/// What is known of every request. It is among the request's extensions.
-#[derive(Debug, Clone)]
-pub(super) struct Meta {
-    pub id: String,
-    /// The other end of the connection.
-    pub peer: SocketAddr,
-    /// Whoever asks, perhaps through a proxy.
-    pub client: IpAddr,
-}
 
 /// Which part of the server answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,7 +115,7 @@ pub(super) async fn answer(server: Arc<Server>, peer: SocketAddr, request: Reque
     let named = host(request.uri(), request.headers());
     let is_known = server.knows_host(named);
     let to = destination(server.domain.as_deref(), named, &path);
-    request.extensions_mut().insert(Meta {
+    request.extensions_mut().insert(RequestContext {
         id: id.clone(),
         peer,
         client,
@@ -151,7 +142,7 @@ pub(super) async fn answer(server: Arc<Server>, peer: SocketAddr, request: Reque
     }
     let (status, took) = (response.status().as_u16(), start.elapsed());
     server.metrics.end(part, method.as_str(), status, took);
-    let path = log::shown(&path);
+    let path = log::redacted_path(&path);
     let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     // Applications send thousands of requests a second; those of the Platform API are worth a line each.
     if part == "api" || status >= 500 {

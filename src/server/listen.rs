@@ -1,9 +1,9 @@
 //! Accepts connections, up to a limit, and serves HTTP/1.1 on them, with or without TLS. They are closed when the
 //! client is too slow, and when the server ends.
 
-use super::lanes::Lanes;
+use super::runtimes::CoreRuntimes;
 use super::stop::stopped;
-use super::write_timeout::{Patience, WriteTimeout};
+use super::write_timeout::{WritePace, WriteTimeout};
 use super::{Server, dispatch};
 use crate::error::{Error, Result};
 use hyper::server::conn::http1;
@@ -28,7 +28,7 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 const HEAD: Duration = Duration::from_secs(30);
 
 /// How slowly a client may read its answer. No network that is merely slow is below a kilobyte a second for minutes.
-const PATIENCE: Patience = Patience {
+const PATIENCE: WritePace = WritePace {
     stuck: Duration::from_secs(30),
     pace: 1_024,
     lag: Duration::from_secs(180),
@@ -49,7 +49,7 @@ pub(super) fn adopt(listener: std::net::TcpListener) -> Result<TcpListener> {
 pub(super) async fn accept(
     listener: TcpListener,
     tls: Option<watch::Receiver<TlsAcceptor>>,
-    lanes: Arc<Lanes>,
+    runtimes: Arc<CoreRuntimes>,
     server: Arc<Server>,
 ) {
     let room = Arc::new(Semaphore::new(CONNECTIONS as usize));
@@ -75,10 +75,10 @@ pub(super) async fn accept(
                 };
                 let (server, tls) = (Arc::clone(&server), tls.as_ref().map(|tls| tls.borrow().clone()));
                 let Ok(stream) = stream.into_std() else { continue };
-                lanes.spawn(async move {
+                runtimes.spawn(async move {
                     // From here on, the connection belongs to that lane.
                     if let Ok(stream) = TcpStream::from_std(stream) {
-                        greet(stream, peer, tls, server).await;
+                        accept_connection(stream, peer, tls, server).await;
                     }
                     drop((permit, share));
                 });
@@ -96,7 +96,7 @@ pub(super) async fn accept(
     let _ = room.acquire_many(CONNECTIONS).await;
 }
 
-async fn greet(stream: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>, server: Arc<Server>) {
+async fn accept_connection(stream: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>, server: Arc<Server>) {
     let _ = stream.set_nodelay(true);
     let stream = WriteTimeout::new(stream, PATIENCE);
     let Some(tls) = tls else {

@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 
 /// The form of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub enum Form {
+pub enum LogFormat {
     /// One line of text per event
     #[default]
     Text,
@@ -41,7 +41,7 @@ impl Level {
 /// terminal nor begin a line of its own, whatever field it is in.
 struct Visible<W> {
     out: W,
-    form: Form,
+    form: LogFormat,
 }
 
 impl<W: Write> Write for Visible<W> {
@@ -66,7 +66,7 @@ fn is_invisible(character: char) -> bool {
 }
 
 /// A line with its end, and invisible characters in it escaped. Colours are the log's own: `tracing` escapes ESC in fields.
-fn visible(line: &str, form: Form) -> Cow<'_, str> {
+fn visible(line: &str, form: LogFormat) -> Cow<'_, str> {
     let body = line.strip_suffix('\n').unwrap_or(line);
     if !body.contains(is_invisible) {
         return Cow::Borrowed(line);
@@ -83,7 +83,7 @@ fn visible(line: &str, form: Form) -> Cow<'_, str> {
                 .count();
             code[digits..].starts_with('m').then_some(digits + 3)
         });
-        if let (Form::Text, Some(length)) = (form, colour) {
+        if let (LogFormat::Text, Some(length)) = (form, colour) {
             escaped.push_str(&rest[..length]);
             rest = &rest[length..];
             continue;
@@ -91,9 +91,9 @@ fn visible(line: &str, form: Form) -> Cow<'_, str> {
         let Some(character) = rest.chars().next() else { break };
         rest = &rest[character.len_utf8()..];
         match form {
-            Form::Text => escaped.extend(character.escape_unicode()),
+            LogFormat::Text => escaped.extend(character.escape_unicode()),
             // All of them are of one UTF-16 unit, and can only be within a string.
-            Form::Json => escaped.push_str(&format!("\\u{:04x}", u32::from(character))),
+            LogFormat::Json => escaped.push_str(&format!("\\u{:04x}", u32::from(character))),
         }
     }
     escaped.push_str(rest);
@@ -102,7 +102,7 @@ fn visible(line: &str, form: Form) -> Cow<'_, str> {
 }
 
 /// Starts the log. A second call changes nothing.
-pub fn start(form: Form, level: Level) {
+pub fn start(form: LogFormat, level: Level) {
     let subscriber = tracing_subscriber::fmt()
         .with_writer(move || Visible {
             out: std::io::stderr(),
@@ -111,8 +111,8 @@ pub fn start(form: Form, level: Level) {
         .with_env_filter(EnvFilter::new(format!("off,torso={}", level.name())))
         .with_target(false);
     let _ = match form {
-        Form::Text => subscriber.with_ansi(std::io::stderr().is_terminal()).try_init(),
-        Form::Json => subscriber.json().flatten_event(true).try_init(),
+        LogFormat::Text => subscriber.with_ansi(std::io::stderr().is_terminal()).try_init(),
+        LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
     };
 }
 
@@ -125,7 +125,7 @@ pub(super) fn mentions_token(text: &str) -> bool {
 }
 
 /// A path as it may be logged.
-pub(super) fn shown(path: &str) -> Cow<'_, str> {
+pub(super) fn redacted_path(path: &str) -> Cow<'_, str> {
     if !mentions_token(path) {
         return Cow::Borrowed(path);
     }
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn log_lines_show_what_is_invisible() {
-        for (line, shown) in [
+        for (line, redacted_path) in [
             ("plain né\n", "plain né\n"),
             ("a\nb\r\n", "a\\u{a}b\\u{d}\n"),
             ("a\u{9b}2J\u{7f}\n", "a\\u{9b}2J\\u{7f}\n"),
@@ -150,9 +150,9 @@ mod tests {
             ("\u{1b}[2mtime\u{1b}[0m\n", "\u{1b}[2mtime\u{1b}[0m\n"),
             ("\u{1b}[2J\u{1b}]0;x\u{7}\n", "\\u{1b}[2J\\u{1b}]0;x\\u{7}\n"),
         ] {
-            assert_eq!(visible(line, Form::Text), shown);
+            assert_eq!(visible(line, LogFormat::Text), redacted_path);
         }
-        let document = visible("{\"path\":\"a\u{9b}\u{202e}\"}\n", Form::Json).into_owned();
+        let document = visible("{\"path\":\"a\u{9b}\u{202e}\"}\n", LogFormat::Json).into_owned();
         assert_eq!(document, "{\"path\":\"a\\u009b\\u202e\"}\n");
         let read: serde_json::Value = serde_json::from_str(&document).unwrap();
         assert_eq!(read["path"], "a\u{9b}\u{202e}");
@@ -160,8 +160,8 @@ mod tests {
 
     #[test]
     fn tokens_in_paths_are_not_shown() {
-        assert_eq!(shown("/v1/databases/app"), "/v1/databases/app");
-        assert_eq!(shown("/v1/databases/torso_abc/usage"), "/v1/databases/…/usage");
-        assert_eq!(shown("/db/eyJhbGciOi.x.y/v2/pipeline"), "/db/…/v2/pipeline");
+        assert_eq!(redacted_path("/v1/databases/app"), "/v1/databases/app");
+        assert_eq!(redacted_path("/v1/databases/torso_abc/usage"), "/v1/databases/…/usage");
+        assert_eq!(redacted_path("/db/eyJhbGciOi.x.y/v2/pipeline"), "/db/…/v2/pipeline");
     }
 }

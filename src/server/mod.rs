@@ -10,28 +10,29 @@ mod certificate;
 mod dispatch;
 mod file_body;
 pub mod gateway;
-mod lanes;
 mod listen;
 mod log;
 mod metrics;
 mod process_metrics;
 mod public_text;
 mod rate_limit;
+mod request_context;
+mod runtimes;
 mod stop;
 pub mod tls;
 mod trusted_proxies;
 mod write_timeout;
 
-pub use log::{Form as LogForm, Level as LogLevel, start as start_log};
+pub use log::{Level as LogLevel, LogFormat, start as start_log};
 
 use crate::control::hosted::Hosted;
 use crate::error::{Code, Error, Result};
 use addresses::Addresses;
 use gateway::Gateway;
 use ipnet::IpNet;
-use lanes::Lanes;
 use metrics::Metrics;
 use rate_limit::Limiter;
+use runtimes::CoreRuntimes;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -53,7 +54,7 @@ const CALLS: usize = 128;
 const TRANSFERS: usize = 64;
 
 /// How to run a server.
-pub struct Config {
+pub struct ServerConfig {
     /// Bound already, so that the plane can be told its address.
     pub listener: TcpListener,
     /// None: plain HTTP.
@@ -144,7 +145,7 @@ impl Server {
 /// Runs a server until it is told to stop by SIGTERM or SIGINT. It answers at once, with 503 until `open` has opened
 /// the plane; then `started` is called with the plane and the other result of `open`.
 pub fn run<T: Send + 'static>(
-    config: Config,
+    config: ServerConfig,
     open: impl FnOnce() -> Result<(Hosted, T)> + Send + 'static,
     started: impl FnOnce(&Hosted, T) -> Result<()>,
 ) -> Result<()> {
@@ -160,7 +161,7 @@ pub fn run<T: Send + 'static>(
 }
 
 async fn serve<T: Send + 'static>(
-    config: Config,
+    config: ServerConfig,
     open: impl FnOnce() -> Result<(Hosted, T)> + Send + 'static,
     started: impl FnOnce(&Hosted, T) -> Result<()>,
 ) -> Result<()> {
@@ -184,14 +185,14 @@ async fn serve<T: Send + 'static>(
         transfers: Arc::new(Semaphore::new(TRANSFERS)),
         stopping,
     });
-    let acceptor = certificate::kept(config.tls)?;
+    let acceptor = certificate::reloading(config.tls)?;
     let listener = listen::adopt(config.listener)?;
     // Sockets run on the lanes until the very end.
-    let lanes = Arc::new(Lanes::start()?);
+    let runtimes = Arc::new(CoreRuntimes::start()?);
     let accepting = tokio::spawn(listen::accept(
         listener,
         acceptor,
-        Arc::clone(&lanes),
+        Arc::clone(&runtimes),
         Arc::clone(&server),
     ));
 
@@ -205,10 +206,10 @@ async fn serve<T: Send + 'static>(
     let mut cause = "error";
     match opened {
         Ok(opened) => match opened.unwrap_or_else(|_| Err(defect())) {
-            Ok((hosted, told)) => {
+            Ok((hosted, token)) => {
                 let hosted = Arc::new(hosted);
                 let _ = server.hosted.set(Arc::clone(&hosted));
-                result = started(&hosted, told);
+                result = started(&hosted, token);
                 if result.is_ok() {
                     tracing::info!(
                         version = env!("CARGO_PKG_VERSION"),
@@ -249,7 +250,7 @@ async fn serve<T: Send + 'static>(
         // A second signal: end now. Processes that are left end with this one.
         _ = signals.next() => {}
     }
-    drop(lanes);
+    drop(runtimes);
     tracing::info!("server stopped");
     result
 }

@@ -39,7 +39,7 @@ fn full(error: &Error) -> String {
 
 /// Replaces absolute paths of files. Those of the API, which begin with its version, and of URLs stay.
 fn without_paths(text: &str) -> Cow<'_, str> {
-    let mut shown = String::new();
+    let mut public = String::new();
     let mut rest = text;
     let mut before = None;
     while let Some(at) = rest.find('/') {
@@ -47,22 +47,22 @@ fn without_paths(text: &str) -> Cow<'_, str> {
         let before_slash = head.chars().next_back().or(before);
         let begins = before_slash.is_none_or(|c| c.is_whitespace() || "\"'`(=:,[<".contains(c));
         let end = path_end(tail);
-        shown.push_str(head);
+        public.push_str(head);
         if begins && is_file(&tail[..end]) {
-            shown.push_str(FILE);
+            public.push_str(FILE);
             before = tail[..end].chars().next_back();
             rest = &tail[end..];
         } else {
-            shown.push('/');
+            public.push('/');
             before = Some('/');
             rest = &tail[1..];
         }
     }
-    if shown.is_empty() {
+    if public.is_empty() {
         return Cow::Borrowed(text);
     }
-    shown.push_str(rest);
-    Cow::Owned(shown)
+    public.push_str(rest);
+    Cow::Owned(public)
 }
 
 /// Where a path at the beginning of a text ends.
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn paths_of_files_are_not_shown_to_clients() {
-        for (text, shown) in [
+        for (text, public) in [
             (
                 "cannot read /data/x/0f/a.db: no",
                 "cannot read (a file of the server's): no",
@@ -115,7 +115,7 @@ mod tests {
             ),
             ("no path", "no path"),
         ] {
-            assert_eq!(without_paths(text), shown);
+            assert_eq!(without_paths(text), public);
         }
     }
 

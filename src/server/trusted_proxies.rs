@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 pub(super) struct TrustedProxies(Vec<IpNet>);
 
 /// What a header says.
-enum Told {
+enum ForwardedAddress {
     Nothing,
     /// The nearest address that is no trusted proxy's.
     Client(IpAddr),
@@ -38,31 +38,37 @@ impl TrustedProxies {
         let listed = self.nearest(headers, "x-forwarded-for", Some);
         let forwarded = self.nearest(headers, "forwarded", forwarded_for);
         match (listed, forwarded) {
-            (Told::Client(client), Told::Nothing) | (Told::Nothing, Told::Client(client)) => client,
-            (Told::Client(one), Told::Client(other)) if one == other => one,
+            (ForwardedAddress::Client(client), ForwardedAddress::Nothing)
+            | (ForwardedAddress::Nothing, ForwardedAddress::Client(client)) => client,
+            (ForwardedAddress::Client(one), ForwardedAddress::Client(other)) if one == other => one,
             _ => peer,
         }
     }
 
-    fn nearest<'h>(&self, headers: &'h HeaderMap, name: &str, hop: impl Fn(&'h str) -> Option<&'h str>) -> Told {
+    fn nearest<'h>(
+        &self,
+        headers: &'h HeaderMap,
+        name: &str,
+        hop: impl Fn(&'h str) -> Option<&'h str>,
+    ) -> ForwardedAddress {
         let mut hops = Vec::new();
         for value in headers.get_all(name) {
             let Ok(text) = value.to_str() else {
-                return Told::Unclear;
+                return ForwardedAddress::Unclear;
             };
             hops.extend(text.split(','));
         }
         if hops.is_empty() {
-            return Told::Nothing;
+            return ForwardedAddress::Nothing;
         }
         for text in hops.into_iter().rev() {
             match hop(text.trim()).and_then(parse_address) {
                 Some(address) if self.has(address) => {}
-                Some(address) => return Told::Client(address),
-                None => return Told::Unclear,
+                Some(address) => return ForwardedAddress::Client(address),
+                None => return ForwardedAddress::Unclear,
             }
         }
-        Told::Unclear
+        ForwardedAddress::Unclear
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::time::{Instant, Sleep};
 
 /// How slowly the other end may read.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Patience {
+pub(super) struct WritePace {
     /// The longest time in which it reads nothing.
     pub stuck: Duration,
     /// Bytes a second that it has to read on average, while something waits to be written.
@@ -22,7 +22,7 @@ pub(super) struct Patience {
 /// See the module.
 pub(super) struct WriteTimeout<S> {
     inner: S,
-    patience: Patience,
+    patience: WritePace,
     waiting: Option<Wait>,
     /// How far the other end has fallen behind.
     lag: Duration,
@@ -34,7 +34,7 @@ struct Wait {
 }
 
 impl<S> WriteTimeout<S> {
-    pub fn new(inner: S, patience: Patience) -> Self {
+    pub fn new(inner: S, patience: WritePace) -> Self {
         Self {
             inner,
             patience,
@@ -124,8 +124,8 @@ mod tests {
 
     const STUCK: Duration = Duration::from_millis(300);
 
-    fn patience(pace: u32, lag: Duration) -> Patience {
-        Patience {
+    fn patience(pace: u32, lag: Duration) -> WritePace {
+        WritePace {
             stuck: STUCK,
             pace,
             lag,

@@ -1,9 +1,9 @@
 //! Contexts: the control planes a user works with, by name. The embedded one, `local`, is always there; others are
 //! servers, kept in the settings file, with their tokens in a file of their own.
 
-use super::keys::Key;
+use super::keys::SettingKey;
 use super::server_url::parse_server_url;
-use super::{Origin, Settings, env, files};
+use super::{SettingOrigin, Settings, env, files};
 use crate::control::names::{ContextName, OrganizationSlug};
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
@@ -15,7 +15,7 @@ pub const LOCAL: &str = "local";
 
 /// A context.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Context {
+pub struct NamedContext {
     pub name: ContextName,
     /// None for the embedded control plane.
     pub url: Option<String>,
@@ -26,13 +26,13 @@ pub struct Context {
 
 /// A server that commands work on, and the token to use.
 #[derive(Debug, Clone)]
-pub struct Server {
+pub struct ServerSettings {
     /// The context's name; none if the environment names the server.
     pub context: Option<ContextName>,
     pub url: url::Url,
     pub token: Option<Secret>,
     /// Where the token was found.
-    pub token_origin: Option<Origin>,
+    pub token_origin: Option<SettingOrigin>,
     pub organization: Option<OrganizationSlug>,
 }
 
@@ -43,7 +43,7 @@ fn is_turso_cloud(url: &url::Url) -> bool {
         .is_some_and(|host| host == "turso.tech" || host.ends_with(".turso.tech"))
 }
 
-impl Server {
+impl ServerSettings {
     /// Whether it is Turso Cloud.
     #[must_use]
     pub fn is_turso_cloud(&self) -> bool {
@@ -53,9 +53,9 @@ impl Server {
 
 impl Settings {
     /// The server that commands work on; none for the embedded control plane.
-    pub fn server(&self) -> Result<Option<Server>> {
-        let named = self.get(Key::Context)?;
-        let asked = match (&self.overrides.organization, env::text(env::ORG)) {
+    pub fn server(&self) -> Result<Option<ServerSettings>> {
+        let named = self.get(SettingKey::Context)?;
+        let requested = match (&self.overrides.organization, env::text(env::ORG)) {
             (Some(slug), _) => Some(slug.parse()?),
             (None, Some(slug)) => Some(slug.parse()?),
             (None, None) => None,
@@ -70,14 +70,14 @@ impl Settings {
             })?;
             let token = [env::TOKEN, env::TURSO_TOKEN]
                 .into_iter()
-                .find_map(|name| Some((Secret::new(env::text(name)?), Origin::Environment(name))));
+                .find_map(|name| Some((Secret::new(env::text(name)?), SettingOrigin::Environment(name))));
             let (token, token_origin) = token.unzip();
-            return Ok(Some(Server {
+            return Ok(Some(ServerSettings {
                 context: None,
                 url,
                 token,
                 token_origin,
-                organization: asked,
+                organization: requested,
             }));
         }
         let Some((name, _)) = named.filter(|(name, _)| name != LOCAL) else {
@@ -97,18 +97,22 @@ impl Settings {
         } else {
             &[env::TOKEN]
         };
-        let given = variables
+        let name = variables
             .iter()
-            .find_map(|name| Some((Secret::new(env::text(name)?), Origin::Environment(name))));
-        let (token, token_origin) = match given {
-            Some(given) => Some(given),
-            None => self
-                .stored_token(&context.name)?
-                .map(|token| (token, self.credentials_path().map_or(Origin::Default, Origin::User))),
+            .find_map(|name| Some((Secret::new(env::text(name)?), SettingOrigin::Environment(name))));
+        let (token, token_origin) = match name {
+            Some(name) => Some(name),
+            None => self.stored_token(&context.name)?.map(|token| {
+                (
+                    token,
+                    self.credentials_path()
+                        .map_or(SettingOrigin::Default, SettingOrigin::User),
+                )
+            }),
         }
         .unzip();
-        Ok(Some(Server {
-            organization: asked.or(context.organization),
+        Ok(Some(ServerSettings {
+            organization: requested.or(context.organization),
             context: Some(context.name),
             url,
             token,
@@ -176,8 +180,8 @@ impl Settings {
     }
 
     /// All contexts, `local` first.
-    pub fn contexts(&self) -> Result<Vec<Context>> {
-        let mut found = vec![Context {
+    pub fn contexts(&self) -> Result<Vec<NamedContext>> {
+        let mut found = vec![NamedContext {
             name: LOCAL.parse()?,
             url: None,
             has_token: false,
@@ -205,7 +209,7 @@ impl Settings {
                 .map(str::parse)
                 .transpose()
                 .map_err(|error: Error| files::invalid(&path, &format!("contexts.{name}: {error}")))?;
-            found.push(Context {
+            found.push(NamedContext {
                 name: parsed,
                 organization,
                 url: Some(url.to_owned()),
@@ -216,7 +220,7 @@ impl Settings {
     }
 
     /// The context of that name.
-    pub fn context(&self, name: &ContextName) -> Result<Context> {
+    pub fn context(&self, name: &ContextName) -> Result<NamedContext> {
         let all = self.contexts()?;
         let known: Vec<String> = all.iter().map(|context| context.name.to_string()).collect();
         all.into_iter().find(|context| context.name == *name).ok_or_else(|| {

@@ -10,7 +10,7 @@ pub const COLORS: &[&str] = &["auto", "always", "never"];
 
 /// A setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Key {
+pub enum SettingKey {
     Context,
     DefaultGroup,
     DefaultLocation,
@@ -20,7 +20,7 @@ pub enum Key {
     Database,
 }
 
-impl Key {
+impl SettingKey {
     /// The settings of the settings file.
     pub const USER: [Self; 5] = [
         Self::Context,
@@ -78,13 +78,13 @@ impl Key {
             Self::Color => one_of(value, COLORS),
         };
         checked.map_err(|error| {
-            let told = Error::new(
+            let refused = Error::new(
                 Code::InvalidValue,
                 format!("{} cannot be {value:?}: {error}", self.name()),
             );
             match error.hint_text() {
-                Some(hint) => told.hint(hint),
-                None => told,
+                Some(hint) => refused.hint(hint),
+                None => refused,
             }
         })
     }
@@ -100,7 +100,7 @@ fn one_of(value: &str, known: &[&str]) -> Result<()> {
     ))
 }
 
-impl std::str::FromStr for Key {
+impl std::str::FromStr for SettingKey {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {

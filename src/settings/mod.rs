@@ -1,7 +1,7 @@
 //! Directories, settings, the project file and contexts.
 //!
 //! A value comes from, in this order: a flag, the environment, the project file (`.torso.toml` in this directory or one
-//! above), the user's settings (`config.toml`), a default. [`Settings::get`] answers with the value and its [`Origin`].
+//! above), the user's settings (`config.toml`), a default. [`Settings::get`] answers with the value and its [`SettingOrigin`].
 //! Files are read only when something asks; `files` changes them safely; `keys` lists the settings; `contexts` holds the
 //! servers; `project` reads the project file; `env` lists every environment variable.
 
@@ -16,7 +16,7 @@ pub use project::PROJECT_FILE;
 
 use crate::control::names::ContextName;
 use crate::error::{Code, Error, Result};
-use keys::Key;
+use keys::SettingKey;
 use project::Project;
 use std::cell::{Cell, OnceCell};
 use std::fmt;
@@ -25,7 +25,7 @@ use toml_edit::DocumentMut;
 
 /// Where a value was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
+pub enum SettingOrigin {
     Flag(&'static str),
     Environment(&'static str),
     Project(PathBuf),
@@ -33,7 +33,7 @@ pub enum Origin {
     Default,
 }
 
-impl Origin {
+impl SettingOrigin {
     /// One word, for scripts.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -47,7 +47,7 @@ impl Origin {
     }
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for SettingOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Flag(flag) => write!(f, "flag {flag}"),
@@ -101,7 +101,7 @@ impl Settings {
     }
 
     /// The directory of the settings, and where that was found.
-    pub fn config_dir(&self) -> Result<(PathBuf, Origin)> {
+    pub fn config_dir(&self) -> Result<(PathBuf, SettingOrigin)> {
         directory(
             &self.overrides.config_dir,
             "--config-dir",
@@ -111,7 +111,7 @@ impl Settings {
     }
 
     /// The directory of the embedded control plane, and where that was found.
-    pub fn data_dir(&self) -> Result<(PathBuf, Origin)> {
+    pub fn data_dir(&self) -> Result<(PathBuf, SettingOrigin)> {
         directory(
             &self.overrides.data_dir,
             "--data-dir",
@@ -139,36 +139,36 @@ impl Settings {
     }
 
     /// A setting's value and where it was found; none if it is not set and has no default.
-    pub fn get(&self, key: Key) -> Result<Option<(String, Origin)>> {
-        if key == Key::Context {
+    pub fn get(&self, key: SettingKey) -> Result<Option<(String, SettingOrigin)>> {
+        if key == SettingKey::Context {
             if let Some(name) = &self.overrides.context {
-                return Ok(Some((name.clone(), Origin::Flag("--context"))));
+                return Ok(Some((name.clone(), SettingOrigin::Flag("--context"))));
             }
             if let Some(name) = env::text(env::CONTEXT) {
-                return Ok(Some((name, Origin::Environment(env::CONTEXT))));
+                return Ok(Some((name, SettingOrigin::Environment(env::CONTEXT))));
             }
         }
-        if Key::PROJECT.contains(&key)
+        if SettingKey::PROJECT.contains(&key)
             && let Some((path, document)) = &self.project()?.file
             && let Some(value) = project::value(path, document, key)?
         {
-            return Ok(Some((value, Origin::Project(path.clone()))));
+            return Ok(Some((value, SettingOrigin::Project(path.clone()))));
         }
-        if Key::USER.contains(&key)
+        if SettingKey::USER.contains(&key)
             && let Some(value) = self.user_value(key)?
         {
-            return Ok(Some((value, Origin::User(self.path()?))));
+            return Ok(Some((value, SettingOrigin::User(self.path()?))));
         }
         Ok(match key {
-            Key::Context => Some((contexts::LOCAL.to_owned(), Origin::Default)),
-            Key::Output => Some(("table".to_owned(), Origin::Default)),
-            Key::Color => Some(("auto".to_owned(), Origin::Default)),
-            Key::DefaultGroup | Key::DefaultLocation | Key::Database => None,
+            SettingKey::Context => Some((contexts::LOCAL.to_owned(), SettingOrigin::Default)),
+            SettingKey::Output => Some(("table".to_owned(), SettingOrigin::Default)),
+            SettingKey::Color => Some(("auto".to_owned(), SettingOrigin::Default)),
+            SettingKey::DefaultGroup | SettingKey::DefaultLocation | SettingKey::Database => None,
         })
     }
 
     /// The value in the settings file itself.
-    pub fn user_value(&self, key: Key) -> Result<Option<String>> {
+    pub fn user_value(&self, key: SettingKey) -> Result<Option<String>> {
         let path = self.path()?;
         let value = text_of(&path, self.user()?, key.name())?;
         if let Some(value) = &value {
@@ -179,7 +179,7 @@ impl Settings {
     }
 
     /// Writes a setting, or removes it.
-    pub fn set(&self, key: Key, value: Option<&str>) -> Result<()> {
+    pub fn set(&self, key: SettingKey, value: Option<&str>) -> Result<()> {
         if let Some(value) = value {
             key.check(value)?;
         }
@@ -224,7 +224,7 @@ impl Settings {
         if self.environment_server().is_some() {
             return Ok(None);
         }
-        Ok(self.get(Key::Context)?.map(|(name, _)| name))
+        Ok(self.get(SettingKey::Context)?.map(|(name, _)| name))
     }
 
     /// A sentence about a context that was chosen for this very command or directory, and loses to the server that the
@@ -233,8 +233,8 @@ impl Settings {
         let Some((_, variable)) = self.environment_server() else {
             return Ok(None);
         };
-        Ok(match self.get(Key::Context)? {
-            Some((name, origin @ (Origin::Environment(_) | Origin::Project(_)))) => Some(format!(
+        Ok(match self.get(SettingKey::Context)? {
+            Some((name, origin @ (SettingOrigin::Environment(_) | SettingOrigin::Project(_)))) => Some(format!(
                 "the {variable} variable names the server, so context {name} ({origin}) is not used; --context {name} would be"
             )),
             _ => None,
@@ -246,11 +246,11 @@ impl Settings {
         if self.environment_server().is_some() {
             return Ok(None);
         }
-        let Some((name, Origin::Project(path))) = self.get(Key::Context)? else {
+        let Some((name, SettingOrigin::Project(path))) = self.get(SettingKey::Context)? else {
             return Ok(None);
         };
         let otherwise = self
-            .user_value(Key::Context)?
+            .user_value(SettingKey::Context)?
             .unwrap_or_else(|| contexts::LOCAL.to_owned());
         Ok(Some(ProjectContext {
             leads_elsewhere: name != otherwise,
@@ -284,15 +284,15 @@ fn directory(
     flag_name: &'static str,
     variable: &'static str,
     standard: fn() -> Option<PathBuf>,
-) -> Result<(PathBuf, Origin)> {
+) -> Result<(PathBuf, SettingOrigin)> {
     if let Some(dir) = flag {
-        return Ok((dir.clone(), Origin::Flag(flag_name)));
+        return Ok((dir.clone(), SettingOrigin::Flag(flag_name)));
     }
     if let Some(dir) = env::get(variable) {
-        return Ok((dir.into(), Origin::Environment(variable)));
+        return Ok((dir.into(), SettingOrigin::Environment(variable)));
     }
     standard()
-        .map(|dir| (dir.join("torso"), Origin::Default))
+        .map(|dir| (dir.join("torso"), SettingOrigin::Default))
         .ok_or_else(|| {
             Error::new(
                 Code::InvalidSettings,
@@ -319,19 +319,19 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("config.toml");
         assert_eq!(
-            settings(dir.path()).get(Key::Output).unwrap(),
-            Some(("table".into(), Origin::Default))
+            settings(dir.path()).get(SettingKey::Output).unwrap(),
+            Some(("table".into(), SettingOrigin::Default))
         );
-        assert_eq!(settings(dir.path()).get(Key::DefaultLocation).unwrap(), None);
-        settings(dir.path()).set(Key::Output, Some("json")).unwrap();
+        assert_eq!(settings(dir.path()).get(SettingKey::DefaultLocation).unwrap(), None);
+        settings(dir.path()).set(SettingKey::Output, Some("json")).unwrap();
         assert_eq!(
-            settings(dir.path()).get(Key::Output).unwrap(),
-            Some(("json".into(), Origin::User(path)))
+            settings(dir.path()).get(SettingKey::Output).unwrap(),
+            Some(("json".into(), SettingOrigin::User(path)))
         );
-        settings(dir.path()).set(Key::Output, None).unwrap();
+        settings(dir.path()).set(SettingKey::Output, None).unwrap();
         assert_eq!(
-            settings(dir.path()).get(Key::Output).unwrap(),
-            Some(("table".into(), Origin::Default))
+            settings(dir.path()).get(SettingKey::Output).unwrap(),
+            Some(("table".into(), SettingOrigin::Default))
         );
         let flagged = Settings::new(Overrides {
             config_dir: Some(dir.path().to_owned()),
@@ -339,8 +339,8 @@ mod tests {
             ..Overrides::default()
         });
         assert_eq!(
-            flagged.get(Key::Context).unwrap(),
-            Some(("there".into(), Origin::Flag("--context")))
+            flagged.get(SettingKey::Context).unwrap(),
+            Some(("there".into(), SettingOrigin::Flag("--context")))
         );
     }
 
@@ -348,12 +348,15 @@ mod tests {
     fn values_that_cannot_be_are_refused_and_told() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(
-            settings(dir.path()).set(Key::Output, Some("yaml")).unwrap_err().code(),
+            settings(dir.path())
+                .set(SettingKey::Output, Some("yaml"))
+                .unwrap_err()
+                .code(),
             Code::InvalidValue
         );
         assert!(!dir.path().join("config.toml").exists());
         std::fs::write(dir.path().join("config.toml"), "output = 3").unwrap();
-        let error = settings(dir.path()).get(Key::Output).unwrap_err();
+        let error = settings(dir.path()).get(SettingKey::Output).unwrap_err();
         assert_eq!(error.code(), Code::InvalidSettings);
         assert!(error.message().contains("config.toml"), "{error}");
     }
@@ -374,12 +377,12 @@ mod tests {
         assert!(here().context(&prod).unwrap().has_token);
         let main = std::fs::read_to_string(dir.path().join("config.toml")).unwrap();
         assert!(!main.contains("s3cret"), "{main}");
-        here().set(Key::Context, Some("prod")).unwrap();
+        here().set(SettingKey::Context, Some("prod")).unwrap();
         here().remove_context(&prod).unwrap();
         assert_eq!(here().context(&prod).unwrap_err().code(), Code::ContextNotFound);
         assert_eq!(
-            here().get(Key::Context).unwrap(),
-            Some((contexts::LOCAL.into(), Origin::Default))
+            here().get(SettingKey::Context).unwrap(),
+            Some((contexts::LOCAL.into(), SettingOrigin::Default))
         );
         let tokens = std::fs::read_to_string(dir.path().join("credentials.toml")).unwrap();
         assert!(!tokens.contains("s3cret"), "{tokens}");

@@ -5,7 +5,7 @@
 //! the place and a key's name.
 
 use super::files;
-use super::keys::Key;
+use super::keys::SettingKey;
 use crate::error::{Error, Result};
 use std::fs::{File, Metadata};
 use std::io::Read;
@@ -121,7 +121,7 @@ fn check_trust(metadata: &Metadata, own: u32) -> std::result::Result<(), String>
 fn check_keys(path: &Path, document: &DocumentMut) -> Result<()> {
     /// Characters of a key that is repeated.
     const LONGEST: usize = 40;
-    let known = Key::PROJECT.map(Key::project_name);
+    let known = SettingKey::PROJECT.map(SettingKey::project_name);
     match document.iter().find(|(key, _)| !known.contains(key)) {
         Some((key, _)) => {
             let key: String = key.chars().take(LONGEST).collect();
@@ -135,7 +135,7 @@ fn check_keys(path: &Path, document: &DocumentMut) -> Result<()> {
 }
 
 /// A project file's value. It is not repeated in errors.
-pub(super) fn value(path: &Path, document: &DocumentMut, key: Key) -> Result<Option<String>> {
+pub(super) fn value(path: &Path, document: &DocumentMut, key: SettingKey) -> Result<Option<String>> {
     let name = key.project_name();
     let Some(item) = document.get(name) else {
         return Ok(None);
@@ -169,11 +169,11 @@ mod tests {
         std::fs::create_dir_all(&deep).unwrap();
         std::fs::write(dir.path().join(PROJECT_FILE), "database = \"outer\"").unwrap();
         let (path, document) = project(&deep).file.unwrap();
-        assert_eq!(value(&path, &document, Key::Database).unwrap().unwrap(), "outer");
+        assert_eq!(value(&path, &document, SettingKey::Database).unwrap().unwrap(), "outer");
         std::fs::write(deep.join(PROJECT_FILE), "database = \"inner\"").unwrap();
         let (path, document) = project(&deep).file.unwrap();
-        assert_eq!(value(&path, &document, Key::Database).unwrap().unwrap(), "inner");
-        assert_eq!(value(&path, &document, Key::Context).unwrap(), None);
+        assert_eq!(value(&path, &document, SettingKey::Database).unwrap().unwrap(), "inner");
+        assert_eq!(value(&path, &document, SettingKey::Context).unwrap(), None);
     }
 
     #[test]
@@ -251,7 +251,7 @@ mod tests {
                 Err(error) => error,
                 Ok(project) => {
                     let (path, document) = project.file.unwrap();
-                    Key::PROJECT
+                    SettingKey::PROJECT
                         .into_iter()
                         .find_map(|key| value(&path, &document, key).err())
                         .unwrap()

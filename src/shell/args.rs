@@ -118,8 +118,8 @@ pub fn parse(words: &[OsString]) -> Result<Arguments, String> {
             only_operands = true;
             continue;
         }
-        let shown = word.to_string_lossy();
-        let name = shown.strip_prefix("--").unwrap_or(&shown[1..]);
+        let text = word.to_string_lossy();
+        let name = text.strip_prefix("--").unwrap_or(&text[1..]);
         let (name, attached) = match name.split_once('=') {
             Some((name, value)) => (name, Some(OsStr::from_bytes(value.as_bytes()).to_owned())),
             None => (name, None),
@@ -128,7 +128,7 @@ pub fn parse(words: &[OsString]) -> Result<Arguments, String> {
             attached
                 .clone()
                 .or_else(|| words.next().cloned())
-                .ok_or_else(|| format!("missing argument to {shown}"))
+                .ok_or_else(|| format!("missing argument to {text}"))
         };
         match name {
             "output" => arguments.switches.extend(output_form(&value()?.to_string_lossy())?),
@@ -164,10 +164,10 @@ pub fn parse(words: &[OsString]) -> Result<Arguments, String> {
                 .push(Switch::Mmap(super::words::integer(&text_value(value()?)))),
             other => {
                 if let Some((_, instead)) = REFUSED.iter().find(|(name, _)| *name == other) {
-                    return Err(format!("option {shown} is not available: {instead}"));
+                    return Err(format!("option {text} is not available: {instead}"));
                 }
                 let Some((_, values)) = IGNORED.iter().find(|(name, _)| *name == other) else {
-                    return Err(format!("unknown option: {shown}"));
+                    return Err(format!("unknown option: {text}"));
                 };
                 for _ in 0..*values {
                     value()?;

@@ -37,7 +37,7 @@ pub enum SafeMode {
 
 /// What a command is for: a row of the table in `docs/shell.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Group {
+pub enum CommandGroup {
     Output,
     Destination,
     Schema,
@@ -50,7 +50,7 @@ pub enum Group {
     Shell,
 }
 
-impl Group {
+impl CommandGroup {
     /// All groups, with their titles.
     pub const TITLES: [(Self, &'static str); 10] = [
         (Self::Output, "form of results"),
@@ -72,7 +72,7 @@ pub struct CommandSpec {
     pub name: &'static str,
     /// How many letters of the name must be typed.
     pub shortest: usize,
-    pub group: Group,
+    pub group: CommandGroup,
     pub safe_mode: SafeMode,
     /// For SQLite's own tests, or another name of the same: not completed.
     pub hidden: bool,

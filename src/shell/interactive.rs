@@ -4,7 +4,7 @@
 //! both a terminal.
 
 use super::dot::{self, prompt, script};
-use super::editor::{self, Config, Editor, Input, foreign, history};
+use super::editor::{self, Editor, EditorConfig, EditorInput, foreign, history};
 use super::exec::screen;
 use super::interrupt;
 use super::state::{Interrupt, Shell, ShellResult};
@@ -26,7 +26,7 @@ pub fn converse(shell: &mut Shell<'_>) -> ShellResult {
         ))?;
     }
     let mut file = history_file(shell);
-    let opened = Editor::open(Config {
+    let opened = Editor::open(EditorConfig {
         colour,
         history: file.clone(),
         commands: dot::specs().collect(),
@@ -54,18 +54,18 @@ pub fn converse(shell: &mut Shell<'_>) -> ShellResult {
         let prompt = prompt::current(shell);
         let input = screen::lend_session(shell, &names, || editor.read(&prompt));
         match input {
-            Ok(Input::Statement(text)) => match run_typed(shell, &text) {
+            Ok(EditorInput::Statement(text)) => match run_typed(shell, &text) {
                 Err(Interrupt::Quit) if may_leave(shell, &mut warned)? => return Ok(()),
                 Err(Interrupt::Quit) => {}
                 Ok(()) | Err(Interrupt::Failed(_)) => warned = false,
                 Err(end) => return Err(end),
             },
-            Ok(Input::Eof) if may_leave(shell, &mut warned)? => return Ok(()),
-            Ok(Input::Eof) => {}
-            Ok(Input::Interrupt { empty: true }) => {
+            Ok(EditorInput::Eof) if may_leave(shell, &mut warned)? => return Ok(()),
+            Ok(EditorInput::Eof) => {}
+            Ok(EditorInput::Interrupt { empty: true }) => {
                 shell.say(format_args!("Ctrl-D or .quit leaves."))?;
             }
-            Ok(Input::Interrupt { empty: false }) => {}
+            Ok(EditorInput::Interrupt { empty: false }) => {}
             Err(error) => return shell.fail(format_args!("Error: {error}")),
         }
     }

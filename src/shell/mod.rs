@@ -23,7 +23,7 @@ mod state;
 pub mod terminal;
 mod words;
 
-pub use options::{Hooks, Options, Resolve, ShellExit, TerminalOptions};
+pub use options::{Hooks, Resolve, ShellExit, ShellOptions, TerminalOptions};
 
 use crate::sql::Target;
 use args::Switch;
@@ -35,7 +35,7 @@ use std::io::{self, IsTerminal};
 use terminal::layout;
 
 /// Runs the shell to its end.
-pub fn run(options: &Options, hooks: Hooks<'_>) -> ShellExit {
+pub fn run(options: &ShellOptions, hooks: Hooks<'_>) -> ShellExit {
     interrupt::install();
     let slot = Slot {
         file: Some(options.target.called(&options.name)),
@@ -60,7 +60,7 @@ pub fn run(options: &Options, hooks: Hooks<'_>) -> ShellExit {
     shell.close(code & 0xff)
 }
 
-fn start(shell: &mut Shell<'_>, options: &Options) -> ShellResult<i32> {
+fn start(shell: &mut Shell<'_>, options: &ShellOptions) -> ShellResult<i32> {
     let arguments = &options.arguments;
     shell.settings.bail = arguments.bail;
     shell.settings.nonce.clone_from(&arguments.nonce);
@@ -113,7 +113,7 @@ fn start(shell: &mut Shell<'_>, options: &Options) -> ShellResult<i32> {
 }
 
 /// Reads the file given with `-init`, or else the user's own.
-fn read_startup_file(shell: &mut Shell<'_>, options: &Options) -> ShellResult {
+fn read_startup_file(shell: &mut Shell<'_>, options: &ShellOptions) -> ShellResult {
     let (path, demanded) = match (&options.arguments.init, &options.startup_file) {
         (Some(path), _) => (path, true),
         // What a person likes to see must not change what scripts print.
@@ -245,8 +245,8 @@ pub fn refuse_arguments(problem: &str) -> i32 {
 /// What `-version` answers.
 #[must_use]
 pub fn version() -> String {
-    let asked = rusqlite::Connection::open_in_memory()
+    let connection = rusqlite::Connection::open_in_memory()
         .and_then(|engine| engine.query_row("SELECT sqlite_source_id()", [], |row| row.get::<_, String>(0)));
-    let source = asked.map(|source| format!("{source} ")).unwrap_or_default();
+    let source = connection.map(|source| format!("{source} ")).unwrap_or_default();
     format!("{} {source}(torso {})", rusqlite::version(), env!("CARGO_PKG_VERSION"))
 }

@@ -21,7 +21,7 @@ pub struct Hooks<'h> {
 }
 
 /// What to run, and on what.
-pub struct Options {
+pub struct ShellOptions {
     /// The database, and what the user called it.
     pub target: Target,
     pub name: String,

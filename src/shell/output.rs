@@ -12,7 +12,7 @@ const BUFFER: usize = 64 * 1024;
 
 /// Why a destination could not be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
+pub enum RedirectError {
     /// Asked for: results go nowhere else than standard output.
     Off,
     CannotOpen,
@@ -71,17 +71,17 @@ impl Output {
         if !self.guards || !self.is_standard() || bytes.iter().all(harmless) {
             return Cow::Borrowed(bytes);
         }
-        let (mut shown, mut scratch) = (Vec::with_capacity(bytes.len()), Vec::new());
+        let (mut printable, mut scratch) = (Vec::with_capacity(bytes.len()), Vec::new());
         let mut rest = bytes;
         while !rest.is_empty() {
             let next = memchr::memchr_iter(0x1b, rest).find(|&at| dimming(&rest[at..]).is_some());
             let (before, after) = rest.split_at(next.unwrap_or(rest.len()));
-            shown.extend_from_slice(visible(before, Escape::Symbol, &mut scratch));
+            printable.extend_from_slice(visible(before, Escape::Symbol, &mut scratch));
             let own = dimming(after).unwrap_or_default();
-            shown.extend_from_slice(own);
+            printable.extend_from_slice(own);
             rest = &after[own.len()..];
         }
-        Cow::Owned(shown)
+        Cow::Owned(printable)
     }
 
     /// As the user named the place; none for standard output.
@@ -124,24 +124,27 @@ impl Output {
     }
 
     /// Sends results to a file, `|program`, `stdout`, `stderr` or (`off`) nowhere.
-    pub fn redirect(&mut self, place: &str) -> Result<(), Refused> {
+    pub fn redirect(&mut self, place: &str) -> Result<(), RedirectError> {
         let (writer, child): (Box<dyn Write>, _) = match place {
             "stdout" => {
                 self.name = Some(place.to_owned());
                 return Ok(());
             }
             "stderr" => (Box::new(io::stderr()), None),
-            "off" => return Err(Refused::Off),
+            "off" => return Err(RedirectError::Off),
             _ => match place.strip_prefix('|') {
                 Some(command) => {
                     let mut child = shell_command(command)
                         .stdin(Stdio::piped())
                         .spawn()
-                        .map_err(|_| Refused::CannotOpen)?;
-                    let stdin = child.stdin.take().ok_or(Refused::CannotOpen)?;
+                        .map_err(|_| RedirectError::CannotOpen)?;
+                    let stdin = child.stdin.take().ok_or(RedirectError::CannotOpen)?;
                     (Box::new(stdin), Some(child))
                 }
-                None => (Box::new(File::create(place).map_err(|_| Refused::CannotOpen)?), None),
+                None => (
+                    Box::new(File::create(place).map_err(|_| RedirectError::CannotOpen)?),
+                    None,
+                ),
             },
         };
         self.writer = BufWriter::with_capacity(BUFFER, writer);
@@ -165,8 +168,8 @@ impl Write for Output {
     }
 
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let shown = self.guarded(bytes);
-        self.writer.write_all(&shown)
+        let printable = self.guarded(bytes);
+        self.writer.write_all(&printable)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -184,8 +187,8 @@ mod tests {
         let text = b"a\x1b[31mb \x1b[2mNULL\x1b[0m \x1b[2J\xe2\x80\xae\r\n".as_slice();
         assert_eq!(out.guarded(text), text);
         out.guard();
-        let shown = "a␛[31mb \x1b[2mNULL\x1b[0m ␛[2J<U+202E>\r\n".as_bytes();
-        assert_eq!(out.guarded(text), shown);
+        let printable = "a␛[31mb \x1b[2mNULL\x1b[0m ␛[2J<U+202E>\r\n".as_bytes();
+        assert_eq!(out.guarded(text), printable);
         let folder = tempfile::tempdir().unwrap();
         out.redirect(folder.path().join("out").to_str().unwrap()).unwrap();
         assert_eq!(out.guarded(text), text);

@@ -6,9 +6,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Called with a result code and a text. It must not use SQLite.
-pub type Listener = Box<dyn Fn(i32, &str) + Send>;
+pub type LogListener = Box<dyn Fn(i32, &str) + Send>;
 
-static LISTENER: Mutex<Option<Listener>> = Mutex::new(None);
+static LISTENER: Mutex<Option<LogListener>> = Mutex::new(None);
 static INSTALLED: AtomicBool = AtomicBool::new(false);
 
 fn noted(code: i32, text: &str) {
@@ -33,6 +33,6 @@ pub fn is_installed() -> bool {
 }
 
 /// Sets who is called for entries of the log from now on.
-pub fn listen(listener: Option<Listener>) {
+pub fn listen(listener: Option<LogListener>) {
     *lock(&LISTENER) = listener;
 }

@@ -33,7 +33,7 @@ pub fn run(
     };
     let mut pending = Accumulator::default();
     let (mut line, mut number) = (Vec::new(), 0);
-    let (mut read, mut told) = (0, 0);
+    let (mut read, mut reported) = (0, 0);
     let mut checksum = Checksum::new();
     // The line of the trailer, after which nothing may follow.
     let mut ended = None;
@@ -47,8 +47,8 @@ pub fn run(
         }
         number += 1;
         read += got as u64;
-        if read - told >= STEP {
-            told = read;
+        if read - reported >= STEP {
+            reported = read;
             progress(read)?;
         }
         if let Some(last) = ended
@@ -279,7 +279,7 @@ mod tests {
 
     #[test]
     fn errors_name_file_and_line() {
-        for (script, told) in [
+        for (script, reported) in [
             (
                 "CREATE TABLE t(x);\n\nINSERT INTO t\n  VALUES(1, 2);",
                 "x.sql:3: table t has 1 columns",
@@ -314,9 +314,9 @@ mod tests {
         ] {
             let error = load(script).unwrap_err();
             assert_eq!(error.code(), Code::InvalidFile, "{script:?}");
-            assert!(error.message().contains(told), "{script:?}: {error}");
+            assert!(error.message().contains(reported), "{script:?}: {error}");
         }
-        for (script, told) in [
+        for (script, reported) in [
             (
                 "CREATE TABLE t(x);\n-- torso: 0 rows, fnv1a64 0000000000000000\n",
                 "x.sql: the dump was altered",
@@ -327,7 +327,7 @@ mod tests {
             ),
         ] {
             let error = load(script).unwrap_err();
-            assert!(error.message().starts_with(told), "{script:?}: {error}");
+            assert!(error.message().starts_with(reported), "{script:?}: {error}");
         }
         let mut session = open(&Target::Memory).unwrap();
         let bytes = b"SELECT 1;\nSELECT '\xff';\n";

@@ -10,7 +10,7 @@ pub mod report;
 pub mod text;
 mod view;
 
-pub use progress::Progress;
+pub use progress::ProgressDisplay;
 use progress::Unit;
 pub use view::{Card, Cell, Layout, Table, View};
 
@@ -20,7 +20,7 @@ use view::Drawing;
 
 /// The form of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub enum Format {
+pub enum OutputFormat {
     /// For people; may change
     #[default]
     Table,
@@ -34,7 +34,7 @@ pub enum Format {
     Name,
 }
 
-impl Format {
+impl OutputFormat {
     /// Whether a program reads the answer, and so wants errors as documents too.
     #[must_use]
     pub fn is_json(self) -> bool {
@@ -54,8 +54,8 @@ pub enum Color {
 
 /// What the user asked for; [`Ui::new`] decides what that means on these streams.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Options {
-    pub format: Format,
+pub struct UiOptions {
+    pub format: OutputFormat,
     pub color: Color,
     pub quiet: bool,
     /// Never prompt.
@@ -67,7 +67,7 @@ pub struct Options {
 /// The streams.
 #[derive(Debug, Clone, Copy)]
 pub struct Ui {
-    format: Format,
+    format: OutputFormat,
     quiet: bool,
     may_ask: bool,
     raw: bool,
@@ -79,7 +79,7 @@ pub struct Ui {
 
 impl Ui {
     #[must_use]
-    pub fn new(options: Options) -> Self {
+    pub fn new(options: UiOptions) -> Self {
         let out_terminal = io::stdout().is_terminal();
         let err_terminal = io::stderr().is_terminal();
         let color = |terminal: bool| match options.color {
@@ -100,7 +100,7 @@ impl Ui {
     }
 
     #[must_use]
-    pub fn format(&self) -> Format {
+    pub fn format(&self) -> OutputFormat {
         self.format
     }
 
@@ -129,21 +129,21 @@ impl Ui {
     /// Prints an answer in the format asked for.
     pub fn show<V: View>(&self, view: &V) -> Result<()> {
         self.answer(|out| match self.format {
-            Format::Table => self.show_human(view, out),
-            Format::Json => {
+            OutputFormat::Table => self.show_human(view, out),
+            OutputFormat::Json => {
                 serde_json::to_writer_pretty(&mut *out, view)?;
                 out.write_all(b"\n")
             }
-            Format::Jsonl => match serde_json::to_value(view)? {
+            OutputFormat::Jsonl => match serde_json::to_value(view)? {
                 serde_json::Value::Array(items) => items.iter().try_for_each(|item| writeln!(out, "{item}")),
                 item => writeln!(out, "{item}"),
             },
-            Format::Csv => match view.layout() {
+            OutputFormat::Csv => match view.layout() {
                 Layout::Table(table) => write_csv(out, table.records()),
                 Layout::Card(card) => write_csv(out, card.records()),
                 Layout::Said(_) => write_csv(out, view::object_records(&serde_json::to_value(view)?)),
             },
-            Format::Name => view.names().iter().try_for_each(|name| writeln!(out, "{name}")),
+            OutputFormat::Name => view.names().iter().try_for_each(|name| writeln!(out, "{name}")),
         })
     }
 
@@ -168,7 +168,7 @@ impl Ui {
 
     /// Clears the terminal before an answer that is shown repeatedly. Does nothing elsewhere.
     pub fn clear(&self) -> Result<()> {
-        if !self.out_terminal || self.format != Format::Table {
+        if !self.out_terminal || self.format != OutputFormat::Table {
             return Ok(());
         }
         self.answer(|out| out.write_all(b"\x1b[H\x1b[2J"))
@@ -216,14 +216,14 @@ impl Ui {
 
     /// A progress bar over bytes that appears only on a terminal, and only if the work takes long.
     #[must_use]
-    pub fn progress(&self, label: impl Into<String>) -> Progress {
-        Progress::new(self.err_terminal && !self.quiet, label.into(), Unit::Bytes)
+    pub fn progress(&self, label: impl Into<String>) -> ProgressDisplay {
+        ProgressDisplay::new(self.err_terminal && !self.quiet, label.into(), Unit::Bytes)
     }
 
     /// The same, over rows.
     #[must_use]
-    pub fn progress_of_rows(&self, label: impl Into<String>) -> Progress {
-        Progress::new(self.err_terminal && !self.quiet, label.into(), Unit::Rows)
+    pub fn progress_of_rows(&self, label: impl Into<String>) -> ProgressDisplay {
+        ProgressDisplay::new(self.err_terminal && !self.quiet, label.into(), Unit::Rows)
     }
 
     /// Has the user type `name` before something that cannot be undone. `assumed` is `--yes`.

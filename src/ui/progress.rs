@@ -26,7 +26,7 @@ impl Unit {
 }
 
 /// A bar over bytes or rows. Dropping it clears it.
-pub struct Progress {
+pub struct ProgressDisplay {
     unit: Unit,
     label: String,
     started: Instant,
@@ -34,7 +34,7 @@ pub struct Progress {
     bar: Option<ProgressBar>,
 }
 
-impl Progress {
+impl ProgressDisplay {
     pub(super) fn new(enabled: bool, label: String, unit: Unit) -> Self {
         Self {
             unit,
@@ -66,7 +66,7 @@ impl Progress {
     }
 }
 
-impl Drop for Progress {
+impl Drop for ProgressDisplay {
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();

@@ -12,20 +12,20 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     if !text.chars().any(steers) {
         return Cow::Borrowed(text);
     }
-    let mut shown = String::with_capacity(text.len() + 8);
+    let mut escaped = String::with_capacity(text.len() + 8);
     for c in text.chars() {
         match c {
-            '\n' => shown.push_str("\\n"),
-            '\r' => shown.push_str("\\r"),
-            '\t' => shown.push_str("\\t"),
+            '\n' => escaped.push_str("\\n"),
+            '\r' => escaped.push_str("\\r"),
+            '\t' => escaped.push_str("\\t"),
             c if steers(c) => {
                 // Writing to a String does not fail.
-                let _ = write!(shown, "\\u{{{:x}}}", c as u32);
+                let _ = write!(escaped, "\\u{{{:x}}}", c as u32);
             }
-            c => shown.push(c),
+            c => escaped.push(c),
         }
     }
-    Cow::Owned(shown)
+    Cow::Owned(escaped)
 }
 
 /// Like [`visible`], but keeps line breaks: for whole messages.

@@ -65,7 +65,7 @@ impl Cell {
 
     /// A value that may be absent: empty for machines, `-` for people.
     pub fn maybe<T>(value: Option<T>, cell: impl FnOnce(T) -> Self) -> Self {
-        value.map_or_else(|| Self::text("").shown("-"), cell)
+        value.map_or_else(|| Self::text("").with_display("-"), cell)
     }
 
     pub fn number(value: impl std::fmt::Display) -> Self {
@@ -77,36 +77,36 @@ impl Cell {
     }
 
     pub fn size(bytes: u64) -> Self {
-        Self::number(bytes).shown(text::size(bytes))
+        Self::number(bytes).with_display(text::size(bytes))
     }
 
     pub fn time(at: Timestamp) -> Self {
-        Self::text(at.to_string()).shown(text::time(at))
+        Self::text(at.to_string()).with_display(text::time(at))
     }
 
     /// A time whose distance from now is what matters.
     pub fn age(at: Timestamp) -> Self {
-        Self::text(at.to_string()).shown(text::age(at, Timestamp::now()))
+        Self::text(at.to_string()).with_display(text::age(at, Timestamp::now()))
     }
 
     /// Milliseconds.
     pub fn span(ms: u64) -> Self {
-        Self::number(ms).shown(text::span(ms))
+        Self::number(ms).with_display(text::span(ms))
     }
 
     pub fn yes_no(value: bool) -> Self {
-        Self::text(value.to_string()).shown(if value { "yes" } else { "no" })
+        Self::text(value.to_string()).with_display(if value { "yes" } else { "no" })
     }
 
     /// Several values: space-separated for machines, comma-separated for people.
     pub fn list<T: std::fmt::Display>(items: &[T]) -> Self {
         let items: Vec<String> = items.iter().map(T::to_string).collect();
-        Self::text(items.join(" ")).shown(if items.is_empty() { "-".into() } else { items.join(", ") })
+        Self::text(items.join(" ")).with_display(if items.is_empty() { "-".into() } else { items.join(", ") })
     }
 
     /// What a person sees instead.
     #[must_use]
-    pub fn shown(mut self, human: impl Into<String>) -> Self {
+    pub fn with_display(mut self, human: impl Into<String>) -> Self {
         self.human = Some(human.into());
         self
     }

@@ -13,13 +13,13 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::mpsc::{self, Sender};
 use std::time::{Duration, Instant};
-use torso::control::hosted::{Engines, Hosted, Options, Origin, Public};
+use torso::control::hosted::{CallOrigin, Engines, Hosted, HostedOptions, Public};
 use torso::control::tokens::{Authorization, NewToken};
 use torso::control::types::CreateDatabase;
 use torso::engine::sqld::SqldEngine;
 use torso::error::{Code, Error, Result};
 use torso::secret::Secret;
-use torso::server::{self, Config};
+use torso::server::{self, ServerConfig};
 
 const ROWS: usize = 10_000;
 const TURN: Duration = Duration::from_millis(1500);
@@ -120,7 +120,7 @@ fn compare(bare: &Side, sides: &Sides, rounds: u64) -> io::Result<()> {
 fn serve(dir: &Path, engine: SqldEngine, tell: Sender<Sides>) -> io::Result<std::thread::JoinHandle<Result<()>>> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
-    let options = Options {
+    let options = HostedOptions {
         data_dir: dir.join("data"),
         engine: Engines::Sqld(engine),
         locations: None,
@@ -130,7 +130,7 @@ fn serve(dir: &Path, engine: SqldEngine, tell: Sender<Sides>) -> io::Result<std:
             domain: None,
         },
     };
-    let config = Config {
+    let config = ServerConfig {
         listener,
         tls: None,
         domain: None,
@@ -154,7 +154,7 @@ fn serve(dir: &Path, engine: SqldEngine, tell: Sender<Sides>) -> io::Result<std:
 
 /// Makes a database.
 fn prepare(hosted: &Hosted, owner: &str, address: SocketAddr) -> Result<Sides> {
-    let caller = hosted.authenticate(owner, &Origin::default())?;
+    let caller = hosted.authenticate(owner, &CallOrigin::default())?;
     let plane = hosted.plane(&caller, None)?;
     plane.create_database(&CreateDatabase {
         name: "app".parse()?,

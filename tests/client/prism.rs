@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use torso::control::accounts::{MemberRole, NewApiToken, OrganizationPatch};
-use torso::control::client::{Client, Patience};
+use torso::control::client::{Client, RetryPolicy};
 use torso::control::names::{DatabaseName, GroupName, LocationCode};
 use torso::control::routes::Method;
 use torso::control::tokens::{NewToken, Span};
@@ -81,9 +81,9 @@ impl Prism {
             format!("http://127.0.0.1:{}", self.port).parse().unwrap(),
             token.then(|| torso::secret::Secret::new("any".to_owned())),
             Some("acme".parse().unwrap()),
-            Patience {
+            RetryPolicy {
                 call: Duration::from_secs(20),
-                ..Patience::USUAL
+                ..RetryPolicy::USUAL
             },
         )
     }

@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 use torso::control::accounts::{MemberRole, NewApiToken};
-use torso::control::client::{Client, Patience};
-use torso::control::hosted::{Engines, Hosted, Options, Public};
+use torso::control::client::{Client, RetryPolicy};
+use torso::control::hosted::{Engines, Hosted, HostedOptions, Public};
 use torso::control::names::OrganizationSlug;
 use torso::control::tokens::{Authorization, NewToken};
 use torso::control::types::Connection;
@@ -24,7 +24,7 @@ use torso::control::{
 use torso::engine::sqld::SqldEngine;
 use torso::error::Code;
 use torso::secret::Secret;
-use torso::server::{self, Config};
+use torso::server::{self, ServerConfig};
 use url::Url;
 
 /// A server in a thread of this program. It lives as long as the program does.
@@ -55,7 +55,7 @@ fn running(on: On) -> &'static Running {
         let dir = tempfile::Builder::new().prefix("torso-server-").tempdir().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let base: Url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
-        let options = Options {
+        let options = HostedOptions {
             data_dir: dir.path().join("data"),
             engine,
             locations: None,
@@ -65,7 +65,7 @@ fn running(on: On) -> &'static Running {
                 domain: None,
             },
         };
-        let config = Config {
+        let config = ServerConfig {
             listener,
             tls: None,
             domain: None,
@@ -114,9 +114,9 @@ fn client_of(on: On, organization: Option<&OrganizationSlug>) -> Client {
         running.base.clone(),
         Some(running.token.clone()),
         organization.cloned(),
-        Patience {
+        RetryPolicy {
             call: Duration::from_secs(30),
-            ..Patience::USUAL
+            ..RetryPolicy::USUAL
         },
     )
 }

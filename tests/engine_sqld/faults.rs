@@ -165,8 +165,8 @@ fn removal_reaches_a_replica_that_was_down() {
     assert_eq!(fleet.number(&other_replica, COUNT), 1);
     let known = |id: &str| id == "other";
     for location in ["ams", "lhr"] {
-        let strays = fleet.engine.strays(&fleet.dir.path().join(location), &known).unwrap();
-        assert!(strays.is_empty(), "{strays:?}");
+        let orphans = fleet.engine.orphans(&fleet.dir.path().join(location), &known).unwrap();
+        assert!(orphans.is_empty(), "{orphans:?}");
     }
 }
 
@@ -302,7 +302,7 @@ fn port_of_a_killed_process_that_a_stranger_takes_gets_nothing_and_is_replaced()
 fn process_over_stray_files_and_a_garbage_metastore_serves_everything_with_its_limits() {
     let mut fleet = Fleet::new();
     let (ams, lhr) = followed(&fleet, "app");
-    let limits = torso::engine::Limits {
+    let limits = torso::engine::DatabaseLimits {
         max_size: Some(1 << 20),
         ..Default::default()
     };

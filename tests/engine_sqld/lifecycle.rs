@@ -4,7 +4,7 @@ use super::Fleet;
 use crate::support::{damaged_database, until};
 use std::time::Duration;
 use torso::engine::sqld::Access;
-use torso::engine::{Engine as _, Limits, Role};
+use torso::engine::{DatabaseLimits, Engine as _, Role};
 use torso::error::Code;
 
 #[test]
@@ -47,7 +47,7 @@ fn commits_wait_for_the_disk() {
     fleet.engine.create(&ams).unwrap();
     assert_eq!(fleet.number(&ams, "pragma synchronous"), 2);
     // Also after settings were changed, which replaces all of them.
-    fleet.engine.configure(&ams, &Limits::default()).unwrap();
+    fleet.engine.configure(&ams, &DatabaseLimits::default()).unwrap();
     assert_eq!(fleet.number(&ams, "pragma synchronous"), 2);
 }
 
@@ -78,25 +78,25 @@ fn limits_are_enforced_and_lifted() {
     let ams = fleet.site("ams", "app");
     fleet.engine.create(&ams).unwrap();
     fleet.sql(&ams, "create table t (x)").unwrap();
-    let set = |limits: Limits| {
+    let set = |limits: DatabaseLimits| {
         fleet.engine.configure(&ams, &limits).unwrap();
         assert_eq!(fleet.engine.running(&ams).unwrap().unwrap().limits, Some(limits));
     };
-    set(Limits {
+    set(DatabaseLimits {
         block_writes: true,
-        ..Limits::default()
+        ..DatabaseLimits::default()
     });
     until("writes are refused", || {
         fleet.sql(&ams, "insert into t values (1)").is_err()
     });
     fleet.sql(&ams, "select * from t").unwrap();
-    set(Limits {
+    set(DatabaseLimits {
         max_size: Some(1 << 20),
-        ..Limits::default()
+        ..DatabaseLimits::default()
     });
     let grow = || fleet.sql(&ams, "insert into t values (zeroblob(2000000))");
     assert!(grow().unwrap_err().contains("FULL"));
-    set(Limits::default());
+    set(DatabaseLimits::default());
     until("the limit is lifted", || grow().is_ok());
 }
 

@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
-use torso::control::hosted::{Caller, Engines, Hosted, Options, Origin, Public};
+use torso::control::hosted::{CallOrigin, Caller, Engines, Hosted, HostedOptions, Public};
 use torso::control::tokens::{Authorization, Expiration, NewToken};
 use torso::control::types::CreateDatabase;
 use torso::engine::sqld::{EngineSettings, SqldEngine};
@@ -64,7 +64,7 @@ impl Door {
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         let engine = SqldEngine::with_settings(program(), Path::new(TORSO), settings).unwrap();
-        let (hosted, token) = Hosted::open(Options {
+        let (hosted, token) = Hosted::open(HostedOptions {
             data_dir: dir.path().join("data"),
             engine: Engines::Sqld(engine.clone()),
             locations: Some(vec!["ams".parse().unwrap(), "lhr".parse().unwrap()]),
@@ -96,7 +96,7 @@ impl Door {
     }
 
     fn owner(&self) -> Caller {
-        let origin = Origin {
+        let origin = CallOrigin {
             client: "test".to_owned(),
             request_id: "r1".to_owned(),
         };

@@ -13,7 +13,7 @@ use crate::conformance::{at, db, request};
 use std::path::Path;
 use std::sync::Arc;
 use tempfile::TempDir;
-use torso::control::hosted::{Caller, Engines, Hosted, Options, Origin, Public};
+use torso::control::hosted::{CallOrigin, Caller, Engines, Hosted, HostedOptions, Public};
 use torso::control::names::OrganizationSlug;
 
 /// A hosted plane over files in a directory of its own, and its owner.
@@ -30,8 +30,8 @@ fn public() -> Public {
     }
 }
 
-pub fn options(dir: &Path) -> Options {
-    Options {
+pub fn options(dir: &Path) -> HostedOptions {
+    HostedOptions {
         data_dir: dir.join("data"),
         engine: Engines::Files,
         locations: None,
@@ -45,7 +45,7 @@ impl World {
         Self::with(|_| ())
     }
 
-    fn with(change: impl FnOnce(&mut Options)) -> Self {
+    fn with(change: impl FnOnce(&mut HostedOptions)) -> Self {
         let dir = tempfile::Builder::new().prefix("torso-hosted-").tempdir().unwrap();
         let mut options = options(dir.path());
         change(&mut options);
@@ -80,8 +80,8 @@ impl World {
     }
 }
 
-pub fn origin() -> Origin {
-    Origin {
+pub fn origin() -> CallOrigin {
+    CallOrigin {
         client: "test".to_owned(),
         request_id: "r1".to_owned(),
     }

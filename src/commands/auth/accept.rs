@@ -6,7 +6,7 @@ use crate::context::Context;
 use crate::control::names::Username;
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
-use crate::settings::contexts::Server;
+use crate::settings::contexts::ServerSettings;
 use std::io::Read as _;
 use url::Url;
 
@@ -59,7 +59,7 @@ pub(super) fn run(ctx: &Context, args: &Accept) -> Result<()> {
         ctx.ui.value(token.expose())?;
         return Err(error);
     }
-    let client = ctx.client(Server {
+    let client = ctx.client(ServerSettings {
         token: Some(token),
         ..server.clone()
     });

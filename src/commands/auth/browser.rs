@@ -1,7 +1,7 @@
 //! Logging in through a browser, as Turso Cloud does it: a page is opened, and sends the browser back to a port of this
 //! machine with the token.
 
-use crate::commands::token;
+use crate::commands::token_input;
 use crate::context::Context;
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
@@ -55,7 +55,7 @@ pub(super) fn login(ctx: &Context, base: &Url) -> Result<Secret> {
         match listener.accept() {
             Ok((stream, _)) => {
                 if let Some(token) = answer(stream, &state) {
-                    return token::check(&token, "the browser");
+                    return token_input::check(&token, "the browser");
                 }
             }
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {

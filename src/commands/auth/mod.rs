@@ -5,13 +5,13 @@ mod browser;
 mod tokens;
 
 use super::answers::Done;
-use super::token::{self, Given};
+use super::token_input::{self, TokenInput};
 use crate::context::Context;
 use crate::control::ApiTokenOperations as _;
 use crate::control::client::Client;
 use crate::control::names::{ContextName, OrganizationSlug, Username};
 use crate::error::{Code, Error, Result};
-use crate::settings::contexts::{LOCAL, Server};
+use crate::settings::contexts::{LOCAL, ServerSettings};
 use crate::ui::{Card, Cell, Layout, View, text};
 use clap::Subcommand;
 use jiff::Timestamp;
@@ -52,7 +52,7 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
   pass show torso | torso auth login --token-stdin")]
 pub(super) struct Login {
     #[command(flatten)]
-    given: Given,
+    token_input: TokenInput,
     /// Print the address to open, and ask for the token shown there
     #[arg(long, conflicts_with = "browser")]
     headless: bool,
@@ -78,26 +78,26 @@ fn login(ctx: &Context, args: &Login) -> Result<()> {
         )
         .hint("set TORSO_TOKEN, or add the server: torso context add NAME --url URL"));
     };
-    let token = match args.given.read()? {
+    let token = match args.token_input.read()? {
         Some(token) => token,
         None if args.headless => {
             ctx.ui.notice(format!(
                 "Open this address in a browser, log in, and copy the token:\n{}",
                 browser::headless(&server.url)
             ));
-            token::ask(ctx, server.url.as_str())?
+            token_input::ask(ctx, server.url.as_str())?
         }
         None if args.browser || server.is_turso_cloud() => browser::login(ctx, &server.url)?,
-        None => token::ask(ctx, server.url.as_str())?,
+        None => token_input::ask(ctx, server.url.as_str())?,
     };
-    let as_new = Server {
+    let as_new = ServerSettings {
         token: Some(token.clone()),
         ..server.clone()
     };
     let client = ctx.client(as_new);
     let (expires_at, user) = (client.validate()?, client.current_user()?);
     ctx.settings.store_token(&context, Some(&token))?;
-    if let Some(crate::settings::Origin::Environment(name)) = server.token_origin {
+    if let Some(crate::settings::SettingOrigin::Environment(name)) = server.token_origin {
         ctx.ui
             .warn(format!("{name} is set, and wins over the token that was kept"));
     }
@@ -112,7 +112,7 @@ fn login(ctx: &Context, args: &Login) -> Result<()> {
 }
 
 /// The server of the current context.
-fn server(ctx: &Context) -> Result<Server> {
+fn server(ctx: &Context) -> Result<ServerSettings> {
     // The one error about contexts that are none.
     ctx.server()?;
     ctx.settings
@@ -262,7 +262,7 @@ fn ask(client: &Client) -> Result<(Username, Option<Timestamp>)> {
     Ok((client.current_user()?.username, expires_at))
 }
 
-fn not_logged_in(server: &Server) -> Error {
+fn not_logged_in(server: &ServerSettings) -> Error {
     Error::new(Code::Unauthenticated, format!("no token for {} is kept", server.url))
         .hint("log in with torso auth login, or set TORSO_TOKEN")
 }

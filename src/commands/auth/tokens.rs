@@ -1,7 +1,7 @@
 //! `torso auth api-tokens`: tokens for programs that act as you.
 
 use crate::commands::answers::Done;
-use crate::commands::complete;
+use crate::commands::completers;
 use crate::context::Context;
 use crate::control::accounts::{ApiToken, NewApiToken};
 use crate::control::names::{GroupName, TokenName};
@@ -92,7 +92,7 @@ pub(in crate::commands) struct Mint {
     #[arg(long, short, value_name = "DURATION", default_value = "never")]
     expiration: Expiration,
     /// Only for this group of the organization in --org
-    #[arg(long, value_name = "NAME", requires = "permissions", add = complete::groups())]
+    #[arg(long, value_name = "NAME", requires = "permissions", add = completers::groups())]
     group: Option<GroupName>,
     /// Only for this; repeatable
     #[arg(long, value_name = "SCOPE", group = "permissions", value_parser = SCOPES)]

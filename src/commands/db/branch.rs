@@ -2,7 +2,7 @@
 
 use super::create;
 use super::seed::Source;
-use crate::commands::complete;
+use crate::commands::completers;
 use crate::context::Context;
 use crate::control::names::DatabaseName;
 use crate::error::Result;
@@ -15,7 +15,7 @@ use crate::error::Result;
 #[command(after_help = "Example:\n  torso db branch app app-test")]
 pub(crate) struct Args {
     /// Database to copy
-    #[arg(value_name = "SOURCE", add = complete::databases())]
+    #[arg(value_name = "SOURCE", add = completers::databases())]
     source: DatabaseName,
     /// Name of the copy
     #[arg(value_name = "TARGET")]

@@ -3,7 +3,7 @@
 use super::near_miss;
 use crate::commands::answers::{self, Done};
 use crate::commands::values::Size;
-use crate::commands::{DryRun, complete};
+use crate::commands::{DryRun, completers};
 use crate::context::Context;
 use crate::control::names::DatabaseName;
 use crate::control::types::{Configuration, ConfigurationPatch};
@@ -36,7 +36,7 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
 #[command(after_help = "Example:\n  torso db config show app")]
 pub(crate) struct Show {
     /// Name of the database [default: the project's]
-    #[arg(value_name = "NAME", add = complete::databases())]
+    #[arg(value_name = "NAME", add = completers::databases())]
     name: Option<DatabaseName>,
 }
 
@@ -75,13 +75,13 @@ fn show(ctx: &Context, args: Show) -> Result<()> {
 impl View for Settings {
     fn layout(&self) -> Layout {
         let limit = self.size_limit;
-        let switch = |on: bool| Cell::text(on.to_string()).shown(if on { "on" } else { "off" });
+        let switch = |on: bool| Cell::text(on.to_string()).with_display(if on { "on" } else { "off" });
         Layout::Card(
             Card::default()
                 .field(
                     "size-limit",
                     if limit == 0 {
-                        Cell::number(0).shown("none")
+                        Cell::number(0).with_display("none")
                     } else {
                         Cell::size(limit)
                     },
@@ -108,7 +108,7 @@ impl View for Settings {
   torso db config set app delete-protection on")]
 pub(crate) struct Set {
     /// Name of the database
-    #[arg(value_name = "NAME", add = complete::databases())]
+    #[arg(value_name = "NAME", add = completers::databases())]
     name: DatabaseName,
     /// Name of the setting
     #[arg(value_name = "KEY", value_enum)]
@@ -130,7 +130,7 @@ enum Setting {
 
 fn set(ctx: &Context, args: &Set) -> Result<()> {
     let mut patch = ConfigurationPatch::default();
-    let told = match args.key {
+    let message = match args.key {
         Setting::SizeLimit => {
             let size: Size = args.value.parse()?;
             patch.size_limit = Some(size.0.to_string());
@@ -160,10 +160,10 @@ fn set(ctx: &Context, args: &Set) -> Result<()> {
         super::find(ctx, &args.name)?;
         return answers::plan(ctx, vec![format!("change a setting of database {}", args.name)]);
     }
-    apply(ctx, &args.name, &patch, &told)
+    apply(ctx, &args.name, &patch, &message)
 }
 
-fn apply(ctx: &Context, name: &DatabaseName, patch: &ConfigurationPatch, told: &str) -> Result<()> {
+fn apply(ctx: &Context, name: &DatabaseName, patch: &ConfigurationPatch, message: &str) -> Result<()> {
     let configuration = ctx
         .control()?
         .update_configuration(name, patch)
@@ -171,7 +171,7 @@ fn apply(ctx: &Context, name: &DatabaseName, patch: &ConfigurationPatch, told: &
     ctx.ui.show(&Done::new(
         Settings::of(&configuration),
         name,
-        format!("{told} for database {name}."),
+        format!("{message} for database {name}."),
     ))
 }
 

@@ -4,16 +4,16 @@
 //! the one that gets it. The copy is made under its name only when it is whole; what takes another's place is made beside it
 //! first.
 
-use super::create::{Place, existing};
-use super::seed::not_interrupted;
+use super::create::{NewPlacement, existing};
+use super::interruption::check_interrupted;
 use super::{find, reach};
 use crate::commands::answers::{self, Done};
-use crate::commands::{DryRun, complete, place};
+use crate::commands::{DryRun, completers, default_location};
 use crate::context::Context;
 use crate::control::names::{ContextName, DatabaseName, LocationCode};
 use crate::control::types::{Configuration, ConfigurationPatch, CreateDatabase, Database, Seed};
 use crate::error::{Code, Error, Result};
-use crate::settings::keys::Key;
+use crate::settings::keys::SettingKey;
 use crate::shell::{dump, interrupt};
 use crate::sql::content::{Content, content};
 use crate::sql::{self, Target, copy, query, script};
@@ -34,16 +34,16 @@ use std::path::Path;
   torso db copy app --to-context prod --group europe")]
 pub(crate) struct Args {
     /// Database to copy, or CONTEXT:DATABASE
-    #[arg(value_name = "SOURCE", add = complete::databases())]
+    #[arg(value_name = "SOURCE", add = completers::databases())]
     source: Endpoint,
     /// Name of the copy, or CONTEXT:NAME [default with --to-context: the same]
     #[arg(value_name = "COPY", required_unless_present = "to_context")]
     copy: Option<Endpoint>,
     /// Context to copy to
-    #[arg(long, value_name = "NAME", add = complete::contexts())]
+    #[arg(long, value_name = "NAME", add = completers::contexts())]
     to_context: Option<ContextName>,
     #[command(flatten)]
-    place: Place,
+    place: NewPlacement,
     /// Succeed if a database of the copy's name exists
     #[arg(long)]
     if_not_exists: bool,
@@ -167,13 +167,13 @@ pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
     let model = before
         .as_ref()
         .or(Some(&original).filter(|_| source.context == target.context));
-    let wish = place::Wish {
+    let wish = default_location::Wish {
         location: args.place.location.as_ref(),
         branched_from: model,
         group: args.place.group.as_ref(),
         group_by_flag: args.place.group.is_some(),
     };
-    let choice = place::choose(to, &wish)?;
+    let choice = default_location::choose(to, &wish)?;
     if args.dry.dry_run {
         let mut steps = vec![format!("copy database {source} to {target} at {}", choice.location)];
         if before.is_some() {
@@ -194,7 +194,7 @@ pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
     interrupt::install();
     let staging = to.control()?.staging()?;
     take(from, &original, &staging.path)?;
-    let expected = look(ctx, &Target::file(&staging.path).restricted(true, false))?;
+    let expected = read_content(ctx, &Target::file(&staging.path).restricted(true, false))?;
     if let (Some(database), None) = (&before, to.server_if_any()?) {
         let copied = Copied {
             source: source.clone(),
@@ -218,7 +218,7 @@ pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
         (None, Some(database)) => Some(database.group.clone()),
         (None, None) => to
             .settings
-            .get(Key::DefaultGroup)?
+            .get(SettingKey::DefaultGroup)?
             .map(|(value, _)| value.parse())
             .transpose()?,
     };
@@ -237,13 +237,13 @@ pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
     let mut progress = ctx.ui.progress(format!("Copying to {target}"));
     let mut database = to.control()?.create_database_telling(&request, &mut |done, all| {
         progress.at(done, all);
-        not_interrupted()
+        check_interrupted()
     })?;
     drop(progress);
     let arrived = to
         .control()?
         .connection(&request.name, None)
-        .and_then(|connection| look(ctx, &reach::reading(&connection)?))
+        .and_then(|connection| read_content(ctx, &reach::reading(&connection)?))
         .and_then(|found| same(&source, &expected, &found));
     let settled = match (arrived, before.is_some()) {
         (Ok(()), false) => Ok(()),
@@ -323,10 +323,10 @@ fn replace_in_place(
     let mut progress = to.ui.progress(format!("Copying to {name}"));
     copy::replace_content(content, &file, &mut |done, all| {
         progress.at(done, all);
-        not_interrupted()
+        check_interrupted()
     })?;
     drop(progress);
-    same(source, expected, &look(to, &reach::reading(&connection)?)?)?;
+    same(source, expected, &read_content(to, &reach::reading(&connection)?)?)?;
     if let Err(error) = plane.sync_database(name, None) {
         to.ui.warn(format!("the replicas of {name} are not refreshed: {error}"));
     }
@@ -359,7 +359,7 @@ impl Former {
             block_writes: Some(former.block_writes),
             ..ConfigurationPatch::default()
         };
-        let given = to.control().and_then(|plane| {
+        let requested = to.control().and_then(|plane| {
             plane.update_configuration(name, &patch)?;
             let missing = self.locations.iter().filter(|code| !database.locations.contains(code));
             for location in missing {
@@ -367,7 +367,7 @@ impl Former {
             }
             Ok(())
         });
-        if let Err(error) = given {
+        if let Err(error) = requested {
             to.ui.warn(format!(
                 "{name} does not have all settings and replicas of the former one: {error}"
             ));
@@ -389,7 +389,7 @@ fn take(from: &Context, database: &Database, path: &Path) -> Result<()> {
     let mut progress = from.ui.progress(format!("Reading {}", database.name));
     let mut tell = |done: u64, all: u64| {
         progress.at(done, all);
-        not_interrupted()
+        check_interrupted()
     };
     let Some(server) = from.server_if_any()? else {
         let connection = from.control()?.connection(&database.name, None)?;
@@ -426,9 +426,9 @@ pub(super) fn rebuild(from: &Context, database: &Database, path: &Path) -> Resul
     let mut writer = BufWriter::with_capacity(1 << 20, &mut script);
     let report = dump::dump(
         session.as_mut(),
-        &dump::Options {
+        &dump::DumpOptions {
             trailer: true,
-            ..dump::Options::default()
+            ..dump::DumpOptions::default()
         },
         &mut writer,
     )
@@ -450,20 +450,20 @@ pub(super) fn rebuild(from: &Context, database: &Database, path: &Path) -> Resul
         query::rows(copy.as_mut(), &format!("PRAGMA {pragma}"))?;
     }
     script::run(copy.as_mut(), &mut BufReader::new(script), "the dump", &mut |_| {
-        not_interrupted()
+        check_interrupted()
     })?;
     drop(copy);
     File::open(path).and_then(|file| file.sync_all()).map_err(doing)
 }
 
 /// What is in a database.
-fn look(ctx: &Context, target: &Target) -> Result<Content> {
+fn read_content(ctx: &Context, target: &Target) -> Result<Content> {
     let mut session = sql::open(target)?;
     interrupt::on_interrupt(session.interrupter());
     let mut progress = ctx.ui.progress_of_rows("Comparing");
     content(session.as_mut(), &mut |rows| {
         progress.at(rows, 0);
-        not_interrupted()
+        check_interrupted()
     })
 }
 

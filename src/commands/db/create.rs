@@ -5,12 +5,12 @@ use super::csv::Imported;
 use super::seed::Source;
 use crate::commands::answers::{self, Done};
 use crate::commands::values::Size;
-use crate::commands::{DryRun, complete, place};
+use crate::commands::{DryRun, completers, default_location};
 use crate::context::Context;
 use crate::control::names::{DatabaseName, GroupName, LocationCode};
 use crate::control::types::{CreateDatabase, Database};
 use crate::error::{Code, Error, Result};
-use crate::settings::keys::Key;
+use crate::settings::keys::SettingKey;
 use serde::Serialize;
 
 /// Create a database: empty, from a file, or from another database
@@ -39,7 +39,7 @@ pub(crate) struct Args {
 #[derive(clap::Args)]
 pub(crate) struct Wanted {
     #[command(flatten)]
-    pub place: Place,
+    pub place: NewPlacement,
     /// Largest size, such as 64mb; 0 is unlimited
     #[arg(long, value_name = "SIZE")]
     size_limit: Option<Size>,
@@ -55,12 +55,12 @@ pub(crate) struct Wanted {
 /// Where a new database goes.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Options")]
-pub(crate) struct Place {
+pub(crate) struct NewPlacement {
     /// Location of the primary
-    #[arg(long, value_name = "CODE", add = complete::locations())]
+    #[arg(long, value_name = "CODE", add = completers::locations())]
     pub location: Option<LocationCode>,
     /// Group of the database [default: default]
-    #[arg(long, short, value_name = "NAME", add = complete::groups())]
+    #[arg(long, short, value_name = "NAME", add = completers::groups())]
     pub group: Option<GroupName>,
 }
 
@@ -72,7 +72,7 @@ struct Created {
     /// False when it was there already.
     created: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    location_source: Option<place::Source>,
+    location_source: Option<default_location::Source>,
     #[serde(skip_serializing_if = "Option::is_none")]
     location_reason: Option<String>,
     #[serde(flatten)]
@@ -85,7 +85,7 @@ pub(super) struct Made {
     /// False when it was there already.
     pub created: bool,
     /// Why it is where it is; none when it was there already.
-    pub choice: Option<place::Choice>,
+    pub choice: Option<default_location::Choice>,
     /// What became of a table.
     pub imported: Option<Imported>,
 }
@@ -167,20 +167,20 @@ pub(super) fn make(
         (None, Some(original)) => Some(original.group.clone()),
         (None, None) => ctx
             .settings
-            .get(Key::DefaultGroup)?
+            .get(SettingKey::DefaultGroup)?
             .map(|(value, _)| value.parse())
             .transpose()?,
     };
-    let wish = place::Wish {
+    let wish = default_location::Wish {
         location: wanted.place.location.as_ref(),
         branched_from: original.as_ref(),
         group: group.as_ref(),
         group_by_flag: wanted.place.group.is_some(),
     };
-    let choice = place::choose(ctx, &wish)?;
+    let choice = default_location::choose(ctx, &wish)?;
     let name = match name {
         Some(name) => name,
-        None => super::words::fresh(ctx)?,
+        None => super::random_name::fresh(ctx)?,
     };
     if wanted.dry.dry_run {
         let mut steps = vec![format!(
@@ -201,7 +201,7 @@ pub(super) fn make(
     let mut progress = ctx.ui.progress("Uploading");
     let made = plane.create_database_telling(&request, &mut |done, all| {
         progress.at(done, all);
-        super::seed::not_interrupted()
+        super::interruption::check_interrupted()
     });
     drop(progress);
     let database = match made {

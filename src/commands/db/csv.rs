@@ -2,7 +2,7 @@
 //! `shell::import::strict`'s.
 
 use super::input::Input;
-use super::seed::not_interrupted;
+use super::interruption::check_interrupted;
 use super::sniff::{Kind, Sample};
 use crate::context::Context;
 use crate::error::{Code, Error, Result};
@@ -19,7 +19,7 @@ use serde::Serialize;
 /// The first line names the columns. A column is declared INTEGER or REAL when every value in it is written just as SQLite
 /// would write it back, else TEXT, so nothing is lost: `007` and `NA` stay as they are.
 #[derive(clap::Args, Default)]
-pub(crate) struct Form {
+pub(crate) struct CsvFormat {
     /// Its table [default: file name]
     #[arg(long, visible_alias = "table", value_name = "NAME")]
     csv_table_name: Option<String>,
@@ -56,7 +56,7 @@ impl std::str::FromStr for Separator {
     }
 }
 
-impl Form {
+impl CsvFormat {
     /// The options that say how a file is read, other than its table.
     fn options(&self) -> Vec<&'static str> {
         let all = [
@@ -152,7 +152,7 @@ pub(crate) struct Column {
 }
 
 /// Imports a file into a table, new or there already, in one transaction.
-pub(super) fn import(ctx: &Context, input: &Input, form: &Form, session: &mut dyn Session) -> Result<Imported> {
+pub(super) fn import(ctx: &Context, input: &Input, form: &CsvFormat, session: &mut dyn Session) -> Result<Imported> {
     let table = form.table(input)?;
     let sample = Sample::of(input)?;
     sample.check(input.given(), Code::InvalidCsv)?;
@@ -173,7 +173,7 @@ pub(super) fn import(ctx: &Context, input: &Input, form: &Form, session: &mut dy
     let report = strict::import(
         session,
         &mut file,
-        &mut strict::Options {
+        &mut strict::StrictOptions {
             name: &name,
             table: &table,
             separator,
@@ -182,7 +182,7 @@ pub(super) fn import(ctx: &Context, input: &Input, form: &Form, session: &mut dy
             selection: &selection,
             progress: &mut |done, all| {
                 bar.at(done, all);
-                if not_interrupted().is_err() {
+                if check_interrupted().is_err() {
                     Flow::Stop
                 } else {
                     Flow::Continue
@@ -228,12 +228,12 @@ fn import_json(input: &Input, table: String, session: &mut dyn Session) -> Resul
     let words = ["--json".to_owned(), file.clone(), table.clone()];
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let refused = |why: String| Error::new(Code::InvalidFile, why.trim().replace(&file, &given));
-    let options = import::Options::parse(&words, &Style::default()).map_err(|refusal| match refusal {
-        import::Refusal::Usage(why) => refused(why),
-        import::Refusal::Message(why) => refused(why.to_owned()),
+    let options = import::ImportOptions::parse(&words, &Style::default()).map_err(|refusal| match refusal {
+        import::ImportArgumentError::Usage(why) => refused(why),
+        import::ImportArgumentError::Message(why) => refused(why.to_owned()),
     })?;
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let mut streams = import::Streams {
+    let mut streams = import::ImportStreams {
         out: &mut out,
         err: &mut err,
         terminal: false,

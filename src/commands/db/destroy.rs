@@ -2,7 +2,7 @@
 
 use super::find;
 use crate::commands::answers::{self, Done, Part};
-use crate::commands::{DryRun, complete};
+use crate::commands::{DryRun, completers};
 use crate::context::Context;
 use crate::control::names::{DatabaseName, LocationCode};
 use crate::error::{Code, Error, Result};
@@ -21,10 +21,10 @@ use std::collections::HashSet;
   torso db destroy app --location lhr")]
 pub(crate) struct Args {
     /// Names of the databases
-    #[arg(value_name = "NAME", required = true, add = complete::databases())]
+    #[arg(value_name = "NAME", required = true, add = completers::databases())]
     names: Vec<DatabaseName>,
     /// Destroy only the replica at this location
-    #[arg(long, alias = "instance", value_name = "CODE", add = complete::locations())]
+    #[arg(long, alias = "instance", value_name = "CODE", add = completers::locations())]
     location: Option<LocationCode>,
     /// Do not ask for confirmation
     #[arg(long, short)]
@@ -125,7 +125,7 @@ fn dry(ctx: &Context, args: &Args, names: &[&DatabaseName]) -> Result<()> {
 
 impl View for Destroyed {
     fn layout(&self) -> Layout {
-        let told = |part: &Part| match (&part.error, part.done) {
+        let describe = |part: &Part| match (&part.error, part.done) {
             (Some(problem), _) => problem.message.clone(),
             (None, true) => "destroyed".into(),
             (None, false) => "was not there".into(),
@@ -141,7 +141,7 @@ impl View for Destroyed {
         }
         let mut table = Table::new(["NAME", "RESULT"], "");
         for part in &self.0 {
-            table.row(vec![Cell::text(&part.name), Cell::text(told(part))]);
+            table.row(vec![Cell::text(&part.name), Cell::text(describe(part))]);
         }
         Layout::Table(table)
     }

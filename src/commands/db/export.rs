@@ -1,9 +1,9 @@
 //! `torso db export|dump`: a database out of torso's hands, as a file or as SQL.
 
-use super::seed::not_interrupted;
+use super::interruption::check_interrupted;
 use super::{near_miss, reach};
 use crate::commands::answers::Done;
-use crate::commands::complete;
+use crate::commands::completers;
 use crate::context::Context;
 use crate::control::client::Client;
 use crate::control::names::{DatabaseName, LocationCode};
@@ -37,10 +37,10 @@ pub(crate) struct Export {
 #[derive(clap::Args)]
 struct Source {
     /// Name of the database [default: the project's]
-    #[arg(value_name = "NAME", add = complete::databases())]
+    #[arg(value_name = "NAME", add = completers::databases())]
     name: Option<DatabaseName>,
     /// Read the instance at this location, not the primary
-    #[arg(long, alias = "instance", value_name = "CODE", add = complete::locations())]
+    #[arg(long, alias = "instance", value_name = "CODE", add = completers::locations())]
     location: Option<LocationCode>,
 }
 
@@ -137,7 +137,7 @@ impl<'a> Original<'a> {
         let mut progress = ctx.ui.progress(format!("Exporting {}", self.name()));
         let mut tell = |done: u64, all: u64| {
             progress.at(done, all);
-            not_interrupted()
+            check_interrupted()
         };
         let (server, database, other) = match self {
             Self::File { path, .. } => return copy::copy_file(path, output.temporary(), &mut tell),
@@ -204,11 +204,11 @@ pub(super) fn dump(ctx: &Context, args: Dump) -> Result<()> {
     let mut session = sql::open(&reach::reading(&connection)?)?;
     interrupt::install();
     interrupt::on_interrupt(session.interrupter());
-    let options = dump::Options {
+    let options = dump::DumpOptions {
         trailer: true,
         // An index of words may refer to rows by numbers that no column shows.
         preserve_rowids: true,
-        ..dump::Options::default()
+        ..dump::DumpOptions::default()
     };
     match args.output_file.filter(|path| path != Path::new(STDOUT)) {
         None => {
@@ -237,7 +237,10 @@ pub(super) fn dump(ctx: &Context, args: Dump) -> Result<()> {
 }
 
 /// Sorts out what became of a dump: a stream that cannot be written to, a database that cannot be read whole, or neither.
-fn whole(name: &DatabaseName, report: std::result::Result<dump::Report, sql::Failure>) -> std::io::Result<Result<()>> {
+fn whole(
+    name: &DatabaseName,
+    report: std::result::Result<dump::DumpReport, sql::Failure>,
+) -> std::io::Result<Result<()>> {
     match report {
         Ok(report) if report.errors == 0 => Ok(Ok(())),
         Ok(report) => Ok(Err(Error::new(

@@ -7,7 +7,7 @@ use super::seed::Source;
 use super::sniff::Kind;
 use super::{create, reach, refresh_replicas};
 use crate::commands::answers::{self, Done};
-use crate::commands::{complete, place};
+use crate::commands::{completers, default_location};
 use crate::context::Context;
 use crate::control::names::DatabaseName;
 use crate::control::types::Database;
@@ -32,10 +32,10 @@ pub(crate) struct Args {
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Name of the database [default: the file's name]
-    #[arg(value_name = "NAME", add = complete::databases())]
+    #[arg(value_name = "NAME", add = completers::databases())]
     name: Option<DatabaseName>,
     #[command(flatten)]
-    form: csv::Form,
+    form: csv::CsvFormat,
     #[command(flatten)]
     wanted: create::Wanted,
 }
@@ -51,7 +51,7 @@ struct Answer {
     rows: Option<u64>,
     table_created: Option<bool>,
     columns: Option<Vec<csv::Column>>,
-    location_source: Option<place::Source>,
+    location_source: Option<default_location::Source>,
     location_reason: Option<String>,
     #[serde(flatten)]
     details: Database,

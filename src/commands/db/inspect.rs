@@ -1,7 +1,7 @@
 //! `torso db inspect`: what a database's file is made of.
 
 use super::{near_miss, reach};
-use crate::commands::complete;
+use crate::commands::completers;
 use crate::context::Context;
 use crate::control::names::{DatabaseName, LocationCode};
 use crate::error::{Code, Error, Result};
@@ -14,10 +14,10 @@ use serde::Serialize;
 #[command(after_help = "Examples:\n  torso db inspect app\n  torso db inspect app --check")]
 pub(crate) struct Args {
     /// Name of the database [default: the project's]
-    #[arg(value_name = "NAME", add = complete::databases())]
+    #[arg(value_name = "NAME", add = completers::databases())]
     name: Option<DatabaseName>,
     /// Read the instance at this location, not the primary
-    #[arg(long, alias = "instance", value_name = "CODE", add = complete::locations())]
+    #[arg(long, alias = "instance", value_name = "CODE", add = completers::locations())]
     location: Option<LocationCode>,
     /// Also check the whole file; exit code 1 if it is damaged
     #[arg(long)]
@@ -79,7 +79,7 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
     let target = reach::reading(&connection)?;
     let mut session = sql::open(&target)?;
     let remote = matches!(target, sql::Target::Remote { .. });
-    let inspected = look(session.as_mut(), name, location, args.check, remote)?;
+    let inspected = inspect(session.as_mut(), name, location, args.check, remote)?;
     ctx.ui.show(&inspected)?;
     match &inspected.integrity {
         Some(findings) if findings.as_slice() != ["ok"] => Err(Error::new(
@@ -91,7 +91,7 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
     }
 }
 
-fn look(
+fn inspect(
     session: &mut dyn Session,
     name: DatabaseName,
     location: LocationCode,

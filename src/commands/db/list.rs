@@ -1,6 +1,6 @@
 //! `torso db list`.
 
-use crate::commands::complete;
+use crate::commands::completers;
 use crate::context::Context;
 use crate::control::names::{GroupName, LocationCode};
 use crate::control::types::{Database, DatabaseFilter};
@@ -19,10 +19,10 @@ pub(crate) struct Args {
     #[arg(value_name = "PATTERN")]
     pattern: Option<String>,
     /// Only databases of this group
-    #[arg(long, short, value_name = "NAME", add = complete::groups())]
+    #[arg(long, short, value_name = "NAME", add = completers::groups())]
     group: Option<GroupName>,
     /// Only databases with an instance at this location
-    #[arg(long, short, value_name = "CODE", add = complete::locations())]
+    #[arg(long, short, value_name = "CODE", add = completers::locations())]
     location: Option<LocationCode>,
     /// Order of the list
     #[arg(long, value_enum, default_value_t, value_name = "KEY")]

@@ -10,7 +10,9 @@ mod export;
 mod import;
 mod input;
 mod inspect;
+mod interruption;
 mod list;
+mod random_name;
 mod reach;
 mod rename;
 mod replicas;
@@ -20,7 +22,6 @@ mod show;
 mod sniff;
 mod tokens;
 mod usage;
-mod words;
 
 pub(super) use config::on_off;
 pub(super) use replicas::Wait;

@@ -2,7 +2,7 @@
 
 use super::{find, near_miss};
 use crate::commands::answers::{self, Done};
-use crate::commands::{DryRun, complete};
+use crate::commands::{DryRun, completers};
 use crate::context::Context;
 use crate::control::names::DatabaseName;
 use crate::error::Result;
@@ -12,7 +12,7 @@ use crate::error::Result;
 #[command(after_help = "Example:\n  torso db rename app shop")]
 pub(crate) struct Args {
     /// The current name
-    #[arg(value_name = "OLD", add = complete::databases())]
+    #[arg(value_name = "OLD", add = completers::databases())]
     old: DatabaseName,
     /// The new name
     #[arg(value_name = "NEW")]

@@ -4,12 +4,12 @@ use super::show::instance_table;
 use super::{find, near_miss};
 use crate::commands::answers::{self, Done};
 use crate::commands::values::Span;
-use crate::commands::{DryRun, complete};
+use crate::commands::{DryRun, completers};
 use crate::context::Context;
 use crate::control::names::{DatabaseName, LocationCode};
 use crate::control::types::{DatabaseFilter, Instance, Synced};
 use crate::error::{Code, Error, Result};
-use crate::ui::{Cell, Format, Layout, Table, View};
+use crate::ui::{Cell, Layout, OutputFormat, Table, View};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -34,10 +34,10 @@ pub(crate) struct Wait {
 #[command(after_help = "Example:\n  torso db replicate app lhr")]
 pub(crate) struct Replicate {
     /// Name of the database
-    #[arg(value_name = "NAME", add = complete::databases())]
+    #[arg(value_name = "NAME", add = completers::databases())]
     name: DatabaseName,
     /// Code of the location
-    #[arg(value_name = "LOCATION", add = complete::locations())]
+    #[arg(value_name = "LOCATION", add = completers::locations())]
     location: LocationCode,
     #[command(flatten)]
     wait: Wait,
@@ -87,7 +87,7 @@ pub(super) fn replicate(ctx: &Context, args: &Replicate) -> Result<()> {
 #[command(after_help = "Examples:\n  torso db replicas app\n  torso db replicas app --watch")]
 pub(crate) struct Replicas {
     /// Name of the database [default: the project's]
-    #[arg(value_name = "NAME", add = complete::databases())]
+    #[arg(value_name = "NAME", add = completers::databases())]
     name: Option<DatabaseName>,
     /// Repeat until Ctrl-C
     #[arg(long, short)]
@@ -103,15 +103,15 @@ struct Instances(Vec<Instance>);
 
 pub(super) fn replicas(ctx: &Context, args: Replicas) -> Result<()> {
     let name = ctx.database(args.name)?;
-    let look = || {
+    let list = || {
         ctx.control()?
             .list_instances(&name)
             .map_err(|error| near_miss(ctx, &name, error))
     };
     if !args.watch {
-        return ctx.ui.show(&Instances(look()?));
+        return ctx.ui.show(&Instances(list()?));
     }
-    if ctx.ui.format() == Format::Json {
+    if ctx.ui.format() == OutputFormat::Json {
         return Err(Error::new(Code::Usage, "--watch cannot be used with --json")
             .hint("use --output jsonl, which prints one instance per line"));
     }
@@ -119,7 +119,7 @@ pub(super) fn replicas(ctx: &Context, args: Replicas) -> Result<()> {
         return Err(Error::new(Code::InvalidValue, "--interval cannot be never").hint("write a time such as 1s or 5s"));
     };
     loop {
-        let instances = look()?;
+        let instances = list()?;
         ctx.ui.clear()?;
         ctx.ui.show(&Instances(instances))?;
         std::thread::sleep(interval.max(SHORTEST_INTERVAL));
@@ -144,13 +144,13 @@ impl View for Instances {
 #[command(after_help = "Examples:\n  torso db sync app\n  torso db sync --all")]
 pub(crate) struct Sync {
     /// Name of the database [default: the project's]
-    #[arg(value_name = "NAME", conflicts_with = "all", add = complete::databases())]
+    #[arg(value_name = "NAME", conflicts_with = "all", add = completers::databases())]
     name: Option<DatabaseName>,
     /// Every database
     #[arg(long)]
     all: bool,
     /// Only the replica at this location
-    #[arg(long, value_name = "CODE", add = complete::locations())]
+    #[arg(long, value_name = "CODE", add = completers::locations())]
     location: Option<LocationCode>,
     #[command(flatten)]
     dry: DryRun,
@@ -245,10 +245,10 @@ impl View for Refreshed {
 #[command(after_help = "Example:\n  torso db promote app lhr")]
 pub(crate) struct Promote {
     /// Name of the database
-    #[arg(value_name = "NAME", add = complete::databases())]
+    #[arg(value_name = "NAME", add = completers::databases())]
     name: DatabaseName,
     /// Code of the location
-    #[arg(value_name = "LOCATION", add = complete::locations())]
+    #[arg(value_name = "LOCATION", add = completers::locations())]
     location: LocationCode,
     #[command(flatten)]
     dry: DryRun,

@@ -5,13 +5,14 @@
 
 use super::csv;
 use super::input::{self, Input};
+use super::interruption::check_interrupted;
 use super::sniff::{Kind, Sample};
-use crate::commands::complete;
+use crate::commands::completers;
 use crate::context::Context;
 use crate::control::Staging;
 use crate::control::names::DatabaseName;
 use crate::control::types::Seed;
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result};
 use crate::shell::interrupt;
 use crate::sql::{self, Session, Target, copy, query, script};
 use std::fs::File;
@@ -32,9 +33,9 @@ pub(crate) struct Source {
     #[arg(long, value_name = "PATH", group = "source")]
     from_csv: Option<PathBuf>,
     #[command(flatten)]
-    csv: csv::Form,
+    csv: csv::CsvFormat,
     /// Copy another database
-    #[arg(long, value_name = "NAME", group = "source", add = complete::databases())]
+    #[arg(long, value_name = "NAME", group = "source", add = completers::databases())]
     from_db: Option<DatabaseName>,
     /// The file, where it was opened to tell what it is.
     #[arg(skip)]
@@ -51,7 +52,7 @@ impl Source {
     }
 
     /// What a file holds.
-    pub fn of_file(input: Input, kind: Kind, csv: csv::Form) -> Self {
+    pub fn of_file(input: Input, kind: Kind, csv: csv::CsvFormat) -> Self {
         let path = input.given().to_owned();
         let (mut from_file, mut from_dump, mut from_csv) = (None, None, None);
         match kind {
@@ -145,7 +146,7 @@ impl Source {
                 let mut progress = ctx.ui.progress("Copying");
                 copy::copy_file(input.path(), &staging.path, &mut |done, all| {
                     progress.at(done, all);
-                    not_interrupted()
+                    check_interrupted()
                 })
                 .map_err(|error| input.name_in(error))?;
             }
@@ -183,7 +184,7 @@ fn fill<T>(staging: &Staging, fill: impl FnOnce(&mut dyn Session) -> Result<T>) 
     for pragma in ["locking_mode = EXCLUSIVE", "journal_mode = MEMORY", "synchronous = OFF"] {
         query::rows(session.as_mut(), &format!("PRAGMA {pragma}"))?;
     }
-    let result = fill(session.as_mut()).map_err(|error| match not_interrupted() {
+    let result = fill(session.as_mut()).map_err(|error| match check_interrupted() {
         Err(interrupted) => interrupted,
         Ok(()) => error,
     })?;
@@ -201,7 +202,7 @@ fn fill<T>(staging: &Staging, fill: impl FnOnce(&mut dyn Session) -> Result<T>) 
 fn load_stdin(session: &mut dyn Session) -> Result<u64> {
     let (mut text, _) =
         input::decode(std::io::stdin().lock()).map_err(|error| Error::io(error, "cannot read standard input"))?;
-    script::run(session, &mut text, "stdin", &mut |_| not_interrupted())
+    script::run(session, &mut text, "stdin", &mut |_| check_interrupted())
 }
 
 fn load_script(ctx: &Context, input: &Input, session: &mut dyn Session) -> Result<u64> {
@@ -215,16 +216,7 @@ fn load_script(ctx: &Context, input: &Input, session: &mut dyn Session) -> Resul
         &name.to_string(),
         &mut |read| {
             progress.at(read, size);
-            not_interrupted()
+            check_interrupted()
         },
     )
-}
-
-/// Stops long work after Ctrl-C.
-pub(super) fn not_interrupted() -> Result<()> {
-    if interrupt::pressed() {
-        Err(Error::new(Code::Interrupted, "interrupted"))
-    } else {
-        Ok(())
-    }
 }

@@ -1,6 +1,6 @@
 //! `torso db shell`: what the words after it mean, and which database is opened. The shell itself is in `crate::shell`.
 
-use crate::commands::{complete, usage};
+use crate::commands::{clap_errors, completers};
 use crate::context::Context;
 use crate::control::names::{DatabaseName, LocationCode};
 use crate::control::types::{Connection, DatabaseFilter, Role};
@@ -8,7 +8,7 @@ use crate::error::{Code, Error, Kind, Result};
 use crate::secret::Secret;
 use crate::settings::env;
 use crate::shell::args::{self, Arguments};
-use crate::shell::{self, Hooks, Options, TerminalOptions};
+use crate::shell::{self, Hooks, ShellOptions, TerminalOptions};
 use crate::sql::Target;
 use crate::ui::text;
 use std::ffi::{OsStr, OsString};
@@ -51,14 +51,14 @@ At the prompt: .help. Also: torso help shell"
 )]
 pub(crate) struct Args {
     /// Database, then SQL or dot-commands
-    #[arg(value_name = "DATABASE", hide = true, add = complete::databases())]
+    #[arg(value_name = "DATABASE", hide = true, add = completers::databases())]
     words: Vec<OsString>,
 }
 
 impl Args {
     /// Whether the words name JSON as the form of the result.
     pub(super) fn asks_for_json(&self) -> bool {
-        usage::names_json(&self.words)
+        clap_errors::names_json(&self.words)
     }
 }
 
@@ -178,7 +178,7 @@ fn words_start(args: &[OsString]) -> Option<usize> {
 const MEMORY: &str = ":memory:";
 
 /// A database to open.
-struct Place {
+struct ShellTarget {
     target: Target,
     name: String,
     /// Where it is in the control plane, if it is there.
@@ -203,7 +203,7 @@ pub(in crate::commands) fn run(ctx: &Context, args: &Args) -> Result<u8> {
     let own_files = ctx.settings.config_dir().ok().map(|(directory, _)| directory);
     let replica_hint = place.connection.as_ref().and_then(read_only_hint);
     let full_hint = place.connection.as_ref().and_then(full_hint);
-    let options = Options {
+    let options = ShellOptions {
         target: place.target,
         name: place.name,
         startup_file: own_files.as_ref().map(|directory| directory.join("shellrc")),
@@ -276,7 +276,7 @@ fn full_hint(connection: &Connection) -> Option<String> {
 }
 
 /// What the first word names.
-fn place(ctx: &Context, arguments: &Arguments) -> Result<Place> {
+fn place(ctx: &Context, arguments: &Arguments) -> Result<ShellTarget> {
     let location = arguments
         .location
         .as_deref()
@@ -294,7 +294,7 @@ fn place(ctx: &Context, arguments: &Arguments) -> Result<Place> {
                 "--location is for a database of torso, not for a file or URL",
             ));
         }
-        return Ok(Place {
+        return Ok(ShellTarget {
             target: target.restricted(arguments.read_only, arguments.no_links),
             name: named.to_string_lossy().into_owned(),
             connection: None,
@@ -308,7 +308,7 @@ fn place(ctx: &Context, arguments: &Arguments) -> Result<Place> {
         (Ok(name), _) => name,
         // Nothing is named anywhere: a scratch database.
         (Err(error), false) if error.kind() == Kind::Usage && arguments.database.is_none() => {
-            return Ok(Place {
+            return Ok(ShellTarget {
                 target: Target::Memory,
                 name: MEMORY.to_owned(),
                 connection: None,
@@ -322,7 +322,7 @@ fn place(ctx: &Context, arguments: &Arguments) -> Result<Place> {
         .map_err(|error| super::near_miss(ctx, &name, error))
         .map_err(|error| suggest_path(error, &name))?;
     let target = super::reach::target(&connection)?.restricted(arguments.read_only, arguments.no_links);
-    Ok(Place {
+    Ok(ShellTarget {
         target,
         name: name.to_string(),
         connection: Some(connection),

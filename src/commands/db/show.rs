@@ -1,7 +1,7 @@
 //! `torso db show`: one database, its instances, or one bare value of it.
 
 use super::config::Settings;
-use crate::commands::complete;
+use crate::commands::completers;
 use crate::context::Context;
 use crate::control::names::{DatabaseName, LocationCode};
 use crate::control::types::{Database, Instance, Role};
@@ -17,7 +17,7 @@ use serde::Serialize;
   sqlite3 \"$(torso db show app --path)\"")]
 pub(crate) struct Args {
     /// Name of the database [default: the project's]
-    #[arg(value_name = "NAME", add = complete::databases())]
+    #[arg(value_name = "NAME", add = completers::databases())]
     name: Option<DatabaseName>,
     #[command(flatten)]
     only: Only,
@@ -35,7 +35,7 @@ struct Only {
     #[arg(long)]
     http_url: bool,
     /// Print only the URL of the instance at this location
-    #[arg(long, value_name = "CODE", add = complete::locations())]
+    #[arg(long, value_name = "CODE", add = completers::locations())]
     instance_url: Option<LocationCode>,
     /// Print only the URLs of all instances, primary first
     #[arg(long)]
@@ -84,7 +84,7 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
         };
     }
     let configuration = Settings::of(&plane.get_configuration(&name)?);
-    ctx.ui.show(&Shown {
+    ctx.ui.show(&DatabaseView {
         database,
         configuration,
         instances,
@@ -116,14 +116,14 @@ impl View for Urls<'_> {
 }
 
 #[derive(Serialize)]
-struct Shown {
+struct DatabaseView {
     #[serde(flatten)]
     database: Database,
     configuration: Settings,
     instances: Vec<Instance>,
 }
 
-impl View for Shown {
+impl View for DatabaseView {
     fn layout(&self) -> Layout {
         let database = &self.database;
         let limit = self.configuration.size_limit;
@@ -144,7 +144,7 @@ impl View for Shown {
                 .field(
                     "Size limit",
                     if limit == 0 {
-                        Cell::number(0).shown("none")
+                        Cell::number(0).with_display("none")
                     } else {
                         Cell::size(limit)
                     },
@@ -152,7 +152,7 @@ impl View for Shown {
                 .field("Delete protection", Cell::yes_no(database.delete_protection))
                 .field_if("Blocked", blocked, Cell::text)
                 .field_if("Branch of", database.parent.as_ref(), |parent| {
-                    Cell::text(parent.name.as_str()).shown(format!(
+                    Cell::text(parent.name.as_str()).with_display(format!(
                         "{}, {}",
                         parent.name,
                         text::time(parent.branched_at)
@@ -186,7 +186,7 @@ pub(super) fn instance_table(instances: &[Instance]) -> Table {
             Cell::maybe(instance.synced_at.filter(|_| !primary), Cell::age),
             Cell::maybe(instance.lag_ms.filter(|_| !primary), |ms| {
                 if ms == 0 {
-                    Cell::span(0).shown("no")
+                    Cell::span(0).with_display("no")
                 } else {
                     Cell::span(ms)
                 }

@@ -5,7 +5,7 @@
 
 use super::input::Input;
 use crate::error::{Code, Error, Result};
-use crate::shell::import::reader::{Dialect, End, Reader, Record};
+use crate::shell::import::reader::{Dialect, FieldEnd, FieldReader, Record};
 use crate::sqlite_header;
 use std::fs::File;
 use std::io::Read as _;
@@ -206,17 +206,17 @@ impl Sample {
             row: self.row_end(),
             ..Dialect::CSV
         };
-        let mut reader = Reader::new(self.bytes.as_slice(), dialect);
+        let mut reader = FieldReader::new(self.bytes.as_slice(), dialect);
         let mut record = Record::default();
         let mut width = None;
         for _ in 0..RECORDS {
             record.clear();
-            let mut end = Some(End::Column);
-            while end == Some(End::Column) {
+            let mut end = Some(FieldEnd::Column);
+            while end == Some(FieldEnd::Column) {
                 end = record.read(&mut reader, &mut |_| {}).ok()?;
             }
             // The last record may be cut off, and a blank line ends many files.
-            if matches!(end, None | Some(End::File)) && (width.is_some() || self.bytes.len() as u64 == SAMPLE) {
+            if matches!(end, None | Some(FieldEnd::File)) && (width.is_some() || self.bytes.len() as u64 == SAMPLE) {
                 break;
             }
             if record.bytes().is_empty() {
@@ -227,7 +227,7 @@ impl Sample {
                 Some(width) if width == record.count() => {}
                 Some(_) => return None,
             }
-            if end == Some(End::File) {
+            if end == Some(FieldEnd::File) {
                 break;
             }
         }

@@ -1,7 +1,7 @@
 //! `torso db tokens`: what opens a database on a server.
 
-use crate::commands::complete;
-use crate::commands::tokens::{self, Ending, Listed, New, Of, Which};
+use crate::commands::completers;
+use crate::commands::tokens::{self, Listed, New, Of, RotationArgs, Which};
 use crate::context::Context;
 use crate::control::names::DatabaseName;
 use crate::error::Result;
@@ -39,7 +39,7 @@ pub(super) fn run(ctx: &Context, verb: &Verb) -> Result<()> {
 #[command(after_help = "Example:\n  torso db tokens create app --expiration 7d --read-only")]
 pub(crate) struct Create {
     /// Name of the database
-    #[arg(value_name = "NAME", add = complete::databases())]
+    #[arg(value_name = "NAME", add = completers::databases())]
     name: DatabaseName,
     #[command(flatten)]
     new: New,
@@ -53,7 +53,7 @@ pub(crate) struct Create {
 #[command(after_help = "Example:\n  torso db tokens list app")]
 pub(crate) struct List {
     /// Name of the database
-    #[arg(value_name = "NAME", add = complete::databases())]
+    #[arg(value_name = "NAME", add = completers::databases())]
     name: DatabaseName,
     #[command(flatten)]
     listed: Listed,
@@ -64,7 +64,7 @@ pub(crate) struct List {
 #[command(after_help = "Example:\n  torso db tokens revoke app ID --yes")]
 pub(crate) struct Revoke {
     /// Name of the database
-    #[arg(value_name = "NAME", add = complete::databases())]
+    #[arg(value_name = "NAME", add = completers::databases())]
     name: DatabaseName,
     #[command(flatten)]
     which: Which,
@@ -75,8 +75,8 @@ pub(crate) struct Revoke {
 #[command(after_help = "Example:\n  torso db tokens invalidate app --grace 10m --yes")]
 pub(crate) struct Invalidate {
     /// Name of the database
-    #[arg(value_name = "NAME", add = complete::databases())]
+    #[arg(value_name = "NAME", add = completers::databases())]
     name: DatabaseName,
     #[command(flatten)]
-    ending: Ending,
+    ending: RotationArgs,
 }

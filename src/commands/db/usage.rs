@@ -1,7 +1,7 @@
 //! `torso db usage`: what was read, written and stored.
 
 use super::near_miss;
-use crate::commands::complete;
+use crate::commands::completers;
 use crate::context::Context;
 use crate::control::names::{DatabaseName, LocationCode};
 use crate::control::tokens::{QueryUsage, Span, Usage};
@@ -17,7 +17,7 @@ use serde::Serialize;
 #[command(after_help = "Examples:\n  torso db usage app\n  torso db usage app --from 2026-11-01T00:00:00Z --queries")]
 pub(crate) struct Args {
     /// Name of the database [default: the project's]
-    #[arg(value_name = "NAME", add = complete::databases())]
+    #[arg(value_name = "NAME", add = completers::databases())]
     name: Option<DatabaseName>,
     /// Start [default: the beginning of the month]
     #[arg(long, value_name = "TIME")]

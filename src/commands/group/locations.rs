@@ -2,7 +2,7 @@
 
 use crate::commands::answers::{self, Done, listed};
 use crate::commands::db::Wait;
-use crate::commands::{DryRun, complete};
+use crate::commands::{DryRun, completers};
 use crate::context::Context;
 use crate::control::names::{GroupName, LocationCode};
 use crate::error::{Code, Error, Result};
@@ -33,7 +33,7 @@ pub(crate) enum Verb {
 #[command(after_help = "Example:\n  torso group locations list default")]
 pub(crate) struct List {
     /// Name of the group
-    #[arg(value_name = "GROUP", add = complete::groups())]
+    #[arg(value_name = "GROUP", add = completers::groups())]
     name: GroupName,
 }
 
@@ -78,10 +78,10 @@ impl View for GroupLocations {
 #[command(after_help = "Example:\n  torso group locations add default lhr iad")]
 pub(crate) struct Add {
     /// Name of the group
-    #[arg(value_name = "GROUP", add = complete::groups())]
+    #[arg(value_name = "GROUP", add = completers::groups())]
     name: GroupName,
     /// Codes of locations
-    #[arg(value_name = "LOCATION", required = true, add = complete::locations())]
+    #[arg(value_name = "LOCATION", required = true, add = completers::locations())]
     locations: Vec<LocationCode>,
     #[command(flatten)]
     wait: Wait,
@@ -120,10 +120,10 @@ fn add(ctx: &Context, args: &Add) -> Result<()> {
 #[command(after_help = "Example:\n  torso group locations remove default iad --yes")]
 pub(crate) struct Remove {
     /// Name of the group
-    #[arg(value_name = "GROUP", add = complete::groups())]
+    #[arg(value_name = "GROUP", add = completers::groups())]
     name: GroupName,
     /// Codes of locations
-    #[arg(value_name = "LOCATION", required = true, add = complete::locations())]
+    #[arg(value_name = "LOCATION", required = true, add = completers::locations())]
     locations: Vec<LocationCode>,
     /// Do not ask for confirmation
     #[arg(long, short)]

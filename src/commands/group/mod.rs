@@ -5,7 +5,7 @@ mod tokens;
 
 use super::answers::{self, Done, counted};
 use super::db::{Wait, on_off};
-use super::{DryRun, complete, place};
+use super::{DryRun, completers, default_location};
 use crate::context::Context;
 use crate::control::names::{GroupName, LocationCode, OrganizationSlug};
 use crate::control::types::{DatabaseFilter, Group, GroupConfiguration, GroupConfigurationPatch, Isolation, NewGroup};
@@ -62,10 +62,10 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
 #[command(after_help = "Example:\n  torso group transfer europe team --yes")]
 pub(super) struct Transfer {
     /// Name of the group
-    #[arg(value_name = "GROUP", add = complete::groups())]
+    #[arg(value_name = "GROUP", add = completers::groups())]
     name: GroupName,
     /// Name of the organization
-    #[arg(value_name = "ORGANIZATION", add = complete::organizations())]
+    #[arg(value_name = "ORGANIZATION", add = completers::organizations())]
     to: OrganizationSlug,
     /// Do not ask for confirmation
     #[arg(long, short)]
@@ -96,7 +96,7 @@ pub(super) struct Create {
     #[arg(value_name = "NAME")]
     name: GroupName,
     /// Primary location of its databases
-    #[arg(long, value_name = "CODE", add = complete::locations())]
+    #[arg(long, value_name = "CODE", add = completers::locations())]
     location: Option<LocationCode>,
     /// Succeed if the group exists already
     #[arg(long)]
@@ -114,7 +114,7 @@ struct Created {
     group: Group,
     created: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    location_source: Option<place::Source>,
+    location_source: Option<default_location::Source>,
 }
 
 fn create(ctx: &Context, args: &Create) -> Result<()> {
@@ -134,11 +134,11 @@ fn create(ctx: &Context, args: &Create) -> Result<()> {
     {
         return there_already(group);
     }
-    let choice = place::choose(
+    let choice = default_location::choose(
         ctx,
-        &place::Wish {
+        &default_location::Wish {
             location: args.location.as_ref(),
-            ..place::Wish::default()
+            ..default_location::Wish::default()
         },
     )?;
     if args.dry.dry_run {
@@ -210,19 +210,19 @@ impl View for Groups {
 #[command(after_help = "Example:\n  torso group show default")]
 pub(super) struct One {
     /// Name of the group
-    #[arg(value_name = "NAME", add = complete::groups())]
+    #[arg(value_name = "NAME", add = completers::groups())]
     name: GroupName,
 }
 
 #[derive(Serialize)]
 #[serde(transparent)]
-struct Shown(Group);
+struct GroupView(Group);
 
 fn show(ctx: &Context, args: &One) -> Result<()> {
-    ctx.ui.show(&Shown(ctx.control()?.get_group(&args.name)?))
+    ctx.ui.show(&GroupView(ctx.control()?.get_group(&args.name)?))
 }
 
-impl View for Shown {
+impl View for GroupView {
     fn layout(&self) -> Layout {
         let group = &self.0;
         Layout::Card(
@@ -245,7 +245,7 @@ impl View for Shown {
 #[command(after_help = "Example:\n  torso group rename europe eu")]
 pub(super) struct Rename {
     /// The current name
-    #[arg(value_name = "OLD", add = complete::groups())]
+    #[arg(value_name = "OLD", add = completers::groups())]
     old: GroupName,
     /// The new name
     #[arg(value_name = "NEW")]
@@ -274,7 +274,7 @@ fn rename(ctx: &Context, args: &Rename) -> Result<()> {
 #[command(after_help = "Example:\n  torso group destroy europe")]
 pub(super) struct Destroy {
     /// Name of the group
-    #[arg(value_name = "NAME", add = complete::groups())]
+    #[arg(value_name = "NAME", add = completers::groups())]
     name: GroupName,
     /// Do not ask for confirmation
     #[arg(long, short)]
@@ -347,10 +347,10 @@ fn destroy(ctx: &Context, args: &Destroy) -> Result<()> {
 #[command(after_help = "Example:\n  torso group promote default lhr")]
 pub(super) struct Promote {
     /// Name of the group
-    #[arg(value_name = "GROUP", add = complete::groups())]
+    #[arg(value_name = "GROUP", add = completers::groups())]
     name: GroupName,
     /// Code of the location
-    #[arg(value_name = "LOCATION", add = complete::locations())]
+    #[arg(value_name = "LOCATION", add = completers::locations())]
     location: LocationCode,
     #[command(flatten)]
     dry: DryRun,
@@ -400,7 +400,7 @@ pub(super) enum Switch {
 #[command(after_help = "Example:\n  torso group config show default")]
 pub(super) struct ShowConfig {
     /// Name of the group
-    #[arg(value_name = "GROUP", add = complete::groups())]
+    #[arg(value_name = "GROUP", add = completers::groups())]
     name: GroupName,
 }
 
@@ -414,7 +414,7 @@ pub(super) struct ShowConfig {
 )]
 pub(super) struct SetConfig {
     /// Name of the group
-    #[arg(value_name = "GROUP", add = complete::groups())]
+    #[arg(value_name = "GROUP", add = completers::groups())]
     name: GroupName,
     /// Name of the setting
     #[arg(value_name = "KEY", value_parser = ["delete-protection", "isolation"])]
@@ -428,16 +428,17 @@ pub(super) struct SetConfig {
 
 #[derive(Serialize)]
 #[serde(transparent)]
-struct ShownConfig(GroupConfiguration);
+struct GroupConfigurationView(GroupConfiguration);
 
 fn show_config(ctx: &Context, name: &GroupName) -> Result<()> {
-    ctx.ui.show(&ShownConfig(ctx.control()?.get_group_configuration(name)?))
+    ctx.ui
+        .show(&GroupConfigurationView(ctx.control()?.get_group_configuration(name)?))
 }
 
-impl View for ShownConfig {
+impl View for GroupConfigurationView {
     fn layout(&self) -> Layout {
         let on = self.0.delete_protection;
-        let cell = Cell::text(on.to_string()).shown(if on { "on" } else { "off" });
+        let cell = Cell::text(on.to_string()).with_display(if on { "on" } else { "off" });
         let card = Card::default().field("delete-protection", cell);
         Layout::Card(match self.0.isolation {
             Some(isolation) => card.field("isolation", Cell::text(isolation.name())),

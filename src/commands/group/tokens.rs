@@ -1,7 +1,7 @@
 //! `torso group tokens`: what opens all databases of a group on a server.
 
-use crate::commands::complete;
-use crate::commands::tokens::{self, Ending, Listed, New, Of, Which};
+use crate::commands::completers;
+use crate::commands::tokens::{self, Listed, New, Of, RotationArgs, Which};
 use crate::context::Context;
 use crate::control::names::GroupName;
 use crate::error::Result;
@@ -33,7 +33,7 @@ pub(super) fn run(ctx: &Context, verb: &Verb) -> Result<()> {
 #[command(after_help = "Example:\n  torso group tokens create default --expiration 7d")]
 pub(crate) struct Create {
     /// Name of the group
-    #[arg(value_name = "NAME", add = complete::groups())]
+    #[arg(value_name = "NAME", add = completers::groups())]
     name: GroupName,
     #[command(flatten)]
     new: New,
@@ -44,7 +44,7 @@ pub(crate) struct Create {
 #[command(after_help = "Example:\n  torso group tokens list default")]
 pub(crate) struct List {
     /// Name of the group
-    #[arg(value_name = "NAME", add = complete::groups())]
+    #[arg(value_name = "NAME", add = completers::groups())]
     name: GroupName,
 }
 
@@ -53,7 +53,7 @@ pub(crate) struct List {
 #[command(after_help = "Example:\n  torso group tokens revoke default ID --yes")]
 pub(crate) struct Revoke {
     /// Name of the group
-    #[arg(value_name = "NAME", add = complete::groups())]
+    #[arg(value_name = "NAME", add = completers::groups())]
     name: GroupName,
     #[command(flatten)]
     which: Which,
@@ -64,8 +64,8 @@ pub(crate) struct Revoke {
 #[command(after_help = "Example:\n  torso group tokens invalidate default --grace 10m --yes")]
 pub(crate) struct Invalidate {
     /// Name of the group
-    #[arg(value_name = "NAME", add = complete::groups())]
+    #[arg(value_name = "NAME", add = completers::groups())]
     name: GroupName,
     #[command(flatten)]
-    ending: Ending,
+    ending: RotationArgs,
 }

@@ -3,7 +3,7 @@
 use super::page;
 use super::topics::TOPICS;
 use crate::settings::Settings;
-use crate::settings::contexts::Server;
+use crate::settings::contexts::ServerSettings;
 use crate::ui::markdown::PageStyle;
 use clap::Command;
 use unicode_width::UnicodeWidthStr as _;
@@ -61,7 +61,7 @@ pub(in crate::commands) fn render(tree: &Command, settings: &Settings, style: Pa
 /// Where commands run now. None where the settings cannot be read: the command that needs them says why.
 fn place(settings: &Settings) -> Option<String> {
     Some(match settings.server().ok()? {
-        Some(Server {
+        Some(ServerSettings {
             context: Some(name),
             url,
             ..

@@ -40,17 +40,17 @@ struct Page {
 pub(super) fn run(ctx: &Context, verb: &Verb) -> Result<()> {
     let Verb::List(args) = verb;
     let page = ctx.accounts()?.audit_log(&ctx.organization()?, args.page, args.limit)?;
-    let told = page.pagination;
+    let pagination = page.pagination;
     ctx.ui.show(&Page {
         page,
         verbose: args.verbose,
     })?;
-    if told.total_pages > told.page {
+    if pagination.total_pages > pagination.page {
         ctx.ui.notice(format!(
             "Page {} of {}; the next one: --page {}",
-            told.page,
-            told.total_pages,
-            told.page + 1
+            pagination.page,
+            pagination.total_pages,
+            pagination.page + 1
         ));
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! `torso org invites`: people who are asked to join an organization.
 
-use super::members::As;
+use super::role_args::RoleArgs;
 use crate::commands::answers::Done;
 use crate::context::Context;
 use crate::control::accounts::Invite;
@@ -71,7 +71,7 @@ pub(in crate::commands) struct Create {
     #[arg(value_name = "EMAIL")]
     email: String,
     #[command(flatten)]
-    role: As,
+    role: RoleArgs,
 }
 
 #[derive(Serialize)]

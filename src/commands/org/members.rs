@@ -1,5 +1,6 @@
 //! `torso org members`: who belongs to an organization, and as what.
 
+use super::role_args::RoleArgs;
 use crate::commands::answers::Done;
 use crate::context::Context;
 use crate::control::accounts::{EndedAccess, Member, MemberRole};
@@ -64,23 +65,6 @@ impl View for Members {
     }
 }
 
-/// What a member may do.
-#[derive(clap::Args)]
-pub(in crate::commands) struct As {
-    /// Role: owner, admin, member or viewer
-    #[arg(long, value_name = "ROLE", default_value_t = MemberRole::Member)]
-    pub role: MemberRole,
-    /// Short for --role admin
-    #[arg(long, short, conflicts_with = "role")]
-    pub admin: bool,
-}
-
-impl As {
-    pub fn role(&self) -> MemberRole {
-        if self.admin { MemberRole::Admin } else { self.role }
-    }
-}
-
 #[derive(Serialize)]
 struct Changed {
     organization: OrganizationSlug,
@@ -97,7 +81,7 @@ pub(in crate::commands) struct Add {
     #[arg(value_name = "USER")]
     user: Username,
     #[command(flatten)]
-    role: As,
+    role: RoleArgs,
     /// Succeed if the user is a member already
     #[arg(long)]
     if_not_exists: bool,

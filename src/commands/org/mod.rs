@@ -3,9 +3,10 @@
 mod audit;
 mod invites;
 pub(super) mod members;
+mod role_args;
 
 use super::answers::{self, Done, Part};
-use super::{DryRun, complete};
+use super::{DryRun, completers};
 use crate::context::Context;
 use crate::control::accounts::{Organization, OrganizationKind, OrganizationTotals};
 use crate::control::names::{DatabaseName, OrganizationSlug};
@@ -49,7 +50,7 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
 
 /// An organization, and whether commands work in it.
 #[derive(Serialize)]
-struct Shown {
+struct OrganizationView {
     #[serde(flatten)]
     organization: Organization,
     current: bool,
@@ -69,7 +70,7 @@ pub(super) struct List {}
 
 #[derive(Serialize)]
 #[serde(transparent)]
-struct Organizations(Vec<Shown>);
+struct Organizations(Vec<OrganizationView>);
 
 fn list(ctx: &Context) -> Result<()> {
     let client = ctx.server()?;
@@ -77,7 +78,7 @@ fn list(ctx: &Context) -> Result<()> {
     let all = ctx.accounts()?.list_organizations()?;
     ctx.ui.show(&Organizations(
         all.into_iter()
-            .map(|organization| Shown {
+            .map(|organization| OrganizationView {
                 current: match &chosen {
                     Some(slug) => organization.slug == *slug,
                     None => organization.kind == OrganizationKind::Personal,
@@ -91,23 +92,23 @@ fn list(ctx: &Context) -> Result<()> {
 impl View for Organizations {
     fn layout(&self) -> Layout {
         let mut table = Table::new(["SLUG", "NAME", "TYPE"], "No organizations.");
-        for shown in &self.0 {
-            let slug = shown.organization.slug.as_str();
+        for view in &self.0 {
+            let slug = view.organization.slug.as_str();
             table.row(vec![
-                if shown.current {
-                    Cell::text(slug).shown(format!("{slug} (current)"))
+                if view.current {
+                    Cell::text(slug).with_display(format!("{slug} (current)"))
                 } else {
                     Cell::text(slug)
                 },
-                Cell::text(&shown.organization.name),
-                Cell::text(kind(&shown.organization)),
+                Cell::text(&view.organization.name),
+                Cell::text(kind(&view.organization)),
             ]);
         }
         Layout::Table(table)
     }
 
     fn names(&self) -> Vec<String> {
-        self.0.iter().map(|shown| shown.organization.slug.to_string()).collect()
+        self.0.iter().map(|view| view.organization.slug.to_string()).collect()
     }
 }
 
@@ -116,7 +117,7 @@ impl View for Organizations {
 #[command(after_help = "Example:\n  torso org show team")]
 pub(super) struct Show {
     /// Name of the organization
-    #[arg(value_name = "NAME", add = complete::organizations())]
+    #[arg(value_name = "NAME", add = completers::organizations())]
     name: Option<OrganizationSlug>,
 }
 
@@ -227,7 +228,7 @@ fn create(ctx: &Context, args: &Create) -> Result<()> {
 #[command(after_help = "Example:\n  torso org switch team")]
 pub(super) struct Switch {
     /// Name of the organization
-    #[arg(value_name = "NAME", add = complete::organizations())]
+    #[arg(value_name = "NAME", add = completers::organizations())]
     name: OrganizationSlug,
 }
 
@@ -250,11 +251,11 @@ fn switch(ctx: &Context, args: &Switch) -> Result<()> {
     }
     let slug = organization.slug.clone();
     let sentence = format!("Commands in context {context} now work in organization {slug}.");
-    let shown = Shown {
+    let view = OrganizationView {
         organization,
         current: true,
     };
-    ctx.ui.show(&Done::new(shown, slug, sentence))
+    ctx.ui.show(&Done::new(view, slug, sentence))
 }
 
 /// Destroy an organization; fails while it has databases
@@ -262,7 +263,7 @@ fn switch(ctx: &Context, args: &Switch) -> Result<()> {
 #[command(after_help = "Example:\n  torso org destroy team --yes")]
 pub(super) struct Destroy {
     /// Name of the organization
-    #[arg(value_name = "NAME", add = complete::organizations())]
+    #[arg(value_name = "NAME", add = completers::organizations())]
     name: OrganizationSlug,
     /// Do not ask for confirmation
     #[arg(long, short)]
@@ -314,10 +315,10 @@ fn destroy(ctx: &Context, args: &Destroy) -> Result<()> {
 #[command(after_help = "Example:\n  torso org db-transfer app team --yes")]
 pub(super) struct Transfer {
     /// Name of the database
-    #[arg(value_name = "DATABASE", add = complete::databases())]
+    #[arg(value_name = "DATABASE", add = completers::databases())]
     database: DatabaseName,
     /// Name of the organization
-    #[arg(value_name = "ORGANIZATION", add = complete::organizations())]
+    #[arg(value_name = "ORGANIZATION", add = completers::organizations())]
     to: OrganizationSlug,
     /// Do not ask for confirmation
     #[arg(long, short)]

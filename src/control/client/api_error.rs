@@ -52,7 +52,7 @@ impl<'a> CallSubject<'a> {
 /// The error that an answer stands for. `host` is the server's address for messages; the token is never repeated.
 pub(super) fn of(status: u16, body: &[u8], about: &CallSubject<'_>, host: &str, token: Option<&Secret>) -> Error {
     let document: Option<Value> = serde_json::from_slice(body).ok();
-    let told = |key: &str| {
+    let member = |key: &str| {
         let value = document.as_ref()?.get(key)?;
         let text = match value {
             Value::String(text) => text.clone(),
@@ -61,8 +61,8 @@ pub(super) fn of(status: u16, body: &[u8], about: &CallSubject<'_>, host: &str, 
         };
         Some(clean(&text, token)).filter(|text| !text.is_empty())
     };
-    let named = told("code").and_then(|name| Code::ALL.iter().copied().find(|code| code.name() == name));
-    let text = told("error").or_else(|| told("message"));
+    let named = member("code").and_then(|name| Code::ALL.iter().copied().find(|code| code.name() == name));
+    let text = member("error").or_else(|| member("message"));
     if let (None, Some(verb), 404 | 405) = (named, about.only_here, status) {
         return Error::new(Code::Unsupported, format!("the server {host} cannot {verb}"))
             .hint("torso's own server can; torso api METHOD PATH asks for anything else");
@@ -78,12 +78,12 @@ pub(super) fn of(status: u16, body: &[u8], about: &CallSubject<'_>, host: &str, 
         (Some(text), _) => format!("{}: {text}", about.what),
         (None, _) => format!("{host} answered {status} about {}", about.what),
     };
-    let message = match told("request_id") {
+    let message = match member("request_id") {
         Some(id) if status >= 500 => format!("{message} (request {id})"),
         _ => message,
     };
     let error = Error::new(code, message);
-    match told("hint").or_else(|| hint(code, about)) {
+    match member("hint").or_else(|| hint(code, about)) {
         Some(hint) => error.hint(hint),
         None => error,
     }
@@ -142,7 +142,7 @@ fn clean(text: &str, token: Option<&Secret>) -> String {
 mod tests {
     use super::*;
 
-    fn told(status: u16, body: &str) -> Error {
+    fn member(status: u16, body: &str) -> Error {
         let about = CallSubject::new("database app", Code::DatabaseNotFound, Code::DatabaseExists).hint("look around");
         of(
             status,
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn the_servers_own_code_wins() {
-        let error = told(409, r#"{"error":"no","code":"delete_protected","hint":"type this"}"#);
+        let error = member(409, r#"{"error":"no","code":"delete_protected","hint":"type this"}"#);
         assert_eq!(error.code(), Code::DeleteProtected);
         assert_eq!(error.message(), "no");
         assert_eq!(error.hint_text(), Some("type this"));
@@ -179,10 +179,10 @@ mod tests {
             (501, "{}", Code::Unsupported),
             (504, "", Code::Timeout),
         ] {
-            assert_eq!(told(status, body).code(), code, "{status} {body}");
+            assert_eq!(member(status, body).code(), code, "{status} {body}");
         }
-        assert_eq!(told(404, r#"{"error":"x"}"#).message(), "there is no database app");
-        assert_eq!(told(404, r#"{"error":"x"}"#).hint_text(), Some("look around"));
+        assert_eq!(member(404, r#"{"error":"x"}"#).message(), "there is no database app");
+        assert_eq!(member(404, r#"{"error":"x"}"#).hint_text(), Some("look around"));
     }
 
     #[test]
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn texts_are_short_and_tell_no_secret() {
-        let error = told(400, &format!(r#"{{"error":"s3cret {}"}}"#, "x".repeat(5_000)));
+        let error = member(400, &format!(r#"{{"error":"s3cret {}"}}"#, "x".repeat(5_000)));
         assert!(!error.message().contains("s3cret"));
         assert!(error.message().chars().count() < 1_100);
     }

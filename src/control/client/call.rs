@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// How long a call may take.
 #[derive(Debug, Clone, Copy)]
-pub struct Patience {
+pub struct RetryPolicy {
     /// To make a connection.
     pub connect: Duration,
     /// For the whole call, with its retries and the pauses between them.
@@ -23,7 +23,7 @@ pub(super) const POLL: Duration = Duration::from_millis(100);
 
 const NEVER: fn() -> bool = || false;
 
-impl Patience {
+impl RetryPolicy {
     /// For commands. A mutation returns when its result can be used, which may take the server a while.
     pub const USUAL: Self = Self {
         connect: Duration::from_secs(10),
@@ -48,7 +48,7 @@ impl Patience {
 }
 
 /// A request to a server.
-pub(super) struct Call<'a> {
+pub(super) struct ApiCall<'a> {
     pub method: Method,
     /// Below the server's address, with a slash in front; already escaped.
     pub path: String,
@@ -60,7 +60,7 @@ pub(super) struct Call<'a> {
     pub repeatable: bool,
 }
 
-impl<'a> Call<'a> {
+impl<'a> ApiCall<'a> {
     pub fn new(method: Method, path: impl Into<String>, about: CallSubject<'a>) -> Self {
         Self {
             method,

@@ -1,6 +1,6 @@
 //! Databases on a server: listing them, and making one of what the server has already.
 
-use super::call::Call;
+use super::call::ApiCall;
 use super::{Client, about, about_database, gone, wire};
 use crate::control::names::{DEFAULT_GROUP, DatabaseName, GroupName, LocationCode};
 use crate::control::routes::{self, Method};
@@ -22,7 +22,7 @@ impl DatabaseOperations for Client {
         let mut cursor: Option<String> = None;
         loop {
             let mut call =
-                Call::get(self.scoped(routes::DATABASES), about("the databases")).query("limit", PAGE.to_string());
+                ApiCall::get(self.scoped(routes::DATABASES), about("the databases")).query("limit", PAGE.to_string());
             if let Some(group) = &filter.group {
                 call = call.query("group", group);
             }
@@ -74,12 +74,12 @@ impl DatabaseOperations for Client {
     }
 
     fn get_database(&self, name: &DatabaseName) -> Result<Database> {
-        let call = Call::get(self.scoped(&routes::database(name)), about_database(name));
+        let call = ApiCall::get(self.scoped(&routes::database(name)), about_database(name));
         wire::database(wire::within(self.http.ask(&call)?, "database"))
     }
 
     fn rename_database(&self, name: &DatabaseName, to: &DatabaseName) -> Result<Database> {
-        let call = Call::post(
+        let call = ApiCall::post(
             self.scoped(&routes::database_rename(name)),
             about_database(name).only_here("rename databases"),
         )
@@ -91,20 +91,20 @@ impl DatabaseOperations for Client {
 
     fn delete_database(&self, name: &DatabaseName) -> Result<Database> {
         let database = self.get_database(name)?;
-        let call = Call::delete(self.scoped(&routes::database(name)), about_database(name));
+        let call = ApiCall::delete(self.scoped(&routes::database(name)), about_database(name));
         gone(self.http.ask(&call), Code::DatabaseNotFound)?;
         self.forget_tokens();
         Ok(database)
     }
 
     fn get_configuration(&self, name: &DatabaseName) -> Result<Configuration> {
-        let call = Call::get(self.scoped(&routes::database_configuration(name)), about_database(name));
+        let call = ApiCall::get(self.scoped(&routes::database_configuration(name)), about_database(name));
         wire::configuration(self.http.ask(&call)?)
     }
 
     fn update_configuration(&self, name: &DatabaseName, patch: &ConfigurationPatch) -> Result<Configuration> {
         let path = self.scoped(&routes::database_configuration(name));
-        let call = Call::new(Method::Patch, path, about_database(name)).body(wire::to_json(patch));
+        let call = ApiCall::new(Method::Patch, path, about_database(name)).body(wire::to_json(patch));
         wire::configuration(self.http.ask(&call)?)
     }
 }
@@ -152,7 +152,7 @@ impl Client {
         {
             body["group"] = json!(group);
         }
-        let call = Call::post(self.scoped(routes::DATABASES), about_database(&request.name)).body(body);
+        let call = ApiCall::post(self.scoped(routes::DATABASES), about_database(&request.name)).body(body);
         self.http.ask(&call)?;
         // The Platform API answers with three fields of it only.
         self.get_database(&request.name)

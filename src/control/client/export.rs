@@ -1,6 +1,6 @@
 //! A database's content as a SQLite file, from a server that can hand one out.
 
-use super::call::Call;
+use super::call::ApiCall;
 use super::{Client, about_database};
 use crate::control::Progress;
 use crate::control::names::{DatabaseName, LocationCode};
@@ -29,7 +29,7 @@ impl Client {
         to: &mut dyn Write,
         progress: &mut Progress<'_>,
     ) -> Result<Exported> {
-        let mut call = Call::get(
+        let mut call = ApiCall::get(
             self.scoped(&routes::database_export(name)),
             about_database(name).only_here("hand out databases as files"),
         );

@@ -1,6 +1,6 @@
 //! Groups: databases that share locations and tokens.
 
-use super::call::Call;
+use super::call::ApiCall;
 use super::{Client, about, about_group, gone, wire};
 use crate::control::GroupOperations;
 use crate::control::names::{GroupName, LocationCode};
@@ -13,24 +13,24 @@ impl GroupOperations for Client {
     fn list_groups(&self) -> Result<Vec<Group>> {
         let reply = self
             .http
-            .ask(&Call::get(self.scoped(routes::GROUPS), about("the groups")))?;
+            .ask(&ApiCall::get(self.scoped(routes::GROUPS), about("the groups")))?;
         let mut groups = self.all(wire::list(reply, "groups")?, "group", "name", wire::group)?;
         groups.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(groups)
     }
 
     fn create_group(&self, new: &NewGroup) -> Result<Group> {
-        let call = Call::post(self.scoped(routes::GROUPS), about_group(&new.name)).body(wire::to_json(new));
+        let call = ApiCall::post(self.scoped(routes::GROUPS), about_group(&new.name)).body(wire::to_json(new));
         wire::group(wire::within(self.http.ask(&call)?, "group"))
     }
 
     fn get_group(&self, name: &GroupName) -> Result<Group> {
-        let call = Call::get(self.scoped(&routes::group(name)), about_group(name));
+        let call = ApiCall::get(self.scoped(&routes::group(name)), about_group(name));
         wire::group(wire::within(self.http.ask(&call)?, "group"))
     }
 
     fn rename_group(&self, name: &GroupName, to: &GroupName) -> Result<Group> {
-        let call = Call::post(
+        let call = ApiCall::post(
             self.scoped(&routes::group_rename(name)),
             about_group(name).only_here("rename groups"),
         )
@@ -41,23 +41,23 @@ impl GroupOperations for Client {
 
     fn delete_group(&self, name: &GroupName) -> Result<Group> {
         let group = self.get_group(name)?;
-        let call = Call::delete(self.scoped(&routes::group(name)), about_group(name));
+        let call = ApiCall::delete(self.scoped(&routes::group(name)), about_group(name));
         gone(self.http.ask(&call), Code::GroupNotFound)?;
         Ok(group)
     }
 
     fn add_group_location(&self, name: &GroupName, location: &LocationCode) -> Result<Group> {
-        let call = Call::post(self.scoped(&routes::group_location(name, location)), about_group(name)).repeatable();
+        let call = ApiCall::post(self.scoped(&routes::group_location(name, location)), about_group(name)).repeatable();
         wire::group(wire::within(self.http.ask(&call)?, "group"))
     }
 
     fn remove_group_location(&self, name: &GroupName, location: &LocationCode) -> Result<Group> {
-        let call = Call::delete(self.scoped(&routes::group_location(name, location)), about_group(name));
+        let call = ApiCall::delete(self.scoped(&routes::group_location(name, location)), about_group(name));
         wire::group(wire::within(self.http.ask(&call)?, "group"))
     }
 
     fn promote_group(&self, name: &GroupName, location: &LocationCode) -> Result<Group> {
-        let call = Call::post(
+        let call = ApiCall::post(
             self.scoped(&routes::group_promote(name, location)),
             about_group(name).only_here("change the primary location of a group"),
         )
@@ -66,7 +66,7 @@ impl GroupOperations for Client {
     }
 
     fn get_group_configuration(&self, name: &GroupName) -> Result<GroupConfiguration> {
-        let call = Call::get(self.scoped(&routes::group_configuration(name)), about_group(name));
+        let call = ApiCall::get(self.scoped(&routes::group_configuration(name)), about_group(name));
         wire::group_configuration(self.http.ask(&call)?)
     }
 
@@ -76,7 +76,7 @@ impl GroupOperations for Client {
         patch: &GroupConfigurationPatch,
     ) -> Result<GroupConfiguration> {
         let path = self.scoped(&routes::group_configuration(name));
-        let call = Call::new(Method::Patch, path, about_group(name)).body(wire::to_json(patch));
+        let call = ApiCall::new(Method::Patch, path, about_group(name)).body(wire::to_json(patch));
         let configuration = wire::group_configuration(self.http.ask(&call)?)?;
         // A server that does not know the setting passes over it.
         if patch.isolation.is_some() && configuration.isolation != patch.isolation {

@@ -4,7 +4,7 @@
 //! What a refusal means is left to `api_error`; what is asked for and what the answer says, to the callers.
 
 use super::api_error::{self, CallSubject};
-use super::call::{Call, POLL, Patience};
+use super::call::{ApiCall, POLL, RetryPolicy};
 use crate::control::routes::Method;
 use crate::error::{Code, Error, Result};
 use crate::net::{self, innermost, is_loopback, use_ring};
@@ -25,15 +25,15 @@ const WHOLE: u64 = 64 << 20;
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 
 /// A server's address and how it is asked. The HTTP client is made when first needed.
-pub(super) struct Http {
+pub(super) struct ApiTransport {
     base: Url,
     token: Option<Secret>,
-    patience: Patience,
+    patience: RetryPolicy,
     client: OnceCell<Client>,
 }
 
-impl Http {
-    pub fn new(base: Url, token: Option<Secret>, patience: Patience) -> Self {
+impl ApiTransport {
+    pub fn new(base: Url, token: Option<Secret>, patience: RetryPolicy) -> Self {
         Self {
             base,
             token,
@@ -48,14 +48,14 @@ impl Http {
         move || Self::new(base.clone(), token.clone(), patience)
     }
 
-    /// The same with [`Patience::IN_PASSING`].
+    /// The same with [`RetryPolicy::IN_PASSING`].
     pub fn in_passing(&self) -> Self {
-        Self::new(self.base.clone(), self.token.clone(), Patience::IN_PASSING)
+        Self::new(self.base.clone(), self.token.clone(), RetryPolicy::IN_PASSING)
     }
 
     /// The same without retries, for a caller that retries by itself.
     pub fn trying_once(&self) -> Self {
-        let patience = Patience {
+        let patience = RetryPolicy {
             tries: 1,
             ..self.patience
         };
@@ -63,8 +63,8 @@ impl Http {
     }
 
     /// The server's address, for messages.
-    pub fn shown(&self) -> String {
-        shown(&self.base)
+    pub fn display_url(&self) -> String {
+        display_url(&self.base)
     }
 
     /// The server's address.
@@ -93,7 +93,7 @@ impl Http {
         if url.origin() != self.base.origin() {
             return Err(Error::new(
                 Code::InvalidValue,
-                format!("{path:?} leaves the server {}", self.shown()),
+                format!("{path:?} leaves the server {}", self.display_url()),
             ));
         }
         if !query.is_empty() {
@@ -103,7 +103,7 @@ impl Http {
     }
 
     /// Sends a call and reads the answer; null where it is empty.
-    pub fn ask(&self, call: &Call<'_>) -> Result<Value> {
+    pub fn ask(&self, call: &ApiCall<'_>) -> Result<Value> {
         let body = self.fetch(call)?;
         if body.iter().all(u8::is_ascii_whitespace) {
             return Ok(Value::Null);
@@ -117,7 +117,7 @@ impl Http {
             Code::Unavailable,
             format!(
                 "{} answered about {} in a form that is not the Platform API's",
-                self.shown(),
+                self.display_url(),
                 about.what
             ),
         )
@@ -125,13 +125,13 @@ impl Http {
     }
 
     /// Sends a call and reads the answer's bytes.
-    pub fn fetch(&self, call: &Call<'_>) -> Result<Vec<u8>> {
+    pub fn fetch(&self, call: &ApiCall<'_>) -> Result<Vec<u8>> {
         let deadline = Instant::now() + self.patience.call;
         self.repeating(call, deadline, |response| self.whole(response, deadline))
     }
 
     /// Sends a call and returns the answer unread, for a body too large for memory. `patience` is for reading it, too.
-    pub fn stream(&self, call: &Call<'_>, patience: Duration) -> Result<Response> {
+    pub fn stream(&self, call: &ApiCall<'_>, patience: Duration) -> Result<Response> {
         self.repeating(call, Instant::now() + patience, Ok)
     }
 
@@ -143,11 +143,11 @@ impl Http {
         token: Option<&Secret>,
         bytes: Vec<u8>,
         about: &CallSubject<'_>,
-    ) -> std::result::Result<Value, Failed> {
+    ) -> std::result::Result<Value, FailedCall> {
         let deadline = Instant::now() + self.patience.call;
         let client = match token {
-            Some(_) => &build(url, self.patience.connect).map_err(Failed::forever)?,
-            None => self.client().map_err(Failed::forever)?,
+            Some(_) => &build(url, self.patience.connect).map_err(FailedCall::forever)?,
+            None => self.client().map_err(FailedCall::forever)?,
         };
         let mut request = client
             .put(url.clone())
@@ -155,7 +155,7 @@ impl Http {
             .header(CONTENT_TYPE, "application/octet-stream")
             .body(bytes);
         if let Some(token) = token.or(self.token.as_ref()) {
-            request = request.header(AUTHORIZATION, bearer(token).map_err(Failed::forever)?);
+            request = request.header(AUTHORIZATION, bearer(token).map_err(FailedCall::forever)?);
         }
         let response = request.send().map_err(|error| self.failed(url, error))?;
         let status = response.status().as_u16();
@@ -164,7 +164,7 @@ impl Http {
         if matches!(status, 200 | 201) {
             return Ok(serde_json::from_slice(&body).unwrap_or(Value::Null));
         }
-        Err(Failed {
+        Err(FailedCall {
             again: matches!(status, 408 | 429 | 500..=599),
             unsent: false,
             pause,
@@ -175,9 +175,9 @@ impl Http {
     /// Tries a call until it succeeds, fails for good, or the time is up.
     fn repeating<T>(
         &self,
-        call: &Call<'_>,
+        call: &ApiCall<'_>,
         deadline: Instant,
-        finish: impl Fn(Response) -> std::result::Result<T, Failed>,
+        finish: impl Fn(Response) -> std::result::Result<T, FailedCall>,
     ) -> Result<T> {
         let url = self.url(&call.path, &call.query)?;
         let mut tried = 0;
@@ -192,12 +192,12 @@ impl Http {
                 return Err(uncertain(failed, call));
             }
             let pause = match failed.pause {
-                Some(asked) if asked > LONGEST_PAUSE => {
-                    let seconds = asked.as_secs();
+                Some(requested) if requested > LONGEST_PAUSE => {
+                    let seconds = requested.as_secs();
                     return Err(failed.error.hint(format!("it asks to wait; try again in {seconds} s")));
                 }
                 // The jitter keeps clients that were refused together from coming back together.
-                Some(asked) => asked + Duration::from_millis(fastrand::u64(0..250)),
+                Some(requested) => requested + Duration::from_millis(fastrand::u64(0..250)),
                 None => Duration::from_millis(fastrand::u64(100..200) << tried),
             };
             let until = Instant::now() + pause;
@@ -215,8 +215,8 @@ impl Http {
         }
     }
 
-    fn once(&self, call: &Call<'_>, url: &Url, deadline: Instant) -> std::result::Result<Response, Failed> {
-        let client = self.client().map_err(Failed::forever)?;
+    fn once(&self, call: &ApiCall<'_>, url: &Url, deadline: Instant) -> std::result::Result<Response, FailedCall> {
+        let client = self.client().map_err(FailedCall::forever)?;
         let mut request = match call.method {
             Method::Get => client.get(url.clone()),
             Method::Post => client.post(url.clone()),
@@ -227,7 +227,7 @@ impl Http {
         .timeout(deadline.saturating_duration_since(Instant::now()))
         .header(ACCEPT, "application/json");
         if let Some(token) = &self.token {
-            request = request.header(AUTHORIZATION, bearer(token).map_err(Failed::forever)?);
+            request = request.header(AUTHORIZATION, bearer(token).map_err(FailedCall::forever)?);
         }
         if let Some(body) = &call.body {
             request = request.json(body);
@@ -236,12 +236,12 @@ impl Http {
         let status = response.status().as_u16();
         match status {
             200..=299 => Ok(response),
-            300..=399 => Err(Failed::forever(redirected(url, &response))),
+            300..=399 => Err(FailedCall::forever(redirected(url, &response))),
             _ => {
                 let pause = retry_after(response.headers());
                 // With 429 nothing was done; a server that failed may have done it.
                 let body = self.whole(response, deadline)?;
-                Err(Failed {
+                Err(FailedCall {
                     again: matches!(status, 429 | 502..=504),
                     unsent: status == 429,
                     pause,
@@ -252,39 +252,42 @@ impl Http {
     }
 
     fn refused(&self, status: u16, body: &[u8], about: &CallSubject<'_>) -> Error {
-        api_error::of(status, body, about, &self.shown(), self.token.as_ref())
+        api_error::of(status, body, about, &self.display_url(), self.token.as_ref())
     }
 
     /// The bytes of an answer, unless it is too large or too slow.
-    fn whole(&self, response: Response, deadline: Instant) -> std::result::Result<Vec<u8>, Failed> {
+    fn whole(&self, response: Response, deadline: Instant) -> std::result::Result<Vec<u8>, FailedCall> {
         let mut body = Vec::new();
         let mut reader = response.take(WHOLE + 1);
         let mut piece = vec![0; 64 << 10];
         loop {
             if Instant::now() >= deadline {
-                return Err(Failed::forever(self.late()));
+                return Err(FailedCall::forever(self.late()));
             }
             match reader.read(&mut piece) {
                 Ok(0) => return Ok(body),
                 Ok(read) => body.extend_from_slice(&piece[..read]),
                 Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
-                    return Err(Failed::forever(self.late()));
+                    return Err(FailedCall::forever(self.late()));
                 }
                 Err(_) => {
-                    return Err(Failed {
+                    return Err(FailedCall {
                         again: true,
                         unsent: false,
                         pause: None,
-                        error: Error::new(Code::Unavailable, format!("{} broke off its answer", self.shown()))
-                            .hint("try again in a moment"),
+                        error: Error::new(
+                            Code::Unavailable,
+                            format!("{} broke off its answer", self.display_url()),
+                        )
+                        .hint("try again in a moment"),
                     });
                 }
             }
             if body.len() as u64 > WHOLE {
-                return Err(Failed::forever(
+                return Err(FailedCall::forever(
                     Error::new(
                         Code::Unavailable,
-                        format!("{} sent an answer of more than {} MB", self.shown(), WHOLE >> 20),
+                        format!("{} sent an answer of more than {} MB", self.display_url(), WHOLE >> 20),
                     )
                     .hint("is the address right? torso context list shows it"),
                 ));
@@ -297,19 +300,19 @@ impl Http {
             Code::Timeout,
             format!(
                 "{} did not answer within {} s",
-                self.shown(),
+                self.display_url(),
                 self.patience.call.as_secs_f32()
             ),
         )
         .hint("try again in a moment")
     }
 
-    fn failed(&self, url: &Url, error: reqwest::Error) -> Failed {
-        let host = shown(url);
+    fn failed(&self, url: &Url, error: reqwest::Error) -> FailedCall {
+        let host = display_url(url);
         if error.is_connect() {
             let cause = innermost(&error);
             let usual = "is the server running, and is the address right? torso context list shows it";
-            return Failed {
+            return FailedCall {
                 // A server that was silent for that long will not be there in a second either.
                 again: !error.is_timeout() && !cause.contains("certificate"),
                 unsent: true,
@@ -320,9 +323,9 @@ impl Http {
             };
         }
         if error.is_timeout() {
-            return Failed::forever(self.late());
+            return FailedCall::forever(self.late());
         }
-        Failed {
+        FailedCall {
             again: true,
             unsent: false,
             pause: None,
@@ -334,7 +337,7 @@ impl Http {
 }
 
 /// A failed call.
-pub(super) struct Failed {
+pub(super) struct FailedCall {
     pub error: Error,
     /// Whether it may succeed when it is sent again.
     pub again: bool,
@@ -344,7 +347,7 @@ pub(super) struct Failed {
     pub pause: Option<Duration>,
 }
 
-impl Failed {
+impl FailedCall {
     /// A failure that may be over in a moment.
     pub fn for_now(error: Error) -> Self {
         Self {
@@ -363,14 +366,14 @@ impl Failed {
     }
 }
 
-impl From<Failed> for Error {
-    fn from(failed: Failed) -> Self {
+impl From<FailedCall> for Error {
+    fn from(failed: FailedCall) -> Self {
         failed.error
     }
 }
 
 /// The error of a call, with a hint where the call may have taken effect although its answer was lost.
-fn uncertain(failed: Failed, call: &Call<'_>) -> Error {
+fn uncertain(failed: FailedCall, call: &ApiCall<'_>) -> Error {
     let lost = matches!(failed.error.code(), Code::Unavailable | Code::Timeout) && !failed.unsent;
     if lost && call.method != Method::Get {
         return failed.error.hint("it may have been done: check before you try again");
@@ -421,26 +424,26 @@ fn redirected(url: &Url, response: &Response) -> Error {
         match &to {
             Some(to) => format!(
                 "{} redirects to {}; torso does not follow redirects",
-                shown(url),
-                shown(to)
+                display_url(url),
+                display_url(to)
             ),
             None => format!(
                 "{} redirects to another address; torso does not follow redirects",
-                shown(url)
+                display_url(url)
             ),
         },
     );
     match to {
         Some(to) => error.hint(format!(
             "if that is the server, use its address: torso context add NAME --url {}",
-            shown(&to)
+            display_url(&to)
         )),
         None => error.hint("is the address right? torso context list shows it"),
     }
 }
 
 /// An address without its path, query and credentials, which may be secret.
-pub(super) fn shown(url: &Url) -> String {
+pub(super) fn display_url(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
     format!("{}://{host}{port}", url.scheme())
@@ -461,8 +464,8 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 mod tests {
     use super::*;
 
-    fn http(base: &str) -> Http {
-        Http::new(Url::parse(base).unwrap(), None, Patience::USUAL)
+    fn http(base: &str) -> ApiTransport {
+        ApiTransport::new(Url::parse(base).unwrap(), None, RetryPolicy::USUAL)
     }
 
     #[test]
@@ -490,13 +493,13 @@ mod tests {
 
     #[test]
     fn waits_are_seconds_or_dates() {
-        let asked = |text: &str| {
+        let requested = |text: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(RETRY_AFTER, text.parse().unwrap());
             retry_after(&headers)
         };
-        assert_eq!(asked("3"), Some(Duration::from_secs(3)));
-        assert_eq!(asked("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
-        assert_eq!(asked("soon"), None);
+        assert_eq!(requested("3"), Some(Duration::from_secs(3)));
+        assert_eq!(requested("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(requested("soon"), None);
     }
 }

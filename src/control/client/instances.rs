@@ -1,7 +1,7 @@
 //! Instances of a database: its primary and its replicas.
 
 use super::api_error::CallSubject;
-use super::call::Call;
+use super::call::ApiCall;
 use super::{Client, about_database, wire};
 use crate::control::names::{DatabaseName, LocationCode};
 use crate::control::types::{Connection, Database, Instance, Role, Synced};
@@ -11,7 +11,7 @@ use serde_json::json;
 
 impl InstanceOperations for Client {
     fn list_instances(&self, name: &DatabaseName) -> Result<Vec<Instance>> {
-        let call = Call::get(self.scoped(&routes::instances(name)), about_database(name));
+        let call = ApiCall::get(self.scoped(&routes::instances(name)), about_database(name));
         let mut instances: Vec<Instance> = wire::list(self.http.ask(&call)?, "instances")?
             .into_iter()
             .map(wire::instance)
@@ -24,7 +24,7 @@ impl InstanceOperations for Client {
     }
 
     fn add_instance(&self, name: &DatabaseName, location: &LocationCode) -> Result<Instance> {
-        let call = Call::post(
+        let call = ApiCall::post(
             self.scoped(&routes::instances(name)),
             about_database(name).only_here("replicate a single database; torso group locations add replicates a group"),
         )
@@ -34,7 +34,7 @@ impl InstanceOperations for Client {
     }
 
     fn remove_instance(&self, name: &DatabaseName, location: &LocationCode) -> Result<()> {
-        let call = Call::delete(
+        let call = ApiCall::delete(
             self.scoped(&routes::instance(name, location)),
             about_instance(name, location),
         );
@@ -42,7 +42,7 @@ impl InstanceOperations for Client {
     }
 
     fn sync_database(&self, name: &DatabaseName, location: Option<&LocationCode>) -> Result<Vec<Synced>> {
-        let mut call = Call::post(
+        let mut call = ApiCall::post(
             self.scoped(&routes::database_sync(name)),
             about_database(name).only_here("sync replicas on request: it does so by itself"),
         )
@@ -54,7 +54,7 @@ impl InstanceOperations for Client {
     }
 
     fn promote_instance(&self, name: &DatabaseName, location: &LocationCode) -> Result<Database> {
-        let call = Call::post(
+        let call = ApiCall::post(
             self.scoped(&routes::instance_promote(name, location)),
             about_instance(name, location).only_here("change the primary of a database"),
         )

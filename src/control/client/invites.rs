@@ -1,7 +1,7 @@
 //! Invitations to become a member of an organization.
 
 use super::api_error::CallSubject;
-use super::call::Call;
+use super::call::ApiCall;
 use super::{Client, about_organization, wire};
 use crate::control::accounts::{Invite, MemberRole, User};
 use crate::control::names::{OrganizationSlug, Username};
@@ -12,12 +12,15 @@ use serde_json::{Value, json};
 
 impl InviteOperations for Client {
     fn list_invites(&self, of: &OrganizationSlug) -> Result<Vec<Invite>> {
-        let reply = self.http.ask(&Call::get(routes::invites(of), about_organization(of)))?;
+        let reply = self
+            .http
+            .ask(&ApiCall::get(routes::invites(of), about_organization(of)))?;
         wire::list(reply, "invites")?.into_iter().map(wire::invite).collect()
     }
 
     fn create_invite(&self, of: &OrganizationSlug, email: &str, role: MemberRole) -> Result<Invite> {
-        let call = Call::post(routes::invites(of), about_invite(email)).body(json!({ "email": email, "role": role }));
+        let call =
+            ApiCall::post(routes::invites(of), about_invite(email)).body(json!({ "email": email, "role": role }));
         wire::invite(wire::within(self.http.ask(&call)?, "invited"))
     }
 
@@ -29,7 +32,7 @@ impl InviteOperations for Client {
             );
         }
         let path = format!("{}/{}", routes::invites(of), segment(email));
-        self.http.ask(&Call::delete(path, about_invite(email))).map(drop)
+        self.http.ask(&ApiCall::delete(path, about_invite(email))).map(drop)
     }
 }
 
@@ -60,7 +63,7 @@ impl Client {
     /// part of [`Accounts`], which are somebody's already.
     pub fn accept_invite(&self, invitation: &Secret, username: &Username) -> Result<(User, Secret)> {
         let about = CallSubject::new(format!("user {username}"), Code::InviteNotFound, Code::UserExists);
-        let call = Call::post(routes::ACCEPT_INVITE, about.only_here("take invitations by themselves"))
+        let call = ApiCall::post(routes::ACCEPT_INVITE, about.only_here("take invitations by themselves"))
             .body(json!({ "invitation": invitation.expose(), "username": username }));
         let mut reply = self.http.ask(&call)?;
         let token = match reply["token"].take() {

@@ -1,6 +1,6 @@
 //! How far away a server is.
 
-use super::http::{build, shown};
+use super::http::{build, display_url};
 use crate::error::{Code, Error, Result};
 use crate::net::innermost;
 use reqwest::blocking::Response;
@@ -26,7 +26,8 @@ pub(super) fn latency(url: &Url) -> Result<Duration> {
             .and_then(Response::bytes);
         if let Err(error) = answer {
             return Err(
-                Error::new(Code::Unavailable, format!("{} does not answer", shown(url))).caused_by(innermost(&error))
+                Error::new(Code::Unavailable, format!("{} does not answer", display_url(url)))
+                    .caused_by(innermost(&error)),
             );
         }
         if probe > 0 {

@@ -1,7 +1,7 @@
 //! Locations: where databases can be.
 
 use super::api_error::CallSubject;
-use super::call::Call;
+use super::call::ApiCall;
 use super::{Client, about, wire};
 use crate::control::names::LocationCode;
 use crate::control::types::{Location, NewLocation};
@@ -11,7 +11,9 @@ use std::collections::BTreeMap;
 
 impl LocationOperations for Client {
     fn list_locations(&self) -> Result<Vec<Location>> {
-        let mut reply = self.http.ask(&Call::get(routes::LOCATIONS, about("the locations")))?;
+        let mut reply = self
+            .http
+            .ask(&ApiCall::get(routes::LOCATIONS, about("the locations")))?;
         let used = self.locations_in_use()?;
         if let Some(details) = reply.get_mut("details") {
             let mut known: Vec<Location> = wire::read(details.take(), "a location")?;
@@ -21,8 +23,9 @@ impl LocationOperations for Client {
             }
             return Ok(known);
         }
-        let told: BTreeMap<LocationCode, String> = wire::read(wire::within(reply, "locations"), "the locations")?;
-        Ok(told
+        let descriptions: BTreeMap<LocationCode, String> =
+            wire::read(wire::within(reply, "locations"), "the locations")?;
+        Ok(descriptions
             .into_iter()
             .map(|(code, description)| {
                 let in_use = used.contains(&code);
@@ -39,7 +42,7 @@ impl LocationOperations for Client {
             Some(location) => Ok(location),
             None => Err(self
                 .http
-                .ask(&Call::get(routes::location(code), about_location(code)))
+                .ask(&ApiCall::get(routes::location(code), about_location(code)))
                 .err()
                 .filter(|error| error.code() == Code::LocationNotFound)
                 .unwrap_or_else(|| {

@@ -1,6 +1,6 @@
 //! The plane itself: files on their way to it, and its health.
 
-use super::call::Call;
+use super::call::ApiCall;
 use super::{Client, about, wire};
 use crate::control::routes::{self, Method};
 use crate::control::types::{Finding, Severity};
@@ -14,7 +14,7 @@ impl MaintenanceOperations for Client {
 
     fn check(&self, fix: bool) -> Result<Vec<Finding>> {
         let method = if fix { Method::Post } else { Method::Get };
-        let call = Call::new(
+        let call = ApiCall::new(
             method,
             self.scoped(routes::CHECK),
             about("the server's health").only_here("examine itself"),
@@ -24,7 +24,7 @@ impl MaintenanceOperations for Client {
             Ok(reply) => wire::read(wire::within(reply, "findings"), "a finding"),
             // All that can be found out about such a server is that it answers and knows the token.
             Err(error) if super::is_unsupported(&error) => {
-                self.http.ask(&Call::get(routes::VALIDATE, about("the token")))?;
+                self.http.ask(&ApiCall::get(routes::VALIDATE, about("the token")))?;
                 Ok(vec![Finding {
                     code: "server".to_owned(),
                     severity: Severity::Ok,

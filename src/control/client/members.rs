@@ -1,7 +1,7 @@
 //! Members of organizations.
 
 use super::api_error::CallSubject;
-use super::call::Call;
+use super::call::ApiCall;
 use super::{Client, about_organization, wire};
 use crate::control::MemberOperations;
 use crate::control::accounts::{EndedAccess, Member, MemberRole};
@@ -12,19 +12,22 @@ use serde_json::json;
 
 impl MemberOperations for Client {
     fn list_members(&self, of: &OrganizationSlug) -> Result<Vec<Member>> {
-        let reply = self.http.ask(&Call::get(routes::members(of), about_organization(of)))?;
+        let reply = self
+            .http
+            .ask(&ApiCall::get(routes::members(of), about_organization(of)))?;
         wire::list(reply, "members")?.into_iter().map(wire::member).collect()
     }
 
     fn get_member(&self, of: &OrganizationSlug, user: &Username) -> Result<Member> {
         let reply = self
             .http
-            .ask(&Call::get(routes::member(of, user), about_member(user)))?;
+            .ask(&ApiCall::get(routes::member(of, user), about_member(user)))?;
         wire::member(wire::within(reply, "member"))
     }
 
     fn add_member(&self, of: &OrganizationSlug, user: &Username, role: MemberRole) -> Result<Member> {
-        let call = Call::post(routes::members(of), about_member(user)).body(json!({ "username": user, "role": role }));
+        let call =
+            ApiCall::post(routes::members(of), about_member(user)).body(json!({ "username": user, "role": role }));
         self.http.ask(&call)?;
         Ok(Member {
             username: user.clone(),
@@ -34,7 +37,8 @@ impl MemberOperations for Client {
     }
 
     fn update_member(&self, of: &OrganizationSlug, user: &Username, role: MemberRole) -> Result<Member> {
-        let call = Call::new(Method::Patch, routes::member(of, user), about_member(user)).body(json!({ "role": role }));
+        let call =
+            ApiCall::new(Method::Patch, routes::member(of, user), about_member(user)).body(json!({ "role": role }));
         let member = wire::within(self.http.ask(&call)?, "member");
         if member.is_object() {
             wire::member(member)
@@ -44,7 +48,7 @@ impl MemberOperations for Client {
     }
 
     fn remove_member(&self, of: &OrganizationSlug, user: &Username, keep_tokens: bool) -> Result<EndedAccess> {
-        let mut call = Call::delete(routes::member(of, user), about_member(user));
+        let mut call = ApiCall::delete(routes::member(of, user), about_member(user));
         if keep_tokens {
             call = call.query("keep_tokens", true);
         }

@@ -28,7 +28,7 @@ mod upload;
 mod usage;
 mod wire;
 
-pub use call::Patience;
+pub use call::RetryPolicy;
 pub use export::Exported;
 
 use super::names::{DatabaseName, GroupName, OrganizationSlug};
@@ -37,8 +37,8 @@ use super::tokens::Authorization;
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
 use api_error::CallSubject;
-use call::Call;
-use http::Http;
+use call::ApiCall;
+use http::ApiTransport;
 use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -48,7 +48,7 @@ use url::Url;
 
 /// A server, asked by one user about one organization.
 pub struct Client {
-    http: Http,
+    http: ApiTransport,
     /// None: the personal organization of the token's user.
     organization: Option<OrganizationSlug>,
     /// See [`Client::take_skipped`].
@@ -65,9 +65,14 @@ pub const TURSO_CLOUD: &str = "https://api.turso.tech";
 impl Client {
     /// Sends nothing yet.
     #[must_use]
-    pub fn new(base: Url, token: Option<Secret>, organization: Option<OrganizationSlug>, patience: Patience) -> Self {
+    pub fn new(
+        base: Url,
+        token: Option<Secret>,
+        organization: Option<OrganizationSlug>,
+        patience: RetryPolicy,
+    ) -> Self {
         Self {
-            http: Http::new(base, token, patience),
+            http: ApiTransport::new(base, token, patience),
             organization,
             skipped: RefCell::default(),
             minted: RefCell::default(),
@@ -116,12 +121,12 @@ impl Client {
     fn all<T>(&self, items: Vec<Value>, noun: &str, name: &str, read: impl Fn(Value) -> Result<T>) -> Result<Vec<T>> {
         let mut all = Vec::with_capacity(items.len());
         for item in items {
-            let told = item[name].as_str().unwrap_or_default().to_owned();
+            let label = item[name].as_str().unwrap_or_default().to_owned();
             match read(item) {
                 Ok(item) => all.push(item),
-                Err(error) if told.is_empty() => return Err(error),
+                Err(error) if label.is_empty() => return Err(error),
                 Err(_) => {
-                    let sentence = format!("left out the {noun} {told:?}: torso cannot work with it");
+                    let sentence = format!("left out the {noun} {label:?}: torso cannot work with it");
                     let mut skipped = self.skipped.borrow_mut();
                     // The same list may be asked for more than once in a command.
                     if !skipped.contains(&sentence) {
@@ -136,7 +141,7 @@ impl Client {
     /// The server's address, for messages.
     #[must_use]
     pub fn address(&self) -> String {
-        self.http.shown()
+        self.http.display_url()
     }
 
     #[must_use]
@@ -164,7 +169,7 @@ impl Client {
             }
         };
         let about = CallSubject::new(format!("{} {path}", method.name()), Code::PathNotFound, Code::Conflict);
-        let mut call = Call::new(method, path, about);
+        let mut call = ApiCall::new(method, path, about);
         call.body = body;
         self.http.fetch(&call)
     }

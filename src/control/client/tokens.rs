@@ -1,7 +1,7 @@
 //! Database tokens on a server: those that users make, and those that commands make for themselves.
 
 use super::api_error::CallSubject;
-use super::call::Call;
+use super::call::ApiCall;
 use super::{Client, about_database, about_group, wire};
 use crate::control::names::{DatabaseName, GroupName, TokenId};
 use crate::control::tokens::{Authorization, DatabaseToken, Expiration, Minted, NewToken, OWN_LABEL, OWN_LIFE};
@@ -78,7 +78,7 @@ impl Client {
 
     /// Makes a token. Here and below, `of` is the path of the database or group that tokens open.
     pub(super) fn mint(&self, of: &str, new: &NewToken, about: CallSubject<'_>) -> Result<Minted> {
-        let mut call = Call::post(self.scoped(&routes::tokens(of)), about)
+        let mut call = ApiCall::post(self.scoped(&routes::tokens(of)), about)
             .query("expiration", wire::expiration(new.expiration))
             .query(
                 "authorization",
@@ -95,7 +95,7 @@ impl Client {
     }
 
     pub(super) fn tokens_of(&self, of: &str, about: CallSubject<'_>) -> Result<Vec<DatabaseToken>> {
-        let call = Call::get(
+        let call = ApiCall::get(
             self.scoped(&routes::tokens(of)),
             about.only_here("list tokens of databases"),
         );
@@ -107,7 +107,7 @@ impl Client {
 
     pub(super) fn revoke(&self, of: &str, id: &str, about: CallSubject<'_>) -> Result<DatabaseToken> {
         let id: TokenId = id.parse()?;
-        let call = Call::delete(
+        let call = ApiCall::delete(
             self.scoped(&routes::token(of, &id)),
             about.only_here("end single tokens of databases"),
         );
@@ -115,7 +115,7 @@ impl Client {
     }
 
     pub(super) fn rotate(&self, of: &str, grace: Duration, about: CallSubject<'_>) -> Result<()> {
-        let mut call = Call::post(self.scoped(&routes::rotate(of)), about);
+        let mut call = ApiCall::post(self.scoped(&routes::rotate(of)), about);
         if !grace.is_zero() {
             call = call.query("grace", format!("{}s", grace.as_secs()));
         }

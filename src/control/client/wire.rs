@@ -105,11 +105,11 @@ fn fill(members: &mut Map<String, Value>, key: &str, value: Value) {
 
 /// Makes a time of what may be a date only, in UTC, and takes out what is no time at all.
 fn mend_time(members: &mut Map<String, Value>, key: &str) {
-    let told = text(members, key);
-    if told.parse::<Timestamp>().is_ok() {
+    let value = text(members, key);
+    if value.parse::<Timestamp>().is_ok() {
         return;
     }
-    let mended = told
+    let mended = value
         .parse::<jiff::civil::DateTime>()
         .ok()
         .and_then(|time| jiff::tz::TimeZone::UTC.to_timestamp(time).ok());

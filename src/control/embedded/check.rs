@@ -4,7 +4,7 @@
 
 use super::catalog::databases::DatabaseRow;
 use super::lock::Lock;
-use super::view::View;
+use super::view::CatalogView;
 use super::{Embedded, catalog, staging};
 use crate::control::names::{DatabaseId, LocationCode};
 use crate::control::types::{Finding, Severity};
@@ -125,22 +125,22 @@ fn private(path: &Path, mode: u32, refused: u32, check: &mut Check) -> Result<()
     let Some(open) = disk::mode(&metadata).filter(|mode| mode & refused != 0) else {
         return Ok(());
     };
-    let told = format!("{} has mode {open:03o}, so others can get at it", path.display());
+    let message = format!("{} has mode {open:03o}, so others can get at it", path.display());
     if check.fix {
         disk::set_mode(path, mode)?;
-        check.mended("file_mode", format!("{told}; now it has {mode:03o}"));
+        check.mended("file_mode", format!("{message}; now it has {mode:03o}"));
     } else {
         check.add(
             Severity::Warning,
             "file_mode",
-            told,
+            message,
             Some(format!("chmod {mode:o} {}", path.display())),
         );
     }
     Ok(())
 }
 
-fn everything(view: &View<'_>, check: &mut Check) -> Result<()> {
+fn everything(view: &CatalogView<'_>, check: &mut Check) -> Result<()> {
     let faults = view.catalog.integrity()?;
     if faults.is_empty() {
         check.add(
@@ -163,13 +163,13 @@ fn everything(view: &View<'_>, check: &mut Check) -> Result<()> {
         database(view, row, check)?;
     }
     work(view, &rows, check)?;
-    strays(view, &rows, check)?;
+    orphans(view, &rows, check)?;
     leftovers(view, check)
 }
 
 /// Checks one database's instances: do they exist, are they private, are they fresh?
-fn database(view: &View<'_>, row: &DatabaseRow, check: &mut Check) -> Result<()> {
-    let Some(primary) = look(view, row, &row.primary, check) else {
+fn database(view: &CatalogView<'_>, row: &DatabaseRow, check: &mut Check) -> Result<()> {
+    let Some(primary) = inspect(view, row, &row.primary, check) else {
         return Ok(());
     };
     let name = &row.name;
@@ -210,12 +210,12 @@ fn database(view: &View<'_>, row: &DatabaseRow, check: &mut Check) -> Result<()>
     link(view, row, check);
     let mut stale = Vec::new();
     for location in view.want(row)?.replicas {
-        let Some(replica) = look(view, row, &location, check) else {
+        let Some(replica) = inspect(view, row, &location, check) else {
             continue;
         };
         let state = match (replica.map(|running| running.role), &primary) {
             (None, _) => Some(("missing_replica", "is missing")),
-            (Some(Role::Replica { altered: true, .. } | Role::Primary | Role::Rising), _) => {
+            (Some(Role::Replica { altered: true, .. } | Role::Primary | Role::Promoting), _) => {
                 Some(("altered_replica", "was changed by something other than torso"))
             }
             (Some(Role::Replica { position, of, .. }), Some(primary))
@@ -249,7 +249,7 @@ fn database(view: &View<'_>, row: &DatabaseRow, check: &mut Check) -> Result<()>
 }
 
 /// Checks that the database's URL leads to its primary.
-fn link(view: &View<'_>, row: &DatabaseRow, check: &mut Check) {
+fn link(view: &CatalogView<'_>, row: &DatabaseRow, check: &mut Check) {
     let engine = &view.plane.engine;
     let site = view.site(&row.primary, row);
     if engine.is_linked(&site) {
@@ -275,7 +275,7 @@ fn link(view: &View<'_>, row: &DatabaseRow, check: &mut Check) {
     }
 }
 
-fn damaged(view: &View<'_>, row: &DatabaseRow, damage: &Damage, check: &mut Check) -> Result<()> {
+fn damaged(view: &CatalogView<'_>, row: &DatabaseRow, damage: &Damage, check: &mut Check) -> Result<()> {
     let path = view.plane.engine.path(&view.site(&row.primary, row));
     let message = format!(
         "the primary of {} in {} is not served, because its file {} {}",
@@ -300,7 +300,7 @@ fn damaged(view: &View<'_>, row: &DatabaseRow, damage: &Damage, check: &mut Chec
 }
 
 /// What can be done about a primary without a file: `first`, or what a replica has, or nothing.
-fn way_back(view: &View<'_>, row: &DatabaseRow, first: &str) -> Result<String> {
+fn way_back(view: &CatalogView<'_>, row: &DatabaseRow, first: &str) -> Result<String> {
     let name = &row.name;
     let again = format!("torso db destroy {name}");
     Ok(match view.want(row)?.replicas.first() {
@@ -313,7 +313,7 @@ fn way_back(view: &View<'_>, row: &DatabaseRow, first: &str) -> Result<String> {
 }
 
 /// Syncs a database's replicas; the caller holds the lock.
-fn refresh(view: &View<'_>, row: &DatabaseRow) -> Option<Error> {
+fn refresh(view: &CatalogView<'_>, row: &DatabaseRow) -> Option<Error> {
     match super::reconcile::reconcile(view, &row.id, None) {
         Ok(report) => report.failures.into_iter().next().map(|(_, error)| error),
         Err(error) => Some(error),
@@ -321,7 +321,12 @@ fn refresh(view: &View<'_>, row: &DatabaseRow) -> Option<Error> {
 }
 
 /// What is at a location, if that can be found out. Reports a location that is away, and files that others can read.
-fn look(view: &View<'_>, row: &DatabaseRow, location: &LocationCode, check: &mut Check) -> Option<Option<Running>> {
+fn inspect(
+    view: &CatalogView<'_>,
+    row: &DatabaseRow,
+    location: &LocationCode,
+    check: &mut Check,
+) -> Option<Option<Running>> {
     match view.plane.engine.running(&view.site(location, row)) {
         Ok(mut running) => {
             if let Some(running) = &mut running
@@ -352,7 +357,7 @@ fn look(view: &View<'_>, row: &DatabaseRow, location: &LocationCode, check: &mut
 }
 
 /// Checks for pending work: opening the catalog has already tried to do it.
-fn work(view: &View<'_>, rows: &[DatabaseRow], check: &mut Check) -> Result<()> {
+fn work(view: &CatalogView<'_>, rows: &[DatabaseRow], check: &mut Check) -> Result<()> {
     let names: BTreeMap<_, _> = rows.iter().map(|row| (&row.id, &row.name)).collect();
     for (id, location) in view.catalog.all_doomed()? {
         let what = names.get(&id).map_or_else(
@@ -382,7 +387,7 @@ fn work(view: &View<'_>, rows: &[DatabaseRow], check: &mut Check) -> Result<()> 
 }
 
 /// Looks for unknown files in every directory of a location.
-fn strays(view: &View<'_>, rows: &[DatabaseRow], check: &mut Check) -> Result<()> {
+fn orphans(view: &CatalogView<'_>, rows: &[DatabaseRow], check: &mut Check) -> Result<()> {
     let mut expected: BTreeMap<LocationCode, BTreeSet<DatabaseId>> = BTreeMap::new();
     for row in rows {
         let want = view.want(row)?;
@@ -400,9 +405,9 @@ fn strays(view: &View<'_>, rows: &[DatabaseRow], check: &mut Check) -> Result<()
         .map(|(dir, code)| (dir, code.and_then(|code| expected.remove(&code)).unwrap_or_default()));
     for (dir, here) in instances.chain([(links, everywhere)]) {
         let known = |id: &str| id.parse().is_ok_and(|id: DatabaseId| here.contains(&id));
-        for stray in view.plane.engine.strays(&dir, &known)? {
-            let path = stray.path.display();
-            if stray.kept_aside {
+        for orphan in view.plane.engine.orphans(&dir, &known)? {
+            let path = orphan.path.display();
+            if orphan.kept_aside {
                 let message = format!("{path} was kept because it had been changed behind torso's back");
                 let fix = format!("look at it with torso db shell {path}, then delete it");
                 check.add(Severity::Warning, "diverged_file", message, Some(fix));
@@ -417,7 +422,7 @@ fn strays(view: &View<'_>, rows: &[DatabaseRow], check: &mut Check) -> Result<()
 }
 
 /// The directories where instances can be, each with its location.
-fn directories(view: &View<'_>) -> BTreeMap<PathBuf, Option<LocationCode>> {
+fn directories(view: &CatalogView<'_>) -> BTreeMap<PathBuf, Option<LocationCode>> {
     let mut dirs: BTreeMap<PathBuf, Option<LocationCode>> = BTreeMap::new();
     if let Ok(entries) = std::fs::read_dir(view.plane.dir.join("locations")) {
         for entry in entries.flatten() {
@@ -435,7 +440,7 @@ fn directories(view: &View<'_>) -> BTreeMap<PathBuf, Option<LocationCode>> {
 
 /// Looks for files that were under construction when a torso was killed. Only under the catalog's lock is it certain
 /// that nobody is building them now.
-fn leftovers(view: &View<'_>, check: &mut Check) -> Result<()> {
+fn leftovers(view: &CatalogView<'_>, check: &mut Check) -> Result<()> {
     for path in staging::leftovers(view.plane)? {
         leftover(&path, "staging_leftover", staging::remove, check)?;
     }

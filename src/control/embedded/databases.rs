@@ -1,7 +1,7 @@
 //! Databases: creating, listing, renaming, configuring, destroying.
 
 use super::catalog::Catalog;
-use super::catalog::databases::{DatabaseRow, Origin};
+use super::catalog::databases::{DatabaseOrigin, DatabaseRow};
 use super::catalog::locations::GroupRow;
 use super::view::{Change, database_not_found};
 use super::{Embedded, staging};
@@ -217,7 +217,11 @@ fn place(
         block_writes,
         delete_protection: false,
         created_at: Timestamp::now(),
-        origin: Some(if seed.is_some() { Origin::Seed } else { Origin::Empty }),
+        origin: Some(if seed.is_some() {
+            DatabaseOrigin::Seed
+        } else {
+            DatabaseOrigin::Empty
+        }),
         isolated: group.isolation == Isolation::Database,
     };
     if let Some(path) = seed {

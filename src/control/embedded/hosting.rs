@@ -2,7 +2,7 @@
 //! plane: the engine's sites of instances, and snapshots.
 
 use super::catalog::databases::DatabaseRow;
-use super::view::{View, database_not_found};
+use super::view::{CatalogView, database_not_found};
 use super::{Embedded, databases, groups};
 use crate::control::names::{DatabaseId, DatabaseName, GroupName, LocationCode};
 use crate::control::types::{CreateDatabase, Database, Group, NewGroup};
@@ -152,7 +152,7 @@ impl Embedded {
     }
 }
 
-fn placed(view: &View<'_>, row: DatabaseRow) -> Result<Placed> {
+fn placed(view: &CatalogView<'_>, row: DatabaseRow) -> Result<Placed> {
     let primary = (row.primary.clone(), view.site(&row.primary, &row));
     let mut sites = vec![primary];
     for location in view.want(&row)?.replicas {

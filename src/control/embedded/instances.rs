@@ -2,7 +2,7 @@
 
 use super::Embedded;
 use super::catalog::databases::DatabaseRow;
-use super::view::{Change, View, damage_state, database_not_found};
+use super::view::{CatalogView, Change, damage_state, database_not_found};
 use crate::control::InstanceOperations;
 use crate::control::database_url::DatabaseUrl;
 use crate::control::names::{DatabaseId, DatabaseName, LocationCode};
@@ -222,7 +222,7 @@ impl InstanceOperations for Embedded {
     }
 }
 
-fn instances(view: &View<'_>, row: &DatabaseRow) -> Result<Vec<Instance>> {
+fn instances(view: &CatalogView<'_>, row: &DatabaseRow) -> Result<Vec<Instance>> {
     let mut primary = view.plane.engine.running(&view.site(&row.primary, row)).ok().flatten();
     if let Some(running) = &mut primary {
         let damage = view.plane.engine.examine(&view.site(&row.primary, row));
@@ -238,7 +238,7 @@ fn instances(view: &View<'_>, row: &DatabaseRow) -> Result<Vec<Instance>> {
 
 /// Describes one instance: its wanted role, its observed state.
 fn describe(
-    view: &View<'_>,
+    view: &CatalogView<'_>,
     row: &DatabaseRow,
     location: &LocationCode,
     here: Option<&Running>,
@@ -316,7 +316,7 @@ fn instance_id(id: &DatabaseId, location: &LocationCode) -> String {
 }
 
 /// Refuses if no instance of the database is wanted at a location.
-fn wanted_at(view: &View<'_>, row: &DatabaseRow, location: &LocationCode) -> Result<()> {
+fn wanted_at(view: &CatalogView<'_>, row: &DatabaseRow, location: &LocationCode) -> Result<()> {
     view.known_location(location)?;
     if row.primary == *location || view.want(row)?.replicas.contains(location) {
         return Ok(());
@@ -339,7 +339,7 @@ pub fn not_removed_yet(name: &DatabaseName, location: &LocationCode, error: Erro
 }
 
 /// Fails if the primary's file is missing or damaged. One that was never made is left to reconcile.
-fn check_primary(view: &View<'_>, row: &DatabaseRow) -> Result<()> {
+fn check_primary(view: &CatalogView<'_>, row: &DatabaseRow) -> Result<()> {
     let site = view.site(&row.primary, row);
     match view.plane.engine.running(&site)? {
         Some(Running {
@@ -350,7 +350,7 @@ fn check_primary(view: &View<'_>, row: &DatabaseRow) -> Result<()> {
     }
 }
 
-fn missing(view: &View<'_>, row: &DatabaseRow) -> Error {
+fn missing(view: &CatalogView<'_>, row: &DatabaseRow) -> Error {
     let url = view.plane.engine.url(&view.site(&row.primary, row));
     Error::new(
         Code::Unavailable,
@@ -411,7 +411,7 @@ pub fn promote_locked(change: &Change<'_>, row: &DatabaseRow, location: &Locatio
 }
 
 /// Whether an instance is in its wanted role, and a replica is up to date.
-fn usable(view: &View<'_>, row: &DatabaseRow, location: &LocationCode) -> Result<bool> {
+fn usable(view: &CatalogView<'_>, row: &DatabaseRow, location: &LocationCode) -> Result<bool> {
     let running = |location| view.plane.engine.running(&view.site(location, row));
     Ok(match running(location)? {
         None => false,

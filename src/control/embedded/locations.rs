@@ -2,7 +2,7 @@
 
 use super::Embedded;
 use super::catalog::locations::LocationRow;
-use super::view::{View, location_not_found};
+use super::view::{CatalogView, location_not_found};
 use crate::control::LocationOperations;
 use crate::control::builtin_locations::{self, BUILTIN_LOCATIONS, LOCAL, LOCAL_DESCRIPTION};
 use crate::control::names::LocationCode;
@@ -155,7 +155,7 @@ fn check_coordinates(new: &NewLocation) -> Result<()> {
 }
 
 /// The directory as an absolute path. Refused if another location, or torso itself, keeps files in it.
-fn usable_dir(plane: &Embedded, view: &View<'_>, dir: &Path) -> Result<PathBuf> {
+fn usable_dir(plane: &Embedded, view: &CatalogView<'_>, dir: &Path) -> Result<PathBuf> {
     let absolute = |path: &Path| {
         std::fs::canonicalize(path)
             .or_else(|_| std::path::absolute(path))

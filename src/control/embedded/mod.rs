@@ -37,7 +37,7 @@ use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use view::{Change, View};
+use view::{CatalogView, Change};
 
 #[cfg(unix)]
 pub use hosting::Placed;
@@ -128,7 +128,7 @@ impl Embedded {
     }
 
     /// The catalog for reading; none if there is none yet. Pending work of killed processes is done first.
-    fn read(&self) -> Result<Option<View<'_>>> {
+    fn read(&self) -> Result<Option<CatalogView<'_>>> {
         self.check_no_server()?;
         let catalog = match self.catalog.get() {
             Some(catalog) => catalog,
@@ -141,7 +141,7 @@ impl Embedded {
             let _lock = Lock::acquire(&self.lock_path())?;
             catalog.migrate()?;
         }
-        let view = View::new(self, catalog)?;
+        let view = CatalogView::new(self, catalog)?;
         // If the lock is held, its holder does that work; if it cannot be taken at all (a read-only disk), reading is
         // still possible.
         if catalog.has_work()?
@@ -167,7 +167,7 @@ impl Embedded {
         };
         catalog.migrate()?;
         catalog.durable()?;
-        let change = Change::new(View::new(self, catalog)?, lock);
+        let change = Change::new(CatalogView::new(self, catalog)?, lock);
         reconcile::resume_pending(&change)?;
         Ok(change)
     }

@@ -7,7 +7,7 @@ use crate::control::types::{CreateDatabase, DatabaseFilter, InstanceState, Seed,
 use crate::control::{
     DatabaseOperations as _, GroupOperations as _, InstanceOperations as _, MaintenanceOperations as _,
 };
-use crate::engine::{Limits, Running, Site, Stray};
+use crate::engine::{DatabaseLimits, Orphan, Running, Site};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -90,7 +90,7 @@ impl Engine for Dying {
     fn start(&self, at: &Site) -> Result<()> {
         self.through(|engine| engine.start(at))
     }
-    fn configure(&self, at: &Site, limits: &Limits) -> Result<()> {
+    fn configure(&self, at: &Site, limits: &DatabaseLimits) -> Result<()> {
         self.through(|engine| engine.configure(at, limits))
     }
     fn create(&self, at: &Site) -> Result<()> {
@@ -114,8 +114,8 @@ impl Engine for Dying {
     fn release(&self, at: &Site) {
         self.engine.release(at);
     }
-    fn hand_over(&self, from: &Site, to: &Site) -> Result<()> {
-        self.through(|engine| engine.hand_over(from, to))
+    fn demote(&self, from: &Site, to: &Site) -> Result<()> {
+        self.through(|engine| engine.demote(from, to))
     }
     fn promote(&self, at: &Site) -> Result<()> {
         self.through(|engine| engine.promote(at))
@@ -126,8 +126,8 @@ impl Engine for Dying {
     fn remove(&self, at: &Site) -> Result<()> {
         self.through(|engine| engine.remove(at))
     }
-    fn strays(&self, dir: &Path, known: &dyn Fn(&str) -> bool) -> Result<Vec<Stray>> {
-        self.engine.strays(dir, known)
+    fn orphans(&self, dir: &Path, known: &dyn Fn(&str) -> bool) -> Result<Vec<Orphan>> {
+        self.engine.orphans(dir, known)
     }
     fn unfinished(&self, dir: &Path) -> Result<Vec<PathBuf>> {
         self.engine.unfinished(dir)

@@ -1,17 +1,17 @@
 //! What the rules of every noun use: the catalog, and the conversion of its rows into the engine's sites and the types
-//! of the API. [`View`] is for reading; [`Change`] is the same with the lock held.
+//! of the API. [`CatalogView`] is for reading; [`Change`] is the same with the lock held.
 
 use super::Embedded;
 use super::catalog::Catalog;
 use super::catalog::databases::DatabaseRow;
 use super::catalog::locations::{GroupRow, LocationRow};
 use super::lock::Lock;
-use super::reconcile::{self, Report, Want};
+use super::reconcile::{self, ReconcileReport, WantedDatabase};
 use crate::control::builtin_locations;
 use crate::control::database_url::DatabaseUrl;
 use crate::control::names::{DatabaseId, DatabaseName, GroupName, LocationCode};
 use crate::control::types::{Database, Group, InstanceState, Isolation};
-use crate::engine::{Damage, Limits, Site};
+use crate::engine::{Damage, DatabaseLimits, Site};
 use crate::error::{Code, Error, Result};
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -21,14 +21,14 @@ use std::sync::atomic::Ordering;
 const LIKENESS: f64 = 0.75;
 
 /// The catalog, and the directories of locations.
-pub struct View<'a> {
+pub struct CatalogView<'a> {
     pub plane: &'a Embedded,
     pub catalog: &'a Catalog,
     /// The locations in the catalog.
     pub locations: BTreeMap<LocationCode, LocationRow>,
 }
 
-impl<'a> View<'a> {
+impl<'a> CatalogView<'a> {
     pub fn new(plane: &'a Embedded, catalog: &'a Catalog) -> Result<Self> {
         let locations = catalog
             .locations()?
@@ -54,11 +54,11 @@ impl<'a> View<'a> {
 
     /// The site of an instance whose database may have left the catalog.
     pub fn remains(&self, location: &LocationCode, id: &DatabaseId) -> Site {
-        let given = self.locations.get(location).and_then(|row| row.dir.clone());
+        let dir = self.locations.get(location).and_then(|row| row.dir.clone());
         Site {
             location: location.as_str().to_owned(),
-            external: given.is_some(),
-            dir: given.unwrap_or_else(|| self.plane.dir.join("locations").join(location.as_str())),
+            external: dir.is_some(),
+            dir: dir.unwrap_or_else(|| self.plane.dir.join("locations").join(location.as_str())),
             pool: None,
             id: id.as_str().to_owned(),
             database: None,
@@ -96,16 +96,16 @@ impl<'a> View<'a> {
     }
 
     /// The wanted state of a database.
-    pub fn want(&self, row: &DatabaseRow) -> Result<Want> {
+    pub fn want(&self, row: &DatabaseRow) -> Result<WantedDatabase> {
         let mut replicas: std::collections::BTreeSet<_> =
             self.catalog.group_locations(&row.group_uuid)?.into_iter().collect();
         replicas.extend(self.catalog.database_locations(&row.id)?);
         replicas.remove(&row.primary);
-        Ok(Want {
+        Ok(WantedDatabase {
             primary: row.primary.clone(),
             replicas,
             origin: row.origin,
-            limits: Limits {
+            limits: DatabaseLimits {
                 max_size: (row.size_limit > 0).then_some(row.size_limit.unsigned_abs()),
                 allow_attach: row.allow_attach,
                 block_reads: row.block_reads,
@@ -171,14 +171,14 @@ fn pool(row: &DatabaseRow) -> String {
     format!("{shared}-{}", row.primary)
 }
 
-/// A [`View`] whose holder may change things.
+/// A [`CatalogView`] whose holder may change things.
 pub struct Change<'a> {
-    view: View<'a>,
+    view: CatalogView<'a>,
     _lock: Lock,
 }
 
 impl<'a> Change<'a> {
-    pub fn new(view: View<'a>, lock: Lock) -> Self {
+    pub fn new(view: CatalogView<'a>, lock: Lock) -> Self {
         Self { view, _lock: lock }
     }
 
@@ -188,19 +188,19 @@ impl<'a> Change<'a> {
     }
 
     /// Reconciles one database after a commit.
-    pub fn reach(&self, id: &DatabaseId) -> Result<Report> {
+    pub fn reach(&self, id: &DatabaseId) -> Result<ReconcileReport> {
         reconcile::reconcile(&self.view, id, None)
     }
 
     /// The same, but leaves all replicas alone except the one at `location`.
-    pub fn reach_at(&self, id: &DatabaseId, location: &LocationCode) -> Result<Report> {
+    pub fn reach_at(&self, id: &DatabaseId, location: &LocationCode) -> Result<ReconcileReport> {
         reconcile::reconcile(&self.view, id, Some(location))
     }
 }
 
 impl<'a> Deref for Change<'a> {
-    type Target = View<'a>;
-    fn deref(&self) -> &View<'a> {
+    type Target = CatalogView<'a>;
+    fn deref(&self) -> &CatalogView<'a> {
         &self.view
     }
 }

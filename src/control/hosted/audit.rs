@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 
 /// What the audit log is to say about a call.
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
+pub(super) struct NewAuditEntry {
     pub code: &'static str,
     pub message: String,
     pub data: serde_json::Value,
@@ -66,7 +66,7 @@ fn not_done(message: &str, error: &Error) -> String {
     format!("{outcome}: {verb} {rest} ({})", error.code().name())
 }
 
-impl Entry {
+impl NewAuditEntry {
     pub fn new(code: &'static str, message: impl Into<String>, data: serde_json::Value) -> Self {
         Self {
             code,
@@ -84,7 +84,7 @@ impl Entry {
 
 impl Shared {
     /// Writes an entry into the audit log of an organization. A failure is ignored: the call itself has taken effect.
-    pub(super) fn note(&self, organization: &str, caller: &Caller, entry: Entry, error: Option<&Error>) {
+    pub(super) fn note(&self, organization: &str, caller: &Caller, entry: NewAuditEntry, error: Option<&Error>) {
         let is_daily = entry.daily && error.is_none();
         let message = match error {
             Some(error) if entry.code != REFUSED => not_done(&entry.message, error),
@@ -144,7 +144,12 @@ impl Shared {
             own.or_else(|| records.organization(session.username.as_str()).ok().flatten())
         };
         if let Some(row) = found {
-            self.note(&row.id, caller, Entry::new(REFUSED, what, json!({})), Some(error));
+            self.note(
+                &row.id,
+                caller,
+                NewAuditEntry::new(REFUSED, what, json!({})),
+                Some(error),
+            );
         }
     }
 }

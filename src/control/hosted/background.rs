@@ -43,7 +43,7 @@ impl BackgroundTask {
     pub fn start(&self, shared: &Arc<Shared>) -> Result<()> {
         let background = &shared.progress.background;
         let shared = Arc::clone(shared);
-        let (tell, told) = mpsc::sync_channel(1);
+        let (wake, wakeups) = mpsc::sync_channel(1);
         let thread = std::thread::Builder::new()
             .name("hosted".to_owned())
             .spawn(move || {
@@ -66,7 +66,7 @@ impl BackgroundTask {
                 loop {
                     let next = looked + LOOK;
                     let next = if left > 0 { next.min(due) } else { next };
-                    match told.recv_timeout(next.saturating_duration_since(Instant::now())) {
+                    match wakeups.recv_timeout(next.saturating_duration_since(Instant::now())) {
                         Ok(()) => {
                             // What has just failed is not tried again at once.
                             if left == 0 {
@@ -110,7 +110,7 @@ impl BackgroundTask {
                 }
             })
             .map_err(|error| Error::io(error, "cannot start a thread"))?;
-        *lock(background) = Some(tell);
+        *lock(background) = Some(wake);
         *lock(&self.thread) = Some(thread);
         Ok(())
     }

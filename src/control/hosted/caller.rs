@@ -17,7 +17,7 @@ const REMEMBERED: usize = 10_000;
 
 /// What a request says about itself, for the audit log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Origin {
+pub struct CallOrigin {
     /// `cli`, `api` or the client's own name.
     pub client: String,
     pub request_id: String,
@@ -26,8 +26,8 @@ pub struct Origin {
 /// A user with a valid token. For one request.
 #[derive(Debug, Clone)]
 pub struct Caller {
-    pub(super) session: Arc<Session>,
-    pub(super) origin: Origin,
+    pub(super) session: Arc<CallerSession>,
+    pub(super) origin: CallOrigin,
     /// Set when the audit log has an entry about the request.
     pub(super) noted: Arc<AtomicBool>,
 }
@@ -50,14 +50,14 @@ impl Caller {
     }
 
     #[must_use]
-    pub fn origin(&self) -> &Origin {
+    pub fn origin(&self) -> &CallOrigin {
         &self.origin
     }
 }
 
 /// A known token and its user.
 #[derive(Debug, Clone)]
-pub(super) struct Session {
+pub(super) struct CallerSession {
     pub user_id: String,
     pub username: Username,
     pub token_id: String,
@@ -69,13 +69,13 @@ pub(super) struct Session {
 }
 
 #[derive(Default)]
-pub(super) struct Sessions {
-    known: RwLock<HashMap<[u8; 32], Arc<Session>>>,
+pub(super) struct CallerSessions {
+    known: RwLock<HashMap<[u8; 32], Arc<CallerSession>>>,
     /// When tokens were last used, not yet stored.
     uses: Mutex<HashMap<String, Timestamp>>,
 }
 
-impl Sessions {
+impl CallerSessions {
     /// Clears the cache. Call it after every committed change of tokens or users.
     pub fn forget(&self) {
         sync::write(&self.known).clear();
@@ -92,7 +92,7 @@ fn invalid() -> Error {
 }
 
 impl Shared {
-    pub(super) fn authenticate(&self, bearer: &str, origin: &Origin) -> Result<Caller> {
+    pub(super) fn authenticate(&self, bearer: &str, origin: &CallOrigin) -> Result<Caller> {
         if bearer.is_empty() {
             return Err(
                 Error::new(Code::Unauthenticated, "no API token was sent").hint("log in first: torso auth login")
@@ -124,7 +124,7 @@ impl Shared {
         })
     }
 
-    fn look_up(&self, key: &[u8; 32]) -> Result<Arc<Session>> {
+    fn look_up(&self, key: &[u8; 32]) -> Result<Arc<CallerSession>> {
         // The lock is held until the session is cached, so that one revoked meanwhile is not cached.
         let records = self.records();
         let row = records.api_token_by_hash(key)?.ok_or_else(invalid)?;
@@ -139,8 +139,8 @@ impl Shared {
     }
 }
 
-fn session(row: ApiTokenRow, username: Username) -> Result<Session> {
-    Ok(Session {
+fn session(row: ApiTokenRow, username: Username) -> Result<CallerSession> {
+    Ok(CallerSession {
         user_id: row.user_id,
         username,
         token_id: row.id,

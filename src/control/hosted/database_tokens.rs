@@ -3,7 +3,7 @@
 
 use super::hostnames::Route;
 use super::secrets::hash;
-use super::store::{DatabaseTokenRow, Records};
+use super::store::{AccountStore, DatabaseTokenRow};
 use crate::control::names::DatabaseId;
 use crate::control::tokens::Authorization;
 use crate::engine::sqld::{self, SqldEngine};
@@ -104,7 +104,7 @@ pub(super) struct TokenAuthority {
 }
 
 impl TokenAuthority {
-    pub fn open(key: JwtKey, records: &Records) -> Result<Self> {
+    pub fn open(key: JwtKey, records: &AccountStore) -> Result<Self> {
         let ended = records
             .revoked_tokens()?
             .into_iter()
@@ -273,7 +273,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let access = TokenAuthority::open(
             open_signing_key(&dir.path().join("key.pem")).unwrap(),
-            &Records::open(&dir.path().join("accounts.db")).unwrap(),
+            &AccountStore::open(&dir.path().join("accounts.db")).unwrap(),
         )
         .unwrap();
         let id = DatabaseId::generate();

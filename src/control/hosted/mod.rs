@@ -39,7 +39,7 @@ mod users;
 pub use crate::engine::confine::Confinement;
 pub use crate::engine::process::{Listener, ProcessLabel, ProcessStatus};
 pub use crate::engine::sqld::{Endpoint, EngineSettings, LONGEST_STATEMENT, SqldEngine};
-pub use caller::{Caller, Origin};
+pub use caller::{CallOrigin, Caller};
 pub use database_tokens::Grant;
 pub use gauges::InstanceGauge;
 pub use hostnames::{Route, label};
@@ -59,9 +59,9 @@ use crate::engine::{Engine, disk};
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
 use crate::sync::lock;
-use audit::{DailyEntries, Entry};
+use audit::{DailyEntries, NewAuditEntry};
 use background::{BackgroundProgress, BackgroundTask};
-use caller::Sessions;
+use caller::CallerSessions;
 use database_tokens::{ClockReading, TokenAuthority};
 use former_labels::FormerLabels;
 use hostnames::Hostnames;
@@ -73,7 +73,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use store::Records;
+use store::AccountStore;
 use transfers::TransferLocks;
 use uploads::Uploads;
 use url::Url;
@@ -84,7 +84,7 @@ use users::{API_TOKEN, prefix};
 const PLAN: &str = "self-hosted";
 
 /// How to open the plane.
-pub struct Options {
+pub struct HostedOptions {
     pub data_dir: PathBuf,
     pub engine: Engines,
     /// The locations to offer, the default one first. None for those of an earlier start, else all.
@@ -123,8 +123,8 @@ struct Shared {
     public: Public,
     /// None for all.
     locations: Option<Vec<LocationCode>>,
-    records: Mutex<Records>,
-    sessions: Sessions,
+    records: Mutex<AccountStore>,
+    sessions: CallerSessions,
     plane_pool: PlanePool,
     hostnames: Hostnames,
     former_labels: FormerLabels,
@@ -146,7 +146,7 @@ struct Shared {
 impl Hosted {
     /// Opens the plane over a data directory. At the first start it makes the owner, with a personal organization, and
     /// returns the owner's API token, which is not stored.
-    pub fn open(options: Options) -> Result<(Self, Option<Secret>)> {
+    pub fn open(options: HostedOptions) -> Result<(Self, Option<Secret>)> {
         let dir = std::path::absolute(&options.data_dir).map_err(|error| {
             Error::io(
                 error,
@@ -158,7 +158,7 @@ impl Hosted {
         disk::private_dir(&dir)?;
         let path = dir.join(SERVER_LOCK);
         let held = own(&dir, &path)?;
-        let records = Records::open(&dir.join("accounts.db"))?;
+        let records = AccountStore::open(&dir.join("accounts.db"))?;
         let is_copy = is_copy(&records, &dir)?;
         let locations = allowed_locations(&records, options.locations)?;
         let former_labels = FormerLabels::new(records.former_labels(Timestamp::now())?);
@@ -172,7 +172,7 @@ impl Hosted {
             public: options.public,
             locations,
             records: Mutex::new(records),
-            sessions: Sessions::default(),
+            sessions: CallerSessions::default(),
             hostnames: Hostnames::default(),
             former_labels,
             token_authority,
@@ -262,7 +262,7 @@ impl Hosted {
     }
 
     /// Authenticates an API token: from memory, except for the first time.
-    pub fn authenticate(&self, bearer: &str, origin: &Origin) -> Result<Caller> {
+    pub fn authenticate(&self, bearer: &str, origin: &CallOrigin) -> Result<Caller> {
         self.shared.authenticate(bearer, origin)
     }
 
@@ -515,7 +515,7 @@ impl Drop for Hosted {
 }
 
 impl Shared {
-    fn records(&self) -> MutexGuard<'_, Records> {
+    fn records(&self) -> MutexGuard<'_, AccountStore> {
         lock(&self.records)
     }
 
@@ -560,10 +560,10 @@ impl Shared {
         if !error.full_message().contains(&*dir) && error.hint_text().is_none_or(|hint| !hint.contains(&*dir)) {
             return error;
         }
-        let told = Error::new(error.code(), error.full_message().replace(&*dir, "…"));
+        let hidden = Error::new(error.code(), error.full_message().replace(&*dir, "…"));
         match error.hint_text() {
-            Some(hint) => told.hint(hint.replace(&*dir, "…")),
-            None => told,
+            Some(hint) => hidden.hint(hint.replace(&*dir, "…")),
+            None => hidden,
         }
     }
 }

@@ -248,7 +248,7 @@ impl Scopes {
 
 /// The target of an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Target<'a> {
+pub enum PermissionTarget<'a> {
     /// The whole organization.
     Organization,
     /// A group, or a database in it.
@@ -267,7 +267,7 @@ pub struct Rights {
 }
 
 /// Checks that an action is allowed; the error says why it is not.
-pub fn permission(rights: &Rights, action: Action, target: Target<'_>) -> Result<()> {
+pub fn permission(rights: &Rights, action: Action, target: PermissionTarget<'_>) -> Result<()> {
     if rights.role < action.role() {
         if matches!(action, Action::MintToken | Action::MintGroupToken) {
             return Err(reads_only(rights.role, action));
@@ -301,9 +301,9 @@ pub fn permission(rights: &Rights, action: Action, target: Target<'_>) -> Result
         }
     }
     let fits = match (&rights.group, target) {
-        (None, _) | (Some(_), Target::Visible) => true,
-        (Some(own), Target::Group(group)) => own == group,
-        (Some(_), Target::Organization) => false,
+        (None, _) | (Some(_), PermissionTarget::Visible) => true,
+        (Some(own), PermissionTarget::Group(group)) => own == group,
+        (Some(_), PermissionTarget::Organization) => false,
     };
     if fits {
         return Ok(());
@@ -391,13 +391,17 @@ mod tests {
         ];
         for (action, allowed, scopes) in TABLE {
             for (letter, role) in roles {
-                let plain = permission(&rights(role, Scopes::Everything, None), action, Target::Organization);
+                let plain = permission(
+                    &rights(role, Scopes::Everything, None),
+                    action,
+                    PermissionTarget::Organization,
+                );
                 assert_eq!(plain.is_ok(), allowed.contains(letter), "{action:?} as {role}");
                 // A scope gives nothing that the role does not, and only what it is for.
                 let needed: Vec<&str> = scopes.split_ascii_whitespace().collect();
                 for scope in Scope::ALL {
                     let only = Scopes::Only([scope].into());
-                    let limited = permission(&rights(role, only, None), action, Target::Organization);
+                    let limited = permission(&rights(role, only, None), action, PermissionTarget::Organization);
                     let fits = needed == [scope.name()];
                     assert_eq!(
                         limited.is_ok(),
@@ -406,7 +410,7 @@ mod tests {
                     );
                 }
                 let all = Scopes::Only(Scope::ALL.into());
-                let limited = permission(&rights(role, all, None), action, Target::Organization);
+                let limited = permission(&rights(role, all, None), action, PermissionTarget::Organization);
                 assert_eq!(
                     limited.is_ok(),
                     plain.is_ok() && !needed.is_empty(),
@@ -421,9 +425,9 @@ mod tests {
         let (own, other): (GroupName, GroupName) = ("own".parse().unwrap(), "other".parse().unwrap());
         let limited = rights(MemberRole::Owner, Scopes::Everything, Some("own"));
         for action in Action::ALL {
-            assert!(permission(&limited, action, Target::Group(&own)).is_ok());
-            assert!(permission(&limited, action, Target::Visible).is_ok());
-            for target in [Target::Group(&other), Target::Organization] {
+            assert!(permission(&limited, action, PermissionTarget::Group(&own)).is_ok());
+            assert!(permission(&limited, action, PermissionTarget::Visible).is_ok());
+            for target in [PermissionTarget::Group(&other), PermissionTarget::Organization] {
                 let error = permission(&limited, action, target).unwrap_err();
                 assert_eq!(error.code(), Code::Forbidden);
                 assert!(error.hint_text().is_some());

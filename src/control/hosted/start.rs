@@ -2,7 +2,7 @@
 
 use super::Shared;
 use super::organization::locations_in_use;
-use super::store::Records;
+use super::store::AccountStore;
 use crate::control::builtin_locations;
 use crate::control::embedded::lock::Lock;
 use crate::control::names::LocationCode;
@@ -32,7 +32,7 @@ pub(super) fn own(dir: &Path, path: &Path) -> Result<Lock> {
 }
 
 /// Whether a data directory is another one than at the last start: a copy, or moved to another disk. Remembers which it is.
-pub(super) fn is_copy(records: &Records, dir: &Path) -> Result<bool> {
+pub(super) fn is_copy(records: &AccountStore, dir: &Path) -> Result<bool> {
     const SETTING: &str = "directory";
     let metadata = std::fs::metadata(dir).map_err(|error| Error::io(error, format!("cannot use {}", dir.display())))?;
     let now = format!("{}:{}", metadata.dev(), metadata.ino());
@@ -53,11 +53,11 @@ pub(super) fn is_copy(records: &Records, dir: &Path) -> Result<bool> {
 }
 
 /// Refuses unknown locations.
-pub(super) fn known(given: &[LocationCode]) -> Result<()> {
+pub(super) fn known(requested: &[LocationCode]) -> Result<()> {
     let is_unknown = |code: &&LocationCode| {
         builtin_locations::find(code.as_str()).is_none() && code.as_str() != builtin_locations::LOCAL
     };
-    match given.iter().find(is_unknown) {
+    match requested.iter().find(is_unknown) {
         None => Ok(()),
         Some(unknown) => Err(
             Error::new(Code::LocationNotFound, format!("there is no location {unknown}"))
@@ -69,14 +69,14 @@ pub(super) fn known(given: &[LocationCode]) -> Result<()> {
 /// The locations that the server offers: those given, which are remembered for later starts, else those remembered. None is
 /// all.
 pub(super) fn allowed_locations(
-    records: &Records,
-    given: Option<Vec<LocationCode>>,
+    records: &AccountStore,
+    requested: Option<Vec<LocationCode>>,
 ) -> Result<Option<Vec<LocationCode>>> {
     const SETTING: &str = "locations";
-    if let Some(given) = given {
-        let text: Vec<_> = given.iter().map(LocationCode::as_str).collect();
+    if let Some(requested) = requested {
+        let text: Vec<_> = requested.iter().map(LocationCode::as_str).collect();
         records.write(|| records.set(SETTING, &text.join(",")))?;
-        return Ok((!given.is_empty()).then_some(given));
+        return Ok((!requested.is_empty()).then_some(requested));
     }
     let Some(text) = records.setting(SETTING)?.filter(|text| !text.is_empty()) else {
         return Ok(None);
@@ -132,7 +132,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let original = dir.path().join("original");
         std::fs::create_dir(&original).unwrap();
-        let records = Records::open(&original.join("accounts.db")).unwrap();
+        let records = AccountStore::open(&original.join("accounts.db")).unwrap();
         assert!(!is_copy(&records, &original).unwrap());
         assert!(!is_copy(&records, &original).unwrap());
         drop(records);
@@ -142,10 +142,10 @@ mod tests {
             let file = file.unwrap();
             std::fs::copy(file.path(), copy.join(file.file_name())).unwrap();
         }
-        let records = Records::open(&copy.join("accounts.db")).unwrap();
+        let records = AccountStore::open(&copy.join("accounts.db")).unwrap();
         assert!(is_copy(&records, &copy).unwrap());
         assert!(!is_copy(&records, &copy).unwrap());
-        let records = Records::open(&original.join("accounts.db")).unwrap();
+        let records = AccountStore::open(&original.join("accounts.db")).unwrap();
         assert!(!is_copy(&records, &original).unwrap());
     }
 }

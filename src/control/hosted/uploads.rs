@@ -425,10 +425,10 @@ impl Shared {
 
 /// An error that names the upload and not the server's files.
 fn about_upload(error: Error, paths: &[&Path]) -> Error {
-    let told = paths.iter().fold(error.full_message(), |text, path| {
+    let text = paths.iter().fold(error.full_message(), |text, path| {
         text.replace(&*path.to_string_lossy(), "the uploaded file")
     });
-    let new = Error::new(error.code(), told);
+    let new = Error::new(error.code(), text);
     match error.hint_text() {
         Some(hint) => new.hint(hint),
         None if error.code() == Code::InvalidFile => new.hint("upload a sound SQLite file, or a dump in SQL"),

@@ -3,7 +3,7 @@
 
 use super::hostnames::Route;
 use super::organization::OrganizationPlane;
-use super::permission::Target;
+use super::permission::PermissionTarget;
 use super::store::Reading;
 use super::{Engines, Shared};
 use crate::control::accounts::{OrganizationTotals, OrganizationUsage};
@@ -30,7 +30,7 @@ pub(super) struct Traffic {
 
 impl UsageOperations for OrganizationPlane<'_> {
     fn database_usage(&self, name: &DatabaseName, span: Span) -> Result<DatabaseUsage> {
-        self.look_at(name, |plane| {
+        self.read_database(name, |plane| {
             let placed = plane.placement(name)?;
             self.shared.write_usage()?;
             self.shared.read_counters(&placed)?;
@@ -63,7 +63,7 @@ impl UsageOperations for OrganizationPlane<'_> {
     }
 
     fn top_queries(&self, name: &DatabaseName) -> Result<Vec<QueryUsage>> {
-        self.look_at(name, |plane| {
+        self.read_database(name, |plane| {
             let placed = plane.placement(name)?;
             let engine = self.shared.sqld()?;
             let mut all: Vec<QueryUsage> = Vec::new();
@@ -193,7 +193,7 @@ impl Shared {
 
 impl OrganizationPlane<'_> {
     pub(super) fn organization_usage(&self) -> Result<OrganizationUsage> {
-        self.look(Target::Organization, |plane| {
+        self.read(PermissionTarget::Organization, |plane| {
             self.shared.write_usage()?;
             let (from, to) = days(Span::default());
             let mut totals = OrganizationTotals {

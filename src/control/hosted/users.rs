@@ -1,6 +1,6 @@
 //! Making users: the first one of a server, and whoever accepts an invitation.
 
-use super::store::{ApiTokenRow, OrganizationRow, Records, UserRow};
+use super::store::{AccountStore, ApiTokenRow, OrganizationRow, UserRow};
 use super::{PLAN, Shared, new_id, secrets};
 use crate::control::GroupOperations as _;
 use crate::control::accounts::{MemberRole, OrganizationKind};
@@ -37,7 +37,7 @@ impl Shared {
         &self,
         username: &Username,
         email: &str,
-        more: impl FnOnce(&Records, &UserRow) -> Result<()>,
+        more: impl FnOnce(&AccountStore, &UserRow) -> Result<()>,
     ) -> Result<(UserRow, Secret)> {
         let now = Timestamp::now();
         let user = UserRow {

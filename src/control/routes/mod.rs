@@ -160,7 +160,7 @@ pub enum Operation {
 
 /// A method on a path. Parameters are in braces, as in the API's OpenAPI document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Endpoint {
+pub struct ApiEndpoint {
     pub method: Method,
     /// Without its prefix if `scoped`, else complete.
     pub path: &'static str,
@@ -176,7 +176,7 @@ pub const PERSONAL: &str = "/v1";
 /// The prefix of paths about the organization they name.
 pub const ORGANIZATION: &str = "/v1/organizations/{organizationSlug}";
 
-impl Endpoint {
+impl ApiEndpoint {
     /// Every complete path it is answered on.
     #[must_use]
     pub fn paths(&self) -> Vec<String> {
@@ -190,8 +190,8 @@ impl Endpoint {
     }
 }
 
-const fn global(method: Method, path: &'static str, operation: Operation) -> Endpoint {
-    Endpoint {
+const fn global(method: Method, path: &'static str, operation: Operation) -> ApiEndpoint {
+    ApiEndpoint {
         method,
         path,
         scoped: false,
@@ -200,15 +200,15 @@ const fn global(method: Method, path: &'static str, operation: Operation) -> End
     }
 }
 
-const fn scoped(method: Method, path: &'static str, operation: Operation) -> Endpoint {
-    Endpoint {
+const fn scoped(method: Method, path: &'static str, operation: Operation) -> ApiEndpoint {
+    ApiEndpoint {
         scoped: true,
         ..global(method, path, operation)
     }
 }
 
-const fn public(method: Method, path: &'static str, operation: Operation) -> Endpoint {
-    Endpoint {
+const fn public(method: Method, path: &'static str, operation: Operation) -> ApiEndpoint {
+    ApiEndpoint {
         public: true,
         ..global(method, path, operation)
     }
@@ -219,7 +219,7 @@ use Operation as O;
 
 /// Every endpoint of a server, except for those of its gateway to databases.
 #[rustfmt::skip]
-pub const ENDPOINTS: &[Endpoint] = &[
+pub const ENDPOINTS: &[ApiEndpoint] = &[
     // Public.
     public(Get, "/", O::Landing),
     public(Get, "/signup", O::Landing),

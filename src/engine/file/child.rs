@@ -146,14 +146,14 @@ pub fn check_or_convert(seed: &Path, to: &Path) -> Result<bool> {
 /// Has SQLite check the structure of all tables and indexes. Where the schema has an expression that only libSQL knows, in
 /// a constraint, nothing is checked beyond what a copy of the pages shows.
 fn check_structure(connection: &Connection, file: &Path) -> Result<()> {
-    let told = connection
+    let problem = connection
         .query_row(FIND_DAMAGE, [], |row| row.get::<_, String>(0))
         .optional();
-    match told {
+    match problem {
         Ok(None) => Ok(()),
-        Ok(Some(told)) => Err(Error::new(
+        Ok(Some(problem)) => Err(Error::new(
             Code::InvalidFile,
-            format!("{} is damaged: {told}", file.display()),
+            format!("{} is damaged: {problem}", file.display()),
         )),
         Err(rusqlite::Error::SqlInputError { .. }) => Ok(()),
         Err(error) => Err(sqlite(file, error)),

@@ -1,6 +1,6 @@
 //! Copying: replicas, snapshots and seeds. SQLite's online backup reads a consistent state while applications write.
 
-use super::note::{self, Copy, Note};
+use super::note::{self, Copy, ReplicaNote};
 use super::{COMPANIONS, changed_ns, file, position, sqlite, stat, unfinished, visible_damage};
 use crate::engine::disk::{self, with_suffix};
 use crate::engine::{Position, Site};
@@ -175,7 +175,7 @@ pub(super) fn replicate(held: Option<&Connection>, from: &Site, to: &Site) -> Re
     };
     note::write(
         to,
-        &Note {
+        &ReplicaNote {
             copy,
             previous,
             rising: false,

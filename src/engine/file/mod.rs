@@ -25,7 +25,7 @@ mod used;
 pub(in crate::engine) use used::used_bytes;
 
 use super::disk::{self, with_suffix};
-use super::{Damage, Engine, Limits, Position, Role, Running, Site, Stray};
+use super::{Damage, DatabaseLimits, Engine, Orphan, Position, Role, Running, Site};
 use crate::error::{Code, Error, Result};
 use crate::sqlite_header;
 use rusqlite::{Connection, ErrorCode};
@@ -259,7 +259,7 @@ impl Engine for FileEngine {
         };
         let damage = match role {
             Role::Primary => visible_damage(&metadata),
-            Role::Replica { .. } | Role::Rising => None,
+            Role::Replica { .. } | Role::Promoting => None,
         };
         Ok(Some(Running {
             role,
@@ -323,7 +323,7 @@ impl Engine for FileEngine {
 
     /// Nothing to do: applications open the file themselves. Only torso's own shell honours limits, which it gets from
     /// the catalog.
-    fn configure(&self, _at: &Site, _limits: &Limits) -> Result<()> {
+    fn configure(&self, _at: &Site, _limits: &DatabaseLimits) -> Result<()> {
         Ok(())
     }
 
@@ -359,7 +359,7 @@ impl Engine for FileEngine {
     fn copy(&self, from: &Site, to: &Site) -> Result<()> {
         present(to)?;
         if let Some(Running {
-            role: Role::Primary | Role::Rising | Role::Replica { altered: true, .. },
+            role: Role::Primary | Role::Promoting | Role::Replica { altered: true, .. },
             ..
         }) = self.running(to)?
         {
@@ -388,7 +388,7 @@ impl Engine for FileEngine {
         self.held.borrow_mut().remove(&file(at));
     }
 
-    fn hand_over(&self, from: &Site, to: &Site) -> Result<()> {
+    fn demote(&self, from: &Site, to: &Site) -> Result<()> {
         self.hold(from)?;
         let current = self.running(from)?.map(|running| running.position);
         let known = self.running(to)?.and_then(|running| match running.role {
@@ -443,22 +443,22 @@ impl Engine for FileEngine {
         }
     }
 
-    fn strays(&self, dir: &Path, known: &dyn Fn(&str) -> bool) -> Result<Vec<Stray>> {
-        let mut strays = Vec::new();
+    fn orphans(&self, dir: &Path, known: &dyn Fn(&str) -> bool) -> Result<Vec<Orphan>> {
+        let mut orphans = Vec::new();
         for (path, id, rest) in ours(dir)? {
             let kept_aside = rest.starts_with(role::ASIDE);
             if kept_aside && COMPANIONS.iter().any(|companion| rest.ends_with(companion)) {
                 continue;
             }
             if kept_aside || (!known(&id) && rest == "db") {
-                strays.push(Stray {
+                orphans.push(Orphan {
                     path,
                     id: Some(id),
                     kept_aside,
                 });
             }
         }
-        Ok(strays)
+        Ok(orphans)
     }
 
     fn unfinished(&self, dir: &Path) -> Result<Vec<PathBuf>> {

@@ -33,7 +33,7 @@ pub(super) struct Copy {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Note {
+pub(super) struct ReplicaNote {
     pub copy: Copy,
     /// The copy that this one replaces.
     pub previous: Option<Copy>,
@@ -54,17 +54,19 @@ pub(super) fn unfinished(at: &Site) -> PathBuf {
 }
 
 /// The note of a site; none for a primary. An unreadable note matches no copy.
-pub(super) fn read(at: &Site) -> Result<Option<Note>> {
+pub(super) fn read(at: &Site) -> Result<Option<ReplicaNote>> {
     let path = path(at);
     match std::fs::read(&path) {
-        Ok(text) => Ok(Some(serde_json::from_slice(&text).unwrap_or_else(|_| Note::void()))),
+        Ok(text) => Ok(Some(
+            serde_json::from_slice(&text).unwrap_or_else(|_| ReplicaNote::void()),
+        )),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Error::io(error, format!("cannot read {}", path.display()))),
     }
 }
 
 /// Replaces the note. When this returns, its content is on disk, but perhaps not its name.
-pub(super) fn write(at: &Site, note: &Note) -> Result<()> {
+pub(super) fn write(at: &Site, note: &ReplicaNote) -> Result<()> {
     let unfinished = unfinished(at);
     let doing = || format!("cannot write {}", unfinished.display());
     let text = serde_json::to_vec(note)
@@ -87,7 +89,7 @@ pub(super) fn header(path: &Path) -> Result<String> {
     Ok(bytes[16..].iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-impl Note {
+impl ReplicaNote {
     fn void() -> Self {
         Self {
             copy: Copy {
@@ -132,7 +134,7 @@ impl Note {
     /// The role of the file beside the note.
     pub(super) fn role(&self, at: &Site, metadata: &Metadata) -> Result<Role> {
         if self.rising {
-            return Ok(Role::Rising);
+            return Ok(Role::Promoting);
         }
         let current = self.current(at, metadata)?;
         let copy = current.unwrap_or(&self.copy);

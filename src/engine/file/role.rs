@@ -1,6 +1,6 @@
 //! Changing roles: holding a primary, demoting it, promoting a replica, and moving a file aside.
 
-use super::note::{self, Copy, Note};
+use super::note::{self, Copy, ReplicaNote};
 use super::{changed_ns, copy, file, sqlite, stat};
 use crate::engine::disk::{self, with_suffix};
 use crate::engine::{Position, Site};
@@ -60,7 +60,7 @@ pub(super) fn demote(held: &Connection, from: &Site, to: &Site) -> Result<()> {
     };
     note::write(
         from,
-        &Note {
+        &ReplicaNote {
             copy,
             previous: None,
             rising: false,

@@ -173,8 +173,11 @@ fn an_altered_copy_is_not_overwritten() {
     assert_eq!(count(&aside), 2);
     assert!(engine.running(&to).unwrap().is_none());
     engine.copy(&from, &to).unwrap();
-    let strays = engine.strays(&to.dir, &|_| true).unwrap();
-    assert_eq!((strays.len(), &strays[0].path, strays[0].kept_aside), (1, &aside, true));
+    let orphans = engine.orphans(&to.dir, &|_| true).unwrap();
+    assert_eq!(
+        (orphans.len(), &orphans[0].path, orphans[0].kept_aside),
+        (1, &aside, true)
+    );
 }
 
 #[test]
@@ -201,7 +204,7 @@ fn roles_are_swapped_step_by_step() {
     let (engine, from, to) = primary(dir.path());
     engine.copy(&from, &to).unwrap();
     execute(&from, "INSERT INTO t VALUES (2)");
-    engine.hand_over(&from, &to).unwrap();
+    engine.demote(&from, &to).unwrap();
     let other = Connection::open(file(&from)).unwrap();
     assert!(
         other
@@ -230,11 +233,11 @@ fn a_promotion_that_was_cut_short_is_completed() {
     let mut rising = note::read(&to).unwrap().unwrap();
     rising.rising = true;
     note::write(&to, &rising).unwrap();
-    assert_eq!(role(&engine, &to), Role::Rising);
+    assert_eq!(role(&engine, &to), Role::Promoting);
     // The file may have become a primary's already, and may have been written to.
     copy::make_primary(&file(&to)).unwrap();
     execute(&to, "INSERT INTO t VALUES (2)");
-    assert_eq!(role(&engine, &to), Role::Rising);
+    assert_eq!(role(&engine, &to), Role::Promoting);
     engine.promote(&to).unwrap();
     assert_eq!(role(&engine, &to), Role::Primary);
     assert_eq!(count(&file(&to)), 2);
@@ -363,7 +366,7 @@ fn link_leads_to_the_primary_wherever_that_is() {
     assert!(engine.hold(&from).is_err(), "in use through the link");
     drop((through, direct));
     engine.copy(&from, &to).unwrap();
-    engine.hand_over(&from, &to).unwrap();
+    engine.demote(&from, &to).unwrap();
     engine.promote(&to).unwrap();
     assert!(!engine.is_linked(&to));
     engine.link(&to).unwrap();
@@ -393,9 +396,9 @@ fn file_in_the_place_of_a_link_is_kept() {
     std::fs::write(link::path(&links, &from), "rows").unwrap();
     engine.link(&from).unwrap();
     assert!(engine.is_linked(&from));
-    let strays = engine.strays(&links, &|_| true).unwrap();
-    assert_eq!((strays.len(), strays[0].kept_aside), (1, true));
-    assert_eq!(std::fs::read(&strays[0].path).unwrap(), b"rows");
+    let orphans = engine.orphans(&links, &|_| true).unwrap();
+    assert_eq!((orphans.len(), orphans[0].kept_aside), (1, true));
+    assert_eq!(std::fs::read(&orphans[0].path).unwrap(), b"rows");
 }
 
 #[test]

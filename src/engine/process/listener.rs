@@ -180,16 +180,16 @@ mod linux {
         fn listener_found_both_ways_is_the_same_socket() {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let port = listener.local_addr().unwrap().port();
-            let (asked, read) = (ask_kernel(port).unwrap(), read_table(port).unwrap());
-            assert_eq!(asked.inode, read.inode);
-            assert!(asked.cookie.is_some() && asked.cookie != Some([0xff; 8]));
-            assert!(asked.is_open_in(std::process::id()));
-            assert!(asked.listens_on(port) && read.listens_on(port));
+            let (by_kernel, read) = (ask_kernel(port).unwrap(), read_table(port).unwrap());
+            assert_eq!(by_kernel.inode, read.inode);
+            assert!(by_kernel.cookie.is_some() && by_kernel.cookie != Some([0xff; 8]));
+            assert!(by_kernel.is_open_in(std::process::id()));
+            assert!(by_kernel.listens_on(port) && read.listens_on(port));
             // Another socket at the same port is another one, and a connection is no listener.
             drop(listener);
-            assert!(!asked.listens_on(port) && !read.listens_on(port));
+            assert!(!by_kernel.listens_on(port) && !read.listens_on(port));
             let other = TcpListener::bind(("127.0.0.1", port)).unwrap();
-            assert!(!asked.listens_on(port) && !read.listens_on(port));
+            assert!(!by_kernel.listens_on(port) && !read.listens_on(port));
             let connection = std::net::TcpStream::connect(other.local_addr().unwrap()).unwrap();
             assert_eq!(Socket::find(connection.local_addr().unwrap().port()), None);
         }

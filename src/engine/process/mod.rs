@@ -77,7 +77,7 @@ struct State {
     pid: Option<Pid>,
     wanted: bool,
     /// When it was first asked to stop.
-    asked: Option<Instant>,
+    stop_requested: Option<Instant>,
     /// Starts that failed, and ready programs that ended, since the beginning.
     failures: u64,
     /// Failures since it was last ready.
@@ -113,7 +113,7 @@ impl Process {
                 phase: Phase::Starting,
                 pid: None,
                 wanted: true,
-                asked: None,
+                stop_requested: None,
                 failures: 0,
                 in_a_row: 0,
                 failure: String::new(),
@@ -252,9 +252,9 @@ impl Process {
         self.begin_stop();
         let mut state = lock(&self.shared.state);
         while state.phase != Phase::Stopped {
-            let left = state
-                .asked
-                .map_or(Duration::ZERO, |asked| GRACE.saturating_sub(asked.elapsed()));
+            let left = state.stop_requested.map_or(Duration::ZERO, |stop_requested| {
+                GRACE.saturating_sub(stop_requested.elapsed())
+            });
             if left.is_zero() {
                 drop(state);
                 self.shared.signal(Signal::KILL);
@@ -274,7 +274,7 @@ impl Process {
         {
             let mut state = lock(&self.shared.state);
             state.wanted = false;
-            state.asked.get_or_insert_with(Instant::now);
+            state.stop_requested.get_or_insert_with(Instant::now);
         }
         self.shared.signal(Signal::TERM);
         self.shared.changed.notify_all();

@@ -4,7 +4,7 @@
 //! That port answers 200 for unknown paths, too, so only routes that are known to exist are called.
 
 use super::http::{Method, ProcessRequest, StatusCode, send_request};
-use crate::engine::Limits;
+use crate::engine::DatabaseLimits;
 use crate::engine::process::Listener;
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
@@ -29,7 +29,7 @@ const SMALLEST: u64 = 4096;
 
 /// A process's counters for a namespace, since the namespace was made.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-pub struct Usage {
+pub struct NamespaceUsage {
     #[serde(rename = "rows_read_count")]
     pub rows_read: u64,
     #[serde(rename = "rows_written_count")]
@@ -98,16 +98,16 @@ impl Admin {
     }
 
     /// Sets all settings, because the server resets some of those that a request leaves out.
-    pub fn configure(&self, id: &str, limits: &Limits) -> Result<()> {
+    pub fn configure(&self, id: &str, limits: &DatabaseLimits) -> Result<()> {
         self.configure_because(id, limits, None)
     }
 
     /// The same, with what users are told of what is blocked.
-    pub fn configure_because(&self, id: &str, limits: &Limits, reason: Option<&str>) -> Result<()> {
+    pub fn configure_because(&self, id: &str, limits: &DatabaseLimits, reason: Option<&str>) -> Result<()> {
         // Users see it after the server's own error message.
-        let told = match limits {
+        let settings = match limits {
             _ if reason.is_some() => reason,
-            Limits { block_reads: true, .. } | Limits { block_writes: true, .. } => {
+            DatabaseLimits { block_reads: true, .. } | DatabaseLimits { block_writes: true, .. } => {
                 Some("blocked by the database's configuration")
             }
             _ => None,
@@ -115,7 +115,7 @@ impl Admin {
         let settings = json!({
             "block_reads": limits.block_reads,
             "block_writes": limits.block_writes,
-            "block_reason": told,
+            "block_reason": settings,
             // Below the present size it means the present size: what removes goes on, and so does what fits into free pages.
             "max_db_size": if limits.over_quota { SMALLEST } else { limits.max_size.unwrap_or(UNLIMITED) },
             "allow_attach": limits.allow_attach,
@@ -131,7 +131,7 @@ impl Admin {
     }
 
     /// The counters of a namespace. Asking for them also makes the process load the namespace, and a replica follow it.
-    pub fn usage(&self, id: &str) -> Result<Usage> {
+    pub fn usage(&self, id: &str) -> Result<NamespaceUsage> {
         match self.send(Method::GET, id, "/stats", None)? {
             (StatusCode::OK, text) => serde_json::from_str(&text).map_err(|error| {
                 Error::new(

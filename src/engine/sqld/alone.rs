@@ -9,7 +9,7 @@
 use super::node::Node;
 use super::role::{self, ProcessRole};
 use super::{Endpoint, SqldEngine, files, host, records};
-use crate::engine::{Limits, Site, child, disk};
+use crate::engine::{DatabaseLimits, Site, child, disk};
 use crate::error::{Code, Error, Result};
 use crate::sync::lock;
 use std::path::PathBuf;
@@ -41,9 +41,9 @@ impl SqldEngine {
         admin.delete(&at.id)?;
         self.sweep(&dir, &at.id)?;
         self.drop_in(&node, &seed, &at.id)?;
-        let limits = Limits {
+        let limits = DatabaseLimits {
             block_writes: true,
-            ..Limits::default()
+            ..DatabaseLimits::default()
         };
         admin.configure_because(&at.id, &limits, Some(REASON))?;
         records::acknowledge(&dir, &at.id, &limits)?;
@@ -94,7 +94,7 @@ impl SqldEngine {
         let alone = self.node(&dir).filter(|node| {
             node.process().is_ready() && records::record(&dir, &at.id).is_ok_and(|record| record.is_some())
         });
-        let opened = |node: &&Node| node.process().is_ready() && node.was_asked(&at.id);
+        let opened = |node: &&Node| node.process().is_ready() && node.has_served(&at.id);
         // What it has opened it goes on serving.
         let serving = alone.as_deref().or_else(|| process.filter(opened));
         Some(match serving.map(Node::admin) {

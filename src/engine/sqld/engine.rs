@@ -3,7 +3,7 @@
 use super::role::{self, ProcessRole};
 use super::{Access, SqldEngine, files, host, no_promotion, quarantine, records};
 use crate::engine::file::{present, used_bytes};
-use crate::engine::{Engine, Limits, Role, Running, Site, Stray, child, confine, disk};
+use crate::engine::{DatabaseLimits, Engine, Orphan, Role, Running, Site, child, confine, disk};
 use crate::error::{Code, Error, Result};
 use crate::sync::lock;
 use jiff::Timestamp;
@@ -45,7 +45,7 @@ impl Engine for SqldEngine {
         position.uncertain |= role.role == ProcessRole::Replica
             && node
                 .as_ref()
-                .is_none_or(|node| !node.was_asked(&at.id) || node.health().is_unverified(&at.id));
+                .is_none_or(|node| !node.has_served(&at.id) || node.health().is_unverified(&at.id));
         let (role, limits) = match role.role {
             ProcessRole::Primary => (Role::Primary, Some(limits)),
             ProcessRole::Replica => {
@@ -98,7 +98,7 @@ impl Engine for SqldEngine {
         self.serving(at).map(drop)
     }
 
-    fn configure(&self, at: &Site, limits: &Limits) -> Result<()> {
+    fn configure(&self, at: &Site, limits: &DatabaseLimits) -> Result<()> {
         let node = self.serving(at)?;
         self.expect(&node, ProcessRole::Primary)?;
         node.admin()?.configure(&at.id, limits)?;
@@ -115,7 +115,7 @@ impl Engine for SqldEngine {
         let node = self.run_primary(at)?;
         if records::record(node.dir(), &at.id)?.is_none() {
             node.make(&at.id)?;
-            records::acknowledge(node.dir(), &at.id, &Limits::default())?;
+            records::acknowledge(node.dir(), &at.id, &DatabaseLimits::default())?;
         }
         Ok(())
     }
@@ -137,7 +137,7 @@ impl Engine for SqldEngine {
                 let _ = self.sweep(node.dir(), &at.id);
                 return Err(error);
             }
-            records::acknowledge(node.dir(), &at.id, &Limits::default())?;
+            records::acknowledge(node.dir(), &at.id, &DatabaseLimits::default())?;
         }
         disk::remove(seed)
     }
@@ -152,7 +152,7 @@ impl Engine for SqldEngine {
         self.expect(&primary, ProcessRole::Primary)?;
         let replica = self.run_replica(to, &primary)?;
         if records::record(replica.dir(), &to.id)?.is_none() {
-            records::acknowledge(replica.dir(), &to.id, &Limits::default())?;
+            records::acknowledge(replica.dir(), &to.id, &DatabaseLimits::default())?;
         }
         replica.follow(&to.id, &primary)?;
         self.end_copy(to)
@@ -182,7 +182,7 @@ impl Engine for SqldEngine {
 
     fn release(&self, _at: &Site) {}
 
-    fn hand_over(&self, _from: &Site, _to: &Site) -> Result<()> {
+    fn demote(&self, _from: &Site, _to: &Site) -> Result<()> {
         Err(no_promotion())
     }
 
@@ -242,14 +242,14 @@ impl Engine for SqldEngine {
         Ok(())
     }
 
-    fn strays(&self, dir: &Path, known: &dyn Fn(&str) -> bool) -> Result<Vec<Stray>> {
-        let mut strays = Vec::new();
+    fn orphans(&self, dir: &Path, known: &dyn Fn(&str) -> bool) -> Result<Vec<Orphan>> {
+        let mut orphans = Vec::new();
         for pool in files::names(dir)? {
             let db_path = role::db_path(&dir.join(pool));
             for id in files::namespaces(&db_path)? {
                 let path = files::database(&db_path, &id);
                 if !known(&id) && path.exists() {
-                    strays.push(Stray {
+                    orphans.push(Orphan {
                         path,
                         id: Some(id),
                         kept_aside: false,
@@ -257,7 +257,7 @@ impl Engine for SqldEngine {
                 }
             }
         }
-        Ok(strays)
+        Ok(orphans)
     }
 
     fn unfinished(&self, dir: &Path) -> Result<Vec<PathBuf>> {

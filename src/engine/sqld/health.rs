@@ -1,7 +1,7 @@
 //! What is known of the files of a process's databases: which are damaged and not served, and which may be damaged and are
 //! to be read. `quarantine` and `integrity` judge them before a start, `watch` and failing statements while it runs.
 
-use super::node::Common;
+use super::common::Common;
 use super::quarantine::{self, Damaged};
 use super::records::{acknowledged, copy_anew, record, remove_marked};
 use super::role::{ProcessRole, db_path};
@@ -89,11 +89,11 @@ impl Health {
                 *lock(&self.damaged) = damaged;
             }
             ProcessRole::Replica => {
-                let kept = lock(&common.without_primary).clone();
-                remove_marked(dir, &kept)?;
+                let protected = lock(&common.without_primary).clone();
+                remove_marked(dir, &protected)?;
                 files::prepare(ProcessRole::Replica, &db_path)?;
                 let found = integrity::examine_replicas(dir)?;
-                for id in found.damaged.difference(&kept) {
+                for id in found.damaged.difference(&protected) {
                     files::remove_tree(&files::namespace(&db_path, id))?;
                 }
                 lock(&self.unverified).extend(found.unverified);

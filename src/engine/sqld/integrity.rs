@@ -7,6 +7,7 @@
 //! primary's is compared with its replication log, and a replica's is copied anew.
 
 use super::files;
+use super::json_file;
 use super::pages::{Agreement, Pages};
 use super::records;
 use super::role::{self, ProcessRole};
@@ -57,7 +58,7 @@ pub(super) fn note_left(dir: &Path, db_path: &Path, ids: &[String]) -> Result<()
         .iter()
         .map(|id| (id.clone(), Fingerprint::take(db_path, id)))
         .collect();
-    records::write_json(&left_path(dir), &left)
+    json_file::write_json(&left_path(dir), &left)
 }
 
 /// Returns that note and removes it: what a process does from now on is not in it.
@@ -107,7 +108,7 @@ pub(super) fn examine_replicas(dir: &Path) -> Result<Replicas> {
     for id in records::acknowledged(dir)? {
         match left.get(&id) {
             Some(files) if *files == Fingerprint::take(&db_path, &id) => {}
-            None if judge(ProcessRole::Replica, &db_path, &id, false) == Verdict::Sound => {
+            None if judge(ProcessRole::Replica, &db_path, &id, false) == IntegrityResult::Sound => {
                 found.unverified.insert(id);
             }
             Some(_) | None => {
@@ -120,7 +121,7 @@ pub(super) fn examine_replicas(dir: &Path) -> Result<Replicas> {
 
 /// Whether a database can be served, as far as its files tell without SQLite.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum IntegrityResult {
     Sound,
     /// SQLite has to look at it; and what is to be said if that finds it damaged.
     Doubtful(Damage),
@@ -128,19 +129,19 @@ pub(super) enum Verdict {
 }
 
 /// Judges the files of a database that no process has open. With `exact`, a primary's must agree with its replication log.
-pub(super) fn judge(place: ProcessRole, db_path: &Path, id: &str, exact: bool) -> Verdict {
+pub(super) fn judge(place: ProcessRole, db_path: &Path, id: &str, exact: bool) -> IntegrityResult {
     let home = files::namespace(db_path, id);
     let pages = match Pages::open(&home) {
         Ok(pages) => pages,
-        Err(damage) => return Verdict::Damaged(damage),
+        Err(damage) => return IntegrityResult::Damaged(damage),
     };
     if place == ProcessRole::Primary {
         match pages.compare_with_log(&home.join(files::LOG)) {
-            Err(error) => return Verdict::Damaged(Damage::damaged(format!("cannot be read: {error}"))),
-            Ok(Agreement::Foreign) => return Verdict::Damaged(Damage::damaged("is another database")),
+            Err(error) => return IntegrityResult::Damaged(Damage::damaged(format!("cannot be read: {error}"))),
+            Ok(Agreement::Foreign) => return IntegrityResult::Damaged(Damage::damaged("is another database")),
             // A write-ahead log is made durable with its first transaction, so it cannot be lost with the power.
             Ok(Agreement::Differs) if exact || !pages.has_wal() => {
-                return Verdict::Damaged(Damage::damaged(
+                return IntegrityResult::Damaged(Damage::damaged(
                     "does not have the last transactions of its replication log: it is an older state, or another database",
                 ));
             }
@@ -154,10 +155,10 @@ pub(super) fn judge(place: ProcessRole, db_path: &Path, id: &str, exact: bool) -
             .is_some_and(|frame| frame.count > 0)
     };
     if place == ProcessRole::Replica && !pages.has_wal() && has_frames() {
-        return Verdict::Damaged(Damage::damaged("has lost its write-ahead log"));
+        return IntegrityResult::Damaged(Damage::damaged("has lost its write-ahead log"));
     }
     if pages.is_cut_short() {
-        return Verdict::Doubtful(Damage::damaged("is cut short"));
+        return IntegrityResult::Doubtful(Damage::damaged("is cut short"));
     }
-    Verdict::Sound
+    IntegrityResult::Sound
 }

@@ -2,9 +2,9 @@
 //! and when it is ready.
 
 use super::admin::Admin;
+use super::common::{Common, Pool};
 use super::health::Health;
 use super::log_keys::KeyFiles;
-use super::node::{Common, Pool};
 use super::records::{acknowledged, record};
 use super::role::{InstanceConfig, Ports, ProcessRole, db_path, free_port, is_free, write_role};
 use super::{files, keys};
@@ -29,7 +29,7 @@ const AUTHORITY: &str = include_str!("nobody.pem");
 const WARMERS: usize = 4;
 
 /// A process as its supervisor sees it.
-pub(super) struct Server {
+pub(super) struct ProcessJob {
     pub dir: PathBuf,
     pool: Arc<Pool>,
     pub common: Arc<Common>,
@@ -41,7 +41,7 @@ pub(super) struct Server {
     /// The last start led to a process that was ready.
     was_ready: AtomicBool,
     /// Namespaces that it was asked for since its start. A replica follows only these.
-    pub asked: Mutex<Asked>,
+    pub requested: Mutex<NamespaceRequests>,
     /// Files that it is making namespaces of.
     pub importing: AtomicUsize,
     pub health: Health,
@@ -49,13 +49,13 @@ pub(super) struct Server {
 
 /// The namespaces that a process was asked for since its start.
 #[derive(Default)]
-pub(super) struct Asked {
+pub(super) struct NamespaceRequests {
     /// Counts the ends of processes.
     ends: u64,
     ids: HashSet<String>,
 }
 
-impl Asked {
+impl NamespaceRequests {
     /// Notes what a process has answered to that was asked when so many had ended: another one knows nothing of it.
     fn note(&mut self, ends: u64, id: &str) {
         if self.ends == ends {
@@ -77,7 +77,7 @@ impl Asked {
     }
 }
 
-impl Server {
+impl ProcessJob {
     pub fn new(dir: &Path, common: Arc<Common>, pool: Arc<Pool>, role: InstanceConfig) -> Self {
         Self {
             dir: dir.to_owned(),
@@ -87,7 +87,7 @@ impl Server {
             key: Mutex::default(),
             running: Mutex::default(),
             was_ready: AtomicBool::new(true),
-            asked: Mutex::default(),
+            requested: Mutex::default(),
             importing: AtomicUsize::new(0),
             health: Health::default(),
         }
@@ -107,22 +107,22 @@ impl Server {
 
     /// Makes the process create a namespace, empty or from the file in its place, and load it. An existing one stays.
     pub fn make(&self, admin: &Admin, id: &str) -> Result<()> {
-        let ends = lock(&self.asked).ends;
+        let ends = lock(&self.requested).ends;
         self.importing.fetch_add(1, Ordering::SeqCst);
         let made = admin.create(id);
         self.importing.fetch_sub(1, Ordering::SeqCst);
         let was_there = made?;
         if !was_there {
-            lock(&self.asked).note(ends, id);
+            lock(&self.requested).note(ends, id);
         }
         Ok(())
     }
 
     /// Has the process open a namespace, and notes it.
     pub fn ask(&self, admin: &Admin, id: &str) -> Result<()> {
-        let ends = lock(&self.asked).ends;
+        let ends = lock(&self.requested).ends;
         admin.usage(id)?;
-        lock(&self.asked).note(ends, id);
+        lock(&self.requested).note(ends, id);
         Ok(())
     }
 
@@ -289,7 +289,7 @@ fn workers() -> usize {
     std::thread::available_parallelism().map_or(1, |processors| (processors.get() / 2).max(1))
 }
 
-impl Job for Arc<Server> {
+impl Job for Arc<ProcessJob> {
     fn prepare(&self) -> Result<Launch> {
         let held = self.dir.join("lock");
         confine::end_orphan(&held)?;
@@ -390,7 +390,7 @@ impl Job for Arc<Server> {
         *lock(&self.key) = None;
         // They are written again before the next start, and of no use after this run of torso.
         let _ = KeyFiles::remove(&self.keys_dir());
-        lock(&self.asked).ended();
+        lock(&self.requested).ended();
         let _ = self.health.note_left(&self.dir, self.role().role);
     }
 }
@@ -401,15 +401,15 @@ mod tests {
 
     #[test]
     fn what_one_process_was_asked_for_the_next_one_was_not() {
-        let mut asked = Asked::default();
-        let ends = asked.ends;
-        asked.note(ends, "a");
-        assert!(asked.ids.contains("a"));
-        asked.ended();
+        let mut requested = NamespaceRequests::default();
+        let ends = requested.ends;
+        requested.note(ends, "a");
+        assert!(requested.ids.contains("a"));
+        requested.ended();
         // An answer that came late.
-        asked.note(ends, "b");
-        assert!(asked.ids.is_empty());
-        asked.note(asked.ends, "b");
-        assert!(asked.ids.contains("b"));
+        requested.note(ends, "b");
+        assert!(requested.ids.is_empty());
+        requested.note(requested.ends, "b");
+        assert!(requested.ids.contains("b"));
     }
 }

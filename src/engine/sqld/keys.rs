@@ -48,12 +48,12 @@ impl fmt::Debug for TokenClock {
     }
 }
 
-pub(super) struct Keys {
+pub(super) struct ReplicationKeys {
     tokens: JwtKey,
     clock: TokenClock,
 }
 
-impl Keys {
+impl ReplicationKeys {
     pub fn generate(clock: TokenClock) -> Result<Self> {
         Ok(Self {
             tokens: JwtKey::generate()?,

@@ -23,15 +23,15 @@
 
 mod admin;
 mod alone;
+mod common;
 mod engine;
 mod excess;
 mod files;
-mod heal;
 mod health;
 mod http;
 mod integrity;
 mod job;
-mod keeper;
+mod json_file;
 mod keys;
 mod log_keys;
 mod node;
@@ -39,10 +39,12 @@ mod pages;
 pub mod program;
 mod quarantine;
 mod records;
+mod replica_repair;
 mod role;
 mod watch;
+mod watchdog;
 
-pub use admin::{TopQuery, Usage};
+pub use admin::{NamespaceUsage, TopQuery};
 pub use keys::{Access, TokenClock};
 
 use super::confine::{self, Confinement, Sandbox};
@@ -52,9 +54,9 @@ use super::{Damage, Engine, Site, child, disk};
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
 use crate::sync::lock;
+use common::Common;
 use excess::Allowance;
-use keeper::Keeper;
-use node::{Common, Node};
+use node::Node;
 use role::{InstanceConfig, ProcessRole};
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -62,6 +64,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use watchdog::Watchdog;
 
 /// Where an instance takes SQL.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,7 +105,7 @@ struct Shared {
     nodes: Arc<Nodes>,
     /// For the marks in directories of locations, which are the same for all engines.
     files: FileEngineLock,
-    keeper: Keeper,
+    watchdog: Watchdog,
     /// Set once, under the lock of `nodes`. From then on nothing is started.
     closed: AtomicBool,
 }
@@ -141,14 +144,14 @@ impl SqldEngine {
         };
         let common = Arc::new(Common::new(real(sqld)?, sandbox, settings.clock.clone())?);
         let nodes = Arc::new(Nodes::default());
-        let keeper = Keeper::start(&nodes, allowance)?;
+        let watchdog = Watchdog::start(&nodes, allowance)?;
         Ok(Self {
             shared: Arc::new(Shared {
                 common,
                 confinement,
                 nodes,
                 files: FileEngineLock::default(),
-                keeper,
+                watchdog,
                 closed: AtomicBool::new(false),
             }),
         })
@@ -206,7 +209,7 @@ impl SqldEngine {
     }
 
     /// The counters of an instance.
-    pub fn usage(&self, at: &Site) -> Result<Usage> {
+    pub fn usage(&self, at: &Site) -> Result<NamespaceUsage> {
         self.serving(at)?.admin()?.usage(&at.id)
     }
 
@@ -397,7 +400,7 @@ fn no_promotion() -> Error {
 
 impl Shared {
     fn shutdown(&self) {
-        self.keeper.stop();
+        self.watchdog.stop();
         let nodes: Vec<_> = {
             let mut nodes = lock(&self.nodes);
             self.closed.store(true, Ordering::SeqCst);

@@ -16,22 +16,19 @@
 //! `role` and `records` have the files, `job` starts the process.
 
 use super::admin::Admin;
+use super::common::Common;
 use super::files;
 use super::health::Health;
-use super::job::Server;
-use super::keys::{Keys, TokenClock};
-use super::log_keys::LogKeys;
+use super::job::ProcessJob;
 use super::records::records_dir;
 use super::role::{InstanceConfig, ProcessRole, db_path, role_of, write_role};
-use crate::engine::confine::Sandbox;
 use crate::engine::process::{Process, ProcessLabel};
 use crate::engine::{Damage, Frame, disk};
 use crate::error::{Code, Error, Result};
 use crate::sync::lock;
-use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 /// How long a caller waits for a process to serve.
@@ -40,57 +37,12 @@ const START_PATIENCE: Duration = Duration::from_secs(30);
 /// How long a replica may make no progress before a caller stops waiting for it.
 const STALL: Duration = Duration::from_secs(30);
 
-/// What all processes of an engine have in common.
-pub(super) struct Common {
-    pub sqld: PathBuf,
-    pub sandbox: Sandbox,
-    pub keys: Keys,
-    /// The ids of databases whose primaries are damaged: what their replicas have is not thrown away.
-    pub without_primary: Mutex<HashSet<String>>,
-    /// By the pool's name.
-    pools: Mutex<HashMap<String, Arc<Pool>>>,
-}
-
-/// What the processes of a pool have in common.
-pub(super) struct Pool {
-    pub keys: LogKeys,
-    /// Where the primary sends its replication log, once it has been started.
-    pub log_port: Mutex<Option<u16>>,
-}
-
-impl Common {
-    pub fn new(sqld: PathBuf, sandbox: Sandbox, clock: TokenClock) -> Result<Self> {
-        Ok(Self {
-            sqld,
-            sandbox,
-            keys: Keys::generate(clock)?,
-            without_primary: Mutex::default(),
-            pools: Mutex::default(),
-        })
-    }
-
-    fn pool(&self, name: &str) -> Result<Arc<Pool>> {
-        let mut pools = lock(&self.pools);
-        if let Some(pool) = pools.get(name) {
-            return Ok(Arc::clone(pool));
-        }
-        // Of pools that had one database there may have been many.
-        pools.retain(|_, pool| Arc::strong_count(pool) > 1);
-        let pool = Arc::new(Pool {
-            keys: LogKeys::generate()?,
-            log_port: Mutex::default(),
-        });
-        pools.insert(name.to_owned(), Arc::clone(&pool));
-        Ok(pool)
-    }
-}
-
 /// A supervised process.
 pub(super) struct Node {
     pub place: ProcessRole,
     /// The name of its pool.
     pub pool: String,
-    server: Arc<Server>,
+    server: Arc<ProcessJob>,
     process: Process,
 }
 
@@ -105,7 +57,7 @@ impl Node {
         }
         let pool = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let place = role.role;
-        let server = Arc::new(Server::new(dir, Arc::clone(common), common.pool(&pool)?, role));
+        let server = Arc::new(ProcessJob::new(dir, Arc::clone(common), common.pool(&pool)?, role));
         let process = Process::start(label, dir.join("log"), Arc::clone(&server))?;
         Ok(Self {
             place,
@@ -150,8 +102,8 @@ impl Node {
 
     /// Whether the process was asked for a namespace since its start. If not, a replica does not follow it, a primary
     /// has not opened its log, and the position has no meaning.
-    pub fn was_asked(&self, id: &str) -> bool {
-        lock(&self.server.asked).has(id)
+    pub fn has_served(&self, id: &str) -> bool {
+        lock(&self.server.requested).has(id)
     }
 
     /// Makes the process create a namespace, empty or from the file in its place, and load it. An existing one stays.
@@ -186,7 +138,7 @@ impl Node {
 
     /// Makes a replica follow a namespace, and waits until it has everything that its primary has now.
     pub fn follow(&self, id: &str, primary: &Self) -> Result<()> {
-        if !primary.was_asked(id) || primary.frame(id).is_none() {
+        if !primary.has_served(id) || primary.frame(id).is_none() {
             primary.ask(id)?;
         }
         let Some(mut target) = primary.frame(id) else {
@@ -222,7 +174,7 @@ impl Node {
 
     /// Notes that a namespace is being removed.
     pub fn note_gone(&self, id: &str) -> Result<()> {
-        lock(&self.server.asked).remove(id);
+        lock(&self.server.requested).remove(id);
         self.health().forget(&self.server.common, self.dir(), id)
     }
 

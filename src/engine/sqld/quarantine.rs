@@ -11,7 +11,8 @@
 //! the process has ended, everything is in its place again, so that a file can be put back where it was.
 
 use super::files;
-use super::integrity::{self, Fingerprint, Verdict};
+use super::integrity::{self, Fingerprint, IntegrityResult};
+use super::json_file;
 use super::records;
 use super::role::{self, ProcessRole};
 use crate::engine::confine::Sandbox;
@@ -58,7 +59,7 @@ pub(super) fn note(dir: &Path, id: &str, damage: &Damage) -> Result<()> {
 fn write(dir: &Path, id: &str, damage: &Damage, files: Option<Fingerprint>) -> Result<()> {
     disk::private_dir(&home(dir))?;
     let damage = damage.clone();
-    records::write_json(&mark_path(dir, id), &Mark { damage, files })
+    json_file::write_json(&mark_path(dir, id), &Mark { damage, files })
 }
 
 /// Forgets what was noted, with the files that were held back: of a database that is removed.
@@ -109,7 +110,7 @@ pub(super) fn examine(sandbox: &Sandbox, dir: &Path) -> Result<Damaged> {
         let found = match known {
             Some(mark) => Some(mark.damage.clone()),
             // A file that somebody has touched is read as a whole.
-            None => look(
+            None => inspect(
                 sandbox,
                 &db_path,
                 &id,
@@ -131,17 +132,17 @@ pub(super) fn examine(sandbox: &Sandbox, dir: &Path) -> Result<Damaged> {
 }
 
 /// What is wrong with a database's files, if anything.
-fn look(sandbox: &Sandbox, db_path: &Path, id: &str, exact: bool, whole: bool) -> Result<Option<Damage>> {
-    let told = match integrity::judge(ProcessRole::Primary, db_path, id, exact) {
-        Verdict::Damaged(damage) => return Ok(Some(damage)),
-        Verdict::Doubtful(damage) => damage,
-        Verdict::Sound if !whole => return Ok(None),
-        Verdict::Sound => Damage::damaged("is damaged"),
+fn inspect(sandbox: &Sandbox, db_path: &Path, id: &str, exact: bool, whole: bool) -> Result<Option<Damage>> {
+    let result = match integrity::judge(ProcessRole::Primary, db_path, id, exact) {
+        IntegrityResult::Damaged(damage) => return Ok(Some(damage)),
+        IntegrityResult::Doubtful(damage) => damage,
+        IntegrityResult::Sound if !whole => return Ok(None),
+        IntegrityResult::Sound => Damage::damaged("is damaged"),
     };
     match child::check_content(sandbox, &files::database(db_path, id)) {
         Ok(()) => Ok(None),
         Err(error) if error.code() == Code::InvalidFile => {
-            Ok(Some(Damage::damaged(format!("{}: {}", told.reason, error.message()))))
+            Ok(Some(Damage::damaged(format!("{}: {}", result.reason, error.message()))))
         }
         Err(error) => Err(error),
     }

@@ -1,6 +1,6 @@
 //! The role of a process's directory, and its ports: `role.json`, written before the first start.
 
-use super::records::write_json;
+use super::json_file::write_json;
 use crate::error::{Code, Error, Result};
 use crate::sync::lock;
 use serde::{Deserialize, Serialize};

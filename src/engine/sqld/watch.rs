@@ -53,7 +53,7 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub fn look(&mut self, nodes: &Nodes) {
+    pub fn run(&mut self, nodes: &Nodes) {
         let all: Vec<_> = lock(nodes).values().cloned().collect();
         let mut seen = HashMap::new();
         for node in all.iter().filter(|node| node.place == ProcessRole::Primary) {

@@ -2,8 +2,8 @@
 //! issuers, moving a group to another cloud. The answers say so in the form that the CLI expects; what should change
 //! something is refused.
 
-use super::call::Call;
-use super::reply::Reply;
+use super::call::OperationCall;
+use super::reply::ApiReply;
 use crate::error::{Code, Error, Result};
 use serde_json::json;
 
@@ -12,26 +12,28 @@ fn unsupported(what: &str, hint: &str) -> Error {
 }
 
 /// The account at a payment service: a fixed value. The CLI sends it back in its next request.
-pub(super) fn payment_account(_: &Call<'_>) -> Result<Reply> {
-    Ok(Reply::Json(json!({ "stripeCustomerId": "self-hosted" })))
+pub(super) fn payment_account(_: &OperationCall<'_>) -> Result<ApiReply> {
+    Ok(ApiReply::Json(json!({ "stripeCustomerId": "self-hosted" })))
 }
 
 /// The page to enter a payment method, which the CLI opens. It is this server's own page: there is nothing to enter.
-pub(super) fn payment_portal(call: &Call<'_>) -> Result<Reply> {
-    Ok(Reply::Json(json!({ "portal": { "url": call.hosted.url().as_str() } })))
+pub(super) fn payment_portal(call: &OperationCall<'_>) -> Result<ApiReply> {
+    Ok(ApiReply::Json(
+        json!({ "portal": { "url": call.hosted.url().as_str() } }),
+    ))
 }
 
 /// Whether there is a payment method: yes, because the CLI waits for one.
-pub(super) fn payment_methods(_: &Call<'_>) -> Result<Reply> {
-    Ok(Reply::Json(json!({ "exists": true })))
+pub(super) fn payment_methods(_: &OperationCall<'_>) -> Result<ApiReply> {
+    Ok(ApiReply::Json(json!({ "exists": true })))
 }
 
 /// Changing the plan: there is only one, which is the answer.
-pub(super) fn subscribe(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn subscribe(call: &OperationCall<'_>) -> Result<ApiReply> {
     super::organizations::subscription(call)
 }
 
-pub(super) fn billing_customer(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn billing_customer(call: &OperationCall<'_>) -> Result<ApiReply> {
     call.accounts().get_organization(&call.organization()?)?;
     Err(unsupported(
         "nothing is billed here, so there is nobody to bill",
@@ -39,12 +41,12 @@ pub(super) fn billing_customer(call: &Call<'_>) -> Result<Reply> {
     ))
 }
 
-pub(super) fn list_issuers(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn list_issuers(call: &OperationCall<'_>) -> Result<ApiReply> {
     call.accounts().get_organization(&call.organization()?)?;
-    Ok(Reply::Json(json!({ "jwks": [] })))
+    Ok(ApiReply::Json(json!({ "jwks": [] })))
 }
 
-pub(super) fn refuse_issuers(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn refuse_issuers(call: &OperationCall<'_>) -> Result<ApiReply> {
     call.accounts().get_organization(&call.organization()?)?;
     Err(unsupported(
         "databases are opened by tokens of this server only, not by those of other issuers",
@@ -52,7 +54,7 @@ pub(super) fn refuse_issuers(call: &Call<'_>) -> Result<Reply> {
     ))
 }
 
-pub(super) fn remove_issuer(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn remove_issuer(call: &OperationCall<'_>) -> Result<ApiReply> {
     call.accounts().get_organization(&call.organization()?)?;
     let name = call.text("issuerName")?;
     Err(Error::new(
@@ -62,15 +64,15 @@ pub(super) fn remove_issuer(call: &Call<'_>) -> Result<Reply> {
     .hint("databases are opened by tokens of this server only: torso db tokens list NAME"))
 }
 
-pub(super) fn migration_info(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn migration_info(call: &OperationCall<'_>) -> Result<ApiReply> {
     call.plane()?.get_group(&call.name("groupName")?)?;
-    Ok(Reply::Json(json!({
+    Ok(ApiReply::Json(json!({
         "status": "none",
         "comment": "groups of this server do not move to another cloud",
     })))
 }
 
-pub(super) fn migrate(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn migrate(call: &OperationCall<'_>) -> Result<ApiReply> {
     call.plane()?.get_group(&call.name("groupName")?)?;
     Err(unsupported(
         "groups of this server do not move to another cloud",

@@ -1,8 +1,8 @@
 //! The caller: its token, its user, and the user's API tokens.
 
 use super::body::Named;
-use super::call::Call;
-use super::reply::{Reply, to_json};
+use super::call::OperationCall;
+use super::reply::{ApiReply, to_json};
 use crate::control::accounts::{ApiToken, MintedApiToken, NewApiToken};
 use crate::control::names::{GroupName, OrganizationSlug, TokenName};
 use crate::error::{Code, Error, Result};
@@ -12,23 +12,23 @@ use serde_json::json;
 
 /// `exp` is always in the future, because clients otherwise validate twice for each command. For a token that never
 /// expires it is the last possible time, and `expires_at`, which is not in the Platform API, is null.
-pub(super) fn validate(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn validate(call: &OperationCall<'_>) -> Result<ApiReply> {
     let expires = call.accounts().validate()?;
-    Ok(Reply::Json(json!({
+    Ok(ApiReply::Json(json!({
         "exp": expires.unwrap_or(Timestamp::MAX).as_second(),
         "expires_at": expires,
     })))
 }
 
-pub(super) fn current_user(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn current_user(call: &OperationCall<'_>) -> Result<ApiReply> {
     let mut user = to_json(&call.accounts().current_user()?)?;
     user["mfa"] = json!(false);
     user["has_pending_invites"] = json!(false);
-    Ok(Reply::Json(json!({ "user": user })))
+    Ok(ApiReply::Json(json!({ "user": user })))
 }
 
-pub(super) fn list_tokens(call: &Call<'_>) -> Result<Reply> {
-    Reply::of("tokens", &listed(call.accounts().list_api_tokens()?)?)
+pub(super) fn list_tokens(call: &OperationCall<'_>) -> Result<ApiReply> {
+    ApiReply::of("tokens", &listed(call.accounts().list_api_tokens()?)?)
 }
 
 /// Tokens in the form of lists: restrictions that a token does not have are absent.
@@ -55,7 +55,7 @@ struct NewToken {
     expiration: Option<String>,
 }
 
-fn mint(call: &Call<'_>) -> Result<MintedApiToken> {
+fn mint(call: &OperationCall<'_>) -> Result<MintedApiToken> {
     let name: TokenName = call.name("tokenName")?;
     let new: NewToken = call.body()?;
     let new = NewApiToken {
@@ -67,33 +67,33 @@ fn mint(call: &Call<'_>) -> Result<MintedApiToken> {
     call.accounts().create_api_token(&name, &new)
 }
 
-pub(super) fn create_token(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn create_token(call: &OperationCall<'_>) -> Result<ApiReply> {
     let minted = mint(call)?;
-    let mut told = to_json(&minted.token)?;
-    told["token"] = json!(minted.value);
-    Ok(Reply::Json(told))
+    let mut value = to_json(&minted.token)?;
+    value["token"] = json!(minted.value);
+    Ok(ApiReply::Json(value))
 }
 
-pub(super) fn create_token_nested(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn create_token_nested(call: &OperationCall<'_>) -> Result<ApiReply> {
     let minted = mint(call)?;
-    let mut told = to_json(&minted.token)?;
-    told["value"] = json!(minted.value);
-    Ok(Reply::Json(json!({ "token": told })))
+    let mut value = to_json(&minted.token)?;
+    value["value"] = json!(minted.value);
+    Ok(ApiReply::Json(json!({ "token": value })))
 }
 
-pub(super) fn revoke_token(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn revoke_token(call: &OperationCall<'_>) -> Result<ApiReply> {
     let name: TokenName = call.name("tokenName")?;
     call.accounts().revoke_api_token(&name)?;
-    Reply::of("token", &name)
+    ApiReply::of("token", &name)
 }
 
-pub(super) fn invalidate_sessions(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn invalidate_sessions(call: &OperationCall<'_>) -> Result<ApiReply> {
     let from = call.accounts().invalidate_sessions()?;
-    Ok(Reply::Json(json!({ "validFrom": from.as_second() })))
+    Ok(ApiReply::Json(json!({ "validFrom": from.as_second() })))
 }
 
 /// The caller's tokens that are restricted to the organization in the path.
-fn of_organization(call: &Call<'_>) -> Result<Vec<ApiToken>> {
+fn of_organization(call: &OperationCall<'_>) -> Result<Vec<ApiToken>> {
     let organization = call.organization()?;
     // An error for a caller who is not a member.
     call.accounts().get_organization(&organization)?;
@@ -102,18 +102,18 @@ fn of_organization(call: &Call<'_>) -> Result<Vec<ApiToken>> {
     Ok(tokens)
 }
 
-pub(super) fn list_organization_tokens(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn list_organization_tokens(call: &OperationCall<'_>) -> Result<ApiReply> {
     let all = call.hosted.organization_tokens(call.caller, &call.organization()?)?;
-    let mut told = Vec::with_capacity(all.len());
+    let mut value = Vec::with_capacity(all.len());
     for (token, username, email) in all {
         let mut token = listed(vec![token])?.remove(0);
         token["owner"] = json!({ "username": username, "email": email });
-        told.push(token);
+        value.push(token);
     }
-    Reply::of("tokens", &told)
+    ApiReply::of("tokens", &value)
 }
 
-pub(super) fn revoke_organization_token(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn revoke_organization_token(call: &OperationCall<'_>) -> Result<ApiReply> {
     let id = call.text("tokenId")?;
     let token = of_organization(call)?
         .into_iter()
@@ -126,5 +126,5 @@ pub(super) fn revoke_organization_token(call: &Call<'_>) -> Result<Reply> {
             .hint("torso auth api-tokens list shows yours")
         })?;
     call.accounts().revoke_api_token(&token.name)?;
-    Reply::of("token", &token.name)
+    ApiReply::of("token", &token.name)
 }

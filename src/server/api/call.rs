@@ -32,14 +32,14 @@ pub(super) const PARAMETERS: [&str; 14] = [
 
 /// The operation and its parameters, before the caller is known.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(super) struct RequestTarget {
     pub parameters: BTreeMap<&'static str, String>,
     pub query: BTreeMap<String, String>,
     /// The client's `User-Agent`.
     pub agent: String,
 }
 
-impl Asked {
+impl RequestTarget {
     /// The organization in the path, unparsed.
     pub fn organization(&self) -> Option<&str> {
         let named = ["organizationSlug", "organizationId"].map(|name| self.parameters.get(name));
@@ -48,23 +48,23 @@ impl Asked {
 }
 
 /// A request of an authenticated caller.
-pub(super) struct Call<'a> {
+pub(super) struct OperationCall<'a> {
     pub hosted: &'a Hosted,
     pub caller: &'a Caller,
-    pub asked: &'a Asked,
+    pub target: &'a RequestTarget,
     body: Bytes,
     /// None for the caller's personal organization. Where the path names none, a token that is for one organization means
     /// that.
     organization: Option<OrganizationSlug>,
 }
 
-impl<'a> Call<'a> {
-    pub fn new(hosted: &'a Hosted, caller: &'a Caller, asked: &'a Asked, body: Bytes) -> Result<Self> {
-        let organization = organization(hosted, caller, asked)?;
+impl<'a> OperationCall<'a> {
+    pub fn new(hosted: &'a Hosted, caller: &'a Caller, target: &'a RequestTarget, body: Bytes) -> Result<Self> {
+        let organization = organization(hosted, caller, target)?;
         Ok(Self {
             hosted,
             caller,
-            asked,
+            target,
             body,
             organization,
         })
@@ -94,7 +94,7 @@ impl<'a> Call<'a> {
 
     /// A path parameter, as text.
     pub fn text(&self, parameter: &'static str) -> Result<&str> {
-        self.asked
+        self.target
             .parameters
             .get(parameter)
             .map(String::as_str)
@@ -108,7 +108,7 @@ impl<'a> Call<'a> {
 
     /// A query parameter; none if it is empty.
     pub fn query(&self, key: &str) -> Option<&str> {
-        self.asked
+        self.target
             .query
             .get(key)
             .map(String::as_str)
@@ -149,16 +149,16 @@ impl<'a> Call<'a> {
 }
 
 /// The organization in the path, by its slug or id.
-fn organization(hosted: &Hosted, caller: &Caller, asked: &Asked) -> Result<Option<OrganizationSlug>> {
+fn organization(hosted: &Hosted, caller: &Caller, target: &RequestTarget) -> Result<Option<OrganizationSlug>> {
     let unknown = |text: &str| {
         Error::new(Code::OrganizationNotFound, format!("there is no organization {text:?}"))
             .hint("torso org list shows yours")
     };
-    if let Some(text) = asked.parameters.get("organizationSlug") {
+    if let Some(text) = target.parameters.get("organizationSlug") {
         // A text that is not a valid name belongs to no organization.
         return text.parse().map(Some).map_err(|_| unknown(text));
     }
-    let Some(text) = asked.parameters.get("organizationId") else {
+    let Some(text) = target.parameters.get("organizationId") else {
         return hosted.organization_of_token(caller);
     };
     let mine = hosted.accounts(caller).list_organizations()?;

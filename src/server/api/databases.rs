@@ -1,9 +1,9 @@
 //! Databases and their instances.
 
 use super::body::Named;
-use super::call::Call;
+use super::call::OperationCall;
 use super::groups;
-use super::reply::{Reply, to_json};
+use super::reply::{ApiReply, to_json};
 use crate::control::ControlPlane;
 use crate::control::names::{DatabaseName, GroupName, LocationCode, OrganizationSlug};
 use crate::control::tokens::Span;
@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A database in the API's form.
-fn told(database: &Database) -> Result<Value> {
+fn to_api(database: &Database) -> Result<Value> {
     let mut value = to_json(database)?;
     for (key, constant) in [
         ("type", json!("logical")),
@@ -38,8 +38,8 @@ fn told(database: &Database) -> Result<Value> {
     Ok(value)
 }
 
-fn one(database: &Database) -> Result<Reply> {
-    Reply::of("database", &told(database)?)
+fn one(database: &Database) -> Result<ApiReply> {
+    ApiReply::of("database", &to_api(database)?)
 }
 
 fn unsupported(what: &str, hint: &str) -> Error {
@@ -47,7 +47,7 @@ fn unsupported(what: &str, hint: &str) -> Error {
 }
 
 /// A page of databases, ordered by name. The cursor is the name of the last one on the page before.
-pub(super) fn list(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn list(call: &OperationCall<'_>) -> Result<ApiReply> {
     let filter = DatabaseFilter {
         group: call.query_as("group")?,
         location: call.query_as("location")?,
@@ -76,9 +76,9 @@ pub(super) fn list(call: &Call<'_>) -> Result<Reply> {
     let more = databases.len() > limit;
     databases.truncate(limit);
     let next = databases.last().filter(|_| more).map(|database| &database.name);
-    let told: Vec<Value> = databases.iter().map(told).collect::<Result<_>>()?;
-    Ok(Reply::Json(
-        json!({ "databases": told, "pagination": { "next": next } }),
+    let all: Vec<Value> = databases.iter().map(to_api).collect::<Result<_>>()?;
+    Ok(ApiReply::Json(
+        json!({ "databases": all, "pagination": { "next": next } }),
     ))
 }
 
@@ -109,7 +109,7 @@ struct NewSeed {
     timestamp: Option<String>,
 }
 
-fn given(text: Option<String>) -> Option<String> {
+fn non_empty(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.is_empty())
 }
 
@@ -136,7 +136,7 @@ impl New {
 }
 
 fn seed(new: NewSeed) -> Result<Option<Seed>> {
-    if given(new.timestamp).is_some() {
+    if non_empty(new.timestamp).is_some() {
         return Err(unsupported(
             "a database can only be branched as it is now",
             "leave out the seed's timestamp",
@@ -146,16 +146,16 @@ fn seed(new: NewSeed) -> Result<Option<Seed>> {
         Error::new(Code::InvalidValue, format!("the seed has no {what}"))
             .hint("docs/api.md lists the body of each path, and seeds")
     };
-    match given(new.kind).as_deref() {
+    match non_empty(new.kind).as_deref() {
         None => Ok(None),
         Some("database") => Ok(Some(Seed::Database {
-            name: given(new.name).ok_or_else(|| missing("name"))?.parse()?,
+            name: non_empty(new.name).ok_or_else(|| missing("name"))?.parse()?,
         })),
         Some("upload") => Ok(Some(Seed::Upload {
-            id: given(new.id).ok_or_else(|| missing("id"))?,
+            id: non_empty(new.id).ok_or_else(|| missing("id"))?,
         })),
         Some("dump") => Ok(Some(Seed::Dump {
-            url: given(new.url).ok_or_else(|| missing("url"))?,
+            url: non_empty(new.url).ok_or_else(|| missing("url"))?,
         })),
         Some("database_upload") => Err(unsupported(
             "files are not sent to a database's own address here",
@@ -168,35 +168,35 @@ fn seed(new: NewSeed) -> Result<Option<Seed>> {
     }
 }
 
-pub(super) fn create(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn create(call: &OperationCall<'_>) -> Result<ApiReply> {
     let new: New = call.body()?;
     new.check()?;
     let plane = call.plane()?;
-    let group: Option<GroupName> = match (given(new.group), given(new.group_id)) {
+    let group: Option<GroupName> = match (non_empty(new.group), non_empty(new.group_id)) {
         (Some(name), _) => Some(name.parse()?),
         (None, Some(id)) => Some(groups::by_id(&*plane, &id)?.name),
         (None, None) => None,
     };
-    let location: Option<LocationCode> = given(new.location).map(|code| code.parse()).transpose()?;
+    let location: Option<LocationCode> = non_empty(new.location).map(|code| code.parse()).transpose()?;
     let request = CreateDatabase {
         name: new.name.get()?,
         group,
         location,
         seed: new.seed.map(seed).transpose()?.flatten(),
-        size_limit: given(new.size_limit.and_then(size)),
+        size_limit: non_empty(new.size_limit.and_then(size)),
     };
     let database = plane.create_database(&request)?;
-    Ok(Reply::Json(json!({
-        "database": told(&database)?,
+    Ok(ApiReply::Json(json!({
+        "database": to_api(&database)?,
         "username": call.caller.username(),
     })))
 }
 
-fn name(call: &Call<'_>) -> Result<DatabaseName> {
+fn name(call: &OperationCall<'_>) -> Result<DatabaseName> {
     call.name("databaseName")
 }
 
-pub(super) fn get(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn get(call: &OperationCall<'_>) -> Result<ApiReply> {
     one(&call.plane()?.get_database(&name(call)?)?)
 }
 
@@ -216,21 +216,21 @@ pub(super) fn by_id(plane: &dyn ControlPlane, id: &str) -> Result<Database> {
 }
 
 /// Version 3 includes the configuration.
-pub(super) fn get_by_id(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn get_by_id(call: &OperationCall<'_>) -> Result<ApiReply> {
     let database = by_id(&*call.plane()?, call.text("databaseId")?)?;
-    let mut value = told(&database)?;
+    let mut value = to_api(&database)?;
     value["allow_rules_config"] = json!({ "allowed_ips": [], "allowed_aws_vpc_ids": [] });
-    Ok(Reply::Json(json!({ "database": value })))
+    Ok(ApiReply::Json(json!({ "database": value })))
 }
 
-pub(super) fn delete(call: &Call<'_>) -> Result<Reply> {
-    Reply::of("database", &call.plane()?.delete_database(&name(call)?)?.name)
+pub(super) fn delete(call: &OperationCall<'_>) -> Result<ApiReply> {
+    ApiReply::of("database", &call.plane()?.delete_database(&name(call)?)?.name)
 }
 
-pub(super) fn delete_by_id(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn delete_by_id(call: &OperationCall<'_>) -> Result<ApiReply> {
     let plane = call.plane()?;
     let database = by_id(&*plane, call.text("databaseId")?)?;
-    Reply::of("database", &plane.delete_database(&database.name)?.name)
+    ApiReply::of("database", &plane.delete_database(&database.name)?.name)
 }
 
 #[derive(Deserialize)]
@@ -238,7 +238,7 @@ struct Rename {
     name: Named<DatabaseName>,
 }
 
-pub(super) fn rename(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn rename(call: &OperationCall<'_>) -> Result<ApiReply> {
     let to: Rename = call.body()?;
     one(&call.plane()?.rename_database(&name(call)?, &to.name.get()?)?)
 }
@@ -249,40 +249,40 @@ struct Transfer {
     organization: Option<Named<OrganizationSlug>>,
 }
 
-pub(super) fn transfer(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn transfer(call: &OperationCall<'_>) -> Result<ApiReply> {
     let to: Transfer = call.body()?;
     let to = to.organization.or(to.org).ok_or_else(|| {
         Error::new(Code::InvalidValue, "no organization is named").hint("send {\"organization\": \"…\"}")
     })?;
     call.plane()?.transfer_database(&name(call)?, &to.get()?)?;
-    Ok(Reply::nothing())
+    Ok(ApiReply::nothing())
 }
 
 /// For operations that do nothing here: only checks that the database exists.
-pub(super) fn look(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn check_exists(call: &OperationCall<'_>) -> Result<ApiReply> {
     get(call)
 }
 
-pub(super) fn sync(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn sync(call: &OperationCall<'_>) -> Result<ApiReply> {
     let location: Option<LocationCode> = call.query_as("location")?;
-    Reply::of("synced", &call.plane()?.sync_database(&name(call)?, location.as_ref())?)
+    ApiReply::of("synced", &call.plane()?.sync_database(&name(call)?, location.as_ref())?)
 }
 
 /// There are no rules about client addresses here, so the list is empty.
-fn configured(configuration: &Configuration) -> Result<Reply> {
+fn configured(configuration: &Configuration) -> Result<ApiReply> {
     let mut value = to_json(configuration)?;
     value["allowed_ips"] = json!([]);
     value["allowed_aws_vpc_ids"] = json!([]);
-    Ok(Reply::Json(value))
+    Ok(ApiReply::Json(value))
 }
 
-pub(super) fn get_configuration(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn get_configuration(call: &OperationCall<'_>) -> Result<ApiReply> {
     configured(&call.plane()?.get_configuration(&name(call)?)?)
 }
 
 /// A size as text or as a number of bytes.
-fn size(told: Value) -> Option<String> {
-    match told {
+fn size(value: Value) -> Option<String> {
+    match value {
         Value::String(text) => Some(text),
         Value::Null => None,
         // Anything else is refused by the parser of sizes.
@@ -299,7 +299,7 @@ struct Patch {
     allowed_aws_vpc_ids: Option<Vec<String>>,
 }
 
-pub(super) fn update_configuration(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn update_configuration(call: &OperationCall<'_>) -> Result<ApiReply> {
     let patch: Patch = call.body()?;
     for rules in [&patch.allowed_ips, &patch.allowed_aws_vpc_ids].into_iter().flatten() {
         if !rules.is_empty() {
@@ -316,7 +316,7 @@ pub(super) fn update_configuration(call: &Call<'_>) -> Result<Reply> {
     configured(&call.plane()?.update_configuration(&name(call)?, &change)?)
 }
 
-pub(super) fn usage(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn usage(call: &OperationCall<'_>) -> Result<ApiReply> {
     let span = Span {
         from: call.time("from")?,
         to: call.time("to")?,
@@ -330,19 +330,19 @@ pub(super) fn usage(call: &Call<'_>) -> Result<Reply> {
         )
         .hint("ask with from= at the earlier time, and to= at the later one"));
     }
-    Reply::of("database", &call.plane()?.database_usage(&name(call)?, span)?)
+    ApiReply::of("database", &call.plane()?.database_usage(&name(call)?, span)?)
 }
 
-pub(super) fn top_queries(call: &Call<'_>) -> Result<Reply> {
-    Reply::bare(&call.plane()?.top_queries(&name(call)?)?)
+pub(super) fn top_queries(call: &OperationCall<'_>) -> Result<ApiReply> {
+    ApiReply::bare(&call.plane()?.top_queries(&name(call)?)?)
 }
 
-pub(super) fn stats(call: &Call<'_>) -> Result<Reply> {
-    Reply::of("top_queries", &call.plane()?.top_queries(&name(call)?)?)
+pub(super) fn stats(call: &OperationCall<'_>) -> Result<ApiReply> {
+    ApiReply::of("top_queries", &call.plane()?.top_queries(&name(call)?)?)
 }
 
-pub(super) fn list_instances(call: &Call<'_>) -> Result<Reply> {
-    Reply::of("instances", &call.plane()?.list_instances(&name(call)?)?)
+pub(super) fn list_instances(call: &OperationCall<'_>) -> Result<ApiReply> {
+    ApiReply::of("instances", &call.plane()?.list_instances(&name(call)?)?)
 }
 
 #[derive(Deserialize)]
@@ -350,9 +350,9 @@ struct NewInstance {
     location: Named<LocationCode>,
 }
 
-pub(super) fn add_instance(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn add_instance(call: &OperationCall<'_>) -> Result<ApiReply> {
     let new: NewInstance = call.body()?;
-    Reply::of(
+    ApiReply::of(
         "instance",
         &call.plane()?.add_instance(&name(call)?, &new.location.get()?)?,
     )
@@ -372,24 +372,24 @@ fn find_instance(plane: &dyn ControlPlane, name: &DatabaseName, instance: &str) 
         })
 }
 
-pub(super) fn get_instance(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn get_instance(call: &OperationCall<'_>) -> Result<ApiReply> {
     let instance = find_instance(&*call.plane()?, &name(call)?, call.text("instanceName")?)?;
-    Reply::of("instance", &instance)
+    ApiReply::of("instance", &instance)
 }
 
-pub(super) fn remove_instance(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn remove_instance(call: &OperationCall<'_>) -> Result<ApiReply> {
     let location: LocationCode = call.name("instanceName")?;
     call.plane()?.remove_instance(&name(call)?, &location)?;
-    Reply::of("instance", &location)
+    ApiReply::of("instance", &location)
 }
 
-pub(super) fn wait_for_instance(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn wait_for_instance(call: &OperationCall<'_>) -> Result<ApiReply> {
     let (plane, name) = (call.plane()?, name(call)?);
     let deadline = Instant::now() + PATIENCE;
     loop {
         let instance = find_instance(&*plane, &name, call.text("instanceName")?)?;
         if instance.state != InstanceState::Missing {
-            return Reply::of("instance", &instance);
+            return ApiReply::of("instance", &instance);
         }
         if Instant::now() >= deadline {
             return Err(Error::new(
@@ -402,7 +402,7 @@ pub(super) fn wait_for_instance(call: &Call<'_>) -> Result<Reply> {
     }
 }
 
-pub(super) fn promote_instance(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn promote_instance(call: &OperationCall<'_>) -> Result<ApiReply> {
     one(&call
         .plane()?
         .promote_instance(&name(call)?, &call.name("instanceName")?)?)

@@ -1,9 +1,9 @@
 //! Uploads and downloads: pieces of uploads, dumps, and databases as files. They are streamed, never read into memory;
 //! a client that is too slow is disconnected.
 
-use super::call::{Asked, Call};
+use super::call::{OperationCall, RequestTarget};
 use super::multipart::Part;
-use super::reply::Reply;
+use super::reply::ApiReply;
 use super::{Server, body};
 use crate::control::hosted::{Caller, Hosted};
 use crate::control::names::{DatabaseName, LocationCode};
@@ -34,7 +34,7 @@ pub(super) struct Transfer {
     pub server: Arc<Server>,
     pub hosted: Arc<Hosted>,
     pub caller: Caller,
-    pub asked: Asked,
+    pub target: RequestTarget,
 }
 
 /// Whether an operation is handled by this module.
@@ -51,7 +51,7 @@ pub(super) fn concerns(operation: Operation) -> bool {
 }
 
 impl Transfer {
-    pub async fn answer(self, operation: Operation, parts: &Parts, body: Body) -> Result<Reply> {
+    pub async fn answer(self, operation: Operation, parts: &Parts, body: Body) -> Result<ApiReply> {
         match operation {
             Operation::BeginUpload => self.begin(body).await,
             Operation::GetUpload => self.get().await,
@@ -64,7 +64,10 @@ impl Transfer {
     }
 
     /// Runs `work` on a thread that may block.
-    async fn work<T: Send + 'static>(self, work: impl FnOnce(&Call<'_>) -> Result<T> + Send + 'static) -> Result<T> {
+    async fn work<T: Send + 'static>(
+        self,
+        work: impl FnOnce(&OperationCall<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let permit = self.permit().await?;
         self.work_with(permit, work).await.map(|(done, _)| done)
     }
@@ -73,10 +76,10 @@ impl Transfer {
     async fn work_with<T: Send + 'static>(
         self,
         permit: OwnedSemaphorePermit,
-        work: impl FnOnce(&Call<'_>) -> Result<T> + Send + 'static,
+        work: impl FnOnce(&OperationCall<'_>) -> Result<T> + Send + 'static,
     ) -> Result<(T, OwnedSemaphorePermit)> {
         super::blocking(move || {
-            let call = Call::new(&self.hosted, &self.caller, &self.asked, Bytes::new())?;
+            let call = OperationCall::new(&self.hosted, &self.caller, &self.target, Bytes::new())?;
             Ok((work(&call)?, permit))
         })
         .await
@@ -90,26 +93,26 @@ impl Transfer {
             .map_err(|_| super::defect())
     }
 
-    async fn begin(self, body: Body) -> Result<Reply> {
+    async fn begin(self, body: Body) -> Result<ApiReply> {
         let bytes = body::whole(body).await?;
         let new: NewUpload = body::read(body::object(&bytes)?)?;
         let sha256 = new.sha256.as_deref().map(checksum).transpose()?;
         let upload = self
             .work(move |call| call.hosted.begin_upload(call.caller, call.slug(), new.size, sha256))
             .await?;
-        Reply::of("upload", &upload)
+        ApiReply::of("upload", &upload)
     }
 
-    async fn get(self) -> Result<Reply> {
+    async fn get(self) -> Result<ApiReply> {
         let upload = self
             .work(|call| call.hosted.upload(call.caller, call.slug(), call.text("uploadId")?))
             .await?;
-        Reply::of("upload", &upload)
+        ApiReply::of("upload", &upload)
     }
 
-    async fn put(self, parts: &Parts, body: Body) -> Result<Reply> {
+    async fn put(self, parts: &Parts, body: Body) -> Result<ApiReply> {
         let len = length(&parts.headers)?;
-        let mut reader = Arriving::of(body);
+        let mut reader = BodyReader::of(body);
         let upload = self
             .work(move |call| {
                 let id = call.text("uploadId")?;
@@ -118,26 +121,26 @@ impl Transfer {
                     .put_chunk(call.caller, call.slug(), id, offset, &mut reader, len)
             })
             .await?;
-        Reply::of("upload", &upload)
+        ApiReply::of("upload", &upload)
     }
 
-    async fn give_up(self) -> Result<Reply> {
+    async fn give_up(self) -> Result<ApiReply> {
         let upload = self
             .work(|call| {
                 call.hosted
                     .drop_upload(call.caller, call.slug(), call.text("uploadId")?)
             })
             .await?;
-        Reply::of("upload", &upload)
+        ApiReply::of("upload", &upload)
     }
 
-    async fn dump(self, parts: &Parts, body: Body) -> Result<Reply> {
+    async fn dump(self, parts: &Parts, body: Body) -> Result<ApiReply> {
         let in_parts = parts
             .headers
             .get(header::CONTENT_TYPE)
             .and_then(|value| value.to_str().ok())
             .is_some_and(|kind| kind.starts_with("multipart/"));
-        let mut reader = Arriving::of(body);
+        let mut reader = BodyReader::of(body);
         let (upload, url) = self
             .work(move |call| {
                 if in_parts {
@@ -148,10 +151,12 @@ impl Transfer {
                 }
             })
             .await?;
-        Ok(Reply::Json(serde_json::json!({ "dump_url": url, "upload": upload.id })))
+        Ok(ApiReply::Json(
+            serde_json::json!({ "dump_url": url, "upload": upload.id }),
+        ))
     }
 
-    async fn export(self) -> Result<Reply> {
+    async fn export(self) -> Result<ApiReply> {
         let permit = self.permit().await?;
         let (export, permit) = self
             .work_with(permit, |call| {
@@ -161,7 +166,7 @@ impl Transfer {
             })
             .await?;
         let (size, name) = (export.size, export.name.clone());
-        Ok(Reply::File {
+        Ok(ApiReply::File {
             body: file_body::stream(export, permit, || true),
             size,
             name,
@@ -204,12 +209,12 @@ fn length(headers: &HeaderMap) -> Result<u64> {
 }
 
 /// An arriving body, as a reader for a thread that may block. A body that breaks off is an error, not an end.
-struct Arriving {
+struct BodyReader {
     pieces: mpsc::Receiver<io::Result<Bytes>>,
     piece: Bytes,
 }
 
-impl Arriving {
+impl BodyReader {
     fn of(body: Body) -> Self {
         let (sender, pieces) = mpsc::channel(PIECES);
         tokio::spawn(async move {
@@ -242,7 +247,7 @@ async fn pump(mut body: Body, sender: &mpsc::Sender<io::Result<Bytes>>) {
     }
 }
 
-impl Read for Arriving {
+impl Read for BodyReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.piece.is_empty() {
             match self.pieces.blocking_recv() {

@@ -1,8 +1,8 @@
 //! Groups.
 
 use super::body::Named;
-use super::call::Call;
-use super::reply::{Reply, to_json};
+use super::call::OperationCall;
+use super::reply::{ApiReply, to_json};
 use crate::control::ControlPlane;
 use crate::control::names::{GroupName, LocationCode, OrganizationSlug};
 use crate::control::types::{
@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// A group in the API's form, with the state of its locations.
-fn told(plane: &dyn ControlPlane, group: &Group) -> Result<Value> {
+fn to_api(plane: &dyn ControlPlane, group: &Group) -> Result<Value> {
     let mut value = to_json(group)?;
     value["status"] = json!({ "locations": status(plane, group) });
     Ok(value)
@@ -46,15 +46,18 @@ fn status(plane: &dyn ControlPlane, group: &Group) -> Vec<Value> {
         .collect()
 }
 
-fn one(plane: &dyn ControlPlane, group: &Group) -> Result<Reply> {
-    Reply::of("group", &told(plane, group)?)
+fn one(plane: &dyn ControlPlane, group: &Group) -> Result<ApiReply> {
+    ApiReply::of("group", &to_api(plane, group)?)
 }
 
-pub(super) fn list(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn list(call: &OperationCall<'_>) -> Result<ApiReply> {
     let plane = call.plane()?;
     let groups = plane.list_groups()?;
-    let told: Vec<Value> = groups.iter().map(|group| told(&*plane, group)).collect::<Result<_>>()?;
-    Reply::of("groups", &told)
+    let all: Vec<Value> = groups
+        .iter()
+        .map(|group| to_api(&*plane, group))
+        .collect::<Result<_>>()?;
+    ApiReply::of("groups", &all)
 }
 
 #[derive(Deserialize)]
@@ -63,7 +66,7 @@ struct New {
     location: Named<LocationCode>,
 }
 
-pub(super) fn create(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn create(call: &OperationCall<'_>) -> Result<ApiReply> {
     let new: New = call.body()?;
     let new = NewGroup {
         name: new.name.get()?,
@@ -74,7 +77,7 @@ pub(super) fn create(call: &Call<'_>) -> Result<Reply> {
     one(&*plane, &group)
 }
 
-pub(super) fn get(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn get(call: &OperationCall<'_>) -> Result<ApiReply> {
     let plane = call.plane()?;
     let group = plane.get_group(&call.name("groupName")?)?;
     one(&*plane, &group)
@@ -92,14 +95,14 @@ pub(super) fn by_id(plane: &dyn ControlPlane, id: &str) -> Result<Group> {
         })
 }
 
-pub(super) fn get_by_id(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn get_by_id(call: &OperationCall<'_>) -> Result<ApiReply> {
     let plane = call.plane()?;
     let group = by_id(&*plane, call.text("groupId")?)?;
     one(&*plane, &group)
 }
 
-pub(super) fn delete(call: &Call<'_>) -> Result<Reply> {
-    Reply::of("group", &call.plane()?.delete_group(&call.name("groupName")?)?)
+pub(super) fn delete(call: &OperationCall<'_>) -> Result<ApiReply> {
+    ApiReply::of("group", &call.plane()?.delete_group(&call.name("groupName")?)?)
 }
 
 #[derive(Deserialize)]
@@ -107,7 +110,7 @@ struct Rename {
     name: Named<GroupName>,
 }
 
-pub(super) fn rename(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn rename(call: &OperationCall<'_>) -> Result<ApiReply> {
     let to: Rename = call.body()?;
     let plane = call.plane()?;
     let group = plane.rename_group(&call.name("groupName")?, &to.name.get()?)?;
@@ -120,22 +123,22 @@ struct Transfer {
 }
 
 /// The answer is the bare group, as in the API's document.
-pub(super) fn transfer(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn transfer(call: &OperationCall<'_>) -> Result<ApiReply> {
     let to: Transfer = call.body()?;
-    Reply::bare(
+    ApiReply::bare(
         &call
             .plane()?
             .transfer_group(&call.name("groupName")?, &to.organization.get()?)?,
     )
 }
 
-pub(super) fn update(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn update(call: &OperationCall<'_>) -> Result<ApiReply> {
     call.plane()?.get_group(&call.name("groupName")?)?;
-    Ok(Reply::nothing())
+    Ok(ApiReply::nothing())
 }
 
-pub(super) fn get_configuration(call: &Call<'_>) -> Result<Reply> {
-    Reply::bare(&call.plane()?.get_group_configuration(&call.name("groupName")?)?)
+pub(super) fn get_configuration(call: &OperationCall<'_>) -> Result<ApiReply> {
+    ApiReply::bare(&call.plane()?.get_group_configuration(&call.name("groupName")?)?)
 }
 
 #[derive(Deserialize)]
@@ -144,7 +147,7 @@ struct Patch {
     isolation: Option<Named<Isolation>>,
 }
 
-pub(super) fn update_configuration(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn update_configuration(call: &OperationCall<'_>) -> Result<ApiReply> {
     let patch: Patch = call.body()?;
     let (plane, name) = (call.plane()?, call.name("groupName")?);
     let patch = GroupConfigurationPatch {
@@ -156,23 +159,23 @@ pub(super) fn update_configuration(call: &Call<'_>) -> Result<Reply> {
     } else {
         plane.update_group_configuration(&name, &patch)?
     };
-    Reply::bare(&configuration)
+    ApiReply::bare(&configuration)
 }
 
-pub(super) fn add_location(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn add_location(call: &OperationCall<'_>) -> Result<ApiReply> {
     let plane = call.plane()?;
     let group = plane.add_group_location(&call.name("groupName")?, &call.name("location")?)?;
     one(&*plane, &group)
 }
 
-pub(super) fn remove_location(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn remove_location(call: &OperationCall<'_>) -> Result<ApiReply> {
     let plane = call.plane()?;
     let group = plane.remove_group_location(&call.name("groupName")?, &call.name("location")?)?;
     one(&*plane, &group)
 }
 
 /// Adding a location returns when it can be used, so there is nothing to wait for: this only checks the group.
-pub(super) fn wait_for_location(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn wait_for_location(call: &OperationCall<'_>) -> Result<ApiReply> {
     let (name, location): (GroupName, LocationCode) = (call.name("groupName")?, call.name("location")?);
     let plane = call.plane()?;
     let group = plane.get_group(&name)?;
@@ -186,7 +189,7 @@ pub(super) fn wait_for_location(call: &Call<'_>) -> Result<Reply> {
     one(&*plane, &group)
 }
 
-pub(super) fn promote(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn promote(call: &OperationCall<'_>) -> Result<ApiReply> {
     let plane = call.plane()?;
     let group = plane.promote_group(&call.name("groupName")?, &call.name("location")?)?;
     one(&*plane, &group)

@@ -1,7 +1,7 @@
 //! Locations, in the three forms of the API.
 
-use super::call::Call;
-use super::reply::{Reply, to_json};
+use super::call::OperationCall;
+use super::reply::{ApiReply, to_json};
 use crate::control::builtin_locations;
 use crate::control::names::LocationCode;
 use crate::control::types::Location;
@@ -22,20 +22,22 @@ fn described(locations: &[Location]) -> Map<String, Value> {
 }
 
 /// `details` is not in the Platform API.
-pub(super) fn list(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn list(call: &OperationCall<'_>) -> Result<ApiReply> {
     let locations = call.plane()?.list_locations()?;
-    Ok(Reply::Json(json!({
+    Ok(ApiReply::Json(json!({
         "locations": described(&locations),
         "details": to_json(&locations)?,
     })))
 }
 
-pub(super) fn list_by_platform(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn list_by_platform(call: &OperationCall<'_>) -> Result<ApiReply> {
     let locations = call.plane()?.list_locations()?;
-    Ok(Reply::Json(json!({ "locations": { PLATFORM: described(&locations) } })))
+    Ok(ApiReply::Json(
+        json!({ "locations": { PLATFORM: described(&locations) } }),
+    ))
 }
 
-pub(super) fn get(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn get(call: &OperationCall<'_>) -> Result<ApiReply> {
     let code: LocationCode = call.name("location")?;
     let plane = call.plane()?;
     let location = plane.get_location(&code)?;
@@ -51,9 +53,9 @@ pub(super) fn get(call: &Call<'_>) -> Result<Reply> {
         .take(CLOSEST)
         .map(|(_, other)| json!({ "code": other.code, "description": other.description }))
         .collect();
-    let mut told = to_json(&location)?;
-    told["closest"] = json!(closest);
-    Ok(Reply::Json(json!({ "location": told })))
+    let mut value = to_json(&location)?;
+    value["closest"] = json!(closest);
+    Ok(ApiReply::Json(json!({ "location": value })))
 }
 
 /// In kilometres; none if a location has no coordinates.

@@ -20,30 +20,30 @@ mod public;
 mod reply;
 mod tokens;
 
-use super::dispatch::Meta;
 use super::gateway::export::{ExportStep, NO_SYNCHRONISATION, is_official_cli};
+use super::request_context::RequestContext;
 use super::{Server, defect};
-use crate::control::hosted::{Caller, Hosted, Origin};
-use crate::control::routes::{ENDPOINTS, Endpoint, Method, Operation};
+use crate::control::hosted::{CallOrigin, Caller, Hosted};
+use crate::control::routes::{ApiEndpoint, ENDPOINTS, Method, Operation};
 use crate::error::{Code, Error, Result};
 use axum::Router;
 use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method as HttpMethod, Request, Response, StatusCode, Uri, header};
 use axum::routing::{MethodFilter, MethodRouter, on};
-use call::{Asked, Call};
-use reply::Reply;
+use call::{OperationCall, RequestTarget};
+use reply::ApiReply;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use tower::ServiceExt as _;
 
 /// Answers a request that is not for a database.
 pub(super) async fn answer(server: &Arc<Server>, mut request: Request<Body>) -> Response<Body> {
-    let meta = request.extensions().get::<Meta>().cloned();
+    let meta = request.extensions().get::<RequestContext>().cloned();
     let id = meta.map(|meta| meta.id).unwrap_or_default();
     let hides_refusals = is_official_cli(request.headers()) && replaces_refusals(request.uri().path());
     let mut response = if request.method() == HttpMethod::OPTIONS {
-        Reply::nothing().into_response()
+        ApiReply::nothing().into_response()
     } else {
         normalize(request.uri_mut());
         request.extensions_mut().insert(Arc::clone(server));
@@ -90,8 +90,8 @@ fn normalize(uri: &mut Uri) {
 fn router() -> &'static Router {
     static ROUTER: OnceLock<Router> = OnceLock::new();
     ROUTER.get_or_init(|| {
-        let mut paths: BTreeMap<String, Vec<(&'static Endpoint, String)>> = BTreeMap::new();
-        let all: Vec<(&Endpoint, String)> = ENDPOINTS
+        let mut paths: BTreeMap<String, Vec<(&'static ApiEndpoint, String)>> = BTreeMap::new();
+        let all: Vec<(&ApiEndpoint, String)> = ENDPOINTS
             .iter()
             .flat_map(|endpoint| endpoint.paths().into_iter().map(move |path| (endpoint, path)))
             .collect();
@@ -120,7 +120,7 @@ fn router() -> &'static Router {
     })
 }
 
-fn route(endpoint: &'static Endpoint, template: String) -> MethodRouter {
+fn route(endpoint: &'static ApiEndpoint, template: String) -> MethodRouter {
     let filter = match endpoint.method {
         Method::Get => MethodFilter::GET,
         Method::Post => MethodFilter::POST,
@@ -175,11 +175,11 @@ fn parameters(template: &str, path: &str) -> Option<BTreeMap<&'static str, Strin
     parts.next().is_none().then_some(found)
 }
 
-async fn handle(endpoint: &'static Endpoint, template: &str, request: Request<Body>) -> Result<Reply> {
+async fn handle(endpoint: &'static ApiEndpoint, template: &str, request: Request<Body>) -> Result<ApiReply> {
     let (parts, body) = request.into_parts();
     let (Some(server), Some(meta)) = (
         parts.extensions.get::<Arc<Server>>().cloned(),
-        parts.extensions.get::<Meta>().cloned(),
+        parts.extensions.get::<RequestContext>().cloned(),
     ) else {
         return Err(defect());
     };
@@ -189,15 +189,15 @@ async fn handle(endpoint: &'static Endpoint, template: &str, request: Request<Bo
     let hosted = server.hosted()?;
     let caller = identify(&server, &hosted, &parts.headers, &meta).await?;
     server.limiter.take(caller.token_id())?;
-    let asked = Asked {
+    let target = RequestTarget {
         parameters: parameters(template, parts.uri.path()).ok_or_else(|| {
             Error::new(Code::InvalidValue, "the path is not UTF-8").hint("names have a-z, 0-9 and - only")
         })?,
         query: call::query(&parts),
         agent: agent(&parts.headers).to_owned(),
     };
-    let organization = asked.organization().map(str::to_owned);
-    let answered = perform(&server, &hosted, &caller, asked, endpoint.operation, &parts, body).await;
+    let organization = target.organization().map(str::to_owned);
+    let answered = perform(&server, &hosted, &caller, target, endpoint.operation, &parts, body).await;
     let Err(error) = answered else { return answered };
     if error.code() == Code::Forbidden || endpoint.method != Method::Get {
         let what = format!("{} {template} was refused or failed", endpoint.method.name());
@@ -215,24 +215,24 @@ async fn perform(
     server: &Arc<Server>,
     hosted: &Arc<Hosted>,
     caller: &Caller,
-    asked: Asked,
+    target: RequestTarget,
     operation: Operation,
     parts: &Parts,
     body: Body,
-) -> Result<Reply> {
+) -> Result<ApiReply> {
     let (hosted, caller) = (Arc::clone(hosted), caller.clone());
     if files::concerns(operation) {
         let transfer = files::Transfer {
             server: Arc::clone(server),
             hosted,
             caller,
-            asked,
+            target,
         };
         return transfer.answer(operation, parts, body).await;
     }
     let body = body::whole(body).await?;
     work(server, move || {
-        let call = Call::new(&hosted, &caller, &asked, body)?;
+        let call = OperationCall::new(&hosted, &caller, &target, body)?;
         operations::answer(operation, &call)
     })
     .await
@@ -258,9 +258,14 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
 }
 
 /// Authenticates the caller. Attempts with invalid tokens are rate-limited by address.
-async fn identify(server: &Arc<Server>, hosted: &Arc<Hosted>, headers: &HeaderMap, meta: &Meta) -> Result<Caller> {
+async fn identify(
+    server: &Arc<Server>,
+    hosted: &Arc<Hosted>,
+    headers: &HeaderMap,
+    meta: &RequestContext,
+) -> Result<Caller> {
     let bearer = bearer(headers).unwrap_or_default().to_owned();
-    let origin = Origin {
+    let origin = CallOrigin {
         client: client(agent(headers)).to_owned(),
         request_id: meta.id.clone(),
     };
@@ -297,7 +302,7 @@ fn client(agent: &str) -> &'static str {
 
 /// Checks that a request may see what is not public: it comes from this machine and not through a proxy, or has a
 /// token.
-async fn is_trusted(server: &Arc<Server>, parts: &Parts, meta: &Meta) -> Result<()> {
+async fn is_trusted(server: &Arc<Server>, parts: &Parts, meta: &RequestContext) -> Result<()> {
     const FORWARDED: [&str; 2] = ["forwarded", "x-forwarded-for"];
     let near = meta.peer.ip().to_canonical().is_loopback() && meta.client.to_canonical().is_loopback();
     if near && !FORWARDED.iter().any(|name| parts.headers.contains_key(*name)) {

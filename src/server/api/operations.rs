@@ -1,12 +1,12 @@
 //! Which function answers which operation.
 
-use super::call::Call;
-use super::reply::Reply;
+use super::call::OperationCall;
+use super::reply::ApiReply;
 use super::{absent, account, databases, groups, locations, operator, organizations, tokens};
 use crate::control::routes::Operation as O;
 use crate::error::{Code, Error, Result};
 
-pub(super) fn answer(operation: O, call: &Call<'_>) -> Result<Reply> {
+pub(super) fn answer(operation: O, call: &OperationCall<'_>) -> Result<ApiReply> {
     match operation {
         O::ValidateToken => account::validate(call),
         O::CurrentUser => account::current_user(call),
@@ -85,7 +85,7 @@ pub(super) fn answer(operation: O, call: &Call<'_>) -> Result<Reply> {
         O::DeleteDatabaseById => databases::delete_by_id(call),
         O::RenameDatabase => databases::rename(call),
         O::TransferDatabase => databases::transfer(call),
-        O::WakeDatabase | O::UpdateDatabase => databases::look(call),
+        O::WakeDatabase | O::UpdateDatabase => databases::check_exists(call),
         O::SyncDatabase => databases::sync(call),
         O::GetConfiguration => databases::get_configuration(call),
         O::UpdateConfiguration => databases::update_configuration(call),
@@ -104,8 +104,8 @@ pub(super) fn answer(operation: O, call: &Call<'_>) -> Result<Reply> {
         O::RevokeDatabaseToken => tokens::revoke_of_database(call),
         O::RotateDatabaseTokens => tokens::rotate_of_database(call),
 
-        O::Check => Reply::of("findings", &call.plane()?.check(false)?),
-        O::Mend => Reply::of("findings", &call.plane()?.check(true)?),
+        O::Check => ApiReply::of("findings", &call.plane()?.check(false)?),
+        O::Mend => ApiReply::of("findings", &call.plane()?.check(true)?),
 
         // Handled elsewhere: with a streamed body, or without a caller.
         O::BeginUpload

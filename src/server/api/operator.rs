@@ -1,29 +1,29 @@
 //! Users and quotas of the server, for its operator.
 
 use super::body::Named;
-use super::call::Call;
-use super::reply::Reply;
+use super::call::OperationCall;
+use super::reply::ApiReply;
 use crate::control::accounts::QuotaSetting;
 use crate::control::names::{OrganizationSlug, Username};
 use crate::error::Result;
 use serde::Deserialize;
 
-pub(super) fn list_users(call: &Call<'_>) -> Result<Reply> {
-    Reply::of("users", &call.accounts().list_users()?)
+pub(super) fn list_users(call: &OperationCall<'_>) -> Result<ApiReply> {
+    ApiReply::of("users", &call.accounts().list_users()?)
 }
 
-pub(super) fn disable_user(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn disable_user(call: &OperationCall<'_>) -> Result<ApiReply> {
     let user: Username = call.name("username")?;
-    Reply::bare(&call.accounts().disable_user(&user)?)
+    ApiReply::bare(&call.accounts().disable_user(&user)?)
 }
 
-pub(super) fn remove_user(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn remove_user(call: &OperationCall<'_>) -> Result<ApiReply> {
     let user: Username = call.name("username")?;
-    Reply::bare(&call.accounts().remove_user(&user)?)
+    ApiReply::bare(&call.accounts().remove_user(&user)?)
 }
 
-pub(super) fn list_quotas(call: &Call<'_>) -> Result<Reply> {
-    Reply::of("quotas", &call.accounts().list_quotas()?)
+pub(super) fn list_quotas(call: &OperationCall<'_>) -> Result<ApiReply> {
+    ApiReply::of("quotas", &call.accounts().list_quotas()?)
 }
 
 #[derive(Deserialize)]
@@ -33,7 +33,7 @@ struct NewQuota {
     value: u64,
 }
 
-pub(super) fn set_quota(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn set_quota(call: &OperationCall<'_>) -> Result<ApiReply> {
     let new: NewQuota = call.body()?;
     let quota = QuotaSetting {
         organization: new.organization.map(Named::get).transpose()?,
@@ -41,5 +41,5 @@ pub(super) fn set_quota(call: &Call<'_>) -> Result<Reply> {
         value: new.value,
     };
     call.accounts().set_quota(&quota)?;
-    Reply::of("quota", &quota)
+    ApiReply::of("quota", &quota)
 }

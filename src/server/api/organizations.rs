@@ -1,8 +1,8 @@
 //! Organizations, their members, and their usage. Nothing is billed here; requests about it get empty answers in the
 //! API's form.
 
-use super::call::Call;
-use super::reply::Reply;
+use super::call::OperationCall;
+use super::reply::ApiReply;
 use crate::control::accounts::{MemberRole, OrganizationPatch};
 use crate::control::names::Username;
 use crate::error::{Code, Error, Result};
@@ -14,15 +14,15 @@ const PAGE: u64 = 100;
 const LARGEST_PAGE: u64 = 1_000;
 
 /// The official SDK expects an object here; the API's document has a bare list.
-pub(super) fn list(call: &Call<'_>) -> Result<Reply> {
-    if call.asked.agent.starts_with("@tursodatabase/api") {
+pub(super) fn list(call: &OperationCall<'_>) -> Result<ApiReply> {
+    if call.target.agent.starts_with("@tursodatabase/api") {
         return list_wrapped(call);
     }
-    Reply::bare(&call.accounts().list_organizations()?)
+    ApiReply::bare(&call.accounts().list_organizations()?)
 }
 
-pub(super) fn list_wrapped(call: &Call<'_>) -> Result<Reply> {
-    Reply::of("organizations", &call.accounts().list_organizations()?)
+pub(super) fn list_wrapped(call: &OperationCall<'_>) -> Result<ApiReply> {
+    ApiReply::of("organizations", &call.accounts().list_organizations()?)
 }
 
 #[derive(Deserialize)]
@@ -30,7 +30,7 @@ struct NewOrganization {
     name: String,
 }
 
-pub(super) fn create(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn create(call: &OperationCall<'_>) -> Result<ApiReply> {
     let new: NewOrganization = call.body()?;
     // The official CLI first asks with `dry_run`.
     let made = if call.query("dry_run") == Some("true") {
@@ -39,30 +39,30 @@ pub(super) fn create(call: &Call<'_>) -> Result<Reply> {
         call.accounts().create_organization(&new.name)?
     };
     // Some clients read the one, some the other.
-    Ok(Reply::Json(json!({ "organization": made, "org": made })))
+    Ok(ApiReply::Json(json!({ "organization": made, "org": made })))
 }
 
-pub(super) fn get(call: &Call<'_>) -> Result<Reply> {
-    Reply::of(
+pub(super) fn get(call: &OperationCall<'_>) -> Result<ApiReply> {
+    ApiReply::of(
         "organization",
         &call.accounts().get_organization(&call.organization()?)?,
     )
 }
 
-pub(super) fn update(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn update(call: &OperationCall<'_>) -> Result<ApiReply> {
     let patch: OrganizationPatch = call.body()?;
     let organization = call.accounts().update_organization(&call.organization()?, &patch)?;
-    Reply::of("organization", &organization)
+    ApiReply::of("organization", &organization)
 }
 
-pub(super) fn delete(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn delete(call: &OperationCall<'_>) -> Result<ApiReply> {
     let slug = call.organization()?;
     call.accounts().delete_organization(&slug)?;
-    Reply::of("organization", &slug)
+    ApiReply::of("organization", &slug)
 }
 
-pub(super) fn list_members(call: &Call<'_>) -> Result<Reply> {
-    Reply::of("members", &call.accounts().list_members(&call.organization()?)?)
+pub(super) fn list_members(call: &OperationCall<'_>) -> Result<ApiReply> {
+    ApiReply::of("members", &call.accounts().list_members(&call.organization()?)?)
 }
 
 /// A user and a role, in the spellings of all clients.
@@ -84,7 +84,7 @@ impl Membership {
 }
 
 /// The user may be in the path or in the body.
-pub(super) fn add_member(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn add_member(call: &OperationCall<'_>) -> Result<ApiReply> {
     let new: Membership = call.body()?;
     let user: Username = match (call.text("username"), &new.username) {
         (Ok(name), _) => name.parse()?,
@@ -95,17 +95,19 @@ pub(super) fn add_member(call: &Call<'_>) -> Result<Reply> {
     };
     let role = new.role()?.unwrap_or(MemberRole::Member);
     let member = call.accounts().add_member(&call.organization()?, &user, role)?;
-    Ok(Reply::Json(json!({ "member": member.username, "role": member.role })))
+    Ok(ApiReply::Json(
+        json!({ "member": member.username, "role": member.role }),
+    ))
 }
 
-pub(super) fn get_member(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn get_member(call: &OperationCall<'_>) -> Result<ApiReply> {
     let member = call
         .accounts()
         .get_member(&call.organization()?, &call.name("username")?)?;
-    Reply::of("member", &member)
+    ApiReply::of("member", &member)
 }
 
-pub(super) fn update_member(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn update_member(call: &OperationCall<'_>) -> Result<ApiReply> {
     let new: Membership = call.body()?;
     let role = new
         .role()?
@@ -113,22 +115,22 @@ pub(super) fn update_member(call: &Call<'_>) -> Result<Reply> {
     let member = call
         .accounts()
         .update_member(&call.organization()?, &call.name("username")?, role)?;
-    Reply::of("member", &member)
+    ApiReply::of("member", &member)
 }
 
-pub(super) fn remove_member(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn remove_member(call: &OperationCall<'_>) -> Result<ApiReply> {
     let user: Username = call.name("username")?;
     let keep_tokens = call.query("keep_tokens") == Some("true");
     let ended = call
         .accounts()
         .remove_member(&call.organization()?, &user, keep_tokens)?;
-    let mut told = super::reply::to_json(&ended)?;
-    told["member"] = json!(user);
-    Ok(Reply::Json(told))
+    let mut value = super::reply::to_json(&ended)?;
+    value["member"] = json!(user);
+    Ok(ApiReply::Json(value))
 }
 
-pub(super) fn list_invites(call: &Call<'_>) -> Result<Reply> {
-    Reply::of("invites", &call.accounts().list_invites(&call.organization()?)?)
+pub(super) fn list_invites(call: &OperationCall<'_>) -> Result<ApiReply> {
+    ApiReply::of("invites", &call.accounts().list_invites(&call.organization()?)?)
 }
 
 #[derive(Deserialize)]
@@ -139,46 +141,46 @@ struct NewInvite {
     membership: Membership,
 }
 
-pub(super) fn create_invite(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn create_invite(call: &OperationCall<'_>) -> Result<ApiReply> {
     let new: NewInvite = call.body()?;
     let organization = call.organization()?;
     let role = new.membership.role()?.unwrap_or(MemberRole::Member);
     let invite = call.accounts().create_invite(&organization, &new.email, role)?;
-    let mut told = super::reply::to_json(&invite)?;
-    told["organization"] = json!(organization);
-    Ok(Reply::Json(json!({ "invited": told })))
+    let mut value = super::reply::to_json(&invite)?;
+    value["organization"] = json!(organization);
+    Ok(ApiReply::Json(json!({ "invited": value })))
 }
 
-pub(super) fn delete_invite(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn delete_invite(call: &OperationCall<'_>) -> Result<ApiReply> {
     call.accounts()
         .delete_invite(&call.organization()?, call.text("email")?)?;
-    Ok(Reply::nothing())
+    Ok(ApiReply::nothing())
 }
 
-pub(super) fn audit_log(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn audit_log(call: &OperationCall<'_>) -> Result<ApiReply> {
     let page = call.number("page")?.unwrap_or(1).max(1);
     let size = call.number("page_size")?.unwrap_or(PAGE).clamp(1, LARGEST_PAGE);
-    Reply::bare(&call.accounts().audit_log(&call.organization()?, page, size)?)
+    ApiReply::bare(&call.accounts().audit_log(&call.organization()?, page, size)?)
 }
 
-pub(super) fn usage(call: &Call<'_>) -> Result<Reply> {
-    Reply::of(
+pub(super) fn usage(call: &OperationCall<'_>) -> Result<ApiReply> {
+    ApiReply::of(
         "organization",
         &call.accounts().organization_usage(&call.organization()?)?,
     )
 }
 
-pub(super) fn subscription(call: &Call<'_>) -> Result<Reply> {
-    Reply::of("subscription", &call.accounts().subscription(&call.organization()?)?)
+pub(super) fn subscription(call: &OperationCall<'_>) -> Result<ApiReply> {
+    ApiReply::of("subscription", &call.accounts().subscription(&call.organization()?)?)
 }
 
-pub(super) fn plans(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn plans(call: &OperationCall<'_>) -> Result<ApiReply> {
     // An error for a caller who is not a member.
     call.accounts().get_organization(&call.organization()?)?;
-    Reply::of("plans", &call.accounts().list_plans()?)
+    ApiReply::of("plans", &call.accounts().list_plans()?)
 }
 
-pub(super) fn invoices(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn invoices(call: &OperationCall<'_>) -> Result<ApiReply> {
     call.accounts().get_organization(&call.organization()?)?;
-    Ok(Reply::Json(json!({ "invoices": [] })))
+    Ok(ApiReply::Json(json!({ "invoices": [] })))
 }

@@ -1,10 +1,10 @@
 //! Endpoints without authentication: health, metrics, login page, invitations.
 
 use super::super::Server;
-use super::super::dispatch::Meta;
 use super::super::process_metrics;
+use super::super::request_context::RequestContext;
 use super::body::Named;
-use super::reply::Reply;
+use super::reply::ApiReply;
 use super::{body, is_trusted, work};
 use crate::control::names::Username;
 use crate::control::routes::Operation;
@@ -26,10 +26,10 @@ pub(super) async fn answer(
     operation: Operation,
     parts: &Parts,
     body: Body,
-    meta: &Meta,
-) -> Result<Reply> {
+    meta: &RequestContext,
+) -> Result<ApiReply> {
     match operation {
-        Operation::Health => Ok(Reply::Json(json!({ "status": "ok" }))),
+        Operation::Health => Ok(ApiReply::Json(json!({ "status": "ok" }))),
         Operation::Ready => {
             // Names of databases are for those who may see the metrics, too.
             let names = is_trusted(server, parts, meta).await.is_ok();
@@ -45,7 +45,7 @@ pub(super) async fn answer(
             if let Some(gateway) = server.gateway() {
                 gateway.write_metrics(&mut text);
             }
-            Ok(Reply::Page {
+            Ok(ApiReply::Page {
                 content_type: "text/plain; version=0.0.4; charset=utf-8",
                 text,
                 policy: None,
@@ -58,7 +58,7 @@ pub(super) async fn answer(
     }
 }
 
-fn ready(server: &Server, names: bool) -> Result<Reply> {
+fn ready(server: &Server, names: bool) -> Result<ApiReply> {
     let hosted = server.hosted()?;
     let damaged = hosted.damaged();
     if !damaged.is_empty() {
@@ -79,7 +79,7 @@ fn ready(server: &Server, names: bool) -> Result<Reply> {
     if let Some(confinement) = hosted.confinement() {
         answer["confinement"] = confinement.name().into();
     }
-    Ok(Reply::Json(answer))
+    Ok(ApiReply::Json(answer))
 }
 
 #[derive(Deserialize)]
@@ -91,7 +91,7 @@ struct Acceptance {
 
 /// Makes a user of the bearer of an invitation; the answer has the user's first API token. Attempts are rate-limited by
 /// address.
-async fn accept_invite(server: &Arc<Server>, parts: &Parts, body: Body, meta: &Meta) -> Result<Reply> {
+async fn accept_invite(server: &Arc<Server>, parts: &Parts, body: Body, meta: &RequestContext) -> Result<ApiReply> {
     server.limiter.take(&meta.client.to_string())?;
     let hosted = server.hosted()?;
     let bytes = body::whole(body).await?;
@@ -99,12 +99,12 @@ async fn accept_invite(server: &Arc<Server>, parts: &Parts, body: Body, meta: &M
         .headers
         .get(header::CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
-    let told = if is_form {
+    let body = if is_form {
         body::form(&bytes)
     } else {
         body::object(&bytes)?
     };
-    let acceptance: Acceptance = body::read(told)?;
+    let acceptance: Acceptance = body::read(body)?;
     let username = acceptance.username.get()?;
     let (user, token) = work(server, move || {
         let text = acceptance.invitation.trim();
@@ -112,21 +112,21 @@ async fn accept_invite(server: &Arc<Server>, parts: &Parts, body: Body, meta: &M
         hosted.accept_invite(text, &username)
     })
     .await?;
-    Ok(Reply::Json(json!({ "user": user, "token": token })))
+    Ok(ApiReply::Json(json!({ "user": user, "token": token })))
 }
 
 /// The answer is the client's own version, so that it does not ask for an update.
-fn latest(parts: &Parts) -> Reply {
+fn latest(parts: &Parts) -> ApiReply {
     let version = parts
         .headers
         .get(CLI_VERSION)
         .and_then(|value| value.to_str().ok())
         .unwrap_or(concat!("v", env!("CARGO_PKG_VERSION")));
-    Reply::Json(json!({ "latest": version }))
+    ApiReply::Json(json!({ "latest": version }))
 }
 
 /// The login page for browsers; for others, the nearest region, which is this server.
-async fn landing(server: &Arc<Server>, parts: &Parts, meta: &Meta) -> Result<Reply> {
+async fn landing(server: &Arc<Server>, parts: &Parts, meta: &RequestContext) -> Result<ApiReply> {
     let query: BTreeMap<String, String> = super::call::query(parts);
     let wants_page = parts
         .headers
@@ -137,7 +137,7 @@ async fn landing(server: &Arc<Server>, parts: &Parts, meta: &Meta) -> Result<Rep
         .iter()
         .any(|key| query.contains_key(*key));
     if !wants_page && !asks_for_page {
-        return Ok(Reply::Json(json!({ "server": "local", "client": "local" })));
+        return Ok(ApiReply::Json(json!({ "server": "local", "client": "local" })));
     }
     if let Some(invitation) = query.get("invite").cloned() {
         // Attempts are as many as those to accept one.
@@ -160,7 +160,7 @@ async fn landing(server: &Arc<Server>, parts: &Parts, meta: &Meta) -> Result<Rep
 
 /// The login page of the browser flow. There are no passwords: the user pastes an API token, and the form sends it to
 /// the client that waits on the user's own machine, never to this server.
-fn login_page(port: Option<u16>, state: &str) -> Reply {
+fn login_page(port: Option<u16>, state: &str) -> ApiReply {
     let about = "<p>The owner's token was printed when this server started for the first time. \
                  <code>torso auth api-tokens create NAME</code> makes more.</p>";
     match port {
@@ -186,7 +186,7 @@ fn login_page(port: Option<u16>, state: &str) -> Reply {
 }
 
 /// The page behind an invitation's link, where the invited person chooses a name.
-fn invitation_page(base: &Url, invitation: &str) -> Reply {
+fn invitation_page(base: &Url, invitation: &str) -> ApiReply {
     let base = base.as_str().trim_end_matches('/');
     let form = format!(
         "<p>You are invited. Choose a name; the answer has your API token, which is shown only then.</p>\
@@ -203,8 +203,8 @@ fn invitation_page(base: &Url, invitation: &str) -> Reply {
 }
 
 /// An HTML page that loads nothing and whose form can only be sent to `action`.
-fn page(content: &str, action: &str) -> Reply {
-    Reply::Page {
+fn page(content: &str, action: &str) -> ApiReply {
+    ApiReply::Page {
         content_type: "text/html; charset=utf-8",
         text: format!(
             "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>torso server</title>\
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_page_holds_no_markup_of_whoever_made_the_link() {
-        let Reply::Page { text, policy, .. } = login_page(Some(4000), "\"><script>x</script>") else {
+        let ApiReply::Page { text, policy, .. } = login_page(Some(4000), "\"><script>x</script>") else {
             panic!("no page");
         };
         assert!(!text.contains("<script"));

@@ -13,7 +13,7 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
 /// A successful answer.
 #[derive(Debug)]
-pub(super) enum Reply {
+pub(super) enum ApiReply {
     Json(Value),
     Page {
         content_type: &'static str,
@@ -29,7 +29,7 @@ pub(super) enum Reply {
     },
 }
 
-impl Reply {
+impl ApiReply {
     /// A value under a key.
     pub fn of<T: Serialize>(key: &str, value: &T) -> Result<Self> {
         Ok(Self::Json(json!({ key: to_json(value)? })))
@@ -85,7 +85,7 @@ pub(super) fn to_json<T: Serialize>(value: &T) -> Result<Value> {
 }
 
 /// Turns a result into a response. An error is attached to the response, and rendered once the request's id is known.
-pub(super) fn finish(result: Result<Reply>) -> Response<Body> {
+pub(super) fn finish(result: Result<ApiReply>) -> Response<Body> {
     match result {
         Ok(reply) => reply.into_response(),
         Err(error) => {
@@ -122,7 +122,7 @@ pub(super) fn refusal(error: &Error, request_id: &str) -> Response<Body> {
         "retryable": error.kind().retryable(),
         "request_id": request_id,
     });
-    let mut response = Reply::Json(document).into_response();
+    let mut response = ApiReply::Json(document).into_response();
     *response.status_mut() = status;
     let headers = response.headers_mut();
     if status == StatusCode::UNAUTHORIZED {

@@ -1,7 +1,7 @@
 //! Database tokens.
 
-use super::call::Call;
-use super::reply::Reply;
+use super::call::OperationCall;
+use super::reply::ApiReply;
 use super::{databases, groups};
 use crate::control::names::{DatabaseName, GroupName};
 use crate::control::tokens::{Authorization, Expiration, NewToken, TokenPermissions};
@@ -9,7 +9,7 @@ use crate::error::{Code, Error, Result};
 use std::time::Duration;
 
 /// The token that is asked for; most of it is in the query.
-fn wanted(call: &Call<'_>) -> Result<NewToken> {
+fn wanted(call: &OperationCall<'_>) -> Result<NewToken> {
     let authorization = match call.query("authorization") {
         None | Some("full-access") => Authorization::FullAccess,
         Some("read-only") => Authorization::ReadOnly,
@@ -29,69 +29,69 @@ fn wanted(call: &Call<'_>) -> Result<NewToken> {
 }
 
 /// The grace period of a rotation. Not in the Platform API.
-fn grace(call: &Call<'_>) -> Result<Duration> {
+fn grace(call: &OperationCall<'_>) -> Result<Duration> {
     Ok(match call.query_as::<Expiration>("grace")? {
         Some(Expiration::After(span)) => span,
         Some(Expiration::Never) | None => Duration::ZERO,
     })
 }
 
-pub(super) fn create_for_database(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn create_for_database(call: &OperationCall<'_>) -> Result<ApiReply> {
     let name: DatabaseName = call.name("databaseName")?;
-    Reply::bare(&call.plane()?.create_database_token(&name, &wanted(call)?)?)
+    ApiReply::bare(&call.plane()?.create_database_token(&name, &wanted(call)?)?)
 }
 
-pub(super) fn create_for_database_by_id(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn create_for_database_by_id(call: &OperationCall<'_>) -> Result<ApiReply> {
     let plane = call.plane()?;
     let database = databases::by_id(&*plane, call.text("databaseId")?)?;
-    Reply::bare(&plane.create_database_token(&database.name, &wanted(call)?)?)
+    ApiReply::bare(&plane.create_database_token(&database.name, &wanted(call)?)?)
 }
 
-pub(super) fn create_for_group(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn create_for_group(call: &OperationCall<'_>) -> Result<ApiReply> {
     let name: GroupName = call.name("groupName")?;
-    Reply::bare(&call.plane()?.create_group_token(&name, &wanted(call)?)?)
+    ApiReply::bare(&call.plane()?.create_group_token(&name, &wanted(call)?)?)
 }
 
-pub(super) fn create_for_group_by_id(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn create_for_group_by_id(call: &OperationCall<'_>) -> Result<ApiReply> {
     let plane = call.plane()?;
     let group = groups::by_id(&*plane, call.text("groupId")?)?;
-    Reply::bare(&plane.create_group_token(&group.name, &wanted(call)?)?)
+    ApiReply::bare(&plane.create_group_token(&group.name, &wanted(call)?)?)
 }
 
-pub(super) fn list_of_database(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn list_of_database(call: &OperationCall<'_>) -> Result<ApiReply> {
     let name: DatabaseName = call.name("databaseName")?;
-    Reply::of("tokens", &call.plane()?.list_database_tokens(&name)?)
+    ApiReply::of("tokens", &call.plane()?.list_database_tokens(&name)?)
 }
 
-pub(super) fn list_of_group(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn list_of_group(call: &OperationCall<'_>) -> Result<ApiReply> {
     let name: GroupName = call.name("groupName")?;
-    Reply::of("tokens", &call.plane()?.list_group_tokens(&name)?)
+    ApiReply::of("tokens", &call.plane()?.list_group_tokens(&name)?)
 }
 
-pub(super) fn revoke_of_database(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn revoke_of_database(call: &OperationCall<'_>) -> Result<ApiReply> {
     let name: DatabaseName = call.name("databaseName")?;
-    Reply::of(
+    ApiReply::of(
         "token",
         &call.plane()?.revoke_database_token(&name, call.text("tokenId")?)?,
     )
 }
 
-pub(super) fn revoke_of_group(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn revoke_of_group(call: &OperationCall<'_>) -> Result<ApiReply> {
     let name: GroupName = call.name("groupName")?;
-    Reply::of(
+    ApiReply::of(
         "token",
         &call.plane()?.revoke_group_token(&name, call.text("tokenId")?)?,
     )
 }
 
-pub(super) fn rotate_of_database(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn rotate_of_database(call: &OperationCall<'_>) -> Result<ApiReply> {
     let name: DatabaseName = call.name("databaseName")?;
     call.plane()?.rotate_database_tokens(&name, grace(call)?)?;
-    Ok(Reply::nothing())
+    Ok(ApiReply::nothing())
 }
 
-pub(super) fn rotate_of_group(call: &Call<'_>) -> Result<Reply> {
+pub(super) fn rotate_of_group(call: &OperationCall<'_>) -> Result<ApiReply> {
     let name: GroupName = call.name("groupName")?;
     call.plane()?.rotate_group_tokens(&name, grace(call)?)?;
-    Ok(Reply::nothing())
+    Ok(ApiReply::nothing())
 }

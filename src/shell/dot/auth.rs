@@ -1,6 +1,6 @@
 //! `.auth`: what the engine asks permission for, which only a local database can tell.
 
-use super::Call;
+use super::CommandCall;
 use super::local::local;
 use crate::shell::state::{Shell, ShellResult};
 use crate::shell::words::c_literal;
@@ -99,7 +99,7 @@ fn authorizer_line(context: &AuthContext<'_>) -> String {
     line
 }
 
-pub fn auth(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn auth(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     let [word] = call.texts()[..] else {
         return shell.fail(format_args!("Usage: .auth ON|OFF"));
     };

@@ -1,6 +1,6 @@
 //! `.backup`, `.save` and `.restore`: whole copies of a database.
 
-use super::Call;
+use super::CommandCall;
 use super::local::local;
 use super::open::target;
 use crate::shell::exec::confirm::confirm;
@@ -57,7 +57,7 @@ pub fn elsewhere(shell: &mut Shell<'_>, name: &str, read_only: bool) -> ShellRes
     Ok(Target::file(name).restricted(read_only, false))
 }
 
-pub fn backup(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn backup(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     let mut places: Vec<&str> = Vec::new();
     let mut unsafely = false;
     for word in &call.args {
@@ -143,7 +143,7 @@ fn open_source(file: &str) -> Result<Connection, String> {
     Err(format!("it is damaged ({})", damage.unwrap_or_default()))
 }
 
-pub fn restore(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn restore(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     let (database, file) = match call.texts()[..] {
         [file] => ("main", file),
         [database, file] => (database, file),

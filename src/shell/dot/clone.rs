@@ -1,6 +1,6 @@
 //! `.clone`: a copy made object by object and row by row.
 
-use super::Call;
+use super::CommandCall;
 use super::backup::{elsewhere, is_url, tell_left_behind, words_of};
 use super::local::local;
 use crate::shell::state::{Shell, ShellResult};
@@ -20,7 +20,7 @@ fn tell_names(shell: &mut Shell<'_>) -> ShellResult {
 }
 
 /// Copies the database object by object and row by row. Of a damaged file, what can be read.
-pub fn clone(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn clone(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     let [file] = call.texts()[..] else {
         return shell.fail(format_args!("Usage: .clone FILENAME"));
     };

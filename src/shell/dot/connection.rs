@@ -1,9 +1,9 @@
 //! `.connection`: several databases side by side.
 
-use super::Call;
+use super::CommandCall;
 use crate::shell::state::{SLOTS, Shell, ShellResult};
 
-pub fn connection(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn connection(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     let number = |word: &str| match word.as_bytes() {
         [digit @ b'0'..=b'9'] => Some(usize::from(digit - b'0')),
         _ => None,

@@ -1,6 +1,6 @@
 //! `.databases`: the databases that are open.
 
-use super::Call;
+use super::CommandCall;
 use crate::shell::state::{Shell, ShellResult, Slot};
 use crate::sql::Target;
 use crate::sql::text::value_to_text;
@@ -11,7 +11,7 @@ pub fn database_names(shell: &mut Shell<'_>) -> ShellResult<Vec<String>> {
     Ok(rows.iter().map(|row| value_to_text(&row[0])).collect())
 }
 
-pub fn databases(shell: &mut Shell<'_>, _: &Call) -> ShellResult {
+pub fn databases(shell: &mut Shell<'_>, _: &CommandCall) -> ShellResult {
     let rows = shell.ask("PRAGMA database_list", &[])?;
     // A path on a server says nothing here.
     let url = match shell.slot() {

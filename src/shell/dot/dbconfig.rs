@@ -1,6 +1,6 @@
 //! `.dbconfig`: the engine's switches.
 
-use super::Call;
+use super::CommandCall;
 use super::local::local;
 use crate::shell::state::{Shell, ShellResult};
 use rusqlite::config::DbConfig;
@@ -24,7 +24,7 @@ const SWITCHES: [(&str, DbConfig); 15] = [
     ("writable_schema", DbConfig::SQLITE_DBCONFIG_WRITABLE_SCHEMA),
 ];
 
-pub fn dbconfig(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn dbconfig(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     local(shell, "dbconfig")?;
     let wanted = call.args.first();
     let mut known = wanted.is_none();

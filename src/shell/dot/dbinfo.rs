@@ -1,6 +1,6 @@
 //! `.dbinfo`: what the header of a database says.
 
-use super::Call;
+use super::CommandCall;
 use crate::shell::state::{Shell, ShellResult};
 use crate::sql::text::value_to_text;
 use crate::sql::{Target, Value};
@@ -68,7 +68,7 @@ fn number(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0, |number, &byte| number << 8 | u32::from(byte))
 }
 
-pub fn dbinfo(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn dbinfo(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     let database = match call.texts()[..] {
         [] => "main".to_owned(),
         [database] => database.to_owned(),
@@ -77,14 +77,14 @@ pub fn dbinfo(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
     let schema = crate::sqltext::quote::identifier(&database);
     let header = header(shell, &database)?;
     for (name, at, length, pragma) in FIELDS {
-        let asked = match pragma {
+        let answer = match pragma {
             // A server may refuse some of them.
             Some(pragma) => shell.query(&format!("PRAGMA {schema}.{pragma}"), &[])?.ok(),
             None => None,
         };
-        let asked = asked.and_then(|rows| rows.first().map(|row| value_to_text(&row[0])));
+        let answer = answer.and_then(|rows| rows.first().map(|row| value_to_text(&row[0])));
         let held = header.map(|bytes| number(&bytes[at..at + length]));
-        let value = match (asked, held) {
+        let value = match (answer, held) {
             (Some(encoding), held) if name == "text encoding" => {
                 let code = held.unwrap_or_else(|| {
                     ["UTF-8", "UTF-16le", "UTF-16be"]
@@ -94,7 +94,7 @@ pub fn dbinfo(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
                 });
                 format!("{code} ({})", encoding.replace("UTF-", "utf").to_lowercase())
             }
-            (Some(asked), _) => asked,
+            (Some(answer), _) => answer,
             // A page of the largest size does not fit its field.
             (None, Some(1)) if at == 16 => "65536".to_owned(),
             (None, Some(held)) => held.to_string(),

@@ -3,9 +3,9 @@
 //! Both read their rows in the order of the primary key, the other one in a thread of its own, and the two streams are
 //! merged: memory does not grow with the databases.
 
-use super::Call;
+use super::CommandCall;
 use super::open::target;
-use super::table_info::{Table, tables};
+use super::table_info::{RowTable, tables};
 use crate::error::{Code, Error, Result};
 use crate::shell::exec::screen::show_rows;
 use crate::shell::interrupt;
@@ -113,7 +113,7 @@ fn same(one: &Value, other: &Value) -> bool {
 }
 
 /// A key as it is shown.
-fn shown(key: &[Value]) -> String {
+fn format_key(key: &[Value]) -> String {
     let exact = |value: &Value| match value {
         Value::Real(number) => number.to_string(),
         other => value_to_text(other),
@@ -225,7 +225,7 @@ struct Merge<'m, 'r> {
 impl Merge<'_, '_> {
     fn only(&mut self, row: &Row, what: &str) -> io::Result<()> {
         let keys = self.table.keys;
-        let key = shown(&row[..keys]);
+        let key = format_key(&row[..keys]);
         let contents: Vec<String> = self
             .table
             .columns
@@ -278,7 +278,7 @@ impl Sink for Merge<'_, '_> {
             }
         }
         if let Some(other) = self.others.next.take() {
-            let key = shown(&row[..keys]);
+            let key = format_key(&row[..keys]);
             for (at, column) in self.table.columns.iter().enumerate() {
                 let (here, there) = (&row[keys + at], &other[keys + at]);
                 if !same(here, there) {
@@ -307,7 +307,7 @@ fn schema(session: &mut dyn Session) -> Result<BTreeMap<String, Value>> {
 }
 
 /// What to read of a table that both have. The error is why its rows cannot be compared.
-fn common(here: &Table, there: &Table) -> std::result::Result<Common, &'static str> {
+fn common(here: &RowTable, there: &RowTable) -> std::result::Result<Common, &'static str> {
     if here.key != there.key || here.key.is_empty() {
         return Err("rows not compared: other primary key");
     }
@@ -350,7 +350,7 @@ fn schemas(here: &mut dyn Session, there: &mut dyn Session, report: &mut Report<
         ));
     }
     let (ours, theirs) = (schema(here)?, schema(there)?);
-    let written = |told: io::Result<()>| told.map_err(|error| Error::from(Failure::Sink(error)));
+    let written = |result: io::Result<()>| result.map_err(|error| Error::from(Failure::Sink(error)));
     for (name, sql) in &ours {
         match theirs.get(name) {
             None => written(report.tell(name, None, ONLY_HERE, sql, &Value::Null))?,
@@ -432,19 +432,19 @@ fn compare(here: &mut dyn Session, there: &Target, report: &mut Report<'_>) -> R
     done
 }
 
-pub fn diff(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn diff(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     let [name] = call.texts()[..] else {
         return shell.fail(format_args!("Usage: .diff TARGET"));
     };
     let other = target(shell, name)?.restricted(true, false);
     let names = ["object", "row", "difference", "here", "there"];
-    let shown = show_rows(shell, &names, |session, sink| {
+    let result = show_rows(shell, &names, |session, sink| {
         let mut report = Report { sink, differences: 0 };
         let compared = compare(session, &other, &mut report);
         (compared, report.differences)
     })?;
     // Who leaves the pager has seen that there are differences.
-    let Some((compared, differences)) = shown else {
+    let Some((compared, differences)) = result else {
         return Err(Interrupt::Failed(1));
     };
     match compared {

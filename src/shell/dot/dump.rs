@@ -1,11 +1,11 @@
 //! `.dump`: the command; what is written is made by `crate::shell::dump`.
 
-use super::Call;
+use super::CommandCall;
 use crate::shell::state::{Shell, ShellResult};
 use crate::sql::Failure;
 
-pub fn dump(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
-    let options = match crate::shell::dump::Options::parse(call.texts()) {
+pub fn dump(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
+    let options = match crate::shell::dump::DumpOptions::parse(call.texts()) {
         Ok(options) => options,
         Err(word) => return shell.fail(format_args!("Unknown option \"{word}\" on \".dump\"")),
     };

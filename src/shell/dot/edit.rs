@@ -1,12 +1,12 @@
 //! `.edit`.
 
-use super::Call;
+use super::CommandCall;
 use crate::error::Result;
 use crate::shell::editor::external;
 use crate::shell::state::{Shell, ShellResult};
 
 /// Takes the last statement, or the words given, into the user's editor. What is saved comes to the next prompt.
-pub fn edit(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn edit(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     let words = call.args.join(" ");
     match edit_next(shell, &words) {
         Ok(true) => Ok(()),

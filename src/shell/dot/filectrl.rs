@@ -1,6 +1,6 @@
 //! `.filectrl`: settings of the layer through which the engine reaches its file. Only a local database has it.
 
-use super::Call;
+use super::CommandCall;
 use super::local::local;
 use crate::shell::state::{Interrupt, Shell, ShellResult};
 use crate::shell::words::integer;
@@ -20,7 +20,7 @@ const CONTROLS: [(&str, &str); 9] = [
     ("tempfilename", ""),
 ];
 
-pub fn filectrl(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn filectrl(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     local(shell, "filectrl")?;
     let mut words = call.texts();
     let mut schema = None;

@@ -1,7 +1,7 @@
 //! `.find`: where in the database a text is.
 
-use super::Call;
-use super::table_info::{Table, tables};
+use super::CommandCall;
+use super::table_info::{RowTable, tables};
 use crate::shell::exec::screen::show_rows;
 use crate::shell::state::{Shell, ShellResult};
 use crate::shell::words::is_option;
@@ -16,7 +16,7 @@ const MOST_COLUMNS: usize = 1_000;
 /// Shows a line for each value that was found.
 struct Finds<'r> {
     sink: &'r mut dyn Sink,
-    table: &'r Table,
+    table: &'r RowTable,
     /// The text in small letters, where SQLite does not fold all of its letters.
     folded: Option<&'r str>,
 }
@@ -57,7 +57,7 @@ impl Finds<'_> {
 
 /// The statement that reads the rows of `table` in which `?1` is. Text only and any case, unless `exact` asks for it as it
 /// is written.
-fn query(table: &Table, exact: bool) -> String {
+fn query(table: &RowTable, exact: bool) -> String {
     let values: Vec<String> = table
         .columns
         .iter()
@@ -103,7 +103,7 @@ fn pattern(text: &str) -> String {
     pattern
 }
 
-pub fn find(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn find(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     let (mut exact, mut words) = (false, Vec::new());
     for word in &call.args {
         if is_option(word, "case") {
@@ -137,7 +137,7 @@ pub fn find(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
         named: Vec::new(),
     };
     let folded = (!exact && !text.is_ascii()).then(|| text.to_lowercase());
-    let shown = show_rows(shell, &["table", "column", "row", "value"], |session, sink| {
+    let result = show_rows(shell, &["table", "column", "row", "value"], |session, sink| {
         let mut failures: Vec<String> = Vec::new();
         for table in &all {
             if wanted.as_ref().is_some_and(|wanted| !wanted.contains(&table.name)) || table.columns.is_empty() {
@@ -163,7 +163,7 @@ pub fn find(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
         }
         Ok::<_, io::Error>(failures)
     })?;
-    let Some(failures) = shown else { return Ok(()) };
+    let Some(failures) = result else { return Ok(()) };
     let failures: Vec<String> = failures?;
     match failures[..] {
         [] => Ok(()),

@@ -1,11 +1,11 @@
 //! `.help`, made from the table of commands.
 
-use super::{Call, specs};
+use super::{CommandCall, specs};
 use crate::shell::command_spec::CommandSpec;
 use crate::shell::exec::screen::show_lines;
 use crate::shell::state::{Shell, ShellResult};
 
-pub fn help(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn help(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     let pattern = call.args.first().map_or("", String::as_str);
     if !print(shell, pattern)? {
         shell.show(format_args!("Nothing matches '{pattern}'"))?;
@@ -70,7 +70,7 @@ fn matching(pattern: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shell::command_spec::Group;
+    use crate::shell::command_spec::CommandGroup;
     use std::collections::BTreeSet;
     use std::fmt::Write as _;
 
@@ -93,7 +93,7 @@ mod tests {
     /// The table of commands in `docs/shell.md`.
     fn documented() -> String {
         let mut out = String::from("| Purpose | Commands |\n|---|---|\n");
-        for (group, title) in Group::TITLES {
+        for (group, title) in CommandGroup::TITLES {
             let calls: Vec<String> = sorted()
                 .iter()
                 .filter(|spec| spec.group == group)

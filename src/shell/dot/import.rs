@@ -1,20 +1,20 @@
 //! `.import`: the command; reading and inserting is done by `crate::shell::import`.
 
-use super::Call;
+use super::CommandCall;
 use crate::shell::state::{Interrupt, Shell, ShellResult};
 use crate::shell::{import, interrupt};
 use crate::sql::Failure;
 use std::io::{IsTerminal, Write};
 
-pub fn import(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
-    let options = match import::Options::parse(&call.texts(), &shell.settings.style) {
+pub fn import(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
+    let options = match import::ImportOptions::parse(&call.texts(), &shell.settings.style) {
         Ok(options) => options,
-        Err(import::Refusal::Usage(problem)) => {
+        Err(import::ImportArgumentError::Usage(problem)) => {
             shell.out.write_all(problem.as_bytes())?;
             super::help::print(shell, "import")?;
             return Err(Interrupt::Failed(1));
         }
-        Err(import::Refusal::Message(message)) => return shell.fail(format_args!("{message}")),
+        Err(import::ImportArgumentError::Message(message)) => return shell.fail(format_args!("{message}")),
     };
     if options.line_feed_rows {
         shell.settings.style.row_separator = "\n".to_owned();
@@ -26,7 +26,7 @@ pub fn import(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
     let Some(session) = &mut slot.session else {
         return Ok(());
     };
-    let mut streams = import::Streams {
+    let mut streams = import::ImportStreams {
         out: &mut shell.out,
         err: &mut std::io::stderr(),
         terminal: std::io::stderr().is_terminal(),

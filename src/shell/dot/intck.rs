@@ -1,6 +1,6 @@
 //! `.intck`: looks for damage.
 
-use super::Call;
+use super::CommandCall;
 use crate::shell::state::{Shell, ShellResult};
 use crate::sql::Failure;
 use crate::sql::query::Collected;
@@ -8,7 +8,7 @@ use crate::sql::text::value_to_text;
 use crate::sqltext::quote::identifier;
 
 /// Looks for damage, and for rows that refer to none.
-pub fn intck(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn intck(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     if !call.args.is_empty() {
         return shell.fail(format_args!("Usage: .intck"));
     }

@@ -1,6 +1,6 @@
 //! `.limits`: the engine's limits.
 
-use super::Call;
+use super::CommandCall;
 use super::local::local;
 use crate::shell::state::{Shell, ShellResult};
 use crate::shell::words::integer;
@@ -33,7 +33,7 @@ pub const NAMES: [&str; 12] = {
     names
 };
 
-pub fn limits(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn limits(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     local(shell, "limits")?;
     let words = call.texts();
     let chosen = match words[..] {

@@ -1,6 +1,6 @@
 //! `.lint`: indexes that foreign keys lack.
 
-use super::Call;
+use super::CommandCall;
 use crate::shell::state::{Shell, ShellResult};
 use crate::shell::words::is_option;
 use crate::sql::Value;
@@ -9,7 +9,7 @@ use crate::sqltext::quote::literal;
 
 const LINT_USAGE: &str = "Usage lint sub-command ?switches...?\nWhere sub-commands are:\n    fkey-indexes";
 
-pub fn lint(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn lint(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     shell.session()?;
     let Some(command) = call
         .args

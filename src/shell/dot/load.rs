@@ -1,11 +1,11 @@
 //! `.load`: extensions of SQLite.
 
-use super::Call;
+use super::CommandCall;
 use super::local::local;
 use crate::shell::state::{Shell, ShellResult};
 
 /// Loads an extension: code of the user's choice, in this process.
-pub fn load(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn load(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     let (file, entry) = match call.texts()[..] {
         [] => return shell.fail(format_args!("Usage: .load FILE ?ENTRYPOINT?")),
         [file] => (file.to_owned(), None),

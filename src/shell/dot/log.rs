@@ -1,6 +1,6 @@
 //! `.log`: a record of statements that fail.
 
-use super::Call;
+use super::CommandCall;
 use crate::shell::state::{Shell, ShellResult, TraceOutput};
 use crate::sql::log;
 use std::fs::File;
@@ -23,7 +23,7 @@ pub(super) fn place(shell: &mut Shell<'_>, word: &str) -> ShellResult<Option<Tra
 }
 
 /// Keeps a record of statements that fail, wherever they run, and of what else the engine notes where it is here.
-pub fn log(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn log(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     let [word] = call.texts()[..] else {
         return shell.fail(format_args!("Usage: .log FILENAME"));
     };
@@ -39,7 +39,7 @@ pub fn log(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
             .tracing
             .log
             .clone()
-            .map(|to| -> log::Listener { Box::new(move |code, text| to.write(&side, &format!("({code}) {text}"))) }),
+            .map(|to| -> log::LogListener { Box::new(move |code, text| to.write(&side, &format!("({code}) {text}"))) }),
     );
     Ok(())
 }

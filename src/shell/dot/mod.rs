@@ -3,6 +3,7 @@
 //! The table of commands is `table`; each command is in a file called after it or its family. Scripts, which hold commands
 //! and SQL, are read by `script`.
 
+mod advisor;
 mod auth;
 mod backup;
 mod clone;
@@ -14,7 +15,6 @@ mod diff;
 mod dump;
 mod edit;
 mod exit;
-mod expert;
 mod filectrl;
 mod find;
 mod help;
@@ -64,7 +64,7 @@ pub(super) use settings::cut;
 use table::COMMANDS;
 
 /// A command and its words.
-pub struct Call {
+pub struct CommandCall {
     /// As typed.
     pub name: String,
     /// The words after the name.
@@ -75,7 +75,7 @@ pub struct Call {
     pub line: Vec<u8>,
 }
 
-impl Call {
+impl CommandCall {
     /// What comes after so many of the words after the name, as it was typed.
     fn rest(&self, words: usize) -> String {
         String::from_utf8_lossy(words::after(&self.line, words + 1)).into_owned()
@@ -87,7 +87,7 @@ impl Call {
     }
 }
 
-type Run = fn(&mut Shell<'_>, &Call) -> ShellResult;
+type Run = fn(&mut Shell<'_>, &CommandCall) -> ShellResult;
 
 /// A row of the table: what is known of a command, and what runs it.
 pub struct Command {
@@ -114,7 +114,7 @@ pub fn run(shell: &mut Shell<'_>, line: &[u8]) -> ShellResult {
         return Ok(());
     }
     let name = String::from_utf8_lossy(&raw.remove(0)).into_owned();
-    let mut call = Call {
+    let mut call = CommandCall {
         line: line.to_vec(),
         args: raw
             .iter()
@@ -149,7 +149,7 @@ pub fn run(shell: &mut Shell<'_>, line: &[u8]) -> ShellResult {
 }
 
 /// Runs a command, unless safe mode refuses it.
-fn run_command(shell: &mut Shell<'_>, command: &Command, call: &Call) -> ShellResult {
+fn run_command(shell: &mut Shell<'_>, command: &Command, call: &CommandCall) -> ShellResult {
     if command.spec.safe_mode == SafeMode::Refused {
         shell.check_safe_mode(format_args!("cannot run .{} in safe mode", command.spec.name))?;
     }

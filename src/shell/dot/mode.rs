@@ -1,8 +1,8 @@
 //! `.mode`: how results look.
 
-use super::Call;
+use super::CommandCall;
 use crate::shell::render::{Mode, preset};
-use crate::shell::state::{ExplainLayout, Settings, Shell, ShellResult};
+use crate::shell::state::{ExplainLayout, Shell, ShellResult, ShellSettings};
 use crate::shell::words::{integer, is_option};
 
 /// Options of the modes that lay rows out in columns.
@@ -14,7 +14,7 @@ struct Layout {
 }
 
 /// The mode, with its options where it has any.
-pub fn described(settings: &Settings) -> String {
+pub fn described(settings: &ShellSettings) -> String {
     let style = &settings.style;
     if settings.explain == ExplainLayout::On {
         "explain".to_owned()
@@ -31,7 +31,7 @@ pub fn described(settings: &Settings) -> String {
     }
 }
 
-pub fn mode(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn mode(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     let mut layout = Layout {
         wrap: 60,
         ..Layout::default()

@@ -1,9 +1,9 @@
 //! `.nonce`: lifts safe mode for one command.
 
-use super::Call;
+use super::CommandCall;
 use crate::shell::state::{Interrupt, Shell, ShellResult};
 
-pub fn nonce(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn nonce(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     match call.texts()[..] {
         [word] if shell.settings.nonce.as_deref() == Some(word) => {
             shell.trust(true);

@@ -1,6 +1,6 @@
 //! `.open`: another database on the active connection.
 
-use super::Call;
+use super::CommandCall;
 use crate::shell::state::{Shell, ShellResult, Slot};
 use crate::shell::words::is_option;
 use crate::sql::Target;
@@ -18,7 +18,7 @@ pub(super) fn target(shell: &mut Shell<'_>, name: &str) -> ShellResult<Target> {
     }
 }
 
-pub fn open(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn open(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     let mut file: Option<&str> = None;
     let (mut new, mut read_only, mut no_links) = (false, false, false);
     for word in &call.args {

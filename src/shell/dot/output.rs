@@ -1,7 +1,7 @@
 //! `.output`, `.once`, `.excel` and `.www`: where results go.
 
-use super::Call;
-use crate::shell::output::Refused;
+use super::CommandCall;
+use crate::shell::output::RedirectError;
 use crate::shell::render::Mode;
 use crate::shell::state::{Interrupt, Shell, ShellResult, ToOpen};
 use std::io::Write;
@@ -41,13 +41,13 @@ const PAGE: (&str, &str) = (
 );
 
 /// Says what is wrong with the words of `.output`, on standard output as classic does.
-fn usage(shell: &mut Shell<'_>, call: &Call, problem: &str) -> ShellResult<Destination> {
+fn usage(shell: &mut Shell<'_>, call: &CommandCall, problem: &str) -> ShellResult<Destination> {
     shell.show(format_args!("ERROR: {problem}.  Usage:"))?;
     super::help::print(shell, &call.name)?;
     Err(Interrupt::Failed(1))
 }
 
-fn destination(shell: &mut Shell<'_>, call: &Call, program: Option<Program>) -> ShellResult<Destination> {
+fn destination(shell: &mut Shell<'_>, call: &CommandCall, program: Option<Program>) -> ShellResult<Destination> {
     let mut wanted = Destination {
         program,
         ..Destination::default()
@@ -76,7 +76,7 @@ fn destination(shell: &mut Shell<'_>, call: &Call, program: Option<Program>) -> 
     Ok(wanted)
 }
 
-fn redirect(shell: &mut Shell<'_>, call: &Call, once: bool, program: Option<Program>) -> ShellResult {
+fn redirect(shell: &mut Shell<'_>, call: &CommandCall, once: bool, program: Option<Program>) -> ShellResult {
     let wanted = destination(shell, call, program)?;
     shell.redirection.remaining = if once { 2 } else { 0 };
     shell.reset_output()?;
@@ -113,11 +113,11 @@ fn redirect(shell: &mut Shell<'_>, call: &Call, once: bool, program: Option<Prog
     };
     match shell.out.redirect(&place) {
         Ok(()) => {}
-        Err(Refused::Off) => return Err(Interrupt::Failed(1)),
-        Err(Refused::CannotOpen) if place.starts_with('|') => {
+        Err(RedirectError::Off) => return Err(Interrupt::Failed(1)),
+        Err(RedirectError::CannotOpen) if place.starts_with('|') => {
             return shell.fail(format_args!("Error: cannot open pipe \"{}\"", &place[1..]));
         }
-        Err(Refused::CannotOpen) => {
+        Err(RedirectError::CannotOpen) => {
             return shell.fail(format_args!(
                 "Error: cannot open \"{place}\"\nError: cannot write to \"{place}\""
             ));
@@ -132,19 +132,19 @@ fn redirect(shell: &mut Shell<'_>, call: &Call, once: bool, program: Option<Prog
     Ok(())
 }
 
-pub fn output(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn output(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     // What both names begin with means `.once`, as in classic.
     redirect(shell, call, "once".starts_with(&call.name), None)
 }
 
-pub fn once(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn once(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     redirect(shell, call, true, None)
 }
 
-pub fn excel(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn excel(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     redirect(shell, call, true, Some(Program::Spreadsheet))
 }
 
-pub fn www(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn www(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     redirect(shell, call, true, Some(Program::Browser))
 }

@@ -1,6 +1,6 @@
 //! `.parameter`: values for the parameters of statements.
 
-use super::Call;
+use super::CommandCall;
 use crate::shell::exec::parameters::{create_table, query};
 use crate::shell::state::{Interrupt, Shell, ShellResult};
 use crate::sql::text::value_to_text;
@@ -10,7 +10,7 @@ use std::io::Write;
 /// Names are shown in a column no wider than this.
 const WIDEST: usize = 40;
 
-pub fn parameter(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn parameter(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     shell.session()?;
     match call.texts()[..] {
         ["clear"] => quietly(shell, "DROP TABLE IF EXISTS temp.sqlite_parameters"),

@@ -1,13 +1,13 @@
 //! `.progress`: interrupts statements that take too many steps. Only a local database can.
 
-use super::Call;
+use super::CommandCall;
 use super::local::local;
 use crate::shell::state::{Shell, ShellResult};
 use crate::shell::words::integer;
 use std::os::raw::c_int;
 
 /// Interrupts statements that take too many steps, and counts along.
-pub fn progress(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn progress(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     let (mut quiet, mut once, mut limit, mut steps) = (false, false, 0_i64, 0_i64);
     let mut words = call.args.iter();
     while let Some(word) = words.next() {

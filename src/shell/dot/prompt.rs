@@ -1,6 +1,6 @@
 //! `.prompt`, and the prompts themselves.
 
-use super::Call;
+use super::CommandCall;
 use crate::shell::editor::Prompt;
 use crate::shell::exec::screen;
 use crate::shell::state::{Shell, ShellResult};
@@ -8,7 +8,7 @@ use crate::sql::Target;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
-pub fn prompt(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn prompt(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     if let Some(main) = call.args.first() {
         shell.settings.prompt = Some((main.clone(), call.args.get(1).cloned()));
     }
@@ -86,7 +86,7 @@ pub fn current(shell: &mut Shell<'_>) -> Prompt {
     };
     let name = shell.slot().file.clone().unwrap_or_else(|| ":memory:".to_owned());
     let name = name.split('?').next().unwrap_or_default();
-    let shown = Path::new(name)
+    let name = Path::new(name)
         .file_name()
         .map_or(name.into(), |name| name.to_string_lossy());
     let read_only = shell.slot().target.as_ref().is_some_and(Target::is_read_only);
@@ -95,5 +95,5 @@ pub fn current(shell: &mut Shell<'_>) -> Prompt {
     } else {
         read_only.then_some("read-only")
     };
-    Prompt::new(&shown, location.as_deref(), role, in_transaction)
+    Prompt::new(&name, location.as_deref(), role, in_transaction)
 }

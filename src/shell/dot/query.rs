@@ -1,6 +1,6 @@
 //! `.query`: statements kept under a name, for all databases and all sessions.
 
-use super::Call;
+use super::CommandCall;
 use crate::error::{Code, Error, Result};
 use crate::shell::exec::run_line;
 use crate::shell::state::{Shell, ShellResult};
@@ -53,13 +53,13 @@ fn change<T>(path: &Path, change: impl FnOnce(&mut Queries) -> T) -> Result<T> {
     Ok(result)
 }
 
-fn kept<T>(shell: &mut Shell<'_>, result: Result<T>) -> ShellResult<T> {
+fn keep_error<T>(shell: &mut Shell<'_>, result: Result<T>) -> ShellResult<T> {
     result.or_else(|error| shell.fail(format_args!("Error: {error}")))
 }
 
 const USAGE: &str = "Usage: .query save NAME SQL | run NAME | list | drop NAME";
 
-pub fn query(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn query(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     let Some(path): Option<PathBuf> = shell.hooks.queries.clone() else {
         return shell.fail(format_args!("Error: there is no settings directory to keep queries in"));
     };
@@ -67,16 +67,16 @@ pub fn query(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
         ["save", name, _, ..] => {
             let sql = call.rest(2);
             let done = change(&path, |queries| queries.insert(name.to_owned(), sql));
-            kept(shell, done).map(drop)
+            keep_error(shell, done).map(drop)
         }
         ["list"] => {
-            for (name, sql) in kept(shell, read(&path))? {
+            for (name, sql) in keep_error(shell, read(&path))? {
                 shell.show(format_args!("{name}: {sql}"))?;
             }
             Ok(())
         }
         ["run", name] => {
-            let queries = kept(shell, read(&path))?;
+            let queries = keep_error(shell, read(&path))?;
             let Some(sql) = queries.get(name) else {
                 return unknown(shell, name);
             };
@@ -85,7 +85,7 @@ pub fn query(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
         }
         ["drop", name] => {
             let done = change(&path, |queries| queries.remove(name));
-            match kept(shell, done)? {
+            match keep_error(shell, done)? {
                 Some(_) => Ok(()),
                 None => unknown(shell, name),
             }

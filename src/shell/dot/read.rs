@@ -1,6 +1,6 @@
 //! `.read`: a script from a file or a program.
 
-use super::Call;
+use super::CommandCall;
 use super::script::read_lines;
 use crate::shell::input::Reader;
 use crate::shell::output::shell_command;
@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::Write;
 use std::process::Stdio;
 
-pub fn read(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn read(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     let [place] = call.texts()[..] else {
         return shell.fail(format_args!("Usage: .read FILE"));
     };

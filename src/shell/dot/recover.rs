@@ -4,8 +4,8 @@
 //! from its end back to it, and then from points between the two that can be reached past what is broken. What no table
 //! leads to any more stays lost.
 
-use super::Call;
-use super::table_info::{Table, listed};
+use super::CommandCall;
+use super::table_info::{RowTable, listed};
 use crate::error::{Error, Result};
 use crate::shell::interrupt;
 use crate::shell::render::text::{LineEnds, push_name, push_sql};
@@ -64,7 +64,7 @@ struct Salvage<'a> {
 }
 
 impl<'a> Salvage<'a> {
-    fn new(session: &'a mut dyn Session, out: &'a mut dyn Write, table: &Table) -> Self {
+    fn new(session: &'a mut dyn Session, out: &'a mut dyn Write, table: &RowTable) -> Self {
         let mut lead = b"INSERT OR IGNORE INTO ".to_vec();
         push_name(&mut lead, table.name.as_bytes());
         lead.push(b'(');
@@ -197,14 +197,14 @@ impl<'a> Salvage<'a> {
 }
 
 /// What was saved, table by table: its name, how many rows, and whether that is all.
-type Account = Vec<(String, u64, bool)>;
+type RecoverySummary = Vec<(String, u64, bool)>;
 
 fn written(ran: io::Result<()>) -> Result<()> {
     ran.map_err(|error| Failure::Sink(error).into())
 }
 
 /// Writes everything that can be saved.
-fn save(session: &mut dyn Session, out: &mut dyn Write) -> Result<Account> {
+fn save(session: &mut dyn Session, out: &mut dyn Write) -> Result<RecoverySummary> {
     written(out.write_all(b"PRAGMA foreign_keys=OFF;\nBEGIN;\n"))?;
     // Kept as far as the schema can be read: what fails half-way has still given its first rows.
     let mut objects = Collected::default();
@@ -275,7 +275,7 @@ fn save(session: &mut dyn Session, out: &mut dyn Write) -> Result<Account> {
     Ok(account)
 }
 
-pub fn recover(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn recover(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     if let Some(word) = call.args.first() {
         return shell.fail(format_args!("unexpected option: {word}"));
     }

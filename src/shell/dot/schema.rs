@@ -1,6 +1,6 @@
 //! `.schema` and `.fullschema`: the statements that make a database.
 
-use super::Call;
+use super::CommandCall;
 use super::databases::database_names;
 use crate::shell::render::{Mode, Renderer, Style};
 use crate::shell::state::{Shell, ShellResult};
@@ -208,7 +208,7 @@ struct SchemaOptions<'a> {
     pattern: Option<&'a str>,
 }
 
-fn schema_options<'a>(shell: &mut Shell<'_>, call: &'a Call) -> ShellResult<SchemaOptions<'a>> {
+fn schema_options<'a>(shell: &mut Shell<'_>, call: &'a CommandCall) -> ShellResult<SchemaOptions<'a>> {
     let mut options = SchemaOptions {
         indent: false,
         debug: false,
@@ -233,7 +233,7 @@ fn schema_options<'a>(shell: &mut Shell<'_>, call: &'a Call) -> ShellResult<Sche
     Ok(options)
 }
 
-pub fn schema(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn schema(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     shell.session()?;
     let options = schema_options(shell, call)?;
     if let Some(pattern) = options.pattern {
@@ -322,7 +322,7 @@ fn schema_query(shell: &mut Shell<'_>, options: &SchemaOptions<'_>) -> ShellResu
     ))
 }
 
-pub fn fullschema(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn fullschema(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     let indent = match call.texts()[..] {
         [] => false,
         [word] if is_option(word, "indent") => true,

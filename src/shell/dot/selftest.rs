@@ -1,6 +1,6 @@
 //! `.selftest`: the tests that a database holds in its table `selftest`.
 
-use super::Call;
+use super::CommandCall;
 use crate::shell::state::{Shell, ShellResult};
 use crate::sql::Value;
 use crate::sql::text::value_to_text;
@@ -9,7 +9,7 @@ use crate::sql::text::value_to_text;
 const DEFAULT_TESTS: &str = "VALUES(0,'memo','Missing SELFTEST table - default checks only',''),(1,'run','PRAGMA \
                              integrity_check','ok')";
 
-pub fn selftest(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn selftest(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     shell.session()?;
     let (mut init, mut verbose) = (false, false);
     for word in &call.args {
@@ -95,8 +95,8 @@ fn check(
     verbose: bool,
 ) -> ShellResult<bool> {
     if verbose {
-        let shown = answer.as_deref().unwrap_or_default();
-        shell.show(format_args!("Result: {shown}"))?;
+        let actual = answer.as_deref().unwrap_or_default();
+        shell.show(format_args!("Result: {actual}"))?;
     }
     match answer {
         Ok(answer) if answer == expected => Ok(false),

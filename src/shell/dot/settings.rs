@@ -1,58 +1,58 @@
 //! Dot-commands that only change one of the shell's settings.
 
-use super::Call;
+use super::CommandCall;
 use crate::shell::state::{ExplainLayout, Shell, ShellResult, ShowPlan};
 use crate::shell::words::integer;
 
-pub fn nothing(_: &mut Shell<'_>, _: &Call) -> ShellResult {
+pub fn nothing(_: &mut Shell<'_>, _: &CommandCall) -> ShellResult {
     Ok(())
 }
 
 /// The switch that is the command's only word.
-fn only_switch(shell: &mut Shell<'_>, call: &Call, usage: &str) -> ShellResult<i32> {
+fn only_switch(shell: &mut Shell<'_>, call: &CommandCall, usage: &str) -> ShellResult<i32> {
     match call.texts()[..] {
         [word] => shell.switch(word),
         _ => shell.fail(format_args!("Usage: {usage}")),
     }
 }
 
-pub fn bail(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn bail(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     shell.settings.bail = only_switch(shell, call, ".bail on|off")? != 0;
     Ok(())
 }
 
 /// Line ends are never translated here, so there is nothing to choose.
-pub fn binary(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn binary(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     only_switch(shell, call, ".binary on|off").map(drop)
 }
 
-pub fn changes(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn changes(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     shell.settings.changes = only_switch(shell, call, ".changes on|off")? != 0;
     Ok(())
 }
 
-pub fn echo(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn echo(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     shell.settings.echo = only_switch(shell, call, ".echo on|off")? != 0;
     Ok(())
 }
 
-pub fn timer(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn timer(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     shell.settings.timer = only_switch(shell, call, ".timer on|off")? != 0;
     Ok(())
 }
 
-pub fn headers(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn headers(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     shell.settings.style.headers = only_switch(shell, call, ".headers on|off")? != 0;
     shell.settings.headers_chosen = true;
     Ok(())
 }
 
-pub fn scanstats(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn scanstats(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     only_switch(shell, call, ".scanstats on|off")?;
     shell.say(format_args!("Warning: .scanstats not available in this build."))
 }
 
-pub fn eqp(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn eqp(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     let show = match call.texts()[..] {
         ["full"] => ShowPlan::Full,
         ["trigger"] => ShowPlan::Trigger,
@@ -77,7 +77,7 @@ pub fn eqp(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
     Ok(())
 }
 
-pub fn explain(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn explain(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     shell.settings.explain = match call.args.first().map(String::as_str) {
         None => ExplainLayout::On,
         Some("auto") => ExplainLayout::Auto,
@@ -90,7 +90,7 @@ pub fn explain(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
     Ok(())
 }
 
-pub fn nullvalue(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn nullvalue(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     match call.texts()[..] {
         [text] => {
             shell.settings.style.null = cut(text);
@@ -112,7 +112,7 @@ pub(in crate::shell) fn cut(text: &str) -> String {
     text[..end].to_owned()
 }
 
-pub fn separator(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn separator(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     let style = &mut shell.settings.style;
     if let Some(columns) = call.args.first() {
         style.column_separator = cut(columns);
@@ -126,7 +126,7 @@ pub fn separator(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
     Ok(())
 }
 
-pub fn width(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn width(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     #[allow(clippy::cast_possible_truncation)] // as classic does
     let widths = call.args.iter().map(|word| integer(word) as i32).collect();
     shell.settings.style.widths = widths;

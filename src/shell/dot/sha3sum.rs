@@ -3,7 +3,7 @@
 //! In a file the engine's function makes it. A server may not have that function, and its gateway may not let anybody call
 //! it: there the rows are read, and hashed here.
 
-use super::Call;
+use super::CommandCall;
 use crate::shell::exec::execute;
 use crate::shell::state::{Interrupt, Shell, ShellResult};
 use crate::sql::digest::Digest;
@@ -21,7 +21,7 @@ struct Sum<'a> {
     pattern: Option<&'a str>,
 }
 
-fn sum_options<'a>(shell: &mut Shell<'_>, call: &'a Call) -> ShellResult<Sum<'a>> {
+fn sum_options<'a>(shell: &mut Shell<'_>, call: &'a CommandCall) -> ShellResult<Sum<'a>> {
     let mut sum = Sum {
         schema: false,
         debug: false,
@@ -68,7 +68,7 @@ fn content_query(table: &str) -> String {
     }
 }
 
-pub fn sha3sum(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn sha3sum(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     shell.session()?;
     let sum = sum_options(shell, call)?;
     let tables = tables(shell, &sum)?;

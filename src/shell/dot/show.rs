@@ -1,13 +1,13 @@
 //! `.show`: the shell's settings.
 
-use super::Call;
+use super::CommandCall;
 use super::mode::described;
 use crate::shell::state::{ExplainLayout, Shell, ShellResult, ShowPlan};
 use crate::shell::words::c_literal;
 use crate::sql::{Target, Value};
 use std::io::Write;
 
-pub fn show(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn show(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     if !call.args.is_empty() {
         return shell.fail(format_args!("Usage: .show"));
     }

@@ -1,6 +1,6 @@
 //! `.sizes`: bytes of each table and index.
 
-use super::Call;
+use super::CommandCall;
 use crate::shell::exec::execute;
 use crate::shell::state::{Interrupt, Shell, ShellResult};
 use crate::sqltext::quote::literal;
@@ -14,7 +14,7 @@ pub fn show_query(shell: &mut Shell<'_>, sql: &str) -> ShellResult {
 }
 
 /// Bytes of each table and index, the largest first.
-pub fn sizes(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn sizes(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     let pattern = match call.texts()[..] {
         [] => "%",
         [pattern] => pattern,

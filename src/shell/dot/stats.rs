@@ -1,10 +1,10 @@
 //! `.stats`.
 
-use super::Call;
+use super::CommandCall;
 use crate::shell::exec::stats::{self, OF_STATEMENT, ONLY_STEPS};
 use crate::shell::state::{Shell, ShellResult};
 
-pub fn stats(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn stats(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     shell.settings.stats = match call.texts()[..] {
         ["stmt"] => OF_STATEMENT,
         ["vmstep"] => ONLY_STEPS,

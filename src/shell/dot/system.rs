@@ -1,11 +1,11 @@
 //! `.system`, `.shell` and `.cd`: the operating system.
 
-use super::Call;
+use super::CommandCall;
 use crate::shell::output::shell_command;
 use crate::shell::state::{Shell, ShellResult};
 use std::io::Write;
 
-pub fn cd(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn cd(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     match call.texts()[..] {
         [directory] => match std::env::set_current_dir(directory) {
             Ok(()) => Ok(()),
@@ -15,7 +15,7 @@ pub fn cd(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
     }
 }
 
-pub fn system(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn system(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     if call.args.is_empty() {
         return shell.fail(format_args!("Usage: .system COMMAND"));
     }

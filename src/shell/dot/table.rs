@@ -9,13 +9,13 @@
 //! `sqlite3` shell. Commands that it does not have come last and must be typed in full.
 
 use super::{
-    Command, auth, backup, clone, connection, databases, dbconfig, dbinfo, diff, dump, edit, exit, expert, filectrl,
+    Command, advisor, auth, backup, clone, connection, databases, dbconfig, dbinfo, diff, dump, edit, exit, filectrl,
     find, help, import, intck, limits, lint, load, log, mode, nonce, open, output, parameter, print, progress, prompt,
     query, read, recover, schema, selftest, settings, sha3sum, show, sizes, stats, system, tables, testcase, timeout,
     trace, version, vfs, watch,
 };
 use crate::shell::command_spec::Argument::{self, Database, Directory, Mode, Path, PathOr, Table, Words};
-use crate::shell::command_spec::{CommandSpec, Group, SWITCH, SafeMode};
+use crate::shell::command_spec::{CommandGroup, CommandSpec, SWITCH, SafeMode};
 
 macro_rules! hidden {
     () => {
@@ -35,7 +35,7 @@ macro_rules! commands {
             spec: CommandSpec {
                 name: $name,
                 shortest: $shortest,
-                group: Group::$group,
+                group: CommandGroup::$group,
                 safe_mode: SafeMode::$safe,
                 hidden: hidden!($($hidden)?),
                 arguments: &[$($argument),*],
@@ -132,7 +132,7 @@ commands! {
     "explain", 1, settings::explain, Output, Harmless, [Words(&["on", "off", "auto"])],
         "?on|off|auto?", "Format EXPLAIN results as programs",
         [], ".explain auto";
-    "expert", 1, expert::expert, Cost, Harmless, [],
+    "expert", 1, advisor::expert, Cost, Harmless, [],
         "", "Suggest indexes for the next statement; do not run it",
         [
             "Uses a copy of the schema without rows, and the results of ANALYZE.",

@@ -7,7 +7,7 @@ use crate::sqltext::quote::{identifier, literal};
 
 /// A table that holds rows of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Table {
+pub struct RowTable {
     pub name: String,
     /// Its columns, without those that are hidden or computed.
     pub columns: Vec<String>,
@@ -27,7 +27,7 @@ fn text(value: &Value) -> String {
 }
 
 /// The tables of `main` by name, without SQLite's own and those that a virtual table keeps its content in.
-pub fn tables(session: &mut dyn Session) -> Result<Vec<Table>> {
+pub fn tables(session: &mut dyn Session) -> Result<Vec<RowTable>> {
     listed(
         session,
         "type IN ('table', 'virtual') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
@@ -35,7 +35,7 @@ pub fn tables(session: &mut dyn Session) -> Result<Vec<Table>> {
 }
 
 /// The tables of `main` that `condition` on `pragma_table_list` lets through, by name.
-pub fn listed(session: &mut dyn Session, condition: &str) -> Result<Vec<Table>> {
+pub fn listed(session: &mut dyn Session, condition: &str) -> Result<Vec<RowTable>> {
     let names = rows(
         session,
         &format!("SELECT name, type, wr FROM pragma_table_list WHERE schema = 'main' AND {condition} ORDER BY name"),
@@ -49,7 +49,7 @@ pub fn listed(session: &mut dyn Session, condition: &str) -> Result<Vec<Table>> 
         .collect()
 }
 
-fn describe(session: &mut dyn Session, name: &str, is_virtual: bool, has_number: bool) -> Result<Table> {
+fn describe(session: &mut dyn Session, name: &str, is_virtual: bool, has_number: bool) -> Result<RowTable> {
     let described = rows(session, &format!("PRAGMA main.table_xinfo({})", literal(name)))?;
     let mut columns = Vec::new();
     let mut key: Vec<(i64, String)> = Vec::new();
@@ -73,7 +73,7 @@ fn describe(session: &mut dyn Session, name: &str, is_virtual: bool, has_number:
     if key.is_empty() {
         key.extend(row_number.map(str::to_owned));
     }
-    Ok(Table {
+    Ok(RowTable {
         name: name.to_owned(),
         columns,
         key,

@@ -1,6 +1,6 @@
 //! `.tables` and `.indexes`: names of what is in the databases.
 
-use super::Call;
+use super::CommandCall;
 use super::databases::database_names;
 use crate::shell::state::{Shell, ShellResult};
 use crate::sql::Value;
@@ -49,7 +49,7 @@ fn list_names(shell: &mut Shell<'_>, pattern: &str, condition: &str) -> ShellRes
     show_names(shell, &names)
 }
 
-pub fn tables(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn tables(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     let pattern = call.args.first().map_or("%", String::as_str);
     list_names(
         shell,
@@ -58,7 +58,7 @@ pub fn tables(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
     )
 }
 
-pub fn indexes(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn indexes(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     if call.args.len() > 1 {
         shell.session()?;
         return shell.fail(format_args!("Usage: .indexes ?LIKE-PATTERN?"));

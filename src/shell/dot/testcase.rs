@@ -1,12 +1,12 @@
 //! `.testcase` and `.check`: results compared with a pattern.
 
-use super::Call;
+use super::CommandCall;
 use crate::shell::state::{Interrupt, Shell, ShellResult};
 
 /// Where `.testcase` collects what `.check` compares.
 const TESTCASE_FILE: &str = "testcase-out.txt";
 
-pub fn testcase(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn testcase(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     shell.reset_output()?;
     if shell.out.redirect(TESTCASE_FILE).is_err() {
         shell.say(format_args!("Error: cannot open '{TESTCASE_FILE}'"))?;
@@ -15,7 +15,7 @@ pub fn testcase(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
     Ok(())
 }
 
-pub fn check(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn check(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     shell.reset_output()?;
     let [pattern] = call.texts()[..] else {
         shell.say(format_args!("Usage: .check GLOB-PATTERN"))?;

@@ -1,11 +1,11 @@
 //! `.timeout`: how long a statement waits.
 
-use super::Call;
+use super::CommandCall;
 use crate::shell::state::{Shell, ShellResult};
 use crate::shell::words::integer;
 use std::time::Duration;
 
-pub fn timeout(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn timeout(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     let millis = call.args.first().map_or(0, |word| integer(word));
     let timeout = Duration::from_millis(u64::try_from(millis).unwrap_or(0).min(0x7fff_ffff));
     let set = shell.session()?.set_timeout(timeout);

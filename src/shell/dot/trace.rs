@@ -1,7 +1,7 @@
 //! `.trace`: every statement that runs, as it runs. In a file the engine tells of them, also of those within triggers; on a
 //! server this session tells what it sends.
 
-use super::Call;
+use super::CommandCall;
 use super::local::local;
 use super::log::place;
 use crate::shell::state::{Shell, ShellResult, TraceOutput};
@@ -62,8 +62,8 @@ fn expand(sql: &str, args: &Args) -> String {
             name.to_owned()
         };
         let value = place.checked_sub(1).and_then(|at| args.positional.get(at)).or_else(|| {
-            let given = args.named.iter().find(|(given, _)| *given == name);
-            given.map(|(_, value)| value)
+            let name = args.named.iter().find(|(key, _)| *key == name);
+            name.map(|(_, value)| value)
         });
         text.push_str(&value_to_literal(value.unwrap_or(&Value::Null)));
     }
@@ -91,7 +91,7 @@ fn tracer(shell: &Shell<'_>, to: TraceOutput, events: TraceEventCodes) -> Tracer
     })
 }
 
-pub fn trace(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn trace(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     let is_local = shell.session()?.is_local();
     let mut events = TraceEventCodes::empty();
     for word in &call.args {

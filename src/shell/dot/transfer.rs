@@ -5,7 +5,7 @@
 //! leaves the destination as it was. `connect` restores files from files, by
 //! SQLite's own backup.
 
-use super::table_info::{Table, listed};
+use super::table_info::{RowTable, listed};
 use crate::error::{Code, Error, Result};
 use crate::shell::exec::remote_script::{APPLICATION_ID, STATISTICS};
 use crate::shell::interrupt;
@@ -46,7 +46,7 @@ struct Copy {
 }
 
 impl Copy {
-    fn new(table: &Table, emptied: bool) -> Self {
+    fn new(table: &RowTable, emptied: bool) -> Self {
         let mut columns: Vec<String> = table.columns.iter().map(|column| identifier(column)).collect();
         // Rows keep their numbers, also where no column shows them.
         columns.extend(table.row_number.map(str::to_owned));
@@ -186,14 +186,14 @@ fn within(table: &str, failure: Failure) -> Error {
 }
 
 /// The rows of one table as they arrive.
-struct Arriving<'a> {
+struct TransferReader<'a> {
     receiver: &'a Receiver<Sent>,
     row: Vec<Carried>,
     width: usize,
     refusal: Option<Failure>,
 }
 
-impl Rows for Arriving<'_> {
+impl Rows for TransferReader<'_> {
     fn width(&self) -> usize {
         self.width
     }
@@ -310,7 +310,7 @@ fn receive_unchecked(
             if copy.emptied {
                 rows(destination, &format!("DELETE FROM {}", identifier(&copy.name)))?;
             }
-            let mut arriving = Arriving {
+            let mut arriving = TransferReader {
                 receiver,
                 row: Vec::new(),
                 width: copy.columns.len(),
@@ -336,8 +336,8 @@ fn receive_unchecked(
         // The first failure is the one to tell; a server may have rolled back already.
         let _ = rows(destination, "ROLLBACK");
     }
-    let kept = rows(destination, &format!("PRAGMA foreign_keys = {keys}"));
-    done.and(kept).map(drop)
+    let setting = rows(destination, &format!("PRAGMA foreign_keys = {keys}"));
+    done.and(setting).map(drop)
 }
 
 /// Reads all of `source` in one state while `work` runs.

@@ -1,9 +1,9 @@
 //! `.version`.
 
-use super::Call;
+use super::CommandCall;
 use crate::shell::state::{Shell, ShellResult};
 
-pub fn version(shell: &mut Shell<'_>, _: &Call) -> ShellResult {
+pub fn version(shell: &mut Shell<'_>, _: &CommandCall) -> ShellResult {
     let source: String = match shell.ask("SELECT sqlite_source_id()", &[])?.first() {
         Some(row) => crate::sql::text::value_to_text(&row[0]),
         None => String::new(),

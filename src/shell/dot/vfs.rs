@@ -1,6 +1,6 @@
 //! `.vfslist`, `.vfsname` and `.vfsinfo`: the layers through which the engine reaches its files. A server's are its own.
 
-use super::Call;
+use super::CommandCall;
 use super::local::local;
 use crate::shell::state::{Shell, ShellResult};
 use rusqlite::ffi;
@@ -48,7 +48,7 @@ fn all() -> Vec<Layer> {
 }
 
 /// The layer of an attached database. None where there is no such database, or it has no file.
-fn of_database(shell: &mut Shell<'_>, call: &Call) -> ShellResult<Option<Layer>> {
+fn of_database(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult<Option<Layer>> {
     let schema = CString::new(call.args.first().map_or("main", String::as_str)).unwrap_or_default();
     let connection = local(shell, &call.name)?;
     let mut layer: *mut ffi::sqlite3_vfs = ptr::null_mut();
@@ -73,8 +73,8 @@ fn show(shell: &mut Shell<'_>, layer: &Layer, mark: &str) -> ShellResult {
     shell.show(format_args!("vfs.mxPathname = {}", layer.longest_path))
 }
 
-pub fn vfslist(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
-    let plain = Call {
+pub fn vfslist(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
+    let plain = CommandCall {
         name: call.name.clone(),
         args: Vec::new(),
         raw: Vec::new(),
@@ -91,7 +91,7 @@ pub fn vfslist(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
     Ok(())
 }
 
-pub fn vfsinfo(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn vfsinfo(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     match of_database(shell, call)? {
         Some(layer) => show(shell, &layer, ""),
         None => Ok(()),
@@ -99,7 +99,7 @@ pub fn vfsinfo(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
 }
 
 /// The names of the layers of a database's file, the outermost first.
-pub fn vfsname(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn vfsname(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     let schema = CString::new(call.args.first().map_or("main", String::as_str)).unwrap_or_default();
     let connection = local(shell, "vfsname")?;
     let mut name: *mut c_char = ptr::null_mut();

@@ -1,6 +1,6 @@
 //! `.watch`: a statement run again and again.
 
-use super::Call;
+use super::CommandCall;
 use crate::shell::exec::run_line;
 use crate::shell::interrupt;
 use crate::shell::state::{Shell, ShellResult};
@@ -27,7 +27,7 @@ fn pause(length: Duration) {
     }
 }
 
-pub fn watch(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn watch(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     let words = call.texts();
     let seconds = words.first().and_then(|word| word.parse::<f64>().ok());
     let pause_for = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());

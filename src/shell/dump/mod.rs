@@ -7,7 +7,7 @@
 
 mod options;
 
-pub use options::Options;
+pub use options::DumpOptions;
 
 use super::render::Out;
 use super::render::text::{self, LineEnds};
@@ -21,7 +21,7 @@ type Result<T> = std::result::Result<T, Failure>;
 
 /// The result of a dump.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Report {
+pub struct DumpReport {
     pub rows: u64,
     /// Tables that could not be read whole. The dump then ends in `ROLLBACK`.
     pub errors: u64,
@@ -29,7 +29,7 @@ pub struct Report {
 
 /// Writes the dump. A table that cannot be read is counted and the rest goes on; an error is handed back only when
 /// nothing more can be written or read at all.
-pub fn dump(session: &mut dyn Session, options: &Options, writer: &mut dyn Write) -> Result<Report> {
+pub fn dump(session: &mut dyn Session, options: &DumpOptions, writer: &mut dyn Write) -> Result<DumpReport> {
     let mut summed = Summed {
         writer,
         checksum: options.trailer.then(Checksum::new),
@@ -38,7 +38,7 @@ pub fn dump(session: &mut dyn Session, options: &Options, writer: &mut dyn Write
         session,
         options,
         out: Out::new(&mut summed),
-        report: Report::default(),
+        report: DumpReport::default(),
     };
     dumper.everything()?;
     let report = dumper.report;
@@ -55,9 +55,9 @@ pub fn dump(session: &mut dyn Session, options: &Options, writer: &mut dyn Write
 
 struct Dumper<'a> {
     session: &'a mut dyn Session,
-    options: &'a Options,
+    options: &'a DumpOptions,
     out: Out<'a>,
-    report: Report,
+    report: DumpReport,
 }
 
 /// One of the schema's objects.

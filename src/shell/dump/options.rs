@@ -5,7 +5,7 @@ use crate::sqltext::quote::literal;
 
 /// The options of a dump.
 #[derive(Debug, Clone, Default)]
-pub struct Options {
+pub struct DumpOptions {
     /// Also dump row ids that are not a column.
     pub preserve_rowids: bool,
     /// Line ends within text stay as they are instead of going through `char(10)`.
@@ -20,7 +20,7 @@ pub struct Options {
     pub trailer: bool,
 }
 
-impl Options {
+impl DumpOptions {
     /// Reads the arguments of `.dump`. The error is the argument that is no option.
     pub fn parse<'a>(arguments: impl IntoIterator<Item = &'a str>) -> std::result::Result<Self, &'a str> {
         let mut options = Self::default();

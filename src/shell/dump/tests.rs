@@ -1,6 +1,6 @@
 //! Dumps against those of the system's `sqlite3`, and back into databases.
 
-use super::{Checksum, Options, Report, Trailer, dump};
+use super::{Checksum, DumpOptions, DumpReport, Trailer, dump};
 use crate::sql::{self, Args, Flow, Session, Sink, Target, Unseen, Value, ValueRef};
 use proptest::prelude::*;
 use std::path::Path;
@@ -21,7 +21,7 @@ fn run(session: &mut dyn Session, script: &str) {
     }
 }
 
-fn dumped(session: &mut dyn Session, options: &Options) -> (String, Report) {
+fn dumped(session: &mut dyn Session, options: &DumpOptions) -> (String, DumpReport) {
     let mut out = Vec::new();
     let report = dump(session, options, &mut out).unwrap();
     (String::from_utf8(out).unwrap(), report)
@@ -79,7 +79,7 @@ fn an_ordinary_database_is_dumped_as_sqlite3_dumps_it() {
         ".dump --data-only --preserve-rowids --nosys t%",
     ] {
         let oracle = Command::new("sqlite3").arg(&path).arg(command).output().unwrap();
-        let options = Options::parse(command.split(' ').skip(1)).unwrap();
+        let options = DumpOptions::parse(command.split(' ').skip(1)).unwrap();
         let (text, report) = dumped(&mut *session, &options);
         assert_eq!(text, String::from_utf8_lossy(&oracle.stdout), "{command}");
         assert_eq!(report.errors, 0);
@@ -99,17 +99,20 @@ fn comments_at_the_end_neither_grow_nor_swallow_what_follows() {
     ] {
         run(&mut *session, sql);
     }
-    let (text, _) = dumped(&mut *session, &Options::default());
+    let (text, _) = dumped(&mut *session, &DumpOptions::default());
     assert!(text.contains("i on t(a) -- tail\n;\n"), "{text}");
-    let (again, _) = dumped(&mut *reloaded(&text), &Options::default());
+    let (again, _) = dumped(&mut *reloaded(&text), &DumpOptions::default());
     assert!(again.contains("VIEW three"), "{text}\n{again}");
-    let (third, _) = dumped(&mut *reloaded(&again), &Options::default());
+    let (third, _) = dumped(&mut *reloaded(&again), &DumpOptions::default());
     assert_eq!(third, again);
 }
 
 #[test]
 fn an_unknown_option_is_named() {
-    assert_eq!(Options::parse(["--newlines", "--bogus", "t"]).unwrap_err(), "--bogus");
+    assert_eq!(
+        DumpOptions::parse(["--newlines", "--bogus", "t"]).unwrap_err(),
+        "--bogus"
+    );
 }
 
 #[test]
@@ -122,13 +125,13 @@ fn what_classic_loses_comes_back() {
          (0.1 + 0.2), (5e-324), (1.7976931348623157e308); pragma user_version=7; pragma application_id=-3; \
          create table s(id integer primary key autoincrement); insert into s values(3); drop table s;",
     );
-    let (text, _) = dumped(&mut *session, &Options::default());
+    let (text, _) = dumped(&mut *session, &DumpOptions::default());
     assert!(
         text.ends_with("PRAGMA application_id=-3;\nPRAGMA user_version=7;\nCOMMIT;\n"),
         "{text}"
     );
     assert_eq!(contents(&mut *reloaded(&text)), contents(&mut *session));
-    assert_eq!(dumped(&mut *reloaded(&text), &Options::default()).0, text);
+    assert_eq!(dumped(&mut *reloaded(&text), &DumpOptions::default()).0, text);
 }
 
 #[test]
@@ -141,9 +144,9 @@ fn implicit_row_ids_come_back_on_request() {
     );
     let (text, _) = dumped(
         &mut *session,
-        &Options {
+        &DumpOptions {
             preserve_rowids: true,
-            ..Options::default()
+            ..DumpOptions::default()
         },
     );
     let mut ids = Ids::default();
@@ -158,7 +161,7 @@ fn full_text_tables_come_back() {
     let directory = tempfile::tempdir().unwrap();
     let mut session = open(&directory.path().join("a.db"));
     run(&mut *session, ORDINARY);
-    let (text, _) = dumped(&mut *session, &Options::default());
+    let (text, _) = dumped(&mut *session, &DumpOptions::default());
     let path = directory.path().join("b.db");
     run(&mut *open(&path), &text);
     let mut ids = Ids::default();
@@ -174,9 +177,9 @@ fn the_trailer_tells_a_whole_dump() {
     run(&mut *session, "create table t(v); insert into t values(1), (2);");
     let (text, report) = dumped(
         &mut *session,
-        &Options {
+        &DumpOptions {
             trailer: true,
-            ..Options::default()
+            ..DumpOptions::default()
         },
     );
     let (body, last) = text.trim_end().rsplit_once('\n').unwrap();
@@ -212,7 +215,7 @@ fn a_damaged_table_ends_in_rollback() {
     bytes[middle..middle + 4096].fill(0x5a);
     std::fs::write(&path, bytes).unwrap();
     let mut session = open(&path);
-    let (text, report) = dumped(&mut *session, &Options::default());
+    let (text, report) = dumped(&mut *session, &DumpOptions::default());
     assert!(!session.in_transaction());
     assert_eq!(report.errors, 1);
     assert!(text.contains("INSERT INTO good VALUES(1);\n"));
@@ -273,7 +276,7 @@ proptest! {
             session.run(&format!("insert into {} values(?, ?)", name(&table)), &args, &mut Unseen).unwrap();
             session.run("insert into t values(?)", &args, &mut Unseen).unwrap();
         }
-        let options = Options { newlines, ..Options::default() };
+        let options = DumpOptions { newlines, ..DumpOptions::default() };
         let (text, _) = dumped(&mut *session, &options);
         let mut again = reloaded(&text);
         prop_assert_eq!(contents(&mut *again), contents(&mut *session));

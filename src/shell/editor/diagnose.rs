@@ -73,7 +73,7 @@ fn visible(text: &str) -> String {
 }
 
 fn tail(text: &str, columns: usize) -> String {
-    let mut kept: Vec<&str> = Vec::new();
+    let mut words: Vec<&str> = Vec::new();
     let mut used = 0;
     for (at, c) in text.char_indices().rev() {
         let piece = &text[at..at + c.len_utf8()];
@@ -81,9 +81,9 @@ fn tail(text: &str, columns: usize) -> String {
         if used > columns {
             break;
         }
-        kept.push(piece);
+        words.push(piece);
     }
-    kept.into_iter().rev().collect()
+    words.into_iter().rev().collect()
 }
 
 fn head(text: &str, columns: usize) -> String {

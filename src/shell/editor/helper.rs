@@ -2,7 +2,7 @@
 
 use super::complete::{self, Candidate};
 use super::highlight;
-use super::keys::Keys;
+use super::keys::KeyBindings;
 use super::lines::{self, Edit};
 use super::prompt::Prompt;
 use super::schema::Schema;
@@ -19,7 +19,7 @@ use std::rc::Rc;
 
 /// What the line editor calls back.
 pub struct Helper<'s> {
-    keys: Keys,
+    keys: KeyBindings,
     commands: Vec<&'static CommandSpec>,
     schema: Rc<dyn Schema + 's>,
     colour: bool,
@@ -34,7 +34,12 @@ pub struct Helper<'s> {
 }
 
 impl<'s> Helper<'s> {
-    pub fn new(keys: Keys, commands: Vec<&'static CommandSpec>, schema: Rc<dyn Schema + 's>, colour: bool) -> Self {
+    pub fn new(
+        keys: KeyBindings,
+        commands: Vec<&'static CommandSpec>,
+        schema: Rc<dyn Schema + 's>,
+        colour: bool,
+    ) -> Self {
         Self {
             keys,
             commands,

@@ -101,23 +101,23 @@ impl Page<'_> {
         if part.is_empty() {
             return;
         }
-        let mut shown = String::with_capacity(part.len());
+        let mut painted = String::with_capacity(part.len());
         for piece in part.split_inclusive('\t') {
             let body = piece.strip_suffix('\t');
             let plain = body.unwrap_or(piece);
-            shown.extend(plain.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }));
+            painted.extend(plain.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }));
             self.column += plain.width();
             if self.columns > 0 {
                 self.column %= self.columns;
             }
             if body.is_some() {
                 let blanks = self.tab - self.column % self.tab;
-                shown.extend(std::iter::repeat_n(' ', blanks));
+                painted.extend(std::iter::repeat_n(' ', blanks));
                 self.column += blanks;
             }
         }
         let colour = self.colour;
-        paint(&mut self.out, &shown, style, colour);
+        paint(&mut self.out, &painted, style, colour);
     }
 }
 

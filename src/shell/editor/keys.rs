@@ -2,10 +2,10 @@
 //!
 //! One handler sees every key first. It gathers a bracketed paste and inserts it whole, lets Enter either finish the text
 //! or start a new line, and treats a line end and its tab (see [`lines`]) as one character. The line editor offers a handler
-//! no edit that large, but hands its buffer to the completer; so an edit is left in [`Keys::pending`], the handler asks for
+//! no edit that large, but hands its buffer to the completer; so an edit is left in [`KeyBindings::pending`], the handler asks for
 //! a completion, and the completer carries the edit out.
 
-use super::lines::{self, Edit, Key};
+use super::lines::{self, Edit, EditKey};
 use crate::sync::lock;
 use rustyline::{Cmd, ConditionalEventHandler, Event, EventContext, KeyCode, KeyEvent, Modifiers, RepeatCount};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -23,9 +23,9 @@ struct State {
 
 /// The shared state; clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Keys(Arc<Mutex<State>>);
+pub struct KeyBindings(Arc<Mutex<State>>);
 
-impl Keys {
+impl KeyBindings {
     fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.0)
     }
@@ -51,7 +51,7 @@ impl Keys {
 
 /// Sees every key. `complete` says whether a text can be run as it stands.
 pub struct Handler {
-    pub keys: Keys,
+    pub keys: KeyBindings,
     pub complete: fn(&str) -> bool,
 }
 
@@ -66,22 +66,22 @@ impl ConditionalEventHandler for Handler {
                 if (self.complete)(&lines::unfold(ctx.line())) {
                     return Some(Cmd::AcceptLine);
                 }
-                Key::Newline
+                EditKey::Newline
             }
-            (KeyCode::Enter, Modifiers::ALT) | (KeyCode::Char('J' | 'M'), Modifiers::CTRL_ALT) => Key::Newline,
-            (KeyCode::Left, Modifiers::NONE) | (KeyCode::Char('B'), Modifiers::CTRL) => Key::Left,
-            (KeyCode::Right, Modifiers::NONE) | (KeyCode::Char('F'), Modifiers::CTRL) => Key::Right,
-            (KeyCode::Home, Modifiers::NONE) | (KeyCode::Char('A'), Modifiers::CTRL) => Key::Home,
-            (KeyCode::Up, Modifiers::NONE) => Key::Up,
-            (KeyCode::Down, Modifiers::NONE) => Key::Down,
+            (KeyCode::Enter, Modifiers::ALT) | (KeyCode::Char('J' | 'M'), Modifiers::CTRL_ALT) => EditKey::Newline,
+            (KeyCode::Left, Modifiers::NONE) | (KeyCode::Char('B'), Modifiers::CTRL) => EditKey::Left,
+            (KeyCode::Right, Modifiers::NONE) | (KeyCode::Char('F'), Modifiers::CTRL) => EditKey::Right,
+            (KeyCode::Home, Modifiers::NONE) | (KeyCode::Char('A'), Modifiers::CTRL) => EditKey::Home,
+            (KeyCode::Up, Modifiers::NONE) => EditKey::Up,
+            (KeyCode::Down, Modifiers::NONE) => EditKey::Down,
             (KeyCode::PageUp, Modifiers::NONE) => return Some(Cmd::HistorySearchBackward),
             (KeyCode::PageDown, Modifiers::NONE) => return Some(Cmd::HistorySearchForward),
-            (KeyCode::Backspace, Modifiers::NONE) | (KeyCode::Char('H'), Modifiers::CTRL) => Key::Backspace,
-            (KeyCode::Delete, Modifiers::NONE) => Key::Delete,
-            (KeyCode::Char('D'), Modifiers::CTRL) if !ctx.line().is_empty() => Key::Delete,
-            (KeyCode::Char('K'), Modifiers::CTRL) => Key::KillEnd,
-            (KeyCode::Char('U'), Modifiers::CTRL) => Key::KillStart,
-            (KeyCode::Char(c), Modifiers::NONE) => Key::Char(c),
+            (KeyCode::Backspace, Modifiers::NONE) | (KeyCode::Char('H'), Modifiers::CTRL) => EditKey::Backspace,
+            (KeyCode::Delete, Modifiers::NONE) => EditKey::Delete,
+            (KeyCode::Char('D'), Modifiers::CTRL) if !ctx.line().is_empty() => EditKey::Delete,
+            (KeyCode::Char('K'), Modifiers::CTRL) => EditKey::KillEnd,
+            (KeyCode::Char('U'), Modifiers::CTRL) => EditKey::KillStart,
+            (KeyCode::Char(c), Modifiers::NONE) => EditKey::Char(c),
             (KeyCode::Char('E' | 'e'), Modifiers::ALT) => {
                 self.keys.state().external = Some(lines::unfold(ctx.line()));
                 return Some(Cmd::Interrupt);

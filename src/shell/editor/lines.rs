@@ -35,7 +35,7 @@ pub fn unfold_at(buffer: &str, at: usize) -> (String, usize) {
 
 /// Keys that meet line ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Key {
+pub enum EditKey {
     Left,
     Right,
     Home,
@@ -89,24 +89,24 @@ impl Edit {
 
 /// What `key` does at `at`, or none where the line editor's own way is right: anywhere away from line ends.
 #[must_use]
-pub fn edit(key: Key, buffer: &str, at: usize) -> Option<Edit> {
+pub fn edit(key: EditKey, buffer: &str, at: usize) -> Option<Edit> {
     let (before, after) = buffer.split_at(at);
     let start = line_start(buffer, at);
     let first = start == 0;
     match key {
-        Key::Left if before.ends_with(BREAK) => Edit::go(at - BREAK.len()),
-        Key::Right if after.starts_with(BREAK) => Edit::go(at + BREAK.len()),
-        Key::Home if !first && at != start => Edit::go(start),
+        EditKey::Left if before.ends_with(BREAK) => Edit::go(at - BREAK.len()),
+        EditKey::Right if after.starts_with(BREAK) => Edit::go(at + BREAK.len()),
+        EditKey::Home if !first && at != start => Edit::go(start),
         // At the start already: stay, where the editor's own way would step onto the tab.
-        Key::Home if !first => Edit::go(at),
-        Key::Backspace if before.ends_with(BREAK) => Edit::cut(at - BREAK.len()..at),
-        Key::Delete | Key::KillEnd if after.starts_with(BREAK) => Edit::cut(at..at + BREAK.len()),
-        Key::KillStart if !first && at > start => Edit::cut(start..at),
-        Key::KillStart if before.ends_with(BREAK) => Edit::cut(at - BREAK.len()..at),
-        Key::Up if !first => Edit::go(above(buffer, start, at)),
-        Key::Down => below(buffer, start, at).and_then(Edit::go),
-        Key::Newline => Edit::put(at, BREAK),
-        Key::Char(c) if before.ends_with('\n') && after.starts_with('\t') => {
+        EditKey::Home if !first => Edit::go(at),
+        EditKey::Backspace if before.ends_with(BREAK) => Edit::cut(at - BREAK.len()..at),
+        EditKey::Delete | EditKey::KillEnd if after.starts_with(BREAK) => Edit::cut(at..at + BREAK.len()),
+        EditKey::KillStart if !first && at > start => Edit::cut(start..at),
+        EditKey::KillStart if before.ends_with(BREAK) => Edit::cut(at - BREAK.len()..at),
+        EditKey::Up if !first => Edit::go(above(buffer, start, at)),
+        EditKey::Down => below(buffer, start, at).and_then(Edit::go),
+        EditKey::Newline => Edit::put(at, BREAK),
+        EditKey::Char(c) if before.ends_with('\n') && after.starts_with('\t') => {
             Edit::put(at + 1, c.encode_utf8(&mut [0; 4]))
         }
         _ => None,
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     /// Applies `key` to a text whose cursor is `^`, and shows the result the same way.
-    fn press(key: Key, text: &str) -> Option<String> {
+    fn press(key: EditKey, text: &str) -> Option<String> {
         let at = text.find('^').unwrap();
         let (left, right) = (&text[..at], &text[at + 1..]);
         let buffer = fold(left) + &fold(right);
@@ -174,31 +174,31 @@ mod tests {
     #[test]
     fn keys_step_over_line_ends_whole() {
         let cases = [
-            (Key::Left, "ab\n^cd", Some("ab^\ncd")),
-            (Key::Left, "ab\nc^d", None),
-            (Key::Right, "ab^\ncd", Some("ab\n^cd")),
-            (Key::Home, "ab\ncd^", Some("ab\n^cd")),
-            (Key::Home, "ab\n^cd", Some("ab\n^cd")),
-            (Key::Home, "ab^", None),
-            (Key::Backspace, "ab\n^cd", Some("ab^cd")),
-            (Key::Backspace, "ab\nc^d", None),
-            (Key::Delete, "ab^\ncd", Some("ab^cd")),
-            (Key::KillEnd, "ab^\ncd", Some("ab^cd")),
-            (Key::KillEnd, "a^b\ncd", None),
-            (Key::KillStart, "ab\ncd^e", Some("ab\n^e")),
-            (Key::KillStart, "ab\n^e", Some("ab^e")),
-            (Key::KillStart, "ab^e", None),
-            (Key::Newline, "a^b", Some("a\n^b")),
-            (Key::Up, "abc\ndef^", Some("abc^\ndef")),
-            (Key::Up, "a\ndef^", Some("a^\ndef")),
-            (Key::Up, "abc\n^def", Some("^abc\ndef")),
-            (Key::Up, "abc^", None),
-            (Key::Down, "a^bc\ndef", Some("abc\nd^ef")),
-            (Key::Down, "abc^\nd", Some("abc\nd^")),
-            (Key::Down, "abc\nd^", None),
-            (Key::Down, "a\nb^\n\nc", Some("a\nb\n^\nc")),
-            (Key::Up, "a\nb\n\nc^", Some("a\nb\n^\nc")),
-            (Key::Up, "日本\nab^", Some("日本^\nab")),
+            (EditKey::Left, "ab\n^cd", Some("ab^\ncd")),
+            (EditKey::Left, "ab\nc^d", None),
+            (EditKey::Right, "ab^\ncd", Some("ab\n^cd")),
+            (EditKey::Home, "ab\ncd^", Some("ab\n^cd")),
+            (EditKey::Home, "ab\n^cd", Some("ab\n^cd")),
+            (EditKey::Home, "ab^", None),
+            (EditKey::Backspace, "ab\n^cd", Some("ab^cd")),
+            (EditKey::Backspace, "ab\nc^d", None),
+            (EditKey::Delete, "ab^\ncd", Some("ab^cd")),
+            (EditKey::KillEnd, "ab^\ncd", Some("ab^cd")),
+            (EditKey::KillEnd, "a^b\ncd", None),
+            (EditKey::KillStart, "ab\ncd^e", Some("ab\n^e")),
+            (EditKey::KillStart, "ab\n^e", Some("ab^e")),
+            (EditKey::KillStart, "ab^e", None),
+            (EditKey::Newline, "a^b", Some("a\n^b")),
+            (EditKey::Up, "abc\ndef^", Some("abc^\ndef")),
+            (EditKey::Up, "a\ndef^", Some("a^\ndef")),
+            (EditKey::Up, "abc\n^def", Some("^abc\ndef")),
+            (EditKey::Up, "abc^", None),
+            (EditKey::Down, "a^bc\ndef", Some("abc\nd^ef")),
+            (EditKey::Down, "abc^\nd", Some("abc\nd^")),
+            (EditKey::Down, "abc\nd^", None),
+            (EditKey::Down, "a\nb^\n\nc", Some("a\nb\n^\nc")),
+            (EditKey::Up, "a\nb\n\nc^", Some("a\nb\n^\nc")),
+            (EditKey::Up, "日本\nab^", Some("日本^\nab")),
         ];
         for (key, text, expected) in cases {
             assert_eq!(press(key, text).as_deref(), expected, "{key:?} {text:?}");
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_character_never_lands_before_the_tab() {
-        let edit = edit(Key::Char('x'), "a\n\tb", 2).unwrap();
+        let edit = edit(EditKey::Char('x'), "a\n\tb", 2).unwrap();
         assert_eq!((edit.range, edit.text.as_str(), edit.at), (3..3, "x", 4));
     }
 }

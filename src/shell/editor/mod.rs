@@ -25,7 +25,7 @@ use crate::shell::command_spec::CommandSpec;
 use crate::sqltext::split::{Accumulator, LineOutcome};
 use helper::Helper;
 use history::History;
-use keys::{Handler, Keys};
+use keys::{Handler, KeyBindings};
 use rustyline::config::{BellStyle, Configurer};
 use rustyline::error::ReadlineError;
 use rustyline::{ColorMode, CompletionType, Event, EventHandler};
@@ -33,7 +33,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 /// How to read.
-pub struct Config<'s> {
+pub struct EditorConfig<'s> {
     /// Colours and highlighting.
     pub colour: bool,
     /// Where this database's history is kept; none keeps it for the session only.
@@ -46,7 +46,7 @@ pub struct Config<'s> {
 
 /// What came from the terminal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Input {
+pub enum EditorInput {
     /// A dot-command, or text that ends in a complete statement.
     Statement(String),
     /// Ctrl-D on an empty line, or `exit` or `quit` as a word.
@@ -58,7 +58,7 @@ pub enum Input {
 /// The line editor with its history.
 pub struct Editor<'s> {
     line: rustyline::Editor<Helper<'s>, History>,
-    keys: Keys,
+    keys: KeyBindings,
     /// A terminal without cursor movement: plain lines, no editing.
     plain: bool,
     /// Text to begin the next reading with.
@@ -70,7 +70,7 @@ impl<'s> Editor<'s> {
     ///
     /// # Errors
     /// Where the terminal cannot be used.
-    pub fn open(config: Config<'s>) -> Result<Self> {
+    pub fn open(config: EditorConfig<'s>) -> Result<Self> {
         let settings = rustyline::Config::builder()
             .completion_type(CompletionType::List)
             .completion_show_all_if_ambiguous(true)
@@ -78,7 +78,7 @@ impl<'s> Editor<'s> {
             // The highlighter draws the continuation prompts, with or without colours.
             .color_mode(ColorMode::Forced)
             .build();
-        let keys = Keys::default();
+        let keys = KeyBindings::default();
         let mut line = rustyline::Editor::with_history(settings, History::open(config.history)).map_err(unusable)?;
         line.set_helper(Some(Helper::new(
             keys.clone(),
@@ -106,7 +106,7 @@ impl<'s> Editor<'s> {
     ///
     /// # Errors
     /// Where the terminal fails.
-    pub fn read(&mut self, prompt: &Prompt) -> Result<Input> {
+    pub fn read(&mut self, prompt: &Prompt) -> Result<EditorInput> {
         self.line.set_tab_stop(prompt.continuation_width());
         let columns = self.line.dimensions().map_or(0, |(columns, _)| usize::from(columns));
         if let Some(helper) = self.line.helper_mut() {
@@ -126,16 +126,16 @@ impl<'s> Editor<'s> {
                         continue;
                     }
                     if is_farewell(&text) {
-                        return Ok(Input::Eof);
+                        return Ok(EditorInput::Eof);
                     }
                     self.line.history_mut().add(&text);
-                    return Ok(Input::Statement(text));
+                    return Ok(EditorInput::Statement(text));
                 }
-                Err(ReadlineError::Eof) => return Ok(Input::Eof),
+                Err(ReadlineError::Eof) => return Ok(EditorInput::Eof),
                 Err(ReadlineError::Interrupted) => match self.keys.external() {
                     Some(text) => self.next = external::edit(&text)?.unwrap_or(text),
                     None => {
-                        return Ok(Input::Interrupt {
+                        return Ok(EditorInput::Interrupt {
                             empty: self.was_empty(),
                         });
                     }

@@ -69,7 +69,7 @@ type Answers = HashMap<(&'static str, String), Vec<String>>;
 
 /// What was learned, and for which state of the schema.
 #[derive(Default)]
-struct Known {
+struct SchemaCache {
     state: String,
     answers: Answers,
 }
@@ -77,7 +77,7 @@ struct Known {
 /// The names in the database that a session is connected to.
 pub struct Live<'d> {
     session: RefCell<Option<Box<dyn Session>>>,
-    known: RefCell<Known>,
+    known: RefCell<SchemaCache>,
     /// Which server's database was read ahead, and what came of it so far.
     ahead: RefCell<(String, Arc<Mutex<Answers>>)>,
     stale: Cell<bool>,
@@ -113,7 +113,7 @@ impl<'d> Live<'d> {
     }
 
     /// Lends the session for the time a person types.
-    pub fn lend(&self, session: Box<dyn Session>) {
+    pub fn set_session(&self, session: Box<dyn Session>) {
         self.session.replace(Some(session));
     }
 
@@ -173,7 +173,7 @@ impl<'d> Live<'d> {
         }
         let mut known = self.known.borrow_mut();
         if known.state != state {
-            *known = Known {
+            *known = SchemaCache {
                 state,
                 answers: HashMap::new(),
             };
@@ -265,12 +265,12 @@ mod tests {
     fn names_follow_the_schema() {
         let live = Live::new(&|| vec!["app".to_owned()]);
         assert!(live.tables().is_empty());
-        live.lend(crate::sql::open(&Target::Memory).unwrap());
+        live.set_session(crate::sql::open(&Target::Memory).unwrap());
         assert_eq!(live.tables(), ["sqlite_schema"]);
         let run = |sql: &str| {
             let mut session = live.reclaim().unwrap();
             names(&mut *session, sql, &[]);
-            live.lend(session);
+            live.set_session(session);
         };
         run("create table \"odd t\"(a, b as (a + 1))");
         run("create index i on \"odd t\"(a)");

@@ -23,7 +23,7 @@ pub fn pointer(sql: &str, offset: usize) -> String {
             end -= 1;
         }
     }
-    let shown: String = String::from_utf8_lossy(&bytes[start..end])
+    let line: String = String::from_utf8_lossy(&bytes[start..end])
         .chars()
         .map(|letter| {
             if letter.is_ascii() && token::is_space(letter as u8) {
@@ -35,9 +35,9 @@ pub fn pointer(sql: &str, offset: usize) -> String {
         .collect();
     let column = offset - start;
     if column < 25 {
-        format!("\n  {shown}\n  {:column$}^--- error here", "")
+        format!("\n  {line}\n  {:column$}^--- error here", "")
     } else {
-        format!("\n  {shown}\n  {:width$}error here ---^", "", width = column - 14)
+        format!("\n  {line}\n  {:width$}error here ---^", "", width = column - 14)
     }
 }
 

@@ -25,7 +25,7 @@ pub struct ScreenLayout {
 /// Lends the session to completion while `work` runs.
 pub fn lend_session<'h, T>(shell: &mut Shell<'h>, names: &Live<'h>, work: impl FnOnce() -> T) -> T {
     if let Some(session) = shell.slot().session.take() {
-        names.lend(session);
+        names.set_session(session);
     }
     let result = work();
     shell.slot().session = names.reclaim();

@@ -3,7 +3,7 @@
 use super::screen::ScreenLayout;
 use crate::shell::render::explain::{Program, Tree};
 use crate::shell::render::{Renderer, Style};
-use crate::shell::state::{ExplainLayout, HookOutput, Settings};
+use crate::shell::state::{ExplainLayout, HookOutput, ShellSettings};
 use crate::shell::terminal::layout::{Fit, Screen};
 use crate::sql::{Args, Column, Explain, Failure, Flow, Outcome, Prepared, Session, Sink, ValueRef};
 use std::io::{self, Write};
@@ -33,7 +33,7 @@ enum Body<'a> {
 
 impl<'a> ResultSink<'a> {
     pub fn new(
-        settings: &'a Settings,
+        settings: &'a ShellSettings,
         layout: Option<&'a ScreenLayout>,
         hook_output: &HookOutput,
         out: &'a mut dyn Write,

@@ -58,10 +58,10 @@ fn of_columns(out: &mut dyn Write, columns: &[Column]) -> io::Result<()> {
 
 /// What a server told, and the shares of the time in milliseconds.
 fn of_server(out: &mut dyn Write, cost: &ServerCost) -> io::Result<()> {
-    let told = |count: Option<u64>| count.map_or("not reported".to_owned(), |count| count.to_string());
+    let text = |count: Option<u64>| count.map_or("not reported".to_owned(), |count| count.to_string());
     let millis = |time: Duration| format!("{:.3} ms", time.as_secs_f64() * 1000.0);
-    line(out, "Rows read by the server", told(cost.rows_read))?;
-    line(out, "Rows written by the server", told(cost.rows_written))?;
+    line(out, "Rows read by the server", text(cost.rows_read))?;
+    line(out, "Rows written by the server", text(cost.rows_written))?;
     match (cost.server, cost.network()) {
         (Some(server), Some(network)) => {
             line(out, "Server time", millis(server))?;

@@ -1,8 +1,8 @@
 //! Files of any kind, whole and damaged: read to the end, and for JSON whole or not at all.
 
-use super::progress::{Consumed, Progress};
-use super::reader::{Dialect, End, Reader};
-use super::{Importer, Options, Streams};
+use super::progress::{Consumed, ImportProgress};
+use super::reader::{Dialect, FieldEnd, FieldReader};
+use super::{ImportOptions, ImportStreams, Importer};
 use crate::fuzz::{damaged, pieces, run, text};
 use crate::shell::render::Style;
 use crate::sql::query::number;
@@ -19,8 +19,8 @@ const OBJECTS: &[u8] = "[{\"a\":1,\"b\":\"x}\\\"{\\u00e9\"},\n {\"A\":-922337203
     .as_bytes();
 
 /// All fields, and how far the file was read.
-fn read(file: &[u8], dialect: Dialect) -> (Vec<(Vec<u8>, End)>, u64) {
-    let mut reader = Reader::new(file, dialect);
+fn read(file: &[u8], dialect: Dialect) -> (Vec<(Vec<u8>, FieldEnd)>, u64) {
+    let mut reader = FieldReader::new(file, dialect);
     let mut fields = Vec::new();
     loop {
         let mut field = Vec::new();
@@ -65,9 +65,9 @@ fn any_file_is_read_to_its_end() {
                 for (field, end) in &fields {
                     again.extend_from_slice(field);
                     match end {
-                        End::Column => again.push(column),
-                        End::Row => again.push(row),
-                        End::File => {}
+                        FieldEnd::Column => again.push(column),
+                        FieldEnd::Row => again.push(row),
+                        FieldEnd::File => {}
                     }
                 }
                 prop_assert_eq!(again, file.as_bytes());
@@ -79,9 +79,9 @@ fn any_file_is_read_to_its_end() {
 
 /// Imports objects into the table `t`.
 fn objects(session: &mut dyn Session, file: Vec<u8>) -> i32 {
-    let options = Options::parse(&["--json", "f", "t"], &Style::default()).unwrap();
+    let options = ImportOptions::parse(&["--json", "f", "t"], &Style::default()).unwrap();
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let mut streams = Streams {
+    let mut streams = ImportStreams {
         out: &mut out,
         err: &mut err,
         terminal: false,
@@ -92,7 +92,7 @@ fn objects(session: &mut dyn Session, file: Vec<u8>) -> i32 {
         streams: &mut streams,
         stop: &|| false,
         guessed: Vec::new(),
-        progress: Progress::new(false, Consumed::default(), None),
+        progress: ImportProgress::new(false, Consumed::default(), None),
     };
     importer.within_savepoint(Box::new(Cursor::new(file))).unwrap()
 }

@@ -5,9 +5,9 @@
 //! and what is nested becomes its JSON text. A new table has the columns of all objects: for that the file is read twice.
 
 use super::json_numbers::{kept_number, with_kept_numbers, without_marks};
-use super::progress::Progress;
-use super::records::Lines;
-use super::{Options, definitions, execute, say};
+use super::progress::ImportProgress;
+use super::records::RecordLines;
+use super::{ImportOptions, definitions, execute, say};
 use crate::error::{Code, Error, Result};
 use crate::sql::{Args, Column, Failure, Flow, Rows, Session, Sink, Value, ValueRef};
 use crate::sqltext::quote::identifier;
@@ -49,12 +49,12 @@ impl super::Importer<'_, '_> {
     }
 
     fn objects(&mut self, input: Box<dyn Read>) -> Outcome {
-        let Options { dry_run, table, .. } = self.options;
-        let shown = Shown {
+        let ImportOptions { dry_run, table, .. } = self.options;
+        let excerpt = Excerpt {
             progress: &mut self.progress,
             err: &mut *self.streams.err,
         };
-        let imported = import(self.session, self.options, input, self.stop, shown);
+        let imported = import(self.session, self.options, input, self.stop, excerpt);
         self.progress.clear(self.streams.err).map_err(Failure::Sink)?;
         match imported {
             Ok(Report { rows, created }) => {
@@ -83,10 +83,10 @@ impl super::Importer<'_, '_> {
 /// Imports within the transaction that the caller has opened, and undoes if this fails.
 fn import<'a>(
     session: &mut dyn Session,
-    options: &'a Options,
+    options: &'a ImportOptions,
     input: Box<dyn Read>,
     stop: &'a dyn Fn() -> bool,
-    shown: Shown<'a>,
+    excerpt: Excerpt<'a>,
 ) -> Result<Report> {
     let target = options.target();
     let existing = columns_of(session, &target)?;
@@ -115,13 +115,13 @@ fn import<'a>(
         list.join(","),
         ",?".repeat(columns.len().saturating_sub(1))
     );
-    let mut records = Records {
+    let mut records = ImportRecords {
         objects: Objects::new(input, options, stop)?,
         positions,
         row: vec![Value::Null; columns.len()],
         null: options.null.as_deref(),
-        shown,
-        lines: Lines::new(),
+        excerpt,
+        lines: RecordLines::new(),
         refusal: None,
     };
     let rows = session.insert_many(&insert, &mut records)?;
@@ -132,7 +132,7 @@ fn import<'a>(
 }
 
 /// The names and types of all columns that the objects need.
-fn survey(options: &Options, stop: &dyn Fn() -> bool) -> Result<(Vec<String>, Vec<&'static str>)> {
+fn survey(options: &ImportOptions, stop: &dyn Fn() -> bool) -> Result<(Vec<String>, Vec<&'static str>)> {
     if options.file.starts_with('|') {
         return Err(
             Error::new(Code::InvalidFile, "a new table needs two readings, and a pipe has one")
@@ -215,7 +215,7 @@ impl Sink for Columns {
 /// The file's objects, one by one.
 struct Objects<'a> {
     input: BufReader<Box<dyn Read>>,
-    options: &'a Options,
+    options: &'a ImportOptions,
     stop: &'a dyn Fn() -> bool,
     text: Vec<u8>,
     line: u64,
@@ -229,7 +229,7 @@ struct Objects<'a> {
 
 impl<'a> Objects<'a> {
     /// At the first object that is not passed over.
-    fn new(input: Box<dyn Read>, options: &'a Options, stop: &'a dyn Fn() -> bool) -> Result<Self> {
+    fn new(input: Box<dyn Read>, options: &'a ImportOptions, stop: &'a dyn Fn() -> bool) -> Result<Self> {
         let mut objects = Self {
             input: BufReader::with_capacity(1 << 16, input),
             options,
@@ -275,7 +275,7 @@ impl<'a> Objects<'a> {
     fn wrong(&self, why: &str) -> Error {
         Error::new(
             Code::InvalidFile,
-            format!("{}:{}: {why}", self.options.shown(), self.begun),
+            format!("{}:{}: {why}", self.options.display_name(), self.begun),
         )
     }
 
@@ -356,24 +356,24 @@ impl<'a> Objects<'a> {
 }
 
 /// Where progress is shown.
-struct Shown<'a> {
-    progress: &'a mut Progress,
+struct Excerpt<'a> {
+    progress: &'a mut ImportProgress,
     err: &'a mut dyn Write,
 }
 
 /// The objects as rows of the table.
-struct Records<'a> {
+struct ImportRecords<'a> {
     objects: Objects<'a>,
     positions: HashMap<String, usize>,
     row: Vec<Value>,
     null: Option<&'a str>,
-    shown: Shown<'a>,
+    excerpt: Excerpt<'a>,
     /// Where the last objects began.
-    lines: Lines,
+    lines: RecordLines,
     refusal: Option<Error>,
 }
 
-impl Rows for Records<'_> {
+impl Rows for ImportRecords<'_> {
     fn width(&self) -> usize {
         self.row.len()
     }
@@ -393,9 +393,9 @@ impl Rows for Records<'_> {
             };
         }
         self.lines.push(self.objects.begun);
-        self.shown
+        self.excerpt
             .progress
-            .at(self.lines.count(), self.shown.err)
+            .at(self.lines.count(), self.excerpt.err)
             .map_err(|error| Error::io(error, "cannot write"))?;
         Ok(true)
     }
@@ -412,7 +412,10 @@ impl Rows for Records<'_> {
 
     fn refused(&mut self, nth: u64, failure: Failure) -> Result<Flow> {
         let line = self.lines.of(nth);
-        let message = format!("{}:{line}: INSERT failed: {failure}", self.objects.options.shown());
+        let message = format!(
+            "{}:{line}: INSERT failed: {failure}",
+            self.objects.options.display_name()
+        );
         self.refusal.get_or_insert(Error::new(Code::InvalidFile, message));
         Ok(Flow::Stop)
     }

@@ -12,7 +12,7 @@ const KEPT_IN_JSON: &str = "\"\\u0000number:";
 
 /// An object's JSON with such numbers as marked texts, so that none loses its digits.
 pub fn with_kept_numbers(json: &[u8]) -> Cow<'_, [u8]> {
-    let mut kept: Option<Vec<u8>> = None;
+    let mut copy: Option<Vec<u8>> = None;
     let (mut at, mut copied, mut quoted) = (0, 0, false);
     while at < json.len() {
         match json[at] {
@@ -24,7 +24,7 @@ pub fn with_kept_numbers(json: &[u8]) -> Cow<'_, [u8]> {
                     .position(|byte| !matches!(byte, b'+' | b'-' | b'.' | b'e' | b'E' | b'0'..=b'9'))
                     .unwrap_or(json.len() - at);
                 if let Some(number) = beyond(&json[at..at + length]) {
-                    let text = kept.get_or_insert_default();
+                    let text = copy.get_or_insert_default();
                     text.extend_from_slice(&json[copied..at]);
                     text.extend_from_slice(KEPT_IN_JSON.as_bytes());
                     text.extend_from_slice(number.as_bytes());
@@ -38,7 +38,7 @@ pub fn with_kept_numbers(json: &[u8]) -> Cow<'_, [u8]> {
         }
         at += 1;
     }
-    match kept {
+    match copy {
         Some(mut text) => {
             text.extend_from_slice(&json[copied..]);
             Cow::Owned(text)
@@ -96,10 +96,10 @@ mod tests {
         let json =
             br#"{"a":1e999,"b":-1e999,"c":18446744073709551616,"d":9223372036854775807,"e":"1e999","f":1.5,"g":"\\"}"#;
         let object: Json = serde_json::from_slice(&with_kept_numbers(json)).unwrap();
-        let kept = |name: &str| object[name].as_str().and_then(kept_number);
-        assert_eq!(kept("a"), Some(Value::Real(f64::INFINITY)));
-        assert_eq!(kept("b"), Some(Value::Real(f64::NEG_INFINITY)));
-        assert_eq!(kept("c"), Some(Value::Text("18446744073709551616".to_owned())));
+        let copy = |name: &str| object[name].as_str().and_then(kept_number);
+        assert_eq!(copy("a"), Some(Value::Real(f64::INFINITY)));
+        assert_eq!(copy("b"), Some(Value::Real(f64::NEG_INFINITY)));
+        assert_eq!(copy("c"), Some(Value::Text("18446744073709551616".to_owned())));
         assert_eq!(object["d"], i64::MAX);
         assert_eq!(object["e"], "1e999");
         assert_eq!(object["f"], 1.5);

@@ -22,16 +22,16 @@ use crate::sql::query::collect;
 use crate::sql::text::value_to_text;
 use crate::sql::{Args, Column, Failure, Flow, Session, Sink, Value, ValueRef};
 use crate::sqltext::quote::identifier;
-pub use options::{Options, Refusal};
-use progress::{Consumed, Counted, Progress};
-use reader::{End, Reader, Record};
-use records::{Lines, Records, tell};
+pub use options::{ImportArgumentError, ImportOptions};
+use progress::{Consumed, Counted, ImportProgress};
+use reader::{FieldEnd, FieldReader, Record};
+use records::{ImportRecords, RecordLines, tell};
 use std::io::{self, Read, Write};
 use std::process::{Command, Stdio};
 use types::Types;
 
 /// Where messages go: the answer's stream and the one for what went wrong.
-pub struct Streams<'a> {
+pub struct ImportStreams<'a> {
     pub out: &'a mut dyn Write,
     pub err: &'a mut dyn Write,
     /// What goes wrong is shown on a terminal, and how far the work is may be shown there too.
@@ -42,8 +42,8 @@ pub struct Streams<'a> {
 /// Refused records are told on `streams.err` and counted, they do not end it. `stop` is asked at every record.
 pub fn import(
     session: &mut dyn Session,
-    options: &Options,
-    streams: &mut Streams<'_>,
+    options: &ImportOptions,
+    streams: &mut ImportStreams<'_>,
     stop: &dyn Fn() -> bool,
 ) -> std::result::Result<i32, Failure> {
     let source: io::Result<(Box<dyn Read>, Option<std::process::Child>)> = match options.file.strip_prefix('|') {
@@ -70,7 +70,7 @@ pub fn import(
     let total = metadata
         .filter(std::fs::Metadata::is_file)
         .map(|metadata| metadata.len());
-    let progress = Progress::new(streams.terminal, consumed.clone(), total);
+    let progress = ImportProgress::new(streams.terminal, consumed.clone(), total);
     let mut importer = Importer {
         session,
         options,
@@ -122,12 +122,12 @@ struct ImportEnd {
 
 struct Importer<'a, 'b> {
     session: &'a mut dyn Session,
-    options: &'a Options,
-    streams: &'a mut Streams<'b>,
+    options: &'a ImportOptions,
+    streams: &'a mut ImportStreams<'b>,
     stop: &'a dyn Fn() -> bool,
     /// The types that the columns of a new table seem to have.
     guessed: Vec<&'static str>,
-    progress: Progress,
+    progress: ImportProgress,
 }
 
 impl Importer<'_, '_> {
@@ -172,7 +172,7 @@ impl Importer<'_, '_> {
             line.push(b'\n');
             self.streams.out.write_all(&line).map_err(Failure::Sink)?;
         }
-        let mut reader = Reader::new(input, options.dialect);
+        let mut reader = FieldReader::new(input, options.dialect);
         let mut record = Record::default();
         for _ in 0..options.skip {
             self.record(&mut reader, &mut record)?;
@@ -199,7 +199,7 @@ impl Importer<'_, '_> {
             say(self.streams.out, &format!("Insert using: {insert}\n"))?;
         }
         let own = !self.session.in_transaction() && execute(self.session, "BEGIN").is_ok();
-        let mut records = Records {
+        let mut records = ImportRecords {
             reader,
             record,
             width,
@@ -207,7 +207,7 @@ impl Importer<'_, '_> {
             progress: &mut self.progress,
             err: self.streams.err,
             stop: self.stop,
-            lines: Lines::new(),
+            lines: RecordLines::new(),
             errors: 0,
             last_refused: None,
             ended: false,
@@ -282,7 +282,7 @@ impl Importer<'_, '_> {
     /// Reads a record whole. False at the end of the input.
     fn record(
         &mut self,
-        reader: &mut Reader<Box<dyn Read>>,
+        reader: &mut FieldReader<Box<dyn Read>>,
         record: &mut Record,
     ) -> std::result::Result<bool, Failure> {
         record.clear();
@@ -290,10 +290,10 @@ impl Importer<'_, '_> {
         while record
             .read(reader, &mut |flaw| flaws.push(flaw))
             .map_err(Failure::Sink)?
-            == Some(End::Column)
+            == Some(FieldEnd::Column)
         {}
         for flaw in flaws {
-            tell(self.streams.err, self.options.shown(), flaw).map_err(Failure::Sink)?;
+            tell(self.streams.err, self.options.display_name(), flaw).map_err(Failure::Sink)?;
         }
         Ok(record.count() > 0)
     }
@@ -302,12 +302,12 @@ impl Importer<'_, '_> {
     fn create(
         &mut self,
         target: &str,
-        reader: &mut Reader<Box<dyn Read>>,
+        reader: &mut FieldReader<Box<dyn Read>>,
         record: &mut Record,
     ) -> std::result::Result<bool, Failure> {
-        let shown = self.options.shown();
+        let name = self.options.display_name();
         if !self.record(reader, record)? {
-            say(self.streams.err, &format!("{shown}: empty file\n"))?;
+            say(self.streams.err, &format!("{name}: empty file\n"))?;
             return Ok(false);
         }
         let header: Vec<String> = record
@@ -319,7 +319,7 @@ impl Importer<'_, '_> {
             let pair = |one: &names::Renamed| format!("{} to {}", identifier(&one.from), identifier(&one.to));
             let pairs: Vec<String> = renamed.iter().map(pair).collect();
             let notice = format!(
-                "Columns renamed during .import {shown} due to duplicates:\n{}\n",
+                "Columns renamed during .import {name} due to duplicates:\n{}\n",
                 pairs.join(",\n")
             );
             say(self.streams.err, &notice)?;
@@ -373,7 +373,7 @@ impl Importer<'_, '_> {
 }
 
 /// The generated columns of the table, which take no values. None where nobody can tell.
-fn generated(session: &mut dyn Session, options: &Options) -> Vec<String> {
+fn generated(session: &mut dyn Session, options: &ImportOptions) -> Vec<String> {
     let schema = options.schema.clone().map_or(Value::Null, Value::Text);
     let columns = "SELECT name FROM pragma_table_xinfo(?1, ?2) WHERE hidden > 1";
     let rows = collect(session, columns, &[Value::Text(options.table.clone()), schema]);

@@ -10,7 +10,7 @@ use std::io;
 
 /// What to import and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Options {
+pub struct ImportOptions {
     /// A path, or `|` and a shell command.
     pub file: String,
     pub table: String,
@@ -39,16 +39,16 @@ pub struct Options {
 
 /// Why arguments make no sense.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refusal {
+pub enum ImportArgumentError {
     /// To be followed by the command's help.
     Usage(String),
     /// All there is to say.
     Message(&'static str),
 }
 
-impl Options {
+impl ImportOptions {
     /// Reads the arguments of `.import`. Without `--csv` and the like, the separators are the current style's.
-    pub fn parse(arguments: &[&str], style: &Style) -> std::result::Result<Self, Refusal> {
+    pub fn parse(arguments: &[&str], style: &Style) -> std::result::Result<Self, ImportArgumentError> {
         let mut names = Vec::new();
         let mut options = Self {
             file: String::new(),
@@ -74,7 +74,7 @@ impl Options {
         while let Some(argument) = rest.next() {
             let Some(option) = argument.strip_prefix('-') else {
                 if names.len() == 2 {
-                    return Err(Refusal::Usage(format!(
+                    return Err(ImportArgumentError::Usage(format!(
                         "ERROR: extra argument: \"{argument}\".  Usage:\n"
                     )));
                 }
@@ -88,7 +88,7 @@ impl Options {
         options.file = names.next().ok_or_else(|| missing("FILE"))?;
         options.table = names.next().ok_or_else(|| missing("TABLE"))?;
         if options.json && options.types.is_some() {
-            return Err(Refusal::Message(
+            return Err(ImportArgumentError::Message(
                 "Error: values in JSON have types: --types is for separated text",
             ));
         }
@@ -109,7 +109,7 @@ impl Options {
         option: &str,
         argument: &str,
         rest: &mut impl ExactSizeIterator<Item = &'a str>,
-    ) -> std::result::Result<(), Refusal> {
+    ) -> std::result::Result<(), ImportArgumentError> {
         match option {
             "v" => self.verbose = self.verbose.saturating_add(1),
             "ascii" => self.set_dialect(Dialect::ASCII),
@@ -123,7 +123,7 @@ impl Options {
             "types" if rest.len() > 0 => {
                 let list = rest.next().unwrap_or_default();
                 let types = Types::parse(list).ok_or_else(|| {
-                    Refusal::Usage(format!(
+                    ImportArgumentError::Usage(format!(
                         "ERROR: not a list of types, nor the word guess: \"{list}\".  Usage:\n"
                     ))
                 })?;
@@ -139,18 +139,20 @@ impl Options {
                 }
             }
             _ => {
-                let shown = argument
+                let text = argument
                     .strip_prefix('-')
                     .filter(|rest| rest.starts_with('-'))
                     .unwrap_or(argument);
-                return Err(Refusal::Usage(format!("ERROR: unknown option: \"{shown}\".  Usage:\n")));
+                return Err(ImportArgumentError::Usage(format!(
+                    "ERROR: unknown option: \"{text}\".  Usage:\n"
+                )));
             }
         }
         Ok(())
     }
 
-    fn separators_of(&mut self, style: &Style) -> std::result::Result<(), Refusal> {
-        let refuse = |message| Err(Refusal::Message(message));
+    fn separators_of(&mut self, style: &Style) -> std::result::Result<(), ImportArgumentError> {
+        let refuse = |message| Err(ImportArgumentError::Message(message));
         match style.column_separator.as_bytes() {
             [] => return refuse("Error: non-null column separator required for import"),
             [byte] => self.dialect.column = *byte,
@@ -178,11 +180,11 @@ impl Options {
     }
 
     pub(super) fn unreadable(&self, error: io::Error) -> Error {
-        Error::io(error, format!("cannot read {}", self.shown()))
+        Error::io(error, format!("cannot read {}", self.display_name()))
     }
 
     /// What messages call the file.
-    pub(super) fn shown(&self) -> &str {
+    pub(super) fn display_name(&self) -> &str {
         if self.file.starts_with('|') {
             "<pipe>"
         } else {
@@ -191,6 +193,6 @@ impl Options {
     }
 }
 
-fn missing(what: &str) -> Refusal {
-    Refusal::Usage(format!("ERROR: missing {what} argument. Usage:\n"))
+fn missing(what: &str) -> ImportArgumentError {
+    ImportArgumentError::Usage(format!("ERROR: missing {what} argument. Usage:\n"))
 }

@@ -39,22 +39,22 @@ impl<R: Read> Read for Counted<R> {
 
 /// The line.
 #[derive(Debug)]
-pub struct Progress {
+pub struct ImportProgress {
     /// There is a terminal to show it on.
     enabled: bool,
     begun: Instant,
-    told: Option<Instant>,
+    last_shown: Option<Instant>,
     consumed: Consumed,
     /// How many bytes there are in all, where that is known.
     total: Option<u64>,
 }
 
-impl Progress {
+impl ImportProgress {
     pub fn new(enabled: bool, consumed: Consumed, total: Option<u64>) -> Self {
         Self {
             enabled,
             begun: Instant::now(),
-            told: None,
+            last_shown: None,
             consumed,
             total: total.filter(|&total| total > 0),
         }
@@ -66,10 +66,10 @@ impl Progress {
             return Ok(());
         }
         let took = self.begun.elapsed();
-        if took < PATIENCE || self.told.is_some_and(|told| told.elapsed() < PAUSE) {
+        if took < PATIENCE || self.last_shown.is_some_and(|last_shown| last_shown.elapsed() < PAUSE) {
             return Ok(());
         }
-        self.told = Some(Instant::now());
+        self.last_shown = Some(Instant::now());
         let line = line(rows, took, self.consumed.0.get(), self.total);
         write!(err, "\r\x1b[K{line}")?;
         err.flush()
@@ -77,7 +77,7 @@ impl Progress {
 
     /// Wipes the line before something else is written.
     pub fn clear(&mut self, err: &mut dyn Write) -> io::Result<()> {
-        if self.told.take().is_some() {
+        if self.last_shown.take().is_some() {
             err.write_all(b"\r\x1b[K")?;
         }
         Ok(())
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn nothing_is_written_where_there_is_no_terminal() {
         let mut out = Vec::new();
-        let mut progress = Progress::new(false, Consumed::default(), None);
+        let mut progress = ImportProgress::new(false, Consumed::default(), None);
         progress.begun -= Duration::from_secs(5);
         progress.at(256, &mut out).unwrap();
         progress.clear(&mut out).unwrap();

@@ -13,7 +13,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// What ended a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+pub enum FieldEnd {
     Column,
     Row,
     File,
@@ -62,7 +62,7 @@ impl Dialect {
 }
 
 /// Reads field by field.
-pub struct Reader<R> {
+pub struct FieldReader<R> {
     input: R,
     dialect: Dialect,
     buffer: Vec<u8>,
@@ -77,7 +77,7 @@ pub struct Reader<R> {
     was_quoted: bool,
 }
 
-impl<R: Read> Reader<R> {
+impl<R: Read> FieldReader<R> {
     pub fn new(input: R, dialect: Dialect) -> Self {
         Self {
             input,
@@ -104,7 +104,7 @@ impl<R: Read> Reader<R> {
     }
 
     /// Appends the next field to `out`. None if there is nothing left, not even an empty field.
-    pub fn field(&mut self, out: &mut Vec<u8>, flaw: &mut dyn FnMut(Flaw)) -> io::Result<Option<End>> {
+    pub fn field(&mut self, out: &mut Vec<u8>, flaw: &mut dyn FnMut(Flaw)) -> io::Result<Option<FieldEnd>> {
         if self.at == self.end && !self.fill()? {
             return Ok(None);
         }
@@ -131,12 +131,16 @@ impl<R: Read> Reader<R> {
                 if self.fill()? {
                     continue;
                 }
-                return Ok(Some(End::File));
+                return Ok(Some(FieldEnd::File));
             };
             out.extend_from_slice(&rest[..length]);
-            let end = if rest[length] == column { End::Column } else { End::Row };
+            let end = if rest[length] == column {
+                FieldEnd::Column
+            } else {
+                FieldEnd::Row
+            };
             self.at += length + 1;
-            if end == End::Row {
+            if end == FieldEnd::Row {
                 self.line += 1;
                 if self.dialect.text_file && out.len() > start && out.ends_with(b"\r") {
                     out.pop();
@@ -147,7 +151,7 @@ impl<R: Read> Reader<R> {
     }
 
     /// The rest of a quoted field, after its opening quote.
-    fn quoted(&mut self, out: &mut Vec<u8>, flaw: &mut dyn FnMut(Flaw)) -> io::Result<End> {
+    fn quoted(&mut self, out: &mut Vec<u8>, flaw: &mut dyn FnMut(Flaw)) -> io::Result<FieldEnd> {
         let first_line = self.line;
         loop {
             let rest = &self.buffer[self.at..self.end];
@@ -161,19 +165,19 @@ impl<R: Read> Reader<R> {
                     continue;
                 }
                 flaw(Flaw::UnterminatedQuote { line: first_line });
-                return Ok(End::File);
+                return Ok(FieldEnd::File);
             }
             self.at += 1;
             match self.peek(0)? {
-                None => return Ok(End::File),
+                None => return Ok(FieldEnd::File),
                 Some(byte) if byte == self.dialect.column => {
                     self.at += 1;
-                    return Ok(End::Column);
+                    return Ok(FieldEnd::Column);
                 }
                 Some(byte) if byte == self.dialect.row => {
                     self.at += 1;
                     self.line += 1;
-                    return Ok(End::Row);
+                    return Ok(FieldEnd::Row);
                 }
                 Some(QUOTE) => {
                     self.at += 1;
@@ -183,7 +187,7 @@ impl<R: Read> Reader<R> {
                     if self.peek(1)? == Some(self.dialect.row) {
                         self.at += 2;
                         self.line += 1;
-                        return Ok(End::Row);
+                        return Ok(FieldEnd::Row);
                     }
                     out.push(QUOTE);
                 }
@@ -252,7 +256,11 @@ impl Record {
     }
 
     /// Reads one more field. None at the end of the input.
-    pub fn read<R: Read>(&mut self, reader: &mut Reader<R>, flaw: &mut dyn FnMut(Flaw)) -> io::Result<Option<End>> {
+    pub fn read<R: Read>(
+        &mut self,
+        reader: &mut FieldReader<R>,
+        flaw: &mut dyn FnMut(Flaw),
+    ) -> io::Result<Option<FieldEnd>> {
         let end = reader.field(&mut self.bytes, flaw)?;
         if end.is_some() {
             self.ends.push(self.bytes.len());
@@ -306,12 +314,12 @@ mod tests {
     }
 
     fn records(text: &[u8], step: usize) -> (Vec<Vec<String>>, Vec<Flaw>) {
-        let mut reader = Reader::new(Drops(text, step), Dialect::CSV);
+        let mut reader = FieldReader::new(Drops(text, step), Dialect::CSV);
         let (mut records, mut flaws) = (Vec::new(), Vec::new());
         let mut record = Record::default();
         loop {
             let end = record.read(&mut reader, &mut |flaw| flaws.push(flaw)).unwrap();
-            if end != Some(End::Column) && record.count() > 0 {
+            if end != Some(FieldEnd::Column) && record.count() > 0 {
                 records.push(
                     record
                         .iter()
@@ -320,7 +328,7 @@ mod tests {
                 );
                 record.clear();
             }
-            if matches!(end, None | Some(End::File)) {
+            if matches!(end, None | Some(FieldEnd::File)) {
                 assert_eq!(reader.consumed(), text.len() as u64);
                 return (records, flaws);
             }

@@ -1,9 +1,9 @@
 //! The records of a file as rows to insert, and what is odd about them, told with file and line as they come. Which
 //! table they are for and what becomes of a transaction is the importer's.
 
-use super::Options;
-use super::progress::Progress;
-use super::reader::{End, Flaw, Reader, Record};
+use super::ImportOptions;
+use super::progress::ImportProgress;
+use super::reader::{FieldEnd, FieldReader, Flaw, Record};
 use crate::error::{Code, Error, Result};
 use crate::sql::{Failure, Flow, Rows, ValueRef};
 use std::io::{self, Read, Write};
@@ -12,13 +12,13 @@ use std::io::{self, Read, Write};
 const REMEMBERED: usize = 8192;
 
 /// The lines on which the last records began, so that one that is refused late is told with its line.
-pub(super) struct Lines {
+pub(super) struct RecordLines {
     /// By the record's number modulo [`REMEMBERED`].
     lines: Vec<u64>,
     count: u64,
 }
 
-impl Lines {
+impl RecordLines {
     pub(super) fn new() -> Self {
         Self {
             lines: vec![0; REMEMBERED],
@@ -48,36 +48,36 @@ impl Lines {
 }
 
 /// The file's records as rows of the table's width.
-pub(super) struct Records<'a, 'b> {
-    pub(super) reader: Reader<Box<dyn Read>>,
+pub(super) struct ImportRecords<'a, 'b> {
+    pub(super) reader: FieldReader<Box<dyn Read>>,
     pub(super) record: Record,
     pub(super) width: usize,
-    pub(super) options: &'a Options,
-    pub(super) progress: &'b mut Progress,
+    pub(super) options: &'a ImportOptions,
+    pub(super) progress: &'b mut ImportProgress,
     pub(super) err: &'b mut dyn Write,
     pub(super) stop: &'a dyn Fn() -> bool,
     /// Where the last rows began.
-    pub(super) lines: Lines,
+    pub(super) lines: RecordLines,
     pub(super) errors: u64,
     /// Why the last row that was refused was, as a result code.
     pub(super) last_refused: Option<i32>,
     pub(super) ended: bool,
 }
 
-impl Records<'_, '_> {
+impl ImportRecords<'_, '_> {
     /// The result code of the last row that was refused; 0 if none was.
     pub(super) fn code(&self) -> i32 {
         self.last_refused.map_or(0, |code| code & 0xff)
     }
 
     /// Reads one field, telling what is odd about it.
-    fn read(&mut self) -> io::Result<Option<End>> {
-        let mut told = Ok(());
-        let (err, progress, file) = (&mut *self.err, &mut *self.progress, self.options.shown());
+    fn read(&mut self) -> io::Result<Option<FieldEnd>> {
+        let mut result = Ok(());
+        let (err, progress, file) = (&mut *self.err, &mut *self.progress, self.options.display_name());
         let end = self.record.read(&mut self.reader, &mut |flaw| {
-            told = progress.clear(err).and_then(|()| tell(err, file, flaw));
+            result = progress.clear(err).and_then(|()| tell(err, file, flaw));
         })?;
-        told.map(|()| end)
+        result.map(|()| end)
     }
 
     /// Reads the next record and says if it is too short or too long. False if there is none.
@@ -93,21 +93,21 @@ impl Records<'_, '_> {
                 return Ok(false);
             }
             let mut found = 1;
-            while end == Some(End::Column) && found < self.width {
+            while end == Some(FieldEnd::Column) && found < self.width {
                 end = self.read()?;
                 found += 1;
             }
-            self.ended = matches!(end, None | Some(End::File));
+            self.ended = matches!(end, None | Some(FieldEnd::File));
             let nothing = found == 1 && self.record.get(0).is_some_and(<[u8]>::is_empty);
-            if self.options.ascii_mode && nothing && end != Some(End::Column) {
+            if self.options.ascii_mode && nothing && end != Some(FieldEnd::Column) {
                 continue;
             }
             let too_short = found < self.width;
-            let too_long = end == Some(End::Column);
-            while end == Some(End::Column) {
+            let too_long = end == Some(FieldEnd::Column);
+            while end == Some(FieldEnd::Column) {
                 end = self.read()?;
                 found += 1;
-                self.ended = matches!(end, None | Some(End::File));
+                self.ended = matches!(end, None | Some(FieldEnd::File));
             }
             if too_short || too_long {
                 let what = if too_long {
@@ -115,7 +115,7 @@ impl Records<'_, '_> {
                 } else {
                     "filling the rest with NULL"
                 };
-                let (file, width) = (self.options.shown(), self.width);
+                let (file, width) = (self.options.display_name(), self.width);
                 self.progress.clear(self.err)?;
                 writeln!(
                     self.err,
@@ -129,14 +129,14 @@ impl Records<'_, '_> {
     }
 }
 
-impl Rows for Records<'_, '_> {
+impl Rows for ImportRecords<'_, '_> {
     fn width(&self) -> usize {
         self.width
     }
 
     fn advance(&mut self) -> Result<bool> {
         self.next_record()
-            .map_err(|error| Error::io(error, format!("cannot read {}", self.options.shown())))
+            .map_err(|error| Error::io(error, format!("cannot read {}", self.options.display_name())))
     }
 
     fn value(&self, index: usize) -> ValueRef<'_> {
@@ -161,7 +161,7 @@ impl Rows for Records<'_, '_> {
         };
         self.errors += 1;
         self.last_refused = Some(code);
-        let (file, line) = (self.options.shown(), self.lines.of(nth));
+        let (file, line) = (self.options.display_name(), self.lines.of(nth));
         self.progress
             .clear(self.err)
             .and_then(|()| writeln!(self.err, "{file}:{line}: INSERT failed: {message}"))

@@ -1,6 +1,6 @@
 //! `.import` against the system's `sqlite3`: the same table, the same words on both streams, the same exit code.
 
-use super::{Options, Refusal, Streams, import};
+use super::{ImportArgumentError, ImportOptions, ImportStreams, import};
 use crate::shell::dump;
 use crate::shell::render::Style;
 use crate::sql::{self, Args, Target};
@@ -60,12 +60,12 @@ fn ours(directory: &Path, before: &str, command: &str, style: &Style) -> Seen {
         .skip(1)
         .map(|word| if word == "f" { file.as_str() } else { word })
         .collect();
-    let options = Options::parse(&arguments, style).unwrap();
+    let options = ImportOptions::parse(&arguments, style).unwrap();
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let code = import(
         &mut *session,
         &options,
-        &mut Streams {
+        &mut ImportStreams {
             out: &mut out,
             err: &mut err,
             terminal: false,
@@ -74,7 +74,7 @@ fn ours(directory: &Path, before: &str, command: &str, style: &Style) -> Seen {
     )
     .unwrap();
     let mut text = Vec::new();
-    dump::dump(&mut *session, &dump::Options::default(), &mut text).unwrap();
+    dump::dump(&mut *session, &dump::DumpOptions::default(), &mut text).unwrap();
     assert!(!session.in_transaction());
     let shown = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).replace(&file, "f");
     Seen {
@@ -156,12 +156,12 @@ fn what_cannot_be_imported_is_said_as_sqlite3_says_it() {
 #[test]
 fn a_command_is_read_through_a_pipe() {
     let mut session = sql::open(&Target::Memory).unwrap();
-    let options = Options::parse(&["--csv", "|printf 'a,b\\n1,2\\n3\\n'", "t"], &Style::default()).unwrap();
+    let options = ImportOptions::parse(&["--csv", "|printf 'a,b\\n1,2\\n3\\n'", "t"], &Style::default()).unwrap();
     let (mut out, mut err) = (Vec::new(), Vec::new());
     import(
         &mut *session,
         &options,
-        &mut Streams {
+        &mut ImportStreams {
             out: &mut out,
             err: &mut err,
             terminal: false,
@@ -214,15 +214,15 @@ fn arguments_are_refused_as_sqlite3_refuses_them() {
             "Error: multi-character row separators not allowed for import",
         ),
     ] {
-        let said = match Options::parse(arguments, style).unwrap_err() {
-            Refusal::Usage(said) => said,
-            Refusal::Message(said) => said.to_owned(),
+        let said = match ImportOptions::parse(arguments, style).unwrap_err() {
+            ImportArgumentError::Usage(said) => said,
+            ImportArgumentError::Message(said) => said.to_owned(),
         };
         assert_eq!(said, message);
     }
     let mut csv = Style::default();
     csv.preset("csv");
-    assert!(Options::parse(&["f", "t"], &csv).unwrap().line_feed_rows);
+    assert!(ImportOptions::parse(&["f", "t"], &csv).unwrap().line_feed_rows);
 }
 
 #[test]
@@ -231,7 +231,7 @@ fn a_stop_leaves_nothing_of_the_file() {
     let path = directory.path().join("f");
     std::fs::write(&path, "a,b\n1,2\n3,4\n5,6\n").unwrap();
     let path = path.display().to_string();
-    let options = Options::parse(&["--csv", &path, "t"], &Style::default()).unwrap();
+    let options = ImportOptions::parse(&["--csv", &path, "t"], &Style::default()).unwrap();
     for before in [&[][..], &["create table t(a, b)"], &["create table t(a, b)", "begin"]] {
         let mut session = sql::open(&Target::Memory).unwrap();
         for sql in before {
@@ -243,7 +243,7 @@ fn a_stop_leaves_nothing_of_the_file() {
             asked.get() > 2
         };
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let mut streams = Streams {
+        let mut streams = ImportStreams {
             out: &mut out,
             err: &mut err,
             terminal: false,
@@ -388,16 +388,16 @@ fn imported(session: &mut dyn sql::Session, words: &str, text: &str) -> (String,
             _ => {}
         }
     }
-    let options = Options::parse(&arguments, &Style::default()).unwrap();
+    let options = ImportOptions::parse(&arguments, &Style::default()).unwrap();
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let mut streams = Streams {
+    let mut streams = ImportStreams {
         out: &mut out,
         err: &mut err,
         terminal: false,
     };
     let code = import(session, &options, &mut streams, &|| false).unwrap();
     let mut dump = Vec::new();
-    crate::shell::dump::dump(session, &crate::shell::dump::Options::default(), &mut dump).unwrap();
+    crate::shell::dump::dump(session, &crate::shell::dump::DumpOptions::default(), &mut dump).unwrap();
     let said = String::from_utf8(err).unwrap().replace(&file, "FILE");
     (said, code, String::from_utf8(dump).unwrap())
 }
@@ -467,7 +467,7 @@ fn what_does_not_fit_the_wishes_is_one_error_and_changes_nothing() {
         (["--csv", "--types", "a;b"], "not a list of types"),
     ] {
         let words: Vec<&str> = words.into_iter().chain(["f", "t"]).collect();
-        let refusal = Options::parse(&words, &Style::default()).unwrap_err();
+        let refusal = ImportOptions::parse(&words, &Style::default()).unwrap_err();
         assert!(format!("{refusal:?}").contains(why), "{refusal:?}");
     }
 }

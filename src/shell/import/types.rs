@@ -3,9 +3,9 @@
 //! A guess never loses anything: a column is `INTEGER` or `REAL` where every value is written just as SQLite would write it
 //! back, else `TEXT`, so that `007` stays what it is.
 
-use super::Options;
-use super::reader::{End, Reader, Record};
-use super::strict::{Kind, kind_of, spooled};
+use super::ImportOptions;
+use super::reader::{FieldEnd, FieldReader, Record};
+use super::strict::{ColumnKind, kind_of, spooled};
 use crate::error::{Code, Error, Result};
 use std::fs::File;
 use std::io::{Read, Seek};
@@ -56,14 +56,18 @@ pub(super) struct Guessed {
 
 /// Guesses from what a file holds, which is then at its start again. What can be read only once is kept meanwhile. None where
 /// `stop` said so.
-pub(super) fn guess(mut input: Box<dyn Read>, options: &Options, stop: &dyn Fn() -> bool) -> Result<Option<Guessed>> {
+pub(super) fn guess(
+    mut input: Box<dyn Read>,
+    options: &ImportOptions,
+    stop: &dyn Fn() -> bool,
+) -> Result<Option<Guessed>> {
     // A pipe cannot be read again, and of a file nobody knows here whether it is one.
     let mut file = match options.file.strip_prefix('|') {
         None => match File::open(&options.file) {
             Ok(file) if file.metadata().is_ok_and(|metadata| metadata.is_file()) => file,
-            _ => spooled(&mut input, options.shown())?,
+            _ => spooled(&mut input, options.display_name())?,
         },
-        Some(_) => spooled(&mut input, options.shown())?,
+        Some(_) => spooled(&mut input, options.display_name())?,
     };
     let kinds = survey(&mut file, options, stop)?;
     file.rewind().map_err(|error| options.unreadable(error))?;
@@ -73,11 +77,11 @@ pub(super) fn guess(mut input: Box<dyn Read>, options: &Options, stop: &dyn Fn()
     }))
 }
 
-fn survey(file: &mut File, options: &Options, stop: &dyn Fn() -> bool) -> Result<Option<Vec<&'static str>>> {
-    let mut reader = Reader::new(file, options.dialect);
+fn survey(file: &mut File, options: &ImportOptions, stop: &dyn Fn() -> bool) -> Result<Option<Vec<&'static str>>> {
+    let mut reader = FieldReader::new(file, options.dialect);
     let mut record = Record::default();
     // What every value so far allows; the header tells how many columns there are.
-    let mut kinds: Vec<Option<Kind>> = Vec::new();
+    let mut kinds: Vec<Option<ColumnKind>> = Vec::new();
     let mut read = 0;
     loop {
         if stop() {
@@ -85,8 +89,8 @@ fn survey(file: &mut File, options: &Options, stop: &dyn Fn() -> bool) -> Result
         }
         record.clear();
         // Flaws are told when the records are imported.
-        let mut end = Some(End::Column);
-        while end == Some(End::Column) {
+        let mut end = Some(FieldEnd::Column);
+        while end == Some(FieldEnd::Column) {
             end = record
                 .read(&mut reader, &mut |_| {})
                 .map_err(|error| options.unreadable(error))?;
@@ -99,14 +103,15 @@ fn survey(file: &mut File, options: &Options, stop: &dyn Fn() -> bool) -> Result
             kinds = vec![None; record.count()];
         } else if read > options.skip {
             for (kind, field) in kinds.iter_mut().zip(record.iter()) {
-                if *kind == Some(Kind::Text) || options.null.as_ref().is_some_and(|null| null.as_bytes() == field) {
+                if *kind == Some(ColumnKind::Text) || options.null.as_ref().is_some_and(|null| null.as_bytes() == field)
+                {
                     continue;
                 }
                 let found = kind_of(field);
                 *kind = Some(if kind.is_none_or(|kind| kind == found) {
                     found
                 } else {
-                    Kind::Text
+                    ColumnKind::Text
                 });
             }
         }
@@ -114,14 +119,14 @@ fn survey(file: &mut File, options: &Options, stop: &dyn Fn() -> bool) -> Result
     Ok(Some(
         kinds
             .into_iter()
-            .map(|kind| kind.unwrap_or(Kind::Text).name())
+            .map(|kind| kind.unwrap_or(ColumnKind::Text).name())
             .collect(),
     ))
 }
 
 impl Types {
     /// The types for `columns`, as they are declared.
-    pub(super) fn of(&self, columns: &[String], line: u64, options: &Options) -> Result<Vec<String>> {
+    pub(super) fn of(&self, columns: &[String], line: u64, options: &ImportOptions) -> Result<Vec<String>> {
         match self {
             // Guessed before: see [`guess`].
             Self::Guess => Ok(Vec::new()),
@@ -130,7 +135,7 @@ impl Types {
                 Code::InvalidValue,
                 format!(
                     "{}:{line}: --types names {} types, and there are {} columns",
-                    options.shown(),
+                    options.display_name(),
                     list.len(),
                     columns.len()
                 ),

@@ -103,12 +103,12 @@ const COLUMN: Frame = Frame {
 
 impl Grid {
     pub fn new(style: &Style, columns: &[Column]) -> Self {
-        let asked = |index: usize| style.widths.get(index).map_or(0, |width| width.unsigned_abs() as usize);
+        let requested = |index: usize| style.widths.get(index).map_or(0, |width| width.unsigned_abs() as usize);
         let limit = |index: usize| {
-            if asked(index) == 0 {
+            if requested(index) == 0 {
                 style.wrap.unsigned_abs() as usize
             } else {
-                asked(index)
+                requested(index)
             }
         };
         let limits: Vec<usize> = (0..columns.len()).map(limit).collect();
@@ -118,19 +118,19 @@ impl Grid {
             .zip(&limits)
             .map(|(column, &limit)| {
                 let name = text::visible(
-                    text::shown(column.name.as_bytes(), style.escape),
+                    text::escape_text(column.name.as_bytes(), style.escape),
                     style.escape,
                     &mut scratch,
                 );
-                let mut shown = Vec::new();
-                wrap::push_expanded(&mut shown, wrap::line(name, limit, style.word_wrap).shown, limit);
-                shown
+                let mut visible = Vec::new();
+                wrap::push_expanded(&mut visible, wrap::line(name, limit, style.word_wrap).visible, limit);
+                visible
             })
             .collect();
         let widths = names
             .iter()
             .enumerate()
-            .map(|(index, name)| asked(index).max(wrap::width(name, 0)))
+            .map(|(index, name)| requested(index).max(wrap::width(name, 0)))
             .collect();
         Self {
             names,
@@ -161,7 +161,7 @@ impl Grid {
                     text::visible(&self.scratch, style.escape, &mut self.visible)
                 }
                 ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
-                    text::visible(text::shown(bytes, style.escape), style.escape, &mut self.visible)
+                    text::visible(text::escape_text(bytes, style.escape), style.escape, &mut self.visible)
                 }
                 ValueRef::Null => style.null.as_bytes(),
                 ValueRef::Integer(_) | ValueRef::Real(_) => {
@@ -200,7 +200,7 @@ impl Grid {
         if self.rows == 0 {
             return Ok(());
         }
-        self.settle(style, out)?;
+        self.flush(style, out)?;
         if let Some(frame) = self.frame {
             out.buffer
                 .extend_from_slice(&Rules::new(frame, &self.widths, false).below);
@@ -214,7 +214,7 @@ impl Grid {
     }
 
     /// Writes what is above the rows, and those there are. The widths are known now.
-    pub fn settle(&mut self, style: &Style, out: &mut Out<'_>) -> io::Result<()> {
+    pub fn flush(&mut self, style: &Style, out: &mut Out<'_>) -> io::Result<()> {
         if self.frame.is_none() {
             let frame = match style.mode {
                 Mode::Table => &TABLE,
@@ -287,7 +287,7 @@ impl Grid {
             out.extend_from_slice(frame.first.as_bytes());
             for (index, cell) in cells.iter_mut().enumerate() {
                 let right = align_right(style, index, cell.flags);
-                let (shown, width) = if cell.flags & PLAIN != 0 {
+                let (visible, width) = if cell.flags & PLAIN != 0 {
                     let text = cell.rest.take().unwrap_or_default();
                     (text, text.len())
                 } else {
@@ -295,18 +295,18 @@ impl Grid {
                     let line = wrap::line(text, self.limits[index], style.word_wrap);
                     cell.rest = line.rest;
                     more |= line.rest.is_some();
-                    (line.shown, line.width)
+                    (line.visible, line.width)
                 };
                 let room = self.widths[index].saturating_sub(width);
                 if right {
                     pad(out, room);
                 }
-                if style.dim_null && cell.flags & NULL != 0 && !shown.is_empty() {
-                    stream::push_dim(out, shown);
+                if style.dim_null && cell.flags & NULL != 0 && !visible.is_empty() {
+                    stream::push_dim(out, visible);
                 } else if cell.flags & PLAIN != 0 {
-                    out.extend_from_slice(shown);
+                    out.extend_from_slice(visible);
                 } else {
-                    wrap::push_expanded(out, shown, self.limits[index]);
+                    wrap::push_expanded(out, visible, self.limits[index]);
                 }
                 if !right {
                     pad(out, room);
@@ -392,12 +392,12 @@ fn keep(chunk: &mut Vec<u8>, cell: &[u8], flags: usize) {
 }
 
 /// Splits the first cell off what [`keep`] wrote.
-fn next_cell(kept: &[u8]) -> Option<(Cell<'_>, &[u8])> {
+fn next_cell(bytes: &[u8]) -> Option<(Cell<'_>, &[u8])> {
     let mut lead = 0;
     let mut shift = 0;
     let mut at = 0;
     loop {
-        let byte = *kept.get(at)?;
+        let byte = *bytes.get(at)?;
         lead |= usize::from(byte & 0x7f) << shift;
         shift += 7;
         at += 1;
@@ -408,9 +408,9 @@ fn next_cell(kept: &[u8]) -> Option<(Cell<'_>, &[u8])> {
     let end = at + (lead >> FLAG_BITS);
     let cell = Cell {
         flags: lead & ((1 << FLAG_BITS) - 1),
-        rest: Some(kept.get(at..end)?),
+        rest: Some(bytes.get(at..end)?),
     };
-    Some((cell, &kept[end..]))
+    Some((cell, &bytes[end..]))
 }
 
 /// A value as an SQL literal, for people to read: reals are rounded as in text modes.

@@ -154,7 +154,7 @@ impl<'a> Out<'a> {
 }
 
 enum Body {
-    Stream(Box<stream::Stream>),
+    Stream(Box<stream::RowStream>),
     Grid(grid::Grid),
 }
 
@@ -174,9 +174,9 @@ impl<'a> Renderer<'a> {
 
     /// Writes the rows held so far. From now on those that follow are written as they come, and never held: columns grow
     /// where one is wider.
-    pub fn settle(&mut self) -> io::Result<()> {
+    pub fn flush(&mut self) -> io::Result<()> {
         if let Some(Body::Grid(grid)) = &mut self.body {
-            grid.settle(self.style, &mut self.out)?;
+            grid.flush(self.style, &mut self.out)?;
         }
         self.pass_on()
     }
@@ -207,7 +207,7 @@ impl Sink for Renderer<'_> {
         self.body = Some(if self.style.mode.holds_rows() {
             Body::Grid(grid::Grid::new(self.style, columns))
         } else {
-            Body::Stream(Box::new(stream::Stream::new(self.style, columns)))
+            Body::Stream(Box::new(stream::RowStream::new(self.style, columns)))
         });
         Ok(())
     }

@@ -6,7 +6,7 @@ use crate::sql::number;
 use crate::sql::{Column, ValueRef};
 
 /// A result in a streaming mode.
-pub struct Stream {
+pub struct RowStream {
     mode: Mode,
     names: Vec<Vec<u8>>,
     /// What comes before each value of a row and never changes: a JSON key, a name padded for line mode.
@@ -16,7 +16,7 @@ pub struct Stream {
     scratch: Vec<u8>,
 }
 
-impl Stream {
+impl RowStream {
     pub fn new(style: &Style, columns: &[Column]) -> Self {
         let mut scratch = Vec::new();
         let names: Vec<Vec<u8>> = columns
@@ -119,7 +119,7 @@ impl Stream {
             ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
                 push(
                     out,
-                    text::visible(text::shown(bytes, style.escape), style.escape, &mut self.scratch),
+                    text::visible(text::escape_text(bytes, style.escape), style.escape, &mut self.scratch),
                 );
             }
             ValueRef::Null if style.dim_null => push_dim(out, style.null.as_bytes()),
@@ -156,11 +156,11 @@ impl Stream {
                 ValueRef::Null if style.dim_null => push_dim(out, style.null.as_bytes()),
                 ValueRef::Null => out.extend_from_slice(style.null.as_bytes()),
                 ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
-                    let mut shown = text::shown(bytes, style.escape);
+                    let mut visible = text::escape_text(bytes, style.escape);
                     if style.escape != Escape::Off {
-                        shown = text::visible(shown, style.escape, &mut self.scratch);
+                        visible = text::visible(visible, style.escape, &mut self.scratch);
                     }
-                    push(&self.csv, out, shown);
+                    push(&self.csv, out, visible);
                 }
             }
         }

@@ -16,7 +16,7 @@ pub fn until_nul(text: &[u8]) -> &[u8] {
 
 /// What is shown of a text: all of it where control characters are made visible, and a NUL with them.
 #[must_use]
-pub fn shown(text: &[u8], escape: Escape) -> &[u8] {
+pub fn escape_text(text: &[u8], escape: Escape) -> &[u8] {
     if escape == Escape::Off { until_nul(text) } else { text }
 }
 

@@ -9,7 +9,7 @@ use unicode_width::UnicodeWidthStr;
 /// What one line of a cell shows.
 pub struct Line<'a> {
     /// The bytes shown. Tabs within are still tabs: see [`push_expanded`].
-    pub shown: &'a [u8],
+    pub visible: &'a [u8],
     /// Its width in cells.
     pub width: usize,
     /// What is left for the next line.
@@ -69,7 +69,7 @@ pub fn line(text: &[u8], limit: usize, words: bool) -> Line<'_> {
         return full_line(text, end, limit, words);
     }
     Line {
-        shown: &text[..end],
+        visible: &text[..end],
         width,
         rest: after(text, end),
     }
@@ -78,7 +78,7 @@ pub fn line(text: &[u8], limit: usize, words: bool) -> Line<'_> {
 /// A line that reached its limit at `end`.
 fn full_line(text: &[u8], end: usize, limit: usize, words: bool) -> Line<'_> {
     let at = |index: usize| text.get(index).copied().unwrap_or(0);
-    let mut shown = end;
+    let mut visible = end;
     let mut next = end;
     if words {
         let space = |byte: u8| byte == b' ' || (b'\t'..=b'\r').contains(&byte);
@@ -89,7 +89,7 @@ fn full_line(text: &[u8], end: usize, limit: usize, words: bool) -> Line<'_> {
                 .find(|&k| at(k - 1).is_ascii_alphanumeric() != at(k).is_ascii_alphanumeric() && at(k) & 0xc0 != 0x80)
         };
         if let Some(k) = between_words.or_else(boundary) {
-            shown = k;
+            visible = k;
             next = k;
             while at(next) == b' ' {
                 next += 1;
@@ -102,8 +102,8 @@ fn full_line(text: &[u8], end: usize, limit: usize, words: bool) -> Line<'_> {
         after(text, next)
     };
     Line {
-        shown: &text[..shown],
-        width: width(&text[..shown], limit),
+        visible: &text[..visible],
+        width: width(&text[..visible], limit),
         rest,
     }
 }
@@ -133,9 +133,9 @@ pub fn width(text: &[u8], limit: usize) -> usize {
 }
 
 /// Appends what [`line`] shows, with tabs as blanks.
-pub fn push_expanded(out: &mut Vec<u8>, shown: &[u8], limit: usize) {
+pub fn push_expanded(out: &mut Vec<u8>, visible: &[u8], limit: usize) {
     let limit = if limit == 0 { usize::MAX } else { limit };
-    let mut rest = shown;
+    let mut rest = visible;
     let mut cells = 0;
     while let Some(tab) = memchr::memchr(b'\t', rest) {
         out.extend_from_slice(&rest[..tab]);
@@ -158,7 +158,7 @@ mod tests {
         while let Some(text) = rest {
             let line = line(text, limit, words);
             let mut out = Vec::new();
-            push_expanded(&mut out, line.shown, limit);
+            push_expanded(&mut out, line.visible, limit);
             assert_eq!(width(&out, 0), line.width);
             lines.push(String::from_utf8(out).unwrap());
             rest = line.rest;

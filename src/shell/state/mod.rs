@@ -12,7 +12,7 @@ mod tracing;
 
 pub use connections::{Connections, SLOTS, Slot, map};
 pub use result::{ExecError, Interrupt, ShellResult, complain};
-pub use settings::{ExplainLayout, Settings, ShowPlan};
+pub use settings::{ExplainLayout, ShellSettings, ShowPlan};
 pub use terminal::Terminal;
 pub use tracing::{HookOutput, TraceOutput, Tracing};
 
@@ -98,7 +98,7 @@ pub struct StatementState {
 
 /// The shell.
 pub struct Shell<'h> {
-    pub settings: Settings,
+    pub settings: ShellSettings,
     pub out: Output,
     pub redirection: Redirection,
     pub connections: Connections,
@@ -113,7 +113,7 @@ pub struct Shell<'h> {
 impl<'h> Shell<'h> {
     pub fn new(first: Slot, hooks: Hooks<'h>) -> Self {
         Self {
-            settings: Settings::default(),
+            settings: ShellSettings::default(),
             out: Output::stdout(),
             redirection: Redirection::default(),
             connections: Connections::new(first),

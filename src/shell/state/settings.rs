@@ -27,7 +27,7 @@ pub enum ExplainLayout {
 
 /// Settings that dot-commands and arguments change.
 #[derive(Debug, Clone, Default)]
-pub struct Settings {
+pub struct ShellSettings {
     pub style: Style,
     /// The user decided on headers: choosing a mode leaves them alone.
     pub headers_chosen: bool,

@@ -12,7 +12,7 @@ pub struct Pager<'a> {
     rows: usize,
     pager: Option<Child>,
     /// What the pager was given, as long as it is not more than [`REPLAYED`].
-    given: Vec<u8>,
+    buffered: Vec<u8>,
     /// The pager could not be started, or the user left it.
     closed: Closed,
 }
@@ -66,7 +66,7 @@ impl<'a> Pager<'a> {
             lines: 0,
             rows,
             pager: None,
-            given: Vec::new(),
+            buffered: Vec::new(),
             closed: Closed::No,
         }
     }
@@ -98,10 +98,10 @@ impl<'a> Pager<'a> {
         let waited = pager.wait();
         interrupt::paging(false);
         let failed = waited?.code().is_some_and(|code| code != 0);
-        if failed && self.given.len() <= REPLAYED {
+        if failed && self.buffered.len() <= REPLAYED {
             self.closed = Closed::NoPager;
-            let given = std::mem::take(&mut self.given);
-            self.out.write_all(&given)?;
+            let buffered = std::mem::take(&mut self.buffered);
+            self.out.write_all(&buffered)?;
             self.out.flush()?;
         }
         Ok(())
@@ -134,8 +134,8 @@ impl<'a> Pager<'a> {
             return self.out.write_all(&held);
         };
         // One byte more tells that it is not all there is.
-        let room = (REPLAYED + 1).saturating_sub(self.given.len());
-        self.given.extend_from_slice(&held[..held.len().min(room)]);
+        let room = (REPLAYED + 1).saturating_sub(self.buffered.len());
+        self.buffered.extend_from_slice(&held[..held.len().min(room)]);
         match stdin.write_all(&held) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 self.closed = Closed::Left;

@@ -20,9 +20,9 @@ fn editor(context: &Context<'_>) -> Result<String> {
 
 /// Opens a value in the editor and returns what was saved: a blob for a blob, text for anything else.
 fn edit(context: &Context<'_>) -> Result<Value> {
-    let given = context.get_raw(0);
-    let is_blob = matches!(given, ValueRef::Blob(_));
-    let content = text(given).ok_or_else(|| refused("NULL input to edit()"))?;
+    let name = context.get_raw(0);
+    let is_blob = matches!(name, ValueRef::Blob(_));
+    let content = text(name).ok_or_else(|| refused("NULL input to edit()"))?;
     let editor = editor(context)?;
     let failed = |_| refused("edit() cannot write its temporary file");
     let mut file = tempfile::NamedTempFile::with_prefix("torso-").map_err(failed)?;

@@ -55,7 +55,7 @@ unsafe impl<'vtab> VTab<'vtab> for Series {
     }
 
     fn best_index(&self, info: &mut IndexInfo) -> Result<bool> {
-        let mut given = [None; 3];
+        let mut bounds = [None; 3];
         let (mut start_told, mut unusable) = (false, [false; 3]);
         for (at, constraint) in info.constraints().enumerate() {
             let Ok(argument) = usize::try_from(constraint.column() - START) else {
@@ -66,7 +66,7 @@ unsafe impl<'vtab> VTab<'vtab> for Series {
             if !constraint.is_usable() {
                 unusable[argument] = true;
             } else if equal {
-                given[argument] = Some(at);
+                bounds[argument] = Some(at);
             }
         }
         if !start_told {
@@ -74,16 +74,16 @@ unsafe impl<'vtab> VTab<'vtab> for Series {
                 "first argument to \"generate_series()\" missing or unusable".to_owned(),
             ));
         }
-        if given
+        if bounds
             .iter()
             .zip(unusable)
-            .any(|(given, unusable)| unusable && given.is_none())
+            .any(|(bounds, unusable)| unusable && bounds.is_none())
         {
             return Ok(false);
         }
         let mut plan = 0;
         let mut arguments = 0;
-        for (at, column) in given.into_iter().zip(START..) {
+        for (at, column) in bounds.into_iter().zip(START..) {
             if let Some(at) = at {
                 arguments += 1;
                 plan |= 1 << column;
@@ -92,8 +92,8 @@ unsafe impl<'vtab> VTab<'vtab> for Series {
                 usage.set_omit(true);
             }
         }
-        if given[0].is_some() && given[1].is_some() {
-            info.set_estimated_cost(if given[2].is_some() { 1.0 } else { 2.0 });
+        if bounds[0].is_some() && bounds[1].is_some() {
+            info.set_estimated_cost(if bounds[2].is_some() { 1.0 } else { 2.0 });
             info.set_estimated_rows(1000);
             let order = info.order_bys().next().filter(|order| order.column() == 0);
             if let Some(descending) = order.map(|order| order.is_order_by_desc()) {
@@ -212,24 +212,24 @@ unsafe impl VTabCursor for Cursor<'_> {
                 values.next().and_then(integer)
             }
         };
-        let given = (argument(START, 0), argument(STOP, FAR), argument(STEP, 1));
+        let bounds = (argument(START, 0), argument(STOP, FAR), argument(STEP, 1));
         let ascending = match plan & (ASCENDING | DESCENDING) {
             ASCENDING => Some(true),
             DESCENDING => Some(false),
             _ => None,
         };
-        let (Some(start), Some(stop), Some(step)) = given else {
+        let (Some(start), Some(stop), Some(step)) = bounds else {
             self.numbers = Numbers::default();
             return Ok(());
         };
         self.numbers = Numbers::new(start, stop, step, ascending);
-        let told = match step {
+        let direction = match step {
             0 => 1,
             // As it always was told where the numbers are those upwards.
             step if start <= stop => step.wrapping_abs(),
             step => step,
         };
-        self.arguments = [start, stop, told];
+        self.arguments = [start, stop, direction];
         Ok(())
     }
 

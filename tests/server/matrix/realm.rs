@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use torso::control::accounts::MemberRole;
 use torso::control::hosted::permission::{Rights, Scopes};
-use torso::control::routes::{Endpoint, Operation};
+use torso::control::routes::{ApiEndpoint, Operation};
 
 /// Somebody with a token.
 pub struct Bearer {
@@ -221,7 +221,7 @@ impl Realm {
     }
 
     /// A path to something that is there, or to nothing.
-    pub fn path(&self, endpoint: &Endpoint, template: &str, there: bool) -> String {
+    pub fn path(&self, endpoint: &ApiEndpoint, template: &str, there: bool) -> String {
         let parts = template.split('/').map(|part| {
             let Some(name) = part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) else {
                 return part;

@@ -2,7 +2,7 @@
 //! apart from the server's own code, and whole: an operation that is not here does not compile.
 
 use serde_json::{Value, json};
-use torso::control::hosted::permission::{Action, Target};
+use torso::control::hosted::permission::{Action, PermissionTarget};
 use torso::control::routes::Operation as O;
 
 /// What an action is done to. The group is always `default`.
@@ -14,11 +14,11 @@ pub enum On {
 }
 
 impl On {
-    pub fn target(self, group: &torso::control::names::GroupName) -> Target<'_> {
+    pub fn target(self, group: &torso::control::names::GroupName) -> PermissionTarget<'_> {
         match self {
-            Self::Organization => Target::Organization,
-            Self::Group => Target::Group(group),
-            Self::Visible => Target::Visible,
+            Self::Organization => PermissionTarget::Organization,
+            Self::Group => PermissionTarget::Group(group),
+            Self::Visible => PermissionTarget::Visible,
         }
     }
 }

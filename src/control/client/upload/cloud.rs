@@ -4,7 +4,7 @@
 use super::{CHUNK, Retries, cannot_read, piece};
 use crate::control::Progress;
 use crate::control::client::api_error::CallSubject;
-use crate::control::client::http::Failed;
+use crate::control::client::http::FailedCall;
 use crate::control::client::{Client, about_database, wire};
 use crate::control::names::{DatabaseName, TokenId};
 use crate::control::tokens::{Expiration, NewToken};
@@ -128,7 +128,7 @@ impl Client {
                     Ok(reply) => return Ok(reply),
                     Err(failed) => failed,
                 },
-                Err(error) if error.kind().retryable() => Failed::for_now(error),
+                Err(error) if error.kind().retryable() => FailedCall::for_now(error),
                 Err(error) => return Err(error),
             };
             retries.pause(failed, go_on)?;

@@ -7,8 +7,8 @@ mod cloud;
 mod note;
 
 use super::api_error::CallSubject;
-use super::call::{Call, POLL};
-use super::http::Failed;
+use super::call::{ApiCall, POLL};
+use super::http::FailedCall;
 use super::{Client, about, is_unsupported, wire};
 use crate::control::DatabaseOperations as _;
 use crate::control::Progress;
@@ -131,14 +131,14 @@ impl Client {
         let id: TokenId = id.parse().ok()?;
         let reply = self
             .http
-            .ask(&Call::get(self.scoped(&routes::upload(&id)), about))
+            .ask(&ApiCall::get(self.scoped(&routes::upload(&id)), about))
             .ok()?;
         let upload: Upload = wire::read(wire::within(reply, "upload"), "the upload").ok()?;
         (upload.offset <= size).then_some(upload)
     }
 
     fn begin(&self, size: u64, sha256: &str) -> Result<Upload> {
-        let call = Call::post(
+        let call = ApiCall::post(
             self.scoped(routes::UPLOADS),
             about("the upload").only_here("take uploads in pieces"),
         )
@@ -196,13 +196,13 @@ impl Client {
                     failed.again |= failed.error.code() == Code::Conflict;
                     retries.pause(failed, &mut || progress(upload.offset, size))?;
                     // Only the server knows how much of the piece arrived.
-                    match self.http.ask(&Call::get(&*at, about())) {
+                    match self.http.ask(&ApiCall::get(&*at, about())) {
                         Ok(reply) => {
                             upload = wire::read(wire::within(reply, "upload"), "the upload")?;
                             chunk = largest.min(FIRST_CHUNK);
                             break;
                         }
-                        Err(error) if error.kind().retryable() => failed = Failed::for_now(error),
+                        Err(error) if error.kind().retryable() => failed = FailedCall::for_now(error),
                         Err(error) => return Err(error),
                     }
                 },
@@ -233,13 +233,13 @@ impl Client {
                 made => return made,
             };
             lost = true;
-            retries.pause(Failed::for_now(error), go_on)?;
+            retries.pause(FailedCall::for_now(error), go_on)?;
         }
     }
 
     fn is_used(&self, id: &TokenId) -> Result<bool> {
         let about = CallSubject::new("the upload", Code::UploadNotFound, Code::Conflict);
-        match self.http.ask(&Call::get(self.scoped(&routes::upload(id)), about)) {
+        match self.http.ask(&ApiCall::get(self.scoped(&routes::upload(id)), about)) {
             Ok(_) => Ok(false),
             Err(error) if error.code() == Code::UploadNotFound => Ok(true),
             Err(error) => Err(error),
@@ -250,7 +250,7 @@ impl Client {
     fn give_up(&self, id: &TokenId) {
         let at = self.scoped(&routes::upload(id));
         let about = CallSubject::new("the upload", Code::UploadNotFound, Code::Conflict);
-        let _ = self.http.in_passing().ask(&Call::delete(at, about));
+        let _ = self.http.in_passing().ask(&ApiCall::delete(at, about));
     }
 }
 
@@ -268,14 +268,14 @@ impl Default for Retries {
 
 impl Retries {
     /// Waits before the next try, for as long as `go_on` allows it; returns the error when another try is pointless.
-    fn pause(&mut self, failed: Failed, go_on: &mut dyn FnMut() -> Result<()>) -> Result<()> {
+    fn pause(&mut self, failed: FailedCall, go_on: &mut dyn FnMut() -> Result<()>) -> Result<()> {
         self.done += 1;
         if !failed.again || self.done >= self.most {
             return Err(failed.error);
         }
         let doubling = Duration::from_millis(250 << self.done.min(8));
-        let asked = failed.pause.unwrap_or(doubling).min(Duration::from_secs(60));
-        let until = Instant::now() + asked + Duration::from_millis(fastrand::u64(0..250));
+        let pause = failed.pause.unwrap_or(doubling).min(Duration::from_secs(60));
+        let until = Instant::now() + pause + Duration::from_millis(fastrand::u64(0..250));
         loop {
             go_on()?;
             let left = until.saturating_duration_since(Instant::now());

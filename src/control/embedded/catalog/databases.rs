@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// What the first primary of a database is made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
+pub enum DatabaseOrigin {
     Empty,
     /// The seed file with its id, in the staging directory.
     Seed,
@@ -33,7 +33,7 @@ pub struct DatabaseRow {
     pub delete_protection: bool,
     pub created_at: Timestamp,
     /// None once its primary exists.
-    pub origin: Option<Origin>,
+    pub origin: Option<DatabaseOrigin>,
     /// It has processes of its own. Never changes.
     pub isolated: bool,
 }
@@ -68,8 +68,8 @@ fn database(row: &Row<'_>) -> rusqlite::Result<DatabaseRow> {
         delete_protection: row.get(12)?,
         created_at: parsed(row, 13)?,
         origin: match row.get_ref(14)?.as_str_or_null()? {
-            Some("seed") => Some(Origin::Seed),
-            Some(_) => Some(Origin::Empty),
+            Some("seed") => Some(DatabaseOrigin::Seed),
+            Some(_) => Some(DatabaseOrigin::Empty),
             None => None,
         },
         isolated: row.get(15)?,
@@ -120,8 +120,8 @@ impl Catalog {
                 row.delete_protection,
                 row.created_at.to_string(),
                 row.origin.map(|origin| match origin {
-                    Origin::Empty => "empty",
-                    Origin::Seed => "seed",
+                    DatabaseOrigin::Empty => "empty",
+                    DatabaseOrigin::Seed => "seed",
                 }),
                 row.isolated,
             ],

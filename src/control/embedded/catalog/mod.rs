@@ -4,12 +4,12 @@
 pub mod databases;
 pub mod locations;
 
-use crate::control::store::{Kind, Store, parsed, parsed_maybe};
+use crate::control::store::{Store, StoreKind, parsed, parsed_maybe};
 use crate::error::Result;
 use std::ops::Deref;
 use std::path::Path;
 
-const KIND: Kind = Kind {
+const KIND: StoreKind = StoreKind {
     noun: "the catalog",
     migrations: &[
         include_str!("../migrations/0001.sql"),

@@ -4,27 +4,27 @@
 //! observes, plans and executes the steps on the engine. Creating, replicating, promoting, destroying and recovering
 //! from a crash are this one code path. If the observed state is the wanted one, the plan is empty.
 
-use super::View;
-use super::catalog::databases::{DatabaseRow, Origin};
+use super::CatalogView;
+use super::catalog::databases::{DatabaseOrigin, DatabaseRow};
 use crate::control::names::{DatabaseId, LocationCode};
-use crate::engine::{Limits, Position, Role, Running, Site};
+use crate::engine::{DatabaseLimits, Position, Role, Running, Site};
 use crate::error::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// The wanted state of one database.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Want {
+pub struct WantedDatabase {
     pub primary: LocationCode,
     /// Locations of replicas; the primary's is not among them.
     pub replicas: BTreeSet<LocationCode>,
     /// What its first primary is made from; none once it has been made.
-    pub origin: Option<Origin>,
+    pub origin: Option<DatabaseOrigin>,
     /// The limits to enforce on it.
-    pub limits: Limits,
+    pub limits: DatabaseLimits,
 }
 
-impl Want {
+impl WantedDatabase {
     fn has(&self, location: &LocationCode) -> bool {
         self.primary == *location || self.replicas.contains(location)
     }
@@ -45,7 +45,7 @@ pub enum Have {
         fresh: bool,
     },
     /// A replica whose promotion has begun and must be completed.
-    Rising,
+    Promoting,
     /// A copy of the primary at the location `of` that another program has changed.
     Altered {
         of: String,
@@ -60,21 +60,21 @@ pub struct World {
     pub seed: bool,
     pub at: BTreeMap<LocationCode, Have>,
     /// The limits in force on the wanted primary, if the engine enforces any.
-    pub limits: Option<Limits>,
+    pub limits: Option<DatabaseLimits>,
     /// Whether the database's URL leads to the wanted primary.
     pub linked: bool,
 }
 
 /// One call of the engine.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Step {
+pub enum ReconcileStep {
     Create { at: LocationCode },
     Start { at: LocationCode },
-    Configure { at: LocationCode, limits: Limits },
+    Configure { at: LocationCode, limits: DatabaseLimits },
     Adopt { at: LocationCode },
     Link { at: LocationCode },
     SetAside { at: LocationCode },
-    HandOver { from: LocationCode, to: LocationCode },
+    Demote { from: LocationCode, to: LocationCode },
     Promote { at: LocationCode },
     Copy { from: LocationCode, to: LocationCode },
     ServeAlone { at: LocationCode },
@@ -82,7 +82,7 @@ pub enum Step {
     DropSeed,
 }
 
-impl Step {
+impl ReconcileStep {
     /// The location that a failure of the step is about. None for the seed, which is in no location.
     fn location(&self) -> Option<&LocationCode> {
         match self {
@@ -95,7 +95,7 @@ impl Step {
             | Self::Promote { at }
             | Self::ServeAlone { at }
             | Self::Drop { at } => Some(at),
-            Self::HandOver { to, .. } | Self::Copy { to, .. } => Some(to),
+            Self::Demote { to, .. } | Self::Copy { to, .. } => Some(to),
             Self::DropSeed => None,
         }
     }
@@ -106,34 +106,34 @@ impl Step {
 /// Data is removed only at `doomed` locations: only if they are not wanted and, while the database exists, only if they
 /// hold an unaltered copy. A missing primary is not replaced, except from its `origin`.
 #[must_use]
-pub fn plan(want: Option<&Want>, doomed: &BTreeSet<LocationCode>, have: &World) -> Vec<Step> {
+pub fn plan(want: Option<&WantedDatabase>, doomed: &BTreeSet<LocationCode>, have: &World) -> Vec<ReconcileStep> {
     let mut steps = Vec::new();
     let Some(want) = want else {
         if have.seed {
-            steps.push(Step::DropSeed);
+            steps.push(ReconcileStep::DropSeed);
         }
-        steps.extend(doomed.iter().map(|at| Step::Drop { at: at.clone() }));
+        steps.extend(doomed.iter().map(|at| ReconcileStep::Drop { at: at.clone() }));
         return steps;
     };
     let Some(base) = plan_primary(want, doomed, have, &mut steps) else {
         if have.at.get(&want.primary) == Some(&Have::Damaged) {
             let readable = |at: &&LocationCode| matches!(have.at.get(*at), Some(Have::Replica { .. }));
             let replicas = want.replicas.iter().filter(readable);
-            steps.extend(replicas.map(|at| Step::ServeAlone { at: at.clone() }));
+            steps.extend(replicas.map(|at| ReconcileStep::ServeAlone { at: at.clone() }));
         }
         return steps;
     };
     if !have.linked {
-        steps.push(Step::Link {
+        steps.push(ReconcileStep::Link {
             at: want.primary.clone(),
         });
     }
     let enforced = have
         .limits
         .clone()
-        .or_else(|| (base != Base::Stood).then(Limits::default));
+        .or_else(|| (base != Base::Stood).then(DatabaseLimits::default));
     if enforced.is_some_and(|enforced| enforced != want.limits) {
-        steps.push(Step::Configure {
+        steps.push(ReconcileStep::Configure {
             at: want.primary.clone(),
             limits: want.limits.clone(),
         });
@@ -145,14 +145,14 @@ pub fn plan(want: Option<&Want>, doomed: &BTreeSet<LocationCode>, have: &World) 
             Some(what) => steps.extend(way_cleared(at, what, &base)),
             None => {}
         }
-        steps.push(Step::Copy {
+        steps.push(ReconcileStep::Copy {
             from: want.primary.clone(),
             to: at.clone(),
         });
     }
     for at in doomed.iter().filter(|at| !want.has(at)) {
         steps.extend(have.at.get(at).and_then(|what| way_cleared(at, what, &base)));
-        steps.push(Step::Drop { at: at.clone() });
+        steps.push(ReconcileStep::Drop { at: at.clone() });
     }
     steps
 }
@@ -168,18 +168,18 @@ enum Base {
 }
 
 /// The step that keeps a file aside if it is more than a copy, before its place is used or dropped.
-fn way_cleared(at: &LocationCode, what: &Have, base: &Base) -> Option<Step> {
+fn way_cleared(at: &LocationCode, what: &Have, base: &Base) -> Option<ReconcileStep> {
     match what {
         Have::Primary if *base == Base::Given(at.clone()) => None,
-        Have::Primary | Have::Idle | Have::Damaged | Have::Altered { .. } | Have::Rising => {
-            Some(Step::SetAside { at: at.clone() })
+        Have::Primary | Have::Idle | Have::Damaged | Have::Altered { .. } | Have::Promoting => {
+            Some(ReconcileStep::SetAside { at: at.clone() })
         }
         Have::Replica { .. } | Have::Unknown => None,
     }
 }
 
 /// Another location that has the primary's role; if there are several, the one that the wanted primary is a copy of.
-fn giver<'a>(want: &Want, doomed: &BTreeSet<LocationCode>, have: &'a World) -> Option<&'a LocationCode> {
+fn giver<'a>(want: &WantedDatabase, doomed: &BTreeSet<LocationCode>, have: &'a World) -> Option<&'a LocationCode> {
     let named = match have.at.get(&want.primary) {
         Some(Have::Replica { of, .. }) => of.as_str(),
         _ => "",
@@ -193,21 +193,26 @@ fn giver<'a>(want: &Want, doomed: &BTreeSet<LocationCode>, have: &'a World) -> O
 }
 
 /// Adds the steps to the wanted primary. None if there is no way to it.
-fn plan_primary(want: &Want, doomed: &BTreeSet<LocationCode>, have: &World, steps: &mut Vec<Step>) -> Option<Base> {
+fn plan_primary(
+    want: &WantedDatabase,
+    doomed: &BTreeSet<LocationCode>,
+    have: &World,
+    steps: &mut Vec<ReconcileStep>,
+) -> Option<Base> {
     let at = want.primary.clone();
     let here = have.at.get(&at);
     match here {
         Some(Have::Primary | Have::Idle) => {
             if here == Some(&Have::Idle) {
-                steps.push(Step::Start { at: at.clone() });
+                steps.push(ReconcileStep::Start { at: at.clone() });
             }
             if have.seed {
-                steps.push(Step::Adopt { at });
+                steps.push(ReconcileStep::Adopt { at });
             }
             return Some(Base::Stood);
         }
-        Some(Have::Rising) => {
-            steps.push(Step::Promote { at });
+        Some(Have::Promoting) => {
+            steps.push(ReconcileStep::Promote { at });
             return Some(Base::Made);
         }
         Some(Have::Unknown | Have::Damaged) => return None,
@@ -215,21 +220,24 @@ fn plan_primary(want: &Want, doomed: &BTreeSet<LocationCode>, have: &World, step
     }
     if let Some(from) = giver(want, doomed, have) {
         if matches!(here, Some(Have::Altered { .. })) {
-            steps.push(Step::SetAside { at: at.clone() });
+            steps.push(ReconcileStep::SetAside { at: at.clone() });
         }
-        steps.push(Step::HandOver {
+        steps.push(ReconcileStep::Demote {
             from: from.clone(),
             to: at.clone(),
         });
-        steps.push(Step::Promote { at });
+        steps.push(ReconcileStep::Promote { at });
         return Some(Base::Given(from.clone()));
     }
-    let given = |what: &Have| matches!(what, Have::Replica { of, .. } | Have::Altered { of } if of == at.as_str());
+    let is_copy_of_it =
+        |what: &Have| matches!(what, Have::Replica { of, .. } | Have::Altered { of } if of == at.as_str());
     match (here, want.origin) {
         // The former primary has given up its role already; the promotion was interrupted.
-        (Some(Have::Replica { .. }), _) if have.at.values().any(given) => steps.push(Step::Promote { at }),
-        (None, Some(Origin::Seed)) if have.seed => steps.push(Step::Adopt { at }),
-        (None, Some(Origin::Empty)) if have.at.is_empty() => steps.push(Step::Create { at }),
+        (Some(Have::Replica { .. }), _) if have.at.values().any(is_copy_of_it) => {
+            steps.push(ReconcileStep::Promote { at })
+        }
+        (None, Some(DatabaseOrigin::Seed)) if have.seed => steps.push(ReconcileStep::Adopt { at }),
+        (None, Some(DatabaseOrigin::Empty)) if have.at.is_empty() => steps.push(ReconcileStep::Create { at }),
         _ => return None,
     }
     Some(Base::Made)
@@ -237,7 +245,7 @@ fn plan_primary(want: &Want, doomed: &BTreeSet<LocationCode>, have: &World, step
 
 /// The result of a reconciliation.
 #[derive(Debug, Default)]
-pub struct Report {
+pub struct ReconcileReport {
     /// Failures by location. The work stays pending, and the next command tries again.
     pub failures: Vec<(LocationCode, Error)>,
     pub copied: Vec<LocationCode>,
@@ -245,7 +253,7 @@ pub struct Report {
     pub kept_aside: Vec<(LocationCode, PathBuf)>,
 }
 
-impl Report {
+impl ReconcileReport {
     /// Removes and returns the failure at a location.
     pub fn take_failure(&mut self, location: &LocationCode) -> Option<Error> {
         let index = self.failures.iter().position(|(at, _)| at == location)?;
@@ -255,11 +263,11 @@ impl Report {
 
 /// Observes one database. A location that is away is unknown and reported as a failure.
 fn observe(
-    view: &View<'_>,
+    view: &CatalogView<'_>,
     id: &DatabaseId,
     row: Option<&DatabaseRow>,
     locations: &BTreeSet<LocationCode>,
-    report: &mut Report,
+    report: &mut ReconcileReport,
 ) -> World {
     let mut world = World {
         seed: view.plane.seed(id).exists(),
@@ -289,7 +297,7 @@ fn observe(
                     primaries.insert(location.as_str().to_owned(), running.position);
                     if running.serving { Have::Primary } else { Have::Idle }
                 }
-                Role::Rising => Have::Rising,
+                Role::Promoting => Have::Promoting,
                 Role::Replica { altered: true, of, .. } => Have::Altered { of },
                 Role::Replica { of, position, .. } => {
                     replicas.push((location.clone(), of, position));
@@ -312,7 +320,7 @@ fn observe(
 
 /// Brings one database to its wanted state, as far as possible; with `only`, it leaves all replicas but that one alone.
 /// The lock must be held.
-pub fn reconcile(view: &View<'_>, id: &DatabaseId, only: Option<&LocationCode>) -> Result<Report> {
+pub fn reconcile(view: &CatalogView<'_>, id: &DatabaseId, only: Option<&LocationCode>) -> Result<ReconcileReport> {
     let catalog = view.catalog;
     let row = catalog.database_by_id(id)?;
     let want = row.as_ref().map(|row| view.want(row)).transpose()?;
@@ -322,7 +330,7 @@ pub fn reconcile(view: &View<'_>, id: &DatabaseId, only: Option<&LocationCode>) 
         locations.insert(want.primary.clone());
         locations.extend(want.replicas.iter().cloned());
     }
-    let mut report = Report::default();
+    let mut report = ReconcileReport::default();
     let world = observe(view, id, row.as_ref(), &locations, &mut report);
     let steps = plan(want.as_ref(), &doomed, &world);
     let mut stands = want
@@ -341,10 +349,12 @@ pub fn reconcile(view: &View<'_>, id: &DatabaseId, only: Option<&LocationCode>) 
     let mut waiting = steps.as_slice();
     'steps: while !waiting.is_empty() {
         // Copies do not depend on each other, so they are made together.
-        let copies = waiting.iter().take_while(|step| matches!(step, Step::Copy { .. }));
+        let copies = waiting
+            .iter()
+            .take_while(|step| matches!(step, ReconcileStep::Copy { .. }));
         let (now, later) = waiting.split_at(copies.count().max(1));
         waiting = later;
-        let now: Vec<&Step> = now
+        let now: Vec<&ReconcileStep> = now
             .iter()
             .filter(|step| !step.location().is_some_and(|at| failed.contains(at) || is_other(at)))
             .collect();
@@ -353,10 +363,13 @@ pub fn reconcile(view: &View<'_>, id: &DatabaseId, only: Option<&LocationCode>) 
                 (Ok(()), Some(at)) => {
                     if matches!(
                         step,
-                        Step::Create { .. } | Step::Start { .. } | Step::Adopt { .. } | Step::Promote { .. }
+                        ReconcileStep::Create { .. }
+                            | ReconcileStep::Start { .. }
+                            | ReconcileStep::Adopt { .. }
+                            | ReconcileStep::Promote { .. }
                     ) {
                         stands = true;
-                    } else if matches!(step, Step::Drop { .. }) {
+                    } else if matches!(step, ReconcileStep::Drop { .. }) {
                         spared_or_gone.insert(at.clone());
                     }
                 }
@@ -374,7 +387,7 @@ pub fn reconcile(view: &View<'_>, id: &DatabaseId, only: Option<&LocationCode>) 
         }
     }
     for step in &steps {
-        if let Step::HandOver { from, .. } = step {
+        if let ReconcileStep::Demote { from, .. } = step {
             view.plane.engine.release(&site(view, id, row.as_ref(), from));
         }
     }
@@ -390,7 +403,7 @@ pub fn reconcile(view: &View<'_>, id: &DatabaseId, only: Option<&LocationCode>) 
 }
 
 /// The site of an instance; its database may have left the catalog.
-fn site(view: &View<'_>, id: &DatabaseId, row: Option<&DatabaseRow>, location: &LocationCode) -> Site {
+fn site(view: &CatalogView<'_>, id: &DatabaseId, row: Option<&DatabaseRow>, location: &LocationCode) -> Site {
     match row {
         Some(row) => view.site(location, row),
         None => view.remains(location, id),
@@ -399,14 +412,14 @@ fn site(view: &View<'_>, id: &DatabaseId, row: Option<&DatabaseRow>, location: &
 
 /// Executes one step, or several copies of one primary together. Returns the result of each.
 fn take(
-    view: &View<'_>,
+    view: &CatalogView<'_>,
     id: &DatabaseId,
     row: Option<&DatabaseRow>,
-    steps: &[&Step],
-    report: &mut Report,
+    steps: &[&ReconcileStep],
+    report: &mut ReconcileReport,
 ) -> Vec<Result<()>> {
     let taken = match steps {
-        [Step::Copy { from, .. }, _, ..] => {
+        [ReconcileStep::Copy { from, .. }, _, ..] => {
             let places = steps.iter().filter_map(|step| step.location());
             let to: Vec<_> = places.map(|at| site(view, id, row, at)).collect();
             view.plane.engine.copy_to_all(&site(view, id, row, from), &to)
@@ -414,7 +427,7 @@ fn take(
         _ => steps.iter().map(|step| take_one(view, id, row, step, report)).collect(),
     };
     for (step, taken) in steps.iter().zip(&taken) {
-        if let (Step::Copy { to, .. }, Ok(())) = (step, taken) {
+        if let (ReconcileStep::Copy { to, .. }, Ok(())) = (step, taken) {
             report.copied.push(to.clone());
         }
     }
@@ -422,37 +435,37 @@ fn take(
 }
 
 fn take_one(
-    view: &View<'_>,
+    view: &CatalogView<'_>,
     id: &DatabaseId,
     row: Option<&DatabaseRow>,
-    step: &Step,
-    report: &mut Report,
+    step: &ReconcileStep,
+    report: &mut ReconcileReport,
 ) -> Result<()> {
     let engine = &view.plane.engine;
     let site = |location: &LocationCode| site(view, id, row, location);
     match step {
-        Step::Create { at } => engine.create(&site(at)),
-        Step::Start { at } => engine.start(&site(at)),
-        Step::Configure { at, limits } => engine.configure(&site(at), limits),
-        Step::Adopt { at } => engine.adopt(&view.plane.seed(id), &site(at)),
-        Step::Link { at } => engine.link(&site(at)),
-        Step::SetAside { at } => {
+        ReconcileStep::Create { at } => engine.create(&site(at)),
+        ReconcileStep::Start { at } => engine.start(&site(at)),
+        ReconcileStep::Configure { at, limits } => engine.configure(&site(at), limits),
+        ReconcileStep::Adopt { at } => engine.adopt(&view.plane.seed(id), &site(at)),
+        ReconcileStep::Link { at } => engine.link(&site(at)),
+        ReconcileStep::SetAside { at } => {
             let path = engine.set_aside(&site(at))?;
             report.kept_aside.push((at.clone(), path));
             Ok(())
         }
-        Step::HandOver { from, to } => engine.hand_over(&site(from), &site(to)),
-        Step::Promote { at } => engine.promote(&site(at)),
-        Step::Copy { from, to } => engine.copy(&site(from), &site(to)),
-        Step::ServeAlone { at } => engine.serve_alone(&site(at)),
-        Step::Drop { at } => engine.remove(&site(at)),
-        Step::DropSeed => crate::engine::disk::remove(&view.plane.seed(id)),
+        ReconcileStep::Demote { from, to } => engine.demote(&site(from), &site(to)),
+        ReconcileStep::Promote { at } => engine.promote(&site(at)),
+        ReconcileStep::Copy { from, to } => engine.copy(&site(from), &site(to)),
+        ReconcileStep::ServeAlone { at } => engine.serve_alone(&site(at)),
+        ReconcileStep::Drop { at } => engine.remove(&site(at)),
+        ReconcileStep::DropSeed => crate::engine::disk::remove(&view.plane.seed(id)),
     }
 }
 
 /// Reconciles every database, as a server does when it starts.
-pub fn all(view: &View<'_>) -> Result<Report> {
-    let mut total = Report::default();
+pub fn all(view: &CatalogView<'_>) -> Result<ReconcileReport> {
+    let mut total = ReconcileReport::default();
     for row in view.catalog.databases()? {
         let report = reconcile(view, &row.id, None)?;
         total.failures.extend(report.failures);
@@ -463,7 +476,7 @@ pub fn all(view: &View<'_>) -> Result<Report> {
 }
 
 /// Does all pending work. What cannot be done now stays pending and is not an error.
-pub fn resume_pending(view: &View<'_>) -> Result<()> {
+pub fn resume_pending(view: &CatalogView<'_>) -> Result<()> {
     if !view.catalog.has_work()? {
         return Ok(());
     }

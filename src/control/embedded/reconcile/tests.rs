@@ -22,7 +22,7 @@ struct File {
 struct Model {
     seed: Option<BTreeSet<u32>>,
     at: BTreeMap<LocationCode, File>,
-    limits: Option<Limits>,
+    limits: Option<DatabaseLimits>,
     aside: Vec<BTreeSet<u32>>,
     dropped: BTreeSet<LocationCode>,
     /// Where the database's URL leads.
@@ -30,7 +30,7 @@ struct Model {
 }
 
 impl Model {
-    fn world(&self, want: Option<&Want>) -> World {
+    fn world(&self, want: Option<&WantedDatabase>) -> World {
         let at = self
             .at
             .iter()
@@ -49,36 +49,36 @@ impl Model {
     }
 
     /// What an engine does, with an engine's refusals as panics: a plan never asks for them.
-    fn take(&mut self, step: &Step) {
+    fn take(&mut self, step: &ReconcileStep) {
         match step {
-            Step::Create { at } => {
+            ReconcileStep::Create { at } => {
                 assert!(!self.at.contains_key(at), "creates over something");
                 self.file(at, Have::Primary, BTreeSet::new());
             }
-            Step::Start { at } => {
+            ReconcileStep::Start { at } => {
                 let file = self.at.get_mut(at).expect("a primary to start");
                 assert_eq!(file.have, Have::Idle);
                 file.have = Have::Primary;
             }
-            Step::Configure { at, limits } => {
+            ReconcileStep::Configure { at, limits } => {
                 assert_eq!(self.at[at].have, Have::Primary, "sets limits on what is no primary");
                 self.limits = Some(limits.clone());
             }
-            Step::Adopt { at } => {
+            ReconcileStep::Adopt { at } => {
                 let seed = self.seed.take().expect("a seed");
                 if !self.at.contains_key(at) {
                     self.file(at, Have::Primary, seed);
                 }
             }
-            Step::Link { at } => {
+            ReconcileStep::Link { at } => {
                 assert_eq!(self.at[at].have, Have::Primary, "links to what is no primary");
                 self.link = Some(at.clone());
             }
-            Step::SetAside { at } => {
+            ReconcileStep::SetAside { at } => {
                 let file = self.at.remove(at).expect("a file to set aside");
                 self.aside.push(file.rows);
             }
-            Step::HandOver { from, to } => {
+            ReconcileStep::Demote { from, to } => {
                 let rows = self.at[from].rows.clone();
                 assert_eq!(self.at[from].have, Have::Primary);
                 if let Some(there) = self.at.get(to) {
@@ -97,12 +97,12 @@ impl Model {
                     fresh: false,
                 };
             }
-            Step::Promote { at } => {
+            ReconcileStep::Promote { at } => {
                 let file = self.at.get_mut(at).expect("a replica to promote");
-                assert!(matches!(file.have, Have::Replica { .. } | Have::Rising));
+                assert!(matches!(file.have, Have::Replica { .. } | Have::Promoting));
                 file.have = Have::Primary;
             }
-            Step::Copy { from, to } => {
+            ReconcileStep::Copy { from, to } => {
                 assert_eq!(self.at[from].have, Have::Primary, "copies from what is no primary");
                 if let Some(there) = self.at.get(to) {
                     assert!(matches!(there.have, Have::Replica { .. }), "overwrites {there:?}");
@@ -117,17 +117,17 @@ impl Model {
                     rows,
                 );
             }
-            Step::Drop { at } => {
+            ReconcileStep::Drop { at } => {
                 self.at.remove(at);
                 self.dropped.insert(at.clone());
             }
-            Step::ServeAlone { at } => {
+            ReconcileStep::ServeAlone { at } => {
                 assert!(
                     matches!(self.at[at].have, Have::Replica { .. }),
                     "serves what is no replica"
                 );
             }
-            Step::DropSeed => self.seed = None,
+            ReconcileStep::DropSeed => self.seed = None,
         }
     }
 
@@ -143,15 +143,19 @@ fn left(doomed: &BTreeSet<LocationCode>, model: &Model) -> BTreeSet<LocationCode
     doomed.difference(&model.dropped).cloned().collect()
 }
 
-fn want() -> impl Strategy<Value = Want> {
-    let origin = prop_oneof![Just(None), Just(Some(Origin::Empty)), Just(Some(Origin::Seed))];
+fn want() -> impl Strategy<Value = WantedDatabase> {
+    let origin = prop_oneof![
+        Just(None),
+        Just(Some(DatabaseOrigin::Empty)),
+        Just(Some(DatabaseOrigin::Seed))
+    ];
     (
         0..4_usize,
         proptest::collection::btree_set(0..4_usize, 0..4),
         origin,
         limits(),
     )
-        .prop_map(|(primary, replicas, origin, limits)| Want {
+        .prop_map(|(primary, replicas, origin, limits)| WantedDatabase {
             primary: code(primary),
             replicas: replicas.into_iter().filter(|at| *at != primary).map(code).collect(),
             origin,
@@ -165,16 +169,16 @@ fn file() -> impl Strategy<Value = File> {
         4 => (0..4_usize, any::<bool>()).prop_map(|(of, fresh)| Have::Replica { of: CODES[of].to_owned(), fresh }),
         1 => Just(Have::Idle),
         1 => (0..4_usize).prop_map(|of| Have::Altered { of: CODES[of].to_owned() }),
-        1 => Just(Have::Rising),
+        1 => Just(Have::Promoting),
     ];
     (have, proptest::collection::btree_set(0..9_u32, 0..4)).prop_map(|(have, rows)| File { have, rows })
 }
 
-fn limits() -> impl Strategy<Value = Limits> {
-    (proptest::option::of(1..3_u64), any::<bool>()).prop_map(|(max_size, block_writes)| Limits {
+fn limits() -> impl Strategy<Value = DatabaseLimits> {
+    (proptest::option::of(1..3_u64), any::<bool>()).prop_map(|(max_size, block_writes)| DatabaseLimits {
         max_size,
         block_writes,
-        ..Limits::default()
+        ..DatabaseLimits::default()
     })
 }
 
@@ -194,7 +198,7 @@ fn doomed() -> impl Strategy<Value = BTreeSet<LocationCode>> {
 }
 
 /// Plans and takes steps until the plan is empty.
-fn settle(model: &mut Model, want: Option<&Want>, doomed: &BTreeSet<LocationCode>) {
+fn settle(model: &mut Model, want: Option<&WantedDatabase>, doomed: &BTreeSet<LocationCode>) {
     for _ in 0..3 {
         let steps = plan(want, &left(doomed, model), &model.world(want));
         if steps.is_empty() {
@@ -209,7 +213,7 @@ fn settle(model: &mut Model, want: Option<&Want>, doomed: &BTreeSet<LocationCode
 }
 
 /// Whether anything can be made a primary where one is wanted.
-fn can_stand(want: &Want, doomed: &BTreeSet<LocationCode>, model: &Model) -> bool {
+fn can_stand(want: &WantedDatabase, doomed: &BTreeSet<LocationCode>, model: &Model) -> bool {
     !plan(Some(want), doomed, &model.world(Some(want))).is_empty()
         || model
             .at
@@ -217,7 +221,7 @@ fn can_stand(want: &Want, doomed: &BTreeSet<LocationCode>, model: &Model) -> boo
             .is_some_and(|file| matches!(file.have, Have::Primary | Have::Idle))
 }
 
-fn assert_as_wanted(want: &Want, model: &Model) {
+fn assert_as_wanted(want: &WantedDatabase, model: &Model) {
     assert_eq!(model.at[&want.primary].have, Have::Primary);
     assert_eq!(model.link.as_ref(), Some(&want.primary));
     assert_eq!(*model.limits.as_ref().unwrap_or(&want.limits), want.limits);
@@ -302,8 +306,8 @@ proptest! {
         world.at.insert(code(away), Have::Unknown);
         for step in plan(Some(&want), &doomed, &world) {
             let touched = match &step {
-                Step::HandOver { from, to } | Step::Copy { from, to } => vec![from.clone(), to.clone()],
-                Step::Drop { .. } | Step::DropSeed => vec![],
+                ReconcileStep::Demote { from, to } | ReconcileStep::Copy { from, to } => vec![from.clone(), to.clone()],
+                ReconcileStep::Drop { .. } | ReconcileStep::DropSeed => vec![],
                 other => other.location().cloned().into_iter().collect(),
             };
             prop_assert!(!touched.contains(&code(away)), "{step:?}");
@@ -320,11 +324,11 @@ fn settle_destroyed(model: &mut Model, doomed: &BTreeSet<LocationCode>) {
 
 #[test]
 fn a_missing_primary_is_not_replaced_by_an_empty_one() {
-    let want = Want {
+    let want = WantedDatabase {
         primary: code(0),
         replicas: [code(1)].into(),
         origin: None,
-        limits: Limits::default(),
+        limits: DatabaseLimits::default(),
     };
     let replica = Have::Replica {
         of: CODES[0].to_owned(),
@@ -342,11 +346,11 @@ fn a_missing_primary_is_not_replaced_by_an_empty_one() {
 
 #[test]
 fn a_promotion_hands_over_raises_and_copies_back() {
-    let want = Want {
+    let want = WantedDatabase {
         primary: code(1),
         replicas: [code(0)].into(),
         origin: None,
-        limits: Limits::default(),
+        limits: DatabaseLimits::default(),
     };
     let replica = Have::Replica {
         of: CODES[0].to_owned(),
@@ -359,13 +363,13 @@ fn a_promotion_hands_over_raises_and_copies_back() {
         at: [(code(0), Have::Primary), (code(1), replica)].into(),
     };
     let expected = [
-        Step::HandOver {
+        ReconcileStep::Demote {
             from: code(0),
             to: code(1),
         },
-        Step::Promote { at: code(1) },
-        Step::Link { at: code(1) },
-        Step::Copy {
+        ReconcileStep::Promote { at: code(1) },
+        ReconcileStep::Link { at: code(1) },
+        ReconcileStep::Copy {
             from: code(1),
             to: code(0),
         },

@@ -6,7 +6,7 @@ use crate::control::InviteOperations;
 use crate::control::accounts::{Invite, MemberRole, User};
 use crate::control::hosted::permission::Action;
 use crate::control::hosted::store::InviteRow;
-use crate::control::hosted::{Entry, PLAN, Shared, secrets};
+use crate::control::hosted::{NewAuditEntry, PLAN, Shared, secrets};
 use crate::control::names::{OrganizationSlug, Username};
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
@@ -31,7 +31,7 @@ impl InviteOperations for CallerAccounts<'_> {
 
     fn create_invite(&self, of: &OrganizationSlug, email: &str, role: MemberRole) -> Result<Invite> {
         let email = email.trim();
-        let entry = Entry::new(
+        let entry = NewAuditEntry::new(
             "org-invite-create",
             format!("invited somebody to organization {of}"),
             json!({ "email": email.chars().take(LONGEST_EMAIL).collect::<String>(), "role": role }),
@@ -81,7 +81,7 @@ impl InviteOperations for CallerAccounts<'_> {
     }
 
     fn delete_invite(&self, of: &OrganizationSlug, email: &str) -> Result<()> {
-        let entry = Entry::new(
+        let entry = NewAuditEntry::new(
             "org-invite-delete",
             format!("took back an invitation to organization {of}"),
             json!({ "email": email.chars().take(LONGEST_EMAIL).collect::<String>() }),

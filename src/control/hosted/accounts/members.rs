@@ -3,9 +3,9 @@
 use super::CallerAccounts;
 use crate::control::MemberOperations;
 use crate::control::accounts::{EndedAccess, MadeToken, Member, MemberRole};
-use crate::control::hosted::Entry;
+use crate::control::hosted::NewAuditEntry;
 use crate::control::hosted::permission::{Action, Rights};
-use crate::control::hosted::store::{ApiTokenRow, DatabaseTokenRow, MemberRow, OrganizationRow, Records};
+use crate::control::hosted::store::{AccountStore, ApiTokenRow, DatabaseTokenRow, MemberRow, OrganizationRow};
 use crate::control::names::{OrganizationSlug, Username};
 use crate::error::{Code, Error, Result};
 use jiff::Timestamp;
@@ -15,16 +15,16 @@ impl MemberOperations for CallerAccounts<'_> {
     fn list_members(&self, of: &OrganizationSlug) -> Result<Vec<Member>> {
         let (organization, _) = self.allow(of, Action::SeeMembers, None)?;
         let rows = self.shared.records().members(&organization.id)?;
-        Ok(rows.into_iter().map(told).collect())
+        Ok(rows.into_iter().map(to_member).collect())
     }
 
     fn get_member(&self, of: &OrganizationSlug, user: &Username) -> Result<Member> {
         let (organization, _) = self.allow(of, Action::SeeMembers, None)?;
-        self.member(&organization, user).map(told)
+        self.member(&organization, user).map(to_member)
     }
 
     fn add_member(&self, of: &OrganizationSlug, user: &Username, role: MemberRole) -> Result<Member> {
-        let entry = Entry::new(
+        let entry = NewAuditEntry::new(
             "org-member-add",
             format!("added {user} to organization {of}"),
             json!({ "user": user, "role": role }),
@@ -56,7 +56,7 @@ impl MemberOperations for CallerAccounts<'_> {
     }
 
     fn update_member(&self, of: &OrganizationSlug, user: &Username, role: MemberRole) -> Result<Member> {
-        let entry = Entry::new(
+        let entry = NewAuditEntry::new(
             "org-member-update",
             format!("changed the role of {user} in organization {of}"),
             json!({ "user": user, "role": role }),
@@ -71,7 +71,7 @@ impl MemberOperations for CallerAccounts<'_> {
                     another_owner(&records.members(&organization.id)?, &row, of)?;
                 }
                 records.set_member(&organization.id, &row.user_id, role)?;
-                Ok(told(MemberRow { role, ..row }))
+                Ok(to_member(MemberRow { role, ..row }))
             })
         })
     }
@@ -84,7 +84,7 @@ impl MemberOperations for CallerAccounts<'_> {
         } else {
             ("org-member-rm", "was removed from", Action::ManageMembers)
         };
-        let entry = Entry::new(
+        let entry = NewAuditEntry::new(
             code,
             format!("{user} {doing} organization {of}"),
             json!({ "user": user, "keep_tokens": keep_tokens }),
@@ -136,7 +136,7 @@ impl CallerAccounts<'_> {
     }
 }
 
-fn member(records: &Records, organization: &OrganizationRow, user: &Username) -> Result<MemberRow> {
+fn member(records: &AccountStore, organization: &OrganizationRow, user: &Username) -> Result<MemberRow> {
     let row = match records.user(user.as_str())? {
         Some(user) => records.member(&organization.id, &user.id)?,
         None => None,
@@ -207,7 +207,7 @@ pub(super) fn made_database_token(row: &DatabaseTokenRow, of: Option<&Organizati
     }
 }
 
-pub(super) fn told(row: MemberRow) -> Member {
+pub(super) fn to_member(row: MemberRow) -> Member {
     Member {
         username: row.username,
         role: row.role,

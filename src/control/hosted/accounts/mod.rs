@@ -6,9 +6,9 @@ mod operator;
 mod organizations;
 mod tokens;
 
-use super::permission::{Action, Rights, Scopes, Target, permission};
+use super::permission::{Action, PermissionTarget, Rights, Scopes, permission};
 use super::store::OrganizationRow;
-use super::{Caller, Entry, Shared};
+use super::{Caller, NewAuditEntry, Shared};
 use crate::control::names::OrganizationSlug;
 use crate::error::{Code, Error, Result};
 use serde_json::json;
@@ -29,13 +29,13 @@ impl<'a> CallerAccounts<'a> {
         &self,
         slug: &OrganizationSlug,
         action: Action,
-        entry: Option<&Entry>,
+        entry: Option<&NewAuditEntry>,
     ) -> Result<(OrganizationRow, Rights)> {
         let (organization, rights) = self.shared.rights(self.caller, Some(slug))?;
-        permission(&rights, action, Target::Organization).inspect_err(|error| {
+        permission(&rights, action, PermissionTarget::Organization).inspect_err(|error| {
             let entry = entry
                 .cloned()
-                .unwrap_or_else(|| Entry::new("refused", error.message(), json!({})));
+                .unwrap_or_else(|| NewAuditEntry::new("refused", error.message(), json!({})));
             self.shared.note(&organization.id, self.caller, entry, Some(error));
         })?;
         Ok((organization, rights))
@@ -46,7 +46,7 @@ impl<'a> CallerAccounts<'a> {
         &self,
         slug: &OrganizationSlug,
         action: Action,
-        entry: Entry,
+        entry: NewAuditEntry,
         work: impl FnOnce(&OrganizationRow, &Rights) -> Result<T>,
     ) -> Result<T> {
         let (organization, rights) = self.allow(slug, action, Some(&entry))?;

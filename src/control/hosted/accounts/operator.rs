@@ -3,7 +3,7 @@
 use super::CallerAccounts;
 use super::members::{another_owner, made_api_token, made_database_token};
 use crate::control::accounts::{EndedAccess, MadeToken, OrganizationKind, QuotaSetting, ServerUser};
-use crate::control::hosted::Entry;
+use crate::control::hosted::NewAuditEntry;
 use crate::control::hosted::store::{OrganizationRow, UserRow};
 use crate::control::names::{OrganizationSlug, Username};
 use crate::control::types::DatabaseFilter;
@@ -20,13 +20,13 @@ impl ServerOperations for CallerAccounts<'_> {
         let now = Timestamp::now();
         let records = self.shared.records();
         let users = records.users()?;
-        let mut told = Vec::with_capacity(users.len());
+        let mut all = Vec::with_capacity(users.len());
         for (at, user) in users.into_iter().enumerate() {
             let tokens = records.api_tokens(&user.id)?;
             let usable = tokens
                 .iter()
                 .filter(|token| token.expires_at.is_none_or(|end| end > now));
-            told.push(ServerUser {
+            all.push(ServerUser {
                 operator: at == 0,
                 organizations: records
                     .organizations_of(&user.id)?
@@ -40,11 +40,11 @@ impl ServerOperations for CallerAccounts<'_> {
                 created_at: user.created_at,
             });
         }
-        Ok(told)
+        Ok(all)
     }
 
     fn disable_user(&self, user: &Username) -> Result<EndedAccess> {
-        let entry = Entry::new(
+        let entry = NewAuditEntry::new(
             "user-disable",
             format!("ended every token of user {user}"),
             json!({ "user": user }),
@@ -56,7 +56,7 @@ impl ServerOperations for CallerAccounts<'_> {
     }
 
     fn remove_user(&self, user: &Username) -> Result<EndedAccess> {
-        let entry = Entry::new(
+        let entry = NewAuditEntry::new(
             "user-delete",
             format!("removed user {user} from the server"),
             json!({ "user": user }),
@@ -85,7 +85,7 @@ impl ServerOperations for CallerAccounts<'_> {
     }
 
     fn set_quota(&self, quota: &QuotaSetting) -> Result<()> {
-        let entry = Entry::new("quota-set", format!("set the quota {}", quota.name), json!(quota));
+        let entry = NewAuditEntry::new("quota-set", format!("set the quota {}", quota.name), json!(quota));
         self.operate("set quotas", entry, || {
             let slug = quota.organization.as_ref().map(OrganizationSlug::as_str);
             self.shared.set_quota(&quota.name, slug, quota.value)?;
@@ -110,7 +110,7 @@ impl CallerAccounts<'_> {
     }
 
     /// Does what only the operator may, and writes it into the operator's own audit log.
-    fn operate<T>(&self, doing: &str, entry: Entry, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    fn operate<T>(&self, doing: &str, entry: NewAuditEntry, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let result = self.allow_operator(doing).and_then(|()| work());
         let personal = self.personal()?;
         self.shared

@@ -6,8 +6,8 @@ use crate::control::accounts::{
     Subscription,
 };
 use crate::control::hosted::permission::Action;
-use crate::control::hosted::store::{OrganizationRow, Records};
-use crate::control::hosted::{Entry, PLAN, new_id};
+use crate::control::hosted::store::{AccountStore, OrganizationRow};
+use crate::control::hosted::{NewAuditEntry, PLAN, new_id};
 use crate::control::names::OrganizationSlug;
 use crate::control::types::DatabaseFilter;
 use crate::control::{DatabaseOperations as _, OrganizationOperations};
@@ -44,7 +44,7 @@ impl OrganizationOperations for CallerAccounts<'_> {
                 records.set_member(&row.id, &self.caller.session.user_id, MemberRole::Owner)
             })?;
         }
-        let entry = Entry::new(
+        let entry = NewAuditEntry::new(
             "org-create",
             format!("created organization {}", row.slug),
             json!({ "organization": row.slug }),
@@ -60,7 +60,7 @@ impl OrganizationOperations for CallerAccounts<'_> {
     }
 
     fn update_organization(&self, slug: &OrganizationSlug, patch: &OrganizationPatch) -> Result<Organization> {
-        let entry = Entry::new(
+        let entry = NewAuditEntry::new(
             "org-set-overages",
             format!("changed organization {slug}"),
             json!({ "organization": slug, "changes": patch }),
@@ -85,7 +85,7 @@ impl OrganizationOperations for CallerAccounts<'_> {
     }
 
     fn delete_organization(&self, slug: &OrganizationSlug) -> Result<()> {
-        let entry = Entry::new(
+        let entry = NewAuditEntry::new(
             "org-delete",
             format!("deleted organization {slug}"),
             json!({ "organization": slug }),
@@ -171,7 +171,7 @@ impl OrganizationOperations for CallerAccounts<'_> {
 }
 
 /// Refuses a new organization whose slug is taken, by another one or by a user's name.
-fn free(records: &Records, row: &OrganizationRow) -> Result<()> {
+fn free(records: &AccountStore, row: &OrganizationRow) -> Result<()> {
     if records.organization(row.slug.as_str())?.is_none() && records.user(row.slug.as_str())?.is_none() {
         return Ok(());
     }

@@ -2,9 +2,9 @@
 
 use super::CallerAccounts;
 use crate::control::accounts::{ApiToken, AuditEntry, MintedApiToken, NewApiToken, User};
-use crate::control::hosted::permission::{Action, Scope, Scopes, Target, permission};
+use crate::control::hosted::permission::{Action, PermissionTarget, Scope, Scopes, permission};
 use crate::control::hosted::store::{ApiTokenRow, OrganizationRow, UserRow};
-use crate::control::hosted::{API_TOKEN, Entry, PLAN, Shared, new_id, prefix, secrets};
+use crate::control::hosted::{API_TOKEN, NewAuditEntry, PLAN, Shared, new_id, prefix, secrets};
 use crate::control::names::{GroupName, OrganizationSlug, TokenName, Username};
 use crate::control::tokens::Expiration;
 use crate::control::{ApiTokenOperations, GroupOperations as _};
@@ -36,11 +36,11 @@ impl ApiTokenOperations for CallerAccounts<'_> {
     fn list_api_tokens(&self) -> Result<Vec<ApiToken>> {
         self.shared.write_uses();
         let rows = self.shared.records().api_tokens(&self.caller.session.user_id)?;
-        rows.into_iter().map(|row| self.told(row)).collect()
+        rows.into_iter().map(|row| self.to_api_token(row)).collect()
     }
 
     fn create_api_token(&self, name: &TokenName, new: &NewApiToken) -> Result<MintedApiToken> {
-        let entry = Entry::new(
+        let entry = NewAuditEntry::new(
             "user-token-create",
             format!("created API token {name}"),
             json!({ "token": name, "organization": new.organization, "group": new.group, "scopes": new.scopes }),
@@ -54,7 +54,7 @@ impl ApiTokenOperations for CallerAccounts<'_> {
     }
 
     fn revoke_api_token(&self, name: &TokenName) -> Result<()> {
-        let entry = Entry::new(
+        let entry = NewAuditEntry::new(
             "user-token-revoke",
             format!("revoked API token {name}"),
             json!({ "token": name }),
@@ -89,7 +89,7 @@ impl ApiTokenOperations for CallerAccounts<'_> {
             records.write(|| records.delete_api_tokens_of(&self.caller.session.user_id))?;
             self.shared.sessions.forget();
         }
-        let entry = Entry::new("user-sessions-invalidate", "ended all sessions", json!({}));
+        let entry = NewAuditEntry::new("user-sessions-invalidate", "ended all sessions", json!({}));
         self.shared.note(&personal.id, self.caller, entry, None);
         Ok(now)
     }
@@ -103,7 +103,7 @@ impl CallerAccounts<'_> {
         of: &OrganizationSlug,
     ) -> Result<Vec<(ApiToken, UserRow)>> {
         let (organization, rights) = self.shared.rights(self.caller, Some(of))?;
-        let sees_all = permission(&rights, Action::ManageMembers, Target::Organization).is_ok();
+        let sees_all = permission(&rights, Action::ManageMembers, PermissionTarget::Organization).is_ok();
         self.shared.write_uses();
         let rows = {
             let records = self.shared.records();
@@ -119,11 +119,11 @@ impl CallerAccounts<'_> {
             rows
         };
         rows.into_iter()
-            .map(|(row, user)| Ok((self.told(row)?, user)))
+            .map(|(row, user)| Ok((self.to_api_token(row)?, user)))
             .collect()
     }
 
-    fn told(&self, row: ApiTokenRow) -> Result<ApiToken> {
+    fn to_api_token(&self, row: ApiTokenRow) -> Result<ApiToken> {
         let organization = match &row.organization_id {
             None => None,
             Some(id) => self.shared.records().organization_by_id(id)?,
@@ -178,7 +178,7 @@ impl CallerAccounts<'_> {
         };
         // A restricted token cannot make one with more rights.
         let organization_id = organization.as_ref().map(|row| row.id.clone());
-        let within = |own: &Option<String>, asked: &Option<String>| own.is_none() || own == asked;
+        let within = |own: &Option<String>, requested: &Option<String>| own.is_none() || own == requested;
         if !within(&session.organization_id, &organization_id) || !within(&session.group_uuid, &group) {
             return Err(too_much(name));
         }
@@ -222,7 +222,7 @@ impl CallerAccounts<'_> {
             })?;
         }
         Ok(MintedApiToken {
-            token: self.told(row)?,
+            token: self.to_api_token(row)?,
             value: Secret::new(text),
         })
     }

@@ -2,8 +2,8 @@
 
 use super::OrganizationPlane;
 use crate::control::DatabaseOperations;
-use crate::control::hosted::Entry;
-use crate::control::hosted::permission::{Action, Target, permission};
+use crate::control::hosted::NewAuditEntry;
+use crate::control::hosted::permission::{Action, PermissionTarget, permission};
 use crate::control::names::DatabaseName;
 use crate::control::types::{Configuration, ConfigurationPatch, CreateDatabase, Database, DatabaseFilter, Seed};
 use crate::error::{Code, Error, Result};
@@ -11,7 +11,7 @@ use serde_json::json;
 
 impl DatabaseOperations for OrganizationPlane<'_> {
     fn list_databases(&self, filter: &DatabaseFilter) -> Result<Vec<Database>> {
-        self.look(Target::Visible, |plane| {
+        self.read(PermissionTarget::Visible, |plane| {
             let mut all = plane.list_databases(filter)?;
             if let Some(own) = &self.rights.group {
                 all.retain(|database| database.group == *own);
@@ -21,7 +21,7 @@ impl DatabaseOperations for OrganizationPlane<'_> {
     }
 
     fn create_database(&self, request: &CreateDatabase) -> Result<Database> {
-        let entry = Entry::new(
+        let entry = NewAuditEntry::new(
             "db-create",
             format!("created database {}", request.name),
             json!({ "database": request.name, "group": request.group }),
@@ -31,12 +31,16 @@ impl DatabaseOperations for OrganizationPlane<'_> {
             request.group.clone_from(&self.rights.group);
         }
         let target = request.group.clone();
-        let target = target.as_ref().map_or(Target::Organization, Target::Group);
+        let target = target
+            .as_ref()
+            .map_or(PermissionTarget::Organization, PermissionTarget::Group);
         self.change(Action::CreateDatabase, target, entry, |plane| {
             // A branch has the data of its parent, so the caller must be allowed to read that.
             if let Some(Seed::Database { name }) = &request.seed {
                 let group = self.group_of(plane, name)?;
-                let target = group.as_ref().map_or(Target::Visible, Target::Group);
+                let target = group
+                    .as_ref()
+                    .map_or(PermissionTarget::Visible, PermissionTarget::Group);
                 permission(&self.rights, Action::Look, target)?;
             }
             let made = self.make_with_seed(plane, request)?;
@@ -45,13 +49,13 @@ impl DatabaseOperations for OrganizationPlane<'_> {
     }
 
     fn get_database(&self, name: &DatabaseName) -> Result<Database> {
-        self.look_at(name, |plane| {
+        self.read_database(name, |plane| {
             plane.get_database(name).map(|database| self.outside(database))
         })
     }
 
     fn rename_database(&self, name: &DatabaseName, to: &DatabaseName) -> Result<Database> {
-        let entry = Entry::new(
+        let entry = NewAuditEntry::new(
             "db-rename",
             format!("renamed database {name} to {to}"),
             json!({ "database": name, "to": to }),
@@ -75,7 +79,7 @@ impl DatabaseOperations for OrganizationPlane<'_> {
     }
 
     fn delete_database(&self, name: &DatabaseName) -> Result<Database> {
-        let entry = Entry::new(
+        let entry = NewAuditEntry::new(
             "db-delete",
             format!("deleted database {name}"),
             json!({ "database": name }),
@@ -102,7 +106,7 @@ impl DatabaseOperations for OrganizationPlane<'_> {
     }
 
     fn get_configuration(&self, name: &DatabaseName) -> Result<Configuration> {
-        self.look_at(name, |plane| plane.get_configuration(name))
+        self.read_database(name, |plane| plane.get_configuration(name))
     }
 
     fn update_configuration(&self, name: &DatabaseName, patch: &ConfigurationPatch) -> Result<Configuration> {
@@ -111,7 +115,7 @@ impl DatabaseOperations for OrganizationPlane<'_> {
             Some(true) => (Action::Protect, "db-protect"),
             Some(false) => (Action::Protect, "db-unprotect"),
         };
-        let entry = Entry::new(
+        let entry = NewAuditEntry::new(
             code,
             format!("changed the configuration of database {name}"),
             json!({ "database": name, "changes": patch }),
@@ -122,7 +126,7 @@ impl DatabaseOperations for OrganizationPlane<'_> {
             || patch.block_writes.is_some();
         self.change_database(action, name, entry, |plane| {
             if others && action == Action::Protect {
-                permission(&self.rights, Action::ConfigureDatabase, Target::Visible)?;
+                permission(&self.rights, Action::ConfigureDatabase, PermissionTarget::Visible)?;
             }
             let configuration = plane.update_configuration(name, patch)?;
             self.publish(plane, name)?;

@@ -1,8 +1,8 @@
 //! Uploads, dumps and exports.
 
 use super::{OrganizationPlane, PlaneGuard, label};
-use crate::control::hosted::permission::{Action, Target};
-use crate::control::hosted::{Entry, Route, Shared, Upload};
+use crate::control::hosted::permission::{Action, PermissionTarget};
+use crate::control::hosted::{NewAuditEntry, Route, Shared, Upload};
 use crate::control::names::{DatabaseName, LocationCode, OrganizationSlug};
 use crate::control::types::{CreateDatabase, Database, Seed};
 use crate::control::{MaintenanceOperations as _, Staging};
@@ -23,8 +23,8 @@ pub struct Export {
 
 impl OrganizationPlane<'_> {
     pub fn begin_upload(&self, size: u64, sha256: Option<[u8; 32]>) -> Result<Upload> {
-        let entry = Entry::new("upload-create", "began an upload", json!({ "size": size }));
-        self.change(Action::CreateDatabase, Target::Visible, entry, |plane| {
+        let entry = NewAuditEntry::new("upload-create", "began an upload", json!({ "size": size }));
+        self.change(Action::CreateDatabase, PermissionTarget::Visible, entry, |plane| {
             if let Some(room) = self.room_for_bytes(plane)?
                 && size > room
             {
@@ -35,7 +35,7 @@ impl OrganizationPlane<'_> {
     }
 
     pub fn put_chunk(&self, id: &str, offset: u64, reader: &mut dyn Read, len: u64) -> Result<Upload> {
-        self.allow(Action::CreateDatabase, Target::Visible, None)?;
+        self.allow(Action::CreateDatabase, PermissionTarget::Visible, None)?;
         self.shared
             .uploads
             .put(&self.organization.id, id, offset, reader, len)
@@ -43,7 +43,7 @@ impl OrganizationPlane<'_> {
     }
 
     pub fn drop_upload(&self, id: &str) -> Result<Upload> {
-        self.allow(Action::CreateDatabase, Target::Visible, None)?;
+        self.allow(Action::CreateDatabase, PermissionTarget::Visible, None)?;
         self.shared
             .uploads
             .give_up(&self.organization.id, id)
@@ -51,7 +51,7 @@ impl OrganizationPlane<'_> {
     }
 
     pub fn upload(&self, id: &str) -> Result<Upload> {
-        self.allow(Action::CreateDatabase, Target::Visible, None)?;
+        self.allow(Action::CreateDatabase, PermissionTarget::Visible, None)?;
         self.shared
             .uploads
             .get(&self.organization.id, id)
@@ -59,8 +59,8 @@ impl OrganizationPlane<'_> {
     }
 
     pub fn adopt_dump(&self, reader: &mut dyn Read) -> Result<(Upload, String)> {
-        let entry = Entry::new("upload-create", "sent a dump", json!({}));
-        self.change(Action::CreateDatabase, Target::Visible, entry, |plane| {
+        let entry = NewAuditEntry::new("upload-create", "sent a dump", json!({}));
+        self.change(Action::CreateDatabase, PermissionTarget::Visible, entry, |plane| {
             let most = self.room_for_bytes(plane)?.unwrap_or(u64::MAX - 1);
             let upload = self.shared.uploads.receive(&self.organization.id, reader, most)?;
             let base = self.shared.public.base.as_str().trim_end_matches('/');
@@ -115,7 +115,7 @@ impl OrganizationPlane<'_> {
     }
 
     pub fn export(&self, name: &DatabaseName, location: Option<&LocationCode>) -> Result<Export> {
-        let entry = Entry::new(
+        let entry = NewAuditEntry::new(
             "db-export",
             format!("exported database {name}"),
             json!({ "database": name }),

@@ -1,9 +1,9 @@
 //! Groups of an organization. After a change, the labels of the group's databases are updated.
 
 use super::OrganizationPlane;
-use crate::control::hosted::Entry;
+use crate::control::hosted::NewAuditEntry;
 use crate::control::hosted::hostnames::label;
-use crate::control::hosted::permission::{Action, Target, permission};
+use crate::control::hosted::permission::{Action, PermissionTarget, permission};
 use crate::control::names::{GroupName, LocationCode};
 use crate::control::types::{DatabaseFilter, Group, GroupConfiguration, GroupConfigurationPatch, NewGroup};
 use crate::control::{DatabaseOperations as _, GroupOperations};
@@ -12,7 +12,7 @@ use serde_json::json;
 
 impl GroupOperations for OrganizationPlane<'_> {
     fn list_groups(&self) -> Result<Vec<Group>> {
-        self.look(Target::Visible, |plane| {
+        self.read(PermissionTarget::Visible, |plane| {
             let mut all = plane.list_groups()?;
             if let Some(own) = &self.rights.group {
                 all.retain(|group| group.name == *own);
@@ -26,16 +26,16 @@ impl GroupOperations for OrganizationPlane<'_> {
     }
 
     fn get_group(&self, name: &GroupName) -> Result<Group> {
-        self.look(Target::Group(name), |plane| plane.get_group(name))
+        self.read(PermissionTarget::Group(name), |plane| plane.get_group(name))
     }
 
     fn rename_group(&self, name: &GroupName, to: &GroupName) -> Result<Group> {
-        let entry = Entry::new(
+        let entry = NewAuditEntry::new(
             "group-rename",
             format!("renamed group {name} to {to}"),
             json!({ "group": name, "to": to }),
         );
-        self.change(Action::ConfigureGroup, Target::Group(name), entry, |plane| {
+        self.change(Action::ConfigureGroup, PermissionTarget::Group(name), entry, |plane| {
             let group = plane.rename_group(name, to)?;
             self.publish_all()?;
             Ok(group)
@@ -43,12 +43,12 @@ impl GroupOperations for OrganizationPlane<'_> {
     }
 
     fn delete_group(&self, name: &GroupName) -> Result<Group> {
-        let entry = Entry::new(
+        let entry = NewAuditEntry::new(
             "group-delete",
             format!("deleted group {name}"),
             json!({ "group": name }),
         );
-        self.change(Action::DeleteGroup, Target::Group(name), entry, |plane| {
+        self.change(Action::DeleteGroup, PermissionTarget::Group(name), entry, |plane| {
             let group = plane.get_group(name)?;
             let mut doomed = Vec::new();
             // A copy of what is on its way would live on.
@@ -66,12 +66,12 @@ impl GroupOperations for OrganizationPlane<'_> {
     }
 
     fn add_group_location(&self, name: &GroupName, location: &LocationCode) -> Result<Group> {
-        let entry = Entry::new(
+        let entry = NewAuditEntry::new(
             "group-location-add",
             format!("added location {location} to group {name}"),
             json!({ "group": name, "location": location }),
         );
-        self.change(Action::ConfigureGroup, Target::Group(name), entry, |plane| {
+        self.change(Action::ConfigureGroup, PermissionTarget::Group(name), entry, |plane| {
             self.offered(location)?;
             let _making = self.making()?;
             self.room_for_location(plane, location)?;
@@ -91,12 +91,12 @@ impl GroupOperations for OrganizationPlane<'_> {
     }
 
     fn remove_group_location(&self, name: &GroupName, location: &LocationCode) -> Result<Group> {
-        let entry = Entry::new(
+        let entry = NewAuditEntry::new(
             "group-location-remove",
             format!("removed location {location} from group {name}"),
             json!({ "group": name, "location": location }),
         );
-        self.change(Action::ConfigureGroup, Target::Group(name), entry, |plane| {
+        self.change(Action::ConfigureGroup, PermissionTarget::Group(name), entry, |plane| {
             self.shared
                 .removed(plane.remove_group_location(name, location).map(drop))?;
             self.publish_all()?;
@@ -105,12 +105,12 @@ impl GroupOperations for OrganizationPlane<'_> {
     }
 
     fn promote_group(&self, name: &GroupName, location: &LocationCode) -> Result<Group> {
-        let entry = Entry::new(
+        let entry = NewAuditEntry::new(
             "group-promote",
             format!("promoted {location} in group {name}"),
             json!({ "group": name, "location": location }),
         );
-        self.change(Action::ConfigureGroup, Target::Group(name), entry, |plane| {
+        self.change(Action::ConfigureGroup, PermissionTarget::Group(name), entry, |plane| {
             let group = plane.promote_group(name, location)?;
             self.publish_all()?;
             Ok(group)
@@ -118,7 +118,9 @@ impl GroupOperations for OrganizationPlane<'_> {
     }
 
     fn get_group_configuration(&self, name: &GroupName) -> Result<GroupConfiguration> {
-        self.look(Target::Group(name), |plane| plane.get_group_configuration(name))
+        self.read(PermissionTarget::Group(name), |plane| {
+            plane.get_group_configuration(name)
+        })
     }
 
     fn update_group_configuration(
@@ -135,14 +137,14 @@ impl GroupOperations for OrganizationPlane<'_> {
             Some(true) => (Action::Protect, "group-protect", "protected"),
             Some(false) => (Action::Protect, "group-unprotect", "unprotected"),
         };
-        let entry = Entry::new(
+        let entry = NewAuditEntry::new(
             code,
             format!("{doing} group {name}"),
             json!({ "group": name, "changes": patch }),
         );
-        self.change(action, Target::Group(name), entry, |plane| {
+        self.change(action, PermissionTarget::Group(name), entry, |plane| {
             if patch.isolation.is_some() && action == Action::Protect {
-                permission(&self.rights, Action::ConfigureGroup, Target::Group(name))?;
+                permission(&self.rights, Action::ConfigureGroup, PermissionTarget::Group(name))?;
             }
             plane.update_group_configuration(name, patch)
         })
@@ -151,12 +153,12 @@ impl GroupOperations for OrganizationPlane<'_> {
 
 /// The same with a uuid that was chosen before.
 pub(super) fn create_with_uuid(tenant: &OrganizationPlane<'_>, uuid: String, new: &NewGroup) -> Result<Group> {
-    let entry = Entry::new(
+    let entry = NewAuditEntry::new(
         "group-create",
         format!("created group {}", new.name),
         json!({ "group": new.name, "location": new.location }),
     );
-    tenant.change(Action::CreateGroup, Target::Organization, entry, |plane| {
+    tenant.change(Action::CreateGroup, PermissionTarget::Organization, entry, |plane| {
         tenant.offered(&new.location)?;
         let _making = tenant.making()?;
         tenant.room_for_group(plane, &new.location)?;

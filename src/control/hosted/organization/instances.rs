@@ -4,7 +4,7 @@ use super::OrganizationPlane;
 use crate::control::InstanceOperations;
 use crate::control::hosted::hostnames::label;
 use crate::control::hosted::permission::Action;
-use crate::control::hosted::{Engines, Entry};
+use crate::control::hosted::{Engines, NewAuditEntry};
 use crate::control::names::{DatabaseName, LocationCode};
 use crate::control::types::{Connection, Database, Instance, Role, Synced};
 use crate::error::Result;
@@ -12,7 +12,7 @@ use serde_json::json;
 
 impl InstanceOperations for OrganizationPlane<'_> {
     fn list_instances(&self, name: &DatabaseName) -> Result<Vec<Instance>> {
-        self.look_at(name, |plane| {
+        self.read_database(name, |plane| {
             let all = plane.list_instances(name)?;
             Ok(all
                 .into_iter()
@@ -22,7 +22,7 @@ impl InstanceOperations for OrganizationPlane<'_> {
     }
 
     fn add_instance(&self, name: &DatabaseName, location: &LocationCode) -> Result<Instance> {
-        let entry = Entry::new(
+        let entry = NewAuditEntry::new(
             "instance-create",
             format!("replicated database {name} to {location}"),
             json!({ "database": name, "location": location }),
@@ -41,7 +41,7 @@ impl InstanceOperations for OrganizationPlane<'_> {
     }
 
     fn remove_instance(&self, name: &DatabaseName, location: &LocationCode) -> Result<()> {
-        let entry = Entry::new(
+        let entry = NewAuditEntry::new(
             "instance-delete",
             format!("removed the replica of database {name} in {location}"),
             json!({ "database": name, "location": location }),
@@ -53,7 +53,7 @@ impl InstanceOperations for OrganizationPlane<'_> {
     }
 
     fn sync_database(&self, name: &DatabaseName, location: Option<&LocationCode>) -> Result<Vec<Synced>> {
-        let entry = Entry::new(
+        let entry = NewAuditEntry::new(
             "db-sync",
             format!("synced database {name}"),
             json!({ "database": name, "location": location }),
@@ -64,7 +64,7 @@ impl InstanceOperations for OrganizationPlane<'_> {
     }
 
     fn promote_instance(&self, name: &DatabaseName, location: &LocationCode) -> Result<Database> {
-        let entry = Entry::new(
+        let entry = NewAuditEntry::new(
             "instance-promote",
             format!("promoted {location} for database {name}"),
             json!({ "database": name, "location": location }),
@@ -77,7 +77,7 @@ impl InstanceOperations for OrganizationPlane<'_> {
     }
 
     fn connection(&self, name: &DatabaseName, location: Option<&LocationCode>) -> Result<Connection> {
-        self.look_at(name, |plane| {
+        self.read_database(name, |plane| {
             let mut connection = plane.connection(name, location)?;
             if let Engines::Sqld(_) = self.shared.engine {
                 let at = (connection.role == Role::Replica || location.is_some()).then_some(&connection.location);

@@ -2,8 +2,8 @@
 
 use super::OrganizationPlane;
 use crate::control::LocationOperations;
-use crate::control::hosted::Entry;
-use crate::control::hosted::permission::{Action, Target};
+use crate::control::hosted::NewAuditEntry;
+use crate::control::hosted::permission::{Action, PermissionTarget};
 use crate::control::names::LocationCode;
 use crate::control::types::{Location, NewLocation};
 use crate::error::{Code, Error, Result};
@@ -11,7 +11,7 @@ use serde_json::json;
 
 impl LocationOperations for OrganizationPlane<'_> {
     fn list_locations(&self) -> Result<Vec<Location>> {
-        self.look(Target::Visible, |plane| {
+        self.read(PermissionTarget::Visible, |plane| {
             let all = plane.list_locations()?;
             Ok(all
                 .into_iter()
@@ -23,16 +23,16 @@ impl LocationOperations for OrganizationPlane<'_> {
 
     fn get_location(&self, code: &LocationCode) -> Result<Location> {
         self.offered(code)?;
-        self.look(Target::Visible, |plane| plane.get_location(code).map(outside))
+        self.read(PermissionTarget::Visible, |plane| plane.get_location(code).map(outside))
     }
 
     fn add_location(&self, new: &NewLocation) -> Result<Location> {
-        let entry = Entry::new(
+        let entry = NewAuditEntry::new(
             "location-add",
             format!("added location {}", new.code),
             json!({ "location": new.code }),
         );
-        self.change(Action::Maintain, Target::Organization, entry, |plane| {
+        self.change(Action::Maintain, PermissionTarget::Organization, entry, |plane| {
             if new.dir.is_some() {
                 return Err(Error::new(
                     Code::Forbidden,
@@ -55,12 +55,12 @@ impl LocationOperations for OrganizationPlane<'_> {
     }
 
     fn remove_location(&self, code: &LocationCode) -> Result<Location> {
-        let entry = Entry::new(
+        let entry = NewAuditEntry::new(
             "location-remove",
             format!("removed location {code}"),
             json!({ "location": code }),
         );
-        self.change(Action::Maintain, Target::Organization, entry, |plane| {
+        self.change(Action::Maintain, PermissionTarget::Organization, entry, |plane| {
             plane.remove_location(code).map(outside)
         })
     }

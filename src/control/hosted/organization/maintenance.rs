@@ -1,8 +1,8 @@
 //! The plane itself: files on their way to it, and its health.
 
 use super::OrganizationPlane;
-use crate::control::hosted::Entry;
-use crate::control::hosted::permission::{Action, Target};
+use crate::control::hosted::NewAuditEntry;
+use crate::control::hosted::permission::{Action, PermissionTarget};
 use crate::control::types::Finding;
 use crate::control::{MaintenanceOperations, Staging};
 use crate::error::Result;
@@ -10,13 +10,13 @@ use serde_json::json;
 
 impl MaintenanceOperations for OrganizationPlane<'_> {
     fn staging(&self) -> Result<Staging> {
-        self.allow(Action::CreateDatabase, Target::Visible, None)?;
+        self.allow(Action::CreateDatabase, PermissionTarget::Visible, None)?;
         self.plane()?.staging().map_err(|error| self.discreet(error))
     }
 
     fn check(&self, fix: bool) -> Result<Vec<Finding>> {
-        let entry = Entry::new("check", "checked the organization", json!({ "fix": fix }));
-        self.change(Action::Maintain, Target::Organization, entry, |plane| {
+        let entry = NewAuditEntry::new("check", "checked the organization", json!({ "fix": fix }));
+        self.change(Action::Maintain, PermissionTarget::Organization, entry, |plane| {
             let dir = self.shared.dir.to_string_lossy();
             let mut found = plane.check(fix)?;
             found.extend(self.shared.check_processes(&self.organization.id));

@@ -17,10 +17,10 @@ mod transfers;
 pub use files::Export;
 
 use super::hostnames::label;
-use super::permission::{Action, Rights, Target, permission};
+use super::permission::{Action, PermissionTarget, Rights, permission};
 use super::pool::{OrganizationState, PlaneGuard};
 use super::store::OrganizationRow;
-use super::{Caller, Entry, Shared};
+use super::{Caller, NewAuditEntry, Shared};
 use crate::control::embedded::Placed;
 use crate::control::names::{DatabaseName, GroupName, LocationCode, OrganizationSlug};
 use crate::control::types::{Database, Instance};
@@ -109,16 +109,16 @@ impl OrganizationPlane<'_> {
     }
 
     /// Checks the permission. A refusal is written into the audit log.
-    fn allow(&self, action: Action, target: Target<'_>, entry: Option<&Entry>) -> Result<()> {
+    fn allow(&self, action: Action, target: PermissionTarget<'_>, entry: Option<&NewAuditEntry>) -> Result<()> {
         permission(&self.rights, action, target).inspect_err(|error| {
             let entry = entry
                 .cloned()
-                .unwrap_or_else(|| Entry::new("refused", error.message(), json!({})));
+                .unwrap_or_else(|| NewAuditEntry::new("refused", error.message(), json!({})));
             self.note(entry, Some(error));
         })
     }
 
-    fn note(&self, entry: Entry, error: Option<&Error>) {
+    fn note(&self, entry: NewAuditEntry, error: Option<&Error>) {
         self.shared.note(&self.organization.id, self.caller, entry, error);
     }
 
@@ -131,18 +131,28 @@ impl OrganizationPlane<'_> {
     }
 
     /// Reads something, if that is allowed.
-    pub(super) fn look<T>(&self, target: Target<'_>, work: impl FnOnce(&PlaneGuard) -> Result<T>) -> Result<T> {
+    pub(super) fn read<T>(
+        &self,
+        target: PermissionTarget<'_>,
+        work: impl FnOnce(&PlaneGuard) -> Result<T>,
+    ) -> Result<T> {
         self.allow(Action::Look, target, None)?;
         work(&self.plane()?).map_err(|error| self.discreet(error))
     }
 
     /// Reads a database, if that is allowed.
-    pub(super) fn look_at<T>(&self, name: &DatabaseName, work: impl FnOnce(&PlaneGuard) -> Result<T>) -> Result<T> {
+    pub(super) fn read_database<T>(
+        &self,
+        name: &DatabaseName,
+        work: impl FnOnce(&PlaneGuard) -> Result<T>,
+    ) -> Result<T> {
         let plane = self.plane()?;
         let group = self.group_of(&plane, name)?;
         self.allow(
             Action::Look,
-            group.as_ref().map_or(Target::Visible, Target::Group),
+            group
+                .as_ref()
+                .map_or(PermissionTarget::Visible, PermissionTarget::Group),
             None,
         )?;
         work(&plane).map_err(|error| self.discreet(error))
@@ -152,8 +162,8 @@ impl OrganizationPlane<'_> {
     fn change<T>(
         &self,
         action: Action,
-        target: Target<'_>,
-        entry: Entry,
+        target: PermissionTarget<'_>,
+        entry: NewAuditEntry,
         work: impl FnOnce(&PlaneGuard) -> Result<T>,
     ) -> Result<T> {
         self.allow(action, target, Some(&entry))?;
@@ -177,14 +187,16 @@ impl OrganizationPlane<'_> {
         &self,
         action: Action,
         name: &DatabaseName,
-        entry: Entry,
+        entry: NewAuditEntry,
         work: impl FnOnce(&PlaneGuard) -> Result<T>,
     ) -> Result<T> {
         let group = match self.rights.group {
             None => None,
             Some(_) => self.group_of(&self.plane()?, name)?,
         };
-        let target = group.as_ref().map_or(Target::Visible, Target::Group);
+        let target = group
+            .as_ref()
+            .map_or(PermissionTarget::Visible, PermissionTarget::Group);
         self.change(action, target, entry, work)
     }
 

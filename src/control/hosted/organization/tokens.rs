@@ -2,9 +2,9 @@
 
 use super::{OrganizationPlane, PlaneGuard};
 use crate::control::embedded::Placed;
-use crate::control::hosted::permission::{Action, Target};
+use crate::control::hosted::permission::{Action, PermissionTarget};
 use crate::control::hosted::store::DatabaseTokenRow;
-use crate::control::hosted::{Entry, new_id};
+use crate::control::hosted::{NewAuditEntry, new_id};
 use crate::control::names::{DatabaseId, DatabaseName, GroupName};
 use crate::control::tokens::{Authorization, DatabaseToken, Expiration, Minted, NewToken};
 use crate::control::types::Group;
@@ -22,9 +22,9 @@ impl DatabaseTokenOperations for OrganizationPlane<'_> {
         let data = described(json!({ "database": name }), new);
         let entry = if new.is_of_a_command() {
             let message = format!("commands made themselves tokens for database {name}; one entry a day");
-            Entry::new("db-token-create", message, data).once_a_day()
+            NewAuditEntry::new("db-token-create", message, data).once_a_day()
         } else {
-            Entry::new("db-token-create", format!("created a token for database {name}"), data)
+            NewAuditEntry::new("db-token-create", format!("created a token for database {name}"), data)
         };
         let action = match new.authorization {
             Authorization::ReadOnly => Action::MintReadToken,
@@ -37,7 +37,7 @@ impl DatabaseTokenOperations for OrganizationPlane<'_> {
     }
 
     fn create_group_token(&self, name: &GroupName, new: &NewToken) -> Result<Minted> {
-        let entry = Entry::new(
+        let entry = NewAuditEntry::new(
             "group-token-create",
             format!("created a token for group {name}"),
             described(json!({ "group": name }), new),
@@ -46,14 +46,14 @@ impl DatabaseTokenOperations for OrganizationPlane<'_> {
             Authorization::ReadOnly => Action::MintGroupReadToken,
             Authorization::FullAccess => Action::MintGroupToken,
         };
-        self.change(action, Target::Group(name), entry, |plane| {
+        self.change(action, PermissionTarget::Group(name), entry, |plane| {
             let group = plane.get_group(name)?;
             self.mint(new, group.uuid, None)
         })
     }
 
     fn list_database_tokens(&self, name: &DatabaseName) -> Result<Vec<DatabaseToken>> {
-        self.look_at(name, |plane| {
+        self.read_database(name, |plane| {
             let placed = plane.placement(name)?;
             let rows = self
                 .shared
@@ -61,24 +61,27 @@ impl DatabaseTokenOperations for OrganizationPlane<'_> {
                 .tokens_of_database(placed.id.as_str(), &placed.group_uuid)?;
             Ok(rows
                 .into_iter()
-                .map(|row| told(row, Some(&placed), &placed.group))
+                .map(|row| to_database_token(row, Some(&placed), &placed.group))
                 .collect())
         })
     }
 
     fn list_group_tokens(&self, name: &GroupName) -> Result<Vec<DatabaseToken>> {
-        self.look(Target::Group(name), |plane| {
+        self.read(PermissionTarget::Group(name), |plane| {
             let group = plane.get_group(name)?;
             let rows = self.shared.records().tokens_of_group(&group.uuid)?;
-            Ok(rows.into_iter().map(|row| told(row, None, &group.name)).collect())
+            Ok(rows
+                .into_iter()
+                .map(|row| to_database_token(row, None, &group.name))
+                .collect())
         })
     }
 
     fn revoke_database_token(&self, name: &DatabaseName, id: &str) -> Result<DatabaseToken> {
-        let entry = Entry::new(
+        let entry = NewAuditEntry::new(
             "db-token-revoke",
             format!("revoked a token of database {name}"),
-            json!({ "database": name, "token": shown(id) }),
+            json!({ "database": name, "token": printable_id(id) }),
         );
         self.change_database(Action::RotateDatabase, name, entry, |plane| {
             let placed = plane.placement(name)?;
@@ -93,28 +96,28 @@ impl DatabaseTokenOperations for OrganizationPlane<'_> {
                 },
             )?;
             let row = self.end_token(row, Timestamp::now())?;
-            Ok(told(row, Some(&placed), &placed.group))
+            Ok(to_database_token(row, Some(&placed), &placed.group))
         })
     }
 
     fn revoke_group_token(&self, name: &GroupName, id: &str) -> Result<DatabaseToken> {
-        let entry = Entry::new(
+        let entry = NewAuditEntry::new(
             "group-token-revoke",
             format!("revoked a token of group {name}"),
-            json!({ "group": name, "token": shown(id) }),
+            json!({ "group": name, "token": printable_id(id) }),
         );
-        self.change(Action::RotateGroup, Target::Group(name), entry, |plane| {
+        self.change(Action::RotateGroup, PermissionTarget::Group(name), entry, |plane| {
             let group = plane.get_group(name)?;
             let row = self
                 .known_token(id, |row| row.database_id.is_none() && row.group_uuid == group.uuid)
                 .map_err(|error| error.hint(format!("torso group tokens list {name} shows them")))?;
             let row = self.end_token(row, Timestamp::now())?;
-            Ok(told(row, None, &group.name))
+            Ok(to_database_token(row, None, &group.name))
         })
     }
 
     fn rotate_database_tokens(&self, name: &DatabaseName, grace: Duration) -> Result<()> {
-        let entry = Entry::new(
+        let entry = NewAuditEntry::new(
             "db-token-rotate",
             format!("invalidated the tokens of database {name}"),
             json!({ "database": name, "grace_seconds": grace.as_secs() }),
@@ -126,21 +129,26 @@ impl DatabaseTokenOperations for OrganizationPlane<'_> {
     }
 
     fn rotate_group_tokens(&self, name: &GroupName, grace: Duration) -> Result<()> {
-        let entry = Entry::new(
+        let entry = NewAuditEntry::new(
             "group-token-rotate",
             format!("invalidated the tokens of group {name}"),
             json!({ "group": name, "grace_seconds": grace.as_secs() }),
         );
-        self.change(Action::RotateGroup, Target::Group(name), entry, |plane: &PlaneGuard| {
-            let group: Group = plane.get_group(name)?;
-            self.end_all(grace, |records| records.all_tokens_of_group(&group.uuid))
-        })
+        self.change(
+            Action::RotateGroup,
+            PermissionTarget::Group(name),
+            entry,
+            |plane: &PlaneGuard| {
+                let group: Group = plane.get_group(name)?;
+                self.end_all(grace, |records| records.all_tokens_of_group(&group.uuid))
+            },
+        )
     }
 }
 
 impl OrganizationPlane<'_> {
     fn mint(&self, new: &NewToken, group_uuid: String, database: Option<DatabaseId>) -> Result<Minted> {
-        refuse_what_cannot_be_held(new)?;
+        check_enforceable(new)?;
         // In whole seconds, as in the token itself.
         let now = Timestamp::now().as_second();
         let time = |second: i64| {
@@ -182,7 +190,7 @@ impl OrganizationPlane<'_> {
         row.filter(fits).ok_or_else(|| {
             Error::new(
                 Code::TokenNotFound,
-                format!("there is no token of the id {}", shown(id)),
+                format!("there is no token of the id {}", printable_id(id)),
             )
         })
     }
@@ -199,7 +207,7 @@ impl OrganizationPlane<'_> {
     fn end_all(
         &self,
         grace: Duration,
-        which: impl FnOnce(&crate::control::hosted::store::Records) -> Result<Vec<DatabaseTokenRow>>,
+        which: impl FnOnce(&crate::control::hosted::store::AccountStore) -> Result<Vec<DatabaseTokenRow>>,
     ) -> Result<()> {
         let grace = i64::try_from(grace.as_secs()).unwrap_or(i64::MAX);
         let at = Timestamp::now()
@@ -229,7 +237,7 @@ impl OrganizationPlane<'_> {
 }
 
 /// An id as it may be shown: instead of an id, a whole token may have been given.
-fn shown(id: &str) -> String {
+fn printable_id(id: &str) -> String {
     uuid::Uuid::try_parse(id).map_or_else(|_| "that was given".to_owned(), |id| id.hyphenated().to_string())
 }
 
@@ -240,8 +248,8 @@ fn described(mut data: Value, new: &NewToken) -> Value {
     data
 }
 
-fn refuse_what_cannot_be_held(new: &NewToken) -> Result<()> {
-    let asked = |what: &str| {
+fn check_enforceable(new: &NewToken) -> Result<()> {
+    let refuse = |what: &str| {
         Error::new(
             Code::Unsupported,
             format!("this server cannot hold a token to {what}, so it does not make one"),
@@ -249,11 +257,11 @@ fn refuse_what_cannot_be_held(new: &NewToken) -> Result<()> {
         .hint("create a read-only token (--read-only), or put these tables into a database of their own")
     };
     if new.permissions.fine_grained_permissions.is_some() {
-        return Err(asked("permissions on tables"));
+        return Err(refuse("permissions on tables"));
     }
     let attach = new.permissions.permissions.as_ref();
     if attach.is_some_and(|permissions| !permissions.read_attach.databases.is_empty()) {
-        return Err(asked("databases that may be attached"));
+        return Err(refuse("databases that may be attached"));
     }
     match &new.name {
         Some(name) if name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) => Err(Error::new(
@@ -265,7 +273,7 @@ fn refuse_what_cannot_be_held(new: &NewToken) -> Result<()> {
     }
 }
 
-fn told(row: DatabaseTokenRow, database: Option<&Placed>, group: &GroupName) -> DatabaseToken {
+fn to_database_token(row: DatabaseTokenRow, database: Option<&Placed>, group: &GroupName) -> DatabaseToken {
     DatabaseToken {
         database: row
             .database_id

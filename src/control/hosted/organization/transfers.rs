@@ -3,8 +3,8 @@
 //! new id, so tokens for the former one end. What becomes of a move that is cut short is in [`super::super::moves`].
 
 use super::{OrganizationPlane, PlaneGuard, groups};
-use crate::control::hosted::Entry;
-use crate::control::hosted::permission::{Action, Target};
+use crate::control::hosted::NewAuditEntry;
+use crate::control::hosted::permission::{Action, PermissionTarget};
 use crate::control::hosted::store::{GroupTransferRow, TransferRow};
 use crate::control::hosted::transfers::TransferLock;
 use crate::control::names::{DatabaseId, DatabaseName, GroupName, LocationCode, OrganizationSlug};
@@ -31,7 +31,7 @@ struct Destination<'a> {
 
 impl TransferOperations for OrganizationPlane<'_> {
     fn transfer_database(&self, name: &DatabaseName, to: &OrganizationSlug) -> Result<()> {
-        let entry = Entry::new(
+        let entry = NewAuditEntry::new(
             "db-transfer",
             format!("moved database {name} to organization {to}"),
             json!({ "database": name, "to": to }),
@@ -47,12 +47,12 @@ impl TransferOperations for OrganizationPlane<'_> {
     }
 
     fn transfer_group(&self, name: &GroupName, to: &OrganizationSlug) -> Result<Group> {
-        let entry = Entry::new(
+        let entry = NewAuditEntry::new(
             "group-transfer",
             format!("moved group {name} to organization {to}"),
             json!({ "group": name, "to": to }),
         );
-        self.change(Action::Transfer, Target::Group(name), entry, |plane| {
+        self.change(Action::Transfer, PermissionTarget::Group(name), entry, |plane| {
             let group = plane.get_group(name)?;
             let there = self.other(to)?;
             let _moving = self.shared.transfers.begin(&group.uuid, &format!("group {name}"))?;
@@ -180,7 +180,7 @@ impl OrganizationPlane<'_> {
             );
         }
         let tenant = self.shared.organization_plane(self.caller, Some(to))?;
-        tenant.allow(Action::CreateDatabase, Target::Organization, None)?;
+        tenant.allow(Action::CreateDatabase, PermissionTarget::Organization, None)?;
         let plane = tenant.plane()?;
         Ok(Destination { tenant, plane })
     }
@@ -224,11 +224,11 @@ impl OrganizationPlane<'_> {
             (moved, Ok(())) => moved,
             (moved, Err(error)) => {
                 self.shared.keep_trying();
-                let told = match &moved {
+                let message = match &moved {
                     Ok(()) => format!("{what} is moved, but does not take writes yet"),
                     Err(_) => format!("{what} could not be moved, and does not take writes until that is undone"),
                 };
-                Err(Error::new(Code::Partial, told)
+                Err(Error::new(Code::Partial, message)
                     .caused_by(moved.err().unwrap_or(error))
                     .hint("the server keeps trying"))
             }

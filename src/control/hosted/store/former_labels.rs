@@ -1,6 +1,6 @@
 //! Hostnames that databases had before they were renamed or moved.
 
-use super::Records;
+use super::AccountStore;
 use crate::control::names::{DatabaseId, LocationCode};
 use crate::control::store::{parsed, parsed_maybe};
 use crate::error::Result;
@@ -19,7 +19,7 @@ pub struct FormerLabelRow {
     pub until: Timestamp,
 }
 
-impl Records {
+impl AccountStore {
     /// Those that still count at a time.
     pub fn former_labels(&self, at: Timestamp) -> Result<Vec<FormerLabelRow>> {
         self.rows(

@@ -15,14 +15,14 @@ pub use transfers::{GroupTransferRow, TransferRow};
 pub use usage::Reading;
 
 use crate::control::accounts::AuditEntry;
-use crate::control::store::{Kind, Store, count, parsed};
+use crate::control::store::{Store, StoreKind, count, parsed};
 use crate::error::Result;
 use jiff::Timestamp;
 use rusqlite::params;
 use std::ops::Deref;
 use std::path::Path;
 
-const KIND: Kind = Kind {
+const KIND: StoreKind = StoreKind {
     noun: "the accounts file",
     migrations: &[
         include_str!("../migrations/0001.sql"),
@@ -36,16 +36,16 @@ const KIND: Kind = Kind {
 const AUDIT_KEPT: u64 = 100_000;
 
 /// The open database. Its owner holds the server's lock.
-pub struct Records(Store);
+pub struct AccountStore(Store);
 
-impl Deref for Records {
+impl Deref for AccountStore {
     type Target = Store;
     fn deref(&self) -> &Store {
         &self.0
     }
 }
 
-impl Records {
+impl AccountStore {
     pub fn open(path: &Path) -> Result<Self> {
         let store = Store::prepare(path, KIND)?;
         store.durable()?;

@@ -1,6 +1,6 @@
 //! Users, organizations, members and invitations.
 
-use super::Records;
+use super::AccountStore;
 use crate::control::accounts::{MemberRole, OrganizationKind};
 use crate::control::names::{OrganizationSlug, Username};
 use crate::control::store::{count, parsed};
@@ -99,7 +99,7 @@ fn invite(row: &Row<'_>) -> rusqlite::Result<InviteRow> {
     })
 }
 
-impl Records {
+impl AccountStore {
     pub fn users(&self) -> Result<Vec<UserRow>> {
         self.rows(&format!("{USER} ORDER BY created_at, username"), [], user)
     }

@@ -1,6 +1,6 @@
 //! API tokens and database tokens. Their texts are not stored.
 
-use super::Records;
+use super::AccountStore;
 use crate::control::names::TokenName;
 use crate::control::store::{parsed, parsed_maybe};
 use crate::control::tokens::Authorization;
@@ -85,7 +85,7 @@ fn text(time: Option<Timestamp>) -> Option<String> {
     time.map(|time| time.to_string())
 }
 
-impl Records {
+impl AccountStore {
     /// The API tokens of a user, ordered by name.
     pub fn api_tokens(&self, user_id: &str) -> Result<Vec<ApiTokenRow>> {
         self.rows(

@@ -1,6 +1,6 @@
 //! TransferLocks of databases and groups between organizations that have begun and not ended.
 
-use super::Records;
+use super::AccountStore;
 use crate::control::names::DatabaseId;
 use crate::control::store::parsed;
 use crate::error::Result;
@@ -28,7 +28,7 @@ pub struct GroupTransferRow {
     pub copy_uuid: String,
 }
 
-impl Records {
+impl AccountStore {
     /// Writes down that a move begins, or begins anew with another copy.
     pub fn begin_transfer(&self, row: &TransferRow) -> Result<()> {
         self.execute(

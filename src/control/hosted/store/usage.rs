@@ -1,6 +1,6 @@
 //! The usage of instances, by day.
 
-use super::Records;
+use super::AccountStore;
 use crate::control::store::count;
 use crate::control::tokens::Usage;
 use crate::error::Result;
@@ -19,7 +19,7 @@ fn number(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-impl Records {
+impl AccountStore {
     /// Adds the usage since the last reading to a day. Call it within [`crate::control::store::Store::write`].
     pub fn add_reading(&self, database: &str, location: &str, day: &str, reading: Reading) -> Result<()> {
         let last = self

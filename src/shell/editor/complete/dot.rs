@@ -1,6 +1,6 @@
 //! Dot-commands: their names, options and arguments.
 
-use super::{Candidate, Found, What, starts_with};
+use super::{Candidate, Completions, What, starts_with};
 use crate::shell::command_spec::{Argument, CommandSpec};
 use crate::shell::editor::schema::Schema;
 use crate::shell::render::preset;
@@ -18,7 +18,7 @@ fn names(commands: &[&'static CommandSpec]) -> impl Iterator<Item = &'static str
 }
 
 /// Completes a dot-command up to the cursor at its end.
-pub fn complete(line: &str, commands: &[&'static CommandSpec], schema: &dyn Schema) -> Found {
+pub fn complete(line: &str, commands: &[&'static CommandSpec], schema: &dyn Schema) -> Completions {
     let typed = &line[1..];
     let Some(end) = typed.find(char::is_whitespace) else {
         let matching = names(commands).filter(|name| name.starts_with(typed));
@@ -33,7 +33,7 @@ pub fn complete(line: &str, commands: &[&'static CommandSpec], schema: &dyn Sche
                 only.text.push(' ');
             }
         }
-        return Found { start: 0, candidates };
+        return Completions { start: 0, candidates };
     };
     let (command, rest) = typed.split_at(end);
     // As the shell does: the first command that begins so.
@@ -44,7 +44,7 @@ pub fn complete(line: &str, commands: &[&'static CommandSpec], schema: &dyn Sche
         .find(|spec| spec.name == command)
         .or_else(|| sorted.iter().find(|spec| spec.name.starts_with(command)))
     else {
-        return Found {
+        return Completions {
             start: line.len(),
             candidates: Vec::new(),
         };
@@ -58,7 +58,7 @@ pub fn complete(line: &str, commands: &[&'static CommandSpec], schema: &dyn Sche
             .into_iter()
             .filter(|option| option.starts_with(typed))
             .map(|option| Candidate::new(What::Argument, option, option));
-        return Found {
+        return Completions {
             start,
             candidates: candidates.collect(),
         };
@@ -72,12 +72,12 @@ pub fn complete(line: &str, commands: &[&'static CommandSpec], schema: &dyn Sche
         .get(position)
         .or_else(|| spec.arguments.last().filter(|last| matches!(last, Argument::Table)))
     else {
-        return Found {
+        return Completions {
             start,
             candidates: Vec::new(),
         };
     };
-    Found {
+    Completions {
         start,
         candidates: arguments(argument, typed, commands, schema),
     }

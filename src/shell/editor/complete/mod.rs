@@ -13,8 +13,8 @@ mod words;
 use super::schema::Schema;
 use crate::shell::command_spec::CommandSpec;
 use crate::sqltext::quote::{identifier, is_keyword};
-use expect::Want;
-use statement::{Source, Statement};
+use expect::Expectation;
+use statement::{QuerySource, Statement};
 
 /// What a candidate is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,16 +41,16 @@ pub enum What {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
     pub what: What,
-    shown: String,
+    display: String,
     /// What takes the place of the word being typed.
     pub text: String,
 }
 
 impl Candidate {
-    fn new(what: What, shown: impl Into<String>, text: impl Into<String>) -> Self {
+    fn new(what: What, display: impl Into<String>, text: impl Into<String>) -> Self {
         Self {
             what,
-            shown: shown.into(),
+            display: display.into(),
             text: text.into(),
         }
     }
@@ -60,7 +60,7 @@ impl Candidate {
     pub fn word(text: String) -> Self {
         Self {
             what: What::Keyword,
-            shown: text.clone(),
+            display: text.clone(),
             text,
         }
     }
@@ -68,7 +68,7 @@ impl Candidate {
 
 impl rustyline::completion::Candidate for Candidate {
     fn display(&self) -> &str {
-        &self.shown
+        &self.display
     }
 
     fn replacement(&self) -> &str {
@@ -78,7 +78,7 @@ impl rustyline::completion::Candidate for Candidate {
 
 /// Candidates, and where the word begins that they replace.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct Completions {
     pub start: usize,
     pub candidates: Vec<Candidate>,
 }
@@ -88,17 +88,17 @@ const UNNAMED: usize = 100;
 
 /// What could stand at byte `at` of `text`, where there are these dot-commands.
 #[must_use]
-pub fn complete(text: &str, at: usize, commands: &[&'static CommandSpec], schema: &dyn Schema) -> Found {
+pub fn complete(text: &str, at: usize, commands: &[&'static CommandSpec], schema: &dyn Schema) -> Completions {
     let line = text[..at].rfind('\n').map_or(0, |end| end + 1);
     if text[line..at].starts_with('.') && super::is_complete(&text[..line]) {
         let found = dot::complete(&text[line..at], commands, schema);
-        return Found {
+        return Completions {
             start: line + found.start,
             candidates: found.candidates,
         };
     }
     if in_comment(text, at) {
-        return Found::default();
+        return Completions::default();
     }
     let statement = Statement::around(text, at);
     let typed = &text[statement.word_start..at];
@@ -112,7 +112,7 @@ pub fn complete(text: &str, at: usize, commands: &[&'static CommandSpec], schema
     for want in expect::expect(&statement) {
         offers.add(&want);
     }
-    Found {
+    Completions {
         start: statement.word_start,
         candidates: offers.finish(),
     }
@@ -133,31 +133,31 @@ struct Offers<'a> {
     schema: &'a dyn Schema,
     typed: &'a str,
     candidates: Vec<Candidate>,
-    sources: Option<Vec<Source>>,
+    sources: Option<Vec<QuerySource>>,
 }
 
 impl Offers<'_> {
-    fn add(&mut self, want: &Want) {
+    fn add(&mut self, want: &Expectation) {
         let schema = self.schema;
         match want {
             // Names are what is looked for where nothing is typed yet; the words that may also begin a value are many.
-            Want::Keywords(keywords)
+            Expectation::Keywords(keywords)
                 if *keywords == words::OPERANDS && self.typed.is_empty() && !self.candidates.is_empty() => {}
-            Want::Keywords(keywords) => {
+            Expectation::Keywords(keywords) => {
                 for keyword in *keywords {
                     self.keyword(keyword);
                 }
             }
-            Want::Tables => {
+            Expectation::Tables => {
                 for table in self.statement.common_tables(schema) {
                     self.name(What::Table, &table.alias);
                 }
                 self.tables();
             }
-            Want::Views => self.tables(),
-            Want::ColumnsOf(table) => self.names(What::Column, schema.columns(table)),
-            Want::Columns => self.columns(),
-            Want::SharedColumns => {
+            Expectation::Views => self.tables(),
+            Expectation::ColumnsOf(table) => self.names(What::Column, schema.columns(table)),
+            Expectation::Columns => self.columns(),
+            Expectation::SharedColumns => {
                 let mut seen = Vec::new();
                 for source in self.sources().to_vec() {
                     for column in source.columns(schema) {
@@ -168,9 +168,9 @@ impl Offers<'_> {
                     }
                 }
             }
-            Want::Qualified(qualifier) => self.qualified(qualifier),
-            Want::Functions => self.functions(schema.functions()),
-            Want::TableFunctions if !self.typed.is_empty() => {
+            Expectation::Qualified(qualifier) => self.qualified(qualifier),
+            Expectation::Functions => self.functions(schema.functions()),
+            Expectation::TableFunctions if !self.typed.is_empty() => {
                 let tables = ["generate_series", "json_each", "json_tree", "pragma_"];
                 let known = schema.functions();
                 let pragmas = schema.pragmas().into_iter().map(|pragma| format!("pragma_{pragma}"));
@@ -185,14 +185,14 @@ impl Offers<'_> {
                 names.dedup();
                 self.functions(names);
             }
-            Want::TableFunctions => {}
-            Want::Schemas if self.typed.is_empty() => {}
-            Want::Schemas => self.names(What::Schema, schema.schemas()),
-            Want::Indexes => self.names(What::Index, schema.indexes()),
-            Want::Triggers => self.names(What::Trigger, schema.triggers()),
-            Want::Pragmas => self.names(What::Pragma, schema.pragmas()),
-            Want::Collations => self.names(What::Collation, schema.collations()),
-            Want::Types => {
+            Expectation::TableFunctions => {}
+            Expectation::Schemas if self.typed.is_empty() => {}
+            Expectation::Schemas => self.names(What::Schema, schema.schemas()),
+            Expectation::Indexes => self.names(What::Index, schema.indexes()),
+            Expectation::Triggers => self.names(What::Trigger, schema.triggers()),
+            Expectation::Pragmas => self.names(What::Pragma, schema.pragmas()),
+            Expectation::Collations => self.names(What::Collation, schema.collations()),
+            Expectation::Types => {
                 for name in words::TYPES {
                     self.keyword(name);
                 }
@@ -208,7 +208,7 @@ impl Offers<'_> {
         self.names(What::Table, tables);
     }
 
-    fn sources(&mut self) -> &[Source] {
+    fn sources(&mut self) -> &[QuerySource] {
         self.sources.get_or_insert_with(|| self.statement.sources(self.schema))
     }
 

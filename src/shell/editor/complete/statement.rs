@@ -56,7 +56,7 @@ pub fn unquote(name: &str) -> String {
 
 /// A table that a query reads.
 #[derive(Debug, Clone)]
-pub struct Source {
+pub struct QuerySource {
     /// What columns may be qualified with: the alias, else the name.
     pub alias: String,
     columns: Columns,
@@ -69,7 +69,7 @@ enum Columns {
     These(Vec<String>),
 }
 
-impl Source {
+impl QuerySource {
     /// The source's columns.
     pub fn columns(&self, schema: &dyn Schema) -> Vec<String> {
         match &self.columns {
@@ -203,7 +203,7 @@ impl<'t> Statement<'t> {
     }
 
     /// The tables that can be named at the cursor: those of the innermost query first, then those around it.
-    pub fn sources(&self, schema: &dyn Schema) -> Vec<Source> {
+    pub fn sources(&self, schema: &dyn Schema) -> Vec<QuerySource> {
         let mut all = Vec::new();
         for group in self.around.iter().rev().filter(|group| self.is_query(**group)) {
             let items: Vec<&Item<'t>> = self.items.iter().filter(|item| item.group == *group).collect();
@@ -213,11 +213,11 @@ impl<'t> Statement<'t> {
     }
 
     /// The names that `WITH` gives to queries anywhere in the statement.
-    pub fn common_tables(&self, schema: &dyn Schema) -> Vec<Source> {
+    pub fn common_tables(&self, schema: &dyn Schema) -> Vec<QuerySource> {
         self.common_tables_to(schema, 0)
     }
 
-    fn common_tables_to(&self, schema: &dyn Schema, depth: usize) -> Vec<Source> {
+    fn common_tables_to(&self, schema: &dyn Schema, depth: usize) -> Vec<QuerySource> {
         let mut tables = Vec::new();
         if depth > 4 || !self.items.iter().any(|item| item.is("WITH")) {
             return tables;
@@ -265,7 +265,7 @@ impl<'t> Statement<'t> {
             } else {
                 continue;
             };
-            tables.push(Source {
+            tables.push(QuerySource {
                 alias: name,
                 columns: Columns::These(columns),
             });
@@ -285,7 +285,7 @@ impl<'t> Statement<'t> {
     }
 
     /// The tables of one query, from its own items.
-    fn sources_of(&self, items: &[&Item<'t>], schema: &dyn Schema, depth: usize) -> Vec<Source> {
+    fn sources_of(&self, items: &[&Item<'t>], schema: &dyn Schema, depth: usize) -> Vec<QuerySource> {
         let mut sources = Vec::new();
         if depth > 4 {
             return sources;
@@ -334,7 +334,7 @@ impl<'t> Statement<'t> {
         in_from: bool,
         schema: &dyn Schema,
         depth: usize,
-    ) -> Option<Source> {
+    ) -> Option<QuerySource> {
         let first = items.get(*index)?;
         let columns = if first.sign("(") {
             let open = self.items.iter().position(|item| item.start == first.start);
@@ -375,7 +375,7 @@ impl<'t> Statement<'t> {
             (None, Columns::Of(table)) => table.clone(),
             (None, Columns::These(_)) => first.name(),
         };
-        Some(Source { alias, columns })
+        Some(QuerySource { alias, columns })
     }
 
     /// A name right after the cursor belongs to what is typed, not to the table before it.

@@ -6,8 +6,8 @@
 mod selection;
 
 use super::names::{self, Renamed};
-use super::reader::{Dialect, End, Flaw, Reader, Record};
-use super::records::Lines;
+use super::reader::{Dialect, FieldEnd, FieldReader, Flaw, Record};
+use super::records::RecordLines;
 use super::{definitions, execute};
 use crate::error::{Code, Error, Result};
 use crate::sql::codes::meaning;
@@ -22,7 +22,7 @@ use selection::Picked;
 pub use selection::{ColumnList, Selection, TypeList};
 
 /// What to import.
-pub struct Options<'a> {
+pub struct StrictOptions<'a> {
     /// What errors call the file.
     pub name: &'a str,
     pub table: &'a str,
@@ -40,13 +40,13 @@ pub struct Options<'a> {
 
 /// The type a column is declared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ColumnKind {
     Integer,
     Real,
     Text,
 }
 
-impl Kind {
+impl ColumnKind {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -59,7 +59,7 @@ impl Kind {
 
 /// What was imported.
 #[derive(Debug)]
-pub struct Report {
+pub struct StrictReport {
     pub rows: u64,
     /// The table did not exist.
     pub created: bool,
@@ -72,7 +72,7 @@ pub struct Report {
 /// Imports a CSV file with a header into a new table, or into an existing one by its columns' names. Any record of another
 /// width, an unterminated quote, text behind a closing quote or bytes that are not UTF-8 is [`Code::InvalidCsv`] with file
 /// and line, and nothing is changed. Runs in the transaction that is open, or in one of its own.
-pub fn import(session: &mut dyn Session, file: &mut File, options: &mut Options<'_>) -> Result<Report> {
+pub fn import(session: &mut dyn Session, file: &mut File, options: &mut StrictOptions<'_>) -> Result<StrictReport> {
     let start = file
         .stream_position()
         .map_err(|error| unreadable(options.name, error))?;
@@ -103,7 +103,7 @@ pub fn import(session: &mut dyn Session, file: &mut File, options: &mut Options<
             }
             let told = |picked: Picked| (picked.name.clone(), picked.type_name().to_owned());
             let columns = picked.into_iter().map(told).collect();
-            Ok(Report {
+            Ok(StrictReport {
                 rows,
                 created: existing.is_none(),
                 columns,
@@ -164,12 +164,12 @@ fn refused(failure: Failure, table: &str) -> Error {
 /// What the first pass finds.
 struct Survey {
     header: Vec<String>,
-    kinds: Vec<Kind>,
+    kinds: Vec<ColumnKind>,
 }
 
 /// Records of one width, checked as they are read.
 struct Checked<'a> {
-    reader: Reader<&'a mut File>,
+    reader: FieldReader<&'a mut File>,
     record: Record,
     name: String,
     /// The first line of the current record.
@@ -180,14 +180,14 @@ struct Checked<'a> {
 }
 
 impl<'a> Checked<'a> {
-    fn new(file: &'a mut File, options: &Options<'_>) -> Self {
+    fn new(file: &'a mut File, options: &StrictOptions<'_>) -> Self {
         let dialect = Dialect {
             column: options.separator,
             row: options.row_end,
             ..Dialect::CSV
         };
         Self {
-            reader: Reader::new(file, dialect),
+            reader: FieldReader::new(file, dialect),
             record: Record::default(),
             name: options.name.to_owned(),
             line: 1,
@@ -205,9 +205,9 @@ impl<'a> Checked<'a> {
             self.line = self.reader.line();
             self.record.clear();
             let mut found = None;
-            let mut end = Some(End::Column);
+            let mut end = Some(FieldEnd::Column);
             let mut fields = 0;
-            while end == Some(End::Column) {
+            while end == Some(FieldEnd::Column) {
                 end = self
                     .record
                     .read(&mut self.reader, &mut |flaw| found = found.or(Some(flaw)))
@@ -220,7 +220,7 @@ impl<'a> Checked<'a> {
                     Flaw::UnterminatedQuote { line } => invalid(&self.name, line, "a quoted field that does not end"),
                 });
             }
-            self.ended = matches!(end, None | Some(End::File));
+            self.ended = matches!(end, None | Some(FieldEnd::File));
             if self.record.count() == 0 {
                 return Ok(false);
             }
@@ -269,7 +269,7 @@ fn interrupted() -> Error {
     Error::new(Code::Interrupted, "the import was interrupted; nothing was changed")
 }
 
-fn survey(file: &mut File, length: u64, options: &mut Options<'_>) -> Result<Survey> {
+fn survey(file: &mut File, length: u64, options: &mut StrictOptions<'_>) -> Result<Survey> {
     let mut records = Checked::new(file, options);
     if !records.next(None)? {
         return Err(
@@ -285,17 +285,17 @@ fn survey(file: &mut File, length: u64, options: &mut Options<'_>) -> Result<Sur
         .collect();
     let width = header.len();
     // What every value so far allows.
-    let mut kinds: Vec<Option<Kind>> = vec![None; width];
+    let mut kinds: Vec<Option<ColumnKind>> = vec![None; width];
     let mut rows: u64 = 0;
     while records.next(Some(width))? {
         records.check_utf8()?;
         for (index, kind) in kinds.iter_mut().enumerate() {
-            if *kind != Some(Kind::Text) && !records.is_null(index, options.null) {
+            if *kind != Some(ColumnKind::Text) && !records.is_null(index, options.null) {
                 let value = kind_of(records.field(index));
                 *kind = match *kind {
                     None => Some(value),
                     Some(kind) if kind == value => Some(kind),
-                    Some(_) => Some(Kind::Text),
+                    Some(_) => Some(ColumnKind::Text),
                 };
             }
         }
@@ -304,33 +304,37 @@ fn survey(file: &mut File, length: u64, options: &mut Options<'_>) -> Result<Sur
             return Err(interrupted());
         }
     }
-    let kinds = kinds.into_iter().map(|kind| kind.unwrap_or(Kind::Text)).collect();
+    let kinds = kinds.into_iter().map(|kind| kind.unwrap_or(ColumnKind::Text)).collect();
     Ok(Survey { header, kinds })
 }
 
 /// The type in which a field would keep its text to the letter.
-pub(super) fn kind_of(field: &[u8]) -> Kind {
+pub(super) fn kind_of(field: &[u8]) -> ColumnKind {
     let digits = field.strip_prefix(b"-").unwrap_or(field);
     let Some(&first) = digits.first() else {
-        return Kind::Text;
+        return ColumnKind::Text;
     };
     if !first.is_ascii_digit() || digits.len() > 24 {
-        return Kind::Text;
+        return ColumnKind::Text;
     }
     if digits.iter().all(u8::is_ascii_digit) {
         let canonical = first != b'0' || field == b"0";
         return if canonical && integer(field).is_some() {
-            Kind::Integer
+            ColumnKind::Integer
         } else {
-            Kind::Text
+            ColumnKind::Text
         };
     }
-    let mut shown = Vec::with_capacity(24);
+    let mut text = Vec::with_capacity(24);
     match real(field) {
-        Some(value) => number::push_rounded(&mut shown, value),
-        None => return Kind::Text,
+        Some(value) => number::push_rounded(&mut text, value),
+        None => return ColumnKind::Text,
     }
-    if shown == field { Kind::Real } else { Kind::Text }
+    if text == field {
+        ColumnKind::Real
+    } else {
+        ColumnKind::Text
+    }
 }
 
 fn integer(field: &[u8]) -> Option<i64> {
@@ -369,7 +373,7 @@ fn insert(
     session: &mut dyn Session,
     file: &mut File,
     length: u64,
-    options: &mut Options<'_>,
+    options: &mut StrictOptions<'_>,
     (width, picked): (usize, &[Picked]),
     existing: Option<&[String]>,
 ) -> Result<u64> {
@@ -407,7 +411,7 @@ fn insert(
         null: options.null,
         length,
         progress: options.progress,
-        lines: Lines::new(),
+        lines: RecordLines::new(),
         refusal: None,
     };
     let taken = session
@@ -430,7 +434,7 @@ struct Typed<'a> {
     length: u64,
     progress: &'a mut dyn FnMut(u64, u64) -> Flow,
     /// Where the last records began.
-    lines: Lines,
+    lines: RecordLines,
     refusal: Option<Error>,
 }
 
@@ -459,8 +463,8 @@ impl Rows for Typed<'_> {
         // What a user declared converts texts as SQLite does.
         let typed = self.typed && picked.declared.is_none();
         let number = match picked.kind {
-            Kind::Integer if typed => integer(field).map(ValueRef::Integer),
-            Kind::Real if typed => real(field).map(ValueRef::Real),
+            ColumnKind::Integer if typed => integer(field).map(ValueRef::Integer),
+            ColumnKind::Real if typed => real(field).map(ValueRef::Real),
             _ => None,
         };
         number.unwrap_or(ValueRef::Text(field))

@@ -1,7 +1,7 @@
 //! Which columns of a file go into a table, by the names in its header, and with which types a new table declares them.
 
 use super::super::types::split_types;
-use super::{Kind, Survey};
+use super::{ColumnKind, Survey};
 use crate::error::{Code, Error, Result};
 
 /// The columns that were asked for; by default all of the file's, with types told from their values.
@@ -29,7 +29,7 @@ pub(super) struct Picked {
     /// The type that a user declared.
     pub declared: Option<String>,
     /// The type that its values allow.
-    pub kind: Kind,
+    pub kind: ColumnKind,
 }
 
 impl Picked {
@@ -179,7 +179,12 @@ mod tests {
 
     fn survey() -> (Survey, Vec<String>) {
         let header: Vec<String> = ["id", "town", "a,b", "x=y"].map(str::to_owned).to_vec();
-        let kinds = vec![Kind::Integer, Kind::Text, Kind::Real, Kind::Text];
+        let kinds = vec![
+            ColumnKind::Integer,
+            ColumnKind::Text,
+            ColumnKind::Real,
+            ColumnKind::Text,
+        ];
         let names = header.clone();
         (Survey { header, kinds }, names)
     }

@@ -12,8 +12,8 @@ fn file(text: &[u8]) -> File {
     file
 }
 
-fn run(session: &mut dyn Session, text: &[u8]) -> Result<Report> {
-    let mut options = Options {
+fn run(session: &mut dyn Session, text: &[u8]) -> Result<StrictReport> {
+    let mut options = StrictOptions {
         name: "a.csv",
         table: "t",
         separator: b',',
@@ -134,7 +134,7 @@ fn a_stop_leaves_nothing() {
             calls += 1;
             if calls < stop_after { Flow::Continue } else { Flow::Stop }
         };
-        let mut options = Options {
+        let mut options = StrictOptions {
             name: "a.csv",
             table: "t",
             separator: b',',
@@ -162,7 +162,7 @@ proptest! {
         }
         run(&mut *session, text.as_bytes()).unwrap();
         let read = rows(&mut *session, "select v from t");
-        let shown: Vec<String> = read.iter().map(|row| match &row[0] {
+        let text: Vec<String> = read.iter().map(|row| match &row[0] {
             Value::Text(text) => text.clone(),
             Value::Integer(integer) => integer.to_string(),
             Value::Real(real) => {
@@ -172,7 +172,7 @@ proptest! {
             }
             other => format!("{other:?}"),
         }).collect();
-        prop_assert_eq!(shown, fields);
+        prop_assert_eq!(text, fields);
     }
 }
 
@@ -184,7 +184,7 @@ fn columns_and_types_that_were_asked_for_are_those_of_the_table() {
         types: Some("id=TEXT".parse().unwrap()),
     };
     let mut import_as = |text: &[u8], selection: &Selection, table: &str| {
-        let mut options = Options {
+        let mut options = StrictOptions {
             name: "a.csv",
             table,
             separator: b',',

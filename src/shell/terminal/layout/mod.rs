@@ -172,7 +172,7 @@ pub struct Screen<'a> {
     /// Until the layout is chosen.
     out: Option<&'a mut dyn Write>,
     columns: Vec<Column>,
-    kept: Vec<Vec<Cell>>,
+    rows: Vec<Vec<Cell>>,
     /// When the first row came.
     since: Option<Instant>,
     renderer: Option<Renderer<'a>>,
@@ -187,7 +187,7 @@ impl<'a> Screen<'a> {
             fit,
             out: Some(out),
             columns: Vec::new(),
-            kept: Vec::new(),
+            rows: Vec::new(),
             since: None,
             renderer: None,
             limits: Vec::new(),
@@ -214,7 +214,7 @@ impl<'a> Screen<'a> {
             return Ok(Flow::Continue);
         };
         let mut columns = std::mem::take(&mut self.columns);
-        let style = match limits(&columns, &self.kept, self.fit, more) {
+        let style = match limits(&columns, &self.rows, self.fit, more) {
             Some(limits) => {
                 for (column, limit) in columns.iter_mut().zip(&limits) {
                     if let Some(short) = shorten(&column.name, *limit) {
@@ -229,14 +229,14 @@ impl<'a> Screen<'a> {
         let mut renderer = Renderer::new(style, out);
         renderer.columns(&columns)?;
         self.renderer = Some(renderer);
-        for row in std::mem::take(&mut self.kept) {
+        for row in std::mem::take(&mut self.rows) {
             let values: Vec<ValueRef<'_>> = row.iter().map(Cell::value).collect();
             if self.pass(&values)? == Flow::Stop {
                 return Ok(Flow::Stop);
             }
         }
         if let (true, Some(renderer)) = (more, &mut self.renderer) {
-            renderer.settle()?;
+            renderer.flush()?;
         }
         Ok(Flow::Continue)
     }
@@ -284,10 +284,10 @@ impl Sink for Screen<'_> {
             return self.pass(row);
         }
         let escape = self.fit.aligned.escape;
-        self.kept
+        self.rows
             .push(row.iter().map(|value| Cell::of(*value, escape)).collect());
         let since = *self.since.get_or_insert_with(Instant::now);
-        if self.kept.len() == SAMPLE || since.elapsed() >= WAIT {
+        if self.rows.len() == SAMPLE || since.elapsed() >= WAIT {
             self.choose(true)
         } else {
             Ok(Flow::Continue)

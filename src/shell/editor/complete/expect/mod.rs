@@ -8,7 +8,7 @@ use crate::shell::editor::lex::LexemeKind;
 
 /// A kind of name or word that may stand at the cursor.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Want {
+pub enum Expectation {
     Keywords(&'static [&'static str]),
     /// Tables, views and the names that `WITH` gives.
     Tables,
@@ -32,10 +32,10 @@ pub enum Want {
     Types,
 }
 
-use Want::{Columns, ColumnsOf, Functions, Keywords, Tables};
+use Expectation::{Columns, ColumnsOf, Functions, Keywords, Tables};
 
 /// What may stand at the cursor, the most likely first. Empty where only the user can know: a new name, an alias.
-pub fn expect(statement: &Statement<'_>) -> Vec<Want> {
+pub fn expect(statement: &Statement<'_>) -> Vec<Expectation> {
     if matches!(
         statement.word_kind,
         Some(LexemeKind::Text | LexemeKind::Number | LexemeKind::Variable | LexemeKind::Stray)
@@ -48,7 +48,7 @@ pub fn expect(statement: &Statement<'_>) -> Vec<Want> {
         && dot.sign(".")
         && name.names()
     {
-        return vec![Want::Qualified(name.name())];
+        return vec![Expectation::Qualified(name.name())];
     }
     if group != 0
         && !is_query_so_far(statement, group, &here)
@@ -67,19 +67,19 @@ fn is_query_so_far(statement: &Statement<'_>, group: usize, here: &[&Item<'_>]) 
 }
 
 /// What may stand where a value is wanted.
-fn operand() -> Vec<Want> {
+fn operand() -> Vec<Expectation> {
     vec![Columns, Functions, Keywords(words::OPERANDS)]
 }
 
 /// Inside parentheses that hold a list rather than a query: told by what stands before the `(`.
-fn in_list(statement: &Statement<'_>, group: usize, here: &[&Item<'_>]) -> Option<Vec<Want>> {
+fn in_list(statement: &Statement<'_>, group: usize, here: &[&Item<'_>]) -> Option<Vec<Expectation>> {
     let opener = statement.opener(group);
     let fresh = here.last().is_none_or(|item| item.sign(","));
     let (last, head) = opener.split_last()?;
     let first = opener.iter().find(|item| !item.is_any(&["EXPLAIN", "QUERY", "PLAN"]))?;
     if last.is("USING") {
         return Some(if fresh {
-            vec![Want::SharedColumns, Columns]
+            vec![Expectation::SharedColumns, Columns]
         } else {
             Vec::new()
         });
@@ -123,7 +123,7 @@ fn in_list(statement: &Statement<'_>, group: usize, here: &[&Item<'_>]) -> Optio
         return Some(vec![Keywords(&["SELECT", "WITH", "VALUES"])]);
     }
     if opener.iter().any(|item| item.is("CAST")) && here.last().is_some_and(|item| item.is("AS")) {
-        return Some(vec![Want::Types]);
+        return Some(vec![Expectation::Types]);
     }
     Some(in_expression(here, ""))
 }
@@ -135,7 +135,7 @@ fn after_name(
     first: &Item<'_>,
     opener: &[&Item<'_>],
     here: &[&Item<'_>],
-) -> Option<Vec<Want>> {
+) -> Option<Vec<Expectation>> {
     let fresh = here.last().is_none_or(|item| item.sign(","));
     let mut before = head;
     if let [rest @ .., schema, dot] = before
@@ -173,7 +173,7 @@ fn after_name(
 }
 
 /// An entry of `CREATE TABLE t ( … )`.
-fn in_definition(here: &[&Item<'_>]) -> Vec<Want> {
+fn in_definition(here: &[&Item<'_>]) -> Vec<Expectation> {
     let entry = here
         .iter()
         .rposition(|item| item.sign(","))
@@ -181,13 +181,13 @@ fn in_definition(here: &[&Item<'_>]) -> Vec<Want> {
     match entry {
         [] => vec![Keywords(words::TABLE_CONSTRAINTS)],
         [.., word] if word.is("REFERENCES") => vec![Tables],
-        [.., word] if word.is("COLLATE") => vec![Want::Collations],
+        [.., word] if word.is("COLLATE") => vec![Expectation::Collations],
         [.., before, word] if words::after_keyword(Some(before.text), &upper(word)).is_some() => {
             keyword_after(Some(before), word)
         }
         [.., word] if word.is_any(&["PRIMARY", "FOREIGN", "DEFAULT"]) => keyword_after(None, word),
         [.., word] if word.is("NOT") => vec![Keywords(&["NULL"])],
-        [one] if one.names() => vec![Want::Types, Keywords(words::COLUMN_CONSTRAINTS)],
+        [one] if one.names() => vec![Expectation::Types, Keywords(words::COLUMN_CONSTRAINTS)],
         [_, ..] => vec![Keywords(words::COLUMN_CONSTRAINTS)],
     }
 }
@@ -196,18 +196,18 @@ fn upper(item: &Item<'_>) -> String {
     item.text.to_ascii_uppercase()
 }
 
-fn keyword_after(before: Option<&Item<'_>>, word: &Item<'_>) -> Vec<Want> {
+fn keyword_after(before: Option<&Item<'_>>, word: &Item<'_>) -> Vec<Expectation> {
     words::after_keyword(before.map(upper).as_deref(), &upper(word))
         .map(|keywords| vec![Keywords(keywords)])
         .unwrap_or_default()
 }
 
-fn pragma_value(pragma: &str) -> Vec<Want> {
+fn pragma_value(pragma: &str) -> Vec<Expectation> {
     let pragma = pragma.to_ascii_lowercase();
     if words::TABLE_PRAGMAS.contains(&pragma.as_str()) {
         vec![Tables]
     } else if words::INDEX_PRAGMAS.contains(&pragma.as_str()) {
-        vec![Want::Indexes]
+        vec![Expectation::Indexes]
     } else {
         vec![Keywords(words::pragma_values(&pragma))]
     }
@@ -262,7 +262,7 @@ const BEFORE_VALUE: &[&str] = &[
 ];
 
 /// At the level of a statement or a query.
-fn in_statement(here: &[&Item<'_>], outermost: bool) -> Vec<Want> {
+fn in_statement(here: &[&Item<'_>], outermost: bool) -> Vec<Expectation> {
     let Some((last, head)) = here.split_last() else {
         return vec![Keywords(if outermost {
             words::STATEMENTS
@@ -278,7 +278,7 @@ fn in_statement(here: &[&Item<'_>], outermost: bool) -> Vec<Want> {
     let begins = |words: &[&str]| first.is_any(words);
     if outermost && begins(&["PRAGMA"]) {
         return match here {
-            [_] => vec![Want::Pragmas, Want::Schemas],
+            [_] => vec![Expectation::Pragmas, Expectation::Schemas],
             [.., name, sign] if sign.sign("=") => pragma_value(&name.name()),
             _ => Vec::new(),
         };
@@ -287,14 +287,14 @@ fn in_statement(here: &[&Item<'_>], outermost: bool) -> Vec<Want> {
         return wants;
     }
     if last.is_any(&["FROM", "JOIN", "INTO"]) {
-        return vec![Tables, Want::Schemas, Want::TableFunctions];
+        return vec![Tables, Expectation::Schemas, Expectation::TableFunctions];
     }
     if last.is("UPDATE") {
         // `ON CONFLICT DO UPDATE SET`
         return if before.is_some_and(|word| word.is("DO")) {
             vec![Keywords(&["SET"])]
         } else {
-            vec![Tables, Want::Schemas, Keywords(&["OR"])]
+            vec![Tables, Expectation::Schemas, Keywords(&["OR"])]
         };
     }
     if last.is_any(&["REPLACE", "IGNORE", "ABORT", "FAIL", "ROLLBACK"]) && before.is_some_and(|word| word.is("OR")) {
@@ -305,7 +305,7 @@ fn in_statement(here: &[&Item<'_>], outermost: bool) -> Vec<Want> {
         };
     }
     if last.is("COLLATE") {
-        return vec![Want::Collations];
+        return vec![Expectation::Collations];
     }
     if last.is("CONFLICT") {
         return vec![Keywords(&["DO"])];
@@ -328,7 +328,7 @@ fn in_statement(here: &[&Item<'_>], outermost: bool) -> Vec<Want> {
     match clause.as_str() {
         "FROM" | "JOIN" => {
             if last.sign(",") {
-                return vec![Tables, Want::Schemas, Want::TableFunctions];
+                return vec![Tables, Expectation::Schemas, Expectation::TableFunctions];
             }
             vec![Keywords(words::AFTER_TABLE)]
         }
@@ -340,7 +340,7 @@ fn in_statement(here: &[&Item<'_>], outermost: bool) -> Vec<Want> {
 }
 
 /// After `SET`: a column, its value, the next column.
-fn in_assignments(here: &[&Item<'_>], last: &Item<'_>) -> Vec<Want> {
+fn in_assignments(here: &[&Item<'_>], last: &Item<'_>) -> Vec<Expectation> {
     let since = here
         .iter()
         .rposition(|item| item.is("SET") || item.sign(","))
@@ -355,7 +355,7 @@ fn in_assignments(here: &[&Item<'_>], last: &Item<'_>) -> Vec<Want> {
 }
 
 /// Where values stand: one is wanted after an operator, something that goes on after a value.
-fn in_expression(here: &[&Item<'_>], clause: &str) -> Vec<Want> {
+fn in_expression(here: &[&Item<'_>], clause: &str) -> Vec<Expectation> {
     let Some((last, head)) = here.split_last() else {
         return operand();
     };

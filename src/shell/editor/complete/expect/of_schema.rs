@@ -1,6 +1,6 @@
 //! What may stand in statements about the schema: `CREATE`, `DROP`, `ALTER` and their kin.
 
-use super::Want::{self, ColumnsOf, Keywords, Tables};
+use super::Expectation::{self, ColumnsOf, Keywords, Tables};
 use super::{in_definition, operand};
 use crate::shell::editor::complete::statement::Item;
 
@@ -10,7 +10,7 @@ pub fn of_schema(
     last: &Item<'_>,
     before: Option<&Item<'_>>,
     first: &Item<'_>,
-) -> Option<Vec<Want>> {
+) -> Option<Vec<Expectation>> {
     let has = |word: &str| here.iter().any(|item| item.is(word));
     if first.is("DROP") {
         return in_drop(here, last);
@@ -25,13 +25,13 @@ pub fn of_schema(
         return Some(wanted);
     }
     if first.is_any(&["REINDEX", "ANALYZE"]) && here.len() == 1 {
-        return Some(vec![Tables, Want::Indexes, Want::Schemas]);
+        return Some(vec![Tables, Expectation::Indexes, Expectation::Schemas]);
     }
     if first.is("DETACH") {
-        return Some(vec![Want::Schemas, Keywords(&["DATABASE"])]);
+        return Some(vec![Expectation::Schemas, Keywords(&["DATABASE"])]);
     }
     if first.is("VACUUM") {
-        return Some(vec![Want::Schemas, Keywords(&["INTO"])]);
+        return Some(vec![Expectation::Schemas, Keywords(&["INTO"])]);
     }
     if last.is("WITH") && before.is_none() {
         return Some(vec![Keywords(&["RECURSIVE"])]);
@@ -44,7 +44,7 @@ pub fn of_schema(
 }
 
 /// In `DROP`: what kind of object, and which.
-fn in_drop(here: &[&Item<'_>], last: &Item<'_>) -> Option<Vec<Want>> {
+fn in_drop(here: &[&Item<'_>], last: &Item<'_>) -> Option<Vec<Expectation>> {
     let object = here.get(1)?;
     if last.is("IF") {
         return Some(vec![Keywords(&["EXISTS"])]);
@@ -52,11 +52,11 @@ fn in_drop(here: &[&Item<'_>], last: &Item<'_>) -> Option<Vec<Want>> {
     let names = if object.is("TABLE") {
         Tables
     } else if object.is("VIEW") {
-        Want::Views
+        Expectation::Views
     } else if object.is("INDEX") {
-        Want::Indexes
+        Expectation::Indexes
     } else if object.is("TRIGGER") {
-        Want::Triggers
+        Expectation::Triggers
     } else {
         return None;
     };
@@ -68,7 +68,7 @@ fn in_drop(here: &[&Item<'_>], last: &Item<'_>) -> Option<Vec<Want>> {
 }
 
 /// In `ALTER TABLE`.
-fn in_alter(here: &[&Item<'_>]) -> Vec<Want> {
+fn in_alter(here: &[&Item<'_>]) -> Vec<Expectation> {
     match here {
         [_, _] => vec![Tables],
         [_, _, _] => vec![Keywords(&["RENAME", "ADD", "DROP"])],
@@ -94,7 +94,7 @@ fn in_alter(here: &[&Item<'_>]) -> Vec<Want> {
 }
 
 /// In `CREATE`, before the query of a view or a table.
-fn in_create(here: &[&Item<'_>], last: &Item<'_>) -> Option<Vec<Want>> {
+fn in_create(here: &[&Item<'_>], last: &Item<'_>) -> Option<Vec<Expectation>> {
     let has = |word: &str| here.iter().any(|item| item.is(word));
     if last.is("ON") {
         return Some(vec![Tables]);

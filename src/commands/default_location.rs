@@ -5,8 +5,8 @@ use crate::control::builtin_locations;
 use crate::control::names::{GroupName, LocationCode};
 use crate::control::types::Database;
 use crate::error::Result;
-use crate::settings::Origin;
-use crate::settings::keys::Key;
+use crate::settings::SettingOrigin;
+use crate::settings::keys::SettingKey;
 use serde::Serialize;
 
 /// The location when nothing else says one.
@@ -89,8 +89,8 @@ pub(super) fn choose(ctx: &Context, wish: &Wish<'_>) -> Result<Choice> {
     if let Some(choice) = of_group.as_ref().filter(|_| wish.group_by_flag) {
         return Ok(choice.clone());
     }
-    if let Some((value, origin)) = ctx.settings.get(Key::DefaultLocation)? {
-        let source = if matches!(origin, Origin::Project(_)) {
+    if let Some((value, origin)) = ctx.settings.get(SettingKey::DefaultLocation)? {
+        let source = if matches!(origin, SettingOrigin::Project(_)) {
             Source::Project
         } else {
             Source::Settings

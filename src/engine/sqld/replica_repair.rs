@@ -2,7 +2,7 @@
 //! primary ends and comes back at a bad moment: the replica's process serves what it has, reports that it is healthy,
 //! but requests nothing any more (seen after both were killed; its log still has the former id).
 //!
-//! This module decides what is stuck and what to do; the keeper calls it. First the replica is asked for the database
+//! This module decides what is stuck and what to do; the watchdog calls it. First the replica is asked for the database
 //! again; then its process is restarted; then it is restarted with that database's files removed, so that it copies
 //! everything. A primary's files are never touched, and nothing is done while the primary is not running.
 
@@ -27,15 +27,15 @@ const TICK: Duration = Duration::from_secs(2);
 
 /// What is done about a stuck replica, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Cure {
+enum RepairStep {
     Ask,
     Restart,
-    CopyAnew,
+    CopyAgain,
 }
 
 /// The observed state of a database at a replica. If two are equal, nothing has arrived in between.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Sight {
+struct ReplicaProgress {
     frame: Option<(u128, u64)>,
     /// Bytes of its files: a long transaction has no frame before its end, but the files grow.
     bytes: u64,
@@ -44,48 +44,48 @@ struct Sight {
 }
 
 /// A database at a replica that is behind.
-struct Case {
-    sight: Sight,
+struct StuckReplica {
+    progress: ReplicaProgress,
     since: Instant,
-    cures: u32,
+    steps: u32,
 }
 
-impl Case {
-    fn new(sight: Sight, now: Instant) -> Self {
+impl StuckReplica {
+    fn new(progress: ReplicaProgress, now: Instant) -> Self {
         Self {
-            sight,
+            progress,
             since: now,
-            cures: 0,
+            steps: 0,
         }
     }
 
     /// Takes a new observation; returns what is to be done now, if anything.
-    fn look(&mut self, sight: Sight, now: Instant) -> Option<Cure> {
-        if self.sight != sight {
+    fn observe(&mut self, progress: ReplicaProgress, now: Instant) -> Option<RepairStep> {
+        if self.progress != progress {
             // A restarted process first shows its old state; only a change after that is progress.
-            if self.sight.pid == sight.pid {
-                self.cures = 0;
+            if self.progress.pid == progress.pid {
+                self.steps = 0;
             }
-            self.sight = sight;
+            self.progress = progress;
             self.since = now;
             return None;
         }
         if now.duration_since(self.since) < self.patience() {
             return None;
         }
-        let cure = match self.cures {
-            0 => Cure::Ask,
-            1 => Cure::Restart,
-            _ => Cure::CopyAnew,
+        let step = match self.steps {
+            0 => RepairStep::Ask,
+            1 => RepairStep::Restart,
+            _ => RepairStep::CopyAgain,
         };
-        self.cures += 1;
+        self.steps += 1;
         self.since = now;
-        Some(cure)
+        Some(step)
     }
 
     fn patience(&self) -> Duration {
         STALL
-            .saturating_mul(1 << self.cures.saturating_sub(2).min(16))
+            .saturating_mul(1 << self.steps.saturating_sub(2).min(16))
             .min(LONGEST_STALL)
     }
 }
@@ -95,20 +95,20 @@ type Written = [Option<SystemTime>; 2];
 
 /// The state between two checks.
 #[derive(Default)]
-pub(super) struct Healer {
+pub(super) struct ReplicaRepair {
     /// The databases at replicas that are behind.
-    cases: HashMap<(PathBuf, String), Case>,
+    stuck: HashMap<(PathBuf, String), StuckReplica>,
     /// The databases at replicas that were up to date, by the replica's directory, with file times. While these do not
     /// change, the database need not be checked again; most databases are idle. Recent times are not kept, because a
     /// further write could get the same time.
     level: HashMap<PathBuf, HashMap<String, Written>>,
 }
 
-impl Healer {
+impl ReplicaRepair {
     /// Checks every replica once, and does what is due.
-    pub fn look(&mut self, nodes: &Nodes) {
+    pub fn run(&mut self, nodes: &Nodes) {
         let all: Vec<_> = lock(nodes).values().cloned().collect();
-        let mut cases = HashMap::new();
+        let mut stuck = HashMap::new();
         let mut level = HashMap::new();
         for replica in all.iter().filter(|node| node.place == ProcessRole::Replica) {
             let primary = all
@@ -132,24 +132,27 @@ impl Healer {
                     }
                     continue;
                 }
-                let (now, sight) = (Instant::now(), sight(replica, &id));
+                let (now, progress) = (Instant::now(), progress(replica, &id));
                 let key = (replica.dir().to_owned(), id);
-                let mut case = self.cases.remove(&key).unwrap_or_else(|| Case::new(sight.clone(), now));
-                match case.look(sight, now) {
+                let mut stuck_replica = self
+                    .stuck
+                    .remove(&key)
+                    .unwrap_or_else(|| StuckReplica::new(progress.clone(), now));
+                match stuck_replica.observe(progress, now) {
                     None => {}
                     // If it does not answer, it is restarted next.
-                    Some(Cure::Ask) => drop(replica.admin().and_then(|admin| admin.usage(&key.1))),
-                    Some(Cure::Restart) => restart = true,
-                    Some(Cure::CopyAnew) => restart |= records::copy_anew(replica.dir(), &key.1).is_ok(),
+                    Some(RepairStep::Ask) => drop(replica.admin().and_then(|admin| admin.usage(&key.1))),
+                    Some(RepairStep::Restart) => restart = true,
+                    Some(RepairStep::CopyAgain) => restart |= records::copy_anew(replica.dir(), &key.1).is_ok(),
                 }
-                cases.insert(key, case);
+                stuck.insert(key, stuck_replica);
             }
             level.insert(replica.dir().to_owned(), level_here);
             if restart {
                 replica.process().kill("it does not catch up with its primary");
             }
         }
-        self.cases = cases;
+        self.stuck = stuck;
         self.level = level;
     }
 }
@@ -167,8 +170,8 @@ fn is_behind(primary: Option<Frame>, replica: Option<Frame>) -> bool {
     primary.is_some_and(|primary| primary.count > 0 && replica != Some(primary))
 }
 
-fn sight(replica: &Node, id: &str) -> Sight {
-    Sight {
+fn progress(replica: &Node, id: &str) -> ReplicaProgress {
+    ReplicaProgress {
         frame: replica.frame(id).map(|frame| (frame.log, frame.count)),
         bytes: replica.bytes(id),
         pid: replica.process().pid(),
@@ -179,8 +182,8 @@ fn sight(replica: &Node, id: &str) -> Sight {
 mod tests {
     use super::*;
 
-    fn at(count: u64, pid: u32) -> Sight {
-        Sight {
+    fn at(count: u64, pid: u32) -> ReplicaProgress {
+        ReplicaProgress {
             frame: Some((7, count)),
             bytes: 0,
             pid: Some(pid),
@@ -191,21 +194,21 @@ mod tests {
     fn cures_are_tried_in_order_and_only_without_progress() {
         let begun = Instant::now();
         let after = |seconds: u64| begun + Duration::from_secs(seconds);
-        let mut case = Case::new(at(5, 1), begun);
-        assert_eq!(case.look(at(5, 1), after(3)), None);
+        let mut stuck_replica = StuckReplica::new(at(5, 1), begun);
+        assert_eq!(stuck_replica.observe(at(5, 1), after(3)), None);
         // It moves: nothing is done, however slow it is.
-        assert_eq!(case.look(at(6, 1), after(100)), None);
-        assert_eq!(case.look(at(6, 1), after(105)), Some(Cure::Ask));
-        assert_eq!(case.look(at(6, 1), after(110)), Some(Cure::Restart));
+        assert_eq!(stuck_replica.observe(at(6, 1), after(100)), None);
+        assert_eq!(stuck_replica.observe(at(6, 1), after(105)), Some(RepairStep::Ask));
+        assert_eq!(stuck_replica.observe(at(6, 1), after(110)), Some(RepairStep::Restart));
         // Another process with the same state is no progress.
-        assert_eq!(case.look(at(6, 2), after(111)), None);
-        assert_eq!(case.look(at(6, 2), after(116)), Some(Cure::CopyAnew));
-        assert_eq!(case.look(at(0, 3), after(117)), None);
-        assert_eq!(case.look(at(0, 3), after(124)), None);
-        assert_eq!(case.look(at(0, 3), after(126)), Some(Cure::CopyAnew));
+        assert_eq!(stuck_replica.observe(at(6, 2), after(111)), None);
+        assert_eq!(stuck_replica.observe(at(6, 2), after(116)), Some(RepairStep::CopyAgain));
+        assert_eq!(stuck_replica.observe(at(0, 3), after(117)), None);
+        assert_eq!(stuck_replica.observe(at(0, 3), after(124)), None);
+        assert_eq!(stuck_replica.observe(at(0, 3), after(126)), Some(RepairStep::CopyAgain));
         // Progress of the same process begins anew.
-        assert_eq!(case.look(at(1, 3), after(127)), None);
-        assert_eq!(case.look(at(1, 3), after(132)), Some(Cure::Ask));
+        assert_eq!(stuck_replica.observe(at(1, 3), after(127)), None);
+        assert_eq!(stuck_replica.observe(at(1, 3), after(132)), Some(RepairStep::Ask));
     }
 
     #[test]

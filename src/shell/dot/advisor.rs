@@ -1,10 +1,10 @@
 //! `.expert`: the next statement is given to the index advisor.
 
-use super::Call;
+use super::CommandCall;
 use crate::shell::state::{Shell, ShellResult};
 use crate::shell::words::{integer, is_option};
 
-pub fn expert(shell: &mut Shell<'_>, call: &Call) -> ShellResult {
+pub fn expert(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     let mut words = call.args.iter();
     while let Some(word) = words.next() {
         if is_option(word, "verbose") {

@@ -2,7 +2,7 @@
 
 use super::{Cli, help};
 use crate::error::{Code, Error};
-use crate::ui::{Color, Options, Ui, report};
+use crate::ui::{Color, Ui, UiOptions, report};
 use clap::CommandFactory as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::error::Error as _;
@@ -13,9 +13,9 @@ use std::io::Write as _;
 pub(super) fn answer(args: &[OsString], error: clap::Error) -> u8 {
     match error.kind() {
         ErrorKind::DisplayHelp => {
-            let ui = Ui::new(Options {
+            let ui = Ui::new(UiOptions {
                 color: color(args),
-                ..Options::default()
+                ..UiOptions::default()
             });
             // Help into a closed pipe is no failure.
             let _ = ui.page(&help::requested_page(args, ui.colors_answer()));
@@ -31,9 +31,9 @@ pub(super) fn answer(args: &[OsString], error: clap::Error) -> u8 {
             Code::Usage.kind().exit_code()
         }
         _ => {
-            let ui = Ui::new(Options {
+            let ui = Ui::new(UiOptions {
                 color: color(args),
-                ..Options::default()
+                ..UiOptions::default()
             });
             report::report(&ui, wants_json(args), &translate(&error, args))
         }
@@ -43,10 +43,10 @@ pub(super) fn answer(args: &[OsString], error: clap::Error) -> u8 {
 /// Our error for clap's. Where one of our own parsers refused a value, its error is told as it is.
 fn translate(error: &clap::Error, args: &[OsString]) -> Error {
     if let Some(own) = error.source().and_then(|source| source.downcast_ref::<Error>()) {
-        let told = Error::new(own.code(), own.message());
+        let text = Error::new(own.code(), own.message());
         return match own.hint_text() {
-            Some(hint) => told.hint(hint),
-            None => told,
+            Some(hint) => text.hint(hint),
+            None => text,
         };
     }
     let text = error.to_string();
@@ -60,7 +60,7 @@ fn translate(error: &clap::Error, args: &[OsString]) -> Error {
 
 /// What to type next: the word that was probably meant, else the help of the command at fault.
 fn hint(error: &clap::Error, args: &[OsString]) -> String {
-    let told = |kind| error.get(kind).map(ToString::to_string);
+    let text = |kind| error.get(kind).map(ToString::to_string);
     let near = [
         ContextKind::SuggestedSubcommand,
         ContextKind::SuggestedArg,
@@ -77,7 +77,7 @@ fn hint(error: &clap::Error, args: &[OsString]) -> String {
         return format!("did you mean {near}?");
     }
     // `Usage: torso db create [OPTIONS] …`: the words before the first option or value are the command.
-    let usage = told(ContextKind::Usage).unwrap_or_default();
+    let usage = text(ContextKind::Usage).unwrap_or_default();
     let words = usage.split_whitespace().skip_while(|word| *word != "torso");
     let command: Vec<_> = words.take_while(|word| !word.starts_with(['[', '<', '-'])).collect();
     match command.as_slice() {

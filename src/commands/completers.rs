@@ -4,7 +4,7 @@ use crate::context::Context;
 use crate::control::names::{ContextName, GroupName, LocationCode, OrganizationSlug};
 use crate::control::types::DatabaseFilter;
 use crate::settings::{Overrides, Settings};
-use crate::ui::{Options, Ui};
+use crate::ui::{Ui, UiOptions};
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 
 /// Most names offered: beyond it a list is no help.
@@ -13,7 +13,7 @@ const MOST: usize = 1_000;
 /// The settings that the command line under construction will have. Its own flags are not known here, so the environment
 /// decides.
 fn surroundings() -> Context {
-    Context::hurried(Ui::new(Options::default()), Settings::new(Overrides::default()))
+    Context::hurried(Ui::new(UiOptions::default()), Settings::new(Overrides::default()))
 }
 
 fn candidates<T: ToString>(names: impl IntoIterator<Item = (T, String)>) -> Vec<CompletionCandidate> {
@@ -96,7 +96,7 @@ pub(super) fn organizations() -> ArgValueCandidates {
 pub(super) fn settings() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {
         candidates(
-            crate::settings::keys::Key::USER
+            crate::settings::keys::SettingKey::USER
                 .into_iter()
                 .map(|key| (key.name(), key.meaning().to_owned())),
         )

@@ -1,10 +1,10 @@
 //! A background thread for running processes: it ends those that hang, so that they are restarted; repairs stuck
-//! replicas (`heal`); and touches every replica's namespaces, which are dropped when they are not used for a day.
+//! replicas (`replica_repair`); and touches every replica's namespaces, which are dropped when they are not used for a day.
 
 use super::Nodes;
 use super::excess::{Allowance, Excess};
-use super::heal::Healer;
 use super::records;
+use super::replica_repair::ReplicaRepair;
 use super::role::ProcessRole;
 use super::watch::Watch;
 use crate::error::{Error, Result};
@@ -28,12 +28,12 @@ const SILENT_AT_WORK: Duration = Duration::from_secs(60);
 
 const TOUCH_EVERY: Duration = Duration::from_secs(4 * 3600);
 
-pub(super) struct Keeper {
+pub(super) struct Watchdog {
     /// Dropping it stops the thread, which is not waited for: it may be waiting for an answer.
     running: Mutex<Option<SyncSender<()>>>,
 }
 
-impl Keeper {
+impl Watchdog {
     pub fn start(nodes: &Arc<Nodes>, allowance: Allowance) -> Result<Self> {
         let nodes = Arc::clone(nodes);
         let (stop, stopped) = mpsc::sync_channel(0);
@@ -41,21 +41,21 @@ impl Keeper {
             .name("keeper".to_owned())
             .spawn(move || {
                 let mut silent = Silent::default();
-                let mut healer = Healer::default();
+                let mut healer = ReplicaRepair::default();
                 let mut excess = Excess::default();
                 let mut watch = Watch::default();
                 let verifying = Arc::new(AtomicBool::new(false));
                 let mut touched = Instant::now();
-                let mut asked = Instant::now();
+                let mut checked = Instant::now();
                 while stopped.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
-                    watch.look(&nodes);
+                    watch.run(&nodes);
                     verify(&nodes, &verifying);
-                    healer.look(&nodes);
+                    healer.run(&nodes);
                     redirect(&nodes);
                     excess.check(&nodes, allowance);
-                    let all = asked.elapsed() >= ROUND;
+                    let all = checked.elapsed() >= ROUND;
                     if all {
-                        asked = Instant::now();
+                        checked = Instant::now();
                     }
                     end_hung(&nodes, &mut silent, all);
                     if touched.elapsed() > TOUCH_EVERY {
@@ -96,17 +96,17 @@ fn verify(nodes: &Nodes, busy: &Arc<AtomicBool>) {
 }
 
 /// Processes that did not answer at the last check, by directory.
-type Silent = HashMap<PathBuf, Silence>;
+type Silent = HashMap<PathBuf, SilentProcess>;
 
 /// Since when a process does not answer, and its processor time then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Silence {
+struct SilentProcess {
     since: Instant,
     pid: Option<u32>,
     worked: Option<u64>,
 }
 
-impl Silence {
+impl SilentProcess {
     fn is_too_long(self, now: Instant, worked: Option<u64>) -> bool {
         // If its processor time is not known, it may be working.
         let idle = self.worked.is_some() && self.worked == worked;
@@ -141,7 +141,7 @@ fn end_hung(nodes: &Nodes, silent: &mut Silent, all: bool) {
             Some(_) => {}
             None => {
                 let since = Instant::now();
-                silent.insert(node.dir().to_owned(), Silence { since, pid, worked });
+                silent.insert(node.dir().to_owned(), SilentProcess { since, pid, worked });
             }
         }
     }
@@ -173,7 +173,7 @@ mod tests {
     fn a_process_that_works_is_given_more_time() {
         let since = Instant::now();
         let after = |seconds| since + Duration::from_secs(seconds);
-        let silence = |worked| Silence {
+        let silence = |worked| SilentProcess {
             since,
             pid: Some(7),
             worked,

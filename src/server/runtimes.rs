@@ -12,38 +12,38 @@ use tokio::sync::oneshot;
 
 /// How often a lane wakes when nothing happens. Setting a timer that is earlier than all others wakes the runtime at
 /// once; with this one always pending, the longer timers of requests never do.
-const BEAT: Duration = Duration::from_secs(1);
+const WAKE_INTERVAL: Duration = Duration::from_secs(1);
 
-pub(super) struct Lanes {
-    lanes: Vec<Lane>,
+pub(super) struct CoreRuntimes {
+    runtimes: Vec<CoreRuntime>,
     next: AtomicUsize,
 }
 
-struct Lane {
+struct CoreRuntime {
     handle: Handle,
     /// Dropping it ends the lane.
     _running: oneshot::Sender<()>,
 }
 
-impl Lanes {
+impl CoreRuntimes {
     /// Starts one lane for each processor.
     pub fn start() -> Result<Self> {
         let count = std::thread::available_parallelism().map_or(1, usize::from);
-        let lanes = (0..count).map(|_| Lane::start()).collect::<Result<_>>()?;
+        let runtimes = (0..count).map(|_| CoreRuntime::start()).collect::<Result<_>>()?;
         Ok(Self {
-            lanes,
+            runtimes,
             next: AtomicUsize::new(0),
         })
     }
 
     /// Runs `work` on the next lane.
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
-        let next = self.next.fetch_add(1, Ordering::Relaxed) % self.lanes.len();
-        self.lanes[next].handle.spawn(work);
+        let next = self.next.fetch_add(1, Ordering::Relaxed) % self.runtimes.len();
+        self.runtimes[next].handle.spawn(work);
     }
 }
 
-impl Lane {
+impl CoreRuntime {
     fn start() -> Result<Self> {
         let failed = |error| Error::io(error, "cannot start a thread");
         let runtime = Builder::new_current_thread()
@@ -56,7 +56,7 @@ impl Lane {
         std::thread::Builder::new()
             .name("torso-lane".to_owned())
             .spawn(move || {
-                runtime.block_on(async { while tokio::time::timeout(BEAT, &mut ended).await.is_err() {} });
+                runtime.block_on(async { while tokio::time::timeout(WAKE_INTERVAL, &mut ended).await.is_err() {} });
                 // What still runs has had its time to end.
                 runtime.shutdown_background();
             })
@@ -76,21 +76,21 @@ mod tests {
 
     #[test]
     fn lanes_take_turns_and_end_with_their_owner() {
-        let lanes = Lanes::start().unwrap();
+        let runtimes = CoreRuntimes::start().unwrap();
         let (tell, told) = mpsc::channel();
-        let all = 2 * lanes.lanes.len();
+        let all = 2 * runtimes.runtimes.len();
         for _ in 0..all {
             let tell = tell.clone();
-            lanes.spawn(async move { tell.send(Handle::current().id()).unwrap() });
+            runtimes.spawn(async move { tell.send(Handle::current().id()).unwrap() });
         }
         let seen: Vec<_> = told.iter().take(all).collect();
         assert_eq!(seen.iter().collect::<HashSet<_>>().len(), all / 2);
         // What waits on a lane is dropped with it.
-        lanes.spawn(async move {
+        runtimes.spawn(async move {
             let _held = tell;
             std::future::pending::<()>().await;
         });
-        drop(lanes);
+        drop(runtimes);
         assert!(told.recv().is_err());
     }
 }

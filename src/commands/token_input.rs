@@ -12,7 +12,7 @@ const LONGEST: u64 = 64 << 10;
 
 /// Where the token comes from.
 #[derive(clap::Args, Default)]
-pub(super) struct Given {
+pub(super) struct TokenInput {
     /// Read the API token from standard input
     #[arg(long, conflicts_with = "token_file")]
     token_stdin: bool,
@@ -21,7 +21,7 @@ pub(super) struct Given {
     token_file: Option<PathBuf>,
 }
 
-impl Given {
+impl TokenInput {
     /// The token, if the user said where to find one.
     pub fn read(&self) -> Result<Option<Secret>> {
         let mut text = String::new();

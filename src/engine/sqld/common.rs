@@ -1,0 +1,56 @@
+//! What processes of libSQL server have in common: all of an engine, and those of one pool.
+
+use super::keys::{ReplicationKeys, TokenClock};
+use super::log_keys::LogKeys;
+use crate::engine::confine::Sandbox;
+use crate::error::Result;
+use crate::sync::lock;
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+/// What all processes of an engine have in common.
+pub(super) struct Common {
+    pub sqld: PathBuf,
+    pub sandbox: Sandbox,
+    pub keys: ReplicationKeys,
+    /// The ids of databases whose primaries are damaged: what their replicas have is not thrown away.
+    pub without_primary: Mutex<HashSet<String>>,
+    /// By the pool's name.
+    pools: Mutex<HashMap<String, Arc<Pool>>>,
+}
+
+/// What the processes of a pool have in common.
+pub(super) struct Pool {
+    pub keys: LogKeys,
+    /// Where the primary sends its replication log, once it has been started.
+    pub log_port: Mutex<Option<u16>>,
+}
+
+impl Common {
+    pub fn new(sqld: PathBuf, sandbox: Sandbox, clock: TokenClock) -> Result<Self> {
+        Ok(Self {
+            sqld,
+            sandbox,
+            keys: ReplicationKeys::generate(clock)?,
+            without_primary: Mutex::default(),
+            pools: Mutex::default(),
+        })
+    }
+
+    /// The pool of a name, which is made when it is used first.
+    pub fn pool(&self, name: &str) -> Result<Arc<Pool>> {
+        let mut pools = lock(&self.pools);
+        if let Some(pool) = pools.get(name) {
+            return Ok(Arc::clone(pool));
+        }
+        // Of pools that had one database there may have been many.
+        pools.retain(|_, pool| Arc::strong_count(pool) > 1);
+        let pool = Arc::new(Pool {
+            keys: LogKeys::generate()?,
+            log_port: Mutex::default(),
+        });
+        pools.insert(name.to_owned(), Arc::clone(&pool));
+        Ok(pool)
+    }
+}

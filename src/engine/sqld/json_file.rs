@@ -1,0 +1,24 @@
+//! Small files of the engine, written as a whole or not at all.
+
+use crate::engine::disk;
+use crate::error::{Code, Error, Result};
+use serde::Serialize;
+use std::io::Write as _;
+use std::path::Path;
+
+/// The end of names of files that are not complete yet.
+pub(super) const UNFINISHED: &str = ".tmp";
+
+/// Writes a file atomically.
+pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+    let unfinished = disk::with_suffix(path, UNFINISHED);
+    let text = serde_json::to_vec(value)
+        .map_err(|error| Error::new(Code::Internal, "cannot write a file of the engine").caused_by(error))?;
+    let mut file = disk::private_file(&unfinished)?;
+    file.set_len(0)
+        .and_then(|()| file.write_all(&text))
+        .and_then(|()| file.sync_all())
+        .map_err(|error| Error::io(error, format!("cannot write {}", unfinished.display())))?;
+    disk::rename(&unfinished, path)?;
+    path.parent().map_or(Ok(()), disk::sync_dir)
+}
