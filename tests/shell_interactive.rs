@@ -479,7 +479,7 @@ fn a_protected_database_is_not_changed_much_without_a_question() {
     let mut person = Person::at(&world, &["app"], "app ams> ");
     for refusal in ["n", ""] {
         person.types("delete from users;\r");
-        person.sees("this deletes every row of the table. Go ahead? [y/N] ");
+        person.sees("Delete protection is on. This deletes every row of the table. Run it? [y/N] ");
         person.types(refusal);
         person.types(ENTER);
         person.sees("Not run.");
@@ -491,7 +491,7 @@ fn a_protected_database_is_not_changed_much_without_a_question() {
         "201",
     );
     person.types("drop table users;\r");
-    person.sees("Go ahead? [y/N] ");
+    person.sees("Run it? [y/N] ");
     person.types("y\r");
     person.answers("select count(*) + 300 from sqlite_schema;", "300");
     person.leaves();

@@ -149,7 +149,7 @@ pub fn restore(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
         [database, file] => (database, file),
         _ => return shell.fail(format_args!("Usage: .restore ?DB? FILE")),
     };
-    confirm(shell, "this replaces all that is in it")?;
+    confirm(shell, "This replaces all of its content")?;
     if is_url(file) || !shell.session()?.is_local() {
         if database != "main" {
             return shell.fail(format_args!("Error: only main can be restored from or to a server"));

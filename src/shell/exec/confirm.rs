@@ -11,10 +11,10 @@ use std::io::{self, Write};
 /// What a statement would do that deserves a question; none for all others.
 fn danger(sql: &str) -> Option<&'static str> {
     destructive_kind(sql).map(|kind| match kind {
-        DestructiveKind::Drops => "this drops a part of the schema, and what it holds",
-        DestructiveKind::Alters => "this alters the schema",
-        DestructiveKind::UpdatesAllRows => "this updates every row of the table",
-        DestructiveKind::DeletesAllRows => "this deletes every row of the table",
+        DestructiveKind::Drops => "This drops a part of the schema, with its rows",
+        DestructiveKind::Alters => "This alters the schema",
+        DestructiveKind::UpdatesAllRows => "This updates every row of the table",
+        DestructiveKind::DeletesAllRows => "This deletes every row of the table",
     })
 }
 
@@ -38,7 +38,7 @@ pub fn confirm(shell: &mut Shell<'_>, danger: &str) -> ShellResult {
     shell.out.flush()?;
     let mut answer = String::new();
     let mut err = io::stderr();
-    write!(err, "The database is protected, and {danger}. Go ahead? [y/N] ")?;
+    write!(err, "Delete protection is on. {danger}. Run it? [y/N] ")?;
     err.flush()?;
     io::stdin().read_line(&mut answer)?;
     if !interrupt::pressed() && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
