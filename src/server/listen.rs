@@ -76,7 +76,7 @@ pub(super) async fn accept(
                 let (server, tls) = (Arc::clone(&server), tls.as_ref().map(|tls| tls.borrow().clone()));
                 let Ok(stream) = stream.into_std() else { continue };
                 runtimes.spawn(async move {
-                    // From here on, the connection belongs to that lane.
+                    // From here on, the connection belongs to that runtime.
                     if let Ok(stream) = TcpStream::from_std(stream) {
                         accept_connection(stream, peer, tls, server).await;
                     }

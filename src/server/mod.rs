@@ -187,7 +187,7 @@ async fn serve<T: Send + 'static>(
     });
     let acceptor = certificate::reloading(config.tls)?;
     let listener = listen::adopt(config.listener)?;
-    // Sockets run on the lanes until the very end.
+    // Sockets run on the runtimes until the very end.
     let runtimes = Arc::new(CoreRuntimes::start()?);
     let accepting = tokio::spawn(listen::accept(
         listener,

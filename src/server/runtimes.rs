@@ -1,8 +1,8 @@
-//! The threads that serve connections ("lanes"). Each has an async runtime of its own, and a connection stays on its
-//! lane: what a request awaits wakes that thread and no other. Waking other threads would be most of the cost of a
+//! The threads that serve connections (one for each processor). Each has an async runtime of its own, and a connection stays on
+//! its runtime: what a request awaits wakes that thread and no other. Waking other threads would be most of the cost of a
 //! request through the gateway.
 //!
-//! Code on a lane must not block or compute for long: other connections wait for it.
+//! Code on a runtime must not block or compute for long: other connections wait for it.
 
 use crate::error::{Error, Result};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
-/// How often a lane wakes when nothing happens. Setting a timer that is earlier than all others wakes the runtime at
+/// How often a runtime wakes when nothing happens. Setting a timer that is earlier than all others wakes the runtime at
 /// once; with this one always pending, the longer timers of requests never do.
 const WAKE_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -21,12 +21,12 @@ pub(super) struct CoreRuntimes {
 
 struct CoreRuntime {
     handle: Handle,
-    /// Dropping it ends the lane.
+    /// Dropping it ends the runtime.
     _running: oneshot::Sender<()>,
 }
 
 impl CoreRuntimes {
-    /// Starts one lane for each processor.
+    /// Starts one runtime for each processor.
     pub fn start() -> Result<Self> {
         let count = std::thread::available_parallelism().map_or(1, usize::from);
         let runtimes = (0..count).map(|_| CoreRuntime::start()).collect::<Result<_>>()?;
@@ -36,7 +36,7 @@ impl CoreRuntimes {
         })
     }
 
-    /// Runs `work` on the next lane.
+    /// Runs `work` on the next runtime.
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         let next = self.next.fetch_add(1, Ordering::Relaxed) % self.runtimes.len();
         self.runtimes[next].handle.spawn(work);
@@ -85,7 +85,7 @@ mod tests {
         }
         let seen: Vec<_> = told.iter().take(all).collect();
         assert_eq!(seen.iter().collect::<HashSet<_>>().len(), all / 2);
-        // What waits on a lane is dropped with it.
+        // What waits on a runtime is dropped with it.
         runtimes.spawn(async move {
             let _held = tell;
             std::future::pending::<()>().await;

@@ -195,7 +195,7 @@ pub struct Outcome {
     /// What it cost on a server.
     pub cost: Option<ServerCost>,
     /// What it cost in this process.
-    pub work: Option<Work>,
+    pub work: Option<StatementCounters>,
     /// Infinite reals in the result whose sign the server did not send; they were given to the sink as NaN, which
     /// SQLite itself never has.
     pub signless_infinities: u64,
@@ -203,7 +203,7 @@ pub struct Outcome {
 
 /// SQLite's counters for a statement, under SQLite's names.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Work {
+pub struct StatementCounters {
     pub full_scan_steps: i32,
     pub sorts: i32,
     pub automatic_index_rows: i32,

@@ -6,9 +6,9 @@ use crate::error::{Code, Error, Result};
 
 /// Keeps all rows of a result. Text that is not UTF-8 is kept with replacement characters.
 #[derive(Debug, Default)]
-pub struct Collected(pub Vec<Vec<Value>>);
+pub struct CollectedRows(pub Vec<Vec<Value>>);
 
-impl Sink for Collected {
+impl Sink for CollectedRows {
     fn row(&mut self, row: &[ValueRef<'_>]) -> std::io::Result<Flow> {
         self.0.push(row.iter().map(|&value| owned(value)).collect());
         Ok(Flow::Continue)
@@ -29,7 +29,7 @@ pub fn owned(value: ValueRef<'_>) -> Value {
 
 /// All rows of one statement with positional parameters.
 pub fn collect(session: &mut dyn Session, sql: &str, args: &[Value]) -> std::result::Result<Vec<Vec<Value>>, Failure> {
-    let mut collected = Collected::default();
+    let mut collected = CollectedRows::default();
     let args = Args {
         positional: args.to_vec(),
         named: Vec::new(),

@@ -81,12 +81,12 @@ impl std::str::FromStr for Endpoint {
 
 /// One end of a copy, as it is answered.
 #[derive(Serialize, Clone, PartialEq)]
-struct End {
+struct CopyEnd {
     context: String,
     name: DatabaseName,
 }
 
-impl std::fmt::Display for End {
+impl std::fmt::Display for CopyEnd {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}:{}", self.context, self.name)
     }
@@ -94,8 +94,8 @@ impl std::fmt::Display for End {
 
 #[derive(Serialize)]
 struct Copied {
-    source: End,
-    copy: End,
+    source: CopyEnd,
+    copy: CopyEnd,
     /// False when it was there already.
     copied: bool,
     /// True when another database had its name before.
@@ -285,7 +285,7 @@ pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
 }
 
 /// An end with its context's name, or the server's address where the environment names it.
-fn end(ctx: &Context, name: &DatabaseName) -> Result<End> {
+fn end(ctx: &Context, name: &DatabaseName) -> Result<CopyEnd> {
     let context = match ctx.settings.server()? {
         None => crate::settings::contexts::LOCAL.to_owned(),
         Some(server) => match server.context {
@@ -293,7 +293,7 @@ fn end(ctx: &Context, name: &DatabaseName) -> Result<End> {
             None => ctx.server()?.address(),
         },
     };
-    Ok(End {
+    Ok(CopyEnd {
         context,
         name: name.clone(),
     })
@@ -304,7 +304,7 @@ fn replace_in_place(
     to: &Context,
     database: &Database,
     content: &Path,
-    source: &End,
+    source: &CopyEnd,
     expected: &Content,
 ) -> Result<Database> {
     let (plane, name) = (to.control()?, &database.name);
@@ -467,7 +467,7 @@ fn read_content(ctx: &Context, target: &Target) -> Result<Content> {
     })
 }
 
-fn same(source: &End, expected: &Content, found: &Content) -> Result<()> {
+fn same(source: &CopyEnd, expected: &Content, found: &Content) -> Result<()> {
     if expected == found {
         return Ok(());
     }

@@ -66,7 +66,7 @@ impl CsvFormat {
             ("--csv-types", self.csv_types.is_some()),
         ];
         all.into_iter()
-            .filter(|(_, given)| *given)
+            .filter(|(_, is_set)| *is_set)
             .map(|(name, _)| name)
             .collect()
     }
@@ -90,7 +90,7 @@ impl CsvFormat {
             None => Ok(()),
             Some(option) => Err(Error::new(
                 Code::Usage,
-                format!("{option} is for CSV, and {} is JSON", input.given().display()),
+                format!("{option} is for CSV, and {} is JSON", input.label().display()),
             )
             .hint("leave it out")),
         }
@@ -155,13 +155,13 @@ pub(crate) struct Column {
 pub(super) fn import(ctx: &Context, input: &Input, form: &CsvFormat, session: &mut dyn Session) -> Result<Imported> {
     let table = form.table(input)?;
     let sample = Sample::of(input)?;
-    sample.check(input.given(), Code::InvalidCsv)?;
-    if sample.kind(input.given())? == Kind::Json {
+    sample.check(input.label(), Code::InvalidCsv)?;
+    if sample.kind(input.label())? == Kind::Json {
         form.refuse_for_json(input)?;
         return import_json(input, table, session);
     }
     let mut file = strict::open(input.path())?;
-    let name = input.given().to_string_lossy();
+    let name = input.label().to_string_lossy();
     let selection = strict::Selection {
         columns: form.csv_columns.clone(),
         types: form.csv_types.clone(),
@@ -222,12 +222,12 @@ fn import_json(input: &Input, table: String, session: &mut dyn Session) -> Resul
     let count = format!("SELECT count(*) FROM {}", identifier(&table));
     let before = query::number(session, &count).ok();
     // An absolute path is never taken for an option or a program.
-    let given = input.given().to_string_lossy();
-    let file = std::path::absolute(input.path()).map_err(|error| Error::io(error, format!("cannot read {given}")))?;
+    let label = input.label().to_string_lossy();
+    let file = std::path::absolute(input.path()).map_err(|error| Error::io(error, format!("cannot read {label}")))?;
     let file = file.to_string_lossy().into_owned();
     let words = ["--json".to_owned(), file.clone(), table.clone()];
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let refused = |why: String| Error::new(Code::InvalidFile, why.trim().replace(&file, &given));
+    let refused = |why: String| Error::new(Code::InvalidFile, why.trim().replace(&file, &label));
     let options = import::ImportOptions::parse(&words, &Style::default()).map_err(|refusal| match refusal {
         import::ImportArgumentError::Usage(why) => refused(why),
         import::ImportArgumentError::Message(why) => refused(why.to_owned()),

@@ -26,7 +26,7 @@ const STDIN: &str = "-";
 #[derive(Debug)]
 pub(crate) struct Input {
     /// What the user called it, for messages.
-    given: PathBuf,
+    label: PathBuf,
     /// Its name without the extension of a compressed file.
     name: PathBuf,
     decoded: Option<NamedTempFile>,
@@ -59,7 +59,7 @@ impl Input {
         };
         let is_compressed = path.extension().is_some_and(|extension| extension == "gz");
         Ok(Self {
-            given: path.to_owned(),
+            label: path.to_owned(),
             name: if is_compressed && encoded {
                 path.with_extension("")
             } else {
@@ -70,8 +70,8 @@ impl Input {
     }
 
     /// What the user called it.
-    pub fn given(&self) -> &Path {
-        &self.given
+    pub fn label(&self) -> &Path {
+        &self.label
     }
 
     /// Its name, from which a table or a database may get theirs; none for standard input.
@@ -81,7 +81,7 @@ impl Input {
 
     /// Where it is to be read.
     pub fn path(&self) -> &Path {
-        self.decoded.as_ref().map_or(&self.given, |file| file.path())
+        self.decoded.as_ref().map_or(&self.label, |file| file.path())
     }
 }
 
@@ -89,7 +89,7 @@ impl Input {
     /// An error about the file, with what the user called it instead of where it was decoded to.
     pub fn name_in(&self, error: Error) -> Error {
         let Some(decoded) = &self.decoded else { return error };
-        let named = |text: &str| text.replace(&*decoded.path().to_string_lossy(), &self.given.to_string_lossy());
+        let named = |text: &str| text.replace(&*decoded.path().to_string_lossy(), &self.label.to_string_lossy());
         let renamed = Error::new(error.code(), named(&error.full_message()));
         match error.hint_text() {
             Some(hint) => renamed.hint(named(hint)),

@@ -53,7 +53,7 @@ impl Source {
 
     /// What a file holds.
     pub fn of_file(input: Input, kind: Kind, csv: csv::CsvFormat) -> Self {
-        let path = input.given().to_owned();
+        let path = input.label().to_owned();
         let (mut from_file, mut from_dump, mut from_csv) = (None, None, None);
         match kind {
             Kind::Database => from_file = Some(path),
@@ -206,7 +206,7 @@ fn load_stdin(session: &mut dyn Session) -> Result<u64> {
 }
 
 fn load_script(ctx: &Context, input: &Input, session: &mut dyn Session) -> Result<u64> {
-    let name = input.given().display();
+    let name = input.label().display();
     let file = File::open(input.path()).map_err(|error| Error::io(error, format!("cannot read {name}")))?;
     let size = file.metadata().map_or(0, |metadata| metadata.len());
     let mut progress = ctx.ui.progress("Loading");

@@ -5,7 +5,7 @@
 
 use super::input::Input;
 use crate::error::{Code, Error, Result};
-use crate::shell::import::reader::{Dialect, FieldEnd, FieldReader, Record};
+use crate::shell::import::reader::{CsvFieldReader, Dialect, FieldEnd, Record};
 use crate::sqlite_header;
 use std::fs::File;
 use std::io::Read as _;
@@ -63,7 +63,7 @@ pub(super) enum Kind {
 impl Kind {
     /// Told by how it begins, then by its extension.
     pub fn of(input: &Input) -> Result<Self> {
-        Sample::of(input)?.kind(input.given())
+        Sample::of(input)?.kind(input.label())
     }
 }
 
@@ -79,7 +79,7 @@ impl Sample {
         let mut bytes = Vec::new();
         File::open(input.path())
             .and_then(|file| file.take(SAMPLE).read_to_end(&mut bytes))
-            .map_err(|error| Error::io(error, format!("cannot read {}", input.given().display())))?;
+            .map_err(|error| Error::io(error, format!("cannot read {}", input.label().display())))?;
         Ok(Self {
             bytes,
             extension: input
@@ -206,7 +206,7 @@ impl Sample {
             row: self.row_end(),
             ..Dialect::CSV
         };
-        let mut reader = FieldReader::new(self.bytes.as_slice(), dialect);
+        let mut reader = CsvFieldReader::new(self.bytes.as_slice(), dialect);
         let mut record = Record::default();
         let mut width = None;
         for _ in 0..RECORDS {

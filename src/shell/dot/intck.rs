@@ -3,7 +3,7 @@
 use super::CommandCall;
 use crate::shell::state::{Shell, ShellResult};
 use crate::sql::Failure;
-use crate::sql::query::Collected;
+use crate::sql::query::CollectedRows;
 use crate::sql::text::value_to_text;
 use crate::sqltext::quote::identifier;
 
@@ -44,7 +44,7 @@ pub fn intck(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
 
 /// Runs a check and shows what it finds. Whether nothing was found, and how it ended.
 fn check(shell: &mut Shell<'_>, sql: &str) -> ShellResult<(bool, Result<(), Failure>)> {
-    let mut found = Collected::default();
+    let mut found = CollectedRows::default();
     let ended = shell.run_into(sql, &mut found)?.map(drop);
     let findings: Vec<String> = found.0.iter().map(|row| value_to_text(&row[0])).collect();
     for finding in findings.iter().flat_map(|finding| finding.lines()) {

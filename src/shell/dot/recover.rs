@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::shell::interrupt;
 use crate::shell::render::text::{LineEnds, push_name, push_sql};
 use crate::shell::state::{Shell, ShellResult};
-use crate::sql::query::{Collected, owned, rows};
+use crate::sql::query::{CollectedRows, owned, rows};
 use crate::sql::text::value_to_text;
 use crate::sql::{Args, Failure, Flow, Session, Sink, Value, ValueRef};
 use crate::sqltext::quote::identifier;
@@ -207,7 +207,7 @@ fn written(ran: io::Result<()>) -> Result<()> {
 fn save(session: &mut dyn Session, out: &mut dyn Write) -> Result<RecoverySummary> {
     written(out.write_all(b"PRAGMA foreign_keys=OFF;\nBEGIN;\n"))?;
     // Kept as far as the schema can be read: what fails half-way has still given its first rows.
-    let mut objects = Collected::default();
+    let mut objects = CollectedRows::default();
     let read = session.run(
         "SELECT type, name, sql FROM main.sqlite_schema WHERE sql NOT NULL ORDER BY rowid",
         &Args::default(),

@@ -252,7 +252,7 @@ fn statement_error(shell: &mut Shell<'_>, failure: Failure, rest: &str) -> Inter
         // The rest of a script cannot run without the connection; a person may try again.
         Failure::Connection(error) if !shell.input.interactive => {
             let code = error.kind().exit_code().into();
-            let told = match shell.report_as_json(&error) {
+            let reported = match shell.report_as_json(&error) {
                 Ok(false) => shell.say(format_args!("Error: {error}")).map(|()| {
                     if let Some(hint) = error.hint_text() {
                         complain(format_args!("hint: {hint}"));
@@ -261,7 +261,7 @@ fn statement_error(shell: &mut Shell<'_>, failure: Failure, rest: &str) -> Inter
                 Ok(true) => Ok(()),
                 Err(end) => Err(end),
             };
-            told.err().unwrap_or(Interrupt::Exit(code))
+            reported.err().unwrap_or(Interrupt::Exit(code))
         }
         Failure::Connection(error) => Interrupt::Statement(Box::new(ExecError {
             phase: Phase::Step,
@@ -414,10 +414,10 @@ fn report_to_program(shell: &mut Shell<'_>, error: &ExecError, line: Option<u64>
         Some(line) => format!("line {line}: {message}"),
         None => message.to_owned(),
     };
-    let told = Error::new(codes::meaning(error.code), message);
+    let reported = Error::new(codes::meaning(error.code), message);
     shell.report_as_json(&match &error.hint {
-        Some(hint) => told.hint(hint.trim_start_matches("hint: ")),
-        None => told,
+        Some(hint) => reported.hint(hint.trim_start_matches("hint: ")),
+        None => reported,
     })
 }
 

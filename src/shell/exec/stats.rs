@@ -2,7 +2,7 @@
 //! server, what it tells (rows read and written, its time) and where the rest of the time went.
 
 use crate::shell::state::{Shell, ShellResult};
-use crate::sql::{Column, Outcome, ServerCost, Work};
+use crate::sql::{Column, Outcome, ServerCost, StatementCounters};
 use rusqlite::{Connection, ffi};
 use std::io::{self, Write};
 use std::os::raw::c_int;
@@ -91,7 +91,7 @@ fn connection_status(connection: &Connection, of: c_int, reset: bool) -> (c_int,
 }
 
 /// The counters of the process and the connection, of a statement if there is one, and of the kernel's input and output.
-fn connection_counters(shell: &mut Shell<'_>, work: Option<&Work>) -> ShellResult {
+fn connection_counters(shell: &mut Shell<'_>, work: Option<&StatementCounters>) -> ShellResult {
     let mut text = Vec::new();
     if let Some(connection) = shell.session()?.local() {
         of_engine(&mut text, connection)?;
@@ -154,7 +154,7 @@ fn of_engine(out: &mut dyn Write, connection: &Connection) -> io::Result<()> {
     line(out, "Statement Heap/Lookaside Usage", format_args!("{now} bytes"))
 }
 
-fn of_statement(out: &mut dyn Write, work: &Work) -> io::Result<()> {
+fn of_statement(out: &mut dyn Write, work: &StatementCounters) -> io::Result<()> {
     for (label, count) in [
         ("Fullscan Steps", work.full_scan_steps),
         ("Sort Operations", work.sorts),

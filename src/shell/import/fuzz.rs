@@ -1,7 +1,7 @@
 //! Files of any kind, whole and damaged: read to the end, and for JSON whole or not at all.
 
 use super::progress::{Consumed, ImportProgress};
-use super::reader::{Dialect, FieldEnd, FieldReader};
+use super::reader::{CsvFieldReader, Dialect, FieldEnd};
 use super::{ImportOptions, ImportStreams, Importer};
 use crate::fuzz::{damaged, pieces, run, text};
 use crate::shell::render::Style;
@@ -20,7 +20,7 @@ const OBJECTS: &[u8] = "[{\"a\":1,\"b\":\"x}\\\"{\\u00e9\"},\n {\"A\":-922337203
 
 /// All fields, and how far the file was read.
 fn read(file: &[u8], dialect: Dialect) -> (Vec<(Vec<u8>, FieldEnd)>, u64) {
-    let mut reader = FieldReader::new(file, dialect);
+    let mut reader = CsvFieldReader::new(file, dialect);
     let mut fields = Vec::new();
     loop {
         let mut field = Vec::new();

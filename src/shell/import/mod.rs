@@ -24,7 +24,7 @@ use crate::sql::{Args, Column, Failure, Flow, Session, Sink, Value, ValueRef};
 use crate::sqltext::quote::identifier;
 pub use options::{ImportArgumentError, ImportOptions};
 use progress::{Consumed, Counted, ImportProgress};
-use reader::{FieldEnd, FieldReader, Record};
+use reader::{CsvFieldReader, FieldEnd, Record};
 use records::{ImportRecords, RecordLines, tell};
 use std::io::{self, Read, Write};
 use std::process::{Command, Stdio};
@@ -172,7 +172,7 @@ impl Importer<'_, '_> {
             line.push(b'\n');
             self.streams.out.write_all(&line).map_err(Failure::Sink)?;
         }
-        let mut reader = FieldReader::new(input, options.dialect);
+        let mut reader = CsvFieldReader::new(input, options.dialect);
         let mut record = Record::default();
         for _ in 0..options.skip {
             self.record(&mut reader, &mut record)?;
@@ -282,7 +282,7 @@ impl Importer<'_, '_> {
     /// Reads a record whole. False at the end of the input.
     fn record(
         &mut self,
-        reader: &mut FieldReader<Box<dyn Read>>,
+        reader: &mut CsvFieldReader<Box<dyn Read>>,
         record: &mut Record,
     ) -> std::result::Result<bool, Failure> {
         record.clear();
@@ -302,7 +302,7 @@ impl Importer<'_, '_> {
     fn create(
         &mut self,
         target: &str,
-        reader: &mut FieldReader<Box<dyn Read>>,
+        reader: &mut CsvFieldReader<Box<dyn Read>>,
         record: &mut Record,
     ) -> std::result::Result<bool, Failure> {
         let name = self.options.display_name();

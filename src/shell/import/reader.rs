@@ -62,7 +62,7 @@ impl Dialect {
 }
 
 /// Reads field by field.
-pub struct FieldReader<R> {
+pub struct CsvFieldReader<R> {
     input: R,
     dialect: Dialect,
     buffer: Vec<u8>,
@@ -77,7 +77,7 @@ pub struct FieldReader<R> {
     was_quoted: bool,
 }
 
-impl<R: Read> FieldReader<R> {
+impl<R: Read> CsvFieldReader<R> {
     pub fn new(input: R, dialect: Dialect) -> Self {
         Self {
             input,
@@ -258,7 +258,7 @@ impl Record {
     /// Reads one more field. None at the end of the input.
     pub fn read<R: Read>(
         &mut self,
-        reader: &mut FieldReader<R>,
+        reader: &mut CsvFieldReader<R>,
         flaw: &mut dyn FnMut(Flaw),
     ) -> io::Result<Option<FieldEnd>> {
         let end = reader.field(&mut self.bytes, flaw)?;
@@ -314,7 +314,7 @@ mod tests {
     }
 
     fn records(text: &[u8], step: usize) -> (Vec<Vec<String>>, Vec<Flaw>) {
-        let mut reader = FieldReader::new(Drops(text, step), Dialect::CSV);
+        let mut reader = CsvFieldReader::new(Drops(text, step), Dialect::CSV);
         let (mut records, mut flaws) = (Vec::new(), Vec::new());
         let mut record = Record::default();
         loop {

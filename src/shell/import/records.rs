@@ -3,7 +3,7 @@
 
 use super::ImportOptions;
 use super::progress::ImportProgress;
-use super::reader::{FieldEnd, FieldReader, Flaw, Record};
+use super::reader::{CsvFieldReader, FieldEnd, Flaw, Record};
 use crate::error::{Code, Error, Result};
 use crate::sql::{Failure, Flow, Rows, ValueRef};
 use std::io::{self, Read, Write};
@@ -49,7 +49,7 @@ impl RecordLines {
 
 /// The file's records as rows of the table's width.
 pub(super) struct ImportRecords<'a, 'b> {
-    pub(super) reader: FieldReader<Box<dyn Read>>,
+    pub(super) reader: CsvFieldReader<Box<dyn Read>>,
     pub(super) record: Record,
     pub(super) width: usize,
     pub(super) options: &'a ImportOptions,

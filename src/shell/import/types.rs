@@ -4,7 +4,7 @@
 //! back, else `TEXT`, so that `007` stays what it is.
 
 use super::ImportOptions;
-use super::reader::{FieldEnd, FieldReader, Record};
+use super::reader::{CsvFieldReader, FieldEnd, Record};
 use super::strict::{ColumnKind, kind_of, spooled};
 use crate::error::{Code, Error, Result};
 use std::fs::File;
@@ -78,7 +78,7 @@ pub(super) fn guess(
 }
 
 fn survey(file: &mut File, options: &ImportOptions, stop: &dyn Fn() -> bool) -> Result<Option<Vec<&'static str>>> {
-    let mut reader = FieldReader::new(file, options.dialect);
+    let mut reader = CsvFieldReader::new(file, options.dialect);
     let mut record = Record::default();
     // What every value so far allows; the header tells how many columns there are.
     let mut kinds: Vec<Option<ColumnKind>> = Vec::new();

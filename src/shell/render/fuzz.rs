@@ -3,7 +3,7 @@
 use super::text::{LineEnds, push_sql};
 use super::{Escape, Mode, Renderer, Style};
 use crate::fuzz::{run, text};
-use crate::shell::import::reader::{Dialect, FieldEnd, FieldReader, Record};
+use crate::shell::import::reader::{CsvFieldReader, Dialect, FieldEnd, Record};
 use crate::sql::{Column, Sink, Value, ValueRef};
 use proptest::prelude::*;
 use unicode_segmentation::UnicodeSegmentation;
@@ -157,7 +157,7 @@ fn csv_is_read_back() {
             for row in &rows {
                 let names = vec![String::new(); row.len()];
                 let out = rendered(&style, &names, std::slice::from_ref(row));
-                let mut reader = FieldReader::new(
+                let mut reader = CsvFieldReader::new(
                     &out[..],
                     Dialect {
                         column: separator.as_bytes()[0],

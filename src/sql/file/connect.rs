@@ -12,14 +12,14 @@ use std::time::Duration;
 pub(super) const BUSY: Duration = Duration::from_secs(5);
 
 /// Device and inode, which identify a file whatever its name.
-pub(super) type Identity = (u64, u64);
+pub(super) type FileIdentity = (u64, u64);
 
-pub(super) fn identify(path: &Path) -> Option<Identity> {
+pub(super) fn identify(path: &Path) -> Option<FileIdentity> {
     let metadata = std::fs::metadata(path).ok()?;
     Some((metadata.dev(), metadata.ino()))
 }
 
-pub(super) fn connect(target: &Target) -> Result<(Connection, Option<Identity>)> {
+pub(super) fn connect(target: &Target) -> Result<(Connection, Option<FileIdentity>)> {
     let common = OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut limit = None;
     let (path, flags, watched) = match target {

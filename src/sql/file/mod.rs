@@ -9,7 +9,7 @@ mod connect;
 mod repeated;
 mod run;
 
-use self::connect::{Identity, connect, identify};
+use self::connect::{FileIdentity, connect, identify};
 use self::repeated::{RepeatedInsert, RepeatedOutcome};
 use self::run::{bind, failure, stream, work};
 use super::{Args, Explain, Failure, Flow, Interrupter, Outcome, Phase, Prepared, Rows, Session, Sink, Target};
@@ -24,7 +24,7 @@ pub(super) struct FileSession {
     connection: Connection,
     target: Target,
     /// The identity of the open file, if it may be replaced.
-    identity: Option<Identity>,
+    identity: Option<FileIdentity>,
     /// Replaced together with the connection, so that interrupters handed out earlier still work.
     handle: Arc<Mutex<rusqlite::InterruptHandle>>,
     /// Changes counted on connections that were replaced.
@@ -204,7 +204,7 @@ impl Session for FileSession {
 mod tests {
     use super::*;
     use crate::sql::Value;
-    use crate::sql::query::Collected;
+    use crate::sql::query::CollectedRows;
     use std::path::Path;
 
     #[test]
@@ -220,7 +220,7 @@ mod tests {
             let target = Target::file(&link);
             FileSession::open(&target.restricted(false, no_links))
         };
-        let mut sink = Collected::default();
+        let mut sink = CollectedRows::default();
         opened(false)
             .unwrap()
             .run("select * from t", &Args::default(), &mut sink)
@@ -236,7 +236,7 @@ mod tests {
             named: vec![(":x".to_owned(), Value::Text("two".to_owned()))],
             ..Args::default()
         };
-        let mut sink = Collected::default();
+        let mut sink = CollectedRows::default();
         let mut at = 0;
         let mut changes = Vec::new();
         while at < sql.len() {
@@ -251,7 +251,7 @@ mod tests {
     #[test]
     fn failures_tell_phase_code_and_place() {
         let mut session = FileSession::open(&Target::Memory).unwrap();
-        let mut sink = Collected::default();
+        let mut sink = CollectedRows::default();
         let error = session
             .run("select nope from sqlite_schema", &Args::default(), &mut sink)
             .unwrap_err();
@@ -284,7 +284,7 @@ mod tests {
         };
         make(&path, 1);
         let mut session = FileSession::open(&Target::file(&path).restricted(true, false)).unwrap();
-        let mut sink = Collected::default();
+        let mut sink = CollectedRows::default();
         session.run("select a from t", &Args::default(), &mut sink).unwrap();
         let next = directory.path().join("b.db");
         make(&next, 2);
@@ -304,7 +304,7 @@ mod tests {
             follow_links: true,
         })
         .unwrap();
-        let mut sink = Collected::default();
+        let mut sink = CollectedRows::default();
         session.run("create table t(a)", &Args::default(), &mut sink).unwrap();
         let refused = session.run("insert into t values (zeroblob(100000))", &Args::default(), &mut sink);
         assert_eq!(refused.unwrap_err().primary_code(), Some(rusqlite::ffi::SQLITE_FULL));

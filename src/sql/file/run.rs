@@ -1,6 +1,6 @@
 //! Runs a prepared statement and passes its rows to a sink.
 
-use crate::sql::{Args, Column, Failure, Flow, Phase, Sink, Work};
+use crate::sql::{Args, Column, Failure, Flow, Phase, Sink, StatementCounters};
 use rusqlite::types::ValueRef;
 use rusqlite::{Statement, StatementStatus};
 use std::cell::Cell;
@@ -43,7 +43,7 @@ pub(super) fn bind(statement: &mut Statement<'_>, args: &Args) -> rusqlite::Resu
         let name = statement
             .parameter_name(index)
             .map_or_else(|| format!("?{index}"), str::to_owned);
-        if let Some((_, value)) = args.named.iter().find(|(given, _)| *given == name) {
+        if let Some((_, value)) = args.named.iter().find(|(key, _)| *key == name) {
             statement.raw_bind_parameter(index, value)?;
         }
     }
@@ -137,9 +137,9 @@ pub(super) fn stream(statement: &mut Statement<'_>, sink: &mut dyn Sink) -> std:
 }
 
 /// SQLite's counters for the statement.
-pub(super) fn work(statement: &Statement<'_>) -> Work {
+pub(super) fn work(statement: &Statement<'_>) -> StatementCounters {
     use StatementStatus as Count;
-    Work {
+    StatementCounters {
         full_scan_steps: statement.get_status(Count::FullscanStep),
         sorts: statement.get_status(Count::Sort),
         automatic_index_rows: statement.get_status(Count::AutoIndex),

@@ -6,7 +6,7 @@
 mod selection;
 
 use super::names::{self, Renamed};
-use super::reader::{Dialect, FieldEnd, FieldReader, Flaw, Record};
+use super::reader::{CsvFieldReader, Dialect, FieldEnd, Flaw, Record};
 use super::records::RecordLines;
 use super::{definitions, execute};
 use crate::error::{Code, Error, Result};
@@ -101,8 +101,8 @@ pub fn import(session: &mut dyn Session, file: &mut File, options: &mut StrictOp
             if own {
                 execute(session, "COMMIT").map_err(|failure| refused(failure, options.table))?;
             }
-            let told = |picked: Picked| (picked.name.clone(), picked.type_name().to_owned());
-            let columns = picked.into_iter().map(told).collect();
+            let describe = |picked: Picked| (picked.name.clone(), picked.type_name().to_owned());
+            let columns = picked.into_iter().map(describe).collect();
             Ok(StrictReport {
                 rows,
                 created: existing.is_none(),
@@ -169,7 +169,7 @@ struct Survey {
 
 /// Records of one width, checked as they are read.
 struct Checked<'a> {
-    reader: FieldReader<&'a mut File>,
+    reader: CsvFieldReader<&'a mut File>,
     record: Record,
     name: String,
     /// The first line of the current record.
@@ -187,7 +187,7 @@ impl<'a> Checked<'a> {
             ..Dialect::CSV
         };
         Self {
-            reader: FieldReader::new(file, dialect),
+            reader: CsvFieldReader::new(file, dialect),
             record: Record::default(),
             name: options.name.to_owned(),
             line: 1,
