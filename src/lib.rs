@@ -11,10 +11,12 @@
 //! - `hrana`: the protocol of libSQL servers: its messages, in both encodings.
 //! - `sqltext`: SQL as text: tokens, statements, quoting, and what a hosted database may do.
 //! - `sql`: a SQL connection to a file or a server; `shell`: the shell over it.
-//! - `jwt`: signed tokens; `sqlite_header`: what a SQLite file's header says; `error`, `net`, `secret`, `sync`: used by all.
+//! - `jwt`: signed tokens; `sqlite_header`: what a SQLite file's header says; `checksum`, `error`, `net`, `panics`, `secret`,
+//!   `sync`: used by all.
 //!
 //! Who may import whom is held by a test (`tests/layering.rs`); `docs/design.md` says why.
 
+pub mod checksum;
 pub mod commands;
 pub mod context;
 pub mod control;
@@ -25,6 +27,7 @@ pub(crate) mod fuzz;
 mod hrana;
 pub mod jwt;
 pub mod net;
+pub mod panics;
 pub mod secret;
 #[cfg(unix)]
 pub mod server;

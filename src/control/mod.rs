@@ -23,7 +23,6 @@ pub mod builtin_locations;
 pub mod client;
 pub mod database_url;
 pub mod embedded;
-pub mod files;
 #[cfg(unix)]
 pub mod hosted;
 pub mod names;

@@ -8,7 +8,7 @@
 //! ```
 
 use super::{Engines, Shared, new_id};
-use crate::control::files::{hex, sha256};
+use crate::checksum::{hex, sha256};
 use crate::engine::file::child as work;
 use crate::engine::{child, disk};
 use crate::error::{Code, Error, Result};

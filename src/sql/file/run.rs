@@ -1,10 +1,9 @@
 //! Runs a prepared statement and passes its rows to a sink.
 
+use crate::panics;
 use crate::sql::{Args, Column, Failure, Flow, Phase, Sink, StatementCounters};
 use rusqlite::types::ValueRef;
 use rusqlite::{Statement, StatementStatus};
-use std::cell::Cell;
-use std::sync::Once;
 
 /// SQLite's error as a failure in `phase`.
 pub(super) fn failure(error: rusqlite::Error, phase: Phase) -> Failure {
@@ -60,35 +59,12 @@ pub(super) fn columns(statement: &Statement<'_>) -> std::result::Result<Vec<Colu
         };
         statement.columns().map(column).collect()
     };
-    quietly(described).map_err(|_| Failure::Sql {
+    panics::catch(described).map_err(|_| Failure::Sql {
         phase: Phase::Step,
         message: "a column's name is not UTF-8".into(),
         code: rusqlite::ffi::SQLITE_CORRUPT,
         offset: None,
     })
-}
-
-thread_local! {
-    /// Whether this thread expects, and catches, a panic.
-    static EXPECTED: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Catches a panic of `work` without printing it. The panic hook stays installed: it belongs to the process, and
-/// removing it could remove another thread's.
-pub(super) fn quietly<T>(work: impl FnOnce() -> T) -> std::thread::Result<T> {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let tell = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |panic| {
-            if !EXPECTED.get() {
-                tell(panic);
-            }
-        }));
-    });
-    EXPECTED.set(true);
-    let worked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
-    EXPECTED.set(false);
-    worked
 }
 
 /// An empty buffer for the next row, in the memory of the last one.

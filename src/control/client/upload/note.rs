@@ -3,7 +3,7 @@
 //! A note is a file with the upload's id, locked by the command that sends it, which removes it at its end. A note that
 //! nobody locks was left by a killed command. Everything here may fail without harm: then the upload begins anew.
 
-use crate::control::files::hex;
+use crate::checksum::hex;
 use ring::digest::{Context, SHA256};
 use std::fs::File;
 use std::io::{Read, Seek as _, Write as _};

@@ -1,4 +1,4 @@
-//! What client and server must agree on about uploaded files: the checksum.
+//! Checksums of files.
 
 use ring::digest::{Context, SHA256};
 use std::io::Read;
