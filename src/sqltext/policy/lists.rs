@@ -251,20 +251,29 @@ pub const VIRTUAL_TABLE_MODULES: &[&str] = &[
     "rtree_i32",
 ];
 
-/// Names that no statement may give to a table, or name as one: modules of the engine that are not above, and tables
-/// whose content the engine itself runs or trusts.
-pub const REFUSED_TABLES: &[&str] = &[
-    "bytecode",
-    "carray",
-    "fsdir",
-    "libsql_vector_index",
-    "libsql_wasm_func_table",
-    "sqlite_dbdata",
-    "sqlite_dbpage",
-    "sqlite_dbptr",
-    "tables_used",
-    "zipfile",
+/// Tables that the engine makes itself and that statements may name. Which of them may be written to, the engine decides.
+pub const SYSTEM_TABLES: &[&str] = &[
+    VECTOR_INDEX_TABLE,
+    "sqlite_master",
+    "sqlite_schema",
+    "sqlite_sequence",
+    "sqlite_stat1",
+    "sqlite_stat2",
+    "sqlite_stat3",
+    "sqlite_stat4",
+    "sqlite_temp_master",
+    "sqlite_temp_schema",
 ];
+
+/// How the names begin that the engine keeps for itself: a table of such a name is one of [`SYSTEM_TABLES`] and
+/// [`TABLE_MODULES`], a readable pragma's, or out of reach.
+pub const RESERVED_PREFIXES: &[&str] = &["libsql_", "pragma_", "sqlite_"];
+
+/// How the engine names the indexes of UNIQUE and PRIMARY KEY constraints, which clients ask about.
+pub const AUTOMATIC_INDEX_PREFIX: &str = "sqlite_autoindex_";
+
+/// Modules that an engine may register without a reserved prefix, and that are out of reach.
+pub const REFUSED_MODULES: &[&str] = &["bytecode", "carray", "fsdir", "tables_used", "zipfile"];
 
 /// The table in which the engine keeps the parameters of vector indexes by name. It trusts the names in it.
 pub const VECTOR_INDEX_TABLE: &str = "libsql_vector_meta_shadow";
@@ -417,7 +426,9 @@ mod tests {
             REFUSED_FUNCTIONS,
             TABLE_MODULES,
             VIRTUAL_TABLE_MODULES,
-            REFUSED_TABLES,
+            SYSTEM_TABLES,
+            RESERVED_PREFIXES,
+            REFUSED_MODULES,
             &pragmas,
             ENGINE_REFUSES_PRAGMAS,
         ] {
@@ -430,7 +441,9 @@ mod tests {
     #[test]
     fn nothing_is_both_allowed_and_refused() {
         assert!(REFUSED_FUNCTIONS.iter().all(|name| !contains(FUNCTIONS, name)));
-        assert!(REFUSED_TABLES.iter().all(|name| !contains(TABLE_MODULES, name)));
+        for allowed in [SYSTEM_TABLES, TABLE_MODULES, VIRTUAL_TABLE_MODULES] {
+            assert!(REFUSED_MODULES.iter().all(|name| !contains(allowed, name)));
+        }
         assert!(ENGINE_REFUSES_PRAGMAS.iter().all(|name| find_pragma(name).is_none()));
     }
 }

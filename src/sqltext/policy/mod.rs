@@ -1,7 +1,8 @@
 //! What SQL may do in a hosted database. A text is parsed with the grammar of libSQL server (`libsql-sqlite3-parser`, the
 //! parser that the server itself uses to classify and render statements before SQLite sees them), and everything that a
 //! statement names is looked up: functions, tables, modules with their arguments, pragmas and expressions of indexes,
-//! whatever their quoting. What is in none of the lists (`lists`) is refused.
+//! whatever their quoting. What is in none of the lists (`lists`) is refused; a table is one of the lists, or has a name that
+//! users may give (`names`).
 //!
 //! # Interface
 //!
@@ -32,12 +33,13 @@ mod virtual_table;
 
 pub use lexical::LONGEST_STATEMENT;
 pub use lists::{
-    ENGINE_REFUSES_PRAGMAS, FUNCTIONS, PRAGMAS, Pragma, PragmaValue, REFUSED_FUNCTIONS, REFUSED_TABLES, TABLE_MODULES,
-    VECTOR_INDEX_TABLE, VIRTUAL_TABLE_MODULES,
+    ENGINE_REFUSES_PRAGMAS, FUNCTIONS, PRAGMAS, Pragma, PragmaValue, REFUSED_FUNCTIONS, REFUSED_MODULES,
+    RESERVED_PREFIXES, SYSTEM_TABLES, TABLE_MODULES, VECTOR_INDEX_TABLE, VIRTUAL_TABLE_MODULES,
 };
 pub use schema::{check_schema_object, check_vector_index_name};
 pub use violation::{Violation, ViolationKind};
 
+use crate::panics;
 use fallible_iterator::FallibleIterator as _;
 use libsql_sqlite3_parser::ast::{Cmd, Stmt};
 use libsql_sqlite3_parser::lexer::sql::Parser;
@@ -192,12 +194,12 @@ fn parse_and_judge(sql: &str) -> Result<TextSummary, Violation> {
     let mut summary = TextSummary::default();
     loop {
         // The parser is somebody else's: whatever it does not expect must not end the server.
-        let parsed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| parser.next()));
-        match parsed {
+        match panics::catch(|| parser.next()) {
             Ok(Ok(None)) => return Ok(summary),
             Ok(Ok(Some(command))) => judge_command(&command, &mut summary)?,
             Ok(Err(error)) => return Err(Violation::syntax(sql, &error.to_string())),
-            Err(_) => return Err(Violation::syntax(sql, "the statement cannot be parsed")),
+            // libSQL server would fare no better with it, so it is not passed on.
+            Err(_) => return Err(Violation::new(ViolationKind::Syntax, "the statement cannot be parsed")),
         }
     }
 }

@@ -22,17 +22,30 @@ pub(super) fn is_plain(name: &str) -> bool {
         && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
 }
 
-/// Refuses a name that no statement may use for a table. Names that the engine does not know are the users' own.
+/// Refuses a name that is no table which a statement may name.
 pub(super) fn check_table(name: &str) -> Result<(), Violation> {
     let name = fold(name);
-    let refused = lists::contains(lists::REFUSED_TABLES, &name)
-        || name
-            .strip_prefix("pragma_")
-            .is_some_and(|pragma| lists::contains(lists::ENGINE_REFUSES_PRAGMAS, pragma));
-    if refused {
-        return Err(Violation::new(ViolationKind::Table, name));
+    if is_user_table(&name) || is_engine_table(&name) {
+        return Ok(());
     }
-    Ok(())
+    Err(Violation::new(ViolationKind::Table, name))
+}
+
+/// Whether a name is one that users may give: the engine has nothing of that name that exists without being made.
+fn is_user_table(name: &str) -> bool {
+    let is_reserved = lists::RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    !is_reserved && !lists::contains(lists::REFUSED_MODULES, name)
+}
+
+/// Whether a name is one of the engine's own that statements may use: its tables, its modules, pragmas that only read, and
+/// the indexes of constraints.
+fn is_engine_table(name: &str) -> bool {
+    if let Some(pragma) = name.strip_prefix("pragma_") {
+        return lists::find_pragma(pragma).is_some();
+    }
+    lists::contains(lists::SYSTEM_TABLES, name)
+        || lists::contains(lists::TABLE_MODULES, name)
+        || name.starts_with(lists::AUTOMATIC_INDEX_PREFIX)
 }
 
 pub(super) fn check_qualified(name: &QualifiedName) -> Result<(), Violation> {

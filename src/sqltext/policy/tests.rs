@@ -132,6 +132,72 @@ fn tables_of_the_engine_are_looked_up_in_every_place() {
 }
 
 #[test]
+fn table_is_one_of_the_lists_or_has_a_name_that_users_may_give() {
+    for name in [
+        "sqlite_dbdata",
+        "sqlite_dbptr",
+        "SQLITE_dbpage",
+        "sqlite_of_a_later_version",
+        "libsql_wasm_func_table",
+        "Libsql_of_a_later_version",
+        "pragma_wal_checkpoint",
+        "pragma_of_a_later_version",
+        "bytecode",
+        "zipfile",
+    ] {
+        for sql in [
+            format!("select * from {name}"),
+            format!("insert into \"{name}\" values (1)"),
+        ] {
+            refused(&sql, ViolationKind::Table);
+        }
+    }
+    for name in [
+        "t",
+        "sqlitedb",
+        "libsql",
+        "my_sqlite_things",
+        "pragmatic",
+        "rtree",
+        "sqlite_schema",
+        "main.sqlite_master",
+        "sqlite_sequence",
+        "sqlite_stat1",
+        "pragma_table_info('t')",
+        "json_each('[]')",
+    ] {
+        passes(&format!("select * from {name}"));
+    }
+    passes("pragma index_info(sqlite_autoindex_t_1)");
+}
+
+#[test]
+fn module_argument_with_a_comment_still_names_its_table() {
+    for sql in [
+        "create virtual table x using fts4(a, content=/* none */fsdir)",
+        "create virtual table x using fts4(a, content='fsdir' -- none\n)",
+        "create virtual table x using fts5(a, /* first */ content = fsdir)",
+        "create virtual table x using fts5vocab(/* of */ fsdir, 'row')",
+    ] {
+        refused(sql, ViolationKind::Table);
+    }
+}
+
+/// The parser panics on this text (libsql-sqlite3-parser 0.13), which must not be seen anywhere.
+#[test]
+fn text_on_which_the_parser_panics_does_not_parse() {
+    let sql = "select cast(a as)";
+    let mut parser = libsql_sqlite3_parser::lexer::sql::Parser::new(sql.as_bytes());
+    assert!(
+        crate::panics::catch(|| parser.next()).is_err(),
+        "the parser has been mended: find another text"
+    );
+    refused(sql, ViolationKind::Syntax);
+    // libSQL server has the same parser, so it is not asked for its words.
+    assert!(!analyze_anew(sql).unwrap_err().is_harmless());
+}
+
+#[test]
 fn modules_and_their_arguments_are_looked_up() {
     for sql in [
         "create virtual table x using csv(filename='/etc/passwd')",
@@ -139,7 +205,6 @@ fn modules_and_their_arguments_are_looked_up() {
         "create virtual table x using fts4(a, COMPRESS = zip)",
         "create virtual table x using fts5(a, unknown_option=1)",
         "create virtual table x using fts5(a, content=a b)",
-        "create virtual table x using fts5(a /* , */ b)",
         "create virtual table x using fts5(a, content='a\"b')",
         "create virtual table x using rtree(id, a; b)",
     ] {
@@ -157,6 +222,8 @@ fn modules_and_their_arguments_are_looked_up() {
         "create virtual table x using rtree(id, minx, maxx, +name TEXT, +size VARCHAR(10))",
         "create virtual table x using geopoly(a, b, c)",
         "create virtual table x using fts5(\"a b\")",
+        "create virtual table x using fts5(a /* the title, in words */, b -- and its text\n)",
+        "create virtual table x using rtree(id /* of the row */, minx, maxx)",
     ] {
         assert!(passes(sql).changes_schema, "{sql}");
     }
@@ -246,7 +313,6 @@ fn words_are_only_words() {
         "create table if not exists edit (a references edit(id)); select edit, 1 from edit where edit in (1, 2)",
         "select $a, (edit), :b, (1), max(?1) from t where x in (@c)",
         "select * from documents('needle')",
-        "select * from pragma_notes",
     ] {
         passes(sql);
     }

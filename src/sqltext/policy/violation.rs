@@ -90,7 +90,7 @@ fn mentions_refused(sql: &str) -> bool {
         "libsql_", "sqlite_", "vacuum", "attach", "pragma", "create", "drop", "alter", "reindex",
     ];
     let lower = sql.to_ascii_lowercase();
-    [lists::REFUSED_FUNCTIONS, lists::REFUSED_TABLES, ACTS]
+    [lists::REFUSED_FUNCTIONS, lists::REFUSED_MODULES, ACTS]
         .into_iter()
         .flatten()
         .any(|name| memchr::memmem::find(lower.as_bytes(), name.as_bytes()).is_some())

@@ -75,11 +75,9 @@ impl ArgumentToken {
 }
 
 /// The tokens of an argument; none where there is anything but names, numbers and a few signs. Modules read arguments with
-/// lexers of their own, so nothing is let through that they could split elsewhere: no comments, no quotes in quotes.
+/// lexers of their own, so nothing is let through that they could split elsewhere: no quotes in quotes. Comments are skipped:
+/// a module that does not know them takes them for a part of a value, which then names no table.
 fn tokens(arg: &str) -> Option<Vec<ArgumentToken>> {
-    if arg.contains("--") || arg.contains("/*") {
-        return None;
-    }
     let mut pieces = Vec::new();
     let mut rest = arg.as_bytes();
     while let Some((token, after)) = next_significant(rest) {
