@@ -13,13 +13,13 @@ use std::path::Path;
 /// The only page size that libSQL server takes.
 const PAGE_SIZE: u32 = 4096;
 
-/// Writes a consistent copy of a database that others may be writing to, page by page in one read transaction, and checks
-/// its structure. `to` must not exist.
+/// Writes a consistent copy of a database that others may be writing to, page by page in one read transaction, proves that
+/// by a checksum of a second reading, and checks its structure. `to` must not exist.
 ///
 /// A copy by statements (`VACUUM INTO`) would run what is in the schema, and libSQL's vector indexes need functions that
 /// this SQLite does not have.
 pub fn export(from: &Path, to: &Path) -> Result<()> {
-    copy::backup(&copy::open_source(from)?, from, to)?;
+    copy::backup_proven(&copy::open_source(from)?, from, to)?;
     check_content(to)
 }
 

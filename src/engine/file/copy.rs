@@ -2,6 +2,7 @@
 
 use super::note::{self, Copy, ReplicaNote};
 use super::{COMPANIONS, changed_ns, file, position, sqlite, stat, unfinished, visible_damage};
+use crate::checksum::sha256;
 use crate::engine::disk::{self, with_suffix};
 use crate::engine::{Position, Site};
 use crate::error::{Code, Error, Result};
@@ -98,6 +99,48 @@ pub(super) fn backup(source: &Connection, from: &Path, to: &Path) -> Result<()> 
 
 fn unwritable(error: std::io::Error, path: &Path) -> Error {
     Error::io(error, format!("cannot write {}", path.display()))
+}
+
+/// The same, with proof: all pages are read a second time in the same read transaction, and the checksums of both copies must
+/// be equal. Fails with `io` if they are not.
+pub(super) fn backup_proven(source: &Connection, from: &Path, to: &Path) -> Result<()> {
+    // The first read begins a transaction, in which both copies see the same state; others may write meanwhile.
+    source
+        .execute_batch("BEGIN")
+        .and_then(|()| source.query_row("PRAGMA schema_version", [], |_| Ok(())))
+        .map_err(|error| sqlite(from, error))?;
+    let again = with_suffix(to, "-again");
+    let proven = backup(source, from, to)
+        .and_then(|()| backup(source, from, &again))
+        .and_then(|()| check_equal(from, to, &again));
+    if proven.is_err() {
+        // What is not proven is nobody's to use. A failure to remove it only costs disk space.
+        let _ = clear(to);
+    }
+    let cleared = clear(&again);
+    let ended = source.execute_batch("COMMIT").map_err(|error| sqlite(from, error));
+    proven.and(cleared).and(ended)
+}
+
+/// Fails unless two copies of a database have the same bytes.
+fn check_equal(from: &Path, copy: &Path, again: &Path) -> Result<()> {
+    let hash = |path: &Path| {
+        File::open(path)
+            .and_then(|mut file| sha256(&mut file))
+            .map_err(|error| Error::io(error, format!("cannot read {}", path.display())))
+    };
+    let (first, second) = (hash(copy)?, hash(again)?);
+    if first == second {
+        return Ok(());
+    }
+    Err(Error::new(
+        Code::Io,
+        format!(
+            "the copy of {} is not what a second reading of it gave (SHA-256 {first} and {second})",
+            from.display()
+        ),
+    )
+    .hint("look for faults of the disk or of memory, then try again"))
 }
 
 /// Removes a file under construction and what SQLite kept beside it.
@@ -262,4 +305,65 @@ pub(super) fn make_primary(path: &Path) -> Result<()> {
         .map_err(|error| sqlite(path, error))?;
     connection.close().map_err(|(_, error)| sqlite(path, error))?;
     disk::sync_file(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open_pair(dir: &Path) -> (Connection, std::path::PathBuf, std::path::PathBuf) {
+        let (from, to) = (dir.join("from.db"), dir.join("to.db"));
+        let writer = Connection::open(&from).unwrap();
+        writer
+            .execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t(x); INSERT INTO t VALUES (randomblob(90000))")
+            .unwrap();
+        (writer, from, to)
+    }
+
+    #[test]
+    fn proven_copy_is_one_state_while_others_write() {
+        let dir = tempfile::tempdir().unwrap();
+        let (writer, from, to) = open_pair(dir.path());
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let done = &done;
+            scope.spawn(move || {
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    // Both or neither, in pages far from each other.
+                    let both = "BEGIN; INSERT INTO t VALUES (randomblob(9000)); PRAGMA user_version = 7; COMMIT";
+                    writer.execute_batch(both).unwrap();
+                }
+            });
+            for _ in 0..20 {
+                let source = open_source(&from).unwrap();
+                let copied = backup_proven(&source, &from, &to);
+                if copied.is_err() {
+                    done.store(true, std::sync::atomic::Ordering::Relaxed);
+                }
+                copied.unwrap();
+                assert!(stat(&with_suffix(&to, "-again")).unwrap().is_none());
+            }
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+        let copy = Connection::open(&to).unwrap();
+        let verdict: String = copy.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+        assert_eq!(verdict, "ok");
+    }
+
+    #[test]
+    fn copy_that_differs_from_a_second_reading_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let (_writer, from, to) = open_pair(dir.path());
+        let again = dir.path().join("again.db");
+        let source = open_source(&from).unwrap();
+        backup(&source, &from, &to).unwrap();
+        backup(&source, &from, &again).unwrap();
+        check_equal(&from, &to, &again).unwrap();
+        let mut bytes = std::fs::read(&to).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        std::fs::write(&to, bytes).unwrap();
+        let error = check_equal(&from, &to, &again).unwrap_err();
+        assert_eq!(error.code(), Code::Io);
+        assert!(error.message().contains("SHA-256"), "{error}");
+    }
 }
