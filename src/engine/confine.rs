@@ -4,13 +4,13 @@
 //! 1. It takes the directory's lock, which the program keeps until it ends, however it ends. So nobody else can run over
 //!    the directory meanwhile, not even after the supervisor was killed; and a later supervisor finds who has it.
 //! 2. It asks to be ended with its supervisor (Linux).
-//! 3. It raises the limit of open files, bounds memory where that was asked for, and forbids core dumps, which would hold
+//! 3. It enters its control group, where there is one. It raises the limit of open files, bounds memory where that was asked for, and forbids core dumps, which would hold
 //!    customers' rows. Where memory runs out, the system ends it rather than its supervisor.
 //! 4. It closes off every file and port but the program's own, for good (Linux with Landlock). Where the system cannot do
 //!    that, the program is not run, unless its administrator has said that this is not needed.
 
 use super::disk;
-use super::process::Launch;
+use super::process::{ControlGroups, Launch, control_group};
 use crate::error::{Code, Error, Result};
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 use std::ffi::{OsStr, OsString};
@@ -64,6 +64,8 @@ pub struct Sandbox {
     pub unconfined: bool,
     /// Bytes of memory for one program.
     pub memory: u64,
+    /// Where programs have control groups of their own.
+    pub control_groups: Option<ControlGroups>,
 }
 
 /// What a program may access.
@@ -80,6 +82,8 @@ pub struct Bounds {
     pub connect: Vec<u16>,
     /// Bytes that it may allocate, reserved address space included.
     pub memory: Option<u64>,
+    /// The control group that it runs in.
+    pub control_group: Option<PathBuf>,
 }
 
 impl Sandbox {
@@ -97,6 +101,9 @@ fn launch(sandbox: &Sandbox, bounds: &Bounds, program: Launch) -> Launch {
     }
     if let Some(bytes) = bounds.memory {
         args.extend(["memory".into(), bytes.to_string().into()]);
+    }
+    if let Some(group) = &bounds.control_group {
+        args.extend(["group".into(), group.clone().into_os_string()]);
     }
     let paths = [("write", &bounds.write), ("read", &bounds.read)];
     for (word, path) in bounds.lock.iter().map(|path| ("lock", path)).chain(
@@ -163,11 +170,15 @@ fn confine(words: &[OsString]) -> Result<Command> {
                         .ok_or_else(malformed)?,
                 )
             }
+            "group" => bounds.control_group = Some(value.into()),
             "unconfined" => unconfined = value == "allowed",
             "run" => {
                 let program = PathBuf::from(value);
                 if let Some(path) = &bounds.lock {
                     hold(path)?;
+                }
+                if let Some(group) = &bounds.control_group {
+                    control_group::enter(group)?;
                 }
                 limit(bounds.memory)?;
                 if restrict(&bounds, &program)? == Confinement::None && !unconfined {

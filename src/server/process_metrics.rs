@@ -86,9 +86,11 @@ fn write_processes(
             let Some(value) = value(process) else { continue };
             let label = &process.label;
             // Codes and ids need no escapes.
+            let database = label.database.as_ref();
+            let database = database.map_or_else(String::new, |database| format!(",database=\"{}\"", database.id));
             writeln!(
                 text,
-                "{name}{{location=\"{}\",role=\"{}\",pool=\"{}\"}} {value}",
+                "{name}{{location=\"{}\",role=\"{}\",pool=\"{}\"{database}}} {value}",
                 label.location, label.role, label.pool,
             )?;
         }
@@ -114,7 +116,7 @@ fn write_processes(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::hosted::ProcessLabel;
+    use crate::control::hosted::{OnlyDatabase, ProcessLabel};
 
     #[test]
     fn process_metrics_tell_what_runs_and_what_does_not() {
@@ -122,6 +124,10 @@ mod tests {
             label: ProcessLabel {
                 location: location.to_owned(),
                 group: "default".to_owned(),
+                database: (location == "lhr").then(|| OnlyDatabase {
+                    id: "0f".to_owned(),
+                    name: "app".to_owned(),
+                }),
                 pool: "p-ams".to_owned(),
                 role: "replica",
             },
@@ -136,8 +142,8 @@ mod tests {
         write_processes(&mut text, &processes, Some(Confinement::None)).unwrap();
         for line in [
             "torso_process_up{location=\"ams\",role=\"replica\",pool=\"p-ams\"} 1",
-            "torso_process_up{location=\"lhr\",role=\"replica\",pool=\"p-ams\"} 0",
-            "torso_process_failures_total{location=\"lhr\",role=\"replica\",pool=\"p-ams\"} 3",
+            "torso_process_up{location=\"lhr\",role=\"replica\",pool=\"p-ams\",database=\"0f\"} 0",
+            "torso_process_failures_total{location=\"lhr\",role=\"replica\",pool=\"p-ams\",database=\"0f\"} 3",
             "torso_process_memory_bytes{location=\"ams\",role=\"replica\",pool=\"p-ams\"} 4096",
             "torso_processes_confined{level=\"none\"} 0",
         ] {

@@ -347,6 +347,68 @@ fn process_over_stray_files_and_a_garbage_metastore_serves_everything_with_its_l
     }
 }
 
+/// A database whose group has a process of its own.
+fn in_another_group(fleet: &Fleet) -> torso::engine::Site {
+    torso::engine::Site {
+        pool: Some("other-pool".to_owned()),
+        group: Some("other".to_owned()),
+        ..fleet.site("ams", "apart")
+    }
+}
+
+/// What is not SQLite's memory: a request with a value of many bytes that waits behind a statement.
+#[test]
+fn process_that_takes_more_memory_than_it_may_is_ended_and_others_go_on() {
+    let fleet = Fleet::with(&torso::engine::sqld::EngineSettings {
+        memory: Some(80 << 20),
+        ..Default::default()
+    });
+    let (ams, apart) = (fleet.site("ams", "app"), in_another_group(&fleet));
+    for at in [&ams, &apart] {
+        fleet.engine.create(at).unwrap();
+        fleet.sql(at, "create table t (x); insert into t values (1)").unwrap();
+    }
+    let (pid, pid_apart) = (fleet.pid(&ams), super::pid(&fleet.dir.path().join("ams/other-pool")));
+    let endpoint = fleet.engine.endpoint(&ams).unwrap();
+    let token = fleet
+        .engine
+        .token("app", torso::engine::sqld::Access::ReadWrite, Duration::from_secs(60))
+        .unwrap();
+    let slow = "with recursive n(x) as (select 1 union all select x + 1 from n limit 400000000) select count(*) from n";
+    let value = serde_json::json!({ "type": "text", "value": "a".repeat(100 << 20) });
+    let body = serde_json::json!({ "requests": [
+        { "type": "execute", "stmt": { "sql": slow } },
+        { "type": "execute", "stmt": { "sql": "select ?", "args": [value] } },
+    ] })
+    .to_string();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::SeqCst) {
+                assert_eq!(fleet.number(&apart, COUNT), 1);
+            }
+        });
+        let request = super::pipeline(endpoint.address, &endpoint.host, token.expose());
+        // Its connection ends with the process.
+        let answer = request.body(body).timeout(Duration::from_secs(60)).send();
+        assert!(answer.is_err(), "{answer:?}");
+        done.store(true, Ordering::SeqCst);
+    });
+    until("the process is back", || {
+        fleet.pid(&ams) != pid && fleet.number_or_none(&ams, COUNT) == Some(1)
+    });
+    let all = fleet.engine.processes();
+    let failure = all
+        .iter()
+        .find(|status| status.label.pool == "pool")
+        .and_then(|status| status.failure.as_deref());
+    assert!(
+        failure.is_some_and(|failure| failure.contains("MiB of memory")),
+        "{failure:?}"
+    );
+    assert_eq!(super::pid(&fleet.dir.path().join("ams/other-pool")), pid_apart);
+}
+
 #[test]
 fn query_that_takes_too_much_memory_fails_alone() {
     let fleet = Fleet::with(&torso::engine::sqld::EngineSettings {
@@ -354,7 +416,8 @@ fn query_that_takes_too_much_memory_fails_alone() {
         ..Default::default()
     });
     let (ams, other) = (fleet.site("ams", "app"), fleet.site("ams", "other"));
-    for at in [&ams, &other] {
+    let apart = in_another_group(&fleet);
+    for at in [&ams, &other, &apart] {
         fleet.engine.create(at).unwrap();
         fleet.sql(at, "create table t (x); insert into t values (1)").unwrap();
     }
@@ -363,6 +426,11 @@ fn query_that_takes_too_much_memory_fails_alone() {
                   select count(*) from (select distinct i || hex(zeroblob(10000)) from n)";
     let done = AtomicBool::new(false);
     let (failed, answered) = std::thread::scope(|scope| {
+        let in_another_group = scope.spawn(|| {
+            while !done.load(Ordering::SeqCst) {
+                assert_eq!(fleet.number(&apart, COUNT), 1);
+            }
+        });
         let neighbour = scope.spawn(|| {
             let (mut failed, mut answered) = (0, 0);
             while !done.load(Ordering::SeqCst) {
@@ -376,6 +444,7 @@ fn query_that_takes_too_much_memory_fails_alone() {
         let error = fleet.sql(&ams, greedy).unwrap_err();
         done.store(true, Ordering::SeqCst);
         assert!(error.contains("NOMEM") || error.contains("out of memory"), "{error}");
+        in_another_group.join().unwrap();
         neighbour.join().unwrap()
     });
     assert_eq!(fleet.pid(&ams), pid, "the process was ended");

@@ -2,6 +2,7 @@
 //! well, and when processes, directories and supervisors are not.
 
 mod confined;
+mod crashes;
 mod damage;
 mod faults;
 mod hosted;

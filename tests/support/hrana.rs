@@ -33,3 +33,16 @@ pub fn execute<S: AsRef<str>>(
     }
     Ok(rows)
 }
+
+/// A field of a message of Protocol Buffers.
+pub fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+    let mut out = vec![number << 3 | 2];
+    let mut length = bytes.len();
+    while length >= 0x80 {
+        out.push(length as u8 | 0x80);
+        length >>= 7;
+    }
+    out.push(length as u8);
+    out.extend(bytes);
+    out
+}

@@ -47,6 +47,27 @@ pub fn in_parallel<T: Sync>(items: &[T], work: impl Fn(&T) + Sync) {
     });
 }
 
+/// Makes the files of a namespace some that end libSQL server's process when they are written to: a write-ahead log whose pages
+/// have another size than the server's, over a file that is in order by itself. The server finds nothing wrong before it is
+/// written to.
+pub fn make_fatal(home: &Path) {
+    let folder = tempfile::tempdir().unwrap();
+    let other = folder.path().join("other.db");
+    let connection = rusqlite::Connection::open(&other).unwrap();
+    connection
+        .execute_batch(
+            "pragma page_size = 1024; pragma journal_mode = wal; create table t (x); insert into t values (zeroblob(5000)); create table u (x); create table v (x)",
+        )
+        .unwrap();
+    std::fs::copy(folder.path().join("other.db-wal"), home.join("data-wal")).unwrap();
+    let _ = std::fs::remove_file(home.join("data-shm"));
+    // A replication log without frames, which proves nothing.
+    let mut log = std::fs::read(home.join("wallog")).unwrap();
+    log.truncate(64);
+    log[40..48].fill(0);
+    std::fs::write(home.join("wallog"), log).unwrap();
+}
+
 /// Makes a SQLite file with damaged pages in the middle of a table.
 pub fn damaged_database(path: &Path) {
     let connection = rusqlite::Connection::open(path).unwrap();

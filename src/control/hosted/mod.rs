@@ -37,8 +37,8 @@ mod usage;
 mod users;
 
 pub use crate::engine::confine::Confinement;
-pub use crate::engine::process::{Listener, ProcessLabel, ProcessStatus};
-pub use crate::engine::sqld::{Endpoint, EngineSettings, LONGEST_STATEMENT, SqldEngine};
+pub use crate::engine::process::{Listener, OnlyDatabase, ProcessLabel, ProcessStatus};
+pub use crate::engine::sqld::{Endpoint, EngineSettings, LONGEST_STATEMENT, ProcessBounds, SqldEngine};
 pub use caller::{CallOrigin, Caller};
 pub use database_tokens::Grant;
 pub use gauges::InstanceGauge;
@@ -480,11 +480,19 @@ impl Hosted {
         self.shared.sqld()?.endpoint(&route.primary_site)
     }
 
-    /// Has the content of the route's instance read soon, because a statement has failed there as on a damaged file.
+    /// Has the content of the route's instance read soon, because a statement has failed there as on a damaged file; and that
+    /// of its primary, which answers for a replica what only it can.
     pub fn suspect(&self, route: &Route) {
         if let Engines::Sqld(engine) = &self.shared.engine {
             engine.suspect(&route.site);
+            engine.suspect(&route.primary_site);
         }
+    }
+
+    /// The directory that everything of the server's is below.
+    #[must_use]
+    pub fn data_dir(&self) -> &Path {
+        &self.shared.dir
     }
 
     /// The token for the instance's process, valid for some minutes at least. It must not leave the server.

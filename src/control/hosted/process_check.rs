@@ -1,6 +1,6 @@
 //! What `torso doctor` says about a server's database processes, and about its data directory.
 
-use super::{Confinement, Shared, SqldEngine};
+use super::{Confinement, ProcessBounds, Shared, SqldEngine};
 use crate::control::types::{Finding, Severity};
 
 impl Shared {
@@ -39,6 +39,9 @@ impl Shared {
                 None,
             );
         }
+        if let Some(bounds) = self.sqld().ok().map(SqldEngine::bounds) {
+            add(Severity::Ok, "process_bounds", describe_bounds(bounds), None);
+        }
         match self.sqld().ok().map(SqldEngine::confinement) {
             Some(Confinement::Full) => add(
                 Severity::Ok,
@@ -70,5 +73,43 @@ impl Shared {
             );
         }
         findings
+    }
+}
+
+/// How much of the machine a database process may take, and who sees to that.
+fn describe_bounds(bounds: ProcessBounds) -> String {
+    let enforced = if bounds.control_groups {
+        "its control group, which also shares the processors"
+    } else {
+        "SQLite's own limit and a look every 2 seconds (a delegated control group would bound it in the kernel, too)"
+    };
+    format!(
+        "a database process may have {} MiB of memory, by {enforced}; a statement may take {} seconds",
+        bounds.memory >> 20,
+        bounds.statement.as_secs()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_are_told_with_who_enforces_them() {
+        let bounds = ProcessBounds {
+            memory: 512 << 20,
+            statement: std::time::Duration::from_secs(300),
+            control_groups: false,
+        };
+        let text = describe_bounds(bounds);
+        assert!(
+            text.contains("512 MiB") && text.contains("every 2 seconds") && text.contains("300 seconds"),
+            "{text}"
+        );
+        let grouped = describe_bounds(ProcessBounds {
+            control_groups: true,
+            ..bounds
+        });
+        assert!(grouped.contains("by its control group"), "{grouped}");
     }
 }

@@ -4,19 +4,23 @@
 //! The [`Job`] says what must be done before each start, and when the program is ready. `confine` makes sure that a
 //! child does not outlive its supervisor unnoticed: the child holds a lock on its directory and ends with its parent.
 
+pub mod control_group;
 mod exit;
 mod listener;
 mod log;
 pub mod memory;
+mod pause;
 mod status;
 
+pub use control_group::ControlGroups;
 pub use listener::Listener;
-pub use status::{ProcessLabel, ProcessStatus};
+pub use status::{OnlyDatabase, ProcessLabel, ProcessStatus};
 
 use crate::error::{Code, Error, Result};
 use crate::sync::{lock, wait};
-use exit::{describe, end, pid_of};
+use exit::{ProgramEnd, end, pid_of};
 use log::Log;
+use pause::next_pause;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -24,15 +28,6 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-
-/// The pause before a program that ended is started again; doubled each time, up to the longest. One that was ready is missed
-/// by its users meanwhile, and costs little to start: it does not wait as long as one that cannot start.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
-const LONGEST_PAUSE_AFTER_READY: Duration = Duration::from_secs(1);
-
-/// After a program was up for so long, the next pause is the first one again.
-const STEADY: Duration = Duration::from_secs(10);
 
 /// How long a program may take to become ready.
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -57,8 +52,9 @@ pub trait Job: Send + Sync + 'static {
     fn is_ready(&self, pid: u32) -> bool;
     /// Called each time the program has become ready, before waiters are woken.
     fn became_ready(&self);
-    /// Called each time the program has ended.
-    fn ended(&self);
+    /// Called each time the program has ended. `crashed` says that a fault of its own ended it. Returns what it was doing, as
+    /// the end of a sentence about its end, if that is known.
+    fn ended(&self, crashed: bool) -> Option<String>;
 }
 
 /// The state of the program.
@@ -89,7 +85,7 @@ struct State {
 }
 
 struct Shared {
-    label: ProcessLabel,
+    label: Mutex<ProcessLabel>,
     job: Box<dyn Job>,
     log: Arc<Log>,
     state: Mutex<State>,
@@ -106,7 +102,7 @@ impl Process {
     /// Starts supervising a program. `log` is the file for its output.
     pub fn start(label: ProcessLabel, log: PathBuf, job: impl Job) -> Result<Self> {
         let shared = Arc::new(Shared {
-            label,
+            label: Mutex::new(label),
             job: Box::new(job),
             log: Arc::new(Log::open(log)?),
             state: Mutex::new(State {
@@ -163,8 +159,13 @@ impl Process {
     }
 
     #[must_use]
-    pub fn label(&self) -> &ProcessLabel {
-        &self.shared.label
+    pub fn label(&self) -> ProcessLabel {
+        lock(&self.shared.label).clone()
+    }
+
+    /// Calls the program something else: what it is for was renamed.
+    pub fn set_label(&self, label: ProcessLabel) {
+        *lock(&self.shared.label) = label;
     }
 
     #[must_use]
@@ -173,7 +174,7 @@ impl Process {
         let memory = pid.and_then(memory::anonymous);
         let state = lock(&self.shared.state);
         ProcessStatus {
-            label: self.shared.label.clone(),
+            label: self.label(),
             is_ready: state.phase == Phase::Ready,
             pid,
             memory,
@@ -287,29 +288,19 @@ impl Drop for Process {
     }
 }
 
-/// The pause after a program ended that lived for so long.
-fn next_pause(last: Option<Duration>, was_ready: bool, lived: Duration) -> Duration {
-    let longest = if was_ready {
-        LONGEST_PAUSE_AFTER_READY
-    } else {
-        LONGEST_PAUSE
-    };
-    match last {
-        Some(last) if lived <= STEADY => (last * 2).min(longest),
-        _ => FIRST_PAUSE,
-    }
-}
-
 impl Shared {
     fn supervise(&self) {
         let mut last_pause = None;
         loop {
             let began = Instant::now();
-            let why = match self.run_once() {
-                Ok(ended) => ended,
-                Err(error) => format!("cannot be started: {}", error.full_message()),
+            let end = self.run_once().unwrap_or_else(|error| ProgramEnd {
+                text: format!("cannot be started: {}", error.full_message()),
+                crashed: false,
+            });
+            let why = match self.job.ended(end.crashed) {
+                Some(doing) => format!("{} {doing}", end.text),
+                None => end.text,
             };
-            self.job.ended();
             let mut state = lock(&self.state);
             let was_ready = state.in_a_row == 0;
             let why = match state.killed_because.take() {
@@ -342,9 +333,12 @@ impl Shared {
     }
 
     /// Starts the program and waits until it has ended; returns how it ended.
-    fn run_once(&self) -> Result<String> {
+    fn run_once(&self) -> Result<ProgramEnd> {
         if !lock(&self.state).wanted {
-            return Ok("is stopped".to_owned());
+            return Ok(ProgramEnd {
+                text: "is stopped".to_owned(),
+                crashed: false,
+            });
         }
         let launch = self.job.prepare()?;
         let mut child = self.spawn(&launch)?;
@@ -359,10 +353,12 @@ impl Shared {
         }
         if self.await_ready(&mut child) {
             self.job.became_ready();
+            let label = lock(&self.label).clone();
             let ProcessLabel {
                 location, group, role, ..
-            } = &self.label;
-            tracing::info!(%location, %group, %role, pid = child.id(), "a database process has started");
+            } = &label;
+            let database = label.database_name();
+            tracing::info!(%location, %group, database, %role, pid = child.id(), "a database process has started");
             let mut state = lock(&self.state);
             state.phase = Phase::Ready;
             state.in_a_row = 0;
@@ -422,14 +418,14 @@ impl Shared {
     }
 
     /// Waits for the end of the program.
-    fn await_exit(&self, child: &mut Child, pid: Option<Pid>) -> Result<String> {
+    fn await_exit(&self, child: &mut Child, pid: Option<Pid>) -> Result<ProgramEnd> {
         loop {
             if let Some(pid) = pid {
                 // Not reaped yet: as long as the id is in `state`, it belongs to this child and no other process.
                 let _ = rustix::process::waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
             }
             if let Some(status) = self.reap(child)? {
-                return Ok(describe(status));
+                return Ok(ProgramEnd::of(status));
             }
             // The wait was interrupted.
             std::thread::sleep(Duration::from_millis(5));
@@ -457,21 +453,23 @@ impl Shared {
     }
 
     fn log_failure(&self, cause: &str, was_ready: bool) {
+        let label = lock(&self.label).clone();
         let ProcessLabel {
             location, group, role, ..
-        } = &self.label;
+        } = &label;
+        let database = label.database_name();
         let last = self.log.last_lines().pop().unwrap_or_default();
         let what = if was_ready {
             "a database process has ended; it is started again"
         } else {
             "a database process does not start; it is tried again"
         };
-        tracing::warn!(%location, %group, %role, %cause, %last, "{what}");
+        tracing::warn!(%location, %group, database, %role, %cause, %last, "{what}");
     }
 
     fn trouble(&self, what: &str) -> Error {
         let lines = self.log.last_lines();
-        let error = Error::new(Code::Unavailable, format!("{} {what}", self.label));
+        let error = Error::new(Code::Unavailable, format!("{} {what}", lock(&self.label)));
         let log = self.log.path().display();
         if lines.is_empty() {
             error.hint(format!("torso will restart it; see {log}"))

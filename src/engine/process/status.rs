@@ -7,15 +7,36 @@ use std::fmt;
 pub struct ProcessLabel {
     pub location: String,
     pub group: String,
+    /// The only database that it serves; none where those of a group share it.
+    pub database: Option<OnlyDatabase>,
     /// The name of the pool, which no two pools share.
     pub pool: String,
     /// Such as `primary`.
     pub role: &'static str,
 }
 
+/// A database with a process of its own.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OnlyDatabase {
+    pub id: String,
+    pub name: String,
+}
+
+impl ProcessLabel {
+    /// The name of the only database that it serves.
+    #[must_use]
+    pub fn database_name(&self) -> Option<&str> {
+        self.database.as_ref().map(|database| database.name.as_str())
+    }
+}
+
 impl fmt::Display for ProcessLabel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "libSQL server of group {} in {}", self.group, self.location)
+        let (group, location) = (&self.group, &self.location);
+        match self.database_name() {
+            Some(name) => write!(f, "libSQL server of database {name} (group {group}) in {location}"),
+            None => write!(f, "libSQL server of group {group} in {location}"),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Programs that run, fail, come back and refuse to end; and the log of what they say.
 
+use super::pause::STEADY;
 use super::*;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -24,8 +25,9 @@ impl Job for Script {
     fn became_ready(&self) {
         self.readied.fetch_add(1, Ordering::SeqCst);
     }
-    fn ended(&self) {
+    fn ended(&self, crashed: bool) -> Option<String> {
         let _ = std::fs::remove_file(&self.sign);
+        crashed.then(|| "while it was tested".to_owned())
     }
 }
 
@@ -33,6 +35,7 @@ fn label() -> ProcessLabel {
     ProcessLabel {
         location: "ams".to_owned(),
         group: "default".to_owned(),
+        database: None,
         pool: "pool".to_owned(),
         role: "primary",
     }
@@ -90,6 +93,44 @@ fn what_was_killed_comes_back() {
     let status = process.status();
     assert_eq!(status.failure.as_deref(), Some("was ended: it is in the way"));
     assert!(status.is_ready && status.pid == process.pid());
+}
+
+#[test]
+fn program_that_crashes_is_told_from_one_that_was_ended() {
+    let failure = |how: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let (process, _) = run(dir.path(), &format!("READY; {how}"));
+        until("it has failed", || process.failures() > 0);
+        process.status().failure.unwrap()
+    };
+    assert_eq!(failure("kill -ABRT $$"), "was ended by signal 6 while it was tested");
+    assert_eq!(failure("exit 101"), "ended with exit code 101 while it was tested");
+    assert_eq!(failure("kill -KILL $$"), "was ended by signal 9");
+    assert_eq!(failure("exit 0"), "ended with exit code 0");
+}
+
+#[test]
+fn process_with_one_database_is_called_by_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let (process, _) = run(dir.path(), "exit 3");
+    let named = |name: &str| ProcessLabel {
+        database: Some(OnlyDatabase {
+            id: "0f".to_owned(),
+            name: name.to_owned(),
+        }),
+        ..label()
+    };
+    assert_eq!(process.label().to_string(), "libSQL server of group default in ams");
+    process.set_label(named("app"));
+    let error = process.wait_ready(Duration::from_secs(20)).unwrap_err();
+    assert!(
+        error
+            .message()
+            .starts_with("libSQL server of database app (group default) in ams "),
+        "{error}"
+    );
+    process.set_label(named("renamed"));
+    assert_eq!(process.status().label.database_name(), Some("renamed"));
 }
 
 #[test]

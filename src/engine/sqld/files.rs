@@ -151,14 +151,36 @@ pub(super) fn prepare(place: ProcessRole, db_path: &Path) -> Result<()> {
             )
             .hint("put back the directory that was there, or move this one out of the way"));
         }
+        clear_helpers(&dir)?;
         if place == ProcessRole::Replica && is_half_copied(db_path, &id) {
             remove_tree(&dir)?;
         }
         if place == ProcessRole::Primary && (dir.join(SENTINEL).exists() || !is_whole(&dir.join(LOG))) {
-            disk::remove(&dir.join(LOG))?;
+            let log = dir.join(LOG);
+            if log.is_dir() {
+                remove_tree(&log)?;
+            }
+            disk::remove(&log)?;
             for part in ["snapshots", "to_compact"] {
                 remove_tree(&dir.join(part))?;
             }
+        }
+    }
+    Ok(())
+}
+
+/// Removes what a process would fail on and makes anew: counters that are not JSON, as a power failure leaves them, and files
+/// where it needs directories. None of them holds rows.
+fn clear_helpers(dir: &Path) -> Result<()> {
+    let counters = dir.join("stats.json");
+    let is_json = |text: Vec<u8>| serde_json::from_slice::<serde_json::Value>(&text).is_ok();
+    if std::fs::read(&counters).is_ok_and(|text| !is_json(text)) {
+        disk::remove(&counters)?;
+    }
+    for part in ["tmp", "snapshots", "to_compact"] {
+        let path = dir.join(part);
+        if path.symlink_metadata().is_ok_and(|found| !found.is_dir()) {
+            disk::remove(&path)?;
         }
     }
     Ok(())
@@ -271,6 +293,24 @@ mod tests {
         prepare(ProcessRole::Replica, dir.path()).unwrap();
         assert!(whole.join("data").exists());
         assert!(!without.exists() && !empty.exists());
+    }
+
+    #[test]
+    fn helpers_that_a_process_fails_on_are_removed_before_a_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = namespace(dir.path(), "a");
+        std::fs::create_dir_all(home.join("snapshots")).unwrap();
+        std::fs::create_dir(home.join(LOG)).unwrap();
+        std::fs::write(home.join("data"), "rows").unwrap();
+        for part in ["stats.json", "tmp", "to_compact"] {
+            std::fs::write(home.join(part), "{\"id\":").unwrap();
+        }
+        prepare(ProcessRole::Primary, dir.path()).unwrap();
+        assert_eq!(names(&home).unwrap(), ["data"]);
+        std::fs::write(home.join("stats.json"), "{}").unwrap();
+        std::fs::create_dir(home.join("tmp")).unwrap();
+        prepare(ProcessRole::Primary, dir.path()).unwrap();
+        assert_eq!(names(&home).unwrap(), ["data", "stats.json", "tmp"]);
     }
 
     #[test]

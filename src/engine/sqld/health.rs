@@ -2,7 +2,7 @@
 //! to be read. `quarantine` and `integrity` judge them before a start, `watch` and failing statements while it runs.
 
 use super::common::Common;
-use super::quarantine::{self, Damaged};
+use super::quarantine::{self, Damaged, Trust};
 use super::records::{acknowledged, copy_anew, record, remove_marked};
 use super::role::{ProcessRole, db_path};
 use super::{files, integrity};
@@ -30,6 +30,10 @@ pub(super) struct Health {
     verified: Mutex<HashMap<String, Instant>>,
     /// Whether the files were judged since they were last noted as left.
     examined: AtomicBool,
+    /// Whether the last process crashed over them.
+    crashed: AtomicBool,
+    /// Databases whose files are to be judged by their content at the next start, although they are as they were left.
+    doubted: Mutex<HashSet<String>>,
 }
 
 impl Health {
@@ -78,7 +82,10 @@ impl Health {
         let db_path = db_path(dir);
         match place {
             ProcessRole::Primary => {
-                let damaged = quarantine::examine(&common.sandbox, dir)?;
+                let crashed = self.crashed.swap(false, Ordering::SeqCst);
+                let doubted = std::mem::take(&mut *lock(&self.doubted));
+                let trust = Trust { crashed, doubted };
+                let damaged = quarantine::examine(&common.sandbox, dir, &trust)?;
                 files::prepare(ProcessRole::Primary, &db_path)?;
                 quarantine::obstruct(dir, &damaged)?;
                 let mut without_primary = lock(&common.without_primary);
@@ -103,12 +110,13 @@ impl Health {
         Ok(())
     }
 
-    /// Notes how a process that has ended has left its files. Without a note, they are judged by their content at the next
-    /// start.
-    pub fn note_left(&self, dir: &Path, place: ProcessRole) -> Result<()> {
+    /// Notes how a process that has ended has left its files. Without a note, and after a crash, they are judged by their
+    /// content at the next start.
+    pub fn note_left(&self, dir: &Path, place: ProcessRole, crashed: bool) -> Result<()> {
         if !self.examined.swap(false, Ordering::SeqCst) {
             return Ok(());
         }
+        self.crashed.fetch_or(crashed, Ordering::SeqCst);
         if place == ProcessRole::Primary {
             quarantine::restore(dir)?;
         }
@@ -122,6 +130,12 @@ impl Health {
         lock(&self.damaged).insert(id.to_owned(), damage);
         process.end_and_restart("a database's file is damaged");
         Ok(())
+    }
+
+    /// Has the files of a database judged by their content, before a process that is started again for that.
+    pub fn judge_again(&self, process: &Process, id: &str) {
+        lock(&self.doubted).insert(id.to_owned());
+        process.end_and_restart("the write-ahead log of a database was removed");
     }
 
     /// Reads the databases that may be damaged. A replica that is damaged is copied anew, a primary is not served any more.

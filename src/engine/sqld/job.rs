@@ -3,14 +3,17 @@
 
 use super::admin::Admin;
 use super::common::{Common, Pool};
+use super::crashes::{Crashes, DWELL, FatalOpening};
 use super::health::Health;
+use super::keys::Access;
 use super::log_keys::KeyFiles;
-use super::records::{acknowledged, record};
+use super::quarantine;
+use super::records::{acknowledged, copy_anew, record};
 use super::role::{InstanceConfig, Ports, ProcessRole, db_path, free_port, is_free, write_role};
-use super::{files, keys};
+use super::{files, host, keys};
 use crate::engine::confine::{self, Bounds};
 use crate::engine::process::{Job, Launch, Listener};
-use crate::engine::{child, disk};
+use crate::engine::{Damage, child, disk};
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
 use crate::sync::lock;
@@ -20,6 +23,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 /// The only certificate authority of the network that processes trust. The server does not start without one, but it never
 /// uses it. Its key was discarded.
@@ -45,6 +49,7 @@ pub(super) struct ProcessJob {
     /// Files that it is making namespaces of.
     pub importing: AtomicUsize,
     pub health: Health,
+    pub crashes: Mutex<Crashes>,
 }
 
 /// The namespaces that a process was asked for since its start.
@@ -90,6 +95,7 @@ impl ProcessJob {
             requested: Mutex::default(),
             importing: AtomicUsize::new(0),
             health: Health::default(),
+            crashes: Mutex::default(),
         }
     }
 
@@ -263,6 +269,75 @@ impl ProcessJob {
         args
     }
 
+    /// The name of the control group of the process: no two processes have the same administration port.
+    fn control_group_name(&self) -> String {
+        format!("database-{}", self.role().ports.admin)
+    }
+
+    fn make_control_group(&self) -> Result<Option<PathBuf>> {
+        let sandbox = &self.common.sandbox;
+        let groups = sandbox.control_groups.as_ref();
+        groups
+            .map(|groups| groups.make(&self.control_group_name(), sandbox.memory))
+            .transpose()
+    }
+
+    /// Has a process that nobody uses yet open every database by itself, one after the other (see `crashes`). Returns whether
+    /// it still runs.
+    fn open_one_by_one(&self, admin: &Admin) -> bool {
+        let place = self.role().role;
+        let mut ids = acknowledged(&self.dir).unwrap_or_default();
+        ids.retain(|id| self.health.damage(id).is_none());
+        let ids = lock(&self.crashes).order(ids);
+        let dir = self.dir.display();
+        tracing::warn!(%dir, databases = ids.len(), "a database process has crashed repeatedly; its databases are opened one by one");
+        for id in ids {
+            lock(&self.crashes).begin_opening(&id);
+            // What one answers does not matter here; it matters whether the process survives.
+            let asked = admin.usage(&id).map(drop);
+            if asked.is_ok() && place == ProcessRole::Primary {
+                let token = self.common.keys.token(&id, Access::ReadWrite, Duration::from_secs(60));
+                let _ = token.and_then(|token| admin.commit_no_change(&host(&id), &token));
+            }
+            std::thread::sleep(DWELL);
+            if !admin.healthy() {
+                return false;
+            }
+            lock(&self.crashes).end_opening();
+        }
+        lock(&self.crashes).note_opened_all(Instant::now());
+        true
+    }
+
+    /// What follows when a process has crashed while it opened a database. Returns what to say of its end.
+    fn judge_opening(&self, opening: &FatalOpening) -> String {
+        let (id, times) = (&opening.id, opening.times);
+        let text = format!("while it opened database {id}");
+        if !opening.is_proven() {
+            return text;
+        }
+        lock(&self.crashes).forget(id);
+        let (done, what) = match self.role().role {
+            ProcessRole::Primary => {
+                let damage = Damage::damaged(format!(
+                    "ends its process whenever it is opened: {times} times in a row"
+                ));
+                (quarantine::note(&self.dir, id, &damage), "it is not served")
+            }
+            ProcessRole::Replica => (copy_anew(&self.dir, id), "it is copied anew"),
+        };
+        let dir = self.dir.display();
+        match done {
+            Ok(()) => {
+                tracing::error!(database = %id, %dir, times, "a database ends its process whenever it is opened; {what}")
+            }
+            Err(error) => {
+                tracing::error!(database = %id, %dir, %error, "a database that ends its process cannot be set aside")
+            }
+        }
+        format!("{text}, which is set aside")
+    }
+
     /// Makes a replica follow all of its namespaces again: it forgets them when it ends.
     fn follow_again(self: &Arc<Self>, admin: &Admin) {
         let Ok(ids) = acknowledged(&self.dir) else { return };
@@ -317,6 +392,7 @@ impl Job for Arc<ProcessJob> {
             ],
             write: vec![db_path(&self.dir), self.dir.join("tmp")],
             listen: vec![role.ports.http, role.ports.admin],
+            control_group: self.make_control_group()?,
             ..Bounds::default()
         };
         match place {
@@ -374,6 +450,9 @@ impl Job for Arc<ProcessJob> {
             tracing::warn!(%error, "the keys of a database process cannot be removed");
         }
         let Some(admin) = self.admin() else { return };
+        if lock(&self.crashes).is_suspicious(Instant::now()) && !self.open_one_by_one(&admin) {
+            return;
+        }
         match self.role().role {
             ProcessRole::Primary if self.rebuild_mark().exists() => {
                 if let Err(error) = self.rebuild_settings(&admin) {
@@ -385,13 +464,20 @@ impl Job for Arc<ProcessJob> {
         }
     }
 
-    fn ended(&self) {
-        *lock(&self.running) = None;
+    fn ended(&self, crashed: bool) -> Option<String> {
+        let was_usable = lock(&self.running).take().is_some();
         *lock(&self.key) = None;
         // They are written again before the next start, and of no use after this run of torso.
         let _ = KeyFiles::remove(&self.keys_dir());
         lock(&self.requested).ended();
-        let _ = self.health.note_left(&self.dir, self.role().role);
+        let _ = self.health.note_left(&self.dir, self.role().role, crashed);
+        let fatal = lock(&self.crashes).note_end(crashed && was_usable, Instant::now());
+        let groups = self.common.sandbox.control_groups.as_ref();
+        if groups.is_some_and(|groups| groups.remove(&self.control_group_name())) {
+            let most = self.common.sandbox.memory >> 20;
+            return Some(format!("because it took more memory than it may, {most} MiB"));
+        }
+        fatal.map(|opening| self.judge_opening(&opening))
     }
 }
 

@@ -24,6 +24,7 @@
 mod admin;
 mod alone;
 mod common;
+mod crashes;
 mod engine;
 mod excess;
 mod files;
@@ -49,7 +50,7 @@ pub use keys::{Access, TokenClock};
 
 use super::confine::{self, Confinement, Sandbox};
 use super::file::{FileEngine, present};
-use super::process::{self, Listener, ProcessLabel, ProcessStatus};
+use super::process::{self, Listener, OnlyDatabase, ProcessLabel, ProcessStatus};
 use super::{Damage, Engine, Site, child, disk};
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
@@ -99,9 +100,21 @@ pub struct EngineSettings {
 /// How long a statement may take where nothing else was said.
 pub const LONGEST_STATEMENT: Duration = Duration::from_secs(300);
 
+/// How the processes of an engine are bounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProcessBounds {
+    /// Bytes of memory for each.
+    pub memory: u64,
+    /// How long a statement may take.
+    pub statement: Duration,
+    /// Whether the kernel enforces the memory and shares the processors, by control groups.
+    pub control_groups: bool,
+}
+
 struct Shared {
     common: Arc<Common>,
     confinement: Confinement,
+    allowance: Allowance,
     nodes: Arc<Nodes>,
     /// For the marks in directories of locations, which are the same for all engines.
     files: FileEngineLock,
@@ -137,6 +150,7 @@ impl SqldEngine {
             torso: real(torso)?,
             unconfined: settings.unconfined,
             memory: settings.memory.unwrap_or_else(process::memory::default_share),
+            control_groups: process::ControlGroups::take(),
         };
         let allowance = Allowance {
             memory: sandbox.memory,
@@ -149,6 +163,7 @@ impl SqldEngine {
             shared: Arc::new(Shared {
                 common,
                 confinement,
+                allowance,
                 nodes,
                 files: FileEngineLock::default(),
                 watchdog,
@@ -167,6 +182,16 @@ impl SqldEngine {
     #[must_use]
     pub fn confinement(&self) -> Confinement {
         self.shared.confinement
+    }
+
+    /// How memory and processor time of the processes are bounded.
+    #[must_use]
+    pub fn bounds(&self) -> ProcessBounds {
+        ProcessBounds {
+            memory: self.shared.common.sandbox.memory,
+            statement: self.shared.allowance.time,
+            control_groups: self.shared.common.sandbox.control_groups.is_some(),
+        }
     }
 
     /// The state of every process that is wanted.
@@ -285,16 +310,16 @@ impl SqldEngine {
                 return Err(Error::new(Code::Unavailable, "the server is shutting down"));
             }
             match nodes.get(dir) {
-                Some(node) => Arc::clone(node),
+                Some(node) => {
+                    // The database or the group may have another name by now.
+                    if at.group.is_some() {
+                        node.process().set_label(label(at, node.place));
+                    }
+                    Arc::clone(node)
+                }
                 None => {
                     let role = role::role_of(dir)?.map_or_else(new, Ok)?;
-                    let label = ProcessLabel {
-                        location: at.location.clone(),
-                        group: at.group.clone().unwrap_or_else(|| "?".to_owned()),
-                        pool: at.pool.clone().unwrap_or_default(),
-                        role: role.role.name(),
-                    };
-                    let node = Arc::new(Node::start(&self.shared.common, dir, label, role)?);
+                    let node = Arc::new(Node::start(&self.shared.common, dir, label(at, role.role), role)?);
                     nodes.insert(dir.to_owned(), Arc::clone(&node));
                     node
                 }
@@ -384,6 +409,23 @@ impl SqldEngine {
         disk::remove(&converted)?;
         placed?;
         node.make(id)
+    }
+}
+
+/// What the process for a site is called.
+fn label(at: &Site, place: ProcessRole) -> ProcessLabel {
+    let pool = at.pool.clone().unwrap_or_default();
+    // A pool is called after what shares it: a group, or one database.
+    let is_alone = pool.strip_prefix(&at.id).is_some_and(|rest| rest.starts_with('-'));
+    ProcessLabel {
+        location: at.location.clone(),
+        group: at.group.clone().unwrap_or_else(|| "?".to_owned()),
+        database: is_alone.then(|| OnlyDatabase {
+            id: at.id.clone(),
+            name: at.database_name().to_owned(),
+        }),
+        pool,
+        role: place.name(),
     }
 }
 

@@ -175,6 +175,7 @@ impl Node {
     /// Notes that a namespace is being removed.
     pub fn note_gone(&self, id: &str) -> Result<()> {
         lock(&self.server.requested).remove(id);
+        lock(&self.server.crashes).forget(id);
         self.health().forget(&self.server.common, self.dir(), id)
     }
 
@@ -186,6 +187,11 @@ impl Node {
     pub fn withdraw(&self, id: &str, damage: Damage) -> Result<()> {
         self.health()
             .withdraw(&self.server.common, &self.process, self.dir(), id, damage)
+    }
+
+    /// Has the files of a database judged by their content, before a process that is started again for that.
+    pub fn judge_again(&self, id: &str) {
+        self.health().judge_again(&self.process, id);
     }
 
     /// Reads the databases that may be damaged, and does what follows.

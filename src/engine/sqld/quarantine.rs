@@ -19,7 +19,7 @@ use crate::engine::confine::Sandbox;
 use crate::engine::{Damage, child, disk};
 use crate::error::{Code, Error, Result};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// The damaged databases of a process, by id.
@@ -91,17 +91,27 @@ fn remove_obstacle(dir: &Path, id: &str) -> Result<()> {
     Ok(())
 }
 
+/// How far files are trusted that are as their process left them.
+pub(super) struct Trust {
+    /// The process crashed: its files may be why, so all are looked at; and its replication log may end in the middle of a
+    /// transaction.
+    pub crashed: bool,
+    /// Databases whose files may have lost something while it ran.
+    pub doubted: HashSet<String>,
+}
+
 /// Judges the databases of a primary's process before it starts, and holds back those that are damaged. Returns these.
-pub(super) fn examine(sandbox: &Sandbox, dir: &Path) -> Result<Damaged> {
+pub(super) fn examine(sandbox: &Sandbox, dir: &Path, trust: &Trust) -> Result<Damaged> {
     restore(dir)?;
     let db_path = role::db_path(dir);
     let left = integrity::take_left(dir)?;
-    let same_boot = integrity::is_same_boot(dir)?;
+    let same_boot = integrity::is_same_boot(dir)? && !trust.crashed;
     let mut damaged = Damaged::new();
     for id in records::acknowledged(dir)? {
         let mark = read(dir, &id);
         let files = Fingerprint::take(&db_path, &id);
-        if mark.is_none() && left.get(&id) == Some(&files) {
+        let as_left = left.get(&id) == Some(&files);
+        if mark.is_none() && as_left && !trust.crashed && !trust.doubted.contains(&id) {
             continue;
         }
         let known = mark
@@ -115,7 +125,7 @@ pub(super) fn examine(sandbox: &Sandbox, dir: &Path) -> Result<Damaged> {
                 &db_path,
                 &id,
                 same_boot,
-                mark.is_some() || left.contains_key(&id),
+                mark.is_some() || (left.contains_key(&id) && !as_left),
             )?,
         };
         match found {

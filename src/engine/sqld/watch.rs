@@ -1,11 +1,28 @@
-//! Looks at the files of running primaries: one that is removed, replaced, emptied or cut short under its process is
-//! noticed within seconds, and is not served any more. Costs two `stat`s for each database at each look; a file that
-//! changed meanwhile also has its first bytes read.
+//! Watches the files of running primaries. A process does not notice when its files are exchanged: it goes on with those that it
+//! has open, opens what it finds in their place, and its replicas follow it.
+//!
+//! What is known of an acknowledged database, and when it is compared:
+//!
+//! | fact | kept in | compared |
+//! |---|---|---|
+//! | it exists | its record | at each start and here: its file is there, is no other kind of file, and has a database's header |
+//! | which file it is | memory, from the first look at a process on | here: device and inode stay |
+//! | how large it is | memory | here: it does not shrink, unless it vacuums itself |
+//! | its log is the one that its process has open | the system | here, when the log is missing or another one |
+//! | what its files were left like | `left.json` | at each start (`quarantine`) |
+//! | its last transactions | its replication log | at a start over files that are not as they were left, or after a removed log |
+//! | its pages fit together | itself | here, when it was written to and is quiet again; SQLite has the last word |
+//!
+//! A file that is missing or damaged at two looks in a row is withdrawn: its process is started again without it. Where only the
+//! log was removed, the process is started again, and the replication log tells whether transactions went with it. SQLite
+//! removes the log itself when the last connection is closed, and then no process has it open.
+//!
+//! A look costs two `stat`s a database; one that has changed also has its first bytes read.
 
 use super::Nodes;
 use super::files;
 use super::node::Node;
-use super::pages::{Agreement, Pages};
+use super::pages::{Agreement, PAGE, Pages};
 use super::records;
 use super::role::{self, ProcessRole};
 use crate::engine::{Damage, disk};
@@ -17,26 +34,15 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-/// The files of a database at the last look.
-struct Seen {
-    /// The process that had them.
-    pid: Option<u32>,
-    data: Option<File>,
-    wal: Option<File>,
-    /// What was found wrong then. Only what is found twice is believed: the process may be in the middle of something.
-    suspected: Option<Damage>,
-    /// Whether its pages did not fit together then.
-    within: bool,
-}
-
+/// A file at one look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct File {
+struct FileState {
     device_and_inode: (u64, u64),
     size: u64,
     modified: (i64, i64),
 }
 
-impl From<&Metadata> for File {
+impl From<&Metadata> for FileState {
     fn from(metadata: &Metadata) -> Self {
         Self {
             device_and_inode: (metadata.dev(), metadata.ino()),
@@ -46,83 +52,169 @@ impl From<&Metadata> for File {
     }
 }
 
-/// The state between two looks.
-#[derive(Default)]
-pub(super) struct Watch {
-    seen: HashMap<PathBuf, HashMap<String, Seen>>,
-}
-
-impl Watch {
-    pub fn run(&mut self, nodes: &Nodes) {
-        let all: Vec<_> = lock(nodes).values().cloned().collect();
-        let mut seen = HashMap::new();
-        for node in all.iter().filter(|node| node.place == ProcessRole::Primary) {
-            let before = self.seen.remove(node.dir()).unwrap_or_default();
-            if node.process().is_ready() {
-                seen.insert(node.dir().to_owned(), look_at(node, before));
-            }
+impl FileState {
+    fn read(path: &Path) -> std::io::Result<Self> {
+        let metadata = std::fs::symlink_metadata(path)?;
+        if metadata.is_file() {
+            Ok(Self::from(&metadata))
+        } else {
+            Err(ErrorKind::InvalidInput.into())
         }
-        self.seen = seen;
     }
 }
 
-fn look_at(node: &Node, mut before: HashMap<String, Seen>) -> HashMap<String, Seen> {
+/// What is wrong with a database's files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum FileFault {
+    Damage(Damage),
+    /// The write-ahead log that its process has open was removed.
+    LogRemoved,
+}
+
+/// A database at the last look.
+#[derive(Default)]
+struct Observation {
+    data: Option<FileState>,
+    wal: Option<FileState>,
+    /// Believed when it is there at two looks in a row: the process may be in the middle of something.
+    fault: Option<FileFault>,
+    /// Whether its pages did not fit together.
+    is_inconsistent: bool,
+}
+
+/// The databases of a process at the last look.
+struct ProcessObservations {
+    /// Another process may have opened other files.
+    pid: Option<u32>,
+    databases: HashMap<String, Observation>,
+}
+
+/// The state between two looks.
+#[derive(Default)]
+pub(super) struct Watch {
+    processes: HashMap<PathBuf, ProcessObservations>,
+}
+
+impl Watch {
+    /// Looks at every database of every primary once, and withdraws those that are damaged.
+    pub fn check(&mut self, nodes: &Nodes) {
+        let all: Vec<_> = lock(nodes).values().cloned().collect();
+        let mut processes = HashMap::new();
+        for node in all.iter().filter(|node| node.place == ProcessRole::Primary) {
+            let before = self.processes.remove(node.dir());
+            if node.process().is_ready() {
+                processes.insert(node.dir().to_owned(), check_process(node, before));
+            }
+        }
+        self.processes = processes;
+    }
+}
+
+fn check_process(node: &Node, before: Option<ProcessObservations>) -> ProcessObservations {
     let (pid, damaged) = (node.process().pid(), node.health().all_damaged());
-    let mut seen = HashMap::new();
+    let before = before.filter(|before| before.pid == pid);
+    let mut before = before.map_or_else(HashMap::new, |before| before.databases);
+    let mut databases = HashMap::new();
     for id in records::acknowledged(node.dir()).unwrap_or_default() {
         if damaged.contains_key(&id) {
             continue;
         }
-        let before = before.remove(&id).filter(|before| before.pid == pid);
-        let path = files::database(&role::db_path(node.dir()), &id);
-        let (data, wal) = (stat(&path), stat(&disk::with_suffix(&path, "-wal")));
-        let suspected = find_damage(&path, &data, before.as_ref());
-        if let Some(damage) = &suspected
-            && before.as_ref().is_some_and(|before| before.suspected.is_some())
-            // A removal may be under way, which ends with the record.
-            && records::record(node.dir(), &id).is_ok_and(|record| record.is_some())
-            && node.withdraw(&id, damage.clone()).is_ok()
-        {
-            continue;
+        if let Some(now) = check_database(node, pid, &id, before.remove(&id).unwrap_or_default()) {
+            databases.insert(id, now);
         }
-        let quiet = before.as_ref().is_some_and(|before| {
-            before.data == data.as_ref().ok().copied() && before.wal == wal.as_ref().ok().copied()
-        });
-        let mut within = false;
-        if suspected.is_none() && (!quiet || before.as_ref().is_some_and(|before| before.within)) {
-            match look_into(path.parent().unwrap_or(&path)) {
-                // What was read while the process wrote may be wrong; what is found twice without a write is not.
-                // Its log may be that of a file which was taken in, so only SQLite's own word counts.
-                Err(_) if quiet && is_same(&path, data.as_ref().ok(), wal.as_ref().ok()) => {
-                    node.health().read_again(&id);
-                }
-                Err(_) => within = true,
-                // They may be of no use, which SQLite can tell.
-                Ok(pages) if pages.is_cut_short() => node.health().read_again(&id),
-                Ok(_) => {}
-            }
-        }
-        // While something is suspected, the files are compared with how they were before.
-        let now = match (before, &suspected) {
-            (Some(before), Some(_)) => Seen { suspected, ..before },
-            (before, _) => {
-                let (data_before, wal_before) = before.map_or((None, None), |before| (before.data, before.wal));
-                Seen {
-                    pid,
-                    data: data.ok().or(data_before),
-                    wal: wal.ok().or(wal_before),
-                    suspected,
-                    within,
-                }
-            }
-        };
-        seen.insert(id, now);
     }
-    seen
+    ProcessObservations { pid, databases }
+}
+
+/// Looks at one database; none when something was done about it.
+fn check_database(node: &Node, pid: Option<u32>, id: &str, before: Observation) -> Option<Observation> {
+    let path = files::database(&role::db_path(node.dir()), id);
+    let wal_path = disk::with_suffix(&path, "-wal");
+    let (data, wal) = (FileState::read(&path), FileState::read(&wal_path).ok());
+    let damage = find_damage(&path, &data, before.data, before.fault.is_some());
+    let fault = match damage {
+        Some(damage) => Some(FileFault::Damage(damage)),
+        None if before.wal.is_some() && is_other_file(before.wal, wal) && has_removed_file(pid, &wal_path) => {
+            Some(FileFault::LogRemoved)
+        }
+        None => None,
+    };
+    if let Some(fault) = fault {
+        if before.fault.is_some() && act_on(node, id, &fault) {
+            return None;
+        }
+        // Compared with how it was before, until it is decided.
+        return Some(Observation {
+            fault: Some(fault),
+            ..before
+        });
+    }
+    let data = data.ok();
+    let is_quiet = before.data == data && before.wal == wal;
+    let mut is_inconsistent = false;
+    if !is_quiet || before.is_inconsistent {
+        match read_pages(path.parent().unwrap_or(&path)) {
+            // What was read while the process wrote may be wrong; what is found twice without a write is not.
+            // Its log may be that of a file which was taken in, so only SQLite's own word counts.
+            Err(_) if is_quiet && FileState::read(&path).ok() == data && FileState::read(&wal_path).ok() == wal => {
+                node.health().read_again(id);
+            }
+            Err(_) => is_inconsistent = true,
+            // They may be of no use, which SQLite can tell.
+            Ok(pages) if pages.is_cut_short() => node.health().read_again(id),
+            Ok(_) => {}
+        }
+    }
+    Some(Observation {
+        data: data.or(before.data),
+        wal,
+        fault: None,
+        is_inconsistent,
+    })
+}
+
+/// Does what a fault asks for. False if nothing was done.
+fn act_on(node: &Node, id: &str, fault: &FileFault) -> bool {
+    // A removal may be under way, which ends with the record.
+    if !records::record(node.dir(), id).is_ok_and(|record| record.is_some()) {
+        return false;
+    }
+    match fault {
+        FileFault::Damage(damage) => node.withdraw(id, damage.clone()).is_ok(),
+        FileFault::LogRemoved => {
+            node.judge_again(id);
+            true
+        }
+    }
+}
+
+fn is_other_file(before: Option<FileState>, now: Option<FileState>) -> bool {
+    let identity = |state: Option<FileState>| state.map(|state| state.device_and_inode);
+    identity(before) != identity(now)
+}
+
+/// Whether a process has a file open that was removed. False where the system does not tell.
+fn has_removed_file(pid: Option<u32>, path: &Path) -> bool {
+    let (Some(pid), Ok(path)) = (pid, canonical(path)) else {
+        return false;
+    };
+    // The system says so of the name of an open file (`proc_pid_fd(5)`).
+    let removed = disk::with_suffix(&path, " (deleted)");
+    let Ok(open) = std::fs::read_dir(format!("/proc/{pid}/fd")) else {
+        return false;
+    };
+    open.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok())
+        .any(|target| target == removed)
+}
+
+/// The path of a file that may be gone, by that of its directory.
+fn canonical(path: &Path) -> std::io::Result<PathBuf> {
+    let parent = path.parent().unwrap_or(path).canonicalize()?;
+    Ok(parent.join(path.file_name().unwrap_or_default()))
 }
 
 /// The pages of a database, if they fit together.
-fn look_into(home: &Path) -> Result<Pages, Damage> {
+fn read_pages(home: &Path) -> Result<Pages, Damage> {
     let pages = Pages::open(home)?;
     if pages.has_frames() {
         return Ok(pages);
@@ -134,24 +226,13 @@ fn look_into(home: &Path) -> Result<Pages, Damage> {
     }
 }
 
-/// Whether a database's files are still as they were.
-fn is_same(path: &Path, data: Option<&File>, wal: Option<&File>) -> bool {
-    stat(path).ok().as_ref() == data && stat(&disk::with_suffix(path, "-wal")).ok().as_ref() == wal
-}
-
-fn stat(path: &Path) -> std::io::Result<File> {
-    let metadata = std::fs::symlink_metadata(path)?;
-    if metadata.is_file() {
-        Ok(File::from(&metadata))
-    } else {
-        Err(ErrorKind::InvalidInput.into())
-    }
-}
-
-/// What is wrong with the file of a database, compared with how it was before. Its write-ahead log may go and come back: SQLite
-/// removes it when the last connection is closed, whoever had that. Whether transactions went with it is told by
-/// [`look_into`].
-fn find_damage(path: &Path, data: &std::io::Result<File>, before: Option<&Seen>) -> Option<Damage> {
+/// What is wrong with the file of a database, compared with how it was before.
+fn find_damage(
+    path: &Path,
+    data: &std::io::Result<FileState>,
+    before: Option<FileState>,
+    is_doubted: bool,
+) -> Option<Damage> {
     let data = match data {
         Ok(data) => data,
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
@@ -164,11 +245,10 @@ fn find_damage(path: &Path, data: &std::io::Result<File>, before: Option<&Seen>)
     if data.size == 0 {
         return Some(Damage::damaged("is empty"));
     }
-    let known = before.and_then(|before| before.data);
-    if known.is_some_and(|known| known.device_and_inode != data.device_and_inode) {
+    if before.is_some_and(|before| before.device_and_inode != data.device_and_inode) {
         return Some(Damage::damaged("was replaced by another file"));
     }
-    if known == Some(*data) && before.is_some_and(|before| before.suspected.is_none()) {
+    if before == Some(*data) && !is_doubted {
         return None;
     }
     let mut header = [0; 100];
@@ -176,10 +256,74 @@ fn find_damage(path: &Path, data: &std::io::Result<File>, before: Option<&Seen>)
     if read.is_err() || !header.starts_with(sqlite_header::MAGIC) {
         return Some(Damage::damaged("is not a SQLite database any more"));
     }
+    if usize::from(u16::from_be_bytes([header[16], header[17]])) != PAGE {
+        return Some(Damage::damaged("is another database: its pages have another size"));
+    }
     // With automatic vacuum a database becomes smaller when rows are deleted.
     let shrinks = header[52..56] != [0; 4];
-    if !shrinks && known.is_some_and(|known| data.size < known.size) {
+    if !shrinks && before.is_some_and(|before| data.size < before.size) {
         return Some(Damage::damaged("was cut short"));
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write_database(path: &Path, page_size: u16, pages: usize) {
+        let mut bytes = vec![0; usize::from(page_size) * pages];
+        bytes[..16].copy_from_slice(b"SQLite format 3\0");
+        bytes[16..18].copy_from_slice(&page_size.to_be_bytes());
+        std::fs::write(path, bytes).unwrap();
+    }
+
+    #[test]
+    fn file_is_compared_with_how_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("data");
+        let find = |before: Option<FileState>| {
+            find_damage(&path, &FileState::read(&path), before, false).map(|damage| damage.reason)
+        };
+        let reason = |text: &str| Some(text.to_owned());
+        assert_eq!(find(None), reason("is missing"));
+        write_database(&path, 4096, 4);
+        let before = FileState::read(&path).ok();
+        assert_eq!(find(None), None);
+        assert_eq!(find(before), None);
+        write_database(&path, 4096, 9);
+        assert_eq!(find(before), None);
+        write_database(&path, 4096, 3);
+        assert_eq!(find(before), reason("was cut short"));
+        write_database(&path, 1024, 64);
+        assert_eq!(find(before), reason("is another database: its pages have another size"));
+        std::fs::write(&path, "text".repeat(9000)).unwrap();
+        assert_eq!(find(before), reason("is not a SQLite database any more"));
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(find(before), reason("is empty"));
+        let other = dir.path().join("other");
+        write_database(&other, 4096, 9);
+        std::fs::rename(&other, &path).unwrap();
+        assert_eq!(find(before), reason("was replaced by another file"));
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        assert_eq!(find(before), reason("is not a file"));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn removed_file_is_found_only_while_a_process_has_it_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("data-wal");
+        let pid = Some(std::process::id());
+        let file = std::fs::File::create(&path).unwrap();
+        assert!(!has_removed_file(pid, &path));
+        std::fs::remove_file(&path).unwrap();
+        assert!(has_removed_file(pid, &path));
+        // Another one in its place changes nothing.
+        std::fs::write(&path, "").unwrap();
+        assert!(has_removed_file(pid, &path));
+        drop(file);
+        assert!(!has_removed_file(pid, &path));
+    }
 }

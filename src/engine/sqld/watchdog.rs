@@ -48,7 +48,7 @@ impl Watchdog {
                 let mut touched = Instant::now();
                 let mut checked = Instant::now();
                 while stopped.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
-                    watch.run(&nodes);
+                    watch.check(&nodes);
                     verify(&nodes, &verifying);
                     healer.run(&nodes);
                     redirect(&nodes);
