@@ -1,7 +1,7 @@
 //! Messages over a socket that a server sends, and the hello message of a client, in both encodings.
 
 use super::client_message::{Encoding, HELLO, RequestKind};
-use super::protobuf::fields::{FieldReader, field, put, put_number};
+use super::protobuf::fields::{FieldReader, RawField, field, put, put_number};
 use serde_json::{Value, json};
 
 /// The fields of a server's message.
@@ -60,6 +60,31 @@ impl Encoding {
         match self {
             Self::Json => message.starts_with(br#"{"type":"hello_error""#),
             Self::Protobuf => FieldReader::new(message).last(HELLO_ERROR).is_some(),
+        }
+    }
+
+    /// Whether a message is an error as a whole: of a request, or of a hello message. A server writes the type first.
+    #[must_use]
+    pub fn is_error(self, message: &[u8]) -> bool {
+        self.is_hello_error(message)
+            || match self {
+                Self::Json => message.starts_with(br#"{"type":"response_error""#),
+                Self::Protobuf => FieldReader::new(message).last(RESPONSE_ERROR).is_some(),
+            }
+    }
+
+    /// Returns the number of the request that a server's error is about; 0 for any other message.
+    #[must_use]
+    pub fn failed_request_id(self, error: &[u8]) -> i32 {
+        match self {
+            Self::Json => self.request_id(error),
+            Self::Protobuf => match FieldReader::new(error).last(RESPONSE_ERROR) {
+                Some(RawField::Bytes(inner)) => match FieldReader::new(inner).last(1) {
+                    Some(RawField::Number(number)) => number as i32,
+                    _ => 0,
+                },
+                _ => 0,
+            },
         }
     }
 

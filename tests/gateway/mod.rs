@@ -11,6 +11,7 @@ mod sockets;
 mod sql;
 mod tokens;
 
+use crate::support::hrana::field;
 use crate::support::sqld::program;
 use crate::support::world::TORSO;
 use axum::body::Body;
@@ -310,19 +311,6 @@ fn new(name: &str) -> CreateDatabase {
 
 fn pipeline(sql: &str) -> Value {
     json!({ "requests": [{ "type": "execute", "stmt": { "sql": sql } }, { "type": "close" }] })
-}
-
-/// A field of a message of Protocol Buffers.
-fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
-    let mut out = vec![number << 3 | 2];
-    let mut length = bytes.len();
-    while length >= 0x80 {
-        out.push(length as u8 | 0x80);
-        length >>= 7;
-    }
-    out.push(length as u8);
-    out.extend(bytes);
-    out
 }
 
 /// A message of gRPC-Web.

@@ -1,10 +1,16 @@
 //! A server over files that were damaged: what it tells, what it refuses, and what an operator does about it.
 
 use super::{Database, Deployment, signal, until};
+use crate::support::hrana::field;
+use crate::support::make_fatal;
 use crate::support::server::Server;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+use std::net::TcpStream;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::{self, Message};
 
 impl Deployment {
     /// The directory of the only database's files at a location.
@@ -168,6 +174,178 @@ fn primary_whose_file_is_emptied_while_it_runs_is_not_served_any_more() {
     }
 }
 
+/// Damage inside of pages shows when a statement reads them.
+#[test]
+fn primary_with_flipped_pages_is_damaged_as_soon_as_a_statement_has_met_them() {
+    use std::os::unix::fs::FileExt as _;
+    let mut server = Deployment::new();
+    let database = server.database("app");
+    fill(&database);
+    let many = "INSERT INTO t SELECT randomblob(3000) FROM (WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c \
+                WHERE n < 2000) SELECT n FROM c)";
+    // A large log is written into the file, and the next transaction begins it anew.
+    database.sql(&[many]).unwrap();
+    database.sql(&["DELETE FROM t WHERE x = 1"]).unwrap();
+    for location in ["lhr", "iad"] {
+        until(
+            "the replica has it",
+            || rows(&database.at(location)),
+            |rows| *rows == Ok("2001".to_owned()),
+        );
+    }
+    let file = server.files_in("ams").join("data");
+    let file = std::fs::File::options().write(true).open(file).unwrap();
+    let pages = file.metadata().unwrap().len() / 4096;
+    for page in (1..pages).step_by(3) {
+        file.write_all_at(&[0xff; 300], page * 4096).unwrap();
+    }
+    let client = Server::client();
+    let sum = json!({ "requests": [{ "type": "execute", "stmt": { "sql": "SELECT sum(length(x)) FROM t" } }] });
+    let mut last = String::new();
+    until(
+        "it is noticed",
+        || {
+            let answer = client
+                .post(format!("{}/v2/pipeline", database.url))
+                .bearer_auth(&database.token)
+                .json(&sum)
+                .send()
+                .unwrap();
+            let status = answer.status().as_u16();
+            last = answer.text().unwrap();
+            let is_expected = match status {
+                200 => last.contains("SQLITE_CORRUPT"),
+                503 => last.contains("DATABASE_DAMAGED") || last.contains("DATABASE_UNAVAILABLE"),
+                _ => false,
+            };
+            // Its process may end before it has answered.
+            assert!(is_expected || status == 502, "{status} {last}");
+            server.get("/v1/databases/app").1["database"]["state"].clone()
+        },
+        |state| state == "damaged",
+    );
+    let (_, ready) = server.get("/ready");
+    assert_eq!(ready["code"], "database_damaged", "{ready}");
+    for location in ["lhr", "iad"] {
+        until(
+            "it can be read",
+            || rows(&database.at(location)),
+            |rows| *rows == Ok("2001".to_owned()),
+        );
+    }
+    server.end(Signal::SIGTERM);
+}
+
+#[test]
+fn database_that_ends_its_process_is_told_everywhere_and_its_neighbour_is_served() {
+    let mut server = Deployment::new();
+    let database = server.database("app");
+    fill(&database);
+    let home = server.files_in("ams");
+    let neighbour = server.database("neighbour");
+    fill(&neighbour);
+    server.end(Signal::SIGTERM);
+    make_fatal(&home);
+    let left = home.ancestors().nth(3).unwrap().join("left.json");
+    std::fs::remove_file(left).unwrap();
+    server.start();
+    until(
+        "it is not served any more",
+        || {
+            let _ = database.sql(&["INSERT INTO t VALUES (3)"]);
+            server.get("/v1/databases/app").1["database"]["state"].clone()
+        },
+        |state| state == "damaged",
+    );
+    until(
+        "the neighbour is served",
+        || neighbour.sql(&["INSERT INTO t VALUES (3)"]).map(drop),
+        Result::is_ok,
+    );
+    let (status, ready) = server.get("/ready");
+    assert_eq!((status, &ready["code"]), (503, &json!("database_damaged")), "{ready}");
+    assert!(ready["error"].as_str().unwrap().contains("app-alice"), "{ready}");
+    let metrics = server
+        .server()
+        .request("GET", "/metrics")
+        .send()
+        .unwrap()
+        .text()
+        .unwrap();
+    assert!(metrics.contains("\ntorso_damaged_databases 1\n"), "{metrics}");
+    server.log_in();
+    let doctor = server.world.torso(["doctor", "--json"]);
+    assert_eq!(doctor.code(), 1, "{}", doctor.report());
+    for told in ["damaged_primary", "process_bounds"] {
+        assert!(doctor.stdout.contains(told), "{}", doctor.report());
+    }
+    assert!(
+        server.log().contains("a database process has ended"),
+        "{}",
+        server.log()
+    );
+    until(
+        "its replica can be read",
+        || rows(&database.at("lhr")),
+        |rows| *rows == Ok("2".to_owned()),
+    );
+}
+
+/// One write over a socket, in one of the two encodings: whether it was done. Panics at words that are not the gateway's.
+fn write_over_socket(database: &Database, protocol: &str) -> bool {
+    let url = database.url.replacen("http://", "ws://", 1);
+    let mut request = format!("{url}/").into_client_request().unwrap();
+    let headers = request.headers_mut();
+    headers.insert("sec-websocket-protocol", protocol.parse().unwrap());
+    headers.insert("authorization", format!("Bearer {}", database.token).parse().unwrap());
+    let host = request.uri().authority().unwrap().to_string();
+    let stream = TcpStream::connect(host).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let Ok((mut socket, _)) = tungstenite::client(request, stream) else {
+        return false;
+    };
+    let insert = "INSERT INTO t VALUES (3)";
+    let numbered = |number: u8, inner: &[u8]| field(2, &[vec![0x08, 1], field(number, inner)].concat());
+    let execute = [vec![0x08, 1], field(2, &field(1, insert.as_bytes()))].concat();
+    let messages = if protocol == "hrana3-protobuf" {
+        [
+            Message::binary(field(1, &field(1, database.token.as_bytes()))),
+            Message::binary(numbered(2, &[0x08, 1])),
+            Message::binary(numbered(4, &execute)),
+        ]
+    } else {
+        let request = |request: Value| json!({ "type": "request", "request_id": 1, "request": request }).to_string();
+        [
+            Message::text(json!({ "type": "hello", "jwt": database.token }).to_string()),
+            Message::text(request(json!({ "type": "open_stream", "stream_id": 1 }))),
+            Message::text(request(
+                json!({ "type": "execute", "stream_id": 1, "stmt": { "sql": insert } }),
+            )),
+        ]
+    };
+    for message in messages {
+        if socket.send(message).is_err() {
+            return false;
+        }
+        let answer = match socket.read() {
+            Ok(Message::Close(end)) => {
+                let end = end.unwrap();
+                // 1013: try again later.
+                assert_eq!(u16::from(end.code), 1013, "{end}");
+                end.reason.to_string()
+            }
+            Ok(answer) => String::from_utf8_lossy(&answer.into_data()).into_owned(),
+            Err(_) => return false,
+        };
+        let is_ours = !answer.contains("RPC") && !answer.contains("transport error");
+        assert!(is_ours, "{protocol}: {answer}");
+        if answer.contains("DATABASE_UNAVAILABLE") || answer.contains("database's p") {
+            return false;
+        }
+    }
+    true
+}
+
 #[test]
 #[allow(clippy::print_stdout)] // The count is part of the proof; `--nocapture` shows it.
 fn write_through_a_replica_whose_primary_ends_is_503_in_our_words() {
@@ -191,6 +369,22 @@ fn write_through_a_replica_whose_primary_ends_is_503_in_our_words() {
         ("v1/execute", json!({ "stmt": insert })),
         ("v1/batch", json!({ "batch": batch })),
     ];
+    let statement = field(1, &field(1, insert["sql"].as_str().unwrap().as_bytes()));
+    let encoded = [
+        ("v3-protobuf/pipeline", field(2, &field(2, &statement))),
+        (
+            "v3-protobuf/cursor",
+            field(
+                2,
+                &field(1, &field(2, &field(1, insert["sql"].as_str().unwrap().as_bytes()))),
+            ),
+        ),
+    ];
+    let bodies: Vec<(&str, Vec<u8>)> = bodies
+        .into_iter()
+        .map(|(path, body)| (path, body.to_string().into_bytes()))
+        .chain(encoded)
+        .collect();
     let baton = regex::Regex::new(r#""baton":"[^"]*""#).unwrap();
     let mut refused = 0;
     std::thread::scope(|scope| {
@@ -205,10 +399,14 @@ fn write_through_a_replica_whose_primary_ends_is_503_in_our_words() {
                         let answer = client
                             .post(format!("{}/{path}", replica.url))
                             .bearer_auth(&replica.token)
-                            .body(body.to_string())
+                            .body(body.clone())
                             .send()
                             .unwrap();
-                        let (status, text) = (answer.status().as_u16(), answer.text().unwrap());
+                        let status = answer.status().as_u16();
+                        // Rows in protobuf that had begun can only break off.
+                        let bytes = answer.bytes();
+                        assert!(bytes.is_ok() || *path == "v3-protobuf/cursor", "{path}: {bytes:?}");
+                        let text = String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned();
                         assert!(matches!(status, 200 | 502..=504), "{path}: {status} {text}");
                         // A baton is random, and may spell anything.
                         let words = baton.replace_all(&text, "");
@@ -219,6 +417,17 @@ fn write_through_a_replica_whose_primary_ends_is_503_in_our_words() {
                     refused
                 })
             })
+            .chain(["hrana2", "hrana3-protobuf"].map(|protocol| {
+                let replica = &replica;
+                scope.spawn(move || {
+                    let begun = Instant::now();
+                    let mut refused = 0;
+                    while begun.elapsed().as_secs() < 8 {
+                        refused += i32::from(!write_over_socket(replica, protocol));
+                    }
+                    refused
+                })
+            }))
             .collect();
         for _ in 0..8 {
             std::thread::sleep(std::time::Duration::from_millis(700));

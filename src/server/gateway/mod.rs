@@ -4,7 +4,8 @@
 //! (`endpoints`), and takes it through a fixed row of steps (`pipeline`): the database token is checked (`auth`), the
 //! database's share of requests is held (`limits`), the SQL is checked (`policy`), and the request goes on with a token of
 //! the server's own and the right namespace (`upstream`); of the client's headers only a few harmless ones are forwarded.
-//! Answers are streamed as they come (`response_body`). Sockets (`websocket`) are checked message by message. What outlives
+//! Answers are streamed as they come (`response_body`), without
+//! what a process says of its own files (`engine_text`). Sockets (`websocket`) are checked message by message. What outlives
 //! a request belongs to its database and is counted (`streams`).
 //!
 //! Which host and path belong to which label is the listener's to decide; which token opens what is the plane's.
@@ -12,6 +13,7 @@
 mod auth;
 mod counters;
 mod endpoints;
+mod engine_text;
 mod error;
 pub(super) mod export;
 mod limits;
@@ -29,6 +31,7 @@ use crate::control::hosted::Hosted;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, Response};
 use counters::Counters;
+use engine_text::PathFilter;
 use error::{ErrorEncoding, GatewayError, allow_browsers, answer_preflight};
 use export::ExportStep;
 use limits::DatabaseShares;
@@ -58,6 +61,7 @@ struct Core {
     open: StreamRegistry,
     streams: BatonLabels,
     upstream: Upstream,
+    paths: PathFilter,
     counters: Counters,
     /// For databases that are copied and sent as files.
     copies: Arc<Semaphore>,
@@ -82,6 +86,7 @@ impl Gateway {
                 shares: DatabaseShares::new(limits.clone()),
                 open: StreamRegistry::new(limits.streams),
                 streams: BatonLabels::new(hosted.stream_secret()),
+                paths: PathFilter::new(hosted.data_dir()),
                 counters: Counters::default(),
                 copies: Arc::new(Semaphore::new(export::COPIES)),
                 ends: watch::Sender::new(false),

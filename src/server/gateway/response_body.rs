@@ -2,6 +2,7 @@
 
 use super::Core;
 use super::endpoints::EndpointKind;
+use super::engine_text::{ErrorPart, mentions_damage};
 use super::error::GatewayError;
 use super::limits::Permit;
 use super::policy::BodyEncoding;
@@ -51,6 +52,8 @@ pub(super) struct ResponseBody {
     stream: Option<StreamSlot>,
     /// The first piece, when it was waited for.
     first: Option<Bytes>,
+    /// Which part of the answer is an error.
+    errors: ErrorPart,
     /// The token of the request, and when it was last looked at.
     token: Option<(String, Instant)>,
 }
@@ -86,6 +89,7 @@ impl ResponseBody {
             length: None,
             stream: None,
             first: None,
+            errors: ErrorPart::Messages,
             token: None,
         }
     }
@@ -100,6 +104,12 @@ impl ResponseBody {
     /// Holds the place of the stream that the request uses, and leaves it to the baton in the answer.
     pub fn with_stream(mut self, stream: Option<StreamSlot>) -> Self {
         self.stream = stream;
+        self
+    }
+
+    /// Has paths hidden in what of the answer is an error.
+    pub fn with_errors(mut self, errors: ErrorPart) -> Self {
+        self.errors = errors;
         self
     }
 
@@ -178,13 +188,6 @@ impl ResponseBody {
     }
 }
 
-/// Whether an answer has the code of an error that SQLite gives on damaged files. It may be in somebody's rows; then the
-/// database is read in vain.
-pub(super) fn mentions_damage(data: &[u8]) -> bool {
-    const CODES: [&[u8]; 2] = [b"SQLITE_CORRUPT", b"SQLITE_NOTADB"];
-    CODES.iter().any(|code| memchr::memmem::find(data, code).is_some())
-}
-
 impl HttpBody for ResponseBody {
     type Data = Bytes;
     type Error = axum::Error;
@@ -210,6 +213,9 @@ impl HttpBody for ResponseBody {
                 this.watch = None;
                 if let Some(format) = this.labelled.take_if(|_| frame.is_data()) {
                     frame = frame.map_data(|data| this.label(format, data));
+                }
+                if !matches!(this.kind, EndpointKind::Dump | EndpointKind::Sync) {
+                    frame = frame.map_data(|data| this.core.paths.hide(data, this.errors));
                 }
                 if let Some(data) = frame.data_ref().filter(|data| !data.is_empty()) {
                     if this.kind != EndpointKind::Dump && this.kind != EndpointKind::Sync && mentions_damage(data) {

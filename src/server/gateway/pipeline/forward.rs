@@ -5,12 +5,13 @@ use crate::control::hosted::Route;
 use crate::control::tokens::Authorization;
 use crate::server::gateway::Core;
 use crate::server::gateway::endpoints::EndpointKind;
+use crate::server::gateway::engine_text::{ErrorPart, read_failure};
 use crate::server::gateway::error::{ErrorEncoding, GatewayError};
 use crate::server::gateway::policy::BodyEncoding;
 use crate::server::gateway::response_body::{ResponseBody, read_error};
 use crate::server::gateway::streams::{StreamState, says_stream_is_gone, without_baton};
+use crate::server::gateway::upstream::UpstreamRequest;
 use crate::server::gateway::upstream::connections::UpstreamBody;
-use crate::server::gateway::upstream::{UpstreamRequest, replica_failure};
 use axum::body::Body;
 use axum::http::response::Parts;
 use axum::http::{HeaderMap, HeaderName, Response, StatusCode, header};
@@ -57,9 +58,22 @@ pub async fn forward(core: &Arc<Core>, inspected: Inspected) -> Result<Response<
     }
     let (mut head, body) = response.into_parts();
     remove_hop_by_hop(&mut head.headers);
-    if head.status.is_server_error() && !route.is_primary {
-        return Err(replica_failure(head.status, body).await);
+    if head.status.is_server_error() {
+        return match read_failure(head.status, body, !route.is_primary).await {
+            Ok(about_statement) => Ok(with_whole_body(head, core.paths.hide(about_statement, ErrorPart::All))),
+            Err(failure) => {
+                if failure.mentions_damage {
+                    core.hosted.suspect(&route);
+                }
+                Err(failure.error)
+            }
+        };
     }
+    let errors = if head.status.is_client_error() {
+        ErrorPart::All
+    } else {
+        ErrorPart::Messages
+    };
     let is_ok = head.status == StatusCode::OK;
     let has_lines = endpoint.kind == EndpointKind::Cursor
         && endpoint.encoding == Some(BodyEncoding::Json)
@@ -70,6 +84,7 @@ pub async fn forward(core: &Arc<Core>, inspected: Inspected) -> Result<Response<
     let mut body = ResponseBody::new(Arc::clone(core), route, endpoint.kind, has_lines, body, permit)
         .labelled(labelled, stream.state, length)
         .with_stream(stream.slot)
+        .with_errors(errors)
         .while_allowed(token);
     if labelled.is_some() && head.headers.contains_key(header::CONTENT_LENGTH) {
         let longer = body.look_ahead().await;
@@ -107,6 +122,7 @@ async fn send(
     let fresh = without_baton(&request.body, &name).filter(|_| says_stream_is_gone(&answer));
     let Some(fresh) = fresh else {
         core.hosted.count(route, 0);
+        let answer = core.paths.hide(answer, ErrorPart::All);
         return Ok(ProcessAnswer::Read(with_whole_body(head, answer)));
     };
     request.body = fresh;

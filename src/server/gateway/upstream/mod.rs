@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::Full;
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
@@ -26,15 +26,6 @@ const BELIEVED: Duration = Duration::from_secs(1);
 
 /// How long to wait before asking again.
 const PAUSE: Duration = Duration::from_millis(50);
-
-/// How the error of a replica's process begins that could not pass a request on to its primary.
-const FORWARDING: [&str; 2] = [
-    "SendFailure to execute queries via RPC protocol",
-    "Connection with primary broken",
-];
-
-/// Bytes of a process's error that are read.
-const LONGEST_FAILURE: usize = 64 << 10;
 
 /// The timeout of a health check.
 const WELL: Duration = Duration::from_secs(1);
@@ -411,22 +402,6 @@ pub fn no_primary() -> GatewayError {
     GatewayError::unavailable(
         "the database's primary does not answer; whether what was written took effect is not known",
     )
-}
-
-/// What a client is told of a replica's process that failed: nearly always it could not pass a write on, and its words are
-/// about that. A write may have reached the primary before that ended.
-pub async fn replica_failure(status: StatusCode, body: UpstreamBody) -> GatewayError {
-    let told = tokio::time::timeout(WELL, Limited::new(body, LONGEST_FAILURE).collect()).await;
-    let told = match told {
-        Ok(Ok(told)) => String::from_utf8_lossy(&told.to_bytes()).into_owned(),
-        Ok(Err(_)) | Err(_) => String::new(),
-    };
-    tracing::warn!(%status, cause = %told, "a replica's process failed");
-    if FORWARDING.iter().any(|words| told.contains(words)) {
-        no_primary()
-    } else {
-        GatewayError::unavailable("the replica's process failed; whether what was written took effect is not known")
-    }
 }
 
 /// It is started again by whoever supervises it.

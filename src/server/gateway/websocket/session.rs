@@ -1,17 +1,17 @@
 //! A client's socket that is connected to a process: messages are passed on in both directions.
 
 use super::clock::SocketClock;
-use super::messages::close_frame;
+use super::messages::{close_frame, filter_message};
 use super::process::open_socket;
 use super::state::SocketState;
 use crate::control::hosted::{Listener, Route};
 use crate::control::tokens::Authorization;
 use crate::server::gateway::Core;
 use crate::server::gateway::auth::authorize_label;
+use crate::server::gateway::engine_text::mentions_damage;
 use crate::server::gateway::error::GatewayError;
 use crate::server::gateway::limits::Permit;
 use crate::server::gateway::policy::{BodyEncoding, protobuf};
-use crate::server::gateway::response_body::mentions_damage;
 use crate::server::gateway::upstream::{connections, no_primary};
 use axum::http::HeaderValue;
 use bytes::Bytes;
@@ -216,7 +216,7 @@ impl SocketSession {
                         if has_answer && mentions_damage(&message.clone().into_data()) {
                             self.core.hosted.suspect(&self.route);
                         }
-                        message
+                        filter_message(&self.core.paths, !self.route.is_primary, message)
                     }
                     _ => return Some(self.broken_off().await),
                 },
