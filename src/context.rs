@@ -183,10 +183,12 @@ impl Context {
             return Ok(slug.clone());
         }
         let all = client.list_organizations()?;
+        // A token for one organization sees no other.
+        let only = all.first().filter(|_| all.len() == 1).cloned();
         let personal = all
             .into_iter()
             .find(|organization| organization.kind == crate::control::accounts::OrganizationKind::Personal);
-        personal.map(|organization| organization.slug).ok_or_else(|| {
+        personal.or(only).map(|organization| organization.slug).ok_or_else(|| {
             Error::new(Code::OrganizationNotFound, "you have no organization of your own")
                 .hint("choose one: torso org switch NAME; torso org list shows yours")
         })

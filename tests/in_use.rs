@@ -147,3 +147,63 @@ fn data_directory_of_an_earlier_torso_gets_urls_that_stay() {
         run(path, "select * from t").unwrap();
     }
 }
+
+/// Writes to a replica beside torso's back, which refuses to refresh it then.
+fn change_replica(world: &World) {
+    let replicas = world.json(["db", "replicas", "app"]);
+    let url = replicas[1]["url"].as_str().unwrap();
+    let path = &url[url.find('/').unwrap()..];
+    let mut mode = std::fs::metadata(path).unwrap().permissions();
+    std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0o600);
+    std::fs::set_permissions(path, mode).unwrap();
+    let replica = Connection::open(path).unwrap();
+    replica.execute_batch("insert into t values ('nobody asked')").unwrap();
+}
+
+#[test]
+fn write_whose_replica_cannot_be_refreshed_exits_0_and_warns() {
+    let world = world();
+    change_replica(&world);
+    let run = world.torso(["db", "shell", "app", "insert into t values (5); select 'kept'"]);
+    assert_eq!((run.code(), run.stdout.as_str()), (0, "kept\n"), "{}", run.report());
+    assert!(
+        run.stderr
+            .contains("warning: while refreshing the replicas of database app"),
+        "{}",
+        run.report()
+    );
+    // A statement that fails decides as well.
+    let run = world.torso([
+        "db",
+        "shell",
+        "app",
+        "insert into t values (6); insert into nothing values (1)",
+    ]);
+    assert_eq!(run.code(), 1, "{}", run.report());
+    assert_eq!(world.query("app", "select count(*) from t"), "3");
+
+    change_replica(&world);
+    world.write("more.csv", "x\n7\n");
+    let run = world.torso(["db", "import", "more.csv", "app", "--table", "t", "--json"]);
+    assert_eq!((run.code(), &run.json()["rows"]), (0, &1.into()), "{}", run.report());
+    assert!(
+        run.stderr.contains("while refreshing the replicas of database app"),
+        "{}",
+        run.report()
+    );
+
+    change_replica(&world);
+    let run = world.torso(["db", "copy", "other", "app", "--overwrite", "--yes", "--json"]);
+    assert_eq!(
+        (run.code(), &run.json()["replaced"]),
+        (0, &true.into()),
+        "{}",
+        run.report()
+    );
+    assert!(
+        run.stderr.contains("while refreshing the replicas of database app"),
+        "{}",
+        run.report()
+    );
+    assert_eq!(world.query("app", "select count(*) from t"), "2");
+}

@@ -1,9 +1,9 @@
 //! Which location a new database goes to, and why.
 
 use crate::context::Context;
-use crate::control::builtin_locations;
 use crate::control::names::{GroupName, LocationCode};
 use crate::control::types::Database;
+use crate::control::{builtin_locations, if_allowed};
 use crate::error::Result;
 use crate::settings::SettingOrigin;
 use crate::settings::keys::SettingKey;
@@ -74,12 +74,17 @@ pub(super) fn choose(ctx: &Context, wish: &Wish<'_>) -> Result<Choice> {
         });
     }
     let of_group = match wish.group {
-        Some(name) => ctx
-            .control()?
-            .list_groups()?
-            .into_iter()
-            .find(|group| group.name == *name),
         None => None,
+        Some(name) => {
+            let groups = ctx.control()?.list_groups();
+            // Settings may still say where, unless the group decides.
+            let groups = if wish.group_by_flag {
+                groups?
+            } else {
+                if_allowed(groups)?.unwrap_or_default()
+            };
+            groups.into_iter().find(|group| group.name == *name)
+        }
     };
     let of_group = of_group.map(|group| Choice {
         reason: format!("the primary location of group {}", group.name),

@@ -276,6 +276,8 @@ mod tests {
         }
         same_as_file("docs/environment.md", &environment());
         same_as_file("docs/errors.md", &errors());
+        #[cfg(unix)]
+        same_as_file("docs/permissions.md", &crate::commands::permissions::page());
     }
 
     /// A hint that names a command which does not exist is worse than none.

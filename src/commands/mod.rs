@@ -7,6 +7,7 @@ mod answers;
 mod api;
 mod auth;
 mod clap_errors;
+mod committed;
 mod completers;
 mod completion;
 mod config;
@@ -24,6 +25,7 @@ mod manual;
 mod operator;
 mod org;
 #[cfg(unix)]
+pub mod permissions;
 mod quota;
 #[cfg(unix)]
 mod server;

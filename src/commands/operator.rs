@@ -6,7 +6,7 @@ use super::quota::Quota;
 use crate::context::Context;
 use crate::control::accounts::{EndedAccess, QuotaSetting, ServerUser};
 use crate::control::names::Username;
-use crate::error::{Code, Result};
+use crate::error::{Code, Error, Result};
 use crate::ui::{Cell, Layout, Table, View};
 use clap::Subcommand;
 use serde::Serialize;
@@ -202,7 +202,11 @@ fn set_quotas(ctx: &Context, args: &SetQuotas) -> Result<()> {
     let mut set = Vec::with_capacity(args.quotas.len());
     for quota in &args.quotas {
         let quota = quota.to_setting();
-        accounts.set_quota(&quota)?;
+        accounts.set_quota(&quota).map_err(|error| match set.len() {
+            0 => error,
+            done => Error::new(Code::Partial, format!("{done} of {} quotas are set", args.quotas.len()))
+                .caused_by(error.full_message()),
+        })?;
         set.push(quota);
     }
     ctx.ui.show(&Set(set))

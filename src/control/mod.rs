@@ -33,12 +33,23 @@ mod store;
 pub mod tokens;
 pub mod types;
 
+use crate::error::{Code, Result};
 pub use plane::{
     Accounts, ApiTokenOperations, ControlPlane, DatabaseOperations, DatabaseTokenOperations, GroupOperations,
     InstanceOperations, InviteOperations, LocationOperations, MaintenanceOperations, MemberOperations,
     OrganizationOperations, Progress, ServerOperations, TransferOperations, UsageOperations,
 };
 use std::path::PathBuf;
+
+/// Makes what a caller asks for beside its operation optional: none if the token in use may not ask for it. The operation
+/// itself says what is refused, so nobody needs more rights than it does.
+pub fn if_allowed<T>(read: Result<T>) -> Result<Option<T>> {
+    match read {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.code() == Code::Forbidden => Ok(None),
+        Err(error) => Err(error),
+    }
+}
 
 /// A place for a file under construction. Dropping it removes what is left there.
 #[derive(Debug)]

@@ -334,6 +334,22 @@ pub struct Connection {
     pub size_limit: Option<u64>,
 }
 
+impl Connection {
+    /// Refuses a connection that only reads.
+    pub fn check_writable(&self) -> Result<(), Error> {
+        if !self.read_only {
+            return Ok(());
+        }
+        let why = self.read_only_reason.as_deref().unwrap_or("it takes no writes now");
+        Err(not_writable(&self.database, why))
+    }
+}
+
+/// The error of whoever wants to write to a database that takes no writes.
+pub(super) fn not_writable(name: &DatabaseName, why: &str) -> Error {
+    Error::new(Code::Blocked, format!("database {name} cannot be written to: {why}"))
+}
+
 /// A finding of a health check.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Finding {

@@ -23,6 +23,7 @@ mod state;
 pub mod terminal;
 mod words;
 
+pub use dot::transfer::copy_from;
 pub use options::{Hooks, Resolve, ShellExit, ShellOptions, TerminalOptions};
 
 use crate::sql::Target;

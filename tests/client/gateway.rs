@@ -1,6 +1,7 @@
 //! torso as its user has it, against a server process with real databases behind its gateway: the shell, copies between
 //! control planes, exports and dumps, joining by invitation, and that no token is found where it does not belong.
 
+use crate::support::hrana;
 use crate::support::server::Server;
 use crate::support::state::files;
 use crate::support::{Run, World, tree};
@@ -31,7 +32,7 @@ impl Pair {
     }
 }
 
-fn words(line: &str) -> impl Iterator<Item = &str> {
+fn words(line: &str) -> impl Iterator<Item = &str> + Clone {
     line.split(' ')
 }
 
@@ -122,6 +123,63 @@ fn copies_between_control_planes_are_the_same() {
     user.write("there.sql", dump);
     user.ok(words("--context local db create again --from-dump there.sql"));
     assert_eq!(sum(user, "local", "again"), original);
+}
+
+#[test]
+fn copy_over_a_database_on_a_server_keeps_all_but_its_content() {
+    let pair = Pair::new();
+    let user = &pair.user;
+    user.ok(words("db create app --location ams"));
+    user.ok(["db", "shell", "app", "create table old (x); insert into old values (1)"]);
+    user.ok(words("db replicate app lhr"));
+    user.ok(words("db config set app size-limit 64mb"));
+    user.ok(words("--context local db create here"));
+    user.ok(["--context", "local", "db", "shell", "here", MANY]);
+    let sum = |context: &str, name: &str| user.ok(["--context", context, "db", "shell", name, ".sha3sum"]);
+    let token = user.ok(words("db tokens create app"));
+    let before = user.json(words("db show app"));
+    let ask = |sql: &'static str| {
+        let request = Server::client().post(format!("{}db/app-alice/v2/pipeline", pair.server.url()));
+        hrana::execute(request.bearer_auth(token.trim()), [sql])
+    };
+    ask("insert into old values (2)").unwrap();
+    // What an application is writing is waited for, and then refused; nothing has changed.
+    let mut writer = user.terminal(&["db", "shell", "app"]);
+    writer
+        .send_line("begin immediate; insert into old values (3);")
+        .unwrap();
+    writer.send_line("select 'wrote', count(*) from old;").unwrap();
+    writer.exp_string("wrote").unwrap();
+    let overwrite = words("db copy local:here app --overwrite --yes --json");
+    let refused = user.torso(overwrite.clone());
+    if refused.code() != 0 {
+        refused.fails(7, "database_busy");
+        assert_eq!(user.query("app", "select count(*) from old"), "2");
+        writer.send_line("rollback;").unwrap();
+        writer.send_line("select 'undone', count(*) from old;").unwrap();
+        writer.exp_string("undone").unwrap();
+        user.torso(overwrite).success();
+    }
+    assert_eq!(sum("prod", "app"), sum("local", "here"));
+    let after = user.json(words("db show app"));
+    for key in ["DbId", "url", "Hostname", "regions", "configuration", "group", "parent"] {
+        assert_eq!(before[key], after[key], "{key}");
+    }
+    assert_eq!(user.databases(), ["app"]);
+    // The token of before opens it, and the replica has what is new.
+    ask("insert into t(x) values ('by the old token')").unwrap();
+    let replica = user.ok(words("db shell app --location lhr").chain(["select count(*) from t"]));
+    assert_eq!(replica.trim(), "5001");
+    // What does not fit leaves what was there.
+    user.ok(words("db config set app size-limit 1mb"));
+    let large = "insert into t(x, b) select 'large', zeroblob(100000) from t limit 40";
+    user.ok(["--context", "local", "db", "shell", "here", large]);
+    let refused = user.torso(words("db copy local:here app --overwrite --yes --json"));
+    assert_ne!(refused.code(), 0, "{}", refused.report());
+    assert_eq!(user.query("app", "select count(*) from t"), "5001");
+    user.ok(words("db config set app delete-protection on"));
+    user.torso(words("db copy local:here app --overwrite --yes --json"))
+        .fails(5, "delete_protected");
 }
 
 #[test]

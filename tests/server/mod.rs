@@ -18,3 +18,4 @@ mod sdk;
 mod secrets;
 mod storage;
 mod turso_cli;
+mod verbs;

@@ -2,6 +2,7 @@
 
 use super::{LoggedIn, server};
 use crate::commands::answers::Done;
+use crate::commands::committed::Committed;
 use crate::context::Context;
 use crate::control::names::Username;
 use crate::error::{Code, Error, Result};
@@ -55,24 +56,31 @@ pub(super) fn run(ctx: &Context, args: &Accept) -> Result<()> {
     let invitation = invitation(&read(&args.link)?, &server.url)?;
     let (user, token) = ctx.client(server.clone()).accept_invite(&invitation, &args.username)?;
     // From here on the invitation is used up: what it gave must not be lost.
-    if let Err(error) = ctx.settings.store_token(&context, Some(&token)) {
-        ctx.ui.value(token.expose())?;
-        return Err(error);
-    }
+    let unkept = Committed::new(ctx, Some(token.clone()))
+        .follow_up("the token is not kept: the answer shows it, this once", |unkept| {
+            ctx.settings.store_token(&context, Some(&token))?;
+            *unkept = None;
+            Ok(())
+        })
+        .into_result();
     let client = ctx.client(ServerSettings {
         token: Some(token),
         ..server.clone()
     });
-    let sentence = format!(
+    let mut sentence = format!(
         "Logged in to {} as {}, who is new there.",
         client.address(),
         user.username
     );
+    if let Some(token) = &unkept {
+        sentence.push_str(&format!(" Token: {}", token.expose()));
+    }
     let logged_in = LoggedIn {
         url: server.url.to_string(),
         username: user.username.clone(),
         context,
         expires_at: None,
+        token: unkept,
     };
     ctx.ui.show(&Done::new(logged_in, user.username, sentence))
 }

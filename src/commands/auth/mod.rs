@@ -5,12 +5,14 @@ mod browser;
 mod tokens;
 
 use super::answers::Done;
+use super::committed::Committed;
 use super::token_input::{self, TokenInput};
 use crate::context::Context;
 use crate::control::ApiTokenOperations as _;
 use crate::control::client::Client;
 use crate::control::names::{ContextName, OrganizationSlug, Username};
 use crate::error::{Code, Error, Result};
+use crate::secret::Secret;
 use crate::settings::contexts::{LOCAL, ServerSettings};
 use crate::ui::{Card, Cell, Layout, View, text};
 use clap::Subcommand;
@@ -67,6 +69,9 @@ struct LoggedIn {
     url: String,
     username: Username,
     expires_at: Option<Timestamp>,
+    /// Only where it could not be kept and cannot be had again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<Secret>,
 }
 
 fn login(ctx: &Context, args: &Login) -> Result<()> {
@@ -107,6 +112,7 @@ fn login(ctx: &Context, args: &Login) -> Result<()> {
         username: user.username.clone(),
         context,
         expires_at,
+        token: None,
     };
     ctx.ui.show(&Done::new(logged_in, user.username, sentence))
 }
@@ -151,9 +157,20 @@ fn logout(ctx: &Context, args: &Logout) -> Result<()> {
     } else {
         None
     };
-    let logged_out = match &server.context {
-        Some(context) => ctx.settings.store_token(context, None)?,
-        None => false,
+    let forget = || match &server.context {
+        Some(context) => ctx.settings.store_token(context, None),
+        None => Ok(false),
+    };
+    let logged_out = if args.all {
+        // The token opens nothing any more, wherever it is kept.
+        Committed::new(ctx, false)
+            .follow_up("the token that opens nothing any more is still kept", |forgotten| {
+                *forgotten = forget()?;
+                Ok(())
+            })
+            .into_result()
+    } else {
+        forget()?
     };
     let sentence = match (logged_out, invalidated_before) {
         (_, Some(at)) => format!("Logged out, and ended every API token made before {}.", text::time(at)),

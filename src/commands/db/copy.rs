@@ -1,20 +1,22 @@
 //! `torso db copy`: a database's content to another name or another control plane, compared on arrival.
 //!
 //! The content goes through a file of this machine, consistent in itself: written by the control plane that has it, handed to
-//! the one that gets it. The copy is made under its name only when it is whole; what takes another's place is made beside it
-//! first.
+//! the one that gets it. What takes the place of another database's content does so in one transaction, and that database
+//! keeps all else.
 
 use super::create::{NewPlacement, existing};
 use super::interruption::check_interrupted;
 use super::{find, reach};
 use crate::commands::answers::{self, Done};
+use crate::commands::committed::Committed;
 use crate::commands::{DryRun, completers, default_location};
 use crate::context::Context;
-use crate::control::names::{ContextName, DatabaseName, LocationCode};
-use crate::control::types::{Configuration, ConfigurationPatch, CreateDatabase, Database, Seed};
+use crate::control::if_allowed;
+use crate::control::names::{ContextName, DatabaseName};
+use crate::control::types::{CreateDatabase, Database, Seed};
 use crate::error::{Code, Error, Result};
 use crate::settings::keys::SettingKey;
-use crate::shell::{dump, interrupt};
+use crate::shell::{self, dump, interrupt};
 use crate::sql::content::{Content, content};
 use crate::sql::{self, Target, copy, query, script};
 use serde::Serialize;
@@ -24,8 +26,8 @@ use std::path::Path;
 
 /// Copy a database to another name, or to another context
 ///
-/// torso makes the copy under a temporary name, compares a hash of schema and rows with the source, and only then gives it
-/// its name. Tokens, replicas and settings are not copied.
+/// torso compares a hash of schema and rows with the source. Tokens, replicas and settings are not copied. With --overwrite,
+/// torso replaces the content of a database in one transaction; its id, URL, tokens, replicas, size limit and settings stay.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   torso db copy app app-before-migration
@@ -47,7 +49,7 @@ pub(crate) struct Args {
     /// Succeed if a database of the copy's name exists
     #[arg(long)]
     if_not_exists: bool,
-    /// Replace an existing database of that name
+    /// Replace the content of an existing database of that name
     #[arg(long, conflicts_with = "if_not_exists")]
     overwrite: bool,
     /// Do not ask for confirmation (with --overwrite)
@@ -98,7 +100,7 @@ struct Copied {
     copy: CopyEnd,
     /// False when it was there already.
     copied: bool,
-    /// True when another database had its name before.
+    /// True when the content of a database that was there was replaced.
     replaced: bool,
     database: Database,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -110,8 +112,66 @@ struct Copied {
     content_hash: Option<String>,
 }
 
+/// The two ends, each with the context that it is in.
+struct Ends<'a> {
+    from: &'a Context,
+    to: &'a Context,
+    source: CopyEnd,
+    target: CopyEnd,
+}
+
 pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
-    let copy = match (&args.copy, &args.to_context) {
+    let copy = target(args)?;
+    let elsewhere = |end: &Endpoint| end.context.as_ref().map(|name| ctx.elsewhere(name));
+    let (from, to) = (elsewhere(&args.source), elsewhere(&copy));
+    let (from, to) = (from.as_ref().unwrap_or(ctx), to.as_ref().unwrap_or(ctx));
+    let ends = Ends {
+        source: end(from, &args.source.name)?,
+        target: end(to, &copy.name)?,
+        from,
+        to,
+    };
+    if ends.source == ends.target {
+        return Err(
+            Error::new(Code::Usage, format!("{} would be copied onto itself", ends.source))
+                .hint("give the copy another name, or another context"),
+        );
+    }
+    let original = find(from, &args.source.name)?;
+    match existing(to, &copy.name)? {
+        Some(database) if args.if_not_exists => {
+            let sentence = format!(
+                "Database {} exists already in context {}.",
+                copy.name, ends.target.context
+            );
+            let copied = Copied {
+                source: ends.source,
+                copy: ends.target,
+                copied: false,
+                replaced: false,
+                database,
+                tables: None,
+                rows: None,
+                content_hash: None,
+            };
+            ctx.ui.show(&Done::new(copied, &copy.name, sentence))
+        }
+        Some(database) if args.overwrite => replace(ctx, args, ends, &original, &database),
+        Some(_) => Err(Error::new(
+            Code::DatabaseExists,
+            format!(
+                "database {} exists already in context {}",
+                copy.name, ends.target.context
+            ),
+        )
+        .hint("choose another name, or add --if-not-exists or --overwrite")),
+        None => create(ctx, args, ends, &original),
+    }
+}
+
+/// Where the copy goes.
+fn target(args: &Args) -> Result<Endpoint> {
+    Ok(match (&args.copy, &args.to_context) {
         (Some(Endpoint { context: Some(one), .. }), Some(other)) if one != other => {
             return Err(Error::new(
                 Code::Usage,
@@ -127,92 +187,32 @@ pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
             context: to.clone(),
             name: args.source.name.clone(),
         },
-    };
-    let elsewhere = |end: &Endpoint| end.context.as_ref().map(|name| ctx.elsewhere(name));
-    let (from, to) = (elsewhere(&args.source), elsewhere(&copy));
-    let (from, to) = (from.as_ref().unwrap_or(ctx), to.as_ref().unwrap_or(ctx));
-    let source = end(from, &args.source.name)?;
-    let target = end(to, &copy.name)?;
-    if source == target {
-        return Err(Error::new(Code::Usage, format!("{source} would be copied onto itself"))
-            .hint("give the copy another name, or another context"));
-    }
-    let original = find(from, &args.source.name)?;
-    let before = existing(to, &copy.name)?;
-    if let Some(database) = &before {
-        if args.if_not_exists {
-            let sentence = format!("Database {} exists already in context {}.", copy.name, target.context);
-            let name = copy.name.clone();
-            let copied = Copied {
-                source,
-                copy: target,
-                copied: false,
-                replaced: false,
-                database: database.clone(),
-                tables: None,
-                rows: None,
-                content_hash: None,
-            };
-            return ctx.ui.show(&Done::new(copied, name, sentence));
-        }
-        if !args.overwrite {
-            return Err(Error::new(
-                Code::DatabaseExists,
-                format!("database {} exists already in context {}", copy.name, target.context),
-            )
-            .hint("choose another name, or add --if-not-exists or --overwrite"));
-        }
-    }
-    // Within a context the copy goes where the source is, and in another's place where that one was.
-    let model = before
-        .as_ref()
-        .or(Some(&original).filter(|_| source.context == target.context));
+    })
+}
+
+/// Makes a new database of the source's content.
+fn create(ctx: &Context, args: &Args, ends: Ends<'_>, original: &Database) -> Result<()> {
+    let Ends { from, to, .. } = ends;
+    // Within a context the copy goes where the source is.
+    let model = Some(original).filter(|_| ends.source.context == ends.target.context);
     let wish = default_location::Wish {
         location: args.place.location.as_ref(),
         branched_from: model,
         group: args.place.group.as_ref(),
         group_by_flag: args.place.group.is_some(),
     };
-    let choice = default_location::choose(to, &wish)?;
+    let choice = if_allowed(default_location::choose(to, &wish))?;
     if args.dry.dry_run {
-        let mut steps = vec![format!("copy database {source} to {target} at {}", choice.location)];
-        if before.is_some() {
-            steps.push(format!("destroy the database {target} that is there"));
-        }
-        return answers::plan(ctx, steps);
-    }
-    if let Some(database) = &before {
-        if database.delete_protection {
-            return Err(Error::new(
-                Code::DeleteProtected,
-                format!("database {} is protected from deletion", copy.name),
-            )
-            .hint(format!("torso db config set {} delete-protection off", copy.name)));
-        }
-        ctx.confirm(args.yes, &format!("replace database {target}"), copy.name.as_str())?;
+        let at = choice.map_or_else(String::new, |choice| format!(" at {}", choice.location));
+        return answers::plan(
+            ctx,
+            vec![format!("copy database {} to {}{at}", ends.source, ends.target)],
+        );
     }
     interrupt::install();
     let staging = to.control()?.staging()?;
-    take(from, &original, &staging.path)?;
+    take(from, original, &staging.path)?;
     let expected = read_content(ctx, &Target::file(&staging.path).restricted(true, false))?;
-    if let (Some(database), None) = (&before, to.server_if_any()?) {
-        let copied = Copied {
-            source: source.clone(),
-            copy: target.clone(),
-            copied: true,
-            replaced: true,
-            database: replace_in_place(to, database, &staging.path, &source, &expected)?,
-            tables: Some(expected.tables),
-            rows: Some(expected.rows),
-            content_hash: Some(expected.hash.clone()),
-        };
-        let sentence = format!(
-            "Copied database {source} into {target}, which keeps its URL, replicas and settings: {} in {}, compared by hash.",
-            answers::counted(usize::try_from(expected.rows).unwrap_or(usize::MAX), "row"),
-            answers::counted(usize::try_from(expected.tables).unwrap_or(usize::MAX), "table"),
-        );
-        return ctx.ui.show(&Done::new(copied, copy.name.clone(), sentence));
-    }
     let group = match (&args.place.group, model) {
         (Some(group), _) => Some(group.clone()),
         (None, Some(database)) => Some(database.group.clone()),
@@ -223,64 +223,136 @@ pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
             .transpose()?,
     };
     let request = CreateDatabase {
-        name: match before {
-            None => copy.name.clone(),
-            Some(_) => beside(&copy.name)?,
-        },
+        name: ends.target.name.clone(),
         group,
-        location: Some(choice.location),
+        location: choice.map(|choice| choice.location),
         seed: Some(Seed::DatabaseUpload {
             path: staging.path.clone(),
         }),
         size_limit: None,
     };
-    let mut progress = ctx.ui.progress(format!("Copying to {target}"));
-    let mut database = to.control()?.create_database_telling(&request, &mut |done, all| {
+    let mut progress = ctx.ui.progress(format!("Copying to {}", ends.target));
+    let database = to.control()?.create_database_telling(&request, &mut |done, all| {
         progress.at(done, all);
         check_interrupted()
     })?;
     drop(progress);
-    let arrived = to
-        .control()?
-        .connection(&request.name, None)
-        .and_then(|connection| read_content(ctx, &reach::reading(&connection)?))
-        .and_then(|found| same(&source, &expected, &found));
-    let settled = match (arrived, before.is_some()) {
-        (Ok(()), false) => Ok(()),
-        (Ok(()), true) => {
-            let former = Former::of(to, &copy.name)?;
-            take_place(to, &request.name, &copy.name).map(|found| {
-                former.hand_on(to, &found);
-                database = found;
-            })
-        }
-        (Err(error), _) => Err(error),
-    };
-    if let Err(error) = settled {
+    let compared = compare(ctx, &ends, &expected);
+    if let Ok(Some(difference)) = compared {
         return Err(match to.control()?.delete_database(&request.name) {
-            Ok(_) => error,
-            Err(_) => error.hint(format!(
+            Ok(()) => difference.hint("the copy was removed again; the source is as it was"),
+            Err(_) => difference.hint(format!(
                 "the incomplete copy remains: torso db destroy {}",
                 request.name
             )),
         });
     }
+    let sentence = format!("Copied database {} to {}: ", ends.source, ends.target);
+    answer(ctx, ends, sentence, database, expected, compared, false)
+}
+
+/// Puts the source's content in the place of that of a database that is there. All else about it stays.
+fn replace(ctx: &Context, args: &Args, ends: Ends<'_>, original: &Database, former: &Database) -> Result<()> {
+    let Ends { from, to, .. } = ends;
+    let name = &former.name;
+    let elsewhere = args.place.location.as_ref().is_some_and(|code| *code != former.primary)
+        || args.place.group.as_ref().is_some_and(|group| *group != former.group);
+    if elsewhere {
+        return Err(Error::new(
+            Code::Usage,
+            format!(
+                "database {} is at {} in group {}, and stays there when its content is replaced",
+                ends.target, former.primary, former.group
+            ),
+        )
+        .hint("leave out --location and --group, or give the copy another name"));
+    }
+    if args.dry.dry_run {
+        let step = format!(
+            "replace the content of {} by that of {}; its id, URL, tokens, replicas and settings stay",
+            ends.target, ends.source
+        );
+        return answers::plan(ctx, vec![step]);
+    }
+    if former.delete_protection {
+        return Err(Error::new(
+            Code::DeleteProtected,
+            format!("database {name} is protected from deletion"),
+        )
+        .hint(format!("torso db config set {name} delete-protection off")));
+    }
+    ctx.confirm(
+        args.yes,
+        &format!("replace the content of database {}", ends.target),
+        name.as_str(),
+    )?;
+    interrupt::install();
+    let staging = to.control()?.staging()?;
+    take(from, original, &staging.path)?;
+    let expected = read_content(ctx, &Target::file(&staging.path).restricted(true, false))?;
+    match to.server_if_any()? {
+        None => replace_file(to, former, &staging.path)?,
+        Some(_) => replace_on_server(to, former, &staging.path)?,
+    }
+    let compared = compare(ctx, &ends, &expected);
+    if let Ok(Some(difference)) = compared {
+        return Err(difference.hint(format!(
+            "an application may have written to {name} meanwhile; the source is as it was"
+        )));
+    }
+    let database = Committed::new(to, former.clone())
+        .refresh_replicas(to, name)
+        .follow_up("the answer describes the database as it was", |database| {
+            *database = to.control()?.get_database(name)?;
+            Ok(())
+        })
+        .into_result();
     let sentence = format!(
-        "Copied database {source} to {target}: {} in {}, compared by hash.",
-        answers::counted(usize::try_from(expected.rows).unwrap_or(usize::MAX), "row"),
-        answers::counted(usize::try_from(expected.tables).unwrap_or(usize::MAX), "table"),
+        "Copied database {} into {}, which keeps its id, URL, tokens, replicas and settings: ",
+        ends.source, ends.target
     );
-    let name = copy.name.clone();
+    answer(ctx, ends, sentence, database, expected, compared, true)
+}
+
+/// Compares the copy with what was read of the source. The difference, if there is one; an error if that cannot be found
+/// out.
+fn compare(ctx: &Context, ends: &Ends<'_>, expected: &Content) -> Result<Option<Error>> {
+    let connection = ends.to.control()?.connection(&ends.target.name, None)?;
+    let found = read_content(ctx, &reach::reading(&connection)?)?;
+    Ok(difference(&ends.source, expected, &found))
+}
+
+/// Shows what was copied. A copy that could not be compared is there all the same.
+fn answer(
+    ctx: &Context,
+    ends: Ends<'_>,
+    mut sentence: String,
+    database: Database,
+    expected: Content,
+    compared: Result<Option<Error>>,
+    replaced: bool,
+) -> Result<()> {
+    let counted = |count: u64, noun| answers::counted(usize::try_from(count).unwrap_or(usize::MAX), noun);
+    sentence.push_str(&format!(
+        "{} in {}",
+        counted(expected.rows, "row"),
+        counted(expected.tables, "table")
+    ));
+    sentence.push_str(if compared.is_ok() { ", compared by hash." } else { "." });
+    let name = ends.target.name.clone();
     let copied = Copied {
-        source,
-        copy: target,
+        source: ends.source,
+        copy: ends.target,
         copied: true,
-        replaced: before.is_some(),
+        replaced,
         database,
         tables: Some(expected.tables),
         rows: Some(expected.rows),
         content_hash: Some(expected.hash),
     };
+    let copied = Committed::new(ctx, copied)
+        .follow_up("the copy was not compared with its source", |_| compared.map(drop))
+        .into_result();
     ctx.ui.show(&Done::new(copied, name, sentence))
 }
 
@@ -299,14 +371,8 @@ fn end(ctx: &Context, name: &DatabaseName) -> Result<CopyEnd> {
     })
 }
 
-/// Puts a complete file in the place of a database's content, on this machine. Its id, URL, settings and replicas stay.
-fn replace_in_place(
-    to: &Context,
-    database: &Database,
-    content: &Path,
-    source: &CopyEnd,
-    expected: &Content,
-) -> Result<Database> {
+/// Puts a complete file in the place of a database's content, on this machine.
+fn replace_file(to: &Context, database: &Database, content: &Path) -> Result<()> {
     let (plane, name) = (to.control()?, &database.name);
     let limit: u64 = plane.get_configuration(name)?.size_limit.parse().unwrap_or(0);
     let size = std::fs::metadata(content).map_or(0, |metadata| metadata.len());
@@ -324,64 +390,24 @@ fn replace_in_place(
     copy::replace_content(content, &file, &mut |done, all| {
         progress.at(done, all);
         check_interrupted()
-    })?;
-    drop(progress);
-    same(source, expected, &read_content(to, &reach::reading(&connection)?)?)?;
-    if let Err(error) = plane.sync_database(name, None) {
-        to.ui.warn(format!("the replicas of {name} are not refreshed: {error}"));
-    }
-    plane.get_database(name)
+    })
 }
 
-/// What a database had that is replaced by another one, on a server.
-struct Former {
-    configuration: Configuration,
-    locations: Vec<LocationCode>,
-}
-
-impl Former {
-    fn of(to: &Context, name: &DatabaseName) -> Result<Self> {
-        let plane = to.control()?;
-        Ok(Self {
-            configuration: plane.get_configuration(name)?,
-            locations: plane.get_database(name)?.locations,
-        })
+/// Puts the content of a complete file in the place of a database's on a server: in one transaction, so that applications
+/// see the one or the other, and what fails leaves the former. Their connections and tokens go on.
+fn replace_on_server(to: &Context, database: &Database, content: &Path) -> Result<()> {
+    let name = &database.name;
+    let connection = to.control()?.connection_to_write(name)?;
+    let mut session = sql::open(&reach::target(&connection)?)?;
+    interrupt::on_interrupt(session.interrupter());
+    to.ui.notice(format!(
+        "Replacing the content of {name} in one transaction: who writes to it meanwhile waits or is told that it is busy."
+    ));
+    let copied = shell::copy_from(session.as_mut(), &Target::file(content).restricted(true, false))?;
+    for what in copied.left_behind {
+        to.ui.warn(format!("not copied is {what}"));
     }
-
-    /// Gives the settings and replicas to the database that took its place. What fails is said; the copy stands.
-    fn hand_on(&self, to: &Context, database: &Database) {
-        let name = &database.name;
-        let former = &self.configuration;
-        let patch = ConfigurationPatch {
-            size_limit: Some(former.size_limit.clone()),
-            allow_attach: Some(former.allow_attach),
-            block_reads: Some(former.block_reads),
-            block_writes: Some(former.block_writes),
-            ..ConfigurationPatch::default()
-        };
-        let requested = to.control().and_then(|plane| {
-            plane.update_configuration(name, &patch)?;
-            let missing = self.locations.iter().filter(|code| !database.locations.contains(code));
-            for location in missing {
-                plane.add_instance(name, location)?;
-            }
-            Ok(())
-        });
-        if let Err(error) = requested {
-            to.ui.warn(format!(
-                "{name} does not have all settings and replicas of the former one: {error}"
-            ));
-        }
-        to.ui.warn(format!(
-            "tokens of the former {name} open nothing any more: torso db tokens create {name} makes new ones"
-        ));
-    }
-}
-
-/// A name for the time until the copy takes its place.
-fn beside(name: &DatabaseName) -> Result<DatabaseName> {
-    let start: String = name.as_str().chars().take(40).collect();
-    format!("{}-copy-{:08x}", start.trim_end_matches('-'), fastrand::u32(..)).parse()
+    Ok(())
 }
 
 /// Writes a database's content to a file.
@@ -411,16 +437,16 @@ fn take(from: &Context, database: &Database, path: &Path) -> Result<()> {
         Err(error) if error.code() == Code::Unsupported => {
             file.set_len(0)
                 .map_err(|error| Error::io(error, format!("cannot write {}", path.display())))?;
-            rebuild(from, database, path)
+            rebuild(from, &database.name, path)
         }
         Err(error) => Err(error),
     }
 }
 
 /// Makes the file anew from a dump.
-pub(super) fn rebuild(from: &Context, database: &Database, path: &Path) -> Result<()> {
-    let doing = |error| Error::io(error, format!("cannot write a copy of {}", database.name));
-    let connection = from.control()?.connection(&database.name, None)?;
+pub(super) fn rebuild(from: &Context, database: &DatabaseName, path: &Path) -> Result<()> {
+    let doing = |error| Error::io(error, format!("cannot write a copy of {database}"));
+    let connection = from.control()?.connection(database, None)?;
     let mut session = sql::open(&reach::reading(&connection)?)?;
     let mut script = tempfile::tempfile().map_err(doing)?;
     let mut writer = BufWriter::with_capacity(1 << 20, &mut script);
@@ -437,8 +463,8 @@ pub(super) fn rebuild(from: &Context, database: &Database, path: &Path) -> Resul
         return Err(Error::new(
             Code::InvalidFile,
             format!(
-                "{} tables of database {} could not be read whole",
-                report.errors, database.name
+                "{} tables of database {database} could not be read whole",
+                report.errors
             ),
         ));
     }
@@ -467,37 +493,14 @@ fn read_content(ctx: &Context, target: &Target) -> Result<Content> {
     })
 }
 
-fn same(source: &CopyEnd, expected: &Content, found: &Content) -> Result<()> {
-    if expected == found {
-        return Ok(());
-    }
-    Err(Error::new(
-        Code::Internal,
+fn difference(source: &CopyEnd, expected: &Content, found: &Content) -> Option<Error> {
+    let message = || {
         format!(
             "the copy of {source} differs from it: {} rows in {} tables arrived of {} in {}, or other ones",
             found.rows, found.tables, expected.rows, expected.tables
-        ),
-    )
-    .hint("the copy was removed again; the source is as it was"))
-}
-
-/// Gives a complete copy the name of another database, which goes.
-fn take_place(to: &Context, copy: &DatabaseName, name: &DatabaseName) -> Result<Database> {
-    let plane = to.control()?;
-    // Whether it can be renamed at all is found out before anything goes.
-    match plane.rename_database(copy, name) {
-        Err(error) if error.code() == Code::Unsupported => {
-            return Err(Error::new(
-                Code::Unsupported,
-                format!("database {name} cannot be replaced: its control plane cannot rename databases"),
-            )
-            .hint(format!("destroy it first: torso db destroy {name}")));
-        }
-        Err(error) if error.code() == Code::DatabaseExists => {}
-        other => return other,
-    }
-    plane.delete_database(name)?;
-    plane.rename_database(copy, name)
+        )
+    };
+    (expected != found).then(|| Error::new(Code::Internal, message()))
 }
 
 #[cfg(test)]
@@ -511,14 +514,6 @@ mod tests {
         assert_eq!("app".parse::<Endpoint>().unwrap().context, None);
         for text in ["", ":", "prod:", ":app", "a:b:c", "../x"] {
             assert!(text.parse::<Endpoint>().is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_name_beside_is_a_name() {
-        for name in ["a".to_owned(), "x".repeat(64), format!("{}-{}", "y".repeat(39), "z")] {
-            let name: DatabaseName = name.parse().unwrap();
-            assert_ne!(beside(&name).unwrap(), name);
         }
     }
 }

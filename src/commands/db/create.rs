@@ -7,6 +7,7 @@ use crate::commands::answers::{self, Done};
 use crate::commands::values::Size;
 use crate::commands::{DryRun, completers, default_location};
 use crate::context::Context;
+use crate::control::if_allowed;
 use crate::control::names::{DatabaseName, GroupName, LocationCode};
 use crate::control::types::{CreateDatabase, Database};
 use crate::error::{Code, Error, Result};
@@ -143,7 +144,8 @@ impl Made {
     }
 }
 
-/// Makes a database, or finds it there already. None where it only says what would be made.
+/// Makes a database, or finds it there already. None where the answer is given: of a dry run, and of a database that is there and
+/// that the token in use may not see.
 pub(super) fn make(
     ctx: &Context,
     name: Option<DatabaseName>,
@@ -177,16 +179,17 @@ pub(super) fn make(
         group: group.as_ref(),
         group_by_flag: wanted.place.group.is_some(),
     };
-    let choice = default_location::choose(ctx, &wish)?;
+    // A token that may create databases need not see any group: then the server chooses.
+    let choice = if_allowed(default_location::choose(ctx, &wish))?;
     let name = match name {
         Some(name) => name,
         None => super::random_name::fresh(ctx)?,
     };
     if wanted.dry.dry_run {
-        let mut steps = vec![format!(
-            "create database {name} at {} ({})",
-            choice.location, choice.reason
-        )];
+        let mut steps = vec![match &choice {
+            Some(choice) => format!("create database {name} at {} ({})", choice.location, choice.reason),
+            None => format!("create database {name} where the server chooses"),
+        }];
         steps.extend(source.described());
         return answers::plan(ctx, steps).map(|()| None);
     }
@@ -194,7 +197,7 @@ pub(super) fn make(
     let request = CreateDatabase {
         name,
         group,
-        location: Some(choice.location.clone()),
+        location: choice.as_ref().map(|choice| choice.location.clone()),
         seed: built.seed.clone(),
         size_limit: wanted.size_limit.map(|size| size.0.to_string()),
     };
@@ -208,26 +211,47 @@ pub(super) fn make(
         Ok(database) => database,
         // Another process was faster.
         Err(error) if error.code() == Code::DatabaseExists && wanted.if_not_exists => {
-            return Ok(Some(Made::there_already(plane.get_database(&request.name)?)));
+            return match if_allowed(plane.get_database(&request.name))? {
+                Some(database) => Ok(Some(Made::there_already(database))),
+                None => show_unseen(ctx, request.name).map(|()| None),
+            };
         }
         Err(error) => return Err(error),
     };
-    choice.tell(ctx);
+    if let Some(choice) = &choice {
+        choice.tell(ctx);
+    }
     Ok(Some(Made {
         database,
         created: true,
-        choice: Some(choice),
+        choice,
         imported: built.imported,
     }))
 }
 
-/// The database of that name, if there is one.
+/// The database of that name, if there is one that the token in use may see.
 pub(super) fn existing(ctx: &Context, name: &DatabaseName) -> Result<Option<Database>> {
     match ctx.control()?.get_database(name) {
-        Ok(database) => Ok(Some(database)),
         Err(error) if error.code() == Code::DatabaseNotFound => Ok(None),
-        Err(error) => Err(error),
+        found => if_allowed(found),
     }
+}
+
+/// A database that is there, of which no more can be seen.
+#[derive(Serialize)]
+struct Unseen {
+    #[serde(rename = "Name")]
+    name: DatabaseName,
+    created: bool,
+}
+
+fn show_unseen(ctx: &Context, name: DatabaseName) -> Result<()> {
+    let sentence = format!("Database {name} exists already.");
+    let unseen = Unseen {
+        name: name.clone(),
+        created: false,
+    };
+    ctx.ui.show(&Done::new(unseen, name, sentence))
 }
 
 fn exists(name: &DatabaseName) -> Error {

@@ -4,6 +4,7 @@ use super::find;
 use crate::commands::answers::{self, Done, Part};
 use crate::commands::{DryRun, completers};
 use crate::context::Context;
+use crate::control::if_allowed;
 use crate::control::names::{DatabaseName, LocationCode};
 use crate::error::{Code, Error, Result};
 use crate::ui::{Cell, Layout, Table, View};
@@ -89,10 +90,10 @@ fn databases(ctx: &Context, args: &Args) -> Result<()> {
 fn one(ctx: &Context, args: &Args, name: &DatabaseName) -> Result<bool> {
     let database = match find(ctx, name) {
         Err(error) if args.if_exists && error.code() == Code::DatabaseNotFound => return Ok(false),
-        found => found?,
+        found => if_allowed(found)?,
     };
     // Said before asking: a question whose answer cannot help is an insult.
-    if database.delete_protection {
+    if database.is_some_and(|database| database.delete_protection) {
         return Err(Error::new(
             Code::DeleteProtected,
             format!("database {name} is protected from deletion"),
@@ -102,7 +103,7 @@ fn one(ctx: &Context, args: &Args, name: &DatabaseName) -> Result<bool> {
     ctx.confirm(args.yes, &format!("destroy database {name}"), name.as_str())?;
     match ctx.control()?.delete_database(name) {
         Err(error) if args.if_exists && error.code() == Code::DatabaseNotFound => Ok(false),
-        result => result.map(|_| true),
+        result => result.map(|()| true),
     }
 }
 
@@ -110,13 +111,13 @@ fn dry(ctx: &Context, args: &Args, names: &[&DatabaseName]) -> Result<()> {
     let mut steps = Vec::new();
     for name in names {
         match find(ctx, name) {
+            Err(error) if args.if_exists && error.code() == Code::DatabaseNotFound => {}
             Ok(database) => {
                 steps.push(format!(
                     "destroy database {name} at {}",
                     answers::listed(&database.locations)
                 ));
             }
-            Err(error) if args.if_exists && error.code() == Code::DatabaseNotFound => {}
             Err(error) => return Err(error),
         }
     }
@@ -179,21 +180,23 @@ fn replica(ctx: &Context, args: &Args, name: &DatabaseName, location: &LocationC
             Err(error)
         }
     };
-    let database = match find(ctx, name) {
+    let database = match if_allowed(find(ctx, name)) {
         Ok(database) => database,
         Err(error) => return nothing(error),
     };
-    if !database.locations.contains(location) {
-        return nothing(super::show::no_instance(name, location));
-    }
-    if database.primary == *location {
-        return Err(Error::new(
-            Code::PrimaryInstance,
-            format!("{location} holds the primary of database {name}"),
-        )
-        .hint(format!(
-            "promote another location first, or destroy the whole: torso db destroy {name}"
-        )));
+    if let Some(database) = database {
+        if !database.locations.contains(location) {
+            return nothing(super::show::no_instance(name, location));
+        }
+        if database.primary == *location {
+            return Err(Error::new(
+                Code::PrimaryInstance,
+                format!("{location} holds the primary of database {name}"),
+            )
+            .hint(format!(
+                "promote another location first, or destroy the whole: torso db destroy {name}"
+            )));
+        }
     }
     if args.dry.dry_run {
         return answers::plan(

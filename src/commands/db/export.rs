@@ -6,6 +6,7 @@ use crate::commands::answers::Done;
 use crate::commands::completers;
 use crate::context::Context;
 use crate::control::client::Client;
+use crate::control::if_allowed;
 use crate::control::names::{DatabaseName, LocationCode};
 use crate::control::types::{Connection, Database};
 use crate::error::{Code, Error, Result};
@@ -48,7 +49,9 @@ struct Source {
 #[derive(Serialize)]
 struct Exported {
     name: DatabaseName,
-    location: LocationCode,
+    /// None where the token in use may export the database and not see where its primary is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    location: Option<LocationCode>,
     path: PathBuf,
     size_bytes: u64,
 }
@@ -87,7 +90,9 @@ enum Original<'a> {
     },
     Server {
         server: &'a Client,
-        database: Box<Database>,
+        name: DatabaseName,
+        /// None where the token in use may not see it.
+        database: Option<Box<Database>>,
         /// A location other than that of its primary.
         other: Option<LocationCode>,
     },
@@ -105,29 +110,35 @@ impl<'a> Original<'a> {
                 location: connection.location,
             });
         };
-        let database = super::find(ctx, name)?;
-        let other = location.filter(|location| **location != database.primary);
-        if let Some(other) = other.filter(|other| !database.locations.contains(other)) {
+        let database = if_allowed(super::find(ctx, name))?;
+        let is_primary = |code: &LocationCode| database.as_ref().is_some_and(|database| database.primary == *code);
+        let other = location.filter(|code| !is_primary(code));
+        if let (Some(other), Some(database)) = (other, &database)
+            && !database.locations.contains(other)
+        {
             return Err(super::show::no_instance(name, other));
         }
         Ok(Self::Server {
             server,
-            database: Box::new(database),
+            name: name.clone(),
+            database: database.map(Box::new),
             other: other.cloned(),
         })
     }
 
-    fn location(&self) -> LocationCode {
+    fn location(&self) -> Option<LocationCode> {
         match self {
-            Self::File { location, .. } => location.clone(),
-            Self::Server { database, other, .. } => other.clone().unwrap_or_else(|| database.primary.clone()),
+            Self::File { location, .. } => Some(location.clone()),
+            Self::Server { database, other, .. } => {
+                let primary = database.as_ref().map(|database| database.primary.clone());
+                other.clone().or(primary)
+            }
         }
     }
 
     fn name(&self) -> &DatabaseName {
         match self {
-            Self::File { name, .. } => name,
-            Self::Server { database, .. } => &database.name,
+            Self::File { name, .. } | Self::Server { name, .. } => name,
         }
     }
 
@@ -139,15 +150,12 @@ impl<'a> Original<'a> {
             progress.at(done, all);
             check_interrupted()
         };
-        let (server, database, other) = match self {
+        let (server, name, other) = match self {
             Self::File { path, .. } => return copy::copy_file(path, output.temporary(), &mut tell),
             Self::Server {
-                server,
-                database,
-                other,
-            } => (server, database, other),
+                server, name, other, ..
+            } => (server, name, other),
         };
-        let name = &database.name;
         match server.export(name, other.as_ref(), output.0.as_file_mut(), &mut tell) {
             Ok(_) => Ok(()),
             Err(error) if error.code() == Code::Unsupported => match other {
@@ -162,7 +170,7 @@ impl<'a> Original<'a> {
                 ))),
                 None => {
                     drop(progress);
-                    super::copy::rebuild(ctx, database, output.temporary())
+                    super::copy::rebuild(ctx, name, output.temporary())
                 }
             },
             Err(error) => Err(error),
@@ -230,7 +238,7 @@ pub(super) fn dump(ctx: &Context, args: Dump) -> Result<()> {
                 .flush()
                 .map_err(|error| Error::io(error, format!("cannot write {}", path.display())))?;
             drop(writer);
-            let dumped = output.finish(name, connection.location, path, args.overwrite)?;
+            let dumped = output.finish(name, Some(connection.location), path, args.overwrite)?;
             dumped.show(ctx, "Dumped")
         }
     }
@@ -293,7 +301,13 @@ impl Output {
     }
 
     /// Gives the file its name, once it is on disk.
-    fn finish(self, name: DatabaseName, location: LocationCode, path: PathBuf, overwrite: bool) -> Result<Exported> {
+    fn finish(
+        self,
+        name: DatabaseName,
+        location: Option<LocationCode>,
+        path: PathBuf,
+        overwrite: bool,
+    ) -> Result<Exported> {
         let doing = |error| Error::io(error, format!("cannot write {}", path.display()));
         self.0.as_file().sync_all().map_err(doing)?;
         let persisted = if overwrite {

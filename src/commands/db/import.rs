@@ -5,8 +5,9 @@ use super::csv;
 use super::input::Input;
 use super::seed::Source;
 use super::sniff::Kind;
-use super::{create, reach, refresh_replicas};
+use super::{create, reach};
 use crate::commands::answers::{self, Done};
+use crate::commands::committed::Committed;
 use crate::commands::{completers, default_location};
 use crate::context::Context;
 use crate::control::names::DatabaseName;
@@ -93,13 +94,13 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
     }
     let input = Input::open(&args.file)?;
     let kind = Kind::of(&input)?;
-    if create::existing(ctx, &name)?.is_none() {
+    let Some(former) = create::existing(ctx, &name)? else {
         let source = Source::of_file(input, kind, args.form);
         return match create::make(ctx, Some(name), &args.wanted, &source)? {
             Some(made) => show(ctx, made),
             None => Ok(()),
         };
-    }
+    };
     let path = args.file.display();
     match kind {
         Kind::Csv | Kind::Json => {}
@@ -121,16 +122,7 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
         return answers::plan(ctx, vec![format!("import {path} into database {name}")]);
     }
     let plane = ctx.control()?;
-    let connection = plane.connection(&name, None)?;
-    if connection.read_only {
-        let why = connection
-            .read_only_reason
-            .unwrap_or_else(|| "it takes no writes now".into());
-        return Err(Error::new(
-            Code::Blocked,
-            format!("cannot import into database {name}: {why}"),
-        ));
-    }
+    let connection = plane.connection_to_write(&name)?;
     let mut session = sql::open(&reach::target(&connection)?)?;
     interrupt::install();
     interrupt::on_interrupt(session.interrupter());
@@ -150,7 +142,7 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
         }
     })?;
     drop(session);
-    refresh_replicas(ctx, &name)?;
+    let imported = Committed::new(ctx, imported).refresh_replicas(ctx, &name).into_result();
     show(
         ctx,
         Made {

@@ -26,8 +26,10 @@ mod usage;
 pub(super) use config::on_off;
 pub(super) use replicas::Wait;
 
+use super::committed::Committed;
 use super::location;
 use crate::context::Context;
+use crate::control::if_allowed;
 use crate::control::names::DatabaseName;
 use crate::control::types::{Database, DatabaseFilter};
 use crate::error::{Code, Error, Result};
@@ -103,13 +105,20 @@ fn find(ctx: &Context, name: &DatabaseName) -> Result<Database> {
         .map_err(|error| near_miss(ctx, name, error))
 }
 
-/// Gives replicas what was written to the primary. The writes themselves are safe whatever becomes of this.
-fn refresh_replicas(ctx: &Context, name: &DatabaseName) -> Result<()> {
-    let plane = ctx.control()?;
-    if plane.get_database(name)?.locations.len() > 1 {
-        plane.sync_database(name, None)?;
+impl<T> Committed<'_, T> {
+    /// Gives replicas what was written to the primary.
+    #[must_use]
+    fn refresh_replicas(self, ctx: &Context, name: &DatabaseName) -> Self {
+        self.follow_up(&format!("while refreshing the replicas of database {name}"), |_| {
+            let plane = ctx.control()?;
+            let is_replicated = if_allowed(plane.get_database(name))?.is_some_and(|found| found.locations.len() > 1);
+            if is_replicated {
+                // A server refreshes them by itself for whoever may not ask for it.
+                if_allowed(plane.sync_database(name, None))?;
+            }
+            Ok(())
+        })
     }
-    Ok(())
 }
 
 /// Adds "did you mean" to an error about a database that is not there.

@@ -6,6 +6,7 @@ use crate::commands::answers::{self, Done};
 use crate::commands::values::Span;
 use crate::commands::{DryRun, completers};
 use crate::context::Context;
+use crate::control::if_allowed;
 use crate::control::names::{DatabaseName, LocationCode};
 use crate::control::types::{DatabaseFilter, Instance, Synced};
 use crate::error::{Code, Error, Result};
@@ -51,17 +52,19 @@ struct Replicated {
     database: DatabaseName,
     #[serde(flatten)]
     instance: Instance,
-    created: bool,
+    /// None where the token in use may not see what was there before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created: Option<bool>,
 }
 
 pub(super) fn replicate(ctx: &Context, args: &Replicate) -> Result<()> {
     let (name, location) = (&args.name, &args.location);
-    let database = find(ctx, name)?;
     let plane = ctx.control()?;
-    plane.get_location(location)?;
-    let there = database.locations.contains(location);
+    let database = if_allowed(find(ctx, name))?;
+    if_allowed(plane.get_location(location))?;
+    let there = database.map(|database| database.locations.contains(location));
     if args.dry.dry_run {
-        let steps = if there {
+        let steps = if there == Some(true) {
             vec![]
         } else {
             vec![format!("copy database {name} to {location}")]
@@ -69,15 +72,15 @@ pub(super) fn replicate(ctx: &Context, args: &Replicate) -> Result<()> {
         return answers::plan(ctx, steps);
     }
     let instance = plane.add_instance(name, location)?;
-    let sentence = if there {
-        format!("Database {name} has a replica at {location} already.")
-    } else {
-        format!("Replicated database {name} to {location}.")
+    let sentence = match there {
+        Some(true) => format!("Database {name} has a replica at {location} already."),
+        Some(false) => format!("Replicated database {name} to {location}."),
+        None => format!("Database {name} has a replica at {location}."),
     };
     let replicated = Replicated {
         database: name.clone(),
         instance,
-        created: !there,
+        created: there.map(|there| !there),
     };
     ctx.ui.show(&Done::new(replicated, location, sentence))
 }
@@ -179,7 +182,7 @@ pub(super) fn sync(ctx: &Context, args: Sync) -> Result<()> {
             .collect()
     } else {
         let name = ctx.database(args.name)?;
-        find(ctx, &name)?;
+        if_allowed(find(ctx, &name))?;
         vec![name]
     };
     if args.dry.dry_run {
@@ -256,8 +259,8 @@ pub(crate) struct Promote {
 
 pub(super) fn promote(ctx: &Context, args: &Promote) -> Result<()> {
     let (name, location) = (&args.name, &args.location);
-    let before = find(ctx, name)?;
     if args.dry.dry_run {
+        let before = find(ctx, name)?;
         if !before.locations.contains(location) {
             return Err(super::show::no_instance(name, location));
         }
@@ -271,16 +274,18 @@ pub(super) fn promote(ctx: &Context, args: &Promote) -> Result<()> {
         };
         return answers::plan(ctx, steps);
     }
+    let before = if_allowed(find(ctx, name))?;
     let database = ctx.control()?.promote_instance(name, location)?;
-    let sentence = if before.primary == *location {
-        format!("The primary of database {name} is at {location} already.")
-    } else {
+    let sentence = match before {
+        Some(before) if before.primary == *location => {
+            format!("The primary of database {name} is at {location} already.")
+        }
         // A file's URL is that of its primary.
-        let url = match database.url == before.url {
-            true => String::new(),
-            false => format!(" Its URL is now {}", database.url),
-        };
-        format!("The primary of database {name} is now at {location}.{url}")
+        Some(before) if before.url != database.url => format!(
+            "The primary of database {name} is now at {location}. Its URL is now {}",
+            database.url
+        ),
+        _ => format!("The primary of database {name} is now at {location}."),
     };
     ctx.ui.show(&Done::new(database, name, sentence))
 }

@@ -1,5 +1,6 @@
 //! `torso db shell`: what the words after it mean, and which database is opened. The shell itself is in `crate::shell`.
 
+use crate::commands::committed::Committed;
 use crate::commands::{clap_errors, completers};
 use crate::context::Context;
 use crate::control::names::{DatabaseName, LocationCode};
@@ -226,7 +227,7 @@ pub(in crate::commands) fn run(ctx: &Context, args: &Args) -> Result<u8> {
     if ending.wrote
         && let Some(connection) = place.connection.filter(|connection| connection.role == Role::Primary)
     {
-        super::refresh_replicas(ctx, &connection.database)?;
+        let _committed = Committed::new(ctx, ()).refresh_replicas(ctx, &connection.database);
     }
     Ok(u8::try_from(ending.exit_code).unwrap_or(1))
 }

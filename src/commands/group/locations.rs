@@ -4,7 +4,9 @@ use crate::commands::answers::{self, Done, listed};
 use crate::commands::db::Wait;
 use crate::commands::{DryRun, completers};
 use crate::context::Context;
+use crate::control::if_allowed;
 use crate::control::names::{GroupName, LocationCode};
+use crate::control::types::Group;
 use crate::error::{Code, Error, Result};
 use crate::ui::{Cell, Layout, Table, View};
 use clap::Subcommand;
@@ -92,25 +94,48 @@ pub(crate) struct Add {
 fn add(ctx: &Context, args: &Add) -> Result<()> {
     let plane = ctx.control()?;
     let name = &args.name;
-    let mut group = plane.get_group(name)?;
+    let before = if_allowed(plane.get_group(name))?;
     // Refuse an unknown one before the first is added.
     for location in &args.locations {
-        plane.get_location(location)?;
+        if_allowed(plane.get_location(location))?;
     }
     if args.dry.dry_run {
-        let new = args
-            .locations
-            .iter()
-            .filter(|location| !group.locations.contains(location));
+        let is_there =
+            |location: &LocationCode| before.as_ref().is_some_and(|group| group.locations.contains(location));
+        let new = args.locations.iter().filter(|location| !is_there(location));
         return answers::plan(
             ctx,
             new.map(|location| format!("replicate group {name} to {location}"))
                 .collect(),
         );
     }
-    for location in &args.locations {
-        group = plane.add_group_location(name, location)?;
+    let change = |location: &LocationCode| plane.add_group_location(name, location);
+    show_changed(ctx, name, before, &args.locations.iter().collect::<Vec<_>>(), change)
+}
+
+/// Changes a group location by location, and shows what it is then. What is done stays: a failure after the first says how
+/// far it came.
+fn show_changed(
+    ctx: &Context,
+    name: &GroupName,
+    before: Option<Group>,
+    locations: &[&LocationCode],
+    change: impl Fn(&LocationCode) -> Result<Group>,
+) -> Result<()> {
+    let mut group = before;
+    for (done, location) in locations.iter().enumerate() {
+        group = Some(change(location).map_err(|error| {
+            match done {
+                0 => error,
+                _ => Error::new(
+                    Code::Partial,
+                    format!("{} of {} locations are done, not {location}", done, locations.len()),
+                )
+                .caused_by(error.full_message()),
+            }
+        })?);
     }
+    let Some(group) = group else { return Ok(()) };
     let sentence = format!("Group {name} is at {}.", listed(&group.locations));
     ctx.ui.show(&Done::new(group, name, sentence))
 }
@@ -135,11 +160,12 @@ pub(crate) struct Remove {
 fn remove(ctx: &Context, args: &Remove) -> Result<()> {
     let plane = ctx.control()?;
     let name = &args.name;
-    let mut group = plane.get_group(name)?;
+    let before = if_allowed(plane.get_group(name))?;
+    let may_be_there = |location: &LocationCode| before.as_ref().is_none_or(|group| group.locations.contains(location));
     let present: Vec<_> = args
         .locations
         .iter()
-        .filter(|location| group.locations.contains(location))
+        .filter(|location| may_be_there(location))
         .collect();
     if args.dry.dry_run {
         return answers::plan(
@@ -150,7 +176,8 @@ fn remove(ctx: &Context, args: &Remove) -> Result<()> {
                 .collect(),
         );
     }
-    if let Some(location) = present.iter().find(|location| ***location == group.primary) {
+    let is_primary = |location: &LocationCode| before.as_ref().is_some_and(|group| group.primary == *location);
+    if let Some(location) = present.iter().find(|location| is_primary(location)) {
         return Err(Error::new(
             Code::PrimaryInstance,
             format!("{location} is the primary location of group {name}"),
@@ -164,9 +191,6 @@ fn remove(ctx: &Context, args: &Remove) -> Result<()> {
             name.as_str(),
         )?;
     }
-    for location in present {
-        group = plane.remove_group_location(name, location)?;
-    }
-    let sentence = format!("Group {name} is at {}.", listed(&group.locations));
-    ctx.ui.show(&Done::new(group, name, sentence))
+    let change = |location: &LocationCode| plane.remove_group_location(name, location);
+    show_changed(ctx, name, before, &present, change)
 }

@@ -6,9 +6,11 @@ pub(super) mod members;
 mod role_args;
 
 use super::answers::{self, Done, Part};
+use super::committed::Committed;
 use super::{DryRun, completers};
 use crate::context::Context;
 use crate::control::accounts::{Organization, OrganizationKind, OrganizationTotals};
+use crate::control::if_allowed;
 use crate::control::names::{DatabaseName, OrganizationSlug};
 use crate::error::{Code, Error, Result};
 use crate::ui::{Card, Cell, Layout, Table, View};
@@ -299,12 +301,15 @@ fn destroy(ctx: &Context, args: &Destroy) -> Result<()> {
     ctx.confirm(args.yes, &format!("destroy organization {slug}"), slug.as_str())?;
     accounts.delete_organization(slug)?;
     // A choice that leads nowhere would make every later command fail.
-    if let Some(server) = ctx.settings.server()?
-        && let Some(context) = server.context
-        && ctx.settings.context(&context)?.organization.as_ref() == Some(slug)
-    {
-        ctx.settings.set_organization(&context, None)?;
-    }
+    let _committed = Committed::new(ctx, ()).follow_up("the settings still choose the organization", |()| {
+        if let Some(server) = ctx.settings.server()?
+            && let Some(context) = server.context
+            && ctx.settings.context(&context)?.organization.as_ref() == Some(slug)
+        {
+            ctx.settings.set_organization(&context, None)?;
+        }
+        Ok(())
+    });
     answer(true, format!("Destroyed organization {slug}."))
 }
 
@@ -337,7 +342,7 @@ struct Transferred {
 fn transfer(ctx: &Context, args: &Transfer) -> Result<()> {
     let (name, to) = (&args.database, &args.to);
     let plane = ctx.control()?;
-    plane.get_database(name)?;
+    if_allowed(plane.get_database(name))?;
     let doing = format!("move database {name} to organization {to}");
     if args.dry.dry_run {
         return answers::plan(ctx, vec![doing]);

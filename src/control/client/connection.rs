@@ -3,13 +3,18 @@
 use super::Client;
 use crate::control::names::{DatabaseName, LocationCode};
 use crate::control::tokens::Authorization;
-use crate::control::types::{Connection, Instance, InstanceState, Role};
+use crate::control::types::{Connection, Instance, InstanceState, Role, not_writable};
 use crate::control::{DatabaseOperations as _, InstanceOperations as _, LocationOperations as _};
 use crate::error::{Code, Error, Result};
 
 impl Client {
-    /// See [`ControlPlane::connection`].
-    pub(super) fn connect(&self, name: &DatabaseName, location: Option<&LocationCode>) -> Result<Connection> {
+    /// See [`ControlPlane::connection`]. With `to_write`, a caller who may only read is refused.
+    pub(super) fn connect(
+        &self,
+        name: &DatabaseName,
+        location: Option<&LocationCode>,
+        to_write: bool,
+    ) -> Result<Connection> {
         let database = self.get_database(name)?;
         let (location, role, url) = match location {
             None => (database.primary.clone(), Role::Primary, database.url.clone()),
@@ -37,6 +42,9 @@ impl Client {
         let size_limit = limit
             .and_then(|found| found.size_limit.parse().ok())
             .filter(|bytes| *bytes > 0);
+        if to_write && let Some(why) = &read_only_reason {
+            return Err(not_writable(name, why));
+        }
         let mut authorization = if read_only_reason.is_some() {
             Authorization::ReadOnly
         } else {
@@ -44,7 +52,9 @@ impl Client {
         };
         let token = match self.own_token(name, authorization) {
             // A caller who may not write may still be allowed to read.
-            Err(error) if error.code() == Code::Forbidden && authorization == Authorization::FullAccess => {
+            Err(error)
+                if !to_write && error.code() == Code::Forbidden && authorization == Authorization::FullAccess =>
+            {
                 authorization = Authorization::ReadOnly;
                 let token = self.own_token(name, authorization).map_err(|_| error)?;
                 read_only_reason = Some(format!("you may only read {name}: torso auth status shows who you are"));
@@ -79,8 +89,8 @@ impl Client {
         };
         if instance.state == InstanceState::Behind {
             match self.sync_database(name, Some(location)) {
-                // A server without such a request refreshes its replicas by itself.
-                Err(error) if super::is_unsupported(&error) => {}
+                // A server without such a request refreshes its replicas by itself, and so does one for whoever may only read.
+                Err(error) if super::is_unsupported(&error) || error.code() == Code::Forbidden => {}
                 synced => drop(synced?),
             }
         }

@@ -1,14 +1,14 @@
 //! Databases on a server: listing them, and making one of what the server has already.
 
 use super::call::ApiCall;
-use super::{Client, about, about_database, gone, wire};
+use super::{Client, about, about_database, wire};
 use crate::control::names::{DEFAULT_GROUP, DatabaseName, GroupName, LocationCode};
 use crate::control::routes::{self, Method};
 use crate::control::types::{
     Configuration, ConfigurationPatch, CreateDatabase, Database, DatabaseFilter, NewGroup, Seed,
 };
-use crate::control::{DatabaseOperations, GroupOperations as _, Progress};
-use crate::error::{Code, Result};
+use crate::control::{DatabaseOperations, GroupOperations as _, Progress, if_allowed};
+use crate::error::{Code, Error, Result};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 
@@ -84,17 +84,16 @@ impl DatabaseOperations for Client {
             about_database(name).only_here("rename databases"),
         )
         .body(json!({ "name": to }));
-        self.http.ask(&call)?;
+        let renamed = wire::database(wire::within(self.http.ask(&call)?, "database"));
         self.forget_tokens();
-        self.get_database(to)
+        renamed.or_else(|_| self.get_database(to))
     }
 
-    fn delete_database(&self, name: &DatabaseName) -> Result<Database> {
-        let database = self.get_database(name)?;
+    fn delete_database(&self, name: &DatabaseName) -> Result<()> {
         let call = ApiCall::delete(self.scoped(&routes::database(name)), about_database(name));
-        gone(self.http.ask(&call), Code::DatabaseNotFound)?;
+        self.http.delete(&call)?;
         self.forget_tokens();
-        Ok(database)
+        Ok(())
     }
 
     fn get_configuration(&self, name: &DatabaseName) -> Result<Configuration> {
@@ -148,13 +147,23 @@ impl Client {
             body["seed"] = seed;
         }
         if request.group.is_none()
-            && let Some(group) = self.usual_group(request.location.as_ref())?
+            && let Some(Some(group)) = if_allowed(self.usual_group(request.location.as_ref()))?
         {
             body["group"] = json!(group);
         }
         let call = ApiCall::post(self.scoped(routes::DATABASES), about_database(&request.name)).body(body);
-        self.http.ask(&call)?;
-        // The Platform API answers with three fields of it only.
-        self.get_database(&request.name)
+        let made = wire::within(self.http.ask(&call)?, "database");
+        // The Platform API answers with three fields of it only. It is made, whatever becomes of the next request.
+        wire::database(made.clone())
+            .or_else(|_| self.get_database(&request.name))
+            .or_else(|_| wire::created_database(made, request))
+            .map_err(|error| {
+                Error::new(
+                    Code::Partial,
+                    format!("database {} is made, but the server does not describe it", request.name),
+                )
+                .caused_by(error.full_message())
+                .hint(format!("torso db show {}", request.name))
+            })
     }
 }

@@ -1,7 +1,7 @@
 //! Groups: databases that share locations and tokens.
 
 use super::call::ApiCall;
-use super::{Client, about, about_group, gone, wire};
+use super::{Client, about, about_group, wire};
 use crate::control::GroupOperations;
 use crate::control::names::{GroupName, LocationCode};
 use crate::control::routes::{self, Method};
@@ -35,15 +35,13 @@ impl GroupOperations for Client {
             about_group(name).only_here("rename groups"),
         )
         .body(json!({ "name": to }));
-        self.http.ask(&call)?;
-        self.get_group(to)
+        let renamed = wire::group(wire::within(self.http.ask(&call)?, "group"));
+        renamed.or_else(|_| self.get_group(to))
     }
 
-    fn delete_group(&self, name: &GroupName) -> Result<Group> {
-        let group = self.get_group(name)?;
-        let call = ApiCall::delete(self.scoped(&routes::group(name)), about_group(name));
-        gone(self.http.ask(&call), Code::GroupNotFound)?;
-        Ok(group)
+    fn delete_group(&self, name: &GroupName) -> Result<()> {
+        self.http
+            .delete(&ApiCall::delete(self.scoped(&routes::group(name)), about_group(name)))
     }
 
     fn add_group_location(&self, name: &GroupName, location: &LocationCode) -> Result<Group> {

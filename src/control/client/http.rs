@@ -128,11 +128,23 @@ impl ApiTransport {
     pub fn fetch(&self, call: &ApiCall<'_>) -> Result<Vec<u8>> {
         let deadline = Instant::now() + self.patience.call;
         self.repeating(call, deadline, |response| self.whole(response, deadline))
+            .map_err(|(error, _)| error)
+    }
+
+    /// Sends a deletion. What is missing when the call is sent again is deleted: the answer to an earlier try was lost.
+    pub fn delete(&self, call: &ApiCall<'_>) -> Result<()> {
+        let deadline = Instant::now() + self.patience.call;
+        match self.repeating(call, deadline, |response| self.whole(response, deadline)) {
+            Ok(_) => Ok(()),
+            Err((error, tries)) if tries > 1 && error.code() == call.about.missing => Ok(()),
+            Err((error, _)) => Err(error),
+        }
     }
 
     /// Sends a call and returns the answer unread, for a body too large for memory. `patience` is for reading it, too.
     pub fn stream(&self, call: &ApiCall<'_>, patience: Duration) -> Result<Response> {
         self.repeating(call, Instant::now() + patience, Ok)
+            .map_err(|(error, _)| error)
     }
 
     /// Sends bytes, without retries: only the caller knows where to go on after a failure. With `token` they go to another
@@ -172,14 +184,14 @@ impl ApiTransport {
         })
     }
 
-    /// Tries a call until it succeeds, fails for good, or the time is up.
+    /// Tries a call until it succeeds, fails for good, or the time is up. An error comes with the number of tries.
     fn repeating<T>(
         &self,
         call: &ApiCall<'_>,
         deadline: Instant,
         finish: impl Fn(Response) -> std::result::Result<T, FailedCall>,
-    ) -> Result<T> {
-        let url = self.url(&call.path, &call.query)?;
+    ) -> std::result::Result<T, (Error, u32)> {
+        let url = self.url(&call.path, &call.query).map_err(|error| (error, 0))?;
         let mut tried = 0;
         loop {
             tried += 1;
@@ -189,12 +201,13 @@ impl ApiTransport {
             };
             let may = failed.again && (call.repeatable || failed.unsent);
             if !may || tried >= self.patience.tries {
-                return Err(uncertain(failed, call));
+                return Err((uncertain(failed, call), tried));
             }
             let pause = match failed.pause {
-                Some(requested) if requested > LONGEST_PAUSE => {
-                    let seconds = requested.as_secs();
-                    return Err(failed.error.hint(format!("it asks to wait; try again in {seconds} s")));
+                Some(asked) if asked > LONGEST_PAUSE => {
+                    let seconds = asked.as_secs();
+                    let error = failed.error.hint(format!("it asks to wait; try again in {seconds} s"));
+                    return Err((error, tried));
                 }
                 // The jitter keeps clients that were refused together from coming back together.
                 Some(requested) => requested + Duration::from_millis(fastrand::u64(0..250)),
@@ -202,13 +215,13 @@ impl ApiTransport {
             };
             let until = Instant::now() + pause;
             if until >= deadline {
-                return Err(failed.error);
+                return Err((failed.error, tried));
             }
             while let left = until.saturating_duration_since(Instant::now())
                 && !left.is_zero()
             {
                 if (self.patience.stopped)() {
-                    return Err(Error::new(Code::Interrupted, "interrupted"));
+                    return Err((Error::new(Code::Interrupted, "interrupted"), tried));
                 }
                 std::thread::sleep(left.min(POLL));
             }

@@ -63,7 +63,11 @@ impl InstanceOperations for Client {
     }
 
     fn connection(&self, name: &DatabaseName, location: Option<&LocationCode>) -> Result<Connection> {
-        self.connect(name, location)
+        self.connect(name, location, false)
+    }
+
+    fn connection_to_write(&self, name: &DatabaseName) -> Result<Connection> {
+        self.connect(name, None, true)
     }
 }
 

@@ -207,15 +207,6 @@ fn is_unsupported(error: &Error) -> bool {
     error.code() == Code::Unsupported
 }
 
-/// The result of a deletion. What is `missing` is deleted: the answer to an earlier try was lost, or somebody else was faster.
-fn gone(result: Result<Value>, missing: Code) -> Result<()> {
-    match result {
-        Ok(_) => Ok(()),
-        Err(error) if error.code() == missing => Ok(()),
-        Err(error) => Err(error),
-    }
-}
-
 fn about_organization(slug: &OrganizationSlug) -> CallSubject<'static> {
     CallSubject::new(
         format!("organization {slug}"),

@@ -7,7 +7,7 @@ use crate::control::database_url::DatabaseUrl;
 use crate::control::names::LocationCode;
 use crate::control::tokens::Expiration;
 use crate::control::types::{
-    Configuration, Database, Group, GroupConfiguration, Instance, Isolation, Location, Parent,
+    Configuration, CreateDatabase, Database, Group, GroupConfiguration, Instance, Isolation, Location, Parent,
 };
 use crate::error::{Code, Error, Result};
 use jiff::Timestamp;
@@ -179,6 +179,20 @@ pub(super) fn database(value: Value) -> Result<Database> {
             members.remove("parent");
         }
     })
+}
+
+/// A new database of which a server told little: the rest is as it was asked for.
+pub(super) fn created_database(value: Value, asked: &CreateDatabase) -> Result<Database> {
+    completed(value, "a database", |members| {
+        fill(members, "Name", json!(asked.name));
+        if let Some(group) = &asked.group {
+            fill(members, "group", json!(group));
+        }
+        if let Some(location) = &asked.location {
+            fill(members, "primaryRegion", json!(location));
+        }
+    })
+    .and_then(database)
 }
 
 pub(super) fn group(value: Value) -> Result<Group> {

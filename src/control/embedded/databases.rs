@@ -84,7 +84,7 @@ impl DatabaseOperations for Embedded {
         change.to_database(row)
     }
 
-    fn delete_database(&self, name: &DatabaseName) -> Result<Database> {
+    fn delete_database(&self, name: &DatabaseName) -> Result<()> {
         let change = self.change()?;
         let row = change.database(name)?;
         remove(&change, row)
@@ -300,7 +300,7 @@ fn choose_group(change: &Change<'_>, request: &CreateDatabase) -> Result<(GroupR
 pub fn delete_by_id(plane: &Embedded, id: &DatabaseId) -> Result<bool> {
     let change = plane.change()?;
     match change.catalog.database_by_id(id)? {
-        Some(row) => remove(&change, row).map(|_| true),
+        Some(row) => remove(&change, row).map(|()| true),
         None => Ok(false),
     }
 }
@@ -326,15 +326,13 @@ pub fn retire(plane: &Embedded, id: &DatabaseId, position: &Position) -> Result<
     if !row.block_writes || now.is_none_or(|now| now.position != *position) {
         return Ok(false);
     }
-    remove(&change, row).map(|_| true)
+    remove(&change, row).map(|()| true)
 }
 
-fn remove(change: &Change<'_>, row: DatabaseRow) -> Result<Database> {
+fn remove(change: &Change<'_>, row: DatabaseRow) -> Result<()> {
     protect(change, &row)?;
     refuse_in_use(change, &row)?;
-    let database = change.to_database(row.clone())?;
-    doom(change, &[row])?;
-    Ok(database)
+    doom(change, &[row])
 }
 
 /// Refuses while another program has the primary's file open: what it wrote from then on would go into nothing. A file that is

@@ -46,7 +46,7 @@ impl GroupOperations for Embedded {
         change.to_group(row)
     }
 
-    fn delete_group(&self, name: &GroupName) -> Result<Group> {
+    fn delete_group(&self, name: &GroupName) -> Result<()> {
         let change = self.change()?;
         let row = change.group(name)?;
         if row.delete_protection {
@@ -60,9 +60,7 @@ impl GroupOperations for Embedded {
         for database in &all {
             databases::protect(&change, database)?;
         }
-        let group = change.to_group(row.clone())?;
-        let left = databases::doom_with(&change, &all, |catalog| catalog.delete_group(&row.uuid));
-        left.map(|()| group)
+        databases::doom_with(&change, &all, |catalog| catalog.delete_group(&row.uuid))
     }
 
     fn add_group_location(&self, name: &GroupName, location: &LocationCode) -> Result<Group> {

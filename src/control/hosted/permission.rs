@@ -71,7 +71,8 @@ impl Action {
     ];
 
     /// The lowest role that is allowed to do it.
-    fn role(self) -> MemberRole {
+    #[must_use]
+    pub fn role(self) -> MemberRole {
         match self {
             Self::Look | Self::ExportDatabase | Self::MintReadToken | Self::MintGroupReadToken | Self::SeeMembers => {
                 MemberRole::Viewer
@@ -92,7 +93,8 @@ impl Action {
     }
 
     /// The scopes that a token with scopes needs, all of them. None if only a token without scopes may do it.
-    fn scopes(self) -> Option<&'static [Scope]> {
+    #[must_use]
+    pub fn scopes(self) -> Option<&'static [Scope]> {
         Some(match self {
             Self::Look => &[Scope::Read],
             Self::CreateDatabase => &[Scope::CreateDatabase],

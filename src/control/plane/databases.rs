@@ -18,7 +18,7 @@ pub trait DatabaseOperations {
     fn get_database(&self, name: &DatabaseName) -> Result<Database>;
     fn rename_database(&self, name: &DatabaseName, to: &DatabaseName) -> Result<Database>;
     /// Refused under delete protection.
-    fn delete_database(&self, name: &DatabaseName) -> Result<Database>;
+    fn delete_database(&self, name: &DatabaseName) -> Result<()>;
     fn get_configuration(&self, name: &DatabaseName) -> Result<Configuration>;
     fn update_configuration(&self, name: &DatabaseName, patch: &ConfigurationPatch) -> Result<Configuration>;
 }

@@ -11,7 +11,7 @@ pub trait GroupOperations {
     fn get_group(&self, name: &GroupName) -> Result<Group>;
     fn rename_group(&self, name: &GroupName, to: &GroupName) -> Result<Group>;
     /// Destroys the group and every database in it. Refused under delete protection of the group or of any of them.
-    fn delete_group(&self, name: &GroupName) -> Result<Group>;
+    fn delete_group(&self, name: &GroupName) -> Result<()>;
     /// Adds a replica of every database of the group, now and in future. Adding a location twice changes nothing.
     fn add_group_location(&self, name: &GroupName, location: &LocationCode) -> Result<Group>;
     /// Removing a location the group does not have changes nothing; the primary is refused.

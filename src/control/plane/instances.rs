@@ -19,4 +19,11 @@ pub trait InstanceOperations {
     fn promote_instance(&self, name: &DatabaseName, location: &LocationCode) -> Result<Database>;
     /// How to reach the primary, or the instance at `location`. A replica that is behind is refreshed first.
     fn connection(&self, name: &DatabaseName, location: Option<&LocationCode>) -> Result<Connection>;
+    /// How to reach the primary to write. Fails with `blocked` while writes are blocked, and with `forbidden` where the caller
+    /// may only read.
+    fn connection_to_write(&self, name: &DatabaseName) -> Result<Connection> {
+        let connection = self.connection(name, None)?;
+        connection.check_writable()?;
+        Ok(connection)
+    }
 }

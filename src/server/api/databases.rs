@@ -224,13 +224,16 @@ pub(super) fn get_by_id(call: &OperationCall<'_>) -> Result<ApiReply> {
 }
 
 pub(super) fn delete(call: &OperationCall<'_>) -> Result<ApiReply> {
-    ApiReply::of("database", &call.plane()?.delete_database(&name(call)?)?.name)
+    let name = name(call)?;
+    call.plane()?.delete_database(&name)?;
+    ApiReply::of("database", &name)
 }
 
 pub(super) fn delete_by_id(call: &OperationCall<'_>) -> Result<ApiReply> {
     let plane = call.plane()?;
     let database = by_id(&*plane, call.text("databaseId")?)?;
-    ApiReply::of("database", &plane.delete_database(&database.name)?.name)
+    plane.delete_database(&database.name)?;
+    ApiReply::of("database", &database.name)
 }
 
 #[derive(Deserialize)]

@@ -102,7 +102,10 @@ pub(super) fn get_by_id(call: &OperationCall<'_>) -> Result<ApiReply> {
 }
 
 pub(super) fn delete(call: &OperationCall<'_>) -> Result<ApiReply> {
-    ApiReply::of("group", &call.plane()?.delete_group(&call.name("groupName")?)?)
+    let (plane, name) = (call.plane()?, call.name("groupName")?);
+    let group = plane.get_group(&name)?;
+    plane.delete_group(&name)?;
+    ApiReply::of("group", &group)
 }
 
 #[derive(Deserialize)]

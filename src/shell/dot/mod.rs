@@ -51,7 +51,7 @@ mod tables;
 mod testcase;
 mod timeout;
 mod trace;
-mod transfer;
+pub mod transfer;
 mod version;
 mod vfs;
 mod watch;

@@ -41,7 +41,7 @@ impl Client {
         let file = &mut prepared(file, path)?;
         let database = self.post_database(request, Some(json!({ "type": "database_upload" })))?;
         match self.fill(&database, file, path, size, progress) {
-            Ok(()) => self.get_database(&request.name),
+            Ok(()) => Ok(self.get_database(&request.name).unwrap_or(database)),
             Err(error) => {
                 let left = self.delete_database(&request.name).err();
                 Err(match left {

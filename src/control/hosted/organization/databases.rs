@@ -78,7 +78,7 @@ impl DatabaseOperations for OrganizationPlane<'_> {
         })
     }
 
-    fn delete_database(&self, name: &DatabaseName) -> Result<Database> {
+    fn delete_database(&self, name: &DatabaseName) -> Result<()> {
         let entry = NewAuditEntry::new(
             "db-delete",
             format!("deleted database {name}"),
@@ -101,7 +101,7 @@ impl DatabaseOperations for OrganizationPlane<'_> {
             self.shared.removed(plane.delete_by_id(&database.id).map(drop))?;
             self.shared.unpublish(&self.organization.id, &database.id);
             self.forget(std::slice::from_ref(&database.id), None);
-            Ok(self.outside(database))
+            Ok(())
         })
     }
 

@@ -42,7 +42,7 @@ impl GroupOperations for OrganizationPlane<'_> {
         })
     }
 
-    fn delete_group(&self, name: &GroupName) -> Result<Group> {
+    fn delete_group(&self, name: &GroupName) -> Result<()> {
         let entry = NewAuditEntry::new(
             "group-delete",
             format!("deleted group {name}"),
@@ -61,7 +61,7 @@ impl GroupOperations for OrganizationPlane<'_> {
             self.shared.removed(plane.delete_group(name).map(drop))?;
             self.publish_all()?;
             self.forget(&doomed, Some(&group.uuid));
-            Ok(group)
+            Ok(())
         })
     }
 

@@ -1,0 +1,240 @@
+//! What each command needs of the API token in use, on a server: the table behind `docs/permissions.md`.
+//!
+//! A command needs what its operation needs and no more: what it reads beside that is left out where the token may not read
+//! it. `tests/server/verbs.rs` runs every row with every scope and role against a real server.
+
+use crate::control::accounts::MemberRole;
+use crate::control::hosted::permission::Action;
+use std::fmt::Write as _;
+
+/// What a command needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Permission {
+    /// It asks no server, or needs no token there.
+    Nothing,
+    /// Any token that the server accepts.
+    AnyToken,
+    /// A token of any member of the organization.
+    Membership,
+    /// A token without scopes that is limited to no organization.
+    Unlimited,
+    /// Such a token of the server's operator.
+    Operator,
+    /// A token that may do all of these in the organization.
+    Actions(&'static [Action]),
+    /// That of the request that it sends.
+    Request,
+    /// A server cannot do it.
+    Unsupported,
+}
+
+use Action as A;
+use Permission::{Actions, AnyToken, Membership, Nothing, Operator, Request, Unlimited, Unsupported};
+
+/// The commands with what they need; a command with options that change this has a row for each.
+pub const PERMISSIONS: &[(&str, Permission)] = &[
+    ("db create", Actions(&[A::CreateDatabase])),
+    ("db create --from-file", Actions(&[A::CreateDatabase])),
+    ("db create --from-db", Actions(&[A::Look, A::CreateDatabase])),
+    ("db list", Actions(&[A::Look])),
+    ("db show", Actions(&[A::Look])),
+    ("db shell", Actions(&[A::Look, A::MintReadToken])),
+    ("db shell, to write", Actions(&[A::Look, A::MintToken])),
+    ("db destroy", Actions(&[A::DeleteDatabase])),
+    ("db destroy --location", Actions(&[A::ConfigureDatabase])),
+    ("db rename", Actions(&[A::ConfigureDatabase])),
+    ("db branch", Actions(&[A::Look, A::CreateDatabase])),
+    ("db copy", Actions(&[A::Look, A::ExportDatabase, A::CreateDatabase])),
+    (
+        "db copy --overwrite",
+        Actions(&[A::Look, A::ExportDatabase, A::MintToken]),
+    ),
+    ("db import", Actions(&[A::CreateDatabase])),
+    (
+        "db import, into a database that is there",
+        Actions(&[A::Look, A::MintToken]),
+    ),
+    ("db export", Actions(&[A::ExportDatabase])),
+    ("db dump", Actions(&[A::Look, A::MintReadToken])),
+    ("db inspect", Actions(&[A::Look, A::MintReadToken])),
+    ("db inspect --queries", Actions(&[A::Look])),
+    ("db config show", Actions(&[A::Look])),
+    ("db config set", Actions(&[A::ConfigureDatabase])),
+    ("db config set delete-protection", Actions(&[A::Protect])),
+    ("db replicate", Actions(&[A::ConfigureDatabase])),
+    ("db replicas", Actions(&[A::Look])),
+    ("db sync", Actions(&[A::ConfigureDatabase])),
+    ("db sync --all", Actions(&[A::Look, A::ConfigureDatabase])),
+    ("db promote", Unsupported),
+    ("db locations", Actions(&[A::Look])),
+    ("db tokens create", Actions(&[A::MintToken])),
+    ("db tokens create --read-only", Actions(&[A::MintReadToken])),
+    ("db tokens create --group", Actions(&[A::Look, A::MintGroupToken])),
+    ("db tokens list", Actions(&[A::Look])),
+    ("db tokens revoke", Actions(&[A::RotateDatabase])),
+    ("db tokens invalidate", Actions(&[A::RotateDatabase])),
+    ("db usage", Actions(&[A::Look])),
+    ("group create", Actions(&[A::CreateGroup])),
+    ("group list", Actions(&[A::Look])),
+    ("group show", Actions(&[A::Look])),
+    ("group rename", Actions(&[A::ConfigureGroup])),
+    ("group destroy", Actions(&[A::DeleteGroup])),
+    ("group locations list", Actions(&[A::Look])),
+    ("group locations add", Actions(&[A::ConfigureGroup])),
+    ("group locations remove", Actions(&[A::ConfigureGroup])),
+    ("group promote", Unsupported),
+    ("group config show", Actions(&[A::Look])),
+    ("group config set", Actions(&[A::ConfigureGroup])),
+    ("group config set delete-protection", Actions(&[A::Protect])),
+    ("group tokens create", Actions(&[A::MintGroupToken])),
+    ("group tokens create --read-only", Actions(&[A::MintGroupReadToken])),
+    ("group tokens list", Actions(&[A::Look])),
+    ("group tokens revoke", Actions(&[A::RotateGroup])),
+    ("group tokens invalidate", Actions(&[A::RotateGroup])),
+    ("group transfer", Actions(&[A::Transfer])),
+    ("location list", Actions(&[A::Look])),
+    ("location show", Actions(&[A::Look])),
+    ("location add", Unsupported),
+    ("location remove", Unsupported),
+    ("context list", Nothing),
+    ("context show", Nothing),
+    ("context add", Nothing),
+    ("context use", Nothing),
+    ("context remove", Nothing),
+    ("auth login", AnyToken),
+    ("auth accept", Nothing),
+    ("auth logout", Nothing),
+    ("auth logout --all", Unlimited),
+    ("auth whoami", AnyToken),
+    ("auth status", AnyToken),
+    ("auth token", Nothing),
+    ("auth api-tokens list", AnyToken),
+    ("auth api-tokens mint", Unlimited),
+    ("auth api-tokens revoke", Unlimited),
+    ("org list", AnyToken),
+    ("org show", Membership),
+    ("org create", Unlimited),
+    ("org switch", Membership),
+    ("org destroy", Actions(&[A::ManageOrganization])),
+    ("org db-transfer", Actions(&[A::Transfer])),
+    ("org members list", Actions(&[A::SeeMembers])),
+    ("org members add", Actions(&[A::ManageMembers])),
+    ("org members role", Actions(&[A::ManageMembers])),
+    ("org members remove", Actions(&[A::ManageMembers])),
+    ("org invites list", Actions(&[A::SeeMembers])),
+    ("org invites create", Actions(&[A::ManageMembers])),
+    ("org invites remove", Actions(&[A::ManageMembers])),
+    ("org audit-logs list", Actions(&[A::SeeAudit])),
+    ("api", Request),
+    ("config get", Nothing),
+    ("config set", Nothing),
+    ("config unset", Nothing),
+    ("config list", Nothing),
+    ("config show", Nothing),
+    ("config path", Nothing),
+    ("doctor", Actions(&[A::Maintain])),
+    ("engine status", Nothing),
+    ("engine install", Nothing),
+    ("server users list", Operator),
+    ("server users disable", Operator),
+    ("server users remove", Operator),
+    ("server quotas list", Operator),
+    ("server quotas set", Operator),
+    ("completion", Nothing),
+    ("help", Nothing),
+];
+
+impl Permission {
+    /// The lowest role and the scopes that it takes, as the table of `docs/permissions.md` says them.
+    fn described(self) -> (String, String) {
+        let texts = |role: &str, scopes: &str| (role.to_owned(), scopes.to_owned());
+        match self {
+            Nothing => texts("no token is needed", ""),
+            AnyToken => texts("any token", "any"),
+            Membership => texts("viewer", "any"),
+            Unlimited => texts("any user", "none: only a token with full access, without `--org`"),
+            Operator => texts(
+                "the server's operator",
+                "none: only a token with full access, without `--org`",
+            ),
+            Request => texts("as the request", "as the request"),
+            Unsupported => texts("not on a server", ""),
+            Actions(actions) => {
+                let role = actions.iter().map(|action| action.role()).max();
+                let scopes: Option<Vec<_>> = actions.iter().map(|action| action.scopes()).collect();
+                let scopes = match scopes {
+                    None => "none: only a token with full access".to_owned(),
+                    Some(scopes) => {
+                        let mut names: Vec<_> = scopes.concat().iter().map(|scope| format!("`{scope}`")).collect();
+                        names.sort();
+                        names.dedup();
+                        names.join(" and ")
+                    }
+                };
+                (role.unwrap_or(MemberRole::Viewer).to_string(), scopes)
+            }
+        }
+    }
+}
+
+/// `docs/permissions.md`.
+#[must_use]
+pub fn page() -> String {
+    let mut out = String::from(
+        "# What commands need on a server\n\n\
+         Made from the program itself; do not edit. For everybody who makes API tokens for scripts.\n\n\
+         A command is done and says so (exit code 0), or is refused and has changed nothing (exit code 4). A token with scopes \
+         needs all that are named. What a command reads beside its operation, such as where a new database is best placed, it \
+         leaves to the server if the token may not read it.\n\n\
+         <!-- not run: it would create a token -->\n\
+         ```sh\n\
+         torso auth api-tokens mint ci --org acme --scope db:create --scope db:mint-token\n\
+         ```\n\n\
+         The role is that of the token's user in the organization: viewer, member, admin or owner, each with the rights of \
+         those before it. Scopes give nothing that the role does not. A viewer's shell and dump use a token that only reads. \
+         `--dry-run` needs `read`, where it looks at what is there.\n\n\
+         | torso | lowest role | scopes |\n|---|---|---|\n",
+    );
+    for (command, permission) in PERMISSIONS.iter().filter(|(_, permission)| *permission != Nothing) {
+        let (role, scopes) = permission.described();
+        let (command, more) = command.split_once(", ").unwrap_or((command, ""));
+        let more = if more.is_empty() {
+            String::new()
+        } else {
+            format!(", {more}")
+        };
+        let _ = writeln!(out, "| `{command}`{more} | {role} | {scopes} |");
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Command;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn permissions_name_every_command_and_no_other() {
+        fn leaves(command: &Command, path: &str, found: &mut BTreeSet<String>) {
+            for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
+                let path = format!("{path} {}", below.get_name()).trim().to_owned();
+                if below.has_subcommands() {
+                    leaves(below, &path, found);
+                } else {
+                    found.insert(path);
+                }
+            }
+        }
+        let mut commands = BTreeSet::new();
+        leaves(&crate::commands::command(), "", &mut commands);
+        let bare = |text: &str| {
+            let text = text.split([',']).next().unwrap_or_default();
+            let words = text.split(' ').take_while(|word| !word.starts_with("--"));
+            let path = words.collect::<Vec<_>>().join(" ");
+            path.trim_end_matches(" delete-protection").to_owned()
+        };
+        let named: BTreeSet<String> = PERMISSIONS.iter().map(|(command, _)| bare(command)).collect();
+        assert_eq!(named, commands);
+    }
+}

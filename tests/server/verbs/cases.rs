@@ -1,0 +1,240 @@
+//! A command line for each row of the table, with what it does when it may.
+
+/// A command line.
+pub struct Case {
+    /// The row of the table that it belongs to.
+    pub row: &'static str,
+    /// `{me}` stands for the user's own organization.
+    pub args: &'static [&'static str],
+    /// Whether something has changed afterwards that the owner can see.
+    pub changes: bool,
+    /// Whether rows count as something that changes.
+    pub content: bool,
+    /// The exit code when it may.
+    pub done: i32,
+    /// Another exit code than 4 of whoever is refused: of the shell, SQLite's own for what is read-only; 0 and 5 where what is
+    /// there already answers before any permission.
+    pub refused: Option<i32>,
+    /// Whether it would take away what the others need.
+    pub only_refused: bool,
+}
+
+const fn reads(row: &'static str, args: &'static [&'static str]) -> Case {
+    Case {
+        row,
+        args,
+        changes: false,
+        content: false,
+        done: 0,
+        refused: None,
+        only_refused: false,
+    }
+}
+
+const fn changes(row: &'static str, args: &'static [&'static str]) -> Case {
+    Case {
+        changes: true,
+        ..reads(row, args)
+    }
+}
+
+/// Rows that are not run: what a server cannot do, or what only concerns this machine's settings.
+pub const NOT_RUN: &[&str] = &[
+    "db promote",
+    "group promote",
+    "location add",
+    "location remove",
+    "auth login",
+    "org switch",
+    "api",
+];
+
+pub const CASES: &[Case] = &[
+    changes("db create", &["db", "create", "made"]),
+    changes("db create", &["db", "create", "made", "--group", "default"]),
+    changes(
+        "db create",
+        &["db", "create", "made", "--group", "default", "--location", "ams"],
+    ),
+    changes(
+        "db create",
+        &["db", "create", "made", "--location", "lhr", "--if-not-exists"],
+    ),
+    changes("db create", &["db", "create"]),
+    Case {
+        refused: Some(0),
+        ..reads("db create", &["db", "create", "app", "--if-not-exists"])
+    },
+    changes(
+        "db create --from-file",
+        &["db", "create", "made", "--from-file", "seed.db"],
+    ),
+    changes("db create --from-db", &["db", "create", "made", "--from-db", "app"]),
+    reads("db list", &["db", "list"]),
+    reads("db show", &["db", "show", "app"]),
+    Case {
+        changes: true,
+        ..reads("db shell", &["db", "shell", "app", "select count(*) from t"])
+    },
+    Case {
+        changes: true,
+        ..reads(
+            "db shell",
+            &["db", "shell", "app", "--location", "lhr", "select count(*) from t"],
+        )
+    },
+    Case {
+        content: true,
+        refused: Some(8),
+        ..changes(
+            "db shell, to write",
+            &["db", "shell", "app", "insert into t values (7)"],
+        )
+    },
+    changes("db destroy", &["db", "destroy", "app", "--yes"]),
+    changes(
+        "db destroy --location",
+        &["db", "destroy", "app", "--location", "lhr", "--yes"],
+    ),
+    changes("db rename", &["db", "rename", "app", "renamed"]),
+    changes("db branch", &["db", "branch", "app", "made"]),
+    changes("db copy", &["db", "copy", "app", "made"]),
+    Case {
+        content: true,
+        ..changes(
+            "db copy --overwrite",
+            &["db", "copy", "other", "app", "--overwrite", "--yes"],
+        )
+    },
+    changes("db import", &["db", "import", "seed.csv", "made"]),
+    Case {
+        content: true,
+        refused: Some(5),
+        ..changes(
+            "db import, into a database that is there",
+            &["db", "import", "seed.csv", "app"],
+        )
+    },
+    reads(
+        "db export",
+        &["db", "export", "app", "--output-file", "out.db", "--overwrite"],
+    ),
+    changes("db dump", &["db", "dump", "app"]),
+    changes("db inspect", &["db", "inspect", "app"]),
+    reads("db inspect --queries", &["db", "inspect", "app", "--queries"]),
+    reads("db config show", &["db", "config", "show", "app"]),
+    changes("db config set", &["db", "config", "set", "app", "size-limit", "64mb"]),
+    changes("db config set", &["db", "config", "set", "app", "block-writes", "on"]),
+    changes(
+        "db config set delete-protection",
+        &["db", "config", "set", "app", "delete-protection", "on"],
+    ),
+    changes("db replicate", &["db", "replicate", "other", "lhr"]),
+    reads("db replicas", &["db", "replicas", "app"]),
+    reads("db sync", &["db", "sync", "app"]),
+    reads("db sync --all", &["db", "sync", "--all"]),
+    reads("db locations", &["db", "locations"]),
+    changes("db tokens create", &["db", "tokens", "create", "app"]),
+    changes(
+        "db tokens create --read-only",
+        &["db", "tokens", "create", "app", "--read-only"],
+    ),
+    changes(
+        "db tokens create --group",
+        &["db", "tokens", "create", "app", "--group"],
+    ),
+    reads("db tokens list", &["db", "tokens", "list", "app"]),
+    changes(
+        "db tokens revoke",
+        &["db", "tokens", "revoke", "app", "{database token}", "--yes"],
+    ),
+    changes("db tokens invalidate", &["db", "tokens", "invalidate", "app", "--yes"]),
+    reads("db usage", &["db", "usage", "app"]),
+    changes("group create", &["group", "create", "made", "--location", "ams"]),
+    reads("group list", &["group", "list"]),
+    reads("group show", &["group", "show", "apart"]),
+    changes("group rename", &["group", "rename", "apart", "renamed"]),
+    changes("group destroy", &["group", "destroy", "apart", "--yes"]),
+    reads("group locations list", &["group", "locations", "list", "default"]),
+    changes("group locations add", &["group", "locations", "add", "apart", "lhr"]),
+    changes(
+        "group locations remove",
+        &["group", "locations", "remove", "wide", "lhr", "--yes"],
+    ),
+    reads("group config show", &["group", "config", "show", "apart"]),
+    changes(
+        "group config set",
+        &["group", "config", "set", "apart", "isolation", "database"],
+    ),
+    changes(
+        "group config set delete-protection",
+        &["group", "config", "set", "apart", "delete-protection", "on"],
+    ),
+    changes("group tokens create", &["group", "tokens", "create", "apart"]),
+    changes(
+        "group tokens create --read-only",
+        &["group", "tokens", "create", "apart", "--read-only"],
+    ),
+    reads("group tokens list", &["group", "tokens", "list", "apart"]),
+    changes(
+        "group tokens revoke",
+        &["group", "tokens", "revoke", "apart", "{group token}", "--yes"],
+    ),
+    changes(
+        "group tokens invalidate",
+        &["group", "tokens", "invalidate", "apart", "--yes"],
+    ),
+    changes("group transfer", &["group", "transfer", "apart", "{me}", "--yes"]),
+    reads("location list", &["location", "list"]),
+    reads("location show", &["location", "show", "ams"]),
+    Case {
+        only_refused: true,
+        ..changes("auth logout --all", &["auth", "logout", "--all", "--yes"])
+    },
+    reads("auth whoami", &["auth", "whoami"]),
+    reads("auth status", &["auth", "status"]),
+    reads("auth api-tokens list", &["auth", "api-tokens", "list"]),
+    changes("auth api-tokens mint", &["auth", "api-tokens", "mint", "made"]),
+    changes(
+        "auth api-tokens revoke",
+        &["auth", "api-tokens", "revoke", "spare", "--yes"],
+    ),
+    reads("org list", &["org", "list"]),
+    reads("org show", &["org", "show", "team"]),
+    changes("org create", &["org", "create", "made"]),
+    // It has databases.
+    Case {
+        done: 5,
+        ..changes("org destroy", &["org", "destroy", "team", "--yes"])
+    },
+    changes("org db-transfer", &["org", "db-transfer", "app", "{me}", "--yes"]),
+    reads("org members list", &["org", "members", "list"]),
+    changes(
+        "org members add",
+        &["org", "members", "add", "guest", "--role", "viewer"],
+    ),
+    changes("org members role", &["org", "members", "role", "victim", "viewer"]),
+    changes("org members remove", &["org", "members", "remove", "victim", "--yes"]),
+    reads("org invites list", &["org", "invites", "list"]),
+    changes("org invites create", &["org", "invites", "create", "made@example.com"]),
+    changes(
+        "org invites remove",
+        &["org", "invites", "remove", "invited@example.com"],
+    ),
+    reads("org audit-logs list", &["org", "audit-logs", "list"]),
+    reads("doctor", &["doctor"]),
+    reads("server users list", &["server", "users", "list"]),
+    Case {
+        only_refused: true,
+        ..changes(
+            "server users disable",
+            &["server", "users", "disable", "guest", "--yes"],
+        )
+    },
+    Case {
+        only_refused: true,
+        ..changes("server users remove", &["server", "users", "remove", "guest", "--yes"])
+    },
+    reads("server quotas list", &["server", "quotas", "list"]),
+    changes("server quotas set", &["server", "quotas", "set", "databases=50"]),
+];
