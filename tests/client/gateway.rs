@@ -125,6 +125,50 @@ fn copies_between_control_planes_are_the_same() {
     assert_eq!(sum(user, "local", "again"), original);
 }
 
+/// Statements that fail, each in another way, with SQLite's exit code.
+const FAILING: [(&str, i32); 13] = [
+    ("insert into nothing values (1)", 1),
+    ("insert into t(nothing) values (1)", 1),
+    ("insert into t values (1)", 1),
+    ("insert inot t values (1)", 1),
+    ("create table t (x)", 1),
+    ("drop table nothing", 1),
+    ("insert into t values (2, null, 1)", 19),
+    ("insert into t values (2, 'a', 1)", 19),
+    ("insert into t values (1, 'b', 1)", 19),
+    ("insert into t values (3, 'c', 10)", 19),
+    ("update t set y = 2", 19),
+    ("insert into t values ('k', 'c', 1)", 20),
+    ("insert into t values (9, abs(-9223372036854775807 - 1), 1)", 1),
+];
+
+#[test]
+fn failing_statement_exits_alike_on_files_at_a_primary_and_at_a_replica() {
+    let pair = Pair::new();
+    let user = &pair.user;
+    let schema = "create table t (x integer primary key, y not null unique, z check (z < 9));
+        insert into t values (1, 'a', 1);
+        create trigger tr before update on t begin select raise(abort, 'raised!'); end";
+    user.ok(words("--context local db create app"));
+    user.ok(["--context", "local", "db", "shell", "app", schema]);
+    user.ok(words("db create app --location ams"));
+    user.ok(["db", "shell", "app", schema]);
+    user.ok(words("db replicate app lhr"));
+    let places: [&[&str]; 3] = [
+        &["--context", "local", "db", "shell", "app"],
+        &["db", "shell", "app", "--location", "ams"],
+        &["db", "shell", "app", "--location", "lhr"],
+    ];
+    for (sql, code) in FAILING {
+        for place in places {
+            let run = user.torso(place.iter().copied().chain([sql]));
+            assert_eq!(run.code(), code, "{}", run.report());
+        }
+    }
+    let rows = words("db shell app --location lhr").chain(["select count(*) from t"]);
+    assert_eq!(user.ok(rows).trim(), "1");
+}
+
 #[test]
 fn copy_over_a_database_on_a_server_keeps_all_but_its_content() {
     let pair = Pair::new();

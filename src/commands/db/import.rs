@@ -142,16 +142,20 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
         }
     })?;
     drop(session);
-    let imported = Committed::new(ctx, imported).refresh_replicas(ctx, &name).into_result();
-    show(
-        ctx,
-        Made {
-            database: super::find(ctx, &name)?,
-            created: false,
-            choice: None,
-            imported: Some(imported),
+    let made = Made {
+        database: former,
+        created: false,
+        choice: None,
+        imported: Some(imported),
+    };
+    let made = Committed::new(ctx, made).refresh_replicas(ctx, &name).follow_up(
+        "the answer describes the database as it was",
+        |made| {
+            made.database = super::find(ctx, &name)?;
+            Ok(())
         },
-    )
+    );
+    show(ctx, made.into_result())
 }
 
 fn show(ctx: &Context, made: Made) -> Result<()> {

@@ -1,6 +1,7 @@
 //! A server's error messages as SQLite would report them: without the transport's prefixes, with a result code and the
 //! place of the error.
 
+use super::proxied_error::{parse_proxied, split_place};
 use crate::error::{Code, Error};
 use crate::hrana::messages::HranaError;
 use crate::sql::{Failure, Phase};
@@ -62,6 +63,18 @@ impl Refusal {
             }
             let (message, offset) = parser_words(rest, sql);
             return refusal(Reason::Parser, &message, ffi::SQLITE_ERROR, offset);
+        }
+        if let Some((message, code)) = parse_proxied(text) {
+            if message.contains("Operation was blocked") {
+                return refusal(Reason::Blocked, message, code, None);
+            }
+            let (message, offset) = split_place(message, sql);
+            let reason = if code == ffi::SQLITE_ERROR {
+                Reason::Prepare
+            } else {
+                Reason::Engine
+            };
+            return refusal(reason, message, code, offset);
         }
         if let Some(rest) = text.strip_prefix("SQL input error: ") {
             let (message, offset) = split_offset(rest);
