@@ -26,6 +26,7 @@ mod operator;
 mod org;
 #[cfg(unix)]
 pub mod permissions;
+#[cfg(unix)]
 mod quota;
 #[cfg(unix)]
 mod server;

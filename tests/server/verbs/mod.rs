@@ -8,7 +8,7 @@ use cases::{CASES, Case, NOT_RUN};
 use scene::{Bearer, Scene, State};
 use std::collections::BTreeSet;
 use torso::commands::permissions::{PERMISSIONS, Permission};
-use torso::control::hosted::permission::{Target, permission};
+use torso::control::hosted::permission::{PermissionTarget, permission};
 
 /// Whether a token may run the command.
 fn is_allowed(bearer: &Bearer, needed: Permission) -> bool {
@@ -18,7 +18,7 @@ fn is_allowed(bearer: &Bearer, needed: Permission) -> bool {
         Permission::Operator => bearer.user == "alice" && !bearer.is_limited(),
         Permission::Actions(actions) => actions
             .iter()
-            .all(|action| permission(&bearer.rights, *action, Target::Visible).is_ok()),
+            .all(|action| permission(&bearer.rights, *action, PermissionTarget::Visible).is_ok()),
         Permission::Request | Permission::Unsupported => false,
     }
 }
