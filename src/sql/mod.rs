@@ -112,7 +112,7 @@ impl Target {
     #[must_use]
     pub fn called(&self, name: &str) -> String {
         match self {
-            Self::Remote { url, .. } if name.contains("://") => hrana::shown(url),
+            Self::Remote { url, .. } if name.contains("://") => hrana::display_url(url),
             _ => name.to_owned(),
         }
     }

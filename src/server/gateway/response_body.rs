@@ -134,7 +134,7 @@ impl ResponseBody {
     }
 
     /// Waits for the first piece: by how many bytes it is longer than what the process sent.
-    pub async fn look_ahead(&mut self) -> u64 {
+    pub async fn read_first_piece(&mut self) -> u64 {
         let Some(format) = self.labelled else { return 0 };
         let next = tokio::time::timeout(self.core.limits.answer, self.inner.frame()).await;
         let Ok(Some(Ok(Ok(piece)))) = next.map(|next| next.map(|next| next.map(Frame::into_data))) else {

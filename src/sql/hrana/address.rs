@@ -67,7 +67,7 @@ impl Address {
 }
 
 /// The URL for messages: without its query and credentials, which may be secret.
-pub(in crate::sql) fn shown(url: &Url) -> String {
+pub(in crate::sql) fn display_url(url: &Url) -> String {
     let mut host = url.host_str().unwrap_or_default().to_owned();
     if let Some(port) = url.port() {
         host.push_str(&format!(":{port}"));
@@ -76,7 +76,7 @@ pub(in crate::sql) fn shown(url: &Url) -> String {
 }
 
 fn invalid(url: &Url, what: impl std::fmt::Display) -> Error {
-    Error::new(Code::InvalidValue, format!("{} {what}", shown(url)))
+    Error::new(Code::InvalidValue, format!("{} {what}", display_url(url)))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 //! references are checked when a statement ends.
 
 use super::pending_rows::{InsertCounts, PendingRows};
-use super::stream::{Api, Stream, batch_result};
+use super::stream::{Api, HranaStream, batch_result};
 use super::transport::Cancel;
 use crate::hrana::entry::protocol_error;
 use crate::hrana::messages::{
@@ -34,7 +34,7 @@ pub(super) struct Bulk {
 
 impl Bulk {
     /// Finds out whether rows for `sql`, each of `width` values, can be sent as arrays.
-    pub(super) fn new(stream: &mut Stream, cancel: &Cancel, sql: &str, width: usize) -> Result<Self> {
+    pub(super) fn new(stream: &mut HranaStream, cancel: &Cancel, sql: &str, width: usize) -> Result<Self> {
         let never = Self { sql: None, refused: 0 };
         let Some(sql) = many(sql, width) else {
             return Ok(never);
@@ -69,7 +69,7 @@ impl Bulk {
     /// Sends a batch. None where it cannot be sent like this, or was refused and undone.
     pub(super) fn send(
         &mut self,
-        stream: &mut Stream,
+        stream: &mut HranaStream,
         cancel: &Cancel,
         batch: &PendingRows,
     ) -> Result<Option<InsertCounts>> {

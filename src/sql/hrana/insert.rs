@@ -8,8 +8,8 @@
 
 use super::bulk::Bulk;
 use super::pending_rows::{BYTES, InsertCounts, PendingRows};
-use super::refusal::Refusal;
-use super::stream::{Api, Stream, batch_result};
+use super::refusal::ServerRefusal;
+use super::stream::{Api, HranaStream, batch_result};
 use super::transport::Cancel;
 use crate::hrana::entry::protocol_error;
 use crate::hrana::messages::{Answer, Arg, Condition, Response, json};
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 type Result<T, E = Failure> = std::result::Result<T, E>;
 
 pub(super) fn insert_many(
-    stream: &mut Stream,
+    stream: &mut HranaStream,
     cancel: &Cancel,
     sql: &str,
     rows: &mut dyn Rows,
@@ -62,7 +62,7 @@ pub(super) fn insert_many(
 }
 
 struct Work<'a> {
-    stream: &'a mut Stream,
+    stream: &'a mut HranaStream,
     cancel: &'a Cancel,
     bulk: Bulk,
     /// The statement as a JSON string.
@@ -197,7 +197,7 @@ impl Work<'_> {
         }
         if let Answer::Error { error } = &answer {
             // The statement itself was refused, not a row.
-            return Err(Refusal::new(error, self.text).failure(Phase::Prepare, 0));
+            return Err(ServerRefusal::new(error, self.text).failure(Phase::Prepare, 0));
         }
         let result = batch_result(answer)?;
         if result.step_results.len() != rows {
@@ -213,7 +213,7 @@ impl Work<'_> {
             match (result, error) {
                 (_, Some(error)) => {
                     sent.answered = at + 1;
-                    sent.refused.push((at, Refusal::new(&error, self.text)));
+                    sent.refused.push((at, ServerRefusal::new(&error, self.text)));
                 }
                 (Some(result), None) => {
                     sent.answered = at + 1;
@@ -237,7 +237,7 @@ impl Work<'_> {
 struct Sent {
     /// How many rows, from the first on, were answered and need not be sent again.
     answered: usize,
-    refused: Vec<(usize, Refusal)>,
+    refused: Vec<(usize, ServerRefusal)>,
 }
 
 /// Returns `sql` with literals in place of the parameters whose values cannot be sent. None unless all parameters are a bare

@@ -4,7 +4,7 @@
 //! They are empty because a request that needs the database would wait for the cursor to end, and the cursor for it.
 
 use super::address::Address;
-use super::transport::{Call, Cancel, Http};
+use super::transport::{Cancel, HttpCall, HttpClient};
 use super::{IDLE, PING_PATIENCE};
 use crate::hrana::messages::{PipelineBody, PipelineReply, json};
 use crate::sync::lock;
@@ -36,18 +36,18 @@ impl KeepAlive {
     }
 
     /// Sends an empty pipeline if the stream has been idle for too long. `http` is filled on first use.
-    pub(super) fn ping(&self, http: &mut Option<Http>) {
+    pub(super) fn ping(&self, http: &mut Option<HttpClient>) {
         let mut watched = lock(&self.0);
         let Some(stream) = watched.as_mut().filter(|stream| stream.last_sent.elapsed() >= IDLE) else {
             return;
         };
         stream.last_sent = Instant::now();
         if http.is_none() {
-            *http = Http::new(&stream.address).ok();
+            *http = HttpClient::new(&stream.address).ok();
         }
         let Some(http) = http else { return };
         let cancel = Cancel::default();
-        let call = Call {
+        let call = HttpCall {
             cancel: &cancel,
             patience: PING_PATIENCE,
         };

@@ -27,10 +27,10 @@ mod trace;
 mod transport;
 
 use self::address::Address;
-pub(in crate::sql) use self::address::shown;
+pub(in crate::sql) use self::address::display_url;
 use self::keep_alive::KeepAlive;
 use self::statement::Run;
-use self::stream::{Stream, batch_result};
+use self::stream::{HranaStream, batch_result};
 use self::transport::Cancel;
 use super::{
     Args, BatchOutcomes, BatchStatement, Failure, Interrupter, Moment, Outcome, Rows, Sent, Session, Sink, Tracer,
@@ -61,7 +61,7 @@ pub(super) struct HranaSession {
 
 /// What the session shares with the thread that keeps its transaction alive.
 struct State {
-    stream: Stream,
+    stream: HranaStream,
     /// Rows changed by statements of this session, as far as the server said.
     changes: u64,
     last_changes: u64,
@@ -92,7 +92,7 @@ impl HranaSession {
 
     fn new(address: Address, patience: Duration) -> Self {
         let state = State {
-            stream: Stream::new(address, patience),
+            stream: HranaStream::new(address, patience),
             changes: 0,
             last_changes: 0,
             changes_before: 0,

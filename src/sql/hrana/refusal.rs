@@ -9,7 +9,7 @@ use rusqlite::ffi;
 
 /// A server's error message, taken apart.
 #[derive(Debug, PartialEq)]
-pub(super) struct Refusal {
+pub(super) struct ServerRefusal {
     pub reason: Reason,
     pub message: String,
     /// SQLite's result code, extended if the message implies one.
@@ -39,7 +39,7 @@ pub(super) enum Reason {
     Server,
 }
 
-impl Refusal {
+impl ServerRefusal {
     pub(super) fn new(error: &HranaError, sql: &str) -> Self {
         let code = error.code.as_deref().unwrap_or_default();
         let text = error.message.as_str();
@@ -228,12 +228,12 @@ fn result_code(name: &str, message: &str) -> i32 {
 mod tests {
     use super::*;
 
-    fn refusal(code: &str, message: &str, sql: &str) -> Refusal {
+    fn refusal(code: &str, message: &str, sql: &str) -> ServerRefusal {
         let error = HranaError {
             message: message.to_owned(),
             code: Some(code.to_owned()),
         };
-        Refusal::new(&error, sql)
+        ServerRefusal::new(&error, sql)
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Running one statement: binding its parameters, choosing between cursor and pipeline, reading its result.
 
-use super::refusal::{Reason, Refusal};
+use super::refusal::{Reason, ServerRefusal};
 use super::stream::{Api, Denied, batch_result, interrupted};
-use super::transport::{Cancel, Reply};
+use super::transport::{Cancel, HttpReply};
 use super::{PING_PATIENCE, State};
 use crate::error::Code;
 use crate::hrana::entry::{CursorEntry, RowBuffer, protocol_error};
@@ -144,7 +144,7 @@ impl Run<'_> {
         }
         let result = match answer {
             Some(Answer::Error { error }) => {
-                self.too_large = Refusal::new(&error, &self.sql).reason == Reason::TooLarge;
+                self.too_large = ServerRefusal::new(&error, &self.sql).reason == Reason::TooLarge;
                 return Err(self.explain(&error));
             }
             Some(answer) => batch_result(answer)?,
@@ -230,7 +230,7 @@ impl Run<'_> {
     /// Runs the statement with a cursor: rows arrive as the server finds them.
     fn by_cursor(&mut self, args: &Bound<'_>) -> Result<Done, Failure> {
         if self.state.stream.in_transaction() || (self.state.wrote && self.state.stream.is_open()) {
-            self.look_ahead(args)?;
+            self.check_parses(args)?;
         }
         let condition = self.state.stream.condition();
         let conditional = condition.is_some();
@@ -250,9 +250,9 @@ impl Run<'_> {
         done
     }
 
-    /// Shows the statement to the server's parser without running it: a cursor over a statement that the parser refuses
+    /// Has the server parse the statement without running it: a cursor over a statement that the parser refuses
     /// would end the stream, with its transaction.
-    fn look_ahead(&mut self, args: &Bound<'_>) -> Result<(), Failure> {
+    fn check_parses(&mut self, args: &Bound<'_>) -> Result<(), Failure> {
         let request = single(&self.sql, args, Some(Condition::never()));
         match self.state.stream.ask(self.cancel, &[request])?.pop() {
             Some(Answer::Error { error }) => Err(self.explain(&error)),
@@ -261,10 +261,10 @@ impl Run<'_> {
     }
 
     /// Reads a cursor's answer to its end, or until the sink stops.
-    fn read(&mut self, reply: &mut Reply, conditional: bool) -> Result<Done, Failure> {
+    fn read(&mut self, reply: &mut HttpReply, conditional: bool) -> Result<Done, Failure> {
         let mut pieces = FrameReader::new(reply.binary);
         let mut row = RowBuffer::default();
-        let mut place = Place::Head;
+        let mut place = CursorPosition::Head;
         let mut columns = Vec::new();
         let mut described = false;
         let mut done = None;
@@ -285,7 +285,7 @@ impl Run<'_> {
                     pieces.feed([&rest[..], b"\n"].concat().into());
                 }
                 // The usual reason for an answer that breaks off is a text that the server cannot send.
-                Err(Failure::Connection(error)) if place == Place::Rows => {
+                Err(Failure::Connection(error)) if place == CursorPosition::Rows => {
                     return Err(Failure::Connection(error.hint(
                         "the server stops like that at a text that is not valid UTF-8: ask for hex(column) or \
                          cast(column as blob)",
@@ -294,7 +294,7 @@ impl Run<'_> {
                 Err(failure) => return Err(failure),
             }
             loop {
-                if place == Place::Head {
+                if place == CursorPosition::Head {
                     let head = pieces.next(|piece| {
                         if reply.binary {
                             protobuf::cursor::decode_head(piece)
@@ -307,7 +307,7 @@ impl Run<'_> {
                     };
                     self.state.stream.follow(head.baton, head.base_url.as_deref())?;
                     self.state.stream.begin_keep_alive();
-                    place = Place::Begin;
+                    place = CursorPosition::Begin;
                     continue;
                 }
                 let entry = pieces.next(|piece| {
@@ -321,12 +321,12 @@ impl Run<'_> {
                     break;
                 };
                 match (entry, place) {
-                    (CursorEntry::Begin(cols), Place::Begin) => {
+                    (CursorEntry::Begin(cols), CursorPosition::Begin) => {
                         columns = named(cols);
-                        place = Place::Rows;
+                        place = CursorPosition::Rows;
                         self.prepared()?;
                     }
-                    (CursorEntry::Row, Place::Rows) if row.len() == columns.len() => {
+                    (CursorEntry::Row, CursorPosition::Rows) if row.len() == columns.len() => {
                         if !described {
                             described = true;
                             self.sink.columns(&columns).map_err(Failure::Sink)?;
@@ -346,22 +346,25 @@ impl Run<'_> {
                             changes,
                             last_insert_rowid,
                         },
-                        Place::Rows,
+                        CursorPosition::Rows,
                     ) => {
-                        place = Place::End;
+                        place = CursorPosition::End;
                         done = Some(Done {
                             changes,
                             last_insert_rowid,
                             ..Done::default()
                         });
                     }
-                    (CursorEntry::Refused(error) | CursorEntry::Failed(error), Place::Begin | Place::Rows) => {
-                        let phase = if place == Place::Begin {
+                    (
+                        CursorEntry::Refused(error) | CursorEntry::Failed(error),
+                        CursorPosition::Begin | CursorPosition::Rows,
+                    ) => {
+                        let phase = if place == CursorPosition::Begin {
                             Phase::Prepare
                         } else {
                             Phase::Step
                         };
-                        return Err(Refusal::new(&error, &self.sql).failure(phase, self.summary.start));
+                        return Err(ServerRefusal::new(&error, &self.sql).failure(phase, self.summary.start));
                     }
                     (CursorEntry::Other, _) => {}
                     _ => return Err(Failure::Connection(protocol_error("its parts are out of order"))),
@@ -375,7 +378,9 @@ impl Run<'_> {
                 }
                 Ok(done)
             }
-            None if place == Place::Begin && conditional => Err(self.state.stream.gone("the server had ended it")),
+            None if place == CursorPosition::Begin && conditional => {
+                Err(self.state.stream.gone("the server had ended it"))
+            }
             None => Err(Failure::Connection(protocol_error("it ends too early"))),
         }
     }
@@ -383,7 +388,7 @@ impl Run<'_> {
     /// An error as SQLite reports it. If the server's own parser refused, or the phase is unclear, SQLite is asked to
     /// describe the statement: its message is the usual one and has the place of the error.
     pub(super) fn explain(&mut self, error: &HranaError) -> Failure {
-        let refusal = Refusal::new(error, &self.sql);
+        let refusal = ServerRefusal::new(error, &self.sql);
         let unclear = match refusal.reason {
             Reason::Parser => true,
             Reason::Engine => refusal.code == rusqlite::ffi::SQLITE_ERROR,
@@ -412,7 +417,7 @@ pub(super) fn read_only() -> Failure {
 
 /// How far the reading of a cursor's answer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum CursorPosition {
     Head,
     Begin,
     Rows,

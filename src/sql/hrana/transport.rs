@@ -4,7 +4,7 @@
 //! but a future can be dropped, which closes its connection. Callers see blocking functions. Timeouts: ten seconds to
 //! connect, then [`Call::patience`] for each silence; a peer that has vanished is noticed by TCP keep-alive.
 
-use super::address::{Address, shown};
+use super::address::{Address, display_url};
 use crate::error::{Code, Error, Result};
 use crate::hrana::protobuf::cursor::CONTENT_TYPE as PROTOBUF;
 use crate::net::{connect_hint, innermost};
@@ -83,14 +83,14 @@ pub(super) enum Fault {
 
 /// What may end the wait for a request.
 #[derive(Clone, Copy)]
-pub(super) struct Call<'a> {
+pub(super) struct HttpCall<'a> {
     pub cancel: &'a Cancel,
     /// The longest silence, before the answer and within it.
     pub patience: Duration,
 }
 
 /// An answer whose body has not been read.
-pub(super) struct Reply {
+pub(super) struct HttpReply {
     pub status: u16,
     /// The content type says that the body is protobuf, or just bytes.
     pub binary: bool,
@@ -118,14 +118,14 @@ impl Drop for Flowing {
     }
 }
 
-pub(super) struct Http {
+pub(super) struct HttpClient {
     runtime: Option<Runtime>,
     client: reqwest::Client,
     authorization: Option<HeaderValue>,
     waited: Cell<Duration>,
 }
 
-impl Http {
+impl HttpClient {
     pub(super) fn new(address: &Address) -> Result<Self> {
         let internal =
             |error: &dyn std::fmt::Display| Error::new(Code::Internal, format!("cannot set up HTTP: {error}"));
@@ -170,7 +170,7 @@ impl Http {
     }
 
     /// Waits for `work`, until it is cancelled or times out.
-    fn wait<T>(&self, call: Call<'_>, work: impl Future<Output = T>) -> std::result::Result<T, Waited> {
+    fn wait<T>(&self, call: HttpCall<'_>, work: impl Future<Output = T>) -> std::result::Result<T, Waited> {
         let Some(runtime) = &self.runtime else {
             return Err(Waited::Cancelled);
         };
@@ -189,7 +189,7 @@ impl Http {
             };
             if waited.is_err() {
                 // So that the connection is closed now, not at the next request.
-                settle().await;
+                run_connection_tasks().await;
             }
             waited
         });
@@ -200,10 +200,10 @@ impl Http {
     /// Sends a request and waits for the head of its answer: a POST with a body, else a GET.
     pub(super) fn send(
         &self,
-        call: Call<'_>,
+        call: HttpCall<'_>,
         url: &Url,
         body: Option<(&'static str, Bytes)>,
-    ) -> std::result::Result<Reply, Fault> {
+    ) -> std::result::Result<HttpReply, Fault> {
         let mut tried = 0;
         loop {
             tried += 1;
@@ -218,7 +218,7 @@ impl Http {
             // Connections make progress only while something is awaited: a closed one must be noticed before it is used
             // again. This is too expensive for every piece of an answer, of which there may be one a row.
             if let Some(runtime) = &self.runtime {
-                runtime.block_on(settle());
+                runtime.block_on(run_connection_tasks());
             }
             if let Some(authorization) = &self.authorization {
                 request = request.header(AUTHORIZATION, authorization.clone());
@@ -226,13 +226,13 @@ impl Http {
             match self.wait(call, request.send()) {
                 Ok(Ok(response)) => {
                     let told = response.headers().get(CONTENT_TYPE).and_then(|told| told.to_str().ok());
-                    return Ok(Reply {
+                    return Ok(HttpReply {
                         status: response.status().as_u16(),
                         binary: told.is_some_and(|told| {
                             told.starts_with(PROTOBUF) || told.starts_with("application/octet-stream")
                         }),
                         body: Body::Here(response),
-                        from: shown(url),
+                        from: display_url(url),
                     });
                 }
                 Ok(Err(error)) if error.is_connect() => {
@@ -257,7 +257,7 @@ impl Http {
     }
 
     /// The next piece of a long answer, or none at its end.
-    pub(super) fn chunk(&self, call: Call<'_>, reply: &mut Reply) -> std::result::Result<Option<Bytes>, Fault> {
+    pub(super) fn chunk(&self, call: HttpCall<'_>, reply: &mut HttpReply) -> std::result::Result<Option<Bytes>, Fault> {
         if let (Body::Here(_), Some(runtime)) = (&reply.body, &self.runtime)
             && let Body::Here(response) = std::mem::replace(&mut reply.body, Body::Ended)
         {
@@ -277,15 +277,15 @@ impl Http {
     }
 
     /// Abandons an answer: closing its connection tells the server to stop.
-    pub(super) fn abandon(&self, reply: Reply) {
+    pub(super) fn abandon(&self, reply: HttpReply) {
         drop(reply);
         if let Some(runtime) = &self.runtime {
-            runtime.block_on(settle());
+            runtime.block_on(run_connection_tasks());
         }
     }
 
     /// Reads the rest of an answer into memory.
-    pub(super) fn whole(&self, call: Call<'_>, reply: &mut Reply) -> std::result::Result<Vec<u8>, Fault> {
+    pub(super) fn whole(&self, call: HttpCall<'_>, reply: &mut HttpReply) -> std::result::Result<Vec<u8>, Fault> {
         let mut body = Vec::new();
         let Body::Here(response) = &mut reply.body else {
             return Ok(body);
@@ -351,7 +351,7 @@ async fn gather(mut response: reqwest::Response, sender: Sender<reqwest::Result<
     }
 }
 
-impl Drop for Http {
+impl Drop for HttpClient {
     fn drop(&mut self) {
         // A DNS lookup that is under way must not delay the end of the program.
         if let Some(runtime) = self.runtime.take() {
@@ -361,7 +361,7 @@ impl Drop for Http {
 }
 
 /// Lets the connections' tasks run: they see what has arrived, and close what was dropped.
-async fn settle() {
+async fn run_connection_tasks() {
     for _ in 0..3 {
         tokio::task::yield_now().await;
     }
@@ -374,7 +374,7 @@ enum Waited {
 }
 
 impl Waited {
-    fn fault(self, from: &str, call: Call<'_>) -> Fault {
+    fn fault(self, from: &str, call: HttpCall<'_>) -> Fault {
         match self {
             Self::Cancelled => Fault::Interrupted,
             Self::Late => Fault::Broken(Error::new(
@@ -399,7 +399,7 @@ fn bearer(token: &Secret) -> Result<HeaderValue> {
 fn origin(url: &Url) -> String {
     let mut origin = url.clone();
     origin.set_path("");
-    shown(&origin)
+    display_url(&origin)
 }
 
 fn broken(from: &str, error: reqwest::Error) -> Fault {

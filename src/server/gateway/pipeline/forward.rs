@@ -87,7 +87,7 @@ pub async fn forward(core: &Arc<Core>, inspected: Inspected) -> Result<Response<
         .with_errors(errors)
         .while_allowed(token);
     if labelled.is_some() && head.headers.contains_key(header::CONTENT_LENGTH) {
-        let longer = body.look_ahead().await;
+        let longer = body.read_first_piece().await;
         match length {
             Some(length) => head.headers.insert(header::CONTENT_LENGTH, (length + longer).into()),
             None => head.headers.remove(header::CONTENT_LENGTH),

@@ -294,7 +294,7 @@ impl Upstream {
         }
     }
 
-    /// Waits for what a process does, as long as it may still do it: see [`Upstream::given_up`].
+    /// Waits for what a process does, as long as it may still do it: see [`Upstream::check_wait`].
     pub async fn while_well<T>(
         &self,
         route: &Route,
@@ -310,7 +310,7 @@ impl Upstream {
             }
             tokio::select! {
                 done = &mut waited_for => return Ok(done),
-                error = self.given_up(route, to_primary, &mut wait) => {
+                error = self.check_wait(route, to_primary, &mut wait) => {
                     if let Some(error) = error {
                         return Err(error);
                     }
@@ -322,7 +322,7 @@ impl Upstream {
     /// Whether a process that is silent is waited for in vain. A replica passes writes on, and waits for a dead primary for
     /// ever, so its primary has to answer. The process itself may be busy for a while, but one that does not even say that
     /// it is well for some time hangs; a statement that takes long is no reason.
-    pub async fn given_up(&self, route: &Route, to_primary: bool, wait: &mut WaitState) -> Option<GatewayError> {
+    pub async fn check_wait(&self, route: &Route, to_primary: bool, wait: &mut WaitState) -> Option<GatewayError> {
         let primary = to_primary || route.is_primary;
         if !primary && !self.is_well(self.hosted.primary_endpoint(route)).await {
             return Some(no_primary());

@@ -56,7 +56,7 @@ impl SocketSession {
             }
             if self.clock.wait() <= Some(limits.doubt) {
                 wait = WaitState::default();
-            } else if let Some(error) = self.core.upstream.given_up(&self.route, false, &mut wait).await {
+            } else if let Some(error) = self.core.upstream.check_wait(&self.route, false, &mut wait).await {
                 return Some(close_frame(CloseCode::Again, &error.message));
             }
         }

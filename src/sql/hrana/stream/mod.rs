@@ -9,10 +9,10 @@ mod request;
 
 pub(super) use request::{Denied, batch_result};
 
-use super::address::{Address, shown};
+use super::address::{Address, display_url};
 use super::keep_alive::{KeepAlive, Watched};
-use super::refusal::{Refusal, transaction_lost};
-use super::transport::{Call, Cancel, Http, Reply};
+use super::refusal::{ServerRefusal, transaction_lost};
+use super::transport::{Cancel, HttpCall, HttpClient, HttpReply};
 use crate::error::{Code, Error};
 use crate::hrana::entry::protocol_error;
 use crate::hrana::messages::{Answer, Condition, Description, PipelineBody, Request, Response, UNBOUND, json, single};
@@ -33,12 +33,12 @@ pub(super) enum Api {
     V2,
 }
 
-pub(super) struct Stream {
+pub(super) struct HranaStream {
     address: Address,
     renewal: Option<Renewal>,
     /// When the token in use was obtained.
     token_since: Instant,
-    http: Option<Http>,
+    http: Option<HttpClient>,
     patience: Duration,
     api: Api,
     /// Cursors are in protobuf, unless the server has refused it.
@@ -73,7 +73,7 @@ pub(super) fn interrupted() -> Failure {
     }
 }
 
-impl Stream {
+impl HranaStream {
     pub(super) fn new(address: Address, patience: Duration) -> Self {
         Self {
             base: address.base.clone(),
@@ -156,7 +156,7 @@ impl Stream {
 
     /// The total time spent waiting for the server.
     pub(super) fn waited(&self) -> Duration {
-        self.http.as_ref().map_or(Duration::ZERO, Http::waited)
+        self.http.as_ref().map_or(Duration::ZERO, HttpClient::waited)
     }
 
     /// Whether a transaction is open, as far as is known.
@@ -210,9 +210,9 @@ impl Stream {
         Failure::Connection(transaction_lost(why))
     }
 
-    fn http(&mut self) -> Result<&Http> {
+    fn http(&mut self) -> Result<&HttpClient> {
         if self.http.is_none() {
-            self.http = Some(Http::new(&self.address).map_err(Failure::Connection)?);
+            self.http = Some(HttpClient::new(&self.address).map_err(Failure::Connection)?);
         }
         self.http
             .as_ref()
@@ -247,8 +247,8 @@ impl Stream {
                         Code::Unavailable,
                         format!(
                             "{} redirects to {}; torso does not follow redirects",
-                            shown(&self.address.base),
-                            shown(&url)
+                            display_url(&self.address.base),
+                            display_url(&url)
                         ),
                     )
                     .hint("if the database is there, open it by that URL"),
@@ -263,7 +263,7 @@ impl Stream {
     }
 
     /// Ends the reading of a cursor, finished or not.
-    pub(super) fn abandon(&mut self, reply: Reply) {
+    pub(super) fn abandon(&mut self, reply: HttpReply) {
         if let Some(http) = &self.http {
             http.abandon(reply);
         }
@@ -275,12 +275,12 @@ impl Stream {
     }
 
     /// SQLite's description of a statement, or its refusal.
-    pub(super) fn describe(&mut self, cancel: &Cancel, sql: &str) -> Result<Result<Description, Refusal>> {
+    pub(super) fn describe(&mut self, cancel: &Cancel, sql: &str) -> Result<Result<Description, ServerRefusal>> {
         match self.ask(cancel, &[Request::Describe { sql }])?.pop() {
             Some(Answer::Ok {
                 response: Response::Describe { result },
             }) => Ok(Ok(result)),
-            Some(Answer::Error { error }) => Ok(Err(Refusal::new(&error, sql))),
+            Some(Answer::Error { error }) => Ok(Err(ServerRefusal::new(&error, sql))),
             _ => Err(Failure::Connection(protocol_error("no description"))),
         }
     }
@@ -354,7 +354,7 @@ impl Stream {
             self.address.base.join("version").map_err(|error| {
                 Failure::Connection(Error::new(Code::Internal, "cannot make a URL").caused_by(error))
             })?;
-        let call = Call {
+        let call = HttpCall {
             cancel,
             patience: self.patience,
         };

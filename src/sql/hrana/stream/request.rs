@@ -1,16 +1,16 @@
 //! Sending a request on a stream: which version and encoding, and what to do about every way in which it can fail.
 
-use super::{Api, Stream, interrupted};
+use super::{Api, HranaStream, interrupted};
 use crate::error::{Code, Error};
 use crate::hrana::entry::protocol_error;
 use crate::hrana::messages::{
     Answer, Batch, BatchResult, CursorBody, HranaError, PipelineBody, PipelineReply, Request, Response, json,
 };
 use crate::hrana::protobuf;
-use crate::sql::hrana::address::shown;
+use crate::sql::hrana::address::display_url;
 use crate::sql::hrana::error_body::ErrorBody;
-use crate::sql::hrana::refusal::Refusal;
-use crate::sql::hrana::transport::{Call, Cancel, Fault, Reply};
+use crate::sql::hrana::refusal::ServerRefusal;
+use crate::sql::hrana::transport::{Cancel, Fault, HttpCall, HttpReply};
 use crate::sql::{Failure, Phase};
 use bytes::Bytes;
 use std::time::{Duration, Instant};
@@ -31,13 +31,13 @@ pub(in crate::sql::hrana) enum Denied {
 impl Denied {
     pub(super) fn failure(self) -> Failure {
         match self {
-            Self::Refused(error) => Refusal::new(&error, "").failure(Phase::Prepare, 0),
+            Self::Refused(error) => ServerRefusal::new(&error, "").failure(Phase::Prepare, 0),
             Self::Failed(failure) => failure,
         }
     }
 }
 
-impl Stream {
+impl HranaStream {
     /// Sends a request to an endpoint. `body` makes it from the baton; its second argument says whether it is to be
     /// protobuf.
     fn post(
@@ -46,8 +46,8 @@ impl Stream {
         patience: Duration,
         endpoint: &str,
         body: &dyn Fn(Option<&str>, bool) -> Vec<u8>,
-    ) -> Result<Reply, Denied> {
-        let call = Call { cancel, patience };
+    ) -> Result<HttpReply, Denied> {
+        let call = HttpCall { cancel, patience };
         let mut reopened = false;
         let mut renewed = false;
         if self
@@ -129,7 +129,7 @@ impl Stream {
     }
 
     /// Finds the version of a server that answered 404 to version 3.
-    fn probe(&mut self, call: Call<'_>) -> Result<Api> {
+    fn probe(&mut self, call: HttpCall<'_>) -> Result<Api> {
         let base = self.base.clone();
         for (path, api) in [("v3", Api::V3), ("v2", Api::V2)] {
             let url = base.join(path).map_err(|error| {
@@ -146,7 +146,7 @@ impl Stream {
 
     /// The error for a status other than 200. After a 500, the stream may be gone.
     fn denied(&mut self, status: u16, refused: ErrorBody, url: &Url) -> Denied {
-        let from = shown(url);
+        let from = display_url(url);
         let with = |code: Code, what: &str| {
             let mut message = format!("{from} {what} (HTTP {status})");
             if !refused.message.is_empty() {
@@ -157,7 +157,7 @@ impl Stream {
         };
         let error = match status {
             400 if refused.code.is_some() => {
-                return Denied::Failed(Refusal::new(&refused.into_wire(), "").failure(Phase::Step, 0));
+                return Denied::Failed(ServerRefusal::new(&refused.into_wire(), "").failure(Phase::Step, 0));
             }
             401 => {
                 with(Code::Unauthenticated, "wants a valid token").hint("give one in the URL, ?authToken=…, or log in")
@@ -210,7 +210,7 @@ impl Stream {
         })
     }
 
-    /// As [`Stream::ask`], with a body made by the caller for `count` requests.
+    /// As [`HranaStream::ask`], with a body made by the caller for `count` requests.
     pub(in crate::sql::hrana) fn ask_within(
         &mut self,
         cancel: &Cancel,
@@ -221,7 +221,7 @@ impl Stream {
         let mut reply = self
             .post(cancel, patience, "pipeline", &|baton, _| body(baton))
             .map_err(Denied::failure)?;
-        let call = Call { cancel, patience };
+        let call = HttpCall { cancel, patience };
         let text = match self.http()?.whole(call, &mut reply) {
             Ok(text) => text,
             Err(fault) => return Err(self.fault(fault)),
@@ -243,7 +243,7 @@ impl Stream {
     }
 
     /// Opens a cursor over one step.
-    pub(in crate::sql::hrana) fn cursor(&mut self, cancel: &Cancel, batch: &Batch<'_>) -> Result<Reply, Denied> {
+    pub(in crate::sql::hrana) fn cursor(&mut self, cancel: &Cancel, batch: &Batch<'_>) -> Result<HttpReply, Denied> {
         let patience = self.patience;
         self.post(cancel, patience, CURSOR, &|baton, binary| {
             if binary {
@@ -255,9 +255,9 @@ impl Stream {
     }
 
     /// The next piece of a cursor's answer.
-    pub(in crate::sql::hrana) fn chunk(&mut self, cancel: &Cancel, reply: &mut Reply) -> Result<Option<Bytes>> {
+    pub(in crate::sql::hrana) fn chunk(&mut self, cancel: &Cancel, reply: &mut HttpReply) -> Result<Option<Bytes>> {
         let patience = self.patience;
-        match self.http()?.chunk(Call { cancel, patience }, reply) {
+        match self.http()?.chunk(HttpCall { cancel, patience }, reply) {
             Ok(chunk) => Ok(chunk),
             Err(fault) => Err(self.fault(fault)),
         }
@@ -270,14 +270,17 @@ pub(in crate::sql::hrana) fn batch_result(answer: Answer) -> Result<BatchResult>
         Answer::Ok {
             response: Response::Batch { result },
         } if result.step_results.len() == result.step_errors.len() => Ok(result),
-        Answer::Error { error } => Err(Refusal::new(&error, "").failure(Phase::Prepare, 0)),
+        Answer::Error { error } => Err(ServerRefusal::new(&error, "").failure(Phase::Prepare, 0)),
         Answer::Ok { .. } => Err(Failure::Connection(protocol_error("a batch has no result"))),
     }
 }
 
 fn no_such_endpoint(url: &Url) -> Failure {
     Failure::Connection(
-        Error::new(Code::Unavailable, format!("{} is not a libSQL server", shown(url)))
-            .hint("is the path in the URL right?"),
+        Error::new(
+            Code::Unavailable,
+            format!("{} is not a libSQL server", display_url(url)),
+        )
+        .hint("is the path in the URL right?"),
     )
 }
