@@ -30,6 +30,8 @@ pub mod permissions;
 mod quota;
 #[cfg(unix)]
 mod server;
+#[cfg(unix)]
+mod server_values;
 mod token_input;
 mod tokens;
 mod values;

@@ -1,7 +1,7 @@
 //! `torso server`: runs a control plane for many, with its databases, on this machine.
 
 use super::quota::Quota;
-use super::values::{Size, Span};
+use super::server_values::{domain, listen_address, memory_per_process, network, public_url, statement_timeout};
 use super::{engine, operator};
 use crate::context::Context;
 use crate::control::hosted::{
@@ -15,7 +15,7 @@ use crate::server::{self, LogFormat, LogLevel, ServerConfig};
 use crate::ui::{Card, Cell, Layout, View};
 use ipnet::IpNet;
 use serde::Serialize;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs as _};
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::time::Duration;
 use url::{Host, Url};
@@ -126,104 +126,10 @@ pub(super) struct Args {
     sqld: Option<PathBuf>,
 }
 
-/// What a statement must be given at least, and a process.
-const SHORTEST_STATEMENT: Duration = Duration::from_secs(1);
-const LEAST_MEMORY: u64 = 128_000_000;
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Tls {
     /// torso makes a certificate authority at the first start, and a certificate at each
     SelfSigned,
-}
-
-fn statement_timeout(text: &str) -> Result<Duration> {
-    match text.parse()? {
-        Span::For(time) if time >= SHORTEST_STATEMENT => Ok(time),
-        _ => Err(Error::new(
-            Code::InvalidValue,
-            format!("{text:?} is no time that statements may take: they need an end, after a second or later"),
-        )
-        .hint("write a time such as 30s or 5m")),
-    }
-}
-
-fn memory_per_process(text: &str) -> Result<u64> {
-    let size: Size = text.parse()?;
-    if size.0 >= LEAST_MEMORY {
-        return Ok(size.0);
-    }
-    Err(Error::new(
-        Code::InvalidValue,
-        format!("{text:?} is too little memory for a database process"),
-    )
-    .hint("write a size of 128mb or more"))
-}
-
-/// A name in the DNS, in lower case.
-fn domain(text: &str) -> Result<String> {
-    let wrong = || {
-        Error::new(Code::InvalidValue, format!("{text:?} is not a domain")).hint("write a name such as db.example.com")
-    };
-    match Host::parse(text).map_err(|_| wrong())? {
-        Host::Domain(name) if !name.ends_with('.') && !name.contains('*') => Ok(name),
-        _ => Err(wrong()),
-    }
-}
-
-/// Where clients reach the server: a host, and a path where a proxy has the server below one.
-fn public_url(text: &str) -> Result<Url> {
-    let wrong = |why: &str| {
-        Error::new(Code::InvalidValue, format!("{text:?} is not a server's address: {why}"))
-            .hint("write an address such as https://db.example.com or https://example.com/torso")
-    };
-    let url = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
-    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err(wrong("it does not start with https:// or http://"));
-    }
-    if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong("it has more than a host, a port and a path"));
-    }
-    let mut parts = url.path().trim_matches('/').split('/');
-    if url.path() != "/" && parts.any(|part| part.is_empty() || !part.bytes().all(is_plain)) {
-        return Err(wrong(
-            "its path has other characters than letters, digits, - and _, or an empty part",
-        ));
-    }
-    Ok(url)
-}
-
-/// Whether a character of a path is the same in every spelling.
-fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-_".contains(&byte)
-}
-
-/// An address to listen on. Without a host it is this machine's own.
-fn listen_address(text: &str) -> Result<SocketAddr> {
-    let wrong = || {
-        Error::new(Code::InvalidValue, format!("{text:?} is not an address to listen on"))
-            .hint("write one such as 127.0.0.1:8080, localhost:8080, [::1]:8080, 0.0.0.0:8080, or only a port")
-    };
-    if let Ok(address) = text.parse() {
-        return Ok(address);
-    }
-    let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
-    let port: u16 = port.parse().map_err(|_| wrong())?;
-    if host.is_empty() {
-        return Ok((Ipv4Addr::LOCALHOST, port).into());
-    }
-    let found: Vec<SocketAddr> = (host, port).to_socket_addrs().map_err(|_| wrong())?.collect();
-    // A name may have addresses of both kinds; clients try the older one, too.
-    let older = found.iter().find(|address| address.is_ipv4());
-    older.or(found.first()).copied().ok_or_else(wrong)
-}
-
-/// A network, or one address.
-fn network(text: &str) -> Result<IpNet> {
-    let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
-    text.parse().ok().or_else(address).ok_or_else(|| {
-        Error::new(Code::InvalidValue, format!("{text:?} is not an address or a network"))
-            .hint("write one such as 192.0.2.7, 10.0.0.0/8 or fd00::/8")
-    })
 }
 
 /// What is told at the start.
@@ -505,87 +411,4 @@ fn identity(
     names.dedup();
     let made = tls::self_signed(&data_dir.join("tls"), &names)?;
     Ok((Some(made.identity), Some(made.authority)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn domains_and_addresses() {
-        assert_eq!(domain("Db.Example.com").unwrap(), "db.example.com");
-        for bad in [
-            "",
-            "1.2.3.4",
-            "[::1]",
-            "a b",
-            "*.example.com",
-            "example.com.",
-            "http://x",
-        ] {
-            assert_eq!(domain(bad).unwrap_err().code(), Code::InvalidValue, "{bad}");
-        }
-        for (text, url) in [
-            ("https://db.example.com", "https://db.example.com/"),
-            ("https://example.com/torso", "https://example.com/torso"),
-            ("http://x:8080/a/b-c/", "http://x:8080/a/b-c/"),
-        ] {
-            assert_eq!(public_url(text).unwrap().as_str(), url);
-        }
-        for bad in [
-            "",
-            "db.example.com",
-            "ftp://x",
-            "https://x/a//b",
-            "https://x/a%20b",
-            "https://x/{a}",
-            "https://x?y",
-            "https://x/y#z",
-            "https://u@x",
-            "file:///x",
-        ] {
-            assert_eq!(public_url(bad).unwrap_err().code(), Code::InvalidValue, "{bad}");
-        }
-    }
-
-    #[test]
-    fn listen_addresses_may_leave_out_the_host() {
-        for (text, address) in [
-            ("8080", "127.0.0.1:8080"),
-            (":8080", "127.0.0.1:8080"),
-            ("localhost:8080", "127.0.0.1:8080"),
-            ("0.0.0.0:1", "0.0.0.0:1"),
-            ("[::1]:8080", "[::1]:8080"),
-        ] {
-            assert_eq!(listen_address(text).unwrap().to_string(), address, "{text}");
-        }
-        for bad in [
-            "",
-            ":",
-            "localhost",
-            "localhost:",
-            "127.0.0.1",
-            "127.0.0.1:99999",
-            "::1:8080:",
-            "no.such.host.invalid:1",
-        ] {
-            let error = listen_address(bad).unwrap_err();
-            assert_eq!(error.code(), Code::InvalidValue, "{bad}");
-            assert!(error.hint_text().is_some());
-        }
-    }
-
-    #[test]
-    fn networks_may_be_one_address() {
-        for (text, net) in [
-            ("10.0.0.0/8", "10.0.0.0/8"),
-            ("192.0.2.7", "192.0.2.7/32"),
-            ("fd00::/8", "fd00::/8"),
-        ] {
-            assert_eq!(network(text).unwrap().to_string(), net);
-        }
-        for bad in ["", "10.0.0.0/33", "proxy", "10.0.0"] {
-            assert_eq!(network(bad).unwrap_err().code(), Code::InvalidValue, "{bad}");
-        }
-    }
 }

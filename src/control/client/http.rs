@@ -5,6 +5,7 @@
 
 use super::api_error::{self, CallSubject};
 use super::call::{ApiCall, POLL, RetryPolicy};
+use super::failed_call::{FailedCall, uncertain};
 use crate::control::routes::Method;
 use crate::error::{Code, Error, Result};
 use crate::net::{self, innermost, is_loopback, use_ring};
@@ -14,7 +15,7 @@ use reqwest::blocking::{Client, Response};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use serde_json::Value;
 use std::cell::OnceCell;
-use std::io::Read;
+use std::io::Read as _;
 use std::time::{Duration, Instant};
 use url::Url;
 
@@ -347,51 +348,6 @@ impl ApiTransport {
                 .hint("try again in a moment"),
         }
     }
-}
-
-/// A failed call.
-pub(super) struct FailedCall {
-    pub error: Error,
-    /// Whether it may succeed when it is sent again.
-    pub again: bool,
-    /// Whether it is certain that nothing was done.
-    pub unsent: bool,
-    /// How long the server asks to wait.
-    pub pause: Option<Duration>,
-}
-
-impl FailedCall {
-    /// A failure that may be over in a moment.
-    pub fn for_now(error: Error) -> Self {
-        Self {
-            again: true,
-            ..Self::forever(error)
-        }
-    }
-
-    fn forever(error: Error) -> Self {
-        Self {
-            error,
-            again: false,
-            unsent: false,
-            pause: None,
-        }
-    }
-}
-
-impl From<FailedCall> for Error {
-    fn from(failed: FailedCall) -> Self {
-        failed.error
-    }
-}
-
-/// The error of a call, with a hint where the call may have taken effect although its answer was lost.
-fn uncertain(failed: FailedCall, call: &ApiCall<'_>) -> Error {
-    let lost = matches!(failed.error.code(), Code::Unavailable | Code::Timeout) && !failed.unsent;
-    if lost && call.method != Method::Get {
-        return failed.error.hint("it may have been done: check before you try again");
-    }
-    failed.error
 }
 
 /// An HTTP client for one server.

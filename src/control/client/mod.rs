@@ -11,6 +11,7 @@ mod call;
 mod connection;
 mod databases;
 mod export;
+mod failed_call;
 mod groups;
 mod http;
 mod instances;

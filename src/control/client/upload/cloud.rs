@@ -4,7 +4,7 @@
 use super::{CHUNK, Retries, cannot_read, piece};
 use crate::control::Progress;
 use crate::control::client::api_error::CallSubject;
-use crate::control::client::http::FailedCall;
+use crate::control::client::failed_call::FailedCall;
 use crate::control::client::{Client, about_database, wire};
 use crate::control::names::{DatabaseName, TokenId};
 use crate::control::tokens::{Expiration, NewToken};

@@ -8,7 +8,7 @@ mod note;
 
 use super::api_error::CallSubject;
 use super::call::{ApiCall, POLL};
-use super::http::FailedCall;
+use super::failed_call::FailedCall;
 use super::{Client, about, is_unsupported, wire};
 use crate::checksum::sha256;
 use crate::control::DatabaseOperations as _;

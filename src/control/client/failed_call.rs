@@ -1,0 +1,51 @@
+//! How a call failed, and whether it may be sent again.
+
+use super::call::ApiCall;
+use crate::control::routes::Method;
+use crate::error::{Code, Error};
+use std::time::Duration;
+
+/// A failed call.
+pub(super) struct FailedCall {
+    pub error: Error,
+    /// Whether it may succeed when it is sent again.
+    pub again: bool,
+    /// Whether it is certain that nothing was done.
+    pub unsent: bool,
+    /// How long the server asks to wait.
+    pub pause: Option<Duration>,
+}
+
+impl FailedCall {
+    /// A failure that may be over in a moment.
+    pub fn for_now(error: Error) -> Self {
+        Self {
+            again: true,
+            ..Self::forever(error)
+        }
+    }
+
+    pub fn forever(error: Error) -> Self {
+        Self {
+            error,
+            again: false,
+            unsent: false,
+            pause: None,
+        }
+    }
+}
+
+impl From<FailedCall> for Error {
+    fn from(failed: FailedCall) -> Self {
+        failed.error
+    }
+}
+
+/// The error of a call, with a hint where the call may have taken effect although its answer was lost.
+pub(super) fn uncertain(failed: FailedCall, call: &ApiCall<'_>) -> Error {
+    let lost = matches!(failed.error.code(), Code::Unavailable | Code::Timeout) && !failed.unsent;
+    if lost && call.method != Method::Get {
+        return failed.error.hint("it may have been done: check before you try again");
+    }
+    failed.error
+}
