@@ -32,8 +32,14 @@ fn open(world: &World, name: &str) -> Connection {
 fn destroy_of_a_database_in_use_is_refused() {
     let world = world();
     let application = open(&world, "app");
-    let refused = world.torso(["db", "destroy", "app", "--yes", "--json"]);
-    refused.fails(7, "database_busy");
+    for destroy in [["db", "destroy", "app"], ["group", "destroy", "default"]] {
+        let refused = world.torso(destroy.iter().chain(&["--yes", "--json"]));
+        let error = refused.fails(7, "database_busy").error();
+        assert!(
+            error["message"].as_str().unwrap().contains("database app is open"),
+            "{error}"
+        );
+    }
     application.execute("insert into t values (2)", []).unwrap();
     drop(application);
     assert_eq!(world.query("app", "select count(*) from t"), "2");

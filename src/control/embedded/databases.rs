@@ -331,22 +331,43 @@ pub fn retire(plane: &Embedded, id: &DatabaseId, position: &Position) -> Result<
 
 fn remove(change: &Change<'_>, row: DatabaseRow) -> Result<()> {
     protect(change, &row)?;
-    refuse_in_use(change, &row)?;
-    doom(change, &[row])
+    let rows = [row];
+    unused(change, &rows, || doom(change, &rows))
 }
 
-/// Refuses while another program has the primary's file open: what it wrote from then on would go into nothing. A file that is
-/// missing or damaged is in nobody's use, and other engines see to their clients themselves.
-fn refuse_in_use(change: &Change<'_>, row: &DatabaseRow) -> Result<()> {
-    let site = change.site(&row.primary, row);
-    match change.plane.engine.hold(&site) {
-        Err(error) if error.code() == Code::DatabaseBusy => Err(error),
-        Err(_) => Ok(()),
-        Ok(()) => {
-            change.plane.engine.release(&site);
-            Ok(())
+/// How many databases are locked while they are taken away. Of more, it is only checked that nobody has them open.
+const HELD: usize = 64;
+
+/// Does what takes databases away while no other program has their primaries' files open, and refuses where one has: what it
+/// wrote from then on would go into nothing. A file that is missing or damaged is in nobody's use, and other engines see to
+/// their clients themselves.
+pub fn unused<T>(change: &Change<'_>, rows: &[DatabaseRow], work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let engine = &change.plane.engine;
+    let mut held = Vec::new();
+    let mut in_use = None;
+    for row in rows {
+        let site = change.site(&row.primary, row);
+        match engine.hold(&site) {
+            // Each takes three files, of which a process may not have very many.
+            Ok(()) if held.len() == HELD => engine.release(&site),
+            Ok(()) => held.push(site),
+            Err(error) if error.code() == Code::DatabaseBusy => {
+                in_use = Some(
+                    Error::new(
+                        Code::DatabaseBusy,
+                        format!("database {} is open in another program", row.name),
+                    )
+                    .caused_by(error)
+                    .hint("close the applications that have it open, then try again"),
+                );
+                break;
+            }
+            Err(_) => {}
         }
     }
+    let done = in_use.map_or_else(work, Err);
+    held.iter().for_each(|site| engine.release(site));
+    done
 }
 
 /// Refuses if the database or its group has delete protection.

@@ -60,7 +60,9 @@ impl GroupOperations for Embedded {
         for database in &all {
             databases::protect(&change, database)?;
         }
-        databases::doom_with(&change, &all, |catalog| catalog.delete_group(&row.uuid))
+        databases::unused(&change, &all, || {
+            databases::doom_with(&change, &all, |catalog| catalog.delete_group(&row.uuid))
+        })
     }
 
     fn add_group_location(&self, name: &GroupName, location: &LocationCode) -> Result<Group> {
