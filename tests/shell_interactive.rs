@@ -527,6 +527,11 @@ fn slips_at_the_prompt_are_answered_and_nothing_is_lost() {
     // The statement comes back without the command, and needs only its end.
     person.types("select 40 + 4671\r.tables\r");
     person.sees("does not end with \";\"");
+    // Typed once more, it is still a command and no part of the statement.
+    person.types(".tables\r");
+    person.sees("does not end with \";\"");
+    person.types("exit\r");
+    person.sees("the statement before \"exit\"");
     person.types(";\r");
     person.sees(" 4711 │");
     person.runs("select now();", "did you mean datetime('now')?");

@@ -98,7 +98,9 @@ fn answer_slip(shell: &mut Shell<'_>, text: &str) -> ShellResult<bool> {
             "Nothing was run: the statement before \"{command}\" does not end with \";\". Complete it, or drop it with Ctrl-C."
         ))?;
         if let Some(terminal) = &mut shell.terminal {
-            terminal.next = Some(text.trim_end().trim_end_matches(command).trim_end().to_owned());
+            // On a line of its own what is typed next cannot become a part of the statement's last word.
+            let statement = text.trim_end().trim_end_matches(command).trim_end();
+            terminal.next = Some(format!("{statement}\n"));
         }
         return Ok(true);
     }

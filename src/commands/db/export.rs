@@ -2,7 +2,7 @@
 
 use super::interruption::check_interrupted;
 use super::{near_miss, reach};
-use crate::commands::answers::Done;
+use crate::commands::answers::{self, Done};
 use crate::commands::completers;
 use crate::context::Context;
 use crate::control::client::Client;
@@ -254,8 +254,8 @@ fn whole(
         Ok(report) => Ok(Err(Error::new(
             Code::InvalidFile,
             format!(
-                "{} tables of database {name} could not be read whole, and the dump ends in ROLLBACK",
-                report.errors
+                "{} of database {name} could not be read whole, and the dump ends in ROLLBACK",
+                answers::counted(usize::try_from(report.errors).unwrap_or(usize::MAX), "table")
             ),
         )
         .hint(format!("torso db inspect {name} --check lists the damage")))),

@@ -22,6 +22,6 @@ fn edit_next(shell: &mut Shell<'_>, text: &str) -> Result<bool> {
         return Ok(false);
     };
     let text = if text.is_empty() { terminal.last.as_str() } else { text };
-    terminal.next = external::edit(text)?;
+    terminal.next = external::edit(text)?.map(|text| text.trim_end().to_owned());
     Ok(true)
 }

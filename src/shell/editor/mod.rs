@@ -148,7 +148,7 @@ impl<'s> Editor<'s> {
 
     /// The next reading begins with `text` in the buffer, ready to be changed or sent.
     pub fn preload(&mut self, text: &str) {
-        text.trim_end().clone_into(&mut self.next);
+        text.clone_into(&mut self.next);
     }
 
     /// Another database: from now on its history is read and written.
