@@ -100,6 +100,9 @@ fn import_reads_standard_input() {
         assert_eq!(world.query(name, "select count(*) from t"), "2", "{name}");
     }
     run(&["db", "import", "-", "--json"], b"a\n").fails(2, "usage");
+    let url = world.torso(["db", "import", "https://example.com/towns.csv", "e", "--json"]);
+    let hint = url.fails(3, "file_not_found").error()["hint"].to_string();
+    assert!(hint.contains("download"), "{hint}");
     run(&["db", "import", "-", "d", "--json"], b"a\n").fails(2, "usage");
 }
 

@@ -36,7 +36,13 @@ impl Input {
     /// Opens the file at `path`; `-` is standard input.
     pub fn open(path: &Path) -> Result<Self> {
         let is_stdin = path == Path::new(STDIN);
-        let unreadable = |error: io::Error| Error::io(error, format!("cannot read {}", path.display()));
+        let unreadable = |error: io::Error| {
+            let unreadable = Error::io(error, format!("cannot read {}", path.display()));
+            match path.to_string_lossy().contains("://") {
+                true => unreadable.hint("torso reads files: download it first, or pipe it in and name the file -"),
+                false => unreadable,
+            }
+        };
         let source: Box<dyn Read> = if is_stdin {
             Box::new(io::stdin().lock())
         } else {
