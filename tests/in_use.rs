@@ -92,6 +92,10 @@ fn promotion_on_files_keeps_the_url_and_the_former_primary_takes_no_writes() {
     assert_eq!(world.ok(["db", "show", "app", "--path"]), path);
     run(path.trim(), "insert into t values (2)").unwrap();
     assert_eq!(world.query("app", "select count(*) from t"), "2");
+    assert_eq!(
+        world.ok(["db", "shell", "app", "-nofollow", "select count(*) from t"]),
+        "2\n"
+    );
     // Also for a superuser, whom the mode of the file does not stop.
     let refused = run(former.trim().trim_start_matches("file:"), "insert into t values (3)");
     assert!(refused.unwrap_err().to_string().contains("readonly"));

@@ -322,7 +322,8 @@ fn place(ctx: &Context, arguments: &Arguments) -> Result<ShellTarget> {
         .connection(&name, location.as_ref())
         .map_err(|error| super::near_miss(ctx, &name, error))
         .map_err(|error| suggest_path(error, &name))?;
-    let target = super::reach::target(&connection)?.restricted(arguments.read_only, arguments.no_links);
+    // The link to its primary is torso's own; what is not to be followed are links that a user names.
+    let target = super::reach::target(&connection)?.restricted(arguments.read_only, false);
     Ok(ShellTarget {
         target,
         name: name.to_string(),
