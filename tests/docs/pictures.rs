@@ -78,7 +78,7 @@ fn printed(world: &World, args: &[&str]) -> String {
 fn stable(text: &str) -> String {
     let mut text = text.to_owned();
     for (pattern, steady) in [
-        (r"file:\S*/locations/", "file:/home/you/.local/share/torso/locations/"),
+        (r"file:\S*/data/", "file:/home/you/.local/share/torso/"),
         (
             r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
             "0b2c7f5e-3a41-4d8e-9c60-5f1e2a7d8b93",
