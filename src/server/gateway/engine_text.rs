@@ -129,7 +129,11 @@ fn is_about_statement(body: &[u8]) -> bool {
         Some(json) => ["error", "message"].iter().find_map(|key| json.get(key)?.as_str()),
         None => std::str::from_utf8(body).ok(),
     };
-    text.is_some_and(|text| ABOUT_STATEMENTS.iter().any(|begin| text.starts_with(begin)))
+    text.is_some_and(|text| {
+        // A cursor's statement that does not parse is wrapped so.
+        let text = text.strip_prefix("Internal Error: `").unwrap_or(text);
+        ABOUT_STATEMENTS.iter().any(|begin| text.starts_with(begin))
+    })
 }
 
 /// Reads the error of a process that failed by itself; returns it where it is about a statement. A replica's nearly always could not pass a write on, and its words are
@@ -214,6 +218,7 @@ mod tests {
         for body in [
             r#"{"error":"SQL string could not be parsed: near FROM"}"#,
             r#"{"message":"SQLite error: no such table: t","code":"SQLITE_UNKNOWN"}"#,
+            r#"{"error":"Internal Error: `SQL string could not be parsed: syntax error around L1:15: `t``"}"#,
             "SQL input error: near \"fro\" (at offset 9)",
         ] {
             assert!(is_about_statement(body.as_bytes()), "{body}");
