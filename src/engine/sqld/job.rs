@@ -12,7 +12,7 @@ use super::records::{acknowledged, copy_anew, record};
 use super::role::{InstanceConfig, Ports, ProcessRole, db_path, free_port, is_free, write_role};
 use super::{files, host, keys};
 use crate::engine::confine::{self, Bounds};
-use crate::engine::process::{Job, Launch, Listener};
+use crate::engine::process::{ControlGroups, Job, Launch, Listener};
 use crate::engine::{Damage, child, disk};
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
@@ -276,10 +276,8 @@ impl ProcessJob {
 
     fn make_control_group(&self) -> Result<Option<PathBuf>> {
         let sandbox = &self.common.sandbox;
-        let groups = sandbox.control_groups.as_ref();
-        groups
-            .map(|groups| groups.make(&self.control_group_name(), sandbox.memory))
-            .transpose()
+        let make = |groups: &ControlGroups| groups.make(&self.control_group_name(), sandbox.memory);
+        sandbox.control_groups.as_ref().map(make).transpose()
     }
 
     /// Has a process that nobody uses yet open every database by itself, one after the other (see `crashes`). Returns whether
