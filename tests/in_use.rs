@@ -166,6 +166,8 @@ fn change_replica(world: &World) {
     let mut mode = std::fs::metadata(path).unwrap().permissions();
     std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0o600);
     std::fs::set_permissions(path, mode).unwrap();
+    // SQLite itself refuses to write to a replica until that is undone.
+    torso::sqlite_header::unprotect(std::path::Path::new(path)).unwrap();
     let replica = Connection::open(path).unwrap();
     replica.execute_batch("insert into t values ('nobody asked')").unwrap();
 }
