@@ -26,7 +26,16 @@ pub struct Context {
 /// The control plane of the current context.
 enum Plane {
     Embedded(Embedded),
-    ServerSettings(Client),
+    Server(Client),
+}
+
+impl Plane {
+    fn control(&self) -> &dyn ControlPlane {
+        match self {
+            Self::Embedded(embedded) => embedded,
+            Self::Server(client) => client,
+        }
+    }
 }
 
 impl Context {
@@ -121,15 +130,31 @@ impl Context {
             self.tell_project()?;
         }
         let plane = match self.settings.server()? {
-            Some(server) => Plane::ServerSettings(self.client(server)),
+            Some(server) => Plane::Server(self.client(server)),
             None => Plane::Embedded(Embedded::open(&self.settings.data_dir()?.0)?),
         };
-        Ok(self.plane.get_or_init(|| plane))
+        let plane = self.plane.get_or_init(|| plane);
+        if !self.hurried {
+            self.reap(plane);
+        }
+        Ok(plane)
+    }
+
+    /// Destroys what `torso run` left behind where it was killed.
+    fn reap(&self, plane: &Plane) {
+        #[cfg(unix)]
+        for name in crate::ephemeral::reap(&self.settings, plane.control()) {
+            self.ui.notice(format!(
+                "Destroyed database {name}: the torso run that it was made for was killed."
+            ));
+        }
+        #[cfg(not(unix))]
+        let _ = plane;
     }
 
     /// Warns about items of a server's lists that could not be read.
     pub fn tell_skipped(&self) {
-        if let Some(Plane::ServerSettings(client)) = self.plane.get() {
+        if let Some(Plane::Server(client)) = self.plane.get() {
             for sentence in client.take_skipped() {
                 self.ui.warn(sentence);
             }
@@ -145,16 +170,13 @@ impl Context {
 
     /// The control plane of the current context.
     pub fn control(&self) -> Result<&dyn ControlPlane> {
-        Ok(match self.plane()? {
-            Plane::Embedded(embedded) => embedded,
-            Plane::ServerSettings(client) => client,
-        })
+        Ok(self.plane()?.control())
     }
 
     /// The server of the current context, or an error for the embedded control plane.
     pub fn server(&self) -> Result<&Client> {
         match self.plane()? {
-            Plane::ServerSettings(client) => Ok(client),
+            Plane::Server(client) => Ok(client),
             Plane::Embedded(_) => Err(Error::new(
                 Code::Unsupported,
                 "the context is local, and this command needs a server",
@@ -166,7 +188,7 @@ impl Context {
     /// The server of the current context; none for the embedded control plane.
     pub fn server_if_any(&self) -> Result<Option<&Client>> {
         Ok(match self.plane()? {
-            Plane::ServerSettings(client) => Some(client),
+            Plane::Server(client) => Some(client),
             Plane::Embedded(_) => None,
         })
     }
@@ -202,7 +224,7 @@ impl Context {
         match self.settings.get(SettingKey::Database)? {
             Some((name, _)) => name.parse(),
             None => Err(Error::new(Code::Usage, "no database is named")
-                .hint("name one, or write database = \"NAME\" into .torso.toml; torso db list shows them")),
+                .hint("name one, or have this folder mean one: torso link NAME; torso db list shows them")),
         }
     }
 }

@@ -4,6 +4,7 @@
 //!
 //! - `commands`: what a user can type, a file per noun.
 //! - `context`, `settings`, `ui`: what every command receives; contexts and directories; streams, tables and prompts.
+//! - `ephemeral`: databases that live as long as one command.
 //! - `control`: the control plane (what is wanted, and the rules): `embedded` on this machine, `hosted` for many
 //!   organizations, `client` over HTTP.
 //! - `engine`: where databases run: files, or libSQL server processes.
@@ -21,6 +22,8 @@ pub mod commands;
 pub mod context;
 pub mod control;
 pub mod engine;
+#[cfg(unix)]
+pub mod ephemeral;
 pub mod error;
 #[cfg(test)]
 pub(crate) mod fuzz;

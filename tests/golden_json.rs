@@ -32,6 +32,10 @@ pub const ANSWERS: &[(&str, &str)] = &[
     ("db-config-show", "db config show app"),
     ("db-export", "db export app --output-file app.db"),
     ("db-dump", "db dump app --output-file app.sql"),
+    ("db-env", "db env app --env-name APP"),
+    ("env-pull", "env pull --db app"),
+    ("link", "link app"),
+    ("link-remove", "link --remove"),
     ("db-rename", "db rename twig branch"),
     ("db-destroy-replica", "db destroy app --location ams --yes"),
     ("db-destroy", "db destroy branch absent --yes --if-exists"),
@@ -62,7 +66,7 @@ pub const ANSWERS: &[(&str, &str)] = &[
 ];
 
 /// Verbs whose answer is not a document: a shell's own, a script, a page.
-const NO_DOCUMENT: [&str; 8] = [
+const NO_DOCUMENT: [&str; 9] = [
     // It works once, with what a real server made: `client/gateway.rs` looks at its document.
     "auth accept",
     "db shell",
@@ -71,6 +75,8 @@ const NO_DOCUMENT: [&str; 8] = [
     "engine status",
     "help",
     "man",
+    // Its document would be its command's.
+    "run",
     "server",
 ];
 

@@ -17,13 +17,18 @@ pub const IMPORTS: &[(&str, &[&str])] = &[
             "commands", "context", "control", "shell", "sql", "sqltext", "ui", "settings",
         ],
     ),
+    (
+        "commands/run",
+        &["commands", "context", "control", "ephemeral", "settings", "shell", "ui"],
+    ),
     // It is about this machine, not about a control plane.
     ("commands/engine", &["commands", "context", "engine", "ui", "settings"]),
     (
         "commands/server",
         &["commands", "context", "control", "server", "settings", "ui"],
     ),
-    ("context", &["control", "settings", "ui", "sql"]),
+    ("context", &["control", "ephemeral", "settings", "ui", "sql"]),
+    ("ephemeral", &["control", "settings"]),
     ("settings", &["control::names", "settings", "ui"]),
     ("ui", &["ui"]),
     ("control", &["control"]),

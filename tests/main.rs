@@ -42,6 +42,7 @@ mod shell_interactive;
 mod shell_oneshot;
 mod streams;
 mod support;
+mod workflows;
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -17,8 +17,10 @@ mod default_location;
 mod doctor;
 #[cfg(unix)]
 mod engine;
+mod env;
 mod group;
 mod help;
+mod link;
 mod location;
 mod manual;
 #[cfg(unix)]
@@ -29,16 +31,19 @@ pub mod permissions;
 #[cfg(unix)]
 mod quota;
 #[cfg(unix)]
+mod run;
+#[cfg(unix)]
 mod server;
 #[cfg(unix)]
 mod server_values;
 mod token_input;
 mod tokens;
 mod values;
+mod variables;
 
 use crate::context::Context;
 use crate::error::{Code, Error, Result};
-use crate::settings::{Overrides, Settings, env, keys};
+use crate::settings::{self, Overrides, Settings, keys};
 use crate::shell::interrupt;
 use crate::ui::{self, Color, OutputFormat, Ui, report};
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum as _};
@@ -70,6 +75,11 @@ struct Cli {
 enum Command {
     #[command(subcommand)]
     Db(db::Verb),
+    #[cfg(unix)]
+    Run(run::Args),
+    #[command(subcommand)]
+    Env(env::Verb),
+    Link(link::Args),
     #[command(subcommand)]
     Group(group::Verb),
     #[command(subcommand)]
@@ -139,7 +149,7 @@ fn global_arguments() -> clap::Command {
 }
 
 /// Says what would be done, and does nothing.
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 struct DryRun {
     /// Print what would be done; change nothing
     #[arg(long)]
@@ -175,7 +185,7 @@ fn expand_home(word: OsString) -> OsString {
 
 /// The whole program. Answers completion requests, parses, runs, reports.
 pub fn run(args: Vec<OsString>) -> u8 {
-    if env::get(env::COMPLETE).is_some() {
+    if settings::env::get(settings::env::COMPLETE).is_some() {
         return completion::answer(args);
     }
     let args = args.into_iter().map(expand_home).collect();
@@ -218,6 +228,10 @@ pub fn run(args: Vec<OsString>) -> u8 {
 fn dispatch(ctx: &Context, command: Command) -> Result<u8> {
     let done = match command {
         Command::Db(verb) => return db::run(ctx, verb),
+        #[cfg(unix)]
+        Command::Run(args) => return run::run(ctx, args),
+        Command::Env(verb) => env::run(ctx, verb),
+        Command::Link(args) => link::run(ctx, &args),
         Command::Group(verb) => group::run(ctx, verb),
         Command::Location(verb) => location::run(ctx, verb),
         Command::Context(verb) => context::run(ctx, verb),
@@ -250,6 +264,8 @@ impl Command {
                 | Self::Org(_)
                 | Self::Api(_)
                 | Self::Context(_)
+                | Self::Env(_)
+                | Self::Link(_)
         )
     }
 

@@ -38,6 +38,8 @@ pub const PERMISSIONS: &[(&str, Permission)] = &[
     ("db create --from-db", Actions(&[A::Look, A::CreateDatabase])),
     ("db list", Actions(&[A::Look])),
     ("db show", Actions(&[A::Look])),
+    ("db env", Actions(&[A::Look, A::MintToken])),
+    ("db env --read-only", Actions(&[A::Look, A::MintReadToken])),
     ("db shell", Actions(&[A::Look, A::MintReadToken])),
     ("db shell, to write", Actions(&[A::Look, A::MintToken])),
     ("db destroy", Actions(&[A::DeleteDatabase])),
@@ -96,6 +98,10 @@ pub const PERMISSIONS: &[(&str, Permission)] = &[
     ("location show", Actions(&[A::Look])),
     ("location add", Unsupported),
     ("location remove", Unsupported),
+    ("run", Actions(&[A::CreateDatabase, A::MintToken, A::DeleteDatabase])),
+    ("run --db", Actions(&[A::Look, A::MintToken])),
+    ("env pull", Actions(&[A::Look, A::MintToken])),
+    ("link", Actions(&[A::Look])),
     ("context list", Nothing),
     ("context show", Nothing),
     ("context add", Nothing),
@@ -182,10 +188,12 @@ impl Permission {
 pub fn page() -> String {
     let mut out = String::from(
         "# What commands need on a server\n\n\
-         Made from the program itself; do not edit. For everybody who makes API tokens for scripts.\n\n\
+         For everybody who makes API tokens for scripts, to look up. Made from the program itself; do not edit.\n\n\
          A command is done and says so (exit code 0), or is refused and has changed nothing (exit code 4). A token with scopes \
-         needs all that are named. What a command reads beside its operation, such as where a new database is best placed, it \
-         leaves to the server if the token may not read it.\n\n\
+         needs all that are named. A command may read things beside its operation, such as the best place for a new database. \
+         If the token may not read them, it leaves them to the server.\n\n\
+         `run` destroys its database at its end, which needs a scope of its own. Without that it says so, and the database \
+         stays.\n\n\
          <!-- not run: it would create a token -->\n\
          ```sh\n\
          torso auth api-tokens mint ci --org acme --scope db:create --scope db:mint-token\n\
@@ -205,6 +213,7 @@ pub fn page() -> String {
         };
         let _ = writeln!(out, "| `{command}`{more} | {role} | {scopes} |");
     }
+    out.push_str("\nNext: [scripts and CI](scripting.md).\n");
     out
 }
 

@@ -1,4 +1,4 @@
-//! Every environment variable that torso or a library of it reads, in one list, which `torso help environment` prints.
+//! Every environment variable that torso or a library of it reads, or that torso sets, in one list, which `torso help environment` prints.
 
 use std::ffi::OsString;
 
@@ -27,6 +27,13 @@ variables! {
     TURSO_API_URL "TURSO_API_BASEURL" "URL of a server to use, if TORSO_API_URL is not set";
     TURSO_TOKEN "TURSO_API_TOKEN" "API token for Turso Cloud, or for the server in TORSO_API_URL, if TORSO_TOKEN is not set";
     DATABASE_TOKEN "TORSO_DATABASE_TOKEN" "Token for a database that torso db shell opens by its URL";
+    GITHUB_ENV "GITHUB_ENV" "File that torso db env --format github appends variables to; GitHub Actions sets it";
+    GITHUB_OUTPUT "GITHUB_OUTPUT" "File that torso db env --format github appends outputs to; GitHub Actions sets it";
+    RUN "TORSO_RUN" "Set by torso run for its command: the run that processes belong to";
+    APPLICATION_URL "DATABASE_URL" "Set by torso run and torso db env: the database's URL";
+    APPLICATION_TOKEN "DATABASE_TOKEN" "Set by torso run and torso db env: the database's token, on a server";
+    TURSO_DATABASE_URL "TURSO_DATABASE_URL" "The same as DATABASE_URL";
+    TURSO_AUTH_TOKEN "TURSO_AUTH_TOKEN" "The same as DATABASE_TOKEN";
     CI "CI" "If set, and not false, no, off or 0, torso never asks";
     NO_COLOR "NO_COLOR" "If set, no colour";
     CLICOLOR_FORCE "CLICOLOR_FORCE" "If set and not 0, colour even without a terminal";

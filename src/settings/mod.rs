@@ -14,7 +14,7 @@ pub mod server_url;
 
 pub use project::PROJECT_FILE;
 
-use crate::control::names::ContextName;
+use crate::control::names::{ContextName, DatabaseName};
 use crate::error::{Code, Error, Result};
 use keys::SettingKey;
 use project::Project;
@@ -209,6 +209,11 @@ impl Settings {
         }
         let found = project::find()?;
         Ok(self.project.get_or_init(|| found))
+    }
+
+    /// Writes a database and its context into a project file, or removes both. False if nothing had to be changed.
+    pub fn link_project(&self, path: &Path, database: Option<(&DatabaseName, Option<&str>)>) -> Result<bool> {
+        project::link(path, database.map(|(name, context)| (name.as_str(), context)))
     }
 
     /// Sentences about project files that were not used, once.

@@ -8,7 +8,7 @@ use super::files;
 use super::keys::SettingKey;
 use crate::error::{Error, Result};
 use std::fs::{File, Metadata};
-use std::io::Read;
+use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
 use toml_edit::DocumentMut;
 
@@ -153,6 +153,43 @@ pub(super) fn value(path: &Path, document: &DocumentMut, key: SettingKey) -> Res
     Ok(Some(text.to_owned()))
 }
 
+/// Writes a database, and the context that it is in, into the project file at `path`; with none, removes both. Comments and
+/// other keys stay, and a file without keys is removed. False if nothing had to be changed.
+pub(super) fn link(path: &Path, database: Option<(&str, Option<&str>)>) -> Result<bool> {
+    let mut document = files::read(path)?;
+    check_keys(path, &document)?;
+    let before = document.to_string();
+    let (database, context) = database.map_or((None, None), |(database, context)| (Some(database), context));
+    for (key, value) in [(SettingKey::Database, database), (SettingKey::Context, context)] {
+        match value {
+            Some(value) => document[key.project_name()] = toml_edit::value(value),
+            None => drop(document.remove(key.project_name())),
+        }
+    }
+    let after = document.to_string();
+    if after == before {
+        return Ok(false);
+    }
+    if after.trim().is_empty() {
+        std::fs::remove_file(path).map_err(|error| Error::io(error, format!("cannot remove {}", path.display())))?;
+        return Ok(true);
+    }
+    replace(path, &after).map_err(|error| Error::io(error, format!("cannot write {}", path.display())))?;
+    Ok(true)
+}
+
+/// Replaces the file atomically. Others may read it, for it holds no secret and belongs to the folder.
+fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let mut fresh = tempfile::Builder::new()
+        .permissions(std::fs::Permissions::from_mode(0o644))
+        .tempfile_in(path.parent().unwrap_or(Path::new(".")))?;
+    fresh.write_all(text.as_bytes())?;
+    fresh.as_file().sync_all()?;
+    fresh.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,6 +197,27 @@ mod tests {
 
     fn project(dir: &Path) -> Project {
         find_from(&dir.canonicalize().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn linked_project_file_keeps_its_other_lines() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(PROJECT_FILE);
+        assert!(link(&path, Some(("app", Some("prod")))).unwrap());
+        assert!(!link(&path, Some(("app", Some("prod")))).unwrap());
+        assert_eq!(
+            std::fs::read_to_string(&path).unwrap(),
+            "database = \"app\"\ncontext = \"prod\"\n"
+        );
+        assert!(link(&path, None).unwrap());
+        assert!(!path.exists());
+        std::fs::write(&path, "# ours\nlocation = \"ams\" # near\n").unwrap();
+        assert!(link(&path, Some(("app", None))).unwrap());
+        assert!(link(&path, None).unwrap());
+        assert_eq!(
+            std::fs::read_to_string(&path).unwrap(),
+            "# ours\nlocation = \"ams\" # near\n"
+        );
     }
 
     #[test]

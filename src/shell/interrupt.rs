@@ -25,6 +25,13 @@ pub fn end_with(end: impl Fn() + Send + Sync + 'static) {
     listen();
 }
 
+/// Has the caller listen for signals: it calls [`press`] for those that are to stop what torso does, and asks nobody to end the
+/// program.
+pub fn leave_to_caller() {
+    HEEDED.store(true, Ordering::SeqCst);
+    INSTALLED.call_once(|| {});
+}
+
 fn listen() {
     INSTALLED.call_once(|| {
         // Without a handler Ctrl-C ends the program, which is safe at any moment.

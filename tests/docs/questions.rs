@@ -40,7 +40,12 @@ const QUESTIONS: &[(&str, &str, &str, &str)] = &[
         "torso db tokens create app",
     ),
     ("run migrations", "migrat", "docs/databases.md", "-bail < migration.sql"),
-    ("In CI", "github actions", "docs/scripting.md", "sh ci.sh npm test"),
+    (
+        "In CI",
+        "github actions",
+        "docs/scripting.md",
+        "torso run --schema schema.sql -- npm test",
+    ),
     (
         "database is locked",
         "locked",

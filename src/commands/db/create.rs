@@ -22,7 +22,6 @@ use serde::Serialize;
 /// import fails, no database is created.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  torso db create app
   torso db create app --location ams --if-not-exists
   torso db create flights --from-csv airports.csv
   sqlite3 old.db .dump | torso db create copy --from-dump -")]
@@ -34,10 +33,13 @@ pub(crate) struct Args {
     source: Source,
     #[command(flatten)]
     wanted: Wanted,
+    /// Print variables to connect with, as db env does
+    #[arg(long, conflicts_with = "dry_run")]
+    print_env: bool,
 }
 
 /// What is wanted of a new database beside its name and content.
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 pub(crate) struct Wanted {
     #[command(flatten)]
     pub place: NewPlacement,
@@ -53,8 +55,18 @@ pub(crate) struct Wanted {
     pub dry: DryRun,
 }
 
+impl Wanted {
+    /// A database at a place, with nothing else said of it.
+    pub fn at(place: NewPlacement) -> Self {
+        Self {
+            place,
+            ..Self::default()
+        }
+    }
+}
+
 /// Where a new database goes.
-#[derive(clap::Args)]
+#[derive(clap::Args, Clone, Default)]
 #[command(next_help_heading = "Options")]
 pub(crate) struct NewPlacement {
     /// Location of the primary
@@ -81,7 +93,7 @@ struct Created {
 }
 
 /// What became of a database that was wanted.
-pub(super) struct Made {
+pub(in crate::commands) struct Made {
     pub database: Database,
     /// False when it was there already.
     pub created: bool,
@@ -92,7 +104,15 @@ pub(super) struct Made {
 }
 
 pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
-    make_and_show(ctx, args.name, &args.wanted, &args.source)
+    if !args.print_env {
+        return make_and_show(ctx, args.name, &args.wanted, &args.source);
+    }
+    let Some(made) = make(ctx, args.name, &args.wanted, &args.source)? else {
+        return Ok(());
+    };
+    made.tell_choice(ctx);
+    ctx.ui.notice(made.sentence());
+    super::env::print_default(ctx, &made.database)
 }
 
 /// Makes a database and answers with it.
@@ -100,6 +120,7 @@ pub(super) fn make_and_show(ctx: &Context, name: Option<DatabaseName>, wanted: &
     let Some(made) = make(ctx, name, wanted, source)? else {
         return Ok(());
     };
+    made.tell_choice(ctx);
     let (name, sentence) = (made.database.name.clone(), made.sentence());
     let (location_source, location_reason) = made.choice.map(|choice| (choice.source, choice.reason)).unzip();
     let created = Created {
@@ -128,6 +149,13 @@ impl Made {
         }
     }
 
+    /// Says who chose the place, unless the user did on this very line.
+    pub fn tell_choice(&self, ctx: &Context) {
+        if let Some(choice) = &self.choice {
+            choice.tell(ctx);
+        }
+    }
+
     /// For people.
     pub fn sentence(&self) -> String {
         let Self { database, imported, .. } = self;
@@ -146,7 +174,7 @@ impl Made {
 
 /// Makes a database, or finds it there already. None where the answer is given: of a dry run, and of a database that is there and
 /// that the token in use may not see.
-pub(super) fn make(
+pub(in crate::commands) fn make(
     ctx: &Context,
     name: Option<DatabaseName>,
     wanted: &Wanted,
@@ -218,9 +246,6 @@ pub(super) fn make(
         }
         Err(error) => return Err(error),
     };
-    if let Some(choice) = &choice {
-        choice.tell(ctx);
-    }
     Ok(Some(Made {
         database,
         created: true,

@@ -97,7 +97,10 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
     let Some(former) = create::existing(ctx, &name)? else {
         let source = Source::of_file(input, kind, args.form);
         return match create::make(ctx, Some(name), &args.wanted, &source)? {
-            Some(made) => show(ctx, made),
+            Some(made) => {
+                made.tell_choice(ctx);
+                show(ctx, made)
+            }
             None => Ok(()),
         };
     };

@@ -3,9 +3,10 @@
 mod branch;
 mod config;
 mod copy;
-mod create;
-mod csv;
+pub(super) mod create;
+pub(super) mod csv;
 mod destroy;
+mod env;
 mod export;
 mod import;
 mod input;
@@ -16,10 +17,10 @@ mod random_name;
 mod reach;
 mod rename;
 mod replicas;
-mod seed;
+pub(super) mod seed;
 pub(super) mod shell;
 mod show;
-mod sniff;
+pub(super) mod sniff;
 mod tokens;
 mod usage;
 
@@ -42,6 +43,7 @@ pub(crate) enum Verb {
     #[command(visible_alias = "ls")]
     List(list::Args),
     Show(show::Args),
+    Env(env::Args),
     Shell(shell::Args),
     #[command(visible_alias = "rm")]
     Destroy(destroy::Args),
@@ -77,6 +79,7 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<u8> {
         Verb::Create(args) => create::run(ctx, args),
         Verb::List(args) => list::run(ctx, &args),
         Verb::Show(args) => show::run(ctx, args),
+        Verb::Env(args) => env::run(ctx, args),
         Verb::Shell(args) => return shell::run(ctx, &args),
         Verb::Destroy(args) => destroy::run(ctx, &args),
         Verb::Rename(args) => rename::run(ctx, &args),
@@ -99,7 +102,7 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<u8> {
 }
 
 /// The database of that name; where there is none, the error names the nearest one.
-fn find(ctx: &Context, name: &DatabaseName) -> Result<Database> {
+pub(super) fn find(ctx: &Context, name: &DatabaseName) -> Result<Database> {
     ctx.control()?
         .get_database(name)
         .map_err(|error| near_miss(ctx, name, error))

@@ -15,7 +15,7 @@ use serde::Serialize;
 use std::time::Duration;
 
 /// Whether to wait for the result. Only for commands that may return early on a server.
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 pub(crate) struct Wait {
     /// Do not wait until it is ready (servers only)
     ///

@@ -51,6 +51,14 @@ impl Source {
         }
     }
 
+    /// An SQL script; `-` is stdin.
+    pub fn of_script(path: PathBuf) -> Self {
+        Self {
+            from_dump: Some(path),
+            ..Self::default()
+        }
+    }
+
     /// What a file holds.
     pub fn of_file(input: Input, kind: Kind, csv: csv::CsvFormat) -> Self {
         let path = input.label().to_owned();

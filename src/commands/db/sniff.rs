@@ -52,7 +52,7 @@ const SQL: [&str; 12] = [
 
 /// What a file to be imported is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::commands) enum Kind {
     Database,
     Script,
     Csv,

@@ -38,7 +38,8 @@ const fn changes(row: &'static str, args: &'static [&'static str]) -> Case {
     }
 }
 
-/// Rows that are not run: what a server cannot do, or what only concerns this machine's settings.
+/// Rows that are not run: what a server cannot do, what only concerns this machine's settings, and `run`, which does several
+/// operations in turn.
 pub const NOT_RUN: &[&str] = &[
     "db promote",
     "group promote",
@@ -46,6 +47,7 @@ pub const NOT_RUN: &[&str] = &[
     "location remove",
     "auth login",
     "org switch",
+    "run",
     "api",
 ];
 
@@ -72,6 +74,11 @@ pub const CASES: &[Case] = &[
     changes("db create --from-db", &["db", "create", "made", "--from-db", "app"]),
     reads("db list", &["db", "list"]),
     reads("db show", &["db", "show", "app"]),
+    changes("db env", &["db", "env", "app"]),
+    changes("db env --read-only", &["db", "env", "app", "--read-only"]),
+    changes("run --db", &["run", "--db", "app", "--", "true"]),
+    changes("env pull", &["env", "pull", "--db", "app"]),
+    reads("link", &["link", "app"]),
     Case {
         changes: true,
         ..reads("db shell", &["db", "shell", "app", "select count(*) from t"])

@@ -102,7 +102,7 @@ fn check_cases(nouns: &[&str]) {
     assert!(refused > 200, "{refused}");
 }
 
-const OF_DATABASES: &[&str] = &["db"];
+const OF_DATABASES: &[&str] = &["db", "env", "link", "run"];
 const OF_OTHERS: &[&str] = &["group", "location", "auth", "org", "doctor", "server"];
 
 #[test]

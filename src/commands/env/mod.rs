@@ -1,0 +1,115 @@
+//! `torso env`: a `.env` file that has what an application needs to reach a database.
+
+mod dotenv;
+
+use super::answers::Done;
+use super::completers;
+use super::variables::{self, Access, NamedVariables};
+use crate::context::Context;
+use crate::control::names::DatabaseName;
+use crate::error::{Code, Error, Result};
+use clap::Subcommand;
+use serde::Serialize;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+/// Write a database's URL and token into a .env file
+#[derive(Subcommand)]
+pub(crate) enum Verb {
+    Pull(Pull),
+}
+
+pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
+    match verb {
+        Verb::Pull(args) => pull(ctx, args),
+    }
+}
+
+/// Write a database's URL and token into a .env file
+///
+/// Variables that the file has get new values in their place; the others are added at its end. Other lines and comments stay. The
+/// file is replaced as a whole, and only you can read it.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  torso env pull --db app
+  torso env pull .env.local --db app --expires 7d --env-name APP_DB")]
+pub(crate) struct Pull {
+    /// The file
+    #[arg(value_name = "FILE", default_value = ".env")]
+    file: PathBuf,
+    /// Name of the database [default: the project's]
+    #[arg(long, value_name = "NAME", add = completers::databases())]
+    db: Option<DatabaseName>,
+    #[command(flatten)]
+    access: Access,
+    #[command(flatten)]
+    wanted: NamedVariables,
+}
+
+#[derive(Serialize)]
+struct Pulled {
+    database: DatabaseName,
+    file: PathBuf,
+    /// The names of the variables that were written.
+    variables: Vec<String>,
+}
+
+fn pull(ctx: &Context, args: Pull) -> Result<()> {
+    let name = ctx.database(args.db)?;
+    let database = super::db::find(ctx, &name)?;
+    // What a link leads to is replaced, not the link.
+    let path = args.file.canonicalize().unwrap_or_else(|_| args.file.clone());
+    // Read before a token is made: a file that cannot be read is an error without an effect.
+    let before = read(&path)?;
+    check_folder(&path)?;
+    let variables = variables::of_database(ctx, &database, &args.wanted, &args.access, "torso env pull")?;
+    let values: Vec<(&str, &str)> = variables
+        .iter()
+        .map(|variable| (variable.name.as_str(), variable.value.expose()))
+        .collect();
+    replace(&path, &dotenv::merge(&before, &values))?;
+    let sentence = format!("Wrote the variables of database {name} into {}.", args.file.display());
+    let pulled = Pulled {
+        database: name.clone(),
+        file: path,
+        variables: variables.into_iter().map(|variable| variable.name).collect(),
+    };
+    ctx.ui.show(&Done::new(pulled, name, sentence))
+}
+
+fn read(path: &Path) -> Result<String> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+        Err(error) => Err(Error::io(error, format!("cannot read {}", path.display()))),
+    }
+}
+
+/// Fails if there is no folder that the file could be in.
+fn check_folder(path: &Path) -> Result<()> {
+    let folder = folder(path);
+    if folder.is_dir() {
+        return Ok(());
+    }
+    Err(Error::new(
+        Code::FileNotFound,
+        format!("there is no folder {}", folder.display()),
+    ))
+}
+
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Replaces the file atomically; the new one has mode 0600.
+fn replace(path: &Path, text: &str) -> Result<()> {
+    let doing = |error| Error::io(error, format!("cannot write {}", path.display()));
+    let mut fresh = tempfile::NamedTempFile::new_in(folder(path)).map_err(doing)?;
+    fresh.write_all(text.as_bytes()).map_err(doing)?;
+    fresh.as_file().sync_all().map_err(doing)?;
+    fresh.persist(path).map_err(|error| doing(error.error))?;
+    Ok(())
+}

@@ -1,0 +1,88 @@
+//! `torso link`: the database that commands mean in a folder, in its project file.
+
+use super::answers::Done;
+use super::completers;
+use crate::context::Context;
+use crate::control::names::DatabaseName;
+use crate::error::{Error, Result};
+use crate::settings::PROJECT_FILE;
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// Name the database that commands mean in a folder
+///
+/// Writes the database and the current context into the file .torso.toml of this folder. Other lines and comments of it stay.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  torso link app
+  torso link --remove")]
+pub(crate) struct Args {
+    /// Name of the database
+    #[arg(value_name = "NAME", required_unless_present = "remove", conflicts_with = "remove", add = completers::databases())]
+    name: Option<DatabaseName>,
+    /// Have them mean no database again
+    #[arg(long)]
+    remove: bool,
+}
+
+#[derive(Serialize)]
+struct Linked {
+    database: Option<DatabaseName>,
+    context: Option<String>,
+    file: PathBuf,
+    /// Whether the file was changed.
+    changed: bool,
+}
+
+pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
+    match &args.name {
+        Some(name) => link(ctx, name),
+        None => unlink(ctx),
+    }
+}
+
+fn link(ctx: &Context, name: &DatabaseName) -> Result<()> {
+    let database = super::db::find(ctx, name)?;
+    let context = ctx.settings.current_context()?;
+    let file = project_file()?;
+    let changed = ctx
+        .settings
+        .link_project(&file, Some((&database.name, context.as_deref())))?;
+    let sentence = match &context {
+        Some(context) => format!(
+            "Commands in this folder mean database {} of context {context}.",
+            database.name
+        ),
+        None => format!("Commands in this folder mean database {}.", database.name),
+    };
+    let name = database.name.clone();
+    let linked = Linked {
+        database: Some(database.name),
+        context,
+        file,
+        changed,
+    };
+    ctx.ui.show(&Done::new(linked, name, sentence))
+}
+
+fn unlink(ctx: &Context) -> Result<()> {
+    let file = project_file()?;
+    let changed = ctx.settings.link_project(&file, None)?;
+    let sentence = if changed {
+        "Commands in this folder mean no database of their own any more."
+    } else {
+        "No database is linked in this folder."
+    };
+    let linked = Linked {
+        database: None,
+        context: None,
+        file,
+        changed,
+    };
+    ctx.ui.show(&Done::new(linked, "", sentence))
+}
+
+fn project_file() -> Result<PathBuf> {
+    let here = std::env::current_dir().map_err(|error| Error::io(error, "cannot tell which folder this is"))?;
+    Ok(here.join(PROJECT_FILE))
+}
