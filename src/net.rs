@@ -33,7 +33,7 @@ pub fn innermost(error: &dyn std::error::Error) -> String {
 pub fn connect_hint(cause: &str, usual: &str) -> String {
     if cause.contains("UnknownIssuer") {
         return "its certificate is signed by an authority that is not trusted here: SSL_CERT_FILE=FILE names the authority's \
-                file, which a server with --tls self-signed prints at its start"
+                file, which torso server --tls self-signed prints at its start"
             .to_owned();
     }
     if cause.contains("invalid peer certificate") {

@@ -267,7 +267,13 @@ fn slots(command: &Command, path: &[OsString], found: &mut Vec<Slot>) {
         // Never a question, always a document.
         before.push("--json".into());
         if let Some(long) = arg.get_long() {
-            let fillers = positionals.iter().filter(needed).map(|other| filler(other)).collect();
+            let mut fillers = Vec::new();
+            for other in positionals.iter().filter(needed) {
+                if other.is_last_set() {
+                    fillers.push("--".into());
+                }
+                fillers.push(filler(other));
+            }
             found.push(Slot {
                 before,
                 joined: format!("--{long}=").into(),

@@ -112,7 +112,9 @@ fn a_group_whose_move_is_cut_short_is_moved_by_the_same_call() {
         let rows = 101 + round;
         for name in NAMES {
             let moved = database(&server, to, name);
-            moved.sql(&["INSERT INTO t VALUES (0)"]).unwrap();
+            if let Err(answer) = moved.sql(&["INSERT INTO t VALUES (0)"]) {
+                panic!("{name} of {to} takes no writes: {answer}\n{}", server.log());
+            }
             for instance in [moved.clone(), moved.at("lhr")] {
                 until(
                     &format!("{name} of {to} has its rows"),
