@@ -54,7 +54,11 @@ fn parts(command: &Command, detail: Detail, style: PageStyle) -> Vec<String> {
 
     let below: Vec<Row> = subcommands(command);
     if !below.is_empty() {
-        parts.push(section("Commands", &below, style));
+        // A screenful says by its usage what they are, and has no line to spare.
+        parts.push(match detail {
+            Detail::Screen => lines(&below, style),
+            _ => section("Commands", &below, style),
+        });
     }
     for (heading, rows) in sections(command, detail) {
         parts.push(section(&heading, &rows, style));
