@@ -10,33 +10,29 @@ const GRACE: Duration = Duration::from_secs(2);
 /// How long to wait for the end of processes that were killed. The system may hold one in a call to a disk or a network.
 const KILLED: Duration = Duration::from_secs(2);
 
+/// How often none must be found. In the middle of starting a program, a process has no environment.
+const LOOKS: u32 = 3;
+
+/// The time between two looks.
+const PAUSE: Duration = Duration::from_millis(4);
+
 /// Ends the processes of a run: asks them to end, and kills those that do not in time.
 pub fn end_processes(run: &str) {
-    let deadline = Instant::now() + GRACE;
+    let begun = Instant::now();
     let mut asked = Vec::new();
-    while Instant::now() < deadline {
+    let mut empty_looks = 0;
+    while empty_looks < LOOKS && begun.elapsed() < GRACE + KILLED {
         let left = list(run);
-        if left.is_empty() {
-            return;
-        }
+        empty_looks = if left.is_empty() { empty_looks + 1 } else { 0 };
         for process in left {
-            if !asked.contains(&process) {
+            if begun.elapsed() > GRACE {
+                signal(process, rustix::process::Signal::KILL);
+            } else if !asked.contains(&process) {
                 signal(process, rustix::process::Signal::TERM);
                 asked.push(process);
             }
         }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    let deadline = Instant::now() + KILLED;
-    while Instant::now() < deadline {
-        let left = list(run);
-        if left.is_empty() {
-            return;
-        }
-        for process in left {
-            signal(process, rustix::process::Signal::KILL);
-        }
-        std::thread::sleep(Duration::from_millis(10));
+        std::thread::sleep(PAUSE);
     }
 }
 
