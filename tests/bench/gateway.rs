@@ -142,7 +142,10 @@ fn serve(dir: &Path, engine: SqldEngine, tell: Sender<Sides>) -> io::Result<std:
         data_dir: options.data_dir.clone(),
     };
     let started = move |hosted: &Hosted, token: Option<Secret>| {
-        let sides = prepare(hosted, token.as_ref().map_or("", Secret::expose), address)?;
+        let owner = token.as_ref().map_or("", Secret::expose);
+        // This is called where nothing may block, and making a database does.
+        let sides = std::thread::scope(|scope| scope.spawn(|| prepare(hosted, owner, address)).join())
+            .map_err(|_| Error::new(Code::Internal, "the database could not be prepared"))??;
         // Nobody hears it who has given up.
         let _ = tell.send(sides);
         Ok(())
