@@ -144,20 +144,31 @@ impl Admin {
         }
     }
 
-    /// Takes the place of whoever writes to a namespace, on the port that takes SQL, and gives it back: returns once all
-    /// transactions that wrote before have ended.
-    pub fn await_writers(&self, host: &str, token: &Secret) -> Result<()> {
-        let statement = |sql: &str| json!({ "type": "execute", "stmt": { "sql": sql } });
-        let body = json!({ "requests": [statement("BEGIN IMMEDIATE"), statement("ROLLBACK"), { "type": "close" }] });
+    /// Sends requests of Hrana for a namespace to the port that takes SQL; returns the status and the text of the answer.
+    fn send_pipeline(
+        &self,
+        host: &str,
+        token: &Secret,
+        requests: &Value,
+        timeout: Duration,
+    ) -> Result<(StatusCode, String)> {
         let request = ProcessRequest {
             method: Method::POST,
             path: "/v2/pipeline",
             host,
             authorization: Some(format!("Bearer {}", token.expose())),
-            body: Some(&body),
-            timeout: WRITERS_PATIENCE,
+            body: Some(&json!({ "requests": requests })),
+            timeout,
         };
-        let (status, text) = send_request(&self.sql, &request)?;
+        send_request(&self.sql, &request)
+    }
+
+    /// Takes the place of whoever writes to a namespace, on the port that takes SQL, and gives it back: returns once all
+    /// transactions that wrote before have ended.
+    pub fn await_writers(&self, host: &str, token: &Secret) -> Result<()> {
+        let statement = |sql: &str| json!({ "type": "execute", "stmt": { "sql": sql } });
+        let requests = json!([statement("BEGIN IMMEDIATE"), statement("ROLLBACK"), { "type": "close" }]);
+        let (status, text) = self.send_pipeline(host, token, &requests, WRITERS_PATIENCE)?;
         let answer: Value = serde_json::from_str(&text).map_err(|_| {
             Error::new(Code::Unavailable, "libSQL server does not answer").caused_by(format!("status {status}"))
         })?;
@@ -181,16 +192,7 @@ impl Admin {
     /// the process that a client's write goes through has seen its files then. Blocked writes are not an error.
     pub fn commit_no_change(&self, host: &str, token: &Secret) -> Result<()> {
         let pipeline = |requests: Value| -> Result<Value> {
-            let body = json!({ "requests": requests });
-            let request = ProcessRequest {
-                method: Method::POST,
-                path: "/v2/pipeline",
-                host,
-                authorization: Some(format!("Bearer {}", token.expose())),
-                body: Some(&body),
-                timeout: PATIENCE,
-            };
-            let (_, text) = send_request(&self.sql, &request)?;
+            let (_, text) = self.send_pipeline(host, token, &requests, PATIENCE)?;
             Ok(serde_json::from_str(&text).unwrap_or_default())
         };
         let statement = |sql: &str| json!({ "type": "execute", "stmt": { "sql": sql } });
