@@ -53,12 +53,28 @@ pub fn change<T>(path: &Path, change: impl FnOnce(&mut DocumentMut) -> Result<T>
     lock.lock().map_err(doing)?;
     let mut document = read(path)?;
     let result = change(&mut document)?;
-    // A temporary file has mode 0600 from the beginning.
-    let mut fresh = tempfile::NamedTempFile::new_in(dir).map_err(doing)?;
-    fresh.write_all(document.to_string().as_bytes()).map_err(doing)?;
+    replace(path, &document.to_string(), 0o600)?;
+    Ok(result)
+}
+
+/// Replaces a file by one with this text and mode, atomically: others see the old one or the new one, whole.
+pub fn replace(path: &Path, text: &str, mode: u32) -> Result<()> {
+    let doing = |error| Error::io(error, format!("cannot write {}", path.display()));
+    let dir = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let mut options = tempfile::Builder::new();
+    // It has the mode from the beginning.
+    #[cfg(unix)]
+    options.permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
+    #[cfg(not(unix))]
+    let _ = mode;
+    let mut fresh = options.tempfile_in(dir).map_err(doing)?;
+    fresh.write_all(text.as_bytes()).map_err(doing)?;
     fresh.as_file().sync_all().map_err(doing)?;
     fresh.persist(path).map_err(|error| doing(error.error))?;
-    Ok(result)
+    Ok(())
 }
 
 /// Makes a directory and its missing parents, with mode 0700.

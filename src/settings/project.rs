@@ -8,7 +8,7 @@ use super::files;
 use super::keys::SettingKey;
 use crate::error::{Error, Result};
 use std::fs::{File, Metadata};
-use std::io::{Read, Write as _};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use toml_edit::DocumentMut;
 
@@ -174,20 +174,9 @@ pub(super) fn link(path: &Path, database: Option<(&str, Option<&str>)>) -> Resul
         std::fs::remove_file(path).map_err(|error| Error::io(error, format!("cannot remove {}", path.display())))?;
         return Ok(true);
     }
-    replace(path, &after).map_err(|error| Error::io(error, format!("cannot write {}", path.display())))?;
+    // Others may read it: it holds no secret, and belongs to the folder.
+    files::replace(path, &after, 0o644)?;
     Ok(true)
-}
-
-/// Replaces the file atomically. Others may read it, for it holds no secret and belongs to the folder.
-fn replace(path: &Path, text: &str) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    let mut fresh = tempfile::Builder::new()
-        .permissions(std::fs::Permissions::from_mode(0o644))
-        .tempfile_in(path.parent().unwrap_or(Path::new(".")))?;
-    fresh.write_all(text.as_bytes())?;
-    fresh.as_file().sync_all()?;
-    fresh.persist(path).map_err(|error| error.error)?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -8,9 +8,9 @@ use super::variables::{self, Access, NamedVariables};
 use crate::context::Context;
 use crate::control::names::DatabaseName;
 use crate::error::{Code, Error, Result};
+use crate::settings::files;
 use clap::Subcommand;
 use serde::Serialize;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 /// Write a database's URL and token into a .env file
@@ -67,7 +67,8 @@ fn pull(ctx: &Context, args: Pull) -> Result<()> {
         .iter()
         .map(|variable| (variable.name.as_str(), variable.value.expose()))
         .collect();
-    replace(&path, &dotenv::merge(&before, &values))?;
+    // It holds a token.
+    files::replace(&path, &dotenv::merge(&before, &values), 0o600)?;
     let sentence = format!("Wrote the variables of database {name} into {}.", args.file.display());
     let pulled = Pulled {
         database: name.clone(),
@@ -102,14 +103,4 @@ fn folder(path: &Path) -> &Path {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     }
-}
-
-/// Replaces the file atomically; the new one has mode 0600.
-fn replace(path: &Path, text: &str) -> Result<()> {
-    let doing = |error| Error::io(error, format!("cannot write {}", path.display()));
-    let mut fresh = tempfile::NamedTempFile::new_in(folder(path)).map_err(doing)?;
-    fresh.write_all(text.as_bytes()).map_err(doing)?;
-    fresh.as_file().sync_all().map_err(doing)?;
-    fresh.persist(path).map_err(|error| doing(error.error))?;
-    Ok(())
 }
