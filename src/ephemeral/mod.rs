@@ -103,25 +103,28 @@ pub fn reap(settings: &Settings, plane: &dyn ControlPlane) -> Vec<DatabaseName> 
     let Ok((data, _)) = settings.data_dir() else {
         return Vec::new();
     };
-    // Almost always there is no such directory, and nothing else is looked up.
+    // Almost always nothing is there, and nothing else is looked up.
     let Ok(entries) = std::fs::read_dir(data.join(DIRECTORY)) else {
         return Vec::new();
     };
-    let Ok(server) = settings.server() else {
-        return Vec::new();
-    };
-    let here = plane_of(server.as_ref());
-    let mut destroyed = Vec::new();
+    let mut records = Vec::new();
     for entry in entries.flatten() {
         let path = entry.path();
         if path.extension().is_some_and(|extension| extension == "json") {
-            destroyed.extend(reap_one(&path, &here, plane));
+            records.push(path);
         } else if entry.metadata().is_ok_and(|metadata| is_old(&metadata)) {
             // Left by a process that died while it wrote a record; an error means that it is tried again.
             let _ = std::fs::remove_file(&path);
         }
     }
-    destroyed
+    if records.is_empty() {
+        return Vec::new();
+    }
+    let Ok(server) = settings.server() else {
+        return Vec::new();
+    };
+    let here = plane_of(server.as_ref());
+    records.iter().filter_map(|path| reap_one(path, &here, plane)).collect()
 }
 
 fn reap_one(path: &Path, here: &str, plane: &dyn ControlPlane) -> Option<DatabaseName> {
