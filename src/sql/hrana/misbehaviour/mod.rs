@@ -7,7 +7,7 @@ use super::address::Address;
 use crate::error::{Code, Error};
 use crate::secret::{Renewal, Secret};
 use crate::sql::{Failure, Outcome, Session as _};
-use server::{BEGIN, CollectedRows, END, HEAD, MisbehavingServer, ROW, Reaction, TOKEN, cut, http, run};
+use server::{BEGIN, END, HEAD, MisbehavingServer, ROW, Reaction, ScriptedRows, TOKEN, cut, http, run};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -343,7 +343,7 @@ fn a_lost_answer_inside_a_transaction_is_not_taken_for_one_outside() {
     ]);
     let mut session = server.session();
     run(&mut session, "begin").unwrap();
-    let code = |result: Result<(Outcome, CollectedRows), Failure>| match result {
+    let code = |result: Result<(Outcome, ScriptedRows), Failure>| match result {
         Err(Failure::Connection(error)) => error.code(),
         _ => panic!("taken for an answer"),
     };

@@ -113,17 +113,17 @@ pub(super) fn react(mut stream: TcpStream, reaction: &Reaction) {
 }
 
 #[derive(Default)]
-pub(super) struct CollectedRows(pub(super) Vec<Vec<String>>);
+pub(super) struct ScriptedRows(pub(super) Vec<Vec<String>>);
 
-impl Sink for CollectedRows {
+impl Sink for ScriptedRows {
     fn row(&mut self, row: &[ValueRef<'_>]) -> std::io::Result<Flow> {
         self.0.push(row.iter().map(|value| format!("{value:?}")).collect());
         Ok(Flow::Continue)
     }
 }
 
-pub(super) fn run(session: &mut HranaSession, sql: &str) -> Result<(Outcome, CollectedRows), Failure> {
-    let mut rows = CollectedRows::default();
+pub(super) fn run(session: &mut HranaSession, sql: &str) -> Result<(Outcome, ScriptedRows), Failure> {
+    let mut rows = ScriptedRows::default();
     session
         .run(sql, &Args::default(), &mut rows)
         .map(|outcome| (outcome, rows))
