@@ -7,6 +7,7 @@ mod forged;
 mod open;
 mod renewal;
 mod requests;
+mod shared_reads;
 mod sockets;
 mod sql;
 mod tokens;
@@ -88,7 +89,7 @@ impl Door {
             gateway,
             client: Client::builder()
                 .no_proxy()
-                .timeout(Duration::from_secs(20))
+                .timeout(Duration::from_secs(60))
                 .build()
                 .unwrap(),
             runtime,

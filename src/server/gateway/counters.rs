@@ -23,6 +23,8 @@ pub(super) struct Counters {
     /// Requests and messages that were refused because of their SQL.
     sql_refused: AtomicU64,
     bytes_synced: AtomicU64,
+    /// Reads that ran in a stream that was open already.
+    shared_reads: AtomicU64,
     sockets: AtomicI64,
 }
 
@@ -44,6 +46,10 @@ impl Counters {
 
     pub fn count_synced(&self, bytes: u64) {
         self.bytes_synced.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub fn count_shared_read(&self) {
+        self.shared_reads.fetch_add(1, Ordering::Relaxed);
     }
 
     pub fn count_sockets(&self, change: i64) {
@@ -79,6 +85,12 @@ impl Counters {
                 "counter",
                 "Bytes of logs sent to replicas outside.",
                 self.bytes_synced.load(Ordering::Relaxed),
+            ),
+            (
+                "torso_gateway_shared_reads_total",
+                "counter",
+                "Reads that ran in a stream that was open already.",
+                self.shared_reads.load(Ordering::Relaxed),
             ),
             (
                 "torso_gateway_sockets",

@@ -19,6 +19,7 @@ pub(super) mod export;
 mod limits;
 mod pipeline;
 mod policy;
+mod read_answer;
 mod request_body;
 mod response_body;
 mod streams;
@@ -37,7 +38,7 @@ use export::ExportStep;
 use limits::DatabaseShares;
 use std::sync::Arc;
 use std::time::Duration;
-use streams::{BatonLabels, StreamRegistry};
+use streams::{BatonLabels, ReadStreams, StreamRegistry};
 use tokio::sync::{Semaphore, watch};
 use upstream::Upstream;
 
@@ -60,6 +61,7 @@ struct Core {
     shares: DatabaseShares,
     open: StreamRegistry,
     streams: BatonLabels,
+    reads: ReadStreams,
     upstream: Upstream,
     paths: PathFilter,
     counters: Counters,
@@ -86,6 +88,7 @@ impl Gateway {
                 shares: DatabaseShares::new(limits.clone()),
                 open: StreamRegistry::new(limits.streams),
                 streams: BatonLabels::new(hosted.stream_secret()),
+                reads: ReadStreams::new(),
                 paths: PathFilter::new(hosted.data_dir()),
                 counters: Counters::default(),
                 copies: Arc::new(Semaphore::new(export::COPIES)),

@@ -6,7 +6,8 @@ use super::engine_text::{ErrorPart, mentions_damage};
 use super::error::GatewayError;
 use super::limits::Permit;
 use super::policy::BodyEncoding;
-use super::streams::{StreamKind, StreamSlot, StreamState};
+use super::read_answer::AnswerBody;
+use super::streams::{StreamKind, StreamRead, StreamSlot, StreamState};
 use super::upstream::connections::UpstreamBody;
 use super::upstream::{lost, no_primary};
 use crate::control::hosted::Route;
@@ -28,13 +29,18 @@ pub(super) async fn read_error(answer: UpstreamBody) -> Bytes {
     read.map_or_else(|_| Bytes::new(), http_body_util::Collected::to_bytes)
 }
 
+/// Waits for a piece of an answer; none if it takes too long.
+pub(super) async fn piece_timeout<T>(core: &Core, piece: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(core.limits.answer, piece).await.ok()
+}
+
 /// The streamed body of an answer. It holds the request's permit until its end, counts bytes, and ends when nothing
 /// arrives for too long.
 pub(super) struct ResponseBody {
     core: Arc<Core>,
     route: Arc<Route>,
     kind: EndpointKind,
-    inner: UpstreamBody,
+    inner: AnswerBody,
     _permit: Permit,
     bytes: u64,
     /// The answer is lines of JSON that are not compressed, and the last of them is complete.
@@ -56,6 +62,8 @@ pub(super) struct ResponseBody {
     errors: ErrorPart,
     /// The token of the request, and when it was last looked at.
     token: Option<(String, Instant)>,
+    /// The read that this is the answer to, which may run in a kept stream the next time.
+    read: Option<StreamRead>,
 }
 
 /// Why an answer ends early.
@@ -71,7 +79,7 @@ impl ResponseBody {
         route: Arc<Route>,
         kind: EndpointKind,
         lines: bool,
-        inner: UpstreamBody,
+        inner: AnswerBody,
         permit: Permit,
     ) -> Self {
         Self {
@@ -91,6 +99,7 @@ impl ResponseBody {
             first: None,
             errors: ErrorPart::Messages,
             token: None,
+            read: None,
         }
     }
 
@@ -110,6 +119,12 @@ impl ResponseBody {
     /// Has paths hidden in what of the answer is an error.
     pub fn with_errors(mut self, errors: ErrorPart) -> Self {
         self.errors = errors;
+        self
+    }
+
+    /// Has the length of the answer remembered for the next time that the read comes.
+    pub fn of_read(mut self, read: Option<StreamRead>) -> Self {
+        self.read = read;
         self
     }
 
@@ -136,8 +151,8 @@ impl ResponseBody {
     /// Waits for the first piece: by how many bytes it is longer than what the process sent.
     pub async fn read_first_piece(&mut self) -> u64 {
         let Some(format) = self.labelled else { return 0 };
-        let next = tokio::time::timeout(self.core.limits.answer, self.inner.frame()).await;
-        let Ok(Some(Ok(Ok(piece)))) = next.map(|next| next.map(|next| next.map(Frame::into_data))) else {
+        let next = piece_timeout(&self.core, self.inner.frame()).await;
+        let Some(Some(Ok(Ok(piece)))) = next.map(|next| next.map(|next| next.map(Frame::into_data))) else {
             return 0;
         };
         self.labelled = None;
@@ -233,7 +248,7 @@ impl HttpBody for ResponseBody {
                 let error = if this.route.is_primary { lost() } else { no_primary() };
                 Poll::Ready(Some(Ok(Frame::data(this.last_line(&error)))))
             }
-            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(axum::Error::new(error)))),
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error))),
             Poll::Ready(None) => Poll::Ready(None),
             Poll::Pending => {
                 let mut watch = this.watch.take().unwrap_or_else(|| this.watch());
@@ -279,6 +294,9 @@ impl Drop for ResponseBody {
         let synced = if self.kind == EndpointKind::Sync { self.bytes } else { 0 };
         if synced > 0 {
             self.core.counters.count_synced(synced);
+        }
+        if let Some(read) = &self.read {
+            self.core.reads.remember(read, self.bytes);
         }
         self.core.hosted.count(&self.route, synced);
     }

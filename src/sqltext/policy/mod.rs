@@ -110,6 +110,8 @@ impl Policy {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TextSummary {
     pub statements: usize,
+    /// Of them, those that are SELECT or VALUES, and not behind EXPLAIN.
+    pub queries: usize,
     /// A statement changes the database.
     pub writes: bool,
     /// A statement writes in another way than by DELETE or DROP.
@@ -128,6 +130,7 @@ impl TextSummary {
     /// Adds what another text does.
     pub fn merge(&mut self, other: &Self) {
         self.statements += other.statements;
+        self.queries += other.queries;
         self.writes |= other.writes;
         self.adds |= other.adds;
         self.changes_schema |= other.changes_schema;
@@ -210,6 +213,7 @@ fn judge_command(command: &Cmd, summary: &mut TextSummary) -> Result<(), Violati
         Cmd::Stmt(statement) => (statement, false),
         Cmd::Explain(statement) | Cmd::ExplainQueryPlan(statement) => (statement, true),
     };
+    summary.queries += usize::from(!explained && matches!(statement, Stmt::Select(_)));
     let effect = statement::judge(statement)?;
     summary.writes |= effect.writes;
     summary.adds |= effect.adds;

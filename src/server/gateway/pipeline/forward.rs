@@ -1,6 +1,6 @@
 //! The last step: an inspected request is sent to its process, and the answer is streamed back.
 
-use super::inspected::{Inspected, InspectedParts, StreamUse};
+use super::inspected::{Inspected, InspectedParts, ReadPlace, StreamUse};
 use crate::control::hosted::Route;
 use crate::control::tokens::Authorization;
 use crate::server::gateway::Core;
@@ -8,6 +8,7 @@ use crate::server::gateway::endpoints::EndpointKind;
 use crate::server::gateway::engine_text::{ErrorPart, read_failure};
 use crate::server::gateway::error::{ErrorEncoding, GatewayError};
 use crate::server::gateway::policy::BodyEncoding;
+use crate::server::gateway::read_answer::{AnswerBody, ReadAnswer};
 use crate::server::gateway::response_body::{ResponseBody, read_error};
 use crate::server::gateway::streams::{StreamState, says_stream_is_gone, without_baton};
 use crate::server::gateway::upstream::UpstreamRequest;
@@ -81,17 +82,24 @@ pub async fn forward(core: &Arc<Core>, inspected: Inspected) -> Result<Response<
         && !head.headers.contains_key(header::CONTENT_ENCODING);
     let labelled = stream.labelled.filter(|_| is_ok);
     let length = content_length(&head.headers);
+    let (body, read) = match stream.read.filter(|_| is_ok) {
+        Some((read, ReadPlace::Kept)) => {
+            let (answer, length) = ReadAnswer::begin(core, read, body, length).await;
+            set_content_length(&mut head.headers, length);
+            (AnswerBody::Read(answer), None)
+        }
+        Some((read, ReadPlace::Own)) => (AnswerBody::Process(body), Some(read)),
+        None => (AnswerBody::Process(body), None),
+    };
     let mut body = ResponseBody::new(Arc::clone(core), route, endpoint.kind, has_lines, body, permit)
+        .of_read(read)
         .labelled(labelled, stream.state, length)
         .with_stream(stream.slot)
         .with_errors(errors)
         .while_allowed(token);
     if labelled.is_some() && head.headers.contains_key(header::CONTENT_LENGTH) {
         let longer = body.read_first_piece().await;
-        match length {
-            Some(length) => head.headers.insert(header::CONTENT_LENGTH, (length + longer).into()),
-            None => head.headers.remove(header::CONTENT_LENGTH),
-        };
+        set_content_length(&mut head.headers, length.map(|length| length + longer));
     }
     Ok(Response::from_parts(head, Body::new(body)))
 }
@@ -142,6 +150,13 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
     for name in HOP_BY_HOP {
         headers.remove(name);
     }
+}
+
+fn set_content_length(headers: &mut HeaderMap, length: Option<u64>) {
+    match length {
+        Some(length) => headers.insert(header::CONTENT_LENGTH, length.into()),
+        None => headers.remove(header::CONTENT_LENGTH),
+    };
 }
 
 /// How many bytes an answer has, where its head says so.

@@ -8,9 +8,11 @@ use crate::server::gateway::Core;
 use crate::server::gateway::endpoints::{DataEndpoint, EndpointKind};
 use crate::server::gateway::error::GatewayError;
 use crate::server::gateway::limits::{MemoryPermit, Permit};
-use crate::server::gateway::policy::{self, BodyEncoding, check_quota, replica_pragmas};
+use crate::server::gateway::policy::{self, BodyEncoding, BodySummary, check_quota, replica_pragmas};
 use crate::server::gateway::request_body::RequestBody;
-use crate::server::gateway::streams::{StreamKind, StreamName, StreamSlot, StreamState, UnlabelledBody, ends_stream};
+use crate::server::gateway::streams::{
+    KeptRead, StreamKind, StreamName, StreamRead, StreamSlot, StreamState, UnlabelledBody, ends_stream,
+};
 use crate::server::gateway::upstream::{TokenHeader, UpstreamRequest};
 use crate::sqltext::policy::InstanceKind;
 use axum::body::Body;
@@ -42,6 +44,15 @@ pub struct StreamUse {
     pub state: StreamState,
     /// The baton of a stream in whose place a fresh one may serve, if it has ended.
     pub replaceable: Option<StreamName>,
+    /// The request is a read, which runs there.
+    pub read: Option<(StreamRead, ReadPlace)>,
+}
+
+/// In which stream a read runs that could have one of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadPlace {
+    Own,
+    Kept,
 }
 
 /// A body that was inspected.
@@ -52,6 +63,27 @@ struct InspectedBody {
     slot: Option<StreamSlot>,
     state: StreamState,
     replaceable: Option<StreamName>,
+    read: Option<(StreamRead, ReadPlace)>,
+}
+
+impl InspectedBody {
+    fn of_kept_read(kept: KeptRead, memory: Option<MemoryPermit>, authorization: Authorization) -> Self {
+        let KeptRead { body, name, read } = kept;
+        Self {
+            bytes: body,
+            memory,
+            authorization,
+            // Kept streams are bounded where they are kept.
+            slot: None,
+            state: StreamState::Clean,
+            replaceable: name,
+            read: Some((read, ReadPlace::Kept)),
+        }
+    }
+
+    fn is_read_in_kept_stream(&self) -> bool {
+        matches!(self.read, Some((_, ReadPlace::Kept)))
+    }
 }
 
 impl Inspected {
@@ -84,6 +116,7 @@ impl Inspected {
                 slot: None,
                 state: StreamState::Settings,
                 replaceable: None,
+                read: None,
             },
             Some(encoding) => {
                 let request = BodyRequest {
@@ -97,9 +130,11 @@ impl Inspected {
         let labelled = endpoint.encoding.filter(|encoding| {
             let answers_baton =
                 matches!(endpoint.kind, EndpointKind::Call | EndpointKind::Cursor) && endpoint.names_a_stream();
-            answers_baton && !(endpoint.kind == EndpointKind::Call && ends_stream(*encoding, &body.bytes))
+            answers_baton
+                && !body.is_read_in_kept_stream()
+                && !(endpoint.kind == EndpointKind::Call && ends_stream(*encoding, &body.bytes))
         });
-        if labelled.is_some() || body.replaceable.is_some() {
+        if body.is_read_in_kept_stream() || labelled.is_some() || body.replaceable.is_some() {
             headers.remove(header::ACCEPT_ENCODING);
         }
         Ok(Self(InspectedParts {
@@ -126,6 +161,7 @@ impl Inspected {
                 labelled,
                 state: body.state,
                 replaceable: body.replaceable,
+                read: body.read,
             },
             memory: body.memory,
         }))
@@ -156,15 +192,15 @@ impl BodyRequest<'_> {
             route,
             encoding,
         } = *self;
-        let read = RequestBody::read(core, route, headers, body).await?;
+        let read_body = RequestBody::read(core, route, headers, body).await?;
         let UnlabelledBody {
             body,
             name,
             state: before,
         } = if endpoint.names_a_stream() {
-            core.streams.remove_label(encoding, &route.id, read.bytes)?
+            core.streams.remove_label(encoding, &route.id, read_body.bytes)?
         } else {
-            UnlabelledBody::unnamed(read.bytes)
+            UnlabelledBody::unnamed(read_body.bytes)
         };
         let (mut state, mut replaceable) = (StreamState::Settings, None);
         if encoding == BodyEncoding::Json {
@@ -183,6 +219,18 @@ impl BodyRequest<'_> {
             // The process would refuse it, although it only reads.
             authorization = Authorization::FullAccess;
         }
+        let read = match self.parse_read(core, authorization, &summary, name.as_deref(), &body) {
+            None => None,
+            Some(read) => match core.reads.keep(read) {
+                Ok(kept) => {
+                    if kept.name.is_some() {
+                        core.counters.count_shared_read();
+                    }
+                    return Ok(InspectedBody::of_kept_read(kept, read_body.memory, authorization));
+                }
+                Err(read) => Some((read, ReadPlace::Own)),
+            },
+        };
         let for_replica = (!route.is_primary)
             .then(|| replica_pragmas::rewrite_for_replica(encoding, &body))
             .flatten();
@@ -190,12 +238,35 @@ impl BodyRequest<'_> {
         let slot = self.open_slot(core, &bytes, name)?;
         Ok(InspectedBody {
             bytes,
-            memory: read.memory,
+            memory: read_body.memory,
             authorization,
             slot,
             state,
             replaceable,
+            read,
         })
+    }
+
+    /// The request as a read that may share a stream with others, if it is one: a single SELECT at a primary.
+    fn parse_read(
+        &self,
+        core: &Core,
+        authorization: Authorization,
+        summary: &BodySummary,
+        name: Option<&[u8]>,
+        body: &Bytes,
+    ) -> Option<StreamRead> {
+        let may_share = self.endpoint.kind == EndpointKind::Call
+            && self.endpoint.names_a_stream()
+            && self.encoding == BodyEncoding::Json
+            && self.route.is_primary
+            && name.is_none()
+            && summary.is_single_query();
+        if !may_share {
+            return None;
+        }
+        core.reads
+            .parse(&self.route.id, authorization, self.endpoint.path, body)
     }
 
     /// The kind of instance that the request is for.

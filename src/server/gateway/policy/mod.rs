@@ -46,6 +46,12 @@ impl BodySummary {
         self.text.read_needs_full_access && !self.text.writes && !self.text.engine_refuses && !self.has_unseen
     }
 
+    /// Whether all that the body runs is one SELECT, for any token that may read.
+    pub fn is_single_query(&self) -> bool {
+        let text = &self.text;
+        text.statements == 1 && text.queries == 1 && !self.prepares && !self.has_unseen && !text.read_needs_full_access
+    }
+
     /// Judges a text that may be SQL.
     fn judge(&mut self, sql: &str, usage: TextUse) -> Result<(), Violation> {
         self.prepares |= usage == TextUse::Prepare;

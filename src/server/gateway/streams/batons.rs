@@ -19,8 +19,10 @@ use ring::hmac;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-/// Bytes of a baton of the engine's, and of a label with what is before it.
-const BATON: usize = 64;
+/// Bytes of a baton of the engine's.
+pub const BATON_LENGTH: usize = 64;
+
+/// Bytes of a label with what is before it.
 const LABEL: usize = 24;
 
 /// The fields of a message with a baton or a client's id in it.
@@ -207,21 +209,22 @@ impl BatonLabels {
             BodyEncoding::Json => piece.strip_prefix(br#"{"baton":""#).map(|_| 10),
             BodyEncoding::Protobuf(message) if message == protobuf::CURSOR => {
                 // The first of several messages, with its length.
-                matches!(&*piece, [_, 0x0a, length, ..] if usize::from(*length) == BATON).then_some(3)
+                matches!(&*piece, [_, 0x0a, length, ..] if usize::from(*length) == BATON_LENGTH).then_some(3)
             }
             BodyEncoding::Protobuf(_) => {
-                matches!(&*piece, [0x0a, length, ..] if usize::from(*length) == BATON).then_some(2)
+                matches!(&*piece, [0x0a, length, ..] if usize::from(*length) == BATON_LENGTH).then_some(2)
             }
             BodyEncoding::Grpc(_) => None,
         };
-        let Some((begin, baton)) = begins.and_then(|begin| Some((begin, piece.get(begin..begin + BATON)?))) else {
+        let Some((begin, baton)) = begins.and_then(|begin| Some((begin, piece.get(begin..begin + BATON_LENGTH)?)))
+        else {
             return (piece, None);
         };
         let name = baton.to_vec();
         let mut out = Vec::with_capacity(piece.len() + LABEL);
-        out.extend_from_slice(&piece[..begin + BATON]);
+        out.extend_from_slice(&piece[..begin + BATON_LENGTH]);
         out.extend_from_slice(self.label(id, baton, state).as_bytes());
-        out.extend_from_slice(&piece[begin + BATON..]);
+        out.extend_from_slice(&piece[begin + BATON_LENGTH..]);
         if matches!(format, BodyEncoding::Protobuf(_)) {
             // Lengths below 128 are one byte, before and after.
             for length in &mut out[..begin] {
