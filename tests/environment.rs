@@ -55,6 +55,30 @@ fn context_commands_with_a_server_in_the_environment_tell_which_one_commands_use
 }
 
 #[test]
+fn context_use_says_which_context_commands_work_in_now() {
+    let mut world = world();
+    // The first time nothing was set before; the next times another context was.
+    for name in ["prod", "local", "prod", "prod"] {
+        assert_eq!(
+            world.ok(["context", "use", name]),
+            format!("Commands now work in context {name}.\n")
+        );
+        assert_eq!(world.json(["context", "show"])["name"], name);
+        assert_eq!(world.json(["context", "use", name])["current"], true);
+    }
+    let other = "The settings now say context local, but the ";
+    world.write(".torso.toml", "context = \"prod\"\n");
+    let said = world.ok(["context", "use", "local"]);
+    assert!(
+        said.starts_with(other) && said.contains(".torso.toml says prod"),
+        "{said}"
+    );
+    world.set("TORSO_CONTEXT", "prod");
+    let said = world.ok(["context", "use", "local"]);
+    assert!(said.starts_with(other) && said.contains("TORSO_CONTEXT"), "{said}");
+}
+
+#[test]
 fn context_that_loses_to_a_server_in_the_environment_is_named() {
     let mut world = world();
     world.set("TORSO_API_URL", "http://127.0.0.1:9");

@@ -161,7 +161,7 @@ impl Settings {
 
     /// Sets the organization of a context; none for the user's personal one.
     pub fn set_organization(&self, name: &ContextName, organization: Option<&OrganizationSlug>) -> Result<()> {
-        files::change(&self.path()?, |document| {
+        self.change_user(|document| {
             let context = document
                 .get_mut("contexts")
                 .and_then(|contexts| contexts.get_mut(name.as_str()))
@@ -189,7 +189,8 @@ impl Settings {
         }];
         let path = self.path()?;
         let tokens = files::read(&self.credentials_path()?)?;
-        let Some(servers) = self.user()?.get("contexts") else {
+        let user = self.user()?;
+        let Some(servers) = user.get("contexts") else {
             return Ok(found);
         };
         let servers = servers
@@ -237,7 +238,7 @@ impl Settings {
         if name.as_str() == LOCAL {
             return Err(exists().hint("local is the embedded control plane and is always there"));
         }
-        files::change(&self.path()?, |document| {
+        self.change_user(|document| {
             let table = document.entry("contexts").or_insert_with(|| {
                 let mut table = Table::new();
                 table.set_implicit(true);
@@ -270,7 +271,7 @@ impl Settings {
             ));
         }
         self.context(name)?;
-        files::change(&self.path()?, |document| {
+        self.change_user(|document| {
             if let Some(table) = document.get_mut("contexts").and_then(Item::as_table_like_mut) {
                 table.remove(name.as_str());
             }

@@ -18,9 +18,10 @@ use crate::control::names::{ContextName, DatabaseName};
 use crate::error::{Code, Error, Result};
 use keys::SettingKey;
 use project::Project;
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use toml_edit::DocumentMut;
 
 /// Where a value was found.
@@ -72,7 +73,7 @@ pub struct Overrides {
 #[derive(Debug)]
 pub struct Settings {
     overrides: Overrides,
-    user: OnceCell<DocumentMut>,
+    user: RefCell<Option<Rc<DocumentMut>>>,
     project: OnceCell<Project>,
     passed_over_told: Cell<bool>,
 }
@@ -83,7 +84,7 @@ impl Settings {
     pub fn new(overrides: Overrides) -> Self {
         Self {
             overrides,
-            user: OnceCell::new(),
+            user: RefCell::default(),
             project: OnceCell::new(),
             passed_over_told: Cell::new(false),
         }
@@ -170,7 +171,7 @@ impl Settings {
     /// The value in the settings file itself.
     pub fn user_value(&self, key: SettingKey) -> Result<Option<String>> {
         let path = self.path()?;
-        let value = text_of(&path, self.user()?, key.name())?;
+        let value = text_of(&path, &*self.user()?, key.name())?;
         if let Some(value) = &value {
             key.check(value)
                 .map_err(|error| files::invalid(&path, &error.to_string()))?;
@@ -183,7 +184,7 @@ impl Settings {
         if let Some(value) = value {
             key.check(value)?;
         }
-        files::change(&self.path()?, |document| {
+        self.change_user(|document| {
             match value {
                 Some(value) => document[key.name()] = toml_edit::value(value),
                 None => {
@@ -194,13 +195,21 @@ impl Settings {
         })
     }
 
-    /// The content of the settings file, which is read once.
-    pub(crate) fn user(&self) -> Result<&DocumentMut> {
-        if let Some(document) = self.user.get() {
-            return Ok(document);
+    /// The content of the settings file. It is read once, and again after [`Settings::change_user`].
+    pub(crate) fn user(&self) -> Result<Rc<DocumentMut>> {
+        if let Some(document) = &*self.user.borrow() {
+            return Ok(Rc::clone(document));
         }
-        let document = files::read(&self.path()?)?;
-        Ok(self.user.get_or_init(|| document))
+        let document = Rc::new(files::read(&self.path()?)?);
+        *self.user.borrow_mut() = Some(Rc::clone(&document));
+        Ok(document)
+    }
+
+    /// Changes the settings file: the only way to do so, after which what was read before is not believed any more.
+    pub(crate) fn change_user<T>(&self, change: impl FnOnce(&mut DocumentMut) -> Result<T>) -> Result<T> {
+        let changed = files::change(&self.path()?, change);
+        self.user.take();
+        changed
     }
 
     fn project(&self) -> Result<&Project> {
