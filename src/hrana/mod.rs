@@ -4,6 +4,8 @@
 //! - `messages`: requests of a client and their results, as JSON; `entry`, `frames`: the answer of a cursor.
 //! - `client_message`: a client's message over a socket, as far as a gateway has to know it; `server_message`: what a gateway
 //!   says itself.
+//! - `proxied_error`: what a primary said to its replica's process, as it says it to its own clients; `sqlite_messages`: the
+//!   result codes of SQLite's messages.
 //! - `json`, `protobuf`: the encodings.
 //!
 //! Nothing here opens a connection, knows a token, or decides what somebody may do.
@@ -14,4 +16,6 @@ pub mod frames;
 pub mod json;
 pub mod messages;
 pub mod protobuf;
+pub mod proxied_error;
 pub mod server_message;
+pub mod sqlite_messages;

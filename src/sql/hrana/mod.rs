@@ -18,7 +18,6 @@ mod keep_alive;
 #[cfg(test)]
 mod misbehaviour;
 mod pending_rows;
-mod proxied_error;
 mod refusal;
 mod session_pragma;
 mod statement;

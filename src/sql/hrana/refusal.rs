@@ -1,9 +1,9 @@
 //! A server's error messages as SQLite would report them: without the transport's prefixes, with a result code and the
 //! place of the error.
 
-use super::proxied_error::{parse_proxied, split_place};
 use crate::error::{Code, Error};
 use crate::hrana::messages::HranaError;
+use crate::hrana::proxied_error::PrimaryError;
 use crate::sql::{Failure, Phase};
 use rusqlite::ffi;
 
@@ -41,6 +41,11 @@ pub(super) enum Reason {
 
 impl ServerRefusal {
     pub(super) fn new(error: &HranaError, sql: &str) -> Self {
+        // torso's gateway has restored it already; other servers have not.
+        if let Some(PrimaryError { message, code }) = PrimaryError::parse(&error.message) {
+            let code = Some(code.to_owned());
+            return Self::new(&HranaError { message, code }, sql);
+        }
         let code = error.code.as_deref().unwrap_or_default();
         let text = error.message.as_str();
         let refusal = |reason, message: &str, code, offset| Self {
@@ -63,18 +68,6 @@ impl ServerRefusal {
             }
             let (message, offset) = parser_words(rest, sql);
             return refusal(Reason::Parser, &message, ffi::SQLITE_ERROR, offset);
-        }
-        if let Some((message, code)) = parse_proxied(text) {
-            if message.contains("Operation was blocked") {
-                return refusal(Reason::Blocked, message, code, None);
-            }
-            let (message, offset) = split_place(message, sql);
-            let reason = if code == ffi::SQLITE_ERROR {
-                Reason::Prepare
-            } else {
-                Reason::Engine
-            };
-            return refusal(reason, message, code, offset);
         }
         if let Some(rest) = text.strip_prefix("SQL input error: ") {
             let (message, offset) = split_offset(rest);
