@@ -20,7 +20,7 @@ const FORWARDING: [&[u8]; 2] = [
 ];
 
 /// How an error begins inside of an answer of JSON. Quotes in values are escaped there, so no value has this.
-const ERROR: &[u8] = br#""error":{"message":""#;
+const ERROR: &[u8] = br#"{"message":""#;
 
 /// What stands in the place of each byte of a path: answers keep their length, which was told before.
 const HIDDEN: u8 = b'*';
@@ -84,8 +84,8 @@ impl PathFilter {
     }
 }
 
-/// Where a string of JSON ends.
-fn string_end(text: &[u8]) -> usize {
+/// Returns where a string of JSON ends, whose opening quote is before `text`; the length of `text` if it does not.
+pub fn string_end(text: &[u8]) -> usize {
     let mut at = 0;
     while let Some(&byte) = text.get(at) {
         match byte {

@@ -6,6 +6,7 @@ use super::engine_text::{ErrorPart, mentions_damage};
 use super::error::GatewayError;
 use super::limits::Permit;
 use super::policy::BodyEncoding;
+use super::primary_errors::ErrorRestorer;
 use super::read_answer::AnswerBody;
 use super::streams::{StreamKind, StreamRead, StreamSlot, StreamState};
 use super::upstream::connections::UpstreamBody;
@@ -60,6 +61,8 @@ pub(super) struct ResponseBody {
     first: Option<Bytes>,
     /// Which part of the answer is an error.
     errors: ErrorPart,
+    /// Restores errors of the primary in the answer of a replica's process.
+    restorer: Option<ErrorRestorer>,
     /// The token of the request, and when it was last looked at.
     token: Option<(String, Instant)>,
     /// The read that this is the answer to, which may run in a kept stream the next time.
@@ -98,6 +101,7 @@ impl ResponseBody {
             stream: None,
             first: None,
             errors: ErrorPart::Messages,
+            restorer: None,
             token: None,
             read: None,
         }
@@ -125,6 +129,12 @@ impl ResponseBody {
     /// Has the length of the answer remembered for the next time that the read comes.
     pub fn of_read(mut self, read: Option<StreamRead>) -> Self {
         self.read = read;
+        self
+    }
+
+    /// Has errors of the primary restored.
+    pub fn with_restorer(mut self, restorer: Option<ErrorRestorer>) -> Self {
+        self.restorer = restorer;
         self
     }
 
@@ -232,10 +242,14 @@ impl HttpBody for ResponseBody {
                 if !matches!(this.kind, EndpointKind::Dump | EndpointKind::Sync) {
                     frame = frame.map_data(|data| this.core.paths.hide(data, this.errors));
                 }
+                let has_words = !matches!(this.kind, EndpointKind::Dump | EndpointKind::Sync);
+                if has_words && frame.data_ref().is_some_and(|data| mentions_damage(data)) {
+                    this.core.hosted.suspect(&this.route);
+                }
+                if let Some(restorer) = &mut this.restorer {
+                    frame = frame.map_data(|data| restorer.push(data));
+                }
                 if let Some(data) = frame.data_ref().filter(|data| !data.is_empty()) {
-                    if this.kind != EndpointKind::Dump && this.kind != EndpointKind::Sync && mentions_damage(data) {
-                        this.core.hosted.suspect(&this.route);
-                    }
                     this.bytes += data.len() as u64;
                     if let Some(between) = &mut this.between_lines {
                         *between = data.ends_with(b"\n");
@@ -249,7 +263,10 @@ impl HttpBody for ResponseBody {
                 Poll::Ready(Some(Ok(Frame::data(this.last_line(&error)))))
             }
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error))),
-            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Ready(None) => {
+                let rest = this.restorer.take().map(|mut restorer| restorer.finish());
+                Poll::Ready(rest.filter(|rest| !rest.is_empty()).map(|rest| Ok(Frame::data(rest))))
+            }
             Poll::Pending => {
                 let mut watch = this.watch.take().unwrap_or_else(|| this.watch());
                 let Poll::Ready(end) = watch.as_mut().poll(context) else {
@@ -267,10 +284,14 @@ impl HttpBody for ResponseBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended || (self.first.is_none() && self.inner.is_end_stream())
+        self.ended || (self.first.is_none() && self.restorer.is_none() && self.inner.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
+        // The restorer may hold something.
+        if self.restorer.is_some() {
+            return SizeHint::default();
+        }
         match (&self.first, self.labelled) {
             (Some(first), _) => {
                 let rest = self.inner.size_hint();

@@ -126,7 +126,7 @@ impl<'a> Ways<'a> {
     }
 }
 
-fn json_bodies(sql: &str) -> Vec<(&'static str, Value)> {
+pub(super) fn json_bodies(sql: &str) -> Vec<(&'static str, Value)> {
     let stmt = json!({ "sql": sql });
     let batch = json!({ "steps": [{ "stmt": { "sql": "select 1" } }, { "condition": { "type": "ok", "step": 0 }, "stmt": stmt }] });
     let one = |request: Value| json!({ "requests": [request, { "type": "close" }] });
@@ -155,7 +155,7 @@ fn json_bodies(sql: &str) -> Vec<(&'static str, Value)> {
     bodies
 }
 
-fn binary_bodies(sql: &str) -> Vec<(&'static str, Vec<u8>)> {
+pub(super) fn binary_bodies(sql: &str) -> Vec<(&'static str, Vec<u8>)> {
     let stmt = field(1, sql.as_bytes());
     let batch = field(1, &field(2, &stmt));
     let mut bodies = vec![("/v3-protobuf/cursor", field(2, &batch))];
@@ -181,7 +181,7 @@ fn programs(sql: &str) -> [(&'static str, Vec<u8>); 2] {
     ]
 }
 
-fn socket_requests(sql: &str) -> Vec<Value> {
+pub(super) fn socket_requests(sql: &str) -> Vec<Value> {
     let batch = json!({ "steps": [{ "stmt": { "sql": sql } }] });
     vec![
         json!({ "type": "execute", "stream_id": 1, "stmt": { "sql": sql } }),
@@ -194,11 +194,11 @@ fn socket_requests(sql: &str) -> Vec<Value> {
 }
 
 /// A message of a client of kind `number`.
-fn request(number: u8, inner: &[u8]) -> Vec<u8> {
+pub(super) fn request(number: u8, inner: &[u8]) -> Vec<u8> {
     field(2, &[vec![0x08, 9], field(number, inner)].concat())
 }
 
-fn binary_requests(sql: &str) -> Vec<(u8, Vec<u8>)> {
+pub(super) fn binary_requests(sql: &str) -> Vec<(u8, Vec<u8>)> {
     let stream = vec![0x08, 1];
     let stmt = field(1, sql.as_bytes());
     let batch = field(1, &field(2, &stmt));

@@ -8,6 +8,7 @@ use crate::server::gateway::endpoints::EndpointKind;
 use crate::server::gateway::engine_text::{ErrorPart, read_failure};
 use crate::server::gateway::error::{ErrorEncoding, GatewayError};
 use crate::server::gateway::policy::BodyEncoding;
+use crate::server::gateway::primary_errors::{ErrorRestorer, restore_body};
 use crate::server::gateway::read_answer::{AnswerBody, ReadAnswer};
 use crate::server::gateway::response_body::{ResponseBody, read_error};
 use crate::server::gateway::streams::{StreamState, says_stream_is_gone, without_baton};
@@ -70,6 +71,17 @@ pub async fn forward(core: &Arc<Core>, inspected: Inspected) -> Result<Response<
             }
         };
     }
+    let restorer = if route.is_primary {
+        None
+    } else {
+        ErrorRestorer::new(endpoint)
+    };
+    if restorer.is_some() && head.status == StatusCode::BAD_REQUEST && endpoint.encoding == Some(BodyEncoding::Json) {
+        let error = restore_body(read_error(body).await);
+        head.status = status_of_error(&error);
+        core.hosted.count(&route, 0);
+        return Ok(with_whole_body(head, core.paths.hide(error, ErrorPart::All)));
+    }
     let errors = if head.status.is_client_error() {
         ErrorPart::All
     } else {
@@ -96,6 +108,7 @@ pub async fn forward(core: &Arc<Core>, inspected: Inspected) -> Result<Response<
         .labelled(labelled, stream.state, length)
         .with_stream(stream.slot)
         .with_errors(errors)
+        .with_restorer(restorer)
         .while_allowed(token);
     if labelled.is_some() && head.headers.contains_key(header::CONTENT_LENGTH) {
         let longer = body.read_first_piece().await;
@@ -157,6 +170,17 @@ fn set_content_length(headers: &mut HeaderMap, length: Option<u64>) {
         Some(length) => headers.insert(header::CONTENT_LENGTH, length.into()),
         None => headers.remove(header::CONTENT_LENGTH),
     };
+}
+
+/// The status that libSQL server gives an error of a statement, where that is the whole answer: 400 if it has no code. Source: its
+/// `http/user/hrana_over_http_1.rs`.
+fn status_of_error(error: &[u8]) -> StatusCode {
+    let error: serde_json::Value = serde_json::from_slice(error).unwrap_or_default();
+    match error["code"].as_str() {
+        Some("TRANSACTION_TIMEOUT" | "TRANSACTION_BUSY") => StatusCode::SERVICE_UNAVAILABLE,
+        Some(code) if code.starts_with("SQLITE_") => StatusCode::INTERNAL_SERVER_ERROR,
+        _ => StatusCode::BAD_REQUEST,
+    }
 }
 
 /// How many bytes an answer has, where its head says so.

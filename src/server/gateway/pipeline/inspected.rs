@@ -134,7 +134,13 @@ impl Inspected {
                 && !body.is_read_in_kept_stream()
                 && !(endpoint.kind == EndpointKind::Call && ends_stream(*encoding, &body.bytes))
         });
-        if body.is_read_in_kept_stream() || labelled.is_some() || body.replaceable.is_some() {
+        // What is compressed cannot be read on its way: batons, and errors of the primary.
+        let has_words = matches!(endpoint.kind, EndpointKind::Call | EndpointKind::Cursor);
+        if body.is_read_in_kept_stream()
+            || labelled.is_some()
+            || body.replaceable.is_some()
+            || (has_words && !route.is_primary)
+        {
             headers.remove(header::ACCEPT_ENCODING);
         }
         Ok(Self(InspectedParts {

@@ -4,6 +4,7 @@ use crate::hrana::client_message::Encoding;
 use crate::hrana::server_message::{EncodedMessage, ErrorText};
 use crate::server::gateway::engine_text::{ErrorPart, PathFilter, is_about_forwarding};
 use crate::server::gateway::error::GatewayError;
+use crate::server::gateway::primary_errors::restore_message;
 use crate::server::gateway::upstream::no_primary;
 use axum::http::StatusCode;
 use bytes::Bytes;
@@ -42,7 +43,7 @@ pub fn close_frame(code: CloseCode, reason: &str) -> CloseFrame {
 }
 
 /// Returns a process's message as the client gets it. A replica's process that could not reach its primary says so in words of
-/// its own, in the place of which stand the gateway's.
+/// its own, in the place of which stand the gateway's; errors of the primary are restored.
 pub fn filter_message(paths: &PathFilter, is_replica: bool, message: Message) -> Message {
     let (encoding, bytes) = match &message {
         Message::Text(text) => (Encoding::Json, Bytes::from(text.clone())),
@@ -55,10 +56,17 @@ pub fn filter_message(paths: &PathFilter, is_replica: bool, message: Message) ->
             return encoding.error_response(request_id, &no_primary()).into();
         }
         (_, true) => ErrorPart::All,
-        (Encoding::Json, false) => ErrorPart::Messages,
-        (Encoding::Protobuf, false) => return message,
+        (_, false) => ErrorPart::Messages,
     };
-    let filtered = paths.hide(bytes.clone(), part);
+    let restored = if is_replica {
+        restore_message(encoding, bytes.clone())
+    } else {
+        bytes.clone()
+    };
+    let filtered = match (encoding, part) {
+        (Encoding::Protobuf, ErrorPart::Messages) => restored,
+        _ => paths.hide(restored, part),
+    };
     match encoding {
         _ if filtered == bytes => message,
         Encoding::Json => String::from_utf8(filtered.to_vec()).map_or(message, Message::text),
