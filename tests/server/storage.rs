@@ -66,8 +66,13 @@ fn fill(server: &Server, database: &Database) {
 
 #[track_caller]
 fn goes_on(server: &Server, database: &Database) {
+    goes_on_with(server, database, "insert into t values (1)");
+}
+
+#[track_caller]
+fn goes_on_with(server: &Server, database: &Database, sql: &str) {
     let begun = Instant::now();
-    while let Err(error) = database.run(server, "insert into t values (1)") {
+    while let Err(error) = database.run(server, sql) {
         assert!(begun.elapsed() < PATIENCE, "{error}");
         std::thread::sleep(Duration::from_millis(100));
     }
@@ -154,6 +159,7 @@ fn deletes_and_drops_pass_over_the_storage_quota_and_lead_below_it() {
         Some(json!({ "location": "lhr" })),
     );
     app.run(&server, "create table log (x)").unwrap();
+    app.run(&server, "create table wide (x, y)").unwrap();
     app.run(
         &server,
         "create trigger grows after delete on t begin insert into log values (zeroblob(4000000)); end",
@@ -172,18 +178,70 @@ fn deletes_and_drops_pass_over_the_storage_quota_and_lead_below_it() {
         is_blocked(app.run(&server, sql));
         is_blocked(app.at("lhr").run(&server, sql));
     }
+    // A script learns that it is no matter of its token.
+    let mut client = World::new();
+    client.set("TORSO_DATABASE_TOKEN", &app.token);
+    let url = format!("{}{}", server.url(), app.path.trim_end_matches("v2/pipeline"));
+    let refused = client.torso(["db", "shell", &url, "insert into t values (1)", "--json"]);
+    assert!(refused.fails(5, "blocked").stderr.contains("storage quota"));
     // What a trigger would add is not added either.
     let grown = app.run(&server, "delete from t where rowid = 1").unwrap_err();
     assert!(grown.contains("SQLITE_FULL"), "{grown}");
     app.run(&server, "drop trigger grows").unwrap();
     app.at("lhr").run(&server, "delete from t where rowid = 1").unwrap();
     app.run(&server, "select count(*) from t").unwrap();
+    app.run(&server, "alter table wide drop column y").unwrap();
     app.run(&server, "drop table t").unwrap();
     // Within the quota again, without anything of the operator's.
-    let begun = Instant::now();
-    while let Err(error) = app.run(&server, "create table t (x)") {
-        assert!(begun.elapsed() < PATIENCE, "{error}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    goes_on_with(&server, &app, "create table t (x)");
     app.run(&server, "insert into t values (1)").unwrap();
+}
+
+/// Rows that fill pages, each of which is written to an audit log as it is deleted, and searched for by its words.
+#[test]
+fn delete_passes_over_the_storage_quota_though_triggers_and_indexes_write_for_it() {
+    let world = World::new();
+    let server = Server::start(
+        &world,
+        &["--owner", "alice", "--locations", "ams,lhr", "--quota", "storage=2mb"],
+    );
+    let app = Database::new(&server, "alice", "app");
+    server.ok(
+        "POST",
+        "/v1/databases/app/instances",
+        Some(json!({ "location": "lhr" })),
+    );
+    for sql in [
+        "create table orders (id integer primary key, what text)",
+        "create table audit (id, what, at)",
+        "create virtual table words using fts5 (what)",
+        "create trigger before_delete before delete on orders begin
+             insert into audit values (old.id, 'will be deleted: ' || old.what, datetime());
+             update orders set what = what where id = old.id;
+         end",
+        "create trigger after_delete after delete on orders begin insert into audit values (old.id, old.what, datetime()); end",
+        "with recursive n(x) as (select 1 union all select x + 1 from n where x < 3000)
+         insert into orders select x, hex(randomblob(60)) from n",
+        "insert into words select what from orders",
+    ] {
+        app.run(&server, sql).unwrap();
+    }
+    fill(&server, &app);
+    for (database, sql) in [
+        (&app, "delete from orders where id <= 40"),
+        (&app.at("lhr"), "delete from orders where id <= 80"),
+        (&app, "delete from words where rowid <= 500"),
+        (&app, "delete from orders"),
+    ] {
+        database
+            .run(&server, sql)
+            .unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+    assert_eq!(
+        app.run(&server, "select count(*) from audit").unwrap()[0][0]["value"],
+        "6000"
+    );
+    is_blocked(app.write(&server));
+    app.run(&server, "drop table t").unwrap();
+    goes_on_with(&server, &app, "create table t (x)");
 }

@@ -22,7 +22,7 @@ mod note;
 mod role;
 mod used;
 
-pub(in crate::engine) use used::used_bytes;
+pub(in crate::engine) use used::{content_bytes, used_bytes};
 
 use super::disk::{self, with_suffix};
 use super::{Damage, DatabaseLimits, Engine, Orphan, Position, Role, Running, Site};

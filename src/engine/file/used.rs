@@ -8,16 +8,39 @@ use std::path::Path;
 /// Bytes of a database's pages that are not free, by the newest header that was committed. The file may be in use: it is only
 /// read, and what is read while it changes is a little old.
 pub(in crate::engine) fn used_bytes(data: &Path) -> Option<u64> {
+    let pages = count_pages(data)?;
+    Some(pages.all.saturating_sub(pages.free) * pages.size)
+}
+
+/// Bytes of all of a database's pages, by the same header.
+pub(in crate::engine) fn content_bytes(data: &Path) -> Option<u64> {
+    let pages = count_pages(data)?;
+    Some(pages.all * pages.size)
+}
+
+/// The pages of a database.
+struct PageCount {
+    /// Bytes of one.
+    size: u64,
+    all: u64,
+    free: u64,
+}
+
+fn count_pages(data: &Path) -> Option<PageCount> {
     let mut header = [0; 100];
     let file = File::open(data).ok()?;
     let main = file.take(100).read_exact(&mut header).ok().map(|()| header);
     let header = newest_header(&disk::with_suffix(data, "-wal")).or(main)?;
     let number = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-    let page = match u16::from_be_bytes([header[16], header[17]]) {
+    let size = match u16::from_be_bytes([header[16], header[17]]) {
         1 => 65_536,
-        page => u64::from(page),
+        size => u64::from(size),
     };
-    Some(u64::from(number(28).saturating_sub(number(36))) * page)
+    Some(PageCount {
+        size,
+        all: number(28).into(),
+        free: number(36).into(),
+    })
 }
 
 /// The header of a database in the last transaction of its write-ahead log that wrote one.
@@ -66,9 +89,12 @@ mod tests {
         // Nothing is in the file itself yet.
         let full = used_bytes(&data).unwrap();
         assert!((400_000..500_000).contains(&full), "{full}");
+        let content = content_bytes(&data).unwrap();
+        assert_eq!(content, full);
         connection.execute_batch("DELETE FROM t").unwrap();
         let empty = used_bytes(&data).unwrap();
         assert!(empty <= 3 * 4096, "{empty}");
+        assert_eq!(content_bytes(&data), Some(content));
         connection
             .execute_batch("BEGIN; INSERT INTO t VALUES (zeroblob(100000))")
             .unwrap();

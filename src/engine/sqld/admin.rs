@@ -24,9 +24,6 @@ const WRITERS_PATIENCE: Duration = Duration::from_secs(20);
 /// The size, in bytes, that means unlimited to the server.
 const UNLIMITED: u64 = 1_000_000_000_000_000_000;
 
-/// Bytes of one page.
-const SMALLEST: u64 = 4096;
-
 /// A process's counters for a namespace, since the namespace was made.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct NamespaceUsage {
@@ -97,13 +94,20 @@ impl Admin {
         }
     }
 
-    /// Sets all settings, because the server resets some of those that a request leaves out.
-    pub fn configure(&self, id: &str, limits: &DatabaseLimits) -> Result<()> {
-        self.configure_because(id, limits, None)
+    /// Sets all settings, because the server resets some of those that a request leaves out. `size_over_quota` bounds the bytes of
+    /// the database, besides its own limit. A bound below its present size means the present size.
+    pub fn configure(&self, id: &str, limits: &DatabaseLimits, size_over_quota: Option<u64>) -> Result<()> {
+        self.configure_because(id, limits, size_over_quota, None)
     }
 
     /// The same, with what users are told of what is blocked.
-    pub fn configure_because(&self, id: &str, limits: &DatabaseLimits, reason: Option<&str>) -> Result<()> {
+    pub fn configure_because(
+        &self,
+        id: &str,
+        limits: &DatabaseLimits,
+        size_over_quota: Option<u64>,
+        reason: Option<&str>,
+    ) -> Result<()> {
         // Users see it after the server's own error message.
         let settings = match limits {
             _ if reason.is_some() => reason,
@@ -116,8 +120,7 @@ impl Admin {
             "block_reads": limits.block_reads,
             "block_writes": limits.block_writes,
             "block_reason": settings,
-            // Below the present size it means the present size: what removes goes on, and so does what fits into free pages.
-            "max_db_size": if limits.over_quota { SMALLEST } else { limits.max_size.unwrap_or(UNLIMITED) },
+            "max_db_size": limits.max_size.unwrap_or(UNLIMITED).min(size_over_quota.unwrap_or(UNLIMITED)),
             "allow_attach": limits.allow_attach,
             "heartbeat_url": Value::Null,
             "jwt_key": Value::Null,

@@ -45,7 +45,7 @@ impl SqldEngine {
             block_writes: true,
             ..DatabaseLimits::default()
         };
-        admin.configure_because(&at.id, &limits, Some(REASON))?;
+        admin.configure_because(&at.id, &limits, None, Some(REASON))?;
         records::acknowledge(&dir, &at.id, &limits)?;
         disk::remove(&seed)
     }

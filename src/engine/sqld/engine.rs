@@ -1,7 +1,7 @@
 //! The engine of libSQL server processes, as every engine is used: [`Engine`] for [`SqldEngine`].
 
 use super::role::{self, ProcessRole};
-use super::{Access, SqldEngine, files, host, no_promotion, quarantine, records};
+use super::{Access, SqldEngine, files, host, no_promotion, quarantine, quota_room, records};
 use crate::engine::file::{present, used_bytes};
 use crate::engine::{DatabaseLimits, Engine, Orphan, Role, Running, Site, child, confine, disk};
 use crate::error::{Code, Error, Result};
@@ -101,8 +101,9 @@ impl Engine for SqldEngine {
     fn configure(&self, at: &Site, limits: &DatabaseLimits) -> Result<()> {
         let node = self.serving(at)?;
         self.expect(&node, ProcessRole::Primary)?;
-        node.admin()?.configure(&at.id, limits)?;
-        records::acknowledge(node.dir(), &at.id, limits)
+        let size = quota_room::choose_size(node.dir(), &at.id, limits)?;
+        node.admin()?.configure(&at.id, limits, size)?;
+        records::acknowledge_with(node.dir(), &at.id, limits, size)
     }
 
     fn await_writers(&self, at: &Site) -> Result<()> {

@@ -8,7 +8,7 @@ use super::health::Health;
 use super::keys::Access;
 use super::log_keys::KeyFiles;
 use super::quarantine;
-use super::records::{acknowledged, copy_anew, record};
+use super::records::{acknowledged, copy_anew, record, size_over_quota};
 use super::role::{InstanceConfig, Ports, ProcessRole, db_path, free_port, is_free, write_role};
 use super::{files, host, keys};
 use crate::engine::confine::{self, Bounds};
@@ -215,7 +215,7 @@ impl ProcessJob {
             }
             self.make(admin, &id)?;
             if let Some(limits) = record(&self.dir, &id)? {
-                admin.configure(&id, &limits)?;
+                admin.configure(&id, &limits, size_over_quota(&self.dir, &id)?)?;
             }
         }
         disk::remove(&self.rebuild_mark())

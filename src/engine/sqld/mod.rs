@@ -39,6 +39,7 @@ mod node;
 mod pages;
 pub mod program;
 mod quarantine;
+mod quota_room;
 mod records;
 mod replica_repair;
 mod role;

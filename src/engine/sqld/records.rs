@@ -9,6 +9,7 @@ use super::json_file::{UNFINISHED, write_json};
 use super::{files, role};
 use crate::engine::{DatabaseLimits, disk};
 use crate::error::{Code, Error, Result};
+use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
@@ -17,8 +18,27 @@ pub(super) fn records_dir(dir: &Path) -> PathBuf {
     dir.join("databases")
 }
 
-/// The record of an acknowledged namespace; none if it was not acknowledged.
+/// What is recorded of a namespace.
+#[derive(Default, Serialize, Deserialize)]
+struct Record {
+    #[serde(flatten)]
+    limits: DatabaseLimits,
+    /// Bytes that it may have while its owner is over quota (see `quota_room`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    size_over_quota: Option<u64>,
+}
+
+/// Returns the limits of an acknowledged namespace; none if it was not acknowledged.
 pub(super) fn record(dir: &Path, id: &str) -> Result<Option<DatabaseLimits>> {
+    read(dir, id).map(|record| record.map(|record| record.limits))
+}
+
+/// Returns how many bytes a namespace may have while its owner is over quota; none where it is not, or was not acknowledged.
+pub(super) fn size_over_quota(dir: &Path, id: &str) -> Result<Option<u64>> {
+    read(dir, id).map(|record| record.and_then(|record| record.size_over_quota))
+}
+
+fn read(dir: &Path, id: &str) -> Result<Option<Record>> {
     let path = records_dir(dir).join(id);
     match std::fs::read(&path) {
         Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| {
@@ -30,8 +50,22 @@ pub(super) fn record(dir: &Path, id: &str) -> Result<Option<DatabaseLimits>> {
 }
 
 pub(super) fn acknowledge(dir: &Path, id: &str, limits: &DatabaseLimits) -> Result<()> {
+    acknowledge_with(dir, id, limits, None)
+}
+
+/// [`acknowledge`], with the bytes that the namespace may have while its owner is over quota.
+pub(super) fn acknowledge_with(
+    dir: &Path,
+    id: &str,
+    limits: &DatabaseLimits,
+    size_over_quota: Option<u64>,
+) -> Result<()> {
     disk::private_dir(&records_dir(dir))?;
-    write_json(&records_dir(dir).join(id), limits)
+    let record = Record {
+        limits: limits.clone(),
+        size_over_quota,
+    };
+    write_json(&records_dir(dir).join(id), &record)
 }
 
 pub(super) fn forget(dir: &Path, id: &str) -> Result<()> {

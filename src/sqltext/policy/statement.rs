@@ -79,6 +79,11 @@ pub(super) fn judge(statement: &Stmt) -> Result<Effect, Violation> {
                 ..Effect::CHANGES_SCHEMA
             })
         }
+        // Its values are removed from each row.
+        Stmt::AlterTable(_, AlterTableBody::DropColumn(_)) => change_schema(statement).map(|()| Effect {
+            adds: false,
+            ..Effect::CHANGES_SCHEMA
+        }),
         _ => change_schema(statement).map(|()| Effect::CHANGES_SCHEMA),
     }
 }
