@@ -20,6 +20,7 @@ mod engine;
 mod env;
 mod group;
 mod help;
+mod in_use;
 mod link;
 mod location;
 mod manual;

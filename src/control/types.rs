@@ -48,6 +48,19 @@ pub struct Database {
     /// Set if the primary's file is missing or damaged, so that it is not used. Not in the Platform API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<InstanceState>,
+    /// Set while applications use it, on a server. Not in the Platform API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activity: Option<DatabaseActivity>,
+}
+
+/// How applications use a database now. Requests of torso's own commands do not count.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatabaseActivity {
+    /// Open streams and sockets.
+    pub connections: u64,
+    /// The time of the last request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_request_at: Option<Timestamp>,
 }
 
 /// Where a branch came from.

@@ -2,7 +2,7 @@
 
 use super::find;
 use crate::commands::answers::{self, Done, Part};
-use crate::commands::{DryRun, completers};
+use crate::commands::{DryRun, completers, in_use};
 use crate::context::Context;
 use crate::control::if_allowed;
 use crate::control::names::{DatabaseName, LocationCode};
@@ -93,14 +93,15 @@ fn one(ctx: &Context, args: &Args, name: &DatabaseName) -> Result<bool> {
         found => if_allowed(found)?,
     };
     // Said before asking: a question whose answer cannot help is an insult.
-    if database.is_some_and(|database| database.delete_protection) {
+    if database.as_ref().is_some_and(|database| database.delete_protection) {
         return Err(Error::new(
             Code::DeleteProtected,
             format!("database {name} is protected from deletion"),
         )
         .hint(format!("torso db config set {name} delete-protection off")));
     }
-    ctx.confirm(args.yes, &format!("destroy database {name}"), name.as_str())?;
+    let doing = format!("destroy database {name}");
+    in_use::confirm_destruction(ctx, args.yes, &doing, name.as_str(), &database)?;
     match ctx.control()?.delete_database(name) {
         Err(error) if args.if_exists && error.code() == Code::DatabaseNotFound => Ok(false),
         result => result.map(|()| true),
@@ -113,10 +114,9 @@ fn dry(ctx: &Context, args: &Args, names: &[&DatabaseName]) -> Result<()> {
         match find(ctx, name) {
             Err(error) if args.if_exists && error.code() == Code::DatabaseNotFound => {}
             Ok(database) => {
-                steps.push(format!(
-                    "destroy database {name} at {}",
-                    answers::listed(&database.locations)
-                ));
+                let used = in_use::describe_use([&database]).map_or_else(String::new, |used| format!(" ({used})"));
+                let at = answers::listed(&database.locations);
+                steps.push(format!("destroy database {name} at {at}{used}"));
             }
             Err(error) => return Err(error),
         }

@@ -5,7 +5,7 @@ mod tokens;
 
 use super::answers::{self, Done, counted};
 use super::db::{Wait, on_off};
-use super::{DryRun, completers, default_location};
+use super::{DryRun, completers, default_location, in_use};
 use crate::context::Context;
 use crate::control::names::{GroupName, LocationCode, OrganizationSlug};
 use crate::control::types::{DatabaseFilter, Group, GroupConfiguration, GroupConfigurationPatch, Isolation, NewGroup};
@@ -315,17 +315,15 @@ fn destroy(ctx: &Context, args: &Destroy) -> Result<()> {
         group: Some(name.clone()),
         ..DatabaseFilter::default()
     };
-    let databases: Vec<String> = plane
-        .list_databases(&filter)?
-        .iter()
-        .map(|database| database.name.to_string())
-        .collect();
+    let listed = plane.list_databases(&filter)?;
+    let databases: Vec<String> = listed.iter().map(|database| database.name.to_string()).collect();
     if args.dry.dry_run {
         let mut steps: Vec<_> = databases
             .iter()
             .map(|database| format!("destroy database {database}"))
             .collect();
-        steps.push(format!("destroy group {name}"));
+        let used = in_use::describe_use(&listed).map_or_else(String::new, |used| format!(" ({used})"));
+        steps.push(format!("destroy group {name}{used}"));
         return answers::plan(ctx, steps);
     }
     if group.delete_protection {
@@ -336,7 +334,7 @@ fn destroy(ctx: &Context, args: &Destroy) -> Result<()> {
         .hint(format!("torso group config set {name} delete-protection off")));
     }
     let doing = format!("destroy group {name} with {}", counted(databases.len(), "database"));
-    ctx.confirm(args.yes, &doing, name.as_str())?;
+    in_use::confirm_destruction(ctx, args.yes, &doing, name.as_str(), &listed)?;
     plane.delete_group(name)?;
     let sentence = format!("Destroyed group {name} with {}.", counted(databases.len(), "database"));
     answer(true, databases, sentence)

@@ -132,6 +132,7 @@ impl<'a> CatalogView<'a> {
                 (None, Ok(Some(damage))) => Some(damage_state(&damage)),
                 _ => None,
             },
+            activity: None,
             locations: std::iter::once(row.primary.clone()).chain(replicas).collect(),
             name: row.name,
             id: row.id,

@@ -53,7 +53,8 @@ use crate::control::accounts::{ApiToken, Organization, User};
 use crate::control::builtin_locations;
 use crate::control::embedded::Embedded;
 use crate::control::embedded::lock::{Lock, SERVER as SERVER_LOCK};
-use crate::control::names::{DatabaseName, LocationCode, OrganizationSlug, Username};
+use crate::control::names::{DatabaseId, DatabaseName, LocationCode, OrganizationSlug, Username};
+use crate::control::types::DatabaseActivity;
 use crate::engine::file::FileEngine;
 use crate::engine::{Engine, disk};
 use crate::error::{Code, Error, Result};
@@ -72,7 +73,7 @@ use start::{allowed_locations, is_copy, known, own};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use store::AccountStore;
 use transfers::TransferLocks;
 use uploads::Uploads;
@@ -110,6 +111,9 @@ pub struct Public {
     pub domain: Option<String>,
 }
 
+/// Who knows how databases are used now: the gateway.
+pub type ActivitySource = Box<dyn Fn(&DatabaseId) -> Option<DatabaseActivity> + Send + Sync>;
+
 /// The self-hosted control plane.
 pub struct Hosted {
     shared: Arc<Shared>,
@@ -138,6 +142,7 @@ struct Shared {
     daily_entries: DailyEntries,
     /// Quotas have changed since storage was last checked.
     quotas_changed: AtomicBool,
+    activity: OnceLock<ActivitySource>,
     /// The data directory was another one at the last start.
     is_copy: bool,
     _lock: Lock,
@@ -182,6 +187,7 @@ impl Hosted {
             transfers: TransferLocks::default(),
             daily_entries: DailyEntries::default(),
             quotas_changed: AtomicBool::default(),
+            activity: OnceLock::new(),
             is_copy,
             _lock: held,
         };
@@ -228,6 +234,11 @@ impl Hosted {
     #[must_use]
     pub fn organizations_over_quota(&self) -> usize {
         self.shared.organizations_over_quota()
+    }
+
+    /// Has databases say how they are used now. Only the first source is asked.
+    pub fn set_activity_source(&self, source: ActivitySource) {
+        let _ = self.shared.activity.set(source);
     }
 
     /// How far this system confines database processes; none where there are no processes.
@@ -424,6 +435,11 @@ impl Shared {
                 "databases are files here, and nothing serves them",
             )),
         }
+    }
+
+    /// How applications use a database now; none where they do not.
+    fn activity(&self, id: &DatabaseId) -> Option<DatabaseActivity> {
+        self.activity.get().and_then(|source| source(id))
     }
 
     /// An embedded plane over an organization's directory.

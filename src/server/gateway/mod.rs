@@ -4,8 +4,8 @@
 //! (`endpoints`), and takes it through a fixed row of steps (`pipeline`): the database token is checked (`auth`), the
 //! database's share of requests is held (`limits`), the SQL is checked (`policy`), and the request goes on with a token of
 //! the server's own and the right namespace (`upstream`); of the client's headers only a few harmless ones are forwarded.
-//! Answers are streamed as they come (`response_body`), without
-//! what a process says of its own files (`engine_text`). Sockets (`websocket`) are checked message by message. What outlives
+//! Answers are streamed as they come (`response_body`), without what a process says of its own files (`engine_text`), and with
+//! a primary's errors in the primary's words (`primary_errors`). Sockets (`websocket`) are checked message by message. What outlives
 //! a request belongs to its database and is counted (`streams`).
 //!
 //! Which host and path belong to which label is the listener's to decide; which token opens what is the plane's.
@@ -19,6 +19,7 @@ pub(super) mod export;
 mod limits;
 mod pipeline;
 mod policy;
+mod primary_errors;
 mod read_answer;
 mod request_body;
 mod response_body;
@@ -29,12 +30,15 @@ mod websocket;
 pub use limits::GatewayLimits;
 
 use crate::control::hosted::Hosted;
+use crate::control::names::DatabaseId;
+use crate::control::types::DatabaseActivity;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, Response};
 use counters::Counters;
 use engine_text::PathFilter;
 use error::{ErrorEncoding, GatewayError, allow_browsers, answer_preflight};
 use export::ExportStep;
+use jiff::{SignedDuration, Timestamp};
 use limits::DatabaseShares;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +48,9 @@ use upstream::Upstream;
 
 /// What clients put where a label belongs when the URL they have does not end in a slash.
 const ENDPOINTS: [&str; 4] = ["v1", "v2", "v3", "v3-protobuf"];
+
+/// For how long a request says that a database is in use: longer than a pool of connections is quiet.
+const RECENT: SignedDuration = SignedDuration::from_secs(60);
 
 /// How often it is checked whether all sockets have ended.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -58,7 +65,7 @@ pub struct Gateway {
 struct Core {
     hosted: Arc<Hosted>,
     limits: GatewayLimits,
-    shares: DatabaseShares,
+    shares: Arc<DatabaseShares>,
     open: StreamRegistry,
     streams: BatonLabels,
     reads: ReadStreams,
@@ -82,11 +89,15 @@ impl Core {
 impl Gateway {
     #[must_use]
     pub fn new(hosted: Arc<Hosted>, limits: GatewayLimits) -> Self {
+        let shares = Arc::new(DatabaseShares::new(limits.clone()));
+        let open = StreamRegistry::new(limits.streams);
+        let (known_shares, known_streams) = (Arc::clone(&shares), open.clone());
+        hosted.set_activity_source(Box::new(move |id| activity(&known_shares, &known_streams, id)));
         Self {
             core: Arc::new(Core {
                 upstream: Upstream::new(Arc::clone(&hosted), limits.clone()),
-                shares: DatabaseShares::new(limits.clone()),
-                open: StreamRegistry::new(limits.streams),
+                shares,
+                open,
                 streams: BatonLabels::new(hosted.stream_secret()),
                 reads: ReadStreams::new(),
                 paths: PathFilter::new(hosted.data_dir()),
@@ -149,6 +160,17 @@ impl Gateway {
     pub fn write_metrics(&self, text: &mut String) {
         self.core.counters.write(text, self.core.open.count());
     }
+}
+
+/// How applications use a database now; none where they do not. A socket and its streams are one connection.
+fn activity(shares: &DatabaseShares, streams: &StreamRegistry, id: &DatabaseId) -> Option<DatabaseActivity> {
+    let (sockets, last) = shares.use_of(id);
+    let connections = streams.count_of(id).max(sockets) as u64;
+    let last_request_at = last.filter(|last| last.duration_until(Timestamp::now()) < RECENT);
+    (connections > 0 || last_request_at.is_some()).then_some(DatabaseActivity {
+        connections,
+        last_request_at,
+    })
 }
 
 /// The answer while the plane is not open yet.

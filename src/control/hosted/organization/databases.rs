@@ -16,7 +16,7 @@ impl DatabaseOperations for OrganizationPlane<'_> {
             if let Some(own) = &self.rights.group {
                 all.retain(|database| database.group == *own);
             }
-            Ok(all.into_iter().map(|database| self.outside(database)).collect())
+            Ok(all.into_iter().map(|database| self.in_use(database)).collect())
         })
     }
 
@@ -50,7 +50,7 @@ impl DatabaseOperations for OrganizationPlane<'_> {
 
     fn get_database(&self, name: &DatabaseName) -> Result<Database> {
         self.read_database(name, |plane| {
-            plane.get_database(name).map(|database| self.outside(database))
+            plane.get_database(name).map(|database| self.in_use(database))
         })
     }
 

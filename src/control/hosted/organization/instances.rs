@@ -57,7 +57,9 @@ impl InstanceOperations for OrganizationPlane<'_> {
             "db-sync",
             format!("synced database {name}"),
             json!({ "database": name, "location": location }),
-        );
+        )
+        // Commands sync after each of their writes.
+        .once_a_day();
         self.change_database(Action::ConfigureDatabase, name, entry, |plane| {
             plane.sync_database(name, location)
         })

@@ -239,6 +239,15 @@ impl OrganizationPlane<'_> {
         database
     }
 
+    /// [`Self::outside`], with how it is used now.
+    fn in_use(&self, database: Database) -> Database {
+        let activity = self.shared.activity(&database.id);
+        Database {
+            activity,
+            ..self.outside(database)
+        }
+    }
+
     fn outside_instance(&self, name: &DatabaseName, mut instance: Instance) -> Instance {
         let label = label(name, &self.organization.slug, Some(&instance.location));
         instance.hostname = self.shared.public.hostname(&label);

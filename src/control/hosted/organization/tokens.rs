@@ -21,7 +21,7 @@ impl DatabaseTokenOperations for OrganizationPlane<'_> {
     fn create_database_token(&self, name: &DatabaseName, new: &NewToken) -> Result<Minted> {
         let data = described(json!({ "database": name }), new);
         let entry = if new.is_of_a_command() {
-            let message = format!("commands made themselves tokens for database {name}; one entry a day");
+            let message = format!("commands made themselves tokens for database {name}");
             NewAuditEntry::new("db-token-create", message, data).once_a_day()
         } else {
             NewAuditEntry::new("db-token-create", format!("created a token for database {name}"), data)

@@ -8,6 +8,7 @@ use crate::control::names::DatabaseId;
 use crate::server::gateway::error::GatewayError;
 use crate::sync::lock;
 use axum::http::StatusCode;
+use jiff::Timestamp;
 use pending_sockets::PendingSockets;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -93,6 +94,7 @@ struct DatabaseShare {
     requests: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
     sockets: Arc<Semaphore>,
+    last_request: Mutex<Option<Timestamp>>,
 }
 
 /// A permit of a share; dropping it returns it.
@@ -131,9 +133,25 @@ impl DatabaseShares {
             requests: Arc::new(Semaphore::new(limits.requests)),
             waiting: Arc::new(Semaphore::new(limits.requests)),
             sockets: Arc::new(Semaphore::new(limits.sockets)),
+            last_request: Mutex::default(),
         });
         all.insert(id.clone(), Arc::clone(&share));
         share
+    }
+
+    /// Notes that an application has used a database.
+    pub fn note_use(&self, id: &DatabaseId) {
+        *lock(&self.of(id).last_request) = Some(Timestamp::now());
+    }
+
+    /// The open sockets of a database, and when an application last used it.
+    pub fn use_of(&self, id: &DatabaseId) -> (usize, Option<Timestamp>) {
+        let Some(share) = lock(&self.databases).get(id).map(Arc::clone) else {
+            return (0, None);
+        };
+        let sockets = self.limits.sockets - share.sockets.available_permits();
+        let last = *lock(&share.last_request);
+        (sockets, last)
     }
 
     /// Waits for a permit for a request.
@@ -231,6 +249,20 @@ mod tests {
         assert_eq!(shares.socket(&a).unwrap_err().status.as_u16(), 429);
         drop(socket);
         drop(shares.socket(&a).unwrap());
+    }
+
+    #[tokio::test]
+    async fn use_of_a_database_is_its_sockets_and_last_request() {
+        let shares = shares();
+        let (a, b) = (DatabaseId::generate(), DatabaseId::generate());
+        assert_eq!(shares.use_of(&a), (0, None));
+        let socket = shares.socket(&a).unwrap();
+        shares.note_use(&a);
+        let (sockets, last) = shares.use_of(&a);
+        assert!(sockets == 1 && last.is_some());
+        drop(socket);
+        assert_eq!(shares.use_of(&a), (0, last));
+        assert_eq!(shares.use_of(&b), (0, None));
     }
 
     #[tokio::test]

@@ -43,6 +43,9 @@ impl Admitted {
         let request = authorized.into_parts();
         let headers = forwarded_headers(request.endpoint, &request.head.headers)?;
         let permit = core.shares.request(&request.route.id).await?;
+        if !is_own_command(&request.head.headers) {
+            core.shares.note_use(&request.route.id);
+        }
         let path = request.endpoint.path;
         let query = request
             .head
@@ -65,6 +68,12 @@ impl Admitted {
     pub fn into_parts(self) -> AdmittedParts {
         self.0
     }
+}
+
+/// Whether a request is one of torso's own commands, as far as it says so itself.
+fn is_own_command(headers: &HeaderMap) -> bool {
+    let agent = headers.get(header::USER_AGENT).map(HeaderValue::as_bytes);
+    agent.is_some_and(|agent| agent.starts_with(b"torso/"))
 }
 
 /// Returns the headers for a process. Those about the body are replaced by what was checked.

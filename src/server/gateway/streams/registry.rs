@@ -123,6 +123,16 @@ impl StreamRegistry {
         databases.values().map(DatabaseStreams::count).sum()
     }
 
+    /// The number of open streams of a database.
+    pub fn count_of(&self, id: &DatabaseId) -> usize {
+        let mut databases = self.databases();
+        let Some(database) = databases.get_mut(id) else {
+            return 0;
+        };
+        database.forget_ended(Instant::now());
+        database.count()
+    }
+
     fn release(&self, id: &DatabaseId, name: Option<(StreamName, StreamKind)>, now: Instant) {
         let mut databases = self.databases();
         let Some(database) = databases.get_mut(id) else { return };
@@ -215,8 +225,8 @@ mod tests {
         drop(open.open_slot(&id, None).unwrap());
         assert!(open.databases().is_empty());
         let open_slot = open.open_slot(&id, None).unwrap();
-        assert_eq!(open.count(), 1);
+        assert_eq!((open.count(), open.count_of(&id)), (1, 1));
         drop(open_slot);
-        assert_eq!(open.count(), 0);
+        assert_eq!((open.count(), open.count_of(&id)), (0, 0));
     }
 }

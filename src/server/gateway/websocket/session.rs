@@ -74,6 +74,7 @@ impl SocketSession {
     ) -> Result<(Self, WebSocketStream<TcpStream>), GatewayError> {
         let (route, _) = authorize_label(core, label, token)?;
         let permit = core.shares.socket(&route.id)?;
+        core.shares.note_use(&route.id);
         // Only what is shown in a hello message says what it may do.
         let target = core.upstream.reach(&route, Authorization::ReadOnly, false).await?;
         let upstream = tokio::time::timeout(HANDSHAKE, open_socket(&target, protocol))
