@@ -4,7 +4,7 @@ use super::{DryRun, answers};
 use crate::context::Context;
 use crate::engine::sqld::program::{self, InstalledProgram, ProgramSource, Search, VERSION};
 use crate::error::Result;
-use crate::settings::env;
+use crate::settings::{Settings, env};
 use crate::ui::{Card, Cell, Layout, View};
 use clap::Subcommand;
 use serde::Serialize;
@@ -28,7 +28,8 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
 
 /// Show which libSQL server would be used
 ///
-/// torso uses the first of these: --sqld, TORSO_SQLD, sqld on the PATH, the program that torso engine install installed.
+/// torso uses the first of these: --sqld, TORSO_SQLD, sqld on the PATH, the program that torso engine install installed. It looks
+/// for that in the data directory, then in the default one.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso engine status")]
 pub(super) struct Status {
@@ -100,11 +101,16 @@ pub(super) fn find(ctx: &Context, flag: Option<&Path>) -> Result<InstalledProgra
     let (data_dir, _) = ctx.settings.data_dir()?;
     let environment = env::get(env::SQLD).map(PathBuf::from);
     let path = std::env::var_os("PATH");
+    let default_dir = Settings::default_data_dir().filter(|dir| *dir != data_dir);
+    let data_dirs: Vec<&Path> = std::iter::once(&data_dir)
+        .chain(&default_dir)
+        .map(PathBuf::as_path)
+        .collect();
     let found = program::find(&Search {
         flag,
         environment: environment.as_deref(),
         path: path.as_deref(),
-        data_dir: &data_dir,
+        data_dirs: &data_dirs,
     })?;
     if found.version != VERSION {
         ctx.ui.warn(format!(

@@ -35,6 +35,12 @@ pub enum SettingOrigin {
 }
 
 impl SettingOrigin {
+    /// Whether it wins over the settings file.
+    #[must_use]
+    pub fn wins_over_user(&self) -> bool {
+        matches!(self, Self::Flag(_) | Self::Environment(_) | Self::Project(_))
+    }
+
     /// One word, for scripts.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -119,6 +125,12 @@ impl Settings {
             env::DATA_DIR,
             dirs::data_local_dir,
         )
+    }
+
+    /// The data directory where none is named. None without a home directory.
+    #[must_use]
+    pub fn default_data_dir() -> Option<PathBuf> {
+        dirs::data_local_dir().map(|directory| directory.join("torso"))
     }
 
     /// The directory of data that may be lost, such as shell histories. None without a home directory.

