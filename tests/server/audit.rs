@@ -274,3 +274,39 @@ fn it_is_read_in_pages_without_gaps() {
             .is_empty()
     );
 }
+
+#[test]
+fn what_commands_do_beside_their_work_is_one_entry_a_day() {
+    let office = Office::new();
+    let owner = office.server.token.clone();
+    let team = "/v1/organizations/team/databases";
+    for name in ["app", "other"] {
+        let new = format!(r#"{{"name":"{name}","group":"default"}}"#);
+        assert_eq!(office.ask(&owner, "made", "POST", team, &new), 200);
+    }
+    for name in ["app", "app", "other", "app"] {
+        let sync = format!("{team}/{name}/sync");
+        assert_eq!(office.ask(&owner, "sync", "POST", &sync, "{}"), 200);
+    }
+    assert_eq!(
+        office.ask(&owner, "none", "POST", &format!("{team}/none/sync"), "{}"),
+        404
+    );
+    let log = office.log(&owner, "team", "?page_size=1000");
+    let mut messages: Vec<&str> = log["audit_logs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|entry| entry["code"] == "db-sync")
+        .map(|entry| entry["message"].as_str().unwrap())
+        .collect();
+    messages.sort_unstable();
+    assert_eq!(
+        messages,
+        [
+            "failed: sync database none (database_not_found)",
+            "synced database app; one entry a day",
+            "synced database other; one entry a day"
+        ]
+    );
+}

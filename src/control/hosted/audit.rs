@@ -88,6 +88,7 @@ impl Shared {
         let is_daily = entry.daily && error.is_none();
         let message = match error {
             Some(error) if entry.code != REFUSED => not_done(&entry.message, error),
+            None if is_daily => format!("{}; one entry a day", entry.message),
             _ => entry.message,
         };
         let line = AuditEntry {
