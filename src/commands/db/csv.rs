@@ -199,7 +199,7 @@ pub(super) fn import(ctx: &Context, input: &Input, form: &CsvFormat, session: &m
     }
     if report.columns.len() == 1
         && form.csv_columns.is_none()
-        && let Some(separator) = sample.suspected_separator()
+        && let Some(separator) = sample.suspected_separator(separator)
     {
         ctx.ui.warn(format!(
             "{name} has become one column, whose values contain {separator:?}: --csv-separator says what separates columns"

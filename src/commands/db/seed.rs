@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::control::Staging;
 use crate::control::names::DatabaseName;
 use crate::control::types::Seed;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::shell::interrupt;
 use crate::sql::{self, Session, Target, copy, query, script};
 use std::fs::File;
@@ -139,6 +139,7 @@ impl Source {
             }
         };
         let sample = Sample::of(input)?;
+        self.check_kind(input, &sample)?;
         // A file is what it is, whatever the option that named it.
         let is_script = match self.from_file {
             Some(_) => sample.is_sql(),
@@ -160,6 +161,21 @@ impl Source {
             }
             Ok(None)
         })
+    }
+
+    /// Fails where a file is clearly of a kind that another option takes.
+    fn check_kind(&self, input: &Input, sample: &Sample) -> Result<()> {
+        let takes_table = self.from_csv.is_some();
+        let (what, option) = match sample.kind(input.label()) {
+            Ok(Kind::Database) if takes_table && sample.is_database() => ("a SQLite database", "--from-file"),
+            Ok(Kind::Script) if takes_table && sample.is_sql() => ("a script of SQL", "--from-dump"),
+            Ok(Kind::Csv) if !takes_table && sample.has_table_extension() => ("a table of CSV", "--from-csv"),
+            Ok(Kind::Json) if !takes_table => ("a table of JSON", "--from-csv"),
+            Err(error) if !takes_table && !sample.is_database() => return Err(error),
+            _ => return Ok(()),
+        };
+        let path = input.label().display();
+        Err(Error::new(Code::InvalidFile, format!("{path} is {what}")).hint(format!("use {option} {path}")))
     }
 
     /// Builds it in the staging area.

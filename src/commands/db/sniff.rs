@@ -96,7 +96,7 @@ impl Sample {
             return Ok(Kind::Database);
         }
         let code = match self.extension.as_str() {
-            "csv" | "tsv" | "tab" => Code::InvalidCsv,
+            _ if self.has_table_extension() => Code::InvalidCsv,
             _ => Code::InvalidFile,
         };
         self.check(path, code)?;
@@ -140,6 +140,11 @@ impl Sample {
     fn text(&self) -> &[u8] {
         let text = self.bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.bytes);
         text.trim_ascii_start()
+    }
+
+    /// Whether its name ends as those of tables do.
+    pub fn has_table_extension(&self) -> bool {
+        matches!(self.extension.as_str(), "csv" | "tsv" | "tab")
     }
 
     /// Whether it is a SQLite file.
@@ -234,13 +239,21 @@ impl Sample {
         width
     }
 
-    /// A separator that values of a file of one column contain, in all its records.
-    pub fn suspected_separator(&self) -> Option<char> {
-        let first = self.text().split(|byte| *byte == self.row_end()).next()?;
-        SEPARATORS
-            .into_iter()
-            .find(|separator| first.contains(separator))
-            .map(char::from)
+    /// A separator other than `used` that a file of one column contains: in its first record, or in most of the others.
+    pub fn suspected_separator(&self, used: u8) -> Option<char> {
+        let end = self.row_end();
+        let records = self.text().split(|byte| *byte == end);
+        let records: Vec<&[u8]> = records
+            .filter(|record| !record.trim_ascii().is_empty())
+            .take(RECORDS)
+            .collect();
+        let (first, others) = records.split_first()?;
+        let is_common = |separator: &u8| {
+            let count = others.iter().filter(|record| record.contains(separator)).count();
+            first.contains(separator) || count * 2 > others.len()
+        };
+        let mut suspected = SEPARATORS.into_iter().filter(|separator| *separator != used);
+        suspected.find(is_common).map(char::from)
     }
 }
 
@@ -272,6 +285,25 @@ mod tests {
         }
         assert_eq!(sample(b"a,b\r1,2\r", "csv").row_end(), b'\r');
         assert_eq!(sample(b"a,b\r\n1,2\r\n", "csv").row_end(), b'\n');
+    }
+
+    #[test]
+    fn separator_is_suspected_in_the_first_record_or_in_most_others() {
+        for (text, suspected) in [
+            ("a;b\n1\n", Some(';')),
+            ("a\n1;2\n3;4\n", Some(';')),
+            ("a\n1|2\n\n3|4\n5\n", Some('|')),
+            ("a\n1;2\n3\n4\n", None),
+            ("name\n\"Doe, John\"\n\"Roe, Jane\"\n", None),
+            ("a\n", None),
+            ("", None),
+        ] {
+            assert_eq!(
+                sample(text.as_bytes(), "csv").suspected_separator(b','),
+                suspected,
+                "{text:?}"
+            );
+        }
     }
 
     #[test]
