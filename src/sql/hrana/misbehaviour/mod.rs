@@ -189,6 +189,7 @@ fn every_status_has_its_code_and_no_error_tells_the_token() {
         (403, Code::Forbidden),
         (404, Code::DatabaseNotFound),
         (408, Code::Timeout),
+        (413, Code::TooLarge),
         (418, Code::Unavailable),
         (429, Code::Unavailable),
         (500, Code::Unavailable),

@@ -162,9 +162,12 @@ impl HranaStream {
             401 => {
                 with(Code::Unauthenticated, "wants a valid token").hint("give one in the URL, ?authToken=…, or log in")
             }
+            403 if refused.code.as_deref() == Some("BLOCKED") => Error::new(Code::Blocked, refused.message),
             403 => with(Code::Forbidden, "does not allow that"),
             404 => with(Code::DatabaseNotFound, "has no such database"),
             408 | 504 => with(Code::Timeout, "took too long"),
+            413 => with(Code::TooLarge, "takes no request of this size")
+                .hint("a proxy before the server may take less than it: nginx needs client_max_body_size 32m"),
             429 => with(Code::Unavailable, "is busy").hint("try again in a few seconds"),
             300..=399 => with(Code::Unavailable, "is somewhere else").hint("use the URL it redirects to"),
             500 if refused.message.starts_with("SQL string ") => {
