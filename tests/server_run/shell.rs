@@ -2,6 +2,9 @@
 
 use super::Deployment;
 use crate::support::World;
+use nix::sys::signal::Signal;
+use std::io::Read as _;
+use std::process::Stdio;
 
 #[test]
 fn what_a_gateway_lets_nobody_ask_the_shell_does_itself() {
@@ -28,4 +31,51 @@ fn what_a_gateway_lets_nobody_ask_the_shell_does_itself() {
     assert!(told.contains("number of tables:    1\n"), "{told}");
     assert!(told.contains("text encoding:       1 (utf8)\n"), "{told}");
     assert_eq!(shell(url, &[".trace stdout", "SELECT 1"]), "SELECT 1;\n1\n");
+}
+
+/// Starts a command, and kills the server once its answer has begun: its exit code and what it said.
+fn run_cut_off(server: &mut Deployment, world: &World, args: &[&str]) -> (Option<i32>, String) {
+    let mut command = world.torso_command(args);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut begin = vec![0; 1 << 16];
+    child.stdout.as_mut().unwrap().read_exact(&mut begin).unwrap();
+    server.end(Signal::SIGKILL);
+    let ended = child.wait_with_output().unwrap();
+    server.start();
+    (ended.status.code(), String::from_utf8(ended.stderr).unwrap())
+}
+
+#[test]
+fn dump_that_is_cut_off_exits_7_and_says_so_whichever_command_writes_it() {
+    let mut server = Deployment::new();
+    let database = server.database("app");
+    database
+        .sql(&[
+            "CREATE TABLE t(a, b)",
+            "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 40000)
+             INSERT INTO t SELECT n, hex(zeroblob(400)) FROM c",
+        ])
+        .unwrap();
+    let world = World::new();
+    let context = [
+        "context",
+        "add",
+        "prod",
+        "--url",
+        server.server().url(),
+        "--token-stdin",
+    ];
+    world.torso_with_input(context, &server.token).success();
+    world.ok(["context", "use", "prod"]);
+    for args in [
+        &["db", "dump", "app"][..],
+        &["db", "shell", "app", ".dump"],
+        &["db", "shell", "app", "--json", ".dump"],
+    ] {
+        let (code, said) = run_cut_off(&mut server, &world, args);
+        assert_eq!(code, Some(7), "{args:?} {said}");
+        assert!(said.contains("the dump is cut off: "), "{args:?} {said}");
+        assert!(said.contains("run the dump again"), "{args:?} {said}");
+        assert!(!said.contains("not run"), "{args:?} {said}");
+    }
 }

@@ -2,7 +2,6 @@
 
 use super::CommandCall;
 use crate::shell::state::{Shell, ShellResult};
-use crate::sql::Failure;
 
 pub fn dump(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     let options = match crate::shell::dump::DumpOptions::parse(call.texts()) {
@@ -21,7 +20,6 @@ pub fn dump(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
             if report.errors == 1 { "table" } else { "tables" }
         )),
         Ok(_) => Ok(()),
-        Err(Failure::Sink(error)) => Err(error.into()),
-        Err(error) => shell.fail(format_args!("Error: {error}")),
+        Err(failure) => shell.fail_because(failure),
     }
 }

@@ -129,7 +129,7 @@ pub fn find(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     };
     let all = match tables(shell.session()?) {
         Ok(all) => all,
-        Err(error) => return shell.fail(format_args!("Error: {error}")),
+        Err(error) => return shell.fail_with_error(error),
     };
     let parameter = if exact { text.to_owned() } else { pattern(text) };
     let args = Args {

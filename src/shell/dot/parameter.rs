@@ -5,6 +5,7 @@ use crate::shell::exec::parameters::{create_table, query};
 use crate::shell::state::{Interrupt, Shell, ShellResult};
 use crate::sql::text::value_to_text;
 use crate::sqltext::quote::literal;
+use crate::sqltext::token::{TokenKind, tokens};
 use std::io::Write;
 
 /// Names are shown in a column no wider than this.
@@ -46,6 +47,9 @@ fn list(shell: &mut Shell<'_>) -> ShellResult {
     Ok(())
 }
 
+/// The largest number of a parameter, SQLite's default.
+const LARGEST_NUMBER: u16 = 32_766;
+
 /// Whether a value is no SQL, although SQLite could compute it: groups of digits and letters with `-`, `/`, `.` or `:` between
 /// them, such as a date, a number of a telephone or a version.
 fn is_text(value: &str) -> bool {
@@ -57,9 +61,29 @@ fn is_text(value: &str) -> bool {
     groups.len() > 1 && groups.iter().all(is_group) && value.parse::<f64>().is_err()
 }
 
+/// Whether a statement can have a parameter of this name: a number that SQLite takes behind `?`, or one token. SQLite takes `::` and
+/// parentheses at the end for parts of a name, as variables of Tcl have them.
+fn is_parameter_name(name: &str) -> bool {
+    if let Some(number) = name.strip_prefix('?') {
+        let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
+        return is_number
+            && number
+                .parse::<u16>()
+                .is_ok_and(|number| (1..=LARGEST_NUMBER).contains(&number));
+    }
+    let plain = name.replace("::", "");
+    let plain = match plain.split_once('(') {
+        Some((before, within)) if within.ends_with(')') && !within.contains(char::is_whitespace) => before,
+        _ => &plain,
+    };
+    let mut all = tokens(plain);
+    matches!(all.next(), Some((TokenKind::Parameter, text)) if text == plain && !text.starts_with('#'))
+        && all.next().is_none()
+}
+
 /// The value is an SQL expression if it can be read as one and is not meant as a text, and a text otherwise.
 fn set(shell: &mut Shell<'_>, name: &str, value: &str) -> ShellResult {
-    if !name.starts_with([':', '@', '$', '?', '#']) || name.len() == 1 {
+    if !is_parameter_name(name) {
         return shell.fail(format_args!(
             "Error: no statement can have a parameter called \"{name}\": names begin with :, @ or $, numbers with ?"
         ));
@@ -90,7 +114,22 @@ fn set(shell: &mut Shell<'_>, name: &str, value: &str) -> ShellResult {
 
 #[cfg(test)]
 mod tests {
-    use super::is_text;
+    use super::{is_parameter_name, is_text};
+
+    #[test]
+    fn parameter_names_are_those_that_a_statement_can_have() {
+        for name in [
+            "@a", ":a", "$a", "@1", ":é", "?1", "?32766", "?01", "$a::b", "$a::b(c)", "@a_b$",
+        ] {
+            assert!(is_parameter_name(name), "{name}");
+        }
+        for name in [
+            "", "a", "@", "?", "?0", "?32767", "?99999", "?x", "?1a", "@a b", "@a-b", "@a.b", "@x;", "$a(b", "$a(b c)",
+            "#1", "'@a'",
+        ] {
+            assert!(!is_parameter_name(name), "{name}");
+        }
+    }
 
     #[test]
     fn parameter_values_that_sqlite_would_compute_are_texts_where_they_look_so() {

@@ -297,6 +297,6 @@ pub fn recover(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
             }
             Ok(())
         }
-        Err(error) => shell.fail(format_args!("Error: {error}")),
+        Err(error) => shell.fail_with_error(error),
     }
 }

@@ -1,7 +1,7 @@
 //! Scripts: lines of SQL and dot-commands from files, pipes and strings, run one after the other.
 
 use super::prompt;
-use crate::shell::exec::{self, batch, deferred, remote_script};
+use crate::shell::exec::{self, batch, deferred, remote_script, schema_rows};
 use crate::shell::input::{Input, Lines, Reader};
 use crate::shell::interrupt;
 use crate::shell::state::script::PendingBatch;
@@ -147,19 +147,8 @@ fn read_all(shell: &mut Shell<'_>, lines: &mut dyn Lines, within: bool) -> Shell
         }
     }
     remote_script::reload_virtual_tables(shell)?;
-    reload_schema(shell)?;
+    schema_rows::reload_schema(shell)?;
     Ok(failed)
-}
-
-/// Has a connection read the schema again into which a script wrote virtual tables, as dumps do.
-fn reload_schema(shell: &mut Shell<'_>) -> ShellResult {
-    if !shell.statements.schema_written || shell.session()?.in_transaction() {
-        return Ok(());
-    }
-    shell.statements.schema_written = false;
-    // An engine that is too old for it reads the schema when the file is opened next.
-    let _ = shell.query("PRAGMA writable_schema=RESET", &[])?;
-    Ok(())
 }
 
 /// Takes in one line; runs what it completes.

@@ -161,7 +161,7 @@ fn by_reading(shell: &mut Shell<'_>, sum: &Sum<'_>, tables: &[String]) -> ShellR
     let released = shell.query("RELEASE sha3sum", &[])?;
     let hashes = match hashed.and_then(|hashes| released.map(|_| hashes)) {
         Ok(hashes) => hashes,
-        Err(failure) => return shell.fail(format_args!("Error: {failure}")),
+        Err(failure) => return shell.fail_because(failure),
     };
     if sum.pattern.is_none() {
         return Ok(format!("SELECT {} AS hash", literal(&hashes.concat())));

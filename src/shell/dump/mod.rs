@@ -11,6 +11,7 @@ pub use options::DumpOptions;
 
 use super::render::Out;
 use super::render::text::{self, LineEnds};
+use crate::error::{Code, Error};
 use crate::sql::trailer::{Checksum, Trailer};
 use crate::sql::{Args, Failure, Flow, Session, Sink, ValueRef, exact};
 use crate::sqltext::quote::{identifier, literal};
@@ -75,11 +76,17 @@ impl Dumper<'_> {
         let outer = self.session.in_transaction();
         self.query("SAVEPOINT dump")?;
         let done = self.in_transaction();
-        // Nothing was changed. SQLite refuses to release what met a damaged page, but a transaction must not stay open.
+        let released = self.release(outer);
+        // The first failure is the cause.
+        done.and(released).map_err(cut_off)
+    }
+
+    /// Ends the savepoint. Nothing was changed. SQLite refuses to release what met a damaged page, but a transaction must not stay open.
+    fn release(&mut self, outer: bool) -> Result<()> {
         if !self.tolerated("RELEASE dump")? && !outer {
             self.tolerated("ROLLBACK")?;
         }
-        done
+        Ok(())
     }
 
     fn in_transaction(&mut self) -> Result<()> {
@@ -354,6 +361,21 @@ impl Dumper<'_> {
             Err(failure) => unless_fatal(Err(failure)).map(|()| false),
         }
     }
+}
+
+/// The failure of a dump that has begun, where its connection was lost.
+fn cut_off(failure: Failure) -> Failure {
+    let Failure::Connection(error) = failure else {
+        return failure;
+    };
+    let why = match error.code() {
+        Code::TransactionLost => "the server has ended the transaction that it is read in".to_owned(),
+        _ => error.to_string(),
+    };
+    Failure::Connection(
+        Error::new(error.code(), format!("the dump is cut off: {why}"))
+            .hint("what was written is not whole: run the dump again"),
+    )
 }
 
 struct TableColumn {

@@ -12,6 +12,7 @@ mod long_statement;
 pub mod parameters;
 mod pointer;
 pub mod remote_script;
+pub mod schema_rows;
 pub mod screen;
 mod sink;
 pub mod stats;
@@ -23,7 +24,7 @@ use super::terminal::pager::Pager;
 use super::words;
 use crate::error::Error;
 use crate::shell::interrupt;
-use crate::sql::{Args, Failure, Outcome, Phase, Value, codes};
+use crate::sql::{Args, Failure, Outcome, Phase, codes};
 use crate::sqltext::classify::{StatementKind, first_word_kind};
 use crate::sqltext::{dialect, split, token};
 use pointer::pointer;
@@ -66,10 +67,7 @@ pub fn execute(shell: &mut Shell<'_>, text: &[u8]) -> ShellResult {
 
 /// Runs a statement as it is. In scripts, rows with infinities that nothing reads are written for it again.
 fn run_local(shell: &mut Shell<'_>, sql: &str, rest: &str) -> ShellResult {
-    if shell.input.nesting > 0 {
-        check_schema_row(shell, sql)?;
-    }
-    match run_statement(shell, sql, rest) {
+    match schema_rows::run_checked(shell, sql, rest) {
         Err(Interrupt::Statement(error))
             if shell.input.nesting > 0 && error.message.starts_with("no such column: Inf") =>
         {
@@ -80,27 +78,6 @@ fn run_local(shell: &mut Shell<'_>, sql: &str, rest: &str) -> ShellResult {
         }
         ran => ran,
     }
-}
-
-/// Fails where a script would write a virtual table into the schema a second time: SQLite itself checks nothing there, and could
-/// not read the database any more.
-fn check_schema_row(shell: &mut Shell<'_>, sql: &str) -> ShellResult {
-    // Most statements do not even have the letters.
-    if memchr::memmem::find(sql.as_bytes(), b"sqlite_").is_none() {
-        return Ok(());
-    }
-    let Some(name) = remote_script::virtual_table_in(sql) else {
-        return Ok(());
-    };
-    let there = shell.query(
-        "SELECT 1 FROM sqlite_schema WHERE type IN ('table', 'view') AND name = ?1 COLLATE NOCASE",
-        &[Value::Text(name.clone())],
-    )?;
-    if there.is_ok_and(|rows| rows.is_empty()) {
-        shell.statements.schema_written = true;
-        return Ok(());
-    }
-    Err(statement_failed(format!("table {name} already exists")))
 }
 
 /// A failure of the shell's own, reported as SQLite's are.
@@ -249,26 +226,7 @@ fn statement_error(shell: &mut Shell<'_>, failure: Failure, rest: &str) -> Inter
     }
     match failure {
         Failure::Sink(error) => error.into(),
-        // The rest of a script cannot run without the connection; a person may try again.
-        Failure::Connection(error) if !shell.input.interactive => {
-            let code = error.kind().exit_code().into();
-            let reported = match shell.report_as_json(&error) {
-                Ok(false) => shell.say(format_args!("Error: {error}")).map(|()| {
-                    if let Some(hint) = error.hint_text() {
-                        complain(format_args!("hint: {hint}"));
-                    }
-                }),
-                Ok(true) => Ok(()),
-                Err(end) => Err(end),
-            };
-            reported.err().unwrap_or(Interrupt::Exit(code))
-        }
-        Failure::Connection(error) => Interrupt::Statement(Box::new(ExecError {
-            phase: Phase::Step,
-            message: error.to_string(),
-            code: 1,
-            hint: error.hint_text().map(|hint| format!("hint: {hint}")),
-        })),
+        Failure::Connection(error) => shell.report_lost_connection(&error).unwrap_or_else(|end| end),
         Failure::Sql {
             phase,
             message,

@@ -187,6 +187,19 @@ pub fn commits(sql: &str) -> bool {
     ScriptStatement::of(sql) == ScriptStatement::Commit
 }
 
+/// Whether a statement changes rows of the schema table.
+pub fn changes_schema_table(sql: &str) -> bool {
+    match ScriptStatement::of(sql) {
+        ScriptStatement::Change { name, .. } => is_schema(&name),
+        _ => {
+            words(sql)
+                .next()
+                .is_some_and(|word| word.eq_ignore_ascii_case("UPDATE"))
+                && words(sql).any(is_schema)
+        }
+    }
+}
+
 /// The name of the virtual table that a script's `INSERT INTO sqlite_schema` makes. Dumps make them so.
 pub fn virtual_table_in(sql: &str) -> Option<String> {
     match ScriptStatement::of(sql) {

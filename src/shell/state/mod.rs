@@ -73,6 +73,17 @@ impl InputPosition {
     }
 }
 
+/// What a script has written into the schema table, of which the connection does not know before it reads the schema again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SchemaRows {
+    #[default]
+    None,
+    /// Something, and the schema could be read before.
+    Written,
+    /// Something in a schema that could not be read before: that is to be repaired, perhaps.
+    Repairing,
+}
+
 /// What is known of the statements that run.
 #[derive(Default)]
 pub struct StatementState {
@@ -88,8 +99,8 @@ pub struct StatementState {
     pub deferred: Vec<DeferredRow>,
     /// A server does not check foreign keys for the rest of the script.
     pub keys_unchecked: bool,
-    /// A script wrote a row of the schema table: the connection does not know of it before it reads the schema again.
-    pub schema_written: bool,
+    /// What a script writes into the schema table.
+    pub schema_rows: SchemaRows,
     /// A script's transaction could not be begun: the statements that belong to it are not run.
     pub skips_transaction: bool,
     /// A statement was run that may have written: rows are counted, but a changed schema is not.
@@ -188,7 +199,7 @@ impl<'h> Shell<'h> {
     /// Like [`Self::query`], where failing ends the dot-command with `Error: …`.
     pub fn ask(&mut self, sql: &str, args: &[Value]) -> ShellResult<Vec<Vec<Value>>> {
         let result = self.query(sql, args)?;
-        result.or_else(|failure| self.fail(format_args!("Error: {failure}")))
+        result.or_else(|failure| self.fail_because(failure))
     }
 
     /// Runs one statement of the shell's own and shows what comes with `sink`.
@@ -204,6 +215,39 @@ impl<'h> Shell<'h> {
             self.say(format_args!("{why}"))?;
         }
         Err(Interrupt::Failed(1))
+    }
+
+    /// Says why SQL of the shell's own failed, and that it did.
+    pub fn fail_because<T>(&mut self, failure: Failure) -> ShellResult<T> {
+        match failure {
+            Failure::Sink(error) => Err(error.into()),
+            Failure::Connection(error) => Err(self.report_lost_connection(&error)?),
+            failure @ Failure::Sql { .. } => self.fail(format_args!("Error: {failure}")),
+        }
+    }
+
+    /// The same for an error that may be of the connection.
+    pub fn fail_with_error<T>(&mut self, error: Error) -> ShellResult<T> {
+        match error.code() {
+            Code::Unavailable | Code::Timeout | Code::TransactionLost => self.fail_because(Failure::Connection(error)),
+            _ => self.fail(format_args!("Error: {error}")),
+        }
+    }
+
+    /// Says why a connection is of no use. The rest of a script cannot run without it, so that ends with the error's exit code; a
+    /// person may try again.
+    pub fn report_lost_connection(&mut self, error: &Error) -> ShellResult<Interrupt> {
+        if !self.report_as_json(error)? {
+            self.say(format_args!("Error: {error}"))?;
+            if let Some(hint) = error.hint_text() {
+                complain(format_args!("hint: {hint}"));
+            }
+        }
+        Ok(if self.input.interactive {
+            Interrupt::Failed(1)
+        } else {
+            Interrupt::Exit(error.kind().exit_code().into())
+        })
     }
 
     /// Tells a failure as a JSON document, where that is wanted. Returns whether it is.
