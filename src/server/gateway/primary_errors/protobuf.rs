@@ -152,7 +152,7 @@ impl ProtobufErrors {
                     let header = key_length + length_length;
                     let known = fields.iter().find(|(field, _)| u64::from(*field) == key >> 3);
                     match (known, usize::try_from(length)) {
-                        (Some((_, Message(inner))), _) => Ok(Step::Open(header, length, *inner)),
+                        (Some((_, Message(inner))), _) => Ok(Step::Open(header, length, inner)),
                         (Some((_, Error)), Ok(length)) if length <= LONGEST => {
                             if rest.len() < header + length {
                                 return Err(Step::Incomplete);
