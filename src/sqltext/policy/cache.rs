@@ -19,14 +19,14 @@ const LONGEST: usize = 4 << 10;
 /// What an entry takes besides its text.
 const OVERHEAD: usize = 160;
 
-type Known = Result<TextSummary, Violation>;
+type Analysis = Result<TextSummary, Violation>;
 
 #[derive(Default)]
 struct Shard {
     /// Texts that were asked for since the generation began.
-    young: HashMap<Box<str>, Known>,
+    young: HashMap<Box<str>, Analysis>,
     /// Texts of the generation before. What is asked for again becomes young.
-    old: HashMap<Box<str>, Known>,
+    old: HashMap<Box<str>, Analysis>,
     bytes: usize,
 }
 
@@ -45,35 +45,35 @@ fn shard(sql: &str) -> &'static Mutex<Shard> {
     &CACHE.shards[hash as usize % SHARDS]
 }
 
-/// What was found for a text, if it is known.
-pub(super) fn get(sql: &str) -> Option<Known> {
+/// What was found for a text, if it is remembered.
+pub(super) fn get(sql: &str) -> Option<Analysis> {
     if sql.len() > LONGEST {
         return None;
     }
     let mut shard = lock(shard(sql));
-    if let Some(known) = shard.young.get(sql) {
-        return Some(known.clone());
+    if let Some(analysis) = shard.young.get(sql) {
+        return Some(analysis.clone());
     }
-    let (text, known) = shard.old.remove_entry(sql)?;
-    shard.keep(text, known.clone());
-    Some(known)
+    let (text, analysis) = shard.old.remove_entry(sql)?;
+    shard.keep(text, analysis.clone());
+    Some(analysis)
 }
 
 /// Keeps what was found for a text.
-pub(super) fn put(sql: &str, known: &Known) {
+pub(super) fn put(sql: &str, analysis: &Analysis) {
     if sql.len() <= LONGEST {
-        lock(shard(sql)).keep(sql.into(), known.clone());
+        lock(shard(sql)).keep(sql.into(), analysis.clone());
     }
 }
 
 impl Shard {
-    fn keep(&mut self, text: Box<str>, known: Known) {
+    fn keep(&mut self, text: Box<str>, analysis: Analysis) {
         let bytes = text.len() + OVERHEAD;
         if self.bytes + bytes > GENERATION {
             self.old = std::mem::take(&mut self.young);
             self.bytes = 0;
         }
-        if self.young.insert(text, known).is_none() {
+        if self.young.insert(text, analysis).is_none() {
             self.bytes += bytes;
         }
     }

@@ -144,14 +144,19 @@ pub(super) fn expr(expression: &Expr) -> Judged {
             distinctness: _,
             args,
             filter_over,
+        } => call(&name.0, args.as_deref(), filter_over.as_ref()),
+        Expr::FunctionCallStar { name, filter_over } => call(&name.0, None, filter_over.as_ref()),
+        Expr::Like {
+            lhs,
+            not: _,
+            op,
+            rhs,
+            escape,
         } => {
-            check_function(&name.0)?;
-            args.as_deref().map_or(Ok(()), all)?;
-            tail(filter_over.as_ref())
-        }
-        Expr::FunctionCallStar { name, filter_over } => {
-            check_function(&name.0)?;
-            tail(filter_over.as_ref())
+            check_function(operator_function(*op))?;
+            expr(lhs)?;
+            expr(rhs)?;
+            optional(escape.as_deref())
         }
         Expr::InList { lhs, not: _, rhs } => {
             expr(lhs)?;
@@ -166,24 +171,6 @@ pub(super) fn expr(expression: &Expr) -> Judged {
             check_qualified(rhs)?;
             args.as_deref().map_or(Ok(()), all)
         }
-        Expr::Like {
-            lhs,
-            not: _,
-            op,
-            rhs,
-            escape,
-        } => {
-            // Each operator is a call of the function of its name.
-            check_function(match op {
-                LikeOperator::Glob => "glob",
-                LikeOperator::Like => "like",
-                LikeOperator::Match => "match",
-                LikeOperator::Regexp => "regexp",
-            })?;
-            expr(lhs)?;
-            expr(rhs)?;
-            optional(escape.as_deref())
-        }
         Expr::IsNull(inner) | Expr::NotNull(inner) | Expr::Unary(_, inner) => expr(inner),
         Expr::Parenthesized(inner) => all(inner),
         Expr::DoublyQualified(..)
@@ -193,6 +180,22 @@ pub(super) fn expr(expression: &Expr) -> Judged {
         | Expr::Qualified(..)
         | Expr::Raise(..)
         | Expr::Variable(_) => Ok(()),
+    }
+}
+
+fn call(function: &str, args: Option<&[Expr]>, over: Option<&FunctionTail>) -> Judged {
+    check_function(function)?;
+    args.map_or(Ok(()), all)?;
+    tail(over)
+}
+
+/// The function that an operator calls.
+fn operator_function(operator: LikeOperator) -> &'static str {
+    match operator {
+        LikeOperator::Glob => "glob",
+        LikeOperator::Like => "like",
+        LikeOperator::Match => "match",
+        LikeOperator::Regexp => "regexp",
     }
 }
 

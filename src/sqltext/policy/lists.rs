@@ -278,6 +278,9 @@ pub const REFUSED_MODULES: &[&str] = &["bytecode", "carray", "fsdir", "tables_us
 /// The table in which the engine keeps the parameters of vector indexes by name. It trusts the names in it.
 pub const VECTOR_INDEX_TABLE: &str = "libsql_vector_meta_shadow";
 
+/// The function that makes an index one of vectors. `vector_index` judges the places where it may stand.
+pub(super) const VECTOR_INDEX_FUNCTION: &str = "libsql_vector_idx";
+
 /// What a value behind a pragma does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PragmaValue {

@@ -20,6 +20,7 @@
 //! [`Violation::is_harmless`] says whether the engine may be asked for its own words about it.
 
 mod cache;
+mod effect;
 mod expression;
 mod lexical;
 mod lists;
@@ -147,10 +148,10 @@ impl TextSummary {
 /// A [`Violation`] where the text uses what no hosted database may, cannot be read without doubt, is too long or nested
 /// too deeply, or does not parse.
 pub fn analyze(sql: &str) -> Result<TextSummary, Violation> {
-    if let Some(known) = cache::get(sql) {
-        return known;
+    if let Some(result) = cache::get(sql) {
+        return result;
     }
-    let result = analyze_anew(sql);
+    let result = analyze_uncached(sql);
     cache::put(sql, &result);
     result
 }
@@ -167,7 +168,7 @@ pub fn check(sql: &str, policy: Policy) -> Result<TextSummary, Violation> {
     Ok(summary)
 }
 
-fn analyze_anew(sql: &str) -> Result<TextSummary, Violation> {
+fn analyze_uncached(sql: &str) -> Result<TextSummary, Violation> {
     let text = lexical::check(sql)?;
     if text.depth <= lexical::SHALLOW {
         return parse_and_judge(sql);

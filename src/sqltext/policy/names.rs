@@ -62,7 +62,7 @@ pub(super) fn check_function(name: &str) -> Result<(), Violation> {
     if lists::contains(lists::FUNCTIONS, &name) {
         return Ok(());
     }
-    let kind = if lists::contains(lists::REFUSED_FUNCTIONS, &name) || name == super::vector_index::MARKER {
+    let kind = if lists::contains(lists::REFUSED_FUNCTIONS, &name) || name == lists::VECTOR_INDEX_FUNCTION {
         ViolationKind::Function
     } else {
         ViolationKind::UnknownFunction

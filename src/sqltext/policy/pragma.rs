@@ -1,8 +1,8 @@
 //! Judges pragmas: which may be used, what they do, and whether libSQL server runs them for a token that only reads.
 
+use super::effect::Effect;
 use super::lists::{self, PragmaValue};
 use super::names::{check_table, fold};
-use super::statement::Effect;
 use super::{Violation, ViolationKind};
 use libsql_sqlite3_parser::ast::{Expr, PragmaBody, QualifiedName};
 

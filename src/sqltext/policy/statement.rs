@@ -1,5 +1,6 @@
 //! Judges a statement: everything that it names, and what it does.
 
+use super::effect::Effect;
 use super::expression::{self, Judged};
 use super::names::{check_qualified, check_table, is_vector_index_table};
 use super::{Violation, ViolationKind, pragma, vector_index, virtual_table};
@@ -7,44 +8,6 @@ use libsql_sqlite3_parser::ast::{
     AlterTableBody, ColumnConstraint, ColumnDefinition, CreateTableBody, Expr, InsertBody, Literal, Name,
     NamedTableConstraint, OneSelect, QualifiedName, Set, Stmt, TableConstraint, TriggerCmd, Upsert, UpsertDo,
 };
-
-/// What a statement does.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Effect {
-    pub writes: bool,
-    /// Writes in another way than by removing.
-    pub adds: bool,
-    pub changes_schema: bool,
-    pub read_needs_full_access: bool,
-    /// libSQL server refuses to run it, but SQLite would act on it as soon as it is prepared.
-    pub engine_refuses: bool,
-}
-
-impl Effect {
-    pub const READS: Self = Self {
-        writes: false,
-        adds: false,
-        changes_schema: false,
-        read_needs_full_access: false,
-        engine_refuses: false,
-    };
-    pub const WRITES: Self = Self {
-        writes: true,
-        adds: true,
-        ..Self::READS
-    };
-    pub const CHANGES_SCHEMA: Self = Self {
-        writes: true,
-        adds: true,
-        changes_schema: true,
-        ..Self::READS
-    };
-    /// No write, whoever asks: libSQL server looks at the kind of a statement before it looks at the token.
-    pub const ENGINE_REFUSES: Self = Self {
-        engine_refuses: true,
-        ..Self::READS
-    };
-}
 
 /// Judges a statement. What libSQL server refuses by its kind, without running it, is let through to be refused there:
 /// temporary things, ANALYZE, REINDEX, VACUUM.

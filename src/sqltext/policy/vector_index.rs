@@ -8,13 +8,10 @@ use super::{Violation, ViolationKind, lists};
 use crate::sqltext::quote::unquote;
 use libsql_sqlite3_parser::ast::{ColumnConstraint, CreateTableBody, Expr, Literal, Name, QualifiedName, SortedColumn};
 
-/// The function that makes an index one of vectors.
-pub(super) const MARKER: &str = "libsql_vector_idx";
-
 /// Judges the columns of an index. One of vectors cannot be unique: the engine may not survive the attempt.
 pub(super) fn judge(unique: bool, index: &QualifiedName, table: &Name, columns: &[SortedColumn]) -> Judged {
     for column in columns {
-        match call_of_marker(&column.expr) {
+        match vector_function_arguments(&column.expr) {
             Some(_) if unique => return Err(Violation::new(ViolationKind::Statement, "a unique index of vectors")),
             Some(args) => {
                 let mut names = index.db_name.iter().chain([&index.name, table]);
@@ -27,16 +24,16 @@ pub(super) fn judge(unique: bool, index: &QualifiedName, table: &Name, columns: 
     Ok(())
 }
 
-/// The arguments of the marker, if an expression is a call of it.
-fn call_of_marker(expression: &Expr) -> Option<&[Expr]> {
+/// The arguments of the function that makes an index one of vectors, if an expression is a call of it.
+fn vector_function_arguments(expression: &Expr) -> Option<&[Expr]> {
     match expression {
-        Expr::Collate(inner, _) => call_of_marker(inner),
+        Expr::Collate(inner, _) => vector_function_arguments(inner),
         Expr::FunctionCall {
             name,
             distinctness: None,
             args,
             filter_over: None,
-        } if fold(&name.0) == MARKER => Some(args.as_deref().unwrap_or_default()),
+        } if fold(&name.0) == lists::VECTOR_INDEX_FUNCTION => Some(args.as_deref().unwrap_or_default()),
         _ => None,
     }
 }
@@ -52,17 +49,17 @@ fn check_plain(name: &str) -> Judged {
 /// A column, then options such as `'metric=cosine'`.
 fn arguments(args: &[Expr]) -> Judged {
     let Some((column, options)) = args.split_first() else {
-        return Err(Violation::new(ViolationKind::VectorIndex, MARKER));
+        return Err(Violation::new(ViolationKind::VectorIndex, lists::VECTOR_INDEX_FUNCTION));
     };
     match column {
         Expr::Id(name) => check_plain(&name.0)?,
         Expr::Name(name) => check_plain(&name.0)?,
-        _ => return Err(Violation::new(ViolationKind::VectorIndex, MARKER)),
+        _ => return Err(Violation::new(ViolationKind::VectorIndex, lists::VECTOR_INDEX_FUNCTION)),
     }
     options.iter().try_for_each(|option| match option {
         Expr::Literal(Literal::String(text)) if is_option(&unquote(text)) => Ok(()),
         Expr::Literal(Literal::String(text)) => Err(Violation::new(ViolationKind::VectorIndex, unquote(text))),
-        _ => Err(Violation::new(ViolationKind::VectorIndex, MARKER)),
+        _ => Err(Violation::new(ViolationKind::VectorIndex, lists::VECTOR_INDEX_FUNCTION)),
     })
 }
 
