@@ -9,10 +9,11 @@ use crate::error::{Code, Error, Result};
 use crate::shell::import::{self, strict};
 use crate::shell::interrupt;
 use crate::shell::render::Style;
+use crate::sql::Session;
 use crate::sql::query;
-use crate::sql::{Flow, Session};
 use crate::sqltext::quote::{identifier, literal};
 use serde::Serialize;
+use std::ops::ControlFlow;
 
 /// How a CSV file is read.
 ///
@@ -183,9 +184,9 @@ pub(super) fn import(ctx: &Context, input: &Input, form: &CsvFormat, session: &m
             progress: &mut |done, all| {
                 bar.at(done, all);
                 if check_interrupted().is_err() {
-                    Flow::Stop
+                    ControlFlow::Break(())
                 } else {
-                    Flow::Continue
+                    ControlFlow::Continue(())
                 }
             },
         },

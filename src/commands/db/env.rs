@@ -1,7 +1,7 @@
 //! `torso db env`: how an application reaches a database, as environment variables.
 
 use crate::commands::completers;
-use crate::commands::variables::{self, Access, Form, NamedVariables, Variable};
+use crate::commands::variables::{self, Access, NamedVariables, Variable, VariableFormat};
 use crate::context::Context;
 use crate::control::names::DatabaseName;
 use crate::control::tokens::Expiration;
@@ -28,9 +28,9 @@ pub(crate) struct Args {
     /// Name of the database [default: the project's]
     #[arg(value_name = "NAME", add = completers::databases())]
     name: Option<DatabaseName>,
-    /// Form of the variables
+    /// Format of the variables
     #[arg(long, value_enum, value_name = "FORM", default_value = "dotenv")]
-    format: Form,
+    format: VariableFormat,
     #[command(flatten)]
     access: Access,
     #[command(flatten)]
@@ -42,7 +42,7 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
     let database = super::find(ctx, &name)?;
     // Asked for before a token is made.
     let files = match args.format {
-        Form::Github => Some(GithubFiles::of_environment()?),
+        VariableFormat::Github => Some(GithubFiles::of_environment()?),
         _ => None,
     };
     let variables = variables::of_database(ctx, &database, &args.wanted, &args.access, "torso db env")?;
@@ -56,12 +56,12 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
 pub(super) fn print_default(ctx: &Context, database: &Database) -> Result<()> {
     let access = Access::full(Expiration::Never);
     let variables = variables::of_database(ctx, database, &NamedVariables::default(), &access, "torso db env")?;
-    print(ctx, &variables, Form::Dotenv)
+    print(ctx, &variables, VariableFormat::Dotenv)
 }
 
 /// Prints variables in a form. `--output` wins over it where it asks for a form of its own.
-fn print(ctx: &Context, variables: &[Variable], form: Form) -> Result<()> {
-    if form == Form::Json && ctx.ui.format() == OutputFormat::Table {
+fn print(ctx: &Context, variables: &[Variable], form: VariableFormat) -> Result<()> {
+    if form == VariableFormat::Json && ctx.ui.format() == OutputFormat::Table {
         let text = serde_json::to_string_pretty(&Variables { variables, form })
             .map_err(|error| Error::new(Code::Internal, format!("variables cannot be written as JSON: {error}")))?;
         return ctx.ui.page(&(text + "\n"));
@@ -76,7 +76,7 @@ fn print(ctx: &Context, variables: &[Variable], form: Form) -> Result<()> {
 /// The answer: an object of names and values.
 struct Variables<'a> {
     variables: &'a [Variable],
-    form: Form,
+    form: VariableFormat,
 }
 
 impl Serialize for Variables<'_> {
@@ -130,7 +130,7 @@ impl GithubFiles {
         // Before anything else could print the token.
         let lines: String = masks.iter().map(|secret| format!("::add-mask::{secret}\n")).collect();
         ctx.ui.page(&lines)?;
-        append(&self.environment, &variables::lines(variables, Form::Github))?;
+        append(&self.environment, &variables::lines(variables, VariableFormat::Github))?;
         if let Some(output) = &self.output {
             let lines: String = variables
                 .iter()
