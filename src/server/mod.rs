@@ -34,10 +34,11 @@ use metrics::Metrics;
 use rate_limit::Limiter;
 use runtimes::CoreRuntimes;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
 use trusted_proxies::TrustedProxies;
 
 /// How long requests under way may still take when the server is told to stop. Longer ones are aborted: the engine
@@ -96,6 +97,27 @@ struct Server {
 }
 
 impl Server {
+    fn new(config: &ServerConfig, stopping: watch::Receiver<bool>) -> Self {
+        Self {
+            hosted: OnceLock::new(),
+            gateway: OnceLock::new(),
+            domain: config.domain.clone(),
+            on_loopback: config
+                .listener
+                .local_addr()
+                .is_ok_and(|address| address.ip().to_canonical().is_loopback()),
+            statement_timeout: config.statement_timeout,
+            prefix: config.prefix.clone(),
+            proxies: TrustedProxies::new(config.trusted_proxies.clone()),
+            limiter: Limiter::new(config.requests_per_second),
+            addresses: Arc::new(Addresses::new(config.connections_per_address)),
+            metrics: Metrics::default(),
+            calls: Arc::new(Semaphore::new(CALLS)),
+            transfers: Arc::new(Semaphore::new(TRANSFERS)),
+            stopping,
+        }
+    }
+
     /// The plane; `unavailable` until it is open.
     fn hosted(&self) -> Result<Arc<Hosted>> {
         self.hosted.get().map(Arc::clone).ok_or_else(|| {
@@ -167,24 +189,7 @@ async fn serve<T: Send + 'static>(
 ) -> Result<()> {
     let mut signals = stop::Signals::new()?;
     let (stop, stopping) = watch::channel(false);
-    let server = Arc::new(Server {
-        hosted: OnceLock::new(),
-        gateway: OnceLock::new(),
-        domain: config.domain,
-        on_loopback: config
-            .listener
-            .local_addr()
-            .is_ok_and(|address| address.ip().to_canonical().is_loopback()),
-        statement_timeout: config.statement_timeout,
-        prefix: config.prefix,
-        proxies: TrustedProxies::new(config.trusted_proxies),
-        limiter: Limiter::new(config.requests_per_second),
-        addresses: Arc::new(Addresses::new(config.connections_per_address)),
-        metrics: Metrics::default(),
-        calls: Arc::new(Semaphore::new(CALLS)),
-        transfers: Arc::new(Semaphore::new(TRANSFERS)),
-        stopping,
-    });
+    let server = Arc::new(Server::new(&config, stopping));
     let acceptor = certificate::reloading(config.tls)?;
     let listener = listen::adopt(config.listener)?;
     // Sockets run on the runtimes until the very end.
@@ -195,64 +200,69 @@ async fn serve<T: Send + 'static>(
         Arc::clone(&runtimes),
         Arc::clone(&server),
     ));
-
-    let opening = tokio::task::spawn_blocking(open);
-    tokio::pin!(opening);
-    let opened = tokio::select! {
-        opened = &mut opening => Ok(opened),
-        signal = signals.next() => Err(signal),
-    };
-    let mut result = Ok(());
-    let mut cause = "error";
-    match opened {
-        Ok(opened) => match opened.unwrap_or_else(|_| Err(defect())) {
-            Ok((hosted, token)) => {
-                let hosted = Arc::new(hosted);
-                let _ = server.hosted.set(Arc::clone(&hosted));
-                result = started(&hosted, token);
-                if result.is_ok() {
-                    tracing::info!(
-                        version = env!("CARGO_PKG_VERSION"),
-                        url = %hosted.url(),
-                        data = %config.data_dir.display(),
-                        "server started"
-                    );
-                    cause = signals.next().await;
-                }
-            }
-            Err(error) => result = Err(error),
-        },
-        // Opening cannot be interrupted. If it takes too long, the processes that it has started end with this one.
-        Err(signal) => {
-            cause = signal;
-            if let Ok(Ok(Ok((hosted, _)))) = tokio::time::timeout(END, &mut opening).await {
-                let _ = server.hosted.set(Arc::new(hosted));
-            }
-        }
-    }
+    let (result, cause) = open_and_wait(&server, &config.data_dir, &mut signals, open, started).await;
     tracing::info!(cause, "server is shutting down");
     // Fails only if nobody listens, and then there is nobody to tell. Below, what takes too long is cut off.
     let _ = stop.send(true);
-    let ending = async {
-        let requests = tokio::time::timeout(LAST_REQUESTS, accepting);
-        let sockets = async {
-            if let Some(gateway) = server.gateway() {
-                let _ = tokio::time::timeout(LAST_REQUESTS, gateway.end()).await;
-            }
-        };
-        let _ = tokio::join!(requests, sockets);
-        if let Some(hosted) = server.hosted.get().map(Arc::clone) {
-            let _ = tokio::task::spawn_blocking(move || hosted.shutdown()).await;
-        }
-    };
     tokio::select! {
-        _ = tokio::time::timeout(END, ending) => {}
+        _ = tokio::time::timeout(END, shut_down(&server, accepting)) => {}
         // A second signal: end now. Processes that are left end with this one.
         _ = signals.next() => {}
     }
     drop(runtimes);
     tracing::info!("server stopped");
     result
+}
+
+/// Opens the plane, reports the start, and waits for a signal to stop. Returns the result, and why the server stops.
+async fn open_and_wait<T: Send + 'static>(
+    server: &Server,
+    data_dir: &Path,
+    signals: &mut stop::Signals,
+    open: impl FnOnce() -> Result<(Hosted, T)> + Send + 'static,
+    started: impl FnOnce(&Hosted, T) -> Result<()>,
+) -> (Result<()>, &'static str) {
+    let opening = tokio::task::spawn_blocking(open);
+    tokio::pin!(opening);
+    let opened = tokio::select! {
+        opened = &mut opening => opened.unwrap_or_else(|_| Err(defect())),
+        // Opening cannot be interrupted. If it takes too long, the processes that it has started end with this one.
+        signal = signals.next() => {
+            if let Ok(Ok(Ok((hosted, _)))) = tokio::time::timeout(END, &mut opening).await {
+                let _ = server.hosted.set(Arc::new(hosted));
+            }
+            return (Ok(()), signal);
+        }
+    };
+    let (hosted, token) = match opened {
+        Ok((hosted, token)) => (Arc::new(hosted), token),
+        Err(error) => return (Err(error), "error"),
+    };
+    let _ = server.hosted.set(Arc::clone(&hosted));
+    if let Err(error) = started(&hosted, token) {
+        return (Err(error), "error");
+    }
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        url = %hosted.url(),
+        data = %data_dir.display(),
+        "server started"
+    );
+    (Ok(()), signals.next().await)
+}
+
+/// Waits for requests and sockets that are under way, and stops the plane.
+async fn shut_down(server: &Server, accepting: JoinHandle<()>) {
+    let requests = tokio::time::timeout(LAST_REQUESTS, accepting);
+    let sockets = async {
+        if let Some(gateway) = server.gateway() {
+            let _ = tokio::time::timeout(LAST_REQUESTS, gateway.end()).await;
+        }
+    };
+    let _ = tokio::join!(requests, sockets);
+    if let Some(hosted) = server.hosted.get().map(Arc::clone) {
+        let _ = tokio::task::spawn_blocking(move || hosted.shutdown()).await;
+    }
 }
 
 /// The error for a panic on another thread.

@@ -1,0 +1,216 @@
+//! `torso server`: runs a control plane for many, with its databases, on this machine.
+
+mod network;
+mod start;
+
+use super::quota::Quota;
+use super::server_values::{
+    domain, listen_address, memory_per_process, network as network_value, public_url, statement_timeout,
+};
+use super::{engine, operator};
+use crate::context::Context;
+use crate::control::hosted::{Confinement, EngineSettings, Engines, HostedOptions, Public, SqldEngine};
+use crate::control::names::{LocationCode, Username};
+use crate::error::{Error, Result};
+use crate::server::{self, LogFormat, LogLevel, ServerConfig};
+use ipnet::IpNet;
+use network::Endpoint;
+use start::Start;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+use url::Url;
+
+/// Serve databases to many over the network
+///
+/// Serves the Platform API and the databases until Ctrl-C or SIGTERM. The first start creates the owner and an organization,
+/// and prints the owner's API token once. All data is in the directory `server` below the data directory. torso server
+/// starts libSQL server (sqld) for the databases; install it once with torso engine install.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:
+  torso server --locations ams,lhr
+  torso server --domain db.example.com --tls-cert cert.pem --tls-key key.pem
+  torso server --listen 192.0.2.7:8443 --tls self-signed",
+    args_conflicts_with_subcommands = true
+)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    verb: Option<operator::Verb>,
+    /// Locations, the default first; remembered
+    #[arg(long, value_name = "CODES", value_delimiter = ',')]
+    locations: Option<Vec<LocationCode>>,
+    /// Address and port, or a port
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = listen_address)]
+    listen: SocketAddr,
+    /// Give each database the host name LABEL.DOMAIN
+    #[arg(long, value_name = "DOMAIN", value_parser = domain)]
+    domain: Option<String>,
+    /// Public URL, if not that of --listen (proxy)
+    #[arg(long, value_name = "URL", value_parser = public_url)]
+    url: Option<Url>,
+    /// Proxy whose X-Forwarded-For or Forwarded is believed
+    #[arg(long = "trusted-proxy", value_name = "CIDR", value_parser = network_value)]
+    trusted_proxies: Vec<IpNet>,
+    /// Use a certificate that clients must trust
+    #[arg(long, help_heading = "TLS", value_enum, value_name = "KIND", conflicts_with_all = ["tls_cert", "tls_key"])]
+    tls: Option<Tls>,
+    /// PEM certificate chain; reloaded when the file changes
+    #[arg(long, help_heading = "TLS", value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// PEM private key of that certificate
+    #[arg(long, help_heading = "TLS", value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Allow other machines without TLS: tokens can be read
+    #[arg(long, help_heading = "TLS")]
+    insecure: bool,
+    /// Name of the owner at the first start [default: admin]
+    #[arg(long, help_heading = "Users", value_name = "USER")]
+    owner: Option<Username>,
+    /// Requests/s of a token; 0: any
+    #[arg(long, help_heading = "Limits", value_name = "COUNT", default_value_t = 100)]
+    rate_limit: u32,
+    /// Of one address; 0: any
+    ///
+    /// Connections from this machine are not counted. Behind a proxy on another machine all clients have its address: use 0.
+    #[arg(long, help_heading = "Limits", value_name = "N", default_value_t = 1024)]
+    connections_per_address: u32,
+    /// Limit, such as databases=50; remembered
+    ///
+    /// A limit of each organization. The names are databases, storage, groups, locations, rows_read, rows_written and
+    /// bytes_synced; 0 is unlimited. acme/databases=200 sets the limit of one organization. Repeatable; remembered for later
+    /// starts.
+    #[arg(long = "quota", help_heading = "Limits", value_name = "[ORG/]NAME=VALUE", value_parser = super::quota::parse_quota)]
+    quotas: Vec<Quota>,
+    /// Print a new API token for USER, who lost all others
+    #[arg(long, help_heading = "Users", value_name = "USER")]
+    issue_token: Option<Username>,
+    /// Log on standard error
+    #[arg(
+        long,
+        help_heading = "Log and engine",
+        value_enum,
+        value_name = "FORM",
+        default_value_t
+    )]
+    log: LogFormat,
+    /// What to log
+    ///
+    /// --quiet is the same as warn.
+    #[arg(
+        long,
+        help_heading = "Log and engine",
+        value_enum,
+        value_name = "LEVEL",
+        default_value_t
+    )]
+    log_level: LogLevel,
+    /// End statements that take longer
+    ///
+    /// The client gets 504 and the code TIMEOUT. A statement that cannot be stopped is ended with its process, which is
+    /// restarted.
+    #[arg(long, help_heading = "Limits", value_name = "TIME", value_parser = statement_timeout, default_value = "5m")]
+    statement_timeout: Duration,
+    /// Of a database process [default: a quarter]
+    ///
+    /// A quarter of the machine's memory by default. Two thirds of it are for statements: one that needs more fails with SQLITE_NOMEM. A process that takes more than all of
+    /// it is started again.
+    #[arg(long, help_heading = "Limits", value_name = "SIZE", value_parser = memory_per_process)]
+    memory_per_process: Option<u64>,
+    /// Run where database processes cannot be confined
+    ///
+    /// Without this flag the server does not start on systems that cannot restrict database processes to their own files.
+    #[arg(long, help_heading = "Log and engine")]
+    unconfined: bool,
+    /// Path of the sqld program (overrides the search)
+    #[arg(long, help_heading = "Log and engine", value_name = "PATH")]
+    sqld: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Tls {
+    /// torso makes a certificate authority at the first start, and a certificate at each
+    SelfSigned,
+}
+
+pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
+    if let Some(verb) = &args.verb {
+        return operator::run(ctx, verb);
+    }
+    network::refuse_eavesdroppers(&args)?;
+    let (data_dir, _) = ctx.settings.data_dir()?;
+    let data_dir = data_dir.join("server");
+    // What the engine refuses is refused before anything is made or listened to.
+    let sqld = find_engine(ctx, &args)?;
+    let endpoint = Endpoint::open(&args, &data_dir)?;
+    start_log(ctx, &args, sqld.confinement());
+    let options = HostedOptions {
+        data_dir: data_dir.clone(),
+        engine: Engines::Sqld(sqld),
+        locations: args.locations,
+        owner: args.owner,
+        public: Public {
+            base: endpoint.url.clone(),
+            domain: args.domain.clone(),
+        },
+    };
+    let (quotas, issue_token) = (args.quotas, args.issue_token.clone());
+    let start = Start {
+        url: endpoint.url.to_string(),
+        listen: endpoint.listen,
+        data_dir: data_dir.clone(),
+        certificate_authority: endpoint.certificate_authority,
+        token_requested_for: args.issue_token,
+    };
+    server::run(
+        ServerConfig {
+            listener: endpoint.listener,
+            tls: endpoint.tls,
+            domain: args.domain,
+            prefix: endpoint.url.path().trim_end_matches('/').to_owned(),
+            trusted_proxies: args.trusted_proxies,
+            requests_per_second: args.rate_limit,
+            connections_per_address: args.connections_per_address,
+            statement_timeout: args.statement_timeout,
+            data_dir,
+        },
+        move || start::open(options, quotas, issue_token),
+        |hosted, tokens| start.report(ctx, hosted, tokens),
+    )
+}
+
+/// The program that serves databases, checked.
+fn find_engine(ctx: &Context, args: &Args) -> Result<SqldEngine> {
+    let sqld = engine::find(ctx, args.sqld.as_deref())?;
+    let settings = EngineSettings {
+        unconfined: args.unconfined,
+        memory: args.memory_per_process,
+        statement_timeout: Some(args.statement_timeout),
+        ..EngineSettings::default()
+    };
+    let torso = std::env::current_exe().map_err(|error| Error::io(error, "cannot find torso's own program"))?;
+    SqldEngine::with_settings(&sqld.path, &torso, &settings)
+}
+
+fn start_log(ctx: &Context, args: &Args, confinement: Confinement) {
+    let level = if ctx.ui.is_quiet() {
+        LogLevel::Warn
+    } else {
+        args.log_level
+    };
+    server::start_log(args.log, level);
+    log_confinement(confinement);
+}
+
+fn log_confinement(confinement: Confinement) {
+    let level = confinement.name();
+    match confinement {
+        Confinement::Full => tracing::info!(%level, "database processes are confined to their own files and ports"),
+        Confinement::FilesOnly => {
+            tracing::warn!(%level, "database processes are confined to their own files, and not to their ports: the kernel is old");
+        }
+        Confinement::None => {
+            tracing::warn!(%level, "database processes are not confined: they can read every file that this user can");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Where a server listens, what clients call it, and its certificate.
+
+use super::Args;
+use crate::error::{Code, Error, Result};
+use crate::server::tls::{self, Identity};
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use url::{Host, Url};
+
+/// A server's side of the network.
+pub(super) struct Endpoint {
+    pub listener: TcpListener,
+    /// The address that it listens on, with the port that the system chose.
+    pub listen: SocketAddr,
+    /// The URL at which clients reach it.
+    pub url: Url,
+    /// None: plain HTTP.
+    pub tls: Option<Identity>,
+    /// What clients are to trust, where the certificate is of the server's own making.
+    pub certificate_authority: Option<PathBuf>,
+}
+
+impl Endpoint {
+    /// Listens, and loads or makes the certificate.
+    pub(super) fn open(args: &Args, data_dir: &Path) -> Result<Self> {
+        let listener = bind(args.listen)?;
+        let listen = listener
+            .local_addr()
+            .map_err(|error| Error::io(error, "cannot find out the address that the server listens on"))?;
+        let url = public_base(args, listen)?;
+        let (tls, certificate_authority) = identity(args, data_dir, listen, &url)?;
+        Ok(Self {
+            listener,
+            listen,
+            url,
+            tls,
+            certificate_authority,
+        })
+    }
+}
+
+/// Fails where tokens and data would be sent so that others can read them.
+pub(super) fn refuse_eavesdroppers(args: &Args) -> Result<()> {
+    if args.listen.ip().to_canonical().is_loopback() || args.tls.is_some() || args.tls_cert.is_some() || args.insecure {
+        return Ok(());
+    }
+    Err(Error::new(
+        Code::Usage,
+        format!(
+            "refusing to listen on {} without TLS: others on the network could read tokens and data",
+            args.listen
+        ),
+    )
+    .hint("add --tls self-signed, or --tls-cert and --tls-key; behind a proxy that does TLS, add --insecure"))
+}
+
+fn bind(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).map_err(|error| {
+        let code = match error.kind() {
+            std::io::ErrorKind::AddrInUse => Code::Conflict,
+            std::io::ErrorKind::AddrNotAvailable => Code::InvalidValue,
+            _ => Code::Io,
+        };
+        Error::new(code, format!("cannot listen on {address}"))
+            .caused_by(error)
+            .hint("choose another address with --listen; port 0 takes any free port")
+    })
+}
+
+/// The URL at which clients reach the server.
+fn public_base(args: &Args, listen: SocketAddr) -> Result<Url> {
+    if let Some(url) = &args.url {
+        return Ok(url.clone());
+    }
+    let scheme = if args.tls.is_some() || args.tls_cert.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    let text = match &args.domain {
+        Some(domain) => format!("{scheme}://{domain}:{}", listen.port()),
+        None if listen.ip().is_unspecified() => {
+            return Err(Error::new(
+                Code::Usage,
+                format!("a server that listens on {listen} needs a public address"),
+            )
+            .hint("add --domain DOMAIN or --url URL, or listen on one address"));
+        }
+        None => format!("{scheme}://{listen}"),
+    };
+    Url::parse(&text)
+        .map_err(|error| Error::new(Code::Internal, format!("{text:?} is not an address")).caused_by(error))
+}
+
+/// The certificate, and the authority that clients are to trust where it is of our own making.
+fn identity(
+    args: &Args,
+    data_dir: &Path,
+    listen: SocketAddr,
+    url: &Url,
+) -> Result<(Option<Identity>, Option<PathBuf>)> {
+    if let (Some(certificate), Some(key)) = (&args.tls_cert, &args.tls_key) {
+        return Ok((Some(Identity::load(certificate, key)?), None));
+    }
+    if args.tls.is_none() {
+        return Ok((None, None));
+    }
+    let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).into();
+    if let Some(domain) = &args.domain {
+        names.extend([domain.clone(), format!("*.{domain}")]);
+    }
+    if let Some(host) = url.host() {
+        names.push(match host {
+            Host::Ipv6(address) => address.to_string(),
+            host => host.to_string(),
+        });
+    }
+    if !listen.ip().is_unspecified() {
+        names.push(listen.ip().to_string());
+    }
+    names.sort();
+    names.dedup();
+    let made = tls::self_signed(&data_dir.join("tls"), &names)?;
+    Ok((Some(made.identity), Some(made.authority)))
+}
