@@ -1,11 +1,12 @@
 //! Sessions on a libSQL server: they behave as sessions on a file do.
 
 use crate::support::sqld::Sqld;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 use torso::error::Code;
-use torso::sql::{self, Args, Column, Failure, Flow, Outcome, Phase, Rows, Session, Sink, Target, Value, ValueRef};
+use torso::sql::{self, Args, Column, Failure, Outcome, Phase, Rows, Session, Sink, Target, Value, ValueRef};
 
 /// Keeps a result.
 #[derive(Default, Debug, PartialEq)]
@@ -22,11 +23,15 @@ impl Sink for Collected {
         Ok(())
     }
 
-    fn row(&mut self, row: &[ValueRef<'_>]) -> std::io::Result<Flow> {
+    fn row(&mut self, row: &[ValueRef<'_>]) -> std::io::Result<ControlFlow<()>> {
         self.rows
             .push(row.iter().map(|&value| Value::try_from(value).unwrap()).collect());
         let enough = self.enough.is_some_and(|enough| self.rows.len() >= enough);
-        Ok(if enough { Flow::Stop } else { Flow::Continue })
+        Ok(if enough {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        })
     }
 }
 
@@ -360,12 +365,12 @@ impl Sink for Looks {
         Ok(())
     }
 
-    fn row(&mut self, _: &[ValueRef<'_>]) -> std::io::Result<Flow> {
+    fn row(&mut self, _: &[ValueRef<'_>]) -> std::io::Result<ControlFlow<()>> {
         self.0 += 1;
         if self.0 == 3 {
             std::thread::sleep(Duration::from_secs(13));
         }
-        Ok(Flow::Continue)
+        Ok(ControlFlow::Continue(()))
     }
 }
 
@@ -502,12 +507,16 @@ impl Rows for Numbers {
         ValueRef::from(&self.row[index])
     }
 
-    fn refused(&mut self, nth: u64, failure: Failure) -> torso::error::Result<Flow> {
+    fn refused(&mut self, nth: u64, failure: Failure) -> torso::error::Result<ControlFlow<()>> {
         let Failure::Sql { code, .. } = failure else {
             panic!("{failure:?}")
         };
         self.refused.push((nth, code & 0xff));
-        Ok(if self.bail { Flow::Stop } else { Flow::Continue })
+        Ok(if self.bail {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        })
     }
 }
 
@@ -570,7 +579,7 @@ fn batches_of_rows_never_continue_outside_a_transaction_that_was_lost() {
         fn value(&self, index: usize) -> ValueRef<'_> {
             self.0.value(index)
         }
-        fn refused(&mut self, nth: u64, failure: Failure) -> torso::error::Result<Flow> {
+        fn refused(&mut self, nth: u64, failure: Failure) -> torso::error::Result<ControlFlow<()>> {
             self.0.refused(nth, failure)
         }
     }
@@ -600,11 +609,11 @@ fn the_first_row_does_not_wait_for_the_last_and_costs_are_told() {
         fn columns(&mut self, _: &[Column]) -> std::io::Result<()> {
             Ok(())
         }
-        fn row(&mut self, _: &[ValueRef<'_>]) -> std::io::Result<Flow> {
+        fn row(&mut self, _: &[ValueRef<'_>]) -> std::io::Result<ControlFlow<()>> {
             if !self.0.swap(true, Ordering::SeqCst) {
                 self.2 = self.1.elapsed();
             }
-            Ok(Flow::Continue)
+            Ok(ControlFlow::Continue(()))
         }
     }
     let mut sink = First(Arc::default(), Instant::now(), Duration::ZERO);

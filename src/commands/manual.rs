@@ -136,9 +136,9 @@ pub(super) fn same_as_file(path: &str, text: &str) {
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(&file, text).unwrap();
     }
-    let kept = std::fs::read_to_string(&file).unwrap_or_default();
+    let recorded = std::fs::read_to_string(&file).unwrap_or_default();
     assert!(
-        kept == text,
+        recorded == text,
         "{path} is stale: run UPDATE=1 cargo test --lib commands::"
     );
 }

@@ -170,7 +170,7 @@ fn no_read_only(name: &DatabaseName) -> Error {
 
 /// A form of variables that a shell, a file or a CI system takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Form {
+pub(super) enum VariableFormat {
     /// A line NAME=value each, as .env files have them
     Dotenv,
     /// For sh, bash and zsh: eval "$(torso db env app --format export)"
@@ -185,18 +185,18 @@ pub(super) enum Form {
     Github,
 }
 
-/// The variables as lines of a form. For [`Form::Github`] these are the lines of the file that `GITHUB_ENV` names.
-pub(super) fn lines(variables: &[Variable], form: Form) -> String {
+/// The variables as lines of a form. For [`VariableFormat::Github`] these are the lines of the file that `GITHUB_ENV` names.
+pub(super) fn lines(variables: &[Variable], form: VariableFormat) -> String {
     let mut text = String::new();
     for variable in variables {
         let (name, value) = (&variable.name, variable.value.expose());
         text += &match form {
-            Form::Dotenv => dotenv_line(name, value),
-            Form::Github => github_line(name, value),
-            Form::Export => format!("export {name}='{}'", value.replace('\'', r"'\''")),
-            Form::Fish => format!("set -gx {name} '{}'", value.replace('\\', r"\\").replace('\'', r"\'")),
-            Form::Powershell => format!("$env:{name} = '{}'", value.replace('\'', "''")),
-            Form::Json => unreachable!("a JSON object is not made of lines"),
+            VariableFormat::Dotenv => dotenv_line(name, value),
+            VariableFormat::Github => github_line(name, value),
+            VariableFormat::Export => format!("export {name}='{}'", value.replace('\'', r"'\''")),
+            VariableFormat::Fish => format!("set -gx {name} '{}'", value.replace('\\', r"\\").replace('\'', r"\'")),
+            VariableFormat::Powershell => format!("$env:{name} = '{}'", value.replace('\'', "''")),
+            VariableFormat::Json => unreachable!("a JSON object is not made of lines"),
         };
         text.push('\n');
     }
@@ -240,16 +240,22 @@ mod tests {
     fn variable_of_odd_characters_is_quoted_for_each_form() {
         let odd = r#"file:/it's "a" $b\c"#;
         let cases = [
-            (Form::Dotenv, r#"X="file:/it's \"a\" \$b\\c""#),
-            (Form::Export, r#"export X='file:/it'\''s "a" $b\c'"#),
-            (Form::Fish, r#"set -gx X 'file:/it\'s "a" $b\\c'"#),
-            (Form::Powershell, r#"$env:X = 'file:/it''s "a" $b\c'"#),
+            (VariableFormat::Dotenv, r#"X="file:/it's \"a\" \$b\\c""#),
+            (VariableFormat::Export, r#"export X='file:/it'\''s "a" $b\c'"#),
+            (VariableFormat::Fish, r#"set -gx X 'file:/it\'s "a" $b\\c'"#),
+            (VariableFormat::Powershell, r#"$env:X = 'file:/it''s "a" $b\c'"#),
         ];
         for (form, line) in cases {
             assert_eq!(lines(&variable(odd), form), format!("{line}\n"));
         }
-        assert_eq!(lines(&variable("file:/a b#c"), Form::Dotenv), "X='file:/a b#c'\n");
-        assert_eq!(lines(&variable("libsql://h:1"), Form::Dotenv), "X=libsql://h:1\n");
+        assert_eq!(
+            lines(&variable("file:/a b#c"), VariableFormat::Dotenv),
+            "X='file:/a b#c'\n"
+        );
+        assert_eq!(
+            lines(&variable("libsql://h:1"), VariableFormat::Dotenv),
+            "X=libsql://h:1\n"
+        );
     }
 
     #[test]

@@ -114,7 +114,7 @@ impl Position {
 
 /// The role of an instance.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Role {
+pub enum InstanceRole {
     Primary,
     /// A consistent copy of the primary at the location `of`, as it was at `position`.
     Replica {
@@ -168,7 +168,7 @@ impl Damage {
 /// An instance as observed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Running {
-    pub role: Role,
+    pub role: InstanceRole,
     /// Set if its file is not what it was left as. Then it is not served, and nothing is copied from it.
     pub damage: Option<Damage>,
     /// Bytes on disk.
@@ -186,8 +186,8 @@ impl Running {
     #[must_use]
     pub fn frame(&self) -> Option<Frame> {
         let position = match &self.role {
-            Role::Replica { position, .. } => position,
-            Role::Primary | Role::Promoting => &self.position,
+            InstanceRole::Replica { position, .. } => position,
+            InstanceRole::Primary | InstanceRole::Promoting => &self.position,
         };
         position.frame.filter(|_| !position.uncertain)
     }

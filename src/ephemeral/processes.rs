@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_millis(4);
 /// Ends the processes of a run: asks them to end, and kills those that do not in time.
 pub fn end_processes(run: &str) {
     let begun = Instant::now();
-    let mut asked = Vec::new();
+    let mut terminated = Vec::new();
     let mut empty_looks = 0;
     while empty_looks < LOOKS && begun.elapsed() < GRACE + KILLED {
         let left = list(run);
@@ -27,9 +27,9 @@ pub fn end_processes(run: &str) {
         for process in left {
             if begun.elapsed() > GRACE {
                 signal(process, rustix::process::Signal::KILL);
-            } else if !asked.contains(&process) {
+            } else if !terminated.contains(&process) {
                 signal(process, rustix::process::Signal::TERM);
-                asked.push(process);
+                terminated.push(process);
             }
         }
         std::thread::sleep(PAUSE);

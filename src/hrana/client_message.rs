@@ -286,7 +286,7 @@ mod tests {
     #[test]
     fn requests_in_json() {
         let request = |request: Value| json!({ "type": "request", "request_id": 7, "request": request });
-        for (told, expected) in [
+        for (message, expected) in [
             (
                 json!({ "type": "open_stream", "stream_id": 3 }),
                 message(RequestKind::OpenStream, Some(3), &[]),
@@ -313,7 +313,7 @@ mod tests {
                 message(RequestKind::Other, Some(3), &[4]),
             ),
         ] {
-            assert_eq!(json_of(&request(told)), expected);
+            assert_eq!(json_of(&request(message)), expected);
         }
         assert!(Encoding::Json.may_change_state(br#"{"request":{"type":"\u006fpen\u005fstream"}}"#));
         // As a list, which the engine would understand.

@@ -64,11 +64,11 @@ impl FrameReader {
         let head = if old == 0 {
             &self.chunk[..]
         } else {
-            let kept = old.min(joined.len());
-            let fresh = self.chunk.len().min(joined.len() - kept);
-            joined[..kept].copy_from_slice(&self.begun[..kept]);
-            joined[kept..kept + fresh].copy_from_slice(&self.chunk[..fresh]);
-            &joined[..kept + fresh]
+            let earlier = old.min(joined.len());
+            let fresh = self.chunk.len().min(joined.len() - earlier);
+            joined[..earlier].copy_from_slice(&self.begun[..earlier]);
+            joined[earlier..earlier + fresh].copy_from_slice(&self.chunk[..fresh]);
+            &joined[..earlier + fresh]
         };
         let Some((length, rest)) = read_varint(head) else {
             return if head.len() < joined.len() {

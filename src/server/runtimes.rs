@@ -77,20 +77,20 @@ mod tests {
     #[test]
     fn lanes_take_turns_and_end_with_their_owner() {
         let runtimes = CoreRuntimes::start().unwrap();
-        let (tell, told) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         let all = 2 * runtimes.runtimes.len();
         for _ in 0..all {
-            let tell = tell.clone();
-            runtimes.spawn(async move { tell.send(Handle::current().id()).unwrap() });
+            let sender = sender.clone();
+            runtimes.spawn(async move { sender.send(Handle::current().id()).unwrap() });
         }
-        let seen: Vec<_> = told.iter().take(all).collect();
+        let seen: Vec<_> = receiver.iter().take(all).collect();
         assert_eq!(seen.iter().collect::<HashSet<_>>().len(), all / 2);
         // What waits on a runtime is dropped with it.
         runtimes.spawn(async move {
-            let _held = tell;
+            let _held = sender;
             std::future::pending::<()>().await;
         });
         drop(runtimes);
-        assert!(told.recv().is_err());
+        assert!(receiver.recv().is_err());
     }
 }

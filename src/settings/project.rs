@@ -304,8 +304,8 @@ mod tests {
                         .unwrap()
                 }
             };
-            let told = format!("{} {:?}", error.full_message(), error.hint_text());
-            assert!(!told.to_lowercase().contains("hush"), "{told}");
+            let text = format!("{} {:?}", error.full_message(), error.hint_text());
+            assert!(!text.to_lowercase().contains("hush"), "{text}");
         }
     }
 }

@@ -5,9 +5,10 @@
 //! the layout of the file nor tables of the engine's own count.
 
 use super::digest::Digest;
-use super::{Args, Failure, Flow, Session, Sink, Value, ValueRef, query};
+use super::{Args, Failure, Session, Sink, Value, ValueRef, query};
 use crate::error::{Code, Error, Result};
 use crate::sqltext::quote::{identifier, literal};
+use std::ops::ControlFlow;
 
 /// The content of a database, summed up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,7 +134,7 @@ impl Hashing<'_> {
 }
 
 impl Sink for Hashing<'_> {
-    fn row(&mut self, row: &[ValueRef<'_>]) -> std::io::Result<Flow> {
+    fn row(&mut self, row: &[ValueRef<'_>]) -> std::io::Result<ControlFlow<()>> {
         self.hash.row();
         for &value in row {
             self.hash.value(match value {
@@ -149,7 +150,7 @@ impl Sink for Hashing<'_> {
             self.stopped = Some(error);
             return Err(std::io::ErrorKind::Interrupted.into());
         }
-        Ok(Flow::Continue)
+        Ok(ControlFlow::Continue(()))
     }
 }
 

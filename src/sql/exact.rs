@@ -6,9 +6,10 @@
 //! their query plans are compared.
 
 use super::query::rows;
-use super::{Args, Column, Failure, Flow, Session, Sink, ValueRef};
+use super::{Args, Column, Failure, Session, Sink, ValueRef};
 use crate::error::{Code, Error};
 use std::io;
+use std::ops::ControlFlow;
 
 type Result<T> = std::result::Result<T, Failure>;
 
@@ -79,11 +80,11 @@ impl Sink for Guarded<'_> {
         self.sink.columns(columns)
     }
 
-    fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<Flow> {
+    fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<ControlFlow<()>> {
         let infinite = |value: &ValueRef<'_>| matches!(value, ValueRef::Real(real) if !real.is_finite());
         if row.iter().any(infinite) {
             self.unclear = true;
-            return Ok(Flow::Stop);
+            return Ok(ControlFlow::Break(()));
         }
         self.passed += 1;
         self.sink.row(row)
@@ -94,7 +95,7 @@ impl Sink for Guarded<'_> {
 struct Deciphered<'a>(&'a mut dyn Sink);
 
 impl Sink for Deciphered<'_> {
-    fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<Flow> {
+    fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<ControlFlow<()>> {
         let (values, kinds) = row.split_at(row.len() / 2);
         let row = values
             .iter()

@@ -22,6 +22,7 @@ pub mod trailer;
 
 use crate::secret::{Renewal, Secret};
 pub use crate::sqltext::classify::Explain;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -139,13 +140,6 @@ pub struct Prepared {
     pub read_only: bool,
 }
 
-/// Whether the sender should go on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flow {
-    Continue,
-    Stop,
-}
-
 /// Receives a statement's result as it arrives, row by row. An error from it ends the statement and is handed back as
 /// [`Failure::Sink`].
 pub trait Sink {
@@ -159,15 +153,15 @@ pub trait Sink {
         Ok(())
     }
 
-    fn row(&mut self, row: &[ValueRef<'_>]) -> std::io::Result<Flow>;
+    fn row(&mut self, row: &[ValueRef<'_>]) -> std::io::Result<ControlFlow<()>>;
 }
 
 /// Ignores a result.
 pub struct Unseen;
 
 impl Sink for Unseen {
-    fn row(&mut self, _: &[ValueRef<'_>]) -> std::io::Result<Flow> {
-        Ok(Flow::Continue)
+    fn row(&mut self, _: &[ValueRef<'_>]) -> std::io::Result<ControlFlow<()>> {
+        Ok(ControlFlow::Continue(()))
     }
 }
 
@@ -361,7 +355,7 @@ pub trait Rows {
     fn value(&self, index: usize) -> ValueRef<'_>;
     /// Called for a row that was refused: the `nth`, from 0. Rows are sent to a server in batches, so later rows may
     /// have been read already, and earlier ones may have been inserted.
-    fn refused(&mut self, nth: u64, failure: Failure) -> crate::error::Result<Flow>;
+    fn refused(&mut self, nth: u64, failure: Failure) -> crate::error::Result<ControlFlow<()>>;
 }
 
 /// A statement without a result, one of several that are sent together as a batch.

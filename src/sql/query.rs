@@ -1,17 +1,18 @@
 //! Small questions to a session, whose whole answer fits in memory.
 
 use super::codes::meaning;
-use super::{Args, Failure, Flow, Session, Sink, Value, ValueRef};
+use super::{Args, Failure, Session, Sink, Value, ValueRef};
 use crate::error::{Code, Error, Result};
+use std::ops::ControlFlow;
 
 /// Keeps all rows of a result. Text that is not UTF-8 is kept with replacement characters.
 #[derive(Debug, Default)]
 pub struct CollectedRows(pub Vec<Vec<Value>>);
 
 impl Sink for CollectedRows {
-    fn row(&mut self, row: &[ValueRef<'_>]) -> std::io::Result<Flow> {
+    fn row(&mut self, row: &[ValueRef<'_>]) -> std::io::Result<ControlFlow<()>> {
         self.0.push(row.iter().map(|&value| owned(value)).collect());
-        Ok(Flow::Continue)
+        Ok(ControlFlow::Continue(()))
     }
 }
 

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use torso::engine::{Engine as _, Role};
+use torso::engine::{Engine as _, InstanceRole};
 use torso::error::Code;
 
 /// A database with one row, at its primary and a replica.
@@ -125,7 +125,7 @@ fn after_a_start_a_replica_follows_all_it_had() {
     fleet.restart();
     for (ams, lhr) in &all {
         let found = fleet.engine.running(ams).unwrap().unwrap();
-        assert!(matches!(found.role, Role::Primary) && !found.serving);
+        assert!(matches!(found.role, InstanceRole::Primary) && !found.serving);
         assert!(
             !fleet.is_fresh(ams, lhr),
             "nothing runs, so nothing is known to be followed"

@@ -4,7 +4,7 @@ use super::Fleet;
 use crate::support::{damaged_database, until};
 use std::time::Duration;
 use torso::engine::sqld::Access;
-use torso::engine::{DatabaseLimits, Engine as _, Role};
+use torso::engine::{DatabaseLimits, Engine as _, InstanceRole};
 use torso::error::Code;
 
 #[test]
@@ -26,7 +26,7 @@ fn a_database_is_made_followed_and_removed() {
     });
     until("it is told", || fleet.is_fresh(&ams, &lhr));
     let replica = engine.running(&lhr).unwrap().unwrap();
-    assert!(matches!(replica.role, Role::Replica { of, .. } if of == "ams"));
+    assert!(matches!(replica.role, InstanceRole::Replica { of, .. } if of == "ams"));
     // A replica forwards writes, with the engine's own token.
     fleet.sql(&lhr, "insert into t values (3)").unwrap();
     assert_eq!(fleet.number(&ams, "select count(*) from t"), 3);

@@ -20,7 +20,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use torso::engine::sqld::{Access, Endpoint, EngineSettings, SqldEngine};
-use torso::engine::{Engine as _, Role, Site};
+use torso::engine::{Engine as _, InstanceRole, Site};
 
 /// An engine over a directory of its own.
 struct Fleet {
@@ -121,7 +121,7 @@ impl Fleet {
     fn is_fresh(&self, primary: &Site, replica: &Site) -> bool {
         let primary = self.engine.running(primary).unwrap().unwrap();
         let replica = self.engine.running(replica).unwrap().unwrap();
-        matches!(replica.role, Role::Replica { position, .. } if position == primary.position)
+        matches!(replica.role, InstanceRole::Replica { position, .. } if position == primary.position)
     }
 }
 

@@ -12,9 +12,10 @@ use crate::support::{Run, World, in_parallel};
 use databases::{DATABASES, Loss, Nasty};
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Mutex;
-use torso::sql::{self, Args, Column, Flow, Session, Sink, Target, ValueRef};
+use torso::sql::{self, Args, Column, Session, Sink, Target, ValueRef};
 
 /// Rows as text that tells types and bytes.
 #[derive(Default)]
@@ -25,7 +26,7 @@ impl Sink for Told {
         Ok(())
     }
 
-    fn row(&mut self, row: &[ValueRef<'_>]) -> std::io::Result<Flow> {
+    fn row(&mut self, row: &[ValueRef<'_>]) -> std::io::Result<ControlFlow<()>> {
         let told = row.iter().map(|value| match value {
             ValueRef::Null => "null".to_owned(),
             ValueRef::Integer(integer) => format!("i {integer}"),
@@ -35,7 +36,7 @@ impl Sink for Told {
             ValueRef::Blob(blob) => format!("b {blob:x?}"),
         });
         self.0.push(told.collect::<Vec<_>>().join(" | "));
-        Ok(Flow::Continue)
+        Ok(ControlFlow::Continue(()))
     }
 }
 

@@ -205,8 +205,8 @@ impl ApiTransport {
                 return Err((uncertain(failed, call), tried));
             }
             let pause = match failed.pause {
-                Some(asked) if asked > LONGEST_PAUSE => {
-                    let seconds = asked.as_secs();
+                Some(requested) if requested > LONGEST_PAUSE => {
+                    let seconds = requested.as_secs();
                     let error = failed.error.hint(format!("it asks to wait; try again in {seconds} s"));
                     return Err((error, tried));
                 }

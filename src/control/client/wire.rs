@@ -182,13 +182,13 @@ pub(super) fn database(value: Value) -> Result<Database> {
 }
 
 /// A new database of which a server told little: the rest is as it was asked for.
-pub(super) fn created_database(value: Value, asked: &CreateDatabase) -> Result<Database> {
+pub(super) fn created_database(value: Value, request: &CreateDatabase) -> Result<Database> {
     completed(value, "a database", |members| {
-        fill(members, "Name", json!(asked.name));
-        if let Some(group) = &asked.group {
+        fill(members, "Name", json!(request.name));
+        if let Some(group) = &request.group {
             fill(members, "group", json!(group));
         }
-        if let Some(location) = &asked.location {
+        if let Some(location) = &request.location {
             fill(members, "primaryRegion", json!(location));
         }
     })

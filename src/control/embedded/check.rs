@@ -9,7 +9,7 @@ use super::{Embedded, catalog, staging};
 use crate::control::names::{DatabaseId, LocationCode};
 use crate::control::types::{Finding, Severity};
 use crate::control::{MaintenanceOperations, Staging};
-use crate::engine::{Damage, Role, Running, disk};
+use crate::engine::{Damage, InstanceRole, Running, disk};
 use crate::error::{Code, Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -191,7 +191,8 @@ fn database(view: &CatalogView<'_>, row: &DatabaseRow, check: &mut Check) -> Res
             damage: Some(damage), ..
         }) => damaged(view, row, damage, check)?,
         Some(Running {
-            role: Role::Primary, ..
+            role: InstanceRole::Primary,
+            ..
         }) => {}
         Some(_) => {
             let message = format!("the promotion of {name} to {} is not complete", row.primary);
@@ -215,10 +216,11 @@ fn database(view: &CatalogView<'_>, row: &DatabaseRow, check: &mut Check) -> Res
         };
         let state = match (replica.map(|running| running.role), &primary) {
             (None, _) => Some(("missing_replica", "is missing")),
-            (Some(Role::Replica { altered: true, .. } | Role::Primary | Role::Promoting), _) => {
-                Some(("altered_replica", "was changed by something other than torso"))
-            }
-            (Some(Role::Replica { position, of, .. }), Some(primary))
+            (
+                Some(InstanceRole::Replica { altered: true, .. } | InstanceRole::Primary | InstanceRole::Promoting),
+                _,
+            ) => Some(("altered_replica", "was changed by something other than torso")),
+            (Some(InstanceRole::Replica { position, of, .. }), Some(primary))
                 if position != primary.position || of != row.primary.as_str() =>
             {
                 Some(("stale_replica", "is behind its primary"))
@@ -330,7 +332,7 @@ fn inspect(
     match view.plane.engine.running(&view.site(location, row)) {
         Ok(mut running) => {
             if let Some(running) = &mut running
-                && running.role == Role::Primary
+                && running.role == InstanceRole::Primary
                 && let Ok(damage) = view.plane.engine.examine(&view.site(location, row))
             {
                 running.damage = damage;

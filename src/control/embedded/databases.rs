@@ -185,17 +185,7 @@ fn place(
     } = new;
     if let Some(path) = seed {
         staging::check(plane, path)?;
-        let size = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-        if size_limit > 0 && size > size_limit.unsigned_abs() {
-            return Err(Error::new(
-                Code::SizeLimit,
-                format!(
-                    "{} would have {size} bytes, more than its size limit of {size_limit}",
-                    request.name
-                ),
-            )
-            .hint("give a larger --size-limit"));
-        }
+        check_size_limit(request, size_limit, path)?;
     }
     let change = plane.change()?;
     if change.catalog.database(&request.name)?.is_some() {
@@ -225,10 +215,7 @@ fn place(
         isolated: group.isolation == Isolation::Database,
     };
     if let Some(path) = seed {
-        // Once the catalog has the database, its seed must exist, even after a power failure.
-        disk::sync_file(path)?;
-        disk::rename(path, &plane.seed(&row.id))?;
-        disk::sync_dir(&plane.staging_dir())?;
+        stage_seed(plane, path, &row.id)?;
     }
     let committed = change.commit(|catalog| {
         if new_group {
@@ -255,6 +242,30 @@ fn place(
         return Err(error);
     }
     change.to_database(row)
+}
+
+/// Fails if a seed is larger than the new database may be.
+fn check_size_limit(request: &CreateDatabase, size_limit: i64, seed: &Path) -> Result<()> {
+    let size = std::fs::metadata(seed).map_or(0, |metadata| metadata.len());
+    if size_limit > 0 && size > size_limit.unsigned_abs() {
+        return Err(Error::new(
+            Code::SizeLimit,
+            format!(
+                "{} would have {size} bytes, more than its size limit of {size_limit}",
+                request.name
+            ),
+        )
+        .hint("give a larger --size-limit"));
+    }
+    Ok(())
+}
+
+/// Moves a seed to where reconcile looks for it. Once the catalog has the database, its seed must exist, even after a power
+/// failure.
+fn stage_seed(plane: &Embedded, path: &Path, id: &DatabaseId) -> Result<()> {
+    disk::sync_file(path)?;
+    disk::rename(path, &plane.seed(id))?;
+    disk::sync_dir(&plane.staging_dir())
 }
 
 /// Creates the new database with all its replicas.

@@ -7,7 +7,7 @@ use crate::control::InstanceOperations;
 use crate::control::database_url::DatabaseUrl;
 use crate::control::names::{DatabaseId, DatabaseName, LocationCode};
 use crate::control::types::{self, Connection, Database, Instance, InstanceState, Synced};
-use crate::engine::{Role, Running};
+use crate::engine::{InstanceRole, Running};
 use crate::error::{Code, Error, Result};
 use std::time::Instant;
 
@@ -175,8 +175,10 @@ impl InstanceOperations for Embedded {
                 (Ok(mut report), None) => {
                     return Err(report.take_failure(location).unwrap_or_else(|| missing(&view, &row)));
                 }
-                (Err(error), Some(Running { role, .. })) if is_primary && role != Role::Primary => return Err(error),
-                (Ok(mut report), Some(Running { role, .. })) if is_primary && role != Role::Primary => {
+                (Err(error), Some(Running { role, .. })) if is_primary && role != InstanceRole::Primary => {
+                    return Err(error);
+                }
+                (Ok(mut report), Some(Running { role, .. })) if is_primary && role != InstanceRole::Primary => {
                     return Err(report.take_failure(location).unwrap_or_else(|| {
                         Error::new(Code::DatabaseBusy, format!("a promotion of {name} is not complete"))
                             .hint("close the applications that have it open, then try again")
@@ -251,8 +253,8 @@ fn describe(
     let (state, synced_at, lag_ms) = match here.map(|running| &running.role) {
         None => (InstanceState::Missing, None, None),
         Some(_) if damage.is_some() => (damage.map_or(InstanceState::Damaged, damage_state), None, None),
-        Some(Role::Primary) if is_primary => (InstanceState::Ready, None, None),
-        Some(Role::Replica {
+        Some(InstanceRole::Primary) if is_primary => (InstanceState::Ready, None, None),
+        Some(InstanceRole::Replica {
             of,
             position,
             synced_at,
@@ -371,7 +373,8 @@ pub fn promote_locked(change: &Change<'_>, row: &DatabaseRow, location: &Locatio
     check_primary(change, row)?;
     match engine.running(&from)? {
         Some(Running {
-            role: Role::Primary, ..
+            role: InstanceRole::Primary,
+            ..
         }) => {}
         Some(_) => {
             return Err(Error::new(
@@ -415,9 +418,9 @@ fn usable(view: &CatalogView<'_>, row: &DatabaseRow, location: &LocationCode) ->
     let running = |location| view.plane.engine.running(&view.site(location, row));
     Ok(match running(location)? {
         None => false,
-        Some(here) if row.primary == *location => here.role == Role::Primary,
+        Some(here) if row.primary == *location => here.role == InstanceRole::Primary,
         Some(here) => match here.role {
-            Role::Replica {
+            InstanceRole::Replica {
                 of,
                 position,
                 altered: false,

@@ -25,7 +25,7 @@ mod used;
 pub(in crate::engine) use used::{content_bytes, used_bytes};
 
 use super::disk::{self, with_suffix};
-use super::{Damage, DatabaseLimits, Engine, Orphan, Position, Role, Running, Site};
+use super::{Damage, DatabaseLimits, Engine, InstanceRole, Orphan, Position, Running, Site};
 use crate::error::{Code, Error, Result};
 use crate::sqlite_header;
 use rusqlite::{Connection, ErrorCode};
@@ -254,12 +254,12 @@ impl Engine for FileEngine {
         };
         let position = position(at, &metadata)?;
         let role = match note::read(at)? {
-            None => Role::Primary,
+            None => InstanceRole::Primary,
             Some(note) => note.role(at, &metadata)?,
         };
         let damage = match role {
-            Role::Primary => visible_damage(&metadata),
-            Role::Replica { .. } | Role::Promoting => None,
+            InstanceRole::Primary => visible_damage(&metadata),
+            InstanceRole::Replica { .. } | InstanceRole::Promoting => None,
         };
         Ok(Some(Running {
             role,
@@ -275,7 +275,7 @@ impl Engine for FileEngine {
         let Some(running) = self.running(at)? else {
             return Ok(Some(Damage::missing("is missing")));
         };
-        if running.damage.is_some() || running.role != Role::Primary {
+        if running.damage.is_some() || running.role != InstanceRole::Primary {
             return Ok(running.damage);
         }
         let mut header = [0; sqlite_header::MAGIC.len()];
@@ -359,7 +359,7 @@ impl Engine for FileEngine {
     fn copy(&self, from: &Site, to: &Site) -> Result<()> {
         present(to)?;
         if let Some(Running {
-            role: Role::Primary | Role::Promoting | Role::Replica { altered: true, .. },
+            role: InstanceRole::Primary | InstanceRole::Promoting | InstanceRole::Replica { altered: true, .. },
             ..
         }) = self.running(to)?
         {
@@ -392,7 +392,7 @@ impl Engine for FileEngine {
         self.hold(from)?;
         let current = self.running(from)?.map(|running| running.position);
         let known = self.running(to)?.and_then(|running| match running.role {
-            Role::Replica {
+            InstanceRole::Replica {
                 position,
                 altered: false,
                 ..

@@ -5,7 +5,7 @@
 
 use super::{changed_ns, file};
 use crate::engine::disk;
-use crate::engine::{Position, Role, Site};
+use crate::engine::{InstanceRole, Position, Site};
 use crate::error::{Code, Error, Result};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -132,13 +132,13 @@ impl ReplicaNote {
     }
 
     /// The role of the file beside the note.
-    pub(super) fn role(&self, at: &Site, metadata: &Metadata) -> Result<Role> {
+    pub(super) fn role(&self, at: &Site, metadata: &Metadata) -> Result<InstanceRole> {
         if self.rising {
-            return Ok(Role::Promoting);
+            return Ok(InstanceRole::Promoting);
         }
         let current = self.current(at, metadata)?;
         let copy = current.unwrap_or(&self.copy);
-        Ok(Role::Replica {
+        Ok(InstanceRole::Replica {
             of: copy.of.clone(),
             position: Position {
                 uncertain: copy.position.uncertain || !copy.write_protected,

@@ -44,13 +44,13 @@ fn primary(dir: &Path) -> (FileEngine, Site, Site) {
     (engine, from, to)
 }
 
-fn role(engine: &FileEngine, at: &Site) -> Role {
+fn role(engine: &FileEngine, at: &Site) -> InstanceRole {
     engine.running(at).unwrap().unwrap().role
 }
 
 fn is_fresh(engine: &FileEngine, from: &Site, to: &Site) -> bool {
     let current = engine.running(from).unwrap().unwrap().position;
-    matches!(role(engine, to), Role::Replica { position, altered: false, .. } if position == current)
+    matches!(role(engine, to), InstanceRole::Replica { position, altered: false, .. } if position == current)
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn creating_again_changes_nothing() {
     let (engine, from, _) = primary(dir.path());
     engine.create(&from).unwrap();
     assert_eq!(count(&file(&from)), 1);
-    assert_eq!(role(&engine, &from), Role::Primary);
+    assert_eq!(role(&engine, &from), InstanceRole::Primary);
 }
 
 #[test]
@@ -140,7 +140,10 @@ fn a_crash_between_note_and_rename_leaves_the_old_copy_looking_stale() {
         .set_modified(modified)
         .unwrap();
     assert!(!is_fresh(&engine, &from, &to));
-    assert!(matches!(role(&engine, &to), Role::Replica { altered: false, .. }));
+    assert!(matches!(
+        role(&engine, &to),
+        InstanceRole::Replica { altered: false, .. }
+    ));
     engine.copy(&from, &to).unwrap();
     assert!(is_fresh(&engine, &from, &to));
     assert_eq!(count(&file(&to)), 2);
@@ -155,7 +158,10 @@ fn a_copy_that_was_moved_to_another_disk_is_recognised() {
     disk::remove(&file(&to)).unwrap();
     std::thread::sleep(std::time::Duration::from_millis(30));
     std::fs::write(file(&to), bytes).unwrap();
-    assert!(matches!(role(&engine, &to), Role::Replica { altered: false, .. }));
+    assert!(matches!(
+        role(&engine, &to),
+        InstanceRole::Replica { altered: false, .. }
+    ));
 }
 
 #[test]
@@ -166,7 +172,10 @@ fn an_altered_copy_is_not_overwritten() {
     disk::set_mode(&file(&to), disk::PRIVATE).unwrap();
     sqlite_header::unprotect(&file(&to)).unwrap();
     execute(&to, "INSERT INTO t VALUES (9)");
-    assert!(matches!(role(&engine, &to), Role::Replica { altered: true, .. }));
+    assert!(matches!(
+        role(&engine, &to),
+        InstanceRole::Replica { altered: true, .. }
+    ));
     assert_eq!(engine.copy(&from, &to).unwrap_err().code(), Code::Diverged);
     assert_eq!(engine.promote(&to).unwrap_err().code(), Code::Diverged);
     let aside = engine.set_aside(&to).unwrap();
@@ -213,10 +222,10 @@ fn roles_are_swapped_step_by_step() {
         "not held"
     );
     drop(other);
-    assert!(matches!(role(&engine, &from), Role::Replica { of, altered: false, .. } if of == "lhr"));
+    assert!(matches!(role(&engine, &from), InstanceRole::Replica { of, altered: false, .. } if of == "lhr"));
     engine.promote(&to).unwrap();
     engine.promote(&to).unwrap();
-    assert_eq!(role(&engine, &to), Role::Primary);
+    assert_eq!(role(&engine, &to), InstanceRole::Primary);
     assert!(!is_fresh(&engine, &to, &from));
     engine.copy(&to, &from).unwrap();
     engine.release(&from);
@@ -233,13 +242,13 @@ fn a_promotion_that_was_cut_short_is_completed() {
     let mut rising = note::read(&to).unwrap().unwrap();
     rising.rising = true;
     note::write(&to, &rising).unwrap();
-    assert_eq!(role(&engine, &to), Role::Promoting);
+    assert_eq!(role(&engine, &to), InstanceRole::Promoting);
     // The file may have become a primary's already, and may have been written to.
     copy::make_primary(&file(&to)).unwrap();
     execute(&to, "INSERT INTO t VALUES (2)");
-    assert_eq!(role(&engine, &to), Role::Promoting);
+    assert_eq!(role(&engine, &to), InstanceRole::Promoting);
     engine.promote(&to).unwrap();
-    assert_eq!(role(&engine, &to), Role::Primary);
+    assert_eq!(role(&engine, &to), InstanceRole::Primary);
     assert_eq!(count(&file(&to)), 2);
 }
 
@@ -249,7 +258,10 @@ fn a_note_that_cannot_be_read_vouches_for_nothing() {
     let (engine, from, to) = primary(dir.path());
     engine.copy(&from, &to).unwrap();
     std::fs::write(note::path(&to), "{").unwrap();
-    assert!(matches!(role(&engine, &to), Role::Replica { altered: true, .. }));
+    assert!(matches!(
+        role(&engine, &to),
+        InstanceRole::Replica { altered: true, .. }
+    ));
 }
 
 #[test]
@@ -327,7 +339,10 @@ fn replica_of_an_earlier_torso_is_copied_again() {
     note.copy.write_protected = false;
     note::write(&to, &note).unwrap();
     assert!(!is_fresh(&engine, &from, &to));
-    assert!(matches!(role(&engine, &to), Role::Replica { altered: false, .. }));
+    assert!(matches!(
+        role(&engine, &to),
+        InstanceRole::Replica { altered: false, .. }
+    ));
     engine.copy(&from, &to).unwrap();
     assert!(is_fresh(&engine, &from, &to));
 }

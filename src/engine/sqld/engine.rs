@@ -3,7 +3,7 @@
 use super::role::{self, ProcessRole};
 use super::{Access, SqldEngine, files, host, no_promotion, quarantine, quota_room, records};
 use crate::engine::file::{present, used_bytes};
-use crate::engine::{DatabaseLimits, Engine, Orphan, Role, Running, Site, child, confine, disk};
+use crate::engine::{DatabaseLimits, Engine, InstanceRole, Orphan, Running, Site, child, confine, disk};
 use crate::error::{Code, Error, Result};
 use crate::sync::lock;
 use jiff::Timestamp;
@@ -47,10 +47,10 @@ impl Engine for SqldEngine {
                 .as_ref()
                 .is_none_or(|node| !node.has_served(&at.id) || node.health().is_unverified(&at.id));
         let (role, limits) = match role.role {
-            ProcessRole::Primary => (Role::Primary, Some(limits)),
+            ProcessRole::Primary => (InstanceRole::Primary, Some(limits)),
             ProcessRole::Replica => {
                 let changed = i128::from(position.changed_ns);
-                let role = Role::Replica {
+                let role = InstanceRole::Replica {
                     of: role.primary,
                     position: position.clone(),
                     synced_at: Timestamp::from_nanosecond(changed).unwrap_or(Timestamp::UNIX_EPOCH),

@@ -124,15 +124,15 @@ mod tests {
                 rustix::thread::gettid().as_raw_nonzero().get()
             });
             std::thread::sleep(Duration::from_millis(100));
-            let look = || -> HashMap<u32, u64> {
+            let times = || -> HashMap<u32, u64> {
                 running_threads(pid)
                     .into_iter()
                     .filter_map(|thread| Some((thread, waits(pid, thread)?)))
                     .collect()
             };
-            let before = look();
+            let before = times();
             std::thread::sleep(Duration::from_millis(300));
-            let after = look();
+            let after = times();
             done.store(true, Ordering::Relaxed);
             let thread = u32::try_from(computing.join().unwrap()).unwrap();
             assert!(before.contains_key(&thread));

@@ -292,8 +292,8 @@ impl ProcessJob {
         for id in ids {
             lock(&self.crashes).begin_opening(&id);
             // What one answers does not matter here; it matters whether the process survives.
-            let asked = admin.usage(&id).map(drop);
-            if asked.is_ok() && place == ProcessRole::Primary {
+            let answer = admin.usage(&id).map(drop);
+            if answer.is_ok() && place == ProcessRole::Primary {
                 let token = self.common.keys.token(&id, Access::ReadWrite, Duration::from_secs(60));
                 let _ = token.and_then(|token| admin.commit_no_change(&host(&id), &token));
             }

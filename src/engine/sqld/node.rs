@@ -227,8 +227,8 @@ mod tests {
         assert!(!has_reached(frame(1, 9), target));
         // However far the replica comes in the new log, it has not reached the old one's end.
         assert!(!has_reached(frame(2, 99), target));
-        let anew = aim(target, Some(frame(2, 3)));
-        assert_eq!(anew, frame(2, 3));
-        assert!(has_reached(frame(2, 99), anew));
+        let next = aim(target, Some(frame(2, 3)));
+        assert_eq!(next, frame(2, 3));
+        assert!(has_reached(frame(2, 99), next));
     }
 }

@@ -258,7 +258,7 @@ pub(super) fn transfer(call: &OperationCall<'_>) -> Result<ApiReply> {
         Error::new(Code::InvalidValue, "no organization is named").hint("send {\"organization\": \"…\"}")
     })?;
     call.plane()?.transfer_database(&name(call)?, &to.get()?)?;
-    Ok(ApiReply::nothing())
+    Ok(ApiReply::empty())
 }
 
 /// For operations that do nothing here: only checks that the database exists.

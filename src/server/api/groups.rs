@@ -137,7 +137,7 @@ pub(super) fn transfer(call: &OperationCall<'_>) -> Result<ApiReply> {
 
 pub(super) fn update(call: &OperationCall<'_>) -> Result<ApiReply> {
     call.plane()?.get_group(&call.name("groupName")?)?;
-    Ok(ApiReply::nothing())
+    Ok(ApiReply::empty())
 }
 
 pub(super) fn get_configuration(call: &OperationCall<'_>) -> Result<ApiReply> {

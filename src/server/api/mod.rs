@@ -43,7 +43,7 @@ pub(super) async fn answer(server: &Arc<Server>, mut request: Request<Body>) -> 
     let id = meta.map(|meta| meta.id).unwrap_or_default();
     let hides_refusals = is_official_cli(request.headers()) && replaces_refusals(request.uri().path());
     let mut response = if request.method() == HttpMethod::OPTIONS {
-        ApiReply::nothing().into_response()
+        ApiReply::empty().into_response()
     } else {
         normalize(request.uri_mut());
         request.extensions_mut().insert(Arc::clone(server));

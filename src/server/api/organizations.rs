@@ -154,7 +154,7 @@ pub(super) fn create_invite(call: &OperationCall<'_>) -> Result<ApiReply> {
 pub(super) fn delete_invite(call: &OperationCall<'_>) -> Result<ApiReply> {
     call.accounts()
         .delete_invite(&call.organization()?, call.text("email")?)?;
-    Ok(ApiReply::nothing())
+    Ok(ApiReply::empty())
 }
 
 pub(super) fn audit_log(call: &OperationCall<'_>) -> Result<ApiReply> {

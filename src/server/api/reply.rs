@@ -41,7 +41,7 @@ impl ApiReply {
     }
 
     /// An empty document: clients parse every answer.
-    pub fn nothing() -> Self {
+    pub fn empty() -> Self {
         Self::Json(json!({}))
     }
 

@@ -87,11 +87,11 @@ pub(super) fn revoke_of_group(call: &OperationCall<'_>) -> Result<ApiReply> {
 pub(super) fn rotate_of_database(call: &OperationCall<'_>) -> Result<ApiReply> {
     let name: DatabaseName = call.name("databaseName")?;
     call.plane()?.rotate_database_tokens(&name, grace(call)?)?;
-    Ok(ApiReply::nothing())
+    Ok(ApiReply::empty())
 }
 
 pub(super) fn rotate_of_group(call: &OperationCall<'_>) -> Result<ApiReply> {
     let name: GroupName = call.name("groupName")?;
     call.plane()?.rotate_group_tokens(&name, grace(call)?)?;
-    Ok(ApiReply::nothing())
+    Ok(ApiReply::empty())
 }

@@ -31,10 +31,10 @@ impl RequestBody {
                 format!("the request has more than {limit} bytes"),
             )
         };
-        let told = headers
+        let declared = headers
             .get(header::CONTENT_LENGTH)
             .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-        if told.is_some_and(|told| told > limit) {
+        if declared.is_some_and(|length| length > limit) {
             return Err(too_large());
         }
         let late = || {
@@ -46,8 +46,8 @@ impl RequestBody {
         };
         let end = Instant::now() + core.limits.upload;
         let mut body = body;
-        let mut held = match told {
-            Some(told) => core.shares.memory(&route.organization_id, told).await?,
+        let mut held = match declared {
+            Some(length) => core.shares.memory(&route.organization_id, length).await?,
             None => None,
         };
         let mut counted = 0;
@@ -66,7 +66,7 @@ impl RequestBody {
             if length > limit {
                 return Err(too_large());
             }
-            if told.is_none() {
+            if declared.is_none() {
                 // What comes in small pieces takes its memory in larger ones.
                 if length > counted {
                     counted = length.max(2 * counted).min(limit);
@@ -79,7 +79,7 @@ impl RequestBody {
                 first = data;
             } else {
                 if all.is_empty() {
-                    all.reserve(told.unwrap_or(length));
+                    all.reserve(declared.unwrap_or(length));
                     all.extend_from_slice(&std::mem::take(&mut first));
                 }
                 all.extend_from_slice(&data);

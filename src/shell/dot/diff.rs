@@ -12,11 +12,12 @@ use crate::shell::interrupt;
 use crate::shell::state::{Interrupt, Shell, ShellResult};
 use crate::sql::query::{owned, rows, text};
 use crate::sql::text::{value_to_literal, value_to_text};
-use crate::sql::{self, Args, Failure, Flow, Outcome, Session, Sink, Target, Value, ValueRef};
+use crate::sql::{self, Args, Failure, Outcome, Session, Sink, Target, Value, ValueRef};
 use crate::sqltext::quote::identifier;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 /// Rows of the other database on their way.
@@ -145,12 +146,12 @@ struct Sender<'a> {
 }
 
 impl Sink for Sender<'_> {
-    fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<Flow> {
+    fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<ControlFlow<()>> {
         // Nobody listens any more once the other side has failed.
         Ok(if self.sender.send(Sent::Row(row_of(row, self.keys))).is_ok() {
-            Flow::Continue
+            ControlFlow::Continue(())
         } else {
-            Flow::Stop
+            ControlFlow::Break(())
         })
     }
 }
@@ -253,7 +254,7 @@ impl Merge<'_, '_> {
 }
 
 impl Sink for Merge<'_, '_> {
-    fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<Flow> {
+    fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<ControlFlow<()>> {
         let keys = self.table.keys;
         let row = row_of(row, keys);
         loop {
@@ -262,12 +263,12 @@ impl Sink for Merge<'_, '_> {
                 .peek()
                 .map(|other| keys_in_order(&row[..keys], &other[..keys]));
             if self.others.failed.is_some() {
-                return Ok(Flow::Stop);
+                return Ok(ControlFlow::Break(()));
             }
             match compared {
                 None | Some(Ordering::Less) => {
                     self.only(&row, ONLY_HERE)?;
-                    return Ok(Flow::Continue);
+                    return Ok(ControlFlow::Continue(()));
                 }
                 Some(Ordering::Greater) => {
                     if let Some(other) = self.others.next.take() {
@@ -286,7 +287,7 @@ impl Sink for Merge<'_, '_> {
                 }
             }
         }
-        Ok(Flow::Continue)
+        Ok(ControlFlow::Continue(()))
     }
 }
 

@@ -6,9 +6,10 @@ use crate::shell::exec::screen::show_rows;
 use crate::shell::state::{Shell, ShellResult};
 use crate::shell::words::is_option;
 use crate::sql::text::value_to_text;
-use crate::sql::{Args, Failure, Flow, Sink, Value, ValueRef};
+use crate::sql::{Args, Failure, Sink, Value, ValueRef};
 use crate::sqltext::quote::{identifier, literal};
 use std::io;
+use std::ops::ControlFlow;
 
 /// A query can have no more columns than this, whatever the table has.
 const MOST_COLUMNS: usize = 1_000;
@@ -23,9 +24,9 @@ struct Finds<'r> {
 
 impl Sink for Finds<'_> {
     /// The key, then a value for each column: NULL where it is not what is looked for.
-    fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<Flow> {
+    fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<ControlFlow<()>> {
         let Some((&key, values)) = row.split_first() else {
-            return Ok(Flow::Continue);
+            return Ok(ControlFlow::Continue(()));
         };
         for (column, &value) in self.table.columns.iter().zip(values) {
             if value == ValueRef::Null || !self.is_found(value) {
@@ -38,7 +39,7 @@ impl Sink for Finds<'_> {
                 value,
             ])?;
         }
-        Ok(Flow::Continue)
+        Ok(ControlFlow::Continue(()))
     }
 }
 

@@ -12,9 +12,10 @@ use crate::shell::render::text::{LineEnds, push_name, push_sql};
 use crate::shell::state::{Shell, ShellResult};
 use crate::sql::query::{CollectedRows, owned, rows};
 use crate::sql::text::value_to_text;
-use crate::sql::{Args, Failure, Flow, Session, Sink, Value, ValueRef};
+use crate::sql::{Args, Failure, Session, Sink, Value, ValueRef};
 use crate::sqltext::quote::identifier;
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 
 /// Writes rows as statements, and remembers where it is.
 struct Saved<'a> {
@@ -29,7 +30,7 @@ struct Saved<'a> {
 }
 
 impl Sink for Saved<'_> {
-    fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<Flow> {
+    fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<ControlFlow<()>> {
         let (key, values) = row.split_at(self.keys.min(row.len()));
         self.buffer.clear();
         self.buffer.extend_from_slice(self.lead);
@@ -43,7 +44,7 @@ impl Sink for Saved<'_> {
         self.out.write_all(&self.buffer)?;
         self.rows += 1;
         self.last = Some(key.iter().map(|&value| owned(value)).collect());
-        Ok(Flow::Continue)
+        Ok(ControlFlow::Continue(()))
     }
 }
 

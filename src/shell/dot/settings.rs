@@ -4,7 +4,8 @@ use super::CommandCall;
 use crate::shell::state::{ExplainLayout, Shell, ShellResult, ShowPlan};
 use crate::shell::words::integer;
 
-pub fn nothing(_: &mut Shell<'_>, _: &CommandCall) -> ShellResult {
+/// Accepts a command of `sqlite3` that has no effect here.
+pub fn ignore(_: &mut Shell<'_>, _: &CommandCall) -> ShellResult {
     Ok(())
 }
 

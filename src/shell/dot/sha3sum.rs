@@ -9,9 +9,10 @@ use crate::shell::state::{Interrupt, Shell, ShellResult};
 use crate::sql::digest::Digest;
 use crate::sql::query::rows;
 use crate::sql::text::value_to_text;
-use crate::sql::{Failure, Flow, Session, Sink, Value, ValueRef, exact};
+use crate::sql::{Failure, Session, Sink, Value, ValueRef, exact};
 use crate::sqltext::quote::{identifier, literal};
 use std::io;
+use std::ops::ControlFlow;
 
 /// What `.sha3sum` is to hash, and how.
 struct Sum<'a> {
@@ -141,12 +142,12 @@ fn by_function(sum: &Sum<'_>, tables: &[String]) -> String {
 struct Rows<'d>(&'d mut Digest);
 
 impl Sink for Rows<'_> {
-    fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<Flow> {
+    fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<ControlFlow<()>> {
         self.0.row();
         for &value in row {
             self.0.value(value);
         }
-        Ok(Flow::Continue)
+        Ok(ControlFlow::Continue(()))
     }
 }
 

@@ -69,7 +69,7 @@ commands! {
     "binary", 3, settings::binary, Shell, Harmless hidden, [],
         "on|off", "Accepted for old scripts: bytes are never translated",
         [], ".binary on";
-    "breakpoint", 3, settings::nothing, Shell, Harmless hidden, [],
+    "breakpoint", 3, settings::ignore, Shell, Harmless hidden, [],
         "", "Accepted for old scripts: does nothing",
         [], ".breakpoint";
     "cd", 2, system::cd, Shell, Refused, [Directory],
@@ -358,7 +358,7 @@ commands! {
     "vfsname", 4, vfs::vfsname, Engine, Harmless, [],
         "?DB?", "Show the name of the file's VFS (files only)",
         [], ".vfsname main";
-    "wheretrace", 1, settings::nothing, Shell, Harmless hidden, [],
+    "wheretrace", 1, settings::ignore, Shell, Harmless hidden, [],
         "?N?", "Accepted for old scripts: does nothing",
         [], ".wheretrace 0";
     "width", 2, settings::width, Output, Harmless, [],

@@ -13,9 +13,10 @@ use crate::sql::exact;
 use crate::sql::query::{number, owned, rows, text};
 use crate::sql::restrict::restrict;
 use crate::sql::text::value_to_text;
-use crate::sql::{self, Failure, Flow, Rows, Session, Sink, Target, Value, ValueRef};
+use crate::sql::{self, Failure, Rows, Session, Sink, Target, Value, ValueRef};
 use crate::sqltext::quote::identifier;
 use std::io;
+use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 /// Rows on their way.
@@ -147,7 +148,7 @@ enum Sent {
 struct Sender<'a>(&'a SyncSender<Sent>);
 
 impl Sink for Sender<'_> {
-    fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<Flow> {
+    fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<ControlFlow<()>> {
         let carried = |&value: &ValueRef<'_>| match value {
             ValueRef::Text(text) if std::str::from_utf8(text).is_err() => Carried::Text(text.to_vec()),
             value => Carried::Value(owned(value)),
@@ -155,9 +156,9 @@ impl Sink for Sender<'_> {
         let row = row.iter().map(carried).collect();
         // Nobody listens any more once the other side has failed.
         Ok(if self.0.send(Sent::Row(row)).is_ok() {
-            Flow::Continue
+            ControlFlow::Continue(())
         } else {
-            Flow::Stop
+            ControlFlow::Break(())
         })
     }
 }
@@ -218,9 +219,9 @@ impl Rows for TransferReader<'_> {
         }
     }
 
-    fn refused(&mut self, _: u64, failure: Failure) -> Result<Flow> {
+    fn refused(&mut self, _: u64, failure: Failure) -> Result<ControlFlow<()>> {
         self.refusal = Some(failure);
-        Ok(Flow::Stop)
+        Ok(ControlFlow::Break(()))
     }
 }
 

@@ -13,10 +13,11 @@ use super::render::Out;
 use super::render::text::{self, LineEnds};
 use crate::error::{Code, Error};
 use crate::sql::trailer::{Checksum, Trailer};
-use crate::sql::{Args, Failure, Flow, Session, Sink, ValueRef, exact};
+use crate::sql::{Args, Failure, Session, Sink, ValueRef, exact};
 use crate::sqltext::quote::{identifier, literal};
 use crate::sqltext::token::tokens;
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 
 type Result<T> = std::result::Result<T, Failure>;
 
@@ -418,7 +419,7 @@ struct Collect {
 }
 
 impl Sink for Collect {
-    fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<Flow> {
+    fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<ControlFlow<()>> {
         let text = |value: &ValueRef<'_>| match value {
             ValueRef::Null => None,
             ValueRef::Integer(integer) => Some(integer.to_string().into_bytes()),
@@ -426,7 +427,7 @@ impl Sink for Collect {
             ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Some(bytes.to_vec()),
         };
         self.rows.push(row.iter().map(text).collect());
-        Ok(Flow::Continue)
+        Ok(ControlFlow::Continue(()))
     }
 }
 
@@ -439,7 +440,7 @@ struct Inserts<'a, 'b> {
 }
 
 impl Sink for Inserts<'_, '_> {
-    fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<Flow> {
+    fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<ControlFlow<()>> {
         let out = &mut self.out.buffer;
         out.extend_from_slice(self.lead);
         for (index, &value) in row.iter().enumerate() {
@@ -451,7 +452,7 @@ impl Sink for Inserts<'_, '_> {
         out.extend_from_slice(b");\n");
         *self.rows += 1;
         self.out.drain()?;
-        Ok(Flow::Continue)
+        Ok(ControlFlow::Continue(()))
     }
 }
 

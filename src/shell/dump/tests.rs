@@ -1,8 +1,9 @@
 //! Dumps against those of the system's `sqlite3`, and back into databases.
 
 use super::{Checksum, DumpOptions, DumpReport, Trailer, dump};
-use crate::sql::{self, Args, Flow, Session, Sink, Target, Unseen, Value, ValueRef};
+use crate::sql::{self, Args, Session, Sink, Target, Unseen, Value, ValueRef};
 use proptest::prelude::*;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::Command;
 
@@ -228,9 +229,9 @@ fn a_damaged_table_ends_in_rollback() {
 struct Ids(Vec<String>);
 
 impl Sink for Ids {
-    fn row(&mut self, row: &[ValueRef<'_>]) -> std::io::Result<Flow> {
+    fn row(&mut self, row: &[ValueRef<'_>]) -> std::io::Result<ControlFlow<()>> {
         self.0.push(format!("{:?}", row[0]));
-        Ok(Flow::Continue)
+        Ok(ControlFlow::Continue(()))
     }
 }
 

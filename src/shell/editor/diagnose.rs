@@ -336,10 +336,10 @@ mod tests {
     fn a_long_line_is_cut_around_the_token() {
         let sql = format!("select {} nme {}", "a, ".repeat(60), ", b".repeat(60));
         let offset = sql.find("nme").unwrap();
-        let shown = point(&sql, offset, 60);
-        let (line, caret) = shown.split_once('\n').unwrap();
-        assert!(line.width() <= 60, "{shown}");
-        assert!(line.starts_with("  …") && line.ends_with('…'), "{shown}");
+        let text = point(&sql, offset, 60);
+        let (line, caret) = text.split_once('\n').unwrap();
+        assert!(line.width() <= 60, "{text}");
+        assert!(line.starts_with("  …") && line.ends_with('…'), "{text}");
         assert_eq!(
             head(line, caret.width()).chars().rev().take(3).collect::<String>(),
             "emn"

@@ -61,7 +61,7 @@ impl<'s> Helper<'s> {
     }
 
     /// Whether the last reading ended with nothing typed.
-    pub fn was_empty(&self) -> bool {
+    pub fn is_line_empty(&self) -> bool {
         self.empty.get()
     }
 }

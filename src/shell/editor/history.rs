@@ -353,9 +353,9 @@ mod tests {
         fs::write(&file, text).unwrap();
         let history = History::open(Some(file.clone()));
         assert_eq!(history.entries.len(), LIMIT);
-        let kept = fs::read_to_string(&file).unwrap();
-        assert_eq!(kept.lines().count(), LIMIT);
-        assert!(kept.ends_with(&format!("select {};\n", LIMIT * 2 - 1)));
+        let text = fs::read_to_string(&file).unwrap();
+        assert_eq!(text.lines().count(), LIMIT);
+        assert!(text.ends_with(&format!("select {};\n", LIMIT * 2 - 1)));
     }
 
     #[test]

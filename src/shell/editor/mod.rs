@@ -136,7 +136,7 @@ impl<'s> Editor<'s> {
                     Some(text) => self.next = external::edit(&text)?.unwrap_or(text),
                     None => {
                         return Ok(EditorInput::Interrupt {
-                            empty: self.was_empty(),
+                            empty: self.is_line_empty(),
                         });
                     }
                 },
@@ -161,8 +161,8 @@ impl<'s> Editor<'s> {
         self.line.history_mut().add(text);
     }
 
-    fn was_empty(&self) -> bool {
-        self.line.helper().is_none_or(Helper::was_empty)
+    fn is_line_empty(&self) -> bool {
+        self.line.helper().is_none_or(Helper::is_line_empty)
     }
 }
 

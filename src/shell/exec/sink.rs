@@ -5,8 +5,9 @@ use crate::shell::render::explain::{Program, Tree};
 use crate::shell::render::{Renderer, Style};
 use crate::shell::state::{ExplainLayout, HookOutput, ShellSettings};
 use crate::shell::terminal::layout::{Fit, Screen};
-use crate::sql::{Args, Column, Explain, Failure, Flow, Outcome, Prepared, Session, Sink, ValueRef};
+use crate::sql::{Args, Column, Explain, Failure, Outcome, Prepared, Session, Sink, ValueRef};
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 
 /// The result of one statement on its way to the output.
 pub struct ResultSink<'a> {
@@ -141,11 +142,11 @@ impl Sink for ResultSink<'_> {
         }
     }
 
-    fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<Flow> {
+    fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<ControlFlow<()>> {
         match &mut self.body {
             Body::Screen(screen) => screen.row(row),
             Body::Rows(renderer) => renderer.row(row),
-            Body::Nothing => Ok(Flow::Continue),
+            Body::Nothing => Ok(ControlFlow::Continue(())),
             Body::Tree(tree) => tree.row(row),
             Body::Program(program) => program.row(row),
         }

@@ -9,12 +9,13 @@ use super::progress::ImportProgress;
 use super::records::RecordLines;
 use super::{ImportOptions, definitions, execute, say};
 use crate::error::{Code, Error, Result};
-use crate::sql::{Args, Column, Failure, Flow, Rows, Session, Sink, Value, ValueRef};
+use crate::sql::{Args, Column, Failure, Rows, Session, Sink, Value, ValueRef};
 use crate::sqltext::quote::identifier;
 use serde_json::{Map, Value as Json};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::ops::ControlFlow;
 
 type Object = Map<String, Json>;
 
@@ -207,8 +208,8 @@ impl Sink for Columns {
         Ok(())
     }
 
-    fn row(&mut self, _: &[ValueRef<'_>]) -> io::Result<Flow> {
-        Ok(Flow::Continue)
+    fn row(&mut self, _: &[ValueRef<'_>]) -> io::Result<ControlFlow<()>> {
+        Ok(ControlFlow::Continue(()))
     }
 }
 
@@ -410,13 +411,13 @@ impl Rows for ImportRecords<'_> {
         }
     }
 
-    fn refused(&mut self, nth: u64, failure: Failure) -> Result<Flow> {
+    fn refused(&mut self, nth: u64, failure: Failure) -> Result<ControlFlow<()>> {
         let line = self.lines.of(nth);
         let message = format!(
             "{}:{line}: INSERT failed: {failure}",
             self.objects.options.display_name()
         );
         self.refusal.get_or_insert(Error::new(Code::InvalidFile, message));
-        Ok(Flow::Stop)
+        Ok(ControlFlow::Break(()))
     }
 }

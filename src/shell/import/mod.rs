@@ -20,13 +20,14 @@ use super::render::text;
 use crate::error::{Code, Error, Result};
 use crate::sql::query::collect;
 use crate::sql::text::value_to_text;
-use crate::sql::{Args, Column, Failure, Flow, Session, Sink, Value, ValueRef};
+use crate::sql::{Args, Column, Failure, Session, Sink, Value, ValueRef};
 use crate::sqltext::quote::identifier;
 pub use options::{ImportArgumentError, ImportOptions};
 use progress::{Consumed, Counted, ImportProgress};
 use reader::{CsvFieldReader, FieldEnd, Record};
 use records::{ImportRecords, RecordLines, tell};
 use std::io::{self, Read, Write};
+use std::ops::ControlFlow;
 use std::process::{Command, Stdio};
 use types::Types;
 
@@ -413,8 +414,8 @@ impl Sink for Width {
         Ok(())
     }
 
-    fn row(&mut self, _: &[ValueRef<'_>]) -> io::Result<Flow> {
-        Ok(Flow::Continue)
+    fn row(&mut self, _: &[ValueRef<'_>]) -> io::Result<ControlFlow<()>> {
+        Ok(ControlFlow::Continue(()))
     }
 }
 

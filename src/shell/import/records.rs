@@ -5,8 +5,9 @@ use super::ImportOptions;
 use super::progress::ImportProgress;
 use super::reader::{CsvFieldReader, FieldEnd, Flaw, Record};
 use crate::error::{Code, Error, Result};
-use crate::sql::{Failure, Flow, Rows, ValueRef};
+use crate::sql::{Failure, Rows, ValueRef};
 use std::io::{self, Read, Write};
+use std::ops::ControlFlow;
 
 /// How many records back a refusal may come and still know its line. Rows are sent to a server some hundreds at a time.
 const REMEMBERED: usize = 8192;
@@ -152,7 +153,7 @@ impl Rows for ImportRecords<'_, '_> {
         }
     }
 
-    fn refused(&mut self, nth: u64, failure: Failure) -> Result<Flow> {
+    fn refused(&mut self, nth: u64, failure: Failure) -> Result<ControlFlow<()>> {
         let Failure::Sql { message, code, .. } = failure else {
             return match failure {
                 Failure::Connection(error) => Err(error),
@@ -166,7 +167,7 @@ impl Rows for ImportRecords<'_, '_> {
             .clear(self.err)
             .and_then(|()| writeln!(self.err, "{file}:{line}: INSERT failed: {message}"))
             .map_err(|error| Error::io(error, "cannot write"))?;
-        Ok(Flow::Continue)
+        Ok(ControlFlow::Continue(()))
     }
 }
 

@@ -1,8 +1,9 @@
 //! Query plans as trees, and programs in columns: what `EXPLAIN` gives.
 
 use super::Style;
-use crate::sql::{Column, Flow, Sink, ValueRef};
+use crate::sql::{Column, Sink, ValueRef};
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 
 /// Deeper branches are not shown.
 const DEEPEST: usize = 93;
@@ -59,7 +60,7 @@ impl Tree {
 }
 
 impl Sink for Tree {
-    fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<Flow> {
+    fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<ControlFlow<()>> {
         let number = |index: usize| match row.get(index) {
             Some(ValueRef::Integer(number)) => *number,
             _ => 0,
@@ -73,7 +74,7 @@ impl Sink for Tree {
             self.end_tree()?;
         }
         self.nodes.push((number(0), number(1), text));
-        Ok(Flow::Continue)
+        Ok(ControlFlow::Continue(()))
     }
 }
 
@@ -165,7 +166,7 @@ impl Sink for Program {
         Ok(())
     }
 
-    fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<Flow> {
+    fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<ControlFlow<()>> {
         let row = row
             .iter()
             .map(|&value| match value {
@@ -174,6 +175,6 @@ impl Sink for Program {
             })
             .collect();
         self.rows.push(row);
-        Ok(Flow::Continue)
+        Ok(ControlFlow::Continue(()))
     }
 }

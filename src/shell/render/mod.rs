@@ -15,8 +15,9 @@ mod stream;
 pub mod text;
 mod wrap;
 
-use crate::sql::{Column, Flow, Sink, ValueRef};
+use crate::sql::{Column, Sink, ValueRef};
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 
 /// How a result is laid out. `tabs` is [`Mode::List`] with a tab, `qbox` is [`Mode::Box`] with `quote`: see
 /// [`Style::preset`].
@@ -212,7 +213,7 @@ impl Sink for Renderer<'_> {
         Ok(())
     }
 
-    fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<Flow> {
+    fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<ControlFlow<()>> {
         match &mut self.body {
             None => {}
             Some(Body::Stream(stream)) => {
@@ -227,7 +228,7 @@ impl Sink for Renderer<'_> {
                 }
             }
         }
-        Ok(Flow::Continue)
+        Ok(ControlFlow::Continue(()))
     }
 }
 

@@ -12,11 +12,12 @@ mod run;
 use self::connect::{FileIdentity, connect, identify};
 use self::repeated::{RepeatedInsert, RepeatedOutcome};
 use self::run::{bind, failure, stream, work};
-use super::{Args, Explain, Failure, Flow, Interrupter, Outcome, Phase, Prepared, Rows, Session, Sink, Target};
+use super::{Args, Explain, Failure, Interrupter, Outcome, Phase, Prepared, Rows, Session, Sink, Target};
 use crate::error::Result;
 use crate::sqltext::insert_values::values_start;
 use crate::sync::lock;
 use rusqlite::Connection;
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -147,7 +148,7 @@ impl Session for FileSession {
                     let flow = rows
                         .refused(nth, failure(error, Phase::Step))
                         .map_err(Failure::Connection)?;
-                    if flow == Flow::Stop {
+                    if flow.is_break() {
                         break;
                     }
                 }

@@ -1,9 +1,10 @@
 //! Runs a prepared statement and passes its rows to a sink.
 
 use crate::panics;
-use crate::sql::{Args, Column, Failure, Flow, Phase, Sink, StatementCounters};
+use crate::sql::{Args, Column, Failure, Phase, Sink, StatementCounters};
 use rusqlite::types::ValueRef;
 use rusqlite::{Statement, StatementStatus};
+use std::ops::ControlFlow;
 
 /// SQLite's error as a failure in `phase`.
 pub(super) fn failure(error: rusqlite::Error, phase: Phase) -> Failure {
@@ -101,7 +102,7 @@ pub(super) fn stream(statement: &mut Statement<'_>, sink: &mut dyn Sink) -> std:
         }
         let flow = sink.row(&values).map_err(Failure::Sink)?;
         buffer = emptied(values);
-        if flow == Flow::Stop {
+        if flow.is_break() {
             return Ok(count);
         }
     }

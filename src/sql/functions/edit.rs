@@ -89,7 +89,7 @@ mod tests {
             ("select edit('a', 'false')", "EDITOR returned non-zero"),
             ("select edit('a', null)", "no editor"),
         ] {
-            assert!(answer(sql).is_err_and(|told| told.contains(why)), "{sql}");
+            assert!(answer(sql).is_err_and(|error| error.contains(why)), "{sql}");
         }
     }
 
@@ -100,9 +100,9 @@ mod tests {
         connection
             .execute_batch("create view v as select edit('a', 'true') as x")
             .unwrap();
-        let told = connection
+        let error = connection
             .query_row("select x from v", [], |row| row.get::<_, String>(0))
             .unwrap_err();
-        assert!(told.to_string().contains("unsafe use of edit()"), "{told}");
+        assert!(error.to_string().contains("unsafe use of edit()"), "{error}");
     }
 }

@@ -16,8 +16,8 @@ pub(super) struct Address {
 }
 
 impl Address {
-    /// A token in the URL takes precedence over `given`.
-    pub(super) fn new(url: &Url, given: Option<&Secret>) -> Result<Self> {
+    /// A token in the URL takes precedence over `fallback`.
+    pub(super) fn new(url: &Url, fallback: Option<&Secret>) -> Result<Self> {
         let mut token = None;
         let mut tls = None;
         for (key, value) in url.query_pairs() {
@@ -61,7 +61,7 @@ impl Address {
             .map_err(|error| invalid(url, format!("cannot be understood: {error}")))?;
         let token = token
             .filter(|token| !token.expose().is_empty())
-            .or_else(|| given.cloned());
+            .or_else(|| fallback.cloned());
         Ok(Self { base, token })
     }
 }

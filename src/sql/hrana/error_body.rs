@@ -20,7 +20,7 @@ pub(super) struct ErrorBody {
 impl ErrorBody {
     /// Reads a body. The token is cut out of it, in case the server repeats what it was sent.
     pub(super) fn read(text: &[u8], binary: bool, token: Option<&Secret>) -> Self {
-        let told = binary
+        let parsed = binary
             .then(|| protobuf::cursor::decode_error(text))
             .flatten()
             .map(|error| Self {
@@ -28,8 +28,8 @@ impl ErrorBody {
                 code: error.code,
                 ..Self::default()
             });
-        let told = told.or_else(|| serde_json::from_slice(text).ok());
-        let mut body = told.unwrap_or_else(|| Self {
+        let parsed = parsed.or_else(|| serde_json::from_slice(text).ok());
+        let mut body = parsed.unwrap_or_else(|| Self {
             // The first line, unless it is an HTML page.
             message: String::from_utf8_lossy(text)
                 .lines()

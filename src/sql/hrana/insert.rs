@@ -8,14 +8,15 @@
 
 use super::bulk::Bulk;
 use super::pending_rows::{BYTES, InsertCounts, PendingRows};
-use super::refusal::ServerRefusal;
+use super::server_error::ServerError;
 use super::stream::{Api, HranaStream, batch_result};
 use super::transport::Cancel;
 use crate::hrana::entry::protocol_error;
-use crate::hrana::messages::{Answer, Arg, Condition, Response, json};
-use crate::sql::{Failure, Flow, Phase, Rows, ValueRef};
+use crate::hrana::messages::{Answer, Arg, BatchResult, Condition, Response, json};
+use crate::sql::{Failure, Phase, Rows, ValueRef};
 use crate::sqltext::quote::cast_from_blob;
 use crate::sqltext::token::{TokenKind, tokens};
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 /// The longest silence while a batch is worked on.
@@ -33,7 +34,7 @@ pub(super) fn insert_many(
         return Err(refusal.failure(Phase::Prepare, 0));
     }
     let mut batch = PendingRows::new(rows.width());
-    let mut work = Work {
+    let mut sender = RowSender {
         bulk: Bulk::new(stream, cancel, sql, rows.width())?,
         stream,
         cancel,
@@ -50,18 +51,18 @@ pub(super) fn insert_many(
             batch.push(nth, &row);
         }
         nth += 1;
-        if (unsendable || batch.is_full()) && work.flush(&mut batch, rows)? == Flow::Stop {
-            return Ok(work.done);
+        if (unsendable || batch.is_full()) && sender.flush(&mut batch, rows)?.is_break() {
+            return Ok(sender.done);
         }
-        if unsendable && work.send_spelled(nth - 1, rows)? == Flow::Stop {
-            return Ok(work.done);
+        if unsendable && sender.send_spelled(nth - 1, rows)?.is_break() {
+            return Ok(sender.done);
         }
     }
-    work.flush(&mut batch, rows)?;
-    Ok(work.done)
+    sender.flush(&mut batch, rows)?;
+    Ok(sender.done)
 }
 
-struct Work<'a> {
+struct RowSender<'a> {
     stream: &'a mut HranaStream,
     cancel: &'a Cancel,
     bulk: Bulk,
@@ -73,24 +74,24 @@ struct Work<'a> {
     done: InsertCounts,
 }
 
-impl Work<'_> {
-    fn refuse(&mut self, nth: u64, failure: Failure, rows: &mut dyn Rows) -> Result<Flow> {
+impl RowSender<'_> {
+    fn refuse(&mut self, nth: u64, failure: Failure, rows: &mut dyn Rows) -> Result<ControlFlow<()>> {
         let flow = rows.refused(nth, failure).map_err(Failure::Connection)?;
-        if flow == Flow::Continue {
+        if flow.is_continue() {
             self.patient = false;
         }
         Ok(flow)
     }
 
     /// Sends the batch, until all of its rows are answered.
-    fn flush(&mut self, batch: &mut PendingRows, rows: &mut dyn Rows) -> Result<Flow> {
+    fn flush(&mut self, batch: &mut PendingRows, rows: &mut dyn Rows) -> Result<ControlFlow<()>> {
         if batch.len() == 0 {
-            return Ok(Flow::Continue);
+            return Ok(ControlFlow::Continue(()));
         }
         if let Some(taken) = self.bulk.send(self.stream, self.cancel, batch)? {
             self.done.add(&taken);
             batch.clear();
-            return Ok(Flow::Continue);
+            return Ok(ControlFlow::Continue(()));
         }
         let mut from = 0;
         while from < batch.len() {
@@ -102,17 +103,17 @@ impl Work<'_> {
                 if !matches!(failure, Failure::Sql { .. }) {
                     return Err(failure);
                 }
-                if self.refuse(batch.row_number(first + at), failure, rows)? == Flow::Stop {
-                    return Ok(Flow::Stop);
+                if self.refuse(batch.row_number(first + at), failure, rows)?.is_break() {
+                    return Ok(ControlFlow::Break(()));
                 }
             }
         }
         batch.clear();
-        Ok(Flow::Continue)
+        Ok(ControlFlow::Continue(()))
     }
 
     /// Sends the current row, which has values that JSON cannot carry: they are written into the statement as literals.
-    fn send_spelled(&mut self, nth: u64, rows: &mut dyn Rows) -> Result<Flow> {
+    fn send_spelled(&mut self, nth: u64, rows: &mut dyn Rows) -> Result<ControlFlow<()>> {
         let row: Vec<ValueRef<'_>> = (0..rows.width()).map(|index| rows.value(index)).collect();
         let Some(sql) = write_unsendable_values(self.text, &row) else {
             let failure = Failure::Sql {
@@ -134,7 +135,7 @@ impl Work<'_> {
         self.sql = whole;
         let refusal = sent?.refused.pop();
         match refusal.map(|(_, refusal)| refusal.failure(Phase::Step, 0)) {
-            None => Ok(Flow::Continue),
+            None => Ok(ControlFlow::Continue(())),
             Some(failure @ Failure::Sql { .. }) => self.refuse(nth, failure, rows),
             Some(failure) => Err(failure),
         }
@@ -142,49 +143,19 @@ impl Work<'_> {
 
     /// Sends rows as statements of their own, from row `from` of the batch on.
     fn send(&mut self, batch: &PendingRows, from: usize) -> Result<Sent> {
-        let rows = batch.len() - from;
-        let in_transaction = self.stream.condition();
-        let asks = self.stream.api() == Api::V3;
-        let patient = self.patient;
-        let sql = &self.sql;
-        let body = |baton: Option<&str>| {
-            let mut body = Vec::with_capacity(rows * (sql.len() + 100) + 2 * BYTES);
-            body.extend_from_slice(b"{\"baton\":");
-            body.extend_from_slice(&json(&baton));
-            body.extend_from_slice(b",\"requests\":[{\"type\":\"batch\",\"batch\":{\"steps\":[");
-            let mut values = batch.values(from);
-            for step in 0..rows {
-                if step > 0 {
-                    body.push(b',');
-                }
-                body.extend_from_slice(b"{\"stmt\":{\"sql\":");
-                body.extend_from_slice(sql);
-                body.extend_from_slice(b",\"args\":");
-                let args: Vec<_> = values.by_ref().take(batch.width()).map(Arg).collect();
-                body.extend_from_slice(&json(&args));
-                body.extend_from_slice(b",\"want_rows\":false}");
-                let condition = match (&in_transaction, patient && step > 0) {
-                    (_, true) => Some(Condition::Ok { step: step - 1 }),
-                    (Some(condition), false) => Some(condition.clone()),
-                    (None, false) => None,
-                };
-                if let Some(condition) = condition {
-                    body.extend_from_slice(b",\"condition\":");
-                    body.extend_from_slice(&json(&condition));
-                }
-                body.push(b'}');
-            }
-            body.extend_from_slice(b"]}}");
-            if asks {
-                body.extend_from_slice(b",{\"type\":\"get_autocommit\"}");
-            }
-            body.extend_from_slice(b"]}");
-            body
+        let request = RowsRequest {
+            sql: &self.sql,
+            batch,
+            from,
+            in_transaction: self.stream.condition(),
+            patient: self.patient,
+            asks_for_transaction: self.stream.api() == Api::V3,
         };
         let was_open = self.stream.in_transaction();
+        let answers = 1 + usize::from(request.asks_for_transaction);
         let mut answers = self
             .stream
-            .ask_within(self.cancel, PATIENCE, 1 + usize::from(asks), &body)?
+            .ask_within(self.cancel, PATIENCE, answers, &|baton| request.to_body(baton))?
             .into_iter();
         let answer = answers
             .next()
@@ -197,14 +168,19 @@ impl Work<'_> {
         }
         if let Answer::Error { error } = &answer {
             // The statement itself was refused, not a row.
-            return Err(ServerRefusal::new(error, self.text).failure(Phase::Prepare, 0));
+            return Err(ServerError::new(error, self.text).failure(Phase::Prepare, 0));
         }
         let result = batch_result(answer)?;
-        if result.step_results.len() != rows {
+        if result.step_results.len() != batch.len() - from {
             return Err(Failure::Connection(protocol_error(
                 "a batch has not as many results as statements",
             )));
         }
+        self.count(result, was_open)
+    }
+
+    /// Counts the rows that a request inserted, and collects those that were refused.
+    fn count(&mut self, result: BatchResult, was_open: bool) -> Result<Sent> {
         let mut sent = Sent {
             answered: 0,
             refused: Vec::new(),
@@ -213,7 +189,7 @@ impl Work<'_> {
             match (result, error) {
                 (_, Some(error)) => {
                     sent.answered = at + 1;
-                    sent.refused.push((at, ServerRefusal::new(&error, self.text)));
+                    sent.refused.push((at, ServerError::new(&error, self.text)));
                 }
                 (Some(result), None) => {
                     sent.answered = at + 1;
@@ -224,7 +200,7 @@ impl Work<'_> {
                     });
                 }
                 // It was not run: a row before it was refused, or the transaction is lost.
-                (None, None) if patient && !sent.refused.is_empty() => break,
+                (None, None) if self.patient && !sent.refused.is_empty() => break,
                 (None, None) if was_open => return Err(self.stream.gone("the server had ended it")),
                 (None, None) => return Err(Failure::Connection(protocol_error("a statement has no result"))),
             }
@@ -233,11 +209,64 @@ impl Work<'_> {
     }
 }
 
+/// A request that inserts each row by a statement of its own.
+struct RowsRequest<'a> {
+    /// The statement as a JSON string.
+    sql: &'a [u8],
+    batch: &'a PendingRows,
+    /// The first row that is sent.
+    from: usize,
+    /// Holds while the transaction is open in which the rows are inserted.
+    in_transaction: Option<Condition>,
+    /// Each row is conditional on the one before.
+    patient: bool,
+    /// Whether the transaction is still open is asked with it.
+    asks_for_transaction: bool,
+}
+
+impl RowsRequest<'_> {
+    fn to_body(&self, baton: Option<&str>) -> Vec<u8> {
+        let rows = self.batch.len() - self.from;
+        let mut body = Vec::with_capacity(rows * (self.sql.len() + 100) + 2 * BYTES);
+        body.extend_from_slice(b"{\"baton\":");
+        body.extend_from_slice(&json(&baton));
+        body.extend_from_slice(b",\"requests\":[{\"type\":\"batch\",\"batch\":{\"steps\":[");
+        let mut values = self.batch.values(self.from);
+        for step in 0..rows {
+            if step > 0 {
+                body.push(b',');
+            }
+            body.extend_from_slice(b"{\"stmt\":{\"sql\":");
+            body.extend_from_slice(self.sql);
+            body.extend_from_slice(b",\"args\":");
+            let args: Vec<_> = values.by_ref().take(self.batch.width()).map(Arg).collect();
+            body.extend_from_slice(&json(&args));
+            body.extend_from_slice(b",\"want_rows\":false}");
+            let condition = match (&self.in_transaction, self.patient && step > 0) {
+                (_, true) => Some(Condition::Ok { step: step - 1 }),
+                (Some(condition), false) => Some(condition.clone()),
+                (None, false) => None,
+            };
+            if let Some(condition) = condition {
+                body.extend_from_slice(b",\"condition\":");
+                body.extend_from_slice(&json(&condition));
+            }
+            body.push(b'}');
+        }
+        body.extend_from_slice(b"]}}");
+        if self.asks_for_transaction {
+            body.extend_from_slice(b",{\"type\":\"get_autocommit\"}");
+        }
+        body.extend_from_slice(b"]}");
+        body
+    }
+}
+
 /// The outcome of the rows of a request.
 struct Sent {
     /// How many rows, from the first on, were answered and need not be sent again.
     answered: usize,
-    refused: Vec<(usize, ServerRefusal)>,
+    refused: Vec<(usize, ServerError)>,
 }
 
 /// Returns `sql` with literals in place of the parameters whose values cannot be sent. None unless all parameters are a bare

@@ -4,12 +4,13 @@
 //! statement (`stream`). Results come through a cursor, row by row, where the server has one. Statements are
 //! sent one at a time, never as a script, because a server skips what it does not understand in a script. When the
 //! server's own parser refuses a statement, SQLite's message and the place of the error are obtained with a describe
-//! request (`refusal`). An open transaction is kept alive while the session is idle; if it is lost all the same, the
+//! request (`server_error`). An open transaction is kept alive while the session is idle; if it is lost all the same, the
 //! next statement fails and does not run.
 
 mod address;
 mod batch;
 mod bulk;
+mod cursor_answer;
 mod error_body;
 #[cfg(test)]
 mod fuzz;
@@ -18,7 +19,7 @@ mod keep_alive;
 #[cfg(test)]
 mod misbehaviour;
 mod pending_rows;
-mod refusal;
+mod server_error;
 mod session_pragma;
 mod statement;
 mod stream;

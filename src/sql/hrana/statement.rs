@@ -1,21 +1,21 @@
 //! Running one statement: binding its parameters, choosing between cursor and pipeline, reading its result.
 
-use super::refusal::{Reason, ServerRefusal};
+use super::cursor_answer::{CursorAnswer, CursorPosition, StepCounts};
+use super::server_error::{Reason, ServerError};
 use super::stream::{Api, Denied, batch_result, interrupted};
 use super::transport::{Cancel, HttpReply};
 use super::{PING_PATIENCE, State};
 use crate::error::Code;
-use crate::hrana::entry::{CursorEntry, RowBuffer, protocol_error};
-use crate::hrana::frames::FrameReader;
-use crate::hrana::json;
+use crate::hrana::entry::{CursorEntry, protocol_error};
 use crate::hrana::messages::{
     Answer, Arg, Bound, Col, Condition, CursorHead, HranaError, NamedArg, Request, Response, ResultCell, StmtResult,
     one_step, single,
 };
 use crate::hrana::protobuf;
-use crate::sql::{Args, Column, Failure, Flow, Phase, Prepared, ServerCost, Sink, ValueRef};
+use crate::sql::{Args, Column, Failure, Phase, Prepared, ServerCost, Sink, ValueRef};
 use crate::sqltext::classify::{StatementKind, StatementSummary, number_parameters};
 use std::borrow::Cow;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 /// What a statement did.
@@ -88,12 +88,7 @@ impl Run<'_> {
         let numbered = mixed.then(|| number_parameters(&self.sql, &names));
         for (index, name) in names.into_iter().enumerate() {
             let name = name.unwrap_or_else(|| format!("?{}", index + 1));
-            let named = || {
-                args.named
-                    .iter()
-                    .find(|(given, _)| *given == name)
-                    .map(|(_, value)| value)
-            };
+            let named = || args.named.iter().find(|(key, _)| *key == name).map(|(_, value)| value);
             let value = args.positional.get(index).or_else(named);
             let value = Arg(value.map_or(ValueRef::Null, ValueRef::from));
             if let Some(why) = value.unsendable() {
@@ -144,7 +139,7 @@ impl Run<'_> {
         }
         let result = match answer {
             Some(Answer::Error { error }) => {
-                self.too_large = ServerRefusal::new(&error, &self.sql).reason == Reason::TooLarge;
+                self.too_large = ServerError::new(&error, &self.sql).reason == Reason::TooLarge;
                 return Err(self.explain(&error));
             }
             Some(answer) => batch_result(answer)?,
@@ -198,7 +193,7 @@ impl Run<'_> {
                 }
                 let values: Vec<ValueRef<'_>> = row.iter().map(|cell| self.value(cell)).collect();
                 self.rows += 1;
-                if self.sink.row(&values).map_err(Failure::Sink)? == Flow::Stop {
+                if self.sink.row(&values).map_err(Failure::Sink)?.is_break() {
                     break;
                 }
             }
@@ -262,123 +257,138 @@ impl Run<'_> {
 
     /// Reads a cursor's answer to its end, or until the sink stops.
     fn read(&mut self, reply: &mut HttpReply, conditional: bool) -> Result<Done, Failure> {
-        let mut pieces = FrameReader::new(reply.binary);
-        let mut row = RowBuffer::default();
-        let mut place = CursorPosition::Head;
-        let mut columns = Vec::new();
-        let mut described = false;
-        let mut done = None;
-        let mut ended = false;
-        while !ended {
-            match self.state.stream.chunk(self.cancel, reply) {
-                Ok(Some(chunk)) => pieces.feed(chunk),
-                Ok(None) => {
-                    ended = true;
-                    let rest = pieces.rest();
-                    if rest.is_empty() {
-                        break;
-                    }
-                    if reply.binary {
-                        return Err(Failure::Connection(protocol_error("it ends too early")));
-                    }
-                    // The last line may lack its line end.
-                    pieces.feed([&rest[..], b"\n"].concat().into());
-                }
-                // The usual reason for an answer that breaks off is a text that the server cannot send.
-                Err(Failure::Connection(error)) if place == CursorPosition::Rows => {
-                    return Err(Failure::Connection(error.hint(
-                        "the server stops like that at a text that is not valid UTF-8: ask for hex(column) or \
-                         cast(column as blob)",
-                    )));
-                }
-                Err(failure) => return Err(failure),
+        let mut answer = CursorAnswer::new(reply.binary);
+        loop {
+            let is_more = self.receive(reply, &mut answer)?;
+            if self.take_entries(&mut answer)?.is_break() {
+                return Ok(Done::default());
             }
-            loop {
-                if place == CursorPosition::Head {
-                    let head = pieces.next(|piece| {
-                        if reply.binary {
-                            protobuf::cursor::decode_head(piece)
-                        } else {
-                            serde_json::from_slice::<CursorHead>(piece).map_err(protocol_error)
-                        }
-                    });
-                    let Some(head) = head.map_err(Failure::Connection)? else {
-                        break;
-                    };
-                    self.state.stream.follow(head.baton, head.base_url.as_deref())?;
-                    self.state.stream.begin_keep_alive();
-                    place = CursorPosition::Begin;
-                    continue;
-                }
-                let entry = pieces.next(|piece| {
-                    if reply.binary {
-                        protobuf::cursor::decode_entry(piece, &mut row)
-                    } else {
-                        json::cursor::decode_entry(piece, &mut row)
-                    }
-                });
-                let Some(entry) = entry.map_err(Failure::Connection)? else {
-                    break;
-                };
-                match (entry, place) {
-                    (CursorEntry::Begin(cols), CursorPosition::Begin) => {
-                        columns = named(cols);
-                        place = CursorPosition::Rows;
-                        self.prepared()?;
-                    }
-                    (CursorEntry::Row, CursorPosition::Rows) if row.len() == columns.len() => {
-                        if !described {
-                            described = true;
-                            self.sink.columns(&columns).map_err(Failure::Sink)?;
-                        }
-                        self.rows += 1;
-                        self.signless += std::mem::take(&mut row.signless);
-                        let values: Vec<ValueRef<'_>> = row.values().collect();
-                        if self.sink.row(&values).map_err(Failure::Sink)? == Flow::Stop {
-                            return Ok(Done::default());
-                        }
-                        if self.cancel.cancelled() {
-                            return Err(interrupted());
-                        }
-                    }
-                    (
-                        CursorEntry::End {
-                            changes,
-                            last_insert_rowid,
-                        },
-                        CursorPosition::Rows,
-                    ) => {
-                        place = CursorPosition::End;
-                        done = Some(Done {
-                            changes,
-                            last_insert_rowid,
-                            ..Done::default()
-                        });
-                    }
-                    (
-                        CursorEntry::Refused(error) | CursorEntry::Failed(error),
-                        CursorPosition::Begin | CursorPosition::Rows,
-                    ) => {
-                        let phase = if place == CursorPosition::Begin {
-                            Phase::Prepare
-                        } else {
-                            Phase::Step
-                        };
-                        return Err(ServerRefusal::new(&error, &self.sql).failure(phase, self.summary.start));
-                    }
-                    (CursorEntry::Other, _) => {}
-                    _ => return Err(Failure::Connection(protocol_error("its parts are out of order"))),
-                }
+            if !is_more {
+                return self.finish(answer, conditional);
             }
         }
-        match done {
-            Some(done) => {
-                if !described && !columns.is_empty() {
-                    self.sink.columns(&columns).map_err(Failure::Sink)?;
-                }
-                Ok(done)
+    }
+
+    /// Receives a piece of the answer. Returns whether another may follow.
+    fn receive(&mut self, reply: &mut HttpReply, answer: &mut CursorAnswer) -> Result<bool, Failure> {
+        match self.state.stream.chunk(self.cancel, reply) {
+            Ok(Some(chunk)) => {
+                answer.frames.feed(chunk);
+                Ok(true)
             }
-            None if place == CursorPosition::Begin && conditional => {
+            Ok(None) => {
+                let rest = answer.frames.rest();
+                if rest.is_empty() {
+                    return Ok(false);
+                }
+                if reply.binary {
+                    return Err(Failure::Connection(protocol_error("it ends too early")));
+                }
+                // The last line may lack its line end.
+                answer.frames.feed([&rest[..], b"\n"].concat().into());
+                Ok(false)
+            }
+            // The usual reason for an answer that breaks off is a text that the server cannot send.
+            Err(Failure::Connection(error)) if answer.position == CursorPosition::Rows => {
+                Err(Failure::Connection(error.hint(
+                    "the server stops like that at a text that is not valid UTF-8: ask for hex(column) or \
+                     cast(column as blob)",
+                )))
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Takes the entries that have arrived whole. Breaks where the sink wants no more.
+    fn take_entries(&mut self, answer: &mut CursorAnswer) -> Result<ControlFlow<()>, Failure> {
+        if answer.position == CursorPosition::Head {
+            let Some(head) = answer.next_head()? else {
+                return Ok(ControlFlow::Continue(()));
+            };
+            self.state.stream.follow(head.baton, head.base_url.as_deref())?;
+            self.state.stream.begin_keep_alive();
+            answer.position = CursorPosition::Begin;
+        }
+        while let Some(entry) = answer.next_entry()? {
+            match (entry, answer.position) {
+                (CursorEntry::Begin(cols), CursorPosition::Begin) => {
+                    answer.columns = named(cols);
+                    answer.position = CursorPosition::Rows;
+                    self.prepared()?;
+                }
+                (CursorEntry::Row, CursorPosition::Rows) if answer.row.len() == answer.columns.len() => {
+                    if self.pass_row(answer)?.is_break() {
+                        return Ok(ControlFlow::Break(()));
+                    }
+                }
+                (
+                    CursorEntry::End {
+                        changes,
+                        last_insert_rowid,
+                    },
+                    CursorPosition::Rows,
+                ) => {
+                    answer.position = CursorPosition::End;
+                    answer.counts = Some(StepCounts {
+                        changes,
+                        last_insert_rowid,
+                    });
+                }
+                (
+                    CursorEntry::Refused(error) | CursorEntry::Failed(error),
+                    CursorPosition::Begin | CursorPosition::Rows,
+                ) => {
+                    let phase = if answer.position == CursorPosition::Begin {
+                        Phase::Prepare
+                    } else {
+                        Phase::Step
+                    };
+                    return Err(ServerError::new(&error, &self.sql).failure(phase, self.summary.start));
+                }
+                (CursorEntry::Other, _) => {}
+                _ => return Err(Failure::Connection(protocol_error("its parts are out of order"))),
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Passes the row that was just decoded to the sink.
+    fn pass_row(&mut self, answer: &mut CursorAnswer) -> Result<ControlFlow<()>, Failure> {
+        self.describe_columns(answer)?;
+        self.rows += 1;
+        self.signless += std::mem::take(&mut answer.row.signless);
+        let values: Vec<ValueRef<'_>> = answer.row.values().collect();
+        if self.sink.row(&values).map_err(Failure::Sink)?.is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+        if self.cancel.cancelled() {
+            return Err(interrupted());
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Passes the columns to the sink, once.
+    fn describe_columns(&mut self, answer: &mut CursorAnswer) -> Result<(), Failure> {
+        if std::mem::replace(&mut answer.is_described, true) {
+            return Ok(());
+        }
+        self.sink.columns(&answer.columns).map_err(Failure::Sink)
+    }
+
+    /// The outcome of an answer that has ended.
+    fn finish(&mut self, mut answer: CursorAnswer, conditional: bool) -> Result<Done, Failure> {
+        match answer.counts.take() {
+            Some(counts) => {
+                if !answer.columns.is_empty() {
+                    self.describe_columns(&mut answer)?;
+                }
+                Ok(Done {
+                    changes: counts.changes,
+                    last_insert_rowid: counts.last_insert_rowid,
+                    ..Done::default()
+                })
+            }
+            None if answer.position == CursorPosition::Begin && conditional => {
                 Err(self.state.stream.gone("the server had ended it"))
             }
             None => Err(Failure::Connection(protocol_error("it ends too early"))),
@@ -388,7 +398,7 @@ impl Run<'_> {
     /// An error as SQLite reports it. If the server's own parser refused, or the phase is unclear, SQLite is asked to
     /// describe the statement: its message is the usual one and has the place of the error.
     pub(super) fn explain(&mut self, error: &HranaError) -> Failure {
-        let refusal = ServerRefusal::new(error, &self.sql);
+        let refusal = ServerError::new(error, &self.sql);
         let unclear = match refusal.reason {
             Reason::Parser => true,
             Reason::Engine => refusal.code == rusqlite::ffi::SQLITE_ERROR,
@@ -413,15 +423,6 @@ pub(super) fn read_only() -> Failure {
         code: rusqlite::ffi::SQLITE_READONLY,
         offset: None,
     }
-}
-
-/// How far the reading of a cursor's answer is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum CursorPosition {
-    Head,
-    Begin,
-    Rows,
-    End,
 }
 
 fn named(cols: Vec<Col>) -> Vec<Column> {

@@ -1,8 +1,9 @@
 //! Calls a tracer for a statement while it is sent and answered.
 
 use super::{Args, Failure, Outcome, Sink};
-use crate::sql::{Column, Flow, Moment, Phase, Prepared, Sent, Tracer, ValueRef};
+use crate::sql::{Column, Moment, Phase, Prepared, Sent, Tracer, ValueRef};
 use std::io;
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 /// Passes a result on and calls the tracer.
@@ -51,7 +52,7 @@ impl Sink for Watched<'_> {
         Ok(())
     }
 
-    fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<Flow> {
+    fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<ControlFlow<()>> {
         self.tell(Moment::Row);
         self.describe()?;
         self.sink.row(row)

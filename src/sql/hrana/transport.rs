@@ -39,7 +39,7 @@ const TURNS: u32 = 2;
 pub(super) struct Cancel {
     running: AtomicBool,
     cancelled: AtomicBool,
-    told: Notify,
+    notify: Notify,
 }
 
 impl Cancel {
@@ -56,7 +56,7 @@ impl Cancel {
     pub(super) fn cancel(&self) {
         if self.running.load(Ordering::SeqCst) {
             self.cancelled.store(true, Ordering::SeqCst);
-            self.told.notify_one();
+            self.notify.notify_one();
         }
     }
 
@@ -66,14 +66,14 @@ impl Cancel {
 
     async fn wait(&self) {
         while !self.cancelled() {
-            self.told.notified().await;
+            self.notify.notified().await;
         }
     }
 }
 
 /// Why a request has no answer.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(super) enum RequestFailure {
     Interrupted,
     /// Nothing was sent.
     Unsent(Error),
@@ -203,7 +203,7 @@ impl HttpClient {
         call: HttpCall<'_>,
         url: &Url,
         body: Option<(&'static str, Bytes)>,
-    ) -> std::result::Result<HttpReply, Fault> {
+    ) -> std::result::Result<HttpReply, RequestFailure> {
         let mut tried = 0;
         loop {
             tried += 1;
@@ -225,11 +225,14 @@ impl HttpClient {
             }
             match self.wait(call, request.send()) {
                 Ok(Ok(response)) => {
-                    let told = response.headers().get(CONTENT_TYPE).and_then(|told| told.to_str().ok());
+                    let content_type = response
+                        .headers()
+                        .get(CONTENT_TYPE)
+                        .and_then(|value| value.to_str().ok());
                     return Ok(HttpReply {
                         status: response.status().as_u16(),
-                        binary: told.is_some_and(|told| {
-                            told.starts_with(PROTOBUF) || told.starts_with("application/octet-stream")
+                        binary: content_type.is_some_and(|value| {
+                            value.starts_with(PROTOBUF) || value.starts_with("application/octet-stream")
                         }),
                         body: Body::Here(response),
                         from: display_url(url),
@@ -243,21 +246,25 @@ impl HttpClient {
                                 "is the server running, and is the URL right?",
                             ))
                             .caused_by(error.without_url());
-                        return Err(Fault::Unsent(error));
+                        return Err(RequestFailure::Unsent(error));
                     }
                     let pause = Duration::from_millis(fastrand::u64(50..150) * u64::from(tried));
                     if let Err(Waited::Cancelled) = self.wait(call, async { tokio::time::sleep(pause).await }) {
-                        return Err(Fault::Interrupted);
+                        return Err(RequestFailure::Interrupted);
                     }
                 }
                 Ok(Err(error)) => return Err(broken(&origin(url), error)),
-                Err(waited) => return Err(waited.fault(&origin(url), call)),
+                Err(waited) => return Err(waited.to_failure(&origin(url), call)),
             }
         }
     }
 
     /// The next piece of a long answer, or none at its end.
-    pub(super) fn chunk(&self, call: HttpCall<'_>, reply: &mut HttpReply) -> std::result::Result<Option<Bytes>, Fault> {
+    pub(super) fn chunk(
+        &self,
+        call: HttpCall<'_>,
+        reply: &mut HttpReply,
+    ) -> std::result::Result<Option<Bytes>, RequestFailure> {
         if let (Body::Here(_), Some(runtime)) = (&reply.body, &self.runtime)
             && let Body::Here(response) = std::mem::replace(&mut reply.body, Body::Ended)
         {
@@ -272,7 +279,7 @@ impl HttpClient {
             Ok(None) => Ok(None),
             Ok(Some(Ok(chunk))) => Ok(Some(chunk)),
             Ok(Some(Err(error))) => Err(broken(&reply.from, error)),
-            Err(waited) => Err(waited.fault(&reply.from, call)),
+            Err(waited) => Err(waited.to_failure(&reply.from, call)),
         }
     }
 
@@ -285,7 +292,11 @@ impl HttpClient {
     }
 
     /// Reads the rest of an answer into memory.
-    pub(super) fn whole(&self, call: HttpCall<'_>, reply: &mut HttpReply) -> std::result::Result<Vec<u8>, Fault> {
+    pub(super) fn whole(
+        &self,
+        call: HttpCall<'_>,
+        reply: &mut HttpReply,
+    ) -> std::result::Result<Vec<u8>, RequestFailure> {
         let mut body = Vec::new();
         let Body::Here(response) = &mut reply.body else {
             return Ok(body);
@@ -295,11 +306,11 @@ impl HttpClient {
                 Ok(Ok(Some(chunk))) => chunk,
                 Ok(Ok(None)) => return Ok(body),
                 Ok(Err(error)) => return Err(broken(&reply.from, error)),
-                Err(waited) => return Err(waited.fault(&reply.from, call)),
+                Err(waited) => return Err(waited.to_failure(&reply.from, call)),
             };
             body.extend_from_slice(&chunk);
             if body.len() > WHOLE {
-                return Err(Fault::Broken(Error::new(
+                return Err(RequestFailure::Broken(Error::new(
                     Code::Unavailable,
                     format!("{} sent an answer of more than {} MB", reply.from, WHOLE >> 20),
                 )));
@@ -374,10 +385,10 @@ enum Waited {
 }
 
 impl Waited {
-    fn fault(self, from: &str, call: HttpCall<'_>) -> Fault {
+    fn to_failure(self, from: &str, call: HttpCall<'_>) -> RequestFailure {
         match self {
-            Self::Cancelled => Fault::Interrupted,
-            Self::Late => Fault::Broken(Error::new(
+            Self::Cancelled => RequestFailure::Interrupted,
+            Self::Late => RequestFailure::Broken(Error::new(
                 Code::Timeout,
                 format!("{from} was silent for {} s", call.patience.as_secs_f32()),
             )),
@@ -402,7 +413,7 @@ fn origin(url: &Url) -> String {
     display_url(&origin)
 }
 
-fn broken(from: &str, error: reqwest::Error) -> Fault {
+fn broken(from: &str, error: reqwest::Error) -> RequestFailure {
     let error = error.without_url();
-    Fault::Broken(Error::new(Code::Unavailable, format!("{from} broke off its answer")).caused_by(error))
+    RequestFailure::Broken(Error::new(Code::Unavailable, format!("{from} broke off its answer")).caused_by(error))
 }

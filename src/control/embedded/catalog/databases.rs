@@ -251,7 +251,7 @@ impl Catalog {
     }
 
     /// Records that the database is in its wanted state.
-    pub fn settled(&self, id: &DatabaseId) -> Result<()> {
+    pub fn record_reconciled(&self, id: &DatabaseId) -> Result<()> {
         self.execute("DELETE FROM pending WHERE database_id = ?1", [id.as_str()])?;
         self.execute(
             "UPDATE databases SET origin = NULL WHERE id = ?1 AND origin IS NOT NULL",

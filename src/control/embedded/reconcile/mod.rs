@@ -5,9 +5,10 @@
 //! from a crash are this one code path. If the observed state is the wanted one, the plan is empty.
 
 use super::CatalogView;
+use super::catalog::Catalog;
 use super::catalog::databases::{DatabaseOrigin, DatabaseRow};
 use crate::control::names::{DatabaseId, LocationCode};
-use crate::engine::{DatabaseLimits, Position, Role, Running, Site};
+use crate::engine::{DatabaseLimits, InstanceRole, Position, Running, Site};
 use crate::error::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -83,6 +84,14 @@ pub enum ReconcileStep {
 }
 
 impl ReconcileStep {
+    /// Whether the database has a primary that serves it once this is done.
+    fn makes_primary(&self) -> bool {
+        matches!(
+            self,
+            Self::Create { .. } | Self::Start { .. } | Self::Adopt { .. } | Self::Promote { .. }
+        )
+    }
+
     /// The location that a failure of the step is about. None for the seed, which is in no location.
     fn location(&self) -> Option<&LocationCode> {
         match self {
@@ -281,7 +290,7 @@ fn observe(
         let have = match view.plane.engine.running(&site(view, id, row, location)) {
             Ok(None) => continue,
             Ok(Some(Running {
-                role: Role::Primary,
+                role: InstanceRole::Primary,
                 damage: Some(damage),
                 ..
             })) if row.is_some_and(|row| row.primary == *location) => {
@@ -290,16 +299,16 @@ fn observe(
                 Have::Damaged
             }
             Ok(Some(running)) => match running.role {
-                Role::Primary => {
+                InstanceRole::Primary => {
                     if row.is_some_and(|row| row.primary == *location) {
                         world.limits = running.limits;
                     }
                     primaries.insert(location.as_str().to_owned(), running.position);
                     if running.serving { Have::Primary } else { Have::Idle }
                 }
-                Role::Promoting => Have::Promoting,
-                Role::Replica { altered: true, of, .. } => Have::Altered { of },
-                Role::Replica { of, position, .. } => {
+                InstanceRole::Promoting => Have::Promoting,
+                InstanceRole::Replica { altered: true, of, .. } => Have::Altered { of },
+                InstanceRole::Replica { of, position, .. } => {
                     replicas.push((location.clone(), of, position));
                     continue;
                 }
@@ -361,13 +370,7 @@ pub fn reconcile(view: &CatalogView<'_>, id: &DatabaseId, only: Option<&Location
         for (step, taken) in now.iter().zip(take(view, id, row.as_ref(), &now, &mut report)) {
             match (taken, step.location()) {
                 (Ok(()), Some(at)) => {
-                    if matches!(
-                        step,
-                        ReconcileStep::Create { .. }
-                            | ReconcileStep::Start { .. }
-                            | ReconcileStep::Adopt { .. }
-                            | ReconcileStep::Promote { .. }
-                    ) {
+                    if step.makes_primary() {
                         stands = true;
                     } else if matches!(step, ReconcileStep::Drop { .. }) {
                         spared_or_gone.insert(at.clone());
@@ -391,15 +394,26 @@ pub fn reconcile(view: &CatalogView<'_>, id: &DatabaseId, only: Option<&Location
             view.plane.engine.release(&site(view, id, row.as_ref(), from));
         }
     }
-    let settled = stands && report.failures.is_empty() && only.is_none();
-    if catalog.has_work()? && (settled || !spared_or_gone.is_empty()) {
-        // The work is done; if that cannot be recorded, on a full disk, the database is reconciled once more.
+    let is_done = stands && report.failures.is_empty() && only.is_none();
+    record_done(catalog, id, is_done, &spared_or_gone)?;
+    Ok(report)
+}
+
+/// Records which doomed locations are so no more, and, if all is as wanted, that nothing is pending.
+fn record_done(
+    catalog: &Catalog,
+    id: &DatabaseId,
+    is_done: bool,
+    spared_or_gone: &BTreeSet<LocationCode>,
+) -> Result<()> {
+    if catalog.has_work()? && (is_done || !spared_or_gone.is_empty()) {
+        // If this cannot be recorded, on a full disk, the database is reconciled once more.
         let _ = catalog.write_lazily(|| {
             spared_or_gone.iter().try_for_each(|at| catalog.remove_doomed(id, at))?;
-            if settled { catalog.settled(id) } else { Ok(()) }
+            if is_done { catalog.record_reconciled(id) } else { Ok(()) }
         });
     }
-    Ok(report)
+    Ok(())
 }
 
 /// The site of an instance; its database may have left the catalog.

@@ -39,7 +39,7 @@ impl Admitted {
     ///
     /// `UNSUPPORTED_MEDIA_TYPE` for a body that is compressed or of another type, `TOO_MANY_REQUESTS` where there is no
     /// permit in time, `BAD_REQUEST` for a malformed query.
-    pub async fn admit(core: &Core, authorized: Authorized) -> Result<Self, GatewayError> {
+    pub async fn acquire(core: &Core, authorized: Authorized) -> Result<Self, GatewayError> {
         let request = authorized.into_parts();
         let headers = forwarded_headers(request.endpoint, &request.head.headers)?;
         let permit = core.shares.request(&request.route.id).await?;

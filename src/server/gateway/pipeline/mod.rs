@@ -41,7 +41,7 @@ pub(super) async fn answer(
         Err(_) if endpoint.kind == EndpointKind::Probe => return Ok(probe_answer(endpoint)),
         authorized => authorized?,
     };
-    let admitted = Admitted::admit(core, authorized).await?;
+    let admitted = Admitted::acquire(core, authorized).await?;
     let inspected = Inspected::inspect(core, admitted).await?;
     forward::forward(core, inspected).await
 }

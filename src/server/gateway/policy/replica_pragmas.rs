@@ -143,9 +143,9 @@ mod tests {
         let body = |sql: &str| json!({ "requests": [{ "type": "execute", "stmt": { "sql": sql } }] }).to_string();
         let ask = |body: &str| rewrite_for_replica(BodyEncoding::Json, body.as_bytes());
         assert_eq!(ask(&body("select 'x_check'")), None);
-        let asked = ask(&body("pragma quick_check")).unwrap();
+        let rewritten = ask(&body("pragma quick_check")).unwrap();
         assert_eq!(
-            String::from_utf8(asked).unwrap(),
+            String::from_utf8(rewritten).unwrap(),
             body("SELECT * FROM pragma_quick_check")
         );
         // A value is no statement.

@@ -96,13 +96,13 @@ impl BatonLabels {
             .next()
             .and_then(StreamState::from_letter)
             .ok_or_else(unknown)?;
-        let (shown, label) = (&labelled[baton.len()..], self.label(id, baton.as_bytes(), state));
+        let (presented, label) = (&labelled[baton.len()..], self.label(id, baton.as_bytes(), state));
         // How long it takes tells nothing.
-        let differ = shown
+        let differ = presented
             .bytes()
             .zip(label.bytes())
             .fold(0, |differ, (a, b)| differ | (a ^ b));
-        if shown.len() == label.len() && differ == 0 {
+        if presented.len() == label.len() && differ == 0 {
             Ok((baton, state))
         } else {
             Err(unknown())

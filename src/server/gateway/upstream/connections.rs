@@ -97,22 +97,22 @@ impl ConnectionPool {
     }
 
     fn take(&self, key: &PoolKey) -> Option<PooledConnection> {
-        let mut kept = lock(&self.0);
-        let (connection, since) = kept.idle.get_mut(key)?.pop()?;
+        let mut pool = lock(&self.0);
+        let (connection, since) = pool.idle.get_mut(key)?.pop()?;
         (since.elapsed() < IDLE).then_some(connection)
     }
 
     fn keep(&self, connection: PooledConnection) {
         let now = Instant::now();
-        let mut kept = lock(&self.0);
-        if kept.swept.is_none_or(|swept| now.duration_since(swept) > IDLE) {
-            kept.swept = Some(now);
-            kept.idle.retain(|_, connections| {
+        let mut pool = lock(&self.0);
+        if pool.swept.is_none_or(|swept| now.duration_since(swept) > IDLE) {
+            pool.swept = Some(now);
+            pool.idle.retain(|_, connections| {
                 connections.retain(|(_, since)| now.duration_since(*since) < IDLE);
                 !connections.is_empty()
             });
         }
-        let connections = kept.idle.entry(connection.key).or_default();
+        let connections = pool.idle.entry(connection.key).or_default();
         if connections.len() < MOST_IDLE {
             connections.push((connection, now));
         }

@@ -350,8 +350,8 @@ impl Upstream {
         request
             .headers_mut()
             .insert(header::HOST, HeaderValue::from_static("localhost"));
-        let asked = tokio::time::timeout(WELL, self.pool.send(endpoint.listener, request)).await;
-        matches!(asked, Ok(Ok(response)) if response.status().is_success())
+        let answer = tokio::time::timeout(WELL, self.pool.send(endpoint.listener, request)).await;
+        matches!(answer, Ok(Ok(response)) if response.status().is_success())
     }
 }
 

@@ -12,10 +12,11 @@ use super::{definitions, execute};
 use crate::error::{Code, Error, Result};
 use crate::sql::codes::meaning;
 use crate::sql::number;
-use crate::sql::{Args, Column, Failure, Flow, Rows, Session, Sink, ValueRef};
+use crate::sql::{Args, Column, Failure, Rows, Session, Sink, ValueRef};
 use crate::sqltext::quote::identifier;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use selection::Picked;
@@ -34,8 +35,8 @@ pub struct StrictOptions<'a> {
     pub null: Option<&'a str>,
     /// Which of its columns, and how they are declared.
     pub selection: &'a Selection,
-    /// Told bytes done and bytes in all (both passes), now and then. Answering [`Flow::Stop`] ends the import.
-    pub progress: &'a mut dyn FnMut(u64, u64) -> Flow,
+    /// Told bytes done and bytes in all (both passes), now and then. Answering [`ControlFlow::Break(())`] ends the import.
+    pub progress: &'a mut dyn FnMut(u64, u64) -> ControlFlow<()>,
 }
 
 /// The type a column is declared with.
@@ -300,7 +301,7 @@ fn survey(file: &mut File, length: u64, options: &mut StrictOptions<'_>) -> Resu
             }
         }
         rows += 1;
-        if rows.is_multiple_of(STRIDE) && (options.progress)(records.reader.consumed(), length * 2) == Flow::Stop {
+        if rows.is_multiple_of(STRIDE) && (options.progress)(records.reader.consumed(), length * 2).is_break() {
             return Err(interrupted());
         }
     }
@@ -364,8 +365,8 @@ impl Sink for Names {
         Ok(())
     }
 
-    fn row(&mut self, _: &[ValueRef<'_>]) -> std::io::Result<Flow> {
-        Ok(Flow::Continue)
+    fn row(&mut self, _: &[ValueRef<'_>]) -> std::io::Result<ControlFlow<()>> {
+        Ok(ControlFlow::Continue(()))
     }
 }
 
@@ -432,7 +433,7 @@ struct Typed<'a> {
     typed: bool,
     null: Option<&'a str>,
     length: u64,
-    progress: &'a mut dyn FnMut(u64, u64) -> Flow,
+    progress: &'a mut dyn FnMut(u64, u64) -> ControlFlow<()>,
     /// Where the last records began.
     lines: RecordLines,
     refusal: Option<Error>,
@@ -447,7 +448,7 @@ impl Rows for Typed<'_> {
         let more = self.records.next(Some(self.width))?;
         self.lines.push(self.records.line);
         if self.lines.count().is_multiple_of(STRIDE)
-            && (self.progress)(self.length + self.records.reader.consumed(), self.length * 2) == Flow::Stop
+            && (self.progress)(self.length + self.records.reader.consumed(), self.length * 2).is_break()
         {
             return Err(interrupted());
         }
@@ -470,11 +471,11 @@ impl Rows for Typed<'_> {
         number.unwrap_or(ValueRef::Text(field))
     }
 
-    fn refused(&mut self, nth: u64, failure: Failure) -> Result<Flow> {
+    fn refused(&mut self, nth: u64, failure: Failure) -> Result<ControlFlow<()>> {
         let line = self.lines.of(nth);
         let error = refused(failure, &format!("the table ({}:{line})", self.records.name));
         self.refusal.get_or_insert(error);
-        Ok(Flow::Stop)
+        Ok(ControlFlow::Break(()))
     }
 }
 

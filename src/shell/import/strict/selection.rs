@@ -198,11 +198,11 @@ mod tests {
         let picked = selection
             .pick(&survey, &names, "a.csv")
             .map_err(|error| error.to_string())?;
-        let told = |picked: &Picked| (picked.index, picked.name.clone(), picked.type_name().to_owned());
-        Ok(picked.iter().map(told).collect())
+        let describe = |picked: &Picked| (picked.index, picked.name.clone(), picked.type_name().to_owned());
+        Ok(picked.iter().map(describe).collect())
     }
 
-    fn told(list: &[(usize, &str, &str)]) -> Vec<(usize, String, String)> {
+    fn owned(list: &[(usize, &str, &str)]) -> Vec<(usize, String, String)> {
         let own = |&(index, name, kind): &(usize, &str, &str)| (index, name.to_owned(), kind.to_owned());
         list.iter().map(own).collect()
     }
@@ -215,14 +215,14 @@ mod tests {
             (2, "a,b", "REAL"),
             (3, "x=y", "TEXT"),
         ];
-        assert_eq!(pick(None, None).unwrap(), told(&all));
+        assert_eq!(pick(None, None).unwrap(), owned(&all));
         assert_eq!(
             pick(Some("TOWN=city, id"), None).unwrap(),
-            told(&[(1, "city", "TEXT"), (0, "id", "INTEGER")])
+            owned(&[(1, "city", "TEXT"), (0, "id", "INTEGER")])
         );
         assert_eq!(
             pick(Some("\"a,b\"=c,x=y"), None).unwrap(),
-            told(&[(2, "c", "REAL"), (3, "x=y", "TEXT")])
+            owned(&[(2, "c", "REAL"), (3, "x=y", "TEXT")])
         );
         for (columns, part) in [
             ("id,nam", "\"nam\""),
@@ -241,12 +241,12 @@ mod tests {
     fn types_are_declared_in_order_or_by_name() {
         assert_eq!(
             pick(Some("id,town=city"), Some("TEXT,VARCHAR(20)")).unwrap(),
-            told(&[(0, "id", "TEXT"), (1, "city", "VARCHAR(20)")])
+            owned(&[(0, "id", "TEXT"), (1, "city", "VARCHAR(20)")])
         );
         let by_name = Some("city=DECIMAL(10,2),ID=DOUBLE PRECISION");
         assert_eq!(
             pick(Some("id,town=city"), by_name).unwrap(),
-            told(&[(0, "id", "DOUBLE PRECISION"), (1, "city", "DECIMAL(10,2)")])
+            owned(&[(0, "id", "DOUBLE PRECISION"), (1, "city", "DECIMAL(10,2)")])
         );
         assert!(pick(None, Some("TEXT")).unwrap_err().contains("1 types"));
         assert!(pick(None, Some("price=TEXT")).unwrap_err().contains("\"price\""));

@@ -20,7 +20,7 @@ fn run(session: &mut dyn Session, text: &[u8]) -> Result<StrictReport> {
         row_end: b'\n',
         null: None,
         selection: &Selection::default(),
-        progress: &mut |_, _| Flow::Continue,
+        progress: &mut |_, _| ControlFlow::Continue(()),
     };
     import(session, &mut file(text), &mut options)
 }
@@ -132,7 +132,11 @@ fn a_stop_leaves_nothing() {
         let mut calls = 0;
         let mut progress = |_, _| {
             calls += 1;
-            if calls < stop_after { Flow::Continue } else { Flow::Stop }
+            if calls < stop_after {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
         };
         let mut options = StrictOptions {
             name: "a.csv",
@@ -191,7 +195,7 @@ fn columns_and_types_that_were_asked_for_are_those_of_the_table() {
             row_end: b'\n',
             null: Some("-"),
             selection,
-            progress: &mut |_, _| Flow::Continue,
+            progress: &mut |_, _| ControlFlow::Continue(()),
         };
         import(&mut *session, &mut file(text), &mut options).map(|report| report.columns)
     };

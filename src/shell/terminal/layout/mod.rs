@@ -7,8 +7,9 @@
 use crate::shell::render::text::visible;
 use crate::shell::render::{Escape, Mode, Renderer, Style};
 use crate::sql::number;
-use crate::sql::{Column, Flow, Sink, ValueRef};
+use crate::sql::{Column, Sink, ValueRef};
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
@@ -209,9 +210,9 @@ impl<'a> Screen<'a> {
     }
 
     /// Chooses the layout, and hands on the rows kept so far. `more` may follow.
-    fn choose(&mut self, more: bool) -> io::Result<Flow> {
+    fn choose(&mut self, more: bool) -> io::Result<ControlFlow<()>> {
         let Some(out) = self.out.take() else {
-            return Ok(Flow::Continue);
+            return Ok(ControlFlow::Continue(()));
         };
         let mut columns = std::mem::take(&mut self.columns);
         let style = match limits(&columns, &self.rows, self.fit, more) {
@@ -231,19 +232,19 @@ impl<'a> Screen<'a> {
         self.renderer = Some(renderer);
         for row in std::mem::take(&mut self.rows) {
             let values: Vec<ValueRef<'_>> = row.iter().map(Cell::value).collect();
-            if self.pass(&values)? == Flow::Stop {
-                return Ok(Flow::Stop);
+            if self.pass(&values)?.is_break() {
+                return Ok(ControlFlow::Break(()));
             }
         }
         if let (true, Some(renderer)) = (more, &mut self.renderer) {
             renderer.flush()?;
         }
-        Ok(Flow::Continue)
+        Ok(ControlFlow::Continue(()))
     }
 
-    fn pass(&mut self, row: &[ValueRef<'_>]) -> io::Result<Flow> {
+    fn pass(&mut self, row: &[ValueRef<'_>]) -> io::Result<ControlFlow<()>> {
         let Some(renderer) = &mut self.renderer else {
-            return Ok(Flow::Continue);
+            return Ok(ControlFlow::Continue(()));
         };
         // What changes is kept here, so that it can be lent to the renderer.
         let changed: Vec<Option<Vec<u8>>> = row
@@ -279,7 +280,7 @@ impl Sink for Screen<'_> {
         Ok(())
     }
 
-    fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<Flow> {
+    fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<ControlFlow<()>> {
         if self.out.is_none() {
             return self.pass(row);
         }
@@ -290,7 +291,7 @@ impl Sink for Screen<'_> {
         if self.rows.len() == SAMPLE || since.elapsed() >= WAIT {
             self.choose(true)
         } else {
-            Ok(Flow::Continue)
+            Ok(ControlFlow::Continue(()))
         }
     }
 }

@@ -3,9 +3,10 @@
 use crate::secret::Secret;
 use crate::sql::hrana::HranaSession;
 use crate::sql::hrana::address::Address;
-use crate::sql::{Args, Failure, Flow, Outcome, Session, Sink, ValueRef};
+use crate::sql::{Args, Failure, Outcome, Session, Sink, ValueRef};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -116,9 +117,9 @@ pub(super) fn react(mut stream: TcpStream, reaction: &Reaction) {
 pub(super) struct ScriptedRows(pub(super) Vec<Vec<String>>);
 
 impl Sink for ScriptedRows {
-    fn row(&mut self, row: &[ValueRef<'_>]) -> std::io::Result<Flow> {
+    fn row(&mut self, row: &[ValueRef<'_>]) -> std::io::Result<ControlFlow<()>> {
         self.0.push(row.iter().map(|value| format!("{value:?}")).collect());
-        Ok(Flow::Continue)
+        Ok(ControlFlow::Continue(()))
     }
 }
 

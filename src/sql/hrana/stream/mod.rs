@@ -11,7 +11,7 @@ pub(super) use request::{Denied, batch_result};
 
 use super::address::{Address, display_url};
 use super::keep_alive::{KeepAlive, Watched};
-use super::refusal::{ServerRefusal, transaction_lost};
+use super::server_error::{ServerError, transaction_lost};
 use super::transport::{Cancel, HttpCall, HttpClient, HttpReply};
 use crate::error::{Code, Error};
 use crate::hrana::entry::protocol_error;
@@ -275,12 +275,12 @@ impl HranaStream {
     }
 
     /// SQLite's description of a statement, or its refusal.
-    pub(super) fn describe(&mut self, cancel: &Cancel, sql: &str) -> Result<Result<Description, ServerRefusal>> {
+    pub(super) fn describe(&mut self, cancel: &Cancel, sql: &str) -> Result<Result<Description, ServerError>> {
         match self.ask(cancel, &[Request::Describe { sql }])?.pop() {
             Some(Answer::Ok {
                 response: Response::Describe { result },
             }) => Ok(Ok(result)),
-            Some(Answer::Error { error }) => Ok(Err(ServerRefusal::new(&error, sql))),
+            Some(Answer::Error { error }) => Ok(Err(ServerError::new(&error, sql))),
             _ => Err(Failure::Connection(protocol_error("no description"))),
         }
     }
@@ -365,7 +365,7 @@ impl HranaStream {
         });
         match text {
             Ok(text) => Ok(String::from_utf8_lossy(&text).trim().to_owned()),
-            Err(fault) => Err(self.fault(fault)),
+            Err(failure) => Err(self.to_failure(failure)),
         }
     }
 

@@ -9,8 +9,8 @@ use crate::hrana::messages::{
 use crate::hrana::protobuf;
 use crate::sql::hrana::address::display_url;
 use crate::sql::hrana::error_body::ErrorBody;
-use crate::sql::hrana::refusal::ServerRefusal;
-use crate::sql::hrana::transport::{Cancel, Fault, HttpCall, HttpReply};
+use crate::sql::hrana::server_error::ServerError;
+use crate::sql::hrana::transport::{Cancel, HttpCall, HttpReply, RequestFailure};
 use crate::sql::{Failure, Phase};
 use bytes::Bytes;
 use std::time::{Duration, Instant};
@@ -31,10 +31,16 @@ pub(in crate::sql::hrana) enum Denied {
 impl Denied {
     pub(super) fn failure(self) -> Failure {
         match self {
-            Self::Refused(error) => ServerRefusal::new(&error, "").failure(Phase::Prepare, 0),
+            Self::Refused(error) => ServerError::new(&error, "").failure(Phase::Prepare, 0),
             Self::Failed(failure) => failure,
         }
     }
+}
+
+/// What was done already so that a request may be sent again. Each is done once.
+struct Recovered {
+    renewed: bool,
+    reopened: bool,
 }
 
 impl HranaStream {
@@ -48,16 +54,10 @@ impl HranaStream {
         body: &dyn Fn(Option<&str>, bool) -> Vec<u8>,
     ) -> Result<HttpReply, Denied> {
         let call = HttpCall { cancel, patience };
-        let mut reopened = false;
-        let mut renewed = false;
-        if self
-            .renewal
-            .as_ref()
-            .is_some_and(|renewal| self.token_since.elapsed() >= renewal.after)
-        {
-            // If that fails, the present token may still be good.
-            renewed = self.renew().is_some_and(|renewed| renewed.is_ok());
-        }
+        let mut recovered = Recovered {
+            renewed: self.renew_if_due(),
+            reopened: false,
+        };
         loop {
             if self.baton.is_none() {
                 self.base = self.address.base.clone();
@@ -80,7 +80,7 @@ impl HranaStream {
                 .send(call, &url, Some((kind, content)));
             let mut reply = match sent {
                 Ok(reply) => reply,
-                Err(fault) => return Err(Denied::Failed(self.fault(fault))),
+                Err(failure) => return Err(Denied::Failed(self.to_failure(failure))),
             };
             if reply.status == 200 {
                 self.last_sent = Instant::now();
@@ -88,7 +88,7 @@ impl HranaStream {
             }
             let text = match self.http().map_err(Denied::Failed)?.whole(call, &mut reply) {
                 Ok(text) => text,
-                Err(fault) => return Err(Denied::Failed(self.fault(fault))),
+                Err(failure) => return Err(Denied::Failed(self.to_failure(failure))),
             };
             if binary && matches!(reply.status, 404 | 405 | 415) {
                 // Perhaps only protobuf is unknown here; if anything else is wrong, JSON gets the same answer.
@@ -96,36 +96,61 @@ impl HranaStream {
                 continue;
             }
             let refused = ErrorBody::read(&text, reply.binary, self.address.token.as_ref());
-            // The token was revoked, or this machine was suspended past its end. Nothing has been run.
-            if reply.status == 401
-                && !renewed
-                && let Some(next) = self.renew()
-            {
-                next.map_err(|error| Denied::Failed(Failure::Connection(error)))?;
-                renewed = true;
-                continue;
+            if !self.recover(call, &url, endpoint, reply.status, &refused, &mut recovered)? {
+                return Err(self.denied(reply.status, refused, &url));
             }
-            if reply.status == 400 && refused.is_expiry() {
-                self.baton = None;
-                if self.in_transaction {
-                    return Err(Denied::Failed(self.gone(&refused.message)));
-                }
-                if !reopened {
-                    reopened = true;
-                    continue;
-                }
-            }
-            if reply.status == 404 && refused.message.is_empty() && self.api == Api::V3 && !self.in_transaction {
-                self.api = self.probe(call).map_err(Denied::Failed)?;
-                if self.api == Api::V2 {
-                    if endpoint == CURSOR {
-                        return Err(Denied::Failed(no_such_endpoint(&url)));
-                    }
-                    continue;
-                }
-            }
-            return Err(self.denied(reply.status, refused, &url));
         }
+    }
+
+    /// Renews a token that will soon end. Returns whether there is a new one.
+    fn renew_if_due(&mut self) -> bool {
+        let is_due = self
+            .renewal
+            .as_ref()
+            .is_some_and(|renewal| self.token_since.elapsed() >= renewal.after);
+        // If that fails, the present token may still be good.
+        is_due && self.renew().is_some_and(|renewed| renewed.is_ok())
+    }
+
+    /// Removes the cause for which a request was refused, if that is possible. Returns whether it can be sent again.
+    fn recover(
+        &mut self,
+        call: HttpCall<'_>,
+        url: &Url,
+        endpoint: &str,
+        status: u16,
+        refused: &ErrorBody,
+        recovered: &mut Recovered,
+    ) -> Result<bool, Denied> {
+        // The token was revoked, or this machine was suspended past its end. Nothing has been run.
+        if status == 401
+            && !recovered.renewed
+            && let Some(next) = self.renew()
+        {
+            next.map_err(|error| Denied::Failed(Failure::Connection(error)))?;
+            recovered.renewed = true;
+            return Ok(true);
+        }
+        if status == 400 && refused.is_expiry() {
+            self.baton = None;
+            if self.in_transaction {
+                return Err(Denied::Failed(self.gone(&refused.message)));
+            }
+            if !recovered.reopened {
+                recovered.reopened = true;
+                return Ok(true);
+            }
+        }
+        if status == 404 && refused.message.is_empty() && self.api == Api::V3 && !self.in_transaction {
+            self.api = self.probe(call).map_err(Denied::Failed)?;
+            if self.api == Api::V2 {
+                if endpoint == CURSOR {
+                    return Err(Denied::Failed(no_such_endpoint(url)));
+                }
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Finds the version of a server that answered 404 to version 3.
@@ -138,7 +163,7 @@ impl HranaStream {
             match self.http()?.send(call, &url, None) {
                 Ok(reply) if reply.status == 200 => return Ok(api),
                 Ok(_) => {}
-                Err(fault) => return Err(self.fault(fault)),
+                Err(failure) => return Err(self.to_failure(failure)),
             }
         }
         Err(no_such_endpoint(&base))
@@ -157,7 +182,7 @@ impl HranaStream {
         };
         let error = match status {
             400 if refused.code.is_some() => {
-                return Denied::Failed(ServerRefusal::new(&refused.into_wire(), "").failure(Phase::Step, 0));
+                return Denied::Failed(ServerError::new(&refused.into_wire(), "").failure(Phase::Step, 0));
             }
             401 => {
                 with(Code::Unauthenticated, "wants a valid token").hint("give one in the URL, ?authToken=…, or log in")
@@ -191,14 +216,14 @@ impl HranaStream {
     }
 
     /// The error of a request without an answer. Unless it was never sent, it may have been carried out.
-    pub(in crate::sql::hrana) fn fault(&mut self, fault: Fault) -> Failure {
-        match fault {
-            Fault::Unsent(error) => Failure::Connection(error),
-            Fault::Interrupted => {
+    pub(in crate::sql::hrana) fn to_failure(&mut self, failure: RequestFailure) -> Failure {
+        match failure {
+            RequestFailure::Unsent(error) => Failure::Connection(error),
+            RequestFailure::Interrupted => {
                 self.uncertain = true;
                 interrupted()
             }
-            Fault::Broken(error) => {
+            RequestFailure::Broken(error) => {
                 self.uncertain = true;
                 Failure::Connection(error)
             }
@@ -227,7 +252,7 @@ impl HranaStream {
         let call = HttpCall { cancel, patience };
         let text = match self.http()?.whole(call, &mut reply) {
             Ok(text) => text,
-            Err(fault) => return Err(self.fault(fault)),
+            Err(failure) => return Err(self.to_failure(failure)),
         };
         let answer: PipelineReply = serde_json::from_slice(&text).map_err(|error| {
             self.uncertain = true;
@@ -262,7 +287,7 @@ impl HranaStream {
         let patience = self.patience;
         match self.http()?.chunk(HttpCall { cancel, patience }, reply) {
             Ok(chunk) => Ok(chunk),
-            Err(fault) => Err(self.fault(fault)),
+            Err(failure) => Err(self.to_failure(failure)),
         }
     }
 }
@@ -273,7 +298,7 @@ pub(in crate::sql::hrana) fn batch_result(answer: Answer) -> Result<BatchResult>
         Answer::Ok {
             response: Response::Batch { result },
         } if result.step_results.len() == result.step_errors.len() => Ok(result),
-        Answer::Error { error } => Err(ServerRefusal::new(&error, "").failure(Phase::Prepare, 0)),
+        Answer::Error { error } => Err(ServerError::new(&error, "").failure(Phase::Prepare, 0)),
         Answer::Ok { .. } => Err(Failure::Connection(protocol_error("a batch has no result"))),
     }
 }

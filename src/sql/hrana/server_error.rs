@@ -9,7 +9,7 @@ use rusqlite::ffi;
 
 /// A server's error message, taken apart.
 #[derive(Debug, PartialEq)]
-pub(super) struct ServerRefusal {
+pub(super) struct ServerError {
     pub reason: Reason,
     pub message: String,
     /// SQLite's result code, extended if the message implies one.
@@ -39,7 +39,7 @@ pub(super) enum Reason {
     Server,
 }
 
-impl ServerRefusal {
+impl ServerError {
     pub(super) fn new(error: &HranaError, sql: &str) -> Self {
         // torso's gateway has restored it already; other servers have not.
         if let Some(PrimaryError { message, code }) = PrimaryError::parse(&error.message) {
@@ -221,12 +221,12 @@ fn result_code(name: &str, message: &str) -> i32 {
 mod tests {
     use super::*;
 
-    fn refusal(code: &str, message: &str, sql: &str) -> ServerRefusal {
+    fn refusal(code: &str, message: &str, sql: &str) -> ServerError {
         let error = HranaError {
             message: message.to_owned(),
             code: Some(code.to_owned()),
         };
-        ServerRefusal::new(&error, sql)
+        ServerError::new(&error, sql)
     }
 
     #[test]
