@@ -1,11 +1,11 @@
 //! The user that acts, and its API tokens.
 
 use super::api_error::CallSubject;
-use super::call::ApiCall;
 use super::{Client, about, wire};
+use crate::control::ApiTokenOperations;
 use crate::control::accounts::{ApiToken, MintedApiToken, NewApiToken, User};
 use crate::control::names::TokenName;
-use crate::control::{ApiTokenOperations, routes};
+use crate::control::routes::Operation;
 use crate::error::{Code, Result};
 use crate::secret::Secret;
 use jiff::Timestamp;
@@ -13,7 +13,9 @@ use serde_json::{Value, json};
 
 impl ApiTokenOperations for Client {
     fn validate(&self) -> Result<Option<Timestamp>> {
-        let reply = self.http.ask(&ApiCall::get(routes::VALIDATE, about("the token")))?;
+        let reply = self
+            .http
+            .ask(&self.call(Operation::ValidateToken, &[], about("the token")))?;
         if !reply.is_object() {
             return Err(self.http.unknown_answer(&about("the token")));
         }
@@ -21,20 +23,24 @@ impl ApiTokenOperations for Client {
     }
 
     fn current_user(&self) -> Result<User> {
-        let reply = self.http.ask(&ApiCall::get(routes::USER, about("the user")))?;
+        let reply = self
+            .http
+            .ask(&self.call(Operation::CurrentUser, &[], about("the user")))?;
         wire::user(wire::within(reply, "user"))
     }
 
     fn list_api_tokens(&self) -> Result<Vec<ApiToken>> {
         let reply = self
             .http
-            .ask(&ApiCall::get(routes::API_TOKENS, about("the API tokens")))?;
+            .ask(&self.call(Operation::ListApiTokens, &[], about("the API tokens")))?;
         let tokens = wire::list(reply, "tokens")?;
         self.all(tokens, "API token", "name", wire::api_token)
     }
 
     fn create_api_token(&self, name: &TokenName, new: &NewApiToken) -> Result<MintedApiToken> {
-        let call = ApiCall::post(routes::api_token(name), about_token(name)).body(wire::to_json(new));
+        let call = self
+            .call(Operation::CreateApiToken, &[name], about_token(name))
+            .body(wire::to_json(new));
         let mut reply = self.http.ask(&call)?;
         // The second version of the API has it one level deeper.
         if reply["token"].is_object() {
@@ -64,14 +70,14 @@ impl ApiTokenOperations for Client {
 
     fn revoke_api_token(&self, name: &TokenName) -> Result<()> {
         self.http
-            .ask(&ApiCall::delete(routes::api_token(name), about_token(name)))
+            .ask(&self.call(Operation::RevokeApiToken, &[name], about_token(name)))
             .map(drop)
     }
 
     fn invalidate_sessions(&self) -> Result<Timestamp> {
         let reply = self
             .http
-            .ask(&ApiCall::post(routes::INVALIDATE, about("the sessions")))?;
+            .ask(&self.call(Operation::InvalidateSessions, &[], about("the sessions")))?;
         Ok(moment(&reply["validFrom"])
             .or_else(|| reply["validFrom"].as_str().and_then(|text| text.parse().ok()))
             .unwrap_or_else(Timestamp::now))

@@ -72,18 +72,6 @@ impl<'a> ApiCall<'a> {
         }
     }
 
-    pub fn get(path: impl Into<String>, about: CallSubject<'a>) -> Self {
-        Self::new(Method::Get, path, about)
-    }
-
-    pub fn post(path: impl Into<String>, about: CallSubject<'a>) -> Self {
-        Self::new(Method::Post, path, about)
-    }
-
-    pub fn delete(path: impl Into<String>, about: CallSubject<'a>) -> Self {
-        Self::new(Method::Delete, path, about)
-    }
-
     #[must_use]
     pub fn query(mut self, key: &'static str, value: impl ToString) -> Self {
         self.query.push((key, value.to_string()));

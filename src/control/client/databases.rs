@@ -1,9 +1,8 @@
 //! Databases on a server: listing them, and making one of what the server has already.
 
-use super::call::ApiCall;
 use super::{Client, about, about_database, wire};
 use crate::control::names::{DEFAULT_GROUP, DatabaseName, GroupName, LocationCode};
-use crate::control::routes::{self, Method};
+use crate::control::routes::Operation;
 use crate::control::types::{
     Configuration, ConfigurationPatch, CreateDatabase, Database, DatabaseFilter, NewGroup, Seed,
 };
@@ -21,8 +20,9 @@ impl DatabaseOperations for Client {
         let mut databases = Vec::new();
         let mut cursor: Option<String> = None;
         loop {
-            let mut call =
-                ApiCall::get(self.scoped(routes::DATABASES), about("the databases")).query("limit", PAGE.to_string());
+            let mut call = self
+                .call(Operation::ListDatabases, &[], about("the databases"))
+                .query("limit", PAGE.to_string());
             if let Some(group) = &filter.group {
                 call = call.query("group", group);
             }
@@ -74,36 +74,39 @@ impl DatabaseOperations for Client {
     }
 
     fn get_database(&self, name: &DatabaseName) -> Result<Database> {
-        let call = ApiCall::get(self.scoped(&routes::database(name)), about_database(name));
+        let call = self.call(Operation::GetDatabase, &[name], about_database(name));
         wire::database(wire::within(self.http.ask(&call)?, "database"))
     }
 
     fn rename_database(&self, name: &DatabaseName, to: &DatabaseName) -> Result<Database> {
-        let call = ApiCall::post(
-            self.scoped(&routes::database_rename(name)),
-            about_database(name).only_here("rename databases"),
-        )
-        .body(json!({ "name": to }));
+        let call = self
+            .call(
+                Operation::RenameDatabase,
+                &[name],
+                about_database(name).only_here("rename databases"),
+            )
+            .body(json!({ "name": to }));
         let renamed = wire::database(wire::within(self.http.ask(&call)?, "database"));
         self.forget_tokens();
         renamed.or_else(|_| self.get_database(to))
     }
 
     fn delete_database(&self, name: &DatabaseName) -> Result<()> {
-        let call = ApiCall::delete(self.scoped(&routes::database(name)), about_database(name));
+        let call = self.call(Operation::DeleteDatabase, &[name], about_database(name));
         self.http.delete(&call)?;
         self.forget_tokens();
         Ok(())
     }
 
     fn get_configuration(&self, name: &DatabaseName) -> Result<Configuration> {
-        let call = ApiCall::get(self.scoped(&routes::database_configuration(name)), about_database(name));
+        let call = self.call(Operation::GetConfiguration, &[name], about_database(name));
         wire::configuration(self.http.ask(&call)?)
     }
 
     fn update_configuration(&self, name: &DatabaseName, patch: &ConfigurationPatch) -> Result<Configuration> {
-        let path = self.scoped(&routes::database_configuration(name));
-        let call = ApiCall::new(Method::Patch, path, about_database(name)).body(wire::to_json(patch));
+        let call = self
+            .call(Operation::UpdateConfiguration, &[name], about_database(name))
+            .body(wire::to_json(patch));
         wire::configuration(self.http.ask(&call)?)
     }
 }
@@ -151,7 +154,9 @@ impl Client {
         {
             body["group"] = json!(group);
         }
-        let call = ApiCall::post(self.scoped(routes::DATABASES), about_database(&request.name)).body(body);
+        let call = self
+            .call(Operation::CreateDatabase, &[], about_database(&request.name))
+            .body(body);
         let made = wire::within(self.http.ask(&call)?, "database");
         // The Platform API answers with three fields of it only. It is made, whatever becomes of the next request.
         wire::database(made.clone())

@@ -1,10 +1,9 @@
 //! A database's content as a SQLite file, from a server that can hand one out.
 
-use super::call::ApiCall;
 use super::{Client, about_database};
 use crate::control::Progress;
 use crate::control::names::{DatabaseName, LocationCode};
-use crate::control::routes;
+use crate::control::routes::Operation;
 use crate::error::{Code, Error, Result};
 use crate::sqlite_header;
 use std::io::{Read, Write};
@@ -29,8 +28,9 @@ impl Client {
         to: &mut dyn Write,
         progress: &mut Progress<'_>,
     ) -> Result<Exported> {
-        let mut call = ApiCall::get(
-            self.scoped(&routes::database_export(name)),
+        let mut call = self.call(
+            Operation::ExportDatabase,
+            &[name],
             about_database(name).only_here("hand out databases as files"),
         );
         if let Some(location) = location {

@@ -1,10 +1,9 @@
 //! Groups: databases that share locations and tokens.
 
-use super::call::ApiCall;
 use super::{Client, about, about_group, wire};
 use crate::control::GroupOperations;
 use crate::control::names::{GroupName, LocationCode};
-use crate::control::routes::{self, Method};
+use crate::control::routes::Operation;
 use crate::control::types::{Group, GroupConfiguration, GroupConfigurationPatch, NewGroup};
 use crate::error::{Code, Error, Result};
 use serde_json::json;
@@ -13,58 +12,66 @@ impl GroupOperations for Client {
     fn list_groups(&self) -> Result<Vec<Group>> {
         let reply = self
             .http
-            .ask(&ApiCall::get(self.scoped(routes::GROUPS), about("the groups")))?;
+            .ask(&self.call(Operation::ListGroups, &[], about("the groups")))?;
         let mut groups = self.all(wire::list(reply, "groups")?, "group", "name", wire::group)?;
         groups.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(groups)
     }
 
     fn create_group(&self, new: &NewGroup) -> Result<Group> {
-        let call = ApiCall::post(self.scoped(routes::GROUPS), about_group(&new.name)).body(wire::to_json(new));
+        let call = self
+            .call(Operation::CreateGroup, &[], about_group(&new.name))
+            .body(wire::to_json(new));
         wire::group(wire::within(self.http.ask(&call)?, "group"))
     }
 
     fn get_group(&self, name: &GroupName) -> Result<Group> {
-        let call = ApiCall::get(self.scoped(&routes::group(name)), about_group(name));
+        let call = self.call(Operation::GetGroup, &[name], about_group(name));
         wire::group(wire::within(self.http.ask(&call)?, "group"))
     }
 
     fn rename_group(&self, name: &GroupName, to: &GroupName) -> Result<Group> {
-        let call = ApiCall::post(
-            self.scoped(&routes::group_rename(name)),
-            about_group(name).only_here("rename groups"),
-        )
-        .body(json!({ "name": to }));
+        let call = self
+            .call(
+                Operation::RenameGroup,
+                &[name],
+                about_group(name).only_here("rename groups"),
+            )
+            .body(json!({ "name": to }));
         let renamed = wire::group(wire::within(self.http.ask(&call)?, "group"));
         renamed.or_else(|_| self.get_group(to))
     }
 
     fn delete_group(&self, name: &GroupName) -> Result<()> {
         self.http
-            .delete(&ApiCall::delete(self.scoped(&routes::group(name)), about_group(name)))
+            .delete(&self.call(Operation::DeleteGroup, &[name], about_group(name)))
     }
 
     fn add_group_location(&self, name: &GroupName, location: &LocationCode) -> Result<Group> {
-        let call = ApiCall::post(self.scoped(&routes::group_location(name, location)), about_group(name)).repeatable();
+        let call = self
+            .call(Operation::AddGroupLocation, &[name, location], about_group(name))
+            .repeatable();
         wire::group(wire::within(self.http.ask(&call)?, "group"))
     }
 
     fn remove_group_location(&self, name: &GroupName, location: &LocationCode) -> Result<Group> {
-        let call = ApiCall::delete(self.scoped(&routes::group_location(name, location)), about_group(name));
+        let call = self.call(Operation::RemoveGroupLocation, &[name, location], about_group(name));
         wire::group(wire::within(self.http.ask(&call)?, "group"))
     }
 
     fn promote_group(&self, name: &GroupName, location: &LocationCode) -> Result<Group> {
-        let call = ApiCall::post(
-            self.scoped(&routes::group_promote(name, location)),
-            about_group(name).only_here("change the primary location of a group"),
-        )
-        .repeatable();
+        let call = self
+            .call(
+                Operation::PromoteGroup,
+                &[name, location],
+                about_group(name).only_here("change the primary location of a group"),
+            )
+            .repeatable();
         wire::group(wire::within(self.http.ask(&call)?, "group"))
     }
 
     fn get_group_configuration(&self, name: &GroupName) -> Result<GroupConfiguration> {
-        let call = ApiCall::get(self.scoped(&routes::group_configuration(name)), about_group(name));
+        let call = self.call(Operation::GetGroupConfiguration, &[name], about_group(name));
         wire::group_configuration(self.http.ask(&call)?)
     }
 
@@ -73,8 +80,9 @@ impl GroupOperations for Client {
         name: &GroupName,
         patch: &GroupConfigurationPatch,
     ) -> Result<GroupConfiguration> {
-        let path = self.scoped(&routes::group_configuration(name));
-        let call = ApiCall::new(Method::Patch, path, about_group(name)).body(wire::to_json(patch));
+        let call = self
+            .call(Operation::UpdateGroupConfiguration, &[name], about_group(name))
+            .body(wire::to_json(patch));
         let configuration = wire::group_configuration(self.http.ask(&call)?)?;
         // A server that does not know the setting passes over it.
         if patch.isolation.is_some() && configuration.isolation != patch.isolation {

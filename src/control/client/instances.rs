@@ -1,17 +1,17 @@
 //! Instances of a database: its primary and its replicas.
 
 use super::api_error::CallSubject;
-use super::call::ApiCall;
 use super::{Client, about_database, wire};
+use crate::control::InstanceOperations;
 use crate::control::names::{DatabaseName, LocationCode};
+use crate::control::routes::Operation;
 use crate::control::types::{Connection, Database, Instance, Role, Synced};
-use crate::control::{InstanceOperations, routes};
 use crate::error::{Code, Result};
 use serde_json::json;
 
 impl InstanceOperations for Client {
     fn list_instances(&self, name: &DatabaseName) -> Result<Vec<Instance>> {
-        let call = ApiCall::get(self.scoped(&routes::instances(name)), about_database(name));
+        let call = self.call(Operation::ListInstances, &[name], about_database(name));
         let mut instances: Vec<Instance> = wire::list(self.http.ask(&call)?, "instances")?
             .into_iter()
             .map(wire::instance)
@@ -24,29 +24,35 @@ impl InstanceOperations for Client {
     }
 
     fn add_instance(&self, name: &DatabaseName, location: &LocationCode) -> Result<Instance> {
-        let call = ApiCall::post(
-            self.scoped(&routes::instances(name)),
-            about_database(name).only_here("replicate a single database; torso group locations add replicates a group"),
-        )
-        .body(json!({ "location": location }))
-        .repeatable();
+        let call = self
+            .call(
+                Operation::AddInstance,
+                &[name],
+                about_database(name)
+                    .only_here("replicate a single database; torso group locations add replicates a group"),
+            )
+            .body(json!({ "location": location }))
+            .repeatable();
         wire::instance(wire::within(self.http.ask(&call)?, "instance"))
     }
 
     fn remove_instance(&self, name: &DatabaseName, location: &LocationCode) -> Result<()> {
-        let call = ApiCall::delete(
-            self.scoped(&routes::instance(name, location)),
+        let call = self.call(
+            Operation::RemoveInstance,
+            &[name, location],
             about_instance(name, location),
         );
         self.http.ask(&call).map(drop)
     }
 
     fn sync_database(&self, name: &DatabaseName, location: Option<&LocationCode>) -> Result<Vec<Synced>> {
-        let mut call = ApiCall::post(
-            self.scoped(&routes::database_sync(name)),
-            about_database(name).only_here("sync replicas on request: it does so by itself"),
-        )
-        .repeatable();
+        let mut call = self
+            .call(
+                Operation::SyncDatabase,
+                &[name],
+                about_database(name).only_here("sync replicas on request: it does so by itself"),
+            )
+            .repeatable();
         if let Some(location) = location {
             call = call.query("location", location);
         }
@@ -54,11 +60,13 @@ impl InstanceOperations for Client {
     }
 
     fn promote_instance(&self, name: &DatabaseName, location: &LocationCode) -> Result<Database> {
-        let call = ApiCall::post(
-            self.scoped(&routes::instance_promote(name, location)),
-            about_instance(name, location).only_here("change the primary of a database"),
-        )
-        .repeatable();
+        let call = self
+            .call(
+                Operation::PromoteInstance,
+                &[name, location],
+                about_instance(name, location).only_here("change the primary of a database"),
+            )
+            .repeatable();
         wire::database(wire::within(self.http.ask(&call)?, "database"))
     }
 

@@ -1,11 +1,11 @@
 //! Locations: where databases can be.
 
 use super::api_error::CallSubject;
-use super::call::ApiCall;
 use super::{Client, about, wire};
+use crate::control::LocationOperations;
 use crate::control::names::LocationCode;
+use crate::control::routes::Operation;
 use crate::control::types::{Location, NewLocation};
-use crate::control::{LocationOperations, routes};
 use crate::error::{Code, Error, Result};
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ impl LocationOperations for Client {
     fn list_locations(&self) -> Result<Vec<Location>> {
         let mut reply = self
             .http
-            .ask(&ApiCall::get(routes::LOCATIONS, about("the locations")))?;
+            .ask(&self.call(Operation::ListLocations, &[], about("the locations")))?;
         let used = self.locations_in_use()?;
         if let Some(details) = reply.get_mut("details") {
             let mut known: Vec<Location> = wire::read(details.take(), "a location")?;
@@ -42,7 +42,7 @@ impl LocationOperations for Client {
             Some(location) => Ok(location),
             None => Err(self
                 .http
-                .ask(&ApiCall::get(routes::location(code), about_location(code)))
+                .ask(&self.call(Operation::GetLocation, &[code], about_location(code)))
                 .err()
                 .filter(|error| error.code() == Code::LocationNotFound)
                 .unwrap_or_else(|| {

@@ -1,8 +1,7 @@
 //! The plane itself: files on their way to it, and its health.
 
-use super::call::ApiCall;
 use super::{Client, about, wire};
-use crate::control::routes::{self, Method};
+use crate::control::routes::Operation;
 use crate::control::types::{Finding, Severity};
 use crate::control::{MaintenanceOperations, Staging};
 use crate::error::Result;
@@ -13,18 +12,15 @@ impl MaintenanceOperations for Client {
     }
 
     fn check(&self, fix: bool) -> Result<Vec<Finding>> {
-        let method = if fix { Method::Post } else { Method::Get };
-        let call = ApiCall::new(
-            method,
-            self.scoped(routes::CHECK),
-            about("the server's health").only_here("examine itself"),
-        )
-        .repeatable();
+        let operation = if fix { Operation::Mend } else { Operation::Check };
+        let about_health = about("the server's health").only_here("examine itself");
+        let call = self.call(operation, &[], about_health).repeatable();
         match self.http.ask(&call) {
             Ok(reply) => wire::read(wire::within(reply, "findings"), "a finding"),
             // All that can be found out about such a server is that it answers and knows the token.
             Err(error) if super::is_unsupported(&error) => {
-                self.http.ask(&ApiCall::get(routes::VALIDATE, about("the token")))?;
+                self.http
+                    .ask(&self.call(Operation::ValidateToken, &[], about("the token")))?;
                 Ok(vec![Finding {
                     code: "server".to_owned(),
                     severity: Severity::Ok,

@@ -1,12 +1,11 @@
 //! Members of organizations.
 
 use super::api_error::CallSubject;
-use super::call::ApiCall;
 use super::{Client, about_organization, wire};
 use crate::control::MemberOperations;
 use crate::control::accounts::{EndedAccess, Member, MemberRole};
 use crate::control::names::{OrganizationSlug, Username};
-use crate::control::routes::{self, Method};
+use crate::control::routes::Operation;
 use crate::error::{Code, Result};
 use serde_json::json;
 
@@ -14,20 +13,21 @@ impl MemberOperations for Client {
     fn list_members(&self, of: &OrganizationSlug) -> Result<Vec<Member>> {
         let reply = self
             .http
-            .ask(&ApiCall::get(routes::members(of), about_organization(of)))?;
+            .ask(&self.call_in(of, Operation::ListMembers, &[], about_organization(of)))?;
         wire::list(reply, "members")?.into_iter().map(wire::member).collect()
     }
 
     fn get_member(&self, of: &OrganizationSlug, user: &Username) -> Result<Member> {
         let reply = self
             .http
-            .ask(&ApiCall::get(routes::member(of, user), about_member(user)))?;
+            .ask(&self.call_in(of, Operation::GetMember, &[user], about_member(user)))?;
         wire::member(wire::within(reply, "member"))
     }
 
     fn add_member(&self, of: &OrganizationSlug, user: &Username, role: MemberRole) -> Result<Member> {
-        let call =
-            ApiCall::post(routes::members(of), about_member(user)).body(json!({ "username": user, "role": role }));
+        let call = self
+            .call_in(of, Operation::AddMember, &[], about_member(user))
+            .body(json!({ "username": user, "role": role }));
         self.http.ask(&call)?;
         Ok(Member {
             username: user.clone(),
@@ -37,8 +37,9 @@ impl MemberOperations for Client {
     }
 
     fn update_member(&self, of: &OrganizationSlug, user: &Username, role: MemberRole) -> Result<Member> {
-        let call =
-            ApiCall::new(Method::Patch, routes::member(of, user), about_member(user)).body(json!({ "role": role }));
+        let call = self
+            .call_in(of, Operation::UpdateMember, &[user], about_member(user))
+            .body(json!({ "role": role }));
         let member = wire::within(self.http.ask(&call)?, "member");
         if member.is_object() {
             wire::member(member)
@@ -48,7 +49,7 @@ impl MemberOperations for Client {
     }
 
     fn remove_member(&self, of: &OrganizationSlug, user: &Username, keep_tokens: bool) -> Result<EndedAccess> {
-        let mut call = ApiCall::delete(routes::member(of, user), about_member(user));
+        let mut call = self.call_in(of, Operation::RemoveMember, &[user], about_member(user));
         if keep_tokens {
             call = call.query("keep_tokens", true);
         }

@@ -33,7 +33,7 @@ pub use call::RetryPolicy;
 pub use export::Exported;
 
 use super::names::{DatabaseName, GroupName, OrganizationSlug};
-use super::routes::Method;
+use super::routes::{Method, Operation};
 use super::tokens::Authorization;
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
@@ -43,6 +43,7 @@ use http::ApiTransport;
 use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::time::Duration;
 use url::Url;
@@ -180,12 +181,26 @@ impl Client {
         latency::latency(url)
     }
 
-    /// The path of something that belongs to the organization.
-    fn scoped(&self, path: &str) -> String {
-        match &self.organization {
-            Some(organization) => format!("{}{path}", super::routes::organization(organization)),
-            None => format!("{}{path}", super::routes::PERSONAL),
-        }
+    /// A call of an operation in the client's organization. `parameters` are those of its path, in order.
+    fn call<'a>(&self, operation: Operation, parameters: &[&dyn Display], about: CallSubject<'a>) -> ApiCall<'a> {
+        ApiCall::new(operation.method(), self.path(operation, parameters), about)
+    }
+
+    /// A call of an operation in any organization.
+    fn call_in<'a>(
+        &self,
+        organization: &OrganizationSlug,
+        operation: Operation,
+        parameters: &[&dyn Display],
+        about: CallSubject<'a>,
+    ) -> ApiCall<'a> {
+        let path = operation.path(Some(organization), parameters);
+        ApiCall::new(operation.method(), path, about)
+    }
+
+    /// The path of an operation in the client's organization.
+    fn path(&self, operation: Operation, parameters: &[&dyn Display]) -> String {
+        operation.path(self.organization.as_ref(), parameters)
     }
 }
 

@@ -1,35 +1,34 @@
 //! Users and quotas of a server, for its operator: the user of its first start.
 
 use super::api_error::CallSubject;
-use super::call::ApiCall;
 use super::{Client, about, about_organization, wire};
 use crate::control::ServerOperations;
 use crate::control::accounts::{EndedAccess, QuotaSetting, ServerUser};
 use crate::control::names::Username;
-use crate::control::routes::{self, Method};
+use crate::control::routes::Operation;
 use crate::error::{Code, Result};
 
 impl ServerOperations for Client {
     fn list_users(&self) -> Result<Vec<ServerUser>> {
         let about = about("the users of the server").only_here("list its users");
-        let reply = self.http.ask(&ApiCall::get(routes::USERS, about))?;
+        let reply = self.http.ask(&self.call(Operation::ListUsers, &[], about))?;
         let users = wire::list(reply, "users")?.into_iter();
         users.map(|user| wire::read(user, "a user")).collect()
     }
 
     fn disable_user(&self, user: &Username) -> Result<EndedAccess> {
-        let call = ApiCall::post(routes::user_disable(user), about_user(user));
+        let call = self.call(Operation::DisableUser, &[user], about_user(user));
         wire::read(self.http.ask(&call)?, "the tokens of the user")
     }
 
     fn remove_user(&self, user: &Username) -> Result<EndedAccess> {
-        let call = ApiCall::delete(routes::user(user), about_user(user));
+        let call = self.call(Operation::RemoveUser, &[user], about_user(user));
         wire::read(self.http.ask(&call)?, "the tokens of the user")
     }
 
     fn list_quotas(&self) -> Result<Vec<QuotaSetting>> {
         let about = about("the quotas of the server").only_here("list quotas");
-        let reply = self.http.ask(&ApiCall::get(routes::QUOTAS, about))?;
+        let reply = self.http.ask(&self.call(Operation::ListQuotas, &[], about))?;
         let quotas = wire::list(reply, "quotas")?.into_iter();
         quotas.map(|quota| wire::read(quota, "a quota")).collect()
     }
@@ -39,7 +38,9 @@ impl ServerOperations for Client {
             Some(slug) => about_organization(slug),
             None => about("the quotas of the server"),
         };
-        let call = ApiCall::new(Method::Put, routes::QUOTAS, about.only_here("set quotas")).body(wire::to_json(quota));
+        let call = self
+            .call(Operation::SetQuota, &[], about.only_here("set quotas"))
+            .body(wire::to_json(quota));
         self.http.ask(&call).map(drop)
     }
 }

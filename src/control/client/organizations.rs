@@ -1,12 +1,11 @@
 //! Organizations, their plans, usage and audit logs.
 
 use super::api_error::CallSubject;
-use super::call::ApiCall;
 use super::{Client, about, about_organization, wire};
 use crate::control::OrganizationOperations;
 use crate::control::accounts::{AuditPage, Organization, OrganizationPatch, OrganizationUsage, Plan, Subscription};
 use crate::control::names::OrganizationSlug;
-use crate::control::routes::{self, Method};
+use crate::control::routes::Operation;
 use crate::error::{Code, Result};
 use serde_json::json;
 
@@ -14,7 +13,7 @@ impl OrganizationOperations for Client {
     fn list_organizations(&self) -> Result<Vec<Organization>> {
         let reply = self
             .http
-            .ask(&ApiCall::get(routes::ORGANIZATIONS, about("the organizations")))?;
+            .ask(&self.call(Operation::ListOrganizations, &[], about("the organizations")))?;
         let organizations = wire::list(reply, "organizations")?;
         self.all(organizations, "organization", "slug", wire::organization)
     }
@@ -25,7 +24,9 @@ impl OrganizationOperations for Client {
             Code::PathNotFound,
             Code::OrganizationExists,
         );
-        let call = ApiCall::post(routes::ORGANIZATIONS, about).body(json!({ "name": name }));
+        let call = self
+            .call(Operation::CreateOrganization, &[], about)
+            .body(json!({ "name": name }));
         let reply = self.http.ask(&call)?;
         let made = if reply.get("org").is_some() {
             wire::within(reply, "org")
@@ -36,24 +37,26 @@ impl OrganizationOperations for Client {
     }
 
     fn get_organization(&self, slug: &OrganizationSlug) -> Result<Organization> {
-        let call = ApiCall::get(routes::organization(slug), about_organization(slug));
+        let call = self.call(Operation::GetOrganization, &[slug], about_organization(slug));
         wire::organization(wire::within(self.http.ask(&call)?, "organization"))
     }
 
     fn update_organization(&self, slug: &OrganizationSlug, patch: &OrganizationPatch) -> Result<Organization> {
-        let call = ApiCall::new(Method::Patch, routes::organization(slug), about_organization(slug))
+        let call = self
+            .call(Operation::UpdateOrganization, &[slug], about_organization(slug))
             .body(wire::to_json(patch));
         wire::organization(wire::within(self.http.ask(&call)?, "organization"))
     }
 
     fn delete_organization(&self, slug: &OrganizationSlug) -> Result<()> {
         self.http
-            .ask(&ApiCall::delete(routes::organization(slug), about_organization(slug)))
+            .ask(&self.call(Operation::DeleteOrganization, &[slug], about_organization(slug)))
             .map(drop)
     }
 
     fn audit_log(&self, of: &OrganizationSlug, page: u64, page_size: u64) -> Result<AuditPage> {
-        let call = ApiCall::get(routes::audit_logs(of), about_organization(of))
+        let call = self
+            .call_in(of, Operation::AuditLog, &[], about_organization(of))
             .query("page", page)
             .query("page_size", page_size);
         wire::read(self.http.ask(&call)?, "the audit log")
@@ -62,7 +65,7 @@ impl OrganizationOperations for Client {
     fn list_plans(&self) -> Result<Vec<Plan>> {
         let reply = self
             .http
-            .ask(&ApiCall::get(self.scoped(routes::PLANS), about("the plans")))?;
+            .ask(&self.call(Operation::ListPlans, &[], about("the plans")))?;
         wire::list(reply, "plans")?
             .into_iter()
             .map(|plan| wire::read(plan, "a plan"))
@@ -72,14 +75,14 @@ impl OrganizationOperations for Client {
     fn subscription(&self, of: &OrganizationSlug) -> Result<Subscription> {
         let reply = self
             .http
-            .ask(&ApiCall::get(routes::subscription(of), about_organization(of)))?;
+            .ask(&self.call_in(of, Operation::Subscription, &[], about_organization(of)))?;
         wire::read(wire::within(reply, "subscription"), "a subscription")
     }
 
     fn organization_usage(&self, of: &OrganizationSlug) -> Result<OrganizationUsage> {
         let reply = self
             .http
-            .ask(&ApiCall::get(routes::organization_usage(of), about_organization(of)))?;
+            .ask(&self.call_in(of, Operation::OrganizationUsage, &[], about_organization(of)))?;
         wire::read(wire::within(reply, "organization"), "usage")
     }
 }

@@ -1,48 +1,49 @@
 //! Database tokens on a server: those that users make, and those that commands make for themselves.
 
 use super::api_error::CallSubject;
-use super::call::ApiCall;
 use super::{Client, about_database, about_group, wire};
+use crate::control::DatabaseTokenOperations;
 use crate::control::names::{DatabaseName, GroupName, TokenId};
+use crate::control::routes::Operation;
 use crate::control::tokens::{Authorization, DatabaseToken, Expiration, Minted, NewToken, OWN_LABEL, OWN_LIFE};
-use crate::control::{DatabaseTokenOperations, routes};
 use crate::error::Result;
 use crate::secret::{Renewal, Secret};
+use std::fmt::Display;
 use std::time::Duration;
 
 impl DatabaseTokenOperations for Client {
     fn create_database_token(&self, name: &DatabaseName, new: &NewToken) -> Result<Minted> {
-        self.mint(&routes::database(name), new, about_database(name))
+        self.mint(Operation::CreateDatabaseToken, name, new, about_database(name))
     }
 
     fn create_group_token(&self, name: &GroupName, new: &NewToken) -> Result<Minted> {
-        self.mint(&routes::group(name), new, about_group(name))
+        self.mint(Operation::CreateGroupToken, name, new, about_group(name))
     }
 
     fn list_database_tokens(&self, name: &DatabaseName) -> Result<Vec<DatabaseToken>> {
-        self.tokens_of(&routes::database(name), about_database(name))
+        self.tokens_of(Operation::ListDatabaseTokens, name, about_database(name))
     }
 
     fn list_group_tokens(&self, name: &GroupName) -> Result<Vec<DatabaseToken>> {
-        self.tokens_of(&routes::group(name), about_group(name))
+        self.tokens_of(Operation::ListGroupTokens, name, about_group(name))
     }
 
     fn revoke_database_token(&self, name: &DatabaseName, id: &str) -> Result<DatabaseToken> {
-        self.revoke(&routes::database(name), id, about_database(name))
+        self.revoke(Operation::RevokeDatabaseToken, name, id, about_database(name))
     }
 
     fn revoke_group_token(&self, name: &GroupName, id: &str) -> Result<DatabaseToken> {
-        self.revoke(&routes::group(name), id, about_group(name))
+        self.revoke(Operation::RevokeGroupToken, name, id, about_group(name))
     }
 
     fn rotate_database_tokens(&self, name: &DatabaseName, grace: Duration) -> Result<()> {
         self.forget_tokens();
-        self.rotate(&routes::database(name), grace, about_database(name))
+        self.rotate(Operation::RotateDatabaseTokens, name, grace, about_database(name))
     }
 
     fn rotate_group_tokens(&self, name: &GroupName, grace: Duration) -> Result<()> {
         self.forget_tokens();
-        self.rotate(&routes::group(name), grace, about_group(name))
+        self.rotate(Operation::RotateGroupTokens, name, grace, about_group(name))
     }
 }
 
@@ -76,9 +77,10 @@ impl Client {
         self.minted.borrow_mut().clear();
     }
 
-    /// Makes a token. Here and below, `of` is the path of the database or group that tokens open.
-    pub(super) fn mint(&self, of: &str, new: &NewToken, about: CallSubject<'_>) -> Result<Minted> {
-        let mut call = ApiCall::post(self.scoped(&routes::tokens(of)), about)
+    /// Makes a token. Here and below, `of` is the database or group that tokens open.
+    fn mint(&self, operation: Operation, of: &dyn Display, new: &NewToken, about: CallSubject<'_>) -> Result<Minted> {
+        let mut call = self
+            .call(operation, &[of], about)
             .query("expiration", wire::expiration(new.expiration))
             .query(
                 "authorization",
@@ -94,28 +96,28 @@ impl Client {
         wire::read(self.http.ask(&call)?, "a token")
     }
 
-    pub(super) fn tokens_of(&self, of: &str, about: CallSubject<'_>) -> Result<Vec<DatabaseToken>> {
-        let call = ApiCall::get(
-            self.scoped(&routes::tokens(of)),
-            about.only_here("list tokens of databases"),
-        );
+    fn tokens_of(&self, operation: Operation, of: &dyn Display, about: CallSubject<'_>) -> Result<Vec<DatabaseToken>> {
+        let call = self.call(operation, &[of], about.only_here("list tokens of databases"));
         wire::list(self.http.ask(&call)?, "tokens")?
             .into_iter()
             .map(|token| wire::read(token, "a token"))
             .collect()
     }
 
-    pub(super) fn revoke(&self, of: &str, id: &str, about: CallSubject<'_>) -> Result<DatabaseToken> {
+    fn revoke(
+        &self,
+        operation: Operation,
+        of: &dyn Display,
+        id: &str,
+        about: CallSubject<'_>,
+    ) -> Result<DatabaseToken> {
         let id: TokenId = id.parse()?;
-        let call = ApiCall::delete(
-            self.scoped(&routes::token(of, &id)),
-            about.only_here("end single tokens of databases"),
-        );
+        let call = self.call(operation, &[of, &id], about.only_here("end single tokens of databases"));
         wire::read(wire::within(self.http.ask(&call)?, "token"), "a token")
     }
 
-    pub(super) fn rotate(&self, of: &str, grace: Duration, about: CallSubject<'_>) -> Result<()> {
-        let mut call = ApiCall::post(self.scoped(&routes::rotate(of)), about);
+    fn rotate(&self, operation: Operation, of: &dyn Display, grace: Duration, about: CallSubject<'_>) -> Result<()> {
+        let mut call = self.call(operation, &[of], about);
         if !grace.is_zero() {
             call = call.query("grace", format!("{}s", grace.as_secs()));
         }

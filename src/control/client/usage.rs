@@ -1,15 +1,15 @@
 //! What is read from and written to a database, which only a server counts.
 
-use super::call::ApiCall;
 use super::{Client, about_database, wire};
+use crate::control::UsageOperations;
 use crate::control::names::DatabaseName;
+use crate::control::routes::Operation;
 use crate::control::tokens::{DatabaseUsage, QueryUsage, Span, Usage};
-use crate::control::{UsageOperations, routes};
 use crate::error::Result;
 
 impl UsageOperations for Client {
     fn database_usage(&self, name: &DatabaseName, span: Span) -> Result<DatabaseUsage> {
-        let mut call = ApiCall::get(self.scoped(&routes::database_usage(name)), about_database(name));
+        let mut call = self.call(Operation::DatabaseUsage, &[name], about_database(name));
         if let Some(from) = span.from {
             call = call.query("from", from);
         }
@@ -26,7 +26,7 @@ impl UsageOperations for Client {
     }
 
     fn top_queries(&self, name: &DatabaseName) -> Result<Vec<QueryUsage>> {
-        let call = ApiCall::get(self.scoped(&routes::database_stats(name)), about_database(name));
+        let call = self.call(Operation::DatabaseStats, &[name], about_database(name));
         wire::list(self.http.ask(&call)?, "top_queries")?
             .into_iter()
             .map(|query| wire::read(query, "a statement"))

@@ -17,3 +17,23 @@ pub trait ApiTokenOperations {
     /// Revokes every API token of the user made before now, this one too. Returns that time.
     fn invalidate_sessions(&self) -> Result<Timestamp>;
 }
+
+/// The endpoints of the user that acts and its API tokens, as rows of the table in [`routes`](crate::control::routes).
+macro_rules! api_token_endpoints {
+    ($next:ident $($others:ident)*; $($rows:tt)*) => {
+        $next! {
+            $($others)*; $($rows)*
+            ValidateToken, Call(account::validate):
+                global Get "/v1/auth/validate",
+                global Get "/v1/auth/api-tokens/validate";
+            ListApiTokens, Call(account::list_tokens): global Get "/v1/auth/api-tokens";
+            CreateApiToken, Call(account::create_token): global Post "/v1/auth/api-tokens/{tokenName}";
+            /// In the form of version 2.
+            CreateApiTokenNested, Call(account::create_token_nested): global Post "/v2/auth/api-tokens/{tokenName}";
+            RevokeApiToken, Call(account::revoke_token): global Delete "/v1/auth/api-tokens/{tokenName}";
+            InvalidateSessions, Call(account::invalidate_sessions): global Post "/v1/auth/invalidate";
+            CurrentUser, Call(account::current_user): global Get "/v1/user", global Get "/v1/current-user";
+        }
+    };
+}
+pub(crate) use api_token_endpoints;

@@ -22,3 +22,26 @@ pub trait DatabaseTokenOperations {
     /// Revokes every token made so far for the group or one of its databases, after a grace period.
     fn rotate_group_tokens(&self, name: &GroupName, grace: Duration) -> Result<()>;
 }
+
+/// The endpoints of database tokens, as rows of the table in [`routes`](crate::control::routes).
+macro_rules! database_token_endpoints {
+    ($next:ident $($others:ident)*; $($rows:tt)*) => {
+        $next! {
+            $($others)*; $($rows)*
+            ListGroupTokens, Call(tokens::list_of_group): scoped Get "/groups/{groupName}/auth/tokens";
+            CreateGroupToken, Call(tokens::create_for_group): scoped Post "/groups/{groupName}/auth/tokens";
+            CreateGroupTokenById, Call(tokens::create_for_group_by_id):
+                global Post "/v3/organizations/{organizationId}/groups/{groupId}/auth/tokens";
+            RevokeGroupToken, Call(tokens::revoke_of_group): scoped Delete "/groups/{groupName}/auth/tokens/{tokenId}";
+            RotateGroupTokens, Call(tokens::rotate_of_group): scoped Post "/groups/{groupName}/auth/rotate";
+            ListDatabaseTokens, Call(tokens::list_of_database): scoped Get "/databases/{databaseName}/auth/tokens";
+            CreateDatabaseToken, Call(tokens::create_for_database): scoped Post "/databases/{databaseName}/auth/tokens";
+            CreateDatabaseTokenById, Call(tokens::create_for_database_by_id):
+                global Post "/v3/organizations/{organizationId}/databases/{databaseId}/auth/tokens";
+            RevokeDatabaseToken, Call(tokens::revoke_of_database):
+                scoped Delete "/databases/{databaseName}/auth/tokens/{tokenId}";
+            RotateDatabaseTokens, Call(tokens::rotate_of_database): scoped Post "/databases/{databaseName}/auth/rotate";
+        }
+    };
+}
+pub(crate) use database_token_endpoints;

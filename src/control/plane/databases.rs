@@ -22,3 +22,33 @@ pub trait DatabaseOperations {
     fn get_configuration(&self, name: &DatabaseName) -> Result<Configuration>;
     fn update_configuration(&self, name: &DatabaseName, patch: &ConfigurationPatch) -> Result<Configuration>;
 }
+
+/// The endpoints of databases, as rows of the table in [`routes`](crate::control::routes).
+macro_rules! database_endpoints {
+    ($next:ident $($others:ident)*; $($rows:tt)*) => {
+        $next! {
+            $($others)*; $($rows)*
+            ListDatabases, Call(databases::list):
+                scoped Get "/databases",
+                global Get "/v3/organizations/{organizationId}/databases";
+            CreateDatabase, Call(databases::create):
+                scoped Post "/databases",
+                global Post "/v3/organizations/{organizationId}/databases";
+            GetDatabase, Call(databases::get): scoped Get "/databases/{databaseName}";
+            DeleteDatabase, Call(databases::delete): scoped Delete "/databases/{databaseName}";
+            RenameDatabase, Call(databases::rename): scoped Post "/databases/{databaseName}/rename";
+            /// Does nothing: databases never sleep.
+            WakeDatabase, Call(databases::check_exists): scoped Post "/databases/{databaseName}/wakeup";
+            /// Does nothing: the server decides about versions.
+            UpdateDatabase, Call(databases::check_exists): scoped Post "/databases/{databaseName}/update";
+            GetConfiguration, Call(databases::get_configuration): scoped Get "/databases/{databaseName}/configuration";
+            UpdateConfiguration, Call(databases::update_configuration):
+                scoped Patch "/databases/{databaseName}/configuration";
+            GetDatabaseById, Call(databases::get_by_id):
+                global Get "/v3/organizations/{organizationId}/databases/{databaseId}";
+            DeleteDatabaseById, Call(databases::delete_by_id):
+                global Delete "/v3/organizations/{organizationId}/databases/{databaseId}";
+        }
+    };
+}
+pub(crate) use database_endpoints;

@@ -25,3 +25,34 @@ pub trait GroupOperations {
         patch: &GroupConfigurationPatch,
     ) -> Result<GroupConfiguration>;
 }
+
+/// The endpoints of groups, as rows of the table in [`routes`](crate::control::routes).
+macro_rules! group_endpoints {
+    ($next:ident $($others:ident)*; $($rows:tt)*) => {
+        $next! {
+            $($others)*; $($rows)*
+            ListGroups, Call(groups::list):
+                scoped Get "/groups",
+                global Get "/v3/organizations/{organizationId}/groups";
+            CreateGroup, Call(groups::create): scoped Post "/groups";
+            GetGroup, Call(groups::get): scoped Get "/groups/{groupName}";
+            DeleteGroup, Call(groups::delete): scoped Delete "/groups/{groupName}";
+            RenameGroup, Call(groups::rename): scoped Post "/groups/{groupName}/rename";
+            /// Does nothing: groups are never archived.
+            UnarchiveGroup, Call(groups::get): scoped Post "/groups/{groupName}/unarchive";
+            /// Does nothing: the server decides about versions.
+            UpdateGroup, Call(groups::update): scoped Post "/groups/{groupName}/update";
+            GetGroupConfiguration, Call(groups::get_configuration): scoped Get "/groups/{groupName}/configuration";
+            UpdateGroupConfiguration, Call(groups::update_configuration):
+                scoped Patch "/groups/{groupName}/configuration";
+            AddGroupLocation, Call(groups::add_location): scoped Post "/groups/{groupName}/locations/{location}";
+            RemoveGroupLocation, Call(groups::remove_location):
+                scoped Delete "/groups/{groupName}/locations/{location}";
+            WaitForGroupLocation, Call(groups::wait_for_location):
+                scoped Get "/groups/{groupName}/locations/{location}/wait";
+            PromoteGroup, Call(groups::promote): scoped Post "/groups/{groupName}/locations/{location}/promote";
+            GetGroupById, Call(groups::get_by_id): global Get "/v3/organizations/{organizationId}/groups/{groupId}";
+        }
+    };
+}
+pub(crate) use group_endpoints;

@@ -27,3 +27,23 @@ pub trait InstanceOperations {
         Ok(connection)
     }
 }
+
+/// The endpoints of instances, as rows of the table in [`routes`](crate::control::routes).
+macro_rules! instance_endpoints {
+    ($next:ident $($others:ident)*; $($rows:tt)*) => {
+        $next! {
+            $($others)*; $($rows)*
+            SyncDatabase, Call(databases::sync): scoped Post "/databases/{databaseName}/sync";
+            ListInstances, Call(databases::list_instances): scoped Get "/databases/{databaseName}/instances";
+            AddInstance, Call(databases::add_instance): scoped Post "/databases/{databaseName}/instances";
+            GetInstance, Call(databases::get_instance): scoped Get "/databases/{databaseName}/instances/{instanceName}";
+            RemoveInstance, Call(databases::remove_instance):
+                scoped Delete "/databases/{databaseName}/instances/{instanceName}";
+            WaitForInstance, Call(databases::wait_for_instance):
+                scoped Get "/databases/{databaseName}/instances/{instanceName}/wait";
+            PromoteInstance, Call(databases::promote_instance):
+                scoped Post "/databases/{databaseName}/instances/{instanceName}/promote";
+        }
+    };
+}
+pub(crate) use instance_endpoints;

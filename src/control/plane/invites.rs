@@ -10,3 +10,23 @@ pub trait InviteOperations {
     fn create_invite(&self, of: &OrganizationSlug, email: &str, role: MemberRole) -> Result<Invite>;
     fn delete_invite(&self, of: &OrganizationSlug, email: &str) -> Result<()>;
 }
+
+/// The endpoints of invitations, as rows of the table in [`routes`](crate::control::routes).
+macro_rules! invite_endpoints {
+    ($next:ident $($others:ident)*; $($rows:tt)*) => {
+        $next! {
+            $($others)*; $($rows)*
+            ListInvites, Call(organizations::list_invites):
+                global Get "/v2/organizations/{organizationSlug}/invites",
+                scoped Get "/invites";
+            CreateInvite, Call(organizations::create_invite):
+                global Post "/v2/organizations/{organizationSlug}/invites",
+                scoped Post "/invite",
+                scoped Post "/invites";
+            DeleteInvite, Call(organizations::delete_invite):
+                global Delete "/v2/organizations/{organizationSlug}/invites/{email}",
+                scoped Delete "/invites/{email}";
+        }
+    };
+}
+pub(crate) use invite_endpoints;

@@ -14,3 +14,19 @@ pub trait LocationOperations {
     /// Refused while there are instances. Of a built-in location, only what the user added is removed.
     fn remove_location(&self, code: &LocationCode) -> Result<Location>;
 }
+
+/// The endpoints of locations, as rows of the table in [`routes`](crate::control::routes).
+macro_rules! location_endpoints {
+    ($next:ident $($others:ident)*; $($rows:tt)*) => {
+        $next! {
+            $($others)*; $($rows)*
+            ListLocations, Call(locations::list): global Get "/v1/locations";
+            GetLocation, Call(locations::get): global Get "/v1/locations/{location}";
+            /// In the form of version 2.
+            ListLocationsByPlatform, Call(locations::list_by_platform):
+                global Get "/v2/locations",
+                global Get "/v2/organizations/{organizationSlug}/locations";
+        }
+    };
+}
+pub(crate) use location_endpoints;

@@ -12,3 +12,16 @@ pub trait MaintenanceOperations {
     /// Checks for problems; with `fix`, repairs those that can be repaired without losing data.
     fn check(&self, fix: bool) -> Result<Vec<Finding>>;
 }
+
+/// The endpoints of the health of an organization, as rows of the table in [`routes`](crate::control::routes). Not in the Platform API.
+macro_rules! maintenance_endpoints {
+    ($next:ident $($others:ident)*; $($rows:tt)*) => {
+        $next! {
+            $($others)*; $($rows)*
+            Check, Call(maintenance::check): scoped Get "/check";
+            /// [`Operation::Check`] that also repairs what can be repaired.
+            Mend, Call(maintenance::repair): scoped Post "/check";
+        }
+    };
+}
+pub(crate) use maintenance_endpoints;

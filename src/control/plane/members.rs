@@ -15,3 +15,18 @@ pub trait MemberOperations {
     /// owner.
     fn remove_member(&self, of: &OrganizationSlug, user: &Username, keep_tokens: bool) -> Result<EndedAccess>;
 }
+
+/// The endpoints of members, as rows of the table in [`routes`](crate::control::routes).
+macro_rules! member_endpoints {
+    ($next:ident $($others:ident)*; $($rows:tt)*) => {
+        $next! {
+            $($others)*; $($rows)*
+            ListMembers, Call(organizations::list_members): scoped Get "/members";
+            AddMember, Call(organizations::add_member): scoped Post "/members", scoped Post "/members/{username}";
+            GetMember, Call(organizations::get_member): scoped Get "/members/{username}";
+            UpdateMember, Call(organizations::update_member): scoped Patch "/members/{username}";
+            RemoveMember, Call(organizations::remove_member): scoped Delete "/members/{username}";
+        }
+    };
+}
+pub(crate) use member_endpoints;

@@ -75,3 +75,20 @@ impl<T> Accounts for T where
     T: ApiTokenOperations + OrganizationOperations + MemberOperations + InviteOperations + ServerOperations
 {
 }
+
+/// The rows of each noun in the table of endpoints.
+pub(crate) mod endpoints {
+    pub(crate) use super::api_tokens::api_token_endpoints;
+    pub(crate) use super::database_tokens::database_token_endpoints;
+    pub(crate) use super::databases::database_endpoints;
+    pub(crate) use super::groups::group_endpoints;
+    pub(crate) use super::instances::instance_endpoints;
+    pub(crate) use super::invites::invite_endpoints;
+    pub(crate) use super::locations::location_endpoints;
+    pub(crate) use super::maintenance::maintenance_endpoints;
+    pub(crate) use super::members::member_endpoints;
+    pub(crate) use super::organizations::organization_endpoints;
+    pub(crate) use super::server::server_endpoints;
+    pub(crate) use super::transfers::transfer_endpoints;
+    pub(crate) use super::usage::usage_endpoints;
+}

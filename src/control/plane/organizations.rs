@@ -19,3 +19,28 @@ pub trait OrganizationOperations {
     fn subscription(&self, of: &OrganizationSlug) -> Result<Subscription>;
     fn organization_usage(&self, of: &OrganizationSlug) -> Result<OrganizationUsage>;
 }
+
+/// The endpoints of organizations, as rows of the table in [`routes`](crate::control::routes).
+macro_rules! organization_endpoints {
+    ($next:ident $($others:ident)*; $($rows:tt)*) => {
+        $next! {
+            $($others)*; $($rows)*
+            ListOrganizations, Call(organizations::list): global Get "/v1/organizations";
+            /// In the form of version 2.
+            ListOrganizationsWrapped, Call(organizations::list_wrapped): global Get "/v2/organizations";
+            CreateOrganization, Call(organizations::create): global Post "/v1/organizations";
+            GetOrganization, Call(organizations::get): global Get "/v1/organizations/{organizationSlug}";
+            UpdateOrganization, Call(organizations::update): global Patch "/v1/organizations/{organizationSlug}";
+            DeleteOrganization, Call(organizations::delete): global Delete "/v1/organizations/{organizationSlug}";
+            /// API tokens that open an organization.
+            ListOrganizationTokens, Call(account::list_organization_tokens): scoped Get "/api-tokens";
+            RevokeOrganizationToken, Call(account::revoke_organization_token): scoped Delete "/api-tokens/{tokenId}";
+            AuditLog, Call(organizations::audit_log): scoped Get "/audit-logs";
+            OrganizationUsage, Call(organizations::usage): scoped Get "/usage";
+            Subscription, Call(organizations::subscription): scoped Get "/subscription";
+            ListPlans, Call(organizations::plans): scoped Get "/plans";
+            ListInvoices, Call(organizations::invoices): scoped Get "/invoices";
+        }
+    };
+}
+pub(crate) use organization_endpoints;

@@ -19,3 +19,18 @@ pub trait ServerOperations {
     /// Takes effect at once.
     fn set_quota(&self, quota: &QuotaSetting) -> Result<()>;
 }
+
+/// The endpoints of the operator of a server, as rows of the table in [`routes`](crate::control::routes). Not in the Platform API.
+macro_rules! server_endpoints {
+    ($next:ident $($others:ident)*; $($rows:tt)*) => {
+        $next! {
+            $($others)*; $($rows)*
+            ListUsers, Call(operator::list_users): global Get "/v1/server/users";
+            DisableUser, Call(operator::disable_user): global Post "/v1/server/users/{username}/disable";
+            RemoveUser, Call(operator::remove_user): global Delete "/v1/server/users/{username}";
+            ListQuotas, Call(operator::list_quotas): global Get "/v1/server/quotas";
+            SetQuota, Call(operator::set_quota): global Put "/v1/server/quotas";
+        }
+    };
+}
+pub(crate) use server_endpoints;

@@ -11,3 +11,15 @@ pub trait TransferOperations {
     /// Moves a group with all its databases to another organization.
     fn transfer_group(&self, name: &GroupName, to: &OrganizationSlug) -> Result<Group>;
 }
+
+/// The endpoints of transfers, as rows of the table in [`routes`](crate::control::routes).
+macro_rules! transfer_endpoints {
+    ($next:ident $($others:ident)*; $($rows:tt)*) => {
+        $next! {
+            $($others)*; $($rows)*
+            TransferGroup, Call(groups::transfer): scoped Post "/groups/{groupName}/transfer";
+            TransferDatabase, Call(databases::transfer): scoped Post "/databases/{databaseName}/transfer";
+        }
+    };
+}
+pub(crate) use transfer_endpoints;

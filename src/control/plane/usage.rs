@@ -10,3 +10,16 @@ pub trait UsageOperations {
     /// The statements that read and wrote the most rows.
     fn top_queries(&self, name: &DatabaseName) -> Result<Vec<QueryUsage>>;
 }
+
+/// The endpoints of counters, as rows of the table in [`routes`](crate::control::routes).
+macro_rules! usage_endpoints {
+    ($next:ident $($others:ident)*; $($rows:tt)*) => {
+        $next! {
+            $($others)*; $($rows)*
+            DatabaseUsage, Call(databases::usage): scoped Get "/databases/{databaseName}/usage";
+            TopQueries, Call(databases::top_queries): scoped Get "/databases/{databaseName}/usage/queries";
+            DatabaseStats, Call(databases::stats): scoped Get "/databases/{databaseName}/stats";
+        }
+    };
+}
+pub(crate) use usage_endpoints;

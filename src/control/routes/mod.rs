@@ -1,10 +1,14 @@
-//! The paths of the Platform API, written once for both ends. [`ENDPOINTS`] lists every method and path that a server answers,
-//! and its router is built from that; `paths` has a function for each path that the client asks for. A test holds the two
-//! together.
+//! The endpoints of the Platform API, written once for both ends. An operation is one row: its endpoints (method and path) and
+//! the function of `server::api` that answers it. The rows of a noun are in its file of `control::plane`, those that no plane
+//! stands behind in `server_only`. Made from them: [`Operation`] and [`ENDPOINTS`] here, the paths of the client
+//! ([`Operation::path`]), and the server's router and dispatch.
 
-mod paths;
+mod server_only;
 
-pub use paths::*;
+use super::names::OrganizationSlug;
+pub(crate) use super::plane::endpoints::*;
+pub(crate) use server_only::{absent_endpoints, file_endpoints, public_endpoints};
+use std::fmt::Display;
 
 /// An HTTP method that the Platform API uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,135 +31,6 @@ impl Method {
             Self::Delete => "DELETE",
         }
     }
-}
-
-/// What a request asks for. Several endpoints may ask for the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Operation {
-    /// The login page, and the nearest region for clients that ask for it.
-    Landing,
-    Health,
-    Ready,
-    Metrics,
-    /// The newest release of the official CLI: the client is told its own version, so that it does not ask for an update.
-    LatestRelease,
-    /// Makes a user of the bearer of an invitation. Not in the Platform API.
-    AcceptInvite,
-    ValidateToken,
-    ListApiTokens,
-    CreateApiToken,
-    /// In the form of version 2.
-    CreateApiTokenNested,
-    RevokeApiToken,
-    InvalidateSessions,
-    CurrentUser,
-    ListOrganizations,
-    /// In the form of version 2.
-    ListOrganizationsWrapped,
-    CreateOrganization,
-    GetOrganization,
-    UpdateOrganization,
-    DeleteOrganization,
-    ListMembers,
-    AddMember,
-    GetMember,
-    UpdateMember,
-    RemoveMember,
-    ListInvites,
-    CreateInvite,
-    DeleteInvite,
-    /// API tokens that open an organization.
-    ListOrganizationTokens,
-    RevokeOrganizationToken,
-    AuditLog,
-    OrganizationUsage,
-    Subscription,
-    ListPlans,
-    ListInvoices,
-    // For the operator of the server. Not in the Platform API.
-    ListUsers,
-    DisableUser,
-    RemoveUser,
-    ListQuotas,
-    SetQuota,
-    // Payment, which clients ask about: nothing has to be paid here.
-    PaymentAccount,
-    PaymentPortal,
-    PaymentMethods,
-    Subscribe,
-    BillingCustomer,
-    // Other issuers of tokens: there are none.
-    ListIssuers,
-    AddIssuer,
-    RemoveIssuer,
-    IssuerTemplate,
-    ListLocations,
-    GetLocation,
-    /// In the form of version 2.
-    ListLocationsByPlatform,
-    ListGroups,
-    CreateGroup,
-    GetGroup,
-    DeleteGroup,
-    RenameGroup,
-    TransferGroup,
-    /// Does nothing: groups are never archived.
-    UnarchiveGroup,
-    /// Does nothing: the server decides about versions.
-    UpdateGroup,
-    GetGroupConfiguration,
-    UpdateGroupConfiguration,
-    AddGroupLocation,
-    RemoveGroupLocation,
-    WaitForGroupLocation,
-    // The move of a group to another cloud: there is none.
-    MigrationInfo,
-    Migrate,
-    PromoteGroup,
-    ListGroupTokens,
-    CreateGroupToken,
-    RevokeGroupToken,
-    RotateGroupTokens,
-    ListDatabases,
-    CreateDatabase,
-    UploadDump,
-    GetDatabase,
-    DeleteDatabase,
-    RenameDatabase,
-    TransferDatabase,
-    /// Does nothing: databases never sleep.
-    WakeDatabase,
-    /// Does nothing: the server decides about versions.
-    UpdateDatabase,
-    SyncDatabase,
-    ExportDatabase,
-    GetConfiguration,
-    UpdateConfiguration,
-    DatabaseUsage,
-    TopQueries,
-    DatabaseStats,
-    ListDatabaseTokens,
-    CreateDatabaseToken,
-    RevokeDatabaseToken,
-    RotateDatabaseTokens,
-    ListInstances,
-    AddInstance,
-    GetInstance,
-    RemoveInstance,
-    WaitForInstance,
-    PromoteInstance,
-    BeginUpload,
-    GetUpload,
-    PutChunk,
-    DropUpload,
-    Check,
-    /// [`Operation::Check`] that also repairs what can be repaired.
-    Mend,
-    GetDatabaseById,
-    DeleteDatabaseById,
-    CreateDatabaseTokenById,
-    GetGroupById,
-    CreateGroupTokenById,
 }
 
 /// A method on a path. Parameters are in braces, as in the API's OpenAPI document.
@@ -214,144 +89,96 @@ const fn public(method: Method, path: &'static str, operation: Operation) -> Api
     }
 }
 
-use Method::{Delete, Get, Patch, Post, Put};
-use Operation as O;
+/// Passes the rows of all nouns to a macro, as `; ROW ROW …`. A row is
+/// `OPERATION, HOW(ROOM::FUNCTION): SCOPE METHOD PATH, …;`: the operation, the function of `server::api` that answers it and how
+/// it is called, and the endpoints that ask for it. torso's own client asks by the first one. Whoever calls this imports the
+/// macros that it names.
+macro_rules! with_all_endpoints {
+    ($callback:ident) => {
+        public_endpoints! {
+            api_token_endpoints organization_endpoints member_endpoints invite_endpoints server_endpoints
+            absent_endpoints location_endpoints group_endpoints database_endpoints instance_endpoints transfer_endpoints
+            usage_endpoints database_token_endpoints file_endpoints maintenance_endpoints
+            $callback;
+        }
+    };
+}
+pub(crate) use with_all_endpoints;
 
-/// Every endpoint of a server, except for those of its gateway to databases.
-#[rustfmt::skip]
-pub const ENDPOINTS: &[ApiEndpoint] = &[
-    // Public.
-    public(Get, "/", O::Landing),
-    public(Get, "/signup", O::Landing),
-    public(Get, "/health", O::Health),
-    public(Get, "/ready", O::Ready),
-    public(Get, "/metrics", O::Metrics),
-    public(Get, "/releases/latest", O::LatestRelease),
-    public(Post, ACCEPT_INVITE, O::AcceptInvite),
-    // The caller.
-    global(Get, "/v1/auth/validate", O::ValidateToken),
-    global(Get, "/v1/auth/api-tokens/validate", O::ValidateToken),
-    global(Get, "/v1/auth/api-tokens", O::ListApiTokens),
-    global(Post, "/v1/auth/api-tokens/{tokenName}", O::CreateApiToken),
-    global(Post, "/v2/auth/api-tokens/{tokenName}", O::CreateApiTokenNested),
-    global(Delete, "/v1/auth/api-tokens/{tokenName}", O::RevokeApiToken),
-    global(Post, "/v1/auth/invalidate", O::InvalidateSessions),
-    global(Get, "/v1/current-user", O::CurrentUser),
-    global(Get, "/v1/user", O::CurrentUser),
-    // Organizations.
-    global(Get, "/v1/organizations", O::ListOrganizations),
-    global(Get, "/v2/organizations", O::ListOrganizationsWrapped),
-    global(Post, "/v1/organizations", O::CreateOrganization),
-    global(Get, "/v1/organizations/{organizationSlug}", O::GetOrganization),
-    global(Patch, "/v1/organizations/{organizationSlug}", O::UpdateOrganization),
-    global(Delete, "/v1/organizations/{organizationSlug}", O::DeleteOrganization),
-    scoped(Get, "/members", O::ListMembers),
-    scoped(Post, "/members", O::AddMember),
-    scoped(Get, "/members/{username}", O::GetMember),
-    scoped(Post, "/members/{username}", O::AddMember),
-    scoped(Patch, "/members/{username}", O::UpdateMember),
-    scoped(Delete, "/members/{username}", O::RemoveMember),
-    scoped(Get, "/invites", O::ListInvites),
-    scoped(Post, "/invite", O::CreateInvite),
-    scoped(Post, "/invites", O::CreateInvite),
-    scoped(Delete, "/invites/{email}", O::DeleteInvite),
-    global(Get, "/v2/organizations/{organizationSlug}/invites", O::ListInvites),
-    global(Post, "/v2/organizations/{organizationSlug}/invites", O::CreateInvite),
-    global(Delete, "/v2/organizations/{organizationSlug}/invites/{email}", O::DeleteInvite),
-    scoped(Get, "/api-tokens", O::ListOrganizationTokens),
-    scoped(Delete, "/api-tokens/{tokenId}", O::RevokeOrganizationToken),
-    scoped(Get, "/audit-logs", O::AuditLog),
-    scoped(Get, "/usage", O::OrganizationUsage),
-    scoped(Get, "/subscription", O::Subscription),
-    scoped(Get, "/plans", O::ListPlans),
-    scoped(Get, "/invoices", O::ListInvoices),
-    global(Post, "/v1/organizations/stripe-customer", O::PaymentAccount),
-    global(Post, "/v1/billing/portal", O::PaymentPortal),
-    global(Get, "/v1/billing/payment-methods", O::PaymentMethods),
-    scoped(Post, "/subscription", O::Subscribe),
-    scoped(Get, "/billing/customer", O::BillingCustomer),
-    scoped(Put, "/billing/customer", O::BillingCustomer),
-    global(Get, "/v2/organizations/{organizationSlug}/jwks", O::ListIssuers),
-    global(Put, "/v2/organizations/{organizationSlug}/jwks/{issuerName}", O::AddIssuer),
-    global(Delete, "/v2/organizations/{organizationSlug}/jwks/{issuerName}", O::RemoveIssuer),
-    global(Get, "/v2/organizations/{organizationSlug}/jwks-template", O::IssuerTemplate),
-    // For the operator of the server.
-    global(Get, USERS, O::ListUsers),
-    global(Post, "/v1/server/users/{username}/disable", O::DisableUser),
-    global(Delete, "/v1/server/users/{username}", O::RemoveUser),
-    global(Get, QUOTAS, O::ListQuotas),
-    global(Put, QUOTAS, O::SetQuota),
-    // Locations.
-    global(Get, "/v1/locations", O::ListLocations),
-    global(Get, "/v1/locations/{location}", O::GetLocation),
-    global(Get, "/v2/locations", O::ListLocationsByPlatform),
-    global(Get, "/v2/organizations/{organizationSlug}/locations", O::ListLocationsByPlatform),
-    // Groups.
-    scoped(Get, "/groups", O::ListGroups),
-    scoped(Post, "/groups", O::CreateGroup),
-    scoped(Get, "/groups/{groupName}", O::GetGroup),
-    scoped(Delete, "/groups/{groupName}", O::DeleteGroup),
-    scoped(Post, "/groups/{groupName}/rename", O::RenameGroup),
-    scoped(Post, "/groups/{groupName}/transfer", O::TransferGroup),
-    scoped(Post, "/groups/{groupName}/unarchive", O::UnarchiveGroup),
-    scoped(Post, "/groups/{groupName}/update", O::UpdateGroup),
-    scoped(Get, "/groups/{groupName}/configuration", O::GetGroupConfiguration),
-    scoped(Patch, "/groups/{groupName}/configuration", O::UpdateGroupConfiguration),
-    scoped(Post, "/groups/{groupName}/locations/{location}", O::AddGroupLocation),
-    scoped(Delete, "/groups/{groupName}/locations/{location}", O::RemoveGroupLocation),
-    scoped(Get, "/groups/{groupName}/locations/{location}/wait", O::WaitForGroupLocation),
-    scoped(Post, "/groups/{groupName}/locations/{location}/promote", O::PromoteGroup),
-    scoped(Get, "/groups/{groupName}/aws/migration/info", O::MigrationInfo),
-    scoped(Post, "/groups/{groupName}/aws/migration/start", O::Migrate),
-    scoped(Post, "/groups/{groupName}/aws/migration/abort", O::Migrate),
-    scoped(Get, "/groups/{groupName}/auth/tokens", O::ListGroupTokens),
-    scoped(Post, "/groups/{groupName}/auth/tokens", O::CreateGroupToken),
-    scoped(Delete, "/groups/{groupName}/auth/tokens/{tokenId}", O::RevokeGroupToken),
-    scoped(Post, "/groups/{groupName}/auth/rotate", O::RotateGroupTokens),
-    // Databases.
-    scoped(Get, "/databases", O::ListDatabases),
-    scoped(Post, "/databases", O::CreateDatabase),
-    scoped(Post, "/databases/dumps", O::UploadDump),
-    scoped(Get, "/databases/{databaseName}", O::GetDatabase),
-    scoped(Delete, "/databases/{databaseName}", O::DeleteDatabase),
-    scoped(Post, "/databases/{databaseName}/rename", O::RenameDatabase),
-    scoped(Post, "/databases/{databaseName}/transfer", O::TransferDatabase),
-    scoped(Post, "/databases/{databaseName}/wakeup", O::WakeDatabase),
-    scoped(Post, "/databases/{databaseName}/update", O::UpdateDatabase),
-    scoped(Post, "/databases/{databaseName}/sync", O::SyncDatabase),
-    scoped(Get, "/databases/{databaseName}/export", O::ExportDatabase),
-    scoped(Get, "/databases/{databaseName}/configuration", O::GetConfiguration),
-    scoped(Patch, "/databases/{databaseName}/configuration", O::UpdateConfiguration),
-    scoped(Get, "/databases/{databaseName}/usage", O::DatabaseUsage),
-    scoped(Get, "/databases/{databaseName}/usage/queries", O::TopQueries),
-    scoped(Get, "/databases/{databaseName}/stats", O::DatabaseStats),
-    scoped(Get, "/databases/{databaseName}/auth/tokens", O::ListDatabaseTokens),
-    scoped(Post, "/databases/{databaseName}/auth/tokens", O::CreateDatabaseToken),
-    scoped(Delete, "/databases/{databaseName}/auth/tokens/{tokenId}", O::RevokeDatabaseToken),
-    scoped(Post, "/databases/{databaseName}/auth/rotate", O::RotateDatabaseTokens),
-    scoped(Get, "/databases/{databaseName}/instances", O::ListInstances),
-    scoped(Post, "/databases/{databaseName}/instances", O::AddInstance),
-    scoped(Get, "/databases/{databaseName}/instances/{instanceName}", O::GetInstance),
-    scoped(Delete, "/databases/{databaseName}/instances/{instanceName}", O::RemoveInstance),
-    scoped(Get, "/databases/{databaseName}/instances/{instanceName}/wait", O::WaitForInstance),
-    scoped(Post, "/databases/{databaseName}/instances/{instanceName}/promote", O::PromoteInstance),
-    // Not in the Platform API: uploads, and health checks of an organization.
-    scoped(Post, "/uploads", O::BeginUpload),
-    scoped(Get, "/uploads/{uploadId}", O::GetUpload),
-    scoped(Put, "/uploads/{uploadId}", O::PutChunk),
-    scoped(Delete, "/uploads/{uploadId}", O::DropUpload),
-    scoped(Get, "/check", O::Check),
-    scoped(Post, "/check", O::Mend),
-    // Version 3, which uses ids.
-    global(Get, "/v3/organizations/{organizationId}/databases", O::ListDatabases),
-    global(Post, "/v3/organizations/{organizationId}/databases", O::CreateDatabase),
-    global(Get, "/v3/organizations/{organizationId}/databases/{databaseId}", O::GetDatabaseById),
-    global(Delete, "/v3/organizations/{organizationId}/databases/{databaseId}", O::DeleteDatabaseById),
-    global(Post, "/v3/organizations/{organizationId}/databases/{databaseId}/auth/tokens", O::CreateDatabaseTokenById),
-    global(Get, "/v3/organizations/{organizationId}/groups", O::ListGroups),
-    global(Get, "/v3/organizations/{organizationId}/groups/{groupId}", O::GetGroupById),
-    global(Post, "/v3/organizations/{organizationId}/groups/{groupId}/auth/tokens", O::CreateGroupTokenById),
-];
+macro_rules! declare_operations {
+    (; $(
+        $(#[$doc:meta])*
+        $operation:ident, $how:ident($room:ident::$function:ident): $($scope:ident $method:ident $path:literal),+;
+    )*) => {
+        /// What a request asks for. Several endpoints may ask for the same.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Operation {
+            $($(#[$doc])* $operation,)*
+        }
+
+        /// Every endpoint of a server, except for those of its gateway to databases.
+        pub const ENDPOINTS: &[ApiEndpoint] = &[
+            $($($scope(Method::$method, $path, Operation::$operation),)+)*
+        ];
+    };
+}
+
+with_all_endpoints!(declare_operations);
+
+impl Operation {
+    /// The endpoint by which torso's own client asks for it.
+    fn endpoint(self) -> &'static ApiEndpoint {
+        let mut endpoints = ENDPOINTS.iter();
+        endpoints
+            .find(|endpoint| endpoint.operation == self)
+            .unwrap_or(&ENDPOINTS[0])
+    }
+
+    #[must_use]
+    pub fn method(self) -> Method {
+        self.endpoint().method
+    }
+
+    /// The path by which the client asks for it: in an organization, or in the caller's personal one. `parameters` take the
+    /// place of those in braces, in order, and cannot change where the path leads.
+    #[must_use]
+    pub fn path(self, organization: Option<&OrganizationSlug>, parameters: &[&dyn Display]) -> String {
+        let endpoint = self.endpoint();
+        let mut path = match (endpoint.scoped, organization) {
+            (false, _) => String::new(),
+            (true, None) => PERSONAL.to_owned(),
+            (true, Some(slug)) => ORGANIZATION.replace("{organizationSlug}", slug.as_str()),
+        };
+        let mut parameters = parameters.iter();
+        for part in endpoint.path.split('/').skip(1) {
+            path.push('/');
+            if !part.starts_with('{') {
+                path.push_str(part);
+            } else if let Some(parameter) = parameters.next() {
+                push_segment(&mut path, &parameter.to_string());
+            } else {
+                debug_assert!(false, "{self:?} needs more parameters: {}", endpoint.path);
+            }
+        }
+        debug_assert!(
+            parameters.next().is_none(),
+            "{self:?} has fewer parameters: {}",
+            endpoint.path
+        );
+        path
+    }
+}
+
+/// Adds a text as a part of a path: everything but letters, digits and a few marks is escaped.
+fn push_segment(path: &mut String, text: &str) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'@' | b'-' | b'_') {
+            path.push(char::from(byte));
+        } else {
+            path.push_str(&format!("%{byte:02X}"));
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests;

@@ -3,11 +3,11 @@
 
 use super::call::{OperationCall, RequestTarget};
 use super::multipart::Part;
+use super::operations::ReplyFuture;
 use super::reply::ApiReply;
 use super::{Server, body};
 use crate::control::hosted::{Caller, Hosted};
 use crate::control::names::{DatabaseName, LocationCode};
-use crate::control::routes::Operation;
 use crate::error::{Code, Error, Result};
 use crate::server::file_body;
 use axum::body::{Body, Bytes};
@@ -37,32 +37,31 @@ pub(super) struct Transfer {
     pub target: RequestTarget,
 }
 
-/// Whether an operation is handled by this module.
-pub(super) fn concerns(operation: Operation) -> bool {
-    matches!(
-        operation,
-        Operation::BeginUpload
-            | Operation::GetUpload
-            | Operation::PutChunk
-            | Operation::DropUpload
-            | Operation::UploadDump
-            | Operation::ExportDatabase
-    )
+pub(super) fn begin_upload(transfer: Transfer, _: Parts, body: Body) -> ReplyFuture {
+    Box::pin(transfer.begin(body))
+}
+
+pub(super) fn get_upload(transfer: Transfer, _: Parts, _: Body) -> ReplyFuture {
+    Box::pin(transfer.get())
+}
+
+pub(super) fn put_chunk(transfer: Transfer, parts: Parts, body: Body) -> ReplyFuture {
+    Box::pin(transfer.put(parts, body))
+}
+
+pub(super) fn drop_upload(transfer: Transfer, _: Parts, _: Body) -> ReplyFuture {
+    Box::pin(transfer.give_up())
+}
+
+pub(super) fn upload_dump(transfer: Transfer, parts: Parts, body: Body) -> ReplyFuture {
+    Box::pin(transfer.dump(parts, body))
+}
+
+pub(super) fn export_database(transfer: Transfer, _: Parts, _: Body) -> ReplyFuture {
+    Box::pin(transfer.export())
 }
 
 impl Transfer {
-    pub async fn answer(self, operation: Operation, parts: &Parts, body: Body) -> Result<ApiReply> {
-        match operation {
-            Operation::BeginUpload => self.begin(body).await,
-            Operation::GetUpload => self.get().await,
-            Operation::PutChunk => self.put(parts, body).await,
-            Operation::DropUpload => self.give_up().await,
-            Operation::UploadDump => self.dump(parts, body).await,
-            Operation::ExportDatabase => self.export().await,
-            _ => Err(super::defect()),
-        }
-    }
-
     /// Runs `work` on a thread that may block.
     async fn work<T: Send + 'static>(
         self,
@@ -110,7 +109,7 @@ impl Transfer {
         ApiReply::of("upload", &upload)
     }
 
-    async fn put(self, parts: &Parts, body: Body) -> Result<ApiReply> {
+    async fn put(self, parts: Parts, body: Body) -> Result<ApiReply> {
         let len = length(&parts.headers)?;
         let mut reader = BodyReader::of(body);
         let upload = self
@@ -134,7 +133,7 @@ impl Transfer {
         ApiReply::of("upload", &upload)
     }
 
-    async fn dump(self, parts: &Parts, body: Body) -> Result<ApiReply> {
+    async fn dump(self, parts: Parts, body: Body) -> Result<ApiReply> {
         let in_parts = parts
             .headers
             .get(header::CONTENT_TYPE)

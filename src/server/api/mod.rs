@@ -12,6 +12,7 @@ mod databases;
 mod files;
 mod groups;
 mod locations;
+mod maintenance;
 mod multipart;
 mod operations;
 mod operator;
@@ -24,7 +25,7 @@ use super::gateway::export::{ExportStep, NO_SYNCHRONISATION, is_official_cli};
 use super::request_context::RequestContext;
 use super::{Server, defect};
 use crate::control::hosted::{CallOrigin, Caller, Hosted};
-use crate::control::routes::{ApiEndpoint, ENDPOINTS, Method, Operation};
+use crate::control::routes::{ApiEndpoint, ENDPOINTS, Method};
 use crate::error::{Code, Error, Result};
 use axum::Router;
 use axum::body::Body;
@@ -32,6 +33,9 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method as HttpMethod, Request, Response, StatusCode, Uri, header};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use call::{OperationCall, RequestTarget};
+use files::Transfer;
+use operations::{Handler, handler};
+use public::PublicRequest;
 use reply::ApiReply;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -183,8 +187,15 @@ async fn handle(endpoint: &'static ApiEndpoint, template: &str, request: Request
     ) else {
         return Err(defect());
     };
-    if endpoint.public {
-        return public::answer(&server, endpoint.operation, &parts, body, &meta).await;
+    let handler = handler(endpoint.operation);
+    if let Handler::Public(answer) = handler {
+        return answer(PublicRequest {
+            server,
+            parts,
+            body,
+            context: meta,
+        })
+        .await;
     }
     let hosted = server.hosted()?;
     let caller = identify(&server, &hosted, &parts.headers, &meta).await?;
@@ -197,7 +208,7 @@ async fn handle(endpoint: &'static ApiEndpoint, template: &str, request: Request
         agent: agent(&parts.headers).to_owned(),
     };
     let organization = target.organization().map(str::to_owned);
-    let answered = perform(&server, &hosted, &caller, target, endpoint.operation, &parts, body).await;
+    let answered = perform(&server, &hosted, &caller, target, handler, parts, body).await;
     let Err(error) = answered else { return answered };
     if error.code() == Code::Forbidden || endpoint.method != Method::Get {
         let what = format!("{} {template} was refused or failed", endpoint.method.name());
@@ -210,32 +221,37 @@ async fn handle(endpoint: &'static ApiEndpoint, template: &str, request: Request
     Err(error)
 }
 
-/// Performs an operation.
+/// Performs an operation of an authenticated caller.
 async fn perform(
     server: &Arc<Server>,
     hosted: &Arc<Hosted>,
     caller: &Caller,
     target: RequestTarget,
-    operation: Operation,
-    parts: &Parts,
+    handler: Handler,
+    parts: Parts,
     body: Body,
 ) -> Result<ApiReply> {
     let (hosted, caller) = (Arc::clone(hosted), caller.clone());
-    if files::concerns(operation) {
-        let transfer = files::Transfer {
-            server: Arc::clone(server),
-            hosted,
-            caller,
-            target,
-        };
-        return transfer.answer(operation, parts, body).await;
+    match handler {
+        Handler::Call(answer) => {
+            let body = body::whole(body).await?;
+            work(server, move || {
+                answer(&OperationCall::new(&hosted, &caller, &target, body)?)
+            })
+            .await
+        }
+        Handler::Transfer(answer) => {
+            let transfer = Transfer {
+                server: Arc::clone(server),
+                hosted,
+                caller,
+                target,
+            };
+            answer(transfer, parts, body).await
+        }
+        // It was answered before the caller was identified.
+        Handler::Public(_) => Err(defect()),
     }
-    let body = body::whole(body).await?;
-    work(server, move || {
-        let call = OperationCall::new(&hosted, &caller, &target, body)?;
-        operations::answer(operation, &call)
-    })
-    .await
 }
 
 /// Runs blocking work on a thread for that, when there is room.

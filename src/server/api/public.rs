@@ -4,10 +4,10 @@ use super::super::Server;
 use super::super::process_metrics;
 use super::super::request_context::RequestContext;
 use super::body::Named;
+use super::operations::ReplyFuture;
 use super::reply::ApiReply;
 use super::{body, is_trusted, work};
 use crate::control::names::Username;
-use crate::control::routes::Operation;
 use crate::error::{Code, Error, Result};
 use axum::body::Body;
 use axum::http::header;
@@ -21,44 +21,74 @@ use url::Url;
 /// The header in which the official CLI sends its version.
 const CLI_VERSION: &str = "tursocliversion";
 
-pub(super) async fn answer(
-    server: &Arc<Server>,
-    operation: Operation,
-    parts: &Parts,
-    body: Body,
-    meta: &RequestContext,
-) -> Result<ApiReply> {
-    match operation {
-        Operation::Health => Ok(ApiReply::Json(json!({ "status": "ok" }))),
-        Operation::Ready => {
-            // Names of databases are for those who may see the metrics, too.
-            let names = is_trusted(server, parts, meta).await.is_ok();
-            ready(server, names)
-        }
-        Operation::Metrics => {
-            is_trusted(server, parts, meta).await?;
-            let damaged = server.hosted().map_or_else(|_| Vec::new(), |hosted| hosted.damaged());
-            let mut text = server.metrics.text(ready(server, false).is_ok(), damaged.len());
-            if let Ok(hosted) = server.hosted() {
-                text.push_str(&work(server, move || Ok(process_metrics::text(&hosted))).await?);
-            }
-            if let Some(gateway) = server.gateway() {
-                gateway.write_metrics(&mut text);
-            }
-            Ok(ApiReply::Page {
-                content_type: "text/plain; version=0.0.4; charset=utf-8",
-                text,
-                policy: None,
-            })
-        }
-        Operation::LatestRelease => Ok(latest(parts)),
-        Operation::Landing => landing(server, parts, meta).await,
-        Operation::AcceptInvite => accept_invite(server, parts, body, meta).await,
-        _ => Err(Error::new(Code::Internal, "this is not answered without a token")),
+/// A request of somebody who need not have a token.
+pub(super) struct PublicRequest {
+    pub server: Arc<Server>,
+    pub parts: Parts,
+    pub body: Body,
+    pub context: RequestContext,
+}
+
+impl PublicRequest {
+    /// Checks that the request may see what is not public.
+    async fn check_trusted(&self) -> Result<()> {
+        is_trusted(&self.server, &self.parts, &self.context).await
     }
 }
 
-fn ready(server: &Server, names: bool) -> Result<ApiReply> {
+pub(super) fn health(_: PublicRequest) -> ReplyFuture {
+    Box::pin(async { Ok(ApiReply::Json(json!({ "status": "ok" }))) })
+}
+
+pub(super) fn ready(request: PublicRequest) -> ReplyFuture {
+    Box::pin(async move {
+        // Names of databases are for those who may see the metrics, too.
+        let names = request.check_trusted().await.is_ok();
+        readiness(&request.server, names)
+    })
+}
+
+pub(super) fn metrics(request: PublicRequest) -> ReplyFuture {
+    Box::pin(async move {
+        request.check_trusted().await?;
+        let server = &request.server;
+        let damaged = server.hosted().map_or_else(|_| Vec::new(), |hosted| hosted.damaged());
+        let mut text = server.metrics.text(readiness(server, false).is_ok(), damaged.len());
+        if let Ok(hosted) = server.hosted() {
+            text.push_str(&work(server, move || Ok(process_metrics::text(&hosted))).await?);
+        }
+        if let Some(gateway) = server.gateway() {
+            gateway.write_metrics(&mut text);
+        }
+        Ok(ApiReply::Page {
+            content_type: "text/plain; version=0.0.4; charset=utf-8",
+            text,
+            policy: None,
+        })
+    })
+}
+
+pub(super) fn latest_release(request: PublicRequest) -> ReplyFuture {
+    Box::pin(async move { Ok(latest(&request.parts)) })
+}
+
+pub(super) fn landing(request: PublicRequest) -> ReplyFuture {
+    Box::pin(async move { landing_page(&request.server, &request.parts, &request.context).await })
+}
+
+pub(super) fn accept_invite(request: PublicRequest) -> ReplyFuture {
+    Box::pin(async move {
+        let PublicRequest {
+            server,
+            parts,
+            body,
+            context,
+        } = request;
+        accept(&server, &parts, body, &context).await
+    })
+}
+
+fn readiness(server: &Server, names: bool) -> Result<ApiReply> {
     let hosted = server.hosted()?;
     let damaged = hosted.damaged();
     if !damaged.is_empty() {
@@ -91,7 +121,7 @@ struct Acceptance {
 
 /// Makes a user of the bearer of an invitation; the answer has the user's first API token. Attempts are rate-limited by
 /// address.
-async fn accept_invite(server: &Arc<Server>, parts: &Parts, body: Body, meta: &RequestContext) -> Result<ApiReply> {
+async fn accept(server: &Arc<Server>, parts: &Parts, body: Body, meta: &RequestContext) -> Result<ApiReply> {
     server.limiter.take(&meta.client.to_string())?;
     let hosted = server.hosted()?;
     let bytes = body::whole(body).await?;
@@ -126,7 +156,7 @@ fn latest(parts: &Parts) -> ApiReply {
 }
 
 /// The login page for browsers; for others, the nearest region, which is this server.
-async fn landing(server: &Arc<Server>, parts: &Parts, meta: &RequestContext) -> Result<ApiReply> {
+async fn landing_page(server: &Arc<Server>, parts: &Parts, meta: &RequestContext) -> Result<ApiReply> {
     let query: BTreeMap<String, String> = super::call::query(parts);
     let wants_page = parts
         .headers

@@ -7,14 +7,14 @@ mod cloud;
 mod note;
 
 use super::api_error::CallSubject;
-use super::call::{ApiCall, POLL};
+use super::call::POLL;
 use super::failed_call::FailedCall;
 use super::{Client, about, is_unsupported, wire};
 use crate::checksum::sha256;
 use crate::control::DatabaseOperations as _;
 use crate::control::Progress;
 use crate::control::names::TokenId;
-use crate::control::routes;
+use crate::control::routes::Operation;
 use crate::control::types::{CreateDatabase, Database};
 use crate::error::{Code, Error, Result};
 use crate::sqlite_header;
@@ -129,20 +129,19 @@ impl Client {
     fn left(&self, id: &str, size: u64) -> Option<Upload> {
         let about = CallSubject::new("the upload", Code::UploadNotFound, Code::Conflict);
         let id: TokenId = id.parse().ok()?;
-        let reply = self
-            .http
-            .ask(&ApiCall::get(self.scoped(&routes::upload(&id)), about))
-            .ok()?;
+        let reply = self.http.ask(&self.call(Operation::GetUpload, &[&id], about)).ok()?;
         let upload: Upload = wire::read(wire::within(reply, "upload"), "the upload").ok()?;
         (upload.offset <= size).then_some(upload)
     }
 
     fn begin(&self, size: u64, sha256: &str) -> Result<Upload> {
-        let call = ApiCall::post(
-            self.scoped(routes::UPLOADS),
-            about("the upload").only_here("take uploads in pieces"),
-        )
-        .body(json!({ "size": size, "sha256": sha256 }));
+        let call = self
+            .call(
+                Operation::BeginUpload,
+                &[],
+                about("the upload").only_here("take uploads in pieces"),
+            )
+            .body(json!({ "size": size, "sha256": sha256 }));
         wire::read(wire::within(self.http.ask(&call)?, "upload"), "the upload")
     }
 
@@ -156,7 +155,7 @@ impl Client {
         progress: &mut Progress<'_>,
     ) -> Result<()> {
         let id: TokenId = upload.id.parse()?;
-        let at = self.scoped(&routes::upload(&id));
+        let at = self.path(Operation::PutChunk, &[&id]);
         let about = || CallSubject::new("the upload", Code::UploadNotFound, Code::Conflict);
         let mut retries = Retries::default();
         let mut chunk = FIRST_CHUNK;
@@ -196,7 +195,7 @@ impl Client {
                     failed.again |= failed.error.code() == Code::Conflict;
                     retries.pause(failed, &mut || progress(upload.offset, size))?;
                     // Only the server knows how much of the piece arrived.
-                    match self.http.ask(&ApiCall::get(&*at, about())) {
+                    match self.http.ask(&self.call(Operation::GetUpload, &[&id], about())) {
                         Ok(reply) => {
                             upload = wire::read(wire::within(reply, "upload"), "the upload")?;
                             chunk = largest.min(FIRST_CHUNK);
@@ -239,7 +238,7 @@ impl Client {
 
     fn is_used(&self, id: &TokenId) -> Result<bool> {
         let about = CallSubject::new("the upload", Code::UploadNotFound, Code::Conflict);
-        match self.http.ask(&ApiCall::get(self.scoped(&routes::upload(id)), about)) {
+        match self.http.ask(&self.call(Operation::GetUpload, &[id], about)) {
             Ok(_) => Ok(false),
             Err(error) if error.code() == Code::UploadNotFound => Ok(true),
             Err(error) => Err(error),
@@ -248,9 +247,11 @@ impl Client {
 
     /// Has the server discard what has arrived. Nothing is lost when that fails: it does so by itself within an hour.
     fn give_up(&self, id: &TokenId) {
-        let at = self.scoped(&routes::upload(id));
         let about = CallSubject::new("the upload", Code::UploadNotFound, Code::Conflict);
-        let _ = self.http.in_passing().ask(&ApiCall::delete(at, about));
+        let _ = self
+            .http
+            .in_passing()
+            .ask(&self.call(Operation::DropUpload, &[id], about));
     }
 }
 
