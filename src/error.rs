@@ -11,7 +11,8 @@ use std::fmt;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The sort of failure. Exit codes and, but for a few codes, HTTP statuses depend on nothing else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::VariantArray, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Kind {
     /// A value that cannot be used: a malformed file, a size that does not parse.
     Invalid,
@@ -41,23 +42,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of the published table.
-    pub const ALL: [Self; 15] = [
-        Self::Invalid,
-        Self::Unsupported,
-        Self::Sql,
-        Self::Internal,
-        Self::Usage,
-        Self::NotFound,
-        Self::Unauthenticated,
-        Self::Forbidden,
-        Self::Exists,
-        Self::Conflict,
-        Self::Unconfirmed,
-        Self::Unavailable,
-        Self::Timeout,
-        Self::Partial,
-        Self::Interrupted,
-    ];
+    pub const ALL: &[Self] = <Self as strum::VariantArray>::VARIANTS;
 
     /// The process's exit code.
     #[must_use]
@@ -101,40 +86,24 @@ impl Kind {
     /// The kind's name in documents: lower case, words joined by `_`.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Invalid => "invalid",
-            Self::Unsupported => "unsupported",
-            Self::Sql => "sql",
-            Self::Internal => "internal",
-            Self::Usage => "usage",
-            Self::NotFound => "not_found",
-            Self::Unauthenticated => "unauthenticated",
-            Self::Forbidden => "forbidden",
-            Self::Exists => "exists",
-            Self::Conflict => "conflict",
-            Self::Unconfirmed => "unconfirmed",
-            Self::Unavailable => "unavailable",
-            Self::Timeout => "timeout",
-            Self::Partial => "partial",
-            Self::Interrupted => "interrupted",
-        }
+        self.into()
     }
 }
 
 macro_rules! codes {
     ($($variant:ident $text:literal $kind:ident $meaning:literal $remedy:literal;)*) => {
         /// The published list of error codes. Codes are added, never renamed and never reused.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum Code { $(#[doc = $meaning] $variant,)* }
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::VariantArray, strum::IntoStaticStr)]
+        pub enum Code { $(#[doc = $meaning] #[strum(serialize = $text)] $variant,)* }
 
         impl Code {
             /// Every code, in the order of the published table.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+            pub const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;
 
             /// The code as scripts see it.
             #[must_use]
             pub fn name(self) -> &'static str {
-                match self { $(Self::$variant => $text,)* }
+                self.into()
             }
 
             /// The kind of failure it stands for.

@@ -334,18 +334,3 @@ fn watch_time(limit: Option<Span>, ui: Ui, json: bool) {
         });
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn settings_and_flags_take_the_same_values() {
-        fn names<T: clap::ValueEnum>() -> Vec<String> {
-            let name = |value: &T| value.to_possible_value().unwrap().get_name().to_owned();
-            T::value_variants().iter().map(name).collect()
-        }
-        assert_eq!(names::<OutputFormat>(), keys::OUTPUTS);
-        assert_eq!(names::<Color>(), keys::COLORS);
-    }
-}

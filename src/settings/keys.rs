@@ -2,11 +2,8 @@
 
 use crate::control::names::{ContextName, DatabaseName, GroupName, LocationCode};
 use crate::error::{Code, Error, Result};
-
-/// The values of `output`.
-pub const OUTPUTS: &[&str] = &["table", "json", "jsonl", "csv", "name"];
-/// The values of `color`.
-pub const COLORS: &[&str] = &["auto", "always", "never"];
+use crate::ui::{Color, OutputFormat};
+use clap::ValueEnum;
 
 /// A setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,8 +71,8 @@ impl SettingKey {
             Self::DefaultGroup => value.parse::<GroupName>().map(drop),
             Self::DefaultLocation => value.parse::<LocationCode>().map(drop),
             Self::Database => value.parse::<DatabaseName>().map(drop),
-            Self::Output => one_of(value, OUTPUTS),
-            Self::Color => one_of(value, COLORS),
+            Self::Output => one_of::<OutputFormat>(value),
+            Self::Color => one_of::<Color>(value),
         };
         checked.map_err(|error| {
             let refused = Error::new(
@@ -90,8 +87,14 @@ impl SettingKey {
     }
 }
 
-fn one_of(value: &str, known: &[&str]) -> Result<()> {
-    if known.contains(&value) {
+/// Checks that a value is one of those that the option of the same name takes.
+fn one_of<T: ValueEnum>(value: &str) -> Result<()> {
+    let known: Vec<String> = T::value_variants()
+        .iter()
+        .filter_map(ValueEnum::to_possible_value)
+        .map(|known| known.get_name().to_owned())
+        .collect();
+    if known.iter().any(|known| known == value) {
         return Ok(());
     }
     Err(Error::new(

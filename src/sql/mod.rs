@@ -12,6 +12,7 @@ pub mod exact;
 mod file;
 mod functions;
 mod hrana;
+mod local_engine;
 pub mod log;
 pub mod number;
 pub mod query;
@@ -22,6 +23,7 @@ pub mod trailer;
 
 use crate::secret::{Renewal, Secret};
 pub use crate::sqltext::classify::Explain;
+pub use local_engine::LocalEngine;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -420,15 +422,11 @@ pub trait Session {
         None
     }
 
-    /// The SQLite connection, if the database is a file.
-    fn local(&mut self) -> Option<&mut rusqlite::Connection>;
+    /// SQLite itself, if the database is a file or in memory.
+    fn engine(&mut self) -> Option<&mut dyn LocalEngine>;
 
-    /// Whether [`Session::local`] returns a connection.
+    /// Whether [`Session::engine`] returns one.
     fn is_local(&self) -> bool;
-
-    /// Call it before SQLite's hooks or limits are used: from now on every statement reaches SQLite exactly as it is
-    /// written.
-    fn watched(&mut self) {}
 }
 
 /// Connects to `target`. A missing file is created at once, if the target allows it.

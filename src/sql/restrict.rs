@@ -71,7 +71,8 @@ impl Restriction {
 
     /// Gives the connection back what it had, without an authorizer.
     pub fn lift(self, session: &mut dyn Session) {
-        if let Some(connection) = session.local() {
+        if let Some(engine) = session.engine() {
+            let connection = engine.connection();
             // None of these can fail on a connection that took the restriction.
             let _ = connection.authorizer(None::<fn(AuthContext<'_>) -> Authorization>);
             let _ = connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, self.attached);
@@ -82,7 +83,10 @@ impl Restriction {
 
 /// Restricts a session on a file or in memory to its own database. None for a server's, where nothing runs here.
 pub(crate) fn restrict(session: &mut dyn Session) -> Result<Option<Restriction>> {
-    session.local().map(restrict_connection).transpose()
+    session
+        .engine()
+        .map(|engine| restrict_connection(engine.connection()))
+        .transpose()
 }
 
 /// The same for a connection.

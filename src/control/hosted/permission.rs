@@ -9,10 +9,10 @@ use std::fmt;
 use std::str::FromStr;
 
 /// An action in an organization.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::VariantArray)]
 pub enum Action {
     /// See databases, groups, locations and usage.
-    Look,
+    View,
     CreateDatabase,
     DeleteDatabase,
     /// Rename and configure databases; add, remove and sync their replicas.
@@ -46,35 +46,13 @@ pub enum Action {
 }
 
 impl Action {
-    pub const ALL: [Self; 21] = [
-        Self::Look,
-        Self::CreateDatabase,
-        Self::DeleteDatabase,
-        Self::ConfigureDatabase,
-        Self::ExportDatabase,
-        Self::MintReadToken,
-        Self::MintToken,
-        Self::RotateDatabase,
-        Self::CreateGroup,
-        Self::DeleteGroup,
-        Self::ConfigureGroup,
-        Self::MintGroupReadToken,
-        Self::MintGroupToken,
-        Self::RotateGroup,
-        Self::Protect,
-        Self::Transfer,
-        Self::Maintain,
-        Self::SeeMembers,
-        Self::ManageMembers,
-        Self::SeeAudit,
-        Self::ManageOrganization,
-    ];
+    pub const ALL: &[Self] = <Self as strum::VariantArray>::VARIANTS;
 
     /// The lowest role that is allowed to do it.
     #[must_use]
     pub fn role(self) -> MemberRole {
         match self {
-            Self::Look | Self::ExportDatabase | Self::MintReadToken | Self::MintGroupReadToken | Self::SeeMembers => {
+            Self::View | Self::ExportDatabase | Self::MintReadToken | Self::MintGroupReadToken | Self::SeeMembers => {
                 MemberRole::Viewer
             }
             Self::CreateDatabase
@@ -96,7 +74,7 @@ impl Action {
     #[must_use]
     pub fn scopes(self) -> Option<&'static [Scope]> {
         Some(match self {
-            Self::Look => &[Scope::Read],
+            Self::View => &[Scope::Read],
             Self::CreateDatabase => &[Scope::CreateDatabase],
             Self::DeleteDatabase => &[Scope::DeleteDatabase],
             Self::ConfigureDatabase => &[Scope::ConfigureDatabase],
@@ -121,7 +99,7 @@ impl Action {
     /// Its name in error messages.
     fn doing(self) -> &'static str {
         match self {
-            Self::Look => "look at databases and groups",
+            Self::View => "look at databases and groups",
             Self::CreateDatabase => "create databases",
             Self::DeleteDatabase => "destroy databases",
             Self::ConfigureDatabase => "change databases",
@@ -146,46 +124,35 @@ impl Action {
     }
 }
 
-/// A scope of an API token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// A scope of an API token. Its name is that of the Platform API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::VariantArray, strum::IntoStaticStr)]
 pub enum Scope {
+    #[strum(serialize = "read")]
     Read,
+    #[strum(serialize = "db:create")]
     CreateDatabase,
+    #[strum(serialize = "db:delete")]
     DeleteDatabase,
+    #[strum(serialize = "db:configure")]
     ConfigureDatabase,
+    #[strum(serialize = "db:mint-token")]
     MintToken,
+    #[strum(serialize = "db:rotate-creds")]
     RotateDatabase,
+    #[strum(serialize = "group:configure")]
     ConfigureGroup,
+    #[strum(serialize = "group:mint-token")]
     MintGroupToken,
+    #[strum(serialize = "group:rotate-creds")]
     RotateGroup,
 }
 
 impl Scope {
-    pub const ALL: [Self; 9] = [
-        Self::Read,
-        Self::CreateDatabase,
-        Self::DeleteDatabase,
-        Self::ConfigureDatabase,
-        Self::MintToken,
-        Self::RotateDatabase,
-        Self::ConfigureGroup,
-        Self::MintGroupToken,
-        Self::RotateGroup,
-    ];
+    pub const ALL: &[Self] = <Self as strum::VariantArray>::VARIANTS;
 
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::CreateDatabase => "db:create",
-            Self::DeleteDatabase => "db:delete",
-            Self::ConfigureDatabase => "db:configure",
-            Self::MintToken => "db:mint-token",
-            Self::RotateDatabase => "db:rotate-creds",
-            Self::ConfigureGroup => "group:configure",
-            Self::MintGroupToken => "group:mint-token",
-            Self::RotateGroup => "group:rotate-creds",
-        }
+        self.into()
     }
 }
 
@@ -198,13 +165,17 @@ impl fmt::Display for Scope {
 impl FromStr for Scope {
     type Err = Error;
     fn from_str(text: &str) -> Result<Self> {
-        Self::ALL.into_iter().find(|scope| scope.name() == text).ok_or_else(|| {
-            let all: Vec<_> = Self::ALL.iter().map(|scope| scope.name()).collect();
-            Error::new(Code::InvalidValue, format!("{text:?} is not a scope")).hint(format!(
-                "scopes are {}; read-only and full-access stand alone",
-                all.join(", ")
-            ))
-        })
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|scope| scope.name() == text)
+            .ok_or_else(|| {
+                let all: Vec<_> = Self::ALL.iter().map(|scope| scope.name()).collect();
+                Error::new(Code::InvalidValue, format!("{text:?} is not a scope")).hint(format!(
+                    "scopes are {}; read-only and full-access stand alone",
+                    all.join(", ")
+                ))
+            })
     }
 }
 
@@ -351,7 +322,7 @@ mod tests {
 
     /// What each role may do, and with which scopes. The roles are viewer, member, admin, owner.
     const TABLE: [(Action, &str, &str); 21] = [
-        (Action::Look, "vmao", "read"),
+        (Action::View, "vmao", "read"),
         (Action::CreateDatabase, "mao", "db:create"),
         (Action::DeleteDatabase, "mao", "db:delete"),
         (Action::ConfigureDatabase, "mao", "db:configure"),
@@ -384,7 +355,7 @@ mod tests {
 
     #[test]
     fn every_action_is_decided() {
-        assert_eq!(TABLE.map(|(action, ..)| action), Action::ALL);
+        assert_eq!(TABLE.map(|(action, ..)| action), *Action::ALL);
         let roles = [
             ('v', MemberRole::Viewer),
             ('m', MemberRole::Member),
@@ -401,7 +372,7 @@ mod tests {
                 assert_eq!(plain.is_ok(), allowed.contains(letter), "{action:?} as {role}");
                 // A scope gives nothing that the role does not, and only what it is for.
                 let needed: Vec<&str> = scopes.split_ascii_whitespace().collect();
-                for scope in Scope::ALL {
+                for &scope in Scope::ALL {
                     let only = Scopes::Only([scope].into());
                     let limited = permission(&rights(role, only, None), action, PermissionTarget::Organization);
                     let fits = needed == [scope.name()];
@@ -411,7 +382,7 @@ mod tests {
                         "{action:?} as {role} with {scope}"
                     );
                 }
-                let all = Scopes::Only(Scope::ALL.into());
+                let all = Scopes::Only(Scope::ALL.iter().copied().collect());
                 let limited = permission(&rights(role, all, None), action, PermissionTarget::Organization);
                 assert_eq!(
                     limited.is_ok(),
@@ -426,7 +397,7 @@ mod tests {
     fn a_group_is_not_left() {
         let (own, other): (GroupName, GroupName) = ("own".parse().unwrap(), "other".parse().unwrap());
         let limited = rights(MemberRole::Owner, Scopes::Everything, Some("own"));
-        for action in Action::ALL {
+        for &action in Action::ALL {
             assert!(permission(&limited, action, PermissionTarget::Group(&own)).is_ok());
             assert!(permission(&limited, action, PermissionTarget::Visible).is_ok());
             for target in [PermissionTarget::Group(&other), PermissionTarget::Organization] {

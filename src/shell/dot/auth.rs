@@ -123,8 +123,10 @@ pub fn install_authorizer(shell: &mut Shell<'_>) {
         guard.watch_and_show(session.as_mut(), move |context| side.push(&authorizer_line(context)));
     } else if safe {
         guard.watch(session.as_mut());
-    } else if let Some(connection) = session.local() {
+    } else if let Some(engine) = session.engine() {
         // Setting a hook only fails where SQLite was built without it.
-        let _ = connection.authorizer(None::<fn(AuthContext<'_>) -> Authorization>);
+        let _ = engine
+            .connection()
+            .authorizer(None::<fn(AuthContext<'_>) -> Authorization>);
     }
 }

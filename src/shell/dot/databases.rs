@@ -36,9 +36,10 @@ pub fn databases(shell: &mut Shell<'_>, _: &CommandCall) -> ShellResult {
 /// Whether a database is read-only, and its transaction as `.databases` tells it.
 fn database_state(shell: &mut Shell<'_>, name: &str) -> ShellResult<(bool, &'static str)> {
     let read_only = shell.slot().target.as_ref().is_some_and(Target::is_read_only);
-    let Some(connection) = shell.session()?.local() else {
+    let Some(engine) = shell.session()?.engine() else {
         return Ok((read_only, ""));
     };
+    let connection = engine.connection();
     let read_only = connection.is_readonly(name).unwrap_or(false);
     let transaction = match connection.transaction_state(Some(name)) {
         Ok(rusqlite::TransactionState::Read) => " read-txn",

@@ -119,8 +119,9 @@ pub fn dbinfo(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
         shell.show(format_args!("{:<20} {count}", format!("{label}:")))?;
     }
     let mut version: u32 = 0;
-    if let Some(connection) = shell.session()?.local()
-        && connection
+    if let Some(engine) = shell.session()?.engine()
+        && engine
+            .connection()
             .file_control(Some(database.as_str()), FileControl::DataVersion(&mut version))
             .is_ok()
     {

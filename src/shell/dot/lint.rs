@@ -51,9 +51,10 @@ fn collate_clauses(shell: &mut Shell<'_>) -> ShellResult<String> {
          pk=seq+1)), f.id, f.seq FROM sqlite_schema AS s, pragma_foreign_key_list(s.name) AS f WHERE s.type='table'",
         &[],
     )?;
-    let Some(connection) = shell.session()?.local() else {
+    let Some(engine) = shell.session()?.engine() else {
         return Ok(NONE.to_owned());
     };
+    let connection = engine.connection();
     let collation = |table: &Value, column: &Value| {
         let described = connection.column_metadata(None, value_to_text(table).as_str(), value_to_text(column).as_str());
         described.ok()?.1.map(|name| name.to_string_lossy().into_owned())

@@ -10,7 +10,7 @@ pub(super) fn local<'s>(shell: &'s mut Shell<'_>, command: &str) -> ShellResult<
             "Error: .{command} needs a database in a local file: it reaches into the engine, and a server's is its own"
         ));
     }
-    let session = shell.session()?;
-    session.watched();
-    session.local().ok_or(Interrupt::Failed(1))
+    let engine = shell.session()?.engine().ok_or(Interrupt::Failed(1))?;
+    engine.pass_verbatim();
+    Ok(engine.connection())
 }

@@ -30,8 +30,10 @@ pub fn log(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     // Newer shells have "on" for standard output.
     shell.tracing.log = place(shell, if word == "on" { "stdout" } else { word })?;
     // The engine tells of statements as they are given to it.
-    if let Some(session) = &mut shell.slot().session {
-        session.watched();
+    if let Some(session) = &mut shell.slot().session
+        && let Some(engine) = session.engine()
+    {
+        engine.pass_verbatim();
     }
     let side = shell.tracing.hook_output.clone();
     log::listen(

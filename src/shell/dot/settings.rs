@@ -67,10 +67,10 @@ pub fn eqp(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     };
     shell.settings.show_plan = show;
     if let Some(session) = &mut shell.slot().session
-        && let Some(connection) = session.local()
+        && let Some(engine) = session.engine()
     {
         // Without it the plans of triggers are not shown; nothing else depends on it.
-        let _ = connection.set_db_config(
+        let _ = engine.connection().set_db_config(
             rusqlite::config::DbConfig::SQLITE_DBCONFIG_TRIGGER_EQP,
             show >= ShowPlan::Trigger,
         );

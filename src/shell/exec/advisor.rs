@@ -133,10 +133,11 @@ impl RowlessCopy {
         let seen: Arc<Mutex<BTreeMap<String, Vec<String>>>> = Arc::default();
         let watcher = seen.clone();
         let broken = |error| Error::new(Code::Internal, "the statement cannot be watched").caused_by(error);
-        let Some(connection) = self.session.local() else {
+        let Some(engine) = self.session.engine() else {
             return Err(Error::new(Code::Internal, "a database in memory is local"));
         };
-        connection
+        engine
+            .connection()
             .authorizer(Some(move |context: AuthContext<'_>| {
                 if let AuthAction::Read {
                     table_name,
@@ -155,8 +156,9 @@ impl RowlessCopy {
             }))
             .map_err(broken)?;
         let planned = self.plan(statement);
-        if let Some(connection) = self.session.local() {
-            connection
+        if let Some(engine) = self.session.engine() {
+            engine
+                .connection()
                 .authorizer(None::<fn(AuthContext<'_>) -> Authorization>)
                 .map_err(broken)?;
         }

@@ -55,9 +55,10 @@ pub fn create_table(shell: &mut Shell<'_>) -> ShellResult {
     shell.statements.uses_parameters = true;
     let connection_config = |shell: &mut Shell<'_>, on: bool| -> ShellResult<Option<bool>> {
         use rusqlite::config::DbConfig::{SQLITE_DBCONFIG_DEFENSIVE, SQLITE_DBCONFIG_WRITABLE_SCHEMA};
-        let Some(connection) = table_session(shell)?.local() else {
+        let Some(engine) = table_session(shell)?.engine() else {
             return Ok(None);
         };
+        let connection = engine.connection();
         let defensive = connection.db_config(SQLITE_DBCONFIG_DEFENSIVE).unwrap_or(false);
         // The table's name is reserved; the schema must be writable for the moment.
         let _ = connection.set_db_config(SQLITE_DBCONFIG_DEFENSIVE, false);
@@ -71,9 +72,11 @@ pub fn create_table(shell: &mut Shell<'_>) -> ShellResult {
     )?
     .ok();
     connection_config(shell, false)?;
-    if let (Some(true), Some(connection)) = (defensive, table_session(shell)?.local()) {
+    if let (Some(true), Some(engine)) = (defensive, table_session(shell)?.engine()) {
         // It was allowed before, so it is again.
-        let _ = connection.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true);
+        let _ = engine
+            .connection()
+            .set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true);
     }
     Ok(())
 }

@@ -93,8 +93,8 @@ fn connection_status(connection: &Connection, of: c_int, reset: bool) -> (c_int,
 /// The counters of the process and the connection, of a statement if there is one, and of the kernel's input and output.
 fn connection_counters(shell: &mut Shell<'_>, work: Option<&StatementCounters>) -> ShellResult {
     let mut text = Vec::new();
-    if let Some(connection) = shell.session()?.local() {
-        of_engine(&mut text, connection)?;
+    if let Some(engine) = shell.session()?.engine() {
+        of_engine(&mut text, engine.connection())?;
     }
     if let Some(work) = work {
         of_statement(&mut text, work)?;

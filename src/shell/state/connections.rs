@@ -68,7 +68,7 @@ impl Connections {
 /// Has so many bytes of the file read through the address space. Results do not depend on it, so a failure is ignored; a
 /// server has no address space of ours.
 pub fn map(session: &mut dyn Session, bytes: i64) {
-    if let Some(connection) = session.local() {
-        let _ = connection.pragma_update(None, "mmap_size", bytes);
+    if let Some(engine) = session.engine() {
+        let _ = engine.connection().pragma_update(None, "mmap_size", bytes);
     }
 }

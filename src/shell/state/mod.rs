@@ -176,8 +176,10 @@ impl<'h> Shell<'h> {
         if self.settings.always_safe {
             self.connections.guard.watch(session.as_mut());
         }
-        if self.tracing.log.is_some() {
-            session.watched();
+        if self.tracing.log.is_some()
+            && let Some(engine) = session.engine()
+        {
+            engine.pass_verbatim();
         }
         if let Some(bytes) = self.settings.mapped {
             map(session.as_mut(), bytes);

@@ -52,10 +52,10 @@ impl Guard {
         mut observe: impl FnMut(&AuthContext<'_>) + Send + 'static,
     ) {
         let guard = self.clone();
-        session.watched();
-        if let Some(connection) = session.local() {
+        if let Some(engine) = session.engine() {
+            engine.pass_verbatim();
             // Setting a hook only fails where SQLite was built without it.
-            let _ = connection.authorizer(Some(move |context: AuthContext<'_>| {
+            let _ = engine.connection().authorizer(Some(move |context: AuthContext<'_>| {
                 observe(&context);
                 guard.check(&context)
             }));

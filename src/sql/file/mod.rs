@@ -12,7 +12,7 @@ mod run;
 use self::connect::{FileIdentity, connect, identify};
 use self::repeated::{RepeatedInsert, RepeatedOutcome};
 use self::run::{bind, failure, stream, work};
-use super::{Args, Explain, Failure, Interrupter, Outcome, Phase, Prepared, Rows, Session, Sink, Target};
+use super::{Args, Explain, Failure, Interrupter, LocalEngine, Outcome, Phase, Prepared, Rows, Session, Sink, Target};
 use crate::error::Result;
 use crate::sqltext::insert_values::values_start;
 use crate::sync::lock;
@@ -181,10 +181,8 @@ impl Session for FileSession {
             .map_err(|error| failure(error, Phase::Step))
     }
 
-    fn local(&mut self) -> Option<&mut Connection> {
-        // The caller may change what statements mean.
-        self.connection.flush_prepared_statement_cache();
-        Some(&mut self.connection)
+    fn engine(&mut self) -> Option<&mut dyn LocalEngine> {
+        Some(self)
     }
 
     fn is_local(&self) -> bool {
@@ -194,8 +192,15 @@ impl Session for FileSession {
     fn tell_costs(&mut self, on: bool) {
         self.verbatim = self.watched || on;
     }
+}
 
-    fn watched(&mut self) {
+impl LocalEngine for FileSession {
+    fn connection(&mut self) -> &mut Connection {
+        self.connection.flush_prepared_statement_cache();
+        &mut self.connection
+    }
+
+    fn pass_verbatim(&mut self) {
         self.watched = true;
         self.verbatim = true;
     }

@@ -33,7 +33,8 @@ use self::statement::Run;
 use self::stream::{HranaStream, batch_result};
 use self::transport::Cancel;
 use super::{
-    Args, BatchOutcomes, BatchStatement, Failure, Interrupter, Moment, Outcome, Rows, Sent, Session, Sink, Tracer,
+    Args, BatchOutcomes, BatchStatement, Failure, Interrupter, LocalEngine, Moment, Outcome, Rows, Sent, Session, Sink,
+    Tracer,
 };
 use crate::error::{Error, Result};
 use crate::hrana::messages::{ResultCell, UNBOUND, single};
@@ -339,7 +340,7 @@ impl Session for HranaSession {
         }))
     }
 
-    fn local(&mut self) -> Option<&mut rusqlite::Connection> {
+    fn engine(&mut self) -> Option<&mut dyn LocalEngine> {
         None
     }
 

@@ -41,7 +41,7 @@ impl DatabaseOperations for OrganizationPlane<'_> {
                 let target = group
                     .as_ref()
                     .map_or(PermissionTarget::Visible, PermissionTarget::Group);
-                permission(&self.rights, Action::Look, target)?;
+                permission(&self.rights, Action::View, target)?;
             }
             let made = self.make_with_seed(plane, request)?;
             Ok(self.outside(made))

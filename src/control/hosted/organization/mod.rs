@@ -136,7 +136,7 @@ impl OrganizationPlane<'_> {
         target: PermissionTarget<'_>,
         work: impl FnOnce(&PlaneGuard) -> Result<T>,
     ) -> Result<T> {
-        self.allow(Action::Look, target, None)?;
+        self.allow(Action::View, target, None)?;
         work(&self.plane()?).map_err(|error| self.discreet(error))
     }
 
@@ -149,7 +149,7 @@ impl OrganizationPlane<'_> {
         let plane = self.plane()?;
         let group = self.group_of(&plane, name)?;
         self.allow(
-            Action::Look,
+            Action::View,
             group
                 .as_ref()
                 .map_or(PermissionTarget::Visible, PermissionTarget::Group),

@@ -3,7 +3,7 @@
 use super::super::FileSession;
 use crate::fuzz;
 use crate::sql::query::rows;
-use crate::sql::{Args, Session, Target, Unseen, Value};
+use crate::sql::{Args, LocalEngine as _, Session, Target, Unseen, Value};
 use proptest::prelude::*;
 
 const TABLES: [&str; 3] = [
@@ -22,7 +22,7 @@ fn both() -> [FileSession; 2] {
             run(&mut session, sql);
         }
         if watched {
-            session.watched();
+            session.pass_verbatim();
         }
         session
     })
