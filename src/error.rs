@@ -140,7 +140,7 @@ codes! {
         "Check that it is the file you mean; `torso db import --help` lists the kinds.";
     InvalidCsv "invalid_csv" Invalid "A CSV file has a malformed record."
         "Correct the line that the message names, or give the separator with `--csv-separator`.";
-    InvalidSettings "invalid_settings" Invalid "A settings or project file cannot be understood."
+    InvalidSettings "invalid_settings" Invalid "A settings or project file cannot be parsed."
         "Correct the line that the message names; `torso config path` prints the file.";
     Unsupported "unsupported" Unsupported "This control plane cannot do that."
         "Use another context, or another way; the hint names one if there is one.";
@@ -234,7 +234,7 @@ codes! {
         "Unblock it, or get below the quota: `torso db config show NAME`, `torso db usage NAME`.";
     SizeLimit "size_limit" Conflict "The database is larger than its size limit."
         "Delete rows, or raise it: `torso db config set NAME size-limit 2gb`.";
-    Diverged "diverged" Conflict "An instance was changed behind torso's back; its file was kept aside."
+    Diverged "diverged" Conflict "Another program changed an instance; its file was set aside."
         "`torso doctor` names the file: compare it with the database, then remove it.";
     Conflict "conflict" Conflict "The thing is in a state that does not allow this."
         "Read the message; the hint says what to do first.";

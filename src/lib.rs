@@ -27,7 +27,7 @@ pub mod ephemeral;
 pub mod error;
 #[cfg(test)]
 pub(crate) mod fuzz;
-mod hrana;
+pub mod hrana;
 pub mod jwt;
 pub mod net;
 pub mod panics;

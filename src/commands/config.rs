@@ -60,7 +60,7 @@ pub(super) struct Set {
     /// The setting: context, default_group, default_location, output or color
     #[arg(value_name = "KEY", add = completers::settings())]
     key: SettingKey,
-    /// Its new value
+    /// New value
     #[arg(value_name = "VALUE")]
     value: String,
 }

@@ -290,7 +290,7 @@ fn choose(ctx: &Surroundings, args: &Use) -> Result<()> {
     };
     let sentence = match &winner {
         None => format!("Commands now work in context {name}."),
-        Some(winner) => format!("The settings now say context {name}, but {winner}, and wins here."),
+        Some(winner) => format!("The settings now say context {name}, but {winner}, which takes precedence here."),
     };
     let current = winner.is_none().then_some(name.as_str());
     ctx.ui.show(&Done::new(context_view(context, current), name, sentence))

@@ -50,7 +50,7 @@ pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
 
 impl View for Findings {
     fn layout(&self) -> Layout {
-        let mut table = Table::new(["SEVERITY", "CODE", "MESSAGE", "FIX"], "Nothing to tell.");
+        let mut table = Table::new(["SEVERITY", "CODE", "MESSAGE", "FIX"], "No findings.");
         for finding in &self.0 {
             let severity = match finding.severity {
                 Severity::Ok => "ok",

@@ -20,7 +20,7 @@ pub(crate) struct Args {
     /// Name of the database
     #[arg(value_name = "NAME", required_unless_present = "remove", conflicts_with = "remove", add = completers::databases())]
     name: Option<DatabaseName>,
-    /// Have them mean no database again
+    /// Remove the link to a database
     #[arg(long)]
     remove: bool,
 }
@@ -50,10 +50,10 @@ fn link(ctx: &Context, name: &DatabaseName) -> Result<()> {
         .link_project(&file, Some((&database.name, context.as_deref())))?;
     let sentence = match &context {
         Some(context) => format!(
-            "Commands in this folder mean database {} of context {context}.",
+            "Commands in this folder now use database {} of context {context}.",
             database.name
         ),
-        None => format!("Commands in this folder mean database {}.", database.name),
+        None => format!("Commands in this folder now use database {}.", database.name),
     };
     let name = database.name.clone();
     let linked = Linked {
@@ -69,7 +69,7 @@ fn unlink(ctx: &Context) -> Result<()> {
     let file = project_file()?;
     let changed = ctx.settings.link_project(&file, None)?;
     let sentence = if changed {
-        "Commands in this folder mean no database of their own any more."
+        "This folder is no longer linked to a database."
     } else {
         "No database is linked in this folder."
     };
@@ -83,6 +83,6 @@ fn unlink(ctx: &Context) -> Result<()> {
 }
 
 fn project_file() -> Result<PathBuf> {
-    let here = std::env::current_dir().map_err(|error| Error::io(error, "cannot tell which folder this is"))?;
+    let here = std::env::current_dir().map_err(|error| Error::io(error, "cannot find out the current folder"))?;
     Ok(here.join(PROJECT_FILE))
 }

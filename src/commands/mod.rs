@@ -109,16 +109,16 @@ enum Command {
 #[derive(clap::Args)]
 #[command(next_help_heading = "Global options")]
 struct Globals {
-    /// Form of the result
-    #[arg(long, global = true, value_enum, value_name = "FORM")]
+    /// Output format
+    #[arg(long, global = true, value_enum, value_name = "FORMAT")]
     output: Option<OutputFormat>,
     /// Short for --output json
     #[arg(long, global = true, conflicts_with = "output")]
     json: bool,
-    /// Print only the result
+    /// Print only the result, no progress and no notes
     #[arg(long, short, global = true)]
     quiet: bool,
-    /// Never ask
+    /// Never prompt; fail where an answer is needed
     #[arg(long, global = true)]
     no_input: bool,
     /// When to use colour

@@ -14,10 +14,10 @@ use serde::Serialize;
 /// Manage the server of the current context
 #[derive(Subcommand)]
 pub(super) enum Verb {
-    /// List users of a running server, and end them
+    /// List, disable and remove users of a running server
     #[command(subcommand)]
     Users(Users),
-    /// List quotas of a running server, and set them
+    /// List and set quotas of a running server
     #[command(subcommand)]
     Quotas(Quotas),
 }

@@ -16,7 +16,7 @@ pub(super) fn statement_timeout(text: &str) -> Result<Duration> {
         Span::For(time) if time >= SHORTEST_STATEMENT => Ok(time),
         _ => Err(Error::new(
             Code::InvalidValue,
-            format!("{text:?} is no time that statements may take: they need an end, after a second or later"),
+            format!("{text:?} is not a valid statement timeout: it must be at least 1s, and not never"),
         )
         .hint("write a time such as 30s or 5m")),
     }

@@ -162,7 +162,7 @@ struct Tokens(Vec<DatabaseToken>);
 /// Which tokens are listed.
 #[derive(clap::Args)]
 pub(super) struct Listed {
-    /// Also tokens that torso's own commands made for an hour
+    /// Also list one-hour tokens of torso's own commands
     #[arg(long)]
     all: bool,
 }

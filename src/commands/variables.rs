@@ -51,7 +51,7 @@ impl FromStr for NamedVariable {
             _ => {
                 return Err(Error::new(
                     Code::InvalidValue,
-                    format!("{part:?} is nothing that a variable can hold"),
+                    format!("{part:?} is not a part of a database's address"),
                 )
                 .hint("write NAME=url, NAME=token, NAME=http-url or NAME=path; NAME alone is NAME=url"));
             }

@@ -51,9 +51,9 @@ impl DatabaseUrl {
         // The text is not repeated: it may hold a secret.
         let refuse = |why: &str| Error::new(Code::InvalidValue, format!("a database's url {why}"));
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(refuse("has characters that no URL has"));
+            return Err(refuse("contains characters that are not allowed in a URL"));
         }
-        let url = Url::parse(text).map_err(|_| refuse("cannot be understood"))?;
+        let url = Url::parse(text).map_err(|_| refuse("cannot be parsed"))?;
         if !SCHEMES.contains(&url.scheme()) {
             return Err(refuse("is not one of http(s), libsql or ws(s)"));
         }
@@ -64,7 +64,7 @@ impl DatabaseUrl {
             return Err(refuse("has no host"));
         }
         if url.fragment().is_some() || !matches!(url.query(), None | Some("tls=0" | "tls=1")) {
-            return Err(refuse("has more than an address in it"));
+            return Err(refuse("contains more than an address"));
         }
         Ok(Self {
             text: text.to_owned(),
@@ -118,15 +118,15 @@ impl DatabaseUrl {
     pub fn check_for_token(&self, control: &Url) -> Result<()> {
         let Some(url) = self.server() else {
             return Err(
-                Error::new(Code::Unavailable, "the server names no address for the database")
-                    .hint("try again in a moment: it may just be made"),
+                Error::new(Code::Unavailable, "the server returned no address for the database")
+                    .hint("try again in a moment: the database may still be in creation"),
             );
         };
         if control.scheme() == "https" && !self.is_encrypted() {
             return Err(Error::new(
                 Code::Unavailable,
                 format!(
-                    "the server names a plain address for the database, {}://{}, where no token is sent",
+                    "the server returned an unencrypted address for the database, {}://{}, and torso sends no token there",
                     url.scheme(),
                     url.host_str().unwrap_or_default()
                 ),

@@ -36,7 +36,7 @@ impl Store {
     pub fn open(path: &Path, kind: StoreKind) -> Result<Option<Self>> {
         if !path
             .try_exists()
-            .map_err(|error| Error::io(error, format!("cannot look at {}", path.display())))?
+            .map_err(|error| Error::io(error, format!("cannot access {}", path.display())))?
         {
             return Ok(None);
         }
@@ -168,7 +168,7 @@ impl Store {
             .map_err(|error| self.error(error))?;
         for table in tables {
             found.push(format!(
-                "a row of {} refers to nothing",
+                "a row of {} refers to a row that does not exist",
                 table.map_err(|error| self.error(error))?
             ));
         }

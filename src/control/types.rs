@@ -243,7 +243,7 @@ impl FromStr for Isolation {
             "group" => Ok(Self::Group),
             "database" => Ok(Self::Database),
             _ => Err(
-                Error::new(Code::InvalidValue, format!("{text:?} is no isolation of databases"))
+                Error::new(Code::InvalidValue, format!("{text:?} is not a kind of isolation"))
                     .hint("use group (databases of a group share a process) or database (each has its own)"),
             ),
         }
@@ -353,7 +353,10 @@ impl Connection {
         if !self.read_only {
             return Ok(());
         }
-        let why = self.read_only_reason.as_deref().unwrap_or("it takes no writes now");
+        let why = self
+            .read_only_reason
+            .as_deref()
+            .unwrap_or("it does not accept writes now");
         Err(not_writable(&self.database, why))
     }
 }

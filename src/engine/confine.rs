@@ -197,7 +197,7 @@ fn confine(words: &[OsString]) -> Result<Command> {
 fn end_with(supervisor: i32) -> Result<()> {
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(Signal::TERM))
-        .map_err(|error| Error::io(error.into(), "cannot ask to end with the supervisor"))?;
+        .map_err(|error| Error::io(error.into(), "cannot arrange to end with the supervisor"))?;
     if rustix::process::getppid() == Pid::from_raw(supervisor) {
         Ok(())
     } else {

@@ -267,9 +267,6 @@ async fn shut_down(server: &Server, accepting: JoinHandle<()>) {
 
 /// The error for a panic on another thread.
 fn defect() -> Error {
-    Error::new(
-        Code::Internal,
-        "internal error: a request could not be answered; please report it",
-    )
-    .hint("please report it; the server's log has the details")
+    Error::new(Code::Internal, "internal error: the request could not be answered")
+        .hint("please report it; the server's log has the details")
 }

@@ -55,7 +55,11 @@ impl Identity {
         identity.config().map_err(|error| {
             Error::new(
                 Code::InvalidFile,
-                format!("{} and {} do not go together", certificate.display(), key.display()),
+                format!(
+                    "the certificate {} and the key {} do not belong together",
+                    certificate.display(),
+                    key.display()
+                ),
             )
             .caused_by(error)
             .hint("the key has to be that of the first certificate")

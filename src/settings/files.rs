@@ -34,7 +34,7 @@ pub fn parse(path: &Path, text: &str) -> Result<DocumentMut> {
 pub fn invalid(path: &Path, why: &str) -> Error {
     Error::new(
         Code::InvalidSettings,
-        format!("{} cannot be understood: {why}", path.display()),
+        format!("{} cannot be parsed: {why}", path.display()),
     )
     .hint("mend the file by hand; nothing in it was changed")
 }

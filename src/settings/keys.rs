@@ -58,7 +58,7 @@ impl SettingKey {
             Self::Context => "Context that commands work in",
             Self::DefaultGroup => "Group of new databases",
             Self::DefaultLocation => "Location of new databases",
-            Self::Output => "Form of answers",
+            Self::Output => "Output format",
             Self::Color => "When to colour",
             Self::Database => "Database that commands mean when none is named",
         }

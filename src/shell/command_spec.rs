@@ -53,7 +53,7 @@ pub enum CommandGroup {
 impl CommandGroup {
     /// All groups, with their titles.
     pub const TITLES: [(Self, &'static str); 10] = [
-        (Self::Output, "form of results"),
+        (Self::Output, "output format"),
         (Self::Destination, "destination of results"),
         (Self::Schema, "schema and content"),
         (Self::Transfer, "import, export, copy"),

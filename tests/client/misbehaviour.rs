@@ -283,6 +283,6 @@ fn names_that_cannot_be_are_left_out_with_a_warning() {
     assert_eq!(run.stdout, "app\n");
     assert_eq!(
         run.stderr,
-        "warning: left out the database \"../../etc\": torso cannot work with it\n"
+        "warning: left out the database \"../../etc\": torso cannot read the server's answer about it\n"
     );
 }

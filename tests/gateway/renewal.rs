@@ -181,6 +181,9 @@ fn refusal_of_a_greeting_by_a_process_is_told_in_the_servers_words() {
     let refused = socket.hello(&"x".repeat(70 << 10));
     assert_eq!(refused["type"], "hello_error");
     assert_eq!(refused["error"]["code"], "UNAUTHORIZED", "{refused}");
-    assert_eq!(refused["error"]["message"], "the greeting cannot be read", "{refused}");
+    assert_eq!(
+        refused["error"]["message"], "the hello message cannot be parsed",
+        "{refused}"
+    );
     assert_eq!(socket.closed_within(Duration::from_secs(5)), 1008);
 }

@@ -36,7 +36,7 @@ pub(super) fn run(ctx: &Context, args: &Accept) -> Result<()> {
     let Some(context) = server.context.clone() else {
         return Err(Error::new(
             Code::Conflict,
-            "the environment names the server, so there is no context to keep a token for",
+            "the environment names the server, so there is no context to save a token in",
         )
         .hint("add the server: torso context add NAME --url URL"));
     };
@@ -57,7 +57,7 @@ pub(super) fn run(ctx: &Context, args: &Accept) -> Result<()> {
     let (user, token) = ctx.client(server.clone()).accept_invite(&invitation, &args.username)?;
     // From here on the invitation is used up: what it gave must not be lost.
     let unkept = Committed::new(ctx, Some(token.clone()))
-        .follow_up("the token is not kept: the answer shows it, this once", |unkept| {
+        .follow_up("the token was not saved; it is shown only now", |unkept| {
             ctx.settings.store_token(&context, Some(&token))?;
             *unkept = None;
             Ok(())
@@ -102,11 +102,8 @@ fn read(link: &str) -> Result<String> {
 fn invitation(text: &str, to: &Url) -> Result<Secret> {
     let text = text.trim();
     let refuse = |why: &str| {
-        Error::new(
-            Code::InvalidValue,
-            format!("what was given is not an invitation: {why}"),
-        )
-        .hint("pass the whole link in quotes, as torso org invites create printed it")
+        Error::new(Code::InvalidValue, format!("this is not an invitation: {why}"))
+            .hint("pass the whole link in quotes, as torso org invites create printed it")
     };
     let code = match Url::parse(text) {
         Ok(link) if link.origin() != to.origin() => {

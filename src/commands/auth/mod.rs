@@ -79,7 +79,7 @@ fn login(ctx: &Context, args: &Login) -> Result<()> {
     let Some(context) = server.context.clone() else {
         return Err(Error::new(
             Code::Conflict,
-            "the environment names the server, so there is no context to keep a token for",
+            "the environment names the server, so there is no context to save a token in",
         )
         .hint("set TORSO_TOKEN, or add the server: torso context add NAME --url URL"));
     };
@@ -104,7 +104,7 @@ fn login(ctx: &Context, args: &Login) -> Result<()> {
     ctx.settings.store_token(&context, Some(&token))?;
     if let Some(crate::settings::SettingOrigin::Environment(name)) = server.token_origin {
         ctx.ui
-            .warn(format!("{name} is set, and wins over the token that was kept"));
+            .warn(format!("{name} is set, and takes precedence over the saved token"));
     }
     let sentence = format!("Logged in to {} as {}.", client.address(), user.username);
     let logged_in = LoggedIn {
@@ -164,7 +164,7 @@ fn logout(ctx: &Context, args: &Logout) -> Result<()> {
     let logged_out = if args.all {
         // The token opens nothing any more, wherever it is kept.
         Committed::new(ctx, false)
-            .follow_up("the token that opens nothing any more is still kept", |forgotten| {
+            .follow_up("the revoked token is still saved", |forgotten| {
                 *forgotten = forget()?;
                 Ok(())
             })
@@ -175,7 +175,7 @@ fn logout(ctx: &Context, args: &Logout) -> Result<()> {
     let sentence = match (logged_out, invalidated_before) {
         (_, Some(at)) => format!("Logged out, and ended every API token made before {}.", text::time(at)),
         (true, None) => "Logged out.".to_owned(),
-        (false, None) => "No token was kept.".to_owned(),
+        (false, None) => "No token was saved.".to_owned(),
     };
     let name = server.context.as_ref().map(ToString::to_string).unwrap_or_default();
     let thing = LoggedOut {
@@ -280,7 +280,7 @@ fn ask(client: &Client) -> Result<(Username, Option<Timestamp>)> {
 }
 
 fn not_logged_in(server: &ServerSettings) -> Error {
-    Error::new(Code::Unauthenticated, format!("no token for {} is kept", server.url))
+    Error::new(Code::Unauthenticated, format!("no token for {} is saved", server.url))
         .hint("log in with torso auth login, or set TORSO_TOKEN")
 }
 

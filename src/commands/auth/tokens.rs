@@ -94,13 +94,13 @@ pub(in crate::commands) struct Mint {
     /// Only for this group of the organization in --org
     #[arg(long, value_name = "NAME", requires = "permissions", add = completers::groups())]
     group: Option<GroupName>,
-    /// Only for this; repeatable
+    /// Limit it to this scope; repeatable
     #[arg(long, value_name = "SCOPE", group = "permissions", value_parser = SCOPES)]
     scope: Vec<String>,
-    /// Only for reading
+    /// Limit it to reading
     #[arg(long, group = "permissions", conflicts_with_all = ["scope", "full_access"])]
     read_only: bool,
-    /// For everything that you may do
+    /// Allow all that you may do
     #[arg(long, group = "permissions", conflicts_with = "scope")]
     full_access: bool,
 }

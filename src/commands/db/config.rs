@@ -113,7 +113,7 @@ pub(crate) struct Set {
     /// Name of the setting
     #[arg(value_name = "KEY", value_enum)]
     key: Setting,
-    /// Its new value
+    /// New value
     #[arg(value_name = "VALUE")]
     value: String,
     #[command(flatten)]

@@ -29,7 +29,7 @@ pub(crate) struct Args {
     #[arg(value_name = "NAME", add = completers::databases())]
     name: Option<DatabaseName>,
     /// Format of the variables
-    #[arg(long, value_enum, value_name = "FORM", default_value = "dotenv")]
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "dotenv")]
     format: VariableFormat,
     #[command(flatten)]
     access: Access,

@@ -180,7 +180,7 @@ impl<'a> Original<'a> {
     /// Writes the copy to standard output. Its pages come in no order, so it is whole before its first byte is written.
     fn write_to_stdout(&self, ctx: &Context) -> Result<()> {
         if std::io::stdout().is_terminal() {
-            return Err(Error::new(Code::Usage, "a SQLite file is nothing for a terminal")
+            return Err(Error::new(Code::Usage, "a SQLite file cannot be shown on a terminal")
                 .hint("write it to a file: --output-file PATH"));
         }
         let mut output = Output::temporary_file()?;

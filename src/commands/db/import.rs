@@ -152,7 +152,7 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
         imported: Some(imported),
     };
     let made = Committed::new(ctx, made).refresh_replicas(ctx, &name).follow_up(
-        "the answer describes the database as it was",
+        "the answer shows the database as it was before",
         |made| {
             made.database = super::find(ctx, &name)?;
             Ok(())
@@ -178,11 +178,10 @@ fn show(ctx: &Context, made: Made) -> Result<()> {
 /// The database's name that a file suggests.
 fn name_of(file: &Path) -> Result<DatabaseName> {
     if file == Path::new("-") {
-        return Err(Error::new(
-            Code::Usage,
-            "what comes from standard input has no name for its database",
-        )
-        .hint("name it: torso db import - NAME"));
+        return Err(
+            Error::new(Code::Usage, "a database made from standard input needs a name")
+                .hint("name it: torso db import - NAME"),
+        );
     }
     let is_compressed = file.extension().is_some_and(|extension| extension == "gz");
     let inner = is_compressed.then(|| file.with_extension(""));
@@ -195,8 +194,8 @@ fn name_of(file: &Path) -> Result<DatabaseName> {
     stem.parse().map_err(|_| {
         Error::new(
             Code::Usage,
-            format!("{stem:?}, the file's name, cannot name a database"),
+            format!("the file's name, {stem:?}, is not a valid database name"),
         )
-        .hint(format!("name it yourself: torso db import {} NAME", file.display()))
+        .hint(format!("give a name: torso db import {} NAME", file.display()))
     })
 }

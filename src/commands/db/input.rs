@@ -221,7 +221,10 @@ impl<R: BufRead> Utf16<R> {
 }
 
 fn invalid() -> io::Error {
-    io::Error::new(ErrorKind::InvalidData, "it begins as UTF-16, and is none later on")
+    io::Error::new(
+        ErrorKind::InvalidData,
+        "it begins as UTF-16, but is not valid UTF-16 later on",
+    )
 }
 
 impl<R: BufRead> BufRead for Utf16<R> {

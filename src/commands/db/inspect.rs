@@ -86,7 +86,7 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
             Code::InvalidFile,
             format!("database {} is damaged", inspected.name),
         )
-        .hint("destroy a damaged replica and replicate again; of a primary, promote a sound replica")),
+        .hint("destroy a damaged replica and replicate again; instead of a damaged primary, promote a sound replica")),
         _ => Ok(()),
     }
 }
@@ -149,8 +149,12 @@ fn inspect(
 /// A number that may be negative.
 fn signed(session: &mut dyn Session, sql: &str) -> Result<i64> {
     let text = query::text(session, sql)?;
-    text.parse()
-        .map_err(|_| Error::new(Code::Internal, format!("{sql} answers {text:?}, which is no number")))
+    text.parse().map_err(|_| {
+        Error::new(
+            Code::Internal,
+            format!("{sql} returned {text:?}, which is not a number"),
+        )
+    })
 }
 
 fn object(row: &[Value]) -> Option<Object> {

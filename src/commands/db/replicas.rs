@@ -95,7 +95,7 @@ pub(crate) struct Replicas {
     /// Repeat until Ctrl-C
     #[arg(long, short)]
     watch: bool,
-    /// Time between two looks
+    /// Time between two updates
     #[arg(long, value_name = "DURATION", requires = "watch", default_value = "1s")]
     interval: Span,
 }

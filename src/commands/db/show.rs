@@ -27,8 +27,8 @@ pub(crate) struct Args {
 #[derive(clap::Args)]
 #[group(multiple = false)]
 struct Only {
-    /// Print only the URL. Of a file it changes with the primary location; there @libsql/client needs a timeout (timeout: 5000),
-    /// or it fails at once beside another writer
+    /// Print only the URL. Where that is a file, @libsql/client needs a timeout (timeout: 5000), or it fails at once while
+    /// another program writes
     #[arg(long)]
     url: bool,
     /// Print only the URL for HTTP clients

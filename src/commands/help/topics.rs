@@ -92,7 +92,7 @@ mod tests {
             color: false,
         };
         for (name, words) in [
-            ("options", "--output <FORM>"),
+            ("options", "--output <FORMAT>"),
             ("scripting", "standard output"),
             ("environment", "TORSO_DATA_DIR"),
             ("exit-codes", "database_exists"),

@@ -201,7 +201,7 @@ fn remove(ctx: &Context, args: &Remove) -> Result<()> {
         let tokens = tokens_sentence(user, &ended);
         format!("Removed {user} from organization {organization}.{tokens}")
     } else {
-        format!("{user} is no member of organization {organization}.")
+        format!("{user} is not a member of organization {organization}.")
     };
     let thing = Removed {
         organization,

@@ -239,7 +239,7 @@ fn switch(ctx: &Context, args: &Switch) -> Result<()> {
     let Some(context) = ctx.settings.server()?.and_then(|server| server.context) else {
         return Err(Error::new(
             Code::Conflict,
-            "the environment names the server, so there is no context to keep the choice for",
+            "the environment names the server, so there is no context to save the choice in",
         )
         .hint("set TORSO_ORG, or add --org NAME"));
     };
@@ -249,7 +249,7 @@ fn switch(ctx: &Context, args: &Switch) -> Result<()> {
         && name != organization.slug.as_str()
     {
         ctx.ui
-            .warn(format!("TORSO_ORG says {name:?}, and wins over what was chosen"));
+            .warn(format!("TORSO_ORG is {name:?}, and takes precedence over this choice"));
     }
     let slug = organization.slug.clone();
     let sentence = format!("Commands in context {context} now work in organization {slug}.");

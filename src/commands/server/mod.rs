@@ -37,7 +37,7 @@ use url::Url;
 pub(super) struct Args {
     #[command(subcommand)]
     verb: Option<operator::Verb>,
-    /// Locations, the default first; remembered
+    /// Locations, the default first; saved for later starts
     #[arg(long, value_name = "CODES", value_delimiter = ',')]
     locations: Option<Vec<LocationCode>>,
     /// Address and port, or a port
@@ -49,10 +49,10 @@ pub(super) struct Args {
     /// Public URL, if not that of --listen (proxy)
     #[arg(long, value_name = "URL", value_parser = public_url)]
     url: Option<Url>,
-    /// Proxy whose X-Forwarded-For or Forwarded is believed
+    /// Proxy whose X-Forwarded-For or Forwarded is trusted
     #[arg(long = "trusted-proxy", value_name = "CIDR", value_parser = network_value)]
     trusted_proxies: Vec<IpNet>,
-    /// Use a certificate that clients must trust
+    /// Make a certificate, which clients must trust
     #[arg(long, help_heading = "TLS", value_enum, value_name = "KIND", conflicts_with_all = ["tls_cert", "tls_key"])]
     tls: Option<Tls>,
     /// PEM certificate chain; reloaded when the file changes
@@ -67,34 +67,34 @@ pub(super) struct Args {
     /// Name of the owner at the first start [default: admin]
     #[arg(long, help_heading = "Users", value_name = "USER")]
     owner: Option<Username>,
-    /// Requests/s of a token; 0: any
+    /// Requests per second of a token; 0: no limit
     #[arg(long, help_heading = "Limits", value_name = "COUNT", default_value_t = 100)]
     rate_limit: u32,
-    /// Of one address; 0: any
+    /// For each address; 0: no limit
     ///
     /// Connections from this machine are not counted. Behind a proxy on another machine all clients have its address: use 0.
     #[arg(long, help_heading = "Limits", value_name = "N", default_value_t = 1024)]
     connections_per_address: u32,
-    /// Limit, such as databases=50; remembered
+    /// Quota, such as databases=50; saved
     ///
-    /// A limit of each organization. The names are databases, storage, groups, locations, rows_read, rows_written and
-    /// bytes_synced; 0 is unlimited. acme/databases=200 sets the limit of one organization. Repeatable; remembered for later
+    /// A limit for each organization. The names are databases, storage, groups, locations, rows_read, rows_written and
+    /// bytes_synced; 0 is unlimited. acme/databases=200 sets the limit of one organization. Repeatable; saved for later
     /// starts.
     #[arg(long = "quota", help_heading = "Limits", value_name = "[ORG/]NAME=VALUE", value_parser = super::quota::parse_quota)]
     quotas: Vec<Quota>,
-    /// Print a new API token for USER, who lost all others
+    /// Print a new API token for USER, who lost all theirs
     #[arg(long, help_heading = "Users", value_name = "USER")]
     issue_token: Option<Username>,
-    /// Log on standard error
+    /// Format of the log, on standard error
     #[arg(
         long,
         help_heading = "Log and engine",
         value_enum,
-        value_name = "FORM",
+        value_name = "FORMAT",
         default_value_t
     )]
     log: LogFormat,
-    /// What to log
+    /// Least severe messages to log
     ///
     /// --quiet is the same as warn.
     #[arg(
@@ -105,16 +105,16 @@ pub(super) struct Args {
         default_value_t
     )]
     log_level: LogLevel,
-    /// End statements that take longer
+    /// Longest time of a statement
     ///
     /// The client gets 504 and the code TIMEOUT. A statement that cannot be stopped is ended with its process, which is
     /// restarted.
     #[arg(long, help_heading = "Limits", value_name = "TIME", value_parser = statement_timeout, default_value = "5m")]
     statement_timeout: Duration,
-    /// Of a database process [default: a quarter]
+    /// For a database process [default: a quarter]
     ///
-    /// A quarter of the machine's memory by default. Two thirds of it are for statements: one that needs more fails with SQLITE_NOMEM. A process that takes more than all of
-    /// it is started again.
+    /// A quarter of the machine's memory by default. Two thirds of it are for statements: one that needs more fails with
+    /// SQLITE_NOMEM. A process that takes more than all of it is restarted.
     #[arg(long, help_heading = "Limits", value_name = "SIZE", value_parser = memory_per_process)]
     memory_per_process: Option<u64>,
     /// Run where database processes cannot be confined

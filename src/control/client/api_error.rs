@@ -65,7 +65,7 @@ pub(super) fn of(status: u16, body: &[u8], about: &CallSubject<'_>, host: &str, 
     let text = member("error").or_else(|| member("message"));
     if let (None, Some(verb), 404 | 405) = (named, about.only_here, status) {
         return Error::new(Code::Unsupported, format!("the server {host} cannot {verb}"))
-            .hint("torso's own server can; torso api METHOD PATH asks for anything else");
+            .hint("torso's own server can; torso api METHOD PATH sends any request");
     }
     let code = named.unwrap_or_else(|| by_status(status, document.is_some(), about));
     let message = match (&text, code) {

@@ -165,7 +165,10 @@ impl Client {
             .map_err(|error| {
                 Error::new(
                     Code::Partial,
-                    format!("database {} is made, but the server does not describe it", request.name),
+                    format!(
+                        "database {} was created, but the server does not describe it",
+                        request.name
+                    ),
                 )
                 .caused_by(error.full_message())
                 .hint(format!("torso db show {}", request.name))

@@ -43,7 +43,7 @@ impl Client {
         let broken = || {
             Error::new(
                 Code::Unavailable,
-                format!("{} broke off while it sent database {name}", self.address()),
+                format!("{} closed the connection while it sent database {name}", self.address()),
             )
             .hint("try again in a moment; nothing was left behind")
         };

@@ -45,7 +45,9 @@ impl From<FailedCall> for Error {
 pub(super) fn uncertain(failed: FailedCall, call: &ApiCall<'_>) -> Error {
     let lost = matches!(failed.error.code(), Code::Unavailable | Code::Timeout) && !failed.unsent;
     if lost && call.method != Method::Get {
-        return failed.error.hint("it may have been done: check before you try again");
+        return failed
+            .error
+            .hint("the change may have been made: check before you try again");
     }
     failed.error
 }

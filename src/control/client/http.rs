@@ -117,7 +117,7 @@ impl ApiTransport {
         Error::new(
             Code::Unavailable,
             format!(
-                "{} answered about {} in a form that is not the Platform API's",
+                "the answer of {} about {} is not in the format of the Platform API",
                 self.display_url(),
                 about.what
             ),
@@ -207,7 +207,9 @@ impl ApiTransport {
             let pause = match failed.pause {
                 Some(requested) if requested > LONGEST_PAUSE => {
                     let seconds = requested.as_secs();
-                    let error = failed.error.hint(format!("it asks to wait; try again in {seconds} s"));
+                    let error = failed
+                        .error
+                        .hint(format!("the server asks to wait; try again in {seconds} s"));
                     return Err((error, tried));
                 }
                 // The jitter keeps clients that were refused together from coming back together.
@@ -291,7 +293,10 @@ impl ApiTransport {
                         pause: None,
                         error: Error::new(
                             Code::Unavailable,
-                            format!("{} broke off its answer", self.display_url()),
+                            format!(
+                                "{} closed the connection before its answer was complete",
+                                self.display_url()
+                            ),
                         )
                         .hint("try again in a moment"),
                     });
@@ -343,7 +348,7 @@ impl ApiTransport {
             again: true,
             unsent: false,
             pause: None,
-            error: Error::new(Code::Unavailable, format!("{host} broke off the connection"))
+            error: Error::new(Code::Unavailable, format!("{host} closed the connection"))
                 .caused_by(innermost(&error))
                 .hint("try again in a moment"),
         }

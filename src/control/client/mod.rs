@@ -128,7 +128,8 @@ impl Client {
                 Ok(item) => all.push(item),
                 Err(error) if label.is_empty() => return Err(error),
                 Err(_) => {
-                    let sentence = format!("left out the {noun} {label:?}: torso cannot work with it");
+                    let sentence =
+                        format!("left out the {noun} {label:?}: torso cannot read the server's answer about it");
                     let mut skipped = self.skipped.borrow_mut();
                     // The same list may be asked for more than once in a command.
                     if !skipped.contains(&sentence) {

@@ -29,14 +29,14 @@ pub(super) fn list(reply: Value, key: &str) -> Result<Vec<Value>> {
         Value::Array(items) => Ok(items),
         // What some servers say for none.
         Value::Null => Ok(Vec::new()),
-        _ => Err(unknown(key).caused_by("it is no list")),
+        _ => Err(unknown(key).caused_by("it is not a list")),
     }
 }
 
 fn unknown(noun: &str) -> Error {
     Error::new(
         Code::Unavailable,
-        format!("the server answered about {noun} in a form that is not the Platform API's"),
+        format!("the server's answer about {noun} is not in the format of the Platform API"),
     )
     .hint("is the address right? torso context list shows it")
 }
@@ -78,7 +78,7 @@ fn completed<T: DeserializeOwned>(
             complete(&mut members);
             read(Value::Object(members), noun)
         }
-        _ => Err(unknown(noun).caused_by("it is no object")),
+        _ => Err(unknown(noun).caused_by("it is not an object")),
     }
 }
 

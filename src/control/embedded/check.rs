@@ -125,7 +125,7 @@ fn private(path: &Path, mode: u32, refused: u32, check: &mut Check) -> Result<()
     let Some(open) = disk::mode(&metadata).filter(|mode| mode & refused != 0) else {
         return Ok(());
     };
-    let message = format!("{} has mode {open:03o}, so others can get at it", path.display());
+    let message = format!("{} has mode {open:03o}, so other users can access it", path.display());
     if check.fix {
         disk::set_mode(path, mode)?;
         check.mended("file_mode", format!("{message}; now it has {mode:03o}"));
@@ -237,7 +237,7 @@ fn database(view: &CatalogView<'_>, row: &DatabaseRow, check: &mut Check) -> Res
     let failure = if check.fix { refresh(view, row) } else { None };
     for (code, message) in stale {
         match &failure {
-            None if check.fix => check.mended(code, format!("{message}; now it is fresh")),
+            None if check.fix => check.mended(code, format!("{message}; now it is up to date")),
             Some(error) => check.add(
                 Severity::Warning,
                 code,
@@ -346,7 +346,7 @@ fn inspect(
             Some(running)
         }
         Err(error) => {
-            let message = format!("{} in {location} cannot be looked at: {error}", row.name);
+            let message = format!("{} in {location} cannot be examined: {error}", row.name);
             check.add(
                 Severity::Error,
                 "location_away",
@@ -366,7 +366,7 @@ fn work(view: &CatalogView<'_>, rows: &[DatabaseRow], check: &mut Check) -> Resu
             || format!("a destroyed database ({id})"),
             |name| format!("a removed replica of {name}"),
         );
-        let message = format!("files of {what} in {location} still wait to be removed");
+        let message = format!("files of {what} in {location} are still to be removed");
         check.add(
             Severity::Warning,
             "pending_work",
@@ -410,7 +410,7 @@ fn orphans(view: &CatalogView<'_>, rows: &[DatabaseRow], check: &mut Check) -> R
         for orphan in view.plane.engine.orphans(&dir, &known)? {
             let path = orphan.path.display();
             if orphan.kept_aside {
-                let message = format!("{path} was kept because it had been changed behind torso's back");
+                let message = format!("{path} was kept because a program other than torso had changed it");
                 let fix = format!("look at it with torso db shell {path}, then delete it");
                 check.add(Severity::Warning, "diverged_file", message, Some(fix));
             } else {

@@ -125,7 +125,7 @@ impl DatabaseOperations for Embedded {
                 format!("the settings of {name} are changed, but are not in force yet"),
             )
             .caused_by(error)
-            .hint("every further command tries again; torso doctor shows what is left"));
+            .hint("every further command tries again; torso doctor shows what is pending"));
         }
         Ok(configuration(&row))
     }
@@ -140,7 +140,7 @@ pub fn create(plane: &Embedded, new: New<'_>) -> Result<Database> {
         Some(Seed::Upload { .. } | Seed::Dump { .. }) => Err(Error::new(
             Code::Unsupported,
             format!(
-                "nothing is uploaded to this machine, so {} cannot begin with it",
+                "this machine takes no uploads, so {} cannot be made from one",
                 request.name
             ),
         )
@@ -442,7 +442,7 @@ pub fn doom_with(change: &Change<'_>, rows: &[DatabaseRow], more: impl FnOnce(&C
             format!("database {name} is destroyed, but its files in {location} could not be removed yet"),
         )
         .caused_by(error)
-        .hint("every further command tries again; torso doctor shows what is left")),
+        .hint("every further command tries again; torso doctor shows what is pending")),
     }
 }
 

@@ -200,7 +200,7 @@ impl GroupOperations for Embedded {
                     ),
                 )
                 .caused_by(error)
-                .hint("every further command tries again; torso doctor shows what is left"));
+                .hint("every further command tries again; torso doctor shows what is pending"));
             }
         }
         change.to_group(row)

@@ -113,10 +113,10 @@ impl InstanceOperations for Embedded {
         if let Some((at, path)) = report.kept_aside.first() {
             return Err(Error::new(
                 Code::Diverged,
-                format!("the replica of {name} in {at} had been changed behind torso's back; it is fresh again"),
+                format!("a program other than torso had changed the replica of {name} in {at}; it is up to date again"),
             )
             .hint(format!(
-                "what it had become is kept in {}: look at it with torso db shell, then delete it",
+                "the changed file is now {}: look at it with torso db shell, then delete it",
                 path.display()
             )));
         }
@@ -337,7 +337,7 @@ pub fn not_removed_yet(name: &DatabaseName, location: &LocationCode, error: Erro
         format!("{name} is not replicated to {location} any more, but its files there could not be removed yet"),
     )
     .caused_by(error)
-    .hint("every further command tries again; torso doctor shows what is left")
+    .hint("every further command tries again; torso doctor shows what is pending")
 }
 
 /// Fails if the primary's file is missing or damaged. One that was never made is left to reconcile.

@@ -147,7 +147,7 @@ fn check_coordinates(new: &NewLocation) -> Result<()> {
     if new.lat.is_some() != new.lon.is_some() || !within(new.lat, 90.0) || !within(new.lon, 180.0) {
         return Err(Error::new(
             Code::InvalidValue,
-            format!("location {} has impossible coordinates", new.code),
+            format!("location {} has incomplete or impossible coordinates", new.code),
         )
         .hint("give both: degrees north from -90 to 90, degrees east from -180 to 180"));
     }

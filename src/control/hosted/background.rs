@@ -154,7 +154,7 @@ impl Shared {
         }
         if self.progress.left.load(Ordering::SeqCst) > 0 {
             let failure = lock(&self.progress.failure).clone();
-            return Err(self.discreet(unavailable(format!("not everything that is wanted runs: {failure}")).hint(hint)));
+            return Err(self.discreet(unavailable(format!("some database processes do not run: {failure}")).hint(hint)));
         }
         Ok(())
     }
@@ -173,7 +173,7 @@ impl Shared {
             return;
         }
         let (organization, failures) = (&organization.slug, causes.len());
-        tracing::warn!(%organization, failures, %cause, "not everything of an organization runs; it is tried again");
+        tracing::warn!(%organization, failures, %cause, "some database processes of an organization do not run; trying again");
         *last = cause;
     }
 

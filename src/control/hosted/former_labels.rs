@@ -71,7 +71,7 @@ impl Shared {
         let now = Timestamp::now();
         let until = now
             .checked_add(KEPT)
-            .map_err(|error| Error::new(Code::Internal, "cannot tell the time").caused_by(error))?;
+            .map_err(|error| Error::new(Code::Internal, "cannot read the clock").caused_by(error))?;
         let locations = placed.sites.iter().map(|(location, _)| Some(location));
         let rows: Vec<FormerLabelRow> = std::iter::once(None)
             .chain(locations)

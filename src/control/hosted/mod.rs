@@ -432,7 +432,7 @@ impl Shared {
             Engines::Sqld(engine) => Ok(engine),
             Engines::Files => Err(Error::new(
                 Code::Unsupported,
-                "databases are files here, and nothing serves them",
+                "databases are files here, and no process serves them",
             )),
         }
     }

@@ -115,7 +115,7 @@ impl Action {
             Self::RotateGroup => "invalidate group tokens",
             Self::Protect => "change delete protection",
             Self::Transfer => "move databases and groups to other organizations",
-            Self::Maintain => "change locations or mend the server",
+            Self::Maintain => "change locations or repair the server",
             Self::SeeMembers => "see members",
             Self::ManageMembers => "change members and invitations",
             Self::SeeAudit => "see the audit log",
@@ -172,7 +172,7 @@ impl FromStr for Scope {
             .ok_or_else(|| {
                 let all: Vec<_> = Self::ALL.iter().map(|scope| scope.name()).collect();
                 Error::new(Code::InvalidValue, format!("{text:?} is not a scope")).hint(format!(
-                    "scopes are {}; read-only and full-access stand alone",
+                    "scopes are {}; read-only and full-access cannot be combined with others",
                     all.join(", ")
                 ))
             })

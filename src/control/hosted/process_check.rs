@@ -81,10 +81,10 @@ fn describe_bounds(bounds: ProcessBounds) -> String {
     let enforced = if bounds.control_groups {
         "its control group, which also shares the processors"
     } else {
-        "SQLite's own limit and a look every 2 seconds (a delegated control group would bound it in the kernel, too)"
+        "SQLite's own limit and a check every 2 seconds (with a delegated control group, the kernel enforces it, too)"
     };
     format!(
-        "a database process may have {} MiB of memory, by {enforced}; a statement may take {} seconds",
+        "a database process may use {} MiB of memory, enforced by {enforced}; a statement may run for {} seconds",
         bounds.memory >> 20,
         bounds.statement.as_secs()
     )

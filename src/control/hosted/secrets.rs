@@ -37,7 +37,7 @@ pub(super) fn open_signing_key(path: &Path) -> Result<JwtKey> {
                 Code::InvalidFile,
                 format!("{} holds no Ed25519 key in PKCS#8", path.display()),
             )
-            .hint("put back the file that was there; without it every database token ends")
+            .hint("restore the former file; without it, no database token is valid any more")
         })?,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => make(path)?,
         Err(error) => return Err(Error::io(error, format!("cannot read {}", path.display()))),

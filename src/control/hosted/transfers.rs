@@ -63,7 +63,7 @@ impl TransferLocks {
             }
             if Instant::now() >= deadline {
                 return Err(
-                    Error::new(Code::DatabaseBusy, format!("{what} is being moved or deleted just now"))
+                    Error::new(Code::DatabaseBusy, format!("{what} is being moved or deleted"))
                         .hint("wait until that is done, then look where it is: torso db list"),
                 );
             }

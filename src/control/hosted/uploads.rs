@@ -113,7 +113,7 @@ impl Uploads {
             });
         }
         Err(
-            Error::new(Code::Conflict, format!("another request is at work on the upload {id}"))
+            Error::new(Code::Conflict, format!("another request is using the upload {id}"))
                 .hint("wait until it is done, then ask for the upload's offset"),
         )
     }
@@ -136,7 +136,7 @@ impl Uploads {
         if size.is_some_and(|size| size == 0 || size > LARGEST) {
             return Err(wrong(
                 format!("an upload cannot have {} bytes", size.unwrap_or(0)),
-                "tell the size of the file in bytes",
+                "send the size of the file in bytes",
             ));
         }
         let here = self.sweep(Some(organization))?;
@@ -188,7 +188,10 @@ impl Uploads {
         if offset > now.offset {
             return Err(Error::new(
                 Code::Conflict,
-                format!("the piece begins at {offset}, and {} bytes have arrived", now.offset),
+                format!(
+                    "the piece begins at {offset}, but {} bytes have arrived so far",
+                    now.offset
+                ),
             )
             .hint(format!("go on at {}", now.offset)));
         }
@@ -244,7 +247,7 @@ impl Uploads {
             .and_then(|now| {
                 if now.offset > most {
                     return Err(
-                        Error::new(Code::QuotaExceeded, format!("what is sent has more than {most} bytes"))
+                        Error::new(Code::QuotaExceeded, format!("the upload has more than {most} bytes"))
                             .hint("send less, or ask the server's administrator for more (torso server --quota)"),
                     );
                 }
@@ -332,11 +335,11 @@ fn is_old(home: &Path, about: &About) -> bool {
 fn described(id: String, home: &Path, about: &About) -> Result<Upload> {
     let path = home.join("data");
     let offset = std::fs::metadata(&path)
-        .map_err(|error| Error::io(error, format!("cannot look at {}", path.display())))?
+        .map_err(|error| Error::io(error, format!("cannot access {}", path.display())))?
         .len();
     let expires_at = last(home, about)
         .checked_add(KEPT)
-        .map_err(|error| Error::new(Code::Internal, "cannot tell the time").caused_by(error))?;
+        .map_err(|error| Error::new(Code::Internal, "cannot read the clock").caused_by(error))?;
     Ok(Upload {
         id,
         size: about.size.unwrap_or(offset),
@@ -365,7 +368,10 @@ impl Shared {
         if !upload.complete {
             return Err(Error::new(
                 Code::Conflict,
-                format!("of the upload {} of {} bytes have arrived", upload.offset, upload.size),
+                format!(
+                    "only {} of the upload's {} bytes have arrived",
+                    upload.offset, upload.size
+                ),
             )
             .hint("send the rest first"));
         }
@@ -380,7 +386,7 @@ impl Shared {
             uploads.drop(id);
             return Err(Error::new(
                 Code::InvalidFile,
-                "what was uploaded is not what was announced: the checksums differ",
+                "the upload is not the file that was announced: the checksums differ",
             )
             .hint("upload the file once more, and do not change it meanwhile"));
         }

@@ -136,11 +136,11 @@ fn check_equal(from: &Path, copy: &Path, again: &Path) -> Result<()> {
     Err(Error::new(
         Code::Io,
         format!(
-            "the copy of {} is not what a second reading of it gave (SHA-256 {first} and {second})",
+            "two readings of {} gave different copies (SHA-256 {first} and {second})",
             from.display()
         ),
     )
-    .hint("look for faults of the disk or of memory, then try again"))
+    .hint("check the disk and the memory for faults, then try again"))
 }
 
 /// Removes a file under construction and what SQLite kept beside it.
@@ -264,7 +264,7 @@ pub(super) fn check_seed(seed: &Path) -> Result<()> {
     }
     for companion in ["-wal", "-journal"] {
         if stat(&with_suffix(seed, companion))?.is_some_and(|beside| beside.len() > 0) {
-            return refuse("it was not closed, changes still wait beside it");
+            return refuse("it was not closed: a file beside it still has changes");
         }
     }
     Ok(())

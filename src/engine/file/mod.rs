@@ -80,7 +80,7 @@ fn stat(path: &Path) -> Result<Option<Metadata>> {
     match std::fs::metadata(path) {
         Ok(metadata) => Ok(Some(metadata)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::io(error, format!("cannot look at {}", path.display()))),
+        Err(error) => Err(Error::io(error, format!("cannot access {}", path.display()))),
     }
 }
 
@@ -406,7 +406,7 @@ impl Engine for FileEngine {
         let Some(connection) = held.get(&file(from)) else {
             return Err(Error::new(
                 Code::Internal,
-                format!("{} is not held", file(from).display()),
+                format!("{} is not locked for its demotion", file(from).display()),
             ));
         };
         role::demote(connection, from, to)

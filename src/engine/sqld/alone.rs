@@ -56,7 +56,7 @@ impl SqldEngine {
             let node = self.run(at, &dir, || {
                 Err(Error::new(
                     Code::Conflict,
-                    format!("{} has lost its role", dir.display()),
+                    format!("{} has no role.json any more", dir.display()),
                 ))
             })?;
             node.note_gone(&at.id)?;

@@ -34,7 +34,7 @@ impl Engine for SqldEngine {
         let Some(role) = role::role_of(&dir)? else {
             return Err(Error::new(
                 Code::Conflict,
-                format!("{} has lost its role", dir.display()),
+                format!("{} has no role.json any more", dir.display()),
             ));
         };
         // What is noted of former starts is judged again at the next one.
@@ -216,7 +216,7 @@ impl Engine for SqldEngine {
                 Some(self.run(at, &dir, || {
                     Err(Error::new(
                         Code::Conflict,
-                        format!("{} has lost its role", dir.display()),
+                        format!("{} has no role.json any more", dir.display()),
                     ))
                 })?)
             }

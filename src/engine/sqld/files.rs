@@ -253,7 +253,7 @@ pub(super) fn log_frame(log: &File, index: u64) -> std::io::Result<(u32, u32, Ve
 }
 
 /// Whether a replica has rows but no record of which log they are from, because it was killed while it began. It would
-/// apply the primary's log to rows of another one and count as equal. Nobody has used it yet, so it is copied anew.
+/// apply the primary's log to rows of another one and count as equal. Nobody has used it yet, so it is copied again.
 fn is_half_copied(db_path: &Path, id: &str) -> bool {
     let has_rows = std::fs::metadata(database(db_path, id)).is_ok_and(|data| data.len() > 0);
     has_rows

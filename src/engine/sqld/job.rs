@@ -322,7 +322,7 @@ impl ProcessJob {
                 ));
                 (quarantine::note(&self.dir, id, &damage), "it is not served")
             }
-            ProcessRole::Replica => (copy_anew(&self.dir, id), "it is copied anew"),
+            ProcessRole::Replica => (copy_anew(&self.dir, id), "it is copied again"),
         };
         let dir = self.dir.display();
         match done {

@@ -297,7 +297,7 @@ impl SqldEngine {
             Some(pool) => Ok(at.dir.join(pool)),
             None => Err(Error::new(
                 Code::Internal,
-                format!("nothing is known of database {}", at.database_name()),
+                format!("there is no record of database {}", at.database_name()),
             )),
         }
     }
@@ -377,7 +377,7 @@ impl SqldEngine {
         let node = self.run(at, &dir, || {
             Err(Error::new(
                 Code::Conflict,
-                format!("{} has lost its role", dir.display()),
+                format!("{} has no role.json any more", dir.display()),
             ))
         })?;
         if node.health().damage(&at.id).is_some() {

@@ -163,7 +163,7 @@ impl Node {
             } else if moved.elapsed() > STALL {
                 return Err(Error::new(
                     Code::Timeout,
-                    format!("the replica of database {id} does not come nearer to its primary"),
+                    format!("the replica of database {id} does not catch up with its primary"),
                 )
                 .hint("torso doctor has details"));
             }

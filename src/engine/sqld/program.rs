@@ -106,7 +106,7 @@ fn examine(path: &Path, source: ProgramSource) -> Result<InstalledProgram> {
             rest.split_ascii_whitespace()
                 .find(|word| word.starts_with(|c: char| c.is_ascii_digit()))
         })
-        .ok_or_else(|| cannot("it does not tell its version".to_owned()))?;
+        .ok_or_else(|| cannot("it does not print its version".to_owned()))?;
     Ok(InstalledProgram {
         path: path.to_owned(),
         version: version.to_owned(),
@@ -198,5 +198,5 @@ fn npm(dir: &Path) -> Result<()> {
     let last: Vec<&str> = words.lines().rev().take(6).collect();
     Err(Error::new(Code::Unavailable, "npm could not install libSQL server")
         .caused_by(last.into_iter().rev().collect::<Vec<_>>().join("\n"))
-        .hint("see that the npm registry can be reached, then try again"))
+        .hint("check that the npm registry can be reached, then try again"))
 }

@@ -166,7 +166,7 @@ fn hold_back(dir: &Path, id: &str) -> Result<()> {
             return Err(Error::new(
                 Code::Conflict,
                 format!(
-                    "{} and {} are both kept of one database",
+                    "{} and {} are copies of the same database",
                     held.display(),
                     place.display()
                 ),

@@ -42,7 +42,7 @@ fn read(dir: &Path, id: &str) -> Result<Option<Record>> {
     let path = records_dir(dir).join(id);
     match std::fs::read(&path) {
         Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| {
-            Error::new(Code::InvalidFile, format!("{} cannot be understood", path.display())).caused_by(error)
+            Error::new(Code::InvalidFile, format!("{} cannot be parsed", path.display())).caused_by(error)
         }),
         Err(error) if role::is_absent(&error) => Ok(None),
         Err(error) => Err(Error::io(error, format!("cannot read {}", path.display()))),

@@ -69,7 +69,7 @@ pub(super) fn role_of(dir: &Path) -> Result<Option<InstanceConfig>> {
     let path = dir.join("role.json");
     match std::fs::read(&path) {
         Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| {
-            Error::new(Code::InvalidFile, format!("{} cannot be understood", path.display())).caused_by(error)
+            Error::new(Code::InvalidFile, format!("{} cannot be parsed", path.display())).caused_by(error)
         }),
         Err(error) if is_absent(&error) => Ok(None),
         Err(error) => Err(Error::io(error, format!("cannot read {}", path.display()))),

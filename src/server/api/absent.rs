@@ -36,8 +36,8 @@ pub(super) fn subscribe(call: &OperationCall<'_>) -> Result<ApiReply> {
 pub(super) fn billing_customer(call: &OperationCall<'_>) -> Result<ApiReply> {
     call.accounts().get_organization(&call.organization()?)?;
     Err(unsupported(
-        "nothing is billed here, so there is nobody to bill",
-        "leave it out: organizations need no customer here",
+        "this server bills nothing, so organizations have no billing customer",
+        "leave it out",
     ))
 }
 

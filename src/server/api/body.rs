@@ -25,7 +25,7 @@ pub(super) async fn whole(body: Body) -> Result<Bytes> {
             format!("the body is larger than {} KiB", WHOLE >> 10),
         )
         .hint("upload files to /v1/uploads, in chunks")),
-        Ok(Err(error)) => Err(Error::new(Code::InvalidValue, "the body broke off").caused_by(error)),
+        Ok(Err(error)) => Err(Error::new(Code::InvalidValue, "the body is incomplete: the connection was closed").caused_by(error)),
         Err(_) => Err(Error::new(
             Code::TooSlow,
             format!(
@@ -78,7 +78,7 @@ pub(super) fn form(bytes: &[u8]) -> Value {
 /// Deserializes an object. Unknown keys are ignored.
 pub(super) fn read<T: DeserializeOwned>(object: Value) -> Result<T> {
     serde_json::from_value(object).map_err(|error| {
-        Error::new(Code::InvalidValue, format!("the body cannot be understood: {error}"))
+        Error::new(Code::InvalidValue, format!("the body cannot be parsed: {error}"))
             .hint("docs/api.md lists the body of each path")
     })
 }

@@ -124,12 +124,15 @@ impl New {
         }
         if self.is_schema == Some(true) || self.schema.as_ref().is_some_and(|schema| !schema.is_empty()) {
             return Err(unsupported(
-                "there are no schema databases here",
+                "this server has no schema databases",
                 "leave out schema and is_schema",
             ));
         }
         if self.use_tursodb == Some(true) {
-            return Err(unsupported("databases run on libSQL here", "leave out use_tursodb"));
+            return Err(unsupported(
+                "databases of this server run on libSQL",
+                "leave out use_tursodb",
+            ));
         }
         Ok(())
     }
@@ -158,7 +161,7 @@ fn seed(new: NewSeed) -> Result<Option<Seed>> {
             url: non_empty(new.url).ok_or_else(|| missing("url"))?,
         })),
         Some("database_upload") => Err(unsupported(
-            "files are not sent to a database's own address here",
+            "this server takes no files at a database's own address",
             "send the file to /v1/uploads first, then name it: {\"seed\": {\"type\": \"upload\", \"id\": \"…\"}}",
         )),
         Some(other) => Err(
@@ -329,7 +332,7 @@ pub(super) fn usage(call: &OperationCall<'_>) -> Result<ApiReply> {
     {
         return Err(Error::new(
             Code::InvalidValue,
-            format!("the time would begin at {from} and end before, at {to}"),
+            format!("the time range begins at {from} and ends earlier, at {to}"),
         )
         .hint("ask with from= at the earlier time, and to= at the later one"));
     }

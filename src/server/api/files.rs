@@ -181,7 +181,8 @@ struct NewUpload {
 
 fn checksum(text: &str) -> Result<[u8; 32]> {
     let wrong = || {
-        Error::new(Code::InvalidValue, "sha256 is not 64 hexadecimal digits").hint("leave it out, or send all of it")
+        Error::new(Code::InvalidValue, "sha256 is not 64 hexadecimal digits")
+            .hint("leave it out, or send all 64 digits")
     };
     let digits: Vec<u8> = text
         .chars()

@@ -62,7 +62,7 @@ impl<R: Read> Part<R> {
             if more.is_empty() {
                 return Err(io::Error::new(
                     io::ErrorKind::UnexpectedEof,
-                    "the multipart body broke off",
+                    "the multipart body is incomplete: the connection was closed",
                 ));
             }
             let count = more.len();
@@ -89,10 +89,10 @@ fn line<R: Read>(body: &mut BufReader<R>) -> Result<Vec<u8>> {
     let mut line = Vec::new();
     body.take(LONGEST_LINE)
         .read_until(b'\n', &mut line)
-        .map_err(|error| malformed("it broke off").caused_by(error))?;
+        .map_err(|error| malformed("it is incomplete").caused_by(error))?;
     match line.strip_suffix(b"\r\n").or_else(|| line.strip_suffix(b"\n")) {
         Some(text) => Ok(text.to_vec()),
-        None => Err(malformed("a line in front of the file has no end")),
+        None => Err(malformed("a header line of the part does not end")),
     }
 }
 

@@ -179,7 +179,7 @@ async fn landing_page(server: &Arc<Server>, parts: &Parts, meta: &RequestContext
             invitation_page(server.hosted()?.url(), &invitation)
         } else {
             page(
-                "<p>This invitation was used, taken back, or is older than a week. Ask for another one.</p>",
+                "<p>This invitation was used, withdrawn, or is older than a week. Ask for another one.</p>",
                 "'none'",
             )
         });

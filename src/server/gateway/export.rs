@@ -85,7 +85,7 @@ async fn export(
             ..GatewayError::new(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "METHOD_NOT_ALLOWED",
-                "an export is asked for with GET",
+                "an export takes the method GET only",
             )
         });
     }
@@ -136,7 +136,7 @@ fn authorize(core: &Core, label: Option<&str>, headers: &HeaderMap) -> Result<(A
 }
 
 async fn copy(core: &Arc<Core>, route: Arc<Route>, token: String) -> Result<Response<Body>, GatewayError> {
-    let busy = || GatewayError::unavailable("the server is ending");
+    let busy = || GatewayError::unavailable("the server is shutting down");
     let place = core.shares.request(&route.id).await?;
     let permit = Arc::clone(&core.copies).acquire_owned().await.map_err(|_| busy())?;
     let (hosted, of) = (Arc::clone(&core.hosted), Arc::clone(&route));

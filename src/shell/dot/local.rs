@@ -7,7 +7,7 @@ use rusqlite::Connection;
 pub(super) fn local<'s>(shell: &'s mut Shell<'_>, command: &str) -> ShellResult<&'s mut Connection> {
     if !shell.session()?.is_local() {
         return shell.fail(format_args!(
-            "Error: .{command} needs a database in a local file: it reaches into the engine, and a server's is its own"
+            "Error: .{command} needs a database in a local file: it uses SQLite's own interface, which a server does not offer"
         ));
     }
     let engine = shell.session()?.engine().ok_or(Interrupt::Failed(1))?;

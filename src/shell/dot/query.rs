@@ -17,7 +17,7 @@ fn read(path: &Path) -> Result<Queries> {
         Ok(text) => serde_json::from_slice(&text).map_err(|error| {
             Error::new(
                 Code::InvalidSettings,
-                format!("{} cannot be understood: {error}", path.display()),
+                format!("{} cannot be parsed: {error}", path.display()),
             )
         }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Queries::new()),

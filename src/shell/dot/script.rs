@@ -68,7 +68,7 @@ fn roll_back_dump(shell: &mut Shell<'_>) -> ShellResult<bool> {
     }
     let undone = shell.query("ROLLBACK", &[])?;
     shell.say(format_args!(
-        "Error: the dump did not come to its end (it is cut off, or was stopped): nothing of it is kept"
+        "Error: the dump did not come to its end (it is cut off, or was stopped): nothing of it was written"
     ))?;
     if let Err(failure) = undone {
         shell.say(format_args!("Error: {failure}"))?;
@@ -207,7 +207,7 @@ fn ends_dump(shell: &mut Shell<'_>, text: &[u8]) -> ShellResult<bool> {
     }
     let undone = shell.query("ROLLBACK", &[])?;
     shell.say(format_args!(
-        "Error: nothing of the dump is kept, because one of its statements failed (see above)"
+        "Error: nothing of the dump was written, because one of its statements failed (see above)"
     ))?;
     if let Err(failure) = undone {
         shell.say(format_args!("Error: {failure}"))?;

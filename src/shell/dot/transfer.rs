@@ -430,5 +430,5 @@ pub fn copy_from(destination: &mut dyn Session, from: &Target) -> Result<Copied>
 }
 
 fn joined<T>(ended: std::thread::Result<Result<T>>) -> Result<T> {
-    ended.unwrap_or_else(|_| Err(Error::new(Code::Internal, "the other side of the copy broke down")))
+    ended.unwrap_or_else(|_| Err(Error::new(Code::Internal, "the other connection of the copy failed")))
 }

@@ -19,7 +19,7 @@ pub enum Types {
 }
 
 impl Types {
-    /// Reads what follows `--types`. None where it is no list of types.
+    /// Reads what follows `--types`. None where it is not a list of types.
     pub(super) fn parse(text: &str) -> Option<Self> {
         if text == "guess" {
             return Some(Self::Guess);
@@ -28,7 +28,7 @@ impl Types {
     }
 }
 
-/// The types in a list, between commas outside of brackets. None where it is no list of types.
+/// The types in a list, between commas outside of brackets. None where it is not a list of types.
 pub(super) fn split_types(text: &str) -> Option<Vec<String>> {
     let (mut depth, mut list) = (0_u32, vec![String::new()]);
     for character in text.chars() {

@@ -58,7 +58,7 @@ impl Address {
         let slash = if url.path().ends_with('/') { "" } else { "/" };
         // Put together anew: the `url` crate does not turn a `libsql:` URL into an `https:` one.
         let base = Url::parse(&format!("{scheme}://{host}{port}{}{slash}", url.path()))
-            .map_err(|error| invalid(url, format!("cannot be understood: {error}")))?;
+            .map_err(|error| invalid(url, format!("cannot be parsed: {error}")))?;
         let token = token
             .filter(|token| !token.expose().is_empty())
             .or_else(|| fallback.cloned());

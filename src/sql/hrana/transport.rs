@@ -415,5 +415,11 @@ fn origin(url: &Url) -> String {
 
 fn broken(from: &str, error: reqwest::Error) -> RequestFailure {
     let error = error.without_url();
-    RequestFailure::Broken(Error::new(Code::Unavailable, format!("{from} broke off its answer")).caused_by(error))
+    RequestFailure::Broken(
+        Error::new(
+            Code::Unavailable,
+            format!("{from} closed the connection before its answer was complete"),
+        )
+        .caused_by(error),
+    )
 }

@@ -103,11 +103,11 @@ fn replace_on_server(to: &Context, database: &Database, content: &Path) -> Resul
     let mut session = sql::open(&reach::target(&connection)?)?;
     interrupt::on_interrupt(session.interrupter());
     to.ui.notice(format!(
-        "Replacing the content of {name} in one transaction: who writes to it meanwhile waits or is told that it is busy."
+        "Replacing the content of {name} in one transaction: meanwhile, other writers wait or fail with SQLITE_BUSY."
     ));
     let copied = shell::copy_from(session.as_mut(), &Target::file(content).restricted(true, false))?;
     for what in copied.left_behind {
-        to.ui.warn(format!("not copied is {what}"));
+        to.ui.warn(what);
     }
     Ok(())
 }
@@ -198,7 +198,7 @@ fn read_content(ctx: &Context, target: &Target) -> Result<Content> {
 fn difference(source: &CopyEnd, expected: &Content, found: &Content) -> Option<Error> {
     let message = || {
         format!(
-            "the copy of {source} differs from it: {} rows in {} tables arrived of {} in {}, or other ones",
+            "the copy differs from {source}: it has {} rows in {} tables, and {source} had {} in {}",
             found.rows, found.tables, expected.rows, expected.tables
         )
     };

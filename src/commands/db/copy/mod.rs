@@ -132,7 +132,7 @@ pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
     };
     if ends.source == ends.target {
         return Err(
-            Error::new(Code::Usage, format!("{} would be copied onto itself", ends.source))
+            Error::new(Code::Usage, format!("{} cannot be copied to itself", ends.source))
                 .hint("give the copy another name, or another context"),
         );
     }
@@ -270,7 +270,7 @@ fn replace(ctx: &Context, args: &Args, ends: Ends<'_>, original: &Database, form
     }
     let database = Committed::new(ends.to, former.clone())
         .refresh_replicas(ends.to, name)
-        .follow_up("the answer describes the database as it was", |database| {
+        .follow_up("the answer shows the database as it was before", |database| {
             *database = ends.to.control()?.get_database(name)?;
             Ok(())
         })

@@ -172,10 +172,8 @@ impl Client {
                 Ok(reply) => {
                     let next: Upload = wire::read(wire::within(reply, "upload"), "the upload")?;
                     if next.offset <= upload.offset {
-                        return Err(
-                            Error::new(Code::Unavailable, "the server does not keep what is uploaded")
-                                .hint("try again in a moment"),
-                        );
+                        return Err(Error::new(Code::Unavailable, "the server does not store the upload")
+                            .hint("try again in a moment"));
                     }
                     upload.offset = next.offset;
                     retries = Retries::default();

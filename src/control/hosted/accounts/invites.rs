@@ -55,7 +55,7 @@ impl InviteOperations for CallerAccounts<'_> {
                 created_at: now,
                 expires_at: now
                     .checked_add(VALID)
-                    .map_err(|error| Error::new(Code::Internal, "cannot tell the time").caused_by(error))?,
+                    .map_err(|error| Error::new(Code::Internal, "cannot read the clock").caused_by(error))?,
             };
             let records = self.shared.records();
             records.write(|| {
@@ -65,7 +65,7 @@ impl InviteOperations for CallerAccounts<'_> {
                             Code::InviteExists,
                             format!("{email} is invited to organization {of} already"),
                         )
-                        .hint(format!("torso org invites remove {email} takes it back")));
+                        .hint(format!("torso org invites remove {email} withdraws it")));
                     }
                     records.delete_invite(old.id)?;
                 }
@@ -83,7 +83,7 @@ impl InviteOperations for CallerAccounts<'_> {
     fn delete_invite(&self, of: &OrganizationSlug, email: &str) -> Result<()> {
         let entry = NewAuditEntry::new(
             "org-invite-delete",
-            format!("took back an invitation to organization {of}"),
+            format!("withdrew an invitation to organization {of}"),
             json!({ "email": email.chars().take(LONGEST_EMAIL).collect::<String>() }),
         );
         self.change(of, Action::ManageMembers, entry, |organization, _| {
@@ -91,7 +91,7 @@ impl InviteOperations for CallerAccounts<'_> {
             let row = records.invite(&organization.id, email)?.ok_or_else(|| {
                 Error::new(
                     Code::InviteNotFound,
-                    format!("nobody of address {email:?} is invited to organization {of}"),
+                    format!("{email:?} is not invited to organization {of}"),
                 )
                 .hint("torso org invites list shows the invitations")
             })?;
@@ -112,7 +112,7 @@ impl Shared {
         let invalid = || {
             Error::new(
                 Code::InviteNotFound,
-                "the invitation is not valid: it was used, taken back, or is older than a week",
+                "the invitation is not valid: it was used, withdrawn, or is older than a week",
             )
             .hint("ask for another one")
         };

@@ -144,7 +144,7 @@ fn member(records: &AccountStore, organization: &OrganizationRow, user: &Usernam
     row.ok_or_else(|| {
         Error::new(
             Code::UserNotFound,
-            format!("{user} is no member of organization {}", organization.slug),
+            format!("{user} is not a member of organization {}", organization.slug),
         )
         .hint("torso org members list shows them")
     })

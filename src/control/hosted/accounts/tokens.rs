@@ -188,7 +188,7 @@ impl CallerAccounts<'_> {
             Expiration::After(span) => {
                 let span = SignedDuration::from_secs(i64::try_from(span.as_secs()).unwrap_or(i64::MAX));
                 Some(now.checked_add(span).map_err(|error| {
-                    Error::new(Code::InvalidValue, "the token would expire too late").caused_by(error)
+                    Error::new(Code::InvalidValue, "the token would be valid for too long").caused_by(error)
                 })?)
             }
         };

@@ -83,11 +83,10 @@ impl OrganizationPlane<'_> {
             Some(Seed::Dump { url }) => match url.rsplit_once("/uploads/") {
                 Some((_, id)) => id.to_owned(),
                 None => {
-                    return Err(Error::new(
-                        Code::Unsupported,
-                        "this server fetches nothing from a URL, so no dump either",
-                    )
-                    .hint("get the dump and send it: torso db create NAME --from-dump PATH"));
+                    return Err(
+                        Error::new(Code::Unsupported, "this server does not download dumps from a URL")
+                            .hint("get the dump and send it: torso db create NAME --from-dump PATH"),
+                    );
                 }
             },
         };

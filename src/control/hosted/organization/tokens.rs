@@ -152,8 +152,9 @@ impl OrganizationPlane<'_> {
         // In whole seconds, as in the token itself.
         let now = Timestamp::now().as_second();
         let time = |second: i64| {
-            Timestamp::from_second(second)
-                .map_err(|error| Error::new(Code::InvalidValue, "the token would expire too late").caused_by(error))
+            Timestamp::from_second(second).map_err(|error| {
+                Error::new(Code::InvalidValue, "the token would be valid for too long").caused_by(error)
+            })
         };
         let row = DatabaseTokenRow {
             id: new_id(),
@@ -190,7 +191,7 @@ impl OrganizationPlane<'_> {
         row.filter(fits).ok_or_else(|| {
             Error::new(
                 Code::TokenNotFound,
-                format!("there is no token of the id {}", printable_id(id)),
+                format!("there is no token with the id {}", printable_id(id)),
             )
         })
     }
@@ -252,7 +253,7 @@ fn check_enforceable(new: &NewToken) -> Result<()> {
     let refuse = |what: &str| {
         Error::new(
             Code::Unsupported,
-            format!("this server cannot hold a token to {what}, so it does not make one"),
+            format!("this server cannot enforce {what}, so it does not create the token"),
         )
         .hint("create a read-only token (--read-only), or put these tables into a database of their own")
     };

@@ -362,11 +362,11 @@ fn may_go(group: &Group) -> Result<()> {
 fn cut_short(name: &GroupName, to: &OrganizationSlug, moved: usize, error: Error) -> Error {
     Error::new(
         Code::Partial,
-        format!("group {name} is only in part in organization {to}: {moved} of its databases were moved just now"),
+        format!("group {name} is only partly in organization {to}: {moved} of its databases were moved just now"),
     )
     .caused_by(error)
     .hint(format!(
-        "the same again moves the others: torso group transfer {name} {to}"
+        "run it again to move the others: torso group transfer {name} {to}"
     ))
 }
 

@@ -70,7 +70,7 @@ impl BodySummary {
 
 impl From<MalformedProtobuf> for GatewayError {
     fn from(MalformedProtobuf: MalformedProtobuf) -> Self {
-        Self::bad("the body is no message of the protocol")
+        Self::bad("the body is not a message of the protocol")
     }
 }
 
@@ -134,7 +134,7 @@ pub async fn check_sql(
     let body = body.clone();
     tokio::task::spawn_blocking(move || check_body(encoding, &body, authorization, instance))
         .await
-        .unwrap_or_else(|_| Err(GatewayError::unavailable("the request could not be looked at")))
+        .unwrap_or_else(|_| Err(GatewayError::unavailable("the request could not be checked")))
 }
 
 /// Refuses what adds to a database of an organization that stores more than its quota. What removes goes on; what is not seen

@@ -62,7 +62,7 @@ fn unknown() -> GatewayError {
     GatewayError::new(
         StatusCode::BAD_REQUEST,
         "BATON_INVALID",
-        "the baton is of no stream of this database",
+        "the baton does not belong to a stream of this database",
     )
 }
 
@@ -164,7 +164,7 @@ impl BatonLabels {
     fn remove_json_label(&self, id: &DatabaseId, body: Bytes) -> Result<UnlabelledBody, GatewayError> {
         let is_object = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
         if !is_object {
-            return Err(GatewayError::bad("the body is no object in JSON"));
+            return Err(GatewayError::bad("the body is not a JSON object"));
         }
         if memchr::memmem::find(&body, b"baton").is_none() && !has_escapes(&body) {
             return Ok(UnlabelledBody::unnamed(body));

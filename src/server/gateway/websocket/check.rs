@@ -66,7 +66,7 @@ impl SocketSession {
         if is_read_only || encoding.may_change_state(message) || state.has_refused() {
             request = encoding.parse_request(message);
             if request.is_none() {
-                let error = GatewayError::bad("the message is no request");
+                let error = GatewayError::bad("the message is not a request");
                 return Some(encoding.error_response(encoding.request_id(message), &error));
             }
         }

@@ -51,7 +51,7 @@ impl SocketSession {
             GatewayError::token_not_accepted()
         } else {
             // No token of the server's was sent: the client's message was not read as a hello message here.
-            GatewayError::unauthorized("the greeting cannot be read")
+            GatewayError::unauthorized("the hello message cannot be parsed")
         };
         let end = close_frame_of_error(&error);
         Some((encoding.hello_error(&error).into(), end))
@@ -60,5 +60,5 @@ impl SocketSession {
 
 /// Returns the error for a hello message without a token.
 pub fn no_token_in_hello() -> GatewayError {
-    GatewayError::unauthorized("the greeting has no database token")
+    GatewayError::unauthorized("the hello message has no database token")
 }

@@ -41,11 +41,11 @@ impl SocketSession {
                 return Some(close_frame(CloseCode::Policy, &error.message));
             }
             if self.clock.age() > limits.hello && !self.has_token() {
-                return Some(close_frame(CloseCode::Policy, "no token was shown for too long"));
+                return Some(close_frame(CloseCode::Policy, "no token was sent in time"));
             }
             let silent = self.clock.client_silence();
             if silent > limits.silence {
-                return Some(close_frame(CloseCode::Away, "nothing was heard for too long"));
+                return Some(close_frame(CloseCode::Away, "the client sent nothing for too long"));
             }
             if silent > PING && pinged.elapsed() > PING {
                 pinged = Instant::now();
@@ -68,7 +68,7 @@ impl SocketSession {
         while self.clock.wait().is_some() && Instant::now() < end {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        close_frame(CloseCode::Away, "the server is ending")
+        close_frame(CloseCode::Away, "the server is shutting down")
     }
 
     /// Whether the token of the last hello message is still good.

@@ -62,7 +62,7 @@ pub async fn open(core: &Arc<Core>, label: &str, mut request: Request<Body>) -> 
                 .get(header::SEC_WEBSOCKET_VERSION)
                 .is_some_and(|version| version == "13")
         })
-        .ok_or_else(|| GatewayError::bad("only version 13 of WebSocket is spoken here"))?;
+        .ok_or_else(|| GatewayError::bad("only version 13 of the WebSocket protocol is supported"))?;
     let protocol = subprotocol(headers)?;
     let socket = match read_bearer(headers, &header::AUTHORIZATION)? {
         Some(token) => {
@@ -89,7 +89,7 @@ pub async fn open(core: &Arc<Core>, label: &str, mut request: Request<Body>) -> 
                 run_socket(socket, client).await;
                 core.counters.count_sockets(-1);
             }
-            Err(error) => tracing::debug!(%error, "a client did not open its socket"),
+            Err(error) => tracing::debug!(%error, "a client did not complete the WebSocket handshake"),
         }
     });
     Ok(switch_protocols(&key, protocol))
@@ -122,9 +122,7 @@ fn subprotocol(headers: &HeaderMap) -> Result<Option<HeaderValue>, GatewayError>
         .into_iter()
         .find(|known| offered.split(',').any(|one| one.trim().eq_ignore_ascii_case(known)))
         .map(|chosen| Some(HeaderValue::from_static(chosen)))
-        .ok_or_else(|| {
-            GatewayError::bad("the database speaks none of these subprotocols; hrana3, hrana2 and hrana1 are known")
-        })
+        .ok_or_else(|| GatewayError::bad("none of these subprotocols is supported; use hrana3, hrana2 or hrana1"))
 }
 
 /// A client's socket that has been accepted.

@@ -43,11 +43,11 @@ impl UnauthorizedSocket {
         loop {
             let said = tokio::select! {
                 said = client.next() => said,
-                () = &mut too_late => return Err((None, close(CloseCode::Policy, "no token was shown for too long"))),
+                () = &mut too_late => return Err((None, close(CloseCode::Policy, "no token was sent in time"))),
                 () = evicted.notified() => {
-                    return Err((None, close(CloseCode::Again, "too many others wait to show their tokens")));
+                    return Err((None, close(CloseCode::Again, "too many connections are waiting to send their tokens")));
                 }
-                () = self.core.ending() => return Err((None, close(CloseCode::Away, "the server is ending"))),
+                () = self.core.ending() => return Err((None, close(CloseCode::Away, "the server is shutting down"))),
             };
             match said {
                 Some(Ok(Message::Text(text))) => return self.connect_with_hello(Encoding::Json, text.as_bytes()).await,
@@ -68,12 +68,12 @@ impl UnauthorizedSocket {
             let (error, answer) = match encoding.find_request_id(message) {
                 Some(id) => {
                     let error =
-                        GatewayError::unauthorized("the first message must be a greeting with a database token");
+                        GatewayError::unauthorized("the first message must be a hello message with a database token");
                     let answer = encoding.error_response(id, &error);
                     (error, answer)
                 }
                 None => {
-                    let error = GatewayError::unauthorized("the greeting cannot be read");
+                    let error = GatewayError::unauthorized("the hello message cannot be parsed");
                     let answer = encoding.hello_error(&error);
                     (error, answer)
                 }
