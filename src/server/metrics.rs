@@ -1,8 +1,9 @@
-//! Counters of requests, in Prometheus' text format.
+//! Counters of requests.
 
+use super::metrics_text::MetricKind::{Counter, Gauge, Histogram};
+use super::metrics_text::MetricsText;
 use crate::sync::lock;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -66,61 +67,32 @@ impl Metrics {
         }
     }
 
-    /// All metrics. `ready` is whether all databases were started, `damaged` how many are not served because their files are
-    /// missing or damaged.
-    pub fn text(&self, ready: bool, damaged: usize) -> String {
-        let mut text = String::new();
-        // Writing to a String cannot fail.
-        let _ = self.write(&mut text, ready, damaged);
-        text
-    }
-
-    fn write(&self, text: &mut String, ready: bool, damaged: usize) -> std::fmt::Result {
-        let head = |name: &str, kind: &str, help: &str, text: &mut String| {
-            writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}")
-        };
-        head("torso_ready", "gauge", "Whether the server has started.", text)?;
-        writeln!(text, "torso_ready {}", u8::from(ready))?;
+    /// Writes all metrics. `ready` is whether all databases were started, `damaged` how many are not served because their files
+    /// are missing or damaged.
+    pub fn write(&self, text: &mut MetricsText, ready: bool, damaged: usize) {
+        text.single("torso_ready", Gauge, "Whether the server has started.", u8::from(ready));
         let help = "Databases that are not served because their files are missing or damaged.";
-        head("torso_damaged_databases", "gauge", help, text)?;
-        writeln!(text, "torso_damaged_databases {damaged}")?;
-        head("torso_uptime_seconds", "gauge", "Time since the start.", text)?;
-        writeln!(text, "torso_uptime_seconds {}", self.start.elapsed().as_secs())?;
-        head("torso_requests_under_way", "gauge", "Requests being answered.", text)?;
-        writeln!(
-            text,
-            "torso_requests_under_way {}",
-            self.under_way.load(Ordering::Relaxed)
-        )?;
-        head("torso_requests_total", "counter", "Requests answered.", text)?;
+        text.single("torso_damaged_databases", Gauge, help, damaged);
+        let uptime = self.start.elapsed().as_secs();
+        text.single("torso_uptime_seconds", Gauge, "Time since the start.", uptime);
+        let under_way = self.under_way.load(Ordering::Relaxed);
+        text.single("torso_requests_under_way", Gauge, "Requests being answered.", under_way);
+        let name = "torso_requests_total";
+        text.begin(name, Counter, "Requests answered.");
         for ((part, method, status), count) in &*lock(&self.requests) {
-            writeln!(
-                text,
-                "torso_requests_total{{part=\"{part}\",method=\"{method}\",status=\"{status}\"}} {count}"
-            )?;
+            text.push(name, &[("part", part), ("method", method), ("status", status)], count);
         }
-        head(
-            "torso_request_seconds",
-            "histogram",
-            "How long answers took to begin.",
-            text,
-        )?;
+        let name = "torso_request_seconds";
+        text.begin(name, Histogram, "How long answers took to begin.");
         for (part, durations) in &*lock(&self.durations) {
+            let bucket = format!("{name}_bucket");
             for (class, bound) in durations.classes.iter().zip(BOUNDS) {
-                writeln!(
-                    text,
-                    "torso_request_seconds_bucket{{part=\"{part}\",le=\"{bound}\"}} {class}"
-                )?;
+                text.push(&bucket, &[("part", part), ("le", &bound)], class);
             }
-            let count = durations.count;
-            writeln!(
-                text,
-                "torso_request_seconds_bucket{{part=\"{part}\",le=\"+Inf\"}} {count}"
-            )?;
-            writeln!(text, "torso_request_seconds_sum{{part=\"{part}\"}} {}", durations.sum)?;
-            writeln!(text, "torso_request_seconds_count{{part=\"{part}\"}} {count}")?;
+            text.push(&bucket, &[("part", part), ("le", &"+Inf")], durations.count);
+            text.push(&format!("{name}_sum"), &[("part", part)], durations.sum);
+            text.push(&format!("{name}_count"), &[("part", part)], durations.count);
         }
-        Ok(())
     }
 }
 
@@ -137,7 +109,9 @@ mod tests {
         }
         metrics.begin();
         metrics.end("api", "INVENTED", 405, Duration::from_secs(60));
-        let text = metrics.text(true, 2);
+        let mut text = MetricsText::default();
+        metrics.write(&mut text, true, 2);
+        let text = text.into_string();
         for line in [
             "torso_ready 1",
             "torso_damaged_databases 2",

@@ -1,27 +1,22 @@
-//! Metrics of the database processes, of databases and of quotas, in Prometheus' text format. They tell no names: every
-//! user of a server may read them, so pools and databases are told by their ids.
+//! Metrics of the database processes, of databases and of quotas. They have no names: every user of a server may read
+//! them, so pools and databases stand there by their ids.
 
+use super::metrics_text::MetricKind::{self, Counter, Gauge};
+use super::metrics_text::MetricsText;
 use crate::control::hosted::{Confinement, Hosted, InstanceGauge, ProcessStatus};
-use std::fmt::Write as _;
+use std::fmt::Display;
 
 /// A metric's value; none where it is not known.
 type Reading<T> = fn(&T) -> Option<u64>;
 
-/// Returns the state of every process, how far they are confined, the state of every instance of a database, and which
+/// Writes the state of every process, how far they are confined, the state of every instance of a database, and which
 /// version this is. Reads files.
-pub(super) fn text(hosted: &Hosted) -> String {
-    let mut text = String::new();
-    // Writing to a String cannot fail.
-    let _ = write_processes(&mut text, &hosted.processes(), hosted.confinement());
-    let _ = write_databases(&mut text, &hosted.instance_gauges(), hosted.organizations_over_quota());
-    text
+pub(super) fn write(text: &mut MetricsText, hosted: &Hosted) {
+    write_processes(text, &hosted.processes(), hosted.confinement());
+    write_databases(text, &hosted.instance_gauges(), hosted.organizations_over_quota());
 }
 
-fn head(text: &mut String, name: &str, kind: &str, help: &str) -> std::fmt::Result {
-    writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}")
-}
-
-fn write_databases(text: &mut String, all: &[InstanceGauge], over_quota: usize) -> std::fmt::Result {
+fn write_databases(text: &mut MetricsText, all: &[InstanceGauge], over_quota: usize) {
     let each: [(&str, &str, Reading<InstanceGauge>); 2] = [
         (
             "torso_database_bytes",
@@ -35,82 +30,61 @@ fn write_databases(text: &mut String, all: &[InstanceGauge], over_quota: usize) 
         ),
     ];
     for (name, help, value) in each {
-        head(text, name, "gauge", help)?;
+        text.begin(name, Gauge, help);
         for gauge in all {
             let Some(value) = value(gauge) else { continue };
             let (id, location) = (gauge.route.id.as_str(), &gauge.route.location);
-            writeln!(text, "{name}{{database=\"{id}\",location=\"{location}\"}} {value}")?;
+            text.push(name, &[("database", &id), ("location", location)], value);
         }
     }
-    let name = "torso_organizations_over_quota";
-    head(
-        text,
-        name,
-        "gauge",
-        "Organizations that store more than their quota, whose writes are refused.",
-    )?;
-    writeln!(text, "{name} {over_quota}")?;
-    Ok(())
+    let help = "Organizations that store more than their quota, whose writes are refused.";
+    text.single("torso_organizations_over_quota", Gauge, help, over_quota);
 }
 
-fn write_processes(
-    text: &mut String,
-    processes: &[ProcessStatus],
-    confinement: Option<Confinement>,
-) -> std::fmt::Result {
-    head(text, "torso_build_info", "gauge", "The version of torso.")?;
-    writeln!(text, "torso_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION"))?;
-    let each: [(&str, &str, &str, Reading<ProcessStatus>); 3] = [
+fn write_processes(text: &mut MetricsText, processes: &[ProcessStatus], confinement: Option<Confinement>) {
+    let name = "torso_build_info";
+    text.begin(name, Gauge, "The version of torso.");
+    text.push(name, &[("version", &env!("CARGO_PKG_VERSION"))], 1);
+    let each: [(&str, MetricKind, &str, Reading<ProcessStatus>); 3] = [
         (
             "torso_process_up",
-            "gauge",
+            Gauge,
             "Whether a database process that is wanted runs.",
             |process| Some(u64::from(process.is_ready)),
         ),
         (
             "torso_process_failures_total",
-            "counter",
+            Counter,
             "How often a database process ended by itself or did not start, and was started again.",
             |process| Some(process.failures),
         ),
         (
             "torso_process_memory_bytes",
-            "gauge",
+            Gauge,
             "Memory of a database process, without that of files.",
             |process| process.memory,
         ),
     ];
     for (name, kind, help, value) in each {
-        head(text, name, kind, help)?;
+        text.begin(name, kind, help);
         for process in processes {
             let Some(value) = value(process) else { continue };
             let label = &process.label;
-            // Codes and ids need no escapes.
-            let database = label.database.as_ref();
-            let database = database.map_or_else(String::new, |database| format!(",database=\"{}\"", database.id));
-            writeln!(
-                text,
-                "{name}{{location=\"{}\",role=\"{}\",pool=\"{}\"{database}}} {value}",
-                label.location, label.role, label.pool,
-            )?;
+            let mut labels: Vec<(&str, &dyn Display)> = vec![
+                ("location", &label.location),
+                ("role", &label.role),
+                ("pool", &label.pool),
+            ];
+            labels.extend(label.database.iter().map(|only| ("database", &only.id as &dyn Display)));
+            text.push(name, &labels, value);
         }
     }
     if let Some(confinement) = confinement {
         let name = "torso_processes_confined";
-        head(
-            text,
-            name,
-            "gauge",
-            "Whether database processes see no files but their own.",
-        )?;
-        writeln!(
-            text,
-            "{name}{{level=\"{}\"}} {}",
-            confinement.name(),
-            u8::from(confinement != Confinement::None)
-        )?;
+        text.begin(name, Gauge, "Whether database processes see no files but their own.");
+        let is_confined = u8::from(confinement != Confinement::None);
+        text.push(name, &[("level", &confinement.name())], is_confined);
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -137,9 +111,10 @@ mod tests {
             failures,
             failure: None,
         };
-        let mut text = String::new();
+        let mut text = MetricsText::default();
         let processes = [process("ams", true, 0), process("lhr", false, 3)];
-        write_processes(&mut text, &processes, Some(Confinement::None)).unwrap();
+        write_processes(&mut text, &processes, Some(Confinement::None));
+        let text = text.into_string();
         for line in [
             "torso_process_up{location=\"ams\",role=\"replica\",pool=\"p-ams\"} 1",
             "torso_process_up{location=\"lhr\",role=\"replica\",pool=\"p-ams\",database=\"0f\"} 0",

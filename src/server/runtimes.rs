@@ -54,7 +54,7 @@ impl CoreRuntime {
         let handle = runtime.handle().clone();
         let (running, mut ended) = oneshot::channel::<()>();
         std::thread::Builder::new()
-            .name("torso-lane".to_owned())
+            .name("torso-runtime".to_owned())
             .spawn(move || {
                 runtime.block_on(async { while tokio::time::timeout(WAKE_INTERVAL, &mut ended).await.is_err() {} });
                 // What still runs has had its time to end.
@@ -75,7 +75,7 @@ mod tests {
     use std::sync::mpsc;
 
     #[test]
-    fn lanes_take_turns_and_end_with_their_owner() {
+    fn runtimes_take_turns_and_end_with_their_owner() {
         let runtimes = CoreRuntimes::start().unwrap();
         let (sender, receiver) = mpsc::channel();
         let all = 2 * runtimes.runtimes.len();

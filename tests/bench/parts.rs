@@ -32,9 +32,21 @@ pub fn run(rounds: u64) -> io::Result<()> {
     }
     writeln!(out, "row of JSON, without a parser:        {:>8.3} µs", median(fast))?;
     writeln!(out, "row of JSON, with serde_json:         {:>8.3} µs", median(parsed))?;
-    writeln!(out, "exchange relayed by one task:         {:>8.1} µs", median(one_task))?;
-    writeln!(out, "exchange relayed by a task for each:  {:>8.1} µs", median(many_tasks))?;
-    writeln!(out, "exchange relayed by a new connection: {:>8.1} µs", median(connecting))
+    writeln!(
+        out,
+        "exchange relayed by one task:         {:>8.1} µs",
+        median(one_task)
+    )?;
+    writeln!(
+        out,
+        "exchange relayed by a task for each:  {:>8.1} µs",
+        median(many_tasks)
+    )?;
+    writeln!(
+        out,
+        "exchange relayed by a new connection: {:>8.1} µs",
+        median(connecting)
+    )
 }
 
 fn median(mut micros: Vec<f64>) -> f64 {
@@ -99,7 +111,10 @@ fn relay(runtime: &Runtime, how: Relay) -> io::Result<f64> {
                 relayed.await.map_err(io::Error::other)?
             }
             Relay::NewConnection => {
-                pass_all(&mut client, async |message| ask(&mut connect(process).await?, message).await).await
+                pass_all(&mut client, async |message| {
+                    ask(&mut connect(process).await?, message).await
+                })
+                .await
             }
         }
     })?;

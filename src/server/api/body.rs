@@ -25,7 +25,9 @@ pub(super) async fn whole(body: Body) -> Result<Bytes> {
             format!("the body is larger than {} KiB", WHOLE >> 10),
         )
         .hint("upload files to /v1/uploads, in chunks")),
-        Ok(Err(error)) => Err(Error::new(Code::InvalidValue, "the body is incomplete: the connection was closed").caused_by(error)),
+        Ok(Err(error)) => {
+            Err(Error::new(Code::InvalidValue, "the body is incomplete: the connection was closed").caused_by(error))
+        }
         Err(_) => Err(Error::new(
             Code::TooSlow,
             format!(

@@ -1,6 +1,7 @@
 //! Endpoints without authentication: health, metrics, login page, invitations.
 
 use super::super::Server;
+use super::super::metrics_text::MetricsText;
 use super::super::process_metrics;
 use super::super::request_context::RequestContext;
 use super::body::Named;
@@ -53,16 +54,23 @@ pub(super) fn metrics(request: PublicRequest) -> ReplyFuture {
         request.check_trusted().await?;
         let server = &request.server;
         let damaged = server.hosted().map_or_else(|_| Vec::new(), |hosted| hosted.damaged());
-        let mut text = server.metrics.text(readiness(server, false).is_ok(), damaged.len());
+        let mut text = MetricsText::default();
+        server
+            .metrics
+            .write(&mut text, readiness(server, false).is_ok(), damaged.len());
         if let Ok(hosted) = server.hosted() {
-            text.push_str(&work(server, move || Ok(process_metrics::text(&hosted))).await?);
+            text = work(server, move || {
+                process_metrics::write(&mut text, &hosted);
+                Ok(text)
+            })
+            .await?;
         }
         if let Some(gateway) = server.gateway() {
             gateway.write_metrics(&mut text);
         }
         Ok(ApiReply::Page {
             content_type: "text/plain; version=0.0.4; charset=utf-8",
-            text,
+            text: text.into_string(),
             policy: None,
         })
     })

@@ -1,8 +1,9 @@
 //! The gateway's metrics.
 
 use super::endpoints::EndpointKind;
+use crate::server::metrics_text::MetricKind::{Counter, Gauge};
+use crate::server::metrics_text::MetricsText;
 use axum::http::StatusCode;
-use std::fmt::Write as _;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 const KINDS: [(EndpointKind, &str); 7] = [
@@ -60,29 +61,29 @@ impl Counters {
         self.sockets.load(Ordering::Relaxed)
     }
 
-    /// Appends all of it, and how many streams are open, in the text form that Prometheus reads.
-    pub fn write(&self, text: &mut String, streams: usize) {
-        let head = |text: &mut String, name: &str, kind: &str, help: &str| {
-            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
-        };
+    /// Writes all of them, and how many streams are open.
+    pub fn write(&self, text: &mut MetricsText, streams: usize) {
         let name = "torso_gateway_requests_total";
-        head(text, name, "counter", "Requests to databases, by kind and outcome.");
+        text.begin(name, Counter, "Requests to databases, by kind and outcome.");
         for ((_, kind), outcomes) in KINDS.iter().zip(&self.requests) {
             for (outcome, count) in OUTCOMES.iter().zip(outcomes) {
-                let count = count.load(Ordering::Relaxed);
-                let _ = writeln!(text, "{name}{{kind=\"{kind}\",outcome=\"{outcome}\"}} {count}");
+                text.push(
+                    name,
+                    &[("kind", kind), ("outcome", outcome)],
+                    count.load(Ordering::Relaxed),
+                );
             }
         }
         for (name, kind, help, value) in [
             (
                 "torso_gateway_sql_refused_total",
-                "counter",
+                Counter,
                 "Requests and messages refused for their SQL.",
                 self.sql_refused.load(Ordering::Relaxed),
             ),
             (
                 "torso_gateway_bytes_synced_total",
-                "counter",
+                Counter,
                 "Bytes of logs sent to replicas outside.",
                 self.bytes_synced.load(Ordering::Relaxed),
             ),
@@ -94,19 +95,18 @@ impl Counters {
             ),
             (
                 "torso_gateway_sockets",
-                "gauge",
+                Gauge,
                 "Open sockets of databases.",
                 u64::try_from(self.sockets.load(Ordering::Relaxed)).unwrap_or(0),
             ),
             (
                 "torso_gateway_streams",
-                "gauge",
+                Gauge,
                 "Open streams of databases.",
                 u64::try_from(streams).unwrap_or(u64::MAX),
             ),
         ] {
-            head(text, name, kind, help);
-            let _ = writeln!(text, "{name} {value}");
+            text.single(name, kind, help, value);
         }
     }
 }
@@ -123,8 +123,9 @@ mod tests {
         counters.count_answer(EndpointKind::Sync, StatusCode::BAD_GATEWAY);
         counters.count_synced(7);
         counters.count_sockets(1);
-        let mut text = String::new();
+        let mut text = MetricsText::default();
         counters.write(&mut text, 3);
+        let text = text.into_string();
         for line in [
             "torso_gateway_requests_total{kind=\"call\",outcome=\"ok\"} 1",
             "torso_gateway_requests_total{kind=\"call\",outcome=\"refused\"} 1",

@@ -29,6 +29,7 @@ mod websocket;
 
 pub use limits::GatewayLimits;
 
+use super::metrics_text::MetricsText;
 use crate::control::hosted::Hosted;
 use crate::control::names::DatabaseId;
 use crate::control::types::DatabaseActivity;
@@ -157,7 +158,7 @@ impl Gateway {
     }
 
     /// Appends what was counted, in the text form that Prometheus reads.
-    pub fn write_metrics(&self, text: &mut String) {
+    pub(super) fn write_metrics(&self, text: &mut MetricsText) {
         self.core.counters.write(text, self.core.open.count());
     }
 }

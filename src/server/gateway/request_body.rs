@@ -60,7 +60,8 @@ impl RequestBody {
                 .min(end.saturating_duration_since(Instant::now()));
             let frame = tokio::time::timeout(patience, body.frame()).await.map_err(|_| late())?;
             let Some(frame) = frame else { break };
-            let frame = frame.map_err(|_| GatewayError::bad("the request's body is incomplete: the connection was closed"))?;
+            let frame =
+                frame.map_err(|_| GatewayError::bad("the request's body is incomplete: the connection was closed"))?;
             let Ok(data) = frame.into_data() else { continue };
             let length = first.len() + all.len() + data.len();
             if length > limit {
