@@ -101,7 +101,7 @@ impl DatabaseUrl {
         let url = self.server()?;
         let scheme = if self.is_encrypted() { "https" } else { "http" };
         let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
-        // Put together anew: the `url` crate does not turn a `libsql:` URL into an `https:` one.
+        // Built from its parts: the `url` crate does not turn a `libsql:` URL into an `https:` one.
         Url::parse(&format!("{scheme}://{}{port}{}", url.host_str()?, url.path())).ok()
     }
 

@@ -52,7 +52,7 @@ impl Site {
 /// A position in a replication log.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Frame {
-    /// The log's id. A log that begins anew gets another one; then frame counts cannot be compared.
+    /// The log's id. A log that begins again gets another one; then frame counts cannot be compared.
     pub log: u128,
     /// How many frames there are up to this position.
     pub count: u64,

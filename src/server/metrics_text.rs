@@ -4,7 +4,7 @@ use std::fmt::{Display, Write as _};
 
 /// What a metric counts.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum MetricKind {
+pub enum MetricKind {
     Counter,
     Gauge,
     Histogram,
@@ -12,7 +12,7 @@ pub(super) enum MetricKind {
 
 /// A text under construction.
 #[derive(Debug, Default)]
-pub(super) struct MetricsText(String);
+pub struct MetricsText(String);
 
 impl MetricsText {
     /// Begins a metric. Its lines follow.

@@ -13,7 +13,7 @@ pub mod gateway;
 mod listen;
 mod log;
 mod metrics;
-mod metrics_text;
+pub mod metrics_text;
 mod process_metrics;
 mod public_text;
 mod rate_limit;

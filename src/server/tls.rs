@@ -1,5 +1,5 @@
 //! TLS certificates: from files, or self-signed. For the latter, a certificate authority is made once and kept, so that
-//! clients need to trust it only once; the server's certificate is made anew at every start.
+//! clients need to trust it only once; the server's certificate is made again at every start.
 
 use crate::error::{Code, Error, Result};
 use jiff::tz::TimeZone;

@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long whoever has a database open may still take to close it.
 const BUSY: Duration = Duration::from_millis(500);
 
-/// Copies the database at `from` to `to`, which is made anew, and checks the copy. `progress` is called with the bytes
+/// Copies the database at `from` to `to`, which is made again, and checks the copy. `progress` is called with the bytes
 /// done and the total, and may stop the work with an error. After an error the caller removes what is left at `to`.
 pub fn copy_file(from: &Path, to: &Path, progress: &mut dyn FnMut(u64, u64) -> Result<()>) -> Result<()> {
     check_header(from)?;

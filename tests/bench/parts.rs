@@ -100,13 +100,13 @@ fn relay(runtime: &Runtime, how: Relay) -> io::Result<f64> {
             Relay::TaskForEachConnection => {
                 let requests = drive(connect(process).await?);
                 let relayed = tokio::spawn(async move {
-                    pass_all(&mut client, async |message| {
+                    let mut message = [0; MESSAGE];
+                    while client.read_exact(&mut message).await.is_ok() {
                         let (answer, answered) = oneshot::channel();
-                        let _ = requests.send((*message, answer)).await;
-                        *message = answered.await.map_err(io::Error::other)?;
-                        Ok(())
-                    })
-                    .await
+                        requests.send((message, answer)).await.map_err(io::Error::other)?;
+                        client.write_all(&answered.await.map_err(io::Error::other)?).await?;
+                    }
+                    Ok(())
                 });
                 relayed.await.map_err(io::Error::other)?
             }

@@ -47,8 +47,7 @@ fn a_node_application_uses_every_transport() {
     );
     // What it wrote is there, and what its replica read is counted.
     assert_eq!(door.number("app-alice", &token, "select count(*) from notes"), 7);
-    let mut metrics = String::new();
-    door.gateway.write_metrics(&mut metrics);
+    let metrics = door.metrics();
     assert!(
         metrics.contains("torso_gateway_bytes_synced_total") && !metrics.contains("bytes_synced_total 0"),
         "{metrics}"

@@ -32,6 +32,7 @@ use torso::control::tokens::{Authorization, Expiration, NewToken};
 use torso::control::types::CreateDatabase;
 use torso::engine::sqld::{EngineSettings, SqldEngine};
 use torso::server::gateway::{Gateway, GatewayLimits};
+use torso::server::metrics_text::MetricsText;
 
 /// A gateway that listens, over a hosted plane of its own, whose owner is `alice`.
 struct Door {
@@ -46,6 +47,13 @@ struct Door {
 }
 
 impl Door {
+    /// The gateway's metrics.
+    fn metrics(&self) -> String {
+        let mut text = MetricsText::default();
+        self.gateway.write_metrics(&mut text);
+        text.into_string()
+    }
+
     fn new() -> Self {
         Self::with(GatewayLimits::default())
     }

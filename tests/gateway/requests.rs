@@ -51,8 +51,7 @@ fn every_route_of_the_protocol_is_served() {
         "{dump:?}"
     );
     door.get(label, "/dump", "").refused(401, "UNAUTHORIZED");
-    let mut metrics = String::new();
-    door.gateway.write_metrics(&mut metrics);
+    let metrics = door.metrics();
     assert!(
         metrics.contains("torso_gateway_requests_total{kind=\"dump\",outcome=\"refused\"} 1"),
         "{metrics}"

@@ -21,7 +21,7 @@ use std::ops::ControlFlow;
 /// would write it back, else TEXT, so nothing is lost: `007` and `NA` stay as they are.
 #[derive(clap::Args, Default)]
 pub(crate) struct CsvFormat {
-    /// Table to import into [default: file name]
+    /// Its table's name [default: file name]
     #[arg(long, visible_alias = "table", value_name = "NAME")]
     csv_table_name: Option<String>,
     /// Character between CSV columns, or tab [default: what separates the first rows]

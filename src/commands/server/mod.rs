@@ -67,10 +67,10 @@ pub(super) struct Args {
     /// Name of the owner at the first start [default: admin]
     #[arg(long, help_heading = "Users", value_name = "USER")]
     owner: Option<Username>,
-    /// Requests per second of a token; 0: no limit
+    /// Requests/s of each token; 0: any
     #[arg(long, help_heading = "Limits", value_name = "COUNT", default_value_t = 100)]
     rate_limit: u32,
-    /// For each address; 0: no limit
+    /// For each address; 0: any
     ///
     /// Connections from this machine are not counted. Behind a proxy on another machine all clients have its address: use 0.
     #[arg(long, help_heading = "Limits", value_name = "N", default_value_t = 1024)]
@@ -85,7 +85,7 @@ pub(super) struct Args {
     /// Print a new API token for USER, who lost all theirs
     #[arg(long, help_heading = "Users", value_name = "USER")]
     issue_token: Option<Username>,
-    /// Format of the log, on standard error
+    /// Format on standard error
     #[arg(
         long,
         help_heading = "Log and engine",
@@ -94,7 +94,7 @@ pub(super) struct Args {
         default_value_t
     )]
     log: LogFormat,
-    /// Least severe messages to log
+    /// Lowest level to log
     ///
     /// --quiet is the same as warn.
     #[arg(

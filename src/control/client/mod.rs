@@ -57,7 +57,7 @@ pub struct Client {
     skipped: RefCell<Vec<String>>,
     /// Database tokens made by this process, so that one command asks for one only. Never written anywhere.
     minted: RefCell<HashMap<(DatabaseName, Authorization), Secret>>,
-    /// The directory for notes of uploads under way; without it, an upload that was killed begins anew.
+    /// The directory for notes of uploads under way; without it, an upload that was killed begins again.
     notes: Option<PathBuf>,
 }
 

@@ -214,19 +214,7 @@ fn database(view: &CatalogView<'_>, row: &DatabaseRow, check: &mut Check) -> Res
         let Some(replica) = inspect(view, row, &location, check) else {
             continue;
         };
-        let state = match (replica.map(|running| running.role), &primary) {
-            (None, _) => Some(("missing_replica", "is missing")),
-            (
-                Some(InstanceRole::Replica { altered: true, .. } | InstanceRole::Primary | InstanceRole::Promoting),
-                _,
-            ) => Some(("altered_replica", "was changed by something other than torso")),
-            (Some(InstanceRole::Replica { position, of, .. }), Some(primary))
-                if position != primary.position || of != row.primary.as_str() =>
-            {
-                Some(("stale_replica", "is behind its primary"))
-            }
-            _ => None,
-        };
+        let state = replica_state(row, primary.as_ref(), replica.map(|running| running.role));
         if let Some((code, state)) = state {
             stale.push((code, format!("the replica of {name} in {location} {state}")));
         }
@@ -248,6 +236,26 @@ fn database(view: &CatalogView<'_>, row: &DatabaseRow, check: &mut Check) -> Res
         }
     }
     Ok(())
+}
+
+/// What is wrong with a replica, if something is: the code of the finding, and the end of its sentence.
+fn replica_state(
+    row: &DatabaseRow,
+    primary: Option<&Running>,
+    replica: Option<InstanceRole>,
+) -> Option<(&'static str, &'static str)> {
+    match (replica, primary) {
+        (None, _) => Some(("missing_replica", "is missing")),
+        (Some(InstanceRole::Replica { altered: true, .. } | InstanceRole::Primary | InstanceRole::Promoting), _) => {
+            Some(("altered_replica", "was changed by something other than torso"))
+        }
+        (Some(InstanceRole::Replica { position, of, .. }), Some(primary))
+            if position != primary.position || of != row.primary.as_str() =>
+        {
+            Some(("stale_replica", "is behind its primary"))
+        }
+        _ => None,
+    }
 }
 
 /// Checks that the database's URL leads to its primary.

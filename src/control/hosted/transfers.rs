@@ -116,7 +116,7 @@ impl Shared {
             let Some(_moving) = self.transfers.take(row.database_id.as_str()) else {
                 continue;
             };
-            // It may have ended since, or have begun anew.
+            // It may have ended since, or have begun again.
             let still = self.records().transfers().map(|all| all.contains(&row));
             match still {
                 Ok(false) => {}

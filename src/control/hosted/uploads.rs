@@ -188,10 +188,7 @@ impl Uploads {
         if offset > now.offset {
             return Err(Error::new(
                 Code::Conflict,
-                format!(
-                    "the piece begins at {offset}, but {} bytes have arrived so far",
-                    now.offset
-                ),
+                format!("the piece begins at {offset}, but {} bytes have arrived", now.offset),
             )
             .hint(format!("go on at {}", now.offset)));
         }
@@ -368,10 +365,7 @@ impl Shared {
         if !upload.complete {
             return Err(Error::new(
                 Code::Conflict,
-                format!(
-                    "only {} of the upload's {} bytes have arrived",
-                    upload.offset, upload.size
-                ),
+                format!("only {} of the upload's {} bytes arrived", upload.offset, upload.size),
             )
             .hint("send the rest first"));
         }

@@ -1,4 +1,4 @@
-//! Usage of databases. Processes have counters, which begin anew with the process; they are read now and then, and the
+//! Usage of databases. Processes have counters, which begin again with the process; they are read now and then, and the
 //! differences are added up by day, so that totals never decrease. Spans of time are whole days (UTC).
 
 use super::hostnames::Route;

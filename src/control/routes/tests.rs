@@ -40,7 +40,7 @@ fn path_of_each_operation_leads_to_its_first_endpoint() {
 
 #[test]
 fn parameter_cannot_change_where_a_path_leads() {
-    let slug = "acme".parse().unwrap();
+    let slug: OrganizationSlug = "acme".parse().unwrap();
     assert_eq!(
         Operation::DeleteInvite.path(None, &[&slug, &"../x?y=é@example.com"]),
         "/v2/organizations/acme/invites/%2E%2E%2Fx%3Fy%3D%C3%A9@example%2Ecom"

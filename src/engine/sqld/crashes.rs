@@ -133,7 +133,7 @@ mod tests {
         let first = crashes.note_end(true, now).unwrap();
         assert_eq!((first.id.as_str(), first.times, first.is_proven()), ("b", 1, false));
         assert_eq!(crashes.order(ids()), ["b", "a", "c"]);
-        // An innocent one is cleared, and begins anew.
+        // An innocent one is cleared, and begins again.
         crashes.begin_opening("b");
         crashes.end_opening();
         crashes.begin_opening("c");

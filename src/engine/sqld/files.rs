@@ -169,7 +169,7 @@ pub(super) fn prepare(place: ProcessRole, db_path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Removes what a process would fail on and makes anew: counters that are not JSON, as a power failure leaves them, and files
+/// Removes what a process would fail on and makes again: counters that are not JSON, as a power failure leaves them, and files
 /// where it needs directories. None of them holds rows.
 fn clear_helpers(dir: &Path) -> Result<()> {
     let counters = dir.join("stats.json");

@@ -138,7 +138,7 @@ impl Health {
         process.end_and_restart("the write-ahead log of a database was removed");
     }
 
-    /// Reads the databases that may be damaged. A replica that is damaged is copied anew, a primary is not served any more.
+    /// Reads the databases that may be damaged. A replica that is damaged is copied again, a primary is not served any more.
     pub fn verify_all(&self, common: &Common, process: &Process, dir: &Path, place: ProcessRole) -> Result<()> {
         let ids: Vec<String> = lock(&self.unverified).iter().cloned().collect();
         for id in ids {

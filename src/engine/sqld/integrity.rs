@@ -4,7 +4,7 @@
 //!
 //! When a process has ended, the sizes and times of its files are noted in `left.json`. Files that are found as they were
 //! left need no look. What has changed since, or was left by a torso that was killed itself, is judged by its content: a
-//! primary's is compared with its replication log, and a replica's is copied anew.
+//! primary's is compared with its replication log, and a replica's is copied again.
 
 use super::files;
 use super::json_file;
@@ -92,7 +92,7 @@ pub(super) fn is_same_boot(dir: &Path) -> Result<bool> {
 
 /// The replicas of a process, as they are found before it starts.
 pub(super) struct Replicas {
-    /// Changed since they were left, or visibly damaged: to be copied anew.
+    /// Changed since they were left, or visibly damaged: to be copied again.
     pub damaged: HashSet<String>,
     /// Left by a torso that was killed: to be read before they count as fresh.
     pub unverified: HashSet<String>,

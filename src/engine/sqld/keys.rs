@@ -1,4 +1,4 @@
-//! Secrets shared by torso and its own processes. They are made anew for each engine, or for each start of a process, and
+//! Secrets shared by torso and its own processes. They are made again for each engine, or for each start of a process, and
 //! never stored: the processes do not outlive it.
 
 use crate::error::Result;

@@ -259,7 +259,7 @@ fn committed_frames(wal: &File) -> Result<(HashMap<u32, u64>, u32)> {
     while at + WAL_FRAME_HEADER + PAGE_BYTES <= length {
         let mut frame = [0; 24];
         wal.read_exact_at(&mut frame, at)?;
-        // The salt changes when the log is begun anew over what was checkpointed.
+        // The salt changes when the log is begun again over what was checkpointed.
         if frame[8..16] != header[16..24] {
             break;
         }

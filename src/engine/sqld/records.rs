@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! <location>/<pool>/databases/<id>  a namespace that was acknowledged, and its limits
-//! <location>/<pool>/anew/<id>       a replica's namespace that is to be copied anew at the next start
+//! <location>/<pool>/anew/<id>       a replica's namespace that is to be copied again at the next start
 //! ```
 
 use super::json_file::{UNFINISHED, write_json};
@@ -92,7 +92,7 @@ pub(super) fn unfinished(dir: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// Marks a replica's namespace: before the next start of its process, the namespace's files are removed, so that it is
-/// copied anew.
+/// copied again.
 pub(super) fn copy_anew(dir: &Path, id: &str) -> Result<()> {
     disk::private_dir(&aside_path(dir))?;
     disk::private_file(&aside_path(dir).join(id)).map(drop)

@@ -206,7 +206,7 @@ mod tests {
         assert_eq!(stuck_replica.observe(at(0, 3), after(117)), None);
         assert_eq!(stuck_replica.observe(at(0, 3), after(124)), None);
         assert_eq!(stuck_replica.observe(at(0, 3), after(126)), Some(RepairStep::CopyAgain));
-        // Progress of the same process begins anew.
+        // Progress of the same process begins again.
         assert_eq!(stuck_replica.observe(at(1, 3), after(127)), None);
         assert_eq!(stuck_replica.observe(at(1, 3), after(132)), Some(RepairStep::Ask));
     }

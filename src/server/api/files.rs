@@ -3,8 +3,7 @@
 
 use super::call::{OperationCall, RequestTarget};
 use super::multipart::Part;
-use super::operations::ReplyFuture;
-use super::reply::ApiReply;
+use super::reply::{ApiReply, ReplyFuture};
 use super::{Server, body};
 use crate::control::hosted::{Caller, Hosted};
 use crate::control::names::{DatabaseName, LocationCode};

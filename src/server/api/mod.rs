@@ -34,7 +34,7 @@ use axum::http::{HeaderMap, Method as HttpMethod, Request, Response, StatusCode,
 use axum::routing::{MethodFilter, MethodRouter, on};
 use call::{OperationCall, RequestTarget};
 use files::Transfer;
-use operations::{Handler, handler};
+use operations::{OperationHandler, handler};
 use public::PublicRequest;
 use reply::ApiReply;
 use std::collections::BTreeMap;
@@ -188,7 +188,7 @@ async fn handle(endpoint: &'static ApiEndpoint, template: &str, request: Request
         return Err(defect());
     };
     let handler = handler(endpoint.operation);
-    if let Handler::Public(answer) = handler {
+    if let OperationHandler::Public(answer) = handler {
         return answer(PublicRequest {
             server,
             parts,
@@ -227,20 +227,20 @@ async fn perform(
     hosted: &Arc<Hosted>,
     caller: &Caller,
     target: RequestTarget,
-    handler: Handler,
+    handler: OperationHandler,
     parts: Parts,
     body: Body,
 ) -> Result<ApiReply> {
     let (hosted, caller) = (Arc::clone(hosted), caller.clone());
     match handler {
-        Handler::Call(answer) => {
+        OperationHandler::Call(answer) => {
             let body = body::whole(body).await?;
             work(server, move || {
                 answer(&OperationCall::new(&hosted, &caller, &target, body)?)
             })
             .await
         }
-        Handler::Transfer(answer) => {
+        OperationHandler::Transfer(answer) => {
             let transfer = Transfer {
                 server: Arc::clone(server),
                 hosted,
@@ -250,7 +250,7 @@ async fn perform(
             answer(transfer, parts, body).await
         }
         // It was answered before the caller was identified.
-        Handler::Public(_) => Err(defect()),
+        OperationHandler::Public(_) => Err(defect()),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::call::OperationCall;
 use super::files::{self, Transfer};
 use super::public::{self, PublicRequest};
-use super::reply::ApiReply;
+use super::reply::{ApiReply, ReplyFuture};
 use super::{absent, account, databases, groups, locations, maintenance, operator, organizations, tokens};
 use crate::control::routes::{
     Operation, absent_endpoints, api_token_endpoints, database_endpoints, database_token_endpoints, file_endpoints,
@@ -14,13 +14,9 @@ use crate::control::routes::{
 use crate::error::Result;
 use axum::body::Body;
 use axum::http::request::Parts;
-use std::pin::Pin;
-
-/// An answer under way.
-pub(super) type ReplyFuture = Pin<Box<dyn Future<Output = Result<ApiReply>> + Send>>;
 
 /// The function that answers an operation, and how it is called.
-pub(super) enum Handler {
+pub(super) enum OperationHandler {
     /// On a thread that may block, with the whole body.
     Call(fn(&OperationCall<'_>) -> Result<ApiReply>),
     /// With a body that is streamed in or out.
@@ -34,9 +30,9 @@ macro_rules! declare_handlers {
         $(#[$doc:meta])*
         $operation:ident, $how:ident($room:ident::$function:ident): $($scope:ident $method:ident $path:literal),+;
     )*) => {
-        pub(super) fn handler(operation: Operation) -> Handler {
+        pub(super) fn handler(operation: Operation) -> OperationHandler {
             match operation {
-                $(Operation::$operation => Handler::$how($room::$function),)*
+                $(Operation::$operation => OperationHandler::$how($room::$function),)*
             }
         }
     };
@@ -52,7 +48,7 @@ mod tests {
     #[test]
     fn endpoint_without_a_token_is_answered_by_a_public_function_and_no_other_is() {
         for endpoint in ENDPOINTS {
-            let is_public = matches!(handler(endpoint.operation), Handler::Public(_));
+            let is_public = matches!(handler(endpoint.operation), OperationHandler::Public(_));
             assert_eq!(is_public, endpoint.public, "{endpoint:?}");
         }
     }

@@ -5,8 +5,7 @@ use super::super::metrics_text::MetricsText;
 use super::super::process_metrics;
 use super::super::request_context::RequestContext;
 use super::body::Named;
-use super::operations::ReplyFuture;
-use super::reply::ApiReply;
+use super::reply::{ApiReply, ReplyFuture};
 use super::{body, is_trusted, work};
 use crate::control::names::Username;
 use crate::error::{Code, Error, Result};
@@ -30,13 +29,6 @@ pub(super) struct PublicRequest {
     pub context: RequestContext,
 }
 
-impl PublicRequest {
-    /// Checks that the request may see what is not public.
-    async fn check_trusted(&self) -> Result<()> {
-        is_trusted(&self.server, &self.parts, &self.context).await
-    }
-}
-
 pub(super) fn health(_: PublicRequest) -> ReplyFuture {
     Box::pin(async { Ok(ApiReply::Json(json!({ "status": "ok" }))) })
 }
@@ -44,14 +36,16 @@ pub(super) fn health(_: PublicRequest) -> ReplyFuture {
 pub(super) fn ready(request: PublicRequest) -> ReplyFuture {
     Box::pin(async move {
         // Names of databases are for those who may see the metrics, too.
-        let names = request.check_trusted().await.is_ok();
+        let names = is_trusted(&request.server, &request.parts, &request.context)
+            .await
+            .is_ok();
         readiness(&request.server, names)
     })
 }
 
 pub(super) fn metrics(request: PublicRequest) -> ReplyFuture {
     Box::pin(async move {
-        request.check_trusted().await?;
+        is_trusted(&request.server, &request.parts, &request.context).await?;
         let server = &request.server;
         let damaged = server.hosted().map_or_else(|_| Vec::new(), |hosted| hosted.damaged());
         let mut text = MetricsText::default();

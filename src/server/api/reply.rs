@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::pin::Pin;
 use std::sync::Arc;
 
 /// `Retry-After`, in seconds, for a client over its rate limit.
@@ -28,6 +29,9 @@ pub(super) enum ApiReply {
         name: String,
     },
 }
+
+/// An answer under way.
+pub(super) type ReplyFuture = Pin<Box<dyn Future<Output = Result<ApiReply>> + Send>>;
 
 impl ApiReply {
     /// A value under a key.

@@ -158,7 +158,7 @@ impl Gateway {
     }
 
     /// Appends what was counted, in the text form that Prometheus reads.
-    pub(super) fn write_metrics(&self, text: &mut MetricsText) {
+    pub fn write_metrics(&self, text: &mut MetricsText) {
         self.core.counters.write(text, self.core.open.count());
     }
 }

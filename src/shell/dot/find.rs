@@ -32,12 +32,15 @@ impl Sink for Finds<'_> {
             if value == ValueRef::Null || !self.is_found(value) {
                 continue;
             }
-            self.sink.row(&[
+            let found = [
                 ValueRef::Text(self.table.name.as_bytes()),
                 ValueRef::Text(column.as_bytes()),
                 key,
                 value,
-            ])?;
+            ];
+            if self.sink.row(&found)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
         }
         Ok(ControlFlow::Continue(()))
     }

@@ -14,7 +14,7 @@ pub fn progress(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
         match word.strip_prefix("--").or_else(|| word.strip_prefix('-')) {
             Some("quiet" | "q") => quiet = true,
             Some("once") => once = true,
-            // The count begins anew with each of these commands already.
+            // The count begins again with each of these commands already.
             Some("reset") => {}
             Some("limit") => match words.next() {
                 Some(number) => limit = integer(number),

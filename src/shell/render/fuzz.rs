@@ -36,7 +36,7 @@ fn rendered(style: &Style, names: &[String], rows: &[Vec<Value>]) -> Vec<u8> {
     renderer.columns(&columns).unwrap();
     for row in rows {
         let row: Vec<ValueRef<'_>> = row.iter().map(ValueRef::from).collect();
-        renderer.row(&row).unwrap();
+        let _ = renderer.row(&row).unwrap();
     }
     renderer.finish().unwrap();
     out

@@ -42,7 +42,7 @@ fn render(style: &Style, query: &str) -> Vec<u8> {
     let mut rows = statement.query([]).unwrap();
     while let Some(row) = rows.next().unwrap() {
         let values: Vec<ValueRef<'_>> = (0..columns.len()).map(|index| row.get_ref(index).unwrap()).collect();
-        renderer.row(&values).unwrap();
+        let _ = renderer.row(&values).unwrap();
     }
     renderer.finish().unwrap();
     out
@@ -330,7 +330,7 @@ proptest! {
                 Value::Blob(bytes) if bytes.len() % 2 == 0 => ValueRef::Text(bytes),
                 value => value.into(),
             }).collect();
-            renderer.row(&row).unwrap();
+            let _ = renderer.row(&row).unwrap();
         }
         renderer.finish().unwrap();
         match style.mode {

@@ -17,7 +17,6 @@ use crate::error::Result;
 use crate::sqltext::insert_values::values_start;
 use crate::sync::lock;
 use rusqlite::Connection;
-use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 

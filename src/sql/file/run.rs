@@ -4,7 +4,6 @@ use crate::panics;
 use crate::sql::{Args, Column, Failure, Phase, Sink, StatementCounters};
 use rusqlite::types::ValueRef;
 use rusqlite::{Statement, StatementStatus};
-use std::ops::ControlFlow;
 
 /// SQLite's error as a failure in `phase`.
 pub(super) fn failure(error: rusqlite::Error, phase: Phase) -> Failure {

@@ -56,7 +56,7 @@ impl Address {
         };
         let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
         let slash = if url.path().ends_with('/') { "" } else { "/" };
-        // Put together anew: the `url` crate does not turn a `libsql:` URL into an `https:` one.
+        // Built from its parts: the `url` crate does not turn a `libsql:` URL into an `https:` one.
         let base = Url::parse(&format!("{scheme}://{host}{port}{}{slash}", url.path()))
             .map_err(|error| invalid(url, format!("cannot be parsed: {error}")))?;
         let token = token

@@ -58,7 +58,8 @@ pub(super) fn insert_many(
             return Ok(sender.done);
         }
     }
-    sender.flush(&mut batch, rows)?;
+    // No row follows, so nothing is left to stop.
+    let _ = sender.flush(&mut batch, rows)?;
     Ok(sender.done)
 }
 

@@ -8,10 +8,9 @@ use super::{PING_PATIENCE, State};
 use crate::error::Code;
 use crate::hrana::entry::{CursorEntry, protocol_error};
 use crate::hrana::messages::{
-    Answer, Arg, Bound, Col, Condition, CursorHead, HranaError, NamedArg, Request, Response, ResultCell, StmtResult,
-    one_step, single,
+    Answer, Arg, Bound, Col, Condition, HranaError, NamedArg, Request, Response, ResultCell, StmtResult, one_step,
+    single,
 };
-use crate::hrana::protobuf;
 use crate::sql::{Args, Column, Failure, Phase, Prepared, ServerCost, Sink, ValueRef};
 use crate::sqltext::classify::{StatementKind, StatementSummary, number_parameters};
 use std::borrow::Cow;

@@ -91,8 +91,7 @@ fn it_is_refused_in_every_request() {
             assert_eq!(answer.headers()["grpc-status"], "3", "{method}");
         }
     }
-    let mut metrics = String::new();
-    door.gateway.write_metrics(&mut metrics);
+    let metrics = door.metrics();
     assert!(!metrics.contains("torso_gateway_sql_refused_total 0"), "{metrics}");
 }
 

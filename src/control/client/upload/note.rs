@@ -1,7 +1,7 @@
 //! Notes of uploads under way, so that repeating a command whose process was killed resumes its upload.
 //!
 //! A note is a file with the upload's id, locked by the command that sends it, which removes it at its end. A note that
-//! nobody locks was left by a killed command. Everything here may fail without harm: then the upload begins anew.
+//! nobody locks was left by a killed command. Everything here may fail without harm: then the upload begins again.
 
 use crate::checksum::hex;
 use ring::digest::{Context, SHA256};

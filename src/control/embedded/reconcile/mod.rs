@@ -4,6 +4,10 @@
 //! observes, plans and executes the steps on the engine. Creating, replicating, promoting, destroying and recovering
 //! from a crash are this one code path. If the observed state is the wanted one, the plan is empty.
 
+mod step;
+
+pub use step::ReconcileStep;
+
 use super::CatalogView;
 use super::catalog::Catalog;
 use super::catalog::databases::{DatabaseOrigin, DatabaseRow};
@@ -64,50 +68,6 @@ pub struct World {
     pub limits: Option<DatabaseLimits>,
     /// Whether the database's URL leads to the wanted primary.
     pub linked: bool,
-}
-
-/// One call of the engine.
-#[derive(Debug, Clone, PartialEq)]
-pub enum ReconcileStep {
-    Create { at: LocationCode },
-    Start { at: LocationCode },
-    Configure { at: LocationCode, limits: DatabaseLimits },
-    Adopt { at: LocationCode },
-    Link { at: LocationCode },
-    SetAside { at: LocationCode },
-    Demote { from: LocationCode, to: LocationCode },
-    Promote { at: LocationCode },
-    Copy { from: LocationCode, to: LocationCode },
-    ServeAlone { at: LocationCode },
-    Drop { at: LocationCode },
-    DropSeed,
-}
-
-impl ReconcileStep {
-    /// Whether the database has a primary that serves it once this is done.
-    fn makes_primary(&self) -> bool {
-        matches!(
-            self,
-            Self::Create { .. } | Self::Start { .. } | Self::Adopt { .. } | Self::Promote { .. }
-        )
-    }
-
-    /// The location that a failure of the step is about. None for the seed, which is in no location.
-    fn location(&self) -> Option<&LocationCode> {
-        match self {
-            Self::Create { at }
-            | Self::Start { at }
-            | Self::Configure { at, .. }
-            | Self::Adopt { at }
-            | Self::Link { at }
-            | Self::SetAside { at }
-            | Self::Promote { at }
-            | Self::ServeAlone { at }
-            | Self::Drop { at } => Some(at),
-            Self::Demote { to, .. } | Self::Copy { to, .. } => Some(to),
-            Self::DropSeed => None,
-        }
-    }
 }
 
 /// The steps from the observed state to the wanted one.

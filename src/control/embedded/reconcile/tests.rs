@@ -1,5 +1,5 @@
 //! Properties of [`plan`]: it reaches the wanted state and then is empty, also if it is interrupted after any step and
-//! begun anew; it drops nothing that is not doomed; and no row is lost.
+//! begun again; it drops nothing that is not doomed; and no row is lost.
 
 use super::*;
 use proptest::prelude::*;

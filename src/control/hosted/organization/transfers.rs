@@ -20,7 +20,7 @@ use crate::engine::Position;
 use crate::error::{Code, Error, Result};
 use serde_json::json;
 
-/// How often a copy is made anew because somebody let writes in again.
+/// How often a copy is made again because somebody let writes in again.
 const TRIES: u32 = 5;
 
 /// Another organization of the caller's, where something goes.

@@ -29,7 +29,7 @@ pub struct GroupTransferRow {
 }
 
 impl AccountStore {
-    /// Writes down that a move begins, or begins anew with another copy.
+    /// Writes down that a move begins, or begins again with another copy.
     pub fn begin_transfer(&self, row: &TransferRow) -> Result<()> {
         self.execute(
             "INSERT OR REPLACE INTO moves (database_id, organization_id, to_organization_id, copy_id, block_writes)
@@ -66,7 +66,7 @@ impl AccountStore {
         )
     }
 
-    /// Writes down that a group's move begins, or begins anew.
+    /// Writes down that a group's move begins, or begins again.
     pub fn begin_group_transfer(&self, row: &GroupTransferRow) -> Result<()> {
         self.execute(
             "INSERT OR REPLACE INTO group_moves (group_uuid, organization_id, to_organization_id, copy_uuid)

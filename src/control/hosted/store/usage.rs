@@ -29,7 +29,7 @@ impl AccountStore {
                 |row| Ok((count(row, 0)?, count(row, 1)?)),
             )?
             .unwrap_or_default();
-        // A counter that has decreased has begun anew.
+        // A counter that has decreased has begun again.
         let since = |now: u64, last: u64| if now < last { now } else { now - last };
         self.execute(
             "INSERT INTO usage (database_id, location, day, rows_read, rows_written, bytes_synced)

@@ -20,7 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub struct GatewayLimits {
     /// Requests of one database that are answered at the same time. More wait for a moment, as many again at most.
     pub requests: usize,
-    /// Open sockets of one database; and as many more that have not shown a token yet.
+    /// Open sockets of one database; and as many more that have not sent a token yet.
     pub sockets: usize,
     /// Open streams of one database, over HTTP and in sockets: each holds a connection of the process.
     pub streams: usize,
@@ -175,7 +175,7 @@ impl DatabaseShares {
             .map_err(|_| too_many("connections", self.limits.sockets))
     }
 
-    /// Room for a socket that has not shown a token yet: there always is, but perhaps not for long.
+    /// Room for a socket that has not sent a token yet: there always is, but perhaps not for long.
     pub fn pending_socket(&self, label: &str) -> PendingSocket {
         PendingSockets::add(&self.pending, label, self.limits.sockets)
     }

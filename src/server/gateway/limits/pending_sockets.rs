@@ -1,11 +1,11 @@
-//! Sockets whose clients have not shown a token yet, and which of them has to go for a new one.
+//! Sockets whose clients have not sent a token yet, and which of them has to go for a new one.
 
 use crate::sync::lock;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 
-/// Sockets that have not shown a token yet, by label, whether or not there is a database; the oldest of a label first. Anybody
+/// Sockets that have not sent a token yet, by label, whether or not there is a database; the oldest of a label first. Anybody
 /// can open such, so they take nothing from those that have, and do not keep others out: the oldest has to go for a new one.
 #[derive(Default)]
 pub struct PendingSockets {
@@ -37,7 +37,7 @@ impl PendingSockets {
     }
 }
 
-/// A socket that has not shown a token yet. Dropped, it is no longer pending.
+/// A socket that has not sent a token yet. Dropped, it is no longer pending.
 pub struct PendingSocket {
     all: Arc<Mutex<PendingSockets>>,
     label: String,

@@ -309,7 +309,7 @@ impl BodyRequest<'_> {
     }
 }
 
-/// In which header the server's own token is shown to a process.
+/// In which header the server's own token is sent to a process.
 fn token_header(kind: EndpointKind) -> Option<TokenHeader> {
     match kind {
         EndpointKind::Probe => None,

@@ -63,14 +63,14 @@ pub struct UpstreamRequest {
     pub headers: HeaderMap,
     pub body: Bytes,
     pub authorization: Authorization,
-    /// None: no token is shown.
+    /// None: no token is sent.
     pub token_header: Option<TokenHeader>,
     pub to_primary: bool,
     /// What was sent and not answered may be sent again.
     pub is_repeatable: bool,
 }
 
-/// In which header a token is shown.
+/// In which header a token is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenHeader {
     Authorization,
@@ -228,7 +228,7 @@ impl Upstream {
         }
     }
 
-    /// A token for the route's process that it accepts now: one that it refuses is made anew, once.
+    /// A token for the route's process that it accepts now: one that it refuses is made again, once.
     pub async fn accepted_token(
         &self,
         route: &Arc<Route>,

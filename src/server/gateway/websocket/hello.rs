@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 impl SocketSession {
-    /// Whether the client has shown a token.
+    /// Whether the client has sent a token.
     pub fn has_token(&self) -> bool {
         lock(&self.token).is_some()
     }

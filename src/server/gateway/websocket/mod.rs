@@ -1,6 +1,6 @@
 //! SQL over WebSockets: the handshake with the client, and what becomes of an accepted socket.
 //!
-//! Before a token is shown nothing is asked of a process (`pending`); the token in a hello message is checked and replaced
+//! Before a token is sent nothing is asked of a process (`pending`); the token in a hello message is checked and replaced
 //! (`hello`); then messages are passed on in both directions (`session`), each of the client's after it was checked
 //! (`check`), until the socket's token, database, client or server ends (`liveness`). What a socket has open is in `state`,
 //! what messages look like in `messages`.
@@ -51,7 +51,7 @@ pub fn is_requested(headers: &HeaderMap) -> bool {
 }
 
 /// Opens a socket to the client. With a token in the request's header it is connected to the database at once. Without, it is
-/// opened at every label, and nothing is asked of the database until a hello message has shown a token that opens it.
+/// opened at every label, and nothing is asked of the database until a hello message has sent a token that opens it.
 pub async fn open(core: &Arc<Core>, label: &str, mut request: Request<Body>) -> Result<Response<Body>, GatewayError> {
     let headers = request.headers();
     let key = headers

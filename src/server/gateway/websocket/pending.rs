@@ -1,4 +1,4 @@
-//! Sockets whose clients have not shown a token yet. They are the same at every label, and no process hears of them; the
+//! Sockets whose clients have not sent a token yet. They are the same at every label, and no process hears of them; the
 //! first message must be a hello message.
 
 use super::hello::no_token_in_hello;
@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{self, Message};
 
-/// An accepted socket whose client has not shown a token: nothing it says goes on, and it learns nothing of the label.
+/// An accepted socket whose client has not sent a token: nothing it says goes on, and it learns nothing of the label.
 pub struct UnauthorizedSocket {
     pub core: Arc<Core>,
     pub label: String,

@@ -201,7 +201,8 @@ impl<'a> Screen<'a> {
     /// # Errors
     /// Where the result cannot be written.
     pub fn finish(mut self) -> io::Result<bool> {
-        self.choose(false)?;
+        // No row follows, so nothing is left to stop.
+        let _ = self.choose(false)?;
         match self.renderer {
             Some(renderer) => renderer.finish()?,
             None => return Ok(false),

@@ -18,7 +18,7 @@ fn show(columns: usize, names: &[&str], rows: &[&[ValueRef<'_>]]) -> (String, bo
         .collect();
     screen.columns(&names).unwrap();
     for row in rows {
-        screen.row(row).unwrap();
+        let _ = screen.row(row).unwrap();
     }
     let shortened = screen.finish().unwrap();
     (String::from_utf8(out).unwrap(), shortened)
@@ -103,10 +103,10 @@ fn rows_after_the_sample_are_shown_too() {
         }])
         .unwrap();
     for _ in 0..SAMPLE * 2 {
-        screen.row(&[text("short")]).unwrap();
+        let _ = screen.row(&[text("short")]).unwrap();
     }
     let long = "y".repeat(100);
-    screen.row(&[text(&long)]).unwrap();
+    let _ = screen.row(&[text(&long)]).unwrap();
     assert!(screen.finish().unwrap());
     let shown = String::from_utf8(out).unwrap();
     assert_eq!(shown.matches("short").count(), SAMPLE * 2);
