@@ -19,20 +19,20 @@ type Case = (&'static str, fn() -> Answer, i32, &'static str, &'static str);
 #[test]
 fn answers_that_are_none() {
     let cases: [Case; 12] = [
-        ("nothing", || Answer::Raw(Vec::new()), 7, "unavailable", "broke off"),
+        ("nothing", || Answer::Raw(Vec::new()), 7, "unavailable", "closed the connection"),
         (
             "no HTTP",
             || Answer::Raw(b"SSH-2.0-OpenSSH_9.9\r\n".to_vec()),
             7,
             "unavailable",
-            "broke off",
+            "closed the connection",
         ),
         (
             "truncated",
             || Answer::Raw(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"databases\":[".to_vec()),
             7,
             "unavailable",
-            "broke off",
+            "closed the connection",
         ),
         (
             "no JSON",

@@ -191,7 +191,7 @@ fn organizations_and_plans() {
     }
     for (method, body) in [("GET", None), ("PUT", Some(json!({ "name": "Team Two" })))] {
         let (status, sentence) = cli.refused(method, "/billing/customer", body);
-        assert!(status == 501 && sentence.contains("nothing is billed"), "{sentence}");
+        assert!(status == 501 && sentence.contains("bills nothing"), "{sentence}");
     }
 
     // org jwks
