@@ -170,7 +170,7 @@ fn what_may_not_be_repeated_is_not() {
     let run = world
         .torso(["group", "create", "g", "--location", "ams", "--json"])
         .fails(7, "unavailable");
-    assert!(run.error()["hint"].as_str().unwrap().contains("may have been done"));
+    assert!(run.error()["hint"].as_str().unwrap().contains("may have been made"));
     let posts = stub.lines().iter().filter(|line| line.starts_with("POST")).count();
     assert_eq!(posts, 1);
 }

@@ -265,7 +265,7 @@ fn open_sockets_get_a_last_word_when_the_server_ends() {
         };
         // 1001: going away.
         assert_eq!(u16::from(frame.code), 1001);
-        assert!(frame.reason.contains("ending"), "{frame:?}");
+        assert!(frame.reason.contains("shutting down"), "{frame:?}");
     }
     let (code, took) = server.end(nix::sys::signal::Signal::SIGCONT);
     assert_eq!(code, Some(0));
