@@ -19,7 +19,13 @@ type Case = (&'static str, fn() -> Answer, i32, &'static str, &'static str);
 #[test]
 fn answers_that_are_none() {
     let cases: [Case; 12] = [
-        ("nothing", || Answer::Raw(Vec::new()), 7, "unavailable", "closed the connection"),
+        (
+            "nothing",
+            || Answer::Raw(Vec::new()),
+            7,
+            "unavailable",
+            "closed the connection",
+        ),
         (
             "no HTTP",
             || Answer::Raw(b"SSH-2.0-OpenSSH_9.9\r\n".to_vec()),
