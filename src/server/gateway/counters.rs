@@ -89,7 +89,7 @@ impl Counters {
             ),
             (
                 "torso_gateway_shared_reads_total",
-                "counter",
+                Counter,
                 "Reads that ran in a stream that was open already.",
                 self.shared_reads.load(Ordering::Relaxed),
             ),
