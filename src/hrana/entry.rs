@@ -47,7 +47,7 @@ pub enum RowCell {
 }
 
 impl RowBuffer {
-    pub fn len(&self) -> usize {
+    pub fn width(&self) -> usize {
         self.cells.len()
     }
 

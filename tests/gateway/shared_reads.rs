@@ -10,8 +10,7 @@ use torso::control::tokens::{Authorization, Expiration};
 impl Door {
     /// How many reads have run in a stream that was open already.
     fn shared_reads(&self) -> u64 {
-        let mut text = String::new();
-        self.gateway.write_metrics(&mut text);
+        let text = self.metrics();
         let line = text
             .lines()
             .find_map(|line| line.strip_prefix("torso_gateway_shared_reads_total "));

@@ -369,7 +369,7 @@ mod tests {
                     decode_entry(&written(&values), &mut row).unwrap(),
                     CursorEntry::Row
                 ));
-                prop_assert_eq!(row.len(), values.len());
+                prop_assert_eq!(row.width(), values.len());
                 for (got, sent) in row.values().zip(&values) {
                     match (got, sent) {
                         (ValueRef::Real(got), Value::Real(sent)) => prop_assert_eq!(got.to_bits(), sent.to_bits()),

@@ -47,7 +47,7 @@ fn what_is_sent_is_what_would_be_read() {
                 let mut row = RowBuffer::default();
                 let entry = read(&line, &mut row).unwrap();
                 prop_assert!(matches!(entry, CursorEntry::Row));
-                prop_assert_eq!(row.len(), values.len());
+                prop_assert_eq!(row.width(), values.len());
                 prop_assert!(row.values().zip(&values).all(|(got, sent)| same(got, sent.into())));
             }
             Ok(())
@@ -87,7 +87,7 @@ fn damaged_answers_are_read_or_refused() {
         for piece in bytes.chunks(97) {
             lines.feed(Bytes::copy_from_slice(piece));
             while let Ok(Some(_)) = lines.next(|line| decode_entry(line, &mut row)) {
-                prop_assert!(row.values().count() == row.len());
+                prop_assert!(row.values().count() == row.width());
             }
         }
         let _ = lines.rest();

@@ -315,7 +315,7 @@ impl Run<'_> {
                     answer.position = CursorPosition::Rows;
                     self.prepared()?;
                 }
-                (CursorEntry::Row, CursorPosition::Rows) if answer.row.len() == answer.columns.len() => {
+                (CursorEntry::Row, CursorPosition::Rows) if answer.row.width() == answer.columns.len() => {
                     if self.pass_row(answer)?.is_break() {
                         return Ok(ControlFlow::Break(()));
                     }

@@ -254,7 +254,7 @@ impl HttpClient {
                     }
                 }
                 Ok(Err(error)) => return Err(broken(&origin(url), error)),
-                Err(waited) => return Err(waited.to_failure(&origin(url), call)),
+                Err(waited) => return Err(waited.into_failure(&origin(url), call)),
             }
         }
     }
@@ -279,7 +279,7 @@ impl HttpClient {
             Ok(None) => Ok(None),
             Ok(Some(Ok(chunk))) => Ok(Some(chunk)),
             Ok(Some(Err(error))) => Err(broken(&reply.from, error)),
-            Err(waited) => Err(waited.to_failure(&reply.from, call)),
+            Err(waited) => Err(waited.into_failure(&reply.from, call)),
         }
     }
 
@@ -306,7 +306,7 @@ impl HttpClient {
                 Ok(Ok(Some(chunk))) => chunk,
                 Ok(Ok(None)) => return Ok(body),
                 Ok(Err(error)) => return Err(broken(&reply.from, error)),
-                Err(waited) => return Err(waited.to_failure(&reply.from, call)),
+                Err(waited) => return Err(waited.into_failure(&reply.from, call)),
             };
             body.extend_from_slice(&chunk);
             if body.len() > WHOLE {
@@ -385,7 +385,7 @@ enum Waited {
 }
 
 impl Waited {
-    fn to_failure(self, from: &str, call: HttpCall<'_>) -> RequestFailure {
+    fn into_failure(self, from: &str, call: HttpCall<'_>) -> RequestFailure {
         match self {
             Self::Cancelled => RequestFailure::Interrupted,
             Self::Late => RequestFailure::Broken(Error::new(

@@ -365,7 +365,7 @@ impl HranaStream {
         });
         match text {
             Ok(text) => Ok(String::from_utf8_lossy(&text).trim().to_owned()),
-            Err(failure) => Err(self.to_failure(failure)),
+            Err(failure) => Err(self.convert_failure(failure)),
         }
     }
 

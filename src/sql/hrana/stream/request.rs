@@ -80,7 +80,7 @@ impl HranaStream {
                 .send(call, &url, Some((kind, content)));
             let mut reply = match sent {
                 Ok(reply) => reply,
-                Err(failure) => return Err(Denied::Failed(self.to_failure(failure))),
+                Err(failure) => return Err(Denied::Failed(self.convert_failure(failure))),
             };
             if reply.status == 200 {
                 self.last_sent = Instant::now();
@@ -88,7 +88,7 @@ impl HranaStream {
             }
             let text = match self.http().map_err(Denied::Failed)?.whole(call, &mut reply) {
                 Ok(text) => text,
-                Err(failure) => return Err(Denied::Failed(self.to_failure(failure))),
+                Err(failure) => return Err(Denied::Failed(self.convert_failure(failure))),
             };
             if binary && matches!(reply.status, 404 | 405 | 415) {
                 // Perhaps only protobuf is unknown here; if anything else is wrong, JSON gets the same answer.
@@ -163,7 +163,7 @@ impl HranaStream {
             match self.http()?.send(call, &url, None) {
                 Ok(reply) if reply.status == 200 => return Ok(api),
                 Ok(_) => {}
-                Err(failure) => return Err(self.to_failure(failure)),
+                Err(failure) => return Err(self.convert_failure(failure)),
             }
         }
         Err(no_such_endpoint(&base))
@@ -216,7 +216,7 @@ impl HranaStream {
     }
 
     /// The error of a request without an answer. Unless it was never sent, it may have been carried out.
-    pub(in crate::sql::hrana) fn to_failure(&mut self, failure: RequestFailure) -> Failure {
+    pub(in crate::sql::hrana) fn convert_failure(&mut self, failure: RequestFailure) -> Failure {
         match failure {
             RequestFailure::Unsent(error) => Failure::Connection(error),
             RequestFailure::Interrupted => {
@@ -252,7 +252,7 @@ impl HranaStream {
         let call = HttpCall { cancel, patience };
         let text = match self.http()?.whole(call, &mut reply) {
             Ok(text) => text,
-            Err(failure) => return Err(self.to_failure(failure)),
+            Err(failure) => return Err(self.convert_failure(failure)),
         };
         let answer: PipelineReply = serde_json::from_slice(&text).map_err(|error| {
             self.uncertain = true;
@@ -287,7 +287,7 @@ impl HranaStream {
         let patience = self.patience;
         match self.http()?.chunk(HttpCall { cancel, patience }, reply) {
             Ok(chunk) => Ok(chunk),
-            Err(failure) => Err(self.to_failure(failure)),
+            Err(failure) => Err(self.convert_failure(failure)),
         }
     }
 }
