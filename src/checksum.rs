@@ -1,6 +1,6 @@
 //! Checksums of files.
 
-use ring::digest::{Context, SHA256};
+use ring::digest::{Context, SHA256, digest};
 use std::io::Read;
 
 /// Bytes read at once.
@@ -16,6 +16,12 @@ pub fn sha256(from: &mut impl Read) -> std::io::Result<String> {
             read => context.update(&piece[..read]),
         }
     }
+}
+
+/// The SHA-256, in hexadecimal, of bytes in memory.
+#[must_use]
+pub fn sha256_of(bytes: &[u8]) -> String {
+    hex(digest(&SHA256, bytes).as_ref())
 }
 
 /// Bytes in hexadecimal, in lower case.
@@ -34,5 +40,6 @@ mod tests {
             sha256(&mut b"abc".as_slice()).unwrap(),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
         );
+        assert_eq!(sha256_of(b"abc"), sha256(&mut b"abc".as_slice()).unwrap());
     }
 }

@@ -7,6 +7,7 @@ use crate::control::embedded::Embedded;
 use crate::control::names::{ContextName, DatabaseName, OrganizationSlug};
 use crate::control::{Accounts, ControlPlane, OrganizationOperations as _};
 use crate::error::{Code, Error, Result};
+use crate::fleet::OpenPlane;
 use crate::settings::contexts::ServerSettings;
 use crate::settings::keys::SettingKey;
 use crate::settings::{ProjectContext, Settings};
@@ -171,6 +172,20 @@ impl Context {
     /// The control plane of the current context.
     pub fn control(&self) -> Result<&dyn ControlPlane> {
         Ok(self.plane()?.control())
+    }
+
+    /// Returns a function that opens the control plane of the current context once more, on another thread.
+    pub fn plane_opener(&self) -> Result<Box<OpenPlane>> {
+        Ok(match self.plane()? {
+            Plane::Server(client) => {
+                let again = client.again();
+                Box::new(move || Ok(Box::new(again())))
+            }
+            Plane::Embedded(_) => {
+                let (directory, _) = self.settings.data_dir()?;
+                Box::new(move || Ok(Box::new(Embedded::open(&directory)?)))
+            }
+        })
     }
 
     /// The server of the current context, or an error for the embedded control plane.

@@ -236,6 +236,10 @@ codes! {
         "Delete rows, or raise it: `torso db config set NAME size-limit 2gb`.";
     Diverged "diverged" Conflict "Another program changed an instance; its file was set aside."
         "`torso doctor` names the file: compare it with the database, then remove it.";
+    MigrationConflict "migration_conflict" Conflict "The files of migrations and what the database records as applied do not fit together."
+        "Bring the named file back as it was; put changes into a new migration.";
+    Drifted "drifted" Conflict "What there is differs from what the file declares."
+        "`torso apply` makes it so; or correct the file.";
     Conflict "conflict" Conflict "The thing is in a state that does not allow this."
         "Read the message; the hint says what to do first.";
     QuotaExceeded "quota_exceeded" Conflict "The organization's plan does not allow more."

@@ -5,6 +5,8 @@
 //! - `commands`: what a user can type, a file per noun.
 //! - `context`, `settings`, `ui`: what every command receives; contexts and directories; streams, tables and prompts.
 //! - `ephemeral`: databases that live as long as one command.
+//! - `declared`: a file that says which databases there are to be, and the plan that makes it so.
+//! - `migrations`: SQL files that are applied in order, each once; `fleet`: the same work on many databases.
 //! - `control`: the control plane (what is wanted, and the rules): `embedded` on this machine, `hosted` for many
 //!   organizations, `client` over HTTP.
 //! - `engine`: where databases run: files, or libSQL server processes.
@@ -21,14 +23,17 @@ pub mod checksum;
 pub mod commands;
 pub mod context;
 pub mod control;
+pub mod declared;
 pub mod engine;
 #[cfg(unix)]
 pub mod ephemeral;
 pub mod error;
+pub mod fleet;
 #[cfg(test)]
 pub(crate) mod fuzz;
 pub mod hrana;
 pub mod jwt;
+mod migrations;
 pub mod net;
 pub mod panics;
 pub mod secret;

@@ -33,7 +33,14 @@ pub const ANSWERS: &[(&str, &str)] = &[
     ("db-export", "db export app --output-file app.db"),
     ("db-dump", "db dump app --output-file app.sql"),
     ("db-env", "db env app --env-name APP"),
+    ("db-exec", "db exec app values(1)"),
+    ("db-exec-dry-run", "db exec --match a* drop --dry-run"),
+    ("db-migrate-dry-run", "db migrate app --dry-run"),
+    ("db-migrate", "db migrate app"),
+    ("db-migrate-many", "db migrate --match lin*"),
     ("env-pull", "env pull --db app"),
+    ("apply-dry-run", "apply --dry-run"),
+    ("apply", "apply"),
     ("link", "link app"),
     ("link-remove", "link --remove"),
     ("db-rename", "db rename twig branch"),
@@ -84,6 +91,12 @@ const NO_DOCUMENT: [&str; 9] = [
 fn answers_are_as_promised() {
     let world = World::new();
     let airlines = data("airlines.csv");
+    world.write(
+        "torso.toml",
+        "[databases.app]\nreplicas = [\"lhr\"]\nsize_limit = \"1gb\"\n",
+    );
+    std::fs::create_dir(world.work().join("migrations")).unwrap();
+    world.write("migrations/0001_notes.sql", "create table notes (text);\n");
     for (name, line) in ANSWERS {
         let args = line
             .split(' ')

@@ -5,6 +5,7 @@
 
 mod answers;
 mod api;
+mod apply;
 mod auth;
 mod clap_errors;
 mod committed;
@@ -83,6 +84,7 @@ enum Command {
     Link(link::Args),
     #[command(subcommand)]
     Group(group::Verb),
+    Apply(apply::Args),
     #[command(subcommand)]
     Location(location::Verb),
     #[command(subcommand)]
@@ -234,6 +236,7 @@ fn dispatch(ctx: &Context, command: Command) -> Result<u8> {
         Command::Env(verb) => env::run(ctx, verb),
         Command::Link(args) => link::run(ctx, &args),
         Command::Group(verb) => group::run(ctx, verb),
+        Command::Apply(args) => apply::run(ctx, &args),
         Command::Location(verb) => location::run(ctx, verb),
         Command::Context(verb) => context::run(ctx, verb),
         Command::Auth(verb) => auth::run(ctx, verb),
@@ -259,6 +262,7 @@ impl Command {
             self,
             Self::Db(_)
                 | Self::Group(_)
+                | Self::Apply(_)
                 | Self::Location(_)
                 | Self::Doctor(_)
                 | Self::Auth(_)

@@ -42,6 +42,9 @@ pub const PERMISSIONS: &[(&str, Permission)] = &[
     ("db env --read-only", Actions(&[A::View, A::MintReadToken])),
     ("db shell", Actions(&[A::View, A::MintReadToken])),
     ("db shell, to write", Actions(&[A::View, A::MintToken])),
+    ("db exec", Actions(&[A::View, A::MintToken])),
+    ("db exec, to read", Actions(&[A::View, A::MintReadToken])),
+    ("db migrate", Actions(&[A::View, A::MintToken])),
     ("db destroy", Actions(&[A::DeleteDatabase])),
     ("db destroy --location", Actions(&[A::ConfigureDatabase])),
     ("db rename", Actions(&[A::ConfigureDatabase])),
@@ -94,6 +97,8 @@ pub const PERMISSIONS: &[(&str, Permission)] = &[
     ("group tokens revoke", Actions(&[A::RotateGroup])),
     ("group tokens invalidate", Actions(&[A::RotateGroup])),
     ("group transfer", Actions(&[A::Transfer])),
+    ("apply, to create a database", Actions(&[A::View, A::CreateDatabase])),
+    ("apply --check", Actions(&[A::View])),
     ("location list", Actions(&[A::View])),
     ("location show", Actions(&[A::View])),
     ("location add", Unsupported),
@@ -192,6 +197,7 @@ pub fn page() -> String {
          A command is done and says so (exit code 0), or is refused and has changed nothing (exit code 4). A token with scopes \
          needs all that are named. A command may read things beside its operation, such as the best place for a new database. \
          If the token may not read them, it leaves them to the server.\n\n\
+         `apply` needs what each of its steps needs.\n\n\
          `run` destroys its database at its end, which needs a scope of its own. Without that it says so, and the database \
          stays.\n\n\
          <!-- not run: it would create a token -->\n\

@@ -1,7 +1,9 @@
-//! Values as users write them: sizes (`64mb`, `1GiB`), which servers are sent as well, and durations (`30m`, `1w2d30m`).
+//! Values as users write them: sizes (`64mb`, `1GiB`), which servers are sent as well, durations (`30m`, `1w2d30m`), and
+//! parameters of SQL (`day=2026-01-01`).
 
 pub use crate::control::sizes::Size;
 use crate::error::{Code, Error, Result};
+use crate::sql::Value;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -62,9 +64,81 @@ impl FromStr for Span {
     }
 }
 
+/// A value for a parameter in SQL: `NAME=TEXT`, or `NAME:=JSON` for a number, a text or null.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SqlParameter {
+    pub name: String,
+    pub value: Value,
+}
+
+impl FromStr for SqlParameter {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let refuse = |why: &str| {
+            Error::new(
+                Code::InvalidValue,
+                format!("{text:?} gives no parameter a value: {why}"),
+            )
+            .hint("write NAME=TEXT, NAME:=5 for a number, or NAME:=null")
+        };
+        let (name, value) = text.split_once('=').ok_or_else(|| refuse("it has no ="))?;
+        let (name, value) = match name.strip_suffix(':') {
+            None => (name, Value::Text(value.to_owned())),
+            Some(name) => {
+                let json = serde_json::from_str(value).map_err(|_| refuse("what follows := is not JSON"))?;
+                let value = match json {
+                    serde_json::Value::Null => Value::Null,
+                    serde_json::Value::String(text) => Value::Text(text),
+                    serde_json::Value::Bool(on) => Value::Integer(on.into()),
+                    serde_json::Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+                        (Some(whole), _) => Value::Integer(whole),
+                        (None, Some(real)) if !number.is_u64() => Value::Real(real),
+                        _ => return Err(refuse("the number is too large for SQLite")),
+                    },
+                    _ => return Err(refuse("SQL has no lists and objects")),
+                };
+                (name, value)
+            }
+        };
+        let name = name.trim_start_matches([':', '@', '$']);
+        if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+            return Err(refuse("its name is not one of letters, digits and _"));
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            value,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sql_parameters_are_text_unless_they_are_json() {
+        for (text, name, value) in [
+            ("a=007", "a", Value::Text("007".into())),
+            (":a=x=y", "a", Value::Text("x=y".into())),
+            ("a=", "a", Value::Text(String::new())),
+            ("a:=7", "a", Value::Integer(7)),
+            ("a:=1.5", "a", Value::Real(1.5)),
+            ("a:=null", "a", Value::Null),
+            ("a:=true", "a", Value::Integer(1)),
+            ("a:=\"x\"", "a", Value::Text("x".into())),
+        ] {
+            let found: SqlParameter = text.parse().unwrap();
+            assert_eq!((found.name.as_str(), found.value), (name, value), "{text}");
+        }
+        for text in ["a", "=1", "a:=x", "a:=[1]", "a:=18446744073709551615", "a b=1"] {
+            assert_eq!(
+                text.parse::<SqlParameter>().unwrap_err().code(),
+                Code::InvalidValue,
+                "{text}"
+            );
+        }
+    }
 
     #[test]
     fn durations() {

@@ -25,6 +25,7 @@ pub mod database_url;
 pub mod embedded;
 #[cfg(unix)]
 pub mod hosted;
+pub mod name_pattern;
 pub mod names;
 mod plane;
 pub mod routes;

@@ -52,8 +52,13 @@ pub fn private_dir(path: &Path) -> Result<()> {
     if let Some(parent) = path.parent() {
         private_dir(parent)?;
     }
-    match std::fs::create_dir(path) {
+    let mut builder = std::fs::DirBuilder::new();
+    // From the beginning: a process that is killed here must not leave it open to others.
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    match builder.create(path) {
         Ok(()) => {
+            // The umask may have taken away what the owner needs.
             set_mode(path, 0o700)?;
             path.parent().map_or(Ok(()), sync_dir)
         }

@@ -15,9 +15,11 @@ mod hrana;
 mod local_engine;
 pub mod log;
 pub mod number;
+pub(crate) mod parsed_script;
 pub mod query;
 pub(crate) mod restrict;
 pub mod script;
+pub(crate) mod script_error;
 pub mod text;
 pub mod trailer;
 

@@ -3,6 +3,7 @@
 //! Unlike the shell, it shows no results, knows no dot-commands, and lets a script touch nothing but its database.
 
 use super::restrict::{Restriction, restrict};
+use super::script_error::{StatementPlace, count_lines, located};
 use super::trailer::{self, Checksum};
 use super::{Args, Failure, Session, Unseen};
 use crate::error::{Code, Error, Result};
@@ -107,8 +108,12 @@ struct Loader<'a> {
 impl Loader<'_> {
     /// Runs the statements in `text`, which begins on line `begun`.
     fn statements(&mut self, text: &[u8], begun: u64) -> Result<()> {
-        let text = std::str::from_utf8(text)
-            .map_err(|error| self.at(begun + lines(&text[..error.valid_up_to()]), "the text is not UTF-8"))?;
+        let text = std::str::from_utf8(text).map_err(|error| {
+            self.at(
+                begun + count_lines(&text[..error.valid_up_to()]),
+                "the text is not UTF-8",
+            )
+        })?;
         let mut rest = text;
         while !rest.is_empty() {
             let outcome = match self.session.run(rest, &Args::default(), &mut Unseen) {
@@ -155,45 +160,18 @@ impl Loader<'_> {
     }
 
     fn refused(&self, failure: Failure, text: &str, before: usize, begun: u64) -> Error {
-        match failure {
-            Failure::Sql {
-                message, offset, code, ..
-            } => {
-                let at = (before + offset.unwrap_or(0)).min(text.len());
-                // Without an offset, the statement's first line is reported.
-                let at = if offset.is_some() {
-                    at
-                } else {
-                    at + leading_space(&text.as_bytes()[at..])
-                };
-                let number = begun + lines(&text.as_bytes()[..at]);
-                if let Some(beyond) = self.restriction.as_ref().and_then(Restriction::take_beyond) {
-                    return self
-                        .at(
-                            number,
-                            &format!("a script may not use {beyond}, which reaches beyond its database"),
-                        )
-                        .hint("leave the statement out, or run it yourself: torso db shell NAME");
-                }
-                match Error::from(Failure::Sql {
-                    message: message.clone(),
-                    offset,
-                    code,
-                    phase: super::Phase::Step,
-                }) {
-                    // Not the script's fault: a full disk, an interrupt.
-                    error if error.code() != Code::SqlError => {
-                        Error::new(error.code(), format!("{}:{number}: {message}", self.name))
-                    }
-                    _ => self.at(number, &message),
-                }
-            }
-            other => other.into(),
+        StatementPlace {
+            script: self.name,
+            text,
+            start: before,
+            first_line: begun,
+            restriction: self.restriction.as_ref(),
         }
+        .error(failure, Code::InvalidFile)
     }
 
     fn at(&self, line: u64, why: &str) -> Error {
-        Error::new(Code::InvalidFile, format!("{}:{line}: {why}", self.name))
+        located(self.name, line, why, Code::InvalidFile)
     }
 
     fn finish(self, last_line: u64) -> Result<u64> {
@@ -213,14 +191,6 @@ impl Loader<'_> {
         }
         Ok(self.statements)
     }
-}
-
-fn lines(text: &[u8]) -> u64 {
-    text.iter().filter(|byte| **byte == b'\n').count() as u64
-}
-
-fn leading_space(text: &[u8]) -> usize {
-    text.len() - trim_start(text).len()
 }
 
 #[cfg(test)]

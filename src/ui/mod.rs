@@ -7,11 +7,13 @@
 pub mod markdown;
 mod progress;
 pub mod report;
+mod stream;
 pub mod text;
 mod view;
 
 pub use progress::ProgressDisplay;
 use progress::Unit;
+pub use stream::{ItemStream, StreamColumn};
 pub use view::{Card, Cell, Layout, Table, View};
 
 use crate::error::{Code, Error, Result};

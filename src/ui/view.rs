@@ -111,7 +111,13 @@ impl Cell {
         self
     }
 
-    fn human(&self, raw: bool) -> std::borrow::Cow<'_, str> {
+    /// As a machine reads it.
+    pub(super) fn plain(&self) -> &str {
+        &self.plain
+    }
+
+    /// As a person sees it; `raw` leaves control characters as they are.
+    pub(super) fn display(&self, raw: bool) -> std::borrow::Cow<'_, str> {
         let text = self.human.as_deref().unwrap_or(&self.plain);
         if raw { text.into() } else { text::visible(text) }
     }
@@ -174,7 +180,7 @@ impl Table {
             }
         };
         let cells = self.rows.iter().map(|row| &row[column]);
-        let cells = cells.map(|cell| longest(&cell.human(how.raw), column == 0 || cell.right));
+        let cells = cells.map(|cell| longest(&cell.display(how.raw), column == 0 || cell.right));
         cells.chain([longest(self.titles[column], false)]).max().unwrap_or(0)
     }
 
@@ -193,7 +199,7 @@ impl Table {
                 out.push('\n');
             }
             for (title, cell) in self.titles.iter().zip(row) {
-                push_labelled(&mut out, title, width, &cell.human(how.raw));
+                push_labelled(&mut out, title, width, &cell.display(how.raw));
             }
         }
         out
@@ -221,7 +227,7 @@ impl Table {
             }
         }));
         for row in &self.rows {
-            table.add_row(row.iter().map(|cell| comfy_table::Cell::new(cell.human(how.raw))));
+            table.add_row(row.iter().map(|cell| comfy_table::Cell::new(cell.display(how.raw))));
         }
         for i in (0..self.titles.len()).filter(|i| self.right(*i)) {
             if let Some(column) = table.column_mut(i) {
@@ -241,7 +247,7 @@ impl Table {
         let rows: Vec<Vec<_>> = self
             .rows
             .iter()
-            .map(|row| row.iter().map(|cell| cell.human(how.raw)).collect())
+            .map(|row| row.iter().map(|cell| cell.display(how.raw)).collect())
             .collect();
         let widths: Vec<usize> = (0..self.titles.len())
             .map(|i| {
@@ -335,7 +341,7 @@ impl Card {
         let width = self.fields.iter().map(|(label, _)| label.width()).max().unwrap_or(0) + 1;
         let mut out = String::new();
         for (label, cell) in &self.fields {
-            push_labelled(&mut out, label, width, &cell.human(how.raw));
+            push_labelled(&mut out, label, width, &cell.display(how.raw));
         }
         for (title, table) in &self.tables {
             if table.rows.is_empty() {

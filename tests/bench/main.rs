@@ -2,13 +2,14 @@
 //!
 //! `cargo bench` runs all but those that take minutes to prepare, `cargo bench -- json dump` only those whose names contain
 //! a word; `cargo bench -- remote` those on a server, beside `curl`; `cargo bench -- gateway` what the gateway costs,
-//! `cargo bench -- policy` what judging SQL costs,
+//! `cargo bench -- policy` what judging SQL costs, `cargo bench -- fleet` SQL on a thousand databases,
 //! `cargo bench -- parts` what single parts save, and `cargo bench -- server` what a server does. Each line tells whether
 //! its target is met, and the last how many are. Nothing fails here: times depend on the machine, ratios less so, and they
 //! are for people to read.
 //! `BENCH_ROWS` and `BENCH_ROUNDS` change the size of the table and how often each side runs.
 
 mod cases;
+mod fleet;
 mod flights;
 #[cfg(unix)]
 mod gateway;
@@ -60,6 +61,9 @@ fn main() -> io::Result<()> {
     #[cfg(target_os = "linux")]
     if words.iter().any(|word| *word == "server") {
         return server::run(rounds);
+    }
+    if words.iter().any(|word| *word == "fleet") {
+        return fleet::run(rounds);
     }
     #[cfg(unix)]
     if words.iter().any(|word| *word == "parts") {

@@ -39,7 +39,7 @@ const QUESTIONS: &[(&str, &str, &str, &str)] = &[
         "docs/connect-node.md",
         "torso db tokens create app",
     ),
-    ("run migrations", "migrat", "docs/databases.md", "-bail < migration.sql"),
+    ("run migrations", "migrat", "docs/databases.md", "torso db migrate app"),
     (
         "In CI",
         "github actions",

@@ -1,4 +1,8 @@
-//! What scripts and applications do with databases: throw-away ones, and details to connect with.
+//! What scripts and applications do with databases: throw-away ones, details to connect with, migrations, and SQL on
+//! many at once.
 
+mod apply;
 mod connect;
+mod exec;
+mod migrate;
 mod run;

@@ -56,6 +56,16 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
+    /// One that may be there already.
+    pub fn declared(place: NewPlacement, size_limit: Option<u64>) -> Self {
+        Self {
+            place,
+            size_limit: size_limit.map(Size),
+            if_not_exists: true,
+            ..Self::default()
+        }
+    }
+
     /// A database at a place, with nothing else said of it.
     pub fn at(place: NewPlacement) -> Self {
         Self {

@@ -2,6 +2,7 @@
 
 use crate::commands::completers;
 use crate::context::Context;
+use crate::control::name_pattern;
 use crate::control::names::{GroupName, LocationCode};
 use crate::control::types::{Database, DatabaseFilter};
 use crate::error::Result;
@@ -55,7 +56,7 @@ pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
         } else {
             format!("*{pattern}*")
         };
-        databases.retain(|database| matches(pattern.as_bytes(), database.name.as_str().as_bytes()));
+        databases.retain(|database| name_pattern::matches(&pattern, database.name.as_str()));
     }
     match args.sort {
         Sort::Name => {}
@@ -116,53 +117,5 @@ impl View for Databases {
             .iter()
             .map(|database| database.name.to_string())
             .collect()
-    }
-}
-
-/// Whether `text` matches a pattern of `*` and `?`. Linear in practice: only the last star is ever gone back to.
-fn matches(pattern: &[u8], text: &[u8]) -> bool {
-    let (mut p, mut t) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    while t < text.len() {
-        match pattern.get(p) {
-            Some(b'*') => {
-                star = Some((p, t));
-                p += 1;
-            }
-            Some(c) if *c == b'?' || *c == text[t] => {
-                p += 1;
-                t += 1;
-            }
-            _ => match star {
-                Some((at, from)) => {
-                    p = at + 1;
-                    t = from + 1;
-                    star = Some((at, t));
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[p..].iter().all(|c| *c == b'*')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::matches;
-
-    #[test]
-    fn patterns() {
-        for (pattern, text) in [
-            ("*", ""),
-            ("*", "app"),
-            ("a?p", "app"),
-            ("*-a*-b", "x-a-a-b"),
-            ("app", "app"),
-        ] {
-            assert!(matches(pattern.as_bytes(), text.as_bytes()), "{pattern} {text}");
-        }
-        for (pattern, text) in [("", "a"), ("a", ""), ("a?", "a"), ("a*b", "abc"), ("shop-*", "shop")] {
-            assert!(!matches(pattern.as_bytes(), text.as_bytes()), "{pattern} {text}");
-        }
     }
 }

@@ -7,12 +7,15 @@ pub(super) mod create;
 pub(super) mod csv;
 mod destroy;
 mod env;
+mod exec;
 mod export;
+mod fleet;
 mod import;
 mod input;
 mod inspect;
 mod interruption;
 mod list;
+mod migrate;
 mod random_name;
 mod reach;
 mod rename;
@@ -45,6 +48,8 @@ pub(crate) enum Verb {
     Show(show::Args),
     Env(env::Args),
     Shell(shell::Args),
+    Exec(exec::Args),
+    Migrate(migrate::Args),
     #[command(visible_alias = "rm")]
     Destroy(destroy::Args),
     Rename(rename::Args),
@@ -81,6 +86,8 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<u8> {
         Verb::Show(args) => show::run(ctx, args),
         Verb::Env(args) => env::run(ctx, args),
         Verb::Shell(args) => return shell::run(ctx, &args),
+        Verb::Exec(args) => exec::run(ctx, &args),
+        Verb::Migrate(args) => migrate::run(ctx, &args),
         Verb::Destroy(args) => destroy::run(ctx, &args),
         Verb::Rename(args) => rename::run(ctx, &args),
         Verb::Branch(args) => branch::run(ctx, args),

@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::control::Staging;
 use crate::control::names::DatabaseName;
 use crate::control::types::Seed;
+use crate::declared::DeclaredSeed;
 use crate::error::{Code, Error, Result};
 use crate::shell::interrupt;
 use crate::sql::{self, Session, Target, copy, query, script};
@@ -55,6 +56,23 @@ impl Source {
     pub fn of_script(path: PathBuf) -> Self {
         Self {
             from_dump: Some(path),
+            ..Self::default()
+        }
+    }
+
+    /// What a file of declared state names.
+    pub fn of_declared(seed: Option<&DeclaredSeed>) -> Self {
+        let (mut from_file, mut from_csv) = (None, None);
+        match seed {
+            None => {}
+            Some(DeclaredSeed::Database(name)) => return Self::branch(name.clone()),
+            Some(DeclaredSeed::Dump(path)) => return Self::of_script(path.clone()),
+            Some(DeclaredSeed::File(path)) => from_file = Some(path.clone()),
+            Some(DeclaredSeed::Csv(path)) => from_csv = Some(path.clone()),
+        }
+        Self {
+            from_file,
+            from_csv,
             ..Self::default()
         }
     }

@@ -3,6 +3,7 @@
 mod overview;
 mod page;
 mod topics;
+mod verb_groups;
 
 #[cfg(test)]
 pub(super) use page::{Detail, render as render_page};

@@ -10,15 +10,14 @@ use unicode_width::UnicodeWidthStr as _;
 
 /// The commands by what they are about. Every one that is not hidden stands here once, which a test holds.
 const GROUPS: &[(&str, &[&str])] = &[
-    ("Databases", &["db", "group", "location"]),
+    ("Databases", &["db", "group", "apply", "location"]),
     ("Applications", &["run", "env", "link"]),
     ("Where", &["context", "auth", "org", "api"]),
     ("Servers", &["server", "engine"]),
     ("This machine", &["config", "doctor", "completion", "help"]),
 ];
 
-const START: &str = "  torso db create app           a database on this machine
-  torso db shell app            type SQL";
+const START: &str = "torso db create app, then torso db shell app";
 
 /// Draws the page for a tree that was built. The settings say where commands run now.
 pub(in crate::commands) fn render(tree: &Command, settings: &Settings, style: PageStyle) -> String {
@@ -51,7 +50,7 @@ pub(in crate::commands) fn render(tree: &Command, settings: &Settings, style: Pa
         end.push_str(&format!("\n{place}"));
     }
     format!(
-        "torso {version}: {about}\n{} torso COMMAND [OPTIONS]\n{}\n{START}\n\n{}\n{end}\n",
+        "torso {version}: {about}\n{} torso COMMAND [OPTIONS]\n{} {START}\n\n{}\n{end}\n",
         style.strong("Usage:"),
         style.strong("Start here:"),
         list.join("\n")

@@ -3,6 +3,7 @@
 //! [`Detail::Screen`] is what `-h` and `--help` print: a screenful, a line for each option. [`Detail::Whole`] is what
 //! `torso help COMMAND` prints: everything. [`Detail::Reference`] is the same for `docs/reference`.
 
+use super::verb_groups;
 use crate::ui::markdown::PageStyle;
 use clap::{Arg, Command};
 use unicode_width::UnicodeWidthStr as _;
@@ -56,7 +57,7 @@ fn parts(command: &Command, detail: Detail, style: PageStyle) -> Vec<String> {
     if !below.is_empty() {
         // A screenful says by its usage what they are, and has no line to spare.
         parts.push(match detail {
-            Detail::Screen => lines(&below, style),
+            Detail::Screen => verb_groups::render(command, style).unwrap_or_else(|| lines(&below, style)),
             _ => section("Commands", &below, style),
         });
     }
@@ -87,7 +88,9 @@ fn usage(command: &Command, style: PageStyle) -> String {
 fn more(command: &Command, detail: Detail) -> String {
     let name = command.get_bin_name().unwrap_or("torso");
     let path = name.strip_prefix("torso ").unwrap_or_default();
-    if command.has_subcommands() {
+    if command.has_subcommands() && detail == Detail::Screen && verb_groups::has_groups(command) {
+        format!("All of it: torso help {path}. More: torso help {path} COMMAND, torso help options")
+    } else if command.has_subcommands() {
         format!("More: torso help {path} COMMAND. For every command: torso help options")
     } else if detail == Detail::Screen {
         format!("More: torso help {path}. For every command: torso help options")

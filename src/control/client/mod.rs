@@ -90,7 +90,7 @@ impl Client {
     }
 
     /// Returns a function that makes the same client on another thread: a client itself stays on its own.
-    fn again(&self) -> impl Fn() -> Self + Send + Sync + 'static {
+    pub fn again(&self) -> impl Fn() -> Self + Send + Sync + 'static {
         let (http, organization) = (self.http.again(), self.organization.clone());
         move || Self {
             http: http(),

@@ -13,6 +13,7 @@ use crate::hrana::entry::protocol_error;
 use crate::hrana::messages::{Answer, Batch, BatchStep, Condition, HranaError, Request, Response, Stmt};
 use crate::sql::{Args, BatchOutcomes, BatchStatement, Explain, Failure, Outcome, Unseen};
 use crate::sqltext::classify::{StatementKind, StatementSummary};
+use crate::sqltext::token::significant_tokens;
 
 type Result<T, E = Failure> = std::result::Result<T, E>;
 
@@ -59,13 +60,21 @@ fn batch(state: &State, statements: &[BatchStatement<'_>]) -> usize {
             bytes += statement.sql.len();
             bytes <= BYTES
                 && StatementSummary::of(statement.sql).is_some_and(|summary| {
-                    summary.kind == StatementKind::Write
+                    (summary.kind == StatementKind::Write || changes_schema(&statement.sql[summary.start..]))
                         && summary.explain == Explain::No
                         && !summary.has_parameters
                         && !summary.has_returning
                 })
         })
         .count()
+}
+
+/// Whether a statement, from its first word on, changes the schema and can stand in a batch: one with a meaning of its own there,
+/// such as VACUUM, cannot.
+fn changes_schema(statement: &str) -> bool {
+    const FIRST: [&str; 3] = ["CREATE", "DROP", "ALTER"];
+    let first = significant_tokens(statement).next();
+    first.is_some_and(|(_, word)| FIRST.iter().any(|name| word.eq_ignore_ascii_case(name)))
 }
 
 /// Sends statements as one batch and appends the outcomes of those that the server has run. False if it refused the

@@ -98,6 +98,18 @@ pub const CASES: &[Case] = &[
             &["db", "shell", "app", "insert into t values (7)"],
         )
     },
+    Case {
+        content: true,
+        ..changes("db exec", &["db", "exec", "app", "insert into t values (7)"])
+    },
+    Case {
+        changes: true,
+        ..reads("db exec, to read", &["db", "exec", "app", "select count(*) from t"])
+    },
+    Case {
+        content: true,
+        ..changes("db migrate", &["db", "migrate", "app"])
+    },
     changes("db destroy", &["db", "destroy", "app", "--yes"]),
     changes(
         "db destroy --location",
@@ -192,6 +204,11 @@ pub const CASES: &[Case] = &[
         &["group", "tokens", "invalidate", "apart", "--yes"],
     ),
     changes("group transfer", &["group", "transfer", "apart", "{me}", "--yes"]),
+    changes("apply, to create a database", &["apply", "--file", "made.toml"]),
+    Case {
+        done: 5,
+        ..reads("apply --check", &["apply", "--file", "made.toml", "--check"])
+    },
     reads("location list", &["location", "list"]),
     reads("location show", &["location", "show", "ams"]),
     Case {

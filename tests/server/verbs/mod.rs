@@ -103,7 +103,7 @@ fn check_cases(nouns: &[&str]) {
 }
 
 const OF_DATABASES: &[&str] = &["db", "env", "link", "run"];
-const OF_OTHERS: &[&str] = &["group", "location", "auth", "org", "doctor", "server"];
+const OF_OTHERS: &[&str] = &["apply", "group", "location", "auth", "org", "doctor", "server"];
 
 #[test]
 fn verbs_of_databases_are_done_and_said_or_refused_and_not_done() {

@@ -58,6 +58,9 @@ impl Scene {
         world.set("TORSO_ORG", "team");
         world.set("TORSO_TOKEN", &server.token);
         world.write("seed.csv", "a,b\n1,2\n");
+        world.write("made.toml", "[databases.made]\n");
+        std::fs::create_dir(world.work().join("migrations")).unwrap();
+        world.write("migrations/1_row.sql", "insert into t values (7);\n");
         let seed = rusqlite::Connection::open(world.work().join("seed.db")).unwrap();
         seed.execute_batch("create table s (x); insert into s values (1)")
             .unwrap();

@@ -1,0 +1,239 @@
+//! `torso db exec`: SQL on one database and on many, their results, failures and where the work goes on.
+
+use crate::support::server::Server;
+use crate::support::{Run, World};
+use serde_json::{Value, json};
+
+/// A world with databases `tenant-0` and so on, each with a table `t` that has its number.
+fn world(count: usize) -> World {
+    let world = World::new();
+    make_tenants(&world, count);
+    world
+}
+
+fn make_tenants(world: &World, count: usize) {
+    for number in 0..count {
+        let name = format!("tenant-{number}");
+        world.ok(["db", "create", &name]);
+        world.ok([
+            "db",
+            "shell",
+            &name,
+            &format!("create table t(a unique); insert into t values ({number})"),
+        ]);
+    }
+}
+
+fn lines(run: &Run) -> Vec<Value> {
+    let mut lines: Vec<Value> = run
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    lines.sort_by_key(|line| line["database"].to_string());
+    lines
+}
+
+fn run(world: &World, line: &[&str]) -> Run {
+    world.torso(line.iter().chain(&["--output", "jsonl"]))
+}
+
+#[test]
+fn exec_answers_with_a_line_for_each_database() {
+    let world = world(3);
+    let answer = run(
+        &world,
+        &["db", "exec", "--match", "tenant-*", "select a, a + 1 as b from t"],
+    )
+    .success();
+    for (number, line) in lines(&answer).iter().enumerate() {
+        assert_eq!(line["database"], format!("tenant-{number}"));
+        assert_eq!(
+            line["results"],
+            json!([{"columns": ["a", "b"], "rows": [[number, number + 1]]}])
+        );
+        assert_eq!(line["status"], "done");
+    }
+    let names = world.ok([
+        "db",
+        "exec",
+        "tenant-0",
+        "tenant-2",
+        "delete from t",
+        "--output",
+        "name",
+        "--parallel",
+        "1",
+    ]);
+    assert_eq!(names, "tenant-0\ntenant-2\n");
+    let csv = world.ok(["db", "exec", "tenant-1", "update t set a = 7", "--output", "csv"]);
+    assert!(csv.starts_with("database,status,time,result\ntenant-1,done,"), "{csv}");
+    assert!(csv.ends_with(",1 change\n"), "{csv}");
+    let table = world.ok(["db", "exec", "tenant-1", "select a from t"]);
+    assert!(table.starts_with("DATABASE  STATUS   TIME"), "{table}");
+    let document = world.json(["db", "exec", "--match", "tenant-*", "select 1"]);
+    assert_eq!(document.as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn exec_of_a_file_takes_parameters_and_is_whole_or_nothing() {
+    let world = world(2);
+    world.write("fix.sql", "insert into t values (:a);\ninsert into t values (0);\n");
+    let line = [
+        "db",
+        "exec",
+        "tenant-0",
+        "tenant-1",
+        "-f",
+        "fix.sql",
+        "--param",
+        "a:=5",
+        "--parallel",
+        "1",
+    ];
+    let failed = run(&world, &[&line[..], &["--transaction"]].concat());
+    assert_eq!(failed.code(), 1, "{}", failed.report());
+    let answer = lines(&failed);
+    assert_eq!(answer.len(), 1);
+    assert_eq!(
+        answer[0]["error"]["message"],
+        "fix.sql:2: UNIQUE constraint failed: t.a"
+    );
+    assert_eq!(world.query("tenant-0", "select count(*) from t"), "1");
+    // Without a transaction what came first stays, and --continue goes on.
+    let went_on = run(&world, &[&line[..], &["--continue"]].concat());
+    assert_eq!(went_on.code(), 8, "{}", went_on.report());
+    let statuses: Vec<_> = lines(&went_on).iter().map(|line| line["status"].clone()).collect();
+    assert_eq!(statuses, ["failed", "done"]);
+    assert_eq!(world.query("tenant-0", "select count(*) from t"), "2");
+    assert_eq!(
+        world.query("tenant-1", "select group_concat(typeof(a)) from t"),
+        "integer,integer,integer"
+    );
+}
+
+#[test]
+fn exec_goes_on_where_its_state_says() {
+    let world = world(6);
+    world.ok(["db", "shell", "tenant-3", "drop table t"]);
+    let line = [
+        "db",
+        "exec",
+        "--match",
+        "tenant-*",
+        "update t set a = a + 10",
+        "--parallel",
+        "1",
+        "--resume",
+        "state",
+    ];
+    let stopped = run(&world, &line);
+    assert_eq!(stopped.code(), 8, "{}", stopped.report());
+    assert_eq!(lines(&stopped).len(), 4);
+    assert!(
+        stopped.error()["hint"].as_str().unwrap().contains("--resume state"),
+        "{}",
+        stopped.report()
+    );
+    world.ok(["db", "shell", "tenant-3", "create table t(a); insert into t values (3)"]);
+    assert_eq!(lines(&run(&world, &line).success()).len(), 3);
+    let all = run(&world, &["db", "exec", "--match", "tenant-*", "select a from t"]).success();
+    let values: Vec<_> = lines(&all)
+        .iter()
+        .map(|line| line["results"][0]["rows"][0][0].as_i64().unwrap())
+        .collect();
+    assert_eq!(values, [10, 11, 12, 13, 14, 15]);
+    let other = [
+        "db",
+        "exec",
+        "--match",
+        "tenant-*",
+        "update t set a = 0",
+        "--resume",
+        "state",
+    ];
+    run(&world, &other).fails(5, "conflict");
+}
+
+#[test]
+fn exec_refuses_what_it_cannot_do_and_says_what_to_type() {
+    let world = world(1);
+    world.write("bad.sql", "select 1;\nselect 'a");
+    for (line, exit, code) in [
+        (&["db", "exec"][..], 2, "usage"),
+        (&["db", "exec", "select 1"], 2, "usage"),
+        (&["db", "exec", "none", "select 1"], 3, "database_not_found"),
+        (&["db", "exec", "Not A Name", "select 1"], 2, "invalid_name"),
+        (&["db", "exec", "--match", "x*", "select 1"], 3, "database_not_found"),
+        (&["db", "exec", "tenant-0", "-f", "none.sql"], 3, "file_not_found"),
+        (&["db", "exec", "tenant-0", "-f", "bad.sql"], 1, "invalid_file"),
+        (&["db", "exec", "tenant-0", "select :a"], 1, "invalid_value"),
+        (&["db", "exec", "tenant-0", "selec 1"], 1, "sql_error"),
+        (&["db", "exec", "tenant-0", "attach 'x.db' as x"], 1, "sql_error"),
+        (
+            &["db", "exec", "tenant-0", "select 1", "--param", "a"],
+            1,
+            "invalid_value",
+        ),
+    ] {
+        run(&world, line).fails(exit, code);
+    }
+    let plan = world.ok([
+        "db",
+        "exec",
+        "tenant-0",
+        "drop table t",
+        "--dry-run",
+        "--output",
+        "name",
+    ]);
+    assert_eq!(plan, "run 1 statement on database tenant-0\n");
+    world.ok(["db", "config", "set", "tenant-0", "block-writes", "on"]);
+    run(&world, &["db", "exec", "tenant-0", "delete from t"]).fails(5, "blocked");
+    run(&world, &["db", "exec", "tenant-0", "select * from t"]).success();
+}
+
+#[test]
+fn exec_works_on_a_server_as_on_files() {
+    let mut world = World::new();
+    let server = Server::start(&world, &["--owner", "alice"]);
+    let token = server.token.clone();
+    world.set("TORSO_API_URL", server.url());
+    world.set("TORSO_TOKEN", &token);
+    make_tenants(&world, 12);
+    let answer = run(
+        &world,
+        &[
+            "db",
+            "exec",
+            "--group",
+            "default",
+            "insert into t values (:x); select count(*) from t",
+            "--param",
+            "x=new",
+            "--transaction",
+        ],
+    )
+    .success();
+    let answer = lines(&answer);
+    assert_eq!(answer.len(), 12);
+    for line in &answer {
+        assert_eq!(
+            (&line["changes"], &line["results"][0]["rows"]),
+            (&1.into(), &json!([[2]]))
+        );
+    }
+    let failed = run(
+        &world,
+        &[
+            "db",
+            "exec",
+            "tenant-1",
+            "insert into t values ('more'); insert into t values ('new')",
+            "--transaction",
+        ],
+    );
+    let error = failed.fails(1, "sql_error").error();
+    assert_eq!(error["message"], "SQL:1: UNIQUE constraint failed: t.a");
+    assert_eq!(world.query("tenant-1", "select count(*) from t"), "2");
+}
