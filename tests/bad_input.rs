@@ -143,6 +143,34 @@ fn files_that_are_not_sqlite() {
 }
 
 #[test]
+fn file_of_another_kind_than_its_option_takes_is_refused_with_the_option_that_does() {
+    let world = world();
+    world.write("table.tsv", "a\tb\n1\t2\n");
+    world.write("rows.json", "[{\"a\": 1}]");
+    world.write("script.sql", "create table t (a);\n");
+    let file = world.ok(["db", "show", "app", "--path"]);
+    std::fs::copy(file.trim(), world.path("app.db")).unwrap();
+    // Random bytes may be an encrypted database.
+    std::fs::write(world.path("secret.db"), [7, 0, 200, 3].repeat(5000)).unwrap();
+    world.write("page.db", "<!doctype html><title>404</title>");
+    for (option, file, words) in [
+        ("--from-file", "table.tsv", "use --from-csv table.tsv"),
+        ("--from-dump", "table.tsv", "use --from-csv table.tsv"),
+        ("--from-file", "rows.json", "use --from-csv rows.json"),
+        ("--from-csv", "script.sql", "use --from-dump script.sql"),
+        ("--from-csv", "app.db", "use --from-file app.db"),
+        ("--from-file", "secret.db", "encrypted"),
+        ("--from-file", "page.db", "a web page"),
+        ("--from-dump", "page.db", "a web page"),
+    ] {
+        let run = world.torso(["db", "create", "new", "--location", "ams", option, file]);
+        assert_eq!(run.code(), 1, "{}", run.report());
+        assert!(run.stderr.contains(words), "{option} {file}: {}", run.stderr);
+        assert_eq!(world.databases(), ["app"]);
+    }
+}
+
+#[test]
 fn dumps_that_fail_half_way() {
     let world = world();
     let file = world.write(

@@ -122,6 +122,56 @@ fn dump_with_a_virtual_table_that_is_there_leaves_the_database_as_it_was() {
 }
 
 #[test]
+fn script_that_would_make_the_schema_unreadable_is_not_committed() {
+    let world = World::new();
+    let file = path(&world, "x.db");
+    world.ok(["db", "shell", &file, "create table t(a); insert into t values(1)"]);
+    let row = |sql: &str| format!("INSERT INTO sqlite_schema VALUES('table','q','q',0,'{sql}');\n");
+    let writable = "PRAGMA writable_schema=ON;\n";
+    for (script, kept) in [
+        // In a dump, in a transaction, and by itself.
+        (
+            format!(
+                "PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\nINSERT INTO t VALUES(2);\n{writable}{}COMMIT;\n",
+                row("CREATE VIRTUAL TABLE q USING")
+            ),
+            "1",
+        ),
+        (
+            format!(
+                "BEGIN;\nINSERT INTO t VALUES(2);\n{writable}{}END;\n",
+                row("CREATE TABLE q(")
+            ),
+            "1",
+        ),
+        (format!("{writable}{}", row("CREATE TABLE q(a)")), "1"),
+        (
+            format!("{writable}UPDATE sqlite_master SET sql='CREATE TABLE t(';\n"),
+            "1",
+        ),
+    ] {
+        let run = world.torso_with_input(["db", "shell", &file], &script);
+        assert_eq!(run.code(), 1, "{}", run.report());
+        assert!(run.stderr.contains("malformed database schema"), "{}", run.stderr);
+        assert_eq!(
+            world.ok(["db", "shell", &file, "select count(*) from t"]).trim(),
+            kept,
+            "{script}"
+        );
+    }
+    // What is broken already may be repaired row by row.
+    let connection = rusqlite::Connection::open(&file).unwrap();
+    connection
+        .execute_batch(&format!("{writable}{0}{0}", row("CREATE TABLE q(")))
+        .unwrap();
+    drop(connection);
+    let repair =
+        format!("{writable}DELETE FROM sqlite_schema WHERE rowid=2;\nDELETE FROM sqlite_schema WHERE name='q';\n");
+    world.torso_with_input(["db", "shell", &file], &repair).success();
+    assert_eq!(world.ok(["db", "shell", &file, "select count(*) from t"]), "1\n");
+}
+
+#[test]
 fn dump_of_which_a_statement_fails_is_undone() {
     let world = World::new();
     let file = path(&world, "x.db");

@@ -35,12 +35,6 @@ pub enum SettingOrigin {
 }
 
 impl SettingOrigin {
-    /// Whether it wins over the settings file.
-    #[must_use]
-    pub fn wins_over_user(&self) -> bool {
-        matches!(self, Self::Flag(_) | Self::Environment(_) | Self::Project(_))
-    }
-
     /// One word, for scripts.
     #[must_use]
     pub fn name(&self) -> &'static str {

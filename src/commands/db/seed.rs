@@ -189,7 +189,8 @@ impl Source {
             Ok(Kind::Script) if takes_table && sample.is_sql() => ("a script of SQL", "--from-dump"),
             Ok(Kind::Csv) if !takes_table && sample.has_table_extension() => ("a table of CSV", "--from-csv"),
             Ok(Kind::Json) if !takes_table => ("a table of JSON", "--from-csv"),
-            Err(error) if !takes_table && !sample.is_database() => return Err(error),
+            // What is no text may be an encrypted database.
+            Err(error) if self.from_dump.is_some() || sample.is_foreign() => return Err(error),
             _ => return Ok(()),
         };
         let path = input.label().display();

@@ -113,27 +113,33 @@ impl Sample {
 
     /// Fails where the file is compressed by others than gzip, or of a kind that is not imported.
     pub fn check(&self, path: &Path, code: Code) -> Result<()> {
-        let foreign = FOREIGN
-            .iter()
-            .find(|(start, ..)| self.bytes.starts_with(start))
-            .map(|(_, what, hint)| (*what, *hint))
-            .or_else(|| {
-                // What a server answers in place of a file that it does not have, for example.
-                let starts = |word: &str| {
-                    self.text()
-                        .get(..word.len())
-                        .is_some_and(|text| text.eq_ignore_ascii_case(word.as_bytes()))
-                };
-                let is_markup = ["<!doctype", "<html", "<?xml"].into_iter().any(starts);
-                is_markup.then_some(("a web page or XML", "export its table as CSV or JSON"))
-            });
-        let found = match foreign {
+        let found = match self.foreign() {
             Some(found) => found,
             None if self.bytes.contains(&0) => ("no text: it contains NUL bytes", "export its table as CSV in UTF-8"),
             None => return Ok(()),
         };
         let (what, hint) = found;
         Err(Error::new(code, format!("{} is {what}", path.display())).hint(hint))
+    }
+
+    /// Whether it is clearly of a kind that is not imported.
+    pub fn is_foreign(&self) -> bool {
+        self.foreign().is_some()
+    }
+
+    /// What a file of a kind that is not imported is, and what to do with it.
+    fn foreign(&self) -> Option<(&'static str, &'static str)> {
+        let known = FOREIGN.iter().find(|(start, ..)| self.bytes.starts_with(start));
+        known.map(|(_, what, hint)| (*what, *hint)).or_else(|| {
+            // What a server answers in place of a file that it does not have, for example.
+            let starts = |word: &str| {
+                self.text()
+                    .get(..word.len())
+                    .is_some_and(|text| text.eq_ignore_ascii_case(word.as_bytes()))
+            };
+            let is_markup = ["<!doctype", "<html", "<?xml"].into_iter().any(starts);
+            is_markup.then_some(("a web page or XML", "export its table as CSV or JSON"))
+        })
     }
 
     /// The text without a byte-order mark and blanks.
