@@ -125,16 +125,25 @@ fn configuration(world: &dyn Subject) {
     assert!(!before.allow_attach && !before.block_reads && !before.block_writes && !before.delete_protection);
     assert_eq!(plane.connection(&db("app"), None).unwrap().size_limit, Some(65536));
     let patch = ConfigurationPatch {
-        allow_attach: Some(true),
         delete_protection: Some(true),
         ..ConfigurationPatch::default()
     };
     let after = plane.update_configuration(&db("app"), &patch).unwrap();
-    assert!(after.allow_attach && after.delete_protection);
+    assert!(after.delete_protection);
     assert_eq!(after.size_limit, "65536");
     assert_eq!(world.plane().get_configuration(&db("app")).unwrap(), after);
     assert!(plane.connection(&db("app"), None).unwrap().delete_protection);
     refused(plane.delete_database(&db("app")), Code::DeleteProtected, "app");
+    let attach = ConfigurationPatch {
+        allow_attach: Some(true),
+        ..ConfigurationPatch::default()
+    };
+    refused(
+        plane.update_configuration(&db("app"), &attach),
+        Code::Unsupported,
+        "attached",
+    );
+    assert_eq!(plane.get_configuration(&db("app")).unwrap(), after);
     for size in ["64 bananas", "-1", "", "99999999999999999999"] {
         let patch = ConfigurationPatch {
             size_limit: Some(size.to_owned()),

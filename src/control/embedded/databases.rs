@@ -101,6 +101,12 @@ impl DatabaseOperations for Embedded {
         let size_limit = patch.size_limit.as_deref().map(parse_size).transpose()?;
         let change = self.change()?;
         let before = change.database(name)?;
+        if patch.allow_attach == Some(true) && !before.allow_attach {
+            return Err(
+                Error::new(Code::Unsupported, "databases cannot be attached to each other here")
+                    .hint("leave out allow_attach, and keep what belongs together in one database"),
+            );
+        }
         let mut row = before.clone();
         row.size_limit = size_limit.unwrap_or(row.size_limit);
         row.allow_attach = patch.allow_attach.unwrap_or(row.allow_attach);

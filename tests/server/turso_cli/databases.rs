@@ -222,7 +222,7 @@ fn databases() {
         }
         cli.own("POST", "/databases/app/auth/rotate", None);
         for patch in [
-            json!({ "allow_attach": true, "delete_protection": null }),
+            json!({ "allow_attach": false, "delete_protection": null }),
             json!({ "allow_attach": null, "delete_protection": true }),
             json!({ "allow_attach": null, "delete_protection": null, "allowed_ips": [], "allowed_aws_vpc_ids": [] }),
         ] {
@@ -235,8 +235,11 @@ fn databases() {
                 &configuration["delete_protection"],
                 &configuration["size_limit"]
             ),
-            (&json!(true), &json!(true), &json!("268435456"))
+            (&json!(false), &json!(true), &json!("268435456"))
         );
+        let attach = json!({ "allow_attach": true, "delete_protection": null });
+        let (status, sentence) = cli.refused("PATCH", "/databases/app/configuration", Some(attach));
+        assert!(status == 501 && sentence.contains("attached"), "{sentence}");
         let rules = json!({ "allow_attach": null, "delete_protection": null, "allowed_ips": ["192.0.2.1/32"] });
         let (status, sentence) = cli.refused("PATCH", "/databases/app/configuration", Some(rules));
         assert!(status == 501 && sentence.contains("addresses"), "{sentence}");

@@ -341,7 +341,8 @@ impl Destination<'_> {
         }
         let patch = ConfigurationPatch {
             size_limit: Some(settings.size_limit.clone()),
-            allow_attach: Some(settings.allow_attach),
+            // Earlier versions took it, and it did nothing.
+            allow_attach: None,
             block_reads: Some(settings.block_reads),
             block_writes: None,
             delete_protection: None,
