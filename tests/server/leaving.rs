@@ -301,9 +301,21 @@ fn invitation_says_how_to_accept_it_and_a_used_one_shows_no_form() {
     world.ok(["org", "create", "team"]);
     let said = world.ok(["--org", "team", "org", "invites", "create", "eve@example.com"]);
     let link = said.lines().find(|line| line.starts_with("http")).unwrap();
+    // What it says to type is what a stranger can type.
+    let typed = |said: &str, prefix: &str| {
+        let line = said.lines().map(str::trim).find(|line| line.starts_with(prefix));
+        let line = line.unwrap_or_else(|| panic!("{prefix} in {said}"));
+        line.replace("NAME", "friends").replace("USER", "eve").replace('\'', "")
+    };
+    let (add, accept) = (typed(&said, "torso context add"), typed(&said, "torso auth accept"));
+    let stranger = World::new();
+    let words = |line: &str| line.split(' ').skip(1).map(str::to_owned).collect::<Vec<_>>();
+    let unknown = stranger.torso(["auth", "accept", "--username", "eve", link, "--json"]);
+    let hint = unknown.error()["hint"].as_str().unwrap().to_owned();
+    let server_url = server.url().trim_end_matches('/');
     assert!(
-        said.contains(&format!("torso auth accept --username NAME '{link}'")),
-        "{said}"
+        hint.contains(&format!("torso context add NAME --url {server_url}")),
+        "{hint}"
     );
     let page = |link: &str| {
         let answer = Server::client().get(link).header("accept", "text/html").send().unwrap();
@@ -312,11 +324,15 @@ fn invitation_says_how_to_accept_it_and_a_used_one_shows_no_form() {
     };
     let open = page(link);
     assert!(
-        open.contains("<form") && open.contains("torso auth accept --username NAME"),
+        open.contains("<form") && open.contains("torso auth accept --context NAME --username USER"),
         "{open}"
     );
-    let accept = json!({ "invitation": link, "username": "eve" });
-    server.ok("POST", "/v1/invitations/accept", Some(accept));
+    stranger.ok(words(&add));
+    stranger.ok(words(&accept));
+    assert_eq!(
+        stranger.json(["--context", "friends", "auth", "whoami"])["username"],
+        "eve"
+    );
     for link in [link, &format!("{}signup?invite=%3Cb%3E", server.url())] {
         let closed = page(link);
         assert!(!closed.contains("<form") && closed.contains("was used"), "{closed}");

@@ -32,7 +32,16 @@ pub(in crate::commands) struct Accept {
 }
 
 pub(super) fn run(ctx: &Context, args: &Accept) -> Result<()> {
-    let server = server(ctx)?;
+    let link = read(&args.link)?;
+    let server = server(ctx).map_err(|error| match server_of(&link) {
+        Some(url) => {
+            let user = &args.username;
+            error.hint(format!(
+                "torso context add NAME --url {url} adds that server; then torso auth accept --context NAME --username {user} LINK"
+            ))
+        }
+        None => error,
+    })?;
     let Some(context) = server.context.clone() else {
         return Err(Error::new(
             Code::Conflict,
@@ -53,7 +62,7 @@ pub(super) fn run(ctx: &Context, args: &Accept) -> Result<()> {
             server.url
         )));
     }
-    let invitation = invitation(&read(&args.link)?, &server.url)?;
+    let invitation = invitation(&link, &server.url)?;
     let (user, token) = ctx.client(server.clone()).accept_invite(&invitation, &args.username)?;
     // From here on the invitation is used up: what it gave must not be lost.
     let unkept = Committed::new(ctx, Some(token.clone()))
@@ -83,6 +92,12 @@ pub(super) fn run(ctx: &Context, args: &Accept) -> Result<()> {
         token: unkept,
     };
     ctx.ui.show(&Done::new(logged_in, user.username, sentence))
+}
+
+/// The address of the server that an invitation's link leads to.
+fn server_of(link: &str) -> Option<Url> {
+    let (server, _) = link.trim().split_once("/signup?")?;
+    Url::parse(server).ok()
 }
 
 fn read(link: &str) -> Result<String> {

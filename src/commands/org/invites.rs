@@ -90,9 +90,11 @@ pub(super) fn create(ctx: &Context, args: &Create) -> Result<()> {
     let sentence = match &invite.link {
         Some(link) => format!(
             "Invited {} to organization {organization}. Hand over this link, which is shown only once:\n{link}\n\
-             It opens in a browser, and with: torso auth accept --username NAME '{link}'",
+             It opens in a browser. Or in a terminal:\n  torso context add NAME --url {server}\n  \
+             torso auth accept --context NAME --username USER '{link}'",
             args.email,
-            link = link.expose()
+            link = link.expose(),
+            server = link.expose().split("/signup?").next().unwrap_or_default(),
         ),
         None => format!("Invited {} to organization {organization}.", args.email),
     };

@@ -226,8 +226,10 @@ fn invitation_page(base: &Url, invitation: &str) -> ApiReply {
          <input type=\"hidden\" name=\"invitation\" value=\"{}\">\
          <label>Name <input name=\"username\" pattern=\"[a-z0-9\\-]+\" required></label> \
          <button>Accept</button></form>\
-         <p>Or in a terminal: <code>torso auth accept --username NAME '{}/signup?invite={}'</code></p>",
+         <p>Or in a terminal:</p><pre>torso context add NAME --url {}\n\
+         torso auth accept --context NAME --username USER '{}/signup?invite={}'</pre>",
         escaped(invitation),
+        escaped(base),
         escaped(base),
         escaped(invitation)
     );
