@@ -79,3 +79,45 @@ fn dump_that_is_cut_off_exits_7_and_says_so_whichever_command_writes_it() {
         assert!(!said.contains("not run"), "{args:?} {said}");
     }
 }
+
+/// Another writer waits until the server ends the transaction that keeps it waiting.
+#[test]
+fn transaction_that_a_server_ended_is_told_in_one_way_in_scripts_and_arguments() {
+    let server = Deployment::new();
+    let database = server.database("app");
+    database.sql(&["CREATE TABLE t(a)"]).unwrap();
+    let mut world = World::new();
+    world.set("TORSO_DATABASE_TOKEN", &database.token);
+    let wait = "SELECT 'waits'; -- until it is over\n";
+    let mut said = Vec::new();
+    for is_script in [true, false] {
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                std::thread::sleep(std::time::Duration::from_millis(1500));
+                super::until(
+                    "another writer writes",
+                    || database.sql(&["INSERT INTO t VALUES (2)"]),
+                    Result::is_ok,
+                );
+            });
+            let pause = ".shell sleep 12";
+            let begin = "BEGIN; INSERT INTO t VALUES (1);";
+            let run = if is_script {
+                let script = format!("{begin}\n{pause}\n{wait}SELECT count(*) FROM t;\n");
+                world.torso_with_input(["db", "shell", &database.url], &script)
+            } else {
+                world.torso(["db", "shell", &database.url, begin, pause, "SELECT count(*) FROM t"])
+            };
+            writer.join().unwrap();
+            assert_eq!(run.code(), 7, "{}", run.report());
+            said.push(run.stderr);
+        });
+    }
+    assert!(
+        said[0].starts_with("Error: transaction lost: the server ended it, because"),
+        "{}",
+        said[0]
+    );
+    assert_eq!(said[0], said[1]);
+    assert_eq!(database.value("SELECT count(*) FROM t WHERE a = 1").unwrap(), "0");
+}

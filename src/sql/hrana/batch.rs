@@ -6,6 +6,7 @@
 //! parser refuses any statement it runs none of the batch, and they are sent one by one.
 
 use super::State;
+use super::server_error::ENDED;
 use super::statement::Run;
 use super::stream::{Api, batch_result};
 use super::transport::Cancel;
@@ -152,7 +153,7 @@ fn send(
             (None, None) if statement.follows && !matches!(done.last(), None | Some(Some(Ok(_)))) => None,
             // A failed statement ended the transaction. On a file, the rest would run outside it: it is sent again.
             (None, None) if failed => return Ok(true),
-            (None, None) if was_open => return Err(state.stream.gone("the server had ended it")),
+            (None, None) if was_open => return Err(state.stream.gone(ENDED)),
             (None, None) => return Err(Failure::Connection(protocol_error("a statement has no result"))),
         };
         done.push(ran);

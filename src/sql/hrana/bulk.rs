@@ -7,6 +7,7 @@
 //! references are checked when a statement ends.
 
 use super::pending_rows::{InsertCounts, PendingRows};
+use super::server_error::ENDED;
 use super::stream::{Api, HranaStream, batch_result};
 use super::transport::Cancel;
 use crate::hrana::entry::protocol_error;
@@ -104,7 +105,7 @@ impl Bulk {
         };
         let refusal = result.step_errors.into_iter().flatten().next();
         if was_open && !stream.in_transaction() {
-            let why = refusal.map_or_else(|| "the server had ended it".to_owned(), |error| error.message);
+            let why = refusal.map_or_else(|| ENDED.to_owned(), |error| error.message);
             return Err(stream.gone(&why));
         }
         if refusal.is_some() {

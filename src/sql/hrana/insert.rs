@@ -8,7 +8,7 @@
 
 use super::bulk::Bulk;
 use super::pending_rows::{BYTES, InsertCounts, PendingRows};
-use super::server_error::ServerError;
+use super::server_error::{ENDED, ServerError};
 use super::stream::{Api, HranaStream, batch_result};
 use super::transport::Cancel;
 use crate::hrana::entry::protocol_error;
@@ -202,7 +202,7 @@ impl RowSender<'_> {
                 }
                 // It was not run: a row before it was refused, or the transaction is lost.
                 (None, None) if self.patient && !sent.refused.is_empty() => break,
-                (None, None) if was_open => return Err(self.stream.gone("the server had ended it")),
+                (None, None) if was_open => return Err(self.stream.gone(ENDED)),
                 (None, None) => return Err(Failure::Connection(protocol_error("a statement has no result"))),
             }
         }

@@ -29,6 +29,7 @@ mod transport;
 use self::address::Address;
 pub(in crate::sql) use self::address::display_url;
 use self::keep_alive::KeepAlive;
+use self::server_error::ENDED;
 use self::statement::Run;
 use self::stream::{HranaStream, batch_result};
 use self::transport::Cancel;
@@ -148,7 +149,7 @@ fn keep_transaction_alive(shared: &Weak<Mutex<State>>, keep_alive: &KeepAlive) {
             // The next statement runs into the same failure and reports it.
             let _ = state.stream.check(&Cancel::default(), PING_PATIENCE);
             if !state.stream.in_transaction() {
-                state.stream.lose("the server ended it while it was idle");
+                state.stream.lose(ENDED);
             }
         }
         if !state.stream.in_transaction() {

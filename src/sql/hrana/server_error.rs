@@ -74,9 +74,8 @@ impl ServerError {
             return refusal(Reason::Prepare, message, ffi::SQLITE_ERROR, offset);
         }
         match code {
-            "TRANSACTION_TIMEOUT" | "TRANSACTION_BUSY" => {
-                return refusal(Reason::TransactionOver, text, ffi::SQLITE_ABORT, None);
-            }
+            "TRANSACTION_TIMEOUT" => return refusal(Reason::TransactionOver, ENDED, ffi::SQLITE_ABORT, None),
+            "TRANSACTION_BUSY" => return refusal(Reason::TransactionOver, text, ffi::SQLITE_ABORT, None),
             "BLOCKED" => return refusal(Reason::Blocked, text, ffi::SQLITE_ERROR, None),
             "RESPONSE_TOO_LARGE" => return refusal(Reason::TooLarge, text, ffi::SQLITE_TOOBIG, None),
             _ => {}
@@ -125,6 +124,9 @@ impl ServerError {
         }
     }
 }
+
+/// Why a transaction is lost that a server has ended by itself, as far as that is known: however it is noticed.
+pub(super) const ENDED: &str = "the server ended it, because it was idle or others waited for it";
 
 /// The error for a lost transaction. Nothing that was written in it remains.
 pub(super) fn transaction_lost(why: &str) -> Error {
@@ -284,6 +286,22 @@ mod tests {
         );
         assert_eq!(refusal("SQLITE_BUSY", "SQLite error: database is locked", "").code, 5);
         assert_eq!(refusal("SQLITE_UNKNOWN", "SQLite error: integer overflow", "").code, 1);
+    }
+
+    #[test]
+    fn transaction_that_a_server_ended_is_told_in_one_way_whatever_the_server_calls_it() {
+        for (code, text) in [
+            ("TRANSACTION_TIMEOUT", "Transaction timed out"),
+            (
+                "PROXY_ERROR",
+                "error executing a request on the primary: Transaction timed-out",
+            ),
+        ] {
+            let Failure::Connection(error) = refusal(code, text, "select 1").failure(Phase::Step, 0) else {
+                panic!("{text}: not of the connection")
+            };
+            assert_eq!(error.message(), transaction_lost(ENDED).message(), "{text}");
+        }
     }
 
     #[test]

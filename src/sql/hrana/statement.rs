@@ -1,7 +1,7 @@
 //! Running one statement: binding its parameters, choosing between cursor and pipeline, reading its result.
 
 use super::cursor_answer::{CursorAnswer, CursorPosition, StepCounts};
-use super::server_error::{Reason, ServerError};
+use super::server_error::{ENDED, Reason, ServerError};
 use super::stream::{Api, Denied, batch_result, interrupted};
 use super::transport::{Cancel, HttpReply};
 use super::{PING_PATIENCE, State};
@@ -164,7 +164,7 @@ impl Run<'_> {
                 }
                 self.deliver(result)
             }
-            (None, None) if was_open => Err(self.state.stream.gone("the server had ended it")),
+            (None, None) if was_open => Err(self.state.stream.gone(ENDED)),
             (None, None) => Err(Failure::Connection(protocol_error("a statement has no result"))),
         }
     }
@@ -387,9 +387,7 @@ impl Run<'_> {
                     ..Done::default()
                 })
             }
-            None if answer.position == CursorPosition::Begin && conditional => {
-                Err(self.state.stream.gone("the server had ended it"))
-            }
+            None if answer.position == CursorPosition::Begin && conditional => Err(self.state.stream.gone(ENDED)),
             None => Err(Failure::Connection(protocol_error("it ends too early"))),
         }
     }

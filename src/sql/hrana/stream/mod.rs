@@ -11,7 +11,7 @@ pub(super) use request::{Denied, batch_result};
 
 use super::address::{Address, display_url};
 use super::keep_alive::{KeepAlive, Watched};
-use super::server_error::{ServerError, transaction_lost};
+use super::server_error::{ENDED, ServerError, transaction_lost};
 use super::transport::{Cancel, HttpCall, HttpClient, HttpReply};
 use crate::error::{Code, Error};
 use crate::hrana::entry::protocol_error;
@@ -316,7 +316,7 @@ impl HranaStream {
             }
             Err(failure) => {
                 if was_open && !self.in_transaction && self.lost.is_none() {
-                    self.lose("the server had closed its stream");
+                    self.lose(ENDED);
                 }
                 Err(failure)
             }

@@ -9,7 +9,7 @@ use crate::hrana::messages::{
 use crate::hrana::protobuf;
 use crate::sql::hrana::address::display_url;
 use crate::sql::hrana::error_body::ErrorBody;
-use crate::sql::hrana::server_error::ServerError;
+use crate::sql::hrana::server_error::{ENDED, ServerError};
 use crate::sql::hrana::transport::{Cancel, HttpCall, HttpReply, RequestFailure};
 use crate::sql::{Failure, Phase};
 use bytes::Bytes;
@@ -134,7 +134,7 @@ impl HranaStream {
         if status == 400 && refused.is_expiry() {
             self.baton = None;
             if self.in_transaction {
-                return Err(Denied::Failed(self.gone(&refused.message)));
+                return Err(Denied::Failed(self.gone(ENDED)));
             }
             if !recovered.reopened {
                 recovered.reopened = true;
@@ -265,7 +265,7 @@ impl HranaStream {
         }
         self.follow(answer.baton, answer.base_url.as_deref())?;
         if self.baton.is_none() && self.in_transaction {
-            self.lose("the server closed the stream");
+            self.lose(ENDED);
         }
         Ok(answer.results)
     }
