@@ -21,7 +21,12 @@ const CONVERTED: u8 = 100;
 pub fn run(args: &[OsString]) -> Option<u8> {
     let (word, rest) = args.get(1..)?.split_first()?;
     let error = match word.to_str()? {
-        confine::WORD => confine::become_program(rest),
+        confine::WORD => {
+            // The last words of what was to be the program, for its log.
+            let error = confine::become_program(rest);
+            let _ = writeln!(std::io::stderr(), "{}", error.full_message());
+            return Some(error.kind().exit_code());
+        }
         FILE => match file(rest) {
             Ok(code) => return Some(code),
             Err(error) => error,
