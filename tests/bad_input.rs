@@ -149,9 +149,9 @@ fn file_of_another_kind_than_its_option_takes_is_refused_with_the_option_that_do
     world.write("rows.json", "[{\"a\": 1}]");
     world.write("script.sql", "create table t (a);\n");
     let file = world.ok(["db", "show", "app", "--path"]);
-    std::fs::copy(file.trim(), world.path("app.db")).unwrap();
+    std::fs::copy(file.trim(), world.work().join("app.db")).unwrap();
     // Random bytes may be an encrypted database.
-    std::fs::write(world.path("secret.db"), [7, 0, 200, 3].repeat(5000)).unwrap();
+    std::fs::write(world.work().join("secret.db"), [7, 0, 200, 3].repeat(5000)).unwrap();
     world.write("page.db", "<!doctype html><title>404</title>");
     for (option, file, words) in [
         ("--from-file", "table.tsv", "use --from-csv table.tsv"),

@@ -144,7 +144,10 @@ fn script_that_would_make_the_schema_unreadable_is_not_committed() {
             ),
             "1",
         ),
-        (format!("{writable}{}", row("CREATE TABLE q(a)")), "1"),
+        (
+            format!("{writable}INSERT INTO sqlite_schema VALUES('table','q','q',99,'CREATE TABLE q(a)');\n"),
+            "1",
+        ),
         (
             format!("{writable}UPDATE sqlite_master SET sql='CREATE TABLE t(';\n"),
             "1",
