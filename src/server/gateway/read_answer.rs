@@ -2,7 +2,6 @@
 //! stream of its own: without a baton, and with the result of closing the stream at the end.
 
 use super::Core;
-use super::response_body::piece_timeout;
 use super::streams::{BATON_LENGTH, StreamName, StreamRead};
 use super::upstream::connections::UpstreamBody;
 use bytes::{Bytes, BytesMut};
@@ -49,7 +48,7 @@ impl ReadAnswer {
     ) -> (Self, Option<u64>) {
         let mut held = BytesMut::new();
         while held.len() < BATON.len() + BATON_LENGTH + 1 {
-            match piece_timeout(core, inner.frame()).await {
+            match core.limits.await_piece(inner.frame()).await {
                 Some(Some(Ok(frame))) => {
                     if let Ok(data) = frame.into_data() {
                         held.extend_from_slice(&data);

@@ -30,11 +30,6 @@ pub(super) async fn read_error(answer: UpstreamBody) -> Bytes {
     read.map_or_else(|_| Bytes::new(), http_body_util::Collected::to_bytes)
 }
 
-/// Waits for a piece of an answer; none if it takes too long.
-pub(super) async fn piece_timeout<T>(core: &Core, piece: impl Future<Output = T>) -> Option<T> {
-    tokio::time::timeout(core.limits.answer, piece).await.ok()
-}
-
 /// The streamed body of an answer. It holds the request's permit until its end, counts bytes, and ends when nothing
 /// arrives for too long.
 pub(super) struct ResponseBody {
@@ -161,7 +156,7 @@ impl ResponseBody {
     /// Waits for the first piece: by how many bytes it is longer than what the process sent.
     pub async fn read_first_piece(&mut self) -> u64 {
         let Some(format) = self.labelled else { return 0 };
-        let next = piece_timeout(&self.core, self.inner.frame()).await;
+        let next = self.core.limits.await_piece(self.inner.frame()).await;
         let Some(Some(Ok(Ok(piece)))) = next.map(|next| next.map(|next| next.map(Frame::into_data))) else {
             return 0;
         };

@@ -48,6 +48,13 @@ pub struct GatewayLimits {
     pub hello: Duration,
 }
 
+impl GatewayLimits {
+    /// Waits for a piece of an answer; none if it takes too long.
+    pub(super) async fn await_piece<T>(&self, piece: impl Future<Output = T>) -> Option<T> {
+        tokio::time::timeout(self.answer, piece).await.ok()
+    }
+}
+
 impl Default for GatewayLimits {
     fn default() -> Self {
         Self {

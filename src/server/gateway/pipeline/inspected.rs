@@ -67,8 +67,8 @@ struct InspectedBody {
 }
 
 impl InspectedBody {
-    fn of_kept_read(kept: KeptRead, memory: Option<MemoryPermit>, authorization: Authorization) -> Self {
-        let KeptRead { body, name, read } = kept;
+    fn of_shared_read(shared: KeptRead, memory: Option<MemoryPermit>, authorization: Authorization) -> Self {
+        let KeptRead { body, name, read } = shared;
         Self {
             bytes: body,
             memory,
@@ -228,11 +228,11 @@ impl BodyRequest<'_> {
         let read = match self.parse_read(core, authorization, &summary, name.as_deref(), &body) {
             None => None,
             Some(read) => match core.reads.keep(read) {
-                Ok(kept) => {
-                    if kept.name.is_some() {
+                Ok(shared) => {
+                    if shared.name.is_some() {
                         core.counters.count_shared_read();
                     }
-                    return Ok(InspectedBody::of_kept_read(kept, read_body.memory, authorization));
+                    return Ok(InspectedBody::of_shared_read(shared, read_body.memory, authorization));
                 }
                 Err(read) => Some((read, ReadPlace::Own)),
             },
