@@ -3,7 +3,8 @@
 //! A comment right before a block says what becomes of it:
 //!
 //! - `run`: the page's blocks of that kind are run in order by one shell, in a world of its own.
-//! - `run: server`: the same, with a torso server; `prod` is its context, and its address stands for `127.0.0.1:8080`.
+//! - `run: server`: the same, with a torso server; `prod` is its context, and its address stands for `127.0.0.1:8080`. Another
+//!   one stands for Turso Cloud, whose API it speaks.
 //! - `run: node`, `run: python`: a program for the database `app` on that server, after the page's `run: server` blocks.
 //! - `run: rust`: a program that `rust.rs` runs.
 //! - `output`: what the block before it prints.
@@ -17,6 +18,9 @@ use crate::support::server::Server;
 use crate::support::{Run, World, crate_root, installed, world::TORSO};
 use std::fmt::Write as _;
 use std::path::Path;
+
+/// The address of Turso Cloud's API.
+const TURSO_CLOUD: &str = "https://api.turso.tech";
 
 /// Why a block is not as it should be.
 fn fault(block: &Block) -> Option<String> {
@@ -90,7 +94,15 @@ fn docs_blocks_marked_run_with_a_server_work_as_written() {
             world.ok(["context", "use", "prod"]);
         }
         let address = server.address().to_owned();
-        let translate = |text: &str| text.replace("127.0.0.1:8080", &address);
+        // It speaks the API of Turso Cloud, whose users have a place of their own.
+        let cloud = page.text.contains(TURSO_CLOUD).then(|| cloud(&world));
+        let translate = |text: &str| {
+            let text = text.replace("127.0.0.1:8080", &address);
+            match &cloud {
+                Some(cloud) => text.replace(TURSO_CLOUD, cloud.url()),
+                None => text,
+            }
+        };
         let found = session_faults(&world, &page, &blocks, "run: server", translate);
         if found.is_empty() {
             faults.extend(program_faults(&world, &page, &blocks));
@@ -100,6 +112,15 @@ fn docs_blocks_marked_run_with_a_server_work_as_written() {
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
     assert!(run > 1, "only {run} pages have blocks that run with a server");
+}
+
+/// A server in the place of Turso Cloud, whose token is in a file.
+#[cfg(unix)]
+fn cloud(world: &World) -> Server {
+    let server = Server::start(&World::new(), &["--locations", "ams"]);
+    server.wait_ready();
+    world.write("cloud.token", format!("{}\n", server.token));
+    server
 }
 
 fn is(block: &Block, marker: &str) -> bool {
@@ -113,6 +134,9 @@ fn prepare(world: &mut World) {
     std::os::unix::fs::symlink(TORSO, bin.join("torso")).unwrap();
     let path = std::env::var("PATH").unwrap_or_default();
     world.set("PATH", format!("{}:{path}", bin.display()));
+    // npm tells of its own newer versions.
+    world.set("NPM_CONFIG_UPDATE_NOTIFIER", "false");
+    std::os::unix::fs::symlink(installed::npm().join("node_modules"), world.work().join("node_modules")).unwrap();
     for file in ["airports.csv", "planes.csv", "airlines.csv"] {
         std::fs::copy(crate_root().join("tests/data").join(file), world.work().join(file)).unwrap();
     }

@@ -27,6 +27,7 @@ pub fn all() -> Vec<Page> {
     let mut paths: Vec<PathBuf> = std::fs::read_dir(root)
         .unwrap()
         .chain(std::fs::read_dir(root.join("docs")).unwrap())
+        .chain(std::fs::read_dir(root.join("docs/tutorials")).unwrap())
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
         .collect();
