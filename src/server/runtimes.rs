@@ -1,6 +1,8 @@
 //! The threads that serve connections (one for each processor). Each has an async runtime of its own, and a connection stays on
-//! its runtime: what a request awaits wakes that thread and no other. Waking other threads would be most of the cost of a
-//! request through the gateway.
+//! its runtime: what a request awaits wakes that thread and no other.
+//!
+//! A single exchange is no faster for it. On two busy processors, one that is relayed by one task took 73 to 104 µs, and 52 to 70 µs
+//! with a task for each connection on a shared runtime: `cargo bench -- parts` measures both.
 //!
 //! Code on a runtime must not block or compute for long: other connections wait for it.
 

@@ -1,6 +1,6 @@
 //! Many rows by one statement, sent in batches of bounded size.
 //!
-//! Only one batch is in memory. A batch is sent as one value if it can be (`bulk`), which is several times as fast; if
+//! Only one batch is in memory. A batch is sent as one value if it can be (`bulk`), in one statement for all its rows; if
 //! that is refused, nothing of it has been done, and its rows are sent as statements of their own. As long as no row
 //! was refused, each of these is conditional on the one before it: the first refusal stops the batch at its row, as it
 //! would on a file. Once the caller has asked to go on after a refusal, rows are independent, and refusals are reported

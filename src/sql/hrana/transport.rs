@@ -216,7 +216,7 @@ impl HttpClient {
                 None => self.client.get(url.clone()),
             };
             // Connections make progress only while something is awaited: a closed one must be noticed before it is used
-            // again. This is too expensive for every piece of an answer, of which there may be one a row.
+            // again. It is done once a request, not for every piece of an answer, of which there may be one a row.
             if let Some(runtime) = &self.runtime {
                 runtime.block_on(run_connection_tasks());
             }
@@ -319,9 +319,8 @@ impl HttpClient {
     }
 }
 
-/// Reads an answer to its end, or until the receiver is gone. Servers send a piece for each row, and passing on each of
-/// them alone would cost more than everything else done with it: so all that has arrived is passed on together, at
-/// once.
+/// Reads an answer to its end, or until the receiver is gone. Servers send a piece for each row. All that has arrived is passed
+/// on together, at once, so that the receiver is not woken for each row.
 async fn gather(mut response: reqwest::Response, sender: Sender<reqwest::Result<Bytes>>) {
     let mut gathered = BytesMut::new();
     loop {

@@ -1,5 +1,6 @@
 //! Connections to processes. They are kept between requests, and whoever uses one drives it: a request, its answer and the
-//! connection are one task, so that nothing has to be woken but that task.
+//! connection are one task, so that nothing has to be woken but that task. A new connection for each request would add 120 µs or
+//! more to it, without the proof of its listener: `cargo bench -- parts` measures that.
 //!
 //! Where processes are and what they are asked is `upstream`'s.
 
