@@ -2,9 +2,18 @@
 
 use super::pages::{self, Page};
 use regex::Regex;
+use std::sync::LazyLock;
 
 /// The most words of a sentence. A span of code is one word.
 const MOST: usize = 25;
+
+/// The mark before an item of a list.
+static ITEM: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^(?:[-*]|\d+\.) +").unwrap());
+static LINK: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"!?\[([^\]]*)\]\([^)]*\)").unwrap());
+static CODE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"``.*?``|`[^`]*`").unwrap());
+/// The end of a sentence, and how the next begins.
+static END: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r#"[.!?]["”)*]*\s+(?:["“(*]*(?:[A-Z0-9.]|torso ))"#).unwrap());
 
 /// A paragraph, an item of a list or a cell of a table.
 struct Part {
@@ -15,7 +24,6 @@ struct Part {
 
 /// The page's parts, without headings, fenced blocks and comments.
 fn parts(page: &Page) -> Vec<Part> {
-    let item = Regex::new(r"^(?:[-*]|\d+\.) +").unwrap();
     let (mut parts, mut fenced, mut comment) = (Vec::<Part>::new(), false, false);
     // Whether the next line goes on with the last part.
     let mut open = false;
@@ -34,13 +42,13 @@ fn parts(page: &Page) -> Vec<Part> {
                 text: cell.to_owned(),
             }));
             open = false;
-        } else if let Some(part) = parts.last_mut().filter(|_| open && !item.is_match(text)) {
+        } else if let Some(part) = parts.last_mut().filter(|_| open && !ITEM.is_match(text)) {
             part.text.push(' ');
             part.text.push_str(text);
         } else {
             parts.push(Part {
                 line: at + 1,
-                text: item.replace(text, "").into_owned(),
+                text: ITEM.replace(text, "").into_owned(),
             });
             open = true;
         }
@@ -50,12 +58,11 @@ fn parts(page: &Page) -> Vec<Part> {
 
 /// The sentences of a part, with links as their words and code as one word.
 fn sentences(text: &str) -> Vec<String> {
-    let plain = Regex::new(r"!?\[([^\]]*)\]\([^)]*\)").unwrap().replace_all(text, "$1");
-    let plain = Regex::new(r"``.*?``|`[^`]*`").unwrap().replace_all(&plain, "Code");
-    let ends = Regex::new(r#"[.!?]["”)*]*\s+(?:["“(*]*(?:[A-Z0-9.]|torso ))"#).unwrap();
+    let plain = LINK.replace_all(text, "$1");
+    let plain = CODE.replace_all(&plain, "Code");
     let mut sentences = Vec::new();
     let mut start = 0;
-    for end in ends.find_iter(&plain) {
+    for end in END.find_iter(&plain) {
         let space = end.start() + end.as_str().find(char::is_whitespace).unwrap_or(1);
         sentences.push(plain[start..space].to_owned());
         start = space;

@@ -135,6 +135,10 @@ impl ReadStreams {
     ) -> Option<StreamRead> {
         let inner = HEADS.iter().find_map(|head| body.strip_prefix(*head))?;
         let execute = inner.trim_ascii_end().strip_suffix(TAIL)?;
+        if !execute.starts_with(b"{") {
+            // Serde would read a list as an object, too.
+            return None;
+        }
         let parsed: Execute<'_> = serde_json::from_slice(execute).ok()?;
         (parsed.kind == "execute").then(|| StreamRead {
             statement: self.hasher.hash_one((id.as_str(), &*parsed.stmt.sql)),
