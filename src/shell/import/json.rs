@@ -19,6 +19,9 @@ use std::ops::ControlFlow;
 
 type Object = Map<String, Json>;
 
+/// What some programs begin a text in UTF-8 with.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// What came of it.
 struct Report {
     rows: u64,
@@ -230,9 +233,17 @@ struct Objects<'a> {
 
 impl<'a> Objects<'a> {
     /// At the first object that is not passed over.
-    fn new(input: Box<dyn Read>, options: &'a ImportOptions, stop: &'a dyn Fn() -> bool) -> Result<Self> {
+    fn new(mut input: Box<dyn Read>, options: &'a ImportOptions, stop: &'a dyn Fn() -> bool) -> Result<Self> {
+        // A pipe may bring the mark of the encoding in pieces.
+        let mut head = Vec::with_capacity(BYTE_ORDER_MARK.len());
+        let mut beginning = input.by_ref().take(BYTE_ORDER_MARK.len() as u64);
+        let read = beginning.read_to_end(&mut head);
+        read.map_err(|error| options.unreadable(error))?;
+        if head == BYTE_ORDER_MARK {
+            head.clear();
+        }
         let mut objects = Self {
-            input: BufReader::with_capacity(1 << 16, input),
+            input: BufReader::with_capacity(1 << 16, Box::new(io::Cursor::new(head).chain(input))),
             options,
             stop,
             text: Vec::new(),
@@ -242,9 +253,6 @@ impl<'a> Objects<'a> {
             comma_due: false,
             ended: false,
         };
-        if objects.fill()?.starts_with("\u{feff}".as_bytes()) {
-            objects.input.consume(3);
-        }
         if objects.peek()? == Some(b'[') {
             objects.input.consume(1);
             objects.array = true;
@@ -421,3 +429,6 @@ impl Rows for ImportRecords<'_> {
         Ok(ControlFlow::Break(()))
     }
 }
+
+#[cfg(test)]
+mod tests;
