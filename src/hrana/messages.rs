@@ -319,3 +319,6 @@ impl Number {
 pub fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
     Ok(Option::<Number>::deserialize(deserializer)?.and_then(Number::integer))
 }
+
+#[cfg(test)]
+mod tests;

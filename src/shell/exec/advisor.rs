@@ -294,3 +294,6 @@ pub fn advise(shell: &mut Shell<'_>, text: &str) -> ShellResult {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

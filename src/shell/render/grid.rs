@@ -426,3 +426,6 @@ fn push_quoted(out: &mut Vec<u8>, value: ValueRef<'_>) {
         ValueRef::Integer(_) | ValueRef::Real(_) => stream::push_number(out, value),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -453,3 +453,6 @@ fn trigger_body(text: &str, tokens: &[Lexeme], at: usize) -> Option<usize> {
         .position(|token| BODY.iter().any(|begin| token.text(text).eq_ignore_ascii_case(begin)))
         .filter(|index| tokens[*index].end < at)
 }
+
+#[cfg(test)]
+mod tests;
