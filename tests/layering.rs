@@ -310,28 +310,6 @@ fn unsafe_code_is_listed_in_the_design() {
     assert_eq!(listed, used);
 }
 
-/// A group of tests that names a module which does not exist would run less than it says.
-#[test]
-fn test_groups_name_modules_that_exist() {
-    let text = std::fs::read_to_string(crate_root().join(".config/nextest.toml")).unwrap();
-    let pattern = regex::Regex::new(r"test\(/\^(?:([a-z_]+)::)?\(?([a-z_|]+)\)?::/\)").unwrap();
-    let mut count = 0;
-    for named in pattern.captures_iter(&text) {
-        let folder = named
-            .get(1)
-            .map_or(String::new(), |folder| format!("{}/", folder.as_str()));
-        for name in named[2].split('|') {
-            let path = crate_root().join("tests").join(format!("{folder}{name}"));
-            assert!(
-                path.join("mod.rs").exists() || path.with_extension("rs").exists(),
-                ".config/nextest.toml names {name}, which is no module of tests/"
-            );
-            count += 1;
-        }
-    }
-    assert!(count > 10, "only {count} names were read");
-}
-
 /// Earlier ones can lose a commit in WAL mode (the "WAL-reset" bug).
 #[test]
 fn the_linked_sqlite_is_new_enough() {

@@ -1,9 +1,12 @@
 //! The state of the code, as figures: `just figures` prints them, `docs/design.md` records them, and a test fails when one of
-//! them gets worse. `source` reads the code, `imports` finds circles, `names` knows the words that are not the field's.
+//! them gets worse. `source` reads the code, `imports` finds circles, `names` knows the words that are not the field's,
+//! `test_names` those with which the name of a test does not begin, `groups` which tests are fast.
 
+mod groups;
 mod imports;
 mod names;
 mod source;
+mod test_names;
 
 use crate::support::crate_root;
 use imports::import_circles;
@@ -66,6 +69,10 @@ fn figures() -> Vec<Figure> {
         Figure::count(
             "names of public types that stand twice",
             names::duplicated_types(&names),
+        ),
+        Figure::count(
+            "names of tests that do not begin with a feature",
+            test_names::foreign_test_names(),
         ),
         Figure::count("files of more than 500 lines", long_files()),
         Figure::count("functions of more than 80 lines", long_functions()),
