@@ -2,7 +2,7 @@
 
 use crate::support::scenario::{self, Bench, Scenario, app, nothing, pair};
 use crate::support::trace::Plan;
-use crate::support::{Run, World};
+use crate::support::{Run, World, redact};
 use nix::errno::Errno;
 use std::fs::{File, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -84,8 +84,13 @@ fn full_at_the_answer() {
     let mut command = world.torso_command(["location", "list"]);
     command.stdout(File::options().write(true).open("/dev/full").unwrap());
     let run = Run::of(command);
-    assert_eq!(run.code(), 1, "{}", run.report());
-    assert!(run.stderr.contains("space"), "{}", run.report());
+    insta::assert_snapshot!(redact::report(&world, &run), @"
+    $ torso location list
+    -- stderr --
+    error: cannot write the answer
+      caused by: No space left on device (os error 28)
+    -- exit 1 --
+    ");
 }
 
 /// Runs `torso` as somebody whom file modes bind: the superuser's tests become an ordinary user, for whom the world is

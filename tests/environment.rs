@@ -1,6 +1,6 @@
 //! What variables of the environment change, and that commands tell the truth about it.
 
-use crate::support::{Run, World};
+use crate::support::{World, redact};
 
 /// A world with a context `prod`, of a server that nobody asks.
 fn world() -> World {
@@ -34,15 +34,25 @@ fn context_commands_with_a_server_in_the_environment_tell_which_one_commands_use
         .collect();
     assert_eq!(current.len(), 1);
     assert_eq!(current[0]["url"], shown["url"]);
-    assert!(world.ok(["context", "list"]).contains("TORSO_API_URL (current)"));
+    insta::assert_snapshot!(world.ok(["context", "list"]), @"
+    NAME                     KIND      URL                                 TOKEN
+    local                    embedded  -                                   no
+    prod                     server    https://prod.example.invalid/       no
+    TORSO_API_URL (current)  server    https://other.example.invalid/base  no
+    ");
     assert_eq!(world.ok(["context", "list", "--output", "name"]), "local\nprod\n");
     let config = world.json(["config", "show", "--origin"]);
     assert_eq!(config["context"]["value"], serde_json::Value::Null);
     assert_eq!(config["server"]["value"], shown["url"]);
     assert_eq!(config["server"]["source"], "environment TORSO_API_URL");
     // The setting is made, and what it does not change is said.
-    let chosen = world.torso(["context", "use", "prod"]).success();
-    assert!(chosen.stdout.contains("TORSO_API_URL"), "{}", chosen.report());
+    let run = world.torso(["context", "use", "prod"]);
+    insta::assert_snapshot!(redact::report(&world, &run), @"
+    $ torso context use prod
+    The settings now say context prod, but the TORSO_API_URL variable names a server, which takes precedence here.
+    -- stderr --
+    -- exit 0 --
+    ");
     assert_eq!(world.json(["context", "use", "prod"])["current"], false);
     // A flag wins over all.
     assert_eq!(world.json(["--context", "local", "context", "show"])["name"], "local");
@@ -66,38 +76,69 @@ fn context_use_says_which_context_commands_work_in_now() {
         assert_eq!(world.json(["context", "show"])["name"], name);
         assert_eq!(world.json(["context", "use", name])["current"], true);
     }
-    let other = "The settings now say context local, but the ";
     world.write(".torso.toml", "context = \"prod\"\n");
-    let said = world.ok(["context", "use", "local"]);
-    assert!(
-        said.starts_with(other) && said.contains(".torso.toml says prod"),
-        "{said}"
-    );
+    let run = world.torso(["context", "use", "local"]);
+    insta::assert_snapshot!(redact::report(&world, &run), @"
+    $ torso context use local
+    The settings now say context local, but the project file [world]/work/.torso.toml says prod, which takes precedence here.
+    -- stderr --
+    -- exit 0 --
+    ");
     world.set("TORSO_CONTEXT", "prod");
-    let said = world.ok(["context", "use", "local"]);
-    assert!(said.starts_with(other) && said.contains("TORSO_CONTEXT"), "{said}");
+    let run = world.torso(["context", "use", "local"]);
+    insta::assert_snapshot!(redact::report(&world, &run), @"
+    $ torso context use local
+    The settings now say context local, but the environment TORSO_CONTEXT says prod, which takes precedence here.
+    -- stderr --
+    -- exit 0 --
+    ");
 }
 
 #[test]
 fn context_that_loses_to_a_server_in_the_environment_is_named() {
     let mut world = world();
     world.set("TORSO_API_URL", "http://127.0.0.1:9");
-    let said = |run: Run| run.stderr;
-    assert!(!said(world.torso(["db", "list"])).contains("not used"));
+    let report = |world: &World, args: &[&str]| redact::report(world, &world.torso(args));
+    insta::assert_snapshot!(report(&world, &["db", "list"]), @"
+    $ torso db list
+    -- stderr --
+    error: cannot connect to http://127.0.0.1:9
+      caused by: Connection refused (os error 111)
+    hint: is the server running, and is the address right? torso context list shows it
+    -- exit 7 --
+    ");
     world.set("TORSO_CONTEXT", "prod");
-    for args in [&["db", "list"][..], &["context", "show"]] {
-        let said = said(world.torso(args));
-        assert!(
-            said.contains("TORSO_API_URL") && said.contains("context prod"),
-            "{said}"
-        );
-        assert!(said.contains("not used"), "{said}");
-    }
+    insta::assert_snapshot!(report(&world, &["db", "list"]), @"
+    $ torso db list
+    -- stderr --
+    warning: the TORSO_API_URL variable names the server, so context prod (environment TORSO_CONTEXT) is not used; --context prod would be
+    error: cannot connect to http://127.0.0.1:9
+      caused by: Connection refused (os error 111)
+    hint: is the server running, and is the address right? torso context list shows it
+    -- exit 7 --
+    ");
+    insta::assert_snapshot!(report(&world, &["context", "show"]), @"
+    $ torso context show
+    Name:    TORSO_API_URL
+    Kind:    server
+    URL:     http://127.0.0.1:9/
+    Token:   no
+    Current: yes
+    -- stderr --
+    warning: the TORSO_API_URL variable names the server, so context prod (environment TORSO_CONTEXT) is not used; --context prod would be
+    -- exit 0 --
+    ");
     world.unset("TORSO_CONTEXT");
     world.write(".torso.toml", "context = \"prod\"\n");
-    let said = said(world.torso(["db", "list"]));
-    assert!(said.contains("context prod") && said.contains("not used"), "{said}");
-    assert!(!said.contains("Working in"), "{said}");
+    insta::assert_snapshot!(report(&world, &["db", "list"]), @"
+    $ torso db list
+    -- stderr --
+    warning: the TORSO_API_URL variable names the server, so context prod (project file [world]/work/.torso.toml) is not used; --context prod would be
+    error: cannot connect to http://127.0.0.1:9
+      caused by: Connection refused (os error 111)
+    hint: is the server running, and is the address right? torso context list shows it
+    -- exit 7 --
+    ");
 }
 
 #[test]
@@ -120,9 +161,7 @@ fn shell_with_json_tells_failures_as_documents() {
         run.error()
     };
     let shell = |sql: &str, code: i32| error(&["db", "shell", "app", "--json", sql], code);
-    let unknown = shell("select nope from t", 1);
-    assert_eq!(unknown["code"], "sql_error");
-    assert!(unknown["message"].as_str().unwrap().contains("no such column: nope"));
+    insta::assert_snapshot!(shell("select nope from t", 1), @r#"{"code":"sql_error","message":"no such column: nope","hint":null,"retryable":false}"#);
     assert_eq!(shell("insert into t values (1)", 19)["code"], "sql_error");
     assert_eq!(shell(".nothing", 1)["code"], "sql_error");
     assert_eq!(
@@ -139,10 +178,17 @@ fn shell_with_json_tells_failures_as_documents() {
     }
     let script = world.torso_with_input(["db", "shell", "app", "--json"], "select 1;\nselect nope;\n");
     assert_eq!((script.code(), script.stdout.as_str()), (1, "[{\"1\":1}]\n"));
-    assert!(script.error()["message"].as_str().unwrap().starts_with("line 2: "));
+    insta::assert_snapshot!(script.error(), @r#"{"code":"sql_error","message":"line 2: no such column: nope","hint":null,"retryable":false}"#);
     // With the flag of sqlite3 its sentences stay.
     let classic = world.torso(["db", "shell", "app", "-json", "select nope"]);
-    assert!(classic.stderr.starts_with("Error: in prepare"), "{}", classic.report());
+    insta::assert_snapshot!(redact::report(&world, &classic), @r#"
+    $ torso db shell app -json "select nope"
+    -- stderr --
+    Error: in prepare, no such column: nope
+      select nope
+             ^--- error here
+    -- exit 1 --
+    "#);
 }
 
 #[test]
@@ -163,10 +209,10 @@ fn output_to_standard_output_is_the_file_itself() {
         .terminal(&["db", "export", "app", "--output-file", "-"])
         .exp_eof()
         .unwrap();
-    assert!(
-        said.contains("terminal") && said.contains("--output-file PATH"),
-        "{said}"
-    );
+    insta::assert_snapshot!(said, @"
+    [1m[31merror[0m: a SQLite file cannot be shown on a terminal
+    [1m[36mhint[0m: write it to a file: --output-file PATH
+    ");
 }
 
 #[test]

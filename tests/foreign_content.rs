@@ -1,6 +1,6 @@
 //! Files and dumps of others on the user's machine: their SQL touches the new database and nothing else.
 
-use crate::support::World;
+use crate::support::{World, redact};
 use std::path::Path;
 
 /// SQL that would leave a trace at `mark`, or read `secret`.
@@ -55,14 +55,12 @@ fn dump_with_an_unsafe_function_says_which_and_where() {
     let world = World::new();
     let dump = world.write("dump.sql", "CREATE TABLE t(a);\n\nSELECT writefile('x', 'y');\n");
     let run = world.torso(["db", "create", "app", "--from-dump", dump.to_str().unwrap(), "--json"]);
-    let error = run.error();
-    assert!(
-        error["message"]
-            .as_str()
-            .unwrap()
-            .ends_with("dump.sql:3: a script may not use the writefile() function, which reaches beyond its database"),
-        "{error}"
-    );
+    insta::assert_snapshot!(redact::report(&world, &run), @r#"
+    $ torso db create app --from-dump [world]/work/dump.sql --json
+    -- stderr --
+    {"error":{"code":"invalid_file","message":"[world]/work/dump.sql:3: a script may not use the writefile() function, which reaches beyond its database","hint":"leave the statement out, or run it yourself: torso db shell NAME","retryable":false}}
+    -- exit 1 --
+    "#);
 }
 
 /// `.auth` shows what the engine asks permission for, and gives none.
@@ -72,6 +70,7 @@ fn safe_mode_with_auth_on_refuses_what_it_refuses_without() {
     let mark = world.path("mark");
     let attach = format!("attach '{}' as z", mark.display());
     let write = format!("select writefile('{}', 'x')", mark.display());
+    let mut reports = String::new();
     for statement in [attach.as_str(), write.as_str()] {
         for switch in [
             vec![".auth on"],
@@ -82,12 +81,49 @@ fn safe_mode_with_auth_on_refuses_what_it_refuses_without() {
             line.extend(switch);
             line.push(statement);
             let run = world.torso(line);
-            assert!(run.stderr.contains("in safe mode"), "{statement}: {run:?}");
+            reports += &redact::report(&world, &run);
             assert!(!mark.exists(), "{statement}");
         }
     }
     let run = world.torso(["db", "shell", ":memory:", "--safe", ".auth on", "select 1"]);
-    assert!(run.stdout.contains("authorizer: SELECT"), "{run:?}");
+    reports += &redact::report(&world, &run);
+    insta::assert_snapshot!(reports, @r#"
+    $ torso db shell :memory: --safe ".auth on" "attach '[world]/mark' as z"
+    authorizer: ATTACH "[world]/mark" NULL NULL NULL
+    -- stderr --
+    line 0: cannot run ATTACH in safe mode
+    -- exit 1 --
+    $ torso db shell :memory: --safe ".auth on" ".auth off" "attach '[world]/mark' as z"
+    -- stderr --
+    line 0: cannot run ATTACH in safe mode
+    -- exit 1 --
+    $ torso db shell :memory: --safe ".auth on" ".auth on" "attach '[world]/mark' as z"
+    authorizer: ATTACH "[world]/mark" NULL NULL NULL
+    -- stderr --
+    line 0: cannot run ATTACH in safe mode
+    -- exit 1 --
+    $ torso db shell :memory: --safe ".auth on" "select writefile('[world]/mark', 'x')"
+    authorizer: SELECT NULL NULL NULL NULL
+    authorizer: FUNCTION NULL "writefile" NULL NULL
+    -- stderr --
+    line 0: cannot use the writefile() function in safe mode
+    -- exit 1 --
+    $ torso db shell :memory: --safe ".auth on" ".auth off" "select writefile('[world]/mark', 'x')"
+    -- stderr --
+    line 0: cannot use the writefile() function in safe mode
+    -- exit 1 --
+    $ torso db shell :memory: --safe ".auth on" ".auth on" "select writefile('[world]/mark', 'x')"
+    authorizer: SELECT NULL NULL NULL NULL
+    authorizer: FUNCTION NULL "writefile" NULL NULL
+    -- stderr --
+    line 0: cannot use the writefile() function in safe mode
+    -- exit 1 --
+    $ torso db shell :memory: --safe ".auth on" "select 1"
+    authorizer: SELECT NULL NULL NULL NULL
+    1
+    -- stderr --
+    -- exit 0 --
+    "#);
 }
 
 /// A SQLite file of somebody else's, with a schema that calls functions: it becomes a database, and using it starts nothing.

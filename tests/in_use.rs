@@ -1,6 +1,6 @@
 //! Databases that applications have open, and what stays of a database when its content is replaced or its primary moves.
 
-use crate::support::{Run, World, installed};
+use crate::support::{Run, World, installed, redact};
 use rusqlite::Connection;
 
 /// A world with `app` (one row) and `other` (two), of which `app` has a replica at lhr.
@@ -32,14 +32,21 @@ fn open(world: &World, name: &str) -> Connection {
 fn destroy_of_a_database_in_use_is_refused() {
     let world = world();
     let application = open(&world, "app");
+    let mut reports = String::new();
     for destroy in [["db", "destroy", "app"], ["group", "destroy", "default"]] {
         let refused = world.torso(destroy.iter().chain(&["--yes", "--json"]));
-        let error = refused.fails(7, "database_busy").error();
-        assert!(
-            error["message"].as_str().unwrap().contains("database app is open"),
-            "{error}"
-        );
+        reports += &redact::report(&world, &refused.fails(7, "database_busy"));
     }
+    insta::assert_snapshot!(reports, @r#"
+    $ torso db destroy app --yes --json
+    -- stderr --
+    {"error":{"code":"database_busy","message":"database app is open in another program: another program holds [world]/data/locations/ams/[id].db: database is locked: Error code 5: database is locked: database is locked: Error code 5: database is locked","hint":"close the applications that have it open, then try again","retryable":true}}
+    -- exit 7 --
+    $ torso group destroy default --yes --json
+    -- stderr --
+    {"error":{"code":"database_busy","message":"database app is open in another program: another program holds [world]/data/locations/ams/[id].db: database is locked: Error code 5: database is locked: database is locked: Error code 5: database is locked","hint":"close the applications that have it open, then try again","retryable":true}}
+    -- exit 7 --
+    "#);
     application.execute("insert into t values (2)", []).unwrap();
     drop(application);
     assert_eq!(world.query("app", "select count(*) from t"), "2");
@@ -177,13 +184,13 @@ fn write_whose_replica_cannot_be_refreshed_exits_0_and_warns() {
     let world = world();
     change_replica(&world);
     let run = world.torso(["db", "shell", "app", "insert into t values (5); select 'kept'"]);
-    assert_eq!((run.code(), run.stdout.as_str()), (0, "kept\n"), "{}", run.report());
-    assert!(
-        run.stderr
-            .contains("warning: while refreshing the replicas of database app"),
-        "{}",
-        run.report()
-    );
+    insta::assert_snapshot!(redact::report(&world, &run), @r#"
+    $ torso db shell app "insert into t values (5); select 'kept'"
+    kept
+    -- stderr --
+    warning: while refreshing the replicas of database app: a program other than torso had changed the replica of app in lhr; it is up to date again (the changed file is now [world]/data/locations/lhr/[id].diverged-[time].db: look at it with torso db shell, then delete it)
+    -- exit 0 --
+    "#);
     // A statement that fails decides as well.
     let run = world.torso([
         "db",
@@ -191,31 +198,97 @@ fn write_whose_replica_cannot_be_refreshed_exits_0_and_warns() {
         "app",
         "insert into t values (6); insert into nothing values (1)",
     ]);
-    assert_eq!(run.code(), 1, "{}", run.report());
+    insta::assert_snapshot!(redact::report(&world, &run), @r#"
+    $ torso db shell app "insert into t values (6); insert into nothing values (1)"
+    -- stderr --
+    Error: in prepare, near "nothing": syntax error
+      insert into nothing values (1)
+                  ^--- error here
+    -- exit 1 --
+    "#);
     assert_eq!(world.query("app", "select count(*) from t"), "3");
 
     change_replica(&world);
     world.write("more.csv", "x\n7\n");
     let run = world.torso(["db", "import", "more.csv", "app", "--table", "t", "--json"]);
-    assert_eq!((run.code(), &run.json()["rows"]), (0, &1.into()), "{}", run.report());
-    assert!(
-        run.stderr.contains("while refreshing the replicas of database app"),
-        "{}",
-        run.report()
-    );
+    insta::assert_snapshot!(redact::report(&world, &run), @r#"
+    $ torso db import more.csv app --table t --json
+    {
+      "database": "app",
+      "created": false,
+      "table": "t",
+      "rows": 1,
+      "table_created": false,
+      "columns": [
+        {
+          "name": "x",
+          "type": "INTEGER"
+        }
+      ],
+      "location_source": null,
+      "location_reason": null,
+      "Name": "app",
+      "DbId": "[id]",
+      "Hostname": "",
+      "url": "file:[world]/data/databases/[id].db",
+      "group": "default",
+      "primaryRegion": "ams",
+      "regions": [
+        "ams",
+        "lhr"
+      ],
+      "block_reads": false,
+      "block_writes": false,
+      "delete_protection": false,
+      "parent": null,
+      "created_at": "[time]",
+      "size_bytes": 8192
+    }
+    -- stderr --
+    warning: while refreshing the replicas of database app: a program other than torso had changed the replica of app in lhr; it is up to date again (the changed file is now [world]/data/locations/lhr/[id].diverged-[time].db: look at it with torso db shell, then delete it)
+    -- exit 0 --
+    "#);
 
     change_replica(&world);
     let run = world.torso(["db", "copy", "other", "app", "--overwrite", "--yes", "--json"]);
-    assert_eq!(
-        (run.code(), &run.json()["replaced"]),
-        (0, &true.into()),
-        "{}",
-        run.report()
-    );
-    assert!(
-        run.stderr.contains("while refreshing the replicas of database app"),
-        "{}",
-        run.report()
-    );
+    insta::assert_snapshot!(redact::report(&world, &run), @r#"
+    $ torso db copy other app --overwrite --yes --json
+    {
+      "source": {
+        "context": "local",
+        "name": "other"
+      },
+      "copy": {
+        "context": "local",
+        "name": "app"
+      },
+      "copied": true,
+      "replaced": true,
+      "database": {
+        "Name": "app",
+        "DbId": "[id]",
+        "Hostname": "",
+        "url": "file:[world]/data/databases/[id].db",
+        "group": "default",
+        "primaryRegion": "ams",
+        "regions": [
+          "ams",
+          "lhr"
+        ],
+        "block_reads": false,
+        "block_writes": false,
+        "delete_protection": false,
+        "parent": null,
+        "created_at": "[time]",
+        "size_bytes": 8192
+      },
+      "tables": 1,
+      "rows": 2,
+      "content_hash": "e8d4db9737de0f661af1700267f9243f9ead775850d1a31623b2af065e08f5f0"
+    }
+    -- stderr --
+    warning: while refreshing the replicas of database app: a program other than torso had changed the replica of app in lhr; it is up to date again (the changed file is now [world]/data/locations/lhr/[id].diverged-[time].db: look at it with torso db shell, then delete it)
+    -- exit 0 --
+    "#);
     assert_eq!(world.query("app", "select count(*) from t"), "2");
 }

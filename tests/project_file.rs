@@ -1,7 +1,7 @@
 //! The project file of a folder that may be somebody else's.
 
 use crate::client::{stand_in, world};
-use crate::support::World;
+use crate::support::{World, redact};
 
 #[test]
 fn project_file_that_chooses_a_context_is_named() {
@@ -31,6 +31,7 @@ fn project_file_that_chooses_a_context_is_no_consent_to_destroy_there() {
     let mut world = world(&stub);
     world.ok(["context", "use", "local"]);
     world.write(".torso.toml", "context = \"there\"\n");
+    let mut reports = String::new();
     for line in [
         vec!["db", "destroy", "app", "--yes", "--json"],
         vec!["group", "destroy", "default", "--yes", "--json"],
@@ -39,9 +40,35 @@ fn project_file_that_chooses_a_context_is_no_consent_to_destroy_there() {
         vec!["auth", "api-tokens", "revoke", "ci", "--yes", "--json"],
     ] {
         let run = world.torso(&line);
-        run.clone().fails(6, "unconfirmed");
-        assert!(run.stderr.contains("--context there"), "{}", run.report());
+        reports += &redact::report(&world, &run.fails(6, "unconfirmed"));
     }
+    insta::assert_snapshot!(reports, @r#"
+    $ torso db destroy app --yes --json
+    -- stderr --
+    Working in context there, which [world]/work/.torso.toml names.
+    {"error":{"code":"unconfirmed","message":"cannot destroy database app in context there, which [world]/work/.torso.toml names without confirmation: this is not a terminal","hint":"add --context there to go ahead there","retryable":false}}
+    -- exit 6 --
+    $ torso group destroy default --yes --json
+    -- stderr --
+    Working in context there, which [world]/work/.torso.toml names.
+    {"error":{"code":"unconfirmed","message":"cannot destroy group default with 1 database in context there, which [world]/work/.torso.toml names without confirmation: this is not a terminal","hint":"add --context there to go ahead there","retryable":false}}
+    -- exit 6 --
+    $ torso db tokens invalidate app --yes --json
+    -- stderr --
+    Working in context there, which [world]/work/.torso.toml names.
+    {"error":{"code":"unconfirmed","message":"cannot revoke all existing tokens of database app in context there, which [world]/work/.torso.toml names without confirmation: this is not a terminal","hint":"add --context there to go ahead there","retryable":false}}
+    -- exit 6 --
+    $ torso org members remove bob --yes --json
+    -- stderr --
+    Working in context there, which [world]/work/.torso.toml names.
+    {"error":{"code":"unconfirmed","message":"cannot remove bob from organization me in context there, which [world]/work/.torso.toml names without confirmation: this is not a terminal","hint":"add --context there to go ahead there","retryable":false}}
+    -- exit 6 --
+    $ torso auth api-tokens revoke ci --yes --json
+    -- stderr --
+    Working in context there, which [world]/work/.torso.toml names.
+    {"error":{"code":"unconfirmed","message":"cannot revoke API token ci in context there, which [world]/work/.torso.toml names without confirmation: this is not a terminal","hint":"add --context there to go ahead there","retryable":false}}
+    -- exit 6 --
+    "#);
     let changed = |lines: Vec<String>| lines.iter().any(|line| !line.starts_with("GET "));
     assert!(!changed(stub.lines()), "{:?}", stub.lines());
     world.ok(["auth", "api-tokens", "revoke", "ci", "--yes", "--context", "there"]);
@@ -66,19 +93,35 @@ fn project_file_that_is_no_ordinary_file_is_ignored_with_a_sentence() {
             .unwrap()
             .success()
     );
-    let run = world.torso(["db", "list", "--output", "name"]).success();
-    assert_eq!(run.stdout, "app\n");
-    assert!(run.stderr.contains("not a regular file"), "{}", run.report());
+    let run = world.torso(["db", "list", "--output", "name"]);
+    insta::assert_snapshot!(redact::report(&world, &run), @"
+    $ torso db list --output name
+    app
+    -- stderr --
+    warning: ignoring [world]/work/.torso.toml: it is not a regular file
+    -- exit 0 --
+    ");
     std::fs::remove_file(&path).unwrap();
     let secret = world.write("secret", "hush = [\nhush");
     std::os::unix::fs::symlink(&secret, &path).unwrap();
-    let run = world.torso(["db", "list", "--output", "name"]).success();
-    assert!(run.stderr.contains("symbolic link"), "{}", run.report());
+    let run = world.torso(["db", "list", "--output", "name"]);
+    insta::assert_snapshot!(redact::report(&world, &run), @"
+    $ torso db list --output name
+    app
+    -- stderr --
+    warning: ignoring [world]/work/.torso.toml: it is a symbolic link
+    -- exit 0 --
+    ");
     std::fs::remove_file(&path).unwrap();
     std::fs::copy(&secret, &path).unwrap();
     let run = world.torso(["db", "list", "--json"]);
-    run.clone().fails(1, "invalid_settings");
-    assert!(!run.stderr.contains("hush"), "{}", run.report());
+    // What the file says is not quoted.
+    insta::assert_snapshot!(redact::report(&world, &run), @r#"
+    $ torso db list --json
+    -- stderr --
+    {"error":{"code":"invalid_settings","message":"[world]/work/.torso.toml cannot be parsed: line 2, column 5 is not TOML","hint":"mend the file by hand; nothing in it was changed","retryable":false}}
+    -- exit 1 --
+    "#);
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! What people type or feed to the shell is neither lost, nor run elsewhere, nor called a success when it was none.
 
-use crate::support::World;
 use crate::support::run::Run;
 use crate::support::sqld::Sqld;
+use crate::support::{World, redact};
 
 fn path(world: &World, name: &str) -> String {
     world.path(name).display().to_string()
@@ -58,6 +58,7 @@ fn safe_mode_lets_no_dot_command_write_or_run_anything_outside() {
 fn safe_mode_refuses_statements_that_reach_outside() {
     let world = World::new();
     let before = files(&world);
+    let mut reports = String::new();
     for sql in [
         "attach 'made' as a;",
         "vacuum into 'made';",
@@ -69,10 +70,56 @@ fn safe_mode_refuses_statements_that_reach_outside() {
         ".auth on\n.auth off\nattach 'made' as a;",
     ] {
         let run = world.torso_with_input(["db", "shell", ":memory:", "-safe"], sql);
-        assert_eq!(run.code(), 1, "{sql}");
-        assert!(run.stderr.contains("safe mode"), "{sql}: {}", run.stderr);
+        reports += &format!("{sql}\n{}", redact::report(&world, &run));
         assert_eq!(files(&world), before, "{sql}");
     }
+    insta::assert_snapshot!(reports, @r#"
+    attach 'made' as a;
+    $ torso db shell :memory: -safe
+    -- stderr --
+    line 1: cannot run ATTACH in safe mode
+    -- exit 1 --
+    vacuum into 'made';
+    $ torso db shell :memory: -safe
+    -- stderr --
+    line 1: cannot run ATTACH in safe mode
+    -- exit 1 --
+    select writefile('made', 'x');
+    $ torso db shell :memory: -safe
+    -- stderr --
+    line 1: cannot use the writefile() function in safe mode
+    -- exit 1 --
+    select readfile('/etc/hostname');
+    $ torso db shell :memory: -safe
+    -- stderr --
+    line 1: cannot use the readfile() function in safe mode
+    -- exit 1 --
+    select edit('x', 'touch made #');
+    $ torso db shell :memory: -safe
+    -- stderr --
+    line 1: cannot use the edit() function in safe mode
+    -- exit 1 --
+    select load_extension('made');
+    $ torso db shell :memory: -safe
+    -- stderr --
+    line 1: cannot use the load_extension() function in safe mode
+    -- exit 1 --
+    .auth on
+    select writefile('made', 'x');
+    $ torso db shell :memory: -safe
+    authorizer: SELECT NULL NULL NULL NULL
+    authorizer: FUNCTION NULL "writefile" NULL NULL
+    -- stderr --
+    line 2: cannot use the writefile() function in safe mode
+    -- exit 1 --
+    .auth on
+    .auth off
+    attach 'made' as a;
+    $ torso db shell :memory: -safe
+    -- stderr --
+    line 3: cannot run ATTACH in safe mode
+    -- exit 1 --
+    "#);
 }
 
 #[test]
@@ -93,9 +140,20 @@ fn dump_with_a_virtual_table_that_is_there_leaves_the_database_as_it_was() {
         "create virtual table notes using fts5(words); insert into notes values('kept');",
     ]);
     let run = world.torso_with_input(["db", "shell", &two], &dump);
-    assert_eq!(run.code(), 1, "{}", run.stderr);
-    assert!(run.stderr.contains("table notes already exists"), "{}", run.stderr);
-    assert!(run.stderr.contains("nothing of the dump was written"), "{}", run.stderr);
+    insta::assert_snapshot!(redact::report(&world, &run), @"
+    $ torso db shell [world]/two.db
+    -- stderr --
+    Parse error near line 4: table notes already exists
+    Runtime error near line 6: UNIQUE constraint failed: notes_data.id (19)
+    Runtime error near line 7: UNIQUE constraint failed: notes_data.id (19)
+    Runtime error near line 8: UNIQUE constraint failed: notes_data.id (19)
+    Runtime error near line 10: UNIQUE constraint failed: notes_idx.segid, notes_idx.term (19)
+    Runtime error near line 12: UNIQUE constraint failed: notes_content.id (19)
+    Runtime error near line 14: UNIQUE constraint failed: notes_docsize.id (19)
+    Runtime error near line 16: UNIQUE constraint failed: notes_config.k (19)
+    Error: nothing of the dump was written, because one of its statements failed (see above)
+    -- exit 1 --
+    ");
     assert_eq!(
         world.ok(["db", "shell", &two, ".tables notes", "select * from notes('kept')"]),
         "notes\nkept\n"
@@ -181,16 +239,27 @@ fn dump_of_which_a_statement_fails_is_undone() {
     let dump = "PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\nCREATE TABLE t(a UNIQUE);\nINSERT INTO t VALUES(1);\n\
                 INSERT INTO t VALUES(1);\nINSERT INTO t VALUES(2);\nCOMMIT;\n";
     let script = world.write("dump.sql", dump).display().to_string();
+    let mut reports = String::new();
     for words in [
         vec!["db", "shell", &file, "-f", &script],
         vec!["db", "shell", &file, ".read dump.sql"],
     ] {
         let run = world.torso(words);
-        assert_eq!(run.code(), 1);
-        assert!(run.stderr.contains("UNIQUE constraint failed"), "{}", run.stderr);
-        assert!(run.stderr.contains("nothing of the dump was written"), "{}", run.stderr);
+        reports += &redact::report(&world, &run);
         assert_eq!(world.ok(["db", "shell", &file, ".tables"]), "");
     }
+    insta::assert_snapshot!(reports, @r#"
+    $ torso db shell [world]/x.db -f [world]/work/dump.sql
+    -- stderr --
+    Runtime error near line 5: UNIQUE constraint failed: t.a (19)
+    Error: nothing of the dump was written, because one of its statements failed (see above)
+    -- exit 1 --
+    $ torso db shell [world]/x.db ".read dump.sql"
+    -- stderr --
+    Runtime error near line 5: UNIQUE constraint failed: t.a (19)
+    Error: nothing of the dump was written, because one of its statements failed (see above)
+    -- exit 1 --
+    "#);
 }
 
 #[test]
@@ -199,9 +268,15 @@ fn open_that_fails_runs_nothing_that_follows_elsewhere() {
     let (first, lost) = (path(&world, "first.db"), path(&world, "none/x.db"));
     let script = format!("create table t(a);\n.open {lost}\ninsert into t values(1);\ncreate table u(a);\n");
     let run = world.torso_with_input(["db", "shell", &first], &script);
-    assert_eq!(run.code(), 1);
-    assert!(run.stderr.contains("unable to open"), "{}", run.stderr);
-    assert!(run.stderr.contains("no database is open"), "{}", run.stderr);
+    insta::assert_snapshot!(redact::report(&world, &run), @r#"
+    $ torso db shell [world]/first.db
+    -- stderr --
+    Error: unable to open database "[world]/none/x.db": unable to open database file
+    No database is open until "[world]/none/x.db" or another one is.
+    Error: no database is open: "[world]/none/x.db" could not be opened
+    Error: no database is open: "[world]/none/x.db" could not be opened
+    -- exit 1 --
+    "#);
     assert_eq!(
         world.ok(["db", "shell", &first, ".tables", "select count(*) from t"]),
         "t\n0\n"
@@ -258,12 +333,30 @@ fn restore_from_what_is_no_database_changes_nothing() {
     world.ok(["db", "shell", &file, "create table t(a); insert into t values(1);"]);
     world.write("empty.db", "");
     world.write("text.db", "this is no database, however long it may be. ".repeat(50));
+    let mut reports = String::new();
     for source in ["misspelt.db", "empty.db", "text.db", "."] {
         let run = world.torso(["db", "shell", &file, &format!(".restore {source}")]);
-        assert_eq!(run.code(), 1, "{source}");
-        assert!(run.stderr.contains("nothing was changed"), "{source}: {}", run.stderr);
+        reports += &redact::report(&world, &run);
         assert_eq!(world.ok(["db", "shell", &file, "select a from t"]), "1\n", "{source}");
     }
+    insta::assert_snapshot!(reports, @r#"
+    $ torso db shell [world]/x.db ".restore misspelt.db"
+    -- stderr --
+    Error: cannot restore from "misspelt.db": there is no such file; nothing was changed
+    -- exit 1 --
+    $ torso db shell [world]/x.db ".restore empty.db"
+    -- stderr --
+    Error: cannot restore from "empty.db": it is empty; nothing was changed
+    -- exit 1 --
+    $ torso db shell [world]/x.db ".restore text.db"
+    -- stderr --
+    Error: cannot restore from "text.db": file is not a database; nothing was changed
+    -- exit 1 --
+    $ torso db shell [world]/x.db ".restore ."
+    -- stderr --
+    Error: cannot restore from ".": unable to open database file: .; nothing was changed
+    -- exit 1 --
+    "#);
     assert!(!world.work().join("misspelt.db").exists());
 }
 
@@ -278,12 +371,12 @@ fn import_with_a_refused_row_fails_whichever_row_it_is() {
         "create table t(a unique)",
         ".import --csv rows.csv t",
     ]);
-    assert_ne!(run.code(), 0);
-    assert!(
-        run.stderr.contains("rows.csv:2: INSERT failed: UNIQUE"),
-        "{}",
-        run.stderr
-    );
+    insta::assert_snapshot!(redact::report(&world, &run), @r#"
+    $ torso db shell :memory: "create table t(a unique)" ".import --csv rows.csv t"
+    -- stderr --
+    rows.csv:2: INSERT failed: UNIQUE constraint failed: t.a
+    -- exit 19 --
+    "#);
 }
 
 #[test]
@@ -346,7 +439,7 @@ fn dump_of_a_damaged_file_exits_1() {
     let run = world.torso(["db", "shell", &file, ".dump"]);
     assert_eq!(run.code(), 1);
     assert!(run.stdout.ends_with("ROLLBACK; -- due to errors\n"));
-    assert!(run.stderr.contains("could not be read whole"), "{}", run.stderr);
+    insta::assert_snapshot!(redact::text(&world, &run.stderr), @"Error: 1 table could not be read whole: the dump ends in ROLLBACK (.recover saves what can be read)");
 }
 
 #[test]
@@ -382,10 +475,17 @@ fn statements_of_a_transaction_that_could_not_begin_are_not_run() {
         path(&world, "other.db")
     );
     let run = world.torso_with_input(["db", "shell", &file], script);
-    assert_eq!(run.code(), 1);
-    assert_eq!(run.stdout, "after\n");
-    assert!(run.stderr.contains("database is locked"), "{}", run.stderr);
-    assert!(run.stderr.contains("could not be begun"), "{}", run.stderr);
+    insta::assert_snapshot!(redact::report(&world, &run), @"
+    $ torso db shell [world]/x.db
+    after
+    -- stderr --
+    Runtime error near line 1: database is locked (5)
+    Parse error near line 2: not run: the transaction that it belongs to could not be begun
+    Parse error near line 3: not run: the transaction that it belongs to could not be begun
+    Parse error near line 4: not run: the transaction that it belongs to could not be begun
+    Parse error near line 5: not run: the transaction that it belongs to could not be begun
+    -- exit 1 --
+    ");
     assert!(!world.path("other.db").exists());
 }
 
@@ -412,8 +512,12 @@ fn script_for_a_server_may_have_rows_before_the_table_they_refer_to() {
     }
     // A row that refers to none in the end is reported.
     let run = world.torso_with_input(["db", "shell", &url], rows.replace("b values(7)", "b values(8)"));
-    assert_eq!(run.code(), 1);
-    assert!(run.stderr.contains("rows break a foreign key"), "{}", run.stderr);
+    insta::assert_snapshot!(redact::report(&world, &run), @"
+    $ torso db shell http://127.0.0.1:[port]
+    -- stderr --
+    Error: 2 rows break a foreign key: .intck lists them
+    -- exit 1 --
+    ");
 }
 
 #[test]
@@ -479,20 +583,40 @@ fn import_tells_what_a_file_is_and_refuses_what_it_cannot_read() {
         world.ok(["db", "create", name, option, &source]);
         assert_eq!(world.ok(["db", "shell", name, ".tables"]), "t\n", "{option}");
     }
-    for (bytes, what) in [
-        (&b"\x1f\x8b\x08\x00rest"[..], "gzip"),
-        (b"\xff\xfei\0d", "UTF-16"),
-        (b"PK\x03\x04", "ZIP"),
-        (b"id\0name", "NUL"),
+    let mut reports = String::new();
+    for bytes in [
+        &b"\x1f\x8b\x08\x00rest"[..],
+        b"\xff\xfei\0d",
+        b"PK\x03\x04",
+        b"id\0name",
     ] {
         world.write("foreign.csv", bytes);
         let run = world.torso(["db", "import", "foreign.csv", "foreign"]);
-        assert_eq!(run.code(), 1);
-        assert!(
-            run.stderr.contains("foreign.csv") && run.stderr.contains(what),
-            "{}",
-            run.stderr
-        );
+        reports += &redact::report(&world, &run);
         assert!(!world.databases().contains(&"foreign".to_owned()));
     }
+    insta::assert_snapshot!(reports, @"
+    $ torso db import foreign.csv foreign
+    -- stderr --
+    error: foreign.csv begins as compressed by gzip and is damaged
+      caused by: unexpected end of file
+    hint: get the file once more, or decode it with another program
+    -- exit 1 --
+    $ torso db import foreign.csv foreign
+    -- stderr --
+    error: foreign.csv begins as text in UTF-16 and is damaged
+      caused by: it begins as UTF-16, but is not valid UTF-16 later on
+    hint: get the file once more, or decode it with another program
+    -- exit 1 --
+    $ torso db import foreign.csv foreign
+    -- stderr --
+    error: foreign.csv is a ZIP archive, or a spreadsheet
+    hint: unzip it, or save the spreadsheet as CSV
+    -- exit 1 --
+    $ torso db import foreign.csv foreign
+    -- stderr --
+    error: foreign.csv is no text: it contains NUL bytes
+    hint: export its table as CSV in UTF-8
+    -- exit 1 --
+    ");
 }

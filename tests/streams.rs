@@ -1,6 +1,6 @@
 //! The streams: standard output is the answer and nothing else, standard error is the conversation.
 
-use crate::support::{World, data};
+use crate::support::{World, data, redact};
 use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
 
@@ -71,13 +71,33 @@ fn every_form_of_an_answer_is_on_stdout_and_quiet_keeps_it() {
 #[test]
 fn mutations_answer_with_one_document_and_talk_on_stderr() {
     let world = World::new();
-    let run = world.torso(["db", "create", "app", "--json"]).success();
-    assert_eq!(run.json()["Name"], "app");
-    assert!(
-        run.stderr.contains("local"),
-        "which location was chosen is not told: {}",
-        run.report()
-    );
+    let run = world.torso(["db", "create", "app", "--json"]);
+    insta::assert_snapshot!(redact::report(&world, &run), @r#"
+    $ torso db create app --json
+    {
+      "Name": "app",
+      "DbId": "[id]",
+      "Hostname": "",
+      "url": "file:[world]/data/databases/[id].db",
+      "group": "default",
+      "primaryRegion": "local",
+      "regions": [
+        "local"
+      ],
+      "block_reads": false,
+      "block_writes": false,
+      "delete_protection": false,
+      "parent": null,
+      "created_at": "[time]",
+      "size_bytes": 4096,
+      "created": true,
+      "location_source": "fallback",
+      "location_reason": "the time zone is UTC or unknown; set --location or default_location"
+    }
+    -- stderr --
+    location local: the time zone is UTC or unknown; set --location or default_location
+    -- exit 0 --
+    "#);
     assert_eq!(world.torso(["db", "create", "b", "--quiet"]).success().stderr, "");
     assert_eq!(world.ok(["db", "create", "c", "--output", "name"]), "c\n");
 }
@@ -162,9 +182,13 @@ fn ci_forbids_questions_on_a_terminal() {
     let mut world = world();
     for word in ["true", "1", "yes", "TRUE", "on", "github"] {
         world.set("CI", word);
-        let mut session = world.terminal(&["db", "destroy", "one"]);
-        let said = session.exp_eof().unwrap();
-        assert!(said.contains("--yes"), "CI={word}: {said}");
+        let mut session = world.terminal(&["db", "destroy", "one", "--color", "never"]);
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(redact::text(&world, &session.exp_eof().unwrap()), @"
+            error: cannot destroy database one without confirmation: this is not a terminal
+            hint: add --yes to go ahead
+            ");
+        }
     }
     for word in ["", "false", "0", "no"] {
         world.set("CI", word);

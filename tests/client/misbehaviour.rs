@@ -1,8 +1,8 @@
 //! Servers that misbehave: each gives one clear error in time, with the right exit code.
 
 use super::world;
-use crate::support::Run;
 use crate::support::stub::{Answer, Request, Stub};
+use crate::support::{Run, redact};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -13,104 +13,100 @@ fn list(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> (Run, St
     (world.torso(["db", "list", "--json", "--timeout", "20s"]), stub)
 }
 
-/// What it is called, the answer, the exit code and the code it must lead to, and a word of the message.
-type Case = (&'static str, fn() -> Answer, i32, &'static str, &'static str);
+/// What an answer is called, and the answer.
+type Case = (&'static str, fn() -> Answer);
 
 #[test]
 fn answers_that_are_none() {
     let cases: [Case; 12] = [
-        (
-            "nothing",
-            || Answer::Raw(Vec::new()),
-            7,
-            "unavailable",
-            "closed the connection",
-        ),
-        (
-            "no HTTP",
-            || Answer::Raw(b"SSH-2.0-OpenSSH_9.9\r\n".to_vec()),
-            7,
-            "unavailable",
-            "closed the connection",
-        ),
-        (
-            "truncated",
-            || Answer::Raw(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"databases\":[".to_vec()),
-            7,
-            "unavailable",
-            "closed the connection",
-        ),
-        (
-            "no JSON",
-            || Answer::With(200, "", b"<html>".to_vec()),
-            7,
-            "unavailable",
-            "Platform API",
-        ),
-        (
-            "not UTF-8",
-            || Answer::With(200, "", b"{\"a\":\"\xff\"}".to_vec()),
-            7,
-            "unavailable",
-            "Platform API",
-        ),
-        (
-            "another shape",
-            || Answer::Json(200, json!({ "databases": "many" })),
-            7,
-            "unavailable",
-            "Platform API",
-        ),
-        (
-            "a name that is none",
-            || Answer::Json(200, json!({ "databases": [{ "name of it": "../../etc" }] })),
-            7,
-            "unavailable",
-            "a database",
-        ),
-        (
-            "too much",
-            || Answer::Endless(1 << 40),
-            7,
-            "unavailable",
-            "more than 64 MB",
-        ),
-        (
-            "a page",
-            || Answer::With(404, "", b"<html>".to_vec()),
-            3,
-            "path_not_found",
-            "no Platform API",
-        ),
-        (
-            "an error that is no text",
-            || Answer::Json(400, json!({ "error": { "deep": [1] } })),
-            1,
-            "invalid_value",
-            "deep",
-        ),
-        (
-            "a foreign code",
-            || Answer::Json(409, json!({ "error": "x", "code": "??" })),
-            5,
-            "conflict",
-            "x",
-        ),
-        (
-            "forbidden",
-            || Answer::Json(403, json!({ "error": "not you" })),
-            4,
-            "forbidden",
-            "not you",
-        ),
+        ("nothing", || Answer::Raw(Vec::new())),
+        ("no HTTP", || Answer::Raw(b"SSH-2.0-OpenSSH_9.9\r\n".to_vec())),
+        ("truncated", || {
+            Answer::Raw(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"databases\":[".to_vec())
+        }),
+        ("no JSON", || Answer::With(200, "", b"<html>".to_vec())),
+        ("not UTF-8", || Answer::With(200, "", b"{\"a\":\"\xff\"}".to_vec())),
+        ("another shape", || Answer::Json(200, json!({ "databases": "many" }))),
+        ("a name that is none", || {
+            Answer::Json(200, json!({ "databases": [{ "name of it": "../../etc" }] }))
+        }),
+        ("too much", || Answer::Endless(1 << 40)),
+        ("a page", || Answer::With(404, "", b"<html>".to_vec())),
+        ("an error that is no text", || {
+            Answer::Json(400, json!({ "error": { "deep": [1] } }))
+        }),
+        ("a foreign code", || {
+            Answer::Json(409, json!({ "error": "x", "code": "??" }))
+        }),
+        ("forbidden", || Answer::Json(403, json!({ "error": "not you" }))),
     ];
-    for (name, answer, exit, code, said) in cases {
+    let mut reports = String::new();
+    for (name, answer) in cases {
         let (run, _stub) = list(move |_| answer());
-        let run = run.fails(exit, code);
-        let error = run.error();
-        assert!(error["message"].as_str().unwrap().contains(said), "{name}: {error}");
-        assert!(error["hint"].is_string() || exit != 7, "{name}: {error}");
+        reports += &format!("{name}\n{}", redact::plain(&run.report()));
     }
+    insta::assert_snapshot!(reports, @r#"
+    nothing
+    $ torso db list --json --timeout 20s
+    -- stderr --
+    {"error":{"code":"unavailable","message":"http://127.0.0.1:[port] closed the connection: connection closed before message completed","hint":"try again in a moment","retryable":true}}
+    -- exit 7 --
+    no HTTP
+    $ torso db list --json --timeout 20s
+    -- stderr --
+    {"error":{"code":"unavailable","message":"http://127.0.0.1:[port] closed the connection: invalid HTTP version parsed","hint":"try again in a moment","retryable":true}}
+    -- exit 7 --
+    truncated
+    $ torso db list --json --timeout 20s
+    -- stderr --
+    {"error":{"code":"unavailable","message":"http://127.0.0.1:[port] closed the connection before its answer was complete","hint":"try again in a moment","retryable":true}}
+    -- exit 7 --
+    no JSON
+    $ torso db list --json --timeout 20s
+    -- stderr --
+    {"error":{"code":"unavailable","message":"the answer of http://127.0.0.1:[port] about the databases is not in the format of the Platform API: expected value at line 1 column 1","hint":"is the address right? torso context list shows it","retryable":true}}
+    -- exit 7 --
+    not UTF-8
+    $ torso db list --json --timeout 20s
+    -- stderr --
+    {"error":{"code":"unavailable","message":"the answer of http://127.0.0.1:[port] about the databases is not in the format of the Platform API: invalid unicode code point at line 1 column 7","hint":"is the address right? torso context list shows it","retryable":true}}
+    -- exit 7 --
+    another shape
+    $ torso db list --json --timeout 20s
+    -- stderr --
+    {"error":{"code":"unavailable","message":"the server's answer about databases is not in the format of the Platform API: it is not a list","hint":"is the address right? torso context list shows it","retryable":true}}
+    -- exit 7 --
+    a name that is none
+    $ torso db list --json --timeout 20s
+    -- stderr --
+    {"error":{"code":"unavailable","message":"the server's answer about a database is not in the format of the Platform API: missing field `Name`","hint":"is the address right? torso context list shows it","retryable":true}}
+    -- exit 7 --
+    too much
+    $ torso db list --json --timeout 20s
+    -- stderr --
+    {"error":{"code":"unavailable","message":"http://127.0.0.1:[port] sent an answer of more than 64 MB","hint":"is the address right? torso context list shows it","retryable":true}}
+    -- exit 7 --
+    a page
+    $ torso db list --json --timeout 20s
+    -- stderr --
+    {"error":{"code":"path_not_found","message":"there is no Platform API at http://127.0.0.1:[port]","hint":"is the address right? torso context list shows it","retryable":false}}
+    -- exit 3 --
+    an error that is no text
+    $ torso db list --json --timeout 20s
+    -- stderr --
+    {"error":{"code":"invalid_value","message":"the databases: {\"deep\":[1]}","hint":null,"retryable":false}}
+    -- exit 1 --
+    a foreign code
+    $ torso db list --json --timeout 20s
+    -- stderr --
+    {"error":{"code":"conflict","message":"the databases: x","hint":null,"retryable":false}}
+    -- exit 5 --
+    forbidden
+    $ torso db list --json --timeout 20s
+    -- stderr --
+    {"error":{"code":"forbidden","message":"the databases: not you","hint":"torso auth status shows who you are; ask an owner for the permission","retryable":false}}
+    -- exit 4 --
+    "#);
 }
 
 #[test]
@@ -120,8 +116,12 @@ fn redirects_are_not_followed() {
     let (run, _stub) = list(move |_| {
         Answer::Raw(format!("HTTP/1.1 307 X\r\nlocation: {to}/v1/databases\r\ncontent-length: 0\r\n\r\n").into())
     });
-    let run = run.fails(7, "unavailable");
-    assert!(run.stderr.contains(&elsewhere.url()), "{}", run.stderr);
+    insta::assert_snapshot!(redact::plain(&run.report()), @r#"
+    $ torso db list --json --timeout 20s
+    -- stderr --
+    {"error":{"code":"unavailable","message":"http://127.0.0.1:[port] redirects to http://127.0.0.1:[port]; torso does not follow redirects","hint":"if that is the server, use its address: torso context add NAME --url http://127.0.0.1:[port]","retryable":true}}
+    -- exit 7 --
+    "#);
     assert_eq!(elsewhere.lines(), Vec::<String>::new());
 }
 
@@ -161,8 +161,12 @@ fn a_server_that_asks_to_wait_is_given_the_time() {
     run.success();
     assert!(started.elapsed() >= Duration::from_secs(1));
     let (run, stub) = list(|_| Answer::With(429, "retry-after: 3600\r\n", Vec::new()));
-    let run = run.fails(7, "rate_limited");
-    assert!(run.stderr.contains("3600 s"), "{}", run.stderr);
+    insta::assert_snapshot!(redact::plain(&run.report()), @r#"
+    $ torso db list --json --timeout 20s
+    -- stderr --
+    {"error":{"code":"rate_limited","message":"http://127.0.0.1:[port] answered 429 about the databases","hint":"the server asks to wait; try again in [duration]","retryable":true}}
+    -- exit 7 --
+    "#);
     assert_eq!(stub.lines().len(), 1);
 }
 
@@ -173,10 +177,13 @@ fn what_may_not_be_repeated_is_not() {
         _ => Answer::Json(404, json!({ "error": "no", "code": "group_not_found" })),
     });
     let world = world(&stub);
-    let run = world
-        .torso(["group", "create", "g", "--location", "ams", "--json"])
-        .fails(7, "unavailable");
-    assert!(run.error()["hint"].as_str().unwrap().contains("may have been made"));
+    let run = world.torso(["group", "create", "g", "--location", "ams", "--json"]);
+    insta::assert_snapshot!(redact::report(&world, &run), @r#"
+    $ torso group create g --location ams --json
+    -- stderr --
+    {"error":{"code":"unavailable","message":"http://127.0.0.1:[port] closed the connection: connection closed before message completed","hint":"the change may have been made: check before you try again","retryable":true}}
+    -- exit 7 --
+    "#);
     let posts = stub.lines().iter().filter(|line| line.starts_with("POST")).count();
     assert_eq!(posts, 1);
 }
@@ -197,13 +204,42 @@ fn nobody_listens() {
     let port = crate::support::sqld::free_port();
     let mut world = crate::support::World::new();
     world.set("TORSO_API_URL", format!("http://127.0.0.1:{port}"));
-    let run = world.torso(["db", "list", "--json"]).fails(7, "unavailable");
-    assert!(run.stderr.contains("cannot connect"), "{}", run.stderr);
+    let mut reports = redact::report(&world, &world.torso(["db", "list", "--json"]));
     for url in ["nonsense", "ftp://h", "http://me:secret@h", "http://"] {
         world.set("TORSO_API_URL", url);
-        let run = world.torso(["db", "list", "--json"]).fails(1, "invalid_settings");
-        assert!(!run.stderr.contains("secret"));
+        let run = world.torso(["db", "list", "--json"]);
+        reports += &format!(
+            "TORSO_API_URL, {} characters\n{}",
+            url.len(),
+            redact::report(&world, &run)
+        );
     }
+    insta::assert_snapshot!(reports, @r#"
+    $ torso db list --json
+    -- stderr --
+    {"error":{"code":"unavailable","message":"cannot connect to http://127.0.0.1:[port]: Connection refused (os error 111)","hint":"is the server running, and is the address right? torso context list shows it","retryable":true}}
+    -- exit 7 --
+    TORSO_API_URL, 8 characters
+    $ torso db list --json
+    -- stderr --
+    {"error":{"code":"invalid_settings","message":"the variable TORSO_API_URL is not a server's address: relative URL without a base","hint":"write it like https://torso.example.com, without a user name","retryable":false}}
+    -- exit 1 --
+    TORSO_API_URL, 7 characters
+    $ torso db list --json
+    -- stderr --
+    {"error":{"code":"invalid_settings","message":"the variable TORSO_API_URL is not a server's address: it does not begin with https:// or http://","hint":"write it like https://torso.example.com, without a user name","retryable":false}}
+    -- exit 1 --
+    TORSO_API_URL, 18 characters
+    $ torso db list --json
+    -- stderr --
+    {"error":{"code":"invalid_settings","message":"the variable TORSO_API_URL is not a server's address: it holds a user name or password; pass the token with --token-stdin or --token-file","hint":"write it like https://torso.example.com, without a user name","retryable":false}}
+    -- exit 1 --
+    TORSO_API_URL, 7 characters
+    $ torso db list --json
+    -- stderr --
+    {"error":{"code":"invalid_settings","message":"the variable TORSO_API_URL is not a server's address: empty host","hint":"write it like https://torso.example.com, without a user name","retryable":false}}
+    -- exit 1 --
+    "#);
 }
 
 #[test]
@@ -239,9 +275,8 @@ fn a_list_in_pages_is_read_to_its_end_and_not_for_ever() {
 fn a_servers_text_does_not_steer_a_terminal() {
     let stub = Stub::start(|_| Answer::Json(400, json!({ "error": "red \u{1b}[31m\u{202e} alert" })));
     let world = world(&stub);
-    let mut session = world.terminal(&["db", "list"]);
-    let told = session.exp_eof().unwrap();
-    assert!(told.contains("\\u{1b}[31m\\u{202e}"), "{told:?}");
+    let mut session = world.terminal(&["db", "list", "--color", "never"]);
+    insta::assert_snapshot!(redact::text(&world, &session.exp_eof().unwrap()), @r"error: the databases: red \u{1b}[31m\u{202e} alert");
 }
 
 /// What only torso's own server can do is one clear refusal elsewhere.

@@ -1,7 +1,7 @@
 //! The tokens that commands make for themselves: out of the way in lists, soon over, and replaced while somebody works.
 
 use crate::support::server::Server;
-use crate::support::{World, until};
+use crate::support::{World, redact, until};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::process::Stdio;
@@ -107,17 +107,25 @@ fn who_may_only_look_has_a_shell_to_look() {
     world.ok(["context", "add", "eves", "--url", url, "--token-file", "eve"]);
     let run = |words: &[&str]| world.torso([&["--context", "eves"], words].concat());
     assert_eq!(run(&["db", "shell", "app", "select x from t"]).success().stdout, "1\n");
-    let dump = run(&["db", "dump", "app"]).success();
-    assert!(
-        dump.stdout.to_lowercase().contains("create table t"),
-        "{}",
-        dump.report()
-    );
+    let dump = run(&["db", "dump", "app"]);
+    insta::assert_snapshot!(redact::report(&world, &dump), @"
+    $ torso --context eves db dump app
+    PRAGMA foreign_keys=OFF;
+    BEGIN TRANSACTION;
+    CREATE TABLE t (x);
+    INSERT INTO t(rowid,x) VALUES(1,1);
+    COMMIT;
+    -- torso: 1 rows, fnv1a64 23efb695220cf1f4
+    -- stderr --
+    -- exit 0 --
+    ");
     let refused = run(&["db", "shell", "app", "insert into t values (2)"]);
-    assert!(
-        refused.code() != 0 && refused.stderr.contains("you may only read app"),
-        "{}",
-        refused.report()
-    );
+    insta::assert_snapshot!(redact::report(&world, &refused), @r#"
+    $ torso --context eves db shell app "insert into t values (2)"
+    -- stderr --
+    Error: stepping, attempt to write a readonly database (8)
+    hint: you may only read app: torso auth status shows who you are
+    -- exit 8 --
+    "#);
     assert_eq!(world.query("app", "select count(*) from t"), "1");
 }

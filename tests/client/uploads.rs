@@ -2,7 +2,7 @@
 
 use super::{stand_in, world};
 use crate::support::stub::{Answer, Request, Stub};
-use crate::support::{World, until};
+use crate::support::{World, redact, until};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use serde_json::json;
@@ -221,8 +221,12 @@ fn a_failed_upload_to_turso_cloud_leaves_no_database() {
     let world = world(&stub);
     let path = large(&world);
     let run = world.torso(["db", "create", "fresh", "--from-file", path.to_str().unwrap(), "--json"]);
-    let run = run.fails(1, "invalid_value");
-    assert!(run.stderr.contains("the disk is full"), "{}", run.stderr);
+    insta::assert_snapshot!(redact::report(&world, &run), @r#"
+    $ torso db create fresh --from-file [world]/work/large.db --json
+    -- stderr --
+    {"error":{"code":"invalid_value","message":"database fresh: the disk is full","hint":null,"retryable":false}}
+    -- exit 1 --
+    "#);
     assert_eq!(stub.lines().pop().unwrap(), "DELETE /v1/databases/fresh");
 }
 
@@ -281,7 +285,12 @@ fn what_arrived_at_a_server_that_went_away_is_gone_on_with() {
     let path = large(&world);
     let args = ["db", "create", "fresh", "--from-file", path.to_str().unwrap(), "--json"];
     let run = world.torso(args).fails(7, "unavailable");
-    assert!(run.stderr.contains("run the same command again"), "{}", run.stderr);
+    insta::assert_snapshot!(redact::report(&world, &run), @r#"
+    $ torso db create fresh --from-file [world]/work/large.db --json
+    -- stderr --
+    {"error":{"code":"unavailable","message":"database fresh: going down","hint":"run the same command again within an hour: it continues where this one stopped","retryable":true}}
+    -- exit 7 --
+    "#);
     away.store(false, Ordering::SeqCst);
     let before = stub.lines().len();
     assert_eq!(world.torso(args).success().json()["created"], true);

