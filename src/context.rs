@@ -13,6 +13,7 @@ use crate::settings::keys::SettingKey;
 use crate::settings::{ProjectContext, Settings};
 use crate::ui::Ui;
 use std::cell::OnceCell;
+use std::time::Duration;
 
 /// The environment of one command.
 pub struct Context {
@@ -22,6 +23,10 @@ pub struct Context {
     patience: RetryPolicy,
     /// For completion, which says nothing beside its answer.
     hurried: bool,
+    /// Whether runs that were left behind are left to the command.
+    leaves_runs: bool,
+    /// The time that the command has; none if it has as much as it needs.
+    pub time_limit: Option<Duration>,
 }
 
 /// The control plane of the current context.
@@ -58,7 +63,21 @@ impl Context {
             plane: OnceCell::new(),
             patience: RetryPolicy::USUAL,
             hurried: false,
+            leaves_runs: false,
+            time_limit: None,
         }
+    }
+
+    /// What killed runs left is not destroyed before the command: see [`Self::reap_runs`].
+    #[must_use]
+    pub fn leaving_runs(self, leaves_runs: bool) -> Self {
+        Self { leaves_runs, ..self }
+    }
+
+    /// The command has this time, and says by itself when it is up.
+    #[must_use]
+    pub fn within(self, time_limit: Option<Duration>) -> Self {
+        Self { time_limit, ..self }
     }
 
     /// For completion, where a person waits: with very short timeouts for a server.
@@ -135,22 +154,38 @@ impl Context {
             None => Plane::Embedded(Embedded::open(&self.settings.data_dir()?.0)?),
         };
         let plane = self.plane.get_or_init(|| plane);
-        if !self.hurried {
-            self.reap(plane);
+        if !self.hurried && !self.leaves_runs {
+            for name in self.reap(plane) {
+                self.ui.notice(format!(
+                    "Destroyed database {name}: the torso run that it was made for was killed."
+                ));
+            }
         }
         Ok(plane)
     }
 
     /// Destroys what `torso run` left behind where it was killed.
-    fn reap(&self, plane: &Plane) {
+    fn reap(&self, plane: &Plane) -> Vec<DatabaseName> {
         #[cfg(unix)]
-        for name in crate::ephemeral::reap(&self.settings, plane.control()) {
-            self.ui.notice(format!(
-                "Destroyed database {name}: the torso run that it was made for was killed."
-            ));
-        }
+        return crate::ephemeral::reap(&self.settings, plane.control());
         #[cfg(not(unix))]
-        let _ = plane;
+        {
+            let _ = plane;
+            Vec::new()
+        }
+    }
+
+    /// The same, for a command that was to do it. Returns the names of the databases.
+    pub fn reap_runs(&self) -> Result<Vec<DatabaseName>> {
+        Ok(self.reap(self.plane()?))
+    }
+
+    /// The names of the databases that [`Self::reap_runs`] would destroy.
+    pub fn left_runs(&self) -> Result<Vec<DatabaseName>> {
+        #[cfg(unix)]
+        return crate::ephemeral::list_left(&self.settings);
+        #[cfg(not(unix))]
+        Ok(Vec::new())
     }
 
     /// Warns about items of a server's lists that could not be read.

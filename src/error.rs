@@ -242,6 +242,8 @@ codes! {
         "`torso apply` makes it so; or correct the file.";
     Conflict "conflict" Conflict "The thing is in a state that does not allow this."
         "Read the message; the hint says what to do first.";
+    Differs "differs" Conflict "Two databases that were compared differ."
+        "Look at the answer; `torso db diff A B --rows TABLE` lists rows.";
     QuotaExceeded "quota_exceeded" Conflict "The organization's plan does not allow more."
         "Delete something, or ask the operator: `torso server quotas set`.";
     Unconfirmed "unconfirmed" Unconfirmed "A destructive command needs --yes where there is no terminal."

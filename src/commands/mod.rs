@@ -19,6 +19,7 @@ mod doctor;
 #[cfg(unix)]
 mod engine;
 mod env;
+mod gc;
 mod group;
 mod help;
 mod in_use;
@@ -42,6 +43,7 @@ mod token_input;
 mod tokens;
 mod values;
 mod variables;
+mod wait;
 
 use crate::context::Context;
 use crate::error::{Code, Error, Result};
@@ -52,6 +54,7 @@ use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum as _};
 use keys::SettingKey;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 use values::Span;
 
 /// SQLite databases by name, with replicas, a shell and a server
@@ -82,6 +85,9 @@ enum Command {
     #[command(subcommand)]
     Env(env::Verb),
     Link(link::Args),
+    #[command(subcommand)]
+    Wait(wait::Verb),
+    Gc(gc::Args),
     #[command(subcommand)]
     Group(group::Verb),
     Apply(apply::Args),
@@ -209,11 +215,20 @@ pub fn run(args: Vec<OsString>) -> u8 {
         Err(error) => (Ui::new(options(&cli.globals, None, None)), Some(error)),
     };
     let json = ui.format().is_json() || matches!(&cli.command, Some(Command::Db(verb)) if verb.asks_for_json());
-    watch_time(cli.globals.timeout, ui, json);
+    let limit = match cli.globals.timeout {
+        Some(Span::For(limit)) => Some(limit),
+        Some(Span::Never) | None => None,
+    };
+    // A command that says by itself when its time is up gets a moment more for that.
+    let waits = matches!(cli.command, Some(Command::Wait(_)));
+    watch_time(limit.map(|limit| if waits { limit + TO_SAY } else { limit }), ui, json);
     if cli.command.as_ref().is_some_and(Command::uses_the_plane) {
         end_on_interrupt(ui, json);
     }
-    let ctx = Context::new(ui, settings).stopping(interrupt::pressed);
+    let ctx = Context::new(ui, settings)
+        .stopping(interrupt::pressed)
+        .within(limit)
+        .leaving_runs(matches!(cli.command, Some(Command::Gc(_))));
     let result = match (problem, cli.command) {
         (Some(error), Some(command)) if !command.mends_settings() => Err(error),
         (_, Some(command)) => dispatch(&ctx, command),
@@ -235,6 +250,8 @@ fn dispatch(ctx: &Context, command: Command) -> Result<u8> {
         Command::Run(args) => return run::run(ctx, args),
         Command::Env(verb) => env::run(ctx, verb),
         Command::Link(args) => link::run(ctx, &args),
+        Command::Wait(verb) => wait::run(ctx, verb),
+        Command::Gc(args) => gc::run(ctx, &args),
         Command::Group(verb) => group::run(ctx, verb),
         Command::Apply(args) => apply::run(ctx, &args),
         Command::Location(verb) => location::run(ctx, verb),
@@ -271,6 +288,8 @@ impl Command {
                 | Self::Context(_)
                 | Self::Env(_)
                 | Self::Link(_)
+                | Self::Wait(_)
+                | Self::Gc(_)
         )
     }
 
@@ -323,10 +342,13 @@ fn end_on_interrupt(ui: Ui, json: bool) {
     });
 }
 
+/// What a command may take to say that its time is up.
+const TO_SAY: Duration = Duration::from_secs(2);
+
 /// Ends the process when the time is up. That is safe at any moment, as a kill is: what was acknowledged stays, and the
 /// next command clears what was half-made.
-fn watch_time(limit: Option<Span>, ui: Ui, json: bool) {
-    if let Some(Span::For(limit)) = limit {
+fn watch_time(limit: Option<Duration>, ui: Ui, json: bool) {
+    if let Some(limit) = limit {
         std::thread::spawn(move || {
             std::thread::sleep(limit);
             let error = Error::new(

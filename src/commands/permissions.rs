@@ -49,11 +49,17 @@ pub const PERMISSIONS: &[(&str, Permission)] = &[
     ("db destroy --location", Actions(&[A::ConfigureDatabase])),
     ("db rename", Actions(&[A::ConfigureDatabase])),
     ("db branch", Actions(&[A::View, A::CreateDatabase])),
+    (
+        "db branch --reset",
+        Actions(&[A::View, A::ExportDatabase, A::MintToken]),
+    ),
     ("db copy", Actions(&[A::View, A::ExportDatabase, A::CreateDatabase])),
     (
         "db copy --overwrite",
         Actions(&[A::View, A::ExportDatabase, A::MintToken]),
     ),
+    ("db diff", Actions(&[A::View, A::MintReadToken])),
+    ("db schema", Actions(&[A::View, A::MintReadToken])),
     ("db import", Actions(&[A::CreateDatabase])),
     (
         "db import, into a database that is there",
@@ -107,6 +113,8 @@ pub const PERMISSIONS: &[(&str, Permission)] = &[
     ("run --db", Actions(&[A::View, A::MintToken])),
     ("env pull", Actions(&[A::View, A::MintToken])),
     ("link", Actions(&[A::View])),
+    ("wait db", Actions(&[A::View])),
+    ("gc", Actions(&[A::View, A::DeleteDatabase])),
     ("context list", Nothing),
     ("context show", Nothing),
     ("context add", Nothing),

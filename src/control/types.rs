@@ -42,6 +42,9 @@ pub struct Database {
     pub parent: Option<Parent>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_at: Option<Timestamp>,
+    /// From when on `torso gc` destroys it; none if never. Not in the Platform API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
     /// Bytes of the primary, if known without a separate request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size_bytes: Option<u64>,
@@ -61,6 +64,14 @@ pub struct DatabaseActivity {
     /// The time of the last request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_request_at: Option<Timestamp>,
+}
+
+impl Database {
+    /// Whether it is past its end, so that [`super::DatabaseOperations::delete_expired_database`] deletes it.
+    #[must_use]
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|end| end <= now)
+    }
 }
 
 /// Where a branch came from.
@@ -177,6 +188,44 @@ pub struct Configuration {
     pub block_reads: bool,
     pub block_writes: bool,
     pub delete_protection: bool,
+    /// As in [`Database`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+}
+
+/// When a database may be destroyed: `never`, or a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DatabaseExpiry {
+    Never,
+    At(Timestamp),
+}
+
+impl From<DatabaseExpiry> for Option<Timestamp> {
+    fn from(expiry: DatabaseExpiry) -> Self {
+        match expiry {
+            DatabaseExpiry::Never => None,
+            DatabaseExpiry::At(end) => Some(end),
+        }
+    }
+}
+
+impl Serialize for DatabaseExpiry {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Never => serializer.serialize_str("never"),
+            Self::At(end) => end.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for DatabaseExpiry {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.as_str() {
+            "never" => Ok(Self::Never),
+            time => time.parse().map(Self::At).map_err(serde::de::Error::custom),
+        }
+    }
 }
 
 /// A change to a [`Configuration`]: absent fields stay as they are.
@@ -193,6 +242,9 @@ pub struct ConfigurationPatch {
     pub block_writes: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delete_protection: Option<bool>,
+    /// Not in the Platform API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<DatabaseExpiry>,
 }
 
 /// The settings of a group.
@@ -283,6 +335,9 @@ pub struct CreateDatabase {
     pub seed: Option<Seed>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size_limit: Option<String>,
+    /// As in [`Database`]. Refused by servers that have no such thing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
 }
 
 /// Which databases to list.

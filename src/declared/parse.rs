@@ -119,6 +119,7 @@ fn database(name: &DatabaseName, table: StrictTable<'_>, folder: &Path) -> Resul
             block_reads: table.boolean("block_reads")?,
             block_writes: table.boolean("block_writes")?,
             delete_protection: table.boolean("delete_protection")?,
+            expires_at: None,
         },
         seed,
     };

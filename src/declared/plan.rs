@@ -315,6 +315,7 @@ impl Planner<'_> {
             block_reads: changed(database.configuration.block_reads, Some(false)),
             block_writes: changed(database.configuration.block_writes, Some(false)),
             delete_protection: changed(database.configuration.delete_protection, Some(false)),
+            expires_at: None,
         };
         for replica in replicas.into_iter().filter(|replica| Some(*replica) != location) {
             plan.steps.push(Step::AddReplica(name.clone(), replica.clone()));
@@ -386,6 +387,7 @@ impl Planner<'_> {
             block_reads: changed(wanted.block_reads, Some(there.block_reads)),
             block_writes: changed(wanted.block_writes, Some(there.block_writes)),
             delete_protection: changed(wanted.delete_protection, Some(there.delete_protection)),
+            expires_at: None,
         }
     }
 

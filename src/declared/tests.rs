@@ -44,6 +44,7 @@ fn plane() -> (tempfile::TempDir, Embedded) {
             location: Some(location.parse().unwrap()),
             seed: None,
             size_limit: None,
+            expires_at: None,
         };
         plane.create_database(&request).unwrap();
     }
@@ -155,6 +156,7 @@ fn plan_for_a_seed_that_is_there_does_not_wait_for_it() {
             name: "other".parse().unwrap(),
         }),
         size_limit: None,
+        expires_at: None,
     };
     plane.create_database(&request).unwrap();
     let text = "[databases.a]\nseed = { database = \"b\" }\n[databases.b]\nseed = { database = \"a\" }\n";

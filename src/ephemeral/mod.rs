@@ -100,6 +100,24 @@ impl RunLease {
 /// Destroys what runs of this control plane left behind whose torso is gone, and returns the names of those databases. What
 /// cannot be destroyed now is left to a later command.
 pub fn reap(settings: &Settings, plane: &dyn ControlPlane) -> Vec<DatabaseName> {
+    let records = left(settings);
+    records.into_iter().filter_map(|left| reap_one(&left, plane)).collect()
+}
+
+/// The names of the databases that [`reap`] would destroy.
+pub fn list_left(settings: &Settings) -> Result<Vec<DatabaseName>> {
+    Ok(left(settings).into_iter().map(|left| left.record.database).collect())
+}
+
+/// A run whose torso is gone. The lock on its record is held.
+struct LeftRun {
+    record: RunRecord,
+    path: PathBuf,
+    _file: File,
+}
+
+/// The runs of this control plane whose torso is gone. What cannot be read is left to a later command.
+fn left(settings: &Settings) -> Vec<LeftRun> {
     let Ok((data, _)) = settings.data_dir() else {
         return Vec::new();
     };
@@ -124,23 +142,28 @@ pub fn reap(settings: &Settings, plane: &dyn ControlPlane) -> Vec<DatabaseName> 
         return Vec::new();
     };
     let here = plane_of(server.as_ref());
-    records.iter().filter_map(|path| reap_one(path, &here, plane)).collect()
+    records.into_iter().filter_map(|path| left_at(path, &here)).collect()
 }
 
-fn reap_one(path: &Path, here: &str, plane: &dyn ControlPlane) -> Option<DatabaseName> {
-    let mut file = File::open(path).ok()?;
+fn left_at(path: PathBuf, here: &str) -> Option<LeftRun> {
+    let mut file = File::open(&path).ok()?;
     // Its torso lives, or another command is at this already.
     file.try_lock().ok()?;
     let mut text = String::new();
     file.read_to_string(&mut text).ok()?;
     let record: RunRecord = serde_json::from_str(&text).ok()?;
-    if record.plane != here {
-        return None;
-    }
-    end_processes(&record.id);
-    let existed = destroy(plane, &record.database).ok()?;
-    remove(path).ok()?;
-    existed.then_some(record.database)
+    (record.plane == here).then_some(LeftRun {
+        record,
+        path,
+        _file: file,
+    })
+}
+
+fn reap_one(left: &LeftRun, plane: &dyn ControlPlane) -> Option<DatabaseName> {
+    end_processes(&left.record.id);
+    let existed = destroy(plane, &left.record.database).ok()?;
+    remove(&left.path).ok()?;
+    existed.then(|| left.record.database.clone())
 }
 
 /// Destroys the database; false if it does not exist.

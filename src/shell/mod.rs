@@ -8,6 +8,7 @@
 
 pub mod args;
 mod command_spec;
+pub mod compare;
 mod dot;
 pub mod dump;
 pub mod editor;
@@ -20,6 +21,7 @@ mod options;
 mod output;
 pub mod render;
 mod state;
+mod table_info;
 pub mod terminal;
 mod words;
 

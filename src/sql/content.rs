@@ -19,8 +19,8 @@ pub struct Content {
     pub rows: u64,
 }
 
-/// SQLite's own tables, but for the one that holds the last automatic ids, and libSQL's.
-const OWN: &str = "(name LIKE 'sqlite\\_%' ESCAPE '\\' AND name <> 'sqlite_sequence')
+/// SQLite's own tables, but for the one that holds the last automatic ids, and libSQL's: a condition on `name`.
+pub const ENGINE_TABLES: &str = "(name LIKE 'sqlite\\_%' ESCAPE '\\' AND name <> 'sqlite_sequence')
     OR name LIKE 'libsql\\_%' ESCAPE '\\' OR name LIKE '\\_libsql\\_%' ESCAPE '\\'";
 
 /// The most columns of a table that are read with their types: a result has 2,000 columns at most.
@@ -46,7 +46,7 @@ fn all(session: &mut dyn Session, progress: &mut dyn FnMut(u64) -> Result<()>) -
         progress,
     };
     let schema = format!(
-        "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE NOT ({OWN}) AND name <> 'sqlite_sequence' \
+        "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE NOT ({ENGINE_TABLES}) AND name <> 'sqlite_sequence' \
          ORDER BY type, name"
     );
     hash.statement(session, "schema", &schema)?;
@@ -54,7 +54,7 @@ fn all(session: &mut dyn Session, progress: &mut dyn FnMut(u64) -> Result<()>) -
     let tables = query::rows(
         session,
         &format!(
-            "SELECT name FROM sqlite_schema WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL %' AND NOT ({OWN}) \
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL %' AND NOT ({ENGINE_TABLES}) \
              ORDER BY name"
         ),
     )?;

@@ -189,6 +189,14 @@ impl Ui {
         })
     }
 
+    /// Prints a text of several lines that came from a database. On a terminal its control characters are made visible.
+    pub fn script(&self, text: &str) -> Result<()> {
+        if self.out_terminal && !self.raw {
+            return self.page(&text::visible_lines(text));
+        }
+        self.page(text)
+    }
+
     /// Prints a text unchanged: help, a page, a generated file.
     pub fn page(&self, text: &str) -> Result<()> {
         self.answer(|out| out.write_all(text.as_bytes()))

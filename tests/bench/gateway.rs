@@ -165,6 +165,7 @@ fn prepare(hosted: &Hosted, owner: &str, address: SocketAddr) -> Result<Sides> {
         location: None,
         seed: None,
         size_limit: None,
+        expires_at: None,
     })?;
     let token = plane.create_database_token(&"app".parse()?, &NewToken::default())?.jwt;
     let route = hosted

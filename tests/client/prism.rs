@@ -176,6 +176,7 @@ fn plane(client: &Client, calls: &mut Calls) {
         location: None,
         seed: None,
         size_limit: None,
+        expires_at: None,
     };
     calls.ok("create_database", client.create_database(&new));
     let branch = CreateDatabase {

@@ -65,6 +65,7 @@ pub fn request(name: &str) -> CreateDatabase {
         location: None,
         seed: None,
         size_limit: None,
+        expires_at: None,
     }
 }
 

@@ -315,6 +315,7 @@ fn new(name: &str) -> CreateDatabase {
         location: None,
         seed: None,
         size_limit: None,
+        expires_at: None,
     }
 }
 

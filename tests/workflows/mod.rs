@@ -2,6 +2,8 @@
 //! many at once.
 
 mod apply;
+mod branches;
+mod compare;
 mod connect;
 mod exec;
 mod migrate;

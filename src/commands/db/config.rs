@@ -1,15 +1,16 @@
 //! `torso db config`: what can be set on a database.
 
-use super::near_miss;
+use super::{expiry, near_miss};
 use crate::commands::answers::{self, Done};
 use crate::commands::values::Size;
 use crate::commands::{DryRun, completers};
 use crate::context::Context;
 use crate::control::names::DatabaseName;
-use crate::control::types::{Configuration, ConfigurationPatch};
+use crate::control::types::{Configuration, ConfigurationPatch, DatabaseExpiry};
 use crate::error::{Code, Error, Result};
 use crate::ui::{Card, Cell, Layout, View, text};
 use clap::Subcommand;
+use jiff::Timestamp;
 use serde::Serialize;
 
 /// Show or change a database's settings
@@ -49,6 +50,8 @@ pub(super) struct Settings {
     block_reads: bool,
     block_writes: bool,
     delete_protection: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Timestamp>,
 }
 
 impl Settings {
@@ -59,6 +62,7 @@ impl Settings {
             block_reads: configuration.block_reads,
             block_writes: configuration.block_writes,
             delete_protection: configuration.delete_protection,
+            expires_at: configuration.expires_at,
         }
     }
 }
@@ -88,7 +92,8 @@ impl View for Settings {
                 )
                 .field("delete-protection", switch(self.delete_protection))
                 .field("block-reads", switch(self.block_reads))
-                .field("block-writes", switch(self.block_writes)),
+                .field("block-writes", switch(self.block_writes))
+                .field_if("expires", self.expires_at, Cell::time),
         )
     }
 
@@ -101,7 +106,8 @@ impl View for Settings {
 
 /// Change one of a database's settings
 ///
-/// The value of size-limit is a size such as 64mb, or 0 for none; that of the others is on or off.
+/// The value of size-limit is a size such as 64mb, or 0 for none. That of expires-in is a time such as 3d, or never. That of the
+/// others is on or off.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   torso db config set app size-limit 64mb
@@ -126,6 +132,7 @@ enum Setting {
     DeleteProtection,
     BlockReads,
     BlockWrites,
+    ExpiresIn,
 }
 
 fn set(ctx: &Context, args: &Set) -> Result<()> {
@@ -155,6 +162,16 @@ fn set(ctx: &Context, args: &Set) -> Result<()> {
             patch.block_writes = Some(on);
             format!("{} writes", if on { "Blocked" } else { "Allowed" })
         }
+        Setting::ExpiresIn => match expiry::end_after(args.value.parse()?)? {
+            Some(end) => {
+                patch.expires_at = Some(DatabaseExpiry::At(end));
+                format!("Set the end to {}", text::time(end))
+            }
+            None => {
+                patch.expires_at = Some(DatabaseExpiry::Never);
+                "Removed the end".to_owned()
+            }
+        },
     };
     if args.dry.dry_run {
         super::find(ctx, &args.name)?;

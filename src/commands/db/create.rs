@@ -2,6 +2,7 @@
 
 use super::Wait;
 use super::csv::Imported;
+use super::expiry::{self, Expiry};
 use super::seed::Source;
 use crate::commands::answers::{self, Done};
 use crate::commands::values::Size;
@@ -12,6 +13,7 @@ use crate::control::names::{DatabaseName, GroupName, LocationCode};
 use crate::control::types::{CreateDatabase, Database};
 use crate::error::{Code, Error, Result};
 use crate::settings::keys::SettingKey;
+use jiff::Timestamp;
 use serde::Serialize;
 
 /// Create a database: empty, from a file, or from another database
@@ -23,7 +25,6 @@ use serde::Serialize;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   torso db create app --location ams --if-not-exists
-  torso db create flights --from-csv airports.csv
   sqlite3 old.db .dump | torso db create copy --from-dump -")]
 pub(crate) struct Args {
     /// Name of the database; without it, two random words
@@ -33,6 +34,8 @@ pub(crate) struct Args {
     source: Source,
     #[command(flatten)]
     wanted: Wanted,
+    #[command(flatten)]
+    expiry: Expiry,
     /// Print variables to connect with, as db env does
     #[arg(long, conflicts_with = "dry_run")]
     print_env: bool,
@@ -53,6 +56,9 @@ pub(crate) struct Wanted {
     wait: Wait,
     #[command(flatten)]
     pub dry: DryRun,
+    /// Its end; set by the commands that have an option for that.
+    #[arg(skip)]
+    pub expires_at: Option<Timestamp>,
 }
 
 impl Wanted {
@@ -113,7 +119,8 @@ pub(in crate::commands) struct Made {
     pub imported: Option<Imported>,
 }
 
-pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
+pub(super) fn run(ctx: &Context, mut args: Args) -> Result<()> {
+    args.wanted.expires_at = args.expiry.end()?;
     if !args.print_env {
         return make_and_show(ctx, args.name, &args.wanted, &args.source);
     }
@@ -176,8 +183,11 @@ impl Made {
             format!(", with {} in table {}", counted_rows(imported), imported.table)
         });
         format!(
-            "Created database {} at {} in group {}{with}.",
-            database.name, database.primary, database.group
+            "Created database {} at {} in group {}{with}{}.",
+            database.name,
+            database.primary,
+            database.group,
+            expiry::sentence_part(database)
         )
     }
 }
@@ -217,18 +227,14 @@ pub(in crate::commands) fn make(
         group: group.as_ref(),
         group_by_flag: wanted.place.group.is_some(),
     };
-    // A token that may create databases need not see any group: then the server chooses.
+    // A token that may create databases need not see any group.
     let choice = if_allowed(default_location::choose(ctx, &wish))?;
     let name = match name {
         Some(name) => name,
         None => super::random_name::fresh(ctx)?,
     };
     if wanted.dry.dry_run {
-        let mut steps = vec![match &choice {
-            Some(choice) => format!("create database {name} at {} ({})", choice.location, choice.reason),
-            None => format!("create database {name} where the server chooses"),
-        }];
-        steps.extend(source.described());
+        let steps = planned(&name, wanted, source, choice.as_ref());
         return answers::plan(ctx, steps).map(|()| None);
     }
     let built = source.build(ctx)?;
@@ -238,6 +244,7 @@ pub(in crate::commands) fn make(
         location: choice.as_ref().map(|choice| choice.location.clone()),
         seed: built.seed.clone(),
         size_limit: wanted.size_limit.map(|size| size.0.to_string()),
+        expires_at: wanted.expires_at,
     };
     let mut progress = ctx.ui.progress("Uploading");
     let made = plane.create_database_telling(&request, &mut |done, all| {
@@ -262,6 +269,21 @@ pub(in crate::commands) fn make(
         choice,
         imported: built.imported,
     }))
+}
+
+/// What would be done.
+fn planned(
+    name: &DatabaseName,
+    wanted: &Wanted,
+    source: &Source,
+    choice: Option<&default_location::Choice>,
+) -> Vec<String> {
+    let first = match choice {
+        Some(choice) => format!("create database {name} at {} ({})", choice.location, choice.reason),
+        None => format!("create database {name} where the server chooses"),
+    };
+    let end = wanted.expires_at.map(|end| format!("have it expire at {end}"));
+    std::iter::once(first).chain(source.described()).chain(end).collect()
 }
 
 /// The database of that name, if there is one that the token in use may see.

@@ -7,6 +7,7 @@ use crate::control::names::{GroupName, LocationCode};
 use crate::control::types::{Database, DatabaseFilter};
 use crate::error::Result;
 use crate::ui::{Cell, Layout, Table, View};
+use jiff::Timestamp;
 use serde::Serialize;
 use std::cmp::Reverse;
 
@@ -25,6 +26,9 @@ pub(crate) struct Args {
     /// Only databases with an instance at this location
     #[arg(long, short, value_name = "CODE", add = completers::locations())]
     location: Option<LocationCode>,
+    /// Only databases that torso gc would destroy
+    #[arg(long)]
+    expired: bool,
     /// Order of the list
     #[arg(long, value_enum, default_value_t, value_name = "KEY")]
     sort: Sort,
@@ -58,6 +62,10 @@ pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
         };
         databases.retain(|database| name_pattern::matches(&pattern, database.name.as_str()));
     }
+    if args.expired {
+        let now = Timestamp::now();
+        databases.retain(|database| database.is_expired(now));
+    }
     match args.sort {
         Sort::Name => {}
         Sort::Size => databases.sort_by_key(|database| database.size_bytes.unwrap_or(0)),
@@ -70,7 +78,7 @@ pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
             Sort::Name | Sort::Created => databases.reverse(),
         }
     }
-    let filtered = args.pattern.is_some() || args.group.is_some() || args.location.is_some();
+    let filtered = args.pattern.is_some() || args.group.is_some() || args.location.is_some() || args.expired;
     ctx.ui.show(&Databases { databases, filtered })
 }
 
@@ -91,6 +99,10 @@ impl View for Databases {
         };
         let mut titles = vec!["NAME", "GROUP", "LOCATIONS", "SIZE", "CREATED"];
         // Shown when there is something to tell.
+        let ends = self.databases.iter().any(|database| database.expires_at.is_some());
+        if ends {
+            titles.push("EXPIRES");
+        }
         let states = self.databases.iter().any(|database| database.state.is_some());
         if states {
             titles.push("STATE");
@@ -104,6 +116,9 @@ impl View for Databases {
                 Cell::maybe(database.size_bytes, Cell::size),
                 Cell::maybe(database.created_at, Cell::time),
             ];
+            if ends {
+                row.push(Cell::maybe(database.expires_at, Cell::time));
+            }
             if states {
                 row.push(Cell::maybe(database.state, |state| Cell::text(state.name())));
             }

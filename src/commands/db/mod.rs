@@ -6,10 +6,14 @@ mod copy;
 pub(super) mod create;
 pub(super) mod csv;
 mod destroy;
+mod diff;
+mod endpoint;
 mod env;
 mod exec;
+mod expiry;
 mod export;
 mod fleet;
+mod git_branch;
 mod import;
 mod input;
 mod inspect;
@@ -20,6 +24,7 @@ mod random_name;
 mod reach;
 mod rename;
 mod replicas;
+mod schema;
 pub(super) mod seed;
 pub(super) mod shell;
 mod show;
@@ -55,6 +60,8 @@ pub(crate) enum Verb {
     Rename(rename::Args),
     Branch(branch::Args),
     Copy(copy::Args),
+    Diff(diff::Args),
+    Schema(schema::Args),
     Import(import::Args),
     Export(export::Export),
     Dump(export::Dump),
@@ -92,6 +99,8 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<u8> {
         Verb::Rename(args) => rename::run(ctx, &args),
         Verb::Branch(args) => branch::run(ctx, args),
         Verb::Copy(args) => copy::run(ctx, &args),
+        Verb::Diff(args) => diff::run(ctx, &args),
+        Verb::Schema(args) => schema::run(ctx, args),
         Verb::Replicate(args) => replicas::replicate(ctx, &args),
         Verb::Replicas(args) => replicas::replicas(ctx, args),
         Verb::Sync(args) => replicas::sync(ctx, args),

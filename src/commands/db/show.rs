@@ -159,6 +159,7 @@ impl View for DatabaseView {
                     ))
                 })
                 .field_if("Created", database.created_at, Cell::time)
+                .field_if("Expires", database.expires_at, Cell::time)
                 .table("Instances", instance_table(&self.instances)),
         )
     }

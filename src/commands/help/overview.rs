@@ -8,13 +8,38 @@ use crate::ui::markdown::PageStyle;
 use clap::Command;
 use unicode_width::UnicodeWidthStr as _;
 
-/// The commands by what they are about. Every one that is not hidden stands here once, which a test holds.
-const GROUPS: &[(&str, &[&str])] = &[
-    ("Databases", &["db", "group", "apply", "location"]),
-    ("Applications", &["run", "env", "link"]),
-    ("Where", &["context", "auth", "org", "api"]),
-    ("Servers", &["server", "engine"]),
-    ("This machine", &["config", "doctor", "completion", "help"]),
+/// The commands by what they are about. Every one that is not hidden stands here once, which a test holds. A line of several
+/// says what they do; that of one is its own.
+const GROUPS: &[(&str, &[(&[&str], &str)])] = &[
+    (
+        "Databases",
+        &[(&["db"], ""), (&["group"], ""), (&["apply"], ""), (&["location"], "")],
+    ),
+    (
+        "Applications",
+        &[
+            (&["run"], ""),
+            (&["env", "link"], "Connect a folder's application with a database"),
+            (&["wait", "gc"], "Wait for a database; destroy what has expired"),
+        ],
+    ),
+    (
+        "Where",
+        &[
+            (&["context"], ""),
+            (&["auth", "org"], "Log in to a server; its organizations and members"),
+            (&["api"], ""),
+        ],
+    ),
+    ("Servers", &[(&["server"], ""), (&["engine"], "")]),
+    (
+        "This machine",
+        &[
+            (&["config"], ""),
+            (&["doctor"], ""),
+            (&["completion", "help"], "Complete words in a shell; explain everything"),
+        ],
+    ),
 ];
 
 const START: &str = "torso db create app, then torso db shell app";
@@ -25,23 +50,31 @@ pub(in crate::commands) fn render(tree: &Command, settings: &Settings, style: Pa
     let about = tree.get_about().map(ToString::to_string).unwrap_or_default();
     let commands = page::subcommands(tree);
     let title_width = GROUPS.iter().map(|(title, _)| title.width()).max().unwrap_or(0) + 2;
-    let name_width = commands.iter().map(|row| row.name.width()).max().unwrap_or(0) + 2;
+    let lines = || GROUPS.iter().flat_map(|(_, lines)| lines.iter());
+    let names_of = |names: &[&str]| names.join(", ");
+    let name_width = lines().map(|(names, _)| names_of(names).width()).max().unwrap_or(0) + 2;
     let mut list = Vec::new();
-    for (title, names) in GROUPS {
-        for (at, name) in names.iter().enumerate() {
-            let Some(row) = commands.iter().find(|row| row.name == *name) else {
+    for (title, lines) in GROUPS {
+        for (at, (names, text)) in lines.iter().enumerate() {
+            let own = commands.iter().find(|row| names == &[row.name.as_str()]);
+            let Some(text) = own
+                .map(|row| row.text.as_str())
+                .or(Some(*text))
+                .filter(|text| !text.is_empty())
+            else {
+                // Not on this system.
                 continue;
             };
-            let title = if at == 0 { title } else { "" };
+            let (title, names) = (if at == 0 { title } else { "" }, names_of(names));
             let pad = |text: &str, width: usize| " ".repeat(width.saturating_sub(text.width()));
             let first = format!(
                 "{}{}{}{}",
                 style.strong(title),
                 pad(title, title_width),
-                style.strong(name),
-                pad(name, name_width)
+                style.strong(&names),
+                pad(&names, name_width)
             );
-            list.push(style.wrap(&row.text, &first, &" ".repeat(title_width + name_width)));
+            list.push(style.wrap(text, &first, &" ".repeat(title_width + name_width)));
         }
     }
     let topics: Vec<_> = TOPICS.iter().map(|topic| topic.name).collect();
@@ -76,7 +109,8 @@ mod tests {
 
     #[test]
     fn overview_names_every_command_once() {
-        let mut named: Vec<_> = GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+        let lines = GROUPS.iter().flat_map(|(_, lines)| lines.iter());
+        let mut named: Vec<_> = lines.flat_map(|(names, _)| names.iter().copied()).collect();
         let tree = crate::commands::command();
         let visible = tree.get_subcommands().filter(|command| !command.is_hide_set());
         let mut commands: Vec<_> = visible.map(Command::get_name).collect();

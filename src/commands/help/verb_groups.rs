@@ -28,6 +28,8 @@ const DB: &[VerbGroup] = &[
             ("exec", "run SQL on many"),
             ("migrate", "apply SQL files once"),
             ("inspect", "sizes, slow queries"),
+            ("schema", "CREATE statements"),
+            ("diff", "compare two databases"),
             ("usage", "reads, writes, storage"),
         ],
     ),

@@ -4,12 +4,15 @@ use super::{Client, about, about_database, wire};
 use crate::control::names::{DEFAULT_GROUP, DatabaseName, GroupName, LocationCode};
 use crate::control::routes::Operation;
 use crate::control::types::{
-    Configuration, ConfigurationPatch, CreateDatabase, Database, DatabaseFilter, NewGroup, Seed,
+    Configuration, ConfigurationPatch, CreateDatabase, Database, DatabaseExpiry, DatabaseFilter, NewGroup, Seed,
 };
 use crate::control::{DatabaseOperations, GroupOperations as _, Progress, if_allowed};
 use crate::error::{Code, Error, Result};
 use serde_json::{Value, json};
 use std::collections::HashSet;
+
+/// What only torso's own server can do.
+const ENDS: &str = "keep when a database expires";
 
 /// Databases on a page.
 const PAGE: u32 = 1_000;
@@ -98,6 +101,16 @@ impl DatabaseOperations for Client {
         Ok(())
     }
 
+    fn delete_expired_database(&self, name: &DatabaseName) -> Result<bool> {
+        let about = about_database(name).only_here(ENDS);
+        let call = self
+            .call(Operation::DeleteDatabase, &[name], about)
+            .query("expired", true);
+        let deleted = self.http.ask(&call)?["deleted"].as_bool().unwrap_or(false);
+        self.forget_tokens();
+        Ok(deleted)
+    }
+
     fn get_configuration(&self, name: &DatabaseName) -> Result<Configuration> {
         let call = self.call(Operation::GetConfiguration, &[name], about_database(name));
         wire::configuration(self.http.ask(&call)?)
@@ -107,7 +120,16 @@ impl DatabaseOperations for Client {
         let call = self
             .call(Operation::UpdateConfiguration, &[name], about_database(name))
             .body(wire::to_json(patch));
-        wire::configuration(self.http.ask(&call)?)
+        let configuration = wire::configuration(self.http.ask(&call)?)?;
+        match patch.expires_at {
+            // A server that does not know the member ignores it.
+            Some(DatabaseExpiry::At(_)) if configuration.expires_at.is_none() => Err(Error::new(
+                Code::Unsupported,
+                format!("the server {} cannot {ENDS}", self.address()),
+            )
+            .hint("torso's own server can; here, destroy the database in the script that made it")),
+            _ => Ok(configuration),
+        }
     }
 }
 
@@ -154,9 +176,12 @@ impl Client {
         {
             body["group"] = json!(group);
         }
-        let call = self
-            .call(Operation::CreateDatabase, &[], about_database(&request.name))
-            .body(body);
+        let about = about_database(&request.name);
+        let (operation, about) = match request.expires_at {
+            Some(_) => (Operation::CreateExpiringDatabase, about.only_here(ENDS)),
+            None => (Operation::CreateDatabase, about),
+        };
+        let call = self.call(operation, &[], about).body(body);
         let made = wire::within(self.http.ask(&call)?, "database");
         // The Platform API answers with three fields of it only. It is made, whatever becomes of the next request.
         wire::database(made.clone())

@@ -90,6 +90,10 @@ impl DatabaseOperations for Embedded {
         remove(&change, row)
     }
 
+    fn delete_expired_database(&self, name: &DatabaseName) -> Result<bool> {
+        delete_expired(self, |change| change.catalog.database(name))
+    }
+
     fn get_configuration(&self, name: &DatabaseName) -> Result<Configuration> {
         let Some(view) = self.read()? else {
             return Err(database_not_found(name, std::iter::empty()));
@@ -113,6 +117,7 @@ impl DatabaseOperations for Embedded {
         row.block_reads = patch.block_reads.unwrap_or(row.block_reads);
         row.block_writes = patch.block_writes.unwrap_or(row.block_writes);
         row.delete_protection = patch.delete_protection.unwrap_or(row.delete_protection);
+        row.expires_at = patch.expires_at.map_or(row.expires_at, Into::into);
         if row == before {
             return Ok(configuration(&row));
         }
@@ -213,6 +218,7 @@ fn place(
         block_writes,
         delete_protection: false,
         created_at: Timestamp::now(),
+        expires_at: request.expires_at,
         origin: Some(if seed.is_some() {
             DatabaseOrigin::Seed
         } else {
@@ -317,6 +323,21 @@ fn choose_group(change: &Change<'_>, request: &CreateDatabase) -> Result<(GroupR
 pub fn delete_by_id(plane: &Embedded, id: &DatabaseId) -> Result<bool> {
     let change = plane.change()?;
     match change.catalog.database_by_id(id)? {
+        Some(row) => remove(&change, row).map(|()| true),
+        None => Ok(false),
+    }
+}
+
+/// Deletes the database with an id if it is past its end now, whatever its name is now. False if it is not, or if there is
+/// none.
+pub fn delete_expired_by_id(plane: &Embedded, id: &DatabaseId) -> Result<bool> {
+    delete_expired(plane, |change| change.catalog.database_by_id(id))
+}
+
+fn delete_expired(plane: &Embedded, find: impl FnOnce(&Change<'_>) -> Result<Option<DatabaseRow>>) -> Result<bool> {
+    let change = plane.change()?;
+    let now = Timestamp::now();
+    match find(&change)?.filter(|row| row.expires_at.is_some_and(|end| end <= now)) {
         Some(row) => remove(&change, row).map(|()| true),
         None => Ok(false),
     }
@@ -459,6 +480,7 @@ fn configuration(row: &DatabaseRow) -> Configuration {
         block_reads: row.block_reads,
         block_writes: row.block_writes,
         delete_protection: row.delete_protection,
+        expires_at: row.expires_at,
     }
 }
 

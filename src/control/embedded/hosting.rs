@@ -50,7 +50,12 @@ impl Embedded {
         databases::delete_by_id(self, id)
     }
 
-    /// The same, even with delete protection: for a copy that nobody uses yet.
+    /// The same if it is past its end now; else false, too.
+    pub fn delete_expired_by_id(&self, id: &DatabaseId) -> Result<bool> {
+        databases::delete_expired_by_id(self, id)
+    }
+
+    /// Like [`Self::delete_by_id`], even with delete protection: for a copy that nobody uses yet.
     pub fn discard(&self, id: &DatabaseId) -> Result<bool> {
         databases::discard(self, id)
     }

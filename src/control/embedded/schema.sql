@@ -53,7 +53,9 @@ CREATE TABLE databases (
     -- it stands, so that a primary that went missing is never replaced by an empty one.
     origin TEXT CHECK (origin IN ('empty', 'seed'))
     -- 1: it was made with processes of its own, which never changes.
-    , isolated INTEGER NOT NULL DEFAULT 0 CHECK (isolated IN (0, 1))) STRICT, WITHOUT ROWID;
+    , isolated INTEGER NOT NULL DEFAULT 0 CHECK (isolated IN (0, 1)),
+    -- From when on it may be destroyed for that reason alone. NULL: never.
+    expires_at TEXT) STRICT, WITHOUT ROWID;
 
 CREATE INDEX databases_by_group ON databases (group_uuid);
 

@@ -27,6 +27,7 @@ fn request(text: &str) -> CreateDatabase {
         location: Some(at("ams")),
         seed: None,
         size_limit: None,
+        expires_at: None,
     }
 }
 

@@ -145,6 +145,7 @@ impl<'a> CatalogView<'a> {
             isolation: row.isolated.then_some(Isolation::Database),
             parent: row.parent,
             created_at: Some(row.created_at),
+            expires_at: row.expires_at,
         }
     }
 

@@ -19,6 +19,8 @@ pub trait DatabaseOperations {
     fn rename_database(&self, name: &DatabaseName, to: &DatabaseName) -> Result<Database>;
     /// Refused under delete protection.
     fn delete_database(&self, name: &DatabaseName) -> Result<()>;
+    /// The same if it is past its end now; false if it is not, or is not there. Whoever gave it more time meanwhile keeps it.
+    fn delete_expired_database(&self, name: &DatabaseName) -> Result<bool>;
     fn get_configuration(&self, name: &DatabaseName) -> Result<Configuration>;
     fn update_configuration(&self, name: &DatabaseName, patch: &ConfigurationPatch) -> Result<Configuration>;
 }
@@ -34,6 +36,8 @@ macro_rules! database_endpoints {
             CreateDatabase, Call(databases::create):
                 scoped Post "/databases",
                 global Post "/v3/organizations/{organizationId}/databases";
+            /// Not in the Platform API, so that a server that knows no ends refuses instead of making a database that never ends.
+            CreateExpiringDatabase, Call(databases::create): scoped Post "/databases/expiring";
             GetDatabase, Call(databases::get): scoped Get "/databases/{databaseName}";
             DeleteDatabase, Call(databases::delete): scoped Delete "/databases/{databaseName}";
             RenameDatabase, Call(databases::rename): scoped Post "/databases/{databaseName}/rename";

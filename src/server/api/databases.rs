@@ -11,6 +11,7 @@ use crate::control::types::{
     Configuration, ConfigurationPatch, CreateDatabase, Database, DatabaseFilter, Instance, InstanceState, Seed,
 };
 use crate::error::{Code, Error, Result};
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -91,6 +92,7 @@ struct New {
     location: Option<String>,
     seed: Option<NewSeed>,
     size_limit: Option<Value>,
+    expires_at: Option<Timestamp>,
     is_schema: Option<bool>,
     schema: Option<String>,
     use_tursodb: Option<bool>,
@@ -187,6 +189,7 @@ pub(super) fn create(call: &OperationCall<'_>) -> Result<ApiReply> {
         location,
         seed: new.seed.map(seed).transpose()?.flatten(),
         size_limit: non_empty(new.size_limit.and_then(size)),
+        expires_at: new.expires_at,
     };
     let database = plane.create_database(&request)?;
     Ok(ApiReply::Json(json!({
@@ -228,6 +231,10 @@ pub(super) fn get_by_id(call: &OperationCall<'_>) -> Result<ApiReply> {
 
 pub(super) fn delete(call: &OperationCall<'_>) -> Result<ApiReply> {
     let name = name(call)?;
+    if call.query("expired") == Some("true") {
+        let deleted = call.plane()?.delete_expired_database(&name)?;
+        return Ok(ApiReply::Json(json!({ "database": name, "deleted": deleted })));
+    }
     call.plane()?.delete_database(&name)?;
     ApiReply::of("database", &name)
 }

@@ -1,9 +1,9 @@
 //! `.find`: where in the database a text is.
 
 use super::CommandCall;
-use super::table_info::{RowTable, tables};
 use crate::shell::exec::screen::show_rows;
 use crate::shell::state::{Shell, ShellResult};
+use crate::shell::table_info::{RowTable, tables};
 use crate::shell::words::is_option;
 use crate::sql::text::value_to_text;
 use crate::sql::{Args, Failure, Sink, Value, ValueRef};

@@ -46,7 +46,6 @@ mod sizes;
 mod stats;
 mod system;
 mod table;
-mod table_info;
 mod tables;
 mod testcase;
 mod timeout;

@@ -5,11 +5,11 @@
 //! leads to any more stays lost.
 
 use super::CommandCall;
-use super::table_info::{RowTable, listed};
 use crate::error::{Error, Result};
 use crate::shell::interrupt;
 use crate::shell::render::text::{LineEnds, push_name, push_sql};
 use crate::shell::state::{Shell, ShellResult};
+use crate::shell::table_info::{RowTable, listed};
 use crate::sql::query::{CollectedRows, owned, rows};
 use crate::sql::text::value_to_text;
 use crate::sql::{Args, Failure, Session, Sink, Value, ValueRef};

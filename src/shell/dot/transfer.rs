@@ -5,10 +5,10 @@
 //! leaves the destination as it was. `connect` restores files from files, by
 //! SQLite's own backup.
 
-use super::table_info::{RowTable, listed};
 use crate::error::{Code, Error, Result};
 use crate::shell::exec::remote_script::{APPLICATION_ID, STATISTICS};
 use crate::shell::interrupt;
+use crate::shell::table_info::{RowTable, listed};
 use crate::sql::exact;
 use crate::sql::query::{number, owned, rows, text};
 use crate::sql::restrict::restrict;

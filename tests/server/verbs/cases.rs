@@ -117,6 +117,24 @@ pub const CASES: &[Case] = &[
     ),
     changes("db rename", &["db", "rename", "app", "renamed"]),
     changes("db branch", &["db", "branch", "app", "made"]),
+    changes("db branch", &["db", "branch", "app", "made", "--expires-in", "3d"]),
+    Case {
+        content: true,
+        ..changes(
+            "db branch --reset",
+            &["db", "branch", "app", "twig", "--reset", "--yes"],
+        )
+    },
+    Case {
+        changes: true,
+        ..reads("db diff", &["db", "diff", "app", "app"])
+    },
+    Case {
+        changes: true,
+        ..reads("db schema", &["db", "schema", "app"])
+    },
+    reads("wait db", &["wait", "db", "app"]),
+    changes("gc", &["gc", "--yes"]),
     changes("db copy", &["db", "copy", "app", "made"]),
     Case {
         content: true,

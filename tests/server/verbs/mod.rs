@@ -102,7 +102,7 @@ fn check_cases(nouns: &[&str]) {
     assert!(refused > 200, "{refused}");
 }
 
-const OF_DATABASES: &[&str] = &["db", "env", "link", "run"];
+const OF_DATABASES: &[&str] = &["db", "env", "gc", "link", "run", "wait"];
 const OF_OTHERS: &[&str] = &["apply", "group", "location", "auth", "org", "doctor", "server"];
 
 #[test]

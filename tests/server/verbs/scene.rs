@@ -214,6 +214,7 @@ impl Scene {
             "/databases/app/configuration",
             "/databases/app/instances",
             "/databases/app/auth/tokens",
+            "/databases/twig/auth/tokens",
             "/groups",
             "/groups/default/auth/tokens",
             "/groups/apart/auth/tokens",
@@ -288,7 +289,10 @@ impl Scene {
         quiet("DELETE", format!("{TEAM}/groups/made"), Value::Null);
         quiet("DELETE", format!("{TEAM}/groups/renamed"), Value::Null);
         let there: Vec<String> = self.names("/databases", "Name");
-        for name in there.iter().filter(|name| !["app", "other"].contains(&name.as_str())) {
+        for name in there
+            .iter()
+            .filter(|name| !["app", "other", "twig"].contains(&name.as_str()))
+        {
             made("DELETE", format!("{TEAM}/databases/{name}"), Value::Null);
         }
         for (group, location) in [("default", "ams"), ("apart", "ams"), ("wide", "ams")] {
@@ -317,6 +321,15 @@ impl Scene {
                 let sql = "create table t (x); insert into t values (1)";
                 self.world.ok(["db", "shell", name, sql]);
             }
+        }
+        if !there.iter().any(|there| there == "twig") {
+            let seed = json!({ "type": "database", "name": "app" });
+            let end = "2026-01-01T00:00:00Z";
+            made(
+                "POST",
+                format!("{TEAM}/databases/expiring"),
+                json!({ "name": "twig", "group": "default", "seed": seed, "expires_at": end }),
+            );
         }
         made(
             "POST",

@@ -1,7 +1,8 @@
 //! The steps of a copy that move content: from the control plane that has it into a file of this machine, and from there to
 //! the plane that gets it. What replaces content does so in one transaction.
 
-use super::{CopyEnd, Ends};
+use super::Ends;
+use crate::commands::db::endpoint::QualifiedName;
 use crate::commands::db::interruption::check_interrupted;
 use crate::commands::db::reach;
 use crate::context::Context;
@@ -57,6 +58,7 @@ pub(super) fn create_from_file(
             path: content.staging.path.clone(),
         }),
         size_limit: None,
+        expires_at: None,
     };
     let mut progress = ends.from.ui.progress(format!("Copying to {}", ends.target));
     ends.to.control()?.create_database_telling(&request, &mut |done, all| {
@@ -195,7 +197,7 @@ fn read_content(ctx: &Context, target: &Target) -> Result<Content> {
     })
 }
 
-fn difference(source: &CopyEnd, expected: &Content, found: &Content) -> Option<Error> {
+fn difference(source: &QualifiedName, expected: &Content, found: &Content) -> Option<Error> {
     let message = || {
         format!(
             "the copy differs from {source}: it has {} rows in {} tables, and {source} had {} in {}",

@@ -5,10 +5,13 @@
 //! steps that move content). A database whose content is replaced keeps all else.
 
 mod content;
+mod replacement;
 
 pub(super) use content::rebuild;
+pub(super) use replacement::{ReplacedContent, ReplacementWish, replace_by_source};
 
 use super::create::{NewPlacement, existing};
+use super::endpoint::{Endpoint, QualifiedName};
 use super::find;
 use crate::commands::answers::{self, Done};
 use crate::commands::committed::Committed;
@@ -20,7 +23,7 @@ use crate::control::types::Database;
 use crate::error::{Code, Error, Result};
 use crate::settings::keys::SettingKey;
 use crate::sql::content::Content;
-use content::{SourceContent, create_from_file, replace_content};
+use content::{SourceContent, create_from_file};
 use serde::Serialize;
 
 /// Copy a database to another name, or to another context
@@ -58,45 +61,10 @@ pub(crate) struct Args {
     dry: DryRun,
 }
 
-/// A database, perhaps in another context.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Endpoint {
-    context: Option<ContextName>,
-    name: DatabaseName,
-}
-
-impl std::str::FromStr for Endpoint {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let (context, name) = match text.split_once(':') {
-            Some((context, name)) => (Some(context.parse()?), name),
-            None => (None, text),
-        };
-        Ok(Self {
-            context,
-            name: name.parse()?,
-        })
-    }
-}
-
-/// One end of a copy, as it is answered.
-#[derive(Serialize, Clone, PartialEq)]
-struct CopyEnd {
-    context: String,
-    name: DatabaseName,
-}
-
-impl std::fmt::Display for CopyEnd {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}", self.context, self.name)
-    }
-}
-
 #[derive(Serialize)]
 struct Copied {
-    source: CopyEnd,
-    copy: CopyEnd,
+    source: QualifiedName,
+    copy: QualifiedName,
     /// False when it was there already.
     copied: bool,
     /// True when the content of a database that was there was replaced.
@@ -112,24 +80,30 @@ struct Copied {
 }
 
 /// The two ends, each with the context that it is in.
-struct Ends<'a> {
+pub(super) struct Ends<'a> {
     from: &'a Context,
     to: &'a Context,
-    source: CopyEnd,
-    target: CopyEnd,
+    source: QualifiedName,
+    target: QualifiedName,
+}
+
+impl<'a> Ends<'a> {
+    /// Two databases in contexts that are open.
+    pub fn new(from: &'a Context, source: &DatabaseName, to: &'a Context, target: &DatabaseName) -> Result<Self> {
+        Ok(Self {
+            source: QualifiedName::of(from, source)?,
+            target: QualifiedName::of(to, target)?,
+            from,
+            to,
+        })
+    }
 }
 
 pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
     let copy = target(args)?;
-    let elsewhere = |end: &Endpoint| end.context.as_ref().map(|name| ctx.elsewhere(name));
-    let (from, to) = (elsewhere(&args.source), elsewhere(&copy));
+    let (from, to) = (args.source.elsewhere(ctx), copy.elsewhere(ctx));
     let (from, to) = (from.as_ref().unwrap_or(ctx), to.as_ref().unwrap_or(ctx));
-    let ends = Ends {
-        source: end(from, &args.source.name)?,
-        target: end(to, &copy.name)?,
-        from,
-        to,
-    };
+    let ends = Ends::new(from, &args.source.name, to, &copy.name)?;
     if ends.source == ends.target {
         return Err(
             Error::new(Code::Usage, format!("{} cannot be copied to itself", ends.source))
@@ -239,64 +213,24 @@ fn group(args: &Args, to: &Context, model: Option<&Database>) -> Result<Option<G
 
 /// Puts the source's content in the place of that of a database that is there. All else about it stays.
 fn replace(ctx: &Context, args: &Args, ends: Ends<'_>, original: &Database, former: &Database) -> Result<()> {
-    let name = &former.name;
-    check_stays(args, &ends, former)?;
-    if args.dry.dry_run {
-        let step = format!(
-            "replace the content of {} by that of {}; its id, URL, tokens, replicas and settings stay",
-            ends.target, ends.source
-        );
-        return answers::plan(ctx, vec![step]);
-    }
-    if former.delete_protection {
-        return Err(Error::new(
-            Code::DeleteProtected,
-            format!("database {name} is protected from deletion"),
-        )
-        .hint(format!("torso db config set {name} delete-protection off")));
-    }
-    ctx.confirm(
-        args.yes,
-        &format!("replace the content of database {}", ends.target),
-        name.as_str(),
-    )?;
-    let content = SourceContent::read(ctx, &ends, original)?;
-    replace_content(&ends, former, &content)?;
-    let compared = content.compare(ctx, &ends);
-    if let Ok(Some(difference)) = compared {
-        return Err(difference.hint(format!(
-            "an application may have written to {name} meanwhile; the source is as it was"
-        )));
-    }
-    let database = Committed::new(ends.to, former.clone())
-        .refresh_replicas(ends.to, name)
-        .follow_up("the answer shows the database as it was before", |database| {
-            *database = ends.to.control()?.get_database(name)?;
-            Ok(())
-        })
-        .into_result();
+    let wish = ReplacementWish {
+        place: &args.place,
+        dry_run: args.dry.dry_run,
+        is_confirmed: args.yes,
+    };
+    let Some(replaced) = replace_by_source(ctx, &wish, &ends, original, former, || Ok(()))? else {
+        return Ok(());
+    };
     let sentence = format!(
         "Copied database {} into {}, which keeps its id, URL, tokens, replicas and settings: ",
         ends.source, ends.target
     );
-    answer(ctx, ends, sentence, database, content.summary, compared, true)
-}
-
-/// Fails where the options say that a database whose content is replaced would be elsewhere.
-fn check_stays(args: &Args, ends: &Ends<'_>, former: &Database) -> Result<()> {
-    let moves = args.place.location.as_ref().is_some_and(|code| *code != former.primary)
-        || args.place.group.as_ref().is_some_and(|group| *group != former.group);
-    if !moves {
-        return Ok(());
-    }
-    Err(Error::new(
-        Code::Usage,
-        format!(
-            "database {} is at {} in group {}, and stays there when its content is replaced",
-            ends.target, former.primary, former.group
-        ),
-    )
-    .hint("leave out --location and --group, or give the copy another name"))
+    let ReplacedContent {
+        database,
+        summary,
+        compared,
+    } = replaced;
+    answer(ctx, ends, sentence, database, summary, compared, true)
 }
 
 /// Shows what was copied. A copy that could not be compared is there all the same.
@@ -331,34 +265,4 @@ fn answer(
         .follow_up("the copy was not compared with its source", |_| compared.map(drop))
         .into_result();
     ctx.ui.show(&Done::new(copied, name, sentence))
-}
-
-/// An end with its context's name, or the server's address where the environment names it.
-fn end(ctx: &Context, name: &DatabaseName) -> Result<CopyEnd> {
-    let context = match ctx.settings.server()? {
-        None => crate::settings::contexts::LOCAL.to_owned(),
-        Some(server) => match server.context {
-            Some(name) => name.to_string(),
-            None => ctx.server()?.address(),
-        },
-    };
-    Ok(CopyEnd {
-        context,
-        name: name.clone(),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ends_have_a_context_or_not() {
-        let end: Endpoint = "prod:app".parse().unwrap();
-        assert_eq!(end.context.unwrap().as_str(), "prod");
-        assert_eq!("app".parse::<Endpoint>().unwrap().context, None);
-        for text in ["", ":", "prod:", ":app", "a:b:c", "../x"] {
-            assert!(text.parse::<Endpoint>().is_err(), "{text}");
-        }
-    }
 }

@@ -32,6 +32,7 @@ pub struct DatabaseRow {
     pub block_writes: bool,
     pub delete_protection: bool,
     pub created_at: Timestamp,
+    pub expires_at: Option<Timestamp>,
     /// None once its primary exists.
     pub origin: Option<DatabaseOrigin>,
     /// It has processes of its own. Never changes.
@@ -42,7 +43,7 @@ pub struct DatabaseRow {
 const DATABASE: &str = "
     SELECT d.id, d.name, d.group_uuid, g.name, d.primary_location, d.parent_id, coalesce(p.name, d.parent_name),
            d.branched_at, d.size_limit, d.allow_attach, d.block_reads, d.block_writes, d.delete_protection,
-           d.created_at, d.origin, d.isolated
+           d.created_at, d.origin, d.isolated, d.expires_at
     FROM databases d JOIN groups g ON g.uuid = d.group_uuid LEFT JOIN databases p ON p.id = d.parent_id";
 
 fn database(row: &Row<'_>) -> rusqlite::Result<DatabaseRow> {
@@ -73,6 +74,7 @@ fn database(row: &Row<'_>) -> rusqlite::Result<DatabaseRow> {
             None => None,
         },
         isolated: row.get(15)?,
+        expires_at: parsed_maybe(row, 16)?,
     })
 }
 
@@ -103,8 +105,8 @@ impl Catalog {
         let parent = row.parent.as_ref();
         self.execute(
             "INSERT INTO databases (id, name, group_uuid, primary_location, parent_id, parent_name, branched_at, size_limit,
-                 allow_attach, block_reads, block_writes, delete_protection, created_at, origin, isolated)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+                 allow_attach, block_reads, block_writes, delete_protection, created_at, origin, isolated, expires_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
             params![
                 row.id.as_str(),
                 row.name.as_str(),
@@ -124,6 +126,7 @@ impl Catalog {
                     DatabaseOrigin::Seed => "seed",
                 }),
                 row.isolated,
+                row.expires_at.map(|end| end.to_string()),
             ],
         )?;
         Ok(())
@@ -133,7 +136,7 @@ impl Catalog {
     pub fn update_database(&self, row: &DatabaseRow) -> Result<()> {
         self.execute(
             "UPDATE databases SET name = ?2, primary_location = ?3, size_limit = ?4, allow_attach = ?5, block_reads = ?6,
-                 block_writes = ?7, delete_protection = ?8
+                 block_writes = ?7, delete_protection = ?8, expires_at = ?9
              WHERE id = ?1",
             params![
                 row.id.as_str(),
@@ -144,6 +147,7 @@ impl Catalog {
                 row.block_reads,
                 row.block_writes,
                 row.delete_protection,
+                row.expires_at.map(|end| end.to_string()),
             ],
         )?;
         Ok(())

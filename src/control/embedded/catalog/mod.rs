@@ -15,6 +15,7 @@ const KIND: StoreKind = StoreKind {
         include_str!("../migrations/0001.sql"),
         include_str!("../migrations/0002.sql"),
         include_str!("../migrations/0003.sql"),
+        include_str!("../migrations/0004.sql"),
     ],
 };
 

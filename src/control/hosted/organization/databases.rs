@@ -2,12 +2,15 @@
 
 use super::OrganizationPlane;
 use crate::control::DatabaseOperations;
+use crate::control::embedded::Embedded;
 use crate::control::hosted::NewAuditEntry;
 use crate::control::hosted::permission::{Action, PermissionTarget, permission};
-use crate::control::names::DatabaseName;
+use crate::control::names::{DatabaseId, DatabaseName};
 use crate::control::types::{Configuration, ConfigurationPatch, CreateDatabase, Database, DatabaseFilter, Seed};
 use crate::error::{Code, Error, Result};
+use jiff::Timestamp;
 use serde_json::json;
+use std::cell::Cell;
 
 impl DatabaseOperations for OrganizationPlane<'_> {
     fn list_databases(&self, filter: &DatabaseFilter) -> Result<Vec<Database>> {
@@ -79,30 +82,15 @@ impl DatabaseOperations for OrganizationPlane<'_> {
     }
 
     fn delete_database(&self, name: &DatabaseName) -> Result<()> {
-        let entry = NewAuditEntry::new(
-            "db-delete",
-            format!("deleted database {name}"),
-            json!({ "database": name }),
-        );
-        self.change_database(Action::DeleteDatabase, name, entry, |plane| {
-            let id = plane.get_database(name)?.id;
-            // A copy of one that is on its way would live on.
-            let _alone = self.shared.transfers.begin(id.as_str(), &format!("database {name}"))?;
-            // Whoever had it may have moved or deleted it.
-            let database = plane.get_database(name)?;
-            if database.id != id {
-                return Err(Error::new(
-                    Code::DatabaseBusy,
-                    format!("database {name} was replaced while this command ran"),
-                )
-                .hint(format!("check it first: torso db show {name}")));
-            }
-            // Not by the name, which another may bear by now.
-            self.shared.removed(plane.delete_by_id(&database.id).map(drop))?;
-            self.shared.unpublish(&self.organization.id, &database.id);
-            self.forget(std::slice::from_ref(&database.id), None);
-            Ok(())
-        })
+        self.delete_if(name, |_| true, Embedded::delete_by_id).map(drop)
+    }
+
+    fn delete_expired_database(&self, name: &DatabaseName) -> Result<bool> {
+        let is_expired = |database: &Database| database.is_expired(Timestamp::now());
+        match self.delete_if(name, is_expired, Embedded::delete_expired_by_id) {
+            Err(error) if error.code() == Code::DatabaseNotFound => Ok(false),
+            done => done,
+        }
     }
 
     fn get_configuration(&self, name: &DatabaseName) -> Result<Configuration> {
@@ -123,7 +111,8 @@ impl DatabaseOperations for OrganizationPlane<'_> {
         let others = patch.size_limit.is_some()
             || patch.allow_attach.is_some()
             || patch.block_reads.is_some()
-            || patch.block_writes.is_some();
+            || patch.block_writes.is_some()
+            || patch.expires_at.is_some();
         self.change_database(action, name, entry, |plane| {
             if others && action == Action::Protect {
                 permission(&self.rights, Action::ConfigureDatabase, PermissionTarget::Visible)?;
@@ -132,5 +121,54 @@ impl DatabaseOperations for OrganizationPlane<'_> {
             self.publish(plane, name)?;
             Ok(configuration)
         })
+    }
+}
+
+impl OrganizationPlane<'_> {
+    /// Deletes a database that meets a condition, with what clients know of it. False if it does not meet it.
+    fn delete_if(
+        &self,
+        name: &DatabaseName,
+        condition: impl Fn(&Database) -> bool,
+        delete: fn(&Embedded, &DatabaseId) -> Result<bool>,
+    ) -> Result<bool> {
+        let entry = NewAuditEntry::new(
+            "db-delete",
+            format!("deleted database {name}"),
+            json!({ "database": name }),
+        );
+        // An error for the audit log: nothing was deleted.
+        let is_unexpired = Cell::new(false);
+        let keep = || {
+            is_unexpired.set(true);
+            Err(Error::new(Code::Conflict, format!("database {name} has not expired")))
+        };
+        let done = self.change_database(Action::DeleteDatabase, name, entry, |plane| {
+            let id = plane.get_database(name)?.id;
+            // A copy of one that is on its way would live on.
+            let _alone = self.shared.transfers.begin(id.as_str(), &format!("database {name}"))?;
+            // Whoever had it may have moved or deleted it.
+            let database = plane.get_database(name)?;
+            if database.id != id {
+                return Err(Error::new(
+                    Code::DatabaseBusy,
+                    format!("database {name} was replaced while this command ran"),
+                )
+                .hint(format!("check it first: torso db show {name}")));
+            }
+            if !condition(&database) {
+                return keep();
+            }
+            // Not by the name, which another may bear by now.
+            let deleted = delete(plane, &database.id);
+            if matches!(deleted, Ok(false)) && plane.id_of(&database.name)?.is_some() {
+                return keep();
+            }
+            self.shared.removed(deleted.map(drop))?;
+            self.shared.unpublish(&self.organization.id, &database.id);
+            self.forget(std::slice::from_ref(&database.id), None);
+            Ok(true)
+        });
+        if is_unexpired.get() { Ok(false) } else { done }
     }
 }

@@ -326,6 +326,7 @@ impl Destination<'_> {
                 path: staging.path.clone(),
             }),
             size_limit: None,
+            expires_at: database.expires_at,
         };
         self.tenant
             .make_database_with_id(&self.plane, id, request, true)
@@ -346,6 +347,7 @@ impl Destination<'_> {
             block_reads: Some(settings.block_reads),
             block_writes: None,
             delete_protection: None,
+            expires_at: None,
         };
         self.plane.update_configuration(name, &patch)?;
         self.tenant.publish(&self.plane, name).map(drop)

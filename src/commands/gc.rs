@@ -1,0 +1,144 @@
+//! `torso gc`: destroys databases that are past their end, and what killed runs left.
+
+use super::DryRun;
+use super::answers::{self, Problem, counted, listed};
+use crate::context::Context;
+use crate::control::names::DatabaseName;
+use crate::control::types::{Database, DatabaseFilter};
+use crate::error::{Code, Error, Result};
+use crate::ui::{Cell, Layout, Table, View};
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// Destroy databases that have expired
+///
+/// Those are databases that were made with --expires-in, and those of torso run where torso was killed. On a terminal, torso asks;
+/// elsewhere --yes is needed. Databases with delete protection are kept.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  torso gc --dry-run
+  torso gc --yes")]
+pub(crate) struct Args {
+    /// Do not ask for confirmation
+    #[arg(long, short)]
+    yes: bool,
+    #[command(flatten)]
+    dry: DryRun,
+}
+
+/// What became of a database.
+#[derive(Serialize)]
+struct ExpiredDatabase {
+    name: DatabaseName,
+    /// None of a run's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expired_at: Option<Timestamp>,
+    destroyed: bool,
+    /// Why it is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Problem>,
+}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Answer(Vec<ExpiredDatabase>);
+
+pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
+    let plane = ctx.control()?;
+    let now = Timestamp::now();
+    let mut expired = plane.list_databases(&DatabaseFilter::default())?;
+    expired.retain(|database| database.is_expired(now));
+    if args.dry.dry_run {
+        return plan(ctx, &expired);
+    }
+    let destroyable: Vec<_> = expired.iter().filter(|database| !database.delete_protection).collect();
+    if !destroyable.is_empty() {
+        let names: Vec<_> = destroyable.iter().map(|database| &database.name).collect();
+        let doing = format!(
+            "destroy {}: {}",
+            counted(names.len(), "expired database"),
+            listed(&names)
+        );
+        ctx.confirm(args.yes, &doing, "gc")?;
+    }
+    let mut all: Vec<ExpiredDatabase> = ctx
+        .reap_runs()?
+        .into_iter()
+        .map(|name| ExpiredDatabase {
+            name,
+            expired_at: None,
+            destroyed: true,
+            error: None,
+        })
+        .collect();
+    let mut errors = Vec::new();
+    for database in expired {
+        let done = match database.delete_protection {
+            false => plane.delete_expired_database(&database.name),
+            true => Err(Error::new(Code::DeleteProtected, "it is protected from deletion")),
+        };
+        // Given more time meanwhile, or destroyed by another command.
+        if matches!(done, Ok(false)) {
+            continue;
+        }
+        all.push(ExpiredDatabase {
+            name: database.name,
+            expired_at: database.expires_at,
+            destroyed: done.is_ok(),
+            error: done.as_ref().err().map(Into::into),
+        });
+        errors.extend(done.err().filter(|error| error.code() != Code::DeleteProtected));
+    }
+    let (failed, count) = (errors.len(), all.len());
+    if failed == count && failed == 1 {
+        return Err(errors.remove(0));
+    }
+    ctx.ui.show(&Answer(all))?;
+    match failed {
+        0 => Ok(()),
+        _ if failed == count && errors.iter().all(|error| error.code() == errors[0].code()) => Err(errors.remove(0)),
+        _ => Err(Error::new(
+            Code::Partial,
+            format!("{failed} of {} were not destroyed", counted(count, "expired database")),
+        )),
+    }
+}
+
+fn plan(ctx: &Context, expired: &[Database]) -> Result<()> {
+    let runs = ctx.left_runs()?;
+    let of_runs = runs
+        .iter()
+        .map(|name| format!("destroy database {name}, which a killed torso run left"));
+    let of_ends = expired.iter().map(|database| {
+        let name = &database.name;
+        if database.delete_protection {
+            format!("keep database {name}: it is protected from deletion")
+        } else {
+            format!("destroy database {name}")
+        }
+    });
+    answers::plan(ctx, of_runs.chain(of_ends).collect())
+}
+
+impl View for Answer {
+    fn layout(&self) -> Layout {
+        let mut table = Table::new(["NAME", "EXPIRED", "RESULT"], "Nothing has expired.");
+        for one in &self.0 {
+            let result = match &one.error {
+                Some(problem) => format!("kept: {}", problem.message),
+                None => "destroyed".to_owned(),
+            };
+            table.row(vec![
+                Cell::text(one.name.as_str()),
+                Cell::maybe(one.expired_at, Cell::time),
+                Cell::text(result),
+            ]);
+        }
+        Layout::Table(table)
+    }
+
+    fn names(&self) -> Vec<String> {
+        let destroyed = self.0.iter().filter(|one| one.destroyed);
+        destroyed.map(|one| one.name.to_string()).collect()
+    }
+}

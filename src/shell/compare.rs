@@ -1,0 +1,580 @@
+//! What differs between two databases, wherever they are: schema, and rows by their primary keys. The shell's `.diff` and
+//! `torso db diff` show it.
+//!
+//! Both databases are read in the order of the primary key, the other one in a thread of its own, and the two streams are
+//! merged: memory does not grow with the databases.
+
+use super::interrupt;
+use crate::error::{Code, Error, Result};
+use crate::shell::table_info::{RowTable, listed};
+use crate::sql::content::ENGINE_TABLES;
+use crate::sql::query::{owned, rows, text};
+use crate::sql::text::{value_to_literal, value_to_text};
+use crate::sql::{self, Args, Failure, Outcome, Session, Sink, Target, Value, ValueRef};
+use crate::sqltext::quote::identifier;
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::ControlFlow;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+/// Rows of the other database on their way.
+const AHEAD: usize = 256;
+
+type Row = Vec<Value>;
+
+/// A table in both databases: what to read of it.
+struct Common {
+    name: String,
+    /// How many values at the front of a row are its key.
+    keys: usize,
+    /// The others, by name.
+    columns: Vec<String>,
+    sql: String,
+}
+
+/// What differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DifferenceKind<'a> {
+    /// The second database lacks the object or the row.
+    OnlyHere,
+    /// The first database lacks it.
+    OnlyThere,
+    /// The statement that makes the object.
+    Sql,
+    /// A column of a row that both have.
+    Column(&'a str),
+    /// The rows of a table cannot be compared, because its primary key is another one.
+    OtherKey,
+}
+
+/// A difference between two databases.
+#[derive(Debug, Clone, Copy)]
+pub struct Difference<'a> {
+    /// The table, or the kind and the name of another object.
+    pub object: &'a str,
+    /// The key of the row; none where it is about the object.
+    pub row: Option<&'a str>,
+    pub kind: DifferenceKind<'a>,
+    pub here: &'a Value,
+    pub there: &'a Value,
+}
+
+/// What was found of a table that both databases have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TableComparison {
+    pub name: String,
+    pub rows_here: u64,
+    pub rows_there: u64,
+    /// Rows whose key the other database lacks.
+    pub only_here: u64,
+    pub only_there: u64,
+    /// Rows with another value in a column that both have.
+    pub changed: u64,
+}
+
+/// Receives what was found, as it is found.
+pub trait DifferenceSink {
+    fn difference(&mut self, difference: &Difference<'_>) -> io::Result<()>;
+    /// Called at the end of each table.
+    fn table(&mut self, _table: TableComparison) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// How far rows are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// Every value of every row.
+    Rows,
+    /// How many rows there are.
+    Counts,
+}
+
+/// The order in which SQLite sorts values, with texts by their bytes.
+fn order(one: &Value, other: &Value) -> Ordering {
+    fn class(value: &Value) -> u8 {
+        match value {
+            Value::Null => 0,
+            Value::Integer(_) | Value::Real(_) => 1,
+            Value::Text(_) => 2,
+            Value::Blob(_) => 3,
+        }
+    }
+    match (one, other) {
+        (Value::Integer(one), Value::Integer(other)) => one.cmp(other),
+        (Value::Real(one), Value::Real(other)) => one.partial_cmp(other).unwrap_or(Ordering::Equal),
+        (Value::Integer(one), Value::Real(other)) => integer_and_real(*one, *other),
+        (Value::Real(one), Value::Integer(other)) => integer_and_real(*other, *one).reverse(),
+        (Value::Text(one), Value::Text(other)) => one.as_bytes().cmp(other.as_bytes()),
+        (Value::Blob(one), Value::Blob(other)) => one.cmp(other),
+        _ => class(one).cmp(&class(other)),
+    }
+}
+
+/// Exactly, although not every integer is a real.
+#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
+fn integer_and_real(integer: i64, real: f64) -> Ordering {
+    const LIMIT: f64 = 9_223_372_036_854_775_808.0;
+    if real >= LIMIT {
+        return Ordering::Less;
+    }
+    if real < -LIMIT {
+        return Ordering::Greater;
+    }
+    integer
+        .cmp(&(real as i64))
+        .then_with(|| (real.trunc()).partial_cmp(&real).unwrap_or(Ordering::Equal))
+}
+
+fn keys_in_order(one: &[Value], other: &[Value]) -> Ordering {
+    one.iter()
+        .zip(other)
+        .map(|(one, other)| order(one, other))
+        .find(|order| order.is_ne())
+        .unwrap_or(Ordering::Equal)
+}
+
+/// Whether two values are the same to the bit: a zero may be negative, and a real is no integer.
+fn same(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Real(one), Value::Real(other)) => one.to_bits() == other.to_bits(),
+        _ => one == other,
+    }
+}
+
+/// A key as it is shown.
+fn format_key(key: &[Value]) -> String {
+    let exact = |value: &Value| match value {
+        Value::Real(number) => number.to_string(),
+        other => value_to_text(other),
+    };
+    key.iter().map(exact).collect::<Vec<_>>().join(",")
+}
+
+/// A row with `keys` key values in front. Texts that are not UTF-8 are kept as bytes, so that none looks like another.
+fn row_of(row: &[ValueRef<'_>], keys: usize) -> Row {
+    let exact = |(at, &value): (usize, &ValueRef<'_>)| match value {
+        ValueRef::Text(bytes) if at >= keys && std::str::from_utf8(bytes).is_err() => Value::Blob(bytes.to_vec()),
+        other => owned(other),
+    };
+    row.iter().enumerate().map(exact).collect()
+}
+
+/// What the other database sends: tables one after the other.
+enum Sent {
+    Row(Row),
+    /// The end of a table.
+    End,
+    Failed(Error),
+}
+
+/// Passes rows on to the one who merges.
+struct Sender<'a> {
+    sender: &'a SyncSender<Sent>,
+    keys: usize,
+}
+
+impl Sink for Sender<'_> {
+    fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<ControlFlow<()>> {
+        // Nobody listens any more once the other side has failed.
+        Ok(if self.sender.send(Sent::Row(row_of(row, self.keys))).is_ok() {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        })
+    }
+}
+
+/// Reads the tables of the other database for the one who merges.
+fn send(target: &Target, compared: &[Common], sender: &SyncSender<Sent>) {
+    let work = || -> Result<()> {
+        let mut session = sql::open(target)?;
+        interrupt::on_interrupt(session.interrupter());
+        rows(session.as_mut(), "BEGIN")?;
+        for table in compared {
+            let keys = table.keys;
+            let outcome = session.run(&table.sql, &Args::default(), &mut Sender { sender, keys })?;
+            signs_known(&table.name, &outcome)?;
+            if sender.send(Sent::End).is_err() {
+                return Ok(());
+            }
+        }
+        rows(session.as_mut(), "COMMIT").map(drop)
+    };
+    if let Err(error) = work() {
+        // Nobody to tell is nobody to be told.
+        let _ = sender.send(Sent::Failed(error));
+    }
+}
+
+/// The other database's rows, one table at a time.
+struct Others<'a> {
+    receiver: &'a Receiver<Sent>,
+    next: Option<Row>,
+    ended: bool,
+    failed: Option<Error>,
+    /// How many came.
+    rows: u64,
+}
+
+impl<'a> Others<'a> {
+    fn new(receiver: &'a Receiver<Sent>) -> Self {
+        Self {
+            receiver,
+            next: None,
+            ended: false,
+            failed: None,
+            rows: 0,
+        }
+    }
+
+    /// The next row, which stays until it is taken.
+    fn peek(&mut self) -> Option<&Row> {
+        if self.next.is_none() && !self.ended {
+            match self.receiver.recv() {
+                Ok(Sent::Row(row)) => {
+                    self.rows += 1;
+                    self.next = Some(row);
+                }
+                Ok(Sent::End) => self.ended = true,
+                Ok(Sent::Failed(error)) => {
+                    self.failed = Some(error);
+                    self.ended = true;
+                }
+                Err(_) => {
+                    self.failed = Some(Error::new(Code::Internal, "the other database is read no further"));
+                    self.ended = true;
+                }
+            }
+        }
+        self.next.as_ref()
+    }
+}
+
+/// Merges the rows of this database with those of the other one.
+struct Merge<'m, 'r> {
+    table: &'m Common,
+    others: Others<'m>,
+    report: &'m mut (dyn DifferenceSink + 'r),
+    found: TableComparison,
+}
+
+impl Merge<'_, '_> {
+    fn tell(&mut self, key: &str, kind: DifferenceKind<'_>, here: &Value, there: &Value) -> io::Result<()> {
+        self.report.difference(&Difference {
+            object: &self.table.name,
+            row: Some(key),
+            kind,
+            here,
+            there,
+        })
+    }
+
+    fn only(&mut self, row: &Row, kind: DifferenceKind<'_>) -> io::Result<()> {
+        let keys = self.table.keys;
+        let key = format_key(&row[..keys]);
+        let contents: Vec<String> = self
+            .table
+            .columns
+            .iter()
+            .zip(&row[keys..])
+            .map(|(column, value)| format!("{column}={}", value_to_literal(value)))
+            .collect();
+        let contents = Value::Text(contents.join(", "));
+        let (here, there) = if kind == DifferenceKind::OnlyHere {
+            self.found.only_here += 1;
+            (contents, Value::Null)
+        } else {
+            self.found.only_there += 1;
+            (Value::Null, contents)
+        };
+        self.tell(&key, kind, &here, &there)
+    }
+
+    /// What the other database has beyond the last row of this one.
+    fn rest(&mut self) -> io::Result<()> {
+        while self.others.peek().is_some() {
+            if let Some(row) = self.others.next.take() {
+                self.only(&row, DifferenceKind::OnlyThere)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Sink for Merge<'_, '_> {
+    fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<ControlFlow<()>> {
+        let keys = self.table.keys;
+        let row = row_of(row, keys);
+        self.found.rows_here += 1;
+        loop {
+            let compared = self
+                .others
+                .peek()
+                .map(|other| keys_in_order(&row[..keys], &other[..keys]));
+            if self.others.failed.is_some() {
+                return Ok(ControlFlow::Break(()));
+            }
+            match compared {
+                None | Some(Ordering::Less) => {
+                    self.only(&row, DifferenceKind::OnlyHere)?;
+                    return Ok(ControlFlow::Continue(()));
+                }
+                Some(Ordering::Greater) => {
+                    if let Some(other) = self.others.next.take() {
+                        self.only(&other, DifferenceKind::OnlyThere)?;
+                    }
+                }
+                Some(Ordering::Equal) => break,
+            }
+        }
+        if let Some(other) = self.others.next.take() {
+            let mut changed = false;
+            let table = self.table;
+            for (at, column) in table.columns.iter().enumerate() {
+                let (here, there) = (&row[keys + at], &other[keys + at]);
+                if !same(here, there) {
+                    changed = true;
+                    self.tell(&format_key(&row[..keys]), DifferenceKind::Column(column), here, there)?;
+                }
+            }
+            self.found.changed += u64::from(changed);
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+/// The tables of `main` by name, without the engine's own and those that a virtual table keeps its content in.
+fn tables(session: &mut dyn Session) -> Result<Vec<RowTable>> {
+    listed(session, &format!("type IN ('table', 'virtual') AND {}", of_users()))
+}
+
+/// A condition on names: what is not the engine's own.
+fn of_users() -> String {
+    format!("name <> 'sqlite_sequence' AND NOT ({ENGINE_TABLES})")
+}
+
+/// What is in a schema, by kind and name.
+fn schema(session: &mut dyn Session) -> Result<BTreeMap<String, Value>> {
+    let all = rows(
+        session,
+        &format!(
+            "SELECT type || ' ' || name, sql FROM sqlite_schema WHERE sql NOT NULL AND {} AND name NOT IN (SELECT \
+             name FROM pragma_table_list WHERE schema = 'main' AND type = 'shadow')",
+            of_users()
+        ),
+    )?;
+    Ok(all
+        .into_iter()
+        .filter_map(|mut row| {
+            let sql = row.pop()?;
+            Some((value_to_text(&row.pop()?), sql))
+        })
+        .collect())
+}
+
+/// What to read of a table that both have. None if their keys differ.
+fn common(here: &RowTable, there: &RowTable) -> Option<Common> {
+    if here.key != there.key || here.key.is_empty() {
+        return None;
+    }
+    let columns: Vec<String> = here
+        .columns
+        .iter()
+        .filter(|column| there.columns.contains(column))
+        .cloned()
+        .collect();
+    let key = here.key.join(", ");
+    let rest: String = columns
+        .iter()
+        .map(|column| format!(", {}", identifier(column)))
+        .collect();
+    // Sorted by bytes, whatever order a column asks for: the other side may have another one.
+    let sorted = here
+        .key
+        .iter()
+        .map(|part| format!("{part} COLLATE BINARY"))
+        .collect::<Vec<_>>()
+        .join(", ");
+    Some(Common {
+        name: here.name.clone(),
+        keys: here.key.len(),
+        sql: format!(
+            "SELECT {key}{rest} FROM main.{} ORDER BY {sorted}",
+            identifier(&here.name)
+        ),
+        columns,
+    })
+}
+
+/// Reports what differs in the schemas; the tables whose rows are to be compared.
+fn schemas(here: &mut dyn Session, there: &mut dyn Session, report: &mut dyn DifferenceSink) -> Result<Vec<Common>> {
+    let encodings = [text(here, "PRAGMA encoding")?, text(there, "PRAGMA encoding")?];
+    if encodings.iter().any(|encoding| encoding != "UTF-8") {
+        return Err(Error::new(
+            Code::InvalidValue,
+            "only databases that hold their texts in UTF-8 can be compared",
+        ));
+    }
+    let (ours, theirs) = (schema(here)?, schema(there)?);
+    let mut tell = |object: &str, kind, here: &Value, there: &Value| {
+        let difference = Difference {
+            object,
+            row: None,
+            kind,
+            here,
+            there,
+        };
+        let result = report.difference(&difference);
+        result.map_err(|error| Error::from(Failure::Sink(error)))
+    };
+    for (name, sql) in &ours {
+        match theirs.get(name) {
+            None => tell(name, DifferenceKind::OnlyHere, sql, &Value::Null)?,
+            Some(other) if other != sql => tell(name, DifferenceKind::Sql, sql, other)?,
+            Some(_) => {}
+        }
+    }
+    for (name, sql) in &theirs {
+        if !ours.contains_key(name) {
+            tell(name, DifferenceKind::OnlyThere, &Value::Null, sql)?;
+        }
+    }
+    let others = tables(there)?;
+    let mut compared = Vec::new();
+    for table in tables(here)? {
+        let Some(other) = others.iter().find(|other| other.name == table.name) else {
+            continue;
+        };
+        match common(&table, other) {
+            Some(common) => compared.push(common),
+            None => tell(&table.name, DifferenceKind::OtherKey, &Value::Null, &Value::Null)?,
+        }
+    }
+    Ok(compared)
+}
+
+/// Refuses to judge values that a server does not tell whole.
+fn signs_known(table: &str, outcome: &Outcome) -> Result<()> {
+    if outcome.signless_infinities == 0 {
+        return Ok(());
+    }
+    Err(Error::new(
+        Code::InvalidValue,
+        format!("{table}: there are infinite numbers, whose sign the server does not tell"),
+    ))
+}
+
+/// Compares the rows of all `compared` tables.
+fn contents(
+    here: &mut dyn Session,
+    there: &Target,
+    compared: &[Common],
+    report: &mut dyn DifferenceSink,
+) -> Result<()> {
+    std::thread::scope(|scope| {
+        let (sender, receiver) = sync_channel(AHEAD);
+        scope.spawn(move || send(there, compared, &sender));
+        // Dropped before the scope ends, so that the thread does not wait for a reader.
+        let receiver = receiver;
+        for table in compared {
+            let mut merge = Merge {
+                table,
+                others: Others::new(&receiver),
+                report: &mut *report,
+                found: TableComparison {
+                    name: table.name.clone(),
+                    ..TableComparison::default()
+                },
+            };
+            let outcome = here.run(&table.sql, &Args::default(), &mut merge)?;
+            signs_known(&table.name, &outcome)?;
+            merge.rest().map_err(Failure::Sink)?;
+            if let Some(error) = merge.others.failed {
+                return Err(error);
+            }
+            let found = TableComparison {
+                rows_there: merge.others.rows,
+                ..merge.found
+            };
+            report.table(found).map_err(Failure::Sink)?;
+        }
+        Ok(())
+    })
+}
+
+/// Compares how many rows the tables have.
+fn counts(
+    here: &mut dyn Session,
+    there: &mut dyn Session,
+    compared: &[Common],
+    report: &mut dyn DifferenceSink,
+) -> Result<()> {
+    let count = |session: &mut dyn Session, name: &str| -> Result<u64> {
+        let counted = rows(session, &format!("SELECT count(*) FROM main.{}", identifier(name)))?;
+        match counted.first().and_then(|row| row.first()) {
+            Some(Value::Integer(count)) => Ok(u64::try_from(*count).unwrap_or(0)),
+            _ => Err(Error::new(
+                Code::Internal,
+                format!("the rows of {name} were not counted"),
+            )),
+        }
+    };
+    for table in compared {
+        let found = TableComparison {
+            rows_here: count(here, &table.name)?,
+            rows_there: count(there, &table.name)?,
+            name: table.name.clone(),
+            ..TableComparison::default()
+        };
+        report.table(found).map_err(Failure::Sink)?;
+    }
+    Ok(())
+}
+
+/// Compares the open database with another one, each in one state. The other one is read through connections of its own.
+pub fn compare(here: &mut dyn Session, there: &Target, depth: Depth, report: &mut dyn DifferenceSink) -> Result<()> {
+    // One state of this database for all that is read.
+    let outer = here.in_transaction();
+    if !outer {
+        rows(here, "BEGIN")?;
+    }
+    let done = (|| {
+        let mut other = sql::open(there)?;
+        interrupt::on_interrupt(other.interrupter());
+        let compared = schemas(here, other.as_mut(), report)?;
+        match depth {
+            Depth::Counts => counts(here, other.as_mut(), &compared, report),
+            Depth::Rows => {
+                drop(other);
+                contents(here, there, &compared, report)
+            }
+        }
+    })();
+    if !outer {
+        let ended = rows(here, "COMMIT").map(drop);
+        return done.and(ended);
+    }
+    done
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_ordered_as_sqlite_orders_them() {
+        let session = &mut *sql::open(&Target::Memory).unwrap();
+        let all = rows(
+            session,
+            "SELECT column1 FROM (VALUES(NULL),(1),(-3),(1.5),(-1.5),(9007199254740993),(9007199254740992.0),(9e300),\
+             (-9e300),(''),('a'),('B'),('é'),(x''),(x'00'),(9223372036854775807),(9223372036854775808.0)) ORDER BY 1",
+        )
+        .unwrap();
+        for pair in all.windows(2) {
+            assert_eq!(order(&pair[0][0], &pair[1][0]), Ordering::Less, "{pair:?}");
+            assert_eq!(order(&pair[1][0], &pair[0][0]), Ordering::Greater, "{pair:?}");
+        }
+    }
+}
