@@ -27,7 +27,7 @@ fn names(value: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn branch_that_is_reset_keeps_what_clients_have_and_takes_its_sources_content() {
+fn branch_that_is_reset_keeps_its_url_and_takes_its_source_s_content() {
     for (world, server) in planes() {
         let made = world.json(["db", "branch", "app", "test", "--expires-in", "3d"]);
         assert_eq!(made["created"], true, "{made}");

@@ -8,9 +8,12 @@ use crate::ui::markdown::PageStyle;
 use clap::Command;
 use unicode_width::UnicodeWidthStr as _;
 
+/// The commands of a line, and what they do; empty where the one command says it itself.
+type CommandLine = (&'static [&'static str], &'static str);
+
 /// The commands by what they are about. Every one that is not hidden stands here once, which a test holds. A line of several
 /// says what they do; that of one is its own.
-const GROUPS: &[(&str, &[(&[&str], &str)])] = &[
+const GROUPS: &[(&str, &[CommandLine])] = &[
     (
         "Databases",
         &[(&["db"], ""), (&["group"], ""), (&["apply"], ""), (&["location"], "")],

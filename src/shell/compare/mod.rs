@@ -4,6 +4,8 @@
 //! Both databases are read in the order of the primary key, the other one in a thread of its own, and the two streams are
 //! merged: memory does not grow with the databases.
 
+mod values;
+
 use super::interrupt;
 use crate::error::{Code, Error, Result};
 use crate::shell::table_info::{RowTable, listed};
@@ -17,6 +19,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use values::{compare_keys, is_identical};
 
 /// Rows of the other database on their way.
 const AHEAD: usize = 256;
@@ -89,58 +92,6 @@ pub enum Depth {
     Rows,
     /// How many rows there are.
     Counts,
-}
-
-/// The order in which SQLite sorts values, with texts by their bytes.
-fn order(one: &Value, other: &Value) -> Ordering {
-    fn class(value: &Value) -> u8 {
-        match value {
-            Value::Null => 0,
-            Value::Integer(_) | Value::Real(_) => 1,
-            Value::Text(_) => 2,
-            Value::Blob(_) => 3,
-        }
-    }
-    match (one, other) {
-        (Value::Integer(one), Value::Integer(other)) => one.cmp(other),
-        (Value::Real(one), Value::Real(other)) => one.partial_cmp(other).unwrap_or(Ordering::Equal),
-        (Value::Integer(one), Value::Real(other)) => integer_and_real(*one, *other),
-        (Value::Real(one), Value::Integer(other)) => integer_and_real(*other, *one).reverse(),
-        (Value::Text(one), Value::Text(other)) => one.as_bytes().cmp(other.as_bytes()),
-        (Value::Blob(one), Value::Blob(other)) => one.cmp(other),
-        _ => class(one).cmp(&class(other)),
-    }
-}
-
-/// Exactly, although not every integer is a real.
-#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
-fn integer_and_real(integer: i64, real: f64) -> Ordering {
-    const LIMIT: f64 = 9_223_372_036_854_775_808.0;
-    if real >= LIMIT {
-        return Ordering::Less;
-    }
-    if real < -LIMIT {
-        return Ordering::Greater;
-    }
-    integer
-        .cmp(&(real as i64))
-        .then_with(|| (real.trunc()).partial_cmp(&real).unwrap_or(Ordering::Equal))
-}
-
-fn keys_in_order(one: &[Value], other: &[Value]) -> Ordering {
-    one.iter()
-        .zip(other)
-        .map(|(one, other)| order(one, other))
-        .find(|order| order.is_ne())
-        .unwrap_or(Ordering::Equal)
-}
-
-/// Whether two values are the same to the bit: a zero may be negative, and a real is no integer.
-fn same(one: &Value, other: &Value) -> bool {
-    match (one, other) {
-        (Value::Real(one), Value::Real(other)) => one.to_bits() == other.to_bits(),
-        _ => one == other,
-    }
 }
 
 /// A key as it is shown.
@@ -312,7 +263,7 @@ impl Sink for Merge<'_, '_> {
             let compared = self
                 .others
                 .peek()
-                .map(|other| keys_in_order(&row[..keys], &other[..keys]));
+                .map(|other| compare_keys(&row[..keys], &other[..keys]));
             if self.others.failed.is_some() {
                 return Ok(ControlFlow::Break(()));
             }
@@ -334,7 +285,7 @@ impl Sink for Merge<'_, '_> {
             let table = self.table;
             for (at, column) in table.columns.iter().enumerate() {
                 let (here, there) = (&row[keys + at], &other[keys + at]);
-                if !same(here, there) {
+                if !is_identical(here, there) {
                     changed = true;
                     self.tell(&format_key(&row[..keys]), DifferenceKind::Column(column), here, there)?;
                 }
@@ -557,24 +508,4 @@ pub fn compare(here: &mut dyn Session, there: &Target, depth: Depth, report: &mu
         return done.and(ended);
     }
     done
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn values_are_ordered_as_sqlite_orders_them() {
-        let session = &mut *sql::open(&Target::Memory).unwrap();
-        let all = rows(
-            session,
-            "SELECT column1 FROM (VALUES(NULL),(1),(-3),(1.5),(-1.5),(9007199254740993),(9007199254740992.0),(9e300),\
-             (-9e300),(''),('a'),('B'),('é'),(x''),(x'00'),(9223372036854775807),(9223372036854775808.0)) ORDER BY 1",
-        )
-        .unwrap();
-        for pair in all.windows(2) {
-            assert_eq!(order(&pair[0][0], &pair[1][0]), Ordering::Less, "{pair:?}");
-            assert_eq!(order(&pair[1][0], &pair[0][0]), Ordering::Greater, "{pair:?}");
-        }
-    }
 }
