@@ -70,6 +70,7 @@ impl Fleet {
                 location: Some("ams".parse().map_err(io::Error::other)?),
                 seed: None,
                 size_limit: None,
+                expires_at: None,
             };
             plane.create_database(&request).map_err(io::Error::other)?;
         }
