@@ -11,7 +11,7 @@ use crate::error::{Code, Error, Result};
 use crate::shell::table_info::{RowTable, listed};
 use crate::sql::content::ENGINE_TABLES;
 use crate::sql::query::{owned, rows, text};
-use crate::sql::text::{value_to_literal, value_to_text};
+use crate::sql::text::value_to_literal;
 use crate::sql::{self, Args, Failure, Outcome, Session, Sink, Target, Value, ValueRef};
 use crate::sqltext::quote::identifier;
 use std::cmp::Ordering;
@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use values::{compare_keys, is_identical};
+use values::{compare_keys, format_key, is_identical};
 
 /// Rows of the other database on their way.
 const AHEAD: usize = 256;
@@ -92,15 +92,6 @@ pub enum Depth {
     Rows,
     /// How many rows there are.
     Counts,
-}
-
-/// A key as it is shown.
-fn format_key(key: &[Value]) -> String {
-    let exact = |value: &Value| match value {
-        Value::Real(number) => number.to_string(),
-        other => value_to_text(other),
-    };
-    key.iter().map(exact).collect::<Vec<_>>().join(",")
 }
 
 /// A row with `keys` key values in front. Texts that are not UTF-8 are kept as bytes, so that none looks like another.

@@ -1,6 +1,7 @@
 //! How values compare: the order in which SQLite sorts them, and when two are the same. What is compared is `compare`'s.
 
 use crate::sql::Value;
+use crate::sql::text::value_to_text;
 use std::cmp::Ordering;
 
 /// The order in which SQLite sorts values, with texts by their bytes.
@@ -54,6 +55,15 @@ pub(super) fn is_identical(one: &Value, other: &Value) -> bool {
         (Value::Real(one), Value::Real(other)) => one.to_bits() == other.to_bits(),
         _ => one == other,
     }
+}
+
+/// A key as it is shown.
+pub(super) fn format_key(key: &[Value]) -> String {
+    let exact = |value: &Value| match value {
+        Value::Real(number) => number.to_string(),
+        other => value_to_text(other),
+    };
+    key.iter().map(exact).collect::<Vec<_>>().join(",")
 }
 
 #[cfg(test)]
