@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn checksums_are_sha256() {
+    fn checksum_of_a_known_text_is_its_sha256() {
         assert_eq!(
             sha256(&mut b"abc".as_slice()).unwrap(),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

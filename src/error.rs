@@ -413,13 +413,13 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
-    fn codes_are_unique() {
+    fn error_codes_are_unique() {
         let names: HashSet<_> = Code::ALL.iter().map(|code| code.name()).collect();
         assert_eq!(names.len(), Code::ALL.len());
     }
 
     #[test]
-    fn causes_are_told_in_order() {
+    fn error_message_lists_causes_in_order() {
         let inner = std::io::Error::other("no luck");
         let error = Error::new(Code::Io, "cannot write x").caused_by(inner);
         assert_eq!(error.full_message(), "cannot write x: no luck");

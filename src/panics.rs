@@ -37,7 +37,7 @@ mod tests {
     const PANIC: &str = "TORSO_TEST_PANIC";
 
     #[test]
-    fn expected_panic_is_not_reported_and_any_other_is() {
+    fn panic_that_is_expected_is_not_reported_and_any_other_is() {
         if std::env::var_os(PANIC).is_some() {
             assert_eq!(catch(|| 7).unwrap(), 7);
             assert!(catch(|| -> u8 { panic!("first, expected") }).is_err());
@@ -45,7 +45,7 @@ mod tests {
             panic!("third, not foreseen");
         }
         let this = std::env::current_exe().unwrap();
-        let name = "panics::tests::expected_panic_is_not_reported_and_any_other_is";
+        let name = "panics::tests::panic_that_is_expected_is_not_reported_and_any_other_is";
         let ran = Command::new(this)
             .args(["--exact", name, "--nocapture"])
             .env(PANIC, "1")

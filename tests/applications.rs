@@ -4,7 +4,7 @@ use crate::support::{Run, World, installed};
 use serde_json::json;
 
 #[test]
-fn a_node_application_uses_the_file_and_replicas_follow() {
+fn application_of_node_uses_the_file_and_its_replicas_follow() {
     let world = World::new();
     world.ok(["db", "create", "app", "--location", "ams"]);
     world.ok(["db", "replicate", "app", "lhr"]);

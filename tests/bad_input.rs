@@ -44,7 +44,7 @@ const SQLITE: [&str; 2] = ["db create other --from-file FILE", "db import FILE o
 const DUMP: [&str; 1] = ["db create other --from-dump FILE"];
 
 #[test]
-fn csv_with_a_ragged_row() {
+fn csv_with_a_ragged_row_is_refused() {
     let world = world();
     let file = world.write("ragged.csv", "a,b\n1,2\n3\n");
     insta::assert_snapshot!(refused(&world, &file, &CSV, "invalid_csv"), @"[world]/work/ragged.csv:3: expected 2 fields but found 1 (null)");
@@ -53,14 +53,14 @@ fn csv_with_a_ragged_row() {
 }
 
 #[test]
-fn csv_with_an_unterminated_quote() {
+fn csv_with_an_unterminated_quote_is_refused() {
     let world = world();
     let file = world.write("quote.csv", "a,b\n1,2\n3,\"four\n5,6\n");
     insta::assert_snapshot!(refused(&world, &file, &CSV, "invalid_csv"), @"[world]/work/quote.csv:3: a quoted field that does not end (null)");
 }
 
 #[test]
-fn csv_in_another_encoding() {
+fn csv_in_another_encoding_is_refused() {
     let world = world();
     let file = world.write("latin.csv", b"name,n\nM\xfcller,1\n");
     insta::assert_snapshot!(refused(&world, &file, &CSV, "invalid_csv"), @r#"[world]/work/latin.csv:2: text that is not UTF-8 ("convert the file to UTF-8 first")"#);
@@ -74,7 +74,7 @@ fn csv_in_another_encoding() {
 
 /// A mark of byte order is what spreadsheets write: it is not part of the first column's name.
 #[test]
-fn csv_with_a_byte_order_mark_is_fine() {
+fn csv_with_a_byte_order_mark_is_imported_without_it() {
     let world = world();
     let file = world.write("bom.csv", "\u{feff}a,b\r\n1,2\r\n");
     world.ok([
@@ -90,14 +90,14 @@ fn csv_with_a_byte_order_mark_is_fine() {
 }
 
 #[test]
-fn csv_that_is_empty() {
+fn csv_that_is_empty_is_refused() {
     let world = world();
     let file = world.write("empty.csv", "");
     insta::assert_snapshot!(refused(&world, &file, &CSV, "invalid_csv"), @r#"[world]/work/empty.csv: the file is empty ("the first line must name the columns")"#);
 }
 
 #[test]
-fn csv_late_in_a_big_file() {
+fn csv_with_a_fault_late_in_a_big_file_is_refused() {
     let world = world();
     let mut content = std::fs::read_to_string(data("weather.csv")).unwrap();
     content.push_str("EWR,2013\n");
@@ -106,7 +106,7 @@ fn csv_late_in_a_big_file() {
 }
 
 #[test]
-fn sqlite_files_that_are_damaged() {
+fn sqlite_file_that_is_damaged_is_refused() {
     let world = world();
     let whole = world.path("work/whole.db");
     let conn = Connection::open(&whole).unwrap();
@@ -132,7 +132,7 @@ fn sqlite_files_that_are_damaged() {
 }
 
 #[test]
-fn files_that_are_not_sqlite() {
+fn file_that_is_not_sqlite_is_refused() {
     let world = world();
     let file = world.write(
         "text.db",
@@ -146,7 +146,7 @@ fn files_that_are_not_sqlite() {
 }
 
 #[test]
-fn file_of_another_kind_than_its_option_takes_is_refused_with_the_option_that_does() {
+fn file_of_another_kind_is_refused_with_the_option_that_takes_it() {
     let world = world();
     world.write("table.tsv", "a\tb\n1\t2\n");
     world.write("rows.json", "[{\"a\": 1}]");
@@ -174,7 +174,7 @@ fn file_of_another_kind_than_its_option_takes_is_refused_with_the_option_that_do
 }
 
 #[test]
-fn dumps_that_fail_half_way() {
+fn dump_that_fails_half_way_leaves_nothing() {
     let world = world();
     let file = world.write(
         "bad.sql",
@@ -191,7 +191,7 @@ fn dumps_that_fail_half_way() {
 }
 
 #[test]
-fn paths_that_cannot_be_read() {
+fn path_that_cannot_be_read_is_refused() {
     let world = world();
     let all: Vec<&str> = CSV.iter().chain(&SQLITE).chain(&DUMP).copied().collect();
     insta::assert_snapshot!(refused(&world, &world.path("work/absent.db"), &all, "file_not_found"), @"cannot read [world]/work/absent.db: No such file or directory (os error 2) (null)");
@@ -202,7 +202,7 @@ fn paths_that_cannot_be_read() {
 
 /// The sentences themselves, as a person sees them.
 #[test]
-fn what_is_said() {
+fn bad_input_messages_are_as_recorded() {
     let world = world();
     let mut said = String::new();
     for (name, content, line) in [
@@ -376,7 +376,7 @@ fn world_with_server(stub: &crate::support::stub::Stub) -> World {
 }
 
 #[test]
-fn values_of_commands_for_servers() {
+fn server_command_values_that_are_invalid_are_refused() {
     let stub = crate::client::stand_in::start();
     let mut world = world_with_server(&stub);
     world.set("TORSO_SQLD", crate::support::sqld::program());

@@ -37,7 +37,7 @@ fn offers(world: &World, shell: &str, args: &[&str], script: impl Fn(&str) -> St
 }
 
 #[test]
-fn in_bash() {
+fn completion_in_bash_offers_values() {
     offers(&world(), "bash", &["--norc", "-c"], |typed| {
         let words: Vec<_> = typed.split(' ').map(|word| format!("'{word}'")).collect();
         format!(
@@ -56,7 +56,7 @@ fn in_bash() {
 
 /// zsh completes only in its line editor: it gets a terminal of its own, and a widget that prints what matched.
 #[test]
-fn in_zsh() {
+fn completion_in_zsh_offers_values() {
     offers(&world(), "zsh", &["-f", "-c"], |typed| {
         format!(
             r#"zmodload zsh/zpty; rm -f {matches}
@@ -75,7 +75,7 @@ sed 's/^MATCH //' {matches}"#,
 }
 
 #[test]
-fn in_fish() {
+fn completion_in_fish_offers_values() {
     offers(&world(), "fish", &["--no-config", "-c"], |typed| {
         format!("torso completion fish | source; complete -C '{typed}'")
     });
@@ -83,7 +83,7 @@ fn in_fish() {
 
 /// A Tab must never write, nor fail aloud, whatever the state of the machine.
 #[test]
-fn a_tab_changes_nothing_and_is_silent() {
+fn completion_changes_nothing_and_is_silent() {
     let world = World::new();
     let before = crate::support::tree::list(world.root());
     let mut command = world.command(TORSO);

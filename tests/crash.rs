@@ -42,7 +42,7 @@ macro_rules! scenarios {
 
         /// The least number of kills in a run.
         #[test]
-        fn there_are_enough_kills() {
+        fn crash_scenarios_have_enough_kills() {
             let scenarios = [$(stringify!($name)),*].len();
             assert!(scenarios * POINTS * 9 / 10 >= 200, "{scenarios} scenarios of {POINTS} points");
         }
@@ -71,7 +71,7 @@ scenarios! {
 }
 
 #[test]
-fn sync() {
+fn sync_killed_at_any_point_is_completed() {
     survives(Scenario {
         name: "sync",
         prepare: behind,

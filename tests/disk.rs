@@ -59,7 +59,7 @@ scenarios! {
 
 /// A write in the shell: a statement that finds no space, and what was there before.
 #[test]
-fn full_at_a_write() {
+fn disk_full_at_a_write_keeps_what_was_there() {
     let bench = Bench::new(Scenario {
         name: "write",
         prepare: app,
@@ -79,7 +79,7 @@ fn full_at_a_write() {
 
 /// `/dev/full` takes nothing: the answer could not be given, and that is an error.
 #[test]
-fn full_at_the_answer() {
+fn disk_full_at_the_answer_is_an_error() {
     let world = World::new();
     let mut command = world.torso_command(["location", "list"]);
     command.stdout(File::options().write(true).open("/dev/full").unwrap());
@@ -141,7 +141,7 @@ fn folders(root: &Path) -> Vec<std::path::PathBuf> {
 }
 
 #[test]
-fn a_read_only_data_directory() {
+fn data_directory_that_is_read_only_is_an_error() {
     let ordinary = Ordinary::new();
     let data = ordinary.world.data_dir();
     std::fs::create_dir(&data).unwrap();
@@ -166,7 +166,7 @@ fn a_read_only_data_directory() {
 }
 
 #[test]
-fn a_data_directory_that_cannot_be_made() {
+fn data_directory_that_cannot_be_made_is_an_error() {
     let ordinary = Ordinary::new();
     set_mode(ordinary.world.root(), 0o500);
     let run = ordinary.torso(&["db", "create", "app", "--location", "ams", "--json"]);
@@ -175,7 +175,7 @@ fn a_data_directory_that_cannot_be_made() {
 }
 
 #[test]
-fn a_read_only_location() {
+fn location_that_is_read_only_is_an_error() {
     let ordinary = Ordinary::new();
     let disk = ordinary.world.path("work/disk");
     std::fs::create_dir(&disk).unwrap();

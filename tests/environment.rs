@@ -10,7 +10,7 @@ fn world() -> World {
 }
 
 #[test]
-fn context_commands_with_a_server_in_the_environment_tell_which_one_commands_use() {
+fn context_commands_with_a_server_in_the_environment_name_it() {
     let mut world = world();
     assert_eq!(world.json(["context", "show"])["name"], "local");
     world.set("TORSO_API_URL", "https://other.example.invalid/base\n");

@@ -95,7 +95,7 @@ fn kind_of(code: &str) -> Kind {
 }
 
 #[test]
-fn each_failure_has_its_exit_code_and_document() {
+fn failure_of_each_kind_has_its_exit_code_and_document() {
     let world = world();
     let before = crate::support::state::State::of(&world);
     for (line, code) in FAILURES {
@@ -129,7 +129,7 @@ fn each_failure_has_its_exit_code_and_document() {
 
 /// How failures read. Sentences may change, but never unseen.
 #[test]
-fn what_failures_say() {
+fn failure_messages_are_as_recorded() {
     let world = world();
     let said: String = FAILURES
         .iter()
@@ -139,7 +139,7 @@ fn what_failures_say() {
 }
 
 #[test]
-fn some_of_several_failed() {
+fn command_for_several_of_which_some_fail_is_partial() {
     let world = world();
     let run = world.torso(["db", "destroy", "app", "safe", "--yes", "--json"]);
     assert_eq!(run.code(), 8, "{}", run.report());
@@ -153,7 +153,7 @@ fn some_of_several_failed() {
 
 /// The shell behaves as `sqlite3` does, whose flags `--json` and the like are; its failures are told in words.
 #[test]
-fn a_statement_is_refused() {
+fn statement_that_is_refused_exits_with_its_code_and_reason() {
     let world = world();
     world.write("bad.sql", "create table t (a); selec;");
     let mut reports = String::new();
@@ -191,7 +191,7 @@ fn a_statement_is_refused() {
 
 /// One that does not end by itself is ended by `--timeout`, or by Ctrl-C.
 #[test]
-fn too_long_and_interrupted() {
+fn command_that_takes_too_long_or_is_interrupted_exits_by_its_code() {
     let world = world();
     let endless = "with recursive n (x) as (select 1 union all select x + 1 from n) select count(*) from n";
     let run = world.torso(["db", "shell", "app", endless, "--timeout", "1s"]);
@@ -218,7 +218,7 @@ fn too_long_and_interrupted() {
 
 /// Asking again for what is so already is no failure where that was said to be fine.
 #[test]
-fn idempotent_forms() {
+fn idempotent_flags_make_repetition_succeed() {
     let world = world();
     assert_eq!(world.json(["db", "create", "app", "--if-not-exists"])["created"], false);
     assert_eq!(world.json(["db", "create", "new", "--if-not-exists"])["created"], true);
@@ -230,7 +230,7 @@ fn idempotent_forms() {
 
 /// What `--dry-run` was asked about stays as it is, and its answer is a plan.
 #[test]
-fn dry_runs_change_nothing() {
+fn dry_run_changes_nothing() {
     let world = world();
     let before = crate::support::state::State::of(&world);
     let csv = data("airlines.csv");

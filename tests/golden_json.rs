@@ -97,7 +97,7 @@ const NO_DOCUMENT: [&str; 9] = [
 ];
 
 #[test]
-fn answers_are_as_promised() {
+fn json_answers_are_as_recorded() {
     let world = World::new();
     let airlines = data("airlines.csv");
     world.write(
@@ -127,7 +127,7 @@ fn verbs(command: &Command, path: &str, found: &mut BTreeSet<String>) {
 }
 
 #[test]
-fn no_verb_is_without_a_golden_document() {
+fn json_document_of_each_verb_is_recorded() {
     let mut all = BTreeSet::new();
     verbs(&torso::commands::command(), "", &mut all);
     let held = |verb: &String| {

@@ -41,7 +41,7 @@ fn help_is_wrapped_at_the_width_that_the_environment_names() {
 }
 
 #[test]
-fn torso_alone_names_the_current_context() {
+fn torso_without_arguments_names_the_current_context() {
     let world = World::new();
     let local = world.ok([""; 0]);
     insta::assert_snapshot!(local.replace(env!("CARGO_PKG_VERSION"), "[version]"), @"
@@ -49,23 +49,21 @@ fn torso_alone_names_the_current_context() {
     Usage: torso COMMAND [OPTIONS]
     Start here: torso db create app, then torso db shell app
 
-    Databases     db          Create, query, copy and replicate databases
-                  group       Databases that share locations and tokens
-                  apply       Make databases and groups as a file declares them
-                  location    Named places for databases: list, add, remove
-    Applications  run         Run a command with a database of its own
-                  env         Write a database's URL and token into a .env file
-                  link        Name the database that commands mean in a folder
-    Where         context     Where commands run: here, a server or Turso Cloud
-                  auth        Log in to a server; make and revoke API tokens
-                  org         Organizations on a server, and their members
-                  api         Send any API request to the server
-    Servers       server      Serve databases to many over the network
-                  engine      Install libSQL server for torso server
-    This machine  config      Show and change your settings
-                  doctor      Find problems, and say how to fix them
-                  completion  Print the completion script of a shell
-                  help        Show everything about a command, or a topic
+    Databases     db                Create, query, copy and replicate databases
+                  group             Databases that share locations and tokens
+                  apply             Make databases and groups as a file declares them
+                  location          Named places for databases: list, add, remove
+    Applications  run               Run a command with a database of its own
+                  env, link         Connect a folder's application with a database
+                  wait, gc          Wait for a database; destroy what has expired
+    Where         context           Where commands run: here, a server or Turso Cloud
+                  auth, org         Log in to a server; its organizations and members
+                  api               Send any API request to the server
+    Servers       server            Serve databases to many over the network
+                  engine            Install libSQL server for torso server
+    This machine  config            Show and change your settings
+                  doctor            Find problems, and say how to fix them
+                  completion, help  Complete words in a shell; explain everything
     torso help TOPIC: options scripting environment exit-codes shell sizes locations
     You are in context local: this machine.
     ");

@@ -308,7 +308,7 @@ fn all_slots() -> Vec<Slot> {
 
 /// The fillers are right: with a good name, every slot gets past the parser.
 #[test]
-fn good_names_are_taken_everywhere() {
+fn names_that_are_good_are_taken_in_each_argument() {
     for slot in all_slots() {
         let words = std::iter::once("torso".into()).chain(slot.line(&"app".into()));
         let parsed = torso::commands::command().try_get_matches_from(words);
@@ -318,7 +318,7 @@ fn good_names_are_taken_everywhere() {
 
 /// Each name through each argument, as far as the parser: it lets none pass, so no command ever sees one.
 #[test]
-fn no_name_passes_the_parser() {
+fn names_that_are_hostile_pass_no_parser() {
     let names = hostile_names();
     assert!(names.len() >= ENOUGH);
     in_parallel(&all_slots(), |slot| {
@@ -335,7 +335,7 @@ fn no_name_passes_the_parser() {
 
 /// Each name through the program itself, in every argument in turn: exit 2, a clear document, not one file.
 #[test]
-fn no_name_leaves_a_file() {
+fn names_that_are_hostile_leave_no_file() {
     let world = World::new();
     world.ok(["db", "create", "app", "--location", "ams"]);
     world.write("given.csv", "a,b\n1,2\n");
@@ -360,7 +360,7 @@ fn no_name_leaves_a_file() {
 
 /// Names also come from files and from variables: a project file, the settings.
 #[test]
-fn names_from_files_are_names_too() {
+fn names_from_files_that_are_hostile_are_refused() {
     let mut world = World::new();
     world.ok(["db", "create", "app", "--location", "ams"]);
     let names: Vec<String> = hostile_names()
@@ -405,7 +405,7 @@ fn names_from_files_are_names_too() {
 
 /// A database that may be in another context is named by two names with a colon between them.
 #[test]
-fn names_with_a_context_are_two_names() {
+fn names_with_a_context_are_parsed_as_two() {
     let world = World::new();
     world.ok(["db", "create", "app", "--location", "ams"]);
     let names: Vec<String> = hostile_names()

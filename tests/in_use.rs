@@ -55,7 +55,7 @@ fn destroy_of_a_database_in_use_is_refused() {
 }
 
 #[test]
-fn copy_over_a_database_in_use_is_refused_and_else_keeps_all_but_its_content() {
+fn copy_over_a_database_in_use_is_refused() {
     let world = world();
     world.ok(["db", "config", "set", "app", "size-limit", "64mb"]);
     let before = world.json(["db", "show", "app"]);
@@ -87,7 +87,7 @@ fn run(path: &str, sql: &str) -> rusqlite::Result<()> {
 }
 
 #[test]
-fn promotion_on_files_keeps_the_url_and_the_former_primary_takes_no_writes() {
+fn promotion_on_files_keeps_the_url_and_makes_the_former_read_only() {
     let world = world();
     let url = world.ok(["db", "show", "app", "--url"]);
     let path = world.ok(["db", "show", "app", "--path"]);

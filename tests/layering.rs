@@ -235,7 +235,7 @@ fn modules_import_only_what_the_design_allows() {
 }
 
 #[test]
-fn a_dependency_has_one_home() {
+fn dependency_has_one_home() {
     let mut broken = Vec::new();
     // A unit test may look at a file with another's eyes.
     for (path, text) in rust_files("src")
@@ -261,7 +261,7 @@ fn a_dependency_has_one_home() {
 }
 
 #[test]
-fn nothing_unfinished_is_left() {
+fn source_has_nothing_unfinished() {
     let mut broken = Vec::new();
     for folder in ["src", "tests"] {
         for (path, text) in rust_files(folder) {
@@ -278,7 +278,7 @@ fn nothing_unfinished_is_left() {
 }
 
 #[test]
-fn every_source_file_says_what_it_is_for() {
+fn source_file_says_what_it_is_for() {
     let silent: Vec<_> = ["src", "tests"]
         .into_iter()
         .flat_map(rust_files)
@@ -312,7 +312,7 @@ fn unsafe_code_is_listed_in_the_design() {
 
 /// Earlier ones can lose a commit in WAL mode (the "WAL-reset" bug).
 #[test]
-fn the_linked_sqlite_is_new_enough() {
+fn sqlite_that_is_linked_is_new_enough() {
     assert!(
         rusqlite::version_number() >= 3_051_003,
         "SQLite {}",
@@ -337,7 +337,7 @@ fn imports_are_read_as_written() {
 const SHELL_ROOMS: [&str; 7] = ["render", "terminal", "editor", "state", "exec", "dot", "interactive"];
 
 #[test]
-fn rooms_of_the_shell_use_only_those_before_them() {
+fn shell_modules_import_only_those_before_them() {
     let place = |module: &str| {
         let room = module.split("::").nth(1)?;
         SHELL_ROOMS.iter().position(|name| *name == room)

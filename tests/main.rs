@@ -49,7 +49,7 @@ use std::path::Path;
 
 /// A file that no `mod` names is never compiled, and its tests never run.
 #[test]
-fn no_test_file_is_forgotten() {
+fn test_files_are_all_modules() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     let mut files = BTreeSet::new();
     for entry in std::fs::read_dir(&folder).unwrap() {

@@ -28,7 +28,7 @@ fn words(line: &str) -> Vec<String> {
 }
 
 #[test]
-fn creating_listing_and_destroying() {
+fn databases_created_listed_and_destroyed_by_many_at_once_are_whole() {
     let world = World::new();
     crowd(&world, |n| match n % 4 {
         3 => words("db list --json"),
@@ -58,7 +58,7 @@ fn creating_listing_and_destroying() {
 
 /// One of them wins; the others are told that it exists.
 #[test]
-fn creating_the_same_database() {
+fn database_created_by_many_at_once_is_created_once() {
     let world = World::new();
     let answers = crowd(&world, |_| words("db create app --location ams --if-not-exists --json"));
     let created = answers.iter().filter(|run| run.json()["created"] == true).count();
@@ -67,7 +67,7 @@ fn creating_the_same_database() {
 }
 
 #[test]
-fn writing_to_one_database() {
+fn database_written_by_many_at_once_has_all_rows() {
     let world = World::with_app("create table t (n)");
     world.ok(["db", "replicate", "app", "lhr"]);
     crowd(&world, |n| {
@@ -93,7 +93,7 @@ fn writing_to_one_database() {
 }
 
 #[test]
-fn changing_settings() {
+fn settings_changed_by_many_at_once_are_whole() {
     let world = World::new();
     crowd(&world, |n| match n % 2 {
         0 => words(&format!("context add server-{n} --url https://{n}.example.com")),

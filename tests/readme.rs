@@ -5,7 +5,7 @@ use crate::support::{Run, World, crate_root, installed, sqld, tree, world::TORSO
 use std::path::Path;
 
 #[test]
-fn the_first_session_works_as_written() {
+fn readme_first_session_works_as_written() {
     let world = World::new();
     let before = tree::list(world.root());
     let mut command = world.command("sh");
@@ -30,7 +30,7 @@ fn the_first_session_works_as_written() {
 
 #[cfg(unix)]
 #[test]
-fn the_session_with_a_server_works_as_written() {
+fn readme_session_with_a_server_works_as_written() {
     let world = World::new();
     let before = tree::list(world.root());
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

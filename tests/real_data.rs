@@ -22,7 +22,7 @@ fn header(table: &str) -> Vec<String> {
 }
 
 #[test]
-fn imported_as_sqlite3_imports() {
+fn import_of_real_data_is_that_of_sqlite3() {
     let world = World::new();
     let oracle = world.path("work/oracle.db");
     for table in TABLES {
@@ -47,7 +47,7 @@ fn imported_as_sqlite3_imports() {
 }
 
 #[test]
-fn several_tables_in_one_database_and_on_its_replica() {
+fn import_of_several_tables_reaches_the_replica() {
     let world = World::new();
     world.ok(["db", "create", "flights", "--location", "ams"]);
     world.ok(["db", "replicate", "flights", "lhr"]);
@@ -70,7 +70,7 @@ fn several_tables_in_one_database_and_on_its_replica() {
 }
 
 #[test]
-fn a_dump_restores_to_the_same() {
+fn dump_of_real_data_restores_it() {
     let world = World::new();
     let csv = data("airports.csv");
     world.ok([

@@ -103,7 +103,7 @@ fn account(result: &Result<(Outcome, Collected), Failure>) -> String {
 }
 
 #[test]
-fn a_server_answers_as_a_file_does() {
+fn remote_session_answers_as_a_file_does() {
     let server = Sqld::start();
     let mut remote = connect(&server.url());
     let mut file = sql::open(&Target::Memory).unwrap();
@@ -214,7 +214,7 @@ fn infinite_reals_have_their_sign_or_are_counted() {
 }
 
 #[test]
-fn text_that_is_not_utf8_is_one_clear_error_and_the_session_goes_on() {
+fn text_that_is_not_utf8_is_one_error_and_the_session_continues() {
     let server = Sqld::start();
     let mut remote = connect(&server.url());
     for sql in ["select cast(x'ff' as text)", "pragma table_info(t)"] {
@@ -232,7 +232,7 @@ fn text_that_is_not_utf8_is_one_clear_error_and_the_session_goes_on() {
 }
 
 #[test]
-fn parameters_are_given_by_place_and_by_name_and_are_null_otherwise() {
+fn parameters_are_bound_by_place_and_name_and_null_otherwise() {
     let server = Sqld::start();
     let mut remote = connect(&server.url());
     let mut file = sql::open(&Target::Memory).unwrap();
@@ -290,7 +290,7 @@ fn parameters_are_given_by_place_and_by_name_and_are_null_otherwise() {
 }
 
 #[test]
-fn a_sink_that_has_enough_ends_an_endless_result_and_the_transaction_holds() {
+fn sink_that_stops_an_endless_result_keeps_the_transaction() {
     let server = Sqld::start();
     let mut remote = connect(&server.url());
     rows(remote.as_mut(), "create table t(a)");
@@ -313,7 +313,7 @@ fn a_sink_that_has_enough_ends_an_endless_result_and_the_transaction_holds() {
 }
 
 #[test]
-fn an_interrupt_ends_a_query_within_200_ms_and_leaves_the_transaction_open() {
+fn interrupt_ends_a_query_within_200_ms_and_keeps_the_transaction() {
     let server = Sqld::start();
     let mut remote = connect(&server.url());
     rows(remote.as_mut(), "create table t(a)");
@@ -344,7 +344,7 @@ fn an_interrupt_ends_a_query_within_200_ms_and_leaves_the_transaction_open() {
 }
 
 #[test]
-fn an_idle_transaction_outlives_the_servers_patience() {
+fn transaction_that_is_idle_outlives_the_servers_timeout() {
     let server = Sqld::start();
     let mut remote = connect(&server.url());
     rows(remote.as_mut(), "create table t(a)");
@@ -375,7 +375,7 @@ impl Sink for Looks {
 }
 
 #[test]
-fn a_transaction_outlives_a_long_look_at_its_rows() {
+fn transaction_outlives_a_slow_reader_of_its_rows() {
     let server = Sqld::start();
     rows(connect(&server.url()).as_mut(), "create table t(a)");
     // All of them have been sent while they are looked at; or most of them are still to come.
@@ -402,7 +402,7 @@ fn a_transaction_outlives_a_long_look_at_its_rows() {
 }
 
 #[test]
-fn a_transaction_that_another_writer_ended_is_announced_and_not_continued_outside() {
+fn transaction_ended_by_another_writer_is_not_continued_outside() {
     let server = Sqld::start();
     let mut first = connect(&server.url());
     rows(first.as_mut(), "create table t(a)");
@@ -418,7 +418,7 @@ fn a_transaction_that_another_writer_ended_is_announced_and_not_continued_outsid
 }
 
 #[test]
-fn a_stream_that_is_gone_is_opened_again_with_its_settings() {
+fn stream_that_is_gone_is_opened_again_with_its_settings() {
     let mut server = Sqld::start();
     let mut remote = connect(&server.url());
     rows(remote.as_mut(), "create table t(a)");
@@ -433,7 +433,7 @@ fn a_stream_that_is_gone_is_opened_again_with_its_settings() {
 }
 
 #[test]
-fn a_transaction_on_a_stream_that_is_gone_is_announced() {
+fn transaction_on_a_stream_that_is_gone_is_reported() {
     let mut server = Sqld::start();
     for statement in ["insert into t values('outside')", "select * from t", "commit"] {
         let mut remote = connect(&server.url());
@@ -452,7 +452,7 @@ fn a_transaction_on_a_stream_that_is_gone_is_announced() {
 }
 
 #[test]
-fn a_server_that_is_away_is_one_error_and_its_return_is_noticed() {
+fn server_that_is_away_is_one_error_and_its_return_is_noticed() {
     let mut server = Sqld::start();
     let mut remote = connect(&server.url());
     rows(remote.as_mut(), "create table t(a)");
@@ -521,7 +521,7 @@ impl Rows for Numbers {
 }
 
 #[test]
-fn rows_inserted_in_batches_are_refused_one_by_one() {
+fn row_batch_with_refused_rows_names_each() {
     let server = Sqld::start();
     let mut remote = connect(&server.url());
     let sql = "insert into t values(?, ?)";
@@ -564,7 +564,7 @@ fn rows_inserted_in_batches_are_refused_one_by_one() {
 }
 
 #[test]
-fn batches_of_rows_never_continue_outside_a_transaction_that_was_lost() {
+fn row_batches_never_continue_outside_a_lost_transaction() {
     struct Restarting<'a>(Numbers, &'a mut Sqld);
     impl Rows for Restarting<'_> {
         fn width(&self) -> usize {
@@ -596,7 +596,7 @@ fn batches_of_rows_never_continue_outside_a_transaction_that_was_lost() {
 }
 
 #[test]
-fn the_first_row_does_not_wait_for_the_last_and_costs_are_told() {
+fn first_row_does_not_wait_for_the_last_and_costs_are_counted() {
     let server = Sqld::start();
     let mut remote = connect(&server.url());
     rows(remote.as_mut(), "create table t(a)");
@@ -625,7 +625,7 @@ fn the_first_row_does_not_wait_for_the_last_and_costs_are_told() {
 }
 
 #[test]
-fn the_server_tells_its_version() {
+fn server_version_is_asked_and_returned() {
     let server = Sqld::start();
     let version = connect(&server.url()).server_version().unwrap().unwrap();
     assert!(version.starts_with("sqld 0.24.32"), "{version}");

@@ -199,7 +199,7 @@ fn counting(steps: u32) -> String {
 }
 
 #[test]
-fn a_server_has_as_long_as_timeout_says() {
+fn timeout_flag_limits_a_statement_on_a_server() {
     let server = Sqld::start();
     let shell = |script: String| World::new().torso_with_input(["db", "shell", &server.url()], &script);
     let late = shell(format!(

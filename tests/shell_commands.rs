@@ -63,7 +63,7 @@ fn find_folds_the_letters_of_all_alphabets() {
 }
 
 #[test]
-fn sizes_and_health() {
+fn sizes_and_intck_report_tables_and_health() {
     insta::assert_snapshot!(report(&everywhere(".sizes\n.intck\n.mode json\n.sizes by_people\n")), @r#"
     by_people|index|city|4096|1|3|4059
     city|table|city|4096|1|3|4035
@@ -100,7 +100,7 @@ fn intck_of_a_damaged_file_names_the_pages() {
 }
 
 #[test]
-fn rows_that_refer_to_none_are_told() {
+fn intck_reports_rows_that_refer_to_none() {
     let script = "PRAGMA foreign_keys=OFF;\nINSERT INTO street VALUES(9,'Nowhere');\n.intck\n";
     insta::assert_snapshot!(report(&everywhere(script)), @"
     ok
@@ -112,7 +112,7 @@ fn rows_that_refer_to_none_are_told() {
 }
 
 #[test]
-fn a_difference_is_shown_between_a_file_and_a_server() {
+fn diff_compares_a_file_and_a_server() {
     let server = Sqld::start();
     let world = World::new();
     let file = world.path("x.db").display().to_string();
@@ -167,7 +167,7 @@ fn a_difference_is_shown_between_a_file_and_a_server() {
 
 /// A difference in ten thousand rows is found, and nothing else.
 #[test]
-fn large_tables_are_merged() {
+fn diff_of_large_tables_merges_them() {
     let world = World::new();
     let [one, other] = ["one.db", "other.db"].map(|name| world.path(name).display().to_string());
     let fill = "CREATE TABLE t(k TEXT PRIMARY KEY, v);
@@ -189,7 +189,7 @@ fn large_tables_are_merged() {
 }
 
 #[test]
-fn the_header_is_told() {
+fn dbinfo_reports_the_header() {
     let server = Sqld::start();
     let world = World::new();
     let file = world.path("x.db").display().to_string();
@@ -235,7 +235,7 @@ fn the_header_is_told() {
 
 /// Connections side by side may be to a file and to a server.
 #[test]
-fn connections_of_several_kinds() {
+fn connections_may_be_to_a_file_and_a_server() {
     let server = Sqld::start();
     let world = World::new();
     let url = server.url();
@@ -250,7 +250,7 @@ fn connections_of_several_kinds() {
 }
 
 #[test]
-fn foreign_keys_without_an_index_are_found() {
+fn fkey_lint_finds_foreign_keys_without_an_index() {
     let script = "CREATE TABLE child(c REFERENCES city);\n.lint fkey-indexes\n";
     insta::assert_snapshot!(report(&everywhere(script)), @"
     CREATE INDEX 'child_c' ON 'child'('c'); --> city(id)
@@ -263,7 +263,7 @@ fn foreign_keys_without_an_index_are_found() {
 /// Pages in the middle of a table, its first one and one of a table without row numbers are overwritten. All rows on other
 /// pages are saved.
 #[test]
-fn rows_around_damage_are_recovered() {
+fn recover_of_a_damaged_file_keeps_rows_around_the_damage() {
     let world = World::new();
     let file = world.path("x.db");
     let name = file.display().to_string();
@@ -330,7 +330,7 @@ fn rows_around_damage_are_recovered() {
 }
 
 #[test]
-fn a_sound_database_is_recovered_whole() {
+fn recover_of_a_sound_database_is_whole() {
     let (code, out, err) = everywhere(".recover\n");
     assert_eq!((code, err.as_str()), (0, ""));
     let world = World::new();
@@ -342,7 +342,7 @@ fn a_sound_database_is_recovered_whole() {
 }
 
 #[test]
-fn queries_are_kept_by_name() {
+fn queries_are_saved_by_name() {
     use std::os::unix::fs::PermissionsExt;
     let world = World::new();
     let run = |script: &str| {
@@ -372,7 +372,7 @@ fn queries_are_kept_by_name() {
 }
 
 #[test]
-fn a_statement_is_run_again_and_again() {
+fn watch_runs_a_statement_again_and_again() {
     assert_eq!(
         everywhere(".watch 0.05 --count 3 select 'x  y'\n.watch 0 --count 2 select nope\n"),
         (
@@ -393,7 +393,7 @@ fn a_statement_is_run_again_and_again() {
 }
 
 #[test]
-fn watching_ends_with_ctrl_c() {
+fn watch_ends_with_ctrl_c() {
     let world = World::new();
     let mut terminal = world.terminal(&["db", "shell", ":memory:"]);
     terminal.exp_string("> ").unwrap();
@@ -443,7 +443,7 @@ fn assert_equal(world: &World, one: &str, other: &str) {
 }
 
 #[test]
-fn databases_are_cloned_between_files_and_servers() {
+fn clone_copies_between_files_and_servers() {
     let (server, empty) = (Sqld::start(), Sqld::start());
     let world = World::new();
     let file = |name: &str| world.path(name).display().to_string();
@@ -468,7 +468,7 @@ fn databases_are_cloned_between_files_and_servers() {
 }
 
 #[test]
-fn databases_are_restored_between_files_and_servers() {
+fn restore_copies_between_files_and_servers() {
     let server = Sqld::start();
     let world = World::new();
     let file = |name: &str| world.path(name).display().to_string();
@@ -507,7 +507,7 @@ fn databases_are_restored_between_files_and_servers() {
 
 /// What cannot be copied leaves the destination as it was.
 #[test]
-fn a_failed_restore_changes_nothing() {
+fn restore_that_fails_changes_nothing() {
     let server = Sqld::start();
     let world = World::new();
     let (file, url) = (world.path("x.db").display().to_string(), server.url());
@@ -551,7 +551,7 @@ fn a_failed_restore_changes_nothing() {
 }
 
 #[test]
-fn indexes_are_advised_and_nothing_is_run() {
+fn expert_advises_indexes_and_runs_nothing() {
     let table = "CREATE TABLE t(a, b, c); CREATE TABLE u(x INTEGER PRIMARY KEY, y, z);\n";
     let script = format!(
         "{table}.expert\nselect * from t where a = 1;\n.expert\nselect * from t where b > 2 and a = 1;\n\
@@ -632,7 +632,7 @@ fn counted(out: &str, label: &str) -> f64 {
 }
 
 #[test]
-fn statements_tell_what_they_cost() {
+fn statement_costs_are_reported_on_files_and_servers() {
     let server = Sqld::start();
     let world = World::new();
     let url = server.url();
@@ -696,7 +696,7 @@ fn statements_tell_what_they_cost() {
 }
 
 #[test]
-fn a_server_is_copied_to_a_file_that_is_there_only_when_complete() {
+fn backup_of_a_server_is_there_only_when_complete() {
     let server = Sqld::start();
     let world = World::new();
     let url = server.url();
@@ -721,7 +721,7 @@ fn a_server_is_copied_to_a_file_that_is_there_only_when_complete() {
 }
 
 #[test]
-fn a_result_is_opened_in_a_browser() {
+fn www_opens_the_result_in_a_browser() {
     use std::os::unix::fs::PermissionsExt;
     let mut world = World::new();
     let opener = world.write(

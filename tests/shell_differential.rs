@@ -48,7 +48,7 @@ fn words(line: &str) -> Vec<String> {
 }
 
 #[test]
-fn scripts_get_the_same_answers_as_from_sqlite3() {
+fn scripts_get_the_answers_of_sqlite3() {
     need_oracle();
     let cases = cases();
     let reasons: BTreeMap<&str, &str> = EXCEPTIONS.iter().copied().collect();
@@ -190,7 +190,7 @@ fn statement(random: &mut fastrand::Rng) -> String {
 
 /// Scripts made of pieces in any order: what no one thought of writing down.
 #[test]
-fn generated_scripts_get_the_same_answers_as_from_sqlite3() {
+fn generated_scripts_get_the_answers_of_sqlite3() {
     const SCRIPTS: u64 = 250;
     need_oracle();
     let cases: Vec<Case> = (0..SCRIPTS)
@@ -260,7 +260,7 @@ const PIECES: [&str; 34] = [
 
 /// Where statements begin and end, in every pair of pieces.
 #[test]
-fn input_is_split_as_sqlite3_splits_it() {
+fn input_is_split_as_by_sqlite3() {
     need_oracle();
     let pairs = PIECES
         .iter()

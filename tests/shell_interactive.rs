@@ -108,7 +108,7 @@ fn histories(world: &World) -> Vec<PathBuf> {
 }
 
 #[test]
-fn the_prompt_tells_the_database_the_place_and_the_transaction() {
+fn prompt_tells_database_location_and_transaction() {
     let world = world_with_tables();
     world.ok(["db", "replicate", "app", "lhr"]);
     let mut person = Person::at(&world, &["app"], "app ams> ");
@@ -122,7 +122,7 @@ fn the_prompt_tells_the_database_the_place_and_the_transaction() {
 }
 
 #[test]
-fn a_statement_of_several_lines_is_edited_and_recalled_as_one() {
+fn statement_of_several_lines_is_edited_and_recalled_as_one() {
     let world = World::new();
     let mut person = in_memory(&world);
     person.types("select 600");
@@ -141,7 +141,7 @@ fn a_statement_of_several_lines_is_edited_and_recalled_as_one() {
 }
 
 #[test]
-fn the_continuation_prompt_tells_what_is_open() {
+fn prompt_of_a_continuation_tells_what_is_open() {
     let world = World::new();
     let mut person = in_memory(&world);
     for (typed, shown) in [("select 'a", "'"), ("b', (1, (2", "(x2"), (")) /* c", "/*")] {
@@ -209,7 +209,7 @@ fn stops_within_200_ms(mut person: Person) {
 }
 
 #[test]
-fn a_lost_transaction_is_told_and_nothing_runs_outside_it() {
+fn transaction_that_is_lost_is_reported_and_nothing_runs_outside() {
     let mut server = Sqld::start();
     let world = World::new();
     let url = server.url();
@@ -307,7 +307,7 @@ fn tab_completes_tables_columns_words_and_commands() {
 }
 
 #[test]
-fn a_paste_waits_for_enter_and_runs_in_order() {
+fn paste_waits_for_enter_and_runs_in_order() {
     let world = World::new();
     let mut person = in_memory(&world);
     person.types(concat!(
@@ -323,7 +323,7 @@ fn a_paste_waits_for_enter_and_runs_in_order() {
 }
 
 #[test]
-fn errors_point_at_the_word_and_say_what_was_meant() {
+fn errors_point_at_the_word_and_suggest_what_was_meant() {
     let world = world_with_tables();
     let mut person = Person::at(&world, &["app"], "app ams> ");
     person.runs(
@@ -369,7 +369,7 @@ fn results_fit_the_terminal() {
 }
 
 #[test]
-fn no_name_takes_the_terminal_over() {
+fn names_at_the_prompt_do_not_steer_the_terminal() {
     let world = World::new();
     world.ok(["db", "shell", "evil.db", "create table \"t\x1b[2Jx\"(a);"]);
     let mut person = Person::at(&world, &["evil.db"], "evil.db> ");
@@ -383,7 +383,7 @@ fn no_name_takes_the_terminal_over() {
 }
 
 #[test]
-fn what_is_taller_than_the_screen_goes_through_the_pager() {
+fn pager_shows_what_is_taller_than_the_screen() {
     let mut world = World::new();
     world.set("PAGER", "sed 's/^/paged: /'");
     let mut person = in_memory(&world);
@@ -412,7 +412,7 @@ fn rows_are_shown_as_they_come_and_leaving_the_pager_stops_the_query() {
 }
 
 #[test]
-fn the_last_statement_can_be_changed_in_an_editor() {
+fn edit_changes_the_last_statement_in_an_editor() {
     let mut world = World::new();
     let editor = world.write("editor.sh", "#!/bin/sh\nsed -i s/41/42/ \"$1\"\n");
     std::fs::set_permissions(&editor, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -426,7 +426,7 @@ fn the_last_statement_can_be_changed_in_an_editor() {
 }
 
 #[test]
-fn without_colour_there_is_none_and_without_a_capable_terminal_no_editing() {
+fn colour_and_editing_are_off_without_a_capable_terminal() {
     let mut world = World::new();
     world.set("NO_COLOR", "1");
     let mut person = in_memory(&world);
@@ -443,7 +443,7 @@ fn without_colour_there_is_none_and_without_a_capable_terminal_no_editing() {
 }
 
 #[test]
-fn a_server_is_worked_on_as_a_file_is() {
+fn server_at_the_prompt_works_as_a_file_does() {
     let server = Sqld::start();
     let world = World::new();
     let url = server.url();
@@ -473,7 +473,7 @@ fn a_server_is_worked_on_as_a_file_is() {
 }
 
 #[test]
-fn a_protected_database_is_not_changed_much_without_a_question() {
+fn protected_database_is_not_changed_much_without_a_question() {
     let world = world_with_tables();
     world.ok(["db", "config", "set", "app", "delete-protection", "on"]);
     let mut person = Person::at(&world, &["app"], "app ams> ");
@@ -510,7 +510,7 @@ fn keys_typed_ahead_of_the_prompt_all_run() {
 }
 
 #[test]
-fn slips_at_the_prompt_are_answered_and_nothing_is_lost() {
+fn slips_at_the_prompt_are_answered_and_lose_nothing() {
     let world = world_with_tables();
     let mut person = Person::at(&world, &["app"], "app ams> ");
     person.runs("  .tables", "users\r\n");
@@ -540,7 +540,7 @@ fn slips_at_the_prompt_are_answered_and_nothing_is_lost() {
 }
 
 #[test]
-fn leaving_in_an_open_transaction_takes_a_second_time() {
+fn exit_in_an_open_transaction_takes_a_second_time() {
     let world = World::new();
     let mut person = in_memory(&world);
     person.types("begin;\r");

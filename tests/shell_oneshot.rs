@@ -13,7 +13,7 @@ fn at(world: &World, location: &str, sql: &str) -> String {
 }
 
 #[test]
-fn a_write_reaches_the_replica() {
+fn write_reaches_the_replica() {
     let world = world();
     world.ok(["db", "shell", "app", "insert into t values (3, 'three')"]);
     assert_eq!(at(&world, "lhr", "select count(*) from t"), "3\n");
@@ -30,7 +30,7 @@ fn a_write_reaches_the_replica() {
 
 /// Another program wrote to the primary: opening the replica makes up for it.
 #[test]
-fn opening_a_replica_refreshes_it() {
+fn replica_is_refreshed_when_opened() {
     let world = world();
     let path = world.ok(["db", "show", "app", "--path"]);
     sqlite3::run(&world, path.trim_end().as_ref(), "insert into t values (4, 'four')");
@@ -48,7 +48,7 @@ fn opening_a_replica_refreshes_it() {
 }
 
 #[test]
-fn a_write_on_a_replica_is_refused_with_a_hint() {
+fn write_on_a_replica_is_refused_with_a_hint() {
     let world = world();
     let run = world.torso([
         "db",
@@ -71,7 +71,7 @@ fn a_write_on_a_replica_is_refused_with_a_hint() {
 }
 
 #[test]
-fn read_only_refuses_writes_and_answers_reads() {
+fn read_only_flag_refuses_writes_and_answers_reads() {
     let world = world();
     let run = world.torso(["db", "shell", "app", "--read-only", "delete from t"]);
     insta::assert_snapshot!(redact::report(&world, &run), @r#"
@@ -97,7 +97,7 @@ fn read_only_refuses_writes_and_answers_reads() {
 }
 
 #[test]
-fn a_promoted_replica_takes_writes() {
+fn replica_that_is_promoted_takes_writes() {
     let world = world();
     world.ok(["db", "promote", "app", "lhr"]);
     world.ok(["db", "shell", "app", "insert into t values (3, 'three')"]);
@@ -108,7 +108,7 @@ fn a_promoted_replica_takes_writes() {
 }
 
 #[test]
-fn input_from_a_pipe_and_from_a_file() {
+fn input_from_a_pipe_or_file_is_run() {
     let world = world();
     let script = ".headers off\nselect b from t where a = 1;\n-- a comment\nselect count(*)\n  from t;\n";
     assert_eq!(
@@ -125,7 +125,7 @@ fn input_from_a_pipe_and_from_a_file() {
 
 /// A statement that fails ends the script where `-bail` or one-shot use says so; its place is told.
 #[test]
-fn a_failing_statement_fails_the_command() {
+fn statement_that_fails_fails_the_command() {
     let world = world();
     let run = world.torso(["db", "shell", "app", "select 1; select nope; select 3"]);
     insta::assert_snapshot!(redact::report(&world, &run), @r#"
@@ -150,7 +150,7 @@ fn a_failing_statement_fails_the_command() {
 }
 
 #[test]
-fn output_modes() {
+fn output_modes_are_as_recorded() {
     let world = world();
     let mut shown = String::new();
     for mode in ["list", "csv", "json", "line", "table", "box", "markdown", "column"] {
@@ -196,7 +196,7 @@ fn shell_output_takes_the_forms_of_every_command() {
 }
 
 #[test]
-fn json_has_real_types() {
+fn json_output_has_real_types() {
     let world = world();
     let sql = "select 1 as i, 1.5 as r, 'x' as t, null as n, 9007199254740993 as big, x'00ff' as b";
     let answer = world.json(["db", "shell", "app", sql]);
@@ -211,7 +211,7 @@ fn json_has_real_types() {
 
 /// A path or a `file:` URL is opened as it is, with no control plane.
 #[test]
-fn a_file_by_its_path() {
+fn file_path_or_url_is_opened_without_a_control_plane() {
     let world = World::new();
     let file = world.path("work/plain.db");
     sqlite3::run(&world, &file, "create table p (x); insert into p values (42)");
@@ -227,7 +227,7 @@ fn a_file_by_its_path() {
 
 /// The form of the answer may be said where every other command takes it, too.
 #[test]
-fn the_form_may_come_first() {
+fn output_flag_may_come_first() {
     let world = World::new();
     for line in [
         &["--json", "db", "shell", ":memory:", "select 1 as a"][..],
@@ -240,7 +240,7 @@ fn the_form_may_come_first() {
 }
 
 #[test]
-fn a_database_that_is_full_names_its_limit() {
+fn database_that_is_full_names_its_limit() {
     let world = world();
     world.ok(["db", "config", "set", "app", "size-limit", "64kb"]);
     let run = world.torso(["db", "shell", "app", "insert into t values (zeroblob(1000000), 1)"]);
@@ -255,7 +255,7 @@ fn a_database_that_is_full_names_its_limit() {
 
 /// However a dump was cut off or altered, no database comes of it.
 #[test]
-fn a_dump_that_is_not_whole_makes_no_database() {
+fn dump_that_is_not_whole_makes_no_database() {
     let world = world();
     let dump = world.ok(["db", "dump", "app"]);
     let before_trailer = dump.rfind("-- torso: ").unwrap();
@@ -305,7 +305,7 @@ fn a_dump_that_is_not_whole_makes_no_database() {
 
 /// A server that cannot be reached ends a script with the code that says so, however the script comes.
 #[test]
-fn an_unreachable_server_is_7() {
+fn server_that_cannot_be_reached_exits_7() {
     let world = World::new();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -333,7 +333,7 @@ fn an_unreachable_server_is_7() {
 
 /// A column whose name is not UTF-8 cannot be shown, nor its values dumped: both are said, and nothing is made up.
 #[test]
-fn a_column_name_that_is_not_utf8_is_an_error() {
+fn column_name_that_is_not_utf8_is_an_error() {
     let world = World::new();
     let script = world.write(
         "odd.sql",
@@ -365,7 +365,7 @@ fn a_column_name_that_is_not_utf8_is_an_error() {
 
 /// As a program does that drives the shell through pipes.
 #[test]
-fn prompts_come_through_pipes_where_they_are_asked_for() {
+fn prompts_come_through_pipes_where_requested() {
     let world = World::new();
     world.write("script.sql", "select 'from a file';\n");
     world.write("init.sql", ".headers on\n");
@@ -393,7 +393,7 @@ fn prompts_come_through_pipes_where_they_are_asked_for() {
 }
 
 #[test]
-fn the_flags_help_and_version_are_as_in_sqlite3() {
+fn shell_flags_help_and_version_are_those_of_sqlite3() {
     let world = World::new();
     insta::assert_snapshot!(world.ok(["db", "shell", "-help", "x.db"]), @"
     Open an SQL shell on a database, or run SQL and dot-commands
@@ -429,7 +429,7 @@ fn the_flags_help_and_version_are_as_in_sqlite3() {
 
 /// What the newer shells of the generation have, and the oldest does not.
 #[test]
-fn what_came_within_the_generation_is_there() {
+fn shell_has_what_newer_shells_of_its_generation_have() {
     let world = World::new();
     world.ok([
         "db",

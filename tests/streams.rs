@@ -30,7 +30,7 @@ const ANSWERS: [&[&str]; 12] = [
 ];
 
 #[test]
-fn every_form_of_an_answer_is_on_stdout_and_quiet_keeps_it() {
+fn output_of_each_format_is_on_stdout_and_quiet_keeps_it() {
     let world = world();
     for args in ANSWERS {
         for form in ["table", "json", "jsonl", "csv", "name"] {
@@ -69,7 +69,7 @@ fn every_form_of_an_answer_is_on_stdout_and_quiet_keeps_it() {
 }
 
 #[test]
-fn mutations_answer_with_one_document_and_talk_on_stderr() {
+fn mutation_prints_one_document_and_messages_on_stderr() {
     let world = World::new();
     let run = world.torso(["db", "create", "app", "--json"]);
     insta::assert_snapshot!(redact::report(&world, &run), @r#"
@@ -104,7 +104,7 @@ fn mutations_answer_with_one_document_and_talk_on_stderr() {
 
 /// The reader of a pipe leaves after the first line.
 #[test]
-fn a_closed_pipe_ends_quietly() {
+fn pipe_that_is_closed_ends_the_command_quietly() {
     let world = World::new();
     let csv = data("weather.csv");
     world.ok([
@@ -140,7 +140,7 @@ fn a_closed_pipe_ends_quietly() {
 }
 
 #[test]
-fn colour_only_where_it_was_asked_for() {
+fn colour_is_written_only_where_requested() {
     let mut world = world();
     let coloured = |world: &World, more: &[&str]| {
         let run = world.torso(["db", "show", "absent"].iter().chain(more));
@@ -157,7 +157,7 @@ fn colour_only_where_it_was_asked_for() {
 
 /// Nobody is asked where nobody can answer, nor where the environment says that nobody is there.
 #[test]
-fn destructive_commands_do_not_wait_for_an_answer() {
+fn destructive_command_without_a_terminal_does_not_wait() {
     let mut world = world();
     for args in [&["db", "destroy", "one"][..], &["group", "destroy", "default"]] {
         let ask = |world: &World| world.torso(args.iter().chain(&["--json"])).fails(6, "unconfirmed");
@@ -178,7 +178,7 @@ fn destructive_commands_do_not_wait_for_an_answer() {
 
 /// A session on a terminal that nobody answers: CI forbids the question there too.
 #[test]
-fn ci_forbids_questions_on_a_terminal() {
+fn ci_variable_forbids_questions_on_a_terminal() {
     let mut world = world();
     for word in ["true", "1", "yes", "TRUE", "on", "github"] {
         world.set("CI", word);
@@ -202,7 +202,7 @@ fn ci_forbids_questions_on_a_terminal() {
 
 /// On a terminal the name has to be typed.
 #[test]
-fn on_a_terminal_the_name_confirms() {
+fn confirmation_on_a_terminal_is_the_typed_name() {
     let world = world();
     for (typed, left) in [("yes", &["one", "two"][..]), ("one", &["two"])] {
         let mut session = world.terminal(&["db", "destroy", "one"]);
@@ -215,7 +215,7 @@ fn on_a_terminal_the_name_confirms() {
 
 /// Names and data are harmless on a terminal, and unchanged in a file.
 #[test]
-fn control_characters_are_shown_on_a_terminal_only() {
+fn control_characters_are_escaped_on_a_terminal_only() {
     let world = world();
     world.ok(["location", "add", "odd", "--name", "a\x1b[31mred\u{202e}"]);
     assert!(world.ok(["location", "show", "odd"]).contains("a\x1b[31mred\u{202e}"));
@@ -247,7 +247,7 @@ fn files_are_where_xdg_says_and_private() {
 
 /// Ctrl-C ends a waiting command with its own exit code, and nothing was done.
 #[test]
-fn interrupted_is_130() {
+fn interrupted_command_exits_130() {
     let world = world();
     let lock = std::fs::File::open(world.data_dir().join("catalog.lock")).unwrap();
     lock.lock().unwrap();
@@ -273,7 +273,7 @@ fn interrupted_is_130() {
 
 /// A script that adds a flag to a command that has it already means no harm.
 #[test]
-fn a_flag_may_be_repeated() {
+fn flag_that_is_repeated_is_taken() {
     let world = world();
     world.ok(["--quiet", "db", "list", "--quiet", "-q"]);
     assert_eq!(

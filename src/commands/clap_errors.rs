@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_name_the_fault_and_what_to_type() {
+    fn clap_error_names_the_fault_and_what_to_type() {
         for (line, message, hint) in [
             (
                 "torso db craete",
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_parsers_speak_for_themselves() {
+    fn clap_error_of_an_own_parser_keeps_its_message() {
         let error = refused("torso db create Upper");
         assert_eq!(error.code(), Code::InvalidName);
         assert!(
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_found_in_words_that_do_not_parse() {
+    fn json_flag_is_found_in_a_line_that_does_not_parse() {
         let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
         for line in ["torso --json x", "torso x --output json", "torso x --output=jsonl y"] {
             assert!(wants_json(&words(line)), "{line}");

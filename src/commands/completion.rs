@@ -58,7 +58,7 @@ mod tests {
     use crate::commands::manual::same_as_file;
 
     #[test]
-    fn kept_scripts_are_current() {
+    fn completion_scripts_in_the_tree_are_current() {
         for (shell, file) in [
             ("bash", "torso.bash"),
             ("zsh", "_torso"),

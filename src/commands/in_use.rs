@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn use_is_described_by_connections_and_the_last_request() {
+    fn database_use_is_described_by_connections_and_the_last_request() {
         let now: Timestamp = "2026-01-10T00:00:00Z".parse().unwrap();
         let last: Timestamp = "2026-01-09T23:59:57Z".parse().unwrap();
         for (connections, last_request_at, described) in [

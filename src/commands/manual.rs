@@ -262,12 +262,12 @@ mod tests {
     }
 
     #[test]
-    fn the_tree_is_sound() {
+    fn command_tree_passes_the_checks_of_clap() {
         crate::commands::Cli::command().debug_assert();
     }
 
     #[test]
-    fn kept_pages_are_current() {
+    fn manual_pages_in_the_tree_are_current() {
         for (name, text) in man_pages().unwrap() {
             same_as_file(&format!("docs/man/{name}"), &text);
         }
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn every_argument_is_explained() {
+    fn manual_explains_all_arguments() {
         fn check(command: &Command) {
             for arg in command.get_arguments().filter(|arg| !arg.is_hide_set()) {
                 assert!(
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn every_command_has_an_example() {
+    fn manual_has_an_example_for_each_command() {
         for noun in tree().get_subcommands().filter(|noun| !noun.is_hide_set()) {
             for verb in if noun.has_subcommands() {
                 leaves(noun)

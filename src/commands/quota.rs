@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quotas() {
+    fn quota_is_parsed_with_and_without_an_organization() {
         let of =
             |text: &str| parse_quota(text).map(|quota| (quota.organization.map(String::from), quota.name, quota.value));
         assert_eq!(of("databases=5").unwrap(), (None, "databases".to_owned(), 5));

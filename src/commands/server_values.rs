@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn domains_and_addresses() {
+    fn server_domains_and_addresses_are_parsed_or_refused() {
         assert_eq!(domain("Db.Example.com").unwrap(), "db.example.com");
         for bad in [
             "",
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn listen_addresses_may_leave_out_the_host() {
+    fn listen_address_without_a_host_is_completed() {
         for (text, address) in [
             ("8080", "127.0.0.1:8080"),
             (":8080", "127.0.0.1:8080"),
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn networks_may_be_one_address() {
+    fn network_of_one_address_is_parsed() {
         for (text, net) in [
             ("10.0.0.0/8", "10.0.0.0/8"),
             ("192.0.2.7", "192.0.2.7/32"),

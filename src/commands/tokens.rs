@@ -297,7 +297,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn permissions_on_tables() {
+    fn table_permissions_are_parsed_or_refused() {
         let read = permission("users:data_read,data_add").unwrap();
         assert_eq!(read.tables, Some(vec!["users".to_owned()]));
         assert_eq!(read.actions, ["data_read", "data_add"]);

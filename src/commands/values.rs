@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn durations() {
+    fn duration_values_are_parsed_or_refused() {
         for (text, seconds) in [
             ("0s", 0),
             ("30m", 1_800),

@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_found_by_what_they_are_called() {
+    fn location_is_found_by_its_codes_and_names() {
         let code = |name| find_by_name(name).map(|location| location.code);
         assert_eq!(code("paris"), Some("cdg"));
         assert_eq!(code("san-jose"), Some("sjc"));

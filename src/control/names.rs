@@ -230,14 +230,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_are() {
+    fn name_that_follows_the_rule_is_parsed() {
         for text in ["a", "0", "app", "my-app-2", &"x".repeat(64), "com", "com10", "console"] {
             assert_eq!(text.parse::<DatabaseName>().unwrap().as_str(), text);
         }
     }
 
     #[test]
-    fn names_that_are_not() {
+    fn name_that_breaks_the_rule_is_refused() {
         for text in [
             "",
             "-a",
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_uuids() {
+    fn database_id_is_a_uuid() {
         let id = DatabaseId::generate();
         assert_eq!(id.as_str().parse::<DatabaseId>().unwrap(), id);
         assert!("../../etc".parse::<DatabaseId>().is_err());

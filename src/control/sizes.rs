@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes() {
+    fn size_is_parsed_and_displayed_with_its_unit() {
         for (text, bytes) in [
             ("0", 0),
             ("500000", 500_000),

@@ -242,7 +242,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn expirations() {
+    fn token_expiration_is_parsed_and_displayed() {
         let seconds = |text: &str| match text.parse::<Expiration>().unwrap() {
             Expiration::Never => 0,
             Expiration::After(span) => span.as_secs(),

@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn made_private() {
+    fn private_file_is_for_its_owner_only() {
         let dir = tempfile::tempdir().unwrap();
         let deep = dir.path().join("a/b");
         private_dir(&deep).unwrap();
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn removing_nothing_is_fine() {
+    fn remove_of_a_missing_file_succeeds() {
         let dir = tempfile::tempdir().unwrap();
         remove(&dir.path().join("none")).unwrap();
         assert!(remove(dir.path()).is_err());

@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_in_json() {
+    fn client_message_in_json_has_its_requests() {
         let request = |request: Value| json!({ "type": "request", "request_id": 7, "request": request });
         for (message, expected) in [
             (
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_in_protocol_buffers() {
+    fn client_message_in_protobuf_has_its_requests() {
         let request = |number: u32, inner: &[u8]| {
             let mut request = Vec::new();
             put_number(&mut request, 1, 7);

@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_has_its_share_and_others_theirs() {
+    fn address_share_is_per_address() {
         let addresses = Arc::new(Addresses::new(2));
         let one = addresses.enter(at("192.0.2.1")).unwrap();
         let _two = addresses.enter(at("::ffff:192.0.2.1")).unwrap();
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_of_ipv6_is_one_address() {
+    fn address_share_of_an_ipv6_network_is_one() {
         let addresses = Arc::new(Addresses::new(1));
         let _one = addresses.enter(at("2001:db8::1")).unwrap();
         assert!(addresses.enter(at("2001:db8::ffff:2")).is_none());
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_is_not_counted_and_nobody_without_a_limit() {
+    fn address_share_does_not_count_this_machine_or_without_a_limit() {
         let addresses = Arc::new(Addresses::new(1));
         let unlimited = Arc::new(Addresses::new(0));
         let shares: Vec<_> = (0..100)
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_remembered_of_who_left() {
+    fn address_share_of_an_address_without_requests_is_forgotten() {
         let addresses = Arc::new(Addresses::new(5));
         for last in 0..=255 {
             let _share = addresses.enter(IpAddr::from([192, 0, 2, last])).unwrap();

@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_and_paths() {
+    fn dispatch_by_host_and_path_leads_to_database_or_api() {
         let to = |host, path| destination(Some("db.example.com"), Some(host), path);
         assert_eq!(
             to("app-me.db.example.com", "/v2/pipeline"),
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn prefix_is_taken_away_where_the_proxy_has_left_it() {
+    fn path_prefix_that_the_proxy_left_is_removed() {
         let path = |prefix, text: &str| {
             let mut uri: Uri = text.parse().unwrap();
             without_prefix(prefix, &mut uri);
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_of_clients_are_kept_when_they_are_harmless() {
+    fn request_id_of_a_client_is_kept_when_it_is_harmless() {
         let with = |id: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(REQUEST_ID, HeaderValue::from_static(id));

@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn log_lines_show_what_is_invisible() {
+    fn log_line_shows_invisible_characters() {
         for (line, redacted_path) in [
             ("plain né\n", "plain né\n"),
             ("a\nb\r\n", "a\\u{a}b\\u{d}\n"),
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_in_paths_are_not_shown() {
+    fn log_line_hides_tokens_in_paths() {
         assert_eq!(redacted_path("/v1/databases/app"), "/v1/databases/app");
         assert_eq!(redacted_path("/v1/databases/torso_abc/usage"), "/v1/databases/…/usage");
         assert_eq!(redacted_path("/db/eyJhbGciOi.x.y/v2/pipeline"), "/db/…/v2/pipeline");

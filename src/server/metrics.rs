@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_are_counted_by_what_they_were() {
+    fn metrics_count_requests_by_kind() {
         let metrics = Metrics::default();
         for status in [200, 200, 404] {
             metrics.begin();

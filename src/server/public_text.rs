@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_of_files_are_not_shown_to_clients() {
+    fn public_text_hides_paths_of_files_from_clients() {
         for (text, public) in [
             (
                 "cannot read /data/x/0f/a.db: no",
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_of_the_server_s_own_say_nothing_of_its_files() {
+    fn public_text_of_an_own_error_names_no_files() {
         let io = |kind| Error::io(std::io::Error::from(kind), "cannot open /data/7f/primary.db");
         for error in [
             io(std::io::ErrorKind::NotFound),

@@ -76,7 +76,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn a_burst_is_allowed_and_then_the_rate() {
+    fn rate_limit_allows_a_burst_and_then_the_rate() {
         let limiter = Limiter::new(2);
         let start = Instant::now();
         for _ in 0..20 {
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_counted_without_a_limit() {
+    fn rate_limit_that_is_not_set_counts_nothing() {
         let limiter = Limiter::new(0);
         for _ in 0..10_000 {
             limiter.take("a").unwrap();
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
+    fn rate_limit_memory_is_bounded() {
         let limiter = Limiter::new(1);
         let now = Instant::now();
         for who in 0..3 * REMEMBERED {

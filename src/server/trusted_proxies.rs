@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn nearest_address_that_is_no_proxys_is_the_clients() {
+    fn proxy_client_is_the_nearest_address_that_is_no_proxy() {
         let listed = "x-forwarded-for";
         for (headers, address) in [
             (&[(listed, "192.0.2.1")][..], "192.0.2.1"),
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn proxy_counts_itself_where_it_is_not_clear_for_whom_it_asks() {
+    fn proxy_counts_itself_where_its_client_is_unclear() {
         let listed = "x-forwarded-for";
         for headers in [
             &[][..],
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_of_others_are_not_believed() {
+    fn proxy_headers_of_an_untrusted_address_are_ignored() {
         assert_eq!(client("192.0.2.9", &[("x-forwarded-for", "203.0.113.9")]), "192.0.2.9");
         assert_eq!(
             client("::ffff:10.0.0.1", &[("x-forwarded-for", "203.0.113.9")]),

@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_takes_nothing_is_given_up() {
+    async fn write_timeout_ends_a_client_that_takes_nothing() {
         let (mut far, near) = duplex(4);
         let mut near = WriteTimeout::new(near, patience(1, Duration::from_secs(9)));
         let begun = Instant::now();
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_takes_little_by_little_is_served() {
+    async fn write_timeout_spares_a_client_that_takes_little_by_little() {
         let (mut far, near) = duplex(2);
         let mut near = WriteTimeout::new(near, patience(1, Duration::from_secs(9)));
         let sent = tokio::spawn(async move { near.write_all(&[7; 12]).await });
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_is_too_slow_in_the_long_run_is_given_up() {
+    async fn write_timeout_ends_a_client_that_is_too_slow_in_the_long_run() {
         let lag = Duration::from_millis(500);
         let begun = Instant::now();
         let error = against_a_slow_reader(500, lag, Duration::from_secs(20)).await.unwrap();

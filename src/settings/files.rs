@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_keeps_comments_and_hides_the_file() {
+    fn settings_change_keeps_comments_and_makes_the_file_private() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("deep/config.toml");
         change(&path, |document| {
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_change_changes_nothing() {
+    fn settings_change_that_fails_changes_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("config.toml");
         fs::write(&path, "broken = ").unwrap();
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn parallel_changes_take_turns() {
+    fn settings_changes_in_parallel_take_turns() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("config.toml");
         std::thread::scope(|scope| {

@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_comes_from_the_nearest_source() {
+    fn setting_value_comes_from_the_nearest_source() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("config.toml");
         assert_eq!(
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_cannot_be_are_refused_and_told() {
+    fn setting_value_that_is_invalid_is_refused_with_its_name() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(
             settings(dir.path())
@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn contexts_come_and_go_with_their_tokens() {
+    fn context_is_added_and_removed_with_its_token() {
         let dir = tempfile::tempdir().unwrap();
         let here = || settings(dir.path());
         let prod: crate::control::names::ContextName = "prod".parse().unwrap();

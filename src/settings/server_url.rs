@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn server_url_with_another_scheme_or_a_password_is_refused_without_repeating_it() {
+    fn server_url_with_another_scheme_or_a_password_is_refused_unquoted() {
         for (text, why) in [
             ("file:///etc/hush", "does not begin"),
             ("libsql://hush.example.com", "does not begin"),

@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_may_stand_anywhere() {
+    fn dot_command_flags_may_stand_anywhere() {
         let arguments = parsed(&["-csv", "app", "--header", "select 1", "-separator", ";", "--bail"]).unwrap();
         assert_eq!(arguments.database.as_deref(), Some(OsStr::new("app")));
         assert_eq!(arguments.commands, [b"select 1"]);
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn values_may_be_attached_and_operands_set_off() {
+    fn dot_command_values_may_be_attached_and_operands_set_off() {
         let arguments = parsed(&["--output=json", "--", "-odd", "-- a comment"]).unwrap();
         assert_eq!(arguments.database.as_deref(), Some(OsStr::new("-odd")));
         assert_eq!(arguments.commands, [b"-- a comment"]);
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn dot_command_argument_that_is_wrong_is_named() {
         assert_eq!(parsed(&["-foo"]).unwrap_err(), "unknown option: -foo");
         assert_eq!(
             parsed(&["-zip", "x"]).unwrap_err(),

@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_lose_their_ends_and_what_follows_a_nul() {
+    fn input_lines_lose_their_ends_and_what_follows_a_nul() {
         let mut reader = Reader::new(&b"a\r\nb\0c\nd\n\ne"[..]);
         let mut lines = Vec::new();
         while let Input::Text(line) = reader.next(false).unwrap() {
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dump_in_a_pipe_is_not_committed_where_its_checksum_does_not_fit() {
+    fn dump_in_a_pipe_with_a_wrong_checksum_is_not_committed() {
         let body = "PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\nCREATE TABLE t(a);\nCOMMIT;\n";
         let mut checksum = Checksum::new();
         checksum.update(body.as_bytes());

@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_dimmed_null_reaches_a_terminal_as_it_is() {
+    fn terminal_output_escapes_all_but_a_dimmed_null() {
         let mut out = Output::stdout();
         let text = b"a\x1b[31mb \x1b[2mNULL\x1b[0m \x1b[2J\xe2\x80\xae\r\n".as_slice();
         assert_eq!(out.guarded(text), text);

@@ -88,7 +88,7 @@ mod tests {
     use crate::sql::{Target, open};
 
     #[test]
-    fn keys_are_what_tells_rows_apart() {
+    fn table_key_is_what_tells_rows_apart() {
         let mut session = open(&Target::Memory).unwrap();
         for sql in [
             "CREATE TABLE plain(a, b)",

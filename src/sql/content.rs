@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_content_has_the_same_hash() {
+    fn content_hash_of_the_same_content_is_the_same() {
         let one = of("CREATE TABLE t (a, b); INSERT INTO t VALUES (1, 'x'), (2.5, NULL), (x'00', 9e999)");
         // Another layout of the file.
         let other = of("CREATE TABLE z (q); DROP TABLE z; CREATE TABLE t (a, b);
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn every_difference_counts() {
+    fn content_hash_differs_for_each_difference() {
         let all: Vec<String> = [
             "CREATE TABLE t (a)",
             "CREATE TABLE t (a); INSERT INTO t VALUES (NULL)",
@@ -204,13 +204,13 @@ mod tests {
     }
 
     #[test]
-    fn odd_names_and_generated_columns_are_fine() {
+    fn content_hash_takes_odd_names_and_generated_columns() {
         let content = of(r#"CREATE TABLE "o'd""d" ("a""b" INT, g AS ("a""b" * 2)); INSERT INTO "o'd""d" VALUES (1)"#);
         assert_eq!((content.tables, content.rows), (1, 1));
     }
 
     #[test]
-    fn it_can_be_stopped() {
+    fn content_hash_that_is_stopped_is_interrupted() {
         let mut session = open(&Target::Memory).unwrap();
         query::rows(
             session.as_mut(),

@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn content_is_replaced_whole_or_not_at_all() {
+    fn copy_replaces_content_whole_or_not_at_all() {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);
         let replace = || replace_content(&path("from"), &path("to"), &mut |_, _| Ok(()));
@@ -312,7 +312,7 @@ mod tests {
         INSERT INTO t SELECT hex(randomblob(20)) FROM n;";
 
     #[test]
-    fn what_is_in_the_log_comes_along_and_the_source_stays() {
+    fn copy_includes_what_is_in_the_log_and_keeps_the_source() {
         let dir = tempfile::tempdir().unwrap();
         let (from, to) = (dir.path().join("a b?.db"), dir.path().join("to"));
         let _held = sample(&from, &format!("PRAGMA journal_mode = WAL; {TABLE}"));
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_database_is_refused_by_name() {
+    fn copy_of_what_is_no_database_is_refused_by_name() {
         let dir = tempfile::tempdir().unwrap();
         let whole = dir.path().join("whole");
         sample(&whole, TABLE).close().unwrap();
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn progress_can_stop_it() {
+    fn copy_that_is_stopped_by_its_progress_is_interrupted() {
         let dir = tempfile::tempdir().unwrap();
         let from = dir.path().join("from");
         sample(&from, "CREATE TABLE t(x); INSERT INTO t VALUES (zeroblob(40000000))")

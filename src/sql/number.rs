@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn rounded_reals_look_as_in_sqlite() {
+    fn rounded_real_looks_as_in_sqlite() {
         for (value, text) in [
             (0.0, "0.0"),
             (-0.0, "0.0"),
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn exact_reals_keep_their_value_and_their_type() {
+    fn exact_real_keeps_its_value_and_type() {
         for (value, text) in [
             (0.0, "0.0"),
             (-0.0, "-0.0"),
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn halves_are_decided_by_the_exact_value() {
+    fn rounded_real_halves_are_decided_by_the_exact_value() {
         let db = rusqlite::Connection::open_in_memory().unwrap();
         for value in [0.5, 1.5, 2.5].map(|half| 100_000_000_000_000.0 + half) {
             assert_eq!(rounded(value), printf(&db, "%!.15g", value));
@@ -279,7 +279,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(4000))]
 
         #[test]
-        fn rounded_as_the_linked_sqlite(bits in any::<u64>(), decimal in -1_000_000_000_000_i64..1_000_000_000_000, scale in 0_i32..12) {
+        fn rounded_real_fuzz_is_that_of_the_linked_sqlite(bits in any::<u64>(), decimal in -1_000_000_000_000_i64..1_000_000_000_000, scale in 0_i32..12) {
             let db = rusqlite::Connection::open_in_memory().unwrap();
             for value in [f64::from_bits(bits), decimal as f64 / 10f64.powi(scale), decimal as f64 * 10f64.powi(scale)] {
                 if value.is_finite() && value != 0.0 && !sqlite_may_misjudge(value) {
@@ -289,7 +289,7 @@ mod tests {
         }
 
         #[test]
-        fn exact_reads_back(bits in any::<u64>()) {
+        fn exact_real_fuzz_reads_back(bits in any::<u64>()) {
             let value = f64::from_bits(bits);
             if value.is_finite() {
                 let text = exact(value);

@@ -93,7 +93,7 @@ mod tests {
     use crate::sql::{Target, open};
 
     #[test]
-    fn answers_and_failures() {
+    fn query_helpers_return_values_and_errors() {
         let mut session = open(&Target::Memory).unwrap();
         assert_eq!(number(session.as_mut(), "SELECT 42").unwrap(), 42);
         assert_eq!(number(session.as_mut(), "SELECT 1 WHERE 0").unwrap(), 0);

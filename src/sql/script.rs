@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dump_is_loaded_whole() {
+    fn script_that_is_a_dump_is_loaded_whole() {
         let mut session = open(&Target::Memory).unwrap();
         let script = "\u{feff}PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\n-- a comment;\nCREATE TABLE t(x);\n\
             INSERT INTO t VALUES('a;\nb');INSERT INTO t VALUES(2);\n/* tail */\nCOMMIT;\nSELECT 1";
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_other_makers_of_dumps_write_is_understood() {
+    fn script_of_other_dump_programs_is_understood() {
         let mut session = open(&Target::Memory).unwrap();
         let script = "BEGIN;\nCREATE TABLE t(a);\nINSERT INTO t VALUES(Inf);INSERT INTO t VALUES(-Inf);\n\
             INSERT INTO t(a) VALUES(unistr('a\\u000ab'));\nDELETE FROM sqlite_sequence;\nCOMMIT;\n";
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trailer_is_the_end_and_must_fit() {
+    fn script_trailer_is_the_end_and_must_fit() {
         let body = "BEGIN;\nCREATE TABLE t(x);\nINSERT INTO t VALUES('\n-- torso: no trailer, but text');\nCOMMIT;\n";
         let mut checksum = Checksum::new();
         checksum.update(body.as_bytes());
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_file_and_line() {
+    fn script_error_names_file_and_line() {
         for (script, reported) in [
             (
                 "CREATE TABLE t(x);\n\nINSERT INTO t\n  VALUES(1, 2);",

@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_become_the_text_that_sqlite_returns() {
+    fn text_of_a_value_is_what_sqlite_returns() {
         for (value, text) in [
             (Value::Null, ""),
             (Value::Integer(-7), "-7"),

@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn every_change_of_a_byte_is_noticed_before_anything_runs() {
+    fn trailer_detects_any_changed_byte_before_anything_runs() {
         let body = "BEGIN TRANSACTION;\nCREATE TABLE t(a);\nCOMMIT;\n";
         let mut checksum = Checksum::new();
         checksum.update(body.as_bytes());

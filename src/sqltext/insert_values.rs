@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_dumps_are_taken_apart() {
+    fn insert_rows_of_a_dump_are_taken_apart() {
         let sql = "INSERT INTO \"a (\"(rowid, b) VALUES(1,-2, 'it''s;' ,x'00fF',NULL,1.5,-1e-3,9223372036854775808) ; SELECT 1";
         let real = |negative, digits| Literal::Real { negative, digits };
         let values = vec![
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_that_plain_is_left_alone() {
+    fn insert_that_is_not_plain_is_left_alone() {
         for sql in [
             "",
             "SELECT 1",

@@ -65,14 +65,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quotes_in_quotes_are_doubled() {
+    fn quote_inside_a_quoted_text_is_doubled() {
         assert_eq!(literal("it's"), "'it''s'");
         assert_eq!(identifier("a\"b"), "\"a\"\"b\"");
         assert_eq!(cast_from_blob(b"a\0\xff"), "CAST(x'6100ff' AS TEXT)");
     }
 
     #[test]
-    fn unquoted_names_are_those_that_the_engine_reads() {
+    fn unquoted_name_is_one_that_the_engine_reads() {
         for (written, name) in [
             ("a", "a"),
             ("\"a\"\"b\"", "a\"b"),

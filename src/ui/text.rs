@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_steers_a_terminal_is_written_out() {
+    fn terminal_control_characters_are_written_out() {
         assert_eq!(visible("plain ünïcode 数"), "plain ünïcode 数");
         assert_eq!(visible("\x1b[31mred\x07\u{9b}"), "\\u{1b}[31mred\\u{7}\\u{9b}");
         assert_eq!(visible("a\u{202e}b\nc\td"), "a\\u{202e}b\\nc\\td");
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_have_one_decimal() {
+    fn size_has_one_decimal() {
         assert_eq!(size(0), "0 B");
         assert_eq!(size(1023), "1023 B");
         assert_eq!(size(4096), "4.0 KiB");
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn ages_use_the_largest_unit_that_fits() {
+    fn age_uses_the_largest_unit_that_fits() {
         let now: Timestamp = "2026-01-10T00:00:00Z".parse().unwrap();
         for (at, text) in [
             ("2026-01-10T00:00:05Z", "now"),

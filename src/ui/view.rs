@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_is_broken_between_words_only() {
+    fn table_that_is_too_wide_is_broken_between_words_only() {
         let wide = drawn(90);
         assert!(
             wide.contains("│ ams                      ┆ catching up ┆ 388.0 KiB ┆ 2026-11-27 07:19 UTC │"),
@@ -419,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_do_not_fit_stand_one_below_the_other() {
+    fn table_rows_that_do_not_fit_are_shown_as_lists() {
         let record =
             "LOCATION:  ams\nSTATE:     catching up\nSIZE:      388.0 KiB\nLAST SYNC: 2026-11-27 07:19 UTC\n\n";
         assert!(drawn(40).starts_with(record), "{}", drawn(40));

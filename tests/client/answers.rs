@@ -56,7 +56,7 @@ pub const ANSWERS: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn answers_of_a_server_are_as_promised() {
+fn json_answers_of_a_server_are_as_recorded() {
     let stub = stand_in::start();
     let world = world(&stub);
     for (name, line) in ANSWERS {
@@ -73,7 +73,7 @@ fn hide_port(url: &str, value: &mut serde_json::Value) {
 }
 
 #[test]
-fn requests_are_the_platform_apis() {
+fn requests_are_those_of_the_platform_api() {
     let stub = stand_in::start();
     let world = world(&stub);
     let last = || stub.requests().pop().unwrap();
@@ -110,7 +110,7 @@ fn requests_are_the_platform_apis() {
 }
 
 #[test]
-fn the_environment_names_a_server_and_an_organization() {
+fn environment_variables_name_a_server_and_an_organization() {
     let stub = stand_in::start();
     let mut world = World::new();
     world.set("TURSO_API_BASEURL", stub.url());
@@ -136,7 +136,7 @@ fn the_environment_names_a_server_and_an_organization() {
 }
 
 #[test]
-fn a_command_for_this_machine_asks_no_server() {
+fn local_command_asks_no_server() {
     let stub = stand_in::start();
     let world = world(&stub);
     world.ok(["context", "list"]);
@@ -150,7 +150,7 @@ fn a_command_for_this_machine_asks_no_server() {
 }
 
 #[test]
-fn adding_a_context_asks_whether_the_token_is_good() {
+fn context_add_checks_the_token() {
     let stub = stand_in::start();
     let world = World::new();
     let add = |token: &str, more: &[&str]| {
@@ -169,7 +169,7 @@ fn adding_a_context_asks_whether_the_token_is_good() {
 }
 
 #[test]
-fn completions_do_not_wait_for_a_slow_server() {
+fn completion_does_not_wait_for_a_slow_server() {
     let stub = crate::support::stub::Stub::start(|_| {
         crate::support::stub::Answer::Silence(std::time::Duration::from_secs(10))
     });

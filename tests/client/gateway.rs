@@ -43,7 +43,7 @@ const MANY: &str = "create table t (id integer primary key, x text, b blob);
     create trigger tr after delete on t begin insert into t(x) values('gone'); end";
 
 #[test]
-fn the_shell_works_through_the_gateway() {
+fn shell_works_through_the_gateway() {
     let pair = Pair::new();
     let user = &pair.user;
     user.ok(words("db create app --location ams"));
@@ -96,7 +96,7 @@ fn sum(world: &World, context: &str, name: &str) -> String {
 }
 
 #[test]
-fn copies_between_control_planes_are_the_same() {
+fn copy_between_control_planes_is_the_same() {
     let pair = Pair::new();
     let user = &pair.user;
     user.ok(words("--context local db create here"));
@@ -233,7 +233,7 @@ fn copy_over_a_database_on_a_server_keeps_all_but_its_content() {
 }
 
 #[test]
-fn a_copy_that_is_killed_leaves_nothing() {
+fn copy_that_is_killed_leaves_nothing() {
     let pair = Pair::new();
     let user = &pair.user;
     user.ok(words("--context local db create here"));
@@ -282,7 +282,7 @@ fn a_copy_that_is_killed_leaves_nothing() {
 }
 
 #[test]
-fn an_invitation_makes_a_user() {
+fn invitation_makes_a_user() {
     let pair = Pair::new();
     let owner = &pair.user;
     owner.ok(words("org create team"));
@@ -317,7 +317,7 @@ fn an_invitation_makes_a_user() {
 }
 
 #[test]
-fn tokens_are_found_nowhere() {
+fn tokens_are_written_nowhere() {
     let pair = Pair::new();
     let user = &pair.user;
     user.ok(words("db create app --location ams"));
@@ -368,7 +368,7 @@ fn tokens_are_found_nowhere() {
 }
 
 #[test]
-fn without_a_server_or_a_right_token() {
+fn server_that_is_away_or_refuses_the_token_is_one_error() {
     let pair = Pair::new();
     let user = &pair.user;
     user.ok(words("db create app --location ams"));

@@ -17,7 +17,7 @@ fn list(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> (Run, St
 type Case = (&'static str, fn() -> Answer);
 
 #[test]
-fn answers_that_are_none() {
+fn answer_that_is_invalid_is_one_clear_error() {
     let cases: [Case; 12] = [
         ("nothing", || Answer::Raw(Vec::new())),
         ("no HTTP", || Answer::Raw(b"SSH-2.0-OpenSSH_9.9\r\n".to_vec())),
@@ -110,7 +110,7 @@ fn answers_that_are_none() {
 }
 
 #[test]
-fn redirects_are_not_followed() {
+fn redirect_is_not_followed() {
     let elsewhere = Stub::start(|_| Answer::Json(200, json!({ "databases": [] })));
     let to = elsewhere.url();
     let (run, _stub) = list(move |_| {
@@ -138,7 +138,7 @@ fn flaky(failures: usize, failure: fn() -> Answer) -> impl Fn(&Request) -> Answe
 }
 
 #[test]
-fn what_may_be_repeated_is() {
+fn request_that_may_be_repeated_is_repeated() {
     for failure in [
         || Answer::With(503, "", Vec::new()),
         || Answer::With(429, "retry-after: 0\r\n", Vec::new()),
@@ -155,7 +155,7 @@ fn what_may_be_repeated_is() {
 }
 
 #[test]
-fn a_server_that_asks_to_wait_is_given_the_time() {
+fn retry_after_of_a_server_is_respected() {
     let started = Instant::now();
     let (run, _stub) = list(flaky(1, || Answer::With(503, "retry-after: 1\r\n", Vec::new())));
     run.success();
@@ -171,7 +171,7 @@ fn a_server_that_asks_to_wait_is_given_the_time() {
 }
 
 #[test]
-fn what_may_not_be_repeated_is_not() {
+fn request_that_may_not_be_repeated_is_sent_once() {
     let stub = Stub::start(|request| match request.method.as_str() {
         "POST" => Answer::Raw(Vec::new()),
         _ => Answer::Json(404, json!({ "error": "no", "code": "group_not_found" })),
@@ -189,7 +189,7 @@ fn what_may_not_be_repeated_is_not() {
 }
 
 #[test]
-fn a_silent_server_is_given_up() {
+fn server_that_is_silent_times_out() {
     let stub = Stub::start(|_| Answer::Silence(Duration::from_secs(30)));
     let world = world(&stub);
     let started = Instant::now();
@@ -200,7 +200,7 @@ fn a_silent_server_is_given_up() {
 }
 
 #[test]
-fn nobody_listens() {
+fn server_that_does_not_listen_exits_7() {
     let port = crate::support::sqld::free_port();
     let mut world = crate::support::World::new();
     world.set("TORSO_API_URL", format!("http://127.0.0.1:{port}"));
@@ -243,7 +243,7 @@ fn nobody_listens() {
 }
 
 #[test]
-fn a_list_in_pages_is_read_to_its_end_and_not_for_ever() {
+fn list_in_pages_is_read_to_its_end_and_not_for_ever() {
     let page = |name: &str, next: Value| {
         json!({ "databases": [{ "Name": name, "DbId": "0eb771dd-6906-41ee-8553-eaa7715aeaf2",
             "Hostname": "h", "group": "g", "primaryRegion": "ams", "regions": [] }],
@@ -272,7 +272,7 @@ fn a_list_in_pages_is_read_to_its_end_and_not_for_ever() {
 }
 
 #[test]
-fn a_servers_text_does_not_steer_a_terminal() {
+fn server_text_does_not_steer_a_terminal() {
     let stub = Stub::start(|_| Answer::Json(400, json!({ "error": "red \u{1b}[31m\u{202e} alert" })));
     let world = world(&stub);
     let mut session = world.terminal(&["db", "list", "--color", "never"]);
@@ -281,7 +281,7 @@ fn a_servers_text_does_not_steer_a_terminal() {
 
 /// What only torso's own server can do is one clear refusal elsewhere.
 #[test]
-fn what_a_plane_lacks_is_told() {
+fn unsupported_feature_of_another_server_is_one_error() {
     let stub = Stub::start(|request| match (request.method.as_str(), request.path.as_str()) {
         ("GET", path) if path.starts_with("/v1/databases/app/auth") => {
             Answer::Json(404, json!({ "error": "not found" }))
@@ -313,7 +313,7 @@ fn what_a_plane_lacks_is_told() {
 
 /// One thing with a name that only another program allows does not hide all others.
 #[test]
-fn names_that_cannot_be_are_left_out_with_a_warning() {
+fn names_that_are_invalid_are_left_out_with_a_warning() {
     let stub = Stub::start(|_| {
         let id = "0eb771dd-6906-11ee-8553-eaa7715aeaf2";
         let database = |name: &str| json!({ "Name": name, "DbId": id, "group": "default", "primaryRegion": "ams" });

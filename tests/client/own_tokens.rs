@@ -30,7 +30,7 @@ fn tokens(world: &World, more: &[&str]) -> Vec<Value> {
 }
 
 #[test]
-fn commands_leave_no_lasting_tokens_and_none_in_the_list() {
+fn tokens_of_commands_do_not_last_and_are_not_listed() {
     let world = World::new();
     let _server = serve(&world);
     world.ok(["db", "shell", "app", "create table t (x); insert into t values (1)"]);
@@ -61,7 +61,7 @@ fn commands_leave_no_lasting_tokens_and_none_in_the_list() {
 }
 
 #[test]
-fn a_shell_outlives_its_token() {
+fn shell_outlives_its_token() {
     let world = World::new();
     let _server = serve(&world);
     let mut shell = world.torso_command(["db", "shell", "app"]);
@@ -91,7 +91,7 @@ fn a_shell_outlives_its_token() {
 }
 
 #[test]
-fn who_may_only_look_has_a_shell_to_look() {
+fn shell_of_a_user_who_may_only_read_reads() {
     let mut world = World::new();
     let server = serve(&world);
     world.ok(["org", "create", "team"]);

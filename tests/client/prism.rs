@@ -114,7 +114,7 @@ impl Calls {
 }
 
 #[test]
-fn every_call_fits_the_document() {
+fn requests_and_answers_fit_the_document_of_the_api() {
     let prism = Prism::start();
     let client = prism.client(true);
     let mut calls = Calls(Vec::new());

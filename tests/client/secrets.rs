@@ -27,7 +27,7 @@ fn unseen(world: &World, runs: &[Run]) {
 }
 
 #[test]
-fn it_is_shown_nowhere() {
+fn token_is_shown_nowhere() {
     let stub = stand_in::start();
     let world = world(&stub);
     let mut runs = Vec::new();
@@ -61,7 +61,7 @@ fn it_is_shown_nowhere() {
 }
 
 #[test]
-fn a_server_that_repeats_it_does_not_have_it_printed() {
+fn token_that_a_server_repeats_is_not_printed() {
     let stub = Stub::start(|request| {
         let bearer = request.header("authorization").unwrap_or_default().to_owned();
         match request.path.contains("groups") {
@@ -75,7 +75,7 @@ fn a_server_that_repeats_it_does_not_have_it_printed() {
 }
 
 #[test]
-fn it_is_forgotten_when_asked() {
+fn token_is_forgotten_on_logout() {
     let stub = stand_in::start();
     let world = world(&stub);
     assert_eq!(world.ok(["auth", "token"]).trim_end(), TOKEN);
@@ -90,7 +90,7 @@ fn it_is_forgotten_when_asked() {
 
 /// A token for Turso Cloud in the environment is not meant for a server of one's own.
 #[test]
-fn a_token_for_another_service_is_not_sent() {
+fn token_for_another_service_is_not_sent() {
     let stub = stand_in::start();
     let mut world = World::new();
     world.ok(["context", "add", "there", "--url", &stub.url()]);
@@ -104,7 +104,7 @@ fn a_token_for_another_service_is_not_sent() {
 
 /// The token of a loopback server does not go through a proxy; other servers are asked through it.
 #[test]
-fn proxies_are_for_others() {
+fn proxy_is_not_asked_for_loopback_servers() {
     let proxy = Stub::start(|_| Answer::Json(200, json!({ "databases": [] })));
     let stub = stand_in::start();
     let mut world = world(&stub);

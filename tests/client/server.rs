@@ -196,7 +196,7 @@ fn ask(to: &Connection, sql: &str) -> Value {
 }
 
 #[test]
-fn a_server_is_a_control_plane() {
+fn server_of_files_conforms_as_a_control_plane() {
     // The locations of a server are chosen where it is started. A file is sent and not moved, so it
     // may be anywhere.
     let except = [
@@ -210,7 +210,7 @@ fn a_server_is_a_control_plane() {
 }
 
 #[test]
-fn a_server_of_processes_is_a_control_plane() {
+fn server_of_processes_conforms_as_a_control_plane() {
     let except = [
         // As above.
         "a location of the user's own",
@@ -229,7 +229,7 @@ fn a_server_of_processes_is_a_control_plane() {
 }
 
 #[test]
-fn accounts_over_http() {
+fn accounts_over_http_conform() {
     let own = client(None);
     assert_eq!(own.current_user().unwrap().username.as_str(), "alice");
     assert_eq!(own.validate().unwrap(), None);
@@ -280,7 +280,7 @@ fn accounts_over_http() {
 }
 
 #[test]
-fn tokens_over_http() {
+fn tokens_over_http_conform() {
     let world = Organization::new();
     let plane = world.plane();
     plane.create_database(&request("app")).unwrap();

@@ -87,7 +87,7 @@ fn breaking(kept: Arc<Mutex<Kept>>, breaks: usize) -> impl Fn(&Request) -> Answe
 }
 
 #[test]
-fn an_upload_goes_on_where_it_broke_off() {
+fn upload_continues_where_it_broke_off() {
     let kept = Arc::new(Mutex::new(Kept::default()));
     let stub = Stub::start(breaking(Arc::clone(&kept), 2));
     let world = world(&stub);
@@ -109,7 +109,7 @@ fn an_upload_goes_on_where_it_broke_off() {
 }
 
 #[test]
-fn a_dump_and_a_table_are_built_here_and_sent_as_a_file() {
+fn upload_of_a_dump_or_table_is_built_here_and_sent_as_a_file() {
     for (flag, content) in [
         ("--from-dump", "CREATE TABLE t (a); INSERT INTO t VALUES (1), (2);"),
         ("--from-csv", "a\n1\n2\n"),
@@ -129,7 +129,7 @@ fn a_dump_and_a_table_are_built_here_and_sent_as_a_file() {
 }
 
 #[test]
-fn a_refused_upload_makes_no_database() {
+fn upload_that_is_refused_makes_no_database() {
     let stub = Stub::start(|request| match request.line().as_str() {
         "POST /v1/uploads" => Answer::Json(
             409,
@@ -200,7 +200,7 @@ fn cloud_answering(first: impl Fn(&str) -> Option<Answer> + Send + Sync + 'stati
 }
 
 #[test]
-fn turso_cloud_takes_the_file_at_the_databases_address() {
+fn upload_to_turso_cloud_goes_to_the_databases_address() {
     let (stub, arrived) = cloud(false);
     let world = world(&stub);
     let path = large(&world);
@@ -216,7 +216,7 @@ fn turso_cloud_takes_the_file_at_the_databases_address() {
 }
 
 #[test]
-fn a_failed_upload_to_turso_cloud_leaves_no_database() {
+fn upload_to_turso_cloud_that_fails_leaves_no_database() {
     let (stub, _) = cloud(true);
     let world = world(&stub);
     let path = large(&world);
@@ -232,7 +232,7 @@ fn a_failed_upload_to_turso_cloud_leaves_no_database() {
 
 /// Pauses before the next try end with Ctrl-C, also those that the service asks for; the database is removed.
 #[test]
-fn an_upload_to_turso_cloud_that_waits_takes_an_interrupt() {
+fn upload_to_turso_cloud_that_waits_takes_an_interrupt() {
     for busy in ["PUT /v2/upload/start", "POST /v1/databases/fresh/auth/tokens"] {
         let (stub, _) = cloud_answering(move |line| {
             (line == busy).then(|| Answer::Json(503, json!({ "error": "come back later" })))
@@ -267,7 +267,7 @@ fn an_upload_to_turso_cloud_that_waits_takes_an_interrupt() {
 
 /// A torso server that is away for long: what it has is not given up.
 #[test]
-fn what_arrived_at_a_server_that_went_away_is_gone_on_with() {
+fn upload_to_a_server_that_went_away_is_continued() {
     let kept = Arc::new(Mutex::new(Kept::default()));
     let (away, made) = (Arc::new(AtomicBool::new(true)), AtomicBool::new(false));
     let (serve, is_away) = (breaking(Arc::clone(&kept), 1), Arc::clone(&away));

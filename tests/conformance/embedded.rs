@@ -70,12 +70,12 @@ fn codes(world: &Files) -> Vec<String> {
 }
 
 #[test]
-fn conforms() {
+fn control_plane_of_files_conforms() {
     conformance(Files::new, &[]);
 }
 
 #[test]
-fn reading_creates_nothing() {
+fn read_commands_create_nothing() {
     let world = Files::new();
     world.plane().list_databases(&DatabaseFilter::default()).unwrap();
     world.plane().check(true).unwrap();
@@ -83,7 +83,7 @@ fn reading_creates_nothing() {
 }
 
 #[test]
-fn an_open_application_keeps_its_primary() {
+fn primary_that_an_application_has_open_stays() {
     let world = Files::new();
     let plane = world.plane();
     create(&*plane, "app", "ams");
@@ -104,7 +104,7 @@ fn an_open_application_keeps_its_primary() {
 }
 
 #[test]
-fn an_application_that_slept_through_a_promotion_cannot_write_into_the_void() {
+fn write_of_an_application_that_missed_a_promotion_fails() {
     let world = Files::new();
     let plane = world.plane();
     create(&*plane, "app", "ams");
@@ -117,7 +117,7 @@ fn an_application_that_slept_through_a_promotion_cannot_write_into_the_void() {
 }
 
 #[test]
-fn a_replica_changed_by_others_is_kept() {
+fn replica_changed_by_others_is_kept() {
     let world = Files::new();
     let plane = world.plane();
     create(&*plane, "app", "ams");
@@ -154,7 +154,7 @@ fn a_replica_changed_by_others_is_kept() {
 }
 
 #[test]
-fn a_missing_primary_is_told_and_not_replaced() {
+fn primary_that_is_missing_is_reported_and_not_replaced() {
     let world = Files::new();
     let plane = world.plane();
     create(&*plane, "app", "ams");
@@ -189,7 +189,7 @@ fn other_disk(world: &Files, dir: &Path) {
 }
 
 #[test]
-fn a_disk_that_is_away_stops_only_its_own() {
+fn location_whose_disk_is_away_stops_only_its_own_databases() {
     let world = Files::new();
     let plane = world.plane();
     let (mounted, unmounted) = (world.dir.path().join("disk"), world.dir.path().join("gone"));
@@ -235,7 +235,7 @@ fn a_disk_that_is_away_stops_only_its_own() {
 }
 
 #[test]
-fn directories_are_not_shared() {
+fn location_directories_are_not_shared() {
     let world = Files::new();
     let dir = world.dir.path().join("disk");
     other_disk(&world, &dir);
@@ -257,7 +257,7 @@ fn directories_are_not_shared() {
 }
 
 #[test]
-fn a_damaged_catalog_is_told() {
+fn catalog_that_is_damaged_is_reported() {
     let world = Files::new();
     create(&*world.plane(), "app", "ams");
     for suffix in ["-wal", "-shm"] {
@@ -278,7 +278,7 @@ fn a_damaged_catalog_is_told() {
 }
 
 #[test]
-fn strays_are_told_and_never_removed() {
+fn orphaned_files_are_reported_and_never_removed() {
     let world = Files::new();
     create(&*world.plane(), "app", "ams");
     let orphan = world
@@ -293,7 +293,7 @@ fn strays_are_told_and_never_removed() {
 
 #[cfg(unix)]
 #[test]
-fn modes_are_private_whatever_the_umask_and_mended() {
+fn file_modes_are_private_whatever_the_umask_and_repaired() {
     use std::os::unix::fs::PermissionsExt as _;
     let world = Files::new();
     let plane = world.plane();

@@ -59,7 +59,7 @@ fn sql_reaches_no_file_outside_the_directory() {
 }
 
 #[test]
-fn a_process_gets_nothing_it_does_not_need() {
+fn process_gets_nothing_that_it_does_not_need() {
     let fleet = Fleet::new();
     let ams = fleet.site("ams", "app");
     fleet.engine.create(&ams).unwrap();
@@ -102,7 +102,7 @@ fn a_process_gets_nothing_it_does_not_need() {
 }
 
 #[test]
-fn without_its_keys_a_process_answers_nobody() {
+fn process_without_its_keys_answers_nobody() {
     let fleet = Fleet::new();
     let ams = fleet.site("ams", "app");
     fleet.engine.create(&ams).unwrap();

@@ -36,7 +36,7 @@ fn primary_status(fleet: &Fleet) -> ProcessStatus {
 }
 
 #[test]
-fn database_whose_files_end_its_process_is_set_aside_and_the_others_are_served() {
+fn database_whose_files_end_its_process_is_set_aside() {
     let (mut fleet, [fatal, other, replica]) = fleet();
     fleet.engine.shutdown();
     let home = fleet.home(&fatal).join("sqld/dbs/fatal");
@@ -69,7 +69,7 @@ fn database_whose_files_end_its_process_is_set_aside_and_the_others_are_served()
 }
 
 #[test]
-fn database_whose_opening_ends_its_process_is_set_aside_and_the_others_are_served() {
+fn database_whose_opening_ends_its_process_is_set_aside() {
     let (mut fleet, [fatal, other, _]) = fleet();
     fleet.restart();
     fleet.engine.start(&other).unwrap();

@@ -251,23 +251,23 @@ fn hold_all(moment: Moment) {
 }
 
 #[test]
-fn primary_damaged_while_it_runs_is_not_served_and_its_replicas_keep_their_rows() {
+fn primary_damaged_while_it_runs_is_not_served_and_replicas_keep_rows() {
     hold_all(Moment::Running);
 }
 
 #[test]
-fn primary_damaged_while_it_is_stopped_is_not_served_and_its_replicas_keep_their_rows() {
+fn primary_damaged_while_stopped_is_not_served_and_replicas_keep_rows() {
     hold_all(Moment::Stopped);
 }
 
 #[test]
-fn primary_damaged_after_a_crash_is_not_served_and_its_replicas_keep_their_rows() {
+fn primary_damaged_after_a_crash_is_not_served_and_replicas_keep_rows() {
     hold_all(Moment::Killed);
 }
 
 /// What was in the log is gone when its process ends, unless it was written into the file before.
 #[test]
-fn write_ahead_log_removed_while_its_process_runs_is_noticed_and_loses_nothing_silently() {
+fn write_ahead_log_removed_under_its_process_loses_nothing_silently() {
     for rows in [3, 1500] {
         let fleet = Fleet::new();
         let (ams, lhr) = database(&fleet, "app", rows);
@@ -326,7 +326,7 @@ fn damaged_primary_is_destroyed() {
 }
 
 #[test]
-fn sound_files_are_not_called_damaged() {
+fn database_files_that_are_sound_are_not_called_damaged() {
     let mut fleet = Fleet::new();
     let (ams, lhr) = database(&fleet, "app", 2000);
     let mut random = fastrand::Rng::with_seed(7);
@@ -461,7 +461,7 @@ fn replica_with_flipped_pages_is_copied_anew_while_it_runs() {
 }
 
 #[test]
-fn primary_with_flipped_pages_is_not_served_when_a_statement_has_failed_on_it() {
+fn primary_with_flipped_pages_is_not_served_after_a_failed_statement() {
     let fleet = Fleet::new();
     let (ams, lhr) = database(&fleet, "app", 1500);
     flip_pages(&home(&fleet, &ams).join("data"));

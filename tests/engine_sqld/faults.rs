@@ -25,7 +25,7 @@ fn followed(fleet: &Fleet, id: &str) -> (torso::engine::Site, torso::engine::Sit
 const COUNT: &str = "select count(*) from t";
 
 #[test]
-fn a_process_that_is_killed_comes_back_with_everything() {
+fn process_that_is_killed_comes_back_with_everything() {
     let fleet = Fleet::new();
     let (ams, lhr) = followed(&fleet, "app");
     for (rows, victim) in (1..).zip([&ams, &lhr, &ams, &lhr]) {
@@ -54,7 +54,7 @@ impl Drop for Ends<'_> {
 }
 
 #[test]
-fn kills_under_load_lose_nothing_that_was_acknowledged() {
+fn writes_that_were_acknowledged_survive_kills_under_load() {
     let fleet = Fleet::new();
     let (ams, lhr) = followed(&fleet, "app");
     let mut random = fastrand::Rng::with_seed(20_261_123);
@@ -108,7 +108,7 @@ fn kills_under_load_lose_nothing_that_was_acknowledged() {
 }
 
 #[test]
-fn a_fleet_that_was_shut_down_starts_nothing() {
+fn pool_that_was_shut_down_starts_nothing() {
     let fleet = Fleet::new();
     let (ams, _) = followed(&fleet, "app");
     fleet.engine.shutdown();
@@ -117,7 +117,7 @@ fn a_fleet_that_was_shut_down_starts_nothing() {
 }
 
 #[test]
-fn after_a_start_a_replica_follows_all_it_had() {
+fn replica_after_a_start_follows_all_it_had() {
     let mut fleet = Fleet::new();
     let all: Vec<_> = (0..20)
         .map(|number| followed(&fleet, &format!("app{number}")))
@@ -143,7 +143,7 @@ fn after_a_start_a_replica_follows_all_it_had() {
 }
 
 #[test]
-fn removal_reaches_a_replica_that_was_down() {
+fn database_removal_reaches_a_replica_that_was_down() {
     let mut fleet = Fleet::new();
     let (ams, lhr) = followed(&fleet, "app");
     let (other, other_replica) = followed(&fleet, "other");
@@ -171,7 +171,7 @@ fn removal_reaches_a_replica_that_was_down() {
 }
 
 #[test]
-fn a_torn_log_does_not_keep_a_database_from_being_served() {
+fn replication_log_that_is_torn_does_not_stop_its_database() {
     let mut fleet = Fleet::new();
     let (ams, lhr) = followed(&fleet, "app");
     fleet.engine.shutdown();
@@ -191,7 +191,7 @@ fn a_torn_log_does_not_keep_a_database_from_being_served() {
 }
 
 #[test]
-fn a_directory_of_the_other_role_is_not_served() {
+fn instance_directory_of_the_other_role_is_not_served() {
     let mut fleet = Fleet::new();
     let (ams, lhr) = followed(&fleet, "app");
     fleet.engine.shutdown();
@@ -249,7 +249,7 @@ fn role_ports(fleet: &Fleet, at: &torso::engine::Site) -> [serde_json::Value; 3]
 }
 
 #[test]
-fn port_of_a_killed_process_that_a_stranger_takes_gets_nothing_and_is_replaced() {
+fn port_of_a_killed_process_taken_by_another_gets_nothing_and_is_replaced() {
     let fleet = Fleet::new();
     let (ams, lhr) = followed(&fleet, "app");
     for victim in [&ams, &lhr] {
@@ -299,7 +299,7 @@ fn port_of_a_killed_process_that_a_stranger_takes_gets_nothing_and_is_replaced()
 }
 
 #[test]
-fn process_over_stray_files_and_a_garbage_metastore_serves_everything_with_its_limits() {
+fn process_over_stray_files_and_a_bad_metastore_serves_everything() {
     let mut fleet = Fleet::new();
     let (ams, lhr) = followed(&fleet, "app");
     let limits = torso::engine::DatabaseLimits {
@@ -456,7 +456,7 @@ fn query_that_takes_too_much_memory_fails_alone() {
 }
 
 #[test]
-fn statement_that_cannot_be_stopped_ends_its_process_in_time_and_it_comes_back() {
+fn statement_that_cannot_be_stopped_ends_its_process_which_is_restarted() {
     let fleet = Fleet::with(&torso::engine::sqld::EngineSettings {
         statement_timeout: Some(Duration::from_secs(1)),
         ..Default::default()
@@ -482,7 +482,7 @@ fn statement_that_cannot_be_stopped_ends_its_process_in_time_and_it_comes_back()
 const SUPERVISE: &str = "TORSO_TEST_SUPERVISE";
 
 #[test]
-fn a_supervisor_that_is_killed_leaves_nothing_running() {
+fn supervisor_that_is_killed_leaves_nothing_running() {
     if let Some(dir) = std::env::var_os(SUPERVISE) {
         let fleet = Fleet::over(Path::new(&dir));
         followed(&fleet, "app");
@@ -494,7 +494,7 @@ fn a_supervisor_that_is_killed_leaves_nothing_running() {
     let mut supervisor = Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",
-            "engine_sqld::faults::a_supervisor_that_is_killed_leaves_nothing_running",
+            "engine_sqld::faults::supervisor_that_is_killed_leaves_nothing_running",
         ])
         .env(SUPERVISE, fleet.dir.path())
         .stdout(Stdio::null())
@@ -521,7 +521,7 @@ fn a_supervisor_that_is_killed_leaves_nothing_running() {
 }
 
 #[test]
-fn a_fleet_shuts_down_in_time() {
+fn pool_shuts_down_in_time() {
     let mut fleet = Fleet::new();
     let (ams, lhr) = followed(&fleet, "app");
     let pids = [fleet.pid(&ams), fleet.pid(&lhr)];
@@ -538,7 +538,7 @@ fn a_fleet_shuts_down_in_time() {
 
 /// A primary that is killed begins a new log, and a replica that is waited for goes on in that one.
 #[test]
-fn a_copy_ends_although_the_primary_is_killed_under_writes() {
+fn replica_copy_ends_although_the_primary_is_killed_under_writes() {
     let fleet = Fleet::new();
     let (ams, lhr) = followed(&fleet, "app");
     let done = std::sync::atomic::AtomicBool::new(false);
@@ -579,7 +579,7 @@ fn a_copy_ends_although_the_primary_is_killed_under_writes() {
 /// A process that is told to end closes its log while a transaction may still be under way. Ended before that is counted, it
 /// leaves a database with rows that its log does not have, and no other sign of it.
 #[test]
-fn what_a_log_has_not_counted_reaches_the_replicas() {
+fn writes_that_a_log_has_not_counted_reach_the_replicas() {
     let mut fleet = Fleet::new();
     let (ams, lhr) = followed(&fleet, "app");
     fleet.engine.shutdown();

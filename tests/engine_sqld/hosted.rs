@@ -77,7 +77,7 @@ impl Subject for Tenant {
 }
 
 #[test]
-fn organizations_over_servers_are_control_planes() {
+fn organizations_over_servers_conform_as_control_planes() {
     conformance(
         Tenant::new,
         &[
@@ -91,7 +91,7 @@ fn organizations_over_servers_are_control_planes() {
 }
 
 #[test]
-fn what_was_used_is_counted_and_never_less() {
+fn usage_is_counted_and_never_less() {
     let world = Tenant::new();
     let plane = world.plane();
     create(&*plane, "app", "ams");
@@ -159,7 +159,7 @@ fn uploads_and_dumps_become_databases_in_processes_of_their_own() {
 }
 
 #[test]
-fn everything_serves_again_after_a_restart() {
+fn databases_after_a_restart_are_all_served_again() {
     let dir = tempfile::Builder::new().prefix("torso-hosted-").tempdir().unwrap();
     let (hosted, token) = open(dir.path(), engine());
     let token = token.unwrap();
@@ -192,7 +192,7 @@ fn everything_serves_again_after_a_restart() {
 }
 
 #[test]
-fn hundreds_of_databases_are_listed_and_served_again_in_time() {
+fn databases_in_hundreds_are_listed_and_served_again_in_time() {
     const COUNT: usize = 300;
     let dir = tempfile::Builder::new().prefix("torso-hosted-").tempdir().unwrap();
     let (hosted, token) = open(dir.path(), engine());
@@ -223,7 +223,7 @@ fn hundreds_of_databases_are_listed_and_served_again_in_time() {
 }
 
 #[test]
-fn a_database_moves_to_another_organization_with_its_rows() {
+fn database_moves_to_another_organization_with_its_rows() {
     let world = Tenant::new();
     let personal = world.hosted.plane(world.caller, None).unwrap();
     let made = create(&*personal, "app", "ams");
@@ -263,7 +263,7 @@ fn app_at_its_process(world: &Tenant) -> impl Fn(&Value, &[&str]) -> Value + use
 }
 
 #[test]
-fn what_is_committed_while_a_database_moves_goes_along() {
+fn writes_while_a_database_moves_go_along() {
     let world = Tenant::new();
     let ask = app_at_its_process(&world);
     let opened = ask(&Value::Null, &["begin", "insert into t values (1)"]);
@@ -289,7 +289,7 @@ fn what_is_committed_while_a_database_moves_goes_along() {
 }
 
 #[test]
-fn a_transaction_that_nobody_ends_does_not_keep_a_database_from_moving() {
+fn transaction_that_is_left_open_does_not_stop_a_transfer() {
     let world = Tenant::new();
     let ask = app_at_its_process(&world);
     ask(&Value::Null, &["begin", "insert into t values (1)"]);

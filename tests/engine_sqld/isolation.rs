@@ -119,7 +119,7 @@ fn isolated_databases_have_processes_of_their_own_and_end_alone() {
 }
 
 #[test]
-fn isolation_is_kept_by_restarts_and_moves_and_never_moves_what_is_there() {
+fn isolation_is_kept_by_restarts_and_moves() {
     let dir = tempfile::Builder::new().prefix("torso-hosted-").tempdir().unwrap();
     let (hosted, token) = open(dir.path(), engine());
     let token = token.unwrap();

@@ -8,7 +8,7 @@ use torso::engine::{DatabaseLimits, Engine as _, InstanceRole};
 use torso::error::Code;
 
 #[test]
-fn a_database_is_made_followed_and_removed() {
+fn database_is_created_replicated_and_removed() {
     let fleet = Fleet::new();
     let (ams, lhr) = (fleet.site("ams", "app"), fleet.site("lhr", "app"));
     let engine = &fleet.engine;
@@ -52,7 +52,7 @@ fn commits_wait_for_the_disk() {
 }
 
 #[test]
-fn tokens_open_one_database_only() {
+fn token_opens_one_database_only() {
     let fleet = Fleet::new();
     let (a, b) = (fleet.site("ams", "aaa"), fleet.site("ams", "bbb"));
     for site in [&a, &b] {
@@ -101,7 +101,7 @@ fn limits_are_enforced_and_lifted() {
 }
 
 #[test]
-fn a_file_becomes_a_database_whatever_its_page_size() {
+fn seed_file_of_any_page_size_becomes_a_database() {
     let fleet = Fleet::new();
     for (id, page_size, mode) in [("small", 1024, "delete"), ("same", 4096, "wal"), ("large", 8192, "wal")] {
         let seed = fleet.dir.path().join(format!("{id}.seed"));
@@ -128,7 +128,7 @@ fn a_file_becomes_a_database_whatever_its_page_size() {
 }
 
 #[test]
-fn a_damaged_file_is_refused_and_leaves_nothing() {
+fn seed_file_that_is_damaged_is_refused_and_leaves_nothing() {
     let fleet = Fleet::new();
     let ams = fleet.site("ams", "app");
     let other = fleet.site("ams", "other");
@@ -144,7 +144,7 @@ fn a_damaged_file_is_refused_and_leaves_nothing() {
 }
 
 #[test]
-fn an_export_is_a_sound_file_taken_while_others_write() {
+fn export_while_others_write_is_a_sound_file() {
     let fleet = Fleet::new();
     let (ams, lhr) = (fleet.site("ams", "app"), fleet.site("lhr", "app"));
     fleet.engine.create(&ams).unwrap();

@@ -67,7 +67,7 @@ impl Subject for Servers {
 }
 
 #[test]
-fn servers_are_a_control_plane() {
+fn control_plane_of_servers_conforms() {
     conformance(
         Servers::new,
         &[
@@ -82,7 +82,7 @@ fn servers_are_a_control_plane() {
 }
 
 #[test]
-fn everything_comes_back_after_a_restart() {
+fn databases_after_a_restart_have_everything() {
     let mut world = Servers::new();
     create(&*world.plane(), "app", "ams");
     create(&*world.plane(), "other", "lhr");
@@ -108,7 +108,7 @@ fn everything_comes_back_after_a_restart() {
 }
 
 #[test]
-fn one_script_runs_whatever_the_locations_of_its_primaries() {
+fn script_is_the_same_whatever_the_locations_of_its_primaries() {
     let world = Servers::new();
     let plane = world.plane();
     // One group, three primaries in different places: each is the primary where it was wanted.
@@ -132,7 +132,7 @@ fn one_script_runs_whatever_the_locations_of_its_primaries() {
 }
 
 #[test]
-fn a_location_that_is_away_gets_its_removals_later() {
+fn location_that_is_away_gets_its_removals_later() {
     let world = Servers::new();
     let plane = world.plane();
     let disk = world.dir.path().join("disk");
@@ -198,7 +198,7 @@ fn limits_of_the_catalog_are_in_force() {
 }
 
 #[test]
-fn what_cannot_be_done_yet_is_refused_before_anything_changes() {
+fn unsupported_request_is_refused_before_anything_changes() {
     let world = Servers::new();
     let plane = world.plane();
     create(&*plane, "app", "ams");
@@ -215,7 +215,7 @@ fn what_cannot_be_done_yet_is_refused_before_anything_changes() {
 }
 
 #[test]
-fn a_seed_that_is_refused_leaves_no_database() {
+fn seed_that_is_refused_leaves_no_database() {
     let world = Servers::new();
     let plane = world.plane();
     let staging = plane.staging().unwrap();

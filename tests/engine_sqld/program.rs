@@ -4,7 +4,7 @@ use crate::support::sqld::program;
 use crate::support::{World, redact};
 
 #[test]
-fn the_program_is_found_in_the_promised_order() {
+fn sqld_program_is_found_in_the_documented_order() {
     let mut world = World::new();
     let run = world.torso(["engine", "status"]);
     insta::assert_snapshot!(redact::report(&world, &run), @"

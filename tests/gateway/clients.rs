@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::process::Command;
 
 #[test]
-fn a_node_application_uses_every_transport() {
+fn application_of_node_uses_each_transport() {
     let door = Door::new();
     let token = door.create("app");
     let script = installed::script("gateway.mjs");

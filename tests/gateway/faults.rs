@@ -15,7 +15,7 @@ fn signal(pids: &[i32], signal: Signal) {
 }
 
 #[test]
-fn a_process_that_is_started_again_is_waited_for() {
+fn process_that_is_restarted_is_waited_for() {
     let door = Door::new();
     let token = door.create("app");
     door.run("app-alice", &token, "create table t (x)").fine();
@@ -35,7 +35,7 @@ fn a_process_that_is_started_again_is_waited_for() {
 }
 
 #[test]
-fn replicas_read_on_and_refuse_writes_while_the_primary_is_away() {
+fn replica_without_its_primary_reads_and_refuses_writes() {
     let door = Door::new();
     let token = door.create("app");
     door.run("app-alice", &token, "create table t (x)").fine();
@@ -66,7 +66,7 @@ fn replicas_read_on_and_refuse_writes_while_the_primary_is_away() {
 
 /// The database's own process hangs, which no connection tells.
 #[test]
-fn a_process_that_hangs_keeps_nobody_waiting_and_is_started_again() {
+fn process_that_hangs_delays_no_other_and_is_restarted() {
     let door = Door::new();
     let token = door.create("app");
     door.run("app-alice", &token, "create table t (x)").fine();
@@ -103,7 +103,7 @@ fn a_process_that_hangs_keeps_nobody_waiting_and_is_started_again() {
 }
 
 #[test]
-fn a_statement_that_takes_long_is_no_hang() {
+fn statement_that_takes_long_is_no_hang() {
     let door = Door::with(torso::server::gateway::GatewayLimits {
         doubt: Duration::from_millis(100),
         hang: Duration::from_millis(300),
@@ -117,7 +117,7 @@ fn a_statement_that_takes_long_is_no_hang() {
 }
 
 #[test]
-fn a_client_that_goes_away_leaves_nothing_behind() {
+fn client_that_goes_away_leaves_nothing_behind() {
     use std::io::Write as _;
     let door = Door::with(torso::server::gateway::GatewayLimits {
         requests: 2,

@@ -355,7 +355,7 @@ fn passes(door: &Door, token: &str, request: &(&str, &str, &str, Vec<u8>, &str))
 }
 
 #[test]
-fn no_forged_token_opens_anything_on_any_way() {
+fn forged_token_opens_nothing_on_any_way() {
     let door = Door::new();
     let token = door.create("app");
     let other = door.create("other");

@@ -91,7 +91,7 @@ fn streams_over_http_are_limited_until_they_are_closed() {
 }
 
 #[test]
-fn streams_of_sockets_are_limited_and_the_socket_goes_on() {
+fn streams_of_sockets_are_limited_and_the_socket_continues() {
     let door = limited(3);
     let token = door.create("app");
     let mut socket = door.socket("app-alice", "hrana3");
@@ -130,7 +130,7 @@ fn streams_of_sockets_are_limited_and_the_socket_goes_on() {
 }
 
 #[test]
-fn streams_in_protocol_buffers_are_limited_as_well() {
+fn streams_in_protobuf_are_limited() {
     let door = limited(1);
     let token = door.create("app");
     let mut socket = door.socket("app-alice", "hrana3-protobuf");
@@ -153,7 +153,7 @@ fn streams_in_protocol_buffers_are_limited_as_well() {
 
 /// The official client sends what uses a kept statement together with it.
 #[test]
-fn what_uses_refused_sql_is_refused_and_the_socket_goes_on() {
+fn stored_sql_that_is_refused_is_refused_and_the_socket_continues() {
     let door = Door::new();
     let token = door.create("app");
     let mut socket = door.socket("app-alice", "hrana3");
@@ -185,7 +185,7 @@ fn what_uses_refused_sql_is_refused_and_the_socket_goes_on() {
 }
 
 #[test]
-fn open_sockets_are_told_that_the_server_ends() {
+fn sockets_that_are_open_get_a_close_when_the_server_ends() {
     let door = Door::new();
     let token = door.create("app");
     let mut idle = door.socket("app-alice", "hrana2");

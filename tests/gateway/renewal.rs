@@ -106,7 +106,7 @@ impl Late {
 }
 
 #[test]
-fn internal_token_that_a_process_refuses_is_made_anew_on_every_transport() {
+fn internal_token_that_a_process_refuses_is_renewed_on_each_transport() {
     let late = Late::new();
     for (path, ask) in late.requests() {
         late.end_tokens();
@@ -174,7 +174,7 @@ fn process_that_refuses_every_token_is_answered_503_in_the_servers_words() {
 
 /// A greeting that is too long to be read here goes on to the process, which refuses it.
 #[test]
-fn refusal_of_a_greeting_by_a_process_is_told_in_the_servers_words() {
+fn hello_refused_by_a_process_is_answered_in_the_servers_words() {
     let door = Door::new();
     door.create("app");
     let mut socket = door.socket("app-alice", "hrana3");

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use torso::server::gateway::GatewayLimits;
 
 #[test]
-fn every_route_of_the_protocol_is_served() {
+fn routes_of_the_protocol_are_served() {
     let door = Door::new();
     let token = door.create("app");
     let label = "app-alice";
@@ -59,7 +59,7 @@ fn every_route_of_the_protocol_is_served() {
 }
 
 #[test]
-fn a_stream_goes_on_by_its_baton() {
+fn stream_is_continued_by_its_baton() {
     let door = Door::new();
     let token = door.create("app");
     let begin = json!({ "requests": [
@@ -80,7 +80,7 @@ fn a_stream_goes_on_by_its_baton() {
 
 /// A process holds all databases of a group, and takes a baton for what it says, whatever the request is for.
 #[test]
-fn a_baton_leads_to_its_own_database_only() {
+fn baton_leads_to_its_own_database_only() {
     let door = Door::new();
     let (own, other) = (door.create("own"), door.create("other"));
     door.run("other-alice", &other, "create table t (x)").fine();
@@ -118,7 +118,7 @@ fn a_baton_leads_to_its_own_database_only() {
 }
 
 #[test]
-fn a_long_answer_ends_with_its_token() {
+fn long_answer_ends_with_its_token() {
     let door = Door::with(GatewayLimits {
         recheck: Duration::from_millis(100),
         ..GatewayLimits::default()
@@ -143,7 +143,7 @@ fn a_long_answer_ends_with_its_token() {
 
 /// Nobody without a token holds memory or a place.
 #[test]
-fn a_body_that_nobody_wants_is_not_waited_for() {
+fn body_without_a_valid_token_is_not_waited_for() {
     let door = Door::new();
     door.create("app");
     let started = Instant::now();
@@ -278,7 +278,7 @@ fn headers_do_not_choose_the_database() {
 }
 
 #[test]
-fn browsers_may_ask() {
+fn cors_lets_browsers_ask() {
     let door = Door::new();
     let token = door.create("app");
     for path in ["/v2/pipeline", "/v3/cursor", "/anything", "/"] {
@@ -300,7 +300,7 @@ fn browsers_may_ask() {
 }
 
 #[test]
-fn bodies_are_limited_and_large_answers_flow() {
+fn request_bodies_are_limited_and_large_answers_stream() {
     let door = Door::with(GatewayLimits {
         upload_piece: Duration::from_millis(300),
         ..GatewayLimits::default()
@@ -351,7 +351,7 @@ fn bodies_are_limited_and_large_answers_flow() {
 }
 
 #[test]
-fn a_database_cannot_take_more_than_its_share() {
+fn database_cannot_take_more_than_its_share() {
     let door = Door::with(GatewayLimits {
         requests: 2,
         queue: Duration::from_millis(100),

@@ -132,7 +132,7 @@ fn shared_read_sees_what_was_written_since() {
 }
 
 #[test]
-fn shared_read_goes_on_when_its_stream_has_ended() {
+fn shared_read_whose_stream_has_ended_continues() {
     let door = Door::new();
     let token = door.create("app");
     door.run("app-alice", &token, "create table t (x)").fine();

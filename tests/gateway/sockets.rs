@@ -97,7 +97,7 @@ impl Socket {
 }
 
 #[test]
-fn each_version_of_the_protocol_is_spoken() {
+fn protocol_versions_are_all_served() {
     let door = Door::new();
     let token = door.create("app");
     for protocol in ["hrana1", "hrana2", "hrana3", "hrana3, hrana2", ""] {
@@ -113,7 +113,7 @@ fn each_version_of_the_protocol_is_spoken() {
 }
 
 #[test]
-fn messages_of_protocol_buffers_are_spoken_and_vetted() {
+fn protobuf_messages_are_served_and_checked() {
     let door = Door::new();
     let token = door.create("app");
     let mut socket = door.socket("app-alice", "hrana3-protobuf");
@@ -174,7 +174,7 @@ fn messages_of_protocol_buffers_are_spoken_and_vetted() {
 }
 
 #[test]
-fn sql_is_looked_at_in_every_message() {
+fn sql_in_each_socket_message_is_checked() {
     let door = Door::new();
     let token = door.create("app");
     let mut socket = door.socket("app-alice", "hrana3");
@@ -207,7 +207,7 @@ fn sql_is_looked_at_in_every_message() {
 }
 
 #[test]
-fn a_socket_opens_its_own_database_only() {
+fn socket_opens_its_own_database_only() {
     let door = Door::new();
     let (token, other) = (door.create("app"), door.create("other"));
     for jwt in [json!(other), json!("nonsense"), json!(null), json!("")] {
@@ -257,7 +257,7 @@ fn a_socket_opens_its_own_database_only() {
 
 /// A socket without a valid token meets the same at every label, also while the database's process does not answer.
 #[test]
-fn socket_without_a_valid_token_does_not_tell_whether_a_label_exists() {
+fn socket_without_a_valid_token_does_not_tell_whether_a_name_exists() {
     let door = Door::new();
     door.create("app");
     let other = door.create("other");
@@ -288,7 +288,7 @@ fn socket_without_a_valid_token_does_not_tell_whether_a_label_exists() {
 }
 
 #[test]
-fn a_socket_ends_with_its_token() {
+fn socket_ends_with_its_token() {
     let door = Door::with(GatewayLimits {
         recheck: Duration::from_millis(100),
         ..GatewayLimits::default()
@@ -321,7 +321,7 @@ fn a_socket_ends_with_its_token() {
 }
 
 #[test]
-fn a_socket_without_a_token_is_closed_soon() {
+fn socket_without_a_token_is_closed_soon() {
     let door = Door::with(GatewayLimits {
         recheck: Duration::from_millis(100),
         hello: Duration::from_millis(500),
@@ -386,7 +386,7 @@ fn sockets_without_a_token_keep_nobody_out() {
 }
 
 #[test]
-fn a_write_with_a_token_that_only_reads_is_an_error_and_the_socket_goes_on() {
+fn socket_write_with_a_read_only_token_is_an_error_and_it_continues() {
     let door = Door::new();
     let token = door.create("app");
     door.run("app-alice", &token, "create table t (x)").fine();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use torso::control::tokens::{Authorization, Expiration};
 
 #[test]
-fn a_token_opens_its_own_database_only() {
+fn token_opens_its_own_database_only() {
     let door = Door::new();
     let (one, two) = (door.create("one"), door.create("two"));
     door.run("one-alice", &one, "create table t (x)").fine();
@@ -38,7 +38,7 @@ fn a_token_opens_its_own_database_only() {
 }
 
 #[test]
-fn forged_tokens_open_nothing() {
+fn forged_token_opens_nothing() {
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
     let door = Door::new();
@@ -62,7 +62,7 @@ fn forged_tokens_open_nothing() {
 }
 
 #[test]
-fn a_read_only_token_reads() {
+fn read_only_token_reads() {
     let door = Door::new();
     let token = door.create("app");
     door.run("app-alice", &token, "create table t (x)").fine();
@@ -80,7 +80,7 @@ fn a_read_only_token_reads() {
 }
 
 #[test]
-fn a_token_ends_on_time_and_when_it_is_told_to() {
+fn token_ends_on_time_and_when_revoked() {
     let door = Door::new();
     let lasting = door.create("app");
     let short = door.token(
@@ -216,7 +216,7 @@ fn replicas_outside_follow_their_own_database_only() {
 }
 
 #[test]
-fn a_replica_outside_that_may_only_read_is_told_so_in_plain_words() {
+fn replica_outside_with_a_read_only_token_gets_a_plain_error() {
     let door = Door::new();
     let token = door.create("app");
     door.run("app-alice", &token, "create table t (x)").fine();

@@ -5,7 +5,7 @@ use torso::control::types::CreateDatabase;
 use torso::error::Code;
 
 #[test]
-fn a_first_start_makes_an_owner_with_a_place_for_databases() {
+fn first_start_makes_an_owner_and_a_group() {
     let world = World::new();
     let owner = world.owner();
     let accounts = world.hosted.accounts(&owner);
@@ -32,7 +32,7 @@ fn a_first_start_makes_an_owner_with_a_place_for_databases() {
 }
 
 #[test]
-fn a_team_has_members_with_roles() {
+fn organization_has_members_with_roles() {
     let world = World::new();
     let owner = world.owner();
     let made = world.hosted.accounts(&owner).create_organization("My Team").unwrap();

@@ -47,7 +47,7 @@ fn number(url: &str, sql: &str) -> i64 {
 }
 
 #[test]
-fn a_file_comes_in_pieces_and_is_used_once() {
+fn upload_comes_in_parts_and_is_used_once() {
     let world = World::new();
     let owner = world.owner();
     let scratch = tempfile::tempdir().unwrap();
@@ -112,7 +112,7 @@ fn a_file_comes_in_pieces_and_is_used_once() {
 }
 
 #[test]
-fn what_is_no_sound_database_is_refused_and_can_be_told_apart() {
+fn upload_that_is_no_sound_database_is_refused_with_its_reason() {
     let world = World::new();
     let owner = world.owner();
     let plane = world.hosted.plane(&owner, None).unwrap();
@@ -157,7 +157,7 @@ fn what_is_no_sound_database_is_refused_and_can_be_told_apart() {
 }
 
 #[test]
-fn a_dump_becomes_a_database() {
+fn dump_becomes_a_database() {
     let world = World::new();
     let owner = world.owner();
     let plane = world.hosted.plane(&owner, None).unwrap();
@@ -196,7 +196,7 @@ fn a_dump_becomes_a_database() {
 }
 
 #[test]
-fn uploads_are_their_organizations() {
+fn upload_belongs_to_its_organization() {
     let world = World::new();
     let owner = world.owner();
     world.hosted.accounts(&owner).create_organization("team").unwrap();

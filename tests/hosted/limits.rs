@@ -11,7 +11,7 @@ use torso::control::types::{CreateDatabase, DatabaseFilter, NewGroup};
 use torso::error::Code;
 
 #[test]
-fn quotas_are_held_and_told() {
+fn quotas_are_enforced_and_reported() {
     let world = World::new();
     let owner = world.owner();
     let plane = world.hosted.plane(&owner, None).unwrap();
@@ -48,7 +48,7 @@ fn quotas_are_held_and_told() {
 }
 
 #[test]
-fn no_two_databases_have_one_hostname() {
+fn hostname_of_a_database_is_unique() {
     let world = World::new();
     let owner = world.owner();
     for name in ["b-c", "c"] {
@@ -73,7 +73,7 @@ fn no_two_databases_have_one_hostname() {
 }
 
 #[test]
-fn databases_have_names_in_a_domain() {
+fn hostname_of_a_database_is_in_the_domain() {
     let world = World::with(|options| {
         options.public = Public {
             base: "https://example.com:8443".parse().unwrap(),
@@ -89,7 +89,7 @@ fn databases_have_names_in_a_domain() {
 }
 
 #[test]
-fn one_server_has_a_directory() {
+fn data_directory_is_for_one_server_at_a_time() {
     let dir = tempfile::tempdir().unwrap();
     let (hosted, _) = Hosted::open(options(dir.path())).unwrap();
     let pid = std::process::id().to_string();
@@ -108,7 +108,7 @@ fn one_server_has_a_directory() {
 }
 
 #[test]
-fn secrets_are_nowhere_to_be_read() {
+fn secrets_are_readable_nowhere() {
     let world = World::new();
     let owner = world.owner();
     let accounts = world.hosted.accounts(&owner);
@@ -170,7 +170,7 @@ fn secrets_are_nowhere_to_be_read() {
 }
 
 #[test]
-fn tokens_end_at_once() {
+fn tokens_end_at_once_when_revoked() {
     let world = World::new();
     let owner = world.owner();
     let accounts = world.hosted.accounts(&owner);
@@ -196,7 +196,7 @@ fn tokens_end_at_once() {
 }
 
 #[test]
-fn databases_and_groups_move_between_organizations() {
+fn transfer_moves_databases_and_groups_between_organizations() {
     let world = World::new();
     let owner = world.owner();
     world.hosted.accounts(&owner).create_organization("team").unwrap();

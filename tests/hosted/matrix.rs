@@ -168,7 +168,7 @@ fn roles_and_tokens_allow_what_they_are_for() {
 }
 
 #[test]
-fn nobody_crosses_into_another_organization() {
+fn organization_is_closed_to_users_of_another() {
     let world = teams();
     let owner = world.owner();
     let strangers = [
@@ -224,7 +224,7 @@ fn nobody_crosses_into_another_organization() {
 }
 
 #[test]
-fn a_limited_token_makes_none_for_more() {
+fn token_that_is_limited_makes_none_for_more() {
     let world = teams();
     let owner = world.owner();
     let read = minted(&world, &owner, "read", &["read-only"], None);

@@ -36,7 +36,7 @@ fn cut_short(world: World, database: &str, copy: &str, to: &str) -> World {
 }
 
 #[test]
-fn it_is_undone_at_the_next_start() {
+fn transfer_that_was_cut_short_is_undone_at_the_next_start() {
     let world = World::new();
     let (former, copy, other) = {
         let owner = world.owner();
@@ -75,7 +75,7 @@ fn it_is_undone_at_the_next_start() {
 }
 
 #[test]
-fn it_is_complete_once_the_former_database_is_gone() {
+fn transfer_is_complete_once_the_former_database_is_gone() {
     let world = World::new();
     let (former, copy) = {
         let owner = world.owner();
@@ -193,7 +193,7 @@ fn of(group: &str, names: &[&str]) -> Vec<(String, String)> {
 }
 
 #[test]
-fn what_cannot_be_undone_at_once_is_undone_while_the_server_runs() {
+fn transfer_that_cannot_be_undone_at_once_is_undone_later() {
     let it = Two::new();
     let former = create(&*it.plane("alice"), "app", "ams").id;
     it.refuse("team", "INSERT", "true");
@@ -221,7 +221,7 @@ fn what_cannot_be_undone_at_once_is_undone_while_the_server_runs() {
 }
 
 #[test]
-fn what_cannot_be_finished_at_once_is_finished_while_the_server_runs() {
+fn transfer_that_cannot_be_completed_at_once_is_completed_later() {
     let it = Two::new();
     create(&*it.plane("alice"), "app", "ams");
     it.refuse("team", "UPDATE", "NOT new.block_writes");
@@ -244,7 +244,7 @@ fn what_cannot_be_finished_at_once_is_finished_while_the_server_runs() {
 }
 
 #[test]
-fn a_protected_group_keeps_no_copy_that_is_not_used() {
+fn group_transfer_keeps_no_unused_copy_of_a_protected_group() {
     let it = Two::new();
     create(&*it.plane("alice"), "app", "ams");
     let plane = it.plane("alice");
@@ -270,7 +270,7 @@ fn a_protected_group_keeps_no_copy_that_is_not_used() {
 }
 
 #[test]
-fn writes_that_were_blocked_stay_blocked_and_those_of_a_protected_group_stay_where_they_are() {
+fn transfer_keeps_blocked_writes_blocked_and_protected_groups_in_place() {
     let it = Two::new();
     let plane = it.plane("alice");
     it.group("alice", "eu", &["a"]);
@@ -297,7 +297,7 @@ fn writes_that_were_blocked_stay_blocked_and_those_of_a_protected_group_stay_whe
 }
 
 #[test]
-fn a_group_that_was_moved_in_part_is_moved_by_the_same_call() {
+fn group_transfer_in_part_is_completed_by_the_same_call() {
     let it = Two::new();
     let eu: GroupName = "eu".parse().unwrap();
     it.group("alice", "eu", &["a", "b", "c"]);
@@ -325,7 +325,7 @@ fn a_group_that_was_moved_in_part_is_moved_by_the_same_call() {
 }
 
 #[test]
-fn a_group_that_was_moved_in_part_can_be_taken_back() {
+fn group_transfer_in_part_can_be_taken_back() {
     let it = Two::new();
     let eu: GroupName = "eu".parse().unwrap();
     it.group("alice", "eu", &["a", "b"]);
@@ -338,7 +338,7 @@ fn a_group_that_was_moved_in_part_can_be_taken_back() {
 }
 
 #[test]
-fn a_group_of_which_nothing_could_be_moved_leaves_nothing() {
+fn group_transfer_that_moved_nothing_leaves_nothing() {
     let it = Two::new();
     let eu: GroupName = "eu".parse().unwrap();
     it.group("alice", "eu", &["a", "b"]);
@@ -360,7 +360,7 @@ fn a_group_of_which_nothing_could_be_moved_leaves_nothing() {
 }
 
 #[test]
-fn two_moves_of_one_database_do_not_meet() {
+fn transfers_of_one_database_exclude_each_other() {
     let it = Two::new();
     it.world
         .hosted
@@ -384,7 +384,7 @@ fn two_moves_of_one_database_do_not_meet() {
 }
 
 #[test]
-fn what_is_deleted_is_not_moved_and_what_is_moved_is_not_deleted() {
+fn transfer_and_deletion_exclude_each_other() {
     let it = Two::new();
     for round in 0..15 {
         let name = format!("app{round}");

@@ -59,12 +59,12 @@ fn open(to: &Connection) -> rusqlite::Connection {
 }
 
 #[test]
-fn an_organization_is_a_control_plane() {
+fn organization_conforms_as_a_control_plane() {
     conformance(Organization::new, &[]);
 }
 
 #[test]
-fn only_the_locations_that_are_offered_are_there() {
+fn locations_are_those_that_the_server_offers() {
     let dir = tempfile::tempdir().unwrap();
     let codes = ["ams", "lhr", "iad"].map(at);
     let open = |locations| {

@@ -8,7 +8,7 @@ use torso::control::types::ConfigurationPatch;
 use torso::error::Code;
 
 #[test]
-fn nothing_is_made_in_an_organization_that_is_being_deleted() {
+fn organization_that_is_being_deleted_gets_nothing_new() {
     let world = World::new();
     let owner = world.owner();
     for round in 0..25 {
@@ -38,7 +38,7 @@ fn nothing_is_made_in_an_organization_that_is_being_deleted() {
 }
 
 #[test]
-fn labels_lead_to_what_there_is_whoever_changes_what_at_the_same_time() {
+fn hostnames_lead_to_what_there_is_under_concurrent_changes() {
     let world = World::new();
     let owner = world.owner();
     let plane = || world.hosted.plane(&owner, None).unwrap();
@@ -61,7 +61,7 @@ fn labels_lead_to_what_there_is_whoever_changes_what_at_the_same_time() {
 }
 
 #[test]
-fn an_organization_and_a_user_are_made_without_their_first_group() {
+fn organization_and_user_are_created_without_their_first_group() {
     let world = World::new();
     let owner = world.owner();
     world.hosted.accounts(&owner).create_organization("team").unwrap();
@@ -94,7 +94,7 @@ fn an_organization_and_a_user_are_made_without_their_first_group() {
 }
 
 #[test]
-fn an_organization_keeps_an_owner_whoever_leaves_and_is_demoted_at_the_same_time() {
+fn organization_keeps_an_owner_when_two_leave_at_the_same_time() {
     let world = World::new();
     let owner = world.owner();
     world.hosted.accounts(&owner).create_organization("team").unwrap();

@@ -31,7 +31,7 @@ fn two_databases(world: &World) {
 }
 
 #[test]
-fn a_token_opens_what_it_is_for_and_ends_at_once() {
+fn token_opens_what_it_is_for_and_ends_at_once() {
     let world = World::new();
     two_databases(&world);
     let owner = world.owner();
@@ -105,7 +105,7 @@ fn a_token_opens_what_it_is_for_and_ends_at_once() {
 }
 
 #[test]
-fn a_token_ends_to_the_second() {
+fn token_ends_to_the_second() {
     let world = World::new();
     two_databases(&world);
     let owner = world.owner();
@@ -123,7 +123,7 @@ fn a_token_ends_to_the_second() {
 }
 
 #[test]
-fn what_cannot_be_held_is_refused() {
+fn token_that_cannot_be_enforced_is_refused() {
     let world = World::new();
     two_databases(&world);
     let owner = world.owner();
@@ -155,7 +155,7 @@ fn foreign(head: &str, claims: &str) -> String {
 }
 
 #[test]
-fn what_only_looks_like_a_token_opens_nothing() {
+fn token_that_only_looks_like_one_opens_nothing() {
     let world = World::new();
     two_databases(&world);
     let owner = world.owner();

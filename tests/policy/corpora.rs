@@ -82,7 +82,7 @@ fn policy_passes_the_harmless_statements_of_applications() {
 
 /// None of the statements that pass touches what it must not: the comparison does not only hold for generated ones.
 #[test]
-fn applications_reach_nothing_that_is_forbidden() {
+fn policy_of_application_statements_passes_nothing_dangerous() {
     let mut engine = Engine::start();
     let reach = Reach::new(&engine);
     for corpus in CORPORA {

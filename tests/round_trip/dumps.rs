@@ -113,7 +113,7 @@ fn dumps_of_all_generations_are_read_by_files_and_servers() {
 
 /// The dumps that the programs here really write.
 #[test]
-fn real_dumps_of_sqlite3_and_of_a_server_are_read() {
+fn dumps_of_sqlite3_and_of_a_server_are_read() {
     let world = World::new();
     let file = world.work().join("a.db");
     let make = "create table t(a, b); insert into t values('two' || char(10) || 'lines', x'00ff'), ('it''s', 1.5);
@@ -150,7 +150,7 @@ fn real_dumps_of_sqlite3_and_of_a_server_are_read() {
 /// Wherever a dump is cut off, all of it is there or nothing, and what is missing is told. Behind its `COMMIT` only the
 /// checksum can be missing: that is told where it was cut in two, and by nothing where it is not there at all.
 #[test]
-fn a_dump_that_was_cut_off_is_told_and_leaves_nothing() {
+fn dump_that_was_cut_off_is_an_error_and_leaves_nothing() {
     let world = World::new();
     let make = "CREATE TABLE t(a); INSERT INTO t VALUES('x'),('y'); CREATE VIEW v AS SELECT 1;";
     sqlite3::run(&world, &world.work().join("a.db"), make);

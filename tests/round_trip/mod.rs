@@ -414,7 +414,7 @@ fn large() -> Vec<(&'static str, String, &'static [Loss])> {
 }
 
 #[test]
-fn every_database_comes_back_whole() {
+fn database_of_each_kind_comes_back_whole() {
     let tally = Tally {
         ways: Mutex::default(),
         failures: Mutex::default(),

@@ -18,7 +18,7 @@ fn filled(template: &str) -> String {
 }
 
 #[test]
-fn without_a_token_nobody_gets_in() {
+fn request_without_a_token_is_refused() {
     let world = World::new();
     let server = Server::start(&world, &["--rate-limit", "0"]);
     server.wait_ready();
@@ -99,7 +99,7 @@ fn raw(server: &Server, request: &[u8]) -> String {
 }
 
 #[test]
-fn bad_requests_get_an_answer_that_says_so() {
+fn bad_request_gets_an_answer_that_says_so() {
     let world = World::new();
     let server = Server::start(&world, &[]);
     let head = |line: &str, more: &str| {
@@ -187,7 +187,7 @@ fn bad_requests_get_an_answer_that_says_so() {
 /// Pages of any origin reach databases, which takes a token; the API and the metrics, which this machine may read without one,
 /// are not for them.
 #[test]
-fn browsers_are_let_in_at_databases_only() {
+fn cors_lets_browsers_in_at_databases_only() {
     let world = World::new();
     let server = Server::start(&world, &[]);
     server.wait_ready();
@@ -290,7 +290,7 @@ fn requests_under_the_names_of_url_and_domain_are_answered_on_loopback() {
 
 /// Without a valid token nothing tells whether there is a database at a label.
 #[test]
-fn labels_are_not_told_without_a_valid_token() {
+fn hostname_of_a_database_is_not_told_without_a_valid_token() {
     let world = World::new();
     let server = Server::start(&world, &[]);
     server.wait_ready();
@@ -373,7 +373,7 @@ fn labels_are_not_told_without_a_valid_token() {
 }
 
 #[test]
-fn too_many_requests_are_told_to_wait() {
+fn rate_limited_request_is_told_when_to_retry() {
     let world = World::new();
     let server = Server::start(&world, &["--rate-limit", "1"]);
     let client = Server::client();
@@ -397,7 +397,7 @@ fn too_many_requests_are_told_to_wait() {
 }
 
 #[test]
-fn one_slow_client_does_not_keep_others_waiting() {
+fn slow_client_does_not_keep_others_waiting() {
     let world = World::new();
     let server = Server::start(&world, &[]);
     let mut slow: Vec<TcpStream> = (0..200)

@@ -70,7 +70,7 @@ impl Office {
 }
 
 #[test]
-fn refusals_and_failures_are_written_down_once() {
+fn audit_log_records_refusals_and_failures_once() {
     let office = Office::new();
     let owner = office.server.token.clone();
     let viewer = office.user("vic", "viewer");
@@ -232,7 +232,7 @@ fn refusals_and_failures_are_written_down_once() {
 }
 
 #[test]
-fn it_is_read_in_pages_without_gaps() {
+fn audit_log_is_read_in_pages_without_gaps() {
     let office = Office::new();
     let owner = office.server.token.clone();
     for number in 0..23 {
@@ -276,7 +276,7 @@ fn it_is_read_in_pages_without_gaps() {
 }
 
 #[test]
-fn what_commands_do_beside_their_work_is_one_entry_a_day() {
+fn audit_log_has_one_entry_a_day_of_what_commands_do_beside_their_work() {
     let office = Office::new();
     let owner = office.server.token.clone();
     let team = "/v1/organizations/team/databases";

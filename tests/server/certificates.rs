@@ -21,7 +21,7 @@ fn replace(path: &PathBuf, text: &str) {
 }
 
 #[test]
-fn a_new_certificate_is_used_without_a_new_start() {
+fn certificate_that_is_new_is_used_without_a_restart() {
     let world = World::new();
     let (cert, key) = (world.work().join("cert.pem"), world.work().join("key.pem"));
     let certificates: Vec<_> = (0..3).map(|_| certificate()).collect();
@@ -71,7 +71,7 @@ fn a_new_certificate_is_used_without_a_new_start() {
 }
 
 #[test]
-fn certificate_of_an_unknown_authority_is_answered_with_how_to_trust_it() {
+fn certificate_of_an_unknown_authority_is_an_error_with_its_remedy() {
     let world = World::new();
     let server = Server::start(&world, &["--tls", "self-signed", "--locations", "ams"]);
     let context = [

@@ -50,7 +50,7 @@ impl Examiner {
 }
 
 #[test]
-fn every_answer_is_as_documented() {
+fn api_answers_are_as_documented() {
     let world = World::new();
     let server = Server::start(&world, &["--locations", "ams,lhr", "--owner", "alice"]);
     let document = Document::load();

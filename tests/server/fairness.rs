@@ -141,7 +141,7 @@ fn rest(stream: &mut TcpStream) -> (u64, Vec<u8>) {
 }
 
 #[test]
-fn a_tenant_that_takes_all_it_can_harms_no_other() {
+fn tenant_that_takes_all_it_can_harms_no_other() {
     let world = World::new();
     let server = Server::start(&world, &["--owner", "alice", "--rate-limit", "0"]);
     let (greedy, calm) = (Tenant::new(&server, "greedy"), Tenant::new(&server, "calm"));
@@ -253,7 +253,7 @@ fn a_tenant_that_takes_all_it_can_harms_no_other() {
 }
 
 #[test]
-fn open_sockets_get_a_last_word_when_the_server_ends() {
+fn sockets_that_are_open_get_a_last_message_when_the_server_ends() {
     let world = World::new();
     let server = Server::start(&world, &["--owner", "alice"]);
     let tenant = Tenant::new(&server, "team");

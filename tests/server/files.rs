@@ -28,7 +28,7 @@ fn count(world: &World, bytes: &[u8]) -> i64 {
 }
 
 #[test]
-fn a_file_goes_there_and_back() {
+fn upload_and_export_return_the_same_file() {
     let world = World::new();
     let server = Server::start(&world, &[]);
     let file = sqlite_file(&world, 20_000);
@@ -70,7 +70,7 @@ fn a_file_goes_there_and_back() {
 }
 
 #[test]
-fn a_dump_as_the_official_cli_sends_it() {
+fn upload_of_a_dump_as_the_official_cli_sends_it_is_taken() {
     let world = World::new();
     let server = Server::start(&world, &[]);
     let dump =

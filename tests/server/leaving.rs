@@ -126,7 +126,7 @@ fn removed_member_loses_the_tokens_that_he_made() {
 }
 
 #[test]
-fn who_leaves_loses_the_tokens_as_well_and_after_a_start_too() {
+fn member_who_leaves_loses_tokens_also_after_a_restart() {
     let world = World::new();
     let (server, bob) = team(&world);
     let (his, his_id) = mint(&server, &bob, APP);
@@ -149,7 +149,7 @@ fn server_is_ready(server: &Server) {
 }
 
 #[test]
-fn tokens_of_a_removed_member_are_kept_when_that_is_asked_for() {
+fn tokens_of_a_removed_member_are_kept_on_request() {
     let world = World::new();
     let (server, bob) = team(&world);
     let (his, his_id) = mint(&server, &bob, APP);
@@ -342,7 +342,7 @@ fn invitation_says_how_to_accept_it_and_a_used_one_shows_no_form() {
 }
 
 #[test]
-fn browsers_may_read_the_id_of_a_request_to_a_database() {
+fn cors_lets_browsers_read_the_request_id() {
     let world = World::new();
     let (server, _) = team(&world);
     for (path, status) in [

@@ -28,7 +28,7 @@ fn scrape(server: &Server) -> String {
 }
 
 #[test]
-fn metrics_tell_what_was_asked_and_only_to_whom_they_may() {
+fn metrics_count_requests_and_are_for_the_permitted_only() {
     let world = World::new();
     let server = Server::start(&world, &["--owner", "alice"]);
     server.ok(
@@ -106,7 +106,7 @@ fn metrics_tell_what_was_asked_and_only_to_whom_they_may() {
 }
 
 #[test]
-fn readiness_is_told_from_the_first_moment_on() {
+fn readiness_is_reported_from_the_first_moment() {
     let world = World::new();
     let address = format!("127.0.0.1:{}", free_port());
     let started = AtomicBool::new(false);
@@ -150,7 +150,7 @@ fn readiness_is_told_from_the_first_moment_on() {
 }
 
 #[test]
-fn every_answer_has_an_id() {
+fn request_id_is_in_each_answer() {
     let world = World::new();
     let server = Server::start(&world, &["--owner", "alice"]);
     let base = server.url().trim_end_matches('/').to_owned();

@@ -9,7 +9,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 #[test]
-fn what_was_there_is_there_after_a_restart_and_no_token_is_told_twice() {
+fn restart_keeps_everything_and_prints_no_token_again() {
     let world = World::new();
     let first = Server::start(&world, &["--locations", "lhr,ams", "--owner", "alice"]);
     assert!(first.token.starts_with("torso_"));
@@ -73,7 +73,7 @@ fn under_way(server: &Server) -> u64 {
 }
 
 #[test]
-fn a_request_under_way_is_answered_at_the_end() {
+fn shutdown_answers_a_request_under_way() {
     let world = World::new();
     let server = Server::start(&world, &[]);
     let mut slow = TcpStream::connect(server.address()).unwrap();
@@ -102,7 +102,7 @@ fn a_request_under_way_is_answered_at_the_end() {
 }
 
 #[test]
-fn a_certificate_of_its_own_is_trusted_through_its_authority_only() {
+fn certificate_of_its_own_is_trusted_through_its_authority_only() {
     let world = World::new();
     let server = Server::start(&world, &["--tls", "self-signed", "--domain", "db.localhost"]);
     let url = server.url().to_owned();
@@ -140,7 +140,7 @@ fn a_certificate_of_its_own_is_trusted_through_its_authority_only() {
 }
 
 #[test]
-fn nothing_is_served_where_others_could_listen_in() {
+fn server_without_tls_is_refused_where_others_could_listen_in() {
     let world = World::new();
     let sqld = sqld::program().to_str().unwrap();
     let refused = |args: &[&str], exit: i32, code: &str| {
@@ -179,7 +179,7 @@ fn nothing_is_served_where_others_could_listen_in() {
 }
 
 #[test]
-fn the_first_start_tells_the_owner_whatever_else_it_was_asked_for() {
+fn first_start_prints_the_owner_token_with_any_options() {
     let world = World::new();
     let first = Server::start(
         &world,
@@ -211,7 +211,7 @@ fn the_first_start_tells_the_owner_whatever_else_it_was_asked_for() {
 }
 
 #[test]
-fn sizes_may_have_units() {
+fn size_options_may_have_units() {
     let world = World::new();
     let server = Server::start(&world, &["--locations", "ams"]);
     let configuration = "/v1/databases/app/configuration";

@@ -99,7 +99,7 @@ fn without_nullable(value: &mut Value) {
 }
 
 #[test]
-fn faults_are_found() {
+fn schema_check_finds_faults() {
     let document = Document::load();
     let faults = |answer: Value| {
         document.faults(

@@ -4,7 +4,7 @@ use crate::support::server::Server;
 use crate::support::{Run, World, installed};
 
 #[test]
-fn the_official_sdk_manages_it() {
+fn sdk_of_the_platform_api_works() {
     let world = World::new();
     let server = Server::start(&world, &["--locations", "ams,lhr", "--owner", "alice"]);
     let script = installed::script("platform.mjs");

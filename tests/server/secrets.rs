@@ -100,7 +100,7 @@ fn finds(text: &[u8], secret: &str) -> bool {
 }
 
 #[test]
-fn secrets_are_where_they_belong_and_nowhere_else() {
+fn secrets_are_only_where_they_belong() {
     for form in ["json", "text"] {
         let world = World::new();
         let options = [

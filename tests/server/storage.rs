@@ -79,7 +79,7 @@ fn goes_on_with(server: &Server, database: &Database, sql: &str) {
 }
 
 #[test]
-fn writes_stop_while_an_organization_stores_too_much() {
+fn storage_quota_that_is_exceeded_stops_writes() {
     let world = World::new();
     let server = Server::start(
         &world,
@@ -146,7 +146,7 @@ fn writes_stop_while_an_organization_stores_too_much() {
 }
 
 #[test]
-fn deletes_and_drops_pass_over_the_storage_quota_and_lead_below_it() {
+fn storage_quota_lets_deletes_and_drops_pass() {
     let world = World::new();
     let server = Server::start(
         &world,
@@ -199,7 +199,7 @@ fn deletes_and_drops_pass_over_the_storage_quota_and_lead_below_it() {
 
 /// Rows that fill pages, each of which is written to an audit log as it is deleted, and searched for by its words.
 #[test]
-fn delete_passes_over_the_storage_quota_though_triggers_and_indexes_write_for_it() {
+fn storage_quota_lets_a_delete_pass_whose_triggers_write() {
     let world = World::new();
     let server = Server::start(
         &world,

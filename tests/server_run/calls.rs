@@ -283,7 +283,7 @@ impl Calls {
 
 #[test]
 #[allow(clippy::print_stdout)] // The count is part of the proof; `--nocapture` shows it.
-fn calls_are_done_or_not_done() {
+fn api_calls_that_are_interrupted_are_done_or_not_done() {
     let mut it = Calls::new();
     let count = number("TORSO_CALLS", CALLS);
     let (mut done, mut refused, mut unknown) = (0, 0, 0);

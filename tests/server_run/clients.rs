@@ -146,7 +146,7 @@ fn with_tls() -> Site {
 }
 
 #[test]
-fn the_node_client_works_at_names_and_paths() {
+fn node_client_works_at_names_and_paths() {
     let site = with_tls();
     let urls = [
         site.path("https", "app-alice"),
@@ -167,7 +167,7 @@ fn the_node_client_works_at_names_and_paths() {
 }
 
 #[test]
-fn embedded_replicas_of_node_follow() {
+fn node_embedded_replicas_follow() {
     let site = with_tls();
     for pair in site.pairs() {
         let mut node = site.node("replica.mjs");
@@ -207,7 +207,7 @@ fn drizzle_migrates_and_works() {
 }
 
 #[test]
-fn the_python_client_and_its_replicas_work() {
+fn python_client_and_its_replicas_work() {
     let (plain, tls) = (Site::new(&[]), with_tls());
     let local = ["app-alice", "app-globex"].map(|label| plain.path("http", label));
     let pairs = tls.pairs().into_iter().map(|pair| (&tls, pair));
@@ -223,7 +223,7 @@ fn the_python_client_and_its_replicas_work() {
 }
 
 #[test]
-fn open_sockets_survive_a_restart_and_end_with_their_token() {
+fn sockets_that_are_open_survive_a_restart_and_end_with_their_token() {
     let mut deployment = Deployment::new();
     let tokens = "/v1/databases/app/auth/tokens";
     deployment.ok("POST", "/v1/databases", Some(json!({ "name": "app" })));
@@ -286,7 +286,7 @@ impl Quiet {
 }
 
 #[test]
-fn remote_connections_of_python_and_node_go_on_after_being_quiet() {
+fn remote_connections_of_python_and_node_survive_being_idle() {
     let site = Site::new(&[]);
     let url = site.path("http", "app-alice");
     let mut python = site.command(installed::python());
@@ -302,7 +302,7 @@ fn remote_connections_of_python_and_node_go_on_after_being_quiet() {
 }
 
 #[test]
-fn remote_connections_of_python_and_node_go_on_after_a_restart() {
+fn remote_connections_of_python_and_node_survive_a_restart() {
     let mut deployment = Deployment::new();
     deployment.ok("POST", "/v1/databases", Some(json!({ "name": "app" })));
     let minted = deployment.ok("POST", "/v1/databases/app/auth/tokens", None);

@@ -64,7 +64,7 @@ fn fill(database: &Database) {
 }
 
 #[test]
-fn primary_whose_file_is_gone_is_told_everywhere_and_made_again_from_a_replica() {
+fn primary_whose_file_is_gone_is_reported_and_restored_from_a_replica() {
     let mut server = Deployment::new();
     let database = server.database("app");
     fill(&database);
@@ -169,7 +169,7 @@ fn primary_whose_file_is_emptied_while_it_runs_is_not_served_any_more() {
 
 /// Damage inside of pages shows when a statement reads them.
 #[test]
-fn primary_with_flipped_pages_is_damaged_as_soon_as_a_statement_has_met_them() {
+fn primary_with_flipped_pages_is_damaged_once_a_statement_meets_them() {
     use std::os::unix::fs::FileExt as _;
     let mut server = Deployment::new();
     let database = server.database("app");
@@ -220,7 +220,7 @@ fn primary_with_flipped_pages_is_damaged_as_soon_as_a_statement_has_met_them() {
 }
 
 #[test]
-fn database_that_ends_its_process_is_told_everywhere_and_its_neighbour_is_served() {
+fn database_that_ends_its_process_is_reported_and_its_neighbour_served() {
     let mut server = Deployment::new();
     let database = server.database("app");
     fill(&database);
@@ -331,7 +331,7 @@ fn write_over_socket(database: &Database, protocol: &str) -> bool {
 
 #[test]
 #[allow(clippy::print_stdout)] // The count is part of the proof; `--nocapture` shows it.
-fn write_through_a_replica_whose_primary_ends_is_503_in_our_words() {
+fn write_through_a_replica_whose_primary_ends_is_503() {
     let server = Deployment::new();
     let database = server.database("app");
     fill(&database);
@@ -428,7 +428,7 @@ fn write_through_a_replica_whose_primary_ends_is_503_in_our_words() {
 }
 
 #[test]
-fn integrity_of_a_replica_is_told_by_the_replica() {
+fn integrity_check_of_a_replica_is_answered_by_the_replica() {
     let mut server = Deployment::new();
     let database = server.database("app");
     fill(&database);
@@ -447,7 +447,7 @@ fn integrity_of_a_replica_is_told_by_the_replica() {
 }
 
 #[test]
-fn database_with_a_vector_index_is_exported_branched_moved_and_taken_in() {
+fn database_with_a_vector_index_is_exported_branched_moved_and_imported() {
     let server = Deployment::new();
     let database = server.database("app");
     database

@@ -100,7 +100,7 @@ fn compare(server: &Deployment, database: &Database, acknowledged: &Mutex<Vec<(u
 
 #[test]
 #[allow(clippy::print_stdout)] // The count is part of the proof; `--nocapture` shows it.
-fn kills_lose_nothing_and_heal() {
+fn kills_of_any_process_lose_nothing_and_are_repaired() {
     let kills = number("TORSO_KILLS", KILLS);
     let mut random = fastrand::Rng::with_seed(number("TORSO_SEED", 20_261_126));
     let mut server = Deployment::new();
@@ -173,7 +173,7 @@ fn kills_lose_nothing_and_heal() {
 }
 
 #[test]
-fn without_its_primary_a_replica_reads_and_refuses_writes_in_time() {
+fn replica_without_its_primary_reads_and_refuses_writes_in_time() {
     let server = Deployment::new();
     let database = server.database("app");
     database

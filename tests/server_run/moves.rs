@@ -34,7 +34,7 @@ fn has_group(server: &Deployment, organization: &str) -> bool {
 
 #[test]
 #[allow(clippy::print_stdout)] // The count is part of the proof; `--nocapture` shows it.
-fn a_group_whose_move_is_cut_short_is_moved_by_the_same_call() {
+fn group_transfer_cut_short_is_completed_by_the_same_call() {
     let moves = number("TORSO_MOVES", MOVES);
     let mut random = fastrand::Rng::with_seed(number("TORSO_SEED", 20_261_128));
     let mut server = Deployment::new();

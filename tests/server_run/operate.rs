@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 #[test]
-fn an_end_is_orderly_and_everything_is_back_after_the_next_start() {
+fn shutdown_is_orderly_and_the_next_start_serves_everything() {
     let mut server = Deployment::new();
     assert!(server.token.starts_with("torso_"));
     let database = server.database("app");
@@ -45,7 +45,7 @@ fn an_end_is_orderly_and_everything_is_back_after_the_next_start() {
 }
 
 #[test]
-fn an_operator_sets_quotas_and_issues_a_token() {
+fn operator_sets_quotas_and_issues_a_token() {
     let mut server = Deployment::new();
     server.end(nix::sys::signal::Signal::SIGTERM);
     server.args.extend(
@@ -123,7 +123,7 @@ fn start_with_tls_and_the_location_local_warns_of_the_official_cli() {
 }
 
 #[test]
-fn health_check_of_the_container_tells_a_server_that_is_ready_from_one_that_is_not() {
+fn health_check_of_the_container_fails_until_the_server_is_ready() {
     let text = std::fs::read_to_string(crate_root().join("docs/deploy/Dockerfile")).unwrap();
     let line = text.lines().find(|line| line.starts_with("HEALTHCHECK ")).unwrap();
     let check = line.split_once(" CMD ").unwrap().1;
@@ -189,7 +189,7 @@ fn serves(mut words: Vec<String>, ready: &str) {
 }
 
 #[test]
-fn the_systemd_unit_is_sound_and_its_command_runs() {
+fn systemd_unit_is_sound_and_its_command_runs() {
     let text = std::fs::read_to_string(crate_root().join("docs/deploy/torso.service")).unwrap();
     let line = text
         .lines()
@@ -213,7 +213,7 @@ fn the_systemd_unit_is_sound_and_its_command_runs() {
 }
 
 #[test]
-fn the_compose_file_is_sound_and_its_command_runs() {
+fn compose_file_is_sound_and_its_command_runs() {
     let text = std::fs::read_to_string(crate_root().join("docs/deploy/compose.yaml")).unwrap();
     let list = text
         .lines()

@@ -46,7 +46,7 @@ fn without_landlock(world: &World, more: &[&str]) -> Command {
 }
 
 #[test]
-fn server_without_landlock_starts_only_when_told_unconfined_and_says_so() {
+fn server_without_landlock_starts_only_unconfined_and_says_so() {
     let world = World::new();
     let refused = without_landlock(&world, &[]).output().unwrap();
     let text = String::from_utf8_lossy(&refused.stderr);

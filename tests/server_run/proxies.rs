@@ -205,7 +205,7 @@ fn nginx_with_its_own_limits_and_a_path_takes_uploads_in_smaller_pieces() {
 }
 
 #[test]
-fn nginx_that_takes_64_kib_takes_uploads_and_one_that_takes_less_is_named() {
+fn nginx_with_64_kib_bodies_takes_uploads_and_with_less_is_named() {
     let world = World::new();
     let (server, port, url) = behind(&world, "");
     let proxy = Proxy::nginx(

@@ -7,7 +7,7 @@ use std::io::Read as _;
 use std::process::Stdio;
 
 #[test]
-fn what_a_gateway_lets_nobody_ask_the_shell_does_itself() {
+fn shell_does_itself_what_a_gateway_refuses() {
     let server = Deployment::new();
     let database = server.database("app");
     database
@@ -82,7 +82,7 @@ fn dump_that_is_cut_off_exits_7_and_says_so_whichever_command_writes_it() {
 
 /// Another writer waits until the server ends the transaction that keeps it waiting.
 #[test]
-fn transaction_that_a_server_ended_is_told_in_one_way_in_scripts_and_arguments() {
+fn transaction_that_a_server_ended_is_one_error_in_scripts_and_arguments() {
     let server = Deployment::new();
     let database = server.database("app");
     database.sql(&["CREATE TABLE t(a)"]).unwrap();

@@ -202,7 +202,7 @@ impl Site {
 const DIGEST: &str = "select count(*), sum(n), sum(length(body)), sum(unicode(substr(body, n + 1, 1)) * n) from t";
 
 #[test]
-fn an_upload_goes_on_when_its_connection_breaks() {
+fn upload_continues_when_its_connection_breaks() {
     let site = Site::new();
     for (at, flag) in ["--from-file", "--from-dump", "--from-csv"].into_iter().enumerate() {
         let path = site.file(flag);
@@ -228,7 +228,7 @@ fn an_upload_goes_on_when_its_connection_breaks() {
 }
 
 #[test]
-fn an_answer_that_is_lost_is_found() {
+fn upload_whose_answer_is_lost_is_found() {
     let site = Site::new();
     let path = site.file("--from-file");
     site.way.unanswered.store(2, Ordering::SeqCst);
@@ -251,7 +251,7 @@ fn an_answer_that_is_lost_is_found() {
 }
 
 #[test]
-fn an_interrupted_or_killed_client_leaves_nothing_half_made() {
+fn upload_of_an_interrupted_or_killed_client_leaves_nothing() {
     let site = Site::new();
     for signal in [Signal::SIGINT, Signal::SIGKILL] {
         let process = site.begin();
@@ -290,7 +290,7 @@ fn an_interrupted_or_killed_client_leaves_nothing_half_made() {
 }
 
 #[test]
-fn an_upload_outlives_the_server() {
+fn upload_outlives_the_server() {
     let mut site = Site::new();
     for signal in [Signal::SIGKILL, Signal::SIGTERM] {
         let mut process = site.begin();
@@ -313,7 +313,7 @@ fn an_upload_outlives_the_server() {
 }
 
 #[test]
-fn whoever_waits_at_a_terminal_sees_how_far_it_is() {
+fn upload_at_a_terminal_shows_its_progress() {
     let site = Site::new();
     let path = site.file("--from-file");
     site.way.pause.store(4_000, Ordering::SeqCst);

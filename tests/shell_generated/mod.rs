@@ -89,7 +89,7 @@ fn schemas_are_shown_and_dumped_as_in_sqlite3() {
 }
 
 #[test]
-fn command_lines_mean_what_they_mean_to_sqlite3() {
+fn command_line_options_mean_what_they_mean_to_sqlite3() {
     hold("flags", 500, flags::case);
 }
 

@@ -62,7 +62,7 @@ fn losses(at: &str, old: &Value, new: &Value) -> Vec<String> {
 }
 
 #[test]
-fn losing_a_key_or_a_type_is_seen_and_gaining_one_is_not() {
+fn golden_comparison_sees_lost_keys_and_types_and_not_new_ones() {
     let old = serde_json::json!({"a": 1, "b": [{"c": "x"}], "d": null});
     let gained = serde_json::json!({"a": 2, "b": [{"c": "y", "e": 1}], "d": "z", "f": {}});
     assert!(losses("$", &old, &gained).is_empty());

@@ -279,7 +279,7 @@ fn grows(pid: Pid, descriptor: u64, offset: Option<u64>, bytes: u64) -> bool {
 }
 
 #[test]
-fn calls_are_counted_killed_and_failed() {
+fn trace_counts_kills_and_fails_calls() {
     let world = super::World::new();
     let read = |name: &str| std::fs::read_to_string(world.work().join(name)).ok();
     let shell = || {

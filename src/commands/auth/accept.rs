@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_and_codes() {
+    fn invitation_is_read_from_a_code_or_a_link_of_this_server() {
         let here: Url = "http://127.0.0.1:8080/".parse().unwrap();
         for text in [
             "torso_invite_a",

@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_right_state_brings_a_token() {
+    fn login_callback_takes_a_token_with_the_right_state_only() {
         let token = |line: &str| token_in(line, "abc");
         assert_eq!(
             token("GET /?jwt=a.b.c&state=abc HTTP/1.1\r\n").as_deref(),
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_to_open_by_hand() {
+    fn login_page_to_open_by_hand_asks_for_no_redirect() {
         assert_eq!(
             headless(&Url::parse("https://api.example.com").unwrap()).as_str(),
             "https://api.example.com/?redirect=false"

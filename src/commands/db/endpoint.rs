@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ends_have_a_context_or_not() {
+    fn copy_endpoint_is_parsed_with_and_without_a_context() {
         let end: Endpoint = "prod:app".parse().unwrap();
         assert_eq!(end.context.unwrap().as_str(), "prod");
         assert_eq!("app".parse::<Endpoint>().unwrap().context, None);

@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn gzip_and_utf16_are_decoded_and_the_rest_is_left_alone() {
+    fn import_input_of_gzip_and_utf16_is_decoded_and_others_are_unchanged() {
         let text = "id,name\n1,Zürich ☃ 𝄞\n";
         let marked = format!("\u{feff}{text}");
         for bytes in [
@@ -308,14 +308,14 @@ mod tests {
     }
 
     #[test]
-    fn long_text_is_decoded_across_the_ends_of_buffers() {
+    fn import_input_longer_than_a_buffer_is_decoded_whole() {
         let text = "a☃𝄞ü".repeat(PIECE / 3);
         let marked = format!("\u{feff}{text}");
         assert!(decoded(&utf16(&marked, true)).unwrap().0 == text.as_bytes());
     }
 
     #[test]
-    fn what_only_begins_as_gzip_or_utf16_is_damaged() {
+    fn import_input_that_only_begins_as_gzip_or_utf16_is_damaged() {
         let whole = gzip(&b"some text, ".repeat(1000));
         let odd = [&b"\xff\xfea\0b\0"[..], b"c"].concat();
         let halved = [&b"\xff\xfea\0"[..], b"\x00\xd8", b"b\0"].concat();

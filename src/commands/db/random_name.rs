@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_pair_is_a_name_and_no_word_is_twice() {
+    fn random_name_of_any_two_words_is_valid_and_words_are_unique() {
         for words in [FIRST, SECOND] {
             let mut sorted = words.to_vec();
             sorted.sort_unstable();

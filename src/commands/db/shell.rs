@@ -429,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn words_of_the_shell_are_set_apart() {
+    fn shell_arguments_are_separated_from_those_of_torso() {
         for (line, expected) in [
             ("torso db list", "torso db list"),
             ("torso db show shell", "torso db show shell"),

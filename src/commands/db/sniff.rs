@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn separators_are_those_that_give_all_records_one_width() {
+    fn csv_separator_is_the_one_that_gives_all_records_one_width() {
         for (text, extension, separator) in [
             ("a,b\n1,2\n", "csv", b','),
             ("a;b\n1,5;2\n", "csv", b';'),
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_of_files_are_told_by_content_and_name() {
+    fn file_kind_follows_from_content_and_name() {
         let path = Path::new("x");
         let kind = |text: &[u8], extension: &str| sample(text, extension).kind(path).ok();
         assert_eq!(kind(b"SQLite format 3\0", "csv"), Some(Kind::Database));

@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn topics_print_the_text_of_the_docs() {
+    fn help_topics_print_the_text_of_the_docs() {
         let tree = crate::commands::help::tree();
         let style = PageStyle {
             width: 80,

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn the_servers_own_code_wins() {
+    fn api_error_code_of_the_server_wins_over_its_status() {
         let error = member(409, r#"{"error":"no","code":"delete_protected","hint":"type this"}"#);
         assert_eq!(error.code(), Code::DeleteProtected);
         assert_eq!(error.message(), "no");
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_says_what_it_can() {
+    fn api_error_of_each_status_has_its_code() {
         for (status, body, code) in [
             (400, r#"{"error":"bad"}"#, Code::InvalidValue),
             (401, "", Code::Unauthenticated),
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_torso_can_do_is_told_elsewhere() {
+    fn api_error_of_what_only_torso_has_is_unsupported() {
         let about = CallSubject::new("database app", Code::DatabaseNotFound, Code::DatabaseExists)
             .only_here("rename databases");
         let ask = |body: &str| of(404, body.as_bytes(), &about, "https://h", None).code();
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_short_and_tell_no_secret() {
+    fn api_error_text_is_short_and_tells_no_secret() {
         let error = member(400, &format!(r#"{{"error":"s3cret {}"}}"#, "x".repeat(5_000)));
         assert!(!error.message().contains("s3cret"));
         assert!(error.message().chars().count() < 1_100);

@@ -443,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_stay_on_the_server() {
+    fn http_path_that_leads_to_another_server_is_refused() {
         let url = |base: &str, path: &str| http(base).url(path, &[]).map(|url| url.to_string());
         assert_eq!(url("http://h:1", "/v1/x").unwrap(), "http://h:1/v1/x");
         assert_eq!(url("http://h:1/p/", "/v1/x").unwrap(), "http://h:1/p/v1/x");
@@ -452,7 +452,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_is_told_from_others() {
+    fn http_url_of_this_machine_is_recognised() {
         for (url, here) in [
             ("http://127.0.0.1:8080", true),
             ("http://localhost", true),
@@ -466,7 +466,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_are_seconds_or_dates() {
+    fn retry_after_is_read_in_seconds_and_as_a_date() {
         let requested = |text: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(RETRY_AFTER, text.parse().unwrap());

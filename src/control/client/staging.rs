@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_staged_file_is_private_and_goes_with_its_builder() {
+    fn staged_file_is_private_and_removed_with_its_builder() {
         let staging = begin().unwrap();
         let path = staging.path.clone();
         #[cfg(unix)]
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_command_left_goes_with_the_next() {
+    fn staged_file_of_a_killed_command_is_removed_by_the_next() {
         let dir = tempfile::tempdir().unwrap();
         let id = uuid::Uuid::new_v4();
         let keep = ["torso-notes.db.lock", "torso-notes.db", "other.db"].map(|name| dir.path().join(name));

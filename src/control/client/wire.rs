@@ -314,7 +314,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_cloud_leaves_out_is_filled_in() {
+    fn api_answer_without_optional_fields_gets_their_defaults() {
         let database = database(json!({
             "Name": "app", "DbId": "0eb771dd-6906-11ee-8553-eaa7715aeaf2", "Hostname": "app-me.example.io",
             "regions": ["lhr", "ams"], "primaryRegion": "ams", "group": "default", "parent": null,
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_is_told_with_what_it_is() {
+    fn api_answer_that_cannot_be_true_is_an_error_that_names_it() {
         let error = database(json!({
             "Name": "app", "DbId": "0eb771dd-6906-11ee-8553-eaa7715aeaf2", "url": "file:///etc/passwd", "Hostname": "h",
             "regions": ["ams"], "group": "default",

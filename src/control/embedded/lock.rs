@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_at_a_time() {
+    fn catalog_lock_is_held_by_one_process_at_a_time() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("catalog.lock");
         assert_eq!(Lock::holder(&path).unwrap(), None);

@@ -246,7 +246,7 @@ fn assert_sound(dir: &Path, told: &str) {
 }
 
 #[test]
-fn killed_at_any_change_of_any_operation() {
+fn operation_killed_at_any_change_is_completed_by_the_next_command() {
     let mut kills = 0;
     for (name, operation) in OPERATIONS {
         for moment in 0.. {
@@ -281,7 +281,7 @@ fn killed_at_any_change_of_any_operation() {
 
 /// Its primary location is one of the group's, whatever was made first: the database elsewhere, or the group's location.
 #[test]
-fn group_location_added_later_gives_databases_elsewhere_a_replica_at_the_groups_primary() {
+fn group_location_added_later_gives_its_databases_a_replica() {
     let dir = scratch();
     let plane = Embedded::open(dir.path()).unwrap();
     plane.create_database(&request("app")).unwrap();
@@ -304,7 +304,7 @@ fn group_location_added_later_gives_databases_elsewhere_a_replica_at_the_groups_
 }
 
 #[test]
-fn a_write_between_a_kill_and_the_next_command_survives_a_promotion() {
+fn write_between_a_kill_and_the_next_command_survives_a_promotion() {
     for moment in 0.. {
         let dir = scratch();
         let first = Embedded::open(dir.path()).unwrap();
@@ -345,7 +345,7 @@ fn a_write_between_a_kill_and_the_next_command_survives_a_promotion() {
 }
 
 #[test]
-fn many_at_once() {
+fn databases_created_and_deleted_by_many_threads_at_once_are_whole() {
     let dir = scratch();
     std::thread::scope(|scope| {
         for worker in 0..16 {
@@ -370,7 +370,7 @@ fn many_at_once() {
 
 /// What stands in the place of a primary is told, never used, and no replica is made from it.
 #[test]
-fn file_that_is_no_database_in_the_place_of_a_primary_is_told_and_never_used() {
+fn primary_replaced_by_another_kind_of_file_is_reported_and_never_used() {
     type Harm = fn(&Path);
     let harms: [(&str, InstanceState, Harm); 4] = [
         ("missing", InstanceState::Missing, |path| {

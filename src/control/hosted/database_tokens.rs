@@ -269,7 +269,7 @@ mod tests {
     use std::cell::Cell;
 
     #[test]
-    fn internal_token_is_made_anew_when_either_clock_says_so() {
+    fn internal_token_is_renewed_when_either_clock_says_so() {
         let dir = tempfile::tempdir().unwrap();
         let access = TokenAuthority::open(
             open_signing_key(&dir.path().join("key.pem")).unwrap(),

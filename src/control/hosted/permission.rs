@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn every_action_is_decided() {
+    fn permission_is_decided_for_each_action() {
         assert_eq!(TABLE.map(|(action, ..)| action), *Action::ALL);
         let roles = [
             ('v', MemberRole::Viewer),
@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_is_not_left() {
+    fn permission_for_a_group_reaches_no_other_group() {
         let (own, other): (GroupName, GroupName) = ("own".parse().unwrap(), "other".parse().unwrap());
         let limited = rights(MemberRole::Owner, Scopes::Everything, Some("own"));
         for &action in Action::ALL {
@@ -409,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn scopes_are_read_as_they_are_told() {
+    fn token_scopes_are_parsed_as_they_are_displayed() {
         let texts = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
         assert_eq!(Scopes::parse(&[]).unwrap(), Scopes::Everything);
         assert_eq!(Scopes::parse(&texts(&["full-access"])).unwrap(), Scopes::Everything);

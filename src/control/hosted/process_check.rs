@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bounds_are_told_with_who_enforces_them() {
+    fn process_bounds_are_reported_with_what_enforces_them() {
         let bounds = ProcessBounds {
             memory: 512 << 20,
             statement: std::time::Duration::from_secs(300),

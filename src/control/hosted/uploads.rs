@@ -453,7 +453,7 @@ mod tests {
     }
 
     #[test]
-    fn an_upload_is_one_however_its_id_is_written() {
+    fn upload_is_the_same_however_its_id_is_written() {
         let dir = tempfile::tempdir().unwrap();
         let uploads = Uploads::new(dir.path().to_owned());
         let id = uploads.begin("o", Some(4), None).unwrap().id;
@@ -472,7 +472,7 @@ mod tests {
     }
 
     #[test]
-    fn an_upload_is_forgotten_an_hour_after_its_last_piece() {
+    fn upload_is_forgotten_an_hour_after_its_last_part() {
         let dir = tempfile::tempdir().unwrap();
         let uploads = Uploads::new(dir.path().to_owned());
         let begin = || uploads.begin("o", Some(4), None).unwrap().id;

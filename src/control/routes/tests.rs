@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn no_endpoint_is_listed_twice() {
+fn route_of_each_endpoint_is_listed_once() {
     let mut seen = std::collections::HashSet::new();
     for endpoint in ENDPOINTS {
         for path in endpoint.paths() {

@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn only_other_page_sizes_are_converted() {
+    fn export_converts_files_of_another_page_size_only() {
         let dir = tempfile::tempdir().unwrap();
         let to = dir.path().join("to.db");
         for (page_size, converted) in [(512, true), (4096, false), (65_536, true)] {
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_damaged_is_refused() {
+    fn seed_file_that_is_damaged_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let (from, to) = (dir.path().join("from.db"), dir.path().join("to.db"));
         make(&from, 4096);
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn an_export_is_consistent_and_leaves_its_source_alone() {
+    fn export_is_consistent_and_leaves_its_source_unchanged() {
         let dir = tempfile::tempdir().unwrap();
         let (from, to) = (dir.path().join("from.db"), dir.path().join("to.db"));
         make(&from, 4096);
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn schema_is_refused_with_the_name_of_what_is_not_allowed() {
+    fn schema_check_names_what_is_not_allowed() {
         for (schema, object) in [
             ("CREATE VIEW v AS SELECT readfile('x')".to_owned(), "\"v\""),
             (

@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dump_becomes_a_database() {
+    fn dump_becomes_a_database() {
         let connection = restored(
             "PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\nCREATE TABLE t(x, y DEFAULT ';\n');\nINSERT INTO t VALUES('a;\n\
              b', 1);\nCREATE TRIGGER tr AFTER INSERT ON t BEGIN\n  UPDATE t SET y = CASE WHEN y THEN 2 END;\n  \
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_reaches_beyond_is_refused() {
+    fn dump_that_reaches_outside_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let other = dir.path().join("other.db");
         for sql in [

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn the_empty_database_is_what_sqlite_takes_for_one() {
+fn empty_database_is_taken_for_one_by_sqlite() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("empty.db");
     std::fs::write(&path, empty_database()).unwrap();
@@ -54,7 +54,7 @@ fn is_fresh(engine: &FileEngine, from: &Site, to: &Site) -> bool {
 }
 
 #[test]
-fn creating_again_changes_nothing() {
+fn primary_created_again_is_unchanged() {
     let dir = tempfile::tempdir().unwrap();
     let (engine, from, _) = primary(dir.path());
     engine.create(&from).unwrap();
@@ -63,7 +63,7 @@ fn creating_again_changes_nothing() {
 }
 
 #[test]
-fn a_half_made_file_is_made_again() {
+fn primary_that_is_half_made_is_made_again() {
     let dir = tempfile::tempdir().unwrap();
     let engine = FileEngine::default();
     let at = site(dir.path(), "ams");
@@ -75,7 +75,7 @@ fn a_half_made_file_is_made_again() {
 }
 
 #[test]
-fn what_is_only_in_the_log_is_copied() {
+fn replica_copy_includes_what_is_only_in_the_log() {
     let dir = tempfile::tempdir().unwrap();
     let (engine, from, to) = primary(dir.path());
     let application = Connection::open(file(&from)).unwrap();
@@ -92,7 +92,7 @@ fn what_is_only_in_the_log_is_copied() {
 }
 
 #[test]
-fn copying_does_not_change_its_source() {
+fn replica_copy_does_not_change_its_source() {
     let dir = tempfile::tempdir().unwrap();
     let (engine, from, to) = primary(dir.path());
     let application = Connection::open(file(&from)).unwrap();
@@ -105,7 +105,7 @@ fn copying_does_not_change_its_source() {
 }
 
 #[test]
-fn every_change_shows_even_right_after_a_copy() {
+fn replica_is_stale_after_a_change_right_after_its_copy() {
     let dir = tempfile::tempdir().unwrap();
     let (engine, from, to) = primary(dir.path());
     let application = Connection::open(file(&from)).unwrap();
@@ -122,7 +122,7 @@ fn every_change_shows_even_right_after_a_copy() {
 }
 
 #[test]
-fn a_crash_between_note_and_rename_leaves_the_old_copy_looking_stale() {
+fn replica_after_a_crash_between_note_and_rename_is_stale() {
     let dir = tempfile::tempdir().unwrap();
     let (engine, from, to) = primary(dir.path());
     engine.copy(&from, &to).unwrap();
@@ -150,7 +150,7 @@ fn a_crash_between_note_and_rename_leaves_the_old_copy_looking_stale() {
 }
 
 #[test]
-fn a_copy_that_was_moved_to_another_disk_is_recognised() {
+fn replica_that_was_moved_to_another_disk_is_recognised() {
     let dir = tempfile::tempdir().unwrap();
     let (engine, from, to) = primary(dir.path());
     engine.copy(&from, &to).unwrap();
@@ -165,7 +165,7 @@ fn a_copy_that_was_moved_to_another_disk_is_recognised() {
 }
 
 #[test]
-fn an_altered_copy_is_not_overwritten() {
+fn replica_that_was_altered_is_not_overwritten() {
     let dir = tempfile::tempdir().unwrap();
     let (engine, from, to) = primary(dir.path());
     engine.copy(&from, &to).unwrap();
@@ -190,7 +190,7 @@ fn an_altered_copy_is_not_overwritten() {
 }
 
 #[test]
-fn what_is_set_aside_takes_its_log_along() {
+fn set_aside_of_a_file_takes_its_log_along() {
     let dir = tempfile::tempdir().unwrap();
     let (engine, from, _) = primary(dir.path());
     let application = Connection::open(file(&from)).unwrap();
@@ -235,7 +235,7 @@ fn roles_are_swapped_step_by_step() {
 }
 
 #[test]
-fn a_promotion_that_was_cut_short_is_completed() {
+fn promotion_that_was_cut_short_is_completed() {
     let dir = tempfile::tempdir().unwrap();
     let (engine, from, to) = primary(dir.path());
     engine.copy(&from, &to).unwrap();
@@ -253,7 +253,7 @@ fn a_promotion_that_was_cut_short_is_completed() {
 }
 
 #[test]
-fn a_note_that_cannot_be_read_vouches_for_nothing() {
+fn replica_note_that_cannot_be_read_counts_for_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (engine, from, to) = primary(dir.path());
     engine.copy(&from, &to).unwrap();
@@ -265,7 +265,7 @@ fn a_note_that_cannot_be_read_vouches_for_nothing() {
 }
 
 #[test]
-fn removing_leaves_nothing_and_may_be_repeated() {
+fn remove_leaves_nothing_and_may_be_repeated() {
     let dir = tempfile::tempdir().unwrap();
     let (engine, from, to) = primary(dir.path());
     engine.copy(&from, &to).unwrap();
@@ -278,7 +278,7 @@ fn removing_leaves_nothing_and_may_be_repeated() {
 }
 
 #[test]
-fn seeds_are_whole_and_move_once() {
+fn seed_is_whole_and_moves_once() {
     let dir = tempfile::tempdir().unwrap();
     let engine = FileEngine::default();
     let (seed, at) = (dir.path().join("seed"), site(dir.path(), "ams"));
@@ -305,7 +305,7 @@ fn seeds_are_whole_and_move_once() {
 }
 
 #[test]
-fn replica_takes_no_writes_whatever_its_mode_and_what_is_made_of_it_does() {
+fn replica_takes_no_writes_in_any_mode_and_its_copies_do() {
     let dir = tempfile::tempdir().unwrap();
     let (engine, from, to) = primary(dir.path());
     engine.copy(&from, &to).unwrap();
@@ -401,7 +401,7 @@ fn link_leads_to_the_primary_wherever_that_is() {
 }
 
 #[test]
-fn file_in_the_place_of_a_link_is_kept() {
+fn link_that_is_replaced_by_a_file_keeps_the_file() {
     let dir = tempfile::tempdir().unwrap();
     let links = dir.path().join("databases");
     let engine = FileEngine::with_links(links.clone());
@@ -417,7 +417,7 @@ fn file_in_the_place_of_a_link_is_kept() {
 }
 
 #[test]
-fn sqlite_reads_a_protected_file_and_refuses_to_write_to_it() {
+fn read_only_primary_is_read_and_not_written_by_sqlite() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.db");
     let run = |sql: &str| Connection::open(&path).unwrap().execute_batch(sql);
@@ -443,7 +443,7 @@ fn sqlite_reads_a_protected_file_and_refuses_to_write_to_it() {
 }
 
 #[test]
-fn urls_are_escaped() {
+fn file_url_of_an_odd_path_is_escaped() {
     let at = Site {
         dir: PathBuf::from("/tmp/ä ?#%"),
         ..site(Path::new("/"), "ams")

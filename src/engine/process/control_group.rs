@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn group_is_found_by_the_kernel_s_own_words() {
+    fn control_group_is_read_from_the_file_of_the_kernel() {
         let mounts = "proc /proc proc rw 0 0\ncgroup2 /sys/fs/cgroup cgroup2 rw,nosuid 0 0\n";
         let found = locate("0::/system.slice/torso.service\n", mounts);
         assert_eq!(found, Some(PathBuf::from("/sys/fs/cgroup/system.slice/torso.service")));
@@ -150,7 +150,7 @@ mod tests {
 
     /// In a directory of plain files, which take what the kernel's would.
     #[test]
-    fn program_has_a_group_of_its_own_with_its_bounds() {
+    fn control_group_of_a_program_has_its_bounds() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().to_owned();
         let read = |name: &str| std::fs::read_to_string(root.join(name)).unwrap();
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn group_that_cannot_be_divided_is_an_error() {
+    fn control_group_that_cannot_be_divided_is_an_error() {
         let error = ControlGroups::take_at(PathBuf::from("/nonexistent/group"), 7).unwrap_err();
         assert!(error.message().contains("/nonexistent/group/supervisor"), "{error}");
     }

@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_of_a_process_is_a_part_of_the_smaller_of_machine_and_container() {
+    fn memory_limit_is_a_part_of_the_smaller_of_machine_and_container() {
         let gib = 1 << 30;
         assert_eq!(share(Some(16 * gib), None), 4 * gib);
         assert_eq!(share(Some(16 * gib), Some(8 * gib)), 2 * gib);

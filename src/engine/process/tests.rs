@@ -62,7 +62,7 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 #[test]
-fn starts_with_its_own_environment_and_stops() {
+fn process_starts_with_its_own_environment_and_stops() {
     let dir = tempfile::tempdir().unwrap();
     let (process, _) = run(dir.path(), "env; READY; exec sleep 60");
     process.wait_ready(Duration::from_secs(20)).unwrap();
@@ -79,7 +79,7 @@ fn starts_with_its_own_environment_and_stops() {
 }
 
 #[test]
-fn what_was_killed_comes_back() {
+fn process_that_was_killed_is_started_again() {
     let dir = tempfile::tempdir().unwrap();
     let (process, readied) = run(dir.path(), "READY; exec sleep 60");
     process.wait_ready(Duration::from_secs(20)).unwrap();
@@ -96,7 +96,7 @@ fn what_was_killed_comes_back() {
 }
 
 #[test]
-fn program_that_crashes_is_told_from_one_that_was_ended() {
+fn process_that_crashes_is_told_from_one_that_was_ended() {
     let failure = |how: &str| {
         let dir = tempfile::tempdir().unwrap();
         let (process, _) = run(dir.path(), &format!("READY; {how}"));
@@ -110,7 +110,7 @@ fn program_that_crashes_is_told_from_one_that_was_ended() {
 }
 
 #[test]
-fn process_with_one_database_is_called_by_its_name() {
+fn process_with_one_database_has_its_name() {
     let dir = tempfile::tempdir().unwrap();
     let (process, _) = run(dir.path(), "exit 3");
     let named = |name: &str| ProcessLabel {
@@ -134,7 +134,7 @@ fn process_with_one_database_is_called_by_its_name() {
 }
 
 #[test]
-fn a_program_that_fails_says_why_and_is_tried_less_and_less_often() {
+fn process_that_fails_says_why_and_is_restarted_less_often() {
     let dir = tempfile::tempdir().unwrap();
     let (process, _) = run(dir.path(), "echo no luck today >&2; exit 3");
     let error = process.wait_ready(Duration::from_secs(20)).unwrap_err();
@@ -149,7 +149,7 @@ fn a_program_that_fails_says_why_and_is_tried_less_and_less_often() {
 }
 
 #[test]
-fn pauses_grow_and_stay_short_for_what_was_ready() {
+fn restart_pauses_grow_and_stay_short_for_a_process_that_was_ready() {
     let pauses = |was_ready, lived| {
         let first = next_pause(None, was_ready, lived);
         std::iter::successors(Some(first), |last| Some(next_pause(Some(*last), was_ready, lived)))
@@ -167,7 +167,7 @@ fn pauses_grow_and_stay_short_for_what_was_ready() {
 }
 
 #[test]
-fn one_that_does_not_want_to_end_is_killed() {
+fn process_that_does_not_end_is_killed() {
     let dir = tempfile::tempdir().unwrap();
     let (process, _) = run(dir.path(), "trap '' TERM; READY; while :; do sleep 0.05; done");
     process.wait_ready(Duration::from_secs(20)).unwrap();
@@ -178,7 +178,7 @@ fn one_that_does_not_want_to_end_is_killed() {
 }
 
 #[test]
-fn the_log_is_capped_and_plain() {
+fn process_log_is_bounded_and_plain() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("log");
     let log = Log::with_limit(path.clone(), 1000).unwrap();

@@ -277,7 +277,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_replica_that_does_not_know_its_log_copies_anew() {
+    fn replica_that_does_not_know_its_log_is_copied_again() {
         let dir = tempfile::tempdir().unwrap();
         let with = |id: &str, index: Option<[u64; 3]>| {
             let home = namespace(dir.path(), id);
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn helpers_that_a_process_fails_on_are_removed_before_a_start() {
+    fn instance_files_that_a_process_fails_on_are_removed_at_start() {
         let dir = tempfile::tempdir().unwrap();
         let home = namespace(dir.path(), "a");
         std::fs::create_dir_all(home.join("snapshots")).unwrap();
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn positions_are_compared_within_one_log() {
+    fn replication_positions_are_compared_within_one_log() {
         let dir = tempfile::tempdir().unwrap();
         let home = namespace(dir.path(), "a");
         std::fs::create_dir_all(&home).unwrap();
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_of_the_other_role_is_refused() {
+    fn instance_directory_of_the_other_role_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let home = namespace(dir.path(), "a");
         std::fs::create_dir_all(home.join("snapshots")).unwrap();
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_is_whole_and_was_closed_stays() {
+    fn replication_log_that_is_whole_and_was_closed_stays() {
         let dir = tempfile::tempdir().unwrap();
         let home = namespace(dir.path(), "a");
         std::fs::create_dir_all(&home).unwrap();

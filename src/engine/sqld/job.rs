@@ -484,7 +484,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_one_process_was_asked_for_the_next_one_was_not() {
+    fn namespace_request_of_an_ended_process_is_forgotten() {
         let mut requested = NamespaceRequests::default();
         let ends = requested.ends;
         requested.note(ends, "a");

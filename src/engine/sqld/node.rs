@@ -217,7 +217,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_replica_follows_into_the_log_that_takes_the_place_of_another() {
+    fn replica_follows_into_the_log_that_replaces_another() {
         let frame = |log, count| Frame { log, count };
         let target = frame(1, 10);
         // More in the same log is not waited for, and what cannot be read changes nothing.

@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn cures_are_tried_in_order_and_only_without_progress() {
+    fn replica_repair_steps_are_tried_in_order_and_only_without_progress() {
         let begun = Instant::now();
         let after = |seconds: u64| begun + Duration::from_secs(seconds);
         let mut stuck_replica = StuckReplica::new(at(5, 1), begun);
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_written_long_ago_is_taken_to_stay() {
+    fn replica_repair_takes_only_old_writes_for_permanent() {
         let long_ago = Some(SystemTime::now() - Duration::from_secs(3));
         assert!(is_past([long_ago, None]));
         assert!(!is_past([long_ago, Some(SystemTime::now())]));
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replica_is_behind_when_its_log_is_another_or_shorter() {
+    fn replica_is_behind_when_its_log_is_another_or_shorter() {
         let frame = |log, count| Some(Frame { log, count });
         assert!(is_behind(frame(1, 5), frame(1, 4)));
         assert!(is_behind(frame(1, 5), frame(2, 9)));

@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn file_is_compared_with_how_it_was() {
+    fn watched_file_is_compared_with_its_former_state() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("data");
         let find = |before: Option<FileState>| {
@@ -312,7 +312,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn removed_file_is_found_only_while_a_process_has_it_open() {
+    fn watched_file_that_is_removed_is_found_while_a_process_has_it_open() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("data-wal");
         let pid = Some(std::process::id());

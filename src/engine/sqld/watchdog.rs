@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_that_works_is_given_more_time() {
+    fn watchdog_gives_a_process_that_works_more_time() {
         let since = Instant::now();
         let after = |seconds| since + Duration::from_secs(seconds);
         let silence = |worked| SilentProcess {

@@ -335,7 +335,7 @@ mod tests {
     const ROW: &str = r#"{"type":"row","row":[{"type":"integer","value":"-9223372036854775808"},{"value":"é\u0000\"\\😀","type":"text"},{"type":"null"},{"type":"blob","base64":"AP8"},{"type":"blob","base64":"AP8="},{"type":"float","value":1e300},{"type":"float","value":2},{"type":"float","value":null},{"type":"integer","value":7},{"type":"text","value":"","extra":[1,{}]}]}"#;
 
     #[test]
-    fn values_arrive_as_they_were() {
+    fn json_cursor_values_arrive_unchanged() {
         let text = format!("{ROW}\n");
         let said = read(&[text.as_bytes()]).unwrap();
         let bytes = "é\0\"\\😀".as_bytes();
@@ -350,12 +350,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        fn json_cursor_of_any_bytes_is_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             let _ = read(&[&bytes]);
         }
 
         #[test]
-        fn a_damaged_line_is_read_or_refused(at in 0..ROW.len(), byte: u8, cut in 0..ROW.len()) {
+        fn json_cursor_line_that_is_damaged_is_read_or_refused(at in 0..ROW.len(), byte: u8, cut in 0..ROW.len()) {
             let mut bytes = ROW.as_bytes().to_vec();
             bytes[at] = byte;
             bytes.truncate(cut.max(at));
@@ -364,7 +364,7 @@ mod tests {
         }
 
         #[test]
-        fn the_way_it_arrives_in_pieces_does_not_matter(cuts in proptest::collection::vec(0..2 * ROW.len(), 0..8)) {
+        fn json_cursor_in_any_pieces_is_the_same(cuts in proptest::collection::vec(0..2 * ROW.len(), 0..8)) {
             let text = format!("{ROW}\n{{\"type\":\"step_begin\"}}\n{ROW}\n");
             let mut cuts = cuts;
             cuts.push(0);
@@ -400,7 +400,7 @@ mod plain_row_tests {
     }
 
     #[test]
-    fn ordinary_rows_are_plain() {
+    fn json_cursor_row_of_ordinary_values_is_plain() {
         let mut taken = RowBuffer::default();
         let text = r#"{"type":"row","row":[{"type":"integer","value":"-7"},{"type":"text","value":"é"},{"type":"float","value":-1.5e-7},{"type":"null"}]}"#;
         assert!(decode_plain_row(text.as_bytes(), &mut taken));
@@ -416,7 +416,7 @@ mod plain_row_tests {
 
     proptest! {
         #[test]
-        fn a_plain_row_is_what_the_parser_reads(
+        fn json_cursor_row_that_is_plain_is_what_the_parser_reads(
             values in proptest::collection::vec(value(), 0..6), at: prop::sample::Index, byte in prop::option::of(any::<u8>()),
         ) {
             let mut bytes = line(&values).into_bytes();

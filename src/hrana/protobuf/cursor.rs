@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn real_answers_are_understood() {
+    fn protobuf_cursor_answer_of_a_real_server_is_parsed() {
         let said = read(&[ANSWER]).unwrap();
         assert_eq!(
             said,
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn fuzz_rows_arrive_as_they_were() {
+    fn protobuf_cursor_fuzz_rows_arrive_unchanged() {
         fuzz::run(
             "rows in protobuf",
             10_000,
@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn fuzz_damaged_messages_are_read_or_refused() {
+    fn protobuf_cursor_fuzz_damaged_messages_are_read_or_refused() {
         fuzz::run("damaged protobuf", 20_000, fuzz::damaged(ANSWER), |bytes| {
             let whole = read(&[&bytes]);
             let pieces: Vec<&[u8]> = bytes.chunks(5).collect();
@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_is_what_the_protocol_says() {
+    fn protobuf_cursor_request_is_as_the_protocol_says() {
         let bound = Bound {
             args: vec![Arg(ValueRef::Integer(-1))],
             named_args: vec![NamedArg {

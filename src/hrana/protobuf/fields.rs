@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_read_as_they_are_written() {
+    fn protobuf_numbers_are_read_as_they_are_written() {
         let mut out = Vec::new();
         put_number(&mut out, 1, 300);
         put(&mut out, 2, &[7; 200]);

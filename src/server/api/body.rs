@@ -108,7 +108,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn keys_in_any_case_and_nothing_at_all() {
+    fn json_body_keys_in_any_case_are_read_and_an_empty_body_is_an_object() {
         let read = |text: &str| object(text.as_bytes()).unwrap();
         assert_eq!(
             read(r#"{"Name":"A","Seed":{"Type":"x"},"List":[{"T":null}]}"#),
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_refused() {
+    fn json_body_that_is_no_object_is_refused() {
         let deep = "[".repeat(100_000);
         for text in ["[]", "1", "\"x\"", "{", "{\"a\":}", deep.as_str(), "\u{0}"] {
             let error = object(text.as_bytes()).unwrap_err();

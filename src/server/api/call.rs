@@ -202,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn segments_are_decoded_once() {
+    fn path_segments_are_decoded_once() {
         for (segment, text) in [
             ("a", "a"),
             ("me%40example.com", "me@example.com"),

@@ -265,7 +265,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn checksums() {
+    fn upload_checksum_is_parsed_or_refused() {
         assert_eq!(checksum(&"0f".repeat(32)).unwrap(), [15; 32]);
         assert_eq!(checksum(&"FF".repeat(32)).unwrap(), [255; 32]);
         for bad in [

@@ -126,7 +126,7 @@ mod tests {
     const HEAD: &str = "--xyz\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\n";
 
     #[test]
-    fn the_content_is_found_however_it_arrives() {
+    fn multipart_content_is_found_however_it_arrives() {
         for content in [
             "",
             "a",
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_breaks_off_is_no_content() {
+    fn multipart_body_that_breaks_off_has_no_content() {
         let body = format!("{HEAD}create table");
         let mut part = Part::first(Slowly(body.as_bytes(), 5)).unwrap();
         assert!(part.read_to_end(&mut Vec::new()).is_err());

@@ -46,7 +46,7 @@ mod tests {
     use crate::control::routes::ENDPOINTS;
 
     #[test]
-    fn endpoint_without_a_token_is_answered_by_a_public_function_and_no_other_is() {
+    fn endpoint_without_a_token_is_answered_by_a_public_function_only() {
         for endpoint in ENDPOINTS {
             let is_public = matches!(handler(endpoint.operation), OperationHandler::Public(_));
             assert_eq!(is_public, endpoint.public, "{endpoint:?}");

@@ -262,7 +262,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_holds_no_markup_of_whoever_made_the_link() {
+    fn public_page_escapes_markup_from_its_link() {
         let ApiReply::Page { text, policy, .. } = login_page(Some(4000), "\"><script>x</script>") else {
             panic!("no page");
         };

@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_counted_is_written() {
+    fn gateway_counters_are_written_as_metrics() {
         let counters = Counters::default();
         counters.count_answer(EndpointKind::Call, StatusCode::OK);
         counters.count_answer(EndpointKind::Call, StatusCode::BAD_REQUEST);

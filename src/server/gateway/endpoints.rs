@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slashes_do_not_matter_and_everything_else_does() {
+    fn endpoint_path_differs_in_slashes_only() {
         let found = |path| find(&Method::POST, path).map(|endpoint| endpoint.path).ok();
         for path in ["/v2/pipeline", "//v2/pipeline", "/v2//pipeline/", "///v2///pipeline//"] {
             assert_eq!(found(path), Some("/v2/pipeline"), "{path}");
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn another_method_is_told_what_is_taken() {
+    fn endpoint_with_another_method_is_405_with_allow() {
         let error = find(&Method::PUT, "/v2/pipeline").unwrap_err();
         assert_eq!((error.status.as_u16(), error.allow), (405, Some("POST, OPTIONS")));
         let error = find(&Method::DELETE, "/").unwrap_err();

@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_hidden_in_errors_and_stay_in_rows() {
+    fn engine_text_hides_paths_in_errors_and_keeps_them_in_rows() {
         let text = r#"{"results":[{"rows":["/srv/torso/x"]},{"error":{"message":"cannot open \"/srv/torso/a\": /srv/torso","code":"/srv/torso"}}]}"#;
         let hidden = r#"{"results":[{"rows":["/srv/torso/x"]},{"error":{"message":"cannot open \"************\": **********","code":"/srv/torso"}}]}"#;
         assert_eq!(hide(text, ErrorPart::Messages), hidden);
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn error_about_a_statement_is_told_from_a_failure_of_the_process() {
+    fn engine_error_of_a_statement_is_told_from_a_failure_of_the_process() {
         for body in [
             r#"{"error":"SQL string could not be parsed: near FROM"}"#,
             r#"{"message":"SQLite error: no such table: t","code":"SQLITE_UNKNOWN"}"#,

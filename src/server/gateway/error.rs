@@ -235,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_for_grpc_are_ascii() {
+    fn grpc_error_message_is_percent_encoded() {
         assert_eq!(percent_encoded("100% né\n"), "100%25 n%C3%A9%0A");
         let response = GatewayError::unauthorized("nó").into_response(ErrorEncoding::Grpc);
         assert_eq!(response.status(), StatusCode::OK);

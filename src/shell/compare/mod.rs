@@ -10,8 +10,8 @@ use super::interrupt;
 use crate::error::{Code, Error, Result};
 use crate::shell::table_info::{RowTable, listed};
 use crate::sql::content::ENGINE_TABLES;
-use crate::sql::query::{owned, rows, text};
-use crate::sql::text::value_to_literal;
+use crate::sql::query::{rows, text};
+use crate::sql::text::{value_to_literal, value_to_text};
 use crate::sql::{self, Args, Failure, Outcome, Session, Sink, Target, Value, ValueRef};
 use crate::sqltext::quote::identifier;
 use std::cmp::Ordering;
@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use values::{compare_keys, format_key, is_identical};
+use values::{compare_keys, format_key, is_identical, read_row};
 
 /// Rows of the other database on their way.
 const AHEAD: usize = 256;
@@ -94,15 +94,6 @@ pub enum Depth {
     Counts,
 }
 
-/// A row with `keys` key values in front. Texts that are not UTF-8 are kept as bytes, so that none looks like another.
-fn row_of(row: &[ValueRef<'_>], keys: usize) -> Row {
-    let exact = |(at, &value): (usize, &ValueRef<'_>)| match value {
-        ValueRef::Text(bytes) if at >= keys && std::str::from_utf8(bytes).is_err() => Value::Blob(bytes.to_vec()),
-        other => owned(other),
-    };
-    row.iter().enumerate().map(exact).collect()
-}
-
 /// What the other database sends: tables one after the other.
 enum Sent {
     Row(Row),
@@ -120,7 +111,7 @@ struct Sender<'a> {
 impl Sink for Sender<'_> {
     fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<ControlFlow<()>> {
         // Nobody listens any more once the other side has failed.
-        Ok(if self.sender.send(Sent::Row(row_of(row, self.keys))).is_ok() {
+        Ok(if self.sender.send(Sent::Row(read_row(row, self.keys))).is_ok() {
             ControlFlow::Continue(())
         } else {
             ControlFlow::Break(())
@@ -248,7 +239,7 @@ impl Merge<'_, '_> {
 impl Sink for Merge<'_, '_> {
     fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<ControlFlow<()>> {
         let keys = self.table.keys;
-        let row = row_of(row, keys);
+        let row = read_row(row, keys);
         self.found.rows_here += 1;
         loop {
             let compared = self

@@ -1,7 +1,8 @@
 //! How values compare: the order in which SQLite sorts them, and when two are the same. What is compared is `compare`'s.
 
-use crate::sql::Value;
+use crate::sql::query::owned;
 use crate::sql::text::value_to_text;
+use crate::sql::{Value, ValueRef};
 use std::cmp::Ordering;
 
 /// The order in which SQLite sorts values, with texts by their bytes.
@@ -66,6 +67,15 @@ pub(super) fn format_key(key: &[Value]) -> String {
     key.iter().map(exact).collect::<Vec<_>>().join(",")
 }
 
+/// A row with `keys` key values in front. Texts that are not UTF-8 are kept as bytes, so that none looks like another.
+pub(super) fn read_row(row: &[ValueRef<'_>], keys: usize) -> Vec<Value> {
+    let exact = |(at, &value): (usize, &ValueRef<'_>)| match value {
+        ValueRef::Text(bytes) if at >= keys && std::str::from_utf8(bytes).is_err() => Value::Blob(bytes.to_vec()),
+        other => owned(other),
+    };
+    row.iter().enumerate().map(exact).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,7 +83,7 @@ mod tests {
     use crate::sql::{self, Target};
 
     #[test]
-    fn values_are_ordered_as_sqlite_orders_them() {
+    fn diff_orders_values_as_sqlite_does() {
         let session = &mut *sql::open(&Target::Memory).unwrap();
         let all = rows(
             session,

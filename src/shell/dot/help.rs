@@ -75,7 +75,7 @@ mod tests {
     use std::fmt::Write as _;
 
     #[test]
-    fn commands_have_one_name_each_a_summary_and_an_example_of_themselves() {
+    fn dot_commands_have_one_name_a_summary_and_an_example() {
         let names: BTreeSet<&str> = specs().map(|spec| spec.name).collect();
         assert_eq!(names.len(), specs().count());
         for spec in specs() {
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn documented_commands_are_those_of_the_table() {
+    fn dot_commands_in_the_docs_are_those_of_the_table() {
         const BEGIN: &str =
             "<!-- Made from src/shell/dot/table.rs; UPDATE=1 cargo test --lib shell:: makes it again. -->\n";
         const END: &str = "<!-- End of what is made. -->\n";
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_or_its_beginning_or_a_word_finds_help() {
+    fn dot_help_is_found_by_name_beginning_or_word() {
         assert_eq!(matching("mode"), matching(".mode"));
         assert!(matching("mode").len() > 5);
         assert!(matching("e").iter().all(|line| line.starts_with(".e")));

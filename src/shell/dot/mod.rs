@@ -204,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn abbreviations_mean_what_they_always_meant() {
+    fn dot_command_abbreviations_mean_what_they_mean_in_sqlite3() {
         for (typed, meant) in [
             ("q", "quit"),
             ("e", "echo"),

@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn parameter_values_that_sqlite_would_compute_are_texts_where_they_look_so() {
+    fn parameter_value_that_sqlite_would_compute_is_text() {
         for text in [
             "2024-01-02",
             "555-1234",

@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn testcases_are_compared_by_pattern() {
+    fn testcase_is_compared_by_pattern() {
         for (pattern, text, matches) in [
             ("1 2", "1\n2\n", true),
             ("*b*", "abc", true),

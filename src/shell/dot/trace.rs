@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_stand_in_the_places_of_parameters() {
+    fn trace_puts_values_in_the_places_of_parameters() {
         let args = Args {
             positional: Vec::new(),
             named: [

@@ -61,7 +61,7 @@ analyze;
 "#;
 
 #[test]
-fn an_ordinary_database_is_dumped_as_sqlite3_dumps_it() {
+fn dump_of_an_ordinary_database_is_that_of_sqlite3() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.db");
     let mut session = open(&path);
@@ -88,7 +88,7 @@ fn an_ordinary_database_is_dumped_as_sqlite3_dumps_it() {
 }
 
 #[test]
-fn comments_at_the_end_neither_grow_nor_swallow_what_follows() {
+fn dump_with_comments_at_the_end_keeps_its_statements() {
     let directory = tempfile::tempdir().unwrap();
     let mut session = open(&directory.path().join("a.db"));
     for sql in [
@@ -109,7 +109,7 @@ fn comments_at_the_end_neither_grow_nor_swallow_what_follows() {
 }
 
 #[test]
-fn an_unknown_option_is_named() {
+fn dump_with_an_unknown_option_names_it() {
     assert_eq!(
         DumpOptions::parse(["--newlines", "--bogus", "t"]).unwrap_err(),
         "--bogus"
@@ -117,7 +117,7 @@ fn an_unknown_option_is_named() {
 }
 
 #[test]
-fn what_classic_loses_comes_back() {
+fn dump_keeps_what_classic_mode_loses() {
     let directory = tempfile::tempdir().unwrap();
     let mut session = open(&directory.path().join("a.db"));
     run(
@@ -136,7 +136,7 @@ fn what_classic_loses_comes_back() {
 }
 
 #[test]
-fn implicit_row_ids_come_back_on_request() {
+fn dump_with_implicit_row_ids_restores_them() {
     let directory = tempfile::tempdir().unwrap();
     let mut session = open(&directory.path().join("a.db"));
     run(
@@ -158,7 +158,7 @@ fn implicit_row_ids_come_back_on_request() {
 }
 
 #[test]
-fn full_text_tables_come_back() {
+fn dump_of_full_text_tables_restores_them() {
     let directory = tempfile::tempdir().unwrap();
     let mut session = open(&directory.path().join("a.db"));
     run(&mut *session, ORDINARY);
@@ -173,7 +173,7 @@ fn full_text_tables_come_back() {
 }
 
 #[test]
-fn the_trailer_tells_a_whole_dump() {
+fn dump_trailer_tells_a_whole_dump() {
     let mut session = sql::open(&Target::Memory).unwrap();
     run(&mut *session, "create table t(v); insert into t values(1), (2);");
     let (text, report) = dumped(
@@ -199,7 +199,7 @@ fn the_trailer_tells_a_whole_dump() {
 }
 
 #[test]
-fn a_damaged_table_ends_in_rollback() {
+fn dump_of_a_damaged_table_ends_in_rollback() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.db");
     {
@@ -267,7 +267,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn every_database_comes_back(table in "[a-z_ '\"\\[;-]{1,10}", column in "[a-zé '\"]{1,8}", values in proptest::collection::vec((value(), value()), 0..12), newlines in any::<bool>()) {
+    fn dump_of_each_database_restores_it(table in "[a-z_ '\"\\[;-]{1,10}", column in "[a-zé '\"]{1,8}", values in proptest::collection::vec((value(), value()), 0..12), newlines in any::<bool>()) {
         prop_assume!(!table.to_lowercase().starts_with("sqlite_") && table != "t");
         let name = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
         let mut session = sql::open(&Target::Memory).unwrap();

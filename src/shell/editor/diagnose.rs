@@ -305,7 +305,7 @@ mod tests {
     use crate::shell::editor::schema::Nothing;
 
     #[test]
-    fn pragmas_have_names() {
+    fn pragma_name_is_read_from_its_statement() {
         for (sql, name) in [
             ("pragma journl_mode;", Some("journl_mode")),
             ("/* x */ PRAGMA main.user_version = 3", Some("user_version")),
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn the_caret_stands_under_the_token_on_its_line() {
+    fn error_pointer_stands_under_the_token_on_its_line() {
         assert_eq!(point("select nme from t", 7, 80), "  select nme from t\n         ^^^");
         assert_eq!(
             point("select '日本', nme\nfrom t;", 17, 80),
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_line_is_cut_around_the_token() {
+    fn error_pointer_in_a_long_line_is_cut_around_the_token() {
         let sql = format!("select {} nme {}", "a, ".repeat(60), ", b".repeat(60));
         let offset = sql.find("nme").unwrap();
         let text = point(&sql, offset, 60);
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_found_and_meant_ones_suggested() {
+    fn error_names_are_found_and_similar_ones_suggested() {
         assert_eq!(find_offset("select * from usres u", "no such table: usres"), Some(14));
         assert_eq!(find_offset("select u.nme from t u", "no such column: u.nme"), Some(9));
         assert_eq!(nearest("usres", ["users", "orders"]), Some("users"));

@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn habits_of_other_shells_are_translated() {
+    fn commands_of_other_shells_are_translated() {
         for (typed, meant) in [
             ("show tables;", Some(".tables lists the tables")),
             ("SHOW TABLES", Some(".tables lists the tables")),
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn characters_that_only_look_like_sql_are_named_outside_strings() {
+    fn lookalike_characters_are_named_outside_strings() {
         assert_eq!(lookalike("select\u{a0}1"), Some("a no-break space"));
         assert_eq!(lookalike("select \u{2018}a\u{2019}"), Some("the typographic quote ‘"));
         assert_eq!(lookalike("select '\u{2018}a\u{2019}\u{a0}'"), None);

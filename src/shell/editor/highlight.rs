@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn without_colour_only_the_continuation_prompts_are_added() {
+    fn highlight_without_colour_adds_only_continuation_prompts() {
         assert_eq!(plain("select 1;"), "select 1;");
         assert_eq!(
             plain("select 'a\nb',\n(1\n);"),
@@ -229,14 +229,14 @@ mod tests {
     }
 
     #[test]
-    fn tabs_take_the_columns_the_editor_counts() {
+    fn highlight_of_tabs_takes_the_columns_of_the_editor() {
         // The prompt is 9 wide, so tab stops are 9 apart.
         assert_eq!(plain("ab\tc"), format!("ab{}c", " ".repeat(7)));
         assert_eq!(plain("x\n\ty"), format!("x\n    ...> {}y", " ".repeat(9)));
     }
 
     #[test]
-    fn kinds_have_colours_and_escapes_are_harmless() {
+    fn highlight_colours_each_kind_and_makes_escapes_harmless() {
         let drawn = draw("select 'x' -- c", &prompt(), true, None, 80);
         assert!(drawn.contains(&format!("{KEYWORD}select{KEYWORD:#}")), "{drawn:?}");
         assert!(drawn.contains(&format!("{TEXT}'x'{TEXT:#}")), "{drawn:?}");
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn brackets_find_their_partners() {
+    fn highlight_of_a_bracket_marks_its_partner() {
         let text = "f((1), ')', (2))";
         let tokens = lexemes(text);
         assert_eq!(matching(text, &tokens, 1), Some((1, 15)));

@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_statement_of_several_lines_is_one_entry_and_survives() {
+    fn history_entry_of_several_lines_is_one_and_survives() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("history").join("k");
         let mut history = History::open(Some(file.clone()));
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_entry_moves_to_the_end() {
+    fn history_entry_that_is_repeated_moves_to_the_end() {
         let mut history = History::open(None);
         for text in ["a", "b", "a"] {
             history.add(text);
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grown_file_is_shortened_to_the_latest() {
+    fn history_that_has_grown_keeps_the_latest_entries() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("k");
         let text: String = (0..LIMIT * 2).map(|i| format!("select {i};\n")).collect();
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_recalled_but_not_stored() {
+    fn history_recalls_secrets_and_does_not_store_them() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("k");
         let secrets = [
@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn searching_finds_the_nearest_whatever_its_case() {
+    fn history_search_finds_the_nearest_in_any_case() {
         let mut history = History::open(None);
         for text in ["SELECT 1", "select 2", "delete 3"] {
             history.add(text);

@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_open_is_known_for_each_line() {
+    fn lexer_state_at_each_line_tells_what_is_open() {
         let open = |text: &str| *open_at_lines(text).last().unwrap();
         assert_eq!(open("select 'a\n").quote, Some('\''));
         assert_eq!(open("select \"a\n").quote, Some('"'));

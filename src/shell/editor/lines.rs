@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn folding_keeps_the_text() {
+    fn editor_folding_keeps_the_text() {
         for text in ["", "a", "a\nb", "a\n\tb", "\n", "a\n\n\tb\n", "'x\n\t\ty'"] {
             assert_eq!(unfold(&fold(text)), text);
         }
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_step_over_line_ends_whole() {
+    fn editor_keys_step_over_whole_line_ends() {
         let cases = [
             (EditKey::Left, "ab\n^cd", Some("ab^\ncd")),
             (EditKey::Left, "ab\nc^d", None),
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_character_never_lands_before_the_tab() {
+    fn editor_position_never_lands_inside_a_tab() {
         let edit = edit(EditKey::Char('x'), "a\n\tb", 2).unwrap();
         assert_eq!((edit.range, edit.text.as_str(), edit.at), (3..3, "x", 4));
     }

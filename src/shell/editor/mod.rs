@@ -226,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_complete_when_it_can_be_run() {
+    fn editor_text_is_complete_when_it_can_be_run() {
         let complete = [
             "",
             ".tables",

@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn prompts_tell_where_one_is() {
+    fn prompt_tells_database_location_and_transaction() {
         assert_eq!(Prompt::new("app", Some("ams"), None, false).main(), "app ams> ");
         assert_eq!(
             Prompt::new("app", Some("lhr"), Some("replica"), false).main(),
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn continuations_tell_what_is_open_and_keep_the_width() {
+    fn prompt_of_a_continuation_tells_what_is_open_and_keeps_its_width() {
         let prompt = Prompt::new("app", Some("ams"), None, false);
         let open = |quote, depth| prompt.continuation(OpenState { quote, depth });
         assert_eq!(open(None, 0), "    ...> ");

@@ -262,7 +262,7 @@ mod tests {
     use crate::sql::Target;
 
     #[test]
-    fn names_follow_the_schema() {
+    fn schema_names_follow_the_schema() {
         let live = Live::new(&|| vec!["app".to_owned()]);
         assert!(live.tables().is_empty());
         live.set_session(crate::sql::open(&Target::Memory).unwrap());
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_can_be_read_at_once() {
+    fn schema_names_are_read_in_one_round() {
         let mut session = crate::sql::open(&Target::Memory).unwrap();
         for sql in [
             "create table \"Odd t\"(a, b)",

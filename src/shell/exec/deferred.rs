@@ -101,7 +101,7 @@ mod tests {
     use super::missing_parent;
 
     #[test]
-    fn parents_of_foreign_keys_are_told_from_tables_that_a_statement_names() {
+    fn foreign_key_parents_are_found_in_statements_that_name_tables() {
         assert_eq!(missing_parent("no such table: main.B\n  insert"), Some("B"));
         assert_eq!(missing_parent("no such table: B"), None);
     }

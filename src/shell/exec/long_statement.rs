@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_split_between_rows() {
+    fn long_insert_is_split_between_rows() {
         let sql = "INSERT INTO t(a,b) VALUES(1,'x),('), (2,(3)),\n(4,5);";
         let parts = split_rows(sql, 1).unwrap();
         assert_eq!(

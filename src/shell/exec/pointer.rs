@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_are_pointed_at() {
+    fn error_pointer_shows_the_offset_in_the_statement() {
         assert_eq!(pointer("select nope;", 7), "\n  select nope;\n         ^--- error here");
         let long = format!("select {}, nope;", "a".repeat(100));
         assert!(pointer(&long, 109).ends_with("error here ---^"));

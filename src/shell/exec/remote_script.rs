@@ -362,7 +362,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_statements_mean_is_told_by_their_first_words() {
+    fn remote_script_statement_is_classified_by_its_first_words() {
         let change = |name: &str, inserts| ScriptStatement::Change {
             name: name.to_owned(),
             inserts,
@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn virtual_tables_are_found_in_what_is_written_into_the_schema() {
+    fn virtual_table_is_found_in_what_is_written_into_the_schema() {
         for (sql, expected) in [
             (
                 "INSERT INTO sqlite_schema(type,name,tbl_name,rootpage,sql)VALUES('table','f','f',0,'CREATE VIRTUAL TABLE f using fts5(a, tokenize=''porter'')');",
@@ -423,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_can_wait_unless_they_concern_more_than_a_table() {
+    fn remote_script_rows_wait_unless_they_concern_more_than_a_table() {
         let translation = ScriptTranslation {
             reported: Vec::new(),
             virtual_tables: vec![VirtualTable {

@@ -226,7 +226,7 @@ mod tests {
     use super::wrapped;
 
     #[test]
-    fn line_of_help_is_wrapped_below_its_last_column() {
+    fn help_line_is_wrapped_below_its_last_column() {
         let line = ".bail on|off             Stop at the first error (default off)";
         assert_eq!(wrapped(line, 80), line);
         assert_eq!(

@@ -32,7 +32,7 @@ fn read(file: &[u8], dialect: Dialect) -> (Vec<(Vec<u8>, FieldEnd)>, u64) {
 }
 
 #[test]
-fn any_file_is_read_to_its_end() {
+fn import_fuzz_any_file_is_read_to_its_end() {
     let separators = proptest::sample::select(
         &[
             (b',', b'\n', true),
@@ -104,7 +104,7 @@ fn table() -> Box<dyn Session> {
 }
 
 #[test]
-fn damaged_objects_come_whole_or_not_at_all() {
+fn import_fuzz_damaged_objects_come_whole_or_not_at_all() {
     let session = std::cell::RefCell::new(table());
     run("damaged JSON files", 2_500, damaged(OBJECTS), |file| {
         let mut session = session.borrow_mut();
@@ -118,7 +118,7 @@ fn damaged_objects_come_whole_or_not_at_all() {
 }
 
 #[test]
-fn objects_keep_their_texts() {
+fn import_fuzz_objects_keep_their_texts() {
     let session = std::cell::RefCell::new(table());
     run(
         "JSON files",

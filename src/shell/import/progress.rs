@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rate_and_time_are_told_as_far_as_known() {
+    fn import_progress_tells_rate_and_time_as_far_as_known() {
         let took = Duration::from_secs(10);
         assert_eq!(
             line(5000, took, 25, Some(100)),
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_written_where_there_is_no_terminal() {
+    fn import_progress_without_a_terminal_writes_nothing() {
         let mut out = Vec::new();
         let mut progress = ImportProgress::new(false, Consumed::default(), None);
         progress.begun -= Duration::from_secs(5);

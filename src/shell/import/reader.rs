@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn quotes_line_ends_and_flaws() {
+    fn csv_reader_reads_quotes_and_line_ends_and_reports_flaws() {
         for step in [1, 2, 1000] {
             let read = |text: &str| records(text.as_bytes(), step);
             assert_eq!(
@@ -357,7 +357,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_a_csv_writer_writes_is_read(rows in proptest::collection::vec(proptest::collection::vec("[a\"',\r\né ]{0,6}", 3), 0..6), step in 1_usize..9) {
+        fn csv_reader_reads_what_a_csv_writer_writes(rows in proptest::collection::vec(proptest::collection::vec("[a\"',\r\né ]{0,6}", 3), 0..6), step in 1_usize..9) {
             let mut writer = csv::WriterBuilder::new().quote_style(csv::QuoteStyle::Always).from_writer(Vec::new());
             for row in &rows {
                 writer.write_record(row).unwrap();
@@ -369,7 +369,7 @@ mod tests {
         }
 
         #[test]
-        fn anything_is_read_to_its_end(text in proptest::collection::vec(prop_oneof![Just(b'"'), Just(b','), Just(b'\n'), Just(b'\r'), any::<u8>()], 0..60), step in 1_usize..9) {
+        fn csv_reader_fuzz_any_bytes_are_read_to_their_end(text in proptest::collection::vec(prop_oneof![Just(b'"'), Just(b','), Just(b'\n'), Just(b'\r'), any::<u8>()], 0..60), step in 1_usize..9) {
             records(&text, step);
         }
     }

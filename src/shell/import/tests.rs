@@ -118,7 +118,7 @@ const FILES: [&[u8]; 16] = [
 ];
 
 #[test]
-fn files_are_imported_as_sqlite3_imports_them() {
+fn import_of_files_is_that_of_sqlite3() {
     for content in FILES {
         for command in [
             ".import f t",
@@ -143,7 +143,7 @@ fn files_are_imported_as_sqlite3_imports_them() {
 }
 
 #[test]
-fn what_cannot_be_imported_is_said_as_sqlite3_says_it() {
+fn import_that_fails_says_what_sqlite3_says() {
     let directory = tempfile::tempdir().unwrap();
     let command = ".import --csv missing t";
     let before = "create table x(a);";
@@ -154,7 +154,7 @@ fn what_cannot_be_imported_is_said_as_sqlite3_says_it() {
 }
 
 #[test]
-fn a_command_is_read_through_a_pipe() {
+fn import_of_a_command_reads_its_pipe() {
     let mut session = sql::open(&Target::Memory).unwrap();
     let options = ImportOptions::parse(&["--csv", "|printf 'a,b\\n1,2\\n3\\n'", "t"], &Style::default()).unwrap();
     let (mut out, mut err) = (Vec::new(), Vec::new());
@@ -176,7 +176,7 @@ fn a_command_is_read_through_a_pipe() {
 }
 
 #[test]
-fn arguments_are_refused_as_sqlite3_refuses_them() {
+fn import_with_wrong_arguments_is_refused_as_by_sqlite3() {
     let style = |columns: &str, rows: &str| Style {
         column_separator: columns.into(),
         row_separator: rows.into(),
@@ -226,7 +226,7 @@ fn arguments_are_refused_as_sqlite3_refuses_them() {
 }
 
 #[test]
-fn a_stop_leaves_nothing_of_the_file() {
+fn import_that_is_stopped_leaves_no_rows() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("f");
     std::fs::write(&path, "a,b\n1,2\n3,4\n5,6\n").unwrap();
@@ -282,7 +282,7 @@ fn objects(content: &str, before: &str, option: &str) -> (i32, String, String) {
 }
 
 #[test]
-fn objects_become_rows_with_their_types() {
+fn import_of_json_objects_makes_rows_with_their_types() {
     let content = "{\"a\":1,\"b\":\"x}\\\"{\",\"c\":1.5}\n{\"A\":-9223372036854775808,\"d\":{\"e\":[1,null]},\"c\":2,\n\"f\":true}\n";
     let array = format!("\u{feff}[{}]\n", content.replace("}\n{", "}\n,{"));
     for content in [content, &array, &content.replace('\n', "\r\n")] {
@@ -303,7 +303,7 @@ fn objects_become_rows_with_their_types() {
 }
 
 #[test]
-fn objects_come_whole_or_not_at_all() {
+fn import_of_json_objects_takes_them_whole_or_not_at_all() {
     let before = "create table t(a unique, b); insert into t values('old', 0);";
     for (content, told) in [
         ("{\"a\":1}\n{\"a\":\n", "f:2: the object is cut off"),
@@ -331,7 +331,7 @@ fn objects_come_whole_or_not_at_all() {
 }
 
 #[test]
-fn a_dry_run_tells_and_changes_nothing() {
+fn import_dry_run_reports_and_changes_nothing() {
     for (content, option, told) in [
         (
             "[{\"a\":1},{\"a\":2}]",
@@ -352,7 +352,7 @@ fn a_dry_run_tells_and_changes_nothing() {
 }
 
 #[test]
-fn a_field_can_stand_for_null() {
+fn import_null_option_makes_a_field_null() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("f"), "a,b\nNA,1\nNAN,NA\n").unwrap();
     let seen = ours(directory.path(), "", ".import --csv --null NA f t", &Style::default());
@@ -368,7 +368,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
     #[test]
-    fn any_text_is_imported_as_sqlite3_imports_it(content in "[ab\",,\n\n\r1]{0,40}", existing in any::<bool>()) {
+    fn import_of_any_text_is_that_of_sqlite3(content in "[ab\",,\n\n\r1]{0,40}", existing in any::<bool>()) {
         compare(content.as_bytes(), if existing { "create table t(a, b);" } else { "" }, ".import -v --csv f t");
     }
 }
@@ -405,7 +405,7 @@ fn imported(session: &mut dyn sql::Session, words: &str, text: &str) -> (String,
 const VALUES: &str = "id,price,code,note\n1,1.5,007,x\n-2,0.25,12,\n";
 
 #[test]
-fn a_new_table_has_the_types_of_its_values_or_those_that_are_told() {
+fn import_into_a_new_table_takes_types_from_values_or_options() {
     let guessed = "CREATE TABLE IF NOT EXISTS \"t\"(\n\"id\" INTEGER, \"price\" REAL, \"code\" TEXT, \"note\" TEXT);\n\
                    INSERT INTO t VALUES(1,1.5,'007','x');\nINSERT INTO t VALUES(-2,0.25,'12','');\n";
     let told = "CREATE TABLE IF NOT EXISTS \"t\"(\n\"id\" INT, \"price\" DECIMAL(10,2), \"code\" , \"note\" TEXT);\n\
@@ -437,7 +437,7 @@ fn a_new_table_has_the_types_of_its_values_or_those_that_are_told() {
 }
 
 #[test]
-fn what_does_not_fit_the_wishes_is_one_error_and_changes_nothing() {
+fn import_with_options_that_do_not_fit_is_one_error() {
     for (words, why) in [
         (
             "--csv --create FILE t",

@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lists_of_types_are_told_from_what_is_none() {
+    fn import_types_list_is_told_from_other_text() {
         let list = |types: &[&str]| Some(Types::List(types.iter().map(|&name| name.to_owned()).collect()));
         assert_eq!(Types::parse("guess"), Some(Types::Guess));
         assert_eq!(

@@ -79,7 +79,7 @@ fn names() -> impl Strategy<Value = Vec<String>> {
 }
 
 #[test]
-fn every_style_shows_everything() {
+fn output_modes_fuzz_show_all_values() {
     run(
         "results in any style",
         8_000,
@@ -98,7 +98,7 @@ fn cells(line: &str) -> usize {
 }
 
 #[test]
-fn the_lines_of_a_table_are_equally_wide() {
+fn table_output_fuzz_has_lines_of_equal_width() {
     let preset = proptest::sample::select(&["box", "table", "markdown", "qbox"][..]);
     let layout = (
         preset,
@@ -134,7 +134,7 @@ fn the_lines_of_a_table_are_equally_wide() {
 }
 
 #[test]
-fn csv_is_read_back() {
+fn csv_output_fuzz_is_read_back() {
     let separator = proptest::sample::select(&[",", ";", "|", "\t"][..]);
     let ends = proptest::sample::select(&["\r\n", "\n"][..]);
     run(
@@ -188,7 +188,7 @@ fn csv_is_read_back() {
 }
 
 #[test]
-fn json_says_what_was_stored() {
+fn json_output_fuzz_says_what_was_stored() {
     let mode = proptest::sample::select(&["json", "jsonl"][..]);
     run(
         "JSON documents",
@@ -250,7 +250,7 @@ fn stored(got: ValueRef<'_>, wanted: &Value, as_text: bool) -> bool {
 }
 
 #[test]
-fn literals_mean_what_was_stored() {
+fn literal_output_fuzz_means_what_was_stored() {
     let db = rusqlite::Connection::open_in_memory().unwrap();
     let ends = proptest::sample::select(&[false, true][..]);
     run(
@@ -280,7 +280,7 @@ fn literals_mean_what_was_stored() {
 }
 
 #[test]
-fn inserts_and_quotes_bring_rows_back() {
+fn insert_and_quote_output_fuzz_bring_rows_back() {
     let db = rusqlite::Connection::open_in_memory().unwrap();
     db.execute_batch("CREATE TABLE \"t \"\"x\"(a, b, c)").unwrap();
     run(

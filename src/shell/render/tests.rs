@@ -169,7 +169,7 @@ fn shorten_reals(text: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn every_mode_is_byte_for_byte_what_sqlite3_writes() {
+fn output_modes_write_byte_for_byte_what_sqlite3_writes() {
     let mut failures = Vec::new();
     for (script, style) in modes() {
         for query in QUERIES {
@@ -204,7 +204,7 @@ fn text(style: &Style, query: &str) -> String {
 }
 
 #[test]
-fn what_classic_loses_is_kept() {
+fn output_keeps_what_classic_mode_loses() {
     let query =
         "select 'a' || char(0) || 'b' as t, x'00ff41' as b, 1e999 as inf, -1e999 as neg, cast(x'ff41' as text) as bad";
     assert_eq!(
@@ -226,7 +226,7 @@ fn what_classic_loses_is_kept() {
 }
 
 #[test]
-fn columns_line_up_by_what_is_seen() {
+fn table_columns_line_up_by_their_visible_width() {
     let query = "select 'é日本' as \"名\", 1 as n union all select 'e' || char(769), 22";
     assert_eq!(
         text(&style("box"), query),
@@ -239,7 +239,7 @@ fn columns_line_up_by_what_is_seen() {
 }
 
 #[test]
-fn the_modes_beyond_sqlite() {
+fn output_modes_beyond_sqlite3_write_their_format() {
     let query = "select 1 as id, 'a' || char(10) || 'b' as name, null as none union all select 2, '\"', x'00'";
     assert_eq!(
         text(&style("jsonl"), query),
@@ -252,7 +252,7 @@ fn the_modes_beyond_sqlite() {
 }
 
 #[test]
-fn a_terminal_is_not_written_to_by_data() {
+fn terminal_output_of_data_sends_no_escapes() {
     let mut list = Style {
         escape: Escape::Ascii,
         ..style("list")
@@ -264,7 +264,7 @@ fn a_terminal_is_not_written_to_by_data() {
 }
 
 #[test]
-fn a_terminal_gets_numbers_on_the_right_and_null_faint() {
+fn terminal_output_has_numbers_on_the_right_and_faint_null() {
     let style = Style {
         numbers_right: true,
         dim_null: true,
@@ -319,7 +319,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn anything_can_be_shown(style in styles(), names in proptest::array::uniform3(any::<String>()), rows in proptest::collection::vec(values(), 0..5)) {
+    fn output_of_any_value_in_any_mode_succeeds(style in styles(), names in proptest::array::uniform3(any::<String>()), rows in proptest::collection::vec(values(), 0..5)) {
         let columns = names.map(|name| Column { name, decltype: None });
         let mut out = Vec::new();
         let mut renderer = Renderer::new(&style, &mut out);

@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_end_at_line_ends_and_limits() {
+    fn wrapped_lines_end_at_line_ends_and_limits() {
         assert_eq!(lines("a\nb\r\nc\n", 0, false), ["a", "b", "c"]);
         assert_eq!(lines("abcdef", 4, false), ["abcd", "ef"]);
         assert_eq!(lines("ab cd ef gh", 6, true), ["ab cd ", "ef gh"]);
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn wide_characters_never_overflow_a_column() {
+    fn wrapped_wide_characters_never_overflow_a_column() {
         assert_eq!(lines("日本語", 3, false), ["日", "本", "語"]);
         assert_eq!(lines("日本語", 4, false), ["日本", "語"]);
         assert_eq!(lines("e\u{301}e\u{301}", 1, false), ["e\u{301}", "e\u{301}"]);

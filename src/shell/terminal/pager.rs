@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_short_result_is_not_paged() {
+    fn pager_is_not_started_for_a_short_result() {
         let mut out = Vec::new();
         let mut pager = Pager::new(&mut out, 24);
         pager.write_all(b"a\nb\n").unwrap();

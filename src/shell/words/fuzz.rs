@@ -36,7 +36,7 @@ const PIECES: &[&str] = &[
 ];
 
 #[test]
-fn any_line_has_words() {
+fn words_fuzz_any_line_has_words() {
     run("lines of words", 15_000, pieces(PIECES, 24), |line| {
         let words = split(line.as_bytes());
         prop_assert!(words.len() <= MOST);
@@ -52,7 +52,7 @@ fn any_line_has_words() {
 }
 
 #[test]
-fn words_in_quotes_come_back() {
+fn words_fuzz_quoted_words_come_back() {
     let word = pieces(PIECES, 6).prop_filter("C strings end at a NUL", |word| !word.contains('\0'));
     run("quoted words", 8_000, proptest::collection::vec(word, 0..6), |words| {
         let line: Vec<String> = words.iter().map(|word| c_literal(word)).collect();
@@ -66,7 +66,7 @@ fn words_in_quotes_come_back() {
 }
 
 #[test]
-fn whole_numbers_come_back() {
+fn words_fuzz_whole_numbers_come_back() {
     run("numbers", 3_000, any::<i64>(), |number| {
         prop_assert_eq!(integer(&number.to_string()), number);
         Ok(())

@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_cut_and_unescaped() {
+    fn words_are_split_and_unescaped() {
         assert_eq!(words("mode  csv "), ["mode", "csv"]);
         assert_eq!(words(r#"print 'a\tb' "a\tb" a\x"#), ["print", r"a\tb", "a\tb", "ax"]);
         assert_eq!(words(r#"print "\x3f\x4A\x9\xg""#), ["print", "?J\txg"]);
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rest_of_a_line_is_as_it_was_typed() {
+    fn words_leave_the_rest_of_a_line_as_typed() {
         assert_eq!(
             after(b"query save 'a b'  select 'x', \"y\\n\" ", 3),
             b"select 'x', \"y\\n\""
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_and_switches() {
+    fn word_values_are_parsed_as_numbers_and_switches() {
         assert_eq!(integer("12"), 12);
         assert_eq!(integer("-0x10"), -16);
         assert_eq!(integer("2KiB"), 2048);

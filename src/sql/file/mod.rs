@@ -213,7 +213,7 @@ mod tests {
     use std::path::Path;
 
     #[test]
-    fn links_are_followed_only_where_they_may_be() {
+    fn file_session_follows_links_only_where_it_may() {
         let folder = tempfile::tempdir().unwrap();
         let link = folder.path().join("link.db");
         rusqlite::Connection::open(folder.path().join("file.db"))
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn statements_run_one_by_one() {
+    fn file_session_runs_statements_one_by_one() {
         let mut session = FileSession::open(&Target::Memory).unwrap();
         let sql = "create table t(a); insert into t values(1),(:x); select a from t; -- done";
         let args = Args {
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_tell_phase_code_and_place() {
+    fn file_session_failures_tell_phase_code_and_offset() {
         let mut session = FileSession::open(&Target::Memory).unwrap();
         let mut sink = CollectedRows::default();
         let error = session
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replaced_file_is_followed() {
+    fn file_session_follows_a_replaced_file() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.db");
         let make = |path: &Path, value: i64| {
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limited_file_does_not_grow_beyond_its_size() {
+    fn file_session_with_a_size_limit_does_not_grow_beyond() {
         let dir = tempfile::tempdir().unwrap();
         let mut session = FileSession::open(&Target::File {
             path: dir.path().join("small.db"),

@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_those_of_the_standard() {
+    fn base_functions_encode_as_the_standard_does() {
         for (blob, text) in [
             ("", ""),
             ("f", "Zg==\n"),
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_made_text_comes_back() {
+    fn base_functions_decode_what_they_encoded() {
         let mut random = fastrand::Rng::with_seed(20_261_127);
         for length in 0..300 {
             let blob: Vec<u8> = (0..length).map(|_| random.u8(..)).collect();
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_neither_blob_nor_text_is_refused() {
+    fn base_functions_refuse_what_is_neither_blob_nor_text() {
         let connection = Connection::open_in_memory().unwrap();
         register(&connection).unwrap();
         let ask = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, Value>(0));

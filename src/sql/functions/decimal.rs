@@ -254,7 +254,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arithmetic_is_exact() {
+    fn decimal_arithmetic_is_exact() {
         let number = |text: &str| Decimal::parse(text.as_bytes());
         assert_eq!(number("1.1").plus(&number("2.2")).show(), "3.3");
         assert_eq!(number("1").plus(&number("-0.1")).show(), "0.9");

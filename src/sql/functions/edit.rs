@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_edited() {
+    fn edit_function_returns_the_edited_value() {
         let text = |text: &str| Ok(Value::Text(text.to_owned()));
         assert_eq!(answer("select edit('aXb', 'sed -i s/X/Y/')"), text("aYb"));
         assert_eq!(answer("select edit(5, 'true')"), text("5"));
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_schema_cannot_start_a_program() {
+    fn edit_function_in_a_schema_starts_no_program() {
         let connection = Connection::open_in_memory().unwrap();
         register(&connection).unwrap();
         connection

@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn modes_are_listed() {
+    fn file_mode_is_listed_as_by_ls() {
         assert_eq!(list_mode(0o100_644), "-rw-r--r--");
         assert_eq!(list_mode(0o040_755), "drwxr-xr-x");
     }

@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reals_are_taken_apart_and_put_together() {
+    fn real_numbers_are_taken_apart_and_put_together() {
         for real in [2.0, 45.25, -0.1, 1e300, 5e-324, 1.0 / 3.0] {
             let (mantissa, power) = split(real);
             assert_eq!(join(mantissa, power), real);

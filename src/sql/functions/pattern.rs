@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_in_text_compare_as_numbers() {
+    fn collation_of_numbers_in_text_is_numeric() {
         assert_eq!(compare_numbers("a9", "a10"), Ordering::Less);
         assert_eq!(compare_numbers("a007", "a7"), Ordering::Equal);
         assert_eq!(compare_numbers("a", "ab"), Ordering::Less);

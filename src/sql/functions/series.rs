@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_counted_up_and_down() {
+    fn series_counts_up_and_down() {
         for (query, expected) in [
             ("generate_series(1,10,4)", "1:1 2:5 3:9"),
             ("generate_series(1,10,4) ORDER BY value DESC", "1:9 2:5 3:1"),
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn arguments_are_made_integers_as_sqlite_does() {
+    fn series_arguments_are_made_integers_as_in_sqlite() {
         for (arguments, expected) in [
             ("'2x','3'", "1:2 2:3"),
             ("' -1', +0.9", "1:-1 2:0"),
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ends_of_the_range_are_no_trap() {
+    fn series_at_the_ends_of_the_range_ends() {
         const LEAST: &str = "-9223372036854775808";
         const MOST: &str = "9223372036854775807";
         for (arguments, expected) in [
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_start_there_is_no_series() {
+    fn series_without_a_start_is_an_error() {
         let connection = Connection::open_in_memory().unwrap();
         register(&connection).unwrap();
         for from in ["generate_series", "generate_series WHERE stop = 3"] {

@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_of_url_has_an_address() {
+    fn server_address_of_each_form_of_url_is_parsed() {
         for (url, expected) in [
             ("http://h", "http://h/"),
             ("http://h:8080/a/b", "http://h:8080/a/b/"),
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_is_refused_and_no_secret_is_told() {
+    fn server_address_that_is_invalid_is_refused_without_secrets() {
         for url in [
             "http://h?tls=1",
             "https://h?tls=0",
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn the_urls_own_token_wins() {
+    fn server_address_with_a_token_in_its_url_uses_it() {
         let given = Secret::new("given".to_owned());
         let token = |url: &str| {
             Address::new(&Url::parse(url).unwrap(), Some(&given))

@@ -200,7 +200,7 @@ mod tests {
     use super::many;
 
     #[test]
-    fn only_plain_insertions_take_arrays() {
+    fn bulk_insert_takes_arrays_for_plain_insertions_only() {
         assert_eq!(
             many("INSERT INTO \"a b\" VALUES(?,?)", 2).as_deref(),
             Some("INSERT INTO \"a b\" SELECT value->>0,value->>1 FROM json_each(?)")

@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wherever_a_server_says_it() {
+    fn error_body_of_each_form_is_read() {
         for text in [
             r#"{"message":"no","code":"C"}"#,
             r#"{"error":"no","code":"C"}"#,

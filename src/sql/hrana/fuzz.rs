@@ -35,7 +35,7 @@ fn same(one: ValueRef<'_>, other: ValueRef<'_>) -> bool {
 }
 
 #[test]
-fn what_is_sent_is_what_would_be_read() {
+fn request_fuzz_is_read_back() {
     run(
         "rows there and back",
         10_000,
@@ -56,7 +56,7 @@ fn what_is_sent_is_what_would_be_read() {
 }
 
 #[test]
-fn real_answers_are_understood() {
+fn answer_of_a_real_server_is_parsed() {
     let lines: Vec<&[u8]> = ANSWERS.lines().map(str::as_bytes).collect();
     let mut understood = (0, 0, 0);
     for line in lines {
@@ -73,7 +73,7 @@ fn real_answers_are_understood() {
 }
 
 #[test]
-fn damaged_answers_are_read_or_refused() {
+fn answer_that_is_damaged_is_read_or_refused() {
     run("damaged answers", 12_000, damaged(ANSWERS.as_bytes()), |bytes| {
         let _ = ErrorBody::read(&bytes, false, None);
         let _ = ErrorBody::read(&bytes, true, None);

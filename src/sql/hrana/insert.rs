@@ -299,7 +299,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_that_cannot_be_sent_are_written_out() {
+    fn insert_value_that_cannot_be_sent_is_written_out() {
         let row = [
             ValueRef::Integer(1),
             ValueRef::Text(b"a\xff"),

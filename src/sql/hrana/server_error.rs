@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn prefixes_go_and_places_stay() {
+    fn sql_error_loses_its_prefix_and_keeps_its_offset() {
         for (code, text, message, offset, reason) in [
             (
                 "SQL_INPUT_ERROR",
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_are_sqlites() {
+    fn sql_error_code_is_that_of_sqlite() {
         assert_eq!(
             refusal("SQLITE_CONSTRAINT", "SQLite error: UNIQUE constraint failed: t.a", "").code,
             2067
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn transaction_that_a_server_ended_is_told_in_one_way_whatever_the_server_calls_it() {
+    fn transaction_that_a_server_ended_is_one_error_for_all_its_names() {
         for (code, text) in [
             ("TRANSACTION_TIMEOUT", "Transaction timed out"),
             (
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn absurd_places_are_left_out() {
+    fn sql_error_with_an_impossible_position_has_no_offset() {
         for place in [
             "L0:0",
             "L9:9",

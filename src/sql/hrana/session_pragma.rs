@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_of_a_session_are_known() {
+    fn session_pragmas_are_recognised() {
         assert_eq!(
             name_of_session_pragma("PRAGMA foreign_keys=off").as_deref(),
             Some("foreign_keys")

@@ -4,7 +4,7 @@ use super::*;
 use proptest::prelude::*;
 
 #[test]
-fn statements_have_kinds() {
+fn statement_kind_follows_from_its_words() {
     use StatementKind::{Begin, Commit, Other, Pragma, Read, Rollback, RollbackTo, Write};
     for (sql, kind, rows, parameters) in [
         ("select 1", Read, true, false),
@@ -41,7 +41,7 @@ fn statements_have_kinds() {
 }
 
 #[test]
-fn ends_of_transactions_are_told_from_what_does_more() {
+fn transaction_end_is_told_from_what_does_more() {
     for sql in [
         "COMMIT;",
         " rollback ",
@@ -65,7 +65,7 @@ fn ends_of_transactions_are_told_from_what_does_more() {
 }
 
 #[test]
-fn what_destroys_much_is_told_from_what_does_not() {
+fn destructive_statement_is_told_from_a_harmless_one() {
     for sql in [
         "drop table t",
         "/* c */ Drop View v;",
@@ -112,7 +112,7 @@ fn parameters_get_numbers() {
 
 proptest! {
     #[test]
-    fn any_text_is_classified(sql in "\\PC*|[ -~\n]*") {
+    fn classification_of_any_text_succeeds(sql in "\\PC*|[ -~\n]*") {
         if let Some(summary) = StatementSummary::of(&sql) {
             prop_assert!(sql.is_char_boundary(summary.start) && summary.start < sql.len());
         }

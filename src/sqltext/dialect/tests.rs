@@ -4,7 +4,7 @@ use super::*;
 use proptest::prelude::*;
 
 #[test]
-fn calls_of_unistr_become_literals() {
+fn dialect_turns_unistr_calls_into_literals() {
     for (sql, expected) in [
         (
             r"INSERT INTO t VALUES(1,unistr('a\u000ab''\\ \0009\+01f600'),'unistr(''x'')');",
@@ -24,7 +24,7 @@ fn calls_of_unistr_become_literals() {
 }
 
 #[test]
-fn infinities_become_numbers_where_nothing_else_can_be_meant() {
+fn dialect_turns_infinities_into_numbers_where_unambiguous() {
     for (sql, expected) in [
         (
             "INSERT INTO inf(inf) VALUES(Inf,-Inf,'Inf',\"Inf\");",
@@ -40,7 +40,7 @@ fn infinities_become_numbers_where_nothing_else_can_be_meant() {
 proptest! {
     /// The engine that is built in has the function.
     #[test]
-    fn a_literal_means_what_the_call_meant(text in "[a-z'\\\\\u{1}-\u{20}é日]{0,12}") {
+    fn dialect_literal_means_what_its_call_meant(text in "[a-z'\\\\\u{1}-\u{20}é日]{0,12}") {
         let mut escaped = String::new();
         for character in text.chars() {
             match character {

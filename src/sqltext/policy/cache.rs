@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cache_is_bounded_and_keeps_what_is_asked_for() {
+    fn policy_cache_is_bounded_and_keeps_what_is_used() {
         let mut shard = Shard::default();
         for n in 0..10_000 {
             shard.keep(format!("select {n}").into(), Ok(TextSummary::default()));
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_that_differ_are_never_taken_for_each_other() {
+    fn policy_cache_never_takes_one_text_for_another() {
         put("select 1 -- cached", &Ok(TextSummary::default()));
         assert!(get("select 1 -- cached").is_some());
         assert!(get("select 1 -- Cached").is_none());

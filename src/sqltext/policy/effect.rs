@@ -43,7 +43,7 @@ mod tests {
     use super::super::analyze;
 
     #[test]
-    fn writes_are_seen_behind_explain_and_common_tables() {
+    fn policy_sees_writes_behind_explain_and_common_tables() {
         for sql in [
             "insert into t values (1)",
             " -- select\n/* select */ INSERT INTO t DEFAULT VALUES",
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn removal_adds_nothing() {
+    fn policy_effect_of_a_removal_adds_nothing() {
         for sql in [
             "delete from t",
             "with c as (select 1) delete from t where x in (select * from c)",

@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn depth_is_at_least_that_of_the_tree() {
+    fn statement_depth_is_at_least_that_of_the_tree() {
         for nested in [
             format!("select {}1{}", "(".repeat(1_000), ")".repeat(1_000)),
             format!("select {}1{}", "(".repeat(1_000), "+1)".repeat(1_000)),
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn long_lists_are_not_deep() {
+    fn statement_with_long_lists_is_not_deep() {
         let rows = "(1, 'a', x'00', -3),".repeat(10_000);
         assert!(depth(&format!("insert into t (a, b, c, d) values {rows} (1, 2, 3, 4)")) < 40);
         assert!(depth(&format!("select 1 {}", "union all select 2 ".repeat(10_000))) < 20);
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_two_lexers_read_in_two_ways_is_ambiguous() {
+    fn statement_that_two_lexers_read_differently_is_ambiguous() {
         for sql in [
             "select 1\0",
             "\u{feff}select 1",
@@ -269,14 +269,14 @@ mod tests {
     }
 
     #[test]
-    fn statements_of_more_than_the_longest_are_too_long() {
+    fn statement_beyond_the_longest_is_too_long() {
         let long = format!("select '{}'", "a".repeat(LONGEST_STATEMENT));
         assert_eq!(check(&long).unwrap_err().kind(), ViolationKind::TooLong);
         assert!(check(&"select 1;".repeat(200_000)).is_ok());
     }
 
     #[test]
-    fn lists_that_the_parser_compares_are_bounded() {
+    fn statement_lists_that_the_parser_compares_are_bounded() {
         let columns = (0..5_000).map(|n| format!("c{n}")).collect::<Vec<_>>().join(", ");
         let error = check(&format!("create table t ({columns})")).unwrap_err();
         assert_eq!(error.kind(), ViolationKind::TooDeep);

@@ -422,7 +422,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lists_are_sorted_and_in_lower_case() {
+    fn policy_lists_are_sorted_and_in_lower_case() {
         let pragmas: Vec<&str> = PRAGMAS.iter().map(|pragma| pragma.name).collect();
         for list in [
             FUNCTIONS,
@@ -442,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_both_allowed_and_refused() {
+    fn policy_lists_allow_and_refuse_no_name_at_once() {
         assert!(REFUSED_FUNCTIONS.iter().all(|name| !contains(FUNCTIONS, name)));
         for allowed in [SYSTEM_TABLES, TABLE_MODULES, VIRTUAL_TABLE_MODULES] {
             assert!(REFUSED_MODULES.iter().all(|name| !contains(allowed, name)));

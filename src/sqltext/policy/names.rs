@@ -75,13 +75,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_compared_without_quotes_and_case() {
+    fn policy_names_are_compared_without_quotes_and_case() {
         assert_eq!(fold("\"FsDir\""), "fsdir");
         assert_eq!(fold("[a\"B]"), "a\"b");
     }
 
     #[test]
-    fn plain_names_are_words_of_ascii() {
+    fn policy_plain_names_are_words_of_ascii() {
         for name in ["a", "_", "Idx_9"] {
             assert!(is_plain(name), "{name}");
         }

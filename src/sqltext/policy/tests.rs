@@ -16,7 +16,7 @@ fn passes(sql: &str) -> TextSummary {
 }
 
 #[test]
-fn functions_are_looked_up_in_every_place() {
+fn policy_checks_functions_in_each_place() {
     for name in [
         "readfile",
         "READFILE",
@@ -83,7 +83,7 @@ fn functions_are_looked_up_in_every_place() {
 }
 
 #[test]
-fn tables_of_the_engine_are_looked_up_in_every_place() {
+fn policy_checks_engine_tables_in_each_place() {
     for name in [
         "fsdir",
         "FsDir",
@@ -132,7 +132,7 @@ fn tables_of_the_engine_are_looked_up_in_every_place() {
 }
 
 #[test]
-fn table_is_one_of_the_lists_or_has_a_name_that_users_may_give() {
+fn policy_allows_tables_of_its_lists_and_with_user_names() {
     for name in [
         "sqlite_dbdata",
         "sqlite_dbptr",
@@ -172,7 +172,7 @@ fn table_is_one_of_the_lists_or_has_a_name_that_users_may_give() {
 }
 
 #[test]
-fn module_argument_with_a_comment_still_names_its_table() {
+fn policy_of_a_module_argument_with_a_comment_sees_its_table() {
     for sql in [
         "create virtual table x using fts4(a, content=/* none */fsdir)",
         "create virtual table x using fts4(a, content='fsdir' -- none\n)",
@@ -185,7 +185,7 @@ fn module_argument_with_a_comment_still_names_its_table() {
 
 /// The parser panics on this text (libsql-sqlite3-parser 0.13), which must not be seen anywhere.
 #[test]
-fn text_on_which_the_parser_panics_does_not_parse() {
+fn policy_of_a_text_on_which_the_parser_panics_does_not_parse() {
     let sql = "select cast(a as)";
     let mut parser = libsql_sqlite3_parser::lexer::sql::Parser::new(sql.as_bytes());
     assert!(
@@ -198,7 +198,7 @@ fn text_on_which_the_parser_panics_does_not_parse() {
 }
 
 #[test]
-fn modules_and_their_arguments_are_looked_up() {
+fn policy_checks_modules_and_their_arguments() {
     for sql in [
         "create virtual table x using csv(filename='/etc/passwd')",
         "create virtual table x using fts4(a, compress=readfile, uncompress=hex)",
@@ -230,7 +230,7 @@ fn modules_and_their_arguments_are_looked_up() {
 }
 
 #[test]
-fn vector_indexes_have_plain_names() {
+fn policy_of_a_vector_index_takes_plain_names() {
     for sql in [
         "create index \"a; select 1; --\" on t (libsql_vector_idx(c))",
         "create index i on \"a b\" (LIBSQL_VECTOR_IDX(c))",
@@ -267,7 +267,7 @@ fn vector_indexes_have_plain_names() {
 }
 
 #[test]
-fn parameters_of_vector_indexes_are_written_by_dumps_only() {
+fn policy_allows_vector_index_parameters_in_dumps_only() {
     for sql in [
         "create table if not exists libsql_vector_meta_shadow (name text primary key, metadata blob) without rowid",
         "insert into libsql_vector_meta_shadow values ('i', x'00'), ('j', x'01')",
@@ -302,7 +302,7 @@ fn parameters_of_vector_indexes_are_written_by_dumps_only() {
 }
 
 #[test]
-fn words_are_only_words() {
+fn policy_takes_words_in_strings_for_words() {
     for sql in [
         "select 'readfile(1)' -- writefile('x')",
         "insert into t values (1, 'fsdir', 'readfile('), ('fsdir', 'carray', '')",
@@ -319,7 +319,7 @@ fn words_are_only_words() {
 }
 
 #[test]
-fn unique_index_of_vectors_is_refused() {
+fn policy_refuses_a_unique_vector_index() {
     refused(
         "create unique index i on t (libsql_vector_idx(c, 'metric=l2'))",
         ViolationKind::Statement,
@@ -328,7 +328,7 @@ fn unique_index_of_vectors_is_refused() {
 }
 
 #[test]
-fn text_that_does_not_parse_but_may_have_an_effect_is_not_for_the_engine() {
+fn policy_of_an_unparsed_text_with_an_effect_refuses_it() {
     for sql in [
         "drop table t,",
         "create index i on t (x) y z",
@@ -344,7 +344,7 @@ fn text_that_does_not_parse_but_may_have_an_effect_is_not_for_the_engine() {
 }
 
 #[test]
-fn pragmas_are_looked_up_and_say_whether_they_write() {
+fn policy_checks_pragmas_and_whether_they_write() {
     for (sql, writes, needs_full) in [
         ("pragma user_version", false, true),
         ("pragma main.user_version", false, true),
@@ -393,7 +393,7 @@ fn pragmas_are_looked_up_and_say_whether_they_write() {
 }
 
 #[test]
-fn policy_holds_a_text_against_who_asks_and_where() {
+fn policy_depends_on_the_token_and_the_instance() {
     let read_only = Policy {
         access: TokenAccess::ReadOnly,
         ..Policy::FULL
@@ -423,7 +423,7 @@ fn policy_holds_a_text_against_who_asks_and_where() {
 }
 
 #[test]
-fn statements_before_one_that_does_not_parse_are_judged() {
+fn policy_checks_statements_before_one_that_does_not_parse() {
     refused("select readfile(1); nonsense", ViolationKind::Function);
     refused("select 1; nonsense", ViolationKind::Syntax);
     refused("vacuum into 'x'", ViolationKind::Statement);
@@ -432,7 +432,7 @@ fn statements_before_one_that_does_not_parse_are_judged() {
 }
 
 #[test]
-fn text_that_does_not_parse_is_harmless_without_refused_names() {
+fn policy_of_an_unparsed_text_without_refused_names_passes_it() {
     for sql in [
         "selec 1",
         "select 1 from",
@@ -456,7 +456,7 @@ fn text_that_does_not_parse_is_harmless_without_refused_names() {
 }
 
 #[test]
-fn deep_statements_overflow_no_stack() {
+fn policy_of_deep_statements_overflows_no_stack() {
     let deep = 40_000;
     for sql in [
         format!("select {}1{}", "(".repeat(deep), ")".repeat(deep)),
@@ -482,7 +482,7 @@ fn deep_statements_overflow_no_stack() {
 }
 
 #[test]
-fn schema_objects_are_single_create_statements() {
+fn policy_takes_single_create_statements_for_schema_objects() {
     check_schema_object("CREATE TABLE t(a, b DEFAULT (1))").unwrap();
     for sql in [
         "select 1",

@@ -68,7 +68,7 @@ fn sqlite_says_complete(sql: &str) -> bool {
 }
 
 #[test]
-fn completeness_is_what_sqlite_says() {
+fn completeness_fuzz_is_what_sqlite_says() {
     run("complete statements", 25_000, pieces(PIECES, 14), |sql| {
         // The engine that is built in says no where a `--` comment is the last thing; those before it said yes.
         let sql = sql + "\n";
@@ -78,7 +78,7 @@ fn completeness_is_what_sqlite_says() {
 }
 
 #[test]
-fn statements_are_all_of_the_text() {
+fn split_statements_are_all_of_the_text() {
     run("split texts", 15_000, pieces(PIECES, 20), |sql| {
         let mut rest = sql.as_str();
         while !rest.is_empty() {
@@ -95,7 +95,7 @@ fn statements_are_all_of_the_text() {
 }
 
 #[test]
-fn lines_are_lost_nowhere() {
+fn split_loses_no_line() {
     run("accumulated texts", 10_000, pieces(PIECES, 20), |sql| {
         let mut pending = Accumulator::default();
         for (number, line) in sql.split('\n').enumerate() {
@@ -162,7 +162,7 @@ fn completeness_follows_sqlite() {
 }
 
 #[test]
-fn first_statements_are_cut_at_their_semicolon() {
+fn split_cuts_the_first_statement_at_its_semicolon() {
     for (sql, first) in [
         ("select 1; select 2;", "select 1;"),
         (";; select ';' ; x", ";; select ';' ;"),
@@ -187,7 +187,7 @@ fn stray_bytes_become_hexadecimal() {
 }
 
 #[test]
-fn lines_become_statements() {
+fn split_of_lines_gives_statements() {
     let mut lines = Accumulator::default();
     assert_eq!(lines.feed(b"  -- nothing", 1), LineOutcome::Blank);
     assert_eq!(lines.feed(b".tables", 2), LineOutcome::Command);
@@ -202,7 +202,7 @@ fn lines_become_statements() {
 }
 
 #[test]
-fn statements_are_measured_by_semicolons() {
+fn split_measures_statements_by_semicolons() {
     assert_eq!(longest_statement("select 1"), 8);
     assert_eq!(longest_statement("a;bb; ccc 'x;y' "), 10);
     assert_eq!(longest_statement(""), 0);

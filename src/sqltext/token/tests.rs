@@ -34,7 +34,7 @@ fn tokens_have_the_kinds_of_sqlite() {
 }
 
 #[test]
-fn quotes_that_are_not_closed_are_illegal_to_the_end() {
+fn token_of_an_unclosed_quote_is_illegal_to_the_end() {
     for sql in ["'a''", "\"a", "`", "[a", "x'00"] {
         let (token, rest) = next_token(sql.as_bytes()).unwrap();
         assert_eq!(
@@ -48,7 +48,7 @@ fn quotes_that_are_not_closed_are_illegal_to_the_end() {
 }
 
 #[test]
-fn quoted_text_is_what_stands_between_quotes() {
+fn token_of_a_quoted_text_is_what_stands_between_quotes() {
     let quoted = |sql: &'static str| next_token(sql.as_bytes()).unwrap().0.quoted();
     assert_eq!(quoted("'a''b' c"), Some(&b"a''b"[..]));
     assert_eq!(quoted("[a]"), Some(&b"a"[..]));
@@ -58,7 +58,7 @@ fn quoted_text_is_what_stands_between_quotes() {
 }
 
 #[test]
-fn what_is_open_is_closed_by_its_own_quote() {
+fn token_that_is_open_is_closed_by_its_own_quote() {
     for (text, by, length) in [
         ("a''b' c", b'\'', Some(5)),
         ("a''", b'\'', None),
@@ -105,7 +105,7 @@ fn first_token_of_sqlite(connection: &rusqlite::Connection, sql: &str) -> Option
 
 #[test]
 #[allow(clippy::print_stderr)] // the number is the point
-fn fuzz_tokens_are_those_of_sqlite() {
+fn tokens_fuzz_are_those_of_sqlite() {
     let connection = rusqlite::Connection::open_in_memory().unwrap();
     let (compared, left_out) = (Cell::new(0_u64), Cell::new(0_u64));
     run("tokenized texts", 10_000, pieces(PIECES, 12), |sql| {
@@ -138,7 +138,7 @@ fn fuzz_tokens_are_those_of_sqlite() {
 }
 
 #[test]
-fn fuzz_tokens_are_all_of_the_text() {
+fn tokens_fuzz_are_all_of_the_text() {
     run("texts cut into tokens", 10_000, pieces(PIECES, 20), |sql| {
         let whole: String = tokens(&sql).map(|(_, text)| text).collect();
         prop_assert_eq!(whole, sql);

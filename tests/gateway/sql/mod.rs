@@ -32,7 +32,7 @@ fn hidden(body: &Value) -> String {
 }
 
 #[test]
-fn it_is_refused_in_every_request() {
+fn refused_sql_is_refused_in_each_request() {
     let door = Door::new();
     let token = door.create("app");
     let refused = |path: &str, body: Vec<u8>| {
@@ -96,7 +96,7 @@ fn it_is_refused_in_every_request() {
 }
 
 #[test]
-fn it_cannot_be_packed_away() {
+fn compressed_body_is_refused() {
     use std::io::Write as _;
     let door = Door::new();
     let token = door.create("app");
@@ -117,7 +117,7 @@ fn it_cannot_be_packed_away() {
 }
 
 #[test]
-fn words_are_only_words() {
+fn refused_words_in_strings_pass() {
     let door = Door::new();
     let token = door.create("app");
     let sql = "select ?, 'readfile(1) from fsdir' -- writefile('x')";
@@ -148,7 +148,7 @@ fn words_are_only_words() {
 }
 
 #[test]
-fn a_statement_cannot_end_the_process() {
+fn statement_cannot_end_the_process() {
     let door = Door::new();
     let token = door.create("app");
     let long = format!("select {}1", "1+".repeat(1 << 20));
@@ -191,7 +191,7 @@ const REFUSED: &[&str] = &[
 ];
 
 #[test]
-fn refused_sql_is_refused_over_every_transport_for_every_token_at_every_instance() {
+fn refused_sql_is_refused_over_each_transport_token_and_instance() {
     let door = Door::new();
     let token = door.create("app");
     door.run("app-alice", &token, "create table t (x, v f32_blob(3))")
@@ -284,7 +284,7 @@ fn replica_prepares_no_change_of_the_schema_and_passes_it_on() {
 
 /// What does not parse is answered by the engine, in its own words, as long as it names nothing that is refused.
 #[test]
-fn syntax_errors_are_the_engines_own() {
+fn syntax_errors_are_in_the_words_of_the_engine() {
     let door = Door::new();
     let token = door.create("app");
     for sql in ["selec 1", "select 1 from", "select 'a", "select (1", "insert into"] {

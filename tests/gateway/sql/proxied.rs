@@ -154,7 +154,7 @@ fn error_of_a_write_through_a_replica_is_that_of_the_primary_in_every_way() {
 }
 
 #[test]
-fn error_in_a_transaction_through_a_replica_is_that_of_the_primary_and_the_transaction_goes_on() {
+fn error_in_a_transaction_through_a_replica_is_that_of_the_primary() {
     let door = Door::new();
     let token = door.create("app");
     for sql in SCHEMA {

@@ -62,7 +62,7 @@ fn verdict(bearer: &Bearer, organization: &str, operation: Operation) -> Verdict
 }
 
 #[test]
-fn every_token_gets_through_the_routes_that_are_its_own_and_through_no_other() {
+fn token_of_each_kind_passes_its_own_routes_and_no_other() {
     let realm = Realm::new();
     let mut counts = BTreeMap::<String, usize>::new();
     let mut wrong = Vec::new();

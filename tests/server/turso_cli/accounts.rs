@@ -5,7 +5,7 @@ use crate::support::{World, redact};
 use serde_json::json;
 
 #[test]
-fn auth_and_api_tokens() {
+fn turso_cli_auth_and_api_tokens_work() {
     let world = World::new();
     let mut cli = logged_in(&world);
     assert_eq!(cli.ok("GET", "/v1/current-user", None)["user"]["username"], "alice");
@@ -62,7 +62,7 @@ fn auth_and_api_tokens() {
 }
 
 #[test]
-fn organizations_and_plans() {
+fn turso_cli_organizations_and_plans_work() {
     let world = World::new();
     let mut cli = logged_in(&world);
     let listed = cli.ok("GET", "/v2/organizations", None)["organizations"].clone();
@@ -298,7 +298,7 @@ fn refusals_of_databases_and_groups_are_401_with_the_same_body() {
 }
 
 #[test]
-fn token_of_an_organization_means_it_where_the_path_names_none() {
+fn token_of_an_organization_implies_it_in_paths_without_one() {
     let world = World::new();
     let mut cli = logged_in(&world);
     cli.ok("POST", "/v1/organizations", Some(json!({ "name": "team" })));
@@ -348,7 +348,7 @@ fn group_token_with_full_access_lists_all_scopes() {
 }
 
 #[test]
-fn names_that_are_not_allowed_are_refused_with_the_rule() {
+fn turso_cli_names_that_are_not_allowed_are_refused_with_the_rule() {
     let world = World::new();
     let cli = logged_in(&world);
     cli.own("POST", "/databases", Some(json!({ "name": "app" })));

@@ -6,7 +6,7 @@ use crate::support::{World, hrana, redact};
 use serde_json::{Value, json};
 
 #[test]
-fn groups() {
+fn turso_cli_groups_work() {
     let world = World::new();
     let mut cli = logged_in(&world);
     let slug = cli.ok("POST", "/v1/organizations", Some(json!({ "name": "other" })))["org"]["slug"].clone();
@@ -99,7 +99,7 @@ fn groups() {
 }
 
 #[test]
-fn databases() {
+fn turso_cli_databases_work() {
     let world = World::new();
     let mut cli = logged_in(&world);
     for scope in ["/v1", "/v1/organizations/alice"] {
@@ -261,7 +261,7 @@ fn databases() {
 }
 
 #[test]
-fn databases_of_dumps_and_of_what_is_not_held_here() {
+fn turso_cli_databases_of_dumps_and_unknown_ones_are_answered() {
     let world = World::new();
     let cli = logged_in(&world);
     // As Go's program sends a file: in chunks, without a length, and without the boundary in the header.
@@ -321,7 +321,7 @@ fn databases_of_dumps_and_of_what_is_not_held_here() {
 }
 
 #[test]
-fn the_third_version_goes_by_ids() {
+fn api_version_3_takes_ids() {
     let world = World::new();
     let cli = logged_in(&world);
     let organization = cli.ok("GET", "/v2/organizations", None)["organizations"][0]["id"].clone();
@@ -481,7 +481,7 @@ fn export_without_a_token_of_the_database_is_refused() {
 }
 
 #[test]
-fn synchronisation_of_newer_clients_is_refused_with_what_works() {
+fn sync_of_newer_clients_is_refused_with_what_works() {
     let world = World::new();
     let cli = logged_in(&world);
     cli.own("POST", "/databases", Some(json!({ "name": "app" })));
@@ -567,7 +567,7 @@ fn seed_without_tables_makes_an_empty_database() {
 }
 
 #[test]
-fn database_elsewhere_in_a_group_with_locations_has_replicas_at_all_of_them() {
+fn database_elsewhere_in_a_group_has_replicas_at_all_its_locations() {
     let world = World::new();
     let cli = logged_in(&world);
     cli.own("POST", "/groups/default/locations/lhr", None);
@@ -589,7 +589,7 @@ fn database_elsewhere_in_a_group_with_locations_has_replicas_at_all_of_them() {
 }
 
 #[test]
-fn dump_at_a_replica_is_the_primarys() {
+fn dump_at_a_replica_is_that_of_the_primary() {
     let world = World::new();
     let cli = logged_in(&world);
     cli.own("POST", "/groups/default/locations/lhr", None);

@@ -106,11 +106,11 @@ const OF_DATABASES: &[&str] = &["db", "env", "gc", "link", "run", "wait"];
 const OF_OTHERS: &[&str] = &["apply", "group", "location", "auth", "org", "doctor", "server"];
 
 #[test]
-fn verbs_of_databases_are_done_and_said_or_refused_and_not_done() {
+fn verbs_of_databases_are_done_or_refused_as_reported() {
     check_cases(OF_DATABASES);
 }
 
 #[test]
-fn verbs_of_other_nouns_are_done_and_said_or_refused_and_not_done() {
+fn verbs_of_other_nouns_are_done_or_refused_as_reported() {
     check_cases(OF_OTHERS);
 }

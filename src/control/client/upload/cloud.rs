@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_file_arrives_in_wal_mode_and_otherwise_as_it_is() {
+    fn cloud_upload_sends_the_file_in_wal_mode_and_otherwise_unchanged() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x");
         let mut bytes = vec![7_u8; 8192];
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_the_service_refuses_is_told_before() {
+    fn cloud_upload_that_the_service_would_refuse_fails_before() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x");
         let mut bytes = vec![0_u8; 1024];

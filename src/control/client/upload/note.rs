@@ -110,7 +110,7 @@ mod tests {
     const ABOUT: [&str; 2] = ["http://server", "app"];
 
     #[test]
-    fn what_a_killed_command_noted_is_found_by_the_same_command_only() {
+    fn upload_note_of_a_killed_command_is_found_by_the_same_command_only() {
         let dir = tempfile::tempdir().unwrap();
         let mut note = UploadNote::take(dir.path(), &ABOUT).unwrap();
         assert_eq!(note.left(), None);
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn old_notes_go_unless_somebody_holds_them() {
+    fn upload_notes_that_are_old_are_removed_unless_locked() {
         let dir = tempfile::tempdir().unwrap();
         let held = UploadNote::take(dir.path(), &ABOUT).unwrap();
         let long_ago = std::time::SystemTime::now() - KEPT - Duration::from_secs(60);

@@ -5,7 +5,7 @@ use crate::control::store::{migrated_schema, numbered};
 use crate::error::{Code, Error};
 
 #[test]
-fn migrations_lead_to_the_schema() {
+fn catalog_migrations_lead_to_the_schema() {
     let schema = migrated_schema(KIND, include_str!("../schema.sql"));
     assert!(
         schema
@@ -15,13 +15,13 @@ fn migrations_lead_to_the_schema() {
 }
 
 #[test]
-fn migrations_are_numbered_without_gaps() {
+fn catalog_migrations_are_numbered_without_gaps() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/control/embedded/migrations");
     assert_eq!(numbered(&folder), KIND.migrations.len());
 }
 
 #[test]
-fn a_newer_catalog_is_refused() {
+fn catalog_of_a_newer_torso_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("catalog.db");
     Catalog::prepare(&path).unwrap().pragma("user_version", 1_000).unwrap();
@@ -30,7 +30,7 @@ fn a_newer_catalog_is_refused() {
 }
 
 #[test]
-fn a_file_that_is_no_catalog_is_named() {
+fn catalog_that_is_another_kind_of_file_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("catalog.db");
     std::fs::write(
@@ -44,7 +44,7 @@ fn a_file_that_is_no_catalog_is_named() {
 }
 
 #[test]
-fn an_unfinished_catalog_counts_as_none() {
+fn catalog_that_is_unfinished_counts_as_none() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("catalog.db");
     assert!(Catalog::open(&path).unwrap().is_none());
@@ -55,7 +55,7 @@ fn an_unfinished_catalog_counts_as_none() {
 }
 
 #[test]
-fn a_failed_change_leaves_nothing() {
+fn catalog_change_that_fails_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let catalog = Catalog::prepare(&dir.path().join("catalog.db")).unwrap();
     catalog.durable().unwrap();
@@ -68,7 +68,7 @@ fn a_failed_change_leaves_nothing() {
 }
 
 #[test]
-fn the_linked_sqlite_has_the_wal_reset_fix() {
+fn sqlite_that_is_linked_has_the_wal_reset_fix() {
     let (version, sound) = linked_sqlite();
     assert!(sound, "{version}");
 }

@@ -235,7 +235,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(4000))]
 
     #[test]
-    fn reaches_what_is_wanted_then_rests(want in want(), start in model(), doomed in doomed()) {
+    fn reconcile_reaches_what_is_wanted_and_then_plans_nothing(want in want(), start in model(), doomed in doomed()) {
         let mut model = start.clone();
         let can = can_stand(&want, &doomed, &start);
         settle(&mut model, Some(&want), &doomed);
@@ -250,7 +250,7 @@ proptest! {
     }
 
     #[test]
-    fn heals_after_a_crash_at_any_step(want in want(), start in model(), doomed in doomed()) {
+    fn reconcile_after_a_crash_at_any_step_repairs(want in want(), start in model(), doomed in doomed()) {
         let can = can_stand(&want, &doomed, &start);
         let steps = plan(Some(&want), &doomed, &start.world(Some(&want)));
         for cut in 0..steps.len() {
@@ -264,7 +264,7 @@ proptest! {
     }
 
     #[test]
-    fn absence_deletes_nothing(want in want(), start in model(), doomed in doomed()) {
+    fn reconcile_without_a_wanted_state_deletes_nothing(want in want(), start in model(), doomed in doomed()) {
         let mut model = start.clone();
         settle(&mut model, Some(&want), &doomed);
         for (at, file) in &start.at {
@@ -279,7 +279,7 @@ proptest! {
     }
 
     #[test]
-    fn rows_of_what_is_no_mere_copy_survive(want in want(), start in model(), doomed in doomed()) {
+    fn reconcile_keeps_rows_that_are_in_no_other_copy(want in want(), start in model(), doomed in doomed()) {
         let mut model = start.clone();
         settle(&mut model, Some(&want), &doomed);
         let after = model.rows();
@@ -291,7 +291,7 @@ proptest! {
     }
 
     #[test]
-    fn a_destroyed_database_goes_entirely(start in model(), doomed in doomed()) {
+    fn reconcile_of_a_destroyed_database_removes_all_of_it(start in model(), doomed in doomed()) {
         let mut model = start.clone();
         settle_destroyed(&mut model, &doomed);
         for at in start.at.keys() {
@@ -301,7 +301,7 @@ proptest! {
     }
 
     #[test]
-    fn what_cannot_be_seen_is_left_alone(want in want(), start in model(), doomed in doomed(), away in 0..4_usize) {
+    fn reconcile_leaves_locations_that_it_cannot_see_alone(want in want(), start in model(), doomed in doomed(), away in 0..4_usize) {
         let mut world = start.world(Some(&want));
         world.at.insert(code(away), Have::Unknown);
         for step in plan(Some(&want), &doomed, &world) {
@@ -323,7 +323,7 @@ fn settle_destroyed(model: &mut Model, doomed: &BTreeSet<LocationCode>) {
 }
 
 #[test]
-fn a_missing_primary_is_not_replaced_by_an_empty_one() {
+fn reconcile_of_a_missing_primary_makes_no_empty_one() {
     let want = WantedDatabase {
         primary: code(0),
         replicas: [code(1)].into(),
@@ -345,7 +345,7 @@ fn a_missing_primary_is_not_replaced_by_an_empty_one() {
 }
 
 #[test]
-fn a_promotion_hands_over_raises_and_copies_back() {
+fn reconcile_of_a_promotion_demotes_promotes_and_copies_back() {
     let want = WantedDatabase {
         primary: code(1),
         replicas: [code(0)].into(),

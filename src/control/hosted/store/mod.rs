@@ -152,13 +152,13 @@ mod tests {
     use crate::control::store::{migrated_schema, numbered};
 
     #[test]
-    fn migrations_lead_to_the_schema() {
+    fn accounts_migrations_lead_to_the_schema() {
         let schema = migrated_schema(KIND, include_str!("../schema.sql"));
         assert!(schema.iter().any(|(_, name, _)| name == "database_tokens"));
     }
 
     #[test]
-    fn migrations_are_numbered_without_gaps() {
+    fn accounts_migrations_are_numbered_without_gaps() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/control/hosted/migrations");
         assert_eq!(
             numbered(&folder),

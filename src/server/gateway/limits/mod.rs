@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_database_takes_its_share_and_no_other_s() {
+    async fn memory_limit_gives_each_database_its_share() {
         let shares = shares();
         let (a, b) = (DatabaseId::generate(), DatabaseId::generate());
         let held = shares.request(&a).await.unwrap();
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn use_of_a_database_is_its_sockets_and_last_request() {
+    async fn database_use_is_its_sockets_and_last_request() {
         let shares = shares();
         let (a, b) = (DatabaseId::generate(), DatabaseId::generate());
         assert_eq!(shares.use_of(&a), (0, None));
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_organization_holds_its_part_of_the_memory() {
+    async fn memory_limit_gives_an_organization_its_part() {
         let shares = shares();
         let mut held = vec![shares.memory("a", 8 * SMALL).await.unwrap()];
         let Err(error) = shares.memory("a", 2 * SMALL).await else {

@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn sql_in_any_place_is_seen() {
+    fn policy_finds_sql_in_each_place_of_a_message() {
         let sql = "select readfile(1)";
         for body in [
             json!({ "requests": [{ "type": "execute", "stmt": { "sql": sql } }] }),
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn values_and_words_are_let_through() {
+    fn policy_passes_values_and_words() {
         let text = "select readfile('x') from fsdir";
         for body in [
             json!({ "stmt": { "sql": "select ?", "args": [{ "type": "text", "value": text }] } }),
@@ -372,14 +372,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_is_refused() {
+    fn policy_refuses_a_body_that_is_not_json() {
         assert_code(r#"{"sql":"select 1""#, "BAD_REQUEST");
         assert_code(r#"{"sql":"a\u00e9"} {"sql":"x"}"#, "BAD_REQUEST");
         assert_code("{", "BAD_REQUEST");
     }
 
     #[test]
-    fn long_statements_are_refused_and_long_values_are_not() {
+    fn policy_refuses_long_statements_and_not_long_values() {
         let long = "1+".repeat(policy::LONGEST_STATEMENT);
         assert_code(&json!({ "sql": format!("select {long}1") }).to_string(), "SQL_TOO_LONG");
         assert_code(&json!({ "sql": "select 1;".repeat(200_000) }).to_string(), "");
@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_are_opened() {
+    fn policy_inspects_the_message_inside_a_grpc_frame() {
         let frame = |kind: u8, message: &[u8]| {
             let mut frame = vec![kind];
             frame.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
@@ -420,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn read_only_token_prepares_no_writes_in_any_request() {
+    fn policy_refuses_writes_of_a_read_only_token_in_each_request() {
         for sql in [
             "insert into t values (1)",
             "explain delete from t",
@@ -443,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn replica_prepares_no_change_of_the_schema() {
+    fn policy_refuses_schema_changes_at_a_replica() {
         let at_replica = |request| code_for(Authorization::FullAccess, InstanceKind::Replica, &request);
         let sql = "create table t (x)";
         assert_eq!(at_replica(json!({ "type": "execute", "stmt": { "sql": sql } })), "");
@@ -467,7 +467,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_that_need_full_access_have_it_if_all_is_seen() {
+    fn policy_grants_reads_full_access_if_all_requests_are_seen() {
         let of = |requests: serde_json::Value| {
             let body = json!({ "requests": requests }).to_string();
             let checked = check_body(

@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn sql_is_found_and_values_are_not() {
+    fn protobuf_policy_finds_sql_and_no_values() {
         let value = message(&[(3, b"text")]);
         let stmt = message(&[(1, b"first"), (3, &value), (1, b"second"), (9, b"unknown")]);
         let execute = message(&[(1, &stmt)]);
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_is_malformed() {
+    fn protobuf_policy_of_bytes_that_are_no_message_is_malformed() {
         for bytes in [
             &[0x0a][..],
             &[0x0a, 0x05, 1],

@@ -107,7 +107,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn integrity_questions_are_asked_as_tables() {
+    fn replica_pragma_of_integrity_is_asked_as_a_table() {
         for (sql, expected) in [
             ("PRAGMA integrity_check", "SELECT * FROM pragma_integrity_check"),
             ("pragma main.Quick_Check ;", "SELECT * FROM pragma_quick_check"),
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn bodies_without_a_question_stay() {
+    fn replica_pragma_body_without_an_integrity_check_is_unchanged() {
         let body = |sql: &str| json!({ "requests": [{ "type": "execute", "stmt": { "sql": sql } }] }).to_string();
         let ask = |body: &str| rewrite_for_replica(BodyEncoding::Json, body.as_bytes());
         assert_eq!(ask(&body("select 'x_check'")), None);
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn protobuf_keeps_its_other_fields() {
+    fn replica_pragma_in_protobuf_keeps_other_fields() {
         let mut body = field(2, b"pragma integrity_check");
         put_number(&mut body, 7, 300);
         let mut expected = field(2, b"SELECT * FROM pragma_integrity_check");

@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_restored_wherever_pieces_cut_them_and_keep_the_length() {
+    fn proxied_errors_in_json_are_restored_wherever_pieces_cut_them() {
         let unique = error("error executing a request on the primary: UNIQUE constraint failed: \"t\".y");
         let place =
             error("error executing a request on the primary: no such column: é in DELETE FROM t WHERE é at offset 20");
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_stays_as_it_is() {
+    fn answer_without_proxied_errors_is_unchanged() {
         for answer in [
             json!({ "value": error("error executing a request on the primary: x") }).to_string(),
             json!({ "rows": [["error executing a request on the primary: x"]] }).to_string(),

@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_goes_on_as_it_is() {
+    fn answer_that_is_no_message_is_unchanged() {
         for answer in [&b"\x0b\x01\x02"[..], b"", &[0xff; 40], b"\x1a\xff"] {
             for size in 1..5 {
                 assert_eq!(restored(ProtobufErrors::of_pipeline(), answer, size), answer);

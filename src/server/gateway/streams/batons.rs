@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_baton_goes_back_to_its_own_database_only() {
+    fn baton_goes_back_to_its_own_database_only() {
         let streams = BatonLabels::new(&[7; 32]);
         let (one, two) = (DatabaseId::generate(), DatabaseId::generate());
         let baton = labelled(&streams, &one);
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn batons_in_protocol_buffers_are_labelled() {
+    fn baton_in_protobuf_is_labelled() {
         let streams = BatonLabels::new(&[7; 32]);
         let (one, two) = (DatabaseId::generate(), DatabaseId::generate());
         let pipeline = BodyEncoding::Protobuf(protobuf::PIPELINE);
@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ends_its_stream_is_seen_and_nothing_else_is_taken_for_it() {
+    fn stream_end_is_seen_and_no_other_request_is_taken_for_it() {
         for (body, expected) in [
             (r#"{"requests":[{"type":"close"}]}"#, true),
             (
@@ -417,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_have_another_id_in_each_database() {
+    fn client_id_differs_in_each_database() {
         let streams = BatonLabels::new(&[7; 32]);
         let ids = [DatabaseId::generate(), DatabaseId::generate()];
         let mut message = Vec::new();

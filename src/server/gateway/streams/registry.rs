@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stream_counts_until_it_is_closed_or_forgotten() {
+    fn stream_counts_until_it_is_closed_or_forgotten() {
         let open = StreamRegistry::new(2);
         let (one, two) = (DatabaseId::generate(), DatabaseId::generate());
         let now = Instant::now();
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_remembered_of_databases_without_streams() {
+    fn stream_registry_remembers_no_database_without_streams() {
         let open = StreamRegistry::new(2);
         let id = DatabaseId::generate();
         drop(open.open_slot(&id, None).unwrap());

@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn state_after_a_request_errs_towards_what_cannot_be_replaced() {
+    fn stream_state_after_a_request_errs_towards_what_cannot_be_replaced() {
         for (sql, state) in [
             ("select 1", StreamState::Clean),
             ("insert into t values (1)", StreamState::Clean),
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn state_after_an_answer_is_what_the_process_said_last() {
+    fn stream_state_after_an_answer_is_what_the_process_said_last() {
         let answer = |said: &[bool]| {
             let results: Vec<_> = said
                 .iter()
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn lost_transaction_is_replaced_only_for_what_ends_it() {
+    fn transaction_that_is_lost_is_replaced_only_for_what_ends_it() {
         for sql in ["COMMIT;", " rollback ", "end transaction", "Rollback Transaction;"] {
             assert!(StreamState::Transaction.is_replaceable(&execute(sql)), "{sql}");
         }

@@ -278,7 +278,7 @@ mod tests {
     const HALF: &str = "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nok";
 
     #[tokio::test]
-    async fn a_connection_is_used_again_once_its_answer_has_passed() {
+    async fn connection_is_used_again_once_its_answer_has_passed() {
         let (address, opened) = process(&[&[WHOLE, CHUNKED, EMPTY, WHOLE]]).await;
         let pool = ConnectionPool::default();
         for expected in ["ok", "ok", "", "ok"] {
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_that_is_dropped_takes_its_connection_along() {
+    async fn connection_whose_answer_is_dropped_is_closed() {
         let (address, opened) = process(&[&[HALF, WHOLE], &[WHOLE]]).await;
         let pool = ConnectionPool::default();
         drop(pool.send(address, request()).await.unwrap());
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_that_ended_while_idle_is_replaced() {
+    async fn connection_that_ended_while_idle_is_replaced() {
         let (address, opened) = process(&[&[WHOLE], &[WHOLE]]).await;
         let pool = ConnectionPool::default();
         assert_eq!(ask(&pool, address).await.unwrap(), "ok");
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_sent_is_told_from_what_was_not() {
+    async fn connection_failure_tells_before_from_after_sending() {
         let (address, _) = process(&[&[""]]).await;
         let pool = ConnectionPool::default();
         assert!(matches!(ask(&pool, address).await, Err(SendFailure::After(_))));

@@ -90,7 +90,7 @@ mod tests {
     use std::path::Path;
 
     #[test]
-    fn errors_over_sockets_are_filtered_in_both_encodings() {
+    fn socket_errors_are_filtered_in_both_encodings() {
         let paths = PathFilter::new(Path::new("/srv/torso"));
         let error = |message: &str| GatewayError::new(StatusCode::BAD_REQUEST, "X", message);
         for encoding in [Encoding::Json, Encoding::Protobuf] {

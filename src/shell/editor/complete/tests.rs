@@ -193,7 +193,7 @@ const EXACT: &[(&str, &[&str])] = &[
 ];
 
 #[test]
-fn what_fits_is_offered_and_nothing_else() {
+fn completion_offers_only_what_fits() {
     let mut wrong = Vec::new();
     for (text, expected) in EXACT {
         let got = texts(text);
@@ -211,7 +211,7 @@ fn what_fits_is_offered_and_nothing_else() {
 }
 
 #[test]
-fn a_place_offers_the_right_kinds() {
+fn completion_offers_the_kinds_that_fit_the_place() {
     let kinds = |text: &str| {
         let mut kinds: Vec<What> = offered(text).into_iter().map(|candidate| candidate.what).collect();
         kinds.dedup();
@@ -227,7 +227,7 @@ fn a_place_offers_the_right_kinds() {
 }
 
 #[test]
-fn the_word_being_typed_is_what_is_replaced() {
+fn completion_replaces_the_word_being_typed() {
     let start = |text: &str| {
         let at = text.find('^').unwrap();
         complete(&text.replacen('^', "", 1), at, &commands(), &Fake).start
@@ -242,7 +242,7 @@ fn the_word_being_typed_is_what_is_replaced() {
 }
 
 #[test]
-fn paths_are_completed_and_quoted() {
+fn completion_of_paths_quotes_them() {
     let directory = tempfile::tempdir().unwrap();
     for name in ["plain.sql", "with space.sql", ".hidden"] {
         std::fs::write(directory.path().join(name), "").unwrap();
@@ -267,7 +267,7 @@ fn paths_are_completed_and_quoted() {
 }
 
 #[test]
-fn no_text_makes_it_panic() {
+fn completion_of_any_text_does_not_panic() {
     let pieces = [
         "select",
         "(",

@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_picked_and_renamed_by_name() {
+    fn import_columns_are_picked_and_renamed_by_name() {
         let all = [
             (0, "id", "INTEGER"),
             (1, "town", "TEXT"),
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn types_are_declared_in_order_or_by_name() {
+    fn import_types_are_declared_in_order_or_by_name() {
         assert_eq!(
             pick(Some("id,town=city"), Some("TEXT,VARCHAR(20)")).unwrap(),
             owned(&[(0, "id", "TEXT"), (1, "city", "VARCHAR(20)")])

@@ -34,7 +34,7 @@ fn rows(session: &mut dyn Session, query: &str) -> Vec<Vec<Value>> {
 }
 
 #[test]
-fn types_are_declared_where_text_survives_them() {
+fn strict_import_declares_types_where_text_survives_them() {
     let mut session = memory();
     let text = b"i,r,zip,mixed,none,i\r\n1,1.5,01234,1,,7\r\n-20,0.25,5,1.5,x,\"8\"\r\n\r\n";
     let report = run(&mut *session, text).unwrap();
@@ -70,7 +70,7 @@ fn types_are_declared_where_text_survives_them() {
 }
 
 #[test]
-fn whatever_is_wrong_is_told_with_its_line_and_changes_nothing() {
+fn strict_import_of_a_wrong_line_names_it_and_changes_nothing() {
     for (text, message) in [
         (&b"a,b\n1,2\n3\n"[..], "a.csv:3: expected 2 fields but found 1"),
         (b"a,b\n\"x\ny\",2\n3,4,5\n", "a.csv:4: expected 2 fields but found 3"),
@@ -94,7 +94,7 @@ fn whatever_is_wrong_is_told_with_its_line_and_changes_nothing() {
 }
 
 #[test]
-fn an_existing_table_is_filled_by_name() {
+fn strict_import_into_an_existing_table_is_by_name() {
     let mut session = memory();
     execute(
         &mut *session,
@@ -115,7 +115,7 @@ fn an_existing_table_is_filled_by_name() {
 }
 
 #[test]
-fn the_last_line_needs_no_end_and_may_end_in_a_separator() {
+fn strict_import_of_a_last_line_without_end_reads_it() {
     let mut session = memory();
     run(&mut *session, b"a,b\n1,").unwrap();
     assert_eq!(
@@ -125,7 +125,7 @@ fn the_last_line_needs_no_end_and_may_end_in_a_separator() {
 }
 
 #[test]
-fn a_stop_leaves_nothing() {
+fn strict_import_that_is_stopped_leaves_nothing() {
     let mut session = memory();
     let text = format!("a\n{}", "1\n".repeat(10_000));
     for stop_after in [1, 6] {
@@ -158,7 +158,7 @@ fn a_stop_leaves_nothing() {
 
 proptest! {
     #[test]
-    fn typed_values_print_as_they_were(fields in proptest::collection::vec("-?[0-9]{0,17}(\\.[0-9]{0,6})?(e-?[0-9]{1,2})?|[a-z ]{0,3}", 1..4)) {
+    fn strict_import_of_typed_values_prints_them_unchanged(fields in proptest::collection::vec("-?[0-9]{0,17}(\\.[0-9]{0,6})?(e-?[0-9]{1,2})?|[a-z ]{0,3}", 1..4)) {
         let mut session = memory();
         let mut text = String::from("v,w\n");
         for field in &fields {
@@ -181,7 +181,7 @@ proptest! {
 }
 
 #[test]
-fn columns_and_types_that_were_asked_for_are_those_of_the_table() {
+fn strict_import_with_columns_and_types_makes_them() {
     let mut session = memory();
     let selection = Selection {
         columns: Some("zip=code,id".parse().unwrap()),

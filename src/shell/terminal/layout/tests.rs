@@ -29,7 +29,7 @@ fn text(text: &str) -> ValueRef<'_> {
 }
 
 #[test]
-fn what_fits_is_left_alone() {
+fn layout_of_what_fits_is_unchanged() {
     let (shown, shortened) = show(
         80,
         &["id", "name"],
@@ -43,7 +43,7 @@ fn what_fits_is_left_alone() {
 }
 
 #[test]
-fn long_cells_are_shortened_and_numbers_never() {
+fn layout_shortens_long_cells_and_never_numbers() {
     let long = "x".repeat(200);
     let wide = "日本".repeat(40);
     let row = [ValueRef::Integer(1_234_567_890_123), text(&long), text(&wide)];
@@ -54,7 +54,7 @@ fn long_cells_are_shortened_and_numbers_never() {
 }
 
 #[test]
-fn marks_of_direction_are_as_wide_as_they_are_shown() {
+fn layout_counts_direction_marks_as_wide_as_they_are_shown() {
     let marks = "a\u{200e}".repeat(12);
     let (shown, shortened) = show(40, &["t"], &[&[text(&marks)]]);
     assert!(shortened);
@@ -64,7 +64,7 @@ fn marks_of_direction_are_as_wide_as_they_are_shown() {
 }
 
 #[test]
-fn too_many_columns_are_shown_one_a_line() {
+fn layout_of_too_many_columns_is_one_a_line() {
     let names: Vec<String> = (0..30).map(|index| format!("a_rather_long_name_{index}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let row = vec![text("some text of some length"); 30];
@@ -75,7 +75,7 @@ fn too_many_columns_are_shown_one_a_line() {
 }
 
 #[test]
-fn blobs_are_hexadecimal_and_escapes_harmless() {
+fn layout_shows_blobs_as_hexadecimal_and_escapes_harmless() {
     let (shown, _) = show(
         80,
         &["b", "t"],
@@ -89,7 +89,7 @@ fn blobs_are_hexadecimal_and_escapes_harmless() {
 }
 
 #[test]
-fn rows_after_the_sample_are_shown_too() {
+fn layout_shows_rows_after_the_sample() {
     let mut style = Style::default();
     prepare(&mut style);
     dress(&mut style, false, false);
@@ -114,7 +114,7 @@ fn rows_after_the_sample_are_shown_too() {
 }
 
 #[test]
-fn a_users_own_layout_is_respected() {
+fn layout_that_a_user_chose_is_kept() {
     let style = |change: fn(&mut Style)| {
         let mut style = Style::default();
         prepare(&mut style);

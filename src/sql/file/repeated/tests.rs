@@ -90,7 +90,7 @@ fn statement() -> impl Strategy<Value = String> {
 }
 
 #[test]
-fn fuzz_a_database_becomes_what_it_becomes_by_statements_as_they_are() {
+fn repeated_statements_fuzz_have_the_effect_of_single_ones() {
     let statements = prop::collection::vec(statement(), 1..12);
     fuzz::run("inserts of literals", 400, statements, |statements| {
         let [mut one, mut other] = both();
@@ -103,7 +103,7 @@ fn fuzz_a_database_becomes_what_it_becomes_by_statements_as_they_are() {
 }
 
 #[test]
-fn names_that_come_to_mean_something_else_are_noticed() {
+fn repeated_statements_notice_names_that_change_their_meaning() {
     let [mut one, mut other] = both();
     for sql in [
         "INSERT INTO a VALUES(1,1,1,1,1,1)",

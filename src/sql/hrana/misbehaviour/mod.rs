@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 #[test]
-fn every_bad_answer_to_a_query_is_one_clear_error() {
+fn bad_answer_to_a_query_is_one_clear_error() {
     let bad_rows = [
         "{\"type\":\"row\",\"row\":[]}\n",
         "{\"type\":\"row\"}\n",
@@ -101,7 +101,7 @@ fn bytes(body: &[u8], missing: usize) -> Reaction {
 }
 
 #[test]
-fn every_bad_answer_in_protobuf_is_one_clear_error() {
+fn bad_answer_in_protobuf_is_one_clear_error() {
     const HEAD: &[u8] = b"\x03\x0a\x01b";
     const BEGIN: &[u8] = b"\x07\x0a\x05\x12\x03\x0a\x01a";
     const ROW: &[u8] = b"\x06\x22\x04\x0a\x02\x10\x02";
@@ -137,7 +137,7 @@ fn every_bad_answer_in_protobuf_is_one_clear_error() {
 }
 
 #[test]
-fn every_bad_answer_to_a_change_is_one_clear_error() {
+fn bad_answer_to_a_change_is_one_clear_error() {
     let result = "{\"cols\":[],\"rows\":[],\"affected_row_count\":1,\"last_insert_rowid\":\"1\"}";
     let batch = |results: &str, errors: &str| {
         format!(
@@ -182,7 +182,7 @@ fn every_bad_answer_to_a_change_is_one_clear_error() {
 }
 
 #[test]
-fn every_status_has_its_code_and_no_error_tells_the_token() {
+fn error_status_has_its_code_and_does_not_tell_the_token() {
     for (status, code) in [
         (301, Code::Unavailable),
         (401, Code::Unauthenticated),
@@ -210,7 +210,7 @@ fn every_status_has_its_code_and_no_error_tells_the_token() {
 }
 
 #[test]
-fn a_token_that_ends_is_replaced_once_and_the_statement_is_sent_again() {
+fn token_that_ends_is_renewed_once_and_the_statement_is_sent_again() {
     let refused = || http(401, "{\"message\":\"the token has expired\"}");
     let done = || http(200, &format!("{HEAD}{BEGIN}{ROW}{END}"));
     let renewals = Arc::new(AtomicUsize::new(0));
@@ -263,7 +263,7 @@ fn a_token_that_ends_is_replaced_once_and_the_statement_is_sent_again() {
 }
 
 #[test]
-fn a_server_without_version_3_is_spoken_to_in_version_2() {
+fn server_without_version_3_is_asked_in_version_2() {
     let batch = |rows: &str| {
         http(
             200,
@@ -330,7 +330,7 @@ fn base_url_on_another_server_is_not_followed() {
 }
 
 #[test]
-fn a_lost_answer_inside_a_transaction_is_not_taken_for_one_outside() {
+fn transaction_with_a_lost_answer_is_not_continued_outside() {
     let opened = "{\"baton\":\"b\",\"base_url\":null,\"results\":[{\"type\":\"ok\",\"response\":{\"type\":\"batch\",\"result\":\
                   {\"step_results\":[{}],\"step_errors\":[null]}}},{\"type\":\"ok\",\"response\":{\"type\":\"get_autocommit\",\
                   \"is_autocommit\":false}}]}";
@@ -358,7 +358,7 @@ fn a_lost_answer_inside_a_transaction_is_not_taken_for_one_outside() {
 }
 
 #[test]
-fn a_stream_on_which_a_statement_was_stopped_is_left_behind() {
+fn stream_of_a_stopped_statement_is_abandoned() {
     let good = http(200, &format!("{HEAD}{BEGIN}{ROW}{END}"));
     // The second statement is stopped in the middle of its answer.
     let server = MisbehavingServer::start(vec![good.clone(), cut(&format!("{HEAD}{BEGIN}"), true), good]);
@@ -383,7 +383,7 @@ fn a_stream_on_which_a_statement_was_stopped_is_left_behind() {
 }
 
 #[test]
-fn an_interrupt_does_not_wait_for_a_silent_server() {
+fn interrupt_does_not_wait_for_a_silent_server() {
     for sql in ["select 1", "delete from t"] {
         let server = MisbehavingServer::start(vec![Reaction::Silence(Vec::new())]);
         let address = Address::new(&server.url.parse().unwrap(), None).unwrap();
