@@ -112,7 +112,7 @@ impl Context {
         let ProjectContext {
             name: context, path, ..
         } = project;
-        let doing = format!("{doing} in context {context}, which {} names", path.display());
+        let doing = format!("{doing} in context {context} (named by {})", path.display());
         self.ui
             .confirm(false, &doing, name)
             .map_err(|error| match error.code() {

@@ -167,7 +167,7 @@ fn import_takes_columns_types_and_null_by_name() {
     -- exit 1 --
     $ torso db import towns.csv none --json --types TEXT
     -- stderr --
-    {"error":{"code":"invalid_value","message":"1 types are given for 3 columns of towns.csv","hint":"give one for each, or some by name: price=REAL","retryable":false}}
+    {"error":{"code":"invalid_value","message":"towns.csv has 3 columns, and types are given for 1","hint":"give one for each, or some by name: price=REAL","retryable":false}}
     -- exit 1 --
     $ torso db import towns.csv none --json --columns id,ID
     -- stderr --

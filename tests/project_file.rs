@@ -46,27 +46,27 @@ fn project_file_that_chooses_a_context_is_no_consent_to_destroy_there() {
     $ torso db destroy app --yes --json
     -- stderr --
     Working in context there, which [world]/work/.torso.toml names.
-    {"error":{"code":"unconfirmed","message":"cannot destroy database app in context there, which [world]/work/.torso.toml names without confirmation: this is not a terminal","hint":"add --context there to go ahead there","retryable":false}}
+    {"error":{"code":"unconfirmed","message":"cannot destroy database app in context there (named by [world]/work/.torso.toml) without confirmation: this is not a terminal","hint":"add --context there to go ahead there","retryable":false}}
     -- exit 6 --
     $ torso group destroy default --yes --json
     -- stderr --
     Working in context there, which [world]/work/.torso.toml names.
-    {"error":{"code":"unconfirmed","message":"cannot destroy group default with 1 database in context there, which [world]/work/.torso.toml names without confirmation: this is not a terminal","hint":"add --context there to go ahead there","retryable":false}}
+    {"error":{"code":"unconfirmed","message":"cannot destroy group default with 1 database in context there (named by [world]/work/.torso.toml) without confirmation: this is not a terminal","hint":"add --context there to go ahead there","retryable":false}}
     -- exit 6 --
     $ torso db tokens invalidate app --yes --json
     -- stderr --
     Working in context there, which [world]/work/.torso.toml names.
-    {"error":{"code":"unconfirmed","message":"cannot revoke all existing tokens of database app in context there, which [world]/work/.torso.toml names without confirmation: this is not a terminal","hint":"add --context there to go ahead there","retryable":false}}
+    {"error":{"code":"unconfirmed","message":"cannot revoke all existing tokens of database app in context there (named by [world]/work/.torso.toml) without confirmation: this is not a terminal","hint":"add --context there to go ahead there","retryable":false}}
     -- exit 6 --
     $ torso org members remove bob --yes --json
     -- stderr --
     Working in context there, which [world]/work/.torso.toml names.
-    {"error":{"code":"unconfirmed","message":"cannot remove bob from organization me in context there, which [world]/work/.torso.toml names without confirmation: this is not a terminal","hint":"add --context there to go ahead there","retryable":false}}
+    {"error":{"code":"unconfirmed","message":"cannot remove bob from organization me in context there (named by [world]/work/.torso.toml) without confirmation: this is not a terminal","hint":"add --context there to go ahead there","retryable":false}}
     -- exit 6 --
     $ torso auth api-tokens revoke ci --yes --json
     -- stderr --
     Working in context there, which [world]/work/.torso.toml names.
-    {"error":{"code":"unconfirmed","message":"cannot revoke API token ci in context there, which [world]/work/.torso.toml names without confirmation: this is not a terminal","hint":"add --context there to go ahead there","retryable":false}}
+    {"error":{"code":"unconfirmed","message":"cannot revoke API token ci in context there (named by [world]/work/.torso.toml) without confirmation: this is not a terminal","hint":"add --context there to go ahead there","retryable":false}}
     -- exit 6 --
     "#);
     let changed = |lines: Vec<String>| lines.iter().any(|line| !line.starts_with("GET "));

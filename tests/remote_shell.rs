@@ -211,7 +211,6 @@ fn timeout_flag_limits_a_statement_on_a_server() {
     quick
     -- stderr --
     Error: http://127.0.0.1:[port]/v3-protobuf/cursor was silent for 0.3 s
-    hint: the server stops like that at a text that is not valid UTF-8: ask for hex(column) or cast(column as blob)
     -- exit 7 --
     ");
     let usual = shell(format!(".timeout 1\n.timeout 0\n{}\n", counting(1_000_000)));

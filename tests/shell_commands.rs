@@ -104,7 +104,7 @@ fn intck_reports_rows_that_refer_to_none() {
     let script = "PRAGMA foreign_keys=OFF;\nINSERT INTO street VALUES(9,'Nowhere');\n.intck\n";
     insta::assert_snapshot!(report(&everywhere(script)), @"
     ok
-    row  of street refers to no row of city
+    a row of street refers to no row of city
     -- stderr --
     Error: the database is damaged
     -- exit 1 --

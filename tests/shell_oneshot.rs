@@ -358,7 +358,7 @@ fn column_name_that_is_not_utf8_is_an_error() {
     /****** ERROR: a column's name is not UTF-8 ******/
     ROLLBACK; -- due to errors
     -- stderr --
-    Error: 2 tables could not be read whole: the dump ends in ROLLBACK (.recover saves what can be read)
+    Error: not everything could be read: the dump ends in ROLLBACK (.recover saves what can be read)
     -- exit 1 --
     "#);
 }

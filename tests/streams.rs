@@ -185,7 +185,7 @@ fn ci_variable_forbids_questions_on_a_terminal() {
         let mut session = world.terminal(&["db", "destroy", "one", "--color", "never"]);
         insta::allow_duplicates! {
             insta::assert_snapshot!(redact::text(&world, &session.exp_eof().unwrap()), @"
-            error: cannot destroy database one without confirmation: this is not a terminal
+            error: cannot destroy database one without confirmation: the variable CI is set, and nobody is asked there
             hint: add --yes to go ahead
             ");
         }

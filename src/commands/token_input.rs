@@ -68,12 +68,11 @@ pub(super) fn check(text: &str, from: &str) -> Result<Secret> {
 
 /// Has the user type or paste a token, unseen.
 pub(super) fn ask(ctx: &Context, address: &str) -> Result<Secret> {
-    if !ctx.ui.may_ask() {
-        return Err(Error::new(
-            Code::Usage,
-            format!("no token for {address} is given, and this is not a terminal"),
-        )
-        .hint("pass one with --token-stdin or --token-file"));
+    if let Some(why) = ctx.ui.why_silent() {
+        return Err(
+            Error::new(Code::Usage, format!("no token for {address} is given, and {why}"))
+                .hint("pass one with --token-stdin or --token-file"),
+        );
     }
     let text = rpassword::prompt_password(format!("Token for {address} (it is not shown): "))
         .map_err(|error| Error::io(error, "cannot ask for the token"))?;

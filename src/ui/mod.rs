@@ -71,7 +71,8 @@ pub struct UiOptions {
 pub struct Ui {
     format: OutputFormat,
     quiet: bool,
-    may_ask: bool,
+    /// Why nobody can be asked, if so.
+    silence: Option<&'static str>,
     raw: bool,
     out_terminal: bool,
     out_color: bool,
@@ -92,7 +93,7 @@ impl Ui {
         Self {
             format: options.format,
             quiet: options.quiet,
-            may_ask: !options.no_input && io::stdin().is_terminal() && err_terminal && !in_ci(),
+            silence: silence(options.no_input, err_terminal),
             raw: options.raw,
             out_terminal,
             out_color: color(out_terminal),
@@ -114,7 +115,13 @@ impl Ui {
     /// Whether prompts are possible.
     #[must_use]
     pub fn may_ask(&self) -> bool {
-        self.may_ask
+        self.silence.is_none()
+    }
+
+    /// Why prompts are not possible; none where they are.
+    #[must_use]
+    pub fn why_silent(&self) -> Option<&'static str> {
+        self.silence
     }
 
     #[must_use]
@@ -245,8 +252,8 @@ impl Ui {
             Error::new(Code::Unconfirmed, format!("cannot {doing} without confirmation: {why}"))
                 .hint("add --yes to go ahead")
         };
-        if !self.may_ask {
-            return Err(refused("this is not a terminal"));
+        if let Some(why) = self.silence {
+            return Err(refused(why));
         }
         self.say(None, &format!("About to {doing}. This cannot be undone."));
         let mut err = io::stderr().lock();
@@ -310,6 +317,19 @@ fn color_by_environment(terminal: bool) -> bool {
 }
 
 /// Whether nobody is there to answer: `CI` is set to anything but a word that denies it.
+/// Why nobody can be asked, if so.
+fn silence(no_input: bool, err_terminal: bool) -> Option<&'static str> {
+    if no_input {
+        Some("--no-input forbids questions")
+    } else if !io::stdin().is_terminal() || !err_terminal {
+        Some("this is not a terminal")
+    } else if in_ci() {
+        Some("the variable CI is set, and nobody is asked there")
+    } else {
+        None
+    }
+}
+
 fn in_ci() -> bool {
     let denies = |value: &str| ["", "0", "false", "no", "off"].contains(&value.to_ascii_lowercase().as_str());
     std::env::var_os("CI").is_some_and(|value| !denies(value.to_string_lossy().trim()))

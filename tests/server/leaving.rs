@@ -225,7 +225,7 @@ fn operator_lists_disables_and_removes_users() {
     insta::assert_snapshot!(redact::report(&world, &kept), @r#"
     $ torso --json server users remove eve --yes
     -- stderr --
-    {"error":{"code":"conflict","message":"the personal organization of eve still has 1 databases","hint":"torso server users disable eve ends the access and keeps them","retryable":false}}
+    {"error":{"code":"conflict","message":"the personal organization of eve still has databases: 1","hint":"torso server users disable eve ends the access and keeps them","retryable":false}}
     -- exit 5 --
     "#);
     ask(&server, &eve, "DELETE", "/v1/databases/own", None);

@@ -2,7 +2,7 @@
 
 use super::interruption::check_interrupted;
 use super::{near_miss, reach};
-use crate::commands::answers::{self, Done};
+use crate::commands::answers::Done;
 use crate::commands::completers;
 use crate::context::Context;
 use crate::control::client::Client;
@@ -251,12 +251,9 @@ fn whole(
 ) -> std::io::Result<Result<()>> {
     match report {
         Ok(report) if report.errors == 0 => Ok(Ok(())),
-        Ok(report) => Ok(Err(Error::new(
+        Ok(_) => Ok(Err(Error::new(
             Code::InvalidFile,
-            format!(
-                "{} of database {name} could not be read whole, and the dump ends in ROLLBACK",
-                answers::counted(usize::try_from(report.errors).unwrap_or(usize::MAX), "table")
-            ),
+            format!("not everything in database {name} could be read, and the dump ends in ROLLBACK"),
         )
         .hint(format!("torso db inspect {name} --check lists the damage")))),
         Err(sql::Failure::Sink(error)) => Err(error),

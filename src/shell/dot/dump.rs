@@ -15,9 +15,7 @@ pub fn dump(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     };
     match crate::shell::dump::dump(session.as_mut(), &options, &mut shell.out) {
         Ok(report) if report.errors > 0 => shell.fail(format_args!(
-            "Error: {} {} could not be read whole: the dump ends in ROLLBACK (.recover saves what can be read)",
-            report.errors,
-            if report.errors == 1 { "table" } else { "tables" }
+            "Error: not everything could be read: the dump ends in ROLLBACK (.recover saves what can be read)"
         )),
         Ok(_) => Ok(()),
         Err(failure) => shell.fail_because(failure),

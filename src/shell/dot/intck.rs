@@ -33,7 +33,13 @@ pub fn intck(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     for row in shell.ask("PRAGMA foreign_key_check", &[])? {
         sound = false;
         let [table, number, parent] = [0, 1, 2].map(|index| value_to_text(&row[index]));
-        shell.show(format_args!("row {number} of {table} refers to no row of {parent}"))?;
+        // Tables WITHOUT ROWID have no number.
+        let which = if number.is_empty() {
+            "a row".to_owned()
+        } else {
+            format!("row {number}")
+        };
+        shell.show(format_args!("{which} of {table} refers to no row of {parent}"))?;
     }
     if sound {
         Ok(())

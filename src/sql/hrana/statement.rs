@@ -288,7 +288,9 @@ impl Run<'_> {
                 Ok(false)
             }
             // The usual reason for an answer that breaks off is a text that the server cannot send.
-            Err(Failure::Connection(error)) if answer.position == CursorPosition::Rows => {
+            Err(Failure::Connection(error))
+                if answer.position == CursorPosition::Rows && error.code() == Code::Unavailable =>
+            {
                 Err(Failure::Connection(error.hint(
                     "the server stops like that at a text that is not valid UTF-8: ask for hex(column) or \
                      cast(column as blob)",

@@ -166,10 +166,7 @@ pub(in crate::commands::db) fn rebuild(from: &Context, database: &DatabaseName, 
     if report.errors > 0 {
         return Err(Error::new(
             Code::InvalidFile,
-            format!(
-                "{} tables of database {database} could not be read whole",
-                report.errors
-            ),
+            format!("not everything in database {database} could be read"),
         ));
     }
     writer.flush().map_err(doing)?;

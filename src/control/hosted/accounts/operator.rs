@@ -180,7 +180,7 @@ impl CallerAccounts<'_> {
             return Err(Error::new(
                 Code::Conflict,
                 format!(
-                    "the personal organization of {} still has {} databases",
+                    "the personal organization of {} still has databases: {}",
                     user.username,
                     databases.len()
                 ),

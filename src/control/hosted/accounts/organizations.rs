@@ -105,7 +105,7 @@ impl OrganizationOperations for CallerAccounts<'_> {
             if !all.is_empty() {
                 return Err(Error::new(
                     Code::Conflict,
-                    format!("organization {slug} still has {} databases", all.len()),
+                    format!("organization {slug} still has databases: {}", all.len()),
                 )
                 .hint("destroy or move them first: torso db list"));
             }

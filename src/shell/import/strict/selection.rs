@@ -151,7 +151,11 @@ impl Selection {
         };
         let by_name = types.iter().any(|(name, _)| name.is_some());
         if !by_name && types.len() != all.len() {
-            let what = format!("{} types are given for {} columns of {file}", types.len(), all.len());
+            let what = format!(
+                "{file} has {} columns, and types are given for {}",
+                all.len(),
+                types.len()
+            );
             return Err(Error::new(Code::InvalidValue, what).hint("give one for each, or some by name: price=REAL"));
         }
         for (at, (name, declared)) in types.iter().enumerate() {
