@@ -156,7 +156,8 @@ fn data_directory_of_an_earlier_torso_gets_urls_that_stay() {
     let catalog = world.data_dir().join("catalog.db");
     let links = world.data_dir().join("databases");
     std::fs::remove_dir_all(&links).unwrap();
-    run(catalog.to_str().unwrap(), "pragma user_version = 2").unwrap();
+    let earlier = "alter table databases drop column expires_at; pragma user_version = 2";
+    Connection::open(&catalog).unwrap().execute_batch(earlier).unwrap();
     let listed = world.json(["db", "list"]);
     for database in listed.as_array().unwrap() {
         let path = database["url"].as_str().unwrap().trim_start_matches("file:");
