@@ -344,31 +344,13 @@ impl Importer<'_, '_> {
             say(self.streams.out, &format!("{create}\n"))?;
         }
         match execute(self.session, &create) {
-            Ok(()) => {
-                self.warn_of_one_column(&columns)?;
-                Ok(true)
-            }
+            Ok(()) => Ok(true),
             Err(Failure::Sql { message, .. }) => {
                 say(self.streams.err, &format!("{create} failed:\n{message}\n"))?;
                 Ok(false)
             }
             Err(failure) => Err(failure),
         }
-    }
-
-    /// Says that a new table has one column whose name looks like several: another separator than the file's is set.
-    fn warn_of_one_column(&mut self, columns: &[String]) -> std::result::Result<(), Failure> {
-        const SEPARATORS: [(char, &str); 4] = [(',', ","), (';', ";"), ('\t', "\\t"), ('|', "|")];
-        let [only] = columns else { return Ok(()) };
-        let Some((_, separator)) = SEPARATORS.iter().find(|(separator, _)| only.contains(*separator)) else {
-            return Ok(());
-        };
-        let table = &self.options.table;
-        let warning = format!(
-            "Warning: table {table} has one column, whose name contains \"{separator}\". If that separates columns, drop the table, \
-             set .separator \"{separator}\" and import without --csv\n"
-        );
-        say(self.streams.err, &warning)
     }
 
     /// How many columns of the table take values.

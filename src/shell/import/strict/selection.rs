@@ -252,7 +252,7 @@ mod tests {
             pick(Some("id,town=city"), by_name).unwrap(),
             owned(&[(0, "id", "DOUBLE PRECISION"), (1, "city", "DECIMAL(10,2)")])
         );
-        assert!(pick(None, Some("TEXT")).unwrap_err().contains("1 types"));
+        assert!(pick(None, Some("TEXT")).unwrap_err().contains("types are given for 1"));
         assert!(pick(None, Some("price=TEXT")).unwrap_err().contains("\"price\""));
         for none in [
             "",
