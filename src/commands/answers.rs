@@ -1,7 +1,7 @@
 //! Shapes of answers that several verbs share.
 
 use crate::context::Context;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::ui::{Cell, Layout, Table, View};
 use serde::Serialize;
 
@@ -85,6 +85,33 @@ impl From<&Error> for Problem {
             code: error.code().name(),
             message: error.full_message(),
         }
+    }
+}
+
+/// Shows what became of several things that were to be destroyed, with the errors of those that were not.
+///
+/// # Errors
+///
+/// The error itself where it is that of the only thing, or of all of them alike; else `PARTIAL`.
+pub(super) fn show_destroyed(
+    ctx: &Context,
+    view: &impl View,
+    mut errors: Vec<Error>,
+    count: usize,
+    noun: &str,
+) -> Result<()> {
+    let failed = errors.len();
+    if failed == count && count == 1 {
+        return Err(errors.remove(0));
+    }
+    ctx.ui.show(view)?;
+    match failed {
+        0 => Ok(()),
+        _ if failed == count && errors.iter().all(|error| error.code() == errors[0].code()) => Err(errors.remove(0)),
+        _ => Err(Error::new(
+            Code::Partial,
+            format!("{failed} of {} were not destroyed", counted(count, noun)),
+        )),
     }
 }
 

@@ -89,19 +89,8 @@ pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
         });
         errors.extend(done.err().filter(|error| error.code() != Code::DeleteProtected));
     }
-    let (failed, count) = (errors.len(), all.len());
-    if failed == count && failed == 1 {
-        return Err(errors.remove(0));
-    }
-    ctx.ui.show(&Answer(all))?;
-    match failed {
-        0 => Ok(()),
-        _ if failed == count && errors.iter().all(|error| error.code() == errors[0].code()) => Err(errors.remove(0)),
-        _ => Err(Error::new(
-            Code::Partial,
-            format!("{failed} of {} were not destroyed", counted(count, "expired database")),
-        )),
-    }
+    let count = all.len();
+    answers::show_destroyed(ctx, &Answer(all), errors, count, "expired database")
 }
 
 fn plan(ctx: &Context, expired: &[Database]) -> Result<()> {

@@ -71,19 +71,8 @@ fn databases(ctx: &Context, args: &Args) -> Result<()> {
         });
         errors.extend(error);
     }
-    let (failed, all) = (errors.len(), parts.len());
-    if failed == all && all == 1 {
-        return Err(errors.remove(0));
-    }
-    ctx.ui.show(&Destroyed(parts))?;
-    match failed {
-        0 => Ok(()),
-        _ if failed == all && errors.iter().all(|error| error.code() == errors[0].code()) => Err(errors.remove(0)),
-        _ => Err(Error::new(
-            Code::Partial,
-            format!("{failed} of {} were not destroyed", answers::counted(all, "database")),
-        )),
-    }
+    let count = parts.len();
+    answers::show_destroyed(ctx, &Destroyed(parts), errors, count, "database")
 }
 
 /// Destroys one database. False when it was not there and that is fine.

@@ -208,11 +208,6 @@ impl BodyRequest<'_> {
         } else {
             UnlabelledBody::unnamed(read_body.bytes)
         };
-        let (mut state, mut replaceable) = (StreamState::Settings, None);
-        if encoding == BodyEncoding::Json {
-            state = before.after_request(&body);
-            replaceable = name.clone().filter(|_| before.is_replaceable(&body));
-        }
         let summary = policy::check_sql(encoding, &body, authorization, self.instance())
             .await
             .inspect_err(|error| {
@@ -237,6 +232,11 @@ impl BodyRequest<'_> {
                 Err(read) => Some((read, ReadPlace::Own)),
             },
         };
+        let (mut state, mut replaceable) = (StreamState::Settings, None);
+        if encoding == BodyEncoding::Json {
+            state = before.after_request(&body);
+            replaceable = name.clone().filter(|_| before.is_replaceable(&body));
+        }
         let for_replica = (!route.is_primary)
             .then(|| replica_pragmas::rewrite_for_replica(encoding, &body))
             .flatten();
