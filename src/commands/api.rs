@@ -3,7 +3,7 @@
 use super::DryRun;
 use super::answers;
 use crate::context::Context;
-use crate::control::routes::Method;
+use crate::control::endpoints::Method;
 use crate::error::{Code, Error, Result};
 use serde_json::{Map, Value};
 use std::io::Read as _;

@@ -1,9 +1,9 @@
 //! The control plane: which databases, groups, locations and replicas are wanted, and the rules for changing that.
 //!
-//! [`ControlPlane`] is the seam between what a user types and where databases live. It has one method for each endpoint
-//! of the Platform API in a trait for each noun (`plane`), is synchronous and object-safe, and knows nothing of terminals or settings, so that it could
-//! run on another machine. `embedded` implements it over files of this machine, `hosted` for many organizations on a
-//! server, and `client` over HTTP; client and server are mirror images through `routes`.
+//! [`ControlPlane`] is the seam between what a user types and where databases live. It has one method for each
+//! operation of the Platform API in a trait for each noun (`endpoints`), is synchronous and object-safe, and knows nothing of
+//! terminals or settings, so that it could run on another machine. `embedded` implements it over files of this machine, `hosted` for many organizations on a
+//! server, and `client` over HTTP; client and server are mirror images through `endpoints`.
 //!
 //! # Invariants
 //!
@@ -23,19 +23,18 @@ pub mod builtin_locations;
 pub mod client;
 pub mod database_url;
 pub mod embedded;
+pub mod endpoints;
 #[cfg(unix)]
 pub mod hosted;
 pub mod name_pattern;
 pub mod names;
-mod plane;
-pub mod routes;
 pub mod sizes;
 mod store;
 pub mod tokens;
 pub mod types;
 
 use crate::error::{Code, Result};
-pub use plane::{
+pub use endpoints::{
     Accounts, ApiTokenOperations, ControlPlane, DatabaseOperations, DatabaseTokenOperations, GroupOperations,
     InstanceOperations, InviteOperations, LocationOperations, MaintenanceOperations, MemberOperations,
     OrganizationOperations, Progress, ServerOperations, TransferOperations, UsageOperations,

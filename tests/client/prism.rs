@@ -7,8 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use torso::control::accounts::{MemberRole, NewApiToken, OrganizationPatch};
 use torso::control::client::{Client, RetryPolicy};
+use torso::control::endpoints::Method;
 use torso::control::names::{DatabaseName, GroupName, LocationCode};
-use torso::control::routes::Method;
 use torso::control::tokens::{NewToken, Span};
 use torso::control::types::{ConfigurationPatch, CreateDatabase, DatabaseFilter, GroupConfigurationPatch, NewGroup};
 use torso::control::{

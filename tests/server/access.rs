@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
-use torso::control::routes::ENDPOINTS;
+use torso::control::endpoints::ENDPOINTS;
 
 /// A path with something for every parameter.
 fn filled(template: &str) -> String {

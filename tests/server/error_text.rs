@@ -4,7 +4,7 @@ use crate::support::World;
 use crate::support::server::Server;
 use serde_json::json;
 use std::path::Path;
-use torso::control::routes::ENDPOINTS;
+use torso::control::endpoints::ENDPOINTS;
 
 /// Names of directories below a path that look like ids.
 fn id_names(path: &Path, names: &mut Vec<String>) {

@@ -1,4 +1,5 @@
-//! `torso db show`: one database, its instances, or one bare value of it.
+//! `torso db show`: one database, its instances, or one bare value of it. The card is made here; the fields, which are also those
+//! of the JSON, are in `control::types` ([`Database`], [`Instance`]).
 
 use super::config::Settings;
 use crate::commands::completers;

@@ -1,7 +1,7 @@
 //! A request as callers describe it, and how long it may take. `http` sends it.
 
 use super::api_error::CallSubject;
-use crate::control::routes::Method;
+use crate::control::endpoints::Method;
 use serde_json::Value;
 use std::time::Duration;
 

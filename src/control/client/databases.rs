@@ -1,8 +1,8 @@
 //! Databases on a server: listing them, and making one of what the server has already.
 
 use super::{Client, about, about_database, wire};
+use crate::control::endpoints::Operation;
 use crate::control::names::{DEFAULT_GROUP, DatabaseName, GroupName, LocationCode};
-use crate::control::routes::Operation;
 use crate::control::types::{
     Configuration, ConfigurationPatch, CreateDatabase, Database, DatabaseExpiry, DatabaseFilter, NewGroup, Seed,
 };

@@ -2,8 +2,8 @@
 
 use super::{Client, about_database};
 use crate::control::Progress;
+use crate::control::endpoints::Operation;
 use crate::control::names::{DatabaseName, LocationCode};
-use crate::control::routes::Operation;
 use crate::error::{Code, Error, Result};
 use crate::sqlite_header;
 use std::io::{Read, Write};

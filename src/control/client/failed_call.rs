@@ -1,7 +1,7 @@
 //! How a call failed, and whether it may be sent again.
 
 use super::call::ApiCall;
-use crate::control::routes::Method;
+use crate::control::endpoints::Method;
 use crate::error::{Code, Error};
 use std::time::Duration;
 

@@ -2,8 +2,8 @@
 
 use super::{Client, about, about_group, wire};
 use crate::control::GroupOperations;
+use crate::control::endpoints::Operation;
 use crate::control::names::{GroupName, LocationCode};
-use crate::control::routes::Operation;
 use crate::control::types::{Group, GroupConfiguration, GroupConfigurationPatch, NewGroup};
 use crate::error::{Code, Error, Result};
 use serde_json::json;

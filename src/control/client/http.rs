@@ -6,7 +6,7 @@
 use super::api_error::{self, CallSubject};
 use super::call::{ApiCall, POLL, RetryPolicy};
 use super::failed_call::{FailedCall, uncertain};
-use crate::control::routes::Method;
+use crate::control::endpoints::Method;
 use crate::error::{Code, Error, Result};
 use crate::net::{self, innermost, is_loopback, use_ring};
 use crate::secret::Secret;

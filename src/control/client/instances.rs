@@ -3,8 +3,8 @@
 use super::api_error::CallSubject;
 use super::{Client, about_database, wire};
 use crate::control::InstanceOperations;
+use crate::control::endpoints::Operation;
 use crate::control::names::{DatabaseName, LocationCode};
-use crate::control::routes::Operation;
 use crate::control::types::{Connection, Database, Instance, Role, Synced};
 use crate::error::{Code, Result};
 use serde_json::json;

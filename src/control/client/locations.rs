@@ -3,8 +3,8 @@
 use super::api_error::CallSubject;
 use super::{Client, about, wire};
 use crate::control::LocationOperations;
+use crate::control::endpoints::Operation;
 use crate::control::names::LocationCode;
-use crate::control::routes::Operation;
 use crate::control::types::{Location, NewLocation};
 use crate::error::{Code, Error, Result};
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! The plane itself: files on their way to it, and its health.
 
 use super::{Client, about, wire};
-use crate::control::routes::Operation;
+use crate::control::endpoints::Operation;
 use crate::control::types::{Finding, Severity};
 use crate::control::{MaintenanceOperations, Staging};
 use crate::error::Result;

@@ -4,8 +4,8 @@ use super::api_error::CallSubject;
 use super::{Client, about_organization, wire};
 use crate::control::MemberOperations;
 use crate::control::accounts::{EndedAccess, Member, MemberRole};
+use crate::control::endpoints::Operation;
 use crate::control::names::{OrganizationSlug, Username};
-use crate::control::routes::Operation;
 use crate::error::{Code, Result};
 use serde_json::json;
 

@@ -32,8 +32,8 @@ mod wire;
 pub use call::RetryPolicy;
 pub use export::Exported;
 
+use super::endpoints::{Method, Operation};
 use super::names::{DatabaseName, GroupName, OrganizationSlug};
-use super::routes::{Method, Operation};
 use super::tokens::Authorization;
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;

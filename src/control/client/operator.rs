@@ -4,8 +4,8 @@ use super::api_error::CallSubject;
 use super::{Client, about, about_organization, wire};
 use crate::control::ServerOperations;
 use crate::control::accounts::{EndedAccess, QuotaSetting, ServerUser};
+use crate::control::endpoints::Operation;
 use crate::control::names::Username;
-use crate::control::routes::Operation;
 use crate::error::{Code, Result};
 
 impl ServerOperations for Client {

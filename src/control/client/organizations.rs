@@ -4,8 +4,8 @@ use super::api_error::CallSubject;
 use super::{Client, about, about_organization, wire};
 use crate::control::OrganizationOperations;
 use crate::control::accounts::{AuditPage, Organization, OrganizationPatch, OrganizationUsage, Plan, Subscription};
+use crate::control::endpoints::Operation;
 use crate::control::names::OrganizationSlug;
-use crate::control::routes::Operation;
 use crate::error::{Code, Result};
 use serde_json::json;
 

@@ -3,8 +3,8 @@
 use super::api_error::CallSubject;
 use super::{Client, about_database, about_group, wire};
 use crate::control::DatabaseTokenOperations;
+use crate::control::endpoints::Operation;
 use crate::control::names::{DatabaseName, GroupName, TokenId};
-use crate::control::routes::Operation;
 use crate::control::tokens::{Authorization, DatabaseToken, Expiration, Minted, NewToken, OWN_LABEL, OWN_LIFE};
 use crate::error::Result;
 use crate::secret::{Renewal, Secret};

@@ -2,8 +2,8 @@
 
 use super::{Client, about_database, about_group, wire};
 use crate::control::TransferOperations;
+use crate::control::endpoints::Operation;
 use crate::control::names::{DatabaseName, GroupName, OrganizationSlug};
-use crate::control::routes::Operation;
 use crate::control::types::Group;
 use crate::error::Result;
 use serde_json::json;

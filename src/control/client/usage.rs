@@ -2,8 +2,8 @@
 
 use super::{Client, about_database, wire};
 use crate::control::UsageOperations;
+use crate::control::endpoints::Operation;
 use crate::control::names::DatabaseName;
-use crate::control::routes::Operation;
 use crate::control::tokens::{DatabaseUsage, QueryUsage, Span, Usage};
 use crate::error::Result;
 

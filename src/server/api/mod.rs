@@ -1,4 +1,4 @@
-//! The Platform API: every endpoint of `control::routes`, over the server's hosted plane. A request is taken apart, a
+//! The Platform API: every endpoint of `control::endpoints`, over the server's hosted plane. A request is taken apart, a
 //! method of the plane is called, and its result is put into the API's form.
 //!
 //! A success is always 200 with a JSON body. Without a valid token the answer is 401, except on a few public endpoints.
@@ -24,8 +24,8 @@ mod tokens;
 use super::gateway::export::{ExportStep, NO_SYNCHRONISATION, is_official_cli};
 use super::request_context::RequestContext;
 use super::{Server, defect};
+use crate::control::endpoints::{ApiEndpoint, ENDPOINTS, Method};
 use crate::control::hosted::{CallOrigin, Caller, Hosted};
-use crate::control::routes::{ApiEndpoint, ENDPOINTS, Method};
 use crate::error::{Code, Error, Result};
 use axum::Router;
 use axum::body::Body;

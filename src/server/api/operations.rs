@@ -1,11 +1,11 @@
-//! Which function answers which operation: the server's side of the table in `control::routes`.
+//! Which function answers which operation: the server's side of the table in `control::endpoints`.
 
 use super::call::OperationCall;
 use super::files::{self, Transfer};
 use super::public::{self, PublicRequest};
 use super::reply::{ApiReply, ReplyFuture};
 use super::{absent, account, databases, groups, locations, maintenance, operator, organizations, tokens};
-use crate::control::routes::{
+use crate::control::endpoints::{
     Operation, absent_endpoints, api_token_endpoints, database_endpoints, database_token_endpoints, file_endpoints,
     group_endpoints, instance_endpoints, invite_endpoints, location_endpoints, maintenance_endpoints, member_endpoints,
     organization_endpoints, public_endpoints, server_endpoints, transfer_endpoints, usage_endpoints,
@@ -43,7 +43,7 @@ with_all_endpoints!(declare_handlers);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::routes::ENDPOINTS;
+    use crate::control::endpoints::ENDPOINTS;
 
     #[test]
     fn endpoint_without_a_token_is_answered_by_a_public_function_only() {

@@ -8,8 +8,8 @@ use realm::{Bearer, Realm};
 use rules::Rule;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use torso::control::endpoints::{ENDPOINTS, Method, ORGANIZATION, Operation};
 use torso::control::hosted::permission::permission;
-use torso::control::routes::{ENDPOINTS, Method, ORGANIZATION, Operation};
 
 /// What is to come of a request.
 #[derive(Debug, PartialEq)]

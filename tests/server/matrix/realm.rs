@@ -5,8 +5,8 @@ use crate::support::server::Server;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use torso::control::accounts::MemberRole;
+use torso::control::endpoints::{ApiEndpoint, Operation};
 use torso::control::hosted::permission::{Rights, Scopes};
-use torso::control::routes::{ApiEndpoint, Operation};
 
 /// Somebody with a token.
 pub struct Bearer {

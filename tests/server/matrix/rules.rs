@@ -2,8 +2,8 @@
 //! apart from the server's own code, and whole: an operation that is not here does not compile.
 
 use serde_json::{Value, json};
+use torso::control::endpoints::Operation as O;
 use torso::control::hosted::permission::{Action, PermissionTarget};
-use torso::control::routes::Operation as O;
 
 /// What an action is done to. The group is always `default`.
 #[derive(Debug, Clone, Copy)]

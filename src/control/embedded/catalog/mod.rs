@@ -12,10 +12,10 @@ use std::path::Path;
 const KIND: StoreKind = StoreKind {
     noun: "the catalog",
     migrations: &[
-        include_str!("../migrations/0001.sql"),
-        include_str!("../migrations/0002.sql"),
-        include_str!("../migrations/0003.sql"),
-        include_str!("../migrations/0004.sql"),
+        include_str!("migrations/0001.sql"),
+        include_str!("migrations/0002.sql"),
+        include_str!("migrations/0003.sql"),
+        include_str!("migrations/0004.sql"),
     ],
 };
 

@@ -6,7 +6,7 @@ use crate::error::{Code, Error};
 
 #[test]
 fn catalog_migrations_lead_to_the_schema() {
-    let schema = migrated_schema(KIND, include_str!("../schema.sql"));
+    let schema = migrated_schema(KIND, include_str!("schema.sql"));
     assert!(
         schema
             .iter()

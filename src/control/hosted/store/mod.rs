@@ -25,10 +25,10 @@ use std::path::Path;
 const KIND: StoreKind = StoreKind {
     noun: "the accounts file",
     migrations: &[
-        include_str!("../migrations/0001.sql"),
-        include_str!("../migrations/0002.sql"),
-        include_str!("../migrations/0003.sql"),
-        include_str!("../migrations/0004.sql"),
+        include_str!("migrations/0001.sql"),
+        include_str!("migrations/0002.sql"),
+        include_str!("migrations/0003.sql"),
+        include_str!("migrations/0004.sql"),
     ],
 };
 
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn accounts_migrations_lead_to_the_schema() {
-        let schema = migrated_schema(KIND, include_str!("../schema.sql"));
+        let schema = migrated_schema(KIND, include_str!("schema.sql"));
         assert!(schema.iter().any(|(_, name, _)| name == "database_tokens"));
     }
 

@@ -18,7 +18,7 @@ pub trait ApiTokenOperations {
     fn invalidate_sessions(&self) -> Result<Timestamp>;
 }
 
-/// The endpoints of the user that acts and its API tokens, as rows of the table in [`routes`](crate::control::routes).
+/// The endpoints of the user that acts and its API tokens, as rows of the table in [`endpoints`](crate::control::endpoints).
 macro_rules! api_token_endpoints {
     ($next:ident $($others:ident)*; $($rows:tt)*) => {
         $next! {

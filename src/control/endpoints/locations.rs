@@ -15,7 +15,7 @@ pub trait LocationOperations {
     fn remove_location(&self, code: &LocationCode) -> Result<Location>;
 }
 
-/// The endpoints of locations, as rows of the table in [`routes`](crate::control::routes).
+/// The endpoints of locations, as rows of the table in [`endpoints`](crate::control::endpoints).
 macro_rules! location_endpoints {
     ($next:ident $($others:ident)*; $($rows:tt)*) => {
         $next! {

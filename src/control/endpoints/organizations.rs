@@ -20,7 +20,7 @@ pub trait OrganizationOperations {
     fn organization_usage(&self, of: &OrganizationSlug) -> Result<OrganizationUsage>;
 }
 
-/// The endpoints of organizations, as rows of the table in [`routes`](crate::control::routes).
+/// The endpoints of organizations, as rows of the table in [`endpoints`](crate::control::endpoints).
 macro_rules! organization_endpoints {
     ($next:ident $($others:ident)*; $($rows:tt)*) => {
         $next! {

@@ -16,7 +16,7 @@ pub trait MemberOperations {
     fn remove_member(&self, of: &OrganizationSlug, user: &Username, keep_tokens: bool) -> Result<EndedAccess>;
 }
 
-/// The endpoints of members, as rows of the table in [`routes`](crate::control::routes).
+/// The endpoints of members, as rows of the table in [`endpoints`](crate::control::endpoints).
 macro_rules! member_endpoints {
     ($next:ident $($others:ident)*; $($rows:tt)*) => {
         $next! {

@@ -11,7 +11,7 @@ pub trait UsageOperations {
     fn top_queries(&self, name: &DatabaseName) -> Result<Vec<QueryUsage>>;
 }
 
-/// The endpoints of counters, as rows of the table in [`routes`](crate::control::routes).
+/// The endpoints of counters, as rows of the table in [`endpoints`](crate::control::endpoints).
 macro_rules! usage_endpoints {
     ($next:ident $($others:ident)*; $($rows:tt)*) => {
         $next! {

@@ -1,5 +1,6 @@
-//! What a control plane can do: a trait for each noun of the Platform API, with a method for each operation. [`ControlPlane`] is
-//! their sum for databases and what belongs to them, [`Accounts`] for who uses them.
+//! The Platform API, written once for both ends. Each noun's file has what a control plane can do with it, as a trait with a
+//! method for each operation, and the endpoints by which clients ask a server for that, as rows of a table (`table`).
+//! [`ControlPlane`] is the sum of the traits for databases and what belongs to them, [`Accounts`] for who uses them.
 
 mod api_tokens;
 mod database_tokens;
@@ -12,6 +13,8 @@ mod maintenance;
 mod members;
 mod organizations;
 mod server;
+mod server_only;
+mod table;
 mod transfers;
 mod usage;
 
@@ -28,6 +31,7 @@ pub use maintenance::MaintenanceOperations;
 pub use members::MemberOperations;
 pub use organizations::OrganizationOperations;
 pub use server::ServerOperations;
+pub use table::*;
 pub use transfers::TransferOperations;
 pub use usage::UsageOperations;
 
@@ -74,21 +78,4 @@ pub trait Accounts:
 impl<T> Accounts for T where
     T: ApiTokenOperations + OrganizationOperations + MemberOperations + InviteOperations + ServerOperations
 {
-}
-
-/// The rows of each noun in the table of endpoints.
-pub(crate) mod endpoints {
-    pub(crate) use super::api_tokens::api_token_endpoints;
-    pub(crate) use super::database_tokens::database_token_endpoints;
-    pub(crate) use super::databases::database_endpoints;
-    pub(crate) use super::groups::group_endpoints;
-    pub(crate) use super::instances::instance_endpoints;
-    pub(crate) use super::invites::invite_endpoints;
-    pub(crate) use super::locations::location_endpoints;
-    pub(crate) use super::maintenance::maintenance_endpoints;
-    pub(crate) use super::members::member_endpoints;
-    pub(crate) use super::organizations::organization_endpoints;
-    pub(crate) use super::server::server_endpoints;
-    pub(crate) use super::transfers::transfer_endpoints;
-    pub(crate) use super::usage::usage_endpoints;
 }

@@ -28,7 +28,7 @@ pub trait InstanceOperations {
     }
 }
 
-/// The endpoints of instances, as rows of the table in [`routes`](crate::control::routes).
+/// The endpoints of instances, as rows of the table in [`endpoints`](crate::control::endpoints).
 macro_rules! instance_endpoints {
     ($next:ident $($others:ident)*; $($rows:tt)*) => {
         $next! {

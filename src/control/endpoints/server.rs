@@ -20,7 +20,7 @@ pub trait ServerOperations {
     fn set_quota(&self, quota: &QuotaSetting) -> Result<()>;
 }
 
-/// The endpoints of the operator of a server, as rows of the table in [`routes`](crate::control::routes). Not in the Platform API.
+/// The endpoints of the operator of a server, as rows of the table in [`endpoints`](crate::control::endpoints). Not in the Platform API.
 macro_rules! server_endpoints {
     ($next:ident $($others:ident)*; $($rows:tt)*) => {
         $next! {

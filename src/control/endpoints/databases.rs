@@ -25,7 +25,7 @@ pub trait DatabaseOperations {
     fn update_configuration(&self, name: &DatabaseName, patch: &ConfigurationPatch) -> Result<Configuration>;
 }
 
-/// The endpoints of databases, as rows of the table in [`routes`](crate::control::routes).
+/// The endpoints of databases, as rows of the table in [`endpoints`](crate::control::endpoints).
 macro_rules! database_endpoints {
     ($next:ident $($others:ident)*; $($rows:tt)*) => {
         $next! {

@@ -26,7 +26,7 @@ pub trait GroupOperations {
     ) -> Result<GroupConfiguration>;
 }
 
-/// The endpoints of groups, as rows of the table in [`routes`](crate::control::routes).
+/// The endpoints of groups, as rows of the table in [`endpoints`](crate::control::endpoints).
 macro_rules! group_endpoints {
     ($next:ident $($others:ident)*; $($rows:tt)*) => {
         $next! {

@@ -1,13 +1,23 @@
-//! The endpoints of the Platform API, written once for both ends. An operation is one row: its endpoints (method and path) and
-//! the function of `server::api` that answers it. The rows of a noun are in its file of `control::plane`, those that no plane
-//! stands behind in `server_only`. Made from them: [`Operation`] and [`ENDPOINTS`] here, the paths of the client
+//! The table of endpoints. An operation is one row: its endpoints (method and path) and the function of `server::api` that
+//! answers it. The rows of a noun are in its file beside this one, those that no plane stands behind in `server_only`. Made from
+//! them: [`Operation`] and [`ENDPOINTS`] here, the paths of the client
 //! ([`Operation::path`]), and the server's router and dispatch.
 
-mod server_only;
-
-use super::names::OrganizationSlug;
-pub(crate) use super::plane::endpoints::*;
-pub(crate) use server_only::{absent_endpoints, file_endpoints, public_endpoints};
+pub(crate) use super::api_tokens::api_token_endpoints;
+pub(crate) use super::database_tokens::database_token_endpoints;
+pub(crate) use super::databases::database_endpoints;
+pub(crate) use super::groups::group_endpoints;
+pub(crate) use super::instances::instance_endpoints;
+pub(crate) use super::invites::invite_endpoints;
+pub(crate) use super::locations::location_endpoints;
+pub(crate) use super::maintenance::maintenance_endpoints;
+pub(crate) use super::members::member_endpoints;
+pub(crate) use super::organizations::organization_endpoints;
+pub(crate) use super::server::server_endpoints;
+pub(crate) use super::server_only::{absent_endpoints, file_endpoints, public_endpoints};
+pub(crate) use super::transfers::transfer_endpoints;
+pub(crate) use super::usage::usage_endpoints;
+use crate::control::names::OrganizationSlug;
 use std::fmt::Display;
 
 /// An HTTP method that the Platform API uses.

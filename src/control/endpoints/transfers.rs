@@ -12,7 +12,7 @@ pub trait TransferOperations {
     fn transfer_group(&self, name: &GroupName, to: &OrganizationSlug) -> Result<Group>;
 }
 
-/// The endpoints of transfers, as rows of the table in [`routes`](crate::control::routes).
+/// The endpoints of transfers, as rows of the table in [`endpoints`](crate::control::endpoints).
 macro_rules! transfer_endpoints {
     ($next:ident $($others:ident)*; $($rows:tt)*) => {
         $next! {

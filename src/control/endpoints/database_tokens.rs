@@ -23,7 +23,7 @@ pub trait DatabaseTokenOperations {
     fn rotate_group_tokens(&self, name: &GroupName, grace: Duration) -> Result<()>;
 }
 
-/// The endpoints of database tokens, as rows of the table in [`routes`](crate::control::routes).
+/// The endpoints of database tokens, as rows of the table in [`endpoints`](crate::control::endpoints).
 macro_rules! database_token_endpoints {
     ($next:ident $($others:ident)*; $($rows:tt)*) => {
         $next! {

@@ -1,5 +1,6 @@
 -- Who uses the server and what was done: users, organizations, tokens, the audit log, usage. One file, `accounts.db`, in
--- the server's data directory. What databases there are is in each organization's own catalog.
+-- the server's data directory. What databases there are is in each organization's own catalog: the schema of that is
+-- `control/embedded/catalog/schema.sql`.
 --
 -- This is the current schema, to be read. A file is brought here by the numbered steps in `migrations/`, counted in
 -- `PRAGMA user_version`; a test holds the two together. Times are RFC 3339 UTC, sizes bytes, flags 0 or 1. No secret is in

@@ -11,7 +11,7 @@ pub trait InviteOperations {
     fn delete_invite(&self, of: &OrganizationSlug, email: &str) -> Result<()>;
 }
 
-/// The endpoints of invitations, as rows of the table in [`routes`](crate::control::routes).
+/// The endpoints of invitations, as rows of the table in [`endpoints`](crate::control::endpoints).
 macro_rules! invite_endpoints {
     ($next:ident $($others:ident)*; $($rows:tt)*) => {
         $next! {
