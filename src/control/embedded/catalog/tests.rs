@@ -16,7 +16,7 @@ fn catalog_migrations_lead_to_the_schema() {
 
 #[test]
 fn catalog_migrations_are_numbered_without_gaps() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/control/embedded/migrations");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/control/embedded/catalog/migrations");
     assert_eq!(numbered(&folder), KIND.migrations.len());
 }
 

@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn accounts_migrations_are_numbered_without_gaps() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/control/hosted/migrations");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/control/hosted/store/migrations");
         assert_eq!(
             numbered(&folder),
             KIND.migrations.len(),
