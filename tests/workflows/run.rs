@@ -274,6 +274,9 @@ fn run_on_a_server_has_a_token_and_leaves_nothing_there() {
     until("the command runs", || Path::new(&world.work()).join("running").exists());
     send(&child, Signal::SIGKILL);
     child.wait().unwrap();
+    // Where the machine is gone as well, whoever runs torso gc destroys it.
+    let left = server.ok("GET", "/v1/databases", None);
+    assert!(left["databases"][0]["expires_at"].is_string(), "{left}");
     world.ok(["group", "list"]);
     assert_eq!(world.databases(), Vec::<String>::new());
 }

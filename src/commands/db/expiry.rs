@@ -27,7 +27,7 @@ impl Expiry {
 }
 
 /// The time after a span from now; none for `never`.
-pub(super) fn end_after(span: Span) -> Result<Option<Timestamp>> {
+pub(in crate::commands) fn end_after(span: Span) -> Result<Option<Timestamp>> {
     let Span::For(span) = span else { return Ok(None) };
     let end = Timestamp::now().checked_add(span);
     end.map(Some).map_err(|_| {

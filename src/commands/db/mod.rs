@@ -10,7 +10,7 @@ mod diff;
 mod endpoint;
 mod env;
 mod exec;
-mod expiry;
+pub(super) mod expiry;
 mod export;
 mod fleet;
 mod git_branch;

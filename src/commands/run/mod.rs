@@ -7,12 +7,15 @@ mod child;
 
 use super::completers;
 use super::db::create::{self, NewPlacement};
+use super::db::expiry::end_after;
 use super::db::seed::Source;
+use super::values::Span;
 use super::variables::{self, Access, NamedVariables};
 use crate::context::Context;
+use crate::control::ControlPlane;
 use crate::control::names::{DatabaseName, LocationCode};
 use crate::control::tokens::Expiration;
-use crate::control::types::Database;
+use crate::control::types::{ConfigurationPatch, Database, DatabaseExpiry};
 use crate::ephemeral::RunLease;
 use crate::error::{Code, Error, Result};
 use crate::ui::report;
@@ -103,10 +106,32 @@ fn create_with_replicas(ctx: &Context, args: &Args, name: &DatabaseName) -> Resu
     let made = create::make(ctx, Some(name.clone()), &wanted, &args.source)?
         .ok_or_else(|| Error::new(Code::Internal, "a database was only planned"))?;
     let plane = ctx.control()?;
+    if ctx.server_if_any()?.is_some() {
+        set_end(plane, name, args.expires)?;
+    }
     for location in &args.replicas {
         plane.add_instance(name, location)?;
     }
     Ok(made.database)
+}
+
+/// Gives a database on a server the end of its token: whoever runs `torso gc` there destroys it, if this machine is gone with its
+/// record. Servers that keep no end have none.
+fn set_end(plane: &dyn ControlPlane, name: &DatabaseName, expiration: Expiration) -> Result<()> {
+    let Expiration::After(span) = expiration else {
+        return Ok(());
+    };
+    let Some(end) = end_after(Span::For(span))? else {
+        return Ok(());
+    };
+    let patch = ConfigurationPatch {
+        expires_at: Some(DatabaseExpiry::At(end)),
+        ..ConfigurationPatch::default()
+    };
+    match plane.update_configuration(name, &patch) {
+        Err(error) if error.code() != Code::Unsupported => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn start(ctx: &Context, args: &Args, database: &Database, run: Option<&str>, signals: &Signals) -> Result<Outcome> {
