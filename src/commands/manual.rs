@@ -129,7 +129,7 @@ fn leaves(noun: &Command) -> Vec<&Command> {
 }
 
 /// Holds a checked-in file equal to what the program makes; with `UPDATE` set, writes it.
-#[cfg(test)]
+#[cfg(all(test, feature = "server"))]
 pub(super) fn same_as_file(path: &str, text: &str) {
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path);
     if std::env::var_os("UPDATE").is_some() {
@@ -143,7 +143,8 @@ pub(super) fn same_as_file(path: &str, text: &str) {
     );
 }
 
-#[cfg(test)]
+// The pages are about the whole program.
+#[cfg(all(test, feature = "server"))]
 mod tests {
     use super::*;
     use crate::commands::help;
@@ -250,14 +251,17 @@ mod tests {
         for code in Code::ALL {
             let _ = writeln!(
                 out,
-                "| `{}` | {} | {} | {} |",
+                "| [`{0}`](troubleshooting.md#{0}) | {1} | {2} | {3} |",
                 code.name(),
                 code.kind().exit_code(),
                 code.meaning(),
                 code.remedy()
             );
         }
-        out.push_str("\nNext: [troubleshooting](troubleshooting.md), by message.\n");
+        out.push_str(
+            "\n`torso help CODE` prints more about a code, as [Troubleshooting](troubleshooting.md#by-code) has it.\n\n\
+             Next: [troubleshooting](troubleshooting.md), by message and by code.\n",
+        );
         out
     }
 
@@ -276,7 +280,6 @@ mod tests {
         }
         same_as_file("docs/environment.md", &environment());
         same_as_file("docs/errors.md", &errors());
-        #[cfg(unix)]
         same_as_file("docs/permissions.md", &crate::commands::permissions::page());
     }
 

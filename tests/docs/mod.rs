@@ -1,12 +1,14 @@
 //! The documentation is true: what a page shows is run, what it names exists, what it links to is there.
 //!
-//! `pages` reads the pages. Every fenced block is run by `blocks`, or says in a comment before it why it is not. `commands`
+//! `pages` reads the pages. Every fenced block is run by `blocks`, or says in a comment before it why it is not. `languages` brings what their
+//! programs need. `commands`
 //! parses every command line that a page, a help text or a hint shows. `names` looks up what pages name, and that each page says
 //! for whom it is. `sentences` counts words. `questions` holds the answers that each reader looks for, `rooms` the tables of
 //! `docs/design.md`.
 
 mod blocks;
 mod commands;
+mod languages;
 mod names;
 mod pages;
 mod pictures;
@@ -14,3 +16,4 @@ mod questions;
 mod rooms;
 mod rust;
 mod sentences;
+mod troubleshooting;

@@ -5,9 +5,9 @@ mod page;
 mod topics;
 mod verb_groups;
 
-#[cfg(test)]
+#[cfg(all(test, feature = "server"))]
 pub(super) use page::{Detail, render as render_page};
-#[cfg(test)]
+#[cfg(all(test, feature = "server"))]
 pub(super) use topics::options as render_options;
 
 use super::Cli;
@@ -20,12 +20,13 @@ use crate::ui::markdown::PageStyle;
 use clap::{Command, CommandFactory as _};
 use std::ffi::OsString;
 
-/// Show everything about a command, or a topic
+/// Show everything about a command, a topic or an error code
 ///
-/// A topic is a page of the documentation: options, scripting, environment, exit-codes, shell, sizes or locations. What
-/// does not fit on a terminal is shown with the program that PAGER names, or less.
+/// A topic is a page of the documentation: options, scripting, environment, exit-codes, shell, sizes or locations. For the code of
+/// an error, torso prints its cause and what to do next. What does not fit on a terminal is shown with the program that PAGER
+/// names, or less.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  torso help db create\n  torso help scripting")]
+#[command(after_help = "Examples:\n  torso help db create\n  torso help scripting\n  torso help database_busy")]
 pub(super) struct Args {
     /// A command such as db create, or a topic
     #[arg(value_name = "COMMAND|TOPIC")]
@@ -43,12 +44,14 @@ pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
     let tree = tree();
     let style = style(ctx.ui.colors_answer());
     let words: Vec<&str> = args.words.iter().map(String::as_str).collect();
-    let text = match words.as_slice() {
-        [] => overview::render(&tree, &ctx.settings, style),
-        [word] if topics::find(word).is_some() && tree.find_subcommand(word).is_none() => topics::find(word)
-            .map(|topic| topic.render(&tree, style))
-            .unwrap_or_default(),
-        words => page::render(find_command(&tree, words)?, page::Detail::Whole, style),
+    let topic = match words.as_slice() {
+        [word] if tree.find_subcommand(word).is_none() => topics::render(word, &tree, style),
+        _ => None,
+    };
+    let text = match (topic, words.as_slice()) {
+        (Some(text), _) => text,
+        (None, []) => overview::render(&tree, &ctx.settings, style),
+        (None, words) => page::render(find_command(&tree, words)?, page::Detail::Whole, style),
     };
     pager::page(&text).map_err(|error| Error::io(error, "cannot print the help"))
 }
@@ -103,7 +106,7 @@ fn find_command<'t>(tree: &'t Command, words: &[&str]) -> Result<&'t Command> {
         found = found.find_subcommand(word).ok_or_else(|| {
             let topics: Vec<_> = topics::TOPICS.iter().map(|topic| topic.name).collect();
             Error::new(Code::Usage, format!("there is no command or topic {word:?}")).hint(format!(
-                "{path} --help shows the commands; topics are {}",
+                "{path} --help shows the commands; topics are {}, and the codes of errors",
                 topics.join(", ")
             ))
         })?;

@@ -1,6 +1,7 @@
 //! The topics of `torso help`: pages of `docs/`, printed as they are, so that there is no second text to keep true.
 
 use super::page::{self, Detail};
+use crate::error::Code;
 use crate::ui::markdown::{self, PageStyle};
 use clap::Command;
 
@@ -20,6 +21,8 @@ enum Text {
 }
 
 const SCRIPTING: &str = include_str!("../../../docs/scripting.md");
+/// Has a section for each error code.
+const TROUBLESHOOTING: &str = include_str!("../../../docs/troubleshooting.md");
 
 /// The topics, in the order in which they are listed.
 pub(super) const TOPICS: &[Topic] = &[
@@ -46,9 +49,18 @@ pub(super) fn find(name: &str) -> Option<&'static Topic> {
     TOPICS.iter().find(|topic| topic.name == name)
 }
 
+/// Draws the topic of that name, or what there is to know about the error code of that name. `tree` is the command tree, built.
+pub(super) fn render(name: &str, tree: &Command, style: PageStyle) -> Option<String> {
+    if let Some(topic) = find(name) {
+        return Some(topic.render(tree, style));
+    }
+    let code = Code::ALL.iter().find(|code| code.name() == name)?;
+    let heading = format!("### `{}`", code.name());
+    Some(markdown::render(section(TROUBLESHOOTING, &heading), style))
+}
+
 impl Topic {
-    /// Draws the topic. `tree` is the command tree, built.
-    pub(super) fn render(&self, tree: &Command, style: PageStyle) -> String {
+    fn render(&self, tree: &Command, style: PageStyle) -> String {
         match self.text {
             Text::Page(text) => markdown::render(text, style),
             Text::Section(text, heading) => markdown::render(section(text, heading), style),
@@ -57,12 +69,15 @@ impl Topic {
     }
 }
 
-/// A page's section, with its heading.
+/// A page's section, with its heading, up to the next one of its level; the whole page, if there is no such section.
 fn section(text: &'static str, heading: &str) -> &'static str {
-    let start = text.find(&format!("\n{heading}\n")).map_or(0, |at| at + 1);
-    let rest = &text[start..];
-    let end = rest[heading.len().min(rest.len())..].find("\n## ");
-    end.map_or(rest, |end| &rest[..heading.len() + end])
+    let Some(at) = text.find(&format!("\n{heading}\n")) else {
+        return text;
+    };
+    let rest = &text[at + 1..];
+    let level = heading.bytes().take_while(|byte| *byte == b'#').count();
+    let ends = (1..=level).filter_map(|level| rest[heading.len()..].find(&format!("\n{} ", "#".repeat(level))));
+    ends.min().map_or(rest, |end| &rest[..heading.len() + end])
 }
 
 /// The options that every command takes.
