@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 missing=()
-for peer in sqlite3 bash zsh fish npm cc cmake nginx caddy systemd-analyze; do
+for peer in sqlite3 bash zsh fish npm cc cmake nginx caddy shellcheck ruby systemd-analyze; do
   command -v "$peer" >/dev/null && continue
   case $peer in
     cc) missing+=(gcc) ;;

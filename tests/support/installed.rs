@@ -40,17 +40,32 @@ fn run(command: &mut Command, needs: &str) {
 /// Where the npm packages of `tests/peers` are.
 pub fn npm() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| npm_packages("peers", &crate_root().join("tests/peers")))
+}
+
+/// Where the npm packages of `tests/peers/ci` are, with the scripts beside them.
+pub fn npm_for_ci() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
-        let wanted = crate_root().join("tests/peers");
-        let lockfile = fs::read(wanted.join("package-lock.json")).unwrap();
-        once("peers", &lockfile, |folder| {
-            for file in ["package.json", "package-lock.json", ".npmrc"] {
-                fs::copy(wanted.join(file), folder.join(file)).unwrap();
-            }
-            let mut npm = Command::new("npm");
-            npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
-            run(npm.current_dir(folder), "Node.js, which brings npm");
-        })
+        let source = crate_root().join("tests/peers/ci");
+        let folder = npm_packages("peers-ci", &source);
+        for script in ["read.mjs", "json-imports.mjs"] {
+            fs::copy(source.join(script), folder.join(script)).unwrap();
+        }
+        folder
+    })
+}
+
+/// The folder of that name, with the packages that the lock file in `wanted` names.
+fn npm_packages(name: &str, wanted: &Path) -> PathBuf {
+    let lockfile = fs::read(wanted.join("package-lock.json")).unwrap();
+    once(name, &lockfile, |folder| {
+        for file in ["package.json", "package-lock.json", ".npmrc"] {
+            fs::copy(wanted.join(file), folder.join(file)).unwrap();
+        }
+        let mut npm = Command::new("npm");
+        npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
+        run(npm.current_dir(folder), "Node.js, which brings npm");
     })
 }
 
@@ -82,32 +97,50 @@ pub fn resolver() -> PathBuf {
 /// The engine of libSQL server as a program that tells what SQL touches.
 pub fn engine() -> PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    let folder = FOLDER.get_or_init(|| {
-        let source = crate_root().join("tests/peers/engine");
-        let mut files: Vec<PathBuf> = ["Cargo.toml", "Cargo.lock"].map(|name| source.join(name)).into();
-        files.extend(
-            fs::read_dir(source.join("src"))
-                .unwrap()
-                .map(|entry| entry.unwrap().path()),
-        );
-        files.sort();
-        let wanted: Vec<u8> = files.iter().flat_map(|file| fs::read(file).unwrap()).collect();
-        once("engine", &wanted, |folder| {
-            let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-            cargo
-                .args(["build", "--quiet", "--locked", "--manifest-path"])
-                .arg(source.join("Cargo.toml"))
-                .arg("--target-dir")
-                .arg(folder.join("target"));
-            // The settings of the crate that is tested are not the engine's.
-            cargo.env_remove("CARGO_TARGET_DIR").env_remove("CARGO_MANIFEST_DIR");
-            run(
-                &mut cargo,
-                "cargo, cmake and a C compiler (on Debian: apt-get install cmake gcc)",
-            );
-        })
-    });
+    let folder = FOLDER.get_or_init(|| cargo_build("engine"));
     folder.join("target/debug/engine")
+}
+
+/// A folder with the compiled packages of `tests/peers/rust` in `target`, and their `Cargo.lock`.
+pub fn rust_packages() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let folder = cargo_build("rust");
+        fs::copy(
+            crate_root().join("tests/peers/rust/Cargo.lock"),
+            folder.join("Cargo.lock"),
+        )
+        .unwrap();
+        folder
+    })
+}
+
+/// The folder in which the crate of that name in `tests/peers` is built.
+fn cargo_build(name: &str) -> PathBuf {
+    let source = crate_root().join("tests/peers").join(name);
+    let mut files: Vec<PathBuf> = ["Cargo.toml", "Cargo.lock"].map(|name| source.join(name)).into();
+    files.extend(
+        fs::read_dir(source.join("src"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path()),
+    );
+    files.sort();
+    let wanted: Vec<u8> = files.iter().flat_map(|file| fs::read(file).unwrap()).collect();
+    once(name, &wanted, |folder| {
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo
+            .args(["build", "--quiet", "--locked", "--manifest-path"])
+            .arg(source.join("Cargo.toml"))
+            .arg("--target-dir")
+            .arg(folder.join("target"));
+        // The settings of the crate that is tested are not this one's.
+        cargo.env_remove("CARGO_TARGET_DIR").env_remove("CARGO_MANIFEST_DIR");
+        cargo.env_remove("RUSTFLAGS");
+        run(
+            &mut cargo,
+            "cargo, cmake and a C compiler (on Debian: apt-get install cmake gcc)",
+        );
+    })
 }
 
 /// A Python that has the packages of `tests/peers`.

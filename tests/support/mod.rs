@@ -16,6 +16,7 @@ pub mod stub;
 pub mod trace;
 pub mod tree;
 pub mod world;
+pub mod yaml;
 
 pub use run::Run;
 pub use world::World;

@@ -3,6 +3,7 @@
 
 mod apply;
 mod branches;
+mod ci;
 mod compare;
 mod connect;
 mod exec;
