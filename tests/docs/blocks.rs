@@ -13,6 +13,7 @@
 //!
 //! Blocks of JSON and TOML without a comment are parsed.
 
+use super::languages;
 use super::pages::{self, Block, Page};
 use crate::support::server::Server;
 use crate::support::{Run, World, crate_root, installed, world::TORSO};
@@ -64,7 +65,7 @@ fn docs_blocks_marked_run_work_as_written() {
         let blocks = page.blocks();
         if blocks.iter().any(|block| is(block, "run")) {
             let mut world = World::new();
-            prepare(&mut world);
+            prepare(&mut world, &page);
             faults.extend(session_faults(&world, &page, &blocks, "run", |text| text.to_owned()));
             run += 1;
         }
@@ -83,7 +84,7 @@ fn docs_blocks_marked_run_with_a_server_work_as_written() {
             continue;
         }
         let mut world = World::new();
-        prepare(&mut world);
+        prepare(&mut world, &page);
         let server = Server::start(&world, &["--locations", "ams,lhr,iad"]);
         server.wait_ready();
         world.write("token", format!("{}\n", server.token));
@@ -127,8 +128,8 @@ fn is(block: &Block, marker: &str) -> bool {
     block.marker.as_deref() == Some(marker)
 }
 
-/// Gives a world the files that pages speak of, and torso on its path.
-fn prepare(world: &mut World) {
+/// Gives a world the files that pages speak of, and torso and the languages of a page on its path.
+fn prepare(world: &mut World, page: &Page) {
     let bin = world.path("bin");
     std::fs::create_dir(&bin).unwrap();
     std::os::unix::fs::symlink(TORSO, bin.join("torso")).unwrap();
@@ -140,6 +141,12 @@ fn prepare(world: &mut World) {
     for file in ["airports.csv", "planes.csv", "airlines.csv"] {
         std::fs::copy(crate_root().join("tests/data").join(file), world.work().join(file)).unwrap();
     }
+    std::fs::copy(
+        crate_root().join("docs/ci/database.sh"),
+        world.work().join("database.sh"),
+    )
+    .unwrap();
+    languages::provide(world, &page.name());
     world.write(
         "schema.sql",
         "create table notes (id integer primary key, body text);\n",

@@ -1,0 +1,3 @@
+//! Nothing: the program is in `docs/tutorials/rust.md`.
+
+fn main() {}
