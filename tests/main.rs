@@ -24,6 +24,7 @@ mod house;
 mod import;
 mod in_use;
 mod layering;
+mod packaging;
 mod parallel;
 mod policy;
 mod project_file;

@@ -22,6 +22,7 @@ const PEERS: &[&str] = &[
     "gateway::",
     "hosted::",
     "in_use::clients",
+    "packaging::",
     "policy::",
     "readme::",
     "remote::",
