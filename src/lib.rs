@@ -14,10 +14,16 @@
 //! - `hrana`: the protocol of libSQL servers: its messages, in both encodings.
 //! - `sqltext`: SQL as text: tokens, statements, quoting, and what a hosted database may do.
 //! - `sql`: a SQL connection to a file or a server; `shell`: the shell over it.
-//! - `jwt`: signed tokens; `sqlite_header`: what a SQLite file's header says; `checksum`, `error`, `net`, `panics`, `secret`,
-//!   `sync`: used by all.
+//! - `jwt`: signed tokens; `sqlite_header`: what a SQLite file's header says; `checksum`, `error`, `net`, `panics`,
+//!   `private_files`, `secret`, `sync`: used by all.
+//!
+//! Without the feature `server`, the crate has the embedded control plane, the client and the shell. `server`, `control::hosted`,
+//! `engine::sqld` and what only they need are left out.
 //!
 //! Who may import whom is held by a test (`tests/layering.rs`); `docs/design.md` says why.
+
+#[cfg(all(feature = "server", not(unix)))]
+compile_error!("a server needs Unix: build with --no-default-features");
 
 pub mod checksum;
 pub mod commands;
@@ -32,12 +38,14 @@ pub mod fleet;
 #[cfg(test)]
 pub(crate) mod fuzz;
 pub mod hrana;
+#[cfg(feature = "server")]
 pub mod jwt;
 mod migrations;
 pub mod net;
 pub mod panics;
+pub mod private_files;
 pub mod secret;
-#[cfg(unix)]
+#[cfg(feature = "server")]
 pub mod server;
 pub mod settings;
 pub mod shell;
@@ -53,7 +61,7 @@ use std::ffi::OsString;
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     sql::log::install();
     let args: Vec<OsString> = args.into_iter().collect();
-    #[cfg(unix)]
+    #[cfg(feature = "server")]
     if let Some(code) = engine::child::run(&args) {
         return code;
     }

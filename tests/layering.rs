@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Each folder or file of `src`, and what it may name of the rest of the crate. `checksum`, `error`, `jwt`, `net`, `panics`,
-/// `secret`, `sqlite_header` and `sync` are open to all. A longer prefix wins over a shorter one.
+/// `private_files`, `secret`, `sqlite_header` and `sync` are open to all. A longer prefix wins over a shorter one.
 pub const IMPORTS: &[(&str, &[&str])] = &[
     ("main", &["run"]),
     ("lib", &["commands", "context", "engine", "sql", "ui"]),
@@ -64,6 +64,7 @@ pub const IMPORTS: &[(&str, &[&str])] = &[
     ("jwt", &[]),
     ("net", &[]),
     ("panics", &[]),
+    ("private_files", &[]),
     ("secret", &[]),
     ("sqlite_header", &[]),
     ("sync", &[]),
@@ -211,6 +212,7 @@ fn modules_import_only_what_the_design_allows() {
                     "jwt",
                     "net",
                     "panics",
+                    "private_files",
                     "secret",
                     "sqlite_header",
                     "sync",

@@ -52,7 +52,8 @@ pub(super) fn answer(args: Vec<OsString>) -> u8 {
     }
 }
 
-#[cfg(test)]
+// The scripts are those of the whole program.
+#[cfg(all(test, feature = "server"))]
 mod tests {
     use super::*;
     use crate::commands::manual::same_as_file;

@@ -16,7 +16,7 @@ mod context;
 mod db;
 mod default_location;
 mod doctor;
-#[cfg(unix)]
+#[cfg(feature = "server")]
 mod engine;
 mod env;
 mod gc;
@@ -26,24 +26,26 @@ mod in_use;
 mod link;
 mod location;
 mod manual;
-#[cfg(unix)]
+#[cfg(feature = "server")]
 mod operator;
 mod org;
-#[cfg(unix)]
+#[cfg(feature = "server")]
 pub mod permissions;
-#[cfg(unix)]
+#[cfg(feature = "server")]
 mod quota;
 #[cfg(unix)]
 mod run;
-#[cfg(unix)]
+#[cfg(feature = "server")]
 mod server;
-#[cfg(unix)]
+#[cfg(feature = "server")]
 mod server_values;
 mod token_input;
 mod tokens;
 mod values;
 mod variables;
 mod wait;
+#[cfg(not(feature = "server"))]
+mod without_server;
 
 use crate::context::Context;
 use crate::error::{Code, Error, Result};
@@ -103,11 +105,14 @@ enum Command {
     #[command(subcommand)]
     Config(config::Verb),
     Doctor(doctor::Args),
-    #[cfg(unix)]
+    #[cfg(feature = "server")]
     #[command(subcommand)]
     Engine(engine::Verb),
-    #[cfg(unix)]
+    #[cfg(feature = "server")]
     Server(server::Args),
+    #[cfg(not(feature = "server"))]
+    #[command(flatten)]
+    LeftOut(without_server::LeftOut),
     Completion(completion::Args),
     Help(help::Args),
     Man(manual::Args),
@@ -261,10 +266,12 @@ fn dispatch(ctx: &Context, command: Command) -> Result<u8> {
         Command::Api(args) => api::run(ctx, &args),
         Command::Config(verb) => config::run(ctx, verb),
         Command::Doctor(args) => doctor::run(ctx, &args),
-        #[cfg(unix)]
+        #[cfg(feature = "server")]
         Command::Engine(verb) => engine::run(ctx, verb),
-        #[cfg(unix)]
+        #[cfg(feature = "server")]
         Command::Server(args) => server::run(ctx, args),
+        #[cfg(not(feature = "server"))]
+        Command::LeftOut(command) => Err(command.to_error()),
         Command::Completion(args) => completion::run(ctx, args),
         Command::Help(args) => help::run(ctx, &args),
         Command::Man(args) => manual::run(ctx, &args),

@@ -24,7 +24,7 @@ pub mod client;
 pub mod database_url;
 pub mod embedded;
 pub mod endpoints;
-#[cfg(unix)]
+#[cfg(feature = "server")]
 pub mod hosted;
 pub mod name_pattern;
 pub mod names;

@@ -52,6 +52,7 @@ pub fn private_dir(path: &Path) -> Result<()> {
     if let Some(parent) = path.parent() {
         private_dir(parent)?;
     }
+    #[cfg_attr(not(unix), allow(unused_mut))] // nothing to set there
     let mut builder = std::fs::DirBuilder::new();
     // From the beginning: a process that is killed here must not leave it open to others.
     #[cfg(unix)]

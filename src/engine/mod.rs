@@ -5,15 +5,15 @@
 //! Every method that changes something is idempotent: after a crash the control plane calls it again. None of them
 //! leaves a half-made instance where an application could find it.
 
-#[cfg(unix)]
+#[cfg(feature = "server")]
 pub mod child;
-#[cfg(unix)]
+#[cfg(feature = "server")]
 pub mod confine;
 pub mod disk;
 pub mod file;
-#[cfg(unix)]
+#[cfg(feature = "server")]
 pub mod process;
-#[cfg(unix)]
+#[cfg(feature = "server")]
 pub mod sqld;
 
 use crate::error::{Code, Error, Result};

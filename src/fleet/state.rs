@@ -5,6 +5,7 @@
 
 use crate::control::names::DatabaseName;
 use crate::error::{Code, Error, Result};
+use crate::private_files;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::fs::File;
@@ -43,10 +44,8 @@ impl FleetState {
     /// Fails with `conflict` where the file is of other work or in use, and with `invalid_file` where it is no such file.
     pub fn open(path: &Path, work: &str) -> Result<Self> {
         let doing = |error| Error::io(error, format!("cannot use {}", path.display()));
-        let mut options = File::options();
+        let mut options = private_files::options();
         options.read(true).write(true).create(true).truncate(false);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(path).map_err(doing)?;
         file.try_lock().map_err(|_| {
             Error::new(Code::Conflict, format!("another torso uses {}", path.display()))

@@ -2,7 +2,8 @@
 //! processes take turns.
 
 use crate::error::{Code, Error, Result};
-use std::fs::{self, File};
+use crate::private_files;
+use std::fs;
 use std::io::Write;
 use std::path::Path;
 use toml_edit::DocumentMut;
@@ -45,10 +46,8 @@ pub fn change<T>(path: &Path, change: impl FnOnce(&mut DocumentMut) -> Result<T>
     let dir = path.parent().unwrap_or(Path::new("."));
     let doing = |error| Error::io(error, format!("cannot write {}", path.display()));
     create_private_dir(dir)?;
-    let mut options = File::options();
+    let mut options = private_files::options();
     options.create(true).truncate(false).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let lock = options.open(path.with_extension("lock")).map_err(doing)?;
     lock.lock().map_err(doing)?;
     let mut document = read(path)?;
@@ -64,6 +63,7 @@ pub fn replace(path: &Path, text: &str, mode: u32) -> Result<()> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
+    #[cfg_attr(not(unix), allow(unused_mut))] // nothing to set there
     let mut options = tempfile::Builder::new();
     // It has the mode from the beginning.
     #[cfg(unix)]
@@ -79,13 +79,7 @@ pub fn replace(path: &Path, text: &str, mode: u32) -> Result<()> {
 
 /// Makes a directory and its missing parents, with mode 0700.
 pub fn create_private_dir(dir: &Path) -> Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder
-        .create(dir)
-        .map_err(|error| Error::io(error, format!("cannot create {}", dir.display())))
+    private_files::create_directory(dir).map_err(|error| Error::io(error, format!("cannot create {}", dir.display())))
 }
 
 #[cfg(test)]

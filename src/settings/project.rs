@@ -55,21 +55,23 @@ fn find_from(here: &Path) -> Result<Project> {
 
 /// The file's content; none where there is no file, or why it is passed over.
 fn read(path: &Path) -> std::result::Result<Option<Vec<u8>>, String> {
-    use std::os::unix::fs::OpenOptionsExt;
     let before = match std::fs::symlink_metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if is_absent(&error) => return Ok(None),
         Err(error) => return Err(error.to_string()),
     };
     // A pipe or a device would be waited for; what is opened is checked once more below.
-    let own = rustix::process::geteuid().as_raw();
+    let own = own_user();
     check_trust(&before, own)?;
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    let opened = File::options()
-        .read(true)
-        .custom_flags(i32::try_from(flags.bits()).unwrap_or(0))
-        .open(path);
-    let file = match opened {
+    let mut options = File::options();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+        let flags = i32::try_from(flags.bits()).unwrap_or(0);
+        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags);
+    }
+    let file = match options.open(path) {
         Ok(file) => file,
         Err(error) if is_absent(&error) => return Ok(None),
         Err(error) => return Err(error.to_string()),
@@ -96,20 +98,33 @@ fn too_large() -> String {
     format!("it is larger than {} KiB", LARGEST >> 10)
 }
 
+/// The number of this program's user; none where users have none.
+fn own_user() -> Option<u32> {
+    #[cfg(unix)]
+    return Some(rustix::process::geteuid().as_raw());
+    #[cfg(not(unix))]
+    None
+}
+
 /// Refuses a file that is not to be trusted by the user `own`.
-fn check_trust(metadata: &Metadata, own: u32) -> std::result::Result<(), String> {
-    use std::os::unix::fs::MetadataExt;
+fn check_trust(metadata: &Metadata, own: Option<u32>) -> std::result::Result<(), String> {
     if metadata.file_type().is_symlink() {
         return Err("it is a symbolic link".to_owned());
     }
     if !metadata.is_file() {
         return Err("it is not a regular file".to_owned());
     }
-    if metadata.uid() != own && metadata.uid() != 0 {
-        return Err("it belongs to another user".to_owned());
-    }
-    if metadata.mode() & 0o002 != 0 {
-        return Err("every user may write to it (chmod o-w mends that)".to_owned());
+    #[cfg(not(unix))]
+    let _ = own;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        if Some(metadata.uid()) != own && metadata.uid() != 0 {
+            return Err("it belongs to another user".to_owned());
+        }
+        if metadata.mode() & 0o002 != 0 {
+            return Err("every user may write to it (chmod o-w mends that)".to_owned());
+        }
     }
     if metadata.len() > LARGEST {
         return Err(too_large());
@@ -276,8 +291,8 @@ mod tests {
         }
         // For everybody else, somebody else looks at it.
         let metadata = std::fs::symlink_metadata(&path).unwrap();
-        assert_eq!(check_trust(&metadata, metadata.uid()), Ok(()));
-        let refused = check_trust(&metadata, metadata.uid() + 1).unwrap_err();
+        assert_eq!(check_trust(&metadata, Some(metadata.uid())), Ok(()));
+        let refused = check_trust(&metadata, Some(metadata.uid() + 1)).unwrap_err();
         assert!(refused.contains("another user"), "{refused}");
     }
 

@@ -3,7 +3,6 @@
 
 use super::render::preset;
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
 /// A flag that takes effect in its turn.
@@ -109,7 +108,7 @@ pub fn parse(words: &[OsString]) -> Result<Arguments, String> {
     let mut words = words.iter();
     let mut only_operands = false;
     while let Some(word) = words.next() {
-        let text = word.as_bytes();
+        let text = word.as_encoded_bytes();
         if only_operands || text.len() < 2 || text[0] != b'-' {
             operand(&mut arguments, word);
             continue;
@@ -121,7 +120,7 @@ pub fn parse(words: &[OsString]) -> Result<Arguments, String> {
         let text = word.to_string_lossy();
         let name = text.strip_prefix("--").unwrap_or(&text[1..]);
         let (name, attached) = match name.split_once('=') {
-            Some((name, value)) => (name, Some(OsStr::from_bytes(value.as_bytes()).to_owned())),
+            Some((name, value)) => (name, Some(OsString::from(value))),
             None => (name, None),
         };
         let mut value = || {
@@ -147,7 +146,7 @@ pub fn parse(words: &[OsString]) -> Result<Arguments, String> {
             "stats" => arguments.switches.push(Switch::Stats),
             "backslash" => arguments.switches.push(Switch::Backslash),
             "safe" => arguments.switches.push(Switch::Safe),
-            "cmd" => arguments.switches.push(Switch::Command(value()?.into_vec())),
+            "cmd" => arguments.switches.push(Switch::Command(value()?.into_encoded_bytes())),
             "init" => arguments.init = Some(value()?.into()),
             "f" | "file" => arguments.files.push(value()?.into()),
             "bail" => arguments.bail = true,
@@ -182,7 +181,7 @@ fn operand(arguments: &mut Arguments, word: &OsStr) {
     if arguments.database.is_none() {
         arguments.database = Some(word.to_owned());
     } else {
-        arguments.commands.push(word.as_bytes().to_vec());
+        arguments.commands.push(word.as_encoded_bytes().to_vec());
     }
 }
 

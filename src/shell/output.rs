@@ -5,7 +5,6 @@ use super::render::text::visible;
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
 
 const BUFFER: usize = 64 * 1024;
@@ -30,7 +29,11 @@ pub struct Output {
 
 /// Standard output without the line buffering of `std`.
 fn stdout() -> Box<dyn Write> {
-    match io::stdout().as_fd().try_clone_to_owned() {
+    #[cfg(unix)]
+    let cloned = std::os::fd::AsFd::as_fd(&io::stdout()).try_clone_to_owned();
+    #[cfg(windows)]
+    let cloned = std::os::windows::io::AsHandle::as_handle(&io::stdout()).try_clone_to_owned();
+    match cloned {
         Ok(descriptor) => Box::new(File::from(descriptor)),
         Err(_) => Box::new(io::stdout()),
     }

@@ -4,6 +4,7 @@
 pub mod classify;
 pub mod dialect;
 pub mod insert_values;
+#[cfg(feature = "server")]
 pub mod policy;
 pub mod quote;
 pub mod split;

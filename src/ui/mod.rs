@@ -161,7 +161,9 @@ impl Ui {
             terminal: self.out_terminal,
             color: self.out_color,
             raw: self.raw || !self.out_terminal,
-            width: self.out_terminal.then(terminal_width).flatten(),
+            width: terminal_size()
+                .filter(|_| self.out_terminal)
+                .and_then(|(columns, _)| columns.try_into().ok()),
         };
         match view.layout() {
             Layout::Table(table) => {
@@ -340,12 +342,15 @@ fn in_ci() -> bool {
 #[must_use]
 pub fn page_width() -> usize {
     let by_environment = || std::env::var("COLUMNS").ok()?.parse().ok();
-    let width = terminal_width().map(usize::from).or_else(by_environment);
+    let width = terminal_size().map(|(columns, _)| columns).or_else(by_environment);
     width.unwrap_or(80).clamp(40, 100)
 }
 
-/// The width of the terminal, in columns; none if stdout is not a terminal.
-fn terminal_width() -> Option<u16> {
-    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
-    (size.ws_col > 0).then_some(size.ws_col)
+/// The terminal's size in cells: columns, then rows. None if stdout is no terminal.
+#[must_use]
+pub fn terminal_size() -> Option<(usize, usize)> {
+    let size = terminal_size::terminal_size_of(io::stdout());
+    let cells = size.map(|(columns, rows)| (usize::from(columns.0), usize::from(rows.0)));
+    // A serial line knows no size.
+    cells.or_else(|| io::stdout().is_terminal().then_some((80, 24)))
 }

@@ -73,6 +73,7 @@ impl Wanted {
     }
 
     /// A database at a place, with nothing else said of it.
+    #[cfg(unix)]
     pub fn at(place: NewPlacement) -> Self {
         Self {
             place,

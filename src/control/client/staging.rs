@@ -3,6 +3,7 @@
 
 use crate::control::Staging;
 use crate::error::{Error, Result};
+use crate::private_files;
 use std::fs::File;
 use std::path::Path;
 
@@ -35,13 +36,7 @@ pub(super) fn begin() -> Result<Staging> {
     let mut lock_path = path.clone().into_os_string();
     lock_path.push(".lock");
     let doing = |error| Error::io(error, format!("cannot write in {}", dir.display()));
-    let private = |path: &Path| {
-        let mut options = File::options();
-        options.create_new(true).write(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        options.open(path)
-    };
+    let private = |path: &Path| private_files::options().create_new(true).write(true).open(path);
     let lock = private(lock_path.as_ref()).map_err(doing)?;
     lock.lock().map_err(doing)?;
     // SQLite keeps the permissions of a file that is there.

@@ -258,6 +258,7 @@ pub fn create(plane: &Embedded, uuid: String, new: &NewGroup) -> Result<Group> {
 }
 
 /// Deletes a group that has no databases: whether it is gone.
+#[cfg(feature = "server")]
 pub fn delete_if_empty(plane: &Embedded, uuid: &str) -> Result<bool> {
     let change = plane.change()?;
     if !change.catalog.databases_of_group(uuid)?.is_empty() {

@@ -15,9 +15,10 @@
 
 mod catalog;
 mod check;
+#[cfg_attr(not(feature = "server"), allow(dead_code))] // some of its functions are only for organizations
 mod databases;
 mod groups;
-#[cfg(unix)]
+#[cfg(feature = "server")]
 mod hosting;
 mod instances;
 mod locations;
@@ -39,7 +40,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use view::{CatalogView, Change};
 
-#[cfg(unix)]
+#[cfg(feature = "server")]
 pub use hosting::Placed;
 
 /// The control plane over one data directory.

@@ -2,7 +2,6 @@
 
 use super::note::{self, Copy, ReplicaNote};
 use super::{COMPANIONS, changed_ns, file, position, sqlite, stat, unfinished, visible_damage};
-use crate::checksum::sha256;
 use crate::engine::disk::{self, with_suffix};
 use crate::engine::{Position, Site};
 use crate::error::{Code, Error, Result};
@@ -103,6 +102,7 @@ fn unwritable(error: std::io::Error, path: &Path) -> Error {
 
 /// The same, with proof: all pages are read a second time in the same read transaction, and the checksums of both copies must
 /// be equal. Fails with `io` if they are not.
+#[cfg(feature = "server")]
 pub(super) fn backup_proven(source: &Connection, from: &Path, to: &Path) -> Result<()> {
     // The first read begins a transaction, in which both copies see the same state; others may write meanwhile.
     source
@@ -123,10 +123,11 @@ pub(super) fn backup_proven(source: &Connection, from: &Path, to: &Path) -> Resu
 }
 
 /// Fails unless two copies of a database have the same bytes.
+#[cfg(feature = "server")]
 fn check_equal(from: &Path, copy: &Path, again: &Path) -> Result<()> {
     let hash = |path: &Path| {
         File::open(path)
-            .and_then(|mut file| sha256(&mut file))
+            .and_then(|mut file| crate::checksum::sha256(&mut file))
             .map_err(|error| Error::io(error, format!("cannot read {}", path.display())))
     };
     let (first, second) = (hash(copy)?, hash(again)?);

@@ -8,6 +8,7 @@ use super::{file, role};
 use crate::engine::Site;
 use crate::engine::disk;
 use crate::error::Result;
+use crate::private_files;
 use std::path::{Path, PathBuf};
 
 /// The link of a database.
@@ -40,7 +41,7 @@ pub(super) fn set(links: &Path, at: &Site) -> Result<()> {
     }
     let unfinished = disk::with_suffix(&path, ".tmp");
     disk::remove(&unfinished)?;
-    if symlink(&target(links, at), &unfinished).is_err() {
+    if private_files::link(&target(links, at), &unfinished).is_err() {
         // Not every file system has links. A former one would lead to what is no primary any more.
         return disk::remove(&path);
     }
@@ -54,14 +55,4 @@ pub(super) fn remove(links: &Path, at: &Site) -> Result<()> {
         disk::remove(&path(links, at))?;
     }
     Ok(())
-}
-
-#[cfg(unix)]
-fn symlink(target: &Path, link: &Path) -> std::io::Result<()> {
-    std::os::unix::fs::symlink(target, link)
-}
-
-#[cfg(not(unix))]
-fn symlink(_target: &Path, _link: &Path) -> std::io::Result<()> {
-    Err(std::io::ErrorKind::Unsupported.into())
 }

@@ -14,14 +14,18 @@
 //! 4. A connection made for copying does not checkpoint when it closes, so that copying does not make its source look
 //!    changed.
 
+#[cfg(feature = "server")]
 pub mod child;
 mod copy;
+#[cfg(feature = "server")]
 mod dump;
 mod link;
 mod note;
 mod role;
+#[cfg(feature = "server")]
 mod used;
 
+#[cfg(feature = "server")]
 pub(in crate::engine) use used::{content_bytes, used_bytes};
 
 use super::disk::{self, with_suffix};

@@ -115,6 +115,7 @@ fn apply(shell: &mut Shell<'_>, control: &str, schema: Option<&str>, value: Opti
             let _ = connection.file_control(schema, FileControl::DataVersion(&mut version));
             Answer::Number(i64::from(version))
         }
+        #[cfg(unix)]
         ("has_moved", None) => {
             small = 0;
             let _ = connection.file_control(schema, FileControl::HasMoved(&mut small));

@@ -2,12 +2,12 @@
 
 use super::CommandCall;
 use crate::error::{Code, Error, Result};
+use crate::private_files;
 use crate::shell::exec::run_line;
 use crate::shell::state::{Shell, ShellResult};
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 type Queries = BTreeMap<String, String>;
@@ -29,16 +29,11 @@ fn read(path: &Path) -> Result<Queries> {
 fn change<T>(path: &Path, change: impl FnOnce(&mut Queries) -> T) -> Result<T> {
     let directory = path.parent().unwrap_or(Path::new("."));
     let doing = |error| Error::io(error, format!("cannot write {}", path.display()));
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(directory)
-        .map_err(doing)?;
-    let lock = File::options()
+    private_files::create_directory(directory).map_err(doing)?;
+    let lock = private_files::options()
         .create(true)
         .truncate(false)
         .write(true)
-        .mode(0o600)
         .open(path.with_extension("lock"))
         .map_err(doing)?;
     lock.lock().map_err(doing)?;

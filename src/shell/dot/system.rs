@@ -32,7 +32,10 @@ pub fn system(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
         .collect();
     shell.out.flush()?;
     let status = shell_command(&words.join(" ")).status();
+    #[cfg(unix)]
     let raw = status.map_or(-1, std::os::unix::process::ExitStatusExt::into_raw);
+    #[cfg(not(unix))]
+    let raw = status.ok().and_then(|status| status.code()).unwrap_or(-1);
     if raw != 0 {
         shell.say(format_args!("System command returns {raw}"))?;
     }

@@ -5,12 +5,12 @@
 //! and never reaches the file. A history that cannot be read or written never stops the shell.
 
 use super::lines;
+use crate::private_files;
 use rustyline::history::{History as Recall, SearchDirection, SearchResult};
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Entries kept.
@@ -123,16 +123,10 @@ impl History {
 
 fn append(file: &Path, text: &str) -> io::Result<()> {
     if let Some(directory) = file.parent() {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+        private_files::create_directory(directory)?;
     }
-    let mut file = fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(file)?;
-    if file.metadata()?.permissions().mode() & 0o077 != 0 {
-        file.set_permissions(fs::Permissions::from_mode(0o600))?;
-    }
+    let mut file = private_files::options().create(true).append(true).open(file)?;
+    private_files::make_private(&file)?;
     // One write, so that shells running side by side do not mix their lines.
     file.write_all((escape(text) + "\n").as_bytes())
 }
@@ -314,6 +308,7 @@ impl Recall for History {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
 
     fn entries(history: &History) -> Vec<String> {
         history.entries.iter().map(|entry| lines::unfold(entry)).collect()

@@ -11,6 +11,7 @@ use crate::shell::terminal::layout::{self, Fit, Screen};
 use crate::shell::terminal::pager::Pager;
 use crate::sql::{Column, Session, Sink};
 use crate::sqltext::split;
+use crate::ui::terminal_size;
 use std::io::{self, Write};
 
 /// How one result is laid out on the terminal.
@@ -50,7 +51,7 @@ pub fn layout(shell: &Shell<'_>) -> Option<ScreenLayout> {
     if !shell.out.is_standard() {
         return None;
     }
-    let (columns, rows) = layout::size()?;
+    let (columns, rows) = terminal_size()?;
     let mut style = shell.settings.style.clone();
     layout::dress(&mut style, terminal.options.colour, terminal.options.raw);
     let fit = Fit::new(&style, columns);
@@ -122,7 +123,7 @@ fn write_rows<T>(
 
 /// Writes lines of a command's own. On a terminal they are wrapped, and go through the pager where they are too many for it.
 pub fn show_lines(shell: &mut Shell<'_>, lines: &[String]) -> ShellResult {
-    let size = layout::size().filter(|_| shell.terminal.is_some() && shell.out.is_standard() && !is_dumb());
+    let size = terminal_size().filter(|_| shell.terminal.is_some() && shell.out.is_standard() && !is_dumb());
     let Some((columns, rows)) = size else {
         let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
         return Ok(shell.out.write_all(text.as_bytes())?);
@@ -214,7 +215,7 @@ pub fn explain_error(shell: &mut Shell<'_>, sql: &str, message: &str, offset: Op
             .unwrap_or_default(),
     };
     if let Some(offset) = offset.or_else(|| diagnose::find_offset(sql, message)) {
-        let columns = layout::size().map_or(80, |(columns, _)| columns);
+        let columns = terminal_size().map_or(80, |(columns, _)| columns);
         text.push('\n');
         text.push_str(&diagnose::point(sql, offset, columns));
     }

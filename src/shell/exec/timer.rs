@@ -10,6 +10,7 @@ pub struct Timer {
 }
 
 /// Processor time used so far: in the program, and in the kernel for it.
+#[cfg(unix)]
 fn processor_time() -> (f64, f64) {
     use nix::sys::resource::{UsageWho, getrusage};
     use nix::sys::time::TimeValLike;
@@ -21,6 +22,12 @@ fn processor_time() -> (f64, f64) {
     getrusage(UsageWho::RUSAGE_SELF).map_or((0.0, 0.0), |usage| {
         (seconds(usage.user_time()), seconds(usage.system_time()))
     })
+}
+
+/// Not counted where the standard library has no clock for it.
+#[cfg(not(unix))]
+fn processor_time() -> (f64, f64) {
+    (0.0, 0.0)
 }
 
 impl Timer {

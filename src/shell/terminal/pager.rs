@@ -45,7 +45,7 @@ fn command() -> Option<String> {
 /// Where standard output cannot be written.
 pub fn page(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    let Some((_, rows)) = super::layout::size() else {
+    let Some((_, rows)) = crate::ui::terminal_size() else {
         out.write_all(text.as_bytes())?;
         return out.flush();
     };

@@ -4,7 +4,6 @@ use crate::error::{Code, Error, Result};
 use crate::sql::Target;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,9 +13,19 @@ pub(super) const BUSY: Duration = Duration::from_secs(5);
 /// Device and inode, which identify a file whatever its name.
 pub(super) type FileIdentity = (u64, u64);
 
+/// What identifies the file; none if there is none, or where the system does not say.
 pub(super) fn identify(path: &Path) -> Option<FileIdentity> {
     let metadata = std::fs::metadata(path).ok()?;
-    Some((metadata.dev(), metadata.ino()))
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        Some((metadata.dev(), metadata.ino()))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = metadata;
+        None
+    }
 }
 
 pub(super) fn connect(target: &Target) -> Result<(Connection, Option<FileIdentity>)> {

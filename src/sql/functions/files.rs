@@ -1,14 +1,12 @@
 //! `readfile`, `writefile`, `lsmode`: files from SQL.
 
 use super::{DIRECT, PURE, refused, text};
+use crate::private_files;
 use rusqlite::functions::Context;
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, Result};
-use std::ffi::OsStr;
 use std::fs;
-use std::io::Write;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -17,7 +15,37 @@ const DIRECTORY: u32 = 0o040_000;
 const LINK: u32 = 0o120_000;
 
 fn path(value: ValueRef<'_>) -> Option<PathBuf> {
-    text(value).map(|bytes| PathBuf::from(OsStr::from_bytes(&bytes)))
+    text(value).map(|bytes| path_of(&bytes))
+}
+
+/// Bytes as a path, as they are where the system's paths are bytes.
+fn path_of(bytes: &[u8]) -> PathBuf {
+    #[cfg(unix)]
+    return PathBuf::from(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(bytes));
+    #[cfg(not(unix))]
+    PathBuf::from(String::from_utf8_lossy(bytes).into_owned())
+}
+
+/// Sets the permissions of a mode, where the system has them.
+fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
+    #[cfg(unix)]
+    return fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode & 0o777));
+    #[cfg(not(unix))]
+    {
+        let _ = (path, mode);
+        Ok(())
+    }
+}
+
+/// Makes a directory that has its mode from the beginning.
+fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
+    #[cfg_attr(not(unix), allow(unused_mut))] // nothing to set there
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, mode & 0o777);
+    #[cfg(not(unix))]
+    let _ = mode;
+    builder.create(path)
 }
 
 /// A file's content; NULL if it cannot be read.
@@ -66,28 +94,24 @@ fn write(context: &Context<'_>) -> Result<Value> {
     }
 }
 
-fn make(file: &Path, data: &[u8], mode: u32) -> std::io::Result<usize> {
+fn make(file: &Path, data: &[u8], mode: u32) -> io::Result<usize> {
     match mode & TYPE {
         LINK => {
-            std::os::unix::fs::symlink(OsStr::from_bytes(data), file)?;
+            private_files::link(&path_of(data), file)?;
             Ok(0)
         }
         DIRECTORY => {
-            match fs::DirBuilder::new().mode(mode & 0o777).create(file) {
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && file.is_dir() => {
-                    fs::set_permissions(file, fs::Permissions::from_mode(mode & 0o777))?;
-                }
+            match make_directory(file, mode) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && file.is_dir() => set_mode(file, mode)?,
                 other => other?,
             }
             Ok(0)
         }
         _ => {
-            let mut options = fs::OpenOptions::new();
-            options.write(true).create(true).truncate(true).mode(0o666);
-            let mut opened = options.open(file)?;
+            let mut opened = fs::File::create(file)?;
             opened.write_all(data)?;
             if mode & 0o777 != 0 {
-                opened.set_permissions(fs::Permissions::from_mode(mode & 0o777))?;
+                set_mode(file, mode)?;
             }
             Ok(data.len())
         }

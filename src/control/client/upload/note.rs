@@ -4,6 +4,7 @@
 //! nobody locks was left by a killed command. Everything here may fail without harm: then the upload begins again.
 
 use crate::checksum::hex;
+use crate::private_files;
 use ring::digest::{Context, SHA256};
 use std::fs::File;
 use std::io::{Read, Seek as _, Write as _};
@@ -25,7 +26,7 @@ impl UploadNote {
     /// Locks the note of the upload that `about` identifies: the server, the organization, the database, the content. None if
     /// that fails, or another command has it.
     pub fn take(dir: &Path, about: &[&str]) -> Option<Self> {
-        private_dir(dir).ok()?;
+        private_files::create_directory(dir).ok()?;
         sweep(dir);
         let mut key = Context::new(&SHA256);
         for part in about {
@@ -33,10 +34,8 @@ impl UploadNote {
             key.update(part.as_bytes());
         }
         let path = dir.join(hex(key.finish().as_ref()));
-        let mut options = File::options();
+        let mut options = private_files::options();
         options.create(true).truncate(false).read(true).write(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(&path).ok()?;
         file.try_lock().ok()?;
         Some(Self {
@@ -93,14 +92,6 @@ fn sweep(dir: &Path) {
             let _ = std::fs::remove_file(entry.path());
         }
     }
-}
-
-fn private_dir(dir: &Path) -> std::io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(dir)
 }
 
 #[cfg(test)]

@@ -113,6 +113,7 @@ macro_rules! with_all_endpoints {
         }
     };
 }
+#[cfg(feature = "server")]
 pub(crate) use with_all_endpoints;
 
 macro_rules! declare_operations {

@@ -23,17 +23,6 @@ const NARROWEST: usize = 8;
 /// Bytes of a blob that are shown.
 const BLOB: usize = 16;
 
-/// The terminal's size in cells: columns, then rows. None if standard output is no terminal.
-#[must_use]
-pub fn size() -> Option<(usize, usize)> {
-    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
-    match (size.ws_col, size.ws_row) {
-        // A serial line knows no size.
-        (0, _) | (_, 0) => Some((80, 24)),
-        (columns, rows) => Some((usize::from(columns), usize::from(rows))),
-    }
-}
-
 /// Makes `style` what a person's session starts with: results in boxes.
 pub fn prepare(style: &mut Style) {
     style.preset("box");
