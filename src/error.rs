@@ -242,6 +242,8 @@ codes! {
         "`torso apply` makes it so; or correct the file.";
     Conflict "conflict" Conflict "The thing is in a state that does not allow this."
         "Read the message; the hint says what to do first.";
+    IdempotencyKeyReused "idempotency_key_reused" Conflict "An `Idempotency-Key` came with another request before."
+        "Send a new key with every new request; the same key only with the same request.";
     Differs "differs" Conflict "Two databases that were compared differ."
         "Look at the answer; `torso db diff A B --rows TABLE` lists rows.";
     QuotaExceeded "quota_exceeded" Conflict "The organization's plan does not allow more."

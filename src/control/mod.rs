@@ -26,6 +26,7 @@ pub mod embedded;
 pub mod endpoints;
 #[cfg(feature = "server")]
 pub mod hosted;
+pub mod idempotency;
 pub mod name_pattern;
 pub mod names;
 pub mod sizes;

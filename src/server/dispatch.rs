@@ -3,6 +3,7 @@
 use super::gateway::export::{ExportStep, is_official_cli};
 use super::request_context::RequestContext;
 use super::{Server, api, gateway, log};
+use crate::control::idempotency;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, header};
 use hyper::body::Incoming;
@@ -139,6 +140,11 @@ pub(super) async fn answer(server: Arc<Server>, peer: SocketAddr, request: Reque
     };
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
+    }
+    if part == "api" {
+        // So that clients know that they may send a change again.
+        let announced = HeaderValue::from_static(idempotency::ANNOUNCED);
+        response.headers_mut().insert(idempotency::ANNOUNCEMENT, announced);
     }
     let (status, took) = (response.status().as_u16(), start.elapsed());
     server.metrics.end(part, method.as_str(), status, took);

@@ -29,6 +29,7 @@ pub use log::{Level as LogLevel, LogFormat, start as start_log};
 use crate::control::hosted::Hosted;
 use crate::error::{Code, Error, Result};
 use addresses::Addresses;
+use api::once::RunningRequests;
 use gateway::Gateway;
 use ipnet::IpNet;
 use metrics::Metrics;
@@ -92,6 +93,7 @@ struct Server {
     addresses: Arc<Addresses>,
     metrics: Metrics,
     calls: Arc<Semaphore>,
+    running_requests: RunningRequests,
     transfers: Arc<Semaphore>,
     /// True once the server was told to stop.
     stopping: watch::Receiver<bool>,
@@ -114,6 +116,7 @@ impl Server {
             addresses: Arc::new(Addresses::new(config.connections_per_address)),
             metrics: Metrics::default(),
             calls: Arc::new(Semaphore::new(CALLS)),
+            running_requests: RunningRequests::default(),
             transfers: Arc::new(Semaphore::new(TRANSFERS)),
             stopping,
         }

@@ -163,8 +163,14 @@ fn secrets_are_readable_nowhere() {
         assert!(memchr::memmem::find(&written, secret.as_bytes()).is_none());
     }
     // An invitation is used once.
-    world.hosted.accept_invite(&text, &"bob".parse().unwrap()).unwrap();
-    let error = world.hosted.accept_invite(&text, &"eve".parse().unwrap()).unwrap_err();
+    world
+        .hosted
+        .accept_invite(&text, &"bob".parse().unwrap(), None)
+        .unwrap();
+    let error = world
+        .hosted
+        .accept_invite(&text, &"eve".parse().unwrap(), None)
+        .unwrap_err();
     assert_eq!(error.code(), Code::InviteNotFound);
     assert!(!format!("{error:?}").contains(&text));
 }

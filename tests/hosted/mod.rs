@@ -75,7 +75,7 @@ impl World {
             .unwrap();
         let link = invite.link.unwrap();
         let text = link.expose().split_once("invite=").unwrap().1.to_owned();
-        let (_, token) = self.hosted.accept_invite(&text, &name.parse().unwrap()).unwrap();
+        let (_, token) = self.hosted.accept_invite(&text, &name.parse().unwrap(), None).unwrap();
         token.expose().to_owned()
     }
 }

@@ -79,7 +79,7 @@ fn organization_and_user_are_created_without_their_first_group() {
     );
     std::fs::rename(&dir, &aside).unwrap();
     std::fs::write(&dir, "in the way").unwrap();
-    let (_, token) = world.hosted.accept_invite(text, &"bob".parse().unwrap()).unwrap();
+    let (_, token) = world.hosted.accept_invite(text, &"bob".parse().unwrap(), None).unwrap();
     world.hosted.accounts(&owner).create_organization("other").unwrap();
     std::fs::remove_file(&dir).unwrap();
     std::fs::rename(&aside, &dir).unwrap();

@@ -9,6 +9,7 @@ mod error_text;
 mod fairness;
 mod files;
 mod former_addresses;
+mod idempotency;
 mod in_use;
 mod leaving;
 mod matrix;

@@ -1,6 +1,7 @@
 //! A request as callers describe it, and how long it may take. `http` sends it.
 
 use super::api_error::CallSubject;
+use crate::control::idempotency::IdempotencyKey;
 use crate::control::endpoints::Method;
 use serde_json::Value;
 use std::time::Duration;
@@ -17,6 +18,13 @@ pub struct RetryPolicy {
     /// Whether the user has interrupted the command, so that waiting must end.
     pub stopped: fn() -> bool,
 }
+
+/// Tries of a change whose answer was lost, at a server that makes it once: some half a minute, with the pauses, in which a server
+/// may start again.
+pub(super) const TRIES_FOR_THE_ANSWER: u32 = 12;
+
+/// How long it may take a server to say whether it knows keys.
+pub(super) const PROBE: Duration = Duration::from_secs(5);
 
 /// How often a wait looks for an interrupt.
 pub(super) const POLL: Duration = Duration::from_millis(100);
@@ -56,8 +64,10 @@ pub(super) struct ApiCall<'a> {
     pub body: Option<Value>,
     /// What it is about, for error messages.
     pub about: CallSubject<'a>,
-    /// Whether it may be sent again: it is idempotent.
+    /// Whether it may be sent again to any server: it is idempotent.
     pub repeatable: bool,
+    /// Names a change, so that a server that knows keys makes it once however often it is sent.
+    pub key: Option<IdempotencyKey>,
 }
 
 impl<'a> ApiCall<'a> {
@@ -69,6 +79,7 @@ impl<'a> ApiCall<'a> {
             body: None,
             about,
             repeatable: !matches!(method, Method::Post),
+            key: (method != Method::Get).then(IdempotencyKey::generate),
         }
     }
 

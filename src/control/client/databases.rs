@@ -1,5 +1,6 @@
 //! Databases on a server: listing them, and making one of what the server has already.
 
+use super::call::ApiCall;
 use super::{Client, about, about_database, wire};
 use crate::control::endpoints::Operation;
 use crate::control::names::{DEFAULT_GROUP, DatabaseName, GroupName, LocationCode};
@@ -96,7 +97,7 @@ impl DatabaseOperations for Client {
 
     fn delete_database(&self, name: &DatabaseName) -> Result<()> {
         let call = self.call(Operation::DeleteDatabase, &[name], about_database(name));
-        self.http.delete(&call)?;
+        self.http.ask(&call)?;
         self.forget_tokens();
         Ok(())
     }
@@ -167,6 +168,11 @@ impl Client {
 
     /// Creates a database; `seed` refers to something that the server has already.
     pub(super) fn post_database(&self, request: &CreateDatabase, seed: Option<Value>) -> Result<Database> {
+        self.send_new_database(&self.new_database(request, seed)?, request)
+    }
+
+    /// The call that creates a database. Sent again it asks for the same.
+    pub(super) fn new_database(&self, request: &CreateDatabase, seed: Option<Value>) -> Result<ApiCall<'static>> {
         let mut body = wire::to_json(request);
         if let Some(seed) = seed {
             body["seed"] = seed;
@@ -181,8 +187,11 @@ impl Client {
             Some(_) => (Operation::CreateExpiringDatabase, about.only_here(ENDS)),
             None => (Operation::CreateDatabase, about),
         };
-        let call = self.call(operation, &[], about).body(body);
-        let made = wire::within(self.http.ask(&call)?, "database");
+        Ok(self.call(operation, &[], about).body(body))
+    }
+
+    pub(super) fn send_new_database(&self, call: &ApiCall<'_>, request: &CreateDatabase) -> Result<Database> {
+        let made = wire::within(self.http.ask(call)?, "database");
         // The Platform API answers with three fields of it only. It is made, whatever becomes of the next request.
         wire::database(made.clone())
             .or_else(|_| self.get_database(&request.name))

@@ -41,13 +41,17 @@ impl From<FailedCall> for Error {
     }
 }
 
-/// The error of a call, with a hint where the call may have taken effect although its answer was lost.
-pub(super) fn uncertain(failed: FailedCall, call: &ApiCall<'_>) -> Error {
-    let lost = matches!(failed.error.code(), Code::Unavailable | Code::Timeout) && !failed.unsent;
-    if lost && call.method != Method::Get {
-        return failed
-            .error
-            .hint("the change may have been made: check before you try again");
+impl FailedCall {
+    /// Whether the call may have taken effect although its answer was lost.
+    pub fn is_lost(&self) -> bool {
+        matches!(self.error.code(), Code::Unavailable | Code::Timeout) && !self.unsent
     }
-    failed.error
+}
+
+/// The error of a call, with a hint where it may have taken effect in this try or an earlier one.
+pub(super) fn uncertain(error: Error, call: &ApiCall<'_>, lost: bool) -> Error {
+    if lost && call.method != Method::Get && error.kind().retryable() {
+        return error.hint("the change may have been made: check before you try again");
+    }
+    error
 }

@@ -44,7 +44,8 @@ impl GroupOperations for Client {
 
     fn delete_group(&self, name: &GroupName) -> Result<()> {
         self.http
-            .delete(&self.call(Operation::DeleteGroup, &[name], about_group(name)))
+            .ask(&self.call(Operation::DeleteGroup, &[name], about_group(name)))
+            .map(drop)
     }
 
     fn add_group_location(&self, name: &GroupName, location: &LocationCode) -> Result<Group> {

@@ -1,11 +1,12 @@
-//! Sends requests to a server, one at a time, with what every call must have: a deadline, retries where they are harmless, an
-//! answer of bounded size, and a token that goes to no other host and into no message.
+//! Sends requests to a server, one at a time, with what every call must have: a deadline, an answer of bounded size, and a token
+//! that goes to no other host and into no message.
 //!
-//! What a refusal means is left to `api_error`; what is asked for and what the answer says, to the callers.
+//! Retries are in `attempts`. What a refusal means is left to `api_error`; what is asked for and what the answer says, to the callers.
 
 use super::api_error::{self, CallSubject};
-use super::call::{ApiCall, POLL, RetryPolicy};
-use super::failed_call::{FailedCall, uncertain};
+use super::call::{ApiCall, PROBE, RetryPolicy};
+use super::failed_call::FailedCall;
+use crate::control::idempotency::{HEADER, IdempotencyKey};
 use crate::control::endpoints::Method;
 use crate::error::{Code, Error, Result};
 use crate::net::{self, innermost, is_loopback, use_ring};
@@ -14,7 +15,7 @@ use jiff::Timestamp;
 use reqwest::blocking::{Client, Response};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use serde_json::Value;
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::io::Read as _;
 use std::time::{Duration, Instant};
 use url::Url;
@@ -22,15 +23,14 @@ use url::Url;
 /// Bytes of the longest answer that is read into memory.
 const WHOLE: u64 = 64 << 20;
 
-/// The longest Retry-After that is waited for. A longer one is an error that names it.
-const LONGEST_PAUSE: Duration = Duration::from_secs(20);
-
 /// A server's address and how it is asked. The HTTP client is made when first needed.
 pub(super) struct ApiTransport {
     base: Url,
     token: Option<Secret>,
-    patience: RetryPolicy,
+    pub(super) patience: RetryPolicy,
     client: OnceCell<Client>,
+    /// Whether the server makes a change with a key once; none until it has answered.
+    pub(super) knows_keys: Cell<Option<bool>>,
 }
 
 impl ApiTransport {
@@ -40,6 +40,7 @@ impl ApiTransport {
             token,
             patience,
             client: OnceCell::new(),
+            knows_keys: Cell::default(),
         }
     }
 
@@ -77,7 +78,7 @@ impl ApiTransport {
         self.token.is_some()
     }
 
-    fn client(&self) -> Result<&Client> {
+    pub(super) fn client(&self) -> Result<&Client> {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
@@ -128,24 +129,19 @@ impl ApiTransport {
     /// Sends a call and reads the answer's bytes.
     pub fn fetch(&self, call: &ApiCall<'_>) -> Result<Vec<u8>> {
         let deadline = Instant::now() + self.patience.call;
-        self.repeating(call, deadline, |response| self.whole(response, deadline))
-            .map_err(|(error, _)| error)
-    }
-
-    /// Sends a deletion. What is missing when the call is sent again is deleted: the answer to an earlier try was lost.
-    pub fn delete(&self, call: &ApiCall<'_>) -> Result<()> {
-        let deadline = Instant::now() + self.patience.call;
         match self.repeating(call, deadline, |response| self.whole(response, deadline)) {
-            Ok(_) => Ok(()),
-            Err((error, tries)) if tries > 1 && error.code() == call.about.missing => Ok(()),
-            Err((error, _)) => Err(error),
+            // It was deleted by an earlier try, whose answer was lost.
+            Err(error) if error.lost && call.method == Method::Delete && error.error.code() == call.about.missing => {
+                Ok(b"{}".to_vec())
+            }
+            done => done.map_err(|error| error.error),
         }
     }
 
     /// Sends a call and returns the answer unread, for a body too large for memory. `patience` is for reading it, too.
     pub fn stream(&self, call: &ApiCall<'_>, patience: Duration) -> Result<Response> {
         self.repeating(call, Instant::now() + patience, Ok)
-            .map_err(|(error, _)| error)
+            .map_err(|error| error.error)
     }
 
     /// Sends bytes, without retries: only the caller knows where to go on after a failure. With `token` they go to another
@@ -166,6 +162,7 @@ impl ApiTransport {
             .put(url.clone())
             .timeout(self.patience.call)
             .header(CONTENT_TYPE, "application/octet-stream")
+            .header(HEADER, IdempotencyKey::generate().as_str())
             .body(bytes);
         if let Some(token) = token.or(self.token.as_ref()) {
             request = request.header(AUTHORIZATION, bearer(token).map_err(FailedCall::forever)?);
@@ -185,54 +182,20 @@ impl ApiTransport {
         })
     }
 
-    /// Tries a call until it succeeds, fails for good, or the time is up. An error comes with the number of tries.
-    fn repeating<T>(
+    /// One try of a call.
+    pub(super) fn once(
         &self,
         call: &ApiCall<'_>,
+        url: &Url,
         deadline: Instant,
-        finish: impl Fn(Response) -> std::result::Result<T, FailedCall>,
-    ) -> std::result::Result<T, (Error, u32)> {
-        let url = self.url(&call.path, &call.query).map_err(|error| (error, 0))?;
-        let mut tried = 0;
-        loop {
-            tried += 1;
-            let failed = match self.once(call, &url, deadline).and_then(&finish) {
-                Ok(done) => return Ok(done),
-                Err(failed) => failed,
-            };
-            let may = failed.again && (call.repeatable || failed.unsent);
-            if !may || tried >= self.patience.tries {
-                return Err((uncertain(failed, call), tried));
-            }
-            let pause = match failed.pause {
-                Some(requested) if requested > LONGEST_PAUSE => {
-                    let seconds = requested.as_secs();
-                    let error = failed
-                        .error
-                        .hint(format!("the server asks to wait; try again in {seconds} s"));
-                    return Err((error, tried));
-                }
-                // The jitter keeps clients that were refused together from coming back together.
-                Some(requested) => requested + Duration::from_millis(fastrand::u64(0..250)),
-                None => Duration::from_millis(fastrand::u64(100..200) << tried),
-            };
-            let until = Instant::now() + pause;
-            if until >= deadline {
-                return Err((failed.error, tried));
-            }
-            while let left = until.saturating_duration_since(Instant::now())
-                && !left.is_zero()
-            {
-                if (self.patience.stopped)() {
-                    return Err((Error::new(Code::Interrupted, "interrupted"), tried));
-                }
-                std::thread::sleep(left.min(POLL));
-            }
-        }
-    }
-
-    fn once(&self, call: &ApiCall<'_>, url: &Url, deadline: Instant) -> std::result::Result<Response, FailedCall> {
+    ) -> std::result::Result<Response, FailedCall> {
         let client = self.client().map_err(FailedCall::forever)?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        // A change that the server makes once may be asked for again while it is being made, should the network be silent.
+        let limit = match (&call.key, self.knows_keys.get()) {
+            (Some(_), Some(true)) => left.min(PROBE.max(left / 2)),
+            _ => left,
+        };
         let mut request = match call.method {
             Method::Get => client.get(url.clone()),
             Method::Post => client.post(url.clone()),
@@ -240,15 +203,26 @@ impl ApiTransport {
             Method::Patch => client.patch(url.clone()),
             Method::Delete => client.delete(url.clone()),
         }
-        .timeout(deadline.saturating_duration_since(Instant::now()))
+        .timeout(limit)
         .header(ACCEPT, "application/json");
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, bearer(token).map_err(FailedCall::forever)?);
         }
+        if let Some(key) = &call.key {
+            request = request.header(HEADER, key.as_str());
+        }
         if let Some(body) = &call.body {
             request = request.json(body);
         }
-        let response = request.send().map_err(|error| self.failed(url, error))?;
+        let response = request.send().map_err(|error| {
+            let again = limit < left && error.is_timeout() && !error.is_connect();
+            let failed = self.failed(url, error);
+            FailedCall {
+                again: failed.again || again,
+                ..failed
+            }
+        })?;
+        self.note_keys(&response);
         let status = response.status().as_u16();
         match status {
             200..=299 => Ok(response),
@@ -284,7 +258,10 @@ impl ApiTransport {
                 Ok(0) => return Ok(body),
                 Ok(read) => body.extend_from_slice(&piece[..read]),
                 Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
-                    return Err(FailedCall::forever(self.late()));
+                    return Err(FailedCall {
+                        again: Instant::now() < deadline,
+                        ..FailedCall::forever(self.late())
+                    });
                 }
                 Err(_) => {
                     return Err(FailedCall {

@@ -250,7 +250,7 @@ fn place(
     if let Err(error) = make(&change, &row) {
         // The error to return is the first one; what cannot be removed now stays pending. A group that was made for the
         // database stays, empty.
-        let _ = doom(&change, std::slice::from_ref(&row));
+        let _ = doom_with(&change, std::slice::from_ref(&row), |catalog| change.unmark(catalog));
         return Err(error);
     }
     change.to_database(row)

@@ -23,18 +23,20 @@ mod hosting;
 mod instances;
 mod locations;
 pub(super) mod lock;
+mod marks;
 mod reconcile;
 mod staging;
 mod unsupported;
 mod view;
 
+use crate::control::idempotency::RequestMark;
 use crate::control::names::{DatabaseId, LocationCode};
 use crate::engine::file::FileEngine;
 use crate::engine::{Engine, disk};
 use crate::error::{Code, Error, Result};
 use catalog::Catalog;
 use lock::Lock;
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -50,6 +52,8 @@ pub struct Embedded {
     catalog: OnceCell<Catalog>,
     /// The owner stores more than its quota, so writes are to be blocked. Set by the hosted plane.
     over_quota: Arc<AtomicBool>,
+    /// Whose changes the next ones are. Set by the hosted plane.
+    mark: Cell<Option<RequestMark>>,
 }
 
 impl Embedded {
@@ -66,6 +70,7 @@ impl Embedded {
             engine,
             catalog: OnceCell::new(),
             over_quota: Arc::default(),
+            mark: Cell::default(),
         })
     }
 

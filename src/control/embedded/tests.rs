@@ -263,6 +263,7 @@ fn operation_killed_at_any_change_is_completed_by_the_next_command() {
                 engine,
                 catalog: OnceCell::new(),
                 over_quota: Arc::default(),
+                mark: Cell::default(),
             };
             let lived = catch_unwind(AssertUnwindSafe(|| operation(&plane)));
             drop(plane);
@@ -320,6 +321,7 @@ fn write_between_a_kill_and_the_next_command_survives_a_promotion() {
             engine,
             catalog: OnceCell::new(),
             over_quota: Arc::default(),
+            mark: Cell::default(),
         };
         let lived = catch_unwind(AssertUnwindSafe(|| plane.promote_instance(&db("app"), &at("lhr")))).is_ok();
         drop(plane);

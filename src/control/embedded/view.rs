@@ -184,9 +184,19 @@ impl<'a> Change<'a> {
         Self { view, _lock: lock }
     }
 
-    /// Commits a change of the catalog; on disk when this returns.
+    /// Commits a change of the catalog, with the mark of the request that asked for it; on disk when this returns.
     pub fn commit<T>(&self, change: impl FnOnce(&Catalog) -> Result<T>) -> Result<T> {
-        self.view.catalog.write(|| change(self.view.catalog))
+        self.view.catalog.write(|| {
+            if let Some(mark) = self.view.plane.mark.get() {
+                self.view.catalog.add_mark(&mark)?;
+            }
+            change(self.view.catalog)
+        })
+    }
+
+    /// Part of a change that undoes what was committed before for the same request.
+    pub fn unmark(&self, catalog: &Catalog) -> Result<()> {
+        catalog.remove_mark(self.view.plane.mark.get())
     }
 
     /// Reconciles one database after a commit.

@@ -27,11 +27,13 @@ macro_rules! api_token_endpoints {
                 global Get "/v1/auth/validate",
                 global Get "/v1/auth/api-tokens/validate";
             ListApiTokens, Call(account::list_tokens): global Get "/v1/auth/api-tokens";
-            CreateApiToken, Call(account::create_token): global Post "/v1/auth/api-tokens/{tokenName}";
+            CreateApiToken, Repeatable(account::create_token): global Post "/v1/auth/api-tokens/{tokenName}";
             /// In the form of version 2.
-            CreateApiTokenNested, Call(account::create_token_nested): global Post "/v2/auth/api-tokens/{tokenName}";
-            RevokeApiToken, Call(account::revoke_token): global Delete "/v1/auth/api-tokens/{tokenName}";
-            InvalidateSessions, Call(account::invalidate_sessions): global Post "/v1/auth/invalidate";
+            CreateApiTokenNested, Repeatable(account::create_token_nested):
+                global Post "/v2/auth/api-tokens/{tokenName}";
+            RevokeApiToken, Change(account::revoke_token, account::token_revoked):
+                global Delete "/v1/auth/api-tokens/{tokenName}";
+            InvalidateSessions, Repeatable(account::invalidate_sessions): global Post "/v1/auth/invalidate";
             CurrentUser, Call(account::current_user): global Get "/v1/user", global Get "/v1/current-user";
         }
     };

@@ -29,18 +29,22 @@ macro_rules! database_token_endpoints {
         $next! {
             $($others)*; $($rows)*
             ListGroupTokens, Call(tokens::list_of_group): scoped Get "/groups/{groupName}/auth/tokens";
-            CreateGroupToken, Call(tokens::create_for_group): scoped Post "/groups/{groupName}/auth/tokens";
-            CreateGroupTokenById, Call(tokens::create_for_group_by_id):
+            CreateGroupToken, Repeatable(tokens::create_for_group): scoped Post "/groups/{groupName}/auth/tokens";
+            CreateGroupTokenById, Repeatable(tokens::create_for_group_by_id):
                 global Post "/v3/organizations/{organizationId}/groups/{groupId}/auth/tokens";
-            RevokeGroupToken, Call(tokens::revoke_of_group): scoped Delete "/groups/{groupName}/auth/tokens/{tokenId}";
-            RotateGroupTokens, Call(tokens::rotate_of_group): scoped Post "/groups/{groupName}/auth/rotate";
+            RevokeGroupToken, Repeatable(tokens::revoke_of_group):
+                scoped Delete "/groups/{groupName}/auth/tokens/{tokenId}";
+            RotateGroupTokens, Change(tokens::rotate_of_group, tokens::rotated):
+                scoped Post "/groups/{groupName}/auth/rotate";
             ListDatabaseTokens, Call(tokens::list_of_database): scoped Get "/databases/{databaseName}/auth/tokens";
-            CreateDatabaseToken, Call(tokens::create_for_database): scoped Post "/databases/{databaseName}/auth/tokens";
-            CreateDatabaseTokenById, Call(tokens::create_for_database_by_id):
+            CreateDatabaseToken, Repeatable(tokens::create_for_database):
+                scoped Post "/databases/{databaseName}/auth/tokens";
+            CreateDatabaseTokenById, Repeatable(tokens::create_for_database_by_id):
                 global Post "/v3/organizations/{organizationId}/databases/{databaseId}/auth/tokens";
-            RevokeDatabaseToken, Call(tokens::revoke_of_database):
+            RevokeDatabaseToken, Repeatable(tokens::revoke_of_database):
                 scoped Delete "/databases/{databaseName}/auth/tokens/{tokenId}";
-            RotateDatabaseTokens, Call(tokens::rotate_of_database): scoped Post "/databases/{databaseName}/auth/rotate";
+            RotateDatabaseTokens, Change(tokens::rotate_of_database, tokens::rotated):
+                scoped Post "/databases/{databaseName}/auth/rotate";
         }
     };
 }

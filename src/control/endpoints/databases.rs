@@ -33,24 +33,25 @@ macro_rules! database_endpoints {
             ListDatabases, Call(databases::list):
                 scoped Get "/databases",
                 global Get "/v3/organizations/{organizationId}/databases";
-            CreateDatabase, Call(databases::create):
+            CreateDatabase, Change(databases::create, databases::created):
                 scoped Post "/databases",
                 global Post "/v3/organizations/{organizationId}/databases";
             /// Not in the Platform API, so that a server that knows no ends refuses instead of making a database that never ends.
-            CreateExpiringDatabase, Call(databases::create): scoped Post "/databases/expiring";
+            CreateExpiringDatabase, Change(databases::create, databases::created): scoped Post "/databases/expiring";
             GetDatabase, Call(databases::get): scoped Get "/databases/{databaseName}";
-            DeleteDatabase, Call(databases::delete): scoped Delete "/databases/{databaseName}";
-            RenameDatabase, Call(databases::rename): scoped Post "/databases/{databaseName}/rename";
+            DeleteDatabase, Change(databases::delete, databases::deleted): scoped Delete "/databases/{databaseName}";
+            RenameDatabase, Change(databases::rename, databases::renamed):
+                scoped Post "/databases/{databaseName}/rename";
             /// Does nothing: databases never sleep.
-            WakeDatabase, Call(databases::check_exists): scoped Post "/databases/{databaseName}/wakeup";
+            WakeDatabase, Repeatable(databases::check_exists): scoped Post "/databases/{databaseName}/wakeup";
             /// Does nothing: the server decides about versions.
-            UpdateDatabase, Call(databases::check_exists): scoped Post "/databases/{databaseName}/update";
+            UpdateDatabase, Repeatable(databases::check_exists): scoped Post "/databases/{databaseName}/update";
             GetConfiguration, Call(databases::get_configuration): scoped Get "/databases/{databaseName}/configuration";
-            UpdateConfiguration, Call(databases::update_configuration):
+            UpdateConfiguration, Repeatable(databases::update_configuration):
                 scoped Patch "/databases/{databaseName}/configuration";
             GetDatabaseById, Call(databases::get_by_id):
                 global Get "/v3/organizations/{organizationId}/databases/{databaseId}";
-            DeleteDatabaseById, Call(databases::delete_by_id):
+            DeleteDatabaseById, Change(databases::delete_by_id, databases::deleted_by_id):
                 global Delete "/v3/organizations/{organizationId}/databases/{databaseId}";
         }
     };

@@ -34,23 +34,23 @@ macro_rules! group_endpoints {
             ListGroups, Call(groups::list):
                 scoped Get "/groups",
                 global Get "/v3/organizations/{organizationId}/groups";
-            CreateGroup, Call(groups::create): scoped Post "/groups";
+            CreateGroup, Change(groups::create, groups::created): scoped Post "/groups";
             GetGroup, Call(groups::get): scoped Get "/groups/{groupName}";
-            DeleteGroup, Call(groups::delete): scoped Delete "/groups/{groupName}";
-            RenameGroup, Call(groups::rename): scoped Post "/groups/{groupName}/rename";
+            DeleteGroup, Change(groups::delete, groups::deleted): scoped Delete "/groups/{groupName}";
+            RenameGroup, Change(groups::rename, groups::renamed): scoped Post "/groups/{groupName}/rename";
             /// Does nothing: groups are never archived.
-            UnarchiveGroup, Call(groups::get): scoped Post "/groups/{groupName}/unarchive";
+            UnarchiveGroup, Repeatable(groups::get): scoped Post "/groups/{groupName}/unarchive";
             /// Does nothing: the server decides about versions.
-            UpdateGroup, Call(groups::update): scoped Post "/groups/{groupName}/update";
+            UpdateGroup, Repeatable(groups::update): scoped Post "/groups/{groupName}/update";
             GetGroupConfiguration, Call(groups::get_configuration): scoped Get "/groups/{groupName}/configuration";
-            UpdateGroupConfiguration, Call(groups::update_configuration):
+            UpdateGroupConfiguration, Repeatable(groups::update_configuration):
                 scoped Patch "/groups/{groupName}/configuration";
-            AddGroupLocation, Call(groups::add_location): scoped Post "/groups/{groupName}/locations/{location}";
-            RemoveGroupLocation, Call(groups::remove_location):
+            AddGroupLocation, Repeatable(groups::add_location): scoped Post "/groups/{groupName}/locations/{location}";
+            RemoveGroupLocation, Repeatable(groups::remove_location):
                 scoped Delete "/groups/{groupName}/locations/{location}";
             WaitForGroupLocation, Call(groups::wait_for_location):
                 scoped Get "/groups/{groupName}/locations/{location}/wait";
-            PromoteGroup, Call(groups::promote): scoped Post "/groups/{groupName}/locations/{location}/promote";
+            PromoteGroup, Repeatable(groups::promote): scoped Post "/groups/{groupName}/locations/{location}/promote";
             GetGroupById, Call(groups::get_by_id): global Get "/v3/organizations/{organizationId}/groups/{groupId}";
         }
     };

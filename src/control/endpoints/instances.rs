@@ -33,15 +33,15 @@ macro_rules! instance_endpoints {
     ($next:ident $($others:ident)*; $($rows:tt)*) => {
         $next! {
             $($others)*; $($rows)*
-            SyncDatabase, Call(databases::sync): scoped Post "/databases/{databaseName}/sync";
+            SyncDatabase, Repeatable(databases::sync): scoped Post "/databases/{databaseName}/sync";
             ListInstances, Call(databases::list_instances): scoped Get "/databases/{databaseName}/instances";
-            AddInstance, Call(databases::add_instance): scoped Post "/databases/{databaseName}/instances";
+            AddInstance, Repeatable(databases::add_instance): scoped Post "/databases/{databaseName}/instances";
             GetInstance, Call(databases::get_instance): scoped Get "/databases/{databaseName}/instances/{instanceName}";
-            RemoveInstance, Call(databases::remove_instance):
+            RemoveInstance, Change(databases::remove_instance, databases::instance_removed):
                 scoped Delete "/databases/{databaseName}/instances/{instanceName}";
             WaitForInstance, Call(databases::wait_for_instance):
                 scoped Get "/databases/{databaseName}/instances/{instanceName}/wait";
-            PromoteInstance, Call(databases::promote_instance):
+            PromoteInstance, Repeatable(databases::promote_instance):
                 scoped Post "/databases/{databaseName}/instances/{instanceName}/promote";
         }
     };

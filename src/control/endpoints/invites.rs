@@ -19,11 +19,11 @@ macro_rules! invite_endpoints {
             ListInvites, Call(organizations::list_invites):
                 global Get "/v2/organizations/{organizationSlug}/invites",
                 scoped Get "/invites";
-            CreateInvite, Call(organizations::create_invite):
+            CreateInvite, Change(organizations::create_invite, organizations::invited_again):
                 global Post "/v2/organizations/{organizationSlug}/invites",
                 scoped Post "/invite",
                 scoped Post "/invites";
-            DeleteInvite, Call(organizations::delete_invite):
+            DeleteInvite, Change(organizations::delete_invite, organizations::invite_deleted):
                 global Delete "/v2/organizations/{organizationSlug}/invites/{email}",
                 scoped Delete "/invites/{email}";
         }

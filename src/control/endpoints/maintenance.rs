@@ -20,7 +20,7 @@ macro_rules! maintenance_endpoints {
             $($others)*; $($rows)*
             Check, Call(maintenance::check): scoped Get "/check";
             /// [`Operation::Check`] that also repairs what can be repaired.
-            Mend, Call(maintenance::repair): scoped Post "/check";
+            Mend, Repeatable(maintenance::repair): scoped Post "/check";
         }
     };
 }

@@ -22,10 +22,12 @@ macro_rules! member_endpoints {
         $next! {
             $($others)*; $($rows)*
             ListMembers, Call(organizations::list_members): scoped Get "/members";
-            AddMember, Call(organizations::add_member): scoped Post "/members", scoped Post "/members/{username}";
+            AddMember, Change(organizations::add_member, organizations::member_added):
+                scoped Post "/members", scoped Post "/members/{username}";
             GetMember, Call(organizations::get_member): scoped Get "/members/{username}";
-            UpdateMember, Call(organizations::update_member): scoped Patch "/members/{username}";
-            RemoveMember, Call(organizations::remove_member): scoped Delete "/members/{username}";
+            UpdateMember, Repeatable(organizations::update_member): scoped Patch "/members/{username}";
+            RemoveMember, Change(organizations::remove_member, organizations::member_removed):
+                scoped Delete "/members/{username}";
         }
     };
 }

@@ -28,13 +28,15 @@ macro_rules! organization_endpoints {
             ListOrganizations, Call(organizations::list): global Get "/v1/organizations";
             /// In the form of version 2.
             ListOrganizationsWrapped, Call(organizations::list_wrapped): global Get "/v2/organizations";
-            CreateOrganization, Call(organizations::create): global Post "/v1/organizations";
+            CreateOrganization, Change(organizations::create, organizations::created): global Post "/v1/organizations";
             GetOrganization, Call(organizations::get): global Get "/v1/organizations/{organizationSlug}";
-            UpdateOrganization, Call(organizations::update): global Patch "/v1/organizations/{organizationSlug}";
-            DeleteOrganization, Call(organizations::delete): global Delete "/v1/organizations/{organizationSlug}";
+            UpdateOrganization, Repeatable(organizations::update): global Patch "/v1/organizations/{organizationSlug}";
+            DeleteOrganization, Change(organizations::delete, organizations::deleted):
+                global Delete "/v1/organizations/{organizationSlug}";
             /// API tokens that open an organization.
             ListOrganizationTokens, Call(account::list_organization_tokens): scoped Get "/api-tokens";
-            RevokeOrganizationToken, Call(account::revoke_organization_token): scoped Delete "/api-tokens/{tokenId}";
+            RevokeOrganizationToken, Change(account::revoke_organization_token, account::organization_token_revoked):
+                scoped Delete "/api-tokens/{tokenId}";
             AuditLog, Call(organizations::audit_log): scoped Get "/audit-logs";
             OrganizationUsage, Call(organizations::usage): scoped Get "/usage";
             Subscription, Call(organizations::subscription): scoped Get "/subscription";

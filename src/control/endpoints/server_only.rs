@@ -25,12 +25,12 @@ macro_rules! file_endpoints {
     ($next:ident $($others:ident)*; $($rows:tt)*) => {
         $next! {
             $($others)*; $($rows)*
-            UploadDump, Transfer(files::upload_dump): scoped Post "/databases/dumps";
+            UploadDump, TransferOnce(files::upload_dump): scoped Post "/databases/dumps";
             ExportDatabase, Transfer(files::export_database): scoped Get "/databases/{databaseName}/export";
-            BeginUpload, Transfer(files::begin_upload): scoped Post "/uploads";
+            BeginUpload, Repeatable(files::begin_upload): scoped Post "/uploads";
             GetUpload, Transfer(files::get_upload): scoped Get "/uploads/{uploadId}";
             PutChunk, Transfer(files::put_chunk): scoped Put "/uploads/{uploadId}";
-            DropUpload, Transfer(files::drop_upload): scoped Delete "/uploads/{uploadId}";
+            DropUpload, Repeatable(files::drop_upload): scoped Delete "/uploads/{uploadId}";
         }
     };
 }
@@ -42,22 +42,22 @@ macro_rules! absent_endpoints {
     ($next:ident $($others:ident)*; $($rows:tt)*) => {
         $next! {
             $($others)*; $($rows)*
-            PaymentAccount, Call(absent::payment_account): global Post "/v1/organizations/stripe-customer";
-            PaymentPortal, Call(absent::payment_portal): global Post "/v1/billing/portal";
+            PaymentAccount, Repeatable(absent::payment_account): global Post "/v1/organizations/stripe-customer";
+            PaymentPortal, Repeatable(absent::payment_portal): global Post "/v1/billing/portal";
             PaymentMethods, Call(absent::payment_methods): global Get "/v1/billing/payment-methods";
-            Subscribe, Call(absent::subscribe): scoped Post "/subscription";
-            BillingCustomer, Call(absent::billing_customer):
+            Subscribe, Repeatable(absent::subscribe): scoped Post "/subscription";
+            BillingCustomer, Repeatable(absent::billing_customer):
                 scoped Get "/billing/customer",
                 scoped Put "/billing/customer";
             ListIssuers, Call(absent::list_issuers): global Get "/v2/organizations/{organizationSlug}/jwks";
-            AddIssuer, Call(absent::refuse_issuers):
+            AddIssuer, Repeatable(absent::refuse_issuers):
                 global Put "/v2/organizations/{organizationSlug}/jwks/{issuerName}";
-            RemoveIssuer, Call(absent::remove_issuer):
+            RemoveIssuer, Repeatable(absent::remove_issuer):
                 global Delete "/v2/organizations/{organizationSlug}/jwks/{issuerName}";
             IssuerTemplate, Call(absent::refuse_issuers):
                 global Get "/v2/organizations/{organizationSlug}/jwks-template";
             MigrationInfo, Call(absent::migration_info): scoped Get "/groups/{groupName}/aws/migration/info";
-            Migrate, Call(absent::migrate):
+            Migrate, Repeatable(absent::migrate):
                 scoped Post "/groups/{groupName}/aws/migration/start",
                 scoped Post "/groups/{groupName}/aws/migration/abort";
         }

@@ -17,8 +17,9 @@ macro_rules! transfer_endpoints {
     ($next:ident $($others:ident)*; $($rows:tt)*) => {
         $next! {
             $($others)*; $($rows)*
-            TransferGroup, Call(groups::transfer): scoped Post "/groups/{groupName}/transfer";
-            TransferDatabase, Call(databases::transfer): scoped Post "/databases/{databaseName}/transfer";
+            TransferGroup, Change(groups::transfer, groups::transferred): scoped Post "/groups/{groupName}/transfer";
+            TransferDatabase, Change(databases::transfer, databases::transferred):
+                scoped Post "/databases/{databaseName}/transfer";
         }
     };
 }

@@ -1,6 +1,7 @@
 //! The caller: a user authenticated by an API token. Tokens that were looked up stay in memory until any token changes.
 
 use super::Shared;
+use super::idempotency::CallRequest;
 use super::permission::Scopes;
 use super::secrets::hash;
 use super::store::ApiTokenRow;
@@ -30,6 +31,8 @@ pub struct Caller {
     pub(super) origin: CallOrigin,
     /// Set when the audit log has an entry about the request.
     pub(super) noted: Arc<AtomicBool>,
+    /// The request that changes are made for, if it has a key.
+    pub(super) request: Option<CallRequest>,
 }
 
 impl Caller {
@@ -121,6 +124,7 @@ impl Shared {
             session,
             origin: origin.clone(),
             noted: Arc::default(),
+            request: None,
         })
     }
 

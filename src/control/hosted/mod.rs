@@ -24,6 +24,7 @@ mod former_labels;
 mod gateway_access;
 mod gauges;
 mod hostnames;
+mod idempotency;
 mod organization;
 pub mod permission;
 mod pool;
@@ -44,6 +45,7 @@ pub use caller::{CallOrigin, Caller};
 pub use database_tokens::Grant;
 pub use gauges::InstanceGauge;
 pub use hostnames::{Route, label};
+pub use idempotency::{CallRequest, KeyedRequest, RequestAccount, RequestStart};
 pub use organization::Export;
 pub use uploads::Upload;
 
@@ -137,6 +139,8 @@ struct Shared {
     uploads: Uploads,
     /// What the gateway proves with that it gave out a baton.
     stream_secret: [u8; 32],
+    /// What answers of requests with idempotency keys are sealed with, beside the key.
+    answer_secret: [u8; 32],
     progress: BackgroundProgress,
     transfers: TransferLocks,
     daily_entries: DailyEntries,
@@ -183,6 +187,7 @@ impl Hosted {
             token_authority,
             traffic: Traffic::default(),
             stream_secret: derive_secret(&key_file, "streams")?,
+            answer_secret: derive_secret(&key_file, "answers")?,
             progress: BackgroundProgress::default(),
             transfers: TransferLocks::default(),
             daily_entries: DailyEntries::default(),
@@ -398,8 +403,13 @@ impl Hosted {
 
     /// Makes a user of the bearer of an invitation, and a member of the organization that invited. Returns the user and
     /// the first API token.
-    pub fn accept_invite(&self, invitation: &str, username: &Username) -> Result<(User, Secret)> {
-        self.shared.accept(invitation, username)
+    pub fn accept_invite(
+        &self,
+        invitation: &str,
+        username: &Username,
+        request: Option<CallRequest>,
+    ) -> Result<(User, Secret)> {
+        self.shared.accept(invitation, username, request)
     }
 
     /// Makes a new API token for a user who has lost all. For the server's administrator: there is no permission check,

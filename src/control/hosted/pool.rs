@@ -74,6 +74,7 @@ impl Deref for PlaneGuard {
 
 impl Drop for PlaneGuard {
     fn drop(&mut self) {
+        self.mark_changes(None);
         let mut idle = lock(&self.state.idle);
         if idle.len() < IDLE {
             idle.extend(self.plane.take());

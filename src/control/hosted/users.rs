@@ -4,6 +4,7 @@ use super::store::{AccountStore, ApiTokenRow, OrganizationRow, UserRow};
 use super::{PLAN, Shared, new_id, secrets};
 use crate::control::GroupOperations as _;
 use crate::control::accounts::{MemberRole, OrganizationKind};
+use crate::control::idempotency::RequestMark;
 use crate::control::names::{DEFAULT_GROUP, Username};
 use crate::control::types::NewGroup;
 use crate::error::{Code, Error, Result};
@@ -28,15 +29,17 @@ impl Shared {
             return Ok(None);
         }
         let name = name.map_or_else(|| OWNER.parse(), Ok)?;
-        let (_, token) = self.make_user(&name, "", |_, _| Ok(()))?;
+        let (_, token) = self.make_user(&name, "", None, |_, _| Ok(()))?;
         Ok(Some(token))
     }
 
-    /// Makes a user with a personal organization, a group in that, and an API token. `more` is part of the transaction.
+    /// Makes a user with a personal organization, a group in that, and an API token. `more` is part of the
+    /// transaction, which `mark` marks.
     pub(super) fn make_user(
         &self,
         username: &Username,
         email: &str,
+        mark: Option<RequestMark>,
         more: impl FnOnce(&AccountStore, &UserRow) -> Result<()>,
     ) -> Result<(UserRow, Secret)> {
         let now = Timestamp::now();
@@ -57,21 +60,9 @@ impl Shared {
             require_mfa: false,
             created_at: now,
         };
-        let text = secrets::secret(API_TOKEN)?;
-        let token = ApiTokenRow {
-            id: new_id(),
-            user_id: user.id.clone(),
-            name: "first".parse()?,
-            prefix: prefix(&text),
-            organization_id: None,
-            group_uuid: None,
-            scopes: Vec::new(),
-            created_at: now,
-            expires_at: None,
-            last_used_at: None,
-        };
+        let (token, text) = first_token(&user.id)?;
         {
-            let records = self.records();
+            let records = self.records_for(mark);
             records.write(|| {
                 if records.user(username.as_str())?.is_some() || records.organization(username.as_str())?.is_some() {
                     return Err(Error::new(Code::UserExists, format!("the name {username} is taken"))
@@ -88,6 +79,20 @@ impl Shared {
         Ok((user, Secret::new(text)))
     }
 
+    /// Replaces the first API token of a user, which was made and got lost on its way.
+    pub(super) fn replace_first_token(&self, user: &UserRow) -> Result<Secret> {
+        let (token, text) = first_token(&user.id)?;
+        let records = self.records();
+        records.write(|| {
+            if let Some(lost) = records.api_token(&user.id, token.name.as_str())? {
+                records.delete_api_token(&lost.id)?;
+            }
+            records.insert_api_token(&token, &secrets::hash(&text))
+        })?;
+        self.sessions.forget();
+        Ok(Secret::new(text))
+    }
+
     /// Makes the default group, because clients expect one. Where it cannot be made, the first database brings it along: no
     /// reason to keep the organization, or a user's only token, from whom it was made for.
     pub(super) fn first_group(&self, organization: &OrganizationRow) {
@@ -101,4 +106,22 @@ impl Shared {
             tracing::warn!(organization = %organization.slug, %error, "the first group could not be made");
         }
     }
+}
+
+/// A user's first API token, and its text.
+fn first_token(user_id: &str) -> Result<(ApiTokenRow, String)> {
+    let text = secrets::secret(API_TOKEN)?;
+    let row = ApiTokenRow {
+        id: new_id(),
+        user_id: user_id.to_owned(),
+        name: "first".parse()?,
+        prefix: prefix(&text),
+        organization_id: None,
+        group_uuid: None,
+        scopes: Vec::new(),
+        created_at: Timestamp::now(),
+        expires_at: None,
+        last_used_at: None,
+    };
+    Ok((row, text))
 }

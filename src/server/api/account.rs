@@ -87,6 +87,16 @@ pub(super) fn revoke_token(call: &OperationCall<'_>) -> Result<ApiReply> {
     ApiReply::of("token", &name)
 }
 
+/// The answer to a request that has revoked a token before.
+pub(super) fn token_revoked(call: &OperationCall<'_>) -> Result<ApiReply> {
+    ApiReply::of("token", &call.name::<TokenName>("tokenName")?)
+}
+
+/// The same for a token of which only the id is known.
+pub(super) fn organization_token_revoked(call: &OperationCall<'_>) -> Result<ApiReply> {
+    ApiReply::of("token", &call.text("tokenId")?)
+}
+
 pub(super) fn invalidate_sessions(call: &OperationCall<'_>) -> Result<ApiReply> {
     let from = call.accounts().invalidate_sessions()?;
     Ok(ApiReply::Json(json!({ "validFrom": from.as_second() })))

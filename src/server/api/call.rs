@@ -31,7 +31,7 @@ pub(super) const PARAMETERS: [&str; 14] = [
 ];
 
 /// The operation and its parameters, before the caller is known.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct RequestTarget {
     pub parameters: BTreeMap<&'static str, String>,
     pub query: BTreeMap<String, String>,
@@ -149,7 +149,11 @@ impl<'a> OperationCall<'a> {
 }
 
 /// The organization in the path, by its slug or id.
-fn organization(hosted: &Hosted, caller: &Caller, target: &RequestTarget) -> Result<Option<OrganizationSlug>> {
+pub(super) fn organization(
+    hosted: &Hosted,
+    caller: &Caller,
+    target: &RequestTarget,
+) -> Result<Option<OrganizationSlug>> {
     let unknown = |text: &str| {
         Error::new(Code::OrganizationNotFound, format!("there is no organization {text:?}"))
             .hint("torso org list shows yours")

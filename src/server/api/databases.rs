@@ -192,8 +192,19 @@ pub(super) fn create(call: &OperationCall<'_>) -> Result<ApiReply> {
         expires_at: new.expires_at,
     };
     let database = plane.create_database(&request)?;
+    new_database(call, &database)
+}
+
+/// The answer to a request that has created a database before.
+pub(super) fn created(call: &OperationCall<'_>) -> Result<ApiReply> {
+    let new: New = call.body()?;
+    let database = call.plane()?.get_database(&new.name.get()?)?;
+    new_database(call, &database)
+}
+
+fn new_database(call: &OperationCall<'_>, database: &Database) -> Result<ApiReply> {
     Ok(ApiReply::Json(json!({
-        "database": to_api(&database)?,
+        "database": to_api(database)?,
         "username": call.caller.username(),
     })))
 }
@@ -239,6 +250,19 @@ pub(super) fn delete(call: &OperationCall<'_>) -> Result<ApiReply> {
     ApiReply::of("database", &name)
 }
 
+/// The answer to a request that has deleted a database before.
+pub(super) fn deleted(call: &OperationCall<'_>) -> Result<ApiReply> {
+    Ok(ApiReply::Json(match call.query("expired") {
+        Some("true") => json!({ "database": name(call)?, "deleted": true }),
+        _ => json!({ "database": name(call)? }),
+    }))
+}
+
+/// The same for a database of which only the id is known.
+pub(super) fn deleted_by_id(call: &OperationCall<'_>) -> Result<ApiReply> {
+    ApiReply::of("database", &call.text("databaseId")?)
+}
+
 pub(super) fn delete_by_id(call: &OperationCall<'_>) -> Result<ApiReply> {
     let plane = call.plane()?;
     let database = by_id(&*plane, call.text("databaseId")?)?;
@@ -256,19 +280,40 @@ pub(super) fn rename(call: &OperationCall<'_>) -> Result<ApiReply> {
     one(&call.plane()?.rename_database(&name(call)?, &to.name.get()?)?)
 }
 
+/// The answer to a request that has renamed a database before.
+pub(super) fn renamed(call: &OperationCall<'_>) -> Result<ApiReply> {
+    let to: Rename = call.body()?;
+    one(&call.plane()?.get_database(&to.name.get()?)?)
+}
+
 #[derive(Deserialize)]
 struct Transfer {
     org: Option<Named<OrganizationSlug>>,
     organization: Option<Named<OrganizationSlug>>,
 }
 
-pub(super) fn transfer(call: &OperationCall<'_>) -> Result<ApiReply> {
+fn destination(call: &OperationCall<'_>) -> Result<OrganizationSlug> {
     let to: Transfer = call.body()?;
     let to = to.organization.or(to.org).ok_or_else(|| {
         Error::new(Code::InvalidValue, "no organization is named").hint("send {\"organization\": \"…\"}")
     })?;
-    call.plane()?.transfer_database(&name(call)?, &to.get()?)?;
+    to.get()
+}
+
+pub(super) fn transfer(call: &OperationCall<'_>) -> Result<ApiReply> {
+    call.plane()?.transfer_database(&name(call)?, &destination(call)?)?;
     Ok(ApiReply::empty())
+}
+
+/// The answer to a request that has begun to move a database before. A start of the server undoes a move that was cut short,
+/// so it either arrived or is to be made again.
+pub(super) fn transferred(call: &OperationCall<'_>) -> Result<ApiReply> {
+    let (name, to) = (name(call)?, destination(call)?);
+    let there = call.hosted.plane(call.caller, Some(&to))?;
+    if call.plane()?.get_database(&name).is_err() && there.get_database(&name).is_ok() {
+        return Ok(ApiReply::empty());
+    }
+    transfer(call)
 }
 
 /// For operations that do nothing here: only checks that the database exists.
@@ -394,6 +439,11 @@ pub(super) fn remove_instance(call: &OperationCall<'_>) -> Result<ApiReply> {
     let location: LocationCode = call.name("instanceName")?;
     call.plane()?.remove_instance(&name(call)?, &location)?;
     ApiReply::of("instance", &location)
+}
+
+/// The answer to a request that has removed an instance before.
+pub(super) fn instance_removed(call: &OperationCall<'_>) -> Result<ApiReply> {
+    ApiReply::of("instance", &call.text("instanceName")?)
 }
 
 pub(super) fn wait_for_instance(call: &OperationCall<'_>) -> Result<ApiReply> {

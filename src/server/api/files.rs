@@ -1,10 +1,10 @@
 //! Uploads and downloads: pieces of uploads, dumps, and databases as files. They are streamed, never read into memory;
 //! a client that is too slow is disconnected.
 
+use super::Server;
 use super::call::{OperationCall, RequestTarget};
 use super::multipart::Part;
 use super::reply::{ApiReply, ReplyFuture};
-use super::{Server, body};
 use crate::control::hosted::{Caller, Hosted};
 use crate::control::names::{DatabaseName, LocationCode};
 use crate::error::{Code, Error, Result};
@@ -36,8 +36,22 @@ pub(super) struct Transfer {
     pub target: RequestTarget,
 }
 
-pub(super) fn begin_upload(transfer: Transfer, _: Parts, body: Body) -> ReplyFuture {
-    Box::pin(transfer.begin(body))
+impl Transfer {
+    pub fn new(server: &Arc<Server>, hosted: Arc<Hosted>, caller: Caller, target: RequestTarget) -> Self {
+        Self {
+            server: Arc::clone(server),
+            hosted,
+            caller,
+            target,
+        }
+    }
+}
+
+pub(super) fn begin_upload(call: &OperationCall<'_>) -> Result<ApiReply> {
+    let new: NewUpload = call.body()?;
+    let sha256 = new.sha256.as_deref().map(checksum).transpose()?;
+    let upload = call.hosted.begin_upload(call.caller, call.slug(), new.size, sha256)?;
+    ApiReply::of("upload", &upload)
 }
 
 pub(super) fn get_upload(transfer: Transfer, _: Parts, _: Body) -> ReplyFuture {
@@ -48,8 +62,11 @@ pub(super) fn put_chunk(transfer: Transfer, parts: Parts, body: Body) -> ReplyFu
     Box::pin(transfer.put(parts, body))
 }
 
-pub(super) fn drop_upload(transfer: Transfer, _: Parts, _: Body) -> ReplyFuture {
-    Box::pin(transfer.give_up())
+pub(super) fn drop_upload(call: &OperationCall<'_>) -> Result<ApiReply> {
+    let dropped = call
+        .hosted
+        .drop_upload(call.caller, call.slug(), call.text("uploadId")?)?;
+    ApiReply::of("upload", &dropped)
 }
 
 pub(super) fn upload_dump(transfer: Transfer, parts: Parts, body: Body) -> ReplyFuture {
@@ -91,16 +108,6 @@ impl Transfer {
             .map_err(|_| super::defect())
     }
 
-    async fn begin(self, body: Body) -> Result<ApiReply> {
-        let bytes = body::whole(body).await?;
-        let new: NewUpload = body::read(body::object(&bytes)?)?;
-        let sha256 = new.sha256.as_deref().map(checksum).transpose()?;
-        let upload = self
-            .work(move |call| call.hosted.begin_upload(call.caller, call.slug(), new.size, sha256))
-            .await?;
-        ApiReply::of("upload", &upload)
-    }
-
     async fn get(self) -> Result<ApiReply> {
         let upload = self
             .work(|call| call.hosted.upload(call.caller, call.slug(), call.text("uploadId")?))
@@ -117,16 +124,6 @@ impl Transfer {
                 let offset = call.number("offset")?.unwrap_or(0);
                 call.hosted
                     .put_chunk(call.caller, call.slug(), id, offset, &mut reader, len)
-            })
-            .await?;
-        ApiReply::of("upload", &upload)
-    }
-
-    async fn give_up(self) -> Result<ApiReply> {
-        let upload = self
-            .work(|call| {
-                call.hosted
-                    .drop_upload(call.caller, call.slug(), call.text("uploadId")?)
             })
             .await?;
         ApiReply::of("upload", &upload)

@@ -77,6 +77,14 @@ pub(super) fn create(call: &OperationCall<'_>) -> Result<ApiReply> {
     one(&*plane, &group)
 }
 
+/// The answer to a request that has created a group before.
+pub(super) fn created(call: &OperationCall<'_>) -> Result<ApiReply> {
+    let new: New = call.body()?;
+    let plane = call.plane()?;
+    let group = plane.get_group(&new.name.get()?)?;
+    one(&*plane, &group)
+}
+
 pub(super) fn get(call: &OperationCall<'_>) -> Result<ApiReply> {
     let plane = call.plane()?;
     let group = plane.get_group(&call.name("groupName")?)?;
@@ -108,6 +116,12 @@ pub(super) fn delete(call: &OperationCall<'_>) -> Result<ApiReply> {
     ApiReply::of("group", &group)
 }
 
+/// The answer to a request that has deleted a group before: what is still known of it.
+pub(super) fn deleted(call: &OperationCall<'_>) -> Result<ApiReply> {
+    let name: GroupName = call.name("groupName")?;
+    Ok(ApiReply::Json(json!({ "group": { "name": name } })))
+}
+
 #[derive(Deserialize)]
 struct Rename {
     name: Named<GroupName>,
@@ -117,6 +131,14 @@ pub(super) fn rename(call: &OperationCall<'_>) -> Result<ApiReply> {
     let to: Rename = call.body()?;
     let plane = call.plane()?;
     let group = plane.rename_group(&call.name("groupName")?, &to.name.get()?)?;
+    one(&*plane, &group)
+}
+
+/// The answer to a request that has renamed a group before.
+pub(super) fn renamed(call: &OperationCall<'_>) -> Result<ApiReply> {
+    let to: Rename = call.body()?;
+    let plane = call.plane()?;
+    let group = plane.get_group(&to.name.get()?)?;
     one(&*plane, &group)
 }
 
@@ -133,6 +155,17 @@ pub(super) fn transfer(call: &OperationCall<'_>) -> Result<ApiReply> {
             .plane()?
             .transfer_group(&call.name("groupName")?, &to.organization.get()?)?,
     )
+}
+
+/// The answer to a request that has begun to move a group before: what is not moved yet is moved now.
+pub(super) fn transferred(call: &OperationCall<'_>) -> Result<ApiReply> {
+    let to: Transfer = call.body()?;
+    let name: GroupName = call.name("groupName")?;
+    let there = call.hosted.plane(call.caller, Some(&to.organization.get()?))?;
+    match (call.plane()?.get_group(&name), there.get_group(&name)) {
+        (Err(_), Ok(moved)) => ApiReply::bare(&moved),
+        _ => transfer(call),
+    }
 }
 
 pub(super) fn update(call: &OperationCall<'_>) -> Result<ApiReply> {

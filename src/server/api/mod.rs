@@ -14,6 +14,7 @@ mod groups;
 mod locations;
 mod maintenance;
 mod multipart;
+pub(super) mod once;
 mod operations;
 mod operator;
 mod organizations;
@@ -240,18 +241,65 @@ async fn perform(
             })
             .await
         }
+        OperationHandler::Change(change, resume) => {
+            change_once(server, (hosted, caller, target), (change, resume), parts, body).await
+        }
+        OperationHandler::Repeatable(change) => {
+            change_once(server, (hosted, caller, target), (change, change), parts, body).await
+        }
         OperationHandler::Transfer(answer) => {
-            let transfer = Transfer {
-                server: Arc::clone(server),
-                hosted,
-                caller,
-                target,
-            };
+            let transfer = Transfer::new(server, hosted, caller, target);
             answer(transfer, parts, body).await
+        }
+        OperationHandler::TransferOnce(answer) => {
+            let Some(key) = once::key(&parts)? else {
+                let transfer = Transfer::new(server, hosted, caller, target);
+                return answer(transfer, parts, body).await;
+            };
+            let request = once::of_caller(&hosted, &caller, &key, &parts, &[]);
+            let transfer = Transfer::new(server, Arc::clone(&hosted), caller.clone(), target.clone());
+            let start = move |request: &_| once::begin(&hosted, &caller, &target, request);
+            once::perform_streamed(server, request, start, move |request| {
+                let caller = transfer.caller.in_request(request);
+                answer(Transfer { caller, ..transfer }, parts, body)
+            })
+            .await
         }
         // It was answered before the caller was identified.
         OperationHandler::Public(_) => Err(defect()),
     }
+}
+
+/// Answers a request for a change.
+type Answer = fn(&OperationCall<'_>) -> Result<ApiReply>;
+
+/// Makes a change of a caller: once, if the request has a key. The second function answers where it was made before.
+async fn change_once(
+    server: &Arc<Server>,
+    (hosted, caller, target): (Arc<Hosted>, Caller, RequestTarget),
+    (change, resume): (Answer, Answer),
+    parts: Parts,
+    body: Body,
+) -> Result<ApiReply> {
+    let key = once::key(&parts)?;
+    let body = body::whole(body).await?;
+    let Some(key) = key else {
+        return work(server, move || {
+            change(&OperationCall::new(&hosted, &caller, &target, body)?)
+        })
+        .await;
+    };
+    let request = once::of_caller(&hosted, &caller, &key, &parts, &body);
+    let of = Arc::new((hosted, caller, target));
+    let same = Arc::clone(&of);
+    let start = move |request: &_| once::begin(&same.0, &same.1, &same.2, request);
+    once::perform(server, request, start, move |request| {
+        let (hosted, caller, target) = &*of;
+        let caller = caller.in_request(request);
+        let answer = if request.resumes { resume } else { change };
+        answer(&OperationCall::new(hosted, &caller, target, body)?)
+    })
+    .await
 }
 
 /// Runs blocking work on a thread for that, when there is room.

@@ -17,10 +17,20 @@ use axum::http::request::Parts;
 
 /// The function that answers an operation, and how it is called.
 pub(super) enum OperationHandler {
-    /// On a thread that may block, with the whole body.
+    /// Reads something, on a thread that may block, with the whole body.
     Call(fn(&OperationCall<'_>) -> Result<ApiReply>),
-    /// With a body that is streamed in or out.
+    /// The same for a change, which a request with an idempotency key makes once. The second function answers where an earlier
+    /// request with the same key has made it and its answer was lost.
+    Change(
+        fn(&OperationCall<'_>) -> Result<ApiReply>,
+        fn(&OperationCall<'_>) -> Result<ApiReply>,
+    ),
+    /// A change that may be made again in that case.
+    Repeatable(fn(&OperationCall<'_>) -> Result<ApiReply>),
+    /// Reads something, or takes a piece of a file that says where it begins; the body is streamed in or out.
     Transfer(fn(Transfer, Parts, Body) -> ReplyFuture),
+    /// The same for a change.
+    TransferOnce(fn(Transfer, Parts, Body) -> ReplyFuture),
     /// Without a token.
     Public(fn(PublicRequest) -> ReplyFuture),
 }
@@ -28,11 +38,11 @@ pub(super) enum OperationHandler {
 macro_rules! declare_handlers {
     (; $(
         $(#[$doc:meta])*
-        $operation:ident, $how:ident($room:ident::$function:ident): $($scope:ident $method:ident $path:literal),+;
+        $operation:ident, $how:ident($($room:ident::$function:ident),+): $($scope:ident $method:ident $path:literal),+;
     )*) => {
         pub(super) fn handler(operation: Operation) -> OperationHandler {
             match operation {
-                $(Operation::$operation => OperationHandler::$how($room::$function),)*
+                $(Operation::$operation => OperationHandler::$how($($room::$function),+),)*
             }
         }
     };
@@ -43,7 +53,28 @@ with_all_endpoints!(declare_handlers);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::endpoints::ENDPOINTS;
+    use crate::control::endpoints::{ENDPOINTS, Method};
+
+    #[test]
+    fn endpoint_that_changes_something_is_performed_once_for_a_key() {
+        // A piece of an upload says where it begins, so one that comes twice changes nothing. Whoever accepts an invitation has
+        // no account yet; `public` sees to the key.
+        let others = [Operation::PutChunk, Operation::AcceptInvite];
+        for endpoint in ENDPOINTS {
+            let is_once = match handler(endpoint.operation) {
+                OperationHandler::Change(..) | OperationHandler::Repeatable(_) | OperationHandler::TransferOnce(_) => {
+                    true
+                }
+                OperationHandler::Call(_) | OperationHandler::Transfer(_) | OperationHandler::Public(_) => {
+                    others.contains(&endpoint.operation)
+                }
+            };
+            assert!(
+                is_once || endpoint.method == Method::Get || endpoint.operation == Operation::Landing,
+                "{endpoint:?}"
+            );
+        }
+    }
 
     #[test]
     fn endpoint_without_a_token_is_answered_by_a_public_function_only() {

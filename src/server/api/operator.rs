@@ -3,7 +3,7 @@
 use super::body::Named;
 use super::call::OperationCall;
 use super::reply::ApiReply;
-use crate::control::accounts::QuotaSetting;
+use crate::control::accounts::{EndedAccess, QuotaSetting};
 use crate::control::names::{OrganizationSlug, Username};
 use crate::error::Result;
 use serde::Deserialize;
@@ -20,6 +20,14 @@ pub(super) fn disable_user(call: &OperationCall<'_>) -> Result<ApiReply> {
 pub(super) fn remove_user(call: &OperationCall<'_>) -> Result<ApiReply> {
     let user: Username = call.name("username")?;
     ApiReply::bare(&call.accounts().remove_user(&user)?)
+}
+
+/// The answer to a request that has removed a user before. Which tokens ended with it is in the audit log.
+pub(super) fn user_removed(_: &OperationCall<'_>) -> Result<ApiReply> {
+    ApiReply::bare(&EndedAccess {
+        tokens: Vec::new(),
+        tokens_ended: true,
+    })
 }
 
 pub(super) fn list_quotas(call: &OperationCall<'_>) -> Result<ApiReply> {

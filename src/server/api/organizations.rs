@@ -3,7 +3,7 @@
 
 use super::call::OperationCall;
 use super::reply::ApiReply;
-use crate::control::accounts::{MemberRole, OrganizationPatch};
+use crate::control::accounts::{EndedAccess, MemberRole, OrganizationPatch};
 use crate::control::names::Username;
 use crate::error::{Code, Error, Result};
 use serde::Deserialize;
@@ -42,6 +42,21 @@ pub(super) fn create(call: &OperationCall<'_>) -> Result<ApiReply> {
     Ok(ApiReply::Json(json!({ "organization": made, "org": made })))
 }
 
+/// The answer to a request that has created an organization before.
+pub(super) fn created(call: &OperationCall<'_>) -> Result<ApiReply> {
+    let new: NewOrganization = call.body()?;
+    let mut mine = call.accounts().list_organizations()?.into_iter();
+    let made = mine.find(|organization| organization.name == new.name.trim());
+    let made = made.ok_or_else(|| {
+        Error::new(
+            Code::OrganizationNotFound,
+            format!("organization {:?} was created, and is gone", new.name),
+        )
+        .hint("torso org list shows yours")
+    })?;
+    Ok(ApiReply::Json(json!({ "organization": made, "org": made })))
+}
+
 pub(super) fn get(call: &OperationCall<'_>) -> Result<ApiReply> {
     ApiReply::of(
         "organization",
@@ -59,6 +74,11 @@ pub(super) fn delete(call: &OperationCall<'_>) -> Result<ApiReply> {
     let slug = call.organization()?;
     call.accounts().delete_organization(&slug)?;
     ApiReply::of("organization", &slug)
+}
+
+/// The answer to a request that has deleted an organization before.
+pub(super) fn deleted(call: &OperationCall<'_>) -> Result<ApiReply> {
+    ApiReply::of("organization", &call.organization()?)
 }
 
 pub(super) fn list_members(call: &OperationCall<'_>) -> Result<ApiReply> {
@@ -84,15 +104,26 @@ impl Membership {
 }
 
 /// The user may be in the path or in the body.
+fn named_user(call: &OperationCall<'_>, new: &Membership) -> Result<Username> {
+    match (call.text("username"), &new.username) {
+        (Ok(name), _) => name.parse(),
+        (Err(_), Some(name)) => name.parse(),
+        (Err(_), None) => Err(Error::new(Code::InvalidValue, "no user is named").hint("send {\"username\": \"…\"}")),
+    }
+}
+
+/// The answer to a request that has added a member before.
+pub(super) fn member_added(call: &OperationCall<'_>) -> Result<ApiReply> {
+    let user = named_user(call, &call.body()?)?;
+    let member = call.accounts().get_member(&call.organization()?, &user)?;
+    Ok(ApiReply::Json(
+        json!({ "member": member.username, "role": member.role }),
+    ))
+}
+
 pub(super) fn add_member(call: &OperationCall<'_>) -> Result<ApiReply> {
     let new: Membership = call.body()?;
-    let user: Username = match (call.text("username"), &new.username) {
-        (Ok(name), _) => name.parse()?,
-        (Err(_), Some(name)) => name.parse()?,
-        (Err(_), None) => {
-            return Err(Error::new(Code::InvalidValue, "no user is named").hint("send {\"username\": \"…\"}"));
-        }
-    };
+    let user = named_user(call, &new)?;
     let role = new.role()?.unwrap_or(MemberRole::Member);
     let member = call.accounts().add_member(&call.organization()?, &user, role)?;
     Ok(ApiReply::Json(
@@ -129,6 +160,17 @@ pub(super) fn remove_member(call: &OperationCall<'_>) -> Result<ApiReply> {
     Ok(ApiReply::Json(value))
 }
 
+/// The answer to a request that has removed a member before. Which tokens ended with it is in the audit log.
+pub(super) fn member_removed(call: &OperationCall<'_>) -> Result<ApiReply> {
+    let ended = EndedAccess {
+        tokens: Vec::new(),
+        tokens_ended: call.query("keep_tokens") != Some("true"),
+    };
+    let mut value = super::reply::to_json(&ended)?;
+    value["member"] = json!(call.text("username")?);
+    Ok(ApiReply::Json(value))
+}
+
 pub(super) fn list_invites(call: &OperationCall<'_>) -> Result<ApiReply> {
     ApiReply::of("invites", &call.accounts().list_invites(&call.organization()?)?)
 }
@@ -149,6 +191,18 @@ pub(super) fn create_invite(call: &OperationCall<'_>) -> Result<ApiReply> {
     let mut value = super::reply::to_json(&invite)?;
     value["organization"] = json!(organization);
     Ok(ApiReply::Json(json!({ "invited": value })))
+}
+
+/// Replaces the invitation that the request made before: nobody got its link.
+pub(super) fn invited_again(call: &OperationCall<'_>) -> Result<ApiReply> {
+    let new: NewInvite = call.body()?;
+    call.accounts().delete_invite(&call.organization()?, new.email.trim())?;
+    create_invite(call)
+}
+
+/// The answer to a request that has withdrawn an invitation before.
+pub(super) fn invite_deleted(_: &OperationCall<'_>) -> Result<ApiReply> {
+    Ok(ApiReply::empty())
 }
 
 pub(super) fn delete_invite(call: &OperationCall<'_>) -> Result<ApiReply> {

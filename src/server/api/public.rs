@@ -6,7 +6,8 @@ use super::super::process_metrics;
 use super::super::request_context::RequestContext;
 use super::body::Named;
 use super::reply::{ApiReply, ReplyFuture};
-use super::{body, is_trusted, work};
+use super::{body, is_trusted, once, work};
+use crate::control::hosted::{CallRequest, RequestAccount};
 use crate::control::names::Username;
 use crate::error::{Code, Error, Result};
 use axum::body::Body;
@@ -138,13 +139,24 @@ async fn accept(server: &Arc<Server>, parts: &Parts, body: Body, meta: &RequestC
     };
     let acceptance: Acceptance = body::read(body)?;
     let username = acceptance.username.get()?;
-    let (user, token) = work(server, move || {
-        let text = acceptance.invitation.trim();
-        let text = text.rsplit_once("invite=").map_or(text, |(_, text)| text);
-        hosted.accept_invite(text, &username)
-    })
-    .await?;
-    Ok(ApiReply::Json(json!({ "user": user, "token": token })))
+    let text = acceptance.invitation.trim();
+    let text = text.rsplit_once("invite=").map_or(text, |(_, text)| text).to_owned();
+    let request = once::key(parts)?.map(|key| {
+        let fingerprint = once::fingerprint(parts, &bytes);
+        hosted.keyed_request(RequestAccount::Invitation(&text), &key, fingerprint)
+    });
+    let starting = Arc::clone(&hosted);
+    let accept = move |request: Option<CallRequest>| {
+        let (user, token) = hosted.accept_invite(&text, &username, request)?;
+        Ok(ApiReply::Json(json!({ "user": user, "token": token })))
+    };
+    match request {
+        None => work(server, move || accept(None)).await,
+        Some(request) => {
+            let start = move |request: &_| starting.begin_request(request, None, None);
+            once::perform(server, request, start, move |request| accept(Some(request))).await
+        }
+    }
 }
 
 /// The answer is the client's own version, so that it does not ask for an update.

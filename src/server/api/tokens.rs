@@ -95,3 +95,8 @@ pub(super) fn rotate_of_group(call: &OperationCall<'_>) -> Result<ApiReply> {
     call.plane()?.rotate_group_tokens(&name, grace(call)?)?;
     Ok(ApiReply::empty())
 }
+
+/// The answer to a request that has invalidated tokens before. A second time would end those that were made since.
+pub(super) fn rotated(_: &OperationCall<'_>) -> Result<ApiReply> {
+    Ok(ApiReply::empty())
+}

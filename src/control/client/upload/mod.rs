@@ -219,8 +219,9 @@ impl Client {
         let seed = json!({ "type": "upload", "id": id.to_string() });
         let mut retries = Retries { done: 0, most: FEW };
         let mut lost = false;
+        let call = self.new_database(request, Some(seed))?;
         loop {
-            let error = match self.post_database(request, Some(seed.clone())) {
+            let error = match self.send_new_database(&call, request) {
                 Err(error) if lost && error.code() == Code::DatabaseExists && self.is_used(id)? => {
                     return self.get_database(&request.name);
                 }

@@ -77,3 +77,12 @@ CREATE TABLE doomed (
     location TEXT NOT NULL,
     PRIMARY KEY (database_id, location)
 ) STRICT, WITHOUT ROWID;
+
+-- Requests to a server that have changed this catalog, each written with its change: after a crash they say what was done.
+-- Only the newest are kept.
+CREATE TABLE applied_requests (
+    id INTEGER PRIMARY KEY,
+    -- A hash of the request's account and idempotency key.
+    mark BLOB NOT NULL UNIQUE CHECK (length(mark) = 32),
+    applied_at TEXT NOT NULL
+) STRICT;

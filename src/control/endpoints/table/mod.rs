@@ -101,7 +101,9 @@ const fn public(method: Method, path: &'static str, operation: Operation) -> Api
 
 /// Passes the rows of all nouns to a macro, as `; ROW ROW …`. A row is
 /// `OPERATION, HOW(ROOM::FUNCTION): SCOPE METHOD PATH, …;`: the operation, the function of `server::api` that answers it and how
-/// it is called, and the endpoints that ask for it. torso's own client asks by the first one. Whoever calls this imports the
+/// it is called, and the endpoints that ask for it. A change is `Change(ROOM::FUNCTION, ROOM::FUNCTION)`: the second one answers
+/// where an earlier request with the same idempotency key has made the change and its answer was lost. A change that may be made
+/// again then is `Repeatable(ROOM::FUNCTION)`. torso's own client asks by the first one. Whoever calls this imports the
 /// macros that it names.
 macro_rules! with_all_endpoints {
     ($callback:ident) => {
@@ -119,7 +121,7 @@ pub(crate) use with_all_endpoints;
 macro_rules! declare_operations {
     (; $(
         $(#[$doc:meta])*
-        $operation:ident, $how:ident($room:ident::$function:ident): $($scope:ident $method:ident $path:literal),+;
+        $operation:ident, $how:ident($($room:ident::$function:ident),+): $($scope:ident $method:ident $path:literal),+;
     )*) => {
         /// What a request asks for. Several endpoints may ask for the same.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

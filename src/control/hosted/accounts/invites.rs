@@ -5,8 +5,8 @@ use super::members::{may_give, refuse_personal};
 use crate::control::InviteOperations;
 use crate::control::accounts::{Invite, MemberRole, User};
 use crate::control::hosted::permission::Action;
-use crate::control::hosted::store::InviteRow;
-use crate::control::hosted::{NewAuditEntry, PLAN, Shared, secrets};
+use crate::control::hosted::store::{InviteRow, UserRow};
+use crate::control::hosted::{CallRequest, NewAuditEntry, PLAN, Shared, secrets};
 use crate::control::names::{OrganizationSlug, Username};
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
@@ -25,7 +25,7 @@ const LONGEST_EMAIL: usize = 254;
 impl InviteOperations for CallerAccounts<'_> {
     fn list_invites(&self, of: &OrganizationSlug) -> Result<Vec<Invite>> {
         let (organization, _) = self.allow(of, Action::SeeMembers, None)?;
-        let rows = self.shared.records().invites(&organization.id)?;
+        let rows = self.records().invites(&organization.id)?;
         Ok(rows.into_iter().map(|row| to_invite(row, None)).collect())
     }
 
@@ -57,7 +57,7 @@ impl InviteOperations for CallerAccounts<'_> {
                     .checked_add(VALID)
                     .map_err(|error| Error::new(Code::Internal, "cannot read the clock").caused_by(error))?,
             };
-            let records = self.shared.records();
+            let records = self.records();
             records.write(|| {
                 if let Some(old) = records.invite(&organization.id, email)? {
                     if old.expires_at > now {
@@ -87,7 +87,7 @@ impl InviteOperations for CallerAccounts<'_> {
             json!({ "email": email.chars().take(LONGEST_EMAIL).collect::<String>() }),
         );
         self.change(of, Action::ManageMembers, entry, |organization, _| {
-            let records = self.shared.records();
+            let records = self.records();
             let row = records.invite(&organization.id, email)?.ok_or_else(|| {
                 Error::new(
                     Code::InviteNotFound,
@@ -108,7 +108,19 @@ impl Shared {
     }
 
     /// Makes a new user of whoever has the text of an invitation, and a member of the organization. The user's API token.
-    pub(in crate::control::hosted) fn accept(&self, text: &str, username: &Username) -> Result<(User, Secret)> {
+    pub(in crate::control::hosted) fn accept(
+        &self,
+        text: &str,
+        username: &Username,
+        request: Option<CallRequest>,
+    ) -> Result<(User, Secret)> {
+        // The same request has made the user already.
+        if request.is_some_and(|request| request.resumes)
+            && let Some(user) = { self.records().user(username.as_str())? }
+        {
+            let token = self.replace_first_token(&user)?;
+            return Ok((to_user(user), token));
+        }
         let invalid = || {
             Error::new(
                 Code::InviteNotFound,
@@ -120,21 +132,25 @@ impl Shared {
         let invite = invite
             .filter(|invite| invite.expires_at > Timestamp::now())
             .ok_or_else(invalid)?;
-        let (user, token) = self.make_user(username, &invite.email, |records, user| {
+        let mark = request.map(|request| request.mark);
+        let (user, token) = self.make_user(username, &invite.email, mark, |records, user| {
             // Two may have come with the same one.
             if !records.delete_invite(invite.id)? {
                 return Err(invalid());
             }
             records.set_member(&invite.organization_id, &user.id, invite.role)
         })?;
-        let user = User {
-            username: user.username,
-            name: user.name,
-            email: user.email,
-            avatar_url: String::new(),
-            plan: PLAN.to_owned(),
-        };
-        Ok((user, token))
+        Ok((to_user(user), token))
+    }
+}
+
+fn to_user(user: UserRow) -> User {
+    User {
+        username: user.username,
+        name: user.name,
+        email: user.email,
+        avatar_url: String::new(),
+        plan: PLAN.to_owned(),
     }
 }
 

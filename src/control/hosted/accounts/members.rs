@@ -14,7 +14,7 @@ use serde_json::json;
 impl MemberOperations for CallerAccounts<'_> {
     fn list_members(&self, of: &OrganizationSlug) -> Result<Vec<Member>> {
         let (organization, _) = self.allow(of, Action::SeeMembers, None)?;
-        let rows = self.shared.records().members(&organization.id)?;
+        let rows = self.records().members(&organization.id)?;
         Ok(rows.into_iter().map(to_member).collect())
     }
 
@@ -32,7 +32,7 @@ impl MemberOperations for CallerAccounts<'_> {
         self.change(of, Action::ManageMembers, entry, |organization, rights| {
             may_give(rights, role)?;
             refuse_personal(organization)?;
-            let records = self.shared.records();
+            let records = self.records();
             let row = records.user(user.as_str())?.ok_or_else(|| {
                 Error::new(Code::UserNotFound, format!("there is no user {user} on this server"))
                     .hint("torso org invites create EMAIL invites a new person")
@@ -62,7 +62,7 @@ impl MemberOperations for CallerAccounts<'_> {
             json!({ "user": user, "role": role }),
         );
         self.change(of, Action::ManageMembers, entry, |organization, rights| {
-            let records = self.shared.records();
+            let records = self.records();
             records.write(|| {
                 let row = member(&records, organization, user)?;
                 may_give(rights, role)?;
@@ -93,7 +93,7 @@ impl MemberOperations for CallerAccounts<'_> {
             if leaves {
                 self.unlimited("leave organizations")?;
             }
-            let records = self.shared.records();
+            let records = self.records();
             let row = member(&records, organization, user)?;
             if !leaves {
                 may_give(rights, row.role)?;
@@ -132,7 +132,7 @@ impl MemberOperations for CallerAccounts<'_> {
 
 impl CallerAccounts<'_> {
     pub(super) fn member(&self, organization: &OrganizationRow, user: &Username) -> Result<MemberRow> {
-        member(&self.shared.records(), organization, user)
+        member(&self.records(), organization, user)
     }
 }
 

@@ -6,6 +6,7 @@ mod operator;
 mod organizations;
 mod tokens;
 
+use super::idempotency::MarkingRecords;
 use super::permission::{Action, PermissionTarget, Rights, Scopes, permission};
 use super::store::OrganizationRow;
 use super::{Caller, NewAuditEntry, Shared};
@@ -22,6 +23,11 @@ pub(super) struct CallerAccounts<'a> {
 impl<'a> CallerAccounts<'a> {
     pub fn new(shared: &'a Shared, caller: &'a Caller) -> Self {
         Self { shared, caller }
+    }
+
+    /// The records, for changes that are the caller's request's.
+    fn records(&self) -> MarkingRecords<'a> {
+        self.shared.records_for(self.caller.mark())
     }
 
     /// The organization, if the action is allowed in it. A refusal is written into its audit log.
@@ -59,7 +65,7 @@ impl<'a> CallerAccounts<'a> {
     /// The caller's personal organization, whose audit log has what concerns only the caller.
     fn personal(&self) -> Result<OrganizationRow> {
         let name = self.caller.username().as_str();
-        let row = self.shared.records().organization(name)?;
+        let row = self.records().organization(name)?;
         row.ok_or_else(|| super::organization::organization_not_found(name))
     }
 

@@ -4,7 +4,7 @@ use super::CallerAccounts;
 use super::members::{another_owner, made_api_token, made_database_token};
 use crate::control::accounts::{EndedAccess, MadeToken, OrganizationKind, QuotaSetting, ServerUser};
 use crate::control::hosted::NewAuditEntry;
-use crate::control::hosted::store::{OrganizationRow, UserRow};
+use crate::control::hosted::store::{AccountStore, OrganizationRow, UserRow};
 use crate::control::names::{OrganizationSlug, Username};
 use crate::control::types::DatabaseFilter;
 use crate::control::{DatabaseOperations as _, ServerOperations};
@@ -18,7 +18,7 @@ impl ServerOperations for CallerAccounts<'_> {
         self.allow_operator("list its users")?;
         self.shared.write_uses();
         let now = Timestamp::now();
-        let records = self.shared.records();
+        let records = self.records();
         let users = records.users()?;
         let mut all = Vec::with_capacity(users.len());
         for (at, user) in users.into_iter().enumerate() {
@@ -51,7 +51,7 @@ impl ServerOperations for CallerAccounts<'_> {
         );
         self.operate("disable users", entry, || {
             let row = self.endable(user)?;
-            self.end_tokens(&row)
+            self.end_tokens(&row, |_| Ok(()))
         })
     }
 
@@ -63,9 +63,9 @@ impl ServerOperations for CallerAccounts<'_> {
         );
         self.operate("remove users", entry, || {
             let row = self.endable(user)?;
-            let all = self.shared.records().organizations_of(&row.id)?;
+            let all = self.records().organizations_of(&row.id)?;
             for organization in all.iter().filter(|row| row.kind == OrganizationKind::Team) {
-                let records = self.shared.records();
+                let records = self.records();
                 let members = records.members(&organization.id)?;
                 if let Some(member) = members.iter().find(|member| member.user_id == row.id) {
                     another_owner(&members, member, &organization.slug)?;
@@ -99,7 +99,7 @@ impl CallerAccounts<'_> {
     /// Refuses everybody but the operator, and limited tokens.
     fn allow_operator(&self, doing: &str) -> Result<()> {
         self.unlimited(doing)?;
-        let first = self.shared.records().users()?.into_iter().next();
+        let first = self.records().users()?.into_iter().next();
         if first.is_some_and(|first| first.id == self.caller.session.user_id) {
             return Ok(());
         }
@@ -120,7 +120,7 @@ impl CallerAccounts<'_> {
 
     /// A user whose access may be ended.
     fn endable(&self, user: &Username) -> Result<UserRow> {
-        let row = self.shared.records().user(user.as_str())?.ok_or_else(|| {
+        let row = self.records().user(user.as_str())?.ok_or_else(|| {
             Error::new(Code::UserNotFound, format!("there is no user {user} on this server"))
                 .hint("torso server users list shows them")
         })?;
@@ -134,10 +134,10 @@ impl CallerAccounts<'_> {
         Ok(row)
     }
 
-    /// Ends every token that a user has or made.
-    fn end_tokens(&self, user: &UserRow) -> Result<EndedAccess> {
+    /// Ends every token that a user has or made. `more` is part of the transaction.
+    fn end_tokens(&self, user: &UserRow, more: impl FnOnce(&AccountStore) -> Result<()>) -> Result<EndedAccess> {
         let now = Timestamp::now();
-        let records = self.shared.records();
+        let records = self.records();
         let slug = |id: Option<&str>| -> Result<Option<OrganizationSlug>> {
             let row = id.map(|id| records.organization_by_id(id)).transpose()?.flatten();
             Ok(row.map(|row| row.slug))
@@ -156,7 +156,8 @@ impl CallerAccounts<'_> {
             records.delete_api_tokens_of(&user.id)?;
             database
                 .iter()
-                .try_for_each(|token| records.revoke(&token.id, now).map(drop))
+                .try_for_each(|token| records.revoke(&token.id, now).map(drop))?;
+            more(&records)
         })?;
         self.shared.sessions.forget();
         self.shared
@@ -199,15 +200,11 @@ impl CallerAccounts<'_> {
     }
 
     fn remove_row(&self, user: &UserRow, personal: Option<&OrganizationRow>) -> Result<EndedAccess> {
-        let ended = self.end_tokens(user)?;
-        let records = self.shared.records();
-        records.write(|| {
+        self.end_tokens(user, |records| {
             if let Some(personal) = personal {
                 records.delete_organization(&personal.id)?;
             }
             records.delete_user(&user.id)
-        })?;
-        self.shared.sessions.forget();
-        Ok(ended)
+        })
     }
 }

@@ -27,7 +27,7 @@ const LONGEST_NAME: usize = 100;
 impl OrganizationOperations for CallerAccounts<'_> {
     fn list_organizations(&self) -> Result<Vec<Organization>> {
         let session = &self.caller.session;
-        let mut rows = self.shared.records().organizations_of(&session.user_id)?;
+        let mut rows = self.records().organizations_of(&session.user_id)?;
         if let Some(only) = &session.organization_id {
             rows.retain(|row| row.id == *only);
         }
@@ -37,7 +37,7 @@ impl OrganizationOperations for CallerAccounts<'_> {
     fn create_organization(&self, name: &str) -> Result<Organization> {
         let row = self.row(name)?;
         {
-            let records = self.shared.records();
+            let records = self.records();
             records.write(|| {
                 free(&records, &row)?;
                 records.insert_organization(&row)?;
@@ -78,7 +78,7 @@ impl OrganizationOperations for CallerAccounts<'_> {
                 require_mfa: patch.require_mfa.unwrap_or(row.require_mfa),
                 ..row.clone()
             };
-            let records = self.shared.records();
+            let records = self.records();
             records.write(|| records.update_organization(&row))?;
             Ok(self.organization(row))
         })
@@ -111,7 +111,7 @@ impl OrganizationOperations for CallerAccounts<'_> {
             }
             drop(plane);
             {
-                let records = self.shared.records();
+                let records = self.records();
                 records.write(|| records.delete_organization(&row.id))?;
                 // Tokens that were restricted to this organization are gone with it.
                 self.shared.sessions.forget();
@@ -131,7 +131,7 @@ impl OrganizationOperations for CallerAccounts<'_> {
             0 => PAGE,
             size => size.min(LARGEST_PAGE),
         };
-        let records = self.shared.records();
+        let records = self.records();
         let total_rows = records.count_audit(&organization.id)?;
         let skip = (page - 1).saturating_mul(page_size);
         Ok(AuditPage {
@@ -186,7 +186,7 @@ impl CallerAccounts<'_> {
     /// A dry run of making an organization.
     pub(in crate::control::hosted) fn planned(&self, name: &str) -> Result<Organization> {
         let row = self.row(name)?;
-        free(&self.shared.records(), &row)?;
+        free(&self.records(), &row)?;
         Ok(self.organization(row))
     }
 

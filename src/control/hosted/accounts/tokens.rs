@@ -20,7 +20,7 @@ impl ApiTokenOperations for CallerAccounts<'_> {
 
     fn current_user(&self) -> Result<User> {
         let name = self.caller.username();
-        let row = self.shared.records().user(name.as_str())?.ok_or_else(|| {
+        let row = self.records().user(name.as_str())?.ok_or_else(|| {
             Error::new(Code::Unauthenticated, format!("there is no user {name} any more"))
                 .hint("log in as another user: torso auth login")
         })?;
@@ -35,7 +35,7 @@ impl ApiTokenOperations for CallerAccounts<'_> {
 
     fn list_api_tokens(&self) -> Result<Vec<ApiToken>> {
         self.shared.write_uses();
-        let rows = self.shared.records().api_tokens(&self.caller.session.user_id)?;
+        let rows = self.records().api_tokens(&self.caller.session.user_id)?;
         rows.into_iter().map(|row| self.to_api_token(row)).collect()
     }
 
@@ -61,7 +61,7 @@ impl ApiTokenOperations for CallerAccounts<'_> {
         );
         let personal = self.personal()?;
         let result = (|| {
-            let records = self.shared.records();
+            let records = self.records();
             let found = records.api_token(&self.caller.session.user_id, name.as_str())?;
             let row = found.ok_or_else(|| {
                 Error::new(Code::TokenNotFound, format!("you have no API token {name}"))
@@ -85,7 +85,7 @@ impl ApiTokenOperations for CallerAccounts<'_> {
         let personal = self.personal()?;
         let now = Timestamp::now();
         {
-            let records = self.shared.records();
+            let records = self.records();
             records.write(|| records.delete_api_tokens_of(&self.caller.session.user_id))?;
             self.shared.sessions.forget();
         }
@@ -106,7 +106,7 @@ impl CallerAccounts<'_> {
         let sees_all = permission(&rights, Action::ManageMembers, PermissionTarget::Organization).is_ok();
         self.shared.write_uses();
         let rows = {
-            let records = self.shared.records();
+            let records = self.records();
             let mut rows = Vec::new();
             for row in records.api_tokens_of_organization(&organization.id)? {
                 if !sees_all && row.user_id != self.caller.session.user_id {
@@ -126,7 +126,7 @@ impl CallerAccounts<'_> {
     fn to_api_token(&self, row: ApiTokenRow) -> Result<ApiToken> {
         let organization = match &row.organization_id {
             None => None,
-            Some(id) => self.shared.records().organization_by_id(id)?,
+            Some(id) => self.records().organization_by_id(id)?,
         };
         let group = match (&row.group_uuid, &organization) {
             (Some(uuid), Some(organization)) => self.group_name(organization, uuid)?,
@@ -210,9 +210,14 @@ impl CallerAccounts<'_> {
             last_used_at: None,
         };
         {
-            let records = self.shared.records();
+            let records = self.records();
             records.write(|| {
-                if records.api_token(&session.user_id, name.as_str())?.is_some() {
+                if let Some(old) = records.api_token(&session.user_id, name.as_str())? {
+                    // A request that is made again replaces the token of its first time, whose text nobody got.
+                    if self.caller.resumes() {
+                        records.delete_api_token(&old.id)?;
+                        return records.insert_api_token(&row, &secrets::hash(&text));
+                    }
                     return Err(
                         Error::new(Code::TokenExists, format!("you have an API token {name} already"))
                             .hint("choose another name, or revoke it first: torso auth api-tokens list"),

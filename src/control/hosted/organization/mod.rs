@@ -17,6 +17,7 @@ mod transfers;
 pub use files::Export;
 
 use super::hostnames::label;
+use super::idempotency::MarkingRecords;
 use super::permission::{Action, PermissionTarget, Rights, permission};
 use super::pool::{OrganizationState, PlaneGuard};
 use super::store::OrganizationRow;
@@ -100,8 +101,16 @@ pub(super) fn organization_not_found(slug: &str) -> Error {
 }
 
 impl OrganizationPlane<'_> {
+    /// The organization's plane, for changes that are the caller's request's.
     fn plane(&self) -> Result<PlaneGuard> {
-        self.shared.plane_of(&self.organization)
+        let plane = self.shared.plane_of(&self.organization)?;
+        plane.mark_changes(self.caller.mark());
+        Ok(plane)
+    }
+
+    /// The records, likewise.
+    fn records(&self) -> MarkingRecords<'_> {
+        self.shared.records_for(self.caller.mark())
     }
 
     fn discreet(&self, error: Error) -> Error {

@@ -5,6 +5,7 @@ use crate::control::embedded::Placed;
 use crate::control::hosted::permission::{Action, PermissionTarget};
 use crate::control::hosted::store::DatabaseTokenRow;
 use crate::control::hosted::{NewAuditEntry, new_id};
+use crate::control::idempotency::RequestMark;
 use crate::control::names::{DatabaseId, DatabaseName, GroupName};
 use crate::control::tokens::{Authorization, DatabaseToken, Expiration, Minted, NewToken};
 use crate::control::types::Group;
@@ -157,7 +158,8 @@ impl OrganizationPlane<'_> {
             })
         };
         let row = DatabaseTokenRow {
-            id: new_id(),
+            // A request that is made again replaces the token of its first time, whose text nobody got.
+            id: self.caller.mark().map_or_else(new_id, |mark| id_of(&mark)),
             organization_id: self.organization.id.clone(),
             database_id: database.map(String::from),
             group_uuid,
@@ -176,7 +178,7 @@ impl OrganizationPlane<'_> {
         };
         let jwt = self.shared.token_authority.sign(&row)?;
         {
-            let records = self.shared.records();
+            let records = self.records();
             records.write(|| records.insert_database_token(&row))?;
         }
         Ok(Minted {
@@ -197,7 +199,7 @@ impl OrganizationPlane<'_> {
     }
 
     fn end_token(&self, mut row: DatabaseTokenRow, at: Timestamp) -> Result<DatabaseTokenRow> {
-        let records = self.shared.records();
+        let records = self.records();
         let at = records.write(|| records.revoke(&row.id, at))?;
         // Under the lock, so that a later time does not replace an earlier one.
         self.shared.token_authority.end([(row.id.clone(), at)]);
@@ -214,7 +216,7 @@ impl OrganizationPlane<'_> {
         let at = Timestamp::now()
             .checked_add(jiff::SignedDuration::from_secs(grace))
             .map_err(|error| Error::new(Code::InvalidValue, "the grace period is too long").caused_by(error))?;
-        let records = self.shared.records();
+        let records = self.records();
         let ended = records.write(|| {
             which(&records)?
                 .into_iter()
@@ -235,6 +237,13 @@ impl OrganizationPlane<'_> {
             group.map_or(Ok(()), |group| records.forget_tokens_of_group(group))
         });
     }
+}
+
+/// The id of the token that a request makes.
+fn id_of(mark: &RequestMark) -> String {
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&mark.0[..16]);
+    uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
 }
 
 /// An id as it may be shown: instead of an id, a whole token may have been given.

@@ -3,6 +3,7 @@
 //! There is one connection, for one thread at a time; what every request needs is cached in memory by the plane.
 
 mod former_labels;
+mod idempotency;
 mod people;
 mod tokens;
 mod transfers;
@@ -15,10 +16,12 @@ pub use transfers::{GroupTransferRow, TransferRow};
 pub use usage::Reading;
 
 use crate::control::accounts::AuditEntry;
+use crate::control::idempotency::RequestMark;
 use crate::control::store::{Store, StoreKind, count, parsed};
 use crate::error::Result;
 use jiff::Timestamp;
 use rusqlite::params;
+use std::cell::Cell;
 use std::ops::Deref;
 use std::path::Path;
 
@@ -29,6 +32,7 @@ const KIND: StoreKind = StoreKind {
         include_str!("migrations/0002.sql"),
         include_str!("migrations/0003.sql"),
         include_str!("migrations/0004.sql"),
+        include_str!("migrations/0005.sql"),
     ],
 };
 
@@ -36,12 +40,16 @@ const KIND: StoreKind = StoreKind {
 const AUDIT_KEPT: u64 = 100_000;
 
 /// The open database. Its owner holds the server's lock.
-pub struct AccountStore(Store);
+pub struct AccountStore {
+    store: Store,
+    /// Whose changes the next ones are.
+    mark: Cell<Option<RequestMark>>,
+}
 
 impl Deref for AccountStore {
     type Target = Store;
     fn deref(&self) -> &Store {
-        &self.0
+        &self.store
     }
 }
 
@@ -49,7 +57,10 @@ impl AccountStore {
     pub fn open(path: &Path) -> Result<Self> {
         let store = Store::prepare(path, KIND)?;
         store.durable()?;
-        Ok(Self(store))
+        Ok(Self {
+            store,
+            mark: Cell::default(),
+        })
     }
 
     pub fn setting(&self, name: &str) -> Result<Option<String>> {

@@ -162,3 +162,20 @@ CREATE TABLE former_labels (
     moved_from TEXT,
     until TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Requests with idempotency keys of the last 24 hours, and their answers.
+CREATE TABLE idempotent_requests (
+    -- A hash of account and key.
+    mark BLOB PRIMARY KEY CHECK (length(mark) = 32),
+    -- Whose keys these are: a user's id, or what stands for the bearer of an invitation.
+    account TEXT NOT NULL,
+    -- A hash of what was requested.
+    fingerprint BLOB NOT NULL CHECK (length(fingerprint) = 32),
+    begun_at TEXT NOT NULL,
+    -- 1: it has changed this file. Written with the change.
+    applied INTEGER NOT NULL DEFAULT 0 CHECK (applied IN (0, 1)),
+    -- Sealed with the key, which is not stored. NULL: there is none yet, or it was too long.
+    answer BLOB
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX idempotent_requests_by_account ON idempotent_requests (account, begun_at);

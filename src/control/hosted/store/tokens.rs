@@ -189,7 +189,7 @@ impl AccountStore {
 
     pub fn insert_database_token(&self, row: &DatabaseTokenRow) -> Result<()> {
         self.execute(
-            "INSERT INTO database_tokens (id, organization_id, database_id, group_uuid, name, authorization, created_at,
+            "INSERT OR REPLACE INTO database_tokens (id, organization_id, database_id, group_uuid, name, authorization, created_at,
                  created_by, expires_at, revoked_at)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             params![
