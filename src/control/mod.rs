@@ -36,8 +36,8 @@ pub mod types;
 
 use crate::error::{Code, Result};
 pub use endpoints::{
-    Accounts, ApiTokenOperations, ControlPlane, DatabaseOperations, DatabaseTokenOperations, GroupOperations,
-    InstanceOperations, InviteOperations, LocationOperations, MaintenanceOperations, MemberOperations,
+    Accounts, ApiTokenOperations, ControlPlane, DatabaseOperations, DatabaseTokenOperations, DatabaseVisitor,
+    GroupOperations, InstanceOperations, InviteOperations, LocationOperations, MaintenanceOperations, MemberOperations,
     OrganizationOperations, Progress, ServerOperations, TransferOperations, UsageOperations,
 };
 use std::path::PathBuf;

@@ -351,6 +351,12 @@ pub struct DatabaseFilter {
     /// Only branches of this database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<DatabaseId>,
+    /// Only those whose names come after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<DatabaseName>,
+    /// How many at most, of those that pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
 }
 
 /// The request for a new group.

@@ -5,12 +5,14 @@
 //! exit code; `view` draws answers; `text` makes text from elsewhere safe to show.
 
 pub mod markdown;
+mod pages;
 mod progress;
 pub mod report;
 mod stream;
 pub mod text;
 mod view;
 
+pub use pages::PagedList;
 pub use progress::ProgressDisplay;
 use progress::Unit;
 pub use stream::{ItemStream, StreamColumn};
@@ -157,14 +159,7 @@ impl Ui {
     }
 
     fn show_human<V: View>(&self, view: &V, out: &mut dyn Write) -> io::Result<()> {
-        let how = Drawing {
-            terminal: self.out_terminal,
-            color: self.out_color,
-            raw: self.raw || !self.out_terminal,
-            width: terminal_size()
-                .filter(|_| self.out_terminal)
-                .and_then(|(columns, _)| columns.try_into().ok()),
-        };
+        let how = self.drawing();
         match view.layout() {
             Layout::Table(table) => {
                 if let Some(note) = table.empty_note() {
@@ -174,6 +169,17 @@ impl Ui {
             }
             Layout::Card(card) => out.write_all(card.draw(how).as_bytes()),
             Layout::Said(text) => writeln!(out, "{text}"),
+        }
+    }
+
+    fn drawing(&self) -> Drawing {
+        Drawing {
+            terminal: self.out_terminal,
+            color: self.out_color,
+            raw: self.raw || !self.out_terminal,
+            width: terminal_size()
+                .filter(|_| self.out_terminal)
+                .and_then(|(columns, _)| columns.try_into().ok()),
         }
     }
 

@@ -40,6 +40,13 @@ pub struct Table {
     empty: String,
 }
 
+/// A column of a table without borders.
+pub(super) struct PlainColumn {
+    /// In terminal cells.
+    width: usize,
+    right: bool,
+}
+
 /// Labelled values, one a line, perhaps with tables below.
 #[derive(Default)]
 pub struct Card {
@@ -244,30 +251,37 @@ impl Table {
     }
 
     fn draw_plain(&self, how: Drawing) -> String {
-        let rows: Vec<Vec<_>> = self
-            .rows
-            .iter()
-            .map(|row| row.iter().map(|cell| cell.display(how.raw)).collect())
-            .collect();
-        let widths: Vec<usize> = (0..self.titles.len())
-            .map(|i| {
-                rows.iter()
-                    .map(|row| row[i].width())
+        let columns = self.plain_columns(how);
+        self.draw_plain_rows(how, &columns, true)
+    }
+
+    /// The widths and sides of columns that these rows need.
+    pub(super) fn plain_columns(&self, how: Drawing) -> Vec<PlainColumn> {
+        (0..self.titles.len())
+            .map(|i| PlainColumn {
+                width: self
+                    .rows
+                    .iter()
+                    .map(|row| row[i].display(how.raw).width())
                     .chain([self.titles[i].width()])
                     .max()
-                    .unwrap_or(0)
+                    .unwrap_or(0),
+                right: self.right(i),
             })
-            .collect();
-        let rights: Vec<bool> = (0..self.titles.len()).map(|i| self.right(i)).collect();
+            .collect()
+    }
+
+    /// The rows in columns. What is wider than its column moves the rest of its line.
+    pub(super) fn draw_plain_rows(&self, how: Drawing, columns: &[PlainColumn], titles: bool) -> String {
         let mut out = String::new();
         let mut line = |texts: &[&str]| {
             let start = out.len();
             for (i, text) in texts.iter().enumerate() {
-                let pad = std::iter::repeat_n(' ', widths[i] - text.width());
+                let pad = std::iter::repeat_n(' ', columns[i].width.saturating_sub(text.width()));
                 if i > 0 {
                     out.push_str("  ");
                 }
-                if rights[i] {
+                if columns[i].right {
                     out.extend(pad);
                     out.push_str(text);
                 } else {
@@ -278,9 +292,12 @@ impl Table {
             out.truncate(start + out[start..].trim_end().len());
             out.push('\n');
         };
-        line(&self.titles);
-        for row in &rows {
-            line(&row.iter().map(AsRef::as_ref).collect::<Vec<&str>>());
+        if titles {
+            line(&self.titles);
+        }
+        for row in &self.rows {
+            let texts: Vec<_> = row.iter().map(|cell| cell.display(how.raw)).collect();
+            line(&texts.iter().map(AsRef::as_ref).collect::<Vec<&str>>());
         }
         out
     }

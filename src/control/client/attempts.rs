@@ -99,6 +99,11 @@ impl ApiTransport {
         false
     }
 
+    /// Whether this is torso's own server.
+    pub(super) fn is_torso(&self) -> bool {
+        self.is_keyed(Instant::now() + self.patience.call)
+    }
+
     pub(super) fn note_keys(&self, response: &Response) {
         let announced = response
             .headers()

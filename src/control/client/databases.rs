@@ -7,7 +7,7 @@ use crate::control::names::{DEFAULT_GROUP, DatabaseName, GroupName, LocationCode
 use crate::control::types::{
     Configuration, ConfigurationPatch, CreateDatabase, Database, DatabaseExpiry, DatabaseFilter, NewGroup, Seed,
 };
-use crate::control::{DatabaseOperations, GroupOperations as _, Progress, if_allowed};
+use crate::control::{DatabaseOperations, DatabaseVisitor, GroupOperations as _, Progress, if_allowed};
 use crate::error::{Code, Error, Result};
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -16,54 +16,30 @@ use std::collections::HashSet;
 const ENDS: &str = "keep when a database expires";
 
 /// Databases on a page.
-const PAGE: u32 = 1_000;
+const PAGE: usize = 1_000;
 
 impl DatabaseOperations for Client {
-    /// Every database that passes the filter, by name.
-    fn list_databases(&self, filter: &DatabaseFilter) -> Result<Vec<Database>> {
-        let mut databases = Vec::new();
-        let mut cursor: Option<String> = None;
-        loop {
-            let mut call = self
-                .call(Operation::ListDatabases, &[], about("the databases"))
-                .query("limit", PAGE.to_string());
-            if let Some(group) = &filter.group {
-                call = call.query("group", group);
-            }
-            if let Some(location) = &filter.location {
-                call = call.query("location", location);
-            }
-            if let Some(parent) = &filter.parent {
-                call = call.query("parent", parent);
-            }
-            if let Some(cursor) = &cursor {
-                call = call.query("cursor", cursor);
-            }
+    fn visit_databases(&self, filter: &DatabaseFilter, visit: &mut DatabaseVisitor<'_>) -> Result<()> {
+        // torso's own server orders by name, and its cursor is a name.
+        let begin = match &filter.after {
+            Some(after) if self.http.is_torso() => Some(after.to_string()),
+            _ => None,
+        };
+        let mut pages = ListedDatabases::new(filter, begin);
+        while let Some(call) = pages.next_call(self) {
             let reply = self.http.ask(&call)?;
             let next = reply["pagination"]["next"].as_str().map(str::to_owned);
             let page = wire::list(reply, "databases")?;
-            // The last condition ends the loop for a server that repeats its cursor.
-            let over = page.is_empty() || next.is_none() || next == cursor;
-            databases.extend(self.all(page, "database", "Name", wire::database)?);
-            if over {
-                break;
-            }
-            cursor = next;
+            let is_last = page.is_empty();
+            let page = self.all(page, "database", "Name", wire::database)?;
+            pages.add(
+                page,
+                next.filter(|_| !is_last),
+                self.http.knows_keys.get() == Some(true),
+                visit,
+            )?;
         }
-        // Not every server knows every filter.
-        databases.retain(|database| {
-            filter.group.as_ref().is_none_or(|group| database.group == *group)
-                && filter
-                    .location
-                    .as_ref()
-                    .is_none_or(|location| database.locations.contains(location))
-                && filter
-                    .parent
-                    .as_ref()
-                    .is_none_or(|id| database.parent.as_ref().is_some_and(|parent| parent.id == *id))
-        });
-        databases.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(databases)
+        pages.finish(visit)
     }
 
     fn create_database(&self, request: &CreateDatabase) -> Result<Database> {
@@ -131,6 +107,110 @@ impl DatabaseOperations for Client {
             .hint("torso's own server can; here, destroy the database in the script that made it")),
             _ => Ok(configuration),
         }
+    }
+}
+
+/// A list of databases under way, from a server whose pages are in any order or in that of names.
+struct ListedDatabases<'f> {
+    filter: &'f DatabaseFilter,
+    /// Where the next page begins.
+    cursor: Option<String>,
+    is_over: bool,
+    /// How many are still wanted.
+    left: usize,
+    /// What is not visited yet, because what comes later may stand before it.
+    unordered: Vec<Database>,
+}
+
+impl<'f> ListedDatabases<'f> {
+    fn new(filter: &'f DatabaseFilter, cursor: Option<String>) -> Self {
+        let left = filter.limit.unwrap_or(usize::MAX);
+        Self {
+            filter,
+            cursor,
+            is_over: left == 0,
+            left,
+            unordered: Vec::new(),
+        }
+    }
+
+    /// The call for the next page; none at the end.
+    fn next_call(&self, client: &Client) -> Option<ApiCall<'static>> {
+        if self.is_over {
+            return None;
+        }
+        let mut call = client
+            .call(Operation::ListDatabases, &[], about("the databases"))
+            .query("limit", self.left.min(PAGE));
+        if let Some(group) = &self.filter.group {
+            call = call.query("group", group);
+        }
+        if let Some(location) = &self.filter.location {
+            call = call.query("location", location);
+        }
+        if let Some(parent) = &self.filter.parent {
+            call = call.query("parent", parent);
+        }
+        if let Some(cursor) = &self.cursor {
+            call = call.query("cursor", cursor);
+        }
+        Some(call)
+    }
+
+    /// Takes a page. `next` is where the one after it begins.
+    fn add(
+        &mut self,
+        mut page: Vec<Database>,
+        next: Option<String>,
+        is_ordered: bool,
+        visit: &mut DatabaseVisitor<'_>,
+    ) -> Result<()> {
+        // The last condition ends the list of a server that repeats its cursor.
+        self.is_over = next.is_none() || next == self.cursor;
+        self.cursor = next;
+        page.retain(|database| self.passes(database));
+        if is_ordered {
+            page.truncate(self.left);
+            self.left -= page.len();
+            let goes_on = visit(page)?;
+            self.is_over |= self.left == 0 || goes_on.is_break();
+            return Ok(());
+        }
+        self.unordered.extend(page);
+        if self.unordered.len() / 2 > self.left {
+            self.order();
+        }
+        Ok(())
+    }
+
+    /// Whether a database is wanted: not every server knows every filter.
+    fn passes(&self, database: &Database) -> bool {
+        let filter = self.filter;
+        filter.group.as_ref().is_none_or(|group| database.group == *group)
+            && filter
+                .location
+                .as_ref()
+                .is_none_or(|location| database.locations.contains(location))
+            && filter
+                .parent
+                .as_ref()
+                .is_none_or(|id| database.parent.as_ref().is_some_and(|parent| parent.id == *id))
+            && filter.after.as_ref().is_none_or(|after| database.name > *after)
+    }
+
+    /// Keeps as many as are wanted of what is there, the first by name.
+    fn order(&mut self) {
+        self.unordered.sort_by(|a, b| a.name.cmp(&b.name));
+        self.unordered.truncate(self.left);
+    }
+
+    fn finish(mut self, visit: &mut DatabaseVisitor<'_>) -> Result<()> {
+        self.order();
+        if !self.unordered.is_empty() {
+            // There is no more to stop.
+            let _ = visit(self.unordered)?;
+        }
+        Ok(())
     }
 }
 

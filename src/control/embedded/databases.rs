@@ -4,13 +4,13 @@ use super::catalog::Catalog;
 use super::catalog::databases::{DatabaseOrigin, DatabaseRow};
 use super::catalog::locations::GroupRow;
 use super::view::{Change, database_not_found};
-use super::{Embedded, staging};
+use super::{Embedded, listing, staging};
 use crate::control::names::{DEFAULT_GROUP, DatabaseId, DatabaseName, LocationCode};
 use crate::control::sizes::Size;
 use crate::control::types::{
     Configuration, ConfigurationPatch, CreateDatabase, Database, DatabaseFilter, Isolation, Parent, Seed,
 };
-use crate::control::{DatabaseOperations, MaintenanceOperations as _, builtin_locations};
+use crate::control::{DatabaseOperations, DatabaseVisitor, MaintenanceOperations as _, builtin_locations};
 use crate::engine::{Position, disk};
 use crate::error::{Code, Error, Result};
 use jiff::Timestamp;
@@ -26,33 +26,8 @@ pub struct New<'a> {
 }
 
 impl DatabaseOperations for Embedded {
-    fn list_databases(&self, filter: &DatabaseFilter) -> Result<Vec<Database>> {
-        let Some(view) = self.read()? else {
-            return Ok(Vec::new());
-        };
-        let rows = match &filter.group {
-            Some(name) => view.catalog.databases_of_group(&view.group(name)?.uuid)?,
-            None => view.catalog.databases()?,
-        };
-        let of_group = view.catalog.all_group_locations()?;
-        let of_database = view.catalog.all_database_locations()?;
-        let mut all = Vec::with_capacity(rows.len());
-        for row in rows {
-            let mut replicas: Vec<LocationCode> = of_group.get(&row.group_uuid).cloned().unwrap_or_default();
-            replicas.extend(of_database.get(&row.id).cloned().unwrap_or_default());
-            replicas.retain(|location| *location != row.primary);
-            replicas.sort();
-            replicas.dedup();
-            let wanted = match (&filter.location, &filter.parent) {
-                (Some(location), _) if row.primary != *location && !replicas.contains(location) => false,
-                (_, Some(parent)) => row.parent.as_ref().is_some_and(|of| of.id == *parent),
-                _ => true,
-            };
-            if wanted {
-                all.push(view.assemble(row, replicas));
-            }
-        }
-        Ok(all)
+    fn visit_databases(&self, filter: &DatabaseFilter, visit: &mut DatabaseVisitor<'_>) -> Result<()> {
+        listing::visit(self, filter, visit)
     }
 
     fn create_database(&self, request: &CreateDatabase) -> Result<Database> {

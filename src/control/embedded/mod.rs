@@ -21,6 +21,7 @@ mod groups;
 #[cfg(feature = "server")]
 mod hosting;
 mod instances;
+mod listing;
 mod locations;
 pub(super) mod lock;
 mod marks;

@@ -4,11 +4,24 @@ use crate::control::Progress;
 use crate::control::names::DatabaseName;
 use crate::control::types::{Configuration, ConfigurationPatch, CreateDatabase, Database, DatabaseFilter};
 use crate::error::Result;
+use std::ops::ControlFlow;
+
+/// Called with some databases of a list; says whether it wants more.
+pub type DatabaseVisitor<'a> = dyn FnMut(Vec<Database>) -> Result<ControlFlow<()>> + 'a;
 
 /// The databases of a control plane.
 pub trait DatabaseOperations {
-    /// Ordered by name.
-    fn list_databases(&self, filter: &DatabaseFilter) -> Result<Vec<Database>>;
+    /// Calls `visit` with the databases that pass the filter, some at a time, ordered by name.
+    fn visit_databases(&self, filter: &DatabaseFilter, visit: &mut DatabaseVisitor<'_>) -> Result<()>;
+    /// The same, all at once.
+    fn list_databases(&self, filter: &DatabaseFilter) -> Result<Vec<Database>> {
+        let mut all = Vec::new();
+        self.visit_databases(filter, &mut |page| {
+            all.extend(page);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(all)
+    }
     fn create_database(&self, request: &CreateDatabase) -> Result<Database>;
     /// [`Self::create_database`] that reports the progress of an upload. Without an upload, `progress` is not
     /// called.

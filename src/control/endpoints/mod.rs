@@ -22,7 +22,7 @@ use crate::error::Result;
 
 pub use api_tokens::ApiTokenOperations;
 pub use database_tokens::DatabaseTokenOperations;
-pub use databases::DatabaseOperations;
+pub use databases::{DatabaseOperations, DatabaseVisitor};
 pub use groups::GroupOperations;
 pub use instances::InstanceOperations;
 pub use invites::InviteOperations;

@@ -5,7 +5,7 @@ use super::call::OperationCall;
 use super::groups;
 use super::reply::{ApiReply, to_json};
 use crate::control::ControlPlane;
-use crate::control::names::{DatabaseName, GroupName, LocationCode, OrganizationSlug};
+use crate::control::names::{DatabaseId, DatabaseName, GroupName, LocationCode, OrganizationSlug};
 use crate::control::tokens::Span;
 use crate::control::types::{
     Configuration, ConfigurationPatch, CreateDatabase, Database, DatabaseFilter, Instance, InstanceState, Seed,
@@ -49,31 +49,41 @@ fn unsupported(what: &str, hint: &str) -> Error {
 
 /// A page of databases, ordered by name. The cursor is the name of the last one on the page before.
 pub(super) fn list(call: &OperationCall<'_>) -> Result<ApiReply> {
-    let filter = DatabaseFilter {
-        group: call.query_as("group")?,
-        location: call.query_as("location")?,
-        parent: call.query_as("parent")?,
+    let limit = match call.number("limit")? {
+        Some(limit) => Some(usize::try_from(limit).unwrap_or(LARGEST_PAGE).clamp(1, LARGEST_PAGE)),
+        None => None,
     };
     let plane = call.plane()?;
-    let mut databases = plane.list_databases(&filter)?;
-    if let Some(id) = call.query("group_id") {
-        let group = groups::by_id(&*plane, id)?;
-        databases.retain(|database| database.group == group.name);
-    }
-    if let Some(id) = call.query("parent_db_id") {
-        databases.retain(|database| database.parent.as_ref().is_some_and(|parent| parent.id.as_str() == id));
-    }
-    // There are no schema databases here, so a list of those, or of the children of one, is empty.
-    if call.query("schema").is_some() || call.query("type") == Some("schema") {
-        databases.clear();
-    }
-    if let Some(cursor) = call.query("cursor") {
-        databases.retain(|database| database.name.as_str() > cursor);
-    }
-    let limit = match call.number("limit")? {
-        Some(limit) => usize::try_from(limit).unwrap_or(LARGEST_PAGE).clamp(1, LARGEST_PAGE),
-        None => usize::MAX,
+    let group = match call.query("group_id") {
+        Some(id) => Some(groups::by_id(&*plane, id)?.name),
+        None => None,
     };
+    // What is no id is nobody's parent.
+    let parent = call.query("parent_db_id").map(str::parse::<DatabaseId>);
+    let no_parent = matches!(parent, Some(Err(_)));
+    let filter = DatabaseFilter {
+        group: call.query_as("group")?.or_else(|| group.clone()),
+        location: call.query_as("location")?,
+        parent: match parent {
+            Some(Ok(id)) => Some(id),
+            Some(Err(_)) => None,
+            None => call.query_as("parent")?,
+        },
+        after: None,
+        // One more tells whether there are more.
+        limit: limit.map(|limit| limit + 1),
+    };
+    // There are no schema databases here, so a list of those, or of the children of one, is empty.
+    let is_empty = no_parent
+        || call.query("schema").is_some()
+        || call.query("type") == Some("schema")
+        || group.is_some_and(|group| filter.group.as_ref() != Some(&group));
+    let mut databases = match call.query("cursor") {
+        _ if is_empty => Vec::new(),
+        Some(cursor) => page_after(&*plane, filter, cursor)?,
+        None => plane.list_databases(&filter)?,
+    };
+    let limit = limit.unwrap_or(usize::MAX);
     let more = databases.len() > limit;
     databases.truncate(limit);
     let next = databases.last().filter(|_| more).map(|database| &database.name);
@@ -81,6 +91,19 @@ pub(super) fn list(call: &OperationCall<'_>) -> Result<ApiReply> {
     Ok(ApiReply::Json(
         json!({ "databases": all, "pagination": { "next": next } }),
     ))
+}
+
+/// The databases after a cursor. One that is no name stands before or after names all the same.
+fn page_after(plane: &dyn ControlPlane, filter: DatabaseFilter, cursor: &str) -> Result<Vec<Database>> {
+    if let Ok(after) = cursor.parse() {
+        let after = Some(after);
+        return plane.list_databases(&DatabaseFilter { after, ..filter });
+    }
+    let limit = filter.limit;
+    let mut databases = plane.list_databases(&DatabaseFilter { limit: None, ..filter })?;
+    databases.retain(|database| database.name.as_str() > cursor);
+    databases.truncate(limit.unwrap_or(usize::MAX));
+    Ok(databases)
 }
 
 /// The request for a database, in the spellings of all clients. Empty texts count as absent.

@@ -84,6 +84,29 @@ impl Catalog {
         self.rows(&format!("{DATABASE} ORDER BY d.name"), [], database)
     }
 
+    /// The first databases after a name, of a group or of all, ordered by name.
+    pub fn database_page(
+        &self,
+        after: Option<&DatabaseName>,
+        group: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<DatabaseRow>> {
+        let after = after.map_or("", DatabaseName::as_str);
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        match group {
+            Some(uuid) => self.rows(
+                &format!("{DATABASE} WHERE d.group_uuid = ?1 AND d.name > ?2 ORDER BY d.name LIMIT ?3"),
+                params![uuid, after, limit],
+                database,
+            ),
+            None => self.rows(
+                &format!("{DATABASE} WHERE d.name > ?1 ORDER BY d.name LIMIT ?2"),
+                params![after, limit],
+                database,
+            ),
+        }
+    }
+
     /// The databases of a group, ordered by name.
     pub fn databases_of_group(&self, uuid: &str) -> Result<Vec<DatabaseRow>> {
         self.rows(
@@ -167,11 +190,16 @@ impl Catalog {
         )
     }
 
-    /// The same for every database that has any.
-    pub fn all_database_locations(&self) -> Result<BTreeMap<DatabaseId, Vec<LocationCode>>> {
+    /// The same for the databases whose names are in a range, as far as they have any.
+    pub fn database_locations_between(
+        &self,
+        first: &DatabaseName,
+        last: &DatabaseName,
+    ) -> Result<BTreeMap<DatabaseId, Vec<LocationCode>>> {
         let rows = self.rows(
-            "SELECT database_id, location FROM database_locations ORDER BY location",
-            [],
+            "SELECT l.database_id, l.location FROM databases d JOIN database_locations l ON l.database_id = d.id
+             WHERE d.name BETWEEN ?1 AND ?2 ORDER BY l.location",
+            [first.as_str(), last.as_str()],
             |row| Ok((parsed(row, 0)?, parsed(row, 1)?)),
         )?;
         let mut all: BTreeMap<DatabaseId, Vec<LocationCode>> = BTreeMap::new();

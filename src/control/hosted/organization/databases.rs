@@ -1,25 +1,31 @@
 //! Databases of an organization. Seeds and quotas are `limits`' and `files`'.
 
 use super::OrganizationPlane;
-use crate::control::DatabaseOperations;
 use crate::control::embedded::Embedded;
 use crate::control::hosted::NewAuditEntry;
 use crate::control::hosted::permission::{Action, PermissionTarget, permission};
 use crate::control::names::{DatabaseId, DatabaseName};
 use crate::control::types::{Configuration, ConfigurationPatch, CreateDatabase, Database, DatabaseFilter, Seed};
+use crate::control::{DatabaseOperations, DatabaseVisitor, GroupOperations as _};
 use crate::error::{Code, Error, Result};
 use jiff::Timestamp;
 use serde_json::json;
 use std::cell::Cell;
 
 impl DatabaseOperations for OrganizationPlane<'_> {
-    fn list_databases(&self, filter: &DatabaseFilter) -> Result<Vec<Database>> {
+    fn visit_databases(&self, filter: &DatabaseFilter, visit: &mut DatabaseVisitor<'_>) -> Result<()> {
         self.read(PermissionTarget::Visible, |plane| {
-            let mut all = plane.list_databases(filter)?;
+            let mut filter = filter.clone();
             if let Some(own) = &self.rights.group {
-                all.retain(|database| database.group == *own);
+                match &filter.group {
+                    // Of another group nothing is seen but that it exists.
+                    Some(other) if other != own => return plane.get_group(other).map(drop),
+                    _ => filter.group = Some(own.clone()),
+                }
             }
-            Ok(all.into_iter().map(|database| self.in_use(database)).collect())
+            plane.visit_databases(&filter, &mut |page| {
+                visit(page.into_iter().map(|database| self.in_use(database)).collect())
+            })
         })
     }
 
