@@ -276,7 +276,7 @@ fn create_database(ctx: &Context, new: &DatabaseStep) -> Result<()> {
         group: new.group.clone(),
     };
     let size_limit = new.size_limit.as_deref().and_then(|bytes| bytes.parse().ok());
-    let wanted = Wanted::declared(place, size_limit);
+    let wanted = Wanted::declared(place, size_limit, new.expires_at);
     let source = Source::of_declared(new.seed.as_ref());
     create::make(ctx, Some(new.name.clone()), &wanted, &source).map(drop)
 }

@@ -218,13 +218,25 @@ impl Serialize for DatabaseExpiry {
     }
 }
 
+impl std::str::FromStr for DatabaseExpiry {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        if text == "never" {
+            return Ok(Self::Never);
+        }
+        text.parse().map(Self::At).map_err(|_| {
+            Error::new(Code::InvalidValue, format!("{text:?} is no time with its zone"))
+                .hint("write one such as 2030-01-31T00:00:00Z, or never")
+        })
+    }
+}
+
 impl<'de> Deserialize<'de> for DatabaseExpiry {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        match text.as_str() {
-            "never" => Ok(Self::Never),
-            time => time.parse().map(Self::At).map_err(serde::de::Error::custom),
-        }
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -245,6 +257,9 @@ pub struct ConfigurationPatch {
     /// Not in the Platform API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<DatabaseExpiry>,
+    /// Of a branch: when it got its source's content. Not in the Platform API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branched_at: Option<Timestamp>,
 }
 
 /// The settings of a group.

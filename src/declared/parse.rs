@@ -119,7 +119,8 @@ fn database(name: &DatabaseName, table: StrictTable<'_>, folder: &Path) -> Resul
             block_reads: table.boolean("block_reads")?,
             block_writes: table.boolean("block_writes")?,
             delete_protection: table.boolean("delete_protection")?,
-            expires_at: None,
+            expires_at: table.time("expires_at")?,
+            branched_at: None,
         },
         seed,
     };
@@ -250,6 +251,16 @@ mod tests {
                 "[databases.a]\nseed = { database = \"a\" }",
                 "2: databases.a.seed.database: a database cannot",
                 "",
+            ),
+            (
+                "[databases.a]\nexpires_at = \"soon\"",
+                "2: databases.a.expires_at: \"soon\" is no time",
+                "never",
+            ),
+            (
+                "[databases.a]\nexpires_at = 2030-01-31T00:00:00",
+                "2: databases.a.expires_at: \"2030-01-31T00:00:00\" is no time with its zone",
+                "never",
             ),
             (
                 "[groups.a]\nlocations = []",

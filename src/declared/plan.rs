@@ -5,6 +5,7 @@ use crate::control::name_pattern;
 use crate::control::names::{DatabaseName, GroupName, LocationCode};
 use crate::control::types::{ConfigurationPatch, Database, GroupConfigurationPatch, NewGroup, NewLocation};
 use crate::error::{Code, Error, Result};
+use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -50,6 +51,7 @@ pub struct DatabaseStep {
     pub group: Option<GroupName>,
     pub location: Option<LocationCode>,
     pub size_limit: Option<String>,
+    pub expires_at: Option<Timestamp>,
     pub seed: Option<DeclaredSeed>,
     /// The line of the file that declares it.
     pub line: u64,
@@ -112,11 +114,15 @@ impl fmt::Display for Step {
                     write!(f, " at {location}")?;
                 }
                 match &new.seed {
-                    None => Ok(()),
+                    None => {}
                     Some(DeclaredSeed::File(path) | DeclaredSeed::Dump(path) | DeclaredSeed::Csv(path)) => {
-                        write!(f, " from {}", path.display())
+                        write!(f, " from {}", path.display())?;
                     }
-                    Some(DeclaredSeed::Database(other)) => write!(f, " from database {other}"),
+                    Some(DeclaredSeed::Database(other)) => write!(f, " from database {other}")?,
+                }
+                match new.expires_at {
+                    None => Ok(()),
+                    Some(end) => write!(f, ", which expires at {end}"),
                 }
             }
             Self::ConfigureDatabase(name, patch) => write!(f, "set {} of database {name}", keys(patch)),
@@ -300,11 +306,19 @@ impl Planner<'_> {
                 .error(database.line, Code::InvalidFile, &why)
                 .hint("add location = \"ams\", or a group that has locations"));
         }
+        let expires_at = database.configuration.expires_at.and_then(Option::<Timestamp>::from);
+        if let Some(end) = expires_at.filter(|end| *end <= Timestamp::now()) {
+            let why = format!("databases.{name}.expires_at is over, and the database is not there: {end}");
+            return Err(self
+                .error(database.line, Code::InvalidFile, &why)
+                .hint("take the database out of the file, or give it more time"));
+        }
         plan.steps.push(Step::CreateDatabase(DatabaseStep {
             name: name.clone(),
             group: database.group.clone(),
             location: location.cloned(),
             size_limit: database.configuration.size_limit.clone(),
+            expires_at,
             seed: database.seed.clone(),
             line: database.line,
         }));
@@ -315,7 +329,9 @@ impl Planner<'_> {
             block_reads: changed(database.configuration.block_reads, Some(false)),
             block_writes: changed(database.configuration.block_writes, Some(false)),
             delete_protection: changed(database.configuration.delete_protection, Some(false)),
+            // It is created with that, too.
             expires_at: None,
+            branched_at: None,
         };
         for replica in replicas.into_iter().filter(|replica| Some(*replica) != location) {
             plan.steps.push(Step::AddReplica(name.clone(), replica.clone()));
@@ -387,7 +403,8 @@ impl Planner<'_> {
             block_reads: changed(wanted.block_reads, Some(there.block_reads)),
             block_writes: changed(wanted.block_writes, Some(there.block_writes)),
             delete_protection: changed(wanted.delete_protection, Some(there.delete_protection)),
-            expires_at: None,
+            expires_at: wanted.expires_at.filter(|end| Option::from(*end) != there.expires_at),
+            branched_at: None,
         }
     }
 

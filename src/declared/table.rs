@@ -90,6 +90,14 @@ impl<'d> StrictTable<'d> {
         self.read(key, text).map(Some)
     }
 
+    /// A value that is a time, or a text that stands for one.
+    pub fn time<T: FromStr<Err = Error>>(&self, key: &'static str) -> Result<Option<T>> {
+        match self.get(key).and_then(Item::as_datetime) {
+            Some(time) => self.read(key, &time.to_string()).map(Some),
+            None => self.text(key),
+        }
+    }
+
     fn read<T: FromStr<Err = Error>>(&self, key: &str, text: &str) -> Result<T> {
         text.parse().map_err(|error: Error| {
             let located = self.invalid(key, error.message());

@@ -163,3 +163,39 @@ fn plan_for_a_seed_that_is_there_does_not_wait_for_it() {
     let text = steps_from(&plane, text).unwrap();
     assert_eq!(text, ["create database b from database a"]);
 }
+
+#[test]
+fn plan_of_a_database_with_an_end_gives_moves_and_takes_it() {
+    let (_dir, plane) = plane();
+    let text = "[databases.short]\nlocation = \"ams\"\nexpires_at = 2999-01-31T00:00:00Z\n";
+    assert_eq!(
+        steps_from(&plane, text).unwrap(),
+        ["create database short at ams, which expires at 2999-01-31T00:00:00Z"]
+    );
+    let request = CreateDatabase {
+        name: "short".parse().unwrap(),
+        group: None,
+        location: Some("ams".parse().unwrap()),
+        seed: None,
+        size_limit: None,
+        expires_at: Some("2999-01-31T00:00:00Z".parse().unwrap()),
+    };
+    plane.create_database(&request).unwrap();
+    assert_eq!(steps_from(&plane, text).unwrap(), [""; 0]);
+    let later = text.replace("2999-01", "2999-02").replace("31T", "28T");
+    assert_eq!(
+        steps_from(&plane, &later).unwrap(),
+        ["set expires_at 2999-02-28T00:00:00Z of database short"]
+    );
+    let never = "[databases.short]\nexpires_at = \"never\"\n";
+    assert_eq!(
+        steps_from(&plane, never).unwrap(),
+        ["set expires_at never of database short"]
+    );
+    let silent = "[databases.short]\nlocation = \"ams\"\n";
+    assert_eq!(steps_from(&plane, silent).unwrap(), [""; 0]);
+    let over = "[databases.gone]\nlocation = \"ams\"\nexpires_at = 2020-01-31T00:00:00Z\n";
+    let error = steps_from(&plane, over).unwrap_err();
+    assert_eq!(error.code(), Code::InvalidFile);
+    assert!(error.message().contains("databases.gone.expires_at is over"), "{error}");
+}

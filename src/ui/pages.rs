@@ -4,7 +4,6 @@
 use super::view::PlainColumn;
 use super::{Layout, OutputFormat, Ui, View, write_csv};
 use crate::error::Result;
-use std::io::Write as _;
 
 /// A list under way.
 pub struct PagedList<'u> {

@@ -6,6 +6,8 @@ mod answers;
 mod gateway;
 mod misbehaviour;
 #[cfg(unix)]
+mod network;
+#[cfg(unix)]
 mod own_tokens;
 mod prism;
 mod secrets;

@@ -13,6 +13,7 @@ mod idempotency;
 mod in_use;
 mod leaving;
 mod matrix;
+mod network;
 mod operations;
 mod process;
 mod schema;

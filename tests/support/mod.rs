@@ -5,6 +5,8 @@ pub mod golden;
 pub mod hints;
 pub mod hrana;
 pub mod installed;
+pub mod network;
+pub mod platform;
 pub mod redact;
 pub mod run;
 pub mod scenario;

@@ -52,6 +52,9 @@ fn branch_that_is_reset_keeps_its_url_and_takes_its_source_s_content() {
             assert_eq!(reset[key], made[key], "{key}");
         }
         assert!(reset["expires_at"].as_str() > made["expires_at"].as_str(), "{reset}");
+        let branched_at = |answer: &Value| answer["parent"]["branched_at"].as_str().unwrap().to_owned();
+        assert!(branched_at(&reset) > branched_at(&made), "{reset}");
+        assert_eq!(branched_at(&world.json(["db", "show", "test"])), branched_at(&reset));
         assert_eq!(world.query("test", "select sum(x) from t"), "3");
         world.torso(["db", "diff", "app", "test"]).success();
         if let Some(token) = token {

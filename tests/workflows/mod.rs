@@ -8,4 +8,5 @@ mod compare;
 mod connect;
 mod exec;
 mod migrate;
+mod platform;
 mod run;

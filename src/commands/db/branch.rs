@@ -11,6 +11,7 @@ use crate::context::Context;
 use crate::control::names::DatabaseName;
 use crate::control::types::{ConfigurationPatch, Database, DatabaseExpiry};
 use crate::error::{Code, Error, Result};
+use jiff::Timestamp;
 use serde::Serialize;
 
 /// Create a database as a copy of another
@@ -116,12 +117,24 @@ fn reset(ctx: &Context, args: &Args, source: &Database, branch: &Database) -> Re
         }
         Ok(())
     };
+    // Of the content that the branch gets: it is read later than this.
+    let now = Timestamp::now();
     let Some(replaced) = replace_by_source(ctx, &wish, &ends, source, branch, renew)? else {
         return Ok(());
     };
     let database = Committed::new(ctx, replaced.database)
         .follow_up("the branch was not compared with its source", |_| {
             replaced.compared.map(drop)
+        })
+        .follow_up("when the branch was reset is not recorded", |database| {
+            let patch = ConfigurationPatch {
+                branched_at: Some(now),
+                ..ConfigurationPatch::default()
+            };
+            // Servers that do not know it pass over it.
+            ctx.control()?.update_configuration(&database.name, &patch)?;
+            *database = find(ctx, &database.name)?;
+            Ok(())
         })
         .into_result();
     let sentence = format!(

@@ -63,10 +63,11 @@ pub(crate) struct Wanted {
 
 impl Wanted {
     /// One that may be there already.
-    pub fn declared(place: NewPlacement, size_limit: Option<u64>) -> Self {
+    pub fn declared(place: NewPlacement, size_limit: Option<u64>, expires_at: Option<Timestamp>) -> Self {
         Self {
             place,
             size_limit: size_limit.map(Size),
+            expires_at,
             if_not_exists: true,
             ..Self::default()
         }

@@ -5,7 +5,7 @@ use super::catalog::databases::{DatabaseOrigin, DatabaseRow};
 use super::catalog::locations::GroupRow;
 use super::view::{Change, database_not_found};
 use super::{Embedded, listing, staging};
-use crate::control::names::{DEFAULT_GROUP, DatabaseId, DatabaseName, LocationCode};
+use crate::control::names::{DEFAULT_GROUP, DatabaseId, DatabaseName};
 use crate::control::sizes::Size;
 use crate::control::types::{
     Configuration, ConfigurationPatch, CreateDatabase, Database, DatabaseFilter, Isolation, Parent, Seed,
@@ -93,6 +93,9 @@ impl DatabaseOperations for Embedded {
         row.block_writes = patch.block_writes.unwrap_or(row.block_writes);
         row.delete_protection = patch.delete_protection.unwrap_or(row.delete_protection);
         row.expires_at = patch.expires_at.map_or(row.expires_at, Into::into);
+        if let Some(at) = patch.branched_at {
+            row.parent.as_mut().ok_or_else(|| no_branch(name))?.branched_at = at;
+        }
         if row == before {
             return Ok(configuration(&row));
         }
@@ -466,6 +469,11 @@ fn parse_size(text: &str) -> Result<i64> {
         Error::new(Code::InvalidValue, format!("{text:?} is larger than any database"))
             .hint("use a size such as 64mb or 10gb; 0 is unlimited")
     })
+}
+
+fn no_branch(name: &DatabaseName) -> Error {
+    Error::new(Code::Conflict, format!("database {name} is no branch"))
+        .hint(format!("torso db show {name} shows it; torso db branch makes branches"))
 }
 
 fn exists(name: &DatabaseName) -> Error {

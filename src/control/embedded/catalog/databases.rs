@@ -159,7 +159,7 @@ impl Catalog {
     pub fn update_database(&self, row: &DatabaseRow) -> Result<()> {
         self.execute(
             "UPDATE databases SET name = ?2, primary_location = ?3, size_limit = ?4, allow_attach = ?5, block_reads = ?6,
-                 block_writes = ?7, delete_protection = ?8, expires_at = ?9
+                 block_writes = ?7, delete_protection = ?8, expires_at = ?9, branched_at = ?10
              WHERE id = ?1",
             params![
                 row.id.as_str(),
@@ -171,6 +171,7 @@ impl Catalog {
                 row.block_writes,
                 row.delete_protection,
                 row.expires_at.map(|end| end.to_string()),
+                row.parent.as_ref().map(|parent| parent.branched_at.to_string()),
             ],
         )?;
         Ok(())

@@ -118,7 +118,8 @@ impl DatabaseOperations for OrganizationPlane<'_> {
             || patch.allow_attach.is_some()
             || patch.block_reads.is_some()
             || patch.block_writes.is_some()
-            || patch.expires_at.is_some();
+            || patch.expires_at.is_some()
+            || patch.branched_at.is_some();
         self.change_database(action, name, entry, |plane| {
             if others && action == Action::Protect {
                 permission(&self.rights, Action::ConfigureDatabase, PermissionTarget::Visible)?;

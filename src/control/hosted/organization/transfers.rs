@@ -348,6 +348,7 @@ impl Destination<'_> {
             block_writes: None,
             delete_protection: None,
             expires_at: None,
+            branched_at: None,
         };
         self.plane.update_configuration(name, &patch)?;
         self.tenant.publish(&self.plane, name).map(drop)
