@@ -5,6 +5,7 @@
 use crate::control::client::{Client, RetryPolicy};
 use crate::control::embedded::Embedded;
 use crate::control::names::{ContextName, DatabaseName, OrganizationSlug};
+use crate::control::types::Database;
 use crate::control::{Accounts, ControlPlane, OrganizationOperations as _};
 use crate::error::{Code, Error, Result};
 use crate::fleet::OpenPlane;
@@ -210,10 +211,10 @@ impl Context {
     }
 
     /// Returns a function that opens the control plane of the current context once more, on another thread.
-    pub fn plane_opener(&self) -> Result<Box<OpenPlane>> {
+    pub fn plane_opener(&self, listed: Vec<Database>) -> Result<Box<OpenPlane>> {
         Ok(match self.plane()? {
             Plane::Server(client) => {
-                let again = client.again();
+                let again = client.again_for(listed);
                 Box::new(move || Ok(Box::new(again())))
             }
             Plane::Embedded(_) => {

@@ -3,6 +3,7 @@
 //! `cargo bench` runs all but those that take minutes to prepare, `cargo bench -- json dump` only those whose names contain
 //! a word; `cargo bench -- remote` those on a server, beside `curl`; `cargo bench -- gateway` what the gateway costs,
 //! `cargo bench -- policy` what judging SQL costs, `cargo bench -- fleet` SQL on a thousand databases,
+//! `cargo bench -- fleet-server` the same on a server, `cargo bench -- growth` what costs more beside 100,000 databases,
 //! `cargo bench -- parts` what single parts save, and `cargo bench -- server` what a server does. Each line tells whether
 //! its target is met, and the last how many are. Nothing fails here: times depend on the machine, ratios less so, and they
 //! are for people to read.
@@ -10,9 +11,12 @@
 
 mod cases;
 mod fleet;
+#[cfg(target_os = "linux")]
+mod fleet_server;
 mod flights;
 #[cfg(unix)]
 mod gateway;
+mod growth;
 #[cfg(unix)]
 mod http;
 mod keyed;
@@ -61,6 +65,13 @@ fn main() -> io::Result<()> {
     #[cfg(target_os = "linux")]
     if words.iter().any(|word| *word == "server") {
         return server::run(rounds);
+    }
+    #[cfg(target_os = "linux")]
+    if words.iter().any(|word| *word == "fleet-server") {
+        return fleet_server::run(rounds);
+    }
+    if words.iter().any(|word| *word == "growth") {
+        return growth::run(rounds);
     }
     if words.iter().any(|word| *word == "fleet") {
         return fleet::run(rounds);

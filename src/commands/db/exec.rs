@@ -55,13 +55,13 @@ pub(crate) struct Args {
 pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
     let (names, sql) = split_words(args)?;
     let work = ExecWork::new(args, sql)?;
-    let names = args.selection.resolve(ctx, &names)?;
+    let fleet = args.selection.resolve(ctx, &names)?;
     if args.dry.dry_run {
         let count = answers::counted(work.script.statements().len(), "statement");
         let step = |name: &DatabaseName| format!("run {count} on database {name}");
-        return answers::plan(ctx, names.iter().map(step).collect());
+        return answers::plan(ctx, fleet.names.iter().map(step).collect());
     }
-    fleet::run(ctx, &names, &args.options, &work.hash(), &|plane, name| {
+    fleet::run(ctx, fleet, &args.options, &work.hash(), &|plane, name| {
         work.run(plane, name).map_err(ItemFailure::from)
     })
 }
@@ -149,16 +149,20 @@ impl ExecWork {
     }
 
     fn run(&self, plane: &dyn ControlPlane, name: &DatabaseName) -> Result<Executed> {
-        let target = if self.only_reads {
-            super::reach::reading(&plane.connection(name, None)?)?
+        let (connection, target) = if self.only_reads {
+            let connection = plane.connection(name, None)?;
+            let target = super::reach::reading(&connection)?;
+            (connection, target)
         } else {
-            super::reach::target(&plane.connection_to_write(name)?)?
+            let connection = plane.connection_to_write(name)?;
+            let target = super::reach::target(&connection)?;
+            (connection, target)
         };
         let mut session = sql::open(&target)?;
         let executed = self.run_in(session.as_mut())?;
         drop(session);
         if !self.only_reads {
-            fleet::refresh_replicas(plane, name)?;
+            fleet::refresh_replicas(plane, &connection)?;
         }
         Ok(executed)
     }

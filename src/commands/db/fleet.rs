@@ -8,12 +8,13 @@ use crate::context::Context;
 use crate::control::ControlPlane;
 use crate::control::name_pattern;
 use crate::control::names::{DatabaseName, GroupName};
-use crate::control::types::DatabaseFilter;
+use crate::control::types::{Connection, Database, DatabaseFilter};
 use crate::error::{Code, Error, Result};
 use crate::fleet::{self, DatabaseResult, FleetState, FleetSummary, FleetWork, Waves};
 use crate::ui::{Cell, ItemStream, StreamColumn};
 use serde::Serialize;
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 /// Databases by pattern and group.
@@ -35,10 +36,14 @@ impl Selection {
     }
 
     /// The databases that are meant, each once, by name: those named, and those selected. Without either, the project's.
-    pub fn resolve(&self, ctx: &Context, named: &[DatabaseName]) -> Result<Vec<DatabaseName>> {
+    pub fn resolve(&self, ctx: &Context, named: &[DatabaseName]) -> Result<Fleet> {
         if self.is_empty() && named.is_empty() {
-            return Ok(vec![ctx.database(None)?]);
+            return Ok(Fleet {
+                names: vec![ctx.database(None)?],
+                listed: Vec::new(),
+            });
         }
+        let mut listed = Vec::new();
         let mut names: BTreeSet<_> = named.iter().cloned().collect();
         if !self.is_empty() {
             let filter = DatabaseFilter {
@@ -49,15 +54,35 @@ impl Selection {
                 let fits = |pattern: &String| name_pattern::matches(pattern, name.as_str());
                 self.patterns.is_empty() || self.patterns.iter().any(fits)
             };
-            let found = ctx.control()?.list_databases(&filter)?;
-            names.extend(found.into_iter().map(|database| database.name).filter(is_selected));
+            let is_remote = ctx.server_if_any()?.is_some();
+            ctx.control()?.visit_databases(&filter, &mut |page| {
+                let selected = page.into_iter().filter(|database| is_selected(&database.name));
+                if is_remote {
+                    listed.extend(selected);
+                } else {
+                    names.extend(selected.map(|database| database.name));
+                }
+                Ok(ControlFlow::Continue(()))
+            })?;
+            names.extend(listed.iter().map(|database| database.name.clone()));
         }
         if names.is_empty() {
             return Err(Error::new(Code::DatabaseNotFound, "no database is selected")
                 .hint("torso db list PATTERN shows what a pattern matches"));
         }
-        Ok(names.into_iter().collect())
+        Ok(Fleet {
+            names: names.into_iter().collect(),
+            listed,
+        })
     }
+}
+
+/// The databases that are meant.
+pub(super) struct Fleet {
+    /// Each once, in order.
+    pub names: Vec<DatabaseName>,
+    /// Of those that were found in a server's list, what it said.
+    listed: Vec<Database>,
 }
 
 /// How many databases are worked on, and where the work goes on.
@@ -141,11 +166,12 @@ impl<T> From<Error> for ItemFailure<T> {
 /// Does the work on each database and prints a line for each as it ends. `work_id` is a hash that tells this work from other work.
 pub(super) fn run<T: FleetItem>(
     ctx: &Context,
-    names: &[DatabaseName],
+    fleet: Fleet,
     options: &FleetOptions,
     work_id: &str,
     work: &FleetWork<'_, T, ItemFailure<T>>,
 ) -> Result<()> {
+    let Fleet { names, listed } = fleet;
     let mut state = match &options.resume {
         Some(path) => Some(FleetState::open(path, &format!("{work_id}{}", server_of(ctx)?))?),
         None => None,
@@ -165,7 +191,7 @@ pub(super) fn run<T: FleetItem>(
     let width = left.iter().map(|name| name.as_str().len()).max().unwrap_or(0);
     let mut answer = ctx.ui.stream(COLUMNS, width);
     let mut failures = Failures::default();
-    let open_plane = ctx.plane_opener()?;
+    let open_plane = ctx.plane_opener(listed)?;
     let summary = fleet::run(&left, waves, &*open_plane, work, &mut |result| {
         if let Some(state) = &mut state {
             state.record(&result.name, result.result.is_ok())?;
@@ -293,9 +319,9 @@ impl Failures {
 }
 
 /// Gives the replicas of a database of this machine what was written to its primary. Servers do that by themselves.
-pub(super) fn refresh_replicas(plane: &dyn ControlPlane, name: &DatabaseName) -> Result<()> {
-    let database = plane.get_database(name)?;
-    if database.locations.len() > 1 && database.url.path().is_some() {
+pub(super) fn refresh_replicas(plane: &dyn ControlPlane, connection: &Connection) -> Result<()> {
+    let name = &connection.database;
+    if connection.url.path().is_some() && plane.get_database(name)?.locations.len() > 1 {
         plane.sync_database(name, None)?;
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! `torso db migrate`: applies a directory of migrations to one database, or to many. The rules are in `crate::migrations`.
 
-use super::fleet::{self, FleetItem, FleetOptions, ItemFailure, Selection};
+use super::fleet::{self, Fleet, FleetItem, FleetOptions, ItemFailure, Selection};
 use super::near_miss;
 use crate::commands::answers::{self, Problem, counted};
 use crate::commands::committed::Committed;
@@ -8,6 +8,7 @@ use crate::commands::{DryRun, completers};
 use crate::context::Context;
 use crate::control::ControlPlane;
 use crate::control::names::DatabaseName;
+use crate::control::types::Connection;
 use crate::error::{Code, Error, Result};
 use crate::migrations::{self, MigrateOutcome, MigrationPlan, MigrationSet};
 use crate::sql;
@@ -52,8 +53,8 @@ pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
         ctx.ui.warn(sentence);
     }
     let until = args.to.as_deref().map(|version| set.find(version)).transpose()?;
-    let names = args.selection.resolve(ctx, &args.names)?;
-    match names.as_slice() {
+    let fleet = args.selection.resolve(ctx, &args.names)?;
+    match fleet.names.as_slice() {
         [name] if args.selection.is_empty() => {
             if args.dry.dry_run {
                 plan_one(ctx, name, &set, until)
@@ -61,7 +62,7 @@ pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
                 migrate_one(ctx, name, &set, until)
             }
         }
-        _ => migrate_many(ctx, args, &names, &set, until),
+        _ => migrate_many(ctx, args, fleet, &set, until),
     }
 }
 
@@ -166,7 +167,10 @@ impl View for MigratedDatabase {
 }
 
 fn migrate_one(ctx: &Context, name: &DatabaseName, set: &MigrationSet, until: Option<usize>) -> Result<()> {
-    let mut outcome = migrate(ctx.control()?, name, set, until).map_err(|error| near_miss(ctx, name, error))?;
+    let connection = ctx.control()?.connection_to_write(name);
+    let mut outcome = connection
+        .and_then(|connection| migrate(&connection, set, until))
+        .map_err(|error| near_miss(ctx, name, error))?;
     let failure = outcome.failure.take();
     let changed = !outcome.applied.is_empty() || !outcome.adopted.is_empty();
     let mut done = Committed::new(ctx, ());
@@ -189,14 +193,8 @@ fn migrate_one(ctx: &Context, name: &DatabaseName, set: &MigrationSet, until: Op
     }
 }
 
-fn migrate(
-    plane: &dyn ControlPlane,
-    name: &DatabaseName,
-    set: &MigrationSet,
-    until: Option<usize>,
-) -> Result<MigrateOutcome> {
-    let connection = plane.connection_to_write(name)?;
-    let mut session = sql::open(&super::reach::target(&connection)?)?;
+fn migrate(connection: &Connection, set: &MigrationSet, until: Option<usize>) -> Result<MigrateOutcome> {
+    let mut session = sql::open(&super::reach::target(connection)?)?;
     migrations::migrate(session.as_mut(), set, until)
 }
 
@@ -246,16 +244,10 @@ impl FleetItem for Planned {
     }
 }
 
-fn migrate_many(
-    ctx: &Context,
-    args: &Args,
-    names: &[DatabaseName],
-    set: &MigrationSet,
-    until: Option<usize>,
-) -> Result<()> {
+fn migrate_many(ctx: &Context, args: &Args, fleet: Fleet, set: &MigrationSet, until: Option<usize>) -> Result<()> {
     let version = |at: &usize| set.migrations[*at].version.clone();
     if args.dry.dry_run {
-        return fleet::run(ctx, names, &args.options.without_state(), "", &|plane, name| {
+        return fleet::run(ctx, fleet, &args.options.without_state(), "", &|plane, name| {
             let plan = preview(plane, name, set, until)?;
             Ok(Planned {
                 pending: plan.pending.iter().map(version).collect(),
@@ -263,10 +255,11 @@ fn migrate_many(
             })
         });
     }
-    fleet::run(ctx, names, &args.options, &work_id(set, until), &|plane, name| {
-        let mut outcome = migrate(plane, name, set, until)?;
+    fleet::run(ctx, fleet, &args.options, &work_id(set, until), &|plane, name| {
+        let connection = plane.connection_to_write(name)?;
+        let mut outcome = migrate(&connection, set, until)?;
         if !outcome.applied.is_empty() || !outcome.adopted.is_empty() {
-            fleet::refresh_replicas(plane, name)?;
+            fleet::refresh_replicas(plane, &connection)?;
         }
         let failure = outcome.failure.take();
         let done = Migrated::new(set, outcome);

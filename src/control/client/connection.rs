@@ -15,7 +15,9 @@ impl Client {
         location: Option<&LocationCode>,
         to_write: bool,
     ) -> Result<Connection> {
-        let database = self.get_database(name)?;
+        let listed = self.listed(name).cloned();
+        let is_listed = listed.is_some();
+        let database = listed.map_or_else(|| self.get_database(name), Ok)?;
         let (location, role, url) = match location {
             None => (database.primary.clone(), Role::Primary, database.url.clone()),
             Some(location) => {
@@ -38,7 +40,11 @@ impl Client {
             None
         };
         // Only for the message when a write is refused: it is the server that enforces it.
-        let limit = self.get_configuration(name).ok();
+        let limit = if is_listed {
+            None
+        } else {
+            self.get_configuration(name).ok()
+        };
         let size_limit = limit
             .and_then(|found| found.size_limit.parse().ok())
             .filter(|bytes| *bytes > 0);
@@ -50,13 +56,13 @@ impl Client {
         } else {
             Authorization::FullAccess
         };
-        let token = match self.own_token(name, authorization) {
+        let token = match self.token_for(&database, authorization) {
             // A caller who may not write may still be allowed to read.
             Err(error)
                 if !to_write && error.code() == Code::Forbidden && authorization == Authorization::FullAccess =>
             {
                 authorization = Authorization::ReadOnly;
-                let token = self.own_token(name, authorization).map_err(|_| error)?;
+                let token = self.token_for(&database, authorization).map_err(|_| error)?;
                 read_only_reason = Some(format!("you may only read {name}: torso auth status shows who you are"));
                 token
             }

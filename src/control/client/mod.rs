@@ -14,6 +14,7 @@ mod connection;
 mod databases;
 mod export;
 mod failed_call;
+mod fleet;
 mod groups;
 mod http;
 mod instances;
@@ -41,12 +42,14 @@ use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
 use api_error::CallSubject;
 use call::ApiCall;
+use fleet::FleetConnections;
 use http::ApiTransport;
 use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
 
@@ -59,6 +62,8 @@ pub struct Client {
     skipped: RefCell<Vec<String>>,
     /// Database tokens made by this process, so that one command asks for one only. Never written anywhere.
     minted: RefCell<HashMap<(DatabaseName, Authorization), Secret>>,
+    /// Set for work on many databases.
+    fleet: Option<Arc<FleetConnections>>,
     /// The directory for notes of uploads under way; without it, an upload that was killed begins again.
     notes: Option<PathBuf>,
 }
@@ -80,6 +85,7 @@ impl Client {
             organization,
             skipped: RefCell::default(),
             minted: RefCell::default(),
+            fleet: None,
             notes: None,
         }
     }
@@ -99,6 +105,7 @@ impl Client {
             organization: organization.clone(),
             skipped: RefCell::default(),
             minted: RefCell::default(),
+            fleet: None,
             notes: None,
         }
     }
@@ -110,6 +117,7 @@ impl Client {
             organization: self.organization.clone(),
             skipped: RefCell::default(),
             minted: RefCell::default(),
+            fleet: None,
             notes: None,
         }
     }

@@ -11,7 +11,7 @@ use crate::net::{connect_hint, innermost};
 use crate::secret::Secret;
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -118,7 +118,39 @@ impl Drop for Flowing {
     }
 }
 
+/// How a client is set up: those of the same kind can take each other's place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct ClientKind {
+    has_tls: bool,
+    has_proxy: bool,
+}
+
+/// A client whose session has ended, with its open connections: for the thread's next session.
+struct IdleClient {
+    kind: ClientKind,
+    client: reqwest::Client,
+    runtime: Option<Runtime>,
+}
+
+impl Drop for IdleClient {
+    fn drop(&mut self) {
+        // A DNS lookup that is under way must not delay the end of the program.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Idle clients that a thread keeps. Setting one up takes longer than a query of a server nearby, and work on many databases has
+/// a session for each.
+const IDLE: usize = 2;
+
+thread_local! {
+    static IDLE_CLIENTS: RefCell<Vec<IdleClient>> = const { RefCell::new(Vec::new()) };
+}
+
 pub(super) struct HttpClient {
+    kind: ClientKind,
     runtime: Option<Runtime>,
     client: reqwest::Client,
     authorization: Option<HeaderValue>,
@@ -130,6 +162,20 @@ impl HttpClient {
         let internal =
             |error: &dyn std::fmt::Display| Error::new(Code::Internal, format!("cannot set up HTTP: {error}"));
         let authorization = address.token.as_ref().map(bearer).transpose()?;
+        let kind = ClientKind {
+            // Reading the system's certificates takes longer than a local query.
+            has_tls: address.base.scheme() != "http",
+            has_proxy: !crate::net::is_loopback(&address.base),
+        };
+        if let Some((client, runtime)) = take_idle(kind) {
+            return Ok(Self {
+                kind,
+                runtime: Some(runtime),
+                client,
+                authorization,
+                waited: Cell::default(),
+            });
+        }
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("torso/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT)
@@ -137,11 +183,10 @@ impl HttpClient {
             .tcp_keepalive_interval(Duration::from_secs(10))
             .tcp_keepalive_retries(3)
             .redirect(reqwest::redirect::Policy::none());
-        if address.base.scheme() == "http" {
-            // Reading the system's certificates takes longer than a local query.
+        if !kind.has_tls {
             builder = builder.tls_certs_only([]);
         }
-        if crate::net::is_loopback(&address.base) {
+        if !kind.has_proxy {
             builder = builder.no_proxy();
         }
         crate::net::use_ring();
@@ -151,6 +196,7 @@ impl HttpClient {
             .build()
             .map_err(|error| internal(&error))?;
         Ok(Self {
+            kind,
             runtime: Some(runtime),
             client,
             authorization,
@@ -363,11 +409,31 @@ async fn gather(mut response: reqwest::Response, sender: Sender<reqwest::Result<
 
 impl Drop for HttpClient {
     fn drop(&mut self) {
-        // A DNS lookup that is under way must not delay the end of the program.
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
+        let idle = IdleClient {
+            kind: self.kind,
+            client: self.client.clone(),
+            runtime: self.runtime.take(),
+        };
+        // A thread that ends keeps nothing.
+        let _ = IDLE_CLIENTS.try_with(|all| {
+            if let Ok(mut all) = all.try_borrow_mut()
+                && all.len() < IDLE
+            {
+                all.push(idle);
+            }
+        });
     }
+}
+
+/// A client of a kind that this thread has no use for at the moment.
+fn take_idle(kind: ClientKind) -> Option<(reqwest::Client, Runtime)> {
+    let found = IDLE_CLIENTS.try_with(|all| {
+        let mut all = all.try_borrow_mut().ok()?;
+        let at = all.iter().position(|idle| idle.kind == kind)?;
+        Some(all.swap_remove(at))
+    });
+    let mut idle = found.ok()??;
+    Some((idle.client.clone(), idle.runtime.take()?))
 }
 
 /// Lets the connections' tasks run: they see what has arrived, and close what was dropped.

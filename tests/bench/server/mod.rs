@@ -7,7 +7,7 @@ mod bare;
 mod idle;
 mod made;
 mod many;
-mod place;
+pub mod place;
 mod seen;
 
 use crate::number;
