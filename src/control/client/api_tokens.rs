@@ -70,14 +70,21 @@ impl ApiTokenOperations for Client {
 
     fn revoke_api_token(&self, name: &TokenName) -> Result<()> {
         self.http
-            .ask(&self.call(Operation::RevokeApiToken, &[name], about_token(name)))
+            .ask(
+                &self
+                    .call(Operation::RevokeApiToken, &[name], about_token(name))
+                    .ending_token(),
+            )
             .map(drop)
     }
 
     fn invalidate_sessions(&self) -> Result<Timestamp> {
-        let reply = self
-            .http
-            .ask(&self.call(Operation::InvalidateSessions, &[], about("the sessions")))?;
+        let reply = self.http.ask(
+            &self
+                .call(Operation::InvalidateSessions, &[], about("the sessions"))
+                .repeatable()
+                .ending_token(),
+        )?;
         Ok(moment(&reply["validFrom"])
             .or_else(|| reply["validFrom"].as_str().and_then(|text| text.parse().ok()))
             .unwrap_or_else(Timestamp::now))

@@ -66,6 +66,8 @@ pub(super) struct ApiCall<'a> {
     pub about: CallSubject<'a>,
     /// Whether it may be sent again to any server: it is idempotent.
     pub repeatable: bool,
+    /// Whether it may end the token that it is sent with.
+    pub ends_token: bool,
     /// Names a change, so that a server that knows keys makes it once however often it is sent.
     pub key: Option<IdempotencyKey>,
 }
@@ -79,6 +81,7 @@ impl<'a> ApiCall<'a> {
             body: None,
             about,
             repeatable: !matches!(method, Method::Post),
+            ends_token: false,
             key: (method != Method::Get).then(IdempotencyKey::generate),
         }
     }
@@ -92,6 +95,13 @@ impl<'a> ApiCall<'a> {
     #[must_use]
     pub fn body(mut self, body: Value) -> Self {
         self.body = Some(body);
+        self
+    }
+
+    /// Marks a call that may end the token that it is sent with.
+    #[must_use]
+    pub fn ending_token(mut self) -> Self {
+        self.ends_token = true;
         self
     }
 

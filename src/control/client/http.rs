@@ -130,10 +130,8 @@ impl ApiTransport {
     pub fn fetch(&self, call: &ApiCall<'_>) -> Result<Vec<u8>> {
         let deadline = Instant::now() + self.patience.call;
         match self.repeating(call, deadline, |response| self.whole(response, deadline)) {
-            // It was deleted by an earlier try, whose answer was lost.
-            Err(error) if error.lost && call.method == Method::Delete && error.error.code() == call.about.missing => {
-                Ok(b"{}".to_vec())
-            }
+            // It was done by an earlier try, whose answer was lost.
+            Err(error) if error.lost && is_done(call, error.error.code()) => Ok(b"{}".to_vec()),
             done => done.map_err(|error| error.error),
         }
     }
@@ -330,6 +328,11 @@ impl ApiTransport {
                 .hint("try again in a moment"),
         }
     }
+}
+
+/// Whether the failure of a call that was sent again says that it is done: what is to be deleted is missing, or the token is ended.
+fn is_done(call: &ApiCall<'_>, code: Code) -> bool {
+    call.method == Method::Delete && code == call.about.missing || call.ends_token && code == Code::Unauthenticated
 }
 
 /// An HTTP client for one server.

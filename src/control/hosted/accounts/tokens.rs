@@ -212,12 +212,18 @@ impl CallerAccounts<'_> {
         {
             let records = self.records();
             records.write(|| {
-                if let Some(old) = records.api_token(&session.user_id, name.as_str())? {
-                    // A request that is made again replaces the token of its first time, whose text nobody got.
-                    if self.caller.resumes() {
-                        records.delete_api_token(&old.id)?;
-                        return records.insert_api_token(&row, &secrets::hash(&text));
-                    }
+                let old = records.api_token(&session.user_id, name.as_str())?;
+                // A request that is made again replaces the token of its first time, whose text nobody got.
+                if self.caller.resumes() {
+                    let old = old.ok_or_else(|| {
+                        Error::new(
+                            Code::TokenNotFound,
+                            format!("API token {name} was made, and revoked since"),
+                        )
+                        .hint("make another one")
+                    })?;
+                    records.delete_api_token(&old.id)?;
+                } else if old.is_some() {
                     return Err(
                         Error::new(Code::TokenExists, format!("you have an API token {name} already"))
                             .hint("choose another name, or revoke it first: torso auth api-tokens list"),

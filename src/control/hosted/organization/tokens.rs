@@ -179,6 +179,16 @@ impl OrganizationPlane<'_> {
         let jwt = self.shared.token_authority.sign(&row)?;
         {
             let records = self.records();
+            let is_alive = |old: DatabaseTokenRow| old.revoked_at.is_none();
+            if self.caller.resumes()
+                && !records
+                    .database_token(&self.organization.id, &row.id)?
+                    .is_some_and(is_alive)
+            {
+                return Err(
+                    Error::new(Code::TokenNotFound, "the token was made, and revoked since").hint("make another one")
+                );
+            }
             records.write(|| records.insert_database_token(&row))?;
         }
         Ok(Minted {
