@@ -158,3 +158,37 @@ fn network_that_fails_often_leaves_true_exit_codes_and_converges() {
         );
     }
 }
+
+/// A server that is killed at any moment of a change, and started again: `TORSO_SEED` where to begin.
+#[test]
+fn network_peer_that_is_killed_and_started_again_makes_a_change_once() {
+    let seed = std::env::var("TORSO_SEED").map_or(20_261_201, |text| text.parse().unwrap());
+    let mut random = fastrand::Rng::with_seed(seed);
+    let home = World::new();
+    let mut server = Server::start(&home, &["--owner", "alice", "--rate-limit", "0"]);
+    let (address, token) = (server.address().to_owned(), server.token.clone());
+    let mut world = World::new();
+    world.set("TORSO_API_URL", format!("http://{address}"));
+    world.set("TORSO_TOKEN", &token);
+    for n in 0..8 {
+        server.wait_ready();
+        let line = format!("db create app{n} --group default --json --timeout 60s");
+        let run = std::thread::scope(|scope| {
+            let running = scope.spawn(|| world.torso(line.split(' ')));
+            std::thread::sleep(Duration::from_millis(random.u64(0..80)));
+            server.signal(nix::sys::signal::Signal::SIGKILL);
+            drop(server);
+            server = Server::start(&home, &["--rate-limit", "0", "--listen", &address]);
+            server.token.clone_from(&token);
+            running.join().unwrap()
+        });
+        // A server that takes long to start again may be given up.
+        assert!([0, 7].contains(&run.code()), "seed {seed}: {}", run.report());
+        if run.code() == 7 {
+            server.wait_ready();
+            world.ok(format!("{line} --if-not-exists").split(' '));
+        }
+        let names = world.databases();
+        assert_eq!(names.len(), n + 1, "seed {seed}: {names:?}");
+    }
+}

@@ -24,11 +24,19 @@ const SECOND: [&str; 64] = [
     "wren",
 ];
 
+/// From so many databases on, names have numbers at once: that two are alike is less likely than finding out is dear.
+const MANY: usize = 1_000;
+
 /// A name that no database has now. After a while a number is added, so that a full house does not stop anybody; so it is
 /// at once where the token in use may not see which names are taken.
 pub(super) fn fresh(ctx: &Context) -> Result<DatabaseName> {
-    let seen = if_allowed(ctx.control()?.list_databases(&DatabaseFilter::default()))?;
-    let numbered_from = if seen.is_some() { 10 } else { 0 };
+    let filter = DatabaseFilter {
+        limit: Some(MANY),
+        ..DatabaseFilter::default()
+    };
+    let seen = if_allowed(ctx.control()?.list_databases(&filter))?;
+    let is_few = seen.as_ref().is_some_and(|seen| seen.len() < MANY);
+    let numbered_from = if is_few { 10 } else { 0 };
     let taken: std::collections::HashSet<_> = seen.into_iter().flatten().map(|database| database.name).collect();
     for attempt in 0..100 {
         let mut name = format!("{}-{}", pick(&FIRST), pick(&SECOND));
