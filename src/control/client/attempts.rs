@@ -4,8 +4,8 @@
 use super::call::{ApiCall, POLL, PROBE, TRIES_FOR_THE_ANSWER};
 use super::failed_call::{FailedCall, uncertain};
 use super::http::ApiTransport;
-use crate::control::idempotency::{ANNOUNCED, ANNOUNCEMENT};
 use crate::control::endpoints::Operation;
+use crate::control::idempotency::{ANNOUNCED, ANNOUNCEMENT};
 use crate::error::{Code, Error};
 use reqwest::blocking::Response;
 use std::time::{Duration, Instant};

@@ -1,8 +1,8 @@
 //! A request as callers describe it, and how long it may take. `http` sends it.
 
 use super::api_error::CallSubject;
-use crate::control::idempotency::IdempotencyKey;
 use crate::control::endpoints::Method;
+use crate::control::idempotency::IdempotencyKey;
 use serde_json::Value;
 use std::time::Duration;
 

@@ -6,8 +6,8 @@
 use super::api_error::{self, CallSubject};
 use super::call::{ApiCall, PROBE, RetryPolicy};
 use super::failed_call::FailedCall;
-use crate::control::idempotency::{HEADER, IdempotencyKey};
 use crate::control::endpoints::Method;
+use crate::control::idempotency::{HEADER, IdempotencyKey};
 use crate::error::{Code, Error, Result};
 use crate::net::{self, innermost, is_loopback, use_ring};
 use crate::secret::Secret;
