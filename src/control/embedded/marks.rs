@@ -2,14 +2,8 @@
 //! change itself, so after a crash it says for certain whether the change was made.
 
 use super::Embedded;
-use super::catalog::Catalog;
-use crate::control::idempotency::{REMEMBERED, RequestMark};
+use crate::control::idempotency::RequestMark;
 use crate::error::Result;
-use jiff::Timestamp;
-use rusqlite::params;
-
-/// Marks that are kept. A mark is needed only until the answer to its request is stored.
-const KEPT: i64 = 10_000;
 
 impl Embedded {
     /// Has the changes that follow be marked as a request's; with none, they are nobody's.
@@ -20,36 +14,7 @@ impl Embedded {
     /// Whether a request has changed the catalog.
     pub fn has_mark(&self, mark: &RequestMark) -> Result<bool> {
         let Some(view) = self.read()? else { return Ok(false) };
-        let since = Timestamp::now().saturating_sub(REMEMBERED).unwrap_or(Timestamp::MIN);
-        let found = view.catalog.row(
-            "SELECT 1 FROM applied_requests WHERE mark = ?1 AND applied_at >= ?2",
-            params![mark.0, since.to_string()],
-            |_| Ok(()),
-        )?;
-        Ok(found.is_some())
-    }
-}
-
-impl Catalog {
-    /// Within a transaction: this change is a request's.
-    pub(super) fn add_mark(&self, mark: &RequestMark) -> Result<()> {
-        self.execute(
-            "INSERT OR IGNORE INTO applied_requests (mark, applied_at) VALUES (?1, ?2)",
-            params![mark.0, Timestamp::now().to_string()],
-        )?;
-        self.execute(
-            "DELETE FROM applied_requests WHERE id <= (SELECT max(id) FROM applied_requests) - ?1",
-            [KEPT],
-        )?;
-        Ok(())
-    }
-
-    /// Within a transaction that undoes what a request did.
-    pub(super) fn remove_mark(&self, mark: Option<RequestMark>) -> Result<()> {
-        if let Some(mark) = mark {
-            self.execute("DELETE FROM applied_requests WHERE mark = ?1", [mark.0])?;
-        }
-        Ok(())
+        view.catalog.has_mark(mark)
     }
 }
 
@@ -57,6 +22,7 @@ impl Catalog {
 mod tests {
     use super::*;
     use crate::control::DatabaseOperations as _;
+    use crate::control::embedded::catalog::marks::KEPT;
     use crate::control::types::CreateDatabase;
 
     fn request(name: &str) -> CreateDatabase {

@@ -3,6 +3,7 @@
 
 pub mod databases;
 pub mod locations;
+pub mod marks;
 
 use crate::control::store::{Store, StoreKind, parsed, parsed_maybe};
 use crate::error::Result;
