@@ -409,6 +409,10 @@ pub trait Session {
     /// All rows changed since the session began.
     fn total_changes(&mut self) -> u64;
 
+    /// Says that the next statement is the session's only one, and neither begins nor ends a transaction: a server is told to end
+    /// the session with it.
+    fn end_with_next(&mut self) {}
+
     /// Sets whether costs are wanted from a server, although results then have to come as a whole.
     fn tell_costs(&mut self, _on: bool) {}
 

@@ -88,6 +88,8 @@ struct ExecWork {
     transaction: bool,
     /// No statement has parameters or returns rows, so all of them can travel together.
     is_batch: bool,
+    /// It is one statement, which begins and ends no transaction.
+    is_alone: bool,
     /// It cannot change anything.
     only_reads: bool,
 }
@@ -116,6 +118,13 @@ impl ExecWork {
             .statements()
             .iter()
             .all(|statement| statement.kind == StatementKind::Read);
+        let is_alone = match script.statements() {
+            [only] => {
+                let kinds = [StatementKind::Read, StatementKind::Write, StatementKind::Other];
+                !args.transaction && kinds.contains(&only.kind)
+            }
+            _ => false,
+        };
         let named = args.parameters.iter().flat_map(|parameter| {
             // Whatever prefix the SQL has.
             [":", "@", "$"].map(|prefix| (format!("{prefix}{}", parameter.name), parameter.value.clone()))
@@ -127,6 +136,7 @@ impl ExecWork {
                 named: named.collect(),
             },
             transaction: args.transaction,
+            is_alone,
             only_reads,
             script,
         })
@@ -195,7 +205,9 @@ impl ExecWork {
     fn run_statements(&self, session: &mut dyn Session) -> Result<Executed> {
         let restriction = restrict(session)?;
         let mut executed = Executed::default();
-        if self.is_batch {
+        if self.is_alone {
+            session.end_with_next();
+        } else if self.is_batch {
             executed.changes = self.script.run_all(session, restriction.as_ref())?;
             return Ok(executed);
         }

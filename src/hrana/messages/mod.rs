@@ -36,6 +36,7 @@ pub struct CursorBody<'a> {
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Request<'a> {
+    Execute { stmt: Stmt<'a> },
     Batch { batch: Batch<'a> },
     Describe { sql: &'a str },
     GetAutocommit,
@@ -205,6 +206,7 @@ pub enum Answer {
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Response {
+    Execute { result: StmtResult },
     Batch { result: BatchResult },
     Describe { result: Description },
     GetAutocommit { is_autocommit: bool },

@@ -79,6 +79,8 @@ struct State {
     read_only: bool,
     /// The caller wants costs, which servers do not report with a cursor.
     tell_costs: bool,
+    /// The next statement is the only one.
+    ends_with_next: bool,
     /// Is called for each statement sent.
     tracer: Option<Tracer>,
 }
@@ -104,6 +106,7 @@ impl HranaSession {
             keeping_alive: false,
             read_only: false,
             tell_costs: false,
+            ends_with_next: false,
             tracer: None,
         };
         Self {
@@ -316,6 +319,10 @@ impl Session for HranaSession {
             }
             _ => state.changes,
         }
+    }
+
+    fn end_with_next(&mut self) {
+        self.state().ends_with_next = true;
     }
 
     fn tell_costs(&mut self, on: bool) {

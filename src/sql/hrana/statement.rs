@@ -8,8 +8,8 @@ use super::{PING_PATIENCE, State};
 use crate::error::Code;
 use crate::hrana::entry::{CursorEntry, protocol_error};
 use crate::hrana::messages::{
-    Answer, Arg, Bound, Col, Condition, HranaError, NamedArg, Request, Response, ResultCell, StmtResult, one_step,
-    single,
+    Answer, Arg, Bound, Col, Condition, HranaError, NamedArg, Request, Response, ResultCell, Stmt, StmtResult,
+    one_step, single,
 };
 use crate::sql::{Args, Column, Failure, Phase, Prepared, ServerCost, Sink, ValueRef};
 use crate::sqltext::classify::{StatementKind, StatementSummary, number_parameters};
@@ -56,6 +56,9 @@ impl Run<'_> {
         let (args, numbered) = self.bind(args)?;
         if let Some(numbered) = numbered {
             self.sql = numbered.into();
+        }
+        if std::mem::take(&mut self.state.ends_with_next) && !self.state.stream.in_transaction() {
+            return self.by_only_request(&args);
         }
         if !self.summary.may_return_rows() || self.state.stream.api() == Api::V2 {
             return self.by_pipeline(&args);
@@ -166,6 +169,37 @@ impl Run<'_> {
             }
             (None, None) if was_open => Err(self.state.stream.gone(ENDED)),
             (None, None) => Err(Failure::Connection(protocol_error("a statement has no result"))),
+        }
+    }
+
+    /// Runs the statement and ends the stream, in one request.
+    fn by_only_request(&mut self, args: &Bound<'_>) -> Result<Done, Failure> {
+        let stmt = Stmt {
+            sql: &self.sql,
+            args: &args.args,
+            named_args: &args.named_args,
+            want_rows: true,
+        };
+        let requests = [Request::Execute { stmt }, Request::Close];
+        match self.state.stream.ask(self.cancel, &requests)?.into_iter().next() {
+            Some(Answer::Ok {
+                response: Response::Execute { result },
+            }) => {
+                let is_infinite = |cell: &ResultCell| matches!(cell, ResultCell::Infinite);
+                if self.summary.is_read_only() && result.rows.iter().flatten().any(is_infinite) {
+                    // A cursor sends the sign; the statement only reads, so it can be run again.
+                    return self.by_cursor(args);
+                }
+                self.deliver(result)
+            }
+            Some(Answer::Error { error }) => {
+                let is_too_large = ServerError::new(&error, &self.sql).reason == Reason::TooLarge;
+                if is_too_large && self.summary.is_read_only() {
+                    return self.by_cursor(args);
+                }
+                Err(self.explain(&error))
+            }
+            _ => Err(Failure::Connection(protocol_error("a statement has no result"))),
         }
     }
 
