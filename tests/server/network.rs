@@ -173,15 +173,15 @@ fn network_peer_that_is_killed_and_started_again_makes_a_change_once() {
     for n in 0..8 {
         server.wait_ready();
         let line = format!("db create app{n} --group default --json --timeout 60s");
-        let run = std::thread::scope(|scope| {
+        let (run, again) = std::thread::scope(|scope| {
             let running = scope.spawn(|| world.torso(line.split(' ')));
             std::thread::sleep(Duration::from_millis(random.u64(0..80)));
-            server.signal(nix::sys::signal::Signal::SIGKILL);
-            drop(server);
-            server = Server::start(&home, &["--rate-limit", "0", "--listen", &address]);
-            server.token.clone_from(&token);
-            running.join().unwrap()
+            server.end(nix::sys::signal::Signal::SIGKILL);
+            let mut again = Server::start(&home, &["--rate-limit", "0", "--listen", &address]);
+            again.token.clone_from(&token);
+            (running.join().unwrap(), again)
         });
+        server = again;
         // A server that takes long to start again may be given up.
         assert!([0, 7].contains(&run.code()), "seed {seed}: {}", run.report());
         if run.code() == 7 {
