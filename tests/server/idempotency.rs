@@ -251,8 +251,9 @@ fn changes() -> Vec<Change> {
 }
 
 /// Changes that made what was renamed or removed since: that is the answer, and it is not made again.
-const GONE: [&str; 6] = [
+const GONE: [&str; 7] = [
     "create-old",
+    "replicate-new",
     "group-old",
     "group-gone",
     "api-token-gone",
@@ -369,7 +370,7 @@ fn idempotency_key_survives_a_server_that_ends_before_it_answers() {
 }
 
 #[test]
-fn idempotency_key_of_an_invitation_survives_a_server_that_ends_before_it_answers() {
+fn idempotency_key_of_an_invitation_survives_the_end_of_the_server() {
     let world = World::new();
     let server = start(&world);
     server.ok("POST", "/v1/organizations", Some(json!({ "name": "team" })));

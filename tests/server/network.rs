@@ -16,7 +16,7 @@ const CHANGES: &[&str] = &[
     "group create g{n} --location ams",
     "group config set g{n} delete-protection off",
     "group locations add g{n} lhr",
-    "group locations remove g{n} lhr",
+    "group locations remove g{n} lhr --yes",
     "db create d{n} --group default",
     "db create e{n} --group default --expires-in 2d",
     "db branch d{n} b{n}",

@@ -119,7 +119,10 @@ fn serve(
     let mut headers = Vec::new();
     loop {
         let mut line = String::new();
-        reader.read_line(&mut line)?;
+        if reader.read_line(&mut line)? == 0 {
+            // The request was cut short.
+            return Ok(());
+        }
         match line.trim_end().split_once(':') {
             Some((name, value)) => headers.push((name.to_lowercase(), value.trim().to_owned())),
             None => break,

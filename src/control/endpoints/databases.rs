@@ -60,7 +60,7 @@ macro_rules! database_endpoints {
             /// Does nothing: the server decides about versions.
             UpdateDatabase, Repeatable(databases::check_exists): scoped Post "/databases/{databaseName}/update";
             GetConfiguration, Call(databases::get_configuration): scoped Get "/databases/{databaseName}/configuration";
-            UpdateConfiguration, Repeatable(databases::update_configuration):
+            UpdateConfiguration, Change(databases::update_configuration, databases::get_configuration):
                 scoped Patch "/databases/{databaseName}/configuration";
             GetDatabaseById, Call(databases::get_by_id):
                 global Get "/v3/organizations/{organizationId}/databases/{databaseId}";

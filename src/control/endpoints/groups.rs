@@ -43,14 +43,16 @@ macro_rules! group_endpoints {
             /// Does nothing: the server decides about versions.
             UpdateGroup, Repeatable(groups::update): scoped Post "/groups/{groupName}/update";
             GetGroupConfiguration, Call(groups::get_configuration): scoped Get "/groups/{groupName}/configuration";
-            UpdateGroupConfiguration, Repeatable(groups::update_configuration):
+            UpdateGroupConfiguration, Change(groups::update_configuration, groups::get_configuration):
                 scoped Patch "/groups/{groupName}/configuration";
-            AddGroupLocation, Repeatable(groups::add_location): scoped Post "/groups/{groupName}/locations/{location}";
-            RemoveGroupLocation, Repeatable(groups::remove_location):
+            AddGroupLocation, Change(groups::add_location, groups::get):
+                scoped Post "/groups/{groupName}/locations/{location}";
+            RemoveGroupLocation, Change(groups::remove_location, groups::get):
                 scoped Delete "/groups/{groupName}/locations/{location}";
             WaitForGroupLocation, Call(groups::wait_for_location):
                 scoped Get "/groups/{groupName}/locations/{location}/wait";
-            PromoteGroup, Repeatable(groups::promote): scoped Post "/groups/{groupName}/locations/{location}/promote";
+            PromoteGroup, Change(groups::promote, groups::get):
+                scoped Post "/groups/{groupName}/locations/{location}/promote";
             GetGroupById, Call(groups::get_by_id): global Get "/v3/organizations/{organizationId}/groups/{groupId}";
         }
     };

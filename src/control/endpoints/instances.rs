@@ -34,14 +34,15 @@ macro_rules! instance_endpoints {
         $next! {
             $($others)*; $($rows)*
             SyncDatabase, Repeatable(databases::sync): scoped Post "/databases/{databaseName}/sync";
-            ListInstances, Call(databases::list_instances): scoped Get "/databases/{databaseName}/instances";
-            AddInstance, Repeatable(databases::add_instance): scoped Post "/databases/{databaseName}/instances";
-            GetInstance, Call(databases::get_instance): scoped Get "/databases/{databaseName}/instances/{instanceName}";
-            RemoveInstance, Change(databases::remove_instance, databases::instance_removed):
+            ListInstances, Call(instances::list_instances): scoped Get "/databases/{databaseName}/instances";
+            AddInstance, Change(instances::add_instance, instances::instance_added):
+                scoped Post "/databases/{databaseName}/instances";
+            GetInstance, Call(instances::get_instance): scoped Get "/databases/{databaseName}/instances/{instanceName}";
+            RemoveInstance, Change(instances::remove_instance, instances::instance_removed):
                 scoped Delete "/databases/{databaseName}/instances/{instanceName}";
-            WaitForInstance, Call(databases::wait_for_instance):
+            WaitForInstance, Call(instances::wait_for_instance):
                 scoped Get "/databases/{databaseName}/instances/{instanceName}/wait";
-            PromoteInstance, Repeatable(databases::promote_instance):
+            PromoteInstance, Change(instances::promote_instance, databases::get):
                 scoped Post "/databases/{databaseName}/instances/{instanceName}/promote";
         }
     };

@@ -25,7 +25,8 @@ macro_rules! member_endpoints {
             AddMember, Change(organizations::add_member, organizations::member_added):
                 scoped Post "/members", scoped Post "/members/{username}";
             GetMember, Call(organizations::get_member): scoped Get "/members/{username}";
-            UpdateMember, Repeatable(organizations::update_member): scoped Patch "/members/{username}";
+            UpdateMember, Change(organizations::update_member, organizations::get_member):
+                scoped Patch "/members/{username}";
             RemoveMember, Change(organizations::remove_member, organizations::member_removed):
                 scoped Delete "/members/{username}";
         }

@@ -30,7 +30,8 @@ macro_rules! organization_endpoints {
             ListOrganizationsWrapped, Call(organizations::list_wrapped): global Get "/v2/organizations";
             CreateOrganization, Change(organizations::create, organizations::created): global Post "/v1/organizations";
             GetOrganization, Call(organizations::get): global Get "/v1/organizations/{organizationSlug}";
-            UpdateOrganization, Repeatable(organizations::update): global Patch "/v1/organizations/{organizationSlug}";
+            UpdateOrganization, Change(organizations::update, organizations::get):
+                global Patch "/v1/organizations/{organizationSlug}";
             DeleteOrganization, Change(organizations::delete, organizations::deleted):
                 global Delete "/v1/organizations/{organizationSlug}";
             /// API tokens that open an organization.

@@ -26,11 +26,12 @@ macro_rules! server_endpoints {
         $next! {
             $($others)*; $($rows)*
             ListUsers, Call(operator::list_users): global Get "/v1/server/users";
-            DisableUser, Repeatable(operator::disable_user): global Post "/v1/server/users/{username}/disable";
+            DisableUser, Change(operator::disable_user, operator::user_removed):
+                global Post "/v1/server/users/{username}/disable";
             RemoveUser, Change(operator::remove_user, operator::user_removed):
                 global Delete "/v1/server/users/{username}";
             ListQuotas, Call(operator::list_quotas): global Get "/v1/server/quotas";
-            SetQuota, Repeatable(operator::set_quota): global Put "/v1/server/quotas";
+            SetQuota, Change(operator::set_quota, operator::quota_set): global Put "/v1/server/quotas";
         }
     };
 }

@@ -1,4 +1,4 @@
-//! Databases and their instances.
+//! Databases.
 
 use super::body::Named;
 use super::call::OperationCall;
@@ -7,21 +7,14 @@ use super::reply::{ApiReply, to_json};
 use crate::control::ControlPlane;
 use crate::control::names::{DatabaseId, DatabaseName, GroupName, LocationCode, OrganizationSlug};
 use crate::control::tokens::Span;
-use crate::control::types::{
-    Configuration, ConfigurationPatch, CreateDatabase, Database, DatabaseFilter, Instance, InstanceState, Seed,
-};
+use crate::control::types::{Configuration, ConfigurationPatch, CreateDatabase, Database, DatabaseFilter, Seed};
 use crate::error::{Code, Error, Result};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
 
 /// The most databases on a page.
 const LARGEST_PAGE: usize = 1_000;
-
-/// How long a request waits for an instance to be ready, and how often it checks.
-const PATIENCE: Duration = Duration::from_secs(30);
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// A database in the API's form.
 fn to_api(database: &Database) -> Result<Value> {
@@ -39,7 +32,7 @@ fn to_api(database: &Database) -> Result<Value> {
     Ok(value)
 }
 
-fn one(database: &Database) -> Result<ApiReply> {
+pub(super) fn one(database: &Database) -> Result<ApiReply> {
     ApiReply::of("database", &to_api(database)?)
 }
 
@@ -232,7 +225,7 @@ fn new_database(call: &OperationCall<'_>, database: &Database) -> Result<ApiRepl
     })))
 }
 
-fn name(call: &OperationCall<'_>) -> Result<DatabaseName> {
+pub(super) fn name(call: &OperationCall<'_>) -> Result<DatabaseName> {
     call.name("databaseName")
 }
 
@@ -420,76 +413,4 @@ pub(super) fn top_queries(call: &OperationCall<'_>) -> Result<ApiReply> {
 
 pub(super) fn stats(call: &OperationCall<'_>) -> Result<ApiReply> {
     ApiReply::of("top_queries", &call.plane()?.top_queries(&name(call)?)?)
-}
-
-pub(super) fn list_instances(call: &OperationCall<'_>) -> Result<ApiReply> {
-    ApiReply::of("instances", &call.plane()?.list_instances(&name(call)?)?)
-}
-
-#[derive(Deserialize)]
-struct NewInstance {
-    location: Named<LocationCode>,
-}
-
-pub(super) fn add_instance(call: &OperationCall<'_>) -> Result<ApiReply> {
-    let new: NewInstance = call.body()?;
-    ApiReply::of(
-        "instance",
-        &call.plane()?.add_instance(&name(call)?, &new.location.get()?)?,
-    )
-}
-
-fn find_instance(plane: &dyn ControlPlane, name: &DatabaseName, instance: &str) -> Result<Instance> {
-    plane
-        .list_instances(name)?
-        .into_iter()
-        .find(|found| found.name == instance)
-        .ok_or_else(|| {
-            Error::new(
-                Code::InstanceNotFound,
-                format!("database {name} has no instance {instance:?}"),
-            )
-            .hint(format!("torso db replicas {name} shows where it is"))
-        })
-}
-
-pub(super) fn get_instance(call: &OperationCall<'_>) -> Result<ApiReply> {
-    let instance = find_instance(&*call.plane()?, &name(call)?, call.text("instanceName")?)?;
-    ApiReply::of("instance", &instance)
-}
-
-pub(super) fn remove_instance(call: &OperationCall<'_>) -> Result<ApiReply> {
-    let location: LocationCode = call.name("instanceName")?;
-    call.plane()?.remove_instance(&name(call)?, &location)?;
-    ApiReply::of("instance", &location)
-}
-
-/// The answer to a request that has removed an instance before.
-pub(super) fn instance_removed(call: &OperationCall<'_>) -> Result<ApiReply> {
-    ApiReply::of("instance", &call.text("instanceName")?)
-}
-
-pub(super) fn wait_for_instance(call: &OperationCall<'_>) -> Result<ApiReply> {
-    let (plane, name) = (call.plane()?, name(call)?);
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let instance = find_instance(&*plane, &name, call.text("instanceName")?)?;
-        if instance.state != InstanceState::Missing {
-            return ApiReply::of("instance", &instance);
-        }
-        if Instant::now() >= deadline {
-            return Err(Error::new(
-                Code::Timeout,
-                format!("the instance of {name} at {} does not serve yet", instance.location),
-            )
-            .hint("try again; torso doctor shows what is wrong"));
-        }
-        std::thread::sleep(PAUSE);
-    }
-}
-
-pub(super) fn promote_instance(call: &OperationCall<'_>) -> Result<ApiReply> {
-    one(&call
-        .plane()?
-        .promote_instance(&name(call)?, &call.name("instanceName")?)?)
 }

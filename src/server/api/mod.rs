@@ -11,6 +11,7 @@ mod call;
 mod databases;
 mod files;
 mod groups;
+mod instances;
 mod locations;
 mod maintenance;
 mod multipart;

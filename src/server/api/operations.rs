@@ -4,7 +4,7 @@ use super::call::OperationCall;
 use super::files::{self, Transfer};
 use super::public::{self, PublicRequest};
 use super::reply::{ApiReply, ReplyFuture};
-use super::{absent, account, databases, groups, locations, maintenance, operator, organizations, tokens};
+use super::{absent, account, databases, groups, instances, locations, maintenance, operator, organizations, tokens};
 use crate::control::endpoints::{
     Operation, absent_endpoints, api_token_endpoints, database_endpoints, database_token_endpoints, file_endpoints,
     group_endpoints, instance_endpoints, invite_endpoints, location_endpoints, maintenance_endpoints, member_endpoints,

@@ -22,7 +22,7 @@ pub(super) fn remove_user(call: &OperationCall<'_>) -> Result<ApiReply> {
     ApiReply::bare(&call.accounts().remove_user(&user)?)
 }
 
-/// The answer to a request that has removed a user before. Which tokens ended with it is in the audit log.
+/// The answer to a request that has disabled or removed a user before. Which tokens ended with it is in the audit log.
 pub(super) fn user_removed(_: &OperationCall<'_>) -> Result<ApiReply> {
     ApiReply::bare(&EndedAccess {
         tokens: Vec::new(),
@@ -41,13 +41,22 @@ struct NewQuota {
     value: u64,
 }
 
-pub(super) fn set_quota(call: &OperationCall<'_>) -> Result<ApiReply> {
+fn wanted_quota(call: &OperationCall<'_>) -> Result<QuotaSetting> {
     let new: NewQuota = call.body()?;
-    let quota = QuotaSetting {
+    Ok(QuotaSetting {
         organization: new.organization.map(Named::get).transpose()?,
         name: new.name,
         value: new.value,
-    };
+    })
+}
+
+pub(super) fn set_quota(call: &OperationCall<'_>) -> Result<ApiReply> {
+    let quota = wanted_quota(call)?;
     call.accounts().set_quota(&quota)?;
     ApiReply::of("quota", &quota)
+}
+
+/// The answer to a request that has set a quota before.
+pub(super) fn quota_set(call: &OperationCall<'_>) -> Result<ApiReply> {
+    ApiReply::of("quota", &wanted_quota(call)?)
 }

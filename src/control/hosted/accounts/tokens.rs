@@ -183,19 +183,7 @@ impl CallerAccounts<'_> {
             return Err(too_much(name));
         }
         let now = Timestamp::now();
-        let expires_at = match new.expiration.as_deref().map_or(Ok(Expiration::Never), str::parse)? {
-            Expiration::Never => None,
-            Expiration::After(span) => {
-                let span = SignedDuration::from_secs(i64::try_from(span.as_secs()).unwrap_or(i64::MAX));
-                Some(now.checked_add(span).map_err(|error| {
-                    Error::new(Code::InvalidValue, "the token would be valid for too long").caused_by(error)
-                })?)
-            }
-        };
-        let expires_at = match (expires_at, session.expires_at) {
-            (None, own) => own,
-            (Some(end), own) => Some(own.map_or(end, |own| own.min(end))),
-        };
+        let expires_at = expiry(new, session.expires_at, now)?;
         let text = secrets::secret(API_TOKEN)?;
         let row = ApiTokenRow {
             id: new_id(),
@@ -279,6 +267,19 @@ impl Shared {
         let _ = records.audit(&personal.id, &line, "ok", "");
         Ok(Secret::new(text))
     }
+}
+
+/// When a new token expires: not later than the one that it is made with.
+fn expiry(new: &NewApiToken, own: Option<Timestamp>, now: Timestamp) -> Result<Option<Timestamp>> {
+    let wanted = match new.expiration.as_deref().map_or(Ok(Expiration::Never), str::parse)? {
+        Expiration::Never => return Ok(own),
+        Expiration::After(span) => span,
+    };
+    let span = SignedDuration::from_secs(i64::try_from(wanted.as_secs()).unwrap_or(i64::MAX));
+    let end = now
+        .checked_add(span)
+        .map_err(|error| Error::new(Code::InvalidValue, "the token would be valid for too long").caused_by(error))?;
+    Ok(Some(own.map_or(end, |own| own.min(end))))
 }
 
 fn too_much(name: &TokenName) -> Error {
