@@ -42,10 +42,8 @@ fn unsupported(what: &str, hint: &str) -> Error {
 
 /// A page of databases, ordered by name. The cursor is the name of the last one on the page before.
 pub(super) fn list(call: &OperationCall<'_>) -> Result<ApiReply> {
-    let limit = match call.number("limit")? {
-        Some(limit) => Some(usize::try_from(limit).unwrap_or(LARGEST_PAGE).clamp(1, LARGEST_PAGE)),
-        None => None,
-    };
+    let limit = call.number("limit")?;
+    let limit = limit.map(|limit| usize::try_from(limit).unwrap_or(LARGEST_PAGE).clamp(1, LARGEST_PAGE));
     let plane = call.plane()?;
     let group = match call.query("group_id") {
         Some(id) => Some(groups::by_id(&*plane, id)?.name),
