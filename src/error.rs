@@ -347,16 +347,21 @@ impl Error {
         }
     }
 
-    /// The chain of causes, outermost first.
+    /// The chain of causes, outermost first, each in its own words: what one says of its own cause is not repeated.
     pub fn causes(&self) -> impl Iterator<Item = String> + '_ {
-        let mut next: Option<&(dyn StdError + 'static)> = self.0.cause.as_deref().map(|cause| {
-            let cause: &(dyn StdError + 'static) = cause;
-            cause
-        });
+        let mut next = self.source();
         std::iter::from_fn(move || {
             let cause = next?;
             next = cause.source();
-            Some(cause.to_string())
+            Some(if let Some(error) = cause.downcast_ref::<Self>() {
+                error.message().to_owned()
+            } else if let Some(error) = cause.downcast_ref::<rusqlite::Error>() {
+                // Its source is the number of what it says.
+                next = None;
+                error.to_string()
+            } else {
+                cause.to_string()
+            })
         })
     }
 
@@ -425,5 +430,21 @@ mod tests {
         let inner = std::io::Error::other("no luck");
         let error = Error::new(Code::Io, "cannot write x").caused_by(inner);
         assert_eq!(error.full_message(), "cannot write x: no luck");
+    }
+
+    #[test]
+    fn error_message_has_each_cause_once() {
+        let connection = rusqlite::Connection::open_in_memory().unwrap();
+        connection
+            .execute_batch("create table t (x unique); insert into t values (1)")
+            .unwrap();
+        let refused = connection.execute_batch("insert into t values (1)").unwrap_err();
+        let inner = Error::new(Code::DatabaseBusy, "another program holds x").caused_by(refused);
+        let error =
+            Error::new(Code::Partial, "app was not destroyed").caused_by(Error::new(Code::Io, "y").caused_by(inner));
+        assert_eq!(
+            error.full_message(),
+            "app was not destroyed: y: another program holds x: UNIQUE constraint failed: t.x"
+        );
     }
 }

@@ -40,11 +40,11 @@ fn destroy_of_a_database_in_use_is_refused() {
     insta::assert_snapshot!(reports, @r#"
     $ torso db destroy app --yes --json
     -- stderr --
-    {"error":{"code":"database_busy","message":"database app is open in another program: another program holds [world]/data/locations/ams/[id].db: database is locked: Error code 5: database is locked: database is locked: Error code 5: database is locked","hint":"close the applications that have it open, then try again","retryable":true}}
+    {"error":{"code":"database_busy","message":"database app is open in another program: another program holds [world]/data/locations/ams/[id].db: database is locked","hint":"close the applications that have it open, then try again","retryable":true}}
     -- exit 7 --
     $ torso group destroy default --yes --json
     -- stderr --
-    {"error":{"code":"database_busy","message":"database app is open in another program: another program holds [world]/data/locations/ams/[id].db: database is locked: Error code 5: database is locked: database is locked: Error code 5: database is locked","hint":"close the applications that have it open, then try again","retryable":true}}
+    {"error":{"code":"database_busy","message":"database app is open in another program: another program holds [world]/data/locations/ams/[id].db: database is locked","hint":"close the applications that have it open, then try again","retryable":true}}
     -- exit 7 --
     "#);
     application.execute("insert into t values (2)", []).unwrap();

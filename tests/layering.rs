@@ -79,6 +79,8 @@ const HOMES: &[(&str, &[&str])] = &[
             "control/embedded/catalog",
             "control/hosted/store",
             "engine/file",
+            // What its errors say.
+            "error",
             // Only its types of values.
             "hrana",
             "sql",

@@ -124,7 +124,38 @@ pub(super) fn counted(count: usize, noun: &str) -> String {
     }
 }
 
+/// `a, b and c`, cut where there are many: `a, b and 90 more databases`.
+pub(super) fn shortened<T: ToString>(items: &[T], noun: &str) -> String {
+    const SAID: usize = 10;
+    let mut words: Vec<_> = items.iter().take(SAID).map(T::to_string).collect();
+    match items.len().saturating_sub(SAID) {
+        0 => {}
+        1 => words.push(format!("1 more {noun}")),
+        rest => words.push(format!("{rest} more {noun}s")),
+    }
+    match words.pop() {
+        Some(last) if !words.is_empty() => format!("{} and {last}", words.join(", ")),
+        last => last.unwrap_or_default(),
+    }
+}
+
 /// `ams, lhr`.
 pub(super) fn listed<T: ToString>(items: &[T]) -> String {
     items.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shortened_lists_name_ten_things_and_count_the_rest() {
+        let list = |count: u32| shortened(&(1..=count).collect::<Vec<_>>(), "database");
+        assert_eq!(list(0), "");
+        assert_eq!(list(1), "1");
+        assert_eq!(list(2), "1 and 2");
+        assert_eq!(list(3), "1, 2 and 3");
+        assert_eq!(list(11), "1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 1 more database");
+        assert_eq!(list(100), "1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 90 more databases");
+    }
 }

@@ -1,7 +1,7 @@
 //! `torso apply`: takes the steps from what there is to what a file declares. The file and the plan are `crate::declared`'s.
 
 use super::DryRun;
-use super::answers::{self, Problem, counted};
+use super::answers::{self, Problem, counted, shortened};
 use super::db::create::{self, NewPlacement, Wanted};
 use super::db::seed::Source;
 use crate::context::Context;
@@ -59,7 +59,7 @@ pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
         return answers::plan(ctx, steps.map(Step::to_string).collect());
     }
     if !removals.is_empty() {
-        ctx.confirm(args.yes, &removals_in_words(removals), &declared.file)?;
+        ctx.confirm(args.yes, &shortened(removals, "step"), &declared.file)?;
     } else if !plan.removals.is_empty() {
         let count = counted(plan.removals.len(), "thing");
         ctx.ui.notice(format!(
@@ -124,16 +124,6 @@ fn check_removals(declared: &DeclaredState, current: &CurrentState, plan: &Apply
         }
     }
     Ok(())
-}
-
-/// `destroy database a, remove the replica of …`, cut where there are many.
-fn removals_in_words(removals: &[Step]) -> String {
-    const SAID: usize = 10;
-    let mut words: Vec<_> = removals.iter().take(SAID).map(Step::to_string).collect();
-    if removals.len() > SAID {
-        words.push(format!("{} more", counted(removals.len() - SAID, "step")));
-    }
-    words.join(", ")
 }
 
 /// A step in the answer.

@@ -1,7 +1,7 @@
 //! `torso gc`: destroys databases that are past their end, and what killed runs left.
 
 use super::DryRun;
-use super::answers::{self, Problem, counted, listed};
+use super::answers::{self, Problem, shortened};
 use crate::context::Context;
 use crate::control::names::DatabaseName;
 use crate::control::types::{Database, DatabaseFilter};
@@ -54,11 +54,11 @@ pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
     let destroyable: Vec<_> = expired.iter().filter(|database| !database.delete_protection).collect();
     if !destroyable.is_empty() {
         let names: Vec<_> = destroyable.iter().map(|database| &database.name).collect();
-        let doing = format!(
-            "destroy {}: {}",
-            counted(names.len(), "expired database"),
-            listed(&names)
-        );
+        let noun = match names.len() {
+            1 => "expired database",
+            _ => "expired databases",
+        };
+        let doing = format!("destroy {noun} {}", shortened(&names, "expired database"));
         ctx.confirm(args.yes, &doing, "gc")?;
     }
     let mut all: Vec<ExpiredDatabase> = ctx

@@ -90,7 +90,11 @@ fn gc_destroys_what_has_expired_and_nothing_else() {
         assert!(world.json(["db", "show", "late"])["expires_at"].is_string());
         assert_eq!(names(&world.json(["db", "list", "--expired"])), ["kept", "old"]);
         let everything = ["app", "kept", "late", "old", "renewed"];
-        world.torso(["gc", "--json"]).fails(6, "unconfirmed");
+        let refused = world.torso(["gc", "--json"]).fails(6, "unconfirmed");
+        assert_eq!(
+            refused.error()["message"],
+            "cannot destroy expired database old without confirmation: this is not a terminal"
+        );
         let plan = world.json(["gc", "--dry-run"]);
         assert_eq!(
             plan["steps"],
