@@ -3,6 +3,7 @@
 use super::CommandCall;
 use crate::shell::state::{Interrupt, Shell, ShellResult};
 use crate::shell::{import, interrupt};
+use crate::sql::Failure;
 use std::io::{IsTerminal, Write};
 
 pub fn import(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
@@ -33,6 +34,7 @@ pub fn import(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     match import::import(session.as_mut(), &options, &mut streams, &interrupt::pressed) {
         Ok(0) => Ok(()),
         Ok(code) => Err(Interrupt::Failed(code)),
+        Err(Failure::Connection(error)) => shell.fail_with_error(error),
         Err(failure) => shell.fail_because(failure),
     }
 }

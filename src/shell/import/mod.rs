@@ -6,6 +6,7 @@
 
 #[cfg(test)]
 mod fuzz;
+mod header_warning;
 mod json;
 mod json_numbers;
 pub mod names;
@@ -288,11 +289,8 @@ impl Importer<'_, '_> {
     ) -> std::result::Result<bool, Failure> {
         record.clear();
         let mut flaws = Vec::new();
-        while record
-            .read(reader, &mut |flaw| flaws.push(flaw))
-            .map_err(Failure::Sink)?
-            == Some(FieldEnd::Column)
-        {}
+        let unreadable = |error| Failure::Connection(self.options.unreadable(error));
+        while record.read(reader, &mut |flaw| flaws.push(flaw)).map_err(unreadable)? == Some(FieldEnd::Column) {}
         for flaw in flaws {
             tell(self.streams.err, self.options.display_name(), flaw).map_err(Failure::Sink)?;
         }
@@ -343,14 +341,20 @@ impl Importer<'_, '_> {
         if self.options.verbose >= 1 {
             say(self.streams.out, &format!("{create}\n"))?;
         }
-        match execute(self.session, &create) {
-            Ok(()) => Ok(true),
+        let is_made = match execute(self.session, &create) {
+            Ok(()) => true,
             Err(Failure::Sql { message, .. }) => {
                 say(self.streams.err, &format!("{create} failed:\n{message}\n"))?;
-                Ok(false)
+                false
             }
-            Err(failure) => Err(failure),
+            Err(failure) => return Err(failure),
+        };
+        if self.streams.terminal
+            && let Some(warning) = header_warning::describe(record, self.options, is_made)
+        {
+            say(self.streams.err, &warning)?;
         }
+        Ok(is_made)
     }
 
     /// How many columns of the table take values.
