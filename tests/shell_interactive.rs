@@ -443,6 +443,32 @@ fn colour_and_editing_are_off_without_a_capable_terminal() {
 }
 
 #[test]
+fn terminal_without_cursor_shows_what_is_open_and_ctrl_c_drops_it() {
+    let mut world = World::new();
+    world.set("TERM", "dumb");
+    let mut person = in_memory(&world);
+    person.types("select 'never\n");
+    person.sees("'    ...> ");
+    // More often than what would end the program if nothing listened.
+    for _ in 0..4 {
+        person.types(CTRL_C);
+        person.sees(":memory:> ");
+    }
+    // A statement that a command cut off comes back, and needs only its end.
+    person.types("select 4700 + 11\n");
+    person.sees("...> ");
+    person.types(".tables\n");
+    person.sees("does not end with \";\"");
+    person.sees("select 4700 + 11\r\n");
+    person.sees("...> ");
+    person.types(";\n");
+    person.sees(" 4711 │");
+    person.sees(":memory:> ");
+    person.types("quit\n");
+    assert_eq!(person.ends(), 0);
+}
+
+#[test]
 fn server_at_the_prompt_works_as_a_file_does() {
     let server = Sqld::start();
     let world = World::new();
@@ -537,6 +563,34 @@ fn slips_at_the_prompt_are_answered_and_lose_nothing() {
     person.runs("select now();", "did you mean datetime('now')?");
     person.runs("select\u{a0}1;", "a no-break space");
     person.leaves();
+}
+
+#[test]
+fn import_with_another_separator_is_warned_of_at_a_terminal_only() {
+    let world = World::new();
+    world.write("semicolons.csv", "a;b\n1;2\n");
+    let mut person = in_memory(&world);
+    person.runs(
+        ".import --csv semicolons.csv t",
+        "Warning: semicolons.csv looks as if \";\" separated its columns; here it is one column.\r\n\
+         If so, drop the table, and type:\r\n  .separator \";\"\r\n  .import semicolons.csv t\r\n",
+    );
+    // What cannot be read is no reason to leave.
+    person.runs(".import --csv . u", "Error: cannot read .: Is a directory");
+    person.runs("drop table t;", "");
+    person.runs(".separator \";\"", "");
+    person.runs(".import semicolons.csv t", "");
+    person.answers("select 4000 + a + b from t;", "4003");
+    person.leaves();
+    let script = world.torso(["db", "shell", ":memory:", ".import --csv semicolons.csv t", ".schema"]);
+    assert_eq!(script.success().stderr, "");
+    let script = world.torso_with_input(["db", "shell", ":memory:"], ".import --csv . t\nselect 4711;\n");
+    assert_eq!(
+        (script.code(), script.stdout.as_str()),
+        (1, "4711\n"),
+        "{}",
+        script.report()
+    );
 }
 
 #[test]

@@ -14,6 +14,7 @@ pub mod history;
 mod keys;
 pub mod lex;
 mod lines;
+mod plain;
 pub mod prompt;
 pub mod schema;
 
@@ -26,6 +27,7 @@ use crate::sqltext::split::{Accumulator, LineOutcome};
 use helper::Helper;
 use history::History;
 use keys::{Handler, KeyBindings};
+use plain::PlainReader;
 use rustyline::config::{BellStyle, Configurer};
 use rustyline::error::ReadlineError;
 use rustyline::{ColorMode, CompletionType, Event, EventHandler};
@@ -59,8 +61,8 @@ pub enum EditorInput {
 pub struct Editor<'s> {
     line: rustyline::Editor<Helper<'s>, History>,
     keys: KeyBindings,
-    /// A terminal without cursor movement: plain lines, no editing.
-    plain: bool,
+    /// For a terminal without cursor movement, which is read without the line editor.
+    plain: Option<PlainReader>,
     /// Text to begin the next reading with.
     next: String,
 }
@@ -93,11 +95,10 @@ impl<'s> Editor<'s> {
                 complete: is_complete,
             })),
         );
-        let plain = std::env::var("TERM").is_ok_and(|term| ["dumb", "cons25", "emacs"].contains(&term.as_str()));
         Ok(Self {
             line,
             keys,
-            plain,
+            plain: PlainReader::open().map_err(|error| unusable(error.into()))?,
             next: String::new(),
         })
     }
@@ -113,15 +114,15 @@ impl<'s> Editor<'s> {
             helper.begin(prompt.clone(), columns);
         }
         loop {
-            let initial = lines::fold(&std::mem::take(&mut self.next));
-            let answer = if initial.is_empty() {
-                self.line.readline(prompt.main())
-            } else {
-                self.line.readline_with_initial(prompt.main(), (&initial, ""))
+            let begun = std::mem::take(&mut self.next);
+            let answer = match &mut self.plain {
+                Some(plain) => plain.read(prompt, &begun),
+                None => self
+                    .edit(prompt, &lines::fold(&begun))
+                    .map(|buffer| lines::unfold(&buffer)),
             };
             match answer {
-                Ok(buffer) => {
-                    let text = if self.plain { buffer } else { lines::unfold(&buffer) };
+                Ok(text) => {
                     if text.trim().is_empty() {
                         continue;
                     }
@@ -146,6 +147,15 @@ impl<'s> Editor<'s> {
         }
     }
 
+    /// Reads one submission with the line editor, whose buffer is `begun` at first.
+    fn edit(&mut self, prompt: &Prompt, begun: &str) -> rustyline::Result<String> {
+        if begun.is_empty() {
+            self.line.readline(prompt.main())
+        } else {
+            self.line.readline_with_initial(prompt.main(), (begun, ""))
+        }
+    }
+
     /// The next reading begins with `text` in the buffer, ready to be changed or sent.
     pub fn preload(&mut self, text: &str) {
         text.clone_into(&mut self.next);
@@ -162,7 +172,10 @@ impl<'s> Editor<'s> {
     }
 
     fn is_line_empty(&self) -> bool {
-        self.line.helper().is_none_or(Helper::is_line_empty)
+        match &self.plain {
+            Some(plain) => plain.is_empty(),
+            None => self.line.helper().is_none_or(Helper::is_line_empty),
+        }
     }
 }
 
