@@ -128,7 +128,7 @@ pub fn show_lines(shell: &mut Shell<'_>, lines: &[String]) -> ShellResult {
         let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
         return Ok(shell.out.write_all(text.as_bytes())?);
     };
-    let text: String = lines
+    let text: String = join_paragraphs(lines)
         .iter()
         .map(|line| format!("{}\n", wrapped(line, columns)))
         .collect();
@@ -138,6 +138,27 @@ pub fn show_lines(shell: &mut Shell<'_>, lines: &[String]) -> ShellResult {
         Err(error) => Err(error.into()),
         Ok(()) => Ok(pager.finish()?),
     }
+}
+
+/// Lines of help with each paragraph on one line, since it is broken where the terminal ends. A paragraph is indented, and has no
+/// columns.
+fn join_paragraphs(lines: &[String]) -> Vec<String> {
+    let paragraph = |line: &str| {
+        let text = line.strip_prefix("   ")?;
+        let has_columns = text.starts_with([' ', '-']) || text.contains("  ");
+        (!has_columns && !text.is_empty()).then(|| text.to_owned())
+    };
+    let mut joined: Vec<String> = Vec::with_capacity(lines.len());
+    for line in lines {
+        match (paragraph(line.as_str()), joined.last_mut()) {
+            (Some(text), Some(last)) if paragraph(last.as_str()).is_some() => {
+                last.push(' ');
+                last.push_str(&text);
+            }
+            _ => joined.push(line.clone()),
+        }
+    }
+    joined
 }
 
 /// A line of help, broken between words where it is wider than the terminal. What follows begins below the last column.
@@ -224,7 +245,27 @@ pub fn explain_error(shell: &mut Shell<'_>, sql: &str, message: &str, offset: Op
 
 #[cfg(test)]
 mod tests {
-    use super::wrapped;
+    use super::{join_paragraphs, wrapped};
+
+    #[test]
+    fn help_paragraph_is_wrapped_as_a_whole() {
+        let lines = [
+            ".x FILE   Does it",
+            "   Without an option, the",
+            "   separators are used.",
+            "   -a     All",
+            "   Example:  .x f",
+        ];
+        assert_eq!(
+            join_paragraphs(&lines.map(str::to_owned)),
+            [
+                ".x FILE   Does it",
+                "   Without an option, the separators are used.",
+                "   -a     All",
+                "   Example:  .x f",
+            ]
+        );
+    }
 
     #[test]
     fn help_line_is_wrapped_below_its_last_column() {

@@ -178,8 +178,11 @@ impl Offers<'_> {
                     .into_iter()
                     .chain(pragmas)
                     .chain(tables[..3].iter().map(|name| (*name).to_owned()));
+                // There are dozens, which would hide the tables whose names begin with the same two or three letters.
+                let asks_for_pragmas = self.typed.len() >= "prag".len();
                 let mut names: Vec<String> = known
                     .filter(|name| tables.iter().any(|table| name.starts_with(table)))
+                    .filter(|name| asks_for_pragmas || !name.starts_with("pragma_"))
                     .collect();
                 names.sort();
                 names.dedup();

@@ -220,6 +220,9 @@ fn completion_offers_the_kinds_that_fit_the_place() {
     assert_eq!(kinds("select ^ from users u"), [What::Column, What::Alias]);
     assert_eq!(kinds("select * from m^"), [What::Schema]);
     assert_eq!(kinds("select * from json_e^"), [What::Function]);
+    // Dozens of functions would hide a table whose name begins with the same letters.
+    assert_eq!(kinds("select * from pra^"), [] as [What; 0]);
+    assert_eq!(kinds("select * from prag^"), [What::Function]);
     assert_eq!(kinds("^"), [What::Keyword]);
     assert_eq!(kinds("reindex o^"), [What::Table, What::Index]);
     assert_eq!(kinds(".^"), [What::Command]);
