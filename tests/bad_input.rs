@@ -4,6 +4,8 @@
 use crate::support::state::{State, files};
 use crate::support::{World, data, redact};
 use rusqlite::Connection;
+use std::os::unix::fs::FileTypeExt as _;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 /// A world with one database, so that there is something to damage.
@@ -42,6 +44,34 @@ const CSV: [&str; 2] = [
 ];
 const SQLITE: [&str; 2] = ["db create other --from-file FILE", "db import FILE other"];
 const DUMP: [&str; 1] = ["db create other --from-dump FILE"];
+
+/// Root may remove a device as well as a file.
+#[test]
+fn output_file_that_is_no_file_is_refused_and_stays() {
+    let world = world();
+    let socket = world.work().join("socket");
+    let _listener = UnixListener::bind(&socket).unwrap();
+    std::fs::create_dir(world.work().join("folder")).unwrap();
+    for (file, what) in [("socket", "a device, a pipe or a socket"), ("folder", "a directory")] {
+        for line in [
+            "db export app --output-file FILE --overwrite",
+            "db export app --output-file FILE",
+            "db dump app --output-file FILE --overwrite",
+            "env pull FILE --db app",
+        ] {
+            let run = world.torso(line.replace("FILE", file).split(' ').chain(["--json"]));
+            let error = run.fails(1, "invalid_file").error();
+            let message = error["message"].as_str().unwrap();
+            assert_eq!(
+                message,
+                format!("cannot write a file to {file}: it is {what}"),
+                "{line}"
+            );
+        }
+    }
+    assert!(socket.symlink_metadata().unwrap().file_type().is_socket());
+    assert!(world.work().join("folder").is_dir());
+}
 
 #[test]
 fn csv_with_a_ragged_row_is_refused() {

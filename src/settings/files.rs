@@ -3,6 +3,7 @@
 
 use crate::error::{Code, Error, Result};
 use crate::private_files;
+use crate::ui::output_file::check_replaceable;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -59,6 +60,7 @@ pub fn change<T>(path: &Path, change: impl FnOnce(&mut DocumentMut) -> Result<T>
 /// Replaces a file by one with this text and mode, atomically: others see the old one or the new one, whole.
 pub fn replace(path: &Path, text: &str, mode: u32) -> Result<()> {
     let doing = |error| Error::io(error, format!("cannot write {}", path.display()));
+    check_replaceable(path)?;
     let dir = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),

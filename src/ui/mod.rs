@@ -5,6 +5,7 @@
 //! exit code; `view` draws answers; `text` makes text from elsewhere safe to show.
 
 pub mod markdown;
+pub mod output_file;
 mod pages;
 mod progress;
 pub mod report;

@@ -12,6 +12,7 @@ use crate::control::types::{Connection, Database};
 use crate::error::{Code, Error, Result};
 use crate::shell::{dump, interrupt};
 use crate::sql::{self, copy};
+use crate::ui::output_file::check_replaceable;
 use serde::Serialize;
 use std::fs::File;
 use std::io::{IsTerminal as _, Write};
@@ -279,6 +280,7 @@ impl Output {
     }
 
     fn begin(path: &Path, overwrite: bool) -> Result<Self> {
+        check_replaceable(path).map_err(|error| error.hint("--output-file - writes to standard output"))?;
         if !overwrite && path.symlink_metadata().is_ok() {
             return Err(exists(path));
         }

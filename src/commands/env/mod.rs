@@ -9,6 +9,7 @@ use crate::context::Context;
 use crate::control::names::DatabaseName;
 use crate::error::{Code, Error, Result};
 use crate::settings::files;
+use crate::ui::output_file::check_replaceable;
 use clap::Subcommand;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -57,6 +58,7 @@ struct Pulled {
 fn pull(ctx: &Context, args: Pull) -> Result<()> {
     let name = ctx.database(args.db)?;
     let database = super::db::find(ctx, &name)?;
+    check_replaceable(&args.file)?;
     // What a link leads to is replaced, not the link.
     let path = args.file.canonicalize().unwrap_or_else(|_| args.file.clone());
     // Read before a token is made: a file that cannot be read is an error without an effect.

@@ -7,6 +7,7 @@ use crate::shell::exec::confirm::confirm;
 use crate::shell::state::{Shell, ShellResult};
 use crate::shell::words::is_option;
 use crate::sql::Target;
+use crate::ui::output_file::check_replaceable;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
@@ -97,6 +98,9 @@ pub fn backup(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
 fn backup_server(shell: &mut Shell<'_>, database: &str, file: &str) -> ShellResult {
     if database != "main" {
         return shell.fail(format_args!("Error: only main can be copied from a server"));
+    }
+    if let Err(error) = check_replaceable(Path::new(file)) {
+        return shell.fail(format_args!("Error: {error}"));
     }
     let folder = Path::new(file)
         .parent()
