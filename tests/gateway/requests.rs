@@ -117,6 +117,36 @@ fn baton_leads_to_its_own_database_only() {
     assert_eq!(door.number("other-alice", &other, "select count(*) from t"), 0);
 }
 
+/// A process would compress at the highest level, on threads that all its databases share, so that nothing else goes on there.
+#[test]
+fn answer_is_not_compressed_whatever_the_client_accepts() {
+    let door = Door::new();
+    let token = door.create("app");
+    door.run("app-alice", &token, "create table t (x)").fine();
+    door.replicate("app", "lhr");
+    let sql = "with recursive c(x) as (select 1 union all select x + 1 from c limit 2000) select x, 'aaaaaaaa' from c";
+    let pipeline = pipeline(sql).to_string();
+    let cursor = json!({ "batch": { "steps": [{ "stmt": { "sql": sql } }] } }).to_string();
+    for label in ["app-alice", "app-alice--lhr"] {
+        for accepted in ["br, gzip, deflate", "gzip", "*"] {
+            for (path, body) in [
+                ("/v2/pipeline", &pipeline),
+                ("/v3/pipeline", &pipeline),
+                ("/v3/cursor", &cursor),
+            ] {
+                let request = door.post(label, path, &token).header("accept-encoding", accepted);
+                let answer = Answer::of(request.body(body.clone()).send().unwrap());
+                assert_eq!(answer.status, 200, "{answer:?}");
+                assert!(
+                    answer.header("content-encoding").is_empty(),
+                    "{label} {path} {accepted}"
+                );
+                assert!(answer.text().contains("aaaaaaaa"), "{label} {path} {accepted}");
+            }
+        }
+    }
+}
+
 #[test]
 fn long_answer_ends_with_its_token() {
     let door = Door::with(GatewayLimits {

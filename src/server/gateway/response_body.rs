@@ -10,7 +10,7 @@ use super::primary_errors::ErrorRestorer;
 use super::read_answer::AnswerBody;
 use super::streams::{StreamKind, StreamRead, StreamSlot, StreamState};
 use super::upstream::connections::UpstreamBody;
-use super::upstream::{lost, no_primary};
+use super::upstream::{WaitState, lost, no_primary};
 use crate::control::hosted::Route;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
@@ -39,7 +39,7 @@ pub(super) struct ResponseBody {
     inner: AnswerBody,
     _permit: Permit,
     bytes: u64,
-    /// The answer is lines of JSON that are not compressed, and the last of them is complete.
+    /// The answer is lines of JSON, and the last of them is complete.
     between_lines: Option<bool>,
     /// Watches over the silence since the last piece.
     watch: Option<Pin<Box<dyn Future<Output = StreamEnd> + Send>>>,
@@ -56,6 +56,8 @@ pub(super) struct ResponseBody {
     first: Option<Bytes>,
     /// Which part of the answer is an error.
     errors: ErrorPart,
+    /// It answers SELECTs only.
+    is_query: bool,
     /// Restores errors of the primary in the answer of a replica's process.
     restorer: Option<ErrorRestorer>,
     /// The token of the request, and when it was last looked at.
@@ -99,6 +101,7 @@ impl ResponseBody {
             restorer: None,
             token: None,
             read: None,
+            is_query: false,
         }
     }
 
@@ -124,6 +127,12 @@ impl ResponseBody {
     /// Has the length of the answer remembered for the next time that the read comes.
     pub fn of_read(mut self, read: Option<StreamRead>) -> Self {
         self.read = read;
+        self
+    }
+
+    /// Says whether it answers SELECTs only.
+    pub fn of_query(mut self, is_query: bool) -> Self {
+        self.is_query = is_query;
         self
     }
 
@@ -187,9 +196,10 @@ impl ResponseBody {
     fn watch(&self) -> Pin<Box<dyn Future<Output = StreamEnd> + Send>> {
         let (core, route) = (Arc::clone(&self.core), Arc::clone(&self.route));
         let to_primary = self.kind == EndpointKind::Proxy;
+        let wait = WaitState::new(self.is_query);
         Box::pin(async move {
             let silence = tokio::time::sleep(core.limits.answer);
-            match core.upstream.while_well(&route, to_primary, silence).await {
+            match core.upstream.while_well(&route, to_primary, wait, silence).await {
                 Ok(()) => StreamEnd::Silence,
                 Err(error) => StreamEnd::Away(error),
             }

@@ -88,10 +88,7 @@ pub async fn forward(core: &Arc<Core>, inspected: Inspected) -> Result<Response<
         ErrorPart::Messages
     };
     let is_ok = head.status == StatusCode::OK;
-    let has_lines = endpoint.kind == EndpointKind::Cursor
-        && endpoint.encoding == Some(BodyEncoding::Json)
-        && is_ok
-        && !head.headers.contains_key(header::CONTENT_ENCODING);
+    let has_lines = endpoint.kind == EndpointKind::Cursor && endpoint.encoding == Some(BodyEncoding::Json) && is_ok;
     let labelled = stream.labelled.filter(|_| is_ok);
     let length = content_length(&head.headers);
     let (body, read) = match stream.read.filter(|_| is_ok) {
@@ -105,6 +102,7 @@ pub async fn forward(core: &Arc<Core>, inspected: Inspected) -> Result<Response<
     };
     let mut body = ResponseBody::new(Arc::clone(core), route, endpoint.kind, has_lines, body, permit)
         .of_read(read)
+        .of_query(request.is_query)
         .labelled(labelled, stream.state, length)
         .with_stream(stream.slot)
         .with_errors(errors)

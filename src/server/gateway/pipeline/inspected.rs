@@ -16,7 +16,7 @@ use crate::server::gateway::streams::{
 use crate::server::gateway::upstream::{TokenHeader, UpstreamRequest};
 use crate::sqltext::policy::InstanceKind;
 use axum::body::Body;
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -64,6 +64,8 @@ struct InspectedBody {
     state: StreamState,
     replaceable: Option<StreamName>,
     read: Option<(StreamRead, ReadPlace)>,
+    /// It runs SELECTs only, in a stream that has nothing to lose.
+    is_query: bool,
 }
 
 impl InspectedBody {
@@ -78,6 +80,7 @@ impl InspectedBody {
             state: StreamState::Clean,
             replaceable: name,
             read: Some((read, ReadPlace::Kept)),
+            is_query: true,
         }
     }
 
@@ -95,7 +98,7 @@ impl Inspected {
     pub async fn inspect(core: &Core, admitted: Admitted) -> Result<Self, GatewayError> {
         let AdmittedParts {
             request,
-            mut headers,
+            headers,
             path,
             permit,
         } = admitted.into_parts();
@@ -117,6 +120,7 @@ impl Inspected {
                 state: StreamState::Settings,
                 replaceable: None,
                 read: None,
+                is_query: false,
             },
             Some(encoding) => {
                 let request = BodyRequest {
@@ -134,15 +138,6 @@ impl Inspected {
                 && !body.is_read_in_kept_stream()
                 && !(endpoint.kind == EndpointKind::Call && ends_stream(*encoding, &body.bytes))
         });
-        // What is compressed cannot be read on its way: batons, and errors of the primary.
-        let has_words = matches!(endpoint.kind, EndpointKind::Call | EndpointKind::Cursor);
-        if body.is_read_in_kept_stream()
-            || labelled.is_some()
-            || body.replaceable.is_some()
-            || (has_words && !route.is_primary)
-        {
-            headers.remove(header::ACCEPT_ENCODING);
-        }
         Ok(Self(InspectedParts {
             request: UpstreamRequest {
                 method: endpoint.method.clone(),
@@ -153,10 +148,12 @@ impl Inspected {
                 token_header: token_header(endpoint.kind),
                 // A replica's process refuses to be dumped.
                 to_primary: matches!(endpoint.kind, EndpointKind::Proxy | EndpointKind::Dump),
-                is_repeatable: matches!(
-                    endpoint.kind,
-                    EndpointKind::Probe | EndpointKind::Dump | EndpointKind::Sync
-                ),
+                is_repeatable: match endpoint.kind {
+                    EndpointKind::Probe | EndpointKind::Dump | EndpointKind::Sync => true,
+                    EndpointKind::Call | EndpointKind::Cursor => body.is_query,
+                    EndpointKind::Proxy | EndpointKind::Socket => false,
+                },
+                is_query: body.is_query,
             },
             endpoint,
             route,
@@ -237,6 +234,10 @@ impl BodyRequest<'_> {
             state = before.after_request(&body);
             replaceable = name.clone().filter(|_| before.is_replaceable(&body));
         }
+        // A stream that has a transaction or settings is lost with its process, and its client has to know.
+        let is_query = matches!(endpoint.kind, EndpointKind::Call | EndpointKind::Cursor)
+            && summary.is_all_queries()
+            && (name.is_none() || replaceable.is_some());
         let for_replica = (!route.is_primary)
             .then(|| replica_pragmas::rewrite_for_replica(encoding, &body))
             .flatten();
@@ -250,6 +251,7 @@ impl BodyRequest<'_> {
             state,
             replaceable,
             read,
+            is_query,
         })
     }
 

@@ -244,8 +244,7 @@ pub fn without_baton(body: &[u8], name: &[u8]) -> Option<Bytes> {
     Some([&body[..at], b"null", &body[at + quoted.len()..]].concat().into())
 }
 
-/// Whether a request ends its stream, as far as that is seen. Then nothing in the answer has to be labelled, and it may come
-/// compressed.
+/// Whether a request ends its stream, as far as that is seen. Then nothing in the answer has to be labelled.
 pub fn ends_stream(format: BodyEncoding, body: &[u8]) -> bool {
     /// With anything else in it, the last request is perhaps not what is at the end.
     #[derive(Deserialize)]

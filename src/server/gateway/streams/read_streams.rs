@@ -36,8 +36,7 @@ const MOST: usize = 128;
 /// Statements that are remembered, in each of two generations.
 const REMEMBERED: usize = 8192;
 
-/// Bytes of the longest answer to a statement that comes from a kept stream the next time. Longer ones are worth the stream,
-/// and may be compressed by the process, which costs less in a stream that ends with its answer.
+/// Bytes of the longest answer to a statement that comes from a kept stream the next time. Longer ones are worth the stream.
 const SHORT_ANSWER: u64 = 4 << 10;
 
 /// What comes before and behind the only statement of a request. Clients write them just so.

@@ -66,8 +66,10 @@ pub struct UpstreamRequest {
     /// None: no token is sent.
     pub token_header: Option<TokenHeader>,
     pub to_primary: bool,
-    /// What was sent and not answered may be sent again.
+    /// It leaves nothing behind, so that it may be sent again where a process ended before it answered.
     pub is_repeatable: bool,
+    /// It runs SELECTs only, so that a replica answers it without its primary.
+    pub is_query: bool,
 }
 
 /// In which header a token is sent.
@@ -190,14 +192,16 @@ impl Upstream {
         }
     }
 
-    /// Sends a request until a process has taken it, as long as it cannot have had an effect before.
+    /// Sends a request until a process has taken it, as long as it cannot have had an effect before. One that is repeatable
+    /// goes to a second process where the first has ended before it answered, and no further: it may be why they end.
     pub async fn send(
         &self,
         route: &Arc<Route>,
         request: &UpstreamRequest,
     ) -> Result<Response<UpstreamBody>, GatewayError> {
-        let end = Instant::now() + self.limits.absence;
+        let mut end = Instant::now() + self.limits.absence;
         let mut refused_before = false;
+        let mut lost_with = None;
         loop {
             let error = match self.try_send(route, request).await {
                 // It is our own token that it does not accept, so nothing was done: the clock was set, or the machine slept.
@@ -215,6 +219,15 @@ impl Upstream {
                 // The process is ending, or has not yet learnt of the database. Nothing was done.
                 Ok(_) => GatewayError::unavailable("the database does not run at the moment"),
                 Err(AttemptFailure::Before(error)) => error,
+                Err(AttemptFailure::Lost(process)) => {
+                    match lost_with.replace(process) {
+                        // The next one has as long to start, however long this one worked.
+                        None => end = Instant::now() + self.limits.absence,
+                        Some(first) if first != process => return Err(lost_twice()),
+                        Some(_) => {}
+                    }
+                    GatewayError::unavailable("the database's process ended before it answered, and is not back yet")
+                }
                 Err(AttemptFailure::Final(error)) => return Err(error),
             };
             self.forget(route, request.authorization, request.to_primary);
@@ -243,6 +256,7 @@ impl Upstream {
             token_header: Some(TokenHeader::Authorization),
             to_primary: false,
             is_repeatable: true,
+            is_query: false,
         };
         let response = self.send(route, &request).await?;
         if !response.status().is_success() {
@@ -279,14 +293,18 @@ impl Upstream {
         *message.headers_mut() = request.headers.clone();
         target.present(message.headers_mut(), request.token_header);
         let sent = self.pool.send(target.process, message);
-        let watched = self.while_well(route, request.to_primary, sent);
+        let wait = WaitState::new(request.is_query);
+        let watched = self.while_well(route, request.to_primary, wait, sent);
         match tokio::time::timeout(self.limits.answer, watched).await {
             Ok(Ok(Ok(response))) => Ok((response, target)),
-            Ok(Ok(Err(SendFailure::After(error)))) if !request.is_repeatable => {
+            Ok(Ok(Err(SendFailure::After(error)))) => {
                 tracing::warn!(%error, database = %route.label, "a process ended before it answered");
-                Err(AttemptFailure::Final(lost()))
+                Err(match request.is_repeatable {
+                    true => AttemptFailure::Lost(target.process),
+                    false => AttemptFailure::Final(lost()),
+                })
             }
-            Ok(Ok(Err(_))) => Err(AttemptFailure::Before(GatewayError::unavailable(
+            Ok(Ok(Err(SendFailure::Before))) => Err(AttemptFailure::Before(GatewayError::unavailable(
                 "the database's process does not answer",
             ))),
             Ok(Err(error)) => Err(AttemptFailure::Final(error)),
@@ -299,10 +317,10 @@ impl Upstream {
         &self,
         route: &Route,
         to_primary: bool,
+        mut wait: WaitState,
         waited_for: impl Future<Output = T>,
     ) -> Result<T, GatewayError> {
         tokio::pin!(waited_for);
-        let mut wait = WaitState::default();
         loop {
             tokio::select! {
                 done = &mut waited_for => return Ok(done),
@@ -324,7 +342,7 @@ impl Upstream {
     /// it is well for some time hangs; a statement that takes long is no reason.
     pub async fn check_wait(&self, route: &Route, to_primary: bool, wait: &mut WaitState) -> Option<GatewayError> {
         let primary = to_primary || route.is_primary;
-        if !primary && !self.is_well(self.hosted.primary_endpoint(route)).await {
+        if !primary && !wait.is_query && !self.is_well(self.hosted.primary_endpoint(route)).await {
             return Some(no_primary());
         }
         let own = if primary {
@@ -337,7 +355,7 @@ impl Upstream {
             return None;
         }
         let since = *wait.unwell_since.get_or_insert_with(Instant::now);
-        (since.elapsed() >= self.limits.hang).then(hangs)
+        (since.elapsed() >= self.limits.hang).then(|| hangs(wait.is_query))
     }
 
     /// Whether a process is healthy.
@@ -379,7 +397,19 @@ pub fn took_too_long(limit: Duration) -> GatewayError {
 /// The state of waiting for a process.
 #[derive(Debug, Default)]
 pub struct WaitState {
+    /// A replica answers it without its primary, and it changes nothing.
+    is_query: bool,
     unwell_since: Option<Instant>,
+}
+
+impl WaitState {
+    /// Waiting that begins now. `is_query` is whether a replica answers without its primary, and nothing is changed.
+    pub fn new(is_query: bool) -> Self {
+        Self {
+            unwell_since: None,
+            is_query,
+        }
+    }
 }
 
 fn key(route: &Route, authorization: Authorization, primary: bool) -> TargetKey {
@@ -394,6 +424,8 @@ fn key(route: &Route, authorization: Authorization, primary: bool) -> TargetKey 
 enum AttemptFailure {
     /// It cannot have had an effect.
     Before(GatewayError),
+    /// The process ended before it answered a request that leaves nothing behind.
+    Lost(Listener),
     Final(GatewayError),
 }
 
@@ -405,10 +437,11 @@ pub fn no_primary() -> GatewayError {
 }
 
 /// It is started again by whoever supervises it.
-fn hangs() -> GatewayError {
-    GatewayError::unavailable(
-        "the database's process does not answer; whether what was written took effect is not known",
-    )
+fn hangs(is_query: bool) -> GatewayError {
+    GatewayError::unavailable(match is_query {
+        true => "the database's process does not answer",
+        false => "the database's process does not answer; whether what was written took effect is not known",
+    })
 }
 
 pub fn lost() -> GatewayError {
@@ -416,6 +449,14 @@ pub fn lost() -> GatewayError {
         StatusCode::BAD_GATEWAY,
         "DATABASE_LOST",
         "the database's process ended before it answered; whether the statements took effect is not known",
+    )
+}
+
+fn lost_twice() -> GatewayError {
+    GatewayError::new(
+        StatusCode::BAD_GATEWAY,
+        "DATABASE_LOST",
+        "the database's process ended before it answered, and so did the next one; the request changed nothing",
     )
 }
 
