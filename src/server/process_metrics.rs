@@ -1,19 +1,57 @@
-//! Metrics of the database processes, of databases and of quotas. They have no names: every user of a server may read
-//! them, so pools and databases stand there by their ids.
+//! Metrics of the database processes, of databases and of quotas. Every user of a server may read them, so pools and databases
+//! stand there by their ids, which also stay when something is renamed. What the ids are called is in series of their own, for
+//! the operator only.
 
 use super::metrics_text::MetricKind::{self, Counter, Gauge};
 use super::metrics_text::MetricsText;
-use crate::control::hosted::{Confinement, Hosted, InstanceGauge, ProcessStatus};
+use crate::control::hosted::{Confinement, Hosted, InstanceGauge, ProcessStatus, Route};
+use std::collections::BTreeMap;
 use std::fmt::Display;
 
 /// A metric's value; none where it is not known.
 type Reading<T> = fn(&T) -> Option<u64>;
 
 /// Writes the state of every process, how far they are confined, the state of every instance of a database, and which
-/// version this is. Reads files.
-pub(super) fn write(text: &mut MetricsText, hosted: &Hosted) {
+/// version this is; with names, also what databases and pools are called now. Reads files.
+pub(super) fn write(text: &mut MetricsText, hosted: &Hosted, with_names: bool) {
     write_processes(text, &hosted.processes(), hosted.confinement());
-    write_databases(text, &hosted.instance_gauges(), hosted.organizations_over_quota());
+    let gauges = hosted.instance_gauges();
+    write_databases(text, &gauges, hosted.organizations_over_quota());
+    if with_names {
+        write_names(text, gauges.iter().map(|gauge| &*gauge.route));
+    }
+}
+
+/// Writes a series for each database and for each pool, whose labels are its names.
+fn write_names<'r>(text: &mut MetricsText, routes: impl Iterator<Item = &'r Route>) {
+    let (mut databases, mut pools) = (BTreeMap::new(), BTreeMap::new());
+    for route in routes {
+        databases.insert(route.id.as_str(), route);
+        if let Some(pool) = route.pool() {
+            pools.insert(pool, route);
+        }
+    }
+    let name = "torso_database_info";
+    text.begin(name, Gauge, "What a database is called now.");
+    for (id, route) in databases {
+        let labels: [(&str, &dyn Display); 4] = [
+            ("database", &id),
+            ("name", &route.database),
+            ("organization", &route.organization),
+            ("group", &route.group),
+        ];
+        text.push(name, &labels, 1);
+    }
+    let name = "torso_pool_info";
+    text.begin(name, Gauge, "Which group a pool of database processes is of.");
+    for (pool, route) in pools {
+        let labels: [(&str, &dyn Display); 3] = [
+            ("pool", &pool),
+            ("organization", &route.organization),
+            ("group", &route.group),
+        ];
+        text.push(name, &labels, 1);
+    }
 }
 
 fn write_databases(text: &mut MetricsText, all: &[InstanceGauge], over_quota: usize) {

@@ -359,3 +359,57 @@ fn cors_lets_browsers_read_the_request_id() {
         );
     }
 }
+
+#[test]
+fn metrics_name_databases_for_the_operator_only() {
+    let world = World::new();
+    let (server, bob) = team(&world);
+    let app = "/v1/organizations/team/databases/app";
+    let id = server.ok("GET", app, None)["database"]["DbId"].clone();
+    let id = id.as_str().unwrap();
+    // Through a proxy, as from another machine.
+    let metrics = |token: &str| {
+        let request = Server::client().get(format!("{}metrics", server.url()));
+        let answer = request.bearer_auth(token).header("x-forwarded-for", "203.0.113.9");
+        let answer = answer.send().unwrap();
+        (answer.status().as_u16(), answer.text().unwrap())
+    };
+    let named = |text: &str| -> Vec<String> {
+        let lines = text.lines().filter(|line| line.starts_with("torso_database_info{"));
+        lines.map(str::to_owned).collect()
+    };
+    let info = |name: &str| {
+        format!(r#"torso_database_info{{database="{id}",name="{name}",organization="team",group="default"}} 1"#)
+    };
+    let (_, of_operator) = metrics(&server.token);
+    assert_eq!(named(&of_operator), [info("app")]);
+    assert!(
+        of_operator.contains(r#",organization="team",group="default"} 1"#),
+        "{of_operator}"
+    );
+    let pool = of_operator
+        .lines()
+        .find_map(|line| line.strip_prefix(r#"torso_pool_info{pool=""#));
+    let pool = pool.unwrap().split('"').next().unwrap();
+    let up = format!(r#"torso_process_up{{location="ams",role="primary",pool="{pool}"}} 1"#);
+    assert!(of_operator.lines().any(|line| line == up), "{of_operator}");
+
+    let (status, of_user) = metrics(&bob);
+    assert_eq!(status, 200);
+    assert!(
+        of_user.contains(&format!(r#"torso_database_bytes{{database="{id}""#)),
+        "{of_user}"
+    );
+    assert!(
+        !of_user.contains("_info{database") && !of_user.contains("torso_pool_info"),
+        "{of_user}"
+    );
+    assert_eq!(metrics("nobody").0, 401);
+
+    server.ok("POST", &format!("{app}/rename"), Some(json!({ "name": "shop" })));
+    let here = server.request("GET", "/metrics").send().unwrap().text().unwrap();
+    assert_eq!(named(&here), [info("shop")]);
+    server.ok("DELETE", "/v1/organizations/team/databases/shop", None);
+    let here = server.request("GET", "/metrics").send().unwrap().text().unwrap();
+    assert_eq!(named(&here), [] as [String; 0]);
+}

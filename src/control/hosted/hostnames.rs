@@ -38,6 +38,14 @@ pub struct Route {
     pub(super) primary_site: Site,
 }
 
+impl Route {
+    /// The name of the pool whose processes serve it; none where it has none.
+    #[must_use]
+    pub fn pool(&self) -> Option<&str> {
+        self.site.pool.as_deref()
+    }
+}
+
 /// The label of a database, or of its instance at a location.
 #[must_use]
 pub fn label(database: &DatabaseName, organization: &OrganizationSlug, location: Option<&LocationCode>) -> String {

@@ -3,6 +3,7 @@
 //!
 //! That port answers 200 for unknown paths, too, so only routes that are known to exist are called.
 
+use super::database_names::DatabaseNames;
 use super::http::{Method, ProcessRequest, StatusCode, send_request};
 use crate::engine::DatabaseLimits;
 use crate::engine::process::Listener;
@@ -55,11 +56,17 @@ pub(super) struct Admin {
     pub sql: Listener,
     /// Opens the administration port of this process only, until it ends.
     key: Secret,
+    names: DatabaseNames,
 }
 
 impl Admin {
-    pub fn new(listener: Listener, sql: Listener, key: Secret) -> Self {
-        Self { listener, sql, key }
+    pub fn new(listener: Listener, sql: Listener, key: Secret, names: DatabaseNames) -> Self {
+        Self {
+            listener,
+            sql,
+            key,
+            names,
+        }
     }
 
     /// Whether the process answers on its user port.
@@ -82,7 +89,7 @@ impl Admin {
         match self.send_within(IMPORT_PATIENCE, Method::POST, id, "/create", Some(&settings))? {
             (StatusCode::OK, _) => Ok(false),
             (StatusCode::BAD_REQUEST, text) if text.contains("already exists") => Ok(true),
-            other => Err(refused("make", id, other)),
+            other => Err(self.refused("make", id, other)),
         }
     }
 
@@ -90,7 +97,7 @@ impl Admin {
     pub fn delete(&self, id: &str) -> Result<()> {
         match self.send(Method::DELETE, id, "", Some(&json!({})))? {
             (StatusCode::OK | StatusCode::NOT_FOUND, _) => Ok(()),
-            other => Err(refused("remove", id, other)),
+            other => Err(self.refused("remove", id, other)),
         }
     }
 
@@ -129,7 +136,7 @@ impl Admin {
         });
         match self.send(Method::POST, id, "/config", Some(&settings))? {
             (StatusCode::OK, _) => Ok(()),
-            other => Err(refused("configure", id, other)),
+            other => Err(self.refused("configure", id, other)),
         }
     }
 
@@ -143,7 +150,7 @@ impl Admin {
                 )
                 .caused_by(error)
             }),
-            other => Err(refused("load", id, other)),
+            other => Err(self.refused("load", id, other)),
         }
     }
 
@@ -231,16 +238,17 @@ impl Admin {
         };
         send_request(&self.listener, &request)
     }
-}
 
-fn refused(doing: &str, id: &str, (status, text): (StatusCode, String)) -> Error {
-    let why = serde_json::from_str::<Value>(&text)
-        .ok()
-        .and_then(|body| body.get("error")?.as_str().map(str::to_owned))
-        .unwrap_or_else(|| format!("status {}", status.as_u16()));
-    Error::new(
-        Code::Unavailable,
-        format!("libSQL server did not {doing} the database {id}"),
-    )
-    .caused_by(why)
+    /// The error for what a process did not do with a namespace.
+    fn refused(&self, doing: &str, id: &str, (status, text): (StatusCode, String)) -> Error {
+        let why = serde_json::from_str::<Value>(&text)
+            .ok()
+            .and_then(|body| body.get("error")?.as_str().map(str::to_owned))
+            .unwrap_or_else(|| format!("status {}", status.as_u16()));
+        Error::new(
+            Code::Unavailable,
+            format!("libSQL server did not {doing} database {}", self.names.name_of(id)),
+        )
+        .caused_by(why)
+    }
 }

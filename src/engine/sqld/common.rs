@@ -1,5 +1,6 @@
 //! What processes of libSQL server have in common: all of an engine, and those of one pool.
 
+use super::database_names::DatabaseNames;
 use super::keys::{ReplicationKeys, TokenClock};
 use super::log_keys::LogKeys;
 use crate::engine::confine::Sandbox;
@@ -14,6 +15,7 @@ pub(super) struct Common {
     pub sqld: PathBuf,
     pub sandbox: Sandbox,
     pub keys: ReplicationKeys,
+    pub names: DatabaseNames,
     /// The ids of databases whose primaries are damaged: what their replicas have is not thrown away.
     pub without_primary: Mutex<HashSet<String>>,
     /// By the pool's name.
@@ -33,6 +35,7 @@ impl Common {
             sqld,
             sandbox,
             keys: ReplicationKeys::generate(clock)?,
+            names: DatabaseNames::default(),
             without_primary: Mutex::default(),
             pools: Mutex::default(),
         })

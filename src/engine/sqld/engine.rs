@@ -240,6 +240,7 @@ impl Engine for SqldEngine {
             }
             files::remove_tree(&dir)?;
         }
+        self.shared.common.names.forget(&at.id);
         Ok(())
     }
 

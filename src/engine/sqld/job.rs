@@ -309,8 +309,8 @@ impl ProcessJob {
 
     /// What follows when a process has crashed while it opened a database. Returns what to say of its end.
     fn judge_opening(&self, opening: &FatalOpening) -> String {
-        let (id, times) = (&opening.id, opening.times);
-        let text = format!("while it opened database {id}");
+        let (id, times, database) = (&opening.id, opening.times, self.common.names.name_of(&opening.id));
+        let text = format!("while it opened database {database}");
         if !opening.is_proven() {
             return text;
         }
@@ -327,10 +327,10 @@ impl ProcessJob {
         let dir = self.dir.display();
         match done {
             Ok(()) => {
-                tracing::error!(database = %id, %dir, times, "a database ends its process whenever it is opened; {what}")
+                tracing::error!(%database, %id, %dir, times, "a database ends its process whenever it is opened; {what}")
             }
             Err(error) => {
-                tracing::error!(database = %id, %dir, %error, "a database that ends its process cannot be set aside")
+                tracing::error!(%database, %id, %dir, %error, "a database that ends its process cannot be set aside")
             }
         }
         format!("{text}, which is set aside")
@@ -428,7 +428,7 @@ impl Job for Arc<ProcessJob> {
         let (Some(listener), Some(sql)) = (find(role.ports.admin), find(role.ports.http)) else {
             return false;
         };
-        let admin = Admin::new(listener, sql, key);
+        let admin = Admin::new(listener, sql, key, self.common.names.clone());
         // A replica has read its keys before it answers, a primary perhaps not yet.
         let is_ready = admin.healthy()
             && match role.role {

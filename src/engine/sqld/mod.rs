@@ -25,6 +25,7 @@ mod admin;
 mod alone;
 mod common;
 mod crashes;
+mod database_names;
 mod engine;
 mod excess;
 mod files;
@@ -275,6 +276,7 @@ impl SqldEngine {
 
     /// The directory of an instance, if there is one.
     fn find(&self, at: &Site) -> Result<Option<PathBuf>> {
+        self.shared.common.names.note(at);
         if let Some(pool) = &at.pool {
             return Ok(Some(at.dir.join(pool)));
         }
@@ -292,6 +294,7 @@ impl SqldEngine {
 
     /// The directory for a new instance.
     fn dir(&self, at: &Site) -> Result<PathBuf> {
+        self.shared.common.names.note(at);
         present(at)?;
         match &at.pool {
             Some(pool) => Ok(at.dir.join(pool)),

@@ -144,7 +144,10 @@ impl Node {
         let Some(mut target) = primary.frame(id) else {
             return Err(Error::new(
                 Code::Unavailable,
-                format!("the log of database {id} at its primary cannot be read"),
+                format!(
+                    "the log of database {} at its primary cannot be read",
+                    self.server.common.names.name_of(id)
+                ),
             ));
         };
         self.ask(id)?;
@@ -163,7 +166,10 @@ impl Node {
             } else if moved.elapsed() > STALL {
                 return Err(Error::new(
                     Code::Timeout,
-                    format!("the replica of database {id} does not catch up with its primary"),
+                    format!(
+                        "the replica of database {} does not catch up with its primary",
+                        self.server.common.names.name_of(id)
+                    ),
                 )
                 .hint("torso doctor has details"));
             }

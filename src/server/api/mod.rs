@@ -365,15 +365,31 @@ fn client(agent: &str) -> &'static str {
     }
 }
 
-/// Checks that a request may see what is not public: it comes from this machine and not through a proxy, or has a
-/// token.
-async fn is_trusted(server: &Arc<Server>, parts: &Parts, meta: &RequestContext) -> Result<()> {
+/// What a request may see of the state of the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum StateAccess {
+    /// Counts and ids.
+    Ids,
+    /// The names of everybody's databases as well: those of the operator, and of this machine.
+    Names,
+}
+
+/// Returns what a request may see of the state of the server. It comes from this machine and not through a proxy, or has a token.
+///
+/// # Errors
+///
+/// `unauthenticated` and `rate_limited` for a request from elsewhere without a valid token.
+async fn check_state_access(server: &Arc<Server>, parts: &Parts, meta: &RequestContext) -> Result<StateAccess> {
     const FORWARDED: [&str; 2] = ["forwarded", "x-forwarded-for"];
     let near = meta.peer.ip().to_canonical().is_loopback() && meta.client.to_canonical().is_loopback();
     if near && !FORWARDED.iter().any(|name| parts.headers.contains_key(*name)) {
-        return Ok(());
+        return Ok(StateAccess::Names);
     }
-    identify(server, &server.hosted()?, &parts.headers, meta)
-        .await
-        .map(drop)
+    let hosted = server.hosted()?;
+    let caller = identify(server, &hosted, &parts.headers, meta).await?;
+    let is_operator = work(server, move || hosted.is_operator(&caller)).await?;
+    Ok(match is_operator {
+        true => StateAccess::Names,
+        false => StateAccess::Ids,
+    })
 }

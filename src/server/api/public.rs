@@ -6,7 +6,7 @@ use super::super::process_metrics;
 use super::super::request_context::RequestContext;
 use super::body::Named;
 use super::reply::{ApiReply, ReplyFuture};
-use super::{body, is_trusted, once, work};
+use super::{StateAccess, body, check_state_access, once, work};
 use crate::control::hosted::{CallRequest, RequestAccount};
 use crate::control::names::Username;
 use crate::error::{Code, Error, Result};
@@ -36,17 +36,14 @@ pub(super) fn health(_: PublicRequest) -> ReplyFuture {
 
 pub(super) fn ready(request: PublicRequest) -> ReplyFuture {
     Box::pin(async move {
-        // Names of databases are for those who may see the metrics, too.
-        let names = is_trusted(&request.server, &request.parts, &request.context)
-            .await
-            .is_ok();
-        readiness(&request.server, names)
+        let access = check_state_access(&request.server, &request.parts, &request.context).await;
+        readiness(&request.server, access.is_ok_and(|access| access == StateAccess::Names))
     })
 }
 
 pub(super) fn metrics(request: PublicRequest) -> ReplyFuture {
     Box::pin(async move {
-        is_trusted(&request.server, &request.parts, &request.context).await?;
+        let access = check_state_access(&request.server, &request.parts, &request.context).await?;
         let server = &request.server;
         let damaged = server.hosted().map_or_else(|_| Vec::new(), |hosted| hosted.damaged());
         let mut text = MetricsText::default();
@@ -55,7 +52,7 @@ pub(super) fn metrics(request: PublicRequest) -> ReplyFuture {
             .write(&mut text, readiness(server, false).is_ok(), damaged.len());
         if let Ok(hosted) = server.hosted() {
             text = work(server, move || {
-                process_metrics::write(&mut text, &hosted);
+                process_metrics::write(&mut text, &hosted, access == StateAccess::Names);
                 Ok(text)
             })
             .await?;

@@ -3,8 +3,8 @@
 use super::CallerAccounts;
 use super::members::{another_owner, made_api_token, made_database_token};
 use crate::control::accounts::{EndedAccess, MadeToken, OrganizationKind, QuotaSetting, ServerUser};
-use crate::control::hosted::NewAuditEntry;
 use crate::control::hosted::store::{AccountStore, OrganizationRow, UserRow};
+use crate::control::hosted::{Caller, Hosted, NewAuditEntry};
 use crate::control::names::{OrganizationSlug, Username};
 use crate::control::types::DatabaseFilter;
 use crate::control::{DatabaseOperations as _, ServerOperations};
@@ -95,12 +95,29 @@ impl ServerOperations for CallerAccounts<'_> {
     }
 }
 
+impl Hosted {
+    /// Whether a caller is the operator of the server, with a token that is not limited.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading the records.
+    pub fn is_operator(&self, caller: &Caller) -> Result<bool> {
+        CallerAccounts::new(&self.shared, caller).is_operator()
+    }
+}
+
 impl CallerAccounts<'_> {
+    /// Whether the caller is the operator, with a token that is not limited.
+    fn is_operator(&self) -> Result<bool> {
+        let first = self.records().users()?.into_iter().next();
+        let is_first = first.is_some_and(|first| first.id == self.caller.session.user_id);
+        Ok(is_first && self.unlimited("see everybody's databases").is_ok())
+    }
+
     /// Refuses everybody but the operator, and limited tokens.
     fn allow_operator(&self, doing: &str) -> Result<()> {
         self.unlimited(doing)?;
-        let first = self.records().users()?.into_iter().next();
-        if first.is_some_and(|first| first.id == self.caller.session.user_id) {
+        if self.is_operator()? {
             return Ok(());
         }
         Err(
