@@ -76,6 +76,10 @@ pub(super) fn of(status: u16, body: &[u8], about: &CallSubject<'_>, host: &str, 
         (Some(text), Code::Unauthenticated) => format!("{host} does not accept the token: {text}"),
         (None, Code::Unauthenticated) => format!("{host} does not accept the token"),
         (Some(text), _) => format!("{}: {text}", about.what),
+        // A proxy's own page.
+        (None, Code::Unavailable) if matches!(status, 502 | 503) && document.is_none() => {
+            format!("the server behind {host} does not answer (HTTP {status})")
+        }
         (None, _) => format!("{host} answered {status} about {}", about.what),
     };
     let message = match member("request_id") {
@@ -177,11 +181,16 @@ mod tests {
             (429, "", Code::RateLimited),
             (500, "oops", Code::Unavailable),
             (501, "{}", Code::Unsupported),
+            (502, "<html>", Code::Unavailable),
             (504, "", Code::Timeout),
         ] {
             assert_eq!(member(status, body).code(), code, "{status} {body}");
         }
         assert_eq!(member(404, r#"{"error":"x"}"#).message(), "there is no database app");
+        assert_eq!(
+            member(502, "<html>").message(),
+            "the server behind https://h does not answer (HTTP 502)"
+        );
         assert_eq!(member(404, r#"{"error":"x"}"#).hint_text(), Some("look around"));
     }
 

@@ -62,7 +62,7 @@ impl Client {
                 if !to_write && error.code() == Code::Forbidden && authorization == Authorization::FullAccess =>
             {
                 authorization = Authorization::ReadOnly;
-                let token = self.token_for(&database, authorization).map_err(|_| error)?;
+                let token = self.token_for(&database, authorization)?;
                 read_only_reason = Some(format!("you may only read {name}: torso auth status shows who you are"));
                 token
             }

@@ -207,6 +207,13 @@ fn error_status_has_its_code_and_does_not_tell_the_token() {
             assert!(told.contains("refused") && !told.contains(TOKEN), "{told}");
         }
     }
+    // A proxy's own page.
+    let server = MisbehavingServer::start(vec![http(502, "<html><center>nginx</center></html>")]);
+    let Err(Failure::Connection(error)) = run(&mut server.session(), "select 1") else {
+        panic!("taken for an answer")
+    };
+    assert!(error.message().starts_with("the server behind http://"), "{error:?}");
+    assert!(error.message().ends_with(" does not answer (HTTP 502)"), "{error:?}");
 }
 
 #[test]

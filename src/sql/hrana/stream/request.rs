@@ -207,6 +207,15 @@ impl HranaStream {
                 with(Code::Unavailable, "cannot send a text that is not valid UTF-8")
                     .hint("ask for hex(column) or cast(column as blob)")
             }
+            // A proxy's own page, or its few words.
+            502 | 503 if refused.message.is_empty() || (status == 502 && refused.code.is_none()) => {
+                self.uncertain = true;
+                Error::new(
+                    Code::Unavailable,
+                    format!("the server behind {from} does not answer (HTTP {status})"),
+                )
+                .hint("try again in a moment")
+            }
             _ => {
                 self.uncertain = true;
                 with(Code::Unavailable, "failed")
