@@ -5,15 +5,15 @@ use crate::support::World;
 use crate::support::hrana;
 use crate::support::server::Server;
 use serde_json::{Value, json};
+use std::collections::HashSet;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
 
-/// After which nobody waits for a head, a piece of a body, or a reader, and what a busy machine adds.
-const CUT: Duration = Duration::from_secs(30);
-const MORE: Duration = Duration::from_secs(6);
+/// How long the limits for a head, a piece of a body and a reader take at most, on a machine that has other work to do.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Bytes that a server and a database's process may grow by, whatever a tenant does.
 const GROWTH: u64 = 400 << 20;
@@ -121,6 +121,78 @@ fn resident(world: &World) -> u64 {
     total
 }
 
+/// Clients that make no progress.
+struct StalledClients {
+    readers: Vec<TcpStream>,
+    heads: Vec<TcpStream>,
+    bodies: Vec<TcpStream>,
+}
+
+impl StalledClients {
+    fn open(tenant: &Tenant, server: &Server) -> Self {
+        let connect = |text: &str| {
+            let mut stream = TcpStream::connect(server.address()).unwrap();
+            stream.write_all(text.as_bytes()).unwrap();
+            stream
+        };
+        let to_api = format!(
+            "POST /v1/databases HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\ncontent-length: 1000\r\n\r\n{{",
+            server.token
+        );
+        let to_gateway = format!("{}{{", tenant.head("v2/pipeline", 1_000));
+        let head = "POST /db/app-greedy/v2/pipeline HTTP/1.1\r\nx-slow: ";
+        Self {
+            readers: (0..60).map(|_| tenant.slow_reader(server)).collect(),
+            heads: (0..100).map(|_| connect(head)).collect(),
+            bodies: (0..50).flat_map(|_| [connect(&to_gateway), connect(&to_api)]).collect(),
+        }
+    }
+
+    /// Heads that go on and on are no better than those that stop.
+    fn lengthen_heads(&mut self) {
+        for stream in &mut self.heads {
+            let _ = stream.write_all(b"y");
+        }
+    }
+
+    /// How many of the connections the server has not closed. A client that does not read cannot tell; the system can.
+    fn count_open(&self, server: &Server) -> usize {
+        let port = |text: &str| u16::from_str_radix(text.rsplit_once(':').unwrap().1, 16).unwrap();
+        let own: u16 = server.address().rsplit_once(':').unwrap().1.parse().unwrap();
+        let all = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let connected: HashSet<u16> = all
+            .lines()
+            .skip(1)
+            .map(|line| line.split_whitespace().collect::<Vec<_>>())
+            // Established, and closed by the client only.
+            .filter(|fields| port(fields[1]) == own && ["01", "08"].contains(&fields[3]))
+            .map(|fields| port(fields[2]))
+            .collect();
+        let is_open = |stream: &&TcpStream| connected.contains(&stream.local_addr().unwrap().port());
+        let streams = self.readers.iter().chain(&self.heads).chain(&self.bodies);
+        streams.filter(is_open).count()
+    }
+
+    /// What the server has sent before it closed the connections: no whole answer, but that a body did not come.
+    fn check_ends(&mut self) {
+        for stream in &mut self.readers {
+            let (count, last) = rest(stream);
+            assert!(
+                count < 500 << 20 && !last.ends_with(b"0\r\n\r\n"),
+                "it was read to its end: {count}"
+            );
+        }
+        for stream in &mut self.heads {
+            rest(stream);
+        }
+        for stream in &mut self.bodies {
+            let (_, answer) = rest(stream);
+            let text = String::from_utf8_lossy(&answer);
+            assert!(text.starts_with("HTTP/1.1 408"), "{text}");
+        }
+    }
+}
+
 /// Whether the other end has hung up, once all that is on its way has been read: the bytes, and their end.
 fn rest(stream: &mut TcpStream) -> (u64, Vec<u8>) {
     stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
@@ -158,7 +230,7 @@ fn tenant_that_takes_all_it_can_harms_no_other() {
         times.sort();
         times
     };
-    reads(50);
+    let alone = reads(50);
     let before = resident(&world);
     assert!(before > 0);
 
@@ -175,48 +247,23 @@ fn tenant_that_takes_all_it_can_harms_no_other() {
     }
     assert!(opened >= 200, "{opened}");
     let begun = Instant::now();
-    let mut readers: Vec<TcpStream> = (0..60).map(|_| greedy.slow_reader(&server)).collect();
-    let mut heads: Vec<TcpStream> = (0..100)
-        .map(|_| {
-            let mut stream = TcpStream::connect(server.address()).unwrap();
-            stream
-                .write_all(b"POST /db/app-greedy/v2/pipeline HTTP/1.1\r\nx-slow: ")
-                .unwrap();
-            stream
-        })
-        .collect();
-    let mut bodies: Vec<TcpStream> = (0..100)
-        .map(|number| {
-            let mut stream = TcpStream::connect(server.address()).unwrap();
-            let head = if number % 2 == 0 {
-                greedy.head("v2/pipeline", 1_000)
-            } else {
-                format!(
-                    "POST /v1/databases HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\ncontent-length: 1000\r\n\r\n",
-                    server.token
-                )
-            };
-            stream.write_all(format!("{head}{{").as_bytes()).unwrap();
-            stream
-        })
-        .collect();
-
+    let mut stalled = StalledClients::open(&greedy, &server);
     let mut times = Vec::new();
     let mut most = 0;
-    while begun.elapsed() < CUT + MORE {
+    while stalled.count_open(&server) > 0 {
+        assert!(begun.elapsed() < PATIENCE, "what makes no progress is not cut off");
         times.extend(reads(20));
         most = most.max(resident(&world));
-        // Heads that go on and on are no better than those that stop.
-        for stream in &mut heads {
-            let _ = stream.write_all(b"y");
-        }
+        stalled.lengthen_heads();
         std::thread::sleep(Duration::from_millis(500));
     }
     times.sort();
-    let (middle, worst) = (times[times.len() / 2], times[times.len() - 1]);
+    // Other work of the machine slows reads down with and without the tenant.
+    let middle_and_worst = |times: &[Duration]| (times[times.len() / 2], times[times.len() - 1]);
+    let ((middle, worst), (middle_alone, worst_alone)) = (middle_and_worst(&times), middle_and_worst(&alone));
     assert!(
-        middle < Duration::from_millis(200) && worst < Duration::from_secs(5),
-        "{middle:?}, {worst:?}"
+        middle < Duration::from_millis(200) + 10 * middle_alone && worst < Duration::from_secs(5) + 10 * worst_alone,
+        "{middle:?}, {worst:?}; alone {middle_alone:?}, {worst_alone:?}"
     );
     assert!(
         most < before + GROWTH,
@@ -224,25 +271,7 @@ fn tenant_that_takes_all_it_can_harms_no_other() {
         most >> 20,
         before >> 20
     );
-    // None of it is there any more.
-    for stream in readers.iter_mut() {
-        let (count, last) = rest(stream);
-        assert!(
-            count < 500 << 20 && !last.ends_with(b"0\r\n\r\n"),
-            "it was read to its end: {count}"
-        );
-    }
-    for stream in &mut heads {
-        rest(stream);
-    }
-    for stream in &mut bodies {
-        let (_, answer) = rest(stream);
-        assert!(
-            answer.starts_with(b"HTTP/1.1 408"),
-            "{}",
-            String::from_utf8_lossy(&answer)
-        );
-    }
+    stalled.check_ends();
     drop(sockets);
     // And the tenant itself can go on.
     let begun = Instant::now();

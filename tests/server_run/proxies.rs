@@ -3,7 +3,7 @@
 
 use crate::support::server::Server;
 use crate::support::sqld::free_port;
-use crate::support::{World, crate_root, hrana};
+use crate::support::{World, crate_root, hrana, installed};
 use serde_json::json;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -31,7 +31,7 @@ impl Proxy {
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
-            .unwrap_or_else(|error| panic!("{error}: tests/all.sh installs nginx and caddy"));
+            .unwrap_or_else(|error| panic!("{error}: tests/all.sh installs nginx and caddy, a Python package Traefik"));
         let proxy = Self(process);
         let deadline = Instant::now() + Duration::from_secs(20);
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
@@ -86,6 +86,37 @@ impl Proxy {
         command.args(["run", "--adapter", "caddyfile", "--config"]).arg(config);
         Self::start(world, command, port)
     }
+}
+
+/// Traefik with the documented configuration, once it has read it.
+fn traefik(world: &World, port: u16, to: &str) -> Proxy {
+    let mut text = std::fs::read_to_string(crate_root().join("docs/deploy/traefik.yaml")).unwrap();
+    let to = format!("http://{to}\n");
+    for (from, into) in [
+        ("Host(`db.example.com`)", "Host(`127.0.0.1`)"),
+        ("      tls: {}\n", ""),
+        ("http://127.0.0.1:8080\n", &to),
+    ] {
+        assert!(text.contains(from), "{from} is not in the file");
+        text = text.replace(from, into);
+    }
+    let dynamic = world.write("traefik-dynamic.yaml", text);
+    let config = format!(
+        "global:\n  checkNewVersion: false\n  sendAnonymousUsage: false\n\
+         entryPoints:\n  websecure:\n    address: 127.0.0.1:{port}\n\
+         providers:\n  file:\n    filename: {}\n",
+        dynamic.display()
+    );
+    let config = world.write("traefik.yaml", config);
+    let mut command = world.command(installed::traefik());
+    command.arg(format!("--configFile={}", config.display()));
+    let proxy = Proxy::start(world, command, port);
+    super::until(
+        "Traefik has read its configuration",
+        || Server::client().get(format!("http://127.0.0.1:{port}/health")).send(),
+        |answer| answer.as_ref().is_ok_and(|answer| answer.status() == 200),
+    );
+    proxy
 }
 
 /// A server that clients reach at another address, and that address.
@@ -242,4 +273,15 @@ fn caddy_as_documented_serves_all_that_a_server_does() {
     let (server, port, url) = behind(&world, "");
     let _proxy = Proxy::caddy(&world, port, server.address());
     uses(&world, &server, &url);
+}
+
+#[test]
+fn traefik_as_documented_serves_all_that_a_server_does() {
+    let world = World::new();
+    let (server, port, url) = behind(&world, "");
+    let _proxy = traefik(&world, port, server.address());
+    uses(&world, &server, &url);
+    let log = std::fs::read_to_string(world.work().join("server.log")).unwrap();
+    // Traefik itself drops what a client says of its address.
+    assert!(!log.contains("client=203.0.113.9"), "{log}");
 }

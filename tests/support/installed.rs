@@ -145,8 +145,18 @@ fn cargo_build(name: &str) -> PathBuf {
 
 /// A Python that has the packages of `tests/peers`.
 pub fn python() -> PathBuf {
+    python_folder().join("environment/bin/python")
+}
+
+/// Traefik, which one of these packages brings.
+pub fn traefik() -> PathBuf {
+    python_folder().join("environment/bin/traefik")
+}
+
+/// The folder with the environment of that Python.
+fn python_folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    let folder = FOLDER.get_or_init(|| {
+    FOLDER.get_or_init(|| {
         let requirements = crate_root().join("tests/peers/requirements.txt");
         let mut wanted = fs::read(&requirements).unwrap();
         // The packages are for one version of Python.
@@ -168,6 +178,5 @@ pub fn python() -> PathBuf {
                 .arg(requirements);
             run(&mut pip, needs);
         })
-    });
-    folder.join("environment/bin/python")
+    })
 }
