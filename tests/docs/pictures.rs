@@ -67,6 +67,8 @@ fn printed(world: &World, args: &[&str]) -> String {
         .map(|byte| u8::try_from(u32::from(byte)).unwrap())
         .collect();
     let output = String::from_utf8(bytes).unwrap();
+    // A bar, which appears where the machine is slow, is cleared again.
+    let output = regex::Regex::new("[^\n]*\r\x1b\\[2K").unwrap().replace_all(&output, "");
     let plain = regex::Regex::new("\x1b\\[[0-9;?]*[A-Za-z]")
         .unwrap()
         .replace_all(&output, "")
