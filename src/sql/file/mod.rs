@@ -8,11 +8,13 @@
 mod connect;
 mod repeated;
 mod run;
+mod statement;
 
 use self::connect::{FileIdentity, connect, identify};
 use self::repeated::{RepeatedInsert, RepeatedOutcome};
-use self::run::{bind, failure, stream, work};
-use super::{Args, Explain, Failure, Interrupter, LocalEngine, Outcome, Phase, Prepared, Rows, Session, Sink, Target};
+use self::run::{failure, stream};
+use self::statement::FileStatement;
+use super::{Args, Failure, Interrupter, LocalEngine, Outcome, Phase, Rows, Session, Sink, Target};
 use crate::error::Result;
 use crate::sqltext::insert_values::values_start;
 use crate::sync::lock;
@@ -93,28 +95,16 @@ impl Session for FileSession {
             self.connection.flush_prepared_statement_cache();
         }
         let changes_before = self.connection.total_changes();
-        let mut statement = match self.connection.prepare(&sql[..consumed]) {
-            Ok(statement) => statement,
-            Err(rusqlite::Error::Empty) => {
-                return Ok(Outcome {
-                    consumed,
-                    ..Outcome::default()
-                });
-            }
-            Err(error) => return Err(failure(error, Phase::Prepare)),
+        let Some(mut statement) = FileStatement::prepare(&self.connection, &sql[..consumed])? else {
+            return Ok(Outcome {
+                consumed,
+                ..Outcome::default()
+            });
         };
-        bind(&mut statement, args).map_err(|error| failure(error, Phase::Step))?;
-        let prepared = Prepared {
-            explain: match statement.is_explain() {
-                0 => Explain::No,
-                1 => Explain::Program,
-                _ => Explain::Plan,
-            },
-            read_only: statement.readonly(),
-        };
-        sink.prepared(&prepared).map_err(Failure::Sink)?;
+        statement.bind(args)?;
+        sink.prepared(&statement.describe()).map_err(Failure::Sink)?;
         let rows = stream(&mut statement, sink)?;
-        let work = Some(work(&statement));
+        let work = Some(statement.counters());
         drop(statement);
         Ok(Outcome {
             consumed,
@@ -129,24 +119,16 @@ impl Session for FileSession {
 
     fn insert_many(&mut self, sql: &str, rows: &mut dyn Rows) -> std::result::Result<u64, Failure> {
         self.follow();
-        let mut statement = self
-            .connection
-            .prepare(sql)
-            .map_err(|error| failure(error, Phase::Prepare))?;
+        let Some(mut statement) = FileStatement::prepare(&self.connection, sql)? else {
+            return Ok(0);
+        };
         let mut taken = 0;
         let mut nth = 0;
         while rows.advance().map_err(Failure::Connection)? {
-            for index in 0..rows.width() {
-                statement
-                    .raw_bind_parameter(index + 1, rusqlite::types::ToSqlOutput::Borrowed(rows.value(index)))
-                    .map_err(|error| failure(error, Phase::Step))?;
-            }
-            match statement.raw_execute() {
-                Ok(_) => taken += 1,
-                Err(error) => {
-                    let flow = rows
-                        .refused(nth, failure(error, Phase::Step))
-                        .map_err(Failure::Connection)?;
+            match statement.insert(rows)? {
+                None => taken += 1,
+                Some(failure) => {
+                    let flow = rows.refused(nth, failure).map_err(Failure::Connection)?;
                     if flow.is_break() {
                         break;
                     }
