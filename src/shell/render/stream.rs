@@ -39,8 +39,14 @@ impl RowStream {
             self.header(style, out);
         }
         match self.mode {
-            Mode::Csv => self.separated(style, row, out, CsvRule::push),
-            Mode::List | Mode::Ascii => self.separated(style, row, out, |_, out, field| out.extend_from_slice(field)),
+            Mode::Csv => self.separated(style, row, out, CsvRule::push_if_plain, CsvRule::push),
+            Mode::List | Mode::Ascii => self.separated(
+                style,
+                row,
+                out,
+                |_, out, field| text::push_if_plain(out, field, &text::NUL_BYTE),
+                |_, out, field| out.extend_from_slice(field),
+            ),
             Mode::Tcl => self.tcl(style, row, out),
             Mode::Quote => {
                 let line_ends = LineEnds::Raw;
@@ -132,12 +138,13 @@ impl RowStream {
         }
     }
 
-    /// List, csv and ascii: values that need no quotes unless they are text.
+    /// List, csv and ascii: values that need no quotes unless they are text. `push_if_plain` may leave a text to `push`.
     fn separated(
         &mut self,
         style: &Style,
         row: &[ValueRef<'_>],
         out: &mut Vec<u8>,
+        push_if_plain: impl Fn(&CsvRule, &mut Vec<u8>, &[u8]) -> bool,
         push: impl Fn(&CsvRule, &mut Vec<u8>, &[u8]),
     ) {
         let separator = style.column_separator.as_bytes();
@@ -155,6 +162,7 @@ impl RowStream {
                 ValueRef::Real(real) => number::push_rounded(out, real),
                 ValueRef::Null if style.dim_null => push_dim(out, style.null.as_bytes()),
                 ValueRef::Null => out.extend_from_slice(style.null.as_bytes()),
+                ValueRef::Text(bytes) if style.escape == Escape::Off && push_if_plain(&self.csv, out, bytes) => {}
                 ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
                     let mut visible = text::escape_text(bytes, style.escape);
                     if style.escape != Escape::Off {

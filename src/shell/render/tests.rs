@@ -118,7 +118,7 @@ fn modes() -> Vec<(String, Style)> {
     modes
 }
 
-const QUERIES: [&str; 9] = [
+const QUERIES: [&str; 10] = [
     "select 1 as id, 'it''s' as \"my name\", 2.5 as r, null as n, x'4142' as b \
      union all select -20, 'plain', 1e10, 'x,\"y\"|z', x''",
     "select 'a<b>&\"c''' as \"h<t\", 'back\\slash' as \"\"\"q\"\"\", '' as empty, null as none",
@@ -131,6 +131,11 @@ const QUERIES: [&str; 9] = [
     "select 1 as \"a very long header that is wider than its column\", 'x' as \"select\", 2 as \"a b\"",
     "with recursive c(i) as (select 1 union all select i + 1 from c where i < 300) \
      select i, i * 1.5 as half, 'row ' || i as name, case when i % 3 = 0 then null else i * i end as n from c",
+    // Around the length up to which texts are looked at while they are copied, with each character that matters at their ends.
+    "with recursive n(i) as (select 0 union all select i + 1 from n where i < 36), \
+     t(i, s) as (select i, substr('abcdefghijklmnopqrstuvwxyz0123456789', 1, i) from n) \
+     select s, s || ',' as comma, '|' || s as bar, s || char(34) as quotes, '''' || s as apostrophe, s || 'é' as accent, \
+     s || char(10) as line, char(92) || s as backslash, s || '<' as less from t",
     "select 'foo-bar_baz (qux) 12345 67890 ..... end' as t, '  two  blanks  ' as u, 'x' || char(11) || 'y' as v",
 ];
 
@@ -191,6 +196,20 @@ fn output_modes_write_byte_for_byte_what_sqlite3_writes() {
         failures.len(),
         failures[..failures.len().min(20)].join("\n\n")
     );
+}
+
+#[test]
+fn output_of_short_texts_with_a_nul_ends_before_it() {
+    let csv = text(
+        &style("csv"),
+        "select cast(x'6100' as text), cast(x'00' as text), cast(x'2c00' as text), 'b'",
+    );
+    assert_eq!(csv, "a,\"\",\",\",b\r\n");
+    let list = text(
+        &style("list"),
+        "select cast(x'610062' as text), cast(x'00' as text), 'b'",
+    );
+    assert_eq!(list, "a||b\n");
 }
 
 fn style(preset: &str) -> Style {

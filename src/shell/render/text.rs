@@ -20,6 +20,39 @@ pub fn escape_text(text: &[u8], escape: Escape) -> &[u8] {
     if escape == Escape::Off { until_nul(text) } else { text }
 }
 
+/// Texts up to this length are looked at while they are copied.
+const SHORT: usize = 32;
+
+/// Appends a short text unless one of its bytes is in `special`; returns whether it did.
+///
+/// One pass over a few bytes takes less than a search and a copy, which both have to be set up: a table of 340,000 rows with 19
+/// texts of 4 bytes each is written as CSV in five sixths of the time (`cargo bench --locked --bench beside-sqlite3 -- csv list`, with
+/// and without a `return false` here).
+pub fn push_if_plain(out: &mut Vec<u8>, text: &[u8], special: &[bool; 256]) -> bool {
+    if text.len() > SHORT {
+        return false;
+    }
+    let start = out.len();
+    out.extend_from_slice(&[0; SHORT]);
+    for (to, &byte) in out[start..].iter_mut().zip(text) {
+        // To leave here keeps the compiler from making two passes of it, one of them by a call.
+        if special[usize::from(byte)] {
+            out.truncate(start);
+            return false;
+        }
+        *to = byte;
+    }
+    out.truncate(start + text.len());
+    true
+}
+
+/// Only NUL, which ends what modes without a notation for it show of a text.
+pub const NUL_BYTE: [bool; 256] = {
+    let mut table = [false; 256];
+    table[0] = true;
+    table
+};
+
 /// Which bytes make a CSV field need quotes, the separator's apart.
 const CSV_QUOTED: [bool; 256] = {
     let mut table = [false; 256];
@@ -65,6 +98,11 @@ impl CsvRule {
             || self.always
             || field.iter().any(|&byte| self.table[usize::from(byte)])
             || self.long.as_ref().is_some_and(|long| long.find(field).is_some())
+    }
+
+    /// Appends a short field that needs no quotes and has no NUL; returns whether it did.
+    pub fn push_if_plain(&self, out: &mut Vec<u8>, field: &[u8]) -> bool {
+        !field.is_empty() && !self.always && self.long.is_none() && push_if_plain(out, field, &self.table)
     }
 
     /// Appends a field, quoted if it must be.
@@ -166,10 +204,23 @@ fn push_json_utf8(out: &mut Vec<u8>, text: &[u8]) {
     out.extend_from_slice(rest);
 }
 
+/// Which bytes of a short text make it need a closer look.
+const JSON_SPECIAL: [bool; 256] = {
+    let mut table = JSON_ESCAPED;
+    let mut byte = 0x80;
+    while byte < 256 {
+        table[byte] = true;
+        byte += 1;
+    }
+    table
+};
+
 /// Appends a JSON string. Bytes that are not UTF-8 become `\u00XX`, so that the document stays valid.
 pub fn push_json(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
-    if text.is_ascii() {
+    if push_if_plain(out, text, &JSON_SPECIAL) {
+        // Written.
+    } else if text.is_ascii() {
         push_json_utf8(out, text);
     } else {
         for chunk in text.utf8_chunks() {
@@ -216,6 +267,17 @@ const LITERAL: [u8; 256] = {
     table
 };
 
+/// Which bytes of a short text make it need a closer look.
+const LITERAL_SPECIAL: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = LITERAL[byte] != PLAIN;
+        byte += 1;
+    }
+    table
+};
+
 /// How line ends go into an SQL text literal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LineEnds {
@@ -227,6 +289,12 @@ pub enum LineEnds {
 /// Appends a text as an SQL expression that reads back as the same bytes. One with a NUL, or not in UTF-8, goes by way of
 /// a blob.
 pub fn push_sql_text(out: &mut Vec<u8>, text: &[u8], line_ends: LineEnds) {
+    out.push(b'\'');
+    if push_if_plain(out, text, &LITERAL_SPECIAL) {
+        out.push(b'\'');
+        return;
+    }
+    out.pop();
     let seen = text.iter().fold(PLAIN, |seen, &byte| seen | LITERAL[usize::from(byte)]);
     if seen & NUL != 0 || seen & HIGH != 0 && std::str::from_utf8(text).is_err() {
         out.extend_from_slice(b"CAST(X'");

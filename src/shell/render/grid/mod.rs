@@ -3,8 +3,11 @@
 //! Rows are kept as bytes one after the other, each cell led by its length and two flags, in chunks that are given back
 //! while they are written, a row whole in one of them. Most cells are one line of ASCII: those are copied without a second look.
 
-use super::{Mode, Out, Style, stream, text, wrap};
+mod frame;
+
+use super::{Escape, Mode, Out, Style, stream, text, wrap};
 use crate::sql::{Column, ValueRef};
+use frame::{BOX, BlankLine, COLUMN, Frame, MARKDOWN, Rules, TABLE, pad};
 use std::io;
 
 const CHUNK: usize = 1024 * 1024;
@@ -33,73 +36,6 @@ pub struct Grid {
     scratch: Vec<u8>,
     visible: Vec<u8>,
 }
-
-/// What is drawn around cells.
-struct Frame {
-    first: &'static str,
-    between: &'static str,
-    last: &'static str,
-    above: Option<Rule>,
-    below_names: Rule,
-    between_rows: Option<Rule>,
-    below: Option<Rule>,
-}
-
-struct Rule {
-    left: &'static str,
-    fill: &'static str,
-    cross: &'static str,
-    right: &'static str,
-}
-
-const fn rule(left: &'static str, fill: &'static str, cross: &'static str, right: &'static str) -> Rule {
-    Rule {
-        left,
-        fill,
-        cross,
-        right,
-    }
-}
-
-const BOX: Frame = Frame {
-    first: "│ ",
-    between: " │ ",
-    last: " │\n",
-    above: Some(rule("┌", "─", "┬", "┐\n")),
-    below_names: rule("├", "─", "┼", "┤\n"),
-    between_rows: Some(rule("├", "─", "┼", "┤\n")),
-    below: Some(rule("└", "─", "┴", "┘\n")),
-};
-
-const TABLE: Frame = Frame {
-    first: "| ",
-    between: " | ",
-    last: " |\n",
-    above: Some(rule("+", "-", "+", "+\n")),
-    below_names: rule("+", "-", "+", "+\n"),
-    between_rows: Some(rule("+", "-", "+", "+\n")),
-    below: Some(rule("+", "-", "+", "+\n")),
-};
-
-const MARKDOWN: Frame = Frame {
-    first: "| ",
-    between: " | ",
-    last: " |\n",
-    above: None,
-    below_names: rule("|", "-", "|", "|\n"),
-    between_rows: None,
-    below: None,
-};
-
-const COLUMN: Frame = Frame {
-    first: "",
-    between: "  ",
-    last: "\n",
-    above: None,
-    below_names: rule("", "-", "  ", "\n"),
-    between_rows: None,
-    below: None,
-};
 
 impl Grid {
     pub fn new(style: &Style, columns: &[Column]) -> Self {
@@ -154,6 +90,16 @@ impl Grid {
         }
         let Some(chunk) = self.chunks.last_mut() else { return };
         for (index, &value) in row.iter().enumerate().take(self.names.len()) {
+            let limit = self.limits[index];
+            if let ValueRef::Text(bytes) = value
+                && fits(bytes, limit, style)
+                && !style.quote
+                && style.escape == Escape::Off
+                && keep_if_plain(chunk, bytes)
+            {
+                self.widths[index] = bytes.len().max(self.widths[index]);
+                continue;
+            }
             self.scratch.clear();
             let cell = match value {
                 _ if style.quote => {
@@ -169,10 +115,7 @@ impl Grid {
                     &self.scratch
                 }
             };
-            let limit = self.limits[index];
-            // Classic looks for a better place to break as soon as a line is full, even if nothing follows.
-            let fits = limit == 0 || cell.len() + usize::from(style.word_wrap) <= limit;
-            let plain = fits && cell.iter().all(|byte| (0x20..0x80).contains(byte));
+            let plain = fits(cell, limit, style) && cell.iter().all(|byte| (0x20..0x80).contains(byte));
             let width = &mut self.widths[index];
             if plain {
                 *width = cell.len().max(*width);
@@ -242,6 +185,7 @@ impl Grid {
             Vec::new()
         };
         let columns = self.names.len();
+        let blank = BlankLine::new(frame, &self.widths);
         for chunk in std::mem::take(&mut self.chunks) {
             let mut cells = Vec::with_capacity(columns);
             let mut rest = chunk.as_slice();
@@ -253,7 +197,11 @@ impl Grid {
                         out.buffer.extend_from_slice(&between);
                     }
                     self.written += 1;
-                    self.lines(style, frame, &mut cells, &mut out.buffer);
+                    if cells.iter().all(|cell| cell.flags & PLAIN != 0) && !style.dim_null {
+                        self.line(style, &blank, &cells, &mut out.buffer);
+                    } else {
+                        self.lines(style, frame, &mut cells, &mut out.buffer);
+                    }
                     cells.clear();
                     out.drain()?;
                 }
@@ -276,6 +224,21 @@ impl Grid {
             out.extend_from_slice(name);
             pad(out, room - left);
             out.extend_from_slice(if index == last { frame.last } else { frame.between }.as_bytes());
+        }
+    }
+
+    /// Writes a row of plain cells: one line. No cell is wider than its column.
+    fn line(&self, style: &Style, blank: &BlankLine, cells: &[Cell<'_>], out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend_from_slice(&blank.text);
+        let line = &mut out[start..];
+        for (index, cell) in cells.iter().enumerate() {
+            let text = cell.rest.unwrap_or_default();
+            let mut at = blank.columns[index];
+            if align_right(style, index, cell.flags) {
+                at += self.widths[index] - text.len();
+            }
+            line[at..at + text.len()].copy_from_slice(text);
         }
     }
 
@@ -325,54 +288,6 @@ fn align_right(style: &Style, index: usize, flags: usize) -> bool {
     style.widths.get(index).is_some_and(|&width| width < 0) || style.numbers_right && flags & NUMBER != 0
 }
 
-/// The lines drawn across, made once.
-struct Rules {
-    above: Vec<u8>,
-    below_names: Vec<u8>,
-    between_rows: Vec<u8>,
-    below: Vec<u8>,
-}
-
-impl Rules {
-    fn new(frame: &Frame, widths: &[usize], bare: bool) -> Self {
-        let across = |rule: &Rule, around: usize| {
-            let mut line = rule.left.as_bytes().to_vec();
-            for (index, width) in widths.iter().enumerate() {
-                if index > 0 {
-                    line.extend_from_slice(rule.cross.as_bytes());
-                }
-                line.extend_from_slice(rule.fill.repeat(width + around).as_bytes());
-            }
-            line.extend_from_slice(rule.right.as_bytes());
-            line
-        };
-        let framed = |rule: &Option<Rule>| rule.as_ref().map(|rule| across(rule, 2)).unwrap_or_default();
-        let column = frame.first.is_empty();
-        Self {
-            above: framed(&frame.above),
-            below_names: if bare {
-                Vec::new()
-            } else {
-                across(&frame.below_names, if column { 0 } else { 2 })
-            },
-            between_rows: if column {
-                b"\n".to_vec()
-            } else {
-                framed(&frame.between_rows)
-            },
-            below: framed(&frame.below),
-        }
-    }
-}
-
-fn pad(out: &mut Vec<u8>, cells: usize) {
-    const BLANKS: [u8; 64] = [b' '; 64];
-    match BLANKS.get(..cells) {
-        Some(blanks) => out.extend_from_slice(blanks),
-        None => out.resize(out.len() + cells, b' '),
-    }
-}
-
 /// A kept cell.
 struct Cell<'a> {
     flags: usize,
@@ -380,15 +295,47 @@ struct Cell<'a> {
     rest: Option<&'a [u8]>,
 }
 
+/// Whether a cell is not longer than its column may be. Classic looks for a better place to break as soon as a line is full, even if
+/// nothing follows.
+fn fits(cell: &[u8], limit: usize, style: &Style) -> bool {
+    limit == 0 || cell.len() + usize::from(style.word_wrap) <= limit
+}
+
+/// All but the characters of ASCII that take one cell.
+const NOT_PLAIN: [bool; 256] = {
+    let mut table = [true; 256];
+    let mut byte = 0x20;
+    while byte < 0x80 {
+        table[byte] = false;
+        byte += 1;
+    }
+    table
+};
+
+/// Appends a short cell that is plain, as [`keep`] does; returns whether it did.
+fn keep_if_plain(chunk: &mut Vec<u8>, cell: &[u8]) -> bool {
+    let start = chunk.len();
+    push_lead(chunk, cell.len(), PLAIN);
+    let is_plain = text::push_if_plain(chunk, cell, &NOT_PLAIN);
+    if !is_plain {
+        chunk.truncate(start);
+    }
+    is_plain
+}
+
 /// Appends a cell: its length and flags, seven bits a byte, lowest first; then its bytes.
 fn keep(chunk: &mut Vec<u8>, cell: &[u8], flags: usize) {
-    let mut lead = cell.len() << FLAG_BITS | flags;
+    push_lead(chunk, cell.len(), flags);
+    chunk.extend_from_slice(cell);
+}
+
+fn push_lead(chunk: &mut Vec<u8>, length: usize, flags: usize) {
+    let mut lead = length << FLAG_BITS | flags;
     while lead >= 0x80 {
         chunk.push(lead as u8 | 0x80);
         lead >>= 7;
     }
     chunk.push(lead as u8);
-    chunk.extend_from_slice(cell);
 }
 
 /// Splits the first cell off what [`keep`] wrote.
