@@ -103,6 +103,38 @@ impl<R: Read> CsvFieldReader<R> {
         self.consumed - (self.end - self.at) as u64
     }
 
+    /// Reads the next record whole, if all of it has been read in and nothing in it is quoted; returns whether it did. `record` must
+    /// be empty.
+    ///
+    /// Most records are that plain. They are copied once, not field by field: `.import` of 340,000 records of 19 fields takes a sixth
+    /// less time (`cargo bench --bench beside-sqlite3 -- import`, with and without a `return false` here).
+    pub fn plain_record(&mut self, record: &mut Record) -> bool {
+        let Dialect { column, row, .. } = self.dialect;
+        let rest = &self.buffer[self.at..self.end];
+        // Before the first field there may be a byte order mark.
+        let is_begun = self.begun || !self.dialect.text_file;
+        let Some(length) = memchr::memchr(row, rest).filter(|_| is_begun) else {
+            return false;
+        };
+        let text = &rest[..length];
+        if self.dialect.quotes && memchr::memchr(QUOTE, text).is_some() {
+            return false;
+        }
+        record.bytes.extend_from_slice(text);
+        record.gap = 1;
+        let separators = text.iter().enumerate().filter(|(_, byte)| **byte == column);
+        record.ends.extend(separators.map(|(at, _)| at));
+        let start = record.ends.last().map_or(0, |end| end + 1);
+        if self.dialect.text_file && length > start && text.ends_with(b"\r") {
+            record.bytes.pop();
+        }
+        record.ends.push(record.bytes.len());
+        self.at += length + 1;
+        self.line += 1;
+        self.was_quoted = false;
+        true
+    }
+
     /// Appends the next field to `out`. None if there is nothing left, not even an empty field.
     pub fn field(&mut self, out: &mut Vec<u8>, flaw: &mut dyn FnMut(Flaw)) -> io::Result<Option<FieldEnd>> {
         if self.at == self.end && !self.fill()? {
@@ -245,6 +277,9 @@ impl<R: Read> CsvFieldReader<R> {
 pub struct Record {
     bytes: Vec<u8>,
     ends: Vec<usize>,
+    /// Bytes between two fields.
+    gap: usize,
+    /// Of those fields that were read one by one.
     quoted: Vec<bool>,
 }
 
@@ -252,6 +287,7 @@ impl Record {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
+        self.gap = 0;
         self.quoted.clear();
     }
 
@@ -282,7 +318,7 @@ impl Record {
     /// A field; none beyond the last.
     pub fn get(&self, index: usize) -> Option<&[u8]> {
         let end = *self.ends.get(index)?;
-        let start = if index == 0 { 0 } else { self.ends[index - 1] };
+        let start = if index == 0 { 0 } else { self.ends[index - 1] + self.gap };
         Some(&self.bytes[start..end])
     }
 
@@ -290,7 +326,7 @@ impl Record {
         (0..self.count()).filter_map(|index| self.get(index))
     }
 
-    /// All fields' bytes together.
+    /// The bytes of all fields that were read one by one, together.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -310,6 +346,30 @@ mod tests {
             into[..take].copy_from_slice(&self.0[..take]);
             self.0 = &self.0[take..];
             Ok(take)
+        }
+    }
+
+    /// The same, whole records at once where that can be.
+    fn records_at_once(text: &[u8], step: usize, dialect: Dialect) -> Vec<Vec<Vec<u8>>> {
+        let mut reader = CsvFieldReader::new(Drops(text, step), dialect);
+        let mut records = Vec::new();
+        let mut record = Record::default();
+        loop {
+            record.clear();
+            let mut end = Some(FieldEnd::Row);
+            if !reader.plain_record(&mut record) {
+                end = record.read(&mut reader, &mut |_| {}).unwrap();
+                while end == Some(FieldEnd::Column) {
+                    end = record.read(&mut reader, &mut |_| {}).unwrap();
+                }
+            }
+            if record.count() > 0 {
+                records.push(record.iter().map(<[u8]>::to_vec).collect());
+            }
+            if matches!(end, None | Some(FieldEnd::File)) {
+                assert_eq!(reader.consumed(), text.len() as u64);
+                return records;
+            }
         }
     }
 
@@ -355,7 +415,34 @@ mod tests {
         }
     }
 
+    /// All fields one by one, however plain they are.
+    fn records_by_field(text: &[u8], dialect: Dialect) -> Vec<Vec<Vec<u8>>> {
+        let mut reader = CsvFieldReader::new(Drops(text, usize::MAX), dialect);
+        let mut records = Vec::new();
+        loop {
+            let mut record = Record::default();
+            let mut end = Some(FieldEnd::Column);
+            while end == Some(FieldEnd::Column) {
+                end = record.read(&mut reader, &mut |_| {}).unwrap();
+            }
+            if record.count() > 0 {
+                records.push(record.iter().map(<[u8]>::to_vec).collect());
+            }
+            if matches!(end, None | Some(FieldEnd::File)) {
+                return records;
+            }
+        }
+    }
+
     proptest! {
+        #[test]
+        fn csv_reader_reads_whole_records_as_field_by_field(text in "(\u{feff})?([ab,\t\r\n\"\u{1e}\u{1f}]|,,|\r\n|\n){0,40}", step in prop_oneof![1_usize..9, Just(1000)]) {
+            for dialect in [Dialect::CSV, Dialect::TSV, Dialect::ASCII] {
+                let at_once = records_at_once(text.as_bytes(), step, dialect);
+                prop_assert_eq!(at_once, records_by_field(text.as_bytes(), dialect));
+            }
+        }
+
         #[test]
         fn csv_reader_reads_what_a_csv_writer_writes(rows in proptest::collection::vec(proptest::collection::vec("[a\"',\r\né ]{0,6}", 3), 0..6), step in 1_usize..9) {
             let mut writer = csv::WriterBuilder::new().quote_style(csv::QuoteStyle::Always).from_writer(Vec::new());

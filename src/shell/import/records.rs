@@ -89,14 +89,18 @@ impl ImportRecords<'_, '_> {
             }
             let line = self.reader.line();
             self.record.clear();
-            let mut end = self.read()?;
-            if end.is_none() {
-                return Ok(false);
-            }
-            let mut found = 1;
-            while end == Some(FieldEnd::Column) && found < self.width {
-                end = self.read()?;
-                found += 1;
+            let (mut end, mut found) = (Some(FieldEnd::Row), 0);
+            if self.reader.plain_record(&mut self.record) {
+                found = self.record.count();
+            } else {
+                end = Some(FieldEnd::Column);
+                while end == Some(FieldEnd::Column) && found < self.width {
+                    end = self.read()?;
+                    if end.is_none() && found == 0 {
+                        return Ok(false);
+                    }
+                    found += 1;
+                }
             }
             self.ended = matches!(end, None | Some(FieldEnd::File));
             let nothing = found == 1 && self.record.get(0).is_some_and(<[u8]>::is_empty);
@@ -104,7 +108,7 @@ impl ImportRecords<'_, '_> {
                 continue;
             }
             let too_short = found < self.width;
-            let too_long = end == Some(FieldEnd::Column);
+            let too_long = end == Some(FieldEnd::Column) || found > self.width;
             while end == Some(FieldEnd::Column) {
                 end = self.read()?;
                 found += 1;
