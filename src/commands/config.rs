@@ -13,6 +13,7 @@ use serde::Serialize;
 
 /// Show and change your settings
 #[derive(Subcommand)]
+#[command(defer = true)]
 pub(super) enum Verb {
     Get(Get),
     Set(Set),

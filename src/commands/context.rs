@@ -17,6 +17,7 @@ use serde::Serialize;
 
 /// Where commands run: here, a server or Turso Cloud
 #[derive(Subcommand)]
+#[command(defer = true)]
 pub(super) enum Verb {
     #[command(visible_alias = "ls")]
     List(List),

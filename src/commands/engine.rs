@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 ///
 /// Databases on this machine are plain files and do not need it.
 #[derive(Subcommand)]
+#[command(defer = true)]
 pub(super) enum Verb {
     Status(Status),
     Install(Install),

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 /// Named places for databases: list, add, remove
 #[derive(Subcommand)]
+#[command(defer = true)]
 pub(super) enum Verb {
     #[command(visible_alias = "ls")]
     List(List),

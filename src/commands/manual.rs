@@ -10,7 +10,6 @@ use std::path::PathBuf;
 
 /// Write the man pages into a directory
 #[derive(clap::Args)]
-#[command(hide = true)]
 pub(super) struct Args {
     /// Where to put them
     #[arg(long, value_name = "DIR", default_value = ".")]

@@ -29,6 +29,7 @@ mod manual;
 #[cfg(feature = "server")]
 mod operator;
 mod org;
+mod parse;
 #[cfg(feature = "server")]
 pub mod permissions;
 #[cfg(feature = "server")]
@@ -115,6 +116,7 @@ enum Command {
     LeftOut(without_server::LeftOut),
     Completion(completion::Args),
     Help(help::Args),
+    #[command(hide = true)]
     Man(manual::Args),
 }
 
@@ -204,7 +206,7 @@ pub fn run(args: Vec<OsString>) -> u8 {
     }
     let args = args.into_iter().map(expand_home).collect();
     let args = db::shell::set_words_apart(args);
-    let cli = match Cli::try_parse_from(&args) {
+    let cli = match parse::parse(&args) {
         Ok(cli) => cli,
         Err(error) => return clap_errors::answer(&args, error),
     };

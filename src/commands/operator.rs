@@ -13,6 +13,7 @@ use serde::Serialize;
 
 /// Manage the server of the current context
 #[derive(Subcommand)]
+#[command(defer = true)]
 pub(super) enum Verb {
     /// List, disable and remove users of a running server
     #[command(subcommand)]
@@ -23,6 +24,7 @@ pub(super) enum Verb {
 }
 
 #[derive(Subcommand)]
+#[command(defer = true)]
 pub(super) enum Users {
     #[command(visible_alias = "ls")]
     List(ListUsers),
@@ -32,6 +34,7 @@ pub(super) enum Users {
 }
 
 #[derive(Subcommand)]
+#[command(defer = true)]
 pub(super) enum Quotas {
     #[command(visible_alias = "ls")]
     List(ListQuotas),

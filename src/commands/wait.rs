@@ -21,6 +21,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Wait until something is as a script needs it
 #[derive(Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Verb {
     Db(Args),
 }

@@ -21,6 +21,7 @@ use serde::Serialize;
 
 /// Log in to a server; make and revoke API tokens
 #[derive(Subcommand)]
+#[command(defer = true)]
 pub(super) enum Verb {
     Login(Login),
     Accept(accept::Accept),

@@ -14,6 +14,7 @@ use serde::Serialize;
 
 /// Create, list and revoke API tokens, for programs that act as you
 #[derive(Subcommand)]
+#[command(defer = true)]
 pub(in crate::commands) enum Verb {
     #[command(visible_alias = "ls")]
     List(List),

@@ -15,6 +15,7 @@ use serde::Serialize;
 
 /// Show or change a database's settings
 #[derive(Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Verb {
     Show(Show),
     Set(Set),
@@ -214,6 +215,7 @@ pub(crate) fn on_off(text: &str) -> Result<bool> {
 
 /// Turn delete protection on or off, in the words of the Turso CLI
 #[derive(Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Switch {
     /// Turn it on
     Enable(Show),

@@ -46,6 +46,7 @@ use clap::Subcommand;
 
 /// Create, query, copy and replicate databases
 #[derive(Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Verb {
     Create(create::Args),
     #[command(visible_alias = "ls")]

@@ -129,7 +129,7 @@ pub(in crate::commands) fn set_words_apart(args: Vec<OsString>) -> Vec<OsString>
             front.push("--help".into());
         } else if matches!(&*text, "--help" | "-h" | "-q") {
             front.push(word.clone());
-        } else if let Some((_, takes_value)) = GLOBALS.iter().find(|(flag, _)| is_flag(&text, flag)) {
+        } else if let Some((_, takes_value)) = find_global(&text) {
             front.push(word.clone());
             if *takes_value && !text.contains('=') {
                 front.extend(rest.next().cloned());
@@ -141,6 +141,13 @@ pub(in crate::commands) fn set_words_apart(args: Vec<OsString>) -> Vec<OsString>
     front.push("--".into());
     front.extend(words);
     front
+}
+
+/// The global flag that a word is. Most words are none, and the flags need not be listed for them.
+fn find_global(text: &str) -> Option<&'static GlobalFlag> {
+    text.starts_with('-')
+        .then(|| GLOBALS.iter().find(|(flag, _)| is_flag(text, flag)))
+        .flatten()
 }
 
 fn is_flag(text: &str, flag: &str) -> bool {

@@ -9,6 +9,7 @@ use clap::Subcommand;
 
 /// Create, list and revoke tokens that open a database
 #[derive(Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Verb {
     Create(Create),
     #[command(visible_alias = "ls")]

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 /// Write a database's URL and token into a .env file
 #[derive(Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Verb {
     Pull(Pull),
 }

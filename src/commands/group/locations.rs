@@ -22,6 +22,7 @@ pub(super) fn run(ctx: &Context, verb: &Verb) -> Result<()> {
 
 /// The locations of a group's databases: list, add, remove
 #[derive(Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Verb {
     #[command(visible_alias = "ls")]
     List(List),

@@ -16,6 +16,7 @@ use serde::Serialize;
 
 /// Databases that share locations and tokens
 #[derive(Subcommand)]
+#[command(defer = true)]
 pub(super) enum Verb {
     Create(Create),
     #[command(visible_alias = "ls")]
@@ -375,6 +376,7 @@ fn promote(ctx: &Context, args: &Promote) -> Result<()> {
 
 /// Show or change a group's settings
 #[derive(Subcommand)]
+#[command(defer = true)]
 pub(super) enum Config {
     Show(ShowConfig),
     Set(SetConfig),
@@ -384,6 +386,7 @@ pub(super) enum Config {
 
 /// Turn delete protection on or off, in the words of the Turso CLI
 #[derive(Subcommand)]
+#[command(defer = true)]
 pub(super) enum Switch {
     /// Turn it on
     Enable(One),

@@ -9,6 +9,7 @@ use clap::Subcommand;
 
 /// Tokens that open all databases of a group
 #[derive(Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Verb {
     Create(Create),
     #[command(visible_alias = "ls")]

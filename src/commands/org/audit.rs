@@ -9,6 +9,7 @@ use serde::Serialize;
 
 /// Show the audit log of the current organization
 #[derive(Subcommand)]
+#[command(defer = true)]
 pub(in crate::commands) enum Verb {
     #[command(visible_alias = "ls")]
     List(List),

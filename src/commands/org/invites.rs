@@ -12,6 +12,7 @@ use serde::Serialize;
 
 /// Invite people to the current organization
 #[derive(Subcommand)]
+#[command(defer = true)]
 pub(in crate::commands) enum Verb {
     #[command(visible_alias = "ls")]
     List(List),

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 /// List, add and remove members of the current organization
 #[derive(Subcommand)]
+#[command(defer = true)]
 pub(in crate::commands) enum Verb {
     #[command(visible_alias = "ls")]
     List(List),

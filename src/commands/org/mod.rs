@@ -19,6 +19,7 @@ use serde::Serialize;
 
 /// Organizations on a server, and their members
 #[derive(Subcommand)]
+#[command(defer = true)]
 pub(super) enum Verb {
     #[command(visible_alias = "ls")]
     List(List),
