@@ -4,6 +4,7 @@
 mod confined;
 mod crashes;
 mod damage;
+mod demand;
 mod faults;
 mod hosted;
 mod isolation;

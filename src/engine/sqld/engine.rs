@@ -1,7 +1,7 @@
 //! The engine of libSQL server processes, as every engine is used: [`Engine`] for [`SqldEngine`].
 
 use super::role::{self, ProcessRole};
-use super::{Access, SqldEngine, files, host, no_promotion, quarantine, quota_room, records};
+use super::{Access, SqldEngine, files, host, no_promotion, quarantine, quota_room, records, watch};
 use crate::engine::file::{present, used_bytes};
 use crate::engine::{DatabaseLimits, Engine, InstanceRole, Orphan, Running, Site, child, confine, disk};
 use crate::error::{Code, Error, Result};
@@ -41,11 +41,9 @@ impl Engine for SqldEngine {
         let damage = self.node(&dir).and_then(|node| node.health().damage(&at.id));
         let node = self.node(&dir).filter(|node| node.process().is_ready());
         let mut position = files::position(role.role, &role::db_path(&dir), &at.id);
-        // A replica without a process follows nothing.
-        position.uncertain |= role.role == ProcessRole::Replica
-            && node
-                .as_ref()
-                .is_none_or(|node| !node.has_served(&at.id) || node.health().is_unverified(&at.id));
+        // A replica without a process follows nothing. One that was not asked for the database has what its files say.
+        position.uncertain |=
+            role.role == ProcessRole::Replica && node.as_ref().is_none_or(|node| node.health().is_unverified(&at.id));
         let (role, limits) = match role.role {
             ProcessRole::Primary => (InstanceRole::Primary, Some(limits)),
             ProcessRole::Replica => {
@@ -155,6 +153,7 @@ impl Engine for SqldEngine {
         if records::record(replica.dir(), &to.id)?.is_none() {
             records::acknowledge(replica.dir(), &to.id, &DatabaseLimits::default())?;
         }
+        watch::check_unopened(&primary, &to.id)?;
         replica.follow(&to.id, &primary)?;
         self.end_copy(to)
     }

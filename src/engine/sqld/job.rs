@@ -7,8 +7,9 @@ use super::crashes::{Crashes, DWELL, FatalOpening};
 use super::health::Health;
 use super::keys::Access;
 use super::log_keys::KeyFiles;
+use super::namespace_requests::NamespaceRequests;
 use super::quarantine;
-use super::records::{acknowledged, copy_anew, record, size_over_quota};
+use super::records::{acknowledged, copy_anew, is_acknowledged, record, size_over_quota};
 use super::role::{InstanceConfig, Ports, ProcessRole, db_path, free_port, is_free, write_role};
 use super::{files, host, keys};
 use crate::engine::confine::{self, Bounds};
@@ -17,7 +18,6 @@ use crate::engine::{Damage, child, disk};
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
 use crate::sync::lock;
-use std::collections::HashSet;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -44,42 +44,12 @@ pub(super) struct ProcessJob {
     running: Mutex<Option<Admin>>,
     /// The last start led to a process that was ready.
     was_ready: AtomicBool,
-    /// Namespaces that it was asked for since its start. A replica follows only these.
+    /// Namespaces that it was asked for since its start. Only these has it opened, and only these does a replica follow.
     pub requested: Mutex<NamespaceRequests>,
     /// Files that it is making namespaces of.
     pub importing: AtomicUsize,
     pub health: Health,
     pub crashes: Mutex<Crashes>,
-}
-
-/// The namespaces that a process was asked for since its start.
-#[derive(Default)]
-pub(super) struct NamespaceRequests {
-    /// Counts the ends of processes.
-    ends: u64,
-    ids: HashSet<String>,
-}
-
-impl NamespaceRequests {
-    /// Notes what a process has answered to that was asked when so many had ended: another one knows nothing of it.
-    fn note(&mut self, ends: u64, id: &str) {
-        if self.ends == ends {
-            self.ids.insert(id.to_owned());
-        }
-    }
-
-    fn ended(&mut self) {
-        self.ends += 1;
-        self.ids.clear();
-    }
-
-    pub fn has(&self, id: &str) -> bool {
-        self.ids.contains(id)
-    }
-
-    pub fn remove(&mut self, id: &str) {
-        self.ids.remove(id);
-    }
 }
 
 impl ProcessJob {
@@ -336,9 +306,11 @@ impl ProcessJob {
         format!("{text}, which is set aside")
     }
 
-    /// Makes a replica follow all of its namespaces again: it forgets them when it ends.
+    /// Makes a replica follow those namespaces again that the process before it followed. The others are followed when they
+    /// are used: one that is loaded takes memory and processor time at the primary and at each replica.
     fn follow_again(self: &Arc<Self>, admin: &Admin) {
-        let Ok(ids) = acknowledged(&self.dir) else { return };
+        let former = std::mem::take(&mut lock(&self.requested).former);
+        let ids: Vec<String> = former.into_iter().filter(|id| is_acknowledged(&self.dir, id)).collect();
         let waiting = Arc::new(Mutex::new(ids));
         for _ in 0..WARMERS {
             let waiting = Arc::clone(&waiting);
@@ -476,24 +448,5 @@ impl Job for Arc<ProcessJob> {
             return Some(format!("because it took more memory than it may, {most} MiB"));
         }
         fatal.map(|opening| self.judge_opening(&opening))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn namespace_request_of_an_ended_process_is_forgotten() {
-        let mut requested = NamespaceRequests::default();
-        let ends = requested.ends;
-        requested.note(ends, "a");
-        assert!(requested.ids.contains("a"));
-        requested.ended();
-        // An answer that came late.
-        requested.note(ends, "b");
-        assert!(requested.ids.is_empty());
-        requested.note(requested.ends, "b");
-        assert!(requested.ids.contains("b"));
     }
 }

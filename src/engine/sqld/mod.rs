@@ -36,6 +36,7 @@ mod job;
 mod json_file;
 mod keys;
 mod log_keys;
+mod namespace_requests;
 mod node;
 mod pages;
 pub mod program;
@@ -217,17 +218,45 @@ impl SqldEngine {
             Some((node, admin))
         });
         match running {
-            Some((node, admin)) if records::record(node.dir(), &at.id)?.is_some() => Ok(Endpoint {
-                address: admin.sql.address(),
-                listener: admin.sql,
-                host: host(&at.id),
-            }),
+            Some((node, admin)) if records::record(node.dir(), &at.id)?.is_some() => {
+                self.prepare_use(&node, at)?;
+                Ok(Endpoint {
+                    address: admin.sql.address(),
+                    listener: admin.sql,
+                    host: host(&at.id),
+                })
+            }
             _ => Err(Error::new(
                 Code::Unavailable,
                 format!("database {} does not run in {} now", at.database_name(), at.location),
             )
             .hint("try again in a moment")),
         }
+    }
+
+    /// Notes that somebody uses an instance. Before the first use the file that its process will open is looked at, as those that
+    /// are open are all the time (see `watch`). A replica has its primary open the database, too.
+    fn prepare_use(&self, node: &Arc<Node>, at: &Site) -> Result<()> {
+        if node.has_served(&at.id) {
+            return Ok(());
+        }
+        let primary = match node.place {
+            ProcessRole::Primary => Some(Arc::clone(node)),
+            ProcessRole::Replica => self.primary_of(node),
+        };
+        if let Some(primary) = primary {
+            watch::check_unopened(&primary, &at.id)?;
+        }
+        node.note_used(&at.id);
+        Ok(())
+    }
+
+    /// The primary's process of a replica's, while it is wanted.
+    fn primary_of(&self, replica: &Node) -> Option<Arc<Node>> {
+        lock(&self.shared.nodes)
+            .values()
+            .find(|node| node.place == ProcessRole::Primary && node.pool == replica.pool)
+            .cloned()
     }
 
     /// Makes a token that opens one namespace at every process of this engine.

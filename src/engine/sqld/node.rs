@@ -100,10 +100,20 @@ impl Node {
         self.server.importing.load(Ordering::SeqCst) > 0
     }
 
-    /// Whether the process was asked for a namespace since its start. If not, a replica does not follow it, a primary
-    /// has not opened its log, and the position has no meaning.
+    /// Whether the process was asked for a namespace since its start. If not, it has not opened its files: a primary writes
+    /// nothing to them, and a replica does not follow it.
     pub fn has_served(&self, id: &str) -> bool {
         lock(&self.server.requested).has(id)
+    }
+
+    /// The namespaces that the process was asked for since its start.
+    pub fn served(&self) -> Vec<String> {
+        lock(&self.server.requested).ids().cloned().collect()
+    }
+
+    /// Notes that the process is asked for a namespace by somebody else.
+    pub fn note_used(&self, id: &str) {
+        lock(&self.server.requested).note_now(id);
     }
 
     /// Makes the process create a namespace, empty or from the file in its place, and load it. An existing one stays.
@@ -112,7 +122,7 @@ impl Node {
     }
 
     /// Makes the process load a namespace.
-    fn ask(&self, id: &str) -> Result<()> {
+    pub fn ask(&self, id: &str) -> Result<()> {
         self.server.ask(&self.admin()?, id)
     }
 

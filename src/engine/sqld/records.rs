@@ -77,6 +77,11 @@ pub(super) fn forget(dir: &Path, id: &str) -> Result<()> {
     }
 }
 
+/// Whether a namespace was acknowledged.
+pub(super) fn is_acknowledged(dir: &Path, id: &str) -> bool {
+    records_dir(dir).join(id).exists()
+}
+
 /// The namespaces that were acknowledged.
 pub(super) fn acknowledged(dir: &Path) -> Result<Vec<String>> {
     let mut ids = files::names(&records_dir(dir))?;

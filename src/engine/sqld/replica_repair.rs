@@ -5,14 +5,18 @@
 //! This module decides what is stuck and what to do; the watchdog calls it. First the replica is asked for the database
 //! again; then its process is restarted; then it is restarted with that database's files removed, so that it copies
 //! everything. A primary's files are never touched, and nothing is done while the primary is not running.
+//!
+//! A replica follows a database once its process was asked for it. Most databases of a server are idle, and so it is asked when one
+//! is written to at its primary and it is behind, or when it is read there.
 
 use super::Nodes;
 use super::node::Node;
 use super::records;
 use super::role::ProcessRole;
+use super::watch;
 use crate::engine::Frame;
 use crate::sync::lock;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -90,6 +94,9 @@ impl StuckReplica {
     }
 }
 
+/// How often databases are looked at that no process has opened. Nothing is written to them.
+const WHOLE: Duration = Duration::from_secs(60);
+
 /// When the log of a database was last written, at its primary and at a replica.
 type Written = [Option<SystemTime>; 2];
 
@@ -102,14 +109,20 @@ pub(super) struct ReplicaRepair {
     /// change, the database need not be checked again; most databases are idle. Recent times are not kept, because a
     /// further write could get the same time.
     level: HashMap<PathBuf, HashMap<String, Written>>,
+    /// When all databases were looked at last.
+    whole: Option<Instant>,
 }
 
 impl ReplicaRepair {
     /// Checks every replica once, and does what is due.
     pub fn run(&mut self, nodes: &Nodes) {
         let all: Vec<_> = lock(nodes).values().cloned().collect();
+        let whole = self.whole.is_none_or(|at| at.elapsed() >= WHOLE);
+        if whole {
+            self.whole = Some(Instant::now());
+        }
+        self.level.retain(|dir, _| all.iter().any(|node| node.dir() == dir));
         let mut stuck = HashMap::new();
-        let mut level = HashMap::new();
         for replica in all.iter().filter(|node| node.place == ProcessRole::Replica) {
             let primary = all
                 .iter()
@@ -117,43 +130,77 @@ impl ReplicaRepair {
             let Some(primary) = primary.filter(|primary| primary.process().is_ready()) else {
                 continue;
             };
-            let mut restart = false;
-            let mut before = self.level.remove(replica.dir()).unwrap_or_default();
-            let mut level_here = HashMap::new();
-            for id in records::acknowledged(replica.dir()).unwrap_or_default() {
-                let written = [primary.frame_changed(&id), replica.frame_changed(&id)];
-                if before.remove(&id).is_some_and(|before| before == written) {
-                    level_here.insert(id, written);
-                    continue;
-                }
-                if !is_behind(primary.frame(&id), replica.frame(&id)) {
-                    if is_past(written) {
-                        level_here.insert(id, written);
-                    }
-                    continue;
-                }
-                let (now, progress) = (Instant::now(), progress(replica, &id));
-                let key = (replica.dir().to_owned(), id);
-                let mut stuck_replica = self
-                    .stuck
-                    .remove(&key)
-                    .unwrap_or_else(|| StuckReplica::new(progress.clone(), now));
-                match stuck_replica.observe(progress, now) {
-                    None => {}
-                    // If it does not answer, it is restarted next.
-                    Some(RepairStep::Ask) => drop(replica.admin().and_then(|admin| admin.usage(&key.1))),
-                    Some(RepairStep::Restart) => restart = true,
-                    Some(RepairStep::CopyAgain) => restart |= records::copy_anew(replica.dir(), &key.1).is_ok(),
-                }
-                stuck.insert(key, stuck_replica);
-            }
-            level.insert(replica.dir().to_owned(), level_here);
-            if restart {
-                replica.process().kill("it does not catch up with its primary");
-            }
+            self.run_replica(primary, replica, whole, &mut stuck);
         }
         self.stuck = stuck;
-        self.level = level;
+    }
+
+    /// Checks one replica. Its databases that are behind go into `stuck`.
+    fn run_replica(
+        &mut self,
+        primary: &Node,
+        replica: &Node,
+        whole: bool,
+        stuck: &mut HashMap<(PathBuf, String), StuckReplica>,
+    ) {
+        let mut level = self.level.remove(replica.dir()).unwrap_or_default();
+        let mut restart = false;
+        for id in self.databases(primary, replica, whole) {
+            let written = [primary.frame_changed(&id), replica.frame_changed(&id)];
+            if level.get(&id) == Some(&written) {
+                continue;
+            }
+            level.remove(&id);
+            if !records::is_acknowledged(replica.dir(), &id) {
+                continue;
+            }
+            if !is_behind(primary.frame(&id), replica.frame(&id)) {
+                if is_past(written) {
+                    level.insert(id, written);
+                }
+                continue;
+            }
+            if !replica.has_served(&id) {
+                // Its primary opens it, too. If that fails, it is asked again at the next look.
+                let _ = watch::check_unopened(primary, &id).and_then(|()| replica.ask(&id));
+                continue;
+            }
+            let (now, progress) = (Instant::now(), progress(replica, &id));
+            let key = (replica.dir().to_owned(), id);
+            let mut stuck_replica = self
+                .stuck
+                .remove(&key)
+                .unwrap_or_else(|| StuckReplica::new(progress.clone(), now));
+            match stuck_replica.observe(progress, now) {
+                None => {}
+                // If it does not answer, it is restarted next.
+                Some(RepairStep::Ask) => drop(replica.admin().and_then(|admin| admin.usage(&key.1))),
+                Some(RepairStep::Restart) => restart = true,
+                Some(RepairStep::CopyAgain) => restart |= records::copy_anew(replica.dir(), &key.1).is_ok(),
+            }
+            stuck.insert(key, stuck_replica);
+        }
+        if whole {
+            level.retain(|id, _| records::is_acknowledged(replica.dir(), id));
+        }
+        self.level.insert(replica.dir().to_owned(), level);
+        if restart {
+            replica.process().kill("it does not catch up with its primary");
+        }
+    }
+
+    /// The databases of a replica that may have changed since the last look: those that a process has open, and those that are
+    /// behind. All of them with `whole`.
+    fn databases(&self, primary: &Node, replica: &Node, whole: bool) -> HashSet<String> {
+        if whole {
+            return records::acknowledged(replica.dir())
+                .unwrap_or_default()
+                .into_iter()
+                .collect();
+        }
+        let behind = self.stuck.keys().filter(|(dir, _)| dir == replica.dir());
+        let behind = behind.map(|(_, id)| id.clone());
+        behind.chain(primary.served()).chain(replica.served()).collect()
     }
 }
 

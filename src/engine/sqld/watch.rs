@@ -17,7 +17,9 @@
 //! log was removed, the process is started again, and the replication log tells whether transactions went with it. SQLite
 //! removes the log itself when the last connection is closed, and then no process has it open.
 //!
-//! A look costs two `stat`s a database; one that has changed also has its first bytes read.
+//! A look costs two `stat`s a database; one that has changed also has its first bytes read. Databases that their process was not
+//! asked for since its start have no files open: they are looked at now and then, and before they are used first
+//! ([`check_unopened`]).
 
 use super::Nodes;
 use super::files;
@@ -26,13 +28,18 @@ use super::pages::{Agreement, PAGE, Pages};
 use super::records;
 use super::role::{self, ProcessRole};
 use crate::engine::{Damage, disk};
+use crate::error::Error;
 use crate::sqlite_header;
 use crate::sync::lock;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::Metadata;
 use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How often the files are looked at that no process has opened.
+const WHOLE: Duration = Duration::from_secs(60);
 
 /// A file at one look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +89,13 @@ struct Observation {
     is_inconsistent: bool,
 }
 
+impl Observation {
+    /// Whether the next look decides something.
+    fn is_doubted(&self) -> bool {
+        self.fault.is_some() || self.is_inconsistent
+    }
+}
+
 /// The databases of a process at the last look.
 struct ProcessObservations {
     /// Another process may have opened other files.
@@ -93,37 +107,83 @@ struct ProcessObservations {
 #[derive(Default)]
 pub(super) struct Watch {
     processes: HashMap<PathBuf, ProcessObservations>,
+    /// When all databases were looked at last.
+    whole: Option<Instant>,
 }
 
 impl Watch {
-    /// Looks at every database of every primary once, and withdraws those that are damaged.
+    /// Looks at every database once that a primary has open, now and then at all, and withdraws those that are damaged.
     pub fn check(&mut self, nodes: &Nodes) {
         let all: Vec<_> = lock(nodes).values().cloned().collect();
+        let whole = self.whole.is_none_or(|at| at.elapsed() >= WHOLE);
+        if whole {
+            self.whole = Some(Instant::now());
+        }
         let mut processes = HashMap::new();
         for node in all.iter().filter(|node| node.place == ProcessRole::Primary) {
             let before = self.processes.remove(node.dir());
             if node.process().is_ready() {
-                processes.insert(node.dir().to_owned(), check_process(node, before));
+                // A replica has its primary open the databases that it follows.
+                let pool = all.iter().filter(|other| other.pool == node.pool);
+                let open = pool.flat_map(|other| other.served()).collect();
+                let open = if whole { None } else { Some(open) };
+                processes.insert(node.dir().to_owned(), check_process(node, before, open));
             }
         }
         self.processes = processes;
     }
 }
 
-fn check_process(node: &Node, before: Option<ProcessObservations>) -> ProcessObservations {
+/// Looks at the databases that are `open`, and those in doubt; at all of them with none, and with a process that was not looked at
+/// before: what its files are like at its start is what later looks compare with.
+fn check_process(
+    node: &Node,
+    before: Option<ProcessObservations>,
+    open: Option<HashSet<String>>,
+) -> ProcessObservations {
     let (pid, damaged) = (node.process().pid(), node.health().all_damaged());
     let before = before.filter(|before| before.pid == pid);
-    let mut before = before.map_or_else(HashMap::new, |before| before.databases);
-    let mut databases = HashMap::new();
-    for id in records::acknowledged(node.dir()).unwrap_or_default() {
+    let open = open.filter(|_| before.is_some());
+    let mut databases = before.map_or_else(HashMap::new, |before| before.databases);
+    let ids: HashSet<String> = match open {
+        Some(open) => {
+            let doubted = databases.iter().filter(|(_, database)| database.is_doubted());
+            doubted.map(|(id, _)| id.clone()).chain(open).collect()
+        }
+        None => {
+            let all = records::acknowledged(node.dir()).unwrap_or_default();
+            let all = HashSet::from_iter(all);
+            databases.retain(|id, _| all.contains(id));
+            all
+        }
+    };
+    for id in ids {
+        let before = databases.remove(&id).unwrap_or_default();
         if damaged.contains_key(&id) {
             continue;
         }
-        if let Some(now) = check_database(node, pid, &id, before.remove(&id).unwrap_or_default()) {
+        if let Some(now) = check_database(node, pid, &id, before) {
             databases.insert(id, now);
         }
     }
     ProcessObservations { pid, databases }
+}
+
+/// Looks at the file of a primary's database if its process has not opened it yet: it would make a missing one anew, and its replicas
+/// would follow. One that is damaged is withdrawn, and an error. Files of a process that is being started are judged by that.
+pub(super) fn check_unopened(node: &Node, id: &str) -> Result<(), Error> {
+    let is_known = node.has_served(id) || node.health().damage(id).is_some();
+    if is_known || !node.process().is_ready() || !records::is_acknowledged(node.dir(), id) {
+        return Ok(());
+    }
+    let path = files::database(&role::db_path(node.dir()), id);
+    match find_damage(&path, &FileState::read(&path), None, false) {
+        None => Ok(()),
+        Some(damage) => {
+            act_on(node, id, &FileFault::Damage(damage.clone()));
+            Err(damage.to_error(&path))
+        }
+    }
 }
 
 /// Looks at one database; none when something was done about it.

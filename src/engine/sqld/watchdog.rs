@@ -1,11 +1,9 @@
 //! A background thread for running processes: it ends those that hang, so that they are restarted; repairs stuck
-//! replicas (`replica_repair`); and touches every replica's namespaces, which are dropped when they are not used for a day.
+//! replicas (`replica_repair`), and has replicas follow what is written to at their primaries.
 
 use super::Nodes;
 use super::excess::{Allowance, Excess};
-use super::records;
 use super::replica_repair::ReplicaRepair;
-use super::role::ProcessRole;
 use super::watch::Watch;
 use crate::error::{Error, Result};
 use crate::sync::lock;
@@ -26,8 +24,6 @@ const ROUND: Duration = Duration::from_secs(4);
 const SILENT: Duration = Duration::from_secs(8);
 const SILENT_AT_WORK: Duration = Duration::from_secs(60);
 
-const TOUCH_EVERY: Duration = Duration::from_secs(4 * 3600);
-
 pub(super) struct Watchdog {
     /// Dropping it stops the thread, which is not waited for: it may be waiting for an answer.
     running: Mutex<Option<SyncSender<()>>>,
@@ -45,7 +41,6 @@ impl Watchdog {
                 let mut excess = Excess::default();
                 let mut watch = Watch::default();
                 let verifying = Arc::new(AtomicBool::new(false));
-                let mut touched = Instant::now();
                 let mut checked = Instant::now();
                 while stopped.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
                     watch.check(&nodes);
@@ -58,10 +53,6 @@ impl Watchdog {
                         checked = Instant::now();
                     }
                     end_hung(&nodes, &mut silent, all);
-                    if touched.elapsed() > TOUCH_EVERY {
-                        touched = Instant::now();
-                        touch(&nodes);
-                    }
                 }
             })
             .map_err(|error| Error::io(error, "cannot start a thread"))?;
@@ -152,16 +143,6 @@ fn redirect(nodes: &Nodes) {
     let nodes: Vec<_> = lock(nodes).values().cloned().collect();
     for node in nodes.iter().filter(|node| node.is_misdirected()) {
         node.process().kill("its primary has another port now");
-    }
-}
-
-fn touch(nodes: &Nodes) {
-    let all: Vec<_> = lock(nodes).values().cloned().collect();
-    for node in all.iter().filter(|node| node.place == ProcessRole::Replica) {
-        for id in records::acknowledged(node.dir()).unwrap_or_default() {
-            // If that fails, it is touched when a write has made the replica look stale.
-            let _ = node.admin().and_then(|admin| admin.usage(&id));
-        }
     }
 }
 

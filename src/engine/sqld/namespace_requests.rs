@@ -1,0 +1,69 @@
+//! Which namespaces a process was asked for. What is done with that is the process's (`job`) and the watchdog's.
+
+use std::collections::HashSet;
+
+/// The namespaces that a process was asked for since its start.
+#[derive(Default)]
+pub(super) struct NamespaceRequests {
+    /// Counts the ends of processes.
+    pub ends: u64,
+    ids: HashSet<String>,
+    /// Those of the processes before, in this run of torso.
+    pub former: HashSet<String>,
+}
+
+impl NamespaceRequests {
+    /// Notes what a process has answered to that was asked when so many had ended: another one knows nothing of it.
+    pub fn note(&mut self, ends: u64, id: &str) {
+        if self.ends == ends {
+            self.ids.insert(id.to_owned());
+        }
+    }
+
+    pub fn ended(&mut self) {
+        self.ends += 1;
+        self.former.extend(self.ids.drain());
+    }
+
+    /// Notes what the process that runs now is asked for.
+    pub fn note_now(&mut self, id: &str) {
+        self.note(self.ends, id);
+    }
+
+    pub fn ids(&self) -> impl Iterator<Item = &String> {
+        self.ids.iter()
+    }
+
+    pub fn has(&self, id: &str) -> bool {
+        self.ids.contains(id)
+    }
+
+    pub fn remove(&mut self, id: &str) {
+        self.ids.remove(id);
+        self.former.remove(id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn namespace_request_of_an_ended_process_is_forgotten() {
+        let mut requested = NamespaceRequests::default();
+        let ends = requested.ends;
+        requested.note(ends, "a");
+        assert!(requested.ids.contains("a"));
+        requested.ended();
+        // An answer that came late.
+        requested.note(ends, "b");
+        assert!(requested.ids.is_empty());
+        requested.note(requested.ends, "b");
+        assert!(requested.ids.contains("b"));
+        // It is asked for again, unless it was removed meanwhile.
+        assert!(requested.former.contains("a"));
+        requested.remove("a");
+        requested.ended();
+        assert!(requested.former.contains("b") && requested.former.len() == 1);
+    }
+}

@@ -1,0 +1,71 @@
+//! Databases that nobody uses: a process does not open them, and what follows when somebody does.
+
+use super::Fleet;
+use crate::support::until;
+use torso::engine::{Engine as _, Site};
+use torso::error::Code;
+
+const COUNT: &str = "select count(*) from t";
+
+/// A database with one row, at its primary and a replica.
+fn followed(fleet: &Fleet, id: &str) -> [Site; 2] {
+    let [ams, lhr] = ["ams", "lhr"].map(|location| fleet.site(location, id));
+    fleet.engine.create(&ams).unwrap();
+    fleet.sql(&ams, "create table t (x); insert into t values (1)").unwrap();
+    fleet.engine.copy(&ams, &lhr).unwrap();
+    [ams, lhr]
+}
+
+/// Two databases of one pool after a start; only the first is used.
+fn used_and_unused() -> (Fleet, [Site; 2], [Site; 2]) {
+    let mut fleet = Fleet::new();
+    let (used, unused) = (followed(&fleet, "used"), followed(&fleet, "unused"));
+    fleet.restart();
+    fleet.engine.start(&used[0]).unwrap();
+    fleet.engine.copy(&used[0], &used[1]).unwrap();
+    assert_eq!(fleet.number(&used[1], COUNT), 1);
+    (fleet, used, unused)
+}
+
+/// Whether the process of an instance has a file of it open.
+fn is_open(fleet: &Fleet, at: &Site) -> bool {
+    let part = format!("/dbs/{}/", at.id);
+    let open = std::fs::read_dir(format!("/proc/{}/fd", fleet.pid(at))).unwrap();
+    open.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok())
+        .any(|path| path.to_string_lossy().contains(&part))
+}
+
+#[test]
+fn database_is_opened_by_its_processes_when_it_is_used_first() {
+    let (fleet, used, unused) = used_and_unused();
+    assert!(used.iter().all(|at| is_open(&fleet, at)));
+    // To say how far a replica is, nothing has to be opened.
+    assert!(fleet.is_fresh(&unused[0], &unused[1]));
+    assert!(!unused.iter().any(|at| is_open(&fleet, at)));
+    assert_eq!(fleet.number(&unused[1], COUNT), 1);
+    assert!(unused.iter().all(|at| is_open(&fleet, at)));
+}
+
+#[test]
+fn replica_that_nobody_reads_follows_the_writes_to_its_primary() {
+    let (fleet, _, [ams, lhr]) = used_and_unused();
+    fleet.sql(&ams, "insert into t values (2)").unwrap();
+    until("the replica has it", || fleet.is_fresh(&ams, &lhr));
+    assert!(is_open(&fleet, &lhr));
+    assert_eq!(fleet.number(&lhr, COUNT), 2);
+}
+
+#[test]
+fn database_without_its_file_is_refused_at_its_first_use() {
+    for at in 0..2 {
+        let (fleet, used, unused) = used_and_unused();
+        let file = fleet.engine.path(&unused[0]);
+        std::fs::remove_file(&file).unwrap();
+        let error = fleet.engine.endpoint(&unused[at]).unwrap_err();
+        assert_eq!(error.code(), Code::DatabaseDamaged, "{error}");
+        assert!(!file.exists(), "an empty one was made in its place");
+        until("the other one is served", || {
+            fleet.number_or_none(&used[0], COUNT) == Some(1)
+        });
+    }
+}
