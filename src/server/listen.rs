@@ -1,7 +1,6 @@
 //! Accepts connections, up to a limit, and serves HTTP/1.1 on them, with or without TLS. They are closed when the
 //! client is too slow, and when the server ends.
 
-use super::runtimes::CoreRuntimes;
 use super::stop::stopped;
 use super::write_timeout::{WritePace, WriteTimeout};
 use super::{Server, dispatch};
@@ -46,12 +45,7 @@ pub(super) fn adopt(listener: std::net::TcpListener) -> Result<TcpListener> {
 }
 
 /// Accepts connections until the server ends; returns when the last one is closed.
-pub(super) async fn accept(
-    listener: TcpListener,
-    tls: Option<watch::Receiver<TlsAcceptor>>,
-    runtimes: Arc<CoreRuntimes>,
-    server: Arc<Server>,
-) {
+pub(super) async fn accept(listener: TcpListener, tls: Option<watch::Receiver<TlsAcceptor>>, server: Arc<Server>) {
     let room = Arc::new(Semaphore::new(CONNECTIONS as usize));
     loop {
         let next = async {
@@ -74,12 +68,8 @@ pub(super) async fn accept(
                     },
                 };
                 let (server, tls) = (Arc::clone(&server), tls.as_ref().map(|tls| tls.borrow().clone()));
-                let Ok(stream) = stream.into_std() else { continue };
-                runtimes.spawn(async move {
-                    // From here on, the connection belongs to that runtime.
-                    if let Ok(stream) = TcpStream::from_std(stream) {
-                        accept_connection(stream, peer, tls, server).await;
-                    }
+                tokio::spawn(async move {
+                    accept_connection(stream, peer, tls, server).await;
                     drop((permit, share));
                 });
             }

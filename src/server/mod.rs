@@ -18,7 +18,6 @@ mod process_metrics;
 mod public_text;
 mod rate_limit;
 mod request_context;
-mod runtimes;
 mod stop;
 pub mod tls;
 mod trusted_proxies;
@@ -34,7 +33,6 @@ use gateway::Gateway;
 use ipnet::IpNet;
 use metrics::Metrics;
 use rate_limit::Limiter;
-use runtimes::CoreRuntimes;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -196,14 +194,7 @@ async fn serve<T: Send + 'static>(
     let server = Arc::new(Server::new(&config, stopping));
     let acceptor = certificate::reloading(config.tls)?;
     let listener = listen::adopt(config.listener)?;
-    // Sockets run on the runtimes until the very end.
-    let runtimes = Arc::new(CoreRuntimes::start()?);
-    let accepting = tokio::spawn(listen::accept(
-        listener,
-        acceptor,
-        Arc::clone(&runtimes),
-        Arc::clone(&server),
-    ));
+    let accepting = tokio::spawn(listen::accept(listener, acceptor, Arc::clone(&server)));
     let (result, cause) = open_and_wait(&server, &config.data_dir, &mut signals, open, started).await;
     tracing::info!(cause, "server is shutting down");
     // Fails only if nobody listens, and then there is nobody to tell. Below, what takes too long is cut off.
@@ -213,7 +204,6 @@ async fn serve<T: Send + 'static>(
         // A second signal: end now. Processes that are left end with this one.
         _ = signals.next() => {}
     }
-    drop(runtimes);
     tracing::info!("server stopped");
     result
 }
