@@ -204,13 +204,13 @@ fn fetched(name: &'static str, goal: Goal, body: &'static str, words: &'static [
 }
 
 /// The same words for both shells, on the table of flights.
-fn shell(name: &'static str, memory: Memory, words: &'static [&'static str]) -> Case {
+fn shell(name: &'static str, most: f64, memory: Memory, words: &'static [&'static str]) -> Case {
     let with = |first: &'static [&'static str]| -> Vec<&'static str> { [first, &["{dir}/flights.db"], words].concat() };
     Case {
         sqlite3: Box::new(move |world| world.sqlite3(&with(&[]))),
         torso: Box::new(move |world| world.torso(&with(&["db", "shell"]))),
         memory,
-        ..case(name, Ratio(0.8), &[], &[])
+        ..case(name, Ratio(most), &[], &[])
     }
 }
 
@@ -235,7 +235,7 @@ pub fn all() -> Vec<Case> {
         started(case("start --version", Ratio(2.0), ONE, &["--version"])),
         started(case(
             "start select 1",
-            Ratio(2.0),
+            Ratio(1.4),
             ONE,
             &["db", "shell", "{dir}/flights.db", "select 1"],
         )),
@@ -253,6 +253,25 @@ pub fn all() -> Vec<Case> {
         started(Case {
             prepare: |world| world.databases(10),
             ..case("db list of 10", Ratio(3.0), ONE, &["db", "list"])
+        }),
+        // Beside its own start: what else it does.
+        started(Case {
+            prepare: |world| world.databases(10),
+            sqlite3: Box::new(|world| world.torso(&["--version"])),
+            ..case("db env (--version)", Ratio(2.0), &[], &["db", "env", "db-3"])
+        }),
+        started(Case {
+            prepare: empty,
+            sqlite3: Box::new(|world| {
+                let sqlite3 = "sqlite3 {dir}/out/{n}.db 'pragma journal_mode=wal; create table t(a); drop table t'";
+                world.program("sh".into(), &["-c", sqlite3])
+            }),
+            ..case(
+                "run --ephemeral (sh)",
+                Ratio(3.0),
+                &[],
+                &["run", "--ephemeral", "--", "true"],
+            )
         }),
         started(Case {
             prepare: empty,
@@ -285,7 +304,7 @@ pub fn all() -> Vec<Case> {
             prepare: empty,
             ..case(
                 "import",
-                Ratio(0.8),
+                Ratio(0.45),
                 &["{dir}/out/a.db", ".import --csv {dir}/flights.csv flights"],
                 &[
                     "db",
@@ -324,20 +343,20 @@ pub fn all() -> Vec<Case> {
             }),
             ..case("restore", Ratio(0.8), &[], &[])
         },
-        shell("dump", STREAMING, &[".dump"]),
-        shell("csv", STREAMING, &[".mode csv", ALL]),
-        shell("json", STREAMING, &[".mode json", ALL]),
-        shell("list", STREAMING, &[".mode list", ALL]),
-        shell("line", STREAMING, &[".mode line", ALL]),
-        shell("insert", STREAMING, &[".mode insert flights", ALL]),
-        shell("quote", STREAMING, &[".mode quote", ALL]),
-        shell("tabs", STREAMING, &[".mode tabs", ALL]),
-        shell("html", STREAMING, &[".mode html", ALL]),
-        shell("tcl", STREAMING, &[".mode tcl", ALL]),
-        shell("box", Memory::Half, &[".mode box", ALL]),
-        shell("column", Memory::Half, &[".mode column", ALL]),
-        shell("table", Memory::Half, &[".mode table", ALL]),
-        shell("markdown", Memory::Half, &[".mode markdown", ALL]),
+        shell("dump", 0.4, STREAMING, &[".dump"]),
+        shell("csv", 0.5, STREAMING, &[".mode csv", ALL]),
+        shell("json", 0.5, STREAMING, &[".mode json", ALL]),
+        shell("list", 0.5, STREAMING, &[".mode list", ALL]),
+        shell("line", 0.8, STREAMING, &[".mode line", ALL]),
+        shell("insert", 0.8, STREAMING, &[".mode insert flights", ALL]),
+        shell("quote", 0.8, STREAMING, &[".mode quote", ALL]),
+        shell("tabs", 0.8, STREAMING, &[".mode tabs", ALL]),
+        shell("html", 0.8, STREAMING, &[".mode html", ALL]),
+        shell("tcl", 0.8, STREAMING, &[".mode tcl", ALL]),
+        shell("box", 0.35, Memory::Half, &[".mode box", ALL]),
+        shell("column", 0.35, Memory::Half, &[".mode column", ALL]),
+        shell("table", 0.35, Memory::Half, &[".mode table", ALL]),
+        shell("markdown", 0.35, Memory::Half, &[".mode markdown", ALL]),
         fetched("remote csv (curl)", Ratio(1.25), "all", &["-csv", ALL]),
         fetched("remote select 1 (curl)", Any, "one", &["select 1"]),
         Case {

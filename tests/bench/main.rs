@@ -4,7 +4,8 @@
 //! a word; `cargo bench -- remote` those on a server, beside `curl`; `cargo bench -- gateway` what the gateway costs,
 //! `cargo bench -- policy` what judging SQL costs, `cargo bench -- fleet` SQL on a thousand databases,
 //! `cargo bench -- fleet-server` the same on a server, `cargo bench -- growth` what costs more beside 100,000 databases,
-//! `cargo bench -- parts` what single parts save, and `cargo bench -- server` what a server does. Each line tells whether
+//! `cargo bench -- parts` what single parts save, `cargo bench -- server` what a server does, and `cargo bench -- idle` what
+//! databases cost that nobody uses. Each line tells whether
 //! its target is met, and the last how many are. Nothing fails here: times depend on the machine, ratios less so, and they
 //! are for people to read.
 //! `BENCH_ROWS` and `BENCH_ROUNDS` change the size of the table and how often each side runs.
@@ -72,6 +73,10 @@ fn main() -> io::Result<()> {
     }
     if words.iter().any(|word| *word == "growth") {
         return growth::run(rounds);
+    }
+    #[cfg(target_os = "linux")]
+    if words.iter().any(|word| *word == "idle") {
+        return server::run_idle();
     }
     if words.iter().any(|word| *word == "fleet") {
         return fleet::run(rounds);

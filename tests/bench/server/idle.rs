@@ -18,6 +18,27 @@ pub fn run(time: Duration, table: &mut Table) -> io::Result<()> {
 
 /// Watches a server and its processes for a while.
 pub fn watch(case: &str, place: &Place, time: Duration, table: &mut Table) -> io::Result<()> {
+    for process in measure(place, time)? {
+        let text = format!(
+            "{}: {:.1} MiB resident, {:.2} % of a processor",
+            process.name, process.mebibytes, process.percent
+        );
+        table.note(case, &text)?;
+    }
+    Ok(())
+}
+
+/// What a process takes.
+pub struct ProcessCosts {
+    pub name: &'static str,
+    /// In memory.
+    pub mebibytes: f64,
+    /// Of one processor.
+    pub percent: f64,
+}
+
+/// Measures a server and its processes for a while.
+pub fn measure(place: &Place, time: Duration) -> io::Result<Vec<ProcessCosts>> {
     let torso = place.server().pid();
     let mut all = vec![(torso, "torso")];
     all.extend(children(torso)?.into_iter().map(|pid| (pid, "sqld")));
@@ -25,16 +46,15 @@ pub fn watch(case: &str, place: &Place, time: Duration, table: &mut Table) -> io
     let start = Instant::now();
     sleep(time);
     let watched = start.elapsed();
-    for ((pid, name), before) in all.iter().zip(before) {
+    let costs = all.iter().zip(before).map(|((pid, name), before)| {
         let used = spent(*pid)?.saturating_sub(before);
-        let text = format!(
-            "{name}: {:.1} MiB resident, {:.2} % of a processor",
-            resident(*pid)? / 1024.0,
-            used.as_secs_f64() / watched.as_secs_f64() * 100.0,
-        );
-        table.note(case, &text)?;
-    }
-    Ok(())
+        Ok(ProcessCosts {
+            name,
+            mebibytes: resident(*pid)? / 1024.0,
+            percent: used.as_secs_f64() / watched.as_secs_f64() * 100.0,
+        })
+    });
+    costs.collect()
 }
 
 fn children(parent: u32) -> io::Result<Vec<u32>> {

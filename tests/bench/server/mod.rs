@@ -1,5 +1,5 @@
 //! What a server costs: databases that are made, writes that are seen at a replica, a server that idles, and one with many
-//! databases. Beside a bare primary and replica of libSQL server where these can do the same, taking turns in one run.
+//! databases, of which few are used. Beside a bare primary and replica of libSQL server where these can do the same, taking turns in one run.
 //!
 //! `BENCH_DATABASES` says how many are many, `BENCH_IDLE_SECONDS` how long a server is watched.
 
@@ -9,6 +9,7 @@ mod made;
 mod many;
 pub mod place;
 mod seen;
+mod unused;
 
 use crate::number;
 use std::io::{self, Write};
@@ -72,6 +73,33 @@ impl Table {
         )
     }
 
+    /// How many times as much one thing is as another, and how many it may be.
+    fn ratio(&mut self, case: &str, ratio: f64, most: f64) -> io::Result<()> {
+        let met = ratio <= most;
+        if met {
+            self.met += 1;
+        } else {
+            self.missed.push(case.to_owned());
+        }
+        let met = if met { "yes" } else { "NO" };
+        writeln!(
+            io::stdout(),
+            "{case:<44} {:>10} {:>10} {ratio:>7.2} {most:>9}  {met}",
+            "",
+            ""
+        )
+    }
+
+    /// How many targets were met, and which were not.
+    fn summary(&self) -> io::Result<()> {
+        let all = self.met as usize + self.missed.len();
+        writeln!(io::stdout(), "targets met: {} of {all}", self.met)?;
+        if self.missed.is_empty() {
+            return Ok(());
+        }
+        writeln!(io::stdout(), "missed: {}", self.missed.join(", "))
+    }
+
     /// Something that has no goal, in words.
     fn note(&self, case: &str, text: &str) -> io::Result<()> {
         writeln!(io::stdout(), "{case:<44} {text}")
@@ -107,14 +135,14 @@ pub fn run(rounds: u64) -> io::Result<()> {
     }
     idle::run(idle, &mut table)?;
     many::run(number("BENCH_DATABASES", 1000), idle, &mut table)?;
-    writeln!(
-        io::stdout(),
-        "targets met: {} of {}",
-        table.met,
-        table.met as usize + table.missed.len()
-    )?;
-    if !table.missed.is_empty() {
-        writeln!(io::stdout(), "missed: {}", table.missed.join(", "))?;
-    }
-    Ok(())
+    table.summary()
+}
+
+/// What databases cost that nobody uses.
+pub fn run_idle() -> io::Result<()> {
+    let idle = Duration::from_secs(number("BENCH_IDLE_SECONDS", 30));
+    let mut table = Table::default();
+    Table::head()?;
+    unused::run(number("BENCH_DATABASES", 10_000), idle, &mut table)?;
+    table.summary()
 }
