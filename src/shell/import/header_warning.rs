@@ -68,7 +68,7 @@ fn recognize(header: &Record, options: &ImportOptions) -> Option<(String, Vec<St
         text.get(..word.len())
             .is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes()))
     };
-    if STATEMENTS.iter().any(|word| begins(word)) {
+    if STATEMENTS.iter().any(begins) {
         return Some((
             format!("{name} looks like SQL"),
             vec![format!(".read {}", c_word(file))],
