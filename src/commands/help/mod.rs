@@ -116,7 +116,7 @@ fn find_command<'t>(tree: &'t Command, words: &[&str]) -> Result<&'t Command> {
 
 #[cfg(test)]
 mod tests {
-    use super::page::SCREEN;
+    use super::page::{Detail, SCREEN};
     use super::*;
 
     /// The columns of the smallest terminal that is looked after.

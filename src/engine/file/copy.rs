@@ -312,6 +312,7 @@ pub(super) fn make_primary(path: &Path) -> Result<()> {
 mod tests {
     use super::*;
 
+    #[cfg(feature = "server")]
     fn open_pair(dir: &Path) -> (Connection, std::path::PathBuf, std::path::PathBuf) {
         let (from, to) = (dir.join("from.db"), dir.join("to.db"));
         let writer = Connection::open(&from).unwrap();
@@ -321,6 +322,7 @@ mod tests {
         (writer, from, to)
     }
 
+    #[cfg(feature = "server")]
     #[test]
     fn proven_copy_is_one_state_while_others_write() {
         let dir = tempfile::tempdir().unwrap();
@@ -351,6 +353,7 @@ mod tests {
         assert_eq!(verdict, "ok");
     }
 
+    #[cfg(feature = "server")]
     #[test]
     fn copy_that_differs_from_a_second_reading_is_refused() {
         let dir = tempfile::tempdir().unwrap();
