@@ -14,6 +14,7 @@
 //! - `hrana`: the protocol of libSQL servers: its messages, in both encodings.
 //! - `sqltext`: SQL as text: tokens, statements, quoting, and what a hosted database may do.
 //! - `sql`: a SQL connection to a file or a server; `shell`: the shell over it.
+//! - `served_file`: a file that a server process has for a while, and its way back.
 //! - `jwt`: signed tokens; `sqlite_header`: what a SQLite file's header says; `checksum`, `error`, `net`, `panics`,
 //!   `private_files`, `secret`, `sync`: used by all.
 //!
@@ -45,6 +46,8 @@ pub mod net;
 pub mod panics;
 pub mod private_files;
 pub mod secret;
+#[cfg(unix)]
+pub mod served_file;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod settings;

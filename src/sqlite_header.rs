@@ -38,6 +38,46 @@ pub fn unprotect(path: &Path) -> Result<()> {
     }
 }
 
+/// What is added to the versions of a file that a server process has. No SQLite opens such a file.
+const SERVED: u8 = 0xd0;
+
+/// Where the change counter is. A connection that has read the file before compares it.
+const CHANGE_COUNTER: u64 = 24;
+
+/// Whether the file is marked as one that a server process has.
+pub fn is_served(path: &Path) -> Result<bool> {
+    let mut version = [0];
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(WRITE_VERSION))?;
+    Ok(file.read(&mut version)? == 1 && version[0] & !3 == SERVED)
+}
+
+/// Has every SQLite refuse to open a file, until [`unmark_served`]. One that has it open notices at its next transaction. The
+/// file must have a header, and no log beside it.
+pub fn mark_served(file: &mut File) -> Result<()> {
+    set_versions(file, |version| SERVED | (version & 3))
+}
+
+/// Takes that mark away.
+pub fn unmark_served(file: &mut File) -> Result<()> {
+    set_versions(file, |version| version & 3)
+}
+
+/// Changes the write and the read version, and counts a change, in one write.
+fn set_versions(file: &mut File, change: impl Fn(u8) -> u8) -> Result<()> {
+    let mut bytes = [0; (CHANGE_COUNTER + 4 - WRITE_VERSION) as usize];
+    file.seek(SeekFrom::Start(WRITE_VERSION))?;
+    file.read_exact(&mut bytes)?;
+    bytes[0] = change(bytes[0]);
+    bytes[1] = change(bytes[1]);
+    let [.., a, b, c, d] = bytes;
+    let changes = u32::from_be_bytes([a, b, c, d]).wrapping_add(1);
+    bytes[(CHANGE_COUNTER - WRITE_VERSION) as usize..].copy_from_slice(&changes.to_be_bytes());
+    file.seek(SeekFrom::Start(WRITE_VERSION))?;
+    file.write_all(&bytes)?;
+    file.sync_all()
+}
+
 fn set_write_version(path: &Path, version: u8) -> Result<()> {
     let mut file = OpenOptions::new().write(true).open(path)?;
     file.seek(SeekFrom::Start(WRITE_VERSION))?;

@@ -82,11 +82,13 @@ pub const ANSWERS: &[(&str, &str)] = &[
 ];
 
 /// Verbs whose answer is not a document: a shell's own, a script, a page.
-const NO_DOCUMENT: [&str; 9] = [
+const NO_DOCUMENT: [&str; 10] = [
     // It works once, with what a real server made: `client/gateway.rs` looks at its document.
     "auth accept",
     "db shell",
     "completion",
+    // It needs a real server: `workflows/dev/serving.rs` looks at its document.
+    "dev",
     "engine install",
     "engine status",
     "help",

@@ -60,7 +60,7 @@ fn torso_without_arguments_names_the_current_context() {
                   auth, org         Log in to a server; its organizations and members
                   api               Send any API request to the server
     Servers       server            Serve databases to many over the network
-                  engine            Install libSQL server for torso server
+                  dev, engine       Serve a file to clients; install libSQL server
     This machine  config            Show and change your settings
                   doctor            Find problems, and say how to fix them
                   completion, help  Complete words in a shell; explain everything

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Each folder or file of `src`, and what it may name of the rest of the crate. `checksum`, `error`, `jwt`, `net`, `panics`,
-/// `private_files`, `secret`, `sqlite_header` and `sync` are open to all. A longer prefix wins over a shorter one.
+/// `private_files`, `secret`, `served_file`, `sqlite_header` and `sync` are open to all. A longer prefix wins over a shorter one.
 pub const IMPORTS: &[(&str, &[&str])] = &[
     ("main", &["run"]),
     ("lib", &["commands", "context", "engine", "sql", "ui"]),
@@ -33,6 +33,10 @@ pub const IMPORTS: &[(&str, &[&str])] = &[
     ),
     // It is about this machine, not about a control plane.
     ("commands/engine", &["commands", "context", "engine", "ui", "settings"]),
+    (
+        "commands/dev",
+        &["commands", "context", "control", "server", "settings", "ui"],
+    ),
     (
         "commands/server",
         &["commands", "context", "control", "server", "settings", "ui"],
@@ -66,6 +70,7 @@ pub const IMPORTS: &[(&str, &[&str])] = &[
     ("panics", &[]),
     ("private_files", &[]),
     ("secret", &[]),
+    ("served_file", &["served_file"]),
     ("sqlite_header", &[]),
     ("sync", &[]),
 ];
@@ -81,6 +86,7 @@ const HOMES: &[(&str, &[&str])] = &[
             "engine/file",
             // What its errors say.
             "error",
+            "served_file",
             // Only its types of values.
             "hrana",
             "sql",
@@ -216,6 +222,7 @@ fn modules_import_only_what_the_design_allows() {
                     "panics",
                     "private_files",
                     "secret",
+                    "served_file",
                     "sqlite_header",
                     "sync",
                 ]

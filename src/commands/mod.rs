@@ -15,6 +15,8 @@ mod config;
 mod context;
 mod db;
 mod default_location;
+#[cfg(feature = "server")]
+mod dev;
 mod doctor;
 #[cfg(feature = "server")]
 mod engine;
@@ -88,6 +90,8 @@ enum Command {
     #[command(subcommand)]
     Env(env::Verb),
     Link(link::Args),
+    #[cfg(feature = "server")]
+    Dev(dev::Args),
     #[command(subcommand)]
     Wait(wait::Verb),
     Gc(gc::Args),
@@ -228,7 +232,13 @@ pub fn run(args: Vec<OsString>) -> u8 {
     };
     // A command that says by itself when its time is up gets a moment more for that.
     let waits = matches!(cli.command, Some(Command::Wait(_)));
-    watch_time(limit.map(|limit| if waits { limit + TO_SAY } else { limit }), ui, json);
+    // One that serves stops in order then.
+    #[cfg(feature = "server")]
+    let serves = matches!(cli.command, Some(Command::Dev(_)));
+    #[cfg(not(feature = "server"))]
+    let serves = false;
+    let watched = limit.map(|limit| if waits { limit + TO_SAY } else { limit });
+    watch_time(watched.filter(|_| !serves), ui, json);
     if cli.command.as_ref().is_some_and(Command::uses_the_plane) {
         end_on_interrupt(ui, json);
     }
@@ -243,6 +253,10 @@ pub fn run(args: Vec<OsString>) -> u8 {
     };
     ctx.tell_skipped();
     ctx.tell_passed_over();
+    #[cfg(unix)]
+    for notice in crate::served_file::take_notices() {
+        ui.notice(notice);
+    }
     match result {
         Ok(code) => code,
         Err(error) => report::report(&ctx.ui, json, &error),
@@ -257,6 +271,8 @@ fn dispatch(ctx: &Context, command: Command) -> Result<u8> {
         Command::Run(args) => return run::run(ctx, args),
         Command::Env(verb) => env::run(ctx, verb),
         Command::Link(args) => link::run(ctx, &args),
+        #[cfg(feature = "server")]
+        Command::Dev(args) => dev::run(ctx, args),
         Command::Wait(verb) => wait::run(ctx, verb),
         Command::Gc(args) => gc::run(ctx, &args),
         Command::Group(verb) => group::run(ctx, verb),

@@ -113,6 +113,7 @@ pub const PERMISSIONS: &[(&str, Permission)] = &[
     ("run --db", Actions(&[A::View, A::MintToken])),
     ("env pull", Actions(&[A::View, A::MintToken])),
     ("link", Actions(&[A::View])),
+    ("dev", Nothing),
     ("wait db", Actions(&[A::View])),
     ("gc", Actions(&[A::View, A::DeleteDatabase])),
     ("context list", Nothing),

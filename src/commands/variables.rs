@@ -121,7 +121,11 @@ pub(super) fn of_database(
 ) -> Result<Vec<Variable>> {
     let token = match database.url.path() {
         Some(_) if access.read_only => return Err(no_read_only(&database.name)),
-        Some(_) => None,
+        Some(file) => {
+            #[cfg(unix)]
+            crate::served_file::check_free(file)?;
+            None
+        }
         None => {
             let new = NewToken {
                 name: Some(label.to_owned()),

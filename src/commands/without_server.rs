@@ -1,4 +1,4 @@
-//! What stands in the place of `torso server` and `torso engine` in a torso that was built without its server.
+//! What stands in the place of `torso server`, `torso dev` and `torso engine` in a torso that was built without its server.
 
 use crate::error::{Code, Error};
 use clap::Subcommand;
@@ -11,6 +11,8 @@ pub(super) enum LeftOut {
     Server(Words),
     #[command(hide = true, disable_help_flag = true)]
     Engine(Words),
+    #[command(hide = true, disable_help_flag = true)]
+    Dev(Words),
 }
 
 /// The words of a command line.
@@ -26,6 +28,7 @@ impl LeftOut {
         let name = match self {
             Self::Server(_) => "server",
             Self::Engine(_) => "engine",
+            Self::Dev(_) => "dev",
         };
         Error::new(
             Code::Unsupported,
@@ -46,6 +49,7 @@ mod tests {
         for words in [
             ["torso", "server", "--listen"],
             ["torso", "engine", "install"],
+            ["torso", "dev", "--auth"],
             ["torso", "server", "-h"],
         ] {
             let Some(Command::LeftOut(command)) = Cli::try_parse_from(words).unwrap().command else {

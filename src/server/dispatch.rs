@@ -115,7 +115,7 @@ pub(super) async fn answer(server: Arc<Server>, peer: SocketAddr, request: Reque
     let path = request.uri().path().to_owned();
     let named = host(request.uri(), request.headers());
     let is_known = server.knows_host(named);
-    let to = destination(server.domain.as_deref(), named, &path);
+    let to = server.destination(named, &path);
     request.extensions_mut().insert(RequestContext {
         id: id.clone(),
         peer,
@@ -123,6 +123,7 @@ pub(super) async fn answer(server: Arc<Server>, peer: SocketAddr, request: Reque
     });
     let (part, mut response) = match to {
         _ if !is_known => ("api", api::unknown_host(&id)),
+        _ if !server.takes_origin(request.headers()) => ("gateway", gateway::refuse_origin()),
         Destination::Api => match (ExportStep::parse(&path), server.gateway()) {
             (Some(step), Some(gateway)) if is_official_cli(request.headers()) => {
                 let (method, headers) = (request.method().clone(), request.headers().clone());

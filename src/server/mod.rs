@@ -11,6 +11,7 @@ mod dispatch;
 mod file_body;
 pub mod gateway;
 mod listen;
+mod local_origin;
 mod log;
 mod metrics;
 pub mod metrics_text;
@@ -29,6 +30,8 @@ use crate::control::hosted::Hosted;
 use crate::error::{Code, Error, Result};
 use addresses::Addresses;
 use api::once::RunningRequests;
+use axum::http::HeaderMap;
+use dispatch::Destination;
 use gateway::Gateway;
 use ipnet::IpNet;
 use metrics::Metrics;
@@ -150,6 +153,23 @@ impl Server {
                 name.strip_suffix(&known)
                     .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
             })
+    }
+
+    /// The database that a request is for, and the path there: the only one, where there is only one.
+    fn destination(&self, host: Option<&str>, path: &str) -> Destination {
+        match self.hosted.get().and_then(|hosted| hosted.sole_database()) {
+            Some(sole) => Destination::Database {
+                label: sole.label.clone(),
+                path: path.to_owned(),
+            },
+            None => dispatch::destination(self.domain.as_deref(), host, path),
+        }
+    }
+
+    /// Whether a request may be answered by where it comes from. Where requests bring no token, pages of other machines may not.
+    fn takes_origin(&self, headers: &HeaderMap) -> bool {
+        let is_open = self.hosted.get().is_some_and(|hosted| hosted.open_token().is_some());
+        !is_open || local_origin::is_local(headers)
     }
 
     /// The gateway; none until the plane is open.

@@ -59,6 +59,8 @@ pub fn copy_file(from: &Path, to: &Path, progress: &mut dyn FnMut(u64, u64) -> R
 pub fn replace_content(from: &Path, to: &Path, progress: &mut dyn FnMut(u64, u64) -> Result<()>) -> Result<()> {
     check_header(from)?;
     let source = open_source(from)?;
+    #[cfg(unix)]
+    crate::served_file::check_free(to)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut target = Connection::open_with_flags(to, flags).map_err(|error| failed(to, error))?;
     let busy = || {
@@ -124,6 +126,8 @@ fn backup(
 
 /// Reports a file that is not a database, or is truncated, more clearly than SQLite's "file is not a database".
 fn check_header(path: &Path) -> Result<()> {
+    #[cfg(unix)]
+    crate::served_file::check_free(path)?;
     let refuse = |why: &str| Err(not_usable(path, why));
     let doing = |error| Error::io(error, format!("cannot read {}", path.display()));
     let metadata = std::fs::metadata(path).map_err(doing)?;

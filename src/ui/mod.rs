@@ -159,6 +159,15 @@ impl Ui {
         })
     }
 
+    /// Prints the answer of a command that goes on running: with JSON on one line, for which a program can wait.
+    pub fn show_ready<V: View>(&self, view: &V) -> Result<()> {
+        let format = match self.format {
+            OutputFormat::Json => OutputFormat::Jsonl,
+            format => format,
+        };
+        Self { format, ..*self }.show(view)
+    }
+
     fn show_human<V: View>(&self, view: &V, out: &mut dyn Write) -> io::Result<()> {
         let how = self.drawing();
         match view.layout() {

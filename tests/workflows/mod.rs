@@ -6,6 +6,7 @@ mod branches;
 mod ci;
 mod compare;
 mod connect;
+mod dev;
 mod exec;
 mod migrate;
 mod platform;

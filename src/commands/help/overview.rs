@@ -34,7 +34,13 @@ const GROUPS: &[(&str, &[CommandLine])] = &[
             (&["api"], ""),
         ],
     ),
-    ("Servers", &[(&["server"], ""), (&["engine"], "")]),
+    (
+        "Servers",
+        &[
+            (&["server"], ""),
+            (&["dev", "engine"], "Serve a file to clients; install libSQL server"),
+        ],
+    ),
     (
         "This machine",
         &[
@@ -59,13 +65,16 @@ pub(in crate::commands) fn render(tree: &Command, settings: &Settings, style: Pa
     let mut list = Vec::new();
     for (title, lines) in GROUPS {
         for (at, (names, text)) in lines.iter().enumerate() {
+            if !names.iter().any(|name| commands.iter().any(|row| row.name == *name)) {
+                // Not on this system.
+                continue;
+            }
             let own = commands.iter().find(|row| names == &[row.name.as_str()]);
             let Some(text) = own
                 .map(|row| row.text.as_str())
                 .or(Some(*text))
                 .filter(|text| !text.is_empty())
             else {
-                // Not on this system.
                 continue;
             };
             let (title, names) = (if at == 0 { title } else { "" }, names_of(names));

@@ -15,9 +15,10 @@ use crate::error::{Error, Result};
 use crate::server::{self, LogFormat, LogLevel, ServerConfig};
 use ipnet::IpNet;
 use network::Endpoint;
+pub(super) use network::bind;
 use start::Start;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use url::Url;
 
@@ -141,7 +142,13 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
     let (data_dir, _) = ctx.settings.data_dir()?;
     let data_dir = data_dir.join("server");
     // What the engine refuses is refused before anything is made or listened to.
-    let sqld = find_engine(ctx, &args)?;
+    let settings = EngineSettings {
+        unconfined: args.unconfined,
+        memory: args.memory_per_process,
+        statement_timeout: Some(args.statement_timeout),
+        ..EngineSettings::default()
+    };
+    let sqld = open_engine(ctx, args.sqld.as_deref(), &settings)?;
     let endpoint = Endpoint::open(&args, &data_dir)?;
     start_log(ctx, &args, sqld.confinement());
     let options = HostedOptions {
@@ -179,17 +186,11 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
     )
 }
 
-/// The program that serves databases, checked.
-fn find_engine(ctx: &Context, args: &Args) -> Result<SqldEngine> {
-    let sqld = engine::find(ctx, args.sqld.as_deref())?;
-    let settings = EngineSettings {
-        unconfined: args.unconfined,
-        memory: args.memory_per_process,
-        statement_timeout: Some(args.statement_timeout),
-        ..EngineSettings::default()
-    };
+/// The program that serves databases, checked. `flag` names one.
+pub(super) fn open_engine(ctx: &Context, flag: Option<&Path>, settings: &EngineSettings) -> Result<SqldEngine> {
+    let sqld = engine::find(ctx, flag)?;
     let torso = std::env::current_exe().map_err(|error| Error::io(error, "cannot find torso's own program"))?;
-    SqldEngine::with_settings(&sqld.path, &torso, &settings)
+    SqldEngine::with_settings(&sqld.path, &torso, settings)
 }
 
 fn start_log(ctx: &Context, args: &Args, confinement: Confinement) {

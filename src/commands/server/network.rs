@@ -23,7 +23,7 @@ pub(super) struct Endpoint {
 impl Endpoint {
     /// Listens, and loads or makes the certificate.
     pub(super) fn open(args: &Args, data_dir: &Path) -> Result<Self> {
-        let listener = bind(args.listen)?;
+        let listener = bind(args.listen, "--listen")?;
         let listen = listener
             .local_addr()
             .map_err(|error| Error::io(error, "cannot find out the address that the server listens on"))?;
@@ -54,7 +54,8 @@ pub(super) fn refuse_eavesdroppers(args: &Args) -> Result<()> {
     .hint("add --tls self-signed, or --tls-cert and --tls-key; behind a proxy that does TLS, add --insecure"))
 }
 
-fn bind(address: SocketAddr) -> Result<TcpListener> {
+/// Listens on an address, which the option `flag` names.
+pub(in crate::commands) fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener> {
     TcpListener::bind(address).map_err(|error| {
         let code = match error.kind() {
             std::io::ErrorKind::AddrInUse => Code::Conflict,
@@ -63,7 +64,7 @@ fn bind(address: SocketAddr) -> Result<TcpListener> {
         };
         Error::new(code, format!("cannot listen on {address}"))
             .caused_by(error)
-            .hint("choose another address with --listen; port 0 takes any free port")
+            .hint(format!("choose another one with {flag}; port 0 takes any free port"))
     })
 }
 

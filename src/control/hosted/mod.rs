@@ -31,6 +31,7 @@ mod pool;
 mod process_check;
 mod quotas;
 mod secrets;
+mod sole_database;
 mod start;
 mod store;
 mod transfers;
@@ -47,6 +48,7 @@ pub use gauges::InstanceGauge;
 pub use hostnames::{Route, label};
 pub use idempotency::{CallRequest, KeyedRequest, RequestAccount, RequestStart};
 pub use organization::Export;
+pub use sole_database::{PrimaryFiles, SoleDatabase};
 pub use uploads::Upload;
 
 use crate::control::Accounts;
@@ -147,6 +149,8 @@ struct Shared {
     /// Quotas have changed since storage was last checked.
     quotas_changed: AtomicBool,
     activity: OnceLock<ActivitySource>,
+    /// Every request is for this database, where there is only one.
+    sole_database: OnceLock<SoleDatabase>,
     /// The data directory was another one at the last start.
     is_copy: bool,
     _lock: Lock,
@@ -193,6 +197,7 @@ impl Hosted {
             daily_entries: DailyEntries::default(),
             quotas_changed: AtomicBool::default(),
             activity: OnceLock::new(),
+            sole_database: OnceLock::new(),
             is_copy,
             _lock: held,
         };

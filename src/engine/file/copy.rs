@@ -35,6 +35,8 @@ pub(super) fn open(path: &Path) -> Result<Connection> {
 
 /// Opens a database that has content. SQLite would take an empty file for a new one.
 pub(super) fn open_existing(path: &Path) -> Result<Connection> {
+    #[cfg(unix)]
+    crate::served_file::check_free(path)?;
     let Some(metadata) = stat(path)? else {
         return Err(Error::new(
             Code::Unavailable,

@@ -5,7 +5,7 @@
 //! those. So only the CLI, which names itself in a header, is answered; the others are told which client works.
 
 use super::Core;
-use super::auth::{authorize_label, read_bearer};
+use super::auth::{authorize_label, read_authorization};
 use super::error::{ErrorEncoding, GatewayError};
 use crate::control::hosted::Route;
 use crate::server::file_body;
@@ -112,7 +112,7 @@ async fn export(
 
 /// The database that the request is for, and the token, which opens it for reading.
 fn authorize(core: &Core, label: Option<&str>, headers: &HeaderMap) -> Result<(Arc<Route>, String), GatewayError> {
-    let token = read_bearer(headers, &header::AUTHORIZATION)?.ok_or_else(GatewayError::no_token)?;
+    let token = read_authorization(core, headers)?.ok_or_else(GatewayError::no_token)?;
     let route = match label {
         Some(label) => authorize_label(core, label, token)?.0,
         None => {

@@ -34,7 +34,7 @@ use crate::control::hosted::Hosted;
 use crate::control::names::DatabaseId;
 use crate::control::types::DatabaseActivity;
 use axum::body::Body;
-use axum::http::{HeaderMap, Method, Request, Response};
+use axum::http::{HeaderMap, Method, Request, Response, StatusCode};
 use counters::Counters;
 use engine_text::PathFilter;
 use error::{ErrorEncoding, GatewayError, allow_browsers, answer_preflight};
@@ -172,6 +172,16 @@ fn activity(shares: &DatabaseShares, streams: &StreamRegistry, id: &DatabaseId) 
         connections,
         last_request_at,
     })
+}
+
+/// The answer to a page of another machine, at a database that takes no token. The page may not read it.
+pub(super) fn refuse_origin() -> Response<Body> {
+    GatewayError::new(
+        StatusCode::FORBIDDEN,
+        "ORIGIN_FORBIDDEN",
+        "a page of another machine may not use a database that takes no token; torso dev --auth demands one",
+    )
+    .into_response(ErrorEncoding::Json)
 }
 
 /// The answer while the plane is not open yet.

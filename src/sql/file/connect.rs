@@ -61,6 +61,8 @@ pub(super) fn connect(target: &Target) -> Result<(Connection, Option<FileIdentit
             return Err(Error::new(Code::Internal, format!("{url} is not a file")));
         }
     };
+    #[cfg(unix)]
+    crate::served_file::check_free(path)?;
     // Before opening: if the file is replaced meanwhile, the next check sees the difference.
     let identity = if watched { identify(path) } else { None };
     let connection = Connection::open_with_flags(path, flags).map_err(|error| cannot_open(path, &error))?;

@@ -48,6 +48,8 @@ pub const NOT_RUN: &[&str] = &[
     "auth login",
     "org switch",
     "run",
+    // It serves a file of this machine until it is stopped.
+    "dev",
     "api",
 ];
 

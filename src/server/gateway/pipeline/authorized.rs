@@ -37,7 +37,7 @@ impl Authorized {
             endpoint,
             request,
         } = routed.into_parts();
-        let token = read_token(endpoint, request.headers())?.to_owned();
+        let token = read_token(core, endpoint, request.headers())?.to_owned();
         let (route, grant) = authorize_label(core, label, &token)?;
         let (head, body) = request.into_parts();
         Ok(Self(AuthorizedParts {

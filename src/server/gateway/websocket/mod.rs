@@ -16,7 +16,7 @@ mod session;
 mod state;
 
 use super::Core;
-use super::auth::read_bearer;
+use super::auth::read_authorization;
 use super::error::GatewayError;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
@@ -64,7 +64,7 @@ pub async fn open(core: &Arc<Core>, label: &str, mut request: Request<Body>) -> 
         })
         .ok_or_else(|| GatewayError::bad("only version 13 of the WebSocket protocol is supported"))?;
     let protocol = subprotocol(headers)?;
-    let socket = match read_bearer(headers, &header::AUTHORIZATION)? {
+    let socket = match read_authorization(core, headers)? {
         Some(token) => {
             let token = token.to_owned();
             let (session, upstream) = SocketSession::connect(core, label, &token, protocol.as_ref()).await?;
