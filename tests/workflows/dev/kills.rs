@@ -69,6 +69,7 @@ fn seen(world: &World, file: &Path) -> Option<BTreeSet<u64>> {
     sqlite3(world, file, "SELECT x FROM t").ok().map(|text| rows(&text))
 }
 
+#[allow(clippy::print_stdout)] // The counts are part of the proof; `--nocapture` shows them.
 #[test]
 fn dev_killed_at_any_moment_loses_no_acknowledged_row() {
     let mut dice = fastrand::Rng::with_seed(number("TORSO_SEED", 20_261_130));
