@@ -46,7 +46,6 @@ fn run_step(world: &World, script: &str, tag: &str) -> Run {
 fn checkout() -> World {
     let world = World::new();
     for name in [
-        "packaging",
         "docs",
         "completions",
         "Cargo.toml",
@@ -174,6 +173,6 @@ fn debian_package_has_only_files_that_exist_and_the_version() {
         assert!(found, "there is no {path}");
     }
     assert!(assets.len() > 5);
-    let changes = std::fs::read_to_string(crate_root().join("packaging/changelog")).unwrap();
+    let changes = std::fs::read_to_string(crate_root().join("docs/packaging/changelog")).unwrap();
     assert!(changes.starts_with(&format!("torso ({VERSION}-1) ")), "{changes}");
 }

@@ -1,4 +1,4 @@
-# The formula of torso for Homebrew. packaging/formula.sh writes address and checksum of a release into it.
+# The formula of torso for Homebrew. docs/packaging/formula.sh writes address and checksum of a release into it.
 class Torso < Formula
   desc "SQLite databases by name, with replicas, a shell and a server"
   homepage "https://github.com/your-organization/torso"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Prints the formula for Homebrew with address and checksum of a release's source: sh packaging/formula.sh OWNER VERSION ARCHIVE
+# Prints the formula for Homebrew with address and checksum of a release's source: sh docs/packaging/formula.sh OWNER VERSION ARCHIVE
 set -eu
 
 owner=$1 version=$2 archive=$3

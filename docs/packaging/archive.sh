@@ -1,9 +1,9 @@
 #!/bin/sh
-# Makes the archive of a release, and a file with its checksum: sh packaging/archive.sh TARGET PROGRAM DIRECTORY
+# Makes the archive of a release, and a file with its checksum: sh docs/packaging/archive.sh TARGET PROGRAM DIRECTORY
 set -eu
 
 target=$1 program=$2 directory=$3
-root=$(cd "$(dirname "$0")/.." && pwd)
+root=$(cd "$(dirname "$0")/../.." && pwd)
 version=$(sed -n '/^\[package\]/,/^\[/s/^version = "\(.*\)"/\1/p' "$root/Cargo.toml")
 name=torso-$version-$target
 
