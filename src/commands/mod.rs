@@ -51,6 +51,7 @@ mod wait;
 mod without_server;
 
 use crate::context::Context;
+use crate::control::client::hint_of_unknown_outcome;
 use crate::error::{Code, Error, Result};
 use crate::settings::{self, Overrides, Settings, keys};
 use crate::shell::interrupt;
@@ -362,7 +363,8 @@ fn options(globals: &Globals, format: Option<String>, color: Option<String>) -> 
 /// Has Ctrl-C answered as every failure is, with exit code 130. That is as safe as a kill; see [`watch_time`].
 fn end_on_interrupt(ui: Ui, json: bool) {
     interrupt::end_with(move || {
-        let error = Error::new(Code::Interrupted, "interrupted").hint("nothing was left behind; run it again");
+        let hint = hint_of_unknown_outcome().unwrap_or("nothing half-made was left behind; run it again");
+        let error = Error::new(Code::Interrupted, "interrupted").hint(hint);
         std::process::exit(report::report(&ui, json, &error).into());
     });
 }
@@ -380,7 +382,10 @@ fn watch_time(limit: Option<Duration>, ui: Ui, json: bool) {
                 Code::Timeout,
                 format!("gave up after {}", ui::text::span(limit.as_millis() as u64)),
             )
-            .hint("run it again, perhaps with a longer --timeout; nothing was left behind");
+            .hint(
+                hint_of_unknown_outcome()
+                    .unwrap_or("run it again, perhaps with a longer --timeout; nothing half-made was left behind"),
+            );
             std::process::exit(report::report(&ui, json, &error).into());
         });
     }
