@@ -6,13 +6,15 @@
 //! (`repeated`).
 
 mod connect;
+mod failure;
 mod repeated;
 mod run;
 mod statement;
 
 use self::connect::{FileIdentity, connect, identify};
+use self::failure::failure;
 use self::repeated::{RepeatedInsert, RepeatedOutcome};
-use self::run::{failure, stream};
+use self::run::stream;
 use self::statement::FileStatement;
 use super::{Args, Failure, Interrupter, LocalEngine, Outcome, Phase, Rows, Session, Sink, Target};
 use crate::error::Result;

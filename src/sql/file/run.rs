@@ -1,32 +1,8 @@
 //! Runs a prepared statement and passes its rows to a sink.
 
-use super::statement::{FileStatement, Step};
-use crate::sql::{Failure, Phase, Sink};
+use super::statement::{FileStatement, StepResult};
+use crate::sql::{Failure, Sink};
 use rusqlite::types::ValueRef;
-
-/// SQLite's error as a failure in `phase`.
-pub(super) fn failure(error: rusqlite::Error, phase: Phase) -> Failure {
-    match error {
-        rusqlite::Error::SqlInputError { error, msg, offset, .. } => Failure::Sql {
-            phase,
-            message: msg,
-            code: error.extended_code,
-            offset: usize::try_from(offset).ok(),
-        },
-        rusqlite::Error::SqliteFailure(error, message) => Failure::Sql {
-            phase,
-            message: message.unwrap_or_else(|| error.to_string()),
-            code: error.extended_code,
-            offset: None,
-        },
-        other => Failure::Sql {
-            phase,
-            message: other.to_string(),
-            code: rusqlite::ffi::SQLITE_ERROR,
-            offset: None,
-        },
-    }
-}
 
 /// An empty buffer for the next row, in the memory of the last one.
 pub(super) fn emptied<'a>(mut buffer: Vec<ValueRef<'_>>) -> Vec<ValueRef<'a>> {
@@ -40,7 +16,7 @@ pub(super) fn stream(statement: &mut FileStatement<'_>, sink: &mut dyn Sink) -> 
     let mut count = 0;
     let mut buffer: Vec<ValueRef<'_>> = Vec::with_capacity(width);
     let mut described = width == 0;
-    while statement.step()? == Step::Row {
+    while statement.step()? == StepResult::Row {
         count += 1;
         if width == 0 {
             continue;

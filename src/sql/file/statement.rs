@@ -12,7 +12,7 @@
 
 #![allow(unsafe_code)]
 
-use super::run::failure;
+use super::failure::failure;
 use crate::sql::{Args, Column, Explain, Failure, Phase, Prepared, Rows, StatementCounters, Value};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ffi};
@@ -29,7 +29,7 @@ pub(super) struct FileStatement<'c> {
 
 /// The result of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum StepResult {
     Row,
     Done,
 }
@@ -211,11 +211,11 @@ impl<'c> FileStatement<'c> {
     }
 
     /// Runs it to its next row, or to its end.
-    pub fn step(&mut self) -> Result<Step, Failure> {
+    pub fn step(&mut self) -> Result<StepResult, Failure> {
         // SAFETY: the statement is not finalized, and no value of its last row is borrowed.
         match unsafe { ffi::sqlite3_step(self.as_ptr()) } {
-            ffi::SQLITE_ROW => Ok(Step::Row),
-            ffi::SQLITE_DONE => Ok(Step::Done),
+            ffi::SQLITE_ROW => Ok(StepResult::Row),
+            ffi::SQLITE_DONE => Ok(StepResult::Done),
             code => Err(last_failure(self.connection, code, Phase::Step)),
         }
     }

@@ -2,7 +2,7 @@
 //! they are is the grid's.
 
 /// What is drawn around cells.
-pub(super) struct Frame {
+pub(super) struct GridFrame {
     pub first: &'static str,
     pub between: &'static str,
     pub last: &'static str,
@@ -28,7 +28,7 @@ const fn rule(left: &'static str, fill: &'static str, cross: &'static str, right
     }
 }
 
-pub(super) const BOX: Frame = Frame {
+pub(super) const BOX: GridFrame = GridFrame {
     first: "│ ",
     between: " │ ",
     last: " │\n",
@@ -38,7 +38,7 @@ pub(super) const BOX: Frame = Frame {
     below: Some(rule("└", "─", "┴", "┘\n")),
 };
 
-pub(super) const TABLE: Frame = Frame {
+pub(super) const TABLE: GridFrame = GridFrame {
     first: "| ",
     between: " | ",
     last: " |\n",
@@ -48,7 +48,7 @@ pub(super) const TABLE: Frame = Frame {
     below: Some(rule("+", "-", "+", "+\n")),
 };
 
-pub(super) const MARKDOWN: Frame = Frame {
+pub(super) const MARKDOWN: GridFrame = GridFrame {
     first: "| ",
     between: " | ",
     last: " |\n",
@@ -58,7 +58,7 @@ pub(super) const MARKDOWN: Frame = Frame {
     below: None,
 };
 
-pub(super) const COLUMN: Frame = Frame {
+pub(super) const COLUMN: GridFrame = GridFrame {
     first: "",
     between: "  ",
     last: "\n",
@@ -77,7 +77,7 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    pub fn new(frame: &Frame, widths: &[usize], bare: bool) -> Self {
+    pub fn new(frame: &GridFrame, widths: &[usize], bare: bool) -> Self {
         let across = |rule: &Rule, around: usize| {
             let mut line = rule.left.as_bytes().to_vec();
             for (index, width) in widths.iter().enumerate() {
@@ -116,7 +116,7 @@ pub(super) struct BlankLine {
 }
 
 impl BlankLine {
-    pub fn new(frame: &Frame, widths: &[usize]) -> Self {
+    pub fn new(frame: &GridFrame, widths: &[usize]) -> Self {
         let mut text = frame.first.as_bytes().to_vec();
         let mut columns = Vec::with_capacity(widths.len());
         for (index, &width) in widths.iter().enumerate() {

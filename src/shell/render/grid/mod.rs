@@ -7,7 +7,7 @@ mod frame;
 
 use super::{Escape, Mode, Out, Style, stream, text, wrap};
 use crate::sql::{Column, ValueRef};
-use frame::{BOX, BlankLine, COLUMN, Frame, MARKDOWN, Rules, TABLE, pad};
+use frame::{BOX, BlankLine, COLUMN, GridFrame, MARKDOWN, Rules, TABLE, pad};
 use std::io;
 
 const CHUNK: usize = 1024 * 1024;
@@ -30,7 +30,7 @@ pub struct Grid {
     rows: u64,
     /// Rows that are written already, and the frame once there is one around them.
     written: u64,
-    frame: Option<&'static Frame>,
+    frame: Option<&'static GridFrame>,
     /// Whether a row takes several lines: then rules are drawn between all rows.
     several_lines: bool,
     scratch: Vec<u8>,
@@ -210,7 +210,7 @@ impl Grid {
         Ok(())
     }
 
-    fn head(&self, style: &Style, frame: &Frame, out: &mut Vec<u8>) {
+    fn head(&self, style: &Style, frame: &GridFrame, out: &mut Vec<u8>) {
         out.extend_from_slice(frame.first.as_bytes());
         let last = self.names.len() - 1;
         for (index, name) in self.names.iter().enumerate() {
@@ -243,7 +243,7 @@ impl Grid {
     }
 
     /// Writes a row: as many lines as its tallest cell.
-    fn lines(&self, style: &Style, frame: &Frame, cells: &mut [Cell<'_>], out: &mut Vec<u8>) {
+    fn lines(&self, style: &Style, frame: &GridFrame, cells: &mut [Cell<'_>], out: &mut Vec<u8>) {
         let last = cells.len() - 1;
         loop {
             let mut more = false;

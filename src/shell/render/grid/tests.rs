@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn rule_lines(frame: &Frame, widths: &[usize]) -> [String; 4] {
+fn rule_lines(frame: &GridFrame, widths: &[usize]) -> [String; 4] {
     let rules = Rules::new(frame, widths, false);
     [rules.above, rules.below_names, rules.between_rows, rules.below].map(|line| String::from_utf8(line).unwrap())
 }
