@@ -51,14 +51,13 @@ pub use organization::Export;
 pub use sole_database::{PrimaryFiles, SoleDatabase};
 pub use uploads::Upload;
 
-use crate::control::Accounts;
-use crate::control::ControlPlane;
 use crate::control::accounts::{ApiToken, Organization, User};
 use crate::control::builtin_locations;
 use crate::control::embedded::Embedded;
 use crate::control::embedded::lock::{Lock, SERVER as SERVER_LOCK};
 use crate::control::names::{DatabaseId, DatabaseName, LocationCode, OrganizationSlug, Username};
 use crate::control::types::DatabaseActivity;
+use crate::control::{Accounts, ControlPlane};
 use crate::engine::file::FileEngine;
 use crate::engine::{Engine, disk};
 use crate::error::{Code, Error, Result};

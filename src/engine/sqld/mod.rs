@@ -259,13 +259,6 @@ impl SqldEngine {
             .cloned()
     }
 
-    /// The file of an instance, and the lock that its process holds as long as it lives; none if there is no instance.
-    #[must_use]
-    pub fn files(&self, at: &Site) -> Option<(PathBuf, PathBuf)> {
-        let dir = self.find(at).ok().flatten()?;
-        Some((files::database(&role::db_path(&dir), &at.id), dir.join("lock")))
-    }
-
     /// Makes a token that opens one namespace at every process of this engine.
     pub fn token(&self, id: &str, access: Access, valid: Duration) -> Result<Secret> {
         self.shared.common.keys.token(id, access, valid)
