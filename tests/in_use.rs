@@ -1,6 +1,6 @@
 //! Databases that applications have open, and what stays of a database when its content is replaced or its primary moves.
 
-use crate::support::{Run, World, installed, redact};
+use crate::support::{Run, World, crate_root, installed, redact};
 use rusqlite::Connection;
 
 /// A world with `app` (one row) and `other` (two), of which `app` has a replica at lhr.
@@ -150,14 +150,54 @@ fn clients_share_a_file_through_the_url_that_stays() {
     assert_eq!(beside.count(), 1, "a log beside the link");
 }
 
+/// Makes a catalog one of an earlier version: with the schema of its first migrations, and the rows that fit it.
+fn make_earlier(catalog: &std::path::Path, version: u32) {
+    let migrations = crate_root().join("src/control/embedded/catalog/migrations");
+    let earlier = catalog.with_extension("earlier");
+    let connection = Connection::open(&earlier).unwrap();
+    for step in 1..=version {
+        let sql = std::fs::read_to_string(migrations.join(format!("{step:04}.sql"))).unwrap();
+        connection.execute_batch(&sql).unwrap();
+    }
+    connection
+        .execute("attach ?1 as now", [catalog.to_str().unwrap()])
+        .unwrap();
+    let list = |sql: &str, name: &str| -> Vec<String> {
+        let mut statement = connection.prepare(sql).unwrap();
+        let names = statement.query_map([name], |row| row.get(0)).unwrap();
+        names.map(Result::unwrap).collect()
+    };
+    for table in list(
+        "select name from sqlite_schema where type = ?1 and name not like 'sqlite_%'",
+        "table",
+    ) {
+        let columns = list(
+            "select name from pragma_table_info(?1) intersect select name from pragma_table_info(?1, 'now')",
+            &table,
+        )
+        .join(", ");
+        let copy = format!("delete from {table}; insert into {table} ({columns}) select {columns} from now.{table}");
+        connection.execute_batch(&copy).unwrap();
+    }
+    let id: i64 = connection
+        .query_row("pragma now.application_id", [], |row| row.get(0))
+        .unwrap();
+    let marks = format!("pragma application_id = {id}; pragma user_version = {version}; detach now");
+    connection.execute_batch(&marks).unwrap();
+    drop(connection);
+    for suffix in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{suffix}", catalog.display()));
+    }
+    std::fs::rename(&earlier, catalog).unwrap();
+}
+
 #[test]
 fn data_directory_of_an_earlier_torso_gets_urls_that_stay() {
     let world = world();
     let catalog = world.data_dir().join("catalog.db");
     let links = world.data_dir().join("databases");
     std::fs::remove_dir_all(&links).unwrap();
-    let earlier = "alter table databases drop column expires_at; pragma user_version = 2";
-    Connection::open(&catalog).unwrap().execute_batch(earlier).unwrap();
+    make_earlier(&catalog, 2);
     let listed = world.json(["db", "list"]);
     for database in listed.as_array().unwrap() {
         let path = database["url"].as_str().unwrap().trim_start_matches("file:");
