@@ -102,6 +102,12 @@ fn network_fault_in_any_change_leaves_it_made_once() {
             let met = network.fail_next_change(fault);
             let (run, took) = run(&world, &line);
             assert!(met.load(Ordering::SeqCst), "{line}: no request changes anything");
+            // Whether the server makes a change once for its key is not known where the first answer of all is awaited.
+            if matches!(fault, Fault::Silence(_)) && run.code() == 7 {
+                let hint = "the change may have been made: check before you try again";
+                assert_eq!(run.error()["hint"], hint, "{}", run.report());
+                continue;
+            }
             assert_eq!(run.code(), 0, "{fault:?}: {}", run.report());
             assert!(took < PATIENCE, "{fault:?}: {line}: {took:?}");
         }

@@ -31,6 +31,7 @@ mod excess;
 mod files;
 mod health;
 mod http;
+mod instance_files;
 mod integrity;
 mod job;
 mod json_file;

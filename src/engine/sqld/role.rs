@@ -1,8 +1,6 @@
 //! The role of a process's directory, and its ports: `role.json`, written before the first start.
 
 use super::json_file::write_json;
-use super::{SqldEngine, files};
-use crate::engine::Site;
 use crate::error::{Code, Error, Result};
 use crate::sync::lock;
 use serde::{Deserialize, Serialize};
@@ -121,13 +119,4 @@ pub(super) fn write_role(dir: &Path, role: &InstanceConfig) -> Result<()> {
 /// Whether nobody listens on a port.
 pub(super) fn is_free(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
-}
-
-impl SqldEngine {
-    /// The file of an instance, and the lock that its process holds as long as it lives; none if there is no instance.
-    #[must_use]
-    pub fn files(&self, at: &Site) -> Option<(PathBuf, PathBuf)> {
-        let dir = self.find(at).ok().flatten()?;
-        Some((files::database(&db_path(&dir), &at.id), dir.join("lock")))
-    }
 }

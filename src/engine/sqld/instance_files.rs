@@ -1,0 +1,15 @@
+//! Where the state of an instance is on disk, for those who take the file over when its process has ended.
+
+use super::role::db_path;
+use super::{SqldEngine, files};
+use crate::engine::Site;
+use std::path::PathBuf;
+
+impl SqldEngine {
+    /// The file of an instance, and the lock that its process holds as long as it lives; none if there is no instance.
+    #[must_use]
+    pub fn files(&self, at: &Site) -> Option<(PathBuf, PathBuf)> {
+        let dir = self.find(at).ok().flatten()?;
+        Some((files::database(&db_path(&dir), &at.id), dir.join("lock")))
+    }
+}
