@@ -72,9 +72,15 @@ fn state(world: &World, n: usize) -> String {
     for line in lines {
         let run = world.torso(line.split(' ')).success();
         let count = |items: &str| {
-            let mine =
-                |item: &&str| item.ends_with(&n.to_string()) || !item.starts_with(|c: char| "deghiut".contains(c));
-            let unnamed = |item: &str| item.replace(&n.to_string(), "N");
+            // Tokens are listed by their ids.
+            let is_id = |item: &str| item.len() == 36 && item.matches('-').count() == 4;
+            let mine = |item: &&str| {
+                is_id(item) || item.ends_with(&n.to_string()) || !item.starts_with(|c: char| "deghiut".contains(c))
+            };
+            let unnamed = |item: &str| match item {
+                id if is_id(id) => "id".to_owned(),
+                name => name.replace(&n.to_string(), "N"),
+            };
             items.lines().filter(mine).map(unnamed).collect::<Vec<_>>().join(" ")
         };
         state += &format!("{}: {}\n", line.replace(&n.to_string(), "N"), count(&run.stdout));
