@@ -1,6 +1,6 @@
 //! A server over files that were damaged: what it tells, what it refuses, and what an operator does about it.
 
-use super::{Database, Deployment, signal, until};
+use super::{Database, Deployment, signal, until, until_or};
 use crate::support::hrana::field;
 use crate::support::make_fatal;
 use crate::support::server::Server;
@@ -42,17 +42,18 @@ fn rows(database: &Database) -> Result<String, String> {
 }
 
 /// Waits until both replicas answer with so many rows.
-fn await_replicas(database: &Database, what: &str, count: &str) {
+fn await_replicas(server: &Deployment, database: &Database, what: &str, count: &str) {
     for location in ["lhr", "iad"] {
-        until(
+        until_or(
             what,
             || rows(&database.at(location)),
             |rows| *rows == Ok(count.to_owned()),
+            |answer| format!("{answer:?}\n{}\n{}", server.log(), server.replication()),
         );
     }
 }
 
-fn fill(database: &Database) {
+fn fill(server: &Deployment, database: &Database) {
     database
         .sql(&[
             "CREATE TABLE t(x)",
@@ -60,14 +61,14 @@ fn fill(database: &Database) {
             "INSERT INTO t VALUES (2)",
         ])
         .unwrap();
-    await_replicas(database, "the replica has it", "2");
+    await_replicas(server, database, "the replica has it", "2");
 }
 
 #[test]
 fn primary_whose_file_is_gone_is_reported_and_restored_from_a_replica() {
     let mut server = Deployment::new();
     let database = server.database("app");
-    fill(&database);
+    fill(&server, &database);
     let place = server.files_in("ams");
     server.end(Signal::SIGTERM);
     std::fs::remove_file(place.join("data")).unwrap();
@@ -144,7 +145,7 @@ fn primary_whose_file_is_gone_is_reported_and_restored_from_a_replica() {
 fn primary_whose_file_is_emptied_while_it_runs_is_not_served_any_more() {
     let mut server = Deployment::new();
     let database = server.database("app");
-    fill(&database);
+    fill(&server, &database);
     let place = server.files_in("ams");
     std::fs::File::options()
         .write(true)
@@ -155,7 +156,7 @@ fn primary_whose_file_is_emptied_while_it_runs_is_not_served_any_more() {
     until("it is noticed", || server.get("/ready").0, |status| *status == 503);
     let (_, shown) = server.get("/v1/databases/app");
     assert_eq!(shown["database"]["state"], "damaged", "{shown}");
-    await_replicas(&database, "it can be read", "2");
+    await_replicas(&server, &database, "it can be read", "2");
     // It stays so, also for a server that is killed and started again.
     server.end(Signal::SIGKILL);
     server.start();
@@ -164,7 +165,7 @@ fn primary_whose_file_is_emptied_while_it_runs_is_not_served_any_more() {
         || server.get("/ready").1,
         |told| told["code"] == "database_damaged",
     );
-    await_replicas(&database, "it can be read", "2");
+    await_replicas(&server, &database, "it can be read", "2");
 }
 
 /// Damage inside of pages shows when a statement reads them.
@@ -173,13 +174,13 @@ fn primary_with_flipped_pages_is_damaged_once_a_statement_meets_them() {
     use std::os::unix::fs::FileExt as _;
     let mut server = Deployment::new();
     let database = server.database("app");
-    fill(&database);
+    fill(&server, &database);
     let many = "INSERT INTO t SELECT randomblob(3000) FROM (WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c \
                 WHERE n < 2000) SELECT n FROM c)";
     // A large log is written into the file, and the next transaction begins it anew.
     database.sql(&[many]).unwrap();
     database.sql(&["DELETE FROM t WHERE x = 1"]).unwrap();
-    await_replicas(&database, "the replica has it", "2001");
+    await_replicas(&server, &database, "the replica has it", "2001");
     let file = server.files_in("ams").join("data");
     let file = std::fs::File::options().write(true).open(file).unwrap();
     let pages = file.metadata().unwrap().len() / 4096;
@@ -215,7 +216,7 @@ fn primary_with_flipped_pages_is_damaged_once_a_statement_meets_them() {
     );
     let (_, ready) = server.get("/ready");
     assert_eq!(ready["code"], "database_damaged", "{ready}");
-    await_replicas(&database, "it can be read", "2001");
+    await_replicas(&server, &database, "it can be read", "2001");
     server.end(Signal::SIGTERM);
 }
 
@@ -223,10 +224,10 @@ fn primary_with_flipped_pages_is_damaged_once_a_statement_meets_them() {
 fn database_that_ends_its_process_is_reported_and_its_neighbour_served() {
     let mut server = Deployment::new();
     let database = server.database("app");
-    fill(&database);
+    fill(&server, &database);
     let home = server.files_in("ams");
     let neighbour = server.database("neighbour");
-    fill(&neighbour);
+    fill(&server, &neighbour);
     server.end(Signal::SIGTERM);
     make_fatal(&home);
     let left = home.ancestors().nth(3).unwrap().join("left.json");
@@ -334,7 +335,7 @@ fn write_over_socket(database: &Database, protocol: &str) -> bool {
 fn write_through_a_replica_whose_primary_ends_is_503() {
     let server = Deployment::new();
     let database = server.database("app");
-    fill(&database);
+    fill(&server, &database);
     let replica = database.at("lhr");
     let client = Server::client();
     let insert = json!({ "sql": "INSERT INTO t VALUES (3)" });
@@ -431,7 +432,7 @@ fn write_through_a_replica_whose_primary_ends_is_503() {
 fn integrity_check_of_a_replica_is_answered_by_the_replica() {
     let mut server = Deployment::new();
     let database = server.database("app");
-    fill(&database);
+    fill(&server, &database);
     assert_eq!(database.at("lhr").value("PRAGMA integrity_check"), Ok("ok".to_owned()));
     assert_eq!(database.at("lhr").value("PRAGMA quick_check(1);"), Ok("ok".to_owned()));
     // With its primary away a question to it would not be answered.
