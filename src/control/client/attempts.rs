@@ -81,28 +81,33 @@ impl ApiTransport {
         lost && call.key.is_some() && tried < most && self.is_keyed(deadline)
     }
 
-    /// Whether the server makes a change with a key once. One that has not answered yet is asked.
+    /// Whether the server makes a change with a key once. One that has not said so yet is asked until it does, or the time is up.
     fn is_keyed(&self, deadline: Instant) -> bool {
         for _ in 0..TRIES_FOR_THE_ANSWER {
-            if let Some(known) = self.knows_keys.get() {
-                return known;
-            }
+            self.probe(deadline);
             let left = deadline.saturating_duration_since(Instant::now());
-            let (Ok(client), Ok(url)) = (self.client(), self.url(&Operation::Health.path(None, &[]), &[])) else {
-                return false;
-            };
-            match client.get(url).timeout(left.min(PROBE)).send() {
-                Ok(response) => self.note_keys(&response),
-                Err(_) if left.is_zero() || !self.pause(Duration::from_secs(1).min(left)) => return false,
-                Err(_) => {}
+            if self.knows_keys.get().is_some() || left.is_zero() || !self.pause(Duration::from_secs(1).min(left)) {
+                break;
             }
         }
-        false
+        self.knows_keys.get().unwrap_or(false)
     }
 
-    /// Whether this is torso's own server.
+    /// Asks the server once whether it knows keys, unless it has said so.
+    fn probe(&self, deadline: Instant) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if self.knows_keys.get().is_none()
+            && let (Ok(client), Ok(url)) = (self.client(), self.url(&Operation::Health.path(None, &[]), &[]))
+            && let Ok(response) = client.get(url).timeout(left.min(PROBE)).send()
+        {
+            self.note_keys(&response);
+        }
+    }
+
+    /// Whether this is torso's own server. One that does not answer counts as another.
     pub(super) fn is_torso(&self) -> bool {
-        self.is_keyed(Instant::now() + self.patience.call)
+        self.probe(Instant::now() + self.patience.call);
+        self.knows_keys.get().unwrap_or(false)
     }
 
     pub(super) fn note_keys(&self, response: &Response) {

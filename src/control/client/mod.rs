@@ -1,6 +1,6 @@
 //! A control plane elsewhere, asked over HTTP: `torso server`, Turso Cloud, or anything that speaks the Platform API.
 //!
-//! [`Client`] is the mirror image of a server over `routes`: a method here is a request there. It implements
+//! [`Client`] is the mirror image of a server over `endpoints`: a method here is a request there. It implements
 //! [`super::ControlPlane`] and [`super::Accounts`] in a file for each noun. A request is a `call` that `http` sends, again where
 //! `attempts` says; `api_error` makes errors of refusals, and `wire` fills in what a server
 //! leaves out. `upload`, `export` and `staging` move files. What only torso's own server can do fails with `unsupported`
