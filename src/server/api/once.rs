@@ -30,11 +30,14 @@ impl RequestTurn {
     /// Waits for the requests with the same key that came before.
     async fn wait(server: &Arc<Server>, mark: RequestMark) -> Self {
         let queue = Arc::clone(lock(&server.running_requests.0).entry(mark).or_default());
-        Self {
+        // Whoever stops waiting removes the queue, too, if nobody else is in it.
+        let mut turn = Self {
             server: Arc::clone(server),
             mark,
-            turn: Some(queue.lock_owned().await),
-        }
+            turn: None,
+        };
+        turn.turn = Some(queue.lock_owned().await);
+        turn
     }
 }
 
