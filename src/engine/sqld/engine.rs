@@ -106,6 +106,7 @@ impl Engine for SqldEngine {
 
     fn await_writers(&self, at: &Site) -> Result<()> {
         let node = self.serving(at)?;
+        self.prepare_use(&node, at)?;
         let token = self.token(&at.id, Access::ReadWrite, Duration::from_secs(60))?;
         node.admin()?.await_writers(&host(&at.id), &token)
     }
@@ -239,7 +240,11 @@ impl Engine for SqldEngine {
             }
             files::remove_tree(&dir)?;
         }
-        self.shared.common.names.forget(&at.id);
+        let nodes: Vec<_> = lock(&self.shared.nodes).values().cloned().collect();
+        // Processes of other locations may have the database, and name it in the log.
+        if !nodes.iter().any(|node| records::is_acknowledged(node.dir(), &at.id)) {
+            self.shared.common.names.forget(&at.id);
+        }
         Ok(())
     }
 

@@ -262,7 +262,7 @@ impl ProcessJob {
         for id in ids {
             lock(&self.crashes).begin_opening(&id);
             // What one answers does not matter here; it matters whether the process survives.
-            let answer = admin.usage(&id).map(drop);
+            let answer = self.ask(admin, &id);
             if answer.is_ok() && place == ProcessRole::Primary {
                 let token = self.common.keys.token(&id, Access::ReadWrite, Duration::from_secs(60));
                 let _ = token.and_then(|token| admin.commit_no_change(&host(&id), &token));
@@ -436,11 +436,12 @@ impl Job for Arc<ProcessJob> {
 
     fn ended(&self, crashed: bool) -> Option<String> {
         let was_usable = lock(&self.running).take().is_some();
+        let place = self.role().role;
         *lock(&self.key) = None;
         // They are written again before the next start, and of no use after this run of torso.
         let _ = KeyFiles::remove(&self.keys_dir());
-        lock(&self.requested).ended();
-        let _ = self.health.note_left(&self.dir, self.role().role, crashed);
+        lock(&self.requested).ended(place);
+        let _ = self.health.note_left(&self.dir, place, crashed);
         let fatal = lock(&self.crashes).note_end(crashed && was_usable, Instant::now());
         let groups = self.common.sandbox.control_groups.as_ref();
         if groups.is_some_and(|groups| groups.remove(&self.control_group_name())) {

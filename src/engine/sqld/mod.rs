@@ -267,7 +267,9 @@ impl SqldEngine {
 
     /// The counters of an instance.
     pub fn usage(&self, at: &Site) -> Result<NamespaceUsage> {
-        self.serving(at)?.admin()?.usage(&at.id)
+        let node = self.serving(at)?;
+        self.prepare_use(&node, at)?;
+        node.admin()?.usage(&at.id)
     }
 
     /// Stops all processes in parallel, for good.

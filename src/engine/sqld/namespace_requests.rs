@@ -1,5 +1,6 @@
 //! Which namespaces a process was asked for. What is done with that is the process's (`job`) and the watchdog's.
 
+use super::role::ProcessRole;
 use std::collections::HashSet;
 
 /// The namespaces that a process was asked for since its start.
@@ -8,7 +9,7 @@ pub(super) struct NamespaceRequests {
     /// Counts the ends of processes.
     pub ends: u64,
     ids: HashSet<String>,
-    /// Those of the processes before, in this run of torso.
+    /// Those of a replica's processes before, in this run of torso, which the next one is to follow again.
     pub former: HashSet<String>,
 }
 
@@ -20,9 +21,13 @@ impl NamespaceRequests {
         }
     }
 
-    pub fn ended(&mut self) {
+    /// Notes that the process has ended.
+    pub fn ended(&mut self, role: ProcessRole) {
         self.ends += 1;
-        self.former.extend(self.ids.drain());
+        let ids = self.ids.drain();
+        if role == ProcessRole::Replica {
+            self.former.extend(ids);
+        }
     }
 
     /// Notes what the process that runs now is asked for.
@@ -54,7 +59,7 @@ mod tests {
         let ends = requested.ends;
         requested.note(ends, "a");
         assert!(requested.ids.contains("a"));
-        requested.ended();
+        requested.ended(ProcessRole::Replica);
         // An answer that came late.
         requested.note(ends, "b");
         assert!(requested.ids.is_empty());
@@ -63,7 +68,15 @@ mod tests {
         // It is asked for again, unless it was removed meanwhile.
         assert!(requested.former.contains("a"));
         requested.remove("a");
-        requested.ended();
+        requested.ended(ProcessRole::Replica);
         assert!(requested.former.contains("b") && requested.former.len() == 1);
+    }
+
+    #[test]
+    fn namespace_requests_of_a_primary_are_not_made_again() {
+        let mut requested = NamespaceRequests::default();
+        requested.note_now("a");
+        requested.ended(ProcessRole::Primary);
+        assert!(requested.former.is_empty() && !requested.has("a"));
     }
 }
