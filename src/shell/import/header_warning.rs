@@ -17,14 +17,14 @@ const STATEMENTS: &[&str] = &["CREATE ", "INSERT ", "PRAGMA ", "BEGIN", "DROP "]
 /// it. `is_made` is whether the table was made.
 pub(super) fn describe(header: &Record, options: &ImportOptions, is_made: bool) -> Option<String> {
     let (what, commands) = recognize(header, options)?;
-    let (table, mut text) = (c_word(&options.table), String::new());
+    let mut text = String::new();
     text.push_str(&format!("Warning: {what}.\n"));
     text.push_str(match is_made && !options.dry_run {
         true => "If so, drop the table, and type:\n",
         false => "If so, type:\n",
     });
     for command in commands {
-        text.push_str(&format!("  {}\n", command.replace("TABLE", &table)));
+        text.push_str(&format!("  {command}\n"));
     }
     Some(text)
 }
@@ -32,24 +32,26 @@ pub(super) fn describe(header: &Record, options: &ImportOptions, is_made: bool) 
 /// What the file looks like, and the commands that read it.
 fn recognize(header: &Record, options: &ImportOptions) -> Option<(String, Vec<String>)> {
     let first = header.get(0)?;
-    let (name, file) = (options.display_name(), options.file.as_str());
-    let import = |option: &str| format!(".import {option}{} TABLE", c_word(file));
+    let (name, file, table) = (options.display_name(), options.file.as_str(), c_word(&options.table));
+    let import = |option: &str| format!(".import {option}{} {table}", c_word(file));
     let decoded = |program: &str| match file.strip_prefix('|') {
         Some(command) => c_word(&format!("|{command} | {program}")),
         None => c_word(&format!("|{program} {}", sh_word(file))),
     };
     if first.starts_with(sqlite_header::MAGIC) {
-        return Some((
-            format!("{name} is a SQLite database"),
-            vec![format!(".open {}", c_word(file))],
-        ));
+        // A database has to be a file before it can be opened.
+        let commands = match file.strip_prefix('|') {
+            Some(command) => vec![format!(".system {command} > copy.db"), ".open copy.db".to_owned()],
+            None => vec![format!(".open {}", c_word(file))],
+        };
+        return Some((format!("{name} is a SQLite database"), commands));
     }
     if first.starts_with(b"\x1f\x8b") {
-        let command = format!(".import --csv {} TABLE", decoded("gzip -dc"));
+        let command = format!(".import --csv {} {table}", decoded("gzip -dc"));
         return Some((format!("{name} looks compressed (gzip)"), vec![command]));
     }
     if header.bytes().contains(&0) {
-        let command = format!(".import --csv {} TABLE", decoded("iconv -f UTF-16 -t UTF-8"));
+        let command = format!(".import --csv {} {table}", decoded("iconv -f UTF-16 -t UTF-8"));
         return Some((
             format!("{name} contains NUL bytes: it looks like UTF-16"),
             vec![command],
@@ -187,6 +189,16 @@ mod tests {
                 &["--csv", "f.gz", "t"],
                 b"\x1f\x8b\x08\0abc\n",
                 "Warning: f.gz looks compressed (gzip).\n  .import --csv \"|gzip -dc f.gz\" t\n",
+            ),
+            (
+                &["--csv", "TABLE.json", "t"],
+                b"[{\"a\":1,\"b\":2}]\n",
+                "Warning: TABLE.json looks like JSON.\n  .import --json TABLE.json t\n",
+            ),
+            (
+                &["|make db", "t"],
+                b"SQLite format 3\0abc\n",
+                "Warning: <pipe> is a SQLite database.\n  .system make db > copy.db\n  .open copy.db\n",
             ),
             (
                 &["f.db", "t"],

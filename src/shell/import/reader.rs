@@ -113,7 +113,8 @@ impl<R: Read> CsvFieldReader<R> {
         let rest = &self.buffer[self.at..self.end];
         // Before the first field there may be a byte order mark.
         let is_begun = self.begun || !self.dialect.text_file;
-        let Some(length) = memchr::memchr(row, rest).filter(|_| is_begun) else {
+        let is_plain = is_begun && column != row;
+        let Some(length) = memchr::memchr(row, rest).filter(|_| is_plain) else {
             return false;
         };
         let text = &rest[..length];
