@@ -248,7 +248,10 @@ impl<'c> FileStatement<'c> {
                         let blob: *const u8 = ffi::sqlite3_value_blob(value).cast();
                         let length = ffi::sqlite3_value_bytes(value);
                         match usize::try_from(length) {
-                            Ok(length @ 1..) if !blob.is_null() => {
+                            Ok(1..) if blob.is_null() => {
+                                return Err(last_failure(self.connection, ffi::SQLITE_NOMEM, Phase::Step));
+                            }
+                            Ok(length @ 1..) => {
                                 values.push(ValueRef::Blob(std::slice::from_raw_parts(blob, length)));
                             }
                             _ => values.push(ValueRef::Blob(&[])),
