@@ -80,6 +80,10 @@ pub fn open(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
 /// Removes a file for `.open --new`, with what SQLite keeps beside it: a journal of the old database would be taken for one of
 /// the new.
 fn remove_database(shell: &mut Shell<'_>, path: &Path) -> ShellResult {
+    #[cfg(unix)]
+    if let Err(error) = crate::served_file::check_free(path) {
+        return shell.fail(format_args!("Error: {error}"));
+    }
     for suffix in ["", "-journal", "-wal", "-shm"] {
         let mut name = path.as_os_str().to_owned();
         name.push(suffix);
