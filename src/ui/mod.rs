@@ -115,12 +115,6 @@ impl Ui {
         self.quiet
     }
 
-    /// Whether prompts are possible.
-    #[must_use]
-    pub fn may_ask(&self) -> bool {
-        self.silence.is_none()
-    }
-
     /// Why prompts are not possible; none where they are.
     #[must_use]
     pub fn why_silent(&self) -> Option<&'static str> {
@@ -334,7 +328,6 @@ fn color_by_environment(terminal: bool) -> bool {
     }
 }
 
-/// Whether nobody is there to answer: `CI` is set to anything but a word that denies it.
 /// Why nobody can be asked, if so.
 fn silence(no_input: bool, err_terminal: bool) -> Option<&'static str> {
     if no_input {
@@ -348,6 +341,7 @@ fn silence(no_input: bool, err_terminal: bool) -> Option<&'static str> {
     }
 }
 
+/// Whether `CI` is set to anything but a word that denies it.
 fn in_ci() -> bool {
     let denies = |value: &str| ["", "0", "false", "no", "off"].contains(&value.to_ascii_lowercase().as_str());
     std::env::var_os("CI").is_some_and(|value| !denies(value.to_string_lossy().trim()))

@@ -29,9 +29,11 @@ pub(super) fn headless(base: &Url) -> Url {
 
 /// Opens the page, and waits for the token.
 pub(super) fn login(ctx: &Context, base: &Url) -> Result<Secret> {
-    if !ctx.ui.may_ask() {
-        return Err(Error::new(Code::Usage, "cannot open a browser: no terminal")
-            .hint("pass the token with --token-stdin or --token-file"));
+    if let Some(why) = ctx.ui.why_silent() {
+        return Err(
+            Error::new(Code::Usage, format!("cannot log in through a browser: {why}"))
+                .hint("pass the token with --token-stdin or --token-file"),
+        );
     }
     let doing = |error| Error::io(error, "cannot wait for the browser");
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(doing)?;
