@@ -65,7 +65,7 @@ fn serve(
             size_limit: limits.map(|limits| limits.size_limit.clone()),
             expires_at: None,
         })
-        .map_err(|error| about_file(error, taken.path()))?;
+        .map_err(|error| about_file(error, &staging.path, taken.path()))?;
     if let Some(limits) = limits.filter(|limits| limits.block_reads || limits.block_writes) {
         let patch = ConfigurationPatch {
             block_reads: Some(limits.block_reads),
@@ -96,21 +96,12 @@ fn serve(
     Ok((demanded, file))
 }
 
-/// An error about the copy of a file, as one about the file. The copy's path is the one word with the server's folder in it.
-fn about_file(error: Error, file: &Path) -> Error {
-    let of_file = |text: &str| {
-        let words = text.split(' ').map(|word| {
-            if word.contains("/staging/") {
-                file.to_string_lossy()
-            } else {
-                word.into()
-            }
-        });
-        words.collect::<Vec<_>>().join(" ")
-    };
-    let of_copy = Error::new(error.code(), of_file(error.message()));
+/// An error about the copy of a file, as one about the file.
+fn about_file(error: Error, copy: &Path, file: &Path) -> Error {
+    let (copy, file) = (copy.display().to_string(), file.display().to_string());
+    let of_copy = Error::new(error.code(), error.message().replace(&copy, &file));
     match error.hint_text() {
-        Some(hint) => of_copy.hint(of_file(hint)),
+        Some(hint) => of_copy.hint(hint.replace(&copy, &file)),
         None => of_copy.hint("the file is unchanged; torso dev has the rules of torso server"),
     }
 }

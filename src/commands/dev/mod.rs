@@ -131,8 +131,14 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
     let done = server::run(config(listener, &path), opened, |_: &Hosted, token: Option<Secret>| {
         served.report(ctx, token, &slot)
     });
-    let put_back = put_back(ctx, &path, &slot);
-    done.and(put_back)?;
+    // What the file lacks matters more than why the server ended.
+    if let Err(lost) = put_back(ctx, &path, &slot) {
+        if let Err(error) = done {
+            ctx.ui.warn(error.to_string());
+        }
+        return Err(lost);
+    }
+    done?;
     match limit {
         Some(limit) if limit.is_over() => Err(limit.to_error()),
         _ => Ok(()),
