@@ -118,7 +118,7 @@ fn docs_blocks_marked_run_with_a_server_work_as_written() {
 /// A server in the place of Turso Cloud, whose token is in a file.
 #[cfg(unix)]
 fn cloud(world: &World) -> Server {
-    let server = Server::start(&World::new(), &["--locations", "ams"]);
+    let server = Server::start_apart(&["--locations", "ams"]);
     server.wait_ready();
     world.write("cloud.token", format!("{}\n", server.token));
     server

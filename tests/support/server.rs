@@ -15,9 +15,19 @@ pub struct Server {
     pub started: Value,
     /// The owner's token, of the first start.
     pub token: String,
+    /// Removed after the server has ended, where it is nobody else's.
+    world: Option<World>,
 }
 
 impl Server {
+    /// Starts one in a world of its own.
+    pub fn start_apart(more: &[&str]) -> Self {
+        let world = World::new();
+        let mut server = Self::start(&world, more);
+        server.world = Some(world);
+        server
+    }
+
     /// Starts one on a free port. Its log is `server.log` in the world's work folder.
     pub fn start(world: &World, more: &[&str]) -> Self {
         Self::start_with_program(world, sqld::program(), more)
@@ -49,6 +59,7 @@ impl Server {
             process,
             token: started["token"].as_str().unwrap_or_default().to_owned(),
             started,
+            world: None,
         }
     }
 

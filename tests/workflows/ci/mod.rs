@@ -82,7 +82,7 @@ esac
         );
         let script = world.work().join("test.sh");
         std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        let server = on_server.then(|| Server::start(&World::new(), &["--locations", "ams"]));
+        let server = on_server.then(|| Server::start_apart(&["--locations", "ams"]));
         Self { world, server }
     }
 
