@@ -11,8 +11,8 @@
 //! FILE-torso/result.db     the newest state, on its way back
 //! ```
 //!
-//! [`TakenFile`] is the way there, [`ServedFile`] the way back. Whoever else opens a file calls [`check_free`] first, which brings
-//! back what a killed torso has left. Running the server is `commands/dev`'s.
+//! [`TakenFile`] is the way there, [`ServedFile`] the way back. Whatever else opens or removes databases' files in
+//! torso calls [`check_free`] first, which brings back what a killed torso has left. Running the server is `commands/dev`'s.
 
 mod openers;
 mod restore;
@@ -40,7 +40,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 static RESTORED: Mutex<Vec<Restored>> = Mutex::new(Vec::new());
 
 /// Makes sure that a file is in nobody's service, and has its newest state: what a killed torso has left is brought back. The file
-/// need not exist. Costs one call to the system where nothing was served.
+/// need not exist. Costs two calls to the system where nothing was served.
 ///
 /// # Errors
 ///

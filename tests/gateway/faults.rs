@@ -15,8 +15,7 @@ fn signal(pids: &[i32], signal: Signal) {
     }
 }
 
-/// Sends a read until it is answered. What a database whose process is not back in time answers is 503 with the time to wait,
-/// and nothing else: a read is never lost.
+/// Sends a read until it is answered. Until then each answer is 503 with the time to wait: a read is never lost.
 #[track_caller]
 fn read(door: &Door, token: &str, sql: &str) -> i64 {
     let deadline = Instant::now() + Duration::from_secs(60);

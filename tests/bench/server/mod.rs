@@ -1,5 +1,6 @@
-//! What a server costs: databases that are made, writes that are seen at a replica, a server that idles, and one with many
-//! databases, of which few are used. Beside a bare primary and replica of libSQL server where these can do the same, taking turns in one run.
+//! What a server costs: databases that are made, writes that are seen at a replica, a server that idles, one with many databases,
+//! and one with many of which few are used. Beside a bare primary and replica of libSQL server where these can do the same, taking
+//! turns in one run.
 //!
 //! `BENCH_DATABASES` says how many are many, `BENCH_IDLE_SECONDS` how long a server is watched.
 

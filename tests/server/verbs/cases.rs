@@ -38,8 +38,8 @@ const fn changes(row: &'static str, args: &'static [&'static str]) -> Case {
     }
 }
 
-/// Rows that are not run: what a server cannot do, what only concerns this machine's settings, and `run`, which does several
-/// operations in turn.
+/// Rows that are not run: what a server cannot do, what only concerns this machine's settings, `run`, which does several
+/// operations in turn, and `api`, which sends whatever it is given.
 pub const NOT_RUN: &[&str] = &[
     "db promote",
     "group promote",
@@ -48,7 +48,6 @@ pub const NOT_RUN: &[&str] = &[
     "auth login",
     "org switch",
     "run",
-    // It serves a file of this machine until it is stopped.
     "api",
 ];
 
