@@ -65,7 +65,7 @@ fn serve(
             size_limit: limits.map(|limits| limits.size_limit.clone()),
             expires_at: None,
         })
-        .map_err(|error| about_file(error, &staging.path, taken.path()))?;
+        .map_err(|error| about_file(error, &staging.path, &taken))?;
     if let Some(limits) = limits.filter(|limits| limits.block_reads || limits.block_writes) {
         let patch = ConfigurationPatch {
             block_reads: Some(limits.block_reads),
@@ -96,12 +96,23 @@ fn serve(
     Ok((demanded, file))
 }
 
-/// An error about the copy of a file, as one about the file.
-fn about_file(error: Error, copy: &Path, file: &Path) -> Error {
-    let (copy, file) = (copy.display().to_string(), file.display().to_string());
-    let of_copy = Error::new(error.code(), error.message().replace(&copy, &file));
+/// An error about the copy of a file, or about another one beside that, as one about the file. The server's errors have `…` in the
+/// place of its folder.
+fn about_file(error: Error, copy: &Path, taken: &TakenFile) -> Error {
+    let folder = copy.parent().unwrap_or(copy);
+    let folder = folder.strip_prefix(taken.server_folder()).unwrap_or(folder);
+    let folder = format!("…/{}", folder.display());
+    let of_file = |text: &str| match text.split_once(&folder) {
+        // Names in that folder are an id and an ending.
+        Some((before, name_and_rest)) => {
+            let end = name_and_rest.find([' ', ':', ',']).unwrap_or(name_and_rest.len());
+            format!("{before}{}{}", taken.path().display(), &name_and_rest[end..])
+        }
+        None => text.to_owned(),
+    };
+    let of_copy = Error::new(error.code(), of_file(error.message()));
     match error.hint_text() {
-        Some(hint) => of_copy.hint(hint.replace(&copy, &file)),
+        Some(hint) => of_copy.hint(of_file(hint)),
         None => of_copy.hint("the file is unchanged; torso dev has the rules of torso server"),
     }
 }

@@ -42,7 +42,7 @@ fn dev_of_what_cannot_be_served_is_refused_and_left_alone() {
     let good = world.work().join("good.db");
     sqlite3(&world, &good, "CREATE TABLE t (x)").unwrap();
     std::fs::hard_link(&good, world.work().join("second.db")).unwrap();
-    let odd = world.work().join("odd.db");
+    let odd = world.work().join("odd one.db");
     sqlite3(&world, &odd, "CREATE VIEW v AS SELECT readfile('x')").unwrap();
     std::fs::create_dir(world.work().join("folder.db")).unwrap();
     std::os::unix::fs::symlink("nowhere.db", world.work().join("dangling.db")).unwrap();
@@ -52,7 +52,7 @@ fn dev_of_what_cannot_be_served_is_refused_and_left_alone() {
         (vec!["--db-file", "folder.db"], 1, "invalid_file"),
         (vec!["--db-file", "second.db"], 1, "invalid_file"),
         (vec!["--db-file", "dangling.db"], 1, "invalid_file"),
-        (vec!["--db-file", "odd.db"], 1, "invalid_file"),
+        (vec!["--db-file", "odd one.db"], 1, "invalid_file"),
         (vec!["--db-file", replica.to_str().unwrap()], 1, "invalid_file"),
         (vec!["--db-file", "none/app.db"], 3, "file_not_found"),
         (vec!["--db-file", "good.db", "--accept-older"], 5, "conflict"),
