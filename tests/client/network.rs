@@ -4,6 +4,7 @@
 
 use crate::support::network::{FAULTS, Fault, Network};
 use crate::support::platform::Platform;
+use crate::support::stub::{Answer, Stub};
 use crate::support::{Run, World};
 use std::time::{Duration, Instant};
 
@@ -96,4 +97,18 @@ fn network_fault_before_a_server_without_keys_makes_nothing_twice() {
         assert_eq!(run.code(), 0, "{fault:?}: {}", run.report());
     }
     assert_eq!(platform.databases(), [""; 0]);
+}
+
+#[test]
+fn network_proxy_that_answers_for_its_server_is_asked_now_and_then() {
+    let proxy = Stub::start(|_| Answer::With(502, "Content-Type: text/html\r\n", b"<h1>Bad gateway</h1>".to_vec()));
+    let mut world = World::new();
+    world.set("TORSO_API_URL", proxy.url());
+    world.set("TORSO_TOKEN", super::TOKEN);
+    let (run, took) = run(&world, "db create app --group default");
+    assert_eq!(run.code(), 7, "{}", run.report());
+    let asked = proxy.requests().len();
+    // Whether it makes a change once for its key is what the client wants to know.
+    assert!(asked > 2, "{:?}", proxy.requests());
+    assert!(asked as u64 <= 6 + took.as_secs(), "{asked} requests in {took:?}");
 }

@@ -58,6 +58,27 @@ fn dev_serves_a_file_and_puts_everything_into_it() {
 }
 
 #[test]
+fn dev_keeps_its_file_from_being_replaced() {
+    let world = World::new();
+    let file = world.work().join("app.db");
+    sqlite3(&world, &file, "CREATE TABLE t (x); INSERT INTO t VALUES (1)").unwrap();
+    let mut dev = Dev::start(&world, &["--db-file", "app.db"]);
+    for command in [
+        ".open --new app.db",
+        ".open app.db",
+        ".restore app.db",
+        ".backup app.db",
+        ".save app.db",
+    ] {
+        let refused = world.torso(["db", "shell", ":memory:", command]);
+        assert_ne!(refused.code(), 0, "{command}: {}", refused.report());
+    }
+    dev.execute("INSERT INTO t VALUES (2)");
+    assert_eq!(dev.end(Signal::SIGTERM), Some(0), "{}", said(&world));
+    assert_eq!(sqlite3(&world, &file, "SELECT sum(x) FROM t").unwrap(), "3");
+}
+
+#[test]
 fn dev_keeps_permissions_and_links() {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
     let world = World::new();
