@@ -14,6 +14,8 @@ for peer in sqlite3 bash zsh fish npm cc cmake nginx caddy shellcheck ruby syste
     *) missing+=("$peer") ;;
   esac
 done
+# A compiler of Go, and a package that the tutorial's program uses.
+command -v go >/dev/null && [ -d /usr/share/gocode/src/golang.org/x/crypto ] || missing+=(golang-go golang-golang-x-crypto-dev)
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
 if ((${#missing[@]})); then
   if ((EUID == 0)) && command -v apt-get >/dev/null; then

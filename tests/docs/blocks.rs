@@ -16,7 +16,7 @@
 use super::languages;
 use super::pages::{self, Block, Page};
 use crate::support::server::Server;
-use crate::support::{Run, World, crate_root, installed, world::TORSO};
+use crate::support::{Run, World, crate_root, installed, sqld, world::TORSO};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -97,8 +97,10 @@ fn docs_blocks_marked_run_with_a_server_work_as_written() {
         let address = server.address().to_owned();
         // It speaks the API of Turso Cloud, whose users have a place of their own.
         let cloud = page.text.contains(TURSO_CLOUD).then(|| cloud(&world));
+        // The port of `torso dev` on the page.
+        let port = sqld::free_port().to_string();
         let translate = |text: &str| {
-            let text = text.replace("127.0.0.1:8080", &address);
+            let text = text.replace("127.0.0.1:8080", &address).replace("8081", &port);
             match &cloud {
                 Some(cloud) => text.replace(TURSO_CLOUD, cloud.url()),
                 None => text,

@@ -6,10 +6,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-/// The folder of that name below `target`, where `install` has brought what `wanted` describes.
-fn once(name: &str, wanted: &[u8], install: impl FnOnce(&Path)) -> PathBuf {
+/// The folder of that name below `target`.
+pub fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join(name);
     fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// The folder of that name below `target`, where `install` has brought what `wanted` describes.
+fn once(name: &str, wanted: &[u8], install: impl FnOnce(&Path)) -> PathBuf {
+    let folder = folder(name);
     // Two test binaries may come here at the same time.
     let lock = File::create(folder.join("lock")).unwrap();
     lock.lock().unwrap();
