@@ -47,6 +47,28 @@ fn database_is_opened_by_its_processes_when_it_is_used_first() {
 }
 
 #[test]
+fn database_that_is_empty_is_not_opened_after_a_start_either() {
+    let mut fleet = Fleet::new();
+    let used = followed(&fleet, "used");
+    let empty = ["ams", "lhr"].map(|location| fleet.site(location, "empty"));
+    fleet.engine.create(&empty[0]).unwrap();
+    fleet.engine.copy(&empty[0], &empty[1]).unwrap();
+    fleet.restart();
+    fleet.engine.start(&used[0]).unwrap();
+    fleet.engine.copy(&used[0], &used[1]).unwrap();
+    assert!(fleet.is_fresh(&empty[0], &empty[1]));
+    assert!(!empty.iter().any(|at| is_open(&fleet, at)));
+    let exported = fleet.dir.path().join("exported.db");
+    fleet.engine.snapshot(&empty[1], &exported).unwrap();
+    fleet
+        .sql(&empty[0], "create table t (x); insert into t values (1)")
+        .unwrap();
+    until("the replica has it", || {
+        fleet.number_or_none(&empty[1], COUNT) == Some(1)
+    });
+}
+
+#[test]
 fn replica_that_nobody_reads_follows_the_writes_to_its_primary() {
     let (fleet, _, [ams, lhr]) = used_and_unused();
     fleet.sql(&ams, "insert into t values (2)").unwrap();

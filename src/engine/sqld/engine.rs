@@ -47,11 +47,15 @@ impl Engine for SqldEngine {
         let (role, limits) = match role.role {
             ProcessRole::Primary => (InstanceRole::Primary, Some(limits)),
             ProcessRole::Replica => {
-                let changed = i128::from(position.changed_ns);
+                let synced_at = match position.changed_ns {
+                    // It has nothing since it was made.
+                    0 => records::recorded_at(&dir, &at.id).and_then(|time| Timestamp::try_from(time).ok()),
+                    changed => Timestamp::from_nanosecond(i128::from(changed)).ok(),
+                };
                 let role = InstanceRole::Replica {
                     of: role.primary,
                     position: position.clone(),
-                    synced_at: Timestamp::from_nanosecond(changed).unwrap_or(Timestamp::UNIX_EPOCH),
+                    synced_at: synced_at.unwrap_or(Timestamp::UNIX_EPOCH),
                     altered: false,
                 };
                 (role, None)
@@ -143,7 +147,11 @@ impl Engine for SqldEngine {
     }
 
     fn snapshot(&self, from: &Site, to: &Path) -> Result<()> {
-        self.serving(from)?;
+        let node = self.serving(from)?;
+        // A replica that was never opened has no file yet.
+        if !self.path(from).exists() {
+            node.ask(&from.id)?;
+        }
         child::export(&self.shared.common.sandbox, &self.path(from), to)
     }
 

@@ -79,7 +79,8 @@ pub(super) fn log_changed(place: ProcessRole, db_path: &Path, id: &str) -> Optio
     std::fs::metadata(log(place, db_path, id)).ok()?.modified().ok()
 }
 
-/// The length of a namespace's log, or a replica's position in it. Uncertain while that cannot be read.
+/// The length of a namespace's log, or a replica's position in it. Uncertain while that cannot be read. A replica without files has
+/// nothing, which is all there is as long as nothing was written: it is copied when it is opened.
 pub(super) fn position(place: ProcessRole, db_path: &Path, id: &str) -> Position {
     let path = log(place, db_path, id);
     let mut header = Vec::with_capacity(LOG_HEADER);
@@ -95,10 +96,12 @@ pub(super) fn position(place: ProcessRole, db_path: &Path, id: &str) -> Position
         .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
         .and_then(|since| i64::try_from(since.as_nanos()).ok())
         .unwrap_or(0);
-    let frame = read.ok().and_then(|_| match place {
-        ProcessRole::Primary => primary_frame(&header),
-        ProcessRole::Replica => replica_frame(&header),
-    });
+    let frame = match (read, place) {
+        (Ok(_), ProcessRole::Primary) => primary_frame(&header),
+        (Ok(_), ProcessRole::Replica) => replica_frame(&header),
+        (Err(error), ProcessRole::Replica) if error.kind() == ErrorKind::NotFound => Some(Frame { log: 0, count: 0 }),
+        (Err(_), _) => None,
+    };
     Position {
         frame,
         changed_ns,

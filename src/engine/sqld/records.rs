@@ -12,6 +12,7 @@ use crate::error::{Code, Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// The directory of the records.
 pub(super) fn records_dir(dir: &Path) -> PathBuf {
@@ -80,6 +81,11 @@ pub(super) fn forget(dir: &Path, id: &str) -> Result<()> {
 /// Whether a namespace was acknowledged.
 pub(super) fn is_acknowledged(dir: &Path, id: &str) -> bool {
     records_dir(dir).join(id).exists()
+}
+
+/// When what is recorded of a namespace was last written.
+pub(super) fn recorded_at(dir: &Path, id: &str) -> Option<SystemTime> {
+    std::fs::metadata(records_dir(dir).join(id)).ok()?.modified().ok()
 }
 
 /// The namespaces that were acknowledged.
