@@ -58,14 +58,48 @@ fn database_that_is_empty_is_not_opened_after_a_start_either() {
     fleet.engine.copy(&used[0], &used[1]).unwrap();
     assert!(fleet.is_fresh(&empty[0], &empty[1]));
     assert!(!empty.iter().any(|at| is_open(&fleet, at)));
-    let exported = fleet.dir.path().join("exported.db");
-    fleet.engine.snapshot(&empty[1], &exported).unwrap();
+    // A first write reaches the replica that has no files, and so does a copy of it.
+    assert!(!fleet.engine.path(&empty[1]).exists());
     fleet
         .sql(&empty[0], "create table t (x); insert into t values (1)")
         .unwrap();
-    until("the replica has it", || {
-        fleet.number_or_none(&empty[1], COUNT) == Some(1)
-    });
+    until("the replica has it", || fleet.is_fresh(&empty[0], &empty[1]));
+    assert_eq!(fleet.number(&empty[1], COUNT), 1);
+}
+
+#[test]
+fn database_that_is_empty_is_exported_from_a_replica_without_files() {
+    let mut fleet = Fleet::new();
+    let [ams, lhr] = ["ams", "lhr"].map(|location| fleet.site(location, "empty"));
+    fleet.engine.create(&ams).unwrap();
+    fleet.engine.copy(&ams, &lhr).unwrap();
+    fleet.restart();
+    fleet.engine.start(&ams).unwrap();
+    let exported = fleet.dir.path().join("exported.db");
+    fleet.engine.snapshot(&lhr, &exported).unwrap();
+    let exported_database = rusqlite::Connection::open(&exported).unwrap();
+    let tables = exported_database.query_row("select count(*) from sqlite_schema", [], |row| row.get::<_, i64>(0));
+    assert_eq!(tables, Ok(0));
+    // A primary without its file is no empty database.
+    fleet.restart();
+    std::fs::remove_file(fleet.engine.path(&ams)).unwrap();
+    let error = fleet.engine.snapshot(&ams, &exported).unwrap_err();
+    assert_eq!(error.code(), Code::DatabaseDamaged, "{error}");
+}
+
+#[test]
+fn replica_without_files_is_copied_unless_its_database_is_empty() {
+    let (mut fleet, used, [ams, lhr]) = used_and_unused();
+    fleet.engine.shutdown();
+    std::fs::remove_dir_all(fleet.engine.path(&lhr).parent().unwrap()).unwrap();
+    fleet.restart();
+    fleet.engine.start(&ams).unwrap();
+    assert!(!fleet.is_fresh(&ams, &lhr));
+    // Its process is started for the other one, and nobody asks for this one.
+    fleet.engine.copy(&used[0], &used[1]).unwrap();
+    until("the replica has everything", || fleet.is_fresh(&ams, &lhr));
+    assert!(fleet.engine.path(&lhr).exists());
+    assert_eq!(fleet.number(&lhr, COUNT), 1);
 }
 
 #[test]

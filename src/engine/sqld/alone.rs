@@ -28,6 +28,11 @@ impl SqldEngine {
         if records::record(&replica, &at.id)?.is_none() {
             return Ok(());
         }
+        let source = files::database(&role::db_path(&replica), &at.id);
+        // A replica that was never opened has nothing to serve.
+        if !source.exists() {
+            return Ok(());
+        }
         let dir = at.dir.join(format!("{pool}{SUFFIX}"));
         let node = self.run(at, &dir, || role::new_role(&at.location, None))?;
         if records::record(&dir, &at.id)?.is_some() {
@@ -35,7 +40,6 @@ impl SqldEngine {
         }
         let admin = node.admin()?;
         let seed = dir.join("tmp").join(format!("{}.db", at.id));
-        let source = files::database(&role::db_path(&replica), &at.id);
         child::export(&self.shared.common.sandbox, &source, &seed)?;
         // Remains of an earlier try.
         admin.delete(&at.id)?;

@@ -1,5 +1,6 @@
 //! The engine of libSQL server processes, as every engine is used: [`Engine`] for [`SqldEngine`].
 
+use super::node::Node;
 use super::role::{self, ProcessRole};
 use super::{Access, SqldEngine, files, host, no_promotion, quarantine, quota_room, records, watch};
 use crate::engine::file::{present, used_bytes};
@@ -148,9 +149,8 @@ impl Engine for SqldEngine {
 
     fn snapshot(&self, from: &Site, to: &Path) -> Result<()> {
         let node = self.serving(from)?;
-        // A replica that was never opened has no file yet.
-        if !self.path(from).exists() {
-            node.ask(&from.id)?;
+        if node.place == ProcessRole::Replica && !self.path(from).exists() {
+            self.open_replica(&node, from)?;
         }
         child::export(&self.shared.common.sandbox, &self.path(from), to)
     }
@@ -280,5 +280,16 @@ impl Engine for SqldEngine {
             all.extend(records::unfinished(&dir.join(pool))?);
         }
         Ok(all)
+    }
+}
+
+impl SqldEngine {
+    /// Has a replica's process open a database, which makes its files: one that is empty has none before.
+    fn open_replica(&self, replica: &Node, at: &Site) -> Result<()> {
+        let Some(primary) = self.primary_of(replica) else {
+            return replica.ask(&at.id);
+        };
+        watch::check_unopened(&primary, &at.id)?;
+        replica.follow(&at.id, &primary)
     }
 }

@@ -24,9 +24,12 @@ pub(super) const LOG: &str = "wallog";
 /// A replica's position in its primary's log.
 pub(super) const INDEX: &str = "client_wal_index";
 
-/// Bytes of a log's header, and of each frame: a page of 4,096 bytes with a header.
+/// The only page size of libSQL server.
+pub(super) const PAGE: usize = 4096;
+
+/// Bytes of a log's header, and of each frame: a page with a header.
 const LOG_HEADER: usize = 64;
-const LOG_FRAME: u64 = 4096 + 24;
+const LOG_FRAME: u64 = PAGE as u64 + 24;
 
 /// The bytes of a SQLite database's header.
 const HEADER: usize = 100;
@@ -79,8 +82,10 @@ pub(super) fn log_changed(place: ProcessRole, db_path: &Path, id: &str) -> Optio
     std::fs::metadata(log(place, db_path, id)).ok()?.modified().ok()
 }
 
-/// The length of a namespace's log, or a replica's position in it. Uncertain while that cannot be read. A replica without files has
-/// nothing, which is all there is as long as nothing was written: it is copied when it is opened.
+/// The length of a namespace's log, or a replica's position in it. Uncertain while that cannot be read, and while a primary makes
+/// its log anew of a database that has pages.
+///
+/// A replica without files has no frames, which are all there are as long as nothing was written: it is copied when it is opened.
 pub(super) fn position(place: ProcessRole, db_path: &Path, id: &str) -> Position {
     let path = log(place, db_path, id);
     let mut header = Vec::with_capacity(LOG_HEADER);
@@ -97,7 +102,9 @@ pub(super) fn position(place: ProcessRole, db_path: &Path, id: &str) -> Position
         .and_then(|since| i64::try_from(since.as_nanos()).ok())
         .unwrap_or(0);
     let frame = match (read, place) {
-        (Ok(_), ProcessRole::Primary) => primary_frame(&header),
+        (Ok(_), ProcessRole::Primary) => {
+            primary_frame(&header).filter(|frame| frame.count > 0 || is_blank(&database(db_path, id)))
+        }
         (Ok(_), ProcessRole::Replica) => replica_frame(&header),
         (Err(error), ProcessRole::Replica) if error.kind() == ErrorKind::NotFound => Some(Frame { log: 0, count: 0 }),
         (Err(_), _) => None,
@@ -108,6 +115,11 @@ pub(super) fn position(place: ProcessRole, db_path: &Path, id: &str) -> Position
         uncertain: frame.is_none(),
         ..Position::default()
     }
+}
+
+/// Whether a database has only the page that each has from the beginning.
+fn is_blank(database: &Path) -> bool {
+    std::fs::metadata(database).map_or(true, |data| data.len() <= PAGE as u64)
 }
 
 fn number<const N: usize>(header: &[u8], at: usize) -> Option<[u8; N]> {
@@ -248,7 +260,7 @@ pub(super) fn whole_log(log: &Path) -> Option<u64> {
 /// A frame of a log: the number of the page, the pages of the database if it ends a transaction (else 0), the page.
 pub(super) fn log_frame(log: &File, index: u64) -> std::io::Result<(u32, u32, Vec<u8>)> {
     use std::os::unix::fs::FileExt as _;
-    let mut frame = vec![0; 4096 + 24];
+    let mut frame = vec![0; PAGE + 24];
     log.read_exact_at(&mut frame, LOG_HEADER as u64 + index * LOG_FRAME)?;
     let word = |at: usize| number(&frame, at).map_or(0, u32::from_le_bytes);
     let (page, size_after) = (word(16), word(20));
@@ -342,9 +354,30 @@ mod tests {
         let empty = replica(None);
         std::fs::write(home.join(INDEX), "").unwrap();
         assert_eq!(position(ProcessRole::Replica, dir.path(), "a"), empty);
+        std::fs::remove_file(home.join(INDEX)).unwrap();
+        let without_files = position(ProcessRole::Replica, dir.path(), "a");
+        assert_eq!(without_files, empty);
+        assert_ne!(without_files, primary);
         let unknown = position(ProcessRole::Primary, dir.path(), "b");
         assert!(unknown.uncertain);
         assert_ne!(unknown, primary);
+    }
+
+    #[test]
+    fn replication_log_without_frames_is_of_a_database_without_pages() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = namespace(dir.path(), "a");
+        std::fs::create_dir_all(&home).unwrap();
+        std::fs::write(home.join(LOG), [0; LOG_HEADER]).unwrap();
+        let without_files = position(ProcessRole::Replica, dir.path(), "b");
+        let with_pages = |pages: usize| {
+            std::fs::write(home.join("data"), vec![0; pages * PAGE]).unwrap();
+            position(ProcessRole::Primary, dir.path(), "a")
+        };
+        assert_eq!(with_pages(1), without_files);
+        // Its log is being made anew.
+        assert!(with_pages(2).uncertain);
+        assert_ne!(with_pages(2), without_files);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! Formats: sqlite.org/fileformat2.html for the file and the write-ahead log; libsql-server's `replication_logger.rs` for
 //! the replication log.
 
-use super::files;
+use super::files::{self, PAGE};
 use crate::engine::Damage;
 use crate::sqlite_header;
 use std::collections::HashMap;
@@ -13,9 +13,7 @@ use std::io::{ErrorKind, Result};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-/// The only page size of libSQL server.
-pub(super) const PAGE: usize = 4096;
-const PAGE_BYTES: u64 = 4096;
+const PAGE_BYTES: u64 = PAGE as u64;
 
 /// Bytes of the write-ahead log's header, and of each frame's.
 const WAL_HEADER: u64 = 32;

@@ -22,9 +22,9 @@
 //! ([`check_unopened`]).
 
 use super::Nodes;
-use super::files;
+use super::files::{self, PAGE};
 use super::node::Node;
-use super::pages::{Agreement, PAGE, Pages};
+use super::pages::{Agreement, Pages};
 use super::records;
 use super::role::{self, ProcessRole};
 use crate::engine::{Damage, disk};
