@@ -596,3 +596,33 @@ fn writes_that_a_log_has_not_counted_reach_the_replicas() {
     assert_eq!(fleet.number(&ams, COUNT), 2);
     assert_eq!(fleet.number(&lhr, COUNT), 2);
 }
+
+#[test]
+fn port_that_is_taken_while_a_process_starts_is_replaced_at_once() {
+    let mut thefts = 0;
+    for round in 0..5 {
+        let fleet = Fleet::new();
+        let ams = fleet.site("ams", &format!("app{round}"));
+        let home = fleet.home(&ams);
+        let thief = std::thread::spawn(move || {
+            let deadline = std::time::Instant::now() + Duration::from_secs(20);
+            // The keys are written once the ports are chosen.
+            while !home.join("keys").is_dir() {
+                assert!(std::time::Instant::now() < deadline);
+                std::hint::spin_loop();
+            }
+            let role: serde_json::Value =
+                serde_json::from_slice(&std::fs::read(home.join("role.json")).unwrap()).unwrap();
+            let port = u16::try_from(role["http_port"].as_u64().unwrap()).unwrap();
+            (port, std::net::TcpListener::bind(("127.0.0.1", port)).ok())
+        });
+        fleet.engine.create(&ams).unwrap();
+        let (port, stolen) = thief.join().unwrap();
+        if stolen.is_some() {
+            thefts += 1;
+            assert_ne!(role_ports(&fleet, &ams)[0], port);
+        }
+        assert!(fleet.engine.processes().iter().all(|process| process.failures == 0));
+    }
+    assert!(thefts > 0, "no port was taken in time");
+}

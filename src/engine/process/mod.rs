@@ -32,6 +32,9 @@ use std::time::{Duration, Instant};
 /// How long a program may take to become ready.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
+/// How often in a row a start is repeated at once. What hinders it again and again is an ordinary failure.
+const REPEATED_AT_ONCE: u32 = 5;
+
 /// How long a program may take to end after SIGTERM, before it is killed.
 const GRACE: Duration = Duration::from_secs(7);
 
@@ -55,6 +58,9 @@ pub trait Job: Send + Sync + 'static {
     /// Called each time the program has ended. `crashed` says that a fault of its own ended it. Returns what it was doing, as
     /// the end of a sentence about its end, if that is known.
     fn ended(&self, crashed: bool) -> Option<String>;
+    /// Why a start that has just failed would succeed if it were repeated at once; none if that is not known. It does not count as a
+    /// failure then.
+    fn may_start_at_once(&self) -> Option<String>;
 }
 
 /// The state of the program.
@@ -290,7 +296,7 @@ impl Drop for Process {
 
 impl Shared {
     fn supervise(&self) {
-        let mut last_pause = None;
+        let (mut last_pause, mut repeated) = (None, 0);
         loop {
             let began = Instant::now();
             let end = self.run_once().unwrap_or_else(|error| ProgramEnd {
@@ -301,6 +307,11 @@ impl Shared {
                 Some(doing) => format!("{} {doing}", end.text),
                 None => end.text,
             };
+            if self.is_hindered(repeated) {
+                repeated += 1;
+                continue;
+            }
+            repeated = 0;
             let mut state = lock(&self.state);
             let was_ready = state.in_a_row == 0;
             let why = match state.killed_because.take() {
@@ -330,6 +341,23 @@ impl Shared {
             state.phase = Phase::Starting;
             drop(state);
         }
+    }
+
+    /// Whether a program that has ended before it was ready is to be started again at once. `repeated` counts how often it was.
+    fn is_hindered(&self, repeated: u32) -> bool {
+        let is_starting = {
+            let state = lock(&self.state);
+            state.wanted && state.phase == Phase::Starting && state.killed_because.is_none()
+        };
+        if !is_starting || repeated >= REPEATED_AT_ONCE {
+            return false;
+        }
+        let Some(cause) = self.job.may_start_at_once() else {
+            return false;
+        };
+        let label = lock(&self.label).clone();
+        tracing::warn!(process = %label, %cause, "a database process is started again at once");
+        true
     }
 
     /// Starts the program and waits until it has ended; returns how it ended.

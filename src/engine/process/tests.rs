@@ -29,6 +29,13 @@ impl Job for Script {
         let _ = std::fs::remove_file(&self.sign);
         crashed.then(|| "while it was tested".to_owned())
     }
+    /// A file says so once for each of its bytes.
+    fn may_start_at_once(&self) -> Option<String> {
+        let path = self.sign.with_file_name("hindrances");
+        let left = std::fs::read(&path).ok().filter(|left| !left.is_empty())?;
+        std::fs::write(&path, &left[1..]).unwrap();
+        Some("it is tested".to_owned())
+    }
 }
 
 fn label() -> ProcessLabel {
@@ -189,4 +196,25 @@ fn process_log_is_bounded_and_plain() {
     assert!(size(&path) < 1000);
     assert!(size(&dir.path().join("log.1")) < 1000);
     assert_eq!(log.last_lines().last().unwrap(), "line 99 of the log");
+}
+
+#[test]
+fn process_that_was_hindered_is_started_again_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    // It starts where nothing hinders it any more.
+    let text = "test -s hindrances && exit 1; READY; sleep 60"
+        .replace("hindrances", &dir.path().join("hindrances").display().to_string());
+    std::fs::write(dir.path().join("hindrances"), "123").unwrap();
+    let (process, readied) = run(dir.path(), &text);
+    process.wait_ready(Duration::from_secs(20)).unwrap();
+    assert_eq!((process.failures(), readied.load(Ordering::SeqCst)), (0, 1));
+}
+
+#[test]
+fn process_that_is_hindered_for_long_is_one_that_fails() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("hindrances"), "1".repeat(100)).unwrap();
+    let (process, _) = run(dir.path(), "exit 1");
+    process.wait_ready(Duration::from_secs(20)).unwrap_err();
+    assert!(process.failures() >= 1);
 }

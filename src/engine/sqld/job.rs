@@ -10,7 +10,7 @@ use super::log_keys::KeyFiles;
 use super::namespace_requests::NamespaceRequests;
 use super::quarantine;
 use super::records::{acknowledged, copy_anew, is_acknowledged, record, size_over_quota};
-use super::role::{InstanceConfig, Ports, ProcessRole, db_path, free_port, is_free, write_role};
+use super::role::{InstanceConfig, ProcessRole, db_path, free_port, is_free, write_role};
 use super::{files, host, keys};
 use crate::engine::confine::{self, Bounds};
 use crate::engine::process::{ControlGroups, Job, Launch, Listener};
@@ -115,13 +115,10 @@ impl ProcessJob {
     fn choose_ports(&self) -> Result<InstanceConfig> {
         let mut role = lock(&self.role);
         let (place, before) = (role.role, role.ports);
-        let Ports { log, http, admin } = &mut role.ports;
-        let mut own = vec![http, admin];
-        match place {
-            ProcessRole::Primary => own.push(log),
-            ProcessRole::Replica => *log = lock(&self.pool.log_port).unwrap_or(*log),
+        if place == ProcessRole::Replica {
+            role.ports.log = lock(&self.pool.log_port).unwrap_or(role.ports.log);
         }
-        for port in own {
+        for port in role.own_ports() {
             if !is_free(*port) {
                 let taken = std::mem::replace(port, free_port()?);
                 let dir = self.dir.display();
@@ -449,5 +446,12 @@ impl Job for Arc<ProcessJob> {
             return Some(format!("because it took more memory than it may, {most} MiB"));
         }
         fatal.map(|opening| self.judge_opening(&opening))
+    }
+
+    fn may_start_at_once(&self) -> Option<String> {
+        // Between the choice of a port and its use another program may take it. The next start chooses another one.
+        let mut role = self.role();
+        let taken = role.own_ports().into_iter().find(|port| !is_free(**port));
+        taken.map(|port| format!("another program has taken port {port} meanwhile"))
     }
 }

@@ -4,6 +4,7 @@ use super::json_file::write_json;
 use crate::error::{Code, Error, Result};
 use crate::sync::lock;
 use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -11,6 +12,9 @@ use std::sync::Mutex;
 
 /// Below the ports that systems use for outgoing connections.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
+
+/// So many ports may have been chosen and not be in use yet.
+const STARTS_AT_ONCE: usize = 1000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -38,6 +42,17 @@ pub(super) struct InstanceConfig {
     pub primary: String,
     #[serde(flatten)]
     pub ports: Ports,
+}
+
+impl InstanceConfig {
+    /// The ports on which the process itself listens.
+    pub fn own_ports(&mut self) -> Vec<&mut u16> {
+        let Ports { log, http, admin } = &mut self.ports;
+        match self.role {
+            ProcessRole::Primary => vec![http, admin, log],
+            ProcessRole::Replica => vec![http, admin],
+        }
+    }
 }
 
 /// Ports of 127.0.0.1. They stay until another program has one of them when the process is started.
@@ -94,14 +109,18 @@ pub(super) fn new_role(primary: &str, log_port: Option<u16>) -> Result<InstanceC
     })
 }
 
-/// Returns a port that nobody listens on, and that this function has not returned before.
+/// Returns a port that nobody listens on, and that this function has not returned just before. Another program may take it before
+/// it is used.
 pub(super) fn free_port() -> Result<u16> {
-    static RETURNED: Mutex<Vec<u16>> = Mutex::new(Vec::new());
+    static RETURNED: Mutex<VecDeque<u16>> = Mutex::new(VecDeque::new());
     let mut returned = lock(&RETURNED);
-    for _ in 0..1000 {
+    for _ in 0..10_000 {
         let port = fastrand::u16(PORTS);
         if !returned.contains(&port) && is_free(port) {
-            returned.push(port);
+            returned.push_back(port);
+            if returned.len() > STARTS_AT_ONCE {
+                returned.pop_front();
+            }
             return Ok(port);
         }
     }
