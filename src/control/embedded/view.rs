@@ -83,8 +83,8 @@ impl<'a> CatalogView<'a> {
         if let Some(row) = self.catalog.database(name)? {
             return Ok(row);
         }
-        let all = self.catalog.databases()?;
-        Err(database_not_found(name, all.iter().map(|row| row.name.as_str())))
+        let near = self.catalog.database_names_near(name)?;
+        Err(database_not_found(name, near.iter().map(String::as_str)))
     }
 
     pub fn group(&self, name: &GroupName) -> Result<GroupRow> {

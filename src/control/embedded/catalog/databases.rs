@@ -40,6 +40,9 @@ pub struct DatabaseRow {
 }
 
 /// A parent that exists has its present name, a destroyed one its last name.
+/// How many names before and after one are compared with it.
+const NAMES_NEAR: i64 = 500;
+
 const DATABASE: &str = "
     SELECT d.id, d.name, d.group_uuid, g.name, d.primary_location, d.parent_id, coalesce(p.name, d.parent_name),
            d.branched_at, d.size_limit, d.allow_attach, d.block_reads, d.block_writes, d.delete_protection,
@@ -82,6 +85,17 @@ impl Catalog {
     /// By name.
     pub fn databases(&self) -> Result<Vec<DatabaseRow>> {
         self.rows(&format!("{DATABASE} ORDER BY d.name"), [], database)
+    }
+
+    /// The names before and after one in their order, as many as are cheap to compare however many databases there are.
+    pub fn database_names_near(&self, name: &DatabaseName) -> Result<Vec<String>> {
+        self.rows(
+            "SELECT name FROM (SELECT name FROM databases WHERE name < ?1 ORDER BY name DESC LIMIT ?2)
+             UNION ALL
+             SELECT name FROM (SELECT name FROM databases WHERE name > ?1 ORDER BY name LIMIT ?2)",
+            params![name.as_str(), NAMES_NEAR],
+            |row| row.get(0),
+        )
     }
 
     /// The first databases after a name, of a group or of all, ordered by name.

@@ -72,3 +72,20 @@ fn sqlite_that_is_linked_has_the_wal_reset_fix() {
     let (version, sound) = linked_sqlite();
     assert!(sound, "{version}");
 }
+
+#[test]
+fn catalog_names_near_another_are_few_however_many_there_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let catalog = Catalog::prepare(&dir.path().join("catalog.db")).unwrap();
+    let insert = "INSERT INTO groups (uuid, name, primary_location, created_at) VALUES ('g', 'default', 'ams', '');
+        WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 5000)
+        INSERT INTO databases (id, name, group_uuid, primary_location, created_at)
+        SELECT x, printf('app%04d', x), 'g', 'ams', '' FROM n";
+    for statement in insert.split(';') {
+        catalog.execute(statement, []).unwrap();
+    }
+    let near = catalog.database_names_near(&"app2500x".parse().unwrap()).unwrap();
+    assert_eq!(near.len(), 1000);
+    assert!(near.contains(&"app2500".to_owned()) && near.contains(&"app2501".to_owned()));
+    assert!(!near.contains(&"app0001".to_owned()));
+}
