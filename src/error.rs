@@ -140,6 +140,10 @@ codes! {
         "Check that it is the file you mean; `torso db import --help` lists the kinds.";
     InvalidCsv "invalid_csv" Invalid "A CSV file has a malformed record."
         "Correct the line that the message names, or give the separator with `--csv-separator`.";
+    BackupDamaged "backup_damaged" Invalid "A backup is not what was written, or a part of it is missing. Nothing was restored."
+        "Restore another backup: `torso db backups`.";
+    BackupKey "backup_key" Invalid "A key for backups has the wrong form, is missing, or is another one."
+        "Give the key that the backup was made with: `--key-file`, or `TORSO_BACKUP_KEY`.";
     InvalidSettings "invalid_settings" Invalid "A settings or project file cannot be parsed."
         "Correct the line that the message names; `torso config path` prints the file.";
     Unsupported "unsupported" Unsupported "This control plane cannot do that."
@@ -176,6 +180,8 @@ codes! {
         "`torso context list` shows the names; `torso context add` adds one.";
     FileNotFound "file_not_found" NotFound "There is no such file."
         "Check the path.";
+    BackupNotFound "backup_not_found" NotFound "There is no backup of that id, or no backups are there."
+        "`torso db backups` shows them; `--in` says where to look.";
     EngineNotFound "engine_not_found" NotFound "There is no libSQL server program on this machine."
         "`torso engine install` gets it.";
     OrganizationNotFound "organization_not_found" NotFound "There is no organization of that name, or you are not a member of it."
@@ -260,6 +266,8 @@ codes! {
         "Retry after the time in `Retry-After`.";
     Unavailable "unavailable" Unavailable "The control plane or engine cannot be reached."
         "Check that the server runs (`torso auth status`), then retry.";
+    BackupStorage "backup_storage" Unavailable "The directory or object storage of backups does not do what it is asked."
+        "Check the disk, or the address, bucket and keys of the object storage, then retry.";
     TransactionLost "transaction_lost" Unavailable "The server ended an open transaction; what it changed was rolled back."
         "Run the transaction again.";
     Timeout "timeout" Timeout "It took longer than allowed."

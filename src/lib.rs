@@ -7,6 +7,7 @@
 //! - `ephemeral`: databases that live as long as one command.
 //! - `declared`: a file that says which databases there are to be, and the plan that makes it so.
 //! - `migrations`: SQL files that are applied in order, each once; `fleet`: the same work on many databases.
+//! - `backup`: backups of databases, in directories and object storage.
 //! - `control`: the control plane (what is wanted, and the rules): `embedded` on this machine, `hosted` for many
 //!   organizations, `client` over HTTP.
 //! - `engine`: where databases run: files, or libSQL server processes.
@@ -26,6 +27,7 @@
 #[cfg(all(feature = "server", not(unix)))]
 compile_error!("a server needs Unix: build with --no-default-features");
 
+pub mod backup;
 pub mod checksum;
 pub mod commands;
 pub mod context;
