@@ -40,6 +40,9 @@ pub const ANSWERS: &[(&str, &str)] = &[
     ("db-config-set", "db config set app size-limit 64mb"),
     ("db-config-show", "db config show app"),
     ("db-export", "db export app --output-file app.db"),
+    ("db-backup", "db backup app --to backups"),
+    ("db-backups", "db backups app --in backups"),
+    ("db-restore", "db restore app --from BACKUP --as restored --in backups"),
     ("db-dump", "db dump app --output-file app.sql"),
     ("db-env", "db env app --env-name APP"),
     ("db-exec", "db exec app values(1)"),
@@ -108,11 +111,17 @@ fn json_answers_are_as_recorded() {
     );
     std::fs::create_dir(world.work().join("migrations")).unwrap();
     world.write("migrations/0001_notes.sql", "create table notes (text);\n");
+    let mut backup = String::new();
     for (name, line) in ANSWERS {
-        let args = line
-            .split(' ')
-            .map(|word| word.replace("AIRLINES", airlines.to_str().unwrap()));
-        golden::check(&world, name, world.json(args));
+        let args = line.split(' ').map(|word| match word {
+            "BACKUP" => backup.clone(),
+            word => word.replace("AIRLINES", airlines.to_str().unwrap()),
+        });
+        let answer = world.json(args);
+        if *name == "db-backup" {
+            backup = answer["id"].as_str().unwrap().to_owned();
+        }
+        golden::check(&world, name, answer);
     }
 }
 
@@ -136,6 +145,7 @@ fn json_document_of_each_verb_is_recorded() {
         ANSWERS
             .iter()
             .chain(crate::client::ANSWERS)
+            .chain(crate::backup::server::ANSWERS)
             .any(|(_, line)| format!("{line} ").starts_with(&format!("{verb} ")))
     };
     all.retain(|verb| !held(verb) && !NO_DOCUMENT.contains(&verb.as_str()));

@@ -10,6 +10,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::sync::LazyLock;
+use torso::backup::BackupId;
 use torso::control::names::{
     ContextName, DatabaseName, GroupName, LocationCode, OrganizationSlug, TokenName, Username,
 };
@@ -233,6 +234,8 @@ fn filler(arg: &Arg) -> OsString {
         "viewer".into()
     } else if let Some(value) = arg.get_possible_values().first() {
         value.get_name().into()
+    } else if id == TypeId::of::<BackupId>() {
+        "20261130-031500-4f3a9c1b".into()
     } else if id == TypeId::of::<PathBuf>() {
         "given.csv".into()
     } else {

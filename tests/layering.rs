@@ -14,6 +14,7 @@ pub const IMPORTS: &[(&str, &[&str])] = &[
     (
         "commands",
         &[
+            "backup",
             "commands",
             "context",
             "control",
@@ -39,12 +40,14 @@ pub const IMPORTS: &[(&str, &[&str])] = &[
     ),
     (
         "commands/server",
-        &["commands", "context", "control", "server", "settings", "ui"],
+        &["backup", "commands", "context", "control", "server", "settings", "ui"],
     ),
     ("context", &["control", "ephemeral", "fleet", "settings", "ui", "sql"]),
     ("ephemeral", &["control", "settings"]),
     ("declared", &["control", "declared"]),
     ("fleet", &["control", "fleet"]),
+    // It knows files and objects, not where databases come from.
+    ("backup", &["backup"]),
     ("migrations", &["migrations", "sql", "sqltext"]),
     ("settings", &["control::names", "settings", "ui"]),
     ("ui", &["ui"]),
@@ -52,7 +55,7 @@ pub const IMPORTS: &[(&str, &[&str])] = &[
     // A file of torso's own.
     ("control/store", &["control", "engine"]),
     ("control/embedded", &["control", "engine"]),
-    ("control/hosted", &["control", "engine"]),
+    ("control/hosted", &["backup", "control", "engine"]),
     ("engine", &["engine", "sqltext"]),
     ("server", &["control", "hrana", "server", "sqltext"]),
     ("sql", &["hrana", "sql", "sqltext"]),
@@ -101,9 +104,15 @@ const HOMES: &[(&str, &[&str])] = &[
     ("toml_edit", &["declared", "settings"]),
     ("clap_complete", &["commands"]),
     ("clap_mangen", &["commands"]),
-    // Two files await besides the server: only a future can be given up at once, and only on a connection of one's own is
-    // it known who has the other end before anything is sent.
-    ("tokio", &["server", "sql/hrana/transport", "engine/sqld/http"]),
+    // Three files await besides the server: only a future can be given up at once, only on a connection of one's own is it
+    // known who has the other end before anything is sent, and the library of object storage knows nothing else.
+    (
+        "tokio",
+        &["server", "sql/hrana/transport", "engine/sqld/http", "backup/objects"],
+    ),
+    ("object_store", &["backup/objects", "backup/s3"]),
+    ("zstd", &["backup/content"]),
+    ("chacha20poly1305", &["backup/cipher"]),
     ("reqwest", &["control/client", "sql/hrana/transport"]),
     ("axum", &["server"]),
     ("jsonwebtoken", &["jwt"]),

@@ -2,6 +2,7 @@
 //! `support`. Unit tests stand beside the code they test, in `src`.
 
 mod applications;
+mod backup;
 mod bad_input;
 mod client;
 mod completion;

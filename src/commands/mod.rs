@@ -7,6 +7,7 @@ mod answers;
 mod api;
 mod apply;
 mod auth;
+mod backup_place;
 mod clap_errors;
 mod committed;
 mod completers;
@@ -25,6 +26,7 @@ mod gc;
 mod group;
 mod help;
 mod in_use;
+mod interruption;
 mod link;
 mod location;
 mod manual;
@@ -38,6 +40,8 @@ pub mod permissions;
 mod quota;
 #[cfg(unix)]
 mod run;
+#[cfg(feature = "server")]
+mod schedules;
 #[cfg(feature = "server")]
 mod server;
 #[cfg(feature = "server")]

@@ -1,8 +1,10 @@
-//! `torso server users` and `torso server quotas`: what the operator of a server does with one that runs.
+//! `torso server users` and `torso server quotas`: what the operator of a server does with one that runs. Schedules of backups have a
+//! file of their own.
 
 use super::answers::Done;
 use super::org::members::tokens_sentence;
 use super::quota::Quota;
+use super::schedules;
 use crate::context::Context;
 use crate::control::accounts::{EndedAccess, QuotaSetting, ServerUser};
 use crate::control::names::Username;
@@ -21,6 +23,9 @@ pub(super) enum Verb {
     /// List and set quotas of a running server
     #[command(subcommand)]
     Quotas(Quotas),
+    /// List, set and remove schedules of backups of a running server
+    #[command(subcommand)]
+    Schedules(schedules::Verb),
 }
 
 #[derive(Subcommand)]
@@ -48,6 +53,7 @@ pub(super) fn run(ctx: &Context, verb: &Verb) -> Result<()> {
         Verb::Users(Users::Remove(args)) => remove(ctx, args),
         Verb::Quotas(Quotas::List(_)) => ctx.ui.show(&Set(ctx.accounts()?.list_quotas()?)),
         Verb::Quotas(Quotas::Set(args)) => set_quotas(ctx, args),
+        Verb::Schedules(verb) => schedules::run(ctx, verb),
     }
 }
 

@@ -9,6 +9,8 @@ use url::{Host, Url};
 
 /// What a statement must be given at least, and a process.
 const SHORTEST_STATEMENT: Duration = Duration::from_secs(1);
+/// What must be between two backups at least.
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 const LEAST_MEMORY: u64 = 128_000_000;
 
 pub(super) fn statement_timeout(text: &str) -> Result<Duration> {
@@ -19,6 +21,18 @@ pub(super) fn statement_timeout(text: &str) -> Result<Duration> {
             format!("{text:?} is not a valid statement timeout: it must be at least 1s, and not never"),
         )
         .hint("write a time such as 30s or 5m")),
+    }
+}
+
+/// How often something is done.
+pub(super) fn backup_interval(text: &str) -> Result<Duration> {
+    match text.parse()? {
+        Span::For(time) if time >= SHORTEST_INTERVAL => Ok(time),
+        _ => Err(Error::new(
+            Code::InvalidValue,
+            format!("{text:?} is not how often backups can be made: it must be at least 1s, and not never"),
+        )
+        .hint("write a time such as 6h or 24h")),
     }
 }
 

@@ -233,6 +233,78 @@ pub struct QuotaSetting {
     pub value: u64,
 }
 
+/// A group of an organization on a server, as its operator names it: `acme/default`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScheduledGroup {
+    pub organization: OrganizationSlug,
+    pub group: GroupName,
+}
+
+impl fmt::Display for ScheduledGroup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.organization, self.group)
+    }
+}
+
+impl FromStr for ScheduledGroup {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let Some((organization, group)) = text.split_once('/') else {
+            return Err(Error::new(
+                Code::InvalidValue,
+                format!("{text:?} does not name a group of an organization"),
+            )
+            .hint("write ORGANIZATION/GROUP, such as acme/default"));
+        };
+        Ok(Self {
+            organization: organization.parse()?,
+            group: group.parse()?,
+        })
+    }
+}
+
+/// When a server makes backups, and which it keeps.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupSchedule {
+    /// Both none for the whole server.
+    pub organization: Option<OrganizationSlug>,
+    pub group: Option<GroupName>,
+    /// From one to the next.
+    pub every_seconds: u64,
+    /// Counts of hours, days, weeks, months and years: `7d,4w,12m`.
+    pub keep: String,
+    #[serde(default)]
+    pub last_backup_at: Option<Timestamp>,
+    /// Whether the last one that was tried failed.
+    #[serde(default)]
+    pub failing: bool,
+}
+
+/// A change of a schedule. What is none stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupScheduleChange {
+    /// Both none for the whole server.
+    pub organization: Option<OrganizationSlug>,
+    pub group: Option<GroupName>,
+    pub every_seconds: Option<u64>,
+    pub keep: Option<String>,
+}
+
+impl BackupScheduleChange {
+    /// The group; none for the whole server. Fails with `invalid_value` where only one of the two names is there.
+    pub fn of(&self) -> Result<Option<ScheduledGroup>> {
+        match (self.organization.clone(), self.group.clone()) {
+            (None, None) => Ok(None),
+            (Some(organization), Some(group)) => Ok(Some(ScheduledGroup { organization, group })),
+            _ => {
+                Err(Error::new(Code::InvalidValue, "a group is named with its organization")
+                    .hint("give both or neither"))
+            }
+        }
+    }
+}
+
 /// An entry of the audit log: something that was done, or refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AuditEntry {

@@ -36,9 +36,9 @@ pub mod types;
 
 use crate::error::{Code, Result};
 pub use endpoints::{
-    Accounts, ApiTokenOperations, ControlPlane, DatabaseOperations, DatabaseTokenOperations, DatabaseVisitor,
-    GroupOperations, InstanceOperations, InviteOperations, LocationOperations, MaintenanceOperations, MemberOperations,
-    OrganizationOperations, Progress, ServerOperations, TransferOperations, UsageOperations,
+    Accounts, ApiTokenOperations, BackupOperations, ControlPlane, DatabaseOperations, DatabaseTokenOperations,
+    DatabaseVisitor, GroupOperations, InstanceOperations, InviteOperations, LocationOperations, MaintenanceOperations,
+    MemberOperations, OrganizationOperations, Progress, ServerOperations, TransferOperations, UsageOperations,
 };
 use std::path::PathBuf;
 

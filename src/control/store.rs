@@ -5,6 +5,8 @@
 
 use crate::engine::disk;
 use crate::error::{Code, Error, Result};
+#[cfg(feature = "server")]
+use rusqlite::backup::Backup;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 use std::path::{Path, PathBuf};
@@ -13,6 +15,26 @@ use std::time::Duration;
 /// Pages in the write-ahead log before a checkpoint. Small, because a process does not checkpoint when it ends (that
 /// would be two fsyncs), and the next one has to read the log.
 const CHECKPOINT_PAGES: u32 = 256;
+
+/// Copies a file of torso's own, as it is at one moment, to a new file. Others may be writing to it.
+#[cfg(feature = "server")]
+pub fn copy_file(from: &Path, to: &Path) -> Result<()> {
+    const NOUN: &str = "the file";
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let source = Connection::open_with_flags(from, flags).map_err(|error| describe(NOUN, from, error))?;
+    source
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+        .and_then(|_| source.busy_timeout(Duration::from_secs(60)))
+        .map_err(|error| describe(NOUN, from, error))?;
+    drop(disk::private_file(to)?);
+    let failed = |error| describe(NOUN, to, error);
+    let mut copy = Connection::open_with_flags(to, flags).map_err(failed)?;
+    Backup::new(&source, &mut copy)
+        .and_then(|backup| backup.run_to_completion(i32::MAX, Duration::from_millis(10), None))
+        .map_err(failed)?;
+    copy.close().map_err(|(_, error)| failed(error))?;
+    disk::sync_file(to)
+}
 
 /// The kind of a file.
 #[derive(Debug, Clone, Copy)]

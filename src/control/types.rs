@@ -45,6 +45,9 @@ pub struct Database {
     /// From when on `torso gc` destroys it; none if never. Not in the Platform API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
+    /// Its last backup that torso knows of; told of one database alone. Not in the Platform API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_backup: Option<LastBackup>,
     /// Bytes of the primary, if known without a separate request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size_bytes: Option<u64>,
@@ -54,6 +57,16 @@ pub struct Database {
     /// Set while applications use it, on a server. Not in the Platform API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activity: Option<DatabaseActivity>,
+}
+
+/// The last backup of a database: what a crash of the whole machine would leave of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastBackup {
+    pub id: String,
+    /// When the content was last found to be in a backup.
+    pub at: Timestamp,
+    /// The directory or bucket.
+    pub to: String,
 }
 
 /// How applications use a database now. Requests of torso's own commands do not count.

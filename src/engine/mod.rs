@@ -283,6 +283,10 @@ pub trait Engine: Send {
     fn adopt(&self, seed: &Path, at: &Site) -> Result<()>;
     /// Writes a consistent copy of an instance to a new file.
     fn snapshot(&self, from: &Site, to: &Path) -> Result<()>;
+    /// The same, whether or not this process serves the instance.
+    fn export(&self, from: &Site, to: &Path) -> Result<()> {
+        self.snapshot(from, to)
+    }
     /// Makes `to` a replica that has everything that the primary at `from` has now. Until it is complete, the old copy
     /// stays.
     fn copy(&self, from: &Site, to: &Site) -> Result<()>;

@@ -4,7 +4,7 @@
 
 use super::metrics_text::MetricKind::{self, Counter, Gauge};
 use super::metrics_text::MetricsText;
-use crate::control::hosted::{Confinement, Hosted, InstanceGauge, ProcessStatus, Route};
+use crate::control::hosted::{BackupStatus, Confinement, Hosted, InstanceGauge, ProcessStatus, Route};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
@@ -19,6 +19,9 @@ pub(super) fn write(text: &mut MetricsText, hosted: &Hosted, with_names: bool) {
     write_databases(text, &gauges, hosted.organizations_over_quota());
     if with_names {
         write_names(text, gauges.iter().map(|gauge| &*gauge.route));
+    }
+    if let Some(status) = hosted.backup_status() {
+        write_backups(text, &status);
     }
 }
 
@@ -51,6 +54,38 @@ fn write_names<'r>(text: &mut MetricsText, routes: impl Iterator<Item = &'r Rout
             ("group", &route.group),
         ];
         text.push(name, &labels, 1);
+    }
+}
+
+/// Backups, where the server makes any.
+fn write_backups(text: &mut MetricsText, status: &BackupStatus) {
+    let server = &status.server;
+    let last = server.last_success.map_or(0, |at| at.as_second());
+    let help = "When the last backup of the server was made, in seconds since 1970; 0 if never.";
+    text.single("torso_backup_last_success_seconds", Gauge, help, last);
+    let help = "Whether the last backup of the server that was tried failed.";
+    text.single("torso_backup_failing", Gauge, help, u8::from(server.failure.is_some()));
+    let all = || std::iter::once(server).chain(status.groups.values());
+    let help = "Backups of the server and of its groups that failed since the start.";
+    let failures: u64 = all().map(|schedule| schedule.failures).sum();
+    text.single("torso_backup_failures_total", Counter, help, failures);
+    let help = "Databases in the last backup of the server.";
+    text.single("torso_backup_databases", Gauge, help, server.databases);
+    let help = "Databases that could not be copied for it.";
+    text.single("torso_backup_skipped_databases", Gauge, help, server.skipped);
+    let help = "Bytes that it stored.";
+    text.single("torso_backup_stored_bytes", Gauge, help, server.stored_bytes);
+    let help = "How long it took.";
+    text.single("torso_backup_duration_seconds", Gauge, help, server.seconds);
+    let help = "Groups with a schedule of their own whose last backup that was tried failed.";
+    let failing = status.groups.values().filter(|schedule| schedule.failure.is_some());
+    text.single("torso_group_backups_failing", Gauge, help, failing.count());
+    let name = "torso_database_last_backup_seconds";
+    let help = "When the content of a database was last found to be in a backup, in seconds since 1970.";
+    text.begin(name, Gauge, help);
+    let databases: BTreeMap<_, _> = status.databases.iter().collect();
+    for (id, backup) in databases {
+        text.push(name, &[("database", id)], backup.at.as_second());
     }
 }
 

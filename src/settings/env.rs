@@ -27,6 +27,16 @@ variables! {
     TURSO_API_URL "TURSO_API_BASEURL" "URL of a server to use, if TORSO_API_URL is not set";
     TURSO_TOKEN "TURSO_API_TOKEN" "API token for Turso Cloud, or for the server in TORSO_API_URL, if TORSO_TOKEN is not set";
     DATABASE_TOKEN "TORSO_DATABASE_TOKEN" "Token for a database that torso db shell opens by its URL";
+    BACKUP_TO "TORSO_BACKUP_TO" "Where backups are, if --to or --in does not say: a directory, or s3://BUCKET/PREFIX";
+    BACKUP_KEY "TORSO_BACKUP_KEY" "Key of encrypted backups: 32 random bytes in base64";
+    BACKUP_KEY_FILE "TORSO_BACKUP_KEY_FILE" "File with that key, if --key-file names none";
+    AWS_ACCESS_KEY_ID "AWS_ACCESS_KEY_ID" "Key of the object storage of backups";
+    AWS_SECRET_ACCESS_KEY "AWS_SECRET_ACCESS_KEY" "Secret of that key";
+    AWS_SESSION_TOKEN "AWS_SESSION_TOKEN" "Token of a key that is temporary";
+    AWS_ENDPOINT_URL "AWS_ENDPOINT_URL" "Address of object storage that is not AWS's own";
+    AWS_REGION "AWS_REGION" "Region of the object storage [default: us-east-1]";
+    AWS_SHARED_CREDENTIALS_FILE "AWS_SHARED_CREDENTIALS_FILE" "File with keys of object storage [default: ~/.aws/credentials]";
+    AWS_PROFILE "AWS_PROFILE" "Section of that file [default: default]";
     GITHUB_ENV "GITHUB_ENV" "File that torso db env --format github appends variables to; GitHub Actions sets it";
     GITHUB_OUTPUT "GITHUB_OUTPUT" "File that torso db env --format github appends outputs to; GitHub Actions sets it";
     RUN "TORSO_RUN" "Set by torso run for its command: the run that processes belong to";

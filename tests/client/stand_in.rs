@@ -93,6 +93,12 @@ pub fn answer(request: &Request) -> Answer {
         "GET /v1/server/quotas" => json!({ "quotas": [
             { "organization": null, "name": "databases", "value": 50 } ] }),
         "PUT /v1/server/quotas" => json!({ "quota": { "organization": null, "name": "databases", "value": 50 } }),
+        "GET /v1/server/backup-schedules" => json!({ "schedules": [
+            { "organization": null, "group": null, "every_seconds": 86400, "keep": "7d,4w,12m", "last_backup_at": AT,
+              "failing": false } ] }),
+        "PUT /v1/server/backup-schedules" => json!({ "schedule": { "organization": "team", "group": "default",
+            "every_seconds": 3600, "keep": "7d", "last_backup_at": null, "failing": false } }),
+        "DELETE /v1/server/backup-schedules" => json!({ "group": "team/default" }),
         "GET /v2/invites" => json!({ "invites": [
             { "id": 1, "email": "eve@example.com", "role": "member", "accepted": false, "created_at": AT } ] }),
         "POST /v2/invites" => json!({ "invited": { "id": 2, "email": "eve@example.com", "role": "member",

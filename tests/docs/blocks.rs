@@ -5,6 +5,7 @@
 //! - `run`: the page's blocks of that kind are run in order by one shell, in a world of its own.
 //! - `run: server`: the same, with a torso server; `prod` is its context, and its address stands for `127.0.0.1:8080`. Another
 //!   one stands for Turso Cloud, whose API it speaks.
+//! - `run: whole server`: those of `docs/backup.md`, which `tests/backup/page.rs` follows.
 //! - `run: node`, `run: python`: a program for the database `app` on that server, after the page's `run: server` blocks.
 //! - `run: rust`: a program that `rust.rs` runs.
 //! - `output`: what the block before it prints.
@@ -27,7 +28,7 @@ const TURSO_CLOUD: &str = "https://api.turso.tech";
 fn fault(block: &Block) -> Option<String> {
     let is_of = |language: &str| (block.language != language).then(|| format!("a block of {language} is expected"));
     match block.marker.as_deref() {
-        Some("run" | "run: server" | "session" | "server session") => is_of("sh"),
+        Some("run" | "run: server" | "run: whole server" | "session" | "server session") => is_of("sh"),
         Some("run: node") => is_of("js"),
         Some("run: python") => is_of("python"),
         Some("run: rust") => is_of("rust"),

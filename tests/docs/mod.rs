@@ -10,7 +10,7 @@ mod blocks;
 mod commands;
 mod languages;
 mod names;
-mod pages;
+pub mod pages;
 mod pictures;
 mod questions;
 mod rooms;

@@ -122,7 +122,14 @@ fn docs_variable_of_torso_exists_and_every_one_is_on_the_page() {
 fn environment_variable_that_the_source_reads_is_in_the_list() {
     let known: BTreeSet<&str> = env::ALL.iter().map(|variable| variable.name).collect();
     // Those of the tests.
-    let own = ["UPDATE", "TORSO_FUZZ_CASES"];
+    let own = [
+        "UPDATE",
+        "TORSO_FUZZ_CASES",
+        "TORSO_BACKUP_FLIPS",
+        "TORSO_BACKUP_MIB",
+        "TORSO_OUTAGE_SECONDS",
+        "TORSO_SEED",
+    ];
     let source = sources();
     let mut checked = 0;
     for opening in ["env::var(\"", "env::var_os(\""] {
@@ -183,7 +190,8 @@ fn docs_json_members_are_those_that_commands_print() {
          Members are added, never renamed or removed.\n\n| command | members |\n|---|---|\n",
     );
     let mut commands = std::collections::BTreeMap::new();
-    for (name, line) in crate::golden_json::ANSWERS.iter().chain(crate::client::ANSWERS) {
+    let answers = crate::golden_json::ANSWERS.iter().chain(crate::client::ANSWERS);
+    for (name, line) in answers.chain(crate::backup::server::ANSWERS) {
         let tree = torso::commands::command();
         let mut command = &tree;
         let mut path = vec!["torso"];

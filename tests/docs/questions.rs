@@ -56,14 +56,9 @@ const QUESTIONS: &[(&str, &str, &str, &str)] = &[
         "back up a server",
         "every night",
         "docs/backup.md",
-        "torso db export \"$name\"",
+        "torso server --backup-to",
     ),
-    (
-        "How do I restore",
-        "restore",
-        "docs/backup.md",
-        "torso db create app-restored --from-file",
-    ),
+    ("How do I restore", "restore", "docs/backup.md", "torso db restore app"),
     (
         "disk is full",
         "disk full",

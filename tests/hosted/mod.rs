@@ -1,6 +1,7 @@
 //! The self-hosted plane: accounts, permissions, tokens, labels, quotas, and the suite of every control plane over it.
 
 mod accounts;
+mod backups;
 mod files;
 mod limits;
 mod matrix;

@@ -14,6 +14,11 @@ use syn::visit::{self, Visit};
 /// regular expressions; of modules where few tests need a server, those that have it in their names.
 const PEERS: &[&str] = &[
     "applications::",
+    "backup::large::",
+    "backup::objects::",
+    "backup::page::",
+    "backup::rehearsal::",
+    "backup::server::",
     "bad_input::.*server",
     "client::",
     "docs::blocks::",

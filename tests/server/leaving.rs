@@ -207,6 +207,17 @@ fn operator_lists_disables_and_removes_users() {
             "/v1/server/quotas",
             Some(json!({ "name": "databases", "value": 1 })),
         ),
+        ("GET", "/v1/server/backup-schedules", None),
+        (
+            "PUT",
+            "/v1/server/backup-schedules",
+            Some(json!({ "every_seconds": 60 })),
+        ),
+        (
+            "DELETE",
+            "/v1/server/backup-schedules?organization=eve&group=default",
+            None,
+        ),
     ] {
         let (status, told) = ask(&server, &eve, method, path, body);
         assert_eq!((status, &told["code"]), (403, &json!("forbidden")), "{method} {path}");

@@ -6,6 +6,7 @@ pub mod hints;
 pub mod hrana;
 pub mod installed;
 pub mod network;
+pub mod object_storage;
 pub mod platform;
 pub mod redact;
 pub mod run;

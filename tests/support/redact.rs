@@ -10,6 +10,7 @@ static RULES: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
     [
         (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "[id]"),
         (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "[time]"),
+        (r"\b\d{8}-\d{6}-[0-9a-f]{8}\b", "[backup]"),
         (r"\b\d{8}T\d{6}Z(-\d+)?\b", "[time]"),
         (r"\b\d+(\.\d+)? ?(ms|µs)\b", "[duration]"),
         (r"\bin \d+(\.\d+)? ?s\b", "in [duration]"),

@@ -251,7 +251,7 @@ pub(in crate::commands) fn make(
     let mut progress = ctx.ui.progress("Uploading");
     let made = plane.create_database_telling(&request, &mut |done, all| {
         progress.at(done, all);
-        super::interruption::check_interrupted()
+        crate::commands::interruption::check_interrupted()
     });
     drop(progress);
     let database = match made {

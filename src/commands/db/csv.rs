@@ -2,8 +2,8 @@
 //! `shell::import::strict`'s.
 
 use super::input::Input;
-use super::interruption::check_interrupted;
 use super::sniff::{Kind, Sample};
+use crate::commands::interruption::check_interrupted;
 use crate::context::Context;
 use crate::error::{Code, Error, Result};
 use crate::shell::import::{self, strict};

@@ -246,7 +246,7 @@ pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
     interrupt::on_interrupt(session.interrupter());
     let depth = findings.depth;
     compare(session.as_mut(), &there, depth, &mut findings).map_err(|error| {
-        match super::interruption::check_interrupted() {
+        match crate::commands::interruption::check_interrupted() {
             Err(interrupted) => interrupted,
             Ok(()) => error,
         }

@@ -1,9 +1,9 @@
 //! `torso db export|dump`: a database out of torso's hands, as a file or as SQL.
 
-use super::interruption::check_interrupted;
 use super::{near_miss, reach};
 use crate::commands::answers::Done;
 use crate::commands::completers;
+use crate::commands::interruption::check_interrupted;
 use crate::context::Context;
 use crate::control::client::Client;
 use crate::control::if_allowed;

@@ -1,5 +1,6 @@
 //! `torso db`: databases. A file per verb, or per family of verbs.
 
+mod backup;
 mod branch;
 mod config;
 mod copy;
@@ -17,13 +18,13 @@ mod git_branch;
 mod import;
 mod input;
 mod inspect;
-mod interruption;
 mod list;
 mod migrate;
 mod random_name;
 mod reach;
 mod rename;
 mod replicas;
+mod restore;
 mod schema;
 pub(super) mod seed;
 pub(super) mod shell;
@@ -66,6 +67,9 @@ pub(crate) enum Verb {
     Import(import::Args),
     Export(export::Export),
     Dump(export::Dump),
+    Backup(backup::Args),
+    Backups(backup::Backups),
+    Restore(restore::Args),
     Inspect(inspect::Args),
     #[command(subcommand)]
     Config(config::Verb),
@@ -110,6 +114,9 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<u8> {
         Verb::Import(args) => import::run(ctx, args),
         Verb::Export(args) => export::export(ctx, args),
         Verb::Dump(args) => export::dump(ctx, args),
+        Verb::Backup(args) => backup::run(ctx, args),
+        Verb::Backups(args) => backup::list(ctx, &args),
+        Verb::Restore(args) => restore::run(ctx, &args),
         Verb::Inspect(args) => inspect::run(ctx, args),
         Verb::Locations(args) => location::list(ctx, &args),
         Verb::Tokens(verb) => tokens::run(ctx, &verb),

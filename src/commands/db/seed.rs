@@ -5,9 +5,9 @@
 
 use super::csv;
 use super::input::{self, Input};
-use super::interruption::check_interrupted;
 use super::sniff::{Kind, Sample};
 use crate::commands::completers;
+use crate::commands::interruption::check_interrupted;
 use crate::context::Context;
 use crate::control::Staging;
 use crate::control::names::DatabaseName;
@@ -56,6 +56,14 @@ impl Source {
     pub fn of_script(path: PathBuf) -> Self {
         Self {
             from_dump: Some(path),
+            ..Self::default()
+        }
+    }
+
+    /// A SQLite file.
+    pub fn of_database(path: PathBuf) -> Self {
+        Self {
+            from_file: Some(path),
             ..Self::default()
         }
     }

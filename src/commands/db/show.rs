@@ -8,6 +8,7 @@ use crate::control::names::{DatabaseName, LocationCode};
 use crate::control::types::{Database, Instance, Role};
 use crate::error::{Code, Error, Result};
 use crate::ui::{Card, Cell, Layout, Table, View, text};
+use jiff::Timestamp;
 use serde::Serialize;
 
 /// Show a database: URL, path, location, settings and replicas
@@ -161,6 +162,13 @@ impl View for DatabaseView {
                 })
                 .field_if("Created", database.created_at, Cell::time)
                 .field_if("Expires", database.expires_at, Cell::time)
+                .field_if("Last backup", database.last_backup.as_ref(), |backup| {
+                    Cell::text(backup.at.to_string()).with_display(format!(
+                        "{}, to {}",
+                        text::age(backup.at, Timestamp::now()),
+                        backup.to
+                    ))
+                })
                 .table("Instances", instance_table(&self.instances)),
         )
     }

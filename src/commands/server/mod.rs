@@ -1,5 +1,6 @@
 //! `torso server`: runs a control plane for many, with its databases, on this machine.
 
+mod backups;
 mod network;
 mod start;
 
@@ -13,6 +14,7 @@ use crate::control::hosted::{Confinement, EngineSettings, Engines, HostedOptions
 use crate::control::names::{LocationCode, Username};
 use crate::error::{Error, Result};
 use crate::server::{self, LogFormat, LogLevel, ServerConfig};
+use clap::Subcommand;
 use ipnet::IpNet;
 use network::Endpoint;
 pub(super) use network::bind;
@@ -37,7 +39,7 @@ use url::Url;
 )]
 pub(super) struct Args {
     #[command(subcommand)]
-    verb: Option<operator::Verb>,
+    verb: Option<Verb>,
     /// Locations, the default first; saved for later starts
     #[arg(long, value_name = "CODES", value_delimiter = ',')]
     locations: Option<Vec<LocationCode>>,
@@ -126,6 +128,18 @@ pub(super) struct Args {
     /// Path of the sqld program (overrides the search)
     #[arg(long, help_heading = "Log and engine", value_name = "PATH")]
     sqld: Option<PathBuf>,
+    #[command(flatten)]
+    backups: backups::Scheduled,
+}
+
+/// Manage a server
+#[derive(Subcommand)]
+enum Verb {
+    #[command(flatten)]
+    Operator(operator::Verb),
+    Backup(backups::Backup),
+    Backups(backups::Backups),
+    Restore(backups::Restore),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -135,9 +149,14 @@ enum Tls {
 }
 
 pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
-    if let Some(verb) = &args.verb {
-        return operator::run(ctx, verb);
+    match &args.verb {
+        None => {}
+        Some(Verb::Operator(verb)) => return operator::run(ctx, verb),
+        Some(Verb::Backup(args)) => return backups::back_up(ctx, args),
+        Some(Verb::Backups(args)) => return backups::list(ctx, args),
+        Some(Verb::Restore(args)) => return backups::restore(ctx, args),
     }
+    let plan = args.backups.plan()?;
     network::refuse_eavesdroppers(&args)?;
     let (data_dir, _) = ctx.settings.data_dir()?;
     let data_dir = data_dir.join("server");
@@ -182,7 +201,12 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
             data_dir,
         },
         move || start::open(options, quotas, issue_token),
-        |hosted, tokens| start.report(ctx, hosted, tokens),
+        |hosted, tokens| {
+            if let Some(plan) = plan {
+                args.backups.start(hosted, plan)?;
+            }
+            start.report(ctx, hosted, tokens)
+        },
     )
 }
 

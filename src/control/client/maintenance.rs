@@ -3,8 +3,11 @@
 use super::{Client, about, wire};
 use crate::control::endpoints::Operation;
 use crate::control::types::{Finding, Severity};
-use crate::control::{MaintenanceOperations, Staging};
+use crate::control::{BackupOperations, MaintenanceOperations, Staging};
 use crate::error::Result;
+
+// A server answers with what it knows by itself; what else there is to know is on its side.
+impl BackupOperations for Client {}
 
 impl MaintenanceOperations for Client {
     fn staging(&self) -> Result<Staging> {

@@ -1,9 +1,11 @@
-//! Users and quotas of a server, for its operator: the user of its first start.
+//! Users, quotas and schedules of backups of a server, for its operator: the user of its first start.
 
 use super::api_error::CallSubject;
 use super::{Client, about, about_organization, wire};
 use crate::control::ServerOperations;
-use crate::control::accounts::{EndedAccess, QuotaSetting, ServerUser};
+use crate::control::accounts::{
+    BackupSchedule, BackupScheduleChange, EndedAccess, QuotaSetting, ScheduledGroup, ServerUser,
+};
 use crate::control::endpoints::Operation;
 use crate::control::names::Username;
 use crate::error::{Code, Result};
@@ -43,6 +45,42 @@ impl ServerOperations for Client {
             .body(wire::to_json(quota));
         self.http.ask(&call).map(drop)
     }
+
+    fn list_backup_schedules(&self) -> Result<Vec<BackupSchedule>> {
+        let about = about("the schedules of backups").only_here("list schedules of backups");
+        let reply = self.http.ask(&self.call(Operation::ListBackupSchedules, &[], about))?;
+        let schedules = wire::list(reply, "schedules")?.into_iter();
+        schedules.map(|schedule| wire::read(schedule, "a schedule")).collect()
+    }
+
+    fn set_backup_schedule(&self, change: &BackupScheduleChange) -> Result<BackupSchedule> {
+        let about = match change.of()? {
+            Some(group) => about_schedule(&group),
+            None => about("the schedules of backups").only_here("schedule backups"),
+        };
+        let call = self
+            .call(Operation::SetBackupSchedule, &[], about)
+            .body(wire::to_json(change));
+        wire::read(wire::within(self.http.ask(&call)?, "schedule"), "a schedule")
+    }
+
+    fn remove_backup_schedule(&self, group: &ScheduledGroup) -> Result<()> {
+        let call = self
+            .call(Operation::RemoveBackupSchedule, &[], about_schedule(group))
+            .query("organization", &group.organization)
+            .query("group", &group.group);
+        self.http.ask(&call).map(drop)
+    }
+}
+
+fn about_schedule(group: &ScheduledGroup) -> CallSubject<'static> {
+    CallSubject::new(
+        format!("schedule of backups of group {group}"),
+        Code::SettingNotFound,
+        Code::Conflict,
+    )
+    .hint("torso server schedules list shows the schedules")
+    .only_here("schedule backups")
 }
 
 fn about_user(user: &Username) -> CallSubject<'static> {

@@ -43,7 +43,7 @@ impl DatabaseOperations for Embedded {
         let Some(view) = self.read()? else {
             return Err(database_not_found(name, std::iter::empty()));
         };
-        view.to_database(view.database(name)?)
+        self.with_last_backup(view.to_database(view.database(name)?)?)
     }
 
     fn rename_database(&self, name: &DatabaseName, to: &DatabaseName) -> Result<Database> {

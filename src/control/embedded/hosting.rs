@@ -1,6 +1,7 @@
 //! What the hosted plane, which has an embedded plane for each organization, needs beyond the methods of a control
 //! plane: the engine's sites of instances, and snapshots.
 
+use super::catalog::Catalog;
 use super::catalog::databases::DatabaseRow;
 use super::view::{CatalogView, database_not_found};
 use super::{Embedded, databases, groups};
@@ -85,6 +86,17 @@ impl Embedded {
             .into_iter()
             .map(|row| placed(&view, row))
             .collect()
+    }
+
+    /// Every database that is in a copy of the catalog. Nothing is reconciled, so nothing needs to run.
+    pub fn placements_in(&self, catalog: &Path) -> Result<Vec<Placed>> {
+        let Some(catalog) = Catalog::open(catalog)? else {
+            return Ok(Vec::new());
+        };
+        catalog.migrate()?;
+        let view = CatalogView::new(self, &catalog)?;
+        let rows = catalog.databases()?;
+        rows.into_iter().map(|row| placed(&view, row)).collect()
     }
 
     /// Bytes that all primaries hold.
@@ -174,4 +186,30 @@ fn placed(view: &CatalogView<'_>, row: DatabaseRow) -> Result<Placed> {
         created_at: row.created_at,
         sites,
     })
+}
+
+/// Where a data directory has the file that a database is made of.
+#[must_use]
+pub fn seed_path(dir: &Path, id: &DatabaseId) -> std::path::PathBuf {
+    dir.join("staging").join(format!("{id}.seed"))
+}
+
+/// Has the next reconciliation of a data directory, which has only its catalog and seeds, make each database of its seed. Returns
+/// the names of those that have none: they count as missing.
+pub fn want_seeds(dir: &Path) -> Result<Vec<DatabaseName>> {
+    let catalog = Catalog::prepare(&dir.join("catalog.db"))?;
+    catalog.durable()?;
+    let mut missing = Vec::new();
+    catalog.write(|| {
+        for row in catalog.databases()? {
+            if seed_path(dir, &row.id).exists() {
+                catalog.want_seed(&row.id)?;
+                catalog.add_pending(&row.id)?;
+            } else {
+                missing.push(row.name);
+            }
+        }
+        Ok(())
+    })?;
+    Ok(missing)
 }

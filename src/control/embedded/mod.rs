@@ -7,12 +7,14 @@
 //! <data>/databases/            a link to the primary of each database, which is the database's URL
 //! <data>/locations/<code>/     instances, named by database id; a location may have a directory elsewhere
 //! <data>/staging/              files under construction, and seeds on their way
+//! <data>/backups/              what is known of the last backup of each database
 //! ```
 //!
 //! A mutation is: take the lock, finish pending work, check the rules, commit one transaction, reconcile. A reader
 //! takes no lock, and nothing is written before the first mutation. The rules are in a file for each noun; this one
 //! opens the plane.
 
+mod backups;
 mod catalog;
 mod check;
 #[cfg_attr(not(feature = "server"), allow(dead_code))] // some of its functions are only for organizations
@@ -44,7 +46,7 @@ use std::sync::atomic::AtomicBool;
 use view::{CatalogView, Change};
 
 #[cfg(feature = "server")]
-pub use hosting::Placed;
+pub use hosting::{Placed, seed_path, want_seeds};
 
 /// The control plane over one data directory.
 pub struct Embedded {

@@ -146,6 +146,7 @@ impl<'a> CatalogView<'a> {
             parent: row.parent,
             created_at: Some(row.created_at),
             expires_at: row.expires_at,
+            last_backup: None,
         }
     }
 

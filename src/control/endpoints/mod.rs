@@ -3,6 +3,7 @@
 //! [`ControlPlane`] is the sum of the traits for databases and what belongs to them, [`Accounts`] for who uses them.
 
 mod api_tokens;
+mod backups;
 mod database_tokens;
 mod databases;
 mod groups;
@@ -21,6 +22,7 @@ mod usage;
 use crate::error::Result;
 
 pub use api_tokens::ApiTokenOperations;
+pub use backups::BackupOperations;
 pub use database_tokens::DatabaseTokenOperations;
 pub use databases::{DatabaseOperations, DatabaseVisitor};
 pub use groups::GroupOperations;
@@ -51,6 +53,7 @@ pub trait ControlPlane:
     + UsageOperations
     + TransferOperations
     + MaintenanceOperations
+    + BackupOperations
 {
 }
 
@@ -63,6 +66,7 @@ impl<T> ControlPlane for T where
         + UsageOperations
         + TransferOperations
         + MaintenanceOperations
+        + BackupOperations
 {
 }
 

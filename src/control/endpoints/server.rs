@@ -1,6 +1,8 @@
-//! Users and quotas of a server, for its operator: the user of its first start.
+//! Users, quotas and schedules of backups of a server, for its operator: the user of its first start.
 
-use crate::control::accounts::{EndedAccess, QuotaSetting, ServerUser};
+use crate::control::accounts::{
+    BackupSchedule, BackupScheduleChange, EndedAccess, QuotaSetting, ScheduledGroup, ServerUser,
+};
 use crate::control::names::Username;
 use crate::error::Result;
 
@@ -18,6 +20,13 @@ pub trait ServerOperations {
     fn list_quotas(&self) -> Result<Vec<QuotaSetting>>;
     /// Takes effect at once.
     fn set_quota(&self, quota: &QuotaSetting) -> Result<()>;
+    /// When backups are made of the whole server, and of groups that have a schedule of their own. None where the server has
+    /// no place for backups.
+    fn list_backup_schedules(&self) -> Result<Vec<BackupSchedule>>;
+    /// Takes effect at once. Refused where the server has no place for backups.
+    fn set_backup_schedule(&self, change: &BackupScheduleChange) -> Result<BackupSchedule>;
+    /// Has a group be backed up with the server alone; its backups stay. Fails with `setting_not_found` if it has no schedule.
+    fn remove_backup_schedule(&self, group: &ScheduledGroup) -> Result<()>;
 }
 
 /// The endpoints of the operator of a server, as rows of the table in [`endpoints`](crate::control::endpoints). Not in the Platform API.
@@ -32,6 +41,10 @@ macro_rules! server_endpoints {
                 global Delete "/v1/server/users/{username}";
             ListQuotas, Call(operator::list_quotas): global Get "/v1/server/quotas";
             SetQuota, Change(operator::set_quota, operator::quota_set): global Put "/v1/server/quotas";
+            ListBackupSchedules, Call(operator::list_backup_schedules): global Get "/v1/server/backup-schedules";
+            SetBackupSchedule, Repeatable(operator::set_backup_schedule): global Put "/v1/server/backup-schedules";
+            RemoveBackupSchedule, Change(operator::remove_backup_schedule, operator::backup_schedule_removed):
+                global Delete "/v1/server/backup-schedules";
         }
     };
 }

@@ -18,6 +18,7 @@
 mod accounts;
 mod audit;
 mod background;
+mod backups;
 mod caller;
 mod database_tokens;
 mod former_labels;
@@ -42,6 +43,9 @@ mod users;
 pub use crate::engine::confine::Confinement;
 pub use crate::engine::process::{Listener, OnlyDatabase, ProcessLabel, ProcessStatus};
 pub use crate::engine::sqld::{Endpoint, EngineSettings, LONGEST_STATEMENT, ProcessBounds, SqldEngine};
+pub use backups::{
+    BackupPlan, BackupReport, BackupStatus, FailedCopy, RestoredServer, ScheduleStatus, back_up_server, restore_server,
+};
 pub use caller::{CallOrigin, Caller};
 pub use database_tokens::Grant;
 pub use gauges::InstanceGauge;
@@ -52,19 +56,17 @@ pub use sole_database::{PrimaryFiles, SoleDatabase};
 pub use uploads::Upload;
 
 use crate::control::accounts::{ApiToken, Organization, User};
-use crate::control::builtin_locations;
-use crate::control::embedded::Embedded;
 use crate::control::embedded::lock::{Lock, SERVER as SERVER_LOCK};
 use crate::control::names::{DatabaseId, DatabaseName, LocationCode, OrganizationSlug, Username};
 use crate::control::types::DatabaseActivity;
 use crate::control::{Accounts, ControlPlane};
-use crate::engine::file::FileEngine;
-use crate::engine::{Engine, disk};
+use crate::engine::disk;
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
 use crate::sync::lock;
 use audit::{DailyEntries, NewAuditEntry};
 use background::{BackgroundProgress, BackgroundTask};
+use backups::SharedBackups;
 use caller::CallerSessions;
 use database_tokens::TokenAuthority;
 use former_labels::FormerLabels;
@@ -74,7 +76,7 @@ use pool::PlanePool;
 use secrets::{derive_secret, open_signing_key};
 use start::{allowed_locations, is_copy, known, own};
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use store::AccountStore;
@@ -150,6 +152,7 @@ struct Shared {
     activity: OnceLock<ActivitySource>,
     /// Every request is for this database, where there is only one.
     sole_database: OnceLock<SoleDatabase>,
+    backups: SharedBackups,
     /// The data directory was another one at the last start.
     is_copy: bool,
     _lock: Lock,
@@ -197,6 +200,7 @@ impl Hosted {
             quotas_changed: AtomicBool::default(),
             activity: OnceLock::new(),
             sole_database: OnceLock::new(),
+            backups: SharedBackups::default(),
             is_copy,
             _lock: held,
         };
@@ -213,6 +217,7 @@ impl Hosted {
 
     /// Stops the databases' processes, within 10 seconds, for good.
     pub fn shutdown(&self) {
+        self.shared.backups.stop();
         self.background.stop(&self.shared);
         let _ = self.shared.write_usage();
         self.shared.write_uses();
@@ -454,23 +459,6 @@ impl Shared {
     /// How applications use a database now; none where they do not.
     fn activity(&self, id: &DatabaseId) -> Option<DatabaseActivity> {
         self.activity.get().and_then(|source| source(id))
-    }
-
-    /// An embedded plane over an organization's directory.
-    fn embedded(&self, dir: &Path) -> Result<Embedded> {
-        let engine: Box<dyn Engine> = match &self.engine {
-            Engines::Files => Box::new(FileEngine::default()),
-            Engines::Sqld(engine) => Box::new(engine.clone()),
-        };
-        Embedded::over(dir, engine)
-    }
-
-    /// The location of databases for which none was chosen.
-    fn default_location(&self) -> Result<LocationCode> {
-        match self.locations.as_deref() {
-            Some([first, ..]) => Ok(first.clone()),
-            _ => builtin_locations::LOCAL.parse(),
-        }
     }
 
     /// Stores when tokens were last used. A failure loses nothing important.

@@ -1,10 +1,12 @@
 //! The embedded planes of organizations. One is for one thread at a time, so each organization has as many as are used at
 //! the same time; what they share is on disk.
 
-use super::Shared;
 use super::store::OrganizationRow;
+use super::{Engines, Shared};
 use crate::control::embedded::{Embedded, Placed};
 use crate::control::names::{DatabaseId, DatabaseName};
+use crate::engine::Engine;
+use crate::engine::file::FileEngine;
 use crate::error::Result;
 use crate::sync::lock;
 use std::collections::HashMap;
@@ -12,6 +14,16 @@ use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
+
+impl Engines {
+    /// The engine, for one thread.
+    pub(super) fn open(&self) -> Box<dyn Engine> {
+        match self {
+            Self::Files => Box::new(FileEngine::default()),
+            Self::Sqld(engine) => Box::new(engine.clone()),
+        }
+    }
+}
 
 /// Planes that an organization keeps open when nobody uses them.
 const IDLE: usize = 4;
@@ -89,8 +101,7 @@ impl Shared {
         let idle = lock(&state.idle).pop();
         let plane = match idle {
             Some(plane) => plane,
-            None => self
-                .embedded(&self.plane_pool.dir(&organization.id))?
+            None => Embedded::over(&self.plane_pool.dir(&organization.id), self.engine.open())?
                 .with_quota(Arc::clone(&state.over_quota)),
         };
         Ok(PlaneGuard {

@@ -88,6 +88,14 @@ pub(super) fn allowed_locations(
 }
 
 impl Shared {
+    /// The location of databases for which none was chosen.
+    pub(super) fn default_location(&self) -> Result<LocationCode> {
+        match self.locations.as_deref() {
+            Some([first, ..]) => Ok(first.clone()),
+            _ => builtin_locations::LOCAL.parse(),
+        }
+    }
+
     /// What the operator should know: sentences about settings that leave something out of reach.
     pub(super) fn warnings(&self) -> Result<Vec<String>> {
         let offered = self.locations.as_deref();

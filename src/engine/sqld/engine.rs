@@ -155,6 +155,10 @@ impl Engine for SqldEngine {
         child::export(&self.shared.common.sandbox, &self.path(from), to)
     }
 
+    fn export(&self, from: &Site, to: &Path) -> Result<()> {
+        child::export(&self.shared.common.sandbox, &self.path(from), to)
+    }
+
     fn copy(&self, from: &Site, to: &Site) -> Result<()> {
         let primary = self.serving(from)?;
         self.expect(&primary, ProcessRole::Primary)?;

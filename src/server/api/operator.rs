@@ -1,11 +1,11 @@
-//! Users and quotas of the server, for its operator.
+//! Users, quotas and schedules of backups of the server, for its operator.
 
 use super::body::Named;
 use super::call::OperationCall;
 use super::reply::ApiReply;
-use crate::control::accounts::{EndedAccess, QuotaSetting};
-use crate::control::names::{OrganizationSlug, Username};
-use crate::error::Result;
+use crate::control::accounts::{BackupScheduleChange, EndedAccess, QuotaSetting, ScheduledGroup};
+use crate::control::names::{GroupName, OrganizationSlug, Username};
+use crate::error::{Code, Error, Result};
 use serde::Deserialize;
 
 pub(super) fn list_users(call: &OperationCall<'_>) -> Result<ApiReply> {
@@ -59,4 +59,51 @@ pub(super) fn set_quota(call: &OperationCall<'_>) -> Result<ApiReply> {
 /// The answer to a request that has set a quota before.
 pub(super) fn quota_set(call: &OperationCall<'_>) -> Result<ApiReply> {
     ApiReply::of("quota", &wanted_quota(call)?)
+}
+
+pub(super) fn list_backup_schedules(call: &OperationCall<'_>) -> Result<ApiReply> {
+    ApiReply::of("schedules", &call.accounts().list_backup_schedules()?)
+}
+
+#[derive(Deserialize)]
+struct NewBackupSchedule {
+    organization: Option<Named<OrganizationSlug>>,
+    group: Option<Named<GroupName>>,
+    every_seconds: Option<u64>,
+    keep: Option<String>,
+}
+
+pub(super) fn set_backup_schedule(call: &OperationCall<'_>) -> Result<ApiReply> {
+    let new: NewBackupSchedule = call.body()?;
+    let change = BackupScheduleChange {
+        organization: new.organization.map(Named::get).transpose()?,
+        group: new.group.map(Named::get).transpose()?,
+        every_seconds: new.every_seconds,
+        keep: new.keep,
+    };
+    ApiReply::of("schedule", &call.accounts().set_backup_schedule(&change)?)
+}
+
+/// The group in the query.
+fn scheduled_group(call: &OperationCall<'_>) -> Result<ScheduledGroup> {
+    // Who may not see the schedules is refused first, whatever the query is.
+    call.accounts().list_backup_schedules()?;
+    match (call.query_as("organization")?, call.query_as("group")?) {
+        (Some(organization), Some(group)) => Ok(ScheduledGroup { organization, group }),
+        _ => Err(
+            Error::new(Code::InvalidValue, "it is not said whose schedule is to be removed")
+                .hint("add ?organization=ORGANIZATION&group=GROUP"),
+        ),
+    }
+}
+
+pub(super) fn remove_backup_schedule(call: &OperationCall<'_>) -> Result<ApiReply> {
+    let group = scheduled_group(call)?;
+    call.accounts().remove_backup_schedule(&group)?;
+    ApiReply::of("group", &group.to_string())
+}
+
+/// The answer to a request that has removed a schedule before.
+pub(super) fn backup_schedule_removed(call: &OperationCall<'_>) -> Result<ApiReply> {
+    ApiReply::of("group", &scheduled_group(call)?.to_string())
 }

@@ -50,7 +50,16 @@ const ROLES: [(&str, MemberRole); 3] = [
 impl Scene {
     pub fn new() -> Self {
         let mut world = World::new();
-        let options = ["--owner", "alice", "--locations", "ams,lhr", "--rate-limit", "0"];
+        let options = [
+            "--owner",
+            "alice",
+            "--locations",
+            "ams,lhr",
+            "--rate-limit",
+            "0",
+            "--backup-to",
+            "backups",
+        ];
         let server = Server::start(&world, &options);
         server.ok("POST", "/v1/organizations", Some(json!({ "name": "team" })));
         server.ok("POST", "/v1/organizations", Some(json!({ "name": "outside" })));
@@ -224,9 +233,13 @@ impl Scene {
         ];
         let team = team.iter().map(|path| format!("{TEAM}{path}"));
         let mut state: State = team
-            .chain(["/v1/server/quotas".to_owned()])
+            .chain(["/v1/server/quotas", "/v1/server/backup-schedules"].map(str::to_owned))
             .map(|path| {
-                let value = self.get(&self.server.token, &path);
+                let mut value = self.get(&self.server.token, &path);
+                // Backups are made by themselves.
+                for schedule in value["schedules"].as_array_mut().into_iter().flatten() {
+                    schedule["last_backup_at"].take();
+                }
                 (path, value)
             })
             .collect();
@@ -360,6 +373,10 @@ impl Scene {
             "/v1/server/quotas".to_owned(),
             json!({ "name": "databases", "value": 0 }),
         );
+        let schedule = json!({ "every_seconds": 86_400, "keep": "7d,4w,12m" });
+        quiet("PUT", "/v1/server/backup-schedules".to_owned(), schedule);
+        let of_group = json!({ "organization": "team", "group": "apart", "every_seconds": 86_400, "keep": "7d" });
+        quiet("PUT", "/v1/server/backup-schedules".to_owned(), of_group);
         let text = |answer: Value| answer["id"].as_str().unwrap().to_owned();
         let mut known = self.known.borrow_mut();
         known.insert(

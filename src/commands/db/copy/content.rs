@@ -3,8 +3,8 @@
 
 use super::Ends;
 use crate::commands::db::endpoint::QualifiedName;
-use crate::commands::db::interruption::check_interrupted;
 use crate::commands::db::reach;
+use crate::commands::interruption::check_interrupted;
 use crate::context::Context;
 use crate::control::Staging;
 use crate::control::names::{DatabaseName, GroupName, LocationCode};
@@ -25,11 +25,16 @@ pub(super) struct SourceContent {
 }
 
 impl SourceContent {
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.staging.path
+    }
+
     /// Reads the source's content. From here on, Ctrl-C ends the copy in order.
     pub(super) fn read(ctx: &Context, ends: &Ends<'_>, original: &Database) -> Result<Self> {
         interrupt::install();
         let staging = ends.to.control()?.staging()?;
-        write_to_file(ends.from, original, &staging.path)?;
+        write_to_file(ends.from, original, None, &staging.path)?;
         let summary = read_content(ctx, &Target::file(&staging.path).restricted(true, false))?;
         Ok(Self { staging, summary })
     }
@@ -67,11 +72,11 @@ pub(super) fn create_from_file(
     })
 }
 
-/// Replaces the content of a database by that of the file.
-pub(super) fn replace_content(ends: &Ends<'_>, former: &Database, content: &SourceContent) -> Result<()> {
-    match ends.to.server_if_any()? {
-        None => replace_file(ends.to, former, &content.staging.path),
-        Some(_) => replace_on_server(ends.to, former, &content.staging.path),
+/// Replaces the content of a database by that of a complete file.
+pub(in crate::commands::db) fn replace_by_file(to: &Context, former: &Database, content: &Path) -> Result<()> {
+    match to.server_if_any()? {
+        None => replace_file(to, former, content),
+        Some(_) => replace_on_server(to, former, content),
     }
 }
 
@@ -114,15 +119,20 @@ fn replace_on_server(to: &Context, database: &Database, content: &Path) -> Resul
     Ok(())
 }
 
-/// Writes a database's content to a file, consistent in itself.
-fn write_to_file(from: &Context, database: &Database, path: &Path) -> Result<()> {
+/// Writes a database's content to a file, consistent in itself: as it is at a location or, without one, at its primary.
+pub(in crate::commands::db) fn write_to_file(
+    from: &Context,
+    database: &Database,
+    location: Option<&LocationCode>,
+    path: &Path,
+) -> Result<()> {
     let mut progress = from.ui.progress(format!("Reading {}", database.name));
     let mut tell = |done: u64, all: u64| {
         progress.at(done, all);
         check_interrupted()
     };
     let Some(server) = from.server_if_any()? else {
-        let connection = from.control()?.connection(&database.name, None)?;
+        let connection = from.control()?.connection(&database.name, location)?;
         let file = reach::file(&connection)
             .ok_or_else(|| Error::new(Code::Unsupported, format!("database {} is not a file", database.name)))?;
         return copy::copy_file(&file, path, &mut tell);
@@ -133,7 +143,7 @@ fn write_to_file(from: &Context, database: &Database, path: &Path) -> Result<()>
         .truncate(true)
         .open(path)
         .map_err(|error| Error::io(error, format!("cannot write {}", path.display())))?;
-    match server.export(&database.name, None, &mut file, &mut tell) {
+    match server.export(&database.name, location, &mut file, &mut tell) {
         Ok(_) => file
             .sync_all()
             .map_err(|error| Error::io(error, format!("cannot write {}", path.display()))),
@@ -184,7 +194,7 @@ pub(in crate::commands::db) fn rebuild(from: &Context, database: &DatabaseName, 
 }
 
 /// What is in a database.
-fn read_content(ctx: &Context, target: &Target) -> Result<Content> {
+pub(in crate::commands::db) fn read_content(ctx: &Context, target: &Target) -> Result<Content> {
     let mut session = sql::open(target)?;
     interrupt::on_interrupt(session.interrupter());
     let mut progress = ctx.ui.progress_of_rows("Comparing");

@@ -2,7 +2,7 @@
 //! checked and asked before, the replacement, and what follows from it. For `db copy --overwrite` and `db branch --reset`.
 
 use super::Ends;
-use super::content::{SourceContent, replace_content};
+use super::content::{SourceContent, replace_by_file};
 use crate::commands::answers;
 use crate::commands::committed::Committed;
 use crate::commands::db::create::NewPlacement;
@@ -47,13 +47,7 @@ pub(in crate::commands::db) fn replace_by_source(
         );
         return answers::plan(ctx, vec![step]).map(|()| None);
     }
-    if former.delete_protection {
-        return Err(Error::new(
-            Code::DeleteProtected,
-            format!("database {name} is protected from deletion"),
-        )
-        .hint(format!("torso db config set {name} delete-protection off")));
-    }
+    check_unprotected(former)?;
     ctx.confirm(
         wish.is_confirmed,
         &format!("replace the content of database {}", ends.target),
@@ -61,7 +55,7 @@ pub(in crate::commands::db) fn replace_by_source(
     )?;
     before()?;
     let content = SourceContent::read(ctx, ends, original)?;
-    replace_content(ends, former, &content)?;
+    replace_by_file(ends.to, former, content.path())?;
     let compared = content.compare(ctx, ends);
     if let Ok(Some(difference)) = compared {
         return Err(difference.hint(format!(
@@ -80,6 +74,19 @@ pub(in crate::commands::db) fn replace_by_source(
         summary: content.summary,
         compared,
     }))
+}
+
+/// Refuses a database with delete protection, which also keeps its content.
+pub(in crate::commands::db) fn check_unprotected(database: &Database) -> Result<()> {
+    if !database.delete_protection {
+        return Ok(());
+    }
+    let name = &database.name;
+    Err(Error::new(
+        Code::DeleteProtected,
+        format!("database {name} is protected from deletion"),
+    )
+    .hint(format!("torso db config set {name} delete-protection off")))
 }
 
 /// Fails where the options say that a database whose content is replaced would be elsewhere.

@@ -260,6 +260,13 @@ impl Catalog {
         Ok(rows.into_iter().collect())
     }
 
+    /// Has the first primary of a database be made of its seed.
+    #[cfg(feature = "server")]
+    pub fn want_seed(&self, id: &DatabaseId) -> Result<()> {
+        self.execute("UPDATE databases SET origin = 'seed' WHERE id = ?1", [id.as_str()])?;
+        Ok(())
+    }
+
     pub fn add_pending(&self, id: &DatabaseId) -> Result<()> {
         self.execute("INSERT OR IGNORE INTO pending (database_id) VALUES (?1)", [id.as_str()])?;
         Ok(())

@@ -1,8 +1,11 @@
-//! What the operator of a server may do: see and end its users, and set quotas. The operator is the user of the first start.
+//! What the operator of a server may do: see and end its users, set quotas, and schedule backups. The operator is the user of the first start.
 
 use super::CallerAccounts;
 use super::members::{another_owner, made_api_token, made_database_token};
-use crate::control::accounts::{EndedAccess, MadeToken, OrganizationKind, QuotaSetting, ServerUser};
+use crate::control::accounts::{
+    BackupSchedule, BackupScheduleChange, EndedAccess, MadeToken, OrganizationKind, QuotaSetting, ScheduledGroup,
+    ServerUser,
+};
 use crate::control::hosted::store::{AccountStore, OrganizationRow, UserRow};
 use crate::control::hosted::{Caller, Hosted, NewAuditEntry};
 use crate::control::names::{OrganizationSlug, Username};
@@ -93,6 +96,38 @@ impl ServerOperations for CallerAccounts<'_> {
             Ok(())
         })
     }
+
+    fn list_backup_schedules(&self) -> Result<Vec<BackupSchedule>> {
+        self.allow_operator("see the schedules of backups")?;
+        self.shared.backup_schedules()
+    }
+
+    fn set_backup_schedule(&self, change: &BackupScheduleChange) -> Result<BackupSchedule> {
+        let what = describe(change.of()?.as_ref());
+        let entry = NewAuditEntry::new(
+            "backup-schedule-set",
+            format!("set when {what} is backed up"),
+            json!(change),
+        );
+        self.operate("schedule backups", entry, || {
+            let set = self.shared.set_backup_schedule(change);
+            set.map_err(|error| self.shared.discreet(error))
+        })
+    }
+
+    fn remove_backup_schedule(&self, group: &ScheduledGroup) -> Result<()> {
+        let entry = NewAuditEntry::new(
+            "backup-schedule-delete",
+            format!("removed the schedule of backups of {}", describe(Some(group))),
+            json!({ "organization": group.organization, "group": group.group }),
+        );
+        self.operate("schedule backups", entry, || self.shared.remove_backup_schedule(group))
+    }
+}
+
+/// What a schedule is of.
+fn describe(of: Option<&ScheduledGroup>) -> String {
+    of.map_or_else(|| "the server".to_owned(), |group| format!("group {group}"))
 }
 
 impl Hosted {

@@ -59,7 +59,8 @@ impl DatabaseOperations for OrganizationPlane<'_> {
 
     fn get_database(&self, name: &DatabaseName) -> Result<Database> {
         self.read_database(name, |plane| {
-            plane.get_database(name).map(|database| self.in_use(database))
+            let database = self.shared.with_last_backup(plane.get_database(name)?);
+            Ok(self.in_use(database))
         })
     }
 

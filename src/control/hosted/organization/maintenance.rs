@@ -4,9 +4,11 @@ use super::OrganizationPlane;
 use crate::control::hosted::NewAuditEntry;
 use crate::control::hosted::permission::{Action, PermissionTarget};
 use crate::control::types::Finding;
-use crate::control::{MaintenanceOperations, Staging};
+use crate::control::{BackupOperations, GroupOperations as _, MaintenanceOperations, Staging};
 use crate::error::Result;
 use serde_json::json;
+
+impl BackupOperations for OrganizationPlane<'_> {}
 
 impl MaintenanceOperations for OrganizationPlane<'_> {
     fn staging(&self) -> Result<Staging> {
@@ -20,6 +22,9 @@ impl MaintenanceOperations for OrganizationPlane<'_> {
             let dir = self.shared.dir.to_string_lossy();
             let mut found = plane.check(fix)?;
             found.extend(self.shared.check_processes(&self.organization.id));
+            let mut groups = plane.list_groups()?;
+            groups.retain(|group| self.rights.group.as_ref().is_none_or(|own| group.name == *own));
+            found.extend(self.shared.check_backups(&self.organization.id, &groups));
             for finding in &mut found {
                 finding.message = finding.message.replace(&*dir, "…");
                 finding.fix = finding.fix.take().map(|fix| fix.replace(&*dir, "…"));

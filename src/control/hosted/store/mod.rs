@@ -5,12 +5,14 @@
 mod former_labels;
 mod idempotency;
 mod people;
+mod schedules;
 mod tokens;
 mod transfers;
 mod usage;
 
 pub use former_labels::FormerLabelRow;
 pub use people::{InviteRow, MemberRow, OrganizationRow, UserRow};
+pub use schedules::{BackupScheduleRow, GroupKey};
 pub use tokens::{ApiTokenRow, DatabaseTokenRow};
 pub use transfers::{GroupTransferRow, TransferRow};
 pub use usage::Reading;
@@ -33,6 +35,7 @@ const KIND: StoreKind = StoreKind {
         include_str!("migrations/0003.sql"),
         include_str!("migrations/0004.sql"),
         include_str!("migrations/0005.sql"),
+        include_str!("migrations/0006.sql"),
     ],
 };
 

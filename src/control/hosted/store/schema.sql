@@ -163,6 +163,15 @@ CREATE TABLE former_labels (
     until TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- When backups are made, and which are kept. Where both ids are empty, it is of the whole server, else of a group.
+CREATE TABLE backup_schedules (
+    organization_id TEXT NOT NULL,
+    group_id TEXT NOT NULL,
+    every_seconds INTEGER NOT NULL CHECK (every_seconds > 0),
+    retention TEXT NOT NULL,
+    PRIMARY KEY (organization_id, group_id)
+) STRICT, WITHOUT ROWID;
+
 -- Requests with idempotency keys of the last 24 hours, and their answers.
 CREATE TABLE idempotent_requests (
     -- A hash of account and key.

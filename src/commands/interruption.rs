@@ -1,7 +1,12 @@
-//! Ctrl-C during the long steps of commands about databases.
+//! Ctrl-C during the long steps of commands.
 
 use crate::error::{Code, Error, Result};
 use crate::shell::interrupt;
+
+/// Takes Ctrl-C over from now on: long work asks [`check_interrupted`] now and then, and ends in order.
+pub(super) fn catch_interrupts() {
+    interrupt::install();
+}
 
 /// Stops long work after Ctrl-C.
 pub(super) fn check_interrupted() -> Result<()> {
