@@ -1,6 +1,7 @@
 //! Backups: made, listed and restored, through the program itself.
 
 mod files;
+mod kills;
 #[cfg(target_os = "linux")]
 mod large;
 mod objects;

@@ -30,7 +30,7 @@ pub fn serve(world: &mut World, more: &[&str]) -> Server {
     server
 }
 
-fn make_app(world: &World) {
+pub fn make_app(world: &World) {
     world.ok(["db", "create", "app", "--location", "ams"]);
     world.ok([
         "db",
@@ -40,12 +40,12 @@ fn make_app(world: &World) {
     ]);
 }
 
-fn sqld_program() -> String {
+pub fn sqld_program() -> String {
     sqld::program().to_str().unwrap().to_owned()
 }
 
 /// What a data directory's own commands need, without the server of the world.
-fn on_machine(world: &World, args: &[&str]) -> Run {
+pub fn on_machine(world: &World, args: &[&str]) -> Run {
     let mut command = world.torso_command(args);
     command.env_remove("TORSO_API_URL").env_remove("TORSO_TOKEN");
     Run::of(command)

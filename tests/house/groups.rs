@@ -14,6 +14,7 @@ use syn::visit::{self, Visit};
 /// regular expressions; of modules where few tests need a server, those that have it in their names.
 const PEERS: &[&str] = &[
     "applications::",
+    "backup::kills::",
     "backup::large::",
     "backup::objects::",
     "backup::page::",
