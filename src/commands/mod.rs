@@ -45,6 +45,8 @@ mod schedules;
 #[cfg(feature = "server")]
 mod server;
 #[cfg(feature = "server")]
+mod server_config;
+#[cfg(feature = "server")]
 mod server_values;
 mod token_input;
 mod tokens;

@@ -4,9 +4,9 @@
 use super::answers::Done;
 use super::org::members::tokens_sentence;
 use super::quota::Quota;
-use super::schedules;
+use super::{schedules, server_config};
 use crate::context::Context;
-use crate::control::accounts::{EndedAccess, QuotaSetting, ServerUser};
+use crate::control::accounts::{EndedAccess, QuotaSetting, ServerOrganization, ServerUser};
 use crate::control::names::Username;
 use crate::error::{Code, Error, Result};
 use crate::ui::{Cell, Layout, Table, View};
@@ -20,9 +20,15 @@ pub(super) enum Verb {
     /// List, disable and remove users of a running server
     #[command(subcommand)]
     Users(Users),
+    /// List all organizations of a running server
+    #[command(subcommand)]
+    Orgs(Orgs),
     /// List and set quotas of a running server
     #[command(subcommand)]
     Quotas(Quotas),
+    /// Show and change settings of a running server
+    #[command(subcommand)]
+    Config(server_config::Verb),
     /// List, set and remove schedules of backups of a running server
     #[command(subcommand)]
     Schedules(schedules::Verb),
@@ -40,6 +46,13 @@ pub(super) enum Users {
 
 #[derive(Subcommand)]
 #[command(defer = true)]
+pub(super) enum Orgs {
+    #[command(visible_alias = "ls")]
+    List(ListOrganizations),
+}
+
+#[derive(Subcommand)]
+#[command(defer = true)]
 pub(super) enum Quotas {
     #[command(visible_alias = "ls")]
     List(ListQuotas),
@@ -51,8 +64,12 @@ pub(super) fn run(ctx: &Context, verb: &Verb) -> Result<()> {
         Verb::Users(Users::List(_)) => ctx.ui.show(&Listed(ctx.accounts()?.list_users()?)),
         Verb::Users(Users::Disable(args)) => disable(ctx, args),
         Verb::Users(Users::Remove(args)) => remove(ctx, args),
+        Verb::Orgs(Orgs::List(_)) => ctx
+            .ui
+            .show(&Organizations(ctx.accounts()?.list_server_organizations()?)),
         Verb::Quotas(Quotas::List(_)) => ctx.ui.show(&Set(ctx.accounts()?.list_quotas()?)),
         Verb::Quotas(Quotas::Set(args)) => set_quotas(ctx, args),
+        Verb::Config(verb) => server_config::run(ctx, verb),
         Verb::Schedules(verb) => schedules::run(ctx, verb),
     }
 }
@@ -85,6 +102,49 @@ impl View for Listed {
 
     fn names(&self) -> Vec<String> {
         self.0.iter().map(|user| user.username.to_string()).collect()
+    }
+}
+
+/// List all organizations of the server, whoever is a member
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso server orgs list")]
+pub(super) struct ListOrganizations {}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Organizations(Vec<ServerOrganization>);
+
+impl View for Organizations {
+    fn layout(&self) -> Layout {
+        let header = [
+            "ORGANIZATION",
+            "OWNERS",
+            "MEMBERS",
+            "DATABASES",
+            "STORAGE",
+            "OVER QUOTA",
+            "CREATED",
+        ];
+        let mut table = Table::new(header, "No organizations.");
+        for organization in &self.0 {
+            table.row(vec![
+                Cell::text(organization.slug.as_str()),
+                Cell::list(&organization.owners),
+                Cell::number(organization.members),
+                Cell::number(organization.databases),
+                Cell::size(organization.storage_bytes),
+                Cell::yes_no(organization.over_quota),
+                Cell::time(organization.created_at),
+            ]);
+        }
+        Layout::Table(table)
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0
+            .iter()
+            .map(|organization| organization.slug.to_string())
+            .collect()
     }
 }
 

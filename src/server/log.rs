@@ -1,8 +1,11 @@
 //! The server's log, on standard error. It has no secrets: headers, queries and bodies are never logged, only paths,
 //! and in these what looks like a token in the wrong place is cut out.
 
+use crate::control::accounts::LogLevel;
+use crate::control::hosted::LogSwitch;
 use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
+use std::sync::OnceLock;
 use tracing_subscriber::EnvFilter;
 
 /// The form of the log.
@@ -13,28 +16,6 @@ pub enum LogFormat {
     Text,
     /// One JSON document per line
     Json,
-}
-
-/// How much is logged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub enum Level {
-    /// Only problems
-    Warn,
-    /// Also starts, ends and requests of the Platform API
-    #[default]
-    Info,
-    /// Also every request of applications
-    Debug,
-}
-
-impl Level {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Warn => "warn",
-            Self::Info => "info",
-            Self::Debug => "debug",
-        }
-    }
 }
 
 /// Writes the log's lines, one a call, with everything in them visible: what clients send can neither write to an operator's
@@ -101,19 +82,48 @@ fn visible(line: &str, form: LogFormat) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
+/// What changes the level of the log, and the level that it began with.
+static SWITCH: OnceLock<(LogLevel, LogSwitch)> = OnceLock::new();
+
+fn filter(level: LogLevel) -> EnvFilter {
+    EnvFilter::new(format!("off,torso={}", level.name()))
+}
+
 /// Starts the log. A second call changes nothing.
-pub fn start(form: LogFormat, level: Level) {
+pub fn start(form: LogFormat, level: LogLevel) {
     let subscriber = tracing_subscriber::fmt()
         .with_writer(move || Visible {
             out: std::io::stderr(),
             form,
         })
-        .with_env_filter(EnvFilter::new(format!("off,torso={}", level.name())))
+        .with_env_filter(filter(level))
         .with_target(false);
-    let _ = match form {
-        LogFormat::Text => subscriber.with_ansi(std::io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
+    let (begun, switch): (_, LogSwitch) = match form {
+        LogFormat::Text => {
+            let subscriber = subscriber
+                .with_ansi(std::io::stderr().is_terminal())
+                .with_filter_reloading();
+            let handle = subscriber.reload_handle();
+            // It only fails where the log is gone.
+            let switch = move |level| drop(handle.reload(filter(level)));
+            (subscriber.try_init(), Box::new(switch))
+        }
+        LogFormat::Json => {
+            let subscriber = subscriber.json().flatten_event(true).with_filter_reloading();
+            let handle = subscriber.reload_handle();
+            let switch = move |level| drop(handle.reload(filter(level)));
+            (subscriber.try_init(), Box::new(switch))
+        }
     };
+    if begun.is_ok() {
+        let _ = SWITCH.set((level, switch));
+    }
+}
+
+/// The level that the log began with, and what changes it; none before it has begun.
+pub(super) fn level_switch() -> Option<(LogLevel, LogSwitch)> {
+    let (level, switch) = SWITCH.get()?;
+    Some((*level, Box::new(switch)))
 }
 
 /// What API tokens and invitations begin with, and JWTs.

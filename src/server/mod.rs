@@ -24,7 +24,7 @@ pub mod tls;
 mod trusted_proxies;
 mod write_timeout;
 
-pub use log::{Level as LogLevel, LogFormat, start as start_log};
+pub use log::{LogFormat, start as start_log};
 
 use crate::control::hosted::Hosted;
 use crate::error::{Code, Error, Result};
@@ -252,6 +252,9 @@ async fn open_and_wait<T: Send + 'static>(
         Ok((hosted, token)) => (Arc::new(hosted), token),
         Err(error) => return (Err(error), "error"),
     };
+    if let Some((level, switch)) = log::level_switch() {
+        hosted.set_log_switch(level, switch);
+    }
     let _ = server.hosted.set(Arc::clone(&hosted));
     if let Err(error) = started(&hosted, token) {
         return (Err(error), "error");

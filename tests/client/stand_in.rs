@@ -90,9 +90,13 @@ pub fn answer(request: &Request) -> Answer {
             "operator": true, "organizations": ["me", "team"], "api_tokens": 1, "last_used_at": AT }] }),
         "POST /v1/server/users/bob/disable" | "DELETE /v1/server/users/bob" => json!({ "tokens": [
             { "kind": "database", "id": "t1", "name": "web", "organization": "team" } ], "tokens_ended": true }),
+        "GET /v1/server/organizations" => json!({ "organizations": [{ "slug": "team", "name": "team", "type": "team",
+            "created_at": AT, "owners": ["me"], "members": 2, "databases": 3, "storage_bytes": 8192, "over_quota": false }] }),
         "GET /v1/server/quotas" => json!({ "quotas": [
             { "organization": null, "name": "databases", "value": 50 } ] }),
         "PUT /v1/server/quotas" => json!({ "quota": { "organization": null, "name": "databases", "value": 50 } }),
+        "GET /v1/server/configuration" | "PATCH /v1/server/configuration" => json!({ "configuration": {
+            "locations": ["ams", "lhr"], "log_level": "info", "warnings": [] } }),
         "GET /v1/server/backup-schedules" => json!({ "schedules": [
             { "organization": null, "group": null, "every_seconds": 86400, "keep": "7d,4w,12m", "last_backup_at": AT,
               "failing": false } ] }),

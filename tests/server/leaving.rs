@@ -195,17 +195,41 @@ fn operator_lists_disables_and_removes_users() {
         (&json!(true), &json!(false))
     );
     assert_eq!(users[1]["organizations"], json!(["bob", "team"]));
+    // Also those that the operator is no member of.
+    let organizations = world.json(["server", "orgs", "list"]);
+    let of = |slug: &str| {
+        organizations
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|one| one["slug"] == slug)
+            .unwrap()
+            .clone()
+    };
+    assert_eq!(
+        (&of("bob")["owners"], &of("bob")["type"]),
+        (&json!(["bob"]), &json!("personal"))
+    );
+    assert_eq!(of("bob")["members"], 1);
+    assert!(of("team")["members"].as_u64().unwrap() > 1, "{organizations}");
 
     // Nobody else may, whatever the role.
     for (method, path, body) in [
         ("GET", "/v1/server/users", None),
         ("POST", "/v1/server/users/bob/disable", None),
         ("DELETE", "/v1/server/users/bob", None),
+        ("GET", "/v1/server/organizations", None),
         ("GET", "/v1/server/quotas", None),
         (
             "PUT",
             "/v1/server/quotas",
             Some(json!({ "name": "databases", "value": 1 })),
+        ),
+        ("GET", "/v1/server/configuration", None),
+        (
+            "PATCH",
+            "/v1/server/configuration",
+            Some(json!({ "log_level": "debug" })),
         ),
         ("GET", "/v1/server/backup-schedules", None),
         (

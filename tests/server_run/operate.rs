@@ -226,3 +226,38 @@ fn compose_file_is_sound_and_its_command_runs() {
     );
     assert!(dockerfile.contains(&format!("FROM rust:{}", env!("CARGO_PKG_RUST_VERSION"))));
 }
+
+#[test]
+fn operator_changes_locations_and_the_log_of_a_running_server() {
+    let mut server = Deployment::new();
+    let ask = |server: &Deployment, body: serde_json::Value| {
+        let answer = server.server().ok("PATCH", "/v1/server/configuration", Some(body));
+        answer["configuration"].clone()
+    };
+    let logs = |server: &Deployment| {
+        server.server().ok("GET", "/v1/databases", None);
+        server.log().matches("/v1/databases").count()
+    };
+    let quiet = ask(&server, json!({ "log_level": "warn" }));
+    assert_eq!(quiet["log_level"], "warn");
+    let before = logs(&server);
+    assert_eq!(logs(&server), before, "{}", server.log());
+    ask(&server, json!({ "log_level": "info" }));
+    until("requests are logged again", || logs(&server), |count| *count > before);
+
+    let offered = ask(&server, json!({ "locations": ["ams", "nrt"] }));
+    assert_eq!(offered["locations"], json!(["ams", "nrt"]));
+    let listed = server.server().ok("GET", "/v1/locations", None);
+    let listed: Vec<&String> = listed["locations"].as_object().unwrap().keys().collect();
+    assert_eq!(listed, ["ams", "nrt"]);
+    let unknown = json!({ "locations": ["xyz"] });
+    let (status, error) = server.server().ask("PATCH", "/v1/server/configuration", Some(unknown));
+    assert_eq!((status, &error["code"]), (404, &json!("location_not_found")));
+    server.end(nix::sys::signal::Signal::SIGTERM);
+    let position = server.args.iter().position(|arg| arg == "--locations").unwrap();
+    server.args.drain(position..position + 2);
+    server.start();
+    let kept = server.server().ok("GET", "/v1/server/configuration", None);
+    assert_eq!(kept["configuration"]["locations"], json!(["ams", "nrt"]));
+    assert_eq!(kept["configuration"]["log_level"], "info");
+}

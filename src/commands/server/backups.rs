@@ -28,7 +28,7 @@ pub(super) struct Scheduled {
     /// How often, remembered [default: 24h]
     #[arg(long, value_name = "TIME", value_parser = backup_interval, requires = "backup_to")]
     backup_every: Option<Duration>,
-    /// Keep so many of days, weeks, months, remembered [default: 7d,4w,12m]
+    /// Which to keep, remembered [default: 7d,4w,12m]
     ///
     /// The newest backup of each of the last so many hours (h), days (d), weeks (w), months (m) and years (y) is kept.
     #[arg(long, value_name = "COUNTS", requires = "backup_to")]

@@ -10,10 +10,11 @@ use super::server_values::{
 };
 use super::{engine, operator};
 use crate::context::Context;
+use crate::control::accounts::LogLevel;
 use crate::control::hosted::{Confinement, EngineSettings, Engines, HostedOptions, Public, SqldEngine};
 use crate::control::names::{LocationCode, Username};
 use crate::error::{Error, Result};
-use crate::server::{self, LogFormat, LogLevel, ServerConfig};
+use crate::server::{self, LogFormat, ServerConfig};
 use clap::Subcommand;
 use ipnet::IpNet;
 use network::Endpoint;

@@ -1,10 +1,11 @@
-//! Users, quotas and schedules of backups of a server, for its operator: the user of its first start.
+//! Users, organizations, quotas and schedules of backups of a server, for its operator: the user of its first start.
 
 use super::api_error::CallSubject;
 use super::{Client, about, about_organization, wire};
 use crate::control::ServerOperations;
 use crate::control::accounts::{
-    BackupSchedule, BackupScheduleChange, EndedAccess, QuotaSetting, ScheduledGroup, ServerUser,
+    BackupSchedule, BackupScheduleChange, EndedAccess, QuotaSetting, ScheduledGroup, ServerConfiguration,
+    ServerConfigurationPatch, ServerOrganization, ServerUser,
 };
 use crate::control::endpoints::Operation;
 use crate::control::names::Username;
@@ -28,6 +29,17 @@ impl ServerOperations for Client {
         wire::read(self.http.ask(&call)?, "the tokens of the user")
     }
 
+    fn list_server_organizations(&self) -> Result<Vec<ServerOrganization>> {
+        let about = about("the organizations of the server").only_here("list all its organizations");
+        let reply = self
+            .http
+            .ask(&self.call(Operation::ListServerOrganizations, &[], about))?;
+        let organizations = wire::list(reply, "organizations")?.into_iter();
+        organizations
+            .map(|organization| wire::read(organization, "an organization"))
+            .collect()
+    }
+
     fn list_quotas(&self) -> Result<Vec<QuotaSetting>> {
         let about = about("the quotas of the server").only_here("list quotas");
         let reply = self.http.ask(&self.call(Operation::ListQuotas, &[], about))?;
@@ -44,6 +56,22 @@ impl ServerOperations for Client {
             .call(Operation::SetQuota, &[], about.only_here("set quotas"))
             .body(wire::to_json(quota));
         self.http.ask(&call).map(drop)
+    }
+
+    fn get_server_configuration(&self) -> Result<ServerConfiguration> {
+        let about = about("the settings of the server").only_here("show its settings");
+        let reply = self
+            .http
+            .ask(&self.call(Operation::GetServerConfiguration, &[], about))?;
+        wire::read(wire::within(reply, "configuration"), "settings")
+    }
+
+    fn update_server_configuration(&self, patch: &ServerConfigurationPatch) -> Result<ServerConfiguration> {
+        let about = about("the settings of the server").only_here("change its settings");
+        let call = self
+            .call(Operation::UpdateServerConfiguration, &[], about)
+            .body(wire::to_json(patch));
+        wire::read(wire::within(self.http.ask(&call)?, "configuration"), "settings")
     }
 
     fn list_backup_schedules(&self) -> Result<Vec<BackupSchedule>> {

@@ -1,7 +1,8 @@
-//! Users, quotas and schedules of backups of a server, for its operator: the user of its first start.
+//! Users, organizations, quotas and schedules of backups of a server, for its operator: the user of its first start.
 
 use crate::control::accounts::{
-    BackupSchedule, BackupScheduleChange, EndedAccess, QuotaSetting, ScheduledGroup, ServerUser,
+    BackupSchedule, BackupScheduleChange, EndedAccess, QuotaSetting, ScheduledGroup, ServerConfiguration,
+    ServerConfigurationPatch, ServerOrganization, ServerUser,
 };
 use crate::control::names::Username;
 use crate::error::Result;
@@ -16,10 +17,16 @@ pub trait ServerOperations {
     /// The same, and removes the user and the user's personal organization. Refused while that has databases, for the last
     /// owner of an organization, and for the operator.
     fn remove_user(&self, user: &Username) -> Result<EndedAccess>;
+    /// All organizations of the server.
+    fn list_server_organizations(&self) -> Result<Vec<ServerOrganization>>;
     /// The quotas that were set, those of all organizations first.
     fn list_quotas(&self) -> Result<Vec<QuotaSetting>>;
     /// Takes effect at once.
     fn set_quota(&self, quota: &QuotaSetting) -> Result<()>;
+    /// The settings that can be changed while the server runs.
+    fn get_server_configuration(&self) -> Result<ServerConfiguration>;
+    /// Takes effect at once. The locations are remembered, the level of the log is not.
+    fn update_server_configuration(&self, patch: &ServerConfigurationPatch) -> Result<ServerConfiguration>;
     /// When backups are made of the whole server, and of groups that have a schedule of their own. None where the server has
     /// no place for backups.
     fn list_backup_schedules(&self) -> Result<Vec<BackupSchedule>>;
@@ -39,8 +46,12 @@ macro_rules! server_endpoints {
                 global Post "/v1/server/users/{username}/disable";
             RemoveUser, Change(operator::remove_user, operator::user_removed):
                 global Delete "/v1/server/users/{username}";
+            ListServerOrganizations, Call(operator::list_organizations): global Get "/v1/server/organizations";
             ListQuotas, Call(operator::list_quotas): global Get "/v1/server/quotas";
             SetQuota, Change(operator::set_quota, operator::quota_set): global Put "/v1/server/quotas";
+            GetServerConfiguration, Call(operator::get_configuration): global Get "/v1/server/configuration";
+            UpdateServerConfiguration, Repeatable(operator::update_configuration):
+                global Patch "/v1/server/configuration";
             ListBackupSchedules, Call(operator::list_backup_schedules): global Get "/v1/server/backup-schedules";
             SetBackupSchedule, Repeatable(operator::set_backup_schedule): global Put "/v1/server/backup-schedules";
             RemoveBackupSchedule, Change(operator::remove_backup_schedule, operator::backup_schedule_removed):

@@ -20,6 +20,7 @@ mod audit;
 mod background;
 mod backups;
 mod caller;
+mod configuration;
 mod database_tokens;
 mod former_labels;
 mod gateway_access;
@@ -47,6 +48,7 @@ pub use backups::{
     BackupPlan, BackupReport, BackupStatus, FailedCopy, RestoredServer, ScheduleStatus, back_up_server, restore_server,
 };
 pub use caller::{CallOrigin, Caller};
+pub use configuration::LogSwitch;
 pub use database_tokens::Grant;
 pub use gauges::InstanceGauge;
 pub use hostnames::{Route, label};
@@ -68,6 +70,7 @@ use audit::{DailyEntries, NewAuditEntry};
 use background::{BackgroundProgress, BackgroundTask};
 use backups::SharedBackups;
 use caller::CallerSessions;
+use configuration::SharedLogLevel;
 use database_tokens::TokenAuthority;
 use former_labels::FormerLabels;
 use hostnames::Hostnames;
@@ -78,7 +81,7 @@ use start::{allowed_locations, is_copy, known, own};
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, RwLock};
 use store::AccountStore;
 use transfers::TransferLocks;
 use uploads::Uploads;
@@ -131,7 +134,8 @@ struct Shared {
     engine: Engines,
     public: Public,
     /// None for all.
-    locations: Option<Vec<LocationCode>>,
+    locations: RwLock<Option<Arc<[LocationCode]>>>,
+    log_level: SharedLogLevel,
     records: Mutex<AccountStore>,
     sessions: CallerSessions,
     plane_pool: PlanePool,
@@ -185,7 +189,8 @@ impl Hosted {
             dir,
             engine: options.engine,
             public: options.public,
-            locations,
+            locations: RwLock::new(locations),
+            log_level: SharedLogLevel::default(),
             records: Mutex::new(records),
             sessions: CallerSessions::default(),
             hostnames: Hostnames::default(),

@@ -9,7 +9,11 @@ use crate::control::names::LocationCode;
 use crate::error::{Code, Error, Result};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
+
+/// The setting that remembers the locations that the server offers.
+const LOCATIONS: &str = "locations";
 
 /// Locks a data directory for this server.
 pub(super) fn own(dir: &Path, path: &Path) -> Result<Lock> {
@@ -71,26 +75,30 @@ pub(super) fn known(requested: &[LocationCode]) -> Result<()> {
 pub(super) fn allowed_locations(
     records: &AccountStore,
     requested: Option<Vec<LocationCode>>,
-) -> Result<Option<Vec<LocationCode>>> {
-    const SETTING: &str = "locations";
+) -> Result<Option<Arc<[LocationCode]>>> {
     if let Some(requested) = requested {
-        let text: Vec<_> = requested.iter().map(LocationCode::as_str).collect();
-        records.write(|| records.set(SETTING, &text.join(",")))?;
-        return Ok((!requested.is_empty()).then_some(requested));
+        return remember_locations(records, &requested);
     }
-    let Some(text) = records.setting(SETTING)?.filter(|text| !text.is_empty()) else {
+    let Some(text) = records.setting(LOCATIONS)?.filter(|text| !text.is_empty()) else {
         return Ok(None);
     };
-    text.split(',')
-        .map(str::parse)
-        .collect::<Result<Vec<LocationCode>>>()
-        .map(Some)
+    text.split(',').map(str::parse).collect::<Result<_>>().map(Some)
+}
+
+/// Stores the locations that the server offers from now on. An empty list is for all, as is none in the answer.
+pub(super) fn remember_locations(
+    records: &AccountStore,
+    offered: &[LocationCode],
+) -> Result<Option<Arc<[LocationCode]>>> {
+    let text: Vec<_> = offered.iter().map(LocationCode::as_str).collect();
+    records.write(|| records.set(LOCATIONS, &text.join(",")))?;
+    Ok((!offered.is_empty()).then(|| offered.into()))
 }
 
 impl Shared {
     /// The location of databases for which none was chosen.
     pub(super) fn default_location(&self) -> Result<LocationCode> {
-        match self.locations.as_deref() {
+        match self.offered_locations().as_deref() {
             Some([first, ..]) => Ok(first.clone()),
             _ => builtin_locations::LOCAL.parse(),
         }
@@ -98,7 +106,8 @@ impl Shared {
 
     /// What the operator should know: sentences about settings that leave something out of reach.
     pub(super) fn warnings(&self) -> Result<Vec<String>> {
-        let offered = self.locations.as_deref();
+        let offered = self.offered_locations();
+        let offered = offered.as_deref();
         let mut warnings = Vec::new();
         let offers_local = offered.is_none_or(|all| all.iter().any(|code| code.as_str() == builtin_locations::LOCAL));
         if offers_local && self.public.base.scheme() == "https" {

@@ -1,10 +1,12 @@
-//! Users, quotas and schedules of backups of the server, for its operator.
+//! Users, organizations, quotas, settings and schedules of backups of the server, for its operator.
 
 use super::body::Named;
 use super::call::OperationCall;
 use super::reply::ApiReply;
-use crate::control::accounts::{BackupScheduleChange, EndedAccess, QuotaSetting, ScheduledGroup};
-use crate::control::names::{GroupName, OrganizationSlug, Username};
+use crate::control::accounts::{
+    BackupScheduleChange, EndedAccess, QuotaSetting, ScheduledGroup, ServerConfigurationPatch,
+};
+use crate::control::names::{GroupName, LocationCode, OrganizationSlug, Username};
 use crate::error::{Code, Error, Result};
 use serde::Deserialize;
 
@@ -28,6 +30,10 @@ pub(super) fn user_removed(_: &OperationCall<'_>) -> Result<ApiReply> {
         tokens: Vec::new(),
         tokens_ended: true,
     })
+}
+
+pub(super) fn list_organizations(call: &OperationCall<'_>) -> Result<ApiReply> {
+    ApiReply::of("organizations", &call.accounts().list_server_organizations()?)
 }
 
 pub(super) fn list_quotas(call: &OperationCall<'_>) -> Result<ApiReply> {
@@ -59,6 +65,26 @@ pub(super) fn set_quota(call: &OperationCall<'_>) -> Result<ApiReply> {
 /// The answer to a request that has set a quota before.
 pub(super) fn quota_set(call: &OperationCall<'_>) -> Result<ApiReply> {
     ApiReply::of("quota", &wanted_quota(call)?)
+}
+
+pub(super) fn get_configuration(call: &OperationCall<'_>) -> Result<ApiReply> {
+    ApiReply::of("configuration", &call.accounts().get_server_configuration()?)
+}
+
+#[derive(Deserialize)]
+struct NewConfiguration {
+    locations: Option<Vec<Named<LocationCode>>>,
+    log_level: Option<String>,
+}
+
+pub(super) fn update_configuration(call: &OperationCall<'_>) -> Result<ApiReply> {
+    let new: NewConfiguration = call.body()?;
+    let codes = |all: Vec<Named<LocationCode>>| all.into_iter().map(Named::get).collect::<Result<_>>();
+    let patch = ServerConfigurationPatch {
+        locations: new.locations.map(codes).transpose()?,
+        log_level: new.log_level.map(|level| level.parse()).transpose()?,
+    };
+    ApiReply::of("configuration", &call.accounts().update_server_configuration(&patch)?)
 }
 
 pub(super) fn list_backup_schedules(call: &OperationCall<'_>) -> Result<ApiReply> {

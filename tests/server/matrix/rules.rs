@@ -53,7 +53,8 @@ pub fn rule(operation: O) -> Rule {
         O::ValidateToken | O::ListApiTokens | O::CurrentUser | O::ListOrganizations | O::ListOrganizationsWrapped
         | O::PaymentAccount | O::PaymentPortal | O::PaymentMethods => Bearer,
         O::CreateApiToken | O::CreateApiTokenNested | O::RevokeApiToken | O::InvalidateSessions | O::CreateOrganization => Unlimited,
-        O::ListUsers | O::DisableUser | O::RemoveUser | O::ListQuotas | O::SetQuota
+        O::ListUsers | O::DisableUser | O::RemoveUser | O::ListQuotas | O::SetQuota | O::ListServerOrganizations
+        | O::GetServerConfiguration | O::UpdateServerConfiguration
         | O::ListBackupSchedules | O::SetBackupSchedule | O::RemoveBackupSchedule => Operator,
         O::GetOrganization | O::ListOrganizationTokens | O::Subscription | O::ListPlans | O::ListInvoices
         | O::Subscribe | O::BillingCustomer | O::ListIssuers | O::AddIssuer | O::RemoveIssuer | O::IssuerTemplate => Member,
@@ -111,6 +112,8 @@ pub fn changes(operation: O) -> bool {
             | O::ListInvites
             | O::ListOrganizationTokens
             | O::ListUsers
+            | O::ListServerOrganizations
+            | O::GetServerConfiguration
             | O::ListQuotas
             | O::ListBackupSchedules
             | O::AuditLog
@@ -160,6 +163,7 @@ pub fn body(operation: O) -> Value {
         O::UpdateConfiguration => json!({ "block_reads": true }),
         O::AddInstance => json!({ "location": "lhr" }),
         O::SetQuota => json!({ "name": "databases", "value": 1 }),
+        O::UpdateServerConfiguration => json!({ "log_level": "debug" }),
         O::SetBackupSchedule => json!({ "every_seconds": 60 }),
         O::BeginUpload => json!({ "size": 10 }),
         O::PutChunk | O::UploadDump => json!("0123456789"),

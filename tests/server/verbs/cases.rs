@@ -282,8 +282,14 @@ pub const CASES: &[Case] = &[
         only_refused: true,
         ..changes("server users remove", &["server", "users", "remove", "guest", "--yes"])
     },
+    reads("server orgs list", &["server", "orgs", "list"]),
     reads("server quotas list", &["server", "quotas", "list"]),
     changes("server quotas set", &["server", "quotas", "set", "databases=50"]),
+    reads("server config show", &["server", "config", "show"]),
+    changes(
+        "server config set",
+        &["server", "config", "set", "locations", "ams,lhr,iad"],
+    ),
     reads("server schedules list", &["server", "schedules", "list"]),
     changes(
         "server schedules set",

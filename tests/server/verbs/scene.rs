@@ -233,7 +233,7 @@ impl Scene {
         ];
         let team = team.iter().map(|path| format!("{TEAM}{path}"));
         let mut state: State = team
-            .chain(["/v1/server/quotas", "/v1/server/backup-schedules"].map(str::to_owned))
+            .chain(["quotas", "configuration", "backup-schedules"].map(|path| format!("/v1/server/{path}")))
             .map(|path| {
                 let mut value = self.get(&self.server.token, &path);
                 // Backups are made by themselves.
@@ -373,6 +373,8 @@ impl Scene {
             "/v1/server/quotas".to_owned(),
             json!({ "name": "databases", "value": 0 }),
         );
+        let locations = json!({ "locations": ["ams", "lhr"] });
+        quiet("PATCH", "/v1/server/configuration".to_owned(), locations);
         let schedule = json!({ "every_seconds": 86_400, "keep": "7d,4w,12m" });
         quiet("PUT", "/v1/server/backup-schedules".to_owned(), schedule);
         let of_group = json!({ "organization": "team", "group": "apart", "every_seconds": 86_400, "keep": "7d" });

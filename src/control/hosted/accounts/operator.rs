@@ -1,11 +1,12 @@
-//! What the operator of a server may do: see and end its users, set quotas, and schedule backups. The operator is the user of the first start.
+//! What the operator of a server may do: see and end its users, see all organizations, set quotas, and schedule backups. The operator is the user of the first start.
 
 use super::CallerAccounts;
 use super::members::{another_owner, made_api_token, made_database_token};
 use crate::control::accounts::{
-    BackupSchedule, BackupScheduleChange, EndedAccess, MadeToken, OrganizationKind, QuotaSetting, ScheduledGroup,
-    ServerUser,
+    BackupSchedule, BackupScheduleChange, EndedAccess, MadeToken, MemberRole, OrganizationKind, QuotaSetting,
+    ScheduledGroup, ServerConfiguration, ServerConfigurationPatch, ServerOrganization, ServerUser,
 };
+use crate::control::hosted::organization::bytes_stored;
 use crate::control::hosted::store::{AccountStore, OrganizationRow, UserRow};
 use crate::control::hosted::{Caller, Hosted, NewAuditEntry};
 use crate::control::names::{OrganizationSlug, Username};
@@ -15,6 +16,7 @@ use crate::error::{Code, Error, Result};
 use crate::sync::lock;
 use jiff::Timestamp;
 use serde_json::json;
+use std::sync::atomic::Ordering;
 
 impl ServerOperations for CallerAccounts<'_> {
     fn list_users(&self) -> Result<Vec<ServerUser>> {
@@ -36,7 +38,7 @@ impl ServerOperations for CallerAccounts<'_> {
                     .into_iter()
                     .map(|row| row.slug)
                     .collect(),
-                api_tokens: u64::try_from(usable.count()).unwrap_or(u64::MAX),
+                api_tokens: count(usable.count()),
                 last_used_at: tokens.iter().filter_map(|token| token.last_used_at).max(),
                 username: user.username,
                 email: user.email,
@@ -82,6 +84,29 @@ impl ServerOperations for CallerAccounts<'_> {
         })
     }
 
+    fn list_server_organizations(&self) -> Result<Vec<ServerOrganization>> {
+        self.allow_operator("see all organizations")?;
+        let organizations = self.records().organizations()?;
+        let mut all = Vec::with_capacity(organizations.len());
+        for row in organizations {
+            let members = self.records().members(&row.id)?;
+            let plane = self.shared.plane_of(&row)?;
+            let owners = members.iter().filter(|member| member.role == MemberRole::Owner);
+            all.push(ServerOrganization {
+                owners: owners.map(|member| member.username.clone()).collect(),
+                members: count(members.len()),
+                databases: count(plane.list_databases(&DatabaseFilter::default())?.len()),
+                storage_bytes: bytes_stored(&plane)?,
+                over_quota: self.shared.plane_pool.state(&row.id).over_quota.load(Ordering::SeqCst),
+                slug: row.slug,
+                name: row.name,
+                kind: row.kind,
+                created_at: row.created_at,
+            });
+        }
+        Ok(all)
+    }
+
     fn list_quotas(&self) -> Result<Vec<QuotaSetting>> {
         self.allow_operator("see quotas")?;
         self.shared.quota_settings()
@@ -95,6 +120,16 @@ impl ServerOperations for CallerAccounts<'_> {
             self.shared.look_at_storage();
             Ok(())
         })
+    }
+
+    fn get_server_configuration(&self) -> Result<ServerConfiguration> {
+        self.allow_operator("see its settings")?;
+        self.shared.configuration()
+    }
+
+    fn update_server_configuration(&self, patch: &ServerConfigurationPatch) -> Result<ServerConfiguration> {
+        let entry = NewAuditEntry::new("server-configure", "changed the server's settings", json!(patch));
+        self.operate("change its settings", entry, || self.shared.configure(patch))
     }
 
     fn list_backup_schedules(&self) -> Result<Vec<BackupSchedule>> {
@@ -123,6 +158,10 @@ impl ServerOperations for CallerAccounts<'_> {
         );
         self.operate("schedule backups", entry, || self.shared.remove_backup_schedule(group))
     }
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
 }
 
 /// What a schedule is of.

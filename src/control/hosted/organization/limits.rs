@@ -15,8 +15,7 @@ impl OrganizationPlane<'_> {
     /// Whether the server offers a location.
     pub(super) fn offers(&self, code: &LocationCode) -> bool {
         self.shared
-            .locations
-            .as_ref()
+            .offered_locations()
             .is_none_or(|offered| offered.contains(code))
     }
 
@@ -25,7 +24,7 @@ impl OrganizationPlane<'_> {
         if self.offers(code) {
             return Ok(());
         }
-        let all = self.shared.locations.as_deref().unwrap_or_default();
+        let all = self.shared.offered_locations().unwrap_or_default();
         let codes: Vec<_> = all.iter().map(LocationCode::as_str).collect();
         Err(Error::new(
             Code::LocationNotFound,

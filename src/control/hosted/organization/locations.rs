@@ -40,15 +40,17 @@ impl LocationOperations for OrganizationPlane<'_> {
                 )
                 .hint("leave out --dir"));
             }
-            if self.shared.locations.is_some() {
+            if self.shared.offered_locations().is_some() {
                 return Err(Error::new(
                     Code::Unsupported,
                     format!(
-                        "this server offers the locations it was started with, so {} cannot be added",
+                        "this server offers only the locations that its operator chose, so {} cannot be added",
                         new.code
                     ),
                 )
-                .hint("torso location list shows them; torso server --locations chooses them"));
+                .hint(
+                    "torso location list shows them; the operator chooses them: torso server config set locations ...",
+                ));
             }
             plane.add_location(new).map(outside)
         })

@@ -1,0 +1,89 @@
+//! `torso server config`: what the operator changes of a server that runs.
+
+use super::answers::Done;
+use crate::context::Context;
+use crate::control::accounts::{ServerConfiguration, ServerConfigurationPatch};
+use crate::control::names::LocationCode;
+use crate::error::Result;
+use crate::ui::{Card, Cell, Layout, View};
+use clap::Subcommand;
+use serde::Serialize;
+
+#[derive(Subcommand)]
+#[command(defer = true)]
+pub(super) enum Verb {
+    Show(Show),
+    Set(Set),
+}
+
+pub(super) fn run(ctx: &Context, verb: &Verb) -> Result<()> {
+    match verb {
+        Verb::Show(_) => {
+            let configuration = ctx.accounts()?.get_server_configuration()?;
+            warn(ctx, &configuration);
+            ctx.ui.show(&ServerSettings(configuration))
+        }
+        Verb::Set(args) => set(ctx, args),
+    }
+}
+
+/// Show the settings that can be changed while the server runs
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  torso server config show")]
+pub(super) struct Show {}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct ServerSettings(ServerConfiguration);
+
+impl View for ServerSettings {
+    fn layout(&self) -> Layout {
+        let locations = match &self.0.locations {
+            Some(codes) => Cell::list(codes),
+            None => Cell::text("all"),
+        };
+        let level = Cell::maybe(self.0.log_level, |level| Cell::text(level.name()));
+        Layout::Card(Card::default().field("locations", locations).field("log level", level))
+    }
+
+    fn names(&self) -> Vec<String> {
+        ["locations", "log-level"].map(str::to_owned).into()
+    }
+}
+
+fn warn(ctx: &Context, configuration: &ServerConfiguration) {
+    for warning in &configuration.warnings {
+        ctx.ui.warn(warning);
+    }
+}
+
+/// Change a setting of the running server
+///
+/// The locations are remembered, as those of torso server --locations are. A location that is left out keeps what it has, and gets
+/// nothing new. The level of the log is that of --log-level again after the next start.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  torso server config set locations ams,lhr,iad
+  torso server config set log-level debug")]
+pub(super) struct Set {
+    /// Name of the setting
+    #[arg(value_name = "KEY", value_parser = ["locations", "log-level"])]
+    key: String,
+    /// Codes with commas between them, or all; warn, info or debug
+    #[arg(value_name = "VALUE")]
+    value: String,
+}
+
+fn set(ctx: &Context, args: &Set) -> Result<()> {
+    let mut patch = ServerConfigurationPatch::default();
+    if args.key == "locations" {
+        let codes = args.value.split(',').filter(|code| *code != "all");
+        patch.locations = Some(codes.map(str::parse).collect::<Result<Vec<LocationCode>>>()?);
+    } else {
+        patch.log_level = Some(args.value.parse()?);
+    }
+    let changed = ctx.accounts()?.update_server_configuration(&patch)?;
+    warn(ctx, &changed);
+    let sentence = format!("Set {} of the server to {}.", args.key, args.value);
+    ctx.ui.show(&Done::new(changed, &args.key, sentence))
+}
