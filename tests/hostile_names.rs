@@ -253,8 +253,12 @@ fn slots(command: &Command, path: &[OsString], found: &mut Vec<Slot>) {
     for arg in command.get_arguments().filter(|arg| takes_a_name(arg)) {
         let positionals: Vec<_> = command.get_positionals().collect();
         // The name of a copy may be left out only where its context is given, that of a branch where git names it.
-        let required =
-            |other: &Arg| other.is_required_set() || ["copy", "target"].iter().any(|id| other.get_id() == id);
+        // A promotion without a location has to be forced.
+        let required = |other: &Arg| {
+            other.is_required_set()
+                || ["copy", "target"].iter().any(|id| other.get_id() == id)
+                || (command.get_name() == "promote" && other.get_id() == "location")
+        };
         let needed = |other: &&&Arg| required(other) && other.get_id() != arg.get_id();
         let list = arg.get_value_delimiter().is_some();
         let options = command.get_opts().filter(|other| needed(&other));

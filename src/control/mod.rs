@@ -29,10 +29,12 @@ pub mod hosted;
 pub mod idempotency;
 pub mod name_pattern;
 pub mod names;
+pub mod promotion;
 pub mod sizes;
 mod store;
 pub mod tokens;
 pub mod types;
+pub mod verification;
 
 use crate::error::{Code, Result};
 pub use endpoints::{

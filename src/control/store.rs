@@ -234,7 +234,6 @@ impl Store {
 }
 
 /// A column with a number that is not negative.
-#[cfg(feature = "server")]
 pub fn count(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
     Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or(0))
 }

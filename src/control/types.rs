@@ -7,6 +7,7 @@
 
 use super::database_url::DatabaseUrl;
 use super::names::{DatabaseId, DatabaseName, GroupName, LocationCode};
+use super::promotion::PromotionReport;
 use crate::error::{Code, Error};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -57,6 +58,9 @@ pub struct Database {
     /// Set while applications use it, on a server. Not in the Platform API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activity: Option<DatabaseActivity>,
+    /// Set in the answer to a promotion, on a server. Not in the Platform API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promotion: Option<PromotionReport>,
 }
 
 /// The last backup of a database: what a crash of the whole machine would leave of it.
@@ -106,6 +110,9 @@ pub struct Group {
     pub delete_protection: bool,
     pub version: String,
     pub archived: bool,
+    /// Set in the answer to a promotion, on a server. Not in the Platform API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promotion: Option<PromotionReport>,
 }
 
 /// A location: a place where instances can be.
@@ -147,6 +154,10 @@ pub enum InstanceState {
     Missing,
     /// Its file is not what it was left as, so it is not used.
     Damaged,
+    /// The process that serves it does not run. It is started again.
+    Down,
+    /// The process that serves it runs and does not answer. It is ended and started again if it goes on.
+    Hung,
 }
 
 impl InstanceState {
@@ -158,6 +169,8 @@ impl InstanceState {
             Self::Behind => "behind",
             Self::Missing => "missing",
             Self::Damaged => "damaged",
+            Self::Down => "down",
+            Self::Hung => "hung",
         }
     }
 }
@@ -190,6 +203,16 @@ pub struct Instance {
     /// How many frames of its primary's log an instance has, on an engine with a replication log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<u64>,
+    /// Of a primary: how many frames of its log no replica has, so that they would be lost with it now. None without replicas,
+    /// and while that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_risk_frames: Option<u64>,
+    /// How often the process that serves it has ended by itself or did not start, since the server's start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restarts: Option<u64>,
+    /// Why, the last time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
 }
 
 /// The settings of a database.

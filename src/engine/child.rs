@@ -3,12 +3,14 @@
 
 use super::confine::{self, Bounds, Sandbox};
 use super::file::child as work;
+use super::file::comparison::{self, ContentComparison};
 use super::process::Launch;
 use crate::error::{Code, Error, Result};
 use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 /// The hidden first argument for work on database files.
 const FILE: &str = "__file";
@@ -45,7 +47,13 @@ fn file(words: &[OsString]) -> Result<u8> {
             .map(|converted| if converted { CONVERTED } else { 0 }),
         [what, path, _] if what == "content" => work::check_content(Path::new(path)).map(|()| 0),
         [what, path, _] if what == "sound" => work::check_soundness(Path::new(path)).map(|()| 0),
+        [what, old, now] if what == "divergence" => work::find_divergence(Path::new(old), Path::new(now)).map(|()| 0),
         [what, from, to] if what == "restore" => work::restore(Path::new(from), Path::new(to)).map(|()| 0),
+        [what, paths @ ..] if what == "compare" => {
+            let paths: Vec<PathBuf> = paths.iter().map(PathBuf::from).collect();
+            let (mut input, mut output) = (std::io::stdin().lock(), std::io::stdout().lock());
+            comparison::compare(&paths, &mut input, &mut output).map(|()| 0)
+        }
         _ => Err(Error::new(
             Code::Internal,
             "internal error: malformed message to a helper process",
@@ -73,6 +81,100 @@ pub fn is_sound(sandbox: &Sandbox, path: &Path) -> bool {
 /// is damaged.
 pub fn check_content(sandbox: &Sandbox, path: &Path) -> Result<()> {
     ask(sandbox, "content", path, path).map(|_| ())
+}
+
+/// Has a helper write beside a database which rows it has that another one has not.
+pub fn find_divergence(sandbox: &Sandbox, old: &Path, now: &Path) -> Result<()> {
+    ask(sandbox, "divergence", old, now).map(|_| ())
+}
+
+/// Databases that a helper has open, each in a read transaction.
+pub struct OpenComparison {
+    path: PathBuf,
+    helper: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+/// Has a helper open databases that others may be using, the primary first. Returns when all transactions are open.
+pub fn open_comparison(sandbox: &Sandbox, paths: &[PathBuf]) -> Result<OpenComparison> {
+    let path = paths.first().cloned().unwrap_or_default();
+    let write = paths.iter().filter_map(|path| path.parent()).map(Path::to_owned);
+    let bounds = Bounds {
+        write: write.collect(),
+        memory: Some(sandbox.memory),
+        ..Bounds::default()
+    };
+    let words = [OsString::from(FILE), OsString::from("compare")];
+    let launch = sandbox.launch(
+        &bounds,
+        Launch {
+            program: sandbox.torso.clone(),
+            args: words.into_iter().chain(paths.iter().map(OsString::from)).collect(),
+            environment: Vec::new(),
+        },
+    );
+    let failed = |error| Error::io(error, format!("cannot run {}", sandbox.torso.display()));
+    let mut helper = Command::new(&launch.program)
+        .args(&launch.args)
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(failed)?;
+    let (Some(input), Some(output)) = (helper.stdin.take(), helper.stdout.take()) else {
+        return Err(Error::new(Code::Internal, "a helper process has no pipes"));
+    };
+    let mut open = OpenComparison {
+        path,
+        helper,
+        input,
+        output: BufReader::new(output),
+    };
+    match open.read_line()?.as_str() {
+        comparison::OPEN => Ok(open),
+        _ => Err(open.end()),
+    }
+}
+
+impl OpenComparison {
+    /// Compares what is open.
+    pub fn run(mut self) -> Result<ContentComparison> {
+        // One that has ended says why.
+        let _ = writeln!(self.input, "go on");
+        let answer = self.read_line()?;
+        if answer.is_empty() {
+            return Err(self.end());
+        }
+        comparison::parse_answer(&self.path, &answer)
+    }
+
+    fn read_line(&mut self) -> Result<String> {
+        let mut line = String::new();
+        self.output
+            .read_line(&mut line)
+            .map_err(|error| Error::io(error, "cannot read from a helper process"))?;
+        Ok(line.trim_end().to_owned())
+    }
+
+    /// Why the helper ended.
+    fn end(&mut self) -> Error {
+        let mut words = String::new();
+        if let Some(stderr) = &mut self.helper.stderr {
+            let _ = stderr.read_to_string(&mut words);
+        }
+        to_error(&self.path, &words)
+    }
+}
+
+impl Drop for OpenComparison {
+    fn drop(&mut self) {
+        // It may have been left before it was asked.
+        let _ = self.helper.kill();
+        let _ = self.helper.wait();
+    }
 }
 
 /// Has a helper make a database from a user's dump.

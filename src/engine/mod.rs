@@ -16,6 +16,8 @@ pub mod process;
 #[cfg(feature = "server")]
 pub mod sqld;
 
+pub use file::comparison::{ContentComparison, ContentDifference};
+
 use crate::error::{Code, Error, Result};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -36,6 +38,9 @@ pub struct Site {
     pub pool: Option<String>,
     /// The database's id.
     pub id: String,
+    /// How often the database has had another primary, counted from 1. Where processes serve instances, what has another
+    /// epoch is another instance (see [`Site::instance`]).
+    pub epoch: u64,
     /// The names of the database and of its group, for messages. None if they are not known any more.
     pub database: Option<String>,
     pub group: Option<String>,
@@ -47,6 +52,28 @@ impl Site {
     pub fn database_name(&self) -> &str {
         self.database.as_deref().unwrap_or(&self.id)
     }
+
+    /// The name of the instance at processes: the database's id, and from the second primary on the epoch. Requests, tokens
+    /// and replicas name what they want by it, so a process that has only an instance of an older epoch serves none of them.
+    #[must_use]
+    pub fn instance(&self) -> String {
+        match self.epoch {
+            0 | 1 => self.id.clone(),
+            epoch => format!("{}{EPOCH}{epoch}", self.id),
+        }
+    }
+}
+
+/// Between a database's id and the epoch. Ids are hexadecimal digits and hyphens, so none ends with this and a number.
+const EPOCH: &str = "-epoch";
+
+/// The id of the database that an instance of this name is of, and the epoch.
+#[must_use]
+pub fn database_of_instance(instance: &str) -> (&str, u64) {
+    let named = instance
+        .rsplit_once(EPOCH)
+        .and_then(|(id, epoch)| Some((id, epoch.parse().ok()?)));
+    named.unwrap_or((instance, 1))
 }
 
 /// A position in a replication log.
@@ -66,6 +93,13 @@ impl PartialEq for Frame {
 }
 
 impl Eq for Frame {}
+
+/// Where a log ended when it was last looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SeenLog {
+    pub frame: Frame,
+    pub at: Timestamp,
+}
 
 /// A state of a database's content, found out without opening the database. Equal positions mean equal content.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -177,8 +211,21 @@ pub struct Running {
     pub position: Position,
     /// False if it is reached through a process, and that is not running.
     pub serving: bool,
+    /// What is known of that process, if this engine has started one.
+    pub process: Option<ProcessFacts>,
     /// The limits in force on it; none for a replica, and if the engine enforces none.
     pub limits: Option<DatabaseLimits>,
+}
+
+/// What is known of the process that serves an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcessFacts {
+    /// It runs, and did not answer when it was last asked.
+    pub is_silent: bool,
+    /// How often it has ended by itself, or did not start.
+    pub failures: u64,
+    /// Why, the last time.
+    pub failure: Option<String>,
 }
 
 impl Running {
@@ -215,7 +262,25 @@ pub struct Orphan {
     pub id: Option<String>,
     /// Whether it was kept aside by [`Engine::set_aside`].
     pub kept_aside: bool,
+    /// What is known of what only it has, as a sentence.
+    pub divergence: Option<String>,
 }
+
+impl Orphan {
+    /// A file that nothing is known of beyond its name.
+    #[must_use]
+    pub fn new(path: PathBuf, id: String, kept_aside: bool) -> Self {
+        Self {
+            path,
+            id: Some(id),
+            kept_aside,
+            divergence: None,
+        }
+    }
+}
+
+/// A comparison of databases that are open, each in a read transaction.
+pub type OpenContent = Box<dyn FnOnce() -> Result<ContentComparison> + Send>;
 
 /// Runs instances.
 ///
@@ -294,6 +359,19 @@ pub trait Engine: Send {
     fn copy_to_all(&self, from: &Site, to: &[Site]) -> Vec<Result<()>> {
         to.iter().map(|to| self.copy(from, to)).collect()
     }
+    /// The same, where the copy that is there is not to be trusted.
+    fn copy_again(&self, from: &Site, to: &Site) -> Result<()> {
+        self.copy(from, to)
+    }
+    /// Opens the content of a primary and of its replicas, all at one position, so that it can be compared while writes go on.
+    /// Fails with `timeout` if they do not come to one position.
+    fn open_content(&self, primary: &Site, replicas: &[Site]) -> Result<OpenContent> {
+        let paths: Vec<PathBuf> = std::iter::once(primary)
+            .chain(replicas)
+            .map(|site| self.path(site))
+            .collect();
+        Ok(Box::new(move || file::comparison::compare_now(&paths)))
+    }
     /// Has a replica be read although its primary is damaged, where that is not so by itself.
     fn serve_alone(&self, _at: &Site) -> Result<()> {
         Ok(())
@@ -305,6 +383,43 @@ pub trait Engine: Send {
     fn demote(&self, from: &Site, to: &Site) -> Result<()>;
     /// Makes a replica a primary.
     fn promote(&self, at: &Site) -> Result<()>;
+    /// Refuses writes to a primary, for the reason that clients are given, and returns once no transaction that writes is
+    /// open: one that does not end is ended after some seconds. [`Engine::configure`] lifts it.
+    fn block_writes(&self, _at: &Site, _reason: &str) -> Result<()> {
+        Err(Error::new(
+            Code::Internal,
+            "files have no process that could refuse writes",
+        ))
+    }
+    /// Has the process run that a primary will need, if one serves it. [`Engine::remove`] undoes that.
+    fn prepare_primary(&self, _at: &Site) -> Result<()> {
+        Ok(())
+    }
+    /// Makes primaries of replicas where processes serve both: `moves` has the replicas, and the primaries of a newer epoch
+    /// at the same location. What has been done already is left as it is.
+    fn take_over(&self, _moves: &[(Site, Site)]) -> Result<()> {
+        Err(Error::new(Code::Internal, "files are promoted in their places"))
+    }
+    /// Whether a primary can be used now: it is sound, and the process that serves it, if one does, answers.
+    fn answers(&self, at: &Site) -> bool {
+        matches!(self.running(at), Ok(Some(running)) if running.damage.is_none())
+    }
+    /// Where the log of an instance ends, by its files alone: also of one that nothing serves.
+    fn log_end(&self, _at: &Site) -> Option<Frame> {
+        None
+    }
+    /// Where the log of a replica's primary ended when both were last looked at.
+    fn last_seen_primary(&self, _replica: &Site) -> Option<SeenLog> {
+        None
+    }
+    /// Ends the process of a primary that does not answer.
+    fn fence(&self, _at: &Site) -> Result<()> {
+        Ok(())
+    }
+    /// Writes beside a file that was set aside which rows it has that the primary at `now` has not.
+    fn report_divergence(&self, _aside: &Path, _now: &Site) -> Result<()> {
+        Ok(())
+    }
     /// Moves an instance's file aside, complete, under a new name beside it.
     fn set_aside(&self, at: &Site) -> Result<PathBuf>;
     /// Removes an instance and everything that belongs to it.

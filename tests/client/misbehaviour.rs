@@ -299,6 +299,8 @@ fn unsupported_feature_of_another_server_is_one_error() {
         "db rename app other",
         "db sync app",
         "db promote app lhr",
+        "db promote app --force --yes",
+        "db verify app",
         "db replicate app ams",
         "group rename default other",
         "group promote default lhr",

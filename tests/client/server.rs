@@ -218,9 +218,6 @@ fn server_of_processes_conforms_as_a_control_plane() {
         "uploads are moved",
         // The gateway hands writes on to the primary.
         "replicas take no writes",
-        // The engine does not offer it yet.
-        "promotion",
-        "group promotion",
         // Replicas follow by themselves, so none is ever left behind for a look at it.
         "a replica that is behind",
         "syncing one of two",

@@ -82,8 +82,6 @@ fn organizations_over_servers_conform_as_control_planes() {
         Tenant::new,
         &[
             // As for one plane over servers.
-            "promotion",
-            "group promotion",
             "a replica that is behind",
             "syncing one of two",
         ],

@@ -6,11 +6,14 @@ mod crashes;
 mod damage;
 mod demand;
 mod faults;
+mod forced_promotion;
 mod hosted;
 mod isolation;
 mod lifecycle;
 mod plane;
 mod program;
+mod promotion;
+mod verification;
 mod vocabulary;
 
 use crate::support::hrana;
@@ -79,6 +82,7 @@ impl Fleet {
             external: false,
             pool: Some("pool".to_owned()),
             id: id.to_owned(),
+            epoch: 1,
             database: None,
             group: Some("default".to_owned()),
         }

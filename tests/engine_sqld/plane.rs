@@ -1,7 +1,7 @@
 //! The control plane over server processes: the same suite as over files, and what only processes can show.
 
 use super::{engine, number, query_at};
-use crate::conformance::{Subject, at, conformance, create, db, refused, request, rows, write};
+use crate::conformance::{Subject, at, conformance, create, db, request, rows, write};
 use crate::support::{damaged_database, until};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -71,9 +71,6 @@ fn control_plane_of_servers_conforms() {
     conformance(
         Servers::new,
         &[
-            // Not offered yet.
-            "promotion",
-            "group promotion",
             // Replicas follow by themselves, so none is ever left behind for a look at it.
             "a replica that is behind",
             "syncing one of two",
@@ -195,23 +192,6 @@ fn limits_of_the_catalog_are_in_force() {
         )
         .unwrap();
     until("the limit is lifted", || grow().is_ok());
-}
-
-#[test]
-fn unsupported_request_is_refused_before_anything_changes() {
-    let world = Servers::new();
-    let plane = world.plane();
-    create(&*plane, "app", "ams");
-    write(&world, "app", "create table t (x); insert into t values (1)");
-    plane.add_instance(&db("app"), &at("lhr")).unwrap();
-    refused(
-        plane.promote_instance(&db("app"), &at("lhr")),
-        Code::Unsupported,
-        "promote is not supported on a server yet",
-    );
-    assert_eq!(plane.get_database(&db("app")).unwrap().primary, at("ams"));
-    write(&world, "app", "insert into t values (2)");
-    assert_eq!(rows(&world, "app", "ams"), 2);
 }
 
 #[test]

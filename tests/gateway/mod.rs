@@ -5,6 +5,7 @@ mod clients;
 mod faults;
 mod forged;
 mod open;
+mod promotion;
 mod renewal;
 mod requests;
 mod shared_reads;

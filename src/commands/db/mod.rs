@@ -20,6 +20,7 @@ mod input;
 mod inspect;
 mod list;
 mod migrate;
+mod promote;
 mod random_name;
 mod reach;
 mod rename;
@@ -32,8 +33,10 @@ mod show;
 pub(super) mod sniff;
 mod tokens;
 mod usage;
+mod verify;
 
 pub(super) use config::on_off;
+pub(super) use promote::with_outage;
 pub(super) use replicas::Wait;
 
 use super::committed::Committed;
@@ -76,7 +79,8 @@ pub(crate) enum Verb {
     Replicate(replicas::Replicate),
     Replicas(replicas::Replicas),
     Sync(replicas::Sync),
-    Promote(replicas::Promote),
+    Promote(promote::Promote),
+    Verify(verify::Args),
     Locations(location::List),
     #[command(subcommand)]
     Tokens(tokens::Verb),
@@ -109,7 +113,8 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<u8> {
         Verb::Replicate(args) => replicas::replicate(ctx, &args),
         Verb::Replicas(args) => replicas::replicas(ctx, args),
         Verb::Sync(args) => replicas::sync(ctx, args),
-        Verb::Promote(args) => replicas::promote(ctx, &args),
+        Verb::Promote(args) => promote::promote(ctx, &args),
+        Verb::Verify(args) => verify::run(ctx, args),
         Verb::Config(verb) => config::run(ctx, verb),
         Verb::Import(args) => import::run(ctx, args),
         Verb::Export(args) => export::export(ctx, args),

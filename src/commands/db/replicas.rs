@@ -1,4 +1,4 @@
-//! `torso db replicate|replicas|sync|promote`: copies of a database in other locations.
+//! `torso db replicate|replicas|sync`: copies of a database in other locations.
 
 use super::show::instance_table;
 use super::{find, near_miss};
@@ -238,54 +238,4 @@ impl View for Refreshed {
     fn names(&self) -> Vec<String> {
         self.0.iter().map(|synced| synced.location.to_string()).collect()
     }
-}
-
-/// Make a replica the primary
-///
-/// torso updates the replica first, so no committed row is lost. The old primary becomes a replica. Not supported on a
-/// server yet.
-#[derive(clap::Args)]
-#[command(after_help = "Example:\n  torso db promote app lhr")]
-pub(crate) struct Promote {
-    /// Name of the database
-    #[arg(value_name = "NAME", add = completers::databases())]
-    name: DatabaseName,
-    /// Code of the location
-    #[arg(value_name = "LOCATION", add = completers::locations())]
-    location: LocationCode,
-    #[command(flatten)]
-    dry: DryRun,
-}
-
-pub(super) fn promote(ctx: &Context, args: &Promote) -> Result<()> {
-    let (name, location) = (&args.name, &args.location);
-    if args.dry.dry_run {
-        let before = find(ctx, name)?;
-        if !before.locations.contains(location) {
-            return Err(super::show::no_instance(name, location));
-        }
-        let steps = if before.primary == *location {
-            vec![]
-        } else {
-            vec![
-                format!("refresh the replica of database {name} at {location}"),
-                format!("make it the primary, and {} a replica", before.primary),
-            ]
-        };
-        return answers::plan(ctx, steps);
-    }
-    let before = if_allowed(find(ctx, name))?;
-    let database = ctx.control()?.promote_instance(name, location)?;
-    let sentence = match before {
-        Some(before) if before.primary == *location => {
-            format!("The primary of database {name} is at {location} already.")
-        }
-        // A file's URL is that of its primary.
-        Some(before) if before.url != database.url => format!(
-            "The primary of database {name} is now at {location}. Its URL is now {}",
-            database.url
-        ),
-        _ => format!("The primary of database {name} is now at {location}."),
-    };
-    ctx.ui.show(&Done::new(database, name, sentence))
 }

@@ -183,7 +183,11 @@ pub(super) fn instance_table(instances: &[Instance]) -> Table {
     let frames = instances.iter().any(|instance| instance.position.is_some());
     let mut titles = vec!["LOCATION", "ROLE", "STATE", "SIZE", "LAST SYNC", "BEHIND"];
     if frames {
-        titles.extend(["FRAMES BEHIND", "POSITION"]);
+        titles.extend(["FRAMES BEHIND", "POSITION", "AT RISK", "RESTARTS"]);
+    }
+    let errors = instances.iter().any(|instance| instance.last_error.is_some());
+    if errors {
+        titles.push("LAST ERROR");
     }
     let mut table = Table::new(titles, "No instances.");
     for instance in instances {
@@ -205,6 +209,11 @@ pub(super) fn instance_table(instances: &[Instance]) -> Table {
         if frames {
             row.push(Cell::maybe(instance.lag_frames.filter(|_| !primary), Cell::number));
             row.push(Cell::maybe(instance.position, Cell::number));
+            row.push(Cell::maybe(instance.at_risk_frames, Cell::number));
+            row.push(Cell::maybe(instance.restarts, Cell::number));
+        }
+        if errors {
+            row.push(Cell::text(instance.last_error.clone().unwrap_or_default()));
         }
         table.row(row);
     }

@@ -2,6 +2,7 @@
 
 mod config;
 mod locations;
+mod promote;
 mod tokens;
 
 use super::answers::{self, Done, counted};
@@ -28,7 +29,7 @@ pub(super) enum Verb {
     Destroy(Destroy),
     #[command(subcommand)]
     Locations(locations::Verb),
-    Promote(Promote),
+    Promote(promote::Promote),
     #[command(subcommand)]
     Config(config::Verb),
     #[command(subcommand)]
@@ -44,7 +45,7 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
         Verb::Rename(args) => rename(ctx, &args),
         Verb::Destroy(args) => destroy(ctx, &args),
         Verb::Locations(verb) => locations::run(ctx, &verb),
-        Verb::Promote(args) => promote(ctx, &args),
+        Verb::Promote(args) => promote::promote(ctx, &args),
         Verb::Tokens(verb) => tokens::run(ctx, &verb),
         Verb::Transfer(args) => transfer(ctx, &args),
         Verb::Config(verb) => config::run(ctx, &verb),
@@ -334,37 +335,4 @@ fn destroy(ctx: &Context, args: &Destroy) -> Result<()> {
     plane.delete_group(name)?;
     let sentence = format!("Destroyed group {name} with {}.", counted(databases.len(), "database"));
     answer(true, databases, sentence)
-}
-
-/// Make a location the primary of a group and of all its databases
-#[derive(clap::Args)]
-#[command(after_help = "Example:\n  torso group promote default lhr")]
-pub(super) struct Promote {
-    /// Name of the group
-    #[arg(value_name = "GROUP", add = completers::groups())]
-    name: GroupName,
-    /// Code of the location
-    #[arg(value_name = "LOCATION", add = completers::locations())]
-    location: LocationCode,
-    #[command(flatten)]
-    dry: DryRun,
-}
-
-fn promote(ctx: &Context, args: &Promote) -> Result<()> {
-    let plane = ctx.control()?;
-    let (name, location) = (&args.name, &args.location);
-    if args.dry.dry_run {
-        let group = plane.get_group(name)?;
-        let steps = if group.primary == *location {
-            vec![]
-        } else {
-            vec![format!(
-                "make {location} the primary location of group {name} and its databases"
-            )]
-        };
-        return answers::plan(ctx, steps);
-    }
-    let group = plane.promote_group(name, location)?;
-    let sentence = format!("The primary location of group {name} is {}.", group.primary);
-    ctx.ui.show(&Done::new(group, name, sentence))
 }

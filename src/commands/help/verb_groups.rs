@@ -64,6 +64,7 @@ const DB: &[VerbGroup] = &[
             ("replicate", "add one"),
             ("replicas", "where they are, how fresh"),
             ("sync", "refresh them"),
+            ("verify", "prove that they are equal"),
             ("promote", "make one the primary"),
             ("locations", "where databases can be"),
         ],

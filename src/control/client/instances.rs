@@ -5,7 +5,9 @@ use super::{Client, about_database, wire};
 use crate::control::InstanceOperations;
 use crate::control::endpoints::Operation;
 use crate::control::names::{DatabaseName, LocationCode};
+use crate::control::promotion::ForcedPromotion;
 use crate::control::types::{Connection, Database, Instance, Role, Synced};
+use crate::control::verification::Verification;
 use crate::error::{Code, Result};
 use serde_json::json;
 
@@ -68,6 +70,29 @@ impl InstanceOperations for Client {
             )
             .repeatable();
         wire::database(wire::within(self.http.ask(&call)?, "database"))
+    }
+
+    fn force_promotion(&self, name: &DatabaseName, request: &ForcedPromotion) -> Result<Database> {
+        let call = self
+            .call(
+                Operation::ForcePromotion,
+                &[name],
+                about_database(name).only_here("change the primary of a database"),
+            )
+            .body(json!(request));
+        wire::database(wire::within(self.http.ask(&call)?, "database"))
+    }
+
+    fn verify_database(&self, name: &DatabaseName, repair: bool) -> Result<Verification> {
+        let call = self
+            .call(
+                Operation::VerifyDatabase,
+                &[name],
+                about_database(name).only_here("compare replicas with their primary"),
+            )
+            .body(json!({ "repair": repair }))
+            .repeatable();
+        wire::read(wire::within(self.http.ask(&call)?, "verification"), "what was compared")
     }
 
     fn connection(&self, name: &DatabaseName, location: Option<&LocationCode>) -> Result<Connection> {

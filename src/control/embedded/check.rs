@@ -6,7 +6,7 @@ use super::catalog::databases::DatabaseRow;
 use super::lock::Lock;
 use super::view::CatalogView;
 use super::{Embedded, catalog, staging};
-use crate::control::names::{DatabaseId, LocationCode};
+use crate::control::names::LocationCode;
 use crate::control::types::{Finding, Severity};
 use crate::control::{MaintenanceOperations, Staging};
 use crate::engine::{Damage, InstanceRole, Running, disk};
@@ -393,31 +393,47 @@ fn work(view: &CatalogView<'_>, rows: &[DatabaseRow], check: &mut Check) -> Resu
             );
         }
     }
+    for (id, former) in view.catalog.kept_instances()? {
+        if let Some(name) = names.get(&id) {
+            let message = format!("the former primary of {name} in {} has not come back", former.location);
+            let fix = "put its disk back if you have it: its file is set aside, and compared with the new primary";
+            check.add(Severity::Note, "former_primary_away", message, Some(fix.to_owned()));
+        }
+    }
     Ok(())
 }
 
 /// Looks for unknown files in every directory of a location.
 fn orphans(view: &CatalogView<'_>, rows: &[DatabaseRow], check: &mut Check) -> Result<()> {
-    let mut expected: BTreeMap<LocationCode, BTreeSet<DatabaseId>> = BTreeMap::new();
+    let mut expected: BTreeMap<LocationCode, BTreeSet<String>> = BTreeMap::new();
     for row in rows {
         let want = view.want(row)?;
         for location in want.replicas.into_iter().chain([want.primary]) {
-            expected.entry(location).or_default().insert(row.id.clone());
+            let instance = view.site(&location, row).instance();
+            expected.entry(location).or_default().insert(instance);
+        }
+        for former in view.catalog.former_instances(&row.id)? {
+            let instance = view.former_site(&row.id, Some(row), &former).instance();
+            expected.entry(former.location).or_default().insert(instance);
         }
     }
     for (id, location) in view.catalog.all_doomed()? {
-        expected.entry(location).or_default().insert(id);
+        expected.entry(location).or_default().insert(id.to_string());
     }
-    let everywhere: BTreeSet<DatabaseId> = expected.values().flatten().cloned().collect();
+    let everywhere: BTreeSet<String> = expected.values().flatten().cloned().collect();
     let links = super::links_dir(&view.plane.dir);
     let instances = directories(view)
         .into_iter()
         .map(|(dir, code)| (dir, code.and_then(|code| expected.remove(&code)).unwrap_or_default()));
     for (dir, here) in instances.chain([(links, everywhere)]) {
-        let known = |id: &str| id.parse().is_ok_and(|id: DatabaseId| here.contains(&id));
+        let known = |instance: &str| here.contains(instance);
         for orphan in view.plane.engine.orphans(&dir, &known)? {
             let path = orphan.path.display();
-            if orphan.kept_aside {
+            if let Some(divergence) = &orphan.divergence {
+                let message = format!("{path} is of a former primary, and was set aside: {divergence}");
+                let fix = format!("look at it with torso db shell {path}, then delete its directory");
+                check.add(Severity::Warning, "diverged_file", message, Some(fix));
+            } else if orphan.kept_aside {
                 let message = format!("{path} was kept because a program other than torso had changed it");
                 let fix = format!("look at it with torso db shell {path}, then delete it");
                 check.add(Severity::Warning, "diverged_file", message, Some(fix));

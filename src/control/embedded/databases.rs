@@ -203,6 +203,7 @@ fn place(
             DatabaseOrigin::Empty
         }),
         isolated: group.isolation == Isolation::Database,
+        epoch: 1,
     };
     if let Some(path) = seed {
         stage_seed(plane, path, &row.id)?;

@@ -2,7 +2,9 @@
 
 use super::catalog::databases::DatabaseRow;
 use super::catalog::locations::GroupRow;
+use super::promotion;
 use super::view::{Change, group_not_found};
+use super::write_barrier::{NoBarrier, WriteBarrier};
 use super::{Embedded, databases, instances};
 use crate::control::GroupOperations;
 use crate::control::names::{GroupName, LocationCode};
@@ -154,6 +156,50 @@ impl GroupOperations for Embedded {
     }
 
     fn promote_group(&self, name: &GroupName, location: &LocationCode) -> Result<Group> {
+        self.promote_group_behind(name, location, &NoBarrier)
+    }
+
+    fn get_group_configuration(&self, name: &GroupName) -> Result<GroupConfiguration> {
+        let Some(view) = self.read()? else {
+            return Err(group_not_found(name, std::iter::empty()));
+        };
+        Ok(configuration(self, &view.group(name)?))
+    }
+
+    fn update_group_configuration(
+        &self,
+        name: &GroupName,
+        patch: &GroupConfigurationPatch,
+    ) -> Result<GroupConfiguration> {
+        let change = self.change()?;
+        let before = change.group(name)?;
+        if patch.isolation.is_some() && !self.engine.has_processes() {
+            return Err(Error::new(
+                Code::Unsupported,
+                format!("the databases of group {name} are files without a server process, which they could share"),
+            )
+            .hint("groups have this setting in contexts that name a server: torso context list"));
+        }
+        let row = GroupRow {
+            delete_protection: patch.delete_protection.unwrap_or(before.delete_protection),
+            isolation: patch.isolation.unwrap_or(before.isolation),
+            ..before.clone()
+        };
+        if row != before {
+            change.commit(|catalog| catalog.update_group(&row))?;
+        }
+        Ok(configuration(self, &row))
+    }
+}
+
+impl Embedded {
+    /// Promotes all databases of a group while `barrier` holds back what clients write.
+    pub fn promote_group_behind(
+        &self,
+        name: &GroupName,
+        location: &LocationCode,
+        barrier: &dyn WriteBarrier,
+    ) -> Result<Group> {
         let change = self.change()?;
         let mut row = change.group(name)?;
         if row.primary == *location {
@@ -167,6 +213,21 @@ impl GroupOperations for Embedded {
             .hint(format!("torso group locations add {name} {location} makes them")));
         }
         let all = change.catalog.databases_of_group(&row.uuid)?;
+        if self.engine.has_processes() {
+            let former = std::mem::replace(&mut row.primary, location.clone());
+            let promotion = promotion::promote(&change, &all, location, barrier, |catalog| {
+                catalog.update_group(&row)?;
+                catalog.remove_group_location(&row.uuid, location)?;
+                catalog.add_group_location(&row.uuid, &former)?;
+                // What was a location of single databases is now the group's.
+                all.iter()
+                    .try_for_each(|database| catalog.remove_database_location(&database.id, &former))
+            })?;
+            return Ok(Group {
+                promotion,
+                ..change.to_group(row)?
+            });
+        }
         // Begin only if all databases can be held exclusively. If one is opened meanwhile, the rest is not promoted;
         // repeating the command continues.
         for database in &all {
@@ -204,38 +265,6 @@ impl GroupOperations for Embedded {
             }
         }
         change.to_group(row)
-    }
-
-    fn get_group_configuration(&self, name: &GroupName) -> Result<GroupConfiguration> {
-        let Some(view) = self.read()? else {
-            return Err(group_not_found(name, std::iter::empty()));
-        };
-        Ok(configuration(self, &view.group(name)?))
-    }
-
-    fn update_group_configuration(
-        &self,
-        name: &GroupName,
-        patch: &GroupConfigurationPatch,
-    ) -> Result<GroupConfiguration> {
-        let change = self.change()?;
-        let before = change.group(name)?;
-        if patch.isolation.is_some() && !self.engine.has_processes() {
-            return Err(Error::new(
-                Code::Unsupported,
-                format!("the databases of group {name} are files without a server process, which they could share"),
-            )
-            .hint("groups have this setting in contexts that name a server: torso context list"));
-        }
-        let row = GroupRow {
-            delete_protection: patch.delete_protection.unwrap_or(before.delete_protection),
-            isolation: patch.isolation.unwrap_or(before.isolation),
-            ..before.clone()
-        };
-        if row != before {
-            change.commit(|catalog| catalog.update_group(&row))?;
-        }
-        Ok(configuration(self, &row))
     }
 }
 

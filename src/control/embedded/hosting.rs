@@ -2,30 +2,38 @@
 //! plane: the engine's sites of instances, and snapshots.
 
 use super::catalog::Catalog;
-use super::catalog::databases::DatabaseRow;
-use super::view::{CatalogView, database_not_found};
+use super::placement::{Placed, placed};
+use super::reconcile::former::is_there;
+use super::view::database_not_found;
 use super::{Embedded, databases, groups};
-use crate::control::names::{DatabaseId, DatabaseName, GroupName, LocationCode};
+use crate::control::names::{DatabaseId, DatabaseName, LocationCode};
 use crate::control::types::{CreateDatabase, Database, Group, NewGroup};
-use crate::engine::{Position, Site};
+use crate::engine::Position;
 use crate::error::{Code, Error, Result};
+use std::collections::BTreeSet;
 use std::path::Path;
 
-/// A database and its sites.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Placed {
-    pub id: DatabaseId,
-    pub name: DatabaseName,
-    pub group: GroupName,
-    pub group_uuid: String,
-    pub block_reads: bool,
-    pub block_writes: bool,
-    pub created_at: jiff::Timestamp,
-    /// The primary first.
-    pub sites: Vec<(LocationCode, Site)>,
-}
-
 impl Embedded {
+    /// Sets aside the files of former primaries that have come back. Returns whether any have not.
+    pub fn take_back_former(&self) -> Result<bool> {
+        let Some(view) = self.read()? else { return Ok(false) };
+        let (mut back, mut is_awaited) = (BTreeSet::new(), false);
+        for (id, former) in view.catalog.kept_instances()? {
+            if is_there(&view, &id, None, &former) {
+                back.insert(id);
+            } else {
+                is_awaited = true;
+            }
+        }
+        if !back.is_empty() {
+            let change = self.change()?;
+            for id in back {
+                is_awaited |= !change.reach(&id)?.failures.is_empty();
+            }
+        }
+        Ok(is_awaited)
+    }
+
     /// Creates a database with an id that was generated before. With `block_writes`, its writes are blocked at first.
     pub fn create_with_id(&self, id: DatabaseId, request: &CreateDatabase, block_writes: bool) -> Result<Database> {
         let new = databases::New {
@@ -169,25 +177,6 @@ impl Embedded {
     }
 }
 
-fn placed(view: &CatalogView<'_>, row: DatabaseRow) -> Result<Placed> {
-    let primary = (row.primary.clone(), view.site(&row.primary, &row));
-    let mut sites = vec![primary];
-    for location in view.want(&row)?.replicas {
-        let site = view.site(&location, &row);
-        sites.push((location, site));
-    }
-    Ok(Placed {
-        id: row.id,
-        name: row.name,
-        group: row.group,
-        group_uuid: row.group_uuid,
-        block_reads: row.block_reads,
-        block_writes: row.block_writes,
-        created_at: row.created_at,
-        sites,
-    })
-}
-
 /// Where a data directory has the file that a database is made of.
 #[must_use]
 pub fn seed_path(dir: &Path, id: &DatabaseId) -> std::path::PathBuf {
@@ -201,6 +190,7 @@ pub fn want_seeds(dir: &Path) -> Result<Vec<DatabaseName>> {
     catalog.durable()?;
     let mut missing = Vec::new();
     catalog.write(|| {
+        catalog.forget_former_instances()?;
         for row in catalog.databases()? {
             if seed_path(dir, &row.id).exists() {
                 catalog.want_seed(&row.id)?;

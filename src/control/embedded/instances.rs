@@ -2,11 +2,16 @@
 
 use super::Embedded;
 use super::catalog::databases::DatabaseRow;
+use super::primary::{check_primary, missing};
+use super::promotion;
 use super::view::{CatalogView, Change, damage_state, database_not_found};
+use super::write_barrier::{NoBarrier, WriteBarrier};
 use crate::control::InstanceOperations;
 use crate::control::database_url::DatabaseUrl;
 use crate::control::names::{DatabaseId, DatabaseName, LocationCode};
+use crate::control::promotion::ForcedPromotion;
 use crate::control::types::{self, Connection, Database, Instance, InstanceState, Synced};
+use crate::control::verification::Verification;
 use crate::engine::{InstanceRole, Running};
 use crate::error::{Code, Error, Result};
 use std::time::Instant;
@@ -140,10 +145,15 @@ impl InstanceOperations for Embedded {
     }
 
     fn promote_instance(&self, name: &DatabaseName, location: &LocationCode) -> Result<Database> {
-        let change = self.change()?;
-        let row = change.database(name)?;
-        wanted_at(&change, &row, location)?;
-        promote_locked(&change, &row, location)
+        self.promote_instance_behind(name, location, &NoBarrier)
+    }
+
+    fn force_promotion(&self, name: &DatabaseName, request: &ForcedPromotion) -> Result<Database> {
+        self.force_promotion_behind(name, request, &NoBarrier)
+    }
+
+    fn verify_database(&self, name: &DatabaseName, repair: bool) -> Result<Verification> {
+        self.verify_behind(name, repair, &NoBarrier)
     }
 
     fn connection(&self, name: &DatabaseName, location: Option<&LocationCode>) -> Result<Connection> {
@@ -224,6 +234,29 @@ impl InstanceOperations for Embedded {
     }
 }
 
+impl Embedded {
+    /// Promotes a replica while `barrier` holds back what clients write.
+    pub fn promote_instance_behind(
+        &self,
+        name: &DatabaseName,
+        location: &LocationCode,
+        barrier: &dyn WriteBarrier,
+    ) -> Result<Database> {
+        let change = self.change()?;
+        let row = change.database(name)?;
+        wanted_at(&change, &row, location)?;
+        if !self.engine.has_processes() {
+            return promote_locked(&change, &row, location);
+        }
+        let promotion = promotion::promote(&change, std::slice::from_ref(&row), location, barrier, |_| Ok(()))?;
+        let row = change.database(name)?;
+        Ok(Database {
+            promotion,
+            ..change.to_database(row)?
+        })
+    }
+}
+
 fn instances(view: &CatalogView<'_>, row: &DatabaseRow) -> Result<Vec<Instance>> {
     let mut primary = view.plane.engine.running(&view.site(&row.primary, row)).ok().flatten();
     if let Some(running) = &mut primary {
@@ -234,6 +267,10 @@ fn instances(view: &CatalogView<'_>, row: &DatabaseRow) -> Result<Vec<Instance>>
     for location in view.want(row)?.replicas {
         let here = view.plane.engine.running(&view.site(&location, row)).ok().flatten();
         all.push(describe(view, row, &location, here.as_ref(), primary.as_ref()));
+    }
+    if let Some((primary, replicas)) = all.split_first_mut() {
+        // What the replica that has the most lacks.
+        primary.at_risk_frames = replicas.iter().filter_map(|replica| replica.lag_frames).min();
     }
     Ok(all)
 }
@@ -278,6 +315,14 @@ fn describe(
         // A promotion was interrupted, or the file is not what it should be.
         Some(_) => (InstanceState::Behind, None, None),
     };
+    let process = here.and_then(|running| running.process.as_ref());
+    let state = match here {
+        Some(running) if damage.is_none() && !running.serving && view.plane.engine.has_processes() => {
+            InstanceState::Down
+        }
+        Some(_) if damage.is_none() && process.is_some_and(|process| process.is_silent) => InstanceState::Hung,
+        _ => state,
+    };
     let has = here.and_then(|running| running.frame());
     let latest = primary.and_then(|running| running.frame());
     let lag_frames = has
@@ -301,6 +346,9 @@ fn describe(
         lag_ms,
         lag_frames,
         position: has.map(|frame| frame.count),
+        at_risk_frames: None,
+        restarts: process.map(|process| process.failures),
+        last_error: process.and_then(|process| process.failure.clone()),
     }
 }
 
@@ -318,7 +366,7 @@ fn instance_id(id: &DatabaseId, location: &LocationCode) -> String {
 }
 
 /// Refuses if no instance of the database is wanted at a location.
-fn wanted_at(view: &CatalogView<'_>, row: &DatabaseRow, location: &LocationCode) -> Result<()> {
+pub fn wanted_at(view: &CatalogView<'_>, row: &DatabaseRow, location: &LocationCode) -> Result<()> {
     view.known_location(location)?;
     if row.primary == *location || view.want(row)?.replicas.contains(location) {
         return Ok(());
@@ -338,27 +386,6 @@ pub fn not_removed_yet(name: &DatabaseName, location: &LocationCode, error: Erro
     )
     .caused_by(error)
     .hint("every further command tries again; torso doctor shows what is pending")
-}
-
-/// Fails if the primary's file is missing or damaged. One that was never made is left to reconcile.
-fn check_primary(view: &CatalogView<'_>, row: &DatabaseRow) -> Result<()> {
-    let site = view.site(&row.primary, row);
-    match view.plane.engine.running(&site)? {
-        Some(Running {
-            damage: Some(damage), ..
-        }) => Err(damage.to_error(&view.plane.engine.path(&site))),
-        None if row.origin.is_none() => Err(missing(view, row)),
-        _ => Ok(()),
-    }
-}
-
-fn missing(view: &CatalogView<'_>, row: &DatabaseRow) -> Error {
-    let url = view.plane.engine.url(&view.site(&row.primary, row));
-    Error::new(
-        Code::Unavailable,
-        format!("the primary of {} in {} is missing ({url})", row.name, row.primary),
-    )
-    .hint("put the file back, or see torso doctor")
 }
 
 /// Swaps roles: the old primary is locked against everybody else, the replica is brought up to date, the catalog is

@@ -19,6 +19,7 @@ mod catalog;
 mod check;
 #[cfg_attr(not(feature = "server"), allow(dead_code))] // some of its functions are only for organizations
 mod databases;
+mod forced_promotion;
 mod groups;
 #[cfg(feature = "server")]
 mod hosting;
@@ -27,10 +28,15 @@ mod listing;
 mod locations;
 pub(super) mod lock;
 mod marks;
+mod placement;
+mod primary;
+mod promotion;
 mod reconcile;
 mod staging;
 mod unsupported;
+mod verification;
 mod view;
+mod write_barrier;
 
 use crate::control::idempotency::RequestMark;
 use crate::control::names::{DatabaseId, LocationCode};
@@ -46,7 +52,9 @@ use std::sync::atomic::AtomicBool;
 use view::{CatalogView, Change};
 
 #[cfg(feature = "server")]
-pub use hosting::{Placed, seed_path, want_seeds};
+pub use hosting::{seed_path, want_seeds};
+pub use placement::Placed;
+pub use write_barrier::WriteBarrier;
 
 /// The control plane over one data directory.
 pub struct Embedded {

@@ -4,6 +4,7 @@
 use super::Embedded;
 use super::catalog::Catalog;
 use super::catalog::databases::DatabaseRow;
+use super::catalog::former_instances::FormerInstance;
 use super::catalog::locations::{GroupRow, LocationRow};
 use super::lock::Lock;
 use super::reconcile::{self, ReconcileReport, WantedDatabase};
@@ -48,7 +49,19 @@ impl<'a> CatalogView<'a> {
             pool: Some(pool(row)),
             database: Some(row.name.to_string()),
             group: Some(row.group.to_string()),
+            epoch: row.epoch,
             ..self.remains(location, &row.id)
+        }
+    }
+
+    /// The site of an instance of an earlier epoch; its database may have left the catalog.
+    pub fn former_site(&self, id: &DatabaseId, row: Option<&DatabaseRow>, former: &FormerInstance) -> Site {
+        Site {
+            pool: Some(former.pool.clone()),
+            database: row.map(|row| row.name.to_string()),
+            group: row.map(|row| row.group.to_string()),
+            epoch: former.epoch,
+            ..self.remains(&former.location, id)
         }
     }
 
@@ -61,6 +74,7 @@ impl<'a> CatalogView<'a> {
             dir: dir.unwrap_or_else(|| self.plane.dir.join("locations").join(location.as_str())),
             pool: None,
             id: id.as_str().to_owned(),
+            epoch: 1,
             database: None,
             group: None,
         }
@@ -133,6 +147,7 @@ impl<'a> CatalogView<'a> {
                 _ => None,
             },
             activity: None,
+            promotion: None,
             locations: std::iter::once(row.primary.clone()).chain(replicas).collect(),
             name: row.name,
             id: row.id,
@@ -160,12 +175,13 @@ impl<'a> CatalogView<'a> {
             delete_protection: row.delete_protection,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             archived: false,
+            promotion: None,
         })
     }
 }
 
 /// The pool of a database: neither a group nor a database has an id of the other.
-fn pool(row: &DatabaseRow) -> String {
+pub fn pool(row: &DatabaseRow) -> String {
     let shared = if row.isolated {
         row.id.as_str()
     } else {

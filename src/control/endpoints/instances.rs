@@ -1,7 +1,9 @@
 //! Instances of a database: its primary and its replicas.
 
 use crate::control::names::{DatabaseName, LocationCode};
+use crate::control::promotion::ForcedPromotion;
 use crate::control::types::{Connection, Database, Instance, Synced};
+use crate::control::verification::Verification;
 use crate::error::Result;
 
 /// The instances of databases.
@@ -17,6 +19,12 @@ pub trait InstanceOperations {
     /// Makes the replica at `location` the primary, without losing a committed row. If it is the primary already,
     /// nothing changes.
     fn promote_instance(&self, name: &DatabaseName, location: &LocationCode) -> Result<Database>;
+    /// Makes the replica that has the most the primary, although the primary is not there: what it had beyond that is lost. Fails
+    /// with `conflict` while the primary answers, and where the replica that was named has less than another one.
+    fn force_promotion(&self, name: &DatabaseName, request: &ForcedPromotion) -> Result<Database>;
+    /// Compares the content of all instances at one position, while writes go on. With `repair`, replicas that differ are copied
+    /// again.
+    fn verify_database(&self, name: &DatabaseName, repair: bool) -> Result<Verification>;
     /// How to reach the primary, or the instance at `location`. A replica that is behind is refreshed first.
     fn connection(&self, name: &DatabaseName, location: Option<&LocationCode>) -> Result<Connection>;
     /// How to reach the primary to write. Fails with `blocked` while writes are blocked, and with `forbidden` where the caller
@@ -44,6 +52,9 @@ macro_rules! instance_endpoints {
                 scoped Get "/databases/{databaseName}/instances/{instanceName}/wait";
             PromoteInstance, Change(instances::promote_instance, databases::get):
                 scoped Post "/databases/{databaseName}/instances/{instanceName}/promote";
+            VerifyDatabase, Repeatable(instances::verify): scoped Post "/databases/{databaseName}/verify";
+            ForcePromotion, Change(instances::force_promotion, databases::get):
+                scoped Post "/databases/{databaseName}/promote";
         }
     };
 }

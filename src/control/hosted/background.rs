@@ -6,6 +6,7 @@ use super::{ProcessStatus, Shared, SqldEngine};
 use crate::error::{Code, Error, Result};
 use crate::sync::lock;
 use jiff::Timestamp;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex};
@@ -35,6 +36,8 @@ pub(super) struct BackgroundProgress {
     left: AtomicUsize,
     failure: Mutex<String>,
     stopping: AtomicBool,
+    /// The ids of organizations with former primaries whose files may come back.
+    awaiting: Mutex<BTreeSet<String>>,
     /// Wakes the background to try again. Dropping it stops the background.
     background: Mutex<Option<SyncSender<()>>>,
 }
@@ -100,6 +103,7 @@ impl BackgroundTask {
                         continue;
                     }
                     written = Instant::now();
+                    shared.take_back_former();
                     // A failure is repeated in the next round.
                     let _ = shared.write_usage();
                     shared.write_uses();
@@ -183,6 +187,26 @@ impl Shared {
             .map_or_else(|_| Vec::new(), |engine| engine.all_damaged().into_keys().collect())
     }
 
+    /// Has the files of an organization's former primaries be looked for.
+    pub(super) fn await_former(&self, organization_id: &str) {
+        lock(&self.progress.awaiting).insert(organization_id.to_owned());
+    }
+
+    /// Sets aside the files of former primaries that have come back. What fails is tried again in the next round.
+    fn take_back_former(&self) {
+        let awaiting = lock(&self.progress.awaiting).clone();
+        if awaiting.is_empty() {
+            return;
+        }
+        let organizations = self.records().organizations().unwrap_or_default();
+        for organization in organizations.iter().filter(|row| awaiting.contains(&row.id)) {
+            let awaited = self.plane_of(organization).and_then(|plane| plane.take_back_former());
+            if awaited.is_ok_and(|awaited| !awaited) {
+                lock(&self.progress.awaiting).remove(&organization.id);
+            }
+        }
+    }
+
     /// Makes the background retry what could not be done just now.
     pub(super) fn keep_trying(&self) {
         if let Some(background) = lock(&self.progress.background).as_ref() {
@@ -224,6 +248,8 @@ impl Shared {
                                     .collect(),
                                 Err(error) => vec![error.full_message()],
                             };
+                        // Whether there are any is found out in the next round.
+                        self.await_former(&organization.id);
                         if !causes.is_empty() {
                             self.note_unsettled(&organization, &causes);
                             left.fetch_add(1, Ordering::Relaxed);

@@ -100,7 +100,7 @@ pub(super) struct TokenAuthority {
     checked: RwLock<HashMap<[u8; 32], Arc<Claims>>>,
     /// Tokens that end before they expire, by id.
     ended: RwLock<HashMap<String, Timestamp>>,
-    internal: Mutex<HashMap<(DatabaseId, sqld::Access), InternalToken>>,
+    internal: Mutex<HashMap<(String, sqld::Access), InternalToken>>,
 }
 
 impl TokenAuthority {
@@ -212,24 +212,24 @@ impl TokenAuthority {
     pub fn internal(
         &self,
         engine: &SqldEngine,
-        id: &DatabaseId,
+        instance: &str,
         authorization: Authorization,
         now: ClockReading,
     ) -> Result<Secret> {
         let access = engine_access(authorization);
-        self.internal_of(id, access, now, || engine.token(id.as_str(), access, INTERNAL))
+        self.internal_of(instance, access, now, || engine.token(instance, access, INTERNAL))
     }
 
     fn internal_of(
         &self,
-        id: &DatabaseId,
+        instance: &str,
         access: sqld::Access,
         now: ClockReading,
         make: impl FnOnce() -> Result<Secret>,
     ) -> Result<Secret> {
         let mut internal = lock(&self.internal);
         internal.retain(|_, known| known.is_fresh(now));
-        if let Some(known) = internal.get(&(id.clone(), access)) {
+        if let Some(known) = internal.get(&(instance.to_owned(), access)) {
             return Ok(known.token.clone());
         }
         let token = make()?;
@@ -237,15 +237,15 @@ impl TokenAuthority {
             token: token.clone(),
             made: now,
         };
-        internal.insert((id.clone(), access), known);
+        internal.insert((instance.to_owned(), access), known);
         Ok(token)
     }
 
     /// Forgets an internal token that a process has refused, so that a new one is made.
-    pub fn forget_internal(&self, id: &DatabaseId, authorization: Authorization, refused: &str) {
+    pub fn forget_internal(&self, instance: &str, authorization: Authorization, refused: &str) {
         let mut internal = lock(&self.internal);
         internal.retain(|(known, access), internal| {
-            known != id || *access != engine_access(authorization) || internal.token.expose() != refused
+            known != instance || *access != engine_access(authorization) || internal.token.expose() != refused
         });
     }
 }
@@ -276,14 +276,14 @@ mod tests {
             &AccountStore::open(&dir.path().join("accounts.db")).unwrap(),
         )
         .unwrap();
-        let id = DatabaseId::generate();
+        let id = "instance";
         let made = Cell::new(0);
         let token = |now: ClockReading| {
             let made_now = || {
                 made.set(made.get() + 1);
                 Ok(Secret::new(made.get().to_string()))
             };
-            let token = access.internal_of(&id, sqld::Access::ReadWrite, now, made_now).unwrap();
+            let token = access.internal_of(id, sqld::Access::ReadWrite, now, made_now).unwrap();
             token.expose().to_owned()
         };
         let start = ClockReading::now();
@@ -297,9 +297,9 @@ mod tests {
         assert_eq!(token(later(1801, 5500)), "3", "the machine slept, or its clock jumped");
         assert_eq!(token(later(1802, 60)), "4", "its clock was set back");
         assert_eq!(token(later(1803, 61)), "4");
-        access.forget_internal(&id, Authorization::FullAccess, "3");
+        access.forget_internal(id, Authorization::FullAccess, "3");
         assert_eq!(token(later(1804, 62)), "4", "another one was refused");
-        access.forget_internal(&id, Authorization::FullAccess, "4");
+        access.forget_internal(id, Authorization::FullAccess, "4");
         assert_eq!(token(later(1805, 63)), "5");
     }
 }

@@ -2,7 +2,7 @@
 //! from memory.
 
 use super::database_tokens::ClockReading;
-use super::{Endpoint, Engines, Export, Grant, Hosted, Route};
+use super::{Endpoint, Engines, Export, Grant, Hosted, PendingWrite, Route};
 use crate::control::tokens::Authorization;
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
@@ -103,14 +103,21 @@ impl Hosted {
         let engine = self.shared.sqld()?;
         self.shared
             .token_authority
-            .internal(engine, &route.id, authorization, ClockReading::now())
+            .internal(engine, &route.instance, authorization, ClockReading::now())
     }
 
     /// Has a new token made in place of one that a process has refused.
     pub fn forget_internal_token(&self, route: &Route, authorization: Authorization, refused: &str) {
         self.shared
             .token_authority
-            .forget_internal(&route.id, authorization, refused);
+            .forget_internal(&route.instance, authorization, refused);
+    }
+
+    /// Lets a write to a route's database pass; none while its primary is being moved. The result is held until the write has
+    /// been answered.
+    #[must_use]
+    pub fn enter_write(&self, route: &Route, in_transaction: bool) -> Option<PendingWrite> {
+        self.shared.write_gate.enter(&route.id, in_transaction)
     }
 
     /// Counts a use of an instance, and bytes of its log that were sent to embedded replicas of clients.

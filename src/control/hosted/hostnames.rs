@@ -4,7 +4,6 @@
 //! A database's label is `<database>-<organization>`; that of one of its instances has `--<location>` behind it. Two
 //! databases can have the same label (`a-b` of `c`, and `a` of `b-c`): the second one is refused.
 
-use super::Public;
 use crate::control::database_url::DatabaseUrl;
 use crate::control::embedded::Placed;
 use crate::control::names::{DatabaseId, DatabaseName, GroupName, LocationCode, OrganizationSlug};
@@ -13,9 +12,19 @@ use crate::error::{Code, Error, Result};
 use crate::sync::{self, lock};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
+use url::Url;
 
 /// The longest label that can be part of a hostname.
 const LONGEST_IN_HOST: usize = 63;
+
+/// How clients reach the server, which determines the hostnames and URLs of databases.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Public {
+    /// Such as `http://127.0.0.1:8080`.
+    pub base: Url,
+    /// Databases are at `<label>.<domain>`, with the base's scheme and port. None for a path below the base.
+    pub domain: Option<String>,
+}
 
 /// The database, or one of its instances, that a label leads to.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +43,9 @@ pub struct Route {
     pub is_default: bool,
     pub block_reads: bool,
     pub block_writes: bool,
+    /// The name of the instance at processes. It has the epoch of the primary, so another one is the same database with another
+    /// primary.
+    pub instance: String,
     pub(super) site: Site,
     pub(super) primary_site: Site,
 }
@@ -52,6 +64,20 @@ pub fn label(database: &DatabaseName, organization: &OrganizationSlug, location:
     match location {
         None => format!("{database}-{organization}"),
         Some(location) => format!("{database}-{organization}--{location}"),
+    }
+}
+
+impl Route {
+    /// Whether another route leads to the same database with the same primary.
+    #[must_use]
+    pub fn has_same_primary(&self, other: &Self) -> bool {
+        self.instance == other.instance && self.primary_location == other.primary_location
+    }
+
+    /// Whether its database has had another primary before.
+    #[must_use]
+    pub fn is_promoted(&self) -> bool {
+        self.site.epoch > 1
     }
 }
 
@@ -244,6 +270,7 @@ fn routes((organization_id, organization): (&str, &OrganizationSlug), placed: &P
         primary_location: primary_location.clone(),
         block_reads: placed.block_reads,
         block_writes: placed.block_writes,
+        instance: site.instance(),
         site: site.clone(),
         primary_site: primary_site.clone(),
     };

@@ -40,6 +40,7 @@ mod transfers;
 mod uploads;
 mod usage;
 mod users;
+mod write_gate;
 
 pub use crate::engine::confine::Confinement;
 pub use crate::engine::process::{Listener, OnlyDatabase, ProcessLabel, ProcessStatus};
@@ -51,11 +52,12 @@ pub use caller::{CallOrigin, Caller};
 pub use configuration::LogSwitch;
 pub use database_tokens::Grant;
 pub use gauges::InstanceGauge;
-pub use hostnames::{Route, label};
+pub use hostnames::{Public, Route, label};
 pub use idempotency::{CallRequest, KeyedRequest, RequestAccount, RequestStart};
 pub use organization::Export;
 pub use sole_database::{PrimaryFiles, SoleDatabase};
 pub use uploads::Upload;
+pub use write_gate::PendingWrite;
 
 use crate::control::accounts::{ApiToken, Organization, User};
 use crate::control::embedded::lock::{Lock, SERVER as SERVER_LOCK};
@@ -88,6 +90,7 @@ use uploads::Uploads;
 use url::Url;
 use usage::Traffic;
 use users::{API_TOKEN, prefix};
+use write_gate::WriteGate;
 
 /// The billing plan of every organization.
 const PLAN: &str = "self-hosted";
@@ -108,15 +111,6 @@ pub enum Engines {
     /// Plain files, with `file:` URLs: for tests of everything but the gateway.
     Files,
     Sqld(SqldEngine),
-}
-
-/// How clients reach the server, which determines the hostnames and URLs of databases.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Public {
-    /// Such as `http://127.0.0.1:8080`.
-    pub base: Url,
-    /// Databases are at `<label>.<domain>`, with the base's scheme and port. None for a path below the base.
-    pub domain: Option<String>,
 }
 
 /// Who knows how databases are used now: the gateway.
@@ -141,6 +135,7 @@ struct Shared {
     plane_pool: PlanePool,
     hostnames: Hostnames,
     former_labels: FormerLabels,
+    write_gate: Arc<WriteGate>,
     token_authority: TokenAuthority,
     traffic: Traffic,
     uploads: Uploads,
@@ -194,6 +189,7 @@ impl Hosted {
             records: Mutex::new(records),
             sessions: CallerSessions::default(),
             hostnames: Hostnames::default(),
+            write_gate: Arc::default(),
             former_labels,
             token_authority,
             traffic: Traffic::default(),

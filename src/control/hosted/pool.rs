@@ -119,6 +119,15 @@ impl Shared {
         Ok(placed)
     }
 
+    /// Has labels lead to databases where they are now.
+    pub(super) fn publish_placed(&self, owner: &OrganizationRow, all: &[Placed]) {
+        let state = self.plane_pool.state(&owner.id);
+        let _publishing = lock(&state.publishing);
+        for placed in all {
+            self.hostnames.set((&owner.id, &owner.slug), placed);
+        }
+    }
+
     /// Has no label lead to a database that is gone.
     pub(super) fn unpublish(&self, organization_id: &str, id: &DatabaseId) {
         let state = self.plane_pool.state(organization_id);

@@ -16,6 +16,7 @@
 
 #[cfg(feature = "server")]
 pub mod child;
+pub mod comparison;
 mod copy;
 #[cfg(feature = "server")]
 mod dump;
@@ -271,6 +272,7 @@ impl Engine for FileEngine {
             size: position.size + position.wal_size,
             position,
             serving: true,
+            process: None,
             limits: None,
         }))
     }
@@ -455,11 +457,7 @@ impl Engine for FileEngine {
                 continue;
             }
             if kept_aside || (!known(&id) && rest == "db") {
-                orphans.push(Orphan {
-                    path,
-                    id: Some(id),
-                    kept_aside,
-                });
+                orphans.push(Orphan::new(path, id, kept_aside));
             }
         }
         Ok(orphans)

@@ -21,6 +21,7 @@ fn site(dir: &Path, location: &str) -> Site {
         external: false,
         pool: None,
         id: "11111111-2222-4333-8444-555555555555".to_owned(),
+        epoch: 1,
         database: None,
         group: None,
     }

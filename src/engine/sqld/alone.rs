@@ -9,7 +9,7 @@
 use super::node::Node;
 use super::role::{self, ProcessRole};
 use super::{Endpoint, SqldEngine, files, host, records};
-use crate::engine::{DatabaseLimits, Site, child, disk};
+use crate::engine::{DatabaseLimits, Site, child, database_of_instance, disk};
 use crate::error::{Code, Error, Result};
 use crate::sync::lock;
 use std::path::PathBuf;
@@ -25,47 +25,47 @@ impl SqldEngine {
     pub(super) fn serve_copy(&self, at: &Site) -> Result<()> {
         let Some(pool) = &at.pool else { return Ok(()) };
         let replica = at.dir.join(pool);
-        if records::record(&replica, &at.id)?.is_none() {
+        if records::record(&replica, &at.instance())?.is_none() {
             return Ok(());
         }
-        let source = files::database(&role::db_path(&replica), &at.id);
+        let source = files::database(&role::db_path(&replica), &at.instance());
         // A replica that was never opened has nothing to serve.
         if !source.exists() {
             return Ok(());
         }
         let dir = at.dir.join(format!("{pool}{SUFFIX}"));
         let node = self.run(at, &dir, || role::new_role(&at.location, None))?;
-        if records::record(&dir, &at.id)?.is_some() {
+        if records::record(&dir, &at.instance())?.is_some() {
             return Ok(());
         }
         let admin = node.admin()?;
-        let seed = dir.join("tmp").join(format!("{}.db", at.id));
+        let seed = dir.join("tmp").join(format!("{}.db", at.instance()));
         child::export(&self.shared.common.sandbox, &source, &seed)?;
         // Remains of an earlier try.
-        admin.delete(&at.id)?;
-        self.sweep(&dir, &at.id)?;
-        self.drop_in(&node, &seed, &at.id)?;
+        admin.delete(&at.instance())?;
+        self.sweep(&dir, &at.instance())?;
+        self.drop_in(&node, &seed, &at.instance())?;
         let limits = DatabaseLimits {
             block_writes: true,
             ..DatabaseLimits::default()
         };
-        admin.configure_because(&at.id, &limits, None, Some(REASON))?;
-        records::acknowledge(&dir, &at.id, &limits)?;
+        admin.configure_because(&at.instance(), &limits, None, Some(REASON))?;
+        records::acknowledge(&dir, &at.instance(), &limits)?;
         disk::remove(&seed)
     }
 
     /// Ends that: the primary is back, or the replica is to go.
     pub(super) fn end_copy(&self, at: &Site) -> Result<()> {
-        for dir in self.copies(at)? {
+        for (dir, instance) in self.copies(at)? {
             let node = self.run(at, &dir, || {
                 Err(Error::new(
                     Code::Conflict,
                     format!("{} has no role.json any more", dir.display()),
                 ))
             })?;
-            node.note_gone(&at.id)?;
-            node.admin()?.delete(&at.id)?;
-            self.sweep(&dir, &at.id)?;
+            node.note_gone(&instance)?;
+            node.admin()?.delete(&instance)?;
+            self.sweep(&dir, &instance)?;
             if records::acknowledged(&dir)?.is_empty() {
                 lock(&self.shared.nodes).remove(&dir);
                 node.process().stop();
@@ -75,13 +75,20 @@ impl SqldEngine {
         Ok(())
     }
 
-    /// The directories at a location that have such a copy of a database.
-    fn copies(&self, at: &Site) -> Result<Vec<PathBuf>> {
+    /// The directories at a location that have such a copy of an instance, or of any of its database where its pool is not
+    /// known any more.
+    fn copies(&self, at: &Site) -> Result<Vec<(PathBuf, String)>> {
         let mut found = Vec::new();
-        for name in files::names(&at.dir)? {
+        for name in files::names(&at.dir)?.into_iter().filter(|name| name.ends_with(SUFFIX)) {
             let dir = at.dir.join(&name);
-            if name.ends_with(SUFFIX) && records::record(&dir, &at.id)?.is_some() {
-                found.push(dir);
+            for instance in records::acknowledged(&dir)? {
+                let is_meant = match at.pool {
+                    Some(_) => instance == at.instance(),
+                    None => database_of_instance(&instance).0 == at.id,
+                };
+                if is_meant {
+                    found.push((dir.clone(), instance));
+                }
             }
         }
         Ok(found)
@@ -91,21 +98,21 @@ impl SqldEngine {
     /// `process` is that of the site, if it has one.
     pub(super) fn endpoint_alone(&self, at: &Site, process: Option<&Node>) -> Option<Result<Endpoint>> {
         let is_primary = process.is_some_and(|node| node.place == ProcessRole::Primary);
-        if is_primary || !lock(&self.shared.common.without_primary).contains(&at.id) {
+        if is_primary || !lock(&self.shared.common.without_primary).contains(&at.instance()) {
             return None;
         }
         let dir = at.dir.join(format!("{}{SUFFIX}", at.pool.as_ref()?));
         let alone = self.node(&dir).filter(|node| {
-            node.process().is_ready() && records::record(&dir, &at.id).is_ok_and(|record| record.is_some())
+            node.process().is_ready() && records::record(&dir, &at.instance()).is_ok_and(|record| record.is_some())
         });
-        let opened = |node: &&Node| node.process().is_ready() && node.has_served(&at.id);
+        let opened = |node: &&Node| node.process().is_ready() && node.has_served(&at.instance());
         // What it has opened it goes on serving.
         let serving = alone.as_deref().or_else(|| process.filter(opened));
         Some(match serving.map(Node::admin) {
             Some(Ok(admin)) => Ok(Endpoint {
                 address: admin.sql.address(),
                 listener: admin.sql,
-                host: host(&at.id),
+                host: host(&at.instance()),
             }),
             Some(Err(_)) | None => Err(Error::new(
                 Code::Unavailable,

@@ -1,6 +1,6 @@
-//! What databases are called, for messages of code that knows them by their ids only.
+//! What databases are called, for messages of code that knows them by their ids or instances only.
 
-use crate::engine::Site;
+use crate::engine::{Site, database_of_instance};
 use crate::sync::lock;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -19,8 +19,9 @@ impl DatabaseNames {
         }
     }
 
-    /// The name of a database, or its id where the name is not known.
-    pub fn name_of(&self, id: &str) -> String {
+    /// The name of the database of an instance, or its id where the name is not known.
+    pub fn name_of(&self, instance: &str) -> String {
+        let (id, _) = database_of_instance(instance);
         lock(&self.0).get(id).cloned().unwrap_or_else(|| id.to_owned())
     }
 
@@ -43,6 +44,7 @@ mod tests {
             external: false,
             pool: None,
             id: "0f".to_owned(),
+            epoch: 1,
             database: database.map(str::to_owned),
             group: None,
         };
@@ -52,6 +54,7 @@ mod tests {
         assert_eq!(names.name_of("0f"), "app");
         names.note(&site(Some("shop")));
         assert_eq!(names.name_of("0f"), "shop");
+        assert_eq!(names.name_of("0f-epoch2"), "shop");
         names.forget("0f");
         assert_eq!(names.name_of("0f"), "0f");
     }

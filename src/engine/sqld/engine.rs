@@ -2,9 +2,11 @@
 
 use super::node::Node;
 use super::role::{self, ProcessRole};
-use super::{Access, SqldEngine, files, host, no_promotion, quarantine, quota_room, records, watch};
+use super::{Access, SqldEngine, files, host, lost_primary, quota_room, records, watch};
 use crate::engine::file::{present, used_bytes};
-use crate::engine::{DatabaseLimits, Engine, InstanceRole, Orphan, Running, Site, child, confine, disk};
+use crate::engine::{
+    DatabaseLimits, Engine, Frame, InstanceRole, OpenContent, Orphan, Running, SeenLog, Site, child, disk,
+};
 use crate::error::{Code, Error, Result};
 use crate::sync::lock;
 use jiff::Timestamp;
@@ -29,7 +31,7 @@ impl Engine for SqldEngine {
             present(at)?;
         }
         let Some(dir) = self.find(at)? else { return Ok(None) };
-        let Some(limits) = records::record(&dir, &at.id)? else {
+        let Some(limits) = records::record(&dir, &at.instance())? else {
             return Ok(None);
         };
         let Some(role) = role::role_of(&dir)? else {
@@ -39,18 +41,20 @@ impl Engine for SqldEngine {
             ));
         };
         // What is noted of former starts is judged again at the next one.
-        let damage = self.node(&dir).and_then(|node| node.health().damage(&at.id));
+        let damage = self.node(&dir).and_then(|node| node.health().damage(&at.instance()));
         let node = self.node(&dir).filter(|node| node.process().is_ready());
-        let mut position = files::position(role.role, &role::db_path(&dir), &at.id);
+        let mut position = files::position(role.role, &role::db_path(&dir), &at.instance());
         // A replica without a process follows nothing. One that was not asked for the database has what its files say.
-        position.uncertain |=
-            role.role == ProcessRole::Replica && node.as_ref().is_none_or(|node| node.health().is_unverified(&at.id));
+        position.uncertain |= role.role == ProcessRole::Replica
+            && node
+                .as_ref()
+                .is_none_or(|node| node.health().is_unverified(&at.instance()));
         let (role, limits) = match role.role {
             ProcessRole::Primary => (InstanceRole::Primary, Some(limits)),
             ProcessRole::Replica => {
                 let synced_at = match position.changed_ns {
                     // It has nothing since it was made.
-                    0 => records::recorded_at(&dir, &at.id).and_then(|time| Timestamp::try_from(time).ok()),
+                    0 => records::recorded_at(&dir, &at.instance()).and_then(|time| Timestamp::try_from(time).ok()),
                     changed => Timestamp::from_nanosecond(i128::from(changed)).ok(),
                 };
                 let role = InstanceRole::Replica {
@@ -68,6 +72,7 @@ impl Engine for SqldEngine {
             size: self.size(at).unwrap_or(0),
             position,
             serving: node.is_some(),
+            process: self.node(&dir).map(|node| node.facts()),
             limits,
         }))
     }
@@ -89,12 +94,12 @@ impl Engine for SqldEngine {
             .ok()
             .flatten()
             .and_then(|dir| Some(role::role_of(&dir).ok()??.ports.http));
-        port.map_or_else(String::new, |port| format!("http://{}:{port}", host(&at.id)))
+        port.map_or_else(String::new, |port| format!("http://{}:{port}", host(&at.instance())))
     }
 
     fn path(&self, at: &Site) -> PathBuf {
         let dir = self.find(at).ok().flatten().unwrap_or_else(|| at.dir.clone());
-        files::database(&role::db_path(&dir), &at.id)
+        files::database(&role::db_path(&dir), &at.instance())
     }
 
     fn start(&self, at: &Site) -> Result<()> {
@@ -104,23 +109,23 @@ impl Engine for SqldEngine {
     fn configure(&self, at: &Site, limits: &DatabaseLimits) -> Result<()> {
         let node = self.serving(at)?;
         self.expect(&node, ProcessRole::Primary)?;
-        let size = quota_room::choose_size(node.dir(), &at.id, limits)?;
-        node.admin()?.configure(&at.id, limits, size)?;
-        records::acknowledge_with(node.dir(), &at.id, limits, size)
+        let size = quota_room::choose_size(node.dir(), &at.instance(), limits)?;
+        node.admin()?.configure(&at.instance(), limits, size)?;
+        records::acknowledge_with(node.dir(), &at.instance(), limits, size)
     }
 
     fn await_writers(&self, at: &Site) -> Result<()> {
         let node = self.serving(at)?;
         self.prepare_use(&node, at)?;
-        let token = self.token(&at.id, Access::ReadWrite, Duration::from_secs(60))?;
-        node.admin()?.await_writers(&host(&at.id), &token)
+        let token = self.token(&at.instance(), Access::ReadWrite, Duration::from_secs(60))?;
+        node.admin()?.await_writers(&host(&at.instance()), &token)
     }
 
     fn create(&self, at: &Site) -> Result<()> {
         let node = self.run_primary(at)?;
-        if records::record(node.dir(), &at.id)?.is_none() {
-            node.make(&at.id)?;
-            records::acknowledge(node.dir(), &at.id, &DatabaseLimits::default())?;
+        if records::record(node.dir(), &at.instance())?.is_none() {
+            node.make(&at.instance())?;
+            records::acknowledge(node.dir(), &at.instance(), &DatabaseLimits::default())?;
         }
         Ok(())
     }
@@ -131,18 +136,18 @@ impl Engine for SqldEngine {
 
     fn adopt(&self, seed: &Path, at: &Site) -> Result<()> {
         let node = self.run_primary(at)?;
-        if records::record(node.dir(), &at.id)?.is_none() {
+        if records::record(node.dir(), &at.instance())?.is_none() {
             let admin = node.admin()?;
             // Remains of an earlier try were never acknowledged, so nobody has written to them.
-            admin.delete(&at.id)?;
-            self.sweep(node.dir(), &at.id)?;
-            if let Err(error) = self.drop_in(&node, seed, &at.id) {
+            admin.delete(&at.instance())?;
+            self.sweep(node.dir(), &at.instance())?;
+            if let Err(error) = self.drop_in(&node, seed, &at.instance()) {
                 // A half-made namespace would be in the way of the next try.
-                let _ = admin.delete(&at.id);
-                let _ = self.sweep(node.dir(), &at.id);
+                let _ = admin.delete(&at.instance());
+                let _ = self.sweep(node.dir(), &at.instance());
                 return Err(error);
             }
-            records::acknowledge(node.dir(), &at.id, &DatabaseLimits::default())?;
+            records::acknowledge(node.dir(), &at.instance(), &DatabaseLimits::default())?;
         }
         disk::remove(seed)
     }
@@ -163,12 +168,21 @@ impl Engine for SqldEngine {
         let primary = self.serving(from)?;
         self.expect(&primary, ProcessRole::Primary)?;
         let replica = self.run_replica(to, &primary)?;
-        if records::record(replica.dir(), &to.id)?.is_none() {
-            records::acknowledge(replica.dir(), &to.id, &DatabaseLimits::default())?;
+        if records::record(replica.dir(), &to.instance())?.is_none() {
+            records::acknowledge(replica.dir(), &to.instance(), &DatabaseLimits::default())?;
         }
-        watch::check_unopened(&primary, &to.id)?;
-        replica.follow(&to.id, &primary)?;
+        watch::check_unopened(&primary, &to.instance())?;
+        replica.follow(&to.instance(), &primary)?;
         self.end_copy(to)
+    }
+
+    fn copy_again(&self, from: &Site, to: &Site) -> Result<()> {
+        self.copy_replica_again(from, to)
+    }
+
+    fn open_content(&self, primary: &Site, replicas: &[Site]) -> Result<OpenContent> {
+        let open = self.open_at_one_position(primary, replicas)?;
+        Ok(Box::new(move || open.run()))
     }
 
     fn serve_alone(&self, at: &Site) -> Result<()> {
@@ -189,89 +203,86 @@ impl Engine for SqldEngine {
         })
     }
 
-    fn hold(&self, _at: &Site) -> Result<()> {
-        Err(no_promotion())
+    /// Nobody but its process has a primary's file open.
+    fn hold(&self, at: &Site) -> Result<()> {
+        Err(no_exchange(at))
     }
 
     fn release(&self, _at: &Site) {}
 
-    fn demote(&self, _from: &Site, _to: &Site) -> Result<()> {
-        Err(no_promotion())
+    fn demote(&self, from: &Site, _to: &Site) -> Result<()> {
+        Err(no_exchange(from))
     }
 
-    fn promote(&self, _at: &Site) -> Result<()> {
-        Err(no_promotion())
+    fn promote(&self, at: &Site) -> Result<()> {
+        Err(no_exchange(at))
+    }
+
+    fn block_writes(&self, at: &Site, reason: &str) -> Result<()> {
+        let node = self.serving(at)?;
+        self.expect(&node, ProcessRole::Primary)?;
+        let instance = at.instance();
+        watch::check_unopened(&node, &instance)?;
+        let limits = DatabaseLimits {
+            block_writes: true,
+            ..records::record(node.dir(), &instance)?.unwrap_or_default()
+        };
+        let size = records::size_over_quota(node.dir(), &instance)?;
+        // Recorded first: whoever comes after a crash sees that it is not what is wanted, and lifts it.
+        records::acknowledge_with(node.dir(), &instance, &limits, size)?;
+        let admin = node.admin()?;
+        admin.configure_because(&instance, &limits, size, Some(reason))?;
+        let token = self.token(&instance, Access::ReadWrite, Duration::from_secs(60))?;
+        admin.await_writers(&host(&instance), &token)
+    }
+
+    fn prepare_primary(&self, at: &Site) -> Result<()> {
+        self.run_primary(at).map(drop)
+    }
+
+    fn take_over(&self, moves: &[(Site, Site)]) -> Result<()> {
+        self.take_over_all(moves)
+    }
+
+    fn answers(&self, at: &Site) -> bool {
+        self.primary_answers(at)
+    }
+
+    fn log_end(&self, at: &Site) -> Option<Frame> {
+        self.end_of_log(at)
+    }
+
+    fn last_seen_primary(&self, replica: &Site) -> Option<SeenLog> {
+        self.seen_primary(replica)
+    }
+
+    fn fence(&self, at: &Site) -> Result<()> {
+        self.fence_primary(at)
+    }
+
+    fn report_divergence(&self, aside: &Path, now: &Site) -> Result<()> {
+        self.compare_aside(aside, now)
     }
 
     fn set_aside(&self, at: &Site) -> Result<PathBuf> {
-        Err(Error::new(
-            Code::Conflict,
-            format!(
-                "{} is still a primary and in use by a server process; it should not exist",
-                self.path(at).display()
-            ),
-        )
-        .hint("torso doctor has details"))
+        self.set_primary_aside(at)
     }
 
     fn remove(&self, at: &Site) -> Result<()> {
         if at.external {
             present(at)?;
         }
-        self.end_copy(at)?;
-        let Some(dir) = self.find(at)?.filter(|dir| dir.is_dir()) else {
-            return Ok(());
-        };
-        let node = match self.node(&dir) {
-            // A namespace's settings can only be removed through the primary's process; a replica has none.
-            None if role::role_of(&dir)?.is_some_and(|role| role.role == ProcessRole::Primary) => {
-                Some(self.run(at, &dir, || {
-                    Err(Error::new(
-                        Code::Conflict,
-                        format!("{} has no role.json any more", dir.display()),
-                    ))
-                })?)
-            }
-            None => {
-                confine::end_orphan(&dir.join("lock"))?;
-                quarantine::forget(&dir, &at.id)?;
-                None
-            }
-            node => node,
-        };
-        if let Some(node) = &node {
-            node.wait_ready()?;
-            node.note_gone(&at.id)?;
-            node.admin()?.delete(&at.id)?;
-        }
-        self.sweep(&dir, &at.id)?;
-        if records::acknowledged(&dir)?.is_empty() && files::namespaces(&role::db_path(&dir))?.is_empty() {
-            let last = lock(&self.shared.nodes).remove(&dir);
-            if let Some(node) = last {
-                node.process().stop();
-            }
-            files::remove_tree(&dir)?;
-        }
-        let nodes: Vec<_> = lock(&self.shared.nodes).values().cloned().collect();
-        // Processes of other locations may have the database, and name it in the log.
-        if !nodes.iter().any(|node| records::is_acknowledged(node.dir(), &at.id)) {
-            self.shared.common.names.forget(&at.id);
-        }
-        Ok(())
+        self.remove_all(at)
     }
 
     fn orphans(&self, dir: &Path, known: &dyn Fn(&str) -> bool) -> Result<Vec<Orphan>> {
-        let mut orphans = Vec::new();
+        let mut orphans = lost_primary::set_aside_files(dir)?;
         for pool in files::names(dir)? {
             let db_path = role::db_path(&dir.join(pool));
             for id in files::namespaces(&db_path)? {
                 let path = files::database(&db_path, &id);
                 if !known(&id) && path.exists() {
-                    orphans.push(Orphan {
-                        path,
-                        id: Some(id),
-                        kept_aside: false,
-                    });
+                    orphans.push(Orphan::new(path, id, false));
                 }
             }
         }
@@ -291,9 +302,17 @@ impl SqldEngine {
     /// Has a replica's process open a database, which makes its files: one that is empty has none before.
     fn open_replica(&self, replica: &Node, at: &Site) -> Result<()> {
         let Some(primary) = self.primary_of(replica) else {
-            return replica.ask(&at.id);
+            return replica.ask(&at.instance());
         };
-        watch::check_unopened(&primary, &at.id)?;
-        replica.follow(&at.id, &primary)
+        watch::check_unopened(&primary, &at.instance())?;
+        replica.follow(&at.instance(), &primary)
     }
+}
+
+/// The error of what is done with files that are exchanged in their places.
+fn no_exchange(at: &Site) -> Error {
+    Error::new(
+        Code::Internal,
+        format!("the files of {} belong to a server process", at.database_name()),
+    )
 }

@@ -184,6 +184,21 @@ pub(super) fn prepare(place: ProcessRole, db_path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Removes what says which role the files of a namespace were used in. No process may have them open.
+pub(super) fn clear_role(home: &Path) -> Result<()> {
+    for name in [INDEX, LOG, SENTINEL] {
+        let path = home.join(name);
+        if path.is_dir() {
+            remove_tree(&path)?
+        } else {
+            disk::remove(&path)?
+        }
+    }
+    ["snapshots", "to_compact", "tmp"]
+        .iter()
+        .try_for_each(|name| remove_tree(&home.join(name)))
+}
+
 /// Removes what a process would fail on and makes again: counters that are not JSON, as a power failure leaves them, and files
 /// where it needs directories. None of them holds rows.
 fn clear_helpers(dir: &Path) -> Result<()> {

@@ -10,6 +10,6 @@ impl SqldEngine {
     #[must_use]
     pub fn files(&self, at: &Site) -> Option<(PathBuf, PathBuf)> {
         let dir = self.find(at).ok().flatten()?;
-        Some((files::database(&db_path(&dir), &at.id), dir.join("lock")))
+        Some((files::database(&db_path(&dir), &at.instance()), dir.join("lock")))
     }
 }

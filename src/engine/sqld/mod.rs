@@ -18,8 +18,8 @@
 //! - [`Engine::running`] of a replica tells a position that equals its primary's when it has everything; then a read
 //!   there sees every write acknowledged before.
 //!
-//! Promotion is not supported yet: [`Engine::hold`] refuses it. Namespaces are named by ids, which are never used
-//! twice.
+//! Namespaces are named by [`Site::instance`]: ids, which are never used twice, and the epoch of a primary. A promotion makes
+//! another namespace in another pool (`take_over`), so nothing that had the old one can be taken for the new one.
 
 mod admin;
 mod alone;
@@ -29,6 +29,7 @@ mod database_names;
 mod engine;
 mod excess;
 mod files;
+mod first_use;
 mod health;
 mod http;
 mod instance_files;
@@ -37,6 +38,7 @@ mod job;
 mod json_file;
 mod keys;
 mod log_keys;
+mod lost_primary;
 mod namespace_requests;
 mod node;
 mod pages;
@@ -44,8 +46,11 @@ pub mod program;
 mod quarantine;
 mod quota_room;
 mod records;
+mod removal;
 mod replica_repair;
 mod role;
+mod take_over;
+mod verification;
 mod watch;
 mod watchdog;
 
@@ -63,7 +68,7 @@ use common::Common;
 use excess::Allowance;
 use node::Node;
 use role::{InstanceConfig, ProcessRole};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -123,6 +128,8 @@ struct Shared {
     /// For the marks in directories of locations, which are the same for all engines.
     files: FileEngineLock,
     watchdog: Watchdog,
+    /// Directories whose files are being taken away: no process is started over them.
+    retired: Mutex<HashSet<PathBuf>>,
     /// Set once, under the lock of `nodes`. From then on nothing is started.
     closed: AtomicBool,
 }
@@ -171,6 +178,7 @@ impl SqldEngine {
                 nodes,
                 files: FileEngineLock::default(),
                 watchdog,
+                retired: Mutex::default(),
                 closed: AtomicBool::new(false),
             }),
         })
@@ -211,7 +219,10 @@ impl SqldEngine {
         if let Some(alone) = self.endpoint_alone(at, serving.as_deref()) {
             return alone;
         }
-        if let Some(node) = serving.as_deref().filter(|node| node.health().damage(&at.id).is_some()) {
+        if let Some(node) = serving
+            .as_deref()
+            .filter(|node| node.health().damage(&at.instance()).is_some())
+        {
             return Err(self.damaged(node, at));
         }
         let running = serving.filter(|node| node.process().is_ready()).and_then(|node| {
@@ -219,12 +230,12 @@ impl SqldEngine {
             Some((node, admin))
         });
         match running {
-            Some((node, admin)) if records::record(node.dir(), &at.id)?.is_some() => {
+            Some((node, admin)) if records::record(node.dir(), &at.instance())?.is_some() => {
                 self.prepare_use(&node, at)?;
                 Ok(Endpoint {
                     address: admin.sql.address(),
                     listener: admin.sql,
-                    host: host(&at.id),
+                    host: host(&at.instance()),
                 })
             }
             _ => Err(Error::new(
@@ -233,31 +244,6 @@ impl SqldEngine {
             )
             .hint("try again in a moment")),
         }
-    }
-
-    /// Notes that somebody uses an instance. Before the first use the file that its process will open is looked at, as those that
-    /// are open are all the time (see `watch`). A replica has its primary open the database, too.
-    fn prepare_use(&self, node: &Arc<Node>, at: &Site) -> Result<()> {
-        if node.has_served(&at.id) {
-            return Ok(());
-        }
-        let primary = match node.place {
-            ProcessRole::Primary => Some(Arc::clone(node)),
-            ProcessRole::Replica => self.primary_of(node),
-        };
-        if let Some(primary) = primary {
-            watch::check_unopened(&primary, &at.id)?;
-        }
-        node.note_used(&at.id);
-        Ok(())
-    }
-
-    /// The primary's process of a replica's, while it is wanted.
-    fn primary_of(&self, replica: &Node) -> Option<Arc<Node>> {
-        lock(&self.shared.nodes)
-            .values()
-            .find(|node| node.place == ProcessRole::Primary && node.pool == replica.pool)
-            .cloned()
     }
 
     /// Makes a token that opens one namespace at every process of this engine.
@@ -269,7 +255,7 @@ impl SqldEngine {
     pub fn usage(&self, at: &Site) -> Result<NamespaceUsage> {
         let node = self.serving(at)?;
         self.prepare_use(&node, at)?;
-        node.admin()?.usage(&at.id)
+        node.admin()?.usage(&at.instance())
     }
 
     /// Stops all processes in parallel, for good.
@@ -282,7 +268,10 @@ impl SqldEngine {
     pub fn all_damaged(&self) -> BTreeMap<String, Damage> {
         let nodes: Vec<_> = lock(&self.shared.nodes).values().cloned().collect();
         let primaries = nodes.iter().filter(|node| node.place == ProcessRole::Primary);
-        primaries.flat_map(|node| node.health().all_damaged()).collect()
+        let damaged = primaries.flat_map(|node| node.health().all_damaged());
+        damaged
+            .map(|(instance, damage)| (super::database_of_instance(&instance).0.to_owned(), damage))
+            .collect()
     }
 
     /// Has the content of an instance read soon, because a statement has failed on it in a way that speaks of damage.
@@ -290,13 +279,13 @@ impl SqldEngine {
         if let Ok(Some(dir)) = self.find(at)
             && let Some(node) = self.node(&dir)
         {
-            node.health().suspect(&at.id);
+            node.health().suspect(&at.instance());
         }
     }
 
     /// The error of a database that is damaged.
     fn damaged(&self, node: &Node, at: &Site) -> Error {
-        let damage = node.health().damage(&at.id);
+        let damage = node.health().damage(&at.instance());
         damage
             .unwrap_or_else(|| Damage::damaged("is damaged"))
             .to_error(&self.path(at))
@@ -317,7 +306,9 @@ impl SqldEngine {
                 continue;
             }
             let dir = at.dir.join(name);
-            if records::record(&dir, &at.id)?.is_some() || files::namespace(&role::db_path(&dir), &at.id).exists() {
+            if records::record(&dir, &at.instance())?.is_some()
+                || files::namespace(&role::db_path(&dir), &at.instance()).exists()
+            {
                 return Ok(Some(dir));
             }
         }
@@ -344,6 +335,12 @@ impl SqldEngine {
             let mut nodes = lock(&self.shared.nodes);
             if self.shared.closed.load(Ordering::SeqCst) {
                 return Err(Error::new(Code::Unavailable, "the server is shutting down"));
+            }
+            if lock(&self.shared.retired).contains(dir) {
+                return Err(
+                    Error::new(Code::Unavailable, "a promotion takes files from a database process")
+                        .hint("try again in a moment"),
+                );
             }
             match nodes.get(dir) {
                 Some(node) => {
@@ -403,7 +400,7 @@ impl SqldEngine {
     /// The process that serves an existing instance.
     fn serving(&self, at: &Site) -> Result<Arc<Node>> {
         let dir = self.dir(at)?;
-        if records::record(&dir, &at.id)?.is_none() {
+        if records::record(&dir, &at.instance())?.is_none() {
             return Err(Error::new(
                 Code::Unavailable,
                 format!("database {} is not in {}", at.database_name(), at.location),
@@ -415,7 +412,7 @@ impl SqldEngine {
                 format!("{} has no role.json any more", dir.display()),
             ))
         })?;
-        if node.health().damage(&at.id).is_some() {
+        if node.health().damage(&at.instance()).is_some() {
             return Err(self.damaged(&node, at));
         }
         Ok(node)
@@ -470,13 +467,11 @@ fn host(id: &str) -> String {
     format!("{id}.localhost")
 }
 
-fn no_promotion() -> Error {
-    Error::new(Code::Unsupported, "promote is not supported on a server yet").hint(
-        "create a database in the other location from this one: torso db create NAME --from-db DB --location LOCATION",
-    )
-}
-
 impl Shared {
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
     fn shutdown(&self) {
         self.watchdog.stop();
         let nodes: Vec<_> = {

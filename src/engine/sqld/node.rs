@@ -23,12 +23,12 @@ use super::job::ProcessJob;
 use super::records::records_dir;
 use super::role::{InstanceConfig, ProcessRole, db_path, role_of, write_role};
 use crate::engine::process::{Process, ProcessLabel};
-use crate::engine::{Damage, Frame, disk};
+use crate::engine::{Damage, Frame, ProcessFacts, disk};
 use crate::error::{Code, Error, Result};
 use crate::sync::lock;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 /// How long a caller waits for a process to serve.
@@ -44,6 +44,8 @@ pub(super) struct Node {
     pub pool: String,
     server: Arc<ProcessJob>,
     process: Process,
+    /// Whether it did not answer when the watchdog asked it last.
+    pub is_silent: AtomicBool,
 }
 
 impl Node {
@@ -64,7 +66,18 @@ impl Node {
             pool,
             server,
             process,
+            is_silent: AtomicBool::new(false),
         })
+    }
+
+    /// What is known of the process.
+    pub fn facts(&self) -> ProcessFacts {
+        let status = self.process.status();
+        ProcessFacts {
+            is_silent: status.is_ready && self.is_silent.load(Ordering::SeqCst),
+            failures: status.failures,
+            failure: status.failure,
+        }
     }
 
     pub fn process(&self) -> &Process {

@@ -10,6 +10,7 @@
 //! is written to at its primary and it is behind, or when it is read there.
 
 use super::Nodes;
+use super::lost_primary::{self, SeenLogs};
 use super::node::Node;
 use super::records;
 use super::role::ProcessRole;
@@ -111,6 +112,8 @@ pub(super) struct ReplicaRepair {
     level: HashMap<PathBuf, HashMap<String, Written>>,
     /// When all databases were looked at last.
     whole: Option<Instant>,
+    /// Where primaries' logs ended, by the replica's directory: what a promotion without the primary tells.
+    seen: HashMap<PathBuf, SeenLogs>,
 }
 
 impl ReplicaRepair {
@@ -121,7 +124,9 @@ impl ReplicaRepair {
         if whole {
             self.whole = Some(Instant::now());
         }
-        self.level.retain(|dir, _| all.iter().any(|node| node.dir() == dir));
+        let is_wanted = |dir: &PathBuf| all.iter().any(|node| node.dir() == dir);
+        self.level.retain(|dir, _| is_wanted(dir));
+        self.seen.retain(|dir, _| is_wanted(dir));
         let mut stuck = HashMap::new();
         for replica in all.iter().filter(|node| node.place == ProcessRole::Replica) {
             let primary = all
@@ -130,6 +135,8 @@ impl ReplicaRepair {
             let Some(primary) = primary.filter(|primary| primary.process().is_ready()) else {
                 continue;
             };
+            // Of one that is new all is looked at: what is seen replaces what an earlier run of torso has written down.
+            let whole = whole || !self.seen.contains_key(replica.dir());
             self.run_replica(primary, replica, whole, &mut stuck);
         }
         self.stuck = stuck;
@@ -144,6 +151,7 @@ impl ReplicaRepair {
         stuck: &mut HashMap<(PathBuf, String), StuckReplica>,
     ) {
         let mut level = self.level.remove(replica.dir()).unwrap_or_default();
+        let mut seen = self.seen.get(replica.dir()).cloned().unwrap_or_default();
         let mut restart = false;
         for id in self.databases(primary, replica, whole) {
             let written = [primary.frame_changed(&id), replica.frame_changed(&id)];
@@ -154,7 +162,12 @@ impl ReplicaRepair {
             if !records::is_acknowledged(replica.dir(), &id) {
                 continue;
             }
-            if !is_behind(primary.frame(&id), replica.frame(&id)) {
+            let end = primary.frame(&id);
+            match end {
+                Some(end) => drop(seen.insert(id.clone(), end)),
+                None => drop(seen.remove(&id)),
+            }
+            if !is_behind(end, replica.frame(&id)) {
                 if is_past(written) {
                     level.insert(id, written);
                 }
@@ -182,10 +195,20 @@ impl ReplicaRepair {
         }
         if whole {
             level.retain(|id, _| records::is_acknowledged(replica.dir(), id));
+            seen.retain(|id, _| records::is_acknowledged(replica.dir(), id));
         }
+        self.note_seen(replica, seen);
         self.level.insert(replica.dir().to_owned(), level);
         if restart {
             replica.process().kill("it does not catch up with its primary");
+        }
+    }
+
+    /// Writes down where the primary's logs end, if that has changed.
+    fn note_seen(&mut self, replica: &Node, now: SeenLogs) {
+        let known = self.seen.entry(replica.dir().to_owned()).or_default();
+        if *known != now && lost_primary::note_seen(replica.dir(), &now).is_ok() {
+            *known = now;
         }
     }
 

@@ -117,7 +117,9 @@ fn end_hung(nodes: &Nodes, silent: &mut Silent, all: bool) {
         }
         let pid = node.process().pid();
         let worked = node.process().worked();
-        if !node.process().is_ready() || node.admin().is_ok_and(|admin| admin.healthy()) {
+        let answers = !node.process().is_ready() || node.admin().is_ok_and(|admin| admin.healthy());
+        node.is_silent.store(!answers, Ordering::SeqCst);
+        if answers {
             silent.remove(node.dir());
             continue;
         }

@@ -6,6 +6,7 @@ use super::databases::{name, one};
 use super::reply::ApiReply;
 use crate::control::ControlPlane;
 use crate::control::names::{DatabaseName, LocationCode};
+use crate::control::promotion::ForcedPromotion;
 use crate::control::types::{Instance, InstanceState};
 use crate::error::{Code, Error, Result};
 use serde::Deserialize;
@@ -95,4 +96,20 @@ pub(super) fn promote_instance(call: &OperationCall<'_>) -> Result<ApiReply> {
     one(&call
         .plane()?
         .promote_instance(&name(call)?, &call.name("instanceName")?)?)
+}
+
+pub(super) fn force_promotion(call: &OperationCall<'_>) -> Result<ApiReply> {
+    let request: ForcedPromotion = call.body()?;
+    one(&call.plane()?.force_promotion(&name(call)?, &request)?)
+}
+
+#[derive(Deserialize)]
+struct VerifyBody {
+    #[serde(default)]
+    repair: bool,
+}
+
+pub(super) fn verify(call: &OperationCall<'_>) -> Result<ApiReply> {
+    let VerifyBody { repair } = call.body()?;
+    ApiReply::of("verification", &call.plane()?.verify_database(&name(call)?, repair)?)
 }

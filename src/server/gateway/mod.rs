@@ -26,6 +26,7 @@ mod response_body;
 mod streams;
 mod upstream;
 mod websocket;
+mod write_entry;
 
 pub use limits::GatewayLimits;
 

@@ -11,7 +11,7 @@ use super::read_answer::AnswerBody;
 use super::streams::{StreamKind, StreamRead, StreamSlot, StreamState};
 use super::upstream::connections::UpstreamBody;
 use super::upstream::{WaitState, lost, no_primary};
-use crate::control::hosted::Route;
+use crate::control::hosted::{PendingWrite, Route};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
@@ -64,6 +64,8 @@ pub(super) struct ResponseBody {
     token: Option<(String, Instant)>,
     /// The read that this is the answer to, which may run in a kept stream the next time.
     read: Option<StreamRead>,
+    /// The write that this is the answer to: a promotion waits for it.
+    _write: Option<PendingWrite>,
 }
 
 /// Why an answer ends early.
@@ -102,6 +104,7 @@ impl ResponseBody {
             token: None,
             read: None,
             is_query: false,
+            _write: None,
         }
     }
 
@@ -133,6 +136,12 @@ impl ResponseBody {
     /// Says whether it answers SELECTs only.
     pub fn of_query(mut self, is_query: bool) -> Self {
         self.is_query = is_query;
+        self
+    }
+
+    /// Holds a write until it has been answered.
+    pub fn of_write(mut self, write: Option<PendingWrite>) -> Self {
+        self._write = write;
         self
     }
 

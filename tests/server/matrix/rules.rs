@@ -80,7 +80,7 @@ pub fn rule(operation: O) -> Rule {
         O::DeleteDatabase => may(&[(A::DeleteDatabase, On::Group)]),
         O::DeleteDatabaseById => may(&[(A::View, On::Visible), (A::DeleteDatabase, On::Group)]),
         O::RenameDatabase | O::SyncDatabase | O::UpdateConfiguration | O::AddInstance | O::RemoveInstance
-        | O::PromoteInstance => may(&[(A::ConfigureDatabase, On::Group)]),
+        | O::PromoteInstance | O::ForcePromotion | O::VerifyDatabase => may(&[(A::ConfigureDatabase, On::Group)]),
         O::ExportDatabase => may(&[(A::ExportDatabase, On::Group)]),
         O::GetDatabase | O::GetDatabaseById | O::WakeDatabase | O::UpdateDatabase | O::GetConfiguration | O::DatabaseUsage
         | O::TopQueries | O::DatabaseStats | O::ListDatabaseTokens | O::ListInstances | O::GetInstance

@@ -41,11 +41,9 @@ const fn changes(row: &'static str, args: &'static [&'static str]) -> Case {
 /// Rows that are not run: what a server cannot do, what only concerns this machine's settings, `run`, which does several
 /// operations in turn, and `api`, which sends whatever it is given.
 pub const NOT_RUN: &[&str] = &[
-    "db promote",
     // They need a backup, whose id cannot be known here: `backup::server` runs them.
     "db restore",
     "db restore --as",
-    "group promote",
     "location add",
     "location remove",
     "auth login",
@@ -175,6 +173,13 @@ pub const CASES: &[Case] = &[
     reads("db replicas", &["db", "replicas", "app"]),
     reads("db sync", &["db", "sync", "app"]),
     reads("db sync --all", &["db", "sync", "--all"]),
+    changes("db promote", &["db", "promote", "app", "lhr"]),
+    // The primary runs.
+    Case {
+        done: 5,
+        ..reads("db promote --force", &["db", "promote", "app", "--force", "--yes"])
+    },
+    reads("db verify", &["db", "verify", "app"]),
     reads("db locations", &["db", "locations"]),
     changes("db tokens create", &["db", "tokens", "create", "app"]),
     changes(
@@ -203,6 +208,7 @@ pub const CASES: &[Case] = &[
         "group locations remove",
         &["group", "locations", "remove", "wide", "lhr", "--yes"],
     ),
+    changes("group promote", &["group", "promote", "wide", "lhr"]),
     reads("group config show", &["group", "config", "show", "apart"]),
     changes(
         "group config set",

@@ -323,6 +323,7 @@ impl Scene {
             json!({ "isolation": "group" }),
         );
         quiet("DELETE", format!("{TEAM}/groups/apart/locations/lhr"), Value::Null);
+        quiet("POST", format!("{TEAM}/groups/wide/locations/ams/promote"), Value::Null);
         made("POST", format!("{TEAM}/groups/wide/locations/lhr"), Value::Null);
         for name in ["app", "other"] {
             if !there.iter().any(|there| there == name) {
@@ -344,6 +345,11 @@ impl Scene {
                 json!({ "name": "twig", "group": "default", "seed": seed, "expires_at": end }),
             );
         }
+        quiet(
+            "POST",
+            format!("{TEAM}/databases/app/instances/ams/promote"),
+            Value::Null,
+        );
         made(
             "POST",
             format!("{TEAM}/databases/app/instances"),

@@ -1,7 +1,9 @@
 //! The catalog's databases, their replicas, and the two queues of work: pending databases and doomed instances.
 
+use super::former_instances::epoch_column;
 use super::{Catalog, parsed, parsed_maybe};
 use crate::control::names::{DatabaseId, DatabaseName, GroupName, LocationCode};
+use crate::control::store::count;
 use crate::control::types::Parent;
 use crate::error::Result;
 use jiff::Timestamp;
@@ -37,6 +39,8 @@ pub struct DatabaseRow {
     pub origin: Option<DatabaseOrigin>,
     /// It has processes of its own. Never changes.
     pub isolated: bool,
+    /// How often it has had another primary on an engine of processes, counted from 1.
+    pub epoch: u64,
 }
 
 /// A parent that exists has its present name, a destroyed one its last name.
@@ -46,7 +50,7 @@ const NAMES_NEAR: i64 = 500;
 const DATABASE: &str = "
     SELECT d.id, d.name, d.group_uuid, g.name, d.primary_location, d.parent_id, coalesce(p.name, d.parent_name),
            d.branched_at, d.size_limit, d.allow_attach, d.block_reads, d.block_writes, d.delete_protection,
-           d.created_at, d.origin, d.isolated, d.expires_at
+           d.created_at, d.origin, d.isolated, d.expires_at, d.epoch
     FROM databases d JOIN groups g ON g.uuid = d.group_uuid LEFT JOIN databases p ON p.id = d.parent_id";
 
 fn database(row: &Row<'_>) -> rusqlite::Result<DatabaseRow> {
@@ -78,6 +82,7 @@ fn database(row: &Row<'_>) -> rusqlite::Result<DatabaseRow> {
         },
         isolated: row.get(15)?,
         expires_at: parsed_maybe(row, 16)?,
+        epoch: count(row, 17)?,
     })
 }
 
@@ -142,8 +147,8 @@ impl Catalog {
         let parent = row.parent.as_ref();
         self.execute(
             "INSERT INTO databases (id, name, group_uuid, primary_location, parent_id, parent_name, branched_at, size_limit,
-                 allow_attach, block_reads, block_writes, delete_protection, created_at, origin, isolated, expires_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+                 allow_attach, block_reads, block_writes, delete_protection, created_at, origin, isolated, expires_at, epoch)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
             params![
                 row.id.as_str(),
                 row.name.as_str(),
@@ -164,16 +169,17 @@ impl Catalog {
                 }),
                 row.isolated,
                 row.expires_at.map(|end| end.to_string()),
+                epoch_column(row.epoch),
             ],
         )?;
         Ok(())
     }
 
-    /// Updates what can change: name, primary, configuration.
+    /// Updates what can change: name, primary and its epoch, configuration.
     pub fn update_database(&self, row: &DatabaseRow) -> Result<()> {
         self.execute(
             "UPDATE databases SET name = ?2, primary_location = ?3, size_limit = ?4, allow_attach = ?5, block_reads = ?6,
-                 block_writes = ?7, delete_protection = ?8, expires_at = ?9, branched_at = ?10
+                 block_writes = ?7, delete_protection = ?8, expires_at = ?9, branched_at = ?10, epoch = ?11
              WHERE id = ?1",
             params![
                 row.id.as_str(),
@@ -186,6 +192,7 @@ impl Catalog {
                 row.delete_protection,
                 row.expires_at.map(|end| end.to_string()),
                 row.parent.as_ref().map(|parent| parent.branched_at.to_string()),
+                epoch_column(row.epoch),
             ],
         )?;
         Ok(())
@@ -240,10 +247,12 @@ impl Catalog {
         Ok(())
     }
 
-    /// Whether there is any pending work.
+    /// Whether there is any pending work. What waits for a former primary to come back is none.
     pub fn has_work(&self) -> Result<bool> {
         let work = self.row(
-            "SELECT EXISTS (SELECT 1 FROM pending) OR EXISTS (SELECT 1 FROM doomed)",
+            "SELECT EXISTS (SELECT 1 FROM pending) OR EXISTS (SELECT 1 FROM doomed)
+                 OR EXISTS (SELECT 1 FROM former_instances
+                            WHERE is_kept = 0 OR database_id NOT IN (SELECT id FROM databases))",
             [],
             |row| row.get(0),
         )?;
@@ -253,7 +262,9 @@ impl Catalog {
     /// Databases with pending work, including destroyed ones of which files are left.
     pub fn work(&self) -> Result<BTreeSet<DatabaseId>> {
         let rows = self.rows(
-            "SELECT database_id FROM pending UNION SELECT database_id FROM doomed",
+            "SELECT database_id FROM pending UNION SELECT database_id FROM doomed
+                 UNION SELECT database_id FROM former_instances
+                       WHERE is_kept = 0 OR database_id NOT IN (SELECT id FROM databases)",
             [],
             |row| parsed(row, 0),
         )?;

@@ -1,7 +1,8 @@
-//! The catalog: a [`Store`] with its schema. The queries are in `locations` (locations, groups) and `databases`; the rules are
-//! the plane's.
+//! The catalog: a [`Store`] with its schema. The queries are in `locations` (locations, groups), `databases` and
+//! `former_instances`; the rules are the plane's.
 
 pub mod databases;
+pub mod former_instances;
 pub mod locations;
 pub mod marks;
 
@@ -18,6 +19,7 @@ const KIND: StoreKind = StoreKind {
         include_str!("migrations/0003.sql"),
         include_str!("migrations/0004.sql"),
         include_str!("migrations/0005.sql"),
+        include_str!("migrations/0006.sql"),
     ],
 };
 

@@ -55,7 +55,9 @@ CREATE TABLE databases (
     -- 1: it was made with processes of its own, which never changes.
     , isolated INTEGER NOT NULL DEFAULT 0 CHECK (isolated IN (0, 1)),
     -- From when on it may be destroyed for that reason alone. NULL: never.
-    expires_at TEXT) STRICT, WITHOUT ROWID;
+    expires_at TEXT,
+    -- How often it has had another primary on an engine of processes, counted from 1.
+    epoch INTEGER NOT NULL DEFAULT 1 CHECK (epoch >= 1)) STRICT, WITHOUT ROWID;
 
 CREATE INDEX databases_by_group ON databases (group_uuid);
 
@@ -86,3 +88,17 @@ CREATE TABLE applied_requests (
     mark BLOB NOT NULL UNIQUE CHECK (length(mark) = 32),
     applied_at TEXT NOT NULL
 ) STRICT;
+
+-- Instances of earlier epochs: what a promotion has left to take over, to remove or, after one without the primary, to set
+-- aside. Written with the new epoch, removed when that is done; with the pending databases, the journal of promotions.
+CREATE TABLE former_instances (
+    database_id TEXT NOT NULL,
+    location TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    -- The name of its pool then.
+    pool TEXT NOT NULL,
+    role TEXT NOT NULL CHECK (role IN ('primary', 'replica')),
+    -- 1: it may have rows that its successor lacks, so its files are set aside when they are there.
+    is_kept INTEGER NOT NULL DEFAULT 0 CHECK (is_kept IN (0, 1)),
+    PRIMARY KEY (database_id, location, epoch)
+) STRICT, WITHOUT ROWID;

@@ -4,18 +4,21 @@
 //! observes, plans and executes the steps on the engine. Creating, replicating, promoting, destroying and recovering
 //! from a crash are this one code path. If the observed state is the wanted one, the plan is empty.
 
+pub mod former;
+mod report;
 mod step;
 
+pub use report::ReconcileReport;
 pub use step::ReconcileStep;
 
 use super::CatalogView;
 use super::catalog::Catalog;
 use super::catalog::databases::{DatabaseOrigin, DatabaseRow};
+use super::catalog::former_instances::FormerInstance;
 use crate::control::names::{DatabaseId, LocationCode};
 use crate::engine::{DatabaseLimits, InstanceRole, Position, Running, Site};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 
 /// The wanted state of one database.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,6 +71,10 @@ pub struct World {
     pub limits: Option<DatabaseLimits>,
     /// Whether the database's URL leads to the wanted primary.
     pub linked: bool,
+    /// Instances of earlier epochs that promotions have left.
+    pub former: Vec<FormerInstance>,
+    /// Whether one of them is the replica that the wanted primary is to be made from.
+    pub has_successor: bool,
 }
 
 /// The steps from the observed state to the wanted one.
@@ -82,6 +89,7 @@ pub fn plan(want: Option<&WantedDatabase>, doomed: &BTreeSet<LocationCode>, have
             steps.push(ReconcileStep::DropSeed);
         }
         steps.extend(doomed.iter().map(|at| ReconcileStep::Drop { at: at.clone() }));
+        steps.extend(have.former.iter().cloned().map(discard));
         return steps;
     };
     let Some(base) = plan_primary(want, doomed, have, &mut steps) else {
@@ -123,7 +131,13 @@ pub fn plan(want: Option<&WantedDatabase>, doomed: &BTreeSet<LocationCode>, have
         steps.extend(have.at.get(at).and_then(|what| way_cleared(at, what, &base)));
         steps.push(ReconcileStep::Drop { at: at.clone() });
     }
+    // Only what has its successor is let go.
+    steps.extend(have.former.iter().cloned().map(discard));
     steps
+}
+
+fn discard(former: FormerInstance) -> ReconcileStep {
+    ReconcileStep::Discard { former }
 }
 
 /// How the wanted primary comes into being.
@@ -201,6 +215,7 @@ fn plan_primary(
     let is_copy_of_it =
         |what: &Have| matches!(what, Have::Replica { of, .. } | Have::Altered { of } if of == at.as_str());
     match (here, want.origin) {
+        (None, _) if have.has_successor => steps.push(ReconcileStep::TakeOver { at }),
         // The former primary has given up its role already; the promotion was interrupted.
         (Some(Have::Replica { .. }), _) if have.at.values().any(is_copy_of_it) => {
             steps.push(ReconcileStep::Promote { at })
@@ -212,33 +227,19 @@ fn plan_primary(
     Some(Base::Made)
 }
 
-/// The result of a reconciliation.
-#[derive(Debug, Default)]
-pub struct ReconcileReport {
-    /// Failures by location. The work stays pending, and the next command tries again.
-    pub failures: Vec<(LocationCode, Error)>,
-    pub copied: Vec<LocationCode>,
-    /// Files that were kept aside because another program had changed them.
-    pub kept_aside: Vec<(LocationCode, PathBuf)>,
-}
-
-impl ReconcileReport {
-    /// Removes and returns the failure at a location.
-    pub fn take_failure(&mut self, location: &LocationCode) -> Option<Error> {
-        let index = self.failures.iter().position(|(at, _)| at == location)?;
-        Some(self.failures.remove(index).1)
-    }
-}
-
 /// Observes one database. A location that is away is unknown and reported as a failure.
 fn observe(
     view: &CatalogView<'_>,
     id: &DatabaseId,
     row: Option<&DatabaseRow>,
     locations: &BTreeSet<LocationCode>,
+    former: Vec<FormerInstance>,
     report: &mut ReconcileReport,
 ) -> World {
+    let successor = |row: &DatabaseRow| former.iter().any(|former| former::is_successor(row, former));
     let mut world = World {
+        has_successor: row.is_some_and(successor),
+        former,
         seed: view.plane.seed(id).exists(),
         at: BTreeMap::new(),
         limits: None,
@@ -300,7 +301,8 @@ pub fn reconcile(view: &CatalogView<'_>, id: &DatabaseId, only: Option<&Location
         locations.extend(want.replicas.iter().cloned());
     }
     let mut report = ReconcileReport::default();
-    let world = observe(view, id, row.as_ref(), &locations, &mut report);
+    let former = former::due(view, id, row.as_ref())?;
+    let world = observe(view, id, row.as_ref(), &locations, former, &mut report);
     let steps = plan(want.as_ref(), &doomed, &world);
     let mut stands = want
         .as_ref()
@@ -311,6 +313,7 @@ pub fn reconcile(view: &CatalogView<'_>, id: &DatabaseId, only: Option<&Location
         .filter(|at| want.as_ref().is_some_and(|want| want.has(at)))
         .cloned()
         .collect();
+    let mut discarded: Vec<FormerInstance> = Vec::new();
     let mut failed: BTreeSet<LocationCode> = BTreeSet::new();
     let is_other = |at: &LocationCode| {
         only.is_some_and(|only| only != at) && want.as_ref().is_some_and(|want| want.primary != *at)
@@ -326,6 +329,7 @@ pub fn reconcile(view: &CatalogView<'_>, id: &DatabaseId, only: Option<&Location
         let now: Vec<&ReconcileStep> = now
             .iter()
             .filter(|step| !step.location().is_some_and(|at| failed.contains(at) || is_other(at)))
+            .filter(|step| may_discard(step, only, &report))
             .collect();
         for (step, taken) in now.iter().zip(take(view, id, row.as_ref(), &now, &mut report)) {
             match (taken, step.location()) {
@@ -334,6 +338,8 @@ pub fn reconcile(view: &CatalogView<'_>, id: &DatabaseId, only: Option<&Location
                         stands = true;
                     } else if matches!(step, ReconcileStep::Drop { .. }) {
                         spared_or_gone.insert(at.clone());
+                    } else if let ReconcileStep::Discard { former } = step {
+                        discarded.push(former.clone());
                     }
                 }
                 // A seed that could not be removed is only a file in the staging directory, which is swept later.
@@ -355,8 +361,19 @@ pub fn reconcile(view: &CatalogView<'_>, id: &DatabaseId, only: Option<&Location
         }
     }
     let is_done = stands && report.failures.is_empty() && only.is_none();
-    record_done(catalog, id, is_done, &spared_or_gone)?;
+    record_done(catalog, id, is_done, &spared_or_gone, &discarded)?;
     Ok(report)
+}
+
+/// Whether an instance of an earlier epoch may be let go now: not while callers wait for its successor, and a primary only when
+/// every replica that can be reached has been made again.
+fn may_discard(step: &ReconcileStep, only: Option<&LocationCode>, report: &ReconcileReport) -> bool {
+    match step {
+        ReconcileStep::Discard { former } => {
+            only.is_none() && (!former.was_primary || former.is_kept || report.failures.is_empty())
+        }
+        _ => true,
+    }
 }
 
 /// Records which doomed locations are so no more, and, if all is as wanted, that nothing is pending.
@@ -365,11 +382,15 @@ fn record_done(
     id: &DatabaseId,
     is_done: bool,
     spared_or_gone: &BTreeSet<LocationCode>,
+    discarded: &[FormerInstance],
 ) -> Result<()> {
-    if catalog.has_work()? && (is_done || !spared_or_gone.is_empty()) {
+    if !discarded.is_empty() || (catalog.has_work()? && (is_done || !spared_or_gone.is_empty())) {
         // If this cannot be recorded, on a full disk, the database is reconciled once more.
         let _ = catalog.write_lazily(|| {
             spared_or_gone.iter().try_for_each(|at| catalog.remove_doomed(id, at))?;
+            for former in discarded {
+                catalog.remove_former_instance(id, &former.location, former.epoch)?;
+            }
             if is_done { catalog.record_reconciled(id) } else { Ok(()) }
         });
     }
@@ -432,6 +453,14 @@ fn take_one(
         ReconcileStep::Promote { at } => engine.promote(&site(at)),
         ReconcileStep::Copy { from, to } => engine.copy(&site(from), &site(to)),
         ReconcileStep::ServeAlone { at } => engine.serve_alone(&site(at)),
+        ReconcileStep::TakeOver { .. } => row.map_or(Ok(()), |row| former::take_over(view, row)),
+        ReconcileStep::Discard { former } => {
+            let path = former::discard(view, id, row, former)?;
+            report
+                .kept_aside
+                .extend(path.map(|path| (former.location.clone(), path)));
+            Ok(())
+        }
         ReconcileStep::Drop { at } => engine.remove(&site(at)),
         ReconcileStep::DropSeed => crate::engine::disk::remove(&view.plane.seed(id)),
     }

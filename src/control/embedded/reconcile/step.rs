@@ -1,5 +1,6 @@
 //! The steps of a reconcile.
 
+use crate::control::embedded::catalog::former_instances::FormerInstance;
 use crate::control::names::LocationCode;
 use crate::engine::DatabaseLimits;
 
@@ -14,9 +15,11 @@ pub enum ReconcileStep {
     SetAside { at: LocationCode },
     Demote { from: LocationCode, to: LocationCode },
     Promote { at: LocationCode },
+    TakeOver { at: LocationCode },
     Copy { from: LocationCode, to: LocationCode },
     ServeAlone { at: LocationCode },
     Drop { at: LocationCode },
+    Discard { former: FormerInstance },
     DropSeed,
 }
 
@@ -25,7 +28,11 @@ impl ReconcileStep {
     pub(super) fn makes_primary(&self) -> bool {
         matches!(
             self,
-            Self::Create { .. } | Self::Start { .. } | Self::Adopt { .. } | Self::Promote { .. }
+            Self::Create { .. }
+                | Self::Start { .. }
+                | Self::Adopt { .. }
+                | Self::Promote { .. }
+                | Self::TakeOver { .. }
         )
     }
 
@@ -39,9 +46,11 @@ impl ReconcileStep {
             | Self::Link { at }
             | Self::SetAside { at }
             | Self::Promote { at }
+            | Self::TakeOver { at }
             | Self::ServeAlone { at }
             | Self::Drop { at } => Some(at),
             Self::Demote { to, .. } | Self::Copy { to, .. } => Some(to),
+            Self::Discard { former } => Some(&former.location),
             Self::DropSeed => None,
         }
     }

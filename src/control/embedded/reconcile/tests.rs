@@ -41,6 +41,7 @@ impl Model {
             limits: self.limits.clone(),
             linked: want.is_none_or(|want| self.link.as_ref() == Some(&want.primary)),
             at,
+            ..World::default()
         }
     }
 
@@ -126,6 +127,9 @@ impl Model {
                     matches!(self.at[at].have, Have::Replica { .. }),
                     "serves what is no replica"
                 );
+            }
+            ReconcileStep::TakeOver { .. } | ReconcileStep::Discard { .. } => {
+                panic!("{step:?} where nothing was promoted")
             }
             ReconcileStep::DropSeed => self.seed = None,
         }
@@ -339,6 +343,7 @@ fn reconcile_of_a_missing_primary_makes_no_empty_one() {
         limits: None,
         linked: false,
         at: [(code(1), replica)].into(),
+        ..World::default()
     };
     assert_eq!(plan(Some(&want), &BTreeSet::new(), &world), []);
     assert_eq!(plan(Some(&want), &BTreeSet::new(), &World::default()), []);
@@ -361,6 +366,7 @@ fn reconcile_of_a_promotion_demotes_promotes_and_copies_back() {
         limits: None,
         linked: false,
         at: [(code(0), Have::Primary), (code(1), replica)].into(),
+        ..World::default()
     };
     let expected = [
         ReconcileStep::Demote {

@@ -110,11 +110,17 @@ impl GroupOperations for OrganizationPlane<'_> {
             format!("promoted {location} in group {name}"),
             json!({ "group": name, "location": location }),
         );
-        self.change(Action::ConfigureGroup, PermissionTarget::Group(name), entry, |plane| {
-            let group = plane.promote_group(name, location)?;
-            self.publish_all()?;
-            Ok(group)
-        })
+        self.change_noting(
+            Action::ConfigureGroup,
+            PermissionTarget::Group(name),
+            entry,
+            |plane, entry| {
+                let group = plane.promote_group_behind(name, location, self)?;
+                self.publish_all()?;
+                self.note_promotion(group.promotion.as_ref(), entry);
+                Ok(group)
+            },
+        )
     }
 
     fn get_group_configuration(&self, name: &GroupName) -> Result<GroupConfiguration> {

@@ -6,7 +6,9 @@ use crate::control::hosted::hostnames::label;
 use crate::control::hosted::permission::Action;
 use crate::control::hosted::{Engines, NewAuditEntry};
 use crate::control::names::{DatabaseName, LocationCode};
+use crate::control::promotion::ForcedPromotion;
 use crate::control::types::{Connection, Database, Instance, Role, Synced};
+use crate::control::verification::Verification;
 use crate::error::Result;
 use serde_json::json;
 
@@ -71,10 +73,40 @@ impl InstanceOperations for OrganizationPlane<'_> {
             format!("promoted {location} for database {name}"),
             json!({ "database": name, "location": location }),
         );
-        self.change_database(Action::ConfigureDatabase, name, entry, |plane| {
-            let database = plane.promote_instance(name, location)?;
+        self.change_database_noting(Action::ConfigureDatabase, name, entry, |plane, entry| {
+            let database = plane.promote_instance_behind(name, location, self)?;
             self.publish(plane, name)?;
+            self.note_promotion(database.promotion.as_ref(), entry);
             Ok(self.outside(database))
+        })
+    }
+
+    fn force_promotion(&self, name: &DatabaseName, request: &ForcedPromotion) -> Result<Database> {
+        let entry = NewAuditEntry::new(
+            "instance-promote-forced",
+            format!("promoted a replica of database {name} without its primary"),
+            json!({ "database": name, "location": request.location, "dry_run": request.dry_run }),
+        );
+        self.change_database_noting(Action::ConfigureDatabase, name, entry, |plane, entry| {
+            let database = plane.force_promotion_behind(name, request, self)?;
+            if request.dry_run {
+                entry.message = format!("checked what a promotion of database {name} without its primary would lose");
+            } else {
+                self.publish(plane, name)?;
+                self.note_promotion(database.promotion.as_ref(), entry);
+            }
+            Ok(self.outside(database))
+        })
+    }
+
+    fn verify_database(&self, name: &DatabaseName, repair: bool) -> Result<Verification> {
+        let entry = NewAuditEntry::new(
+            "db-verify",
+            format!("checked the replicas of database {name}"),
+            json!({ "database": name, "repair": repair }),
+        );
+        self.change_database(Action::ConfigureDatabase, name, entry, |plane| {
+            plane.verify_behind(name, repair, self)
         })
     }
 

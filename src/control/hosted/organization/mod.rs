@@ -11,6 +11,7 @@ mod instances;
 mod limits;
 mod locations;
 mod maintenance;
+mod promotion;
 mod tokens;
 mod transfers;
 
@@ -175,10 +176,21 @@ impl OrganizationPlane<'_> {
         entry: NewAuditEntry,
         work: impl FnOnce(&PlaneGuard) -> Result<T>,
     ) -> Result<T> {
+        self.change_noting(action, target, entry, |plane, _| work(plane))
+    }
+
+    /// The same, where the work adds to what is written down.
+    fn change_noting<T>(
+        &self,
+        action: Action,
+        target: PermissionTarget<'_>,
+        mut entry: NewAuditEntry,
+        work: impl FnOnce(&PlaneGuard, &mut NewAuditEntry) -> Result<T>,
+    ) -> Result<T> {
         self.allow(action, target, Some(&entry))?;
         let result = self
             .plane()
-            .and_then(|plane| work(&plane))
+            .and_then(|plane| work(&plane, &mut entry))
             .map_err(|error| self.discreet(error));
         if let Err(error) = &result {
             // A part of it may have been done.
@@ -199,6 +211,17 @@ impl OrganizationPlane<'_> {
         entry: NewAuditEntry,
         work: impl FnOnce(&PlaneGuard) -> Result<T>,
     ) -> Result<T> {
+        self.change_database_noting(action, name, entry, |plane, _| work(plane))
+    }
+
+    /// The same, where the work adds to what is written down.
+    fn change_database_noting<T>(
+        &self,
+        action: Action,
+        name: &DatabaseName,
+        entry: NewAuditEntry,
+        work: impl FnOnce(&PlaneGuard, &mut NewAuditEntry) -> Result<T>,
+    ) -> Result<T> {
         let group = match self.rights.group {
             None => None,
             Some(_) => self.group_of(&self.plane()?, name)?,
@@ -206,7 +229,7 @@ impl OrganizationPlane<'_> {
         let target = group
             .as_ref()
             .map_or(PermissionTarget::Visible, PermissionTarget::Group);
-        self.change(action, target, entry, work)
+        self.change_noting(action, target, entry, work)
     }
 
     /// Updates the labels of a database.
@@ -261,6 +284,9 @@ impl OrganizationPlane<'_> {
         let label = label(name, &self.organization.slug, Some(&instance.location));
         instance.hostname = self.shared.public.hostname(&label);
         instance.url = self.shared.public.database_url(&label);
+        instance.last_error = instance
+            .last_error
+            .map(|text| self.discreet(Error::new(Code::Unavailable, text)).message().to_owned());
         instance
     }
 }

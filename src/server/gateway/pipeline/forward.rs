@@ -1,7 +1,7 @@
 //! The last step: an inspected request is sent to its process, and the answer is streamed back.
 
-use super::inspected::{Inspected, InspectedParts, ReadPlace, StreamUse};
-use crate::control::hosted::Route;
+use super::inspected::{Inspected, InspectedParts, ReadPlace, StreamUse, WriteUse};
+use crate::control::hosted::{PendingWrite, Route};
 use crate::control::tokens::Authorization;
 use crate::server::gateway::Core;
 use crate::server::gateway::endpoints::EndpointKind;
@@ -12,8 +12,9 @@ use crate::server::gateway::primary_errors::{ErrorRestorer, restore_body};
 use crate::server::gateway::read_answer::{AnswerBody, ReadAnswer};
 use crate::server::gateway::response_body::{ResponseBody, read_error};
 use crate::server::gateway::streams::{StreamState, says_stream_is_gone, without_baton};
-use crate::server::gateway::upstream::UpstreamRequest;
 use crate::server::gateway::upstream::connections::UpstreamBody;
+use crate::server::gateway::upstream::{UpstreamRequest, left_behind};
+use crate::server::gateway::write_entry::enter_write;
 use axum::body::Body;
 use axum::http::response::Parts;
 use axum::http::{HeaderMap, HeaderName, Response, StatusCode, header};
@@ -44,8 +45,10 @@ pub async fn forward(core: &Arc<Core>, inspected: Inspected) -> Result<Response<
         token,
         permit,
         mut stream,
+        write,
         memory,
     } = inspected.into_parts();
+    let (route, write) = await_entry(core, route, write).await?;
     let response = match send(core, &route, &mut request, &mut stream).await? {
         ProcessAnswer::Streamed(response) => response,
         ProcessAnswer::Read(response) => return Ok(response),
@@ -71,11 +74,7 @@ pub async fn forward(core: &Arc<Core>, inspected: Inspected) -> Result<Response<
             }
         };
     }
-    let restorer = if route.is_primary {
-        None
-    } else {
-        ErrorRestorer::new(endpoint)
-    };
+    let restorer = (!route.is_primary).then(|| ErrorRestorer::new(endpoint)).flatten();
     if restorer.is_some() && head.status == StatusCode::BAD_REQUEST && endpoint.encoding == Some(BodyEncoding::Json) {
         let error = restore_body(read_error(body).await);
         head.status = status_of_error(&error);
@@ -107,12 +106,26 @@ pub async fn forward(core: &Arc<Core>, inspected: Inspected) -> Result<Response<
         .with_stream(stream.slot)
         .with_errors(errors)
         .with_restorer(restorer)
+        .of_write(write)
         .while_allowed(token);
     if labelled.is_some() && head.headers.contains_key(header::CONTENT_LENGTH) {
         let longer = body.read_first_piece().await;
         set_content_length(&mut head.headers, length.map(|length| length + longer));
     }
     Ok(Response::from_parts(head, Body::new(body)))
+}
+
+/// Has a request that may write wait while its database's primary is moved.
+async fn await_entry(
+    core: &Core,
+    route: Arc<Route>,
+    write: WriteUse,
+) -> Result<(Arc<Route>, Option<PendingWrite>), GatewayError> {
+    if write == WriteUse::ReadsOnly {
+        return Ok((route, None));
+    }
+    let (route, entered) = enter_write(core, &route, write == WriteUse::InTransaction).await?;
+    Ok((route, Some(entered)))
 }
 
 /// What a process answered.
@@ -133,6 +146,15 @@ async fn send(
 ) -> Result<ProcessAnswer, GatewayError> {
     let response = core.upstream.send(route, request).await?;
     let is_refused = response.status() == StatusCode::BAD_REQUEST;
+    if is_refused && stream.is_continued && stream.replaceable.is_none() && route.is_promoted() {
+        let (head, body) = response.into_parts();
+        let answer = read_error(body).await;
+        if says_stream_is_gone(&answer) {
+            return Err(left_behind());
+        }
+        let answer = core.paths.hide(answer, ErrorPart::All);
+        return Ok(ProcessAnswer::Read(with_whole_body(head, answer)));
+    }
     let Some(name) = stream.replaceable.take().filter(|_| is_refused) else {
         return Ok(ProcessAnswer::Streamed(response));
     };

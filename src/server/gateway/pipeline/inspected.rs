@@ -30,8 +30,19 @@ pub struct InspectedParts {
     pub token: String,
     pub permit: Permit,
     pub stream: StreamUse,
+    pub write: WriteUse,
     /// Held until the process has answered.
     pub memory: Option<MemoryPermit>,
+}
+
+/// Whether a request may write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteUse {
+    ReadsOnly,
+    /// It writes, or begins what may.
+    Alone,
+    /// It goes on with a stream in which a transaction may be open.
+    InTransaction,
 }
 
 /// What a request has to do with streams.
@@ -44,6 +55,8 @@ pub struct StreamUse {
     pub state: StreamState,
     /// The baton of a stream in whose place a fresh one may serve, if it has ended.
     pub replaceable: Option<StreamName>,
+    /// The request goes on with a stream.
+    pub is_continued: bool,
     /// The request is a read, which runs there.
     pub read: Option<(StreamRead, ReadPlace)>,
 }
@@ -63,12 +76,29 @@ struct InspectedBody {
     slot: Option<StreamSlot>,
     state: StreamState,
     replaceable: Option<StreamName>,
+    is_continued: bool,
+    write: WriteUse,
     read: Option<(StreamRead, ReadPlace)>,
     /// It runs SELECTs only, in a stream that has nothing to lose.
     is_query: bool,
 }
 
 impl InspectedBody {
+    fn empty(authorization: Authorization) -> Self {
+        Self {
+            bytes: Bytes::new(),
+            memory: None,
+            authorization,
+            slot: None,
+            state: StreamState::Settings,
+            replaceable: None,
+            is_continued: false,
+            write: WriteUse::ReadsOnly,
+            read: None,
+            is_query: false,
+        }
+    }
+
     fn of_shared_read(shared: KeptRead, memory: Option<MemoryPermit>, authorization: Authorization) -> Self {
         let KeptRead { body, name, read } = shared;
         Self {
@@ -79,6 +109,8 @@ impl InspectedBody {
             slot: None,
             state: StreamState::Clean,
             replaceable: name,
+            is_continued: false,
+            write: WriteUse::ReadsOnly,
             read: Some((read, ReadPlace::Kept)),
             is_query: true,
         }
@@ -112,16 +144,7 @@ impl Inspected {
         } = request;
         let body = match endpoint.encoding {
             // Whatever comes is not wanted, and nobody waits for it.
-            None => InspectedBody {
-                bytes: Bytes::new(),
-                memory: None,
-                authorization,
-                slot: None,
-                state: StreamState::Settings,
-                replaceable: None,
-                read: None,
-                is_query: false,
-            },
+            None => InspectedBody::empty(authorization),
             Some(encoding) => {
                 let request = BodyRequest {
                     endpoint,
@@ -164,8 +187,10 @@ impl Inspected {
                 labelled,
                 state: body.state,
                 replaceable: body.replaceable,
+                is_continued: body.is_continued,
                 read: body.read,
             },
+            write: body.write,
             memory: body.memory,
         }))
     }
@@ -238,6 +263,13 @@ impl BodyRequest<'_> {
         let is_query = matches!(endpoint.kind, EndpointKind::Call | EndpointKind::Cursor)
             && summary.is_all_queries()
             && (name.is_none() || replaceable.is_some());
+        let is_continued = name.is_some();
+        let may_be_open = is_continued && before != StreamState::Clean && endpoint.kind != EndpointKind::Proxy;
+        let write = match summary.has_only_queries() {
+            true => WriteUse::ReadsOnly,
+            false if may_be_open => WriteUse::InTransaction,
+            false => WriteUse::Alone,
+        };
         let for_replica = (!route.is_primary)
             .then(|| replica_pragmas::rewrite_for_replica(encoding, &body))
             .flatten();
@@ -250,6 +282,8 @@ impl BodyRequest<'_> {
             slot,
             state,
             replaceable,
+            is_continued,
+            write,
             read,
             is_query,
         })

@@ -46,6 +46,11 @@ impl BodySummary {
         self.text.read_needs_full_access && !self.text.writes && !self.text.engine_refuses && !self.has_unseen
     }
 
+    /// Whether all that the body runs are SELECTs, or nothing.
+    pub fn has_only_queries(&self) -> bool {
+        self.text.statements == self.text.queries && !self.has_unseen
+    }
+
     /// Whether all that the body runs is one SELECT, for any token that may read.
     pub fn is_single_query(&self) -> bool {
         let text = &self.text;

@@ -2,7 +2,6 @@
 //! being started. `connections` has the connections.
 
 use crate::control::hosted::{Endpoint, Hosted, Listener, Route};
-use crate::control::names::DatabaseId;
 use crate::control::tokens::Authorization;
 use crate::server::gateway::error::GatewayError;
 use crate::server::gateway::limits::GatewayLimits;
@@ -49,7 +48,7 @@ pub struct UpstreamTarget {
 /// Which instance is meant, and for what.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct TargetKey {
-    id: DatabaseId,
+    instance: String,
     /// The location; none for the primary wherever it is.
     at: Option<String>,
     authorization: Authorization,
@@ -94,14 +93,14 @@ struct Targets {
 }
 
 impl UpstreamTarget {
-    fn new(endpoint: &Endpoint, id: &DatabaseId, token: &str) -> Result<Self, GatewayError> {
+    fn new(endpoint: &Endpoint, instance: &str, token: &str) -> Result<Self, GatewayError> {
         let broken = |_| GatewayError::unavailable("the database's process cannot be addressed");
         let mut authorization = HeaderValue::try_from(format!("Bearer {token}")).map_err(broken)?;
         authorization.set_sensitive(true);
         Ok(Self {
             process: endpoint.listener,
             host: HeaderValue::try_from(&endpoint.host).map_err(broken)?,
-            namespace: HeaderValue::try_from(STANDARD_NO_PAD.encode(id.as_str())).map_err(broken)?,
+            namespace: HeaderValue::try_from(STANDARD_NO_PAD.encode(instance)).map_err(broken)?,
             authorization,
             token: token.to_owned(),
             known: Instant::now(),
@@ -158,7 +157,7 @@ impl Upstream {
             self.hosted.endpoint(route)?
         };
         let token = self.hosted.internal_token(route, authorization)?;
-        let target = Arc::new(UpstreamTarget::new(&endpoint, &route.id, token.expose())?);
+        let target = Arc::new(UpstreamTarget::new(&endpoint, &route.instance, token.expose())?);
         let mut targets = sync::write(&self.targets);
         // Once in a while: there may be thousands.
         if targets.swept.is_none_or(|swept| swept.elapsed() >= BELIEVED) {
@@ -202,13 +201,14 @@ impl Upstream {
         let mut end = Instant::now() + self.limits.absence;
         let mut refused_before = false;
         let mut lost_with = None;
+        let mut route = Arc::clone(route);
         loop {
-            let error = match self.try_send(route, request).await {
+            let error = match self.try_send(&route, request).await {
                 // It is our own token that it does not accept, so nothing was done: the clock was set, or the machine slept.
                 Ok((response, target)) if refuses_token(&response) && request.token_header.is_some() => {
                     self.hosted
-                        .forget_internal_token(route, request.authorization, &target.token);
-                    self.forget(route, request.authorization, request.to_primary);
+                        .forget_internal_token(&route, request.authorization, &target.token);
+                    self.forget(&route, request.authorization, request.to_primary);
                     if std::mem::replace(&mut refused_before, true) {
                         tracing::warn!(database = %route.label, "a database process refuses a token that was just made");
                         return Err(GatewayError::token_not_accepted());
@@ -230,9 +230,11 @@ impl Upstream {
                 }
                 Err(AttemptFailure::Final(error)) => return Err(error),
             };
-            self.forget(route, request.authorization, request.to_primary);
-            if self.hosted.route(&route.label).is_none_or(|now| now.id != route.id) {
-                return Err(no_database(&route.label));
+            self.forget(&route, request.authorization, request.to_primary);
+            // Its primary may have been moved.
+            match self.hosted.route(&route.label) {
+                Some(now) if now.id == route.id => route = now,
+                _ => return Err(no_database(&route.label)),
             }
             if Instant::now() + PAUSE >= end {
                 return Err(error);
@@ -373,6 +375,21 @@ impl Upstream {
     }
 }
 
+/// The error for a write that would have had to wait for longer while its database's primary is moved.
+pub fn being_moved() -> GatewayError {
+    GatewayError::unavailable("the database's primary is being moved; nothing was written: try again")
+}
+
+/// The error for what builds on a stream that another primary had.
+pub fn left_behind() -> GatewayError {
+    GatewayError::new(
+        StatusCode::BAD_REQUEST,
+        "STREAM_EXPIRED",
+        "the stream and its transaction have ended, because the database's primary was moved or its process started again; what \
+         was not committed is not done: begin the transaction again",
+    )
+}
+
 /// Whether a process refuses the token that it was sent: by its status, or by that of gRPC, 16.
 fn refuses_token(response: &Response<UpstreamBody>) -> bool {
     response.status() == StatusCode::UNAUTHORIZED
@@ -414,7 +431,7 @@ impl WaitState {
 
 fn key(route: &Route, authorization: Authorization, primary: bool) -> TargetKey {
     TargetKey {
-        id: route.id.clone(),
+        instance: route.instance.clone(),
         at: (!primary).then(|| route.location.to_string()),
         authorization,
     }

@@ -38,6 +38,12 @@ impl SocketSession {
         }
         let is_read_only = self.is_read_only.load(Ordering::Relaxed);
         let checked = self.check_sql(body_encoding, message, is_read_only).await;
+        if let Ok(summary) = &checked
+            && let Err(error) = self.enter_write(message, summary).await
+        {
+            let answer = encoding.error_response(encoding.request_id(message), &error);
+            return MessageAction::Answer(answer.into());
+        }
         if let Some(answer) = self.answer_from_state(encoding, message, is_read_only, checked) {
             return MessageAction::Answer(answer.into());
         }

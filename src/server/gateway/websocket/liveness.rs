@@ -1,7 +1,7 @@
 //! When a socket ends: with its token, its database, its client, its primary, or the server.
 
 use super::messages::close_frame;
-use super::session::SocketSession;
+use super::session::{MOVED, SocketSession};
 use crate::server::gateway::error::GatewayError;
 use crate::server::gateway::upstream::{WaitState, took_too_long};
 use crate::sync::lock;
@@ -36,6 +36,9 @@ impl SocketSession {
                 .is_none_or(|now| now.id != self.route.id)
             {
                 return Some(close_frame(CloseCode::Away, "the database was deleted"));
+            }
+            if self.is_left_behind() {
+                return Some(close_frame(CloseCode::Again, MOVED));
             }
             if let Err(error) = self.check_token() {
                 return Some(close_frame(CloseCode::Policy, &error.message));

@@ -10,10 +10,12 @@ mod clock;
 mod hello;
 mod liveness;
 mod messages;
+mod moved;
 mod pending;
 mod process;
 mod session;
 mod state;
+mod writes;
 
 use super::Core;
 use super::auth::read_authorization;

@@ -4,6 +4,7 @@ use super::clock::SocketClock;
 use super::messages::{close_frame, filter_message};
 use super::process::open_socket;
 use super::state::SocketState;
+use super::writes::SocketWrites;
 use crate::control::hosted::{Listener, Route};
 use crate::control::tokens::Authorization;
 use crate::server::gateway::Core;
@@ -32,6 +33,9 @@ use tokio_tungstenite::tungstenite::{self, Message};
 const HANDSHAKE: Duration = Duration::from_secs(5);
 const TAKE: Duration = Duration::from_secs(30);
 
+/// Why a socket ends whose database has another primary now.
+pub const MOVED: &str = "the database's primary was moved; connect again, and begin open transactions again";
+
 /// How long it may take to tell a client why its socket ends.
 pub const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -51,6 +55,7 @@ pub struct SocketSession {
     /// Shown in the last hello message.
     pub token: Mutex<Option<String>>,
     pub clock: SocketClock,
+    pub writes: SocketWrites,
     /// What the socket takes of its database's share.
     _permit: Permit,
 }
@@ -89,6 +94,7 @@ impl SocketSession {
             header_token: None,
             token: Mutex::default(),
             clock: SocketClock::start(),
+            writes: SocketWrites::default(),
             _permit: permit,
         };
         Ok((session, upstream))
@@ -180,7 +186,11 @@ impl SocketSession {
                     return Some(end);
                 }
             };
+            if self.is_left_behind() {
+                return Some(close_frame(CloseCode::Again, MOVED));
+            }
             self.clock.note_request();
+            self.writes.note_request();
             if upstream.send(on).await.is_err() {
                 return Some(self.broken_off().await);
             }
@@ -209,6 +219,7 @@ impl SocketSession {
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
                     Some(Ok(message)) => {
                         self.clock.note_answer();
+                        self.writes.note_answer();
                         if let Some((answer, end)) = self.replace_hello_error(&message) {
                             let _ = tokio::time::timeout(TAKE, client.send(answer)).await;
                             return Some(end);

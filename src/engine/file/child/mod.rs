@@ -1,6 +1,10 @@
 //! Work on database files for a helper process: files that a server process has open, and files that users sent. A
 //! helper may crash, and has no other connection to the files (see rule 3 of the parent module).
 
+mod divergence;
+
+pub use divergence::{Divergence, find_divergence};
+
 use super::{copy, dump, sqlite, with_suffix};
 use crate::engine::disk;
 use crate::error::{Code, Error, Result};

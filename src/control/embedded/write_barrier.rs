@@ -1,0 +1,46 @@
+//! What holds back the writes of clients while something is done to their databases. The gateway has one; files have none.
+
+use super::placement::Placed;
+use crate::control::names::DatabaseId;
+
+/// Who holds back the writes of clients while a primary is moved.
+pub trait WriteBarrier {
+    /// Holds back writes, and returns when those under way have been answered, or after a bound.
+    fn close(&self, ids: &[DatabaseId]);
+    /// Lets writes go on, to where the databases are now; those that `now` has not, to where they were.
+    fn open(&self, ids: &[DatabaseId], now: &[Placed]);
+}
+
+/// Clients that nobody stands before: their writes are refused while a primary is moved.
+pub struct NoBarrier;
+
+impl WriteBarrier for NoBarrier {
+    fn close(&self, _ids: &[DatabaseId]) {}
+    fn open(&self, _ids: &[DatabaseId], _now: &[Placed]) {}
+}
+
+/// Writes that are held back until this is dropped, whatever happens.
+pub struct HeldWrites<'b> {
+    barrier: &'b dyn WriteBarrier,
+    ids: Vec<DatabaseId>,
+    /// Where the databases are when writes go on.
+    pub now: Vec<Placed>,
+}
+
+impl<'b> HeldWrites<'b> {
+    /// Holds back writes to databases, as [`WriteBarrier::close`].
+    pub fn hold(barrier: &'b dyn WriteBarrier, ids: &[DatabaseId]) -> Self {
+        barrier.close(ids);
+        Self {
+            barrier,
+            ids: ids.to_vec(),
+            now: Vec::new(),
+        }
+    }
+}
+
+impl Drop for HeldWrites<'_> {
+    fn drop(&mut self) {
+        self.barrier.open(&self.ids, &self.now);
+    }
+}

@@ -1,0 +1,39 @@
+//! Promotion in an organization: what clients write is held back meanwhile, labels lead to the new primary before it goes on,
+//! and the outage is written into the audit log.
+
+use super::OrganizationPlane;
+use crate::control::embedded::{Placed, WriteBarrier};
+use crate::control::hosted::NewAuditEntry;
+use crate::control::names::DatabaseId;
+use crate::control::promotion::PromotionReport;
+use serde_json::json;
+
+impl WriteBarrier for OrganizationPlane<'_> {
+    fn close(&self, ids: &[DatabaseId]) {
+        self.shared.write_gate.close(ids);
+    }
+
+    fn open(&self, ids: &[DatabaseId], now: &[Placed]) {
+        self.shared.publish_placed(&self.organization, now);
+        ids.iter().for_each(|id| self.shared.write_gate.open(id));
+    }
+}
+
+impl OrganizationPlane<'_> {
+    /// Adds a promotion to an entry of the audit log, and has what it could not reach tried again.
+    pub(super) fn note_promotion(&self, promotion: Option<&PromotionReport>, entry: &mut NewAuditEntry) {
+        let Some(promotion) = promotion else { return };
+        entry.data["from"] = json!(promotion.from);
+        entry.data["outage_ms"] = json!(promotion.outage_ms);
+        if let Some(loss) = &promotion.loss {
+            self.shared.await_former(&self.organization.id);
+            entry.data["to"] = json!(promotion.to);
+            entry.data["loss"] = json!(loss);
+            entry.message = format!("{}: {} is the primary now; {loss}", entry.message, promotion.to);
+        }
+        entry.message = format!("{}; writes waited for {} ms", entry.message, promotion.outage_ms);
+        if !promotion.pending.is_empty() {
+            self.shared.keep_trying();
+        }
+    }
+}
