@@ -8,6 +8,7 @@
 //! - `run: whole server`: those of `docs/backup.md`, which `tests/backup/page.rs` follows.
 //! - `run: node`, `run: python`: a program for the database `app` on that server, after the page's `run: server` blocks.
 //! - `run: rust`: a program that `rust.rs` runs.
+//! - `run: lost primary`, `run: former primary`: what `lost_primary.rs` runs while a primary is lost, and when it is back.
 //! - `output`: what the block before it prints.
 //! - `session`, `server session`: README's, which `readme.rs` runs.
 //! - `not run: REASON`: neither.
@@ -24,11 +25,17 @@ use std::path::Path;
 /// The address of Turso Cloud's API.
 const TURSO_CLOUD: &str = "https://api.turso.tech";
 
+/// What is run while a primary is lost, and when its files are back.
+pub const LOST_PRIMARY: &str = "run: lost primary";
+pub const FORMER_PRIMARY: &str = "run: former primary";
+
 /// Why a block is not as it should be.
 fn fault(block: &Block) -> Option<String> {
     let is_of = |language: &str| (block.language != language).then(|| format!("a block of {language} is expected"));
     match block.marker.as_deref() {
-        Some("run" | "run: server" | "run: whole server" | "session" | "server session") => is_of("sh"),
+        Some(
+            "run" | "run: server" | "run: whole server" | LOST_PRIMARY | FORMER_PRIMARY | "session" | "server session",
+        ) => is_of("sh"),
         Some("run: node") => is_of("js"),
         Some("run: python") => is_of("python"),
         Some("run: rust") => is_of("rust"),
@@ -132,7 +139,7 @@ fn is(block: &Block, marker: &str) -> bool {
 }
 
 /// Gives a world the files that pages speak of, and torso and the languages of a page on its path.
-fn prepare(world: &mut World, page: &Page) {
+pub fn prepare(world: &mut World, page: &Page) {
     let bin = world.path("bin");
     std::fs::create_dir(&bin).unwrap();
     std::os::unix::fs::symlink(TORSO, bin.join("torso")).unwrap();
@@ -164,7 +171,7 @@ fn prepare(world: &mut World, page: &Page) {
 }
 
 /// Runs the page's blocks of a kind in one shell, and compares what they print with the blocks that show it.
-fn session_faults(
+pub fn session_faults(
     world: &World,
     page: &Page,
     blocks: &[Block],

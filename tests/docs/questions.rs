@@ -71,6 +71,12 @@ const QUESTIONS: &[(&str, &str, &str, &str)] = &[
         "docs/proxy.md",
         "deploy/Caddyfile",
     ),
+    (
+        "A primary is lost",
+        "primary is lost",
+        "docs/lost-primary.md",
+        "torso db promote app --force --dry-run",
+    ),
     ("Which ports", "8080", "docs/server.md", "listens on `127.0.0.1:8080`"),
     (
         "lost the owner's token",
@@ -151,6 +157,6 @@ fn docs_question_of_each_reader_is_answered_one_click_away() {
             failures.push(format!("{question}: {target} does not say {answer:?}"));
         }
     }
-    assert_eq!(QUESTIONS.len(), 26);
+    assert_eq!(QUESTIONS.len(), 27);
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }

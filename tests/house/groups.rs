@@ -23,6 +23,7 @@ const PEERS: &[&str] = &[
     "bad_input::.*server",
     "client::",
     "docs::blocks::",
+    "docs::lost_primary::",
     "docs::rust::",
     "engine_sqld::",
     "gateway::",

@@ -4,7 +4,7 @@
 use super::catalog::Catalog;
 use super::placement::{Placed, placed};
 use super::reconcile::former::is_there;
-use super::view::database_not_found;
+use super::view::{CatalogView, database_not_found};
 use super::{Embedded, databases, groups};
 use crate::control::names::{DatabaseId, DatabaseName, LocationCode};
 use crate::control::types::{CreateDatabase, Database, Group, NewGroup};
