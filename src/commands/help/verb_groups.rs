@@ -22,36 +22,6 @@ const DB: &[VerbGroup] = &[
         ],
     ),
     (
-        "Copy",
-        &[
-            ("branch", "a copy beside it"),
-            ("copy", "into another context"),
-            ("import", "from CSV, JSON, SQL, files"),
-            ("export", "to a SQLite file"),
-            ("dump", "to SQL text"),
-        ],
-    ),
-    (
-        "Back up",
-        &[
-            ("backup", "to a directory or S3"),
-            ("backups", "what can be restored"),
-            ("restore", "in place, or as new"),
-        ],
-    ),
-    (
-        "Query and change",
-        &[
-            ("shell", "type SQL, or run it"),
-            ("exec", "run SQL on many"),
-            ("migrate", "apply SQL files once"),
-            ("inspect", "sizes, slow queries"),
-            ("schema", "CREATE statements"),
-            ("diff", "compare two databases"),
-            ("usage", "reads, writes, storage"),
-        ],
-    ),
-    (
         "Connect",
         &[
             ("env", "URL and token for programs"),
@@ -67,6 +37,31 @@ const DB: &[VerbGroup] = &[
             ("verify", "prove that they are equal"),
             ("promote", "make one the primary"),
             ("locations", "where databases can be"),
+        ],
+    ),
+    (
+        "Copy and back up",
+        &[
+            ("branch", "a copy beside it"),
+            ("copy", "into another context"),
+            ("import", "from CSV, JSON, SQL, files"),
+            ("export", "to a SQLite file"),
+            ("dump", "to SQL text"),
+            ("backup", "to a directory or S3"),
+            ("backups", "what can be restored"),
+            ("restore", "in place, or as new"),
+        ],
+    ),
+    (
+        "Query and change",
+        &[
+            ("shell", "type SQL, or run it"),
+            ("exec", "run SQL on many"),
+            ("migrate", "apply SQL files once"),
+            ("inspect", "sizes, slow queries"),
+            ("schema", "CREATE statements"),
+            ("diff", "compare two databases"),
+            ("usage", "reads, writes, storage"),
         ],
     ),
 ];
