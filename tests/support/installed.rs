@@ -55,7 +55,7 @@ pub fn npm_for_ci() -> &'static Path {
     FOLDER.get_or_init(|| {
         let source = crate_root().join("tests/peers/ci");
         let folder = npm_packages("peers-ci", &source);
-        for script in ["read.mjs", "json-imports.mjs"] {
+        for script in ["read.mjs", "json-imports.mjs", "promql.mjs"] {
             fs::copy(source.join(script), folder.join(script)).unwrap();
         }
         folder
