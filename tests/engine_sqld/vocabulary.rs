@@ -68,7 +68,15 @@ fn vocabulary_of_a_server_is_in_the_lists_of_the_policy() {
     }
     assert!(unknown.is_empty(), "in no list: {unknown:?}");
     assert!(functions.len() > 150 && modules.len() > 10, "{functions:?} {modules:?}");
-    for name in ["readfile", "writefile", "load_extension", "replicate", "padl"] {
+    for name in [
+        "readfile",
+        "writefile",
+        "load_extension",
+        "replicate",
+        "padl",
+        "rightstr",
+        "strfilter",
+    ] {
         assert!(functions.contains(name), "{name}");
         assert_eq!(kind_of(&format!("select {name}(1)")), Some(ViolationKind::Function));
     }

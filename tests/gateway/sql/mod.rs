@@ -184,6 +184,8 @@ const REFUSED: &[&str] = &[
     "alter table t add column z default (replicate('a', 1))",
     "select replicate('ab', 1)",
     "select padl('a', 1), padr('a', 1), padc('a', 1)",
+    "select strfilter('a', 'b'), charindex('a', 'b')",
+    "select leftstr('a', 1), rightstr('a', 1), proper('a'), difference('a', 'b')",
     "select * from pragma_optimize",
     "vacuum into '/nonexistent'",
     "attach 'other' as o",

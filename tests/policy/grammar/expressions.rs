@@ -76,8 +76,6 @@ const FUNCTIONS: &[(&str, usize)] = &[
     ("concat", 2),
     ("concat_ws", 3),
     ("reverse", 1),
-    ("proper", 1),
-    ("leftstr", 2),
 ];
 
 const AGGREGATES: &[(&str, usize)] = &[
