@@ -8,6 +8,8 @@ pub(super) struct Effect {
     pub adds: bool,
     pub changes_schema: bool,
     pub read_needs_full_access: bool,
+    /// Keeps everybody else from writing, although it writes nothing itself.
+    pub blocks_writers: bool,
     /// libSQL server refuses to run it, but SQLite would act on it as soon as it is prepared.
     pub engine_refuses: bool,
 }
@@ -18,6 +20,7 @@ impl Effect {
         adds: false,
         changes_schema: false,
         read_needs_full_access: false,
+        blocks_writers: false,
         engine_refuses: false,
     };
     pub const WRITES: Self = Self {

@@ -89,11 +89,14 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// A [`Violation`] where a token that may only read comes with what writes, a replica would have to prepare a change of
+    /// A [`Violation`] where a token that may only read comes with what writes or keeps others from writing, a replica would have to prepare a change of
     /// the schema, or SQLite would prepare what libSQL server would refuse to run.
     pub fn check(self, summary: &TextSummary) -> Result<(), Violation> {
         if self.access == TokenAccess::ReadOnly && summary.writes {
             return Err(Violation::new(ViolationKind::Writes, ""));
+        }
+        if self.access == TokenAccess::ReadOnly && summary.blocks_writers {
+            return Err(Violation::new(ViolationKind::BlocksWriters, ""));
         }
         let prepares = self.usage == TextUse::Prepare;
         if prepares && summary.engine_refuses {
@@ -123,6 +126,8 @@ pub struct TextSummary {
     pub explains_schema_change: bool,
     /// A statement only reads, but libSQL server runs it only with a token that may write: most pragmas.
     pub read_needs_full_access: bool,
+    /// A statement begins a transaction in which nobody else can write.
+    pub blocks_writers: bool,
     /// libSQL server refuses to run a statement, but SQLite would act on it as soon as it is prepared: a pragma.
     pub engine_refuses: bool,
 }
@@ -137,6 +142,7 @@ impl TextSummary {
         self.changes_schema |= other.changes_schema;
         self.explains_schema_change |= other.explains_schema_change;
         self.read_needs_full_access |= other.read_needs_full_access;
+        self.blocks_writers |= other.blocks_writers;
         self.engine_refuses |= other.engine_refuses;
     }
 }
@@ -221,6 +227,7 @@ fn judge_command(command: &Cmd, summary: &mut TextSummary) -> Result<(), Violati
     summary.changes_schema |= effect.changes_schema;
     summary.explains_schema_change |= explained && effect.changes_schema;
     summary.read_needs_full_access |= effect.read_needs_full_access;
+    summary.blocks_writers |= effect.blocks_writers;
     summary.engine_refuses |= effect.engine_refuses;
     match statement {
         // libSQL server looks less closely at what stands behind EXPLAIN.

@@ -6,7 +6,8 @@ use super::names::{check_qualified, check_table, is_vector_index_table};
 use super::{Violation, ViolationKind, pragma, vector_index, virtual_table};
 use libsql_sqlite3_parser::ast::{
     AlterTableBody, ColumnConstraint, ColumnDefinition, CreateTableBody, Expr, InsertBody, Literal, Name,
-    NamedTableConstraint, OneSelect, QualifiedName, Set, Stmt, TableConstraint, TriggerCmd, Upsert, UpsertDo,
+    NamedTableConstraint, OneSelect, QualifiedName, Set, Stmt, TableConstraint, TransactionType, TriggerCmd, Upsert,
+    UpsertDo,
 };
 
 /// Judges a statement. What libSQL server refuses by its kind, without running it, is let through to be refused there:
@@ -19,6 +20,10 @@ pub(super) fn judge(statement: &Stmt) -> Result<Effect, Violation> {
         Stmt::Delete { .. } => update_or_delete(statement).map(|()| Effect {
             adds: false,
             ..Effect::WRITES
+        }),
+        Stmt::Begin(Some(TransactionType::Immediate | TransactionType::Exclusive), _) => Ok(Effect {
+            blocks_writers: true,
+            ..Effect::READS
         }),
         Stmt::Begin(..)
         | Stmt::Commit(_)

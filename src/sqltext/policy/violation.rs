@@ -27,6 +27,8 @@ pub enum ViolationKind {
     Syntax,
     /// It writes, and the token may only read.
     Writes,
+    /// It keeps others from writing, and the token may only read.
+    BlocksWriters,
     /// It would have a replica prepare a change of the schema.
     SchemaChangeAtReplica,
 }
@@ -120,6 +122,9 @@ impl fmt::Display for Violation {
             ViolationKind::TooDeep => write!(f, "{name}"),
             ViolationKind::Syntax => write!(f, "SQL string could not be parsed: {name}"),
             ViolationKind::Writes => f.write_str("the token is read-only, and this writes"),
+            ViolationKind::BlocksWriters => f.write_str(
+                "the token is read-only, and this transaction would keep others from writing: begin it with BEGIN or BEGIN READONLY",
+            ),
             ViolationKind::SchemaChangeAtReplica => {
                 f.write_str("a change of the schema can only be described or explained at the database's primary")
             }
