@@ -18,6 +18,7 @@ use axum::http::HeaderValue;
 use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -39,6 +40,9 @@ pub const MOVED: &str = "the database's primary was moved; connect again, and be
 /// How long it may take to tell a client why its socket ends.
 pub const FAREWELL: Duration = Duration::from_secs(2);
 
+/// Answers of the gateway that wait for the answer to a hello message. With so many, the client is not read on.
+const HELD: usize = 64;
+
 /// A client's socket with its socket to a process.
 pub type ConnectedSocket = Box<(SocketSession, WebSocketStream<TcpStream>)>;
 
@@ -49,6 +53,8 @@ pub struct SocketSession {
     process: Listener,
     /// Whether the token of the last hello message may only read.
     pub is_read_only: AtomicBool,
+    /// A hello message was passed on and is not answered yet. Clients take nothing else for the first answer.
+    pub awaits_hello: AtomicBool,
     pub state: Mutex<SocketState>,
     /// Shown when it was opened.
     pub header_token: Option<String>,
@@ -89,6 +95,7 @@ impl SocketSession {
             core: Arc::clone(core),
             process: target.process,
             is_read_only: AtomicBool::new(false),
+            awaits_hello: AtomicBool::new(false),
             state: Mutex::default(),
             route,
             header_token: None,
@@ -123,6 +130,7 @@ impl SocketSession {
         let (replies, mut waiting) = mpsc::channel(16);
         let from_client = async {
             if let Some(hello) = hello {
+                self.awaits_hello.store(true, Ordering::Relaxed);
                 self.clock.note_request();
                 if upstream_out.send(hello).await.is_err() {
                     return Some(self.broken_off().await);
@@ -198,7 +206,7 @@ impl SocketSession {
         None
     }
 
-    /// Passes on what the process says, and what the gateway says itself.
+    /// Passes on what the process says, and what the gateway says itself: that after the answer to a hello message.
     async fn relay_from_process<S>(
         &self,
         mut upstream: SplitStream<WebSocketStream<TcpStream>>,
@@ -208,7 +216,13 @@ impl SocketSession {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
+        let mut held = VecDeque::new();
         loop {
+            if !self.awaits_hello.load(Ordering::Relaxed) {
+                for message in held.drain(..) {
+                    send(client, message).await?;
+                }
+            }
             let message = tokio::select! {
                 said = upstream.next() => match said {
                     // What a replica's process says is about its primary, in words of its own.
@@ -220,6 +234,7 @@ impl SocketSession {
                     Some(Ok(message)) => {
                         self.clock.note_answer();
                         self.writes.note_answer();
+                        self.awaits_hello.store(false, Ordering::Relaxed);
                         if let Some((answer, end)) = self.replace_hello_error(&message) {
                             let _ = tokio::time::timeout(TAKE, client.send(answer)).await;
                             return Some(end);
@@ -232,23 +247,39 @@ impl SocketSession {
                     }
                     _ => return Some(self.broken_off().await),
                 },
-                reply = replies.recv() => match reply {
-                    Some(reply) => reply,
-                    None => return None,
-                },
+                reply = replies.recv(), if held.len() < HELD => {
+                    let reply = reply?;
+                    if self.awaits_hello.load(Ordering::Relaxed) {
+                        held.push_back(reply);
+                        continue;
+                    }
+                    reply
+                }
             };
-            match tokio::time::timeout(TAKE, client.send(message)).await {
-                Ok(Ok(())) => {}
-                _ => return None,
-            }
+            send(client, message).await?;
         }
     }
 
-    /// Why a process ended the socket without a word. One that goes on does so to who wrote and may only read.
+    /// Why a process ended the socket without a word. One that goes on does so to who wrote and may only read, and to who does not
+    /// keep to the protocol.
     async fn broken_off(&self) -> CloseFrame {
-        if self.is_read_only.load(Ordering::Relaxed) && connections::connect(self.process).await.is_some() {
+        if connections::connect(self.process).await.is_none() {
+            return close_frame(CloseCode::Again, "the database's process has ended");
+        }
+        if self.is_read_only.load(Ordering::Relaxed) {
             return close_frame(CloseCode::Policy, &GatewayError::read_only().message);
         }
-        close_frame(CloseCode::Again, "the database's process has ended")
+        close_frame(
+            CloseCode::Protocol,
+            "libSQL server did not understand a message and has ended the socket",
+        )
     }
+}
+
+/// Sends a message to a client; none if it does not take it in time.
+async fn send<S>(client: &mut SplitSink<WebSocketStream<S>, Message>, message: Message) -> Option<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    tokio::time::timeout(TAKE, client.send(message)).await.ok()?.ok()
 }
