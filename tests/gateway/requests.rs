@@ -405,3 +405,57 @@ fn database_cannot_take_more_than_its_share() {
     });
     door.run("app-alice", &token, "select 1").fine();
 }
+
+#[test]
+fn write_that_a_replica_cannot_pass_on_is_refused_there_and_made_at_the_primary() {
+    let door = Door::new();
+    let token = door.create("app");
+    door.run("app-alice", &token, "create table t (x)").fine();
+    door.replicate("app", "lhr");
+    let insert = |size: usize| {
+        let value = json!({ "type": "text", "value": "x".repeat(size) });
+        json!({ "sql": "insert into t values (?)", "args": [value] })
+    };
+    let one = json!({ "requests": [{ "type": "execute", "stmt": insert(4_300_000) }] });
+    let steps: Vec<Value> = (0..10).map(|_| json!({ "stmt": insert(500_000) })).collect();
+    let many = json!({ "requests": [{ "type": "batch", "batch": { "steps": steps } }] });
+    for body in [&one, &many] {
+        let before = door.number("app-alice", &token, "select count(*) from t");
+        door.json("app-alice--lhr", "/v2/pipeline", &token, body)
+            .refused(413, "BODY_TOO_LARGE");
+        assert_eq!(door.number("app-alice", &token, "select count(*) from t"), before);
+        door.json("app-alice", "/v2/pipeline", &token, body).fine();
+        assert!(door.number("app-alice", &token, "select count(*) from t") > before);
+    }
+    // What is shorter arrives, and a long question that only reads is answered.
+    let shorter = json!({ "requests": [{ "type": "execute", "stmt": insert(3_900_000) }] });
+    let before = door.number("app-alice", &token, "select count(*) from t");
+    door.json("app-alice--lhr", "/v2/pipeline", &token, &shorter).fine();
+    assert_eq!(door.number("app-alice", &token, "select count(*) from t"), before + 1);
+    let value = json!({ "type": "text", "value": "x".repeat(4_300_000) });
+    let read = json!({ "requests": [{ "type": "execute", "stmt": { "sql": "select length(?)", "args": [value] } }] });
+    door.json("app-alice--lhr", "/v2/pipeline", &token, &read).fine();
+}
+
+#[test]
+fn text_in_a_result_that_is_not_utf8_is_an_error_of_the_request() {
+    let door = Door::new();
+    let token = door.create("app");
+    door.run("app-alice", &token, "select cast(x'80' as text)")
+        .refused(400, "TEXT_NOT_UTF8");
+    door.run("app-alice", &token, "select hex(cast(x'80' as text))").fine();
+}
+
+#[test]
+fn transaction_that_blocks_writers_needs_a_token_that_may_write() {
+    let door = Door::new();
+    let token = door.create("app");
+    let read_only = door.read_only("app");
+    for begin in ["begin immediate", "begin exclusive"] {
+        door.run("app-alice", &read_only, begin).refused(403, "FORBIDDEN");
+        door.run("app-alice", &token, begin).fine();
+    }
+    for begin in ["begin", "begin deferred", "begin readonly"] {
+        door.run("app-alice", &read_only, begin).fine();
+    }
+}

@@ -136,8 +136,14 @@ fn is_about_statement(body: &[u8]) -> bool {
     })
 }
 
-/// Reads the error of a process that failed by itself; returns it where it is about a statement. A replica's nearly always could not pass a write on, and its words are
-/// about that; a write may have reached the primary before that ended.
+/// Whether an error says that a text of a result is not UTF-8: libSQL server has no answer with such a text.
+fn is_about_encoding(body: &[u8]) -> bool {
+    const WORDS: [&[u8]; 2] = [b"invalid utf-8 sequence of ", b"incomplete utf-8 byte sequence from "];
+    WORDS.iter().any(|words| memmem::find(body, words).is_some())
+}
+
+/// Reads the error of a process that failed by itself; returns it where it is about a statement. A replica's nearly always could
+/// not pass a write on, and its words are about that; a write may have reached the primary before that ended.
 pub async fn read_failure(status: StatusCode, body: UpstreamBody, is_replica: bool) -> Result<Bytes, ProcessFailure> {
     let read = tokio::time::timeout(PATIENCE, Limited::new(body, LONGEST).collect()).await;
     let text = match read {
@@ -147,6 +153,14 @@ pub async fn read_failure(status: StatusCode, body: UpstreamBody, is_replica: bo
     let is_damage = mentions_damage(&text) || says_damage(&text);
     if !is_damage && is_about_statement(&text) {
         return Ok(text);
+    }
+    if is_about_encoding(&text) {
+        let message =
+            "a text in the result is not UTF-8: read it as hex(COLUMN) or CAST(COLUMN AS BLOB); what was written stays";
+        return Err(ProcessFailure {
+            error: GatewayError::new(StatusCode::BAD_REQUEST, "TEXT_NOT_UTF8", message),
+            mentions_damage: false,
+        });
     }
     tracing::warn!(%status, is_replica, cause = %String::from_utf8_lossy(&text), "a database process failed");
     let error = if is_replica && is_about_forwarding(&text) {

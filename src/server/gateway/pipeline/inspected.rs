@@ -8,7 +8,7 @@ use crate::server::gateway::Core;
 use crate::server::gateway::endpoints::{DataEndpoint, EndpointKind};
 use crate::server::gateway::error::GatewayError;
 use crate::server::gateway::limits::{MemoryPermit, Permit};
-use crate::server::gateway::policy::{self, BodyEncoding, BodySummary, check_quota, replica_pragmas};
+use crate::server::gateway::policy::{self, BodyEncoding, BodySummary, check_quota, check_relayed, replica_pragmas};
 use crate::server::gateway::request_body::RequestBody;
 use crate::server::gateway::streams::{
     KeptRead, StreamKind, StreamName, StreamRead, StreamSlot, StreamState, UnlabelledBody, ends_stream,
@@ -238,6 +238,9 @@ impl BodyRequest<'_> {
                 }
             })?;
         check_quota(core, route, &summary)?;
+        if !route.is_primary || endpoint.kind == EndpointKind::Proxy {
+            check_relayed(body.len(), &summary)?;
+        }
         if authorization == Authorization::ReadOnly && summary.reads_with_full_access() {
             // The process would refuse it, although it only reads.
             authorization = Authorization::FullAccess;

@@ -89,6 +89,9 @@ impl From<Violation> for GatewayError {
     fn from(violation: Violation) -> Self {
         let code = match violation.kind() {
             ViolationKind::Writes => return Self::read_only(),
+            ViolationKind::BlocksWriters => {
+                return Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", violation.to_string());
+            }
             ViolationKind::UnknownFunction => "SQLITE_ERROR",
             ViolationKind::Syntax => "SQL_PARSE_ERROR",
             ViolationKind::TooLong => "SQL_TOO_LONG",
@@ -159,6 +162,23 @@ pub fn check_quota(core: &Core, route: &Route, summary: &BodySummary) -> Result<
         "BLOCKED",
         "the organization stores more than its storage quota: delete rows, drop tables or destroy databases, or ask the \
          server's operator for a larger quota",
+    ))
+}
+
+/// Bytes of a request that a replica's process can pass on to its primary's. They exchange messages of at most 4 MiB; of a longer one
+/// the replica's process answers that nothing was changed, as if it had been made (seen with sqld 0.24.32). A request is not shorter
+/// than the message that is made of it, but for what each statement takes there.
+pub const LARGEST_RELAYED: usize = 4_000_000;
+
+/// Refuses a request that a replica's process would have to pass on to its primary's, and cannot.
+pub fn check_relayed(size: usize, summary: &BodySummary) -> Result<(), GatewayError> {
+    if size <= LARGEST_RELAYED || summary.is_all_queries() {
+        return Ok(());
+    }
+    Err(GatewayError::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "BODY_TOO_LARGE",
+        "a request that writes has at most 4 MB at a replica: send it to the database's own URL, or in smaller pieces",
     ))
 }
 

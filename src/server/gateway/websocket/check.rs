@@ -6,7 +6,7 @@ use crate::control::tokens::Authorization;
 use crate::hrana::client_message::{ClientMessage, Encoding, RequestKind};
 use crate::hrana::server_message::EncodedMessage;
 use crate::server::gateway::error::GatewayError;
-use crate::server::gateway::policy::{self, BodyEncoding, BodySummary, check_quota, replica_pragmas};
+use crate::server::gateway::policy::{self, BodyEncoding, BodySummary, check_quota, check_relayed, replica_pragmas};
 use crate::sqltext::policy::InstanceKind;
 use crate::sync::lock;
 use bytes::Bytes;
@@ -24,7 +24,10 @@ impl SocketSession {
         };
         if let Some(token) = encoding.hello(message) {
             return match self.authorize_hello(token).await {
-                Ok(internal) => MessageAction::Replace(encoding.hello_with_token(&internal).into()),
+                Ok(internal) => {
+                    self.awaits_hello.store(true, Ordering::Relaxed);
+                    MessageAction::Replace(encoding.hello_with_token(&internal).into())
+                }
                 Err(error) => {
                     let end = close_frame_of_error(&error);
                     MessageAction::AnswerAndEnd(encoding.hello_error(&error).into(), end)
@@ -125,6 +128,9 @@ impl SocketSession {
         };
         let summary = policy::check_sql(encoding, message, authorization, instance).await?;
         check_quota(&self.core, &self.route, &summary)?;
+        if !self.route.is_primary {
+            check_relayed(message.len(), &summary)?;
+        }
         // The process would end the socket.
         if is_read_only && summary.text.read_needs_full_access {
             return Err(GatewayError::reads_in_another_form());
