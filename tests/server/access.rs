@@ -421,3 +421,40 @@ fn slow_client_does_not_keep_others_waiting() {
     assert_eq!(server.ok("GET", "/v1/databases", None)["databases"], json!([]));
     assert!(start.elapsed() < Duration::from_secs(5));
 }
+
+#[test]
+fn token_request_gives_no_more_than_it_asks_for() {
+    let world = World::new();
+    let server = Server::start(&world, &["--locations", "ams", "--owner", "alice"]);
+    server.wait_ready();
+    let client = Server::client();
+    let post = |path: &str, body: Value| {
+        let url = format!("{}v1/{path}", server.url());
+        let response = client.post(url).bearer_auth(&server.token).json(&body).send().unwrap();
+        (response.status().as_u16(), response.json::<Value>().unwrap())
+    };
+    // An empty list of scopes is not everything.
+    let (status, refused) = post("auth/api-tokens/ci", json!({ "scopes": [] }));
+    assert_eq!((status, &refused["code"]), (400, &json!("invalid_value")), "{refused}");
+    let (status, _) = post("auth/api-tokens/ci", json!({}));
+    assert_eq!(status, 200);
+    // What a database's token may do counts in the body, too.
+    let (status, _) = post("databases", json!({ "name": "app" }));
+    assert_eq!(status, 200);
+    let tokens = "databases/app/auth/tokens";
+    let (status, minted) = post(tokens, json!({ "authorization": "read-only", "expiration": "1d" }));
+    assert_eq!(status, 200, "{minted}");
+    let write = json!({ "requests": [{ "type": "execute", "stmt": { "sql": "create table t (x)" } }] });
+    let run = client.post(format!("{}db/app-alice/v2/pipeline", server.url()));
+    let run = run.bearer_auth(minted["jwt"].as_str().unwrap()).json(&write).send().unwrap();
+    assert_eq!(run.status(), 403);
+    let listed = client.get(format!("{}v1/{tokens}", server.url())).bearer_auth(&server.token);
+    let listed: Value = listed.send().unwrap().json().unwrap();
+    assert_eq!(listed["tokens"][0]["authorization"], "read-only", "{listed}");
+    assert!(listed["tokens"][0]["expires_at"].is_string(), "{listed}");
+    let differing = format!("{tokens}?authorization=full-access");
+    let (status, refused) = post(&differing, json!({ "authorization": "read-only" }));
+    assert_eq!((status, &refused["code"]), (400, &json!("invalid_value")), "{refused}");
+    let (status, _) = post(tokens, json!({ "authorization": "all" }));
+    assert_eq!(status, 400);
+}

@@ -58,6 +58,11 @@ struct NewToken {
 fn mint(call: &OperationCall<'_>) -> Result<MintedApiToken> {
     let name: TokenName = call.name("tokenName")?;
     let new: NewToken = call.body()?;
+    // A script that has computed an empty list does not mean everything.
+    if new.scopes.as_ref().is_some_and(Vec::is_empty) {
+        return Err(Error::new(Code::InvalidValue, "the list of scopes is empty")
+            .hint("name at least one scope, or leave scopes out for full access"));
+    }
     let new = NewApiToken {
         organization: new.organization.map(Named::get).transpose()?,
         group: new.group.map(Named::get).transpose()?,

@@ -6,11 +6,38 @@ use super::{databases, groups};
 use crate::control::names::{DatabaseName, GroupName};
 use crate::control::tokens::{Authorization, Expiration, NewToken, TokenPermissions};
 use crate::error::{Code, Error, Result};
+use serde::Deserialize;
 use std::time::Duration;
 
-/// The token that is asked for; most of it is in the query.
+/// The body of a request for a token. What the Platform API has in the query counts here, too: left out of account it would give
+/// more than was asked for.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WantedToken {
+    #[serde(flatten)]
+    permissions: TokenPermissions,
+    authorization: Option<String>,
+    expiration: Option<String>,
+}
+
+/// A value of the query or of the body. Fails if they differ.
+fn either<'v>(key: &str, query: Option<&'v str>, body: Option<&'v str>) -> Result<Option<&'v str>> {
+    match (query, body) {
+        (Some(one), Some(other)) if one != other => Err(Error::new(
+            Code::InvalidValue,
+            format!("{key} is {one:?} in the query and {other:?} in the body"),
+        )
+        .hint("send it once")),
+        _ => Ok(query.or(body)),
+    }
+}
+
+/// The token that is asked for.
 fn wanted(call: &OperationCall<'_>) -> Result<NewToken> {
-    let authorization = match call.query("authorization") {
+    let body: WantedToken = call.body()?;
+    let expiration = either("expiration", call.query("expiration"), body.expiration.as_deref())?;
+    let authorization = either("authorization", call.query("authorization"), body.authorization.as_deref())?;
+    let authorization = match authorization {
         None | Some("full-access") => Authorization::FullAccess,
         Some("read-only") => Authorization::ReadOnly,
         Some(text) => {
@@ -22,9 +49,9 @@ fn wanted(call: &OperationCall<'_>) -> Result<NewToken> {
     };
     Ok(NewToken {
         name: call.query("name").map(str::to_owned),
-        expiration: call.query_as::<Expiration>("expiration")?.unwrap_or_default(),
+        expiration: expiration.map(str::parse).transpose()?.unwrap_or_default(),
         authorization,
-        permissions: call.body::<TokenPermissions>()?,
+        permissions: body.permissions,
     })
 }
 

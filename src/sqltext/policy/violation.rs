@@ -126,7 +126,7 @@ impl fmt::Display for Violation {
                 "the token is read-only, and this transaction would keep others from writing: begin it with BEGIN or BEGIN READONLY",
             ),
             ViolationKind::SchemaChangeAtReplica => {
-                f.write_str("a change of the schema can only be described or explained at the database's primary")
+                f.write_str("a change of the schema can only be described, explained or stored at the database's own URL")
             }
         }
     }
