@@ -472,3 +472,20 @@ fn primary_with_flipped_pages_is_not_served_after_a_failed_statement() {
     until("it is noticed", || is_refused(&fleet, &ams));
     assert!(is_sound(&fleet, &lhr, 1502));
 }
+
+#[test]
+fn virtual_table_whose_index_is_inconsistent_is_no_damage_of_its_database() {
+    let fleet = Fleet::new();
+    let (ams, _) = database(&fleet, "app", 10);
+    let sql = "create virtual table words using fts5(a); insert into words values ('x'); delete from words_data";
+    fleet.sql(&ams, sql).unwrap();
+    assert!(
+        fleet
+            .try_sql(&ams, "select * from words where words match 'x'")
+            .is_err()
+    );
+    fleet.engine.suspect(&ams);
+    std::thread::sleep(Duration::from_secs(6));
+    assert!(!is_refused(&fleet, &ams));
+    assert_eq!(fleet.number(&ams, COUNT), 12);
+}

@@ -407,7 +407,7 @@ fn database_cannot_take_more_than_its_share() {
 }
 
 #[test]
-fn write_that_a_replica_cannot_pass_on_is_refused_there_and_made_at_the_primary() {
+fn write_that_a_replica_cannot_pass_on_is_refused_there() {
     let door = Door::new();
     let token = door.create("app");
     door.run("app-alice", &token, "create table t (x)").fine();

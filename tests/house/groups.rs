@@ -24,6 +24,7 @@ const PEERS: &[&str] = &[
     "client::",
     "docs::blocks::",
     "docs::lost_primary::",
+    "docs::monitoring::",
     "docs::rust::",
     "engine_sqld::",
     "gateway::",

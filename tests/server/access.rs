@@ -446,9 +446,15 @@ fn token_request_gives_no_more_than_it_asks_for() {
     assert_eq!(status, 200, "{minted}");
     let write = json!({ "requests": [{ "type": "execute", "stmt": { "sql": "create table t (x)" } }] });
     let run = client.post(format!("{}db/app-alice/v2/pipeline", server.url()));
-    let run = run.bearer_auth(minted["jwt"].as_str().unwrap()).json(&write).send().unwrap();
+    let run = run
+        .bearer_auth(minted["jwt"].as_str().unwrap())
+        .json(&write)
+        .send()
+        .unwrap();
     assert_eq!(run.status(), 403);
-    let listed = client.get(format!("{}v1/{tokens}", server.url())).bearer_auth(&server.token);
+    let listed = client
+        .get(format!("{}v1/{tokens}", server.url()))
+        .bearer_auth(&server.token);
     let listed: Value = listed.send().unwrap().json().unwrap();
     assert_eq!(listed["tokens"][0]["authorization"], "read-only", "{listed}");
     assert!(listed["tokens"][0]["expires_at"].is_string(), "{listed}");

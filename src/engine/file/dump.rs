@@ -65,7 +65,7 @@ fn run(dump: &Path, to: &Path) -> Result<()> {
             }
             connection
                 .execute_batch(sql)
-                .map_err(|error| refused(begun, &error.to_string()))?;
+                .map_err(|error| refused(begun, &words(&error)))?;
             text.clear();
             begun = line + 1;
         }
@@ -119,6 +119,14 @@ fn bound(connection: &mut Connection) -> rusqlite::Result<()> {
     }))?;
     let deadline = Instant::now() + PATIENCE;
     connection.progress_handler(STEPS, Some(move || Instant::now() > deadline))
+}
+
+/// What SQLite says of a statement, without the statement: it has values of the user's, which no log should have.
+fn words(error: &rusqlite::Error) -> String {
+    match error {
+        rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
+        other => other.to_string(),
+    }
 }
 
 fn refused(line: u64, why: &str) -> Error {

@@ -6,6 +6,7 @@
 
 pub mod control_group;
 mod exit;
+mod job;
 mod listener;
 mod log;
 pub mod memory;
@@ -14,6 +15,7 @@ mod status;
 mod stop;
 
 pub use control_group::ControlGroups;
+pub use job::{Job, Launch};
 pub use listener::Listener;
 pub use status::{OnlyDatabase, ProcessLabel, ProcessStatus};
 
@@ -23,7 +25,6 @@ use exit::{ProgramEnd, end, pid_of};
 use log::Log;
 use pause::next_pause;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
@@ -38,31 +39,6 @@ const REPEATED_AT_ONCE: u32 = 5;
 
 /// How long a program may take to end after SIGTERM, before it is killed.
 const GRACE: Duration = Duration::from_secs(7);
-
-/// How to start a program.
-#[derive(Debug, Clone)]
-pub struct Launch {
-    pub program: PathBuf,
-    pub args: Vec<OsString>,
-    /// Its whole environment.
-    pub environment: Vec<(OsString, OsString)>,
-}
-
-/// A supervised program, as its owner defines it.
-pub trait Job: Send + Sync + 'static {
-    /// Called before each start; the program is not running. An error counts as a start that failed.
-    fn prepare(&self) -> Result<Launch>;
-    /// Whether the running program can be used. Called repeatedly until it can.
-    fn is_ready(&self, pid: u32) -> bool;
-    /// Called each time the program has become ready, before waiters are woken.
-    fn became_ready(&self);
-    /// Called each time the program has ended. `crashed` says that a fault of its own ended it. Returns what it was doing, as
-    /// the end of a sentence about its end, if that is known.
-    fn ended(&self, crashed: bool) -> Option<String>;
-    /// Why a start that has just failed would succeed if it were repeated at once; none if that is not known. It does not count as a
-    /// failure then.
-    fn may_start_at_once(&self) -> Option<String>;
-}
 
 /// The state of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

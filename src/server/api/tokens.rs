@@ -36,7 +36,11 @@ fn either<'v>(key: &str, query: Option<&'v str>, body: Option<&'v str>) -> Resul
 fn wanted(call: &OperationCall<'_>) -> Result<NewToken> {
     let body: WantedToken = call.body()?;
     let expiration = either("expiration", call.query("expiration"), body.expiration.as_deref())?;
-    let authorization = either("authorization", call.query("authorization"), body.authorization.as_deref())?;
+    let authorization = either(
+        "authorization",
+        call.query("authorization"),
+        body.authorization.as_deref(),
+    )?;
     let authorization = match authorization {
         None | Some("full-access") => Authorization::FullAccess,
         Some("read-only") => Authorization::ReadOnly,

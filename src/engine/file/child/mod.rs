@@ -150,6 +150,7 @@ pub fn check_or_convert(seed: &Path, to: &Path) -> Result<bool> {
 /// Has SQLite check the structure of all tables and indexes. Where the schema has an expression that only libSQL knows, in
 /// a constraint, nothing is checked beyond what a copy of the pages shows.
 fn check_structure(connection: &Connection, file: &Path) -> Result<()> {
+    forget_modules(connection);
     let problem = connection
         .query_row(FIND_DAMAGE, [], |row| row.get::<_, String>(0))
         .optional();
@@ -161,6 +162,17 @@ fn check_structure(connection: &Connection, file: &Path) -> Result<()> {
         )),
         Err(rusqlite::Error::SqlInputError { .. }) => Ok(()),
         Err(error) => Err(sqlite(file, error)),
+    }
+}
+
+/// Makes a connection pass over virtual tables. What full-text and R-tree indexes keep in their tables is rows to the database; where
+/// they do not agree with each other, the file is sound, and a statement can make the index again or drop it.
+#[allow(unsafe_code)]
+fn forget_modules(connection: &Connection) {
+    // SAFETY: the connection is open while it is borrowed, and no statement of it is running. Without a list of those to keep, all
+    // modules are removed.
+    unsafe {
+        rusqlite::ffi::sqlite3_drop_modules(connection.handle(), std::ptr::null_mut());
     }
 }
 

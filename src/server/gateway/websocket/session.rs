@@ -269,6 +269,10 @@ impl SocketSession {
         if self.is_read_only.load(Ordering::Relaxed) {
             return close_frame(CloseCode::Policy, &GatewayError::read_only().message);
         }
+        if !self.route.is_primary {
+            // That is also how it says that its primary has ended.
+            return close_frame(CloseCode::Again, "the replica's process has ended the socket");
+        }
         close_frame(
             CloseCode::Protocol,
             "libSQL server did not understand a message and has ended the socket",
