@@ -71,11 +71,22 @@ impl Catalog {
         Ok(self.execute("DELETE FROM locations WHERE code = ?1", [code.as_str()])? > 0)
     }
 
-    /// Locations that groups, databases or doomed instances refer to.
+    /// Locations that groups, databases or doomed instances refer to. Of many databases each location is looked up once, not each
+    /// database.
     pub fn locations_in_use(&self) -> Result<Vec<LocationCode>> {
         self.rows(
-            "SELECT primary_location FROM groups UNION SELECT location FROM group_locations
-             UNION SELECT primary_location FROM databases UNION SELECT location FROM database_locations
+            "WITH RECURSIVE
+             primaries(code) AS (
+                 SELECT min(primary_location) FROM databases UNION ALL
+                 SELECT (SELECT min(primary_location) FROM databases WHERE primary_location > code)
+                 FROM primaries WHERE code IS NOT NULL),
+             replicas(code) AS (
+                 SELECT min(location) FROM database_locations UNION ALL
+                 SELECT (SELECT min(location) FROM database_locations WHERE location > code)
+                 FROM replicas WHERE code IS NOT NULL)
+             SELECT primary_location FROM groups UNION SELECT location FROM group_locations
+             UNION SELECT code FROM primaries WHERE code IS NOT NULL
+             UNION SELECT code FROM replicas WHERE code IS NOT NULL
              UNION SELECT location FROM doomed",
             [],
             |row| parsed(row, 0),

@@ -20,6 +20,7 @@ const KIND: StoreKind = StoreKind {
         include_str!("migrations/0004.sql"),
         include_str!("migrations/0005.sql"),
         include_str!("migrations/0006.sql"),
+        include_str!("migrations/0007.sql"),
     ],
 };
 

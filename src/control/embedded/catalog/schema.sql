@@ -60,6 +60,7 @@ CREATE TABLE databases (
     epoch INTEGER NOT NULL DEFAULT 1 CHECK (epoch >= 1)) STRICT, WITHOUT ROWID;
 
 CREATE INDEX databases_by_group ON databases (group_uuid);
+CREATE INDEX databases_by_location ON databases (primary_location);
 
 -- Where one database is replicated, beyond what its group wants.
 CREATE TABLE database_locations (
@@ -67,6 +68,8 @@ CREATE TABLE database_locations (
     location TEXT NOT NULL,
     PRIMARY KEY (database_id, location)
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX database_locations_by_location ON database_locations (location);
 
 -- Databases that a committed change still has to reach. Written with the change, removed when reality agrees.
 CREATE TABLE pending (

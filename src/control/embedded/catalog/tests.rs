@@ -89,3 +89,26 @@ fn catalog_names_near_another_are_few_however_many_there_are() {
     assert!(near.contains(&"app2500".to_owned()) && near.contains(&"app2501".to_owned()));
     assert!(!near.contains(&"app0001".to_owned()));
 }
+
+#[test]
+fn catalog_locations_in_use_are_those_of_groups_and_databases() {
+    let dir = tempfile::tempdir().unwrap();
+    let catalog = Catalog::prepare(&dir.path().join("catalog.db")).unwrap();
+    assert!(catalog.locations_in_use().unwrap().is_empty());
+    let insert = "INSERT INTO groups (uuid, name, primary_location, created_at) VALUES ('g', 'default', 'ams', '');
+        INSERT INTO group_locations VALUES ('g', 'fra');
+        INSERT INTO databases (id, name, group_uuid, primary_location, created_at)
+        VALUES (1, 'a', 'g', 'lhr', ''), (2, 'b', 'g', 'lhr', ''), (3, 'c', 'g', 'iad', '');
+        INSERT INTO database_locations VALUES (1, 'syd'), (2, 'nrt'), (3, 'syd');
+        INSERT INTO doomed VALUES ('4', 'gru')";
+    for statement in insert.split(';') {
+        catalog.execute(statement, []).unwrap();
+    }
+    let codes: Vec<String> = catalog
+        .locations_in_use()
+        .unwrap()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(codes, ["ams", "fra", "gru", "iad", "lhr", "nrt", "syd"]);
+}
