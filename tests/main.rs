@@ -11,6 +11,7 @@ mod crash;
 mod disk;
 #[cfg(unix)]
 mod docs;
+mod dry_run;
 mod engine_sqld;
 mod environment;
 mod exit_codes;

@@ -1,6 +1,7 @@
 //! `torso config`: the user's settings, and what holds right now and why.
 
-use super::answers::Done;
+use super::DryRun;
+use super::answers::{self, Done};
 use super::completers;
 use crate::context::Context;
 use crate::error::{Code, Error, Result};
@@ -64,6 +65,8 @@ pub(super) struct Set {
     /// New value
     #[arg(value_name = "VALUE")]
     value: String,
+    #[command(flatten)]
+    dry: DryRun,
 }
 
 /// A setting, as answered.
@@ -77,6 +80,11 @@ fn set(ctx: &Context, args: &Set) -> Result<()> {
     if args.key == SettingKey::Context {
         // A context that does not exist would make every other command fail.
         ctx.settings.context(&args.value.parse()?)?;
+    }
+    if args.dry.dry_run {
+        args.key.check(&args.value)?;
+        let step = format!("set {} to {} in {}", args.key.name(), args.value, ctx.settings.path()?.display());
+        return answers::plan(ctx, vec![step]);
     }
     ctx.settings.set(args.key, Some(&args.value))?;
     let setting = Setting {
@@ -94,9 +102,16 @@ pub(super) struct Unset {
     /// The setting: context, default_group, default_location, output or color
     #[arg(value_name = "KEY", add = completers::settings())]
     key: SettingKey,
+    #[command(flatten)]
+    dry: DryRun,
 }
 
 fn unset(ctx: &Context, args: &Unset) -> Result<()> {
+    if args.dry.dry_run {
+        let is_set = ctx.settings.user_value(args.key)?.is_some();
+        let step = format!("remove {} from {}", args.key.name(), ctx.settings.path()?.display());
+        return answers::plan(ctx, if is_set { vec![step] } else { Vec::new() });
+    }
     ctx.settings.set(args.key, None)?;
     let setting = Setting {
         key: args.key.name(),

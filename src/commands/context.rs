@@ -1,6 +1,7 @@
 //! `torso context`: which control plane commands work in.
 
-use super::answers::Done;
+use super::DryRun;
+use super::answers::{self, Done};
 use super::completers;
 use super::token_input::TokenInput;
 use crate::context::Context as Surroundings;
@@ -203,6 +204,8 @@ pub(super) struct Add {
     /// Save the token without checking it with the server
     #[arg(long)]
     no_verify: bool,
+    #[command(flatten)]
+    dry: DryRun,
 }
 
 fn add(ctx: &Surroundings, args: Add) -> Result<()> {
@@ -235,6 +238,9 @@ fn add(ctx: &Surroundings, args: Add) -> Result<()> {
         if let Some(slug) = &organization {
             client.get_organization(slug)?;
         }
+    }
+    if args.dry.dry_run {
+        return answers::plan(ctx, vec![format!("add context {} for {url}", args.name)]);
     }
     ctx.settings.add_context(&args.name, &url, token.as_ref())?;
     if organization.is_some() {
@@ -274,10 +280,15 @@ pub(super) struct Use {
     /// Name of the context
     #[arg(value_name = "NAME", add = completers::contexts())]
     name: ContextName,
+    #[command(flatten)]
+    dry: DryRun,
 }
 
 fn choose(ctx: &Surroundings, args: &Use) -> Result<()> {
     let context = ctx.settings.context(&args.name)?;
+    if args.dry.dry_run {
+        return answers::plan(ctx, vec![format!("have commands work in context {}", args.name)]);
+    }
     ctx.settings.set(SettingKey::Context, Some(args.name.as_str()))?;
     let name = &args.name;
     // What else has a say, and wins.
@@ -307,6 +318,8 @@ pub(super) struct Remove {
     /// Succeed if there is no such context
     #[arg(long)]
     if_exists: bool,
+    #[command(flatten)]
+    dry: DryRun,
 }
 
 #[derive(Serialize)]
@@ -316,6 +329,13 @@ struct Removed {
 }
 
 fn remove(ctx: &Surroundings, args: &Remove) -> Result<()> {
+    if args.dry.dry_run {
+        return match ctx.settings.context(&args.name) {
+            Ok(_) => answers::plan(ctx, vec![format!("remove context {} and its token", args.name)]),
+            Err(error) if args.if_exists && error.code() == Code::ContextNotFound => answers::plan(ctx, Vec::new()),
+            Err(error) => Err(error),
+        };
+    }
     let removed = match ctx.settings.remove_context(&args.name) {
         Ok(()) => true,
         Err(error) if args.if_exists && error.code() == Code::ContextNotFound => false,

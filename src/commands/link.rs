@@ -1,11 +1,13 @@
 //! `torso link`: the database that commands mean in a folder, in its project file.
 
-use super::answers::Done;
+use super::DryRun;
+use super::answers::{self, Done};
 use super::completers;
 use crate::context::Context;
 use crate::control::names::DatabaseName;
 use crate::error::{Error, Result};
 use crate::settings::PROJECT_FILE;
+use crate::settings::keys::SettingKey;
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -23,6 +25,8 @@ pub(crate) struct Args {
     /// Remove the link to a database
     #[arg(long)]
     remove: bool,
+    #[command(flatten)]
+    dry: DryRun,
 }
 
 #[derive(Serialize)]
@@ -36,15 +40,19 @@ struct Linked {
 
 pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
     match &args.name {
-        Some(name) => link(ctx, name),
-        None => unlink(ctx),
+        Some(name) => link(ctx, name, &args.dry),
+        None => unlink(ctx, &args.dry),
     }
 }
 
-fn link(ctx: &Context, name: &DatabaseName) -> Result<()> {
+fn link(ctx: &Context, name: &DatabaseName, dry: &DryRun) -> Result<()> {
     let database = super::db::find(ctx, name)?;
     let context = ctx.settings.current_context()?;
     let file = project_file()?;
+    if dry.dry_run {
+        let step = format!("link this folder to database {} in {}", database.name, file.display());
+        return answers::plan(ctx, vec![step]);
+    }
     let changed = ctx
         .settings
         .link_project(&file, Some((&database.name, context.as_deref())))?;
@@ -65,8 +73,13 @@ fn link(ctx: &Context, name: &DatabaseName) -> Result<()> {
     ctx.ui.show(&Done::new(linked, name, sentence))
 }
 
-fn unlink(ctx: &Context) -> Result<()> {
+fn unlink(ctx: &Context, dry: &DryRun) -> Result<()> {
     let file = project_file()?;
+    if dry.dry_run {
+        let is_linked = ctx.settings.get(SettingKey::Database)?.is_some();
+        let step = format!("remove the link to a database from {}", file.display());
+        return answers::plan(ctx, if is_linked { vec![step] } else { Vec::new() });
+    }
     let changed = ctx.settings.link_project(&file, None)?;
     let sentence = if changed {
         "This folder is no longer linked to a database."

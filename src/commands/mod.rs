@@ -66,6 +66,7 @@ use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum as _};
 use keys::SettingKey;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use values::Span;
 
@@ -239,13 +240,11 @@ pub fn run(args: Vec<OsString>) -> u8 {
     };
     // A command that says by itself when its time is up gets a moment more for that.
     let waits = matches!(cli.command, Some(Command::Wait(_)));
-    // One that serves stops in order then.
-    #[cfg(feature = "server")]
-    let serves = matches!(cli.command, Some(Command::Dev(_)));
-    #[cfg(not(feature = "server"))]
-    let serves = false;
     let watched = limit.map(|limit| if waits { limit + TO_SAY } else { limit });
-    watch_time(watched.filter(|_| !serves), ui, json);
+    match cli.command.as_ref().is_some_and(Command::stops_in_order) {
+        true => stop_in_time(limit),
+        false => watch_time(watched, ui, json),
+    }
     if cli.command.as_ref().is_some_and(Command::uses_the_plane) {
         end_on_interrupt(ui, json);
     }
@@ -257,6 +256,10 @@ pub fn run(args: Vec<OsString>) -> u8 {
         (Some(error), Some(command)) if !command.mends_settings() => Err(error),
         (_, Some(command)) => dispatch(&ctx, command),
         (_, None) => help::print_overview(&ctx).map(|()| 0),
+    };
+    let result = match limit {
+        Some(limit) if STOPPED_IN_TIME.load(Ordering::SeqCst) => result.and_then(|_| Err(out_of_time(limit))),
+        _ => result,
     };
     ctx.tell_skipped();
     ctx.tell_passed_over();
@@ -325,6 +328,19 @@ impl Command {
         )
     }
 
+    /// Whether it goes on until it is told to stop, and then has something to put in order.
+    fn stops_in_order(&self) -> bool {
+        #[cfg(unix)]
+        if matches!(self, Self::Run(_)) {
+            return true;
+        }
+        #[cfg(feature = "server")]
+        if matches!(self, Self::Dev(_) | Self::Server(_)) {
+            return true;
+        }
+        false
+    }
+
     /// Whether it must run although the settings file is broken.
     fn mends_settings(&self) -> bool {
         matches!(
@@ -384,15 +400,36 @@ fn watch_time(limit: Option<Duration>, ui: Ui, json: bool) {
     if let Some(limit) = limit {
         std::thread::spawn(move || {
             std::thread::sleep(limit);
-            let error = Error::new(
-                Code::Timeout,
-                format!("gave up after {}", ui::text::span(limit.as_millis() as u64)),
-            )
-            .hint(
-                hint_of_unknown_outcome()
-                    .unwrap_or("run it again, perhaps with a longer --timeout; nothing half-made was left behind"),
-            );
-            std::process::exit(report::report(&ui, json, &error).into());
+            std::process::exit(report::report(&ui, json, &out_of_time(limit)).into());
         });
     }
+}
+
+/// Whether the time was up of a command that stops in order.
+static STOPPED_IN_TIME: AtomicBool = AtomicBool::new(false);
+
+/// Has a command stop in order when the time is up, as at SIGTERM.
+fn stop_in_time(limit: Option<Duration>) {
+    #[cfg(unix)]
+    if let Some(limit) = limit {
+        std::thread::spawn(move || {
+            std::thread::sleep(limit);
+            STOPPED_IN_TIME.store(true, Ordering::SeqCst);
+            // It cannot fail: the process is this one.
+            let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM);
+        });
+    }
+    #[cfg(not(unix))]
+    let _ = limit;
+}
+
+fn out_of_time(limit: Duration) -> Error {
+    Error::new(
+        Code::Timeout,
+        format!("gave up after {}", ui::text::span(limit.as_millis() as u64)),
+    )
+    .hint(
+        hint_of_unknown_outcome()
+            .unwrap_or("run it again, perhaps with a longer --timeout; nothing half-made was left behind"),
+    )
 }

@@ -1,7 +1,8 @@
 //! `torso server users` and `torso server quotas`: what the operator of a server does with one that runs. Schedules of backups have a
 //! file of their own.
 
-use super::answers::Done;
+use super::DryRun;
+use super::answers::{self, Done};
 use super::org::members::tokens_sentence;
 use super::quota::Quota;
 use super::{schedules, server_config};
@@ -160,6 +161,8 @@ pub(super) struct Disable {
     /// Do not ask
     #[arg(long, short)]
     yes: bool,
+    #[command(flatten)]
+    dry: DryRun,
 }
 
 #[derive(Serialize)]
@@ -173,8 +176,12 @@ struct Ended {
 
 fn disable(ctx: &Context, args: &Disable) -> Result<()> {
     let user = &args.user;
-    ctx.ui
-        .confirm(args.yes, &format!("end every token of user {user}"), user.as_str())?;
+    let doing = format!("end every token of user {user}");
+    if args.dry.dry_run {
+        ctx.accounts()?;
+        return answers::plan(ctx, vec![doing]);
+    }
+    ctx.ui.confirm(args.yes, &doing, user.as_str())?;
     let ended = ctx.accounts()?.disable_user(user)?;
     let sentence = format!("Disabled user {user}.{}", tokens_sentence(user, &ended));
     let thing = Ended {
@@ -198,12 +205,18 @@ pub(super) struct Remove {
     /// Succeed when there is no such user
     #[arg(long)]
     if_exists: bool,
+    #[command(flatten)]
+    dry: DryRun,
 }
 
 fn remove(ctx: &Context, args: &Remove) -> Result<()> {
     let user = &args.user;
-    ctx.ui
-        .confirm(args.yes, &format!("remove user {user} from the server"), user.as_str())?;
+    let doing = format!("remove user {user} from the server");
+    if args.dry.dry_run {
+        ctx.accounts()?;
+        return answers::plan(ctx, vec![doing]);
+    }
+    ctx.ui.confirm(args.yes, &doing, user.as_str())?;
     let (done, ended) = match ctx.accounts()?.remove_user(user) {
         Ok(ended) => (true, ended),
         Err(error) if args.if_exists && error.code() == Code::UserNotFound => (false, EndedAccess::default()),
@@ -264,10 +277,20 @@ pub(super) struct SetQuotas {
     /// databases, groups, locations or storage; 0 is unlimited
     #[arg(value_name = "[ORG/]NAME=VALUE", required = true, value_parser = super::quota::parse_quota)]
     quotas: Vec<Quota>,
+    #[command(flatten)]
+    dry: DryRun,
 }
 
 fn set_quotas(ctx: &Context, args: &SetQuotas) -> Result<()> {
     let accounts = ctx.accounts()?;
+    if args.dry.dry_run {
+        let steps = args.quotas.iter().map(|quota| {
+            let set = quota.to_setting();
+            let of = set.organization.as_ref().map_or("all organizations", |slug| slug.as_str());
+            format!("set the quota {} of {of} to {}", set.name, set.value)
+        });
+        return answers::plan(ctx, steps.collect());
+    }
     let mut set = Vec::with_capacity(args.quotas.len());
     for quota in &args.quotas {
         let quota = quota.to_setting();

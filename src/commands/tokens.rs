@@ -1,8 +1,10 @@
 //! Tokens that open a database, or all of a group: made, listed and ended the same way. The nouns are in `db` and `group`.
 
-use super::answers::Done;
+use super::DryRun;
+use super::answers::{self, Done};
 use super::values::Span;
 use crate::context::Context;
+use crate::control::{DatabaseOperations as _, GroupOperations as _, if_allowed};
 use crate::control::names::{DatabaseName, GroupName};
 use crate::control::tokens::{
     AttachList, AttachPermissions, Authorization, DatabaseToken, Expiration, Minted, NewToken, TablePermission,
@@ -54,6 +56,8 @@ pub(super) struct New {
     /// Permission on tables (Turso Cloud only); repeatable
     #[arg(long, short, value_name = "TABLE:ACTIONS")]
     permissions: Vec<String>,
+    #[command(flatten)]
+    dry: DryRun,
 }
 
 /// Which token is to end.
@@ -68,6 +72,8 @@ pub(super) struct Which {
     /// Succeed if there is no such token
     #[arg(long)]
     if_exists: bool,
+    #[command(flatten)]
+    dry: DryRun,
 }
 
 /// How all tokens are to end.
@@ -79,6 +85,8 @@ pub(super) struct RotationArgs {
     /// Do not ask for confirmation
     #[arg(long, short)]
     yes: bool,
+    #[command(flatten)]
+    dry: DryRun,
 }
 
 /// What may be done with tables.
@@ -125,6 +133,17 @@ impl View for MintedView {
     }
 }
 
+/// Answers a dry run, unless there is nothing that tokens could open.
+fn plan(ctx: &Context, of: &Of, step: String) -> Result<()> {
+    // The one error about files, which need no tokens.
+    let server = ctx.server()?;
+    match of {
+        Of::Database(name) => if_allowed(server.get_database(name)).map(drop)?,
+        Of::Group(name) => if_allowed(server.get_group(name)).map(drop)?,
+    }
+    answers::plan(ctx, vec![step])
+}
+
 pub(super) fn create(ctx: &Context, of: &Of, args: &New) -> Result<()> {
     let fine_grained = args
         .permissions
@@ -149,6 +168,13 @@ pub(super) fn create(ctx: &Context, of: &Of, args: &New) -> Result<()> {
         },
     };
     let plane = ctx.control()?;
+    if args.dry.dry_run {
+        let what = match new.authorization {
+            Authorization::FullAccess => "a token",
+            Authorization::ReadOnly => "a read-only token",
+        };
+        return plan(ctx, of, format!("create {what} for {} {}", of.noun(), of.name()));
+    }
     ctx.ui.show(&MintedView(match of {
         Of::Database(name) => plane.create_database_token(name, &new)?,
         Of::Group(name) => plane.create_group_token(name, &new)?,
@@ -227,11 +253,11 @@ struct Revoked {
 pub(super) fn revoke(ctx: &Context, of: &Of, which: &Which) -> Result<()> {
     let id = which.id.as_str();
     let plane = ctx.control()?;
-    ctx.confirm(
-        which.yes,
-        &format!("revoke token {id} of {} {}", of.noun(), of.name()),
-        of.name(),
-    )?;
+    let doing = format!("revoke token {id} of {} {}", of.noun(), of.name());
+    if which.dry.dry_run {
+        return plan(ctx, of, doing);
+    }
+    ctx.confirm(which.yes, &doing, of.name())?;
     let done = match of {
         Of::Database(name) => plane.revoke_database_token(name, id),
         Of::Group(name) => plane.revoke_group_token(name, id),
@@ -268,11 +294,11 @@ pub(super) fn invalidate(ctx: &Context, of: &Of, ending: &RotationArgs) -> Resul
         }
     };
     let plane = ctx.control()?;
-    ctx.confirm(
-        ending.yes,
-        &format!("revoke all existing tokens of {} {}", of.noun(), of.name()),
-        of.name(),
-    )?;
+    let doing = format!("revoke all existing tokens of {} {}", of.noun(), of.name());
+    if ending.dry.dry_run {
+        return plan(ctx, of, doing);
+    }
+    ctx.confirm(ending.yes, &doing, of.name())?;
     match of {
         Of::Database(name) => plane.rotate_database_tokens(name, grace)?,
         Of::Group(name) => plane.rotate_group_tokens(name, grace)?,

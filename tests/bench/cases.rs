@@ -57,6 +57,17 @@ pub struct Case {
     pub torso: Box<dyn Fn(&World) -> Program>,
 }
 
+/// The address of a server that takes connections and never answers.
+fn silent_server() -> &'static str {
+    static URL: std::sync::OnceLock<(std::net::TcpListener, String)> = std::sync::OnceLock::new();
+    let (_, url) = URL.get_or_init(|| {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let address = listener.local_addr().expect("a listener has an address");
+        (listener, format!("http://{address}"))
+    });
+    url
+}
+
 impl World {
     /// Makes the CSV file and a database of it.
     pub fn new(rows: u64) -> io::Result<Self> {
@@ -117,6 +128,17 @@ impl World {
             times: 1,
             until: Until::End,
         }
+    }
+
+    /// What a shell runs at a Tab behind `torso db show`, in the context of a server if one is named.
+    fn completion(&self, server: Option<&str>) -> Program {
+        let mut program = self.torso(&["--", "torso", "db", "show", ""]);
+        program.environment.push(("TORSO_COMPLETE".into(), "fish".into()));
+        if let Some(url) = server {
+            program.environment.push(("TORSO_API_URL".into(), url.into()));
+            program.environment.push(("TORSO_TOKEN".into(), "none".into()));
+        }
+        program
     }
 
     /// Runs `torso` to prepare something.
@@ -249,6 +271,17 @@ pub fn all() -> Vec<Case> {
                 ..world.torso(&["db", "shell", "{dir}/flights.db"])
             }),
             ..case("start to prompt", Milliseconds(30.0), &[], &[])
+        },
+        // A shell calls it at every Tab; here and from a server that does not answer, a person waits no longer than this.
+        Case {
+            prepare: |world| world.databases(10),
+            torso: Box::new(|world| world.completion(None)),
+            ..case("completion of a database", Milliseconds(200.0), ONE, &[])
+        },
+        Case {
+            prepare: |world| world.databases(10),
+            torso: Box::new(|world| world.completion(Some(silent_server()))),
+            ..case("completion, silent server", Milliseconds(200.0), ONE, &[])
         },
         started(Case {
             prepare: |world| world.databases(10),

@@ -227,6 +227,17 @@ fn run_interrupted_at_any_moment_leaves_nothing_after_the_next_command() {
 }
 
 #[test]
+fn run_that_takes_longer_than_its_timeout_ends_its_command() {
+    let world = World::new();
+    let begun = std::time::Instant::now();
+    world
+        .torso(["run", "--timeout", "1s", "--json", "--", "sh", "-c", "sleep 60 & sleep 60"])
+        .fails(7, "timeout");
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    assert_eq!(remains(&world), Vec::<String>::new());
+}
+
+#[test]
 fn run_in_many_jobs_at_once_gives_each_its_own() {
     let world = World::new();
     let script = r#"f="${DATABASE_URL#file:}"; sqlite3 "$f" "create table t (x); insert into t values ($0)"

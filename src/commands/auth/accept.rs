@@ -1,7 +1,8 @@
 //! `torso auth accept`: becomes a user of a server by an invitation.
 
 use super::{LoggedIn, server};
-use crate::commands::answers::Done;
+use crate::commands::DryRun;
+use crate::commands::answers::{self, Done};
 use crate::commands::committed::Committed;
 use crate::context::Context;
 use crate::control::names::Username;
@@ -29,6 +30,8 @@ pub(in crate::commands) struct Accept {
     /// Your user name on the server
     #[arg(long, short, value_name = "NAME")]
     username: Username,
+    #[command(flatten)]
+    dry: DryRun,
 }
 
 pub(super) fn run(ctx: &Context, args: &Accept) -> Result<()> {
@@ -63,6 +66,10 @@ pub(super) fn run(ctx: &Context, args: &Accept) -> Result<()> {
         )));
     }
     let invitation = invitation(&link, &server.url)?;
+    if args.dry.dry_run {
+        let step = format!("become user {} of {}, and save a token for context {context}", args.username, server.url);
+        return answers::plan(ctx, vec![step]);
+    }
     let (user, token) = ctx.client(server.clone()).accept_invite(&invitation, &args.username)?;
     // From here on the invitation is used up: what it gave must not be lost.
     let unkept = Committed::new(ctx, Some(token.clone()))

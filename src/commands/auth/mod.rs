@@ -4,7 +4,8 @@ mod accept;
 mod browser;
 mod tokens;
 
-use super::answers::Done;
+use super::DryRun;
+use super::answers::{self, Done};
 use super::committed::Committed;
 use super::token_input::{self, TokenInput};
 use crate::context::Context;
@@ -62,6 +63,8 @@ pub(super) struct Login {
     /// Open a browser for any server, not only Turso Cloud
     #[arg(long)]
     browser: bool,
+    #[command(flatten)]
+    dry: DryRun,
 }
 
 #[derive(Serialize)]
@@ -102,6 +105,10 @@ fn login(ctx: &Context, args: &Login) -> Result<()> {
     };
     let client = ctx.client(as_new);
     let (expires_at, user) = (client.validate()?, client.current_user()?);
+    if args.dry.dry_run {
+        let step = format!("save the token of {} for context {context}", user.username);
+        return answers::plan(ctx, vec![step]);
+    }
     ctx.settings.store_token(&context, Some(&token))?;
     if let Some(crate::settings::SettingOrigin::Environment(name)) = server.token_origin {
         ctx.ui
@@ -137,6 +144,8 @@ pub(super) struct Logout {
     /// Do not ask for confirmation (with --all)
     #[arg(long, short)]
     yes: bool,
+    #[command(flatten)]
+    dry: DryRun,
 }
 
 #[derive(Serialize)]
@@ -150,6 +159,16 @@ struct LoggedOut {
 
 fn logout(ctx: &Context, args: &Logout) -> Result<()> {
     let server = server(ctx)?;
+    if args.dry.dry_run {
+        let mut steps = Vec::new();
+        if args.all {
+            steps.push(format!("end every API token of {}", ctx.server()?.current_user()?.username));
+        }
+        if let Some(context) = server.context.filter(|_| server.token.is_some()) {
+            steps.push(format!("remove the saved token of context {context}"));
+        }
+        return answers::plan(ctx, steps);
+    }
     let invalidated_before = if args.all {
         let client = ctx.server()?;
         let name = client.current_user()?.username;

@@ -1,6 +1,7 @@
 //! `torso auth api-tokens`: tokens for programs that act as you.
 
-use crate::commands::answers::Done;
+use crate::commands::DryRun;
+use crate::commands::answers::{self, Done};
 use crate::commands::completers;
 use crate::context::Context;
 use crate::control::accounts::{ApiToken, NewApiToken};
@@ -104,6 +105,8 @@ pub(in crate::commands) struct Mint {
     /// Allow all that you may do
     #[arg(long, group = "permissions", conflicts_with = "scope")]
     full_access: bool,
+    #[command(flatten)]
+    dry: DryRun,
 }
 
 /// What a token may be made for.
@@ -148,6 +151,10 @@ fn mint(ctx: &Context, args: &Mint) -> Result<()> {
         (_, _, false) => Some(args.scope.clone()),
         _ => None,
     };
+    if args.dry.dry_run {
+        ctx.accounts()?;
+        return answers::plan(ctx, vec![format!("create API token {}", args.name)]);
+    }
     let minted = ctx.accounts()?.create_api_token(
         &args.name,
         &NewApiToken {
@@ -181,6 +188,8 @@ pub(in crate::commands) struct Revoke {
     /// Succeed if there is no such token
     #[arg(long)]
     if_exists: bool,
+    #[command(flatten)]
+    dry: DryRun,
 }
 
 #[derive(Serialize)]
@@ -192,7 +201,11 @@ struct Revoked {
 fn revoke(ctx: &Context, args: &Revoke) -> Result<()> {
     let accounts = ctx.accounts()?;
     let name = &args.name;
-    ctx.confirm(args.yes, &format!("revoke API token {name}"), name.as_str())?;
+    let doing = format!("revoke API token {name}");
+    if args.dry.dry_run {
+        return answers::plan(ctx, vec![doing]);
+    }
+    ctx.confirm(args.yes, &doing, name.as_str())?;
     let revoked = match accounts.revoke_api_token(name) {
         Ok(()) => true,
         Err(error) if args.if_exists && error.code() == Code::TokenNotFound => false,

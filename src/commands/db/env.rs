@@ -1,6 +1,6 @@
 //! `torso db env`: how an application reaches a database, as environment variables.
 
-use crate::commands::completers;
+use crate::commands::{DryRun, answers, completers};
 use crate::commands::variables::{self, Access, NamedVariables, Variable, VariableFormat};
 use crate::context::Context;
 use crate::control::names::DatabaseName;
@@ -35,11 +35,17 @@ pub(crate) struct Args {
     access: Access,
     #[command(flatten)]
     wanted: NamedVariables,
+    #[command(flatten)]
+    dry: DryRun,
 }
 
 pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
     let name = ctx.database(args.name)?;
     let database = super::find(ctx, &name)?;
+    if args.dry.dry_run {
+        let token = database.url.path().is_none().then(|| format!("create a token for database {name}"));
+        return answers::plan(ctx, token.into_iter().collect());
+    }
     // Asked for before a token is made.
     let files = match args.format {
         VariableFormat::Github => Some(GithubFiles::of_environment()?),

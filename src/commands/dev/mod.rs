@@ -23,7 +23,6 @@ use serde::Serialize;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 use url::Url;
 
 /// The file that is served where nothing else is named.
@@ -128,7 +127,6 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
             Ok((hosted, token))
         }
     };
-    let limit = ctx.time_limit.map(end_after);
     let done = server::run(config(listener, &path), opened, |_: &Hosted, token: Option<Secret>| {
         served.report(ctx, token, &slot)
     });
@@ -139,11 +137,7 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
         }
         return Err(lost);
     }
-    done?;
-    match limit {
-        Some(limit) if limit.is_over() => Err(limit.to_error()),
-        _ => Ok(()),
-    }
+    done
 }
 
 /// The file that the command line, the linked database or the default names.
@@ -212,39 +206,6 @@ fn put_back(ctx: &Context, path: &Path, slot: &Slot) -> Result<()> {
         None => ctx.ui.notice(format!("Everything is in {}.", path.display())),
     }
     Ok(())
-}
-
-/// A time after which this process is told to end, as it is by somebody else.
-#[derive(Clone)]
-struct TimeLimit {
-    limit: Duration,
-    over: Arc<std::sync::atomic::AtomicBool>,
-}
-
-impl TimeLimit {
-    fn is_over(&self) -> bool {
-        self.over.load(std::sync::atomic::Ordering::SeqCst)
-    }
-
-    fn to_error(&self) -> Error {
-        Error::new(
-            Code::Timeout,
-            format!("stopped after {}", crate::ui::text::span(self.limit.as_millis() as u64)),
-        )
-        .hint("leave --timeout out to serve until Ctrl-C; everything is in the file")
-    }
-}
-
-fn end_after(limit: Duration) -> TimeLimit {
-    let over = Arc::<std::sync::atomic::AtomicBool>::default();
-    let set = Arc::clone(&over);
-    std::thread::spawn(move || {
-        std::thread::sleep(limit);
-        set.store(true, std::sync::atomic::Ordering::SeqCst);
-        // It cannot fail: the process is this one.
-        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM);
-    });
-    TimeLimit { limit, over }
 }
 
 /// The answer: where the file is served.

@@ -2,7 +2,8 @@
 
 mod dotenv;
 
-use super::answers::Done;
+use super::DryRun;
+use super::answers::{self, Done};
 use super::completers;
 use super::variables::{self, Access, NamedVariables};
 use crate::context::Context;
@@ -46,6 +47,8 @@ pub(crate) struct Pull {
     access: Access,
     #[command(flatten)]
     wanted: NamedVariables,
+    #[command(flatten)]
+    dry: DryRun,
 }
 
 #[derive(Serialize)]
@@ -65,6 +68,10 @@ fn pull(ctx: &Context, args: Pull) -> Result<()> {
     // Read before a token is made: a file that cannot be read is an error without an effect.
     let before = read(&path)?;
     check_folder(&path)?;
+    if args.dry.dry_run {
+        let step = format!("write the variables of database {name} into {}", args.file.display());
+        return answers::plan(ctx, vec![step]);
+    }
     let variables = variables::of_database(ctx, &database, &args.wanted, &args.access, "torso env pull")?;
     let values: Vec<(&str, &str)> = variables
         .iter()

@@ -1,7 +1,8 @@
 //! `torso org invites`: people who are asked to join an organization.
 
 use super::role_args::RoleArgs;
-use crate::commands::answers::Done;
+use crate::commands::DryRun;
+use crate::commands::answers::{self, Done};
 use crate::context::Context;
 use crate::control::accounts::Invite;
 use crate::control::names::OrganizationSlug;
@@ -73,6 +74,8 @@ pub(in crate::commands) struct Create {
     email: String,
     #[command(flatten)]
     role: RoleArgs,
+    #[command(flatten)]
+    dry: DryRun,
 }
 
 #[derive(Serialize)]
@@ -85,6 +88,10 @@ struct Invited {
 pub(super) fn create(ctx: &Context, args: &Create) -> Result<()> {
     check(&args.email)?;
     let organization = ctx.organization()?;
+    if args.dry.dry_run {
+        let (email, role) = (&args.email, args.role.role());
+        return answers::plan(ctx, vec![format!("invite {email} to organization {organization} as {role}")]);
+    }
     let invite = ctx
         .accounts()?
         .create_invite(&organization, &args.email, args.role.role())?;
@@ -127,6 +134,8 @@ pub(in crate::commands) struct Remove {
     /// Succeed if there is no such invitation
     #[arg(long)]
     if_exists: bool,
+    #[command(flatten)]
+    dry: DryRun,
 }
 
 #[derive(Serialize)]
@@ -139,6 +148,9 @@ struct Removed {
 fn remove(ctx: &Context, args: &Remove) -> Result<()> {
     check(&args.email)?;
     let organization = ctx.organization()?;
+    if args.dry.dry_run {
+        return answers::plan(ctx, vec![format!("withdraw the invitation of {}", args.email)]);
+    }
     let removed = match ctx.accounts()?.delete_invite(&organization, &args.email) {
         Ok(()) => true,
         Err(error) if args.if_exists && error.code() == Code::InviteNotFound => false,

@@ -1,7 +1,8 @@
 //! `torso org members`: who belongs to an organization, and as what.
 
 use super::role_args::RoleArgs;
-use crate::commands::answers::Done;
+use crate::commands::DryRun;
+use crate::commands::answers::{self, Done};
 use crate::context::Context;
 use crate::control::accounts::{EndedAccess, Member, MemberRole};
 use crate::control::names::{OrganizationSlug, Username};
@@ -86,10 +87,16 @@ pub(in crate::commands) struct Add {
     /// Succeed if the user is a member already
     #[arg(long)]
     if_not_exists: bool,
+    #[command(flatten)]
+    dry: DryRun,
 }
 
 fn add(ctx: &Context, args: &Add) -> Result<()> {
     let (accounts, organization) = (ctx.accounts()?, ctx.organization()?);
+    if args.dry.dry_run {
+        let step = format!("add {} to organization {organization} as {}", args.user, args.role.role());
+        return answers::plan(ctx, vec![step]);
+    }
     let (member, changed) = match accounts.add_member(&organization, &args.user, args.role.role()) {
         Ok(member) => (member, true),
         Err(error) if args.if_not_exists && error.code() == Code::MemberExists => {
@@ -123,10 +130,16 @@ pub(in crate::commands) struct Role {
     /// The new role: owner, admin, member or viewer
     #[arg(value_name = "ROLE")]
     role: MemberRole,
+    #[command(flatten)]
+    dry: DryRun,
 }
 
 fn role(ctx: &Context, args: &Role) -> Result<()> {
     let organization = ctx.organization()?;
+    if args.dry.dry_run {
+        let step = format!("make {} {} in organization {organization}", args.user, args.role);
+        return answers::plan(ctx, vec![step]);
+    }
     let member = ctx.accounts()?.update_member(&organization, &args.user, args.role)?;
     let sentence = format!("{} is now {} in organization {organization}.", args.user, member.role);
     let thing = Changed {
@@ -158,6 +171,8 @@ pub(in crate::commands) struct Remove {
     /// Leave the database tokens that the user made; the answer names them
     #[arg(long)]
     keep_tokens: bool,
+    #[command(flatten)]
+    dry: DryRun,
 }
 
 #[derive(Serialize)]
@@ -188,11 +203,11 @@ pub(in crate::commands) fn tokens_sentence(user: &Username, ended: &EndedAccess)
 
 fn remove(ctx: &Context, args: &Remove) -> Result<()> {
     let (user, organization) = (&args.user, ctx.organization()?);
-    ctx.confirm(
-        args.yes,
-        &format!("remove {user} from organization {organization}"),
-        user.as_str(),
-    )?;
+    let doing = format!("remove {user} from organization {organization}");
+    if args.dry.dry_run {
+        return answers::plan(ctx, vec![doing]);
+    }
+    ctx.confirm(args.yes, &doing, user.as_str())?;
     let (removed, ended) = match ctx.accounts()?.remove_member(&organization, user, args.keep_tokens) {
         Ok(ended) => (true, ended),
         Err(error) if args.if_exists && error.code() == Code::UserNotFound => (false, EndedAccess::default()),

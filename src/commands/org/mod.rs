@@ -233,6 +233,8 @@ pub(super) struct Switch {
     /// Name of the organization
     #[arg(value_name = "NAME", add = completers::organizations())]
     name: OrganizationSlug,
+    #[command(flatten)]
+    dry: DryRun,
 }
 
 fn switch(ctx: &Context, args: &Switch) -> Result<()> {
@@ -245,6 +247,10 @@ fn switch(ctx: &Context, args: &Switch) -> Result<()> {
         .hint("set TORSO_ORG, or add --org NAME"));
     };
     let organization = ctx.accounts()?.get_organization(&args.name)?;
+    if args.dry.dry_run {
+        let step = format!("have commands in context {context} work in organization {}", organization.slug);
+        return answers::plan(ctx, vec![step]);
+    }
     ctx.settings.set_organization(&context, Some(&organization.slug))?;
     if let Some(name) = crate::settings::env::text(crate::settings::env::ORG)
         && name != organization.slug.as_str()

@@ -5,7 +5,9 @@
 
 mod child;
 
+use super::answers;
 use super::completers;
+use super::DryRun;
 use super::db::create::{self, NewPlacement};
 use super::db::expiry::end_after;
 use super::db::seed::Source;
@@ -59,12 +61,17 @@ pub(crate) struct Args {
     /// Run this SQL script in it first
     #[arg(long, value_name = "PATH", group = "source", help_heading = "Content")]
     schema: Option<PathBuf>,
+    #[command(flatten)]
+    dry: DryRun,
 }
 
 /// Runs the command. The exit code is the command's own.
 pub(super) fn run(ctx: &Context, mut args: Args) -> Result<u8> {
     if let Some(schema) = args.schema.take() {
         args.source = Source::of_script(schema);
+    }
+    if args.dry.dry_run {
+        return plan(ctx, &args).map(|()| 0);
     }
     let signals = Signals::catch()?;
     let done = match &args.db {
@@ -80,6 +87,23 @@ pub(super) fn run(ctx: &Context, mut args: Args) -> Result<u8> {
         }
         (Err(error), _) => Err(error),
     }
+}
+
+/// Says what would be run, with which database.
+fn plan(ctx: &Context, args: &Args) -> Result<()> {
+    let words: Vec<_> = args.command.iter().map(|word| word.to_string_lossy()).collect();
+    let run = format!("run {}", words.join(" "));
+    let steps = match &args.db {
+        Some(name) => {
+            let database = super::db::find(ctx, name)?;
+            vec![format!("{run} with database {}", database.name)]
+        }
+        None => {
+            ctx.control()?;
+            vec!["create a database".to_owned(), run, "destroy the database".to_owned()]
+        }
+    };
+    answers::plan(ctx, steps)
 }
 
 fn with_existing(ctx: &Context, args: &Args, name: &DatabaseName, signals: &Signals) -> Result<Outcome> {

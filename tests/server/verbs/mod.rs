@@ -102,6 +102,49 @@ fn check_cases(nouns: &[&str]) {
     assert!(refused > 200, "{refused}");
 }
 
+/// The owner's command lines that change something, as dry runs: each says what it would do, and nothing is changed.
+#[test]
+fn verbs_as_dry_runs_say_what_they_would_do_and_change_nothing() {
+    let scene = Scene::new();
+    let owner = &scene.bearers[0];
+    let tree = torso::commands::command();
+    let takes_dry_run = |case: &Case| {
+        let mut command = &tree;
+        for word in case.args {
+            match command.find_subcommand(word) {
+                Some(below) => command = below,
+                None => break,
+            }
+        }
+        command.get_opts().any(|option| option.get_long() == Some("dry-run"))
+            || command.get_arguments().any(|option| option.get_long() == Some("dry-run"))
+    };
+    let before = scene.lasting_state();
+    let mut count = 0;
+    let mut wrong = Vec::new();
+    for case in CASES.iter().filter(|case| case.changes && takes_dry_run(case)) {
+        count += 1;
+        let end = case.args.iter().position(|word| *word == "--").unwrap_or(case.args.len());
+        let (words, rest) = case.args.split_at(end);
+        let run = scene.run(owner, &[words, &["--dry-run", "--json"], rest].concat());
+        let is_plan = run.code() == 0 && {
+            let plan = run.json();
+            plan["dry_run"] == true && plan["steps"].as_array().is_some_and(|steps| !steps.is_empty())
+        };
+        if !is_plan {
+            wrong.push(run.report());
+        }
+        let after = scene.lasting_state();
+        let changes: Vec<_> = before.iter().zip(&after).filter(|(was, is)| was != is).collect();
+        if !changes.is_empty() {
+            wrong.push(format!("{} changed something: {changes:?}", run.line));
+            break;
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(count > 40, "{count}");
+}
+
 const OF_DATABASES: &[&str] = &["db", "env", "gc", "link", "run", "wait"];
 const OF_OTHERS: &[&str] = &["apply", "group", "location", "auth", "org", "doctor", "server"];
 

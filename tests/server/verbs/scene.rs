@@ -254,6 +254,15 @@ impl Scene {
         state
     }
 
+    /// The same with the rows, without the tokens that commands make for themselves to read a database.
+    pub fn lasting_state(&self) -> State {
+        let mut state = self.state(true);
+        for tokens in state.iter_mut().filter_map(|(_, value)| value.get_mut("tokens")?.as_array_mut()) {
+            tokens.retain(|token| token["name"] != "torso");
+        }
+        state
+    }
+
     /// The tables of the database, and how many rows each has.
     fn content(&self) -> Vec<(String, i64)> {
         let url = format!("{}v1/organizations/team/databases/app/export", self.server.url());

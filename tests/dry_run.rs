@@ -1,0 +1,175 @@
+//! `--dry-run`: every verb that changes something takes it, says what it would do, and changes nothing. Those of servers are tried
+//! in `server/verbs`.
+
+use crate::support::{World, tree};
+use clap::Command;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+/// Verbs that change nothing which stays: they read, print, write the file that they are told to, or run until they are stopped.
+const READS: &[&str] = &[
+    "auth api-tokens list",
+    "auth status",
+    "auth token",
+    "auth whoami",
+    "completion",
+    "config get",
+    "config list",
+    "config path",
+    "config show",
+    "context list",
+    "context show",
+    "db config show",
+    "db diff",
+    "db dump",
+    "db export",
+    "db inspect",
+    "db list",
+    "db locations",
+    "db replicas",
+    "db schema",
+    // Its statements are the user's; --read-only refuses those that write.
+    "db shell",
+    "db show",
+    "db tokens list",
+    "db usage",
+    // It serves until it is stopped.
+    "dev",
+    "doctor",
+    "engine status",
+    "group config show",
+    "group list",
+    "group locations list",
+    "group show",
+    "group tokens list",
+    "help",
+    "location list",
+    "location show",
+    "man",
+    "org audit-logs list",
+    "org invites list",
+    "org list",
+    "org members list",
+    "org show",
+    "server quotas list",
+    "server users list",
+    "wait db",
+];
+
+fn takes_dry_run(command: &Command) -> bool {
+    command.get_arguments().any(|argument| argument.get_long() == Some("dry-run"))
+}
+
+/// The verbs below a command, each with whether it takes the flag.
+fn verbs(command: &Command, path: &str, found: &mut BTreeMap<String, bool>) {
+    for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
+        let path = format!("{path} {}", below.get_name());
+        if below.has_subcommands() {
+            verbs(below, &path, found);
+        } else {
+            found.insert(path.trim().to_owned(), takes_dry_run(below));
+        }
+    }
+}
+
+#[test]
+fn dry_run_is_taken_by_every_verb_that_changes_something() {
+    let mut all = BTreeMap::new();
+    verbs(&torso::commands::command(), "", &mut all);
+    let without: BTreeSet<&str> = all.iter().filter(|(_, takes)| !**takes).map(|(verb, _)| verb.as_str()).collect();
+    let reads: BTreeSet<&str> = READS.iter().copied().collect();
+    // A verb that is new has the flag, or stands in the list with those that change nothing.
+    assert_eq!(without, reads);
+}
+
+/// Every file of the world with its content, but for what comes and goes beside a SQLite file.
+fn files(world: &World) -> BTreeMap<PathBuf, Vec<u8>> {
+    let is_passing = |path: &str| ["-wal", "-shm", "lock"].iter().any(|end| path.ends_with(end));
+    tree::list(world.root())
+        .into_iter()
+        .filter(|(path, entry)| !entry.folder && !is_passing(&path.to_string_lossy()))
+        .map(|(path, _)| {
+            let content = std::fs::read(world.root().join(&path)).unwrap_or_default();
+            (path, content)
+        })
+        .collect()
+}
+
+/// Command lines that change something on this machine. The first part of each is the verb.
+const LINES: &[&str] = &[
+    "db create made --location ams",
+    "db import lines.csv made",
+    "db import lines.csv app",
+    "db branch app made",
+    "db branch app twig --reset --yes",
+    "db copy app made",
+    "db copy app twig --overwrite --yes",
+    "db rename app renamed",
+    "db destroy app --yes",
+    "db destroy app --location lhr --yes",
+    "db config set app size-limit 64mb",
+    "db replicate app nrt",
+    "db sync app",
+    "db promote app lhr",
+    "db exec app drop",
+    "db migrate app",
+    "group create made --location ams",
+    "group rename spare renamed",
+    "group destroy spare --yes",
+    "group locations add spare ams",
+    "group config set spare delete-protection on",
+    "group promote spare lhr",
+    "location add nas --name Cellar --lat 52.1 --lon 4.5",
+    "apply",
+    "gc --yes",
+    "link app",
+    "link --remove",
+    "env pull --db app",
+    "config set default_location lhr",
+    "config unset default_location",
+    "context add made --url https://made.example.com",
+    "context use there",
+    "context remove there",
+    "engine install",
+    "run --db app -- touch ran",
+    "run -- touch ran",
+];
+
+#[test]
+fn dry_run_on_this_machine_says_what_it_would_do_and_changes_nothing() {
+    let world = World::with_app("create table t (x); insert into t values (1)");
+    world.ok(["db", "replicate", "app", "lhr"]);
+    world.ok(["db", "branch", "app", "twig"]);
+    world.ok(["db", "branch", "app", "gone", "--expires-in", "0s"]);
+    world.ok(["db", "shell", "app", "insert into t values (2)"]);
+    world.ok(["group", "create", "spare", "--location", "nrt"]);
+    world.ok(["group", "locations", "add", "spare", "lhr"]);
+    world.ok(["context", "add", "there", "--url", "https://there.example.com"]);
+    world.ok(["config", "set", "default_location", "ams"]);
+    world.ok(["link", "app"]);
+    world.write("lines.csv", "a,b\n1,2\n");
+    world.write("torso.toml", "[databases.declared]\n");
+    std::fs::create_dir(world.work().join("migrations")).unwrap();
+    world.write("migrations/1_row.sql", "insert into t values (7);\n");
+    let before = files(&world);
+    for line in LINES {
+        let (words, rest) = line.split_once(" -- ").map_or((*line, None), |(words, rest)| (words, Some(rest)));
+        let mut args: Vec<&str> = words.split(' ').chain(["--dry-run", "--json"]).collect();
+        if let Some(rest) = rest {
+            args.push("--");
+            args.extend(rest.split(' '));
+        }
+        let run = world.torso(&args).success();
+        let plan = run.json();
+        assert_eq!(plan["dry_run"], true, "{}", run.report());
+        assert!(plan["steps"].as_array().is_some_and(|steps| !steps.is_empty()), "{}", run.report());
+        let after = files(&world);
+        let changed: Vec<_> = after.iter().filter(|(path, content)| before.get(*path) != Some(*content)).collect();
+        assert!(
+            changed.is_empty() && after.len() == before.len(),
+            "{} changed {:?}",
+            run.line,
+            changed.iter().map(|(path, _)| path).collect::<Vec<_>>()
+        );
+    }
+}
