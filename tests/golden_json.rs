@@ -102,23 +102,34 @@ const NO_DOCUMENT: [&str; 10] = [
     "server",
 ];
 
-#[test]
-fn json_answers_are_as_recorded() {
+/// A world with the files that the command lines read.
+pub fn world() -> World {
     let world = World::new();
-    let airlines = data("airlines.csv");
     world.write(
         "torso.toml",
         "[databases.app]\nreplicas = [\"lhr\"]\nsize_limit = \"1gb\"\n",
     );
     std::fs::create_dir(world.work().join("migrations")).unwrap();
     world.write("migrations/0001_notes.sql", "create table notes (text);\n");
+    world
+}
+
+/// The words of a command line; `backup` is the id of a backup that was made before.
+pub fn words(line: &str, backup: &str) -> Vec<String> {
+    let airlines = data("airlines.csv");
+    let word = |word: &str| {
+        let word = word.replace("AIRLINES", airlines.to_str().unwrap());
+        word.replace("BACKUP", backup)
+    };
+    line.split(' ').map(word).collect()
+}
+
+#[test]
+fn json_answers_are_as_recorded() {
+    let world = world();
     let mut backup = String::new();
     for (name, line) in ANSWERS {
-        let args = line.split(' ').map(|word| match word {
-            "BACKUP" => backup.clone(),
-            word => word.replace("AIRLINES", airlines.to_str().unwrap()),
-        });
-        let answer = world.json(args);
+        let answer = world.json(words(line, &backup));
         if *name == "db-backup" {
             backup = answer["id"].as_str().unwrap().to_owned();
         }

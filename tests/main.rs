@@ -27,6 +27,7 @@ mod import;
 mod in_use;
 mod layering;
 mod packaging;
+mod output_forms;
 mod parallel;
 mod policy;
 mod project_file;

@@ -46,11 +46,7 @@ impl ItemStream<'_> {
             }
             OutputFormat::Jsonl => out = json(value)? + "\n",
             OutputFormat::Csv => {
-                let header = self
-                    .columns
-                    .iter()
-                    .map(|column| column.title.to_lowercase().replace(' ', "_"));
-                let header: Vec<_> = (self.count == 0).then(|| header.collect()).into_iter().collect();
+                let header = (self.count == 0).then(|| self.header());
                 let record = cells.iter().map(|cell| cell.plain().to_owned()).collect();
                 return self.next(|ui| ui.answer(|out| super::write_csv(out, header.into_iter().chain([record]))));
             }
@@ -77,8 +73,16 @@ impl ItemStream<'_> {
         match (self.ui.format(), self.count) {
             (OutputFormat::Json, 0) => print("[]\n"),
             (OutputFormat::Json, _) => print("\n]\n"),
+            // As of a list that is printed at once.
+            (OutputFormat::Csv, 0) => self.ui.answer(|out| super::write_csv(out, [self.header()])),
             _ => Ok(()),
         }
+    }
+
+    /// The first record of CSV.
+    fn header(&self) -> Vec<String> {
+        let titles = self.columns.iter().map(|column| column.title);
+        titles.map(|title| title.to_lowercase().replace(' ', "_")).collect()
     }
 
     fn next(&mut self, print: impl FnOnce(&Ui) -> Result<()>) -> Result<()> {
