@@ -17,7 +17,7 @@
 //! - `sql`: a SQL connection to a file or a server; `shell`: the shell over it.
 //! - `served_file`: a file that a server process has for a while, and its way back.
 //! - `jwt`: signed tokens; `sqlite_header`: what a SQLite file's header says; `checksum`, `error`, `net`, `panics`,
-//!   `private_files`, `secret`, `sync`: used by all.
+//!   `private_files`, `secret`, `sync`, `termination`: used by all.
 //!
 //! Without the feature `server`, the crate has the embedded control plane, the client and the shell. `server`, `control::hosted`,
 //! `engine::sqld` and what only they need are left out.
@@ -58,6 +58,8 @@ pub mod sql;
 pub mod sqlite_header;
 pub mod sqltext;
 pub mod sync;
+#[cfg(unix)]
+mod termination;
 pub mod ui;
 
 use std::ffi::OsString;

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Each folder or file of `src`, and what it may name of the rest of the crate. `checksum`, `error`, `jwt`, `net`, `panics`,
-/// `private_files`, `secret`, `served_file`, `sqlite_header` and `sync` are open to all. A longer prefix wins over a shorter one.
+/// `private_files`, `secret`, `served_file`, `sqlite_header`, `sync` and `termination` are open to all. A longer prefix wins over a shorter one.
 pub const IMPORTS: &[(&str, &[&str])] = &[
     ("main", &["run"]),
     ("lib", &["commands", "context", "engine", "sql", "ui"]),
@@ -76,6 +76,7 @@ pub const IMPORTS: &[(&str, &[&str])] = &[
     ("served_file", &["served_file"]),
     ("sqlite_header", &[]),
     ("sync", &[]),
+    ("termination", &[]),
 ];
 
 /// Dependencies with few homes: prefixes of paths in `src` where each may be named.
@@ -234,6 +235,7 @@ fn modules_import_only_what_the_design_allows() {
                     "served_file",
                     "sqlite_header",
                     "sync",
+                    "termination",
                 ]
                 .iter()
                 .chain(*allowed)

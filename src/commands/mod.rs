@@ -48,6 +48,7 @@ mod server;
 mod server_config;
 #[cfg(feature = "server")]
 mod server_values;
+mod time_limit;
 mod token_input;
 mod tokens;
 mod values;
@@ -66,8 +67,7 @@ use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum as _};
 use keys::SettingKey;
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use time_limit::{TimeLimit, TimeoutAction};
 use values::Span;
 
 /// SQLite databases by name, with replicas, a shell and a server
@@ -238,12 +238,10 @@ pub fn run(args: Vec<OsString>) -> u8 {
         Some(Span::For(limit)) => Some(limit),
         Some(Span::Never) | None => None,
     };
-    // A command that says by itself when its time is up gets a moment more for that.
-    let waits = matches!(cli.command, Some(Command::Wait(_)));
-    let watched = limit.map(|limit| if waits { limit + TO_SAY } else { limit });
-    match cli.command.as_ref().is_some_and(Command::stops_in_order) {
-        true => stop_in_time(limit),
-        false => watch_time(watched, ui, json),
+    let at_timeout = cli.command.as_ref().map_or(TimeoutAction::Exit, Command::timeout_action);
+    let time_limit = limit.map(|limit| TimeLimit::new(limit, at_timeout));
+    if let Some(time_limit) = time_limit {
+        time_limit.start(ui, json);
     }
     if cli.command.as_ref().is_some_and(Command::uses_the_plane) {
         end_on_interrupt(ui, json);
@@ -257,9 +255,9 @@ pub fn run(args: Vec<OsString>) -> u8 {
         (_, Some(command)) => dispatch(&ctx, command),
         (_, None) => help::print_overview(&ctx).map(|()| 0),
     };
-    let result = match limit {
-        Some(limit) if STOPPED_IN_TIME.load(Ordering::SeqCst) => result.and_then(|_| Err(out_of_time(limit))),
-        _ => result,
+    let result = match time_limit {
+        Some(time_limit) => time_limit.result_of(result),
+        None => result,
     };
     ctx.tell_skipped();
     ctx.tell_passed_over();
@@ -307,6 +305,10 @@ fn dispatch(ctx: &Context, command: Command) -> Result<u8> {
     done.map(|()| 0)
 }
 
+/// What to do about a time limit of a command that serves.
+#[cfg(feature = "server")]
+const SERVE_ON: &str = "leave --timeout out to serve until Ctrl-C";
+
 impl Command {
     /// Whether it may take a while, and leave work for the next command when it is ended.
     fn uses_the_plane(&self) -> bool {
@@ -328,17 +330,20 @@ impl Command {
         )
     }
 
-    /// Whether it goes on until it is told to stop, and then has something to put in order.
-    fn stops_in_order(&self) -> bool {
-        #[cfg(unix)]
-        if matches!(self, Self::Run(_)) {
-            return true;
+    /// What happens when its time is up.
+    fn timeout_action(&self) -> TimeoutAction {
+        match self {
+            Self::Wait(_) => TimeoutAction::Report,
+            #[cfg(unix)]
+            Self::Run(_) => TimeoutAction::Stop {
+                hint: "the command was told to end; run it again, perhaps with a longer --timeout",
+            },
+            #[cfg(feature = "server")]
+            Self::Dev(_) => TimeoutAction::Stop { hint: SERVE_ON },
+            #[cfg(feature = "server")]
+            Self::Server(args) if args.serves() => TimeoutAction::Stop { hint: SERVE_ON },
+            _ => TimeoutAction::Exit,
         }
-        #[cfg(feature = "server")]
-        if matches!(self, Self::Dev(_) | Self::Server(_)) {
-            return true;
-        }
-        false
     }
 
     /// Whether it must run although the settings file is broken.
@@ -382,54 +387,11 @@ fn options(globals: &Globals, format: Option<String>, color: Option<String>) -> 
     }
 }
 
-/// Has Ctrl-C answered as every failure is, with exit code 130. That is as safe as a kill; see [`watch_time`].
+/// Has Ctrl-C answered as every failure is, with exit code 130. That is as safe as a kill; see [`TimeoutAction`].
 fn end_on_interrupt(ui: Ui, json: bool) {
     interrupt::end_with(move || {
         let hint = hint_of_unknown_outcome().unwrap_or("nothing half-made was left behind; run it again");
         let error = Error::new(Code::Interrupted, "interrupted").hint(hint);
         std::process::exit(report::report(&ui, json, &error).into());
     });
-}
-
-/// What a command may take to say that its time is up.
-const TO_SAY: Duration = Duration::from_secs(2);
-
-/// Ends the process when the time is up. That is safe at any moment, as a kill is: what was acknowledged stays, and the
-/// next command clears what was half-made.
-fn watch_time(limit: Option<Duration>, ui: Ui, json: bool) {
-    if let Some(limit) = limit {
-        std::thread::spawn(move || {
-            std::thread::sleep(limit);
-            std::process::exit(report::report(&ui, json, &out_of_time(limit)).into());
-        });
-    }
-}
-
-/// Whether the time was up of a command that stops in order.
-static STOPPED_IN_TIME: AtomicBool = AtomicBool::new(false);
-
-/// Has a command stop in order when the time is up, as at SIGTERM.
-fn stop_in_time(limit: Option<Duration>) {
-    #[cfg(unix)]
-    if let Some(limit) = limit {
-        std::thread::spawn(move || {
-            std::thread::sleep(limit);
-            STOPPED_IN_TIME.store(true, Ordering::SeqCst);
-            // It cannot fail: the process is this one.
-            let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM);
-        });
-    }
-    #[cfg(not(unix))]
-    let _ = limit;
-}
-
-fn out_of_time(limit: Duration) -> Error {
-    Error::new(
-        Code::Timeout,
-        format!("gave up after {}", ui::text::span(limit.as_millis() as u64)),
-    )
-    .hint(
-        hint_of_unknown_outcome()
-            .unwrap_or("run it again, perhaps with a longer --timeout; nothing half-made was left behind"),
-    )
 }

@@ -1,6 +1,7 @@
 //! The signals that stop a server: SIGTERM and SIGINT. [`super::certificate`] handles SIGHUP.
 
 use crate::error::{Error, Result};
+use crate::termination;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
@@ -13,10 +14,12 @@ pub(super) struct Signals {
 impl Signals {
     pub fn new() -> Result<Self> {
         let listen = |kind| signal(kind).map_err(|error| Error::io(error, "cannot listen for signals"));
-        Ok(Self {
+        let signals = Self {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
-        })
+        };
+        termination::note_caught();
+        Ok(signals)
     }
 
     /// Waits for one, and returns its name.

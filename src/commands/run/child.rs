@@ -7,6 +7,7 @@ use crate::error::{Code, Error, Result};
 use crate::settings::env;
 use crate::shell::interrupt;
 use crate::sync::lock;
+use crate::termination;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::SignalsInfo;
@@ -44,6 +45,7 @@ impl Signals {
         interrupt::leave_to_caller();
         let mut signals = SignalsInfo::<WithOrigin>::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2])
             .map_err(|error| Error::io(error, "cannot catch signals"))?;
+        termination::note_caught();
         let caught = Self {
             receiver: Arc::default(),
         };

@@ -143,6 +143,13 @@ enum Verb {
     Restore(backups::Restore),
 }
 
+impl Args {
+    /// Whether it serves, and does nothing to a server that runs.
+    pub(super) fn serves(&self) -> bool {
+        self.verb.is_none()
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Tls {
     /// torso makes a certificate authority at the first start, and a certificate at each
