@@ -7,6 +7,7 @@ use std::time::Duration;
 
 /// A token, key or password. It has no `Display`, and its `Debug` shows nothing. The only way to its text is
 /// [`Secret::expose`], which is easy to find in a review.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);

@@ -81,23 +81,6 @@ fn completion_in_fish_offers_values() {
     });
 }
 
-/// A person waits for it: a server that does not answer is given up soon. The benchmark has the figure.
-#[test]
-fn completion_gives_up_a_server_that_does_not_answer() {
-    let world = World::new();
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut command = world.command(TORSO);
-    command
-        .env("TORSO_COMPLETE", "fish")
-        .env("TORSO_API_URL", format!("http://{}", listener.local_addr().unwrap()))
-        .env("TORSO_TOKEN", "none")
-        .args(["--", "torso", "db", "show", "fl"]);
-    let begun = std::time::Instant::now();
-    let run = Run::of(command).success();
-    assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("", ""));
-    assert!(begun.elapsed() < std::time::Duration::from_secs(3), "{:?}", begun.elapsed());
-}
-
 /// A Tab must never write, nor fail aloud, whatever the state of the machine.
 #[test]
 fn completion_changes_nothing_and_is_silent() {

@@ -57,7 +57,9 @@ const READS: &[&str] = &[
 ];
 
 fn takes_dry_run(command: &Command) -> bool {
-    command.get_arguments().any(|argument| argument.get_long() == Some("dry-run"))
+    command
+        .get_arguments()
+        .any(|argument| argument.get_long() == Some("dry-run"))
 }
 
 /// The verbs below a command, each with whether it takes the flag.
@@ -76,7 +78,11 @@ fn verbs(command: &Command, path: &str, found: &mut BTreeMap<String, bool>) {
 fn dry_run_is_taken_by_every_verb_that_changes_something() {
     let mut all = BTreeMap::new();
     verbs(&torso::commands::command(), "", &mut all);
-    let without: BTreeSet<&str> = all.iter().filter(|(_, takes)| !**takes).map(|(verb, _)| verb.as_str()).collect();
+    let without: BTreeSet<&str> = all
+        .iter()
+        .filter(|(_, takes)| !**takes)
+        .map(|(verb, _)| verb.as_str())
+        .collect();
     let reads: BTreeSet<&str> = READS.iter().copied().collect();
     // A verb that is new has the flag, or stands in the list with those that change nothing.
     assert_eq!(without, reads);
@@ -153,7 +159,9 @@ fn dry_run_on_this_machine_says_what_it_would_do_and_changes_nothing() {
     world.write("migrations/1_row.sql", "insert into t values (7);\n");
     let before = files(&world);
     for line in LINES {
-        let (words, rest) = line.split_once(" -- ").map_or((*line, None), |(words, rest)| (words, Some(rest)));
+        let (words, rest) = line
+            .split_once(" -- ")
+            .map_or((*line, None), |(words, rest)| (words, Some(rest)));
         let mut args: Vec<&str> = words.split(' ').chain(["--dry-run", "--json"]).collect();
         if let Some(rest) = rest {
             args.push("--");
@@ -162,9 +170,16 @@ fn dry_run_on_this_machine_says_what_it_would_do_and_changes_nothing() {
         let run = world.torso(&args).success();
         let plan = run.json();
         assert_eq!(plan["dry_run"], true, "{}", run.report());
-        assert!(plan["steps"].as_array().is_some_and(|steps| !steps.is_empty()), "{}", run.report());
+        assert!(
+            plan["steps"].as_array().is_some_and(|steps| !steps.is_empty()),
+            "{}",
+            run.report()
+        );
         let after = files(&world);
-        let changed: Vec<_> = after.iter().filter(|(path, content)| before.get(*path) != Some(*content)).collect();
+        let changed: Vec<_> = after
+            .iter()
+            .filter(|(path, content)| before.get(*path) != Some(*content))
+            .collect();
         assert!(
             changed.is_empty() && after.len() == before.len(),
             "{} changed {:?}",

@@ -51,7 +51,10 @@ fn output_as_csv_has_a_header_and_records_of_its_width() {
         let mut reader = csv::ReaderBuilder::new().from_reader(run.stdout.as_bytes());
         let header = reader.headers().unwrap().clone();
         assert!(
-            !header.is_empty() && header.iter().all(|title| !title.is_empty() && title == title.to_lowercase() || golden.get(title).is_some()),
+            !header.is_empty()
+                && header
+                    .iter()
+                    .all(|title| !title.is_empty() && title == title.to_lowercase() || golden.get(title).is_some()),
             "{name}: {header:?}\n{}",
             run.report()
         );
@@ -67,7 +70,9 @@ fn output_as_names_has_bare_names() {
     for (name, golden, run) in answers("name") {
         let names: Vec<&str> = run.stdout.lines().collect();
         assert!(
-            names.iter().all(|line| !line.is_empty() && !line.starts_with(['{', '[', '"'])),
+            names
+                .iter()
+                .all(|line| !line.is_empty() && !line.starts_with(['{', '[', '"'])),
             "{name}\n{}",
             run.report()
         );

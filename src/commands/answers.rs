@@ -5,7 +5,10 @@ use crate::error::{Code, Error, Result};
 use crate::ui::{Cell, Layout, Table, View};
 use serde::Serialize;
 
+crate::commands::schemas::document!("--dry-run" => Plan);
+
 /// The answer of a verb that changed something: the thing itself as JSON, a sentence for a person.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 pub(super) struct Done<T: Serialize> {
     #[serde(flatten)]
@@ -37,6 +40,7 @@ impl<T: Serialize> View for Done<T> {
 }
 
 /// What would be done.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct Plan {
     dry_run: bool,
@@ -63,6 +67,7 @@ pub(super) fn plan(ctx: &Context, steps: Vec<String>) -> Result<()> {
 }
 
 /// One part of an answer to a command on several things.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 pub(super) struct Part {
     pub name: String,
@@ -73,6 +78,7 @@ pub(super) struct Part {
 }
 
 /// An error inside an answer.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 pub(super) struct Problem {
     pub code: &'static str,

@@ -9,6 +9,8 @@ use serde_json::{Map, Value};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+crate::commands::schemas::document!("api" => serde_json::Value);
+
 /// The longest body that is sent.
 const LONGEST: u64 = 64 << 20;
 

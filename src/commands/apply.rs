@@ -11,6 +11,8 @@ use crate::ui::{Cell, Layout, Table, View};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
+crate::commands::schemas::document!("apply" => Applied);
+
 /// Make databases and groups as a file declares them
 ///
 /// The file has a table for each group and each database; what it does not name stays. Applied twice, it changes nothing the second
@@ -127,6 +129,7 @@ fn check_removals(declared: &DeclaredState, current: &CurrentState, plan: &Apply
 }
 
 /// A step in the answer.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct StepEntry {
     action: &'static str,
@@ -150,6 +153,7 @@ impl StepEntry {
 }
 
 /// The answer: every step, taken or not.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct Applied {
     file: String,

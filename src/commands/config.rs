@@ -12,6 +12,11 @@ use crate::ui::{Cell, Layout, OutputFormat, Table, View};
 use clap::Subcommand;
 use serde::Serialize;
 
+crate::commands::schemas::document!("config get", "config path" => String);
+crate::commands::schemas::document!("config set", "config unset" => Setting);
+crate::commands::schemas::document!("config list" => SettingsView);
+crate::commands::schemas::document!("config show" => AllEffective);
+
 /// Show and change your settings
 #[derive(Subcommand)]
 #[command(defer = true)]
@@ -70,6 +75,7 @@ pub(super) struct Set {
 }
 
 /// A setting, as answered.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct Setting {
     key: &'static str,
@@ -83,7 +89,12 @@ fn set(ctx: &Context, args: &Set) -> Result<()> {
     }
     if args.dry.dry_run {
         args.key.check(&args.value)?;
-        let step = format!("set {} to {} in {}", args.key.name(), args.value, ctx.settings.path()?.display());
+        let step = format!(
+            "set {} to {} in {}",
+            args.key.name(),
+            args.value,
+            ctx.settings.path()?.display()
+        );
         return answers::plan(ctx, vec![step]);
     }
     ctx.settings.set(args.key, Some(&args.value))?;
@@ -129,6 +140,7 @@ fn unset(ctx: &Context, args: &Unset) -> Result<()> {
 #[command(after_help = "Example:\n  torso config list")]
 pub(super) struct List {}
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct SettingView {
     key: &'static str,
@@ -136,6 +148,7 @@ struct SettingView {
     meaning: &'static str,
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 #[serde(transparent)]
 struct SettingsView(Vec<SettingView>);
@@ -178,6 +191,7 @@ pub(super) struct Show {
     origin: bool,
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct Effective {
     key: &'static str,
@@ -189,6 +203,7 @@ struct Effective {
     source: Option<String>,
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct AllEffective {
     #[serde(flatten)]

@@ -16,6 +16,10 @@ use crate::ui::{Card, Cell, Layout, Table, View};
 use clap::Subcommand;
 use serde::Serialize;
 
+crate::commands::schemas::document!("context list" => Contexts);
+crate::commands::schemas::document!("context show", "context add", "context use" => ContextView);
+crate::commands::schemas::document!("context remove" => Removed);
+
 /// Where commands run: here, a server or Turso Cloud
 #[derive(Subcommand)]
 #[command(defer = true)]
@@ -40,6 +44,7 @@ pub(super) fn run(ctx: &Surroundings, verb: Verb) -> Result<()> {
 }
 
 /// A context, as answered. Its token is never part of an answer.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct ContextView {
     /// None for the server that the environment names.
@@ -98,6 +103,7 @@ impl ContextView {
 #[command(after_help = "Example:\n  torso context list")]
 pub(super) struct List {}
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 #[serde(transparent)]
 struct Contexts(Vec<ContextView>);
@@ -322,6 +328,7 @@ pub(super) struct Remove {
     dry: DryRun,
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct Removed {
     name: ContextName,

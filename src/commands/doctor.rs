@@ -6,6 +6,8 @@ use crate::error::{Code, Error, Result};
 use crate::ui::{Cell, Layout, Table, View};
 use serde::Serialize;
 
+crate::commands::schemas::document!("doctor" => Findings);
+
 /// Find problems, and say how to fix them
 ///
 /// Checks the SQLite in use, file permissions, the catalog, locks, orphaned files and stale replicas. The exit code is 0 if
@@ -20,6 +22,7 @@ pub(super) struct Args {
     fix: bool,
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 #[serde(transparent)]
 struct Findings(Vec<Finding>);

@@ -10,6 +10,8 @@ use clap::Subcommand;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
+crate::commands::schemas::document!("engine status", "engine install" => Engine);
+
 /// Install libSQL server for torso server
 ///
 /// Databases on this machine are plain files and do not need it.
@@ -51,6 +53,7 @@ pub(super) struct Install {
 }
 
 /// The program as it was found.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct Engine {
     path: PathBuf,

@@ -10,6 +10,8 @@ use crate::ui::{Cell, Layout, Table, View};
 use jiff::Timestamp;
 use serde::Serialize;
 
+crate::commands::schemas::document!("gc" => Answer);
+
 /// Destroy databases that have expired
 ///
 /// Those are databases that were made with --expires-in, and those of torso run where torso was killed. On a terminal, torso asks;
@@ -27,11 +29,13 @@ pub(crate) struct Args {
 }
 
 /// What became of a database.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct ExpiredDatabase {
     name: DatabaseName,
     /// None of a run's.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     expired_at: Option<Timestamp>,
     destroyed: bool,
     /// Why it is kept.
@@ -39,6 +43,7 @@ struct ExpiredDatabase {
     error: Option<Problem>,
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 #[serde(transparent)]
 struct Answer(Vec<ExpiredDatabase>);

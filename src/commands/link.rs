@@ -11,6 +11,8 @@ use crate::settings::keys::SettingKey;
 use serde::Serialize;
 use std::path::PathBuf;
 
+crate::commands::schemas::document!("link" => Linked);
+
 /// Name the database that commands mean in a folder
 ///
 /// Writes the database and the current context into the file .torso.toml of this folder. Other lines and comments of it stay.
@@ -29,6 +31,7 @@ pub(crate) struct Args {
     dry: DryRun,
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct Linked {
     database: Option<DatabaseName>,

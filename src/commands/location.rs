@@ -12,6 +12,11 @@ use serde::Serialize;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+crate::commands::schemas::document!("location list", "db locations" => LocationsView);
+crate::commands::schemas::document!("location show" => One);
+crate::commands::schemas::document!("location add" => Location);
+crate::commands::schemas::document!("location remove" => Removed);
+
 /// Named places for databases: list, add, remove
 #[derive(Subcommand)]
 #[command(defer = true)]
@@ -55,6 +60,7 @@ pub(super) struct List {
 }
 
 /// A location, and how far it is.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct LocationView {
     #[serde(flatten)]
@@ -69,6 +75,7 @@ struct LocationView {
     nearest: bool,
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 #[serde(transparent)]
 struct LocationsView {
@@ -231,6 +238,7 @@ fn show(ctx: &Context, args: &Show) -> Result<()> {
     ctx.ui.show(&One(ctx.control()?.get_location(&args.code)?))
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 #[serde(transparent)]
 struct One(Location);
@@ -353,6 +361,7 @@ pub(super) struct Remove {
     dry: DryRun,
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct Removed {
     code: LocationCode,

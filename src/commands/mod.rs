@@ -40,6 +40,7 @@ pub mod permissions;
 mod quota;
 #[cfg(unix)]
 mod run;
+mod schemas;
 #[cfg(feature = "server")]
 mod schedules;
 #[cfg(feature = "server")]
@@ -238,7 +239,10 @@ pub fn run(args: Vec<OsString>) -> u8 {
         Some(Span::For(limit)) => Some(limit),
         Some(Span::Never) | None => None,
     };
-    let at_timeout = cli.command.as_ref().map_or(TimeoutAction::Exit, Command::timeout_action);
+    let at_timeout = cli
+        .command
+        .as_ref()
+        .map_or(TimeoutAction::Exit, Command::timeout_action);
     let time_limit = limit.map(|limit| TimeLimit::new(limit, at_timeout));
     if let Some(time_limit) = time_limit {
         time_limit.start(ui, json);

@@ -14,6 +14,10 @@ use crate::ui::{Cell, Layout, Table, View};
 use clap::Subcommand;
 use serde::Serialize;
 
+crate::commands::schemas::document!("server users list" => Listed);
+crate::commands::schemas::document!("server users disable", "server users remove" => Ended);
+crate::commands::schemas::document!("server quotas list", "server quotas set" => Set);
+
 /// Manage the server of the current context
 #[derive(Subcommand)]
 #[command(defer = true)]
@@ -80,6 +84,7 @@ pub(super) fn run(ctx: &Context, verb: &Verb) -> Result<()> {
 #[command(after_help = "Example:\n  torso server users list")]
 pub(super) struct ListUsers {}
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 #[serde(transparent)]
 struct Listed(Vec<ServerUser>);
@@ -165,6 +170,7 @@ pub(super) struct Disable {
     dry: DryRun,
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct Ended {
     username: Username,
@@ -239,6 +245,7 @@ fn remove(ctx: &Context, args: &Remove) -> Result<()> {
 #[command(after_help = "Example:\n  torso server quotas list")]
 pub(super) struct ListQuotas {}
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 #[serde(transparent)]
 struct Set(Vec<QuotaSetting>);
@@ -286,7 +293,10 @@ fn set_quotas(ctx: &Context, args: &SetQuotas) -> Result<()> {
     if args.dry.dry_run {
         let steps = args.quotas.iter().map(|quota| {
             let set = quota.to_setting();
-            let of = set.organization.as_ref().map_or("all organizations", |slug| slug.as_str());
+            let of = set
+                .organization
+                .as_ref()
+                .map_or("all organizations", |slug| slug.as_str());
             format!("set the quota {} of {of} to {}", set.name, set.value)
         });
         return answers::plan(ctx, steps.collect());

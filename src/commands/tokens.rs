@@ -4,16 +4,21 @@ use super::DryRun;
 use super::answers::{self, Done};
 use super::values::Span;
 use crate::context::Context;
-use crate::control::{DatabaseOperations as _, GroupOperations as _, if_allowed};
 use crate::control::names::{DatabaseName, GroupName};
 use crate::control::tokens::{
     AttachList, AttachPermissions, Authorization, DatabaseToken, Expiration, Minted, NewToken, TablePermission,
     TokenPermissions,
 };
+use crate::control::{DatabaseOperations as _, GroupOperations as _, if_allowed};
 use crate::error::{Code, Error, Result};
 use crate::ui::{Cell, Layout, Table, View};
 use serde::Serialize;
 use std::time::Duration;
+
+crate::commands::schemas::document!("db tokens create", "group tokens create" => MintedView);
+crate::commands::schemas::document!("db tokens list", "group tokens list" => Tokens);
+crate::commands::schemas::document!("db tokens revoke", "group tokens revoke" => Revoked);
+crate::commands::schemas::document!("db tokens invalidate", "group tokens invalidate" => Invalidated);
 
 /// What tokens open.
 #[derive(Debug, Clone)]
@@ -119,6 +124,7 @@ fn permission(text: &str) -> Result<TablePermission> {
 }
 
 /// The answer: the one time that the token is told.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 #[serde(transparent)]
 struct MintedView(Minted);
@@ -181,6 +187,7 @@ pub(super) fn create(ctx: &Context, of: &Of, args: &New) -> Result<()> {
     }))
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 #[serde(transparent)]
 struct Tokens(Vec<DatabaseToken>);
@@ -242,6 +249,7 @@ impl View for Tokens {
     }
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct Revoked {
     #[serde(flatten)]
@@ -275,6 +283,7 @@ pub(super) fn revoke(ctx: &Context, of: &Of, which: &Which) -> Result<()> {
     ctx.ui.show(&Done::new(Revoked { token, revoked }, id, sentence))
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct Invalidated {
     #[serde(rename = "type")]

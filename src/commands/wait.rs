@@ -12,6 +12,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
+crate::commands::schemas::document!("wait db" => Waited);
+
 /// How long to wait without --timeout.
 const USUAL: Duration = Duration::from_secs(60);
 
@@ -112,6 +114,7 @@ fn lacking(instance: Option<&Instance>, noun: &str) -> Option<String> {
     }
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct Waited {
     database: DatabaseName,

@@ -11,6 +11,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// The user that a token belongs to.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct User {
     pub username: Username,
@@ -24,6 +25,7 @@ pub struct User {
     pub plan: String,
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OrganizationKind {
@@ -31,6 +33,7 @@ pub enum OrganizationKind {
     Team,
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Organization {
     #[serde(default)]
@@ -66,6 +69,7 @@ pub struct OrganizationPatch {
 }
 
 /// The role of a member in an organization. Each role may do all that the roles before it may.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MemberRole {
@@ -110,6 +114,7 @@ impl FromStr for MemberRole {
     }
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Member {
     pub username: Username,
@@ -119,6 +124,7 @@ pub struct Member {
 }
 
 /// An invitation that has not been accepted yet.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Invite {
     pub id: u64,
@@ -126,6 +132,7 @@ pub struct Invite {
     pub role: MemberRole,
     #[serde(default)]
     pub accepted: bool,
+    #[cfg_attr(test, schemars(with = "String"))]
     pub created_at: Timestamp,
     /// What the invited person opens or types. Only in the answer to whoever invites; no mail is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -133,6 +140,7 @@ pub struct Invite {
 }
 
 /// An API token as it is stored: everything but its text.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ApiToken {
     pub name: TokenName,
@@ -145,11 +153,14 @@ pub struct ApiToken {
     #[serde(default)]
     pub scopes: Vec<String>,
     #[serde(default)]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub created_at: Option<Timestamp>,
     /// Not in the Platform API.
     #[serde(default)]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub last_used_at: Option<Timestamp>,
     #[serde(default)]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub expires_at: Option<Timestamp>,
     /// The first characters of its text, by which its owner can recognize it.
     #[serde(default)]
@@ -179,6 +190,7 @@ pub struct MintedApiToken {
 }
 
 /// A token that a user made, as far as others may know it.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MadeToken {
     /// What it opens: `api`, `database` or `group`.
@@ -192,6 +204,7 @@ pub struct MadeToken {
 }
 
 /// A member that was removed, or a user whose access was ended.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct EndedAccess {
@@ -202,11 +215,13 @@ pub struct EndedAccess {
 }
 
 /// A user of a server, as its operator sees one.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ServerUser {
     pub username: Username,
     #[serde(default)]
     pub email: String,
+    #[cfg_attr(test, schemars(with = "String"))]
     pub created_at: Timestamp,
     /// May manage users and quotas.
     #[serde(default)]
@@ -219,6 +234,7 @@ pub struct ServerUser {
     pub api_tokens: u64,
     /// When one of these was used last.
     #[serde(default)]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub last_used_at: Option<Timestamp>,
 }
 
@@ -299,6 +315,7 @@ pub struct ServerConfigurationPatch {
 }
 
 /// A quota that a server's operator has set.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuotaSetting {
     /// None for all organizations.
@@ -382,6 +399,7 @@ impl BackupScheduleChange {
 }
 
 /// An entry of the audit log: something that was done, or refused.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AuditEntry {
     /// A published code, such as `db-create`.
@@ -391,11 +409,13 @@ pub struct AuditEntry {
     pub origin: String,
     /// Who.
     pub author: String,
+    #[cfg_attr(test, schemars(with = "String"))]
     pub created_at: Timestamp,
     /// What it was done to, and `result` and `request_id`, which are not in the Platform API.
     pub data: serde_json::Value,
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pagination {
     pub page: u64,
@@ -406,6 +426,7 @@ pub struct Pagination {
 }
 
 /// A page of the audit log, the newest first.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AuditPage {
     pub audit_logs: Vec<AuditEntry>,
@@ -413,6 +434,7 @@ pub struct AuditPage {
 }
 
 /// The quotas of an organization; 0 is unlimited, and sizes are bytes.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Quotas {
@@ -425,6 +447,7 @@ pub struct Quotas {
     pub bytes_synced: u64,
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     pub name: String,
@@ -435,6 +458,7 @@ pub struct Plan {
     pub quotas: Quotas,
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Subscription {
     #[serde(default)]
@@ -447,6 +471,7 @@ pub struct Subscription {
 }
 
 /// What an organization uses now.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OrganizationUsage {
     pub uuid: String,
@@ -454,6 +479,7 @@ pub struct OrganizationUsage {
     pub databases: Vec<DatabaseUsage>,
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct OrganizationTotals {

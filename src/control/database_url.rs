@@ -163,6 +163,17 @@ impl Serialize for DatabaseUrl {
     }
 }
 
+#[cfg(test)]
+impl schemars::JsonSchema for DatabaseUrl {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "DatabaseUrl".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "description": "Empty where there is none." })
+    }
+}
+
 /// As what a server names.
 impl<'de> Deserialize<'de> for DatabaseUrl {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {

@@ -74,6 +74,7 @@ fn is_device_name(text: &str) -> bool {
 macro_rules! name {
     ($(#[$doc:meta])* $type:ident, $noun:literal) => {
         $(#[$doc])*
+        #[cfg_attr(test, derive(schemars::JsonSchema))]
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $type(String);
@@ -171,6 +172,7 @@ impl fmt::Display for TokenId {
 ///
 /// A UUID of version 7 in hyphenated form. Byte 5 is part of the time in that layout; the value 0x10 is avoided there,
 /// because the official CLI takes such a database for one of another kind.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct DatabaseId(String);

@@ -12,6 +12,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 /// What the bearer of a database token may do.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Authorization {
@@ -95,6 +96,7 @@ pub struct NewToken {
 }
 
 /// The body of a request for a token.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TokenPermissions {
@@ -105,12 +107,14 @@ pub struct TokenPermissions {
     pub fine_grained_permissions: Option<Vec<TablePermission>>,
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AttachPermissions {
     pub read_attach: AttachList,
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AttachList {
@@ -118,6 +122,7 @@ pub struct AttachList {
 }
 
 /// Permitted actions on tables; without tables, on all of them.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TablePermission {
     #[serde(rename = "t")]
@@ -127,6 +132,7 @@ pub struct TablePermission {
 }
 
 /// A new database token, with its text, which is not stored.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Minted {
     pub jwt: Secret,
@@ -134,10 +140,12 @@ pub struct Minted {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub expires_at: Option<Timestamp>,
 }
 
 /// A database token as it is stored: everything but its text.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DatabaseToken {
     pub id: String,
@@ -148,13 +156,16 @@ pub struct DatabaseToken {
     pub database: Option<DatabaseName>,
     pub group: GroupName,
     pub authorization: Authorization,
+    #[cfg_attr(test, schemars(with = "String"))]
     pub created_at: Timestamp,
     #[serde(default)]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub expires_at: Option<Timestamp>,
     /// The user who made it.
     pub created_by: String,
     /// When it was revoked, by itself or with others by a rotation.
     #[serde(default)]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub revoked_at: Option<Timestamp>,
 }
 
@@ -186,6 +197,7 @@ impl DatabaseToken {
 }
 
 /// Usage: rows and bytes.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Usage {
@@ -205,6 +217,7 @@ impl std::ops::AddAssign for Usage {
 }
 
 /// The usage of one instance.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct InstanceUsage {
     pub uuid: String,
@@ -212,6 +225,7 @@ pub struct InstanceUsage {
 }
 
 /// The usage of a database. `usage` and `total` are the same numbers: clients read one or the other.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DatabaseUsage {
     pub uuid: String,
@@ -223,6 +237,7 @@ pub struct DatabaseUsage {
 }
 
 /// A statement, and the rows it cost.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct QueryUsage {
     pub query: String,

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 /// A logical database.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Database {
     #[serde(rename = "Name")]
@@ -42,9 +43,11 @@ pub struct Database {
     #[serde(default)]
     pub parent: Option<Parent>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub created_at: Option<Timestamp>,
     /// From when on `torso gc` destroys it; none if never. Not in the Platform API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub expires_at: Option<Timestamp>,
     /// Its last backup that torso knows of; told of one database alone. Not in the Platform API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -74,12 +77,14 @@ pub struct LastBackup {
 }
 
 /// How applications use a database now. Requests of torso's own commands do not count.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatabaseActivity {
     /// Open streams and sockets.
     pub connections: u64,
     /// The time of the last request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub last_request_at: Option<Timestamp>,
 }
 
@@ -92,14 +97,17 @@ impl Database {
 }
 
 /// Where a branch came from.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Parent {
     pub id: DatabaseId,
     pub name: DatabaseName,
+    #[cfg_attr(test, schemars(with = "String"))]
     pub branched_at: Timestamp,
 }
 
 /// A group: databases that share locations and settings.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Group {
     pub name: GroupName,
@@ -116,6 +124,7 @@ pub struct Group {
 }
 
 /// A location: a place where instances can be.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Location {
     pub code: LocationCode,
@@ -135,6 +144,7 @@ pub struct Location {
     pub in_use: bool,
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
@@ -143,6 +153,7 @@ pub enum Role {
 }
 
 /// The observed state of an instance.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum InstanceState {
@@ -176,6 +187,7 @@ impl InstanceState {
 }
 
 /// A database at a location.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Instance {
     pub uuid: String,
@@ -192,6 +204,7 @@ pub struct Instance {
     pub size_bytes: Option<u64>,
     /// When a replica was last made equal to its primary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub synced_at: Option<Timestamp>,
     /// How far a replica is behind: the time between the state it has and its primary's last change, in milliseconds. 0
     /// if it has everything.
@@ -216,6 +229,7 @@ pub struct Instance {
 }
 
 /// The settings of a database.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Configuration {
     /// Bytes as a decimal string (the wire's form); `"0"` is unlimited.
@@ -226,6 +240,7 @@ pub struct Configuration {
     pub delete_protection: bool,
     /// As in [`Database`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub expires_at: Option<Timestamp>,
 }
 
@@ -299,6 +314,7 @@ pub struct ConfigurationPatch {
 }
 
 /// The settings of a group.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GroupConfiguration {
     pub delete_protection: bool,
@@ -318,6 +334,7 @@ pub struct GroupConfigurationPatch {
 }
 
 /// What shares the server process of a database, at each location.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Isolation {
@@ -431,6 +448,7 @@ pub struct NewLocation {
 }
 
 /// The result of refreshing one replica.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Synced {
     pub database: DatabaseName,
@@ -479,6 +497,7 @@ pub(super) fn not_writable(name: &DatabaseName, why: &str) -> Error {
 }
 
 /// A finding of a health check.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
     /// A published code, such as `stale_replica`.
@@ -489,6 +508,7 @@ pub struct Finding {
     pub fix: Option<String>,
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {

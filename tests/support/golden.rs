@@ -1,13 +1,14 @@
 //! Golden documents: the JSON answers that scripts rely on, as files in `tests/golden`. They are additive only: setting
 //! `TORSO_BLESS=1` records a new answer or a new key, and still refuses one that drops a key or changes its type.
 
-use super::{World, crate_root, redact};
+use super::{World, crate_root, json_schemas, redact};
 use serde_json::Value;
 use std::path::PathBuf;
 
-/// Holds an answer against its golden document.
+/// Holds an answer against its golden document, and against the published schema.
 #[track_caller]
 pub fn check(world: &World, name: &str, mut answer: Value) {
+    json_schemas::check_named(name, &answer);
     redact::json(world, &mut answer);
     let path = path(name);
     let golden: Option<Value> = std::fs::read(&path)

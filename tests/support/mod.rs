@@ -5,6 +5,7 @@ pub mod golden;
 pub mod hints;
 pub mod hrana;
 pub mod installed;
+pub mod json_schemas;
 pub mod network;
 pub mod object_storage;
 pub mod platform;

@@ -1,6 +1,7 @@
 //! A sealed world: a temporary directory with a home, settings and data of its own, and an environment in which nothing
 //! of the tester's machine shows.
 
+use super::json_schemas;
 use super::run::Run;
 use rexpect::session::PtySession;
 use serde_json::Value;
@@ -149,11 +150,15 @@ impl World {
         self.torso(args).success().stdout
     }
 
-    /// Runs `torso … --json`, which must succeed; its answer.
+    /// Runs `torso … --json`, which must succeed and answer as the published schema says; its answer.
     pub fn json<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Value {
-        let mut command = self.torso_command(args);
+        let args: Vec<A> = args.into_iter().collect();
+        let mut command = self.torso_command(&args);
         command.arg("--json");
-        Run::of(command).success().json()
+        let answer = Run::of(command).success().json();
+        let words: Vec<&OsStr> = args.iter().map(AsRef::as_ref).collect();
+        json_schemas::check_answer(&words, &answer);
+        answer
     }
 
     /// What a query answers, as the shell prints it for scripts: values between bars, a row a line.

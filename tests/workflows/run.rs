@@ -231,7 +231,16 @@ fn run_that_takes_longer_than_its_timeout_ends_its_command() {
     let world = World::new();
     let begun = std::time::Instant::now();
     world
-        .torso(["run", "--timeout", "1s", "--json", "--", "sh", "-c", "sleep 60 & sleep 60"])
+        .torso([
+            "run",
+            "--timeout",
+            "1s",
+            "--json",
+            "--",
+            "sh",
+            "-c",
+            "sleep 60 & sleep 60",
+        ])
         .fails(7, "timeout");
     assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
     assert_eq!(remains(&world), Vec::<String>::new());

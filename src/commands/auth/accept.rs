@@ -67,7 +67,10 @@ pub(super) fn run(ctx: &Context, args: &Accept) -> Result<()> {
     }
     let invitation = invitation(&link, &server.url)?;
     if args.dry.dry_run {
-        let step = format!("become user {} of {}, and save a token for context {context}", args.username, server.url);
+        let step = format!(
+            "become user {} of {}, and save a token for context {context}",
+            args.username, server.url
+        );
         return answers::plan(ctx, vec![step]);
     }
     let (user, token) = ctx.client(server.clone()).accept_invite(&invitation, &args.username)?;

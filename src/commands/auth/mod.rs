@@ -20,6 +20,11 @@ use clap::Subcommand;
 use jiff::Timestamp;
 use serde::Serialize;
 
+crate::commands::schemas::document!("auth login", "auth accept" => LoggedIn);
+crate::commands::schemas::document!("auth logout" => LoggedOut);
+crate::commands::schemas::document!("auth status" => Standing);
+crate::commands::schemas::document!("auth whoami", "auth token" => String);
+
 /// Log in to a server; make and revoke API tokens
 #[derive(Subcommand)]
 #[command(defer = true)]
@@ -67,11 +72,13 @@ pub(super) struct Login {
     dry: DryRun,
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct LoggedIn {
     context: ContextName,
     url: String,
     username: Username,
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     expires_at: Option<Timestamp>,
     /// Only where it could not be kept and cannot be had again.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -148,12 +155,14 @@ pub(super) struct Logout {
     dry: DryRun,
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct LoggedOut {
     context: Option<ContextName>,
     /// False when no token was kept.
     logged_out: bool,
     /// Tokens made before this do not open anything any more.
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     invalidated_before: Option<Timestamp>,
 }
 
@@ -162,7 +171,10 @@ fn logout(ctx: &Context, args: &Logout) -> Result<()> {
     if args.dry.dry_run {
         let mut steps = Vec::new();
         if args.all {
-            steps.push(format!("end every API token of {}", ctx.server()?.current_user()?.username));
+            steps.push(format!(
+                "end every API token of {}",
+                ctx.server()?.current_user()?.username
+            ));
         }
         if let Some(context) = server.context.filter(|_| server.token.is_some()) {
             steps.push(format!("remove the saved token of context {context}"));
@@ -220,6 +232,7 @@ fn whoami(ctx: &Context) -> Result<()> {
 #[command(after_help = "Example:\n  torso auth status --context prod")]
 pub(super) struct Status {}
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct Standing {
     context: Option<ContextName>,
@@ -231,6 +244,7 @@ struct Standing {
     organization: Option<OrganizationSlug>,
     /// Who gives the token.
     token_source: Option<String>,
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     expires_at: Option<Timestamp>,
 }
 

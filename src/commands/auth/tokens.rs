@@ -13,6 +13,10 @@ use crate::ui::{Cell, Layout, Table, View};
 use clap::Subcommand;
 use serde::Serialize;
 
+crate::commands::schemas::document!("auth api-tokens list" => Tokens);
+crate::commands::schemas::document!("auth api-tokens mint" => Minted);
+crate::commands::schemas::document!("auth api-tokens revoke" => Revoked);
+
 /// Create, list and revoke API tokens, for programs that act as you
 #[derive(Subcommand)]
 #[command(defer = true)]
@@ -38,6 +42,7 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
 #[command(after_help = "Example:\n  torso auth api-tokens list")]
 pub(in crate::commands) struct List {}
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 #[serde(transparent)]
 struct Tokens(Vec<ApiToken>);
@@ -123,6 +128,7 @@ const SCOPES: [&str; 9] = [
 ];
 
 /// The answer: the one time that the token is told.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct Minted {
     #[serde(flatten)]
@@ -192,6 +198,7 @@ pub(in crate::commands) struct Revoke {
     dry: DryRun,
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct Revoked {
     name: TokenName,

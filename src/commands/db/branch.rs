@@ -14,6 +14,8 @@ use crate::error::{Code, Error, Result};
 use jiff::Timestamp;
 use serde::Serialize;
 
+crate::commands::schemas::document!("db branch" => Reset);
+
 /// Create a database as a copy of another
 ///
 /// The copy is consistent, even while the source is written to, and has the source's location and group. With --reset, a branch that
@@ -91,6 +93,7 @@ fn check_branch(source: &Database, branch: &Database) -> Result<()> {
 }
 
 /// The answer: the branch, and what was done with it.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct Reset {
     #[serde(flatten)]

@@ -13,6 +13,8 @@ use clap::Subcommand;
 use jiff::Timestamp;
 use serde::Serialize;
 
+crate::commands::schemas::document!("db config show", "db config set" => Settings);
+
 /// Show or change a database's settings
 #[derive(Subcommand)]
 #[command(defer = true)]
@@ -43,6 +45,7 @@ pub(crate) struct Show {
 }
 
 /// A database's settings as they are answered: sizes are numbers, which the API has as texts.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 pub(super) struct Settings {
     /// Bytes; 0 is unlimited.
@@ -52,6 +55,7 @@ pub(super) struct Settings {
     block_writes: bool,
     delete_protection: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     expires_at: Option<Timestamp>,
 }
 

@@ -16,6 +16,9 @@ use crate::settings::keys::SettingKey;
 use jiff::Timestamp;
 use serde::Serialize;
 
+crate::commands::schemas::document!("db create", "db branch" => Created);
+crate::commands::schemas::document!("db create", "db branch" => Unseen);
+
 /// Create a database: empty, from a file, or from another database
 ///
 /// Without NAME, torso picks a random two-word name. Without --location, it takes the location of the source (--from-db), else
@@ -96,6 +99,7 @@ pub(crate) struct NewPlacement {
 }
 
 /// The answer: the database, and how it came to be.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct Created {
     #[serde(flatten)]
@@ -297,6 +301,7 @@ pub(super) fn existing(ctx: &Context, name: &DatabaseName) -> Result<Option<Data
 }
 
 /// A database that is there, of which no more can be seen.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct Unseen {
     #[serde(rename = "Name")]

@@ -135,6 +135,7 @@ impl CsvFormat {
 }
 
 /// What became of a table.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Serialize)]
 pub(crate) struct Imported {
     pub table: String,
@@ -145,6 +146,7 @@ pub(crate) struct Imported {
 }
 
 /// A column that was filled.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Serialize)]
 pub(crate) struct Column {
     name: String,

@@ -11,6 +11,9 @@ use crate::ui::{Cell, Layout, Table, View};
 use serde::Serialize;
 use std::collections::HashSet;
 
+crate::commands::schemas::document!("db destroy" => Destroyed);
+crate::commands::schemas::document!("db destroy" => Removed);
+
 /// Destroy databases with all their replicas, or one replica
 ///
 /// On a terminal, torso asks for the name; elsewhere --yes is needed. A database with delete protection is not destroyed,
@@ -47,6 +50,7 @@ pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
     }
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 #[serde(transparent)]
 struct Destroyed(Vec<Part>);
@@ -145,6 +149,7 @@ impl View for Destroyed {
     }
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct Removed {
     name: DatabaseName,

@@ -18,6 +18,8 @@ use serde::Serialize;
 use std::io::{self, Read as _, Seek as _, Write as _};
 use tempfile::SpooledTempFile;
 
+crate::commands::schemas::document!("db diff" => DiffDocument<'_>);
+
 /// Differences that are kept in memory, in bytes.
 const IN_MEMORY: usize = 1 << 20;
 
@@ -44,6 +46,7 @@ pub(crate) struct Args {
 }
 
 /// One difference, as it is answered.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct Item<'a> {
     /// The table, or the kind and the name of another object.
@@ -59,6 +62,7 @@ struct Item<'a> {
 }
 
 /// A table that both have, as it is answered.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct ComparedTable {
     name: String,
@@ -71,6 +75,18 @@ struct ComparedTable {
     only_target: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     changed: Option<u64>,
+}
+
+/// The whole answer, which is written piece by piece: how many differences there are is not known before.
+#[cfg(test)]
+#[derive(schemars::JsonSchema)]
+#[allow(dead_code)] // only its schema is wanted
+struct DiffDocument<'a> {
+    same: bool,
+    source: QualifiedName,
+    target: QualifiedName,
+    tables: Vec<ComparedTable>,
+    differences: Vec<Item<'a>>,
 }
 
 impl ComparedTable {
@@ -357,6 +373,7 @@ fn show_table(ctx: &Context, mut findings: Findings<'_>) -> Result<()> {
 }
 
 /// The tables whose rows differ.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 #[serde(transparent)]
 struct Tables(Vec<ComparedTable>);
@@ -386,6 +403,7 @@ impl View for Tables {
 }
 
 /// The names of what differs.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 #[serde(transparent)]
 struct Names(Vec<String>);

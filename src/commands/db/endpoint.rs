@@ -36,6 +36,7 @@ impl Endpoint {
 }
 
 /// A database with the context that it is in, as it is answered.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Serialize, Clone, PartialEq)]
 pub(super) struct QualifiedName {
     pub context: String,

@@ -1,7 +1,7 @@
 //! `torso db env`: how an application reaches a database, as environment variables.
 
-use crate::commands::{DryRun, answers, completers};
 use crate::commands::variables::{self, Access, NamedVariables, Variable, VariableFormat};
+use crate::commands::{DryRun, answers, completers};
 use crate::context::Context;
 use crate::control::names::DatabaseName;
 use crate::control::tokens::Expiration;
@@ -13,6 +13,8 @@ use serde::Serialize;
 use serde::ser::SerializeMap as _;
 use std::io::Write as _;
 use std::path::Path;
+
+crate::commands::schemas::document!("db env", "db create" => std::collections::BTreeMap<String, String>);
 
 /// Print a database's URL and token as environment variables
 ///
@@ -43,7 +45,11 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
     let name = ctx.database(args.name)?;
     let database = super::find(ctx, &name)?;
     if args.dry.dry_run {
-        let token = database.url.path().is_none().then(|| format!("create a token for database {name}"));
+        let token = database
+            .url
+            .path()
+            .is_none()
+            .then(|| format!("create a token for database {name}"));
         return answers::plan(ctx, token.into_iter().collect());
     }
     // Asked for before a token is made.

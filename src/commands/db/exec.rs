@@ -18,6 +18,8 @@ use serde_json::json;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+crate::commands::schemas::document!("db exec" => Vec<super::fleet::Item<'_, Executed>>);
+
 /// Run SQL on one database, or on many
 ///
 /// The last word is the SQL, and those before it are databases; with -f, every word is a database. Statements take effect one by
@@ -283,6 +285,7 @@ fn check_parameters(script: &ParsedScript, values: &[SqlParameter]) -> Result<()
 const LARGEST: usize = 1 << 20;
 
 /// What came of a database.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Default, Serialize)]
 struct Executed {
     /// Rows that were changed.
@@ -292,6 +295,7 @@ struct Executed {
     results: Vec<StatementResult>,
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Default, Serialize)]
 struct StatementResult {
     columns: Vec<String>,

@@ -19,6 +19,8 @@ use std::io::{IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
+crate::commands::schemas::document!("db export", "db dump" => Exported);
+
 /// Write a consistent copy of a database to a file
 ///
 /// The copy is one complete SQLite file, even if applications write meanwhile.
@@ -47,6 +49,7 @@ struct Source {
 }
 
 /// The answer: what was written, of which instance.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct Exported {
     name: DatabaseName,

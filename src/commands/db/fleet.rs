@@ -131,8 +131,9 @@ const COLUMNS: &[StreamColumn] = &[
 ];
 
 /// The answer about one database.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
-struct Item<'a, T: Serialize> {
+pub(super) struct Item<'a, T: Serialize> {
     database: &'a DatabaseName,
     status: &'static str,
     duration_ms: u64,

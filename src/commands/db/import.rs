@@ -19,6 +19,8 @@ use crate::ui::text;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
+crate::commands::schemas::document!("db import" => Answer);
+
 /// Import a SQLite file, a dump, a CSV table or JSON
 ///
 /// torso detects the file type from content and extension, and decodes gzip and UTF-16. It creates the database if there is none of that name. A CSV
@@ -42,6 +44,7 @@ pub(crate) struct Args {
 }
 
 /// The answer, whatever was imported into whichever database.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct Answer {
     database: DatabaseName,

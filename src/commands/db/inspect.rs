@@ -9,6 +9,8 @@ use crate::sql::{self, Session, Value, query};
 use crate::ui::{Card, Cell, Layout, Table, View};
 use serde::Serialize;
 
+crate::commands::schemas::document!("db inspect" => Inspected);
+
 /// Show pages, free space and the sizes of tables
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  torso db inspect app\n  torso db inspect app --check")]
@@ -27,6 +29,7 @@ pub(crate) struct Args {
     queries: bool,
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct Inspected {
     name: DatabaseName,
@@ -48,6 +51,7 @@ struct Inspected {
     integrity: Option<Vec<String>>,
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct Object {
     name: String,

@@ -12,6 +12,8 @@ use serde::Serialize;
 use std::cmp::Reverse;
 use std::ops::ControlFlow;
 
+crate::commands::schemas::document!("db list" => Databases);
+
 /// List databases
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -200,6 +202,7 @@ impl Selection {
     }
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 #[serde(transparent)]
 struct Databases {

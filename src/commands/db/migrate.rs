@@ -16,6 +16,10 @@ use crate::ui::{Layout, View};
 use serde::Serialize;
 use std::path::PathBuf;
 
+crate::commands::schemas::document!("db migrate" => MigratedDatabase);
+crate::commands::schemas::document!("db migrate" => Vec<super::fleet::Item<'_, Migrated>>);
+crate::commands::schemas::document!("db migrate" => Vec<super::fleet::Item<'_, Planned>>);
+
 /// Apply migrations: SQL files in order, each once
 ///
 /// Each file runs in a transaction and is recorded with a checksum in the table _torso_migrations, so that an interrupted run can
@@ -72,6 +76,7 @@ fn title_of(set: &MigrationSet, version: &str) -> String {
     found.map_or_else(|| version.to_owned(), migrations::Migration::title)
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct AppliedEntry {
     version: String,
@@ -80,6 +85,7 @@ struct AppliedEntry {
 }
 
 /// What came of a database.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct Migrated {
     layout: &'static str,
@@ -143,6 +149,7 @@ impl FleetItem for Migrated {
 }
 
 /// The answer about one database that was asked for alone.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct MigratedDatabase {
     database: DatabaseName,
@@ -225,6 +232,7 @@ fn plan_one(ctx: &Context, name: &DatabaseName, set: &MigrationSet, until: Optio
 }
 
 /// What would be done to one of many databases.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct Planned {
     pending: Vec<String>,

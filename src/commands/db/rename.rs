@@ -7,6 +7,8 @@ use crate::context::Context;
 use crate::control::names::DatabaseName;
 use crate::error::Result;
 
+crate::commands::schemas::document!("db rename" => crate::control::types::Database);
+
 /// Rename a database; its data, id and replicas stay
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso db rename app shop")]

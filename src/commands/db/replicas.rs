@@ -14,6 +14,11 @@ use crate::ui::{Cell, Layout, OutputFormat, Table, View};
 use serde::Serialize;
 use std::time::Duration;
 
+crate::commands::schemas::document!("db replicate" => Replicated);
+crate::commands::schemas::document!("db replicas" => Instances);
+crate::commands::schemas::document!("db sync" => Refreshed);
+crate::commands::schemas::document!("db promote" => crate::control::types::Database);
+
 /// Whether to wait for the result. Only for commands that may return early on a server.
 #[derive(clap::Args, Default)]
 pub(crate) struct Wait {
@@ -47,6 +52,7 @@ pub(crate) struct Replicate {
 }
 
 /// The answer: the instance, and whether it is new.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct Replicated {
     database: DatabaseName,
@@ -100,6 +106,7 @@ pub(crate) struct Replicas {
     interval: Span,
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 #[serde(transparent)]
 struct Instances(Vec<Instance>);
@@ -159,6 +166,7 @@ pub(crate) struct Sync {
     dry: DryRun,
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 #[serde(transparent)]
 struct Refreshed(Vec<Synced>);

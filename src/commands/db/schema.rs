@@ -11,6 +11,8 @@ use crate::sql::{self, Session, query};
 use crate::ui::{Cell, Layout, OutputFormat, Table, View};
 use serde::Serialize;
 
+crate::commands::schemas::document!("db schema" => Schema);
+
 /// Print the CREATE statements of a database
 ///
 /// They come in an order in which they can be run: tables, indexes, views, triggers. What SQLite, libSQL or a virtual table
@@ -26,6 +28,7 @@ pub(crate) struct Args {
 }
 
 /// A thing in a schema.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct SchemaObject {
     #[serde(rename = "type")]
@@ -36,6 +39,7 @@ struct SchemaObject {
     sql: String,
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 #[serde(transparent)]
 struct Schema(Vec<SchemaObject>);

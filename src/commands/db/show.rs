@@ -11,6 +11,10 @@ use crate::ui::{Card, Cell, Layout, Table, View, text};
 use jiff::Timestamp;
 use serde::Serialize;
 
+crate::commands::schemas::document!("db show" => DatabaseView);
+crate::commands::schemas::document!("db show" => Urls<'_>);
+crate::commands::schemas::document!("db show" => String);
+
 /// Show a database: URL, path, location, settings and replicas
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -102,6 +106,7 @@ pub(super) fn no_instance(name: &DatabaseName, location: &LocationCode) -> Error
     .hint(format!("torso db replicas {name} shows where it is"))
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 #[serde(transparent)]
 struct Urls<'a>(Vec<&'a str>);
@@ -117,6 +122,7 @@ impl View for Urls<'_> {
     }
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct DatabaseView {
     #[serde(flatten)]

@@ -10,6 +10,9 @@ use crate::ui::{Card, Cell, Layout, Table, View};
 use jiff::Timestamp;
 use serde::Serialize;
 
+crate::commands::schemas::document!("db usage" => Used);
+crate::commands::schemas::document!("db usage", "db inspect" => Queries);
+
 /// Show what a database used: rows read and written, storage
 ///
 /// Only servers count rows; local files have no usage figures.
@@ -30,6 +33,7 @@ pub(crate) struct Args {
     queries: bool,
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct Used {
     name: DatabaseName,
@@ -39,6 +43,7 @@ struct Used {
 }
 
 /// What one instance used.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct At {
     uuid: String,
@@ -115,6 +120,7 @@ impl View for Used {
     }
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 #[serde(transparent)]
 struct Queries(Vec<QueryUsage>);

@@ -25,6 +25,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use url::Url;
 
+crate::commands::schemas::document!("dev" => Served);
+
 /// The file that is served where nothing else is named.
 const DEFAULT_FILE: &str = "dev.db";
 
@@ -209,6 +211,7 @@ fn put_back(ctx: &Context, path: &Path, slot: &Slot) -> Result<()> {
 }
 
 /// The answer: where the file is served.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct Served {
     url: String,

@@ -15,6 +15,8 @@ use clap::Subcommand;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
+crate::commands::schemas::document!("env pull" => Pulled);
+
 /// Write a database's URL and token into a .env file
 #[derive(Subcommand)]
 #[command(defer = true)]
@@ -51,6 +53,7 @@ pub(crate) struct Pull {
     dry: DryRun,
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct Pulled {
     database: DatabaseName,

@@ -12,6 +12,8 @@ use crate::ui::{Card, Cell, Layout, View};
 use clap::Subcommand;
 use serde::Serialize;
 
+crate::commands::schemas::document!("group config show", "group config set" => GroupConfigurationView);
+
 /// Show or change a group's settings
 #[derive(Subcommand)]
 #[command(defer = true)]
@@ -75,6 +77,7 @@ pub(super) fn run(ctx: &Context, verb: &Verb) -> Result<()> {
     }
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 #[serde(transparent)]
 struct GroupConfigurationView(GroupConfiguration);

@@ -12,6 +12,9 @@ use crate::ui::{Cell, Layout, Table, View};
 use clap::Subcommand;
 use serde::Serialize;
 
+crate::commands::schemas::document!("group locations list" => GroupLocations);
+crate::commands::schemas::document!("group locations add", "group locations remove" => Group);
+
 pub(super) fn run(ctx: &Context, verb: &Verb) -> Result<()> {
     match verb {
         Verb::List(args) => list(ctx, args),
@@ -40,12 +43,14 @@ pub(crate) struct List {
     name: GroupName,
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct GroupLocation {
     code: LocationCode,
     primary: bool,
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 #[serde(transparent)]
 struct GroupLocations(Vec<GroupLocation>);

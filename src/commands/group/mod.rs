@@ -16,6 +16,12 @@ use crate::ui::{Card, Cell, Layout, Table, View};
 use clap::Subcommand;
 use serde::Serialize;
 
+crate::commands::schemas::document!("group create" => Created);
+crate::commands::schemas::document!("group list" => Groups);
+crate::commands::schemas::document!("group show" => GroupView);
+crate::commands::schemas::document!("group rename", "group promote", "group transfer" => Group);
+crate::commands::schemas::document!("group destroy" => Destroyed);
+
 /// Databases that share locations and tokens
 #[derive(Subcommand)]
 #[command(defer = true)]
@@ -105,6 +111,7 @@ pub(super) struct Create {
 }
 
 /// The answer: the group, and whether it is new.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct Created {
     #[serde(flatten)]
@@ -173,6 +180,7 @@ fn create(ctx: &Context, args: &Create) -> Result<()> {
 #[command(after_help = "Example:\n  torso group list")]
 pub(super) struct List {}
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 #[serde(transparent)]
 struct Groups(Vec<Group>);
@@ -211,6 +219,7 @@ pub(super) struct One {
     name: GroupName,
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 #[serde(transparent)]
 struct GroupView(Group);
@@ -283,6 +292,7 @@ pub(super) struct Destroy {
     dry: DryRun,
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct Destroyed {
     name: GroupName,

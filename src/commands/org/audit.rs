@@ -7,6 +7,8 @@ use crate::ui::{Cell, Layout, Table, View};
 use clap::Subcommand;
 use serde::Serialize;
 
+crate::commands::schemas::document!("org audit-logs list" => Page);
+
 /// Show the audit log of the current organization
 #[derive(Subcommand)]
 #[command(defer = true)]
@@ -30,6 +32,7 @@ pub(in crate::commands) struct List {
     verbose: bool,
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct Page {
     #[serde(flatten)]

@@ -11,6 +11,10 @@ use crate::ui::{Cell, Layout, Table, View};
 use clap::Subcommand;
 use serde::Serialize;
 
+crate::commands::schemas::document!("org invites list" => Invites);
+crate::commands::schemas::document!("org invites create" => Invited);
+crate::commands::schemas::document!("org invites remove" => Removed);
+
 /// Invite people to the current organization
 #[derive(Subcommand)]
 #[command(defer = true)]
@@ -35,6 +39,7 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
 #[command(after_help = "Example:\n  torso org invites list --org team")]
 pub(in crate::commands) struct List {}
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 #[serde(transparent)]
 struct Invites(Vec<Invite>);
@@ -78,6 +83,7 @@ pub(in crate::commands) struct Create {
     dry: DryRun,
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct Invited {
     organization: OrganizationSlug,
@@ -90,7 +96,10 @@ pub(super) fn create(ctx: &Context, args: &Create) -> Result<()> {
     let organization = ctx.organization()?;
     if args.dry.dry_run {
         let (email, role) = (&args.email, args.role.role());
-        return answers::plan(ctx, vec![format!("invite {email} to organization {organization} as {role}")]);
+        return answers::plan(
+            ctx,
+            vec![format!("invite {email} to organization {organization} as {role}")],
+        );
     }
     let invite = ctx
         .accounts()?
@@ -138,6 +147,7 @@ pub(in crate::commands) struct Remove {
     dry: DryRun,
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct Removed {
     organization: OrganizationSlug,

@@ -11,6 +11,10 @@ use crate::ui::{Cell, Layout, Table, View};
 use clap::Subcommand;
 use serde::Serialize;
 
+crate::commands::schemas::document!("org members list" => Members);
+crate::commands::schemas::document!("org members add", "org members role" => Changed);
+crate::commands::schemas::document!("org members remove" => Removed);
+
 /// List, add and remove members of the current organization
 #[derive(Subcommand)]
 #[command(defer = true)]
@@ -40,6 +44,7 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
 #[command(after_help = "Example:\n  torso org members list --org team")]
 pub(in crate::commands) struct List {}
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 #[serde(transparent)]
 struct Members(Vec<Member>);
@@ -67,6 +72,7 @@ impl View for Members {
     }
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct Changed {
     organization: OrganizationSlug,
@@ -94,7 +100,11 @@ pub(in crate::commands) struct Add {
 fn add(ctx: &Context, args: &Add) -> Result<()> {
     let (accounts, organization) = (ctx.accounts()?, ctx.organization()?);
     if args.dry.dry_run {
-        let step = format!("add {} to organization {organization} as {}", args.user, args.role.role());
+        let step = format!(
+            "add {} to organization {organization} as {}",
+            args.user,
+            args.role.role()
+        );
         return answers::plan(ctx, vec![step]);
     }
     let (member, changed) = match accounts.add_member(&organization, &args.user, args.role.role()) {
@@ -175,6 +185,7 @@ pub(in crate::commands) struct Remove {
     dry: DryRun,
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct Removed {
     organization: OrganizationSlug,

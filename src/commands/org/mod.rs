@@ -17,6 +17,13 @@ use crate::ui::{Card, Cell, Layout, Table, View};
 use clap::Subcommand;
 use serde::Serialize;
 
+crate::commands::schemas::document!("org list" => Organizations);
+crate::commands::schemas::document!("org show" => Standing);
+crate::commands::schemas::document!("org create" => Created);
+crate::commands::schemas::document!("org switch" => OrganizationView);
+crate::commands::schemas::document!("org destroy" => Part);
+crate::commands::schemas::document!("org db-transfer" => Transferred);
+
 /// Organizations on a server, and their members
 #[derive(Subcommand)]
 #[command(defer = true)]
@@ -52,6 +59,7 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
 }
 
 /// An organization, and whether commands work in it.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct OrganizationView {
     #[serde(flatten)]
@@ -71,6 +79,7 @@ fn kind(organization: &Organization) -> &'static str {
 #[command(after_help = "Example:\n  torso org list")]
 pub(super) struct List {}
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 #[serde(transparent)]
 struct Organizations(Vec<OrganizationView>);
@@ -124,6 +133,7 @@ pub(super) struct Show {
     name: Option<OrganizationSlug>,
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct Standing {
     #[serde(flatten)]
@@ -189,6 +199,7 @@ pub(super) struct Create {
     dry: DryRun,
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct Created {
     #[serde(flatten)]
@@ -248,7 +259,10 @@ fn switch(ctx: &Context, args: &Switch) -> Result<()> {
     };
     let organization = ctx.accounts()?.get_organization(&args.name)?;
     if args.dry.dry_run {
-        let step = format!("have commands in context {context} work in organization {}", organization.slug);
+        let step = format!(
+            "have commands in context {context} work in organization {}",
+            organization.slug
+        );
         return answers::plan(ctx, vec![step]);
     }
     ctx.settings.set_organization(&context, Some(&organization.slug))?;
@@ -340,6 +354,7 @@ pub(super) struct Transfer {
 }
 
 /// What was moved, and where it is now.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct Transferred {
     name: DatabaseName,

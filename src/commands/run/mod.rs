@@ -5,9 +5,9 @@
 
 mod child;
 
+use super::DryRun;
 use super::answers;
 use super::completers;
-use super::DryRun;
 use super::db::create::{self, NewPlacement};
 use super::db::expiry::end_after;
 use super::db::seed::Source;

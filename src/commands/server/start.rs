@@ -12,6 +12,8 @@ use serde::Serialize;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+crate::commands::schemas::document!("server" => Started);
+
 /// API tokens that were made while the plane was opened.
 pub(super) struct Tokens {
     /// The owner's, at the first start.
@@ -92,6 +94,7 @@ impl Start {
 }
 
 /// The answer of the command: how to reach the server.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct Started {
     url: String,

@@ -117,14 +117,20 @@ fn verbs_as_dry_runs_say_what_they_would_do_and_change_nothing() {
             }
         }
         command.get_opts().any(|option| option.get_long() == Some("dry-run"))
-            || command.get_arguments().any(|option| option.get_long() == Some("dry-run"))
+            || command
+                .get_arguments()
+                .any(|option| option.get_long() == Some("dry-run"))
     };
     let before = scene.lasting_state();
     let mut count = 0;
     let mut wrong = Vec::new();
     for case in CASES.iter().filter(|case| case.changes && takes_dry_run(case)) {
         count += 1;
-        let end = case.args.iter().position(|word| *word == "--").unwrap_or(case.args.len());
+        let end = case
+            .args
+            .iter()
+            .position(|word| *word == "--")
+            .unwrap_or(case.args.len());
         let (words, rest) = case.args.split_at(end);
         let run = scene.run(owner, &[words, &["--dry-run", "--json"], rest].concat());
         let is_plan = run.code() == 0 && {

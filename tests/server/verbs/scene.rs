@@ -257,7 +257,10 @@ impl Scene {
     /// The same with the rows, without the tokens that commands make for themselves to read a database.
     pub fn lasting_state(&self) -> State {
         let mut state = self.state(true);
-        for tokens in state.iter_mut().filter_map(|(_, value)| value.get_mut("tokens")?.as_array_mut()) {
+        for tokens in state
+            .iter_mut()
+            .filter_map(|(_, value)| value.get_mut("tokens")?.as_array_mut())
+        {
             tokens.retain(|token| token["name"] != "torso");
         }
         state

@@ -26,6 +26,8 @@ use crate::sql::content::Content;
 use content::{SourceContent, create_from_file};
 use serde::Serialize;
 
+crate::commands::schemas::document!("db copy" => Copied);
+
 /// Copy a database to another name, or to another context
 ///
 /// torso compares a hash of schema and rows with the source. Tokens, replicas and settings are not copied. With --overwrite,
@@ -61,6 +63,7 @@ pub(crate) struct Args {
     dry: DryRun,
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct Copied {
     source: QualifiedName,
