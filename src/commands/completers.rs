@@ -1,11 +1,12 @@
 //! Names for the shell's Tab key: read-only, quick, and silent about every failure.
 
 use crate::context::Context;
-use crate::control::names::{ContextName, GroupName, LocationCode, OrganizationSlug};
+use crate::control::names::{ContextName, DatabaseName, GroupName, LocationCode, MAX_NAME, OrganizationSlug};
 use crate::control::types::DatabaseFilter;
 use crate::settings::{Overrides, Settings};
 use crate::ui::{Ui, UiOptions};
-use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
+use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter, CompletionCandidate};
+use std::ffi::OsStr;
 
 /// Most names offered: beyond it a list is no help.
 const MOST: usize = 1_000;
@@ -27,19 +28,42 @@ fn candidates<T: ToString>(names: impl IntoIterator<Item = (T, String)>) -> Vec<
         .collect()
 }
 
-pub(super) fn databases() -> ArgValueCandidates {
-    ArgValueCandidates::new(|| {
+/// Names of databases. Of many only those are listed that begin as what is typed does.
+pub(super) fn databases() -> ArgValueCompleter {
+    ArgValueCompleter::new(|typed: &OsStr| {
+        let Some(typed) = typed.to_str() else { return Vec::new() };
         let ctx = surroundings();
-        let found = ctx
-            .control()
-            .and_then(|plane| plane.list_databases(&DatabaseFilter::default()));
+        let filter = DatabaseFilter {
+            after: name_before(typed),
+            limit: Some(MOST),
+            ..DatabaseFilter::default()
+        };
+        let found = ctx.control().and_then(|plane| plane.list_databases(&filter));
         candidates(
             found
                 .into_iter()
                 .flatten()
+                .filter(|database| database.name.as_str().starts_with(typed))
                 .map(|database| (database.name, format!("at {}", database.primary))),
         )
     })
+}
+
+/// The last name that a list could have before those that begin in some way; none if these are its first. Lists are in the order
+/// of bytes, in which `-` is before digits, and digits before letters.
+fn name_before(beginning: &str) -> Option<DatabaseName> {
+    let last = beginning.chars().next_back()?;
+    let rest = beginning.strip_suffix(last)?;
+    let before = match last {
+        // Behind `app`, `app-` comes first.
+        '-' => return rest.parse().ok(),
+        '0' => '-',
+        'a' => '9',
+        '1'..='9' | 'b'..='z' => char::from_u32(u32::from(last) - 1)?,
+        _ => return None,
+    };
+    let longest = "z".repeat(MAX_NAME.saturating_sub(beginning.len()));
+    format!("{rest}{before}{longest}").parse().ok()
 }
 
 pub(super) fn groups() -> ArgValueCandidates {
@@ -101,4 +125,34 @@ pub(super) fn settings() -> ArgValueCandidates {
                 .map(|key| (key.name(), key.meaning().to_owned())),
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn completion_begins_its_list_where_the_names_begin_that_are_typed() {
+        let mut names = Vec::new();
+        let letters = ["-", "0", "1", "9", "a", "b", "z"];
+        for first in &letters[1..] {
+            for second in letters {
+                names.push(format!("{first}{second}a"));
+                names.push(format!("{first}{second}"));
+            }
+            names.push((*first).to_owned());
+        }
+        let mut names: Vec<DatabaseName> = names.iter().filter_map(|name| name.parse().ok()).collect();
+        names.sort_by(|one, other| one.as_str().cmp(other.as_str()));
+        for typed in ["", "a", "a-", "a0", "aa", "ab", "z", "0", "0-", "1a", "zz", "b1"] {
+            let wanted = names.iter().find(|name| name.as_str().starts_with(typed));
+            let before = name_before(typed);
+            let first = names
+                .iter()
+                .find(|name| before.as_ref().is_none_or(|before| name.as_str() > before.as_str()));
+            assert_eq!(first, wanted, "{typed}");
+        }
+        // What begins no name is behind no name.
+        assert_eq!(name_before("./file"), None);
+    }
 }
