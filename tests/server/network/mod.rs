@@ -2,9 +2,12 @@
 //! once, the exit code is true, and nothing takes longer than it may. Servers that know no idempotency keys are in
 //! `client::network`.
 
+mod accounts;
+mod uploads;
+
 use crate::support::network::{FAULTS, Fault, Network};
 use crate::support::server::Server;
-use crate::support::{Run, World};
+use crate::support::{Run, World, sqld};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -44,6 +47,16 @@ const CHANGES: &[&str] = &[
     "db tokens invalidate d{n} --yes",
     "db tokens create d{n} --label u{n}",
 ];
+
+/// A server that is reached through a network: its own address for clients is the network's.
+fn served(home: &World, more: &[&str]) -> (Server, Network) {
+    let address = format!("127.0.0.1:{}", sqld::free_port());
+    let network = Network::before(&address);
+    let url = network.url();
+    let server = Server::start(home, &[&["--listen", &address, "--url", &url], more].concat());
+    server.wait_ready();
+    (server, network)
+}
 
 fn world(server: &Server, network: &Network) -> World {
     let mut world = World::new();
