@@ -15,6 +15,7 @@ pub(super) struct Done<T: Serialize> {
     pub thing: T,
     #[serde(skip)]
     pub sentence: String,
+    /// The bare name; empty where nothing has one.
     #[serde(skip)]
     pub name: String,
 }
@@ -35,7 +36,10 @@ impl<T: Serialize> View for Done<T> {
     }
 
     fn names(&self) -> Vec<String> {
-        vec![self.name.clone()]
+        Some(self.name.clone())
+            .filter(|name| !name.is_empty())
+            .into_iter()
+            .collect()
     }
 }
 
@@ -64,6 +68,21 @@ impl View for Plan {
 /// Answers a `--dry-run` with the steps that would be taken.
 pub(super) fn plan(ctx: &Context, steps: Vec<String>) -> Result<()> {
     ctx.ui.show(&Plan { dry_run: true, steps })
+}
+
+/// [`plan`] about one thing of a list. One that is not there is the error `missing` or, with `--if-exists`, no step.
+pub(super) fn plan_for_existing(
+    ctx: &Context,
+    step: String,
+    is_there: bool,
+    if_exists: bool,
+    missing: Error,
+) -> Result<()> {
+    match (is_there, if_exists) {
+        (true, _) => plan(ctx, vec![step]),
+        (false, true) => plan(ctx, Vec::new()),
+        (false, false) => Err(missing),
+    }
 }
 
 /// One part of an answer to a command on several things.

@@ -180,12 +180,23 @@ struct Ended {
     ended: EndedAccess,
 }
 
+/// Answers a dry run about a user.
+fn plan(ctx: &Context, user: &Username, step: String, if_exists: bool) -> Result<()> {
+    let is_there = ctx
+        .accounts()?
+        .list_users()?
+        .iter()
+        .any(|known| known.username == *user);
+    let missing = Error::new(Code::UserNotFound, format!("there is no user {user} on this server"))
+        .hint("torso server users list shows the users");
+    answers::plan_for_existing(ctx, step, is_there, if_exists, missing)
+}
+
 fn disable(ctx: &Context, args: &Disable) -> Result<()> {
     let user = &args.user;
     let doing = format!("end every token of user {user}");
     if args.dry.dry_run {
-        ctx.accounts()?;
-        return answers::plan(ctx, vec![doing]);
+        return plan(ctx, user, doing, false);
     }
     ctx.ui.confirm(args.yes, &doing, user.as_str())?;
     let ended = ctx.accounts()?.disable_user(user)?;
@@ -219,8 +230,7 @@ fn remove(ctx: &Context, args: &Remove) -> Result<()> {
     let user = &args.user;
     let doing = format!("remove user {user} from the server");
     if args.dry.dry_run {
-        ctx.accounts()?;
-        return answers::plan(ctx, vec![doing]);
+        return plan(ctx, user, doing, args.if_exists);
     }
     ctx.ui.confirm(args.yes, &doing, user.as_str())?;
     let (done, ended) = match ctx.accounts()?.remove_user(user) {

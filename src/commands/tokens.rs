@@ -263,7 +263,16 @@ pub(super) fn revoke(ctx: &Context, of: &Of, which: &Which) -> Result<()> {
     let plane = ctx.control()?;
     let doing = format!("revoke token {id} of {} {}", of.noun(), of.name());
     if which.dry.dry_run {
-        return plan(ctx, of, doing);
+        let tokens = match of {
+            Of::Database(name) => plane.list_database_tokens(name)?,
+            Of::Group(name) => plane.list_group_tokens(name)?,
+        };
+        let is_there = tokens.iter().any(|token| token.id == id);
+        let missing = Error::new(
+            Code::TokenNotFound,
+            format!("there is no token {id} of {} {}", of.noun(), of.name()),
+        );
+        return answers::plan_for_existing(ctx, doing, is_there, which.if_exists, missing);
     }
     ctx.confirm(which.yes, &doing, of.name())?;
     let done = match of {

@@ -210,7 +210,10 @@ fn revoke(ctx: &Context, args: &Revoke) -> Result<()> {
     let name = &args.name;
     let doing = format!("revoke API token {name}");
     if args.dry.dry_run {
-        return answers::plan(ctx, vec![doing]);
+        let is_there = accounts.list_api_tokens()?.iter().any(|token| token.name == *name);
+        let missing = Error::new(Code::TokenNotFound, format!("you have no API token {name}"))
+            .hint("torso auth api-tokens list shows your tokens");
+        return answers::plan_for_existing(ctx, doing, is_there, args.if_exists, missing);
     }
     ctx.confirm(args.yes, &doing, name.as_str())?;
     let revoked = match accounts.revoke_api_token(name) {

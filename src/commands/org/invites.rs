@@ -159,7 +159,12 @@ fn remove(ctx: &Context, args: &Remove) -> Result<()> {
     check(&args.email)?;
     let organization = ctx.organization()?;
     if args.dry.dry_run {
-        return answers::plan(ctx, vec![format!("withdraw the invitation of {}", args.email)]);
+        let step = format!("withdraw the invitation of {}", args.email);
+        let invites = ctx.accounts()?.list_invites(&organization)?;
+        let is_there = invites.iter().any(|invite| invite.email == args.email);
+        let missing = Error::new(Code::InviteNotFound, format!("{} is not invited", args.email))
+            .hint("torso org invites list shows the invitations");
+        return answers::plan_for_existing(ctx, step, is_there, args.if_exists, missing);
     }
     let removed = match ctx.accounts()?.delete_invite(&organization, &args.email) {
         Ok(()) => true,

@@ -6,7 +6,7 @@ use crate::commands::answers::{self, Done};
 use crate::context::Context;
 use crate::control::accounts::{EndedAccess, Member, MemberRole};
 use crate::control::names::{OrganizationSlug, Username};
-use crate::error::{Code, Result};
+use crate::error::{Code, Error, Result};
 use crate::ui::{Cell, Layout, Table, View};
 use clap::Subcommand;
 use serde::Serialize;
@@ -144,11 +144,23 @@ pub(in crate::commands) struct Role {
     dry: DryRun,
 }
 
+/// Answers a dry run about a member.
+fn plan(ctx: &Context, organization: &OrganizationSlug, user: &Username, step: String, if_exists: bool) -> Result<()> {
+    let members = ctx.accounts()?.list_members(organization)?;
+    let is_there = members.iter().any(|member| member.username == *user);
+    let missing = Error::new(
+        Code::UserNotFound,
+        format!("{user} is no member of organization {organization}"),
+    )
+    .hint("torso org members list shows the members");
+    answers::plan_for_existing(ctx, step, is_there, if_exists, missing)
+}
+
 fn role(ctx: &Context, args: &Role) -> Result<()> {
     let organization = ctx.organization()?;
     if args.dry.dry_run {
         let step = format!("make {} {} in organization {organization}", args.user, args.role);
-        return answers::plan(ctx, vec![step]);
+        return plan(ctx, &organization, &args.user, step, false);
     }
     let member = ctx.accounts()?.update_member(&organization, &args.user, args.role)?;
     let sentence = format!("{} is now {} in organization {organization}.", args.user, member.role);
@@ -216,7 +228,7 @@ fn remove(ctx: &Context, args: &Remove) -> Result<()> {
     let (user, organization) = (&args.user, ctx.organization()?);
     let doing = format!("remove {user} from organization {organization}");
     if args.dry.dry_run {
-        return answers::plan(ctx, vec![doing]);
+        return plan(ctx, &organization, user, doing, args.if_exists);
     }
     ctx.confirm(args.yes, &doing, user.as_str())?;
     let (removed, ended) = match ctx.accounts()?.remove_member(&organization, user, args.keep_tokens) {
