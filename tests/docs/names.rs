@@ -187,7 +187,8 @@ fn docs_json_members_are_those_that_commands_print() {
     let mut page = String::from(
         "# JSON of every command\n\nFor whoever reads torso's output in programs, to look up. Made from the documents in `tests/golden`; do \
          not edit.\n\nEach line is a command with `--json` and the members of its document, or of an item where it is a list. \
-         Members are added, never renamed or removed.\n\n| command | members |\n|---|---|\n",
+         Members are added, never renamed or removed. A command's link leads to the \
+         [JSON Schema](https://json-schema.org) of its document.\n\n| command | members |\n|---|---|\n",
     );
     let mut commands = std::collections::BTreeMap::new();
     let answers = crate::golden_json::ANSWERS.iter().chain(crate::client::ANSWERS);
@@ -212,7 +213,11 @@ fn docs_json_members_are_those_that_commands_print() {
         }
     }
     for (command, members) in commands.iter().filter(|(_, members)| !members.is_empty()) {
-        page.push_str(&format!("| `{command}` | {} |\n", members.join(", ")));
+        let schema = command.trim_start_matches("torso ").replace(' ', "-");
+        page.push_str(&format!(
+            "| [`{command}`](json/{schema}.json) | {} |\n",
+            members.join(", ")
+        ));
     }
     page.push_str("\nNext: [scripts and CI](scripting.md).\n");
     let file = crate_root().join("docs/json.md");
