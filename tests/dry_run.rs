@@ -45,7 +45,6 @@ const READS: &[&str] = &[
     "help",
     "location list",
     "location show",
-    "man",
     "org audit-logs list",
     "org invites list",
     "org list",
@@ -56,33 +55,43 @@ const READS: &[&str] = &[
     "wait db",
 ];
 
-fn takes_dry_run(command: &Command) -> bool {
-    command
-        .get_arguments()
-        .any(|argument| argument.get_long() == Some("dry-run"))
-}
-
-/// The verbs below a command, each with whether it takes the flag.
-fn verbs(command: &Command, path: &str, found: &mut BTreeMap<String, bool>) {
+/// The verbs below a command, each with the options that it takes.
+fn verbs(command: &Command, path: &str, found: &mut BTreeMap<String, BTreeSet<String>>) {
     for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
         let path = format!("{path} {}", below.get_name());
         if below.has_subcommands() {
             verbs(below, &path, found);
         } else {
-            found.insert(path.trim().to_owned(), takes_dry_run(below));
+            let options = below.get_arguments().filter_map(|argument| argument.get_long());
+            found.insert(path.trim().to_owned(), options.map(str::to_owned).collect());
+        }
+    }
+}
+
+/// Every verb with its options, those of all verbs among them.
+fn all_verbs() -> BTreeMap<String, BTreeSet<String>> {
+    let mut tree = torso::commands::command();
+    tree.build();
+    let mut all = BTreeMap::new();
+    verbs(&tree, "", &mut all);
+    assert!(all.len() > 90, "{}", all.len());
+    all
+}
+
+#[test]
+fn options_of_all_commands_are_taken_by_each() {
+    for (verb, options) in all_verbs() {
+        for option in ["timeout", "no-input", "output", "json", "quiet"] {
+            assert!(options.contains(option), "torso {verb} takes no --{option}");
         }
     }
 }
 
 #[test]
 fn dry_run_is_taken_by_every_verb_that_changes_something() {
-    let mut all = BTreeMap::new();
-    verbs(&torso::commands::command(), "", &mut all);
-    let without: BTreeSet<&str> = all
-        .iter()
-        .filter(|(_, takes)| !**takes)
-        .map(|(verb, _)| verb.as_str())
-        .collect();
+    let all = all_verbs();
+    let without = all.iter().filter(|(_, options)| !options.contains("dry-run"));
+    let without: BTreeSet<&str> = without.map(|(verb, _)| verb.as_str()).collect();
     let reads: BTreeSet<&str> = READS.iter().copied().collect();
     // A verb that is new has the flag, or stands in the list with those that change nothing.
     assert_eq!(without, reads);

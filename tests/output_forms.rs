@@ -77,7 +77,9 @@ fn output_as_names_has_bare_names() {
             run.report()
         );
         if let Some(items) = golden.as_array().filter(|_| !name.starts_with("db-diff")) {
-            assert_eq!(names.len(), items.len(), "{name}\n{}", run.report());
+            // What was not there has not been changed.
+            let done = items.iter().filter(|item| item["done"] != false).count();
+            assert_eq!(names.len(), done, "{name}\n{}", run.report());
         }
     }
 }

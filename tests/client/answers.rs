@@ -1,7 +1,9 @@
 //! The JSON contract of commands that need a server, and what they ask of it.
 
 use super::{stand_in, world};
-use crate::support::{World, golden};
+use crate::support::stub::{Answer, Stub};
+use crate::support::{World, golden, in_parallel};
+use std::time::{Duration, Instant};
 
 /// What each is called, and the command line.
 pub const ANSWERS: &[(&str, &str)] = &[
@@ -76,6 +78,29 @@ fn json_answers_of_a_server_are_as_recorded() {
 fn hide_port(url: &str, value: &mut serde_json::Value) {
     let text = value.to_string().replace(url, "http://[server]");
     *value = serde_json::from_str(&text).unwrap();
+}
+
+/// Those that ask no server.
+const OF_THIS_MACHINE: [&str; 2] = ["auth-token", "auth-logout"];
+
+#[test]
+fn timeout_ends_every_command_whose_server_is_silent() {
+    let stub = Stub::start(|_| Answer::Silence(Duration::from_secs(60)));
+    in_parallel(ANSWERS, |(name, line)| {
+        let world = world(&stub);
+        let begun = Instant::now();
+        let run = world.torso(line.split(' ').chain(["--json", "--no-input", "--timeout", "500ms"]));
+        assert!(
+            begun.elapsed() < Duration::from_secs(10),
+            "{name}: {:?}",
+            begun.elapsed()
+        );
+        if OF_THIS_MACHINE.contains(name) {
+            run.success();
+        } else {
+            run.fails(7, "timeout");
+        }
+    });
 }
 
 #[test]

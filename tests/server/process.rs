@@ -62,6 +62,17 @@ fn restart_keeps_everything_and_prints_no_token_again() {
     assert!(!log.contains("torso_"), "a token is in the log");
 }
 
+#[test]
+fn server_with_a_timeout_stops_in_order() {
+    let world = World::new();
+    let run = Server::refused(&world, &["--timeout", "3s"]);
+    assert_eq!(run.code(), 7, "{}", run.report());
+    assert_eq!(run.error()["code"], "timeout", "{}", run.report());
+    assert_eq!(run.error()["message"], "stopped after 3s", "{}", run.report());
+    // Its processes have ended with it, and nothing is in the way of another start.
+    assert_eq!(Server::start(&world, &[]).end(Signal::SIGTERM).0, Some(0));
+}
+
 /// The number of requests being answered, as the server's metrics have it.
 fn under_way(server: &Server) -> u64 {
     let answer = Server::client().get(format!("{}metrics", server.url())).send().unwrap();
