@@ -3,6 +3,7 @@
 //! A comment right before a block says what becomes of it:
 //!
 //! - `run`: the page's blocks of that kind are run in order by one shell, in a world of its own.
+//! - `run: both`: the same, and once more with nothing changed but the environment, which names a torso server.
 //! - `run: server`: the same, with a torso server; `prod` is its context, and its address stands for `127.0.0.1:8080`. Another
 //!   one stands for Turso Cloud, whose API it speaks.
 //! - `run: whole server`: those of `docs/backup.md`, which `tests/backup/page.rs` follows.
@@ -34,7 +35,8 @@ fn fault(block: &Block) -> Option<String> {
     let is_of = |language: &str| (block.language != language).then(|| format!("a block of {language} is expected"));
     match block.marker.as_deref() {
         Some(
-            "run" | "run: server" | "run: whole server" | LOST_PRIMARY | FORMER_PRIMARY | "session" | "server session",
+            "run" | "run: both" | "run: server" | "run: whole server" | LOST_PRIMARY | FORMER_PRIMARY | "session"
+            | "server session",
         ) => is_of("sh"),
         Some("run: node") => is_of("js"),
         Some("run: python") => is_of("python"),
@@ -71,15 +73,44 @@ fn docs_blocks_marked_run_work_as_written() {
     let (mut run, mut faults) = (0, Vec::new());
     for page in pages::all() {
         let blocks = page.blocks();
-        if blocks.iter().any(|block| is(block, "run")) {
+        let runs_here = |block: &Block| is(block, "run") || is(block, "run: both");
+        if blocks.iter().any(runs_here) {
             let mut world = World::new();
             prepare(&mut world, &page);
-            faults.extend(session_faults(&world, &page, &blocks, "run", |text| text.to_owned()));
+            faults.extend(session_faults(&world, &page, &blocks, runs_here, str::to_owned));
             run += 1;
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
     assert!(run > 3, "only {run} pages have blocks that run");
+}
+
+/// What the pages have for scripts works on every control plane: here it runs on a server, with the same output.
+#[cfg(unix)]
+#[test]
+fn docs_blocks_marked_run_both_work_unchanged_on_a_server() {
+    let (mut run, mut faults) = (0, Vec::new());
+    for page in pages::all() {
+        let blocks = page.blocks();
+        let runs_on_both = |block: &Block| is(block, "run: both");
+        if !blocks.iter().any(runs_on_both) {
+            continue;
+        }
+        let mut world = World::new();
+        prepare(&mut world, &page);
+        let home = World::new();
+        let server = Server::start(&home, &["--locations", "ams,lhr"]);
+        server.wait_ready();
+        world.set("TORSO_API_URL", server.url());
+        world.set("TORSO_TOKEN", &server.token);
+        faults.extend(session_faults(&world, &page, &blocks, runs_on_both, str::to_owned));
+        // Nothing of it was made on this machine.
+        let here = world.ok(["db", "list", "--context", "local", "--output", "name"]);
+        assert_eq!(here, "", "{}", page.name());
+        run += 1;
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    assert_eq!(run, 2, "pages with scripts for both");
 }
 
 #[cfg(unix)]
@@ -114,7 +145,7 @@ fn docs_blocks_marked_run_with_a_server_work_as_written() {
                 None => text,
             }
         };
-        let found = session_faults(&world, &page, &blocks, "run: server", translate);
+        let found = session_faults(&world, &page, &blocks, |block| is(block, "run: server"), translate);
         if found.is_empty() {
             faults.extend(program_faults(&world, &page, &blocks));
         }
@@ -170,16 +201,16 @@ pub fn prepare(world: &mut World, page: &Page) {
     ]);
 }
 
-/// Runs the page's blocks of a kind in one shell, and compares what they print with the blocks that show it.
+/// Runs those of the page's blocks that are `chosen` in one shell, and compares what they print with the blocks that show it.
 pub fn session_faults(
     world: &World,
     page: &Page,
     blocks: &[Block],
-    kind: &str,
+    chosen: impl Fn(&Block) -> bool,
     translate: impl Fn(&str) -> String,
 ) -> Vec<String> {
     let mut script = String::from("set -eu\nexec 2>&1\n");
-    for (at, block) in blocks.iter().enumerate().filter(|(_, block)| is(block, kind)) {
+    for (at, block) in blocks.iter().enumerate().filter(|(_, block)| chosen(block)) {
         let _ = write!(script, "echo '@@ {at}'\n{}\n", translate(&block.text));
     }
     let mut shell = world.command("sh");
