@@ -72,6 +72,17 @@ impl fmt::Display for BackupDestination {
     }
 }
 
+#[cfg(test)]
+impl schemars::JsonSchema for BackupDestination {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "BackupDestination".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "description": "A path, or `s3://BUCKET/PREFIX`." })
+    }
+}
+
 impl Serialize for BackupDestination {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         serializer.collect_str(self)

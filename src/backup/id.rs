@@ -10,6 +10,7 @@ use std::str::FromStr;
 
 /// The id of a backup, such as `20261130-031500-4f3a9c1b`: date and time in UTC, three digits for milliseconds, and five
 /// that are random. Ids in order are in order of time.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct BackupId(String);

@@ -86,6 +86,12 @@ pub(super) fn create(to: Option<&BackupDestination>, key: &KeyFile) -> Result<Re
     Repository::create(&destination(to, "--to")?, key.read()?)
 }
 
+/// The place that backups would be written to, with the key read: for a dry run, which makes nothing there.
+pub(super) fn planned(to: Option<&BackupDestination>, key: &KeyFile) -> Result<BackupDestination> {
+    key.read()?;
+    destination(to, "--to")
+}
+
 /// Opens the place that backups are read from.
 pub(super) fn open(within: Option<&BackupDestination>, key: &KeyFile) -> Result<Repository> {
     Repository::open(&destination(within, "--in")?, key.read()?)

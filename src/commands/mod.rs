@@ -40,9 +40,9 @@ pub mod permissions;
 mod quota;
 #[cfg(unix)]
 mod run;
-mod schemas;
 #[cfg(feature = "server")]
 mod schedules;
+mod schemas;
 #[cfg(feature = "server")]
 mod server;
 #[cfg(feature = "server")]

@@ -1,6 +1,7 @@
 //! `torso server schedules`: when a server that runs makes backups, of all it has and of single groups, and which it keeps.
 
-use super::answers::Done;
+use super::DryRun;
+use super::answers::{self, Done};
 use super::server_values::backup_interval;
 use crate::backup::Retention;
 use crate::context::Context;
@@ -10,6 +11,10 @@ use crate::ui::{Cell, Layout, Table, View, text};
 use clap::Subcommand;
 use serde::Serialize;
 use std::time::Duration;
+
+crate::commands::schemas::document!("server schedules list" => Listed);
+crate::commands::schemas::document!("server schedules set" => BackupSchedule);
+crate::commands::schemas::document!("server schedules remove" => Removed);
 
 #[derive(Subcommand)]
 #[command(defer = true)]
@@ -34,6 +39,7 @@ pub(super) fn run(ctx: &Context, verb: &Verb) -> Result<()> {
 #[command(after_help = "Example:\n  torso server schedules list")]
 pub(super) struct List {}
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 #[serde(transparent)]
 struct Listed(Vec<BackupSchedule>);
@@ -85,6 +91,8 @@ pub(super) struct Set {
     /// Keep so many of hours, days, weeks, months, years
     #[arg(long, value_name = "COUNTS")]
     keep: Option<Retention>,
+    #[command(flatten)]
+    dry: DryRun,
 }
 
 fn set(ctx: &Context, args: &Set) -> Result<()> {
@@ -103,12 +111,21 @@ fn set(ctx: &Context, args: &Set) -> Result<()> {
         every_seconds: args.every.map(|every| every.as_secs()),
         keep: args.keep.map(|keep| keep.to_string()),
     };
-    let set = ctx.accounts()?.set_backup_schedule(&change)?;
-    let name = subject(&set);
     let what = match &args.group {
         None => "The server".to_owned(),
         Some(group) => format!("Group {group}"),
     };
+    if args.dry.dry_run {
+        ctx.accounts()?;
+        let every = args
+            .every
+            .map(|every| format!("back up every {}", text::span(every.as_millis() as u64)));
+        let keep = args.keep.map(|keep| format!("keep {keep}"));
+        let steps = every.into_iter().chain(keep).map(|step| format!("{what}: {step}"));
+        return answers::plan(ctx, steps.collect());
+    }
+    let set = ctx.accounts()?.set_backup_schedule(&change)?;
+    let name = subject(&set);
     let every = text::span(set.every_seconds.saturating_mul(1000));
     let sentence = format!("{what} is backed up every {every}; kept are {}.", set.keep);
     ctx.ui.show(&Done::new(set, name, sentence))
@@ -126,9 +143,12 @@ pub(super) struct Remove {
     /// Succeed when there is no such schedule
     #[arg(long)]
     if_exists: bool,
+    #[command(flatten)]
+    dry: DryRun,
 }
 
 /// The answer to a removal.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct Removed {
     organization: String,
@@ -139,6 +159,17 @@ struct Removed {
 
 fn remove(ctx: &Context, args: &Remove) -> Result<()> {
     let group = &args.group;
+    if args.dry.dry_run {
+        let schedules = ctx.accounts()?.list_backup_schedules()?;
+        let is_there = schedules.iter().any(|schedule| subject(schedule) == group.to_string());
+        let step = format!("remove the schedule of group {group}");
+        let missing = Error::new(
+            Code::SettingNotFound,
+            format!("group {group} has no schedule of its own"),
+        )
+        .hint("torso server schedules list shows them");
+        return answers::plan_for_existing(ctx, step, is_there, args.if_exists, missing);
+    }
     let done = match ctx.accounts()?.remove_backup_schedule(group) {
         Ok(()) => true,
         Err(error) if args.if_exists && error.code() == Code::SettingNotFound => false,

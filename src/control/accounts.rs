@@ -358,6 +358,7 @@ impl FromStr for ScheduledGroup {
 }
 
 /// When a server makes backups, and which it keeps.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackupSchedule {
     /// Both none for the whole server.
@@ -368,6 +369,7 @@ pub struct BackupSchedule {
     /// Counts of hours, days, weeks, months and years: `7d,4w,12m`.
     pub keep: String,
     #[serde(default)]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub last_backup_at: Option<Timestamp>,
     /// Whether the last one that was tried failed.
     #[serde(default)]

@@ -67,10 +67,12 @@ pub struct Database {
 }
 
 /// The last backup of a database: what a crash of the whole machine would leave of it.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastBackup {
     pub id: String,
     /// When the content was last found to be in a backup.
+    #[cfg_attr(test, schemars(with = "String"))]
     pub at: Timestamp,
     /// The directory or bucket.
     pub to: String,

@@ -3,11 +3,11 @@
 use super::{copy, find};
 use crate::backup::{BackupDestination, BackupSubject, DatabaseSubject, ListedBackup, Manifest, Repository};
 use crate::checksum::sha256;
-use crate::commands::answers::Done;
+use crate::commands::answers::{self, Done};
 use crate::commands::backup_place::{self, KeyFile};
 use crate::commands::committed::Committed;
-use crate::commands::completers;
 use crate::commands::interruption::check_interrupted;
+use crate::commands::{DryRun, completers};
 use crate::context::Context;
 use crate::control::if_allowed;
 use crate::control::names::{DatabaseName, LocationCode};
@@ -19,6 +19,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use std::fs::File;
 use std::path::Path;
+
+crate::commands::schemas::document!("db backup" => BackedUp);
+crate::commands::schemas::document!("db backups" => ListedRows);
 
 /// Back up a database to a directory or to object storage
 ///
@@ -44,12 +47,16 @@ pub(crate) struct Args {
     /// Make a backup even if nothing has changed
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    dry: DryRun,
 }
 
 /// The answer: the backup that has the database's present content.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct BackedUp {
     database: DatabaseName,
+    id: String,
     #[serde(flatten)]
     backup: BackupRow,
     to: BackupDestination,
@@ -58,9 +65,10 @@ struct BackedUp {
 }
 
 /// A backup, as it is shown.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct BackupRow {
-    id: String,
+    #[cfg_attr(test, schemars(with = "String"))]
     created_at: Timestamp,
     location: Option<String>,
     size_bytes: u64,
@@ -71,7 +79,6 @@ struct BackupRow {
 impl BackupRow {
     fn of(manifest: &Manifest) -> Self {
         Self {
-            id: manifest.id.to_string(),
             created_at: manifest.created_at,
             location: manifest.database().and_then(|database| database.location.clone()),
             size_bytes: manifest.size_bytes(),
@@ -84,6 +91,10 @@ impl BackupRow {
 pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
     let name = ctx.database(args.name)?;
     let database = find(ctx, &name)?;
+    if args.dry.dry_run {
+        let to = backup_place::planned(args.to.as_ref(), &args.key)?;
+        return answers::plan(ctx, vec![format!("back up database {name} to {to}")]);
+    }
     let repository = backup_place::create(args.to.as_ref(), &args.key)?;
     interrupt::install();
     let location = match args.location {
@@ -93,6 +104,7 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
     let (manifest, created) = back_up(ctx, &repository, &database, location.as_ref(), args.force)?;
     let backed_up = BackedUp {
         database: name.clone(),
+        id: manifest.id.to_string(),
         backup: BackupRow::of(&manifest),
         to: repository.destination().clone(),
         created,
@@ -111,7 +123,7 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
             ctx.control()?.note_backup(&name, &note)
         })
         .into_result();
-    let (id, to) = (&backed_up.backup.id, &backed_up.to);
+    let (id, to) = (&backed_up.id, &backed_up.to);
     let sentence = if created {
         format!(
             "Backed up database {name} to {to}: backup {id}, {} of {}.",
@@ -228,6 +240,7 @@ pub(super) fn list(ctx: &Context, args: &Backups) -> Result<()> {
 }
 
 /// A backup in the list: what it is, or why that cannot be said.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct ListedRow {
     database: Option<String>,
@@ -268,6 +281,7 @@ impl ListedRow {
     }
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 #[serde(transparent)]
 struct ListedRows(Vec<ListedRow>);

@@ -23,6 +23,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use std::path::PathBuf;
 
+crate::commands::schemas::document!("db restore" => Restored);
+
 /// Restore a backup
 ///
 /// Without --as, the backup takes the place of the database's content; its id, URL, tokens, replicas and settings stay. If there
@@ -57,6 +59,7 @@ pub(crate) struct Args {
 }
 
 /// The answer: the database, and what it has now.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct Restored {
     #[serde(flatten)]
@@ -65,6 +68,7 @@ struct Restored {
     created: bool,
     backup: BackupId,
     /// The moment that it was put back to.
+    #[cfg_attr(test, schemars(with = "String"))]
     backup_created_at: Timestamp,
 }
 

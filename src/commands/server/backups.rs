@@ -2,13 +2,14 @@
 //! catalogs of a server and of all its databases.
 
 use crate::backup::{BackupDestination, BackupId, Manifest, Repository, Retention};
+use crate::commands::DryRun;
 use crate::commands::answers::{self, Done};
 use crate::commands::backup_place::{self, KeyFile};
 use crate::commands::interruption::{catch_interrupts, check_interrupted};
 use crate::commands::server_values::backup_interval;
 use crate::context::Context;
 use crate::control::hosted::{
-    BackupPlan, EngineSettings, Engines, Hosted, RestoredServer, back_up_server, restore_server,
+    BackupPlan, EngineSettings, Engines, Hosted, RestoredServer, back_up_server, check_restore_target, restore_server,
 };
 use crate::error::{Code, Error, Result};
 use crate::ui::{Cell, Layout, Table, View, text};
@@ -17,6 +18,10 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
+
+crate::commands::schemas::document!("server backup" => BackedUp);
+crate::commands::schemas::document!("server backups" => ListedRows);
+crate::commands::schemas::document!("server restore" => Restored);
 
 /// When and where the server backs itself up.
 #[derive(clap::Args)]
@@ -71,11 +76,15 @@ pub(super) struct Backup {
     /// Path of the sqld program (overrides the search)
     #[arg(long, value_name = "PATH")]
     sqld: Option<PathBuf>,
+    #[command(flatten)]
+    dry: DryRun,
 }
 
 /// The answer to a backup.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct BackedUp {
+    id: String,
     #[serde(flatten)]
     backup: ServerBackupRow,
     to: BackupDestination,
@@ -87,6 +96,11 @@ struct BackedUp {
 
 pub(super) fn back_up(ctx: &Context, args: &Backup) -> Result<()> {
     let dir = server_dir(ctx)?;
+    if args.dry.dry_run {
+        let to = backup_place::planned(args.to.as_ref(), &args.key)?;
+        let step = format!("back up the server in {} to {to}", dir.display());
+        return answers::plan(ctx, vec![step]);
+    }
     let engine = super::open_engine(ctx, args.sqld.as_deref(), &EngineSettings::default())?;
     let repository = backup_place::create(args.to.as_ref(), &args.key)?;
     if !backup_place::is_encrypted(&args.key)? {
@@ -95,16 +109,17 @@ pub(super) fn back_up(ctx: &Context, args: &Backup) -> Result<()> {
     }
     catch_interrupts();
     let report = back_up_server(&dir, &Engines::Sqld(engine), &repository, &check_interrupted)?;
-    let row = ServerBackupRow::of(&report.manifest);
+    let (id, row) = (report.manifest.id.to_string(), ServerBackupRow::of(&report.manifest));
     let sentence = format!(
         "Backed up the server to {}: backup {}, {}, {} of them copied now.",
         repository.destination(),
-        row.id,
+        id,
         answers::counted(row.databases, "database"),
         report.copied
     );
     let failed = report.failures.len();
     let backed_up = BackedUp {
+        id: id.clone(),
         to: repository.destination().clone(),
         copied: report.copied,
         failed: report
@@ -118,7 +133,6 @@ pub(super) fn back_up(ctx: &Context, args: &Backup) -> Result<()> {
             .collect(),
         backup: row,
     };
-    let id = backed_up.backup.id.clone();
     for part in &backed_up.failed {
         if let Some(problem) = &part.error {
             ctx.ui
@@ -147,11 +161,12 @@ pub(super) struct Backups {
 }
 
 /// A backup of a server, as it is shown.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct ServerBackupRow {
-    id: String,
     /// The same of all backups of one server.
     server: Option<String>,
+    #[cfg_attr(test, schemars(with = "String"))]
     created_at: Timestamp,
     databases: usize,
     encrypted: bool,
@@ -160,7 +175,6 @@ struct ServerBackupRow {
 impl ServerBackupRow {
     fn of(manifest: &Manifest) -> Self {
         Self {
-            id: manifest.id.to_string(),
             server: manifest.server().map(|server| server.server.clone()),
             created_at: manifest.created_at,
             databases: manifest.server().map_or(0, |server| server.databases.len()),
@@ -190,6 +204,7 @@ pub(super) fn list(ctx: &Context, args: &Backups) -> Result<()> {
 }
 
 /// A backup in the list, or why it cannot be read.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct ListedRow {
     id: String,
@@ -199,6 +214,7 @@ struct ListedRow {
     error: Option<String>,
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 #[serde(transparent)]
 struct ListedRows(Vec<ListedRow>);
@@ -246,12 +262,16 @@ pub(super) struct Restore {
     within: Option<BackupDestination>,
     #[command(flatten)]
     key: KeyFile,
+    #[command(flatten)]
+    dry: DryRun,
 }
 
 /// The answer to a restore.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct Restored {
     backup: BackupId,
+    #[cfg_attr(test, schemars(with = "String"))]
     backup_created_at: Timestamp,
     data_dir: PathBuf,
     organizations: usize,
@@ -264,6 +284,16 @@ pub(super) fn restore(ctx: &Context, args: &Restore) -> Result<()> {
     let repository = backup_place::open(args.within.as_ref(), &args.key)?;
     let manifest = find(&repository, args.from.as_ref())?;
     let all = manifest.server().map_or(0, |server| server.databases.len());
+    if args.dry.dry_run {
+        check_restore_target(&dir)?;
+        let databases = answers::counted(all, "database");
+        let step = format!(
+            "restore a server with {databases} from backup {} into {}",
+            manifest.id,
+            dir.display()
+        );
+        return answers::plan(ctx, vec![step]);
+    }
     let progress = std::cell::RefCell::new(ctx.ui.progress_of_rows("Restoring databases"));
     catch_interrupts();
     let restored = restore_server(&repository, &manifest, &dir, &|done| {

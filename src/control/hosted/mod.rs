@@ -46,7 +46,8 @@ pub use crate::engine::confine::Confinement;
 pub use crate::engine::process::{Listener, OnlyDatabase, ProcessLabel, ProcessStatus};
 pub use crate::engine::sqld::{Endpoint, EngineSettings, LONGEST_STATEMENT, ProcessBounds, SqldEngine};
 pub use backups::{
-    BackupPlan, BackupReport, BackupStatus, FailedCopy, RestoredServer, ScheduleStatus, back_up_server, restore_server,
+    BackupPlan, BackupReport, BackupStatus, FailedCopy, RestoredServer, ScheduleStatus, back_up_server,
+    check_restore_target, restore_server,
 };
 pub use caller::{CallOrigin, Caller};
 pub use configuration::LogSwitch;

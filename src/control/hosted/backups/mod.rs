@@ -16,7 +16,7 @@ mod status;
 
 pub use copy::{BackupReport, back_up_server};
 pub use databases::FailedCopy;
-pub use restore::{RestoredServer, restore_server};
+pub use restore::{RestoredServer, check_restore_target, restore_server};
 pub use schedule::BackupPlan;
 pub(super) use schedule::SharedBackups;
 pub use status::{BackupStatus, ScheduleStatus};

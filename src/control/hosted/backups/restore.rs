@@ -45,7 +45,7 @@ pub fn restore_server(
         )
         .hint("torso server backups shows the backups of servers"));
     };
-    check_empty(dir)?;
+    check_restore_target(dir)?;
     let parent = dir.parent().unwrap_or(Path::new("."));
     disk::private_dir(parent)?;
     let Some(_lock) = Lock::try_acquire(&parent.join(LOCK))? else {
@@ -95,7 +95,8 @@ pub fn restore_server(
     })
 }
 
-fn check_empty(dir: &Path) -> Result<()> {
+/// Refuses a directory that has something in it.
+pub fn check_restore_target(dir: &Path) -> Result<()> {
     match std::fs::read_dir(dir).map(|mut entries| entries.next().is_none()) {
         Ok(true) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
