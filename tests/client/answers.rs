@@ -200,6 +200,26 @@ fn context_add_checks_the_token() {
 }
 
 #[test]
+fn completion_offers_the_names_of_a_server_that_are_typed() {
+    let stub = stand_in::start();
+    let world = world(&stub);
+    let offered = |typed: &str| {
+        let mut command = world.torso_command(["--", "torso", "db", "show", typed]);
+        command.env("TORSO_COMPLETE", "fish");
+        let run = crate::support::Run::of(command).success();
+        let names = run
+            .stdout
+            .lines()
+            .map(|line| line.split('\t').next().unwrap().to_owned());
+        names.filter(|name| !name.starts_with('-')).collect::<Vec<_>>()
+    };
+    assert_eq!(offered(""), ["app"]);
+    assert_eq!(offered("ap"), ["app"]);
+    assert_eq!(offered("b"), Vec::<String>::new());
+    assert_eq!(offered("./ap"), Vec::<String>::new());
+}
+
+#[test]
 fn completion_does_not_wait_for_a_slow_server() {
     let stub = crate::support::stub::Stub::start(|_| {
         crate::support::stub::Answer::Silence(std::time::Duration::from_secs(10))
