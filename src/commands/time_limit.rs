@@ -20,6 +20,7 @@ pub(super) enum TimeoutAction {
     /// By itself. It gets a moment more for that.
     Report,
     /// As at SIGTERM: it goes on until it is told to stop, and then has something to put in order. With what to do about it.
+    #[cfg_attr(not(unix), allow(dead_code))] // no command there runs another one, or serves
     Stop { hint: &'static str },
 }
 
