@@ -52,6 +52,8 @@ const READS: &[&str] = &[
     "org members list",
     "org show",
     "server backups",
+    "server config show",
+    "server orgs list",
     "server quotas list",
     "server schedules list",
     "server users list",

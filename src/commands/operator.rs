@@ -14,6 +14,7 @@ use crate::ui::{Cell, Layout, Table, View};
 use clap::Subcommand;
 use serde::Serialize;
 
+crate::commands::schemas::document!("server orgs list" => Organizations);
 crate::commands::schemas::document!("server users list" => Listed);
 crate::commands::schemas::document!("server users disable", "server users remove" => Ended);
 crate::commands::schemas::document!("server quotas list", "server quotas set" => Set);
@@ -116,6 +117,7 @@ impl View for Listed {
 #[command(after_help = "Example:\n  torso server orgs list")]
 pub(super) struct ListOrganizations {}
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 #[serde(transparent)]
 struct Organizations(Vec<ServerOrganization>);

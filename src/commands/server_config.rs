@@ -1,6 +1,7 @@
 //! `torso server config`: what the operator changes of a server that runs.
 
-use super::answers::Done;
+use super::DryRun;
+use super::answers::{self, Done};
 use crate::context::Context;
 use crate::control::accounts::{ServerConfiguration, ServerConfigurationPatch};
 use crate::control::names::LocationCode;
@@ -8,6 +9,9 @@ use crate::error::Result;
 use crate::ui::{Card, Cell, Layout, View};
 use clap::Subcommand;
 use serde::Serialize;
+
+crate::commands::schemas::document!("server config show" => ServerSettings);
+crate::commands::schemas::document!("server config set" => ServerConfiguration);
 
 #[derive(Subcommand)]
 #[command(defer = true)]
@@ -32,6 +36,7 @@ pub(super) fn run(ctx: &Context, verb: &Verb) -> Result<()> {
 #[command(after_help = "Example:\n  torso server config show")]
 pub(super) struct Show {}
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 #[serde(transparent)]
 struct ServerSettings(ServerConfiguration);
@@ -72,6 +77,8 @@ pub(super) struct Set {
     /// Codes with commas between them, or all; warn, info or debug
     #[arg(value_name = "VALUE")]
     value: String,
+    #[command(flatten)]
+    dry: DryRun,
 }
 
 fn set(ctx: &Context, args: &Set) -> Result<()> {
@@ -81,6 +88,11 @@ fn set(ctx: &Context, args: &Set) -> Result<()> {
         patch.locations = Some(codes.map(str::parse).collect::<Result<Vec<LocationCode>>>()?);
     } else {
         patch.log_level = Some(args.value.parse()?);
+    }
+    if args.dry.dry_run {
+        ctx.accounts()?;
+        let step = format!("set {} of the server to {}", args.key, args.value);
+        return answers::plan(ctx, vec![step]);
     }
     let changed = ctx.accounts()?.update_server_configuration(&patch)?;
     warn(ctx, &changed);

@@ -239,12 +239,14 @@ pub struct ServerUser {
 }
 
 /// An organization on a server, as its operator sees one.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ServerOrganization {
     pub slug: OrganizationSlug,
     pub name: String,
     #[serde(rename = "type")]
     pub kind: OrganizationKind,
+    #[cfg_attr(test, schemars(with = "String"))]
     pub created_at: Timestamp,
     /// Those who own it.
     pub owners: Vec<Username>,
@@ -257,6 +259,7 @@ pub struct ServerOrganization {
 }
 
 /// How much a server logs.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
@@ -293,6 +296,7 @@ impl FromStr for LogLevel {
 }
 
 /// Settings of a server that can be changed while it runs.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerConfiguration {
     /// Those that it offers; none for all.
